@@ -21,7 +21,7 @@ class UserKind(StrEnum):
     """A member of another organization, through Slack Connect."""
     BOT = "bots"
     DEACTIVATED = "deactivated"
-    """Slack no longer reports the account's type. No setting includes it."""
+    """A deactivated account. Slack no longer reports its type, and no setting grants it access."""
 
 
 OPTIONAL_KINDS = (UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT)
@@ -37,7 +37,7 @@ class Denial(StrEnum):
     BOT = texts.access.DENIED_BOT
     UNKNOWN = texts.access.DENIED_UNKNOWN
     NO_MEMBER = texts.approvals.ONLY_MEMBERS_APPROVE
-    """The asker has access, but the request is for members only."""
+    """The asker has access, but only workspace members can make this request."""
 
 
 _DENIALS = {
@@ -60,7 +60,7 @@ class AccessRules:
 
     @cached_property
     def allows_all_kinds(self) -> bool:
-        """Whether every user type can ask, even an unknown one."""
+        """Whether every user type has access, including unknown ones."""
         return self.extra_kinds >= frozenset(OPTIONAL_KINDS)
 
     @cached_property
@@ -93,11 +93,10 @@ class AccessRules:
         return _DENIALS[kind]
 
     def needs_user_type(self, question: Question) -> bool:
-        """Returns whether the decision depends on the asker's user type, which only Slack can provide."""
         return len({self.denial(question, kind) for kind in (*UserKind, None)}) > 1
 
     def needs_groups_or_email(self, question: Question) -> bool:
-        """Returns whether the decision depends on the asker's groups or email address, which only Slack can provide."""
+        """Returns whether Slack must be asked for the asker's user groups or email address to decide."""
         is_asked = bool(self.groups or self.domains) and not question.is_from_bot
         return is_asked and self.denial(question, None) is Denial.PERSON
 
@@ -105,7 +104,7 @@ class AccessRules:
 @dataclass(frozen=True, slots=True)
 class DenialNotice:
     name: str
-    """The key under which the database stores the time of the last explanation."""
+    """The database key for the time of the last explanation."""
     every_s: float
 
 
@@ -115,11 +114,10 @@ UNCHECKED = DenialNotice("access_not_checked", 0.0)
 
 
 def denial_notice(question: Question, denial: Denial) -> DenialNotice:
-    """Returns how often the asker of a denied question gets an explanation.
+    """Returns how often to explain a denial to the asker.
 
-    In a direct message, silence would look like a bug. In channels, where people mostly talk to each other,
-    explanations are limited so that a script can't use up the app's ephemeral messages. If access can't be checked, the
-    asker might have access.
+    In channels, explanations are limited so that a script can't use up the app's ephemeral messages. In direct
+    messages, silence would look like a bug.
     """
     if denial is Denial.UNKNOWN:
         return UNCHECKED
@@ -134,7 +132,7 @@ class BotQuestions:
 
     @property
     def is_over_limit(self) -> bool:
-        """Whether another answer could keep two bots answering each other forever."""
+        """Whether another answer could make two bots answer each other forever."""
         return self.in_a_row >= MAX_BOT_QUESTIONS_IN_A_ROW or self.in_an_hour >= MAX_BOT_QUESTIONS_AN_HOUR
 
 

@@ -76,9 +76,9 @@ class ActionResponse:
     sentence: str
     markdown: str = ""
     stopped_schedule: int = 0
-    """The number of the schedule that the click stopped, or 0. A button below the sentence restores it."""
+    """The number of the stopped schedule, or 0. A button below the sentence restores the schedule."""
     ask_reason_ts: str = ""
-    """The ts of the message whose answer didn't help, or "". Buttons below the sentence ask for the reason."""
+    """The ts of the answer that didn't help, or "". Buttons below the sentence ask for the reason."""
     replaces_response: bool = False
     """Whether the response replaces the one whose button was clicked."""
 
@@ -92,6 +92,6 @@ class Press:
     value: str = ""
     response_url: str = ""
     trigger_id: str = ""
-    """For opening a modal, within three seconds of the click."""
+    """Opens a modal within three seconds of the click."""
     in_modal: bool = False
-    """Whether the button is in the modal that shows all arguments of a call."""
+    """Whether the button is in the modal that shows a call's arguments."""

@@ -1,11 +1,11 @@
-"""Decides whether a call's arguments come from the asker or from text that the asker's account found. Pure.
+"""Decides whether a call's arguments come from the asker or from text found with the asker's account. Pure.
 
-Anyone who writes a mail, ticket or note to a person can ask for another look into that person's account. After such
-text, a value is the asker's only if it comes from
-- the asker's messages, or calls of this answer that were the asker's, too, or approved;
-- the tool's own definition, which has operators and defaults;
-- an ID in a search's results, so that a result can be opened. IDs are read only from JSON, where a text can't pose as
-  another field, and not from what was opened by an ID.
+Anyone who sends a person a mail, ticket or note can use it to request further lookups in that person's account. Once a
+model has read such text, a value counts as the asker's only if it comes from:
+- the asker's messages, or calls of this answer that the asker requested or approved;
+- the tool's own definition, which lists operators and defaults;
+- an ID in search results, so that the model can open a result. IDs are read only from JSON, where text can't imitate
+  another field, and not from items that were opened by ID.
 """
 
 import json
@@ -17,16 +17,16 @@ from bot.core.calls import CallState, Decision, Step, tool_owner
 from bot.models.prompt import Origin, ToolDefinition
 
 MAX_WORDS = 100
-"""Arguments with more words count as found."""
+"""Longer arguments count as found text."""
 _WORD = re.compile(r"\w+")
 _NAME_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 _NAMES_OF_IDS = frozenset(
     ["id", "ids", "iid", "uuid", "key", "url", "uri", "path", "sha", "cursor", "token", "number", "after"]
 )
 _ID = re.compile(r"\S*[^\W_A-Za-z]\S*|\S*[^\w\s]\S*", re.ASCII)
-"""Anything without spaces that isn't a plain word, which a person could have written as a field of their own."""
+"""Anything without spaces except plain words. A plain word might be a field that a person added."""
 _MARK = re.compile(r"^<([0-9a-f]+)>\n", re.MULTILINE)
-"""The first mark around a result (`result_for_model`)."""
+"""The opening mark around a result (`result_for_model`)."""
 _JSON_TOKEN = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|([][{}:,])|(-?\d[\d.eE+-]*)|true|false|null)')
 _MIN_STEM, _MAX_ENDING = 4, 3
 _NOT_APPROVED = (Decision.DENIED, Decision.REPLIED, Decision.EXPIRED)
@@ -90,7 +90,7 @@ def _is_id_name(name: str) -> bool:
 
 
 def _ids_in(result: str) -> Iterator[str]:
-    """Yields the IDs in a result, up to where it is cut or stops being JSON."""
+    """Yields the IDs in a JSON result, up to the first syntax error or cut."""
     opened = _MARK.search(result)
     end = result.find(f"\n</{opened[1]}>", opened.end()) if opened else -1
     text, at, name, last = result[opened.end() : end] if opened and end >= 0 else result, 0, "", ""

@@ -1,7 +1,7 @@
 """Approval requests for a model's calls, and the details of all calls, as shown to people. Pure.
 
-The value of an approval button identifies the call and includes a hash of what was shown. The value is compared with
-the call's state in the database, so forged, repeated and outdated clicks are refused.
+The value of an approval button includes the call's ID and a hash of the displayed content. Both are compared with the
+database, so forged, repeated and outdated clicks are refused.
 """
 
 import html
@@ -37,12 +37,12 @@ MAX_ARGUMENT_CHARS = 12_000
 """Maximum length of arguments in an approval request. Slack accepts 13,200 characters in a message's blocks, counting
 `&`, `<` and `>` as entities. Whether modals have the same limit isn't known."""
 SHOWN_ARGUMENT_CHARS = 1_000
-"""Maximum length of arguments in a reply. Longer ones are approved in a modal that shows them in full."""
+"""Maximum length of arguments in a reply. Longer ones are approved in a modal that shows all of them."""
 MAX_EDITED_CHARS = 3_000
 MAX_EDITABLE = 20
 """Maximum number of arguments that a person can edit. A modal can have 100 blocks."""
 MAX_SHOWN_IN_FULL = 2
-"""Maximum number of calls that each get SHOWN_ARGUMENT_CHARS. More calls share that space, to fit into one message."""
+"""Maximum number of calls that can each show SHOWN_ARGUMENT_CHARS. If there are more, they share that space."""
 INLINE_CHARS = 120
 MAX_DEPTH = 4
 """Values nested deeper than this are shown as JSON."""
@@ -56,17 +56,17 @@ _READS_AS_JSON = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[
 @dataclass(frozen=True, slots=True)
 class ArgumentField:
     name: str = field(repr=False)
-    """The name itself, or a JSON string if it isn't a plain name."""
+    """The argument's name, as a JSON string if it isn't a plain name."""
     value: str = field(repr=False)
-    """The string itself if it can't be mistaken for another value, otherwise JSON."""
+    """The string itself if it can't be confused with another value, otherwise JSON."""
     text: str | None = field(default=None, repr=False, compare=False)
-    """The argument's string, if a modal field can hold it and show it unchanged."""
+    """The string to edit, or None if a modal field would change it or can't hold it."""
     depth: int = 0
-    """Nesting depth within an argument. A list or object has the value "", and its items follow."""
+    """Nesting depth. Lists and objects have the value "" and are followed by their items."""
 
     @property
     def has_plain_name(self) -> bool:
-        """Whether the name is shown unchanged. List items have no name."""
+        """Whether the name is shown unchanged. Names of list items are empty."""
         return not self.name.startswith('"')
 
     @property
@@ -86,28 +86,27 @@ class ApprovalCard:
     value: str
     fields: tuple[ArgumentField, ...] = ()
     title: str = field(default="", repr=False)
-    """The title that the server gives the tool, or one made from the tool's name."""
+    """The tool's title from the server, or a title made from the tool's name."""
     description: str = field(default="", repr=False)
     """The first line of the server's description of the tool, or ""."""
     expires_at: float | None = None
-    """When the call expires, in seconds since the epoch."""
     is_repeat: bool = False
     uses_own_account: bool = False
     can_allow_always: bool = False
-    """Whether the reader is an admin who could always allow the tool. In a reply, the reader is the asker."""
+    """Whether the reader is an admin who can always allow the tool. In a reply, the reader is the asker."""
     can_allow_in_thread: bool = False
-    """Whether the asker can allow such calls for the whole thread, because they only read with the asker's own account.
+    """Whether the asker can allow all such calls in this thread, because they only read from the asker's own account.
     """
     because: tuple[str, ...] = ()
-    """Why Typist would ask even if such calls were allowed."""
+    """Reasons to ask that remain even if such calls are allowed."""
     sources: tuple[str, ...] = ()
-    """The tools that found something with the asker's account before, as shown to people."""
+    """Display names of the tools that found text with the asker's account."""
     decision: Decision | None = None
-    """The decision on this call while other calls are still waiting, or None if this call is waiting."""
+    """The decision, or None. Shown while other calls of the step are waiting."""
     max_shown_chars: int = SHOWN_ARGUMENT_CHARS
     never_empty: frozenset[str] = frozenset()
     decider_name: str = field(default="", repr=False)
-    """The name of the person who has to decide, or "" if nobody else reads the reply."""
+    """The name of the person who has to decide, or "" if only that person reads the reply."""
 
     @property
     def server(self) -> str:
@@ -131,7 +130,7 @@ class ApprovalCard:
 
     @property
     def is_cut(self) -> bool:
-        """Whether a reply can't show all arguments, so that the call has to be approved in a modal."""
+        """Whether a reply can't show all arguments, so that the call must be approved in a modal."""
         return not self.is_proposal and self.chars > self.max_shown_chars
 
     @property
@@ -152,7 +151,7 @@ class ApprovalCard:
 
     @property
     def editable_strings(self) -> Mapping[int, str]:
-        """The strings that a person can edit before approving the call, by argument position."""
+        """Strings that a person can edit before approving the call, by argument position."""
         held = [(index, argument.text) for index, argument in enumerate(self.outer_fields) if not self.is_proposal]
         return dict([(index, text) for index, text in held if text is not None][:MAX_EDITABLE])
 
@@ -167,7 +166,6 @@ class ApprovalCard:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings that the call repeats another, or that its arguments contain lookalike letters."""
         words = mixed_script_words(self.arguments)
         repeated = texts.approvals.REPEATED_CALL if self.is_repeat else ""
         return tuple(filter(None, (repeated, texts.approvals.mixed_scripts(words) if words else "")))
@@ -184,9 +182,9 @@ class ApprovalPlace:
 def cards_of_step(
     calls: Sequence[RecordedCall], version: int, until: float | None, *, person: str = "", is_admin: bool = False
 ) -> tuple[ApprovalCard, ...]:
-    """Returns a step's calls that need a person's decision, or none once no call is waiting.
+    """Returns the approval requests of a step, or () if no call is waiting.
 
-    A decided call stays in the list, because a second click would otherwise hit the next call's button.
+    Decided calls are included. Otherwise, the buttons would move and a double click would hit the next call's button.
     """
     if not any(call.state is CallState.ASKED for call in calls):
         return ()
@@ -203,7 +201,7 @@ def cards_of_step(
 def card_of_call(
     call: RecordedCall, calls: Sequence[RecordedCall], version: int, until: float | None, *, is_admin: bool = False
 ) -> ApprovalCard:
-    """Returns the approval request for a call. `calls` must include all calls of the same step."""
+    """Returns the approval request for a call. `calls`: all calls of the same step, including this one."""
     because = tuple(reason for reason in call.because if reason != NOT_YET)
     beside = sum(_is_asked_or_decided(other) for other in calls if other.step_no == call.step_no)
     return ApprovalCard(
@@ -231,7 +229,7 @@ def _is_asked_or_decided(call: RecordedCall) -> bool:
 
 
 def argument_fields(values: Mapping[str, Any] | Sequence[Any], depth: int = 0) -> tuple[ArgumentField, ...]:
-    """Returns arguments as readable fields. Different arguments never look the same."""
+    """Returns arguments as readable fields. Different arguments always look different."""
     fields: list[ArgumentField] = []
     named = values.items() if isinstance(values, Mapping) else ((None, value) for value in values)
     for name, value in named:
@@ -260,7 +258,7 @@ def _value(value: Any) -> str:
 
 
 def _is_unambiguous(text: str) -> bool:
-    """Returns whether a string without JSON quotes can be told apart from other values and from escapes."""
+    """Returns whether a string can be shown without quotes and not be confused with another value or an escape."""
     if not text or text != text.strip(" \n") or _READS_AS_JSON.fullmatch(text):
         return False
     return "\\" not in text or ("\\u" not in text and escape_unseen(text) == text)
@@ -275,7 +273,6 @@ def _on_a_line(value: Any) -> str:
 
 
 def activity_of(call: RecordedCall) -> str:
-    """Returns the line that is shown while a call is being made."""
     server, title = tool_label(tool_owner(call.tool)), call.claims.title or tool_title(call.tool)
     return texts.approvals.running(card_type(call.tool, call.arguments), call.tool, server, title)
 
@@ -285,7 +282,7 @@ def deciders(calls: Sequence[RecordedCall]) -> list[str]:
 
 
 def call_details(calls: Sequence[RecordedCall], names: Mapping[str, str]) -> str:
-    """Returns a Markdown list of calls with outcomes, deciders and arguments. `names`: by user ID."""
+    """Returns a Markdown list of calls with outcomes, deciders and arguments. `names`: display names by user ID."""
     return "\n\n".join(_details_of_call(call, names.get(call.decided_by, call.decided_by)) for call in calls)
 
 
@@ -322,7 +319,7 @@ def can_be_shown(arguments: str) -> bool:
 
 
 def mixed_script_words(text: str) -> tuple[str, ...]:
-    """Returns the first three words that mix scripts, with lookalike letters and digits escaped."""
+    """Returns the first three words that mix scripts, with lookalike characters escaped."""
     words = (match[0] for match in _WORD.finditer(text) if mixes_scripts(match[0]))
     named = dict.fromkeys(word if len(word) <= _MAX_WORD_CHARS else f"{word[:_MAX_WORD_CHARS]}…" for word in words)
     return tuple("".join(map(_escaped_lookalike, word)) for word in list(named)[:3])

@@ -1,9 +1,8 @@
 """The audit log: who asked, approved, changed and erased what, without content. Pure.
 
-An entry is written in the same transaction as the change that it records (bot/store/audit.py), and exported as a line
-of JSON. Most fields identify nobody, such as times, models, costs and states. Fields that identify people can be
-erased: the person who acted, and `Subject`, which includes the hash of a call's arguments because short arguments can
-be guessed.
+Each entry is written in the same transaction as the change (bot/store/audit.py) and exported as a line of JSON. Times,
+models, costs and states identify nobody. Fields that identify people can be erased: the actor, and `Subject`, which
+includes the hash of a call's arguments because short arguments can be guessed from their hash.
 """
 
 import hashlib
@@ -22,10 +21,10 @@ from bot.core.job import Job
 class EntryKind(StrEnum):
     QUESTION = "question"
     ANSWER = "answer"
-    """An answer, attempt or step has ended; the entry includes its usage."""
+    """An answer, attempt or step has ended. The entry includes the usage."""
     CALL = "call"
     DECISION = "decision"
-    """A person decided on a call, or nobody did in time."""
+    """A person decided on a call, or the time to decide ran out."""
     SETTING = "setting"
     ERASURE = "erasure"
     REPLAY = "replay"
@@ -54,12 +53,12 @@ class Entry:
     job_id: int | None = None
     subject: Subject = field(default=Subject())
     actor_id: str = ""
-    """The person who acted, or "" if it wasn't someone in Slack."""
+    """The ID of the person who acted, or "" if it wasn't someone in Slack."""
 
 
 SUBJECT_FIELDS = ("user", "channel", "thread", "ts", "arguments_sha256")
 TEXTS = "texts"
-"""The name of the exported field with the content, if content was requested."""
+"""Names of the exported content fields, by entry kind, for exports with content."""
 _FIRST = ("id", "at", "kind", "team", "job", "user", "channel", "thread", "ts", "by")
 _LAST = ("arguments_sha256", TEXTS)
 
@@ -80,7 +79,7 @@ def answer_entry(question: Question, job_id: int, turn: Mapping[str, Any]) -> En
 
 
 def answer_facts(turn: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns how an answer ended, with its model and usage, from its row in `turns` and its charge."""
+    """Returns how an answer ended, its model and usage. `turn`: a row of `turns` joined with its charge."""
     names = ("model", "prompt_version", "input_tokens", "output_tokens", "cached_input_tokens", "web_searches")
     used = {name: turn[name] for name in names if turn.get(name)}
     cost = {} if turn.get("cost_usd") is None else {"cost_usd": turn["cost_usd"]}
@@ -96,7 +95,7 @@ def call_entry(job: Job, call: RecordedCall) -> Entry:
 def call_facts(call: RecordedCall, version: int) -> dict[str, Any]:
     """Returns a call's position in its answer, and the tool's name if the model was offered that tool.
 
-    Any other name is model-written text, which `forget` couldn't remove from the audit log.
+    A model can invent other names, and `forget` couldn't remove such text from the audit log.
     """
     tool = {"tool": call.tool} if call.definition_hash else {}
     account = {"account": "own"} if call.uses_own_account else {}
@@ -116,7 +115,6 @@ def time_text(at: float) -> str:
 
 
 def json_line(line: Mapping[str, Any]) -> str:
-    """Returns an entry as a line of JSON with its fields in a fixed order."""
     middle = sorted(line.keys() - {*_FIRST, *_LAST})
     order = [name for name in (*_FIRST, *middle, *_LAST) if name in line]
     return json.dumps({name: line[name] for name in order}, separators=(",", ":"))

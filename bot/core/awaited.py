@@ -1,12 +1,11 @@
 """Pending decisions: who can decide, about what, and until when. Pure.
 
-When the person decides, `Decisions.proceed` (bot/services/decisions.py) continues the pending work:
+Once a person has decided, `Decisions.proceed` (bot/services/decisions.py) continues the work:
 
-- A call waits up to APPROVAL_S for the asker or, with some calls, an admin. If nobody decides, or the asker writes a
+- A call waits up to APPROVAL_S for the asker or, for some calls, an admin. If nobody decides, or the asker writes a
   message instead, the call is denied (bot/store/calls.py). In any case, the answer continues.
-- A choice below an answer waits for the first person to click one, as long as the answer is unchanged. The choice is
-  then asked as a question.
-- A schedule whose creator's sign-in has ended waits for their next sign-in.
+- A choice below an answer waits for the first click until the answer changes. It is then asked as a question.
+- A schedule whose creator's sign-in has ended waits for the next sign-in.
 """
 
 from collections.abc import Collection
@@ -35,14 +34,14 @@ ALLOWING_ACTIONS = (*_APPROVALS, ReplyAction.EDIT, ReplyAction.SIGN_IN)
 
 @dataclass(frozen=True, slots=True)
 class AwaitedCall:
-    """A call that is waiting for a decision. Its arguments remain visible after the decision."""
+    """A call that is waiting for a decision. Its arguments stay available after the decision."""
 
     answer: AnswerRecord
     call: RecordedCall
 
     @property
     def name(self) -> str:
-        """The ID of the pending decision, to which a sign-in's `state` is bound."""
+        """The ID of the pending decision. A sign-in's `state` is bound to this ID."""
         return f"{self.answer.job_id} {button_value(self.call, self.answer.version)}"
 
     @property
@@ -59,7 +58,7 @@ class AwaitedCall:
 
     @property
     def scope(self) -> str:
-        """The scopes that the server requests beyond those already granted, or ""."""
+        """Further scopes that the server requests, or ""."""
         return str(self.call.arguments.get("scope") or "")
 
     def ask(self, *, is_admin: bool = False) -> ApprovalCard:
@@ -72,7 +71,7 @@ Awaited = ClickedDecision | AwaitedSignIn
 
 
 def clicked_decision(press: Press, value: str, answer: AnswerRecord, admins: Collection[str]) -> ClickedDecision | str:
-    """Returns the pending decision that a clicked button's value identifies, or the sentence that refuses the click."""
+    """Returns the pending decision for a clicked button, or the sentence that refuses the click."""
     action, user_id = press.action, press.user_id
     sentence = refusal(action, answer, user_id, admins)
     if action is ReplyAction.CHOOSE:

@@ -1,17 +1,17 @@
 """The beginning of an answer's prompt, stored until the answer ends. Pure.
 
 An answer that uses tools resends its prompt with each step, sometimes hours later after an approval or in another
-process. Meanwhile the conversation, memories, settings or tools might change. But newer Claude models bind their
-thoughts to everything before them, and reject an answer that continues under a different prompt. Therefore, the first
-step's record includes the beginning of the prompt (`recorded_prompt`), and later attempts restore it
-(`restored_prompt`). Files are recorded only by identity. A compressed beginning takes 5 kB without tools, and 80 kB
-with a long thread and 25,000 tokens of definitions.
+process. Meanwhile, the conversation, memories, settings or tools might change. Newer Claude models bind their thoughts
+to everything before them, and reject an answer that continues with a different prompt. Therefore, the first step's
+record includes the beginning of the prompt (`recorded_prompt`), and later attempts restore it (`restored_prompt`).
+Files are recorded only by identity. A compressed beginning takes 5 kB without tools, and 80 kB with a long thread and
+25,000 tokens of definitions.
 
 New tools, for example after the asker signs in to a server, are appended, and the next step records the beginning
 again.
 
-Deleted files, and results that were dropped or can't be stored, can't be restored. Each step's record therefore
-includes the hash of everything before its output (`PrefixHash`). If it has changed, the step's thoughts aren't sent.
+Deleted files, dropped results and results that can't be stored can't be restored. Each step's record therefore includes
+the hash of everything before its output (`PrefixHash`). If that hash has changed, the step's thoughts aren't sent.
 """
 
 import base64
@@ -29,34 +29,33 @@ from bot.models.events import Opaque, TextPart, ToolCall
 from bot.models.prompt import Media, Prompt, ToolDefinition, ToolResult, Turn, TurnPart, hidden_note, parse_origins
 
 _HASHED_CHARS = 50_000
-"""Number of characters hashed at each end of a file. Hashing a whole large file would block the event loop."""
+"""The number of characters to hash at each end of a file. Hashing a whole large file would block the event loop."""
 _THOUGHTS = ("thinking", "redacted_thinking")
 _CHATS_THOUGHTS = "reasoning_details"
-"""The Chat message field in which gateways return thoughts."""
+"""The field of Chat messages in which gateways return thoughts."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltPrompt:
     prompt: Prompt
     model: str | None
-    """The channel's own model, or None for the default order of models."""
+    """The model chosen for the channel, or None for the default order of models."""
     prompt_version: str = ""
     new_files: Sequence[OpenedFile] = ()
-    """Files that are new since the last answer. A notice below the answer lists the unreadable ones."""
+    """Files shared since the last answer. A notice below the answer lists the unreadable ones."""
     note: Note = NO_NOTE
-    """The part of the prompt about this question only, which is recorded with the answer."""
+    """The part of the prompt that only concerns this question. It is recorded with the answer."""
     memory_count: int = 0
     pdfs_as_text: Sequence[str] = ()
-    """The names of PDFs that the prompt contains as text instead of as pages."""
+    """Names of PDFs that the prompt includes as text instead of pages."""
     has_files: bool = False
-    """Whether the conversation has files, readable or not."""
 
 
 _FACTS = ("prompt_version", "memory_count", "has_files")
 
 
 def recorded_prompt(built: BuiltPrompt) -> str:
-    """Returns the stored form of a prompt without steps: compressed, and without file contents."""
+    """Returns the compressed form of a prompt that is stored. Excludes steps and file contents."""
     prompt, note = built.prompt, built.note
     turns = [
         [turn.role, turn.text, sorted(turn.origins), [*map(_file, turn.media)], turn.instruction]
@@ -79,12 +78,12 @@ def recorded_prompt(built: BuiltPrompt) -> str:
 
 
 def recorded_beginning(steps: Sequence[Step]) -> str:
-    """Returns the beginning of the last step's prompt, or "" if it isn't recorded."""
+    """Returns the recorded beginning of the last step's prompt, or ""."""
     return next((step.beginning for step in reversed(steps) if step.beginning), "")
 
 
 def restored_prompt(record: str, built: BuiltPrompt) -> BuiltPrompt:
-    """Returns the recorded prompt, with `built` providing files, current tool definitions and all other settings."""
+    """Returns the recorded prompt. Files, current tool definitions and all other settings come from `built`."""
     values = json.loads(zlib.decompress(base64.b64decode(record)))
     files = {tuple(_file(media)): media for turn in built.prompt.turns for media in turn.media}
     turns = [
@@ -109,7 +108,7 @@ def restored_prompt(record: str, built: BuiltPrompt) -> BuiltPrompt:
 
 
 def with_new_tools(tools: Sequence[ToolDefinition], offered: Sequence[ToolDefinition]) -> tuple[ToolDefinition, ...]:
-    """Returns the prompt's tools in their recorded order, then new tools. Calls to withdrawn tools are refused."""
+    """Returns the recorded tools in their order, then new tools. Calls to withdrawn tools are refused later."""
     now = {tool.name: tool for tool in offered}
     kept = [now.pop(tool.name, tool) for tool in tools]
     return (*kept, *now.values())
@@ -129,7 +128,7 @@ def _file(media: Media) -> list[str]:
 
 
 class PrefixHash:
-    """The hash of everything that a model has read, updated with each turn."""
+    """Hash of everything that a model has read, updated with each turn."""
 
     def __init__(self, prompt: Prompt) -> None:
         tools = [[tool.name, tool.description, tool.parameters] for tool in prompt.tools]
@@ -160,7 +159,7 @@ def _values(part: TurnPart) -> list[Any]:
 
 
 def without_thoughts(parts: Sequence[TurnPart]) -> tuple[TurnPart, ...]:
-    """Returns a step's parts without those that are bound to earlier content."""
+    """Returns a step's parts without thoughts that are bound to earlier content."""
     return tuple(left for part in parts if (left := _without_thought(part)) is not None)
 
 

@@ -38,11 +38,11 @@ from bot.text import object_in
 from files_to_markdown.embedded import without_embedded
 
 SEPARATOR = "__"
-"""Separates the owner's name from the tool's. Owner names don't contain it, so a full name identifies the owner."""
+"""Separates the owner's name from the tool's. Owner names never contain it, so a full name identifies the owner."""
 MAX_CALL_S = 3_600.0
 """Maximum duration of a call that keeps reporting progress."""
 MAX_RESULT_CHARS = 20_000
-"""About 5,000 tokens, which each later step of the answer pays for again."""
+"""About 5,000 tokens, which are billed again with every later step of the answer."""
 MAX_TOOLS = 100
 """Maximum number of MCP tools in one conversation. OpenAI accepts 128, and our own tools need room too."""
 MAX_DEFINITIONS_CHARS = 400_000
@@ -52,10 +52,10 @@ MAX_TITLE_CHARS = 60
 MAX_CLAIM_CHARS = 140
 READ_CHANNEL = "read_channel"
 SLACK = "slack"
-"""The owner of Typist's built-in tools, just as an MCP server owns its tools."""
+"""Owner of Typist's built-in tools, like an MCP server's name."""
 REMEMBER, SCHEDULE, SIGN_IN = "remember", "schedule", "sign_in"
 PROPOSALS = (REMEMBER, SCHEDULE, SIGN_IN)
-"""Built-in tools that make proposals, which only the asker can accept. Their names have no owner prefix."""
+"""Built-in tools for proposals, which only the asker can accept. Their names have no owner prefix."""
 NO_SUCH_TOOL = "There is no such tool."
 MAY_HAVE_CHANGED = "The call was made, so it may have changed something."
 """Appended to errors of tools that can write."""
@@ -68,11 +68,11 @@ SCOPE_FIRST = (
     f"in again to grant it. Propose that with the tool {SIGN_IN}, if you have it."
 )
 SIGN_IN_RESULTS = (SIGN_IN_FIRST, SCOPE_FIRST)
-"""Results after which a person can sign in and the call can be repeated."""
+"""Results after which signing in lets the call be repeated."""
 RESULT_NOT_STORED = "What this call returned may not be kept. Make the call again if you need it."
-"""Replaces a result that can't be stored, for an attempt that takes over."""
+"""Replaces a result that can't be stored if a later attempt needs it."""
 APPROVAL_S = 4 * 3600.0
-"""The time limit for a decision: long enough for a meeting, and short enough for the question to still matter."""
+"""The time limit for a decision: long enough for a meeting, short enough for the question to still matter."""
 NOT_IN_TOOL_NAMES = re.compile("[^A-Za-z0-9_-]")
 """Characters that vendors don't accept in tool names."""
 _BETWEEN_WORDS = re.compile(r"[_-]+|(?<=[a-z0-9])(?=[A-Z])")
@@ -84,43 +84,42 @@ class ToolUse:
     question: Question
     tool: str
     definition_hash: str
-    """The hash of the offered definition, which is also the definition that a person might have approved."""
+    """The hash of the offered definition, which a person might have approved."""
     arguments: Mapping[str, Any] = field(repr=False)
     timeout_s: float
     version: int = 0
     """The answer's version. Reading limits apply to each version separately."""
     uses_own_account: bool = False
     on_progress: Callable[[], None] = field(default=lambda: None, compare=False)
-    """Called when the call makes progress, which restarts its timeout."""
+    """Called when the call reports progress, which restarts its timeout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
     definition_hash: str
     definition: str = field(repr=False)
-    """The server's definition when it was accepted: a JSON list of name, description, parameters and title."""
+    """The accepted definition: a JSON list of name, description, parameters and title."""
     is_admin_approved: bool = False
-    """Whether an admin has read the definition; otherwise it comes from the server's first tool list."""
+    """Whether an admin has read the definition. Otherwise, it comes from the server's first tool list."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerTools:
     definitions: tuple[ToolDefinition, ...] = ()
     left_out: tuple[str, ...] = ()
-    """Names of tools whose parameters are too large for models or described incorrectly."""
+    """Names of tools whose parameters are too large or don't follow the specification."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceTools:
-    """The MCP tools that can be used in one channel or direct message."""
+    """MCP tools that are available in one channel or direct message."""
 
     offered: tuple[ToolDefinition, ...] = ()
     left_out: tuple[str, ...] = ()
-    """Names of tools that aren't offered because there are too many, or they are too large or described incorrectly."""
+    """Names of tools that aren't offered, because of their number, their size or an invalid description."""
     down_reasons: Mapping[str, str] = field(default_factory=dict)
-    """Reasons why servers currently have no tools, by server name."""
+    """Reasons why servers have no tools at the moment, by server name."""
     sign_in_servers: tuple[str, ...] = ()
-    """Names of servers that require each person to sign in before they offer tools."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -128,7 +127,7 @@ class PlaceTools:
 
 
 def tools_within_limits(servers: Iterable[ServerTools]) -> PlaceTools:
-    """Returns the tools within the limits, in order. Tools that are too large are skipped; smaller ones can follow."""
+    """Returns the tools that fit the limits, in order. A tool that is too large is skipped, not the ones after it."""
     offered: list[ToolDefinition] = []
     left_out: list[str] = []
     chars = 0
@@ -146,7 +145,7 @@ def tools_within_limits(servers: Iterable[ServerTools]) -> PlaceTools:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """A server's own description of its tool, possibly wrong or hostile. Always attribute it to the server."""
+    """A server's description of its own tool, which can be wrong or hostile. Always attribute it to the server."""
 
     title: str = field(default="", repr=False)
     description: str = field(default="", repr=False)
@@ -163,7 +162,7 @@ class AllowedTool:
     tool: str
     definition_hash: str
     admin_id: str
-    """The admin's ID, or "" after they have been erased."""
+    """The admin's ID, or "" after the admin was erased."""
     allowed_at: float
 
 
@@ -188,13 +187,13 @@ UNDER_WAY = (CallState.READY, CallState.BEGUN)
 @dataclass(frozen=True, slots=True)
 class CallResult:
     outcome: CallState
-    """DONE; FAILED if the call didn't reach the tool or its server refused it; UNKNOWN if the tool might have run."""
+    """DONE; FAILED if the call didn't reach the tool or the server refused it; UNKNOWN if the tool might have run."""
     text: str = field(repr=False)
-    """The text for the model, shortened, and marked as data if it comes from a server. For UNKNOWN, the reason."""
+    """Text for the model: shortened, and marked as data if a server wrote it. For UNKNOWN, the reason."""
     is_error: bool = False
-    """Whether the tool reports an error, or there is no result."""
+    """Whether the tool reported an error or returned no result."""
     can_be_stored: bool = True
-    """False for Slack's search results, because Slack forbids storing them. Only the fact of the call is recorded."""
+    """False for Slack's search results, which Slack forbids storing. Only the call itself is recorded."""
     made: int = 0
 
     @classmethod
@@ -203,7 +202,7 @@ class CallResult:
 
 
 def full_tool_name(owner: str, tool: str) -> str:
-    """Returns a tool's name for rules and models. `owner`: an MCP server's name, or SLACK."""
+    """Returns the tool name used in rules and by models. `owner`: an MCP server's name, or SLACK."""
     return f"{owner}{SEPARATOR}{tool}"
 
 
@@ -212,7 +211,7 @@ def tool_owner(name: str) -> str:
 
 
 def tool_label(name: str) -> str:
-    """Returns a tool's display name, owner.tool, escaped because a model can invent any name."""
+    """Returns a tool's display name, owner.tool, escaped because a model can invent names."""
     label = _NOT_IN_LABELS.sub(json_escape, name.replace(SEPARATOR, ".", 1))
     return label if len(label) <= MAX_LABEL_CHARS else f"{label[:MAX_LABEL_CHARS]}…"
 
@@ -224,7 +223,7 @@ def tool_title(name: str) -> str:
 
 
 def claims_of_definition(definition: str) -> Claims:
-    """Returns the user-facing part of a pinned definition, with each string on one line without hidden characters."""
+    """Returns the user-facing part of a pinned definition. Each string is on one line without hidden characters."""
     _, description, parameters, title = json.loads(definition)
     lines = filter(None, map(str.strip, description.splitlines()))
     never_empty = frozenset(_nonempty_arguments(object_in(parameters)))
@@ -234,7 +233,7 @@ def claims_of_definition(definition: str) -> Claims:
 
 
 def _nonempty_arguments(parameters: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the names of required arguments, and of those whose schema excludes the empty string."""
+    """Yields the names of arguments that are required or whose schema excludes the empty string."""
     required = parameters.get("required")
     yield from (name for name in (required if isinstance(required, list) else ()) if isinstance(name, str))
     for name, schema in object_in(parameters.get("properties")).items():
@@ -250,7 +249,7 @@ def _shortened_line(text: str, limit: int) -> str:
 
 
 def result_for_model(text: str, tool: str, nonce: str) -> str:
-    """Returns a tool's result for the model, shortened, without embedded files. `nonce`: a word the tool can't know."""
+    """Returns a result for the model, shortened and without embedded files. `nonce`: a word the tool can't know."""
     shown, _ = without_embedded(text, MAX_RESULT_CHARS + 1)
     cut = f"\n[Cut here: of {len(text):,} characters, only the beginning is shown.]"
     return (
@@ -268,19 +267,20 @@ Item = Mapping[str, Any]
 class Decision(StrEnum):
     APPROVED = "approved"
     EDITED = "edited"
-    """The person changed string arguments and approved the call with the new ones."""
+    """The person changed string arguments and approved the changed call."""
     IN_THREAD = "in_thread"
-    """The person approved the call and, until they sign out, other reads with their account in this thread."""
+    """The person approved the call, and all other reads with their account in this thread until they sign out."""
     DENIED = "denied"
     REPLIED = "replied"
-    """Denies the call because the person wrote in the thread instead."""
+    """The call is denied because the asker wrote a message instead."""
     EXPIRED = "expired"
-    """Denies the call because nobody decided in time."""
+    """The call is denied because nobody decided in time."""
 
 
 NOT_YET, BY_RULE, WROTE, NOT_ASKED = "not_yet", "by_rule", "wrote", "not_asked"
-"""Reasons to ask, besides origins of text: nobody has allowed such calls yet, an admin's rule asks, an earlier version
-of the answer might have changed something, or arguments don't come from the asker."""
+"""Reasons to ask other than the origins of text: nobody has allowed such calls yet, an admin's rule requires it, an
+earlier version of the answer might have changed something, or arguments don't come from the asker.
+"""
 _NOT_BY_BUTTON = (None, Decision.REPLIED, Decision.EXPIRED)
 
 
@@ -289,27 +289,28 @@ class RecordedCall:
     step_no: int
     index: int
     call_id: str
-    """The vendor's ID. Not a key, because compatible servers can repeat it or leave it empty."""
+    """The vendor's ID for the call. It isn't unique: compatible servers can repeat it or leave it empty."""
     tool: str
     arguments: Mapping[str, Any] = field(repr=False)
     definition_hash: str
     state: CallState
     read_only: bool = False
     result: str = field(default="", repr=False)
-    """The tool's output, or the reason why the call wasn't made or its outcome is unknown."""
+    """The tool's output, or the reason why there is none."""
     result_is_error: bool = False
     made: int = 0
-    """The number of the new memory, or of the created or changed schedule; 0 if neither."""
+    """The number of the new memory or of the created or changed schedule, or 0."""
     uses_own_account: bool = False
-    """Whether the call uses the asker's own account, which only the asker can approve."""
+    """Whether the call uses the asker's own account. Only the asker can approve such a call."""
     because: tuple[str, ...] = field(default=(), compare=False)
-    """Why the call needs approval: reasons above, origins of text that the model had read, and names of the tools that
-    found it with the asker's account. Only NOT_YET ends once such calls are allowed."""
+    """Reasons why the call needs approval: the constants above, origins of the text that the model had read, and tools
+    that found text with the asker's account. Only NOT_YET disappears once such calls are allowed.
+    """
     decision: Decision | None = None
     decided_by: str = ""
     claims: Claims = field(default=NO_CLAIMS, compare=False)
     is_repeat: bool = field(default=False, compare=False)
-    """Whether the same call was, or might have been, made for an earlier version of the answer."""
+    """Whether an earlier version of the answer made the same call, or might have."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -317,12 +318,12 @@ class RecordedCall:
 
     @property
     def startable_states(self) -> tuple[CallState, ...]:
-        """The states in which the call can be made. A read-only call can be made again."""
+        """States in which the call can be made. Read-only calls can be repeated."""
         return UNDER_WAY if self.read_only else (CallState.READY,)
 
     @property
     def binding(self) -> str:
-        """The hash of everything an approval covers: the tool, the arguments in any order, and the definition."""
+        """The hash of everything that an approval covers: the tool, its definition, and the arguments in any order."""
         covered = [self.tool, self.arguments, self.definition_hash]
         return hashlib.sha256(json.dumps(covered, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -331,52 +332,54 @@ class RecordedCall:
 class DecidedCalls:
     decision: Decision
     user_id: str
-    """The person's ID, or "" after they have been erased."""
+    """The person's ID, or "" after the person was erased."""
     calls: int
     kind: str = "call"
     name: str = field(default="", compare=False, repr=False)
-    """The name or ID shown in the reply, or "" before it is looked up. A mention would notify the person."""
+    """The name or ID shown in the reply, or "" until it is looked up. A mention would notify the person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     step_no: int
     chars: int
-    """The length of the answer's recorded text when the step ended, in characters."""
+    """The length of the answer's recorded text at the end of the step, in characters."""
     items: tuple[Item, ...] = field(repr=False)
-    """The model's output as it must be sent back: text, calls and vendor-specific items."""
+    """The model's output in the form in which it must be sent back: text, calls and vendor-specific items."""
     model: str
-    """The model that wrote the step. Only its vendor can read the items."""
+    """The model that wrote the step. Other vendors can't read the items."""
     calls: tuple[RecordedCall, ...] = ()
     origins: Origins = UNKNOWN
-    """The origins of the content that the model had read when it requested the calls."""
+    """Origins of the content that the model had read when it requested the calls."""
     beginning: str = field(default="", repr=False)
-    """The beginning of the prompt (core/beginnings.py), or "" if it equals the previous recorded step's."""
+    """The beginning of the prompt (core/beginnings.py), or "" if it is the same as in the previous step."""
     bound_to: str = ""
-    """The hash of everything that the model had read, to which its thoughts are bound."""
+    """The hash of everything before the step's output, to which the model's thoughts are bound."""
 
 
 def accepted_proposals(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
-    """Returns the finished proposals that a person accepted. DONE and FAILED ones have user-facing results."""
+    """Returns the finished proposals that a person accepted."""
     of_person = (call for call in calls if call.tool in PROPOSALS and call.decision is Decision.APPROVED)
     return [call for call in of_person if call.state.is_over]
 
 
 def card_type(tool: str, arguments: Mapping[str, Any]) -> str:
-    """Returns the card type for a call that needs a decision, a key of `_CARDS` in texts/approvals.py."""
+    """Returns the card type for a call that needs a decision: a key of `_CARDS` in texts/approvals.py."""
     if tool == SCHEDULE:
         return "stop" if arguments.get("stop") is True else "change" if "number" in arguments else "create"
     return tool if tool in PROPOSALS else "call"
 
 
 def card_types(calls: Iterable[RecordedCall], decision: Decision | None) -> Collection[str]:
-    """Returns the card types of the calls with this decision, or of the waiting calls if it is None."""
+    """Returns the card types of calls with this decision. None: of calls that are waiting."""
     found = (call for call in calls if call.decision is decision and (decision or call.state is CallState.ASKED))
     return dict.fromkeys(card_type(call.tool, call.arguments) for call in found)
 
 
 def decisions_by_button(calls: Sequence[RecordedCall]) -> tuple[DecidedCalls, ...]:
-    """Returns people's decisions by button, in call order. Accepted proposals are left out: their results are shown."""
+    """Returns people's decisions by button, in call order. Accepted proposals are excluded because their results are
+    shown.
+    """
     agreed = accepted_proposals(calls)
     decided = (call for call in calls if call not in agreed and call.decision not in _NOT_BY_BUTTON)
     counts = Counter((call.decision, call.decided_by, card_type(call.tool, call.arguments)) for call in decided)
@@ -384,7 +387,7 @@ def decisions_by_button(calls: Sequence[RecordedCall]) -> tuple[DecidedCalls, ..
 
 
 def has_decided_proposal(calls: Iterable[RecordedCall]) -> bool:
-    """Returns whether a person has decided on a proposal other than a sign-in, which doesn't change an answer."""
+    """Returns whether a person decided on a proposal other than a sign-in. A sign-in doesn't change an answer."""
     lasting = (call for call in calls if call.tool in PROPOSALS and call.tool != SIGN_IN)
     return any(call.decision not in (None, Decision.EXPIRED) for call in lasting)
 
@@ -393,12 +396,11 @@ _MADE = (CallState.DONE, CallState.FAILED, CallState.UNKNOWN)
 
 
 def count_made_calls(calls: Iterable[RecordedCall]) -> int:
-    """Returns the number of calls that were made, or might have been."""
     return sum(call.state in _MADE for call in calls)
 
 
 def made_calls_by_tool(calls: Iterable[RecordedCall]) -> Counter[str]:
-    """Counts the calls that were made, or might have been, by their tool's display name."""
+    """Counts calls that were made, or might have been, by the tool's display name."""
     return Counter(tool_label(call.tool) for call in calls if call.state in _MADE)
 
 
@@ -416,9 +418,9 @@ _READ_AS = {"integer": int, "boolean": bool, "array": list}
 
 
 def converted_arguments(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a call's arguments, converted to the types that a built-in tool declares.
+    """Returns a call's arguments converted to the declared types of a built-in tool.
 
-    Some models write null for omitted arguments (vierisid/jarvis#199), and other values as strings (Teamwork/mcp#383).
+    Some models write null for omitted arguments (vierisid/jarvis#199) and other values as strings (Teamwork/mcp#383).
     """
     types = {name: described["type"] for name, described in parameters["properties"].items()}
     return {name: _converted(value, types.get(name, "")) for name, value in arguments.items() if value is not None}

@@ -14,12 +14,11 @@ MENTIONED = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
 
 
 def is_canvas(file: File) -> bool:
-    """Returns whether a file is a canvas, whose text only canvases.getContent returns."""
     return file.mimetype == CANVAS or file.filetype == "quip"
 
 
 def canvas_mention(canvas_id: str) -> str:
-    """Returns the placeholder for a canvas in a message's text, where Slack provides only its ID."""
+    """Returns the placeholder for a canvas that is replaced by its name later. Slack provides only the ID."""
     return _CANVAS_MENTION.format(id=canvas_id)
 
 
@@ -30,7 +29,7 @@ _AT_END = re.compile(
 
 
 def canvas_requester(questions: Iterable[Question], bot_user_id: str) -> str:
-    """Returns the user who asks for an answer "as a canvas" at the beginning or end of a question, or ""."""
+    """Returns the ID of the user who asks for the answer "as a canvas" at either end of a question, or ""."""
     for question in questions:
         words = without_bot_mention(question.own_text, bot_user_id).strip()
         # In a long question, only the last characters are checked.

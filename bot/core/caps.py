@@ -1,7 +1,7 @@
 """Caps: limits on tokens and dollars, per UTC day or month. Pure.
 
-While an answer is being written, its maximum possible usage is reserved. An answer begins only if part of the cap is
-neither used nor reserved, so at most one answer exceeds a cap, no matter how many begin at once.
+While an answer is being written, its maximum possible usage is reserved. An answer can begin only if the cap has an
+amount left that is neither used nor reserved. So at most one answer exceeds a cap, however many begin at once.
 """
 
 import re
@@ -18,7 +18,7 @@ DAYS_IN_CHART = 14
 """Slack's charts accept 20 categories."""
 MAX_LIMIT = 1e12
 NOTICE_PERCENTS = (80, 100)
-"""Percentages of a cap at which Typist admins are notified. The first one also warns the person."""
+"""Percentages of a cap at which Typist admins are notified. At the first percentage, the person is warned too."""
 
 _CAP = re.compile(r"(user|channel|workspace)/(day|month)=(\d+(?:\.\d+)?) ?(tokens|usd)")
 _FORM = (
@@ -78,7 +78,7 @@ class CapWindow:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """A limit in tokens or dollars. No answer begins once it is used up, but an answer in progress can exceed it."""
+    """A limit in tokens or dollars. No answer begins after it is reached, but an answer in progress can exceed it."""
 
     window: CapWindow
     limit: float
@@ -88,7 +88,7 @@ class Cap:
         return amount.cost_usd if self.in_dollars else amount.tokens
 
     def percent_used(self, amount: Amount) -> int:
-        """Returns the used percentage of the cap, rounded down and at most 100."""
+        """Returns the used percentage of the cap, from 0 to 100, rounded down."""
         return min(100, int(100 * self.used_by(amount) / self.limit))
 
     @property
@@ -102,13 +102,12 @@ class Cap:
         return texts.quotas.dollars(self.limit) if self.in_dollars else texts.quotas.tokens(self.limit)
 
     def __str__(self) -> str:
-        """Describes the cap to the person it limits: "your quota of 200,000 tokens per day"."""
         return texts.quotas.quota(self.window.scope, self.limit_text, self.window.period)
 
 
 @dataclass(frozen=True, slots=True)
 class CapOwner:
-    """A workspace, channel or person with separate caps. A workspace is identified by its team ID."""
+    """A workspace, channel or person with separate caps. `id`: the team ID for a workspace."""
 
     scope: Scope
     id: str
@@ -132,14 +131,14 @@ class CapNotice:
     owner_id: str
     percent: int
     month: str
-    """Such as "2026-11". Even a daily cap is reported only once a month, because many people reach theirs every day."""
+    """Such as "2026-11". Notices are monthly even for daily caps, because many people reach theirs every day."""
 
     def __str__(self) -> str:
         return f"{self.percent}% {self.cap.setting} {self.owner_id} {self.month}"
 
     @classmethod
     def parse(cls, text: str) -> "CapNotice":
-        """Parses a notice from its `str()`. Raises ValueError."""
+        """Parses the `str()` of a notice. Raises ValueError."""
         percent, setting, owner_id, month = text.split(" ")
         [cap] = parse_caps(setting)
         return cls(cap, owner_id, int(percent.removesuffix("%")), month)
@@ -160,16 +159,16 @@ class UsageToDate:
 
 @dataclass(frozen=True, slots=True)
 class CapCheck:
-    """Whether caps allow an answer to begin: only if both fields are None."""
+    """The result of checking an answer against its caps. The answer can begin if both fields are None."""
 
     reached_cap: Cap | None = None
-    """A cap that is used up. No answer begins before it resets."""
+    """A cap that is used up. No answer begins until it resets."""
     reserved_cap: Cap | None = None
-    """A cap that is fully reserved for answers in progress. Another answer waits until they release some of it."""
+    """A cap that is fully reserved by answers in progress. New answers wait until some of it is released."""
 
 
 def parse_caps(text: str) -> tuple[Cap, ...]:
-    """Parses a comma-separated list of caps, as in BOT_CAPS. Raises ValueError."""
+    """Parses BOT_CAPS, a comma-separated list. Raises ValueError."""
     caps: dict[tuple[CapWindow, bool], Cap] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = _CAP.fullmatch(part)
@@ -182,7 +181,7 @@ def parse_caps(text: str) -> tuple[Cap, ...]:
 
 
 def effective_caps(defaults: Sequence[Cap], own: Sequence[Cap]) -> tuple[Cap, ...]:
-    """Returns the caps on an answer. Admins' caps replace the defaults with the same window and unit."""
+    """Returns the caps that apply. An admin's cap replaces the default with the same window and unit."""
     return tuple({(cap.window, cap.in_dollars): cap for cap in (*defaults, *own)}.values())
 
 
@@ -209,13 +208,12 @@ def day_of(now: float) -> int:
 
 
 def first_day(period: Period, now: float) -> int:
-    """Returns the first day of the current period, in days since 1970-01-01."""
     today = day_of(now)
     return today if period is Period.DAY else today - _date(today).day + 1
 
 
 def days_of_last_month(now: float) -> tuple[int, int]:
-    """Returns the first days of the previous month and of this month, in days since 1970-01-01."""
+    """Returns the first days of the last month and of this month, in days since 1970-01-01."""
     first = first_day(Period.MONTH, now)
     return first_day(Period.MONTH, (first - 1) * DAY_S), first
 
@@ -231,7 +229,7 @@ def cap_warning(cap: Cap, used: Amount, now: float) -> str | None:
 
 
 def cap_warning_key(cap: Cap, scope_ids: ScopeIds, now: float) -> str:
-    """Returns the key of a cap's warning, which is sent once for each owner, limit and period."""
+    """Returns the notification key for a cap's warning, so that it is sent once per owner, limit and period."""
     owner_id = scope_ids.id_of(cap.window.scope)
     return f"cap {cap.setting} {owner_id} {_date(first_day(cap.window.period, now))}"
 
@@ -248,7 +246,7 @@ def cap_notice_text(notice: CapNotice, now: float) -> str:
 
 
 def daily_use(cap: Cap, by_day: Mapping[int, Amount], now: float) -> list[tuple[str, float]]:
-    """Returns a cap's usage on each of the last days: a label such as "Nov 9" and an amount in the cap's unit."""
+    """Returns a cap's usage per day for a chart: labels such as "Nov 9" with amounts in the cap's unit."""
     today = day_of(now)
     days = range(today - DAYS_IN_CHART + 1, today + 1)
     return [(f"{_date(day):%b} {_date(day).day}", cap.used_by(by_day.get(day, Amount()))) for day in days]
@@ -303,9 +301,9 @@ class CapField(StrEnum):
 
 
 Entered = tuple[tuple[CapField, str], ...]
-"""A person's input, by changed field. "" removes the separate cap, so that BOT_CAPS applies."""
+"""Input by changed field. "" removes an owner's cap, so that BOT_CAPS applies."""
 Limits = Mapping[CapField, float | None]
-"""An owner's separate caps by field, or None where BOT_CAPS applies."""
+"""An owner's caps by field. None: BOT_CAPS applies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,12 +319,12 @@ def caps_by_field(caps: Sequence[Cap], scope: Scope) -> Mapping[CapField, Cap]:
 
 
 def entered_limits(entered: Entered) -> Limits:
-    """Returns the entered limits. Requires that `cap_problems` found none."""
+    """Returns the entered limits, which `cap_problems` must have accepted."""
     return {field: _number(field, text) if text else None for field, text in entered}
 
 
 def cap_problems(entered: Entered, unpriced: Sequence[str]) -> dict[str, str]:
-    """Returns a sentence for each field that can't be saved. `unpriced`: the models in use that have no price."""
+    """Returns a sentence for each invalid field. `unpriced`: models in use without a price."""
     found: dict[str, str] = {}
     for field, text in entered:
         if text and _number(field, text) is None:

@@ -1,7 +1,7 @@
-"""Channel settings, such as a model, a system prompt, and when to answer without a mention.
+"""Channel settings, such as the model, the system prompt, and when to answer without a mention.
 
-A setting is a field of ChannelSettings and a row of CHANNEL_SETTINGS with the same name. The modal field, its parsing
-and the announcement of a change are derived from the row.
+Each setting is a field of ChannelSettings and a row of CHANNEL_SETTINGS with the same name. The modal, its parser and
+the announcement of changes are derived from the row.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from bot.models.prompt import Effort
 from slack_markdown.render import beginning
 
 MAX_PROMPT_CHARS = 2_000
-"""The system prompt is billed with each question. Slack's limit is 3,000, so our own error is shown first."""
+"""The limit for a system prompt, which is billed with every question. Slack's limit is 3,000."""
 DISPLAYED_PROMPT_CHARS = 60
 _EMOJI = re.compile(r"[\w+'-]{1,100}")
 _VARIANT = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
@@ -31,7 +31,7 @@ _VARIANT = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
 class Length(StrEnum):
     BRIEF = "brief"
     NORMAL = "normal"
-    """As long as the system prompt requests; the default prompt asks for short answers."""
+    """The length that the system prompt asks for. The default prompt asks for short answers."""
     FULL = "full"
 
 
@@ -43,60 +43,59 @@ class SettingsPlace:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """A channel's settings. DefaultSettings applies where one is not set. Changes are announced in field order."""
+    """A channel's settings. DefaultSettings applies to unset fields. Changes are announced in field order."""
 
     model: str | None = None
-    """The first model to ask in this channel; the other models are its fallbacks."""
+    """The first model to ask in this channel. The other models are fallbacks."""
     system_prompt: str = ""
     engagement: Engagement | None = None
-    """The rule for messages in threads without a mention; None for the default."""
+    """The rule for messages without a mention in threads, or None for the default."""
     new_posts: bool = False
     gate: bool = False
-    """Whether a model decides on ambiguous follow-ups."""
     reaction: str = ""
-    """The name of the emoji that turns the message under it into a question, or ""."""
+    """The name of the emoji that asks a question about the message it is added to, or ""."""
     effort: Effort = Effort.NORMAL
     length: Length = Length.NORMAL
     web_search: bool | None = None
-    """Whether web search is on: False turns it off in this channel, and None applies BOT_WEB_SEARCH."""
+    """False turns web search off in this channel. None applies BOT_WEB_SEARCH."""
     read_channel: bool | None = None
-    """Whether the model can read the channel: False forbids it, and None applies BOT_READ_CHANNEL."""
+    """False forbids the model to read the channel. None applies BOT_READ_CHANNEL."""
     mcp_servers: tuple[str, ...] = ()
-    """The BOT_MCP_CONFIG servers whose tools can be used in this channel."""
+    """Names of the BOT_MCP_CONFIG servers whose tools can be used in this channel."""
 
 
 def with_changes(before: ChannelSettings, shown: ChannelSettings, submitted: ChannelSettings) -> ChannelSettings:
     """Returns a channel's settings with the values that a person changed in a form.
 
-    Other values come from `before`, because the form might lack them, or someone might have changed them meanwhile.
+    All other values come from `before`: the form might lack them, or someone might have changed them in the meantime.
     """
     entered = {field.name: getattr(submitted, field.name) for field in fields(ChannelSettings)}
     return replace(before, **{name: value for name, value in entered.items() if value != getattr(shown, name)})
 
 
 def emoji_name(text: str) -> str:
-    """Returns the name that Slack's events use for an emoji, without skin tone: "+1" for 👍 or "thumbsup"."""
+    """Returns an emoji's name in Slack's events, without skin tone: "+1" for 👍 or "thumbsup"."""
     name = text.strip().strip(":").partition("::")[0].lower()
     return _emoji_names().get(_VARIANT.sub("", name), name)
 
 
 @cache
 def _emoji_names() -> dict[str, str]:
-    """Returns the names that Slack's events use, by emoji character and alternative name."""
+    """Returns Slack's emoji names by character and by alternative name."""
     table = Path(__file__).with_name("emoji.txt").read_text("utf-8").partition("\n\n")[2]
     each = (entry.split() for entry in table.replace("\n", " ").split(","))
     return {key.lower(): name for emoji, name, *others in each for key in (emoji, *others)}
 
 
 def _is_everyday_reaction(emoji: str) -> bool:
-    """Returns whether people often react with a standard emoji to thank, agree or disagree."""
+    """Returns whether people often use an emoji to thank, agree or disagree, so it can't ask a question."""
     # Many products use ✨ as a sign of a model.
     is_ours = emoji == "sparkles" or emoji not in _emoji_names().values()
     return not is_ours and (emoji == "-1" or closing_of_text(f":{emoji}:") is not None)
 
 
 def prompt_version(system_prompt: str) -> str:
-    """Returns a short name for a system prompt, so that votes on answers can be compared by prompt."""
+    """Returns a short hash of a system prompt, by which votes on answers are compared."""
     return hashlib.sha256(system_prompt.encode()).hexdigest()[:8]
 
 
@@ -109,36 +108,36 @@ class DefaultSettings:
     read_channel: bool = False
     gate: bool = False
     mcp_servers: tuple[str, ...] = ()
-    """The servers in BOT_MCP_CONFIG. A channel uses only those that a Typist admin chooses for it."""
+    """The servers in BOT_MCP_CONFIG. A channel can use a server only after a Typist admin has chosen it."""
     has_reactions: bool = True
-    """Whether Slack sends reactions to the app, so that channels can have a question emoji."""
+    """Whether Slack sends reactions to the app. Otherwise, channels can't have a question emoji."""
     names: texts.models.ModelNames = texts.models.OWN_NAMES
 
     def model_name(self, chosen: str | None = None) -> str:
-        """Returns the name of the model to ask first. A channel's model that is no longer in use isn't asked."""
+        """Returns the name of the model to ask first: the chosen model if it is still in use, otherwise the default."""
         return self.names.of(chosen if chosen in self.models else next(iter(self.models), ""))
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting's form field, parsing, validation and announcement. The ChannelSettings field explains the setting."""
+    """A setting's form field, parser, validation and announcement. The ChannelSettings field documents the setting."""
 
     control: Literal["menu", "radio buttons", "switch", "checkboxes", "line", "area"]
-    """The form control. A switch can only turn off (False) what Typist's own settings turn on (None)."""
+    """The form control. A switch can only turn off (False) a feature that Typist's settings turn on (None)."""
     parse: Callable[[Any], Any]
-    """Converts an entered value, or a stored one unless it is None."""
+    """Converts an entered or stored value other than None."""
     words: words.Words
     in_channels_only: bool = False
     is_available: Callable[[DefaultSettings], bool] = lambda _: True
-    """Returns whether Typist's own settings make the setting available."""
+    """Returns whether Typist's settings make this setting available."""
     options: Callable[[DefaultSettings], Mapping[str, str]] = lambda _: {}
-    """Returns the labels of the options, unless `words` has them."""
+    """Returns option labels, unless `words` has them."""
     applies: Callable[[DefaultSettings, Any], Any] = lambda _, value: value
     problem: Callable[[DefaultSettings, Any], str] = lambda *_: ""
-    """Returns the sentence about a value that can't be saved, or ""."""
+    """Returns a sentence about an invalid value, or ""."""
 
     def effective(self, defaults: DefaultSettings, value: Any) -> Any:
-        """Returns the effective value for a channel's value, or None if the setting isn't available."""
+        """Returns the value that applies to the channel, or None if the setting isn't available."""
         if not self.is_available(defaults):
             return None
         return value is not False if self.control == "switch" else self.applies(defaults, value)
@@ -190,13 +189,13 @@ CHANNEL_SETTINGS: Mapping[str, Setting] = {
 
 
 def setting_problems(settings: ChannelSettings, defaults: DefaultSettings) -> dict[str, str]:
-    """Returns a sentence for each setting that can't be saved, by setting name."""
+    """Returns sentences about settings that can't be saved, by setting name."""
     sentences = {name: row.problem(defaults, getattr(settings, name)) for name, row in CHANNEL_SETTINGS.items()}
     return {name: sentence for name, sentence in sentences.items() if sentence}
 
 
 def change_sentences(before: ChannelSettings, after: ChannelSettings, defaults: DefaultSettings) -> list[str]:
-    """Returns a mrkdwn sentence for each setting whose effect changed, without prompts, which might be long."""
+    """Returns a mrkdwn sentence for each setting whose effect changed. Prompts are left out because of their length."""
     old, new = _effective_values(before, defaults), _effective_values(after, defaults)
     names = [field.name for field in fields(ChannelSettings) if new[field.name] != old[field.name]]
     return [CHANNEL_SETTINGS[name].words.channel_sentence(_escaped(new[name])) for name in names]

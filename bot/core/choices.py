@@ -1,9 +1,9 @@
 """Choices: a model that is unsure asks the reader and offers up to five answers as buttons. Pure.
 
 The model asks with a tool call that ends the answer. The question and choices become the last lines of the answer, so
-they are recorded, included in later prompts, and shown in messages without buttons. The buttons belong to the answer's
-end (`End.choices`), so a waiting choice needs no worker. A click asks a new question in the name of the person who
-clicked (`MessageQuestion`).
+they are recorded, repeated in later prompts, and shown in messages without buttons. The buttons belong to the answer's
+end (`End.choices`), so no worker waits for a choice. Clicking a choice asks it as a new question on behalf of the
+person who clicked (`MessageQuestion`).
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from bot.models.events import ToolCall
 from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
 
 TOOL_NAME = "offer_choices"
-"""Without an owner prefix, so that no MCP server can have a tool with this name."""
+"""Has no owner prefix, so that no MCP server can have a tool with this name."""
 MAX_CHOICES = 5
 MAX_CHOICE_CHARS = 200
 LABEL_CHARS = 75
@@ -62,7 +62,7 @@ _TWICE = "a choice comes twice."
 class Choices:
     question: str = field(repr=False)
     choices: tuple[str, ...] = field(repr=False)
-    """The choices, each on one line without hidden characters."""
+    """Choices, each on one line without hidden characters."""
 
     @property
     def markdown(self) -> str:
@@ -70,13 +70,13 @@ class Choices:
 
 
 def without_choice_list(markdown: str, choices: Sequence[str]) -> str:
-    """Returns an answer without its list of choices if the buttons show every choice in full."""
+    """Returns an answer without its list of choices if the buttons show all choices in full."""
     fit = all(len(choice) <= LABEL_CHARS for choice in choices)
     return markdown.rstrip().removesuffix(choice_list(choices)) if fit else markdown
 
 
 def with_chosen_marked(markdown: str, chosen: str, mark: str) -> str:
-    """Returns an answer with a mark after the chosen item in the list at its end."""
+    """Returns an answer with a mark after the chosen item in its list of choices."""
     lines = markdown.rstrip().split("\n")
     for at in range(len(lines) - 1, max(-1, len(lines) - 1 - MAX_CHOICES), -1):
         if lines[at].partition(". ")[2] == chosen:
@@ -90,7 +90,7 @@ def choice_list(choices: Sequence[str]) -> str:
 
 
 def offered_choices(calls: Sequence[ToolCall]) -> Choices | str:
-    """Returns the choices that a step's calls offer, or else the error to return to the model."""
+    """Returns the choices offered by a step's calls, or an error for the model."""
     if [call.name for call in calls] != [TOOL_NAME]:
         return _NOTHING_OFFERED.format(problem=_NOT_ALONE)
     arguments = converted_arguments(DEFINITION.parameters, calls[0].arguments or {})
@@ -121,7 +121,7 @@ def _on_a_line(choice: str) -> str:
 
 
 def question_id(job_id: int, version: int) -> str:
-    """Returns the ID of the question that a click asks, which is the same for all choices of an answer version."""
+    """Returns the ID of the question asked by a click. All choices of an answer version share it."""
     return f"choice:{job_id}:{version}"
 
 
@@ -130,14 +130,14 @@ def button_value(version: int, index: int) -> str:
 
 
 def choice_of_button(value: str, version: int, choices: Sequence[str]) -> str | None:
-    """Returns the choice that a button's value identifies, or None if there is no such choice."""
+    """Returns the choice for a button's value, or None if there is no such choice."""
     values = [button_value(version, index) for index in range(len(choices))]
     return choices[values.index(value)] if value in values else None
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitedChoice:
-    """A choice below an answer that is waiting for the first click by a person with access (core/awaited.py)."""
+    """A choice that is waiting for the first click by a person with access (core/awaited.py)."""
 
     answer: AnswerRecord
     choice: str = field(repr=False)

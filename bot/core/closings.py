@@ -1,9 +1,9 @@
 """Recognizes messages that need no answer, such as thanks or approval. Pure.
 
-A closing consists of known phrases of thanks or agreement and filler words, listed in closings.txt. An unknown word, a
-question mark or another emoji makes it a regular message, because losing a question is worse than answering once too
-often. "Yes", "no" and "do it" aren't closings, because they answer something. Around a name or a command, these phrases
-and greetings count as courtesy.
+A closing consists of known phrases of thanks or agreement and of filler words, all listed in closings.txt. A message
+with an unknown word, a question mark or another emoji isn't a closing, because missing a question is worse than
+answering once too often. Neither are "yes", "no" and "do it", because they answer something. Next to a name or a
+command, these phrases and greetings count as courtesy.
 """
 
 import re
@@ -16,14 +16,14 @@ from pathlib import Path
 
 MAX_CHARS = 160
 MAX_OTHER_WORDS = 8
-"""Maximum number of arbitrary words in a closing. A message with more has content."""
+"""Maximum number of unlisted words in a closing."""
 
 
 class Closing(StrEnum):
     NOTHING = ""
     THANKS = "thanks"
     AGREEMENT = "agreement"
-    """Words that would answer a question, if there were one."""
+    """Words that would be an answer if there was a question."""
     POSSIBLE = "in doubt"
     """Part of the message is a closing, and the rest might be."""
 
@@ -33,7 +33,7 @@ _STROKES = str.maketrans("łøđı", "lodi")
 
 
 def unaccented(text: str) -> str:
-    """Returns text in lowercase without accents, which many people don't type: "dzieki" for "dzięki"."""
+    """Returns text in lowercase without accents, which many people leave out: "dzieki" for "dzięki"."""
     letters = _ACCENTED.sub(lambda letter: unicodedata.normalize("NFD", letter[0])[0], text)
     return letters.translate(_STROKES)
 
@@ -43,7 +43,7 @@ def _plain(text: str) -> str:
 
 
 def _phrases(words: str) -> frozenset[str]:
-    """Returns the phrases of a line: every combination of one phrase from each part."""
+    """Returns the phrases of a line in closings.txt: every combination of one phrase per part."""
     parts = ([phrase.strip(" _") for phrase in part.split(",")] for part in words.split("+"))
     return frozenset(" ".join(phrases).strip() for phrases in product(*parts))
 
@@ -58,7 +58,7 @@ def _parse_table(table: str) -> dict[str, frozenset[str]]:
 
 
 _Part = tuple[int, Closing | None]
-"""The word count and meaning of a part of a message, or None if the meaning is unknown."""
+"""Word count and meaning of part of a message. The meaning is None if unknown."""
 _TABLE = _parse_table(_plain(Path(__file__).with_name("closings.txt").read_text("utf-8")))
 _SAYS = {
     **dict.fromkeys(_TABLE["beside"], Closing.NOTHING),
@@ -92,16 +92,17 @@ _UNSPACED = re.compile("|".join(sorted((p for p in _SAYS if re.match(_WITHOUT_SP
 _MODIFIER = re.compile("[\u064b-\u0652\ufe0f\u200d\u2640\u2642\U0001f3fb-\U0001f3ff]")
 QUESTION_MARKS = "?？؟՞"
 _ASKS = re.compile(rf"[{QUESTION_MARKS}`]|[:;=][-']?[(/|\\]")
-"""A question mark, code, or an unhappy smiley."""
+"""Question marks, code and unhappy smileys."""
 
 
 def has_question_mark(text: str) -> bool:
-    """Returns whether text has a question mark, which means that it isn't a command."""
     return not set(QUESTION_MARKS).isdisjoint(text)
 
 
 def closing_of_text(text: str, name: str = "") -> Closing | None:
-    """Returns the type of closing, or None. `text`: without the bot's mention. Thanking others counts as agreement."""
+    """Returns the type of closing, or None. `text`: without the bot's mention. Thanking other people counts as
+    agreement.
+    """
     said, parts = _parsed_parts(text, _phrases_with_name(_plain(name), Closing.NOTHING))
     unknown = sum(words for words, kind in parts if kind is None)
     said |= {kind for _, kind in parts if kind}
@@ -113,7 +114,7 @@ def closing_of_text(text: str, name: str = "") -> Closing | None:
 
 
 def is_courtesy(text: str, name: str = "") -> bool:
-    """Returns whether text is only a greeting, thanks or emoji, with or without the bot's `name`."""
+    """Returns whether text is only a greeting, thanks or emoji. The bot's `name` can be part of it."""
     said, parts = _parsed_parts(text, _phrases_with_name(_plain(name), Closing.AGREEMENT))
     kinds = {kind for _, kind in parts}
     return None not in kinds and bool(said | kinds - {Closing.NOTHING})
@@ -121,12 +122,12 @@ def is_courtesy(text: str, name: str = "") -> bool:
 
 @cache
 def _phrases_with_name(name: str, says: Closing) -> Mapping[str, Closing]:
-    """Returns the meanings of known phrases, of the bot's name (`says`), and of greetings unless `says` is NOTHING."""
+    """Returns meanings by phrase: known phrases, the bot's name (`says`) and, unless `says` is NOTHING, greetings."""
     return (_GREETS if says else _SAYS) | ({name: says, f"@{name}": says} if name else {})
 
 
 def _parsed_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | None], list[_Part]]:
-    """Returns the meanings of a text's emoji, and its parts. Long texts and questions have one part without meaning."""
+    """Returns the emoji's meanings, and the parts. Long texts and questions have one part with the meaning None."""
     text = _OWN_EMOJI.sub(r"\1", text)
     if len(text) > MAX_CHARS or _ASKS.search(text):
         return set(), [(len(text), None)]

@@ -2,8 +2,8 @@
 
 Text is Markdown with mentions. People and channels are mentioned by ID, `<@U123>` and `<#C123>`, or by ID and name,
 `<@U123|ada>`. Groups, canvases and custom emoji, whose owners choose their names, are written `<!S123|@ops>`. Any other
-`<` is written `&lt;`, so text never looks like a mention by accident; `&` and `>` can be entities too. Questions are
-stored in this form, and `bot.slack.text` converts Slack's messages to it.
+`<` is written `&lt;`, so text can't be mistaken for a mention; `&` and `>` can be entities too. Questions are stored in
+this form, and `bot.slack.text` converts Slack's messages to it.
 """
 
 import re
@@ -25,7 +25,7 @@ class ThreadKey:
     team_id: str
     channel_id: str
     thread_ts: str | None
-    """None outside threads in a direct message, which is one long conversation."""
+    """None outside threads in a direct message, which counts as a single conversation."""
 
     @property
     def place(self) -> tuple[str, str]:
@@ -40,12 +40,13 @@ class ThreadKey:
 
 
 CHECK_FILE_INFO = "check_file_info"
-"""Slack's file_access for a file that only files.info describes. For a canvas, files.info also reports its channels."""
+"""Slack's file_access for files that only files.info describes. For canvases, files.info also returns their channels.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file shared with a message, as described by Slack. Only the bytes show its type for certain."""
+    """A file shared with a message, as Slack describes it. Only the file's bytes reliably show its type."""
 
     id: str
     name: str
@@ -58,7 +59,7 @@ class File:
     url: str = ""
     user_id: str = ""
     is_clip: bool = False
-    """Whether a person recorded the file in Slack, as audio or video."""
+    """Whether a person recorded the file as audio or video in Slack."""
     transcript: str | None = field(default=None, repr=False)
     captions_url: str = ""
     """The URL of Slack's WebVTT captions, or ""."""
@@ -69,16 +70,16 @@ class File:
     preview_url: str = ""
     """The URL of Slack's smaller copy of an image, as PNG or JPEG, or ""."""
     is_quoted: bool = False
-    """Whether the message quotes the whole file, as Slack does for email."""
+    """Whether the message quotes the whole file. Slack does this for email."""
 
 
 SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
-"""Slack's own users, which aren't marked as bots. Email and some apps' messages also come from them."""
+"""Slack's own users, which aren't marked as bots. They also post email and some apps' messages."""
 ANSWERED_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
-"""Subtypes of messages that people write themselves; `/me is late` is a me_message."""
+"""Subtypes of messages written by people. `/me is late` is a me_message."""
 REOPENED_SUBTYPES = frozenset({"channel_unarchive", "group_unarchive"})
 PASSED_ON_SUBTYPES = frozenset({"slackbot_response", "document_comment_root"})
-"""Subtypes of messages that members wrote but Slack posts in its own name: automatic replies, and parts of canvases."""
+"""Subtypes of members' messages that Slack posts in its own name: automatic replies and parts of canvases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,9 @@ class Message:
     channel_id: str
     ts: str
     text: str = field(repr=False)
-    """The author's own text, as Markdown with mentions."""
+    """The author's text, as Markdown with mentions."""
     attached_text: str = field(default="", repr=False)
-    """Content shown below the text, in the same form: forwarded and quoted messages, unfurls, email, attachments."""
+    """Content below the text, as Markdown with mentions: forwarded and quoted messages, unfurls, email, attachments."""
     channel_type: str = "channel"
     """channel, group, im or mpim, as in Slack's events."""
     thread_ts: str | None = None
@@ -97,44 +98,43 @@ class Message:
     bot_id: str | None = None
     app_name: str | None = None
     is_from_app: bool = False
-    """Whether an app wrote the message, in its own name or a person's, even if no bot is identified."""
+    """Whether an app wrote the message for itself or for a person, even if Slack doesn't identify a bot."""
     subtype: str | None = None
     parent_user_id: str | None = None
-    """The author of the thread's first message, if Slack reports it."""
+    """The author of the thread's first message, or None if unknown."""
     files: tuple[File, ...] = ()
     edited_ts: str = ""
     is_after_gap: bool = False
-    """Whether messages before it are missing because there were too many or Slack didn't return them."""
+    """Whether earlier messages are missing because there were too many or Slack didn't return them."""
 
     @property
     def writer_id(self) -> str:
-        """The ID of the message's author, a person or app, or "" if Slack reports neither."""
+        """The ID of the author, a person or app, or "" if unknown."""
         by_slack = self.user_id in SLACKS_OWN
         return (self.bot_id if by_slack else None) or self.user_id or self.bot_id or ""
 
     @property
     def is_notice(self) -> bool:
-        """Whether Slack itself wrote the message, rather than passing on an email, or an app's or member's message."""
+        """Whether Slack itself wrote the message, as opposed to posting an email or someone else's message."""
         passed_on = self.bot_id or self.is_from_app or self.files or self.subtype in PASSED_ON_SUBTYPES
         return self.user_id in SLACKS_OWN and not passed_on
 
     @property
     def thread(self) -> ThreadKey:
-        """The message's thread, or the whole conversation if it isn't in a thread."""
         return ThreadKey(self.team_id, self.channel_id, self.thread_ts)
 
     @property
     def full_text(self) -> str:
-        """The message as readers see it: its text, and any attached content below."""
+        """The message as readers see it: the text, and any attached content below."""
         return "\n\n".join(part for part in (self.text, self.attached_text) if part.strip())
 
     @property
     def attached_chars(self) -> int:
-        """The number of characters at the end of `whole` that the author didn't write."""
+        """The number of characters at the end of `full_text` that the author didn't write."""
         return len(self.attached_text) if self.attached_text.strip() else 0
 
     def as_question(self, thread_ts: str | None) -> "Question":
-        """Returns the message as a question in a thread, or in a direct message outside threads (None)."""
+        """Returns the message as a question. `thread_ts`: None outside threads in a direct message."""
         return Question(
             ThreadKey(self.team_id, self.channel_id, thread_ts),
             self.ts,
@@ -152,17 +152,17 @@ class Question:
     ts: str
     user_id: str
     text: str = field(repr=False)
-    """The message as readers see it, including the bot's mention, as Markdown with mentions."""
+    """The message as readers see it, with the bot's mention, as Markdown with mentions."""
     files: tuple[File, ...] = ()
     is_from_bot: bool = False
     attached_chars: int = 0
-    """The number of characters at the end of the text that are attached content, not written by the asker."""
+    """The number of characters of attached content at the end of the text, which the asker didn't write."""
     schedule_id: int | None = None
-    """The ID of the schedule that asks this question, or None if a person asks it."""
+    """The ID of the schedule that asks this question, or None for a person's question."""
     is_command: bool = False
-    """Whether the question is a command, which needs no model (core/memory.py, core/schedules.py)."""
+    """Whether the question is a command that needs no model (core/memory.py, core/schedules.py)."""
     had_sign_in: bool = False
-    """Whether a sign-in URL was removed from the asker's own words (core/sign_in_addresses.py)."""
+    """Whether a sign-in URL was removed from the asker's text (core/sign_in_addresses.py)."""
 
     @property
     def own_text(self) -> str:
@@ -196,7 +196,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The part of a prompt about one question, besides the question itself."""
+    """The part of a prompt that only concerns one question, in addition to the question itself."""
 
     text: str = field(default="", repr=False)
     origins: Origins = OURS
@@ -207,17 +207,17 @@ NO_NOTE = Note()
 
 @dataclass(frozen=True, slots=True)
 class RecordedReply:
-    """The stored record of one of the bot's own messages."""
+    """The stored record of one of the bot's messages."""
 
     text: str = field(repr=False)
-    """The answer's Markdown on its first page; "" on other pages, and for replies without model text."""
+    """The answer's Markdown on the first page; "" on other pages and in replies without model text."""
     origins: Origins = UNKNOWN
     asker: str = ""
     question_ts: str = ""
-    """The ts of the newest question that it answers; set on the answer's first page."""
+    """The ts of the newest answered question. Set only on the answer's first page."""
     note: Note = NO_NOTE
     refused_ts: frozenset[str] = frozenset()
-    """The ts of its questions, if the model's vendor refused them."""
+    """The ts of each answered question that the model's vendor refused."""
 
 
 _LINK = re.compile(r"https://[a-z0-9.-]{1,100}/archives/([CDG][A-Z0-9]{1,20})/p(\d{1,12})(\d{6})(\?\S*)?", re.ASCII)
@@ -230,7 +230,7 @@ _UNNAMED_CHANNEL = re.compile(r"<#([A-Z0-9]+)\|?>")
 _USER_MENTION = r"<@{}(?:\|[^<>]*)?>"
 _ID = re.compile(r"[A-Z0-9]+")
 _AFTER_MENTION = r"(?:[,:](?![\w+'-]{1,100}:))?(?:[ \t\n]|[,:](?=[ \t\n]|\Z))*"
-"""Spaces, and a comma or colon between a mention and its sentence. A colon can also begin an emoji: `:tada:`, `:)`."""
+"""Spaces, and a comma or colon, after a mention. A colon can also begin an emoji: `:tada:`, `:)`."""
 _EMOJI = re.compile(r":[\w+'-]{1,100}:|<!EMOJI\|[^<>]*>")
 _BEFORE_MENTION = " \t\n,"
 _SENTENCE_ENDS = " \t\n.?!…。？！"
@@ -238,7 +238,7 @@ _EMPHASIS = "*_"
 _ANY_MENTION = re.compile(r"<@[A-Z0-9]+(?:\|[^<>]*)?>|<![A-Z0-9]+\|@|(?<![\w@.<|])@(?=\w)")
 _MAX_BEFORE_MENTION_CHARS = 160
 _MARKS = re.compile(r"(?:\d{1,3}[.)])?(?:[^\w`\"'“”„‘’«»]|_)*")
-"""List markers, emphasis or emoji: neither words, nor quotation marks, nor code."""
+"""List markers, emphasis and emoji, which are neither words nor quotation marks nor code."""
 _MAX_COURTESY_WORDS = 8
 _MAX_COMMAND_CHARS = 300
 _POINTING = f"{_SENTENCE_ENDS}^,:…⬆️👆"
@@ -246,7 +246,7 @@ _POINTING_WORDS = re.compile(r"this|that|(?:see )?(?:the )?above|(?:any |your )?
 
 
 def linked_message(link: str) -> tuple[str, str, str | None] | None:
-    """Returns channel, ts and thread_ts of the message that a Slack permalink refers to, or None for other links."""
+    """Returns channel, ts and thread_ts from a Slack permalink to a message, or None for other links."""
     match = _LINK.fullmatch(link)
     if match is None:
         return None
@@ -255,7 +255,7 @@ def linked_message(link: str) -> tuple[str, str, str | None] | None:
 
 
 def message_link(base: str, channel_id: str, ts: str, thread_ts: str | None) -> str:
-    """Returns a message's link, or "" without `base`, the common beginning of links in its channel."""
+    """Returns a link to a message, or "" if `base`, the beginning of links in its channel, is unknown."""
     thread = f"?thread_ts={thread_ts}&cid={channel_id}" if thread_ts not in (None, "", ts) else ""
     return f"{base}{ts.replace('.', '')}{thread}" if base else ""
 
@@ -265,19 +265,20 @@ def mentioned_user_ids(text: str) -> list[str]:
 
 
 def addressed_user_ids(text: str) -> list[str]:
-    """Returns the IDs of people mentioned outside quotes and code, where a mention doesn't address anybody."""
+    """Returns the IDs of people mentioned outside quotes and code, in which a mention addresses nobody."""
     return mentioned_user_ids(_CODE.sub("", _QUOTED.sub("", text)))
 
 
 def mentioned_ids(text: str) -> list[str]:
-    """Returns the IDs of the people, channels and other named objects in the text, in order."""
+    """Returns the IDs of all mentioned people, channels and other objects, in order."""
     return [mention["id"] for mention in _MENTION.finditer(text)]
 
 
 def addresses_another(text: str, bot_name: str) -> bool:
-    """Returns whether text without a mention of the bot begins with a mention of a person, a group, or @here.
+    """Returns whether text without a bot mention begins with a mention of a person, a group, or @here.
 
-    A greeting, thanks, an emoji or a quotation can precede it. A typed @ counts too, unless the bot's name follows.
+    A greeting, thanks, an emoji or a quotation can precede the mention. A typed @ counts too, unless the bot's name
+    follows.
     """
     words = _QUOTED.sub("", text).lstrip()
     mention = _ANY_MENTION.search(words, 0, _MAX_BEFORE_MENTION_CHARS)
@@ -291,12 +292,12 @@ def addresses_another(text: str, bot_name: str) -> bool:
 
 
 def ids_to_name(text: str) -> list[str]:
-    """Returns the IDs of all people in the text, because their names can change, and of channels without a name."""
+    """Returns the IDs of all mentioned people, whose names can change, and of channels without a name."""
     return [*mentioned_user_ids(text), *_UNNAMED_CHANNEL.findall(text)]
 
 
 def with_names(text: str, names: Mapping[str, str]) -> str:
-    """Returns text as readers see it. People who aren't in `names` get the name in the text, or else the ID."""
+    """Returns text as readers see it. `names`: display names by ID; the default is the name in the text, or the ID."""
     parts, end = [], 0
     for mention in _MENTION.finditer(text):
         mark = mention["mark"]
@@ -307,7 +308,7 @@ def with_names(text: str, names: Mapping[str, str]) -> str:
 
 
 def named_mention(id_: str, name: str) -> str:
-    """Returns the mention of an object under a given name, or "" without an ID."""
+    """Returns a mention of an object by ID and name, or "" if the ID is invalid."""
     return f"<!{id_}|{escape(name)}>" if _ID.fullmatch(id_) else ""
 
 
@@ -316,7 +317,7 @@ def without_users(text: str) -> str:
 
 
 def without_bot_mention(text: str, bot_user_id: str) -> str:
-    """Returns text without the bot's mentions at its ends. A mention within a sentence is part of its meaning."""
+    """Returns text without the bot's mentions at both ends. A mention within a sentence is part of its meaning."""
     mention = _USER_MENTION.format(re.escape(bot_user_id))
     words = text.strip()
     if leading := re.match(rf"(?:{mention}{_AFTER_MENTION})+", words):
@@ -332,13 +333,13 @@ def without_bot_mention(text: str, bot_user_id: str) -> str:
 
 
 def plain_words(question: Question, bot_user_id: str) -> str:
-    """Returns a person's words to the bot, or "" with files or attached content, or in a scheduled run."""
+    """Returns a person's own words, or "" for a scheduled run or a message with files or attached content."""
     has_more = bool(question.files or question.attached_text.strip()) or question.schedule_id is not None
     return "" if has_more else without_bot_mention(question.own_text, bot_user_id).strip()
 
 
 def without_greeting(words: str, bot_user_id: str, bot_name: str) -> str:
-    """Returns a sentence without greetings of the bot, thanks, "please" or emoji at its beginning."""
+    """Returns a sentence without greetings, thanks, "please" or emoji at the beginning."""
     first = words.split(None, _MAX_COURTESY_WORDS)
     for size in range(min(len(first), _MAX_COURTESY_WORDS), 0, -1):
         if _is_courtesy(first[:size], bot_user_id, bot_name):
@@ -347,7 +348,9 @@ def without_greeting(words: str, bot_user_id: str, bot_name: str) -> str:
 
 
 def plain_command(words: str, bot_user_id: str, bot_name: str) -> str:
-    """Returns a lowercase sentence without end punctuation and courtesy, or "" if it is too long for a command."""
+    """Returns a command in lowercase, without courtesy and end punctuation, or "" if the text is too long for a
+    command.
+    """
     if len(words) > _MAX_COMMAND_CHARS:
         return ""
     bare, longer = without_greeting(words, bot_user_id, bot_name).rstrip(_SENTENCE_ENDS), ""
@@ -366,7 +369,7 @@ def _is_courtesy(words: list[str], bot_user_id: str, bot_name: str) -> bool:
 
 
 def only_addresses_bot(text: str, bot_user_id: str) -> bool:
-    """Returns whether text only mentions the bot or refers to earlier messages, as in "@typist thoughts?"."""
+    """Returns whether text only mentions the bot or points to earlier messages, as in "@typist thoughts?"."""
     words = _EMOJI.sub("", without_bot_mention(text, bot_user_id)).strip(_POINTING).casefold()
     return _POINTING_WORDS.fullmatch(words) is not None or not any(map(str.isalnum, words))
 

@@ -1,6 +1,6 @@
-"""Shared files: which of them a model can read, in what form, and how readers learn about the others. Pure.
+"""Shared files: which ones a model can read, in which form, and how readers are told about the others. Pure.
 
-The bytes determine a file's type, because Slack's type might be wrong. Only types that are never text are rejected
+The bytes determine a file's type, because Slack's type can be wrong. Only types that are never text are rejected
 without being read. Each answer in a thread reads the same files again, so readers are told only once that a file
 couldn't be read.
 
@@ -38,7 +38,7 @@ NOTHING_REFUSED: Mapping[str, FileFault] = MappingProxyType({})
 
 
 class Unread(Enum):
-    """The reason for not reading a file. The value is shown in parentheses after its name."""
+    """Why a file isn't read. The value is shown in parentheses after the file's name."""
 
     KIND = texts.files.FILE_TYPE
     IMAGE_KIND = texts.files.FILE_IMAGE_TYPE
@@ -95,7 +95,7 @@ class Transcript:
 
 
 Content = str | Document | Transcript | Media | Unread
-"""A file's text (raw, as Markdown, or transcribed), an image or PDF, or the reason why it was not read."""
+"""A file's text (raw, as Markdown, or transcribed), an image or PDF, or why it wasn't read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class OpenedFile:
     content: Content
     truncated: bool = False
     number: int = 0
-    """The file's number, from 1, among files with the same name; 0 if the name is unique."""
+    """Numbers files with the same name, from 1. 0 if the name is unique."""
 
     @property
     def name(self) -> str:
@@ -134,20 +134,20 @@ _DOCUMENTS = frozenset(
         *("eml", "emlx", "mbox", "mht", "mhtml", "msg", "ics", "vcf", "txt", "log", "md", "ts", "bat"),
     )
 )
-"""Document extensions. Their MIME types vary widely, such as application/x-msexcel, and video/mp2t for ts."""
+"""Document extensions. Their MIME types vary widely: application/x-msexcel, or video/mp2t for ts."""
 _BIDI_CONTROLS = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
-"""Characters that would reverse the reading direction of a name and of the text after it."""
+"""Characters that reverse the reading direction of a name and the following text."""
 _SIGN_IN = re.compile(rb"<title>[^<]*\bSlack</title>|class=\"signin|/signin\b", re.IGNORECASE)
 
 
 def short_name(name: str) -> str:
-    """Returns a user-chosen name on one line, with the middle of a long name left out."""
+    """Returns a user-chosen name on one line. The middle of a long name is cut."""
     name = " ".join(name.translate(_BIDI_CONTROLS).split()).replace("`", "'")
     return name if len(name) <= NAME_CHARS else f"{name[:50]}…{name[-25:]}"
 
 
 def reason_unreadable(file: File) -> Unread | None:
-    """Returns why a file can't be read, from Slack's description alone, or None if it might be readable."""
+    """Returns why a file can't be read according to Slack's description, or None if it might be readable."""
     if file.mode in ("tombstone", "external", "hidden_by_limit"):
         return {"tombstone": Unread.DELETED, "external": Unread.EXTERNAL}.get(file.mode, Unread.HIDDEN)
     if file.access in ("access_denied", "file_not_found"):
@@ -162,7 +162,7 @@ def reason_unreadable(file: File) -> Unread | None:
 
 
 def preview_of(file: File, content: object) -> File | None:
-    """Returns Slack's copy of an image that can't be read because of its type or size, or None if there is none."""
+    """Returns Slack's copy of an image whose type or size isn't supported, or None if there is no copy."""
     if content not in (Unread.IMAGE_KIND, Unread.TOO_MANY_PIXELS, Unread.TOO_BIG) or not file.preview_url:
         return None
     return replace(file, mimetype="", access="", url=file.preview_url, preview_url="")
@@ -173,12 +173,14 @@ def _extension(file: File) -> str:
 
 
 def reason_not_transcribed(file: File) -> Unread:
-    """Returns why a recording has no transcript, if no model makes one. People can ask Slack to transcribe clips."""
+    """Returns why a recording has no transcript. Only for clips can people ask Slack for a transcript."""
     return Unread.CLIP_UNHEARD if file.is_clip else Unread.UNHEARD
 
 
 def choose_files(files: Iterable[File], *, hears: bool = False) -> tuple[list[File], dict[str, OpenedFile]]:
-    """Returns the files to read, oldest first, and the rest with reasons. `hears`: whether a model reads recordings."""
+    """Returns the files to read, oldest first, and reasons for all others. `hears`: whether a model supports
+    recordings.
+    """
     wanted: dict[str, File] = {}
     unread: dict[str, OpenedFile] = {}
     for file in files:
@@ -198,7 +200,7 @@ def choose_files(files: Iterable[File], *, hears: bool = False) -> tuple[list[Fi
 
 
 def is_sign_in_page(file: File, content_type: str, content: bytes) -> bool:
-    """Returns whether Slack sent its sign-in page, which it does with HTTP 200 if the scope is missing."""
+    """Returns whether Slack sent its sign-in page. If the scope is missing, Slack does so with HTTP 200."""
     if not content_type.startswith("text/html"):
         return False
     is_page = file.mimetype.startswith("text/html") or file.filetype == "html"
@@ -206,7 +208,7 @@ def is_sign_in_page(file: File, content_type: str, content: bytes) -> bool:
 
 
 def detect_media_type(content: bytes) -> str:
-    """Returns the MIME type of an image or PDF from its first bytes, or "" for anything else."""
+    """Returns the MIME type of an image or PDF from its first bytes, or "" for other types."""
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "image/webp"
     if content[4:8] == b"ftyp":
@@ -218,7 +220,7 @@ def detect_media_type(content: bytes) -> str:
 
 
 def file_label(file: OpenedFile) -> str:
-    """Returns a file's text for the model, shown below the message that it was shared with."""
+    """Returns a file's text for the model, which follows the message that shared it."""
     name, content = file.name, file.content
     if isinstance(content, Unread):
         return f"(Attached, but not shown to you: {name}, {content.value})"
@@ -247,7 +249,7 @@ def _language(name: str) -> str:
 
 
 def document_label(document: Document, language: str = "") -> str:
-    """Returns a document's text and omissions for the model. `language`: for a code block, if it isn't Markdown."""
+    """Returns a document's text and omissions for the model. `language`: of the code block, if it isn't Markdown."""
     without = ", ".join(_omission_phrase(part) for part in document.left_out)
     guess = f"; its charset is a guess: {document.guessed_charset}" if document.guessed_charset else ""
     form, language = ("As Markdown", "markdown") if document.is_markdown else ("As text", language)
@@ -261,9 +263,9 @@ def document_label(document: Document, language: str = "") -> str:
 def unread_notice(
     files: Collection[OpenedFile], left_out: Collection[str] = (), refused: Mapping[str, FileFault] = NOTHING_REFUSED
 ) -> str:
-    """Returns sentences that list unread files and parts of files, and why, or "" if everything was read.
+    """Returns sentences about unread files and parts of files, with reasons, or "" if everything was read.
 
-    `left_out`: names of media that the model was not given. `refused`: why its vendor refused some of them.
+    `left_out`: names of media that weren't sent to the model. `refused`: media that the vendor refused, with reasons.
     """
     unread = [phrase for file in files for phrase in _unread_phrases(file, left_out, refused)]
     only_text = [file.name for file in files if _substitute_text(file.content, left_out)]
@@ -309,7 +311,7 @@ def _unread_phrases(file: OpenedFile, left_out: Collection[str], refused: Mappin
 
 
 def _substitute_text(content: object, left_out: Collection[str]) -> Document | None:
-    """Returns the text that the model got instead of an image or PDF, or None."""
+    """Returns the text that was sent to the model instead of an image or PDF, or None."""
     if not isinstance(content, Media) or content.name not in left_out or content.alternative is None:
         return None
     return content.alternative if content.alternative.text.strip() else None
@@ -337,7 +339,7 @@ def is_recording(file: File) -> bool:
 
 
 def supported_sound(content: bytes) -> Sound | None:
-    """Returns a recording in a format that models support, recognized by its first bytes, or None."""
+    """Returns a recording if its first bytes show a format that models support, otherwise None."""
     extension, media_type = _sound_format(content)
     return Sound(f"clip.{extension}", media_type, content) if extension else None
 
@@ -360,7 +362,7 @@ def _sound_format(content: bytes) -> tuple[str, str]:
 
 
 def captions_text(content: bytes) -> str | None:
-    """Returns the words of WebVTT captions, or None for other content. https://www.w3.org/TR/webvtt1/"""
+    """Returns the text of WebVTT captions, or None for other content. https://www.w3.org/TR/webvtt1/"""
     text = content[:MAX_CAPTIONS_BYTES].decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
     if not re.match(r"WEBVTT(?:[ \t\n]|$)", text):
         return None
@@ -369,7 +371,7 @@ def captions_text(content: bytes) -> str | None:
 
 
 def _cue_lines(text: str) -> Iterator[str]:
-    """Yields the text lines of the cues. Blocks without times, such as notes, are skipped."""
+    """Yields the text lines of the cues. Skips blocks without times, such as notes."""
     is_cue = False
     for line in text.split("\n"):
         if not line.strip():
@@ -385,10 +387,10 @@ def files_newest_first(messages: Sequence[PromptMessage]) -> list[File]:
 
 
 def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
-    """Adds the canvases that messages link to, except from our own messages, which repeat an answer.
+    """Adds the canvases that messages link to, except for our own messages, which repeat an answer.
 
-    A link to a file shared in the conversation counts as sharing it again. Anyone can write an ID, so access is checked
-    later; until then, a canvas has no name, because its title might be private.
+    A link to a file that was shared in the conversation counts as sharing it again. Anyone can write an ID, so access
+    is checked later. Until then, a canvas has no name, because its title might be private.
     """
     shared = {file.id: file for message in messages for file in message.files}
     with_linked: list[PromptMessage] = []
@@ -405,13 +407,13 @@ def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessag
 
 
 def readable_file_ids(shared: Sequence[PromptMessage], opened: Mapping[str, OpenedFile]) -> frozenset[str]:
-    """Returns the IDs of files that all readers can open: those `opened`, even if only linked, and those `shared`."""
+    """Returns the IDs of files that all readers can open: `shared` files, and `opened` ones that were read."""
     readable = {file_id for file_id, file in opened.items() if not isinstance(file.content, Unread)}
     return frozenset(readable | {file.id for message in shared for file in message.files})
 
 
 def with_numbered_names(files: Mapping[str, OpenedFile], messages: Sequence[PromptMessage]) -> dict[str, OpenedFile]:
-    """Numbers files with the same name in conversation order; other files are unchanged."""
+    """Numbers files with the same name in conversation order."""
     in_order = dict.fromkeys(file.id for message in messages for file in message.files if file.id in files)
     counts = Counter(
         file.name for file in files.values() if file.name not in (texts.files.FILE_UNNAMED, texts.canvases.UNNAMED)
@@ -430,7 +432,7 @@ def with_numbered_names(files: Mapping[str, OpenedFile], messages: Sequence[Prom
 
 
 def file_ids_since_answer(messages: Sequence[PromptMessage]) -> Iterator[str]:
-    """Yields the IDs of the files shared since the bot's last answer, which accounted for all earlier ones."""
+    """Yields the IDs of files shared since the bot's last answer. That answer reported all earlier ones."""
     for message in reversed(messages):
         if message.speaker_id is None:
             return
@@ -440,10 +442,10 @@ def file_ids_since_answer(messages: Sequence[PromptMessage]) -> Iterator[str]:
 def truncate_files(
     files: Mapping[str, OpenedFile], count_tokens: CountTokens, limit_tokens: int, pdf_tokens: int = 0
 ) -> dict[str, OpenedFile]:
-    """Cuts the files' text to a total number of tokens, starting with the last files.
+    """Cuts the text of files to a total number of tokens, starting with the last file.
 
-    `pdf_tokens`: the limit for the text of PDFs, which is sent only if there are too many pages; 0 for no separate
-    limit, if a model that might answer doesn't support PDFs.
+    `pdf_tokens`: the limit for the text of PDFs, which is sent only if there are too many pages. 0: no separate limit,
+    because a model that might answer doesn't support PDFs.
     """
     truncated: dict[str, OpenedFile] = {}
     for file_id, file in files.items():
@@ -475,7 +477,7 @@ def _with_text(file: OpenedFile, text: str) -> OpenedFile:
 
 
 def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFile]) -> list[PromptMessage]:
-    """Adds file content to each message. A file that was shared twice is shown where it was shared last."""
+    """Adds each file's content to the last message that shared it."""
     with_files: list[PromptMessage] = []
     shown: set[str] = set()
     for message in reversed(messages):
@@ -492,13 +494,13 @@ def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFi
 
 
 def _pages_of(media: Media) -> Iterator[Media]:
-    """Yields an image or PDF and its further pages under one name, so that they are accounted for together."""
+    """Yields an image or PDF and its further pages, all under one name so that they are counted as one file."""
     yield replace(media, further=())
     yield from (replace(page, name=media.name) for page in media.further)
 
 
 def _with_label(media: Media, marks: PromptMarks | None) -> Media:
-    """Returns an image or PDF with a replacement text, in marks, for a model that doesn't support it."""
+    """Returns an image or PDF with a replacement text for models that don't support it."""
     label, pages = hidden_note(media.name), 0
     if media.alternative is not None and media.alternative.text.strip():
         label = f"(Instead of {media.name}, which you can't be shown:)\n{document_label(media.alternative)}"

@@ -1,21 +1,20 @@
 """The life of a job: its states, the events that change them, and the reasons it ends.
 
-A job is a question as stored in the database, from arrival to end. All state rules are in this module. The SQL in
-bot/store implements them, and tests/contracts/test_store_states.py checks it against the table below.
+A job is a question as stored in the database. All state rules are in this module. The SQL in bot/store implements them,
+and tests/contracts/test_store_states.py checks that SQL against the table below.
 
 States
 ------
-The database stores `status` (unposted, queued, running, awaiting_approval or ended), `attempts` (the number of claims)
-and `end_reason`. `state_of` derives the state from all three, because a status means something else before the first
-attempt than after it.
+`state_of` derives the state from three columns: `status` (unposted, queued, running, awaiting_approval or ended),
+`attempts` (the number of claims) and `end_reason`.
 
 - UNPOSTED jobs are questions that the bot hasn't posted yet (unposted.py). They have neither ts nor thread, so they
   can't be found, stopped or edited, and don't block other questions. The outbox posts them: POST gives a job its
-  message, and the job is queued like any other. An open modal without a question yet has such a job without text.
-- QUEUED jobs were never claimed. The answer has at most a placeholder, so a queued job can join a batch, and Stop ends
-  it immediately.
-- RELEASED jobs are queued too, but an attempt has begun the answer, or Slack shows an earlier version. They are claimed
-  first in their thread, and aren't batched. Stop only stores a request, because the next attempt must finish the reply.
+  message, and the job is queued like any other. An open modal without a question is an UNPOSTED job without text.
+- QUEUED jobs were never claimed. Slack shows at most a placeholder, so a queued job can join a batch, and Stop ends it
+  immediately.
+- RELEASED jobs are queued too, but Slack already shows part of an answer or an earlier version. They are claimed first
+  in their thread, and never batched. Stop only stores a request, because the next attempt must finish the reply.
 - RUNNING jobs belong to one worker. The database allows one running job per thread.
 - AWAITING_APPROVAL jobs wait until a person approves a tool call (core/calls.py). They belong to no worker and don't
   count toward concurrency limits.
@@ -28,64 +27,60 @@ answer, or will continue it.
 
 Approvals
 ---------
-A worker that needs a person's approval shows the request in the reply and releases the job with WAIT. The decision on
-the last requested call (DECIDE) or the decision deadline (EXPIRE) makes the job RELEASED, and the next attempt
-continues from the recorded steps. The same happens for every event that needs a worker to write the reply: STOP,
-DELETE_QUESTION, and an EDIT that changes the question, because the new version no longer needs the approval. A WAIT
-after one of these has no effect, and neither does a WAIT without an undecided call, because the decision can come
-first.
+A worker that needs an approval shows the request in the reply and releases the job with WAIT. The decision on the last
+requested call (DECIDE) or the deadline (EXPIRE) makes the job RELEASED, and the next attempt continues from the
+recorded steps. So do all events after which a worker must update the reply: STOP, DELETE_QUESTION, and an EDIT that
+changes the question. A WAIT after one of these has no effect, and neither does a WAIT without an undecided call,
+because a person can decide before the worker releases the job.
 
-A job that awaits approval doesn't block its thread: later questions are claimed and answered in the meantime. If its
-asker writes to Typist in the thread instead of deciding, the calls are denied, the answer ends, and the message is a
-separate question that is answered below.
+A job that awaits approval doesn't block its thread: later questions are claimed and answered. If its asker writes to
+Typist in the thread instead of deciding, the calls are denied, the answer ends, and the message is a new question.
 
 Messages while tools run
 ------------------------
 Messages that an asker writes while a model works in steps are queued like any question. Before each further step, the
-worker adds such questions to the running answer (BATCH), and the model reads them next. Other people's questions, and
-questions with files, are answered in their turn. `joined_step` is the step at which the model first read a question, so
-that a worker taking over builds the same prompts.
+worker adds them to the running answer (BATCH), and the model reads them next. Other people's questions, and questions
+with files, wait for their turn. `joined_step` is the step at which the model first read a question, so that a worker
+taking over builds the same prompts.
 
 Attempts and leases
 -------------------
-Each claim starts an attempt. Worker and attempt together fence all later writes (bot/store/rows.py): a paused worker
-whose job was taken over can't change anything. A worker considers its jobs its own for only a few seconds after each
-heartbeat (lease.py), half as long as other workers wait before they take over. An attempt that dies or is released
+Each claim starts an attempt. All later writes include the worker and the attempt (bot/store/rows.py), so a paused
+worker whose job was taken over can't change anything. A worker considers its jobs its own for only a few seconds after
+each heartbeat (lease.py), half as long as other workers wait before they take over. An attempt that dies or is released
 counts as a turn with the reason INTERRUPTED and its usage so far. The job stays live, and the next attempt continues
 from the checkpoint. After three interruptions, a job ends with INTERRUPTED_TOO_OFTEN.
 
 Versions
 --------
 An answer can be rewritten in the same messages: by Regenerate, by Continue, and by an edit to a begun question. Every
-rewrite raises `version`. A `Wish` stores a person's requests for a version; a begun answer keeps its wish when an edit
-restarts it. An attempt knows which version it answers. If the database has a newer one, the attempt's checkpoints are
-void, its heartbeat reports that the worker must restart, and its FINISH becomes RELEASE. A stop takes precedence over
-an edit: a stopped attempt ends even if it is outdated.
+rewrite increments `version`. A `Wish` stores a person's requests for a version, and also applies when an edit restarts
+that version. If the database has a newer version than an attempt, the attempt's checkpoints are void, its heartbeat
+reports that it must restart, and its FINISH becomes RELEASE. A stop takes precedence over an edit: a stopped attempt
+ends even if it is outdated.
 
 Batches
 -------
-A person's questions that are queued one after another in a thread are answered together. The newest is claimed. The
-earlier ones become BATCHED and refer to it in `answered_with`. If the newest question is deleted, the others return to
-the queue.
+A person's consecutive queued questions in a thread are answered together. The newest is claimed. The earlier ones
+become BATCHED, and their `answered_with` refers to it. If the newest question is deleted, they return to the queue.
 
 Requests
 --------
-Some events can't change a running job's state, because only its worker can end the answer in Slack. Such an event
-stores a request that reaches the worker with its heartbeat: `stop_requested`, `erase_requested` (the row is deleted
-when the job ends), or a raised `version`. `answer_deleted` is another flag beside the state: the content is gone, and
-the usage stays.
+Only its worker can end a running job's answer in Slack. Other processes therefore store a request, which the worker
+receives with its heartbeat: `stop_requested`, `erase_requested` (the row is deleted when the job ends), or a higher
+`version`. `answer_deleted` is a separate flag: the content is gone, and the usage stays.
 
 Erasure
 -------
-Erasing a job immediately deletes its row and all rows that refer to it, except while it is running: it is stopped
-first, and FINISH deletes it. Retention clears the content of finished jobs and doesn't change their state.
+Erasing a job immediately deletes its row and all rows that refer to it. A running job is stopped first, and FINISH
+deletes it. Retention clears the content of finished jobs and doesn't change their state.
 
 The outbox
 ----------
 Slack calls that remain once a job is over (clearing a placeholder, mentioning askers, showing an end that Slack
 rejected) are written to the outbox in the transaction that ends the job. Any process then makes these calls, at least
-once (outbox.py). An outbox entry about a reply waits while a worker writes the reply, and no worker claims the job
-while a process is handling the entry, so two processes never write one reply. The outbox never changes a job's state.
+once (outbox.py). An outbox entry about a reply waits while a worker writes the reply, and a job isn't claimed while its
+entry is being handled, so two processes never write to one reply. The outbox never changes a job's state.
 """  # prose: the one place for all rules about states
 
 from collections.abc import Mapping, Sequence
@@ -144,19 +139,19 @@ def state_of(status: str, attempts: int, end_reason: str | None) -> State:
 
 class Event(StrEnum):
     ASK = auto()
-    """Someone asks a question that the bot has to post."""
+    """A question that the bot has to post was asked."""
     POST = auto()
     GIVE_UP = auto()
     ENQUEUE = auto()
     CLAIM = auto()
     BATCH = auto()
-    """A later question in the thread is claimed, or a running answer covers this question too."""
+    """A later question in the thread is claimed, or a running answer now also answers this question."""
     UNBATCH = auto()
     """The later question won't be answered."""
     TAKE_OVER = auto()
-    """Another worker claims a dead worker's job."""
+    """Another worker claims the job of a dead worker."""
     RELEASE = auto()
-    """The worker hands over the job, or ends an attempt at an outdated version."""
+    """The worker hands over the job, or ends an outdated attempt."""
     FINISH = auto()
     DENY = auto()
     WAIT = auto()
@@ -164,7 +159,7 @@ class Event(StrEnum):
     DECIDE = auto()
     EXPIRE = auto()
     REMOVE = auto()
-    """The worker ends the job after an erasure was requested."""
+    """The worker ends the job after someone requested its erasure."""
     STOP = auto()
     EDIT = auto()
     DELETE_QUESTION = auto()
@@ -230,17 +225,17 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.BATCHED, Event.ERASE): State.ABSENT,
     (State.DENIED, Event.ERASE): State.ABSENT,
 }
-"""The next state for each state and event. Events that aren't listed for a state have no effect there."""
+"""Next state by state and event. All other events have no effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A person's requests for a version of an answer. Without user-written text, it needs no erasure."""
+    """A person's requests for a version of an answer. Contains no user-written text to erase."""
 
     effort: Effort | None = None
     """The thinking effort, or None for the channel's setting."""
     continues: bool = False
-    """Whether the version continues the stopped one before it, so that the two become one answer."""
+    """Whether the version continues a stopped version, as part of the same answer."""
 
 
 NO_WISH = Wish()
@@ -250,30 +245,30 @@ NO_WISH = Wish()
 class EnqueueResult:
     job_id: int
     needs_placeholder: bool
-    """Whether the question has to wait, because another job in its thread goes first or no worker had room."""
+    """Whether the question must wait for another job in its thread or for a free worker."""
     attempts: int = 0
-    """The number of earlier claims. The placeholder is valid until the next claim."""
+    """The number of claims so far. A later claim makes the placeholder invalid."""
 
 
 class NoticeKind(StrEnum):
-    """The subject of a notice below an answer. The value is stored."""
+    """The subject of a notice below an answer, which is stored in the database."""
 
     SAID = "said"
-    """The way the answer ended, or the outcome of a command or call."""
+    """The answer's end reason, or the outcome of a command or call."""
     UNPARSED = "unparsed"
-    """A tool call or reasoning that a server left in the text."""
+    """The server left a tool call or reasoning in the text."""
     EXPIRED = "expired"
-    """No person decided on a call in time."""
+    """Nobody decided on a call in time."""
     UNREAD = "unread"
-    """Files that the model didn't get."""
+    """Some files weren't sent to the model."""
     REMEMBERED = "remembered"
-    """A new memory, which might have been forgotten since."""
+    """A memory was created. It might have been forgotten since."""
     FORGOTTEN = "forgotten"
-    """A memory that was removed by a message; it might have been restored since."""
+    """A message removed a memory. It might have been restored since."""
     SCHEDULED = "scheduled"
-    """A schedule that was created or changed; it might have been stopped since."""
+    """A schedule was created or changed. It might have been stopped since."""
     STOPPED = "stopped"
-    """A schedule that was stopped by a message; it might have been restored since."""
+    """A message stopped a schedule. It might have been restored since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,49 +280,45 @@ class Notice:
 
 
 def sentence_notice(sentence: str) -> tuple[Notice, ...]:
-    """Returns the notices of an end with only this sentence, or none for ""."""
     return (Notice(NoticeKind.SAID, sentence),) if sentence else ()
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of an attempt at an answer, recorded with the last part of the text. core/picture.py shows it."""
+    """The end of an attempt, recorded with the last part of its text. core/picture.py displays it."""
 
     reason: EndReason
     notices: tuple[Notice, ...] = ()
     footer: str = ""
-    """The line with the model's name, if there is text."""
+    """The line with the model's name, or "" without text."""
     model: str | None = None
     usage: Usage | None = None
-    """The vendor-reported usage or else an estimate; None if no model was asked."""
+    """Usage reported by the vendor, or an estimate. None if no model was asked."""
     estimated_step: int | None = None
-    """The step whose usage is an estimate. The estimate doesn't count if that step is recorded (see Spent)."""
+    """The step whose usage is estimated. If that step is recorded, the estimate doesn't count (see Spent)."""
     first_token_s: float | None = None
     prompt_version: str | None = None
-    """The version of the model's system prompt (core/channel_settings.py)."""
+    """The version of the system prompt (core/channel_settings.py)."""
     sources: Sequence[Citation] = ()
     origins: Origins = UNKNOWN
-    """The origins of the content that the model had read (models/prompt.py)."""
     choices: tuple[str, ...] = field(default=(), repr=False)
     effort: str = ""
-    """The thinking effort requested from the model, at most the model's highest level."""
+    """The requested thinking effort, limited to the model's highest level."""
     note: Note = NO_NOTE
-    """The part of the prompt about this question only, which later prompts repeat."""
+    """The part of the prompt that only concerns this question. Later prompts repeat it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The next part of a growing answer to record."""
-
     start: int
-    """The offset in the answer, in characters, from which this piece replaces the recorded text."""
+    """The offset in the answer, in characters. The piece replaces all recorded text from there."""
     text: str = field(repr=False)
     end: End | None = None
     sources: Sequence[Citation] = ()
 
     @property
     def chars(self) -> int:
-        """The length of the recorded answer in characters, including this piece."""
+        """The length of the answer in characters, including this piece."""
         return self.start + len(self.text)
 
 
@@ -337,13 +328,13 @@ class Checkpoint:
 
     text: str = field(default="", repr=False)
     end: End | None = None
-    """Set if the text is complete and only the end still has to be recorded."""
+    """Set if the text is complete and only its end has to be recorded."""
     sources: Sequence[Citation] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StepEstimate:
-    """Estimated tokens of a step that isn't recorded yet, which count if the attempt is interrupted."""
+    """Estimated tokens of an unrecorded step, which count if the attempt is interrupted."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -356,7 +347,7 @@ class Pulse:
     owned_ids: frozenset[int] = frozenset()
     ids_to_stop: frozenset[int] = frozenset()
     ids_to_restart: frozenset[int] = frozenset()
-    """IDs of owned jobs whose question was edited after the claim."""
+    """IDs of the worker's jobs whose question was edited after the claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,38 +360,38 @@ class MessageRole(StrEnum):
     PAGE = "page"
     FILE = "file"
     REPLACED = "replaced"
-    """A message whose page is now shown by a newer message; it has to be deleted."""
+    """A newer message now shows this message's page, so this one must be deleted."""
     STRAY = "stray"
-    """A message that Slack posted at the channel's root because its thread was deleted."""
+    """Posted by Slack outside the thread because the thread was deleted."""
     POSTING = "posting"
-    """A post without a response: Slack might show one or more messages that aren't recorded."""
+    """A post without a response: Slack might have posted one or more unrecorded messages."""
     STARTING = "starting"
-    """A stream start without a response, whose message can't be told apart from others in Slack."""
+    """A stream start without a response. Its message can't be recognized in Slack."""
     MENTION = "mention"
-    """A message beside the reply that mentions the asker because the answer is ready."""
+    """A separate message that mentions the asker because the answer is ready."""
     ASK = "ask"
-    """A message beside the reply that mentions the asker because a call needs their decision."""
+    """A separate message that mentions the asker because a call needs a decision."""
     LINK = "link"
-    """A message beside the reply that links to the answer's canvas."""
+    """A separate message with a link to the answer's canvas."""
     TABLES = "tables"
-    """A message beside the reply with the answer's tables as files."""
+    """A separate message with the answer's tables as files."""
 
 
 MENTION_ROLES = (MessageRole.MENTION, MessageRole.ASK)
 BESIDE_ROLES = (*MENTION_ROLES, MessageRole.LINK, MessageRole.TABLES)
 UNANSWERED = (MessageRole.POSTING, MessageRole.STARTING)
 READ_ROLES = (MessageRole.PAGE, MessageRole.STRAY)
-"""Roles of the reply messages that readers see, except files."""
+"""Roles of messages with an answer's text."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedMessage:
     ts: str
-    """Empty until Slack has responded to the post."""
+    """"" until Slack has responded to the post."""
     role: MessageRole
     version: int = 0
     for_stream: bool = False
-    """Whether the message is a page that is small enough for a stream."""
+    """Whether the page is small enough for a stream."""
 
 
 POSTING = RecordedMessage("", MessageRole.POSTING)
@@ -416,7 +407,7 @@ def page_ts(messages: Sequence[RecordedMessage]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """The record of an answer, in the version that readers see. The record can change after the end."""
+    """The record of an answer in the version that readers see. It can change after the end."""
 
     job_id: int
     question: Question
@@ -426,21 +417,20 @@ class AnswerRecord:
     version: int = 0
     text: str = field(default="", repr=False)
     end: End | None = None
-    """The end of the version, or None. While a newer version is being written, text and end are those of the older one.
-    """
+    """The end of the version, or None. While a newer version is written, text and end are the older version's."""
     ended_at: float | None = None
     is_emptied: bool = False
-    """Whether the version's text was removed from the database but not from Slack."""
+    """Whether the text was removed from the database but not from Slack."""
     waits_until: float | None = None
     """The approval deadline, or None if the answer isn't awaiting approval."""
     calls: Sequence[RecordedCall] = ()
-    """The version's tool calls, or the newer version's while that is being written."""
+    """The version's tool calls. While a newer version is being written, its calls."""
     has_previous: bool = False
     has_next: bool = False
     has_acted: bool = False
     """Whether the newest version did something that can't be repeated."""
     is_edited: bool = False
-    """Whether the question was edited after this version began to answer it."""
+    """Whether the question was edited after this version began."""
     undone_notices: frozenset[Notice] = frozenset()
     finished_schedules: frozenset[int] = frozenset()
     """IDs of the answer's one-time schedules that have run."""
@@ -448,7 +438,7 @@ class AnswerRecord:
 
     @property
     def is_expired(self) -> bool:
-        """Whether the question was removed from the database."""
+        """Whether retention has removed the question."""
         return not self.question.text and not self.question.files
 
     @property
@@ -464,40 +454,39 @@ class Job:
     id: int
     question: Question
     attempts: int
-    """The number of claims, including this one. With the worker's name, it fences later writes."""
+    """The number of claims, including this one. Together with the worker, it identifies the attempt in later writes."""
     messages: tuple[RecordedMessage, ...] = ()
-    """The recorded messages of the reply, pages first. Includes a POSTING message if a process died while posting."""
+    """The messages of the reply, pages first. A POSTING message means that a process died while posting."""
     interruptions: int = 0
-    """The number of earlier attempts whose process died or was paused for too long."""
+    """The number of attempts whose process died or was paused for too long."""
     continued_text: str = field(default="", repr=False)
-    """The text to continue, if this version continues one that was stopped or reached its length limit."""
+    """The text of a stopped or cut-off version that this version continues."""
     sources: Sequence[Citation] = ()
     continued_origins: Origins = UNKNOWN
-    """The origins of the content that the model had read while writing `continued_text`."""
+    """Origins of the content that the model had read when it wrote `continued_text`."""
     has_previous: bool = False
-    """Whether there is an earlier version that this one doesn't continue."""
+    """Whether an earlier version exists that this one doesn't continue."""
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     earlier_questions: tuple[Question, ...] = ()
     follow_ups: tuple[FollowUp, ...] = ()
     steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
     version: int = 0
-    """The number of times the answer was restarted. An earlier version's messages are overwritten in Slack."""
+    """The number of restarts. In Slack, each version overwrites the previous one's messages."""
     wish: Wish = NO_WISH
     transcripts: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """The words of recordings attached to the question, by file ID."""
+    """Transcripts of the question's recordings, by file ID."""
     asked_at: float = field(default=0.0, compare=False)
-    """When the asker started waiting for this version, or decided on a call, in seconds since the epoch."""
+    """When the asker started waiting for this version or decided on a call, in seconds since the epoch."""
     stop_requested: bool = False
-    """Whether the job was stopped before it was claimed. The attempt then ends the reply without asking a model."""
+    """Whether the job was stopped before it was claimed. The attempt then only ends the reply."""
     is_offer: bool = False
-    """Whether this version only offers to answer, because the question was found late or others have replied to it."""
+    """Whether this version only offers an answer, because the question was found late or others have replied to it."""
     is_late: bool = field(default=False, compare=False)
-    """Whether the asker has waited for LATE_S, as in an outage. The answer then begins with the time of the question.
+    """Whether the asker has waited for LATE_S, for example during an outage. The answer then states when it was asked.
     """
     record: AnswerRecord | None = field(default=None, compare=False)
-    """The answer's record, if the job has ended and its end has to be shown."""
     must_move_down: bool = field(default=False, compare=False)
-    """Whether the placeholder is above pages of an earlier answer, so that the reply begins with a new message."""
+    """Whether the placeholder is above pages of an earlier answer. The reply then begins with a new message."""
 
     @property
     def page_ts(self) -> tuple[str, ...]:
@@ -505,7 +494,7 @@ class Job:
 
     @property
     def has_begun(self) -> bool:
-        """Whether an earlier attempt at this version has asked a model, which means that the asker had access."""
+        """Whether a model was already asked for this version. The asker had access then."""
         return bool(self.checkpoint.text or self.checkpoint.end or self.steps)
 
     def ended(self, end: End, text: str, calls: Sequence[RecordedCall] = ()) -> AnswerRecord:
@@ -522,4 +511,4 @@ class Job:
 
 
 LATE_S = 1_800.0
-"""Answers that begin after this delay state when the question was asked."""
+"""The delay after which an answer states when the question was asked."""

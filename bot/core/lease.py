@@ -7,18 +7,18 @@ LEASE_S = 4.0
 
 
 class Lease:
-    """A worker's lease on its jobs: whether this process certainly still owns them. Times are from the monotonic clock.
+    """A worker's lease on its jobs, during which no other worker can own them. Times are from the monotonic clock.
 
     Other workers take over a job if its worker's heartbeat hasn't changed for 8 s (store/workers.py). A heartbeat
-    renews the lease for half that time after it was sent, because the database might have written it at once. While the
-    database is unreachable, no worker can take over, so a failed heartbeat also renews a valid lease.
+    renews the lease for half that time, counted from when it was sent, because the database might have written it at
+    once. While the database is unreachable, no worker can take over, so a failed heartbeat also renews a valid lease.
     """
 
     def __init__(self) -> None:
         self._until = -math.inf
 
     def renew(self, sent_at: float) -> None:
-        """Renews the lease after the database has written a heartbeat sent at `sent_at`."""
+        """Renews the lease after the database has written the heartbeat that was sent at `sent_at`."""
         self._until = max(self._until, sent_at + LEASE_S)
 
     def heartbeat_failed(self, now: float) -> None:
@@ -26,5 +26,4 @@ class Lease:
             self._until = max(self._until, now + LEASE_S)
 
     def is_valid(self, now: float) -> bool:
-        """Returns whether the worker can edit the replies of its jobs."""
         return now < self._until

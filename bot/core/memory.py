@@ -1,15 +1,15 @@
 """Memory: short notes that a channel, or a person in a direct message, asks Typist to keep for later questions. Pure.
 
-A memory is used only in the channel where it was written. The text is stored verbatim, with author, time and message. A
+A memory is used only in the channel where it was written. Its text is stored verbatim, with author, time and message. A
 model can propose a memory, and a person decides.
 
 Three commands need no model: "remember: …" or "remember that …", "What do you remember?", and "forget 3". A command is
-one sentence in the asker's own words with no other request; a greeting, "please" and thanks are allowed. In doubt, the
-message goes to the model, which can propose a memory. Text after a colon is never in doubt: it is kept verbatim, or
-refused with the reason (`reason_not_to_keep`).
+one sentence in the asker's own words without another request; a greeting, "please" and thanks are allowed. In doubt,
+the message goes to the model, which can propose a memory. Text after a colon is never in doubt: it is kept verbatim, or
+refused with a reason (`reason_not_to_keep`).
 
 Memories count as text by the people who wrote or changed them. If a channel has become public or private since a memory
-was written, the memory is hidden until a member keeps it, because its readers are no longer the original audience.
+was written, the memory is hidden until a member keeps it, because other people can now read it.
 """
 
 import re
@@ -40,15 +40,16 @@ from bot.core.unseen import visible
 from bot.models.prompt import AGREED, MEMORY, OURS, Origins, Permission, ToolDefinition, ToolRule, merge
 
 Place = tuple[str, str]
-"""The IDs of a team, and of one of its channels or direct messages."""
+"""A team ID, and the ID of a channel or direct message."""
 MAX_CHARS = 300
 MAX_MEMORIES = 40
-"""The maximum number in one channel or direct message."""
+"""Maximum number of memories in one channel or direct message."""
 MAX_BYTES = 8_000
-"""The maximum UTF-8 length of a channel's memories, including LINE_BYTES for the author and date of each."""
+"""Maximum UTF-8 length of a channel's memories, including LINE_BYTES for each author and date."""
 LINE_BYTES = 64
 MAX_TOKENS = 5_000
-"""The maximum for all memories in a prompt, more than MAX_BYTES needs. If names are long, only the newest are sent."""
+"""Maximum tokens of memories in a prompt. MAX_BYTES needs fewer unless names are long; then only the newest are sent.
+"""
 
 _REMEMBER = re.compile(
     # The colon might begin an emoji or a smiley.
@@ -71,9 +72,9 @@ _MARKUP = re.compile(r"<[^<>]*>")
 _AROUND_WORDS = "\"'“”‘’«»()[]*_~`"
 _ASKS = tuple(QUESTION_MARKS)
 _WIDE_ENDS = re.compile("[。！？｡।॥]+")
-"""Sentence ends that don't need a space after them."""
+"""Sentence ends that no space has to follow."""
 _ABBREVIATION = re.compile(r"(?P<title>[A-Z][b-df-hj-np-tv-xz]+\.)|(?:[^\W\d_]{1,2}\.){2,}")
-"""A title without vowels, such as Dr. or Mrs., or letters that each have a dot, such as p.m. or e.g."""
+"""Titles without vowels, such as Dr. or Mrs., or letters with dots, such as p.m. or e.g."""
 _TYPED_MENTION = re.compile(r"&lt;([@#!][A-Z0-9]+(?:\|(?:(?!&[lg]t;).)*)?)&gt;")
 _EXPLAINED = (
     "People here asked you to remember what stands between the marks memory and end, each with its number, who "
@@ -87,19 +88,18 @@ _EXPLAINED = (
 class Memory:
     id: int
     number: int
-    """The number within its channel, as shown to people."""
     text: str = field(repr=False)
-    """Contains mentions by ID (core/conversation.py)."""
+    """Markdown with mentions by ID (core/conversation.py)."""
     user_id: str
-    """The person who wrote it or agreed to it."""
+    """The person who wrote the memory or agreed to it."""
     thread_ts: str
     """With `ts`, identifies the message that created the memory."""
     ts: str
     changed_by: str
     is_proposed: bool
-    """Whether a model wrote its text, and the person agreed."""
+    """Whether a model wrote the text and the person agreed."""
     is_private: bool
-    """Whether the channel was private when the memory was written, or last kept."""
+    """Whether the channel was private when the memory was written or last kept."""
     created_at: float
 
 
@@ -119,17 +119,17 @@ class MemoryCommand:
 class RememberOutcome(StrEnum):
     NEW = auto()
     KNOWN = auto()
-    """The channel already has this memory, which is renewed."""
+    """The channel already had this memory, which was renewed."""
     FULL = auto()
     DELETED = auto()
-    """The message with the request was deleted in the meantime."""
+    """The message with the request has been deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class RememberResult:
     outcome: RememberOutcome
     number: int
-    """The memory's number or, if the channel is full, the number of its oldest memory."""
+    """The memory's number or, if the channel is full, the oldest memory's number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ NO_MEMORIES = SentMemories()
 
 
 def memory_command(question: Question, me: Identity) -> MemoryCommand | None:
-    """Returns the command in a message, or None if a model has to read it."""
+    """Returns the command in a message, or None if a model must read the message."""
     words = plain_words(question, me.user_id)
     if said := _REMEMBER.fullmatch(without_greeting(words, me.user_id, me.name)):
         text = said["text"]
@@ -167,8 +167,8 @@ def reason_not_to_keep(text: str) -> str:
 def is_one_statement(text: str) -> bool:
     """Returns whether text is a single sentence on one line and not a question.
 
-    The dot of an abbreviation doesn't end a sentence, but after `p.m.` and similar ones the next letter must be
-    lowercase. "No. 5" counts as two sentences, and requests joined by a comma or "and" count as one.
+    The dot of an abbreviation doesn't end a sentence, but after `p.m.` and similar, the next letter must be lowercase.
+    "No. 5" counts as two sentences, and requests joined by a comma or "and" count as one.
     """
     lines = text.strip().splitlines()
     spaced = _WIDE_ENDS.sub(r"\g<0> ", unescape(_MARKUP.sub("x", text)))
@@ -185,7 +185,7 @@ def _is_sentence_end(word: str, following: str) -> bool:
 
 
 def _prepared_arguments(arguments: Mapping[str, Any], *, is_direct: bool) -> Mapping[str, Any] | str:
-    """Returns the card's content: one line of text without hidden characters, and the scope of the proposal."""
+    """Returns the card's content: one line of text without hidden characters, and the memory's scope."""
     text = arguments.get("text")
     line = text_on_one_line(text, {}) if isinstance(text, str) else ""
     if not 0 < len(line) <= MAX_CHARS:
@@ -216,7 +216,7 @@ TOOLS: Mapping[bool, ToolDefinition] = {
     is_direct: replace(_TOOL, rule=ToolRule(Permission.ASK), prepared=partial(_prepared_arguments, is_direct=is_direct))
     for is_direct in (True, False)
 }
-"""The tool with which a model proposes a memory, by whether it is for a direct message."""
+"""The tools for proposing a memory. Key: whether the tool is for direct messages."""
 
 
 def is_same_text(text: str, other: str) -> bool:
@@ -230,12 +230,12 @@ def visible_chars(text: str) -> int:
 
 
 def text_on_one_line(text: str, names: Mapping[str, str]) -> str:
-    """Returns a memory's text on one line without hidden characters. `names`: names of people and channels, by ID."""
+    """Returns a memory's text on one line without hidden characters. `names`: display names by ID."""
     return " ".join(visible(with_names(text, names)).split())
 
 
 def parsed_text(typed: str) -> str:
-    """Converts a memory's text as typed by a person: unescaped, with mentions by ID."""
+    """Parses a memory's text as typed in a form: unescaped, with mentions by ID."""
     return _TYPED_MENTION.sub(r"<\1>", escape(typed.strip()))
 
 
@@ -257,7 +257,7 @@ def memories_section(
     limit_tokens: int,
     asker: str,
 ) -> SentMemories:
-    """Returns the prompt's section about memories (sorted by number), whose text is the same for every question."""
+    """Returns the prompt's section about memories. The text is the same for every question. `memories`: by number."""
     lines: list[str] = []
     left = limit_tokens - count_tokens(_EXPLAINED)
     for memory in reversed(memories):
@@ -288,5 +288,4 @@ def _memory_line(memory: Memory, names: Mapping[str, str]) -> str:
 
 
 def day_of_memory(memory: Memory) -> str:
-    """Returns the UTC day on which a memory was created."""
     return f"{datetime.fromtimestamp(memory.created_at, UTC):%Y-%m-%d}"

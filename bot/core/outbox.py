@@ -1,9 +1,9 @@
 """The outbox: pending updates to Slack, made at least once by any process.
 
-REPLY and BESIDE entries only report that the record of a question has changed, not what to do: REPLY for its reply's
-messages, and BESIDE for messages that mention the asker. The process that claims an entry reads the record, and updates
-Slack to match it (QuestionRecord, core/picture.py). The update therefore doesn't depend on what changed, how often, or
-what an earlier try did. An entry of another kind is a single call.
+REPLY and BESIDE entries only report that a question's record has changed: REPLY concerns the reply's messages, and
+BESIDE the messages that mention the asker. The process that claims an entry reads the record and updates Slack to match
+it (QuestionRecord, core/picture.py). So the update doesn't depend on what changed, how often, or on earlier tries. An
+entry of another kind is a single call.
 """
 
 from dataclasses import dataclass
@@ -19,16 +19,17 @@ TRY_WITHIN_S = OUTBOX_HOLD_S - 5.0
 """Maximum duration of a try, which ends before another process can claim the entry."""
 BACKOFF = Backoff(OUTBOX_HOLD_S, 3_600.0)
 MAX_TRIES = 30
-"""With the growing delays, these tries take about a day. After that, the entry isn't tried until its job needs it
-again, or until `wake` (bot/store/outbox.py) is called because Slack might accept the call now."""
+"""Maximum number of tries, which take about a day. Later, the entry is tried only if its job needs it again, or if
+`wake` (bot/store/outbox.py) is called because Slack might accept the call now.
+"""
 WOKEN_TRIES = MAX_TRIES - 5
-"""The maximum number of tries that count for a woken entry. With 0, a try wouldn't look for an earlier post."""
+"""Number of tries that count for a woken entry. With 0, a try wouldn't look for an earlier post."""
 MAX_RATE_LIMITED_TRIES = 10
-"""Up to this many tries that Slack's rate limits prevented are repeated after a minute, when calls are free again."""
+"""Number of rate-limited tries that are repeated after a minute, once calls are available again."""
 
 
 def wait_s(tries: int, *, had_no_turn: bool = False) -> float:
-    """Returns the delay after this many failed tries. `had_no_turn`: Slack's rate limits prevented the last one."""
+    """Returns the delay after failed tries. `had_no_turn`: Slack's rate limits prevented the last try."""
     return BACKOFF.wait_s(2 if had_no_turn and tries <= MAX_RATE_LIMITED_TRIES else tries + 1)
 
 
@@ -43,26 +44,26 @@ class OutboxKind(StrEnum):
 
 
 COPIES = {OutboxKind.MAKE_CANVAS: MessageRole.LINK, OutboxKind.SHARE_TABLES: MessageRole.TABLES}
-"""The roles of the messages with copies of answers, by the kind of the entry for a person who requested one."""
+"""Roles of messages with copies of answers, by kind of the entry that creates the copy."""
 
 
 class ReplyTarget(Enum):
     """The target state of a reply's messages, computed from the record."""
 
     NOTHING = auto()
-    """The answer was deleted, or part of it ended up outside its thread."""
+    """The answer was deleted, or part of it was posted outside its thread."""
     NO_PLACEHOLDER = auto()
     """The job ended in the queue."""
     UNLESS_FOLLOWED = auto()
-    """The question was deleted. The answer stays only if a person wrote after it."""
+    """The question was deleted. The answer stays only if a person has written after it."""
     ASKS = auto()
-    """The reply asks for decisions on calls."""
+    """The reply requests decisions on calls."""
     END = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionRecord:
-    """The part of a question's record that determines its reply and the messages beside it."""
+    """The part of a question's record that determines its reply and separate messages."""
 
     status: Status
     attempts: int
@@ -71,10 +72,10 @@ class QuestionRecord:
     side_messages: tuple[RecordedMessage, ...]
     answer_deleted: bool
     is_asked: bool
-    """Whether at least one of the answer's questions hasn't been deleted."""
+    """Whether at least one of the answer's questions still exists."""
     is_shown: bool
     mention_at: float | None
-    """When to mention the asker, or None to mention nobody."""
+    """When to mention the asker, or None for no mention."""
     can_mention: bool
 
     @property
@@ -105,7 +106,7 @@ class QuestionRecord:
 
     @property
     def should_mention(self) -> bool:
-        """Whether to mention the asker now. A finished answer's asker is mentioned only once Slack shows its end."""
+        """Whether to mention the asker now. After a finished answer, Slack must show its end first."""
         if self.mention_at is None:
             return False
         return (
@@ -115,7 +116,7 @@ class QuestionRecord:
         )
 
     def side_messages_due_at(self, now: float) -> float | None:
-        """Returns when a message beside the reply has to be sent or removed if the record doesn't change, or None."""
+        """Returns when a separate message has to be sent or removed unless the record changes, or None."""
         if self.outdated_messages or self.should_mention:
             return now
         return min(self.mention_at, now + BACKOFF.max_s) if self.is_waiting and self.mention_at is not None else None
@@ -126,26 +127,25 @@ class OutboxEntry:
     id: int
     kind: OutboxKind
     due_at: float
-    """The time when another process can claim it, which also fences writes: a later claim has a different time."""
+    """When another process can claim it. Because each claim changes this time, it also fences writes."""
     tries: int
-    """The number of claims, including this one."""
     job_id: int
-    """The job with the answer; in a batch, the newest question's job."""
+    """The answer's job; in a batch, the newest question's."""
     version: int
     question: Question
     page_ts: tuple[str, ...]
     target: ReplyTarget = ReplyTarget.END
-    """The target state of the reply when the entry was claimed."""
+    """The reply's target state at the time of the claim."""
     waits_until: float | None = None
-    """The approval deadline of the waiting job, which distinguishes its approvals, or None."""
+    """The approval deadline, which distinguishes a job's approvals, or None."""
     side_messages: tuple[RecordedMessage, ...] = ()
-    """The messages beside the reply. A message without a ts might have been posted although the response was lost."""
+    """Separate messages. One without a ts might have been posted although the response was lost."""
     outdated_messages: tuple[RecordedMessage, ...] = ()
     mention_at: float | None = None
-    """The time since which a mention is due, which distinguishes mentions, or None if none is due."""
+    """When the mention became due, which distinguishes mentions, or None."""
     about: str = ""
     times_added: int = 0
-    """The number of times the entry had been added again before it was claimed. Later additions are still pending."""
+    """The number of times the entry had been added again before the claim. Later additions are still pending."""
 
     def __str__(self) -> str:
         return f"outbox entry {self.id} ({self.kind})"

@@ -3,8 +3,8 @@
 Every path calls `picture`: showing an end at once or later, switching versions, and updating an answer after a change.
 Code that changes the record only calls `changed` (bot/store/outbox.py), and never decides what to do in Slack.
 
-A notice about a new memory or schedule stays while that memory or schedule exists. A button is shown if pressing it
-would do something, and `refusal` checks the same picture: every button that is shown works, and outdated ones don't.
+A notice about a new memory or schedule is shown while that memory or schedule exists. A button is shown if clicking it
+would do something. `refusal` checks the same picture, so every visible button works, and outdated ones don't.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -29,7 +29,7 @@ from bot.models.events import Citation
 from bot.models.prompt import Effort
 
 CANVAS_MIN_CHARS = 3_000
-"""Shorter answers have no canvas button, because they are faster to read in the thread."""
+"""Minimum length for a canvas button. Shorter answers are faster to read in the thread."""
 _NEEDS_TEXT = (
     ReplyAction.CONTINUE,
     ReplyAction.CANVAS,
@@ -38,18 +38,18 @@ _NEEDS_TEXT = (
     ReplyAction.FEEDBACK,
 )
 _NOTHING_WITHOUT_TEXT = (EndReason.WHOLE, EndReason.NOTHING_ASKED)
-"""End reasons after which buttons would do nothing on an answer without text."""
+"""End reasons after which an answer without text has no buttons."""
 _UNDONE_TEXTS = {
     NoticeKind.REMEMBERED: texts.memory.UNDONE,
     NoticeKind.FORGOTTEN: texts.memory.RESTORED,
     NoticeKind.SCHEDULED: texts.schedules.SCHEDULE_STOPPED,
     NoticeKind.STOPPED: texts.schedules.RESTORED,
 }
-"""The text that replaces a notice once someone has undone the action it reports."""
+"""The text that replaces a notice after someone has undone its action."""
 _WITHOUT_QUESTION = (ReplyAction.UNDO, ReplyAction.DETAILS, ReplyAction.FEEDBACK, ReplyAction.DELETE)
-"""Buttons that still work after the question has expired."""
+"""Buttons that still work after retention has removed the question."""
 _FOLLOW_UP_ACTIONS = (ReplyAction.DELETE, ReplyAction.FEEDBACK_REASON)
-"""Follow-ups to a click, allowed even if the answer has changed: Delete confirms, and a vote asks why."""
+"""Clicks that follow another click, allowed even if the answer has changed: confirming Delete, and a vote's reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,12 @@ class Picture:
     choices: tuple[str, ...] = field(default=(), repr=False)
     chosen_choice: str = field(default="", repr=False)
     buttons: tuple[ReplyAction, ...] = ()
-    """In display order. Stop isn't shown where Slack shows its own, or if a card has a button that declines."""
+    """In display order. Without Stop where Slack shows its own, or if a card has a button that declines."""
     asks: tuple[ApprovalCard, ...] = ()
     was_replied_to: bool = False
-    """Whether the asker wrote a message instead of deciding on calls. A notice then fully explains the end."""
+    """Whether the asker wrote a message instead of deciding on calls. A notice then explains the end."""
     schedule_id: int = 0
-    """The schedule that a button stops, or 0 if there is none."""
+    """The ID of the schedule that a button stops, or 0."""
 
     @property
     def notice(self) -> str:
@@ -82,7 +82,7 @@ class Picture:
 
     @property
     def completeness(self) -> str:
-        """The label of an incomplete answer, or "" if it is complete or hasn't ended."""
+        """The label of an incomplete answer, or "" if the answer is complete or hasn't ended."""
         if self.reason is None or self.was_replied_to:
             return ""
         if self.reason.is_stop:
@@ -91,14 +91,16 @@ class Picture:
         return texts.answers.FOOTER_INCOMPLETE if is_cut or self.reason.is_failure else ""
 
     def with_names(self, names: Mapping[str, str], admins: Sequence[str]) -> "Picture":
-        """Returns the picture with names of deciders and admins, because a mention would notify them every time."""
+        """Returns the picture with names of deciders and admins instead of mentions, which would notify them every
+        time.
+        """
         decided = tuple(replace(one, name=names.get(one.user_id, one.user_id)) for one in self.decisions)
         named = [names[admin] for admin in admins if admin in names]
         notices = tuple(texts.access.with_admins(notice, named) for notice in self.notices)
         return replace(self, decisions=decided, notices=notices)
 
     def user_ids_to_name(self, admins: Sequence[str]) -> list[str]:
-        """Returns the user IDs whose names `with_names` needs: deciders, and admins to contact."""
+        """Returns the IDs that `with_names` needs: deciders, and admins to contact."""
         deciders = [one.user_id for one in self.decisions if one.user_id]
         asks_admin = any(map(texts.access.names_an_admin, self.notices))
         return [*deciders, *(admins if asks_admin else ())]
@@ -145,7 +147,7 @@ def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
 
 
 def _can_be_undone(notice: Notice, record: AnswerRecord) -> bool:
-    """Returns whether Undo has an effect on a notice. Schedules have a separate Stop button."""
+    """Returns whether a notice needs an Undo button. Schedules have a separate Stop button."""
     return (
         notice.kind in _UNDONE_TEXTS and notice.kind is not NoticeKind.SCHEDULED and notice not in record.undone_notices
     )
@@ -185,7 +187,7 @@ def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canva
 def people_allowed(
     action: ReplyAction, asker: str, admins: Collection[str], ask: ApprovalCard | None = None
 ) -> frozenset[str] | None:
-    """Returns the user IDs of people who can press a button, or None if everybody can. `ask`: what it decides."""
+    """Returns the IDs of people who can click a button, or None for everybody. `ask`: the button's call."""
     # Only the asker can use their account. Admins can deny the call.
     if ask and (ask.is_proposal or (ask.uses_own_account and action is not ReplyAction.DENY)):
         return frozenset((asker,))
@@ -195,7 +197,7 @@ def people_allowed(
 
 
 def refusal(action: ReplyAction, record: AnswerRecord | None, user_id: str, admins: Collection[str]) -> str | None:
-    """Returns the sentence that refuses an action to a person, or None if they can do it now."""
+    """Returns the sentence that refuses an action to a person, or None if it is allowed now."""
     if record is None:
         return texts.actions.ANSWER_UNKNOWN
     if record.is_deleted:

@@ -1,4 +1,4 @@
-"""The pages of messages that a model has read with a tool, as counted in the answer's footer. Pure."""
+"""Pages of messages that a model has read with a tool, as counted in the answer's footer. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -14,13 +14,13 @@ _HEAD = re.compile(
 
 
 def page_head(messages: int, oldest: datetime) -> str:
-    """Returns a page's first line, with the number of messages and the time of the oldest."""
+    """Returns the first line of a page: the number of messages and the time of the oldest."""
     counted = f"{messages} {'message' if messages == 1 else 'messages'}"
     return f"{counted} since {oldest:%Y-%m-%d %H:%M}, times in {oldest.tzinfo or UTC}"
 
 
 def count_messages_read(results: Iterable[str], asked_at: float, now: float) -> tuple[int, date, date | None] | None:
-    """Returns the number of messages on these pages, the day of the oldest, and the question's day if that is today.
+    """Returns the number of messages read, the oldest message's day, and the question's day if that is today.
 
     Returns None if no result is a stored page. Days are in the asker's time zone, and times in seconds since the epoch.
     """

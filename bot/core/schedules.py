@@ -3,10 +3,10 @@
 A rule is a single time, or a five-field cron expression in an IANA time zone, so 09:00 stays 09:00 when clocks change.
 Clock changes work as in Debian's cron:
 
-- A rule for certain times, such as `30 2 * * *`, is due once a day. In a repeated hour, the first time counts. A time
-  that the clocks skip becomes the first one after them.
-- A rule whose minutes or hours begin with `*`, such as `*/15 * * * *`, follows the wall clock. Skipped times have no
-  run, and repeated ones have two.
+- A rule for certain times, such as `30 2 * * *`, is due once a day. In a repeated hour, the first time counts. A
+  skipped time is due right after the clocks change.
+- A rule whose minutes or hours begin with `*`, such as `*/15 * * * *`, uses wall-clock time. Skipped times have no run,
+  and repeated times have two.
 
 cronsim only parses the fields and iterates over wall times, because it misses due times where clocks change by half an
 hour (Australia/Lord_Howe). Each due time runs at most once (bot/store/schedules.py). Of several missed due times, only
@@ -42,24 +42,24 @@ RUN_RULE = (
 )
 MEMBER_GAP_MINUTES = 60
 ADMIN_GAP_MINUTES = 5
-"""Minimum interval between two runs of a schedule created by a member or a Typist admin."""
+"""Minimum interval between two runs of a Typist admin's schedule."""
 MAX_IN_CHANNEL = 20
 MAX_OF_MEMBER = 10
-"""Maximum number of a channel's schedules by one member, so that there is room for others."""
+"""Maximum number of one member's schedules in a channel, so that others can create some too."""
 GRACE_S = 3600.0
 LATE_S = 120.0
 MAX_WORDS_CHARS = 1000
 MAX_FAILURES = 3
 RUN_TOKENS = 100_000
 DAY_TOKENS = 300_000
-"""Default limits for one run, and for all runs in a UTC day together."""
+"""Default limits for one run, and for all runs in a UTC day."""
 MAX_AHEAD_S = 5 * 366 * DAY_S
 _FIELDS = 5
 _MAX_CRON_CHARS = 200
 _STEP = re.compile(r"/(\d+)", re.ASCII)
 _MAX_STEPS = (60, 24, 31, 12, 6)
 _SINCE_CHANGE = timedelta(hours=3)
-"""No zone sets its clocks back by more than this."""
+"""More than any zone sets its clocks back."""
 _MINUTE = timedelta(minutes=1)
 _ANY_DAY = datetime(2026, 1, 1)
 _RUN = "schedule"
@@ -85,48 +85,49 @@ _STOPS_NUMBER = re.compile(
     re.ASCII,
 )
 _VERBS = {"summary": ("summarize", "summarise"), "reminder": ("remind",)}
-"""Verbs in a schedule's words that correspond to the noun in a command."""
+"""Verbs in schedules that match the noun in a command."""
 _ZONE = re.compile(r"(?!Factory\b)[A-Z][\w+-]*(?:/[\w+-]+)*", re.ASCII)
-"""A zone that means the same everywhere, such as Europe/Berlin, Japan or UTC. The database also has the
-machine-specific `localtime`, `posixrules` and `Factory`, and copies below `posix/` and `right/`."""
+"""A zone that means the same on every machine, such as Europe/Berlin, Japan or UTC. The database also has the
+machine-specific `localtime`, `posixrules` and `Factory`, and copies below `posix/` and `right/`.
+"""
 
 
 class UnusableRule(ValueError):
-    """A schedule can't be created or changed as requested. The message is for the model or the person."""
+    """Raised if a schedule can't be created or changed as requested. The message is for the model or the person."""
 
 
 class PauseReason(StrEnum):
     BY_PERSON = "by_person"
     FAILURES = "failures"
     CAP = "cap"
-    """A run, or the runs in a day, have used up the schedule's tokens."""
+    """The schedule's tokens for a run or a day are used up."""
     NO_ACCESS = "no_access"
     NOT_IN_CHANNEL = "not_in_channel"
     PLACE_GONE = "place_gone"
     """Typist can no longer post in the channel."""
     FORBIDDEN = "forbidden"
-    """Typist's scopes, or a workspace policy, forbid the post."""
+    """Typist's scopes or a workspace policy forbid the post."""
     QUOTA = "quota"
-    """A quota of a person, channel or the workspace was used up at its single time, or MAX_FAILURES times in a row."""
+    """A person's, channel's or workspace's quota was used up, at the single time or MAX_FAILURES times in a row."""
     MISSED = "missed"
     """The single time passed before Typist could run the schedule."""
     SIGNED_OUT = "signed_out"
-    """The creator is no longer signed in to a server where the runs use their account."""
+    """The creator is signed out of a server where runs use their account."""
 
     @property
     def is_temporary(self) -> bool:
-        """Whether the reason might not apply to the next run, so that skipping a run doesn't pause the schedule."""
+        """Whether the reason might not apply to the next run. Such runs are skipped without pausing the schedule."""
         return self in (PauseReason.QUOTA, PauseReason.MISSED)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The due times of a schedule: by `cron` in a time zone, or once `at` a time."""
+    """The due times of a schedule: by `cron` in a time zone, or once at the time `at`."""
 
     zone: str
     cron: str = ""
     at: float | None = None
-    """In seconds since the epoch; None if there is a `cron`."""
+    """In seconds since the epoch, or None with `cron`."""
 
     @property
     def description(self) -> str:
@@ -143,7 +144,7 @@ class Rule:
         return texts.rules.dates([*map(self._local, times)], self._local(now).date())
 
     def first_day_text(self, after: float) -> str:
-        """Returns the day of the first due time, such as "Friday, November 27", or "" if `description` includes it."""
+        """Returns the first due day, such as "Friday, November 27", or "" if `description` includes it."""
         found = self.due_after(after) if self.at is None else None
         return "" if found is None else texts.rules.on_day(self._local(found), self._local(after))
 
@@ -175,7 +176,9 @@ class Rule:
         return tuple(times)
 
     def due_and_next(self, next_at: float, now: float) -> tuple[float | None, float | None]:
-        """Returns the due time to run now and the next one. `next_at`: the first unhandled one. Raises UnusableRule."""
+        """Returns the due time to run now, or None, and the next one. `next_at`: the first due time that hasn't been
+        handled. Raises UnusableRule.
+        """
         if next_at > now:
             return None, next_at
         newest, later = None, self.due_after(math.ceil(max(next_at, now - GRACE_S)) - 1)
@@ -184,7 +187,7 @@ class Rule:
         return newest, later
 
     def _instants(self, wall: datetime, zone: ZoneInfo) -> Sequence[float]:
-        """Returns when clocks show this time, in order: never, once or twice; always once for a certain time."""
+        """Returns when clocks show a wall time, in order: 0 to 2 times, or exactly 1 for a rule for certain times."""
         minutes, hours = self.cron.split()[:2]
         if minutes.startswith("*") or hours.startswith("*"):
             return _instants_showing(wall, zone)
@@ -213,7 +216,7 @@ def zone_of(name: str) -> ZoneInfo:
 
 @cache
 def _zones_by_written_name() -> Mapping[str, str]:
-    """Returns IANA time zones by user-written name: in our displayed form or the IANA form, ignoring case."""
+    """Returns IANA time zones by name in lowercase, both in IANA's spelling and as we show it."""
     names = (resources.files("tzdata") / "zones").read_text("utf-8").split()
     counts = Counter(map(texts.rules.city, names))
     shown = {city: name for name in names if counts[city := texts.rules.city(name)] == 1}
@@ -243,7 +246,7 @@ def checked_rule(zone: str, now: float, *, cron: str = "", at: str = "", min_gap
 
 
 def _check_zone(name: str) -> None:
-    """Raises UnusableRule for the name of a clock without daylight saving time, such as EST, except UTC."""
+    """Raises UnusableRule for a clock without daylight saving time, such as EST, except UTC."""
     # The author means a region with daylight saving time.
     midsummer, midwinter = (datetime(2026, month, 1, tzinfo=zone_of(name)) for month in (7, 1))
     is_fixed = midsummer.utcoffset() == midwinter.utcoffset() != timedelta(0)
@@ -277,7 +280,7 @@ def _is_day(text: str) -> bool:
 
 
 def _check_cron(cron: str, min_gap_minutes: int) -> None:
-    """Raises UnusableRule for unusable fields, or if they are due too often."""
+    """Raises UnusableRule for invalid fields and for a rule that is due too often."""
     if len(cron) > _MAX_CRON_CHARS or len(cron.split()) != _FIELDS:
         raise UnusableRule(texts.schedules.FIVE_FIELDS)
     parsed = _parse_cron(cron)
@@ -303,7 +306,7 @@ def _parse_cron(cron: str) -> CronSim | None:
 
 
 def _expects_steps_to_continue(cron: str, parsed: CronSim) -> bool:
-    """Returns whether a step is meant to continue across an hour, day, week or month, where cron restarts it.
+    """Returns whether a step seems meant to continue across hours, days, weeks or months, where cron restarts it.
 
     The next due times of such a rule look right: those of `0 9 */14 * 2` can be two weeks apart three times in a row.
     """
@@ -317,7 +320,7 @@ def _has_each_weekday(parsed: CronSim) -> bool:
 
 
 def _gap_minutes(parsed: CronSim) -> int:
-    """Returns the shortest interval between two due times, assuming that every day has some."""
+    """Returns the shortest interval between two due times of a rule that is due every day."""
     of_day = sorted(60 * hour + minute for hour in parsed.hours for minute in parsed.minutes)
     next_day = of_day[0] + 24 * 60
     return min(later - earlier for earlier, later in zip(of_day, [*of_day[1:], next_day], strict=True))
@@ -326,13 +329,13 @@ def _gap_minutes(parsed: CronSim) -> int:
 @dataclass(frozen=True, slots=True)
 class Weekly:
     days: str
-    """Comma-separated cron weekdays in order: 0 is Sunday."""
+    """Comma-separated cron weekdays in order. 0 is Sunday."""
     time: str
     """Such as "09:00"."""
 
     @property
     def cron(self) -> str:
-        """The five fields. Raises UnusableRule if days or the time are missing."""
+        """The five cron fields. Raises UnusableRule without days or a time."""
         if not (self.days and self.time):
             raise UnusableRule(texts.schedules.DAYS_AND_TIME)
         hour, _, minute = self.time.partition(":")
@@ -341,7 +344,7 @@ class Weekly:
 
 
 def as_weekly(rule: Rule, zone: str, now: float) -> Weekly | None:
-    """Converts a rule to days and a time in a reader's current time zone, or returns None if it has another form."""
+    """Converts a rule to days and a time in a reader's time zone, or returns None if that isn't possible."""
     parsed = CronSim(rule.cron, _ANY_DAY) if rule.cron else None
     due_at = rule.due_after(now)
     if parsed is None or due_at is None:
@@ -389,20 +392,22 @@ class Proposal:
     words: str = field(repr=False)
     rule: Rule
     only_if_changed: bool = False
-    """Whether a run ends silently, without asking a model, if nothing is new in the channel."""
+    """Whether a run ends silently, without asking a model, if the channel has no new messages."""
     accounts: tuple[str, ...] = ()
-    """The servers where runs use the creator's own account."""
+    """Servers where runs use the creator's own account."""
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The proposal as complete, normalized tool arguments, which `parse_proposal` can parse again."""
+        """The proposal as complete, normalized tool arguments for `parse_proposal`."""
         rule, at = self.rule, self.rule.at
         when = {"cron": rule.cron} if at is None else {"at": datetime.fromtimestamp(at, zone_of(rule.zone)).isoformat()}
         own = {"accounts": list(self.accounts)} if self.accounts else {}
         return {"words": self.words, **when, "zone": rule.zone, "only_if_changed": self.only_if_changed, **own}
 
     def is_same_as(self, other: "Proposal") -> bool:
-        """Returns whether both proposals do the same thing at the same times, however their rules are written."""
+        """Returns whether two proposals do the same thing at the same times, even if their rules are written
+        differently.
+        """
         mine, theirs = (
             (
                 " ".join(one.words.split()).casefold(),
@@ -443,20 +448,19 @@ class Schedule:
     run_tokens: int
     day_tokens: int
     next_at: float | None
-    """The next due time; None if the schedule is paused, or has run at its single time."""
+    """The next due time, or None if the schedule is paused or its single time is over."""
     last_at: float | None
     failures: int
     pause_reason: PauseReason | None
     created_at: float
     changed_by: str = ""
-    """The admin who made the last change; "" if it was the creator, or there is none."""
+    """The ID of the admin who made the last change, or "" if no admin did."""
     accounts: tuple[str, ...] = ()
     usage: Amount = field(default=Amount())
     """Usage of its runs in this UTC month."""
 
     @property
     def is_done(self) -> bool:
-        """Whether the schedule has run at its single time."""
         return self.next_at is None and self.pause_reason is None
 
     @property
@@ -466,7 +470,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class AwaitedSignIn:
-    """A schedule that was paused when its creator's sign-in ended."""
+    """A schedule that was paused because its creator's sign-in ended."""
 
     schedule: Schedule
     server: str
@@ -486,14 +490,16 @@ class ScheduleCommand:
     """A command that needs no model: stop a schedule in this channel, or list all of them."""
 
     number: int = 0
-    """The number of the schedule to stop; 0 if only words identify it, or to list schedules."""
+    """The number of the schedule to stop, or 0 if only words identify it or the command lists schedules."""
     about: tuple[str, ...] = ()
-    """The words that identify the schedule to stop, such as "summary"."""
+    """Words that identify the schedule to stop, such as "summary"."""
     is_own: bool = False
     """Whether the person wrote "my", which excludes other people's schedules."""
 
     def schedule_meant(self, here: Sequence[Schedule], user_id: str = "") -> Schedule | None:
-        """Returns the schedule that a command refers to. Similar words aren't a match, but make others ambiguous."""
+        """Returns the schedule that a command refers to, or None. Schedules with similar words make a command
+        ambiguous.
+        """
         if self.number:
             return next((one for one in here if one.id == self.number), None)
         theirs = [one for one in here if not self.is_own or one.user_id == user_id]
@@ -511,7 +517,7 @@ def _is_alike(word: str, other: str) -> bool:
 
 
 def _is_same_word(word: str, other: str) -> bool:
-    """Returns whether two words differ at most by a plural, or are a verb and its noun."""
+    """Returns whether two words differ only by a plural, or are a verb and its noun."""
     word, other = _singular(word), _singular(other)
     return word == other or other in _VERBS.get(word, ())
 
@@ -521,7 +527,7 @@ def _singular(word: str) -> str:
 
 
 def schedule_command(question: Question, me: Identity) -> ScheduleCommand | None:
-    """Returns the command in a message, or None if a model has to read it."""
+    """Returns the command in a message, or None if a model must read the message."""
     said = plain_words(question, me.user_id)
     words = plain_command(said, me.user_id, me.name)
     if _ASKS_FOR_LIST.fullmatch(words):
@@ -554,15 +560,15 @@ RUN_REPORT = "run"
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run that people are notified of, because it is skipped, or because its end has paused its schedule."""
+    """A run to report to people, because it is skipped or has paused its schedule."""
 
     schedule_id: int
     due_at: float
     skip_reason: str = ""
-    """The PauseReason for skipping the run, or "" if it has run."""
+    """The PauseReason for skipping the run, or "" if the run took place."""
 
     def is_at_pause(self, schedule: Schedule) -> bool:
-        """Whether the schedule is still paused because of this run: its end, or the reason it was skipped."""
+        """Whether the schedule is still paused because of this run, which was skipped or has ended."""
         return schedule.pause_reason is not None and self.skip_reason in ("", schedule.pause_reason)
 
     @property
@@ -571,7 +577,7 @@ class RunReport:
 
 
 def run_id(schedule_id: int, due_at: float) -> str:
-    """Returns the view_id of a run's question. Milliseconds distinguish runs that people start in one second."""
+    """Returns the view_id of a run's question. Milliseconds distinguish runs that people start in the same second."""
     return f"{_RUN}:{schedule_id}:{f'{due_at:.3f}'.removesuffix('.000')}"
 
 
@@ -592,7 +598,7 @@ def min_gap_minutes(user_id: str, admins: frozenset[str]) -> int:
 
 
 def run_times_text(run: Run) -> str:
-    """Returns the sentence about a schedule's rule and its current and previous run, for the end of the prompt."""
+    """Returns a sentence for the end of the prompt: a schedule's rule, and its current and previous run."""
     rule, zone = run.schedule.rule, zone_of(run.schedule.rule.zone)
     due, last = (datetime.fromtimestamp(at, zone).isoformat(timespec="minutes") for at in (run.due_at, run.since))
     before = "The run before was" if run.previous_due_at is not None else "There was no run before: it was created"

@@ -1,4 +1,4 @@
-"""Sign-in URLs, which belong in a modal. In messages, a placeholder replaces them before anyone reads them."""
+"""Removes sign-in URLs, which must be entered in a modal, from messages. A placeholder replaces each URL."""
 
 import re
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 _CODE = re.compile(rf"(?<!\w)[{CODE_LETTERS}]{{4}}[ -]?[{CODE_LETTERS}]{{4}}(?!\w)", re.IGNORECASE)
 _WORD = re.compile(r"[^\s<>]+")
 _STATE = re.compile(r"(?<![\w-])state=[\w-]{43}(?![\w-])", re.ASCII)
-"""The state of a sign-in, for text in which the beginning of the URL is missing."""
+"""The state of a sign-in, for text without the beginning of the URL."""
 _PART = re.compile(r"(?<![\w-])(?:code|state)=[^\s<>&]+", re.ASCII)
 _AFTER_URL = ")]}.,;:!?'\"*`"
-"""Characters that can end a sentence, link or code after a URL."""
+"""Characters after a URL that can end a sentence, link or code."""
 
 
 class SignInAddresses:
-    """Recognizes sign-in URLs by their beginning, which is a redirect URL of Typist's, or by code and state."""
+    """Recognizes sign-in URLs by their beginning, one of Typist's redirect URLs, or by code and state."""
 
     def __init__(self, redirect_uris: Iterable[str] = ()) -> None:
         # Some browsers copy a URL without its scheme.
@@ -36,7 +36,7 @@ class SignInAddresses:
         return bool(self._begin.search(text) or ("code=" in text and _STATE.search(text)))
 
     def without_urls(self, text: str) -> str:
-        """Returns text with a placeholder for each sign-in URL, and for each code beside one."""
+        """Returns text with placeholders for sign-in URLs and for codes next to them."""
         if not self.has_url(text):
             return text
         whole = _PART.sub(texts.accounts.ADDRESS_REMOVED, _WORD.sub(self._without, text))
@@ -48,7 +48,7 @@ class SignInAddresses:
         )
 
     def question_without_urls(self, question: Question) -> Question:
-        """Returns a question with placeholders in its text and attached content, and sets `had_sign_in`."""
+        """Returns a question with placeholders in its text and attached content, and with `had_sign_in` set."""
         if not self.has_url(question.text):
             return question
         message, had_sign_in = self.message_without_urls(question.as_message()), self.has_url(question.own_text)

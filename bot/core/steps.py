@@ -1,15 +1,15 @@
 """The steps of an answer in the form sent to a model, and how an interrupted answer is continued. Pure.
 
 Each step of a model that uses tools resends all earlier items and call results, and 16 steps could require 600,000
-tokens. Above a limit (`without_oldest_results`), the oldest results are replaced by a sentence. The last step's results
-stay, because the model hasn't read them; they are cut only if a server has reported a small window (`cut_to_fit`).
+tokens. Above a limit (`without_oldest_results`), a sentence replaces each of the oldest results. The model hasn't read
+the last step's results, so they are only cut if a server has reported a small window (`cut_to_fit`).
 
 An attempt that takes over within a step keeps the text written earlier in that step separate from what follows, and
-each later request has both. A model that doesn't see its earlier text writes it again.
+each later request includes both. A model that doesn't see its earlier text writes it again.
 
-The complete lines of an interrupted answer stay, and a model continues below them (`Seam`). An incomplete line is
-written again, which avoids guessing whether a space, a line break or nothing is missing between its two parts. Only a
-long line is kept, up to its last space. Meanwhile, readers see the longer text (reply/reply.py).
+Complete lines of an interrupted answer are kept, and a model continues below them (`Seam`). An incomplete line is
+written again, because there is no way to know whether a space, a line break or nothing belongs between its two parts.
+Only a long line is kept, up to its last space. Meanwhile, readers see the longer text (reply/reply.py).
 """
 
 import json
@@ -109,8 +109,8 @@ def with_steps(
     """Returns a prompt with the steps so far, their results, and questions asked in the meantime.
 
     `earlier_calls`: calls for earlier versions of the answer. `replied_to`: calls of the previous answer, if the
-    question was asked instead of approving them. `begun`: the unfinished text of the next step from an earlier attempt,
-    which the model is asked to continue, here and in later prompts.
+    question was asked instead of approving them. `begun`: the next step's unfinished text from an earlier attempt,
+    which the model is asked to continue.
     """
     if not (steps or follow_ups or earlier_calls or replied_to or begun):
         return prompt
@@ -157,9 +157,9 @@ def with_steps(
 
 
 def with_request_to_continue(prompt: Prompt) -> Prompt:
-    """Returns a prompt for a model that wrote nothing about the last results. The same prompt would get nothing again.
+    """Returns a prompt that asks a model to continue after it wrote nothing about the last results.
 
-    It is a message of its own, because text right below results makes Claude end with nothing:
+    The request is a separate message, because text right below results makes Claude end with nothing:
     https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons
     """
     return replace(prompt, turns=(*prompt.turns, Turn("user", GO_ON, origins=OURS)))
@@ -251,7 +251,7 @@ def _call_line(call: RecordedCall) -> str:
 
 
 def count_web_searches(items: Sequence[Item]) -> int:
-    """Returns the number of vendor web searches in the items of steps. Opening a page doesn't count."""
+    """Returns the number of the vendor's web searches. Opening a page doesn't count."""
     found = 0
     for item in (item["item"] for item in items if item["type"] == "opaque"):
         if item.get("type") == "web_search_call":
@@ -262,10 +262,11 @@ def count_web_searches(items: Sequence[Item]) -> int:
 
 
 MIN_CHARS = 400
-"""A shorter text, or last line, is generated again: that is as fast as continuing it, and leaves no seam. A longer line
-is continued after a word, so that an answer in one paragraph can get past any limit."""
+"""Shorter texts and last lines are generated again, which is as fast as continuing them and leaves no seam. A longer
+line is continued after a word, so that an answer in one paragraph can grow past any limit.
+"""
 REPEATED_CHARS = 10
-"""Fewer repeated characters might be a coincidence."""
+"""The minimum length of a repetition. Shorter ones might be a coincidence."""
 MAX_PLACES = 100
 
 _BARE_FENCE = re.compile(r"(?:^|[\n >])(?:`{3,}|~{3,})\n$")
@@ -281,12 +282,12 @@ def kept_text(job: Job) -> str:
 
 
 def fixed_text(job: Job) -> str:
-    """Returns the part of an answer that no attempt writes again: the text up to the end of its last recorded step."""
+    """Returns the part of an answer that no attempt rewrites: the text up to the end of its last recorded step."""
     return job.checkpoint.text[: job.steps[-1].chars] if job.steps else kept_text(job)
 
 
 def starting_text(job: Job) -> str:
-    """Returns the text that an attempt begins with: the fixed text, plus text that an earlier attempt has begun."""
+    """Returns the text that an attempt begins with: the fixed text, and any text of an earlier attempt."""
     left, fixed = job.checkpoint.text, fixed_text(job)
     if job.checkpoint.end:
         return left
@@ -294,9 +295,8 @@ def starting_text(job: Job) -> str:
 
 
 def _text_to_keep(text: str) -> str:
-    """Returns unfinished text without its last line, which might be incomplete, or without a long line's last word.
-
-    A single line break at the end might be half of a paragraph break.
+    """Returns unfinished text without its last line, or without the last word of a long line. A single line break at
+    the end is dropped too, because it might be half of a paragraph break.
     """
     is_between_breaks = text.endswith("\n") and not text.endswith("\n\n")
     line = text.rfind("\n", 0, len(text) - is_between_breaks) + 1
@@ -308,7 +308,7 @@ def _text_to_keep(text: str) -> str:
 
 
 class Seam:
-    """Appends a model's continuation to existing text, and holds deltas back until it is clear how they join.
+    """Appends a model's continuation to existing text. Deltas are held back until it is clear how they join.
 
     Models repeat the last lines or the whole text, reopen an open code block or table, and begin with line breaks that
     the text already has. The result doesn't depend on how the continuation is split into deltas: once the first
@@ -316,12 +316,12 @@ class Seam:
     """
 
     def __init__(self, so_far: str, cut_off: str = "") -> None:
-        """`cut_off`: the dropped end of the text, restored if the model reports that nothing is missing."""
+        """`cut_off`: the dropped end of the text, which is restored if the model reports that nothing is missing."""
         self._so_far = so_far
         self._cut_off = cut_off
         self._held = ""
         self._held_at = 0
-        """The position of the held characters in the text, or -1 if they no longer occur in it."""
+        """The position of the held characters in the text, or -1 once they don't occur in it."""
         self._joined = not so_far
 
     def join(self, delta: str) -> str:
@@ -344,13 +344,13 @@ class Seam:
         return self._cut_off if is_complete else self._continuation(ended=True) or ""
 
     def _may_repeat(self, held: str) -> bool:
-        """Returns whether the text contains the held characters, so that more of them might repeat the text's end."""
+        """Returns whether the text contains the held characters. If so, more of them might repeat its end."""
         if self._held_at >= 0 and not self._so_far.startswith(held, self._held_at):
             self._held_at = self._so_far.find(held, self._held_at + 1)
         return self._held_at >= 0
 
     def _continuation(self, *, ended: bool) -> str | None:
-        """Returns the held text as a continuation, or None if more of it is needed."""
+        """Returns the held text as a continuation, or None if more characters are needed."""
         held = self._held.lstrip()
         repeated = self._repeated_chars(held)
         added = held[repeated:].lstrip(" ") if repeated else self._held
@@ -370,7 +370,7 @@ class Seam:
         return "\n" * max(0, breaks - ends) + (continuation.lstrip(" ") if within_line else continuation)
 
     def _repeated_chars(self, continuation: str) -> int:
-        """Returns how many first characters repeat the end of the text, if it occurs nowhere else in it."""
+        """Returns how many first characters repeat the end of the text, if that end occurs only once."""
         text = self._so_far.rstrip()
         start = _repetition_start(text, continuation) if len(continuation) >= REPEATED_CHARS else -1
         # A shorter repetition occurs twice, because it also begins the longest one.
@@ -388,9 +388,8 @@ class Seam:
 
 
 def _repetition_start(text: str, continuation: str) -> int:
-    """Returns the start of the longest end of the text that the continuation begins with, or -1 if there is none.
-
-    A beginning with more than `MAX_PLACES` earlier occurrences isn't treated as a repetition.
+    """Returns the start of the longest end of the text that the continuation begins with, or -1. A beginning with more
+    than `MAX_PLACES` earlier occurrences isn't treated as a repetition.
     """
     beginning = continuation[:REPEATED_CHARS]
     start = text.find(beginning, max(0, len(text) - len(continuation)))

@@ -1,6 +1,6 @@
-"""Content beside replies: App Home, responses to the slash command, and the assistant pane. Pure.
+"""Content other than replies: App Home, responses to the slash command, and the assistant pane. Pure.
 
-What is open beside the pane is stored per person, for hours, because agents' events don't include a thread.
+The channel that a person has open next to the pane is stored for hours, because agents' events don't include a thread.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ UsedT = TypeVar("UsedT", Amount, int)
 
 TITLE_CHARS = 60
 TOP = 10
-"""Number of people, channels, models and tools listed. The rest is shown as a sum or a number."""
+"""The number of people, channels, models and tools to list. The others are summed up."""
 DIRECT_MESSAGES = ""
-"""Represents all direct messages among the channels, because each would identify a person."""
+"""Stands for all direct messages in a list of channels. A single direct message would identify a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class MonthUsage:
 @dataclass(frozen=True, slots=True)
 class Ranking(Generic[UsedT]):
     top: Sequence[tuple[str, UsedT, UsedT]]
-    """Name, usage this month, usage last month."""
+    """Names with usage this month and last month."""
     other_count: int
     other_usage: tuple[UsedT, UsedT]
 
@@ -48,13 +48,13 @@ class Quotas:
     defaults: Sequence[Cap]
     own_caps: Sequence[OwnCap]
     unpriced: Sequence[str]
-    """Models without a price, whose usage caps in dollars don't include."""
+    """Models without a price. Dollar caps don't include their usage."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelsWithSettings:
     listed_channels: Sequence[tuple[str, Sequence[str]]] = ()
-    """At most TOP channels, each with sentences about its differences from the default."""
+    """At most TOP channels, with sentences about differences from the default."""
     other_count: int = 0
 
 
@@ -75,12 +75,12 @@ class HomeView:
     defaults: DefaultSettings
     usage: UsageToDate
     channels: Sequence[str] = ()
-    """Channels where this person has asked and that they can see, most recent first."""
+    """Channels that this person can see and has asked in, most recent first."""
     workspace: WorkspaceUsage | None = None
-    """None for people who are not admins."""
+    """None for non-admins."""
     schedules: Sequence[Schedule] = ()
     waiting_answers: Sequence[tuple[str, str, float]] = ()
-    """The person's answers that await an approval: channel, message link, and deadline."""
+    """The person's answers that await an approval: channel, message link and deadline."""
     accounts: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     """The person's accounts by MCP server: time of sign-in, in seconds since the epoch, and scopes."""
 
@@ -109,7 +109,7 @@ SETTINGS_FIELDS = {
     "prompt": "system_prompt",
     "mentions": "engagement",
 }
-"""The setting at which the modal opens, by subcommand. The help shows the first one."""
+"""The setting at which the modal opens, by subcommand. The help shows only the first subcommand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +122,13 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class TypedCommand:
-    """A typed slash command: "/typist usage" has the name "/typist" and the text "usage"."""
+    """A typed slash command. "/typist usage" has the name "/typist" and the text "usage"."""
 
     name: str
     text: str
 
     @property
     def subcommand(self) -> str:
-        """The first word of the text, or HELP if there is none."""
         words = self.text.split()
         return words[0].lower() if words else HELP
 
@@ -142,25 +141,25 @@ class Help:
 
 @dataclass(frozen=True, slots=True)
 class CommandResponse:
-    """A response that only the person who used the command or shortcut can see."""
+    """A response that only the user of the command or shortcut can see."""
 
     content: str | Help | UsageToDate
     settings: str = ""
 
 
 class Visibility(StrEnum):
-    """Whether a status or an agent session shows readers that an answer has begun, before its first message."""
+    """Whether a status or agent session shows readers that an answer has begun, before the first message."""
 
     NONE = auto()
     REFUSED = auto()
     MAY_BE_SEEN = auto()
-    """Slack accepts a status. Outside the pane, reports differ about whether people see it."""
+    """Slack accepts a status, but it might not be visible outside the pane: reports differ."""
     SEEN = auto()
-    """Slack's docs promise that the asker sees it."""
+    """Slack's docs promise that the asker sees the status."""
 
 
 def was_asked_in_pane(question: Question) -> bool:
-    """Returns whether a question was asked in the pane. In an app with a pane, every direct message is in a thread."""
+    """Returns whether a question was asked in the pane. In apps with a pane, all direct messages are in threads."""
     return question.thread.in_direct_message and question.thread.thread_ts is not None
 
 
@@ -171,14 +170,14 @@ def thread_title(question: Question) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """The channel that a person has open beside the pane, and a message in it. Both can be empty."""
+    """The channel that a person has open next to the pane, and a message in it. Both can be ""."""
 
     channel_id: str = ""
     message_ts: str = ""
 
 
 def pane_context_line(context: AppContext, channel: str) -> str:
-    """Returns the prompt's sentences about what the asker has open. `channel`: its name."""
+    """Returns sentences for the prompt about the asker's open channel. `channel`: its name."""
     message = f" at the message with ts {context.message_ts}" if context.message_ts else ""
     return (
         f"Beside this conversation the person is looking at the channel #{channel} ({context.channel_id}){message}. "

@@ -1,8 +1,8 @@
 """Exports an answer's tables as CSV files, with the displayed text of each cell. Pure.
 
-A spreadsheet calculates cells that are formulas, which might come from a stranger's text. Such a cell gets an
-apostrophe (https://owasp.org/www-community/attacks/CSV_Injection), and so does such a piece behind a semicolon or a
-tab, where European settings begin another cell. Text that no spreadsheet can calculate, such as a lone dash, stays.
+Text by strangers could be a formula, which a spreadsheet would calculate. An apostrophe is added to such cells
+(https://owasp.org/www-community/attacks/CSV_Injection), and to such parts after a semicolon or tab, which European
+settings read as separate cells. Text that no spreadsheet can calculate, such as a lone dash, stays unchanged.
 """
 
 import csv
@@ -36,12 +36,11 @@ _PIECES = re.compile(r"[^;\t]*+[;\t]?")
 
 
 def might_have_tables(markdown: str) -> bool:
-    """Returns whether text might have a table, including code that looks like one."""
     return _MAYBE_TABLE.search(markdown, 0, MAX_CHARS) is not None
 
 
 def csv_files(markdown: str) -> list[tuple[str, bytes]]:
-    """Returns CSV files, named after the heading above or "table". Without the BOM, Excel assumes another charset."""
+    """Returns CSV files, named after the heading above or "table". They have a BOM, because Excel guesses charsets."""
     files: dict[str, bytes] = {}
     for heading, rows in _tables(re.sub(_LINE_END, "\n", markdown[:MAX_CHARS])):
         name = re.sub(r"[\W_]+", "-", heading.lower())[:NAME_CHARS].strip("-") or "table"
@@ -55,7 +54,7 @@ def _numbered_name(name: str, number: int) -> str:
 
 
 def _tables(markdown: str) -> Iterator[tuple[str, list[list[str]]]]:
-    """Yields the heading above each table, or "", and its rows of cells."""
+    """Yields the heading above each table, or "", and the table's rows."""
     heading = ""
     for leaf in parse_blocks(markdown, last_line_incomplete=False).leaf_blocks:
         lines = [markdown[line.content : line.end].strip() for line in leaf.lines]
@@ -66,12 +65,12 @@ def _tables(markdown: str) -> Iterator[tuple[str, list[list[str]]]]:
 
 
 def _cell_text(cell: str) -> str:
-    """Returns a cell's displayed text. A line break within it becomes a semicolon or a space, as in Slack."""
+    """Returns a cell's displayed text. Line breaks become semicolons or spaces, as in Slack."""
     return plain_inlines(as_markdown(cell.replace("\\|", "|"))).strip()
 
 
 def _as_text(cell: str) -> str:
-    """Returns a cell with an apostrophe before each piece that a spreadsheet would calculate."""
+    """Returns a cell with an apostrophe before each part that a spreadsheet would calculate."""
     return "".join(map(_piece_as_text, _PIECES.findall(cell)))
 
 
@@ -82,7 +81,9 @@ def _piece_as_text(piece: str) -> str:
 
 
 def _is_calculated(text: str) -> bool:
-    """Returns whether a spreadsheet calculates a cell: a formula, operands with operators, a signed name or a cell."""
+    """Returns whether a spreadsheet would calculate a cell: a formula, operands with operators, or a signed name or
+    cell.
+    """
     if _FORMULA.match(text) or _SIGNED_NAME.match(text):
         return True
     if (found := _OPERANDS.match(text)) is None:
@@ -94,7 +95,9 @@ def _is_calculated(text: str) -> bool:
 
 
 def _csv(rows: list[list[str]]) -> bytes:
-    """Returns rows of equal length, unless a table is so wide that the empty cells alone would fill a large file."""
+    """Returns rows of equal length. If the table is so wide that empty cells would fill a large file, lengths can
+    differ.
+    """
     columns = max(map(len, rows))
     columns = columns if columns * len(rows) <= MAX_CHARS else 0
     file = io.StringIO()

@@ -1,4 +1,4 @@
-"""Questions that Typist posts for their askers. A question is an UNPOSTED job (job.py) until it is posted. Pure."""
+"""Questions that Typist posts for their askers. Until then, a question is an UNPOSTED job (job.py). Pure."""
 
 from dataclasses import dataclass, field
 
@@ -21,16 +21,16 @@ class QuotedMessage:
     thread_ts: str
     """The ts of its thread, or of the thread that a reply would begin; "" for an answer outside threads."""
     quote: str | None
-    """The message's plain text, as much as a post can quote; None after a reaction, until it is read."""
+    """The part of the message's plain text that a post can quote; None until it is read after a reaction."""
     response_url: str
-    """Empty if the question was asked with a reaction or a button."""
+    """"" if the question was asked with a reaction or a button."""
     offered_by: int | None = None
     """The job whose answer is this message and offers the question as a choice; None for people's messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageQuestion:
-    """A question that has no message yet, such as one from the message shortcut, an emoji, a choice or a schedule.
+    """A question without a message, such as one from the message shortcut, an emoji, a choice or a schedule.
 
     A choice was written by a model, which might have read anything, and not by the person who clicks it. Its text
     therefore counts as quoted (models/prompt.py), and the asker's own words only report the choice.
@@ -38,7 +38,8 @@ class MessageQuestion:
 
     team_id: str
     view_id: str
-    """The modal's ID, or one made from the emoji and message, the choice's answer, or the suggested prompt's click."""
+    """The modal's ID, or an ID made from the emoji and message, the choice's answer, or the suggested prompt's click.
+    """
     user_id: str
     about: QuotedMessage = field(repr=False)
     text: str = field(repr=False)
@@ -52,21 +53,18 @@ class MessageQuestion:
 
 
 def reaction_view_id(emoji: str, channel_id: str, ts: str) -> str:
-    """Returns the view_id of a question by reaction. Everyone who adds this emoji to this message gets the same ID."""
+    """Returns the view_id of a question by reaction, which is the same for everyone who adds this emoji."""
     return f"{_REACTION}:{emoji}:{channel_id}:{ts}"
 
 
 def emoji_of(view_id: str) -> str:
-    """Returns the name of the emoji that asked a question, or "" if it was asked with words or a choice."""
+    """Returns the name of the emoji that asked a question, or "" if it was asked in another way."""
     kind, _, rest = view_id.partition(":")
     return rest.partition(":")[0] if kind == _REACTION else ""
 
 
 def suggestion_view_id(place: str, user_id: str, number: int, at_ts: str) -> str:
-    """Returns the view_id of a suggested prompt's question. A person's clicks within a minute get the same ID.
-
-    `place`: the message, or the channel without one. `number`: the prompt's number. `at_ts`: when it was clicked.
-    """
+    """Returns the view_id of a suggested prompt's question. A person's clicks within a minute get the same ID."""
     return f"{_SUGGESTION}:{place}:{user_id}:{number}:{int(float(at_ts)) // 60}"
 
 
@@ -75,19 +73,19 @@ def is_suggested(view_id: str) -> bool:
 
 
 def direct_message_placeholder(user_id: str) -> str:
-    """Returns the placeholder for the ID of a person's direct message if Slack hasn't provided it."""
+    """Returns a placeholder for the ID of a person's direct message, until Slack has provided it."""
     return f"D{user_id}"
 
 
 def quote_in_post(about: QuotedMessage, *, elsewhere: bool) -> str:
-    """Returns the quote in a post: in full `elsewhere`, shortened in a thread, or "" below the quoted message."""
+    """Returns the quote in a post: in full `elsewhere`, cut in a thread, or "" below the quoted message."""
     if elsewhere:
         return about.quote or ""
     return "" if about.ts == about.thread_ts else beginning(about.quote or "", REMINDER_CHARS)
 
 
 def post_text(about: QuotedMessage, question: str, *, elsewhere: bool) -> tuple[str, str]:
-    """Returns the asker's words in the post, and its quote, in the form used for history (core/conversation.py)."""
+    """Returns the asker's words in the post, and the quote, in the form used for history (core/conversation.py)."""
     if about.offered_by is not None:
         return texts.shortcut.MY_CHOICE, escape(question)
     quote = escape(unescape(quote_in_post(about, elsewhere=elsewhere)))

@@ -1,4 +1,4 @@
-"""Handles characters that people can't see: replaced for models, and escaped for people's decisions. Pure."""
+"""Handles invisible characters: replaced for models, and escaped for people's decisions. Pure."""
 
 import regex
 
@@ -14,7 +14,8 @@ _UNSEEN = regex.compile(
 """All characters that people can't see or tell from a space, including the blanks of Braille, hieroglyphs and music."""
 _WORDS = regex.compile(r"(?:[\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]|(?<!\p{Han})[\U000e0100-\U000e01ef])+")
 """Tags, and variation selectors without effect. Models read them as letters, so an asker might paste hidden text. Other
-invisible characters stay, because people ask about them."""
+invisible characters stay, because people ask about them.
+"""
 
 
 def visible(text: str) -> str:
@@ -27,7 +28,7 @@ def replace_hidden_words(text: str) -> str:
 
 
 def escape_unseen(text: str) -> str:
-    """Returns text with invisible characters escaped as in JSON: \\u200b. Newlines stay."""
+    r"""Returns text with invisible characters except newlines escaped as in JSON: \u200b."""
     return _UNSEEN.sub(json_escape, text)
 
 

@@ -15,10 +15,10 @@ NO_MODEL = "(none)"
 GroupBy = Literal["user", "channel", "model", "day", "week"]
 WEEK_DAYS = 7
 UNANSWERED = (EndReason.DENIED, EndReason.CAP_REACHED, EndReason.OFFERED, EndReason.SHUT_OUT)
-"""End reasons of unanswered questions, other than a person's stop or a model's failure."""
+"""End reasons of unanswered questions, except for a person's stop and a model's failure."""
 ANSWERED = (EndReason.WHOLE, EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT)
 FAILURES = tuple(reason for reason in EndReason if reason.is_failure and reason is not EndReason.CAP_REACHED)
-"""Ends of failed attempts. Reaching a cap isn't a failure, because the cap worked as intended."""
+"""End reasons of failed attempts. Reaching a cap isn't a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class AnswerUsage:
 
     @property
     def counts(self) -> bool:
-        """Whether the report includes the attempt, because its question ended or it used tokens or money."""
+        """Whether the report includes the attempt: its question ended, or it used tokens or money."""
         return not self.end_reason.is_midway or bool(self.input_tokens or self.output_tokens or self.cost_usd)
 
 
@@ -71,7 +71,7 @@ class UsageLine:
     """A line of the report. Questions and people count once; answers, stops and failures count per attempt."""
 
     questions: dict[int, EndReason] = field(default_factory=dict)
-    """The last end of each question, by job ID."""
+    """The last end reason of each question, by job ID."""
     people: set[str] = field(default_factory=set)
     answers: int = 0
     input_tokens: int = 0
@@ -79,7 +79,7 @@ class UsageLine:
     web_searches: int = 0
     cost_usd: float = 0.0
     unpriced_tokens: int = 0
-    """Tokens of models without a price, which `cost_usd` leaves out."""
+    """Tokens of models without a price. `cost_usd` excludes them."""
     stopped: int = 0
     failed: Counter[EndReason] = field(default_factory=Counter)
     thumbs_up: int = 0
@@ -87,7 +87,7 @@ class UsageLine:
     down_reasons: Counter[DownReason] = field(default_factory=Counter)
     first_tokens_s: list[float] = field(default_factory=list)
     replay_usd: float = 0.0
-    """The cost of `typist replay`, which `cost_usd` leaves out."""
+    """The cost of `typist replay`. `cost_usd` excludes it."""
 
     @property
     def tokens(self) -> int:
@@ -142,7 +142,7 @@ class UsageLine:
 class UsageReport:
     by: GroupBy
     first_day: int = 0
-    """The first day of some week, in days since 1970-01-01."""
+    """The first day of a week, in days since 1970-01-01."""
     lines: dict[str, UsageLine] = field(default_factory=dict)
     total: UsageLine = field(default_factory=UsageLine)
 
@@ -180,7 +180,7 @@ class UsageReport:
 
 @dataclass(frozen=True, slots=True)
 class WeekUsage:
-    """A workspace's usage in a week, with the sums of a UsageLine computed by the database."""
+    """A workspace's usage in a week: the sums of a UsageLine, computed by the database."""
 
     questions: Mapping[EndReason, int]
     people: int
@@ -193,4 +193,4 @@ class WeekUsage:
     thumbs_down: int
     down_reasons: Mapping[DownReason, int]
     disliked: Mapping[str, int]
-    """The number of 👎 in the channels with the most; "" stands for all direct messages."""
+    """The number of 👎 in the channels with the most. "" stands for all direct messages."""

@@ -1,14 +1,12 @@
 """All user-facing text in Slack, with one module per feature: `texts.memory.UNDONE`.
 
-The rules: short, friendly, never blaming. The bot calls itself "I". An action, state or limit has the same name
+Text is short and friendly and never blames. The bot calls itself "I". An action, state or limit has the same name
 everywhere: queued, regenerate, continue, quota, Typist admin. A sentence that refuses something says what to do next.
-When sentences were spread over 20 modules, they couldn't be read or changed together, and one action had three names.
 
-This package imports nothing from the rest of core, so that any module can use it. A sentence with values is a function
-with plain string and number arguments. Functions insert values unchanged: the caller escapes values that Slack would
-read as markup.
+This package imports nothing else from core, so any module can use it. A sentence with values is a function of plain
+strings and numbers. Functions insert values unchanged: the caller escapes values that Slack would read as markup.
 
-The lines of `typist check` are beside the checks. Other messages for operators on the command line are in
+The lines of `typist check` are next to the checks. Other messages for operators on the command line are in
 `bot/settings.py` and `bot/cli/`. Text for the model is in `core/prompt.py`.
 """
 

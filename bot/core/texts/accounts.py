@@ -27,7 +27,7 @@ def wants_scope(server: str, scope: str) -> str:
 
 
 def open_page(server: str, host: str) -> str:
-    """Returns the text of the link to the sign-in page. `host`: the page's host, which can differ from the server's."""
+    """Returns the link text for the sign-in page. `host`: the page's host, which can differ from the server's."""
     return f"Sign in to {server} at {host}"
 
 
@@ -36,7 +36,7 @@ def confirm_page(host: str) -> str:
 
 
 ON_A_PHONE = "On a phone, there's a shorter way: "
-"""Shown before the link to a page where people confirm a code."""
+"""Precedes a link to a page where people confirm a code."""
 
 
 THEN_COPY = (
@@ -73,7 +73,7 @@ STILL_ASKING = (
 
 
 def confirm_then(code: str) -> str:
-    """Shown after the link of ON_A_PHONE."""
+    """Follows the link after ON_A_PHONE."""
     return (
         f". Check that the page shows this code or enter it there, agree, and press Sign in here without a URL: {code}"
     )
@@ -97,7 +97,7 @@ FROM_ANOTHER_SERVER = "the address is from another server"
 
 
 def failed_there(meaning: str) -> str:
-    """Returns the sentence for an error in the browser, except a denial. `meaning`: the rest of a sentence, or ""."""
+    """Returns the sentence for an error in the browser other than a denial. `meaning`: the end of the sentence."""
     why = f": {meaning}" if meaning else ""
     return (
         f"The server couldn't sign you in{why}. Please press Sign in below my message again. If it still doesn't work, "
@@ -136,7 +136,7 @@ def people_signed_in(server: str, people: int) -> str:
 
 
 def everybody_signed_out(server: str, people: int, remaining: int) -> str:
-    """Tells the admin how many people were signed out. `remaining`: the number of people who are still signed in."""
+    """Reports the number of people who were signed out. `remaining`: people who are still signed in."""
     remain = f" {count(remaining, 'person is', 'people are')} still signed in: please try again." if remaining else ""
     return f"I signed {count(people, 'person', 'people') or 'nobody'} out of {server}.{remain}"
 
@@ -145,7 +145,6 @@ SIGN_OUT_FAILED = "I couldn't sign you out. Please try again in a minute."
 
 
 def account(server: str, since: str, scope: str) -> str:
-    """Returns an account's line in a list. `since`: a day."""
     return f"{server}, since {since}{f' ({scope})' if scope else ''}"[:75]
 
 

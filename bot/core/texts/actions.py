@@ -1,4 +1,4 @@
-"""Labels of the buttons below an answer, and text that only the person who clicked one can see."""
+"""Labels of buttons below an answer, and text that only the person who clicked can see."""
 
 from collections.abc import Sequence
 
@@ -29,12 +29,12 @@ BAD_ANSWER = "Bad answer"
 
 
 def all_label(label: str, calls: int) -> str:
-    """Returns the label of a button that decides on several calls at once."""
+    """Returns the label of a button that decides on several calls."""
     return label if calls == 1 else f"{label} {'both' if calls == 2 else f'all {calls}'}"
 
 
 def buttons(labels: Sequence[str]) -> str:
-    """Lists a message's buttons, for readers who get only the message's text."""
+    """Lists a message's buttons for readers who only get the message's text."""
     return f"{'Button' if len(labels) == 1 else 'Buttons'}: {', '.join(labels)}."
 
 
@@ -60,7 +60,7 @@ REASON_NOTED = {
     "too_long": "Thanks. I've noted that this answer is too long.",
     "not_meant": "Thanks. I've noted that this answer isn't what you meant.",
 }
-"""Responses to a reason, by DownReason."""
+"""Responses by DownReason."""
 NO_LONGER_DOWN = "I no longer have your 👎 for this answer. Press 👎 below it again."
 STOPPED_WHILE_QUEUED = "I won't answer this question because you stopped it while it was queued."
 REST_LEFT_OUT = "The rest doesn't fit in this message."
@@ -87,6 +87,6 @@ ONLY_ASKER = {
         "edit": _DECIDES,
     }.items()
 }
-"""Sentences that refuse an action to other people, by ReplyAction."""
+"""Sentences by ReplyAction that refuse an action to anyone but the asker."""
 ONLY_ASKER_AGREES = "Only the person who asked can decide on this."
 ONLY_ASKER_ANSWERS_NOW = f"Only the person who asked, or a Typist admin, can press {ANSWER_NOW}."

@@ -11,7 +11,7 @@ THINKING = "Thinking…"
 
 
 def searching(query: str) -> str:
-    """Replaces THINKING during a web search. `query`: "" if unknown."""
+    """Replaces THINKING during a web search."""
     return f"Searching {the_web(query)}"
 
 
@@ -21,7 +21,6 @@ CHECKING_ACCESS = "Checking your access. Slack is busy, so this might take a few
 
 
 def transcript_line(transcript: str) -> str:
-    """Shown above the answer to a question with recordings."""
     return f"I heard: “{transcript}”"
 
 
@@ -29,16 +28,14 @@ QUEUED = "Queued. I'll answer after the questions ahead of this one."
 
 
 WRITING = "Writing…"
-"""Shown next to the Stop button, below a growing answer without other buttons."""
+"""Shown next to a Stop button below a growing answer that has no other buttons."""
 
 
 def asked_on(ts: str) -> str:
-    """States when a question with a late answer was asked, for example after an outage."""
     return f"Asked on {ts_in_utc(ts)}."
 
 
 def offer_after_absence(ts: str) -> str:
-    """Explains why a question has no answer yet, and offers one."""
     return (
         f"I was away when you asked this, on {ts_in_utc(ts)}. If an answer would still help, press {ANSWER_NOW} and "
         "I'll begin."
@@ -49,14 +46,14 @@ WRITING_LONG = "Writing… When I'm done, I'll attach the full answer as answer.
 CONTINUED_BELOW = "Continued below."
 END_OF_ANSWER = "End of answer."
 REST_IN_MESSAGE = "(Shortened here. See the message for the full text.)"
-"""Ends the text for screen readers and notifications if a message is too long for them."""
+"""The end of a message's plain text, for screen readers and notifications, if the message is too long for them."""
 
 
 CHART_NOT_DRAWN = "(I can't draw this as a chart.)"
 
 
 def chart_in_words(title: str, points: Sequence[str]) -> str:
-    """Describes a chart in words. `points`: labels with values, such as "Mon 1.5"."""
+    """Describes a chart for screen readers. `points`: labels with values, such as "Mon 1.5"."""
     return f"{title}: {', '.join(points)}."
 
 
@@ -75,7 +72,7 @@ SHUT_OUT_WITHOUT_TEXT = "I lost access to this channel before I could answer. Pr
 
 
 def not_posted(channel_id: str) -> str:
-    """Explains to an asker, in a direct message, why their answer isn't in the channel. In mrkdwn."""
+    """Explains to an asker in a direct message, in mrkdwn, why their answer isn't in the channel."""
     return (
         f"I couldn't answer you in <#{channel_id}> because Slack won't let me post there. If I'm not in the channel, "
         "invite me and ask again. Or ask me here."
@@ -91,7 +88,7 @@ HELP = (
 
 
 def continues_in_file(sections: int, words: int) -> str:
-    """States how many sections of a long answer only the file has, or how many words without sections."""
+    """Reports how many sections of a long answer are only in the file, or how many words if it has no sections."""
     rest = f"{sections} more {'section' if sections == 1 else 'sections'}"
     return f"Continues in answer.md: {rest if sections else f'about {words:,} more words'}. The end is below."
 
@@ -113,15 +110,14 @@ FOOTER_INCOMPLETE = "incomplete"
 
 
 def work_done(searches: int, tools: int) -> str:
-    """Returns the counts of searches and tool calls, or "" for none."""
     return ", ".join(filter(None, (count(searches, "search", "searches"), count(tools, "tool", "tools"))))
 
 
 def messages_read(number: int, since: date, today: date | None) -> str:
     """Reports how many channel messages a model read, and the day of the oldest.
 
-    `today`: the day of the question and its answer, or None if they differ. Readers of an answer that is late or
-    regenerated would take "today" for another day.
+    `today`: the day of the question and its answer, or None if they differ, because readers of a late or regenerated
+    answer would take "today" for another day.
     """
     return f"read {count(number, 'message', 'messages')} {_from_day(since, today)}"
 
@@ -139,7 +135,6 @@ def _from_day(day: date, today: date | None) -> str:
 
 
 def memories_sent(number: int) -> str:
-    """Reports how many memories a model has read, or returns ""."""
     return count(number, "memory", "memories")
 
 
@@ -158,10 +153,10 @@ UNPARSED: Mapping[Unparsed, str] = {"": "", "call": WROTE_CALL, "thoughts": WROT
 
 
 def thought_longer(level: str, cost_usd: float | None, *, is_estimate: bool, is_standard: bool = False) -> str:
-    """States the effort of a thorough answer, and the cost if known.
+    """Reports the effort of a thorough answer, and the cost if known.
 
-    `level`: the vendor's name for the effort, or "" if the answer ended before its vendor reported it. `is_standard`:
-    the vendor charges a price for the answer's service tier, speed or region that isn't known.
+    `level`: the vendor's name for the effort, or "" if unknown. `is_standard`: the cost is at the standard price,
+    because the price of the answer's service tier, speed or region isn't known.
     """
     effort = f"thorough ({level} effort)" if level else "thorough"
     if cost_usd is None:

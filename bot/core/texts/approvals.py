@@ -14,13 +14,12 @@ _CARDS = {
     **memory.CARDS,
     **schedules.CARDS,
 }
-"""Text about cards, by card type (core/calls.py)."""
+"""Text of cards, by card type (core/calls.py)."""
 _OUR_TOOLS = {"read_channel": "Reading the channel…", "slack__search": "Searching Slack…"}
 _SEVERAL_WAIT = "shall I continue with everything I asked you above?"
 
 
 def reminder(mention: str, kinds: Collection[str]) -> str:
-    """Reminds a person of cards of these types that have waited for some time."""
     return f"{mention} {_CARDS[next(iter(kinds))].waits if len(kinds) == 1 else _SEVERAL_WAIT}"
 
 
@@ -29,7 +28,7 @@ def _undone(kinds: Collection[str]) -> str:
 
 
 def replied_instead(kinds: Collection[str]) -> str:
-    """Ends an answer whose asker wrote a message instead of deciding on cards of these types."""
+    """Ends an answer whose asker wrote a message instead of deciding on cards."""
     first, *others = kinds
     own = "" if others else _CARDS[first].replied
     return f"{own or f'{_undone(kinds)} because you wrote instead.'} I'll answer below your message."
@@ -40,14 +39,13 @@ def expired(kinds: Collection[str]) -> str:
 
 
 def asking_without_buttons(asked: Sequence[tuple[str, str]]) -> str:
-    """Replaces cards where Slack accepts no buttons. `asked`: each card's type and question."""
+    """Replaces cards if Slack rejects their buttons. `asked`: each card's type and question."""
     about = dict.fromkeys(_CARDS[kind].about or f"“{question}”" for kind, question in asked)
     about_all = listed([*about])
     return f"I need your decision on {about_all}, but Slack rejected my buttons. Please tell me what to do instead."
 
 
 def described_by(server: str) -> str:
-    """Introduces a server's description of its own tool."""
     return f"{server} says: "
 
 
@@ -55,7 +53,7 @@ NO_ARGUMENTS = "Nothing else will be sent."
 
 
 def question(title: str) -> str:
-    """Asks about a call with its tool's title: "Add a note" becomes "Add this note?"."""
+    """Returns a question about a call from its tool's title: "Add this note?" from "Add a note"."""
     return _ARTICLE.sub(r"\1 this ", title, count=1) + "?"
 
 
@@ -64,7 +62,7 @@ def arguments_cut(shown: int, chars: int) -> str:
 
 
 def running(kind: str, tool: str, server: str, title: str) -> str:
-    """Describes a call that is being made. `kind`: its card's type. `title`: the server's title of its tool."""
+    """Describes a call that is in progress. `title`: the server's title of its tool."""
     return _CARDS[kind].running or _OUR_TOOLS.get(tool, f"Using {server}: {title}…")
 
 
@@ -98,7 +96,8 @@ _READ = {
 def asks_because(reasons: Collection[str], sources: Collection[str] = ()) -> str:
     """Explains why a card asks although such calls may be allowed, or returns "". `reasons`: those of RecordedCall.
 
-    `sources`: the tools that found something for this answer, with their servers."""
+    `sources`: tools that found text for this answer, with their servers.
+    """
     found = {"found": f"what your account found with {listed([*sources])}"} if sources else {}
     read = listed([words for reason, words in {**_READ, **found}.items() if reason in reasons])
     whole = [words for reason, words in _REASONS.items() if reason in reasons] + ([f"I've read {read}"] if read else [])
@@ -106,7 +105,7 @@ def asks_because(reasons: Collection[str], sources: Collection[str] = ()) -> str
 
 
 def waits_until(person: str) -> str:
-    """Returns the text before a deadline and a period. `person`: the decider, for other readers; "" for the decider."""
+    """Returns the text before a deadline and a period. `person`: the decider's name, or "" if the decider reads it."""
     return f"{person or 'You'} can press a button or write what to do instead until "
 
 
@@ -114,7 +113,6 @@ REPEATED_CALL = "Careful: I might have already made this exact call for an earli
 
 
 def mixed_scripts(words: Sequence[str]) -> str:
-    """Warns about words in which a letter or digit is from another script and can be mistaken for the expected one."""
     return f"Careful: these words mix letters or digits of different alphabets: {', '.join(words)}"
 
 
@@ -124,7 +122,7 @@ DECISIONS = {
     "in_thread": "Approved for this thread.",
     "denied": "Denied.",
 }
-"""Replaces the buttons of a decided call while other calls are still waiting."""
+"""Replaces the buttons of a decided call while other calls are waiting."""
 _DECIDED = {
     "approved": "approved by",
     "edited": "approved with changes by",
@@ -134,12 +132,12 @@ _DECIDED = {
 
 
 def chosen(label: str) -> str:
-    """Replaces the buttons of a decided proposal while others are waiting. `label`: the clicked button's label."""
+    """Replaces the buttons of a decided proposal while other calls are waiting."""
     return f"Chosen: {label}."
 
 
 def decided(kind: str, decision: str, calls: int, person: str, *, is_only_one: bool) -> str:
-    """Reports below an answer who decided on its cards. `is_only_one`: there was only one card."""
+    """Reports below an answer who decided on its cards."""
     if kind != "call":
         return f"{_CARDS[kind].undone}, as {person} decided" if decision == "denied" else f"{person} agreed"
     words = f"{_DECIDED[decision]} {person}"
@@ -206,7 +204,7 @@ CALL_STATES = {
 
 
 def decided_by(decision: str, person: str) -> str:
-    """Reports who decided on a call. Shown after one of CALL_STATES."""
+    """Reports who decided on a call, after one of CALL_STATES."""
     return {
         "approved": f"approved by {person}",
         "edited": f"approved with changes by {person}",

@@ -23,7 +23,6 @@ SUBCOMMANDS = {
 
 
 def commands(command: str) -> str:
-    """Lists the subcommands, in mrkdwn. `command`: the slash command's name, such as "/typist"."""
     return "\n".join(f"• `{command} {name}` {does}" for name, does in SUBCOMMANDS.items())
 
 
@@ -32,7 +31,7 @@ def unknown_command(command: str, subcommand: str) -> str:
 
 
 def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -> str:
-    """States which messages in a channel are answered without a mention. `engagement`: a key of ENGAGEMENTS.
+    """Describes which messages in a channel are answered without a mention. `engagement`: a key of ENGAGEMENTS.
 
     `reaction`: the name of the emoji that asks about a message, or "".
     """
@@ -52,7 +51,7 @@ def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -
 
 
 def answers_here(effort: str, length: str) -> str:
-    """States the chosen effort and length of a channel's answers, or returns "" without a choice."""
+    """Describes the effort and length chosen for a channel, or returns "" for the defaults."""
     chosen = [choice for choice in (effort, length) if choice != "normal"]
     return f"{' and '.join(chosen)} answers" if chosen else ""
 
@@ -60,7 +59,7 @@ def answers_here(effort: str, length: str) -> str:
 def settings_here(
     model: str, own_prompt: str | None, answers: str, answered: str, web_search: bool | None, read_channel: bool | None
 ) -> str:
-    """Sums up a channel's settings. `own_prompt`: the beginning of its prompt. `answered`: "" in a direct message.
+    """Summarizes a channel's settings. `own_prompt`: the beginning of its prompt. `answered`: "" in a direct message.
 
     `web_search` is None if BOT_WEB_SEARCH is off, and `read_channel` if BOT_READ_CHANNEL is off.
     """

@@ -1,4 +1,4 @@
-"""Text below an answer about unread files: "Not read: a.zip (a file type I can't read)."."""
+"""Text below an answer about unread files, such as "Not read: a.zip (a file type I can't read)." """
 
 from collections.abc import Sequence
 
@@ -36,28 +36,26 @@ FILE_UNNAMED = "a file"
 
 
 def one_of_several(name: str, number: int) -> str:
-    """Returns a file's name with a number, which distinguishes files with the same name in conversation order."""
+    """Returns a file's name with a number that distinguishes files with the same name."""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{name} ({number}{ending})"
 
 
 def file_not_read(name: str, reason: str) -> str:
-    """Returns one file's line in the list of `files_not_read`. `reason`: one of the phrases defined above."""
     return f"{name} ({reason})"
 
 
 def middle_not_read(name: str) -> str:
-    """Returns the item for a file of which only the beginning and end were read."""
     return f"the middle of {name} (too long)"
 
 
 def first_pictures_read(name: str, count: int) -> str:
-    """Returns the item for an image with too many pages, or an animation whose first frame was read."""
+    """Returns the item for an image with too many pages or an animation, of which only the beginning was read."""
     return f"all but the first {'picture' if count == 1 else f'{count} pages'} of {name}"
 
 
 def pages_seen(name: str, count: int) -> str:
-    """Returns the item for a scan whose pages were sent to the model as images."""
+    """Reports that a scan's pages were sent to the model as images."""
     return f"I saw the {count} pages of {name} as images."
 
 
@@ -70,7 +68,6 @@ def only_text_read(names: Sequence[str]) -> str:
 
 
 def charset_guessed(files: Sequence[tuple[str, str]]) -> str:
-    """Warns that letters in files might be wrong. `files`: names and charsets."""
     names = ", ".join(f"{name} ({charset})" for name, charset in files)
     return f"I guessed the character encoding, so some letters might be wrong: {names}."
 
@@ -82,7 +79,7 @@ OLD_SHEET = "links, comments, charts"
 
 
 def left_out(part: str, count: int, names: Sequence[str]) -> str:
-    """Names a left-out part, such as "2 hidden sheets (Prices, Old)". `part`: a value of documents.Part."""
+    """Describes unread parts, such as "2 hidden sheets (Prices, Old)". `part`: a value of documents.Part."""
     noun, _, rest = part.partition(" without ")
     ending = "" if count == 1 else "es" if noun.endswith("x") else "s"
     plural = f"{noun}{ending}{f' without {rest}' if rest else ''}"
@@ -96,5 +93,5 @@ def parts_not_read(parts: Sequence[str], name: str) -> str:
 
 
 def files_not_read(files: Sequence[str], unnamed: int) -> str:
-    """Lists the unread files. `unnamed`: the number of unread files that aren't listed."""
+    """Lists unread files. `unnamed`: the number of other unread files."""
     return f"Not read: {', '.join([*files, *([f'and {unnamed} more'] if unnamed else [])])}."

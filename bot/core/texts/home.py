@@ -17,7 +17,7 @@ MENTIONS_NEEDED = {
 WAITING_FOR_YOU = "Waiting for you"
 APPROVAL = "A decision"
 DECIDE_UNTIL = "You can decide until "
-"""Shown before a deadline and a period."""
+"""Precedes a deadline and a period."""
 TRY_ONE = "Try one of these, and I'll answer in our direct message:"
 CHANNEL_SETTINGS_HEADING = "Channels with their own settings"
 NO_CHANNEL_SETTINGS = "All channels use the default settings."
@@ -42,7 +42,6 @@ def usage_last_month(amount: str) -> str:
 
 
 def this_and_last_month(this_month: str, last_month: str) -> str:
-    """States the usage of a person, channel, model or tool in two months. `last_month`: "" for no usage."""
     return f"{this_month} (last month: {last_month})" if last_month else this_month
 
 
@@ -67,7 +66,6 @@ def quotas_leave_out(models: Sequence[str]) -> str:
 
 
 def defaults(model: str, mentions: str, system_prompt: str) -> str:
-    """Lists, in mrkdwn, the settings that apply to channels without settings of their own."""
     return f"*Model*: {model}\n*Mentions in channels*: {mentions}\n*System prompt*: {system_prompt}"
 
 
@@ -102,11 +100,10 @@ SEEN = {
     )
     for reads, what_i_read in READ_IN_CHANNEL.items()
 }
-"""Like SEEN_IN_CHANNEL, for channels and direct messages."""
+"""Like SEEN_IN_CHANNEL, for both channels and direct messages."""
 
 
 def how_to_ask(mentions: str) -> str:
-    """Explains where to ask. `mentions`: one of MENTIONS_NEEDED."""
     return (
         "*In a direct message*: Just write.\n"
         f"*In a channel*: {mentions}\n"

@@ -6,7 +6,7 @@ REMEMBER_THIS = {
     "channel": "Shall I remember this for everyone in this channel?",
     "direct message": "Shall I remember this for our direct message?",
 }
-"""Headings of a model's proposal to remember something, by scope (core/memory.py)."""
+"""Headings of proposed memories, by scope (core/memory.py)."""
 REMEMBER = "Remember"
 DONT_REMEMBER = "Don't remember"
 CARDS = {
@@ -37,7 +37,7 @@ MEMORIES_HIDDEN = {
     True: "I'm not using the hidden ones: I was told them while this channel was public, and now it's private.",
     False: "I'm not using the hidden ones: I was told them while this channel was private, and now it's public.",
 }
-"""Shown after a list with hidden memories, by whether the channel is private now."""
+"""Shown below a list with hidden memories. Key: whether the channel is private now."""
 HIDDEN = "hidden"
 """Replaces a hidden memory in the list."""
 
@@ -87,7 +87,6 @@ def memory_too_long(chars: int, most: int) -> str:
 
 
 def forgotten(number: int, text: str) -> str:
-    """Reports that a memory was forgotten. `text`: "" for a hidden memory."""
     return f"I forgot number {number}: “{text}”" if text else f"I forgot number {number}, which was hidden."
 
 
@@ -96,11 +95,10 @@ def nothing_to_forget(number: int) -> str:
 
 
 def memory_line(number: int, text: str, said: str, link: str) -> str:
-    """Returns a memory's line in the list, as Markdown. `link`: to its message, or "" if Slack doesn't provide it."""
+    """Returns a memory's line in the list, as Markdown. `link`: to its message, or "" if unavailable."""
     return f"- **{number}.** {text} ({f'[{said}]({link})' if link else said})"
 
 
 def memory_said(person: str, day: str, changed_by: str, *, is_proposed: bool) -> str:
-    """States a memory's author and date. `changed_by`: "" if nobody has changed it."""
     who = f"my suggestion, {person} agreed" if is_proposed else person
     return ", ".join(filter(None, (who, day, f"changed by {changed_by}" if changed_by else "")))

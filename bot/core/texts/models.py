@@ -10,20 +10,18 @@ from bot.errors import EndReason, NothingAsked, NotShown, ProviderError, Stuck, 
 
 
 def refused_features(features: Iterable[str]) -> str:
-    """Lists the features that the model refused, or returns "" for none."""
     named = listed(list(features))
     return f"answered without {named}, which this model doesn't support" if named else ""
 
 
 MODEL_NAME_CHARS = 40
-"""Maximum length of a model's or tool's name in App Home. Longer names are shortened."""
+"""Maximum length of model and tool names in App Home. Longer names are cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelNames:
-    """User-facing model names. Records, logs and admin commands use the names in BOT_MODELS: vendor/model.
-
-    The vendor is the API that a model's server implements, not the company that runs the server.
+    """User-facing model names. Records, logs and admin commands use the names in BOT_MODELS: vendor/model, where the
+    vendor is the API that a server implements, not the company that runs the server.
     """
 
     chosen: Mapping[str, str] = field(default_factory=dict)
@@ -41,12 +39,12 @@ def fell_back(name: str) -> str:
 
 
 def answered_by(name: str) -> str:
-    """Names another model that answered under the name of the one that was asked."""
+    """Reports which model answered if it wasn't the one that was asked."""
     return f"answered by {name}"
 
 
 def another_model_answers(model: str, other_model: str, priced_as: str) -> str:
-    """Tells operators that another model answers for one in BOT_MODELS. All are vendor/model."""
+    """Tells operators that another model answers requests for a model in BOT_MODELS. All names are vendor/model."""
     is_priced = priced_as == other_model
     price = "Its price counts" if is_priced else f"Its price isn't known, so the price of {priced_as} counts"
     return f"{model} is answered by another model, {other_model.partition('/')[2]}. {price}."
@@ -89,16 +87,15 @@ REFUSALS: Mapping[EndReason, str] = {
         "any."
     ),
 }
-"""Reports to Typist admins about failures that only they can fix."""
+"""Sentences for Typist admins about failures that only they can fix."""
 
 
 def model_refused(failure: EndReason, model: str) -> str:
-    """Tells Typist admins that a model's vendor refuses requests. `model`: vendor/model."""
     return REFUSALS[failure].format(model=model)
 
 
 def actions_stopped(model: str) -> str:
-    """Tells Typist admins that a vendor stopped an answer because of what the model did. `model`: vendor/model."""
+    """Tells Typist admins that a vendor stopped an answer because of the model's actions."""
     return (
         f"{model}: the provider stopped an answer because of what the model did with its tools. I didn't try again. "
         "The asker can see the provider's explanation and the calls. To find the answer, look for “misaligned” in my "
@@ -107,7 +104,7 @@ def actions_stopped(model: str) -> str:
 
 
 def prompts_cut(model: str, sent_tokens: int, counted_tokens: int) -> str:
-    """Tells Typist admins that a model's server reads only a part of long prompts."""
+    """Tells Typist admins that a model's server reads only part of long prompts."""
     return (
         f"{model}: its server counted only {counted_tokens:,} of about {sent_tokens:,} tokens that I sent, so it "
         "probably cuts off the beginning of long prompts: my instructions and the start of the thread. Give the model "
@@ -116,38 +113,38 @@ def prompts_cut(model: str, sent_tokens: int, counted_tokens: int) -> str:
 
 
 CHOOSE_ANOTHER = "Choose a model in BOT_MODELS that its vendor still offers, or add a price to the BOT_PRICES file."
-"""Advice to operators if another model answers for one in BOT_MODELS."""
+"""Advice to operators if another model answers requests for a model in BOT_MODELS."""
 
 
 def answers_again(model: str) -> str:
-    """Tells the admins who were notified about a refusal that the model answers again."""
+    """Tells admins who were notified about a refusal that the model answers again."""
     return f"{model} is answering again."
 
 
 NO_WAY_TO_MODEL = "I can't reach {model}. Ask your Typist admin to check my log."
-"""Reports a problem that would make the next try fail too."""
+"""Reports a problem that would also make a retry fail."""
 TRYING_AGAIN = "The model isn't responding. Trying again…"
 TAKES_LONG = "The model is taking longer than usual. I'm still waiting for its first word…"
 """Replaces THINKING if the model hasn't written anything for a long time."""
 LOADING = "The model's server hasn't responded yet. It might still be loading the model, so I'll wait a few minutes…"
-"""Replaces THINKING if nothing has arrived for a while from a server that isn't a vendor's."""
+"""Replaces THINKING if a server other than a vendor's hasn't responded for a while."""
 MAX_LISTED_TOOLS = 10
 _ASK_AGAIN = "Please ask again"
 _PRESS_CONTINUE = "Press Continue"
 
 
 def interrupted(*, goes_on: bool = False) -> str:
-    """Reports that an answer was interrupted too often. `goes_on`: whether Continue can continue the text."""
+    """Reports that an answer was interrupted too often. `goes_on`: whether Continue is available."""
     return f"I was interrupted three times while answering. {_PRESS_CONTINUE if goes_on else _ASK_AGAIN}."
 
 
 def silent_after_tools(name: str) -> str:
-    """Replaces the sentence for EMPTY if tools ran, so that nobody runs the tools again in vain."""
+    """Replaces the sentence for EMPTY if tools ran, so that people don't run them again for nothing."""
     return f"{name} used its tools but didn't write an answer. Press Details to see what they did before you ask again."
 
 
 def stopped_for_actions(name: str, calls: Mapping[str, int], explanation: str) -> str:
-    """Reports that a vendor stopped an answer because of what the model did. `calls`: counts by the tool's name."""
+    """Reports that a vendor stopped an answer because of the model's actions. `calls`: number of calls by tool."""
     called = [f"{tool} ({count} times)" if count > 1 else tool for tool, count in calls.items()]
     more = [f"{len(called) - MAX_LISTED_TOOLS} more"] if len(called) > MAX_LISTED_TOOLS else []
     used = f"It used {listed([*called[:MAX_LISTED_TOOLS], *more])}: press Details to see each call."
@@ -160,7 +157,7 @@ def stopped_for_actions(name: str, calls: Mapping[str, int], explanation: str) -
 
 
 def model_failure(failure: EndReason, name: str, retry_after_s: float | None = None, *, goes_on: bool = False) -> str:
-    """Reports how a model failed, and what to do. `goes_on`: whether Continue can continue the text."""
+    """Reports a model's failure and what to do about it. `goes_on`: whether Continue is available."""
     again = _PRESS_CONTINUE if goes_on else _ASK_AGAIN
     if goes_on and failure in (EndReason.EMPTY, EndReason.ONLY_THOUGHT):
         return f"{name} added nothing. {_PRESS_CONTINUE} and I'll ask it again."

@@ -8,7 +8,7 @@ from bot.core.texts.words import sentence_case
 NO_QUOTAS = "Your usage isn't limited."
 SHARED_QUOTAS = "You don't have a personal quota. These quotas apply to everyone:"
 ASK_FOR_QUOTA = "To get more before then, ask your Typist admin to raise the quota in my Home tab."
-"""Shown to Typist admins too."""
+"""Also shown to Typist admins."""
 QUOTAS_ARE_SET_IN_HOME = "To change quotas, open my Home tab."
 """Shown below a notice to Typist admins."""
 TOKENS_EXPLAINED = "Tokens measure the text that I read and write for you. A page is about 700 tokens."
@@ -18,7 +18,6 @@ _PERIODS = {"day": "Today (UTC)", "month": "This month (UTC)"}
 
 
 def tokens(number: float) -> str:
-    """Formats a number of tokens, such as "1,234 tokens"."""
     return f"{number:,.0f} {'token' if number == 1 else 'tokens'}"
 
 
@@ -28,7 +27,6 @@ def dollars(amount: float) -> str:
 
 
 def quota(scope: str, limit: str, period: str) -> str:
-    """Describes a cap to a person whom it limits, such as "your quota of 200,000 tokens per day"."""
     return f"{_OWNERS[scope]} quota of {limit} per {period}"
 
 
@@ -39,7 +37,7 @@ def quota_for_admins(scope: str, owner_id: str | None, limit: str, period: str) 
 
 
 def quota_owner(scope: str, owner_id: str) -> str:
-    """Mentions a person, a channel or the workspace, in mrkdwn. `owner_id`: "" for a direct message."""
+    """Mentions a person, channel or the workspace in mrkdwn. `owner_id`: "" for a direct message."""
     channel = f"<#{owner_id}>" if owner_id else "a direct message"
     return {"user": f"<@{owner_id}>", "channel": channel, "workspace": "the workspace"}[scope]
 
@@ -53,7 +51,7 @@ def used_per_day(unit: str) -> str:
 
 
 def quota_not_a_number(in_dollars: bool) -> str:
-    """Shown below a field without a valid limit."""
+    """Shown below a field with an invalid limit."""
     least = "an amount of at least 0.01" if in_dollars else "a whole number of at least 1"
     return f"Please enter {least} or leave this empty."
 
@@ -63,12 +61,11 @@ def quota_needs_prices(models: Sequence[str]) -> str:
 
 
 def quota_used_up(quota: str, resets: date) -> str:
-    """Replaces an answer, together with ASK_FOR_QUOTA, for Typist admins too."""
+    """Replaces an answer. ASK_FOR_QUOTA follows, also for Typist admins."""
     return f"{sentence_case(quota)} is used up. {_resets(resets)}"
 
 
 def quota_nearly_used(quota: str, percent: int, resets: date) -> str:
-    """Warns that most of a quota is used, once per period."""
     return f"{percent}% of {quota} is used. {_resets(resets)}"
 
 
@@ -84,24 +81,23 @@ def quota_usage(quota: str, percent: int) -> str:
 
 
 def quota_so_far(quota: str, percent: int, resets: str) -> str:
-    """States how much of a quota a person has used. `resets`: a time in their time zone."""
+    """Reports how much of a quota a person has used. `resets`: a time in their time zone."""
     if percent == 100:
         return f"{sentence_case(quota)} is used up. It resets {resets}. {ASK_FOR_QUOTA}"
     return f"{percent}% of {quota} is used. It resets {resets}."
 
 
 def shared_quota(quota: str) -> str:
-    """Describes a quota that other people share, without their usage."""
+    """Describes a quota that other people share, without revealing their usage."""
     return f"{sentence_case(quota)}."
 
 
 def usage(period: str, amount: str) -> str:
-    """Returns a line of a usage report, in mrkdwn. `period`: one of BOT_CAPS."""
     return f"*{_PERIODS[period]}*: {amount}"
 
 
 def amount(tokens_used: int, cost_usd: float) -> str:
-    """Formats usage, such as "1,234 tokens, $0.02", without the cost if it is unknown or less than a cent."""
+    """Formats usage, such as "1,234 tokens, $0.02". A cost that is unknown or less than a cent is left out."""
     return tokens(tokens_used) + (f", ${cost_usd:,.2f}" if cost_usd >= 0.005 else "")
 
 

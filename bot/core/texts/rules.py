@@ -1,4 +1,4 @@
-"""Describes schedule rules in plain English: briefly for common shapes, and completely for the rest."""
+"""Describes schedule rules in plain English: common rules briefly, and all others completely."""
 
 import re
 from collections.abc import Sequence
@@ -18,19 +18,18 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 _NTH = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", CronSim.LAST: "last"}
 _LAST_DAYS = {CronSim.LAST: "last day", CronSim.LAST_WEEKDAY: "last weekday"}
 _MAX_LISTED = 4
-"""Longer lists of times or days get a shorter form, if there is one."""
+"""Longer lists of times or days are abbreviated if possible."""
 _IN_EACH_MONTH = 28
-"""The last day that every month has."""
 _FIFTH = 5
 """The number of a weekday in a month that not every month has."""
 _MIN_RANGE = 4
-"""Runs of at least this many days or hours are written as the first and the last."""
+"""Minimum number of consecutive days or hours to write as a range."""
 _OFFSET = re.compile(r"Etc/GMT([+-])(\d+)")
-"""A zone named by its UTC offset. The sign in the IANA database is inverted."""
+"""A zone named by its UTC offset, with the inverted sign of the IANA database."""
 
 
 def in_words(cron: str) -> str:
-    """Describes five cron fields in the middle of a sentence, such as "weekdays at 9:00 AM"."""
+    """Describes five cron fields for the middle of a sentence, such as "weekdays at 9:00 AM"."""
     parsed = CronSim(cron, _ANY_DAY)
     days, times = _days(parsed), _times(parsed)
     if times.startswith("at "):
@@ -44,7 +43,7 @@ def clock_time(hour: int, minute: int) -> str:
 
 
 def on_day(day: date, today: date | None = None) -> str:
-    """Formats a day, such as "Friday, November 27", with the year if it isn't that of `today`."""
+    """Formats a day, such as "Friday, November 27", with the year unless it is that of `today`."""
     return f"{_DAYS[day.weekday()]}, {_date(day, today)}"
 
 
@@ -54,7 +53,7 @@ def _date(day: date, today: date | None) -> str:
 
 
 def dates(times: Sequence[datetime], today: date) -> str:
-    """Formats times in one zone with weekdays. If they share a clock time, only the first includes it."""
+    """Formats times in one zone with weekdays. A clock time that they share is only included once."""
     is_alike = len({one.time() for one in times}) == 1
     clocks = [f" at {clock_time(one.hour, one.minute)}" for one in times]
     first, *later = (
@@ -78,7 +77,7 @@ def city(zone: str) -> str:
 
 
 def day_of_week(day: int) -> str:
-    """Returns a weekday's name from its cron number: 0 and 7 are Sunday."""
+    """Returns a weekday's name. `day`: a cron number; 0 and 7 are Sunday."""
     return _DAYS[(day - 1) % 7]
 
 
@@ -178,13 +177,13 @@ def _past(minutes: Sequence[int]) -> str:
 
 
 def _step(numbers: Sequence[int]) -> int:
-    """Returns the interval between numbers, or 0 if it varies or there is only one number."""
+    """Returns the common interval between numbers, or 0 if there is none."""
     steps = {later - earlier for earlier, later in pairwise(numbers)}
     return steps.pop() if len(steps) == 1 else 0
 
 
 def _runs(numbers: Sequence[int]) -> list[list[int]]:
-    """Returns ascending numbers grouped into consecutive runs."""
+    """Returns ascending numbers as lists of consecutive ones."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and runs[-1][-1] == number - 1:

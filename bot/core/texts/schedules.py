@@ -1,4 +1,4 @@
-"""Text about schedules: cards, notices, lists, and why a rule can't be used."""
+"""Text about schedules: cards, notices, lists, and reasons for rejecting a rule."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -41,14 +41,14 @@ _POSTS = {
     True: "When it's time, I'll post this, notify you, and answer below it.",
     False: "Each time, I'll post this with your name and answer below it.",
 }
-"""Sentences about the runs of a schedule, by whether there is only one."""
+"""Sentences about a schedule's runs. Key: whether there is only one run."""
 _READS = "I'll read this conversation, and I won't change anything elsewhere."
 _READS_ACCOUNT = (
     "I won't change anything elsewhere. I won't read this conversation either, so that nobody else can steer what I "
     "do with your account."
 )
 _PAUSES_ITSELF = "I'll pause it if it gets expensive."
-"""Reports that a schedule has limits, which are shown in the modal for changing it."""
+"""Explains that a schedule has limits, which its modal shows."""
 ONLY_IF_CHANGED = "It will run only if someone has written here since its last run."
 ONLY_IF_CHANGED_BY_THEN = "It will run only if someone writes here before then."
 """Replaces ONLY_IF_CHANGED for a single run."""
@@ -82,14 +82,14 @@ SCHEDULE_PRESSED = {
     "schedule_stop": SCHEDULE_STOPPED,
     "schedule_change": "Saved.",
 }
-"""Sentences about the effect of a click, by ScheduleAction."""
+"""Confirmations of a click, by ScheduleAction."""
 SCHEDULE_UNCHANGED = {
     "schedule_run": "It's already running.",
     "schedule_pause": "It's already paused.",
     "schedule_resume": "It isn't paused, or its time has passed. Press Change to set another time.",
     "schedule_stop": SCHEDULE_GONE,
 }
-"""Sentences about clicks without effect, by ScheduleAction."""
+"""Responses to a click without effect, by ScheduleAction."""
 PAUSE_REASONS = {
     "by_person": "somebody paused it",
     "failures": "its last runs failed",
@@ -119,7 +119,7 @@ ONLY_IF_SOMETHING_IS_NEW = "only if something is new"
 
 
 def terms(servers: Sequence[str], *, is_once: bool) -> str:
-    """States on a card, in mrkdwn, what its runs will do. `servers`: where they use the creator's own account."""
+    """Describes a schedule's runs on a card, in mrkdwn. `servers`: where they use the creator's account."""
     account = f"*I'll use your own {listed(servers)} account. Everyone here will see what I find.*" if servers else ""
     does = f"{_POSTS[is_once]} {_READS_ACCOUNT if servers else _READS}"
     return "\n".join(filter(None, (account, does, "" if is_once else _PAUSES_ITSELF)))
@@ -130,7 +130,7 @@ def with_account(servers: Sequence[str]) -> str:
 
 
 def sign_in_first(servers: str, person: str) -> str:
-    """Explains why a schedule isn't resumed, in mrkdwn."""
+    """Explains in mrkdwn why a schedule isn't resumed."""
     return f"{person} must sign in to {servers} first, with the button in my notice in our direct message."
 
 
@@ -142,7 +142,6 @@ def channel_is_full(most: int) -> str:
 
 
 def member_has_most(most: int) -> str:
-    """Reports that a person has reached the limit for one member's schedules in a channel."""
     return (
         f"You already have {most} schedules in this channel, which is the maximum for one person. Stop one in the list "
         "of schedules first, or ask a Typist admin to create this one."
@@ -150,18 +149,17 @@ def member_has_most(most: int) -> str:
 
 
 def in_zone(rule: str, zone: str) -> str:
-    """Adds a schedule's time zone to its rule, as in "weekdays at 9:00 AM (Berlin)"."""
     return f"{rule} ({rules.city(zone)})"
 
 
 def proposed_for(cron: str, at: str, zone: str) -> str:
-    """Returns when a proposed schedule is due, from cron fields or a single ISO time, or "" for neither."""
+    """Returns when a proposed schedule is due, from cron fields or an ISO time, or "" without both."""
     words = rules.in_words(cron) if cron else rules.once(datetime.fromisoformat(at)) if at else ""
     return sentence_case(in_zone(words, zone)) if words else ""
 
 
 def scheduled(number: int, rule: str, first: str) -> str:
-    """Reports a new schedule below the answer. `first`: its first day, or "" if the rule includes it."""
+    """Reports a new schedule below the answer. `first`: its first day, or "" if the rule includes that day."""
     return f"Created schedule {number}: {_first(rule, first)}."
 
 
@@ -194,12 +192,12 @@ def schedule_line(number: int, rule: str, first: str, words: str, person: str, *
 
 
 def change_by_number(number: int) -> str:
-    """Explains, after the list, how to change a schedule. `number`: a listed schedule's number, as an example."""
+    """Explains below a list how to change a schedule. `number`: a listed schedule, as an example."""
     return f"Tell me what to change, or write “stop schedule {number}”."
 
 
 def paused_because(reason: str) -> str:
-    """Replaces a schedule's next time, in mrkdwn. `reason`: a key of PAUSE_REASONS."""
+    """Replaces a paused schedule's next time, in mrkdwn. `reason`: a key of PAUSE_REASONS."""
     return "*Paused*" if reason == "by_person" else f"*Paused*: {PAUSE_REASONS[reason]}"
 
 
@@ -223,7 +221,7 @@ def used_this_month(amount: str) -> str:
 
 
 def scheduled_by(person: str, rule: str, changer: str, *, is_late: bool) -> str:
-    """States above a run who scheduled it, in mrkdwn. `rule` and `changer`: "" for none."""
+    """Returns the line above a run, in mrkdwn. `rule` and `changer`: "" for none."""
     changed = changed_by(changer) if changer else ""
     return " · ".join(filter(None, ("Scheduled by " + person, changed, rule, "later than planned" if is_late else "")))
 
@@ -235,12 +233,12 @@ def schedule_paused(why: str, person: str, place: str) -> str:
 
 
 def signed_out(servers: Sequence[str]) -> str:
-    """Tells the creator of a schedule why it is paused, in the middle of a sentence."""
+    """Returns the clause that tells the creator of a schedule why it is paused."""
     return f"your sign-in to {listed(servers)} has ended. Sign in, and I'll resume it"
 
 
 def resumed(number: int, rule: str, next_time: str) -> str:
-    """Tells the creator of a schedule, in mrkdwn, that signing in resumed it."""
+    """Tells the creator of a schedule, in mrkdwn, that signing in has resumed it."""
     return f"You're signed in, and I resumed your schedule {number} ({rule}). {NEXT_TIME}{next_time}."
 
 
@@ -250,7 +248,7 @@ SIGNED_IN_TOO_LATE = "You're signed in, but this schedule's time has passed. Pre
 
 
 def run_skipped(due: str, reason: str, next_time: str) -> str:
-    """Replaces a skipped run, in mrkdwn. `next_time`: "" if there is none."""
+    """Replaces a skipped run, in mrkdwn. `next_time`: "" for none."""
     skipped = f"I skipped the run scheduled for {due}: {SKIP_REASONS[reason]}."
     return f"{skipped} {NEXT_TIME}{next_time}" if next_time else skipped
 
@@ -273,7 +271,7 @@ SCHEDULE_HINTS = {
     ),
     "day_tokens": "Days begin at 00:00 UTC. I'll pause the schedule when it has used up its token limit.",
 }
-"""Shown below the fields, by ScheduleField; the other fields have none."""
+"""Shown below fields, by ScheduleField."""
 DAYS_AND_TIME = "Choose days and a time, or fill in Other."
 NOT_BOTH = "Choose days and a time, or fill in Other, but not both."
 TOKENS_NOT_A_NUMBER = "Please enter a whole number from 1 to 999,999,999."
@@ -309,8 +307,7 @@ TIME_OF_DAY_MISSING = "The time is missing. Enter a day and a time, such as 2026
 TIME_HAS_PASSED = "This time has passed. Choose a later one."
 TIME_TOO_FAR = "This is more than five years ahead. Choose an earlier time."
 SCHEDULED_TASK = "My scheduled task:"
-"""Precedes a task's words in the prompt. The asker counts as the author only of this phrase: a model wrote the words.
-"""
+"""Precedes a task in the prompt. The asker counts as the author of only this phrase: a model wrote the task."""
 
 
 def schedule_used_up(most: int, *, in_day: bool) -> str:

@@ -9,18 +9,16 @@ from bot.core.texts.actions import THINK_LONGER
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """User-facing text about a setting."""
-
     label: str
     channel_sentences: Mapping[Any, str] | Callable[[Any], str]
-    """The sentence, in mrkdwn, about a channel's setting, by value."""
+    """Sentences in mrkdwn about a channel's setting, by value."""
     hint: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
-    """Labels of the field's options, if the options are fixed."""
+    """Labels of the field's options, if these are fixed."""
     placeholder: str = ""
 
     def channel_sentence(self, value: object) -> str:
-        """Returns the sentence about a channel's setting; strings in `value` must be escaped."""
+        """Returns the sentence about a channel's setting. Strings in `value` must be escaped."""
         return self.channel_sentences(value) if callable(self.channel_sentences) else self.channel_sentences[value]
 
 
@@ -32,7 +30,7 @@ MAX_TOOLS_NAMED = 20
 
 
 def tools_left_out(counts: Mapping[str, int], most: int, left_out: Sequence[str]) -> str:
-    """Warns, in mrkdwn, about MCP servers with more tools than a model is offered. `counts`: tools by server."""
+    """Warns in mrkdwn about MCP servers with more tools than a model can be offered. `counts`: tools by server."""
     servers = ", ".join(f"{server} ({count})" for server, count in counts.items())
     named = [*left_out[:MAX_TOOLS_NAMED], *([f"{more} more"] if (more := len(left_out) - MAX_TOOLS_NAMED) > 0 else [])]
     return (
@@ -42,24 +40,23 @@ def tools_left_out(counts: Mapping[str, int], most: int, left_out: Sequence[str]
 
 
 def tools_price(tokens: int, usd: float | None) -> str:
-    """States the cost of tools that aren't called, as the rest of a sentence. `usd`: for 1,000 questions."""
+    """Describes the cost of tools, even without calls, as the rest of a sentence. `usd`: for 1,000 questions."""
     price = "" if usd is None else f", ${usd:,.2f} a thousand questions"
     # More digits would suggest too much precision for an estimate.
     return f"about {float(f'{tokens:.2g}'):,.0f} tokens with each question{price}"
 
 
 def tools_priced(price: str) -> str:
-    """States the cost of a channel's tools alone, in mrkdwn."""
     return f"Models read these tools' definitions: {price}. The vendor's cache or tool search can make them cheaper."
 
 
 def server_down(server: str, reason: str) -> str:
-    """Warns, in mrkdwn, about an MCP server that can't be used now. `reason`: as in the log."""
+    """Warns in mrkdwn about an unavailable MCP server. `reason`: as in the log."""
     return f":warning: I can't use the tools of {server} right now: {reason}."
 
 
 def signs_in(server: str) -> str:
-    """Explains, in mrkdwn, why an MCP server has no tools yet."""
+    """Explains in mrkdwn why an MCP server has no tools yet."""
     return f"I'll ask each person to sign in to {server} when they first need it."
 
 
@@ -72,7 +69,7 @@ ALLOWED_TOOLS_HINT = "Remove a tool, and I'll ask about its calls here again. On
 REACTION_UNKNOWN = "Enter one emoji or its name, such as robot_face."
 REACTION_EVERYDAY = "People use this emoji all the time, and I'd answer every time. Choose another one, such as ❓."
 REACTION_QUESTION = "Answer this message. If it doesn't ask anything, explain it."
-"""The question to the model when a person adds the emoji to a message. People don't see it."""
+"""The question that the model gets if a person adds the emoji to a message. People don't see it."""
 TOO_MANY_REACTIONS = (
     "You asked about many messages with the emoji, so I skipped the last one. Please wait a few minutes, or mention me."
 )
@@ -84,12 +81,11 @@ def settings_apply_to(place: str) -> str:
 
 
 def default_option(option: str) -> str:
-    """Returns the label of the choice that applies the environment's setting, currently `option`."""
+    """Returns the label of the choice that applies the admin's setting, which is currently `option`."""
     return f"Default: {option}"
 
 
 def choose_a_model(models: Sequence[str]) -> str:
-    """Shown below a model that isn't in BOT_MODELS."""
     return f"Please choose one of these models: {', '.join(models)}."
 
 
@@ -102,7 +98,7 @@ def asks_first(model: str) -> str:
 
 
 def own_prompt_here(system_prompt: str) -> str:
-    """States whether a channel has a system prompt, which might be too long to show."""
+    """Reports whether a channel has a system prompt, without the text, which might be long."""
     return "I follow this channel's own instructions." if system_prompt else "I follow my default instructions."
 
 
@@ -114,7 +110,6 @@ ENGAGEMENTS = {
 
 
 def reaction_here(reaction: str) -> str:
-    """States which emoji asks a question. `reaction`: the emoji's name, or ""."""
     return f"React with :{reaction}: to ask me about a message." if reaction else "There's no question emoji."
 
 

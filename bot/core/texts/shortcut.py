@@ -21,31 +21,29 @@ ASKED_IN_DIRECT_MESSAGE = "I can't post in that thread, so I'll answer in our di
 
 
 def message_from(writer: str) -> str:
-    """Returns the line above the message in the modal, in mrkdwn. `writer`: "" if unknown."""
     return f"Message from {writer}:" if writer else "Message:"
 
 
 CHOSEN = "✓"
-"""Shown after the choice that someone clicked."""
+"""Shown after a choice that someone clicked."""
 MY_CHOICE = "My choice:"
-"""Begins the message of a person who clicks a choice below an answer. The choice follows."""
+"""Begins the message posted for a person who clicks a choice. The choice follows."""
 
 
 def chosen_by(asker: str) -> str:
-    """Returns the line above a clicked choice, in mrkdwn."""
     return f"{asker} chose:"
 
 
 def asked_by(asker: str) -> str:
-    """Returns the line above a clicked suggested prompt, in mrkdwn."""
+    """Precedes a clicked suggested prompt, in mrkdwn."""
     return f"{asker} asks:"
 
 
 def asks_about_this(asker: str) -> str:
-    """Returns the line above a question that the bot posts for a person, in mrkdwn."""
+    """Precedes a question that the bot posts for a person, in mrkdwn."""
     return f"{asker} asks about this message:"
 
 
 def asks_about_message_in(asker: str, channel: str) -> str:
-    """Returns the line above a question in a direct message, which the bot can't post in the channel."""
+    """Precedes a question in a direct message about a channel where the bot can't post."""
     return f"{asker} asks about a message in {channel}, where I can't post:"

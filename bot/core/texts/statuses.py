@@ -12,15 +12,14 @@ STATUS_TAKES_LONG = "is still waiting for the model's first word…"
 
 
 def status_searching(query: str) -> str:
-    """Returns the status during a web search. `query`: "" if unknown."""
     return f"is searching {the_web(query)}"
 
 
 def status_progress(note: str) -> str:
-    """Returns the status with a model's note on what it does next."""
+    """Returns the status with a model's note about its next action."""
     return f"is working: {in_short(note).rstrip('.…')}…"
 
 
 def status_running(activity: str) -> str:
-    """Returns the status for text such as "Creating the schedule…"."""
+    """Returns the status for an activity such as "Creating the schedule…"."""
     return f"is {activity[:1].lower()}{activity[1:]}"

@@ -8,7 +8,7 @@ from bot.core.texts.quotas import dollars
 from bot.core.texts.words import count, listed
 
 _ALIKE = 0.1
-"""The largest relative difference that isn't worth a word."""
+"""The largest relative difference that counts as "about the same"."""
 NOT_ANSWERED = {
     "denied": "no access",
     "cap_reached": "over a quota",
@@ -19,7 +19,7 @@ NOT_ANSWERED = {
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """The figures of a week. `failed` and `unanswered` are by EndReason; `thumbs` are 👍 and 👎."""
+    """A week's figures. `failed` and `unanswered` are counted by EndReason; `thumbs` are 👍 and 👎."""
 
     questions: int
     people: int
@@ -30,9 +30,9 @@ class Week:
     thumbs: tuple[int, int]
     reasons: Mapping[str, int]
     disliked: Mapping[str, int]
-    """👎 by channel, and by "" for all direct messages, each of which would identify a person."""
+    """👎 by channel. "" stands for all direct messages, because a single one would identify a person."""
     median_s: float | None
-    """The median wait for the first word."""
+    """The median wait for the first word, in seconds."""
     slowest_s: float | None
     usd: float
     unpriced_tokens: int
@@ -41,7 +41,7 @@ class Week:
 def weekly_report(
     first: date, this: Week, before: Week, *, signed_out: Mapping[str, int], ending: Sequence[str]
 ) -> str:
-    """Returns the report in mrkdwn, about `this` week from day `first`, with the figures of the week before."""
+    """Returns the report in mrkdwn about `this` week, which begins on `first`, compared with the week before."""
     last, since = first + timedelta(6), first - timedelta(7)
     unanswered = {NOT_ANSWERED.get(name, name): number for name, number in this.unanswered.items()}
     places = [f"{number:,} in {f'<#{id_}>' if id_ else 'direct messages'}" for id_, number in this.disliked.items()]
@@ -76,7 +76,7 @@ def _share(now: Mapping[str, int], then: Mapping[str, int], this: Week, before: 
 
 
 def _shares(number: int, number_then: int, this: Week, before: Week) -> tuple[float, float] | tuple[()]:
-    """Returns two numbers by their week's questions, or () if nobody asked the week before."""
+    """Returns both numbers divided by their week's questions, or () if nobody asked the week before."""
     return (number / this.questions, number_then / before.questions) if before.questions else ()
 
 
@@ -89,12 +89,12 @@ def _wait(this: Week, before: Week) -> str:
 
 
 def _before(text: str, now: float = 0.0, then: float = 0.0) -> str:
-    """Returns the figure of the week before, and a word on whether the lower number is better, if they differ."""
+    """Returns the figure of the week before and, if the figures differ, whether this week's is better (lower)."""
     word = "about the same" if abs(now - then) <= _ALIKE * max(now, then) else "better" if now < then else "worse"
     return f"; {text} the week before" + (f" ({word})" if now or then else "")
 
 
 def _parts(numbers: Mapping[str, int]) -> str:
-    """Returns numbers and their labels, largest first: " (2 too long, 1 wrong)", or "" if there are none."""
+    """Returns numbers with labels, largest first: " (2 too long, 1 wrong)", or "" for none."""
     parts = [f"{numbers[name]:,} {name.replace('_', ' ')}" for name in sorted(numbers, key=lambda name: -numbers[name])]
     return f" ({', '.join(parts)})" if parts else ""

@@ -7,11 +7,11 @@ PANE_SUGGESTIONS = {
     "Explain something": "Explain something to me step by step. First, ask me what.",
     "Weigh options": "Help me decide between options. First, ask me what they are and what matters to me.",
 }
-"""Questions by label of the button that asks them, in the pane, the welcome and App Home."""
+"""Questions by button label, in the pane, the welcome and App Home."""
 
 
 def suggested_prompts() -> list[dict[str, str]]:
-    """Returns PANE_SUGGESTIONS as Slack's manifest and assistant.threads.setSuggestedPrompts take them."""
+    """Returns PANE_SUGGESTIONS in the form for Slack's manifest and assistant.threads.setSuggestedPrompts."""
     return [{"title": title, "message": message} for title, message in PANE_SUGGESTIONS.items()]
 
 
@@ -31,12 +31,11 @@ SEEN_IN_CHANNEL = {
     reads: f"Everyone in this channel can see my answers. {what_i_read} {STOP_OR_QUIET} {COMES_BACK}"
     for reads, what_i_read in READ_IN_CHANNEL.items()
 }
-"""Explanations of privacy and of stopping, in mrkdwn, by whether the bot can read the channel."""
+"""Explanations of privacy and stopping, in mrkdwn. Key: whether the bot can read the channel."""
 SEEN_IN_DIRECT_MESSAGE = (
     "Other people in Slack can't see this conversation. I read its latest messages. To stop an answer, press *Stop* "
     f"or write “stop”. {COMES_BACK}"
 )
-"""Like SEEN_IN_CHANNEL, for a direct message."""
 SUGGESTION_TITLE = "Suggested prompt"
 SUGGESTION_GONE = "That suggestion is no longer available. Please ask me in your own words."
 SUGGESTION_ASKED = "You asked that a moment ago."
@@ -46,7 +45,6 @@ ASKED_FROM_HOME = (
 
 
 def welcome_in_channel(mention: str) -> str:
-    """Welcomes a channel that the bot has joined, in mrkdwn. `mention`: the bot's own mention."""
     return f"Hi! Mention {mention} with your question, and I'll answer in a thread. Or try one of these:"
 
 

@@ -6,18 +6,18 @@ from typing import NamedTuple
 
 
 class CardWords(NamedTuple):
-    """User-facing text about a type of card, for each moment of its life."""
+    """User-facing text about one type of card."""
 
     running: str
-    """Shown while I do what the person agreed to, or "" for the tool's title. Begins with a verb in -ing."""
+    """Shown while the approved call runs, or "" to show the tool's title. Begins with a verb in -ing."""
     undone: str
-    """Begins the sentences about a card that was declined, or that nobody decided on in time."""
+    """The beginning of sentences about a card that was declined or expired."""
     waits: str
     """The end of the reminder."""
     about: str = ""
     """The subject of a card that Slack can't show, or "" if its question includes the subject."""
     replied: str = ""
-    """Reports that the asker wrote a message instead, which ends the answer. "" if `undone` is true then, too."""
+    """Reports that the asker wrote a message instead, which ends the answer. "" if `undone` fits."""
 
 
 _QUERY_CHARS = 80
@@ -52,7 +52,7 @@ def count(number: int, one: str, many: str) -> str:
 
 
 def listed(parts: Sequence[str], conjunction: str = "and") -> str:
-    """Joins names into a list for a sentence, such as "a, b and c", or returns "" for none."""
+    """Joins names, such as "a, b and c". Returns "" for none."""
     return f" {conjunction} ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
