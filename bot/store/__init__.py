@@ -1,4 +1,4 @@
-"""The durable store, in SQLite or PostgreSQL. stores.py creates its classes, whose methods are one operation each."""
+"""The database, SQLite or PostgreSQL. Each method of the classes created by stores.py is one operation."""
 
 from bot.store.stores import Stores
 

@@ -22,7 +22,7 @@ class AccountKind:
     user_id: str
     kind: UserKind
     at: float
-    """When the lookup began, by this process's monotonic clock."""
+    """When the lookup began, on this process's monotonic clock."""
 
 
 class AccountKinds(Operations):
@@ -33,7 +33,7 @@ class AccountKinds(Operations):
         self._reads = GroupCommit(self._read_all)
 
     async def record(self, found: AccountKind) -> None:
-        """Stores a user type, unless a later lookup is already stored."""
+        """Stores a user type unless a newer lookup is stored."""
         await self._writes.add(found)
 
     @writes_unsynced

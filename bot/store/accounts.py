@@ -1,6 +1,6 @@
 """People's accounts at MCP servers, pending sign-ins, and Typist's client registrations. All secrets are ciphertext.
 
-Every write of an account produces a different secret, so comparing secrets detects changes.
+Every write encrypts the account again, so comparing secrets detects changes.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from bot.store.rows import upsert
 from bot.store.schema import accounts, oauth_clients, schedules, sign_ins
 
 SIGN_IN_S = 600.0
-"""The limit from opening the link to the server's page until pasting the URL."""
+"""The limit for a sign-in, from opening the link until pasting the URL."""
 REFRESH_S = 30.0
-"""The time for which a process reserves refreshing tokens, longer than the requests take."""
+"""The time for which a process reserves a refresh. Longer than the requests take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Accounts(Operations):
 
     @reads
     async def allows_schedule(self, connection: AsyncConnection, owner: Owner, schedule_id: int) -> bool:
-        """Returns whether a schedule is this person's and they agreed that its runs use this account."""
+        """Returns whether the owner of a schedule agreed that its runs use this account."""
         this = schedules.c.id == schedule_id, schedules.c.team_id == owner.team_id, schedules.c.user_id == owner.user_id
         agreed = await connection.scalar(sa.select(schedules.c.accounts).where(*this, schedules.c.stopped_at.is_(None)))
         return owner.server in (agreed or ())
@@ -71,7 +71,7 @@ class Accounts(Operations):
     async def begin_sign_in(
         self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str, secret: str
     ) -> None:
-        """Records a pending sign-in for a call, replacing the person's earlier one at this server."""
+        """Stores a pending sign-in for a call, replacing any other by this person at this server."""
         await connection.execute(sa.delete(sign_ins).where(*_is_owned_by(owner, sign_ins)))
         values = {**_values(owner), "call": call, "secret": secret, "expires_at": self._now() + SIGN_IN_S}
         await connection.execute(sa.insert(sign_ins).values(state_hash=state_hash, **values))
@@ -82,14 +82,13 @@ class Accounts(Operations):
 
     @reads
     async def pending_sign_in_of(self, connection: AsyncConnection, owner: Owner, call: str) -> tuple[str, str] | None:
-        """Returns the state hash and secret of a person's pending sign-in for a call, or None."""
         this = *_is_owned_by(owner, sign_ins), sign_ins.c.call == call, sign_ins.c.expires_at > self._now()
         row = (await connection.execute(sa.select(sign_ins.c.state_hash, sign_ins.c.secret).where(*this))).first()
         return None if row is None else (row.state_hash, row.secret)
 
     @reads
     async def pending_sign_in(self, connection: AsyncConnection, state_hash: str) -> tuple[Owner, str] | None:
-        """Returns the owner and secret of a pending sign-in, or None if there is none or it expired."""
+        """Returns the owner and secret of a pending sign-in, or None if it doesn't exist or has expired."""
         columns = sign_ins.c.team_id, sign_ins.c.user_id, sign_ins.c.server, sign_ins.c.secret
         this = sign_ins.c.state_hash == state_hash, sign_ins.c.expires_at > self._now()
         row = (await connection.execute(sa.select(*columns).where(*this))).first()
@@ -97,14 +96,14 @@ class Accounts(Operations):
 
     @writes
     async def replace_state(self, connection: AsyncConnection, state_hash: str, new_hash: str, secret: str) -> bool:
-        """Replaces a pending sign-in's state with the browser's response. Returns False if one is already stored."""
+        """Stores the browser's response with a new state. Returns False if a response is already stored."""
         this = sign_ins.c.state_hash == state_hash, sign_ins.c.expires_at > self._now()
         arrived = sa.update(sign_ins).where(*this).values(state_hash=new_hash, secret=secret)
         return (await connection.execute(arrived)).rowcount > 0
 
     @writes
     async def take_sign_in(self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str) -> str | None:
-        """Ends a pending sign-in and returns its secret. Only the first caller gets it."""
+        """Deletes a pending sign-in and returns its secret. Only the first caller gets the secret."""
         taken = sa.delete(sign_ins).where(*self._is_pending(state_hash, owner, call)).returning(sign_ins.c.secret)
         secret: str | None = await connection.scalar(taken)
         return secret
@@ -118,7 +117,9 @@ class Accounts(Operations):
 
     @writes
     async def begin_refresh(self, connection: AsyncConnection, owner: Owner, secret: str) -> bool:
-        """Reserves refreshing tokens for REFRESH_S. Returns False if another process does or the secret has changed."""
+        """Reserves a token refresh for REFRESH_S. Returns False if another process reserved it or the secret has
+        changed.
+        """
         now = self._now()
         free = _is_unchanged(owner, secret), accounts.c.refreshing_until <= now
         begun = sa.update(accounts).where(*free).values(refreshing_until=now + REFRESH_S)
@@ -140,7 +141,7 @@ class Accounts(Operations):
         by: str = "",
         told: Notification | None = None,
     ) -> bool:
-        """Deletes an account, and returns True unless it has changed. `by`: the admin who does it, or ""."""
+        """Deletes an account. Returns False if it has changed. `by`: the admin who deletes it, or ""."""
         now = self._now()
         if not (await connection.execute(sa.delete(accounts).where(_is_unchanged(owner, secret)))).rowcount:
             return False

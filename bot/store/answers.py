@@ -40,7 +40,7 @@ from bot.store.rows import (
 from bot.store.schema import audit_entries, feedback, jobs, memories, schedules, seen_events, tool_calls, turns
 
 REPLIES_READ = 500
-"""The maximum number of a thread's jobs whose replies are read. A direct message can continue for years."""
+"""Maximum number of a thread's jobs whose replies are read. A direct message can continue for years."""
 
 
 class RecordedAnswers(Operations):
@@ -61,7 +61,7 @@ class RecordedAnswers(Operations):
     async def unfinished_answer(
         self, connection: AsyncConnection, thread: ThreadKey, event_id: str
     ) -> AnswerRecord | None:
-        """Returns a thread's unfinished answer, or None if there is none or the event was already handled."""
+        """Returns a thread's unfinished answer, or None if there is none or the event was handled before."""
         is_handled = await has_row(connection, seen_events.c.event_id == event_id)
         return None if is_handled else await _newest_answer(connection, thread, IS_BEGUN)
 
@@ -77,7 +77,7 @@ class RecordedAnswers(Operations):
 
     @reads
     async def was_answering(self, connection: AsyncConnection, question: Question) -> bool:
-        """Returns whether another answer in the thread was being written when a question was asked."""
+        """Returns whether another answer in the thread was in progress when the question was asked."""
         before = in_thread(question.thread), jobs.c.ts < question.ts
         ended = turns.c.created_at > float(question.ts), turns.c.end_reason != EndReason.BATCHED.value
         found = sa.select(turns.c.id).join_from(turns, jobs, jobs.c.id == turns.c.job_id).where(*before, *ended)
@@ -85,7 +85,7 @@ class RecordedAnswers(Operations):
 
     @reads
     async def is_handled(self, connection: AsyncConnection, event_id: str) -> bool:
-        """Returns whether an event was handled before or contained a question."""
+        """Returns whether an event was handled before, or contained a question."""
         return await has_row(connection, seen_events.c.event_id == event_id)
 
     @writes
@@ -95,7 +95,7 @@ class RecordedAnswers(Operations):
 
     @writes
     async def delete(self, connection: AsyncConnection, job_id: int, by: str) -> None:
-        """Empties an answer's texts but not its usage. The outbox deletes its messages once no worker writes them."""
+        """Empties an answer's text, but keeps its usage. The outbox deletes its messages once no worker writes them."""
         this = sa.update(jobs).where(jobs.c.id == job_id)
         gone = this.values(answer_deleted=True, mention_at=None)
         deleted = (await connection.execute(gone.returning(*audit.JOB_COLUMNS))).one_or_none()
@@ -110,7 +110,7 @@ class RecordedAnswers(Operations):
 
     @writes
     async def switch_version(self, connection: AsyncConnection, job_id: int, *, to_next: bool) -> None:
-        """Switches readers to the version before or after the displayed one, if there is one."""
+        """Shows readers the previous or next version, if there is one."""
         this = sa.select(jobs).where(jobs.c.id == job_id, CAN_BE_REGENERATED).with_for_update()
         row = (await connection.execute(this)).one_or_none()
         if row is None:
@@ -132,7 +132,7 @@ class RecordedAnswers(Operations):
 
     @writes
     async def record_feedback(self, connection: AsyncConnection, about: AnswerRecord, user_id: str, value: int) -> None:
-        """Records a person's feedback, 1 or -1, replacing their earlier feedback and its reason."""
+        """Records a person's feedback, 1 or -1, and replaces their earlier feedback and reason."""
         end = about.end
         of_version = {"model": end.model, "prompt_version": end.prompt_version} if end else {}
         values = {"value": value, **of_version, "at": self._now(), "reason": None}
@@ -142,7 +142,7 @@ class RecordedAnswers(Operations):
     async def record_reason(
         self, connection: AsyncConnection, job_id: int, user_id: str, reason: DownReason
     ) -> str | None:
-        """Records why an answer got -1 from a person, and returns the model they rated, or None if the -1 is gone."""
+        """Records a person's reason for -1. Returns the rated model, or None if the -1 was withdrawn."""
         theirs = feedback.c.job_id == job_id, feedback.c.user_id == user_id, feedback.c.value == -1
         given = sa.update(feedback).where(*theirs).values(reason=reason.value).returning(feedback.c.model)
         model: str | None = await connection.scalar(given)
@@ -154,8 +154,8 @@ class RecordedAnswers(Operations):
     ) -> Mapping[str, RecordedReply]:
         """Returns the bot's messages in a thread by ts, for its newest 500 questions (before `before_ts`).
 
-        Answers with expired text are left out. Answers that a vendor declined have no text, which would be declined
-        again.
+        Answers with expired text are excluded. Answers that a vendor declined have no text, because it would be
+        declined again.
         """
         newest = (
             sa.select(
@@ -205,7 +205,7 @@ class RecordedAnswers(Operations):
 async def _newest_answer(
     connection: AsyncConnection, thread: ThreadKey, condition: sa.ColumnElement[bool]
 ) -> AnswerRecord | None:
-    """Returns the newest answer in a thread whose job meets the condition. Jobs in a batch share an answer."""
+    """Returns the thread's newest answer whose job meets the condition. Jobs in a batch share an answer."""
     newest = sa.select(jobs).where(in_thread(thread), condition).order_by(jobs.c.ts.desc()).limit(1)
     row = (await connection.execute(newest)).one_or_none()
     if row is not None and row.answered_with is not None:
@@ -218,7 +218,7 @@ async def _newest_answer(
 def _turns_around_shown(
     row: sa.Row[Any], versions: Sequence[sa.Row[Any]]
 ) -> tuple[Sequence[sa.Row[Any]], sa.Row[Any] | None, Sequence[sa.Row[Any]]]:
-    """Returns the turns before the displayed version, that version's turn, and the turns after it."""
+    """Returns the turns before the displayed version, that version's turn, and the later turns."""
     if not versions:
         return (), None, ()
     *others, newest = versions
@@ -229,7 +229,6 @@ def _turns_around_shown(
 
 
 async def answer_record(connection: AsyncConnection, row: sa.Row[Any]) -> AnswerRecord:
-    """Returns a job's answer, in the version that readers should see."""
     earlier, shown, later = _turns_around_shown(row, await _turns(connection, [row.id]))
     end = end_of_turn(shown) if shown else None
     notices = end.notices if end else ()
@@ -262,7 +261,7 @@ async def answer_record(connection: AsyncConnection, row: sa.Row[Any]) -> Answer
 
 
 async def with_record(connection: AsyncConnection, row: sa.Row[Any]) -> Job | None:
-    """Returns an ended job with its answer's record but without other questions, or None if it has no answer."""
+    """Returns an ended job with its answer's record, but without other questions, or None without an answer."""
     record = await answer_record(connection, row)
     if record.end is None:
         return None
@@ -272,7 +271,7 @@ async def with_record(connection: AsyncConnection, row: sa.Row[Any]) -> Job | No
 async def _outdated_notices(
     connection: AsyncConnection, row: sa.Row[Any], notices: Sequence[Notice]
 ) -> tuple[frozenset[Notice], frozenset[int]]:
-    """Returns the notices that no longer apply, and the one-time schedules that have run."""
+    """Returns the notices that are outdated, and the one-time schedules that have run."""
     kinds = NoticeKind.SCHEDULED, NoticeKind.STOPPED, NoticeKind.REMEMBERED, NoticeKind.FORGOTTEN
     made, ended, remembered, forgotten = ([one for one in notices if one.kind is kind] for kind in kinds)
     ids = [one.number for one in (*made, *ended)]
@@ -298,12 +297,12 @@ async def _memories_in_effect(
 
 
 async def open_choices(connection: AsyncConnection, row: sa.Row[Any]) -> tuple[str, ...]:
-    """Returns the choices of an ended answer that people can still press."""
+    """Returns the choices of an ended answer that can still be clicked."""
     return picture(await answer_record(connection, row)).choices
 
 
 async def close_choices(connection: AsyncConnection, job_id: int, now: float, chosen: str) -> None:
-    """Records which of an ended answer's choices was taken, so that the others are no longer offered."""
+    """Records the chosen choice of an ended answer, so that the others are withdrawn."""
     row = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one_or_none()
     if row is None or not await open_choices(connection, row):
         return
@@ -314,7 +313,7 @@ async def close_choices(connection: AsyncConnection, job_id: int, now: float, ch
 
 
 async def with_versions(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """Returns the jobs with the text to continue from earlier versions, and whether there is a previous version."""
+    """Returns the jobs with the text that they continue, and with `has_previous` set."""
     again = [job.id for job in claimed if job.version > 0]
     if not again:
         return list(claimed)
@@ -336,26 +335,26 @@ def _with_version(job: Job, before: Sequence[sa.Row[Any]]) -> Job:
 
 
 async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
-    """Returns the jobs' turns, oldest first, without those after which the answer continued."""
+    """Returns the jobs' turns, oldest first. Excludes turns after which the answer continued."""
     of_jobs = sa.select(turns).where(turns.c.job_id.in_(job_ids), ~IS_MIDWAY).order_by(turns.c.id)
     return (await connection.execute(of_jobs)).all()
 
 
 def _has_expired(row: sa.Row[Any]) -> bool:
-    """Returns whether a model's text is no longer stored. If a model wrote nothing, Slack shows nothing either."""
+    """Returns whether a model's text was removed. If a model wrote nothing, Slack shows nothing either."""
     is_empty = row.answer == "" and row.model is not None
     return is_empty and not EndReason(row.end_reason).is_midway and not row.answer_deleted
 
 
 async def empty_calls(connection: AsyncConnection, thread: ThreadKey, job_id: int) -> None:
-    """Empties the arguments and results of a deleted answer's calls, and their hashes in the audit."""
+    """Removes the arguments and results of a deleted answer's calls, and their hashes in the audit."""
     await steps.empty_call_texts(connection, tool_calls.c.job_id == job_id)
     of_calls = audit_entries.c.job_id == job_id, audit_entries.c.arguments_hash != ""
     await audit.erase_subjects(connection, in_thread(thread, audit_entries), *of_calls)
 
 
 async def empty_continued_turn(connection: AsyncConnection, job: Job) -> None:
-    """Empties the newest turn of a job that continues it, because the next turn contains both parts."""
+    """Empties the newest turn of the job. The turn that continues it will contain both parts."""
     await connection.execute(sa.update(turns).where(turns.c.id == _newest_turn(job.id)).values(NO_ANSWER))
 
 

@@ -1,8 +1,8 @@
 """The audit in the database: adding, reading, erasing and expiring entries.
 
 An entry is written in the transaction of the change that it records, so neither exists without the other. Entries never
-change, except that erasure empties the fields that identify people, and retention removes the oldest. Anyone who can
-write to the database can also write entries, so proof for auditors is an export that somebody else keeps
+change, except that erasure empties the fields that identify people, and retention deletes the oldest. Anyone who can
+write to the database can also add entries, so auditors need an export that somebody else keeps
 (docs/admins/security.md).
 """
 
@@ -22,7 +22,7 @@ from bot.store.rows import verbatim_condition
 from bot.store.schema import AUDIT_HAS_BY, audit_entries, jobs, tool_calls, turns
 
 MAX_DROPPED = 100
-"""The limit per transaction, which blocks SQLite's other writers for some milliseconds."""
+"""Maximum number of rows deleted per transaction, which blocks SQLite's other writers for some milliseconds."""
 
 JOB_COLUMNS: tuple[sa.Column[Any], ...] = (
     jobs.c.id,
@@ -65,7 +65,7 @@ async def record_setting(
 ) -> None:
     """Records that a person changed a setting, in the transaction of the change.
 
-    `facts`: the new value, as JSON without names and text. `user_id`: the person whom the setting is about, if any.
+    `facts`: the new value, as JSON without names and text. `user_id`: the person that the setting concerns, if any.
     """
     # A direct message's channel identifies a person.
     subject = Subject(user_id or (by if is_direct_message(channel_id) else ""), channel_id)
@@ -75,7 +75,7 @@ async def record_setting(
 def job_entry(
     row: sa.Row[Any], kind: EntryKind, facts: Mapping[str, Any], arguments_hash: str = "", by: str = ""
 ) -> Entry:
-    """Returns a job's entry. `row`: the columns in JOB_COLUMNS."""
+    """Returns an audit entry about a job. `row`: the columns in JOB_COLUMNS."""
     subject = Subject(row.user_id, row.channel_id, row.thread_ts, row.ts or "", arguments_hash)
     return Entry(kind, facts, row.team_id, row.id, subject, by)
 
@@ -85,7 +85,7 @@ async def erase_subjects(connection: AsyncConnection, *which: sa.ColumnElement[b
 
 
 async def erase_person(connection: AsyncConnection, user_id: str | None) -> None:
-    """Empties the fields that identify a person, or everybody, as the subject or author of entries."""
+    """Empties the fields that identify a person (None for everybody) as the subject or author of entries."""
     await erase_subjects(connection, audit_entries.c.user_id == user_id if user_id else sa.true())
     by_them = audit_entries.c.by_id == user_id if user_id else sa.true()
     await connection.execute(sa.update(audit_entries).where(by_them, verbatim_condition(AUDIT_HAS_BY)).values(by_id=""))
@@ -136,7 +136,7 @@ class Audit(Operations):
         return Counter(facts["server"] for facts in changed if facts.get("account") == "ended")
 
     async def expire(self, before: float) -> int:
-        """Deletes entries from before a time (seconds since the epoch), oldest first, and returns their number."""
+        """Deletes entries from before a time (seconds since the epoch), oldest first. Returns how many."""
         dropped = 0
         while count := await self._delete_oldest(before):
             dropped += count
@@ -150,7 +150,7 @@ class Audit(Operations):
 
 
 def _exported_entry(row: sa.Row[Any]) -> dict[str, Any]:
-    """Returns an entry in export format, without empty and erased fields."""
+    """Returns an entry in export format, without empty or erased fields."""
     subject = Subject(row.user_id, row.channel_id, row.thread_ts, row.ts, row.arguments_hash)
     of_place = {"team": row.team_id or None, "job": row.job_id}
     line = {**of_place, **json.loads(row.facts), **subject.opened, "by": row.by_id or None}

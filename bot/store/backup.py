@@ -1,12 +1,13 @@
-"""Backups: all rows of a database in one SQLite file, for SQLite and PostgreSQL alike.
+"""Backups: all rows of a SQLite or PostgreSQL database in one SQLite file.
 
-A backup of SQLite uses SQLite's online backup. A backup of PostgreSQL contains the rows of one snapshot, in tables that
-our migrations created. Either can be restored into either, which is also how to move from SQLite to PostgreSQL.
+A backup of SQLite uses SQLite's online backup. A backup of PostgreSQL contains the rows of one snapshot, in tables
+created by our migrations. Either can be restored into either, so a backup is also how to move from SQLite to
+PostgreSQL.
 
-After a failure, or if the process is killed, the target file is either the previous one or a complete new one, because
-the new file is written next to it, checked, synced to disk and renamed. On PostgreSQL, a restore is one transaction.
+The new file is written next to the target, checked, synced to disk and renamed, so a failure or kill leaves either the
+previous file or a complete new one. On PostgreSQL, a restore is one transaction.
 
-A database or backup is as old as its newest recorded message from Slack, question, or audit entry.
+The age of a database or backup is that of its newest recorded Slack message, question, or audit entry.
 """
 
 import fcntl
@@ -56,7 +57,9 @@ class Backup:
 
 
 async def newest_at(engine: AsyncEngine) -> float:
-    """Returns a database's newest time, in seconds since 1970, or 0 if it is empty or damaged. Raises StoreError."""
+    """Returns the database's newest recorded time, in seconds since 1970, or 0 if it is empty or damaged. Raises
+    StoreError.
+    """
     try:
         if await empty_database_problem(engine):
             return 0.0
@@ -70,7 +73,6 @@ async def newest_at(engine: AsyncEngine) -> float:
 
 
 async def back_up(engine: AsyncEngine, file: Path) -> Backup:
-    """Writes a backup of a database to a file. Raises StoreError."""
     if nothing := await empty_database_problem(engine):
         raise StoreError(nothing)
     _check_replaceable(file, database_file(engine.url), await newest_at(engine))
@@ -84,7 +86,7 @@ async def back_up(engine: AsyncEngine, file: Path) -> Backup:
 
 
 async def restore(file: Path, engine: AsyncEngine) -> None:
-    """Replaces a database's contents with a backup, even one from an earlier version of Typist. Raises StoreError."""
+    """Replaces a database's contents with a backup from this or an earlier version. Raises StoreError."""
     read(file)
     target = database_file(engine.url)
     if target is None and engine.dialect.name == "sqlite":
@@ -117,7 +119,7 @@ async def check_unused(engine: AsyncEngine) -> None:
 
 
 def _check_replaceable(file: Path, source: Path | None, newest: float) -> None:
-    """Raises StoreError if a backup can't replace a file, because it isn't a backup or is newer than the database."""
+    """Raises StoreError unless the file is a backup, and not newer than the database."""
     if file.is_dir():
         raise StoreError(f"{file} is a directory. Add the name of a file.")
     if file.exists() and not file.is_file():
@@ -140,8 +142,7 @@ def _database_files(database: Path) -> list[Path]:
 
 @asynccontextmanager
 async def _replacement_file(file: Path, source: Path | None, *, keeps: bool = True) -> AsyncIterator[Path]:
-    """Yields a new file, readable only by its owner, that replaces `file` if the block succeeds. Links to `file` stay
-    links.
+    """Yields a new file that replaces `file` if the block succeeds. Only its owner can read it. Symlinks are followed.
 
     `source`: the file that the block reads.
     """
@@ -184,7 +185,7 @@ def _lock(opened: int, new: Path) -> None:
 
 
 def _publish(opened: int, new: Path, file: Path) -> None:
-    """Renames a complete file. When run as root, gives it the owner of the file it replaces, or else of the folder."""
+    """Renames a complete file. As root, keeps the owner of the replaced file, or uses the folder's owner."""
     if os.geteuid() == 0:
         owner = (file if file.exists() else file.parent).stat()
         os.chown(opened, owner.st_uid, owner.st_gid)
@@ -219,7 +220,7 @@ def _remove_log(new: Path) -> None:
 
 
 def read(file: Path, name: str = "") -> Backup:
-    """Returns a backup's contents. Raises StoreError, naming it `name`, if it is damaged or from a later version."""
+    """Returns a backup's contents. Raises StoreError about `name` if it is damaged or from a later version."""
     name = name or str(file)
     if not file.is_file():
         raise StoreError(f"{file} isn't a file." if file.exists() else f"There is no file {file}.")
@@ -238,7 +239,7 @@ def read(file: Path, name: str = "") -> Backup:
 
 
 def _remove_logs(target: Path) -> None:
-    """Removes the write-ahead log of a database being replaced, because SQLite would apply it to the new one."""
+    """Removes the write-ahead log of a replaced database, because SQLite would apply it to the new one."""
     if not target.exists():
         return
     try:
@@ -289,7 +290,7 @@ async def _check_revision(connection: AsyncConnection) -> None:
 
 
 def _sqlite_column(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """Returns a column as SQLite stores it. JSON becomes text, so that a JSON null isn't mistaken for NULL."""
+    """Returns a column as SQLite stores it. JSON becomes text, because a JSON null could be mistaken for NULL."""
     if isinstance(column.type, sa.JSON):
         return sa.cast(column, sa.Text)
     return sa.cast(column, sa.Integer) if isinstance(column.type, sa.Boolean) else column

@@ -1,7 +1,7 @@
-"""The messages next to a reply: mentions of the asker, and links to canvases.
+"""Separate messages for a reply: mentions of the asker, and links to canvases.
 
-Each message is recorded before it is posted, and has no ts until Slack has responded. A process that finds one without
-a ts looks for it in Slack. Only the process that holds an outbox entry about these messages writes them
+Each message is recorded before it is posted, without a ts until Slack has responded. A process that finds a message
+without a ts looks for it in Slack. Only the process that has claimed the outbox entry writes these messages
 (core/outbox.py).
 """
 
@@ -33,20 +33,20 @@ async def messages_of_jobs(
 
 
 async def record_message(connection: AsyncConnection, job_id: int, message: RecordedMessage) -> None:
-    """Records a message that is about to be posted, or its ts after posting."""
+    """Records a message before it is posted, or its ts afterwards."""
     key = {"job_id": job_id, "role": message.role.value, "version": message.version}
     await upsert(connection, messages_beside, key, {"ts": message.ts})
 
 
 async def queue_updates(connection: AsyncConnection, job_ids: Collection[int], now: float) -> None:
-    """Queues updates of the messages that mention the askers of these jobs."""
+    """Queues updates of the mentions for these jobs."""
     is_mention = messages_beside.c.role.in_([role.value for role in MENTION_ROLES])
     mentioned = sa.select(messages_beside.c.job_id).where(is_mention, messages_beside.c.job_id.in_(job_ids)).distinct()
     await outbox.add(connection, OutboxKind.BESIDE, (await connection.scalars(mentioned)).all(), now)
 
 
 async def delete_messages(connection: AsyncConnection, job_id: int, messages: Collection[RecordedMessage]) -> None:
-    """Deletes messages that still have the same ts."""
+    """Deletes messages whose ts hasn't changed."""
     for message in messages:
         this = messages_beside.c.job_id == job_id, messages_beside.c.role == message.role.value
         same = messages_beside.c.version == message.version, messages_beside.c.ts == message.ts

@@ -1,8 +1,8 @@
-"""Tool calls, and the decisions about those that wait for a person (core/calls.py).
+"""Tool calls, and people's decisions about them (core/calls.py).
 
-Each call is committed as begun before it is made, so that no call is made twice. A decision locks the job's row before
-it reads the calls. A worker that gives up the job also locks that row first. Either the worker sees the decision, or
-the decision sees that the job is waiting. The end of this module stores the tool definitions that admins have approved.
+Each call is committed as begun before it is made, so that no call is made twice. Both a decision and a worker that
+releases the job lock the job's row first. So either the worker sees the decision, or the decision sees that the job is
+waiting. The end of this module stores the tool definitions that admins have approved.
 """
 
 import json
@@ -53,7 +53,7 @@ from bot.store.workers import WorkerOperations
 
 
 class RecordedCalls(MeteredOperations):
-    """Records an attempt's steps. A worker that lost the job, or whose version is outdated, writes nothing."""
+    """Records an attempt's steps. Writes nothing if the worker has lost the job or its version is outdated."""
 
     @writes
     async def record_step(self, connection: AsyncConnection, job: Job, step: Step, end: End, piece: Piece) -> bool:
@@ -81,7 +81,7 @@ class RecordedCalls(MeteredOperations):
     async def begin_call(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
         """Records that a READY call is about to be made. Returns False if it must not be made.
 
-        A BEGUN call can begin again if its tool is declared read-only. Nothing begins once a stop is requested.
+        A BEGUN call can begin again if its tool is declared read-only. No call begins after a stop was requested.
         """
         if not await _lock_if_held(connection, HeldJob(job, self._worker.name), ~jobs.c.stop_requested):
             return False
@@ -119,7 +119,7 @@ class RecordedCalls(MeteredOperations):
 
     @writes
     async def take_follow_ups(self, connection: AsyncConnection, job: Job, step_no: int) -> tuple[FollowUp, ...]:
-        """Adds the asker's new questions to a step, up to one that is someone else's, has files, or was begun."""
+        """Adds the asker's new questions to a step, up to the first that is someone else's, has files, or was begun."""
         if not await _lock_if_held(connection, HeldJob(job, self._worker.name), ~jobs.c.stop_requested):
             return ()
         return await claim.join_follow_ups(connection, job, step_no, self._now())
@@ -128,11 +128,11 @@ class RecordedCalls(MeteredOperations):
     async def wait_for_decisions(
         self, connection: AsyncConnection, job: Job, piece: Piece | None, mention_at: float | None, shown_at: float
     ) -> bool:
-        """Gives up the job until its ASKED calls are decided, with the last piece of its text.
+        """Releases the job, with the last piece of its text, until its ASKED calls are decided.
 
-        The outbox mentions the asker at `mention_at` if the job is still waiting then, or never if it is None. A
-        message from the asker since `shown_at`, when the calls were shown, denies them immediately. Returns False, and
-        changes nothing, if no call awaits a decision, or if the job is lost, stopped or outdated.
+        The outbox mentions the asker at `mention_at`, unless that is None or the job has continued. A message from the
+        asker since `shown_at`, when the calls were shown, denies them immediately. Returns False without a change if no
+        call awaits a decision, or if the job is lost, stopped or outdated.
         """
         held, thread = HeldJob(job, self._worker.name), job.question.thread
         now = self._now()
@@ -163,7 +163,7 @@ class RecordedCalls(MeteredOperations):
 
     @reads
     async def earlier_calls(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
-        """Returns the calls of earlier versions that might have changed something."""
+        """Returns calls of earlier versions that might have changed something."""
         begun = tool_calls.c.begun_at.is_not(None)
         earlier = sa.select(tool_calls).where(
             tool_calls.c.job_id == job.id, tool_calls.c.version < job.version, ~tool_calls.c.read_only, begun
@@ -172,7 +172,7 @@ class RecordedCalls(MeteredOperations):
 
     @reads
     async def calls_denied_by_reply(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
-        """Returns the calls that a reply denied in the asker's previous answer, and those that might have acted."""
+        """Returns calls of the asker's previous answer that this message denied, and those that might have acted."""
         first = (*job.earlier_questions, job.question)[0]
         of_asker = in_thread(first.thread), jobs.c.user_id == first.user_id, jobs.c.ts < first.ts
         newest = sa.select(jobs.c.id, jobs.c.version).where(*of_asker).order_by(jobs.c.ts.desc()).limit(1)
@@ -193,7 +193,7 @@ class RecordedCalls(MeteredOperations):
 
     @reads
     async def servers_allowed_in_thread(self, connection: AsyncConnection, question: Question) -> frozenset[str]:
-        """Returns the servers where the asker allowed calls with their own account in this thread.
+        """Returns the servers for which the asker allowed calls with their account in this thread.
 
         The permission ends with the sign-in, and a later sign-in doesn't restore it.
         """
@@ -231,7 +231,7 @@ def _call_values(job: Job, call: RecordedCall, now: float) -> dict[str, Any]:
 
 
 def _is_call(job: Job, call: RecordedCall, states: Iterable[CallState]) -> tuple[sa.ColumnElement[bool], ...]:
-    """Returns the conditions for this call's row, if the call is in one of these states."""
+    """Returns conditions that select this call if it is in one of these states."""
     return (
         tool_calls.c.job_id == job.id,
         tool_calls.c.version == job.version,
@@ -244,14 +244,14 @@ def _is_call(job: Job, call: RecordedCall, states: Iterable[CallState]) -> tuple
 async def _lock_if_held(
     connection: AsyncConnection, held: HeldJob, *also: sa.ColumnElement[bool], of_version: bool = True
 ) -> bool:
-    """Locks the job's row, and returns whether the worker still has the job, in the version that it is answering."""
+    """Locks the job's row. Returns False if the worker has lost the job or its version is outdated."""
     version = [jobs.c.version == held.job.version] if of_version else []
     this = sa.select(jobs.c.id).where(*held.of_attempt, *version, *also)
     return (await connection.execute(this.with_for_update())).one_or_none() is not None
 
 
 async def release(connection: AsyncConnection, job_id: int, now: float, **values: Any) -> bool:
-    """Updates a live job, which no longer waits for approval, and its mentions. Returns False if it isn't live."""
+    """Releases a job from waiting for approval and updates its mentions. Returns False if it isn't live."""
     status = sa.case((IS_AWAITING_APPROVAL, Status.QUEUED.value), else_=jobs.c.status)
     released = sa.update(jobs).where(jobs.c.id == job_id, IS_LIVE)
     values = {"status": status, "waits_until": None, "mention_at": None, **values}
@@ -271,7 +271,7 @@ class Approvals(WorkerOperations):
     async def answers_awaiting(
         self, connection: AsyncConnection, team_id: str, user_id: str, limit: int
     ) -> list[tuple[ThreadKey, str, float]]:
-        """Returns a person's answers waiting for approval, newest first: thread, last page, and deadline."""
+        """Returns a person's answers that await approval, newest first: thread, last page, and deadline."""
         of_person = jobs.c.team_id == team_id, jobs.c.user_id == user_id, ~jobs.c.stop_requested
         waiting = sa.select(jobs).where(IS_AWAITING_APPROVAL, jobs.c.waits_until > self._now(), *of_person)
         rows = await connection.execute(waiting.order_by(jobs.c.id.desc()).limit(limit))
@@ -289,7 +289,7 @@ class Approvals(WorkerOperations):
         user_id: str,
         arguments: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Records a decision. Returns False if the call isn't waiting or has changed. `arguments`: of EDITED calls."""
+        """Records a decision. Returns False if the call isn't waiting or has changed. `arguments`: for EDITED calls."""
         now = self._now()
         # A late decision has no effect, even if nobody has checked for expired approvals yet.
         in_time = sa.and_(IS_AWAITING_APPROVAL, jobs.c.waits_until > now)
@@ -324,7 +324,7 @@ class Approvals(WorkerOperations):
     async def allow_always(
         self, connection: AsyncConnection, thread: ThreadKey, call: RecordedCall, user_id: str
     ) -> None:
-        """Records that a tool with its current definition needs no approval in a thread's channel."""
+        """Records that a tool with its current definition needs no approval in a channel."""
         now = self._now()
         values = {"definition_hash": call.definition_hash, "allowed_by": user_id, "allowed_at": now}
         channel = {"team_id": thread.team_id, "channel_id": thread.channel_id}
@@ -349,7 +349,7 @@ class Approvals(WorkerOperations):
         team_id: str | None = None,
         channel_id: str | None = None,
     ) -> int:
-        """Makes tools require approval again, and returns the number of deleted entries."""
+        """Makes tools require approval again. Returns the number of deleted permissions."""
         revoked = sa.delete(allowed_tools).where(allowed_tools.c.tool.in_(tools), *_in_channel(team_id, channel_id))
         rows = (await connection.execute(revoked.returning(*_ALLOWED[:3]))).all()
         for row in rows:
@@ -360,7 +360,7 @@ class Approvals(WorkerOperations):
 
     @writes
     async def expire(self, connection: AsyncConnection) -> int:
-        """Denies calls whose approval has expired, and returns the number of jobs that continue now."""
+        """Denies calls whose approval has expired. Returns the number of jobs that can continue."""
         now = self._now()
         late: sa.Select[Any] = (
             sa.select(*audit.JOB_COLUMNS, jobs.c.version)
@@ -376,9 +376,9 @@ class Approvals(WorkerOperations):
 
 
 async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
-    """Denies waiting calls in threads where their asker has written instead, and returns whether there were any.
+    """Denies waiting calls in threads where the asker has written instead. Returns whether there were any.
 
-    A job that is about to wait either finds these questions, or is found by them (`RecordedCalls.wait`).
+    If a job is about to wait at the same time, it either finds these questions or is found here (`RecordedCalls.wait`).
     """
     follow_ups = [question for question in questions if not question.begins_thread]
     await _lock_threads(connection, {question.thread for question in follow_ups})
@@ -391,7 +391,6 @@ async def _lock_threads(connection: AsyncConnection, threads: Collection[ThreadK
 
 
 async def _deny_above(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
-    """Denies waiting calls above their asker's questions, and returns whether there were any."""
     denied = False
     for question in questions:
         of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id
@@ -416,10 +415,10 @@ async def _decide(
     *which: sa.ColumnElement[bool],
     **edited: str,
 ) -> bool:
-    """Records a decision about a job's calls, and returns whether there were any. Releases a job without others.
+    """Records a decision about a job's calls, and returns whether there were any. Releases the job if none are waiting.
 
-    `job`: the columns audit.JOB_COLUMNS and its version. `which`: conditions for the calls. `edited`: the columns that
-    a person has changed.
+    `job`: the columns audit.JOB_COLUMNS and the version. `which`: conditions for the calls. `edited`: columns that a
+    person has changed.
     """
     asked = _is_asked(job.id, job.version)
     is_approved = decision in (Decision.APPROVED, Decision.EDITED, Decision.IN_THREAD)
@@ -462,10 +461,10 @@ def _is_asked(job_id: int, version: int) -> sa.ColumnElement[bool]:
 
 class ToolPins(Operations):
     async def pin(self, server: str, seen: Mapping[str, Pin]) -> Mapping[str, Pin]:
-        """Records a server's first list of tools, and returns the accepted definitions of the tools in `seen`.
+        """Records a server's first list of tools. Returns the accepted definitions of the tools in `seen`.
 
-        Tools that were added later without an admin's approval are left out. If several processes list a server's tools
-        at once, one of them decides.
+        Tools that were added later without an admin's approval are excluded. If several processes list a server's tools
+        at the same time, the first one's list is recorded.
         """
         marker = full_tool_name(server, "*")
         pinned = await self.read((*seen, marker))

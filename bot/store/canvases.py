@@ -1,8 +1,8 @@
 """Copies of answers: canvases, and files with their tables.
 
-A request for a copy is an outbox entry, so any process can create it. A copy is made once per version.
-Slack's method for canvases isn't idempotent: if its response is lost, the next attempt creates another canvas, and
-nobody sees the first one. A recorded canvas isn't created again.
+A request for a copy is an outbox entry, so any process can create it, once per version. Slack's method for canvases
+isn't idempotent: if its response is lost, the next try creates another canvas, and nobody sees the first one. A
+recorded canvas isn't created again.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class AnswerCanvases(Operations):
         user_id: str,
         kind: OutboxKind = OutboxKind.MAKE_CANVAS,
     ) -> bool:
-        """Queues copying an answer for a person, once. Returns False if the copy is posted or the job is gone."""
+        """Queues a copy of an answer for a person. Returns False if the copy exists or the job is gone."""
         # Serializes clicks handled by several processes.
         if await connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update()) is None:
             return False
@@ -54,7 +54,7 @@ class AnswerCanvases(Operations):
 
     @writes
     async def record(self, connection: AsyncConnection, job_id: int, canvas: AnswerCanvas) -> bool:
-        """Records a canvas. Returns False if its answer was deleted, or another canvas is already recorded."""
+        """Records a canvas. Returns False if its answer was deleted or another canvas is recorded."""
         this = sa.select(jobs.c.answer_deleted).where(jobs.c.id == job_id).with_for_update()
         if await connection.scalar(this) is not False:
             return False
@@ -68,7 +68,7 @@ class AnswerCanvases(Operations):
 
 
 async def erase_requests(connection: AsyncConnection, user_id: str | None) -> None:
-    """Deletes a person's, or everybody's, requests for copies that don't exist yet."""
+    """Deletes pending requests for copies by a person, or by everybody."""
     theirs = outbox_entries.c.about == user_id if user_id else sa.true()
     is_wanted = outbox_entries.c.kind.in_([kind.value for kind in COPIES])
     await connection.execute(sa.delete(outbox_entries).where(is_wanted, theirs))

@@ -2,38 +2,39 @@
 
 A claim first takes over the jobs of dead workers, then fills the rest of its limit from the queue:
 
-1. `_LEADERS` finds one job for each thread without a running job: the released one if there is one, otherwise the
-   oldest. A thread waits while its leader's placeholder is being posted, or an end is being shown. A person who has the
-   maximum number of running answers is skipped. Scheduled runs come after people's questions and have separate limits,
-   so that a person's questions don't wait for that person's runs.
+1. `_LEADERS` finds one job for each thread without a running job: the released job if there is one, otherwise the
+   oldest. A thread waits while its leader's placeholder is being posted or an end is being shown. People with the
+   maximum number of running answers are skipped. Scheduled runs come after people's questions and have separate limits,
+   so that they don't delay their creator's questions.
 2. `batches` adds the asker's jobs queued after each leader, and `_claimable_batches` picks the newest if the asker can
-   have one more. Both repeat until the limit is reached, or until no skipped person leaves a place for somebody else.
+   have another answer. Both repeat until the limit is reached or no skipped job makes room for another person's.
 3. The update that claims them checks the status again, and `end_batched` ends the jobs before them.
 
-Races. On PostgreSQL, claims run one after another (an advisory lock), because two concurrent ones wouldn't see how many
-of a person's answers the other one starts; SQLite has only one writer. Leaders are locked, and locked ones skipped. A
-unique index allows one running job per thread, so a worker that claims without this lock (a process of another version)
-gets an IntegrityError and tries again a moment later.
+Races. On PostgreSQL, an advisory lock makes claims run one after another, because two concurrent claims wouldn't count
+each other's answers for a person; SQLite has only one writer. Leaders are locked, and locked ones skipped. A unique
+index allows one running job per thread, so a worker that claims without this lock (a process of another version) gets
+an IntegrityError and tries again.
 
-A take-over rechecks each dead worker's heartbeat with its row locked: a worker that came back since the failure
-detector's observation keeps its jobs. The dead worker's attempts are charged for the usage in its last heartbeat.
+A take-over rechecks each dead worker's heartbeat with its row locked: a worker that has sent a heartbeat since the
+failure detector's observation keeps its jobs. The dead worker's attempts are charged for the usage in its last
+heartbeat.
 
 Batches. Questions that a person queues in a row in a thread share the newest one's answer. All jobs in a batch have the
-same asker, so that an answer has one person's permissions: their tools, approvals, Slack search and caps. Commands
-share their answer only with commands; otherwise a model would read them.
+same asker, because an answer has one person's permissions: their tools, approvals, Slack search and caps. Commands only
+share an answer with other commands; otherwise a model would read them.
 
-When a thread's turn comes, its oldest queued job leads. `batches` collects the jobs after it that can join: the asker's
-jobs that never began and whose placeholders nobody is editing, up to the first that can't join. The newest is claimed.
-`end_batched` ends the jobs before it, records `answered_with` for each, and adds a turn that reports this. The outbox
-clears their placeholders, because the answer appears below the newest.
+A thread's oldest queued job leads. `batches` collects the asker's following jobs that never began and whose
+placeholders nobody is editing, up to the first other job. The newest is claimed. `end_batched` ends the jobs before it,
+records `answered_with` for each, and adds a turn. The outbox clears their placeholders, because the answer appears
+below the newest.
 
 A running answer also adds questions before each step of a model that uses tools (`join_follow_ups`). The answer's first
 prompt can't include them, so `joined_step` records which step read them first.
 
-A batch can be split: if the claimed job gets no answer, `unbatch` returns the others to the queue, with their
-placeholders unless the outbox has begun to clear them. The leader is locked during all this, so no other claim decides
-about its thread. A question that arrives late, or an answer that is regenerated, can still get ahead of the leader and
-then leads itself, or the claim reads the leaders again.
+If the claimed job gets no answer, `unbatch` returns the others to the queue, with their placeholders unless the outbox
+has begun to clear them. The leader is locked the whole time, so no other claim changes its thread. A question that
+arrives late, or an answer that is regenerated, can still get ahead of the leader and then leads itself, or the claim
+reads the leaders again.
 """
 
 from collections import Counter
@@ -85,7 +86,7 @@ _RUNNING_OF_ASKER: sa.ScalarSelect[int] = (
     )
     .scalar_subquery()
 )
-"""The number of running jobs of a job's asker: runs for a run, questions for a question."""
+"""The number of the asker's running jobs: scheduled runs for a run, questions for a question."""
 _OF_THREAD = same_thread(_OTHERS, jobs)
 _IS_EARLIER = sa.tuple_(_OTHERS.c.attempts == 0, _OTHERS.c.ts) < sa.tuple_(jobs.c.attempts == 0, jobs.c.ts)
 _LEADERS = (
@@ -111,16 +112,15 @@ _LEADERS = (
 
 PLACEHOLDER_HOLD_S = 10.0
 MAX_AHEAD = 10
-"""The number of answers ahead of a job that are checked for messages below its placeholder."""
+"""Maximum number of earlier answers that are checked for messages below a job's placeholder."""
 RESTARTS_AT_ONCE = 3
 """The number of times that edits can restart an answer without a pause."""
 RESTART_PAUSE_S = 10.0
-"""The pause before further restarts. Every restart calls a model again, but edits during the pause cost nothing more.
-"""
+"""The pause before each further restart. Every restart calls a model, but edits during the pause cost nothing."""
 
 
 async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_per_user: int, now: float) -> list[Job]:
-    """Claims queued jobs. Raises IntegrityError if another worker just claimed a job in one of the threads."""
+    """Claims queued jobs. Raises IntegrityError if another worker has just claimed a job in one of the threads."""
     await acquire_lock(connection, "claims")
     due_since = jobs.c.placeholder_due_since
     has_placeholder = sa.or_(due_since.is_(None), has_come(due_since + PLACEHOLDER_HOLD_S, now, PLACEHOLDER_HOLD_S))
@@ -162,7 +162,7 @@ async def _is_overtaken(connection: AsyncConnection, job: Job) -> bool:
 
 
 def _claimable_batches(groups: Sequence[Sequence[sa.Row[Any]]], max_per_user: int) -> dict[int, list[int]]:
-    """Returns the newest job of each group whose asker can have another answer, with the IDs of the jobs before it."""
+    """Returns the newest job of each group whose asker can have another answer, with the IDs of the earlier jobs."""
     picked: dict[int, list[int]] = {}
     of_person: Counter[tuple[str, str, bool]] = Counter()
     for *before, newest in groups:
@@ -225,7 +225,7 @@ async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> 
 
 
 async def _workers_still_dead(connection: AsyncConnection, dead: Mapping[str, Observation]) -> list[str]:
-    """Returns the workers without a heartbeat since their observation, and locks their rows so that none can follow."""
+    """Returns the workers without a heartbeat since their observation. Locks their rows to prevent one."""
     rows = sa.select(workers).where(workers.c.worker.in_(list(dead))).order_by(workers.c.worker).with_for_update()
     beats = {row.worker: row.beat for row in await connection.execute(rows)}
     return [name for name, observation in dead.items() if beats.get(name) == observation.beat]
@@ -236,7 +236,7 @@ def _oldest_first(rows: Sequence[sa.Row[Any]]) -> list[Job]:
 
 
 LATE_POST_S = 20.0
-"""The time within which an unrecorded placeholder can still appear in Slack. After that, its call has been given up."""
+"""The time in which an unrecorded placeholder can still appear in Slack. After that, its call was given up."""
 
 ENDED_COLUMNS = (*audit.JOB_COLUMNS, jobs.c.version, jobs.c.messages, jobs.c.placeholder_due_since)
 
@@ -244,7 +244,7 @@ ENDED_COLUMNS = (*audit.JOB_COLUMNS, jobs.c.version, jobs.c.messages, jobs.c.pla
 async def batches(
     connection: AsyncConnection, leaders: Sequence[sa.Row[Any]], is_free: sa.ColumnElement[bool]
 ) -> list[Sequence[sa.Row[Any]]]:
-    """Returns, for each leader, the jobs that are answered together, oldest first, including the leader."""
+    """Returns the jobs that are answered together for each leader, oldest first, including the leader."""
     threads = [_thread_of(leader) for leader in leaders if leader.is_followed]
     if not threads:
         return [[leader] for leader in leaders]
@@ -266,18 +266,18 @@ def _thread_of(row: sa.Row[Any]) -> tuple[str, ...]:
 
 
 def _first_batch(queued: Iterable[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
-    """Returns the first queued jobs of a thread, up to one that can't join or belongs to another asker."""
+    """Returns a thread's first queued jobs, up to one that can't join or is by another asker."""
     joining = list(takewhile(lambda row: row.can_join, queued))
     return list(takewhile(lambda row: _batch_key(row) == _batch_key(joining[0]), joining))
 
 
 def _batch_key(row: sa.Row[Any]) -> tuple[str, bool]:
-    """Returns the key shared by a batch. Commands don't need a model, so they aren't batched with questions."""
+    """Returns the key shared by all jobs in a batch. Commands need no model, so they aren't batched with questions."""
     return row.user_id, row.is_command
 
 
 async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequence[int]], now: float) -> None:
-    """Ends the jobs that a claimed job (by ID) answers, and lets the outbox clear their placeholders."""
+    """Ends the jobs that share a claimed job's answer (by ID), and queues clearing their placeholders."""
     ended: list[sa.Row[Any]] = []
     for job_id, earlier in claimed.items():
         batched = {"status": Status.ENDED.value, "end_reason": EndReason.BATCHED.value}
@@ -305,7 +305,7 @@ async def unbatch(connection: AsyncConnection, job_id: int, now: float) -> None:
 
 
 async def keep_placeholders(connection: AsyncConnection, job_ids: Sequence[int], now: float) -> None:
-    """Keeps the placeholders of jobs that will be answered after all. If one might be gone, it will be posted again."""
+    """Keeps the placeholders of jobs that will be answered after all. One that might be gone is posted again."""
     untouched = await outbox.delete_redundant(connection, job_ids, now)
     cleared = jobs.c.id.in_(set(job_ids) - set(untouched)), jobs.c.attempts == 0
     await connection.execute(sa.update(jobs).where(*cleared).values(messages=[]))
@@ -314,14 +314,14 @@ async def keep_placeholders(connection: AsyncConnection, job_ids: Sequence[int],
 async def record_queue_ends(
     connection: AsyncConnection, rows: Sequence[sa.Row[Any]], reason: EndReason, now: float
 ) -> None:
-    """Records why jobs ended in the queue, and lets the outbox clear their placeholders. `rows` have ENDED_COLUMNS."""
+    """Records why queued jobs ended, and queues clearing their placeholders. `rows` have ENDED_COLUMNS."""
     ended = {"end": reason.value}
     await audit.append(connection, now, [audit.job_entry(row, EntryKind.ANSWER, ended) for row in rows])
     await clear_placeholders(connection, rows, now)
 
 
 async def clear_placeholders(connection: AsyncConnection, rows: Sequence[sa.Row[Any]], now: float) -> None:
-    """Lets the outbox clear the placeholders of jobs that ended in the queue."""
+    """Queues clearing the placeholders of jobs that ended in the queue."""
     await outbox.queue_updates(connection, [row.id for row in rows if row.messages], now)
     unrecorded = [row.id for row in rows if not row.messages and row.placeholder_due_since is not None]
     await outbox.queue_updates(connection, unrecorded, now + LATE_POST_S)
@@ -346,7 +346,7 @@ async def with_batched_questions(connection: AsyncConnection, claimed: Sequence[
 
 
 async def join_follow_ups(connection: AsyncConnection, job: Job, step_no: int, now: float) -> tuple[FollowUp, ...]:
-    """Adds the questions that a running job's asker has queued behind it (RecordedCalls.take_follow_ups)."""
+    """Adds questions that the asker of a running job has queued in its thread (RecordedCalls.take_follow_ups)."""
     queued = sa.select(jobs).where(in_thread(job.question.thread), is_queued(), jobs.c.ts > job.question.ts)
     rows = (await connection.execute(queued.order_by(jobs.c.ts).with_for_update())).all()
 

@@ -1,8 +1,8 @@
 """The database: opening it, and running the operations of the store's classes (`Operations`).
 
 `create_engine` creates an engine for DATABASE_URL: SQLite through aiosqlite, PostgreSQL through psycopg 3. Only
-PostgreSQL has advisory locks and notifications between processes. Locks and notifications belong to a database, not to
-a schema, so their names contain the schema's name.
+PostgreSQL has advisory locks and notifications between processes. These belong to a database, not to a schema, so their
+names contain the schema's name.
 
 A method marked with `reads` or `writes` is one transaction, and gets a connection that callers don't pass:
 
@@ -18,13 +18,12 @@ killed process, but a power cut can undo them until a later transaction is synce
 following:
 
 - **An operation continues even if its caller is canceled.** It runs in a separate task, for which the caller waits
-  through `asyncio.shield`. A driver that is canceled in the middle of a statement can't tell what the server did, so
-  SQLAlchemy drops the connection, and an in-memory SQLite database with it. Callers are canceled often: Stop cancels an
-  attempt at an answer, and heartbeats time out.
+  through `asyncio.shield`. If a driver is canceled during a statement, it can't tell what the server did, so SQLAlchemy
+  drops the connection, and an in-memory SQLite database with it. Cancellations are common: Stop cancels an attempt, and
+  heartbeats time out.
 - **An operation has a time limit.** On PostgreSQL, it fails after ANSWER_WITHIN_S, because a hanging server keeps its
-  connections open. The limit is longer than the server's lock_timeout and the pool's timeout, so that those report
-  first, with specific errors. A SQLite file is on this machine and has its busy_timeout. Erasure has no limit
-  (`completes(bounded=False)`).
+  connections open. The server's lock_timeout and the pool's timeout are shorter and report specific errors first. A
+  SQLite file is on this machine and has its busy_timeout. Erasure has no limit (`completes(bounded=False)`).
 - **A failure is a StoreError.** `failed_at` is the time of the last one. Events that this process missed in the
   meantime must not count against other workers (workers.py), and its calls to Slack must not count as never made
   (rate_ledger.py).
@@ -35,8 +34,7 @@ following:
 The database is closed in steps (stores.py), so that nothing waits for a hanging server: `refuse_new`, then
 `wait_for_operations` for a limited time, `cancel_operations` for the remaining operations, and `dispose`.
 
-A transaction waits for its turn and for the disk. Requests from many callers that arrive meanwhile can share the next
-one (`GroupCommit`).
+Requests from many callers that arrive during one transaction can share the next one (`GroupCommit`).
 """
 
 import asyncio
@@ -74,14 +72,17 @@ _BUSY_TIMEOUT_MS = 5_000
 _MODE_RETRY_S = 0.02
 _POSTGRESQL_CONNECTIONS = 5
 _SQLITE_READERS = 4
-"""The number of read-only connections to a SQLite file. When two hundred answers begin at once, they read for seconds,
-and heartbeats and calls to Slack would wait behind them for the writing connection."""
+"""The number of read-only connections to a SQLite file. When two hundred answers begin at once, their reads take
+seconds. With a single connection, heartbeats and calls to Slack would wait for them.
+"""
 _POOL_TIMEOUT_S = 8.0
 """When two hundred answers begin at once, their operations queue for seconds, and retries would make the queue longer.
-An event that waits this long is redelivered, which has no effect."""
+An event that waits this long is redelivered, which has no effect.
+"""
 _FIRST_ANSWER_S = 5.0
 """The limit for a new connection's first statements. A pooler in session mode accepts more connections than it can
-serve, and keeps them waiting for minutes."""
+serve, and keeps them waiting for minutes.
+"""
 _LET_GO_S = 1.0
 _CONNECTION = {
     "connect_timeout": 5,
@@ -100,13 +101,13 @@ _SESSION = (
 )
 
 READS = "typist_reads"
-"""The execution option for read-only transactions. On SQLite, they don't wait for a writer."""
+"""The execution option for read-only transactions. On SQLite, these don't wait for a writer."""
 UNSYNCED = "typist_unsynced"
-"""The execution option for transactions that don't wait for the disk, so a power cut can undo them."""
+"""The execution option for transactions that don't wait for the disk. A power cut can undo them."""
 OWNERS_ALONE = 0o600
 _IDENTITY = "identity"
 _SYNCHRONOUS = "synchronous"
-"""The key in a connection's `info` for SQLite's setting, which outlasts a transaction."""
+"""The key in a connection's `info` for SQLite's `synchronous` setting, which outlasts a transaction."""
 
 _ENCODED = "In the user and the password, write % as %25, @ as %40, / as %2F, : as %3A, # as %23 and ? as %3F."
 _STRAY_AT = f"DATABASE_URL contains @ in another place than before the host. {_ENCODED}"
@@ -119,7 +120,7 @@ _ERRNO = re.compile(r"\[Errno -?\d+\] ")
 
 
 def create_engine(database_url: str | sa.URL) -> AsyncEngine:
-    """Returns an engine that hasn't connected yet. Raises SettingsError for an unusable URL."""
+    """Returns an engine that connects on first use. Raises SettingsError for an unusable URL."""
     try:
         url = sa.make_url(_with_separate_hosts(database_url) if isinstance(database_url, str) else database_url)
         if url.get_backend_name() != "sqlite" and (str(database_url).count("@") > 1 or "@" in (url.database or "")):
@@ -140,7 +141,7 @@ def create_engine(database_url: str | sa.URL) -> AsyncEngine:
 
 
 def _with_separate_hosts(url: str) -> str:
-    """Converts a URL with several hosts, each with a port, from PostgreSQL's format to SQLAlchemy's."""
+    """Converts a URL with several hosts and ports from PostgreSQL's format to SQLAlchemy's."""
     found = _SEVERAL_HOSTS.fullmatch(url)
     if not found:
         return url
@@ -149,7 +150,7 @@ def _with_separate_hosts(url: str) -> str:
 
 
 def _check_path(given: str, url: sa.URL) -> None:
-    """Raises SettingsError if a SQLite URL would open a different file than it appears to."""
+    """Raises SettingsError if a SQLite URL would open another file than it seems to."""
     if url.host:
         raise SettingsError([f"DATABASE_URL must have three slashes before the file, as in {_FORMS}."])
     if given.partition("?")[2] and not url.query:
@@ -157,7 +158,7 @@ def _check_path(given: str, url: sa.URL) -> None:
 
 
 async def database_time(engine: AsyncEngine, clock: Clock) -> float:
-    """Returns a server's time, because its processes' clocks can differ, or this machine's time for SQLite."""
+    """Returns the server's time, because processes' clocks differ. For SQLite, returns this machine's time."""
     if engine.dialect.name != "postgresql":
         return clock.now()
     async with engine.connect() as connection:
@@ -171,7 +172,7 @@ def connection_arguments(engine: AsyncEngine) -> dict[str, Any]:
 
 
 class NoConnection(TimeoutError):
-    """A server accepted a connection but doesn't respond, as a pooler without a free connection does."""
+    """A server accepted a connection but doesn't respond, for example a pooler without a free connection."""
 
 
 @contextmanager
@@ -204,7 +205,7 @@ async def limit_time(limit_s: float | None, let_go_s: float = _LET_GO_S) -> Asyn
 
 
 def database_file(url: sa.URL) -> Path | None:
-    """Returns the path of a SQLite database, or None for one in memory or on a server."""
+    """Returns the path of a SQLite database, or None if it is in memory or on a server."""
     in_file = url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":memory:", "file:"))
     return Path(url.database) if in_file and url.database else None
 
@@ -217,15 +218,16 @@ _ADDITIONS = (
     "\nEither provide the file",
     "\nMultiple connection",
 )
-"""The ends of PostgreSQL messages: a row, a function, the statement, a question, advice to skip certificate checks."""
+"""Additions to PostgreSQL's messages: a row, a function, the statement, a question, advice to skip certificate checks.
+"""
 
 
 _NEXT_ERROR = re.compile(r"\n(?:- host: .*?, hostaddr: \S+: )?(?=conn)")
-"""Precedes each further error of a client that has tried several hosts, or TLS and then no TLS."""
+"""Precedes each further error of a client that has tried several hosts, or a connection with and without TLS."""
 
 
 def reason_of(error: Exception) -> str:
-    """Returns the message of a database, driver or network error, without the values of a row."""
+    """Returns the message of a database, driver or network error, without values from rows."""
     if isinstance(error, PoolTimeout):
         return f"all connections were busy for {_POOL_TIMEOUT_S:.0f} s"
     if isinstance(error, NoConnection):
@@ -275,7 +277,7 @@ _LIMIT_FIX = (
     "ALTER ROLE ROLE SET statement_timeout = '15s'; ALTER ROLE ROLE SET transaction_timeout = 0;"
 )
 READ_ONLY = "25006"
-"""PostgreSQL's code for a write to a standby, or to a server that was made read-only."""
+"""PostgreSQL's error code for writing to a standby or a read-only server."""
 _REMEDIES = {
     READ_ONLY: "The database takes no writes: its disk may be full, or it is a standby. Its server's log says why.",
     "28P01": _PASSWORD_FIX,
@@ -320,12 +322,13 @@ _BY_WORDS = {
     "does not answer": _SILENT_FIX,
 }
 """Remedies by text in errors without a code, latest stage of connecting first. The client has no codes while it
-connects, and poolers have their own."""
+connects, and poolers have their own.
+"""
 _REMEDY = "Check DATABASE_URL, and that the database runs, is reachable and has room."
 
 
 def _connection_stage(error: str) -> tuple[bool, int]:
-    """Returns how early a connection attempt failed. The attempt that got furthest reports the actual problem."""
+    """Returns a sort key for a connection error. The attempt that got furthest reports the actual problem."""
     text = error.lower()
     # A server that refused TLS for another reason reports the attempt without TLS as "no encryption".
     is_of_server = "fatal:" in text and "no encryption" not in text
@@ -396,7 +399,7 @@ def _sqlite_engine(url: sa.URL, connections: int = 1) -> AsyncEngine:
 
 
 def _reader_of(engine: AsyncEngine) -> AsyncEngine:
-    """Returns an engine for reading, disposed with this one. For a server or memory, returns this one."""
+    """Returns an engine for reading. For a server or in-memory database, this is the same engine."""
     if engine.dialect.name != "sqlite" or database_file(engine.url) is None:
         return engine
     reader = _sqlite_engine(engine.url, _SQLITE_READERS)
@@ -405,7 +408,7 @@ def _reader_of(engine: AsyncEngine) -> AsyncEngine:
 
 
 def _prepare_file(file: Path) -> None:
-    """Creates the file for its owner alone. Raises StoreError with the reason, because SQLite doesn't give any."""
+    """Creates a file that only its owner can access. Raises StoreError with the reason, which SQLite doesn't report."""
     file = file.absolute()
     if file.is_dir():
         raise StoreError(f"DATABASE_URL names the directory {file}. Add the name of a file, such as typist.db.")
@@ -436,7 +439,7 @@ def _record_identity(file: Path, _connection: object, record: Any) -> None:
 
 
 def _check_identity(file: Path, connection: sa.Connection) -> None:
-    """Raises StoreError before a write to a file that was moved away, because no later process would find the data."""
+    """Raises StoreError before writing to a file that was moved, because no later process would find the data."""
     is_reading = connection.get_execution_options().get(READS)
     if not is_reading and connection.info[_IDENTITY] != _identity(file):
         raise StoreError(
@@ -515,7 +518,7 @@ def _postgresql_engine(url: sa.URL) -> AsyncEngine:
 
 
 def _leave_standby(context: sa.ExceptionContext) -> None:
-    """Drops all connections once one becomes read-only: after a failover, new ones might reach the writable server."""
+    """Drops all connections once one is read-only. After a failover, new connections can reach the writable server."""
     if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
         context.is_disconnect = True
 
@@ -552,12 +555,12 @@ MESSAGE_PREFIX = "said "
 
 
 def on_postgresql(connection: AsyncConnection) -> bool:
-    """Returns whether the database is a server, which has advisory locks and can wake other processes."""
+    """Returns whether the database is PostgreSQL, which has advisory locks and notifications."""
     return connection.dialect.name == "postgresql"
 
 
 async def acquire_lock(connection: AsyncConnection, name: str) -> None:
-    """Makes transactions with the same name run one at a time, across processes. SQLite has only one writer."""
+    """Makes transactions with the same name run one at a time in all processes. SQLite has only one writer."""
     if on_postgresql(connection):
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key(name))))
 
@@ -567,7 +570,7 @@ def lock_key(name: str | sa.ColumnElement[str]) -> sa.ColumnElement[int]:
 
 
 def channel() -> sa.ColumnElement[str]:
-    """Returns the name of our NOTIFY channel, with a hash of the schema's name because channel names are short."""
+    """Returns the name of our NOTIFY channel. The schema's name is hashed because channel names are short."""
     return sa.literal("typist_") + sa.func.md5(sa.func.current_schema())
 
 
@@ -583,9 +586,9 @@ log = logging.getLogger(__name__)
 
 ANSWER_WITHIN_S = 10.0
 _VALUE_ERRORS = DataError, IntegrityError
-"""Errors about a single write's values, which say nothing about other writes."""
+"""Errors about one write's values, which don't affect other writes."""
 FAILING_S = 60.0
-"""Longer than an operation and the wait before its retry."""
+"""Longer than an operation and the delay before its retry."""
 DISPOSE_WITHIN_S = 0.3
 
 
@@ -594,25 +597,27 @@ class Database:
         self.engine = engine
         self.on_server = engine.dialect.name == "postgresql"
         self.failed_at = -math.inf
-        """When an operation last failed, by the monotonic clock."""
+        """When an operation last failed, on the monotonic clock."""
         self._reader = _reader_of(engine).execution_options(**{READS: True})
         self._unsynced = engine.execution_options(**{UNSYNCED: True})
         self.clock = clock
         self._limit_s = ANSWER_WITHIN_S if self.on_server else None
         self._operations: set[asyncio.Task[Any]] = set()
         self._failing: dict[tuple[str, int | None], tuple[float, StoreError]] = {}
-        """The last failures of writes, with their times, by name and job."""
+        """Times of failed writes, by name and job."""
         self._is_closed = False
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Runs a function in a read-only transaction and returns its result. On SQLite, it doesn't wait for writers."""
+        """Runs a function in a read-only transaction, which doesn't wait for writers on SQLite. Returns its result."""
         return await self.complete(_transaction(self.begin_read(), work))
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, synced: bool = True, name: str = "") -> T:
         return await self.complete(_transaction(self.begin_write(synced=synced), work), name=name)
 
     async def complete(self, operation: Coroutine[Any, Any, T], *, bounded: bool = True, name: str = "") -> T:
-        """Runs an operation to its end, even if the caller is canceled. `check` remembers a failure under its name."""
+        """Runs an operation to its end, even if the caller is canceled. `name`: under which `check` remembers a
+        failure.
+        """
         key = name, current_job.get()
 
         async def run() -> T:
@@ -640,7 +645,7 @@ class Database:
         return self._reader.begin()
 
     def begin_write(self, *, synced: bool = True) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Begins a transaction. Raises SQLAlchemy's errors. `synced`: whether its commit waits for the disk."""
+        """Begins a transaction. Raises SQLAlchemy's errors. `synced`: whether the commit waits for the disk."""
         return (self.engine if synced else self._unsynced).begin()
 
     def limit_time(self) -> AbstractAsyncContextManager[None]:
@@ -649,8 +654,8 @@ class Database:
     async def check(self) -> None:
         """Raises StoreError if a table or column is missing, a row can't be written, or a recent write is failing.
 
-        The row's transaction is committed, because SQLite doesn't notice a full disk before a commit. Even a full disk
-        might have room for a row, so failing writes also count.
+        The row is committed, because SQLite only notices a full disk then. Even a full disk might have room for one
+        row, so failing writes also count.
         """
         await self.write(_check_tables, synced=False)
         since = self.clock.monotonic() - FAILING_S
@@ -659,7 +664,7 @@ class Database:
             raise StoreError(str(error))
 
     async def truncate_log(self) -> None:
-        """Empties SQLite's log, which otherwise keeps erased text. Does nothing on a server."""
+        """Empties SQLite's log, which would keep erased text. Does nothing on a server."""
         if self.on_server:
             return
         async with self.engine.connect() as connection:
@@ -673,7 +678,7 @@ class Database:
             log.warning("erasure: SQLite's log not emptied, because it is in use; the next hour's retention does it")
 
     async def overwrite_deleted(self) -> None:
-        """Overwrites deleted rows, including the copies that SQLite leaves in its log and in pages whose rows moved."""
+        """Overwrites deleted rows, including copies in SQLite's log and in pages whose rows were moved."""
         try:
             async with self.engine.connect() as connection:
                 if self.on_server:
@@ -724,7 +729,7 @@ async def _check_tables(connection: AsyncConnection) -> None:
 
 
 async def try_row(connection: AsyncConnection, random_bytes: int = 0) -> None:
-    """Writes a row and removes it. With random bytes, it needs space that the table doesn't have yet."""
+    """Writes and removes a row. With random bytes, the row needs additional disk space."""
     row = {"team_id": "", "channel_id": token_hex(8)}
     await connection.execute(sa.insert(channel_settings).values(**row, system_prompt=token_hex(random_bytes)))
     await connection.execute(sa.delete(channel_settings).filter_by(**row))
@@ -734,7 +739,7 @@ _ALL_COLUMNS = sa.select(*(sa.exists(sa.select(*table.c).where(sa.false())) for 
 
 
 class Operations:
-    """The base of the store's classes. All operations raise StoreError."""
+    """Base class of the store's classes. All operations raise StoreError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -802,7 +807,7 @@ class GroupCommit(Generic[ItemT, Result]):
         self._writing: asyncio.Task[None] | None = None
 
     async def add(self, item: ItemT) -> Result:
-        """Writes an item even if the caller is canceled, and returns its result. Raises its transaction's exception."""
+        """Writes an item even if the caller is canceled, and returns its result. Raises the transaction's exception."""
         result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, result))
         if self._writing is None:

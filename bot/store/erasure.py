@@ -1,14 +1,14 @@
-"""Erasure deletes questions and answers for good; retention, below it, deletes data that is too old to keep.
+"""Erasure deletes questions and answers on request. Retention deletes data that is too old to keep.
 
 Column types declare what belongs to a person and when rows expire (bot/store/schema.py). This module applies them, and
 has the rules for jobs; feature modules have the rules that a type can't express.
 
-Rows of running jobs stay until their worker ends them, because only the worker can end the answer in Slack. They are
-asked to stop, and the job's end deletes the row (worker_queue.py) with all rows that refer to it.
+Only its worker can end a running job's answer in Slack. Such a job is asked to stop, and its end deletes the row
+(worker_queue.py) with all rows that refer to it.
 
 SQLite has one writer, so a single transaction for all expired rows would block every answer. Retention therefore reads
-IDs without a lock, and deletes them in batches. Each batch is a separate transaction that checks its rows again, and
-its size adapts to the duration of the last one.
+IDs without a lock and deletes them in batches. Each batch is a transaction that checks its rows again. The batch size
+adapts to the duration of the last one.
 """
 
 from collections import Counter
@@ -66,11 +66,11 @@ _Type = TypeVar("_Type")
 
 
 class Erasure(WorkerOperations):
-    """Deletes text by age, and everything about a person or a thread on request, without a time limit."""
+    """Deletes text by age, and everything about a person or a thread on request. Has no time limit."""
 
     @completes(bounded=False)
     async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> Counter[Noun]:
-        """Deletes a person's, a thread's or all data, or asks its jobs to stop first, and counts the rows by noun."""
+        """Deletes a person's, a thread's or all data. Returns the number of rows by noun. Running jobs stop first."""
         async with self._database.begin_write() as connection:
             await unposted.erase(connection, user_id, thread)
             counts = await _erase_jobs(connection, user_id, thread)
@@ -81,7 +81,7 @@ class Erasure(WorkerOperations):
 
     @completes(bounded=False)
     async def expire(self, before: float) -> int:
-        """Empties the texts of jobs that ended before a time (seconds since the epoch), and returns their number.
+        """Empties the text of jobs that ended before a time (seconds since the epoch). Returns their number.
 
         Usage is kept. Event IDs are kept for an hour, because Slack can redeliver events.
         """
@@ -92,7 +92,7 @@ class Erasure(WorkerOperations):
 
 
 def nouns(*, of_thread: bool) -> list[Noun]:
-    """Returns the nouns for the rows that erasing a person or a thread deletes and counts."""
+    """Returns the nouns of rows that are deleted and counted when erasing a person or a thread."""
     tables = (table for table in metadata.tables.values() if _is_about_threads(table) or not of_thread)
     owned = {noun for table in tables if (noun := _noun(table))}
     return [QUESTION, *sorted(owned), *([] if of_thread else [SETTING])]
@@ -124,7 +124,7 @@ async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: 
 
 
 async def _erase_rows(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> Counter[Noun]:
-    """Deletes rows that a person or everybody owns, or about a thread, and counts those that had text by noun."""
+    """Deletes rows owned by a person or everybody, or about a thread. Returns the number of rows with text, by noun."""
     counts = Counter(dict.fromkeys(nouns(of_thread=thread is not None), 0))
     for table in metadata.tables.values():
         if (which := _erasure_condition(table, user_id, thread)) is not None:
@@ -137,7 +137,7 @@ async def _erase_rows(connection: AsyncConnection, user_id: str | None, thread: 
 
 
 def _erasure_condition(table: sa.Table, user_id: str | None, thread: ThreadKey | None) -> sa.ColumnElement[bool] | None:
-    """Returns the condition for a table's rows that belong to a person or everybody, or are about a thread, or None."""
+    """Returns a condition for a table's rows to erase, or None if it has no such rows."""
     of_person = [column == user_id if user_id else sa.true() for column, _ in _columns(OwnerId, table)]
     of_thread = [in_thread(thread, table) if thread else sa.true()] if _is_about_threads(table) else []
     if user_id and thread:
@@ -176,7 +176,7 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> int
 
 
 async def _erase_settings_of_direct_messages(connection: AsyncConnection, user_id: str | None) -> int:
-    """Deletes the settings of a person's (or everybody's) direct messages, and returns their number."""
+    """Deletes the settings of direct messages with a person, or with everybody. Returns their number."""
     count = 0
     for column, _ in _columns(OwnChannelId):
         theirs = column.startswith("D")
@@ -202,14 +202,14 @@ async def _erase_from_audit(
 
 
 RECORDS_KEPT_S = 400 * 24 * 3600.0
-"""The time for which a question's record is kept without text: for usage, over a year and a month."""
+"""The time for which a question's record is kept without text, for usage: over a year and a month."""
 SLACK_RETRIES_S = 3600.0
-"""The time within which Slack can redeliver an event. Without its ID, the question would be answered twice."""
+"""The time in which Slack can redeliver an event. Without the event's ID, its question would be answered twice."""
 UNPOSTED_KEPT_S = 24 * 3600.0
-"""Longer than a modal stays open, and longer than attempts to post a question continue."""
+"""Longer than a modal stays open, and longer than Typist tries to post a question."""
 FIRST_BATCH, MAX_BATCH = 50, 100
 BATCH_S = 0.01
-"""The target time for a batch to hold the write lock."""
+"""The target time for which a batch holds the write lock."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class Expiry:
     table: sa.Table
     conditions: tuple[sa.ColumnElement[bool], ...]
     empty_values: dict[str, Any] | None = None
-    """The columns to empty, or None to delete the rows."""
+    """Columns to empty, or None to delete the rows."""
 
     @property
     def due(self) -> sa.Select[Any]:
@@ -255,7 +255,7 @@ def _has_job(table: sa.Table, *which: sa.ColumnElement[bool], only_ended: bool =
 
 
 async def expire(database: Database, before: float) -> int:
-    """Deletes everything that has expired, and returns the number of emptied texts."""
+    """Deletes everything that has expired. Returns the number of emptied texts."""
     texts = 0
     for expiry in expiries(before, database.clock.now()):
         removed = await _apply_expiry(database, expiry)

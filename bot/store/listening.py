@@ -1,9 +1,9 @@
 """The time of the last message from Slack, and catching up after a gap (services/catching_up.py).
 
 A workspace has one row, shared by all processes. `record_message_time` records the newest message from Slack to any of
-them. If the previous one is older than GAP_S, questions might have been missed, and the row stores the gap. One process
-at a time catches up: it acquires the gap with `claim_gap`, holds it with `extend_hold`, and records which places it has
-checked. If that process dies, another one continues from the recorded places.
+them. If the previous message is older than GAP_S, questions might have been missed, and the row stores the gap. One
+process at a time catches up: it acquires the gap with `claim_gap`, holds it with `extend_hold`, and records which
+places it has checked. If that process dies, another one continues from there.
 """
 
 from collections.abc import Sequence
@@ -21,19 +21,20 @@ from bot.store.schema import jobs, listening
 from bot.store.workers import WorkerOperations, living_workers_in
 
 GAP_S = 360.0
-"""A shorter gap loses nothing. Slack delivers an event at once, again at once, after 1 minute, after 5 more, and then
-never: the last attempt comes 360 to 369 s after the first one."""
+"""Shorter gaps lose nothing. Slack delivers an event at once, again at once, after 1 minute, after 5 more, and then
+never: the last attempt comes 360 to 369 s after the first one.
+"""
 MARGIN_S = 420.0
-"""The maximum age of an event that Slack still had to redeliver when a gap began."""
+"""Maximum age of an event that Slack still had to redeliver when a gap began."""
 HOLD_S = 30.0
-"""The time for which a process holds a catch-up after its last sign of life, before another process can continue it."""
+"""The time for which a process holds a catch-up after its last update, before another process can continue it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
     looked_at: int = 0
     unread: int = 0
-    """Conversations and threads that Slack didn't return, or only in part."""
+    """Conversations and threads that Slack didn't return completely."""
     answered: int = 0
     offered: int = 0
     """Questions whose askers were offered an answer."""
@@ -48,14 +49,14 @@ def _numbers(tally: Tally) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class MissedGap:
-    """A gap in which questions might have been missed, and the catch-up's progress. Times are seconds since 1970."""
+    """A gap in which questions might have been missed, and the catch-up's progress. Times are in seconds since 1970."""
 
     team_id: str
     begins_at: float
     ends_at: float
     done: frozenset[str] = frozenset()
     ahead: tuple[str, ...] = ()
-    """The keys of the places to check, in order: those that Slack listed, and those found on the way."""
+    """Keys of the places to check, in order: those listed by Slack, and those found later."""
     tally: Tally = Tally()
 
     @property
@@ -99,7 +100,7 @@ class Listening(WorkerOperations):
 
     @writes
     async def claim_gap(self, connection: AsyncConnection, team_id: str) -> MissedGap | None:
-        """Returns the gap to catch up on and holds it for HOLD_S, or None if there is none or it is held."""
+        """Claims the gap to catch up on for HOLD_S. Returns None if there is no gap or another process holds it."""
         now, row = self._now(), listening.c
         is_free = sa.or_(row.held_by.is_(None), has_come(row.held_until, now, HOLD_S))
         free = sa.update(listening).where(row.team_id == team_id, row.missed_from.is_not(None), is_free)
@@ -119,18 +120,18 @@ class Listening(WorkerOperations):
 
     @writes
     async def extend_hold(self, connection: AsyncConnection, team_id: str) -> bool:
-        """Holds a catch-up for longer. Returns False if another process holds it or a new gap has appeared."""
+        """Extends this process's hold. Returns False if another process holds the gap or a new gap has appeared."""
         return await self._change(connection, team_id, {})
 
     @writes
     async def record(self, connection: AsyncConnection, missed: MissedGap) -> bool:
-        """Records progress. Returns False without recording it in the same cases as `extend_hold`."""
+        """Records progress. Returns False, without a change, in the same cases as `extend_hold`."""
         progress = {"done": sorted(missed.done), "ahead": missed.ahead, "tally": asdict(missed.tally)}
         return await self._change(connection, missed.team_id, {"progress": progress})
 
     @writes
     async def complete(self, connection: AsyncConnection, missed: MissedGap) -> bool:
-        """Ends the catch-up. Returns False without ending it in the same cases as `extend_hold`."""
+        """Ends the catch-up. Returns False, without a change, in the same cases as `extend_hold`."""
         report = {"begins_at": missed.begins_at, "ends_at": missed.ends_at, "tally": asdict(missed.tally)}
         over = {"missed_from": None, "missed_until": None, "progress": {}, "report": report}
         return await self._change(connection, missed.team_id, over)
@@ -139,7 +140,6 @@ class Listening(WorkerOperations):
     async def threads_since(
         self, connection: AsyncConnection, team_id: str, since: float, limit: int
     ) -> list[ThreadKey]:
-        """Returns the threads with questions since a time, newest question first."""
         columns = thread_columns()
         recent = sa.select(*columns).where(jobs.c.team_id == team_id, jobs.c.created_at > since)
         newest = recent.group_by(*columns).order_by(sa.func.max(jobs.c.ts).desc()).limit(limit)
@@ -147,7 +147,7 @@ class Listening(WorkerOperations):
 
     @reads
     async def living_workers(self, connection: AsyncConnection) -> list[str]:
-        """Returns the names of this database's running workers that can hear Slack, including this one."""
+        """Returns the names of running workers that can receive messages from Slack, including this one."""
         return await living_workers_in(connection, database_file(self._database.engine.url), self._now())
 
     async def _change(self, connection: AsyncConnection, team_id: str, values: dict[str, Any]) -> bool:

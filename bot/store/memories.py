@@ -1,8 +1,8 @@
-"""Memories that people asked for, by the channel or direct message where they asked.
+"""Memories, by the channel or direct message where people asked for them.
 
-Each write adds an audit entry without the memory's text. Writes for one place run one after another, so that numbers
-stay unique and the limit holds. A removed memory's row and number stay, because people might still refer to a list that
-was shown earlier.
+Each write adds an audit entry without the memory's text. Writes for one channel run one after another, so that numbers
+are unique and the limit is enforced. A removed memory's row and number remain, because people might refer to a list
+that was shown earlier.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,7 +19,7 @@ from bot.store.rows import HAS_CONTENT, has_row, thread_values
 from bot.store.schema import jobs, memories
 
 NO_TEXT = {"text": "", "user_id": "", "changed_by": "", "is_proposed": True}
-"""Column values of a removed memory, of which only the number remains."""
+"""Column values of a removed memory, which only keeps its number."""
 _IS_IN_EFFECT = memories.c.forgotten_at.is_(None)
 _OF_MEMORY = [memories.c[name] for name in Memory.__slots__]
 
@@ -34,7 +34,7 @@ class Memories(Operations):
     async def remember(
         self, connection: AsyncConnection, question: Question, text: str, *, is_private: bool, is_proposed: bool = False
     ) -> RememberResult:
-        """Stores a memory from a message, replacing the text of its earlier one, unless the place has no room."""
+        """Stores a memory from a message, replacing the message's earlier one, unless there is no room."""
         now, place = self._now(), question.thread.place
         await _lock_place(connection, place)
         of_message = _is_in(place, jobs), jobs.c.ts == question.ts, ~HAS_CONTENT
@@ -64,7 +64,7 @@ class Memories(Operations):
 
     @writes
     async def forget(self, connection: AsyncConnection, place: Place, number: int, by: str) -> Memory | None:
-        """Removes a memory so that it can be restored, and returns it, or None if the number isn't in use."""
+        """Removes a memory so that it can be restored. Returns the memory, or None if the number isn't in use."""
         this = sa.select(*_OF_MEMORY).where(_is_in(place), _IS_IN_EFFECT, memories.c.number == number)
         row = (await connection.execute(this)).one_or_none()
         if row is not None:
@@ -88,12 +88,11 @@ class Memories(Operations):
 
     @writes
     async def take_back(self, connection: AsyncConnection, question: Question, by: str) -> bool:
-        """Removes the memory from a message. Returns False if there is none."""
         return await self._remove(connection, question.thread.place, by, _is_said_in(question))
 
     @writes
     async def undo(self, connection: AsyncConnection, question: Question, by: str) -> bool:
-        """Removes the memories from a message or the answer to it. Returns False if there are none."""
+        """Removes the memories from a message or its answer. Returns False if there are none."""
         return await self._remove(connection, question.thread.place, by, memories.c.ts == question.ts)
 
     @writes
@@ -107,7 +106,7 @@ class Memories(Operations):
         *,
         is_private: bool,
     ) -> bool:
-        """Changes texts by ID, removes empty ones, and renews `kept` memories. Returns False if there is no room."""
+        """Changes text by ID, removes memories without text, and renews `kept`. Returns False if there is no room."""
         await _lock_place(connection, place)
         in_place = await _memory_rows(connection, place)
         if not _has_room(in_place, {row.id: texts[row.id] for row in in_place if row.id in texts}):
@@ -132,7 +131,7 @@ class Memories(Operations):
 
 
 async def forget_message(connection: AsyncConnection, place: Place, ts: str, now: float) -> None:
-    """Removes the memories from a deleted message, including those that a model proposed below it."""
+    """Removes the memories from a deleted message, including those that a model proposed in its answer."""
     await _lock_place(connection, place)
     # An attempt that is just storing one waits for this transaction, and then finds the message deleted.
     await _remove(connection, place, memories.c.ts == ts, now)
@@ -150,7 +149,7 @@ async def _memory_rows(connection: AsyncConnection, place: Place) -> Sequence[sa
 
 
 def _has_room(in_place: Sequence[sa.Row[int, int, str]], changed: Mapping[int, str]) -> bool:
-    """Returns whether a place has room for changed texts, by ID. "" removes a text, and an unknown ID adds one."""
+    """Returns whether there is room for changed text, by ID. "" removes a memory, and an unknown ID adds one."""
     before = {row.id: row.text for row in in_place}
     after = [text for text in {**before, **changed}.values() if text]
     # Changes that don't increase the size always fit, even if the place is too full.
@@ -189,5 +188,5 @@ def _is_in(place: Place, table: sa.Table = memories) -> sa.ColumnElement[bool]:
 
 
 def _is_said_in(question: Question) -> sa.ColumnElement[bool]:
-    """Returns whether a memory was said in this message, rather than proposed by a model below it."""
+    """Returns whether a person's message contained the memory, as opposed to a model proposing it in the answer."""
     return sa.and_(~memories.c.is_proposed, memories.c.ts == question.ts)

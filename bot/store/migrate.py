@@ -1,9 +1,9 @@
 """Migrates a database to the newest schema. Any number of processes can do this at once.
 
-A new database gets the schema's tables; one created by an earlier release gets them by migrations. A migration never
-changes once it is released. The revision alone doesn't prove what a database contains: it might come from an unreleased
-version, a restored backup might be incomplete, and another program might use the same table for its own revision. The
-tables are therefore compared with the schema at each start (`schema_mismatches`).
+A new database gets the schema's tables; an older one gets them by migrations. A migration never changes after its
+release. The revision alone doesn't prove what a database contains: it might come from an unreleased version, a restored
+backup might be incomplete, and another program might use the same table for its own revision. The tables are therefore
+compared with the schema at each start (`schema_mismatches`).
 """
 
 import functools
@@ -37,11 +37,11 @@ SCRIPTS = "bot.store:migrations"
 TABLE_WITHIN_S = 4
 """The time for which a migration waits for a table. Statements of other processes give up after 5 s."""
 _LOCK_KEY = 0x7479706973740001
-"""Any number works if all versions use the same one. It spells "typist", 1."""
+"""Any number that all versions share. It spells "typist", 1."""
 
 
 async def migrate(engine: AsyncEngine) -> str:
-    """Applies all missing migrations in one transaction, and returns the schema's revision. Raises StoreError.
+    """Applies all missing migrations in one transaction. Returns the schema's revision. Raises StoreError.
 
     On PostgreSQL, other processes wait for an advisory lock, which ends with its transaction and works through poolers.
     On SQLite, they wait at BEGIN IMMEDIATE, for as long as for any writer.
@@ -69,7 +69,7 @@ async def lock_migrations(connection: AsyncConnection) -> None:
 
 
 async def empty_database_problem(engine: AsyncEngine) -> str:
-    """Returns a sentence if the database has no Typist tables yet, otherwise "". Creates nothing. Raises StoreError."""
+    """Returns a sentence if the database has no Typist tables, otherwise "". Raises StoreError."""
     file = database_file(engine.url)
     if file is not None and file.parent.is_dir() and not file.exists():
         return f"Nothing is recorded yet: there is no database at {file.absolute()}."
@@ -80,7 +80,7 @@ async def empty_database_problem(engine: AsyncEngine) -> str:
 
 
 def upgrade(connection: sa.Connection) -> str:
-    """Migrates a database unless its schema is newer, and returns its revision. Raises StoreError."""
+    """Migrates a database unless its schema is newer. Returns its revision. Raises StoreError."""
     current = read_revision(connection)
     if current is None or (current != REVISION and is_known(current)):
         _apply(connection, current)
@@ -119,7 +119,7 @@ def _run_migrations(connection: sa.Connection) -> None:
 
 
 def schema_mismatches(connection: sa.Connection) -> list[str]:
-    """Returns the names of tables, columns and indexes that don't match this version."""
+    """Returns the names of tables, columns and indexes that differ from this version's."""
     query = _POSTGRESQL_CATALOG if connection.dialect.name == "postgresql" else _SQLITE_CATALOG
     found = {
         (table, name): (kind.upper(), required) for table, name, kind, required in connection.exec_driver_sql(query)
@@ -145,7 +145,7 @@ def mismatch_message(revision: str, schema_mismatches: Sequence[str]) -> str:
 
 @functools.cache
 def _expected_schema(dialect: sa.Dialect) -> Mapping[tuple[str, str], str]:
-    """Returns the type of each column, and "" for each index, by table and name."""
+    """Returns the expected column types, and "" for each index, by table and name."""
     columns = {
         (table.name, column.name): column.type.compile(dialect).upper()
         for table in metadata.sorted_tables
@@ -155,7 +155,7 @@ def _expected_schema(dialect: sa.Dialect) -> Mapping[tuple[str, str], str]:
 
 
 def is_known(revision: str) -> bool:
-    """Returns whether this version has the migration to a revision. Only newer versions have others."""
+    """Returns whether this version has the migration to a revision. Newer versions have more."""
     from alembic.script import ScriptDirectory
 
     return revision in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
@@ -170,7 +170,7 @@ def _config() -> "Config":
 
 
 def read_revision(connection: sa.Connection) -> str | None:
-    """Returns the database's revision, or None if there are no tables yet."""
+    """Returns the database's revision, or None if there are no tables."""
     if not sa.inspect(connection).has_table(_versions.name):
         return None
     return connection.scalar(sa.select(_versions.c.version_num))

@@ -1,8 +1,8 @@
-"""Notifications that people and channels get once, across all processes (bot/core/notifications.py).
+"""One-time notifications to people and channels, across all processes (bot/core/notifications.py).
 
-A row keeps its key from being used again. While it has a `due_at`, its content still has to be sent: a process acquires
-it like an outbox entry, by moving `due_at`, which also acts as the fence. A notification that is sent before it is
-recorded, such as an ephemeral message in a channel, is claimed: its row never has content.
+A row reserves its key. While it has a `due_at`, its content must still be sent: a process claims it like an outbox
+entry, by moving `due_at`, which also fences writes. Some notifications, such as ephemeral messages in a channel, are
+sent directly: their key is claimed, and the row never has content.
 """
 
 import math
@@ -24,13 +24,13 @@ _KEY = tuple(notifications.primary_key)
 
 
 class Notifications(Operations):
-    """Records notifications, and hands out unsent ones, each to one process at a time."""
+    """Stores notifications. Each unsent notification is claimed by one process at a time."""
 
     @writes
     async def claim(
         self, connection: AsyncConnection, team_id: str, recipient: str, key: str, every_s: float = math.inf
     ) -> bool:
-        """Returns True once within `every_s` per recipient ("" for everybody) and key. The caller must then notify."""
+        """Returns True once per key and recipient ("" for everybody) within `every_s`. The caller must then notify."""
         return await claim(connection, team_id, recipient, key, self._now(), every_s)
 
     @reads
@@ -63,7 +63,9 @@ class Notifications(Operations):
 
     @completes()
     async def claim_due(self, limit: int, kinds: Collection[str]) -> list[DueNotification]:
-        """Returns up to `limit` due notifications with a message or these kinds, and holds them for OUTBOX_HOLD_S."""
+        """Returns up to `limit` due notifications that are messages or of these kinds, and holds them for
+        OUTBOX_HOLD_S.
+        """
         now = self._now()
         # Usually nothing is due, and this check takes no lock.
         async with self._database.begin_read() as connection:
@@ -79,7 +81,7 @@ class Notifications(Operations):
 
     @writes
     async def complete(self, connection: AsyncConnection, due: DueNotification) -> None:
-        """Records that a notification was sent, unless another process has it. Deletes one that ends another."""
+        """Records that a notification was sent, unless another process claimed it. Deletes one that ends another."""
         await connection.execute(sa.delete(notifications).where(*_is_as_taken(due), notifications.c.is_told))
         told = sa.update(notifications).where(*_is_as_taken(due)).values(is_told=True, at=self._now(), **_SENT)
         await connection.execute(told)
@@ -102,7 +104,7 @@ async def claim(
 
 
 async def add(connection: AsyncConnection, now: float, team_id: str, *new: Notification) -> None:
-    """Queues the notifications whose keys are new to their recipients, and cancels the unsent ends of known ones."""
+    """Queues notifications with new keys, and cancels unsent ends of those with known keys."""
     if not new:
         return
     values: list[dict[str, Any]] = [
@@ -116,7 +118,7 @@ async def add(connection: AsyncConnection, now: float, team_id: str, *new: Notif
 
 
 async def erase_person(connection: AsyncConnection, user_id: str) -> None:
-    """Deletes the notifications to others that identify a person, as a cap's owner or by a direct message's channel."""
+    """Deletes notifications to others that identify a person, as a cap's owner or by a direct message's ID."""
     direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
     in_direct = sa.or_(*(notifications.c.key.contains(mark + jobs.c.channel_id + mark) for mark in (" ", "/")))
     named = sa.or_(

@@ -1,11 +1,11 @@
-"""The outbox: calls to Slack other than a reply's own, each made at least once.
+"""The outbox: calls to Slack outside running replies, each made at least once.
 
-An entry is written in the transaction that makes it necessary. A process takes an entry by moving its `due_at` into the
-future; if the process dies, the entry becomes due again. `due_at` is also the fence: completing or postponing an entry
-requires the `due_at` that the process took, so it has no effect if another process has taken the entry since. Adding an
-entry again increments `changes` and makes it due again at once, but the process that has taken it keeps it. Slack can
-refuse a call for as long as a channel is archived, or while Slack is down. An entry that was tried MAX_TRIES times
-remains, and is tried again once it is added again or woken.
+An entry is written in the transaction that makes it necessary. A process claims an entry by moving its `due_at` into
+the future; if the process dies, the entry becomes due again. `due_at` is also the fence: completing or postponing an
+entry requires the `due_at` of the claim, so it has no effect after another process's claim. Adding an entry again
+increments `changes` and makes it due again, but the process that has claimed it keeps it. Slack can refuse a call for
+as long as a channel is archived, or while Slack is down. An entry that was tried MAX_TRIES times remains, and is tried
+again only after it is added again or woken.
 """
 
 from collections.abc import Collection
@@ -24,7 +24,7 @@ _OF_REPLY = _EDITING.c.kind == OutboxKind.REPLY.value
 async def add(
     connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int], due_at: float, about: str = ""
 ) -> None:
-    """Adds an entry for each job. An existing entry is made due again, for the process holding it, if any."""
+    """Adds an entry for each job, or makes its entry due again, also for the process that has claimed it."""
     if not job_ids:
         return
     new, old = insert_into(connection, outbox_entries), outbox_entries.c
@@ -42,23 +42,23 @@ async def add(
 
 
 async def add_missing(connection: AsyncConnection, kind: OutboxKind, job_id: int, due_at: float) -> None:
-    """Adds an entry, unless one exists, which stays with the process that holds it."""
+    """Adds an entry unless one exists. A process that has claimed the existing entry keeps it."""
     values = {"job_id": job_id, "kind": kind.value, "about": "", "due_at": due_at}
     await connection.execute(insert_into(connection, outbox_entries).values(values).on_conflict_do_nothing())
 
 
 def is_as_taken(entry: OutboxEntry) -> sa.ColumnElement[bool]:
-    """Returns whether no other process has taken an entry since this one took it."""
+    """Returns whether no other process has claimed the entry since this one did."""
     return sa.and_(outbox_entries.c.id == entry.id, outbox_entries.c.due_at == entry.due_at)
 
 
 def is_taken(entry: OutboxEntry) -> sa.ColumnElement[bool]:
-    """Returns whether an entry still exists as this process took it."""
+    """Returns whether an entry exists and no other process has claimed it since."""
     return sa.exists().where(is_as_taken(entry))
 
 
 async def make_due_again(connection: AsyncConnection, entry: OutboxEntry, now: float) -> None:
-    """Makes an entry that this process still has due at once, because it was added again in the meantime."""
+    """Makes an entry due now if this process still holds it, because it was added again in the meantime."""
     again = {"due_at": now, "tries": 0, "is_held": False}
     await connection.execute(sa.update(outbox_entries).where(is_as_taken(entry)).values(again))
 
@@ -79,15 +79,15 @@ def is_reply_shown() -> sa.ColumnElement[bool]:
 
 
 async def cancel(connection: AsyncConnection, kind: OutboxKind, job_id: int) -> None:
-    """Deletes an entry, even if a process holds it."""
+    """Deletes an entry, even if a process has claimed it."""
     this = sa.delete(outbox_entries).where(outbox_entries.c.kind == kind.value, outbox_entries.c.job_id == job_id)
     await connection.execute(this)
 
 
 async def delete_redundant(connection: AsyncConnection, job_ids: Collection[int], now: float) -> list[int]:
-    """Deletes entries that the jobs' next attempts make redundant, and returns the jobs whose entries were untried.
+    """Deletes entries that the jobs' next attempts make redundant. Returns the jobs whose entries were untried.
 
-    An entry that a process holds stays with it, because no attempt begins while its reply is being edited.
+    Claimed entries are kept, because no attempt begins while its reply is being edited.
     """
     of_replies = outbox_entries.c.kind == OutboxKind.REPLY.value, outbox_entries.c.job_id.in_(job_ids)
     free = sa.delete(outbox_entries).where(*of_replies, ~is_held_now(now))
@@ -96,13 +96,13 @@ async def delete_redundant(connection: AsyncConnection, job_ids: Collection[int]
 
 
 async def delete_shown(connection: AsyncConnection, job_id: int) -> None:
-    """Deletes a failed update once an attempt has shown its end. Later changes stay."""
+    """Deletes a failed update after an attempt has shown its end. Entries for later changes are kept."""
     tried_before = outbox_entries.c.kind == OutboxKind.REPLY.value, outbox_entries.c.tries > 0
     await connection.execute(sa.delete(outbox_entries).where(outbox_entries.c.job_id == job_id, *tried_before))
 
 
 async def wake(connection: AsyncConnection, now: float, *which: sa.ColumnElement[bool]) -> None:
-    """Retries the failed entries of the jobs that meet the conditions, except entries that a process holds."""
+    """Retries the failed entries of jobs that meet the conditions, except claimed entries."""
     entry = outbox_entries.c
     failed = sa.select(entry.id).join(jobs).where(entry.tries > 0, *which)
     # In a fixed order, because two processes might do this at once.
@@ -121,5 +121,5 @@ async def queue_updates_where(connection: AsyncConnection, now: float, *which: s
 
 
 async def queue_updates(connection: AsyncConnection, job_ids: Collection[int], at: float) -> None:
-    """Queues updates of replies, due from `at` on, because the record of their questions has changed."""
+    """Queues updates of replies, due from `at` on, after their questions' records have changed."""
     await add(connection, OutboxKind.REPLY, job_ids, at)

@@ -29,11 +29,11 @@ from bot.store.schema import jobs, outbox_entries
 
 
 class OutboxEntries(Operations):
-    """Hands out due entries, each to one process at a time."""
+    """Outbox entries for a process. Each due entry is claimed by one process at a time."""
 
     @completes()
     async def claim_due(self, limit: int) -> list[OutboxEntry]:
-        """Returns up to `limit` due entries, and holds them for OUTBOX_HOLD_S. Incomplete ones are then due again."""
+        """Claims up to `limit` due entries for OUTBOX_HOLD_S. After that, incomplete ones are due again."""
         now = self._now()
         # Usually nothing is due, and this check takes no lock.
         async with self._database.begin_read() as connection:
@@ -44,7 +44,7 @@ class OutboxEntries(Operations):
 
     @writes
     async def complete(self, connection: AsyncConnection, entry: OutboxEntry) -> None:
-        """Deletes an entry, unless it was added again in the meantime or another process has taken it."""
+        """Deletes an entry, unless it was added again in the meantime or another process has claimed it."""
         now, this = self._now(), jobs.c.id == entry.job_id
         # The job first, because code that changes a job locks it before its entries.
         await connection.execute(sa.select(jobs.c.id).where(this).with_for_update())
@@ -61,7 +61,7 @@ class OutboxEntries(Operations):
 
     @writes
     async def record_posting(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> bool:
-        """Records that a message next to the reply will be posted. Returns False if another process has the entry."""
+        """Records that a separate message will be posted. Returns False if another process has claimed the entry."""
         if not await has_row(connection, outbox.is_as_taken(entry)):
             return False
         await beside.record_message(connection, entry.job_id, message)
@@ -69,7 +69,7 @@ class OutboxEntries(Operations):
 
     @writes
     async def record_posted(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> None:
-        """Records a message that was posted next to the reply, unless the job was erased in the meantime."""
+        """Records a separate message after posting, unless its job was erased."""
         if await has_row(connection, jobs.c.id == entry.job_id):
             await beside.record_message(connection, entry.job_id, message)
 
@@ -81,7 +81,7 @@ class OutboxEntries(Operations):
 
     @writes
     async def postpone(self, connection: AsyncConnection, entry: OutboxEntry, delay_s: float) -> None:
-        """Makes a failed entry due again after the delay, or at once if it was added again in the meantime."""
+        """Makes a failed entry due after the delay, or at once if it was added again in the meantime."""
         failed = sa.update(outbox_entries).where(
             outbox.is_as_taken(entry), outbox_entries.c.changes == entry.times_added
         )
@@ -90,12 +90,14 @@ class OutboxEntries(Operations):
 
     @writes
     async def wake(self, connection: AsyncConnection, team_id: str, channel_id: str) -> None:
-        """Retries failed entries now, because the bot can access a channel again."""
+        """Retries a channel's failed entries because the bot can access the channel again."""
         await outbox.wake(connection, self._now(), jobs.c.team_id == team_id, jobs.c.channel_id == channel_id)
 
     @reads
     async def unshown_end(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns an ended job with the version to show, or None. The held entry blocks claiming it."""
+        """Returns an ended job with the version to show, or None. While this process holds the entry, nobody can claim
+        it.
+        """
         ended = sa.select(jobs).where(jobs.c.id == entry.job_id, HAS_ENDED, ~jobs.c.answer_deleted)
         # If someone has written below it, the reply to a deleted question is kept.
         shown = ended if entry.target is ReplyTarget.UNLESS_FOLLOWED else ended.where(HAS_CONTENT)
@@ -104,7 +106,9 @@ class OutboxEntries(Operations):
 
     @reads
     async def job_awaiting_approval(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns a job waiting for approvals, with its text and steps, or None. The held entry blocks claiming it."""
+        """Returns a job that awaits approval, with text and steps, or None. While this process holds the entry, nobody
+        can claim the job.
+        """
         waiting = sa.select(jobs).where(jobs.c.id == entry.job_id, IS_AWAITING_APPROVAL)
         row = (await connection.execute(waiting)).one_or_none()
         if row is None:
@@ -118,7 +122,7 @@ class OutboxEntries(Operations):
     async def record_messages(
         self, connection: AsyncConnection, entry: OutboxEntry, messages: Sequence[RecordedMessage]
     ) -> None:
-        """Records a reply's messages if its job isn't running, unless another process has taken the entry."""
+        """Records a reply's messages, unless its job is running or another process has claimed the entry."""
         shown = sa.update(jobs).where(jobs.c.id == entry.job_id, ~is_running(), outbox.is_taken(entry))
         await connection.execute(shown.values(messages=message_values(messages)))
 
@@ -132,7 +136,7 @@ _JOBS = sa.select(
 
 
 def _due() -> sa.Select[tuple[int]]:
-    """Selects the due entries with tries left, for jobs whose reply nobody is editing."""
+    """Selects due entries with tries left, for jobs whose reply nobody is editing."""
     entry = outbox_entries.c
     is_being_written = sa.exists().where(jobs.c.id == entry.job_id, sa.or_(is_queued(), is_running()))
     in_state = sa.case(
@@ -166,7 +170,7 @@ async def _take(connection: AsyncConnection, limit: int, now: float) -> list[Out
 
 
 async def _records(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> dict[int, QuestionRecord]:
-    """Returns the records of jobs, by job. `rows`: selected by _JOBS."""
+    """Returns records by job ID. `rows`: selected by _JOBS."""
     found = await beside.messages_of_jobs(connection, [row.id for row in rows])
     deleted = [row.id for row in rows if row.question_deleted]
     is_batched = jobs.c.answered_with.in_(deleted), jobs.c.end_reason == EndReason.BATCHED.value

@@ -16,13 +16,16 @@ from bot.store.database import MESSAGE_PREFIX, channel, connection_arguments, li
 
 SELF_TEST_S = 2.0
 READY_WITHIN_S = 15.0
-"""The time for getting the lock before polling: a server that lost our last connection might hold it for hours."""
+"""The time to wait for the lock before polling. A server that lost our last connection might hold it for
+hours.
+"""
 CHECK_S = 5.0
-"""The interval for checking the connection, and the limit for the response. A hanging server keeps its connections
-open, but might have lost our lock."""
+"""The interval for checking the connection, and the limit for a response. A hanging server keeps its connections open,
+but might have lost our lock.
+"""
 BACKOFF = Backoff(0.5, 5.0)
 DEAF_PAUSE_S = 60.0
-"""Through a pooler in transaction mode, LISTEN receives nothing. Somebody might remove the pooler later."""
+"""The pause if LISTEN receives nothing, as with a pooler in transaction mode, which might be removed later."""
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +60,7 @@ class Listener:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def cancel(self) -> None:
-        """Cancels without waiting: psycopg first asks the server to cancel, and a second cancellation ends that."""
+        """Cancels without waiting: psycopg first asks the server to cancel, which a second cancellation would end."""
         if self._task is not None:
             self._task.cancel()
 
@@ -78,7 +81,7 @@ class Listener:
             await self._clock.sleep(pause_s)
 
     async def _listen(self) -> None:
-        """Listens until the connection is lost, or returns if notifications don't arrive on it."""
+        """Listens until the connection is lost. Returns if notifications don't arrive on it."""
         connection = await psycopg.AsyncConnection.connect(**connection_arguments(self._engine), autocommit=True)
         try:
             async with limit_time(READY_WITHIN_S):
@@ -98,7 +101,7 @@ class Listener:
             await connection.close()
 
     async def _prepare(self, connection: psycopg.AsyncConnection[Any]) -> bool:
-        """Listens and acquires the lock, or returns False if notifications don't arrive."""
+        """Listens and acquires the lock. Returns False if notifications don't arrive."""
         ours = await self._evaluate(connection, channel())
         await connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(ours)))
         if not await self._can_receive(connection):

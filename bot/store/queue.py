@@ -1,14 +1,13 @@
-"""The queue's operations for services that add questions and request changes to their jobs.
+"""Queue operations for services: adding questions, and requesting changes to their jobs.
 
 **Enqueueing.** A commit waits for the disk, so questions that arrive during one share the next (`GroupCommit`). Each
 question gets the same result as if it came alone: whether its event or message was seen before, and whether it must
-wait behind others. With one transaction for each of 100 questions a second, while answers were running, 73 weren't
-acknowledged within Slack's three seconds. With shared transactions, all were acknowledged within 2 s
-(docs/contributors/benchmarks.md).
+wait. With separate transactions at 100 questions a second, while answers were running, 73 weren't acknowledged within
+Slack's three seconds. With shared transactions, all were acknowledged within 2 s (docs/contributors/benchmarks.md).
 
-**Changes.** A queued job is changed immediately. A begun job is changed by its worker, now or at the next attempt: the
-methods store the request and the new version for it (core/job.py). An ended job gets outbox entries instead. All
-methods lock the job's row first, so that a concurrent claim or end comes before or after it.
+**Changes.** A queued job is changed immediately. For a begun job, the request and the new version are stored for its
+worker, which changes it now or at the next attempt (core/job.py). For an ended job, outbox entries are added. All
+methods lock the job's row first, so that a concurrent claim or end comes before or after them.
 """
 
 import logging
@@ -61,16 +60,14 @@ class Arrival:
     event_id: str
     question: Question
     has_no_room: bool
-    """Whether the process has no room for another answer."""
     is_offer: bool = False
-    """Whether the first version of its answer is an offer to answer it."""
+    """Whether the answer's first version only offers to answer."""
     job_id: int | None = None
     """The job of a question that the bot posted for its asker (`UnpostedQuestions`), or None for a new job."""
 
 
 class QuestionQueue(WorkerOperations):
     def __init__(self, database: Database, worker: WorkerLiveness, max_per_user: int) -> None:
-        """`max_per_user`: the limit for one person's running answers, across all processes."""
         super().__init__(database, worker)
         self._max_per_user = max_per_user
         self._arrivals = GroupCommit(self._write_arrivals)
@@ -87,17 +84,17 @@ class QuestionQueue(WorkerOperations):
     ) -> EnqueueResult | None:
         """Stores a question as a job, or returns None if its event or message was stored before.
 
-        Also returns None for a bot's question beyond the limits of core/access.py. The arguments are those of Arrival.
-        The job needs a placeholder if an earlier question in its thread isn't answered yet, if the asker has the
-        maximum number of running answers, or if this process is `full`. The caller posts it, between
-        `WorkerQueue.begin_placeholder` and `record_placeholder`.
+        Also returns None for a bot's question beyond the limits of core/access.py. For the arguments, see Arrival. The
+        job needs a placeholder if an earlier question in its thread isn't answered, if the asker has the maximum number
+        of running answers, or if this process is `full`. The caller posts it, between `WorkerQueue.begin_placeholder`
+        and `record_placeholder`.
         """
         # Each batch has a time limit, but the wait for a question's own batch doesn't.
         return await self._arrivals.add(Arrival(event_id, question, full, offered, job_id))
 
     @reads
     async def can_post_placeholder(self, connection: AsyncConnection, question: Question) -> bool:
-        """Returns whether every earlier question in the thread has its message, so that this one's will appear last."""
+        """Returns whether all earlier questions in the thread have messages, so that this one's will appear last."""
         before = sa.select(jobs.c.messages).where(in_thread(question.thread), IS_LIVE, jobs.c.ts < question.ts)
         return all(page_ts(messages_of(row)) for row in await connection.execute(before))
 
@@ -113,7 +110,7 @@ class QuestionQueue(WorkerOperations):
 
     @writes
     async def request_stop(self, connection: AsyncConnection, job_id: int) -> bool:
-        """Asks the job's worker to stop, or ends a job that was never begun. Returns False if the job has ended."""
+        """Asks the job's worker to stop, or ends an unclaimed job. Returns False if the job has ended."""
         now = self._now()
         this = sa.update(jobs).where(jobs.c.id == job_id)
         queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_values(EndReason.STOPPED))
@@ -135,9 +132,9 @@ class QuestionQueue(WorkerOperations):
     ) -> EnqueueResult | None:
         """Requeues an ended job, to be answered again in the same messages. The old answer is kept as an earlier turn.
 
-        `wish`: the wish for the new version. A version that continues the previous one inherits its other wishes.
-        Returns None if the job hasn't ended, or if its question was deleted or has expired. A job that must wait needs
-        a placeholder, as with `enqueue`.
+        `wish`: for the new version. A version that continues the previous one inherits its other wishes. Returns None
+        if the job hasn't ended, or if its question was deleted or has expired. A job that must wait needs a
+        placeholder, as with `enqueue`.
         """
         row = await _lock_for_regeneration(connection, job_id)
         if row is None:
@@ -154,9 +151,9 @@ class QuestionQueue(WorkerOperations):
     async def edit(self, connection: AsyncConnection, question: Question, edited_ts: str) -> bool:
         """Stores a question's new text. Returns False if the message isn't a question or was deleted.
 
-        A running answer starts over in its messages; its worker learns about the edit from a heartbeat. An ended answer
-        also starts over, unless somebody else has written in the thread since, or another question came. In that case,
-        the reply says that the question was edited. A command is always carried out again.
+        A running answer restarts in its messages; its worker learns about the edit from a heartbeat. An ended answer
+        also restarts, unless somebody else has written in the thread since or another question came. In that case, the
+        reply says that the question was edited. Commands always run again.
         """
         thread = question.thread
         row = await _lock_job_at(connection, thread.team_id, thread.channel_id, question.ts)
@@ -184,8 +181,8 @@ class QuestionQueue(WorkerOperations):
     async def delete(self, connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> bool:
         """Removes a question, so that it isn't answered. Returns False if the message isn't a question.
 
-        Memories from the message are also deleted, and its reply unless a person wrote after it. Slack can deliver a
-        message after its deletion, so a message without a job is recorded as deleted, and can't become a question.
+        Its memories are deleted too, and its reply unless a person wrote after it. Slack can deliver a message after
+        its deletion. So a message without a job is recorded as deleted, and can't become a question later.
         """
         await memories.forget_message(connection, (team_id, channel_id), ts, self._now())
         row = await _lock_job_at(connection, team_id, channel_id, ts)
@@ -241,7 +238,7 @@ def _state(row: sa.Row[Any]) -> State:
 
 
 def _is_no_question(row: sa.Row[Any]) -> bool:
-    """Returns whether a message is no longer a question: its asker was denied, or it was deleted or has expired."""
+    """Returns whether a message isn't a question anymore: the asker was denied, or it was deleted or has expired."""
     state = _state(row)
     is_empty = row.text == "" and not row.files
     return state is State.DENIED or bool(is_empty and (row.stop_requested or not state.is_live))
@@ -252,7 +249,7 @@ def _ended_values(reason: EndReason) -> dict[str, Any]:
 
 
 async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> bool:
-    """Raises the version of a begun job, so that its answer starts over. A queued job doesn't need to start over."""
+    """Increments the version of a begun job, so that its answer restarts. Queued jobs don't need that."""
     this = sa.select(jobs).where(jobs.c.id == job_id, IS_BEGUN, ~jobs.c.stop_requested)
     row = (await connection.execute(this.with_for_update())).one_or_none()
     if row is None:
@@ -297,7 +294,7 @@ async def _requeue(connection: AsyncConnection, row: sa.Row[Any], now: float, wi
 
 
 async def _requeue_edited(connection: AsyncConnection, job_id: int, now: float) -> None:
-    """Records that an ended job's question was edited, and queues the job unless others have written since."""
+    """Records an edit to an ended job's question. Requeues the job unless others have written since."""
     row = await _lock_for_regeneration(connection, job_id)
     if row is None:
         return
@@ -310,7 +307,7 @@ async def _requeue_edited(connection: AsyncConnection, job_id: int, now: float) 
 
 
 async def _is_last_in_thread(connection: AsyncConnection, job_id: int) -> bool:
-    """Returns whether a job's question is the last in its thread, and nobody else has written there since."""
+    """Returns whether a job's question is the last message in its thread that isn't the bot's."""
     later = jobs.alias()
     lines = thread_lines
     after = sa.or_(
@@ -327,7 +324,7 @@ log = logging.getLogger(__name__)
 async def write_arrivals(
     connection: AsyncConnection, arrivals: Sequence[Arrival], max_per_user: int, now: float
 ) -> list[EnqueueResult | None]:
-    """Writes questions in order, with the same results as if each came alone."""
+    """Writes questions in order, with the same results as in separate transactions."""
     seen = await _record_events(connection, arrivals, now)
     first_events: dict[str, Arrival] = {}
     first_messages: dict[tuple[str, str, str], Arrival] = {}
@@ -362,7 +359,7 @@ def _message_key(question: Question) -> tuple[str, str, str]:
 
 
 def deletion_event_id(team_id: str, channel_id: str, ts: str) -> str:
-    """Returns the ID in seen_events for the deletion of a message that hasn't arrived yet."""
+    """Returns the ID in seen_events for deleting a message that hasn't arrived yet."""
     return f"deletion {team_id} {channel_id} {ts}"
 
 
@@ -377,7 +374,7 @@ async def _deleted_messages(
 async def _messages_of_eager_bots(
     connection: AsyncConnection, questions: Sequence[Question], now: float
 ) -> list[tuple[str, str, str]]:
-    """Returns the messages of bots that ask so often that they might be answering our answers."""
+    """Returns messages by bots that ask so often that they might be responding to our answers."""
     # Until their commit, because concurrent transactions wouldn't count each other's questions.
     for team_id in sorted({question.thread.team_id for question in questions if question.is_from_bot}):
         await acquire_lock(connection, f"bots {team_id}")
@@ -394,7 +391,7 @@ async def _messages_of_eager_bots(
 async def _bot_questions(
     connection: AsyncConnection, question: Question, taken: Sequence[Question], now: float
 ) -> BotQuestions:
-    """Counts a bot's stored questions and those in `taken`, which this transaction will write, up to the limits."""
+    """Counts a bot's stored questions, and those in `taken`, which this transaction will write, up to the limits."""
     newest = sa.select(jobs.c.ts, jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())
     of_thread = {row.ts: row.from_bot for row in await connection.execute(newest.limit(MAX_BOT_QUESTIONS_IN_A_ROW))}
     of_thread |= {other.ts: other.is_from_bot for other in taken if other.thread == question.thread}
@@ -408,11 +405,11 @@ async def _bot_questions(
 
 @dataclass(frozen=True, slots=True)
 class _QueueBefore:
-    """The jobs ahead of arriving questions. Each arrival can be ahead of the next one."""
+    """The jobs ahead of arriving questions. Each arrival can be ahead of later ones."""
 
     oldest: dict[ThreadKey, str]
     threads: Counter[tuple[str, str, bool]]
-    """The number of threads with a person's live jobs, by team, user, and whether they are runs."""
+    """The number of threads with live jobs, by team, user, and whether the jobs are runs."""
     max_per_user: int
 
     def is_behind(self, arrival: Arrival) -> bool:
@@ -434,7 +431,7 @@ async def _queue_before(connection: AsyncConnection, arrivals: Collection[Arriva
 
 
 async def _record_events(connection: AsyncConnection, arrivals: Sequence[Arrival], now: float) -> Collection[str]:
-    """Records events and returns the new ones, in a fixed order so that two transactions can't deadlock."""
+    """Records events and returns the new ones. The order is fixed, so that two transactions can't deadlock."""
     event_ids = sorted({arrival.event_id for arrival in arrivals})
     new = insert_into(connection, seen_events).on_conflict_do_nothing().returning(seen_events.c.event_id)
     rows = await connection.scalars(new, [{"event_id": event_id, "seen_at": now} for event_id in event_ids])
@@ -442,7 +439,7 @@ async def _record_events(connection: AsyncConnection, arrivals: Sequence[Arrival
 
 
 async def _oldest_queued(connection: AsyncConnection, threads: Collection[ThreadKey]) -> dict[ThreadKey, str]:
-    """Returns the ts of the oldest queued job in each thread, or '' if a begun job is ahead of them."""
+    """Returns the ts of each thread's oldest queued job, or '' if a begun job is ahead of it."""
     columns = thread_columns()
     among = sa.tuple_(*columns).in_([tuple(thread_values(thread).values()) for thread in threads])
     queued = sa.select(*columns, sa.func.min(jobs.c.ts).label("ts")).where(is_queued(), among).group_by(*columns)
@@ -457,7 +454,7 @@ async def _oldest_queued(connection: AsyncConnection, threads: Collection[Thread
 async def _live_threads(
     connection: AsyncConnection, people: Collection[tuple[str, str]]
 ) -> Counter[tuple[str, str, bool]]:
-    """Counts the threads with live runs or questions for each person, which is how many could run at once."""
+    """Counts each person's threads with live runs or questions: the maximum that could run at once."""
     is_run = jobs.c.schedule_id.is_not(None).label("is_run")
     columns = (jobs.c.team_id, jobs.c.user_id, is_run, jobs.c.channel_id, jobs.c.thread_ts)
     theirs = sa.tuple_(jobs.c.team_id, jobs.c.user_id).in_(list(people))
@@ -470,7 +467,7 @@ async def _live_threads(
 async def _add_jobs(
     connection: AsyncConnection, arrivals: Iterable[Arrival], now: float
 ) -> dict[tuple[str, str, str], int]:
-    """Adds jobs, and returns the IDs of the new ones. A duplicate event's transaction waits for this one's commit."""
+    """Adds jobs and returns the IDs of the new ones. A transaction with a duplicate event waits for this one."""
     # All processes write jobs in the same order, that of the messages.
     in_order = sorted(arrivals, key=lambda arrival: (arrival.question.ts, _message_key(arrival.question)))
     added = {}

@@ -1,8 +1,8 @@
-"""The rate ledger: the Slack calls of all processes, so that together they stay within each minute's budget.
+"""The rate ledger: counts the Slack calls of all processes, which share each minute's budget.
 
-The ledger also stores what any process has learned about the budgets from Slack's responses, and reports it with each
-reservation. Every call to Slack is counted here before it is sent, so requests come in bursts: fifty questions make two
-hundred calls in a second. Requests that arrive during one transaction share the next one (`GroupCommit`).
+The ledger also stores what processes have learned about the budgets from Slack's responses, and returns it with each
+reservation. Every call is counted before it is sent, so requests come in bursts: fifty questions make two hundred calls
+in a second. Requests that arrive during one transaction share the next one (`GroupCommit`).
 """
 
 from collections.abc import Callable, Sequence
@@ -23,21 +23,21 @@ from bot.store.workers import WorkerLiveness, WorkerOperations
 WINDOW_S = 61.0
 """Slack's minute, plus a second for network delays and differing clocks."""
 OWN_WINDOW_S = 60.0
-"""For a worker's own calls, because its pacer knows when each got its response."""
+"""For the worker's own calls, because its pacer knows when Slack responded."""
 Allows = Callable[[Sequence[float], float], bool]
-"""Returns whether calls at these times, in order, allow another one now."""
+"""Returns whether another call is allowed after calls at these times, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
     budget: str
-    """The method or channel that the call counts toward."""
+    """The method or channel whose budget the call counts toward."""
     allows: Allows
     with_live: bool = False
 
 
 class RateLedger(WorkerOperations):
-    """Counts the Slack calls of all processes that share the database, including processes that have ended."""
+    """Counts the Slack calls of all processes that share the database, including those of processes that have ended."""
 
     def __init__(self, database: Database, worker: WorkerLiveness) -> None:
         super().__init__(database, worker)
@@ -45,18 +45,18 @@ class RateLedger(WorkerOperations):
         self._requests = GroupCommit(self._reserve_all)
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
-        """Takes a call from the method's budget if one is left. `with_live`: also report others' live replies."""
+        """Reserves a call from the method's budget if one is left. `with_live`: also report others' live replies."""
         return await self._requests.add(_Request(method, lambda calls, now: len(calls) < calls_per_minute, with_live))
 
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
-        """Takes a post from a channel's budget, if the rule allows one. Raises StoreError."""
+        """Reserves a post from a channel's budget if the rule allows one. Raises StoreError."""
         return await self._requests.add(
             _Request(POSTS_IN + channel_id, lambda posts, now: rule.free_at(posts, now) <= now)
         )
 
     @writes_unsynced
     async def give_back(self, connection: AsyncConnection, counted: Sequence[str]) -> None:
-        """Removes one of this process's calls for each name, because it was granted but not sent. Raises StoreError."""
+        """Returns this process's reservations that weren't used, one per name. Raises StoreError."""
         for name in counted:
             newest = sa.select(sa.func.max(slack_calls.c.id)).where(
                 slack_calls.c.method == name, slack_calls.c.worker == self._worker.name
@@ -98,7 +98,7 @@ class RateLedger(WorkerOperations):
 
     @writes_unsynced
     async def record_learned(self, connection: AsyncConnection, budget: str, learned: Learned) -> None:
-        """Stores what this process learned about a budget (a method or another name), unless newer facts are stored."""
+        """Stores what this process learned about a budget, unless newer facts are stored."""
         learned_at, held_until = (self._epoch_s + at for at in (learned.at, learned.held_until))
         values = {"calls": learned.calls, "learned_at": learned_at, "held_until": held_until}
         recorded_at = learned_budgets.c.learned_at
@@ -110,13 +110,12 @@ class RateLedger(WorkerOperations):
 @dataclass(slots=True)
 class _Calls:
     times: list[float] = field(default_factory=list)
-    """When the calls were made, in order. Other processes' calls count for longer, so their times are shifted later."""
+    """Times of the calls, in order. Other processes' calls count for longer, so their times are shifted later."""
     others_ages_s: tuple[float, ...] = ()
     has_old: bool = False
-    """Whether older calls are also stored."""
 
     def take(self, allows: Allows, now: float) -> bool:
-        """Adds another call if the existing ones allow it, and returns whether they do."""
+        """Adds a call if the existing calls allow it, and returns whether they do."""
         granted = allows(self.times, now)
         if granted:
             self.times.append(now)
@@ -124,7 +123,7 @@ class _Calls:
 
 
 async def _recent_calls(connection: AsyncConnection, worker: str, counted: set[str], now: float) -> dict[str, _Calls]:
-    """Returns the last minute's calls by name, and keeps other processes from adding any until the transaction ends."""
+    """Returns the last minute's calls by name. Locks the names until the transaction ends."""
     # In order, so that no two processes deadlock.
     for name in sorted(counted):
         await acquire_lock(connection, f"calls {name}")

@@ -1,4 +1,4 @@
-"""Recorded questions that can be asked again, because their texts and answers are still stored."""
+"""Recorded questions whose text and answers are still stored, so that they can be asked again."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,41 +27,39 @@ _CAN_BE_ASKED = HAS_ENDED, HAS_CONTENT, ~jobs.c.is_command, ~jobs.c.answer_delet
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An answer, either the original one or a new one."""
+    """An original or new answer."""
 
     text: str = field(repr=False)
     end: EndReason
     seconds: float | None
-    """The time from the claim to the end of the answer."""
+    """Seconds from the claim to the end of the answer."""
     uses: Sequence[AnswerUsage]
-    """The usage of all its attempts, as `typist usage` counts it."""
+    """Usage of all attempts, as counted by `typist usage`."""
     calls: int = 0
-    """The number of tool calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedQuestion:
     job: Job
-    """The job as in its first claim, except for the messages of its reply."""
+    """The job as first claimed, without the messages of its reply."""
     original: Given
     ended_at: float
     note: Note | None = field(repr=False)
-    """The part of the prompt about the question alone, or None if it isn't stored."""
+    """The part of the prompt that only concerns this question, or None if it isn't stored."""
     thumbs: Sequence[Thumb]
 
 
 class Replays(Operations):
     @reads
     async def question_ids(self, connection: AsyncConnection, since: float) -> dict[int, str]:
-        """Returns the IDs of jobs that called a model since a time (seconds since the epoch), with their channels,
-        oldest first."""
+        """Returns channels by ID of jobs that called a model since a time (seconds since the epoch), oldest first."""
         asked = sa.exists().where(turns.c.job_id == jobs.c.id, turns.c.created_at >= since, turns.c.model.is_not(None))
         found = sa.select(jobs.c.id, jobs.c.channel_id).where(*_CAN_BE_ASKED, asked).order_by("id")
         return {row.id: row.channel_id for row in await connection.execute(found)}
 
     @reads
     async def read(self, connection: AsyncConnection, job_id: int, since: float) -> RecordedQuestion | None:
-        """Returns a question with its usage and feedback since a time, or None if it can't be asked anymore."""
+        """Returns a question with usage and feedback since a time, or None if it can't be asked anymore."""
         row = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id, *_CAN_BE_ASKED))).one_or_none()
         of_job = turns.c.job_id == job_id
         newest = sa.select(turns).where(of_job, ~IS_MIDWAY).order_by(turns.c.id.desc()).limit(1)
@@ -86,14 +84,12 @@ class Replays(Operations):
 
     @writes
     async def record_usage(self, connection: AsyncConnection, job: Job, use: AnswerUsage) -> None:
-        """Records the usage of a new answer in the audit."""
         used = {"input_tokens": use.input_tokens, "output_tokens": use.output_tokens, "cost_usd": use.cost_usd}
         facts = {"model": use.model, "end": use.end_reason.value, **used}
         await audit.append(connection, self._now(), [_replay_entry(job, facts)])
 
     @writes
     async def record_call(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> None:
-        """Records in the audit that a tool is called for a new answer."""
         # Not as a call entry, because the audit would look up the texts of the original answer's call.
         await audit.append(connection, self._now(), [replace(call_entry(job, call), kind=EntryKind.REPLAY)])
 
@@ -103,7 +99,7 @@ def _replay_entry(job: Job, facts: Mapping[str, Any]) -> Entry:
 
 
 async def replayed(connection: AsyncConnection, since: float) -> list[AnswerUsage]:
-    """Returns the usage of new answers since a time, according to the audit."""
+    """Returns the usage of replayed answers since a time, from the audit."""
     entries = sa.select(audit_entries).where(audit_entries.c.at >= since, audit_entries.c.kind == EntryKind.REPLAY)
     used = [(row, json.loads(row.facts)) for row in await connection.execute(entries)]
     return [

@@ -1,7 +1,7 @@
 """Conversions between our types and table rows, and the conditions of core/job.py in SQL: live, begun, same thread.
 
-No other module repeats these conditions. SQLite and PostgreSQL use a partial index only for a condition in the index's
-own form (bot/store/schema.py), so statuses are literals in the statements, not parameters.
+No other module repeats these conditions. Databases only use a partial index if a condition has the index's exact form
+(bot/store/schema.py), so statuses are literals in the statements, not parameters.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,6 @@ def insert_into(connection: AsyncConnection, table: sa.Table) -> Any:
 async def upsert(
     connection: AsyncConnection, table: sa.Table, key: Mapping[str, Any], values: Mapping[str, Any]
 ) -> None:
-    """Writes a row, replacing any row with the same primary key."""
     row = insert_into(connection, table).values({**key, **values})
     await connection.execute(row.on_conflict_do_update(index_elements=list(key), set_=dict(values)))
 
@@ -51,13 +50,13 @@ async def has_row(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -
 
 
 def verbatim_condition(condition: str) -> sa.ColumnElement[bool]:
-    """Returns a partial index's condition verbatim, because otherwise no database would use the index."""
+    """Returns a partial index's condition verbatim. No database would use the index otherwise."""
     return sa.literal_column(f"({condition})")
 
 
 NO_ANSWER: dict[str, Any] = {"answer": "", "sources": None, "note": None, "end": None}
 NO_CALL_TEXTS: dict[str, Any] = {"arguments": "", "result": "", "binding": ""}
-"""Also empties the binding, because short arguments can be guessed from a hash."""
+"""Also empties the hash of the arguments, because short arguments can be guessed from it."""
 
 
 def thread_of(row: sa.Row[Any]) -> ThreadKey:
@@ -153,7 +152,7 @@ def job_of(row: sa.Row[Any]) -> Job:
 
 
 def wish_of(row: sa.Row[Any]) -> Wish:
-    """Returns a person's wish for a job's version, ignoring values that this version of Typist doesn't know."""
+    """Returns the wish for a job's version. Values from other versions of Typist are ignored."""
     values: Mapping[str, Any] = row.wish or {}
     known = {field.name: values[field.name] for field in fields(Wish) if field.name in values}
     return Wish(**known | {"effort": next((effort for effort in Effort if effort == known.get("effort")), None)})
@@ -164,21 +163,19 @@ def transcripts_of(row: sa.Row[Any]) -> dict[str, str]:
 
 
 def _file_of(values: Mapping[str, Any]) -> File:
-    """Returns a stored file, ignoring fields that a newer version of Typist might have added."""
+    """Returns a stored file. Fields from newer versions of Typist are ignored."""
     return File(**{field.name: values[field.name] for field in fields(File) if field.name in values})
 
 
 _JSON_FIELDS = ("footer", "model", "first_token_s", "prompt_version", "effort")
-"""Fields of an End whose values are JSON."""
 _COLUMN_FIELDS = ("reason", "model", "first_token_s", "prompt_version", "origins", "note")
-"""Fields of an End with columns in a turn."""
+"""Fields of an End that have columns in a turn."""
 
 
 _KINDS = {kind.value: kind for kind in NoticeKind}
 
 
 def turn_values(job_id: int, version: int, end: End, text: str, now: float) -> dict[str, Any]:
-    """Returns a turn's row, without its charge."""
     return {
         "job_id": job_id,
         "version": version,
@@ -202,7 +199,7 @@ def end_of_turn(row: sa.Row[Any]) -> End:
 
 
 def end_values(end: End) -> dict[str, Any]:
-    """Returns an end in stored form, without default values, sources (they have a column) and usage (it is charged)."""
+    """Returns an end in stored form, without defaults, sources (which have a column) and usage (which is charged)."""
     usual = End(end.reason)
     values = {name: getattr(end, name) for name in _JSON_FIELDS if getattr(end, name) != getattr(usual, name)}
     if end.notices:
@@ -212,7 +209,7 @@ def end_values(end: End) -> dict[str, Any]:
 
 
 def end_of(values: Mapping[str, Any], sources: Sequence[Citation]) -> End:
-    """Returns a stored end, ignoring fields that a newer version of Typist might have added."""
+    """Returns a stored end. Fields from newer versions of Typist are ignored."""
     known = {field.name: values[field.name] for field in fields(End) if field.name in values}
     typed: dict[str, Any] = {"reason": EndReason(values["reason"]), "origins": parse_origins(values["origins"])}
     typed |= {"choices": tuple(values.get("choices", ())), "note": note_of(values.get("note"))}
@@ -244,9 +241,8 @@ QUEUED = sa.literal_column(f"'{Status.QUEUED.value}'", sa.Text)
 RUNNING = sa.literal_column(f"'{Status.RUNNING.value}'", sa.Text)
 AWAITING_APPROVAL = sa.literal_column(f"'{Status.AWAITING_APPROVAL.value}'", sa.Text)
 CLOCKS_DIFFER_S = 10.0
-"""The maximum difference between processes' clocks, which took the server's or machine's time at startup."""
+"""Maximum difference between processes' clocks, which are set to the server's or machine's time at startup."""
 Jobs = sa.FromClause
-"""The jobs table, or an alias."""
 
 
 def is_queued(of: Jobs = jobs) -> sa.ColumnElement[bool]:
@@ -263,27 +259,26 @@ IS_AWAITING_APPROVAL = jobs.c.status == AWAITING_APPROVAL
 IS_LIVE = sa.or_(is_queued(), is_running(), IS_AWAITING_APPROVAL)
 HAS_ENDED = jobs.c.status == Status.ENDED.value
 IS_AHEAD = sa.or_(is_running(), sa.and_(is_queued(), jobs.c.attempts > 0))
-"""Whether the job precedes all others in its thread: it is begun and isn't waiting for anybody."""
+"""Whether the job precedes all others in its thread: it is begun and isn't awaiting a person."""
 IS_BEGUN = sa.or_(IS_AHEAD, IS_AWAITING_APPROVAL)
-"""Whether a worker is writing the job's answer, or the next one will continue it."""
+"""Whether a worker is writing the job's answer, or the next attempt will continue it."""
 IS_MIDWAY = turns.c.end_reason.in_([reason.value for reason in EndReason if reason.is_midway])
-"""Whether the answer continued after a turn (EndReason.is_midway)."""
 IS_DENIED = jobs.c.end_reason.is_not_distinct_from(EndReason.DENIED.value)
 CAN_BE_REGENERATED = sa.and_(HAS_ENDED, jobs.c.answered_with.is_(None), ~IS_DENIED, ~jobs.c.answer_deleted)
-"""Whether the job has ended, not by a denial, and doesn't share another job's answer."""
+"""Whether the job has ended, other than by a denial or in another job's answer."""
 HAS_CONTENT = verbatim_condition(JOB_HAS_CONTENT)
-"""Whether the question has text or files, so it is neither deleted nor expired."""
+"""Whether the question has text or files, and so was neither deleted nor expired."""
 
 
 def is_batched_with(job_id: Any) -> sa.ColumnElement[bool]:
-    """Returns whether a question that wasn't deleted shares the answer of this later job."""
+    """Returns whether a question shares this later job's answer and wasn't deleted."""
     return sa.and_(jobs.c.answered_with == job_id, jobs.c.end_reason == EndReason.BATCHED.value)
 
 
 def has_come(
     due_at: sa.ColumnElement[Any], now: float | sa.ColumnElement[float], max_wait_s: Any
 ) -> sa.ColumnElement[bool]:
-    """Returns whether a stored time has passed. A time beyond the maximum wait was stored by a wrong clock."""
+    """Returns whether a stored time has passed. A time beyond the maximum wait comes from a wrong clock."""
     return sa.or_(due_at <= now, due_at > now + max_wait_s + CLOCKS_DIFFER_S)
 
 
@@ -307,13 +302,13 @@ def thread_values(thread: ThreadKey) -> dict[str, str]:
 
 
 def has_jobs() -> sa.ColumnElement[bool]:
-    """Returns whether a row of `workers` belongs to a worker with jobs, which others have to watch."""
+    """Returns whether a row of `workers` belongs to a worker with jobs, which others must watch."""
     return sa.exists().where(jobs.c.worker == workers.c.worker, is_running())
 
 
 @dataclass(frozen=True, slots=True)
 class HeldJob:
-    """A job as a worker claimed it, and the fence for everything that the worker writes about it."""
+    """A job claimed by a worker. Fences the worker's writes about it."""
 
     job: Job
     worker: str

@@ -1,15 +1,15 @@
 """Schedules and their runs in the database.
 
 A run is a job (`jobs.schedule_id`). When a schedule is due, one transaction locks its row, adds the job with the outbox
-entry that posts it, and sets `next_at` to the first due time after now. The job's `asked_as` contains the schedule and
-due time, and is unique. A due time therefore has one job, no matter how many processes check, or when one of them dies.
+entry that posts it, and sets `next_at` to the first due time after now. The job's `asked_as`, which is unique, contains
+the schedule and due time. A due time therefore has one job, even if several processes check or one of them dies.
 
-Due times that passed while no process was running, or while a clock stood still, are handled together:
+Due times that passed while no process was running, or while a clock was stopped, are handled together:
 core/schedules.py decides which of them to run. If a clock was fast, `next_at` is too late; each process corrects this
-when it starts.
+at startup.
 
-A stopped schedule keeps its row for some days, so that people can undo the stop. Only `restore` finds it. The
-transaction that skips a run (its job is deleted), or pauses a schedule, also adds the notification that says why.
+A stopped schedule keeps its row for some days for Undo. Only `restore` finds it. The transaction that skips a run
+(deleting its job) or pauses a schedule also adds the notification with the reason.
 """
 
 import logging
@@ -48,7 +48,7 @@ from bot.store.schema import charges, jobs, schedules, tool_calls
 from bot.store.usage import TOKENS
 
 AT_ONCE = 50
-"""The number of runs to begin per transaction. The next check begins the others."""
+"""Maximum number of runs to begin per transaction. The next check begins the others."""
 
 _IS_NOT_STOPPED = schedules.c.stopped_at.is_(None)
 _IS_ANY_DUE = sa.select(sa.exists().where(schedules.c.next_at <= sa.bindparam("now")))
@@ -62,7 +62,7 @@ class ScheduleStore(Operations):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._is_corrected = False
-        """Whether this process has corrected due times that a wrong clock had set."""
+        """Whether this process has corrected due times from a wrong clock."""
 
     @writes
     async def create(
@@ -136,7 +136,7 @@ class ScheduleStore(Operations):
         day_tokens: int,
         most: int = MAX_IN_CHANNEL,
     ) -> bool:
-        """Changes a schedule's task, rule and caps. A paused one stays paused.
+        """Changes a schedule's task, rule and caps. A paused schedule stays paused.
 
         Raises UnusableRule, also if there is no room for a one-time schedule that has already run. `most`: as in
         `create`.
@@ -169,7 +169,7 @@ class ScheduleStore(Operations):
         reason: PauseReason,
         by: str = "",
     ) -> bool:
-        """Pauses a schedule, and deletes an unposted run. Returns False if it is already paused."""
+        """Pauses a schedule and deletes an unposted run. Returns False if it is already paused."""
         row = await _lock_schedule(connection, team_id, schedule_id)
         if row is None or row.paused:
             return False
@@ -182,7 +182,7 @@ class ScheduleStore(Operations):
     async def resume(
         self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, because: PauseReason | None = None
     ) -> float | None:
-        """Resumes a schedule paused for any reason (or `because`), and returns its next time, or None if it can't."""
+        """Resumes a paused schedule (if paused `because` of that). Returns its next time, or None if it can't."""
         row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         if row is None or not row.paused or because not in (None, row.paused):
             return None
@@ -196,7 +196,7 @@ class ScheduleStore(Operations):
 
     @writes
     async def stop(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
-        """Stops a schedule, and deletes an unposted run. A running one continues."""
+        """Stops a schedule and deletes an unposted run. A run in progress continues."""
         row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         if row is None:
             return False
@@ -225,7 +225,7 @@ class ScheduleStore(Operations):
 
     @writes
     async def run_now(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
-        """Begins a run in addition to the due times. Returns False if one is running."""
+        """Begins a run in addition to the due times. Returns False if a run is in progress."""
         row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         is_under_way = sa.or_(IS_UNPOSTED, IS_LIVE)
         if row is None or await has_row(connection, jobs.c.schedule_id == row.id, is_under_way):
@@ -237,7 +237,7 @@ class ScheduleStore(Operations):
 
     @completes()
     async def begin_due(self, limit: int = AT_ONCE) -> int:
-        """Begins up to `limit` due runs, each once across all processes, and returns their number."""
+        """Begins up to `limit` due runs, each once across all processes. Returns their number."""
         now = self._now()
         if not self._is_corrected:
             await self._correct_due_times(now)
@@ -277,8 +277,8 @@ class ScheduleStore(Operations):
     async def skip(self, connection: AsyncConnection, schedule: Schedule, job_id: int, because: PauseReason) -> None:
         """Deletes an unposted run, and notifies people of the reason.
 
-        A reason that might be temporary pauses the schedule after MAX_FAILURES runs in a row, or if it has no next
-        time; any other reason pauses it immediately.
+        A temporary reason pauses the schedule after MAX_FAILURES consecutive runs, or if it has no next time. Any other
+        reason pauses it immediately.
         """
         row, now = await _lock_schedule(connection, schedule.team_id, schedule.id), self._now()
         this = sa.delete(jobs).where(jobs.c.id == job_id, IS_UNPOSTED).returning(jobs.c.asked_as)
@@ -315,7 +315,7 @@ class ScheduleStore(Operations):
 
 
 async def on_run_end(connection: AsyncConnection, job_id: int, reason: EndReason, now: float) -> None:
-    """Counts the end of a run in the transaction that records it, and notifies people if that pauses the schedule."""
+    """Counts the end of a run, in the same transaction. Notifies people if it pauses the schedule."""
     run = sa.select(schedules, jobs.c.asked_as).join_from(jobs, schedules, schedules.c.id == jobs.c.schedule_id)
     this = run.where(jobs.c.id == job_id, _IS_NOT_STOPPED).with_for_update(of=schedules)
     row = (await connection.execute(this)).one_or_none()
@@ -329,7 +329,7 @@ _PAUSING = {
     # The next run would repeat what the vendor stopped.
     EndReason.MISALIGNED: PauseReason.FAILURES,
 }
-"""Ends that pause a schedule at once."""
+"""End reasons that pause a schedule at once."""
 
 
 async def _count_end(
@@ -340,7 +340,7 @@ async def _count_end(
     job_id: int | None = None,
     because: PauseReason = PauseReason.FAILURES,
 ) -> PauseReason | None:
-    """Counts a failure or success, and returns why that pauses the locked schedule (`because` of failures), or None."""
+    """Counts a failure or success. Returns why that pauses the locked schedule, or None."""
     if reason.is_answer:
         await _update(connection, row, failures=0)
         return None
@@ -380,7 +380,7 @@ async def _begin_run(connection: AsyncConnection, row: sa.Row[Any], now: float) 
 
 
 async def _add_run(connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float) -> bool:
-    """Adds a run's job, which the outbox posts. Returns False if this due time already has one."""
+    """Adds a run's job, which the outbox posts. Returns False if this due time already has a job."""
     about = QuotedMessage(row.channel_id, "", "", "", "")
     values = unposted_values(row.team_id, run_id(row.id, due_at), row.user_id, about, row.text, now)
     new = insert_into(connection, jobs).values(**values, schedule_id=row.id).on_conflict_do_nothing()
@@ -394,13 +394,13 @@ async def _add_run(connection: AsyncConnection, row: sa.Row[Any], due_at: float,
 async def _notify(
     connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float, skipped: PauseReason | None = None
 ) -> None:
-    """Notifies people of a skipped run, or a run that has paused its schedule."""
+    """Notifies people of a skipped run, or of a run that has paused its schedule."""
     report = RunReport(row.id, due_at, skipped.value if skipped else "")
     await notifications.add(connection, now, row.team_id, report.notification)
 
 
 def _has_changed(schedule_id: int) -> sa.ColumnElement[bool]:
-    """Returns whether a job's answer created or changed a schedule, and so shows its state."""
+    """Returns whether a job's answer created or changed a schedule, whose state it then shows."""
     made = sa.select(tool_calls.c.job_id).where(tool_calls.c.tool == SCHEDULE, tool_calls.c.made == schedule_id)
     return jobs.c.id.in_(made)
 
@@ -413,7 +413,7 @@ async def _lock_schedule(
 
 
 async def _update(connection: AsyncConnection, row: sa.Row[Any], **values: Any) -> None:
-    """Changes a schedule, unless another process has moved its due time."""
+    """Changes a schedule unless another process has changed its due time."""
     this = schedules.c.id == row.id, schedules.c.next_at.is_not_distinct_from(row.next_at)
     await connection.execute(sa.update(schedules).where(*this).values(values))
 
@@ -483,7 +483,7 @@ async def _check_new(
     proposal: Proposal,
     most: int = MAX_IN_CHANNEL,
 ) -> None:
-    """Raises UnusableRule if a channel has no room for a person's proposal, or already has an equal one of theirs."""
+    """Raises UnusableRule if a channel has no room for a person's proposal, or they already have an equal schedule."""
     found = await _lock_active_schedules(connection, team_id, channel_id)
     theirs = (one for one in found if one.user_id == user_id)
     if same := next((one for one in theirs if proposal.is_same_as(one.as_proposal)), None):

@@ -1,7 +1,8 @@
 """The tables: seen events, jobs and their turns, workers, and the tables of single features.
 
-A new database gets these tables; one from an earlier release gets them by migrations (bot/store/migrations/versions).
-Column types such as OwnerId declare what erasure and retention (bot/store/erasure.py) do with the rows.
+A new database gets these tables directly; one from an earlier release, through migrations
+(bot/store/migrations/versions). Column types such as OwnerId declare what erasure and retention (bot/store/erasure.py)
+do with the rows.
 """
 
 from typing import Any
@@ -20,7 +21,7 @@ metadata = sa.MetaData(
 )
 
 RowId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""SQLite generates IDs only for a column of type INTEGER."""
+"""SQLite generates IDs only for INTEGER columns."""
 
 
 class SafeText(sa.types.TypeDecorator[str]):
@@ -37,11 +38,11 @@ class SafeText(sa.types.TypeDecorator[str]):
 
 
 Noun = tuple[str, str]
-"""`typist forget`'s name for one deleted row, and for several."""
+"""The name for a deleted row in `typist forget`: singular and plural."""
 
 
 class OwnerId(sa.Text):
-    """The ID of the row's owner. Erasing that person deletes the row, and `typist forget` counts it with a noun."""
+    """The ID of the row's owner. Erasing that person deletes the row, which `typist forget` counts with a noun."""
 
     def __init__(self, noun: Noun | None = None) -> None:
         super().__init__()
@@ -49,11 +50,11 @@ class OwnerId(sa.Text):
 
 
 class MemberId(sa.Text):
-    """The ID of a person in a row that isn't theirs. Erasing them empties the column."""
+    """The ID of a person who doesn't own the row. Erasing that person empties the column."""
 
 
 class OwnChannelId(sa.Text):
-    """The channel that a row is a setting of. Erasing a person deletes the rows of their direct messages."""
+    """The channel that a setting applies to. Erasing a person deletes the settings of their direct messages."""
 
 
 class ExpiryTime(sa.Double[float]):
@@ -68,7 +69,7 @@ ACCOUNT: Noun = ("sign-in to a server", "sign-ins to servers")
 _DAY_S = 24 * 3600.0
 HALF_A_YEAR_S = 180 * _DAY_S
 UNDO_S = 7 * _DAY_S
-"""The time within which people can undo stopping or forgetting something."""
+"""The time in which people can undo stopping or forgetting something."""
 KINDS_KEPT_S = 3600.0
 """The time for which a user type is kept. Older ones are never trusted (slack/users.py)."""
 NOTIFICATIONS_KEPT_S = 62 * _DAY_S
@@ -430,7 +431,7 @@ quiet_threads = sa.Table(
 )
 
 THREAD_TABLES = (group_threads, thread_lines, quiet_threads)
-"""The tables of facts about threads. Their rows are deleted with the last job of their thread."""
+"""Tables of facts about threads. Their rows are deleted with the thread's last job."""
 
 # Pending calls to Slack about jobs, by any process (bot/store/outbox.py).
 outbox_entries = sa.Table(

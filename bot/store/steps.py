@@ -1,13 +1,12 @@
 """The work that attempts record as they go: the answer's text, and the model's steps with their calls.
 
 **Text.** An attempt appends only new text, so a long answer costs no more per second than a short one. Each row
-replaces the text from its start on, because an attempt that takes over can continue from a little before the end.
-Within an attempt, a row never shortens the text: one that reaches the database late, after its writer gave up on it,
-contains less.
+replaces the text from its start on, because an attempt that takes over can continue from a little before the end. A row
+that arrives late, after its writer gave up on it, contains less text, so within an attempt a row never shortens it.
 
-**Steps.** The output of a step (`steps`) and the beginning of its prompt are needed until its job ends. One transaction
-records a step and the answer's text up to its end, so the step only needs that text's length. Calls (`tool_calls`) stay
-with the answer, because the answer's details show them, and a new version must know what an earlier one has done.
+**Steps.** The output of a step (`steps`) and the beginning of its prompt are needed until its job ends. A step is
+recorded in one transaction with the answer's text up to its end, so it only needs that text's length. Calls
+(`tool_calls`) are kept as long as the answer, for its details and for later versions.
 """
 
 import json
@@ -37,7 +36,7 @@ _FROM_PIECE = {
 
 
 async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[Job, Piece]) -> bool:
-    """Appends text to jobs that still belong to the worker, in this version, and returns whether all of them do."""
+    """Appends text to the worker's jobs. Returns False if some were lost or have a newer version."""
     if not pieces:
         return True
     ours = (
@@ -133,7 +132,7 @@ _AS_ASKED: sa.Select[Any] = sa.select(tool_calls, tool_pins.c.definition, _REPEA
 
 
 def call_of(row: sa.Row[Any]) -> RecordedCall:
-    """Returns a recorded call. If its texts have expired, it has no arguments."""
+    """Returns a recorded call, without arguments if its text has expired."""
     definition = row._mapping.get("definition")
     return RecordedCall(
         step_no=row.step_no,
@@ -166,7 +165,7 @@ async def read_calls(
 
 
 async def drop_steps(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
-    """Removes the output of these jobs' steps, but not their calls."""
+    """Deletes the output of these jobs' steps, but not their calls."""
     await connection.execute(sa.delete(steps).where(steps.c.job_id.in_(sa.select(jobs.c.id).where(*which))))
 
 

@@ -34,15 +34,13 @@ from bot.store.workers import ProcessMessages, WorkerLiveness
 
 NO_LIMIT = 1_000_000
 CLOSE_WITHIN_S = 0.8
-"""The limit for a server; a file has none. A process that is ending has 5 s for everything."""
+"""The limit for a server; a file has none. A process has 5 s in total to end."""
 LET_GO_S = 0.3
 
 log = logging.getLogger(__name__)
 
 
 class Stores:
-    """The stores of one process, sharing one database."""
-
     def __init__(
         self,
         engine: AsyncEngine,
@@ -54,13 +52,13 @@ class Stores:
     ) -> None:
         """Creates stores on an engine that can be shared.
 
-        `worker` identifies this process among all that share the database. Stores that weren't created by `open` hold
-        no lock, so others detect the worker's death only by its silence. `max_per_user`: the limit for one person's
-        running answers, across all processes. `prices`: for charging answers; None if no job is ended here. `caps`:
-        from the settings; they apply unless admins have set others.
+        `worker`: this process's name among all that share the database. Without `open`, it holds no lock, so others
+        detect its death only by its silence. `max_per_user`: the limit for one person's running answers, across all
+        processes. `prices`: for charging answers; None if no job ends here. `caps`: from the settings; they apply
+        unless admins have set others.
         """
         self.clock = clock
-        """The clock for stored times: the server's, which all processes share, or without a server this machine's."""
+        """The clock for stored times: the server's, which all processes share, or this machine's for SQLite."""
         self.database = database = Database(engine, clock)
         self._worker = WorkerLiveness(database, worker, clock)
         self.question_queue = QuestionQueue(database, self._worker, max_per_user)
@@ -100,7 +98,7 @@ class Stores:
         prices: ModelPrices | None = None,
         caps: Sequence[Cap] = (),
     ) -> "Stores":
-        """Connects, migrates, and shows the other workers that this one is alive. Raises StoreError."""
+        """Connects, migrates, and registers this process as a worker. Raises StoreError."""
         engine = create_engine(database_url)
         try:
             with database_errors():
@@ -119,7 +117,7 @@ class Stores:
         return stores
 
     async def close(self) -> None:
-        """Lets operations end, frees the worker's lock, and disconnects, without waiting for a hanging server."""
+        """Finishes operations, frees the worker's lock, and disconnects, without waiting for a hanging server."""
         self.database.refuse_new()
         try:
             async with limit_time(CLOSE_WITHIN_S if self.database.on_server else None, LET_GO_S):

@@ -1,4 +1,4 @@
-"""Participants: whether Typist takes part in a thread, whether more than one person does, and who wrote last."""
+"""Participants: whether Typist and several people have written in a thread, and who wrote last."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,8 +26,8 @@ class ThreadParticipants(Operations):
     ) -> Participants:
         """Returns who was in the thread when `user_id` wrote the message `ts`.
 
-        Later messages don't count, however late Slack delivers this one. A redelivery gives the same result, even if
-        the message is a question, which makes the bot a participant only afterwards.
+        Later messages don't count, even if Slack delivers this one late. A redelivered message gives the same result,
+        even if it is a question, which makes the bot a participant only afterwards.
         """
         asked = in_thread(thread), ~IS_DENIED
         facts = sa.select(
@@ -48,7 +48,7 @@ class ThreadParticipants(Operations):
 
     @reads
     async def last_answer(self, connection: AsyncConnection, thread: ThreadKey, ts: str) -> str | None:
-        """Returns the answer before `ts`, "" while it is being written, or None if it's waiting for a person."""
+        """Returns the answer before `ts`, "" while it is being written, or None if it is waiting for a person."""
         answered = jobs.outerjoin(turns, turns.c.job_id == sa.func.coalesce(jobs.c.answered_with, jobs.c.id))
         last = sa.select(jobs.c.status, jobs.c.end_reason, turns.c.answer).select_from(answered)
         last = last.where(in_thread(thread), ~IS_DENIED, jobs.c.ts < ts)
@@ -89,7 +89,7 @@ class ThreadParticipants(Operations):
 
     @writes
     async def set_quiet(self, connection: AsyncConnection, thread: ThreadKey, *, quiet: bool, ts: str) -> bool:
-        """Records that the message or click `ts` made the bot quiet, or not. Returns False if it's outdated."""
+        """Records whether the bot is quiet from the message or click `ts` on. Returns False if it's outdated."""
         values = {"quiet": quiet, "switched_ts": ts}
         row = insert_into(connection, quiet_threads).values(**thread_values(thread), **values)
         newer = row.on_conflict_do_update(
@@ -131,7 +131,7 @@ async def threads_of_jobs(connection: AsyncConnection, *which: sa.ColumnElement[
 
 
 async def delete_unused_facts(connection: AsyncConnection, threads: Sequence[tuple[str, ...]]) -> None:
-    """Deletes the facts about those threads that have no jobs left."""
+    """Deletes facts about threads that have no jobs left."""
     for first in range(0, len(threads), THREADS_AT_ONCE):
         for table in THREAD_TABLES:
             these = sa.tuple_(*thread_columns(table)).in_(threads[first : first + THREADS_AT_ONCE])

@@ -26,7 +26,7 @@ class Transcripts(MeteredOperations):
     async def record(
         self, connection: AsyncConnection, job: Job, files: Sequence[File], end: End | None = None
     ) -> bool:
-        """Records new transcripts, and the usage in `end`. Returns False if the job is no longer this worker's."""
+        """Records new transcripts, and the usage in `end`. Returns False if this worker has lost the job."""
         held = HeldJob(job, self._worker.name)
         ours = sa.select(jobs.c.transcripts, jobs.c.stop_requested).where(*held.of_attempt).with_for_update()
         row = (await connection.execute(ours)).one_or_none()

@@ -1,10 +1,9 @@
 """Questions that the bot posts for their askers.
 
-Until it has a message, such a question is a job in the state UNPOSTED, and an outbox entry posts it. The entry is the
-lease: one process at a time holds it, and another one tries again if that process dies. The entry's `due_at` is the
-fence for what an attempt records. The process that posted the question and the one that gets Slack's event about the
-post both queue the job. Whichever comes first also records the message, in the same transaction; the other changes
-nothing.
+Until then, such a question is an UNPOSTED job, and an outbox entry posts it. The entry is the lease: one process at a
+time holds it, and another one tries again if that process dies. The entry's `due_at` fences writes. Both the process
+that posted the question and the one that receives Slack's event about the post try to queue the job. The first one also
+records the message in the same transaction; the other changes nothing.
 """
 
 from typing import Any
@@ -24,7 +23,7 @@ from bot.store.schema import jobs
 
 
 async def erase(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> None:
-    """Deletes questions that weren't posted, including those that quote a message of the thread."""
+    """Deletes unposted questions, including those that quote a message of the thread."""
     of_person = jobs.c.user_id == user_id if user_id is not None else sa.true()
     of_thread: sa.ColumnElement[bool] = sa.true()
     if thread is not None:
@@ -42,7 +41,7 @@ class UnpostedQuestions(Operations):
     async def draft(
         self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage
     ) -> None:
-        """Stores the subject of an open modal. `ask` adds the question; without one, the row stays for a day."""
+        """Stores the subject of an open modal. `ask` adds the question; otherwise, the row is kept for a day."""
         draft = insert_into(connection, jobs).values(unposted_values(team_id, view_id, user_id, about, "", self._now()))
         await connection.execute(draft.on_conflict_do_nothing())
 
@@ -84,7 +83,9 @@ class UnpostedQuestions(Operations):
 
     @writes
     async def record_direct_post(self, connection: AsyncConnection, entry: OutboxEntry, *, begun: bool) -> bool:
-        """Records that a direct-message post begins, or wasn't made. Returns False if another process has it."""
+        """Records that a direct-message post begins, or wasn't made. Returns False if another process claimed the
+        entry.
+        """
         row = await _lock_job(connection, jobs.c.id == entry.job_id, outbox.is_taken(entry))
         if row is not None:
             await _update(connection, row, elsewhere=begun)
@@ -94,7 +95,7 @@ class UnpostedQuestions(Operations):
     async def record_post(
         self, connection: AsyncConnection, team_id: str, view_id: str, channel_id: str, ts: str
     ) -> None:
-        """Records where a question was posted, and queues it even if its asker was told that this might have failed."""
+        """Records where a question was posted and queues it, even if the asker was told that this might have failed."""
         row = await _lock_job(connection, jobs.c.team_id == team_id, jobs.c.asked_as == view_id)
         if row is not None:
             await _update(connection, row, posted=[channel_id, ts])

@@ -1,12 +1,12 @@
 """The usage ledger: charges for models and who caused them, and how much running answers can still use.
 
-`charges` has one row for each charged attempt, step or transcription, for each decision about a message, and an open
-one for each running attempt:
+`charges` has one row for each charged attempt, step, transcription and decision about a message, and an open row for
+each running attempt:
 
-- A claim opens the attempt's row. While it is open, it contains the attempt's reservation and the current step's usage
-  so far, which each heartbeat updates.
-- A recorded step has a separate row, and the open row's count starts over for the next step. A heartbeat or an end that
-  reports an earlier step is late, and counts nothing.
+- A claim opens the attempt's row. While open, it contains the attempt's reservation and the current step's usage so
+  far, which each heartbeat updates.
+- A recorded step gets a separate row, and the open row starts over for the next step. A heartbeat or end that reports
+  an earlier step is late, and counts nothing.
 - The end of the attempt closes the row with the charge; an interruption closes it with the usage so far. A row without
   usage is deleted.
 
@@ -15,8 +15,8 @@ writes about an attempt include its worker and number. Locks are taken in one or
 by their jobs, then the caps of a workspace. Closed rows never change, except that erasure empties their names. They
 don't refer to a job, and therefore outlive it.
 
-Caps, App Home and `typist usage` add up these rows. Indexes suffice for a cap: the sum over a month of 60,000 charges
-takes 8 ms in a SQLite file of 720,000. A cap set by an admin replaces BOT_CAPS for the workspace, a channel or a
+Caps, App Home and `typist usage` sum up these rows. Indexes are fast enough for caps: the sum over a month of 60,000
+charges takes 8 ms in a SQLite file of 720,000. An admin's cap replaces BOT_CAPS for the workspace, a channel or a
 person.
 """
 
@@ -68,7 +68,7 @@ from bot.store.schema import caps, charges, feedback, jobs, tool_calls, turns
 from bot.store.workers import WorkerLiveness, WorkerOperations
 
 DIRECT_OF_ERASED = "D"
-"""The channel for charges in an erased person's direct messages, whose real ID would identify the person."""
+"""The channel ID for charges in an erased person's direct messages, because the real one would identify the person."""
 TOKENS = charges.c.input_tokens + charges.c.output_tokens
 IS_OPEN = charges.c.day.is_(None)
 _NO_RESERVE = {"reserved_tokens": 0, "reserved_usd": 0.0}
@@ -91,7 +91,7 @@ class Charge(NamedTuple):
 
     id: int
     scope_ids: ScopeIds
-    """The user is "" after erasure."""
+    """The user's ID is "" after erasure."""
     used: Mapping[str, Any]
 
 
@@ -112,7 +112,7 @@ async def open_charges(connection: AsyncConnection, job_ids: Collection[int]) ->
 
 
 async def update_so_far(connection: AsyncConnection, worker: str, spent: Mapping[Job, StepEstimate]) -> None:
-    """Updates the rows of attempts that still belong to the worker, in one statement."""
+    """Updates the open rows of attempts that still belong to the worker, in one statement."""
     # In the same order in all processes, which prevents deadlocks.
     rows = [
         {
@@ -131,13 +131,13 @@ async def update_so_far(connection: AsyncConnection, worker: str, spent: Mapping
 
 
 async def lock_open(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
-    """Locks open rows in the same order as heartbeats, before a statement that changes them in any order."""
+    """Locks open rows in the order that heartbeats use, before a statement that changes them in any order."""
     rows = sa.select(charges.c.id).where(IS_OPEN, *which).order_by(charges.c.job_id)
     await connection.execute(rows.with_for_update())
 
 
 async def erase_person(connection: AsyncConnection, user_id: str | None) -> None:
-    """Deletes a person's caps, and removes their name from charges, whose sums stay. For everybody, deletes both."""
+    """Deletes a person's caps and removes their name from charges. For everybody, deletes the charges too."""
     own_cap = caps.c.scope_id == user_id if user_id else sa.true()
     await connection.execute(sa.delete(caps).where(caps.c.scope == Scope.USER.value, own_cap))
     theirs = charges.c.user_id == user_id if user_id else sa.true()
@@ -149,18 +149,18 @@ async def erase_person(connection: AsyncConnection, user_id: str | None) -> None
 
 
 async def delete_open_charge(connection: AsyncConnection, job_id: int) -> None:
-    """Deletes the open row of an attempt that used nothing since its last step."""
+    """Deletes the open row of an attempt without usage since its last step."""
     await connection.execute(sa.delete(charges).where(IS_OPEN, charges.c.job_id == job_id))
 
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """Charges attempts at answers and records their turns, each in the transaction that ends them."""
+    """Charges attempts and records their turns, in the transactions that end them."""
 
     prices: ModelPrices | None
-    """The prices for charging answers, or None if nothing is charged."""
+    """Prices, or None if nothing is charged."""
     caps: Sequence[Cap]
-    """The settings' caps, which apply unless admins have set others."""
+    """Caps from the settings, which apply unless admins have set others."""
 
     async def charge_step(self, connection: AsyncConnection, job: Job, step_no: int, end: End, now: float) -> None:
         await self.charge_request(connection, job, end, now)
@@ -182,7 +182,7 @@ class Meter:
         await self.record_turns(connection, {job: (turn_values(job.id, job.version, end, "", now), charge)}, now)
 
     async def charge(self, connection: AsyncConnection, job: Job, end: End, now: float) -> Charge | None:
-        """Closes the row of an ended attempt, and returns the charge, or None if there is none."""
+        """Closes the row of an ended attempt. Returns the charge, or None."""
         charge = None
         if end.usage is not None:
             used = self._charge_values(end, end.usage, now)
@@ -196,7 +196,7 @@ class Meter:
         return charge
 
     async def charge_interrupted(self, connection: AsyncConnection, interrupted: Sequence[Job], now: float) -> None:
-        """Closes the rows of attempts that continue elsewhere, and records turns for those with usage."""
+        """Closes the rows of attempts that another attempt will continue, and records turns for those with usage."""
         ours = IS_OPEN, charges.c.job_id.in_([job.id for job in interrupted])
         rows = {row.job_id: row for row in await connection.execute(sa.select(charges).where(*ours))}
         ended: dict[Job, tuple[dict[str, Any], Charge | None]] = {}
@@ -215,7 +215,7 @@ class Meter:
     async def record_turns(
         self, connection: AsyncConnection, ended: Mapping[Job, tuple[Mapping[str, Any], Charge | None]], now: float
     ) -> None:
-        """Records the turns of attempts and steps, and notifies admins of cap marks that were passed."""
+        """Records the turns of attempts and steps, and notifies admins if a cap reached a percentage."""
         if not ended:
             return
         rows = [{**turn, "charge_id": charge and charge.id} for turn, charge in ended.values()]
@@ -255,7 +255,7 @@ class MeteredOperations(WorkerOperations):
 
 
 class UsageLedger(WorkerOperations):
-    """Keeps running answers within the caps, and reports usage."""
+    """Enforces caps on running answers, and reports usage."""
 
     def __init__(self, database: Database, worker: WorkerLiveness) -> None:
         super().__init__(database, worker)
@@ -265,8 +265,7 @@ class UsageLedger(WorkerOperations):
     async def reserve(self, job: Job, most: Amount, defaults: Sequence[Cap]) -> CapCheck:
         """Reserves an answer's maximum usage until its attempt ends, if the caps leave room for it.
 
-        The caps are `defaults`, or those that admins have set instead. Reservations in a workspace are made one after
-        another.
+        The caps are `defaults`, unless admins have set others. Reservations in a workspace are made one after another.
         """
         scope_ids = scope_ids_of(job.question)
         if not defaults:
@@ -313,7 +312,7 @@ class UsageLedger(WorkerOperations):
         return await _usage(connection, scope_ids, windows, self._now())
 
     async def usage_by_period(self, scope_ids: ScopeIds, scope: Scope) -> dict[Period, Amount]:
-        """Returns one scope's usage in each current period, without running attempts."""
+        """Returns a scope's usage in each current period, without running attempts."""
         windows = {period: CapWindow(scope, period) for period in Period}
         used = await self.usage_by_window(scope_ids, windows.values())
         return {period: used[window] for period, window in windows.items()}
@@ -338,14 +337,14 @@ class UsageLedger(WorkerOperations):
     async def usage_by_day(
         self, connection: AsyncConnection, team_id: str, owner: CapOwner, first: int
     ) -> Mapping[int, Amount]:
-        """Returns a cap owner's usage by day, starting with day `first`, counted from 1970-01-01."""
+        """Returns a cap owner's usage by day, from day `first` on. Days are counted from 1970-01-01."""
         of_owner = _is_charged_to(ScopeIds(team_id, owner.id, owner.id), owner.scope)
         days = sa.select(charges.c.day, *_SUMS).where(*of_owner, charges.c.day >= first).group_by(charges.c.day)
         return {day: _amount(*sums) for day, *sums in await connection.execute(days)}
 
     @reads
     async def month_usage(self, connection: AsyncConnection, team_id: str, first: int, end: int) -> MonthUsage:
-        """Returns a workspace's usage from day `first` until before day `end`, counted from 1970-01-01."""
+        """Returns a workspace's usage from day `first` until before day `end`. Days are counted from 1970-01-01."""
         of_month = charges.c.team_id == team_id, charges.c.day >= first, charges.c.day < end
         by = (charges.c.user_id, charges.c.channel_id, charges.c.model)
         # Added up in the database, because App Home is opened more often than a report is run.
@@ -369,7 +368,7 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def week_usage(self, connection: AsyncConnection, team_id: str, first: int, most_disliked: int) -> WeekUsage:
-        """Returns the week from day `first`, counted from 1970-01-01, with up to `most_disliked` channels."""
+        """Returns the week from day `first` (counted from 1970-01-01), with up to `most_disliked` channels."""
         count, over, first_s = sa.func.count(), ~IS_MIDWAY, turns.c.first_token_s
         sums = (
             sa.func.count(jobs.c.user_id.distinct()).filter(over),
@@ -402,7 +401,7 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def channels_asked_in(self, connection: AsyncConnection, team_id: str, user_id: str, first: int) -> list[str]:
-        """Returns channels where a person has asked since day `first` (from 1970-01-01), newest first, but no direct
+        """Returns channels where a person has asked since day `first` (from 1970-01-01), newest first, except direct
         messages.
         """
         channel_id = charges.c.channel_id
@@ -430,7 +429,7 @@ class CapStore(Operations):
 
     @reads
     async def all_caps(self, connection: AsyncConnection, team_id: str) -> list[OwnCap]:
-        """Returns all caps that admins have set, with their usage."""
+        """Returns all caps set by admins, with their usage."""
         now = self._now()
         found = []
         for row in (await connection.execute(sa.select(caps).where(caps.c.team_id == team_id))).all():
@@ -443,7 +442,7 @@ class CapStore(Operations):
     async def change(
         self, connection: AsyncConnection, team_id: str, owner: CapOwner, limits: Limits, *, by: str
     ) -> bool:
-        """Sets and removes an owner's caps from the next answer on, and returns whether that changed anything."""
+        """Sets and removes an owner's caps from the next answer on. Returns whether that changed anything."""
         # Prevents reservations and other changes between this read and the write.
         await acquire_lock(connection, f"caps {team_id}")
         before = {CapField.of(cap): cap.limit for cap in await _caps_of(connection, team_id, owner)}
@@ -473,7 +472,6 @@ def _audit_value(limit: float | None) -> float | str:
 
 
 async def in_force(connection: AsyncConnection, scope_ids: ScopeIds, defaults: Sequence[Cap]) -> tuple[Cap, ...]:
-    """Returns the caps on a person's answers in a channel."""
     owners = [CapOwner(scope, scope_ids.id_of(scope)) for scope in Scope]
     return effective_caps(defaults, await _caps_of(connection, scope_ids.team_id, *owners))
 
@@ -525,7 +523,7 @@ async def _reserved_by_others(connection: AsyncConnection, job: Job, scope: Scop
 
 
 async def _notify_admins(connection: AsyncConnection, scope_ids: ScopeIds, now: float, defaults: Sequence[Cap]) -> None:
-    """Notifies Typist admins of each cap whose usage has passed a mark."""
+    """Notifies Typist admins of caps whose usage has reached a percentage."""
     team_id, caps_now = scope_ids.team_id, await in_force(connection, scope_ids, defaults)
     if not caps_now:
         return
@@ -576,7 +574,6 @@ async def _week_feedback(
 async def attempt_usages(
     connection: AsyncConnection, since: float, *which: sa.ColumnElement[bool]
 ) -> list[AnswerUsage]:
-    """Returns the attempts that ended since a time, in order."""
     ended = (
         sa.select(
             turns.c.created_at.label("at"),
@@ -600,7 +597,9 @@ async def attempt_usages(
 
 
 def _is_in_team(team_id: str) -> sa.ColumnElement[bool]:
-    """Returns whether a job belongs to a team. SQLite must not look up jobs by it, because it would scan them all."""
+    """Returns whether a job belongs to a team, without SQLite's index on teams, which would scan all of the team's
+    jobs.
+    """
     return jobs.c.team_id.concat("") == team_id
 
 

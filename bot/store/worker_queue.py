@@ -37,23 +37,23 @@ NO_ESTIMATE = StepEstimate()
 
 
 class WorkerQueue(MeteredOperations):
-    """Gives jobs to a worker, reports requests about them, and ends them.
+    """Claims jobs for a worker, reports requests about them, and ends them.
 
-    Every write includes the worker and the attempt, so that a worker that lost the job writes nothing. Only a queued
-    job's placeholder, which is posted before there is an attempt, includes the previous attempt instead.
+    Every write includes the worker and the attempt, so that a worker that lost the job writes nothing. A queued job's
+    placeholder is posted before there is an attempt, and includes the previous attempt instead.
 
-    If a commit's response is lost, the claimed jobs belong to this worker, but nothing is working on them. After a
-    failed claim, the next one therefore first returns claimed jobs that weren't handed out.
+    If a commit's response is lost, jobs can be claimed without anything working on them. After a failed claim, the next
+    one therefore first returns claimed jobs that weren't handed out.
     """
 
     def __init__(self, database: Database, worker: WorkerLiveness, meter: Meter, max_per_user: int) -> None:
         super().__init__(database, worker, meter)
         self._max_per_user = max_per_user
         self._recorded_usage: Mapping[Job, StepEstimate] = {}
-        """The usage of our attempts that is already in the ledger."""
+        """Usage of our attempts that is already in the ledger."""
         self._claiming = asyncio.Lock()
         self._handed_out: set[tuple[int, int]] = set()
-        """The handed-out jobs and attempts."""
+        """Jobs that were handed out, with their attempts."""
         self._is_unsure = False
         """Whether a claim failed, so that claimed jobs might not have been handed out."""
 
@@ -82,7 +82,7 @@ class WorkerQueue(MeteredOperations):
 
     @completes()
     async def heartbeat(self, claimed: Mapping[Job, StepEstimate], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
-        """Shows the other workers that these jobs are being worked on, and returns requests about them.
+        """Renews this worker's claim on its jobs, and returns requests about them.
 
         Call it about once a second. `claimed`: the usage of each attempt so far. `pieces`: new text of the answers,
         recorded in the same transaction.
@@ -114,21 +114,23 @@ class WorkerQueue(MeteredOperations):
 
     @writes_unsynced
     async def checkpoint(self, connection: AsyncConnection, pieces: Mapping[Job, Piece]) -> bool:
-        """Records new text of running answers. Jobs that are lost or outdated are skipped and make it return False."""
+        """Records new text of running answers. Returns False if some jobs were skipped because they are lost or
+        outdated.
+        """
         return await steps.append_text(connection, self._worker.name, pieces)
 
     @writes_unsynced
     async def record_messages(self, connection: AsyncConnection, job: Job, messages: Sequence[RecordedMessage]) -> None:
-        """Records the messages of the job's reply, unless the attempt no longer has the job."""
+        """Records the messages of the job's reply, unless the attempt has lost the job."""
         held = HeldJob(job, self._worker.name)
         await connection.execute(held.fenced_update.values(reply_values(messages)))
 
     @writes_unsynced
     async def begin_placeholder(self, connection: AsyncConnection, job: Job) -> bool:
-        """Keeps a queued job from being claimed for PLACEHOLDER_HOLD_S, while its placeholder is being posted.
+        """Prevents a queued job from being claimed for PLACEHOLDER_HOLD_S, while its placeholder is being posted.
 
-        Returns False if it must not be posted, because the job was claimed since it was queued, or has ended. Until
-        then, it can be begun repeatedly.
+        Returns False if the placeholder must not be posted, because the job was claimed or has ended. Otherwise, can be
+        called again.
         """
         is_unclaimed = jobs.c.attempts == job.attempts, jobs.c.version == job.version, is_queued()
         begun = sa.update(jobs).where(jobs.c.id == job.id, *is_unclaimed).values(placeholder_due_since=self._now())
@@ -140,8 +142,7 @@ class WorkerQueue(MeteredOperations):
     ) -> None:
         """Records the messages of a queued job's reply, unless the job was claimed since it was queued.
 
-        The process that queued the job posts the placeholder. If it is recorded after its job ended in the queue, the
-        outbox deletes it.
+        The process that queued the job posts the placeholder. If the job ended in the meantime, the outbox deletes it.
         """
         is_unclaimed = jobs.c.attempts == job.attempts, sa.or_(is_queued(), jobs.c.attempts == 0)
         queued = sa.update(jobs).where(jobs.c.id == job.id, *is_unclaimed).values(reply_values(messages))
@@ -164,12 +165,12 @@ class WorkerQueue(MeteredOperations):
         told: Notification | None = None,
         canvas_for: str = "",
     ) -> bool:
-        """Ends the job and records its turn with the answer's text. Returns False if it was no longer this worker's.
+        """Ends the job and records its turn with the answer's text. Returns False if this worker has lost the job.
 
         `mention`: let the outbox mention the asker. `canvas_for`: the person who requested a canvas, or "".
         `for_outbox`: work that Slack rejected, which goes to the outbox. `told`: the notification for the asker if the
-        end can't be shown. If the question was edited in the meantime, the turn is recorded and the job is released
-        instead.
+            end can't be shown. If the question was edited in the meantime, the turn is recorded and the job is released
+            instead.
         """
         held = HeldJob(job, self._worker.name)
         now = self._now()
@@ -191,7 +192,7 @@ class WorkerQueue(MeteredOperations):
         """Releases a claimed job for any worker, with the last piece of its text and the attempt's usage.
 
         `is_interrupted`: the model failed after its first word, which counts like a worker's death. Returns False if
-        the job was no longer this worker's.
+        this worker has lost the job.
         """
         held = HeldJob(job, self._worker.name)
         async with self._database.begin_write() as connection:
@@ -235,7 +236,7 @@ class WorkerQueue(MeteredOperations):
     async def _end_job(
         self, connection: AsyncConnection, held: HeldJob, end: End, text: str, now: float
     ) -> sa.Row[Any] | None:
-        """Ends the job, or queues it if outdated, and records its turn. Returns None if another worker has it."""
+        """Ends the job, or requeues it if outdated, and records its turn. Returns None if another worker has it."""
         job = held.job
         # A stop takes precedence over an edit.
         outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_requested)
@@ -288,7 +289,7 @@ class WorkerQueue(MeteredOperations):
         *,
         mention: bool,
     ) -> None:
-        """Drops data of the attempt, leaves the rest to the outbox, and wakes workers that are waiting for the job."""
+        """Drops the attempt's data, adds outbox entries, and wakes workers that are waiting for the job."""
         job, is_outdated = held.job, row.status == Status.QUEUED
         await steps.drop_text(connection, jobs.c.id == job.id)
         await steps.drop_steps(connection, jobs.c.id == job.id)

@@ -14,7 +14,7 @@ therefore watches all workers with jobs, and suspects a worker for one of two re
   reach the database. Such a worker stops editing after half that time (core/lease.py), so two never edit one reply.
 
 Clocks of different machines are never compared: a worker's silence counts from the moment when this process first saw
-its current heartbeat, by this process's monotonic clock. A detector that hasn't observed for MAX_GAP_S might have been
+its current heartbeat, on this process's monotonic clock. A detector that hasn't observed for MAX_GAP_S might have been
 paused itself, or the database might have been unavailable: it discards its observations and gives all workers their
 full time again. The take-over checks each heartbeat once more, with the row locked (claim.py).
 """
@@ -59,12 +59,12 @@ if TYPE_CHECKING:
 SILENCE_S = 8.0
 """A worker is considered dead if its heartbeat hasn't changed for this long."""
 LOCK_GRACE_S = 1.5
-"""A living worker reconnects to a restarted PostgreSQL and sends a heartbeat within this time."""
+"""The time in which a living worker reconnects to a restarted PostgreSQL and sends a heartbeat."""
 OBSERVE_EVERY_S = 0.25
 CHECK_EVERY_S = 0.5
-"""The check interval while others have jobs. The sooner a death is detected, the sooner their jobs continue."""
+"""The check interval while others have jobs. A death that is detected sooner delays their jobs less."""
 MAX_GAP_S = 3.0
-"""The maximum time between observations. A process with longer gaps might have been paused itself."""
+"""Maximum time between observations. A process with longer gaps might have been paused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class FailureDetector:
         self._watched.clear()
 
     def dead_workers(self, now_s: float, observations: Mapping[str, Observation]) -> dict[str, Observation]:
-        """Returns the workers that are now dead. A worker that is no longer observed has no jobs."""
+        """Returns the workers that are now dead. Workers that aren't observed anymore have no jobs."""
         if now_s - self._observed_at_s > MAX_GAP_S:
             self.reset()
         self._observed_at_s = now_s
@@ -121,7 +121,7 @@ class FailureDetector:
 
 
 class FileLocks:
-    """The lock files of all workers on one database file. Raises OSError."""
+    """Lock files of all workers on one database file. Raises OSError."""
 
     def __init__(self, database: Path, worker: str) -> None:
         # Resolved as SQLite does with its own files, because processes might use different names for one database.
@@ -178,7 +178,7 @@ def has_path(path: Path, file: int) -> bool:
 
 
 HEARD_WITHIN_S = 60.0
-"""A running process hears from Slack more often."""
+"""A running process receives something from Slack more often than this."""
 KEPT_S = 24 * 3600.0
 """The time for which a dead worker's row without jobs is kept."""
 MAX_BYTES = 7_900
@@ -207,11 +207,11 @@ class WorkerLiveness:
         self._is_registered = False
 
     def wake(self) -> None:
-        """Ends this process's `wait`, because something changed."""
+        """Ends this process's `wait`, because something has changed."""
         self._change.set()
 
     async def wake_others(self, connection: AsyncConnection, *where: sa.ColumnElement[bool]) -> None:
-        """Wakes other processes once this transaction commits, with `where` only if such a job exists."""
+        """Wakes other processes when this transaction commits, if a job meets the conditions."""
         if on_postgresql(connection):
             statement = sa.select(sa.func.pg_notify(channel(), self.name))
             await connection.execute(statement.select_from(jobs).where(*where).limit(1) if where else statement)
@@ -222,7 +222,7 @@ class WorkerLiveness:
         self.wake()
 
     async def wait(self, timeout_s: float) -> None:
-        """Waits for a change, the timeout, or a time when a dead worker might be detected."""
+        """Waits for a change, the timeout, or the next time at which a death might be detected."""
         try:
             async with asyncio.timeout(min(timeout_s, self._detector.next_check_s(self._clock.monotonic()))):
                 await self._change.wait()
@@ -269,12 +269,12 @@ class WorkerLiveness:
         return self._detector.dead_workers(self._clock.monotonic(), observations)
 
     def cancel(self) -> None:
-        """Abandons the connection that holds the lock, if the database doesn't respond."""
+        """Abandons the connection that holds the lock if the database doesn't respond."""
         if self._listener is not None:
             self._listener.cancel()
 
     async def deregister(self) -> None:
-        """Releases the lock, and deletes the row unless jobs are left, which are taken over at once."""
+        """Releases the lock, and deletes the row unless jobs are left, which other workers take over at once."""
         if self._listener is not None:
             await self._listener.close()
         try:
@@ -330,8 +330,8 @@ async def living_workers(engine: AsyncEngine, now: float) -> list[str]:
 async def living_workers_in(connection: AsyncConnection, file: Path | None, now: float) -> list[str]:
     """Returns the names of a database's running workers. `file`: its path, or None.
 
-    If a pooler doesn't allow locks, a worker counts as running if Slack was heard within HEARD_WITHIN_S. An in-memory
-    database has only workers of this process.
+    If a pooler doesn't allow locks, a worker counts as running if it received something from Slack within
+    HEARD_WITHIN_S. An in-memory database has only workers of this process.
     """
     if not on_postgresql(connection):
         locks = FileLocks(file, "") if file else None
