@@ -60,7 +60,6 @@ class AccessRules:
 
     @cached_property
     def allows_all_kinds(self) -> bool:
-        """Whether every user type has access, including unknown ones."""
         return self.extra_kinds >= frozenset(OPTIONAL_KINDS)
 
     @cached_property
@@ -114,11 +113,7 @@ UNCHECKED = DenialNotice("access_not_checked", 0.0)
 
 
 def denial_notice(question: Question, denial: Denial) -> DenialNotice:
-    """Returns how often to explain a denial to the asker.
-
-    In channels, explanations are limited so that a script can't use up the app's ephemeral messages. In direct
-    messages, silence would look like a bug.
-    """
+    """Returns how often to explain a denial. In channels, a script could otherwise use up the app's ephemeral messages."""
     if denial is Denial.UNKNOWN:
         return UNCHECKED
     return IN_DIRECT_MESSAGE if question.thread.in_direct_message else IN_CHANNELS
@@ -132,7 +127,6 @@ class BotQuestions:
 
     @property
     def is_over_limit(self) -> bool:
-        """Whether another answer could make two bots answer each other forever."""
         return self.in_a_row >= MAX_BOT_QUESTIONS_IN_A_ROW or self.in_an_hour >= MAX_BOT_QUESTIONS_AN_HOUR
 
 

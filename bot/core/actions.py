@@ -55,7 +55,6 @@ WISHES = {
     ReplyAction.REGENERATE_WITH: Wish(effort=Effort.THOROUGH),
     ReplyAction.CONTINUE: Wish(continues=True),
 }
-"""Wishes for another version of an answer, by the button that requests it."""
 CALL_ACTIONS = (
     ReplyAction.APPROVE,
     ReplyAction.DENY,
@@ -94,4 +93,3 @@ class Press:
     trigger_id: str = ""
     """Opens a modal within three seconds of the click."""
     in_modal: bool = False
-    """Whether the button is in the modal that shows a call's arguments."""

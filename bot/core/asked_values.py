@@ -62,7 +62,6 @@ def _come_from(arguments: Any, own: set[str], ids: frozenset[str] | set[str]) ->
 
 
 def _is_form(word: str, other: str) -> bool:
-    """Returns whether two words differ only in their endings, such as "invoice" and "invoices"."""
     shared = next((at for at, pair in enumerate(zip(word, other, strict=False)) if pair[0] != pair[1]), None)
     shared = min(len(word), len(other)) if shared is None else shared
     is_word = word.isalpha() and other.isalpha()

@@ -82,21 +82,18 @@ class ArgumentField:
 class ApprovalCard:
     tool: str
     arguments: str = field(repr=False)
-    """All arguments, as JSON without invisible characters."""
     value: str
     fields: tuple[ArgumentField, ...] = ()
     title: str = field(default="", repr=False)
     """The tool's title from the server, or a title made from the tool's name."""
     description: str = field(default="", repr=False)
-    """The first line of the server's description of the tool, or ""."""
     expires_at: float | None = None
     is_repeat: bool = False
     uses_own_account: bool = False
     can_allow_always: bool = False
     """Whether the reader is an admin who can always allow the tool. In a reply, the reader is the asker."""
     can_allow_in_thread: bool = False
-    """Whether the asker can allow all such calls in this thread, because they only read from the asker's own account.
-    """
+    """Whether the asker can allow such calls in this thread, because they only read from the asker's own account."""
     because: tuple[str, ...] = ()
     """Reasons to ask that remain even if such calls are allowed."""
     sources: tuple[str, ...] = ()
@@ -151,7 +148,6 @@ class ApprovalCard:
 
     @property
     def editable_strings(self) -> Mapping[int, str]:
-        """Strings that a person can edit before approving the call, by argument position."""
         held = [(index, argument.text) for index, argument in enumerate(self.outer_fields) if not self.is_proposal]
         return dict([(index, text) for index, text in held if text is not None][:MAX_EDITABLE])
 
@@ -182,10 +178,7 @@ class ApprovalPlace:
 def cards_of_step(
     calls: Sequence[RecordedCall], version: int, until: float | None, *, person: str = "", is_admin: bool = False
 ) -> tuple[ApprovalCard, ...]:
-    """Returns the approval requests of a step, or () if no call is waiting.
-
-    Decided calls are included. Otherwise, the buttons would move and a double click would hit the next call's button.
-    """
+    """Returns a step's approval requests, or () if none is waiting. Decided ones stay, so that buttons don't move."""
     if not any(call.state is CallState.ASKED for call in calls):
         return ()
     asked = (call for call in calls if _is_asked_or_decided(call))

@@ -24,7 +24,6 @@ class EntryKind(StrEnum):
     """An answer, attempt or step has ended. The entry includes the usage."""
     CALL = "call"
     DECISION = "decision"
-    """A person decided on a call, or the time to decide ran out."""
     SETTING = "setting"
     ERASURE = "erasure"
     REPLAY = "replay"
@@ -93,10 +92,7 @@ def call_entry(job: Job, call: RecordedCall) -> Entry:
 
 
 def call_facts(call: RecordedCall, version: int) -> dict[str, Any]:
-    """Returns a call's position in its answer, and the tool's name if the model was offered that tool.
-
-    A model can invent other names, and `forget` couldn't remove such text from the audit log.
-    """
+    """Returns a call's position, and the tool's name if it was offered. `forget` couldn't remove an invented name."""
     tool = {"tool": call.tool} if call.definition_hash else {}
     account = {"account": "own"} if call.uses_own_account else {}
     return {**tool, **account, "version": version, "step": call.step_no, "index": call.index}

@@ -27,7 +27,6 @@ DECISIONS = {
     ReplyAction.DENY: Decision.DENIED,
 }
 DECISION_ACTIONS = (*CALL_ACTIONS, ReplyAction.CHOOSE)
-"""Buttons whose value identifies a pending decision."""
 _APPROVALS = (ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS, ReplyAction.ALLOW_IN_THREAD)
 ALLOWING_ACTIONS = (*_APPROVALS, ReplyAction.EDIT, ReplyAction.SIGN_IN)
 
@@ -58,7 +57,6 @@ class AwaitedCall:
 
     @property
     def scope(self) -> str:
-        """Further scopes that the server requests, or ""."""
         return str(self.call.arguments.get("scope") or "")
 
     def ask(self, *, is_admin: bool = False) -> ApprovalCard:

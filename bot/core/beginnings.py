@@ -47,7 +47,6 @@ class BuiltPrompt:
     """The part of the prompt that only concerns this question. It is recorded with the answer."""
     memory_count: int = 0
     pdfs_as_text: Sequence[str] = ()
-    """Names of PDFs that the prompt includes as text instead of pages."""
     has_files: bool = False
 
 
@@ -78,7 +77,6 @@ def recorded_prompt(built: BuiltPrompt) -> str:
 
 
 def recorded_beginning(steps: Sequence[Step]) -> str:
-    """Returns the recorded beginning of the last step's prompt, or ""."""
     return next((step.beginning for step in reversed(steps) if step.beginning), "")
 
 
@@ -159,7 +157,6 @@ def _values(part: TurnPart) -> list[Any]:
 
 
 def without_thoughts(parts: Sequence[TurnPart]) -> tuple[TurnPart, ...]:
-    """Returns a step's parts without thoughts that are bound to earlier content."""
     return tuple(left for part in parts if (left := _without_thought(part)) is not None)
 
 

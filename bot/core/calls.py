@@ -40,7 +40,6 @@ from files_to_markdown.embedded import without_embedded
 SEPARATOR = "__"
 """Separates the owner's name from the tool's. Owner names never contain it, so a full name identifies the owner."""
 MAX_CALL_S = 3_600.0
-"""Maximum duration of a call that keeps reporting progress."""
 MAX_RESULT_CHARS = 20_000
 """About 5,000 tokens, which are billed again with every later step of the answer."""
 MAX_TOOLS = 100
@@ -74,7 +73,6 @@ RESULT_NOT_STORED = "What this call returned may not be kept. Make the call agai
 APPROVAL_S = 4 * 3600.0
 """The time limit for a decision: long enough for a meeting, short enough for the question to still matter."""
 NOT_IN_TOOL_NAMES = re.compile("[^A-Za-z0-9_-]")
-"""Characters that vendors don't accept in tool names."""
 _BETWEEN_WORDS = re.compile(r"[_-]+|(?<=[a-z0-9])(?=[A-Z])")
 _NOT_IN_LABELS = regex.compile("[^A-Za-z0-9._-]")
 
@@ -118,7 +116,6 @@ class PlaceTools:
     left_out: tuple[str, ...] = ()
     """Names of tools that aren't offered, because of their number, their size or an invalid description."""
     down_reasons: Mapping[str, str] = field(default_factory=dict)
-    """Reasons why servers have no tools at the moment, by server name."""
     sign_in_servers: tuple[str, ...] = ()
 
     @property
@@ -181,7 +178,6 @@ class CallState(StrEnum):
 
 
 UNDER_WAY = (CallState.READY, CallState.BEGUN)
-"""The states from which a call can end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +198,6 @@ class CallResult:
 
 
 def full_tool_name(owner: str, tool: str) -> str:
-    """Returns the tool name used in rules and by models. `owner`: an MCP server's name, or SLACK."""
     return f"{owner}{SEPARATOR}{tool}"
 
 
@@ -267,14 +262,11 @@ Item = Mapping[str, Any]
 class Decision(StrEnum):
     APPROVED = "approved"
     EDITED = "edited"
-    """The person changed string arguments and approved the changed call."""
     IN_THREAD = "in_thread"
     """The person approved the call, and all other reads with their account in this thread until they sign out."""
     DENIED = "denied"
     REPLIED = "replied"
-    """The call is denied because the asker wrote a message instead."""
     EXPIRED = "expired"
-    """The call is denied because nobody decided in time."""
 
 
 NOT_YET, BY_RULE, WROTE, NOT_ASKED = "not_yet", "by_rule", "wrote", "not_asked"
@@ -296,7 +288,6 @@ class RecordedCall:
     state: CallState
     read_only: bool = False
     result: str = field(default="", repr=False)
-    """The tool's output, or the reason why there is none."""
     result_is_error: bool = False
     made: int = 0
     """The number of the new memory or of the created or changed schedule, or 0."""
@@ -350,7 +341,6 @@ class Step:
     """The model that wrote the step. Other vendors can't read the items."""
     calls: tuple[RecordedCall, ...] = ()
     origins: Origins = UNKNOWN
-    """Origins of the content that the model had read when it requested the calls."""
     beginning: str = field(default="", repr=False)
     """The beginning of the prompt (core/beginnings.py), or "" if it is the same as in the previous step."""
     bound_to: str = ""
@@ -358,7 +348,6 @@ class Step:
 
 
 def accepted_proposals(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
-    """Returns the finished proposals that a person accepted."""
     of_person = (call for call in calls if call.tool in PROPOSALS and call.decision is Decision.APPROVED)
     return [call for call in of_person if call.state.is_over]
 
@@ -377,9 +366,7 @@ def card_types(calls: Iterable[RecordedCall], decision: Decision | None) -> Coll
 
 
 def decisions_by_button(calls: Sequence[RecordedCall]) -> tuple[DecidedCalls, ...]:
-    """Returns people's decisions by button, in call order. Accepted proposals are excluded because their results are
-    shown.
-    """
+    """Returns people's decisions by button, in call order. Excludes accepted proposals, whose results are shown."""
     agreed = accepted_proposals(calls)
     decided = (call for call in calls if call not in agreed and call.decision not in _NOT_BY_BUTTON)
     counts = Counter((call.decision, call.decided_by, card_type(call.tool, call.arguments)) for call in decided)

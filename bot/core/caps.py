@@ -138,7 +138,6 @@ class CapNotice:
 
     @classmethod
     def parse(cls, text: str) -> "CapNotice":
-        """Parses the `str()` of a notice. Raises ValueError."""
         percent, setting, owner_id, month = text.split(" ")
         [cap] = parse_caps(setting)
         return cls(cap, owner_id, int(percent.removesuffix("%")), month)
@@ -168,7 +167,6 @@ class CapCheck:
 
 
 def parse_caps(text: str) -> tuple[Cap, ...]:
-    """Parses BOT_CAPS, a comma-separated list. Raises ValueError."""
     caps: dict[tuple[CapWindow, bool], Cap] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = _CAP.fullmatch(part)
@@ -203,7 +201,6 @@ def check_caps(caps: Sequence[Cap], used: Mapping[CapWindow, Amount], reserved: 
 
 
 def day_of(now: float) -> int:
-    """Returns the UTC day as a number of days since 1970-01-01."""
     return int(now // DAY_S)
 
 
@@ -268,7 +265,6 @@ def _date(day: int) -> date:
 
 
 def parse_day(text: str) -> int:
-    """Parses a day such as 2026-11-20. Raises ValueError."""
     return day_of(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
 
 
@@ -319,7 +315,6 @@ def caps_by_field(caps: Sequence[Cap], scope: Scope) -> Mapping[CapField, Cap]:
 
 
 def entered_limits(entered: Entered) -> Limits:
-    """Returns the entered limits, which `cap_problems` must have accepted."""
     return {field: _number(field, text) if text else None for field, text in entered}
 
 

@@ -65,10 +65,7 @@ class ChannelSettings:
 
 
 def with_changes(before: ChannelSettings, shown: ChannelSettings, submitted: ChannelSettings) -> ChannelSettings:
-    """Returns a channel's settings with the values that a person changed in a form.
-
-    All other values come from `before`: the form might lack them, or someone might have changed them in the meantime.
-    """
+    """Returns `before` with the values that a person changed in a form, which might be outdated or lack settings."""
     entered = {field.name: getattr(submitted, field.name) for field in fields(ChannelSettings)}
     return replace(before, **{name: value for name, value in entered.items() if value != getattr(shown, name)})
 
@@ -129,12 +126,10 @@ class Setting:
     words: words.Words
     in_channels_only: bool = False
     is_available: Callable[[DefaultSettings], bool] = lambda _: True
-    """Returns whether Typist's settings make this setting available."""
     options: Callable[[DefaultSettings], Mapping[str, str]] = lambda _: {}
     """Returns option labels, unless `words` has them."""
     applies: Callable[[DefaultSettings, Any], Any] = lambda _, value: value
     problem: Callable[[DefaultSettings, Any], str] = lambda *_: ""
-    """Returns a sentence about an invalid value, or ""."""
 
     def effective(self, defaults: DefaultSettings, value: Any) -> Any:
         """Returns the value that applies to the channel, or None if the setting isn't available."""
@@ -185,11 +180,9 @@ CHANNEL_SETTINGS: Mapping[str, Setting] = {
     ),
     "web_search": Setting("switch", bool, words.WEB_SEARCH, is_available=lambda bot: bot.web_search),
 }
-"""The settings by field, in the order of the modal."""
 
 
 def setting_problems(settings: ChannelSettings, defaults: DefaultSettings) -> dict[str, str]:
-    """Returns sentences about settings that can't be saved, by setting name."""
     sentences = {name: row.problem(defaults, getattr(settings, name)) for name, row in CHANNEL_SETTINGS.items()}
     return {name: sentence for name, sentence in sentences.items() if sentence}
 

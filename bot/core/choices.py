@@ -20,7 +20,6 @@ TOOL_NAME = "offer_choices"
 MAX_CHOICES = 5
 MAX_CHOICE_CHARS = 200
 LABEL_CHARS = 75
-"""Slack's limit for button text."""
 MAX_QUESTION_CHARS = 1_000
 
 DEFINITION = ToolDefinition(
@@ -62,7 +61,6 @@ _TWICE = "a choice comes twice."
 class Choices:
     question: str = field(repr=False)
     choices: tuple[str, ...] = field(repr=False)
-    """Choices, each on one line without hidden characters."""
 
     @property
     def markdown(self) -> str:
@@ -70,7 +68,6 @@ class Choices:
 
 
 def without_choice_list(markdown: str, choices: Sequence[str]) -> str:
-    """Returns an answer without its list of choices if the buttons show all choices in full."""
     fit = all(len(choice) <= LABEL_CHARS for choice in choices)
     return markdown.rstrip().removesuffix(choice_list(choices)) if fit else markdown
 
@@ -90,7 +87,6 @@ def choice_list(choices: Sequence[str]) -> str:
 
 
 def offered_choices(calls: Sequence[ToolCall]) -> Choices | str:
-    """Returns the choices offered by a step's calls, or an error for the model."""
     if [call.name for call in calls] != [TOOL_NAME]:
         return _NOTHING_OFFERED.format(problem=_NOT_ALONE)
     arguments = converted_arguments(DEFINITION.parameters, calls[0].arguments or {})
@@ -130,7 +126,6 @@ def button_value(version: int, index: int) -> str:
 
 
 def choice_of_button(value: str, version: int, choices: Sequence[str]) -> str | None:
-    """Returns the choice for a button's value, or None if there is no such choice."""
     values = [button_value(version, index) for index in range(len(choices))]
     return choices[values.index(value)] if value in values else None
 

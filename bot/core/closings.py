@@ -16,7 +16,6 @@ from pathlib import Path
 
 MAX_CHARS = 160
 MAX_OTHER_WORDS = 8
-"""Maximum number of unlisted words in a closing."""
 
 
 class Closing(StrEnum):
@@ -43,7 +42,6 @@ def _plain(text: str) -> str:
 
 
 def _phrases(words: str) -> frozenset[str]:
-    """Returns the phrases of a line in closings.txt: every combination of one phrase per part."""
     parts = ([phrase.strip(" _") for phrase in part.split(",")] for part in words.split("+"))
     return frozenset(" ".join(phrases).strip() for phrases in product(*parts))
 
@@ -92,7 +90,6 @@ _UNSPACED = re.compile("|".join(sorted((p for p in _SAYS if re.match(_WITHOUT_SP
 _MODIFIER = re.compile("[\u064b-\u0652\ufe0f\u200d\u2640\u2642\U0001f3fb-\U0001f3ff]")
 QUESTION_MARKS = "?？؟՞"
 _ASKS = re.compile(rf"[{QUESTION_MARKS}`]|[:;=][-']?[(/|\\]")
-"""Question marks, code and unhappy smileys."""
 
 
 def has_question_mark(text: str) -> bool:
@@ -100,9 +97,7 @@ def has_question_mark(text: str) -> bool:
 
 
 def closing_of_text(text: str, name: str = "") -> Closing | None:
-    """Returns the type of closing, or None. `text`: without the bot's mention. Thanking other people counts as
-    agreement.
-    """
+    """Returns the type of closing, or None. `text`: without the bot's mention. Thanking others counts as agreement."""
     said, parts = _parsed_parts(text, _phrases_with_name(_plain(name), Closing.NOTHING))
     unknown = sum(words for words, kind in parts if kind is None)
     said |= {kind for _, kind in parts if kind}

@@ -40,8 +40,7 @@ class ThreadKey:
 
 
 CHECK_FILE_INFO = "check_file_info"
-"""Slack's file_access for files that only files.info describes. For canvases, files.info also returns their channels.
-"""
+"""Slack's file_access for files that need files.info. For canvases, files.info also returns their channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,6 @@ class File:
     url: str = ""
     user_id: str = ""
     is_clip: bool = False
-    """Whether a person recorded the file as audio or video in Slack."""
     transcript: str | None = field(default=None, repr=False)
     captions_url: str = ""
     """The URL of Slack's WebVTT captions, or ""."""
@@ -88,7 +86,6 @@ class Message:
     channel_id: str
     ts: str
     text: str = field(repr=False)
-    """The author's text, as Markdown with mentions."""
     attached_text: str = field(default="", repr=False)
     """Content below the text, as Markdown with mentions: forwarded and quoted messages, unfurls, email, attachments."""
     channel_type: str = "channel"
@@ -109,7 +106,6 @@ class Message:
 
     @property
     def writer_id(self) -> str:
-        """The ID of the author, a person or app, or "" if unknown."""
         by_slack = self.user_id in SLACKS_OWN
         return (self.bot_id if by_slack else None) or self.user_id or self.bot_id or ""
 
@@ -339,7 +335,6 @@ def plain_words(question: Question, bot_user_id: str) -> str:
 
 
 def without_greeting(words: str, bot_user_id: str, bot_name: str) -> str:
-    """Returns a sentence without greetings, thanks, "please" or emoji at the beginning."""
     first = words.split(None, _MAX_COURTESY_WORDS)
     for size in range(min(len(first), _MAX_COURTESY_WORDS), 0, -1):
         if _is_courtesy(first[:size], bot_user_id, bot_name):
@@ -348,9 +343,7 @@ def without_greeting(words: str, bot_user_id: str, bot_name: str) -> str:
 
 
 def plain_command(words: str, bot_user_id: str, bot_name: str) -> str:
-    """Returns a command in lowercase, without courtesy and end punctuation, or "" if the text is too long for a
-    command.
-    """
+    """Returns a command in lowercase, without courtesy and end punctuation, or "" if the text is too long."""
     if len(words) > _MAX_COMMAND_CHARS:
         return ""
     bare, longer = without_greeting(words, bot_user_id, bot_name).rstrip(_SENTENCE_ENDS), ""

@@ -178,9 +178,7 @@ def reason_not_transcribed(file: File) -> Unread:
 
 
 def choose_files(files: Iterable[File], *, hears: bool = False) -> tuple[list[File], dict[str, OpenedFile]]:
-    """Returns the files to read, oldest first, and reasons for all others. `hears`: whether a model supports
-    recordings.
-    """
+    """Returns the files to read, oldest first, and reasons for all others. `hears`: a model supports recordings."""
     wanted: dict[str, File] = {}
     unread: dict[str, OpenedFile] = {}
     for file in files:
@@ -311,7 +309,6 @@ def _unread_phrases(file: OpenedFile, left_out: Collection[str], refused: Mappin
 
 
 def _substitute_text(content: object, left_out: Collection[str]) -> Document | None:
-    """Returns the text that was sent to the model instead of an image or PDF, or None."""
     if not isinstance(content, Media) or content.name not in left_out or content.alternative is None:
         return None
     return content.alternative if content.alternative.text.strip() else None
@@ -371,7 +368,6 @@ def captions_text(content: bytes) -> str | None:
 
 
 def _cue_lines(text: str) -> Iterator[str]:
-    """Yields the text lines of the cues. Skips blocks without times, such as notes."""
     is_cue = False
     for line in text.split("\n"):
         if not line.strip():
@@ -413,7 +409,6 @@ def readable_file_ids(shared: Sequence[PromptMessage], opened: Mapping[str, Open
 
 
 def with_numbered_names(files: Mapping[str, OpenedFile], messages: Sequence[PromptMessage]) -> dict[str, OpenedFile]:
-    """Numbers files with the same name in conversation order."""
     in_order = dict.fromkeys(file.id for message in messages for file in message.files if file.id in files)
     counts = Counter(
         file.name for file in files.values() if file.name not in (texts.files.FILE_UNNAMED, texts.canvases.UNNAMED)
@@ -477,7 +472,6 @@ def _with_text(file: OpenedFile, text: str) -> OpenedFile:
 
 
 def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFile]) -> list[PromptMessage]:
-    """Adds each file's content to the last message that shared it."""
     with_files: list[PromptMessage] = []
     shown: set[str] = set()
     for message in reversed(messages):

@@ -149,22 +149,18 @@ class Event(StrEnum):
     UNBATCH = auto()
     """The later question won't be answered."""
     TAKE_OVER = auto()
-    """Another worker claims the job of a dead worker."""
     RELEASE = auto()
     """The worker hands over the job, or ends an outdated attempt."""
     FINISH = auto()
     DENY = auto()
     WAIT = auto()
-    """The worker needs a person's approval and releases the job."""
     DECIDE = auto()
     EXPIRE = auto()
     REMOVE = auto()
-    """The worker ends the job after someone requested its erasure."""
     STOP = auto()
     EDIT = auto()
     DELETE_QUESTION = auto()
     REGENERATE = auto()
-    """Someone clicks Regenerate or Continue."""
     ERASE = auto()
 
 
@@ -258,9 +254,7 @@ class NoticeKind(StrEnum):
     UNPARSED = "unparsed"
     """The server left a tool call or reasoning in the text."""
     EXPIRED = "expired"
-    """Nobody decided on a call in time."""
     UNREAD = "unread"
-    """Some files weren't sent to the model."""
     REMEMBERED = "remembered"
     """A memory was created. It might have been forgotten since."""
     FORGOTTEN = "forgotten"
@@ -298,7 +292,6 @@ class End:
     """The step whose usage is estimated. If that step is recorded, the estimate doesn't count (see Spent)."""
     first_token_s: float | None = None
     prompt_version: str | None = None
-    """The version of the system prompt (core/channel_settings.py)."""
     sources: Sequence[Citation] = ()
     origins: Origins = UNKNOWN
     choices: tuple[str, ...] = field(default=(), repr=False)
@@ -318,7 +311,6 @@ class Piece:
 
     @property
     def chars(self) -> int:
-        """The length of the answer in characters, including this piece."""
         return self.start + len(self.text)
 
 
@@ -372,9 +364,7 @@ class MessageRole(StrEnum):
     ASK = "ask"
     """A separate message that mentions the asker because a call needs a decision."""
     LINK = "link"
-    """A separate message with a link to the answer's canvas."""
     TABLES = "tables"
-    """A separate message with the answer's tables as files."""
 
 
 MENTION_ROLES = (MessageRole.MENTION, MessageRole.ASK)
@@ -391,7 +381,6 @@ class RecordedMessage:
     role: MessageRole
     version: int = 0
     for_stream: bool = False
-    """Whether the page is small enough for a stream."""
 
 
 POSTING = RecordedMessage("", MessageRole.POSTING)
@@ -422,7 +411,6 @@ class AnswerRecord:
     is_emptied: bool = False
     """Whether the text was removed from the database but not from Slack."""
     waits_until: float | None = None
-    """The approval deadline, or None if the answer isn't awaiting approval."""
     calls: Sequence[RecordedCall] = ()
     """The version's tool calls. While a newer version is being written, its calls."""
     has_previous: bool = False
@@ -433,12 +421,10 @@ class AnswerRecord:
     """Whether the question was edited after this version began."""
     undone_notices: frozenset[Notice] = frozenset()
     finished_schedules: frozenset[int] = frozenset()
-    """IDs of the answer's one-time schedules that have run."""
     chosen_choice: str | None = field(default=None, repr=False)
 
     @property
     def is_expired(self) -> bool:
-        """Whether retention has removed the question."""
         return not self.question.text and not self.question.files
 
     @property
@@ -474,7 +460,6 @@ class Job:
     """The number of restarts. In Slack, each version overwrites the previous one's messages."""
     wish: Wish = NO_WISH
     transcripts: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
-    """Transcripts of the question's recordings, by file ID."""
     asked_at: float = field(default=0.0, compare=False)
     """When the asker started waiting for this version or decided on a call, in seconds since the epoch."""
     stop_requested: bool = False
@@ -482,8 +467,7 @@ class Job:
     is_offer: bool = False
     """Whether this version only offers an answer, because the question was found late or others have replied to it."""
     is_late: bool = field(default=False, compare=False)
-    """Whether the asker has waited for LATE_S, for example during an outage. The answer then states when it was asked.
-    """
+    """Whether the asker has waited for LATE_S, as in an outage. The answer then states when it was asked."""
     record: AnswerRecord | None = field(default=None, compare=False)
     must_move_down: bool = field(default=False, compare=False)
     """Whether the placeholder is above pages of an earlier answer. The reply then begins with a new message."""

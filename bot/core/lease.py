@@ -18,7 +18,6 @@ class Lease:
         self._until = -math.inf
 
     def renew(self, sent_at: float) -> None:
-        """Renews the lease after the database has written the heartbeat that was sent at `sent_at`."""
         self._until = max(self._until, sent_at + LEASE_S)
 
     def heartbeat_failed(self, now: float) -> None:

@@ -43,13 +43,11 @@ Place = tuple[str, str]
 """A team ID, and the ID of a channel or direct message."""
 MAX_CHARS = 300
 MAX_MEMORIES = 40
-"""Maximum number of memories in one channel or direct message."""
 MAX_BYTES = 8_000
 """Maximum UTF-8 length of a channel's memories, including LINE_BYTES for each author and date."""
 LINE_BYTES = 64
 MAX_TOKENS = 5_000
-"""Maximum tokens of memories in a prompt. MAX_BYTES needs fewer unless names are long; then only the newest are sent.
-"""
+"""Maximum tokens of memories in a prompt. If long names make MAX_BYTES exceed it, only the newest are sent."""
 
 _REMEMBER = re.compile(
     # The colon might begin an emoji or a smiley.
@@ -91,7 +89,6 @@ class Memory:
     text: str = field(repr=False)
     """Markdown with mentions by ID (core/conversation.py)."""
     user_id: str
-    """The person who wrote the memory or agreed to it."""
     thread_ts: str
     """With `ts`, identifies the message that created the memory."""
     ts: str
@@ -122,7 +119,6 @@ class RememberOutcome(StrEnum):
     """The channel already had this memory, which was renewed."""
     FULL = auto()
     DELETED = auto()
-    """The message with the request has been deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +216,6 @@ TOOLS: Mapping[bool, ToolDefinition] = {
 
 
 def is_same_text(text: str, other: str) -> bool:
-    """Returns whether two memories differ only in case, spaces and end punctuation."""
     one, another = (" ".join(each.casefold().split()).rstrip(" .!") for each in (text, other))
     return one == another
 

@@ -53,11 +53,9 @@ class ReplyTarget(Enum):
     NOTHING = auto()
     """The answer was deleted, or part of it was posted outside its thread."""
     NO_PLACEHOLDER = auto()
-    """The job ended in the queue."""
     UNLESS_FOLLOWED = auto()
     """The question was deleted. The answer stays only if a person has written after it."""
     ASKS = auto()
-    """The reply requests decisions on calls."""
     END = auto()
 
 
@@ -75,7 +73,6 @@ class QuestionRecord:
     """Whether at least one of the answer's questions still exists."""
     is_shown: bool
     mention_at: float | None
-    """When to mention the asker, or None for no mention."""
     can_mention: bool
 
     @property
@@ -130,12 +127,10 @@ class OutboxEntry:
     """When another process can claim it. Because each claim changes this time, it also fences writes."""
     tries: int
     job_id: int
-    """The answer's job; in a batch, the newest question's."""
     version: int
     question: Question
     page_ts: tuple[str, ...]
     target: ReplyTarget = ReplyTarget.END
-    """The reply's target state at the time of the claim."""
     waits_until: float | None = None
     """The approval deadline, which distinguishes a job's approvals, or None."""
     side_messages: tuple[RecordedMessage, ...] = ()

@@ -38,7 +38,6 @@ _NEEDS_TEXT = (
     ReplyAction.FEEDBACK,
 )
 _NOTHING_WITHOUT_TEXT = (EndReason.WHOLE, EndReason.NOTHING_ASKED)
-"""End reasons after which an answer without text has no buttons."""
 _UNDONE_TEXTS = {
     NoticeKind.REMEMBERED: texts.memory.UNDONE,
     NoticeKind.FORGOTTEN: texts.memory.RESTORED,
@@ -47,7 +46,6 @@ _UNDONE_TEXTS = {
 }
 """The text that replaces a notice after someone has undone its action."""
 _WITHOUT_QUESTION = (ReplyAction.UNDO, ReplyAction.DETAILS, ReplyAction.FEEDBACK, ReplyAction.DELETE)
-"""Buttons that still work after retention has removed the question."""
 _FOLLOW_UP_ACTIONS = (ReplyAction.DELETE, ReplyAction.FEEDBACK_REASON)
 """Clicks that follow another click, allowed even if the answer has changed: confirming Delete, and a vote's reason."""
 
@@ -67,7 +65,6 @@ class Picture:
     was_replied_to: bool = False
     """Whether the asker wrote a message instead of deciding on calls. A notice then explains the end."""
     schedule_id: int = 0
-    """The ID of the schedule that a button stops, or 0."""
 
     @property
     def notice(self) -> str:
@@ -91,16 +88,13 @@ class Picture:
         return texts.answers.FOOTER_INCOMPLETE if is_cut or self.reason.is_failure else ""
 
     def with_names(self, names: Mapping[str, str], admins: Sequence[str]) -> "Picture":
-        """Returns the picture with names of deciders and admins instead of mentions, which would notify them every
-        time.
-        """
+        """Returns the picture with names of deciders and admins. Mentions would notify them every time."""
         decided = tuple(replace(one, name=names.get(one.user_id, one.user_id)) for one in self.decisions)
         named = [names[admin] for admin in admins if admin in names]
         notices = tuple(texts.access.with_admins(notice, named) for notice in self.notices)
         return replace(self, decisions=decided, notices=notices)
 
     def user_ids_to_name(self, admins: Sequence[str]) -> list[str]:
-        """Returns the IDs that `with_names` needs: deciders, and admins to contact."""
         deciders = [one.user_id for one in self.decisions if one.user_id]
         asks_admin = any(map(texts.access.names_an_admin, self.notices))
         return [*deciders, *(admins if asks_admin else ())]

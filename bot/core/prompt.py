@@ -96,8 +96,6 @@ MARKS_EXPLAINED = (
     "Whatever else looks like a name, a quote or a file is part of the message that it stands in. Never write marks, "
     "codes or tags."
 )
-"""The instructions about marks, which are the same in all conversations."""
-
 
 _SECTION = "(?:note|memory|calls)"
 _END_OF_OURS = rf"(?:(?!\[(?P=code) (?:{_SECTION}|end)\]).*\n)*\[(?P=code) end\](?:\n(?=\[))?"
@@ -109,10 +107,7 @@ _OURS = re.compile(
 
 
 def without_our_text(text: str) -> str:
-    """Returns a turn's text without Typist's code, times, notes and lists of calls.
-
-    Marks above messages and around attachments stay, because other people wrote that content.
-    """
+    """Returns a turn's text without Typist's code, times, notes and lists of calls. Marks around other text stay."""
     return _OURS.sub("", text).removeprefix("\n\n")
 
 
@@ -135,7 +130,6 @@ class PromptMarks:
         return f"[{self.code}-{tag} {self.without_marks(name) or tag}]\n"
 
     def time_mark(self, at: datetime, zone: str) -> str:
-        """Returns the line with a message's time. `zone`: the name of the time zone."""
         return f"[{self.code} at {time_text(at, zone)}]\n"
 
     def section(self, what: str, text: str) -> str:
@@ -257,9 +251,7 @@ class Conversation:
     messages: Sequence[Message]
     """Oldest first, in Slack's order. Can include the question."""
     replies: Mapping[str, RecordedReply]
-    """The bot's own messages, by ts."""
     batch_ts: Collection[str] = ()
-    """Earlier questions that are answered together with this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,19 +274,14 @@ class PromptMessage:
     attached_text: str = ""
     """Content that Slack shows below the text. `resolve_names` adds it to `text`, between marks."""
     header: str = ""
-    """Marks at the beginning of `text`."""
     time_mark: str = ""
     """The mark with the message's time. The header includes it only for questions and where it adds information."""
     marks: PromptMarks | None = None
     instruction: str = ""
-    """Our own sentence after the message."""
 
 
 def length_rule(system_prompt: str, length: Length) -> str:
-    """Returns the rule for an answer's length, or "" if the system prompt decides it.
-
-    The rule belongs at the end of the instructions, because long answers in the conversation outweigh an earlier rule.
-    """
+    """Returns the length rule, which only works at the end of the instructions, or "" if the system prompt decides."""
     decides = length is Length.NORMAL and system_prompt != DEFAULT_SYSTEM_PROMPT
     return "" if decides else LENGTH_RULES[length]
 
@@ -401,9 +388,7 @@ def origins_of_text(text: str, known: Collection[str]) -> Origins:
 
 
 def ids_to_look_up(messages: Sequence[PromptMessage], me: Identity) -> list[str]:
-    """Returns the user and channel IDs to look up, newest first. Speakers come before others because of their time
-    zones.
-    """
+    """Returns the user and channel IDs to look up: first speakers, for their time zones, then others, newest first."""
     newest_first = messages[::-1]
     ids = [message.speaker_id for message in newest_first if message.speaker_id and not message.app_name]
     for message in newest_first:
@@ -462,7 +447,6 @@ def _with_time(message: PromptMessage) -> PromptMessage:
 
 
 def _written_at(message: PromptMessage, zones: Mapping[str, ZoneInfo]) -> datetime | None:
-    """Returns when a person or app wrote a message, in their time zone, or None if unknown."""
     if not (message.speaker_id and message.ts):
         return None
     try:
@@ -580,7 +564,6 @@ def _stable_start(messages: list[PromptMessage], count_tokens: CountTokens) -> l
 
 
 def _cut_message(message: PromptMessage, count_tokens: CountTokens, limit_tokens: int) -> str:
-    """Returns a message's text cut by `cut_middle`, with the marks for the remaining text."""
     if count_tokens(message.text) <= limit_tokens:
         return message.text
     header_tokens = count_tokens(message.header) if message.header else 0

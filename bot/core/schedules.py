@@ -100,19 +100,14 @@ class PauseReason(StrEnum):
     BY_PERSON = "by_person"
     FAILURES = "failures"
     CAP = "cap"
-    """The schedule's tokens for a run or a day are used up."""
     NO_ACCESS = "no_access"
     NOT_IN_CHANNEL = "not_in_channel"
     PLACE_GONE = "place_gone"
-    """Typist can no longer post in the channel."""
     FORBIDDEN = "forbidden"
-    """Typist's scopes or a workspace policy forbid the post."""
     QUOTA = "quota"
     """A person's, channel's or workspace's quota was used up, at the single time or MAX_FAILURES times in a row."""
     MISSED = "missed"
-    """The single time passed before Typist could run the schedule."""
     SIGNED_OUT = "signed_out"
-    """The creator is signed out of a server where runs use their account."""
 
     @property
     def is_temporary(self) -> bool:
@@ -176,8 +171,8 @@ class Rule:
         return tuple(times)
 
     def due_and_next(self, next_at: float, now: float) -> tuple[float | None, float | None]:
-        """Returns the due time to run now, or None, and the next one. `next_at`: the first due time that hasn't been
-        handled. Raises UnusableRule.
+        """Returns the due times to run now and next, or None. `next_at`: the first unhandled due time. Raises
+        UnusableRule.
         """
         if next_at > now:
             return None, next_at
@@ -331,7 +326,6 @@ class Weekly:
     days: str
     """Comma-separated cron weekdays in order. 0 is Sunday."""
     time: str
-    """Such as "09:00"."""
 
     @property
     def cron(self) -> str:
@@ -394,7 +388,6 @@ class Proposal:
     only_if_changed: bool = False
     """Whether a run ends silently, without asking a model, if the channel has no new messages."""
     accounts: tuple[str, ...] = ()
-    """Servers where runs use the creator's own account."""
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -405,9 +398,7 @@ class Proposal:
         return {"words": self.words, **when, "zone": rule.zone, "only_if_changed": self.only_if_changed, **own}
 
     def is_same_as(self, other: "Proposal") -> bool:
-        """Returns whether two proposals do the same thing at the same times, even if their rules are written
-        differently.
-        """
+        """Returns whether two proposals do the same thing at the same times, however their rules are written."""
         mine, theirs = (
             (
                 " ".join(one.words.split()).casefold(),
@@ -457,7 +448,6 @@ class Schedule:
     """The ID of the admin who made the last change, or "" if no admin did."""
     accounts: tuple[str, ...] = ()
     usage: Amount = field(default=Amount())
-    """Usage of its runs in this UTC month."""
 
     @property
     def is_done(self) -> bool:
@@ -492,14 +482,11 @@ class ScheduleCommand:
     number: int = 0
     """The number of the schedule to stop, or 0 if only words identify it or the command lists schedules."""
     about: tuple[str, ...] = ()
-    """Words that identify the schedule to stop, such as "summary"."""
     is_own: bool = False
     """Whether the person wrote "my", which excludes other people's schedules."""
 
     def schedule_meant(self, here: Sequence[Schedule], user_id: str = "") -> Schedule | None:
-        """Returns the schedule that a command refers to, or None. Schedules with similar words make a command
-        ambiguous.
-        """
+        """Returns the schedule that a command refers to, or None. Similar words make a command ambiguous."""
         if self.number:
             return next((one for one in here if one.id == self.number), None)
         theirs = [one for one in here if not self.is_own or one.user_id == user_id]
@@ -545,7 +532,6 @@ class Run:
     schedule: Schedule
     due_at: float
     previous_due_at: float | None
-    """The due time of the last answered run before it, or None."""
 
     @property
     def since(self) -> float:
@@ -598,7 +584,6 @@ def min_gap_minutes(user_id: str, admins: frozenset[str]) -> int:
 
 
 def run_times_text(run: Run) -> str:
-    """Returns a sentence for the end of the prompt: a schedule's rule, and its current and previous run."""
     rule, zone = run.schedule.rule, zone_of(run.schedule.rule.zone)
     due, last = (datetime.fromtimestamp(at, zone).isoformat(timespec="minutes") for at in (run.due_at, run.since))
     before = "The run before was" if run.previous_due_at is not None else "There was no run before: it was created"

@@ -13,10 +13,8 @@ CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 _CODE = re.compile(rf"(?<!\w)[{CODE_LETTERS}]{{4}}[ -]?[{CODE_LETTERS}]{{4}}(?!\w)", re.IGNORECASE)
 _WORD = re.compile(r"[^\s<>]+")
 _STATE = re.compile(r"(?<![\w-])state=[\w-]{43}(?![\w-])", re.ASCII)
-"""The state of a sign-in, for text without the beginning of the URL."""
 _PART = re.compile(r"(?<![\w-])(?:code|state)=[^\s<>&]+", re.ASCII)
 _AFTER_URL = ")]}.,;:!?'\"*`"
-"""Characters after a URL that can end a sentence, link or code."""
 
 
 class SignInAddresses:
@@ -36,7 +34,6 @@ class SignInAddresses:
         return bool(self._begin.search(text) or ("code=" in text and _STATE.search(text)))
 
     def without_urls(self, text: str) -> str:
-        """Returns text with placeholders for sign-in URLs and for codes next to them."""
         if not self.has_url(text):
             return text
         whole = _PART.sub(texts.accounts.ADDRESS_REMOVED, _WORD.sub(self._without, text))
@@ -48,7 +45,6 @@ class SignInAddresses:
         )
 
     def question_without_urls(self, question: Question) -> Question:
-        """Returns a question with placeholders in its text and attached content, and with `had_sign_in` set."""
         if not self.has_url(question.text):
             return question
         message, had_sign_in = self.message_without_urls(question.as_message()), self.has_url(question.own_text)

@@ -184,7 +184,6 @@ def without_oldest_results(steps: Sequence[Step], count_tokens: Callable[[str], 
 
 
 def cut_to_fit(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_tokens: int) -> list[Step]:
-    """Returns the steps, with the last step's results cut if they don't fit into the window."""
     *earlier, last = steps
     sizes = [count_tokens(call.result) for call in last.calls]
     if sum(sizes) <= limit_tokens:
@@ -336,7 +335,6 @@ class Seam:
         return continuation or ""
 
     def rest(self) -> str:
-        """Returns the text that is still held back when the model has ended."""
         if self._joined:
             return ""
         self._joined = True
@@ -350,7 +348,6 @@ class Seam:
         return self._held_at >= 0
 
     def _continuation(self, *, ended: bool) -> str | None:
-        """Returns the held text as a continuation, or None if more characters are needed."""
         held = self._held.lstrip()
         repeated = self._repeated_chars(held)
         added = held[repeated:].lstrip(" ") if repeated else self._held

@@ -38,7 +38,6 @@ class MonthUsage:
 @dataclass(frozen=True, slots=True)
 class Ranking(Generic[UsedT]):
     top: Sequence[tuple[str, UsedT, UsedT]]
-    """Names with usage this month and last month."""
     other_count: int
     other_usage: tuple[UsedT, UsedT]
 
@@ -75,9 +74,7 @@ class HomeView:
     defaults: DefaultSettings
     usage: UsageToDate
     channels: Sequence[str] = ()
-    """Channels that this person can see and has asked in, most recent first."""
     workspace: WorkspaceUsage | None = None
-    """None for non-admins."""
     schedules: Sequence[Schedule] = ()
     waiting_answers: Sequence[tuple[str, str, float]] = ()
     """The person's answers that await an approval: channel, message link and deadline."""
@@ -86,7 +83,6 @@ class HomeView:
 
 
 def rank(this_month: Mapping[str, UsedT], last_month: Mapping[str, UsedT], zero: UsedT) -> Ranking[UsedT]:
-    """Returns names ranked by usage this month, then by usage last month."""
     names = sorted({*this_month, *last_month})
     lines = [(name, this_month.get(name, zero), last_month.get(name, zero)) for name in names]
     lines.sort(key=lambda line: (_weight(line[1]), _weight(line[2])), reverse=True)

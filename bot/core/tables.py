@@ -70,7 +70,6 @@ def _cell_text(cell: str) -> str:
 
 
 def _as_text(cell: str) -> str:
-    """Returns a cell with an apostrophe before each part that a spreadsheet would calculate."""
     return "".join(map(_piece_as_text, _PIECES.findall(cell)))
 
 
@@ -81,9 +80,7 @@ def _piece_as_text(piece: str) -> str:
 
 
 def _is_calculated(text: str) -> bool:
-    """Returns whether a spreadsheet would calculate a cell: a formula, operands with operators, or a signed name or
-    cell.
-    """
+    """Returns whether a spreadsheet would calculate a cell: formulas, operands with operators, signed names or cells."""
     if _FORMULA.match(text) or _SIGNED_NAME.match(text):
         return True
     if (found := _OPERANDS.match(text)) is None:
@@ -95,9 +92,7 @@ def _is_calculated(text: str) -> bool:
 
 
 def _csv(rows: list[list[str]]) -> bytes:
-    """Returns rows of equal length. If the table is so wide that empty cells would fill a large file, lengths can
-    differ.
-    """
+    """Returns a CSV file. Rows have equal length, unless the empty cells alone would fill a large file."""
     columns = max(map(len, rows))
     columns = columns if columns * len(rows) <= MAX_CHARS else 0
     file = io.StringIO()

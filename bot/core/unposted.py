@@ -38,8 +38,7 @@ class MessageQuestion:
 
     team_id: str
     view_id: str
-    """The modal's ID, or an ID made from the emoji and message, the choice's answer, or the suggested prompt's click.
-    """
+    """The modal's ID, or one made from the emoji and message, the choice's answer, or the suggested prompt's click."""
     user_id: str
     about: QuotedMessage = field(repr=False)
     text: str = field(repr=False)

@@ -117,9 +117,7 @@ class Accounts(Operations):
 
     @writes
     async def begin_refresh(self, connection: AsyncConnection, owner: Owner, secret: str) -> bool:
-        """Reserves a token refresh for REFRESH_S. Returns False if another process reserved it or the secret has
-        changed.
-        """
+        """Reserves a token refresh for REFRESH_S. Returns False if another process has it or the secret has changed."""
         now = self._now()
         free = _is_unchanged(owner, secret), accounts.c.refreshing_until <= now
         begun = sa.update(accounts).where(*free).values(refreshing_until=now + REFRESH_S)

@@ -48,7 +48,6 @@ class RecordedAnswers(Operations):
     async def answer_in_message(
         self, connection: AsyncConnection, thread: ThreadKey, message_ts: str
     ) -> AnswerRecord | None:
-        """Returns the answer with a page in this message, or None."""
         # No index: a thread has few jobs, and they are read only when a button is pressed.
         is_shown = sa.cast(jobs.c.messages, sa.Text).contains(f'"{message_ts}"', autoescape=True)
         return await _newest_answer(connection, thread, is_shown)
@@ -85,7 +84,6 @@ class RecordedAnswers(Operations):
 
     @reads
     async def is_handled(self, connection: AsyncConnection, event_id: str) -> bool:
-        """Returns whether an event was handled before, or contained a question."""
         return await has_row(connection, seen_events.c.event_id == event_id)
 
     @writes
@@ -110,7 +108,6 @@ class RecordedAnswers(Operations):
 
     @writes
     async def switch_version(self, connection: AsyncConnection, job_id: int, *, to_next: bool) -> None:
-        """Shows readers the previous or next version, if there is one."""
         this = sa.select(jobs).where(jobs.c.id == job_id, CAN_BE_REGENERATED).with_for_update()
         row = (await connection.execute(this)).one_or_none()
         if row is None:
@@ -218,7 +215,6 @@ async def _newest_answer(
 def _turns_around_shown(
     row: sa.Row[Any], versions: Sequence[sa.Row[Any]]
 ) -> tuple[Sequence[sa.Row[Any]], sa.Row[Any] | None, Sequence[sa.Row[Any]]]:
-    """Returns the turns before the displayed version, that version's turn, and the later turns."""
     if not versions:
         return (), None, ()
     *others, newest = versions
@@ -271,7 +267,6 @@ async def with_record(connection: AsyncConnection, row: sa.Row[Any]) -> Job | No
 async def _outdated_notices(
     connection: AsyncConnection, row: sa.Row[Any], notices: Sequence[Notice]
 ) -> tuple[frozenset[Notice], frozenset[int]]:
-    """Returns the notices that are outdated, and the one-time schedules that have run."""
     kinds = NoticeKind.SCHEDULED, NoticeKind.STOPPED, NoticeKind.REMEMBERED, NoticeKind.FORGOTTEN
     made, ended, remembered, forgotten = ([one for one in notices if one.kind is kind] for kind in kinds)
     ids = [one.number for one in (*made, *ended)]
@@ -297,7 +292,6 @@ async def _memories_in_effect(
 
 
 async def open_choices(connection: AsyncConnection, row: sa.Row[Any]) -> tuple[str, ...]:
-    """Returns the choices of an ended answer that can still be clicked."""
     return picture(await answer_record(connection, row)).choices
 
 

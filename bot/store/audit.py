@@ -94,7 +94,6 @@ async def erase_person(connection: AsyncConnection, user_id: str | None) -> None
 class Audit(Operations):
     @reads
     async def first_id_since(self, connection: AsyncConnection, since: float) -> int | None:
-        """Returns the ID of the first entry from `since` or later, or None."""
         # Several processes write at the same time, so times and IDs aren't in exactly the same order.
         first = sa.select(sa.func.min(audit_entries.c.id)).where(audit_entries.c.at >= since)
         found: int | None = await connection.scalar(first)
@@ -150,7 +149,6 @@ class Audit(Operations):
 
 
 def _exported_entry(row: sa.Row[Any]) -> dict[str, Any]:
-    """Returns an entry in export format, without empty or erased fields."""
     subject = Subject(row.user_id, row.channel_id, row.thread_ts, row.ts, row.arguments_hash)
     of_place = {"team": row.team_id or None, "job": row.job_id}
     line = {**of_place, **json.loads(row.facts), **subject.opened, "by": row.by_id or None}

@@ -53,11 +53,10 @@ _NEWEST = sa.union_all(
 class Backup:
     questions: int
     newest_at: float
-    """The newest recorded time, in seconds since 1970."""
 
 
 async def newest_at(engine: AsyncEngine) -> float:
-    """Returns the database's newest recorded time, in seconds since 1970, or 0 if it is empty or damaged. Raises
+    """Returns the newest recorded time, in seconds since 1970, or 0 if there is none or it can't be read. Raises
     StoreError.
     """
     try:

@@ -39,14 +39,12 @@ async def record_message(connection: AsyncConnection, job_id: int, message: Reco
 
 
 async def queue_updates(connection: AsyncConnection, job_ids: Collection[int], now: float) -> None:
-    """Queues updates of the mentions for these jobs."""
     is_mention = messages_beside.c.role.in_([role.value for role in MENTION_ROLES])
     mentioned = sa.select(messages_beside.c.job_id).where(is_mention, messages_beside.c.job_id.in_(job_ids)).distinct()
     await outbox.add(connection, OutboxKind.BESIDE, (await connection.scalars(mentioned)).all(), now)
 
 
 async def delete_messages(connection: AsyncConnection, job_id: int, messages: Collection[RecordedMessage]) -> None:
-    """Deletes messages whose ts hasn't changed."""
     for message in messages:
         this = messages_beside.c.job_id == job_id, messages_beside.c.role == message.role.value
         same = messages_beside.c.version == message.version, messages_beside.c.ts == message.ts

@@ -163,7 +163,6 @@ class RecordedCalls(MeteredOperations):
 
     @reads
     async def earlier_calls(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
-        """Returns calls of earlier versions that might have changed something."""
         begun = tool_calls.c.begun_at.is_not(None)
         earlier = sa.select(tool_calls).where(
             tool_calls.c.job_id == job.id, tool_calls.c.version < job.version, ~tool_calls.c.read_only, begun
@@ -193,10 +192,7 @@ class RecordedCalls(MeteredOperations):
 
     @reads
     async def servers_allowed_in_thread(self, connection: AsyncConnection, question: Question) -> frozenset[str]:
-        """Returns the servers for which the asker allowed calls with their account in this thread.
-
-        The permission ends with the sign-in, and a later sign-in doesn't restore it.
-        """
+        """Returns the servers where the asker allowed calls in this thread with their current sign-in."""
         thread, user_id = question.thread, question.user_id
         of_asker = in_thread(thread), jobs.c.user_id == user_id, tool_calls.c.decided_by == user_id
         decided = sa.select(tool_calls.c.tool, tool_calls.c.created_at).join(jobs, jobs.c.id == tool_calls.c.job_id)
@@ -231,7 +227,6 @@ def _call_values(job: Job, call: RecordedCall, now: float) -> dict[str, Any]:
 
 
 def _is_call(job: Job, call: RecordedCall, states: Iterable[CallState]) -> tuple[sa.ColumnElement[bool], ...]:
-    """Returns conditions that select this call if it is in one of these states."""
     return (
         tool_calls.c.job_id == job.id,
         tool_calls.c.version == job.version,
@@ -324,7 +319,6 @@ class Approvals(WorkerOperations):
     async def allow_always(
         self, connection: AsyncConnection, thread: ThreadKey, call: RecordedCall, user_id: str
     ) -> None:
-        """Records that a tool with its current definition needs no approval in a channel."""
         now = self._now()
         values = {"definition_hash": call.definition_hash, "allowed_by": user_id, "allowed_at": now}
         channel = {"team_id": thread.team_id, "channel_id": thread.channel_id}
@@ -378,7 +372,7 @@ class Approvals(WorkerOperations):
 async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
     """Denies waiting calls in threads where the asker has written instead. Returns whether there were any.
 
-    If a job is about to wait at the same time, it either finds these questions or is found here (`RecordedCalls.wait`).
+    If a job is about to wait at the same time, it either finds these questions or is found here (`wait_for_decisions`).
     """
     follow_ups = [question for question in questions if not question.begins_thread]
     await _lock_threads(connection, {question.thread for question in follow_ups})

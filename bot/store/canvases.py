@@ -68,7 +68,6 @@ class AnswerCanvases(Operations):
 
 
 async def erase_requests(connection: AsyncConnection, user_id: str | None) -> None:
-    """Deletes pending requests for copies by a person, or by everybody."""
     theirs = outbox_entries.c.about == user_id if user_id else sa.true()
     is_wanted = outbox_entries.c.kind.in_([kind.value for kind in COPIES])
     await connection.execute(sa.delete(outbox_entries).where(is_wanted, theirs))

@@ -16,7 +16,6 @@ from bot.store.schema import channel_settings
 class ChannelSettingsStore(Operations):
     @reads
     async def read(self, connection: AsyncConnection, team_id: str, channel_id: str) -> ChannelSettings:
-        """Returns a channel's settings, or the defaults."""
         of_channel = channel_settings.c.team_id == team_id, channel_settings.c.channel_id == channel_id
         row = (await connection.execute(sa.select(channel_settings).where(*of_channel))).one_or_none()
         return ChannelSettings() if row is None else _settings(row)

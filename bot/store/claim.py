@@ -114,7 +114,6 @@ PLACEHOLDER_HOLD_S = 10.0
 MAX_AHEAD = 10
 """Maximum number of earlier answers that are checked for messages below a job's placeholder."""
 RESTARTS_AT_ONCE = 3
-"""The number of times that edits can restart an answer without a pause."""
 RESTART_PAUSE_S = 10.0
 """The pause before each further restart. Every restart calls a model, but edits during the pause cost nothing."""
 
@@ -321,7 +320,6 @@ async def record_queue_ends(
 
 
 async def clear_placeholders(connection: AsyncConnection, rows: Sequence[sa.Row[Any]], now: float) -> None:
-    """Queues clearing the placeholders of jobs that ended in the queue."""
     await outbox.queue_updates(connection, [row.id for row in rows if row.messages], now)
     unrecorded = [row.id for row in rows if not row.messages and row.placeholder_due_since is not None]
     await outbox.queue_updates(connection, unrecorded, now + LATE_POST_S)

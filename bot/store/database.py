@@ -218,8 +218,7 @@ _ADDITIONS = (
     "\nEither provide the file",
     "\nMultiple connection",
 )
-"""Additions to PostgreSQL's messages: a row, a function, the statement, a question, advice to skip certificate checks.
-"""
+"""Ends of PostgreSQL messages: a row, a function, the statement, a question, advice to skip certificate checks."""
 
 
 _NEXT_ERROR = re.compile(r"\n(?:- host: .*?, hostaddr: \S+: )?(?=conn)")
@@ -277,7 +276,6 @@ _LIMIT_FIX = (
     "ALTER ROLE ROLE SET statement_timeout = '15s'; ALTER ROLE ROLE SET transaction_timeout = 0;"
 )
 READ_ONLY = "25006"
-"""PostgreSQL's error code for writing to a standby or a read-only server."""
 _REMEDIES = {
     READ_ONLY: "The database takes no writes: its disk may be full, or it is a standby. Its server's log says why.",
     "28P01": _PASSWORD_FIX,
@@ -399,7 +397,6 @@ def _sqlite_engine(url: sa.URL, connections: int = 1) -> AsyncEngine:
 
 
 def _reader_of(engine: AsyncEngine) -> AsyncEngine:
-    """Returns an engine for reading. For a server or in-memory database, this is the same engine."""
     if engine.dialect.name != "sqlite" or database_file(engine.url) is None:
         return engine
     reader = _sqlite_engine(engine.url, _SQLITE_READERS)
@@ -586,7 +583,6 @@ log = logging.getLogger(__name__)
 
 ANSWER_WITHIN_S = 10.0
 _VALUE_ERRORS = DataError, IntegrityError
-"""Errors about one write's values, which don't affect other writes."""
 FAILING_S = 60.0
 """Longer than an operation and the delay before its retry."""
 DISPOSE_WITHIN_S = 0.3
@@ -604,7 +600,6 @@ class Database:
         self._limit_s = ANSWER_WITHIN_S if self.on_server else None
         self._operations: set[asyncio.Task[Any]] = set()
         self._failing: dict[tuple[str, int | None], tuple[float, StoreError]] = {}
-        """Times of failed writes, by name and job."""
         self._is_closed = False
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
@@ -615,9 +610,7 @@ class Database:
         return await self.complete(_transaction(self.begin_write(synced=synced), work), name=name)
 
     async def complete(self, operation: Coroutine[Any, Any, T], *, bounded: bool = True, name: str = "") -> T:
-        """Runs an operation to its end, even if the caller is canceled. `name`: under which `check` remembers a
-        failure.
-        """
+        """Runs an operation to its end even if the caller is canceled. `name`: identifies a failure to `check`."""
         key = name, current_job.get()
 
         async def run() -> T:

@@ -137,7 +137,6 @@ async def _erase_rows(connection: AsyncConnection, user_id: str | None, thread: 
 
 
 def _erasure_condition(table: sa.Table, user_id: str | None, thread: ThreadKey | None) -> sa.ColumnElement[bool] | None:
-    """Returns a condition for a table's rows to erase, or None if it has no such rows."""
     of_person = [column == user_id if user_id else sa.true() for column, _ in _columns(OwnerId, table)]
     of_thread = [in_thread(thread, table) if thread else sa.true()] if _is_about_threads(table) else []
     if user_id and thread:
@@ -209,7 +208,6 @@ UNPOSTED_KEPT_S = 24 * 3600.0
 """Longer than a modal stays open, and longer than Typist tries to post a question."""
 FIRST_BATCH, MAX_BATCH = 50, 100
 BATCH_S = 0.01
-"""The target time for which a batch holds the write lock."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +215,6 @@ class Expiry:
     table: sa.Table
     conditions: tuple[sa.ColumnElement[bool], ...]
     empty_values: dict[str, Any] | None = None
-    """Columns to empty, or None to delete the rows."""
 
     @property
     def due(self) -> sa.Select[Any]:
@@ -255,7 +252,6 @@ def _has_job(table: sa.Table, *which: sa.ColumnElement[bool], only_ended: bool =
 
 
 async def expire(database: Database, before: float) -> int:
-    """Deletes everything that has expired. Returns the number of emptied texts."""
     texts = 0
     for expiry in expiries(before, database.clock.now()):
         removed = await _apply_expiry(database, expiry)

@@ -37,7 +37,6 @@ class Tally:
     """Conversations and threads that Slack didn't return completely."""
     answered: int = 0
     offered: int = 0
-    """Questions whose askers were offered an answer."""
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(*(ours + theirs for ours, theirs in zip(_numbers(self), _numbers(other), strict=True)))

@@ -19,7 +19,6 @@ from bot.store.rows import HAS_CONTENT, has_row, thread_values
 from bot.store.schema import jobs, memories
 
 NO_TEXT = {"text": "", "user_id": "", "changed_by": "", "is_proposed": True}
-"""Column values of a removed memory, which only keeps its number."""
 _IS_IN_EFFECT = memories.c.forgotten_at.is_(None)
 _OF_MEMORY = [memories.c[name] for name in Memory.__slots__]
 

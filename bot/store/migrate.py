@@ -60,7 +60,6 @@ async def _migrate(engine: AsyncEngine) -> str:
 
 
 async def lock_migrations(connection: AsyncConnection) -> None:
-    """Makes starting processes wait on PostgreSQL until this transaction ends."""
     # There is no limit for another process's migration.
     await connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
     await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
@@ -145,7 +144,6 @@ def mismatch_message(revision: str, schema_mismatches: Sequence[str]) -> str:
 
 @functools.cache
 def _expected_schema(dialect: sa.Dialect) -> Mapping[tuple[str, str], str]:
-    """Returns the expected column types, and "" for each index, by table and name."""
     columns = {
         (table.name, column.name): column.type.compile(dialect).upper()
         for table in metadata.sorted_tables
@@ -170,7 +168,6 @@ def _config() -> "Config":
 
 
 def read_revision(connection: sa.Connection) -> str | None:
-    """Returns the database's revision, or None if there are no tables."""
     if not sa.inspect(connection).has_table(_versions.name):
         return None
     return connection.scalar(sa.select(_versions.c.version_num))

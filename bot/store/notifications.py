@@ -63,9 +63,7 @@ class Notifications(Operations):
 
     @completes()
     async def claim_due(self, limit: int, kinds: Collection[str]) -> list[DueNotification]:
-        """Returns up to `limit` due notifications that are messages or of these kinds, and holds them for
-        OUTBOX_HOLD_S.
-        """
+        """Claims up to `limit` due messages, and notifications of these kinds, for OUTBOX_HOLD_S."""
         now = self._now()
         # Usually nothing is due, and this check takes no lock.
         async with self._database.begin_read() as connection:

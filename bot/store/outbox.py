@@ -79,7 +79,6 @@ def is_reply_shown() -> sa.ColumnElement[bool]:
 
 
 async def cancel(connection: AsyncConnection, kind: OutboxKind, job_id: int) -> None:
-    """Deletes an entry, even if a process has claimed it."""
     this = sa.delete(outbox_entries).where(outbox_entries.c.kind == kind.value, outbox_entries.c.job_id == job_id)
     await connection.execute(this)
 
@@ -114,7 +113,6 @@ async def wake(connection: AsyncConnection, now: float, *which: sa.ColumnElement
 
 
 async def queue_updates_where(connection: AsyncConnection, now: float, *which: sa.ColumnElement[bool]) -> None:
-    """Queues updates for the answers whose jobs meet the conditions."""
     # Also unfinished answers, which might show outdated data and are shown again once they have ended.
     begun = sa.select(jobs.c.id).where(jobs.c.attempts > 0, ~jobs.c.answer_deleted, *which)
     await queue_updates(connection, (await connection.scalars(begun)).all(), now)

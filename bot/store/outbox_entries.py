@@ -95,9 +95,7 @@ class OutboxEntries(Operations):
 
     @reads
     async def unshown_end(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns an ended job with the version to show, or None. While this process holds the entry, nobody can claim
-        it.
-        """
+        """Returns an ended job with the version to show, or None. Nobody can claim it while this process has the entry."""
         ended = sa.select(jobs).where(jobs.c.id == entry.job_id, HAS_ENDED, ~jobs.c.answer_deleted)
         # If someone has written below it, the reply to a deleted question is kept.
         shown = ended if entry.target is ReplyTarget.UNLESS_FOLLOWED else ended.where(HAS_CONTENT)
@@ -106,9 +104,7 @@ class OutboxEntries(Operations):
 
     @reads
     async def job_awaiting_approval(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns a job that awaits approval, with text and steps, or None. While this process holds the entry, nobody
-        can claim the job.
-        """
+        """Returns a job that awaits approval, with text and steps, or None. Nobody can claim it in the meantime."""
         waiting = sa.select(jobs).where(jobs.c.id == entry.job_id, IS_AWAITING_APPROVAL)
         row = (await connection.execute(waiting)).one_or_none()
         if row is None:
@@ -136,7 +132,6 @@ _JOBS = sa.select(
 
 
 def _due() -> sa.Select[tuple[int]]:
-    """Selects due entries with tries left, for jobs whose reply nobody is editing."""
     entry = outbox_entries.c
     is_being_written = sa.exists().where(jobs.c.id == entry.job_id, sa.or_(is_queued(), is_running()))
     in_state = sa.case(
@@ -170,7 +165,6 @@ async def _take(connection: AsyncConnection, limit: int, now: float) -> list[Out
 
 
 async def _records(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> dict[int, QuestionRecord]:
-    """Returns records by job ID. `rows`: selected by _JOBS."""
     found = await beside.messages_of_jobs(connection, [row.id for row in rows])
     deleted = [row.id for row in rows if row.question_deleted]
     is_batched = jobs.c.answered_with.in_(deleted), jobs.c.end_reason == EndReason.BATCHED.value

@@ -16,9 +16,7 @@ from bot.store.database import MESSAGE_PREFIX, channel, connection_arguments, li
 
 SELF_TEST_S = 2.0
 READY_WITHIN_S = 15.0
-"""The time to wait for the lock before polling. A server that lost our last connection might hold it for
-hours.
-"""
+"""The time to wait for the lock before polling. A server that lost our last connection can hold it for hours."""
 CHECK_S = 5.0
 """The interval for checking the connection, and the limit for a response. A hanging server keeps its connections open,
 but might have lost our lock.

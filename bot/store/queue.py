@@ -61,7 +61,6 @@ class Arrival:
     question: Question
     has_no_room: bool
     is_offer: bool = False
-    """Whether the answer's first version only offers to answer."""
     job_id: int | None = None
     """The job of a question that the bot posted for its asker (`UnpostedQuestions`), or None for a new job."""
 

@@ -31,7 +31,6 @@ Allows = Callable[[Sequence[float], float], bool]
 @dataclass(frozen=True, slots=True)
 class _Request:
     budget: str
-    """The method or channel whose budget the call counts toward."""
     allows: Allows
     with_live: bool = False
 

@@ -32,16 +32,13 @@ class Given:
     text: str = field(repr=False)
     end: EndReason
     seconds: float | None
-    """Seconds from the claim to the end of the answer."""
     uses: Sequence[AnswerUsage]
-    """Usage of all attempts, as counted by `typist usage`."""
     calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedQuestion:
     job: Job
-    """The job as first claimed, without the messages of its reply."""
     original: Given
     ended_at: float
     note: Note | None = field(repr=False)
@@ -79,7 +76,6 @@ class Replays(Operations):
 
     @writes
     async def record_question(self, connection: AsyncConnection, job: Job, model: str) -> None:
-        """Records in the audit that a question is sent to a model again."""
         await audit.append(connection, self._now(), [_replay_entry(job, {"model": model})])
 
     @writes

@@ -169,8 +169,6 @@ def _file_of(values: Mapping[str, Any]) -> File:
 
 _JSON_FIELDS = ("footer", "model", "first_token_s", "prompt_version", "effort")
 _COLUMN_FIELDS = ("reason", "model", "first_token_s", "prompt_version", "origins", "note")
-"""Fields of an End that have columns in a turn."""
-
 
 _KINDS = {kind.value: kind for kind in NoticeKind}
 

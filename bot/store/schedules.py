@@ -62,7 +62,6 @@ class ScheduleStore(Operations):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._is_corrected = False
-        """Whether this process has corrected due times from a wrong clock."""
 
     @writes
     async def create(
@@ -103,7 +102,6 @@ class ScheduleStore(Operations):
 
     @reads
     async def active_schedules(self, connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
-        """Returns a channel's schedules that aren't over, without their usage."""
         return await _active_schedules(connection, team_id, channel_id)
 
     @reads
@@ -329,7 +327,6 @@ _PAUSING = {
     # The next run would repeat what the vendor stopped.
     EndReason.MISALIGNED: PauseReason.FAILURES,
 }
-"""End reasons that pause a schedule at once."""
 
 
 async def _count_end(
@@ -394,7 +391,6 @@ async def _add_run(connection: AsyncConnection, row: sa.Row[Any], due_at: float,
 async def _notify(
     connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float, skipped: PauseReason | None = None
 ) -> None:
-    """Notifies people of a skipped run, or of a run that has paused its schedule."""
     report = RunReport(row.id, due_at, skipped.value if skipped else "")
     await notifications.add(connection, now, row.team_id, report.notification)
 
@@ -413,7 +409,6 @@ async def _lock_schedule(
 
 
 async def _update(connection: AsyncConnection, row: sa.Row[Any], **values: Any) -> None:
-    """Changes a schedule unless another process has changed its due time."""
     this = schedules.c.id == row.id, schedules.c.next_at.is_not_distinct_from(row.next_at)
     await connection.execute(sa.update(schedules).where(*this).values(values))
 

@@ -132,7 +132,6 @@ _AS_ASKED: sa.Select[Any] = sa.select(tool_calls, tool_pins.c.definition, _REPEA
 
 
 def call_of(row: sa.Row[Any]) -> RecordedCall:
-    """Returns a recorded call, without arguments if its text has expired."""
     definition = row._mapping.get("definition")
     return RecordedCall(
         step_no=row.step_no,
@@ -165,7 +164,6 @@ async def read_calls(
 
 
 async def drop_steps(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
-    """Deletes the output of these jobs' steps, but not their calls."""
     await connection.execute(sa.delete(steps).where(steps.c.job_id.in_(sa.select(jobs.c.id).where(*which))))
 
 

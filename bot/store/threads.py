@@ -131,7 +131,6 @@ async def threads_of_jobs(connection: AsyncConnection, *which: sa.ColumnElement[
 
 
 async def delete_unused_facts(connection: AsyncConnection, threads: Sequence[tuple[str, ...]]) -> None:
-    """Deletes facts about threads that have no jobs left."""
     for first in range(0, len(threads), THREADS_AT_ONCE):
         for table in THREAD_TABLES:
             these = sa.tuple_(*thread_columns(table)).in_(threads[first : first + THREADS_AT_ONCE])

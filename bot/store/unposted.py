@@ -83,9 +83,7 @@ class UnpostedQuestions(Operations):
 
     @writes
     async def record_direct_post(self, connection: AsyncConnection, entry: OutboxEntry, *, begun: bool) -> bool:
-        """Records that a direct-message post begins, or wasn't made. Returns False if another process claimed the
-        entry.
-        """
+        """Records that a direct-message post begins, or wasn't made. Returns False if another process has the entry."""
         row = await _lock_job(connection, jobs.c.id == entry.job_id, outbox.is_taken(entry))
         if row is not None:
             await _update(connection, row, elsewhere=begun)

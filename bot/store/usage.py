@@ -91,7 +91,6 @@ class Charge(NamedTuple):
 
     id: int
     scope_ids: ScopeIds
-    """The user's ID is "" after erasure."""
     used: Mapping[str, Any]
 
 
@@ -149,7 +148,6 @@ async def erase_person(connection: AsyncConnection, user_id: str | None) -> None
 
 
 async def delete_open_charge(connection: AsyncConnection, job_id: int) -> None:
-    """Deletes the open row of an attempt without usage since its last step."""
     await connection.execute(sa.delete(charges).where(IS_OPEN, charges.c.job_id == job_id))
 
 
@@ -401,7 +399,7 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def channels_asked_in(self, connection: AsyncConnection, team_id: str, user_id: str, first: int) -> list[str]:
-        """Returns channels where a person has asked since day `first` (from 1970-01-01), newest first, except direct
+        """Returns channels where a person has asked since day `first` (from 1970-01-01), newest first. No direct
         messages.
         """
         channel_id = charges.c.channel_id
@@ -429,7 +427,6 @@ class CapStore(Operations):
 
     @reads
     async def all_caps(self, connection: AsyncConnection, team_id: str) -> list[OwnCap]:
-        """Returns all caps set by admins, with their usage."""
         now = self._now()
         found = []
         for row in (await connection.execute(sa.select(caps).where(caps.c.team_id == team_id))).all():
@@ -597,9 +594,7 @@ async def attempt_usages(
 
 
 def _is_in_team(team_id: str) -> sa.ColumnElement[bool]:
-    """Returns whether a job belongs to a team, without SQLite's index on teams, which would scan all of the team's
-    jobs.
-    """
+    """Returns whether a job belongs to a team, without an index: SQLite would scan all of the team's jobs."""
     return jobs.c.team_id.concat("") == team_id
 
 

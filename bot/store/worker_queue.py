@@ -50,12 +50,9 @@ class WorkerQueue(MeteredOperations):
         super().__init__(database, worker, meter)
         self._max_per_user = max_per_user
         self._recorded_usage: Mapping[Job, StepEstimate] = {}
-        """Usage of our attempts that is already in the ledger."""
         self._claiming = asyncio.Lock()
         self._handed_out: set[tuple[int, int]] = set()
-        """Jobs that were handed out, with their attempts."""
         self._is_unsure = False
-        """Whether a claim failed, so that claimed jobs might not have been handed out."""
 
     @completes()
     async def claim(self, limit: int) -> list[Job]:
@@ -114,9 +111,7 @@ class WorkerQueue(MeteredOperations):
 
     @writes_unsynced
     async def checkpoint(self, connection: AsyncConnection, pieces: Mapping[Job, Piece]) -> bool:
-        """Records new text of running answers. Returns False if some jobs were skipped because they are lost or
-        outdated.
-        """
+        """Records new text of running answers. Returns False if jobs were skipped because they are lost or outdated."""
         return await steps.append_text(connection, self._worker.name, pieces)
 
     @writes_unsynced

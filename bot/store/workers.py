@@ -70,7 +70,6 @@ MAX_GAP_S = 3.0
 @dataclass(frozen=True, slots=True)
 class Observation:
     beat: int | None
-    """The heartbeat counter, or None if the worker's row is missing."""
     lock_is_free: bool = False
 
 
@@ -193,7 +192,6 @@ class WorkerLiveness:
     def __init__(self, database: Database, name: str, clock: Clock) -> None:
         self.name = name
         self.on_message: Callable[[str], None] = lambda _: None
-        """Called with messages from other processes (ProcessMessages)."""
         self._database = database
         self._clock = clock
         self._change = asyncio.Event()
@@ -207,7 +205,6 @@ class WorkerLiveness:
         self._is_registered = False
 
     def wake(self) -> None:
-        """Ends this process's `wait`, because something has changed."""
         self._change.set()
 
     async def wake_others(self, connection: AsyncConnection, *where: sa.ColumnElement[bool]) -> None:

@@ -34,7 +34,6 @@ def names_an_admin(sentence: str) -> bool:
 
 
 def with_admins(sentence: str, admins: Sequence[str]) -> str:
-    """Returns a sentence with the admins' names or mentions inserted."""
     if not admins:
         return sentence
     named = listed(admins, "or")

@@ -15,7 +15,6 @@ CARDS = {
     )
 }
 TERMS = "I'll use your account only for you. In a channel, I'll ask before each call."
-"""Small print on the card that asks people to sign in."""
 
 
 def wants_sign_in(server: str) -> str:
@@ -54,7 +53,6 @@ NOT_YOURS = "If you didn't press Sign in in Slack yourself, close this page and 
 LINK_IS_OLD = "This link is from another sign-in, expired, or already used. Go back to Slack and press Sign in again."
 NOT_GRANTED = "Access wasn't granted. Go back to Slack and press Sign in again, or Not now."
 TRY_AGAIN = "I can't complete your sign-in right now. Please reload this page in a minute."
-"""Shown by the page that a browser returns to (bot/accounts/page.py)."""
 PASTED_IN_MESSAGE = (
     "That's a sign-in URL, and I can't use it here. Please delete your message and ask again. Then press Sign in and "
     "follow the steps there."
@@ -123,7 +121,6 @@ def sign_in_ended(server: str) -> str:
 ACCOUNTS_TITLE = "Accounts"
 YOUR_ACCOUNTS = "Your accounts"
 WHERE_TO_SIGN_OUT = "To sign out, use /typist accounts."
-"""Shown below the list of accounts in App Home."""
 SIGNED_IN_TO = "Your sign-ins"
 SIGN_OUT_HINT = "Uncheck a server to sign out. I'll forget your account there."
 NO_ACCOUNTS = "You aren't signed in to any server."

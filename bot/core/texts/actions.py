@@ -29,7 +29,6 @@ BAD_ANSWER = "Bad answer"
 
 
 def all_label(label: str, calls: int) -> str:
-    """Returns the label of a button that decides on several calls."""
     return label if calls == 1 else f"{label} {'both' if calls == 2 else f'all {calls}'}"
 
 
@@ -54,13 +53,11 @@ UNKNOWN_BUTTON = "Something's wrong with this button. Please try again."
 THANKS_HELPED = "Thanks! I've noted that this answer helped."
 THANKS_NOT_HELPED = "Thanks. I've noted that this answer didn't help. Why not?"
 DOWN_REASONS = {"wrong": "It's wrong", "too_long": "It's too long", "not_meant": "Not what I meant"}
-"""Labels of the buttons below THANKS_NOT_HELPED, by DownReason."""
 REASON_NOTED = {
     "wrong": "Thanks. I've noted that this answer is wrong.",
     "too_long": "Thanks. I've noted that this answer is too long.",
     "not_meant": "Thanks. I've noted that this answer isn't what you meant.",
 }
-"""Responses by DownReason."""
 NO_LONGER_DOWN = "I no longer have your 👎 for this answer. Press 👎 below it again."
 STOPPED_WHILE_QUEUED = "I won't answer this question because you stopped it while it was queued."
 REST_LEFT_OUT = "The rest doesn't fit in this message."
@@ -87,6 +84,5 @@ ONLY_ASKER = {
         "edit": _DECIDES,
     }.items()
 }
-"""Sentences by ReplyAction that refuse an action to anyone but the asker."""
 ONLY_ASKER_AGREES = "Only the person who asked can decide on this."
 ONLY_ASKER_ANSWERS_NOW = f"Only the person who asked, or a Typist admin, can press {ANSWER_NOW}."

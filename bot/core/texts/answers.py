@@ -11,7 +11,6 @@ THINKING = "Thinking…"
 
 
 def searching(query: str) -> str:
-    """Replaces THINKING during a web search."""
     return f"Searching {the_web(query)}"
 
 
@@ -53,7 +52,6 @@ CHART_NOT_DRAWN = "(I can't draw this as a chart.)"
 
 
 def chart_in_words(title: str, points: Sequence[str]) -> str:
-    """Describes a chart for screen readers. `points`: labels with values, such as "Mon 1.5"."""
     return f"{title}: {', '.join(points)}."
 
 

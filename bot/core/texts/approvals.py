@@ -14,7 +14,6 @@ _CARDS = {
     **memory.CARDS,
     **schedules.CARDS,
 }
-"""Text of cards, by card type (core/calls.py)."""
 _OUR_TOOLS = {"read_channel": "Reading the channel…", "slack__search": "Searching Slack…"}
 _SEVERAL_WAIT = "shall I continue with everything I asked you above?"
 
@@ -137,7 +136,6 @@ def chosen(label: str) -> str:
 
 
 def decided(kind: str, decision: str, calls: int, person: str, *, is_only_one: bool) -> str:
-    """Reports below an answer who decided on its cards."""
     if kind != "call":
         return f"{_CARDS[kind].undone}, as {person} decided" if decision == "denied" else f"{person} agreed"
     words = f"{_DECIDED[decision]} {person}"

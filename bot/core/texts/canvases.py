@@ -1,7 +1,6 @@
 """Text about canvases: shared ones, and answers that are saved as canvases."""
 
 SAVE = "Save as canvas"
-"""Label of the button below an answer."""
 TITLE = "Answer"
 BEGUN = "I'm writing the canvas. I'll post the link in this conversation in a moment."
 EXISTS = "This answer is already a canvas. The link is in this conversation."

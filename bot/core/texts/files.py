@@ -36,7 +36,6 @@ FILE_UNNAMED = "a file"
 
 
 def one_of_several(name: str, number: int) -> str:
-    """Returns a file's name with a number that distinguishes files with the same name."""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{name} ({number}{ending})"
 
@@ -93,5 +92,4 @@ def parts_not_read(parts: Sequence[str], name: str) -> str:
 
 
 def files_not_read(files: Sequence[str], unnamed: int) -> str:
-    """Lists unread files. `unnamed`: the number of other unread files."""
     return f"Not read: {', '.join([*files, *([f'and {unnamed} more'] if unnamed else [])])}."

@@ -17,7 +17,6 @@ MENTIONS_NEEDED = {
 WAITING_FOR_YOU = "Waiting for you"
 APPROVAL = "A decision"
 DECIDE_UNTIL = "You can decide until "
-"""Precedes a deadline and a period."""
 TRY_ONE = "Try one of these, and I'll answer in our direct message:"
 CHANNEL_SETTINGS_HEADING = "Channels with their own settings"
 NO_CHANNEL_SETTINGS = "All channels use the default settings."

@@ -6,7 +6,6 @@ REMEMBER_THIS = {
     "channel": "Shall I remember this for everyone in this channel?",
     "direct message": "Shall I remember this for our direct message?",
 }
-"""Headings of proposed memories, by scope (core/memory.py)."""
 REMEMBER = "Remember"
 DONT_REMEMBER = "Don't remember"
 CARDS = {
@@ -39,8 +38,6 @@ MEMORIES_HIDDEN = {
 }
 """Shown below a list with hidden memories. Key: whether the channel is private now."""
 HIDDEN = "hidden"
-"""Replaces a hidden memory in the list."""
-
 
 MEMORY_TITLE = "Memory"
 SHOW_MEMORY = "Show what I remember here"

@@ -39,7 +39,6 @@ def fell_back(name: str) -> str:
 
 
 def answered_by(name: str) -> str:
-    """Reports which model answered if it wasn't the one that was asked."""
     return f"answered by {name}"
 
 
@@ -95,7 +94,6 @@ def model_refused(failure: EndReason, model: str) -> str:
 
 
 def actions_stopped(model: str) -> str:
-    """Tells Typist admins that a vendor stopped an answer because of the model's actions."""
     return (
         f"{model}: the provider stopped an answer because of what the model did with its tools. I didn't try again. "
         "The asker can see the provider's explanation and the calls. To find the answer, look for “misaligned” in my "
@@ -134,7 +132,6 @@ _PRESS_CONTINUE = "Press Continue"
 
 
 def interrupted(*, goes_on: bool = False) -> str:
-    """Reports that an answer was interrupted too often. `goes_on`: whether Continue is available."""
     return f"I was interrupted three times while answering. {_PRESS_CONTINUE if goes_on else _ASK_AGAIN}."
 
 
@@ -144,7 +141,6 @@ def silent_after_tools(name: str) -> str:
 
 
 def stopped_for_actions(name: str, calls: Mapping[str, int], explanation: str) -> str:
-    """Reports that a vendor stopped an answer because of the model's actions. `calls`: number of calls by tool."""
     called = [f"{tool} ({count} times)" if count > 1 else tool for tool, count in calls.items()]
     more = [f"{len(called) - MAX_LISTED_TOOLS} more"] if len(called) > MAX_LISTED_TOOLS else []
     used = f"It used {listed([*called[:MAX_LISTED_TOOLS], *more])}: press Details to see each call."
@@ -157,7 +153,6 @@ def stopped_for_actions(name: str, calls: Mapping[str, int], explanation: str) -
 
 
 def model_failure(failure: EndReason, name: str, retry_after_s: float | None = None, *, goes_on: bool = False) -> str:
-    """Reports a model's failure and what to do about it. `goes_on`: whether Continue is available."""
     again = _PRESS_CONTINUE if goes_on else _ASK_AGAIN
     if goes_on and failure in (EndReason.EMPTY, EndReason.ONLY_THOUGHT):
         return f"{name} added nothing. {_PRESS_CONTINUE} and I'll ask it again."
@@ -165,7 +160,6 @@ def model_failure(failure: EndReason, name: str, retry_after_s: float | None = N
 
 
 def for_error(error: TypistError, names: ModelNames = OWN_NAMES, *, goes_on: bool = False) -> str:
-    """Returns the sentence for an error that ended an answer. `goes_on`: whether the answer has text."""
     match error:
         case ProviderError():
             if error.reason is EndReason.UNREACHABLE and not error.may_pass:

@@ -10,7 +10,6 @@ SHARED_QUOTAS = "You don't have a personal quota. These quotas apply to everyone
 ASK_FOR_QUOTA = "To get more before then, ask your Typist admin to raise the quota in my Home tab."
 """Also shown to Typist admins."""
 QUOTAS_ARE_SET_IN_HOME = "To change quotas, open my Home tab."
-"""Shown below a notice to Typist admins."""
 TOKENS_EXPLAINED = "Tokens measure the text that I read and write for you. A page is about 700 tokens."
 _OWNERS = {"user": "your", "channel": "this channel's", "workspace": "this workspace's"}
 _EACH = {"user": "Each person", "channel": "Each channel", "workspace": "The workspace"}
@@ -51,7 +50,6 @@ def used_per_day(unit: str) -> str:
 
 
 def quota_not_a_number(in_dollars: bool) -> str:
-    """Shown below a field with an invalid limit."""
     least = "an amount of at least 0.01" if in_dollars else "a whole number of at least 1"
     return f"Please enter {least} or leave this empty."
 

@@ -38,7 +38,6 @@ def in_words(cron: str) -> str:
 
 
 def clock_time(hour: int, minute: int) -> str:
-    """Formats a time of day, such as "9:00 AM"."""
     return f"{hour % 12 or 12}:{minute:02} {'AM' if hour < 12 else 'PM'}"
 
 
@@ -177,13 +176,11 @@ def _past(minutes: Sequence[int]) -> str:
 
 
 def _step(numbers: Sequence[int]) -> int:
-    """Returns the common interval between numbers, or 0 if there is none."""
     steps = {later - earlier for earlier, later in pairwise(numbers)}
     return steps.pop() if len(steps) == 1 else 0
 
 
 def _runs(numbers: Sequence[int]) -> list[list[int]]:
-    """Returns ascending numbers as lists of consecutive ones."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and runs[-1][-1] == number - 1:

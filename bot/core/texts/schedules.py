@@ -51,7 +51,6 @@ _PAUSES_ITSELF = "I'll pause it if it gets expensive."
 """Explains that a schedule has limits, which its modal shows."""
 ONLY_IF_CHANGED = "It will run only if someone has written here since its last run."
 ONLY_IF_CHANGED_BY_THEN = "It will run only if someone writes here before then."
-"""Replaces ONLY_IF_CHANGED for a single run."""
 ALSO_IF_UNCHANGED = "From now on, it will also run if nobody has written here."
 SCHEDULE_GONE = "This schedule was stopped, so it won't run anymore."
 NOT_YOUR_SCHEDULE = "Only the person who created this schedule and Typist admins can change it."
@@ -69,7 +68,6 @@ RUN_NOW = "Run now"
 PAUSE = "Pause"
 RESUME = "Resume"
 REMOVE = "Remove"
-"""Replaces Stop after a schedule's single run."""
 REMOVED = "Removed from the list."
 STOP_SCHEDULE_QUESTION = "You can't resume it later."
 SCHEDULE_STOPPED = "Stopped. It won't run anymore."
@@ -110,11 +108,8 @@ SKIP_REASONS = {
     "quota": "a quota is used up",
     "missed": "I couldn't start it within an hour of its scheduled time",
 }
-"""Clauses about skipped runs, by PauseReason."""
 ONCE = "Once"
-"""Replaces the rule of a schedule that runs once."""
 SCHEDULE_OVER = "It has run."
-"""Replaces a schedule's next time after the last run."""
 ONLY_IF_SOMETHING_IS_NEW = "only if something is new"
 
 
@@ -130,7 +125,6 @@ def with_account(servers: Sequence[str]) -> str:
 
 
 def sign_in_first(servers: str, person: str) -> str:
-    """Explains in mrkdwn why a schedule isn't resumed."""
     return f"{person} must sign in to {servers} first, with the button in my notice in our direct message."
 
 
@@ -192,7 +186,6 @@ def schedule_line(number: int, rule: str, first: str, words: str, person: str, *
 
 
 def change_by_number(number: int) -> str:
-    """Explains below a list how to change a schedule. `number`: a listed schedule, as an example."""
     return f"Tell me what to change, or write “stop schedule {number}”."
 
 
@@ -233,12 +226,10 @@ def schedule_paused(why: str, person: str, place: str) -> str:
 
 
 def signed_out(servers: Sequence[str]) -> str:
-    """Returns the clause that tells the creator of a schedule why it is paused."""
     return f"your sign-in to {listed(servers)} has ended. Sign in, and I'll resume it"
 
 
 def resumed(number: int, rule: str, next_time: str) -> str:
-    """Tells the creator of a schedule, in mrkdwn, that signing in has resumed it."""
     return f"You're signed in, and I resumed your schedule {number} ({rule}). {NEXT_TIME}{next_time}."
 
 
@@ -271,7 +262,6 @@ SCHEDULE_HINTS = {
     ),
     "day_tokens": "Days begin at 00:00 UTC. I'll pause the schedule when it has used up its token limit.",
 }
-"""Shown below fields, by ScheduleField."""
 DAYS_AND_TIME = "Choose days and a time, or fill in Other."
 NOT_BOTH = "Choose days and a time, or fill in Other, but not both."
 TOKENS_NOT_A_NUMBER = "Please enter a whole number from 1 to 999,999,999."

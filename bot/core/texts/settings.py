@@ -14,7 +14,6 @@ class Words:
     """Sentences in mrkdwn about a channel's setting, by value."""
     hint: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
-    """Labels of the field's options, if these are fixed."""
     placeholder: str = ""
 
     def channel_sentence(self, value: object) -> str:
@@ -56,7 +55,6 @@ def server_down(server: str, reason: str) -> str:
 
 
 def signs_in(server: str) -> str:
-    """Explains in mrkdwn why an MCP server has no tools yet."""
     return f"I'll ask each person to sign in to {server} when they first need it."
 
 

@@ -25,7 +25,6 @@ def message_from(writer: str) -> str:
 
 
 CHOSEN = "✓"
-"""Shown after a choice that someone clicked."""
 MY_CHOICE = "My choice:"
 """Begins the message posted for a person who clicks a choice. The choice follows."""
 
@@ -35,12 +34,10 @@ def chosen_by(asker: str) -> str:
 
 
 def asked_by(asker: str) -> str:
-    """Precedes a clicked suggested prompt, in mrkdwn."""
     return f"{asker} asks:"
 
 
 def asks_about_this(asker: str) -> str:
-    """Precedes a question that the bot posts for a person, in mrkdwn."""
     return f"{asker} asks about this message:"
 
 

@@ -16,10 +16,8 @@ def status_searching(query: str) -> str:
 
 
 def status_progress(note: str) -> str:
-    """Returns the status with a model's note about its next action."""
     return f"is working: {in_short(note).rstrip('.…')}…"
 
 
 def status_running(activity: str) -> str:
-    """Returns the status for an activity such as "Creating the schedule…"."""
     return f"is {activity[:1].lower()}{activity[1:]}"

@@ -7,7 +7,6 @@ PANE_SUGGESTIONS = {
     "Explain something": "Explain something to me step by step. First, ask me what.",
     "Weigh options": "Help me decide between options. First, ask me what they are and what matters to me.",
 }
-"""Questions by button label, in the pane, the welcome and App Home."""
 
 
 def suggested_prompts() -> list[dict[str, str]]:

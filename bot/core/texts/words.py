@@ -24,7 +24,6 @@ _QUERY_CHARS = 80
 
 
 def in_short(text: str) -> str:
-    """Returns the beginning of a text, on one line."""
     words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return words[: _QUERY_CHARS - 1].rstrip() if len(words) > _QUERY_CHARS else words
 
@@ -52,7 +51,6 @@ def count(number: int, one: str, many: str) -> str:
 
 
 def listed(parts: Sequence[str], conjunction: str = "and") -> str:
-    """Joins names, such as "a, b and c". Returns "" for none."""
     return f" {conjunction} ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
