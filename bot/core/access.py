@@ -113,7 +113,7 @@ UNCHECKED = DenialNotice("access_not_checked", 0.0)
 
 
 def denial_notice(question: Question, denial: Denial) -> DenialNotice:
-    """Returns how often to explain a denial. In channels, a script could otherwise use up the app's ephemeral messages."""
+    """Returns how often to explain a denial. In channels, a script could use up the app's ephemeral messages."""
     if denial is Denial.UNKNOWN:
         return UNCHECKED
     return IN_DIRECT_MESSAGE if question.thread.in_direct_message else IN_CHANNELS

@@ -80,7 +80,7 @@ def _piece_as_text(piece: str) -> str:
 
 
 def _is_calculated(text: str) -> bool:
-    """Returns whether a spreadsheet would calculate a cell: formulas, operands with operators, signed names or cells."""
+    """Returns whether a spreadsheet would calculate a cell: formulas, operands with operators, signed names, cells."""
     if _FORMULA.match(text) or _SIGNED_NAME.match(text):
         return True
     if (found := _OPERANDS.match(text)) is None:

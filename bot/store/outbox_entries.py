@@ -95,7 +95,7 @@ class OutboxEntries(Operations):
 
     @reads
     async def unshown_end(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns an ended job with the version to show, or None. Nobody can claim it while this process has the entry."""
+        """Returns an ended job with the version to show, or None. Nobody can claim it in the meantime."""
         ended = sa.select(jobs).where(jobs.c.id == entry.job_id, HAS_ENDED, ~jobs.c.answer_deleted)
         # If someone has written below it, the reply to a deleted question is kept.
         shown = ended if entry.target is ReplyTarget.UNLESS_FOLLOWED else ended.where(HAS_CONTENT)
