@@ -45,11 +45,9 @@ async def run(
     wrap_models: WrapModels = lambda models: models,
     tools: Tools | None = None,
 ) -> None:
-    """Runs the bot until `shutdown`. From the start, /readyz reports what startup is waiting for.
-
-    `wrap_models`: returns the models to use instead of the settings' models; the sandbox adds its scripted model.
-    `tools`: the tools for models, instead of those of BOT_MCP_CONFIG.
-    """
+    """Runs the bot until `shutdown`. From the start, /readyz reports what startup is waiting for. `wrap_models`:
+    returns the models to use instead of the settings' models; the sandbox adds its scripted model. `tools`: the tools
+    for models, instead of those of BOT_MCP_CONFIG."""
     probes = Probes(is_stopping=shutdown.requested.is_set)
     async with AsyncExitStack() as stack:
         telemetry = stack.enter_context(open_telemetry(settings))

@@ -27,10 +27,8 @@ class PayloadError(TypistError):
 
 
 class EndReason(StrEnum):
-    """Why a job, an attempt (INTERRUPTED), a step (STEPPED) or a transcription (TRANSCRIBED) ended.
-
-    Stored, logged, and included in Slack's metadata.
-    """
+    """Why a job, an attempt (INTERRUPTED), a step (STEPPED) or a transcription (TRANSCRIBED) ended. Stored, logged, and
+    included in Slack's metadata."""
 
     WHOLE = "whole"
     LENGTH_LIMIT = "length_limit"
@@ -168,11 +166,9 @@ _CHARGED_WITHOUT_TEXT = {
 
 
 _FREE_BEFORE_OUTPUT = {("anthropic", EndReason.REFUSED)}
-"""Failures that a vendor doesn't charge if they come before any output, as vendor and reason.
-
-Anthropic: "You are not billed for a refusal that arrives before any output" (read on 2026-11-30, in a copy of August).
-https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback
-"""
+"""Failures that a vendor doesn't charge if they come before any output, as vendor and reason. Anthropic: "You are not
+billed for a refusal that arrives before any output" (read on 2026-11-30, in a copy of August).
+https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback"""
 
 
 class FileFault(Enum):
@@ -198,11 +194,9 @@ class ProviderError(TypistError):
         window_tokens: int | None = None,
         explanation: str = "",
     ) -> None:
-        """`may_pass`: whether the same request might soon succeed; None for the default of `reason`.
-
-        `window_tokens`: the model's window, if the model refused a text as too long and stated its window.
-        `explanation`: why a vendor stopped the answer, for the asker. It can contain users' text, so it isn't logged.
-        """
+        """`may_pass`: whether the same request might soon succeed; None for the default of `reason`. `window_tokens`:
+        the model's window, if the model refused a text as too long and stated its window. `explanation`: why a vendor
+        stopped the answer, for the asker. It can contain users' text, so it isn't logged."""
         self.reason = reason
         self.model = model
         self.retry_after_s = retry_after_s

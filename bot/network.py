@@ -130,11 +130,9 @@ def httpx2_proxy(url: str) -> "httpx2.Proxy | None":
 
 
 def forwarded_headers(url: str) -> dict[str, str]:
-    """Returns the proxy's headers for requests to an http URL. Raises SettingsError.
-
-    An https request goes through a tunnel, and the request that opens the tunnel has these headers. For http, aiohttp
-    (which the vendors' SDKs use through httpx2) opens no tunnel and then omits the headers of `httpx2_proxy`.
-    """
+    """Returns the proxy's headers for requests to an http URL. Raises SettingsError. An https request goes through a
+    tunnel, and the request that opens the tunnel has these headers. For http, aiohttp (which the vendors' SDKs use
+    through httpx2) opens no tunnel and then omits the headers of `httpx2_proxy`."""
     proxy = proxy_of(url) if urlsplit(url).scheme == "http" else None
     return _authorization(proxy) if proxy else {}
 
@@ -185,10 +183,8 @@ def export_settings(env: Mapping[str, str]) -> None:
 
 
 def reason_of(error: BaseException, url: str) -> str:
-    """Returns the network failure that caused an error, as the rest of a sentence; "" for other causes.
-
-    The result includes the host, but no path or password.
-    """
+    """Returns the network failure that caused an error, as the rest of a sentence; "" for other causes. The result
+    includes the host, but no path or password."""
     try:
         way = way_to(url)
     except SettingsError as problem:

@@ -218,10 +218,8 @@ def _suggestion(model: str) -> str:
 
 
 def parse_model_names(value: str) -> dict[str, str]:
-    """Returns the display names that differ from the model's name, by model. Raises ValueError.
-
-    A display name is the name after `as`, or vendor/model if models of two vendors have the same name.
-    """
+    """Returns the display names that differ from the model's name, by model. Raises ValueError. A display name is the
+    name after `as`, or vendor/model if models of two vendors have the same name."""
     listed = dict(_named_models(value))
     chosen = {model: name for model, name in listed.items() if name is not None}
     for model, name in chosen.items():

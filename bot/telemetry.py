@@ -47,10 +47,8 @@ class Gauges:
 
 
 class Telemetry:
-    """Records the metrics and spans of one process. Set `gauges` before calling `scrape`.
-
-    `scrape`: returns all metrics in Prometheus' text format, or None if scraping is off.
-    """
+    """Records the metrics and spans of one process. Set `gauges` before calling `scrape`. `scrape`: returns all metrics
+    in Prometheus' text format, or None if scraping is off."""
 
     def __init__(
         self,
@@ -156,10 +154,8 @@ class Telemetry:
         staleness_s: float | None,
         final_lag_s: float | None,
     ) -> None:
-        """Records an answer's end. `calls`: the number of Slack calls that showed the answer.
-
-        The delays are the text's (`Freshness`), or None for an answer without text.
-        """
+        """Records an answer's end. `calls`: the number of Slack calls that showed the answer. The delays are the text's
+        (`Freshness`), or None for an answer without text."""
         self._answers.add(1)
         if reason.is_failure:
             self._failures.add(1, {"reason": reason.value})

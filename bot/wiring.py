@@ -225,11 +225,9 @@ async def open_bot(
 
 @asynccontextmanager
 async def open_answering(settings: Settings, clock: Clock, *, has_tools: bool) -> AsyncIterator[Answering]:
-    """Opens the answering service, without the loops that claim questions and show answers in Slack.
-
-    `has_tools`: whether models get the MCP servers' tools, without people's accounts. Models never get other tools.
-    Raises SlackSetupError, RateLimited, Refused and StoreError.
-    """
+    """Opens the answering service, without the loops that claim questions and show answers in Slack. `has_tools`:
+    whether models get the MCP servers' tools, without people's accounts. Models never get other tools. Raises
+    SlackSetupError, RateLimited, Refused and StoreError."""
     async with AsyncExitStack() as stack:
         session, bot_token = await stack.enter_async_context(new_session()), bot_credential(clock)
         client = SlackClient(settings.slack_bot_token, settings.slack_api_url, session, bot_token.on_call_refused)

@@ -174,12 +174,9 @@ def register_modal(
     save: Callable[[str, S], Awaitable[str | Mapping[str, str]]],
     saved: Callable[[str, S], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
-    """Registers the listener for a modal's submission.
-
-    `save` is called with the person's ID and the submission. It returns a sentence about the whole submission, "" if it
-    is saved, or a sentence for each invalid field. `saved` runs afterwards in the background, because Bolt acknowledges
-    only when a listener has ended.
-    """
+    """Registers the listener for a modal's submission. `save` is called with the person's ID and the submission. It
+    returns a sentence about the whole submission, "" if it is saved, or a sentence for each invalid field. `saved` runs
+    afterwards in the background, because Bolt acknowledges only when a listener has ended."""
     background = Background()
 
     async def on_submission(ack: AsyncAck, body: Mapping[str, Any]) -> None:

@@ -56,11 +56,8 @@ def event_in(body: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
 
 @parser
 def message_of(event: Mapping[str, Any], team_id: str) -> Message:
-    """Returns the message in an event of type app_mention or message.
-
-    `team_id` is the bot's: in a Slack Connect channel, the envelope and the message contain the workspace that hosts
-    the channel, or the author's.
-    """
+    """Returns the message in an event of type app_mention or message. `team_id` is the bot's: in a Slack Connect
+    channel, the envelope and the message contain the workspace that hosts the channel, or the author's."""
     return _message(event, _ts(event, "ts"), team_id)
 
 
@@ -85,10 +82,8 @@ def _message(event: Mapping[str, Any], ts: str, team_id: str) -> Message:
 
 
 def is_first_delivery(event: Mapping[str, Any], headers: Mapping[str, Sequence[str]], bot_user_id: str) -> bool:
-    """Returns whether a delivery is a message's first, which is true exactly once across all processes.
-
-    A mention in a channel causes two events, of which only app_mention counts. Slack numbers its retries.
-    """
+    """Returns whether a delivery is a message's first, which is true exactly once across all processes. A mention in a
+    channel causes two events, of which only app_mention counts. Slack numbers its retries."""
     tries = headers.get("x-slack-retry-num") or ["0"]
     is_in_channel = event.get("type") == "message" and event.get("channel_type") != "im"
     is_twin = is_in_channel and bot_user_id in mentioned_user_ids(str(event.get("text")))
@@ -96,10 +91,8 @@ def is_first_delivery(event: Mapping[str, Any], headers: Mapping[str, Sequence[s
 
 
 def action_token_of(event: Mapping[str, Any]) -> str:
-    """Returns the token for searching Slack on behalf of the message's author, or "".
-
-    Slack documents the token at the top level of the event, but was seen to send it in assistant_thread.
-    """
+    """Returns the token for searching Slack on behalf of the message's author, or "". Slack documents the token at the
+    top level of the event, but was seen to send it in assistant_thread."""
     thread = event.get("assistant_thread")
     nested = thread.get("action_token") if isinstance(thread, Mapping) else None
     token = nested or event.get("action_token")
@@ -167,11 +160,8 @@ def join_of(event: Mapping[str, Any]) -> tuple[str, str, str]:
 
 @parser
 def viewer_of(body: Mapping[str, Any]) -> str:
-    """Returns the viewer in an event of type app_context_changed.
-
-    The event doesn't identify the person, so the result is the user on whose behalf it was delivered. Slack's Node
-    types do have a user.
-    """
+    """Returns the viewer in an event of type app_context_changed. The event doesn't identify the person, so the result
+    is the user on whose behalf it was delivered. Slack's Node types do have a user."""
     _, event = event_in(body)
     return _string_or_none(event, "user") or _string(body["authorizations"][0], "user_id")
 
@@ -275,10 +265,8 @@ def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
 
 
 def context_in_view(holder: Mapping[str, Any]) -> AppContext:
-    """Returns the channel and message that a person has open beside the pane, for events of both kinds of app.
-
-    Entities come in order of relevance. A canvas or list has no channel, so the next entity counts.
-    """
+    """Returns the channel and message that a person has open beside the pane, for events of both kinds of app. Entities
+    come in order of relevance. A canvas or list has no channel, so the next entity counts."""
     match holder.get("context"):
         case {"channel_id": str(channel_id)} if channel_id:
             return AppContext(channel_id)

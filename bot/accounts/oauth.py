@@ -89,8 +89,7 @@ _REFUSALS = {
     "consent_required": "needs consent, perhaps from an administrator there",
 }
 """Reasons of authorization servers, each a predicate: RFC 6749 (4.1.2.1, 5.2), RFC 7591 (3.2.2), RFC 8707 (2) and
-OpenID Connect Core (3.1.2.6), read on 2026-11-30.
-"""
+OpenID Connect Core (3.1.2.6), read on 2026-11-30."""
 _SCOPE = re.compile(r"[!#-\[\]-~]+")
 """A single scope (RFC 6749, 3.3)."""
 _BEARER_TYPES = ("", "bearer", "n_a", "user")
@@ -105,10 +104,8 @@ M = TypeVar("M", bound=BaseModel)
 
 class SignInFailed(TypistError):
     """An authorization server rejects a request or can't be used. `str()` returns the rest of a sentence about the
-    server.
-
-    `is_final`: the refresh token is no longer valid. `is_client_forgotten`: the server no longer knows Typist.
-    """
+    server. `is_final`: the refresh token is no longer valid. `is_client_forgotten`: the server no longer knows
+    Typist."""
 
     def __init__(self, why: str, *, is_final: bool = False, is_client_forgotten: bool = False) -> None:
         super().__init__(why)
@@ -299,10 +296,8 @@ async def _authorization_server_metadata(
 
 
 def is_same_issuer(stated: str, named: str) -> bool:
-    """Returns whether a stated issuer is the one that a server's metadata names, however people write a URL.
-
-    An issuer has the same metadata with and without a trailing slash (RFC 8414, 3.1).
-    """
+    """Returns whether a stated issuer is the one that a server's metadata names, however people write a URL. An issuer
+    has the same metadata with and without a trailing slash (RFC 8414, 3.1)."""
     with suppress(ValidationError):
         return str(_ADDRESS.validate_python(stated.strip())).removesuffix("/") == named.removesuffix("/")
     return False

@@ -156,10 +156,8 @@ class SignInServers:
         return known
 
     async def _registered_client(self, at: AuthorizationServer, server: str, scopes: str = "") -> Client:
-        """Returns Typist's stored registration, or else a new one. Raises SignInFailed, StoreError.
-
-        `scopes`: all scopes, if it has a registration for more of them than usual.
-        """
+        """Returns Typist's stored registration, or else a new one. Raises SignInFailed, StoreError. `scopes`: all
+        scopes, if it has a registration for more of them than usual."""
         labels, transport = self._labels(at, server, scopes), self.transports[server]
         secret = await self._accounts.client_secret(*labels)
         content = self._vault.decrypt(labels, secret, REGISTERED_FOR_S) if secret else None

@@ -244,11 +244,8 @@ class SignIns:
         self, owner: Owner, call: str, address: str | None, is_waiting: IsWaiting = _always_waiting
     ) -> str:
         """Signs a person in with a URL or code, which works once, and returns the problem, or "" on success. Raises
-        StoreError.
-
-        `address`: None if the person confirms a code at the server, which takes a while. The wait ends early once
-        `is_waiting()` returns False.
-        """
+        StoreError. `address`: None if the person confirms a code at the server, which takes a while. The wait ends
+        early once `is_waiting()` returns False."""
         if address is None:
             return await self._complete_by_code(owner, call, is_waiting)
         query = self._entered_values(owner, address) or {}

@@ -49,10 +49,8 @@ async def probe_model(setup: ModelSetup, model: str) -> Finding:
 
 
 async def _probe(setup: ModelSetup, model: str) -> Finding:
-    """Asks a model to call a tool at the end of a long prompt.
-
-    A lookup can't show failures, because servers silently refuse or ignore tools, and silently cut prompts.
-    """
+    """Asks a model to call a tool at the end of a long prompt. A lookup can't show failures, because servers silently
+    refuse or ignore tools, and silently cut prompts."""
     called = False
     end: Completion | None = None
     try:

@@ -313,11 +313,9 @@ async def run_all(
     env_file: Path | None = None,
     only: AbstractSet[str] | None = None,
 ) -> CheckReport:
-    """Makes the checks of these settings, which might come from `env_file`, and returns the report.
-
-    `probe`: a channel to post in. `probe_models`: whether to have models call a tool. `only`: the IDs of the checks to
-    make, or None for all.
-    """
+    """Makes the checks of these settings, which might come from `env_file`, and returns the report. `probe`: a channel
+    to post in. `probe_models`: whether to have models call a tool. `only`: the IDs of the checks to make, or None for
+    all."""
     on = Occasion.COMMAND
     on |= Occasion.PROBE if probe is not None else on
     on |= Occasion.PROBE_MODELS if probe_models else on

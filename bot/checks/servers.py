@@ -88,10 +88,8 @@ class ServerChecks:
         return f", {price}" if price else ""
 
     async def _sign_in(self, server: str, transport: HttpTransport, *, is_named: bool) -> Finding | None:
-        """Reports whether people can sign in to a server, and what is missing. Registers nothing.
-
-        `is_named`: whether the server reports that people can sign in. If it doesn't and people can't, returns None.
-        """
+        """Reports whether people can sign in to a server, and what is missing. Registers nothing. `is_named`: whether
+        the server reports that people can sign in. If it doesn't and people can't, returns None."""
         from bot.accounts.oauth import SignInFailed, configured_client_id, discover
 
         try:
@@ -128,10 +126,8 @@ class ServerChecks:
         return ok(f"{server}: people sign in at {at.issuer}. {known}. {how}")
 
     async def places(self, chosen: Callable[[], Awaitable[Mapping[str, Collection[str]]]]) -> Finding:
-        """Counts the tools of all servers that a model is offered in direct messages and in channels.
-
-        `chosen` returns the servers of channels that have chosen some. Until a channel has, all servers count.
-        """
+        """Counts the tools of all servers that a model is offered in direct messages and in channels. `chosen` returns
+        the servers of channels that have chosen some. Until a channel has, all servers count."""
         channels = {f"channel {channel_id}": names for channel_id, names in (await chosen()).items()}
         places: dict[str, Collection[str]] = {"direct messages": self._setup.direct_message_servers}
         places |= channels or {"a channel with all MCP servers": self._setup.names}

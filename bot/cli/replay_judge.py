@@ -52,10 +52,8 @@ class Judge:
         return 2 * (self.spending.cost_usd(End(EndReason.WHOLE, model=self.model, usage=usage)) or 0.0)
 
     async def verdict(self, job: Job, line: Mapping[str, Any]) -> tuple[str, AnswerUsage]:
-        """Returns which answer is better in both orders (`then`, `now`, ALIKE or NO_VERDICT), and the usage.
-
-        A refusal counts as NO_VERDICT. Raises ProviderError for a failure without cost.
-        """
+        """Returns which answer is better in both orders (`then`, `now`, ALIKE or NO_VERDICT), and the usage. A refusal
+        counts as NO_VERDICT. Raises ProviderError for a failure without cost."""
         favored, used, end = set(), Used(), EndReason.WHOLE
         for first, second in ORDERS:
             question, prompt = job.question, _prompt(line, first, second)

@@ -102,10 +102,8 @@ def ending_signals() -> tuple[signal.Signals, ...]:
 
 
 def _exit_after(delay_s: float) -> None:
-    """Exits the process after a delay, even if a DNS lookup's thread, a driver or a loop is stuck.
-
-    Nothing is lost: another process, or the next start, takes over the jobs as after a crash.
-    """
+    """Exits the process after a delay, even if a DNS lookup's thread, a driver or a loop is stuck. Nothing is lost:
+    another process, or the next start, takes over the jobs as after a crash."""
 
     def exit_now() -> None:
         late = logs.line("shutdown took too long; exiting. Unfinished answers will be resumed at the next start.")

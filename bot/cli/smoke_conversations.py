@@ -107,10 +107,8 @@ def _expect(is_right: bool, message: str) -> None:
 
 @dataclass(eq=False)
 class _Conversation:
-    """One conversation with a model. Sums the usage of its answers.
-
-    Every answer opens the model again, like a new process without another process's knowledge of the model.
-    """
+    """One conversation with a model. Sums the usage of its answers. Every answer opens the model again, like a new
+    process without another process's knowledge of the model."""
 
     setup: ModelSetup
     prices: ModelPrices
@@ -159,10 +157,8 @@ class _Conversation:
         requests: int = 1,
         **ports: Any,
     ) -> tuple[StandaloneAnswer, Completion]:
-        """Returns an answer, and how its last request ended. Raises CapReached and ProviderError.
-
-        `requests`: the number of requests that the conversation still needs. `ports`: non-default records and output.
-        """
+        """Returns an answer, and how its last request ended. Raises CapReached and ProviderError. `requests`: the
+        number of requests that the conversation still needs. `ports`: non-default records and output."""
         self.requests, settings = requests, PromptSettings(self.system_prompt, HISTORY_TOKENS)
         async with open_models(self.setup) as models:
             answered = await answer(asked, conversation, models, tools, spending=self, settings=settings, **ports)
@@ -309,10 +305,8 @@ CONVERSATIONS: Mapping[str, Callable[[_Conversation], Awaitable[str]]] = {
 
 
 async def run_smoke(setup: ModelSetup, prices: ModelPrices, system_prompt: str, limit_usd: float) -> list[SmokeResult]:
-    """Runs each conversation with each model, within the limit, and returns the results.
-
-    All models have one conversation before the next one starts, so an expensive model leaves budget for others.
-    """
+    """Runs each conversation with each model, within the limit, and returns the results. All models have one
+    conversation before the next one starts, so an expensive model leaves budget for others."""
     found: list[SmokeResult] = []
     for conversation, model in product(CONVERSATIONS, setup.models):
         remaining_usd = limit_usd - sum(one.usd for one in found)

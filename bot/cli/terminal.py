@@ -54,11 +54,8 @@ def open_browser(url: str) -> bool:
 
 @contextmanager
 def set_echo(*, is_on: bool) -> Iterator[None]:
-    """Turns the terminal's echo on or off within the context.
-
-    A hidden question accepts input that was typed earlier. A question with a visible answer discards such input,
-    because the secret, or Enter, was meant for another question.
-    """
+    """Turns the terminal's echo on or off within the context. A hidden question accepts input that was typed earlier. A
+    question with a visible answer discards such input, because the secret, or Enter, was meant for another question."""
     before = termios.tcgetattr(sys.stdin)
     changed = [*before[:3], before[3] | termios.ECHO if is_on else before[3] & ~termios.ECHO, *before[4:]]
     termios.tcsetattr(sys.stdin, termios.TCSAFLUSH if is_on else termios.TCSADRAIN, changed)

@@ -75,11 +75,9 @@ class AccessRules:
         return frozenset(entry.removeprefix("@") for entry in self.allow_users if entry[0] in "@S" and "." not in entry)
 
     def denial(self, question: Question, kind: UserKind | None, is_named: bool | None = False) -> Denial | None:
-        """Returns why a question is denied, or None if it is allowed.
-
-        `kind`: the asker's user type, or None if unknown. `is_named`: whether a group or domain in `allow_users`
-        includes the asker, or None if Slack doesn't report it.
-        """
+        """Returns why a question is denied, or None if it is allowed. `kind`: the asker's user type, or None if
+        unknown. `is_named`: whether a group or domain in `allow_users` includes the asker, or None if Slack doesn't
+        report it."""
         channel_id, user_id = question.thread.channel_id, question.user_id
         if self.allow_channels and channel_id not in self.allow_channels and not question.thread.in_direct_message:
             return Denial.CHANNEL

@@ -271,8 +271,7 @@ class Decision(StrEnum):
 
 NOT_YET, BY_RULE, WROTE, NOT_ASKED = "not_yet", "by_rule", "wrote", "not_asked"
 """Reasons to ask other than the origins of text: nobody has allowed such calls yet, an admin's rule requires it, an
-earlier version of the answer might have changed something, or arguments don't come from the asker.
-"""
+earlier version of the answer might have changed something, or arguments don't come from the asker."""
 _NOT_BY_BUTTON = (None, Decision.REPLIED, Decision.EXPIRED)
 
 
@@ -405,10 +404,8 @@ _READ_AS = {"integer": int, "boolean": bool, "array": list}
 
 
 def converted_arguments(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a call's arguments converted to the declared types of a built-in tool.
-
-    Some models write null for omitted arguments (vierisid/jarvis#199) and other values as strings (Teamwork/mcp#383).
-    """
+    """Returns a call's arguments converted to the declared types of a built-in tool. Some models write null for omitted
+    arguments (vierisid/jarvis#199) and other values as strings (Teamwork/mcp#383)."""
     types = {name: described["type"] for name, described in parameters["properties"].items()}
     return {name: _converted(value, types.get(name, "")) for name, value in arguments.items() if value is not None}
 

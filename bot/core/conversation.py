@@ -271,11 +271,8 @@ def mentioned_ids(text: str) -> list[str]:
 
 
 def addresses_another(text: str, bot_name: str) -> bool:
-    """Returns whether text without a bot mention begins with a mention of a person, a group, or @here.
-
-    A greeting, thanks, an emoji or a quotation can precede the mention. A typed @ counts too, unless the bot's name
-    follows.
-    """
+    """Returns whether text without a bot mention begins with a mention of a person, a group, or @here. A greeting,
+    thanks, an emoji or a quotation can precede the mention. A typed @ counts too, unless the bot's name follows."""
     words = _QUOTED.sub("", text).lstrip()
     mention = _ANY_MENTION.search(words, 0, _MAX_BEFORE_MENTION_CHARS)
     if mention is None:

@@ -261,10 +261,8 @@ def document_label(document: Document, language: str = "") -> str:
 def unread_notice(
     files: Collection[OpenedFile], left_out: Collection[str] = (), refused: Mapping[str, FileFault] = NOTHING_REFUSED
 ) -> str:
-    """Returns sentences about unread files and parts of files, with reasons, or "" if everything was read.
-
-    `left_out`: names of media that weren't sent to the model. `refused`: media that the vendor refused, with reasons.
-    """
+    """Returns sentences about unread files and parts of files, with reasons, or "" if everything was read. `left_out`:
+    names of media that weren't sent to the model. `refused`: media that the vendor refused, with reasons."""
     unread = [phrase for file in files for phrase in _unread_phrases(file, left_out, refused)]
     only_text = [file.name for file in files if _substitute_text(file.content, left_out)]
     sentences = [texts.files.only_text_read(only_text)] if only_text else []
@@ -383,11 +381,9 @@ def files_newest_first(messages: Sequence[PromptMessage]) -> list[File]:
 
 
 def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
-    """Adds the canvases that messages link to, except for our own messages, which repeat an answer.
-
-    A link to a file that was shared in the conversation counts as sharing it again. Anyone can write an ID, so access
-    is checked later. Until then, a canvas has no name, because its title might be private.
-    """
+    """Adds the canvases that messages link to, except for our own messages, which repeat an answer. A link to a file
+    that was shared in the conversation counts as sharing it again. Anyone can write an ID, so access is checked later.
+    Until then, a canvas has no name, because its title might be private."""
     shared = {file.id: file for message in messages for file in message.files}
     with_linked: list[PromptMessage] = []
     for message in messages:
@@ -437,11 +433,9 @@ def file_ids_since_answer(messages: Sequence[PromptMessage]) -> Iterator[str]:
 def truncate_files(
     files: Mapping[str, OpenedFile], count_tokens: CountTokens, limit_tokens: int, pdf_tokens: int = 0
 ) -> dict[str, OpenedFile]:
-    """Cuts the text of files to a total number of tokens, starting with the last file.
-
-    `pdf_tokens`: the limit for the text of PDFs, which is sent only if there are too many pages. 0: no separate limit,
-    because a model that might answer doesn't support PDFs.
-    """
+    """Cuts the text of files to a total number of tokens, starting with the last file. `pdf_tokens`: the limit for the
+    text of PDFs, which is sent only if there are too many pages. 0: no separate limit, because a model that might
+    answer doesn't support PDFs."""
     truncated: dict[str, OpenedFile] = {}
     for file_id, file in files.items():
         if (text := file_text(file)) is not None:

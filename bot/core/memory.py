@@ -161,11 +161,9 @@ def reason_not_to_keep(text: str) -> str:
 
 
 def is_one_statement(text: str) -> bool:
-    """Returns whether text is a single sentence on one line and not a question.
-
-    The dot of an abbreviation doesn't end a sentence, but after `p.m.` and similar, the next letter must be lowercase.
-    "No. 5" counts as two sentences, and requests joined by a comma or "and" count as one.
-    """
+    """Returns whether text is a single sentence on one line and not a question. The dot of an abbreviation doesn't end
+    a sentence, but after `p.m.` and similar, the next letter must be lowercase. "No. 5" counts as two sentences, and
+    requests joined by a comma or "and" count as one."""
     lines = text.strip().splitlines()
     spaced = _WIDE_ENDS.sub(r"\g<0> ", unescape(_MARKUP.sub("x", text)))
     words = [word.strip(_AROUND_WORDS) for word in spaced.split()]

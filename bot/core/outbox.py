@@ -20,8 +20,7 @@ TRY_WITHIN_S = OUTBOX_HOLD_S - 5.0
 BACKOFF = Backoff(OUTBOX_HOLD_S, 3_600.0)
 MAX_TRIES = 30
 """Maximum number of tries, which take about a day. Later, the entry is tried only if its job needs it again, or if
-`wake` (bot/store/outbox.py) is called because Slack might accept the call now.
-"""
+`wake` (bot/store/outbox.py) is called because Slack might accept the call now."""
 WOKEN_TRIES = MAX_TRIES - 5
 """Number of tries that count for a woken entry. With 0, a try wouldn't look for an earlier post."""
 MAX_RATE_LIMITED_TRIES = 10

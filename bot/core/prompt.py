@@ -305,11 +305,9 @@ def with_earlier_questions(job: Job, messages: Sequence[Message]) -> list[Messag
 
 
 def prompt_messages(conversation: Conversation, me: Identity) -> list[PromptMessage]:
-    """Returns the conversation's messages, oldest first and the question last, with mentions as IDs.
-
-    Questions that a vendor refused and people's messages after the question are left out. All of the bot's answers are
-    included: a thread's jobs run in order, so each recorded answer belongs to an earlier question.
-    """
+    """Returns the conversation's messages, oldest first and the question last, with mentions as IDs. Questions that a
+    vendor refused and people's messages after the question are left out. All of the bot's answers are included: a
+    thread's jobs run in order, so each recorded answer belongs to an earlier question."""
     question = conversation.question
     refused = {ts for reply in conversation.replies.values() for ts in reply.refused_ts}.difference(
         conversation.batch_ts
@@ -460,11 +458,9 @@ def local_time(at: float, zone: tzinfo | None) -> datetime:
 
 
 def time_if_late(question_ts: str, asked_at: float, now: float) -> float | None:
-    """Returns the current time if an answer begins long after its question, otherwise None.
-
-    `asked_at`: when the asker started waiting, for example by clicking Regenerate. An attempt that takes over gets the
-    same time. All times are in seconds since the epoch.
-    """
+    """Returns the current time if an answer begins long after its question, otherwise None. `asked_at`: when the asker
+    started waiting, for example by clicking Regenerate. An attempt that takes over gets the same time. All times are in
+    seconds since the epoch."""
     at = asked_at if now - asked_at < SHOW_TIME_AFTER_S else now
     return at if at - float(question_ts) >= SHOW_TIME_AFTER_S else None
 
@@ -627,10 +623,8 @@ MIN_SHARED_TOKENS = 1_024
 
 def cache_key(thread: ThreadKey, system: str, tools: Sequence[ToolDefinition], shared_tokens: int) -> str:
     """Returns a cache key for prompts with the same beginning. Vendors see it, so it is a hash without Slack's IDs.
-
     Prompts with the same instructions and tools share a key if those are long enough for a cache (`shared_tokens`);
-    otherwise, the prompts of one conversation do. Vendors route requests with the same key to the same cache.
-    """
+    otherwise, the prompts of one conversation do. Vendors route requests with the same key to the same cache."""
     shared = [system, *(f"{tool.name} {tool.definition_hash}" for tool in tools)]
     about = "\n".join(shared) if shared_tokens >= MIN_SHARED_TOKENS else str(thread)
     return hashlib.sha256(about.encode(errors="replace")).hexdigest()[:32]

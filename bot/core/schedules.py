@@ -88,8 +88,7 @@ _VERBS = {"summary": ("summarize", "summarise"), "reminder": ("remind",)}
 """Verbs in schedules that match the noun in a command."""
 _ZONE = re.compile(r"(?!Factory\b)[A-Z][\w+-]*(?:/[\w+-]+)*", re.ASCII)
 """A zone that means the same on every machine, such as Europe/Berlin, Japan or UTC. The database also has the
-machine-specific `localtime`, `posixrules` and `Factory`, and copies below `posix/` and `right/`.
-"""
+machine-specific `localtime`, `posixrules` and `Factory`, and copies below `posix/` and `right/`."""
 
 
 class UnusableRule(ValueError):
@@ -172,8 +171,7 @@ class Rule:
 
     def due_and_next(self, next_at: float, now: float) -> tuple[float | None, float | None]:
         """Returns the due times to run now and next, or None. `next_at`: the first unhandled due time. Raises
-        UnusableRule.
-        """
+        UnusableRule."""
         if next_at > now:
             return None, next_at
         newest, later = None, self.due_after(math.ceil(max(next_at, now - GRACE_S)) - 1)
@@ -301,10 +299,8 @@ def _parse_cron(cron: str) -> CronSim | None:
 
 
 def _expects_steps_to_continue(cron: str, parsed: CronSim) -> bool:
-    """Returns whether a step seems meant to continue across hours, days, weeks or months, where cron restarts it.
-
-    The next due times of such a rule look right: those of `0 9 */14 * 2` can be two weeks apart three times in a row.
-    """
+    """Returns whether a step seems meant to continue across hours, days, weeks or months, where cron restarts it. The
+    next due times of such a rule look right: those of `0 9 */14 * 2` can be two weeks apart three times in a row."""
     steps = [[int(step) for step in _STEP.findall(of_field)] for of_field in cron.split()]
     is_too_long = any(step > most for of_field, most in zip(steps, _MAX_STEPS, strict=True) for step in of_field)
     return is_too_long or any(step % 7 == 0 or not _has_each_weekday(parsed) for step in steps[2])

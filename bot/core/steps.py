@@ -157,11 +157,9 @@ def with_steps(
 
 
 def with_request_to_continue(prompt: Prompt) -> Prompt:
-    """Returns a prompt that asks a model to continue after it wrote nothing about the last results.
-
-    The request is a separate message, because text right below results makes Claude end with nothing:
-    https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons
-    """
+    """Returns a prompt that asks a model to continue after it wrote nothing about the last results. The request is a
+    separate message, because text right below results makes Claude end with nothing:
+    https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons"""
     return replace(prompt, turns=(*prompt.turns, Turn("user", GO_ON, origins=OURS)))
 
 
@@ -262,8 +260,7 @@ def count_web_searches(items: Sequence[Item]) -> int:
 
 MIN_CHARS = 400
 """Shorter texts and last lines are generated again, which is as fast as continuing them and leaves no seam. A longer
-line is continued after a word, so that an answer in one paragraph can grow past any limit.
-"""
+line is continued after a word, so that an answer in one paragraph can grow past any limit."""
 REPEATED_CHARS = 10
 """The minimum length of a repetition. Shorter ones might be a coincidence."""
 MAX_PLACES = 100
@@ -295,8 +292,7 @@ def starting_text(job: Job) -> str:
 
 def _text_to_keep(text: str) -> str:
     """Returns unfinished text without its last line, or without the last word of a long line. A single line break at
-    the end is dropped too, because it might be half of a paragraph break.
-    """
+    the end is dropped too, because it might be half of a paragraph break."""
     is_between_breaks = text.endswith("\n") and not text.endswith("\n\n")
     line = text.rfind("\n", 0, len(text) - is_between_breaks) + 1
     if len(text) - line <= MIN_CHARS:
@@ -386,8 +382,7 @@ class Seam:
 
 def _repetition_start(text: str, continuation: str) -> int:
     """Returns the start of the longest end of the text that the continuation begins with, or -1. A beginning with more
-    than `MAX_PLACES` earlier occurrences isn't treated as a repetition.
-    """
+    than `MAX_PLACES` earlier occurrences isn't treated as a repetition."""
     beginning = continuation[:REPEATED_CHARS]
     start = text.find(beginning, max(0, len(text) - len(continuation)))
     for _ in range(MAX_PLACES):

@@ -30,11 +30,9 @@ class QuotedMessage:
 
 @dataclass(frozen=True, slots=True)
 class MessageQuestion:
-    """A question without a message, such as one from the message shortcut, an emoji, a choice or a schedule.
-
-    A choice was written by a model, which might have read anything, and not by the person who clicks it. Its text
-    therefore counts as quoted (models/prompt.py), and the asker's own words only report the choice.
-    """
+    """A question without a message, such as one from the message shortcut, an emoji, a choice or a schedule. A choice
+    was written by a model, which might have read anything, and not by the person who clicks it. Its text therefore
+    counts as quoted (models/prompt.py), and the asker's own words only report the choice."""
 
     team_id: str
     view_id: str

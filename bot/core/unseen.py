@@ -14,8 +14,7 @@ _UNSEEN = regex.compile(
 """All characters that people can't see or tell from a space, including the blanks of Braille, hieroglyphs and music."""
 _WORDS = regex.compile(r"(?:[\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]|(?<!\p{Han})[\U000e0100-\U000e01ef])+")
 """Tags, and variation selectors without effect. Models read them as letters, so an asker might paste hidden text. Other
-invisible characters stay, because people ask about them.
-"""
+invisible characters stay, because people ask about them."""
 
 
 def visible(text: str) -> str:

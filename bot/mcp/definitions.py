@@ -102,11 +102,9 @@ class ListedTool:
 
 
 def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedTool]:
-    """Returns a server's tools by the names that rules and models use.
-
-    Characters that vendors don't accept become _. If another tool has the resulting or shortened name, a hash is
-    appended, so that rules written for one tool never apply to another.
-    """
+    """Returns a server's tools by the names that rules and models use. Characters that vendors don't accept become _.
+    If another tool has the resulting or shortened name, a hash is appended, so that rules written for one tool never
+    apply to another."""
     named: dict[str, ListedTool] = {}
     changed: dict[str, list[ListedTool]] = {}
     # If two tools have the same name, a broken one doesn't replace the other.

@@ -170,10 +170,8 @@ def _is_array_without_items(schema: Mapping[str, Any]) -> bool:
 
 def flat_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Returns an object's schema with all parameters at the top level, and no keywords there that combine schemas.
-
     OpenAI and Anthropic reject such keywords. OpenAI also rejects a schema without a list of parameters, and Gemini
-    rejects required parameters that aren't listed and `true` as a parameter's schema.
-    """
+    rejects required parameters that aren't listed and `true` as a parameter's schema."""
 
     def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
         return object_in(_reference_target(schema, str(part.get("$ref")))) or part

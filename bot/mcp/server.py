@@ -432,9 +432,7 @@ class McpServer:
         on_progress: Callable[[], None] = lambda: None,
     ) -> tuple[CallResult, bool]:
         """Calls a tool by its server's name for it. Returns the result, and whether the server wrote the result's text.
-
-        `on_progress` is called when the server reports progress, which also restarts the call's timeout.
-        """
+        `on_progress` is called when the server reports progress, which also restarts the call's timeout."""
         until = self._clock.monotonic() + timeout_s
         try:
             async with self._timeout_at(until):

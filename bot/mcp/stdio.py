@@ -35,10 +35,8 @@ Incoming = SessionMessage | Exception
 async def stdio_transport(
     server: StdioTransport, on_end: Callable[[bool], None]
 ) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Incoming], MemoryObjectSendStream[SessionMessage]]]:
-    """Starts a server, yields its message streams, and stops it on exit.
-
-    `on_end` is called when no more messages will arrive, with whether the process sent a line that is too long.
-    """
+    """Starts a server, yields its message streams, and stops it on exit. `on_end` is called when no more messages will
+    arrive, with whether the process sent a line that is too long."""
     process = await asyncio.create_subprocess_exec(
         server.command,
         *server.args,

@@ -181,9 +181,8 @@ class McpTools:
 
     async def call(self, use: ToolUse) -> CallResult:
         """Calls a tool once, if the question's channel can use it and its definition is the approved one.
-
-        `use.timeout_s` limits the time for reaching the server, checking its list, and the call. Progress restarts it.
-        """
+        `use.timeout_s` limits the time for reaching the server, checking its list, and the call. Progress restarts
+        it."""
         until = self._clock.monotonic() + use.timeout_s
         if use.tool == SIGN_IN:
             return await self._account_result(use)

@@ -96,11 +96,9 @@ async def look_up_model(settings: VendorSettings, name: str, today: date) -> Loo
 
 
 class MessagesApi(Api):
-    """The Messages API. Turns are sent unchanged, because a Prompt already follows Anthropic's rules for them.
-
-    All current models support images and PDFs: https://platform.claude.com/docs/en/build-with-claude/vision and
-    .../pdf-support
-    """
+    """The Messages API. Turns are sent unchanged, because a Prompt already follows Anthropic's rules for them. All
+    current models support images and PDFs: https://platform.claude.com/docs/en/build-with-claude/vision and
+    .../pdf-support"""
 
     def __init__(self, sdk: Sdk, options: RequestOptions, host: Host = ANTHROPIC) -> None:
         super().__init__(lambda **body: sdk.messages.with_raw_response.create(**body), options, host.vendor)

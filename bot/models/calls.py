@@ -255,10 +255,8 @@ _TEXT_FIELDS = ("text", "summary", "data")
 
 
 class ChatReasoning:
-    """The reasoning that a server must receive back with an answer's calls, assembled from pieces.
-
-    OpenRouter's fragments are joined into items, because Anthropic refuses a signature with fragmented text.
-    """
+    """The reasoning that a server must receive back with an answer's calls, assembled from pieces. OpenRouter's
+    fragments are joined into items, because Anthropic refuses a signature with fragmented text."""
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}

@@ -139,10 +139,8 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """A turn's text, exactly as the model wrote it, because the next request repeats it.
-
-    In a stream that ends with tool calls, one TextPart with all of the text follows the deltas.
-    """
+    """A turn's text, exactly as the model wrote it, because the next request repeats it. In a stream that ends with
+    tool calls, one TextPart with all of the text follows the deltas."""
 
     text: str = field(repr=False)
 
@@ -163,10 +161,8 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """An item that only the vendor understands and that must be sent back unchanged.
-
-    A vendor's opaque items are everything it needs from a step, including its text and tool calls.
-    """
+    """An item that only the vendor understands and that must be sent back unchanged. A vendor's opaque items are
+    everything it needs from a step, including its text and tool calls."""
 
     vendor: str
     item: Mapping[str, Any] = field(repr=False)

@@ -187,10 +187,8 @@ class VendorModel:
             log.warning("%s: %s %r", self.model, what, name)
 
     async def _send(self, trial: Trial, attempt: RequestAttempt) -> tuple[httpx2.Response | None, Trial]:
-        """Sends the request, changing it after each refusal; returns the response and the accepted request.
-
-        The response is None if the next request, not sent yet, is the first one without streaming.
-        """
+        """Sends the request, changing it after each refusal; returns the response and the accepted request. The
+        response is None if the next request, not sent yet, is the first one without streaming."""
         began_whole = trial.is_nonstreaming
         while True:
             try:

@@ -198,11 +198,9 @@ _LAST_EVENTS = {f"response.{end}" for end in ("completed", "done", "incomplete",
 
 
 class ResponsesReader(AnswerReader):
-    """Reads the Responses API, whose terminal marker is response.completed or response.incomplete.
-
-    Failures are events. Output items arrive in response.output_item.done and again in the final response, but some
-    servers send them only once.
-    """
+    """Reads the Responses API, whose terminal marker is response.completed or response.incomplete. Failures are events.
+    Output items arrive in response.output_item.done and again in the final response, but some servers send them only
+    once."""
 
     answer_field = "output"
 
@@ -616,11 +614,9 @@ def _instructions_of(turn: Turn) -> list[Mapping[str, Any]]:
 
 
 def _with_namespaces(items: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Sets each call's namespace to the namespace of its tool in this request, because OpenAI refuses any other.
-
-    A tool that was called can become searchable later, or stop being searchable. Results of earlier searches define
-    namespaces too (dust-tt/dust#31323).
-    """
+    """Sets each call's namespace to the namespace of its tool in this request, because OpenAI refuses any other. A tool
+    that was called can become searchable later, or stop being searchable. Results of earlier searches define namespaces
+    too (dust-tt/dust#31323)."""
     searches = [objects_in(item.get("tools")) for item in items if item.get("type") == "tool_search_output"]
     defined = {
         str(function.get("name")): str(space.get("name"))
@@ -732,9 +728,7 @@ DECISION_MODEL = "gpt-6-luna"
 
 class Decider:
     """OpenAI's Decisions API: estimates the probability of a statement about a text within a fraction of a second.
-
-    https://developers.openai.com/api/docs/guides/decisions. Only gpt-6-luna supports it.
-    """
+    https://developers.openai.com/api/docs/guides/decisions. Only gpt-6-luna supports it."""
 
     def __init__(self, settings: VendorSettings) -> None:
         self._sdk = open_sdk(settings)

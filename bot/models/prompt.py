@@ -74,9 +74,8 @@ def merge(parts: Iterable[Origins]) -> Origins:
 
 
 def steering_origins(origins: Origins, *, own_reading: bool) -> Origins:
-    """Returns the origins of words that could make a call do what somebody other than the askers wants.
-
-    `own_reading`: the call only reads with the asker's own account, and its arguments are the asker's."""
+    """Returns the origins of words that could make a call do what somebody other than the askers wants. `own_reading`:
+    the call only reads with the asker's own account, and its arguments are the asker's."""
     return origins - (ASKERS | AGREED | FOUND | DEFINITION if own_reading else ASKERS)
 
 
@@ -254,9 +253,8 @@ class WebSearch:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A model's complete input for one answer. The first and the last turn are user turns.
-
-    User and assistant turns alternate, except that a request to continue can follow results."""
+    """A model's complete input for one answer. The first and the last turn are user turns. User and assistant turns
+    alternate, except that a request to continue can follow results."""
 
     system: str = field(repr=False)
     turns: tuple[Turn, ...]

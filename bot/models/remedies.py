@@ -118,11 +118,9 @@ async def apply_remedy(
 
 
 def _may_be_about_history(refused: RefusedRequest) -> bool:
-    """Returns whether a refusal might be about parts of the request that other conversations don't have.
-
-    An answer's first request has no steps, so its refusal is about the model. Later requests can be refused for their
-    steps, whatever the refusal names. Earlier messages are at fault only if the refusal states a message's position.
-    """
+    """Returns whether a refusal might be about parts of the request that other conversations don't have. An answer's
+    first request has no steps, so its refusal is about the model. Later requests can be refused for their steps,
+    whatever the refusal names. Earlier messages are at fault only if the refusal states a message's position."""
     if any(turn.parts for turn in refused.trial.sent_prompt.turns):
         return True
     body = refused.trial.body("")

@@ -254,10 +254,8 @@ _JSON = "application/json"
 
 
 class ResponseReader:
-    """Reads one response: a stream of events, or one JSON body from a server that can't stream.
-
-    A paused answer continues in another response, whose ResponseReader shares the AnswerReader.
-    """
+    """Reads one response: a stream of events, or one JSON body from a server that can't stream. A paused answer
+    continues in another response, whose ResponseReader shares the AnswerReader."""
 
     def __init__(self, media_type: str, reader: AnswerReader, attempt: RequestAttempt) -> None:
         self.is_done = False

@@ -219,11 +219,9 @@ class LearnedLimits:
         return room.with_description(described)
 
     def remember(self, trial: Trial, effort: str = "") -> None:
-        """Remembers what the server accepts, and logs once if a setting exceeds the server's limits.
-
-        After a refusal that might be about the history, only facts that apply to other requests are remembered.
-        `effort`: the level that the response reports.
-        """
+        """Remembers what the server accepts, and logs once if a setting exceeds the server's limits. After a refusal
+        that might be about the history, only facts that apply to other requests are remembered. `effort`: the level
+        that the response reports."""
         self.faults = 0
         if trial.is_about_history:
             trial = replace(

@@ -134,11 +134,9 @@ class Stall:
 
 
 class _Wait:
-    """Waits for a model's events, one after another, with a single timer.
-
-    A timeout context per token would cost a third of the token's CPU time. A wait that takes too long is canceled.
-    After a pause of the process, the limit starts again.
-    """
+    """Waits for a model's events, one after another, with a single timer. A timeout context per token would cost a
+    third of the token's CPU time. A wait that takes too long is canceled. After a pause of the process, the limit
+    starts again."""
 
     __slots__ = ("_cancellations", "_deadline", "_is_over", "_limit_s", "_task", "_timer")
 

@@ -186,11 +186,9 @@ class RateBudget:
             self._pacers[method].on_rate_limit(now, retry_after_s)
 
     async def take_call(self, method: str, channel_id: str = "") -> bool:
-        """Takes a call from the budget of all processes, where it counts as sent; returns whether it was granted.
-
-        While the ledger is unavailable, this process decides alone, and other processes don't learn about the call.
-        Hardly any calls are sent then, because a reply's text has to be recorded first.
-        """
+        """Takes a call from the budget of all processes, where it counts as sent; returns whether it was granted. While
+        the ledger is unavailable, this process decides alone, and other processes don't learn about the call. Hardly
+        any calls are sent then, because a reply's text has to be recorded first."""
         if method in POSTS and not await self._take_post(channel_id):
             return False
         granted = await self._ask(method, self._pacers[method].calls_per_minute)
@@ -222,9 +220,7 @@ class RateBudget:
     @asynccontextmanager
     async def paced_call(self, method: str, channel_id: str = "") -> AsyncIterator[None]:
         """Waits until a call that isn't a live reply's can be sent, and counts it. Methods without a budget don't wait.
-
-        If RateLimited is raised inside, later calls wait for as long as Slack asks.
-        """
+        If RateLimited is raised inside, later calls wait for as long as Slack asks."""
         if method not in CALLS_PER_MINUTE:
             yield
             return

@@ -51,11 +51,9 @@ def choose_carrier(
     has_stop: bool = False,
     forced: CarrierName | None = None,
 ) -> CarrierName:
-    """Returns the carrier for a reply that starts now and can be streamed.
-
-    `spare_stops`: stops beyond one for each live stream. `has_stop`: Slack shows its own Stop in the thread. `forced`:
-    the carrier that a test or benchmark requests; a stream is used only if one can start.
-    """
+    """Returns the carrier for a reply that starts now and can be streamed. `spare_stops`: stops beyond one for each
+    live stream. `has_stop`: Slack shows its own Stop in the thread. `forced`: the carrier that a test or benchmark
+    requests; a stream is used only if one can start."""
     if forced == "edit" or spare_starts <= 0 or spare_stops <= 0:
         return "edit"
     if forced:

@@ -69,10 +69,8 @@ class Urgency(IntEnum):
 
 
 def should_post_final(waiting_since: float, edit_at: float, post_at: float) -> bool:
-    """Returns whether a final is posted as a new message because it would wait too long for an edit.
-
-    `waiting_since`: when it could have been sent without the budget. `edit_at`, `post_at`: when each can be sent.
-    """
+    """Returns whether a final is posted as a new message because it would wait too long for an edit. `waiting_since`:
+    when it could have been sent without the budget. `edit_at`, `post_at`: when each can be sent."""
     return edit_at > waiting_since + FINAL_WAIT_S and post_at < edit_at
 
 
@@ -93,10 +91,8 @@ class CallsLeft:
 
     def should_begin_late(self, age_s: float) -> bool:
         """Returns whether an answer of this age should delay its first words, because ends might need their calls.
-
         Ending an answer with a message takes an edit, or else a second post and a deletion; ending any other answer
-        takes a post. After half of the usual duration, first words aren't worth a second post.
-        """
+        takes a post. After half of the usual duration, first words aren't worth a second post."""
         posted_again = self.live - self.unbegun - self.edits
         if posted_again < 0:
             return self.posts < self.unbegun
@@ -106,10 +102,8 @@ class CallsLeft:
 
 class Pacer:
     """Paces the calls of one method in one workspace. Times are monotonic, and `key` identifies a reply.
-
     `calls_per_minute`: the number that Slack guarantees. `holds_back`: whether calls are reserved for finals and first
-    words; not for appending to a stream, which starts and stops with other methods.
-    """
+    words; not for appending to a stream, which starts and stops with other methods."""
 
     def __init__(self, calls_per_minute: int = 50, *, holds_back: bool = True) -> None:
         self._holds_back = holds_back
@@ -153,11 +147,9 @@ class Pacer:
         del self._opened_at[key], self._edited_at[key]
 
     def ready_at(self, now: float, urgency: Urgency, key: Hashable, pace: Callable[[], float] | None = None) -> float:
-        """Returns a time up to now if a call can be sent, or else when to ask again.
-
-        Call it only for a reply that has something to show and no call in flight. The result is valid for one call,
-        until the next `on_…` call. `pace`: the pace at `now`, for callers that compute it once for many replies.
-        """
+        """Returns a time up to now if a call can be sent, or else when to ask again. Call it only for a reply that has
+        something to show and no call in flight. The result is valid for one call, until the next `on_…` call. `pace`:
+        the pace at `now`, for callers that compute it once for many replies."""
         if now < self._not_before:
             return self._not_before
         if urgency is Urgency.FINAL:
@@ -182,9 +174,7 @@ class Pacer:
 
     def pace(self, now: float, newcomers: int = 0, restarting: Hashable = None) -> float:
         """Returns the edits per second that each reply can make without exhausting the calls in any horizon.
-
-        `newcomers`: replies that start now, in addition to the live ones. `restarting`: a live one that starts now.
-        """
+        `newcomers`: replies that start now, in addition to the live ones. `restarting`: a live one that starts now."""
         room = self.progress_calls(now) - (newcomers if self._holds_back else 0)
         ours = (now if key == restarting else at for key, at in self._opened_at.items())
         opened_at = (*ours, *self._others_opened_at, *[now] * newcomers)
@@ -268,11 +258,9 @@ class Pacer:
             self._asked_at = now
 
     def gap_s(self, key: Hashable, now: float, pace: float) -> float:
-        """Returns the time between two edits of a reply, given its pace and the final at the end of its life.
-
-        If there are fewer edits than replies, some replies get one in the middle of their remaining life, where it is
-        worth most, unless newcomers need edits for their first words.
-        """
+        """Returns the time between two edits of a reply, given its pace and the final at the end of its life. If there
+        are fewer edits than replies, some replies get one in the middle of their remaining life, where it is worth
+        most, unless newcomers need edits for their first words."""
         rest_s = _remaining_s(now - self._opened_at.get(key, now), self.usual_s)
         gap_s = 1 / (pace + 1 / rest_s)
         return min(gap_s, rest_s / 2) if self._newcomers_post else gap_s

@@ -77,11 +77,9 @@ class _Channel:
 
 
 class ChannelPosts:
-    """Decides when each channel has room for another post, with a limit that is learned for all channels.
-
-    A higher limit is tried with one post at a time, so that a wrong guess costs one 429. After a 429, no higher limit
-    is tried for an hour.
-    """
+    """Decides when each channel has room for another post, with a limit that is learned for all channels. A higher
+    limit is tried with one post at a time, so that a wrong guess costs one 429. After a 429, no higher limit is tried
+    for an hour."""
 
     def __init__(self) -> None:
         self._learned = Learned(CERTAIN_POSTS, at=-math.inf, held_until=-math.inf)

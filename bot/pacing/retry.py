@@ -82,9 +82,7 @@ CONNECTION = RetryPolicy(Backoff(1.0, 30.0), max_retry_after_s=300.0, retries_an
 
 class Retrier:
     """Makes calls, retrying each until it succeeds or the policy gives up. All calls share the policy's tries.
-
-    `problem`: describes a failure in the log. `until`: the monotonic time after which no retry starts.
-    """
+    `problem`: describes a failure in the log. `until`: the monotonic time after which no retry starts."""
 
     def __init__(self, policy: RetryPolicy, clock: Clock, problem: str, *, until: float = math.inf) -> None:
         self._problem = problem

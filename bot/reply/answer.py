@@ -116,11 +116,9 @@ class Answer:
         self.open_files |= _found_file_ids(calls)
 
     def finish(self, end: End) -> End:
-        """Sets the answer's end and returns it. Raises ValueError if the answer has already ended.
-
-        If an earlier attempt left longer text, that text replaces an incomplete answer, with unknown origins. A step
-        that the vendor refused midway leaves no text.
-        """
+        """Sets the answer's end and returns it. Raises ValueError if the answer has already ended. If an earlier
+        attempt left longer text, that text replaces an incomplete answer, with unknown origins. A step that the vendor
+        refused midway leaves no text."""
         if self.end is not None:
             raise ValueError(f"an answer can't end as {end.reason} after it has ended as {self.end.reason}")
         if end.reason is EndReason.REFUSED:
@@ -154,10 +152,8 @@ class Answer:
         return self.unrecorded_piece if is_new else None
 
     def on_recorded(self, piece: Piece) -> None:
-        """Marks a piece as recorded. Other pieces might have been recorded in the meantime.
-
-        Once the answer has ended, only the piece with the end counts, because `finish` can replace the text.
-        """
+        """Marks a piece as recorded. Other pieces might have been recorded in the meantime. Once the answer has ended,
+        only the piece with the end counts, because `finish` can replace the text."""
         if self.end is None or piece.end:
             self._earlier_recorded_chars = 0
             self._recorded = Piece(max(self._recorded.chars, piece.chars), "", piece.end, piece.sources)
@@ -233,10 +229,8 @@ class CurrentStep:
         self.hidden_s, self._hidden_since = 0.0, None
 
     def count_thinking_until(self, now: float) -> None:
-        """Adds the time since hidden thinking began.
-
-        Don't call this for a failing stream, because its model might not be thinking.
-        """
+        """Adds the time since hidden thinking began. Don't call this for a failing stream, because its model might not
+        be thinking."""
         if self._hidden_since is not None:
             self.hidden_s += now - self._hidden_since
             self._hidden_since = None

@@ -109,11 +109,9 @@ class EndOfAnswer:
 
 
 def end_of_answer(text: str, first: Page, limit_chars: int, limit_bytes: int) -> EndOfAnswer:
-    """Returns the end of an answer on a page with these limits.
-
-    `first`: the next page, without its text, which is returned if the whole rest fits on it. Otherwise, the end begins
-    at a heading or a paragraph, so that people read the conclusion.
-    """
+    """Returns the end of an answer on a page with these limits. `first`: the next page, without its text, which is
+    returned if the whole rest fits on it. Otherwise, the end begins at a heading or a paragraph, so that people read
+    the conclusion."""
     rest = text[first.start :]
     if len(rest) <= limit_chars:
         pages = Pages(limit_chars, limit_bytes, first, max_full=1)

@@ -115,10 +115,8 @@ def has_optional_parts(view: PageView) -> bool:
 
 def _only_for_people_allowed(blocks: Sequence[Json], view: PageView) -> list[Json]:
     """Returns blocks whose buttons that decide or delete are shown only to people who can press them.
-
     `visible_to_user_ids` is in slack-sdk 3.48.0 for `button` and `icon_button` (read on 2026-11-30). The list's maximum
-    isn't documented, so long lists are left out. Clicks are checked again (bot/core/picture.py).
-    """
+    isn't documented, so long lists are left out. Clicks are checked again (bot/core/picture.py)."""
     if not (view.asker and view.style.is_full):
         return list(blocks)
     shown = []

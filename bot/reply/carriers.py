@@ -99,9 +99,7 @@ class Carriers:
 
     def change_call(self, page: int, ts: str, view: PageView, *, is_shown: bool, ended: bool) -> Change | None:
         """Returns the call that makes a page's message show its view, or None if no call is possible or needed.
-
-        `is_shown`: the message shows the view, but its stream might still be open. `ended`: no more text will come.
-        """
+        `is_shown`: the message shows the view, but its stream might still be open. `ended`: no more text will come."""
         stream = self._streams.get(ts)
         if stream and not view.growing:
             return StopStream(self._question, page, ts, view, keeps_stop=self._has_stop and not ended)

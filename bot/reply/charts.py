@@ -49,11 +49,9 @@ def without_marks(markdown: str) -> str:
 
 
 def pieces_of(markdown: str) -> list[tuple[str, Json | None]]:
-    """Splits a page's Markdown at its chart marks; returns each piece with the chart to show below it.
-
-    A chart inside a list item or quotation is moved below it. A page that defines links isn't split, because Slack
-    reads each piece separately. The last piece never has a chart.
-    """
+    """Splits a page's Markdown at its chart marks; returns each piece with the chart to show below it. A chart inside a
+    list item or quotation is moved below it. A page that defines links isn't split, because Slack reads each piece
+    separately. The last piece never has a chart."""
     parts, found, at = list[str](), list[tuple[int, bool, Json]](), 0
     for mark, rows, line in _chart_marks(markdown):
         first = mark.lines[0]

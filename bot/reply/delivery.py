@@ -184,9 +184,7 @@ class ReplyFiles:
 
     async def share(self, upload: Upload, ids: Sequence[str], *, is_retry: bool) -> str:
         """Shares staged files below the pages; returns their message's ts, or "" if Slack doesn't let us search for it.
-
-        `is_retry`: Slack might refuse because it has shared the files already. A file can be shared only once.
-        """
+        `is_retry`: Slack might refuse because it has shared the files already. A file can be shared only once."""
         try:
             await self._client.call(SHARE, **_sharing_arguments(upload, ids))
         except Refused as error:
@@ -198,9 +196,7 @@ class ReplyFiles:
         self, upload: Upload, known_ts: Collection[str], may_send: Callable[[], bool], *, is_retry: bool
     ) -> str:
         """Shares files that a reader asked for, and returns their message's ts, or "" if Slack doesn't let us search.
-
-        `is_retry`: an earlier try might have shared them, in a message other than `known_ts`.
-        """
+        `is_retry`: an earlier try might have shared them, in a message other than `known_ts`."""
         if is_retry and (ts := await self._posted.find_shared(upload, known_ts)):
             return ts
         ids = await self.stage(upload)
@@ -270,11 +266,9 @@ class MessageDelivery:
         """Uploaded files and their IDs, if it isn't known whether Slack shows them."""
 
     async def send(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
-        """Sends a call with everything that belongs to it, such as an upload; returns the outcome.
-
-        The budget for the call's method has already been taken; other methods wait for theirs. `may_send` is checked
-        again right before the request is sent. Raises only Stuck, unless canceled.
-        """
+        """Sends a call with everything that belongs to it, such as an upload; returns the outcome. The budget for the
+        call's method has already been taken; other methods wait for theirs. `may_send` is checked again right before
+        the request is sent. Raises only Stuck, unless canceled."""
         method = METHODS[type(call)]
         outcome: Outcome
         try:

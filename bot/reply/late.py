@@ -92,10 +92,8 @@ class OutboxSender:
         await self._delete(recorded or await self._posted.late_messages(question, ()))
 
     async def delete(self, entry: OutboxEntry) -> None:
-        """Deletes the reply's messages and files. Messages too far back for Slack's list are taken from the record.
-
-        The first try always deletes the recorded messages, because Slack might not list a message that was just posted.
-        """
+        """Deletes the reply's messages and files. Messages too far back for Slack's list are taken from the record. The
+        first try always deletes the recorded messages, because Slack might not list a message that was just posted."""
         nearby, is_all = await self._posted.deletions(entry.question)
         is_complete = is_all and entry.tries > 1
         far_back = set() if is_complete else set(entry.page_ts) - {call.ts for call in nearby}

@@ -60,11 +60,9 @@ class PostedReplies:
         self._bot_user_id = bot_user_id
 
     async def find(self, post: Post, known_ts: Collection[str]) -> FoundPost | None:
-        """Returns the message of a post whose response was lost, or None if Slack didn't post it.
-
-        `known_ts`: other messages of the same page. Raises Refused with OUTSIDE_THREAD if the page was posted at the
-        channel's root because its thread was deleted.
-        """
+        """Returns the message of a post whose response was lost, or None if Slack didn't post it. `known_ts`: other
+        messages of the same page. Raises Refused with OUTSIDE_THREAD if the page was posted at the channel's root
+        because its thread was deleted."""
         question = post.question
         try:
             pages = _page_messages(question, (await self._own_messages(question))[0])
@@ -154,10 +152,8 @@ class PostedReplies:
         return message.get("user") == self._bot_user_id
 
     async def _read_conversation(self, question: Question, latest_ts: str = "") -> tuple[list[Payload], bool]:
-        """Returns the conversation's messages from the question on, oldest first, and whether the list is complete.
-
-        If a direct message has too many messages, Slack returns the newest; `latest_ts` requests older ones.
-        """
+        """Returns the conversation's messages from the question on, oldest first, and whether the list is complete. If
+        a direct message has too many messages, Slack returns the newest; `latest_ts` requests older ones."""
         thread_ts = question.thread.thread_ts
         latest = {"latest": latest_ts} if latest_ts else {}
         if thread_ts is None:
@@ -257,10 +253,8 @@ def _is_emptied(question: Question, message: Payload) -> bool:
 
 
 def _streams(question: Question, messages: list[Payload]) -> list[FoundStream]:
-    """Returns the messages that might be streams, which get metadata only when they are stopped.
-
-    Only one reply grows in a thread at a time, and most of the bot's other messages in a thread have metadata.
-    """
+    """Returns the messages that might be streams, which get metadata only when they are stopped. Only one reply grows
+    in a thread at a time, and most of the bot's other messages in a thread have metadata."""
     return [
         FoundStream(message["ts"], _letters_and_digits(with_names(body_of(answer_of(message)), {})))
         for message in messages

@@ -240,11 +240,9 @@ class ScheduledReply:
                 self.give_up(call)
 
     def _schedule_retry(self, call: Call, error: RateLimited | Refused, now: float) -> bool:
-        """Sets the time of the next try; returns False if the retry policy gives the call up.
-
-        A rate limit delays only the method, through its budget, so that the reply's end can be posted instead of
-        edited. The first final refusal causes no delay either, because the next call is a different one.
-        """
+        """Sets the time of the next try; returns False if the retry policy gives the call up. A rate limit delays only
+        the method, through its budget, so that the reply's end can be posted instead of edited. The first final refusal
+        causes no delay either, because the next call is a different one."""
         self.failures = self.failures.plus_one(now)
         next_try_at = REPLY_CALLS.next_try_at(error, self.failures, now)
         is_refused = isinstance(error, Refused)
@@ -341,11 +339,9 @@ class EditScheduler:
         has_stop: bool = False,
         until: float = math.inf,
     ) -> ScheduledReply:
-        """Opens a reply with a placeholder, or continues the one that an earlier attempt left in Slack.
-
-        `sign` replaces the placeholder at first. `has_stop`: Slack's own Stop button replaces the reply's. No call is
-        sent after `until`, a monotonic time.
-        """
+        """Opens a reply with a placeholder, or continues the one that an earlier attempt left in Slack. `sign` replaces
+        the placeholder at first. `has_stop`: Slack's own Stop button replaces the reply's. No call is sent after
+        `until`, a monotonic time."""
         job = answer.job
         is_fresh = not job.messages and job.checkpoint.end is None
         shown = NOTHING_SHOWN if is_fresh else await self._transport.recover(job, has_stop=has_stop)
@@ -532,10 +528,8 @@ class EditScheduler:
     def _due_call(
         self, live: ScheduledReply, call: Call, now: float, paces: Paces, left: CallsLeft | None
     ) -> Due | None:
-        """Returns when a reply's call can be sent, or None if too many calls of its method are in flight.
-
-        `left`: the calls left for all replies, if a reply might be sent as one message at its end.
-        """
+        """Returns when a reply's call can be sent, or None if too many calls of its method are in flight. `left`: the
+        calls left for all replies, if a reply might be sent as one message at its end."""
         method = METHODS[type(call)]
         urgency = live.reply.urgency_of(call)
         if list(self._in_flight.values()).count(method) >= MAX_IN_FLIGHT:

@@ -54,10 +54,8 @@ class StopStream(Change):
 
 
 def can_be_streamed(question: Question, *, is_alone: bool) -> bool:
-    """Returns whether Slack allows a stream for a question and all readers would see it grow.
-
-    `is_alone`: the asker is the only person in the thread. In a channel, only the recipient sees a stream grow.
-    """
+    """Returns whether Slack allows a stream for a question and all readers would see it grow. `is_alone`: the asker is
+    the only person in the thread. In a channel, only the recipient sees a stream grow."""
     thread = question.thread
     is_by_person = not question.is_from_bot and bool(_PERSON.fullmatch(question.user_id))
     return thread.thread_ts is not None and is_by_person and (thread.in_direct_message or is_alone)
@@ -79,11 +77,9 @@ def needs_edit(view: PageView) -> bool:
 
 
 def can_begin(view: PageView, page: int, *, is_below_one: bool) -> bool:
-    """Returns whether a stream can show a page from its first words on.
-
-    `is_below_one`: an earlier page began as a stream. Below edited pages, streams need Slack's own Stop button: a
-    stream has no button, and only an answer that began as a stream has a status that explains how to stop it.
-    """
+    """Returns whether a stream can show a page from its first words on. `is_below_one`: an earlier page began as a
+    stream. Below edited pages, streams need Slack's own Stop button: a stream has no button, and only an answer that
+    began as a stream has a status that explains how to stop it."""
     if view.version or needs_edit(view) or not (view.growing and view.markdown):
         return False
     return not page or view.has_stop or is_below_one

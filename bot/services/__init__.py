@@ -1,1 +1,1 @@
-"""Implements Typist's behaviors on top of Slack and the store. Each module is one behavior."""
+"""Implements Typist's behaviors with Slack and the store. Each module is one behavior."""

@@ -1,7 +1,7 @@
-"""Decides who can ask, before a model is asked, and tells denied askers why.
+"""Checks an asker's access before a model is asked, and explains denials.
 
-The worker, not the event handler, asks Slack for an asker's user type: users.info takes 0.1 s, while enqueueing takes 5
-ms, and Slack waits for the acknowledgment.
+The worker asks Slack for the asker's user type, not the event handler: users.info takes 0.1 s, enqueueing takes 5 ms,
+and Slack waits for the acknowledgment.
 """
 
 import logging
@@ -42,11 +42,11 @@ class AccessControl:
 
     @property
     def can_allow_bots(self) -> bool:
-        """Whether triage can treat a bot's mention as a question."""
+        """Whether triage can treat bots' mentions as questions."""
         return UserKind.BOT in self._rules.extra_kinds or bool(self._rules.allow_users)
 
     def known_denial(self, question: Question) -> Denial | None:
-        """Returns why the asker is denied, or None if they have access or Slack must be asked first."""
+        """Returns why the asker is denied, or None if they have access or Slack must be asked."""
         kind = UserKind.BOT if question.is_from_bot else self._users.known(question.user_id)
         if kind is None and self._rules.needs_user_type(question):
             return None
@@ -66,11 +66,8 @@ class AccessControl:
         members_only: bool = False,
         is_press: bool = False,
     ) -> Denial | None:
-        """Returns why the asker is denied, or None if they have access.
-
-        Denies askers of unknown user type, so that guests don't get access while Slack fails. `now_within_s`,
-        `within_s` and `is_press` work as in Users.kind.
-        """
+        """Returns why the asker is denied, or None. Askers of unknown user type are denied, so that guests don't get
+        access while Slack fails. `now_within_s`, `within_s` and `is_press` work as in Users.kind."""
         kind = UserKind.BOT if question.is_from_bot else None
         if kind is None and (members_only or self._rules.needs_user_type(question)):
             kind = await self._users.kind(
@@ -85,8 +82,8 @@ class AccessControl:
         return Denial.NO_MEMBER if members_only and kind is not UserKind.MEMBER else None
 
     async def denial_when_claimed(self, question: Question) -> Denial | None:
-        """Returns why the asker of a question that leaves the queue is denied, or None if they have access. While Slack
-        doesn't respond, uses the user type that Slack reported in the last hour."""
+        """Returns why the asker of a claimed question is denied, or None. While Slack doesn't respond, the user type
+        that it reported in the last hour is used."""
         denial = await self.denial(question, now_within_s=CHECKED_WITHIN_S)
         if (
             denial is Denial.UNKNOWN
@@ -97,8 +94,8 @@ class AccessControl:
         return await self.denial(question, within_s=ANSWERS_WAIT_S) if denial is Denial.UNKNOWN else denial
 
     async def may_be_queued(self, question: Question) -> bool:
-        """Returns whether a question can be shown as queued, and notifies a denied asker. Allows unknown user types,
-        because access is checked again before the question is answered."""
+        """Returns whether to show a question as queued, and explains a denial to its asker. Unknown user types are
+        allowed, because access is checked again before the answer."""
         denial = await self.denial(question, within_s=CHECKED_WITHIN_S)
         if denial is None or denial is Denial.UNKNOWN:
             return True
@@ -106,16 +103,16 @@ class AccessControl:
         return False
 
     def with_admin_mentions(self, refusal: str) -> str:
-        """Returns a refusal that mentions the admins, for messages in which a mention notifies nobody."""
+        """Returns a refusal with mentions of the admins, for messages in which mentions notify nobody."""
         return texts.access.with_admins(refusal, [f"<@{admin}>" for admin in self.named_admins])
 
     async def with_admin_names(self, refusal: str) -> str:
-        """Returns a refusal with the admins' names, for surfaces that don't render mentions."""
+        """Returns a refusal with the admins' names, where mentions aren't rendered."""
         names = await self._users.names(self.named_admins)
         return texts.access.with_admins(refusal, [names[admin] for admin in self.named_admins if admin in names])
 
     def explain_denial(self, question: Question, denial: Denial) -> None:
-        """Explains the denial to the asker in the background, unless they got an explanation recently."""
+        """Explains a denial in the background, unless the asker got an explanation recently."""
         log.info("user %s is denied: %s", question.user_id, denial.name.lower())
         if not question.is_from_bot:
             notice = access.denial_notice(question, denial)
@@ -123,7 +120,7 @@ class AccessControl:
 
 
 async def refusal_to_change(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:
-    """Returns why a person can't change the settings of a channel or direct message, or "" if they can."""
+    """Returns why a person can't change a channel's or direct message's settings, or ""."""
     question = Question(ThreadKey(workspace.me.team_id, channel_id, None), "", user_id, "")
     if denial := await access_control.denial(question, is_press=True):
         return denial

@@ -1,6 +1,6 @@
-"""Sends unrequested direct messages to Typist's admins: each notice once, across all processes and restarts.
+"""Sends direct messages to Typist's admins, each notice once across all processes and restarts.
 
-Periodic checks compare the current state with the notices that admins have received. The outbox sends new notices.
+Periodic checks compare the current state with the notices that were sent, and the outbox sends new ones.
 """
 
 import logging
@@ -21,16 +21,17 @@ from bot.store.notifications import Notifications
 
 LOOK_S = 5.0
 CALM_S = 300.0
-"""Minimum time after a model's last refusal before the model counts as answering again."""
+"""Minimum time after a refusal before a model counts as answering again."""
 CONFIRM_S = 180.0
-"""Minimum time with too many connections before a warning. Slack counts a killed process's connections for a while."""
+"""Minimum duration of too many connections before a warning. Slack counts a killed process's connections for a while.
+"""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class AdminNotices:
-    """Sends each Typist admin a notice once, and once more when it no longer applies."""
+    """Sends each Typist admin a notice once, and another message when the notice no longer applies."""
 
     notifications: Notifications
     team_id: str
@@ -42,14 +43,14 @@ class AdminNotices:
         await self.notifications.add(self.team_id, *(Notification(one, notice, message) for one in sorted(self.admins)))
 
     async def send_end(self, notice: str, sentence: str) -> bool:
-        """Tells the admins who received `notice` that it no longer applies. Returns False, and must be called again, if
-        an admin might be receiving `notice` right now. Raises StoreError."""
+        """Tells the admins who received `notice` that it no longer applies. Raises StoreError. Returns False, and must
+        be called again, if an admin might be receiving `notice` right now."""
         message = notification(sentence)
         over = [Notification(admin, notice, message) for admin in sorted(self.admins)]
         return all([await self.notifications.queue_end(self.team_id, one) for one in over])
 
     async def withdraw(self, notice: str) -> None:
-        """Makes the next `send` of `notice` reach the admins again, without telling them that it no longer applied."""
+        """Lets the next `send` of `notice` reach the admins again, without a message that it no longer applied."""
         for admin in sorted(self.admins):
             await self.notifications.withdraw(self.team_id, admin, notice)
 
@@ -59,29 +60,27 @@ class AdminNotices:
 
 @dataclass(eq=False)
 class ModelNotices:
-    """Notifies admins once that a vendor rejects the key or has run out of credit, and once that the vendor works
-    again. A vendor can refuse only some models, so it counts as working once it refuses no model in use.
+    """Notifies admins about models: refused keys, used-up credit, stopped answers, and other models that answer.
 
-    Also notifies them once a day that a vendor stopped an answer because of what the model did, and once that another
-    model answers for one in use. Gateways can choose a different model for each request, so a process reports only the
-    first one.
+    A refusal is reported once, and again when the vendor works: a vendor can refuse only some models, so none in use
+    may be refused. Stopped answers are reported once a day. Another model that answers for one in use is reported once
+    per process, because gateways can choose a different model for each request.
     """
 
     admins: AdminNotices
     models: Sequence[str]
-    """The models in use, as vendor/model."""
     clock: Clock
     _last_results: dict[str, EndReason | None] = field(default_factory=dict, init=False)
-    """The last refusal of each model that this process asked, or None if the model has answered since."""
+    """Each asked model's last refusal, or None if the model has answered since."""
     _refused_at: dict[str, float] = field(default_factory=dict, init=False)
     _unreported: set[str] = field(default_factory=set, init=False)
     _stopped: set[str] = field(default_factory=set, init=False)
-    """Models that a vendor stopped because of what they did, until that is reported."""
+    """Models with an unreported stop by their vendor."""
     _others: dict[str, Completion | None] = field(default_factory=dict, init=False)
-    """By model in use, the end of the first answer by another model, or None once it is reported."""
+    """By model in use: the end of the first answer by another model, or None after the report."""
 
     def on_result(self, model: str, result: EndReason | Completion | None) -> None:
-        """Records that a model began to answer, that another one answered, or that the key or credit was refused."""
+        """Records that a model or another model in its place began to answer, or that the key or credit was refused."""
         if isinstance(result, Completion):
             if result.other_model:
                 self._others.setdefault(model, result)
@@ -98,7 +97,6 @@ class ModelNotices:
             self._unreported.add(model)
 
     async def check(self) -> None:
-        """Sends the admins the notices that they haven't received yet. Raises StoreError."""
         for model in sorted(self._unreported):
             last = self._last_results[model]
             is_told = await (self._report_recovery(model) if last is None else self._report_refusal(model, last))
@@ -137,14 +135,11 @@ class ModelNotices:
 
 @dataclass(eq=False)
 class CutPrompts:
-    """Tells admins once that a model's server reads only a part of long prompts."""
-
     admins: AdminNotices
     estimate: TokenEstimate
     _told: set[str] = field(default_factory=set, init=False)
 
     async def check(self) -> None:
-        """Sends the admins the notices that they haven't received yet. Raises StoreError."""
         for model, (sent_tokens, counted_tokens) in [*self.estimate.cut_prompts.items()]:
             if model not in self._told:
                 await self.admins.send(f"cut {model}", texts.models.prompts_cut(model, sent_tokens, counted_tokens))
@@ -153,15 +148,13 @@ class CutPrompts:
 
 @dataclass(eq=False)
 class OtherConnections:
-    """Warns if the app has more Slack connections than this database has processes, since Slack sends events to all.
-
-    Slack's hello reports the number of connections, which includes renewed connections and those of killed processes
-    for a while. A fault is therefore reported only if a new connection's hello still reports too many after CONFIRM_S.
-    """
+    """Warns if the app has more Slack connections than this database has processes, because Slack sends events to all.
+    Slack's hello reports the number of connections, including renewed ones and, for a while, those of killed processes.
+    A fault is only reported if a new connection's hello still reports too many after CONFIRM_S."""
 
     app_connections: Callable[[], tuple[int, float]]
     recount: Callable[[], None]
-    """`app_connections` and `recount` work as in Sockets."""
+    """`app_connections` and `recount`: see Sockets."""
     live_processes: Callable[[], Awaitable[Sequence[str]]]
     admins: AdminNotices
     clock: Clock
@@ -169,7 +162,7 @@ class OtherConnections:
     _asked_at: float = field(default=-math.inf, init=False)
 
     async def check(self) -> None:
-        """Compares the numbers of connections and processes, and reports a fault once a day. Raises StoreError."""
+        """Compares the numbers of connections and processes. Reports a fault once a day. Raises StoreError."""
         now, (count, counted_at) = self.clock.monotonic(), self.app_connections()
         if count <= CONNECTIONS or count <= CONNECTIONS * len(await self.live_processes()):
             self._suspected_at = math.inf

@@ -1,5 +1,7 @@
-"""Tracks one attempt at a job: its progress, usage and end. When an attempt ends, its IDs, times and counts are logged
-and sent to telemetry (`JobLife`), but never its text."""
+"""One attempt at a job: its progress, usage and end.
+
+When an attempt ends, its IDs, times and counts are logged and sent to telemetry (`JobLife`), but never its text.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -43,7 +45,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _MADE = {REMEMBER: NoticeKind.REMEMBERED, SCHEDULE: NoticeKind.SCHEDULED}
-"""The notice type for an object that a tool call created, by tool."""
+"""Notice kinds for objects created by a tool call, by tool."""
 
 
 _REASONS: Mapping[type[TypistError], EndReason] = {
@@ -53,12 +55,12 @@ _REASONS: Mapping[type[TypistError], EndReason] = {
     Stuck: EndReason.STUCK,
 }
 _SEVERAL = {NoticeKind.REMEMBERED: NoticeKind.SAID}
-"""Notice types for jobs with several messages, without Undo, which can reverse only one message's command."""
+"""Notice kinds for jobs with several messages. They have no Undo, which can only reverse one message's command."""
 
 
 class Phase(Enum):
-    """The phase of an attempt, which determines the effect of a stop. From STOPPED on, each phase is a reason for
-    ending or giving up the attempt."""
+    """The phase of an attempt, which determines the effect of a stop. Phases from STOPPED on end or give up the
+    attempt."""
 
     OPENING = auto()
     STOP_ASKED = auto()
@@ -69,18 +71,17 @@ class Phase(Enum):
     """The end is being shown, so a stop has no effect."""
 
     STOPPED = auto()
-    """A person clicked Stop or deleted the question. The attempt ends the answer."""
     LOST = auto()
     HANDOVER = auto()
-    """This process is ending, and another one continues the answer."""
+    """This process is shutting down, and another one continues the answer."""
     RESTART = auto()
-    """The question was edited, so the answer starts over."""
+    """The question was edited, so the answer restarts."""
     INTERRUPTED = auto()
     """The model failed after its first word. Another attempt continues after the text so far."""
     TOKEN_REFUSED = auto()
     """Slack refuses the bot token, and the model hasn't been asked yet."""
     AWAITING_APPROVAL = auto()
-    """A person has to decide on tool calls. Another attempt continues after the decision."""
+    """A person must decide on tool calls. The next attempt continues after that."""
 
     @property
     def is_given_up(self) -> bool:
@@ -99,7 +100,7 @@ class GivenUp(Exception):
 class CommandResult:
     notices: tuple[Notice, ...]
     listing: str = ""
-    """A list in Markdown, or "" if no message requested one."""
+    """A Markdown list, or "" if no message requested one."""
 
     @classmethod
     def joined(cls, done: Sequence["CommandResult"]) -> "CommandResult":
@@ -128,7 +129,7 @@ class Used:
 class AnswerAttempt:
     answer: Answer
     claimed_at: float
-    """Monotonic time."""
+    """On the monotonic clock."""
     job: Job = field(init=False)
     live: "ScheduledReply | None" = None
     step: CurrentStep | None = None
@@ -139,7 +140,8 @@ class AnswerAttempt:
     built: BuiltPrompt | None = None
     error: Exception | None = None
     silent_step: int | None = None
-    """The step in which the model wrote nothing about results and was asked to continue, once per answer."""
+    """The step in which the model wrote nothing about results and was asked to continue, which happens once per answer.
+    """
 
     def __post_init__(self) -> None:
         self.job = self.answer.job
@@ -152,14 +154,12 @@ class AnswerAttempt:
 
     @property
     def searches(self) -> int:
-        """The number of web searches in recorded steps and in the last request."""
         reported = self.completion.usage if self.completion else None
         on_record = count_web_searches([item for step in self.answer.steps for item in step.items])
         return on_record + (reported.web_searches if reported else 0)
 
     @property
     def completion(self) -> Completion | None:
-        """The end of the last request, or None if it didn't end."""
         return self.step.completion if self.step else None
 
     def begin_step(self, model: str, input_tokens: int, origins: Origins) -> CurrentStep:
@@ -168,7 +168,7 @@ class AnswerAttempt:
         return self.step
 
     def receive(self, event: StreamEvent, now: float) -> str:
-        """Records an event of the model's stream and returns its text or "". `now` is monotonic time."""
+        """Records an event of the model's stream. Returns its text or "". `now`: on the monotonic clock."""
         assert self.step is not None, "a model was asked"
         self.answer.on_event(event)
         if isinstance(event, str) and self.first_token_s is None:
@@ -176,12 +176,12 @@ class AnswerAttempt:
         return self.step.receive(event, now)
 
     def count_thinking_until(self, now: float) -> None:
-        """Counts hidden thinking up to `now` (monotonic time), when nothing more is expected from the model."""
+        """Counts hidden thinking up to `now` (on the monotonic clock), when nothing more is expected from the model."""
         if self.step is not None:
             self.step.count_thinking_until(now)
 
     def on_step_recorded(self, recorded: Step, usage: Usage | None, cost_usd: float | None) -> None:
-        """Adds a recorded step to the answer, and removes the step's usage from the attempt's unrecorded usage."""
+        """Adds a recorded step to the answer, and removes its usage from the unrecorded usage."""
         self.answer.steps.append(recorded)
         self.used = self.used.plus(usage, cost_usd)
         if self.step is not None:
@@ -191,7 +191,6 @@ class AnswerAttempt:
 
     @property
     def spent(self) -> StepEstimate:
-        """The estimated usage that is charged if the attempt is interrupted now."""
         step = self.step
         if step is None or step.usage == Usage():
             return StepEstimate(step_no=len(self.answer.steps))
@@ -206,9 +205,7 @@ class AnswerAttempt:
         names: texts.models.ModelNames = texts.models.OWN_NAMES,
     ) -> End:
         """Ends the answer unless it has already ended, and returns `end` with usage, notices, footer and sources.
-
-        `now` is in seconds since the epoch. `usd` is the cost of a thorough answer.
-        """
+        `now`: in seconds since the epoch. `usd`: the cost of a thorough answer."""
         answer, done = self.answer, self.completion
         effort = Effort.THOROUGH if done and not done.can_think_longer else self.effort
         end = replace(
@@ -261,7 +258,7 @@ class AnswerAttempt:
 
     @property
     def has_text(self) -> bool:
-        """Whether readers will keep text from this attempt or an earlier one."""
+        """Whether readers will see text from this or an earlier attempt."""
         return bool(self.answer.text_to_keep.strip())
 
     def with_usage(self, end: End) -> End:
@@ -288,7 +285,6 @@ class AnswerAttempt:
         )
 
     def _footer(self, now: float, usd: float | None, names: texts.models.ModelNames) -> str:
-        """Returns the footer: model, effort, refused features, and counts of searches, calls, messages and memories."""
         effort = self._effort_text(usd)
         model = names.of(self.step.model) if self.step else ""
         refused = ""
@@ -337,11 +333,11 @@ async def end_of(attempt: AnswerAttempt, asking: Awaitable[T], names: texts.mode
 @dataclass(frozen=True, slots=True)
 class Durations:
     waited_s: float
-    """Time from the question, its last edit or button click, or the asker's decision on a call, to the claim."""
+    """Seconds until the claim, since the question, its last edit, a button click, or the asker's decision on a call."""
     total_s: float
-    """Time from the claim to the end."""
+    """Seconds from the claim to the end."""
     first_token_s: float | None = None
-    """Time from the claim to the first token, or None if no token arrived."""
+    """Seconds from the claim to the first token, or None without tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +352,7 @@ class JobLife:
     times: Durations
     cost_usd: float | None
     calls: int
-    """The number of Slack calls that showed the attempt: posts, edits, and starts, appends and stops of streams."""
+    """The number of Slack calls for showing the attempt: posts, edits, and stream starts, appends and stops."""
     freshness: Freshness
 
     @classmethod
@@ -379,8 +375,8 @@ class JobLife:
 
 
 def waited_s(job: Job, claimed_at: float) -> float:
-    """Returns how long a claimed job waited: on the first attempt since the question, by Slack's clock; later since the
-    asker's decision on a call, edit or button click. After a take-over, this includes earlier attempts."""
+    """Returns how long a claimed job waited, in seconds. A first attempt waited since the question, by Slack's clock; a
+    later one since the asker's decision, edit or click. After a take-over, this includes earlier attempts."""
     is_first = job.attempts <= 1 and not job.version
     return max(0.0, claimed_at - (float(job.question.ts) if is_first else job.asked_at))
 
@@ -390,7 +386,7 @@ Metrics = Callable[[JobLife], None]
 
 
 def report_attempt(telemetry: Telemetry, life: JobLife) -> None:
-    """Logs an attempt that ended and records it in telemetry, except for charges, which are counted by step."""
+    """Logs an attempt that ended, and records it in telemetry without charges, which are counted by step."""
     usage, times, freshness = life.usage, life.times, life.freshness
     # None means unknown.
     values = {

@@ -2,9 +2,9 @@
 
 `Answering.answer` is the main path:
 
-1. Access is checked. If the asker is denied, the job ends without a reply; a reply that already exists shows the
-   denial. If Slack takes long to identify the asker, the reply says so.
-2. The reply is opened, with a placeholder or with an earlier attempt's messages. If the end is already shown but not
+1. Access is checked. If the asker is denied, the job ends without a reply; an existing reply shows the denial. If Slack
+   takes long to identify the asker, the reply says so.
+2. The reply is opened with a placeholder or an earlier attempt's messages. If the end is already shown but not
    recorded, or the reverse, only the missing part is done.
 3. The model is asked, step by step (services/steps.py). The text is appended to the reply, which the edit scheduler
    shows at its own pace.
@@ -15,15 +15,15 @@ Every attempt that ends the answer has one `End`, which is recorded before reade
 outcome of step 3: a completion, a model error, a used-up cap, a deleted reply, a stop. An unexpected error ends the job
 as INTERNAL_ERROR, which the outbox shows, so no job stays running.
 
-All other attempts are given up (`Phase`) and leave Slack unchanged. Another attempt continues: at once, after a person
+All other attempts are given up (`Phase`) and leave Slack unchanged. The next attempt continues: at once, after a person
 has approved a call, after Slack accepts the bot token again, or in another process. The given-up attempt releases the
 job with the text so far, unless another process already has the job.
 
 A stop cancels the attempt only during step 3. An earlier stop ends the attempt before the model is asked. A later stop
 has no effect, because nothing would end a job whose attempt is canceled while the end is being shown.
 
-Vendors report usage with the completion. If there is no completion, usage is estimated from the time the model was
-asked. A request that failed before its first word isn't counted unless vendors charge for such failures
+Vendors report usage with the completion. Without a completion, usage is estimated from the time when the model was
+asked. A request that failed before its first word counts only if vendors charge for such failures
 (ProviderError.is_charged).
 """
 
@@ -80,7 +80,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class AnswerSettings:
     done_mention_s: int
-    """Minimum wait after which askers are mentioned when the answer is complete or needs approval; 0 means never."""
+    """Minimum wait after which askers are mentioned when the answer is complete or needs approval. 0: never."""
     model_names: texts.models.ModelNames
 
 
@@ -90,7 +90,6 @@ class _Outcome:
     for_outbox: OutboxKind | None = None
     notification_to_asker: Notification | None = None
     canvas_for: str = ""
-    """The ID of the person who requested a canvas, or ""."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +107,7 @@ class Answering:
 
     async def answer(self, attempt: AnswerAttempt) -> None:
         """Runs one attempt at a job: checks access, opens the reply, asks the model, and shows how it ended.
-
-        When this returns, the job has ended in Slack and in the database, or another attempt can continue it.
-        """
+        Afterwards, the job has ended in Slack and in the database, or another attempt can continue it."""
         checking = asyncio.create_task(self._denial(attempt.job))
         try:
             await self._record(attempt, await self._outcome(attempt, checking))
@@ -130,7 +127,7 @@ class Answering:
             self.pane.end(attempt.job.question, asks=awaits)
 
     async def _outcome(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Outcome:
-        """Ends the answer, even after an unexpected error, and returns what to record. Raises GivenUp."""
+        """Ends the answer, even after an unexpected error. Returns what to record. Raises GivenUp."""
         try:
             return await self._show_outcome(attempt, checking)
         except GivenUp:
@@ -145,7 +142,7 @@ class Answering:
             return _Outcome(end, OutboxKind.REPLY)
 
     async def _show_outcome(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Outcome:
-        """Opens the reply, has the model asked, and shows the end; returns what to record. Raises GivenUp."""
+        """Opens the reply, asks the model, and shows the end. Returns what to record. Raises GivenUp."""
         job = attempt.job
         await asyncio.wait((checking,), timeout=CHECKED_UNSEEN_S)
         if checking.done() and (denial := checking.result()) and not job.page_ts:
@@ -173,8 +170,8 @@ class Answering:
         return canvas_requester(asked, self.workspace.me.user_id)
 
     async def _denial(self, job: Job) -> Denial | None:
-        """Returns why the asker is denied, or None. Raises GivenUp. Answers that have begun skip this check, but access
-        is checked again before they change anything."""
+        """Returns why the asker is denied, or None. Raises GivenUp. Not checked for answers that have begun, except
+        before they change something."""
         if job.has_begun:
             return None
         if job.page_ts and job.attempts == 1:
@@ -187,7 +184,7 @@ class Answering:
         return denial
 
     async def _ask(self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]) -> End:
-        """Asks the model unless access, a stop or a command rules that out; returns the `End`. Raises GivenUp."""
+        """Asks the model unless access, a stop or a command prevents that. Returns the `End`. Raises GivenUp."""
         if attempt.phase is Phase.STOP_ASKED:
             return _stopped_end(attempt)
         attempt.phase = Phase.STREAMING
@@ -206,7 +203,7 @@ class Answering:
     async def _end_without_model(
         self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]
     ) -> End | None:
-        """Returns the end of an answer that needs no model, or None if a model has to be asked. Raises GivenUp."""
+        """Returns the end of an answer that needs no model, or None to ask a model. Raises GivenUp."""
         if not checking.done():
             live.show_activity(texts.answers.CHECKING_ACCESS)
         if denial := await checking:
@@ -232,8 +229,8 @@ class Answering:
         return End(EndReason.COMMAND, done.notices)
 
     async def _wait_for_decision(self, attempt: AnswerAttempt) -> None:
-        """Puts the job on hold until someone decides on the pending calls. Releases it instead if they already have, or
-        if someone stopped or edited the question."""
+        """Puts the job on hold until the pending calls are decided. Releases it instead if they already are, or if
+        someone stopped or edited the question."""
         attempt.phase, live = Phase.RESTART, attempt.live
         # The last call shows the pending calls, and a person can reply before Slack responds to it.
         shown_at = monotonic_began_at(self.stores.clock) + max(attempt.claimed_at, live.sent_at if live else 0.0)
@@ -263,7 +260,6 @@ class Answering:
         self.metrics(JobLife.of(attempt.job, whole, times, used.usd, live.successful_calls if live else 0, freshness))
 
     async def _finish(self, attempt: AnswerAttempt, end: End) -> End:
-        """Ends the answer; returns its `End` with usage, notices, footer and sources."""
         attempt.phase = Phase.ENDING
         usd = None
         if attempt.effort is Effort.THOROUGH:
@@ -273,7 +269,7 @@ class Answering:
         return attempt.finish(end, self.stores.clock.now(), usd, self.settings.model_names)
 
     async def _record(self, attempt: AnswerAttempt, ended: _Outcome) -> None:
-        """Records an end, however long the database is unavailable, and reports it if the job is still ours."""
+        """Records an end, however long the database is unavailable. Reports it if the job is still ours."""
         job, end = attempt.job, ended.end
 
         async def record() -> bool:

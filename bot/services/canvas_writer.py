@@ -1,8 +1,8 @@
-"""Saves answers as canvases: creates them on request, links them in the conversation, and deletes them with the answer.
+"""Saves answers as canvases on request, links them in the conversation, and deletes them with the answer.
 
-The outbox retries in any process until this succeeds, so every step is recorded before the next and none is repeated:
-creating the canvas, posting its link, and giving the conversation's members access. As in Slack's documentation, the
-link is posted first, because members can get access only to a canvas that was shared.
+The outbox retries in any process, so each step is recorded before the next and none is repeated: creating the canvas,
+posting its link, and granting access to the conversation's members. Following Slack's documentation, the link is posted
+first, because members can only get access to a canvas that was shared.
 
 A canvas is a copy of the answer, like the reply's messages. People can't edit the canvas, so Delete removes it with the
 messages. Erasure leaves canvases and messages in Slack.
@@ -26,7 +26,7 @@ from bot.store import Stores
 from bot.store.canvases import AnswerCanvas
 
 MAX_TRIES = 4
-"""The tries end within a quarter of an hour, because the person is waiting for the canvas."""
+"""These tries take a quarter of an hour, because a person is waiting for the canvas."""
 _SENTENCES: Mapping[str, str] = {
     "missing_scope": texts.canvases.FORBIDDEN,
     "canvas_disabled_user_team": texts.canvases.OFF,
@@ -44,7 +44,7 @@ class CanvasWriter:
     workspace: Workspace
 
     async def write(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
-        """Saves an answer as a canvas, or tells the person who requested it about a permanent failure. Sends nothing
+        """Saves an answer as a canvas, or reports a permanent failure to the person who requested it. Sends nothing
         once `still()` is False, because another process might have the entry."""
         answer = await self.stores.recorded_answers.of_job(entry.question.thread, entry.job_id)
         if answer is None or answer.is_deleted:

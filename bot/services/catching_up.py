@@ -1,4 +1,4 @@
-"""Finds questions that no process received (catch-up), and has them answered.
+"""Finds questions that no process received, and has them answered (catch-up).
 
 Slack stops delivering an event after its last try (store/listening.py). If no process received anything from Slack for
 longer than those tries take, one process searches the gap for questions once Slack is connected again:
@@ -8,16 +8,16 @@ longer than those tries take, one process searches the gap for questions once Sl
 3. In threads that began in the gap and don't mention the bot at their root.
 
 A message counts if a person wrote it in a direct message or mentioned the bot. Intake handles the message like a live
-one, and processes every message once, so late deliveries and messages read twice change nothing. Slack returns current
+one. It processes every message once, so late deliveries and messages read twice change nothing. Slack returns current
 messages: edits are included, and deleted questions are missing.
 
-Questions that Slack shows an answer to are skipped, even if the database doesn't have the answer: the database might
-have been restored from a backup, or the question erased.
+Questions with an answer in Slack are skipped, even if the database doesn't have the answer: the database might have
+been restored from a backup, or the question erased.
 
-Old questions, questions that other people have replied to, and questions that might have been answered aren't answered
-at once. After the other questions, their askers are offered an answer in separate posts, for up to MAX_OFFERS questions
-per person. A conversation or thread counts as searched once its offers are made. Some calls per minute are left to live
-answers, which read conversations within the same rate limits.
+Some questions aren't answered at once: old ones, those that other people have replied to, and those that might have
+been answered. After the other questions, their askers are offered an answer in separate posts, for up to MAX_OFFERS
+questions per person. A conversation or thread counts as searched once its offers are made. Some calls per minute are
+reserved for live answers, which read conversations within the same rate limits.
 
 Mentions in older threads in which the bot was never asked anything, and messages beyond MAX_PAGES, aren't found.
 """
@@ -45,20 +45,19 @@ from bot.store import Stores
 from bot.store.listening import MissedGap, Tally
 
 LOOK_S = 5.0
-"""Interval at which the time of the last contact with Slack is recorded."""
+"""Interval at which the last contact with Slack is recorded."""
 ANSWERED_WITHIN_S = 2 * HOUR_S
-"""Maximum age of questions that are answered at once. Askers of older questions are offered an answer."""
+"""Maximum age of questions that are answered at once. Askers of older ones are offered an answer."""
 WITHIN_S = HOUR_S
-"""Time limit for one catch-up. Conversations and threads that weren't reached within it are counted and logged."""
+"""Time limit for one catch-up. Places that weren't searched in time are counted and logged."""
 PAGE_MESSAGES = 200
 MAX_PAGES = 5
 MAX_OFFERS = 5
 """Maximum offers per person in a catch-up, for their newest questions."""
 MAX_THREADS = 200
-"""Maximum threads of recent questions that are read."""
 RECENT_S = 14 * DAY_S
 KEPT_CALLS = 15
-"""Calls per minute, out of 50 per method, that are left to live answers."""
+"""Calls per minute, out of 50 per method, that are reserved for live answers."""
 YIELDED_TURNS = 2
 """Number of extra waits after a 429 response, each as long as its Retry-After."""
 TURN_S = 0.5
@@ -69,16 +68,16 @@ log = logging.getLogger(__name__)
 
 
 class _CatchUpLost(Exception):
-    """Raised if another process has taken over the catch-up, or a new gap has appeared."""
+    """Another process has taken over the catch-up, or a new gap has appeared."""
 
 
 class _ConversationsUnread(TypistError):
-    """Raised if Slack didn't return some conversations but might return them later."""
+    """Slack didn't return some conversations but might return them later."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A place to search: a thread, or a conversation's messages outside threads."""
+    """A place to search: a thread, or a conversation outside its threads."""
 
     channel_id: str
     thread_ts: str = ""
@@ -113,7 +112,7 @@ class CatchUp:
     workspace: Workspace
     intake: Intake
     heard_at: Callable[[], float | None]
-    """Returns the monotonic time at which this process last received anything from Slack, or None."""
+    """Returns when this process last received anything from Slack, on the monotonic clock, or None."""
     hours: int
     """Maximum age of questions to search for; 0 turns the catch-up off."""
     _recorded_at: float | None = field(default=None, init=False)
@@ -186,7 +185,7 @@ class CatchUp:
         )
 
     async def _search_all(self, progress: _Progress, oldest: float) -> None:
-        """Searches every place once. Places without offers to make are recorded as done at once."""
+        """Searches every place once. Places without offers are recorded as done at once."""
         between = f"{oldest:.6f}", f"{progress.missed.ends_at:.6f}"
         left = deque(await self._places(progress.missed, oldest))
         # Places are listed first, because the time limit ends the listing, too, and places that aren't reached must be
@@ -211,7 +210,7 @@ class CatchUp:
                 await self._record(progress.missed)
 
     async def _offer(self, missed: MissedGap, places: Sequence[tuple[_Place, _Found]]) -> MissedGap:
-        """Offers answers, oldest question first; returns the catch-up's recorded progress."""
+        """Offers answers, oldest question first. Returns the recorded progress."""
         messages = [message for _, found in places for message in found.to_offer]
         newest = _newest_per_person(messages)
         if messages:
@@ -229,7 +228,6 @@ class CatchUp:
             raise _CatchUpLost
 
     async def _places(self, missed: MissedGap, oldest: float) -> list[_Place]:
-        """Returns the places to search, those with the latest questions first."""
         team_id = self.workspace.me.team_id
         since = self.stores.clock.now() - RECENT_S
         recent: list[_Place] = []
@@ -242,7 +240,6 @@ class CatchUp:
         return list(dict.fromkeys((*recent, *others, *map(_Place.of, missed.ahead))))
 
     async def _list_conversations(self) -> list[str]:
-        """Returns the bot's conversations, direct messages first, as far as Slack lists them."""
         found: list[str] = []
         for kind in TYPES:
             arguments: dict[str, Any] = {"types": kind, "exclude_archived": True, "limit": PAGE_MESSAGES}
@@ -255,12 +252,9 @@ class CatchUp:
         return found
 
     async def _search_place(self, place: _Place, between: tuple[str, str], beside: Sequence[Payload] = ()) -> _Found:
-        """Has a place's recent questions answered; returns threads to search, questions to offer answers for, and a
-        tally.
-
-        `between`: the ts after which questions are searched for, and the ts up to which our messages count as answers.
-        `beside`: our messages in the thread's conversation, if we might have answered the thread there.
-        """
+        """Has a place's recent questions answered. Returns threads to search, questions to offer answers for, and a
+        tally. `between`: the ts after which questions are searched for, and the ts up to which our messages count as
+        answers. `beside`: our messages in the thread's conversation, if we might have answered the thread there."""
         oldest, heard_again = between
         read, is_all = await self._read_messages(place, oldest)
         at_place = _Found(tally=Tally(looked_at=1, unread=not is_all))
@@ -304,7 +298,7 @@ class CatchUp:
         return at_place
 
     async def _recorded_replies(self, place: _Place, threads: Iterable[str]) -> set[str]:
-        """Returns the ts of our recorded messages in these threads of a conversation; "" means outside threads."""
+        """Returns the ts of our recorded messages in a conversation's threads. "": outside threads."""
         keys = (ThreadKey(self.workspace.me.team_id, place.channel_id, thread_ts or None) for thread_ts in threads)
         return {ts for key in keys for ts in await self.stores.recorded_answers.replies(key)}
 
@@ -313,11 +307,11 @@ class CatchUp:
         return string(found, "user") == me.user_id or string(found, "bot_id") == me.bot_id
 
     async def _pass_to_intake(self, message: Message, *, offered: bool) -> bool:
-        """Passes a message to intake; returns whether it is a new question. Raises StoreError."""
+        """Passes a message to intake. Returns whether it is a new question. Raises StoreError."""
         return await self.intake.receive(f"catch-up {message.channel_id} {message.ts}", message, offered=offered)
 
     def _is_for_us(self, message: Message) -> bool:
-        """Returns whether a message is from a person to the bot. "stop" doesn't count, as nothing is left to stop."""
+        """Returns whether a message is from a person to the bot. "stop" doesn't count: nothing is left to stop."""
         me = self.workspace.me
         is_to_us = message.channel_type == "im" or me.user_id in addressed_user_ids(message.text)
         return is_to_us and is_from_person(message, me) and thread_to_stop(message, me) is None
@@ -331,10 +325,8 @@ class CatchUp:
         return replace(message, channel_type=kind, bot_id=bot_id)
 
     async def _read_messages(self, place: _Place, oldest: str) -> tuple[list[Payload], bool]:
-        """Returns a place's messages since `oldest`, oldest first, and whether the list is complete.
-
-        A thread's first message is included, whatever its age. Raises RateLimited, and Refused if a retry might help.
-        """
+        """Returns a place's messages since `oldest`, oldest first, and whether the list is complete. A thread's first
+        message is always included. Raises RateLimited, and Refused if a retry might help."""
         read: dict[str, Payload] = {}
         bounds: dict[str, Any] = {"oldest": oldest, "include_all_metadata": True}
         for _ in range(MAX_PAGES):

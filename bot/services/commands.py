@@ -46,13 +46,13 @@ from bot.slack.views.settings import SETTINGS, SubmittedSettings
 from bot.store import Stores
 
 TOOLS_WITHIN_S = 0.8
-"""Time limit for listing the tools of MCP servers. Slack accepts a modal only within three seconds of the command."""
+"""Time limit for listing MCP tools. Slack accepts a modal only within three seconds of the command."""
 
 log = logging.getLogger(__name__)
 
 
 Subcommand = Callable[[Invocation], Awaitable[str]]
-"""Carries out a subcommand; returns the response in mrkdwn, or "" if the response is a modal."""
+"""Carries out a subcommand. Returns the response in mrkdwn, or "" if it is a modal."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,10 @@ class SlashCommands:
     defaults: DefaultSettings
     subcommands: Mapping[str, Subcommand]
     tools_of: Callable[[Sequence[str], float], Awaitable[PlaceTools]] | None
-    """Returns the tools of these MCP servers within a number of seconds. None if no servers are configured."""
+    """Returns the tools of MCP servers within a number of seconds. None without configured servers."""
     _background: Background = field(default_factory=Background, init=False)
 
     async def respond(self, invocation: Invocation, typed: TypedCommand) -> CommandResponse | None:
-        """Returns the response to a slash command, or None if the response is a modal."""
         if denial := await self._denial(invocation.user_id, invocation.channel_id):
             return CommandResponse(self.access_control.with_admin_mentions(denial))
         subcommand = typed.subcommand
@@ -88,8 +87,8 @@ class SlashCommands:
         return await self._response(invocation.channel_id, Help(typed.name, "" if subcommand == HELP else subcommand))
 
     async def save(self, user_id: str, submitted: SubmittedSettings) -> dict[str, str]:
-        """Saves a person's changes to a channel's settings and caps, or returns a sentence for each invalid field (a
-        setting or CapField). Checks access and rights again, because the modal might have been open for hours."""
+        """Saves changes to a channel's settings and caps. Returns a sentence for each invalid field (a setting or
+        CapField). Checks access and rights again, because the modal might have been open for hours."""
         place, caps = submitted.place, submitted.caps
         problems = channel_settings.setting_problems(submitted.entered, self.defaults)
         if problems := problems | await self.caps.problems(user_id, caps):
@@ -148,7 +147,6 @@ class SlashCommands:
         return None
 
     async def _tool_warnings(self, servers: Sequence[str]) -> Sequence[str]:
-        """Returns warnings for admins about the cost and problems of a channel's MCP servers."""
         place = await self.tools_of(servers, TOOLS_WITHIN_S) if self.tools_of else PlaceTools()
         down = [texts.settings.server_down(name, reason) for name, reason in place.down_reasons.items()]
         too_many = [texts.settings.tools_left_out(place.counts, MAX_TOOLS, place.left_out)] if place.left_out else []
@@ -169,9 +167,7 @@ class SlashCommands:
 
 MAX_BUILDING = 50
 MAX_WAITING = 10
-"""Maximum answers awaiting approval that App Home lists."""
 CHANNELS_WITHIN_S = 5.0
-"""Time limit for listing a person's channels for App Home."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +185,7 @@ class AppHome:
     _background: Background = field(default_factory=Background, init=False)
     _building: set[str] = field(default_factory=set, init=False)
     _outdated: set[str] = field(default_factory=set, init=False)
-    """People whose Home must be built again, because something changed while it was being built."""
+    """People whose Home must be rebuilt because something changed while it was being built."""
 
     def on_opened(self, user_id: str) -> None:
         """Builds a person's Home in the background, so that the acknowledgment doesn't wait for rate-limit budget."""
@@ -207,7 +203,7 @@ class AppHome:
         task.add_done_callback(built)
 
     def on_changed(self, user_id: str) -> None:
-        """Builds a person's Home again after they changed something, even if their Home is currently being built."""
+        """Rebuilds a person's Home after they changed something, even if it is currently being built."""
         if user_id in self._building:
             self._outdated.add(user_id)
         self.on_opened(user_id)

@@ -1,7 +1,7 @@
 """Applies a person's decision on a tool call, a choice or a sign-in (bot/core/awaited.py).
 
 People decide with a button below the answer, in the modal with a call's arguments, or by signing in to a server. Every
-decision is checked again, because a modal might have been open for hours and its values can be forged.
+decision is checked again, because modals can stay open for hours and values can be forged.
 """
 
 import logging
@@ -47,10 +47,9 @@ class Decisions:
         arguments: Mapping[str, Any] | None = None,
         always: bool = False,
     ) -> str:
-        """Records a decision and continues the answer or schedule; returns why it can't, or "". Raises StoreError.
-
-        `arguments`: an EDITED call's new arguments. `always`: the call's tool needs no more approvals in the channel.
-        """
+        """Records a decision and continues the answer or schedule. Returns why it can't, or "". Raises StoreError.
+        `arguments`: an EDITED call's new arguments. `always`: the call's tool needs no more approvals in the
+        channel."""
         match awaited:
             case AwaitedCall(answer, call):
                 approvals = self.stores.approvals
@@ -68,7 +67,7 @@ class Decisions:
                 return await self.schedules.resume_after_sign_in(schedule)
 
     async def decide(self, pressed: PressedAnswer) -> ActionResponse | None:
-        """Applies a clicked button's decision to its calls. The response mentions other calls that are pending."""
+        """Applies a clicked button's decision to its calls. The response mentions other pending calls."""
         press, answer = pressed.press, pressed.answer
         decision, always = DECISIONS[press.action], press.action is ReplyAction.ALLOW_ALWAYS
         problems = [await self.proceed(one, decision, press.user_id, always=always) for one in pressed.named]
@@ -87,7 +86,7 @@ class Decisions:
         return ActionResponse(problem) if problem else None
 
     async def show_arguments(self, pressed: PressedAnswer) -> ActionResponse | None:
-        """Shows a call's arguments in a modal. People who can approve the call can do so there and edit its strings."""
+        """Shows a call's arguments in a modal, where people who can approve the call can also edit its strings."""
         press, awaited = pressed.press, pressed.call
         admins = self.presses.access_control.admins
         ask = awaited.ask(is_admin=press.user_id in admins)
@@ -103,7 +102,7 @@ class Decisions:
         return None
 
     async def approve_edited(self, user_id: str, edited: EditedCall) -> str | Mapping[str, str]:
-        """Approves a call with a person's edits; returns why it can't, a sentence for each invalid field, or "".
+        """Approves a call with a person's edits. Returns why it can't, a sentence for each invalid field, or "".
         Changes only strings that the modal offers for editing. Raises StoreError."""
         pressed = await self.presses.check(self.presses.from_modal(ReplyAction.APPROVE, user_id, edited.place))
         if isinstance(pressed, str):

@@ -1,9 +1,9 @@
-"""Decides whether a message is a question, from its channel's settings, quiet threads, and a model for doubtful cases.
+"""Decides whether a message is a question, by its channel's settings, quiet threads, and a model for doubtful cases.
 
 - **Quiet threads.** "Stay quiet" turns off follow-ups without a mention in a thread, and a mention turns them on again.
   Only the thread's starter and Typist admins can do either. When somebody else joins, the starter is told once how the
-  bot will behave, with a button that quiets the bot. Because clicks can be forged, the database decides who can quiet
-  it.
+  bot will behave, with a button that quiets the bot. Clicks can be forged, so the database decides who can quiet the
+  bot.
 - **The gate.** In channels that chose it, a small model decides on doubtful messages. A doubtful message is
   acknowledged as unanswered, and becomes a question only if the model is sure. Nothing is shown before the decision. If
   anything goes wrong, such as a used-up cap or a crash, the message stays unanswered. The decision's usage counts
@@ -62,7 +62,7 @@ class QuietPress:
     thread: ThreadKey
     user_id: str
     at_ts: str
-    """The time of the click, in the format of a message's ts."""
+    """The time of the click, as a ts."""
     response_url: str
 
 
@@ -87,7 +87,7 @@ class QuietThreads:
         )
 
     async def on_mention(self, message: Message, participants: Participants) -> None:
-        """Turns follow-ups in a thread on again if its starter or an admin mentioned the bot. Raises StoreError."""
+        """Turns follow-ups on again if the thread's starter or an admin mentioned the bot. Raises StoreError."""
         if self._may_switch(message.user_id, participants.starter_id):
             await self.stores.participants.set_quiet(message.thread, quiet=False, ts=message.ts)
 
@@ -118,7 +118,7 @@ class QuietThreads:
         await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     async def _quiet_thread(self, thread: ThreadKey, user_id: str | None, starter: str, ts: str) -> bool:
-        """Quiets a thread; returns False if this person isn't allowed to. Raises StoreError."""
+        """Quiets a thread. Returns False if this person can't. Raises StoreError."""
         if not self._may_switch(user_id, starter):
             return False
         if await self.stores.participants.set_quiet(thread, quiet=True, ts=ts):
@@ -130,7 +130,7 @@ class QuietThreads:
 
 
 class Gate:
-    """Asks a small model whether a doubtful message is for the bot. Changes nothing except the recorded usage."""
+    """Asks a small model whether a doubtful message is for the bot. Only records usage."""
 
     def __init__(self, decider: "Decider", workspace: Workspace, quota: Quota, estimate: TokenEstimate) -> None:
         self._decider = decider
@@ -140,11 +140,9 @@ class Gate:
         self._me = workspace.me
 
     async def is_for_us(self, question: Question) -> bool:
-        """Returns whether the model considers a doubtful message a question. Raises TypistError and TimeoutError."""
         return await self._is_sure(question, gate_statement(self._me))
 
     async def is_closing(self, question: Question) -> bool:
-        """Returns whether the model considers a message a closing. Raises TypistError and TimeoutError."""
         return await self._is_sure(question, closing_statement(self._me))
 
     async def _is_sure(self, question: Question, asked: str) -> bool:
@@ -182,8 +180,8 @@ class Gate:
 @dataclass(frozen=True)
 class MessageTriage:
     """Decides whether a message is a question, from its thread's participants, the channel's settings and its text.
-    `rules` apply to channels without settings of their own. `gate` decides doubtful cases; None leaves them unanswered.
-    """
+    `rules` apply to channels without settings of their own. `gate` decides doubtful cases; None leaves them
+    unanswered."""
 
     stores: Stores
     workspace: Workspace
@@ -221,7 +219,7 @@ class MessageTriage:
         return Ignore(IgnoreReason.CLOSING, closing=closing)
 
     async def _is_closing(self, question: Question) -> bool:
-        """Returns whether the gate's model is sure that a message is a closing. Takes less time than Slack waits."""
+        """Returns whether the gate's model is sure that a message is a closing, in less time than Slack waits."""
         try:
             async with asyncio.timeout(DECIDED_WITHIN_S):
                 return self.gate is not None and await self.gate.is_closing(question)
@@ -247,6 +245,5 @@ class MessageTriage:
         )
 
     def _is_persons_in_channel(self, message: Message) -> bool:
-        """Returns whether a person wrote a message in a channel. Other messages aren't questions without a mention."""
         is_written = message.subtype in ANSWERED_SUBTYPES and is_from_person(message, self.workspace.me)
         return is_written and message.channel_type != "im"

@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 
 _KIND = "action_token"
 MAX_IN_DOUBT = 10
-"""Maximum doubtful messages that are decided on at the same time. Others stay unanswered."""
+"""Maximum number of doubtful messages that are decided on at once. Others stay unanswered."""
 THANKS_REACTION = "raised_hands"
 
 
 class SharedTokens:
-    """Keeps the action tokens of this process's events, and shares them with other processes that might answer."""
+    """Keeps action tokens of this process's events, and shares them with other processes that might answer."""
 
     def __init__(self, tokens: SlackSearch, others: ProcessMessages) -> None:
         self._tokens = tokens
@@ -66,7 +66,6 @@ class Intake:
         notifier: Notifier,
         action_tokens: SharedTokens | None,
     ) -> None:
-        """`action_tokens` is None if nothing searches Slack."""
         self._queue = stores.question_queue
         self._outbox = stores.outbox
         self._participants = stores.participants
@@ -86,9 +85,9 @@ class Intake:
     ) -> bool:
         """Records a message as a job if it is a question, before its event is acknowledged. Raises StoreError.
 
-        Also carries out "stop" and "stay quiet". Returns whether the message is a new question. `action_token` comes
-        with events that allow searching Slack; possibly only one of a mention's two events has a token. `offered`:
-        offer an answer first. `tells`: notify the asker of a question that the database rejects.
+        Also carries out "stop" and "stay quiet". Returns whether the message is a new question. `action_token`: allows
+        searching Slack; possibly only one of a mention's two events has it. `offered`: offer an answer first. `tells`:
+        notify the asker of a question that the database rejects.
         """
         found: Question | Ignore | None = None
         try:
@@ -121,7 +120,7 @@ class Intake:
         *,
         offered: bool,
     ) -> bool:
-        """Carries out triage's decision; returns whether it queued a question that wasn't queued before."""
+        """Carries out triage's decision. Returns whether it queued a new question."""
         if isinstance(found, Ignore):
             log.debug("message %s ignored: %s", message.ts, found.reason)
             if found.reason is IgnoreReason.CLOSING:
@@ -162,15 +161,13 @@ class Intake:
             await self.enqueue(event_id, question)
 
     async def _record_line(self, message: Message, participants: Participants) -> None:
-        """Records who wrote a message that isn't a question, if several people write in its thread."""
         if participants.has_others and message.thread_ts is not None:
             await self._participants.record_line(message.thread, message.user_id or "", message.ts)
 
     async def enqueue(
         self, event_id: str, question: Question, *, offered: bool = False, job_id: int | None = None
     ) -> bool:
-        """Queues a question; returns whether it is new. `job_id`: an existing job, if the bot posted the question.
-        Raises StoreError."""
+        """Queues a question. Returns whether it is new. `job_id`: its job if the bot posted it. Raises StoreError."""
         full, question = self._worker.is_full, queued_question(self._workspace, question)
         enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offered, job_id=job_id)
         if enqueued is None:
@@ -183,7 +180,7 @@ class Intake:
 
 
 def queued_question(workspace: Workspace, question: Question) -> Question:
-    """Returns a question in the form that jobs store: without sign-in URLs, and marked if it is a command."""
+    """Returns a question in the form stored with jobs: without sign-in URLs, and marked if it is a command."""
     question = workspace.sign_in_addresses.question_without_urls(question)
     is_command = any(
         command_in(question, workspace.me) for command_in in (memory.memory_command, schedules.schedule_command)
@@ -192,8 +189,6 @@ def queued_question(workspace: Workspace, question: Question) -> Question:
 
 
 class MessageEdits:
-    """Applies edits and deletions of messages to their questions. Each method raises StoreError."""
-
     def __init__(self, stores: Stores, workspace: Workspace, worker: Worker, intake: Intake) -> None:
         self._questions = stores.question_queue
         self._worker = worker
@@ -213,11 +208,9 @@ class MessageEdits:
             await self._intake.receive(event_id, after)
 
     async def on_mention_edited(self, event_id: str, message: Message, edited_ts: str) -> None:
-        """Applies an edit of a message that mentions us, without its previous text.
-
-        Slack sends no other event about edits from channels that the bot isn't in. If the message isn't a question yet,
-        it becomes a question, because the mention might be new.
-        """
+        """Applies an edit of a message that mentions us, without its previous text. Slack sends no other event about
+        edits from channels that the bot isn't in. A message that isn't a question yet becomes one, because the mention
+        might be new."""
         if not is_from_person(message, self._me):
             log.debug("edit of message %s ignored: not by a person", message.ts)
         elif await self._record_edit(message, edited_ts):

@@ -27,7 +27,7 @@ _DOING: Mapping[Doing, tuple[str, str]] = {
     Doing.LISTENING: (texts.answers.TRANSCRIBING, texts.statuses.STATUS_LISTENING),
     Doing.TAKING_LONG: (texts.models.TAKES_LONG, texts.statuses.STATUS_TAKES_LONG),
 }
-"""Texts for the reply and for the status."""
+"""Text for the reply and for the status."""
 _LOADING = texts.models.LOADING, texts.statuses.STATUS_LOADING
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class LiveOutput:
-    """Shows one attempt at an answer in Slack. `admins`: the people who can always allow a tool."""
+    """Shows one attempt at an answer in Slack. `admins`: people who can always allow a tool."""
 
     stores: Stores
     workspace: Workspace
@@ -49,7 +49,7 @@ class LiveOutput:
     """Whether nothing has arrived yet from a server that might have to load the model."""
 
     async def begin(self, answer: Answer) -> None:
-        """Allows a native stream for the reply if every reader would see the stream grow and see how to stop it."""
+        """Allows a native stream for the reply if every reader would see it grow and see how to stop it."""
         self._answer = answer
         if self.workspace.is_token_refused():
             raise GivenUp(Phase.TOKEN_REFUSED)
@@ -112,7 +112,7 @@ class LiveOutput:
         return not (self._shows_activity or has_begun)
 
     async def ask(self, calls: Sequence[RecordedCall]) -> None:
-        """Shows the calls with their buttons, and gives the attempt up until someone has decided."""
+        """Shows the calls with their buttons, and gives up the attempt until someone has decided."""
         until, is_admin = self.stores.clock.now() + APPROVAL_S, self.job.question.user_id in self.admins
         person = await self.workspace.asker_name_in_channel(self.job.question)
         await self.live.ask_for_decisions(

@@ -42,8 +42,6 @@ from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
 MEMBER_WITHIN_S = 10.0
-"""Time limit for asking Slack whether a command's asker is a member."""
-
 ALL_CHANNELS = "public_channel,private_channel,mpim"
 
 T = TypeVar("T")
@@ -58,8 +56,8 @@ class MemoryCommands:
     access_control: AccessControl
 
     async def carry_out(self, job: Job) -> CommandResult | None:
-        """Carries out a job's messages if all are commands; returns None if a model has to read them. If an edited
-        message is no longer a command, the memory that it had created is removed."""
+        """Carries out a job's messages if all are commands. Returns None if a model must read them. If an edited
+        message isn't a command anymore, the memory that it had created is removed."""
         questions = (*job.earlier_questions, job.question)
         commands = [memory_command(question, self.workspace.me) for question in questions]
         pairs = list(zip(questions, commands, strict=True))
@@ -100,7 +98,7 @@ class MemoryCommands:
         return CommandResult((Notice(NoticeKind.FORGOTTEN, texts.memory.forgotten(number, text), number),))
 
     async def definitions(self, question: Question) -> OfferedTools:
-        """Returns the tool that proposes a memory, or no tool for a schedule's run, which no reader asked for."""
+        """Returns the tool that proposes a memory. Runs of schedules have none, because no reader asked for them."""
         return OfferedTools((TOOLS[question.thread.in_direct_message],) if question.schedule_id is None else ())
 
     async def call(self, use: ToolUse) -> CallResult:
@@ -112,7 +110,7 @@ class MemoryCommands:
         return await self._remember(question, escape(use.arguments["text"]), is_proposed=True)
 
     async def open(self, user_id: str, trigger_id: str, place: SettingsPlace, *, in_modal: bool = False) -> str:
-        """Shows a place's memories in a modal; returns why it can't, in mrkdwn, or "". `in_modal`: on top of the
+        """Shows a place's memories in a modal. Returns why it can't, in mrkdwn, or "". `in_modal`: on top of the
         settings modal. Raises RateLimited, Refused and StoreError."""
         if refusal := await self._modal_refusal(user_id, place.channel_id):
             return refusal
@@ -137,7 +135,7 @@ class MemoryCommands:
             await self.workspace.surfaces.open(trigger_id, view, in_modal=True)
 
     async def save(self, user_id: str, submitted: SubmittedMemories) -> str:
-        """Saves a person's changes in the modal; returns why it can't, or "". Checks place and rights again, because
+        """Saves a person's changes from the modal. Returns why it can't, or "". Checks place and rights again, because
         the modal might have been open for hours and its values can be forged."""
         place = submitted.place
         if refusal := await self._modal_refusal(user_id, place.channel_id):
@@ -159,7 +157,7 @@ class MemoryCommands:
         return ""
 
     async def _modal_refusal(self, user_id: str, channel_id: str) -> str:
-        """Returns why a person can't see and change a place's memories, or "" if they are in the place and can."""
+        """Returns why a person can't see and change a place's memories, or ""."""
         question = Question(ThreadKey(self.workspace.me.team_id, channel_id, None), "", user_id, "")
         if refusal := await self._refusal(question, is_press=True):
             return refusal
@@ -176,13 +174,12 @@ class MemoryCommands:
             raise
 
     async def _refusal(self, question: Question, *, is_press: bool = False) -> str:
-        """Returns why a person can't use memory, or "" if they can."""
         within_s = CHECKED_WITHIN_S if is_press else MEMBER_WITHIN_S
         denial = await self.access_control.denial(question, now_within_s=within_s, members_only=True, is_press=is_press)
         return texts.memory.ONLY_MEMBERS_REMEMBER if denial is Denial.NO_MEMBER else denial or ""
 
     async def _remember(self, question: Question, text: str, *, is_proposed: bool) -> CallResult:
-        """Stores a text as a memory of the question's place; returns a result whose text is shown to people."""
+        """Stores a text as a memory of the question's place. The result's text is shown to people."""
         channel_id, users = question.thread.channel_id, self.workspace.users
         is_private = await users.is_private(channel_id)
         if is_private is None:

@@ -24,10 +24,10 @@ from bot.slack.blockkit import Json
 from bot.store import Stores
 
 UNSAVED_EVERY_S = 600.0
-"""Minimum time between two such messages to a person, longer than Slack tries to deliver an event."""
+"""Minimum time between two such messages to a person. Slack tries to deliver an event for a shorter time."""
 
 Writer = Callable[[Any], Awaitable[Mapping[str, Json]]]
-"""Returns a notification's messages by recipient, from its content, or none if the notification is outdated."""
+"""Returns a notification's messages by recipient, or none if the notification is outdated."""
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Notifier:
     stores: Stores
     workspace: Workspace
     _unsaved_at: dict[str, float] = field(default_factory=dict, init=False)
-    """When this process last told each person that a question wasn't saved, in monotonic time."""
+    """When this process last told each person that a question wasn't saved, on the monotonic clock."""
     _background: Background = field(default_factory=Background, init=False)
 
     def show_in_background(
@@ -57,19 +57,14 @@ class Notifier:
         blocks: list[Json] | None = None,
     ) -> None:
         """Shows only the asker a sentence or `blocks`, once per key and `recipient` within `every_s`. Raises
-        StoreError.
-
-        With an empty `recipient`, only the first asker sees the sentence.
-        """
+        StoreError. With an empty `recipient`, only the first asker sees the sentence."""
         if await self.stores.notifications.claim(question.thread.team_id, recipient, key, every_s):
             await self.workspace.ephemeral.tell(question, sentence, blocks)
 
     def tell_not_saved(self, question: Question) -> None:
-        """Tells the asker that their question wasn't saved, at most once per UNSAVED_EVERY_S.
-
-        Call this only at an event's first delivery, which goes to one process. Slack's retries can go to any process,
-        and without the database, processes can't agree on which of them tells the asker.
-        """
+        """Tells the asker that their question wasn't saved, at most once per UNSAVED_EVERY_S. Call this only at an
+        event's first delivery, which goes to one process. Retries can go to any process, and without the database,
+        processes can't agree on which of them tells the asker."""
         now, user_id = self.stores.clock.monotonic(), question.user_id
         if question.is_from_bot or now - self._unsaved_at.get(user_id, -math.inf) < UNSAVED_EVERY_S:
             return
@@ -80,11 +75,9 @@ class Notifier:
         self._background.start(telling, f"user {user_id} is not told that their question isn't saved")
 
     async def send(self, due: DueNotification, write: Writer | None, still: Callable[[], bool]) -> None:
-        """Sends a notification as long as `still()` is True. Raises StoreError.
-
-        Skips recipients who got the notification in an earlier try. If Slack refuses one recipient, the others still
-        get it; afterwards, RateLimited or Refused is raised if a later try might succeed.
-        """
+        """Sends a notification while `still()` is True. Raises StoreError. Recipients of an earlier try are skipped. If
+        Slack refuses one recipient, the others still get it; afterwards, RateLimited or Refused is raised if a later
+        try might succeed."""
         notifications, failure = self.stores.notifications, None
         messages = await write(due.content) if write else {due.recipient: due.content}
         for recipient, message in messages.items():

@@ -1,15 +1,15 @@
 """Serves health reports and metrics, and removes data after its retention period.
 
-/healthz responds as long as the event loop runs; restart a process that doesn't respond. /readyz reports whether new
+/healthz responds while the event loop runs; restart a process that doesn't respond. /readyz reports whether new
 questions are answered. Use /readyz for alerts and deployments but not for restarts, which fix neither Slack nor the
-database. A reachable database might still reject questions because it is full, read-only or has lost its tables, so
-both /readyz and /metrics test a write and count failing writes. /metrics is for Prometheus, if the extra telemetry is
-installed. `ask` asks another process on this machine whether that process is ready.
+database. A reachable database might reject questions because it is full, read-only or has lost its tables, so both
+/readyz and /metrics test a write and count failing writes. /metrics is for Prometheus and needs the extra telemetry.
+`ask` asks another process on this machine whether that process is ready.
 
-A web page can't read these pages through a hostname that it has pointed here (DNS rebinding), because requests are
-served only for IP addresses and for names that no stranger can register.
+Requests are only served for IP addresses and for names that no stranger can register, so a web page can't read these
+pages through a hostname that it has pointed here (DNS rebinding).
 
-Retention removes texts older than BOT_RETENTION_DAYS, and audit entries older than AUDIT_DAYS.
+Retention removes text older than BOT_RETENTION_DAYS, and audit entries older than AUDIT_DAYS.
 """
 
 import asyncio
@@ -40,14 +40,13 @@ log = logging.getLogger(__name__)
 AUDIT_DAYS = 400
 """A year, plus time for an export by admins who need the entries for longer."""
 _PRIVATE_DOMAINS = ("localhost", "local", "internal", "svc")
-"""Top-level names that exist only in private networks: Kubernetes services are typist.namespace.svc.cluster.local."""
+"""Top-level names of private networks. Kubernetes services are typist.namespace.svc.cluster.local."""
 ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only what BOT_HEALTH_PORT may say
-"""The host that a process on the same machine can connect to, by configured wildcard address."""
+"""The host for connections from the same machine, by configured wildcard address."""
 STOPPING = "Typist is shutting down."
 DATABASE_TIMEOUT_S = 3.0
 SCRAPE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MAX_BYTES = 10_000
-"""Maximum size of a response to read. Typist's responses are smaller."""
 
 
 async def _raise_not_open() -> Any:
@@ -56,7 +55,7 @@ async def _raise_not_open() -> Any:
 
 @dataclass(slots=True)
 class Probes:
-    """The probes behind /readyz and /metrics. The app sets each; the defaults report that Typist is starting."""
+    """Sources of /readyz and /metrics, set by the app. The defaults report that Typist is starting."""
 
     database: Callable[[], Awaitable[None]] = _raise_not_open
     """Checks that the database can be written to and that no write is failing. Raises TypistError."""
@@ -66,11 +65,11 @@ class Probes:
     live: Callable[[], int] = lambda: 0
     problem: Callable[[], str] = lambda: ""
     token_refused: Callable[[], bool] = lambda: False
-    """Whether Slack refuses our bot token. Connections might still be up, but no call succeeds."""
+    """Whether Slack refuses our bot token. Connections might be up, but no call succeeds."""
     on_redirect: Callable[[str, str], Awaitable[tuple[str, str]]] = lambda *_: _raise_not_open()
-    """Processes the query of a sign-in's redirect; returns the page to show (bot/accounts/page.py)."""
+    """Processes the query of a sign-in's redirect. Returns the page to show (bot/accounts/page.py)."""
     is_stopping: Callable[[], bool] = lambda: False
-    """Whether Typist was told to stop. Typist then answers no new questions, although connections might still be up."""
+    """Whether Typist is shutting down. No new questions are answered, although connections might be up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ class Health:
     """The number of stable connections."""
     live: int
     problem: str
-    """A sentence about why Typist receives no questions from Slack, or "", which is left out of the response."""
+    """Why Typist receives no questions from Slack, as a sentence, or "", which is left out of the response."""
     version: str = __version__
 
 
@@ -97,7 +96,6 @@ async def check_health(probes: Probes) -> Health:
 
 
 async def _database_problem(probes: Probes) -> str:
-    """Returns a sentence about why the database rejects questions, or "" if it accepts them."""
     try:
         async with asyncio.timeout(DATABASE_TIMEOUT_S):
             await probes.database()
@@ -109,7 +107,7 @@ async def _database_problem(probes: Probes) -> str:
 
 
 async def _gauges(probes: Probes) -> "Gauges":
-    """Returns the current values for /metrics; values that the database doesn't return in time are unknown."""
+    """Returns the current values for /metrics. Values that the database doesn't return in time are unknown."""
     from bot.telemetry import Gauges
 
     queued = None
@@ -124,11 +122,9 @@ async def _gauges(probes: Probes) -> "Gauges":
 async def serving(
     host: str, port: int, probes: Probes, telemetry: "Telemetry | None" = None, public_url: str = ""
 ) -> AsyncIterator[int]:
-    """Serves the endpoints while the context lasts; yields the port. Raises SettingsError if it can't listen there.
-
-    Serves /metrics if `telemetry` has anything to scrape. At the hostname in `public_url`, serves only the sign-in
-    callback page and the metadata for authorization servers.
-    """
+    """Serves the endpoints in the context, and yields the port. Raises SettingsError if it can't listen there. /metrics
+    is served if `telemetry` has anything to scrape. At the hostname in `public_url`, only the sign-in callback page and
+    the metadata for authorization servers are served."""
     # Imported here, because neither a bot without the port nor `typist health` needs aiohttp's server.
     from aiohttp import web
 
@@ -200,7 +196,6 @@ def _is_private(host: str) -> bool:
 
 
 def _name_in(host: str) -> str | None:
-    """Returns the hostname or IP address in a Host header or URL, or None if it can't be parsed."""
     try:
         return (urlsplit(host if "://" in host else f"//{host}").hostname or "").rstrip(".")
     except ValueError:
@@ -208,8 +203,8 @@ def _name_in(host: str) -> str | None:
 
 
 def ask(host: str, port: int) -> tuple[bool, str]:
-    """Returns whether the process at this host and port is ready, and its response. Raises TypistError if no process
-    responds. Imports as little as possible, because containers call this often."""
+    """Returns whether the process at this host and port is ready, and its response. Raises TypistError without a
+    process. Imports as little as possible, because containers call this often."""
     host = ANY_HOST.get(host, host)
     connection = http.client.HTTPConnection(host, port, timeout=DATABASE_TIMEOUT_S + 2)
     try:
@@ -234,7 +229,7 @@ SlackTime = Callable[[], Awaitable[float | None]]
 class RetentionRule:
     name: str
     expire: Callable[[float], Awaitable[int]]
-    """Removes data from before a time, in seconds since 1970; returns the number of removed items."""
+    """Removes data from before a time, in seconds since 1970. Returns the number of removed items."""
     days: int
 
 
@@ -242,7 +237,6 @@ AFTER_START_S = 60.0
 
 
 async def expire_hourly(kept: Sequence[RetentionRule], clock: Clock, slack_time: SlackTime) -> None:
-    """Removes expired data soon after the start and every hour after that, until canceled."""
     # Questions have priority right after the start.
     await clock.sleep(AFTER_START_S)
     while True:
@@ -251,7 +245,7 @@ async def expire_hourly(kept: Sequence[RetentionRule], clock: Clock, slack_time:
 
 
 async def _expire_old(kept: Sequence[RetentionRule], clock: Clock, slack_time: SlackTime) -> None:
-    """Removes expired data, or nothing while Slack's time is unknown. Safe to run in several processes at once."""
+    """Removes expired data, or nothing while Slack's time is unknown. Several processes can run this at once."""
     try:
         if await _is_clock_right(clock, slack_time):
             for each in kept:

@@ -38,7 +38,7 @@ AT_ONCE = 20
 AWAY_S = 5.0
 """Pause after a failed check."""
 DECISIONS_WITHIN_S = 5.0
-"""Time limit for showing decisions, because the job isn't claimed meanwhile."""
+"""Time limit for showing decisions, because the job can't be claimed meanwhile."""
 
 Entry = TypeVar("Entry", bound=OutboxEntry | DueNotification, contravariant=True)
 Found = TypeVar("Found")
@@ -57,7 +57,6 @@ class Outbox:
     stores: Stores
     workspace: Workspace
     admins: Collection[str]
-    """IDs of the Typist admins, who can always allow a tool."""
     notifier: Notifier
     writers: Mapping[str, Writer]
     canvas_writer: CanvasWriter
@@ -68,7 +67,7 @@ class Outbox:
     _checks: set[asyncio.Task[bool]] = field(default_factory=set, init=False)
 
     async def run(self) -> None:
-        """Processes entries until canceled. Another process repeats the entries that were in progress."""
+        """Processes entries until canceled. Another process repeats entries that were in progress."""
         try:
             while True:
                 await self.stores.clock.sleep(LOOK_S if await self._start_due_entries() else AWAY_S)
@@ -79,7 +78,6 @@ class Outbox:
             await asyncio.gather(*under_way, return_exceptions=True)
 
     def check_now(self) -> None:
-        """Starts newly added entries without waiting for the next check."""
         look = asyncio.create_task(self._start_due_entries())
         self._checks.add(look)
         look.add_done_callback(self._checks.discard)
@@ -91,8 +89,8 @@ class Outbox:
                 await asyncio.gather(*map(asyncio.shield, self._running))
 
     async def _start_due_entries(self) -> bool:
-        """Starts a task for each entry that is due; returns False if the database is unavailable. Starts none while
-        Slack refuses the token, because every call would be refused."""
+        """Starts a task for each due entry, or none while Slack refuses the token. Returns False if the database is
+        unavailable."""
         free = AT_ONCE - len(self._running)
         if free <= 0 or self.workspace.is_token_refused():
             return True
@@ -123,7 +121,7 @@ class Outbox:
         return None
 
     async def _run_entry(self, entry: Entry, entries: Entries[Entry]) -> None:
-        """Tries an entry, and records that it is complete or when to try again, if ever (MAX_TRIES)."""
+        """Tries an entry. Records that it is complete or when to try again, if ever (MAX_TRIES)."""
         try:
             delay_s = await self._try_entry(entry)
             if delay_s is None:
@@ -138,7 +136,7 @@ class Outbox:
             log.error("%s: outcome not recorded, retrying: %s", entry, trace_of(error))
 
     async def _try_entry(self, entry: OutboxEntry | DueNotification) -> float | None:
-        """Tries an entry; returns the delay before the next try, or None if the entry is complete. Slack calls end
+        """Tries an entry. Returns the delay before the next try, or None if the entry is complete. Slack calls end
         sooner than TRY_WITHIN_S, so a try that takes longer has waited for rate limits."""
         had_no_turn = False
         try:
@@ -233,8 +231,8 @@ class Outbox:
             raise NotShown
 
     async def _show_decisions(self, entry: OutboxEntry) -> None:
-        """Shows decided calls in a reply that asks about other calls, including decisions that arrive meanwhile.
-        Doesn't retry, because the last decision ends the reply anyway."""
+        """Shows decided calls in a reply with undecided ones, including decisions that arrive meanwhile. Doesn't retry,
+        because the last decision ends the reply anyway."""
         until = self.stores.clock.monotonic() + DECISIONS_WITHIN_S
         shown = None
         job = before = await self.stores.outbox.job_awaiting_approval(entry)

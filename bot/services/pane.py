@@ -1,4 +1,4 @@
-"""Manages the assistant pane, and thread statuses: Slack's "Typist is thinking…" line in a thread.
+"""The assistant pane, and thread statuses: Slack's "Typist is thinking…" line in a thread.
 
 **Statuses** cost no edit, and answers work without them. A status replaces a message: once the answer has a message,
 the message shows the model's activity, and the status is removed. A native stream shows neither the activity nor a
@@ -6,12 +6,12 @@ button, so below a stream the status stays and explains how to stop the answer.
 
 A thread has one timer for its next call, and a task only while the call is made, so a status uses almost no memory.
 Slack removes a status with each of our posts and after two minutes, so a status is sent again after a stream starts and
-every REFRESH_S until it is removed. Every call has a timeout, and failed calls aren't repeated before the next change
-or refresh. If Slack forbids statuses in a channel, none are sent there for REFUSED_S; if Slack no longer has the
-method, none are sent in any channel. An error about one status, such as invalid_arguments, ends only that call.
+every REFRESH_S. Every call has a timeout, and failed calls aren't repeated before the next change or refresh. If Slack
+forbids statuses in a channel, none are sent there for REFUSED_S; if Slack no longer has the method, none are sent in
+any channel. An error about one status, such as invalid_arguments, only ends that call.
 
 If Slack rejects an answer's status, the answer gets a message with a Stop button. A native stream that readers could
-stop only with the help of the status isn't started, or is replaced by edits (`on_status_rejected`).
+only stop with the help of the status isn't started, or is replaced by edits (`on_status_rejected`).
 
 A thread's status belongs to the process that answers in the thread. If the process is killed, the status disappears
 within two minutes, or the next process replaces it.
@@ -19,8 +19,8 @@ within two minutes, or the next process replaces it.
 **The pane** has suggested prompts, a context and titles. In the pane, a status replaces the placeholder, because the
 first post would remove the status. If Slack refuses the status or takes too long, the placeholder is posted at once.
 
-In an agent's threads, Slack's own Stop button replaces Typist's as long as Slack accepts the session. In channels,
-everybody can click Slack's button. People who aren't allowed to stop the answer are told so.
+In an agent's threads, Slack's own Stop button replaces Typist's while Slack accepts the session. In channels, everybody
+can click Slack's button. People who can't stop the answer are told so.
 """
 
 import asyncio
@@ -43,25 +43,25 @@ from bot.store import Stores
 
 CALL_TIMEOUT_S = 5.0
 REFRESH_S = 90.0
-"""Interval for sending a status again. Slack removes a status after two minutes."""
+"""The interval for sending a status again. Slack removes a status after two minutes."""
 FIRST_S = 0.1
 """Delay of a thread's first status. An answer that begins at once needs no status, but people are waiting."""
 SETTLE_S = 0.5
-"""Time within which status changes become one call, so that a short answer ends before its status is sent again."""
+"""Time in which status changes are combined into one call, so that a short answer ends before another call."""
 REFUSED_S = 600.0
-"""Time that a channel gets no statuses after Slack refused one."""
+"""Time without statuses in a channel after Slack refused one."""
 SIGN_WITHIN_S = 0.4
-"""Time limit for a session, and then for a status, before a placeholder with Typist's Stop button is shown instead."""
+"""Time limit for a session, and then for a status, before a placeholder with Typist's Stop button is shown."""
 EVERYWHERE = ""
 END_WITHIN_S = 120.0
-"""Time limit for ending a session. Long, because Slack's Stop button should rather disappear late than not at all."""
+"""Time limit for ending a session. It is long, because a late call still removes Slack's Stop button."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
 class _ThreadStatus:
-    """The desired status of one thread, and the status that Slack might show."""
+    """The desired status of a thread, and the status that Slack might show."""
 
     thread: ThreadKey
     desired: str
@@ -72,7 +72,6 @@ class _ThreadStatus:
     is_below_stream: bool = False
     is_sending: bool = False
     next_call: asyncio.TimerHandle | None = None
-    """The timer for the next call, or None while a call is being made."""
     delay_s: float = REFRESH_S
     has_failed: bool = False
     call_done: asyncio.Event = field(default_factory=asyncio.Event)
@@ -83,11 +82,11 @@ class ThreadStatuses:
     pane: Pane
     clock: Clock
     on_status_rejected: Callable[[ThreadKey], None] = lambda thread: None
-    """Called with a thread whose status Slack rejected. The thread's readers see no status."""
+    """Called with a thread whose status Slack rejected, so that its readers see no status."""
     _statuses: dict[tuple[str, str], _ThreadStatus] = field(default_factory=dict, init=False)
     """Keys are a channel and a thread_ts."""
     _refused_until: dict[str, float] = field(default_factory=dict, init=False)
-    """Monotonic time by channel; EVERYWHERE stands for all channels."""
+    """Times by channel, on the monotonic clock. EVERYWHERE stands for all channels."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def desired_status(self, thread: ThreadKey) -> str:
@@ -100,11 +99,11 @@ class ThreadStatuses:
         return thread_status is not None and bool(thread_status.desired) and not thread_status.has_failed
 
     def show(self, thread: ThreadKey, status: str) -> bool:
-        """Shows an answer's status in the background until `remove`; returns False if Slack refuses statuses."""
+        """Shows an answer's status in the background until `remove`. Returns False if Slack refuses statuses."""
         return self._show(thread, status) is not None
 
     async def show_and_confirm(self, thread: ThreadKey, status: str, within_s: float) -> bool:
-        """Shows an answer's status at once; returns whether Slack accepted it within `within_s`."""
+        """Shows an answer's status at once. Returns whether Slack accepted it within `within_s`."""
         thread_status = self._show(thread, status, at_once=True)
         if thread_status is None:
             return False
@@ -121,7 +120,7 @@ class ThreadStatuses:
             self._plan_call(thread_status, 0.0)
 
     async def make_room_for_stop(self, thread: ThreadKey) -> None:
-        """Makes room for Slack's own Stop button; returns once no status call in progress could remove the button."""
+        """Makes room for Slack's own Stop button. Returns once no status call in progress could remove the button."""
         thread_status = self._status_of(thread)
         if thread_status is None:
             return
@@ -136,7 +135,7 @@ class ThreadStatuses:
             self._show(thread, status)
 
     def on_posted(self, channel_id: str, thread_ts: str, is_stream: bool) -> None:
-        """Records a post by the bot, with which Slack removes the status. Unless it streams, it replaces the status."""
+        """Records a post by the bot. Slack then removes the status, which the post replaces unless it streams."""
         if thread_status := self._statuses.get((channel_id, thread_ts)):
             if not thread_status.is_sending:
                 thread_status.possibly_shown = thread_status.confirmed = ""
@@ -165,7 +164,6 @@ class ThreadStatuses:
         return self._statuses.get((thread.channel_id, thread.thread_ts or ""))
 
     def _plan_call(self, thread_status: _ThreadStatus, delay_s: float) -> None:
-        """Plans a call in `delay_s`, unless a call is due sooner."""
         if thread_status.is_sending:
             thread_status.delay_s = min(thread_status.delay_s, delay_s)
         else:
@@ -193,7 +191,7 @@ class ThreadStatuses:
             thread_status.call_done.set()
 
     async def _update(self, thread_status: _ThreadStatus) -> None:
-        """Sends the desired status and plans the next call. Failed removals aren't repeated, as statuses expire."""
+        """Sends the desired status and plans the next call. Failed removals aren't repeated: statuses expire."""
         status = thread_status.desired
         thread_status.confirmed = ""
         thread_status.possibly_shown = status
@@ -233,34 +231,34 @@ class Signs:
 
 @dataclass(frozen=True)
 class AssistantPane:
-    """Manages the pane of apps that have one, and every thread's status. Refusals from Slack are only logged."""
+    """The pane of apps that have one, and every thread's status. Refusals from Slack are only logged."""
 
     stores: Stores
     workspace: Workspace
     statuses: ThreadStatuses
     _sessions: dict[ThreadKey, asyncio.Task[bool | None]] = field(default_factory=dict, init=False)
-    """The sessions to end. Each task returns the result of Pane.begin_session."""
+    """Sessions to end. Each task returns the result of Pane.begin_session."""
     _endings: dict[ThreadKey, asyncio.Task[None]] = field(default_factory=dict, init=False)
-    """Sessions whose end Slack hasn't confirmed yet."""
+    """Sessions whose end Slack hasn't confirmed."""
     _background: Background = field(default_factory=Background, init=False)
 
     def suggest(self, channel_id: str, thread_ts: str | None) -> None:
-        """Suggests prompts in a thread opened in the pane, or without `thread_ts` in an agent's direct message."""
+        """Suggests prompts in a pane's thread or, without `thread_ts`, in an agent's direct message."""
         if self.workspace.me.has_pane:
             self._start(self.workspace.pane.suggest(channel_id, thread_ts))
 
     async def record_context(self, user_id: str, context: AppContext) -> None:
-        """Records what a person has open next to the pane. Raises StoreError."""
         if self.workspace.me.has_pane:
             await self.stores.pane_context.write(self.workspace.me.team_id, user_id, context)
 
     async def begin(self, question: Question, *, is_first: bool = True, has_message: bool = False) -> Signs:
-        """Shows that an attempt at a question has begun; returns the sign that Slack shows. According to Slack's docs,
-        a status is sure to be visible only in the pane and in agents' threads. Elsewhere, a status is shown in the
-        background, in addition to the placeholder unless calls are scarce.
+        """Shows that an attempt at a question has begun, and returns how Slack shows it.
 
-        `is_first`: no earlier attempt can have left a session, so none has to be ended, which costs a call.
-        `has_message`: Slack already shows a message of the reply, and that message shows the model's activity.
+        According to Slack's docs, only the pane and agents' threads are sure to show a status. Elsewhere, a status is
+        sent in the background, in addition to the placeholder unless calls are scarce.
+
+        `is_first`: no earlier attempt can have a session, so none has to be ended, which costs a call. `has_message`:
+        Slack already shows a message of the reply, with the model's activity.
         """
         thread = question.thread
         if not self.workspace.me.has_pane or thread.thread_ts is None:
@@ -298,13 +296,13 @@ class AssistantPane:
         return self._has_stop_button(question.thread) or self.statuses.has_answer_status(question.thread)
 
     def show_status(self, question: Question, status: str) -> None:
-        """Shows the model's activity in the thread's status, unless Slack's own Stop button uses that slot."""
+        """Shows the model's activity in the thread's status, unless Slack's own Stop button needs the space."""
         if not self._has_stop_button(question.thread):
             self.statuses.change(question.thread, status)
 
     def end(self, question: Question, *, asks: bool) -> None:
-        """Removes the status and Slack's own Stop button in the background, after the question's attempt has ended.
-        `asks`: the reply asks for an approval or a choice, which the session reports."""
+        """Removes the status and Slack's own Stop button in the background after the question's attempt. `asks`: the
+        reply asks for an approval or a choice, which the session reports."""
         thread = question.thread
         self.statuses.remove(thread)
         if session := self._sessions.pop(thread, None):
@@ -316,7 +314,7 @@ class AssistantPane:
         return session is not None and (not session.done() or bool(session.result()))
 
     async def _begin_session(self, thread: ThreadKey) -> bool | None:
-        """Returns whether Slack shows its own Stop button in the thread, or None if no session was begun. Waits for an
+        """Returns whether Slack shows its own Stop button in the thread, or None without a session. Waits for an
         earlier answer's calls first, because a late call would remove the button."""
         if not self.workspace.pane.has_sessions:
             return None
@@ -333,7 +331,7 @@ class AssistantPane:
         return False
 
     async def _end_session(self, thread: ThreadKey, begun: asyncio.Task[bool | None], *, waits: bool) -> None:
-        """Ends a session once it has begun, because in the opposite order, Slack's Stop button would stay."""
+        """Ends a session once it has begun. In the opposite order, Slack's Stop button would stay."""
         try:
             await asyncio.wait((begun,))
             await self.workspace.pane.end_session(thread, waits=waits)
@@ -352,7 +350,7 @@ class AssistantPane:
         await self._claim_title(thread)
 
     async def _claim_title(self, thread: ThreadKey) -> bool:
-        """Reserves the right to set a thread's title; returns False if anyone has set one."""
+        """Reserves the right to set a thread's title. Returns False if anyone has set one."""
         return await self.stores.notifications.claim(self.workspace.me.team_id, "", f"title {thread}")
 
     def _start(self, call: Coroutine[None, None, None], within_s: float = TURN_WITHIN_S) -> asyncio.Task[None]:

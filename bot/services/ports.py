@@ -1,4 +1,4 @@
-"""Defines the ports of the answering loop, which are implemented with Slack and SQL, or in memory (standalone.py).
+"""The ports of the answering loop, implemented with Slack and SQL, or in memory (standalone.py).
 
 `Steps` runs the loop, `PromptBuilder` builds its prompts, and `ToolCalls` makes its calls. None of them imports Slack
 or SQL. Operations whose docstrings mention StoreError raise it while the database is unavailable.
@@ -30,17 +30,17 @@ class Records(Protocol):
     """The record of an answer's steps and calls. All operations raise StoreError."""
 
     async def record_step(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
-        """Records a step, usage and text before its calls are made; returns False if another attempt has the job."""
+        """Records a step, usage and text before its calls are made. Returns False if another attempt has the job."""
         ...
 
     async def calls(self, job: Job, step_no: int) -> tuple[RecordedCall, ...]: ...
 
     async def begin_call(self, job: Job, call: RecordedCall) -> bool:
-        """Records that a READY call is about to be made; returns False if the call must not be made."""
+        """Records that a READY call is about to be made. Returns False if it must not be made."""
         ...
 
     async def end_call(self, job: Job, call: RecordedCall) -> bool:
-        """Records a call's final state and result; returns False if the call has already ended or the job is lost."""
+        """Records a call's final state and result. Returns False if the call has already ended or the job is lost."""
         ...
 
     async def take_follow_ups(self, job: Job, step_no: int) -> tuple[FollowUp, ...]: ...
@@ -54,7 +54,7 @@ class Records(Protocol):
         ...
 
     async def always_allowed(self, thread: ThreadKey) -> Mapping[str, str]:
-        """Returns the definition hashes, by tool name, of tools that an admin always allows in the thread's channel."""
+        """Returns definition hashes, by tool name, of tools that an admin always allows in the thread's channel."""
         ...
 
     async def servers_allowed_in_thread(self, question: Question) -> frozenset[str]:
@@ -79,11 +79,11 @@ class ConversationSource(Protocol):
         ...
 
     async def is_member(self, question: Question, *, now_within_s: float | None = None) -> bool:
-        """Returns whether the asker can use tools that change something. `now_within_s` works as in Users.kind."""
+        """Returns whether the asker can use tools that change something. `now_within_s`: as in Users.kind."""
         ...
 
     async def read(self, job: Job, *, posts_before: bool) -> Conversation:
-        """Returns a question's conversation, or with `posts_before`, the last posts of its channel instead."""
+        """Returns a question's conversation or, with `posts_before`, the last posts of its channel."""
         ...
 
     async def people(self, question: Question, ids: Sequence[str]) -> People: ...
@@ -109,22 +109,20 @@ class ConversationSource(Protocol):
 
 class Tools(Protocol):
     async def definitions(self, question: Question) -> OfferedTools:
-        """Returns, within seconds, the tools that can be used to answer a question. Leaves out unavailable tools, tools
-        that an admin denies, and tools whose definition has changed since an admin agreed to it."""
+        """Returns within seconds the tools for answering a question. Excludes unavailable and denied tools, and tools
+        whose definition has changed since an admin agreed to it."""
         ...
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Calls a tool at most once. Checks only for DENY, so the call must have been approved already.
-
-        The call fails before it is sent if `definitions` wouldn't offer the tool with this hash. If it isn't known
-        whether the call was made, its result is UNKNOWN unless the tool is declared read-only.
-        """
+        """Calls a tool at most once. Checks only for DENY, so the call must have been approved already. The call fails
+        unsent if `definitions` wouldn't offer the tool with this hash. If it isn't known whether the call was made, its
+        result is UNKNOWN unless the tool is declared read-only."""
         ...
 
 
 class Spending(Protocol):
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
-        """Reserves usage for a request, and returns once the request can be sent. Raises CapReached."""
+        """Reserves usage for a request. Returns once the request can be sent. Raises CapReached."""
         ...
 
     def cost_usd(self, end: End) -> float | None: ...
@@ -132,7 +130,7 @@ class Spending(Protocol):
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports that all answers of a process share. An `Output` belongs to one attempt."""
+    """Ports shared by all answers of a process. An `Output` belongs to one attempt."""
 
     records: Records
     conversation: ConversationSource
@@ -144,7 +142,7 @@ class Ports:
 
 class Doing(Enum):
     THINKING = auto()
-    """Replaces the activity that was shown before."""
+    """Replaces any earlier activity."""
     LISTENING = auto()
     TAKING_LONG = auto()
 
@@ -152,7 +150,7 @@ class Doing(Enum):
 @dataclass(frozen=True, slots=True)
 class Running:
     activity: str
-    """Text for people, such as "Creating the schedule…"."""
+    """User-facing text, such as "Creating the schedule…"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +159,14 @@ class TranscriptTexts:
 
 
 Activity = Doing | Running | TranscriptTexts | Searching | Loading | Retrying | Thinking
-"""An activity that an output can show until the next text or activity."""
+"""An activity, shown until the next text or activity."""
 
 
 class Output(Protocol):
-    """The destination for the text of one attempt at an answer."""
+    """The display of one attempt's text."""
 
     async def begin(self, answer: Answer) -> None:
-        """Prepares for an answer's text right before the model is asked. Raises GivenUp."""
+        """Called right before the model is asked. Raises GivenUp."""
         ...
 
     def append(self, text: str) -> None: ...
@@ -176,8 +174,8 @@ class Output(Protocol):
     def show(self, activity: Activity) -> None: ...
 
     async def ask(self, calls: Sequence[RecordedCall]) -> None:
-        """Asks a person to approve a step's calls, and raises GivenUp. Returns if nobody can be asked because nobody
-        sees the answer. Raises NotShown."""
+        """Asks a person to approve a step's calls, and raises GivenUp. Returns if nobody sees the answer. Raises
+        NotShown."""
         ...
 
     def unseen_end(self) -> End | None:

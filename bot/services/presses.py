@@ -1,7 +1,7 @@
 """Checks clicks on the buttons below a reply: finds the answer and object of a click, and checks the person's rights.
 
-Clicks can be forged, so the answer is looked up by the button's message, and the button's object is looked up in that
-answer. Responses use the response_url, which reaches non-members of the channel and needs no budget.
+Clicks can be forged, so the answer is looked up by the button's message, and the button's object in that answer.
+Responses use the response_url, which reaches non-members of the channel and needs no budget.
 """
 
 import logging
@@ -31,11 +31,11 @@ from bot.store import Stores
 log = logging.getLogger(__name__)
 
 DOUBLE_PRESS_S = 0.5
-"""Time within which two clicks count as one. After a stop, Continue or Regenerate can appear where Stop was, just as a
-person who has seen no effect yet clicks again. They are told that the second click had no effect."""
+"""Time within which two clicks count as one. After a stop, Continue or Regenerate can appear under the pointer just as
+a person who has seen no effect clicks Stop again. They are told that the second click had no effect."""
 LOOK_AGAIN_S = 0.2
 LOOKS_FOR_RECORD = 8
-"""Maximum lookups of a record that is written a moment after its message is shown. Slack waits three seconds."""
+"""Maximum lookups of a record, which is written a moment after its message is shown. Slack waits three seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class PressedAnswer:
     press: Press
     answer: AnswerRecord
     named: tuple[ClickedDecision, ...] = ()
-    """The pending objects that the button's values refer to."""
+    """Pending objects that the button's values refer to."""
     problem: str = ""
-    """A sentence about why the button's last value refers to nothing that is pending, or ""."""
+    """Why the button's last value refers to nothing that is pending, as a sentence, or ""."""
 
     @property
     def call(self) -> AwaitedCall:
@@ -65,12 +65,10 @@ class PressChecker:
     access_control: AccessControl
 
     def from_modal(self, action: ReplyAction, user_id: str, place: ApprovalPlace) -> Press:
-        """Returns a submitted modal as a click on the button that opened it."""
         thread = ThreadKey(self.workspace.me.team_id, place.channel_id, place.thread_ts)
         return Press(action, thread, place.message_ts, user_id, place.value, in_modal=True)
 
     async def respond(self, press: Press, effect: Awaitable[ActionResponse | None]) -> None:
-        """Awaits the effect of a click, and shows the person the response or an error."""
         try:
             response = await effect
         except (StoreError, RateLimited, Refused) as error:
@@ -81,8 +79,8 @@ class PressChecker:
             await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     async def check(self, press: Press) -> PressedAnswer | str:
-        """Returns the answer and object of a click, or a sentence that refuses the click. Waits for the record,
-        which is written a moment after messages and an answer's last buttons are shown. Raises StoreError."""
+        """Returns the answer and object of a click, or a sentence that refuses it. Raises StoreError. Waits for the
+        record, which is written a moment after messages and an answer's last buttons are shown."""
         pressed_at, admins = self.stores.clock.now(), self.access_control.admins
         for look in range(LOOKS_FOR_RECORD):
             answer = await self.stores.recorded_answers.answer_in_message(press.thread, press.message_ts)
@@ -120,9 +118,8 @@ class PressChecker:
 
 
 def _is_double_click(press: Press, pressed_at: float, answer: AnswerRecord) -> bool:
-    """Returns whether a click came just after an answer was stopped, when other buttons replaced Stop. The stop's time
-    is taken from the record, because another process might have received it. Setting the clock back disables no button.
-    """
+    """Returns whether a click came just after an answer was stopped, when other buttons replaced Stop. Another process
+    might have received the stop, so its time is read from the record. Setting the clock back disables no button."""
     if press.action in (ReplyAction.STOP, ReplyAction.SIGN_IN):
         return False
     if not (answer.end and answer.end.reason.is_stop):

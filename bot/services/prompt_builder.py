@@ -1,8 +1,8 @@
 """Builds prompts: a question's conversation with names, files and transcripts, and its channel's instructions.
 
 core/prompt.py defines the order of a prompt's parts, and explains why the next prompt repeats them. An answer that
-continues after a step keeps its first prompt (core/beginnings.py), which is built again only if the conversation has
-files. The prompt for a new version of an answer leaves out the bot's messages after the question.
+continues after a step keeps its first prompt (core/beginnings.py), which is rebuilt only if the conversation has files.
+The prompt for a new version of an answer excludes the bot's messages after the question.
 
 A prompt is built even if parts are missing: while the database is unavailable, reading the channel's settings is
 retried for a few seconds, after which the defaults apply.
@@ -58,11 +58,11 @@ class PromptSettings:
     system_prompt: str
     history_tokens: int
     web_search: WebSearch | None = None
-    """The web search settings, or None if no channel can search the web."""
+    """None if no channel can search the web."""
     reads_channel: bool = False
     """Whether a bare mention reads the posts before it."""
     needs_pdf_texts: bool = False
-    """Whether a model in use doesn't accept PDFs, and gets their text instead."""
+    """Whether a model in use doesn't support PDFs, and gets their text instead."""
     step_tokens: Callable[[str | None], int | None] = lambda model: None
     """Returns the input size, in tokens, above which requests to a channel's model cost more, or None."""
 
@@ -82,11 +82,9 @@ class PromptBuilder:
         show: Callable[[Activity], None],
         window_tokens: int | None = None,
     ) -> BuiltPrompt:
-        """Builds the prompt for an answer: instructions, conversation, files and notes, cut to fit the window.
-
-        `tools`: those that the model can call. `show` receives speech in recordings. `window_tokens`: the model's
-        window, if it has refused a longer prompt. The files' contents count as used memory until `memory` closes.
-        """
+        """Builds the prompt for an answer: instructions, conversation, files and notes, cut to fit the window. `show`:
+        called with speech in recordings. `window_tokens`: the model's window, if it has refused a longer prompt. File
+        contents count as used memory until `memory` closes."""
         job, beginning = answer.job, "" if window_tokens else recorded_beginning(answer.job.steps)
         built = await self._without_turns(job, tools)
         reads_posts = await self.reads_posts_before(job.question)
@@ -126,7 +124,6 @@ class PromptBuilder:
         return restored_prompt(beginning, built) if beginning else built
 
     async def _without_turns(self, job: Job, tools: OfferedTools) -> BuiltPrompt:
-        """Returns a prompt that has only instructions and settings, with the version of the custom instructions."""
         question, channel = job.question, await self._settings_of(job.question)
         system = channel.system_prompt or self.settings.system_prompt
         prompt = Prompt(
@@ -156,14 +153,14 @@ class PromptBuilder:
         return without_media(prompt, lambda media: media in kept or not _has_pages(media))
 
     def _other_tokens(self, answer: Answer, tools: OfferedTools, note: Note) -> int:
-        """Returns the number of tokens that a request needs besides its system prompt and conversation."""
+        """Returns the number of tokens in a request other than its system prompt and conversation."""
         # Text from earlier attempts is sent with their steps (core/steps.py).
         left = answer.text[len(kept_text(answer.job)) :]
         left_tokens = self.estimate.tokens(left) if left else 0
         return self.estimate.definitions_tokens(tools.definitions) + self.estimate.tokens(note.text) + left_tokens
 
     def is_shorter_for(self, window_tokens: int | None, *, has_results: bool) -> bool:
-        """Returns whether a prompt for this window would contain less of the conversation than the current prompt.
+        """Returns whether a prompt for this window would contain less of the conversation than the current one.
         `has_results`: the prompt also contains tool results, which use the remaining room."""
         limit_tokens, known_tokens = self.settings.history_tokens, self.estimate.window_tokens
         if window_tokens is None or self.estimate.smallest_window(window_tokens) == known_tokens:
@@ -172,12 +169,11 @@ class PromptBuilder:
         return is_less or has_results
 
     async def _settings_of(self, question: Question) -> ChannelSettings:
-        """Returns the settings of a question's channel, or the defaults if the database is unavailable."""
         found = await try_again(lambda: self.conversation.channel(question), self.clock, "channel settings not read")
         return found or ChannelSettings()
 
     async def reads_posts_before(self, question: Question) -> bool:
-        """Returns whether the prompt includes a channel's last posts, for a bare mention that starts a thread."""
+        """Returns whether to include a channel's last posts, for a bare mention that starts a thread."""
         is_new = question.begins_thread and not question.thread.in_direct_message
         has_more = question.files or question.attached_text.strip()
         return (
@@ -219,8 +215,8 @@ class PromptBuilder:
         room_tokens: int,
         show: Callable[[Activity], None],
     ) -> tuple[Sequence[PromptMessage], Sequence[OpenedFile]]:
-        """Returns the conversation with file contents, and the files that are new since the last answer, after
-        recording their speech."""
+        """Returns the conversation with file contents, and the files that are new since the last answer. Records their
+        speech."""
         conversation, job = with_linked_canvases(shared), answer.job
         if not any(message.files for message in conversation):
             return conversation, ()
@@ -238,7 +234,6 @@ class PromptBuilder:
 
 
 def _has_pages(media: Media) -> bool:
-    """Returns whether a file is a PDF whose text can replace its pages."""
     return media.alternative is not None and media.alternative.pages > 0
 
 

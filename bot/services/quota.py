@@ -55,31 +55,27 @@ from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
 ROOM_POLL_S = 0.5
-"""Interval for checking whether running answers have left room below a cap."""
-
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Quota:
-    """Reserves usage below the caps, and reports the remaining quota. `models`: all models that may answer."""
+    """Reserves usage below the caps, and reports the remaining quota. `models`: all models that can answer."""
 
     stores: Stores
     notifier: Notifier
     caps: tuple[Cap, ...]
-    """The caps from the settings, which apply if admins have set no others."""
+    """Caps from the settings, which apply unless admins have set others."""
     models: tuple[str, ...]
     max_output_tokens: int
     prices: ModelPrices
     _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
-    """A lock for each cap that answers are waiting for, so that only the first answer polls."""
+    """One lock for each cap that answers are waiting for, so that only the first answer polls."""
     _background: Background = field(default_factory=Background, init=False)
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
-        """Reserves usage for a request once all caps leave room; raises CapReached if a cap is used up.
-
-        Waits while the rest of a cap is reserved for running answers.
-        """
+        """Reserves usage for a request once all caps leave room; raises CapReached if a cap is used up. Waits while the
+        rest of a cap is reserved for running answers."""
         await check_run_quota(job, self.stores)
         most = self.max_usage(input_tokens, web_searches, effort)
         usage, clock = self.stores.usage, self.stores.clock
@@ -127,13 +123,12 @@ class Quota:
         )
 
     def cost_usd(self, end: End) -> float | None:
-        """Returns the cost of an end's usage, or None if the cost is unknown."""
         if not (end.model and end.usage):
             return None
         return self.prices.cost_usd(end.model, end.usage, self.stores.clock.now())
 
     async def earlier_usd(self, job: Job) -> float | None:
-        """Returns the cost of earlier attempts at this version of an answer, or None if the cost is unknown."""
+        """Returns the cost of earlier attempts at this version of an answer, or None if unknown."""
         if job.attempts == 1:
             return 0.0
         try:
@@ -143,8 +138,8 @@ class Quota:
             return None
 
     async def personal_usage(self, team_id: str, user_id: str, channel_id: str = "") -> UsageToDate:
-        """Returns a person's usage today and this month, and the caps that apply in a channel or anywhere (""). Raises
-        StoreError."""
+        """Returns a person's usage today and this month, and the caps that apply in a channel or everywhere ("").
+        Raises StoreError."""
         ids = ScopeIds(team_id, user_id, channel_id)
         in_force = [cap for cap in await self.stores.caps.in_force(ids, self.caps) if ids.id_of(cap.window.scope)]
         scopes = {Scope.USER, *(cap.window.scope for cap in in_force)}
@@ -170,11 +165,10 @@ class CapSettings:
     workspace: Workspace
     defaults: tuple[Cap, ...]
     unpriced: tuple[str, ...]
-    """The models in use that have no price, by their user-facing names."""
+    """User-facing names of models in use without a price."""
     access_control: AccessControl
 
     async def open(self, user_id: str, trigger_id: str, owner: CapOwner) -> None:
-        """Shows an admin the modal with an owner's caps and the other people who can set them."""
         if user_id not in self.access_control.admins:
             sentence = self.access_control.with_admin_mentions(texts.quotas.ONLY_ADMINS_SET_QUOTAS)
             await self.workspace.surfaces.open(trigger_id, sentence_modal(sentence, texts.quotas.QUOTAS_TITLE))
@@ -203,7 +197,6 @@ class CapSettings:
         return cap_problems(entered, self.unpriced)
 
     async def save(self, user_id: str, submitted: SubmittedCaps) -> dict[str, str]:
-        """Saves an owner's caps, or returns a sentence for each invalid field."""
         owner, entered = submitted.owner, submitted.entered
         if problems := await self.problems(user_id, entered):
             return problems

@@ -1,4 +1,4 @@
-"""Asks a recorded question again, with the code that answers questions, and shows the answer to nobody.
+"""Asks a recorded question again, using the same code as for live answers, and shows the answer to nobody.
 
 The prompt has the same parts as the original one, if they still exist: the conversation as it is in Slack now, the
 recorded answers before the question, and the notes about the question. Memories and channel settings are current,
@@ -27,7 +27,7 @@ from bot.services.transcripts import Transcription
 from bot.store.replays import Given, RecordedQuestion
 
 Spend = Callable[[Job, float], Awaitable[None]]
-"""Called right before a request, with the answer's maximum cost in dollars including the request. Raises CapReached."""
+"""Called before a request with the answer's maximum cost in dollars, including the request. Raises CapReached."""
 OnCall = Callable[[Job, RecordedCall], Awaitable[None]]
 
 
@@ -37,7 +37,7 @@ class _PastConversation(SlackConversation):
 
     then: RecordedQuestion = field(kw_only=True)
     has_prompt: bool = field(kw_only=True)
-    """Whether the replay has a system prompt, which then replaces the channel's, too."""
+    """Whether the replay has a system prompt, which also replaces the channel's."""
 
     async def channel(self, question: Question) -> ChannelSettings:
         channel = replace(await super().channel(question), model=None)
@@ -55,7 +55,7 @@ class _PastConversation(SlackConversation):
 
 @dataclass(frozen=True)
 class _ReplayLimit:
-    """Asks `spend` about the cost of each request, instead of checking caps."""
+    """Asks `spend` about the cost of each request instead of checking caps."""
 
     quota: Quota
     spend: Spend
@@ -71,8 +71,6 @@ class _ReplayLimit:
 
 @dataclass
 class _AuditedCalls(InMemory):
-    """Keeps an answer's steps and calls in memory, and reports each call to the audit log."""
-
     on_call: OnCall = field(kw_only=True)
 
     async def begin_call(self, job: Job, call: RecordedCall) -> bool:
@@ -82,8 +80,6 @@ class _AuditedCalls(InMemory):
 
 @dataclass(frozen=True)
 class _ReadOnlyTools:
-    """Offers only tools whose calls need no approval."""
-
     tools: Tools
 
     async def definitions(self, question: Question) -> OfferedTools:

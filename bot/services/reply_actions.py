@@ -22,7 +22,7 @@ from bot.store import Stores
 log = logging.getLogger(__name__)
 
 Effect = Callable[[PressedAnswer], Awaitable[ActionResponse | None]]
-"""Carries out a click; returns the response to the person, or None if the reply shows the outcome."""
+"""Carries out a click. Returns a response for the person, or None if the reply shows the outcome."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ReplyActions:
         await self.presses.respond(press, self.perform(press))
 
     async def perform(self, press: Press) -> ActionResponse | None:
-        """Performs the action; returns a response, or None if the reply shows the outcome. Raises StoreError."""
+        """Performs the action. Returns a response, or None if the reply shows the outcome. Raises StoreError."""
         if press.action is ReplyAction.SIGN_IN:
             # The sign-in might be for a schedule, which has no answer.
             return await self.sign_in.open(press)

@@ -1,6 +1,6 @@
-"""Offers models a tool that proposes to create, change or stop a schedule, and carries out what the asker agrees to.
+"""Offers models a tool that proposes to create, change or stop a schedule, and carries out accepted proposals.
 
-The asker agrees to the content of the card (bot/slack/cards.py). schedules.py handles changes by people afterwards.
+The asker accepts the content of the card (bot/slack/cards.py). schedules.py handles later changes by people.
 """
 
 import logging
@@ -92,7 +92,6 @@ class ScheduleTool:
     workspace: Workspace
     admins: frozenset[str]
     servers: Sequence[str] = ()
-    """The MCP servers at which people can have their own accounts."""
 
     async def definitions(self, question: Question) -> OfferedTools:
         """Returns the tool for a person's question. A schedule's run can't propose another schedule."""
@@ -203,7 +202,7 @@ def _with_accounts(servers: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _complete_arguments(arguments: Mapping[str, Any], changed: Schedule | None) -> Mapping[str, Any]:
-    """Returns a proposal's arguments. Arguments that a change leaves out are taken from the schedule."""
+    """Returns a proposal's arguments. A change takes missing arguments from the schedule."""
     if changed is None:
         return arguments
     known, given = changed.as_proposal.arguments, {name: value for name, value in arguments.items() if value != ""}
@@ -217,7 +216,6 @@ def _current_state(changed: Schedule) -> Mapping[str, Any]:
 
 
 def _schedules_for_model(here: Sequence[Schedule], names: Mapping[str, str]) -> ReadResult:
-    """Returns a place's schedules with their owners, as data for the model."""
     whose = {one.id: one_line(names.get(one.user_id, one.user_id)) for one in here}
     lines = [f"Number {one.id}, of {whose[one.id]}, {one.rule.description}: {one.words}" for one in here]
     return ReadResult(result_for_model("\n".join(lines), SCHEDULE, secrets.token_hex(8)) if lines else NOTHING_HERE)

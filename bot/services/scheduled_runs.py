@@ -1,4 +1,4 @@
-"""Decides whether a schedule's run can be posted now, and notifies people of skipped runs and paused schedules.
+"""Decides whether a schedule's run can be posted now, and reports skipped runs and paused schedules.
 
 A run acts on behalf of the person who created its schedule. Before each post, Slack is therefore asked again whether
 the person has access and is a member of the workspace and of the channel. If Slack doesn't answer, a later try posts
@@ -32,7 +32,7 @@ from bot.store.accounts import Owner
 LOOKUP_S = 60.0
 """Time for which runs of one creator share a lookup."""
 CALLS_OF_RUNS = ("users.info", "chat.postMessage")
-"""Slack methods that every run needs, and that people who ask at the same time need, too."""
+"""Slack methods needed both by every run and by people who ask at the same time."""
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +52,9 @@ class ScheduledRuns:
         return int(all(2 * spare(method) > CALLS_PER_MINUTE[method] for method in CALLS_OF_RUNS))
 
     async def admit(self, entry: OutboxEntry) -> Run | None:
-        """Returns the run to post, or None if the run is skipped or has no news, or if the schedule was stopped.
-
-        Raises RateLimited, Refused and StoreError, and TimeoutError if Slack doesn't identify the creator or if a
-        server doesn't renew the creator's sign-in.
-        """
+        """Returns the run to post, or None if the run is skipped or has no news, or if the schedule was stopped. Raises
+        RateLimited, Refused and StoreError, and TimeoutError if Slack doesn't identify the creator or a server doesn't
+        renew the creator's sign-in."""
         run = await self.stores.schedules.run(entry.job_id)
         if run is None:
             return None
@@ -84,8 +82,8 @@ class ScheduledRuns:
             await self.stores.schedules.skip(run.schedule, entry.job_id, reason)
 
     async def write(self, content: Mapping[str, Any]) -> dict[str, Json]:
-        """Returns messages to the place and, about a pause, to the creator; none if the schedule is active again or
-        gone. Raises StoreError."""
+        """Returns messages for the place and, about a pause, for the creator, or none if they are outdated. Raises
+        StoreError."""
         report = RunReport(**content)
         schedule = await self.stores.schedules.read(self.workspace.me.team_id, report.schedule_id)
         if schedule is None or not (report.skip_reason or report.is_at_pause(schedule)):
@@ -101,7 +99,6 @@ class ScheduledRuns:
         return messages
 
     async def _skip_reason(self, schedule: Schedule, asked: Question, job_id: int) -> PauseReason | None:
-        """Returns why the schedule must be paused now, or None if the run can be posted."""
         kind = await self.workspace.users.kind(schedule.user_id, now_within_s=MEMBER_WITHIN_S, max_age_s=LOOKUP_S)
         denial = await self.access_control.denial(asked)
         if kind is None or denial is Denial.UNKNOWN:

@@ -1,8 +1,8 @@
 """Lets people list schedules, and change, run, pause and stop them with buttons.
 
-A model only proposes schedules (schedule_tool.py), and only the asker can agree. Afterwards the schedule belongs to its
-creator and the Typist admins. People's rights are checked at each click, and again when a modal is submitted, because
-it might have been open for hours. People can also list and stop schedules with messages that need no model.
+A model only proposes schedules (schedule_tool.py), and only the asker can agree. Afterwards, the schedule belongs to
+its creator and the Typist admins. People's rights are checked at each click, and again when a modal is submitted,
+because it might have been open for hours. People can also list and stop schedules with messages that need no model.
 
 bot/core/schedules.py and bot/store/schedules.py handle times, runs and pauses.
 """
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LISTED_CHARS = 150
-"""Maximum length of a schedule's text in a list that everybody in a conversation can read."""
+"""Maximum length of a schedule's text in a list for everybody in a conversation."""
 _TOKENS = re.compile(r"[1-9]\d{0,8}")
 
 
@@ -83,7 +83,7 @@ class SchedulePress:
     channel_id: str = ""
     """The list's channel, or "" for the person's own list."""
     place: ListPlace | None = None
-    """The list that contains the button, or None if it is elsewhere."""
+    """The list that contains the button, or None."""
     in_modal: bool = False
     thread: ThreadKey | None = None
     message_ts: str = ""
@@ -99,7 +99,7 @@ class Schedules:
     """None if nobody can sign in to an MCP server."""
 
     async def carry_out(self, job: Job) -> CommandResult | None:
-        """Carries out a job's messages if all are commands; returns None if a model has to read them."""
+        """Carries out a job's messages if all are commands. Returns None if a model must read them."""
         questions = (*job.earlier_questions, job.question)
         commands = [schedule_command(question, self.workspace.me) for question in questions]
         if not all(commands):
@@ -138,7 +138,7 @@ class Schedules:
         return CommandResult((Notice(NoticeKind.STOPPED, sentence, schedule.id),))
 
     async def restore(self, schedule_id: int, user_id: str, job_id: int = 0) -> str:
-        """Restores a stopped schedule; returns why it can't, or "". `job_id`: the job whose answer reports the stop.
+        """Restores a stopped schedule. Returns why it can't, or "". `job_id`: the job whose answer reports the stop.
         Raises RateLimited, Refused and StoreError."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
         active = await schedules.read(team_id, schedule_id)
@@ -161,8 +161,8 @@ class Schedules:
         return await insist(standing, self.stores.clock, "schedules not read")
 
     async def open(self, user_id: str, channel_id: str, trigger_id: str, *, in_modal: bool = False) -> str:
-        """Shows a channel's schedules, or in a direct message or with "" the person's own; returns why it can't, or "".
-        `in_modal`: on top of another modal. Raises RateLimited, Refused and StoreError."""
+        """Shows a channel's schedules or, in a direct message or with "", the person's own. Returns why it can't, or
+        "". `in_modal`: on top of another modal. Raises RateLimited, Refused and StoreError."""
         listed = await self._schedule_list(user_id, "" if is_direct_message(channel_id) else channel_id)
         if listed is None:
             return texts.schedules.NOT_YOUR_SCHEDULES
@@ -199,7 +199,7 @@ class Schedules:
         return await self.restore(press.schedule_id, press.user_id) or texts.schedules.RESTORED
 
     async def _report_stop(self, press: SchedulePress) -> bool:
-        """Updates the answer with the clicked Stop button if the button's schedule is gone; returns False otherwise."""
+        """Updates the answer with the clicked Stop button if its schedule is gone. Returns False otherwise."""
         if press.action is not ScheduleAction.STOP or press.thread is None:
             return False
         if await self.stores.schedules.read(self.workspace.me.team_id, press.schedule_id) is not None:
@@ -256,7 +256,7 @@ class Schedules:
     async def _entered_rule(
         self, user_id: str, schedule: Schedule, submitted: SubmittedSchedule, problems: dict[str, str]
     ) -> Rule:
-        """Returns the rule that a person entered; adds a sentence for each invalid field to `problems`."""
+        """Returns the rule that a person entered. Adds a sentence for each invalid field to `problems`."""
         entered, zone = submitted.entered, await self._zone(user_id, schedule)
         when = entered.keys() & {ScheduleField.DAYS, ScheduleField.TIME, ScheduleField.OTHER}
         if not when:
@@ -276,7 +276,6 @@ class Schedules:
             return schedule.rule
 
     async def _zone(self, user_id: str, schedule: Schedule) -> str:
-        """Returns a person's time zone, or the schedule's if Slack doesn't report theirs."""
         await self.workspace.users.names((user_id,))
         zone = self.workspace.users.zones((user_id,)).get(user_id)
         return zone.key if zone else schedule.rule.zone
@@ -290,8 +289,8 @@ class Schedules:
         submitted: SubmittedSchedule,
         problems: dict[str, str],
     ) -> int:
-        """Returns the token limit that a person entered; adds a sentence for an invalid one to `problems`. Only admins
-        can raise it."""
+        """Returns the token limit that a person entered. Adds a sentence about an invalid one to `problems`. Only
+        admins can raise a limit."""
         text, most = submitted.entered.get(field, str(now)), max(now, default)
         if not _TOKENS.fullmatch(text):
             problems[field] = texts.schedules.TOKENS_NOT_A_NUMBER
@@ -333,7 +332,6 @@ class Schedules:
         return f"{outcome} {texts.schedules.ONLY_IF_CHANGED}" if is_unsure else outcome
 
     async def signed_out_of(self, schedule: Schedule) -> Sequence[str]:
-        """Returns the servers at which a schedule's creator must sign in again. Raises StoreError."""
         key = schedule.team_id, schedule.user_id, schedule.accounts
         return await self.sign_ins.servers_signed_out_of(*key) if self.sign_ins else schedule.accounts
 
@@ -355,12 +353,11 @@ class Schedules:
         return AwaitedSignIn(schedule, servers[0])
 
     async def is_signed_out(self, schedule: Schedule) -> bool:
-        """Returns whether a schedule is paused until its creator signs in. Raises StoreError."""
         now = await self.stores.schedules.read(schedule.team_id, schedule.id)
         return now is not None and now.pause_reason is PauseReason.SIGNED_OUT
 
     async def resume_after_sign_in(self, schedule: Schedule) -> str:
-        """Resumes a schedule that lacked only a sign-in, and tells its creator; returns why it can't, or ""."""
+        """Resumes a schedule that lacked only a sign-in, and tells its creator. Returns why it can't, or ""."""
         if missing := await self.signed_out_of(schedule):
             return texts.schedules.sign_in_first(", ".join(missing), f"<@{schedule.user_id}>")
         by, because = schedule.user_id, PauseReason.SIGNED_OUT
@@ -389,7 +386,7 @@ class Schedules:
         return await self.access_control.denial(asked, now_within_s=within_s, members_only=members_only, is_press=True)
 
     async def _schedule_list(self, user_id: str, channel_id: str) -> ScheduleList | None:
-        """Returns the schedules of a channel that the person is in, or with "" their own; None for other channels."""
+        """Returns the schedules of a channel that the person is in or, with "", their own. None for other channels."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
         if not channel_id:
             found = await schedules.of_person(team_id, user_id)

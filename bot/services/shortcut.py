@@ -1,9 +1,9 @@
 """Posts questions on behalf of people: from the message shortcut, an emoji, a choice or a suggested prompt.
 
-A question about a message is entered in a modal, posted once in the message's thread, and answered in that thread.
-Slack waits three seconds for a submitted modal, but chat.postMessage can take as long, its response can be lost, and
-the process can die at any moment. A submitted question is therefore recorded as a job under the ID of its modal before
-the outbox posts it. The modal shows the beginning of the message, and the record contains the whole message.
+A question about a message is entered in a modal, posted once in the message's thread, and answered there. Slack waits
+three seconds for a submitted modal, but chat.postMessage can take as long, its response can be lost, and the process
+can die at any moment. A submitted question is therefore recorded as a job under the ID of its modal before the outbox
+posts it. The modal shows the beginning of the message, and the record contains the whole message.
 
 Every try checks access, because a modal can be open for hours. Retries check whether the question was posted: in the
 message's thread, the post has the modal's ID. Typist can't search a person's direct message, so a post in a direct
@@ -13,9 +13,9 @@ The other questions need no modal. Their IDs are derived from the emoji and the 
 choice, or from the click on a suggested prompt (welcome.py).
 
 **Reactions**: adding the emoji that a channel chose asks about the message, on behalf of the person who adds the emoji.
-A message and emoji get one answer, even if other people add the emoji, too, or Slack delivers an event again. Emoji on
-the bot's own messages have no effect, and certainly don't approve a call. A reaction's event has no text, so the
-message is read after the asker's access has been checked.
+A message and emoji get one answer, even if other people also add the emoji or Slack delivers an event again. Emoji on
+the bot's own messages have no effect, and never approve a call. A reaction's event has no text, so the message is read
+after the asker's access has been checked.
 
 Adding an emoji is one click, so a person can add dozens in a minute. The question is recorded before the event is
 acknowledged, and only later calls to Slack use the workspace's budget, so each person has a limit.
@@ -58,28 +58,28 @@ TRIES = Backoff(4.0, OUTBOX_HOLD_S)
 RUN_TRIES = Backoff(4.0, 180.0)
 """Delays between tries of a schedule's run, which is retried for GRACE_S because nobody is there to ask again."""
 SKEW_S = 300.0
-"""Maximum time by which Slack's clock can be behind ours."""
+"""Maximum time by which Slack's clock is behind ours."""
 NAMES_IN_MODAL_WITHIN_S = 1.0
 """Time limit for names in the modal, whose trigger expires after three seconds."""
 MAX_TRIES = 10
 """With growing delays, these tries take a few minutes. The response_url is valid for half an hour."""
 MAX_REACTIONS = 10
-"""Maximum messages that a person can ask about by emoji within LIMITED_S, in one process. Without a limit, 200 emoji
-from one guest made a colleague wait 20 s, because each one read a message; with the limit, 2 s."""
+"""Maximum messages that a person can ask about by emoji within LIMITED_S, per process. Without a limit, 200 emoji from
+one guest delayed a colleague by 20 s, because each one read a message; with the limit, by 2 s."""
 LIMITED_S = 600.0
 
 
 class PostUncertain(TypistError):
-    """Raised if a question might have been posted already, so that it isn't posted again."""
+    """A question might have been posted already, so it isn't posted again."""
 
 
 class NotAsked(TypistError):
-    """Raised if a question isn't asked. The message is a sentence for the asker, or "" to say nothing."""
+    """A question isn't asked. The message is a sentence for the asker, or "" to say nothing."""
 
 
 @dataclass(frozen=True)
 class MessageShortcut:
-    """Records questions about messages, which the outbox posts. `check_now` makes the outbox check at once."""
+    """Records questions about messages, which the outbox posts. `check_now`: makes the outbox check at once."""
 
     stores: Stores
     workspace: Workspace
@@ -102,7 +102,7 @@ class MessageShortcut:
             log.warning("message %s not recorded, its modal has only its beginning: %s", message.ts, error)
 
     async def ask(self, user_id: str, submitted: SubmittedQuestion) -> str:
-        """Records the question from a modal; returns why it isn't asked, or ""."""
+        """Records the question from a modal. Returns why it isn't asked, or ""."""
         about = submitted.about
         if denial := await self._denial(user_id, about.channel_id):
             return await self.access_control.with_admin_names(denial)
@@ -116,7 +116,7 @@ class MessageShortcut:
         return ""
 
     async def ask_once(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> bool:
-        """Records a question to be posted at once; returns False if anyone has already asked it. Raises StoreError."""
+        """Records a question to be posted at once. Returns False if anyone has already asked it. Raises StoreError."""
         team_id, text = self.workspace.me.team_id, self.workspace.sign_in_addresses.without_urls(text)
         is_new = await self.stores.unposted_questions.ask(team_id, view_id, user_id, about, text)
         if is_new:
@@ -124,7 +124,7 @@ class MessageShortcut:
         return is_new
 
     async def ask_choice(self, awaited: AwaitedChoice, user_id: str) -> str:
-        """Asks the question of a choice on behalf of the person who clicked it; returns why it can't, or ""."""
+        """Asks the question of a choice on behalf of the person who clicked it. Returns why it can't, or ""."""
         answer, thread = awaited.answer, awaited.answer.question.thread
         place = thread.channel_id, awaited.message_ts, thread.thread_ts or ""
         about = QuotedMessage(*place, "", "", offered_by=answer.job_id)
@@ -152,7 +152,7 @@ class QuestionPosts:
     runs: ScheduledRuns
 
     async def post(self, entry: OutboxEntry) -> float | None:
-        """Posts and queues a question, or gives up and tells the asker; returns the delay before a retry, or None."""
+        """Posts and queues a question, or gives up and tells the asker. Returns the delay before a retry, or None."""
         question = await self.stores.unposted_questions.read(entry)
         if question is None:
             return None
@@ -237,7 +237,7 @@ class QuestionPosts:
             raise NotAsked("" if by_reaction else denial)
 
     async def _post(self, entry: OutboxEntry, question: MessageQuestion, run: Run | None = None) -> Question:
-        """Posts the question in the thread, or if the bot can't post there, with a quote in the asker's direct message.
+        """Posts the question in the thread or, if the bot can't post there, with a quote in the asker's direct message.
         A schedule's `run` is posted only in its channel."""
         if question.posted_message:
             return self._question(question, *question.posted_message)
@@ -286,7 +286,7 @@ class QuestionPosts:
         return lambda: self.stores.clock.now() < entry.due_at - OUTBOX_HOLD_S + POST_WITHIN_S
 
     async def _find_post(self, question: MessageQuestion) -> str | None:
-        """Returns the ts of an earlier try's post, or None if Slack reports twice that there is no post. Raises
+        """Returns the ts of an earlier try's post, or None if Slack reports twice that there is none. Raises
         PostUncertain if Slack doesn't respond."""
         since = question.created_at - SKEW_S
         is_missing = False
@@ -330,7 +330,6 @@ class Reaction:
     """Without colons and skin tone."""
     user_id: str
     writer_id: str
-    """The ID of the message's author, or "" if Slack doesn't report it."""
 
     @property
     def question_id(self) -> str:
@@ -346,7 +345,7 @@ class Reactions:
     notifier: Notifier
     shortcut: MessageShortcut
     _recent_reactions: deque[tuple[float, str, str]] = field(default_factory=deque, init=False)
-    """The monotonic time, person and question of each reaction in the last LIMITED_S."""
+    """Time (on the monotonic clock), person and question of each reaction in the last LIMITED_S."""
 
     async def on_added(self, reaction: Reaction, *, tells: bool = False) -> None:
         """Asks about the message, without waiting for Slack, if the channel chose the emoji and the person has access.
@@ -369,7 +368,7 @@ class Reactions:
             raise
 
     def _may_ask(self, reaction: Reaction) -> bool:
-        """Returns whether a person is known to be able to ask, without asking Slack, and tells them if they aren't."""
+        """Returns whether a person is known to have access, without asking Slack. Otherwise, tells them."""
         if self.workspace.users.known(reaction.user_id) is UserKind.BOT:
             return False
         asked = self._question(reaction)
@@ -387,7 +386,7 @@ class Reactions:
         return Question(in_channel, reaction.ts, reaction.user_id, "")
 
     def _is_within_limit(self, reaction: Reaction) -> bool:
-        """Counts a reaction, once for the same emoji and message; returns False if the person has added too many."""
+        """Counts a reaction, once per emoji and message. Returns False if the person has added too many."""
         now = self.stores.clock.monotonic()
         while self._recent_reactions and self._recent_reactions[0][0] <= now - LIMITED_S:
             self._recent_reactions.popleft()

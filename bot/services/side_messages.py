@@ -1,4 +1,4 @@
-"""Posts and deletes the messages next to a reply: mentions of the asker and links to canvases (bot/store/beside.py)."""
+"""Posts and deletes separate messages of a reply: mentions of the asker and links to canvases (bot/store/beside.py)."""
 
 from collections.abc import Callable, Collection
 
@@ -17,12 +17,9 @@ async def update_side_messages(
     roles: Collection[MessageRole],
     still: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Posts the wanted message unless it exists; deletes outdated ones with these roles. Raises RateLimited and
-    Refused.
-
-    A message whose post got no response in an earlier try is looked up in Slack: it is kept if it is the wanted
-    message, and deleted otherwise. Posts nothing once `still()` is False.
-    """
+    """Posts the wanted message unless it exists. Deletes outdated ones with these roles. Raises RateLimited and
+    Refused. A post without a response in an earlier try is looked up in Slack, and deleted unless it is the wanted
+    message. Posts nothing once `still()` is False."""
     sender = workspace.outbox_sender
     unrecorded = await sender.unrecorded_messages(entry, roles)
     ts = next((ts for ts, metadata in unrecorded.items() if wanted and metadata == wanted.metadata), None)

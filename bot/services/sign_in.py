@@ -1,6 +1,6 @@
 """Signs people in at servers with a modal, and continues the call or schedule that awaited the sign-in.
 
-Submissions are checked again, because the modal might have been open for hours and its values can be forged.
+Submissions are checked again, because modals can stay open for hours and values can be forged.
 """
 
 from dataclasses import asdict, dataclass

@@ -1,8 +1,8 @@
 """Reads a question's conversation from Slack and the database.
 
-While the database is unavailable, reading records is retried for a few seconds, after which the prompt leaves the
-records out. An attempt that takes over a job might read an edited question before the edit's event arrives. The attempt
-then records the edit as the event would, so that no model continues an answer to the unedited question.
+While the database is unavailable, reading records is retried for a few seconds, after which the prompt excludes them.
+An attempt that takes over a job might read an edited question before the edit's event arrives. The attempt then records
+the edit as the event would, so that no model continues an answer to the unedited question.
 """
 
 import logging
@@ -87,8 +87,8 @@ class SlackConversation:
     async def memories(
         self, question: Question, marks: PromptMarks, count_tokens: CountTokens, limit_tokens: int
     ) -> SentMemories:
-        """Returns the prompt's text about the place's memories, except those from when a private channel was public or
-        vice versa."""
+        """Returns the prompt's text about the place's memories. Excludes those from before a channel became public or
+        private."""
         thread, users = question.thread, self.workspace.users
         kept = await try_again(
             lambda: self.stores.memories.of_place(thread.place), self.stores.clock, "memories not read"
@@ -129,7 +129,6 @@ class SlackConversation:
     async def files(
         self, job: Job, messages: Sequence[PromptMessage], memory: AsyncExitStack, show: Callable[[Activity], None]
     ) -> Mapping[str, OpenedFile]:
-        """Downloads and reads the conversation's files, and has recordings transcribed."""
         shared, clock = files_newest_first(messages), self.stores.clock
         shared = (
             await try_again(
@@ -155,11 +154,9 @@ class SlackConversation:
         await try_again(lambda: self.transcription.record(job, files), self.stores.clock, "transcripts not recorded")
 
     async def _restart_if_edited(self, job: Job, messages: Sequence[Message]) -> None:
-        """Records edits that no event has reported, and waits until the attempt is canceled to start over.
-
-        A question can be edited while no process is running. The attempt must not continue the recorded text, which
-        answers the original question. Returns if there are no new edits.
-        """
+        """Records edits that no event has reported, and waits until the attempt is canceled to restart. A question can
+        be edited while no process is running. The attempt must not continue the recorded text, which answers the
+        original question. Returns if there are no new edits."""
         recorded = {question.ts: question for question in (job.question, *job.earlier_questions)}
         edited = [message for message in messages if message.edited_ts and message.ts in recorded]
         edited = [message for message in edited if not _has_text_of(recorded[message.ts], message)]

@@ -1,6 +1,6 @@
 """Answers questions without Slack or a database: `answer` runs the whole loop in memory.
 
-The caller passes in the conversation, and people's decisions on calls. To resume an interrupted answer, pass a Job with
+The caller provides the conversation, and people's decisions on calls. To resume an interrupted answer, pass a Job with
 the answer's text and steps (core/job.py).
 """
 
@@ -41,7 +41,6 @@ from bot.services.steps import GO_ON_AFTER_S, Steps
 from bot.services.tool_calls import Offer
 
 HISTORY_TOKENS = 100_000
-"""Maximum tokens of a conversation if no settings are given."""
 ME = Identity("T", "UTYPIST", "BTYPIST", "Typist")
 
 
@@ -53,7 +52,6 @@ class InMemoryConversation:
     """The bot's answers among `messages`, by ts."""
     names: Mapping[str, str] = field(default_factory=dict)
     opened: Mapping[str, OpenedFile] = field(default_factory=dict)
-    """The contents of the conversation's files, by ID."""
     facts: Sequence[str] = ()
     """Sentences that the prompt includes only for this question."""
     settings: ChannelSettings = field(default_factory=ChannelSettings)
@@ -91,14 +89,12 @@ class InMemoryConversation:
 
 @dataclass
 class InMemory:
-    """Keeps the steps and calls of one answer in memory."""
-
     _steps: list[Step] = field(default_factory=list)
     _calls: dict[tuple[int, int], RecordedCall] = field(default_factory=dict)
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The steps with the current state of their calls, to resume the answer from."""
+        """The steps with the current state of their calls, from which the answer can be resumed."""
         return tuple(replace(step, calls=self._calls_of(step.step_no)) for step in self._steps)
 
     def decide(self, decision: Decision, user_id: str) -> None:
@@ -169,7 +165,7 @@ class CollectedText:
         self.answer.append(text)
 
     def show(self, activity: Activity) -> None:
-        """Nobody sees it."""
+        """Shows nothing."""
 
     async def ask(self, calls: Sequence[RecordedCall]) -> None:
         raise GivenUp(Phase.AWAITING_APPROVAL)
@@ -180,12 +176,10 @@ class CollectedText:
 
 @dataclass(frozen=True)
 class UnlimitedSpending:
-    """Allows every request, and calculates its cost."""
-
     prices: ModelPrices = field(default_factory=ModelPrices)
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
-        """Nothing is limited."""
+        """Allows every request."""
 
     def cost_usd(self, end: End) -> float | None:
         return self.prices.cost_usd(end.model, end.usage, time.time()) if end.model and end.usage else None
@@ -217,8 +211,8 @@ async def answer(
     settings: PromptSettings | None = None,
     prompt: Prompt | None = None,
 ) -> StandaloneAnswer:
-    """Answers a question; returns the text and the end, even after an error. `asked`: a question, or a job to resume.
-    `prompt` replaces the conversation's prompt."""
+    """Answers a question and returns the text and the end, even after an error. `asked`: a question, or a job to
+    resume. `prompt` replaces the conversation's prompt."""
     ports = Ports(records or InMemory(), conversation, tools, spending or UnlimitedSpending(), SystemClock())
     settings = settings or PromptSettings(DEFAULT_SYSTEM_PROMPT, HISTORY_TOKENS)
     steps = Steps(ports, models, settings, TokenEstimate(models.names), has_buttons=False)
@@ -229,14 +223,14 @@ async def answer(
 
 
 def attempt_at(job: Job, now: float) -> AnswerAttempt:
-    """Returns an attempt that won't be continued by another one if its model fails. `now` is monotonic time."""
+    """Returns an attempt that no other attempt continues if its model fails. `now`: on the monotonic clock."""
     return AnswerAttempt(Answer(replace(job, interruptions=len(GO_ON_AFTER_S))), now)
 
 
 async def run_to_end(
     steps: Steps, attempt: AnswerAttempt, asking: Awaitable[End], names: ModelNames = OWN_NAMES
 ) -> StandaloneAnswer:
-    """Awaits `asking`, ends the attempt, and returns the answer. An attempt that is given up keeps its text so far."""
+    """Awaits `asking`, ends the attempt, and returns the answer. An attempt that is given up keeps its text."""
     try:
         end = await end_of(attempt, asking, names)
     except GivenUp as given_up:

@@ -3,8 +3,8 @@
 Each step is one model request with its own reservation and usage; an answer has at most MAX_STEPS. A step is recorded
 before its calls are made (services/tool_calls.py). The next request contains the results and anything the askers have
 written meanwhile. A process that takes over continues from the recorded steps with their original prompt
-(core/beginnings.py), and doesn't ask a model for those steps again. If a call needs approval, the attempt gives the job
-up until the decision (core/job.py). Offering choices ends the answer (core/choices.py).
+(core/beginnings.py), and doesn't ask a model for those steps again. If a call needs approval, the attempt releases the
+job until the decision (core/job.py). Offering choices ends the answer (core/choices.py).
 
 If a model fails after its first word in a way that another request might fix, the attempt releases the job with the
 text so far, as if the process had died, and the next attempt continues the text. The first time, the next attempt
@@ -54,9 +54,10 @@ from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.tool_calls import JobChanged, Offer, ToolCalls
 
 MAX_STEPS = 16
-"""Maximum model requests per answer. Each use of tools needs one more request, which sends the results."""
+"""Maximum model requests per answer. Each use of tools needs another request, which sends the results."""
 GO_ON_AFTER_S = (0.0, 5.0)
-"""Delays before an answer continues after the first and second failure of its model. A third one ends the answer."""
+"""Delays before an answer continues after the first and second failure of its model. A third failure ends the answer.
+"""
 TAKES_LONG_S = 10.0
 """The time without a word from the model after which the placeholder mentions the delay, once per answer."""
 
@@ -118,9 +119,7 @@ class Steps:
         window_tokens: int | None = None,
     ) -> End:
         """Asks the model with this prompt, and makes its calls until there are no more. Raises GivenUp and JobChanged.
-
-        `window_tokens`: the model's window, if the model has refused a longer prompt.
-        """
+        `window_tokens`: the model's window, if it has refused a longer prompt."""
         attempt.built = built
         await shown.begin(attempt.answer)
         provider = self.models.starting_with(built.model, built.prompt)
@@ -171,7 +170,6 @@ class Steps:
             begun = ""
 
     def _fit_steps(self, steps: Sequence[Step], prompt: Prompt, window_tokens: int | None) -> list[Step]:
-        """Returns the steps with as much of their tool results as fits into a request."""
         estimate = self.estimate
         window = estimate.smallest_window(window_tokens)
         history_tokens, prompt_tokens = self.prompt_settings.history_tokens, estimate.prompt_tokens(prompt)
@@ -226,8 +224,8 @@ class Steps:
     async def _ask_model(
         self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, shown: Output, *, resumed: str
     ) -> CurrentStep | End:
-        """Reserves quota, asks the model for one step and shows the step's text; returns the step, or the answer's end
-        if nobody can see the answer anymore. `resumed`: this step's text from an earlier attempt."""
+        """Reserves quota, asks the model for one step and shows its text. Returns the step, or an `End` if nobody can
+        see it. `resumed`: this step's text from an earlier attempt."""
         input_tokens = self.estimate.prompt_tokens(prompt)
         searches = MAX_SEARCHES if prompt.web_search else 0
         await self.ports.spending.reserve(attempt.job, input_tokens, searches, prompt.effort)
@@ -267,7 +265,7 @@ class Steps:
         return step
 
     async def _give_up_if_resumable(self, attempt: AnswerAttempt, error: ProviderError, shown: Output) -> None:
-        """Waits and raises GivenUp if another attempt can continue the answer; returns if the failure ends it."""
+        """Waits and raises GivenUp if another attempt can continue the answer. Returns if the failure ends it."""
         interruptions = attempt.job.interruptions
         has_begun = attempt.step is not None and attempt.step.has_text
         if not (error.may_pass and has_begun) or interruptions >= len(GO_ON_AFTER_S):
@@ -281,7 +279,7 @@ class Steps:
 
 
 async def _events(attempt: AnswerAttempt, prompt: Prompt, provider: Provider) -> AsyncGenerator[StreamEvent, None]:
-    """Yields the model's events. If it writes nothing about results, it is asked to continue, once per answer."""
+    """Yields the model's events. A model that writes nothing about results is asked to continue, once per answer."""
     silent: ProviderError | None = None
     while True:
         try:
@@ -324,7 +322,6 @@ class _StepText:
 
 
 def _text_of_asker(answer: Answer, prompt: Prompt) -> str:
-    """Returns the asker's messages, and a schedule's task that they agreed to."""
     job = answer.job
     asked = (*job.earlier_questions, job.question, *(follow_up.question for follow_up in answer.follow_ups))
     before = [turn.text for turn in prompt.turns if turn.role == "user" and not turn.origins - (ASKERS | AGREED)]
@@ -345,7 +342,7 @@ def _completed_end(answer: Answer, step: CurrentStep) -> End:
 
 
 def _offer_choices(answer: Answer, step: CurrentStep, offered: Choices, shown: Output) -> End:
-    """Shows the model's question; returns the end of an answer that offers choices."""
+    """Shows the model's question. Returns the end of an answer that offers choices."""
     shown.append(("\n\n" if answer.text.strip() else "") + offered.markdown)
     log.info("choices offered: %d", len(offered.choices))
     completion = _completion(step)

@@ -25,22 +25,22 @@ class AnswerStopper:
     access_control: AccessControl
 
     async def stop(self, answer: AnswerRecord) -> ActionResponse | None:
-        """Stops an answer; returns a response, or None if the reply shows the outcome. Raises StoreError."""
+        """Stops an answer. Returns a response, or None if the reply shows the outcome. Raises StoreError."""
         if not await self.request_stop(answer):
             return ActionResponse(texts.actions.BUTTON_OUTDATED)
         return ActionResponse(texts.actions.STOPPED_WHILE_QUEUED) if answer.state is State.QUEUED else None
 
     async def request_stop(self, answer: AnswerRecord) -> bool:
-        """Asks an answer's worker to stop; returns False if the answer has ended. Raises StoreError."""
+        """Asks an answer's worker to stop. Returns False if the answer has ended. Raises StoreError."""
         is_live = await self.stores.question_queue.request_stop(answer.job_id)
         if is_live:
             self.worker.stop_answer(answer.job_id)
         return is_live
 
     async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:
-        """Stops the answer that is being written in a thread, for Slack's own Stop button. Never stops a queued answer,
-        because Slack's event identifies only the thread, and a duplicate must not stop the next answer. Raises
-        StoreError."""
+        """Stops the answer that is being written in a thread, for Slack's own Stop button. Raises StoreError. Never
+        stops a queued answer: Slack's event only identifies the thread, and a duplicate must not stop the next
+        answer."""
         answer = await self.stores.recorded_answers.unfinished_answer(thread, event_id)
         if answer is None:
             return
@@ -52,11 +52,11 @@ class AnswerStopper:
             await self.workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
 
     async def stop_by_message(self, thread: ThreadKey, user_id: str, message_ts: str) -> bool:
-        """Stops the answer that is being written in a thread, like its Stop button; returns False if there is none.
+        """Stops the answer that is being written in a thread. Returns False if there is none. Raises StoreError.
 
         Outside threads, "stop" also applies to the person's answer in a thread if only one is being written. Slack
         sends two events for one message, and both can arrive twice. If the first event stopped nothing, a later one
-        must neither become a question nor stop the answer to the message itself. Raises StoreError.
+        must neither become a question nor stop the answer to the message itself.
         """
         message, answers = f"stop {thread.channel_id} {message_ts}", self.stores.recorded_answers
         if await answers.is_handled(message):

@@ -27,7 +27,7 @@ class TableWriter:
     workspace: Workspace
 
     async def share(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
-        """Shares an answer's tables, or tells the person who requested them about a permanent failure. Sends nothing
+        """Shares an answer's tables, or reports a permanent failure to the person who requested them. Sends nothing
         once `still()` is False. Raises RateLimited, Refused and StoreError."""
         answer = await self.stores.recorded_answers.of_job(entry.question.thread, entry.job_id)
         if answer is None or answer.is_deleted:
@@ -46,7 +46,7 @@ class TableWriter:
             await self.workspace.ephemeral.tell(replace(entry.question, user_id=entry.about), problem)
 
     async def _share(self, entry: OutboxEntry, answer: AnswerRecord, still: Callable[[], bool]) -> str:
-        """Returns why there is nothing to share, or ""."""
+        """Shares the tables. Returns why there is nothing to share, or ""."""
         earlier = [
             one for one in entry.side_messages if (one.role, one.version) == (MessageRole.TABLES, answer.version)
         ]

@@ -1,6 +1,6 @@
 """Decides which tools a model is offered and which calls need approval, and makes each call at most once.
 
-Who may use what
+Who can use what
 ----------------
 Tools that can change something are offered only to members of the workspace. Guests, people from other organizations
 and bots get tools that an admin declared read-only, whatever the rules are. A schedule's run gets only read-only tools
@@ -13,18 +13,17 @@ A call that can change something is made without asking only if the model has re
 answer may have changed something, so that Regenerate never writes twice by itself.
 
 A call with the asker's own account (bot/accounts) is made without asking only if only the asker reads the answer. If
-other people read the answer, a read-only call is made without asking if the asker has allowed that for the thread or
-when creating the schedule, unless the model has read other people's text: messages, a file, a memory, the channel's
+other people read it, a read-only call is made without asking if the asker has allowed that for the thread or when
+creating the schedule, unless the model has read other people's text: messages, a file, a memory, the channel's
 instructions. Such text could tell the model what to look for in the account. After results from the account itself, the
-arguments have to come from the asker or a search (core/asked_values.py). Only the asker can approve a call with
-their account. A schedule's run that uses an account can't read the channel.
+arguments must come from the asker or a search (core/asked_values.py). Only the asker can approve a call with their
+account. A schedule's run that uses an account can't read the channel.
 
 At most once
 ------------
 A step's calls are recorded before the first one is made, and each call is committed as BEGUN before it is sent. Only
-the attempt that owns the job can begin a call (core/calls.py). A call that an earlier attempt began is made again if it
-is read-only; otherwise the call is UNKNOWN, and the model is told so. The same goes for a call whose response never
-arrived.
+the attempt that owns the job can begin a call (core/calls.py). A call that an earlier attempt began, or whose response
+never arrived, is made again if it is read-only; otherwise it is UNKNOWN, and the model is told so.
 """
 
 import asyncio
@@ -98,7 +97,7 @@ log = logging.getLogger(__name__)
 
 
 class JobChanged(GivenUp):
-    """Raised after the job was lost, stopped or edited. The worker will cancel the attempt soon."""
+    """The job was lost, stopped or edited. The worker will cancel the attempt soon."""
 
     def __init__(self) -> None:
         super().__init__(Phase.RESTART)
@@ -109,14 +108,13 @@ class Offer:
     """The tools that an attempt can use, as defined when it began."""
 
     by_name: Mapping[str, ToolDefinition] = field(default_factory=dict)
-    """The tools that can be called. Doesn't include choices, which end the answer."""
+    """Tools that can be called, without choices, which end the answer."""
     always_allowed: frozenset[tuple[str, str]] = frozenset()
-    """Names and definition hashes of the tools that an admin always allows in the channel."""
+    """Names and definition hashes of tools that an admin always allows in the channel."""
     has_choices: bool = False
     missing: str = ""
     """A sentence for the model about unavailable tools, or ""."""
     is_private: bool = False
-    """Whether only the asker reads the answer."""
     agreed_servers: frozenset[str] = frozenset()
     """Servers where the asker has agreed to read-only calls with their own account in answers that others read."""
     has_written: bool = False
@@ -156,7 +154,6 @@ class Toolbox:
 class ToolCalls:
     ports: Ports
     has_buttons: bool = True
-    """Whether the reader can click a choice."""
 
     async def offer(self, job: Job) -> Offer:
         """Returns the tools that the question's channel and asker can use. A bot can't click buttons."""
@@ -197,9 +194,8 @@ class ToolCalls:
         asked: str = "",
         steps: Sequence[Step] = (),
     ) -> tuple[RecordedCall, ...]:
-        """Returns a step's calls: READY, ASKED, or ended without being made.
-
-        `origins`: the authors of text that the model read. `asked`: the asker's messages. `steps`: those before."""
+        """Returns a step's calls: READY, ASKED, or ended without being made. `origins`: of the text that the model
+        read. `asked`: the asker's messages. `steps`: earlier steps."""
         nothing_offered = choices.offered_choices(calls) if offer.has_choices else ""
         planned = [
             self._plan_call(call, index, step_no, offer, origins, asked, steps) for index, call in enumerate(calls)
@@ -257,10 +253,8 @@ class ToolCalls:
     async def make_calls(
         self, job: Job, step_no: int, offer: Offer, show: Callable[[str], None]
     ) -> tuple[RecordedCall, ...]:
-        """Makes a recorded step's ready or approved calls; returns all its calls in their new state. Raises JobChanged.
-
-        `show` receives what each call does. Results that must not be stored are only in the returned calls.
-        """
+        """Makes a recorded step's ready or approved calls. Returns all its calls in their new state. Raises JobChanged.
+        `show`: called with each call's activity. Results that must not be stored are only in the returned calls."""
         unstored: dict[tuple[int, int], str] = {}
         for call in await self.insist(lambda: self.ports.records.calls(job, step_no)):
             if call.state in call.startable_states:
@@ -340,9 +334,8 @@ class ToolCalls:
 def _reasons_to_ask(
     definition: ToolDefinition, offer: Offer, origins: Origins, is_askers: Callable[[], bool]
 ) -> tuple[str, ...]:
-    """Returns why a call needs approval, or () if it is made without. `origins`: the authors of text the model read.
-
-    `is_askers` returns whether the call's arguments come from the asker."""
+    """Returns why a call needs approval, or (). `origins`: of the text that the model read. `is_askers`: returns
+    whether the call's arguments come from the asker."""
     rule = definition.rule
     is_allowed = rule.permission is Permission.ALLOW
     if definition.own_account and not offer.is_private:

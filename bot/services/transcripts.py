@@ -1,6 +1,8 @@
-"""Transcribes the recordings in a conversation, each once. A recording is read only if a person had Slack transcribe
-it, or with BOT_TRANSCRIBE. A model's transcript is recorded at once, with its cost. If transcribing fails, the answer
-continues without the transcript."""
+"""Transcribes the recordings in a conversation, each once.
+
+A recording is read only if a person had Slack transcribe it, or with BOT_TRANSCRIBE. A model's transcript is recorded
+at once, with its cost. If transcribing fails, the answer continues without the transcript.
+"""
 
 import asyncio
 import logging
@@ -32,14 +34,14 @@ TRANSCRIBED_WITHIN_S = 45.0
 @dataclass(frozen=True)
 class Transcription:
     """Transcribes recordings. A transcript is recorded before it is shown, so retries and later questions use the same
-    one. Since a recording can contain anyone's words, they are treated like a file's."""
+    one. A recording can contain anyone's words, so they are treated like a file's."""
 
     stores: Stores
     transcriber: "Transcriber | None"
     quota: Quota
 
     async def with_known_transcripts(self, job: Job, files: Sequence[File]) -> list[File]:
-        """Returns the files with the transcripts recorded in the job's thread. Raises StoreError."""
+        """Returns the files with transcripts recorded in the job's thread. Raises StoreError."""
         if not any(map(is_recording, files)):
             return list(files)
         known = await self.stores.transcripts.of_thread(job.question.thread)
@@ -81,7 +83,7 @@ class Transcription:
         return heard.text if is_ours else Unread.NOT_HEARD
 
     async def _record(self, job: Job, files: Sequence[File], usage: Usage) -> bool:
-        """Records transcripts and usage, however long that takes; returns False if the job is lost."""
+        """Records transcripts and usage, however long that takes. Returns False if the job is lost."""
         end = self._end(usage)
         return await insist(
             lambda: self.stores.transcripts.record(job, files, end), self.stores.clock, "transcript not recorded"

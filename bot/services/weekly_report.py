@@ -25,12 +25,12 @@ class WeeklyReport:
     rule: Rule
     stores: Stores
     retiring: Callable[[], Awaitable[Sequence[str]]]
-    """Returns a sentence for each model in use that will retire soon."""
+    """Returns a sentence for each model in use that will be retired soon."""
     admins: AdminNotices
     is_direct: Callable[[str], Awaitable[bool]]
-    """Returns whether a channel is among the direct messages. Raises RateLimited."""
+    """Returns whether a channel is a direct message. Raises RateLimited."""
     _next_at: float = field(default=0.0, init=False)
-    """The time before which no report is due, so that the database needn't be asked."""
+    """The time before which no report is due, so that the database isn't asked."""
 
     async def check(self) -> None:
         """Sends the newest report to the admins who haven't received it. Raises StoreError and RateLimited."""
@@ -44,7 +44,7 @@ class WeeklyReport:
         self._next_at = self.rule.first_due_after(now)
 
     async def _report_until(self, end: int) -> str:
-        """Returns the report about the seven days before `end`, in days from 1970-01-01, or "" if nobody asked."""
+        """Returns the report about the seven days before `end`, in days since 1970-01-01, or "" if nobody asked."""
         first, team_id = end - WEEK_DAYS, self.admins.team_id
         before, this = [await self._week(day) for day in (first - WEEK_DAYS, first)]
         if not this.questions:
@@ -72,7 +72,7 @@ class WeeklyReport:
         )
 
     async def _places(self, by_channel: Mapping[str, int]) -> Mapping[str, int]:
-        """Returns numbers by channel, and by "" for all direct messages and groups' conversations."""
+        """Returns numbers by channel. "" stands for all direct messages and group conversations."""
         places = Counter[str]()
         for channel_id, number in by_channel.items():
             is_direct = not channel_id or await self.is_direct(channel_id)

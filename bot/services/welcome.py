@@ -1,9 +1,9 @@
 """Welcomes a channel that the bot joins and a person's first direct message, and handles clicks on suggested prompts.
 
-A welcome is recorded before it is posted, so that if a process dies in between, no welcome is posted instead of two.
-Nothing is posted if the access rules deny the person who invited the bot, or in a channel that has its own settings,
-because people in it already know the bot. Apps with an assistant pane post no welcome in direct messages, because Slack
-itself shows the suggested prompts.
+A welcome is recorded before it is posted, so if a process dies in between, no welcome is posted instead of two. Nothing
+is posted if the access rules deny the person who invited the bot, or in a channel with settings, because people there
+already know the bot. Apps with an assistant pane post no welcome in direct messages, because Slack itself shows the
+suggested prompts.
 
 Clicking a suggested prompt asks on behalf of the person, like the message shortcut: from a channel in the welcome's
 thread, and from App Home in the direct message. An earlier version's button might have a prompt that no longer exists.
@@ -29,7 +29,7 @@ from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
 GAP_S = 1.0
-"""Pause after each welcome, so that joining many channels leaves most of a minute's posts to answers."""
+"""The pause after each welcome, so that joining many channels leaves most of a minute's posts to answers."""
 MAX_POSTING = 1_000
 
 log = logging.getLogger(__name__)
@@ -39,11 +39,11 @@ log = logging.getLogger(__name__)
 class SuggestionPress:
     user_id: str
     channel_id: str
-    """The channel of the clicked message, or "" in App Home."""
+    """The clicked message's channel, or "" in App Home."""
     message_ts: str
     label: str
     at_ts: str
-    """The time of the click, in the format of a message's ts."""
+    """The time of the click, as a ts."""
     trigger_id: str
     response_url: str
 
@@ -56,13 +56,12 @@ class Welcome:
     shortcut: MessageShortcut
     is_on: bool
     reads_channel: bool
-    """Whether models can read the channel in which a question is asked."""
     _background: Background = field(default_factory=Background, init=False)
     _posting_lock: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def on_joined(self, user_id: str, channel_id: str, inviter_id: str) -> None:
-        """Welcomes a channel if the bot itself joined it; `inviter_id` can be "". Wakes outbox entries for the channel,
-        which Slack refused while the bot wasn't a member. Raises StoreError."""
+        """Welcomes a channel if the bot itself joined it. `inviter_id` can be "". Raises StoreError. Wakes outbox
+        entries for the channel, which Slack refused while the bot wasn't a member."""
         if user_id != self.workspace.me.user_id:
             return
         await self.stores.outbox.wake(self.workspace.me.team_id, channel_id)
@@ -78,7 +77,7 @@ class Welcome:
             self._start_posting(self._welcome_channel(invitation))
 
     def on_opened(self, user_id: str, channel_id: str) -> None:
-        """Welcomes a person who opens the direct message with the bot for the first time, in the background."""
+        """Welcomes a person in the background when they first open the direct message with the bot."""
         if self.is_on and not self.workspace.me.has_pane:
             self._start_posting(self._welcome_person(self._question(channel_id, user_id)))
 
@@ -100,7 +99,7 @@ class Welcome:
                 log.warning("outcome of a click not shown: %s", error)
 
     async def _ask_prompt(self, press: SuggestionPress) -> str:
-        """Asks the suggested prompt; returns a sentence for the person, or "" if they will see the question."""
+        """Asks the suggested prompt. Returns a sentence for the person, or "" if they will see the question."""
         if press.label not in texts.welcome.PANE_SUGGESTIONS:
             return texts.welcome.SUGGESTION_GONE
         number = list(texts.welcome.PANE_SUGGESTIONS).index(press.label)
@@ -129,7 +128,6 @@ class Welcome:
             await self.stores.clock.sleep(GAP_S)
 
     async def _welcome_person(self, opening: Question) -> None:
-        """Welcomes a person unless they have already written to the bot."""
         key = self.workspace.me.team_id, opening.user_id, "welcome"
         if await self.stores.notifications.is_known(*key) or await self.access_control.denial(opening):
             return

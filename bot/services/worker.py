@@ -6,11 +6,11 @@ A process has one worker, which does three things concurrently:
   hands out one job per thread, so a process answers in many threads at once, and one question at a time per thread.
   `run` sleeps until `wake` is called for a new question, an attempt that ended, or a heartbeat.
 - `send_heartbeats` sends a heartbeat about once a second, with the usage and new text of every answer. The response
-  reports which jobs are still ours, were stopped by a person, or have an edited question. The response also renews the
-  lease, without which the edit scheduler sends nothing (core/lease.py).
+  reports which jobs are still ours, were stopped by a person, or have an edited question. It also renews the lease,
+  without which the edit scheduler sends nothing (core/lease.py).
 - Separate tasks post the placeholders of queued questions, in order within each thread. Because answers have priority
   in Slack's budgets, a placeholder might be late, so a status tells the asker at once that their question is queued.
-  Questions that no process has room to answer at once get a status, too.
+  Questions that no process has room to answer at once also get a status.
 
 Canceling an attempt
 --------------------
@@ -58,7 +58,7 @@ BEAT_TIMEOUT_S = 2.0
 MIN_PAUSE_S = 0.1
 """Minimum pause between heartbeats, however often others wake this process, and between checks for placeholders."""
 HAND_OVER_S = 1.2
-"""Minimum time for a claim that is in progress at the stop, even if BOT_DRAIN_S is shorter, and time limit for canceled
+"""Minimum time for a claim in progress at the stop, even if BOT_DRAIN_S is shorter, and time limit for canceled
 attempts to release their jobs. Everything after BOT_DRAIN_S has 5 s in total."""
 ELSEWHERE_S = 0.3
 """Time for other processes to claim a question that this process has no room for, before the asker sees a status."""
@@ -83,7 +83,7 @@ class Worker:
     """Questions received since the last claim, which need no placeholder if this process has room for them."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _stopped_at: float | None = field(default=None, init=False)
-    """The monotonic time of `stop`, or None."""
+    """The time of `stop` on the monotonic clock, or None."""
     _is_paused: bool = field(default=False, init=False)
     """Whether Slack refused the bot token at the last check, so that no jobs are claimed."""
 
@@ -93,14 +93,12 @@ class Worker:
 
     @property
     def is_full(self) -> bool:
-        """Whether a question that arrives now would be queued."""
         return len(self._live) >= MAX_LIVE
 
     def wake(self) -> None:
         self._wake.set()
 
     def on_question(self, job: Job) -> None:
-        """Wakes the worker to claim a new question, or shows the question as queued if the process is full."""
         self._new_jobs[job.id] = job
         self.wake()
 
@@ -163,7 +161,7 @@ class Worker:
             at_once_set.cancel()
 
     async def hand_over(self) -> None:
-        """Cancels live attempts, which another process or the next start will continue; takes at most HAND_OVER_S."""
+        """Cancels live attempts, which another process or the next start will continue. Takes at most HAND_OVER_S."""
         for attempt, _ in list(self._live.values()):
             self.cancel(attempt.job.id, Phase.HANDOVER)
         for job_id in self._placeholders:
@@ -204,7 +202,6 @@ class Worker:
                 self.post_placeholder(job)
 
     def _must_pause(self) -> bool:
-        """Returns whether Slack refuses the bot token, and logs changes."""
         was_paused = self._is_paused
         self._is_paused = self.workspace.is_token_refused()
         if self._is_paused and not was_paused:

@@ -186,11 +186,9 @@ class SlackClient:
         return data
 
     async def post(self, **arguments: Any) -> tuple[str, str]:
-        """Posts a message; returns its channel and ts.
-
-        Raises Refused with OUTSIDE_THREAD if Slack posted the message at the channel's root because its thread was
-        deleted, which only the missing thread_ts in the response shows (slack-go/slack#1571).
-        """
+        """Posts a message; returns its channel and ts. Raises Refused with OUTSIDE_THREAD if Slack posted the message
+        at the channel's root because its thread was deleted, which only the missing thread_ts in the response shows
+        (slack-go/slack#1571)."""
         method = "chat.postMessage"
         answer = await self.call(method, **arguments, **NO_UNFURLS)
         channel, ts, message = answer.get("channel"), answer.get("ts"), answer.get("message")

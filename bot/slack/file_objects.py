@@ -20,11 +20,9 @@ MAX_MAIL_HEADER_CHARS = 500
 
 
 def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
-    """Returns the files of a message and of the messages it forwards.
-
-    Slack lets readers of a forwarded message open its files but not its canvases. A canvas therefore stays unnamed
-    until its access is checked, because its title can be as private as its content.
-    """
+    """Returns the files of a message and of the messages it forwards. Slack lets readers of a forwarded message open
+    its files but not its canvases. A canvas therefore stays unnamed until its access is checked, because its title can
+    be as private as its content."""
     shared = [file_of(file) for file in json_objects(message, "files")]
     forwarded = [
         file_of(file) for holder in json_objects(message, "attachments") for file in json_objects(holder, "files")

@@ -165,10 +165,8 @@ def app_manifest(
 
 def differences(exported: Mapping[str, Any], *, extra: Collection[str] = ()) -> list[Difference]:
     """Returns the settings that an app's manifest lacks or sets differently from what this version of Typist needs.
-
     `exported`: the response of apps.manifest.export. Names, descriptions and additional settings aren't differences:
-    Slack adds settings that nobody made (slackapi/slack-cli#591), and operators can add their own.
-    """
+    Slack adds settings that nobody made (slackapi/slack-cli#591), and operators can add their own."""
     features = exported.get("features") or {}
     expected = app_manifest(agent="agent_view" in features or "assistant_view" in features, extra=extra)
     # Optional scopes can be required: in apps created before Slack had optional scopes, or by an operator's choice.

@@ -223,11 +223,9 @@ class Sockets:
         return next((connection.problem for connection in self._connections if connection.problem), "")
 
     async def _handle(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
-        """Passes an event to the app and acknowledges it. Slack redelivers unacknowledged events.
-
-        The app handles errors of its listeners. Any other exception means that the app can't read the payload, even if
-        it is delivered again.
-        """
+        """Passes an event to the app and acknowledges it. Slack redelivers unacknowledged events. The app handles
+        errors of its listeners. Any other exception means that the app can't read the payload, even if it is delivered
+        again."""
         try:
             request.payload = paired_json(request.payload)
             response = await run_async_bolt_app(self._app, request)

@@ -58,11 +58,9 @@ class EphemeralMessages:
         await self._client.call("chat.postEphemeral", **place, **message, **NO_UNFURLS)
 
     async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
-        """Shows a sentence to the asker where the question was written, and logs it if Slack never accepts it.
-
-        Slack can lose the message. Retries end after TOLD_WITHIN_S. If the question isn't in a thread yet, the sentence
-        is shown at the channel's root, because Slack shows no ephemeral messages in a thread without replies.
-        """
+        """Shows a sentence to the asker where the question was written, and logs it if Slack never accepts it. Slack
+        can lose the message. Retries end after TOLD_WITHIN_S. If the question isn't in a thread yet, the sentence is
+        shown at the channel's root, because Slack shows no ephemeral messages in a thread without replies."""
         thread = question.thread
         if question.begins_thread:
             thread = ThreadKey(thread.team_id, thread.channel_id, None)
@@ -111,11 +109,9 @@ LOADING_MESSAGE_CHARS = 50
 
 
 class Pane:
-    """Manages the assistant pane: suggestions, statuses and titles. Methods raise RateLimited and Refused.
-
-    Statuses and sessions need chat:write; the rest needs assistant:write. Slack has announced the end of
-    assistant.threads.* for February 2027. Titles have a successor in agents.sessions.*, but statuses don't.
-    """
+    """Manages the assistant pane: suggestions, statuses and titles. Methods raise RateLimited and Refused. Statuses and
+    sessions need chat:write; the rest needs assistant:write. Slack has announced the end of assistant.threads.* for
+    February 2027. Titles have a successor in agents.sessions.*, but statuses don't."""
 
     def __init__(self, client: PacedClient) -> None:
         self._client = client
@@ -135,11 +131,9 @@ class Pane:
         )
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
-        """Shows a status in any thread until the bot posts, for up to two minutes. "" removes the status.
-
-        The status is sent as plain text: Slack decodes no entities or emoji names in a status. Without loading
-        messages, Slack shows its own phrases in channels (slack-go/slack#1487).
-        """
+        """Shows a status in any thread until the bot posts, for up to two minutes. "" removes the status. The status is
+        sent as plain text: Slack decodes no entities or emoji names in a status. Without loading messages, Slack shows
+        its own phrases in channels (slack-go/slack#1487)."""
         loading = loading_message(status) or None
         await self._client.call(
             "assistant.threads.setStatus", status=status, loading_messages=loading, **_place(thread)
@@ -160,10 +154,8 @@ class Pane:
 
     async def begin_session(self, thread: ThreadKey) -> bool | None:
         """Shows Slack's Stop button in an agent's thread. Returns False if it isn't shown, None if no session began.
-
         Only apps with agent_view have sessions, so Slack isn't asked again after it has refused one. Slack shows no
-        Stop button for apps that aren't subscribed to the button's event.
-        """
+        Stop button for apps that aren't subscribed to the button's event."""
         now = self._client.clock.monotonic()
         has_room = now >= self._begun_at[0] + WINDOW_S and self._client.budget.spare_calls(SESSIONS) > 0
         if not (self.has_sessions and has_room):
@@ -260,10 +252,8 @@ class Surfaces:
         self, thread: ThreadKey, user_id: str, response_url: str, response: ActionResponse
     ) -> None:
         """Responds to an action. Sends Markdown as an ephemeral message, because a response_url supports only plain
-        text.
-
-        If Slack refuses that message, sends its text to the response_url. Slack's own Stop button has no response_url.
-        """
+        text. If Slack refuses that message, sends its text to the response_url. Slack's own Stop button has no
+        response_url."""
         if response.markdown or not response_url:
             as_blocks = action_message(response) if response_url else {"text": action_text(response)}
             try:
@@ -319,9 +309,7 @@ class Surfaces:
 
     async def channels_of(self, user_id: str, types: str = "public_channel,private_channel") -> frozenset[str]:
         """Returns a person's public channels, and the private channels that both the person and the bot are in.
-
-        `types`: Slack's types, separated by commas. Leaves out archived channels and the end of a very long list.
-        """
+        `types`: Slack's types, separated by commas. Leaves out archived channels and the end of a very long list."""
         found: list[str] = []
         arguments = {"user": user_id, "types": types, "exclude_archived": True, "limit": CHANNELS_PER_PAGE}
         async for page in pages(self._paced.call, "users.conversations", MAX_CHANNEL_PAGES, **arguments):
@@ -395,9 +383,7 @@ class Surfaces:
         self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool
     ) -> tuple[str, str]:
         """Posts a question in the message's thread or in the asker's direct message; returns the channel ID and ts.
-
-        `still` is called just before the post is sent. If it returns False, nothing is sent and Refused is raised.
-        """
+        `still` is called just before the post is sent. If it returns False, nothing is sent and Refused is raised."""
         about = question.about
         channel_id, thread_ts = (question.user_id, None) if elsewhere else (about.channel_id, about.thread_ts or None)
         message = posted_question(question, elsewhere=elsewhere)
@@ -427,10 +413,8 @@ class Surfaces:
         return bool(next_cursor(page))
 
     async def is_among_direct_messages(self, channel_id: str) -> bool:
-        """Returns whether Slack lists a conversation below Direct messages, as it does a group's.
-
-        A conversation that Slack doesn't describe might be one. Raises RateLimited.
-        """
+        """Returns whether Slack lists a conversation below Direct messages, as it does a group's. A conversation that
+        Slack doesn't describe might be one. Raises RateLimited."""
         if is_direct_message(channel_id):
             return True
         try:

@@ -614,10 +614,8 @@ def _has_own_label(url: str, label: str) -> bool:
 
 
 def markdown_emphasis(mrkdwn: str) -> str:
-    """Converts emphasis in mrkdwn to Markdown: `**bold**` and `~~gone~~` need two marks, `_this_` one.
-
-    `>>>` quotes everything that follows. Markdown can't do that, so each line is marked.
-    """
+    """Converts emphasis in mrkdwn to Markdown: `**bold**` and `~~gone~~` need two marks, `_this_` one. `>>>` quotes
+    everything that follows. Markdown can't do that, so each line is marked."""
     marked = mrkdwn
     for pattern, marks in _EMPHASIS:
         marked = pattern.sub(partial(_with_marks, marks), marked)

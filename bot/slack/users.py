@@ -314,9 +314,8 @@ class Users:
 
     async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
         """Returns the names of the first MAX_NAMES people and channels by ID, without those that Slack doesn't return.
-
-        Leaves out private channels except `in_channel`, because readers of other channels might not know their names.
-        """
+        Leaves out private channels except `in_channel`, because readers of other channels might not know their
+        names."""
         wanted = [id_ for id_ in ids if id_[:1] in _METHODS][:MAX_NAMES]
         with suppress(TimeoutError):
             async with asyncio.timeout(NAMES_WITHIN_S):

@@ -149,11 +149,8 @@ class RecordedAnswers(Operations):
     async def replies(
         self, connection: AsyncConnection, thread: ThreadKey, before_ts: str | None = None
     ) -> Mapping[str, RecordedReply]:
-        """Returns the bot's messages in a thread by ts, for its newest 500 questions (before `before_ts`).
-
-        Answers with expired text are excluded. Answers that a vendor declined have no text, because it would be
-        declined again.
-        """
+        """Returns the bot's messages in a thread by ts, for its newest 500 questions (before `before_ts`). Answers with
+        expired text are excluded. Answers that a vendor declined have no text, because it would be declined again."""
         newest = (
             sa.select(
                 jobs.c.id,

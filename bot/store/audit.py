@@ -63,10 +63,8 @@ async def record_setting(
     channel_id: str = "",
     user_id: str = "",
 ) -> None:
-    """Records that a person changed a setting, in the transaction of the change.
-
-    `facts`: the new value, as JSON without names and text. `user_id`: the person that the setting concerns, if any.
-    """
+    """Records that a person changed a setting, in the transaction of the change. `facts`: the new value, as JSON
+    without names and text. `user_id`: the person that the setting concerns, if any."""
     # A direct message's channel identifies a person.
     subject = Subject(user_id or (by if is_direct_message(channel_id) else ""), channel_id)
     await append(connection, now, [Entry(EntryKind.SETTING, {"setting": setting, **facts}, team_id, None, subject, by)])
@@ -103,10 +101,8 @@ class Audit(Operations):
     async def page(
         self, connection: AsyncConnection, first: int, limit: int, *, texts: bool = False, user_id: str = ""
     ) -> list[dict[str, Any]]:
-        """Returns entries from an ID on, in export format. `texts`: include the text that is still stored.
-
-        `user_id`: only entries about or by this person, with text only in entries about the person.
-        """
+        """Returns entries from an ID on, in export format. `texts`: include the text that is still stored. `user_id`:
+        only entries about or by this person, with text only in entries about the person."""
         entries = sa.select(audit_entries).where(audit_entries.c.id >= first).order_by(audit_entries.c.id).limit(limit)
         if user_id:
             entries = entries.where(sa.or_(audit_entries.c.user_id == user_id, audit_entries.c.by_id == user_id))

@@ -57,8 +57,7 @@ class Backup:
 
 async def newest_at(engine: AsyncEngine) -> float:
     """Returns the newest recorded time, in seconds since 1970, or 0 if there is none or it can't be read. Raises
-    StoreError.
-    """
+    StoreError."""
     try:
         if await empty_database_problem(engine):
             return 0.0
@@ -142,9 +141,7 @@ def _database_files(database: Path) -> list[Path]:
 @asynccontextmanager
 async def _replacement_file(file: Path, source: Path | None, *, keeps: bool = True) -> AsyncIterator[Path]:
     """Yields a new file that replaces `file` if the block succeeds. Only its owner can read it. Symlinks are followed.
-
-    `source`: the file that the block reads.
-    """
+    `source`: the file that the block reads."""
     target = _resolved_path(file)
     new = target.with_name(f"{target.name}.new")
     if source is not None and _resolved_path(source) == new:

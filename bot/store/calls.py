@@ -79,10 +79,8 @@ class RecordedCalls(MeteredOperations):
 
     @writes
     async def begin_call(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
-        """Records that a READY call is about to be made. Returns False if it must not be made.
-
-        A BEGUN call can begin again if its tool is declared read-only. No call begins after a stop was requested.
-        """
+        """Records that a READY call is about to be made. Returns False if it must not be made. A BEGUN call can begin
+        again if its tool is declared read-only. No call begins after a stop was requested."""
         if not await _lock_if_held(connection, HeldJob(job, self._worker.name), ~jobs.c.stop_requested):
             return False
         this = (*_is_call(job, call, call.startable_states), tool_calls.c.binding == call.binding)
@@ -370,10 +368,8 @@ class Approvals(WorkerOperations):
 
 
 async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
-    """Denies waiting calls in threads where the asker has written instead. Returns whether there were any.
-
-    If a job is about to wait at the same time, it either finds these questions or is found here (`wait_for_decisions`).
-    """
+    """Denies waiting calls in threads where the asker has written instead. Returns whether there were any. If a job is
+    about to wait at the same time, it either finds these questions or is found here (`wait_for_decisions`)."""
     follow_ups = [question for question in questions if not question.begins_thread]
     await _lock_threads(connection, {question.thread for question in follow_ups})
     return await has_row(connection, IS_AWAITING_APPROVAL) and await _deny_above(connection, follow_ups, now)
@@ -410,10 +406,8 @@ async def _decide(
     **edited: str,
 ) -> bool:
     """Records a decision about a job's calls, and returns whether there were any. Releases the job if none are waiting.
-
     `job`: the columns audit.JOB_COLUMNS and the version. `which`: conditions for the calls. `edited`: columns that a
-    person has changed.
-    """
+    person has changed."""
     asked = _is_asked(job.id, job.version)
     is_approved = decision in (Decision.APPROVED, Decision.EDITED, Decision.IN_THREAD)
     state = CallState.READY if is_approved else CallState.DENIED
@@ -455,11 +449,9 @@ def _is_asked(job_id: int, version: int) -> sa.ColumnElement[bool]:
 
 class ToolPins(Operations):
     async def pin(self, server: str, seen: Mapping[str, Pin]) -> Mapping[str, Pin]:
-        """Records a server's first list of tools. Returns the accepted definitions of the tools in `seen`.
-
-        Tools that were added later without an admin's approval are excluded. If several processes list a server's tools
-        at the same time, the first one's list is recorded.
-        """
+        """Records a server's first list of tools. Returns the accepted definitions of the tools in `seen`. Tools that
+        were added later without an admin's approval are excluded. If several processes list a server's tools at the
+        same time, the first one's list is recorded."""
         marker = full_tool_name(server, "*")
         pinned = await self.read((*seen, marker))
         if marker not in pinned:

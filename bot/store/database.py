@@ -73,16 +73,13 @@ _MODE_RETRY_S = 0.02
 _POSTGRESQL_CONNECTIONS = 5
 _SQLITE_READERS = 4
 """The number of read-only connections to a SQLite file. When two hundred answers begin at once, their reads take
-seconds. With a single connection, heartbeats and calls to Slack would wait for them.
-"""
+seconds. With a single connection, heartbeats and calls to Slack would wait for them."""
 _POOL_TIMEOUT_S = 8.0
 """When two hundred answers begin at once, their operations queue for seconds, and retries would make the queue longer.
-An event that waits this long is redelivered, which has no effect.
-"""
+An event that waits this long is redelivered, which has no effect."""
 _FIRST_ANSWER_S = 5.0
 """The limit for a new connection's first statements. A pooler in session mode accepts more connections than it can
-serve, and keeps them waiting for minutes.
-"""
+serve, and keeps them waiting for minutes."""
 _LET_GO_S = 1.0
 _CONNECTION = {
     "connect_timeout": 5,
@@ -320,8 +317,7 @@ _BY_WORDS = {
     "does not answer": _SILENT_FIX,
 }
 """Remedies by text in errors without a code, latest stage of connecting first. The client has no codes while it
-connects, and poolers have their own.
-"""
+connects, and poolers have their own."""
 _REMEDY = "Check DATABASE_URL, and that the database runs, is reachable and has room."
 
 
@@ -645,11 +641,9 @@ class Database:
         return limit_time(self._limit_s)
 
     async def check(self) -> None:
-        """Raises StoreError if a table or column is missing, a row can't be written, or a recent write is failing.
-
-        The row is committed, because SQLite only notices a full disk then. Even a full disk might have room for one
-        row, so failing writes also count.
-        """
+        """Raises StoreError if a table or column is missing, a row can't be written, or a recent write is failing. The
+        row is committed, because SQLite only notices a full disk then. Even a full disk might have room for one row, so
+        failing writes also count."""
         await self.write(_check_tables, synced=False)
         since = self.clock.monotonic() - FAILING_S
         self._failing = {key: failed for key, failed in self._failing.items() if failed[0] > since}
@@ -788,11 +782,8 @@ MAX_GROUP = 200
 
 
 class GroupCommit(Generic[ItemT, Result]):
-    """Collects items while a transaction runs, and writes them together in the next one.
-
-    `write` writes up to MAX_GROUP items in one transaction, in the order in which they were added, and returns a result
-    for each.
-    """
+    """Collects items while a transaction runs, and writes them together in the next one. `write` writes up to MAX_GROUP
+    items in one transaction, in the order in which they were added, and returns a result for each."""
 
     def __init__(self, write: Callable[[Sequence[ItemT]], Awaitable[Sequence[Result]]]) -> None:
         self._write = write

@@ -81,10 +81,8 @@ class Erasure(WorkerOperations):
 
     @completes(bounded=False)
     async def expire(self, before: float) -> int:
-        """Empties the text of jobs that ended before a time (seconds since the epoch). Returns their number.
-
-        Usage is kept. Event IDs are kept for an hour, because Slack can redeliver events.
-        """
+        """Empties the text of jobs that ended before a time (seconds since the epoch). Returns their number. Usage is
+        kept. Event IDs are kept for an hour, because Slack can redeliver events."""
         count = await expire(self._database, before)
         # Always, because this also completes erasures by buttons, edits and `forget` since then.
         await self._database.truncate_log()

@@ -22,8 +22,7 @@ from bot.store.workers import WorkerOperations, living_workers_in
 
 GAP_S = 360.0
 """Shorter gaps lose nothing. Slack delivers an event at once, again at once, after 1 minute, after 5 more, and then
-never: the last attempt comes 360 to 369 s after the first one.
-"""
+never: the last attempt comes 360 to 369 s after the first one."""
 MARGIN_S = 420.0
 """Maximum age of an event that Slack still had to redeliver when a gap began."""
 HOLD_S = 30.0

@@ -41,11 +41,9 @@ _LOCK_KEY = 0x7479706973740001
 
 
 async def migrate(engine: AsyncEngine) -> str:
-    """Applies all missing migrations in one transaction. Returns the schema's revision. Raises StoreError.
-
-    On PostgreSQL, other processes wait for an advisory lock, which ends with its transaction and works through poolers.
-    On SQLite, they wait at BEGIN IMMEDIATE, for as long as for any writer.
-    """
+    """Applies all missing migrations in one transaction. Returns the schema's revision. Raises StoreError. On
+    PostgreSQL, other processes wait for an advisory lock, which ends with its transaction and works through poolers. On
+    SQLite, they wait at BEGIN IMMEDIATE, for as long as for any writer."""
     with database_errors():
         return await _migrate(engine)
 

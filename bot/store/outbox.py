@@ -84,10 +84,8 @@ async def cancel(connection: AsyncConnection, kind: OutboxKind, job_id: int) -> 
 
 
 async def delete_redundant(connection: AsyncConnection, job_ids: Collection[int], now: float) -> list[int]:
-    """Deletes entries that the jobs' next attempts make redundant. Returns the jobs whose entries were untried.
-
-    Claimed entries are kept, because no attempt begins while its reply is being edited.
-    """
+    """Deletes entries that the jobs' next attempts make redundant. Returns the jobs whose entries were untried. Claimed
+    entries are kept, because no attempt begins while its reply is being edited."""
     of_replies = outbox_entries.c.kind == OutboxKind.REPLY.value, outbox_entries.c.job_id.in_(job_ids)
     free = sa.delete(outbox_entries).where(*of_replies, ~is_held_now(now))
     rows = await connection.execute(free.returning(outbox_entries.c.job_id, outbox_entries.c.tries))

@@ -19,8 +19,7 @@ READY_WITHIN_S = 15.0
 """The time to wait for the lock before polling. A server that lost our last connection can hold it for hours."""
 CHECK_S = 5.0
 """The interval for checking the connection, and the limit for a response. A hanging server keeps its connections open,
-but might have lost our lock.
-"""
+but might have lost our lock."""
 BACKOFF = Backoff(0.5, 5.0)
 DEAF_PAUSE_S = 60.0
 """The pause if LISTEN receives nothing, as with a pooler in transaction mode, which might be removed later."""

@@ -178,11 +178,9 @@ class QuestionQueue(WorkerOperations):
 
     @writes
     async def delete(self, connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> bool:
-        """Removes a question, so that it isn't answered. Returns False if the message isn't a question.
-
-        Its memories are deleted too, and its reply unless a person wrote after it. Slack can deliver a message after
-        its deletion. So a message without a job is recorded as deleted, and can't become a question later.
-        """
+        """Removes a question, so that it isn't answered. Returns False if the message isn't a question. Its memories
+        are deleted too, and its reply unless a person wrote after it. Slack can deliver a message after its deletion.
+        So a message without a job is recorded as deleted, and can't become a question later."""
         await memories.forget_message(connection, (team_id, channel_id), ts, self._now())
         row = await _lock_job_at(connection, team_id, channel_id, ts)
         if row is None:

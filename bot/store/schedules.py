@@ -74,9 +74,7 @@ class ScheduleStore(Operations):
         most: int = MAX_IN_CHANNEL,
     ) -> int:
         """Stores a schedule and returns its ID. Raises UnusableRule, also if there is no room or an equal one exists.
-
-        `most`: the maximum number of this person's schedules in the channel.
-        """
+        `most`: the maximum number of this person's schedules in the channel."""
         now = self._now()
         await _check_new(connection, team_id, channel_id, user_id, proposal, most)
         values = {
@@ -134,11 +132,8 @@ class ScheduleStore(Operations):
         day_tokens: int,
         most: int = MAX_IN_CHANNEL,
     ) -> bool:
-        """Changes a schedule's task, rule and caps. A paused schedule stays paused.
-
-        Raises UnusableRule, also if there is no room for a one-time schedule that has already run. `most`: as in
-        `create`.
-        """
+        """Changes a schedule's task, rule and caps. A paused schedule stays paused. Raises UnusableRule, also if there
+        is no room for a one-time schedule that has already run. `most`: as in `create`."""
         row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         if row is None:
             return False
@@ -273,11 +268,8 @@ class ScheduleStore(Operations):
 
     @writes
     async def skip(self, connection: AsyncConnection, schedule: Schedule, job_id: int, because: PauseReason) -> None:
-        """Deletes an unposted run, and notifies people of the reason.
-
-        A temporary reason pauses the schedule after MAX_FAILURES consecutive runs, or if it has no next time. Any other
-        reason pauses it immediately.
-        """
+        """Deletes an unposted run, and notifies people of the reason. A temporary reason pauses the schedule after
+        MAX_FAILURES consecutive runs, or if it has no next time. Any other reason pauses it immediately."""
         row, now = await _lock_schedule(connection, schedule.team_id, schedule.id), self._now()
         this = sa.delete(jobs).where(jobs.c.id == job_id, IS_UNPOSTED).returning(jobs.c.asked_as)
         asked_as = None if row is None else await connection.scalar(this)

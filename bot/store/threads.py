@@ -24,11 +24,9 @@ class ThreadParticipants(Operations):
     async def participants_at(
         self, connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str
     ) -> Participants:
-        """Returns who was in the thread when `user_id` wrote the message `ts`.
-
-        Later messages don't count, even if Slack delivers this one late. A redelivered message gives the same result,
-        even if it is a question, which makes the bot a participant only afterwards.
-        """
+        """Returns who was in the thread when `user_id` wrote the message `ts`. Later messages don't count, even if
+        Slack delivers this one late. A redelivered message gives the same result, even if it is a question, which makes
+        the bot a participant only afterwards."""
         asked = in_thread(thread), ~IS_DENIED
         facts = sa.select(
             sa.exists().where(*asked, jobs.c.ts < ts),
@@ -62,9 +60,7 @@ class ThreadParticipants(Operations):
         self, connection: AsyncConnection, thread: ThreadKey, ts: str, starter: str | None = None
     ) -> None:
         """Records that several people write in a thread since the message `ts`, or since an earlier recorded one.
-
-        `starter`: the author of its first message, if that is a person and not a question.
-        """
+        `starter`: the author of its first message, if that is a person and not a question."""
         if starter is not None:
             await _add_line(connection, thread, starter, thread.thread_ts or "")
         row = insert_into(connection, group_threads).values(**thread_values(thread), since_ts=ts)

@@ -261,10 +261,8 @@ class UsageLedger(WorkerOperations):
 
     @completes()
     async def reserve(self, job: Job, most: Amount, defaults: Sequence[Cap]) -> CapCheck:
-        """Reserves an answer's maximum usage until its attempt ends, if the caps leave room for it.
-
-        The caps are `defaults`, unless admins have set others. Reservations in a workspace are made one after another.
-        """
+        """Reserves an answer's maximum usage until its attempt ends, if the caps leave room for it. The caps are
+        `defaults`, unless admins have set others. Reservations in a workspace are made one after another."""
         scope_ids = scope_ids_of(job.question)
         if not defaults:
             # Without caps, an answer doesn't wait for a lock.
@@ -400,8 +398,7 @@ class UsageLedger(WorkerOperations):
     @reads
     async def channels_asked_in(self, connection: AsyncConnection, team_id: str, user_id: str, first: int) -> list[str]:
         """Returns channels where a person has asked since day `first` (from 1970-01-01), newest first. No direct
-        messages.
-        """
+        messages."""
         channel_id = charges.c.channel_id
         of_person = _is_charged_to(ScopeIds(team_id, user_id, ""), Scope.USER)
         theirs = (

@@ -56,11 +56,9 @@ class WorkerQueue(MeteredOperations):
 
     @completes()
     async def claim(self, limit: int) -> list[Job]:
-        """Claims up to `limit` jobs for this worker, the oldest first, and one per thread.
-
-        claim.py explains the order. Call it about once a second and after `wait`, because dead workers are detected
-        only by polling. Don't cancel it: jobs claimed for a canceled caller stay claimed.
-        """
+        """Claims up to `limit` jobs for this worker, the oldest first, and one per thread. claim.py explains the order.
+        Call it about once a second and after `wait`, because dead workers are detected only by polling. Don't cancel
+        it: jobs claimed for a canceled caller stay claimed."""
         if limit <= 0:
             return []
         async with self._claiming:
@@ -79,11 +77,9 @@ class WorkerQueue(MeteredOperations):
 
     @completes()
     async def heartbeat(self, claimed: Mapping[Job, StepEstimate], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
-        """Renews this worker's claim on its jobs, and returns requests about them.
-
-        Call it about once a second. `claimed`: the usage of each attempt so far. `pieces`: new text of the answers,
-        recorded in the same transaction.
-        """
+        """Renews this worker's claim on its jobs, and returns requests about them. Call it about once a second.
+        `claimed`: the usage of each attempt so far. `pieces`: new text of the answers, recorded in the same
+        transaction."""
         if not claimed:
             return Pulse()
         news = {job: spent for job, spent in claimed.items() if self._recorded_usage.get(job, NO_ESTIMATE) != spent}
@@ -123,10 +119,8 @@ class WorkerQueue(MeteredOperations):
     @writes_unsynced
     async def begin_placeholder(self, connection: AsyncConnection, job: Job) -> bool:
         """Prevents a queued job from being claimed for PLACEHOLDER_HOLD_S, while its placeholder is being posted.
-
         Returns False if the placeholder must not be posted, because the job was claimed or has ended. Otherwise, can be
-        called again.
-        """
+        called again."""
         is_unclaimed = jobs.c.attempts == job.attempts, jobs.c.version == job.version, is_queued()
         begun = sa.update(jobs).where(jobs.c.id == job.id, *is_unclaimed).values(placeholder_due_since=self._now())
         return (await connection.execute(begun)).rowcount > 0
@@ -135,10 +129,8 @@ class WorkerQueue(MeteredOperations):
     async def record_placeholder(
         self, connection: AsyncConnection, job: Job, messages: Sequence[RecordedMessage]
     ) -> None:
-        """Records the messages of a queued job's reply, unless the job was claimed since it was queued.
-
-        The process that queued the job posts the placeholder. If the job ended in the meantime, the outbox deletes it.
-        """
+        """Records the messages of a queued job's reply, unless the job was claimed since it was queued. The process
+        that queued the job posts the placeholder. If the job ended in the meantime, the outbox deletes it."""
         is_unclaimed = jobs.c.attempts == job.attempts, sa.or_(is_queued(), jobs.c.attempts == 0)
         queued = sa.update(jobs).where(jobs.c.id == job.id, *is_unclaimed).values(reply_values(messages))
         recorded = queued.returning(jobs.c.id, jobs.c.status, jobs.c.messages, jobs.c.placeholder_due_since)
@@ -185,10 +177,8 @@ class WorkerQueue(MeteredOperations):
         self, job: Job, piece: Piece | None = None, spent: StepEstimate = NO_ESTIMATE, *, is_interrupted: bool = False
     ) -> bool:
         """Releases a claimed job for any worker, with the last piece of its text and the attempt's usage.
-
         `is_interrupted`: the model failed after its first word, which counts like a worker's death. Returns False if
-        this worker has lost the job.
-        """
+        this worker has lost the job."""
         held = HeldJob(job, self._worker.name)
         async with self._database.begin_write() as connection:
             await steps.append_text(connection, self._worker.name, {job: piece} if piece else NO_PIECES)

@@ -325,11 +325,9 @@ async def living_workers(engine: AsyncEngine, now: float) -> list[str]:
 
 
 async def living_workers_in(connection: AsyncConnection, file: Path | None, now: float) -> list[str]:
-    """Returns the names of a database's running workers. `file`: its path, or None.
-
-    If a pooler doesn't allow locks, a worker counts as running if it received something from Slack within
-    HEARD_WITHIN_S. An in-memory database has only workers of this process.
-    """
+    """Returns the names of a database's running workers. `file`: its path, or None. If a pooler doesn't allow locks, a
+    worker counts as running if it received something from Slack within HEARD_WITHIN_S. An in-memory database has only
+    workers of this process."""
     if not on_postgresql(connection):
         locks = FileLocks(file, "") if file else None
         names = await connection.scalars(sa.select(workers.c.worker))

@@ -112,11 +112,9 @@ def work_done(searches: int, tools: int) -> str:
 
 
 def messages_read(number: int, since: date, today: date | None) -> str:
-    """Reports how many channel messages a model read, and the day of the oldest.
-
-    `today`: the day of the question and its answer, or None if they differ, because readers of a late or regenerated
-    answer would take "today" for another day.
-    """
+    """Reports how many channel messages a model read, and the day of the oldest. `today`: the day of the question and
+    its answer, or None if they differ, because readers of a late or regenerated answer would take "today" for another
+    day."""
     return f"read {count(number, 'message', 'messages')} {_from_day(since, today)}"
 
 
@@ -151,11 +149,9 @@ UNPARSED: Mapping[Unparsed, str] = {"": "", "call": WROTE_CALL, "thoughts": WROT
 
 
 def thought_longer(level: str, cost_usd: float | None, *, is_estimate: bool, is_standard: bool = False) -> str:
-    """Reports the effort of a thorough answer, and the cost if known.
-
-    `level`: the vendor's name for the effort, or "" if unknown. `is_standard`: the cost is at the standard price,
-    because the price of the answer's service tier, speed or region isn't known.
-    """
+    """Reports the effort of a thorough answer, and the cost if known. `level`: the vendor's name for the effort, or ""
+    if unknown. `is_standard`: the cost is at the standard price, because the price of the answer's service tier, speed
+    or region isn't known."""
     effort = f"thorough ({level} effort)" if level else "thorough"
     if cost_usd is None:
         return effort

@@ -94,9 +94,7 @@ _READ = {
 
 def asks_because(reasons: Collection[str], sources: Collection[str] = ()) -> str:
     """Explains why a card asks although such calls may be allowed, or returns "". `reasons`: those of RecordedCall.
-
-    `sources`: tools that found text for this answer, with their servers.
-    """
+    `sources`: tools that found text for this answer, with their servers."""
     found = {"found": f"what your account found with {listed([*sources])}"} if sources else {}
     read = listed([words for reason, words in {**_READ, **found}.items() if reason in reasons])
     whole = [words for reason, words in _REASONS.items() if reason in reasons] + ([f"I've read {read}"] if read else [])

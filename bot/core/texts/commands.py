@@ -32,9 +32,7 @@ def unknown_command(command: str, subcommand: str) -> str:
 
 def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -> str:
     """Describes which messages in a channel are answered without a mention. `engagement`: a key of ENGAGEMENTS.
-
-    `reaction`: the name of the emoji that asks about a message, or "".
-    """
+    `reaction`: the name of the emoji that asks about a message, or ""."""
     summaries = {
         "mentions": "every question needs a mention",
         "follow-ups": "follow-ups need no mention",
@@ -60,9 +58,7 @@ def settings_here(
     model: str, own_prompt: str | None, answers: str, answered: str, web_search: bool | None, read_channel: bool | None
 ) -> str:
     """Summarizes a channel's settings. `own_prompt`: the beginning of its prompt. `answered`: "" in a direct message.
-
-    `web_search` is None if BOT_WEB_SEARCH is off, and `read_channel` if BOT_READ_CHANNEL is off.
-    """
+    `web_search` is None if BOT_WEB_SEARCH is off, and `read_channel` if BOT_READ_CHANNEL is off."""
     prompt = "default prompt" if own_prompt is None else f"custom prompt (“{own_prompt}”)"
     search = {None: None, True: "web search on", False: "web search off"}[web_search]
     reading = "reading this channel is off" if read_channel is False else None

@@ -225,10 +225,8 @@ def _pause_notice(schedule: Schedule, signed_out: Sequence[str]) -> Json:
 
 
 def run_line(schedule: Schedule, names: Mapping[str, str], *, is_late: bool, block_id: str) -> Json:
-    """Returns the line in a run's post about its creator and rule, with Stop. `names`: user names by ID.
-
-    A one-time run is a reminder, so the line mentions the creator and has no Stop button.
-    """
+    """Returns the line in a run's post about its creator and rule, with Stop. `names`: user names by ID. A one-time run
+    is a reminder, so the line mentions the creator and has no Stop button."""
     creator, changer = (escape(names.get(id_, id_)) for id_ in (schedule.user_id, schedule.changed_by))
     is_once = schedule.rule.at is not None
     creator = f"<@{schedule.user_id}>" if is_once and not is_direct_message(schedule.channel_id) else creator
@@ -316,10 +314,8 @@ def undo_blocks(response: ActionResponse) -> list[Json]:
 
 
 def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | None, zone: str) -> Json:
-    """Returns the modal that changes a schedule. `place`: the list that shows it, or None.
-
-    `weekly`: the rule in the reader's `zone`, or None if the rule isn't just days and a time.
-    """
+    """Returns the modal that changes a schedule. `place`: the list that shows it, or None. `weekly`: the rule in the
+    reader's `zone`, or None if the rule isn't just days and a time."""
     label = texts.schedules.SCHEDULE_LABELS[ScheduleField.WORDS]
     words = text_area(ScheduleField.WORDS, placeholder=label, initial=schedule.words, focus=True)
     skips = checkboxes(
