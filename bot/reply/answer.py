@@ -34,9 +34,9 @@ from slack_markdown.growing_text import GrowingText
 from slack_markdown.links import file_ids_in
 
 CHARS_PER_TOKEN = 4.0
-"""Approximate characters per token in English. Used only to estimate usage that the vendor doesn't report."""
+"""Approximate characters per token in English, for estimating usage that the vendor doesn't report."""
 HIDDEN_TOKENS_PER_S = 50
-"""Assumed speed of hidden thinking. Used only to estimate usage that the vendor doesn't report."""
+"""Assumed speed of hidden thinking, for estimating usage that the vendor doesn't report."""
 
 
 class Answer:
@@ -55,19 +55,17 @@ class Answer:
         self.continues_step = start != fixed_text(job)
         """Whether the text continues an earlier attempt's text, which stopped in the middle of a step."""
         self._earlier_text = job.checkpoint.text or job.continued_text
-        """An earlier attempt's text, or the text that a new version continues."""
+        """The earlier attempt's text, or the text that a new version continues."""
         self.text_to_rewrite = self._earlier_text[len(start) :]
         self._text = GrowingText(start)
         keeps_checkpoint = self.continues_step or bool(job.steps) or job.checkpoint.end is not None
         self.sources: Sequence[Citation] = job.checkpoint.sources if keeps_checkpoint else job.sources
         self.steps = list(job.steps)
         self.follow_ups = list(job.follow_ups)
-        """The questions that arrived while tools ran."""
         so_far = job.continued_origins if job.continued_text else OURS
         self.origins = merge((so_far, *(step.origins for step in self.steps), UNKNOWN if self.continues_step else OURS))
-        """The types of authors whose text the model has read for the answer."""
+        """Origins of the text that the model has read for the answer."""
         self.open_files = frozenset[str]().union(*(_found_file_ids(step.calls) for step in self.steps))
-        """IDs of Slack files that all readers can open."""
         self.end = job.checkpoint.end
         self._recorded = Piece(len(start), "", self.end, self.sources)
         self._earlier_recorded_chars = len(job.checkpoint.text)
@@ -94,7 +92,7 @@ class Answer:
 
     @property
     def text_to_keep(self) -> str:
-        """The text to keep of an incomplete answer: this attempt's, or an earlier attempt's if that is longer."""
+        """The text to keep of an incomplete answer: this attempt's, or an earlier attempt's longer text."""
         return self._earlier_text if self.is_shorter_than_earlier else self.text
 
     def append(self, delta: str) -> None:
@@ -152,8 +150,8 @@ class Answer:
         return self.unrecorded_piece if is_new else None
 
     def on_recorded(self, piece: Piece) -> None:
-        """Marks a piece as recorded. Other pieces might have been recorded in the meantime. Once the answer has ended,
-        only the piece with the end counts, because `finish` can replace the text."""
+        """Marks a piece as recorded. Once the answer has ended, only the piece with the end counts, because `finish`
+        can replace the text."""
         if self.end is None or piece.end:
             self._earlier_recorded_chars = 0
             self._recorded = Piece(max(self._recorded.chars, piece.chars), "", piece.end, piece.sources)
@@ -170,11 +168,10 @@ class CurrentStep:
     model: str
     input_tokens: int
     output_chars: int = 0
-    """Length of text and thinking."""
     failed_usage: Usage = field(default_factory=Usage)
-    """Estimated usage of failed requests that are charged although they returned no word."""
+    """Estimated usage of failed requests that are charged although they returned no text."""
     hidden_s: float = 0.0
-    """Time that the model thought silently before the request's first word."""
+    """Seconds of silent thinking before the request's first word."""
     _hidden_since: float | None = None
     has_text: bool = False
     parts: list[TurnPart] = field(default_factory=list)
@@ -201,7 +198,7 @@ class CurrentStep:
         return self.failed_usage + self.estimated_usage
 
     def receive(self, event: StreamEvent, now: float) -> str:
-        """Records an event of the model's stream; returns its text, if any. `now` is monotonic time."""
+        """Records an event of the model's stream. Returns its text, if any. `now`: on the monotonic clock."""
         if not isinstance(event, Retrying):
             self.count_thinking_until(now)
         match event:
@@ -229,8 +226,8 @@ class CurrentStep:
         self.hidden_s, self._hidden_since = 0.0, None
 
     def count_thinking_until(self, now: float) -> None:
-        """Adds the time since hidden thinking began. Don't call this for a failing stream, because its model might not
-        be thinking."""
+        """Adds the time since hidden thinking began. Don't call this for a failing stream, whose model might not be
+        thinking."""
         if self._hidden_since is not None:
             self.hidden_s += now - self._hidden_since
             self._hidden_since = None
@@ -239,12 +236,12 @@ class CurrentStep:
 ARRIVALS_S = 0.1
 """Time within which words count as one arrival."""
 MAX_ARRIVALS = 16
-"""Maximum arrivals to keep. If there are more, every second arrival is merged into the one before it."""
+"""Maximum arrivals to keep. If there are more, every second arrival is merged into the previous one."""
 
 
 @dataclass(slots=True)
 class Freshness:
-    """Measures the reader's delays for one attempt. Times are monotonic. `chars` includes an earlier attempt's text."""
+    """Measures the reader's delays for one attempt. Times are on the monotonic clock. `chars` includes earlier text."""
 
     chars: int = 0
     _arrivals: list[tuple[int, float]] = field(default_factory=list)
@@ -254,7 +251,6 @@ class Freshness:
     _first_shown_at: float | None = None
     _all_shown_at: float | None = None
     _age_sum: float = 0.0
-    """The oldest unshown word's age, integrated over time until `_summed_until`."""
     _summed_until: float = 0.0
     ended_at: float | None = None
     _end_shown_at: float | None = None
@@ -296,20 +292,19 @@ class Freshness:
             self._all_shown_at = now
 
     def on_end_shown(self, now: float) -> None:
-        """Records a successful call after the answer's end. The last such call shows the end."""
         if self.ended_at is not None:
             self._end_shown_at = now
 
     @property
     def first_word_delay_s(self) -> float | None:
-        """Time from the model's first visible word until Slack shows a word, or None if Slack shows no word."""
+        """Seconds from the model's first visible word until Slack shows a word, or None if it shows none."""
         if self._first_at is None or self._first_shown_at is None:
             return None
         return self._first_shown_at - self._first_at
 
     @property
     def staleness_s(self) -> float | None:
-        """The mean staleness, or None if Slack doesn't show all words."""
+        """The mean staleness in seconds, or None if Slack doesn't show all words."""
         if self._first_at is None or self._arrivals or self._all_shown_at is None:
             return None
         lasted_s = self._all_shown_at - self._first_at
@@ -317,7 +312,7 @@ class Freshness:
 
     @property
     def final_lag_s(self) -> float | None:
-        """Time from the answer's end until the last call that shows the end, or None if there was no such call."""
+        """Seconds from the answer's end until the last call that shows it, or None without such a call."""
         if self.ended_at is None or self._end_shown_at is None:
             return None
         return self._end_shown_at - self.ended_at

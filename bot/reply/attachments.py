@@ -1,11 +1,10 @@
 """Builds the files attached to an answer.
 
-- `answer.md` contains the whole answer if it is too long to read in messages. The answer's end is also shown below the
-  file.
+- `answer.md` contains the whole answer if it is too long for messages. The answer's end is also shown below the file.
 - `code-1.py` and so on contain code blocks that are too long for one message.
 - `sales.csv` contains the table below the heading "Sales", and is sent when a reader asks for it.
 
-File extensions come from a fixed list, and the model doesn't choose file names, except for the words of a heading.
+File extensions come from a fixed list. The model doesn't choose file names, except for the words of a heading.
 """
 
 import re
@@ -23,7 +22,6 @@ END_CHARS = 3_000
 FEW_SENTENCES_CHARS = 200
 MAX_CODE_FILES = 5
 MAX_TABLE_FILES = 10
-"""Maximum table files of an answer. Slack accepts more in one message, but nobody would read them."""
 MAX_STEPS = 5_000
 """Maximum parsing steps of a search for code. Lines, enclosing lists and quotes, headings and fences are steps."""
 
@@ -50,7 +48,7 @@ _EXTENSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """A file to attach. Typist finds the file by `name`, which contains the question's ts. People see `title`."""
+    """A file to attach. `name` contains the question's ts and identifies the file; people see `title`."""
 
     name: str
     title: str
@@ -109,9 +107,9 @@ class EndOfAnswer:
 
 
 def end_of_answer(text: str, first: Page, limit_chars: int, limit_bytes: int) -> EndOfAnswer:
-    """Returns the end of an answer on a page with these limits. `first`: the next page, without its text, which is
-    returned if the whole rest fits on it. Otherwise, the end begins at a heading or a paragraph, so that people read
-    the conclusion."""
+    """Returns the end of an answer on a page with these limits. `first`: the next page without its text, which is
+    returned if the whole rest fits on it. Otherwise, the end begins at a heading or a paragraph, so that people can
+    read the conclusion."""
     rest = text[first.start :]
     if len(rest) <= limit_chars:
         pages = Pages(limit_chars, limit_bytes, first, max_full=1)
@@ -124,7 +122,6 @@ def end_of_answer(text: str, first: Page, limit_chars: int, limit_bytes: int) ->
 
 
 def _end_page(text: str, first: int, limit_chars: int, limit_bytes: int) -> Page:
-    """Returns a text's last page, which begins after `first` and has these limits."""
     chars = min(END_CHARS, limit_chars)
     while True:
         start, code = _start_of_end(text, first, chars)
@@ -138,12 +135,10 @@ def _end_page(text: str, first: int, limit_chars: int, limit_bytes: int) -> Page
 
 
 def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
-    """Returns where roughly the last `chars` characters of a text begin, and the lines that open the code at that
-    position, or "".
+    """Returns the start of about the last `chars` characters of a text, and the lines that open the code there, or "".
 
-    The position comes after `first`. It is the first of these that exists:
-
-    1. a heading or else a paragraph, if at least a third of the characters follow it;
+    The start is after `first`. It is the first of these that exists:
+    1. a heading or, without one, a paragraph, if at least a third of the characters follow;
     2. the beginning of a paragraph longer than `chars`, up to twice as long;
     3. a heading or paragraph followed by a few sentences;
     4. a line, a sentence or a word.
@@ -217,14 +212,14 @@ def _heading_count(text: str) -> int:
 
 
 def _rounded(count: int) -> int:
-    """Rounds a number to two significant digits."""
     magnitude = 10 ** max(0, len(str(count)) - 2)
     rounded: int = round(count / magnitude) * magnitude
     return rounded
 
 
 def _code_blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Yields the info string and content of long fenced code blocks, within `MAX_STEPS`. The last can be unclosed."""
+    """Yields the info string and content of long fenced code blocks, within `MAX_STEPS`. The last block can be
+    unclosed."""
     parser = BlockParser(text)
     steps = 0
     for line in parser.lines(join_code=True):

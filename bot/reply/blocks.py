@@ -1,14 +1,14 @@
 """Renders a reply's page as Block Kit: a `markdown` block, lines about the answer, buttons, and plain text.
 
 Slack refuses an edit that removes a message's last `rich_text` (block_mismatch), and doesn't turn a `markdown` block
-that has only headings and tables into `rich_text`. Lines about the answer are therefore small print (`context`) only
+that only has headings and tables into `rich_text`. Lines about the answer are therefore small print (`context`) only
 below a paragraph, and `rich_text` elsewhere. A page without a paragraph always has such a line.
 
-While a page grows, its `text` has only the first words, because every edit sends the `text` again. In the last edit,
-and in edits that ask for a decision, `text` has the whole page (bot/slack/plain.py).
+While a page grows, its `text` is only the first words, because every edit sends the `text` again. In the last edit, and
+in edits that ask for a decision, `text` is the whole page (bot/slack/plain.py).
 
-Blocks keep their block_ids across edits, so clients don't rebuild them: a button keeps the focus, and a click that an
-edit interrupts counts.
+Blocks keep their block_ids across edits, so clients don't rebuild them: a button keeps the focus, and a click during an
+edit counts.
 """
 
 from collections.abc import Sequence
@@ -109,14 +109,14 @@ def blocks_below(view: PageView) -> list[Json]:
 
 
 def has_optional_parts(view: PageView) -> bool:
-    """Returns whether a page has charts, or buttons that only some readers see, which Slack could refuse."""
+    """Returns whether a page has charts, or buttons that only some readers see, because Slack could refuse these."""
     return has_charts(view.markdown) or bool(view.asker and (view.asks or view.end))
 
 
 def _only_for_people_allowed(blocks: Sequence[Json], view: PageView) -> list[Json]:
-    """Returns blocks whose buttons that decide or delete are shown only to people who can press them.
-    `visible_to_user_ids` is in slack-sdk 3.48.0 for `button` and `icon_button` (read on 2026-11-30). The list's maximum
-    isn't documented, so long lists are left out. Clicks are checked again (bot/core/picture.py)."""
+    """Shows buttons that decide or delete only to people who can click them. `visible_to_user_ids` is in slack-sdk
+    3.48.0 for `button` and `icon_button` (read on 2026-11-30). Its maximum length isn't documented, so long lists are
+    left out. Clicks are checked again (bot/core/picture.py)."""
     if not (view.asker and view.style.is_full):
         return list(blocks)
     shown = []
@@ -168,7 +168,7 @@ def short_text(view: PageView) -> str:
 
 
 def _buttons(view: PageView) -> list[Json]:
-    """Returns the buttons of the reply's last page. Clicks are looked up by message, so no value has to be trusted."""
+    """Returns the buttons of the reply's last page. Clicks are looked up by message, so values needn't be trusted."""
     undecided = [ask for ask in view.asks if ask.decision is None]
     if view.live and (view.has_stop or (undecided and all(ask.is_proposal for ask in undecided))):
         return []
@@ -186,7 +186,7 @@ def _buttons(view: PageView) -> list[Json]:
 
 
 def _choice_buttons(choices: Sequence[str], version: int) -> Json:
-    """Returns a button for each choice. Its value is the choice's index in the answer's list."""
+    """Returns a button for each choice. The value is the choice's index in the answer's list."""
     labels = [one if len(one) <= LABEL_CHARS else f"{one[: LABEL_CHARS - 1]}…" for one in choices]
     buttons = [
         blockkit.button(f"{ReplyAction.CHOOSE}-{index}", label, button_value(version, index))
@@ -211,7 +211,7 @@ def _decision_line(decided: Sequence[DecidedCalls]) -> str:
 
 
 def _notice_or_activity(view: PageView) -> str:
-    """Returns the notice, or the model's activity unless Slack shows the activity next to its own Stop button."""
+    """Returns the notice, or the model's activity unless Slack shows that next to its own Stop button."""
     growing = _activity_text(view) if view.growing and not view.asks else ""
     return view.notice or ("" if view.has_stop and growing == texts.answers.WRITING else growing)
 
@@ -250,5 +250,5 @@ def _pending_calls_text(view: PageView) -> str:
 
 
 def _closing_line(view: PageView) -> str:
-    """Returns the extra line for a page that would contain only headings and tables."""
+    """Returns the additional line for a page that only has headings and tables."""
     return texts.answers.CONTINUED_BELOW if view.end is None else texts.answers.END_OF_ANSWER

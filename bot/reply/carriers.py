@@ -1,4 +1,4 @@
-"""Decides which calls send the pages of one reply, and what follows if Slack refuses one. Pure.
+"""Decides which calls send the pages of one reply, and what to do if Slack refuses one. Pure.
 
 `Reply` (reply.py) tracks what each page should show and what its message shows. `Carriers` stores no text of its own:
 
@@ -47,7 +47,7 @@ class Carriers:
         self._choose_stream: ChooseStream | None = None
         """Chooses streams for new pages, or None if edits show every page."""
         self._next_stream: Stream | None = None
-        """The stream that begins the next page, or None if a post does."""
+        """The stream that begins the next page, or None if a post begins it."""
         self._is_chosen = False
         self._streams: dict[str, Stream] = {}
         """Streams that show pages, by message `ts`. Edits show all other pages."""
@@ -75,7 +75,7 @@ class Carriers:
         return self._choose_stream is not None and not self._is_chosen and not self._edits.had_refusals
 
     def choose_carrier(self, call: Call | None, now: float) -> bool:
-        """Chooses a stream or a post for a new page; returns True for a stream, which limits all later pages."""
+        """Chooses a stream or a post for a new page. Returns True for a stream, which limits all later pages."""
         if self._choose_stream is None or not isinstance(call, Post):
             return False
         view, page = call.view, call.page
@@ -141,7 +141,7 @@ class Carriers:
         self._next_stream, self._is_chosen = None, False
 
     def on_rate_limit(self, call: object) -> None:
-        """Records that a call would have to wait. A page is posted instead of waiting for a stream."""
+        """Posts the next page instead of waiting for a stream."""
         if isinstance(call, StartStream):
             self.begin_with_post()
 

@@ -1,10 +1,9 @@
 """Draws charts from an answer's tables. Pure.
 
 A model writes a chart as a table followed directly by a mark: fenced code with the language `chart` and one line, the
-chart type and title (`bar: Sales`). The table stays, so readers have the numbers when there is no chart: while the
-answer grows, in a canvas or a file, if a cell isn't a number, and if Slack refuses the chart. Text columns aren't
-drawn. A table whose labels might contain markup gets no chart, because it isn't known whether Slack parses markup in
-labels.
+chart type and title (`bar: Sales`). The table stays, so readers have the numbers without a chart: while the answer
+grows, in a canvas or a file, if a cell isn't a number, and if Slack refuses the chart. Text columns aren't drawn. A
+table whose labels might contain markup gets no chart, because it isn't known whether Slack parses markup in labels.
 """
 
 import re
@@ -25,7 +24,7 @@ MAX_PARTS = 6
 LABEL_CHARS, TITLE_CHARS = 20, 50
 
 _MAYBE_MARK = re.compile(r"(?:```|~~~) *+chart")
-"""Matches every text that `_FENCE` matches. Most pages have no mark, and don't have to be parsed."""
+"""Matches every text that `_FENCE` matches, so that most pages don't have to be parsed."""
 _FENCE = re.compile(r"(?:`{3,}|~{3,}) *chart *")
 _MARK = re.compile(r"(?P<kind>bar|line|area|pie) *(?::(?P<title>.*))?", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
@@ -49,7 +48,7 @@ def without_marks(markdown: str) -> str:
 
 
 def pieces_of(markdown: str) -> list[tuple[str, Json | None]]:
-    """Splits a page's Markdown at its chart marks; returns each piece with the chart to show below it. A chart inside a
+    """Splits a page's Markdown at its chart marks. Returns each piece with the chart to show below it. A chart inside a
     list item or quotation is moved below it. A page that defines links isn't split, because Slack reads each piece
     separately. The last piece never has a chart."""
     parts, found, at = list[str](), list[tuple[int, bool, Json]](), 0
@@ -90,7 +89,7 @@ def _chart_marks(markdown: str) -> Iterator[tuple[LeafBlock, list[list[str]], re
 
 
 def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
-    """Returns a chart of a table's rows without text columns, or None if another cell isn't a number or the table
+    """Returns a chart of a table's rows without text columns. Returns None if another cell isn't a number or the table
     exceeds Slack's limits."""
     if len(rows) < 3 or len({len(row) for row in rows}) > 1:
         return None
@@ -120,14 +119,14 @@ def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
 
 
 def _numbers(cells: Sequence[str]) -> list[float | None]:
-    """Returns a column's numbers, without the unit that all its cells share, such as "kg"."""
+    """Returns a column's numbers, without a unit that all its cells share, such as "kg"."""
     units = {cell.replace("\u00a0", " ").rpartition(" ")[2] for cell in cells}
     unit = "".join(units) if len(units) == 1 else ""
     return [_number(cell.removesuffix(unit) if unit.isalpha() else cell) for cell in cells]
 
 
 def _number(cell: str) -> float | None:
-    """Returns the number in a cell without its unit, or None if it has more digits than a float can show."""
+    """Returns a cell's number without its unit, or None if it has more digits than a float can show."""
     text = cell.replace("\u2212", "-").strip(_AROUND_NUMBERS)
     if not _NUMBER.fullmatch(text):
         return None

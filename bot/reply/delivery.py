@@ -1,4 +1,4 @@
-"""Sends the calls of one reply to Slack and returns the outcome of each, even if its response was lost.
+"""Sends the calls of one reply to Slack, and returns the outcome of each even if its response was lost.
 
 If a response was lost, Slack might have carried out the call. An update is sent again with newer text, which does no
 harm. A repeated post would appear twice, so its message is looked for first, by the metadata that each page has. The
@@ -6,8 +6,7 @@ message can also arrive later: `clean_up` deletes such messages when a reply tha
 
 Starting a stream again would also leave two messages, and a new stream has no metadata, so the bot's messages without
 metadata are first stopped and deleted. An append or a stop with a lost response needs no recovery, because an edit of
-the whole page follows. Since a file can be shared only once, its bytes are sent once, and a retry looks for it by its
-ID.
+the whole page follows. A file can only be shared once, so its bytes are sent once, and a retry looks for it by its ID.
 """
 
 import asyncio
@@ -38,7 +37,7 @@ from bot.slack.users import Users
 SHARE, APPENDS, STOPS = METHODS[Upload], METHODS[AppendStream], METHODS[StopStream]
 CANT_DELETE = "cant_delete_message"
 NOT_SHARED = "not_shared"
-"""Our own error name for files that Slack reported as shared but that no message shows."""
+"""Our own error for files that Slack reported as shared but that no message shows."""
 MAX_REFUSALS = 1_000
 POST_SEARCHES = 3
 """Maximum failed searches for a lost post before the page is posted again. A duplicate is better than no message."""
@@ -78,7 +77,7 @@ class Streams:
         return _channel_and_user(question) not in self._refused and not self._client.is_govslack
 
     def refused(self, question: Question, error: Refused) -> None:
-        """Records that Slack refused a stream, so that this person's next answers in this channel are edited."""
+        """Records that Slack refused a stream, so that this person's next answers in this channel use edits."""
         if error.reason.is_unavailable:
             self._refused[_channel_and_user(question)] = None
             if len(self._refused) > MAX_REFUSALS:
@@ -116,13 +115,13 @@ class Streams:
         *,
         keeps_stop: bool,
     ) -> None:
-        """Deletes unrecorded streams, whose starts got no response. `text`: the answer's text."""
+        """Deletes unrecorded streams whose starts got no response. `text`: the answer's text."""
         for stream in [stream for stream in streams if stream.ts not in known_ts]:
             if await self.stop_paced(question, stream.ts, keeps_stop=keeps_stop) or stream.shows(text):
                 await self._paced.call("chat.delete", channel=question.thread.channel_id, ts=stream.ts)
 
     async def stop_paced(self, question: Question, ts: str, *, keeps_stop: bool) -> bool:
-        """Stops a stream; returns whether it was open. `keeps_stop` keeps Slack's own Stop button."""
+        """Stops a stream. Returns whether it was open. `keeps_stop`: keep Slack's own Stop button."""
         try:
             await self._paced.call(STOPS, channel=question.thread.channel_id, ts=ts, **_session_arguments(keeps_stop))
         except Refused as error:
@@ -157,7 +156,7 @@ class ReplyFiles:
         await self._delete(call, self._paced)
 
     async def _delete(self, call: Delete, client: SlackClient | PacedClient) -> None:
-        """Deletes a message and its files, after stopping it if it is an open stream (cant_delete_message)."""
+        """Deletes a message and its files. Stops it first if it is an open stream (cant_delete_message)."""
         await self._delete_files(call.file_ids)
         place = {"channel": call.question.thread.channel_id, "ts": call.ts}
         try:
@@ -170,7 +169,7 @@ class ReplyFiles:
             await self._paced.call("chat.delete", **place)
 
     async def stage(self, upload: Upload) -> list[str]:
-        """Uploads files without sharing them yet; returns their IDs."""
+        """Uploads files without sharing them. Returns their IDs."""
         ids = []
         for file in upload.files:
             method = "files.getUploadURLExternal"
@@ -183,7 +182,7 @@ class ReplyFiles:
         return ids
 
     async def share(self, upload: Upload, ids: Sequence[str], *, is_retry: bool) -> str:
-        """Shares staged files below the pages; returns their message's ts, or "" if Slack doesn't let us search for it.
+        """Shares staged files below the pages. Returns their message's ts, or "" if Slack doesn't let us search for it.
         `is_retry`: Slack might refuse because it has shared the files already. A file can be shared only once."""
         try:
             await self._client.call(SHARE, **_sharing_arguments(upload, ids))
@@ -195,7 +194,7 @@ class ReplyFiles:
     async def share_once(
         self, upload: Upload, known_ts: Collection[str], may_send: Callable[[], bool], *, is_retry: bool
     ) -> str:
-        """Shares files that a reader asked for, and returns their message's ts, or "" if Slack doesn't let us search.
+        """Shares files that a reader asked for. Returns their message's ts, or "" if Slack doesn't let us search.
         `is_retry`: an earlier try might have shared them, in a message other than `known_ts`."""
         if is_retry and (ts := await self._posted.find_shared(upload, known_ts)):
             return ts
@@ -223,7 +222,7 @@ class ReplyFiles:
         return ""
 
     async def _delete_files_at_root(self, question: Question, ids: Sequence[str]) -> None:
-        """Deletes files that Slack shared at the channel's root because their thread was deleted."""
+        """Deletes files that Slack shared outside the thread because the thread was deleted."""
         await self._delete_files(ids)
         for call in await self._posted.files_at_root(question):
             if set(ids) & set(call.file_ids):
@@ -266,8 +265,8 @@ class MessageDelivery:
         """Uploaded files and their IDs, if it isn't known whether Slack shows them."""
 
     async def send(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
-        """Sends a call with everything that belongs to it, such as an upload; returns the outcome. The budget for the
-        call's method has already been taken; other methods wait for theirs. `may_send` is checked again right before
+        """Sends a call with everything that belongs to it, such as an upload. Returns the outcome. The budget for the
+        call's method has already been reserved; other methods wait for theirs. `may_send` is checked again right before
         the request is sent. Raises only Stuck, unless canceled."""
         method = METHODS[type(call)]
         outcome: Outcome
@@ -289,7 +288,6 @@ class MessageDelivery:
         return outcome
 
     async def deliver(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
-        """Sends a call without a timeout. Raises RateLimited and Refused."""
         with only_while(may_send):
             if MessageRole.STARTING in self.lost:
                 await self._remove_lost_stream()
@@ -346,7 +344,8 @@ class MessageDelivery:
         return tuple(message.ts for message in self.reply.messages)
 
     async def clean_up(self) -> Outcome:
-        """Deletes unrecorded messages, whose posts arrived late; CallLost if a retry might help. Never raises."""
+        """Deletes unrecorded messages whose posts arrived late. Returns CallLost if a retry might help. Never
+        raises."""
         reply = self.reply
         if not reply.messages_with(*UNANSWERED):
             return CallDone()
@@ -422,11 +421,11 @@ async def update(client: SlackClient, call: Update) -> None:
 
 
 RECOVERY_TIMEOUT_S = 60.0
-"""Time limit for reading a reply from Slack, after which the reply continues from its record."""
+"""Time limit for reading a reply from Slack. After that, the reply continues from its record."""
 
 
 class MessageTransport:
-    """Shows replies in Slack, and recovers what an earlier attempt left of one."""
+    """Shows replies in Slack, and recovers replies of earlier attempts."""
 
     def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies, users: Users) -> None:
         streams = Streams(client, paced, users)
@@ -458,7 +457,7 @@ class MessageTransport:
         return recorded_reply(job)
 
     async def _read_shown(self, job: Job, *, keeps_stop: bool) -> Shown:
-        """Stops or deletes an earlier attempt's open streams; returns the part of the reply that Slack shows."""
+        """Stops or deletes an earlier attempt's open streams. Returns the part of the reply that Slack shows."""
         # The record might lack a lost post, an end that was being shown, or file IDs.
         is_unsure = any(message.role in (*UNANSWERED, MessageRole.FILE) for message in job.messages)
         must_ask = is_unsure or job.checkpoint.end is not None
@@ -477,7 +476,7 @@ class MessageTransport:
         return shown
 
     async def _delete_replaced(self, job: Job, shown: Shown, *, keeps_stop: bool) -> Shown:
-        """Deletes messages that an earlier attempt replaced; returns the part of the reply that Slack still shows."""
+        """Deletes messages that an earlier attempt replaced. Returns the part of the reply that Slack shows."""
         for ts in shown.replaced_ts:
             try:
                 await self.senders.files.delete_paced(Delete(job.question, ts, keeps_stop=keeps_stop))

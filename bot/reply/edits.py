@@ -11,7 +11,7 @@ count as gone only if Slack reports that twice in a row.)
 
 - After a refusal about the form, the next form is tried at once. Other refusals might be temporary, so the page is sent
   again, and its form changes only after several refusals in a row. An unknown error name counts as two refusals,
-  because another form might help, while only time helps during an outage.
+  because another form might help, while during an outage only time helps.
 - A page that is also refused as plain text, or whose message can't be edited, is posted as a new message in the full
   form.
 - Once plain text succeeds, the full form is tried again, with twice as many edits before each further try, because the
@@ -38,14 +38,14 @@ PLAIN_BYTES = 3_300
 PLAIN_AT, REPLACED_AT = 10, 14
 """Weights of consecutive refusals after which plain text is tried, and after which the message is replaced."""
 REPLACED_AGAIN_AT = 4
-"""Weight after which another message is replaced in a reply that has already had a replacement."""
+"""The weight after which another message is replaced in a reply with an earlier replacement."""
 MAX_REPLACED = 2
-"""Maximum replacements while a reply grows, because each one notifies the thread."""
+"""Maximum replacements while a reply grows, because each new message notifies the thread."""
 MAX_REPLACED_IN_ALL = 5
-"""Maximum replacements of one reply, because the new messages can be refused as well."""
+"""Maximum replacements of one reply, because Slack can refuse the new messages too."""
 ABOUT_FORM = (Refusal.TOO_LONG, Refusal.UNREADABLE, Refusal.LINK_BLOCKED)
 WEIGHT = {Refusal.TRANSIENT: 1, Refusal.UNKNOWN: 2, **dict.fromkeys(ABOUT_FORM, 2)}
-"""The weight of each refusal that another form, or time, might resolve."""
+"""Weights of refusals that another form, or time, might resolve."""
 CONFLICT_WEIGHT = 5
 """The weight of a refusal because the message is still streaming. After three in a row, the message is replaced."""
 UNEDITABLE = (Refusal.UNEDITABLE, Refusal.FORBIDDEN, Refusal.STREAM_OPEN, Refusal.STREAM_CLOSED)
@@ -69,7 +69,7 @@ class Edits:
         """The first page that is limited to a stream's size."""
         self.first_plain_page: float = math.inf
         self._plain_shown = 0
-        """Plain pages that Slack has accepted since it last accepted the full form."""
+        """The number of plain pages that Slack has accepted since it last accepted the full form."""
         self._refusals = 0
         self._is_reported_gone = False
         self._replacements = 0
@@ -90,7 +90,7 @@ class Edits:
         return self._was_refused or self._replacements > 0
 
     def can_edit(self, *, ended: bool) -> bool:
-        """Returns whether a message can be edited. A failing edit of a growing reply can cost one more new message."""
+        """Returns whether a message can be edited. In a growing reply, a failing edit can cost another new message."""
         return ended or self._replacements < MAX_REPLACED
 
     def on_confirmed(self, call: Begin | Change) -> None:
@@ -104,7 +104,7 @@ class Edits:
             self.first_plain_page = math.inf
 
     def on_refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
-        """Returns a refused call's effect on the reply, or None if the page is sent again."""
+        """Returns a refused call's effect on the reply, or None to send the page again."""
         is_edit = isinstance(call, Update)
         if is_edit and reason is Refusal.STREAM_OPEN and self._refusals + CONFLICT_WEIGHT < REPLACED_AT:
             self._refusals += CONFLICT_WEIGHT
@@ -135,7 +135,6 @@ class Edits:
 
     @property
     def _was_refused(self) -> bool:
-        """Whether Slack has refused the full form since it last accepted it."""
         return self.first_plain_page < math.inf or self._plain_shown > 0
 
     def _replace(self) -> AfterRefusal:

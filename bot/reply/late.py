@@ -1,7 +1,7 @@
-"""Makes the outbox's calls to Slack: deletes replies, and posts messages next to them.
+"""Makes the outbox's calls to Slack: deletes replies, and posts separate messages.
 
-A message next to a reply is posted once. Before it is posted, it is recorded without a ts. A later try that finds such
-a record looks for the message in Slack by its metadata.
+A separate message is posted once. Before it is posted, it is recorded without a ts. A later try that finds such a
+record looks for the message in Slack by its metadata.
 """
 
 import logging
@@ -53,7 +53,6 @@ def ready(entry: OutboxEntry) -> SideMessage:
 
 
 def approval_reminder(entry: OutboxEntry, kinds: Collection[str]) -> SideMessage:
-    """Returns a message that reminds the asker of cards of these types."""
     sentence = texts.approvals.reminder(_mention(entry), kinds)
     return _beside(entry, MessageRole.ASK, sentence, waits_until=str(entry.waits_until))
 
@@ -92,15 +91,15 @@ class OutboxSender:
         await self._delete(recorded or await self._posted.late_messages(question, ()))
 
     async def delete(self, entry: OutboxEntry) -> None:
-        """Deletes the reply's messages and files. Messages too far back for Slack's list are taken from the record. The
-        first try always deletes the recorded messages, because Slack might not list a message that was just posted."""
+        """Deletes the reply's messages and files. Messages that Slack's list doesn't reach are taken from the record.
+        So are all recorded messages in the first try, because Slack might not list a new message yet."""
         nearby, is_all = await self._posted.deletions(entry.question)
         is_complete = is_all and entry.tries > 1
         far_back = set() if is_complete else set(entry.page_ts) - {call.ts for call in nearby}
         await self._delete([*nearby, *(Delete(entry.question, ts) for ts in sorted(far_back))])
 
     async def remove(self, entry: OutboxEntry) -> bool:
-        """Deletes a reply and its files; returns False if a person wrote after the question and might refer to the
+        """Deletes a reply and its files. Returns False if a person wrote after the question and might refer to the
         reply."""
         messages = await self._posted.messages_since(entry.question)
         if any(self._is_by_person(message) for message in messages if message["ts"] > entry.question.ts):
@@ -109,7 +108,7 @@ class OutboxSender:
         return True
 
     async def unrecorded_messages(self, entry: OutboxEntry, roles: Collection[MessageRole]) -> Mapping[str, Payload]:
-        """Returns the metadata, by ts, of messages next to the reply that have these roles but no recorded ts."""
+        """Returns the metadata, by ts, of separate messages that have these roles but no recorded ts."""
         if all(message.ts for message in entry.side_messages if message.role in roles):
             return {}
         on_record = {message.ts for message in entry.side_messages}
@@ -124,7 +123,7 @@ class OutboxSender:
         return found
 
     async def post_side_message(self, entry: OutboxEntry, message: SideMessage, still: Callable[[], bool]) -> str:
-        """Posts a message next to the reply and returns its ts. Sends nothing unless `still()`."""
+        """Posts a separate message and returns its ts. Sends nothing unless `still()`."""
         thread = entry.question.thread
         with only_while(still):
             _, ts = await self._threads.post(

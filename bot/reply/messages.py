@@ -1,7 +1,7 @@
-"""Defines a reply's states, pages and messages, and its calls to Slack. Pure.
+"""A reply's states, pages and messages, and its calls to Slack. Pure.
 
 A reply accepts text while it is BEGINNING or GROWING. After FINISH, the reply is ENDING: only the calls that show the
-rest remain. A QUEUED reply shows only the placeholder of a queued question. In the states listed after ENDING_AGAIN, a
+rest remain. A QUEUED reply only shows the placeholder of a queued question. In the states listed after ENDING_AGAIN, a
 reply is over: it makes no more calls, and no event changes its state. In other states, an event that `LIFE_AFTER`
 doesn't list is an error.
 """
@@ -35,9 +35,8 @@ class PageView:
     left_out: str = ""
     """A sentence about text between this page and the next that only a file contains."""
     end: Picture | None = None
-    """The notices and buttons below the answer, on its last page."""
+    """The content below the answer, on its last page."""
     plain: bool = False
-    """Whether the page is sent without blocks, because Slack refused them."""
     end_chars: int = field(default=0, compare=False)
     """The length of the answer up to the page's end."""
     for_stream: bool = field(default=False, compare=False)
@@ -48,11 +47,8 @@ class PageView:
     """IDs of Slack files that all readers can open. Only URLs of these files become links."""
     style: ReplyStyle = DEFAULT_STYLE
     asker: str = field(default="", compare=False)
-    """The asker's user ID if other people read the reply. Buttons that decide or delete are shown only to people who
-    can press them.
-    """
+    """The asker's ID if other people read the reply. They don't see buttons that only the asker can click."""
     transcript: str = ""
-    """Speech in the question's recordings, shown above the first page."""
     asked_on: str = ""
     """The time of a late answer's question, shown above the first page."""
 
@@ -77,7 +73,7 @@ class Shown:
     outdated: bool = False
     """Whether the pages show an earlier version, which is replaced at once."""
     replaced_ts: tuple[str, ...] = ()
-    """Messages that no longer belong to the reply and aren't deleted yet."""
+    """Undeleted messages that don't belong to the reply anymore."""
     stream_page: int | None = None
     """The first page that is limited to a stream's size, or None."""
     unanswered: tuple[MessageRole, ...] = ()
@@ -94,7 +90,6 @@ NOTHING_SHOWN = Shown()
 
 
 def current_pages(job: Job) -> list[RecordedMessage]:
-    """Returns the recorded pages that show the job's version of the answer."""
     pages = (message for message in job.messages if message.role is MessageRole.PAGE)
     return list(takewhile(lambda page: page.version == job.version, pages))
 
@@ -199,7 +194,6 @@ def after(life: Life, event: ReplyEvent) -> Life:
 @dataclass(frozen=True, slots=True)
 class Begin:
     unanswered: ClassVar[MessageRole]
-    """The new message's role until Slack responds."""
     question: Question
     page: int
     view: PageView
@@ -259,7 +253,7 @@ long section behind "See more". The answer's first page has that much less room.
 
 
 _READ_CHARS = 10_000
-"""Maximum length of a transcript that is processed, several times the shown length."""
+"""Maximum length of a processed transcript, several times the shown length."""
 
 
 def shown_transcript(transcripts: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Defines the outcomes of a call to Slack. Pure."""
+"""The outcomes of a call to Slack. Pure."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from bot.errors import RateLimited, Refusal, Refused
 
 @dataclass(frozen=True, slots=True)
 class CallDone:
-    """Slack carried out the call. `ts` identifies the message, or is "" if unknown."""
+    """Slack carried out the call. `ts`: the message, or "" if unknown."""
 
     ts: str = ""
 
@@ -28,21 +28,21 @@ class CallRefused:
 
 @dataclass(frozen=True, slots=True)
 class CallLimited:
-    """The call has to wait for a rate limit, for its channel, or for a word to show."""
+    """The call must wait for a rate limit, for its channel, or for a word to show."""
 
     error: RateLimited | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CallLost:
-    """Slack might have carried out the call, or might do so later. `error` is None if the process was ending."""
+    """Slack might have carried out the call, or might do so later. `error`: None if the process was ending."""
 
     error: Refused | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CallUnsent:
-    """The call wasn't sent, because it was no longer allowed or because a preceding step failed."""
+    """The call wasn't sent, because it was no longer allowed or a preceding step failed."""
 
     error: RateLimited | Refused | None = None
 
@@ -55,5 +55,5 @@ def refusal_of(outcome: CallRefused | CallLost) -> Refusal:
 
 
 def error_of(outcome: Outcome) -> RateLimited | Refused | None:
-    """Returns the error that determines the next try, or None if there is none."""
+    """Returns the error that determines the next try, or None."""
     return None if isinstance(outcome, CallDone | CallFound) else outcome.error

@@ -2,10 +2,12 @@
 
 Each page's message has metadata: the question, the page number, the length of the answer up to the page's end, and
 whether the page was cut for a stream. The metadata identifies a message whose post got no response, and tells a process
-that takes over a job where the pages break. The text itself is recorded before Slack shows it. Files have no metadata
-and are recognized by their names, which contain the question's ts. A deleted file loses its name, and its message has
-to be deleted separately. If a deletion was interrupted in between, the message is recognized as a message from the bot
-that contains only deleted files. Only messages by the bot's own user count, because others can use the same names.
+that takes over a job where the pages break. The text itself is recorded before Slack shows it.
+
+Files have no metadata and are recognized by their names, which contain the question's ts. A deleted file loses its
+name, and its message must be deleted separately. If a deletion was interrupted in between, the message is recognized as
+one from the bot with only deleted files. Only messages by the bot's own user count, because others can use the same
+names.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -53,7 +55,7 @@ class FoundStream:
 
 
 class PostedReplies:
-    """Reads replies back from Slack. Raises RateLimited and Refused. `bot_user_id` is Typist's own user."""
+    """Reads replies back from Slack. Raises RateLimited and Refused. `bot_user_id`: Typist's own user."""
 
     def __init__(self, client: PacedClient, bot_user_id: str) -> None:
         self._client = client
@@ -61,8 +63,8 @@ class PostedReplies:
 
     async def find(self, post: Post, known_ts: Collection[str]) -> FoundPost | None:
         """Returns the message of a post whose response was lost, or None if Slack didn't post it. `known_ts`: other
-        messages of the same page. Raises Refused with OUTSIDE_THREAD if the page was posted at the channel's root
-        because its thread was deleted."""
+        messages of the same page. Raises Refused with OUTSIDE_THREAD if the page was posted outside its thread because
+        the thread was deleted."""
         question = post.question
         try:
             pages = _page_messages(question, (await self._own_messages(question))[0])
@@ -87,7 +89,7 @@ class PostedReplies:
         return next((one.ts for one in attached if one.files >= files and one.ts not in known_ts), None)
 
     async def files_at_root(self, question: Question) -> list[Delete]:
-        """Returns `Delete` calls for messages at the channel's root that contain the reply's files."""
+        """Returns `Delete` calls for messages outside threads that contain the reply's files."""
         attached = _file_messages(question, await self._messages_at_root(question))
         return [Delete(question, message.ts, message.file_ids) for message in attached]
 
@@ -140,7 +142,6 @@ class PostedReplies:
         return (await self._read_conversation(question))[0]
 
     async def _own_messages(self, question: Question, latest_ts: str = "") -> tuple[list[Payload], bool]:
-        """Returns the bot's messages as `_read_conversation` does."""
         messages, is_all = await self._read_conversation(question, latest_ts)
         return list(filter(self.is_own, messages)), is_all
 
@@ -189,10 +190,10 @@ def metadata_of(question: Question, page: int, view: PageView) -> Payload:
 def is_answered(question_ts: str, ours: Iterable[Payload], on_record: Collection[str]) -> bool | None:
     """Returns whether the bot's messages in Slack answer an unrecorded question, or None if that's unclear.
 
-    `on_record`: the ts of the bot's recorded messages. Slack can have more messages, because the database was restored
-    or the question was erased. The answer to a later question also answers earlier questions. Unclear cases are other
-    messages from the bot below the question, such as a placeholder, an offer, a notice or an unfinished stream, and an
-    earlier answer that was edited after the question, because the question might have joined that answer.
+    `on_record`: the ts of the bot's recorded messages. Slack can have more, because the database was restored or the
+    question was erased. The answer to a later question also answers earlier ones. Unclear cases are the bot's other
+    messages below the question (a placeholder, an offer, a notice or an unfinished stream), and an earlier answer that
+    was edited after the question, because the question might have joined that answer.
     """
     in_doubt = False
     for message in ours:
@@ -210,7 +211,6 @@ def is_answered(question_ts: str, ours: Iterable[Payload], on_record: Collection
 
 
 def _page_metadata(message: Payload) -> Payload:
-    """Returns a page's metadata, or {} for any other message."""
     metadata = json_object(message, "metadata")
     payload = json_object(metadata, "event_payload")
     is_page = metadata.get("event_type") == METADATA_EVENT
@@ -226,7 +226,7 @@ def _page_number(message: Payload) -> int:
 
 
 def _updated_messages(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> tuple[RecordedMessage, ...]:
-    """Returns the recorded messages without those that were deleted in Slack, and with pages from lost responses."""
+    """Returns the recorded messages without those deleted in Slack, and with pages from lost responses."""
     there = [message for message in job.messages if message.ts in by_ts or not is_all or message.role in UNANSWERED]
     on_record = [message for message in job.messages if message.role is MessageRole.PAGE]
     pages = list(takewhile(lambda page: page in there, on_record))

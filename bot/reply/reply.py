@@ -123,7 +123,7 @@ class Reply:
             *(ReplyMessage(MessageRole.FILE, attached.ts, attached) for attached in shown.attached),
             *(ReplyMessage(role, "") for role in shown.unanswered),
         ]
-        """The messages that Slack shows or might show, including those to delete."""
+        """Messages that Slack shows or might show, including those to delete."""
         self._transcript = shown_transcript(self.job.transcripts.values()) if self.job.transcripts else ""
         self._pages = self._empty_pages()
         self._final_pages = 0
@@ -133,12 +133,12 @@ class Reply:
         self.initial = shown
         self.is_withheld = is_withheld or (answer.end is not None and answer.end.reason is EndReason.STUCK)
         self._activity: str | tuple[ApprovalCard, ...] = ""
-        """A sentence about the model's activity while it isn't writing, or the calls that a person has to decide on."""
+        """A sentence about the model's activity while it isn't writing, or the calls that a person must decide on."""
         self._picture: Picture | None = None
-        """The content below the answer's text; None until `finish`."""
+        """The content below the answer's text, or None until `finish`."""
         self._in_flight: Call | CleanUp | None = None
         self._files: tuple[AttachedFile, ...] | None = ()
-        """The files that belong below the pages, or None if Slack refuses files."""
+        """Files that belong below the pages, or None if Slack refuses files."""
         self._ends_below_file = False
         self._end_of_answer: EndOfAnswer | None = None
         self._lay_out(self._pages, answer.text_to_keep)
@@ -146,12 +146,10 @@ class Reply:
             self._on_event(ReplyEvent.GROW)
 
     def messages_with(self, *roles: MessageRole) -> list[ReplyMessage]:
-        """Returns the messages with these roles, in the order of the roles and then in Slack's."""
         return [message for role in roles for message in self.messages if message.role is role]
 
     @property
     def page_ts(self) -> tuple[str, ...]:
-        """The ts of the messages with text that readers see."""
         return tuple(message.ts for message in self.messages_with(*READ_ROLES))
 
     @property
@@ -211,7 +209,7 @@ class Reply:
 
     @property
     def outbox_kind(self) -> OutboxKind | None:
-        """REPLY if Slack doesn't show the reply as recorded, so that the outbox has to, or None."""
+        """REPLY if the outbox must update the reply because Slack doesn't show it as recorded, or None."""
         # An unfinished message would still be shown when the channel is opened again.
         is_left = self.life is Life.SHUT_OUT and self.messages_with(MessageRole.PAGE, MessageRole.REPLACED)
         is_wrong = is_left or self.is_unshown or self.messages_with(MessageRole.STRAY, *UNANSWERED)
@@ -219,7 +217,7 @@ class Reply:
 
     @property
     def keeps_stop(self) -> bool:
-        """Whether Slack's own Stop button has to stay, because the answer continues."""
+        """Whether Slack's own Stop button must stay, because the answer continues."""
         return self.initial.has_stop and not self.has_ended
 
     def urgency_of(self, call: Call) -> Urgency:
@@ -256,7 +254,7 @@ class Reply:
         self._lay_out(self._empty_pages(), self.answer.text)
 
     def show_activity(self, activity: str | tuple[ApprovalCard, ...]) -> bool:
-        """Shows the model's activity or pending calls below the text, or "" for neither; returns whether it changed."""
+        """Shows the model's activity or pending calls below the text, or "" for neither. Returns whether it changed."""
         is_new = activity != self._activity
         self._activity = activity
         if activity:
@@ -419,7 +417,7 @@ class Reply:
             self.apply_form()
 
     def give_up(self, call: Call | None = None) -> None:
-        """Drops a call that Slack has refused for minutes, or gives up a reply that can't go without the call."""
+        """Drops a call that Slack has refused for minutes, or gives up a reply that needs the call."""
         match call:
             case Delete() if not (self.has_ended or self.messages_with(MessageRole.STRAY)):
                 pass
@@ -440,7 +438,7 @@ class Reply:
         self._replace_messages(page)
 
     def next_call(self) -> Call | None:
-        """Returns the next call that is needed for Slack to show the reply, or None if Slack already shows it."""
+        """Returns the next call that makes Slack show the reply, or None if nothing has to change."""
         if self.life.is_over:
             return None
         if strays := self.messages_with(MessageRole.STRAY):
@@ -469,7 +467,6 @@ class Reply:
         return None
 
     def _next_other_call(self) -> Call | None:
-        """Returns the next call that shares files or deletes messages, or None."""
         if missing := self._missing_files():
             return Upload(self.job.question, missing)
         unused = self.messages_with(MessageRole.PAGE)[self._last_page + 1 :]
@@ -561,7 +558,6 @@ class Reply:
 
     @property
     def _has_more_pages(self) -> bool:
-        """Whether there will be more pages that aren't laid out yet."""
         return not self._pages.is_complete and len(self._pages.full) < self._max_pages
 
     def _complete_pages(self) -> None:

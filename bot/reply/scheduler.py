@@ -1,8 +1,7 @@
-"""Sends the most urgent call of all live replies, whenever the pace allows one.
+"""Sends the most urgent call of all live replies whenever the pace allows one.
 
-Edits are level-triggered: nothing pushes text to Slack. A `Reply` (reply.py) tracks what Slack should show and what it
-shows, and `next_call()` returns the difference. The scheduler requests a call only when one can be sent, so it always
-has the newest text:
+Nothing pushes text to Slack. A `Reply` (reply.py) tracks what Slack should show and what it shows, and `next_call()`
+returns the difference. The scheduler requests a call only when it can be sent, so the call always has the newest text:
 
 - no queue builds up while Slack is slow: a hundred deltas become one edit;
 - a failed call needs no bookkeeping: its text isn't recorded as shown, so the next call includes it;
@@ -13,8 +12,8 @@ One loop (`run`) serves all live replies of a workspace, because they share its 
 1. checks the lease: without a recent heartbeat, another process might own the jobs, so nothing is sent;
 2. prepares each changed reply that has no call in flight: drops it if its deadline has passed, gives a new page a
    carrier, switches to a post if no edit can show the end in time, gives up an end that would be too late, and closes a
-   finished reply. Laying out 200 replies for each call of one of them would use a whole core, so a reply's next call is
-   kept until something other than more text changes the reply;
+   finished reply. Laying out 200 replies for each call would use a whole core, so a reply's next call is kept until
+   something other than more text changes the reply;
 3. asks the budget when each reply's next call can be sent, given its urgency: finals, first words, progress, tool
    steps, then placeholders of queued questions. Asking reserves nothing;
 4. starts the most urgent call that can be sent now, with the newest text, as a separate task, and repeats from 1;
@@ -93,7 +92,7 @@ REFUSED_DELAY_S = 1.0
 LAST_CALLS_S = 0.8
 """Time for calls in flight to finish when the process ends. The next process looks up the outcome of canceled calls."""
 CALL_KEPT_S = 1.0
-"""Time that a reply's next call is kept. Streams have to end after some time, whatever happens."""
+"""Time that a reply's next call is kept. It is limited because streams must end after some time."""
 LOOK_AGAIN_S = 0.1
 """Delay before checking again while the lease has expired, or while a reply has no visible word."""
 MAX_WORDLESS_S = 1.0
@@ -111,18 +110,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class ScheduledReply:
-    """A live reply: accepts an answer's text, and tracks when its next call can be sent. Times are monotonic."""
+    """A live reply: accepts an answer's text, and tracks when its next call can be sent. Times are on the monotonic
+    clock."""
 
     scheduler: "EditScheduler"
     reply: Reply
     delivery: MessageDelivery
     deadline: float = math.inf
     context: Context = field(default_factory=copy_context)
-    """The attempt's context. Calls are made in this context, so that their log lines include the job."""
+    """The attempt's context, in which calls are made so that their log lines include the job."""
     asked_at: float | None = None
-    """The time of the question, in seconds since the epoch, or None once people see a sign of the reply."""
+    """The time of the question, in seconds since the epoch, or None once readers see a sign of the reply."""
     sent_at: float = -math.inf
-    """The time when the last call was sent. Its response arrived at `last_response_at`."""
+    """When the last call was sent. Its response arrived at `last_response_at`."""
     last_response_at: float = -math.inf
     not_before: float = -math.inf
     """The earliest time for the next call: set by the retry policy, or a second after the last call if a step has begun
@@ -133,12 +133,12 @@ class ScheduledReply:
     """The next call, possibly without the newest text, or None if it must be computed."""
     call_computed_at: float = -math.inf
     wordless_since: float = math.inf
-    """The time when the next call was first held back because it would show no word."""
+    """When the next call was first held back because it would show no word."""
     failures: Failures = NO_FAILURES
     successful_calls: int = 0
     freshness: Freshness = field(default_factory=Freshness)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while no call is in flight and none is needed, because Slack shows everything or never will."""
+    """Set while no call is in flight and none is needed."""
 
     def append(self, delta: str) -> None:
         reply = self.reply
@@ -240,7 +240,7 @@ class ScheduledReply:
                 self.give_up(call)
 
     def _schedule_retry(self, call: Call, error: RateLimited | Refused, now: float) -> bool:
-        """Sets the time of the next try; returns False if the retry policy gives the call up. A rate limit delays only
+        """Sets the time of the next try. Returns False if the retry policy gives the call up. A rate limit only delays
         the method, through its budget, so that the reply's end can be posted instead of edited. The first final refusal
         causes no delay either, because the next call is a different one."""
         self.failures = self.failures.plus_one(now)
@@ -253,7 +253,7 @@ class ScheduledReply:
         return True
 
     def give_up(self, call: Call) -> None:
-        """Drops a call that Slack has refused for minutes; the reply might have other calls left."""
+        """Drops a call that Slack has refused for minutes. The reply might have other calls left."""
         self.run_layout(lambda: self.reply.give_up(call))
         self.failures = NO_FAILURES
         if self.reply.life.is_over:
@@ -282,7 +282,7 @@ class ScheduledReply:
 
 
 async def show_end(live: ScheduledReply, end: End, shown: Picture, users: Users, admins: Sequence[str]) -> None:
-    """Shows the end of an answer, with names of people who decided on its calls, and of `admins` (IDs) to ask."""
+    """Shows the end of an answer, with names of people who decided on its calls and of `admins` (IDs) to ask."""
     if people := shown.user_ids_to_name(admins):
         shown = shown.with_names(await users.names(people), admins)
     await live.finish(end, shown)
@@ -297,7 +297,7 @@ class Due:
 
     @property
     def sort_key(self) -> tuple[int, float]:
-        """The sort key: urgency, then the time since the reply's last call. First words are sent in question order."""
+        """The sort key: urgency, then the time of the reply's last call. First words are sent in question order."""
         is_in_order = self.urgency in (Urgency.FIRST, Urgency.QUEUED)
         return self.urgency, 0.0 if is_in_order else self.live.last_response_at
 
@@ -339,9 +339,9 @@ class EditScheduler:
         has_stop: bool = False,
         until: float = math.inf,
     ) -> ScheduledReply:
-        """Opens a reply with a placeholder, or continues the one that an earlier attempt left in Slack. `sign` replaces
-        the placeholder at first. `has_stop`: Slack's own Stop button replaces the reply's. No call is sent after
-        `until`, a monotonic time."""
+        """Opens a reply with a placeholder, or continues the one that an earlier attempt left in Slack. `sign`:
+        replaces the placeholder at first. `has_stop`: Slack's own Stop button replaces the reply's. No call is sent
+        after `until`, on the monotonic clock."""
         job = answer.job
         is_fresh = not job.messages and job.checkpoint.end is None
         shown = NOTHING_SHOWN if is_fresh else await self._transport.recover(job, has_stop=has_stop)
@@ -401,7 +401,7 @@ class EditScheduler:
                 self.on_changed(live)
 
     def show_stop_button(self, thread: ThreadKey) -> None:
-        """Shows a thread's replies as messages with a Stop button, unless Slack shows its own Stop button."""
+        """Shows a thread's replies as messages with a Stop button, unless Slack shows its own."""
         for live in [live for live in self._live_replies if live.reply.job.question.thread == thread]:
             if live.reply.initial.has_stop:
                 continue
@@ -447,7 +447,7 @@ class EditScheduler:
         return live
 
     def _send_due_calls(self) -> float:
-        """Starts every call that can be sent now; returns when to check again."""
+        """Starts every call that can be sent now. Returns when to check again."""
         while True:
             now = self.clock.monotonic()
             if not self._lease.is_valid(now):
@@ -500,7 +500,7 @@ class EditScheduler:
         )
 
     def _post_ends_again(self, calls: dict[ScheduledReply, Call], now: float) -> float:
-        """Posts ends as new messages if no edit can show them in time; returns when to decide again."""
+        """Posts ends as new messages if no edit can show them in time. Returns when to decide again."""
         look_again_at, ahead = math.inf, 0
         for live, call in calls.items():
             if not live.reply.can_be_posted_again(call):
@@ -571,7 +571,7 @@ class EditScheduler:
         self.on_changed(live)
 
     async def _try_to_send(self, live: ScheduledReply, call: Call) -> Outcome:
-        """Sends a call if that is still allowed; returns the outcome after passing it to the reply."""
+        """Sends a call if that is still allowed, passes the outcome to the reply, and returns it."""
         method = METHODS[type(call)]
         channel_id = call.question.thread.channel_id
         is_granted = has_left = False
@@ -616,7 +616,7 @@ class EditScheduler:
         return live.reply.life is not Life.ABANDONED and now < live.deadline and self._lease.is_valid(now)
 
     async def _record_before_call(self, live: ScheduledReply, call: Call) -> bool:
-        """Records the text and message that a call will show; returns False if the call mustn't be sent."""
+        """Records the text and message that a call will show. Returns False if the call mustn't be sent."""
         answer = live.reply.answer
         if self.clock.monotonic() >= self._store_retry_at:
             try:
@@ -636,7 +636,7 @@ class EditScheduler:
         return False
 
     async def _begin_placeholder(self, live: ScheduledReply) -> bool:
-        """Reserves a queued question's job while its placeholder is sent; returns False if it mustn't be sent."""
+        """Reserves a queued question's job while its placeholder is sent. Returns False if it mustn't be sent."""
         live.deadline = self.clock.monotonic() + PLACEHOLDER_WITHIN_S
         try:
             if await self._worker_queue.begin_placeholder(live.reply.job):
@@ -671,5 +671,5 @@ class EditScheduler:
 
 
 def _asked_at(job: Job) -> float:
-    """Returns the time when the answer was requested, in seconds since the epoch; for questions, by Slack's clock."""
+    """Returns when the answer was requested, in seconds since the epoch; for questions, by Slack's clock."""
     return job.asked_at if job.version else float(job.question.ts)

@@ -25,7 +25,6 @@ from slack_markdown.render import beginning, first_words, rendered
 
 MAX_SHOWN = 8
 MAX_RECORDED = 50
-"""Maximum sources of one answer. Further ones are dropped."""
 MAX_URL_CHARS = 2_000
 TITLE_CHARS = 70
 
@@ -37,7 +36,7 @@ class Source:
 
 
 def with_citation(citations: Sequence[Citation], citation: Citation) -> Sequence[Citation]:
-    """Returns the citations and a new one, unless it can't be shown, is already included, or exceeds the limit."""
+    """Returns the citations with a new one, unless it can't be shown, is a duplicate, or exceeds the limit."""
     is_known = any(earlier.url == citation.url for earlier in citations)
     if is_known or len(citations) >= MAX_RECORDED or not _host(citation.url):
         return citations
@@ -63,7 +62,7 @@ def _label(host: str, title: str) -> str:
 
 
 def _host(url: str) -> str:
-    """Returns the host that a browser opens for a URL, in ASCII, or "" if the URL isn't a plain web URL."""
+    """Returns the host that a browser opens for a URL, in ASCII, or "" if it isn't a plain web URL."""
     # Browsers drop or rewrite some characters, and might open a different host than urlsplit() returns.
     if len(url) > MAX_URL_CHARS or "\\" in url or not url.isprintable() or any(map(str.isspace, url)):
         return ""
@@ -139,7 +138,7 @@ def _canvas_lines(text: str) -> Iterator[str]:
 
 
 def _list_line(line: str, lists: list[tuple[int, bool]]) -> str:
-    """Returns a line in the form that the open lists allow; adds an item that the line begins to `lists`."""
+    """Returns a line in the form that the open lists allow. Adds an item that the line begins to `lists`."""
     item = _ITEM.match(line)
     if item is None:
         if not line[0].isspace():

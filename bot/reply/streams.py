@@ -4,10 +4,9 @@ A streamed page starts as a message with its first words, grows by appends, and 
 changed, so only final text is appended (markdown/render.py). After every failure, the stream is stopped and the whole
 page is edited, so a stream only has to track the text that it has appended.
 
-A stream also ends before appending something that only an edit may show (`needs_edit`), such as a URL: other people's
-words might have made the model write the URL, and Slack might fetch it. After a failed start, the page is posted,
-because according to Slack there is no stream to stop. If Slack did start a stream, the delivery finds it
-(bot/reply/delivery.py).
+A stream also ends before something that only an edit can show (`needs_edit`), such as a URL: other people's words might
+have made the model write the URL, and Slack might fetch it. After a failed start, the page is posted, because according
+to Slack there is no stream to stop. If Slack did start a stream, the delivery finds it (bot/reply/delivery.py).
 """
 
 import math
@@ -30,7 +29,7 @@ _PERSON = re.compile(r"[UW][A-Z0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class StartStream(Begin):
-    """Posts a page's first words as a new message that grows by appends. `text` is filled in right before sending."""
+    """Posts a page's first words as a new message that grows by appends. `text` is set right before sending."""
 
     unanswered: ClassVar[MessageRole] = MessageRole.STARTING
     text: str = ""
@@ -100,7 +99,7 @@ _NEXT: Mapping[Stage, tuple[Stage, ...]] = {
     Stage.LEFT: (Stage.OVER,),
     Stage.OVER: (),
 }
-"""Allowed transitions. Any other has no effect."""
+"""Allowed transitions. Others have no effect."""
 
 _NEEDS: Mapping[Stage, tuple[type[Call], ...]] = {
     Stage.STARTING: (StartStream, AppendStream, StopStream),
@@ -120,7 +119,7 @@ class Stream:
 
     @property
     def needed_calls(self) -> tuple[type[Call], ...]:
-        """The types of calls that the stream will still make. The budget keeps room for them."""
+        """Types of calls that the stream will still make, for which the budget keeps room."""
         return _NEEDS[self.stage]
 
     @property
@@ -152,7 +151,7 @@ class Stream:
         return call
 
     def _unsent_part(self, text: str, *, may_be_shorter: bool = False) -> str | None:
-        """Returns the part of a text that has yet to be appended, or None if there is none or the texts differ."""
+        """Returns the text that isn't appended yet, or None if there is none or the appended text differs."""
         if text.startswith(self._appended_text):
             return text[len(self._appended_text) :]
         if not (may_be_shorter and self._appended_text.startswith(text)):

@@ -10,9 +10,9 @@ class ReplyStyle:
     thinking: str = texts.answers.THINKING
     """The placeholder until the model writes or uses a tool."""
     admins: frozenset[str] = frozenset()
-    """The Typist admins' user IDs: they can press the buttons that are the asker's."""
+    """Typist admins' user IDs. Admins can click the buttons that are the asker's."""
     is_full: bool = True
-    """False once Slack has refused an answer's form: then charts are only tables, and everyone sees all buttons."""
+    """False once Slack has refused an answer's form: charts are then only tables, and everyone sees all buttons."""
 
 
 DEFAULT_STYLE = ReplyStyle()
