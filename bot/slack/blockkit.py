@@ -9,17 +9,17 @@ OPTION_CHARS = 75
 CONFIRM_TITLE_CHARS = 100
 SECTION_CHARS = 3_000
 PIECE_CHARS = 2_900
-"""Maximum length of a block when a longer text is split. Slack's limit is SECTION_CHARS."""
+"""Maximum length of each block of a split text. Slack's limit is SECTION_CHARS."""
 _INITIAL = {
     "value": "initial_value",
     "selected_option": "initial_option",
     "selected_options": "initial_options",
     "selected_time": "initial_time",
 }
-"""Maps the keys of submitted values in an element's state to the keys of initial values."""
+"""Keys of initial values in a view, by key of the submitted value in an element's state."""
 
 NOTE_LINE = "about-answer-"
-"""The block_id prefix of notices and buttons below an answer. Slack keeps our block_ids; answers have no block_ids."""
+"""The block_id prefix of notices and buttons below an answer. An answer's own blocks have no block_id from us."""
 
 
 def plain_text(text: str) -> Json:
@@ -27,7 +27,7 @@ def plain_text(text: str) -> Json:
 
 
 def mrkdwn(text: str) -> Json:
-    """Returns text with Slack's markup, in which Slack doesn't link URLs and names (`verbatim`)."""
+    """Returns mrkdwn text in which Slack doesn't link URLs and names (`verbatim`)."""
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
@@ -94,7 +94,7 @@ def code_block(text: str) -> Json:
 
 
 def words(text: str, *styles: str) -> Json:
-    """Returns text for a rich_text element, without markup. `styles`: bold, italic, code."""
+    """Returns unformatted text for a rich_text element. `styles`: bold, italic, code."""
     return _with({"type": "text", "text": text}, style=dict.fromkeys(styles, True))
 
 
@@ -138,7 +138,6 @@ def button(action_id: str, label: str, value: str = "", *, primary: bool = False
 
 
 def confirm(title: str, text: str, *, yes: str, no: str) -> Json:
-    """Returns a confirmation dialog, which Slack shows before it sends a button's action."""
     return {
         "title": plain_text(title[:CONFIRM_TITLE_CHARS]),
         "text": plain_text(text),
@@ -174,7 +173,6 @@ def number_input(action_id: str, *, placeholder: str, initial: str = "", decimal
 
 
 def time_picker(action_id: str, initial: str) -> Json:
-    """Returns a time picker. `initial`: a time of day, such as "09:00"."""
     return _with({"type": "timepicker", "action_id": action_id}, initial_time=initial)
 
 
@@ -183,7 +181,6 @@ def users_select(action_id: str, placeholder: str) -> Json:
 
 
 def channel_select(action_id: str, placeholder: str) -> Json:
-    """Returns a menu of the viewer's channels, excluding direct messages."""
     return {
         "type": "conversations_select",
         "action_id": action_id,
@@ -212,7 +209,7 @@ def checkboxes(action_id: str, labels: Mapping[str, str], *, chosen: Collection[
 
 
 def multi_static_select(action_id: str, labels: Mapping[str, str]) -> Json:
-    """Returns a menu with every option selected, so that users can remove some. `labels` maps values to labels."""
+    """Returns a menu with every option selected, so that users can remove some. `labels`: by value."""
     options = list(_options(labels).values())
     return {"type": "multi_static_select", "action_id": action_id, "options": options, "initial_options": options}
 
@@ -233,7 +230,7 @@ def initial_view(view: Mapping[str, Any]) -> Json:
 
 
 def checked(view: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Returns the selected options of a field, or () if the modal doesn't have that field."""
+    """Returns the selected options of a field, or () if the modal lacks that field."""
     elements = view["state"]["values"].get(name, {}).values()
     return tuple(str(option["value"]) for element in elements for option in element.get("selected_options") or ())
 
@@ -272,7 +269,7 @@ def home(blocks: Sequence[Json]) -> Json:
 
 
 def remark(sentence: str) -> list[Json]:
-    """Returns the blocks of a separate message that isn't part of the answer. `sentence`: mrkdwn."""
+    """Returns the blocks of a message that isn't part of an answer. `sentence`: mrkdwn."""
     return [{**section(mrkdwn(sentence)), "block_id": f"{NOTE_LINE}remark"}]
 
 

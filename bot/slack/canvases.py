@@ -1,8 +1,8 @@
 """Reads canvases that users share or link, and creates canvases for answers.
 
-A canvas's text comes from canvases.getContent, not from a file's bytes. A canvas attached to a message has already been
-shared with the message's readers. A link can point to any canvas the app can open, so files.info is first asked whether
-the conversation's readers have access. Until then, not even the canvas's name is revealed.
+A canvas's text comes from canvases.getContent, not from a file's bytes. A canvas attached to a message is shared with
+the message's readers. A link can point to any canvas that the app can open, so files.info is first asked whether the
+conversation's readers have access. Until then, not even the canvas's name is revealed.
 """
 
 import asyncio
@@ -80,8 +80,8 @@ class Canvases:
         return OpenedFile(canvas, Document(content[:MAX_CHARS], left_out))
 
     async def create(self, title: str, markdown: str, channel_id: str, still: Callable[[], bool]) -> str:
-        """Creates a canvas that only the bot can see, unless `still()` is False; returns its ID. If the workspace's
-        plan allows only canvases in channel tabs, adds the canvas to the tab of `channel_id`. Raises RateLimited and
+        """Creates a canvas that only the bot can see, unless `still()` is False. Returns its ID. If the workspace's
+        plan only allows canvases in channel tabs, adds the canvas to the tab of `channel_id`. Raises RateLimited and
         Refused."""
         content: dict[str, Any] = {"title": title, "document_content": {"type": "markdown", "markdown": markdown}}
         with only_while(still):

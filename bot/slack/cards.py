@@ -1,7 +1,7 @@
 """Renders cards: proposals from Typist's own tools, shown to the asker instead of a call's arguments. Pure.
 
-A card's content isn't treated as markup, because a model wrote it. The asker agrees with a button that is bound to the
-call exactly as shown (core/calls.py).
+A model wrote a card's content, so the content isn't treated as markup. The asker agrees with a button that is bound to
+the call exactly as shown (core/calls.py).
 """
 
 import json
@@ -25,11 +25,10 @@ from slack_markdown.escaping import unlinked
 @dataclass(frozen=True, slots=True)
 class Card:
     parts: Sequence[Json]
-    """The card's content, as rich_text elements."""
     agree: str
     decline: str
     terms: Sequence[str] = ()
-    """Sentences in small print, as mrkdwn."""
+    """Small print, as mrkdwn sentences."""
     by: ReplyAction = ReplyAction.APPROVE
 
 

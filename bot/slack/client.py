@@ -3,8 +3,8 @@
 A Slack token counts as bad only if Slack returns an error from a closed list. Other errors can be temporary: rate
 limits, server errors, a proxy's HTML page, a network that isn't up yet. Typist retries these forever and logs each
 attempt. While the bot token counts as refused, the worker claims no jobs and questions stay queued
-(services/worker.py). Any call can find out that the token is refused (`Credential.on_call_refused`), but only auth.test
-can find out that it works again (`watch`).
+(services/worker.py). Any call can discover that the token is refused (`Credential.on_call_refused`), but only auth.test
+can discover that it works again (`watch`).
 """
 
 import asyncio
@@ -48,7 +48,7 @@ TURN_WITHIN_S = 20.0
 """Time limit for fetching data from Slack while a user or model waits, including the wait for budget."""
 DEFAULT_RETRY_AFTER_S = 30.0
 MAX_RETRY_AFTER_S = 3_600.0
-"""The longest Retry-After to obey. Slack's values are about a minute, and a rate limit outlasts a restart."""
+"""Maximum Retry-After to obey. Slack's values are about a minute, and a rate limit outlasts a restart."""
 LOOK_S = 60.0
 """Interval at which a running process checks its bot token."""
 LOOK_AGAIN_S = 5.0
@@ -59,7 +59,7 @@ MAX_LIST_PAGES = 20
 NO_UNFURLS = {"unfurl_links": False, "unfurl_media": False}
 """Stops link previews, a known way to leak data: Slack fetches URLs. The arguments matter only when posting."""
 NO_OBJECT = "no JSON object"
-"""Our error name for a response that isn't a JSON object."""
+"""Our own error for a response that isn't a JSON object."""
 _ADMIN_ERRORS = """
     access_denied account_inactive app_uninstalled bot_removed ekm_access_denied enterprise_is_restricted
     forbidden_team invalid_auth missing_scope no_permission not_allowed_token_type not_authed org_login_required
@@ -73,16 +73,16 @@ _allowed: ContextVar[Callable[[], bool] | None] = ContextVar("allowed", default=
 
 
 class RequestWithheld(aiohttp.ClientError):
-    """Raised instead of sending a request whose job another process might own by then."""
+    """The request wasn't sent, because another process might own its job."""
 
 
 class CallRedirected(aiohttp.ClientError):
-    """Raised if a call is redirected, as by a proxy's sign-in page. Slack's API never redirects."""
+    """The call was redirected, as by a proxy's sign-in page. Slack's API never redirects."""
 
 
 @contextmanager
 def only_while(allowed: Callable[[], bool]) -> Iterator[None]:
-    """Withholds a request if `allowed` returns False once a connection is open, which can take a while."""
+    """Doesn't send a request if `allowed` returns False once a connection is open, which can take a while."""
     token = _allowed.set(allowed)
     try:
         yield
@@ -107,7 +107,6 @@ def new_session() -> aiohttp.ClientSession:
 async def _send_through_proxy(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Sends a request through the proxy for its URL, regardless of the SDK's proxy settings."""
     try:
         proxy = network.proxy_of(str(request.url))
     except SettingsError as error:
@@ -134,7 +133,6 @@ class Installation:
     identity: Identity
     team_name: str
     scopes: frozenset[str] | None
-    """The bot token's scopes, or None if the response doesn't list them."""
     slack_time_s: float | None
     """Slack's clock, in seconds since 1970, or None if the response has no date."""
     is_organization: bool = False
@@ -142,7 +140,7 @@ class Installation:
 
 
 class SlackClient:
-    """Calls Slack's methods. Raises only RateLimited and Refused, after passing token refusals to `token_refused`."""
+    """Calls Slack's methods. Only raises RateLimited and Refused, after passing token refusals to `token_refused`."""
 
     def __init__(
         self,
@@ -186,8 +184,8 @@ class SlackClient:
         return data
 
     async def post(self, **arguments: Any) -> tuple[str, str]:
-        """Posts a message; returns its channel and ts. Raises Refused with OUTSIDE_THREAD if Slack posted the message
-        at the channel's root because its thread was deleted, which only the missing thread_ts in the response shows
+        """Posts a message. Returns its channel and ts. Raises Refused with OUTSIDE_THREAD if Slack posted the message
+        outside its thread because the thread was deleted. Only the missing thread_ts in the response shows that
         (slack-go/slack#1571)."""
         method = "chat.postMessage"
         answer = await self.call(method, **arguments, **NO_UNFURLS)
@@ -253,7 +251,6 @@ class SlackClient:
             raise Refused("the upload of a file", _reason(error, upload_url), Refusal.TRANSIENT) from error
 
     async def identity(self) -> Identity:
-        """Returns the bot's identity. Raises RateLimited and Refused; `Credential` decides which are final."""
         return (await self.installation()).identity
 
     async def time_s(self) -> float | None:
@@ -322,7 +319,7 @@ class Credential:
     advice: str
     clock: Clock
     problem: str = field(default="", init=False)
-    """A sentence about why Slack doesn't accept the token, or "" if it does."""
+    """Why Slack doesn't accept the token, as a sentence, or "" if it does."""
     refused: bool = field(default=False, init=False)
     """Whether Slack has rejected the token and hasn't accepted it since."""
     _doubted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -353,11 +350,12 @@ class Credential:
         self._doubted.set()
 
     async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Retries a call until Slack accepts the token; returns its result. Raises only SlackSetupError."""
+        """Retries a call until Slack accepts the token, and returns its result. Only raises SlackSetupError."""
         return await Retrier(CONNECTION, self.clock, "not connected yet").call(lambda: self.used(call))
 
     async def watch(self, call: Callable[[], Awaitable[object]]) -> None:
-        """Checks the token every minute, more often once refused, so that the log and /readyz report a revoked one."""
+        """Checks the token every minute, more often once refused, so that the log and /readyz report a revoked
+        token."""
         while True:
             try:
                 async with asyncio.timeout(LOOK_AGAIN_S if self.refused else LOOK_S):
@@ -417,7 +415,8 @@ class PacedClient:
 async def pages(
     call: Callable[..., Awaitable[Payload]], method: str, most: int = MAX_LIST_PAGES, **arguments: Any
 ) -> AsyncIterator[Payload]:
-    """Yields up to `most` pages of a Slack list, until a cursor repeats. A cursor on the last page means more exist."""
+    """Yields up to `most` pages of a Slack list, until a cursor repeats. If the last page has a cursor, there are
+    more."""
     cursors = {""}
     cursor: str | None = None
     for _ in range(most):

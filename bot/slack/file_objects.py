@@ -15,14 +15,14 @@ _SHARED_IN = ("channels", "groups", "ims")
 _PREVIEW = re.compile(r"thumb_(\d{2,4})")
 _CLIPS = ("slack_audio", "slack_video")
 MAX_MAIL_CHARS = 10_000
-"""Maximum length of an email shown in full. Longer emails are read as files, whose middle can be left out."""
+"""Maximum length of an email shown in full. Longer emails are read as files, whose middle can be cut."""
 MAX_MAIL_HEADER_CHARS = 500
 
 
 def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
     """Returns the files of a message and of the messages it forwards. Slack lets readers of a forwarded message open
-    its files but not its canvases. A canvas therefore stays unnamed until its access is checked, because its title can
-    be as private as its content."""
+    its files but not its canvases. A canvas therefore has no name until its access is checked, because its title can be
+    as private as its content."""
     shared = [file_of(file) for file in json_objects(message, "files")]
     forwarded = [
         file_of(file) for holder in json_objects(message, "attachments") for file in json_objects(holder, "files")
@@ -67,7 +67,6 @@ def _file_name(file: Payload) -> str:
 
 
 def mail_of(file: Payload) -> str:
-    """Returns an email's headers and text if the file object contains the whole text, otherwise ""."""
     text = _mail_text(file)
     return f"{mail_headers(file)}\n\n{text}" if text else ""
 

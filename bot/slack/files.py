@@ -3,7 +3,7 @@
 A file's URL comes from an event, and a redirect can lead anywhere, so the token is sent only to Slack's hosts. An HTML
 page instead of the expected type is Slack's sign-in page, which means that the scope is missing.
 
-One user's files never block other users' files. Memory is reserved according to the sizes that Slack states, up to half
+One user's files never block other users' files. Memory is reserved according to the sizes reported by Slack, up to half
 of it for one user. Each user has at most one document in the queue of the document-reading process.
 """
 
@@ -55,7 +55,7 @@ READING_S = 60.0
 MAX_HELD_BYTES = 100 * 2**20
 """Memory limit for all live answers in the process. Sending a request takes about three times as much."""
 TEXT_BYTES = 2**20
-"""Memory for a document's text beyond its bytes (documents/document.py), and the tolerance for misstated sizes."""
+"""Memory for a document's text in addition to its bytes (documents/document.py), and the tolerance for wrong sizes."""
 MAX_REDIRECTS = 2
 
 Transcribe = Callable[[File, Sound], Awaitable[str | Unread]]
@@ -76,12 +76,9 @@ class Files:
     async def reading(
         self, files: Sequence[File], asker: str, *, transcribe: Transcribe | None = None
     ) -> AsyncIterator[Mapping[str, OpenedFile]]:
-        """Yields each file's content, by ID, or why it can't be read. Never raises because of a file.
-
-        Until the context ends, memory is reserved: first for the stated sizes, then for the actual sizes.
-
-        `asker`: the asker's user ID. `transcribe` is used for recordings without a transcript.
-        """
+        """Yields each file's content, by ID, or why it can't be read. Never raises because of a file. Until the context
+        ends, memory is reserved: first for the reported sizes, then for the actual sizes. `asker`: the asker's user ID.
+        `transcribe`: for recordings without a transcript."""
         opened: dict[str, OpenedFile] = {}
         held_bytes = 0
         max_bytes = min(MAX_BYTES, sum(map(_reserved_bytes, files)))
@@ -141,7 +138,7 @@ class Files:
             return file, Unread.FAILED
 
     async def _read_recording(self, file: File, left: int, transcribe: Transcribe | None) -> Transcript | Unread:
-        """Returns the words spoken in a recording: as stored before, from Slack, or else from a model."""
+        """Returns the words spoken in a recording: a stored transcript, Slack's, or a model's."""
         if file.transcript is not None:
             return Transcript(file.transcript)
         if file.captions_url:
@@ -261,7 +258,7 @@ def can_get_token(url: URL, api: URL) -> bool:
 
 
 async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> bytes | Unread:
-    """Reads a file's bytes up to the limits. The size that Slack states isn't trusted."""
+    """Reads a file's bytes up to the limits. The size that Slack reports isn't trusted."""
     most = min(left, _reserved_bytes(file))
     if (response.content_length or 0) > most:
         return _too_big(file, most, left)

@@ -4,7 +4,7 @@ Slack adds block types every few months, each with its own key names. Objects of
 rules that apply to any object:
 
 - Objects of known types, under any key, are read as usual, in their position.
-- Strings are text if their key suggests it ("subtitle") or if they can hardly be anything else, since IDs have no
+- Strings are text if their key suggests it ("subtitle") or if they can hardly be anything else, because IDs have no
   spaces. A user or channel ID is a mention; a channel ID next to a message's ts is a reference to that message.
 - A value and numbers follow their label, and a check mark precedes the label.
 - A URL next to a label becomes its link. URLs of pictures are left out, because Slack doesn't show them.
@@ -12,7 +12,7 @@ rules that apply to any object:
 - Repetitions are left out: a message's text next to its blocks, a plain title next to a rich one.
 - An object without readable content is replaced by its type, once per message, so that the model knows about the gap.
 
-Each object is read once, and nesting is bounded.
+Each object is read once, and nesting is limited.
 """
 
 import re
@@ -44,13 +44,12 @@ _BELOW_HEADS = frozenset(("subtitle", "subheader", *_STATES))
 _LAST = frozenset(("action", "actions", "button", "buttons", "footer", "accessory"))
 _HIDDEN = frozenset(("type", "block_id", "action_id", "callback_id", "confirm", "placeholder", "style"))
 _VALUE = "value"
-"""The key of values that elements send back to the app and that other objects show to users."""
+"""The key of values that elements send back to the app, and that other objects show to users."""
 _CELLS = "cells"
 _INSTEAD = frozenset(("text", "fallback"))
-"""Keys that can repeat their neighbors for simple clients."""
+"""Keys whose values can repeat neighboring ones for simple clients."""
 _PICTURES = re.compile(r"icon|image|img|thumb|avatar|logo|photo|picture|preview|poster")
 _OF_PICTURES = ("text", "title", "label", "caption", "description")
-"""Last words of keys that describe a picture."""
 _ADDRESS = re.compile(r"(?:https?://|mailto:|tel:)\S+\Z", re.IGNORECASE)
 _SHOWN = re.compile(r"[A-Z][a-z]+[.!?:]?\Z|(?!#)(?!.*\d{9})[^A-Za-z_\d]*+\d[^A-Za-z_]*+\Z")
 """A capitalized word, a date or an amount. IDs and option names don't look like these."""
@@ -59,7 +58,7 @@ _MENTIONED = re.compile(r"(?:(?P<person>[UW])|[CG])(?=[A-Z]*\d)[A-Z0-9]{6,20}\Z"
 _TS = re.compile(r"\d{10}\.\d{6}\Z")
 _TICKED = re.compile(r"(?:is_)?(?:checked|completed?|done|selected|ticked)\Z")
 _LAYOUT = re.compile(r"(?:.*_)?(?:columns?|height|indent|index|offset|order|padding|size|span|version|width)\Z")
-"""Keys of numbers that control the layout, which aren't text."""
+"""Keys of numbers that control the layout."""
 _TIMES = re.compile(r"(?:.*_)?(?:at|date|due|end|start|time|timestamp|ts)\Z")
 _LAST_WORD = re.compile(r"(?:[A-Z]|(?<![a-z0-9]))[a-z0-9]++\Z")
 _OF_ADDRESS = re.compile(r"_?(?:url|link|href)\Z", re.IGNORECASE)
@@ -72,15 +71,15 @@ class _Part:
     key: str
     text: str
     is_words: bool = False
-    """Whether the part is a string or a text object, rather than a child with a position of its own."""
+    """Whether the part is a string or a text object, rather than a child with its own position."""
     is_block: bool = False
-    """Whether the part has an empty line before and after it."""
+    """Whether the part needs an empty line before and after it."""
 
 
 class FormReader:
-    """Reads the objects of one message. `known` returns the text of an object of a known type, given the level for
-    nested objects, or None for other types. `line` returns a list of text elements as one line, or None for other
-    lists. `link` returns a link in mrkdwn."""
+    """Reads the objects of one message. `known`: returns the text of an object of a known type, given the level for
+    nested objects, or None for other types. `line`: returns a list of text elements as one line, or None for other
+    lists. `link`: returns a link in mrkdwn."""
 
     def __init__(
         self,
@@ -94,7 +93,7 @@ class FormReader:
         self._named: set[str] = set()
 
     def read(self, node: Object, level: int = 0) -> str:
-        """Returns an object's text, or "" if it has none. Mentions each unreadable type once."""
+        """Returns an object's text, or "". Mentions each unreadable type once."""
         if level >= MAX_LEVELS:
             return self._unread(node)
         if (known := self._known(node, level)) is not None:
@@ -143,7 +142,6 @@ class FormReader:
         yield from _with_values(node, list(self._with_links(node, list(_without_repetitions(node, parts)))))
 
     def _value(self, key: str, value: Any, level: int, ts: str = "") -> Iterator[_Part]:
-        """Yields the parts of a key's value. `ts`: the ts of a message that the object refers to, or ""."""
         if isinstance(value, str):
             if _is_words(key, value):
                 said = f"{key}: {value}" if _last_word(key) in _STATES else value.strip("\n")
@@ -281,7 +279,7 @@ def _mention(value: str) -> str:
 
 
 def _message_ts(node: Object) -> str:
-    """Returns the ts of the message, not the thread, that an object refers to, or "" if there is none."""
+    """Returns the ts of the message, not the thread, that an object refers to, or ""."""
     found = (
         value
         for key, value in node.items()
@@ -291,7 +289,7 @@ def _message_ts(node: Object) -> str:
 
 
 def _with_values(node: Object, parts: Sequence[_Part]) -> list[_Part]:
-    """Returns the parts, with the value and the numbers added after the label and a check mark before it."""
+    """Returns the parts, with the value and the numbers after the label and a check mark before it."""
     if not parts:
         return []
     *others, last = parts

@@ -52,7 +52,7 @@ POSTS_BEFORE = 10
 """Number of the channel's posts that are read for a bare mention."""
 LOOK_BACK_MESSAGES = 200
 READ_WITHIN_S = 45.0
-"""Time limit for a whole conversation, including waits, after which the prompt has only the pages read so far."""
+"""Time limit for a whole conversation, including waits. After that, the prompt only has the pages read so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ class History:
     async def messages(self, question: Question, before_ts: str | None = None) -> list[Message]:
         """Returns the question's conversation as it is in Slack now, oldest first. A new thread needs no call.
 
-        For a thread, returns the first message and the newest thousand; for a direct message, the newest 60, if given
-        before `before_ts`. Messages that Slack doesn't return in time are left out, and the next message is marked
+        For a thread, returns the first message and the newest thousand; for a direct message, the newest 60 (before
+        `before_ts`). Messages that Slack doesn't return in time are left out, and the next message is marked
         (`after_gap`).
         """
         if question.begins_thread:
@@ -119,7 +119,7 @@ class History:
         return _Reading(question, until, retrying)
 
     async def posts_before(self, question: Question) -> list[Message]:
-        """Returns the channel's last posts before a question, oldest first, or only the question, marked, if Slack
+        """Returns a channel's last posts before a question, oldest first, or only the marked question if Slack
         refuses."""
         reading = self._reading(question)
         answer = await self._page("conversations.history", reading, latest=question.ts, limit=POSTS_BEFORE)
@@ -128,7 +128,7 @@ class History:
         return [self.message_of(question, message) for message in messages_in(answer)[::-1]]
 
     async def _thread(self, reading: _Reading, thread_ts: str) -> list[Message]:
-        """Reads a thread page by page. Slack returns the oldest messages first, and the first one on every page."""
+        """Reads a thread page by page. Slack returns the oldest messages first, and the first message on every page."""
         question = reading.question
         first: list[Message] = []
         newest: deque[Message] = deque(maxlen=NEWEST_MESSAGES)
@@ -198,7 +198,6 @@ class History:
 
 
 def _after_gap(question: Question) -> Message:
-    """Returns the question as a message after a gap, because earlier messages couldn't be read."""
     return replace(question.as_message(), is_after_gap=True)
 
 
@@ -256,7 +255,7 @@ _TS = re.compile(r"\d{1,12}\.\d{6}", re.ASCII)
 
 
 class _UnusableArgument(Exception):
-    """Raised if an argument is unusable or its target can't be read. The message is for the model."""
+    """An argument is unusable or its target can't be read. The message is for the model."""
 
 
 class _Answer(NamedTuple):
@@ -277,7 +276,7 @@ class _PageRequest:
 
 @dataclass(slots=True)
 class _Page:
-    """The messages read so far, oldest first."""
+    """Messages read so far, oldest first."""
 
     messages: list[Payload]
     has_more: bool = False

@@ -1,7 +1,7 @@
 """Reads typed values from Slack's JSON. Pure.
 
-A missing value or one of another type counts as empty, because payloads change without notice. For payloads that are
-useless without a value, handlers/payloads.py raises instead.
+A missing value or a value of another type counts as empty, because payloads change without notice. For payloads that
+are useless without a value, handlers/payloads.py raises instead.
 """
 
 from collections.abc import Mapping, Sequence

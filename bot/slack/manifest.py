@@ -49,13 +49,10 @@ OPTIONAL_SCOPES = frozenset(
 )
 """Scopes that can be declined at installation. Only canvases, files and reactions are then unavailable."""
 AGENT_SCOPE = "assistant:write"
-"""The scope for apps with the Agents feature."""
 SEARCH_SCOPE = "search:read.public"
-"""The scope for Slack search (BOT_SLACK_SEARCH)."""
 GROUPS_SCOPE, EMAIL_SCOPE = "usergroups:read", "users:read.email"
-"""The scopes for user groups and email domains in BOT_ALLOW_USERS."""
 NEEDED_SCOPES = frozenset({"app_mentions:read", "chat:write", "im:history", "users:read", GROUPS_SCOPE, EMAIL_SCOPE})
-"""Scopes without which some users' questions stay unanswered. Other scopes are for a single feature each."""
+"""Scopes without which some users' questions stay unanswered. Each other scope is for a single feature."""
 _EVENTS = (
     "app_home_opened",
     "app_mention",
@@ -73,7 +70,6 @@ _CHOSEN = re.compile(
     r"|^features\.bot_user\.|^features\.agent_view\.(agent_description|suggested_prompts)\b"
     r"|^features\.(shortcuts|slash_commands)\.\d+\.(name|command|description|usage_hint)$"
 )
-"""Settings whose wording operators can choose."""
 _ESSENTIAL = re.compile(
     r" (app_mention|message\.im|app_mentions:read|chat:write|im:history|users:read)$"
     r"|socket_mode_enabled|token_rotation_enabled|messages_tab|bot_user"

@@ -24,7 +24,6 @@ def message(blocks: Sequence[Json]) -> Json:
 
 
 def text_of(blocks: Iterable[Json]) -> str:
-    """Returns the text of blocks as mrkdwn, with no markup beyond what the blocks have."""
     parts = list(filter(None, map(_block, blocks)))
     room = PLAIN_BYTES - utf8_bytes(f"\n\n{texts.answers.REST_IN_MESSAGE}")
     is_whole = utf8_bytes("\n\n".join(parts)) <= PLAIN_BYTES

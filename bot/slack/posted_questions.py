@@ -36,12 +36,12 @@ _REACTION = "reacted-by-"
 RUN = "scheduled-by-"
 MARK = "asked-in-"
 MAX_QUOTE_CHARS = 9_000
-"""Maximum length of a quote with entities. Slack accepts 13,200 characters per message; the question has up to 3,000.
-"""
+"""Maximum length of a quote with entities. Slack accepts 13,200 characters per message; the question has up to
+3,000."""
 
 
 def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> QuotedMessage:
-    """Returns a message as the subject of a question. `names`: user and channel names, by ID."""
+    """Returns a message as the subject of a question. `names`: user and channel names by ID."""
     thread_ts = message.thread_ts or message.ts
     whole = paired(with_names(message.full_text, names).strip())
     quote = shortened(whole, lambda quote: len(escape(quote)), MAX_QUOTE_CHARS)
@@ -51,9 +51,9 @@ def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> Quo
 def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
     """Returns chat.postMessage's arguments for a question. `elsewhere`: the post is for the asker's direct message.
 
-    A question asked with an emoji shows only the emoji, because its words are for the model and the asker never said
-    them. Nothing in the message links to a Slack file, because the asker could mention a file that the readers can't
-    open. The intro's block_id identifies the modal, so that a retry finds the message.
+    A question asked with an emoji shows only the emoji, because the asker never wrote its words. Nothing in the message
+    links to a Slack file, because the asker could mention a file that the readers can't open. The intro's block_id
+    identifies the modal, so that a retry finds the message.
     """
     asker = f"<@{question.user_id}>"
     intro, block = texts.shortcut.asks_about_this(asker), _BLOCK
@@ -77,7 +77,6 @@ def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
 
 
 def _parts(quote: str) -> Iterator[str]:
-    """Splits a quote into parts that fit into text objects, at line ends if possible."""
     while len(quote) > PIECE_CHARS:
         at = quote.rfind("\n", PIECE_CHARS // 2, PIECE_CHARS)
         at = PIECE_CHARS if at < 0 else at

@@ -50,5 +50,4 @@ def _quota_line(use: CapUse) -> str:
 
 
 def amount_text(amount: Amount) -> str:
-    """Formats usage, such as "1,234 tokens, $0.02"."""
     return texts.quotas.amount(amount.tokens, amount.cost_usd)

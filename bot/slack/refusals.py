@@ -53,7 +53,7 @@ _NAMES: Mapping[Refusal, str] = {
 """Error names that are documented (docs.slack.dev/reference/methods) or were observed (sandbox/FIDELITY.md)."""
 _REASON_OF = {name: reason for reason, names in _NAMES.items() for name in names.split()}
 METHOD_GONE = ("deprecated_endpoint", "method_deprecated", "unknown_method")
-"""Slack's errors for a method that no longer exists, for any call."""
+"""Slack's errors for a method that was removed, for any call."""
 
 
 def reason_of(name: str) -> Refusal:

@@ -104,13 +104,12 @@ class SlackSearch:
         self._sign_in_addresses = sign_in_addresses
         self._readers = readers
         self._tokens: dict[tuple[str, str], str] = {}
-        """Action tokens, by the question's channel and ts."""
         self._offered = OfferedTools((BY_WORDS,))
         """The tool that Slack last reported as supported, or the version that works in every workspace."""
         self._asked_at = -math.inf
 
     def keep(self, channel_id: str, ts: str, action_token: str) -> None:
-        """Keeps the action token of a question's event in memory, and drops the oldest if there are too many."""
+        """Stores the action token of a question's event in memory, and drops the oldest if there are too many."""
         cache_newest(self._tokens, (channel_id, ts), action_token)
 
     async def definitions(self, question: Question) -> OfferedTools:
@@ -119,7 +118,6 @@ class SlackSearch:
         return await self._offer() if await self._readers.are_insiders(question.thread) else OfferedTools()
 
     async def _offer(self) -> OfferedTools:
-        """Returns the search tool that Slack supports, asking Slack at most once an hour."""
         now = self._client.clock.monotonic()
         if now < self._asked_at + INFO_TRUSTED_S:
             return self._offered

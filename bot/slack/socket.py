@@ -1,9 +1,9 @@
 """Keeps two Socket Mode connections to Slack open, so that refreshing one leaves no gap.
 
 Slack ends connections right after hello if there are too many processes or Socket Mode is off. A connection therefore
-counts as a success only after STEADY_S. Until then, new connections are opened more and more slowly, down to one per
-STEADY_S, and /readyz reports the reason. If the network cuts a connection after twenty seconds, Typist is offline for
-ten seconds at most.
+counts as a success only after STEADY_S. Until then, new connections are opened at growing intervals, up to STEADY_S,
+and /readyz reports the reason. If the network cuts a connection after twenty seconds, Typist is offline for ten seconds
+at most.
 
 The SDK takes up to ten seconds to notice a lost connection, and its own loop can retry an expired ticket forever.
 Typist therefore watches the connections itself, and requests a new ticket for each attempt.
@@ -35,14 +35,14 @@ PING_INTERVAL_S = 5
 WATCH_S = 0.5
 CONNECT_TIMEOUT_S = 10
 STEADY_S = CONNECTION.backoff.max_s
-"""Minimum duration of a connection. Connections that end sooner count as failures."""
+"""Minimum duration of a successful connection."""
 OPEN = "apps.connections.open"
 REFRESH = frozenset({"warning", "refresh_requested"})
 """Slack's reasons for ending a connection that only mean that Typist should open a new one."""
 RECOUNT = "recount"
 """Our own reason for ending a connection: the next hello reports how many connections the app has."""
 SETTLE_S = 30.0
-"""Time that a closed connection can still count in Slack's hello."""
+"""The time in which a closed connection can still count in Slack's hello."""
 ADVICE = {
     "too_many_websockets": "An app has 10 connections at most. Stop other processes that use this SLACK_APP_TOKEN.",
     "link_disabled": "Turn Socket Mode on: api.slack.com/apps → your app → Socket Mode.",
@@ -53,18 +53,18 @@ log = logging.getLogger(__name__)
 
 
 class SocketConnection(SocketModeClient):
-    """The SDK's client with our timeouts and errors. It reconnects only on request. Times are monotonic."""
+    """The SDK's client with our timeouts and errors. It only reconnects on request. Times are on the monotonic
+    clock."""
 
     opened_at: float = 0.0
-    """The monotonic time when the connection was opened."""
     heard_at: float | None = None
-    """The time when Slack last sent a message, including a hello, or None if it never did."""
+    """When Slack last sent a message, including a hello, or None."""
     app_connections: int = 0
     greeted_at: float = -math.inf
     end_reason: str = ""
     """Slack's reason for ending the connection, or "" if it is open or was cut."""
     problem: str = ""
-    """A sentence about why connections don't last, from the second failure in a row until one lasts, or ""."""
+    """Why connections don't last, as a sentence, from the second failure in a row until one lasts, or ""."""
 
     def __init__(self, app: AsyncApp, web: SlackClient, app_token: str, clock: Clock) -> None:
         super().__init__(
@@ -98,7 +98,7 @@ class SocketConnection(SocketModeClient):
         self._ended.set()
 
     async def wait_for_end(self) -> bool:
-        """Waits for WATCH_S, or until Slack ends the connection; returns whether it is up."""
+        """Waits for WATCH_S, or until Slack ends the connection. Returns whether it is up."""
         try:
             async with asyncio.timeout(WATCH_S):
                 await self._ended.wait()
@@ -107,7 +107,7 @@ class SocketConnection(SocketModeClient):
         return await self.is_connected()
 
     async def close_session(self) -> None:
-        """Closes the connection within CLOSE_TIMEOUT_S, so that it no longer counts toward the app's limit."""
+        """Closes the connection within CLOSE_TIMEOUT_S, so that it doesn't count toward the app's limit anymore."""
         if self.current_session is None:
             return
         try:
@@ -185,7 +185,6 @@ class Sockets:
         self._watches: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
-        """Connects, and returns once one connection is up. Raises SlackSetupError for a bad token."""
         first, *others = self._connections
         await self._credential.insist(first.renew)
         await asyncio.gather(*(self._try_once(connection) for connection in others))
@@ -201,17 +200,18 @@ class Sockets:
         await asyncio.gather(*(connection.end() for connection in self._connections))
 
     async def up(self) -> int:
-        """Returns the number of open connections. After a failure, a new one counts only after STEADY_S."""
+        """Returns the number of open connections. After a failure, a new one only counts after STEADY_S."""
         return sum([await connection.is_connected() and not connection.problem for connection in self._connections])
 
     def heard_at(self) -> float | None:
-        """Returns the time of Slack's last message, or None. Pings don't count, as Slack answers them even without
+        """Returns the time of Slack's last message, or None. Pings don't count, because Slack answers them even without
         events."""
         heard = [connection.heard_at for connection in self._connections if connection.heard_at is not None]
         return max(heard, default=None)
 
     def app_connections(self) -> tuple[int, float]:
-        """Returns the app's number of connections in Slack's last hello, and the monotonic time of that hello."""
+        """Returns the app's number of connections in Slack's last hello, and the hello's time on the monotonic
+        clock."""
         last = max(self._connections, key=lambda connection: connection.greeted_at)
         return last.app_connections, last.greeted_at
 
@@ -265,7 +265,7 @@ class Sockets:
             refused = await self._renew(connection, refused)
 
     async def _renew(self, connection: SocketConnection, refused: str) -> str:
-        """Connects; returns why Slack refuses the token, or "". `refused`: the refusal that was last logged."""
+        """Connects. Returns why Slack refuses the token, or "". `refused`: the last refusal that was logged."""
         try:
             await self._credential.insist(connection.renew)
         except SlackSetupError as error:

@@ -59,8 +59,8 @@ class EphemeralMessages:
 
     async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
         """Shows a sentence to the asker where the question was written, and logs it if Slack never accepts it. Slack
-        can lose the message. Retries end after TOLD_WITHIN_S. If the question isn't in a thread yet, the sentence is
-        shown at the channel's root, because Slack shows no ephemeral messages in a thread without replies."""
+        can lose the message. Retries end after TOLD_WITHIN_S. If the question isn't in a thread, the sentence is shown
+        in the channel, because Slack shows no ephemeral messages in a thread without replies."""
         thread = question.thread
         if question.begins_thread:
             thread = ThreadKey(thread.team_id, thread.channel_id, None)
@@ -80,7 +80,7 @@ class ThreadPoster:
         self._client = client
 
     async def post(self, channel_id: str, thread_ts: str | None, **message: object) -> tuple[str, str]:
-        """Posts a message; returns its channel and ts. Raises Refused (OUTSIDE_THREAD) if the thread was deleted."""
+        """Posts a message. Returns its channel and ts. Raises Refused (OUTSIDE_THREAD) if the thread was deleted."""
         try:
             return await self._client.post(channel=channel_id, thread_ts=thread_ts, **message)
         except Refused as error:
@@ -99,8 +99,8 @@ class ThreadPoster:
 
 SESSIONS = "agents.sessions.setStatus"
 SESSIONS_A_MINUTE = 20
-"""Maximum new sessions, out of 50 calls a minute, so that ending them needn't wait. Other answers have our Stop button.
-"""
+"""Maximum new sessions, out of 50 calls a minute, so that ending them needn't wait. Other answers have our Stop
+button."""
 NO_AGENT = ("not_allowed", "not_authorized")
 """Slack's errors for apps without agent_view. The second one was observed (kirodotdev/KiroCrew#9822)."""
 STOP_EVENT_MISSING = "missing_agent_session_stopped_event_subscription"
@@ -109,19 +109,19 @@ LOADING_MESSAGE_CHARS = 50
 
 
 class Pane:
-    """Manages the assistant pane: suggestions, statuses and titles. Methods raise RateLimited and Refused. Statuses and
+    """The assistant pane: suggestions, statuses and titles. Methods raise RateLimited and Refused. Statuses and
     sessions need chat:write; the rest needs assistant:write. Slack has announced the end of assistant.threads.* for
     February 2027. Titles have a successor in agents.sessions.*, but statuses don't."""
 
     def __init__(self, client: PacedClient) -> None:
         self._client = client
         self.has_sessions = True
-        """Whether the app has agent sessions, which is assumed until Slack refuses one."""
+        """Whether the app has agent sessions. Assumed until Slack refuses one."""
         self._begun_at = deque([-math.inf] * SESSIONS_A_MINUTE, maxlen=SESSIONS_A_MINUTE)
-        """The start times of the last sessions, by the monotonic clock."""
+        """Start times of the last sessions, on the monotonic clock."""
 
     async def suggest(self, channel_id: str, thread_ts: str | None) -> None:
-        """Shows suggested prompts in a thread, or in the whole direct message without `thread_ts`."""
+        """Shows suggested prompts in a thread or, without `thread_ts`, in the whole direct message."""
         await self._client.call(
             "assistant.threads.setSuggestedPrompts",
             channel_id=channel_id,
@@ -132,8 +132,8 @@ class Pane:
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
         """Shows a status in any thread until the bot posts, for up to two minutes. "" removes the status. The status is
-        sent as plain text: Slack decodes no entities or emoji names in a status. Without loading messages, Slack shows
-        its own phrases in channels (slack-go/slack#1487)."""
+        sent as plain text: Slack decodes no entities or emoji names in it. Without loading messages, Slack shows its
+        own phrases in channels (slack-go/slack#1487)."""
         loading = loading_message(status) or None
         await self._client.call(
             "assistant.threads.setStatus", status=status, loading_messages=loading, **_place(thread)
@@ -153,7 +153,7 @@ class Pane:
         await self._client.call("assistant.threads.setTitle", title=title, **_place(thread))
 
     async def begin_session(self, thread: ThreadKey) -> bool | None:
-        """Shows Slack's Stop button in an agent's thread. Returns False if it isn't shown, None if no session began.
+        """Shows Slack's Stop button in an agent's thread. Returns False if it isn't shown, or None without a session.
         Only apps with agent_view have sessions, so Slack isn't asked again after it has refused one. Slack shows no
         Stop button for apps that aren't subscribed to the button's event."""
         now = self._client.clock.monotonic()
@@ -171,7 +171,7 @@ class Pane:
         return STOP_EVENT_MISSING not in str(answer.get("warning"))
 
     async def end_session(self, thread: ThreadKey, *, waits: bool = False) -> None:
-        """Removes Slack's Stop button. With `waits`, the session shows that it is waiting for a person."""
+        """Removes Slack's Stop button. `waits`: the session shows that it is waiting for a person."""
         if self.has_sessions:
             await self._set_session(thread, "suspended" if waits else "active")
 
@@ -180,7 +180,7 @@ class Pane:
 
 
 def loading_message(status: str) -> str:
-    """Returns a status as a loading message: without commas, which separate them, and cut by UTF-16 length."""
+    """Returns a status as a loading message: without commas, which separate messages, and cut by UTF-16 length."""
     text = status.replace(",", "").strip()
     if _utf16_units(text) <= LOADING_MESSAGE_CHARS:
         return text
@@ -206,7 +206,7 @@ def _place(thread: ThreadKey) -> dict[str, str | None]:
 
 
 class Surfaces:
-    """Manages modals, App Home, responses, channels and posted questions.
+    """Modals, App Home, responses, channels and posted questions.
 
     Methods raise RateLimited and Refused. Methods that respond to a person's action only log Slack's refusals, because
     the action has already taken effect. Slack opens a modal only within three seconds of the action that created its
@@ -228,7 +228,7 @@ class Surfaces:
         self._bot_user_id = bot_user_id
 
     async def open(self, trigger_id: str, view: Json, *, in_modal: bool = False) -> str:
-        """Opens a modal, above the current one if `in_modal`; returns its ID. Triggers expire within seconds."""
+        """Opens a modal, above the current one if `in_modal`. Returns its ID. Triggers expire within seconds."""
         method = "views.push" if in_modal else "views.open"
         answer = await self._client.call(method, trigger_id=trigger_id, view=view)
         return string(json_object(answer, "view"), "id")
@@ -251,8 +251,8 @@ class Surfaces:
     async def respond_to_action(
         self, thread: ThreadKey, user_id: str, response_url: str, response: ActionResponse
     ) -> None:
-        """Responds to an action. Sends Markdown as an ephemeral message, because a response_url supports only plain
-        text. If Slack refuses that message, sends its text to the response_url. Slack's own Stop button has no
+        """Responds to an action. Markdown is sent as an ephemeral message, because a response_url only supports plain
+        text. If Slack refuses that message, its text is sent to the response_url. Slack's own Stop button has no
         response_url."""
         if response.markdown or not response_url:
             as_blocks = action_message(response) if response_url else {"text": action_text(response)}
@@ -309,7 +309,7 @@ class Surfaces:
 
     async def channels_of(self, user_id: str, types: str = "public_channel,private_channel") -> frozenset[str]:
         """Returns a person's public channels, and the private channels that both the person and the bot are in.
-        `types`: Slack's types, separated by commas. Leaves out archived channels and the end of a very long list."""
+        `types`: Slack's types, separated by commas. Excludes archived channels and the end of a very long list."""
         found: list[str] = []
         arguments = {"user": user_id, "types": types, "exclude_archived": True, "limit": CHANNELS_PER_PAGE}
         async for page in pages(self._paced.call, "users.conversations", MAX_CHANNEL_PAGES, **arguments):
@@ -382,8 +382,8 @@ class Surfaces:
     async def post_question(
         self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool
     ) -> tuple[str, str]:
-        """Posts a question in the message's thread or in the asker's direct message; returns the channel ID and ts.
-        `still` is called just before the post is sent. If it returns False, nothing is sent and Refused is raised."""
+        """Posts a question in the message's thread or in the asker's direct message. Returns the channel ID and ts.
+        `still`: called right before sending. If it returns False, nothing is sent and Refused is raised."""
         about = question.about
         channel_id, thread_ts = (question.user_id, None) if elsewhere else (about.channel_id, about.thread_ts or None)
         message = posted_question(question, elsewhere=elsewhere)
@@ -413,8 +413,8 @@ class Surfaces:
         return bool(next_cursor(page))
 
     async def is_among_direct_messages(self, channel_id: str) -> bool:
-        """Returns whether Slack lists a conversation below Direct messages, as it does a group's. A conversation that
-        Slack doesn't describe might be one. Raises RateLimited."""
+        """Returns whether Slack lists a conversation under Direct messages, as it does a group's. Raises RateLimited.
+        Returns True if Slack doesn't describe the conversation."""
         if is_direct_message(channel_id):
             return True
         try:

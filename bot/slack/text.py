@@ -41,7 +41,7 @@ MAX_COST = 12_000
 ELEMENT_COST = 8
 """The cost of an object or list item. In table cells, the cost is 1, because Slack limits the text of tables."""
 FREE_KEYS = 6
-"""Number of keys of an object that cost nothing. Each further key costs 1. Hardly any element has more."""
+"""The number of an object's keys that cost nothing. Each further key costs 1. Hardly any element has more."""
 MAX_DEPTH = 4
 MAX_TIME_S = 100_000_000_000
 """Maximum time in seconds. Larger numbers are in milliseconds."""
@@ -53,7 +53,7 @@ MAX_INDENT = 8
 """Slack's limit for indentation."""
 MORE = "(More is attached.)"
 OWN_EMOJI = "emoji"
-"""The target in `<!emoji^name>`, which represents a custom emoji, since it has no Unicode character."""
+"""The target in `<!emoji^name>`, which represents a custom emoji without a Unicode character."""
 CANVAS = "canvas"
 """The target in `<!canvas^F…|label>`, which represents a canvas's title."""
 
@@ -61,7 +61,6 @@ _WRITTEN = (
     *("rich_text", "markdown", "header", "section", "context", "actions", "context_actions", "image", "divider"),
     *("table", "data_table", "data_visualization", "container", "card", "carousel", "alert", "task_card", "plan"),
 )
-"""Types of blocks that contain only content from the message's author."""
 _PARTS = ("blocks", "elements", "message_blocks", "attachments")
 _LISTED = ("fields", "actions", "files")
 _SEQUENCE = re.compile(
@@ -108,7 +107,7 @@ _TABLE_HEADS = ("header", "headers", "header_row", "columns")
 
 
 def body_of(message: Payload) -> str:
-    """Returns the text of the author's blocks, or else `text`, with an app's attachments (alerts have only those)."""
+    """Returns the text of the author's blocks or, without blocks, `text` with an app's attachments (as in alerts)."""
     text = string(message, "text")
     written, _ = _split_blocks(message)
     posted, _ = _split_attachments(message)
@@ -608,7 +607,7 @@ def link(url: str, label: str) -> str:
 
 
 def _has_own_label(url: str, label: str) -> bool:
-    """Returns whether a label says more than the URL. Slack's own labels only repeat the URL."""
+    """Returns whether a label adds information to the URL. Slack's own labels only repeat it."""
     bare = _QUIET_SCHEMES.sub("", url)
     return bool(url) and label.strip() not in ("", url, bare, bare.rstrip("/"))
 
@@ -642,7 +641,7 @@ def message_text(mrkdwn: str) -> str:
 
 
 def _without_markup(text: str) -> str:
-    """Escapes every `<` that doesn't begin a sequence, because apps send such text."""
+    """Escapes every `<` that doesn't begin markup, because apps send such text."""
     return text.replace("<", "&lt;")
 
 

@@ -35,8 +35,6 @@ async def read_groups(client: PacedClient | SlackClient, groups: Collection[str]
 
 @dataclass(eq=False)
 class AccessGroups:
-    """Checks whether a group or domain in the access rules includes a person."""
-
     client: PacedClient
     users: Users
     rules: AccessRules
@@ -57,7 +55,7 @@ class AccessGroups:
         return in_group or in_domain or (None if None in (in_group, in_domain) else False)
 
     async def is_named(self, user_id: str, *, within_s: float = KIND_WITHIN_S, is_press: bool = False) -> bool | None:
-        """Returns whether the rules include a person, asking Slack if needed. Each of its two lists gets `within_s`."""
+        """Returns whether the rules include a person, asking Slack if needed. Each of the two lists gets `within_s`."""
         if self.rules.groups and self.client.clock.monotonic() >= max(self._read_at + READ_AGAIN_S, self._try_at):
             # In a separate context, because other jobs also wait for this task.
             self._reading = self._reading or asyncio.create_task(self._read(), context=Context())

@@ -8,9 +8,9 @@ channel belongs to the workspace.
 Slack accepts 100 users.info calls a minute (pacing/budget.py), for user types and names together. Therefore:
 
 - Everyone waiting for the same person shares one lookup and its retries.
-- Lookups of user types are queued, with AT_ONCE of them open at a time. A failed one keeps its slot for a delay that
+- Lookups of user types are queued, with AT_ONCE of them open at a time. A failed lookup keeps its slot for a delay that
   grows with consecutive failures for any person, and then goes to the end of the queue. During an outage, at most half
-  of the calls are used no matter how many lookups wait, and the recovery is noticed within seconds, because successful
+  of the calls are used no matter how many lookups wait. The recovery is noticed within seconds, because successful
   lookups aren't delayed.
 - If more than MAX_LOOKED_UP people are waited for, or more than there are calls left, users.list is read in parallel, a
   thousand people per call, until all of them are found. users.info still looks up the others, such as strangers. If
@@ -20,7 +20,7 @@ Slack accepts 100 users.info calls a minute (pacing/budget.py), for user types a
   lookups skip the queue, because Slack allows only seconds.
 
 User types that were waited for are stored with the time of their lookup (store/account_kinds.py). A restarted process
-and other processes trust them for as long as the one that asked.
+and other processes trust them for as long as the process that asked.
 """
 
 import asyncio
@@ -48,18 +48,16 @@ NOW_S = 1.0
 """Maximum age of a running lookup that counts as current. Lookups that have ended don't count."""
 KIND_TRUSTED_S = 600.0
 KEPT_S = KINDS_KEPT_S
-"""Time that a name is trusted, and that a user type applies while Slack returns no newer one."""
+"""The time for which a name is trusted, and a user type applies while Slack returns no newer one."""
 NAMES_WITHIN_S = 5.0
-"""Time limit for a prompt's names, and for a channel's readers. Later responses are cached, too."""
+"""Time limit for a prompt's names, and for a channel's readers. Later responses are also cached."""
 KIND_WITHIN_S = 45.0
 """Default time limit for a user type, enough for two calls without a response, so that a short outage denies nobody."""
 AT_ONCE = 5
 MAX_NAMES = 50
 """Maximum lookups per prompt: half of the users.info calls that Slack allows per minute."""
 KEPT_FOR_KINDS = 40
-"""Calls per minute that name lookups don't use."""
 KEPT_FOR_PRESSES = 10
-"""Calls per minute that queued lookups don't use."""
 TURN_S = 0.5
 """Interval at which the queue checks whether a call is available."""
 READERS_TRUSTED_S = 60.0
@@ -72,11 +70,11 @@ MAX_LISTED = 20_000
 LIST_AGAIN_S = 60.0
 """Pause after a list was read completely or refused by Slack."""
 LISTED_AT_ONCE = 100
-"""The number of listed people to process before yielding to the event loop."""
+"""Number of listed people to process before yielding to the event loop."""
 MAX_KEPT = 5_000
 """Maximum number of channels or questions to remember, per cache."""
 STRANGER_ERRORS = ("user_not_found", "user_not_visible")
-"""Slack's errors for people outside the workspace's view."""
+"""Slack's errors for people whom the workspace can't see."""
 SHARED = ("is_shared", "is_ext_shared", "is_org_shared", "is_pending_ext_shared", "pending_shared")
 """Slack's fields for a channel that people in other workspaces can read, now or soon."""
 
@@ -93,19 +91,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Slack's response about a person or channel. Times are by the monotonic clock."""
+    """Slack's response about a person or channel. Times are on the monotonic clock."""
 
     name: str = ""
     """The name, or "" if a scope for names is missing."""
     named_at: float = -math.inf
     kind: UserKind | None = None
-    """A person's user type, or None if Slack doesn't report it."""
     kind_at: float = -math.inf
-    """The time when the lookup of the user type began, or for a channel, the lookup of `is_private`."""
+    """When the lookup of the user type began or, for a channel, the lookup of `is_private`."""
     team_id: str = ""
     """The workspace of a person outside ours; "" for others, or if Slack doesn't report it."""
     zone: ZoneInfo | None = None
-    """A person's time zone, or None if Slack doesn't report it."""
     domain: str | None = None
     """A member's email domain, as of `kind_at`; "" for others and without the scope; None if Slack wasn't asked."""
     is_private: bool = False
@@ -137,7 +133,7 @@ class Users:
         self._lookups: dict[str, _Lookup] = {}
         self._line = asyncio.Semaphore(AT_ONCE)
         self._failures = NO_FAILURES
-        """Consecutive failures of user type lookups, for any person."""
+        """Number of consecutive failures of user type lookups, for any person."""
         self._to_list: set[str] = set()
         """People whose user types somebody is waiting for, and who haven't been in the list."""
         self._listing: asyncio.Task[None] | None = None
@@ -161,8 +157,8 @@ class Users:
         """Returns a person's user type, or None if Slack doesn't return it within `within_s`.
 
         A response from the last ten minutes is enough, or from the last hour while Slack fails. With `now_within_s`,
-        Slack must return a type that is current, or at most `max_age_s` old, within that time. `is_press`: the lookup
-        skips the queue, because the person is waiting after pressing something.
+        Slack must return a type that is current, or at most `max_age_s` old, within that time. `is_press`: skip the
+        queue, because the person is waiting after pressing something.
         """
         if now_within_s is not None:
             recent = self.known(user_id, max_age_s)
@@ -313,9 +309,8 @@ class Users:
         return self._profile(user_id).team_id or self._team_id
 
     async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
-        """Returns the names of the first MAX_NAMES people and channels by ID, without those that Slack doesn't return.
-        Leaves out private channels except `in_channel`, because readers of other channels might not know their
-        names."""
+        """Returns the names of the first MAX_NAMES people and channels by ID. Excludes those that Slack doesn't return,
+        and private channels except `in_channel`, because readers of other channels might not know their names."""
         wanted = [id_ for id_ in ids if id_[:1] in _METHODS][:MAX_NAMES]
         with suppress(TimeoutError):
             async with asyncio.timeout(NAMES_WITHIN_S):
@@ -375,7 +370,6 @@ class Users:
                 del self._lookups[id_]
 
     async def _ask(self, id_: str) -> None:
-        """Asks Slack once, and caches the response. Raises RateLimited and Refused."""
         method, argument = _METHODS.get(id_[:1], _USER)
         asked_at = self._clock.monotonic()
         try:
@@ -476,7 +470,6 @@ async def kinds_by_id(client: SlackClient, ids: Collection[str], team_id: str) -
 
 
 async def is_open(client: SlackClient, channel_id: str) -> bool:
-    """Returns whether a channel is visible and not archived."""
     try:
         channel = json_object(await client.call("conversations.info", channel=channel_id), "channel")
     except Refused as error:
@@ -520,7 +513,7 @@ def zone_of(user: Mapping[str, Any]) -> ZoneInfo | None:
 
 
 def teams_of(user: Mapping[str, Any], team_id: str) -> list[str]:
-    """Returns a person's workspaces, by default `team_id`, home workspace first. Enterprise Grid can add others."""
+    """Returns a person's workspaces, home workspace first (by default `team_id`). Enterprise Grid can add others."""
     home = string(user, "team_id") or team_id
     return [home, *strings(json_object(user, "enterprise_user"), "teams")]
 

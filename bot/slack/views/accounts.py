@@ -12,12 +12,12 @@ from bot.slack.views.modal import Modal
 
 _ID, _KEPT, _EVERYBODY = "accounts", "kept", "everybody"
 MAX_LISTED = 10
-"""Slack's limit for one field, which is also BOT_MCP_CONFIG's limit for servers."""
+"""Slack's limit for one field, which is also the limit for servers in BOT_MCP_CONFIG."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmittedAccounts:
-    """The servers from which a person signs out. An admin can also sign everybody out."""
+    """Servers from which a person signs out. An admin can also sign everybody out."""
 
     ended: Sequence[str]
     ended_for_all: Sequence[str] = ()

@@ -1,8 +1,8 @@
 """Shows a tool call that awaits a decision: in a reply, and in full in a modal. Pure.
 
 A tool's title and description come from its server, so the server's name is shown below the title. The modal shows the
-description and the tool's real name. Arguments are shown as code, so that Slack doesn't turn values into emoji, links
-or mentions. Only plain names aren't shown as code.
+description and the tool's real name. Arguments other than plain names are shown as code, so that Slack doesn't turn
+values into emoji, links or mentions.
 """
 
 import json
@@ -45,16 +45,15 @@ _FIELD = re.compile(r"argument-(\d{1,4})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class EditedCall:
-    """A call that a person approves in the modal for editing its strings."""
-
     place: ApprovalPlace
     typed: Mapping[int, str]
-    """The edited strings, by argument index."""
+    """Edited strings, by argument index."""
     fields: Sequence[str]
 
 
 def arguments_modal(ask: ApprovalCard, place: ApprovalPlace | None) -> Json:
-    """Returns the modal with a call's details. If `place` isn't None, submitting the modal approves the call."""
+    """Returns the modal with a call's details. `place`: where submitting it approves the call, or None to show it
+    only."""
     said = words(texts.approvals.described_by(ask.server), "italic"), words(unlinked(ask.description))
     described = [blockkit.part("rich_text_quote", *said)] if ask.description else []
     blocks = [

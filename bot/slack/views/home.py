@@ -1,7 +1,7 @@
 """Shows App Home. Pure.
 
-App Home explains what to ask and where, who sees what, and how to stop. It also shows a person's quotas, and for admins
-the default settings, the workspace's usage and all channels' settings.
+App Home explains what to ask and where, who sees what, and how to stop. It also shows a person's quotas and, for
+admins, the default settings, the workspace's usage and all channels' settings.
 """
 
 import math
@@ -66,7 +66,7 @@ def home_view(view: HomeView) -> Json:
 
 
 def _fitting(blocks: Sequence[Json]) -> list[Json]:
-    """Shortens the longest blocks to the same maximum length, so that Slack accepts the total."""
+    """Cuts the longest blocks to the same maximum length, so that Slack accepts the total."""
     by_room = ([_cut(block, room) for block in blocks] for room in range(SECTION_CHARS, 0, -100))
     return next(fitting for fitting in by_room if sum(map(_length, fitting)) <= HOME_CHARS)
 

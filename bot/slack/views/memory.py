@@ -37,7 +37,7 @@ _MEMORY_FIELD = re.compile(rf"{_ID}-(\d{{1,18}})", re.ASCII)
 class SubmittedMemories:
     place: SettingsPlace
     changed: Mapping[int, str]
-    """The edited texts, by ID. An empty text removes the memory."""
+    """Edited text, by ID. An empty text removes the memory."""
     listed: Sequence[int]
     keeps_hidden: bool
 

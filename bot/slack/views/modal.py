@@ -47,7 +47,7 @@ _FORMS = {
 
 
 def metadata_of(view: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a modal's metadata. Raises ValueError for values that don't have the expected format."""
+    """Returns a modal's metadata. Raises ValueError for values in an unexpected format."""
     metadata = json.loads(view["private_metadata"])
     if not isinstance(metadata, dict):
         raise ValueError("no object")

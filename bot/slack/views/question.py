@@ -27,8 +27,8 @@ ASK_ABOUT = "ask_about"
 """The callback ID of the modal, and of the shortcut in the manifest (slack/manifest.py)."""
 QUESTION = "question"
 _QUOTE_BYTES = 2_000
-"""Maximum quote in private_metadata, whose limit is 3,000 characters or bytes. store/unposted.py has the whole quote.
-"""
+"""Maximum quote in private_metadata, whose limit is 3,000 characters or bytes. store/unposted.py has the whole
+quote."""
 _DISPLAYED_QUOTE_CHARS = 300
 
 

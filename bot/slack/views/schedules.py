@@ -1,6 +1,6 @@
 """Renders schedules: the list, the modal for changes, notices about runs, and App Home's blocks. Pure.
 
-A schedule's words aren't treated as markup, because a model wrote them. A button's value is a schedule ID that isn't
+A model wrote a schedule's words, so they aren't treated as markup. A button's value is a schedule ID that isn't
 trusted: when somebody clicks, the schedule is looked up and the person's rights are checked.
 """
 
@@ -51,7 +51,7 @@ from slack_markdown.render import beginning
 MAX_LISTED = 20
 """Maximum schedules per channel. A person can have more in total."""
 WORDS_ROOMS = (300, 150, 75, 30, 10)
-"""Lengths to which a list can shorten schedules' words. The first one that fits is used."""
+"""Lengths to which a list can cut schedules' words. The first that fits is used."""
 LIST_CHARS = 13_000
 """Maximum length of a list. Slack accepts 13,200 characters in a message; for views, the limit hasn't been measured."""
 MAX_AT_HOME = 5
@@ -79,7 +79,7 @@ class ScheduleAction(StrEnum):
 class ScheduleField(StrEnum):
     WORDS = "words"
     DAYS = "days"
-    """Days of the week as cron numbers, separated by commas."""
+    """Cron weekdays, separated by commas."""
     TIME = "time"
     OTHER = "other"
     """Replaces DAYS and TIME: five cron fields or one time, optionally followed by a time zone."""
@@ -100,7 +100,7 @@ class SubmittedSchedule:
     schedule_id: int
     place: ListPlace | None
     entered: Mapping[ScheduleField, str]
-    """The changed fields. Others keep their current values, which somebody else might have changed meanwhile."""
+    """Changed fields. Others keep their current values, which somebody else might have changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +296,6 @@ def _buttons(schedule: Schedule) -> Json:
 
 
 def stop_button(number: int, label: str = texts.actions.STOP, *, asks: bool = True) -> Json:
-    """Returns the button that stops a schedule. `asks`: ask for confirmation."""
     if not asks:
         return button(ScheduleAction.STOP, label, str(number))
     sure = confirm(

@@ -40,7 +40,7 @@ _ID = "settings"
 DEFAULT = "default"
 _PLACEHOLDER_CHARS = 150
 MAX_REVOCABLE = 50
-"""Maximum always-allowed tools that fit in the modal. `typist mcp` lists all."""
+"""Maximum always-allowed tools in the modal. `typist mcp` lists all."""
 ALLOWED_TOOLS = "allowed_tools"
 _UNSET = ChannelSettings()
 
@@ -65,8 +65,8 @@ def _settings_modal(
 ) -> Json:
     """Returns the modal with a channel's settings. `focus`: the field with the cursor.
 
-    `defaults.mcp_servers`: the servers that the person can choose. `allowed_tools`: the always-allowed tools that they
-    can revoke. If either is empty, its field is left out. `caps`: the channel's caps, for an admin. `tool_warnings`:
+    `defaults.mcp_servers`: servers that the person can choose. `allowed_tools`: always-allowed tools that they can
+    revoke. If either is empty, its field is left out. `caps`: the channel's caps, for an admin. `tool_warnings`:
     sentences of mrkdwn about the servers that the channel uses.
     """
     channel = texts.settings.THIS_DIRECT_MESSAGE if is_direct_message(place.channel_id) else f"<#{place.channel_id}>"
@@ -95,7 +95,6 @@ def _settings_modal(
 
 
 def _field(name: str, setting: Setting, value: Any, defaults: DefaultSettings, *, has_focus: bool) -> list[Json]:
-    """Returns a setting's field, or [] if there is nothing to choose."""
     words, default = setting.words, setting.effective(defaults, getattr(_UNSET, name))
     labels = setting.options(defaults) or words.options
     match setting.control:
