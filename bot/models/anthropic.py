@@ -62,7 +62,7 @@ class Host:
     vendor: str
     max_media_bytes: int
     caches_requests: bool
-    """Whether the service accepts cache_control for a whole request. Every service accepts it for a content block."""
+    """Whether the service accepts cache_control for a whole request. All services accept it for a content block."""
     web: frozenset[OptionalParameter]
 
 
@@ -440,7 +440,7 @@ def _content(turn: Turn, vendor: str, names: Collection[str]) -> str | Sequence[
 
 
 def _part_block(part: TurnPart, names: Collection[str]) -> Mapping[str, Any]:
-    """Returns a part's block. `names`: the request's tools. A reference to any other tool would be refused."""
+    """Returns a part's block. `names`: the request's tools. References to other tools would be refused."""
     match part:
         case Opaque(item={"content": {"tool_references": [*found]} as content} as item):
             known = [reference for reference in found if reference.get("tool_name") in names]

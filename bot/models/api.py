@@ -53,7 +53,7 @@ class Api(ABC):
     """Output tokens in addition to those for the answer's text."""
     accepts_pdfs = True
     can_leave_marks = False
-    """Whether template markup can be left in the text, as on servers that aren't run by the model's vendor."""
+    """Whether template markup can be left in the text, as on servers that the model's vendor doesn't run."""
     other: "Api | None" = None
     """Another API of the same server, which might support models or tools that this API refuses."""
 
@@ -61,7 +61,7 @@ class Api(ABC):
         """`create`: sends a request and returns the raw response. The SDK's method is looked up on the first call."""
         # The SDK's part for an API takes long to import.
         self.vendor = vendor
-        """Only this vendor's opaque items are sent back. Another vendor's might be encrypted for that vendor."""
+        """Only this vendor's opaque items are sent back. Other vendors' items might be encrypted."""
         self.prepare: Callable[[], Awaitable[object]] | None = None
         self.described: Callable[[str], Awaitable[object]] | None = None
         self.describes_thinking = False
@@ -89,7 +89,7 @@ class Api(ABC):
         return self._options.max_output_tokens
 
     def wanted_tokens(self, effort: Effort) -> int:
-        """Returns the output limit to send, which vendors apply to thinking as well as text."""
+        """Returns the output limit to send. Vendors apply it to thinking as well as text."""
         is_longer = effort is Effort.THOROUGH and self.thinking_tokens
         return self.text_tokens + (LONGER_THINKING_TOKENS if is_longer else self.thinking_tokens)
 
@@ -113,7 +113,7 @@ def content_of(
 
 
 def parts_for(turn: Turn, is_own: Callable[[Opaque], bool]) -> list[TurnPart]:
-    """Returns a turn's opaque items that `is_own` accepts, or if there are none, all parts that aren't opaque."""
+    """Returns a turn's opaque items that `is_own` accepts or, without any, all parts that aren't opaque."""
     own: list[TurnPart] = [part for part in turn.parts if isinstance(part, Opaque) and is_own(part)]
     neutral: list[TurnPart] = [part for part in turn.parts if not isinstance(part, Opaque)]
     if not own and not neutral and turn.text:

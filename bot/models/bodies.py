@@ -22,8 +22,6 @@ _OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
 
 
 def limited_client(http_client: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
-    """Returns an SDK's connection pool class with limits for the bodies that the SDK reads by itself."""
-
     class BoundedClient(http_client):  # type: ignore[misc,valid-type]
         async def send(self, request: httpx2.Request, *, stream: bool = False, **more: Any) -> httpx2.Response:
             response: httpx2.Response = await super().send(request, stream=True, **more)

@@ -4,8 +4,8 @@ Chat Completions sends a call in pieces: the first has an ID and a name, each ha
 index identifies the call. Compatible servers deviate from this:
 
 - Older versions of Ollama send no index (ollama#7881), newer ones index 0 for every call (ollama#15457). So a new ID or
-  a name begins a call, and a piece without both belongs to the call with its index, or else to the last call. So does a
-  fragment that has an ID of its own but no name.
+  a name begins a call, and a piece without both belongs to the call with its index or, without an index, to the last
+  call. So does a fragment that has an ID of its own but no name.
 - LiteLLM can send the arguments as an object (litellm#37792), and some servers omit empty arguments. Others repeat all
   previous fragments in each piece, send the complete arguments again at the end, or send `{}` before them
   (hermes-agent#35592, opencodex#361).
@@ -33,7 +33,7 @@ from bot.text import object_in, objects_in, paired_json, unique_members
 from slack_markdown.growing_text import paired
 
 RAW_CHARS = 2_000
-"""Maximum characters kept of arguments that aren't a JSON object, for diagnosis."""
+"""Maximum characters kept of invalid arguments, for diagnosis."""
 MAX_INTEGER_CHARS = 300
 """Maximum length of an integer in a call's arguments. Shorter integers fit into a floating-point number."""
 MAX_DEPTH = 100

@@ -5,7 +5,7 @@ the vendor SDK's client for the cloud. Requests use the identity of the process 
 library finds it (a role, a service account, a managed identity, environment variables) and renews its tokens.
 
 AWS's and Google's libraries block, for minutes if a token service hangs. The SDKs call them in threads that the whole
-process shares (for DNS, for example), so a few questions would delay everything else. To avoid this, Typist calls the
+process shares (for DNS, for example), so a few questions would delay everything else. Therefore, Typist calls the
 library before each request, once for all waiting requests, in a separate thread, for at most CREDENTIALS_WITHIN_S.
 
 Bedrock is reached through bedrock-runtime, which AWS recommends over bedrock-mantle, and Azure through its v1 endpoint,
@@ -55,7 +55,7 @@ class _Client:
 
 
 def connect(vendor: str, settings: VendorSettings, options: RequestOptions, access: str) -> Vendor:
-    """Returns a cloud's models, named VENDOR/NAME. `access`: the permission that they require."""
+    """Returns a cloud's models, named VENDOR/NAME. `access`: the required permission."""
     clients: dict[_Opener, _Client] = {}
 
     def model(name: str) -> VendorModel:
@@ -210,7 +210,7 @@ async def _close(*closing: Callable[[], Awaitable[None]]) -> None:
 
 
 CREDENTIALS_WITHIN_S = 20.0
-"""Maximum wait for credentials. They usually take milliseconds or are available already."""
+"""Maximum wait for credentials. They usually take milliseconds or are already available."""
 ENTRA_SCOPE = "https://ai.azure.com/.default"
 GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
@@ -284,7 +284,7 @@ def google_identity() -> CredentialLookup:
 
 
 def _in_own_thread(function: Callable[[], Any]) -> asyncio.Future[Any]:
-    """Calls a function in a daemon thread, which can't keep the process from exiting; returns the result's future."""
+    """Calls a function in a daemon thread, which can't keep the process from exiting. Returns the result's future."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
     # Retrieves an error even if nothing is waiting for it anymore.

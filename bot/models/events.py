@@ -1,4 +1,4 @@
-"""Stream events in a format that all vendors share: text, signs of work, tool calls and one final Completion.
+"""Stream events in a format that all vendors share: text, signs of work, tool calls and a final Completion.
 
 Providers translate their vendors' events into these types, so that other modules don't depend on a vendor's format. The
 one exception is `searches` in core/steps.py, which counts a vendor's web searches in opaque items. For a new type of
@@ -54,7 +54,7 @@ _STANDARD_TERMS = frozenset(("auto", "default", "standard", "on_demand", "global
 
 
 def price_terms(reported: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Returns the terms by which a response says it is charged, such as a service tier, unless they are standard."""
+    """Returns the terms that determine a response's price, such as a service tier, unless they are standard."""
     if reported.keys().isdisjoint(_TERMS):
         return ()
     terms = ((name, str(reported.get(name) or "auto")[:20]) for name in _TERMS)
@@ -72,9 +72,9 @@ class Usage:
     web_searches: int = 0
     audio_s: float = 0.0
     terms: tuple[tuple[str, str], ...] = ()
-    """Terms that change the price (`price_terms`); in a sum, those of its last request that has any."""
+    """Terms that change the price (`price_terms`). In a sum, those of the last request that has any."""
     requests: "tuple[Usage, ...]" = field(default=(), compare=False)
-    """The summed requests; empty for a single request. Prices depend on the size of each request."""
+    """The summed requests, or () for a single request. Prices depend on the size of each request."""
 
     @property
     def has_tokens(self) -> bool:
@@ -95,16 +95,16 @@ class Thinking:
     """A sign that the model is doing something that readers don't see."""
 
     chars: int = 0
-    """Length of the reasoning in this event; 0 if the vendor doesn't disclose it."""
+    """Length of the reasoning in this event, or 0 if the vendor doesn't disclose it."""
     ended: bool = False
     progress: str = field(default="", repr=False)
-    """The model's note for readers on what it does next, which isn't part of the answer."""
+    """The model's note for readers about its next action, which isn't part of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Searching:
     query: str = field(default="", repr=False)
-    """The search terms or the page's URL; "" if the vendor hasn't reported them yet."""
+    """The search terms or the page's URL, or "" if the vendor hasn't reported them yet."""
     done: bool = False
 
 
@@ -113,7 +113,6 @@ class Loading:
     """A sign that a request was sent to a server that might have to load the model before it responds."""
 
     ended: bool = False
-    """Whether the server has responded."""
 
 
 LOADING, LOADED = Loading(), Loading(ended=True)
@@ -133,7 +132,7 @@ class Citation:
     """A source of the text so far. Each URL occurs once in a stream."""
 
     url: str = field(repr=False)
-    """The vendor's value: it can have any scheme, and might not be a URL."""
+    """The vendor's value. It can have any scheme, and might not be a URL."""
     title: str = field(default="", repr=False)
 
 
@@ -156,7 +155,7 @@ class ToolCall:
     arguments: Mapping[str, Any] | None = field(repr=False)
     """None if the arguments aren't a JSON object that all parsers interpret alike."""
     raw_arguments: str = field(default="", repr=False)
-    """The beginning of arguments that aren't a JSON object; otherwise ""."""
+    """The beginning of arguments that aren't a JSON object, otherwise ""."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,29 +172,27 @@ class Completion:
     """The last event of a complete answer's stream."""
 
     model: str
-    """The model that answered if its price is known, or else the model that was asked."""
+    """The model that answered if its price is known, otherwise the model that was asked."""
     finish_reason: FinishReason
     usage: Usage | None
     left_out: tuple[str, ...] = ()
-    """Names of images and PDFs that weren't sent because the model can't accept them."""
     refused: tuple[Feature, ...] = ()
     effort: str = ""
     """The vendor's name for the requested effort level; "" for the model's default."""
     can_think_longer: bool = True
-    """Whether the model might support an effort level above its default."""
     max_output_tokens: int | None = None
     """The server's limit for an answer's output tokens; None if the server accepts the configured limit."""
     window_tokens: int | None = None
-    """The server's window for prompt and answer together; None if no refusal has stated it."""
+    """The server's window for prompt and answer together, or None if no refusal has stated it."""
     refused_files: Mapping[str, FileFault] = field(default_factory=dict)
     """Reasons for files in `left_out` that the vendor refused. The other files' types aren't supported."""
     refusal: str = ""
-    """The vendor's last refusal message, for operators; "" if nothing was refused."""
+    """The vendor's last refusal message, for operators, or ""."""
     unparsed: Unparsed = ""
     asked_model: str = ""
     """The model that was asked, if `other_model` is set."""
     unlisted_terms: tuple[str, ...] = ()
-    """The terms of `usage` that have no known price, so that the standard price counts."""
+    """Terms of `usage` without a known price, so that the standard price counts."""
     other_model: str = ""
     """The model that answered instead of the one that was asked, if it isn't the same under another name."""
 

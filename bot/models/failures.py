@@ -2,14 +2,14 @@
 
 A vendor reports a failure as a response with an error status, as an event in mid-stream, or as a body with status 200.
 A failure contains a code, a type, a sentence, or several of these. Codes with a single cause (codes.py) are checked
-first, then the sentence, which is more precise than other codes, then those codes, then the status. A transport error
-is UNREACHABLE before the response has begun, and CUT afterwards.
+first, then the sentence, then other codes, which are less precise, then the status. A transport error is UNREACHABLE
+before the response has begun, and CUT afterwards.
 
-Whether a failure is temporary follows from its meaning, unless the vendor states otherwise (`x-should-retry`). A status
+Whether a failure is temporary depends on its meaning, unless the vendor states otherwise (`x-should-retry`). A status
 of 408, 409, 424, 499 or at least 500 is the server's failure, as in both SDKs, and so is a mid-stream error that
 doesn't blame the request.
 
-A ProviderError is logged and shown. So its detail never contains the API key or words from the question or the answer,
+A ProviderError is logged and shown. Its detail never contains the API key or words from the question or the answer,
 which vendors often quote, and it isn't chained to an exception that contains the request.
 """
 
@@ -212,7 +212,7 @@ def codes_as_words(response: ErrorResponse) -> str:
 
 
 def is_temporary(refusal: ErrorResponse) -> bool:
-    """Returns whether the same request might soon succeed, based on `x-should-retry` or else the refusal's reason."""
+    """Returns whether the same request might soon succeed, by `x-should-retry` or the refusal's reason."""
     codes, message = _codes_and_message(refusal.body)
     told = refusal.headers.get("x-should-retry")
     if told in ("true", "false"):
@@ -234,14 +234,14 @@ class RequestAttempt:
         self.model = model
         self.vendor = model.partition("/")[0]
         self.has_begun = False
-        """Whether the response begins like an answer, so that an unreadable rest means that the answer was cut off."""
+        """Whether the response begins like an answer. An unreadable rest then means that the answer was cut off."""
         self.is_connected = False
         """Whether the response has begun, so that losing the connection cuts off the answer."""
         self._access = access
         self._prompt_texts = prompt_texts
         self.refusal: ErrorResponse | None = None
         self.window_tokens: int | None = None
-        """The model's window, if a refusal of a prompt that is too long stated the window."""
+        """The model's window, if the refusal of a prompt that is too long stated it."""
         self.is_short = False
         """Whether the conversation is too short for a server to refuse it as too long."""
         self.written_chars = 0
@@ -276,7 +276,6 @@ class RequestAttempt:
         return len(self._answer) == len(text) and self.text == text
 
     def failure(self, failure: EndReason, detail: str, *, may_pass: bool | None = None) -> ProviderError:
-        """Returns a ProviderError with a known reason. `detail` can include text from the vendor."""
         return ProviderError(failure, self.model, detail=self._redact(detail), may_pass=may_pass)
 
     def _redact(self, detail: str, max_chars: int = 300) -> str:
@@ -314,13 +313,13 @@ class RequestAttempt:
         )
 
     def _explanation(self, body: object, message: str) -> str:
-        """Returns why OpenAI stopped an answer (openai 3.57.0, ResponseError.misalignment), or else its sentence."""
+        """Returns why OpenAI stopped an answer (openai 3.57.0, ResponseError.misalignment), otherwise its sentence."""
         error = object_in(object_in(body).get("error")) or object_in(body)
         told = object_in(error.get("misalignment")).get("detailed_explanation")
         return self._redact(told if isinstance(told, str) and told else message, MAX_EXPLANATION_CHARS)
 
     def loggable_sentence(self, refusal: ErrorResponse) -> str:
-        """Returns a refusal's sentence without the API key and quotes, so that it is safe to log."""
+        """Returns a refusal's sentence without the API key and quotes."""
         return self._redact(self.without_quotes(_codes_and_message(refusal.body)[1]))
 
     def missing_answer_failure(self, body: object) -> ProviderError:
@@ -449,7 +448,6 @@ def _waits_in(error: Mapping[str, Any]) -> list[str]:
 
 
 def _headers_within(body: object) -> Mapping[str, str]:
-    """Returns the headers that OpenRouter includes in an error's body."""
     error = object_in(object_in(body).get("error")) or object_in(body)
     return {name: str(value) for name, value in object_in(object_in(error.get("metadata")).get("headers")).items()}
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Sdk: TypeAlias = "AsyncOpenAI | AsyncAnthropic"
 
 ANSWERED_WITHIN_S = 10.0
-"""Time limit for a lookup, not including the import of the SDK, which takes seconds on a busy machine."""
+"""Time limit for a lookup, excluding the import of the SDK, which takes seconds on a busy machine."""
 MAX_LISTED = 2_000
 _NO_SUCH_REQUEST = (404, 405, 501)
 _ENDS = re.compile(r"shut_?down|retire(?!d)|expir|sunset|end_?of_?(?:life|support)|deprecation", re.IGNORECASE)
@@ -35,7 +35,7 @@ _NAME = re.compile(r"(?!None)[\w./:@-]{2,80}")
 class LookupOutcome(Enum):
     MODEL = auto()
     RETIRED = auto()
-    """The vendor still lists the model but no longer answers with it."""
+    """The vendor still lists the model but doesn't answer with it anymore."""
     NO_MODEL = auto()
     NO_LIST = auto()
     """The server supports neither lookup request, so the model might still exist."""
@@ -45,7 +45,7 @@ class LookupOutcome(Enum):
     NOT_THE_API = auto()
     UNREACHABLE = auto()
     REFUSED = auto()
-    """The server refuses the lookup permanently, like a gateway that requires more than a key."""
+    """The server refuses the lookup permanently, such as a gateway that requires more than a key."""
     FAILED = auto()
 
 
@@ -53,7 +53,7 @@ class LookupOutcome(Enum):
 class Lookup:
     outcome: LookupOutcome
     detail: str = ""
-    """The reason for a failure, for operators, without the key."""
+    """Why the lookup failed, for operators, without the key."""
     retirement_date: date | None = None
     replacement: str = ""
 

@@ -50,7 +50,6 @@ class Vendor:
     model: Callable[[str], Provider]
     """Returns the model with this vendor-specific name, which can contain slashes."""
     aclose: Callable[[], Awaitable[None]]
-    """Closes all connections, including those of answers being streamed."""
 
 
 class Models(Protocol):
@@ -173,7 +172,7 @@ class VendorModel:
         return reason
 
     def _other_model(self, reader: AnswerReader) -> str:
-        """Returns the model that the response names, or "" if it is the one that was asked."""
+        """Returns the model in the response, or "" if it is the one that was asked."""
         api, name = self._learned.api, reader.answering_model[: MAX_NAME_CHARS + 1]
         if api.prices.is_same_model(self.model, f"{api.vendor}/{name}"):
             return ""
@@ -187,8 +186,8 @@ class VendorModel:
             log.warning("%s: %s %r", self.model, what, name)
 
     async def _send(self, trial: Trial, attempt: RequestAttempt) -> tuple[httpx2.Response | None, Trial]:
-        """Sends the request, changing it after each refusal; returns the response and the accepted request. The
-        response is None if the next request, not sent yet, is the first one without streaming."""
+        """Sends the request, changing it after each refusal. Returns the response and the accepted request. The
+        response is None if the next request, which isn't sent yet, is the first one without streaming."""
         began_whole = trial.is_nonstreaming
         while True:
             try:

@@ -61,7 +61,7 @@ MAX_MEDIA_BYTES = 66_000_000
 
 
 def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
-    """Returns a server's models, named VENDOR/NAME. The API follows from the base URL unless a setting selects it."""
+    """Returns a server's models, named VENDOR/NAME. The API depends on the base URL unless a setting selects it."""
     server, sdk = known_server(settings.base_url), open_sdk(settings)
     api: Api = ChatApi(sdk, options, vendor, server)
     if speaks_responses_api(settings.api, settings.base_url):
@@ -422,7 +422,7 @@ class ChatReader(AnswerReader):
         self._had_no_reason = False
         self._has_said = False
         self._beside: Mapping[str, Any] = {}
-        """The last message sent with a delta; it repeats all deltas, or contains what none of them did."""
+        """The last message sent with a delta. It repeats all deltas, or contains what none of them did."""
 
     def withheld_text(self) -> str:
         if self._has_said or not self.finish_reason:
@@ -529,7 +529,7 @@ class ChatReader(AnswerReader):
         return chars
 
     def _read_sources(self, event: Any, message: Any) -> None:
-        """Records a search's sources: Perplexity's models list them in every event, other models annotate the text."""
+        """Records a search's sources. Perplexity's models list them in every event; other models annotate the text."""
         lists = event.get("search_results"), event.get("citations")
         for source in (one for listed in lists if isinstance(listed, list) for one in listed):
             self._cite(*((source.get("url"), source.get("title")) if isinstance(source, Mapping) else (source, "")))
@@ -542,7 +542,7 @@ class ChatReader(AnswerReader):
 
 
 def _message_in(choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a choice's delta. Instead of a delta, some servers send a message, or text as in the older API."""
+    """Returns a choice's delta. Some servers send a message or, as in the older API, text instead."""
     said = next((choice[name] for name in ("delta", "message", "text") if choice.get(name) is not None), None)
     return {"content": said} if isinstance(said, str) else object_in(said)
 
@@ -614,9 +614,9 @@ def _instructions_of(turn: Turn) -> list[Mapping[str, Any]]:
 
 
 def _with_namespaces(items: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Sets each call's namespace to the namespace of its tool in this request, because OpenAI refuses any other. A tool
-    that was called can become searchable later, or stop being searchable. Results of earlier searches define namespaces
-    too (dust-tt/dust#31323)."""
+    """Sets each call's namespace to that of its tool in this request, because OpenAI refuses any other. A tool that was
+    called can become searchable later, or stop being searchable. Results of earlier searches define namespaces too
+    (dust-tt/dust#31323)."""
     searches = [objects_in(item.get("tools")) for item in items if item.get("type") == "tool_search_output"]
     defined = {
         str(function.get("name")): str(space.get("name"))
@@ -658,7 +658,7 @@ def _with_reasoning(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _with_signature(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a message whose calls, if none is signed, have the placeholder signature for calls of other models."""
+    """Returns a message with the placeholder signature for calls of other models, unless a call is signed."""
     # https://ai.google.dev/gemini-api/docs/thought-signatures, implemented as in vercel/ai (@ai-sdk/google 3.0.80)
     calls = message.get("tool_calls") or ()
     if any("extra_content" in call for call in calls):

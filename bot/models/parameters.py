@@ -3,8 +3,8 @@
 Support for them changes with every new model, so Typist has no list of models and no list of refusals. A refusal that
 isn't about the content, the key, the load, the room, the files or the model is about the request's form:
 
-1. The next request omits the parts that the refusal names. If Typist recognizes none, the next request omits the parts
-   that nobody would miss.
+1. The next request omits the parts that the refusal names. If Typist recognizes none, it omits the parts that nobody
+   would miss.
 2. If the next request is refused too, a bare request follows: the model, the messages with the instructions in the
    first message, and the room. A question makes at most three such requests.
 3. The accepted form is remembered for the model while the process runs (`RefusedParameters`). If only the bare request
@@ -49,14 +49,14 @@ class OptionalParameter(Enum):
         r"system\W{0,3}(?:role|message|prompt|instruct)|role\W{1,3}system|support\w* (?:the )?system"
         r"|(?:user|assistant)\b.{0,20}\broles?\b|\binstructions\b"
     )
-    """The system role for instructions. Without that role, instructions are put at the start of the first message."""
+    """The system role for instructions. Without it, instructions are put at the start of the first message."""
     OUR_ROLE = r"role\W{1,3}(?:system|developer)"
     """The role of our instructions in the middle of a conversation. Without it, they are notes in people's messages."""
     USAGE = r"stream_options|include_usage"
-    """The token count at the end of a stream. If omitted, the count is estimated."""
+    """The token count at the end of a stream. Without it, the count is estimated."""
     PROGRESS = r"\bdisplay\b|\badaptive\b"
-    """Claude's notes between calls, which arrive empty unless requested. The request also asks for thinking, so it is
-    only for models that always think."""
+    """Claude's notes between calls, which are empty unless requested. The request also asks for thinking, so it is only
+    for models that always think."""
     EFFORT = r"effort|output_config|(?:reasoning|thinking)(?!\W{0,2}summar)"
     MESSAGE_EFFORT = r"configuration_update|mid.conversation|messages\W\d+\W(?:role|output_config)\b(?!\Weffort)"
     """The effort as a message, which leaves the cached prefix intact. Otherwise, the request has the effort."""
@@ -106,7 +106,7 @@ OF_TOOLS = frozenset(
 MISSED = frozenset((OptionalParameter.BARE_ANSWERS, OptionalParameter.UNSIGNED_CALLS))
 """Messages without a certain field. If a model refuses such messages, requests include the field."""
 OF_MESSAGES = MISSED | {OptionalParameter.OUR_ROLE, OptionalParameter.PHASE}
-"""Forms of messages that other conversations share, even if a refusal points at an earlier message of one."""
+"""Forms of messages that other conversations also have, even if a refusal refers to an earlier message."""
 _NEEDED = WEB | {OptionalParameter.TOOLS, OptionalParameter.SYSTEM_ROLE}
 _KEPT = MISSED | {
     OptionalParameter.TOOLS_WITH_REASONING,
@@ -130,7 +130,7 @@ _ALONE = (
     OptionalParameter.EFFORT,
     OptionalParameter.OLD_LIMIT,
 )
-"""If a refusal names one of these, no other part is omitted. Earlier entries have priority."""
+"""If a refusal names one of these, no other part is omitted. Earlier entries take precedence."""
 MAX_REFUSALS = 2
 """Maximum refused requests of a question that are followed by another request."""
 MAX_WORDS_CHARS = 20_000
@@ -178,7 +178,7 @@ def named_parameters(refusal: ErrorResponse, parameters: Collection[OptionalPara
 
 
 def refused_tools(refusal: ErrorResponse, tools: Sequence[ToolDefinition]) -> frozenset[str]:
-    """Returns the hashes of the tools that a refusal names, or else of the tools at the positions that it states."""
+    """Returns the hashes of the tools that a refusal names or, without names, of those at the positions in it."""
     words = str(refusal.body)[:MAX_WORDS_CHARS] if refusal.status != 404 else ""
     named = {t.definition_hash for t in tools if re.search(rf"(?<![\w-]){re.escape(t.name)}(?![\w-])", words)}
     places = {int(tool) + int(function or 0) for tool, function in _TOOLS_PLACE.findall(words)}
@@ -224,7 +224,6 @@ def is_about_items(refusal: ErrorResponse) -> bool:
 
 
 def item_positions(refusal: ErrorResponse) -> list[int]:
-    """Returns the positions of messages or items that a refusal states."""
     return [int(place) for place in _ITEMS_PLACE.findall(str(refusal.body)[:MAX_WORDS_CHARS])]
 
 
@@ -260,7 +259,7 @@ class RefusedParameters:
     def after_success(
         self, sent: frozenset[OptionalParameter], dropped: frozenset[OptionalParameter], *, is_sure: bool
     ) -> "RefusedParameters":
-        """Returns the new state after success without `dropped`. `is_sure`: each of `dropped` was certainly refused."""
+        """Returns the state after success without `dropped`. `is_sure`: each of `dropped` was certainly refused."""
         refused = self.refused | dropped if is_sure else self.refused | (dropped & _KEPT)
         return RefusedParameters(refused, (self.untried | (dropped - _KEPT)) - sent - refused)
 
@@ -281,12 +280,12 @@ _LEVEL = re.compile(rf"\b(?:{'|'.join(LEVELS)})\b")
 @dataclass(frozen=True, slots=True)
 class EffortLevels:
     listed: frozenset[str] | None = None
-    """Levels listed by the vendor or a refusal; empty if the model supports no levels, None if unknown."""
+    """Levels listed by the vendor or a refusal. Empty if the model supports no levels, None if unknown."""
     refused: frozenset[str] = frozenset()
     default: str = ""
-    """The model's default level; "" if unknown."""
+    """The model's default level, or "" if unknown."""
     always_thinks: bool = False
-    """Whether the model decides itself how long to think, and refuses to do without thinking."""
+    """Whether the model itself decides how long to think, and refuses to answer without thinking."""
 
     def level(self, effort: Effort) -> str:
         """Returns the level to send, or "" for the model's default."""

@@ -1,4 +1,4 @@
-"""Prices of models: from the operator's file, or else from the package genai-prices.
+"""Prices of models, from the operator's file or the package genai-prices.
 
 The package includes the prices as data. It can download newer prices with UpdatePrices, which Typist doesn't use:
 prices change only when the package or the operator's file changes. The cost of a model without a price is unknown,
@@ -65,7 +65,6 @@ class OwnPrice:
     web_search: Decimal = WEB_SEARCH_USD
 
     def __str__(self) -> str:
-        """Returns the pattern, which is shown in the list of effective settings."""
         return self.pattern
 
 
@@ -125,7 +124,6 @@ def _prices(what: str, values: Any, others: set[str]) -> dict[str, Decimal]:
 
 
 _VERSION = re.compile(r"[-@:.](?:\d{4}-?\d\d-?\d\d|\d{3,4}|latest|preview|v\d+(?::\d+)?)$")
-"""A date, version or alias at the end of a model's name, which can have several."""
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]")
 _NAMES = {
     "input": "input_mtok",
@@ -155,8 +153,8 @@ class ModelPrices:
             return None
 
     def charged_model(self, asked: str, answered: str) -> str:
-        """Returns the model whose price counts: the one that answered, if its price is known, or else the one asked. An
-        operator's own price for a name in BOT_MODELS counts whichever model is behind that name."""
+        """Returns the model whose price counts: the one that answered if its price is known, otherwise the one asked.
+        An operator's own price for a name in BOT_MODELS counts whichever model answers under that name."""
         is_own = self._own(asked) is not None and self._own(answered) is None
         return asked if is_own or self.cost_usd(answered, Usage(), 0.0) is None else answered
 
@@ -171,7 +169,7 @@ class ModelPrices:
             return False
 
     def step_tokens(self, model: str, at: float) -> int | None:
-        """Returns the input tokens per request above which input costs more, or None if no such limit is known."""
+        """Returns the input tokens per request above which input costs more, or None."""
         from genai_prices.types import TieredPrices
 
         try:
@@ -188,7 +186,7 @@ class ModelPrices:
         return next((price for price in self.own if fnmatchcase(model, price.pattern)), None)
 
     def unlisted_terms(self, model: str, usage: Usage) -> tuple[str, ...]:
-        """Returns the usage's terms that have no published price, such as speed=fast. An own price covers all terms."""
+        """Returns the usage's terms without a published price, such as speed=fast. An own price covers all terms."""
         if self._own(model):
             return ()
         try:
@@ -235,7 +233,7 @@ def _without_versions(name: str) -> str:
 
 
 def vendor_of_model(name: str) -> str:
-    """Returns the vendor that makes a model, based on the model's name; "" if the package doesn't list the model."""
+    """Returns the vendor that makes a model, by the model's name, or "" if the package doesn't list the model."""
     from genai_prices import data_snapshot
 
     try:

@@ -7,8 +7,7 @@ text in the prompt comes from the askers, an admin or Typist. The askers are the
 answered.
 
 A model's output inherits the origins of its input. Recorded steps and answers store their origins (`origins` in the
-tables steps and turns) for later steps, questions and attempts. A part without recorded origins could contain anyone's
-text.
+tables steps and turns) for later steps, questions and attempts. Text without recorded origins could be anyone's.
 
 Token counts are estimates: a tokenizer would be exact, but downloads its tables from the network.
 """
@@ -30,27 +29,26 @@ class Origin(StrEnum):
     """Other people, apps and bots: messages, names, quoted and forwarded text, link previews. Also choices that an
     asker clicked, because a model wrote them."""
     INSTRUCTIONS = "instructions"
-    """A channel's own instructions. Its creator, who might not be a Typist admin, can write them."""
+    """A channel's own instructions. The channel's creator, who might not be a Typist admin, can write them."""
     MEMORY = "memory"
     """Memories that somebody else wrote or changed."""
     FILE = "file"
     """A file's content or name, even if an asker shared it."""
     TOOL = "tool"
     AGREED = "agreed"
-    """A model's words that the asker agreed to on a card: a schedule's task, a proposed memory."""
+    """A model's words that the asker accepted on a card: a schedule's task, a proposed memory."""
     FOUND = "found"
-    """A result from the asker's own account, which anyone can have written to them."""
+    """A result from the asker's own account, which might be text that anyone has sent to them."""
     DEFINITION = "definition"
-    """A definition in a server's first list that no admin has read."""
+    """A definition in a server's first list, which no admin has read."""
     WEB = "web"
     UNKNOWN = "unknown"
-    """Possibly anyone: the text the model had read before writing wasn't recorded."""
+    """Possibly anyone: the text that the model had read wasn't recorded."""
 
 
 Origins = frozenset[Origin]
 
 OURS: Origins = frozenset()
-"""Text by Typist and the people who configure it."""
 ASKERS: Origins = frozenset({Origin.ASKERS})
 OTHERS: Origins = frozenset({Origin.OTHERS})
 INSTRUCTIONS: Origins = frozenset({Origin.INSTRUCTIONS})
@@ -74,8 +72,8 @@ def merge(parts: Iterable[Origins]) -> Origins:
 
 
 def steering_origins(origins: Origins, *, own_reading: bool) -> Origins:
-    """Returns the origins of words that could make a call do what somebody other than the askers wants. `own_reading`:
-    the call only reads with the asker's own account, and its arguments are the asker's."""
+    """Returns the origins that could make a call do what somebody other than the askers wants. `own_reading`: the call
+    only reads with the asker's own account, and its arguments are the asker's."""
     return origins - (ASKERS | AGREED | FOUND | DEFINITION if own_reading else ASKERS)
 
 
@@ -85,7 +83,7 @@ def answer_origins(recorded: Origins, its_asker: str, asker: str) -> Origins:
 
 
 def event_origins(event: StreamEvent) -> Origins:
-    """Returns the origins of text that the model read during its answer, based on a stream event."""
+    """Returns the origins of text that the model read during its answer, by stream event."""
     match event:
         case Searching() | Citation():
             return WEB
@@ -103,7 +101,7 @@ def is_tool_search(item: Mapping[str, Any]) -> bool:
 
 
 def parse_origins(values: Sequence[str] | None) -> Origins:
-    """Returns recorded origins, or UNKNOWN if none were recorded or a newer version recorded them."""
+    """Returns recorded origins, or UNKNOWN if there are none or a newer version recorded them."""
     known = set(Origin)
     return UNKNOWN if values is None else frozenset(Origin(v) if v in known else Origin.UNKNOWN for v in values)
 
@@ -154,10 +152,10 @@ class Media:
     alternative: Document | None = None
     """A PDF's text, for models that don't accept PDFs."""
     is_first: bool = False
-    """Whether this is the first of several pages or frames. The others aren't sent."""
+    """Whether this is the first of several pages or frames, of which the others aren't sent."""
     further: tuple["Media", ...] = ()
     tokens: int = 0
-    """The tokens that vendors count for the pixels or pages; 0 if unknown."""
+    """Tokens that vendors count for the pixels or pages, or 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +175,8 @@ class Turn:
     text: str = field(repr=False)
     media: tuple[Media, ...] = ()
     parts: tuple[TurnPart, ...] = field(default=(), repr=False)
-    """The content of a model's earlier step in this answer, or the results of its tools.
-
-    Parts are sent instead of `text`. The opaque items go to their vendor, and the other parts to any other vendor."""
+    """The content of a model's earlier step in this answer, or the results of its tools. Parts are sent instead of
+    `text`. The opaque items go to their vendor, and the other parts to any other vendor."""
     origins: Origins = field(default=UNKNOWN, compare=False)
     instruction: str = field(default="", repr=False)
     """Our own sentence after a user's turn, without anybody else's words. It is sent under our own role where the
@@ -190,7 +187,7 @@ CALL_TIMEOUT_S = 60.0
 
 
 class ReadResult(str):
-    """The result of a call that only reads what its tool already has, so it doesn't have to be made."""
+    """The result of a call that only reads data that its tool already has, so it doesn't have to be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +197,7 @@ class ToolDefinition:
     description: str = field(repr=False)
     parameters: Mapping[str, Any] = field(repr=False)
     definition_hash: str = ""
-    """Identifies what an admin has approved: name, title, description and parameters."""
+    """Identifies the name, title, description and parameters that an admin has approved."""
     origins: Origins = field(default=TOOL, compare=False)
     """OURS for Typist's tools, and for tools that an admin has read and approved."""
     rule: ToolRule = field(default=ToolRule(Permission.ASK), compare=False)
@@ -210,7 +207,7 @@ class ToolDefinition:
     own_account: bool = field(default=False, compare=False)
     """Whether calls use the asker's own account, which can read what others can't."""
     is_dispensable: bool = field(default=False, compare=False)
-    """Whether nobody would miss the tool. It isn't sent to models that refuse tools or accept tools only at a cost."""
+    """Whether nobody would miss the tool. It isn't sent to models that refuse tools or only accept them at a cost."""
 
     @property
     def server(self) -> str:
@@ -218,11 +215,11 @@ class ToolDefinition:
 
 
 DEFERRED_ABOVE_CHARS = 40_000
-"""About 10,000 tokens of definitions. For fewer, a search costs more than it saves, say OpenAI and Anthropic."""
+"""About 10,000 tokens. According to OpenAI and Anthropic, a search costs more than it saves for fewer."""
 
 
 def deferred_tools(tools: Sequence[ToolDefinition]) -> Mapping[str, Sequence[ToolDefinition]]:
-    """Returns the tools for the vendor's tool search by server, or none if the definitions are short altogether."""
+    """Returns the tools for the vendor's tool search by server, or none if all definitions together are short."""
     # Tools of servers with few definitions are left out, and so are Typist's own.
     servers: dict[str, list[ToolDefinition]] = {}
     for tool in tools:
@@ -303,7 +300,7 @@ def inline_system(prompt: Prompt) -> Prompt:
 
 
 def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt, tuple[str, ...]]:
-    """Replaces media that `keep` rejects with notes; returns the new prompt and the names of those media."""
+    """Replaces media that `keep` rejects with notes. Returns the new prompt and the names of those media."""
     left_out: list[str] = []
     turns = []
     for turn in prompt.turns:
@@ -396,9 +393,9 @@ MIN_COUNTED_TOKENS = 1_000
 class TokenEstimate:
     def __init__(self, models: tuple[str, ...]) -> None:
         self.window_tokens: int | None = None
-        """The smallest window, for prompt and answer together, that a model in use has reported; None if none has."""
+        """The smallest window, for prompt and answer together, that a model in use has reported, or None."""
         self.cut_prompts: dict[str, tuple[int, int]] = {}
-        """The tokens sent, by estimate, and those counted in the first prompt that a model's server has cut."""
+        """Sent tokens (estimated) and counted tokens of the first prompt that a model's server has cut."""
         self._bytes_per_token = {model: BYTES_PER_TOKEN.get(model.split("/")[0], 2.0) for model in models}
 
     def tokens(self, text: str) -> int:
@@ -428,7 +425,7 @@ class TokenEstimate:
         return min((window for window in (self.window_tokens, tokens) if window is not None), default=None)
 
     def learn(self, model: str, prompt: Prompt, usage: Usage | None, window_tokens: int | None = None) -> bool:
-        """Corrects the estimate with a request's usage; returns whether the window is the smallest so far."""
+        """Corrects the estimate with a request's usage. Returns whether the window is the smallest so far."""
         is_smallest = window_tokens is not None and not (self.window_tokens and self.window_tokens <= window_tokens)
         self.window_tokens = window_tokens if is_smallest else self.window_tokens
         # The prompt's text doesn't include media, search results or the content of encrypted items. Searchable

@@ -73,9 +73,10 @@ class VendorEntry:
     can_be_keyless: bool = False
     api_variable: str = ""
     apis: tuple[str, ...] = ()
-    """The values of `api_variable`, with the default first."""
+    """Values of `api_variable`, with the default first."""
     can_think: Callable[[VendorSettings], bool] = lambda settings: False
-    """Whether requests reserve output tokens for thinking, which is billed as output, besides the answer's text."""
+    """Whether requests reserve output tokens for thinking, which is billed as output, in addition to the answer's
+    text."""
     accepts_pdfs: Callable[[VendorSettings], bool] = lambda settings: True
     """Whether the vendor's models accept PDFs. Other models get the text."""
     can_search: Callable[[VendorSettings], bool] = lambda settings: False
@@ -89,7 +90,7 @@ class VendorEntry:
         return is_at(settings.base_url or self.base_url, urlsplit(self.base_url).hostname or "")
 
     def may_load_models(self, settings: VendorSettings) -> bool:
-        """Returns whether a server isn't a vendor's, so that it might load a model when it is asked."""
+        """Returns whether a server other than a vendor's might load a model when it is asked."""
         return not (self.cloud or self.is_own_server(settings) or known_server(settings.base_url))
 
 
@@ -232,7 +233,7 @@ KEY_COMPANIES = " or ".join(entry.company for entry in VENDORS.values() if entry
 
 
 def provider_names() -> dict[str, str]:
-    """Returns OpenTelemetry's names of vendors, for vendors whose name differs from ours."""
+    """Returns OpenTelemetry's names of vendors where they differ from ours."""
     return {vendor: entry.telemetry_name for vendor, entry in VENDORS.items() if entry.telemetry_name}
 
 
@@ -302,7 +303,7 @@ def vendor_settings(vendor: str, setup: ModelSetup) -> VendorSettings:
 
 
 async def _close(vendor: Vendor) -> None:
-    """Closes a vendor's connections. A time limit applies, because a hanging server might never close TLS."""
+    """Closes a vendor's connections, with a time limit, because a hanging server might never close TLS."""
     with suppress(TimeoutError):
         async with asyncio.timeout(0.5):
             await vendor.aclose()

@@ -202,7 +202,7 @@ async def _send_fewer_files(refused: RefusedRequest) -> Trial | None:
 
 
 def _has_long_tools(refused: RefusedRequest) -> bool:
-    """Returns whether a prompt is too long and consists mostly of tool definitions that readers would miss."""
+    """Returns whether a prompt is too long and mostly consists of tool definitions that readers would miss."""
     if refused.room is None or not refused.room.is_about_window:
         return False
     trial, estimate = refused.trial, refused.learned.estimate
@@ -267,7 +267,8 @@ async def _send_nearest_effort(refused: RefusedRequest) -> Trial | None:
 
 
 async def _leave_out_parameters(refused: RefusedRequest) -> Trial | None:
-    """Returns the request without the parameters that the refusal names or nobody would miss; None if none are left."""
+    """Returns the request without the parameters that the refusal names or nobody would miss, or None if none are
+    left."""
     learned, named = refused.learned, refused.named_parts
     dropped = learned.parameters.parameters_to_omit(refused.trial.parameters, named, is_last=refused.is_last)
     if not dropped:

@@ -4,10 +4,10 @@ Servers compare a request's output limit with the model's maximum output, or wit
 prompt and output. Typist chooses the output limit, so such a refusal is never about the asker's text, unless the prompt
 alone fills the window.
 
-The window comes from the refusal if it states one, or else from the server's description of the model. If the window is
-known, a quarter of the window is kept for the answer, or as much as the settings request; a prompt that leaves less is
-too long. If the window is unknown, the next request uses the largest number in the refusal below the limit that was
-sent, then a quarter of the limit.
+The window comes from the refusal or, if it states none, from the server's description of the model. If the window is
+known, a quarter of it is kept for the answer, or as much as the settings request; a prompt that leaves less is too
+long. If the window is unknown, the next request uses the largest number in the refusal below the limit that was sent,
+then a quarter of the limit.
 """
 
 import re
@@ -70,7 +70,7 @@ _OF_OTHER_THINGS = (
 class Room:
     output_tokens: int | None = None
     window_tokens: int | None = None
-    """Maximum tokens of prompt and output together; None if unknown."""
+    """Maximum tokens of prompt and output together, or None if unknown."""
 
     def output_limit(self, wanted_tokens: int, prompt_tokens: int) -> int:
         limit = min(wanted_tokens, self.output_tokens or wanted_tokens)
@@ -110,7 +110,7 @@ class RoomRefusal:
 
     @property
     def stated_window_tokens(self) -> int | None:
-        """The window, from a refusal that states the prompt's tokens and the model's maximum; otherwise None."""
+        """The window, from a refusal that states the prompt's tokens and the model's maximum, otherwise None."""
         largest = sorted((number for number in self.numbers if number >= MIN_WINDOW), reverse=True)[:2]
         return self.window_tokens or min(largest, default=None)
 

@@ -15,9 +15,8 @@ class VendorSettings:
     api_key: str = field(default="", repr=False)
     base_url: str = ""
     api: str = ""
-    """The name of the API in the vendor's registry entry. If empty, the vendor's module chooses the API."""
+    """The name of the API in the vendor's registry entry, or "" if the vendor's module chooses it."""
     region: str = ""
-    """The cloud's region. Only some vendors need `region` and `project`."""
     project: str = ""
 
 
@@ -25,13 +24,13 @@ class VendorSettings:
 class RequestOptions:
     max_output_tokens: int
     prices: ModelPrices = field(default_factory=ModelPrices)
-    """Determine which models have a price, if a vendor answers with another one."""
+    """Prices of models, for recognizing a model without a price that answers instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSetup:
     models: tuple[str, ...]
-    """Model names as vendor/name, in the order in which the models are tried."""
+    """Models as vendor/name, in the order in which they are tried."""
     vendors: Mapping[str, VendorSettings]
     """Settings by vendor. A vendor without settings has no key and uses the default base URL."""
     options: RequestOptions
@@ -40,7 +39,7 @@ class ModelSetup:
 
 @dataclass(frozen=True, slots=True)
 class KnownServer:
-    """A vendor's server. Servers that aren't listed reliably support only Chat Completions."""
+    """A vendor's server. Other servers reliably support only Chat Completions."""
 
     domain: str
     source: str
@@ -75,7 +74,7 @@ def known_server(base_url: str) -> KnownServer | None:
 
 
 def is_vendors_own(base_url: str) -> bool:
-    """Returns whether a server has only the vendor's own models. "" is the SDK's default URL, or Claude in a cloud."""
+    """Returns whether a server has only the vendor's own models. "": the SDK's default URL, or Claude in a cloud."""
     server = known_server(base_url)
     return not base_url or (server is not None and not server.has_open_models)
 

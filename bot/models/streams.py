@@ -37,7 +37,7 @@ MAX_CALLS = 64
 
 
 class TextParts:
-    """Inserts a blank line between the text parts of an answer. Every call of start_part() begins a part.
+    """Inserts a blank line between the text parts of an answer, which start_part() begins.
 
     An answer can consist of commentary and the final text, or of text before and after a tool call. Vendors' streams
     don't separate these parts. Consecutive text blocks are one part, because Anthropic starts a content block at each
@@ -122,7 +122,7 @@ def parse_finish_reason(reason: str) -> FinishReason | EndReason | None:
 
 
 Delta = str | Thinking | Searching | Citation
-"""The content of one stream event; "" if the event has none."""
+"""The content of one stream event, or ""."""
 
 
 class AnswerReader(ABC):
@@ -133,7 +133,7 @@ class AnswerReader(ABC):
 
     def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
         self.finish_reason: FinishReason | None = None
-        """The reason in the vendor's terminal marker; None if the answer isn't complete."""
+        """The reason in the vendor's terminal marker, or None if the answer isn't complete."""
         self.unknown_finish_reason: str | None = None
         """The vendor's finish reason, if END_FORMS doesn't match it. The text still counts as an answer."""
         self.failure: ProviderError | None = None
@@ -144,7 +144,7 @@ class AnswerReader(ABC):
         self.is_working = False
         """Whether the model is thinking, searching or writing a tool call, so that even a ping is a sign of work."""
         self.side_events: list[Citation | Searching] = []
-        """Events besides the text's deltas: sources, each URL once, and searches without an event of their own."""
+        """Events other than text: sources, each URL once, and searches without an event of their own."""
         self._cited_urls: set[str] = set()
         self._attempt = attempt
         self._parts = TextParts()
@@ -164,7 +164,7 @@ class AnswerReader(ABC):
 
     @abstractmethod
     def read_event(self, event: Any) -> Delta:
-        """Returns a stream event's content, or "" if it has none. Raises ProviderError for a reported failure."""
+        """Returns a stream event's content, or "". Raises ProviderError for a reported failure."""
 
     def read_done(self) -> None:  # noqa: B027 - most APIs have their own marker
         """Handles the stream's [DONE]."""
@@ -203,7 +203,7 @@ class AnswerReader(ABC):
         """Prepares for the rest of a paused answer, which arrives in another response."""
 
     def _record_delta(self, text: str) -> bool:
-        """Records a delta; returns False if it repeats the whole text, as gateways do at the end (ragflow#15286)."""
+        """Records a delta. Returns False if it repeats the whole text, as gateways do at the end (ragflow#15286)."""
         # If there was only one delta before it, the model itself might have repeated it.
         is_again = len(text) >= MIN_REPEATED_CHARS and text != self._last_delta and self._attempt.is_whole_text(text)
         self._last_delta = text or self._last_delta
@@ -260,7 +260,7 @@ class ResponseReader:
     def __init__(self, media_type: str, reader: AnswerReader, attempt: RequestAttempt) -> None:
         self.is_done = False
         self.events = 0
-        """The number of events so far, not counting comments and pings, which are identical events."""
+        """The number of events so far, except comments and pings, which are identical events."""
         self._last_event: Any = None
         self._media_type = media_type
         self._reader = reader
@@ -312,7 +312,7 @@ class ResponseReader:
             raise self._attempt.failure(EndReason.UNREADABLE, f"no stream of events but {kind}")
 
     def _events_in(self, data: bytes) -> bytes:
-        """Buffers bytes until it is clear whether the body is JSON; returns the bytes to read as events."""
+        """Buffers bytes until it is clear whether the body is JSON. Returns the bytes to read as events."""
         self._body += data
         if len(self._body) > MAX_EVENT_BYTES:
             raise EventTooLongError

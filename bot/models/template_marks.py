@@ -161,7 +161,7 @@ class TemplateMarks:
         return shown
 
     def _read_beginning(self, text: str, ended: bool) -> tuple[str, bool]:
-        """Removes a mark from the beginning; returns the remaining text and whether to continue reading."""
+        """Removes a mark from the beginning. Returns the remaining text and whether to continue reading."""
         head = text.lstrip()
         if not head and (ended or len(text) <= MAX_MARK_CHARS or not self._is_bare):
             return text if self._is_bare and not ended else "", False

@@ -1,4 +1,4 @@
-"""Requests to a model, and what the model's server is known to accept.
+"""Requests to a model, and the limits that the model's server is known to have.
 
 A `Trial` is one request with assumptions about the server. If the request succeeds, `LearnedLimits` remembers the
 assumptions for later requests. After a refusal, remedies.py changes the Trial.
@@ -74,7 +74,7 @@ class Trial:
     is_sure: bool = True
     """Whether the refusals named all omitted parts, or only one part is omitted."""
     max_pixels: int = 0
-    """The images' maximum side length that a refusal stated, which is remembered; 0 if none did."""
+    """Maximum side length of images that a refusal stated, which is remembered, or 0."""
     has_smaller_images: bool = False
     left_out: tuple[tuple[Media, FileFault], ...] = ()
     refusal_sentence: str = ""
@@ -82,7 +82,6 @@ class Trial:
     """Whether a refusal might have been about earlier steps or messages, and not about the model."""
 
     def body(self, name: str) -> dict[str, Any]:
-        """Returns the body of the request to the model with this name."""
         return self.api.request(name, self.sent_prompt, self.parameters, self.output_tokens, self.effort)
 
     @property

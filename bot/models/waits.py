@@ -40,9 +40,9 @@ def ends_by_itself(words: str) -> bool:
 
 
 def retry_after_s(headers: Mapping[str, str], words: str, *, is_limit: bool) -> float | None:
-    """Returns how many seconds a vendor asks clients to wait, or None if no wait is stated. `words`: the refusal's
-    sentence in lowercase. `is_limit`: the refusal is about a limit, whose period the sentence can state and whose reset
-    time the headers can state."""
+    """Returns how many seconds a vendor asks clients to wait, or None. `words`: the refusal's sentence in lowercase.
+    `is_limit`: the refusal is about a limit, whose period the sentence can state and whose reset time the headers can
+    state."""
     own = {name.lower(): value[:_MAX_HEADER_CHARS] for name, value in headers.items()}
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         if (wait_s := _header_wait_s(own.get(name, ""), own)) is not None:
@@ -69,7 +69,7 @@ def _until_reset_s(headers: Mapping[str, str], words: str) -> float | None:
 
 
 def _header_wait_s(value: str, headers: Mapping[str, str]) -> float | None:
-    """Returns a header's duration, or the time until its point in time, in seconds; None if the value is neither."""
+    """Returns a header's duration, or the time until its point in time, in seconds, or None if the value is neither."""
     value = value.strip()
     if _DURATION.fullmatch(value.lower()):
         return _duration_s(value.lower())

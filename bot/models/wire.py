@@ -95,7 +95,7 @@ class ServerSentEvents(Events):
             yield from self._end_event()
 
     def _add_line(self, line: bytes) -> Iterator[Any]:
-        """Adds a data line to the current event; yields the previous event if the line begins a new event."""
+        """Adds a data line to the current event. Yields the previous event if the line begins a new one."""
         # All other fields except an error's name are ignored.
         # llama.cpp and its forks use this field name for an error's data.
         is_error = line.startswith(b"error:")

@@ -66,7 +66,6 @@ PAUSED_S = 1.0
 
 
 def silence_s(stall_timeout_s: float) -> float:
-    """Returns the maximum silence of a model that is known to think."""
     return max(stall_timeout_s, min(10 * stall_timeout_s, MAX_SILENCE_S))
 
 
@@ -77,15 +76,15 @@ class Stall:
     answer that is still growing is fine. Stall therefore limits the time between two signs of work. Signs are text, and
     Thinking, which the readers yield for anything that arrives while a model thinks or writes a tool call, even a ping;
     at other times, pings and empty events don't count. A model that thinks silently, or searches, gets ten times as
-    long, up to ten minutes. After that long, signs without content don't count, because a vendor can keep pinging for a
-    dead model.
+    long, up to ten minutes. After that, signs without content don't count, because a vendor can keep pinging for a dead
+    model.
 
     Only waiting for the model is limited, not the consumer's own time, such as waiting for the database. After a pause
-    of the process, the time starts again, because data that arrived during the pause hasn't been read.
+    of the process, the time restarts, because data that arrived during the pause hasn't been read.
     """
 
     def __init__(self, provider: Provider, stall_timeout_s: float, *, may_load: bool = False) -> None:
-        """`may_load`: whether the server might have to load the model, so the first event gets LOADS_WITHIN_S."""
+        """`may_load`: the server might have to load the model, so the first event gets LOADS_WITHIN_S."""
         self.model = provider.model
         self._provider = provider
         self._stall_timeout_s = stall_timeout_s
@@ -136,7 +135,7 @@ class Stall:
 class _Wait:
     """Waits for a model's events, one after another, with a single timer. A timeout context per token would cost a
     third of the token's CPU time. A wait that takes too long is canceled. After a pause of the process, the limit
-    starts again."""
+    restarts."""
 
     __slots__ = ("_cancellations", "_deadline", "_is_over", "_limit_s", "_task", "_timer")
 
@@ -154,7 +153,7 @@ class _Wait:
             self._start_timer()
 
     def end(self) -> bool:
-        """Ends the wait but keeps the timer for the next wait; returns whether only the limit canceled the task."""
+        """Ends the wait but keeps the timer for the next wait. Returns whether only the limit canceled the task."""
         self._deadline = None
         was_over, self._is_over = self._is_over, False
         return was_over and self._task.uncancel() <= self._cancellations
@@ -185,7 +184,7 @@ class _Wait:
 
 FURTHER_TRIES = 2
 PATIENCE_S = 60.0
-"""Time after the first failure when requests can still start. First requests to other models can start later."""
+"""The time after the first failure in which requests can start. First requests to other models can start later."""
 _SAYS_LOADING = re.compile(r"\bloading\b", re.IGNORECASE)
 """llama.cpp and Hugging Face refuse requests while they load a model. They get LOADS_WITHIN_S."""
 MAX_WAIT_S = 5.0
@@ -202,7 +201,7 @@ class NextRequest:
 
 
 class RetryPlan:
-    """Chooses the request that follows a failure before the answer's first word. Pure: times are arguments.
+    """Chooses the request after a failure before the answer's first word. Pure: times are arguments.
 
     The first request goes to the first model. Each model gets two more tries with growing waits, as in both vendors'
     SDKs; then the next model is asked at once. A model is abandoned sooner if the failure is permanent (a bad key) or
@@ -223,7 +222,7 @@ class RetryPlan:
         self._retry_until_s = math.inf
 
     def next_request(self, error: ProviderError, now_s: float) -> NextRequest | None:
-        """Returns the request that follows a failed request, or None. A refusal is an answer, so no request follows."""
+        """Returns the request after a failed request, or None. A refusal is an answer, so no request follows."""
         if error.reason.is_declined:
             return None
         failed = self._model
@@ -263,8 +262,8 @@ class Fallback:
 
     Every failure before the answer's first word leads to another request (`RetryPlan`), except a refusal: a refusal is
     an answer, and Typist doesn't look for a model that agrees. Thinking and searching aren't part of the answer. After
-    the first word, a failure ends the step, because another request would start the answer over below the text that is
-    already in Slack (services/answering.py continues after that text). The Completion names the model that answered.
+    the first word, a failure ends the step, because another request would restart the answer below the text that is
+    already in Slack (services/answering.py continues after that text). The Completion contains the model that answered.
 
     If a prompt contains steps of the same answer that only one vendor can read, only that vendor's models are asked.
     """
