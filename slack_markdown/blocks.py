@@ -120,6 +120,8 @@ class LeafBlock:
 
     kind: LeafKind
     lines: list[SourceLine]
+    containers: tuple[Container, ...] = ()
+    """The list items and block quotes that hold the block, outermost first."""
     opened: tuple[str, ...] = ()
     """The open fences of fenced code (`fences_after`); () once the code is closed."""
     fence: str = ""
@@ -490,7 +492,7 @@ class BlockParser:
         if kind is LeafKind.INDENTED_CODE and leaf and leaf.kind is LeafKind.INDENTED_CODE:
             leaf.lines.append(line)
             return
-        self.blocks.open_leaf = LeafBlock(kind, [line])
+        self.blocks.open_leaf = LeafBlock(kind, [line], tuple(self.containers))
         self.blocks.leaf_blocks.append(self.blocks.open_leaf)
 
 

@@ -64,6 +64,8 @@ MAX_HELD_LABEL_CHARS = 120
 """The maximum number of characters held back after a `[` without its `]`. Longer text is shown."""
 MAX_JOINED_CHARS = 100
 """The number of characters directly before a link that are read together with its label."""
+STRUCK = "(struck out: "
+"""The words before struck-out text in plain text, where it would otherwise be read as true."""
 MAX_OPENERS = 100
 """The maximum number of open delimiter runs that are considered for a closing one."""
 _MAX_WORD_CHARS = 1_000
@@ -203,7 +205,10 @@ def decided_inlines(text: str, *, kind: LeafKind = LeafKind.PARAGRAPH) -> Decide
 
 
 def emphasis_marks(text: str, *, growing: bool = False) -> list[Replacement]:
-    """Returns replacements that remove the paired delimiters, in order. Readers see all other delimiters."""
+    """Returns replacements that remove the paired delimiters or put them into words, in order.
+
+    Readers see all other delimiters.
+    """
     if not _DELIMITER.search(text):
         return []
     parser = _InlineParser(text, {}, growing)
@@ -238,7 +243,7 @@ class _InlineParser:
         self.images: list[Replacement] = []
         """The images so far, replaced by their labels, in order. None contains another."""
         self.marks: list[Replacement] = []
-        """The removals of delimiters that are markup."""
+        """The removals of delimiters that are markup. Words replace those of struck-out text."""
         self._undecided_start = -1
         """The start of a code span or autolink that may still be open at the end of a growing text."""
         self._undecided_pairs: list[int] = []
@@ -524,7 +529,8 @@ class _InlineParser:
     def _pair(self, opener: DelimiterRun, closer: DelimiterRun, used: int) -> None:
         """Turns the text between two runs into emphasis, using this many delimiters of each."""
         inner, outer = opener.start + opener.remaining, closer.start + closer.length - closer.remaining
-        self.marks += [Replacement(inner - used, inner, ""), Replacement(outer, outer + used, "")]
+        begin, end = (STRUCK, ")") if opener.delimiter == "~" else ("", "")
+        self.marks += [Replacement(inner - used, inner, begin), Replacement(outer, outer + used, end)]
         self._separate_emphasis(opener, closer)
 
     def _separate_emphasis(self, opener: DelimiterRun, closer: DelimiterRun) -> None:
@@ -892,7 +898,8 @@ class _InlineParser:
             run.delimiter, run.start, self.text[max(0, run.start - 1) : run.start], self.text[end : end + 1]
         )
         if self.text[end : end + 1].isalnum():
-            self.marks.append(Replacement(run.start, run.start + run.remaining, ""))
+            begin = STRUCK if run.delimiter == "~" else ""
+            self.marks.append(Replacement(run.start, run.start + run.remaining, begin))
 
 
 def _begins_in(replacement: Replacement, images: Sequence[Replacement]) -> bool:

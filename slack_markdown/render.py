@@ -42,10 +42,11 @@ becomes too long for Slack, and a table that is too wide or too long and whose h
 import html
 import re
 from bisect import bisect, bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
+from types import MappingProxyType
 from typing import Any
 
 import regex
@@ -54,6 +55,7 @@ from slack_markdown.blocks import (
     CELL_END,
     DEFINITION_START,
     BlockStructure,
+    Container,
     LeafBlock,
     LeafKind,
     SourceLine,
@@ -622,6 +624,8 @@ def _decided_in_source(segment: str, lines: list[SourceLine], *, ends_line: bool
 
 
 PREVIEW_CHARS = 150
+QUOTED, TABLE, DONE, TO_DO = "Quote: ", "Table: ", "done: ", "to do: "
+_COLUMN_NAME_CHARS = 40
 MAX_READ_CHARS = 1_000
 """The number of characters that are considered for a preview."""
 
@@ -629,7 +633,7 @@ _LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()\s]*(?:\s[^()]*)?\)|\[[^\[\]]*\])"
 _INCOMPLETE_LINK = re.compile(r"!?\[([^\[\]]*)(?:\]\([^()]*)?$")
 _AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^<>\s|]*|[\w.+-]+@[\w.-]+)>")
 _LINK_WITH_ADDRESS = regex.compile(
-    r"!?\[([^\[\]]*+)\](?:\(\s*+<?([^()\s<>]*+(?:\([^()\s]*+\)[^()\s<>]*+)*+)>?(?:\s[^()]*+)?\)|\[([^\[\]]*+)\])"
+    r"(?<!\\)!?\[([^\[\]]*+)\](?:\(\s*+<?([^()\s<>]*+(?:\([^()\s]*+\)[^()\s<>]*+)*+)>?(?:\s[^()]*+)?\)|\[([^\[\]]*+)\]|)"
 )
 _ADDRESS = re.compile(r"https?://[^\s<>\0]*[^\s<>\0?!.,:*_~)]")
 """Matches a URL without marks and punctuation after it, as in GitHub's autolinks."""
@@ -639,7 +643,7 @@ _MAY_HAVE_MARKS = re.compile(r"[\0*_~`\\\[<&]")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])|&#?\w{1,32};")
 """Matches an escaped mark, or an unescaped entity."""
 _HEADING_MARKS = re.compile(r"^\s*#{1,6}(?:\s|$)|\s#+\s*$")
-_TASK_MARKER = re.compile(r"^\[[ xX]\]\s")
+_TASK_MARKER = re.compile(r"\[(?P<state>[ xX])\]\s+(?P<text>.*)", re.DOTALL)
 _SEEN = re.compile(r"[^\W_]|[^\x00-\x7f\s]")
 _SENTENCES = re.compile(r".*(?:[.!?](?=\s)|[。！？])", re.DOTALL)
 _JOINS_GRAPHEME = re.compile(r"[\u0300-\u036f\u200d\ufe0f\U0001f3fb-\U0001f3ff]")
@@ -670,47 +674,112 @@ def first_words(markdown: str, *, growing: bool) -> str:
 
 
 def plain_words(sent: str) -> str:
-    """Returns a sent page as plain text with its line breaks and link URLs, without marks.
+    """Returns a sent page as plain text that says what Slack shows, with its line breaks and link URLs.
 
-    Code and the prefixes of list items and quotes don't change.
+    Code doesn't change. Words replace marks that a screen reader doesn't read: quotes, tasks and tables.
     """
     parts: list[str] = []
     end = 0
-    for leaf in parse_blocks(sent, last_line_incomplete=False).leaf_blocks:
-        first = leaf.lines[0]
-        parts += ["\n\n" if sent.count("\n", end, first.start) > 1 else "\n"] if parts else []
-        parts += [sent[first.start : first.content].lstrip("\n"), _block_text(sent, leaf)]
+    leaf_blocks = parse_blocks(sent, last_line_incomplete=False).leaf_blocks
+    destinations = _definitions_of(sent, leaf_blocks) if "]:" in sent else {}
+    around: tuple[Container, ...] = ()
+    for leaf in leaf_blocks:
+        start = leaf.lines[0].start
+        if text := _block_text(sent, leaf, destinations):
+            parts += ["\n\n" if sent.count("\n", end, start) > 1 else "\n"] if parts else []
+            parts += [_prefix_in_words(leaf.containers, around), text]
+            around = leaf.containers
         end = leaf.lines[-1].end
     return "".join(parts).strip()
 
 
-def _block_text(sent: str, leaf: LeafBlock) -> str:
+def _definitions_of(sent: str, leaf_blocks: Iterable[LeafBlock]) -> dict[str, str]:
+    """Returns the destinations of a page's link reference definitions, by normalized label."""
+    texts = [text_of(sent, leaf.lines) for leaf in leaf_blocks if leaf.kind is LeafKind.PARAGRAPH]
+    found = [match for text in texts for match in DEFINITION.finditer(text[: definitions_end(text)])]
+    return {normalized_label(match[1]): match[2] or match[3] or "" for match in reversed(found)}
+
+
+def _prefix_in_words(containers: Sequence[Container], before: Sequence[Container]) -> str:
+    """Returns the numbers and bullets before a block, and whether it is quoted.
+
+    `before`: the previous block's containers. Both blocks can be in the same list item.
+    """
+    parts: list[str] = []
+    for depth, item in enumerate(containers):
+        if item is None:
+            parts += [] if QUOTED in parts else [QUOTED]
+        elif containers[: depth + 1] == before[: depth + 1]:
+            parts.append("  ")
+        else:
+            parts.append("- " if item.number is None else f"{item.number}. ")
+    return "".join(parts)
+
+
+def _block_text(sent: str, leaf: LeafBlock, destinations: Mapping[str, str]) -> str:
     lines = [sent[line.content : line.end] for line in leaf.lines]
+
+    def plain(text: str) -> str:
+        return plain_inlines(text, destinations)
+
     match leaf.kind:
         case LeafKind.FENCED_CODE:
             return code_content(sent, leaf)
         case LeafKind.INDENTED_CODE:
             return "\n".join(lines)
         case LeafKind.TABLE:
-            return "\n".join(plain_inlines(", ".join(cells)) for cells in table_rows(lines))
+            return "\n".join(_table_in_words(lines, plain))
         case LeafKind.HEADING:
-            return plain_inlines(_HEADING_MARKS.sub("", lines[0] if len(lines) == 1 else " ".join(lines)))
-    return plain_inlines("\n".join(lines))
+            words = _HEADING_MARKS.sub("", lines[0] if len(lines) == 1 else " ".join(lines))
+            # Slack's headings have no links.
+            return plain_inlines(words, destinations, labels_only=True)
+    text = "\n".join(lines)
+    return plain(_task_in_words(text[definitions_end(text) if destinations else 0 :], leaf))
 
 
-def plain_inlines(text: str) -> str:
-    """Returns the plain text of a line or table cell, with markup removed and link URLs kept."""
-    return _without_marks(text, _WITH_ADDRESSES)
+def _table_in_words(lines: Sequence[str], plain: Callable[[str], str]) -> Iterator[str]:
+    """Yields a table's header, and its rows with the column's name before each cell but the first."""
+    head, *rows = [[plain(cell.replace("\\|", "|")).strip() for cell in row] for row in table_rows(lines)]
+    names = [beginning(name, _COLUMN_NAME_CHARS) for name in head]
+    if any(head):
+        yield f"{TABLE}{'; '.join(filter(None, head))}"
+    for first, *others in rows:
+        cells = "; ".join(f"{name} {cell}".strip() for name, cell in zip(names[1:], others, strict=False) if cell)
+        if first or cells:
+            yield ": ".join(filter(None, (first, cells)))
 
 
-def _label_and_address(link: regex.Match[str]) -> str:
-    """Returns a link's label, followed by its URL or its definition's name unless the label includes it."""
-    label, address, name = link[1].strip(), link[2] or "", link[3] or ""
-    if not address:
-        return f"{label} [{name}]" if name and name != label else label
-    if label in ("", address):
-        return address
-    return label if label == address.removeprefix("mailto:") else f"{label} ({address})"
+def _task_in_words(text: str, leaf: LeafBlock) -> str:
+    """Returns a list item's text with its task's state in words."""
+    task = _TASK_MARKER.match(text) if leaf.containers and leaf.containers[-1] else None
+    if task is None:
+        return text
+    state = TO_DO if task["state"] == " " else DONE
+    return f"{state}{task['text']}" if task["text"] else ""
+
+
+def plain_inlines(
+    text: str, destinations: Mapping[str, str] = MappingProxyType({}), *, labels_only: bool = False
+) -> str:
+    """Returns the plain text of a line or table cell, with markup removed and link URLs kept.
+
+    `destinations`: the page's link reference definitions. `labels_only`: leaves out the URLs of links with a label.
+    """
+
+    def label_and_address(link: regex.Match[str]) -> str:
+        """Returns a link's label, followed by its URL unless the label includes it."""
+        label, address = link[1].strip(), link[2] or ""
+        if not address:
+            address = destinations.get(normalized_label(link[3] or label), "")
+            if not address:
+                return str(link[0])
+        if label in ("", address):
+            return address
+        is_label_enough = labels_only or label == address.removeprefix("mailto:")
+        return label if is_label_enough else f"{label} ({address})"
+
+    # Twice, because an image can be a link's label.
+    return _without_marks(text, ((_LINK_WITH_ADDRESS, label_and_address),) * 2)
 
 
 def has_word(markdown: str, *, growing: bool) -> bool:
@@ -750,20 +819,17 @@ def _plain_text(markdown: str, leaf: LeafBlock, *, growing: bool = False) -> str
         case LeafKind.INDENTED_CODE:
             return " ".join(lines)
         case LeafKind.TABLE:
-            rows = (", ".join(filter(None, cells)) for cells in table_rows(lines))
-            return "; ".join(_without_marks(as_markdown(row)) for row in rows) + "."
+            return ". ".join(_table_in_words(lines, lambda cell: _without_marks(as_markdown(cell)))) + "."
         case LeafKind.HEADING:
             words = _HEADING_MARKS.sub("", lines[0] if len(lines) == 1 else " ".join(lines))
         case _:
-            words = _TASK_MARKER.sub("", " ".join(lines))
+            words = _task_in_words(" ".join(lines), leaf)
             if "[!" in words:
                 return _without_marks(as_markdown(words, _kind_of_text(markdown, leaf)), growing=growing)
     return _without_marks(as_markdown(words), growing=growing)
 
 
 _LABELS = (*((_LINK, r"\1"),) * 2, (_INCOMPLETE_LINK, r"\1"))
-_WITH_ADDRESSES = ((_LINK_WITH_ADDRESS, _label_and_address),) * 2
-"""Applied twice, because an image can be a link's label."""
 
 
 def _without_marks(text: str, links: Iterable[tuple[Any, Any]] = _LABELS, *, growing: bool = False) -> str:

@@ -93,9 +93,7 @@ def message(view: PageView) -> Json:
         blocks += [blockkit.markdown(text)] if text.strip() else []
         blocks += [chart] if chart else []
     below = _blocks_below_text(view, "\n\n".join(text for text, _ in shown))
-    # A chart only repeats one of the page's tables.
-    read = [block for block in blocks if block["type"] != "data_visualization"]
-    words = text_of([*read, *below]) if view.asks or not view.live else ""
+    words = text_of([*blocks, *below]) if view.asks or not view.live else ""
     return {
         "text": words or short_text(view),
         "blocks": [*blocks, *_only_for_people_allowed([*below, *_buttons(view)], view)],

@@ -11,7 +11,7 @@ from bot.core import texts
 from bot.core.conversation import escape
 from bot.slack.blockkit import Json, date_mrkdwn
 from slack_markdown.escaping import JOINER
-from slack_markdown.render import mrkdwn, plain_words
+from slack_markdown.render import QUOTED, mrkdwn, plain_words
 
 PLAIN_BYTES = 3_800
 """In UTF-8. chat.update accepts 4,000 bytes of text."""
@@ -61,7 +61,7 @@ def _block(block: Json) -> str:
         case "actions":
             return _buttons(block["elements"])
         case "data_visualization":
-            return mrkdwn(texts.answers.chart_in_words(block["title"], _points(block["chart"])))
+            return mrkdwn(texts.answers.chart_in_words(block["title"]))
     return ""
 
 
@@ -73,7 +73,8 @@ def _part(part: Json) -> str:
     text = "".join(map(_words, part["elements"]))
     match part["type"]:
         case "rich_text_quote":
-            return "\n".join(f"&gt; {line}" for line in text.splitlines())
+            # Each line has the word, so that none looks like a line of ours.
+            return "\n".join(f"{QUOTED}{line}" for line in text.splitlines())
         case "rich_text_preformatted":
             # Quoted content must not look like the end of the code block.
             return f"```\n{text.replace(_FENCE, JOINER.join(_FENCE))}\n```"
@@ -89,11 +90,6 @@ def _words(element: Json) -> str:
         case "link":
             return mrkdwn(f"{element['text']} ({element['url']})")
     return mrkdwn(element["text"])
-
-
-def _points(chart: Json) -> list[str]:
-    series = [chart.get("segments", ()), *(one["data"] for one in chart.get("series", ()))]
-    return [f"{point['label']} {point['value']:,}" for points in series for point in points]
 
 
 def _buttons(elements: Iterable[Json]) -> str:

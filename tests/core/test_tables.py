@@ -119,7 +119,7 @@ def test_cell_that_a_spreadsheet_would_calculate_is_text_also_behind_a_semicolon
         ("$=1+1$", "'=1+1"),
         ("A\\|B<br>C", "A|B; C"),
         ("**[the docs](https://a.example/a_b)**", "the docs (https://a.example/a_b)"),
-        ("~~https://a.example~~, _https://b.example_", "https://a.example, https://b.example"),
+        ("~~https://a.example~~, _https://b.example_", "(struck out: https://a.example), https://b.example"),
         ("<ada@a.example>", "ada@a.example"),
         ("`` =1 ``", "'=1"),
         ("&amp;lt; \\&lt; &lt; R&not; R&not", "&lt; &lt; < R¬ R&not"),

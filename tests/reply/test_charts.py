@@ -30,11 +30,14 @@ def marked(table: str, line: str = "bar: Sales", fence: str = "```") -> str:
 
 
 def drawn(markdown: str) -> list[Json]:
-    """Returns the charts of an ended page, as Slack takes them."""
-    blocks = reply_blocks.message(ended(markdown, ENDED))["blocks"]
+    """Returns the charts of an ended page, as Slack takes them. The message's text has their titles."""
+    sent = reply_blocks.message(ended(markdown, ENDED))
+    blocks = sent["blocks"]
     check_blocks(blocks)
     assert "chart\n" not in str(blocks[0]["text"])
-    return [block for block in blocks if block["type"] == "data_visualization"]
+    charts = [block for block in blocks if block["type"] == "data_visualization"]
+    assert re.findall(r"^Chart: (.*)$", sent["text"], re.MULTILINE) == [chart["title"] for chart in charts]
+    return charts
 
 
 @pytest.mark.parametrize("kind", ["bar", "line", "area"])

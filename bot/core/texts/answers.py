@@ -1,6 +1,6 @@
 """Text in an answer's own messages: placeholders, the line below the text, the footer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 
 from bot.core.texts.actions import ANSWER_NOW
@@ -51,8 +51,9 @@ REST_IN_MESSAGE = "(Shortened here. See the message for the full text.)"
 CHART_NOT_DRAWN = "(I can't draw this as a chart.)"
 
 
-def chart_in_words(title: str, points: Sequence[str]) -> str:
-    return f"{title}: {', '.join(points)}."
+def chart_in_words(title: str) -> str:
+    """Describes a chart in words. Its numbers are in the table above."""
+    return f"Chart: {title}"
 
 
 SOURCES = "Sources"
