@@ -46,8 +46,8 @@ async def run(
     tools: Tools | None = None,
 ) -> None:
     """Runs the bot until `shutdown`. From the start, /readyz reports what startup is waiting for. `wrap_models`:
-    returns the models to use instead of the settings' models; the sandbox adds its scripted model. `tools`: the tools
-    for models, instead of those of BOT_MCP_CONFIG."""
+    returns the models to use instead of the settings' models; the sandbox adds its scripted model. `tools`: tools for
+    models, instead of those of BOT_MCP_CONFIG."""
     probes = Probes(is_stopping=shutdown.requested.is_set)
     async with AsyncExitStack() as stack:
         telemetry = stack.enter_context(open_telemetry(settings))
@@ -64,7 +64,7 @@ async def run(
 async def _build_unless_stopped(
     building: AbstractAsyncContextManager[Bot], stack: AsyncExitStack, stop: asyncio.Event
 ) -> Bot | None:
-    """Builds the bot; returns None if a signal arrives first, because startup can wait for Slack for hours."""
+    """Builds the bot. Returns None if a signal arrives first, because startup can wait for Slack for hours."""
     loop = asyncio.get_running_loop()
     patience = asyncio.timeout(None)
 

@@ -17,9 +17,7 @@ from bot.errors import Backoff, SlackSetupError, StoreError, TypistError, trace_
 class Clock(Protocol):
     """The only source of the time, so that tests can set it."""
 
-    def now(self) -> float:
-        """Returns seconds since the epoch, for stored times."""
-        ...
+    def now(self) -> float: ...
 
     def monotonic(self) -> float:
         """Returns seconds that never decrease and include the machine's sleep, for pacing and measuring."""
@@ -65,7 +63,7 @@ class AnchoredClock:
 
 
 def monotonic_began_at(clock: Clock) -> float:
-    """Returns the time when the clock's monotonic time was 0, in seconds since the epoch."""
+    """Returns when the clock's monotonic time was 0, in seconds since the epoch."""
     return clock.now() - clock.monotonic()
 
 
@@ -90,7 +88,7 @@ async def keep_running(loop: Callable[[], Coroutine[None, None, None]]) -> None:
 async def insist(
     operation: Callable[[], Awaitable[T]], clock: Clock, what: str, failures: type[Exception] = StoreError
 ) -> T:
-    """Repeats an operation after `failures` until it succeeds; returns its result. `what`: the failure, for the log."""
+    """Repeats an operation after `failures` until it succeeds. Returns its result. `what`: the failure, for the log."""
     failed = 0
     while True:
         try:
@@ -132,7 +130,7 @@ class Background:
         return len(self._tasks)
 
     def start(self, work: Coroutine[Any, Any, None], failure: str, within_s: float | None = None) -> asyncio.Task[None]:
-        """Starts a task. `failure`: logged if the task fails or exceeds `within_s`; says what hasn't happened."""
+        """Starts a task. `failure`: what hasn't happened, logged if the task fails or exceeds `within_s`."""
         task = asyncio.create_task(_logged(work, failure, within_s))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -140,7 +138,7 @@ class Background:
 
 
 class Turns:
-    """Does each person's work one at a time, so that many presses of one person don't delay others."""
+    """Does each person's work one at a time, so that many clicks by one person don't delay others."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()

@@ -71,16 +71,15 @@ class EndReason(StrEnum):
     SERVER_ERROR = "server_error"
     """The vendor failed without reporting an overload."""
     UNREADABLE = "unreadable"
-    """The model's URL returned neither an answer nor an error of its API, but a redirect, a web page or other JSON.
-
-    Such a request isn't charged, because no model ran: a model's answer follows the API. A partial answer is CUT."""
+    """The model's URL returned a redirect, a web page or other JSON instead of an answer or an error of its API. Such a
+    request isn't charged, because no model ran: a model's answer follows the API. A partial answer is CUT."""
     UNEXPECTED = "unexpected"
     """The vendor refused the request for an unknown reason."""
 
     NOT_SHOWN = "not_shown"
     """Slack accepted none of the reply's calls for minutes, or the reply couldn't be laid out."""
     STUCK = "stuck"
-    """Processing a text blocked everyone else, so the answer was ended without its text."""
+    """Processing a text blocked the event loop, so the answer was ended without its text."""
     INTERNAL_ERROR = "internal_error"
     INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
     INTERRUPTED = "interrupted"
@@ -207,7 +206,7 @@ class ProviderError(TypistError):
         super().__init__(f"{model}: {reason}")
 
     def is_charged(self, *, has_output: bool) -> bool:
-        """Returns whether the vendor charges a request that failed without text. `has_output`: it had thought."""
+        """Returns whether the vendor charges a request that failed without text. `has_output`: there was thinking."""
         is_free = (self.model.partition("/")[0], self.reason) in _FREE_BEFORE_OUTPUT and not has_output
         return self.reason.is_charged_without_text and not is_free
 
@@ -230,16 +229,16 @@ class Refusal(StrEnum):
 
     MESSAGE_GONE = "message_gone"
     CHANNEL_GONE = "channel_gone"
-    """The channel no longer exists, or Typist can't write there."""
+    """The channel was deleted, or Typist can't write there."""
     TOKEN_GONE = "token_gone"  # noqa: S105
     """The token is revoked, expired or rejected: no call succeeds until an admin reinstalls the app."""
     FORBIDDEN = "forbidden"
     """The app's scopes or the workspace's policy forbid this call, so the same call would be refused again."""
     OUTSIDE_THREAD = "outside_thread"
-    """Slack posted the message at the channel's root, because its thread was deleted. `Refused.ts` is the message."""
+    """Slack posted the message outside its thread because the thread was deleted. `Refused.ts`: the message."""
     TOO_LONG = "too_long"
     UNEDITABLE = "uneditable"
-    """The message can no longer be edited, but a new message can be posted."""
+    """The message can't be edited anymore, but a new message can be posted."""
     STREAM_OPEN = "stream_open"
     """The message is a native stream in progress. It can be edited once the stream is stopped."""
     STREAM_CLOSED = "stream_closed"
@@ -274,13 +273,11 @@ class Refusal(StrEnum):
 
     @property
     def is_gone(self) -> bool:
-        """Whether the message's channel or thread no longer exists, so that nobody could read a message."""
+        """Whether the message's channel or thread was deleted, so that nobody could read a message."""
         return self in (Refusal.MESSAGE_GONE, Refusal.CHANNEL_GONE)
 
 
 class Refused(TypistError):
-    """Slack refused a call. `error` is Slack's name for the reason."""
-
     def __init__(self, method: str, error: str, reason: Refusal, ts: str = "", *, problems: Sequence[str] = ()) -> None:
         """`problems`: errors in blocks, with their locations. They can quote text, so they aren't logged."""
         self.method = method

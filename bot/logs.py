@@ -120,14 +120,13 @@ class _Repetition:
 
 
 class Repeats(logging.Filter):
-    """Suppresses repetitions of recent warnings and errors, and adds their number to the next repetition."""
+    """Suppresses repetitions of recent warnings and errors, and adds their number to the next one."""
 
     def __init__(self) -> None:
         super().__init__()
         self._repetitions: dict[tuple[object, ...], _Repetition] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Returns whether to write the record; sets `repeated`."""
         if record.levelno < logging.WARNING:
             return True
         key = record.name, str(record.msg), str(record.args), str(_fields(record)), current_job.get()
@@ -264,7 +263,6 @@ def _error_text(error: BaseException) -> str:
 
 
 def _traceback_lines(error: BaseException) -> str:
-    """Returns the exception's type and traceback. Source lines contain no values."""
     stack = traceback.extract_tb(error.__traceback__)
     for frame in stack:
         frame.filename = source_path(frame.filename)

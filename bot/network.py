@@ -49,7 +49,7 @@ _BUNDLES = ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
 _UNTRUSTED = {2, 18, 19, 20, 21}
 """OpenSSL's error codes for a certificate that wasn't issued by a trusted authority."""
 _PROXY_ERRORS = ("ClientHttpProxyError", "ClientProxyConnectionError", "ProxyError", "ConnectError", "ConnectTimeout")
-"""Names of aiohttp's, httpx2's and requests' error classes for a proxy that refuses or is unreachable, which aren't
+"""Names of aiohttp's, httpx2's and requests' error classes for a proxy that refuses or is unreachable. They aren't
 imported."""
 _NO_CONNECTION = ("ClientConnectorError", "ClientConnectorDNSError", "ClientOSError", "ServerDisconnectedError")
 """Names of aiohttp's error classes, which the vendors' SDKs also use here, for a connection that didn't open or closed
@@ -57,7 +57,6 @@ before a response."""
 _NO_HTTP = "ClientResponseError"
 """aiohttp's error class for a response that can't be read as HTTP. Its subclasses are for other errors."""
 _REACHED = (0, errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
-"""Codes of errors that only an open connection can have."""
 _PROXY_AUTHENTICATION_REQUIRED = 407
 _DNS_SAYS = "DNS says: "
 _REPLACES = "It replaces the system's certificates, so Slack and the vendors need the public authorities there, too."
@@ -81,18 +80,18 @@ _REMEDIES = {
         "Check this machine's network, and firewalls on the way.",
     ),
 }
-"""The remedy for a reason from `reason_of`, by words in it. The first match counts."""
+"""Remedies by words in a reason from `reason_of`. The first match counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
     proxy: str | None = field(default=None, repr=False)
-    """The proxy's URL, which can contain a password; None for a direct connection."""
+    """The proxy's URL, which can contain a password, or None for a direct connection."""
     variable: str = ""
 
     @property
     def shown(self) -> str:
-        """The proxy's host and port, without user and password; "" for none."""
+        """The proxy's host and port, without user and password, or ""."""
         return _shown(urlsplit(self.proxy)) if self.proxy else ""
 
 
@@ -114,7 +113,7 @@ def way_to(url: str, env: Mapping[str, str] | None = None) -> Way:
 
 
 def proxy_of(url: str) -> str | None:
-    """Returns the proxy's URL for a URL, or None for a direct connection. Raises SettingsError."""
+    """Returns the URL of the proxy for a URL, or None for a direct connection. Raises SettingsError."""
     return way_to(url).proxy
 
 
@@ -183,7 +182,7 @@ def export_settings(env: Mapping[str, str]) -> None:
 
 
 def reason_of(error: BaseException, url: str) -> str:
-    """Returns the network failure that caused an error, as the rest of a sentence; "" for other causes. The result
+    """Returns the network failure that caused an error, as the rest of a sentence, or "" for other causes. The result
     includes the host, but no path or password."""
     try:
         way = way_to(url)
@@ -208,7 +207,7 @@ def reason_of(error: BaseException, url: str) -> str:
 
 
 def remedy(reason: str, address: str) -> str:
-    """Returns the remedy for a reason from `reason_of`; "" for other reasons. `address`: the setting with the URL."""
+    """Returns the remedy for a reason from `reason_of`, or "". `address`: the setting with the URL."""
     return next((fix for words, fix in _REMEDIES.items() if words in reason), "").replace("{address}", address)
 
 
@@ -218,7 +217,7 @@ def wants_password(error: BaseException) -> bool:
 
 
 def refusal(status: int, url: str) -> str:
-    """Returns the meaning of a status that only proxies send, as the rest of a sentence; "" for other statuses."""
+    """Returns the meaning of a status that only proxies send, as the rest of a sentence, or "" for other statuses."""
     if status != _PROXY_AUTHENTICATION_REQUIRED:
         return ""
     with suppress(SettingsError):
@@ -242,7 +241,7 @@ def _is_unreachable(error: BaseException) -> bool:
 
 
 def _no_tls(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns OpenSSL's words for a server's TLS failure, perhaps at a port without TLS; "" for other errors."""
+    """Returns OpenSSL's words for a server's TLS failure, perhaps at a port without TLS, or "" for other errors."""
     for cause in causes:
         # aiohttp's own error has no reason; the system's has one.
         if isinstance(cause, ssl.SSLError) and (reason := getattr(cause, "reason", None)):
@@ -251,7 +250,7 @@ def _no_tls(causes: Iterable[BaseException], address: SplitResult) -> str:
 
 
 def _no_connection(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns the system's words for a connection that didn't open or was closed; "" for other errors."""
+    """Returns the system's words for a connection that didn't open or was closed, or "" for other errors."""
     for cause in causes:
         is_in_way = type(cause).__name__ in _NO_CONNECTION or _is_unreachable(cause)
         if is_in_way and isinstance(cause, OSError) and cause.errno:
@@ -263,7 +262,7 @@ def _no_connection(causes: Iterable[BaseException], address: SplitResult) -> str
 
 
 def _no_http(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns a sentence's rest about a response that isn't HTTP, perhaps from another service; "" for other errors."""
+    """Returns the rest of a sentence about a response that isn't HTTP, perhaps from another service, or ""."""
     is_unreadable = address.hostname and any(type(cause).__name__ == _NO_HTTP for cause in causes)
     return f"{_shown(address)} gives an answer that can't be read as HTTP" if is_unreadable else ""
 
@@ -375,7 +374,6 @@ def _covers(entry: str, host: str, port: int) -> bool:
 
 
 def _split_port(entry: str) -> tuple[str, int | None]:
-    """Returns the host of an entry, and its port if it has one. An IPv6 address with a port is in brackets."""
     if bracketed := re.fullmatch(r"\[([^\]]*)\](?::(\d+))?", entry):
         return bracketed[1], int(bracketed[2]) if bracketed[2] else None
     if entry.count(":") == 1:

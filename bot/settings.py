@@ -205,7 +205,6 @@ def parse_models(value: str) -> tuple[str, ...]:
 
 
 def _suggestion(model: str) -> str:
-    """Returns a suggestion for a model without a vendor or with an unknown vendor."""
     for separator in "/:":
         vendor, _, name = model.partition(separator)
         if name and (similar := difflib.get_close_matches(vendor.lower(), VENDORS, n=1, cutoff=0.8)):
@@ -377,7 +376,7 @@ class Settings:
     database_url: str = _setting("DATABASE_URL", _database_url, "sqlite:///typist.db", secret=True)
     retention_days: int = _setting("BOT_RETENTION_DAYS", whole_number(1, 36_500), 30)
     weekly_report: str = _setting("BOT_WEEKLY_REPORT", _weekly, "")
-    """When the report is due, in the format of `parse_weekly_rule` (core/schedules.py); "" for never."""
+    """When the report is due, in the format of `parse_weekly_rule` (core/schedules.py), or "" for never."""
     catch_up_hours: int = _setting("BOT_CATCH_UP_HOURS", whole_number(0, 168), 12)
     admins: frozenset[str] = _setting("BOT_ADMINS", _users, frozenset())
     allow_also: frozenset[UserKind] = _setting("BOT_ALLOW_ALSO", _kinds, frozenset())
@@ -386,7 +385,7 @@ class Settings:
     mcp_config: str = _setting("BOT_MCP_CONFIG", _file_name)
     mcp: McpSetup = field(default=McpSetup())
     secret_keys: tuple[str, ...] = _setting("BOT_SECRET_KEYS", _secret_keys, (), secret=True)
-    """The keys that encrypt people's accounts at MCP servers, newest first."""
+    """Keys that encrypt people's accounts at MCP servers, newest first."""
     caps: tuple[Cap, ...] = _setting("BOT_CAPS", parse_caps, ())
     prices: tuple[OwnPrice, ...] = _setting("BOT_PRICES", _price_file, ())
     max_concurrent_per_user: int = _setting("BOT_MAX_CONCURRENT_PER_USER", whole_number(1, 10_000), 3)
@@ -407,7 +406,6 @@ def is_set(env: Mapping[str, str], variable: str) -> bool:
 
 
 def log_format(env: Mapping[str, str]) -> str:
-    """Returns the log format, which is needed before the settings are validated."""
     return "json" if env.get("BOT_LOG_FORMAT", "").strip().lower() == "json" else "text"
 
 
@@ -523,7 +521,7 @@ def _env_text(env_file: Path) -> str:
 
 
 def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool = False) -> Settings:
-    """Returns the validated settings. Empty variables count as not set. Raises SettingsError with all problems."""
+    """Returns the validated settings. Empty variables count as unset. Raises SettingsError with all problems."""
     env = _read_secret_files(env)
     problems = _unknown(env)
     values: dict[str, Any] = {}
@@ -709,7 +707,7 @@ def _parse_variable(env: Mapping[str, str], variable: str, parse: Callable[[str]
 
 
 def models_in_use(settings: Settings) -> tuple[str, ...]:
-    """Returns BOT_MODELS, or else the default model of each vendor whose API key is set."""
+    """Returns BOT_MODELS, or by default the default model of each vendor whose API key is set."""
     if settings.models:
         return settings.models
     return tuple(
@@ -815,7 +813,7 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
 
 
 def _misnamed_hint(env: Mapping[str, str], *missing: str) -> str:
-    """Returns a sentence about set variables whose names resemble a missing one's; "" if there are none."""
+    """Returns a sentence about set variables whose names resemble a missing one's, or ""."""
     known = variables()
     others = [name for name, value in env.items() if name not in known and value.strip()]
     similar = {name for variable in missing for name in difflib.get_close_matches(variable, others, n=1, cutoff=0.8)}

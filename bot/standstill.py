@@ -1,4 +1,4 @@
-"""Ends blocked event loops: a step that computes for too long, and a process that stands still.
+"""Ends blocked event loops: a step that computes for too long, and a process that hangs.
 
 While a step of the event loop runs, nothing else is answered, no heartbeat is sent, and SIGTERM waits. External text is
 processed in linear time, so no step should take long. These limits apply if that fails.
@@ -10,8 +10,8 @@ MAX_STEP_S. The step's caller treats `Stuck` like any error: one answer ends wit
 Other processes take over jobs only after 8 s of silence (store/workers.py), so they don't get the same text. Time
 during which the process waits, is stopped or is suspended doesn't count.
 
-If a process stands still, no handler runs, because the main thread is in a system call that restarts, or C code holds
-the interpreter. If the loop doesn't beat for STANDSTILL_S, a C thread, which doesn't need the interpreter, writes the
+If a process hangs, no handler runs, because the main thread is in a system call that restarts, or C code holds the
+interpreter. If the loop doesn't beat for STANDSTILL_S, a C thread, which doesn't need the interpreter, writes the
 stacks of all threads to stderr and ends the process with exit code 1 (faulthandler). The time counts while the process
 is stopped, but not while the machine is suspended. A process that was stopped for that long might be ended needlessly,
 but other processes have already taken over its jobs.

@@ -35,7 +35,7 @@ _current: ContextVar[Span] = ContextVar("span", default=INVALID_SPAN)
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """The state of a process; None if unknown."""
+    """The state of a process. Unknown values are None."""
 
     live: int | None = None
     queued: int | None = None
@@ -43,7 +43,7 @@ class Gauges:
     connections: int | None = None
     """Slack connections that are open and stable."""
     writable: int | None = None
-    """1 if the database accepts questions, else 0."""
+    """1 if the database accepts questions, otherwise 0."""
 
 
 class Telemetry:
@@ -231,7 +231,7 @@ OFF = Telemetry()
 
 @dataclass
 class ModelRequest:
-    """One request to a model. Times are monotonic."""
+    """One request to a model. Times are on the monotonic clock."""
 
     telemetry: Telemetry
     labels: Mapping[str, str]

@@ -31,7 +31,6 @@ def objects_in(value: Any) -> list[Mapping[str, Any]]:
 
 
 def object_in(value: Any) -> Mapping[str, Any]:
-    """Returns the first object according to `objects_in`, or {} if there is none."""
     return next(iter(objects_in(value)), {})
 
 

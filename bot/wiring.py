@@ -1,4 +1,4 @@
-"""Builds the bot from its settings. No other module wires services, stores and Slack together.
+"""Builds the bot from its settings. No other module connects services, stores and Slack.
 
 `open_bot` opens everything that has to be closed, in order: the tools' servers, Slack's Web API, the database, the
 models. `_Parts` contains the objects that several services share. `_answering` builds the answering service, `_listen`
@@ -260,7 +260,7 @@ def _workspace(
 
 
 async def _stores(settings: Settings, clock: Clock) -> Stores:
-    """Opens the database, and waits for an unavailable server as for Slack. Raises StoreError."""
+    """Opens the database. Waits for an unavailable server, as for Slack. Raises StoreError."""
     prices, most = model_prices(settings), settings.max_concurrent_per_user
     opening = partial(Stores.open, settings.database_url, uuid4().hex, clock, most, prices, settings.caps)
     return await insist(opening, clock, "not started yet", StoreAway)

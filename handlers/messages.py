@@ -148,7 +148,7 @@ async def _on_message_changed(
 
 
 async def on_error(error: Exception) -> BoltResponse | None:
-    """Leaves a failed event unacknowledged, so that Slack resends it; unexpected errors get a traceback. A payload that
+    """Leaves a failed event unacknowledged, so that Slack resends it. Unexpected errors get a traceback. A payload that
     is invalid or wasn't read in time is acknowledged, because it would fail again."""
     if isinstance(error, BoltUnhandledRequestError):
         log.debug("event acknowledged without a listener: %s", error.body.get("type"))

@@ -56,8 +56,8 @@ def event_in(body: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
 
 @parser
 def message_of(event: Mapping[str, Any], team_id: str) -> Message:
-    """Returns the message in an event of type app_mention or message. `team_id` is the bot's: in a Slack Connect
-    channel, the envelope and the message contain the workspace that hosts the channel, or the author's."""
+    """Returns the message in an event of type app_mention or message. `team_id`: the bot's. In a Slack Connect channel,
+    the envelope and the message contain the workspace that hosts the channel, or the author's."""
     return _message(event, _ts(event, "ts"), team_id)
 
 
@@ -265,7 +265,7 @@ def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
 
 
 def context_in_view(holder: Mapping[str, Any]) -> AppContext:
-    """Returns the channel and message that a person has open beside the pane, for events of both kinds of app. Entities
+    """Returns the channel and message that a person has open next to the pane, for events of both app types. Entities
     come in order of relevance. A canvas or list has no channel, so the next entity counts."""
     match holder.get("context"):
         case {"channel_id": str(channel_id)} if channel_id:

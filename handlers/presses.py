@@ -16,8 +16,8 @@ WITHIN_S = 2.5
 def press_listener(
     turns: Turns, work: Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 ) -> Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]:
-    """Returns a click listener that works in the background, as Bolt acknowledges only after a listener returns.
-    A click on a button whose earlier click isn't finished has no effect of its own: its outcome is shown anyway."""
+    """Returns a click listener that works in the background, because Bolt acknowledges only after a listener returns. A
+    click on a button whose earlier click isn't finished has no effect: the earlier click's outcome is shown anyway."""
     background = Background()
 
     async def on_press(ack: AsyncAck, body: dict[str, Any]) -> None:

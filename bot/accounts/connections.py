@@ -14,7 +14,6 @@ from bot.store.accounts import Owner
 
 MAX_OPEN = 50
 UNUSED_S = 300.0
-"""Connections are closed after being unused for this long."""
 JUST_USED_S = 30.0
 """Connections used this recently stay open, because a call might be about to begin."""
 
@@ -44,7 +43,8 @@ class Connections:
         )
 
     async def asker_server(self, question: Question, name: str) -> McpServer | None:
-        """Returns the server connected as the asker, or None if no account is usable. Raises ServerDown, StoreError."""
+        """Returns the server connected as the asker, or None without a usable account. Raises ServerDown,
+        StoreError."""
         if name not in self._sign_ins.server_names:
             return None
         owner = Owner(question.thread.team_id, question.user_id, name)

@@ -1,6 +1,6 @@
 """The OAuth client for authorization servers: discovery, registration, and tokens for a code or refresh token.
 
-Metadata isn't trusted. Metadata must name the server's own issuer, PKCE with S256, code and token endpoints at that
+Metadata isn't trusted. It must contain the server's own issuer, PKCE with S256, code and token endpoints at that
 issuer's origin, and HTTPS URLs. For servers that don't comply, an admin can configure what to trust (`SignInConfig`).
 URLs must not point into a private network unless the MCP server is in one itself. Redirects aren't followed. Errors
 quote only the origin of a server's URL, because the rest might contain a secret.
@@ -44,7 +44,7 @@ REGISTERED_WITHIN_S = 30.0
 """A long limit, because Typist loses a registration whose response comes too late."""
 MAX_BYTES = 256_000
 MAX_TRIED = 3
-"""The limit for authorization servers, and for metadata URLs, to try for one MCP server."""
+"""Maximum number of authorization servers, and of metadata URLs, to try for one MCP server."""
 MAX_URL_CHARS = 1_000
 MAX_LINK_CHARS = 3_000
 """Slack rejects links with longer URLs."""
@@ -88,8 +88,8 @@ _REFUSALS = {
     "account_selection_required": "wants you to choose an account there",
     "consent_required": "needs consent, perhaps from an administrator there",
 }
-"""Reasons of authorization servers, each a predicate: RFC 6749 (4.1.2.1, 5.2), RFC 7591 (3.2.2), RFC 8707 (2) and
-OpenID Connect Core (3.1.2.6), read on 2026-11-30."""
+"""Errors of authorization servers, each a predicate: RFC 6749 (4.1.2.1, 5.2), RFC 7591 (3.2.2), RFC 8707 (2) and OpenID
+Connect Core (3.1.2.6), read on 2026-11-30."""
 _SCOPE = re.compile(r"[!#-\[\]-~]+")
 """A single scope (RFC 6749, 3.3)."""
 _BEARER_TYPES = ("", "bearer", "n_a", "user")
@@ -97,7 +97,7 @@ _BEARER_TYPES = ("", "bearer", "n_a", "user")
 _WITH_SECRET = ("client_secret_basic", "client_secret_post")
 _STANDARD = SignInConfig()
 _accepted_methods: dict[tuple[str, str], str] = {}
-"""For each issuer and client ID: the method that worked for sending the secret, if the first one was rejected."""
+"""The method for sending the secret that worked after the first one was rejected, by issuer and client ID."""
 _ADDRESS = TypeAdapter(AnyHttpUrl)
 M = TypeVar("M", bound=BaseModel)
 
@@ -125,7 +125,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationServer:
-    """An MCP server's authorization server, as described by its metadata. Strings are "" if it doesn't provide them."""
+    """An MCP server's authorization server, as described by its metadata. Missing strings are ""."""
 
     issuer: str
     authorization_endpoint: str
@@ -134,17 +134,15 @@ class AuthorizationServer:
     resource: str
     """The MCP server's resource identifier in tokens, or "" if requests must not include it."""
     scope: str
-    """The scopes to request, or "" to let the server choose."""
     sends_issuer: bool
-    """Whether its redirects include the issuer."""
     secret_methods: tuple[str, ...] = ()
-    """The methods by which clients can send a secret."""
     revocation_endpoint: str = ""
-    """For revoking tokens (RFC 7009)."""
+    """The endpoint for revoking tokens (RFC 7009)."""
     has_client_documents: bool = False
     """Whether a client's ID can be the URL of a metadata document."""
     device_authorization_endpoint: str = ""
-    """For requesting codes to confirm (RFC 8628). The only way to sign in without `authorization_endpoint`."""
+    """The endpoint for requesting codes to confirm (RFC 8628). Without `authorization_endpoint`, the only way to sign
+    in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +150,6 @@ class Tokens:
     access_token: str = field(repr=False)
     refresh_token: str = field(default="", repr=False)
     lifetime_s: float | None = None
-    """The access token's lifetime, or None if unknown."""
     scope: str = ""
 
 
@@ -175,7 +172,7 @@ class DeviceCode(BaseModel):
 
     @property
     def urls(self) -> list[str]:
-        """The URLs of the server's page, first the one that includes the code if the server supports that."""
+        """URLs of the server's page, starting with the one that includes the code, if supported."""
         pages = (self.verification_uri_complete, self.verification_uri, self.verification_url)
         return [str(page) for page in pages if page is not None]
 
@@ -187,7 +184,7 @@ class _Tokens(BaseModel):
     refresh_token: str = ""
     scope: str = ""
     authed_user: "_Tokens | None" = None
-    """The person's token in Slack's oauth.v2.access, beside the bot's (docs.slack.dev, read on 2026-11-30)."""
+    """The person's token in Slack's oauth.v2.access, next to the bot's (docs.slack.dev, read on 2026-11-30)."""
 
 
 class _Refusal(BaseModel):
@@ -296,8 +293,8 @@ async def _authorization_server_metadata(
 
 
 def is_same_issuer(stated: str, named: str) -> bool:
-    """Returns whether a stated issuer is the one that a server's metadata names, however people write a URL. An issuer
-    has the same metadata with and without a trailing slash (RFC 8414, 3.1)."""
+    """Returns whether two URLs mean the same issuer. Metadata is the same with and without a trailing slash (RFC 8414,
+    3.1)."""
     with suppress(ValidationError):
         return str(_ADDRESS.validate_python(stated.strip())).removesuffix("/") == named.removesuffix("/")
     return False
@@ -365,7 +362,6 @@ async def _unauthorized_response(server_url: str) -> httpx2.Response:
 
 
 def _has_code_flow(metadata: _Metadata) -> bool:
-    """Returns whether a server's page redirects back to Typist with a code."""
     grants = metadata.grant_types_supported
     is_granted = grants is None or "authorization_code" in grants
     return metadata.authorization_endpoint is not None and "code" in metadata.response_types_supported and is_granted
@@ -496,20 +492,22 @@ async def revoke(at: AuthorizationServer, client: Client, tokens: Tokens, server
 
 
 def meaning_of(error: str) -> str:
-    """Returns the meaning of a standard error as the rest of a sentence, or "" for others, which might hold secrets."""
+    """Returns the meaning of a standard error as the rest of a sentence, or "" for others, which might contain
+    secrets."""
     refusal = f"its authorization server {_REFUSALS[error]} ({error})" if error in _REFUSALS else ""
     return _ERROR_MEANINGS.get(error, refusal)
 
 
 def _reason(answer: _Answer, otherwise: str = "refuses") -> str:
-    """Returns the meaning of a response's standard error, or else its HTTP status, as the rest of a sentence."""
+    """Returns the meaning of a response's standard error or, without one, its HTTP status, as the rest of a
+    sentence."""
     refusal = _parse(_Refusal, answer.body)
     meaning = meaning_of(refusal.error) if refusal is not None else ""
     return meaning or f"its authorization server {otherwise} (HTTP {answer.status})"
 
 
 def _read_tokens(answer: _Answer, scope: str) -> Tokens:
-    """Returns the tokens in a response. `scope` is used if the response has none. Raises SignInFailed."""
+    """Returns the tokens in a response. `scope`: the default if the response has none. Raises SignInFailed."""
     refusal = _parse(_Refusal, answer.body)
     if refusal is not None or answer.status not in _OK:
         # Except for these, OAuth errors mean that the code, token or client is invalid, with any status: GitHub uses
@@ -539,7 +537,8 @@ def _read_tokens(answer: _Answer, scope: str) -> Tokens:
 async def _post_as_client(
     at: AuthorizationServer, url: str, client: Client, asked: Mapping[str, str], server_url: str
 ) -> _Answer:
-    """Posts a form, retrying with the other way to send the secret if the first is rejected. Raises SignInFailed."""
+    """Posts a form, retrying with the other method for sending the secret if the first is rejected. Raises
+    SignInFailed."""
     key = at.issuer, client.id
     client = replace(client, method=_accepted_methods.get(key, client.method)) if client.secret else client
     answer = await _post_form(client, url, asked, server_url)

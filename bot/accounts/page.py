@@ -2,7 +2,7 @@
 
 An attacker could send somebody a link to sign in for the attacker's call, and would get that person's account.
 Therefore, the page only shows a code, and nothing happens until the person whose call is waiting types it in Slack. A
-victim would have to hand over the code, as with a pasted URL.
+victim would have to pass on the code, as with a pasted URL.
 
 Anyone on the internet can open the page. It shows nothing from the request and can only delay other sign-ins.
 """
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 
 class SignInPage:
-    """Shows results of sign-ins. `on_redirect` gets the query and the path's server, and returns a text and a code."""
+    """Shows results of sign-ins. `on_redirect`: gets the query and the path's server, and returns a text and a code."""
 
     def __init__(self, config: SignInConfig, on_redirect: Callable[[str, str], Awaitable[tuple[str, str]]]) -> None:
         self._config = config

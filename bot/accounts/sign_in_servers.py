@@ -13,7 +13,6 @@ from bot.mcp.config import HttpTransport, ServerConfig
 from bot.store.accounts import Accounts
 
 KNOWN_FOR_S = 3_600.0
-"""The time for which an authorization server's metadata is cached."""
 REGISTERED_FOR_S = 7 * 24 * 3600
 """Typist registers again after this time, because a server that lost the registration might report that only to people,
 on its page. A registration that expires sooner is used only for KNOWN_FOR_S."""
@@ -22,7 +21,6 @@ FAILED_FOR_S = 60.0
 OFFERED_WITHIN_S = 5.0
 """The time that a question waits for a server's discovery, if the last discovery didn't take longer."""
 DISCOVERED_WITHIN_S = 30.0
-"""The limit for all requests of one discovery."""
 PRESSED_WITHIN_S = 1.0
 """The limit for a request while a person waits for a modal. Slack opens it only within 3 s of a click."""
 SLOW = "its authorization server hasn't answered yet"
@@ -54,7 +52,7 @@ class SignInServers:
         }
         self._known: dict[str, _Discovery] = {}
         self._discoveries: dict[str, tuple[float, asyncio.Task[_Discovery]]] = {}
-        """Running discoveries with their start times, even those that no question is waiting for anymore."""
+        """Running discoveries with their start times, even those that no question is waiting for."""
 
     async def account_problem(self, server: str) -> str:
         """Returns why nobody can sign in to a server (the rest of a sentence), or "". Raises StoreError."""
@@ -83,7 +81,7 @@ class SignInServers:
         return known.found
 
     async def client_for_scopes(self, server: str, at: AuthorizationServer, client: Client) -> Client:
-        """Returns a client that can request scopes beyond Typist's registration, or else `client`."""
+        """Returns a client that can request scopes beyond Typist's registration, or `client`."""
         config = self.transports[server].sign_in
         if oauth.configured_client_id(at, config, server) or not at.registration_endpoint:
             return client
@@ -114,15 +112,12 @@ class SignInServers:
         return secret is not None and self._vault.decrypt(labels, secret) != asdict(client)
 
     async def _discovery(self, server: str) -> _Discovery:
-        """Returns a server's discovery, repeating it if the cached one is old. Raises StoreError."""
         known = self._known.get(server)
         if known is not None and known.valid_until > self._clock.monotonic():
             return known
         return await asyncio.shield(self._running_discovery(server)[1])
 
     def _running_discovery(self, server: str) -> tuple[float, asyncio.Task[_Discovery]]:
-        """Returns a server's running discovery and its start time, starting one if needed."""
-
         def on_done(task: asyncio.Task[_Discovery]) -> None:
             self._discoveries.pop(server, None)
             # Nobody might be waiting for it, and asyncio warns about exceptions that nobody retrieves.
@@ -156,8 +151,8 @@ class SignInServers:
         return known
 
     async def _registered_client(self, at: AuthorizationServer, server: str, scopes: str = "") -> Client:
-        """Returns Typist's stored registration, or else a new one. Raises SignInFailed, StoreError. `scopes`: all
-        scopes, if it has a registration for more of them than usual."""
+        """Returns Typist's stored registration, or a new one. Raises SignInFailed, StoreError. `scopes`: all scopes of
+        a registration for more scopes than usual."""
         labels, transport = self._labels(at, server, scopes), self.transports[server]
         secret = await self._accounts.client_secret(*labels)
         content = self._vault.decrypt(labels, secret, REGISTERED_FOR_S) if secret else None

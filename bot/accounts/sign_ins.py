@@ -35,7 +35,7 @@ CLOSE_WITHIN_S = 2.0
 SIGN_OUT_TRIES = 3
 MAX_REVOKING = 8
 POLL_FOR_S = 120.0
-"""The time for which Typist polls the server for a confirmed code after the person says that they confirmed it."""
+"""The time for which Typist polls the server for a code after the person says that they confirmed it."""
 SLOWER_S = 5
 _CODE_CHARS = 8
 
@@ -68,7 +68,7 @@ class SignInLinks:
     url: str = field(repr=False)
     """The page that redirects back with a code, or ""."""
     device_url: str = field(default="", repr=False)
-    """The page where people confirm `user_code` without bringing anything back, or ""."""
+    """The page where people only confirm `user_code`, or ""."""
     user_code: str = field(default="", repr=False)
 
 
@@ -90,7 +90,8 @@ class SignIns:
         changed: Callable[[str], None] = lambda _: None,
         revoked: Callable[[Owner], None] = lambda _: None,
     ) -> None:
-        """`changed` gets the ID of a user who signs in or out here; `revoked`, an owner whose tokens were revoked."""
+        """`changed`: gets the ID of a user who signs in or out here. `revoked`: gets an owner whose tokens were
+        revoked."""
         self._accounts = accounts
         self._vault = Vault(keys)
         self._clock = clock
@@ -104,7 +105,6 @@ class SignIns:
 
     @property
     def server_names(self) -> tuple[str, ...]:
-        """The servers where people might have to sign in."""
         return tuple(self._transports)
 
     async def account_problem(self, server: str) -> str:
@@ -243,9 +243,9 @@ class SignIns:
     async def complete(
         self, owner: Owner, call: str, address: str | None, is_waiting: IsWaiting = _always_waiting
     ) -> str:
-        """Signs a person in with a URL or code, which works once, and returns the problem, or "" on success. Raises
-        StoreError. `address`: None if the person confirms a code at the server, which takes a while. The wait ends
-        early once `is_waiting()` returns False."""
+        """Signs a person in with a URL or code, which works once. Returns the problem, or "". Raises StoreError.
+        `address`: None if the person confirms a code at the server, which takes a while. The wait ends early once
+        `is_waiting()` returns False."""
         if address is None:
             return await self._complete_by_code(owner, call, is_waiting)
         query = self._entered_values(owner, address) or {}
@@ -286,7 +286,6 @@ class SignIns:
         self._on_change(owner.user_id)
 
     async def allows_schedule(self, owner: Owner, schedule_id: int) -> bool:
-        """Returns whether a person has agreed that a schedule's runs use their account. Raises StoreError."""
         return await self._accounts.allows_schedule(owner, schedule_id)
 
     async def is_signed_in(self, owner: Owner) -> bool:
@@ -311,11 +310,9 @@ class SignIns:
         return False
 
     async def access_token(self, owner: Owner, refused: str = "", question: Question | None = None) -> str | None:
-        """Returns a person's access token, refreshed if it's about to expire, or None if they are no longer signed in.
-
-        `refused`: a token that the server no longer accepts. `question`: the person's question that needs the token;
-        they are notified if the sign-in has ended. Raises SignInFailed if the refresh might work later, and StoreError.
-        """
+        """Returns a person's access token, refreshed if it's about to expire, or None if they are signed out.
+        `refused`: a token that the server no longer accepts. `question`: the question that needs the token; its asker
+        is notified if the sign-in has ended. Raises SignInFailed if the refresh might work later, and StoreError."""
         is_renewed = False
         while (secret := await self._accounts.secret(owner)) is not None:
             account = self._decrypted(owner, secret)
@@ -340,7 +337,6 @@ class SignIns:
         return None
 
     async def close(self, within_s: float = CLOSE_WITHIN_S) -> None:
-        """Waits up to `within_s` until new tokens are stored or revoked."""
         self._servers.close()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=within_s)
@@ -391,7 +387,7 @@ class SignIns:
             log.warning("MCP server %s: tokens of user %s not revoked: %s", owner.server, owner.user_id, error)
 
     def _decrypted(self, owner: Owner, secret: str | None) -> _Account | None:
-        """Decrypts an account, or returns None if there is none, or its key or server is gone."""
+        """Decrypts an account. Returns None without an account, or if its key or server is gone."""
         if secret is None or owner.server not in self._transports:
             return None
         content = self._vault.decrypt(self._labels(owner), secret)

@@ -38,7 +38,7 @@ from files_to_markdown.isolation import others_may_read
 T = TypeVar("T")
 
 PROBED_BYTES = 32_768
-"""Bytes to write for a check. Fewer bytes might fit into a table's pages even if the disk is full."""
+"""Bytes to write for a check. Fewer might fit into a table's pages even if the disk is full."""
 
 
 class DatabaseChecks:

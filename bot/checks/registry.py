@@ -3,8 +3,8 @@
 A check is a function that returns a finding: what is wrong, and how to fix it. `typist check` prints findings, a
 starting process logs them, and the daily checks also notify Typist admins (daily.py).
 
-These checks can be made at any time. Problems that take minutes to confirm, a vendor that refuses the key and too many
-connections, are monitored while answering instead (bot/services/admin_notices.py).
+These checks can be made at any time. Problems that take minutes to confirm (a vendor that refuses the key, too many
+connections) are monitored while answering instead (bot/services/admin_notices.py).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -104,19 +104,18 @@ def _models(at: Checkup) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check, or one check for each model or MCP server."""
+    """A check that is made once, or once for each model or MCP server."""
 
     id: str
     """The ID that scripts use; never change it. {} is the model or server, also in `name` and `needs`."""
     name: str
     make: Callable[[Checkup, str], Awaitable[Finding]]
-    """Makes the check for the model or server with the given name."""
     on: Occasion = Occasion.COMMAND
     subjects: Callable[[Checkup], Iterable[str]] = lambda _: ("",)
     """Returns the models or servers, or nothing if the check doesn't apply."""
     needs: Sequence[str] = ()
     after: Sequence[str] = ()
-    """The IDs of checks that run first, regardless of their result."""
+    """IDs of checks that run first, whatever their result."""
     within_s: float = 0.0
 
 
@@ -274,7 +273,6 @@ CHECKS: Sequence[Check] = (
 
 
 def planned_checks(at: Checkup, on: Occasion) -> list[PlannedCheck]:
-    """Returns an occasion's checks, one for each model and server that they cover."""
     rows = [(check, subject) for check in CHECKS if check.on & on for subject in check.subjects(at)]
 
     def dependencies(names: Iterable[str], subject: str) -> list[str]:
@@ -314,7 +312,7 @@ async def run_all(
     only: AbstractSet[str] | None = None,
 ) -> CheckReport:
     """Makes the checks of these settings, which might come from `env_file`, and returns the report. `probe`: a channel
-    to post in. `probe_models`: whether to have models call a tool. `only`: the IDs of the checks to make, or None for
+    to post in. `probe_models`: whether to have models call a tool. `only`: IDs of the checks to make, or None for
     all."""
     on = Occasion.COMMAND
     on |= Occasion.PROBE if probe is not None else on

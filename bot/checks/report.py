@@ -46,10 +46,10 @@ class Finding:
 
     status: CheckStatus
     message: str
-    """The text of the finding; can be "" for a check that was skipped because of `cause`."""
+    """The text of the finding, or "" for a check that was skipped because of `cause`."""
     fix: str = ""
     cause: str = ""
-    """The reason for skipping checks that need this check, as a clause; "" for "it didn't pass"."""
+    """The reason for skipping checks that need this check, as a clause, or "" for "it didn't pass"."""
     details: Sequence[str] = ()
     people: AbstractSet[str] = frozenset()
     """The IDs of people in the message. Admins among them aren't notified."""
@@ -99,7 +99,6 @@ def skipped(reason: str) -> Finding:
 
 
 def skip_because(cause: str) -> Finding:
-    """Returns the finding of a check that was skipped because of `cause`, a clause."""
     return Finding(CheckStatus.SKIPPED, "", cause=cause)
 
 
@@ -113,7 +112,7 @@ class CheckReport:
 
     @property
     def for_people(self) -> Sequence[Finding]:
-        """The findings without duplicates, so that people read about each cause once."""
+        """The findings without duplicates, so that people see each cause once."""
         first: dict[tuple[str, str], Finding] = {}
         for check in self.checks:
             first.setdefault((check.text, check.fix), check)

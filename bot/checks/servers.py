@@ -21,7 +21,8 @@ UNTIL = "Until that's fixed, answers won't use its tools."
 
 
 async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str]]], keys: Sequence[str]) -> Finding:
-    """Counts the accounts that BOT_SECRET_KEYS opens, and those that need an older key. `read` returns all secrets."""
+    """Counts the accounts that BOT_SECRET_KEYS decrypts, and those that need an older key. `read`: returns all
+    secrets."""
     secrets = await read()
     if not secrets:
         return ok("Nobody is signed in to an MCP server.")
@@ -41,7 +42,7 @@ async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str]]], keys: Seq
 
 
 class ServerChecks:
-    """Checks each MCP server alone, and the tools that models get where several servers are used together."""
+    """Checks each MCP server by itself, and the tools that models get where several servers are used together."""
 
     def __init__(
         self, setup: McpSetup, clock: Clock, price: Callable[[Sequence[ToolDefinition]], str], *, has_keys: bool
@@ -126,7 +127,7 @@ class ServerChecks:
         return ok(f"{server}: people sign in at {at.issuer}. {known}. {how}")
 
     async def places(self, chosen: Callable[[], Awaitable[Mapping[str, Collection[str]]]]) -> Finding:
-        """Counts the tools of all servers that a model is offered in direct messages and in channels. `chosen` returns
+        """Counts the tools of all servers that a model is offered in direct messages and in channels. `chosen`: returns
         the servers of channels that have chosen some. Until a channel has, all servers count."""
         channels = {f"channel {channel_id}": names for channel_id, names in (await chosen()).items()}
         places: dict[str, Collection[str]] = {"direct messages": self._setup.direct_message_servers}
@@ -196,7 +197,7 @@ def _tool_problems(
 
 
 def _left_out(places: Sequence[str], counts: Mapping[str, int], left_out: Sequence[str]) -> str:
-    """Lists the tools left out where the same servers are used. `counts`: the number of tools by server."""
+    """Lists the tools that are left out where the same servers are used. `counts`: the number of tools by server."""
     servers = ", ".join(f"{server} has {count}" for server, count in counts.items())
     named = ", ".join([*places[:5], *([f"{more} more"] if (more := len(places) - 5) > 0 else [])])
     return f"{named}: more tools than models can be offered ({servers}). Left out: {', '.join(left_out)}."

@@ -194,7 +194,6 @@ def refuse_organization(installation: Installation) -> None:
 
 
 def bot_token_fix(error: str) -> str:
-    """Returns the fix for a bot token that Slack refuses. `error`: Slack's name for the reason."""
     return _TOKEN_FIXES.get(error, TOKEN_FIX)
 
 
@@ -239,7 +238,6 @@ class SlackChecks:
     _socket_url: str = field(default="", init=False)
     _socket: "CheckSocket | None" = field(default=None, init=False)
     _probe: tuple[str, str] = field(default=("", ""), init=False)
-    """The channel and ts of the test message."""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
 
     @property
@@ -435,7 +433,7 @@ class SlackChecks:
         return self._bot_app_id
 
     def _socket_app_id(self) -> str:
-        """Returns the ID of the app-level token's app, from Slack's hello or else from the socket's URL."""
+        """Returns the ID of the app-level token's app, from Slack's hello or from the socket's URL."""
         if self._socket is not None and self._socket.app_id:
             return self._socket.app_id
         return parse_qs(urlsplit(self._socket_url).query).get("app_id", [""])[0]
@@ -455,7 +453,7 @@ class CheckSocket:
         self._reading = asyncio.create_task(self._read())
 
     async def receive_event(self, ts: str, within_s: float) -> bool:
-        """Waits for the event of a message and acknowledges it; returns whether it arrived in time."""
+        """Waits for the event of a message and acknowledges it. Returns whether it arrived in time."""
         try:
             async with asyncio.timeout(within_s):
                 while ts not in self._events:
@@ -507,7 +505,6 @@ def _no_hello(received: str) -> Finding:
 
 
 def _error_name(error: RateLimited | Refused) -> str:
-    """Returns Slack's name for an error, without the missing scope that follows it in parentheses."""
     return "ratelimited" if isinstance(error, RateLimited) else error.error.partition(" (")[0]
 
 

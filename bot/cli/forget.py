@@ -62,7 +62,6 @@ def _add_forget_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_member_ids(values: Sequence[str]) -> None:
-    """Raises SettingsError if a value of --user isn't a member ID."""
     if wrong := [value for value in values if not _USER.fullmatch(value)]:
         raise SettingsError(
             [f"--user must be a member ID such as U0123ABCD (in Slack: profile > Copy member ID), not {wrong[0]}."]
@@ -131,7 +130,7 @@ async def _erase(ours: Settings, targets: Sequence[ErasureTarget]) -> int:
 
 
 async def _sign_out(ours: Settings, stores: "Stores", user_id: str | None) -> tuple[int, list[str]]:
-    """Signs a person or everyone out of MCP servers; returns the number of accounts, and servers that kept tokens."""
+    """Signs a person or everyone out of MCP servers. Returns the number of accounts, and servers that kept tokens."""
     owners = await stores.accounts.owners(user_id or "")
     if not (owners and ours.secret_keys):
         return len(owners), sorted({owner.server for owner in owners})

@@ -37,8 +37,6 @@ PREFIXES = {"xoxb-": BOT_TOKEN, "xapp-": APP_TOKEN}
 KEYS = {entry.api_key_variable: name for name, entry in VENDORS.items() if entry.api_key_variable}
 ANY_KEY = ""
 KEYLESS = "not-set"
-"""A placeholder for a missing key. It is never sent."""
-
 ASK: Mapping[str, str] = {
     BOT_TOKEN: "Copy the bot token (xoxb-…). Once you have installed the app, 'Your app credentials' has both tokens.\n"
     "Otherwise: your app's settings (api.slack.com/apps) → Install App → Install to your workspace → Allow.\n"
@@ -114,7 +112,6 @@ class _Init:
     def __init__(self, env: dict[str, str]) -> None:
         self.env = env
         self._new_app: NewApp | None = None
-        """Set while the app might still have to be created."""
 
     def run(self, options: argparse.Namespace) -> int:
         ours = self._settings()
@@ -179,7 +176,8 @@ class _Init:
         return PASTE_OR_ENTER.format(on_enter=self._new_app.on_enter) if self._new_app else PASTE
 
     def _continue_with(self, new_app: NewApp, token: str) -> None:
-        """Does what Enter does, or creates the app with a configuration token, which isn't kept (it lasts 12 hours)."""
+        """Does what Enter does, or creates the app with a configuration token, which isn't stored (it lasts 12
+        hours)."""
         if not token:
             new_app.enter(self._settings())
             return
@@ -303,7 +301,7 @@ def _own_command() -> str:
 
 
 def _possible_variables(pasted: str, wanted: str) -> list[str]:
-    """Returns the variables that a token or key can be for: by its format, or else `wanted`, or else all candidates."""
+    """Returns the variables that a token or key can be for, by its format; otherwise `wanted`, or all candidates."""
     named = next((name for prefix, name in PREFIXES.items() if pasted.startswith(prefix)), "")
     if named or (wanted and not vendor_of_key(pasted)):
         return [named or wanted]

@@ -105,7 +105,6 @@ async def _list(ours: Settings) -> int:
 
 
 async def _agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
-    """Agrees to tools as currently listed. `names` can contain patterns."""
     from bot.core.calls import Pin
 
     async with _open_stores(ours) as stores:

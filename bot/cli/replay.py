@@ -83,7 +83,7 @@ class Folder:
     """The record of a replay. Only the last line for each question counts."""
 
     def __init__(self, path: Path, of: Mapping[str, Any], limit_usd: float) -> None:
-        """Opens or creates the record. `of`: the settings that all answers share. Raises SettingsError and OSError."""
+        """Opens or creates the record. `of`: settings that all answers share. Raises SettingsError and OSError."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.stat().st_mode & _OTHERS_WRITE:
             raise SettingsError([OPEN_FOLDER.format(folder=path)])
@@ -120,7 +120,7 @@ class Folder:
 
     @property
     def spent_usd(self) -> float:
-        """The cost of all answers, with unfinished answers at their maximum."""
+        """The cost of all answers. Unfinished answers count at their maximum cost."""
         of_answers = (line["now"]["usd"] if "now" in line else line["at_most_usd"] for line in self.lines.values())
         return float(sum((*of_answers, *(line["judge"]["usd"] for line in self.lines.values() if "judge" in line))))
 
@@ -220,7 +220,7 @@ async def _channels_among(conversations: Iterable[str], surfaces: "Surfaces") ->
 
 
 async def _judge_notice(judge: "Judge", replays: "Replays", folder: Folder, job_ids: list[int]) -> str:
-    """Returns the sentence that announces the judge. Missing answers are assumed to be as long as the recorded ones."""
+    """Returns the sentence that announces the judge. Missing answers are assumed to be as long as recorded ones."""
     usds = []
     for job_id in job_ids:
         if folder.has(job_id):
@@ -243,7 +243,7 @@ async def _ask_each(
     *,
     has_prompt: bool,
 ) -> str:
-    """Asks the questions one by one; returns why they weren't all asked, or ""."""
+    """Asks the questions one by one. Returns why they weren't all asked, or ""."""
     from bot.services.access_control import ANSWERS_WAIT_S
 
     denied = 0
@@ -272,7 +272,7 @@ async def _ask_each(
 async def _ask(
     answering: "Answering", replays: "Replays", folder: Folder, asked: "RecordedQuestion", *, has_prompt: bool
 ) -> str:
-    """Asks a question; returns how the answer ended. Raises CapReached, and ProviderError for general failures."""
+    """Asks a question. Returns how the answer ended. Raises CapReached, and ProviderError for general failures."""
     from bot.cli.replay_report import recorded
     from bot.services.replay import ask_again
 

@@ -82,7 +82,6 @@ def _prompt(line: Mapping[str, Any], first: str, second: str) -> Prompt:
 
 @asynccontextmanager
 async def open_judge(settings: Settings) -> AsyncIterator[Judge]:
-    """Opens the judge. `settings`: settings with the judge as the only model."""
     settings = replace(settings, max_output_tokens=min(WORD_TOKENS, settings.max_output_tokens))
     setup, spending = model_setup(settings), UnlimitedSpending(model_prices(settings))
     async with open_models(setup) as models:

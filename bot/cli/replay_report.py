@@ -23,7 +23,7 @@ from slack_markdown.render import plain_inlines
 
 Line = Mapping[str, Any]
 ALIKE, NO_VERDICT = "alike", "no verdict"
-"""Verdicts of a judge besides "then" and "now"."""
+"""Verdicts of a judge other than "then" and "now"."""
 TIMES = "The seconds in total were measured until Slack showed the whole answer (then), and until it was written (now)."
 UNFINISHED = "Not asked again, because the replay was killed while it asked: job {}."
 GROUPS = ("Worse, or ended differently", "Better, or not liked then", "Different words", "The same words")
@@ -132,7 +132,6 @@ def _rows(rows: Iterable[Sequence[str]]) -> str:
 
 
 def _group(line: Line) -> int:
-    """Returns the index of a question's group in GROUPS."""
     then, now, verdict = line["then"], line["now"], line.get("judge", {}).get("verdict")
     if verdict == "then" or then["end"] != now["end"]:
         return 0

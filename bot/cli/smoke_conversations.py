@@ -51,7 +51,7 @@ READ_SHARE = 0.5
 """Minimum share of a repeated prompt that must be read from the cache. Vendors count cached tokens in steps."""
 NUMBERS = 90
 CUT_CHARS = 500
-"""The length at which an answer is cut off. Shorter answers would start over (core/steps.py)."""
+"""The length at which an answer is cut off. Shorter answers would restart (core/steps.py)."""
 FILES = Path(__file__).with_name("smoke_files")
 """A folder with an image of a red square, and a PDF with the line `The code is 4711.`"""
 CODE, NOTE_NUMBER = "4711", "7319"
@@ -76,7 +76,7 @@ _OTHERS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class SmokeResult:
-    """The result of a conversation. Tokens are reported by the vendor, or else estimated."""
+    """The result of a conversation. Tokens are reported by the vendor, or estimated."""
 
     model: str
     conversation: str

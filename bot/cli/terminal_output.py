@@ -29,7 +29,6 @@ class Terminal(CollectedText):
             print_note(NO_ANSWER.format(reason=activity.detail.rstrip(".")))
 
     def end(self, *, is_whole: bool = True) -> None:
-        """Ends the last line. With `at_once`, prints the answer if it is complete."""
         if self._at_once and is_whole and self.answer is not None:
             print(without_controls(self.answer.text), end="")
         if is_whole or (self._wrote and not self._at_once):

@@ -78,7 +78,7 @@ def relative_day(text: str) -> int | None:
 
 
 async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageReport, str]:
-    """Returns the report, and if Typist hasn't recorded anything yet, a sentence about that."""
+    """Returns the report and, if Typist hasn't recorded anything yet, a sentence about that."""
     from bot.store.database import READS, connected, database_errors
     from bot.store.migrate import empty_database_problem, migrate
     from bot.store.replays import replayed

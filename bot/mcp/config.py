@@ -40,7 +40,7 @@ from bot.models.prompt import CALL_TIMEOUT_S, Permission, ToolRule
 from bot.text import RepeatedKey, unique_members
 
 MAX_MESSAGE_BYTES = 8_000_000
-"""The limit for one line, event or body. Most tools' images fit, though Typist doesn't pass them on."""
+"""The limit for one line, event or body. Most tools' images fit, although Typist doesn't pass them on."""
 TOO_LONG = f"exceeded the {MAX_MESSAGE_BYTES} byte limit"
 """Part of every error about a message that is too long. The SDK's error about events uses the same words."""
 MAX_SERVER_NAME_CHARS = 32
@@ -48,7 +48,7 @@ MAX_SERVERS = 10
 """A Slack field has at most 10 checkboxes."""
 
 MAX_TIMEOUT_S = 600.0
-"""The maximum timeout. An answer waits for its calls, and occupies one of Typist's slots meanwhile."""
+"""Maximum timeout. An answer waits for its calls, and occupies one of Typist's slots meanwhile."""
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ class StdioTransport:
     command: str = field(repr=False)
     args: tuple[str, ...] = field(default=(), repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The process's environment variables besides HOME, LOGNAME, PATH, SHELL, TERM and USER."""
+    """The process's environment variables other than HOME, LOGNAME, PATH, SHELL, TERM and USER."""
     cwd: str | None = field(default=None, repr=False)
 
 
@@ -109,16 +109,16 @@ class SignInConfig:
     host: str = "127.0.0.1"
     public_url: str = ""
     issuer: str = ""
-    """The issuer that an admin trusts, wherever its metadata is found, or "" for the issuer that the server names."""
+    """The issuer that an admin trusts, wherever its metadata is found, or "" for the issuer in the server's
+    metadata."""
     token_host: str = ""
-    """The host that an admin trusts with codes and tokens in addition to the issuer's, or ""."""
+    """Another host, besides the issuer's, that an admin trusts with codes and tokens, or ""."""
     device_host: str = ""
-    """The host that an admin trusts with the page where people confirm codes, in addition to the issuer's, or ""."""
+    """Another host, besides the issuer's, that an admin trusts with the page where people confirm codes, or ""."""
     has_pkce: bool = False
-    """Whether an admin vouches that the authorization server supports PKCE although its metadata doesn't report that.
-    """
+    """Whether an admin confirms that the authorization server supports PKCE although its metadata doesn't report it."""
     sends_resource: bool = True
-    """Whether requests name the MCP server, as the protocol requires. Entra ID rejects such requests."""
+    """Whether requests include the MCP server's URL, as the protocol requires. Entra ID rejects such requests."""
 
     def redirect_uri(self, server: str) -> str:
         """Returns the URL to which the browser returns after signing in to a server."""
@@ -130,7 +130,7 @@ class SignInConfig:
         return f"{self.public_url}{CALLBACK_PATH}{path}" if self.public_url else f"{loopback}{path}"
 
     def allowed_scopes(self, scopes: str) -> str:
-        """Returns the scopes without those that the file's list lacks, if it has one."""
+        """Returns the scopes that the file's list contains, or all scopes if it has no list."""
         allowed = self.scopes.split()
         return " ".join(scope for scope in scopes.split() if not allowed or scope in allowed)
 
@@ -179,7 +179,7 @@ class ServerConfig:
     name: str
     transport: StdioTransport | HttpTransport
     is_legacy: bool = False
-    """Whether to connect with `initialize` at once, because the server doesn't respond to anything else."""
+    """Whether to connect with `initialize` at once, because the server responds to nothing else."""
     timeout_s: float = CALL_TIMEOUT_S
 
 
@@ -221,7 +221,7 @@ class McpSetup:
 
 
 def read_setup(path: Path, env: Mapping[str, str], public_url: str = "") -> McpSetup:
-    """Returns a file's servers and rules, with `env` variables expanded. Raises SettingsError listing all problems."""
+    """Returns a file's servers and rules, with `env` variables expanded. Raises SettingsError with all problems."""
     problems: list[str] = []
     reader = _Reader(path.name, env, public_url, problems, [], set())
     setup = reader.setup(_file_content(path))
@@ -397,7 +397,7 @@ class _Reader:
         )
 
     def _command_words(self, place: str, value: object) -> list[str]:
-        """Returns a command and, if it is a whole command line and no program has that name, its arguments."""
+        """Returns the words of a command. A whole command line is split unless a program has that name."""
         command = self._string(place, value, lambda text: text.strip() and _is_argument(text))
         if not isinstance(value, str) or not command or len(command.split()) < 2 or shutil.which(command):
             return [command]
@@ -449,7 +449,7 @@ class _Reader:
         is_valid: Callable[[str], object],
         otherwise: str = "contains invalid characters, or is empty",
     ) -> str:
-        """Returns a string with its variables expanded, and records unusable values as problems."""
+        """Returns a string with its variables expanded. Adds a problem if the value is unusable."""
         if not isinstance(value, str):
             self._add_problem(place, "must be a string")
             return ""
@@ -465,7 +465,7 @@ class _Reader:
         return text
 
     def _variable_value(self, match: re.Match[str]) -> str | None:
-        """Returns a variable's value or default, or None if it has neither. An empty variable counts as unset."""
+        """Returns a variable's value or default, or None without either. An empty variable counts as unset."""
         return self.env.get(match["name"]) or match["default"]
 
     def _patterns(self, key: str, value: Any, servers: Mapping[str, object]) -> frozenset[str]:

@@ -32,7 +32,7 @@ MAX_SCHEMA_CHARS = 20_000
 """Tools with longer schemas aren't offered, because they would cost about 5,000 tokens per step."""
 
 _PARAMETER = re.compile("[A-Za-z0-9_.-]{1,64}")
-"""The parameter names that Anthropic accepts. Anthropic rejects tools with any other names."""
+"""Parameter names that Anthropic accepts. Anthropic rejects tools with any other names."""
 _NOT_IN_PARAMETERS = re.compile("[^A-Za-z0-9_.-]")
 _BROKEN = "typist/broken"
 """The `_meta` key that marks an unusable definition. The server's own `_meta` is dropped."""
@@ -46,7 +46,7 @@ class ListedTool:
     description: str = field(repr=False)
     parameters: Mapping[str, Any] = field(repr=False)
     title: str = field(default="", repr=False)
-    """Shown to people who approve calls; "" if the server doesn't provide one."""
+    """Shown to people who approve calls, or "" if the server doesn't provide one."""
     is_broken: bool = False
 
     @classmethod
@@ -89,7 +89,7 @@ class ListedTool:
 
     @cached_property
     def original_names(self) -> dict[str, str]:
-        """Maps offered parameter names to the server's names, for parameters whose names vendors don't accept."""
+        """The server's parameter names by offered name, where vendors don't accept the server's name."""
         given = flat_schema(dict(self.parameters))["properties"]
         accepted = {name: _NOT_IN_PARAMETERS.sub("_", name) for name in given}
         counts = Counter(accepted.values())

@@ -40,7 +40,6 @@ UNKNOWN_PART = "[left out: a kind of content that Typist doesn't know]"
 
 @asynccontextmanager
 async def readable_messages(transport: Transport) -> AsyncIterator[tuple[Any, Any]]:
-    """Yields a transport's streams, with incoming results converted by `readable_result`."""
     async with transport as (incoming, outgoing):
         yield _ReadableStream(incoming), outgoing
 

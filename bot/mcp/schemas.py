@@ -1,6 +1,6 @@
 """Parameter schemas of tools: as servers write them, and in a form that all vendors accept. Pure.
 
-A definition keeps the schema that the server intends (`input_schema`), and an admin approves that one. Models are
+A definition keeps the schema that the server intends (`input_schema`), and an admin approves that schema. Models are
 offered a different one (`offered_schema`, `flat_schema`, `without_dangling_references`), because vendors reject the
 whole request for one invalid keyword in one tool.
 """
@@ -28,7 +28,6 @@ _OF_DOCUMENTS = ("$schema", "$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "
 _NOT_AT_THE_TOP = ("$ref", "allOf", "anyOf", "oneOf", "not", "enum", "required")
 """Keywords that vendors reject at the top level of a parameter schema, or that `flat_schema` writes itself."""
 _DIFFERENT = ("enum", "required")
-"""Keywords whose values must be non-empty lists without duplicates."""
 _KINDS = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
 _ONE_SCHEMA = (
     *("items", "additionalItems", "unevaluatedItems", "additionalProperties", "unevaluatedProperties"),

@@ -85,7 +85,7 @@ START_WITHIN_S = 60.0
 """The limit from starting a server to listing its tools. npx and uvx might have to download the server first."""
 LIST_WITHIN_S = 4.0
 MAX_LISTED_TOOLS = 1_000
-"""For every question, all of a server's tools are compared with those that an admin approved."""
+"""Limited because every question compares all of a server's tools with those that an admin approved."""
 MAX_PAGES = 20
 
 
@@ -110,7 +110,6 @@ class ServerConnection:
         self._has_sign_in_url = False
         self._is_line_too_long = False
         self._calls_at_last_line = 0
-        """The number of calls that were running when a line that was too long arrived."""
         self._calls = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -130,7 +129,6 @@ class ServerConnection:
 
     @property
     def reason(self) -> str:
-        """Why the connection ended, or "" if it hasn't ended."""
         return self._reason
 
     def retire(self) -> None:
@@ -166,7 +164,6 @@ class ServerConnection:
             self._opened_or_failed.set()
 
     async def wait_until_open(self) -> None:
-        """Waits until the connection is open. Raises ServerDown."""
         await self._opened_or_failed.wait()
         if self._reason:
             raise ServerDown(self._reason)
@@ -346,7 +343,7 @@ async def _list_tools(client: Client) -> tuple[ListedTool, ...]:
 
 
 MAX_CALLS = 8
-"""The maximum number of simultaneous calls. Further calls wait, within their timeouts."""
+"""Maximum number of simultaneous calls. Further calls wait, within their timeouts."""
 LISTED_FOR_S = 60.0
 CLOSE_WITHIN_S = 2.5
 """Longer than it takes to kill a process: EXIT_WITHIN_S twice, and KILLED_WITHIN_S twice."""
@@ -387,7 +384,7 @@ class McpServer:
 
     @property
     def needs_sign_in(self) -> bool:
-        """Whether the server has stated on this connection that people must or might have to sign in."""
+        """Whether the server has reported on this connection that people must or might have to sign in."""
         return self._connection is not None and self._connection.needs_sign_in
 
     @property
@@ -396,7 +393,7 @@ class McpServer:
 
     @property
     def start_failure(self) -> str:
-        """Why the last start failed, or "" if it didn't. The reason is kept during the next start."""
+        """Why the last start failed, or "". The reason is kept during the next start."""
         return self._last_reason if self._failed_start_s else ""
 
     async def wait_until_ready(self, within_s: float) -> None:
@@ -432,7 +429,7 @@ class McpServer:
         on_progress: Callable[[], None] = lambda: None,
     ) -> tuple[CallResult, bool]:
         """Calls a tool by its server's name for it. Returns the result, and whether the server wrote the result's text.
-        `on_progress` is called when the server reports progress, which also restarts the call's timeout."""
+        `on_progress`: called when the server reports progress, which also restarts the call's timeout."""
         until = self._clock.monotonic() + timeout_s
         try:
             async with self._timeout_at(until):

@@ -35,7 +35,7 @@ Incoming = SessionMessage | Exception
 async def stdio_transport(
     server: StdioTransport, on_end: Callable[[bool], None]
 ) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Incoming], MemoryObjectSendStream[SessionMessage]]]:
-    """Starts a server, yields its message streams, and stops it on exit. `on_end` is called when no more messages will
+    """Starts a server, yields its message streams, and stops it on exit. `on_end`: called when no more messages will
     arrive, with whether the process sent a line that is too long."""
     process = await asyncio.create_subprocess_exec(
         server.command,
@@ -142,6 +142,5 @@ async def _has_exited(process: Process, within_s: float) -> bool:
 
 
 def _signal_group(process: Process, number: signal.Signals) -> None:
-    """Sends a signal to the process and its children, which are in the same process group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

@@ -47,8 +47,6 @@ from bot.models.prompt import DEFINITION, OURS, OfferedTools, Permission, ToolDe
 OFFERED_WITHIN_S = 5.0
 """The time that an answer waits for the tools of a starting server. A later answer might get them."""
 MAX_NAMES_CHARS = 2_000
-"""The limit for the names of unavailable tools in a prompt."""
-
 NOT_SIGNED_IN = "The person isn't signed in to this server."
 
 log = logging.getLogger(__name__)
@@ -75,7 +73,8 @@ class OwnAccounts(Protocol):
     """People's own accounts at MCP servers (bot/accounts)."""
 
     async def asker_server(self, question: Question, name: str) -> McpServer | None:
-        """Returns the server connected as the asker, or None if no account is usable. Raises ServerDown, StoreError."""
+        """Returns the server connected as the asker, or None without a usable account. Raises ServerDown,
+        StoreError."""
         ...
 
     def missing_scope(self, question: Question, server: str) -> str | None:
@@ -88,7 +87,7 @@ class OwnAccounts(Protocol):
 
 
 def sign_in_tool(servers: Sequence[str], waiting: Mapping[str, str]) -> ToolDefinition:
-    """Returns the tool for proposing a sign-in. `waiting`: the servers that need one, with the missing scopes."""
+    """Returns the tool for proposing a sign-in. `waiting`: servers that need a sign-in, with the missing scopes."""
     # The hash doesn't depend on the servers, because a call is waiting while its asker signs in to one of them.
     return ToolDefinition(
         SIGN_IN,
@@ -131,9 +130,8 @@ class McpTools:
         self._channel_settings = channel_settings
         self._accounts = accounts
         self._logged_left_out: set[tuple[str, ...]] = set()
-        """The sets of excess tools that have been logged."""
         self._quarantined: dict[str, set[tuple[str, str]]] = {}
-        """The tools in each server's last list that aren't offered, with their hashes."""
+        """Tools in each server's last list that aren't offered, with their hashes."""
 
     async def definitions(self, question: Question) -> OfferedTools:
         """Returns the tools of the servers that the question's channel can use, if available within seconds."""
@@ -241,7 +239,6 @@ class McpTools:
         return [name for name, problem in zip(names, problems, strict=True) if problem == ""]
 
     async def _ready_server(self, shared: McpServer, within_s: float, question: Question | None) -> McpServer:
-        """Returns the server that `_asker_server` returns, once it is ready. Raises ServerDown, StoreError."""
         server = await self._asker_server(shared, question)
         try:
             await server.wait_until_ready(within_s)
@@ -254,7 +251,7 @@ class McpTools:
         return server
 
     async def _asker_server(self, server: McpServer, question: Question | None) -> McpServer:
-        """Returns a server with the asker's own account, or else the shared one. Raises ServerDown, StoreError."""
+        """Returns a server with the asker's own account, or the shared server. Raises ServerDown, StoreError."""
         if self._accounts is None or question is None or question.is_from_bot:
             return server
         return await self._accounts.asker_server(question, server.name) or server

@@ -47,7 +47,6 @@ CALLS_PER_MINUTE = {
 }
 """Based on Slack's documented tiers. Posts and permalinks allow several hundred a minute; these numbers stay lower."""
 REPLIES = "chat.update"
-"""The method that shows live replies by default."""
 FIRST_WORDS = "chat.postMessage"
 APPENDS = "chat.appendStream"
 POSTS = frozenset({"chat.postMessage", "chat.startStream", "files.completeUploadExternal"})
@@ -83,10 +82,10 @@ class RateBudget:
         self._live: dict[Hashable, tuple[float, tuple[str, ...]]] = {}
         """When each live reply was opened, and the methods that it still uses."""
         self._denied_until: dict[str, float] = {}
-        """The time, by method, when to ask the ledger again after it denied a call."""
+        """When to ask the ledger again after it denied a call, by method."""
         self._unsent: list[str] = []
-        """Calls that the ledger counted but that were never sent, until they are given back. Otherwise, an unsent stop
-        of a stream would delay the end of another answer by a minute."""
+        """Calls that the ledger counted but that were never sent, until they are returned. Otherwise, an unsent stop of
+        a stream would delay the end of another answer by a minute."""
         self._is_ledger_away = False
 
     def on_reply_opened(self, key: Hashable, *, posts_first_words: bool = False) -> None:
@@ -127,11 +126,11 @@ class RateBudget:
         return self._pacers[method].spare_calls(now) if self._denied_until.get(method, now) <= now else 0
 
     def paces(self, now: float) -> Paces:
-        """Returns the paces at one time, for evaluating many replies. Paces are cached: computing them is slow."""
+        """Returns the paces at one time, for many replies. They are cached, because computing them is slow."""
         return cache(lambda method: self._pacers[method].pace(now))
 
     def ready_at(self, method: str, now: float, urgency: Urgency, key: Hashable, paces: Paces | None = None) -> float:
-        """Returns when a call can be sent; any time up to now means immediately. `paces`: the paces at `now`."""
+        """Returns when a call can be sent. A time up to now means immediately. `paces`: the paces at `now`."""
         if method in ONCE_PER_REPLY:
             urgency = Urgency.FINAL
         pace = partial(paces or self.paces(now), method)
@@ -186,7 +185,7 @@ class RateBudget:
             self._pacers[method].on_rate_limit(now, retry_after_s)
 
     async def take_call(self, method: str, channel_id: str = "") -> bool:
-        """Takes a call from the budget of all processes, where it counts as sent; returns whether it was granted. While
+        """Takes a call from the budget of all processes, where it counts as sent. Returns whether it was granted. While
         the ledger is unavailable, this process decides alone, and other processes don't learn about the call. Hardly
         any calls are sent then, because a reply's text has to be recorded first."""
         if method in POSTS and not await self._take_post(channel_id):
@@ -248,7 +247,7 @@ class RateBudget:
             self.on_end(method, channel_id)
 
     async def watch(self) -> None:
-        """Follows other processes' calls while replies are live, until canceled, and records what is learned."""
+        """Tracks other processes' calls while replies are live, until canceled, and records what is learned."""
         try:
             try:
                 # Read what earlier processes have learned. If the ledger is unavailable, the first reservation reads

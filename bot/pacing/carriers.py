@@ -5,8 +5,8 @@ chosen once, when the reply or page starts:
 
 - Edits, if a stream can't be started now, or if its stop would take one that another live stream needs.
 - Otherwise, the carrier that makes all readers wait less. If n replies share r calls a second, each gets a call every n
-  / r seconds, and its newest text is half that old on average: n * n / (2 r) for all. `marginal_staleness_s` is what
-  one more reply adds: (2 n + 1) / (2 r).
+  / r seconds, and its newest text is half that old on average: n * n / (2 r) for all. One more reply adds
+`marginal_staleness_s`: (2 n + 1) / (2 r).
 - If both cost the same: a stream where Slack shows its own Stop, to leave the edits to others; elsewhere edits, because
   starts are the scarcest calls.
 
@@ -38,7 +38,7 @@ class CarrierRoom:
 
     @property
     def marginal_staleness_s(self) -> float:
-        """The staleness, in seconds, that one more reply adds to all replies on this carrier."""
+        """Seconds of staleness that another reply adds to all replies on this carrier."""
         return self.gap_s * (2 * self.live + 1) / (2 * (self.live + 1))
 
 

@@ -22,14 +22,14 @@ class Reservation:
     is_granted: bool
     other_processes: Others
     learned: Mapping[str, Learned] = field(default_factory=dict)
-    """The recorded values by budget, with times on this process's monotonic clock."""
+    """Recorded values by budget, with times on this process's monotonic clock."""
 
 
 class Ledger(Protocol):
     """Counts the calls of all processes. Each method raises StoreError."""
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
-        """Takes one call from the method's budget, if any is left. `with_live`: report others' live replies too."""
+        """Takes a call from the method's budget if one is left. `with_live`: report others' live replies too."""
         ...
 
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation: ...

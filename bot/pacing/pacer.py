@@ -28,9 +28,9 @@ from enum import IntEnum
 from bot.pacing.rates import ASK_AGAIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned, LearnedRate, RateWindow
 
 OWN_GAP_S = 0.5
-"""The minimum time between two edits of a reply. People couldn't read faster edits."""
+"""Minimum time between two edits of a reply. People couldn't read faster edits."""
 STEP_GAP_S = 1.0
-"""The minimum time between two edits while the model uses tools. Quick steps would cost 1.4 edits a second."""
+"""Minimum time between two edits while the model uses tools. Quick steps would cost 1.4 edits a second."""
 USUAL_LIFE_S = 20.0
 """The expected duration of an answer before any has ended, which counts as one answer in the average."""
 REMEMBERED = 20
@@ -69,14 +69,14 @@ class Urgency(IntEnum):
 
 
 def should_post_final(waiting_since: float, edit_at: float, post_at: float) -> bool:
-    """Returns whether a final is posted as a new message because it would wait too long for an edit. `waiting_since`:
+    """Returns whether to post a final as a new message because it would wait too long for an edit. `waiting_since`:
     when it could have been sent without the budget. `edit_at`, `post_at`: when each can be sent."""
     return edit_at > waiting_since + FINAL_WAIT_S and post_at < edit_at
 
 
 @dataclass(frozen=True, slots=True)
 class CallsLeft:
-    """The calls left in a minute for all live answers, to decide whether one of them can start before its end."""
+    """The calls left in a minute for all live answers, to decide whether an answer can start before its end."""
 
     posts: int
     edits: int
@@ -91,8 +91,8 @@ class CallsLeft:
 
     def should_begin_late(self, age_s: float) -> bool:
         """Returns whether an answer of this age should delay its first words, because ends might need their calls.
-        Ending an answer with a message takes an edit, or else a second post and a deletion; ending any other answer
-        takes a post. After half of the usual duration, first words aren't worth a second post."""
+        Ending an answer with a message takes an edit, or a second post and a deletion; ending any other answer takes a
+        post. After half of the usual duration, first words aren't worth a second post."""
         posted_again = self.live - self.unbegun - self.edits
         if posted_again < 0:
             return self.posts < self.unbegun
@@ -101,7 +101,7 @@ class CallsLeft:
 
 
 class Pacer:
-    """Paces the calls of one method in one workspace. Times are monotonic, and `key` identifies a reply.
+    """Paces the calls of one method in one workspace. Times are on the monotonic clock, and `key` identifies a reply.
     `calls_per_minute`: the number that Slack guarantees. `holds_back`: whether calls are reserved for finals and first
     words; not for appending to a stream, which starts and stops with other methods."""
 
@@ -147,9 +147,9 @@ class Pacer:
         del self._opened_at[key], self._edited_at[key]
 
     def ready_at(self, now: float, urgency: Urgency, key: Hashable, pace: Callable[[], float] | None = None) -> float:
-        """Returns a time up to now if a call can be sent, or else when to ask again. Call it only for a reply that has
-        something to show and no call in flight. The result is valid for one call, until the next `on_…` call. `pace`:
-        the pace at `now`, for callers that compute it once for many replies."""
+        """Returns a time up to now if a call can be sent, otherwise when to ask again. Call it only for a reply that
+        has something to show and no call in flight. The result is valid for one call, until the next `on_…` call.
+        `pace`: the pace at `now`, for callers that compute it once for many replies."""
         if now < self._not_before:
             return self._not_before
         if urgency is Urgency.FINAL:
@@ -174,7 +174,8 @@ class Pacer:
 
     def pace(self, now: float, newcomers: int = 0, restarting: Hashable = None) -> float:
         """Returns the edits per second that each reply can make without exhausting the calls in any horizon.
-        `newcomers`: replies that start now, in addition to the live ones. `restarting`: a live one that starts now."""
+        `newcomers`: replies that start now, in addition to the live ones. `restarting`: a live reply that starts
+        now."""
         room = self.progress_calls(now) - (newcomers if self._holds_back else 0)
         ours = (now if key == restarting else at for key, at in self._opened_at.items())
         opened_at = (*ours, *self._others_opened_at, *[now] * newcomers)
@@ -217,7 +218,6 @@ class Pacer:
         self._window.on_withdrawn()
 
     def on_shared(self, now: float, call_ages_s: Iterable[float], live_ages_s: Iterable[float]) -> None:
-        """Records the ages of other processes' calls and live replies."""
         self._window.set_others(now - age_s + WINDOW_S + OTHERS_MARGIN_S for age_s in call_ages_s)
         self._others_opened_at = [now - age_s for age_s in live_ages_s]
         newest = max(self._others_opened_at, default=-math.inf)
@@ -266,7 +266,6 @@ class Pacer:
         return min(gap_s, rest_s / 2) if self._newcomers_post else gap_s
 
     def progress_calls(self, now: float) -> float:
-        """Returns how many free calls progress can use, not counting reserved ones."""
         closed_by_429 = self.calls_per_minute - self._rate.calls_at(now)
         if not self._holds_back:
             return self._window.free_calls(now) - closed_by_429
@@ -294,5 +293,5 @@ class Pacer:
 
 
 def _remaining_s(age_s: float, usual_s: float) -> float:
-    """Returns a reply's expected remaining duration: up to the usual one, and after that longer and longer."""
+    """Returns a reply's expected remaining duration: up to the usual duration, and after that longer and longer."""
     return max(1.0, usual_s - age_s, 2 * age_s - 0.85 * usual_s)

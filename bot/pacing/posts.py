@@ -63,7 +63,7 @@ class _Channel:
     ended_at: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
     refused_until: dict[str, float] = field(default_factory=dict)
-    """The time, by method, when calls can be sent again after a 429."""
+    """When calls can be sent again after a 429, by method."""
     denied_until: float = -math.inf
     """When to ask the database again after it denied a post."""
 
@@ -98,7 +98,7 @@ class ChannelPosts:
         return PostRule(int(self._learned.calls), can_try_more=self._learned.held_until <= now)
 
     def free_at(self, channel_id: str, method: str, now: float, kept: int = 0) -> float:
-        """Returns when a post can be sent with room for `kept` more, or a time to ask again if that isn't known."""
+        """Returns when a post can be sent with room for `kept` more, or when to ask again if that isn't known."""
         rule = self.rule(now)
         channel = self._channels.get(channel_id) or _Channel()
         posts = [*channel.posts(now), *[now] * kept]
@@ -132,7 +132,7 @@ class ChannelPosts:
         self._trying = None if self._trying == channel_id else self._trying
 
     def on_rate_limit(self, channel_id: str, method: str, now: float, retry_after_s: float) -> bool:
-        """Records a post's 429; returns whether other channels are refused too, so that it applies to the workspace."""
+        """Records a post's 429. Returns whether other channels are refused too, so that it applies to the workspace."""
         channel = self._channels.setdefault(channel_id, _Channel())
         before = channel.posts(now)[:-1]
         rule = self.rule(now).after_refusal(before, now)

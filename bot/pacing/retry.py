@@ -50,10 +50,9 @@ class RetryPolicy:
     retries_any_refusal: bool = False
     """Also retry permanent refusals, because the caller handles those that are final."""
     rate_limits_only: bool = False
-    """Don't retry anything that Slack might have done."""
 
     def next_try_at(self, error: RateLimited | Refused, failures: Failures, now: float) -> float | None:
-        """Returns when to try again, or None to give up. `failures` includes the one for `error`."""
+        """Returns when to try again, or None to give up. `failures` includes `error`."""
         if failures.count >= self.max_tries or now >= failures.since + self.within_s:
             return None
         if isinstance(error, RateLimited):
@@ -82,7 +81,7 @@ CONNECTION = RetryPolicy(Backoff(1.0, 30.0), max_retry_after_s=300.0, retries_an
 
 class Retrier:
     """Makes calls, retrying each until it succeeds or the policy gives up. All calls share the policy's tries.
-    `problem`: describes a failure in the log. `until`: the monotonic time after which no retry starts."""
+    `problem`: describes a failure in the log. `until`: when to stop retrying, on the monotonic clock."""
 
     def __init__(self, policy: RetryPolicy, clock: Clock, problem: str, *, until: float = math.inf) -> None:
         self._problem = problem
