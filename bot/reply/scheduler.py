@@ -339,9 +339,11 @@ class EditScheduler:
         has_stop: bool = False,
         until: float = math.inf,
     ) -> ScheduledReply:
-        """Opens a reply with a placeholder, or continues the one that an earlier attempt left in Slack. `sign`:
-        replaces the placeholder at first. `has_stop`: Slack's own Stop button replaces the reply's. No call is sent
-        after `until`, on the monotonic clock."""
+        """Opens a reply with a placeholder, or continues the one that an earlier attempt left in Slack.
+
+        `sign`: replaces the placeholder at first. `has_stop`: Slack's own Stop button replaces the reply's. No call is
+        sent after `until`, on the monotonic clock.
+        """
         job = answer.job
         is_fresh = not job.messages and job.checkpoint.end is None
         shown = NOTHING_SHOWN if is_fresh else await self._transport.recover(job, has_stop=has_stop)

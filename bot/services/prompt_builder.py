@@ -82,9 +82,11 @@ class PromptBuilder:
         show: Callable[[Activity], None],
         window_tokens: int | None = None,
     ) -> BuiltPrompt:
-        """Builds the prompt for an answer: instructions, conversation, files and notes, cut to fit the window. `show`:
-        called with speech in recordings. `window_tokens`: the model's window, if it has refused a longer prompt. File
-        contents count as used memory until `memory` closes."""
+        """Builds the prompt for an answer: instructions, conversation, files and notes, cut to fit the window.
+
+        `show`: called with speech in recordings. `window_tokens`: the model's window, if it has refused a longer
+        prompt. File contents count as used memory until `memory` closes.
+        """
         job, beginning = answer.job, "" if window_tokens else recorded_beginning(answer.job.steps)
         built = await self._without_turns(job, tools)
         reads_posts = await self.reads_posts_before(job.question)

@@ -74,8 +74,10 @@ class Quota:
     _background: Background = field(default_factory=Background, init=False)
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
-        """Reserves usage for a request once all caps leave room; raises CapReached if a cap is used up. Waits while the
-        rest of a cap is reserved for running answers."""
+        """Reserves usage for a request once all caps leave room; raises CapReached if a cap is used up.
+
+        Waits while the rest of a cap is reserved for running answers.
+        """
         await check_run_quota(job, self.stores)
         most = self.max_usage(input_tokens, web_searches, effort)
         usage, clock = self.stores.usage, self.stores.clock

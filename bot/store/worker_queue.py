@@ -56,9 +56,11 @@ class WorkerQueue(MeteredOperations):
 
     @completes()
     async def claim(self, limit: int) -> list[Job]:
-        """Claims up to `limit` jobs for this worker, the oldest first, and one per thread. claim.py explains the order.
-        Call it about once a second and after `wait`, because dead workers are detected only by polling. Don't cancel
-        it: jobs claimed for a canceled caller stay claimed."""
+        """Claims up to `limit` jobs for this worker, the oldest first, and one per thread.
+
+        claim.py explains the order. Call it about once a second and after `wait`, because dead workers are detected
+        only by polling. Don't cancel it: jobs claimed for a canceled caller stay claimed.
+        """
         if limit <= 0:
             return []
         async with self._claiming:
