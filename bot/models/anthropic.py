@@ -160,6 +160,11 @@ class MessagesApi(Api):
         if deferred:
             # Comes last, because a cache mark isn't allowed on a definition that isn't loaded.
             tools.append({"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"})
+        if not tools:
+            # A request that repeats calls without any definition is refused: anthropics/anthropic-sdk-python#494
+            names = [part.name for turn in prompt.turns for part in turn.parts if isinstance(part, ToolCall)]
+            tools = [{"name": name, "input_schema": {"type": "object"}} for name in dict.fromkeys(names)]
+            body |= {"tool_choice": {"type": "none"}} if tools else {}
         if tools:
             body["tools"] = tools
         if OptionalParameter.CACHE_KEY in parameters:

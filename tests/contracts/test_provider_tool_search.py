@@ -211,6 +211,7 @@ MOVES = {
     "few are left, and all are read": lambda tools: tools[:21],
     "its tool is gone": lambda tools: tools[2:],
     "its tool is gone, and few are left": lambda tools: tools[2:21],
+    "all are gone": lambda tools: (),
     "its tool has another name": lambda tools: (tools[0], replace(tools[1], name="github__new_milestone"), *tools[2:]),
 }
 """What happens to the tools of a step until its answer goes on."""

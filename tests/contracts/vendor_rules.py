@@ -323,6 +323,8 @@ def _claudes_history(body: Body) -> VendorResponse | None:
             where = f"messages.{at}.content.{place}"
             if block["type"] not in _CLAUDES_BLOCKS:
                 return invalid(f"{where}: Input tag '{block['type']}' does not match any of the expected tags.")
+            if block["type"] in ("tool_use", "tool_result") and not names:
+                return invalid("Requests which include `tool_use` or `tool_result` blocks must define tools.")
             if block["type"] == "tool_use" and not re.fullmatch("[a-zA-Z0-9_-]+", block["id"]):
                 return invalid(f"{where}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'")
             if block["type"] == "tool_search_tool_result":
@@ -360,7 +362,7 @@ HISTORIES = (
     Rule(
         ANTHROPIC,
         "https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool, .../handle-tool-calls; "
-        "anthropic 2.14: tool_reference_unresolved",
+        "anthropic 2.14: tool_reference_unresolved; anthropics/anthropic-sdk-python#494",
         "2026-11-30",
         _claudes_history,
     ),
