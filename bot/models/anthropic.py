@@ -150,16 +150,7 @@ class MessagesApi(Api):
         if prompt.system:
             named = SEARCH_RULE + "\n".join(starmap(server_line, deferred.items())) if deferred else ""
             body["system"] = "\n\n".join(filter(None, (prompt.system, named)))
-        tools: list[dict[str, Any]] = [
-            {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
-            | ({"defer_loading": True} if tool.server in deferred else {})
-            for tool in prompt.tools
-        ]
-        if prompt.web_search:
-            tools += _web_tools(prompt.web_search, parameters)
-        if deferred:
-            # Comes last, because a cache mark isn't allowed on a definition that isn't loaded.
-            tools.append({"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"})
+        tools = _tools(prompt, parameters, deferred)
         if not tools:
             # A request that repeats calls without any definition is refused: anthropics/anthropic-sdk-python#494
             names = [part.name for turn in prompt.turns for part in turn.parts if isinstance(part, ToolCall)]
@@ -399,6 +390,22 @@ class MessagesReader(AnswerReader):
             terms=tuple(self._terms.items()),
         )
         self.usage = usage if self._usage_before_pause is None else self._usage_before_pause + usage
+
+
+def _tools(
+    prompt: Prompt, parameters: Collection[OptionalParameter], deferred: Collection[str]
+) -> list[dict[str, Any]]:
+    tools: list[dict[str, Any]] = [
+        {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
+        | ({"defer_loading": True} if tool.server in deferred else {})
+        for tool in prompt.tools
+    ]
+    if prompt.web_search:
+        tools += _web_tools(prompt.web_search, parameters)
+    if deferred:
+        # Comes last, because a cache mark isn't allowed on a definition that isn't loaded.
+        tools.append({"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"})
+    return tools
 
 
 def _web_tools(search: WebSearch, parameters: Collection[OptionalParameter]) -> list[dict[str, Any]]:

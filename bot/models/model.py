@@ -79,20 +79,21 @@ class VendorModel:
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields an answer's events. An answer without text and without a tool call fails as EMPTY or ONLY_THOUGHT."""
+        asked, learned = prompt, self._learned.for_conversation(prompt)
         unsupported_files: tuple[str, ...] = ()
         refused: dict[str, FileFault] = {}
         if any(turn.media for turn in prompt.turns):
-            prompt, unsupported_files, refused = await self._learned.with_files_that_fit(prompt)
+            prompt, unsupported_files, refused = await learned.with_files_that_fit(prompt)
         parts = [part for turn in prompt.turns for part in turn.parts]
         texts = [*prompt_texts(prompt), *(part.text for part in parts if isinstance(part, TextPart | ToolResult))]
         with RequestAttempt(self.model, self._api_key, texts, self._access) as attempt:
-            trial, reader = await self._learned.first_trial(prompt), None
+            trial, reader = await learned.first_trial(prompt), None
             pauses = 0
             while True:
                 if trial.is_nonstreaming:
                     # Nothing else will be yielded until the whole answer arrives.
                     yield Thinking()
-                response, trial = await self._send(trial, attempt)
+                response, trial = await self._send(trial, learned, attempt)
                 if response is None:
                     continue
                 reader = reader or _reader(trial, attempt)
@@ -103,9 +104,8 @@ class VendorModel:
                             yield delta
                 except ProviderError:
                     # Some servers report a refusal in the stream.
-                    following = (
-                        None if attempt.written_chars else await self._next_trial(trial, attempt.refusal, attempt)
-                    )
+                    refusal = None if attempt.written_chars else attempt.refusal
+                    following = await self._next_trial(trial, refusal, learned, attempt)
                     if following is None:
                         raise
                     trial, reader = following, None
@@ -118,19 +118,21 @@ class VendorModel:
             for event in reader.read_end():
                 yield event
             finish_reason = self._finish_reason(attempt, reader)
-            self._learned.remember(trial, reader.effort)
-            yield self._completion(trial, reader, finish_reason, unsupported_files, refused)
+            self._learned.remember(trial, asked, reader.effort)
+            learned = self._learned.for_conversation(asked)
+            yield self._completion(trial, reader, learned, finish_reason, unsupported_files, refused)
 
     def _completion(
         self,
         trial: Trial,
         reader: AnswerReader,
+        learned: LearnedLimits,
         reason: FinishReason,
         unsupported_files: Sequence[str],
         refused: Mapping[str, FileFault],
     ) -> Completion:
         faults = {**refused, **{media.name: fault for media, fault in trial.left_out}}
-        prices = self._learned.api.prices
+        prices = learned.api.prices
         other_model = self._other_model(reader) if reader.answering_model not in ("", self._name) else ""
         model = prices.charged_model(self.model, other_model) if other_model else self.model
         unlisted_terms = prices.unlisted_terms(model, reader.usage) if reader.usage and reader.usage.terms else ()
@@ -143,10 +145,10 @@ class VendorModel:
             left_out=(*unsupported_files, *refused, *(media.name for media, _ in trial.left_out)),
             refused=trial.refused_features,
             effort=trial.effort,
-            can_think_longer=OptionalParameter.EFFORT not in self._learned.parameters.refused
-            and self._learned.levels.level(Effort.THOROUGH) != "",
+            can_think_longer=OptionalParameter.EFFORT not in learned.parameters.refused
+            and learned.levels.level(Effort.THOROUGH) != "",
             max_output_tokens=trial.output_tokens if trial.has_too_little_room else None,
-            window_tokens=self._learned.room.window_tokens,
+            window_tokens=learned.room.window_tokens,
             refused_files={name: fault for name, fault in faults.items() if fault is not FileFault.KIND},
             unparsed=reader.unparsed,
             refusal=trial.refusal_sentence,
@@ -185,7 +187,9 @@ class VendorModel:
             self._logged.add((what, name))
             log.warning("%s: %s %r", self.model, what, name)
 
-    async def _send(self, trial: Trial, attempt: RequestAttempt) -> tuple[httpx2.Response | None, Trial]:
+    async def _send(
+        self, trial: Trial, learned: LearnedLimits, attempt: RequestAttempt
+    ) -> tuple[httpx2.Response | None, Trial]:
         """Sends the request, changing it after each refusal. Returns the response and the accepted request. The
         response is None if the next request, which isn't sent yet, is the first one without streaming."""
         began_whole = trial.is_nonstreaming
@@ -193,17 +197,19 @@ class VendorModel:
             try:
                 return await trial.api.post(trial.body(self._name)), trial
             except Exception as error:
-                following = await self._next_trial(trial, error_response(error), attempt)
+                following = await self._next_trial(trial, error_response(error), learned, attempt)
                 if following is None:
                     raise
                 trial = following
                 if trial.is_nonstreaming and not began_whole:
                     return None, trial
 
-    async def _next_trial(self, trial: Trial, refusal: ErrorResponse | None, attempt: RequestAttempt) -> Trial | None:
+    async def _next_trial(
+        self, trial: Trial, refusal: ErrorResponse | None, learned: LearnedLimits, attempt: RequestAttempt
+    ) -> Trial | None:
         if refusal is None:
             return None
-        following = await apply_remedy(trial, refusal, self._learned, attempt)
+        following = await apply_remedy(trial, refusal, learned, attempt)
         if following is None:
             return None
         said = attempt.loggable_sentence(refusal)

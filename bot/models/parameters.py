@@ -30,6 +30,7 @@ from enum import Enum
 from bot.errors import EndReason
 from bot.models.failures import BAD_REQUEST, ErrorResponse, is_about_output, is_temporary, reason_and_sentence
 from bot.models.prompt import Effort, ToolDefinition
+from bot.text import object_in
 
 
 class OptionalParameter(Enum):
@@ -158,7 +159,7 @@ _OTHER_API_CODES = re.compile(r"operation_?not_?supported|unsupported_api", re.I
 _OF_ITEMS = re.compile(
     r"signature|thinking|thought|reasoning|encrypted.content|\brs_\w|tool_reference_unresolved", re.IGNORECASE
 )
-_ITEMS_PLACE = re.compile(r"\b(?:input|messages)[\[.](\d{1,5})\b")
+_PLACE = re.compile(r"[a-z_]{1,40}(?=$|[\[.:])")
 _NOT_OF_THE_REQUEST = (401, 402, 407, 408, 409, 424, 425, 429, 499)
 _SERVERS_OWN = (500, 501)
 """Statuses for internal server errors, which llama.cpp and others also use to refuse parameters."""
@@ -223,8 +224,12 @@ def is_about_items(refusal: ErrorResponse) -> bool:
     return _OF_ITEMS.search(words) is not None and is_about_form(refusal, is_named=True)
 
 
-def item_positions(refusal: ErrorResponse) -> list[int]:
-    return [int(place) for place in _ITEMS_PLACE.findall(str(refusal.body)[:MAX_WORDS_CHARS])]
+def stated_field(refusal: ErrorResponse) -> str:
+    """Returns the field of the request's body that a refusal states as its place, in `param` or before the sentence."""
+    error = object_in(refusal.body)
+    error = object_in(error.get("error")) or error
+    place = _PLACE.match(str(error.get("param") or error.get("message") or ""))
+    return place[0] if place else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,10 @@ from bot.models.parameters import (
     is_about_api,
     is_about_form,
     is_about_items,
-    item_positions,
     most_tools,
     named_parameters,
     refused_tools,
+    stated_field,
 )
 from bot.models.prompt import item_hashes, without_items
 from bot.models.refused_files import SMALLER_PIXELS, RefusedFiles, refused_files, shrink_images
@@ -118,16 +118,15 @@ async def apply_remedy(
 
 
 def _may_be_about_history(refused: RefusedRequest) -> bool:
-    """Returns whether a refusal might be about parts of the request that other conversations don't have. An answer's
-    first request has no steps, so its refusal is about the model. Later requests can be refused for their steps,
-    whatever the refusal names. Earlier messages are at fault only if the refusal states a message's position."""
-    if any(turn.parts for turn in refused.trial.sent_prompt.turns):
+    """Returns whether a refusal might be about parts of the request that other conversations don't have. A question
+    without earlier messages has none. Steps can be at fault whatever the refusal names, and earlier messages can be
+    unless the refusal states another field of the request as its place."""
+    turns = refused.trial.sent_prompt.turns
+    if any(turn.parts for turn in turns):
         return True
-    body = refused.trial.body("")
-    items = body.get("input") or body["messages"]
-    ours = ("system", "developer", None)
-    *earlier, _ = (place for place, item in enumerate(items) if item.get("role") not in ours)
-    return not set(earlier).isdisjoint(item_positions(refused.response))
+    place = stated_field(refused.response)
+    is_of_request = place not in ("input", "messages") and place in refused.trial.body("")
+    return any(turn.role == "assistant" for turn in turns) and not is_of_request
 
 
 def _lacks_model(refused: RefusedRequest) -> bool:

@@ -7,6 +7,7 @@ assumptions for later requests. After a refusal, remedies.py changes the Trial.
 import asyncio
 import logging
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,6 +45,7 @@ MIN_SEARCHABLE = 10
 """Minimum number of tools for a tool search. Fewer tools are all offered at once, regardless of their length."""
 MAX_REFUSED_FILES = 500
 MAX_REFUSED_ITEMS = 5_000
+MAX_CONVERSATIONS = 100
 DESCRIBED_WITHIN_S = 2.0
 """Time limit for requesting a server's description of a model, which delays the first answer that needs it."""
 TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.DISPENSABLE_TOOLS))
@@ -79,7 +81,7 @@ class Trial:
     left_out: tuple[tuple[Media, FileFault], ...] = ()
     refusal_sentence: str = ""
     is_about_history: bool = False
-    """Whether a refusal might have been about earlier steps or messages, and not about the model."""
+    """Whether a refusal might have been about earlier steps or messages, so it counts for their conversation alone."""
 
     def body(self, name: str) -> dict[str, Any]:
         return self.api.request(name, self.sent_prompt, self.parameters, self.output_tokens, self.effort)
@@ -163,6 +165,12 @@ class LearnedLimits:
         because any one of them might have been at fault."""
         self._refused_items: tuple[int, ...] = ()
         self._is_described = False
+        self._by_conversation: dict[int, LearnedLimits] = {}
+        """Limits of conversations whose history might be the reason, by the hash of their first message."""
+        self._is_of_history = False
+
+    def for_conversation(self, prompt: Prompt) -> "LearnedLimits":
+        return self._by_conversation.get(hash(prompt.turns[0].text), self)
 
     async def first_trial(self, prompt: Prompt) -> Trial:
         api, prompt = self.api, without_items(prompt, frozenset(self._refused_items))
@@ -180,6 +188,7 @@ class LearnedLimits:
             output_tokens=output_tokens,
             refused_tools=self._refused_tools,
             max_tools=self._max_tools,
+            is_about_history=self._is_of_history,
         )
 
     async def with_files_that_fit(self, prompt: Prompt) -> tuple[Prompt, tuple[str, ...], dict[str, FileFault]]:
@@ -217,12 +226,23 @@ class LearnedLimits:
         self.levels = self.levels.with_description(described)
         return room.with_description(described)
 
-    def remember(self, trial: Trial, effort: str = "") -> None:
-        """Remembers what the server accepts, and logs once if a setting exceeds the server's limits. After a refusal
-        that might be about the history, only facts that apply to other requests are remembered. `effort`: the level
-        that the response reports."""
-        self.faults = 0
+    def remember(self, trial: Trial, prompt: Prompt, effort: str = "") -> None:
+        """Remembers what the server accepts, and logs once if a setting exceeds the server's limits. If a refusal might
+        be about the history, most of this is remembered only for the conversation of `prompt`. `effort`: the level that
+        the response reports."""
+        if trial.has_too_little_room and trial.room != self.for_conversation(prompt).room:
+            log.warning(
+                "%s: BOT_MAX_OUTPUT_TOKENS is too large for this model: it took %d of %d, which is remembered",
+                self.model,
+                trial.output_tokens,
+                trial.api.text_tokens,
+            )
         if trial.is_about_history:
+            key = hash(prompt.turns[0].text)
+            own = copy(self._by_conversation.pop(key, self))
+            own._is_of_history = True
+            own._remember(trial, effort)
+            self._by_conversation = dict([*self._by_conversation.items(), (key, own)][-MAX_CONVERSATIONS:])
             trial = replace(
                 trial,
                 api=self.api,
@@ -233,6 +253,10 @@ class LearnedLimits:
                 max_pixels=0,
                 dropped=trial.dropped & (OF_MESSAGES | self.parameters.untried),
             )
+        self._remember(trial, effort)
+
+    def _remember(self, trial: Trial, effort: str) -> None:
+        self.faults = 0
         self.api = trial.api
         self._refused_tools, self._max_tools = trial.refused_tools, trial.max_tools
         self._refused_items = (*self._refused_items, *trial.refused_items)[-MAX_REFUSED_ITEMS:]
@@ -244,14 +268,7 @@ class LearnedLimits:
             found = {hash(media.base64): fault for media, fault in trial.left_out if fault is not FileFault.TOGETHER}
             together = {frozenset(found): next(iter(found.values()))} if found else {}
             self._refused_files = dict([*self._refused_files.items(), *together.items()][-MAX_REFUSED_FILES:])
-        known, self.room = self.room, trial.room
-        if trial.has_too_little_room and known != trial.room:
-            log.warning(
-                "%s: BOT_MAX_OUTPUT_TOKENS is too large for this model: it took %d of %d, which is remembered",
-                self.model,
-                trial.output_tokens,
-                trial.api.text_tokens,
-            )
+        self.room = trial.room
 
 
 def needed_parameters(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:

@@ -60,14 +60,17 @@ def steps(*parts: Opaque) -> tuple[Turn, ...]:
 
 
 OURS = drawn("ours.png", 1_200, 30)
+
+
+def messages_before(_: VendorApi) -> tuple[Turn, ...]:
+    return Turn("user", "A milestone?", (OURS,)), Turn("assistant", "Created."), Turn("user", "And now?")
+
+
 CONVERSATIONS: Mapping[str, Callable[[VendorApi], tuple[Turn, ...]]] = {
     "steps": lambda api: steps(),
     "its own items": lambda api: steps(Opaque(api.model.partition("/")[0], ITEMS[api])),
-    "messages": lambda api: (
-        Turn("user", "A milestone?", (OURS,)),
-        Turn("assistant", "Created."),
-        Turn("user", "And now?"),
-    ),
+    "messages": messages_before,
+    "messages, whose place isn't stated": messages_before,
 }
 
 NAMED: Mapping[OptionalParameter, str] = {
@@ -122,12 +125,12 @@ def connect(api: VendorApi, in_process: InProcessVendor) -> Vendor:
 ROWS = {**{parameter.name: NAMED[parameter] for parameter in OptionalParameter}, **OTHERS}
 
 
-@pytest.mark.parametrize("history", CONVERSATIONS.values(), ids=CONVERSATIONS.keys())
+@pytest.mark.parametrize("history", CONVERSATIONS)
 @pytest.mark.parametrize("words", ROWS.values(), ids=ROWS.keys())
 @pytest.mark.parametrize("api", [RESPONSES, CHAT, ANTHROPIC], ids=str)
 @pytest.mark.long(after_row=1)
 async def test_unrelated_question_is_sent_as_if_no_history_had_been_refused(
-    in_process: InProcessVendor, api: VendorApi, words: str, history: Callable[[VendorApi], tuple[Turn, ...]]
+    in_process: InProcessVendor, api: VendorApi, words: str, history: str
 ) -> None:
     refused: list[bytes] = []
 
@@ -138,13 +141,13 @@ async def test_unrelated_question_is_sent_as_if_no_history_had_been_refused(
         if theirs and (not refused or request.content == refused[0]):
             refused.append(request.content)
             place = f"{'input' if at is RESPONSES else 'messages'}[{theirs[0]}]"
-            return unsupported(words, param=place)
+            return unsupported(words, param=place if history != "messages, whose place isn't stated" else None)
         return at.streamed("Done.") if request.body.get("stream") else at.whole("Done.")
 
     in_process.script(answer)
     vendors = [connect(api, in_process) for _ in range(2)]
     model, fresh = (vendor.model("m") for vendor in vendors)
-    received = await collect(model, replace(UNRELATED, turns=history(api)))
+    received = await collect(model, replace(UNRELATED, turns=CONVERSATIONS[history](api)))
     assert (received.text, bool(refused)) == ("Done.", True)
     for one in (model, fresh):
         assert (await collect(one, UNRELATED)).text == "Done."
@@ -152,6 +155,45 @@ async def test_unrelated_question_is_sent_as_if_no_history_had_been_refused(
         await vendor.aclose()
     after, expected = in_process.requests[-2:]
     assert (after.path, after.content) == (expected.path, expected.content)
+
+
+STATED = {
+    "a parameter": (RESPONSES, "safety_identifier", "Unknown parameter.", "safety_identifier"),
+    "a member of a parameter": (RESPONSES, "include", "Invalid include.", "include[0]"),
+    "before the sentence": (ANTHROPIC, "metadata", "metadata.user_id: Extra inputs are not permitted", None),
+    "another API's parameter": (CHAT, "prompt_cache_key", "Unknown.", "prompt_cache_key"),
+}
+"""Refusals of a follow-up question that state which field they are about: the API, the field, the words, the place."""
+
+
+@pytest.mark.parametrize(("api", "field", "words", "param"), STATED.values(), ids=STATED.keys())
+async def test_refusal_that_states_a_field_of_the_request_is_remembered_for_other_conversations(
+    in_process: InProcessVendor, api: VendorApi, field: str, words: str, param: str | None
+) -> None:
+    in_process.script(
+        lambda request: unsupported(words, param=param) if field in request.body else api.streamed("Done.")
+    )
+    vendor = connect(api, in_process)
+    model = vendor.model("m")
+    for turns in (messages_before(api), UNRELATED.turns):
+        assert (await collect(model, replace(UNRELATED, turns=turns))).text == "Done."
+    await vendor.aclose()
+    assert len(in_process.requests) == 3
+
+
+async def test_refusal_about_a_history_is_remembered_for_its_conversation(in_process: InProcessVendor) -> None:
+    def answer(request: VendorRequest) -> VendorResponse:
+        is_refused = "assistant" in str(request.body["messages"]) and "tools" in request.body
+        return unsupported("m does not support tools") if is_refused else CHAT.streamed("Done.")
+
+    in_process.script(answer)
+    vendor = connect(CHAT, in_process)
+    model, asked = vendor.model("m"), replace(UNRELATED, turns=messages_before(CHAT))
+    for turns in (asked.turns, UNRELATED.turns, (*asked.turns, Turn("assistant", "Now."), Turn("user", "And then?"))):
+        requests = len(in_process.requests)
+        assert (await collect(model, replace(asked, turns=turns))).text == "Done."
+    await vendor.aclose()
+    assert len(in_process.requests) == requests + 1
 
 
 def thoughts(api: VendorApi) -> Mapping[str, Mapping[str, Any] | None]:

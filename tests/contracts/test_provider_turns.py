@@ -16,7 +16,7 @@ from bot.errors import EndReason
 from bot.models import anthropic
 from bot.models.events import TextPart, Thinking, ToolCall
 from bot.models.model import Provider, VendorModel
-from bot.models.prompt import Prompt, ToolResult, Turn
+from bot.models.prompt import Prompt, ToolDefinition, ToolResult, Turn
 from bot.models.setup import VendorSettings
 from bot.models.wrappers import Fallback
 from bot.services.ports import Activity
@@ -185,7 +185,7 @@ async def test_our_sentences_cost_no_cache_hits(in_process: InProcessVendor, api
     before = ""
     async with own(api) as model:
         for prompt in (PROMPTS["an interrupted answer"][0], PROMPTS["a step of an interrupted answer"][0]):
-            await collect(model, prompt)
+            await collect(model, replace(prompt, tools=(ToolDefinition(READ, "Lists notes.", {"type": "object"}),)))
             [*_, text] = beginnings(blocks_of(in_process.requests[-1].body))
             assert text.startswith(before)
             before = text

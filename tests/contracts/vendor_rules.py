@@ -308,6 +308,13 @@ _CLAUDES_BLOCKS = {
 
 
 def _claudes_history(body: Body) -> VendorResponse | None:
+    repeats_calls = re.search("'type': 'tool_(use|result)'", str(body["messages"]))
+    if repeats_calls and not body.get("tools"):
+        return invalid("Requests which include `tool_use` or `tool_result` blocks must define tools.")
+    return _claudes_blocks(body)
+
+
+def _claudes_blocks(body: Body) -> VendorResponse | None:
     names = {tool["name"] for tool in body.get("tools", ())}
     called: set[str] = set()
     for at, message in enumerate(_with_blocks(body["messages"])):
@@ -323,8 +330,6 @@ def _claudes_history(body: Body) -> VendorResponse | None:
             where = f"messages.{at}.content.{place}"
             if block["type"] not in _CLAUDES_BLOCKS:
                 return invalid(f"{where}: Input tag '{block['type']}' does not match any of the expected tags.")
-            if block["type"] in ("tool_use", "tool_result") and not names:
-                return invalid("Requests which include `tool_use` or `tool_result` blocks must define tools.")
             if block["type"] == "tool_use" and not re.fullmatch("[a-zA-Z0-9_-]+", block["id"]):
                 return invalid(f"{where}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'")
             if block["type"] == "tool_search_tool_result":
