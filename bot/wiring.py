@@ -44,7 +44,7 @@ from bot.models.registry import (
 from bot.reply.style import ReplyStyle
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
-from bot.services.admin_notices import AdminNotices, CutPrompts, ModelNotices, OtherConnections, run_checks
+from bot.services.admin_notices import AdminNotices, ModelNotices, OtherConnections, run_checks
 from bot.services.answer_attempt import report_attempt
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.canvas_writer import CanvasWriter
@@ -185,7 +185,7 @@ async def open_bot(
         connections = await stack.enter_async_context(_connections(parts))
         mcp_tools = _mcp_tools(parts, mcp_servers, connections)
         admins = AdminNotices(stores.notifications, me.team_id, settings.admins)
-        notices = ModelNotices(admins, models_in_use(settings), clock)
+        notices = ModelNotices(admins, models_in_use(settings), clock, parts.estimate)
         models = wrap(
             await stack.enter_async_context(open_models(model_setup(settings), telemetry, on_result=notices.on_result))
         )
@@ -208,14 +208,7 @@ async def open_bot(
             sockets.app_connections, sockets.recount, stores.listening.living_workers, admins, clock
         )
         checks: Loop = partial(
-            run_checks,
-            (
-                notices.check,
-                CutPrompts(admins, parts.estimate).check,
-                others.check,
-                *_weekly_report(parts, checkup, admins),
-            ),
-            clock,
+            run_checks, (notices.check, others.check, *_weekly_report(parts, checkup, admins)), clock
         )
         watch: Loop = partial(bot_token.watch, client.identity)
         loops = (*_loops(parts, worker, outbox, client, checkup, admins), watch, catching_up.run, checks)

@@ -61,7 +61,7 @@ FEATURES: Mapping[str, Feature] = {
     ),
     "asking about a message": Feature(
         r"shortcut|unposted|choices|posted_questions|views/question",
-        r"shortcut|[Uu]nposted\w*|POST_QUESTION|[Cc]hoices?\b|CHOOSE|posted_questions|QuestionPosts|Reactions?\b|ASK_ABOUT|ASK_MODAL",
+        r"shortcut|[Uu]nposted\w*|POST_QUESTION|(?<!tool_)[Cc]hoices?\b|CHOOSE|posted_questions|QuestionPosts|Reactions?\b|ASK_ABOUT|ASK_MODAL",
         216,
     ),
     "catching up": Feature(

@@ -27,7 +27,7 @@ from bot.models.events import (
 from bot.models.failures import RequestAttempt
 from bot.models.lookups import Lookup, look_up
 from bot.models.model import Vendor, VendorModel
-from bot.models.parameters import WEB, OptionalParameter
+from bot.models.parameters import WEB, OptionalParameter, Parameters
 from bot.models.prompt import (
     PDF,
     Media,
@@ -120,12 +120,7 @@ class MessagesApi(Api):
             self.optional_parameters |= {OptionalParameter.MESSAGE_EFFORT}
 
     def request(
-        self,
-        model: str,
-        prompt: Prompt,
-        parameters: Collection[OptionalParameter],
-        output_tokens: int,
-        effort: str = "",
+        self, model: str, prompt: Prompt, parameters: Parameters, output_tokens: int, effort: str = ""
     ) -> dict[str, Any]:
         # No temperature, top_p or top_k, because current models refuse them.
         message_effort = effort if OptionalParameter.MESSAGE_EFFORT in parameters else ""
@@ -392,9 +387,7 @@ class MessagesReader(AnswerReader):
         self.usage = usage if self._usage_before_pause is None else self._usage_before_pause + usage
 
 
-def _tools(
-    prompt: Prompt, parameters: Collection[OptionalParameter], deferred: Collection[str]
-) -> list[dict[str, Any]]:
+def _tools(prompt: Prompt, parameters: Parameters, deferred: Collection[str]) -> list[dict[str, Any]]:
     tools: list[dict[str, Any]] = [
         {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
         | ({"defer_loading": True} if tool.server in deferred else {})
@@ -408,15 +401,11 @@ def _tools(
     return tools
 
 
-def _web_tools(search: WebSearch, parameters: Collection[OptionalParameter]) -> list[dict[str, Any]]:
+def _web_tools(search: WebSearch, parameters: Parameters) -> list[dict[str, Any]]:
     # Later versions filter results by running code, which isn't available to all models and organizations.
     tools: dict[OptionalParameter, dict[str, Any]] = {
         OptionalParameter.WEB_SEARCH: {"type": "web_search_20250305", "name": "web_search"},
-        OptionalParameter.WEB_FETCH: {
-            "type": "web_fetch_20250910",
-            "name": "web_fetch",
-            "max_content_tokens": 10_000,
-        },
+        OptionalParameter.WEB_FETCH: {"type": "web_fetch_20250910", "name": "web_fetch", "max_content_tokens": 10_000},
     }
     limits: dict[str, Any] = {"max_uses": MAX_SEARCHES}
     if search.allowed_domains:

@@ -6,7 +6,7 @@ are sent by `VendorModel` (model.py), the Provider for every API.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx2
@@ -15,7 +15,7 @@ from bot import network
 from bot.models.bodies import limited_client
 from bot.models.events import LONGER_THINKING_TOKENS, THINKING_TOKENS, Opaque, TextPart
 from bot.models.failures import RequestAttempt
-from bot.models.parameters import OptionalParameter
+from bot.models.parameters import OptionalParameter, Parameters
 from bot.models.prompt import PDF, Effort, Media, Prompt, Turn, TurnPart
 from bot.models.setup import RequestOptions
 from bot.models.streams import AnswerReader
@@ -75,12 +75,7 @@ class Api(ABC):
 
     @abstractmethod
     def request(
-        self,
-        model: str,
-        prompt: Prompt,
-        parameters: Collection[OptionalParameter],
-        output_tokens: int,
-        effort: str = "",
+        self, model: str, prompt: Prompt, parameters: Parameters, output_tokens: int, effort: str = ""
     ) -> dict[str, Any]:
         """Returns a request's body. `effort`: the vendor's name for the level; "" for the model's default."""
 

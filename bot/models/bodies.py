@@ -65,9 +65,5 @@ async def _read_beginning(response: httpx2.Response) -> bytes:
 def _decompressed_response(response: httpx2.Response, content: bytes) -> httpx2.Response:
     headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _OF_THE_WIRE]
     return httpx2.Response(
-        response.status_code,
-        headers=headers,
-        content=content,
-        request=response.request,
-        extensions=response.extensions,
+        response.status_code, headers=headers, content=content, request=response.request, extensions=response.extensions
     )

@@ -190,12 +190,7 @@ class ChatToolCalls:
     def calls(self, unique_id: Callable[[str], str], tool_name: Callable[[str], str]) -> list[ToolCall]:
         """Returns the calls in order, with IDs from `unique_id` and the names of offered tools from `tool_name`."""
         return [
-            tool_call(
-                index,
-                unique_id(pieces.call_id),
-                tool_name(pieces.name),
-                pieces.whole or pieces.text,
-            )
+            tool_call(index, unique_id(pieces.call_id), tool_name(pieces.name), pieces.whole or pieces.text)
             for index, pieces in enumerate(self._calls_with_names())
         ]
 

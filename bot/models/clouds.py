@@ -192,12 +192,7 @@ def _azure(settings: VendorSettings, options: RequestOptions) -> _Client:
 
 
 _Opener = Callable[[VendorSettings, RequestOptions], _Client]
-_OPENERS: Mapping[str, _Opener] = {
-    "bedrock": _bedrock,
-    "vertex": _vertex,
-    "foundry": _foundry,
-    "azure": _azure,
-}
+_OPENERS: Mapping[str, _Opener] = {"bedrock": _bedrock, "vertex": _vertex, "foundry": _foundry, "azure": _azure}
 
 
 def _opener(vendor: str, name: str) -> _Opener:

@@ -40,30 +40,23 @@ _CODES_BY_REASON = {
         thread_not_found thread_unsupported_request tool_name_conflict tool_reference_unresolved
         unsupported_image_media_type user_profile_required""",
 }
-_CATEGORIES = {
-    "api_error": EndReason.SERVER_ERROR,
-    "authentication_error": EndReason.BAD_KEY,
-    "billing_error": EndReason.OUT_OF_CREDIT,
-    "conflict_error": EndReason.SERVER_ERROR,
-    "internal_error": EndReason.SERVER_ERROR,
-    "invalid_request": EndReason.UNEXPECTED,
-    "invalid_request_error": EndReason.UNEXPECTED,
-    "memory_path_conflict_error": EndReason.UNEXPECTED,
-    "memory_precondition_failed_error": EndReason.UNEXPECTED,
-    "not_found_error": EndReason.UNKNOWN_MODEL,
-    "overloaded_error": EndReason.OVERLOADED,
-    "permission_error": EndReason.BAD_KEY,
-    "rate_limit_error": EndReason.RATE_LIMITED,
-    "rate_limit_exceeded": EndReason.RATE_LIMITED,
-    "resource_not_found": EndReason.UNKNOWN_MODEL,
-    "server_error": EndReason.SERVER_ERROR,
-    "timeout_error": EndReason.UNREACHABLE,
+_CATEGORIES_BY_REASON = {
+    EndReason.SERVER_ERROR: "api_error conflict_error internal_error server_error",
+    EndReason.BAD_KEY: "authentication_error permission_error",
+    EndReason.OUT_OF_CREDIT: "billing_error",
+    EndReason.UNEXPECTED: """invalid_request invalid_request_error memory_path_conflict_error
+        memory_precondition_failed_error""",
+    EndReason.UNKNOWN_MODEL: "not_found_error resource_not_found",
+    EndReason.OVERLOADED: "overloaded_error",
+    EndReason.RATE_LIMITED: "rate_limit_error rate_limit_exceeded",
+    EndReason.UNREACHABLE: "timeout_error",
 }
 """Codes for several causes. A sentence is more precise, such as "Request too large" with rate_limit_exceeded."""
-CODES: Mapping[str, EndReason] = {
-    **{code: reason for reason, codes in _CODES_BY_REASON.items() for code in codes.split()},
-    **_CATEGORIES,
-}
+_CATEGORIES, _PRECISE = (
+    {code: reason for reason, codes in table.items() for code in codes.split()}
+    for table in (_CATEGORIES_BY_REASON, _CODES_BY_REASON)
+)
+CODES: Mapping[str, EndReason] = _PRECISE | _CATEGORIES
 _VAGUE = (EndReason.UNEXPECTED, EndReason.SERVER_ERROR)
 _BY_FORM = tuple(
     (re.compile(pattern), failure)
@@ -101,8 +94,7 @@ _ANYWHERE_CHARS = 8_000
 
 def precise_reason(codes: Sequence[str], sentence: str) -> EndReason | None:
     """Returns the meaning of the first code that has a single cause, or None. No sentence is more precise."""
-    names = (name for name in _names(codes, sentence) if name not in _CATEGORIES)
-    return next((CODES[name] for name in names if name in CODES), None)
+    return next((_PRECISE[name] for name in _names(codes, sentence) if name in _PRECISE), None)
 
 
 def general_reason(codes: Sequence[str], sentence: str, status: int | None) -> EndReason | None:

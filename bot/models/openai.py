@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -30,7 +30,7 @@ from bot.models.events import (
 from bot.models.failures import RequestAttempt
 from bot.models.lookups import Lookup, look_up
 from bot.models.model import Vendor, VendorModel
-from bot.models.parameters import MISSED, OptionalParameter
+from bot.models.parameters import MISSED, OptionalParameter, Parameters
 from bot.models.prompt import (
     PDF,
     Estimate,
@@ -130,12 +130,7 @@ class ResponsesApi(Api):
             self.optional_parameters -= _OPENAIS
 
     def request(
-        self,
-        model: str,
-        prompt: Prompt,
-        parameters: Collection[OptionalParameter],
-        output_tokens: int,
-        effort: str = "",
+        self, model: str, prompt: Prompt, parameters: Parameters, output_tokens: int, effort: str = ""
     ) -> dict[str, Any]:
         is_marked = prompt.system and OptionalParameter.CACHE_BREAKPOINT in parameters
         tools = _responses_tools(prompt.tools, parameters)
@@ -172,7 +167,7 @@ class ResponsesApi(Api):
             body["include"] = ["reasoning.encrypted_content"]
         return body
 
-    def _items(self, prompt: Prompt, parameters: Collection[OptionalParameter], effort: str) -> list[Mapping[str, Any]]:
+    def _items(self, prompt: Prompt, parameters: Parameters, effort: str) -> list[Mapping[str, Any]]:
         """Returns the turns' items. `effort`: the level to set right before the question, or ""."""
         has_phases = OptionalParameter.PHASE in parameters
         listed = [
@@ -323,8 +318,6 @@ class ResponsesReader(AnswerReader):
 _CLAUDE = re.compile("claude|anthropic", re.IGNORECASE)
 """Matches models whose vendor caches a prompt only on request, even through a gateway."""
 _COUNTED_STREAM = {OptionalParameter.STREAM, OptionalParameter.USAGE}
-
-
 _AT_OPENAI = OptionalParameter.SAFETY_ID, OptionalParameter.OUR_ROLE
 
 
@@ -358,12 +351,7 @@ class ChatApi(Api):
         self.other = ResponsesApi(sdk, options, vendor, server)
 
     def request(
-        self,
-        model: str,
-        prompt: Prompt,
-        parameters: Collection[OptionalParameter],
-        output_tokens: int,
-        effort: str = "",
+        self, model: str, prompt: Prompt, parameters: Parameters, output_tokens: int, effort: str = ""
     ) -> dict[str, Any]:
         system = [{"role": "system", "content": prompt.system}] if prompt.system else []
         listed = (
@@ -557,7 +545,7 @@ def _reports_search(event: Mapping[str, Any], message: Mapping[str, Any]) -> boo
     return any((*counts, *found, message.get("annotations"), message.get("executed_tools")))
 
 
-def _function(tool: ToolDefinition, parameters: Collection[OptionalParameter]) -> dict[str, Any]:
+def _function(tool: ToolDefinition, parameters: Parameters) -> dict[str, Any]:
     # Without `strict`, OpenAI would try to make the schema strict, which changes the meaning of optional arguments.
     lax = {"strict": False} if OptionalParameter.STRICT in parameters else {}
     return {"name": tool.name, "description": tool.description, "parameters": tool.parameters, **lax}
@@ -571,9 +559,7 @@ def _cacheable_instructions(system: str) -> list[dict[str, Any]]:
     return [{"role": "developer", "content": [marked]}]
 
 
-def _responses_tools(
-    tools: Sequence[ToolDefinition], parameters: Collection[OptionalParameter]
-) -> list[dict[str, Any]]:
+def _responses_tools(tools: Sequence[ToolDefinition], parameters: Parameters) -> list[dict[str, Any]]:
     """Returns tool definitions, with searchable ones grouped by server so that the model reads only their names."""
     # https://developers.openai.com/api/docs/guides/tools-tool-search
     deferred = deferred_tools(tools) if OptionalParameter.TOOL_SEARCH in parameters else {}
@@ -689,7 +675,7 @@ def _data_url(media: Media) -> str:
     return f"data:{media.media_type};base64,{media.base64}"
 
 
-def _keys(prompt: Prompt, parameters: Collection[OptionalParameter]) -> dict[str, str]:
+def _keys(prompt: Prompt, parameters: Parameters) -> dict[str, str]:
     keys = {
         "prompt_cache_key": prompt.cache_key if OptionalParameter.CACHE_KEY in parameters else "",
         "safety_identifier": prompt.asker if OptionalParameter.SAFETY_ID in parameters else "",

@@ -93,6 +93,7 @@ class OptionalParameter(Enum):
     """Streaming, which OpenAI refuses to unverified organizations. Without it, the answer arrives all at once."""
 
 
+Parameters = Collection[OptionalParameter]
 WEB = frozenset((OptionalParameter.WEB_SEARCH, OptionalParameter.WEB_FETCH))
 OF_TOOLS = frozenset(
     (
@@ -166,7 +167,7 @@ _SERVERS_OWN = (500, 501)
 _UNCLEAR = (EndReason.UNEXPECTED, EndReason.UNREADABLE, EndReason.SERVER_ERROR)
 
 
-def named_parameters(refusal: ErrorResponse, parameters: Collection[OptionalParameter]) -> frozenset[OptionalParameter]:
+def named_parameters(refusal: ErrorResponse, parameters: Parameters) -> frozenset[OptionalParameter]:
     """Returns the `parameters` that a refusal names, limited to the most specific ones."""
     words = str(refusal.body)[:MAX_WORDS_CHARS]
     named = frozenset(parameter for parameter in parameters if re.search(parameter.value, words, re.IGNORECASE))

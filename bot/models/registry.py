@@ -94,10 +94,9 @@ class VendorEntry:
         return not (self.cloud or self.is_own_server(settings) or known_server(settings.base_url))
 
 
-def _openai(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
-    from bot.models import openai
-
-    return openai.connect(vendor, settings, options)
+def _connect(module: str, vendor: str, settings: VendorSettings, options: RequestOptions, *access: str) -> Vendor:
+    connected: Vendor = import_module(module).connect(vendor, settings, options, *access)
+    return connected
 
 
 def _has_openais_features(settings: VendorSettings) -> bool:
@@ -109,23 +108,14 @@ def _searches(settings: VendorSettings) -> bool:
     return speaks_responses_api(settings.api, settings.base_url) and _has_openais_features(settings)
 
 
-def _anthropic(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
-    from bot.models import anthropic
-
-    return anthropic.connect(vendor, settings, options)
-
-
 async def _look_up(module: str, _: str, settings: VendorSettings, name: str, today: date) -> Lookup:
     lookup: Lookup = await (await _import_in_thread(module)).look_up_model(settings, name, today)
     return lookup
 
 
 def _cloud(base_url_variable: str, telemetry_name: str, cloud: Cloud, *, api: str, can_search: bool) -> VendorEntry:
-
     def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
-        from bot.models import clouds
-
-        return clouds.connect(vendor, settings, options, cloud.access)
+        return _connect("bot.models.clouds", vendor, settings, options, cloud.access)
 
     async def look_up(vendor: str, settings: VendorSettings, name: str, today: date) -> Lookup:
         await _import_in_thread(f"bot.models.{api}")
@@ -154,7 +144,7 @@ log = logging.getLogger(__name__)
 
 VENDORS: Mapping[str, VendorEntry] = {
     "openai": VendorEntry(
-        connect=_openai,
+        connect=partial(_connect, "bot.models.openai"),
         look_up=partial(_look_up, "bot.models.openai"),
         default_model="openai/gpt-6-luna",
         company="OpenAI",
@@ -175,7 +165,7 @@ VENDORS: Mapping[str, VendorEntry] = {
         can_decide=lambda settings: _searches(settings) and known_server(settings.base_url) in (None, OPENAI),
     ),
     "anthropic": VendorEntry(
-        connect=_anthropic,
+        connect=partial(_connect, "bot.models.anthropic"),
         look_up=partial(_look_up, "bot.models.anthropic"),
         default_model="anthropic/claude-haiku-5-5",
         company="Anthropic",

@@ -54,10 +54,7 @@ _MAYBE_TOKEN = re.compile(_TOKEN_BEGINS)
 _CUT = r"<[|｜]{1,2}[\w▁./:+-]{0,60}[|｜]?"
 """A token that was cut off by an output limit or by a server's stop string."""
 _WRAPPERS = r"(?:answer|response|final|final_answer|solution|output)"
-_TAIL = re.compile(
-    rf"(?:(?:{_TOKEN_FORM}|</{_WRAPPERS}>)\s{{0,3}}){{0,4}}(?:{_TOKEN_BEGINS})?\Z",
-    re.IGNORECASE,
-)
+_TAIL = re.compile(rf"(?:(?:{_TOKEN_FORM}|</{_WRAPPERS}>)\s{{0,3}}){{0,4}}(?:{_TOKEN_BEGINS})?\Z", re.IGNORECASE)
 _LEFT_OVER = re.compile(rf"(?:(?:{_TOKEN_FORM})\s{{0,3}}){{1,4}}(?:{_CUT})?|{_CUT}", re.IGNORECASE)
 _MAY_BEGIN = re.compile(r"[<\[\]◁]")
 _THOUGHT_TAG = re.compile(

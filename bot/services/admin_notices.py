@@ -63,21 +63,23 @@ class ModelNotices:
     """Notifies admins about models: refused keys, used-up credit, stopped answers, and other models that answer.
 
     A refusal is reported once, and again when the vendor works: a vendor can refuse only some models, so none in use
-    may be refused. Stopped answers are reported once a day. Another model that answers for one in use is reported once
-    per process, because gateways can choose a different model for each request.
+    may be refused. Stopped answers are reported once a day, and a server that cuts prompts once. Another model that
+    answers for one in use is reported once per process, because gateways can choose a different model for each request.
     """
 
     admins: AdminNotices
     models: Sequence[str]
     clock: Clock
+    estimate: TokenEstimate
     _last_results: dict[str, EndReason | None] = field(default_factory=dict, init=False)
     """Each asked model's last refusal, or None if the model has answered since."""
     _refused_at: dict[str, float] = field(default_factory=dict, init=False)
     _unreported: set[str] = field(default_factory=set, init=False)
     _stopped: set[str] = field(default_factory=set, init=False)
     """Models with an unreported stop by their vendor."""
-    _others: dict[str, Completion | None] = field(default_factory=dict, init=False)
-    """By model in use: the end of the first answer by another model, or None after the report."""
+    _others: dict[str, Completion] = field(default_factory=dict, init=False)
+    """By model in use: the end of the first answer by another model."""
+    _reported: set[str] = field(default_factory=set, init=False)
 
     def on_result(self, model: str, result: EndReason | Completion | None) -> None:
         """Records that a model or another model in its place began to answer, or that the key or credit was refused."""
@@ -106,12 +108,17 @@ class ModelNotices:
             notice = f"{EndReason.MISALIGNED} {model} {day_of(self.clock.now())}"
             await self.admins.send(notice, texts.models.actions_stopped(model))
             self._stopped.discard(model)
-        for model, done in self._others.items():
-            if done is not None:
-                sentence = texts.models.another_model_answers(model, done.other_model, done.model)
-                notice, fix = f"{model} is answered by {done.other_model}", texts.models.CHOOSE_ANOTHER
-                await self.admins.send(notice, f"{sentence} {fix}")
-                self._others[model] = None
+        for model, done in [*self._others.items()]:
+            sentence = texts.models.another_model_answers(model, done.other_model, done.model)
+            notice = f"{model} is answered by {done.other_model}"
+            await self._report_once(notice, f"{sentence} {texts.models.CHOOSE_ANOTHER}")
+        for model, tokens in [*self.estimate.cut_prompts.items()]:
+            await self._report_once(f"cut {model}", texts.models.prompts_cut(model, *tokens))
+
+    async def _report_once(self, notice: str, sentence: str) -> None:
+        if notice not in self._reported:
+            await self.admins.send(notice, sentence)
+            self._reported.add(notice)
 
     async def _report_refusal(self, model: str, failure: EndReason) -> bool:
         vendor = model.partition("/")[0]
@@ -131,19 +138,6 @@ class ModelNotices:
             return True
         sentence = texts.models.answers_again(model)
         return all([await self.admins.send_end(f"{failure} {vendor}", sentence) for failure in texts.models.REFUSALS])
-
-
-@dataclass(eq=False)
-class CutPrompts:
-    admins: AdminNotices
-    estimate: TokenEstimate
-    _told: set[str] = field(default_factory=set, init=False)
-
-    async def check(self) -> None:
-        for model, (sent_tokens, counted_tokens) in [*self.estimate.cut_prompts.items()]:
-            if model not in self._told:
-                await self.admins.send(f"cut {model}", texts.models.prompts_cut(model, sent_tokens, counted_tokens))
-                self._told.add(model)
 
 
 @dataclass(eq=False)

@@ -13,6 +13,7 @@ from bot.core.caps import DAY_S, HOUR_S
 from bot.core.outbox import wait_s
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.models.events import Completion, FinishReason
+from bot.models.prompt import TokenEstimate
 from bot.services.admin_notices import (
     CALM_S,
     CONFIRM_S,
@@ -50,7 +51,7 @@ class Processes:
     async def start(self) -> ModelNotices:
         store = await Stores.open(self._url, f"w{len(self.stores)}", self.clock)
         self.stores.append(store)
-        return ModelNotices(self.notices(store), MODELS, self.clock)
+        return ModelNotices(self.notices(store), MODELS, self.clock, TokenEstimate(MODELS))
 
     def notices(self, store: Stores) -> AdminNotices:
         return AdminNotices(store.notifications, "T1", ["U2", "U1"])
@@ -132,6 +133,14 @@ async def test_admins_read_once_that_another_model_answers(processes: Processes,
             one.on_result("openai/a", done)
             one.on_result("openai/a", replace(done, other_model="openai/y"))
         assert await processes.check(*both, for_s=AGAIN_S) == [f"{one} {texts.models.CHOOSE_ANOTHER}" for one in read]
+
+
+async def test_admins_read_once_that_a_server_cuts_prompts(processes: Processes) -> None:
+    for read in ([texts.models.prompts_cut("openai/a", 6_000, 4_096)], []):
+        both = [await processes.start(), await processes.start()]
+        for one in both:
+            one.estimate.cut_prompts["openai/a"] = 6_000, 4_096
+        assert await processes.check(*both, for_s=AGAIN_S) == read
 
 
 async def test_admins_read_once_a_day_that_a_vendor_stopped_answers_for_what_a_model_did(processes: Processes) -> None:
