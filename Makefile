@@ -12,7 +12,7 @@ PIP = $(ENV)/bin/python -m pip --require-virtualenv install --quiet --disable-pi
 NODE := .node
 
 # Beside the bot: each is a package of its own.
-LIBRARIES := files_to_markdown slack_markdown
+LIBRARIES := files_to_markdown slack_markdown slack_pacing
 
 .PHONY: init run test test-touched test-wide test-long test-repeatedly forms emoji sbom check format mutants requirements clean $(LIBRARIES)
 

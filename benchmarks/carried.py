@@ -1,6 +1,6 @@
 """Runs Typist with one carrier for all answers: `python -m benchmarks.carried edit|stream|auto run`.
 
-Typist chooses the carrier of each answer (bot/pacing/carriers.py). Benchmarks and tests force one.
+Typist chooses the carrier of each answer (slack_pacing/carriers.py). Benchmarks and tests force one.
 """
 
 import sys
@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from bot import app
 from bot.__main__ import main as run_typist
-from bot.pacing.carriers import CarrierName
 from bot.settings import Settings
+from slack_pacing.carriers import CarrierName
 
 run_bot = app.run
 

@@ -43,10 +43,10 @@ from bot.reply.edits import Post, Update
 from bot.reply.outcomes import CallDone
 from bot.reply.reply import Reply
 from bot.reply.scheduler import ScheduledReply
+from slack_pacing.tests.simulated_time import run_simulated
 from slack_sandbox.server import Sandbox, find_port
 from slack_sandbox.web_api.budgets import GENEROUS
 from tests.reply.schedules import scheduling
-from tests.simulated_time import run_simulated
 from tests.streams import speech
 from tests.streams.server import VendorResponse, VendorServer
 

@@ -59,7 +59,7 @@ def _package(file: str) -> str:
     parts = PurePath(file).parts
     if "site-packages" in parts:
         return parts[parts.index("site-packages") + 1].removesuffix(".py")
-    for ours in ("bot", "handlers", "files_to_markdown", "slack_markdown"):
+    for ours in ("bot", "handlers", "files_to_markdown", "slack_markdown", "slack_pacing"):
         if ours in parts:
             after = parts[parts.index(ours) :]
             return "/".join(after[:2]).removesuffix(".py")

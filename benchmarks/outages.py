@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.databases import Database, Engine, database
 from bot.core import texts
-from bot.pacing.retry import CONNECTION
+from bot.retry import CONNECTION
 from bot.settings import Settings
 from slack_sandbox.server import Sandbox
 from tests.fast import FastClock

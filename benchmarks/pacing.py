@@ -28,10 +28,10 @@ from benchmarks.freshness import Progress, staleness_s
 from bot.core.job import End
 from bot.core.surfaces import Visibility
 from bot.errors import EndReason
-from bot.pacing.pacer import Pacer, Urgency
 from bot.reply.answer import Answer
+from slack_pacing.pacer import Pacer, Urgency
+from slack_pacing.tests.simulated_time import run_simulated
 from tests.reply.schedules import Schedule, SimulatedTransport, job_of, scheduling
-from tests.simulated_time import run_simulated
 
 STEP_S, THINK_S, WORDS_PER_S, BUDGET, WINDOW_S = 0.05, 0.3, 40, 50, 60
 LATENCY_S = 0.12

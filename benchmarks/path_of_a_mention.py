@@ -42,7 +42,7 @@ RUNS = 3
 BEGINS = ("Worker._claim", "EditScheduler._send_due_calls")
 """Functions whose tasks began before the mention, and go on with it."""
 PARTS = {
-    "all": ("handlers", "bot", "files_to_markdown", "slack_markdown"),
+    "all": ("handlers", "bot", "files_to_markdown", "slack_markdown", "slack_pacing"),
     "handlers, services, reply, store": ("handlers", "bot.services", "bot.reply", "bot.store"),
     "handlers, services": ("handlers", "bot.services"),
 }

@@ -47,9 +47,9 @@ from benchmarks.scripted_model import ScriptedModel
 from benchmarks.vendor_failures import VendorFailures
 from bot.clock import SystemClock
 from bot.core.caps import DAY_S
-from bot.pacing.budget import CALLS_PER_MINUTE
 from bot.store import Stores
 from bot.store.erasure import RECORDS_KEPT_S
+from slack_pacing.budget import CALLS_PER_MINUTE
 from slack_sandbox.server import Sandbox
 from slack_sandbox.web_api.budgets import FLOORS, PostRule
 from slack_sandbox.workspace import Change, Changed, Channel, Posted, User

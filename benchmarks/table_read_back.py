@@ -40,7 +40,7 @@ from slack_sandbox.workspace import SlackError
 from tests.reply.stored_messages import leaves, stored
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("tests", "slack_markdown/tests", "sandbox/tests", "demo", "benchmarks", "docs")
+FOLDERS = ("tests", "slack_markdown/tests", "slack_pacing/tests", "sandbox/tests", "demo", "benchmarks", "docs")
 SPEC = ROOT / "slack_markdown/tests/spec"
 DRAWN = 200
 ROWS = 60

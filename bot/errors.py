@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from pathlib import Path
 
+from slack_pacing.ledger import LedgerUnavailable
+
 
 class TypistError(Exception):
     """The base class of Typist's errors. `str()` contains neither secrets nor users' text."""
@@ -310,7 +312,7 @@ class Stuck(TypistError):
     """A step of the event loop computed for too long (standstill.py). The log shows the location."""
 
 
-class StoreError(TypistError):
+class StoreError(TypistError, LedgerUnavailable):
     """The database failed. The sentence states what to check, and never contains the password."""
 
 

@@ -37,8 +37,8 @@ from bot.models.prices import ModelPrices, OwnPrice, parse_prices, vendor_of_mod
 from bot.models.prompt import WebSearch
 from bot.models.registry import VENDORS, Cloud, VendorEntry, models_that_search, vendor_of_key
 from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
-from bot.pacing.carriers import CarrierName
 from bot.slack.manifest import EMAIL_SCOPE, GROUPS_SCOPE, SEARCH_SCOPE
+from slack_pacing.carriers import CarrierName
 
 ENV_FILE = Path(".env")
 _MASK = "***"

@@ -22,6 +22,7 @@ LIBRARIES = {
         "{'text': 'Hi @\\u2060channel, see bank.com', 'blocks': [{'type': 'markdown', "
         "'text': '**Hi** @channel, see bank.com (https://evil.example)'}]}\n",
     ),
+    "slack_pacing": ([], "", "1: Hello"),
 }
 """By library: arguments and input of the program in its README, and how what it prints begins."""
 
@@ -55,7 +56,8 @@ def test_wheel_has_all_modules_and_no_tests(library: str, tmp_path: Path) -> Non
     [wheel] = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert found == {f"{library}/{module.name}" for module in (REPOSITORY / library).glob("*.py")}
+    folder = REPOSITORY / library
+    assert found == {f"{library}/{file.name}" for file in (*folder.glob("*.py"), *folder.glob("py.typed"))}
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

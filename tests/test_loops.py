@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from slack_pacing.tests.simulated_time import run_simulated
 from tests import fast
 from tests.fast import UsualLoop, run_fast
-from tests.simulated_time import run_simulated
 
 
 async def hot() -> None:

@@ -14,7 +14,7 @@ TREE = Tree(ROOT)
     [
         ("bot/checks/models.py", "tests/scenarios/test_check.py", "tests/core/test_triage.py"),
         ("bot/slack/views/memory.py", "tests/scenarios/test_memory.py", "tests/core/test_triage.py"),
-        ("bot/core/memory.py", "tests/core/test_memory.py", "tests/pacing/test_pacer.py"),
+        ("bot/core/memory.py", "tests/core/test_memory.py", "slack_pacing/tests/test_pacer.py"),
         ("tests/scenarios/conftest.py", "tests/scenarios/test_memory.py", "tests/core/test_memory.py"),
         ("tests/mcp/servers.py", "tests/scenarios/test_mcp.py", "tests/core/test_memory.py"),
         ("bot/mcp/server.py", "tests/scenarios/test_mcp_command.py", "tests/core/test_triage.py"),

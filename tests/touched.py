@@ -28,7 +28,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LIBRARIES = ("files_to_markdown", "slack_markdown")
+LIBRARIES = ("files_to_markdown", "slack_markdown", "slack_pacing")
 FOLDERS = ("bot", "handlers", *LIBRARIES, "demo", "benchmarks", "tests", "sandbox/slack_sandbox")
 RINGS = 2
 """How many imports away from a change the tests of `make test-touched` can be."""

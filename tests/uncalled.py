@@ -12,11 +12,12 @@ from vulture import Vulture
 from vulture.core import Item
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = ("bot", "handlers", "demo", "files_to_markdown", "slack_markdown")
+SHIPPED = ("bot", "handlers", "demo", "files_to_markdown", "slack_markdown", "slack_pacing")
 NOT_SHIPPED = (
     "files_to_markdown/tests/*",
     "files_to_markdown/benchmarks/*",
     "slack_markdown/tests/*",
+    "slack_pacing/tests/*",
     "bot/store/migrations/versions/*",  # Alembic calls these
 )
 CALLED_BY_OTHERS = (

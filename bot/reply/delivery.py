@@ -19,9 +19,6 @@ from typing import Any
 from bot.core.conversation import Question
 from bot.core.job import UNANSWERED, Job, MessageRole
 from bot.errors import RateLimited, Refusal, Refused, Stuck, trace_of
-from bot.pacing.budget import REPLIES, RateBudget
-from bot.pacing.carriers import STREAM_LIFE_S, CarrierName, choose_carrier
-from bot.pacing.retry import LOOKS, MAX_LOOKS, RECOVERY, Retrier
 from bot.reply import blocks as reply_blocks
 from bot.reply.carriers import METHODS
 from bot.reply.edits import Post, Update
@@ -30,9 +27,12 @@ from bot.reply.outcomes import CallDone, CallFound, CallLimited, CallLost, CallR
 from bot.reply.posted import FoundPost, FoundStream, PostedReplies, metadata_of
 from bot.reply.reply import Reply
 from bot.reply.streams import AppendStream, ChooseStream, StartStream, StopStream, Stream
+from bot.retry import LOOKS, MAX_LOOKS, RECOVERY, Retrier
 from bot.slack.client import PacedClient, SlackClient, only_while
 from bot.slack.json_values import string
 from bot.slack.users import Users
+from slack_pacing.budget import RateBudget
+from slack_pacing.carriers import STREAM_LIFE_S, CarrierName
 
 SHARE, APPENDS, STOPS = METHODS[Upload], METHODS[AppendStream], METHODS[StopStream]
 CANT_DELETE = "cant_delete_message"
@@ -52,14 +52,7 @@ def choose_stream(
     budget: RateBudget, key: Hashable, forced: CarrierName | None, now: float, has_stop: bool
 ) -> Stream | None:
     """Returns a stream for a page of a live reply, or None to use edits (`ChooseStream`)."""
-    carrier = choose_carrier(
-        budget.carrier_room(REPLIES, key),
-        budget.carrier_room(METHODS[AppendStream], key),
-        spare_starts=budget.spare_calls(METHODS[StartStream]),
-        spare_stops=budget.spare_calls(METHODS[StopStream]),
-        has_stop=has_stop,
-        forced=forced,
-    )
+    carrier = budget.choose_carrier(key, has_stop=has_stop, forced=forced)
     return Stream(until=now + STREAM_LIFE_S) if carrier == "stream" else None
 
 

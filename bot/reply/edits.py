@@ -18,7 +18,7 @@ count as gone only if Slack reports that twice in a row.)
   refusal might have been temporary or the text might have changed. The full form is always tried for the answer's end,
   which has buttons.
 
-The delays between tries grow, and the reply is given up only after minutes of refusals (bot/pacing/retry.py), or at
+The delays between tries grow, and the reply is given up only after minutes of refusals (bot/retry.py), or at
 once if the answer has ended and only an admin can help, because the outbox has more time.
 """
 
@@ -28,10 +28,10 @@ from typing import ClassVar
 
 from bot.core.job import MessageRole
 from bot.errors import Refusal
-from bot.pacing.carriers import STREAM_BYTES
 from bot.reply.messages import AfterRefusal, Begin, Change, PageView
 from bot.reply.style import DEFAULT_STYLE, ReplyStyle
 from slack_markdown.pages import PAGE_BYTES
+from slack_pacing.carriers import STREAM_BYTES
 
 PLAIN_BYTES = 3_300
 """Maximum UTF-8 size of a page without blocks. chat.update accepts 4,000 bytes, and a notice can follow the page."""

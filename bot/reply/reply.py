@@ -34,7 +34,6 @@ from bot.core.job import READ_ROLES, UNANSWERED, End, MessageRole, RecordedMessa
 from bot.core.outbox import OutboxKind
 from bot.core.picture import Picture, picture
 from bot.errors import EndReason, Refusal
-from bot.pacing.pacer import Urgency
 from bot.reply.answer import Answer
 from bot.reply.attachments import (
     AttachedFile,
@@ -81,6 +80,7 @@ from bot.reply.style import DEFAULT_STYLE, ReplyStyle
 from slack_markdown.extent import counted_chars
 from slack_markdown.pages import PAGE_CHARS, Page, Pages
 from slack_markdown.render import has_word, rendered
+from slack_pacing.pacer import Urgency
 
 MAX_PAGES = 5
 """Maximum pages of an answer. A longer one is sent as a file; messages show its first pages and its end

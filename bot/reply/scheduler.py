@@ -55,11 +55,6 @@ from bot.core.picture import Picture
 from bot.core.surfaces import Visibility
 from bot.errors import RateLimited, Refusal, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
-from bot.pacing.budget import Paces, RateBudget
-from bot.pacing.carriers import CarrierName
-from bot.pacing.pacer import STEP_GAP_S, CallsLeft, Urgency, should_post_final
-from bot.pacing.rates import ASK_AGAIN_S
-from bot.pacing.retry import NO_FAILURES, REPLY_CALLS, Failures
 from bot.reply.answer import Answer, Freshness
 from bot.reply.carriers import METHODS
 from bot.reply.delivery import MessageDelivery, MessageTransport
@@ -76,10 +71,15 @@ from bot.reply.outcomes import (
 )
 from bot.reply.reply import Reply
 from bot.reply.style import DEFAULT_STYLE, ReplyStyle
+from bot.retry import NO_FAILURES, REPLY_CALLS, Failures
 from bot.slack.users import Users
 from bot.store.worker_queue import WorkerQueue
 from bot.telemetry import OFF, Telemetry
 from slack_markdown.render import has_word
+from slack_pacing.budget import Paces, RateBudget
+from slack_pacing.carriers import CarrierName
+from slack_pacing.pacer import STEP_GAP_S, CallsLeft, Urgency, should_post_final
+from slack_pacing.rates import ASK_AGAIN_S
 
 MAX_IN_FLIGHT = 12
 """Maximum calls in flight per method."""

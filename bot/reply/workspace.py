@@ -7,8 +7,6 @@ from bot.core.conversation import Question
 from bot.core.lease import Lease
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.core.triage import Identity
-from bot.pacing.budget import RateBudget
-from bot.pacing.carriers import CarrierName
 from bot.reply.delivery import MessageTransport
 from bot.reply.late import OutboxSender
 from bot.reply.posted import PostedReplies
@@ -23,8 +21,10 @@ from bot.slack.search import SlackSearch
 from bot.slack.surfaces import EphemeralMessages, Pane, Surfaces, ThreadPoster
 from bot.slack.users import ChannelReaders, Users
 from bot.store.account_kinds import AccountKinds
-from bot.store.rate_ledger import RateLedger
 from bot.store.worker_queue import WorkerQueue
+from slack_pacing.budget import RateBudget
+from slack_pacing.carriers import CarrierName
+from slack_pacing.ledger import Ledger
 
 
 class Workspace:
@@ -35,7 +35,7 @@ class Workspace:
         me: Identity,
         client: SlackClient,
         *,
-        ledger: RateLedger,
+        ledger: Ledger,
         worker_queue: WorkerQueue,
         account_kinds: AccountKinds,
         clock: Clock,

@@ -34,15 +34,15 @@ from bot.core.caps import DAY_S, HOUR_S
 from bot.core.conversation import Message, Question, ThreadKey, addressed_user_ids, is_direct_message
 from bot.core.triage import is_from_person, thread_to_stop
 from bot.errors import RateLimited, Refusal, Refused, StoreError, TypistError, trace_of
-from bot.pacing.budget import CALLS_PER_MINUTE
-from bot.pacing.retry import HISTORY_PAGE, Retrier
 from bot.reply.posted import is_answered
 from bot.reply.workspace import Workspace
+from bot.retry import HISTORY_PAGE, Retrier
 from bot.services.intake import Intake
 from bot.slack.client import pages
 from bot.slack.json_values import Payload, json_objects, messages_in, string
 from bot.store import Stores
 from bot.store.listening import MissedGap, Tally
+from slack_pacing.budget import CALLS_PER_MINUTE
 
 LOOK_S = 5.0
 """Interval at which the last contact with Slack is recorded."""

@@ -18,7 +18,6 @@ from bot.core.conversation import Question, ThreadKey, is_direct_message
 from bot.core.outbox import OutboxEntry
 from bot.core.schedules import PauseReason, Run, RunReport, Schedule
 from bot.errors import Refusal, Refused
-from bot.pacing.budget import CALLS_PER_MINUTE
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.quota import Quota
@@ -28,6 +27,7 @@ from bot.slack.blockkit import Json
 from bot.slack.views.schedules import run_notice
 from bot.store import Stores
 from bot.store.accounts import Owner
+from slack_pacing.budget import CALLS_PER_MINUTE
 
 LOOKUP_S = 60.0
 """Time for which runs of one creator share a lookup."""

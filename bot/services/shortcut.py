@@ -39,8 +39,8 @@ from bot.core.surfaces import CommandResponse, Invocation
 from bot.core.unposted import MessageQuestion, QuotedMessage, direct_message_placeholder, post_text, reaction_view_id
 from bot.errors import Backoff, RateLimited, Refusal, Refused, StoreError, TypistError
 from bot.logs import of_job
-from bot.pacing.retry import LOOKS, MAX_LOOKS
 from bot.reply.workspace import Workspace
+from bot.retry import LOOKS, MAX_LOOKS
 from bot.services.access_control import AccessControl
 from bot.services.intake import Intake
 from bot.services.notifications import Notifier

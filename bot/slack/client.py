@@ -28,13 +28,13 @@ from bot import network
 from bot.clock import Clock
 from bot.core.triage import Identity
 from bot.errors import RateLimited, Refusal, Refused, SettingsError, SlackSetupError
-from bot.pacing.budget import RateBudget
-from bot.pacing.retry import CONNECTION, Retrier
+from bot.retry import CONNECTION, Retrier
 from bot.slack.json_values import Payload, json_objects, next_cursor, string
 from bot.slack.manifest import AGENT_SCOPE
 from bot.slack.refusals import RATE_LIMITED, reason_of
 from bot.telemetry import OFF, Telemetry
 from bot.text import paired_json
+from slack_pacing.budget import RateBudget
 
 T = TypeVar("T")
 

@@ -31,7 +31,7 @@ from bot.core.read_pages import page_head
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import OfferedTools
-from bot.pacing.retry import HISTORY_PAGE, Retrier
+from bot.retry import HISTORY_PAGE, Retrier
 from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.file_objects import files_of
 from bot.slack.json_values import Payload, count, json_object, messages_in, string

@@ -26,7 +26,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from bot import network
 from bot.clock import Clock
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError, trace_of
-from bot.pacing.retry import CONNECTION
+from bot.retry import CONNECTION
 from bot.slack.client import CLOSE_TIMEOUT_S, LOOK_AGAIN_S, Credential, SlackClient
 from bot.text import paired_json
 

@@ -21,8 +21,7 @@ from bot.core.schedules import Run
 from bot.core.surfaces import CommandResponse, HomeView
 from bot.core.unposted import MessageQuestion
 from bot.errors import RateLimited, Refusal, Refused, trace_of
-from bot.pacing.rates import WINDOW_S
-from bot.pacing.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrier
+from bot.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrier
 from bot.slack import plain
 from bot.slack.blockkit import Json
 from bot.slack.client import NO_UNFURLS, PacedClient, SlackClient, only_while, pages
@@ -33,6 +32,7 @@ from bot.slack.posted_questions import modal_id_of, posted_question
 from bot.slack.users import PEOPLE_PER_PAGE
 from bot.slack.views.home import denied_view, home_view
 from bot.slack.views.schedules import posted_run, undo_blocks
+from slack_pacing.rates import WINDOW_S
 
 log = logging.getLogger(__name__)
 

@@ -38,7 +38,7 @@ from bot.clock import Background
 from bot.core.access import UserKind
 from bot.core.conversation import ThreadKey, is_direct_message
 from bot.errors import RateLimited, Refused, StoreError
-from bot.pacing.retry import NO_FAILURES, USER_KIND
+from bot.retry import NO_FAILURES, USER_KIND
 from bot.slack.client import PacedClient, SlackClient, pages
 from bot.slack.json_values import Payload, json_object, json_objects, next_cursor, string, strings
 from bot.store.account_kinds import AccountKind, AccountKinds

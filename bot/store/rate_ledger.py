@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import monotonic_began_at
-from bot.pacing.ledger import POSTS_IN, Others, Reservation
-from bot.pacing.posts import PostRule
-from bot.pacing.rates import Learned
 from bot.store.database import Database, GroupCommit, acquire_lock, writes_unsynced
 from bot.store.rows import CLOCKS_DIFFER_S, insert_into, is_running
 from bot.store.schema import jobs, learned_budgets, slack_calls
 from bot.store.workers import WorkerLiveness, WorkerOperations
+from slack_pacing.ledger import POSTS_IN, Others, Reservation
+from slack_pacing.posts import PostRule
+from slack_pacing.rates import Learned
 
 WINDOW_S = 61.0
 """Slack's minute, plus a second for network delays and differing clocks."""

@@ -20,11 +20,11 @@ from bot.core.job import Job, StepEstimate
 from bot.errors import StoreAway, StoreError
 from bot.logs import of_job
 from bot.models.prices import ModelPrices
-from bot.pacing.posts import PostRule
 from bot.store import Stores
 from bot.store.database import ANSWER_WITHIN_S, FAILING_S, NoConnection, create_engine, remedy_for
 from bot.store.schema import channel_settings, jobs, metadata, seen_events, workers
 from bot.store.workers import SILENCE_S
+from slack_pacing.posts import PostRule
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.clocks import ManualClock
 from tests.contracts.databases import PostgresqlServer, Process, cut_all_connections, opening, set_read_only

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from bot.pacing.ledger import Others, Reservation
-from bot.pacing.posts import PostRule
-from bot.pacing.rates import Learned
 from bot.store import Stores
 from bot.store.rate_ledger import WINDOW_S
 from bot.store.rows import CLOCKS_DIFFER_S
 from bot.store.schema import learned_budgets, slack_calls
+from slack_pacing.ledger import Others, Reservation
+from slack_pacing.posts import PostRule
+from slack_pacing.rates import Learned
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import apart, count, enqueued

@@ -53,11 +53,11 @@ from bot.core.calls import (
     tool_title,
 )
 from bot.mcp.definitions import ListedTool
-from bot.pacing.carriers import STREAM_BYTES
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
 from bot.slack import cards
 from bot.slack.views.arguments import arguments_modal
+from slack_pacing.carriers import STREAM_BYTES
 from slack_sandbox.blocks.rules import check_blocks
 
 UNSEEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}\p{C}\p{Z}\u2800]")

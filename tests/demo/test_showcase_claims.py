@@ -12,12 +12,12 @@ import pytest_asyncio
 
 from bot.core import texts
 from bot.core.triage import Engagement
-from bot.pacing.carriers import CarrierName
 from bot.settings import Settings
 from demo.guide import for_sandbox, guide_of
 from demo.models import GO_ON, ModelChoice, cards_model
 from demo.scenes import SCENES, Scene
 from demo.scripted_model import TOKENS_PER_S, ScriptedModel
+from slack_pacing.carriers import CarrierName
 from slack_sandbox.faults import SHOWING
 from slack_sandbox.page.guide import Reply
 from slack_sandbox.server import Sandbox

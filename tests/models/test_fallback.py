@@ -10,8 +10,9 @@ from bot.errors import EndReason, ProviderError
 from bot.models.events import Completion, Retrying
 from bot.models.model import Provider
 from bot.models.wrappers import Fallback
+from slack_pacing.tests.simulated_time import run_simulated
 from tests.models.scripts import END, PROMPT, THINKING, ScriptedProvider, Step, TimedEvents, failed, receive
-from tests.simulated_time import SimulatedClock, run_simulated
+from tests.simulated_time import SimulatedClock
 
 NAMES = ("openai/a", "anthropic/b", "openai/c")
 ANSWER: list[Step] = ["Hello", " there", END]

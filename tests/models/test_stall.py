@@ -9,8 +9,9 @@ from bot.errors import EndReason
 from bot.models.events import Loading, Searching, StreamEvent, Thinking
 from bot.models.prompt import Prompt
 from bot.models.wrappers import Stall, silence_s
+from slack_pacing.tests.simulated_time import SimulatedLoop, run_simulated
 from tests.models.scripts import END, PROMPT, THINKING, ScriptedProvider, Step, TimedEvents, receive
-from tests.simulated_time import SimulatedClock, SimulatedLoop, run_simulated
+from tests.simulated_time import SimulatedClock
 
 TIMEOUT_S = 10.0
 OVER = Thinking(ended=True)

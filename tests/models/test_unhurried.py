@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.models.reading import MANY_READ, MAX_PAUSE_S, paced_chunks
-from tests.simulated_time import run_simulated
+from slack_pacing.tests.simulated_time import run_simulated
 
 WORDS = 200
 WORD_S = 0.025

@@ -2,10 +2,9 @@
 
 import asyncio
 import math
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from bot.clock import Clock
@@ -14,11 +13,6 @@ from bot.core.job import UNANSWERED, Job, Piece, RecordedMessage, page_ts, ts_of
 from bot.core.lease import Lease
 from bot.core.surfaces import Visibility
 from bot.errors import RateLimited, Refusal, Refused, StoreError
-from bot.pacing.budget import RateBudget
-from bot.pacing.carriers import CarrierName
-from bot.pacing.ledger import Others, Reservation
-from bot.pacing.posts import PostRule
-from bot.pacing.rates import Learned
 from bot.reply.answer import Answer
 from bot.reply.carriers import METHODS
 from bot.reply.delivery import MessageDelivery, MessageTransport, choose_stream
@@ -28,66 +22,13 @@ from bot.reply.reply import Reply
 from bot.reply.scheduler import EditScheduler, ScheduledReply
 from bot.reply.streams import ChooseStream
 from bot.store.account_kinds import AccountKind, AccountKinds
-from bot.store.rate_ledger import RateLedger
 from bot.store.schema import KINDS_KEPT_S
 from bot.store.worker_queue import WorkerQueue
+from slack_pacing.budget import RateBudget
+from slack_pacing.carriers import CarrierName
+from slack_pacing.tests.ledgers import LoneLedger
 from tests.core.conversations import recorded_pages
 from tests.simulated_time import SimulatedClock
-
-NO_OTHERS = Others()
-
-
-@dataclass
-class LoneLedger(RateLedger):
-    """The RateLedger of a single process: grants calls within the budget."""
-
-    delay_s: float = 0.0
-    is_away: bool = False
-    denies_until: float = -math.inf
-    """Until then, calls are denied without others' calls being reported."""
-    requests: int = 0
-    others: Others = NO_OTHERS
-    counted: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    learned: dict[str, Learned] = field(default_factory=dict)
-
-    async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
-        await asyncio.sleep(self.delay_s)
-        now = asyncio.get_running_loop().time()
-        if self.is_away:
-            raise StoreError("The database is away.")
-        granted = rule.free_at(self.counted[channel_id], now) <= now
-        if granted:
-            self.counted[channel_id].append(now)
-        return Reservation(granted, Others(), dict(self.learned))
-
-    async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
-        await asyncio.sleep(self.delay_s)
-        now = asyncio.get_running_loop().time()
-        self.requests += 1
-        if self.is_away:
-            raise StoreError("The database is away.")
-        used = sum(at > now - 60 for at in self.counted[method]) + len(self.others.call_ages_s)
-        granted = used < calls_per_minute and now >= self.denies_until
-        if granted:
-            self.counted[method].append(now)
-        others = self.others if with_live else replace(self.others, live_ages_s=())
-        return Reservation(granted, others, dict(self.learned))
-
-    async def record_learned(self, budget: str, learned: Learned) -> None:
-        await asyncio.sleep(self.delay_s)
-        if self.is_away:
-            raise StoreError("The database is away.")
-        self.learned[budget] = learned
-
-
-@asynccontextmanager
-async def watching(ledger: LoneLedger) -> AsyncIterator[RateBudget]:
-    budget = RateBudget(ledger, SimulatedClock())
-    task = asyncio.create_task(budget.watch())
-    yield budget
-    task.cancel()
-    await asyncio.wait((task,))
-    assert task.cancelled()
 
 
 @dataclass

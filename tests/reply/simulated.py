@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import ParamSpec
 
-from tests.simulated_time import run_simulated
+from slack_pacing.tests.simulated_time import run_simulated
 
 WITHIN_S = 1_000.0
 

@@ -19,10 +19,11 @@ from bot.reply.posted import PostedReplies
 from bot.reply.workspace import Workspace
 from bot.slack.client import SlackClient, new_session
 from bot.slack.users import ChannelReaders
+from slack_pacing.tests.ledgers import LoneLedger
 from tests.fast import FastClock
 from tests.mcp.flood import served
 from tests.mutations import mutations
-from tests.reply.schedules import KindsInMemory, LoneLedger, RecordsInMemory
+from tests.reply.schedules import KindsInMemory, RecordsInMemory
 
 ME = Identity("T1", "U0BOT", "B0BOT", "typist")
 IN_THREAD = Question(ThreadKey("T1", "C1", "1.0"), "2.0", "U1", "Why?")

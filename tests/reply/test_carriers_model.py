@@ -19,8 +19,6 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import POSTING, Checkpoint, End, Job
 from bot.core.lease import Lease
 from bot.errors import EndReason, RateLimited, Refusal, Refused
-from bot.pacing.budget import RateBudget
-from bot.pacing.carriers import CarrierName
 from bot.reply.answer import Answer
 from bot.reply.delivery import MessageTransport
 from bot.reply.posted import PostedReplies
@@ -28,12 +26,16 @@ from bot.reply.scheduler import EditScheduler, ScheduledReply
 from bot.slack.client import PacedClient, SlackClient
 from bot.slack.refusals import reason_of
 from bot.slack.users import Users
+from slack_pacing.budget import RateBudget
+from slack_pacing.carriers import CarrierName
+from slack_pacing.tests.ledgers import LoneLedger
+from slack_pacing.tests.simulated_time import run_simulated
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests
 from slack_sandbox.web_api import streams
 from slack_sandbox.workspace import Message, SlackError
-from tests.reply.schedules import KindsInMemory, LoneLedger, RecordsInMemory
-from tests.simulated_time import SimulatedClock, run_simulated
+from tests.reply.schedules import KindsInMemory, RecordsInMemory
+from tests.simulated_time import SimulatedClock
 
 pytestmark = pytest.mark.wide
 

@@ -19,10 +19,6 @@ from bot.core.outbox import OutboxKind
 from bot.core.surfaces import Visibility
 from bot.errors import EndReason, RateLimited, Refusal, Refused, Stuck
 from bot.logs import PrivateFormatter, of_job
-from bot.pacing.budget import CALLS_PER_MINUTE
-from bot.pacing.pacer import FINAL_WAIT_S, STEP_GAP_S, Urgency
-from bot.pacing.posts import POST_BURST
-from bot.pacing.retry import REPLY_CALLS
 from bot.reply.answer import Answer
 from bot.reply.carriers import METHODS
 from bot.reply.delivery import CALL_TIMEOUT_S
@@ -42,10 +38,15 @@ from bot.reply.scheduler import (
     SCARCE_DELAY_S,
     ScheduledReply,
 )
+from bot.retry import REPLY_CALLS
+from slack_pacing.budget import CALLS_PER_MINUTE
+from slack_pacing.pacer import FINAL_WAIT_S, STEP_GAP_S, Urgency
+from slack_pacing.posts import POST_BURST
+from slack_pacing.tests.ledgers import LoneLedger
+from slack_pacing.tests.simulated_time import run_simulated
 from tests.core.conversations import recorded_pages
-from tests.reply.schedules import LoneLedger, Schedule, SimulatedTransport, job_of, scheduling
+from tests.reply.schedules import Schedule, SimulatedTransport, job_of, scheduling
 from tests.reply.simulated import simulated
-from tests.simulated_time import run_simulated
 
 
 def fails_for(seconds: float, error: Exception, kind: Any = Update) -> Callable[[Call], Exception | None]:

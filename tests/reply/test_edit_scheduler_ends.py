@@ -8,12 +8,12 @@ import pytest
 from bot.core.job import End, sentence_notice
 from bot.core.surfaces import Visibility
 from bot.errors import EndReason, RateLimited, Refusal, Refused
-from bot.pacing import budget
-from bot.pacing.retry import REPLY_CALLS
 from bot.reply.answer import Answer
 from bot.reply.carriers import METHODS
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, Upload
+from bot.retry import REPLY_CALLS
+from slack_pacing import budget
 from tests.reply.schedules import SimulatedTransport, job_of, scheduling
 from tests.reply.simulated import simulated
 

@@ -3,8 +3,8 @@
 import asyncio
 
 from slack_markdown.tests.costs import calls
+from slack_pacing.tests.simulated_time import run_simulated
 from tests.reply.schedules import scheduling
-from tests.simulated_time import run_simulated
 
 
 async def wait_for_edits(replies: int) -> None:

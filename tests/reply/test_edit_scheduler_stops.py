@@ -5,10 +5,10 @@ import asyncio
 from bot.clock import SystemClock
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Job, MessageRole
-from bot.pacing.budget import CALLS_PER_MINUTE
 from bot.reply.answer import Answer
 from bot.reply.delivery import MessageDelivery
 from bot.reply.scheduler import EditScheduler
+from slack_pacing.budget import CALLS_PER_MINUTE
 from tests.slack.workspaces import connected_workspace
 
 QUESTION = Question(ThreadKey("T1", "C1", None), "1.0", "U1", "?")

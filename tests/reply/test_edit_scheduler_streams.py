@@ -9,18 +9,18 @@ from bot.core.asks import ApprovalCard
 from bot.core.job import End, MessageRole, RecordedMessage
 from bot.core.surfaces import Visibility
 from bot.errors import EndReason, RateLimited
-from bot.pacing.budget import CALLS_PER_MINUTE
-from bot.pacing.carriers import STREAM_LIFE_S, CarrierName
-from bot.pacing.pacer import OWN_GAP_S
 from bot.reply.answer import Answer
 from bot.reply.carriers import METHODS
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call
 from bot.reply.scheduler import ScheduledReply
 from bot.reply.streams import AppendStream, StartStream, StopStream
+from slack_pacing.budget import CALLS_PER_MINUTE
+from slack_pacing.carriers import STREAM_LIFE_S, CarrierName
+from slack_pacing.pacer import OWN_GAP_S
+from slack_pacing.tests.simulated_time import run_simulated
 from tests.reply.schedules import Schedule, SimulatedTransport, job_of, scheduling
 from tests.reply.simulated import simulated
-from tests.simulated_time import run_simulated
 
 STREAM: CarrierName = "stream"
 STREAMED = ["StartStream", "AppendStream", "StopStream"]

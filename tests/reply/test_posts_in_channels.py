@@ -10,15 +10,15 @@ import pytest
 from bot.core.job import End, Job
 from bot.core.surfaces import Visibility
 from bot.errors import EndReason, RateLimited
-from bot.pacing.carriers import CarrierName
 from bot.reply.answer import Answer
 from bot.reply.carriers import METHODS
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call
 from bot.reply.scheduler import ScheduledReply
 from bot.reply.streams import StartStream
+from slack_pacing.carriers import CarrierName
+from slack_pacing.tests.simulated_time import run_simulated
 from tests.reply.schedules import Schedule, SimulatedTransport, job_of, scheduling
-from tests.simulated_time import run_simulated
 
 LATENCY_S = 0.1
 

@@ -9,8 +9,6 @@ from bot.core import texts
 from bot.core.asks import ApprovalCard
 from bot.core.job import POSTING, End, MessageRole, RecordedMessage, sentence_notice
 from bot.errors import EndReason, RateLimited, Refusal, Refused
-from bot.pacing.carriers import STREAM_BYTES
-from bot.pacing.pacer import Urgency
 from bot.reply import blocks as reply_blocks
 from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
@@ -39,6 +37,8 @@ from slack_markdown.escaping import JOINER
 from slack_markdown.extent import BLOCK_CHARS, HEADER_CHARS, counted_chars
 from slack_markdown.pages import PAGE_CHARS
 from slack_markdown.tests.costs import milliseconds
+from slack_pacing.carriers import STREAM_BYTES
+from slack_pacing.pacer import Urgency
 from tests.core.conversations import answer, job, recorded_pages, reply_on_short_pages
 from tests.core.readers import ReadersChannel, next_of, show_all
 from tests.pictures import below, ended

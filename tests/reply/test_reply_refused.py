@@ -12,7 +12,6 @@ from bot.core.job import End, MessageRole, sentence_notice
 from bot.core.outbox import OutboxKind
 from bot.core.picture import Picture
 from bot.errors import EndReason, Refusal
-from bot.pacing.retry import REPLY_CALLS
 from bot.reply import blocks
 from bot.reply.edits import (
     MAX_REPLACED_IN_ALL,
@@ -26,6 +25,7 @@ from bot.reply.edits import (
 )
 from bot.reply.messages import Call, Delete, Life, PageView, Shown, Upload
 from bot.reply.reply import MAX_PAGES, Reply
+from bot.retry import REPLY_CALLS
 from slack_markdown.render import sent_chars
 from tests.core.conversations import answer, reply_on_short_pages
 from tests.core.readers import ReadersChannel, next_of, show_all

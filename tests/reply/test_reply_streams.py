@@ -11,14 +11,14 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End
 from bot.errors import EndReason, Refusal
 from bot.models.events import Citation
-from bot.pacing.carriers import STREAM_BYTES, CarrierName
-from bot.pacing.pacer import Urgency
 from bot.reply.answer import Answer
 from bot.reply.edits import PLAIN_AT, Post, Update
 from bot.reply.messages import Call, Delete, Shown
 from bot.reply.reply import Reply
 from bot.reply.streams import AppendStream, Stage, StartStream, StopStream, Stream, can_be_streamed
 from slack_markdown.render import rendered
+from slack_pacing.carriers import STREAM_BYTES, CarrierName
+from slack_pacing.pacer import Urgency
 from tests.core.conversations import answer, job, question
 from tests.core.readers import C, next_of
 from tests.pictures import below

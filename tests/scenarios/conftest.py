@@ -22,13 +22,13 @@ from bot.core import texts
 from bot.core.caps import DAY_S
 from bot.errors import TypistError
 from bot.models.setup import VendorSettings
-from bot.pacing.carriers import CarrierName
 from bot.services import presses
 from bot.settings import Settings
 from bot.store import Stores
 from bot.wiring import Bot
 from handlers import actions
 from slack_markdown.escaping import JOINER
+from slack_pacing.carriers import CarrierName
 from slack_sandbox.blocks.elements import interactive
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.plugin import marked

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.actions import ReplyAction
-from bot.pacing.carriers import CarrierName
+from slack_pacing.carriers import CarrierName
 from slack_sandbox.files import File, UploadedFile, canvas_link
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import EACH_CARRIER, Stage, buttons, says, shown

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.pacing.carriers import CarrierName
+from slack_pacing.carriers import CarrierName
 from tests.scenarios.conftest import EACH_CARRIER, Stage
 from tests.streams import speech
 from tests.streams.server import VendorResponse

@@ -19,7 +19,7 @@ from bot.core.surfaces import CommandResponse, Invocation
 from bot.core.triage import Identity
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import RateLimited, Refusal, Refused, StoreError
-from bot.pacing.retry import LOOKS, MAX_LOOKS
+from bot.retry import LOOKS, MAX_LOOKS
 from bot.services.shortcut import (
     LIMITED_S,
     MAX_REACTIONS,

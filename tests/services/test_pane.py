@@ -22,8 +22,9 @@ from bot.services.pane import (
     ThreadStatuses,
 )
 from bot.slack.surfaces import Pane
+from slack_pacing.tests.simulated_time import run_simulated
 from tests.services.parts import ME, stores_of, workspace_of
-from tests.simulated_time import SimulatedClock, run_simulated
+from tests.simulated_time import SimulatedClock
 
 THREAD, BESIDE, ELSEWHERE = ThreadKey("T1", "C1", "1.5"), ThreadKey("T1", "C1", "2.5"), ThreadKey("T1", "C2", "1.5")
 METHOD = "assistant.threads.setStatus"

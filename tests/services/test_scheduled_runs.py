@@ -11,15 +11,15 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.outbox import OutboxEntry
 from bot.core.schedules import RUN_REPORT, PauseReason, Proposal, Rule, RunReport, Schedule
 from bot.errors import Refusal, Refused
-from bot.pacing.budget import RateBudget
 from bot.services.scheduled_runs import LOOKUP_S, ScheduledRuns
 from bot.services.tool_calls import MEMBER_WITHIN_S
 from bot.slack.views.schedules import run_notice
 from bot.store import Stores
 from bot.store.accounts import Owner
 from bot.store.schedules import ScheduleStore
+from slack_pacing.budget import RateBudget
+from slack_pacing.tests.ledgers import LoneLedger
 from tests.clocks import InstantClock, ManualClock
-from tests.reply.schedules import LoneLedger
 from tests.services.parts import having, workspace_of
 
 

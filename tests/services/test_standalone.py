@@ -23,7 +23,15 @@ from tests.services.answering import MODEL, QUESTION, MemoryModel
 from tests.services.notes import ANSWER, LIST, MILK, READ, WRITE, NotesServer, StepModel, asking
 
 PAGE = REPOSITORY / "docs/contributors/architecture.md"
-HEAVY = ("sqlalchemy", "slack_sdk", "slack_bolt", "bot.store", "bot.slack", "bot.reply.scheduler", "bot.pacing")
+HEAVY = (
+    "sqlalchemy",
+    "slack_sdk",
+    "slack_bolt",
+    "bot.store",
+    "bot.slack",
+    "bot.reply.scheduler",
+    "slack_pacing.budget",
+)
 
 
 @pytest.fixture

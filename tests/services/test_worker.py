@@ -26,10 +26,11 @@ from bot.services.worker import (
 )
 from bot.store.queue import QuestionQueue
 from bot.store.worker_queue import WorkerQueue
+from slack_pacing.tests.simulated_time import run_simulated
 from tests.core.conversations import recorded_pages
 from tests.services.answering import RecordedStatuses
 from tests.services.parts import stores_of, workspace_of
-from tests.simulated_time import SimulatedClock, run_simulated
+from tests.simulated_time import SimulatedClock
 
 DRAIN_S = 5.0
 P = ParamSpec("P")

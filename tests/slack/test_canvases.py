@@ -15,7 +15,7 @@ from bot.slack.canvases import NEEDS_CHANNEL, Canvases
 from bot.slack.client import TURN_WITHIN_S
 from bot.slack.refusals import reason_of
 from files_to_markdown.document import MAX_CHARS, Document
-from tests.simulated_time import run_simulated
+from slack_pacing.tests.simulated_time import run_simulated
 from tests.slack.scripted import Answer, Json, ScriptedClient
 
 CHANNEL = ThreadKey("T1", "C1", "1.0")

@@ -21,10 +21,11 @@ from bot.slack.client import (
     only_while,
     pages,
 )
+from slack_pacing.tests.simulated_time import run_simulated
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests
 from slack_sandbox.testing.processes import WITHIN_S
-from tests.simulated_time import SimulatedClock, run_simulated
+from tests.simulated_time import SimulatedClock
 from tests.slack.workspaces import connected
 
 REVOKED = Refused("chat.update", "token_revoked", Refusal.TOKEN_GONE)

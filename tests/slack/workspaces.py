@@ -8,8 +8,9 @@ from bot.clock import Clock
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.reply.workspace import Workspace
 from bot.slack.client import SlackClient, new_session
+from slack_pacing.tests.ledgers import LoneLedger
 from slack_sandbox.server import Sandbox
-from tests.reply.schedules import KindsInMemory, LoneLedger, RecordsInMemory
+from tests.reply.schedules import KindsInMemory, RecordsInMemory
 
 REDIRECT_URI = "http://127.0.0.1:47823/callback"
 

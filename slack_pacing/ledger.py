@@ -1,11 +1,11 @@
-"""The interface of the ledger of all processes' calls. `RateLedger` (bot/store/rate_ledger.py) stores it. Pure."""
+"""The interface of the ledger that counts the calls of all processes, and the ledger of a single process. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bot.pacing.posts import PostRule
-from bot.pacing.rates import Learned
+from slack_pacing.posts import PostRule
+from slack_pacing.rates import Learned
 
 POSTS_IN = "posts "
 """Prefix for a channel's ID, under which its posts are counted."""
@@ -25,8 +25,12 @@ class Reservation:
     """Recorded values by budget, with times on this process's monotonic clock."""
 
 
+class LedgerUnavailable(Exception):
+    """The ledger can't be reached. Until it can, a budget counts only this process's calls."""
+
+
 class Ledger(Protocol):
-    """Counts the calls of all processes. Each method raises StoreError."""
+    """Counts the calls of all processes. Each method can raise LedgerUnavailable."""
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
         """Takes a call from the method's budget if one is left. `with_live`: report others' live replies too."""
@@ -41,3 +45,19 @@ class Ledger(Protocol):
     async def record_learned(self, budget: str, learned: Learned) -> None:
         """Does nothing if the recorded value is newer."""
         ...
+
+
+class SingleProcess:
+    """The ledger of a bot that runs in one process: grants every call, because the budget counts them itself."""
+
+    async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
+        return Reservation(True, Others())
+
+    async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
+        return Reservation(True, Others())
+
+    async def give_back(self, counted: Sequence[str]) -> None:
+        """Does nothing, because nothing was counted."""
+
+    async def record_learned(self, budget: str, learned: Learned) -> None:
+        """Does nothing: the budget keeps what it learns until the process ends."""

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.pacing.posts import CERTAIN_POSTS, LEARNED_FOR_S, POST_BURST, ChannelPosts, PostRule
-from bot.pacing.rates import WINDOW_S, Learned
+from slack_pacing.posts import CERTAIN_POSTS, LEARNED_FOR_S, POST_BURST, ChannelPosts, PostRule
+from slack_pacing.rates import WINDOW_S, Learned
 
 POST, START = "chat.postMessage", "chat.startStream"
 

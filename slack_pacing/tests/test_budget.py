@@ -1,33 +1,54 @@
 """A workspace's budgets: turns, streams, other processes, what was learned, and times when the database is away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import wraps
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bot.errors import RateLimited
-from bot.pacing.budget import CALLS_PER_MINUTE, FOLLOW_S, IN_CHANNEL, REPLIES, RateBudget
-from bot.pacing.carriers import CarrierName
-from bot.pacing.ledger import Others, Reservation
-from bot.pacing.pacer import RECENT_QUESTIONS_S, USUAL_LIFE_S, CallsLeft, Urgency
-from bot.pacing.posts import CERTAIN_POSTS, LEARNED_FOR_S, POST_BURST, PostRule
-from bot.pacing.rates import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned
-from bot.reply.delivery import choose_stream
-from bot.reply.streams import Stream
-from bot.store import Stores
-from slack_sandbox.web_api.budgets import FLOORS
-from tests.clocks import ManualClock, SteppedClock
-from tests.reply.schedules import LoneLedger, watching
-from tests.simulated_time import SimulatedClock, run_simulated
+from slack_pacing.budget import (
+    APPENDS,
+    CALLS_PER_MINUTE,
+    DEFAULT_RETRY_AFTER_S,
+    FOLLOW_S,
+    IN_CHANNEL,
+    REPLIES,
+    STARTS,
+    STOPS,
+    RateBudget,
+    retry_after_s,
+)
+from slack_pacing.carriers import CarrierName
+from slack_pacing.ledger import Others, Reservation
+from slack_pacing.pacer import RECENT_QUESTIONS_S, USUAL_LIFE_S, CallsLeft, Urgency
+from slack_pacing.posts import POST_BURST, PostRule
+from slack_pacing.rates import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned
+from slack_pacing.tests.ledgers import LoneLedger, watching
+from slack_pacing.tests.simulated_time import SimulatedClock, run_simulated
 
-UPDATE, POST, APPEND, READ = "chat.update", "chat.postMessage", "chat.appendStream", "conversations.replies"
+UPDATE, POST, READ = "chat.update", "chat.postMessage", "conversations.replies"
 METHOD = "chat.delete"
 RETRY_AFTER_S = 30.0
 BUDGET = CALLS_PER_MINUTE[METHOD]
+
+
+class RateLimited(Exception):
+    def __init__(self, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+
+
+@dataclass
+class SetClock(SimulatedClock):
+    """A clock that tests set."""
+
+    now_s: float
+
+    def monotonic(self) -> float:
+        return self.now_s
 
 
 def simulated(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -38,6 +59,13 @@ def simulated(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
         run_simulated(asyncio.wait_for(test(**arguments), 2_000))
 
     return run
+
+
+def slack_error(status_code: int, headers: dict[str, str]) -> Exception:
+    """Returns an error with a response, as slack_sdk's SlackApiError has one."""
+    error = ConnectionError()
+    error.response = SimpleNamespace(status_code=status_code, headers=headers)  # type: ignore[attr-defined]
+    return error
 
 
 def time_s() -> float:
@@ -71,22 +99,6 @@ async def test_calls_of_a_minute_go_at_once_and_come_back_after_it(error: Except
 @simulated
 async def test_method_without_a_budget_goes_at_once() -> None:
     assert await turns(new_budget(), 500, "auth.test") == [0] * 500
-
-
-@pytest.mark.parametrize("method", ["conversations.info", "chat.getPermalink", "users.conversations"])
-def test_what_reading_and_catching_up_call_has_a_budget(method: str) -> None:
-    """Whether a channel is public, where links to it begin, and which conversations the bot is in."""
-
-    @simulated
-    async def test() -> None:
-        calls = FLOORS[method]
-        assert (await turns(new_budget(), calls + 1, method))[-1] >= WINDOW_S
-
-    test()
-
-
-def test_no_budget_is_larger_than_what_slack_takes() -> None:
-    assert {method for method, calls in CALLS_PER_MINUTE.items() if calls > FLOORS[method]} == set()
 
 
 @simulated
@@ -123,12 +135,28 @@ async def test_posts_in_one_channel_wait_without_asking_the_ledger_again_and_aga
     assert ledger.posts == len(times)
 
 
+@pytest.mark.parametrize(
+    ("error", "wait_s"),
+    [
+        (RateLimited(1.5), 1.5),
+        (RateLimited(0), 0.0),
+        (slack_error(429, {"Retry-After": "7"}), 7.0),
+        (slack_error(429, {"Retry-After": "soon"}), DEFAULT_RETRY_AFTER_S),
+        (slack_error(429, {}), DEFAULT_RETRY_AFTER_S),
+        (slack_error(503, {"Retry-After": "7"}), None),
+        (ConnectionResetError(), None),
+    ],
+)
+def test_rate_limit_is_read_from_an_error_of_any_client(error: Exception, wait_s: float | None) -> None:
+    assert retry_after_s(error) == wait_s
+
+
 @simulated
 async def test_rate_limit_in_a_turn_delays_the_next_one() -> None:
     budget = new_budget()
     with pytest.raises(RateLimited):
         async with budget.paced_call(METHOD):
-            raise RateLimited(METHOD, 90.0)
+            raise RateLimited(90.0)
     assert await turns(budget, 1) == [90]
 
 
@@ -138,7 +166,7 @@ async def test_rate_limit_of_a_channel_delays_its_next_post_alone(channel_id: st
     budget = new_budget()
     with pytest.raises(RateLimited):
         async with budget.paced_call(POST, "C1"):
-            raise RateLimited(POST, 90.0)
+            raise RateLimited(90.0)
     async with budget.paced_call(POST, channel_id):
         assert time_s() == pytest.approx(at_s, abs=1)
 
@@ -180,7 +208,6 @@ async def test_no_more_edits_are_tried_than_slack_guarantees() -> None:
 
 
 NOW = 1_000.0
-STARTS, APPENDS, STOPS = "chat.startStream", "chat.appendStream", "chat.stopStream"
 EDITED: list[str] = [REPLIES]
 STARTING, OPEN = [STARTS, APPENDS, STOPS], [APPENDS, STOPS]
 AUTO: CarrierName | None = None
@@ -188,12 +215,12 @@ STREAM: CarrierName = "stream"
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(NOW)
+def clock() -> SetClock:
+    return SetClock(NOW)
 
 
 @pytest.fixture
-def budget(clock: ManualClock) -> RateBudget:
+def budget(clock: SetClock) -> RateBudget:
     return RateBudget(LoneLedger(), clock)
 
 
@@ -201,12 +228,6 @@ def send(budget: RateBudget, method: str, calls: int) -> None:
     for _ in range(calls):
         budget.on_send(method, NOW, None)
         budget.on_end(method)
-
-
-def carrier(budget: RateBudget, setting: CarrierName | None) -> CarrierName:
-    """Returns what carries the reply "a"."""
-    chosen = choose_stream(budget, "a", setting, NOW, has_stop=False)
-    return "stream" if isinstance(chosen, Stream) else "edit"
 
 
 def live_by_method(budget: RateBudget) -> dict[str, int]:
@@ -232,7 +253,7 @@ def test_calls_are_held_back_for_what_a_reply_still_needs(budget: RateBudget, us
     assert set(live_by_method(budget).values()) == {0}
 
 
-def gap_beside_streams_s(budget: RateBudget, clock: ManualClock, *, life_s: float, every_s: float) -> float:
+def gap_beside_streams_s(budget: RateBudget, clock: SetClock, *, life_s: float, every_s: float) -> float:
     """Returns the gap that a stream may expect after ten streamed answers, one after the other."""
     for key in range(10):
         budget.on_reply_opened(key)
@@ -256,7 +277,7 @@ def gap_beside_streams_s(budget: RateBudget, clock: ManualClock, *, life_s: floa
 def test_appends_are_spread_over_the_answers_to_expect(shorter: dict[str, float], longer: dict[str, float]) -> None:
     gaps_s = []
     for load in (shorter, longer):
-        clock = ManualClock(NOW)
+        clock = SetClock(NOW)
         gaps_s.append(gap_beside_streams_s(RateBudget(LoneLedger(), clock), clock, **load))
     assert gaps_s[0] < gaps_s[1]
 
@@ -275,7 +296,7 @@ def test_reply_that_is_not_live_holds_nothing_back(budget: RateBudget) -> None:
     assert set(live_by_method(budget).values()) == {0}
 
 
-def test_stream_counts_from_when_its_reply_was_opened(budget: RateBudget, clock: ManualClock) -> None:
+def test_stream_counts_from_when_its_reply_was_opened(budget: RateBudget, clock: SetClock) -> None:
     budget.on_reply_opened("a")
     clock.now_s += 5.0
     budget.set_methods("a", OPEN)
@@ -302,8 +323,8 @@ def test_stream_needs_a_start_and_a_stop_that_no_other_needs(
         budget.set_methods(number, OPEN)
     send(budget, STARTS, started)
     budget.on_reply_opened("a")
-    assert carrier(budget, STREAM) is expected
-    assert carrier(budget, "edit") == "edit"
+    assert budget.choose_carrier("a", forced=STREAM) is expected
+    assert budget.choose_carrier("a", forced="edit") == "edit"
 
 
 @pytest.mark.parametrize(
@@ -317,7 +338,7 @@ def test_less_crowded_budget_carries(budget: RateBudget, edited: int, streamed: 
             budget.set_methods(number, OPEN)
     budget.on_reply_opened("a")
     before = live_by_method(budget)
-    assert carrier(budget, AUTO) is expected
+    assert budget.choose_carrier("a", forced=AUTO) is expected
     assert live_by_method(budget) == before, "the question changes nothing"
     assert budget.ready_at(REPLIES, NOW + WINDOW_S, Urgency.PROGRESS, "a") <= NOW + WINDOW_S
     budget.on_reply_closed("a")
@@ -346,27 +367,29 @@ def test_appends_of_a_stream_may_use_their_whole_budget(budget: RateBudget) -> N
 def test_used_budget_carries_less(budget: RateBudget) -> None:
     budget.on_reply_opened("a")
     send(budget, REPLIES, 30)
-    assert carrier(budget, AUTO) == "stream"
+    assert budget.choose_carrier("a", forced=AUTO) == "stream"
     send(budget, APPENDS, 100)
-    assert carrier(budget, AUTO) == "edit"
+    assert budget.choose_carrier("a", forced=AUTO) == "edit"
 
 
 @pytest.mark.parametrize("method", [STARTS, STOPS])
+@simulated
 async def test_denied_start_or_stop_leaves_answers_to_edits_for_a_moment(method: str) -> None:
-    clock, ledger = ManualClock(NOW), LoneLedger(denies_until=float("inf"))
+    clock, ledger = SetClock(NOW), LoneLedger(denies_until=float("inf"))
     budget = RateBudget(ledger, clock)
     budget.on_reply_opened("a")
     budget.on_send(method, NOW, "a")
     assert not await budget.take_call(method)
     budget.on_withdrawn(method)
-    assert carrier(budget, STREAM) == "edit"
+    assert budget.choose_carrier("a", forced=STREAM) == "edit"
     assert budget.ready_at(method, NOW, Urgency.FINAL, "a") == budget.final_at(method, NOW, 0) == NOW + ASK_AGAIN_S
     clock.now_s += ASK_AGAIN_S
-    assert carrier(budget, STREAM) == "stream"
+    assert budget.choose_carrier("a", forced=STREAM) == "stream"
 
 
+@simulated
 async def test_what_is_left_for_live_replies_is_counted_over_all_processes() -> None:
-    clock = ManualClock(NOW - 10.0)
+    clock = SetClock(NOW - 10.0)
     others = Others(live_ages_s=(RECENT_QUESTIONS_S - 0.1, RECENT_QUESTIONS_S, 60.0))
     budget = RateBudget(LoneLedger(others=others), clock)
     budget.on_reply_opened("old")
@@ -448,167 +471,6 @@ async def test_ledger_that_is_just_back_may_still_deny_a_call() -> None:
     assert await take(budget, UPDATE)
     ledger.is_away, ledger.denies_until = False, 10.0
     assert not await take(budget, UPDATE)
-
-
-@dataclass
-class Process:
-    """A budget on a database, and the loop that follows other processes."""
-
-    budget: RateBudget
-    clock: SteppedClock
-
-    @property
-    def now(self) -> float:
-        return self.clock.now_s
-
-    async def passes(self, seconds: float) -> None:
-        """Lets time pass, and one round of the loop."""
-        self.clock.advance(seconds)
-        await self.clock.slept.get()
-
-    def refused(self, method: str, channel_id: str = "") -> None:
-        """Sends a call that Slack answers with a 429."""
-        self.budget.on_send(method, self.now, None, channel_id)
-        self.budget.on_rate_limit(method, RETRY_AFTER_S, channel_id)
-        self.budget.on_end(method, channel_id)
-
-    async def is_granted(self, method: str, channel_id: str = "") -> bool:
-        """Asks for a call, which then doesn't leave."""
-        self.budget.on_send(method, self.now, None, channel_id)
-        granted = await self.budget.take_call(method, channel_id)
-        self.budget.on_withdrawn(method, channel_id)
-        return granted
-
-    def edits_at_once(self) -> int:
-        """Makes edits of an answer that goes on until one would have to wait; returns how many that were."""
-        edits = 0
-        while self.budget.ready_at(UPDATE, self.now, Urgency.PROGRESS, None) <= self.now:
-            edits += 1
-            self.budget.on_send(UPDATE, self.now, None)
-        return edits
-
-    def goes_in_s(self, method: str) -> float:
-        """Returns how long the end of an answer would wait."""
-        return self.budget.ready_at(method, self.now, Urgency.FINAL, None) - self.now
-
-    def posts_at_once(self, channel_id: str, most: int = POST_BURST, *, are_answered: bool = True) -> int:
-        """Posts until a post would have to wait; returns how many that were. Slack takes them, or is still silent."""
-        posts = 0
-        while posts < most and self.budget.post_ready_at(POST, channel_id, self.now) <= self.now:
-            posts += 1
-            self.budget.on_send(POST, self.now, None, channel_id)
-            if are_answered:
-                self.budget.on_end(POST, channel_id)
-        return posts
-
-
-@asynccontextmanager
-async def running(url: str, worker: str, now_s: float = 0.0) -> AsyncIterator[Process]:
-    """Starts a process and ends it, as a deployment does."""
-    clock = SteppedClock(1_700_000_000.0 + now_s)
-    stores = await Stores.open(url, worker, clock)
-    budget = RateBudget(stores.rate_ledger, clock)
-    watching = asyncio.create_task(budget.watch())
-    await clock.slept.get()
-    try:
-        yield Process(budget, clock)
-    finally:
-        watching.cancel()
-        await asyncio.wait((watching,))
-        await stores.close()
-
-
-@pytest.mark.parametrize("method", [UPDATE, APPEND, POST, READ])
-async def test_429_of_one_process_holds_back_the_others_call_too(shared_url: str, method: str) -> None:
-    async with running(shared_url, "w1") as ours, running(shared_url, "w2") as theirs:
-        # Two channels, so that a 429 of posts is the workspace's.
-        ours.refused(method, "C1")
-        ours.refused(method, "C2")
-        await ours.passes(FOLLOW_S)
-        assert theirs.goes_in_s(method) == 0
-        assert not await theirs.is_granted(method, "C3"), "the reservation tells it"
-        assert theirs.goes_in_s(method) == RETRY_AFTER_S
-
-
-async def test_burst_that_one_process_was_refused_is_not_tried_by_the_other_one(shared_url: str) -> None:
-    async with running(shared_url, "w1") as ours, running(shared_url, "w2") as theirs:
-        for process, channel_id in ((ours, "C1"), (theirs, "C2")):
-            process.posts_at_once(channel_id, CERTAIN_POSTS)
-        ours.refused(POST, "C1")
-        await ours.passes(FOLLOW_S)
-        assert theirs.posts_at_once("C2", 1, are_answered=False) == 1
-        theirs.budget.on_withdrawn(POST, "C2")
-        assert [await theirs.is_granted(POST, "C2") for _ in range(2)] == [False, True]
-        assert theirs.posts_at_once("C2") == 0
-
-
-@pytest.mark.parametrize("method", [UPDATE, STARTS])
-async def test_call_that_was_granted_and_never_left_is_given_back_within_a_second(shared_url: str, method: str) -> None:
-    """A process whose lease has lapsed meanwhile sends nothing."""
-    async with running(shared_url, "w1") as ours, running(shared_url, "w2") as theirs:
-        for number in range(CALLS_PER_MINUTE[method]):
-            assert await ours.is_granted(method, f"C{number}")
-        assert not await theirs.is_granted(method, "C0")
-        ours.budget.on_send(method, ours.now, None, "C1")
-        ours.budget.on_withdrawn(method, "C1", was_granted=True)
-        await ours.passes(FOLLOW_S)
-        await theirs.passes(FOLLOW_S)
-        assert await theirs.is_granted(method, "C1")
-
-
-async def test_live_replies_hear_of_another_processes_429_within_a_second(shared_url: str) -> None:
-    async with running(shared_url, "w1") as ours, running(shared_url, "w2") as theirs:
-        theirs.budget.on_reply_opened("a")
-        ours.refused(UPDATE)
-        await ours.passes(FOLLOW_S)
-        await theirs.passes(FOLLOW_S)
-        assert theirs.goes_in_s(UPDATE) == RETRY_AFTER_S - FOLLOW_S
-        for _ in range(40):
-            await theirs.passes(FOLLOW_S)
-        assert theirs.budget.spare_calls(UPDATE) == 50 * 41 // 60 - 1, (
-            "calls come back from the 429 on, one is the reply's"
-        )
-
-
-async def test_one_429_halves_the_budget_of_two_processes_once(shared_url: str) -> None:
-    """The other process's calls in flight are refused as well, before and after it has heard of the first 429."""
-    async with running(shared_url, "w1") as ours, running(shared_url, "w2") as theirs:
-        for process in (ours, theirs):
-            await process.passes(3_600)
-        ours.refused(UPDATE)
-        theirs.refused(UPDATE)
-        for process in (ours, theirs, ours):
-            await process.passes(FOLLOW_S)
-            await process.is_granted(UPDATE)
-        theirs.refused(UPDATE)
-        for process in (ours, theirs):
-            await process.passes(2 * WINDOW_S)
-            assert process.edits_at_once() in range(30, 36), "25 a minute, and five more after each of two minutes"
-
-
-@pytest.mark.parametrize("down_s", [0.0, 10.0, 86_400.0])
-async def test_restarted_process_waits_as_long_as_slack_said(shared_url: str, down_s: float) -> None:
-    async with running(shared_url, "w1") as before:
-        before.refused(UPDATE)
-    async with running(shared_url, "w2", down_s) as after:
-        assert after.goes_in_s(UPDATE) == max(0.0, RETRY_AFTER_S - down_s)
-
-
-async def test_restarted_process_tries_no_burst_that_slack_refused_within_the_hour(shared_url: str) -> None:
-    async with running(shared_url, "w1") as before:
-        before.posts_at_once("C1", CERTAIN_POSTS)
-        before.refused(POST, "C1")
-    for down_s, posts in ((0.0, CERTAIN_POSTS), (LEARNED_FOR_S - 1, CERTAIN_POSTS), (LEARNED_FOR_S, POST_BURST)):
-        async with running(shared_url, f"after {down_s}", down_s) as after:
-            assert after.posts_at_once("C2") == posts
-
-
-async def test_burst_that_slack_took_is_certain_after_a_restart(shared_url: str) -> None:
-    async with running(shared_url, "w1") as before:
-        assert before.posts_at_once("C2", are_answered=False) == CERTAIN_POSTS
-        assert before.posts_at_once("C1") == POST_BURST
-    async with running(shared_url, "w2") as after:
-        assert after.posts_at_once("C1", are_answered=False) == POST_BURST
 
 
 @simulated

@@ -1,4 +1,4 @@
-"""Paces calls to Slack, and decides when to retry calls that Slack declined.
+"""Paces a Slack workspace's calls so that many live messages share Slack's limits fairly.
 
 Each method has a budget per workspace, such as about 50 edits a minute. A call passes these steps:
 
@@ -8,11 +8,8 @@ Each method has a budget per workspace, such as about 50 edits a minute. A call 
    for as long as Slack might count them (rates.py).
 4. After a 429, all calls of the method, or all posts in the channel, wait, and later calls become less frequent. The
    learned limit is stored (`Learned`) for other and later processes; the newest value counts.
-5. The declined call itself is retried according to its caller's policy (retry.py).
 
-`RateBudget` (budget.py) combines steps 1 to 4. The edit scheduler (bot/reply/scheduler.py) asks it about live replies,
-and `PacedClient` (bot/slack/client.py) takes a `turn` for any other call. carriers.py decides whether a reply is shown
-with edits or as a native stream. Callers pass in the time and receive times; only budget.py and retry.py wait.
-
-docs/contributors/decisions.md describes the simulations behind the rules; `python -m benchmarks.pacing` runs this code.
+`RateBudget` (budget.py) combines these steps: `paced_call` waits for a call's turn. `LiveMessage` (live.py) keeps one
+message up to date with it. carriers.py decides whether a reply is shown with edits or as a native stream. The other
+modules are pure: callers pass in the time and receive times.
 """

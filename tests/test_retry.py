@@ -5,10 +5,11 @@ import math
 
 import pytest
 
+from bot import retry
 from bot.errors import Backoff, RateLimited, Refusal, Refused
-from bot.pacing import retry
-from bot.pacing.retry import CONNECTION, NO_FAILURES, NOTICE, Failures, Retrier, RetryPolicy
-from tests.simulated_time import SimulatedClock, run_simulated
+from bot.retry import CONNECTION, NO_FAILURES, NOTICE, Failures, Retrier, RetryPolicy
+from slack_pacing.tests.simulated_time import run_simulated
+from tests.simulated_time import SimulatedClock
 
 TRANSIENT = Refused("chat.update", "fatal_error", Refusal.TRANSIENT)
 POLICY = RetryPolicy(Backoff(0.5, 8.0), max_tries=7, within_s=60.0, max_retry_after_s=30.0)

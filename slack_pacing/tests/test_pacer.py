@@ -1,4 +1,4 @@
-"""The pacer against the rule of bot/pacing/pacer.py, with times as arguments."""
+"""The pacer against the rule of slack_pacing/pacer.py, with times as arguments."""
 
 import itertools
 import math
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.pacing.pacer import (
+from slack_pacing.pacer import (
     FINAL_WAIT_S,
     KEPT_ALWAYS,
     KEPT_AT_MOST,
@@ -22,7 +22,7 @@ from bot.pacing.pacer import (
     Urgency,
     should_post_final,
 )
-from bot.pacing.rates import MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned, LearnedRate
+from slack_pacing.rates import MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned, LearnedRate
 
 FINAL, FIRST, PROGRESS = Urgency.FINAL, Urgency.FIRST, Urgency.PROGRESS
 

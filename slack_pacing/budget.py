@@ -1,18 +1,18 @@
-"""Slack's budgets for a workspace's calls, paced in this process and counted in the database for all processes."""
+"""Slack's budgets for a workspace's calls, paced in this process and counted in a ledger for all processes."""
 
 import logging
 import math
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, partial
+from typing import Any
 
-from bot.clock import Clock
-from bot.errors import RateLimited, StoreError
-from bot.pacing.carriers import CarrierRoom
-from bot.pacing.ledger import POSTS_IN, Ledger
-from bot.pacing.pacer import RECENT_QUESTIONS_S, CallsLeft, Pacer, Urgency
-from bot.pacing.posts import ChannelPosts
-from bot.pacing.rates import ASK_AGAIN_S, Learned
+from slack_pacing.carriers import CarrierName, CarrierRoom, choose_carrier
+from slack_pacing.clock import Clock, LoopClock
+from slack_pacing.ledger import POSTS_IN, Ledger, LedgerUnavailable, SingleProcess
+from slack_pacing.pacer import RECENT_QUESTIONS_S, CallsLeft, Pacer, Urgency
+from slack_pacing.posts import ChannelPosts
+from slack_pacing.rates import ASK_AGAIN_S, Learned
 
 CALLS_PER_MINUTE = {
     "chat.update": 50,
@@ -48,13 +48,15 @@ CALLS_PER_MINUTE = {
 """Based on Slack's documented tiers. Posts and permalinks allow several hundred a minute; these numbers stay lower."""
 REPLIES = "chat.update"
 FIRST_WORDS = "chat.postMessage"
-APPENDS = "chat.appendStream"
-POSTS = frozenset({"chat.postMessage", "chat.startStream", "files.completeUploadExternal"})
+STARTS, APPENDS, STOPS = "chat.startStream", "chat.appendStream", "chat.stopStream"
+POSTS = frozenset({"chat.postMessage", STARTS, "files.completeUploadExternal"})
 """Methods that show a new message in a channel. Whether Slack counts all of them as posts isn't known."""
-ONCE_PER_REPLY = frozenset({"chat.startStream", "chat.stopStream"})
+ONCE_PER_REPLY = frozenset({STARTS, STOPS})
 """Methods that each reply calls once. The call is reserved, so it never waits for other replies' calls."""
 WITHOUT_RESERVE = frozenset({APPENDS})
 """Methods that reserve no calls, because replies begin and end with other methods."""
+DEFAULT_RETRY_AFTER_S = 30.0
+"""The wait after a 429 without a readable Retry-After header."""
 FOLLOW_S = 1.0
 IN_CHANNEL = "posts in a channel"
 """The key of the learned budget for posts in a channel. Other budgets are keyed by method."""
@@ -65,14 +67,39 @@ Paces = Callable[[str], float]
 log = logging.getLogger(__name__)
 
 
-class RateBudget:
-    """Decides when a workspace's calls can be sent: the pacers set the time, and the ledger grants the call."""
+def retry_after_s(error: BaseException) -> float | None:
+    """Returns how long Slack wants callers to wait, in seconds, or None if the error isn't a rate limit.
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
-        self._ledger = ledger
-        self._clock = clock
+    Reads the error's `retry_after_s`, or else the response of a slack_sdk SlackApiError with status 429.
+    """
+    wait_s = getattr(error, "retry_after_s", None)
+    if isinstance(wait_s, int | float):
+        return float(wait_s)
+    response: Any = getattr(error, "response", None)
+    if getattr(response, "status_code", None) != 429:
+        return None
+    stated = str(response.headers.get("Retry-After", ""))
+    return float(stated) if stated.isdecimal() else DEFAULT_RETRY_AFTER_S
+
+
+class RateBudget:
+    """Decides when a workspace's calls can be sent: the pacers set the time, and the ledger grants the call.
+
+    `ledger`: counts the calls of all processes (default: this is the only process). `clock`: default: the event loop's.
+    `calls_per_minute`: budgets by method that differ from CALLS_PER_MINUTE. Methods in neither aren't paced.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger | None = None,
+        clock: Clock | None = None,
+        calls_per_minute: Mapping[str, int] | None = None,
+    ) -> None:
+        self._ledger = ledger or SingleProcess()
+        self._clock = clock or LoopClock()
         self._pacers = {
-            method: Pacer(calls, holds_back=method not in WITHOUT_RESERVE) for method, calls in CALLS_PER_MINUTE.items()
+            method: Pacer(calls, holds_back=method not in WITHOUT_RESERVE)
+            for method, calls in {**CALLS_PER_MINUTE, **(calls_per_minute or {})}.items()
         }
         self._posts = ChannelPosts()
         self._learners: dict[str, Pacer | ChannelPosts] = {**self._pacers, IN_CHANNEL: self._posts}
@@ -120,6 +147,19 @@ class RateBudget:
         """Returns a method's remaining capacity for a live reply that is starting to use it or already uses it."""
         pacer, now = self._pacers[method], self._clock.monotonic()
         return CarrierRoom(pacer.live_besides(key), pacer.newcomers_gap_s(now, besides=key))
+
+    def choose_carrier(
+        self, key: Hashable, *, has_stop: bool = False, forced: CarrierName | None = None
+    ) -> CarrierName:
+        """Returns whether a live reply, or a page of it, that starts now is shown with edits or as a native stream."""
+        return choose_carrier(
+            self.carrier_room(REPLIES, key),
+            self.carrier_room(APPENDS, key),
+            spare_starts=self.spare_calls(STARTS),
+            spare_stops=self.spare_calls(STOPS),
+            has_stop=has_stop,
+            forced=forced,
+        )
 
     def spare_calls(self, method: str) -> int:
         now = self._clock.monotonic()
@@ -204,7 +244,7 @@ class RateBudget:
         rule = self._posts.rule(self._clock.monotonic())
         try:
             reservation = await self._ledger.reserve_post(channel_id, rule)
-        except StoreError as error:
+        except LedgerUnavailable as error:
             log.debug("posts: shared budget unavailable, counting only this process's posts: %s", error)
             return True
         self._learn(reservation.learned)
@@ -217,18 +257,28 @@ class RateBudget:
         return granted
 
     @asynccontextmanager
-    async def paced_call(self, method: str, channel_id: str = "") -> AsyncIterator[None]:
-        """Waits until a call that isn't a live reply's can be sent, and counts it. Methods without a budget don't wait.
-        If RateLimited is raised inside, later calls wait for as long as Slack asks."""
-        if method not in CALLS_PER_MINUTE:
+    async def paced_call(
+        self,
+        method: str,
+        channel_id: str = "",
+        *,
+        key: Hashable = None,
+        urgency: Callable[[], Urgency] | None = None,
+    ) -> AsyncIterator[None]:
+        """Waits until a call can be sent, and counts it. Methods without a budget don't wait.
+
+        `key`: the live reply that the call is for, if any. `urgency`: called whenever the call has waited (default:
+        FINAL). If a rate limit is raised inside (`retry_after_s`), later calls wait for as long as Slack asks.
+        """
+        if method not in self._pacers:
             yield
             return
         while True:
             now = self._clock.monotonic()
-            ready_at = self.ready_at(method, now, Urgency.FINAL, None)
+            ready_at = self.ready_at(method, now, urgency() if urgency else Urgency.FINAL, key)
             ready_at = max(ready_at, self.post_ready_at(method, channel_id, now))
             if ready_at <= now:
-                self.on_send(method, now, None, channel_id)
+                self.on_send(method, now, key, channel_id)
                 granted = False
                 try:
                     granted = await self.take_call(method, channel_id)
@@ -237,11 +287,13 @@ class RateBudget:
                         self.on_withdrawn(method, channel_id)
                 if granted:
                     break
-            await self._clock.sleep(max(0.0, ready_at - now))
+            wait_s = max(0.0, ready_at - now)
+            await self._clock.sleep(wait_s if key is None else min(wait_s, ASK_AGAIN_S))
         try:
             yield
-        except RateLimited as error:
-            self.on_rate_limit(method, error.retry_after_s, channel_id)
+        except Exception as error:
+            if (retry_after := retry_after_s(error)) is not None:
+                self.on_rate_limit(method, retry_after, channel_id)
             raise
         finally:
             self.on_end(method, channel_id)
@@ -253,7 +305,7 @@ class RateBudget:
                 # Read what earlier processes have learned. If the ledger is unavailable, the first reservation reads
                 # it.
                 self._learn((await self._ledger.reserve(REPLIES, 0)).learned)
-            except StoreError as error:
+            except LedgerUnavailable as error:
                 log.debug("learned budgets not read yet: %s", error)
             while True:
                 await self._clock.sleep(FOLLOW_S)
@@ -270,7 +322,7 @@ class RateBudget:
         try:
             if unsent:
                 await self._ledger.give_back(unsent)
-        except StoreError as error:
+        except LedgerUnavailable as error:
             self._unsent += unsent
             log.debug("calls that never left not given back yet: %s", error)
 
@@ -281,7 +333,7 @@ class RateBudget:
                 if own is not None and own.at > self._known_at[budget]:
                     await self._ledger.record_learned(budget, own)
                     self._known_at[budget] = own.at
-        except StoreError as error:
+        except LedgerUnavailable as error:
             log.debug("learned budgets not recorded yet: %s", error)
 
     def _learn(self, recorded: Mapping[str, Learned]) -> None:
@@ -299,7 +351,7 @@ class RateBudget:
         pacer = self._pacers[method]
         try:
             reservation = await self._ledger.reserve(method, calls_per_minute, with_live=method == REPLIES)
-        except StoreError as error:
+        except LedgerUnavailable as error:
             log.debug("%s: shared budget unavailable, counting only this process's calls: %s", method, error)
             self._is_ledger_away = True
             return pacer.is_within_budget(self._clock.monotonic())

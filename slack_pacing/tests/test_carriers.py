@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.pacing.carriers import CarrierName, CarrierRoom, choose_carrier
-from bot.pacing.pacer import OWN_GAP_S, Pacer
+from slack_pacing.carriers import CarrierName, CarrierRoom, choose_carrier
+from slack_pacing.pacer import OWN_GAP_S, Pacer
 
 IDLE = CarrierRoom(0, OWN_GAP_S)
 ROOMS = st.builds(CarrierRoom, st.integers(0, 50), st.floats(OWN_GAP_S, 60))

@@ -25,7 +25,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from bot.pacing.rates import ASK_AGAIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned, LearnedRate, RateWindow
+from slack_pacing.rates import ASK_AGAIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned, LearnedRate, RateWindow
 
 OWN_GAP_S = 0.5
 """Minimum time between two edits of a reply. People couldn't read faster edits."""
