@@ -119,12 +119,21 @@ LOADING, LOADED = Loading(), Loading(ended=True)
 
 
 @dataclass(frozen=True, slots=True)
+class Answering:
+    """The model whose price counts from here on is another one than was asked."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class Retrying:
     """A request failed before the answer's first word, and another request will follow."""
 
     wait_s: float = 0.0
     is_charged: bool = False
     detail: str = field(default="", repr=False, compare=False)
+    model: str = field(default="", compare=False)
+    """The model that will be asked, or "" if it stays the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +206,10 @@ class Completion:
     """The model that answered instead of the one that was asked, if it isn't the same under another name."""
 
 
-StreamEvent = str | Thinking | Searching | Loading | Retrying | Citation | TextPart | ToolCall | Opaque | Completion
+StreamEvent = (
+    str | Thinking | Searching | Loading | Answering | Retrying | Citation | TextPart | ToolCall | Opaque | Completion
+)
 """One event of a provider's stream. A string is a non-empty piece of the answer's text."""
 
-SIGNS_OF_WORK = (Thinking, Searching, Loading, Retrying)
+SIGNS_OF_WORK = (Thinking, Searching, Loading, Answering, Retrying)
 """Events that aren't part of the answer. As long as only these have arrived, another request can replace this one."""

@@ -17,10 +17,10 @@ import httpx2
 
 from bot.errors import EndReason, FileFault, ProviderError
 from bot.models.api import Api
-from bot.models.events import Completion, FinishReason, StreamEvent, TextPart, Thinking
+from bot.models.events import Answering, Completion, FinishReason, StreamEvent, Thinking
 from bot.models.failures import ErrorResponse, RequestAttempt, error_response
 from bot.models.parameters import OptionalParameter
-from bot.models.prompt import Effort, Prompt, ToolResult, Turn, prompt_texts
+from bot.models.prompt import Effort, Prompt, Turn, prompt_texts
 from bot.models.reading import deltas_of
 from bot.models.remedies import apply_remedy
 from bot.models.streams import AnswerReader
@@ -80,15 +80,10 @@ class VendorModel:
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields an answer's events. An answer without text and without a tool call fails as EMPTY or ONLY_THOUGHT."""
         asked, learned = prompt, self._learned.for_conversation(prompt)
-        unsupported_files: tuple[str, ...] = ()
-        refused: dict[str, FileFault] = {}
-        if any(turn.media for turn in prompt.turns):
-            prompt, unsupported_files, refused = await learned.with_files_that_fit(prompt)
-        parts = [part for turn in prompt.turns for part in turn.parts]
-        texts = [*prompt_texts(prompt), *(part.text for part in parts if isinstance(part, TextPart | ToolResult))]
-        with RequestAttempt(self.model, self._api_key, texts, self._access) as attempt:
+        prompt, unsupported_files, refused = await learned.with_files_that_fit(prompt)
+        with RequestAttempt(self.model, self._api_key, prompt_texts(prompt), self._access) as attempt:
             trial, reader = await learned.first_trial(prompt), None
-            pauses = 0
+            pauses, charged = 0, ""
             while True:
                 if trial.is_nonstreaming:
                     # Nothing else will be yielded until the whole answer arrives.
@@ -101,6 +96,8 @@ class VendorModel:
                     async with aclosing(deltas_of(response, reader, attempt)) as deltas:
                         async for delta in deltas:
                             attempt.record(delta)
+                            if not charged and (charged := self._charged_model(reader)) not in ("", self.model):
+                                yield Answering(charged)
                             yield delta
                 except ProviderError:
                     # Some servers report a refusal in the stream.
@@ -133,8 +130,7 @@ class VendorModel:
     ) -> Completion:
         faults = {**refused, **{media.name: fault for media, fault in trial.left_out}}
         prices = learned.api.prices
-        other_model = self._other_model(reader) if reader.answering_model not in ("", self._name) else ""
-        model = prices.charged_model(self.model, other_model) if other_model else self.model
+        model, other_model = self._charged_model(reader) or self.model, self._other_model(reader)
         unlisted_terms = prices.unlisted_terms(model, reader.usage) if reader.usage and reader.usage.terms else ()
         for term in unlisted_terms:
             self._log_once("the standard price counts for", term)
@@ -175,11 +171,19 @@ class VendorModel:
 
     def _other_model(self, reader: AnswerReader) -> str:
         """Returns the model in the response, or "" if it is the one that was asked."""
+        if reader.answering_model in ("", self._name):
+            return ""
         api, name = self._learned.api, reader.answering_model[: MAX_NAME_CHARS + 1]
         if api.prices.is_same_model(self.model, f"{api.vendor}/{name}"):
             return ""
         self._log_once("another model answers:", name)
         return f"{api.vendor}/{name if len(name) <= MAX_NAME_CHARS and _NAME.fullmatch(name) else '…'}"
+
+    def _charged_model(self, reader: AnswerReader) -> str:
+        """Returns the model whose price counts, or "" until the response has named one."""
+        other_model = self._other_model(reader)
+        model = self._learned.api.prices.charged_model(self.model, other_model) if other_model else self.model
+        return model if reader.answering_model else ""
 
     def _log_once(self, what: str, name: str) -> None:
         name = name if re.fullmatch(r"[\w .:/@-]{0,80}", name) else "…"

@@ -233,14 +233,15 @@ class ResponsesReader(AnswerReader):
                 return self._read_item(object_in(event.get("item")))
             case "error":
                 # The event's own type is "error", which adds nothing.
-                error = event.get("error") or {name: event.get(name) for name in ("code", "message", "misalignment")}
-                raise self._attempt.reported_failure(error)
+                raise self._attempt.reported_failure(event.get("error") or {**event, "type": ""})
             # An item's error, for example that of a call the server made itself, isn't the response's error.
             case _ if event.get("error") and "item_id" not in event:
                 raise self._attempt.reported_failure(event)
-            case str() as kind if kind in _LAST_EVENTS:
+            case str() as kind if kind in _LAST_EVENTS or "response" in event:
                 response, end = object_in(event.get("response")), kind.rpartition(".")[2]
-                return self._finish({**response, "status": response.get("status") or end})
+                self.answering_model = str(response.get("model") or self.answering_model)
+                is_last = kind in _LAST_EVENTS
+                return self._finish({**response, "status": response.get("status") or end}) if is_last else ""
         return ""
 
     def read_response(self, body: Any) -> str | Thinking:
@@ -283,7 +284,7 @@ class ResponsesReader(AnswerReader):
             for item in response.get("output") or ():
                 if search := self._read_item(item):
                     self.side_events.append(search)
-        self.answering_model = str(response.get("model") or "")
+        self.answering_model = str(response.get("model") or self.answering_model)
         self.effort = str(object_in(response.get("reasoning")).get("effort") or "")
         usage = response.get("usage")
         # One search can have several queries, or none that is charged.

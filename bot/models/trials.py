@@ -193,6 +193,8 @@ class LearnedLimits:
 
     async def with_files_that_fit(self, prompt: Prompt) -> tuple[Prompt, tuple[str, ...], dict[str, FileFault]]:
         """Returns the prompt, the names of unsupported files, and why other files are left out."""
+        if not any(turn.media for turn in prompt.turns):
+            return prompt, (), {}
         accepted, unsupported = without_media(prompt, self.api.accepts)
         fit = newest_media_within(accepted.turns, self.api.max_media_bytes)
         fitting, too_large = without_media(accepted, lambda media: media in fit)

@@ -321,7 +321,7 @@ class Fallback:
                     following.wait_s,
                 )
                 detail = error.detail or str(error.reason)
-                retrying = Retrying(following.wait_s, error.reason.is_charged_without_text, detail)
+                retrying = Retrying(following.wait_s, error.reason.is_charged_without_text, detail, provider.model)
             yield retrying
             await asyncio.sleep(retrying.wait_s)
 

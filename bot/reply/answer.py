@@ -18,6 +18,7 @@ from bot.core.steps import fixed_text, kept_text, starting_text
 from bot.errors import EndReason
 from bot.models.events import (
     THINKING_TOKENS,
+    Answering,
     Citation,
     Completion,
     Opaque,
@@ -167,6 +168,8 @@ class CurrentStep:
 
     model: str
     input_tokens: int
+    answering_model: str = ""
+    """The model whose price counts, if it isn't the one that was asked."""
     output_chars: int = 0
     failed_usage: Usage = field(default_factory=Usage)
     """Estimated usage of failed requests that are charged although they returned no text."""
@@ -178,6 +181,10 @@ class CurrentStep:
     """The step's text and calls, exactly as the next request repeats them. The answer's text differs if it continues an
     earlier attempt's text (core/steps.py)."""
     completion: Completion | None = None
+
+    @property
+    def charged_model(self) -> str:
+        return self.answering_model or self.model
 
     @property
     def calls(self) -> list[ToolCall]:
@@ -211,9 +218,12 @@ class CurrentStep:
                 self._hidden_since = None if self.output_chars else now
             case Thinking(chars=chars):
                 self.output_chars += chars
-            case Retrying(is_charged=is_charged):
+            case Answering(model=model):
+                self.answering_model = model
+            case Retrying(is_charged=is_charged, model=model):
                 self.failed_usage = self.usage if is_charged else self.failed_usage
                 self.output_chars, self.hidden_s, self._hidden_since = 0, 0.0, None
+                self.answering_model = model
             case TextPart() | ToolCall() | Opaque():
                 self.parts.append(event)
             case Completion():

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bot.errors import EndReason, ProviderError
 from bot.models.events import (
+    Answering,
     Citation,
     Completion,
     FinishReason,
@@ -46,6 +47,8 @@ class Received:
     thought: int = 0
     """How often the provider reported thinking."""
     retries: list[Retrying] = field(default_factory=list)
+    answering: list[str] = field(default_factory=list)
+    """The other models that were reported before the first word."""
     others: list[Searching | Loading | Citation | TextPart | ToolCall | Opaque] = field(default_factory=list)
 
     @property
@@ -77,6 +80,8 @@ async def collect(provider: Provider, prompt: Prompt = PROMPT) -> Received:
                     received.completions.append(item)
                 elif isinstance(item, Thinking):
                     received.thought += 1
+                elif isinstance(item, Answering):
+                    received.answering += [] if received.deltas else [item.model]
                 elif isinstance(item, Retrying):
                     received.retries.append(item)
                 elif isinstance(item, str):

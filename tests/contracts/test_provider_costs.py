@@ -154,6 +154,25 @@ async def test_answer_names_another_model_than_the_one_asked(
     assert "evil" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("api", "asked", "answered"),
+    [
+        (RESPONSES, "gpt-6-luna", "gpt-6.1-sol"),
+        (CHAT, "gpt-6-luna", "gpt-6.1-sol"),
+        (ANTHROPIC, "claude-haiku-5-5", "claude-opus-5-5"),
+    ],
+    ids=str,
+)
+async def test_model_that_answers_is_known_before_its_first_word(
+    in_process: InProcessVendor, api: VendorApi, asked: str, answered: str
+) -> None:
+    """So an answer that is stopped or interrupted costs what that model costs."""
+    in_process.script(named(api, answered))
+    async with connected(api, in_process, asked) as model:
+        received = await collect(model)
+    assert received.answering == [received.completions[0].model] == [f"{api.model.partition('/')[0]}/{answered}"]
+
+
 GOOGLE = "https://generativelanguage.googleapis.com/v1beta/openai/"
 DECEMBER, JANUARY = (datetime(*day, tzinfo=UTC).timestamp() for day in ((2026, 12, 5), (2027, 1, 5)))
 OWN_PRICE = parse_prices('{"openai/gemini-2.5-pro": {"input": 1, "output": 1}}')

@@ -10,13 +10,15 @@ from bot.core.calls import NO_SUCH_TOOL, PROPOSALS, REMEMBER, SCHEDULE, CallStat
 from bot.core.conversation import File
 from bot.core.files import OpenedFile, unread_notice
 from bot.core.job import End, Job, Notice, NoticeKind, StepEstimate, sentence_notice
-from bot.errors import EndReason
+from bot.errors import EndReason, ProviderError
 from bot.models.events import (
     THINKING_TOKENS,
+    Answering,
     Citation,
     Completion,
     FinishReason,
     Opaque,
+    Retrying,
     StreamEvent,
     TextPart,
     Thinking,
@@ -189,6 +191,28 @@ def test_estimate_counts_for_the_step_that_has_no_reported_usage() -> None:
     reported = attempt.with_usage(End(EndReason.WHOLE, model="openai/other", usage=Usage(7, 1)))
     assert (reported.model, reported.usage, reported.estimated_step) == ("openai/other", Usage(7, 1), None)
     assert counted.first_token_s == 2.0
+
+
+@pytest.mark.parametrize(
+    ("events", "charged"),
+    [
+        (["Because"], MODEL),
+        ([Answering("openai/other"), "Because"], "openai/other"),
+        ([Retrying(model="openai/next"), Answering("openai/other"), "Because"], "openai/other"),
+        ([Answering("openai/other"), Retrying(model="openai/next"), "Because"], "openai/next"),
+        ([Answering("openai/other"), Retrying(), "Because"], MODEL),
+    ],
+)
+def test_answer_that_stops_or_fails_costs_what_the_model_that_was_answering_costs(
+    events: list[StreamEvent], charged: str
+) -> None:
+    attempt = attempt_at()
+    attempt.begin_step(MODEL, 30, ASKERS)
+    for event in events:
+        attempt.receive(event, 12.0)
+    failed = attempt.end_after_error(ProviderError(EndReason.CUT, MODEL), texts.models.OWN_NAMES)
+    assert [attempt.with_usage(end).model for end in (End(EndReason.STOPPED), failed)] == [charged, charged]
+    assert attempt.spent.model == charged
 
 
 BIG = Completion(MODEL, FinishReason.STOP, Usage(250_000, 50_000))
