@@ -126,21 +126,21 @@ class Rule:
     @property
     def description(self) -> str:
         """The rule for the middle of a sentence, such as "weekdays at 9:00 AM (Berlin)"."""
-        at = self.at
-        words = texts.rules.in_words(self.cron) if at is None else texts.rules.once(self._local(at))
-        return texts.schedules.in_zone(words, self.zone)
+        at, zone = self.at, self.zone
+        words = texts.rules.in_words(self.cron, zone) if at is None else texts.times.once(self._local(at), zone)
+        return texts.schedules.in_zone(words, zone)
 
     def _local(self, at: float) -> datetime:
         return datetime.fromtimestamp(at, zone_of(self.zone))
 
     def dates_text(self, times: Sequence[float], now: float) -> str:
         """Formats times in the rule's zone, such as "Friday, November 27 at 9:00 AM, then Monday, November 30"."""
-        return texts.rules.dates([*map(self._local, times)], self._local(now).date())
+        return texts.times.dates([*map(self._local, times)], self._local(now).date(), self.zone)
 
     def first_day_text(self, after: float) -> str:
         """Returns the first due day, such as "Friday, November 27", or "" if `description` includes it."""
         found = self.due_after(after) if self.at is None else None
-        return "" if found is None else texts.rules.on_day(self._local(found), self._local(after))
+        return "" if found is None else texts.times.on_day(self._local(found), self._local(after))
 
     def due_after(self, moment: float) -> float | None:
         """Returns the first due time after a moment, or None if there is none. Raises UnusableRule."""

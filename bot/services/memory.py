@@ -24,7 +24,6 @@ from bot.core.memory import (
     MemoryCommand,
     RememberOutcome,
     Verb,
-    day_of_memory,
     ids_in,
     memory_command,
     reason_not_to_keep,
@@ -222,7 +221,9 @@ class MemoryCommands:
 def _memory_line(memory: Memory, names: Mapping[str, str], base: str, channel_id: str, is_private: bool) -> str:
     text = text_on_one_line(memory.text, names) if memory.is_private is is_private else texts.memory.HIDDEN
     person, changed_by = (names.get(id_, id_) for id_ in (memory.user_id, memory.changed_by))
-    said = texts.memory.memory_said(person, day_of_memory(memory), changed_by, is_proposed=memory.is_proposed)
+    said = texts.memory.memory_said(
+        person, texts.times.day(memory.created_at), changed_by, is_proposed=memory.is_proposed
+    )
     return texts.memory.memory_line(
         memory.number, text, said, message_link(base, channel_id, memory.ts, memory.thread_ts)
     )

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from bot.core.texts import times
+
 Json = dict[str, Any]
 
 OPTION_CHARS = 75
@@ -98,14 +100,15 @@ def words(text: str, *styles: str) -> Json:
     return _with({"type": "text", "text": text}, style=dict.fromkeys(styles, True))
 
 
-def moment(at: float, form: str, fallback: str, *styles: str) -> Json:
+def moment(at: float, *styles: str) -> Json:
     """Returns a rich_text element with a time in the reader's time zone. `at`: seconds since the epoch."""
-    element = {"type": "date", "timestamp": int(at), "format": form, "fallback": fallback}
+    element = {"type": "date", "timestamp": int(at), "format": times.TIME, "fallback": times.in_utc(at)}
     return _with(element, style=dict.fromkeys(styles, True))
 
 
-def date_mrkdwn(at: float, form: str, fallback: str) -> str:
-    return f"<!date^{int(at)}^{form}|{fallback}>"
+def moment_mrkdwn(at: float, form: str = times.TIME) -> str:
+    """Returns a token for a time in the reader's time zone. `form`: see `times`."""
+    return f"<!date^{int(at)}^{form}|{times.day(at) if form == times.DAY else times.in_utc(at)}>"
 
 
 def chart(kind: str, title: str, labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]]) -> Json:

@@ -7,7 +7,7 @@ the call exactly as shown (core/calls.py).
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from bot.core import texts
@@ -41,8 +41,7 @@ def blocks_of(ask: ApprovalCard, block_id: str) -> list[Json]:
         return [blockkit.rich_text([*parts, decided], block_id)]
     terms = list(card.terms)
     if ask.expires_at is not None:
-        utc_text = texts.words.time_in_utc(datetime.fromtimestamp(ask.expires_at, UTC))
-        until = blockkit.date_mrkdwn(ask.expires_at, texts.words.TIME_FORMAT, utc_text)
+        until = blockkit.moment_mrkdwn(ask.expires_at)
         terms.append(f"{texts.approvals.waits_until(escape(unlinked(ask.decider_name)))}{until}.")
     agree = blockkit.button(card.by, card.agree, ask.value, primary=True)
     decline = blockkit.button(ReplyAction.DENY, card.decline, ask.value)
@@ -51,11 +50,6 @@ def blocks_of(ask: ApprovalCard, block_id: str) -> list[Json]:
         *([blockkit.context(blockkit.mrkdwn("\n".join(terms)), f"{block_id}-terms")] if terms else []),
         blockkit.actions([agree, decline], f"{block_id}-buttons"),
     ]
-
-
-def moment(at: float, *styles: str) -> Json:
-    utc_text = texts.words.time_in_utc(datetime.fromtimestamp(at, UTC))
-    return blockkit.moment(at, texts.words.TIME_FORMAT, utc_text, *styles)
 
 
 def _memory(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:

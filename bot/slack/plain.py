@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from bot.core import texts
 from bot.core.conversation import escape
-from bot.slack.blockkit import Json, date_mrkdwn
+from bot.slack.blockkit import Json
 from slack_markdown.escaping import JOINER
 from slack_markdown.render import QUOTED, mrkdwn, plain_words
 
@@ -86,7 +86,7 @@ def _words(element: Json) -> str:
         case "mrkdwn":
             return str(element["text"])
         case "date":
-            return date_mrkdwn(element["timestamp"], element["format"], element["fallback"])
+            return f"<!date^{element['timestamp']}^{element['format']}|{element['fallback']}>"
         case "link":
             return mrkdwn(f"{element['text']} ({element['url']})")
     return mrkdwn(element["text"])

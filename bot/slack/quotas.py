@@ -1,12 +1,11 @@
 """Renders quotas for people and admins. Pure."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from bot.core import texts
 from bot.core.caps import Amount, CapUse, Period, Scope, UsageToDate
 from bot.slack import plain
-from bot.slack.blockkit import Json, chart, context, date_mrkdwn, mrkdwn, plain_text, section
+from bot.slack.blockkit import Json, chart, context, moment_mrkdwn, mrkdwn, plain_text, section
 
 
 def cap_notification(sentence: str, unit: str, daily: Sequence[tuple[str, float]]) -> Json:
@@ -43,10 +42,7 @@ def _quota_line(use: CapUse) -> str:
     if use.percent < 100 and not _is_own(use):
         # Shared usage is shown only if it stops this person from asking.
         return texts.quotas.shared_quota(str(use.cap))
-    utc_text = texts.words.time_in_utc(datetime.fromtimestamp(use.resets_at, UTC))
-    return texts.quotas.quota_so_far(
-        str(use.cap), use.percent, date_mrkdwn(use.resets_at, texts.words.TIME_FORMAT, utc_text)
-    )
+    return texts.quotas.quota_so_far(str(use.cap), use.percent, moment_mrkdwn(use.resets_at))
 
 
 def amount_text(amount: Amount) -> str:

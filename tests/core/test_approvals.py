@@ -423,7 +423,7 @@ def test_name_of_a_decider_forges_no_line() -> None:
         (
             SCHEDULE,
             {"words": "Sum up `it`.", "cron": "0 9 * * 1-5", "zone": "Europe/Berlin", "next": [1_764_000_000.0]},
-            "Sum up `it`.\nWeekdays at 9:00 AM (Berlin)",
+            "Sum up `it`.\nWeekdays at 09:00 (Berlin)",
         ),
         (
             SCHEDULE,
@@ -433,7 +433,7 @@ def test_name_of_a_decider_forges_no_line() -> None:
                 "zone": "Europe/Berlin",
                 "next": [1_766_563_200.0],
             },
-            "Ask.\nOnce on Thursday, December 24, 2026 at 9:00 AM (Berlin)",
+            "Ask.\nOnce on Thursday, December 24, 2026 at 09:00 (Berlin)",
         ),
         (REMEMBER, {"text": "Tea at four.", "for": "channel"}, "Tea at four."),
         (SIGN_IN, {"server": "tracker"}, "tracker"),

@@ -397,7 +397,7 @@ def test_rule_in_words(cron: str, words: str) -> None:
     ],
 )
 def test_zone_in_words(zone: str, name: str) -> None:
-    assert Rule(zone, "0 9 * * *").description == f"every day at 9:00 AM ({name})"
+    assert Rule(zone, "0 * * * *").description == f"every hour ({name})"
 
 
 @pytest.mark.parametrize(
@@ -406,29 +406,28 @@ def test_zone_in_words(zone: str, name: str) -> None:
         (
             "0 9 * * 1-5",
             "2026-11-26T00:00+01:00",
-            "Thursday, November 26 at 9:00 AM, then Friday, November 27 and Monday, November 30",
+            "Thursday, November 26 at 09:00, then Friday, November 27 and Monday, November 30",
         ),
         (
             "30 7 * * 1",
             "2026-11-26T00:00+01:00",
-            "Monday, November 30 at 7:30 AM, then Monday, December 7 and Monday, December 14",
+            "Monday, November 30 at 07:30, then Monday, December 7 and Monday, December 14",
         ),
         (
             "0 9 29 2 *",
             "2026-11-26T00:00+01:00",
-            "Tuesday, February 29, 2028 at 9:00 AM, then Sunday, February 29, 2032 and Friday, February 29, 2036",
+            "Tuesday, February 29, 2028 at 09:00, then Sunday, February 29, 2032 and Friday, February 29, 2036",
         ),
         (
             "0 9,17 * * *",
             "2026-11-26T00:00+01:00",
-            "Thursday, November 26 at 9:00 AM, "
-            "then Thursday, November 26 at 5:00 PM and Friday, November 27 at 9:00 AM",
+            "Thursday, November 26 at 09:00, then Thursday, November 26 at 17:00 and Friday, November 27 at 09:00",
         ),
         # The clocks skip 02:30 on the second day.
         (
             "30 2 * * *",
             "2026-03-28T00:00+01:00",
-            "Saturday, March 28 at 2:30 AM, then Sunday, March 29 at 3:00 AM and Monday, March 30 at 2:30 AM",
+            "Saturday, March 28 at 02:30, then Sunday, March 29 at 03:00 and Monday, March 30 at 02:30",
         ),
     ],
 )
@@ -451,11 +450,29 @@ def test_dates_are_in_the_rules_zone_with_their_weekdays(cron: str, after: str, 
 def test_first_day_has_its_year_if_it_is_not_this_one(cron: str, day: str) -> None:
     rule, now = Rule(BERLIN, cron), at("2026-11-26T12:00+01:00")
     assert rule.first_day_text(now) == day
-    assert rule.dates_text(rule.next_times(now, 1), now) == f"{day} at 9:00 AM"
+    assert rule.dates_text(rule.next_times(now, 1), now) == f"{day} at 09:00"
+
+
+@pytest.mark.parametrize(
+    ("zone", "words"),
+    [
+        ("America/New_York", "every day at 12:05 AM and 5:05 PM (New York)"),
+        ("America/Toronto", "every day at 12:05 AM and 5:05 PM (Toronto)"),
+        ("Australia/Sydney", "every day at 12:05 AM and 5:05 PM (Sydney)"),
+        ("Asia/Kolkata", "every day at 12:05 AM and 5:05 PM (Kolkata)"),
+        (BERLIN, "every day at 00:05 and 17:05 (Berlin)"),
+        ("Europe/London", "every day at 00:05 and 17:05 (London)"),
+        ("Asia/Tokyo", "every day at 00:05 and 17:05 (Tokyo)"),
+        ("America/Sao_Paulo", "every day at 00:05 and 17:05 (Sao Paulo)"),
+        ("Etc/GMT+5", "every day at 00:05 and 17:05 (UTC-5)"),
+    ],
+)
+def test_clock_is_that_of_the_zones_country(zone: str, words: str) -> None:
+    assert Rule(zone, "5 0,17 * * *").description == words
 
 
 def test_single_time_in_words() -> None:
-    assert Rule("Etc/UTC", at=NINE).description == "once on Thursday, November 26, 2026 at 9:00 AM (UTC)"
+    assert Rule("Etc/UTC", at=NINE).description == "once on Thursday, November 26, 2026 at 09:00 (UTC)"
 
 
 LOS_ANGELES, KOLKATA = "America/Los_Angeles", "Asia/Kolkata"
@@ -803,5 +820,5 @@ def test_model_reads_when_a_run_is_due_and_the_one_before_was_in_the_rules_zone(
     last_at: float | None, before: str
 ) -> None:
     run = Run(replace(HERE[0], created_at=NINE - 2 * 86_400), NINE + 61_200, last_at)
-    due = "This run is due at 2026-11-27T03:00+01:00, by the rule: weekdays at 9:00 AM (Berlin)."
+    due = "This run is due at 2026-11-27T03:00+01:00, by the rule: weekdays at 09:00 (Berlin)."
     assert run_times_text(run) == f"{due} {before}"

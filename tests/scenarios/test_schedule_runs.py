@@ -34,7 +34,7 @@ ANSWER = "Two pull requests were merged."
 AT = datetime.now(UTC) + timedelta(hours=12)
 """A time of day that doesn't come while the tests run, so that no run is due by itself."""
 DAILY = Proposal(WORDS, Rule("UTC", f"0 {AT:%-H} * * *"))
-AT_ITS_TIME = f"day at {AT:%-I}:00 {AT:%p} (UTC)"
+AT_ITS_TIME = f"day at {AT:%H}:00 (UTC)"
 
 
 async def created(store: Stores, proposal: Proposal = DAILY, channel_id: str = "C0GENERAL") -> Schedule:

@@ -35,7 +35,7 @@ pytestmark = [
 GENERAL = "C0GENERAL"
 WORDS = "Summarize what happened in this channel since your last summary."
 WEEKDAYS = {"words": WORDS, "cron": "0 9 * * 1-5"}
-AT_NINE = "Weekdays at 9:00 AM (UTC)"
+AT_NINE = "Weekdays at 09:00 (UTC)"
 
 
 def proposes(arguments: dict[str, Any]) -> Callable[[VendorRequest], VendorResponse]:
@@ -105,14 +105,14 @@ async def test_member_creates_finds_changes_runs_pauses_resumes_and_stops_a_sche
     assert buttons(message) == [ReplyAction.APPROVE, ReplyAction.DENY]
     assert await press(stage, message, ReplyAction.APPROVE, "alan") is None
     message = await ended(stage, asked)
-    assert re.search(r"Created schedule \d+: weekdays at 9:00 AM \(UTC\), next on \w+day, ", shown(message))
+    assert re.search(r"Created schedule \d+: weekdays at 09:00 \(UTC\), next on \w+day, ", shown(message))
     assert "Approved by" not in shown(message)
     assert buttons(message)[0] == ScheduleAction.STOP
 
     await alan.command("general", "/typist help")
     assert "• `/typist schedules` lists what's scheduled here" in last_notice(stage)
     await alan.command("general", "/typist schedules")
-    for words in (WORDS, AT_NINE, "Next: <!date^", "created by <@U0ALAN>", "0 tokens this month"):
+    for words in (WORDS, AT_NINE, "Next: <!date^", "UTC> (your time)", "created by <@U0ALAN>", "0 tokens this month"):
         assert words in modal_text(alan)
 
     await opened_change(stage, alan)
@@ -123,12 +123,12 @@ async def test_member_creates_finds_changes_runs_pauses_resumes_and_stops_a_sche
     }
     assert await alan.submit(fridays) == {}
     await sandbox.wait_for(lambda: texts.schedules.SCHEDULE_PRESSED[ScheduleAction.CHANGE] in modal_text(alan))
-    for words in ("Sum up the week.", "Fridays at 4:30 PM (UTC)"):
+    for words in ("Sum up the week.", "Fridays at 16:30 (UTC)"):
         assert words in modal_text(alan)
 
     await press_in_list(stage, alan, ScheduleAction.RUN, texts.schedules.SCHEDULE_PRESSED[ScheduleAction.RUN])
     post = await with_button(stage, ScheduleAction.STOP)
-    assert "Scheduled by Alan · Fridays at 4:30 PM" in json.dumps(post.blocks, ensure_ascii=False)
+    assert "Scheduled by Alan · Fridays at 16:30" in json.dumps(post.blocks, ensure_ascii=False)
     assert await stage.answers("general", post.ts, 2) == [shown(post), "Two pull requests were merged."]
 
     for action, state in (
@@ -173,23 +173,23 @@ async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_
     asked = await asked_for({"number": str(mine), "cron": "0 10 * * 1-5", "words": None, "at": None, "stop": False})
     card = await asking(stage, asked)
     told = json.dumps(stage.vendor.requests[-1].body["tools"])
-    assert f"number {mine}, weekdays at 9:00 AM (Berlin); number {theirs}, weekdays" in told
+    assert f"number {mine}, weekdays at 09:00 (Berlin); number {theirs}, weekdays" in told
     assert f"number {elsewhere}" not in told
     assert WORDS not in told, "a prompt without others' words stays one"
     for words in (
         "Change this schedule?",
         WORDS,
-        "Weekdays at 10:00 AM (Berlin), instead of weekdays at 9:00 AM. Next:",
+        "Weekdays at 10:00 (Berlin), instead of weekdays at 09:00. Next:",
     ):
         assert words in shown(card)
     assert await press(stage, card, ReplyAction.APPROVE, "alan") is None
-    assert f"Changed schedule {mine}: weekdays at 10:00 AM (Berlin), next on " in shown(await ended(stage, asked))
+    assert f"Changed schedule {mine}: weekdays at 10:00 (Berlin), next on " in shown(await ended(stage, asked))
     schedules = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
     assert [(one.id, one.rule.cron) for one in schedules] == [(mine, "0 10 * * 1-5"), (theirs, "0 9 * * 1-5")]
 
     for arguments, read in (
         *(
-            (arguments, f"Number {mine}, of Alan, weekdays at 10:00 AM (Berlin): {WORDS}")
+            (arguments, f"Number {mine}, of Alan, weekdays at 10:00 (Berlin): {WORDS}")
             for arguments in ({}, {"words": "", "stop": False}, {"stop": True})
         ),
         ({"words": WORDS, "cron": "0 10 * * MON-FRI", "zone": "Europe/Berlin"}, f"already scheduled as number {mine}"),
@@ -214,7 +214,7 @@ async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_
     await another_process.schedules.pause(TEAM_ID, mine, PauseReason.BY_PERSON, "U0ALAN")
     assert await press(stage, card, ReplyAction.APPROVE, "alan") is None
     changed = await ended(stage, asked)
-    assert f"Changed schedule {mine}: weekdays at 9:00 AM (Berlin). It stays paused." in shown(changed)
+    assert f"Changed schedule {mine}: weekdays at 09:00 (Berlin). It stays paused." in shown(changed)
 
     await another_process.schedules.change(
         TEAM_ID, mine, "U0ALAN", Proposal(WORDS, Rule("UTC", "0 9 * * 1-5"), only_if_changed=True), 1_000, 1_000
@@ -232,7 +232,7 @@ async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_
     card = await asking(stage, asked)
     assert "Stop this schedule?" in shown(card)
     assert await press(stage, card, ReplyAction.APPROVE, "alan") is None
-    assert f"Stopped schedule {mine} (weekdays at 9:00 AM (UTC))." in shown(await ended(stage, asked))
+    assert f"Stopped schedule {mine} (weekdays at 09:00 (UTC))." in shown(await ended(stage, asked))
     assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [theirs]
 
 
@@ -272,7 +272,7 @@ async def test_commands_of_one_batch_see_what_those_before_them_did(stage: Stage
     are_queued.set()
     _, answer = await stage.answers("general", asked, count=2)
     assert f"{other}." in answer
-    assert f"{mine}." not in answer.partition(texts.schedules.stopped(mine, "weekdays at 9:00 AM (Berlin)"))[0]
+    assert f"{mine}." not in answer.partition(texts.schedules.stopped(mine, "weekdays at 09:00 (Berlin)"))[0]
     assert texts.schedules.nothing_to_stop(str(mine)) in answer
     assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [other]
 
@@ -284,11 +284,11 @@ async def test_plain_words_list_and_stop_schedules_without_a_model(stage: Stage,
         return shown(await ended(stage, await stage.mention(words, user=user)))
 
     listed = await told("what is scheduled here?")
-    for line in (f"{mine}.", WORDS, "Alan", f"{theirs}.", "Remind us of the retro.", "Grace", "Weekdays at 9:00 AM"):
+    for line in (f"{mine}.", WORDS, "Alan", f"{theirs}.", "Remind us of the retro.", "Grace", "Weekdays at 09:00"):
         assert line in listed
     assert texts.schedules.NOT_YOUR_SCHEDULE in await told("stop the retro reminder")
     assert texts.schedules.nothing_to_stop("999") in await told("stop schedule 999")
-    stopped = texts.schedules.stopped(mine, "weekdays at 9:00 AM (Berlin)")
+    stopped = texts.schedules.stopped(mine, "weekdays at 09:00 (Berlin)")
     asked = await stage.mention("stop the summary", user="alan")
     answer = await ended(stage, asked)
     assert stopped in shown(answer)
@@ -304,7 +304,7 @@ async def test_plain_words_list_and_stop_schedules_without_a_model(stage: Stage,
     assert stopped in await told("stop the summary")
     assert stage.vendor.requests == []
     assert "Regenerate" not in stopped
-    assert texts.schedules.stopped(theirs, "weekdays at 9:00 AM (Berlin)") in await told(
+    assert texts.schedules.stopped(theirs, "weekdays at 09:00 (Berlin)") in await told(
         f"cancel schedule {theirs}", "grace"
     )
     assert texts.schedules.NOTHING_HERE in await told("What's scheduled?")

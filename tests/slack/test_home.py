@@ -34,8 +34,8 @@ CAPS = parse_caps("user/day=2000tokens,user/month=7usd,channel/day=5usd,workspac
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
 USAGE = UsageToDate(SPENT, [cap_use(cap, SPENT[cap.window.period], NOON) for cap in CAPS[:2]])
 NO_QUOTAS = UsageToDate(SPENT, ())
-TOMORROW = "<!date^1795651200^{date_short_pretty} at {time}|November 26 at 00:00 UTC>"
-DECEMBER = "<!date^1796083200^{date_short_pretty} at {time}|December 1 at 00:00 UTC>"
+TOMORROW = "<!date^1795651200^{date_pretty} at {time}|November 26 at 00:00 UTC>"
+DECEMBER = "<!date^1796083200^{date_pretty} at {time}|December 1 at 00:00 UTC>"
 
 
 def view_text(view: Json) -> str:
@@ -90,8 +90,11 @@ def test_tokens_are_explained_only_where_a_quota_counts_them() -> None:
     ("accounts", "lines"),
     [
         ({}, []),
-        ({"jira": (NOON, "read <write>")}, ["jira, since 2026-11-25 (read &lt;write&gt;)"]),
-        ({f"s{number}": (NOON, "") for number in range(10)}, [f"s{number}, since 2026-11-25" for number in range(10)]),
+        ({"jira": (NOON, "read <write>")}, ["jira, since November 25, 2026 (read &lt;write&gt;)"]),
+        (
+            {f"s{number}": (NOON, "") for number in range(10)},
+            [f"s{number}, since November 25, 2026" for number in range(10)],
+        ),
     ],
 )
 def test_home_lists_accounts(accounts: Mapping[str, tuple[float, str]], lines: list[str]) -> None:

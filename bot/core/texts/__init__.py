@@ -27,6 +27,7 @@ from bot.core.texts import schedules as schedules
 from bot.core.texts import settings as settings
 from bot.core.texts import shortcut as shortcut
 from bot.core.texts import statuses as statuses
+from bot.core.texts import times as times
 from bot.core.texts import weekly as weekly
 from bot.core.texts import welcome as welcome
 from bot.core.texts import words as words

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import date
 
 from bot.core.texts.actions import ANSWER_NOW
-from bot.core.texts.words import count, the_web, ts_in_utc
+from bot.core.texts.times import in_utc
+from bot.core.texts.words import count, the_web
 from bot.models.events import Unparsed
 
 THINKING = "Thinking…"
@@ -31,13 +32,13 @@ WRITING = "Writing…"
 
 
 def asked_on(ts: str) -> str:
-    return f"Asked on {ts_in_utc(ts)}."
+    return f"Asked on {in_utc(float(ts))}."
 
 
 def offer_after_absence(ts: str) -> str:
     return (
-        f"I was away when you asked this, on {ts_in_utc(ts)}. If an answer would still help, press {ANSWER_NOW} and "
-        "I'll begin."
+        f"I was away when you asked this, on {in_utc(float(ts))}. If an answer would still help, press {ANSWER_NOW} "
+        "and I'll begin."
     )
 
 

@@ -1,14 +1,18 @@
 """Describes schedule rules in plain English: common rules briefly, and all others completely."""
 
 import re
-from collections.abc import Sequence
-from datetime import date, datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
 from itertools import pairwise
 
 from cronsim import CronSim
 
+from bot.core.texts.times import clock_time
 from bot.core.texts.words import listed
 
+Clock = Callable[[int, int], str]
+"""Formats an hour and a minute."""
 _ANY_DAY = datetime(2026, 1, 1)
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
@@ -28,44 +32,13 @@ _OFFSET = re.compile(r"Etc/GMT([+-])(\d+)")
 """A zone named by its UTC offset, with the inverted sign of the IANA database."""
 
 
-def in_words(cron: str) -> str:
+def in_words(cron: str, zone: str) -> str:
     """Describes five cron fields for the middle of a sentence, such as "weekdays at 9:00 AM"."""
     parsed = CronSim(cron, _ANY_DAY)
-    days, times = _days(parsed), _times(parsed)
+    days, times = _days(parsed), _times(parsed, partial(clock_time, zone=zone))
     if times.startswith("at "):
         return f"{days} {times}"
     return times if days == "every day" else f"{days}, {times}"
-
-
-def clock_time(hour: int, minute: int) -> str:
-    return f"{hour % 12 or 12}:{minute:02} {'AM' if hour < 12 else 'PM'}"
-
-
-def on_day(day: date, today: date | None = None) -> str:
-    """Formats a day, such as "Friday, November 27", with the year unless it is that of `today`."""
-    return f"{_DAYS[day.weekday()]}, {_date(day, today)}"
-
-
-def _date(day: date, today: date | None) -> str:
-    year = f", {day.year}" if today and day.year != today.year else ""
-    return f"{_MONTHS[day.month - 1]} {day.day}{year}"
-
-
-def dates(times: Sequence[datetime], today: date) -> str:
-    """Formats times in one zone with weekdays. A clock time that they share is only included once."""
-    is_alike = len({one.time() for one in times}) == 1
-    clocks = [f" at {clock_time(one.hour, one.minute)}" for one in times]
-    first, *later = (
-        on_day(one.date(), times[number - 1].date() if number else today)
-        + ("" if number and is_alike else clocks[number])
-        for number, one in enumerate(times)
-    )
-    return ", then ".join(filter(None, (first, listed(later))))
-
-
-def once(when: datetime) -> str:
-    """Formats a single time, such as "once on Thursday, December 24, 2026 at 9:00 AM"."""
-    return f"once on {on_day(when)}, {when.year} at {clock_time(when.hour, when.minute)}"
 
 
 def city(zone: str) -> str:
@@ -125,40 +98,40 @@ def _each_month(some_have_none: bool) -> str:
     return "each month that has one" if some_have_none else "each month"
 
 
-def _times(parsed: CronSim) -> str:
+def _times(parsed: CronSim, clock: Clock) -> str:
     hours, minutes = sorted(parsed.hours), sorted(parsed.minutes)
     if len(hours) * len(minutes) <= _MAX_LISTED:
-        return f"at {listed([clock_time(hour, minute) for hour in hours for minute in minutes])}"
+        return f"at {listed([clock(hour, minute) for hour in hours for minute in minutes])}"
     if len(hours) == 24:
         return _of_hour(minutes)
     if len(minutes) > 1:
-        return _within_hours(hours, minutes)
+        return _within_hours(hours, minutes, clock)
     [minute], step = minutes, _step(hours)
     if not step:
-        return _at_hours(hours, minute)
+        return _at_hours(hours, minute, clock)
     goes_round = hours[0] + 24 - hours[-1] == step
     every = "every hour" if step == 1 else f"every {step} hours"
     if goes_round:
-        return every if (hours[0], minute) == (0, 0) else f"{every} from {clock_time(hours[0], minute)} on"
-    return f"{every} from {clock_time(hours[0], minute)} to {clock_time(hours[-1], minute)}"
+        return every if (hours[0], minute) == (0, 0) else f"{every} from {clock(hours[0], minute)} on"
+    return f"{every} from {clock(hours[0], minute)} to {clock(hours[-1], minute)}"
 
 
-def _at_hours(hours: Sequence[int], minute: int) -> str:
-    runs = [[clock_time(hour, minute) for hour in run] for run in _runs(hours)]
+def _at_hours(hours: Sequence[int], minute: int, clock: Clock) -> str:
+    runs = [[clock(hour, minute) for hour in run] for run in _runs(hours)]
     spans = [f"from {run[0]} to {run[-1]}" for run in runs if len(run) >= _MIN_RANGE]
     others = [time for run in runs if len(run) < _MIN_RANGE for time in run]
     if not spans or len(spans) + len(others) > _MAX_LISTED:
-        return f"at {listed([clock_time(hour, minute) for hour in hours])}"
+        return f"at {listed([clock(hour, minute) for hour in hours])}"
     return f"every hour {listed(spans)}" + (f", and at {listed(others)}" if others else "")
 
 
-def _within_hours(hours: Sequence[int], minutes: Sequence[int]) -> str:
+def _within_hours(hours: Sequence[int], minutes: Sequence[int], clock: Clock) -> str:
     step, runs = _step(minutes), _runs(hours)
     if len(runs) > 1 or not step or minutes[0] + 60 - minutes[-1] != step:
-        named = [(len(run) >= _MIN_RANGE, _listed([clock_time(hour, 0) for hour in run])) for run in runs]
+        named = [(len(run) >= _MIN_RANGE, _listed([clock(hour, 0) for hour in run])) for run in runs]
         parts = [f"each hour from {part}" if is_range else part for is_range, run in named for part in run]
         return f"{_past(minutes)} {listed(parts)}"
-    return f"every {step} minutes from {clock_time(hours[0], minutes[0])} to {clock_time(hours[-1], minutes[-1])}"
+    return f"every {step} minutes from {clock(hours[0], minutes[0])} to {clock(hours[-1], minutes[-1])}"
 
 
 def _of_hour(minutes: Sequence[int]) -> str:

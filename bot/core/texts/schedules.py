@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.core.texts import rules
+from bot.core.texts import rules, times
 from bot.core.texts.quotas import tokens
 from bot.core.texts.words import CardWords, listed, sentence_case
 
@@ -148,7 +148,7 @@ def in_zone(rule: str, zone: str) -> str:
 
 def proposed_for(cron: str, at: str, zone: str) -> str:
     """Returns when a proposed schedule is due, from cron fields or an ISO time, or "" without both."""
-    words = rules.in_words(cron) if cron else rules.once(datetime.fromisoformat(at)) if at else ""
+    words = rules.in_words(cron, zone) if cron else times.once(datetime.fromisoformat(at), zone) if at else ""
     return sentence_case(in_zone(words, zone)) if words else ""
 
 
@@ -230,7 +230,12 @@ def signed_out(servers: Sequence[str]) -> str:
 
 
 def resumed(number: int, rule: str, next_time: str) -> str:
-    return f"You're signed in, and I resumed your schedule {number} ({rule}). {NEXT_TIME}{next_time}."
+    return f"You're signed in, and I resumed your schedule {number} ({rule}). {next_for_reader(next_time)}."
+
+
+def next_for_reader(next_time: str) -> str:
+    """States a next time in the reader's time zone, next to a rule in another one. `next_time`: a date token."""
+    return f"{NEXT_TIME}{next_time} (your time)"
 
 
 ONLY_CREATOR_SIGNS_IN = "Only the person who created this schedule can sign in for it."

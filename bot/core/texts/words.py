@@ -1,7 +1,6 @@
 """Phrases that several features share: numbers, times, lists."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 
@@ -31,19 +30,6 @@ def in_short(text: str) -> str:
 def the_web(query: str) -> str:
     words = in_short(query)
     return f"the web: {words}…" if words else "the web…"
-
-
-TIME_FORMAT = "{date_short_pretty} at {time}"
-"""Slack inserts the time in the reader's language and time zone."""
-
-
-def time_in_utc(time: datetime) -> str:
-    """Replaces a time that Slack can't show in the reader's time zone."""
-    return f"{time:%B} {time.day} at {time:%H:%M} UTC"
-
-
-def ts_in_utc(ts: str) -> str:
-    return time_in_utc(datetime.fromtimestamp(float(ts), UTC))
 
 
 def count(number: int, one: str, many: str) -> str:

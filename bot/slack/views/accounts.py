@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from bot.core import texts
@@ -56,7 +55,7 @@ def accounts_at_home(signed_in: Mapping[str, tuple[float, str]]) -> list[Json]:
 
 def _labels(signed_in: Mapping[str, tuple[float, str]]) -> dict[str, str]:
     return {
-        server: texts.accounts.account(server, f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d}", scope)
+        server: texts.accounts.account(server, texts.times.day(since), scope)
         for server, (since, scope) in list(signed_in.items())[:MAX_LISTED]
     }
 

@@ -26,12 +26,12 @@ from bot.slack.blockkit import (
     input_field,
     line,
     modal,
+    moment,
     read_only_modal,
     text_area,
     values_of,
     words,
 )
-from bot.slack.cards import moment
 from bot.slack.views.modal import Modal, metadata_of
 from slack_markdown.escaping import unlinked
 

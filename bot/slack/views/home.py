@@ -6,7 +6,6 @@ admins, the default settings, the workspace's usage and all channels' settings.
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from itertools import accumulate
 
 from bot.core import texts
@@ -19,10 +18,10 @@ from bot.slack.blockkit import (
     SECTION_CHARS,
     Json,
     context,
-    date_mrkdwn,
     divider,
     header,
     home,
+    moment_mrkdwn,
     mrkdwn,
     plain_text,
     section,
@@ -97,9 +96,7 @@ def _waiting(waiting: Sequence[tuple[str, str, float]]) -> list[Json]:
     for channel_id, link, until in waiting:
         what = f"<{link}|{texts.home.APPROVAL}>" if link else texts.home.APPROVAL
         where = texts.schedules.IN_OUR_DIRECT_MESSAGE if is_direct_message(channel_id) else f"in <#{channel_id}>"
-        utc_text = texts.words.time_in_utc(datetime.fromtimestamp(until, UTC))
-        time = date_mrkdwn(until, texts.words.TIME_FORMAT, utc_text)
-        lines.append(f"• {what} {where}: {texts.home.DECIDE_UNTIL}{time}.")
+        lines.append(f"• {what} {where}: {texts.home.DECIDE_UNTIL}{moment_mrkdwn(until)}.")
     return [_paragraph(texts.home.WAITING_FOR_YOU, "\n".join(lines))] if lines else []
 
 

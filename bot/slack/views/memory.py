@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from bot.core import texts
@@ -68,8 +67,7 @@ def _memory_modal(place: SettingsPlace, memories: Sequence[Memory], base: str, *
 
 
 def _origin_line(memory: Memory, channel_id: str, base: str, *, is_hidden: bool) -> str:
-    utc_text = texts.words.time_in_utc(datetime.fromtimestamp(memory.created_at, UTC))
-    day = blockkit.date_mrkdwn(memory.created_at, texts.words.TIME_FORMAT, utc_text)
+    day = blockkit.moment_mrkdwn(memory.created_at, texts.times.DAY)
     changed_by = f"<@{memory.changed_by}>" if memory.changed_by else ""
     said = texts.memory.memory_said(f"<@{memory.user_id}>", day, changed_by, is_proposed=memory.is_proposed)
     link = message_link(base, channel_id, memory.ts, memory.thread_ts)

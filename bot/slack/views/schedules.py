@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -26,11 +26,11 @@ from bot.slack.blockkit import (
     checked,
     confirm,
     context,
-    date_mrkdwn,
     divider,
     initial_view,
     input_field,
     modal,
+    moment_mrkdwn,
     mrkdwn,
     number_input,
     plain_text,
@@ -197,8 +197,8 @@ def run_notice(schedule: Schedule, report: RunReport, signed_out: Sequence[str] 
     """Returns chat.postMessage's arguments for a notice of a skipped run or pause. `signed_out`: missing sign-ins."""
     if report.is_at_pause(schedule):
         return _pause_notice(schedule, signed_out)
-    next_time = "" if schedule.next_at is None else moment(schedule.next_at)
-    sentence = texts.schedules.run_skipped(moment(report.due_at), report.skip_reason, next_time)
+    next_time = "" if schedule.next_at is None else moment_mrkdwn(schedule.next_at)
+    sentence = texts.schedules.run_skipped(moment_mrkdwn(report.due_at), report.skip_reason, next_time)
     words = context(plain_text(_words(schedule, WORDS_ROOMS[0])))
     return plain.message([section(mrkdwn(sentence)), words])
 
@@ -258,13 +258,11 @@ def _when(schedule: Schedule) -> list[str]:
     elif schedule.next_at is None:
         state = texts.schedules.SCHEDULE_OVER
     else:
-        state = texts.schedules.NEXT_TIME + moment(schedule.next_at)
+        next_time = moment_mrkdwn(schedule.next_at, texts.times.DAY_OF_SCHEDULE)
+        is_in_zone = bool(schedule.rule.cron)
+        state = texts.schedules.next_for_reader(next_time) if is_in_zone else f"{texts.schedules.NEXT_TIME}{next_time}"
     changed = [texts.schedules.changed_by(f"<@{schedule.changed_by}>")] if schedule.changed_by else []
     return [f"{texts.schedules.NUMBER} {schedule.id}", _rule(schedule.rule), *changed, state]
-
-
-def moment(at: float) -> str:
-    return date_mrkdwn(at, texts.words.TIME_FORMAT, texts.words.time_in_utc(datetime.fromtimestamp(at, UTC)))
 
 
 def _place(schedule: Schedule) -> str:
