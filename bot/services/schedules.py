@@ -134,7 +134,8 @@ class Schedules:
         stop = partial(self.stores.schedules.stop, *question.thread.place[:1], schedule.id, question.user_id)
         await insist(stop, self.stores.clock, "schedule not stopped")
         here.remove(schedule)
-        sentence = texts.schedules.stopped(schedule.id, schedule.rule.description)
+        words = beginning(visible(schedule.words), LISTED_CHARS)
+        sentence = texts.schedules.stopped(schedule.id, schedule.rule.description, words)
         return CommandResult((Notice(NoticeKind.STOPPED, sentence, schedule.id),))
 
     async def restore(self, schedule_id: int, user_id: str, job_id: int = 0) -> str:

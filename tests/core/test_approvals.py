@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
@@ -500,7 +500,7 @@ SAID = {
     "create": ("shall I create the schedule above?", "as Ada decided", "I didn't create this schedule"),
     "change": ("shall I change the schedule as I proposed above?", "as Ada decided", "I didn't change this schedule"),
     "stop": ("shall I stop the schedule above?", "as Ada decided", "I didn't stop this schedule"),
-    "remember": ("shall I remember what I proposed above?", "as Ada decided", "I didn't save this"),
+    "remember": ("shall I remember what I proposed above?", "as Ada decided", "I won't remember this"),
     "sign_in": (
         "shall I continue above with your sign-in or without it?",
         "as Ada decided",
@@ -531,6 +531,20 @@ def test_each_sentence_about_a_card_comes_from_its_kind(kind: str) -> None:
     [one] = decisions_by_button([ended[each] for each in (Decision.DENIED, Decision.REPLIED, Decision.EXPIRED)])
     said = texts.approvals.decided(one.kind, one.decision, one.calls, "Ada", is_only_one=True)
     assert said == (denied if kind == "call" else f"{undone}, {denied}")
+
+
+def test_no_two_kinds_of_cards_share_a_sentence() -> None:
+    """In rows of a table: when a card waits, runs, was declined, replied to, expired, or can't be shown."""
+    moments: list[Callable[[str], str]] = [
+        lambda kind: texts.approvals.reminder("<@U1>", [kind]),
+        lambda kind: activity_of(CARDS[kind]),
+        lambda kind: texts.approvals.decided(kind, "denied", 1, "Ada", is_only_one=True),
+        lambda kind: texts.approvals.replied_instead([kind]),
+        lambda kind: texts.approvals.expired([kind]),
+        lambda kind: texts.approvals.asking_without_buttons([(kind, "Add this note?")]),
+    ]
+    for sentence in moments:
+        assert len({sentence(kind) for kind in CARDS}) == len(CARDS)
 
 
 @pytest.mark.parametrize(

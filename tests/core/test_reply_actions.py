@@ -316,7 +316,7 @@ def test_footer_names_the_model_and_an_incomplete_answer(view: PageView, footer:
             "1 call approved with changes by Ada · 1 call approved by U2",
         ),
         ([DecidedCalls(Decision.DENIED, "U1", 1, "sign_in")], "I continued without a sign-in, as Ada decided"),
-        ([DecidedCalls(Decision.DENIED, "U1", 2, "remember")], "I didn't save this, as Ada decided"),
+        ([DecidedCalls(Decision.DENIED, "U1", 2, "remember")], "I won't remember this, as Ada decided"),
         ([DecidedCalls(Decision.DENIED, "", 1)], f"Denied by {texts.approvals.SOMEBODY}"),
         (
             [DecidedCalls(Decision.APPROVED, "U1", 1), DecidedCalls(Decision.DENIED, "U2", 2)],

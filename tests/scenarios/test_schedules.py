@@ -232,7 +232,9 @@ async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_
     card = await asking(stage, asked)
     assert "Stop this schedule?" in shown(card)
     assert await press(stage, card, ReplyAction.APPROVE, "alan") is None
-    assert f"Stopped schedule {mine} (weekdays at 09:00 (UTC))." in shown(await ended(stage, asked))
+    assert f"Stopped schedule {mine}, weekdays at 09:00 (UTC). It won't run anymore." in shown(
+        await ended(stage, asked)
+    )
     assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [theirs]
 
 
@@ -272,7 +274,7 @@ async def test_commands_of_one_batch_see_what_those_before_them_did(stage: Stage
     are_queued.set()
     _, answer = await stage.answers("general", asked, count=2)
     assert f"{other}." in answer
-    assert f"{mine}." not in answer.partition(texts.schedules.stopped(mine, "weekdays at 09:00 (Berlin)"))[0]
+    assert f"{mine}." not in answer.partition(texts.schedules.stopped(mine, "weekdays at 09:00 (Berlin)", WORDS))[0]
     assert texts.schedules.nothing_to_stop(str(mine)) in answer
     assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [other]
 
@@ -288,7 +290,7 @@ async def test_plain_words_list_and_stop_schedules_without_a_model(stage: Stage,
         assert line in listed
     assert texts.schedules.NOT_YOUR_SCHEDULE in await told("stop the retro reminder")
     assert texts.schedules.nothing_to_stop("999") in await told("stop schedule 999")
-    stopped = texts.schedules.stopped(mine, "weekdays at 09:00 (Berlin)")
+    stopped = texts.schedules.stopped(mine, "weekdays at 09:00 (Berlin)", WORDS)
     asked = await stage.mention("stop the summary", user="alan")
     answer = await ended(stage, asked)
     assert stopped in shown(answer)
@@ -304,8 +306,9 @@ async def test_plain_words_list_and_stop_schedules_without_a_model(stage: Stage,
     assert stopped in await told("stop the summary")
     assert stage.vendor.requests == []
     assert "Regenerate" not in stopped
-    assert texts.schedules.stopped(theirs, "weekdays at 09:00 (Berlin)") in await told(
-        f"cancel schedule {theirs}", "grace"
+    theirs_stopped = await told(f"cancel schedule {theirs}", "grace")
+    assert (
+        f"Stopped schedule {theirs}, weekdays at 09:00 (Berlin): “Remind us of the retro.” It won't" in theirs_stopped
     )
     assert texts.schedules.NOTHING_HERE in await told("What's scheduled?")
     assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
@@ -368,7 +371,9 @@ async def test_schedule_that_is_over_gets_another_time_only_where_there_is_room(
     for number in range(MAX_OF_MEMBER):
         await stored(another_process, f"{WORDS} {number}")
     await alan.command("general", "/typist schedules")
-    assert texts.schedules.SCHEDULE_OVER in modal_text(alan)
+    listed = modal_text(alan)
+    assert texts.schedules.SCHEDULE_OVER in listed
+    assert f"{texts.schedules.ONCE}: <!date^2000000000^" in listed
     await opened_change(stage, alan)
     full = texts.schedules.member_has_most(MAX_OF_MEMBER)
     assert await alan.submit({ScheduleField.OTHER: "0 9 * * 1"}) == {ScheduleField.WORDS: full}

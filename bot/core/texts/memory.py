@@ -10,7 +10,7 @@ REMEMBER = "Remember"
 DONT_REMEMBER = "Don't remember"
 CARDS = {
     "remember": CardWords(
-        "Remembering this…", "I didn't save this", "shall I remember what I proposed above?", "what to remember"
+        "Remembering this…", "I won't remember this", "shall I remember what I proposed above?", "what to remember"
     )
 }
 UNDO = "Undo"

@@ -167,8 +167,10 @@ def _first(rule: str, first: str) -> str:
     return f"{rule}, next on {first}" if first else rule
 
 
-def stopped(number: int, rule: str) -> str:
-    return f"Stopped schedule {number} ({rule}). It won't run anymore."
+def stopped(number: int, rule: str, words: str = "") -> str:
+    """Reports a stopped schedule. `words`: its task, or "" below a card that shows it."""
+    quoted = f": “{words if words.endswith(('.', '!', '?', '…')) else f'{words}.'}”" if words else "."
+    return f"Stopped schedule {number}, {rule}{quoted} It won't run anymore."
 
 
 def already_scheduled(number: int) -> str:
@@ -230,7 +232,7 @@ def signed_out(servers: Sequence[str]) -> str:
 
 
 def resumed(number: int, rule: str, next_time: str) -> str:
-    return f"You're signed in, and I resumed your schedule {number} ({rule}). {next_for_reader(next_time)}."
+    return f"You're signed in, and I resumed your schedule {number}, {rule}. {next_for_reader(next_time)}."
 
 
 def next_for_reader(next_time: str) -> str:

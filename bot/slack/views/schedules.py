@@ -230,7 +230,7 @@ def run_line(schedule: Schedule, names: Mapping[str, str], *, is_late: bool, blo
     creator, changer = (escape(names.get(id_, id_)) for id_ in (schedule.user_id, schedule.changed_by))
     is_once = schedule.rule.at is not None
     creator = f"<@{schedule.user_id}>" if is_once and not is_direct_message(schedule.channel_id) else creator
-    rule = "" if is_once else _rule(schedule.rule)
+    rule = "" if is_once else texts.words.sentence_case(schedule.rule.description)
     text = mrkdwn(texts.schedules.scheduled_by(creator, rule, changer, is_late=is_late))
     stop = {} if is_once else {"accessory": stop_button(schedule.id, texts.schedules.STOP_SCHEDULE)}
     return {**section(text), **stop, "block_id": block_id}
@@ -248,21 +248,19 @@ def _words(schedule: Schedule, limit: int) -> str:
     return without_schemes(beginning(schedule.words, limit))
 
 
-def _rule(rule: Rule) -> str:
-    return texts.words.sentence_case(rule.description) if rule.cron else texts.schedules.ONCE
-
-
 def _when(schedule: Schedule) -> list[str]:
+    rule = schedule.rule
+    at = schedule.next_at if rule.at is None else rule.at
+    due = "" if at is None else moment_mrkdwn(at, texts.times.DAY_OF_SCHEDULE)
+    when = texts.words.sentence_case(rule.description) if rule.at is None else f"{texts.schedules.ONCE}: {due}"
     if schedule.pause_reason:
         state = texts.schedules.paused_because(schedule.pause_reason)
     elif schedule.next_at is None:
         state = texts.schedules.SCHEDULE_OVER
     else:
-        next_time = moment_mrkdwn(schedule.next_at, texts.times.DAY_OF_SCHEDULE)
-        is_in_zone = bool(schedule.rule.cron)
-        state = texts.schedules.next_for_reader(next_time) if is_in_zone else f"{texts.schedules.NEXT_TIME}{next_time}"
-    changed = [texts.schedules.changed_by(f"<@{schedule.changed_by}>")] if schedule.changed_by else []
-    return [f"{texts.schedules.NUMBER} {schedule.id}", _rule(schedule.rule), *changed, state]
+        state = texts.schedules.next_for_reader(due) if rule.at is None else ""
+    changed = texts.schedules.changed_by(f"<@{schedule.changed_by}>") if schedule.changed_by else ""
+    return [part for part in (f"{texts.schedules.NUMBER} {schedule.id}", when, changed, state) if part]
 
 
 def _place(schedule: Schedule) -> str:
