@@ -28,34 +28,34 @@ PAGE = Path(__file__).parent.parent / "README.md"
 BEGIN = "<!-- generated from the code: python -m tests.test_readme -->\n"
 END = "<!-- end of the generated part -->\n"
 LIMITS: Mapping[str, object] = {
-    "Blocks of a message, as stored": sizes.BLOCKS,
+    "Blocks in a stored message": sizes.BLOCKS,
     "Characters in all blocks of a message": sizes.ALL_TEXT,
-    "Characters of a `markdown` block": rules.MARKDOWN,
-    "Characters of `text` in chat.postMessage, cut off after that": rules.POST_TEXT,
-    "UTF-8 bytes of `text` in chat.update": rules.UPDATE_TEXT_BYTES,
-    "Characters of a header": sizes.HEADER_TEXT,
-    "Characters of a section, of one of its fields": f"{rules.SECTION_TEXT:,}, {rules.SECTION_FIELD:,}",
-    "Rows and columns of a table": f"{sizes.TABLE_ROWS}, {sizes.TABLE_COLUMNS}",
+    "Characters in a `markdown` block": rules.MARKDOWN,
+    "Characters in `text` of chat.postMessage, which cuts off the rest": rules.POST_TEXT,
+    "UTF-8 bytes in `text` of chat.update": rules.UPDATE_TEXT_BYTES,
+    "Characters in a header": sizes.HEADER_TEXT,
+    "Characters in a section, and in each field": f"{rules.SECTION_TEXT:,}, {rules.SECTION_FIELD:,}",
+    "Rows and columns in a table": f"{sizes.TABLE_ROWS}, {sizes.TABLE_COLUMNS}",
     "Characters in a message's tables": sizes.TABLE_TEXT,
-    "Characters of a button's text, value and URL": (
+    "Characters in a button's text, value and URL": (
         f"{elements.BUTTON_TEXT}, {elements.BUTTON_VALUE:,}, {elements.BUTTON_URL:,}"
     ),
-    "Characters of an option's text and value": f"{elements.OPTION_TEXT}, {elements.OPTION_VALUE}",
-    "Characters of a placeholder": elements.PLACEHOLDER,
-    "Characters of action_id, block_id, callback_id": elements.IDENTIFIER,
-    "Characters typed before block_suggestion, by default": elements.MIN_QUERY_LENGTH,
-    "Options in an answer to block_suggestion": elements.MAX_SUGGESTED_OPTIONS,
-    "Blocks of a view": view_rules.BLOCKS,
-    "Bytes of a view": view_rules.VIEW_BYTES,
-    "Characters of a view's title, of private_metadata": f"{view_rules.TITLE}, {view_rules.PRIVATE_METADATA:,}",
+    "Characters in an option's text and value": f"{elements.OPTION_TEXT}, {elements.OPTION_VALUE}",
+    "Characters in a placeholder": elements.PLACEHOLDER,
+    "Characters in action_id, block_id and callback_id": elements.IDENTIFIER,
+    "Characters that a person must type before block_suggestion, by default": elements.MIN_QUERY_LENGTH,
+    "Options in a response to block_suggestion": elements.MAX_SUGGESTED_OPTIONS,
+    "Blocks in a view": view_rules.BLOCKS,
+    "Bytes in a view": view_rules.VIEW_BYTES,
+    "Characters in a view's title, and in private_metadata": f"{view_rules.TITLE}, {view_rules.PRIVATE_METADATA:,}",
     "Modals on top of each other": views.MAX_STACKED,
-    "Seconds that a trigger_id lives": f"{triggers.LIFE_S:.0f}",
-    "Seconds that an action_token lives; results of a search": f"{action_tokens.LIFE_S:.0f}, {search.MAX_RESULTS}",
-    "Uses of a response_url, within seconds": f"{responses.USES}, {responses.LIFE_S:,.0f}",
-    "Bytes of a file": files.MAX_BYTES,
+    "Seconds until a trigger_id expires": f"{triggers.LIFE_S:.0f}",
+    "Seconds until an action_token expires; results per search": f"{action_tokens.LIFE_S:.0f}, {search.MAX_RESULTS}",
+    "Uses of a response_url, and seconds until it expires": f"{responses.USES}, {responses.LIFE_S:,.0f}",
+    "Bytes in a file": files.MAX_BYTES,
     "Socket Mode connections": socket_mode.MAX_CONNECTIONS,
-    "Seconds that a native stream is open": f"{streams.LIFE_S:.0f}",
-    "Slash commands, shortcuts and events of a manifest": (
+    "Seconds until Slack closes a native stream": f"{streams.LIFE_S:.0f}",
+    "Slash commands, shortcuts and events in a manifest": (
         f"{manifest.MAX_COMMANDS}, {manifest.MAX_SHORTCUTS}, {manifest.MAX_EVENTS}"
     ),
 }
@@ -74,15 +74,15 @@ def generated() -> str:
     limits = [(what, f"{limit:,}" if isinstance(limit, int) else limit) for what, limit in LIMITS.items()]
     sections = {
         "Methods": (
-            "Methods by scope, with the calls per minute above which they return HTTP 429. One scope is enough:",
+            "Methods by scope, with rate limits in calls per minute. One of the listed scopes is enough:",
             listed((scopes, ", ".join(methods[scopes])) for scopes in sorted(methods)),
         ),
         "Events": (
-            "A manifest can subscribe to these events, listed by the scope they need.",
+            "Events by required scope:",
             listed((scope, _names(events[scope])) for scope in sorted(events)),
-            f"A manifest can also subscribe to Slack's other {len(NEVER_SENT)} events, which the sandbox never sends.",
+            f"The manifest can also contain Slack's other {len(NEVER_SENT)} events, but the sandbox never sends them.",
         ),
-        "Blocks": ("Elements that each block accepts:", listed(blocks)),
+        "Blocks": ("Elements in each block:", listed(blocks)),
         "Limits": (listed(limits),),
     }
     return "\n".join("\n".join((f"## {heading}\n", *_spaced(parts))) for heading, parts in sections.items())
