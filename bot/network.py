@@ -153,13 +153,15 @@ def tls() -> ssl.SSLContext:
     name, path = next(_set(os.environ, _CERTIFICATES), ("", ""))
     if name == _FOLDER and not os.path.isdir(path):
         # Otherwise, OpenSSL would silently trust nothing.
-        raise SettingsError([f"{_FOLDER} names {path}, which is no folder."])
+        raise SettingsError([f"{_FOLDER} points to {path}, which isn't a folder."])
     try:
         return httpx2.create_ssl_context()
     except ssl.SSLError as error:
-        raise SettingsError([f"{name} names {path}, which has no certificates in PEM."]) from error
+        raise SettingsError([f"{name} points to {path}, which has no certificates in PEM."]) from error
     except OSError as error:
-        raise SettingsError([f"{name} names {path}, which can't be read: {os.strerror(error.errno or 0)}."]) from error
+        raise SettingsError(
+            [f"{name} points to {path}, which can't be read: {os.strerror(error.errno or 0)}."]
+        ) from error
 
 
 def certificates(env: Mapping[str, str] | None = None) -> str | None:

@@ -195,10 +195,10 @@ def parse_models(value: str) -> tuple[str, ...]:
         if vendor not in VENDORS or not name:
             vendors, hint = ", ".join(VENDORS), _suggestion(model)
             raise ValueError(
-                f"must name models as vendor/model, where vendor is one of {vendors}; {model!r} isn't one ({hint})"
+                f"must list models as vendor/model, where vendor is one of {vendors}; {model!r} isn't one ({hint})"
             )
     if not models:
-        raise ValueError("must name at least one model, as vendor/model")
+        raise ValueError("must list at least one model, as vendor/model")
     if len(models) > MAX_MODELS:
         raise ValueError(f"must have at most {MAX_MODELS} models: Slack's settings modal can't show more")
     return models
@@ -247,7 +247,7 @@ def _transcription_model(value: str) -> str:
     able = [vendor for vendor, entry in VENDORS.items() if entry.can_transcribe]
     if vendor not in able or not name:
         raise ValueError(
-            f"must name a model as vendor/model, where vendor is {' or '.join(able)}, such as openai/gpt-transcribe"
+            f"must be a model as vendor/model, where vendor is {' or '.join(able)}, such as openai/gpt-transcribe"
         )
     return value
 
@@ -333,13 +333,13 @@ def _price_file(value: str) -> tuple[OwnPrice, ...]:
                 raise ValueError(f"{pattern!r} doesn't match any vendor that Typist supports ({_suggestion(pattern)})")
         return prices
     except FileNotFoundError:
-        raise ValueError(f"names {path}, which doesn't exist. Create it, or leave the setting empty") from None
+        raise ValueError(f"points to {path}, which doesn't exist. Create it, or leave the setting empty") from None
     except UnicodeDecodeError:
-        raise ValueError(f"names {path}, which isn't UTF-8. Save it as UTF-8") from None
+        raise ValueError(f"points to {path}, which isn't UTF-8. Save it as UTF-8") from None
     except OSError as error:
-        raise ValueError(f"names {path}, which can't be read: {os.strerror(error.errno or 0)}") from None
+        raise ValueError(f"points to {path}, which can't be read: {os.strerror(error.errno or 0)}") from None
     except ValueError as problem:
-        raise ValueError(f"names {path}, which can't be used: {problem}") from None
+        raise ValueError(f"points to {path}, which can't be used: {problem}") from None
 
 
 def _setting(variable: str, parse: Callable[[str], Any] = str, default: Any = "", secret: bool = False) -> Any:
@@ -582,7 +582,7 @@ def _read_secret_files(env: Mapping[str, str]) -> Mapping[str, str]:
             if wrong:
                 # Somebody might have put the secret itself there.
                 named = path if "/" in path and "://" not in path else "a file"
-                problems.append(f"{variable}{FILE} names {named}, which {wrong}.")
+                problems.append(f"{variable}{FILE} points to {named}, which {wrong}.")
     if problems:
         raise SettingsError(problems)
     return whole
@@ -870,13 +870,13 @@ def _contradictions(settings: Settings) -> list[str]:
         READ_CHANNEL: ("BOT_READ_CHANNEL", settings.read_channel),
     }
     problems = [
-        f"BOT_MCP_CONFIG: the server {name} has the name of Typist's own tool while {variable} is on. "
+        f"BOT_MCP_CONFIG: the server {name} has the same name as Typist's own tool while {variable} is on. "
         "Give it another name."
         for name, (variable, is_on) in ours.items()
         if is_on and name in settings.mcp.names
     ]
     problems += [
-        f"BOT_MCP_CONFIG: the server {name} has the name of Typist's own tool. Give it another name."
+        f"BOT_MCP_CONFIG: the server {name} has the same name as Typist's own tool. Give it another name."
         for name in PROPOSALS
         if name in settings.mcp.names
     ]
@@ -887,7 +887,7 @@ def _contradictions(settings: Settings) -> list[str]:
     if any(cap.in_dollars for cap in settings.caps):
         problems += [
             f"A dollar cap requires a price for every model in use, and {model} has none. "
-            "Add its price to the file of BOT_PRICES, or set a limit in tokens in BOT_CAPS."
+            "Add its price to the BOT_PRICES file, or set a limit in tokens in BOT_CAPS."
             for model in unpriced_models(settings)
         ]
     return problems

@@ -319,8 +319,8 @@ def test_causes_that_lead_in_a_circle_are_read_once() -> None:
         ("SSL_CERT_FILE", "no.pem", "can't be read: No such file or directory."),
         ("SSL_CERT_FILE", "", "can't be read: Is a directory."),
         ("SSL_CERT_FILE", "key.pem", "has no certificates in PEM."),
-        ("SSL_CERT_DIR", "no", "is no folder."),
-        ("SSL_CERT_DIR", "key.pem", "is no folder."),
+        ("SSL_CERT_DIR", "no", "isn't a folder."),
+        ("SSL_CERT_DIR", "key.pem", "isn't a folder."),
     ],
 )
 def test_certificates_that_cannot_be_loaded_are_named(
@@ -333,7 +333,7 @@ def test_certificates_that_cannot_be_loaded_are_named(
     network.tls.cache_clear()
     with pytest.raises(SettingsError) as caught:
         network.tls()
-    assert caught.value.problems == [f"{variable} names {tmp_path / name}, which {problem}"]
+    assert caught.value.problems == [f"{variable} points to {tmp_path / name}, which {problem}"]
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ PROBLEMS = {
     "neither on nor off": ({"BOT_WELCOME": "yes"}, ["BOT_WELCOME must be one of on, off"]),
     "a model without a vendor": (
         {"BOT_MODELS": "gpt-6-luna"},
-        ["BOT_MODELS must name models as vendor/model", "'gpt-6-luna' isn't one"],
+        ["BOT_MODELS must list models as vendor/model", "'gpt-6-luna' isn't one"],
     ),
     "a key of another vendor": (
         {"OPENAI_API_KEY": "sk-ant-api03-secret"},
@@ -201,11 +201,11 @@ PROBLEMS = {
     ),
     "a dollar cap on a model without a price": (
         {"BOT_CAPS": "user/day=20usd", "BOT_MODELS": "openai/my-own", "OPENAI_API_KEY": "k"},
-        ["a price for every model in use, and openai/my-own has none. Add its price to the file of BOT_PRICES"],
+        ["a price for every model in use, and openai/my-own has none. Add its price to the BOT_PRICES file"],
     ),
     "a model that can't transcribe": (
         {"BOT_TRANSCRIBE": "anthropic/claude-haiku-5-5"},
-        ["BOT_TRANSCRIBE must name a model as vendor/model, where vendor is openai, such as openai/gpt-transcribe."],
+        ["BOT_TRANSCRIBE must be a model as vendor/model, where vendor is openai, such as openai/gpt-transcribe."],
     ),
     "a model that transcribes without a key": (
         {"BOT_TRANSCRIBE": "openai/gpt-transcribe"},
@@ -230,13 +230,13 @@ PROBLEMS = {
     ),
     "a file of prices that is not there": (
         {"BOT_PRICES": "no-such.json"},
-        ["BOT_PRICES names no-such.json, which doesn't exist. Create it, or leave the setting empty."],
+        ["BOT_PRICES points to no-such.json, which doesn't exist. Create it, or leave the setting empty."],
     ),
     "an address with a space": (
         {"OPENAI_BASE_URL": "http://my server/v1"},
         ["OPENAI_BASE_URL must be a URL such as https://host/path or http://127.0.0.1:8000/v1."],
     ),
-    "a folder in place of a file of prices": ({"BOT_PRICES": "."}, ["BOT_PRICES names ., which can't be read: "]),
+    "a folder in place of a file of prices": ({"BOT_PRICES": "."}, ["BOT_PRICES points to ., which can't be read: "]),
     "a domain with a path": (
         {"BOT_WEB_SEARCH": "docs.example.com, https://example.com/a"},
         ["BOT_WEB_SEARCH must be on, off, or a list of domains", "'https://example.com/a' isn't one"],
@@ -612,7 +612,7 @@ def test_paths_may_begin_with_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyP
     env = {"BOT_PRICES": "~/prices", "SLACK_BOT_TOKEN_FILE": "~/token", "BOT_MCP_CONFIG": "~/servers"}
     ours = settings.read(env)
     assert (ours.slack_bot_token, ours.mcp.names, len(ours.prices)) == ("xoxb-1", ("own",), 1)
-    with pytest.raises(SettingsError, match="names ~nobody-there/prices, which doesn't exist"):
+    with pytest.raises(SettingsError, match="points to ~nobody-there/prices, which doesn't exist"):
         settings.read({"BOT_PRICES": "~nobody-there/prices"})
 
 
@@ -670,7 +670,7 @@ def test_wrong_file_of_prices_is_reported_in_one_line(tmp_path: Path, text: str,
     with pytest.raises(SettingsError) as caught:
         settings.read({"BOT_PRICES": str(prices)})
     [line] = caught.value.problems
-    assert line.startswith(f"BOT_PRICES names {prices}, which can't be used: ")
+    assert line.startswith(f"BOT_PRICES points to {prices}, which can't be used: ")
     assert problem in line
     assert "\n" not in line
 
@@ -776,7 +776,7 @@ def test_file_of_a_secret_that_can_not_be_used_is_named(content: bytes | None, p
         file.write_bytes(content)
     with pytest.raises(SettingsError) as refused:
         settings.read({"SLACK_BOT_TOKEN_FILE": str(file)})
-    assert refused.value.problems == [f"SLACK_BOT_TOKEN_FILE names {file}, which {problem}."]
+    assert refused.value.problems == [f"SLACK_BOT_TOKEN_FILE points to {file}, which {problem}."]
 
 
 @pytest.mark.parametrize("name", ["BOT_MODELS_FILE", "SLACK_TOKEN_FILE", "OPENAI_BASE_URL_FILE"])

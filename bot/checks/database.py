@@ -175,6 +175,6 @@ def gap_sentence(report: Report) -> str:
     away = f"Typist received nothing from Slack for {away_s / 60:,.0f} minutes, starting at {began:%Y-%m-%d %H:%M} UTC."
     found = f"Of the missed questions, it answered {tally.answered:,} and offered to answer {tally.offered:,}."
     places = "1 conversation or thread" if tally.looked_at == 1 else f"{tally.looked_at:,} conversations and threads"
-    unread = f", and {tally.unread:,} couldn't be read, or only in part." if tally.unread else "."
+    unread = f", and couldn't read {tally.unread:,} of them completely." if tally.unread else "."
     blind = "It can't find mentions in older threads where nobody had asked it anything before."
     return f"{away} {found} It checked {places}{unread} {blind}"

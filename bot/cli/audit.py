@@ -27,7 +27,7 @@ def _add_audit_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help=("first day or time in UTC: 2026-11-20, yesterday, 7d or 2026-11-20T08:00 (default: everything)"),
     )
-    parser.add_argument("--user", metavar="ID", default="", help="only what this person asked, approved or changed")
+    parser.add_argument("--user", metavar="ID", default="", help="only this person's questions, approvals and changes")
     parser.add_argument("--json", action="store_true", help="print one JSON object per line instead of a table")
     parser.add_argument("--texts", action="store_true", help="with --json: include text that is still stored")
 
@@ -101,7 +101,7 @@ def _cell(value: Any) -> str:
 
 
 AUDIT = Subcommand(
-    "list who asked, approved, changed and erased what",
+    "list questions, approvals, changes and erasures",
     "Prints questions, answers, tool calls, decisions, changed settings and erasures, without their text.",
     _export_audit,
     _add_audit_arguments,

@@ -55,7 +55,7 @@ def _add_mcp_arguments(parser: argparse.ArgumentParser) -> None:
         "tools", nargs="+", metavar="TOOL", help=("a tool's name in the list, or 'srv__*' for all of a server's tools")
     )
     agree.add_argument("--yes", action="store_true", help="don't ask for confirmation")
-    revoke = actions.add_parser(REVOKE, help="ask about calls to always allowed tools again")
+    revoke = actions.add_parser(REVOKE, help="require approval again for always allowed tools")
     revoke.add_argument("tools", nargs="+", metavar="TOOL", help="a tool's name in the list")
 
 

@@ -50,7 +50,7 @@ AT_LIMIT = "Stopped at the limit of ${limit:g}. To continue, repeat this command
 OTHER_JUDGE = "{folder} has verdicts from {judge}. Use that judge, or another folder with --folder."
 FAILING = "Stopped: {model} failed ({end}). To continue, repeat this command."
 OTHERS = "{folder} contains a replay with a different model, system prompt or tools. Use another folder with --folder."
-OPEN_FOLDER = "Others can write in {folder}. Use another folder with --folder, or run: chmod go-w {folder}"
+OPEN_FOLDER = "Other users can write to {folder}. Use another folder with --folder, or run: chmod go-w {folder}"
 _OTHERS_WRITE = 0o022
 _FAILS_ALL = {EndReason.BAD_KEY, EndReason.UNKNOWN_MODEL, EndReason.OUT_OF_CREDIT}
 
@@ -71,7 +71,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--channel", metavar="ID", action="append", help=("only questions in this channel (can be repeated)")
     )
     parser.add_argument("--tools", action="store_true", help="offer tools that only read and don't need approval")
-    parser.add_argument("--direct-messages", action="store_true", help="also questions in direct and group messages")
+    parser.add_argument("--direct-messages", action="store_true", help="include direct and group messages")
     parser.add_argument(
         "--judge", metavar="MODEL", help="model that decides which answer is better, in both orders, as vendor/model"
     )

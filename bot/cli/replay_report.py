@@ -24,9 +24,9 @@ from slack_markdown.render import plain_inlines
 Line = Mapping[str, Any]
 ALIKE, NO_VERDICT = "alike", "no verdict"
 """Verdicts of a judge other than "then" and "now"."""
-TIMES = "The seconds in total were measured until Slack showed the whole answer (then), and until it was written (now)."
-UNFINISHED = "Not asked again, because the replay was killed while it asked: job {}."
-GROUPS = ("Worse, or ended differently", "Better, or not liked then", "Different words", "The same words")
+TIMES = "Total times end when Slack had shown the whole answer (then) and when it was written (now)."
+UNFINISHED = "Not asked again, because the replay was killed: job {}."
+GROUPS = ("Worse, or ended differently", "Better, or disliked then", "Different words", "The same words")
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:80em;padding:0 1em;color:#1d1c1d}"
     "table{border-collapse:collapse}td,th{padding:.2em 1em;text-align:right;border-bottom:1px solid #ddd}"

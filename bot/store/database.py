@@ -406,7 +406,7 @@ def _prepare_file(file: Path) -> None:
     if file.is_dir():
         raise StoreError(f"DATABASE_URL names the directory {file}. Add the name of a file, such as typist.db.")
     if file.exists() and not file.is_file():
-        raise StoreError(f"DATABASE_URL names {file}, which is a device or a pipe. Name a file.")
+        raise StoreError(f"DATABASE_URL points to {file}, which is a device or a pipe. Use a file.")
     if not file.parent.is_dir():
         raise StoreError(f"The directory {file.parent} in DATABASE_URL doesn't exist. Create it, or name another one.")
     # SQLite and Typist create further files next to the database.

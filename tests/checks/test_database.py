@@ -6,4 +6,4 @@ from bot.store.listening import Report, Tally
 
 def test_one_conversation_has_no_plural() -> None:
     said = gap_sentence(Report(0.0, 600.0, Tally(looked_at=1, unread=1, answered=1)))
-    assert "checked 1 conversation or thread, and 1 could" in said
+    assert "checked 1 conversation or thread, and couldn't read 1 of" in said

@@ -49,7 +49,7 @@ def test_requests_may_reach_the_limit_together_and_none_may_pass_it(folder: Fold
 def test_folder_in_which_others_can_write_is_refused(tmp_path: Path, mode: int) -> None:
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(mode)
-    with pytest.raises(SettingsError, match="Others can write in"):
+    with pytest.raises(SettingsError, match="Other users can write to"):
         Folder(tmp_path / "shared", OF, 10.0)
     assert not list((tmp_path / "shared").iterdir())
 

@@ -106,7 +106,7 @@ def test_what_differs_most_comes_first() -> None:
     assert [int(job) for job in re.findall(r"· job (\d) ", html)] == [4, 6, 3, 5, 2, 7, 1]
     assert re.findall("<h2>(.*?)</h2>", html) == [
         "Worse, or ended differently (2 of 7)",
-        "Better, or not liked then (2 of 7)",
+        "Better, or disliked then (2 of 7)",
         "Different words (2 of 7)",
         "The same words (1 of 7)",
     ]

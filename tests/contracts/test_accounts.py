@@ -131,7 +131,7 @@ async def test_address_of_another_issuer_gets_no_token(timed: Stores, jira: Sign
     ours = sign_ins(timed, jira.config)
     address = await jira.visit((await ours.begin(ADA, CALL)).url)
     said = await ours.complete(ADA, CALL, f"{address}&iss=https://other.example")
-    assert said == texts.accounts.sign_in_failed("jira", "the address is from another server")
+    assert said == texts.accounts.sign_in_failed("jira", "the URL is from another server")
     assert not jira.people.access
 
 

@@ -442,13 +442,13 @@ class TestSettings:
     def test_server_cannot_have_the_name_of_a_tool_of_typists_own(self, file: Path, name: str, variable: str) -> None:
         file.write_text(json.dumps({"mcpServers": {name: TIME}}))
         assert settings.read({"BOT_MCP_CONFIG": str(file), variable: "off"}).mcp.names == (name,)
-        with pytest.raises(SettingsError, match=f"the server {name} has the name of Typist's own tool"):
+        with pytest.raises(SettingsError, match=f"the server {name} has the same name as Typist's own tool"):
             settings.read({"BOT_MCP_CONFIG": str(file), variable: "on"})
 
     @pytest.mark.parametrize("name", PROPOSALS)
     def test_server_cannot_have_the_name_of_a_tool_that_proposes(self, file: Path, name: str) -> None:
         file.write_text(json.dumps({"mcpServers": {name: TIME}}))
-        with pytest.raises(SettingsError, match=f"the server {name} has the name of Typist's own tool"):
+        with pytest.raises(SettingsError, match=f"the server {name} has the same name as Typist's own tool"):
             settings.read({"BOT_MCP_CONFIG": str(file)})
 
     def test_missing_extra_is_told(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

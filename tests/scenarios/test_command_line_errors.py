@@ -37,7 +37,7 @@ from tests.processes import REPOSITORY, bot_process
 SCRIPTED = ("sandbox", "--model", "scripted")
 RUN = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "OPENAI_API_KEY": "k"}
 NO_MODEL = (
-    "--model must name models as vendor/model, where vendor is one of openai, anthropic, bedrock, vertex, foundry, "
+    "--model must list models as vendor/model, where vendor is one of openai, anthropic, bedrock, vertex, foundry, "
     "azure; 'gpt' isn't one (for another server with OpenAI's API, write openai/ before the model's name)."
 )
 PORTS = "--port must be a whole number from 1 to 65,535, not"
@@ -122,11 +122,11 @@ CASES = {
     "certificates that aren't there": FailureCase(
         ("ask", "why?"),
         2,
-        ("SSL_CERT_FILE names /no.pem, which can't be read: No such file or directory.",),
+        ("SSL_CERT_FILE points to /no.pem, which can't be read: No such file or directory.",),
         {"OPENAI_API_KEY": "k", "SSL_CERT_FILE": "/no.pem"},
     ),
     "a question to no model": FailureCase(
-        ("ask", "why?", "--model", ","), 2, ("--model must name at least one model, as vendor/model.",)
+        ("ask", "why?", "--model", ","), 2, ("--model must list at least one model, as vendor/model.",)
     ),
     "a directory in place of .env": FailureCase(
         ("usage",), 2, (".env is a directory. Remove it, or put a file with the settings there.",), given=a_directory
@@ -179,7 +179,7 @@ CASES = {
     "a device in place of a database": FailureCase(
         ("migrate",),
         1,
-        ("DATABASE_URL names /dev/null, which is a device or a pipe. Name a file.",),
+        ("DATABASE_URL points to /dev/null, which is a device or a pipe. Use a file.",),
         {"DATABASE_URL": "sqlite:////dev/null"},
     ),
     "a folder that is not there": FailureCase(

@@ -91,7 +91,7 @@ ADDRESS_IS_OLD = "This URL is from another sign-in, expired, or already used. Cl
 DENIED_THERE = "The page says that access wasn't granted. Close this, and press Sign in again or Not now."
 
 
-FROM_ANOTHER_SERVER = "the address is from another server"
+FROM_ANOTHER_SERVER = "the URL is from another server"
 
 
 def failed_there(meaning: str) -> str:
