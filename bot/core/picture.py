@@ -106,7 +106,10 @@ class Picture:
 
 
 def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
-    """Computes the content below an answer from its record. `has_canvases`: answers can be saved as canvases."""
+    """Computes the content below an answer from its record.
+
+    `has_canvases`: answers can be saved as canvases.
+    """
     end, calls = record.end, record.calls
     if record.is_deleted:
         return Picture()

@@ -159,7 +159,7 @@ class Ignore:
 
 
 def triage(message: Message, me: Identity, participants: Participants, rules: TriageRules) -> Question | Ignore:
-    """Returns a message as a question, in the thread where it is answered, or why to ignore it."""
+    """Returns the question in a message, with the thread to answer in, or the reason to ignore the message."""
     if message.bot_id is not None and rules.allows_bots:
         return _triage_bot(message, me)
     if message.subtype not in ANSWERED_SUBTYPES:

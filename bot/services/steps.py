@@ -1,4 +1,4 @@
-"""Runs the steps of an answer: asks the model and makes its calls until it calls no more tools.
+"""Runs the steps of an answer: asks the model and makes its calls until it stops calling tools.
 
 Each step is one model request with its own reservation and usage; an answer has at most MAX_STEPS. A step is recorded
 before its calls are made (services/tool_calls.py). The next request contains the results and anything the askers have
@@ -81,7 +81,7 @@ class Steps:
         return ToolCalls(self.ports, self.has_buttons)
 
     async def ask(self, attempt: AnswerAttempt, shown: Output) -> End:
-        """Asks the model until it calls no more tools; returns how the answer ended. Raises GivenUp and JobChanged."""
+        """Asks the model until it stops calling tools, and returns the `End`. Raises GivenUp and JobChanged."""
         questions = (attempt.job.question, *attempt.job.earlier_questions)
         me = self.ports.conversation.me.user_id
         is_asked = any(question.files or without_bot_mention(question.text, me) for question in questions)
