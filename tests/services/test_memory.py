@@ -209,7 +209,7 @@ async def test_list_hides_what_was_told_to_other_readers(stage: Stage, is_privat
     one, two = await stage.stores.memories.of_place(HERE)
     await stage.stores.memories.change(HERE, "UADA", {one.id: "<@UBEN> knew"}, (), is_private=is_private)
     stage.slack.is_private_ = is_private
-    day = "2023-11-14"
+    day = "November 14, 2023"
     changed = texts.memory.memory_said("Ben", day, "Ada", is_proposed=False)
     as_said = texts.memory.memory_said("Ben", day, "", is_proposed=False)
     lines = [
