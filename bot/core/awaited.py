@@ -85,7 +85,7 @@ def clicked_decision(press: Press, value: str, answer: AnswerRecord, admins: Col
     allowed = people_allowed(action, answer.question.user_id, admins, ask)
     if allowed is not None and user_id not in allowed:
         if ask.is_proposal:
-            return texts.actions.ONLY_ASKER_AGREES
+            return texts.actions.only_asker_agrees(answer.question.user_id)
         if ask.uses_own_account:
             return texts.approvals.ONLY_ACCOUNTS_OWNER
     is_late = action is ReplyAction.SIGN_IN and not awaited.is_open

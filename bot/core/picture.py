@@ -204,7 +204,8 @@ def refusal(action: ReplyAction, record: AnswerRecord | None, user_id: str, admi
         if action is ReplyAction.ALLOW_ALWAYS:
             return texts.approvals.ONLY_ADMIN_ALLOWS
         is_offer = action is ReplyAction.REGENERATE and record.end and record.end.reason is EndReason.OFFERED
-        return texts.actions.ONLY_ASKER_ANSWERS_NOW if is_offer else texts.actions.ONLY_ASKER[action]
+        does = f"press {texts.actions.ANSWER_NOW}" if is_offer else texts.actions.ONLY_ASKER[action]
+        return texts.actions.only_asker(record.question.user_id, does)
     # The service refuses the action if the workspace has no canvases.
     if action in picture(record, has_canvases=True).actions:
         return None

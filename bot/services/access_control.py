@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from bot.core import access, texts
 from bot.core.access import AccessRules, Denial, UserKind, admins_to_name
-from bot.core.conversation import Question, ThreadKey, is_direct_message
+from bot.core.conversation import Question, ThreadKey, is_direct_message, mentioned_user_ids, with_names
 from bot.reply.workspace import Workspace
 from bot.services.notifications import Notifier
 from bot.slack.user_groups import AccessGroups
@@ -107,9 +107,9 @@ class AccessControl:
         return texts.access.with_admins(refusal, [f"<@{admin}>" for admin in self.named_admins])
 
     async def with_admin_names(self, refusal: str) -> str:
-        """Returns a refusal with the admins' names, where mentions aren't rendered."""
-        names = await self._users.names(self.named_admins)
-        return texts.access.with_admins(refusal, [names[admin] for admin in self.named_admins if admin in names])
+        """Returns a refusal with people's names, where mentions aren't rendered."""
+        sentence = self.with_admin_mentions(refusal)
+        return with_names(sentence, await self._users.names(mentioned_user_ids(sentence)))
 
     def explain_denial(self, question: Question, denial: Denial) -> None:
         """Explains a denial in the background, unless the asker got an explanation recently."""

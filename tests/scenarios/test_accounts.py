@@ -304,7 +304,7 @@ async def test_call_in_a_channel_asks_the_accounts_owner_alone(
     ada = stage.sandbox.client("ada")
     asked = await stage.mention("what is open?")
     signing_in = await asking(stage, asked)
-    assert await press(stage, signing_in, ReplyAction.SIGN_IN, "grace") == texts.actions.ONLY_ASKER_AGREES
+    assert await press(stage, signing_in, ReplyAction.SIGN_IN, "grace") == texts.actions.only_asker_agrees("U0ADA")
     address = await jira.visit(await link_in(stage, ada, signing_in))
     assert await ada.submit({"address": address}) == {}
     wanted = stage.sandbox.wait_for(lambda: [one for one in stage.bots("general", asked) if "Whoami?" in shown(one)])
@@ -368,7 +368,7 @@ async def test_schedule_runs_with_its_creators_account_until_the_sign_in_ends(
     asked = await stage.mention("every weekday, list my tickets")
     card = await asking(stage, asked)
     assert "I'll use your own jira account. Everyone here will see what I find." in shown(card)
-    assert await press(stage, card, ReplyAction.APPROVE, "grace") == texts.actions.ONLY_ASKER_AGREES
+    assert await press(stage, card, ReplyAction.APPROVE, "grace") == texts.actions.only_asker_agrees("U0ADA")
     assert await press(stage, card, ReplyAction.APPROVE) is None
     assert "Created schedule" in shown(await ended_in(stage, asked))
     [schedule] = await another_process.schedules.all(TEAM_ID)

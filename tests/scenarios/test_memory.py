@@ -94,7 +94,7 @@ async def test_what_a_channel_is_told_to_remember_is_read_with_later_questions_t
 async def test_undo_forgets_and_says_so_for_everybody(stage: Stage, settings: Settings) -> None:
     message = await told(stage, f"remember: {DEPLOY}")
     await on_record(settings)
-    assert await press(stage, message, ReplyAction.UNDO, "grace") == texts.actions.ONLY_ASKER["undo"]
+    assert await press(stage, message, ReplyAction.UNDO, "grace") == texts.actions.only_asker("U0ADA", "undo this")
     assert await press(stage, message, ReplyAction.UNDO) is None
     assert buttons(await shows(stage, message, texts.memory.UNDONE)) == [ReplyAction.DELETE]
     # Buttons from before an upgrade, or forged ones.
@@ -143,7 +143,7 @@ async def test_list_says_who_said_what_and_where_and_a_number_forgets(stage: Sta
     assert "**1.**" not in shown(await told(stage, "what do you remember?"))
     assert shown(await told(stage, "remember: Salt")) == texts.memory.remembered("#general", 3)
     await on_record(settings)
-    assert await press(stage, forgotten, ReplyAction.UNDO, "ada") == texts.actions.ONLY_ASKER["undo"]
+    assert await press(stage, forgotten, ReplyAction.UNDO, "ada") == texts.actions.only_asker("U0GRACE", "undo this")
     assert await press(stage, forgotten, ReplyAction.UNDO, "grace") is None
     assert buttons(await shows(stage, forgotten, texts.memory.RESTORED)) == [ReplyAction.DELETE]
     assert "**1.** @Grace owns deploys" in shown(await told(stage, "what do you remember?"))
@@ -183,7 +183,9 @@ async def test_model_proposes_and_only_the_asker_decides(stage: Stage, another_p
     assert texts.memory.REMEMBER_THIS["channel"] in shown(card)
     assert DEPLOY in shown(card)
     assert await on_record_here(another_process) == []
-    assert await press(stage, card, ReplyAction.APPROVE, "grace", value_of(card)) == texts.actions.ONLY_ASKER_AGREES
+    assert await press(stage, card, ReplyAction.APPROVE, "grace", value_of(card)) == texts.actions.only_asker_agrees(
+        "U0ADA"
+    )
     await press(stage, card, ReplyAction.APPROVE, value=value_of(card))
     done = await shows(stage, card, "Done.")
     assert await on_record_here(another_process) == [DEPLOY]

@@ -185,7 +185,7 @@ async def test_only_the_asker_or_an_admin_may_use_the_buttons(stage: Stage) -> N
         for action in (ReplyAction.STOP, ReplyAction.REGENERATE, ReplyAction.CONTINUE, ReplyAction.DELETE):
             notice = await press(stage, message, action, "alan", value="")
             assert notice is not None, action
-            assert notice.startswith("Only the person who asked, or a Typist admin (<@U0GRACE>), can "), action
+            assert notice.startswith("Only <@U0ADA> or a Typist admin (<@U0GRACE>) can "), action
             assert growing(stage.bots("general", asked)[0]), action
         assert await press(stage, message, ReplyAction.STOP, "grace") is None
 

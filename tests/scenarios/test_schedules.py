@@ -146,7 +146,7 @@ async def test_asker_alone_agrees(stage: Stage, another_process: Stores) -> None
     assert texts.schedules.ONLY_IF_CHANGED in shown(message)
     for action in (ReplyAction.APPROVE, ReplyAction.DENY):
         for user in ("ada", "grace"):
-            assert await press(stage, message, action, user) == texts.actions.ONLY_ASKER_AGREES
+            assert await press(stage, message, action, user) == texts.actions.only_asker_agrees("U0ALAN")
     assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
     assert await press(stage, message, ReplyAction.APPROVE, "alan") is None
     await ended(stage, asked)
@@ -294,7 +294,7 @@ async def test_plain_words_list_and_stop_schedules_without_a_model(stage: Stage,
     asked = await stage.mention("stop the summary", user="alan")
     answer = await ended(stage, asked)
     assert stopped in shown(answer)
-    refused = texts.access.with_admins(texts.actions.ONLY_ASKER["undo"], ["<@U0GRACE>"])
+    refused = texts.access.with_admins(texts.actions.only_asker("U0ALAN", "undo this"), ["<@U0GRACE>"])
     assert await press(stage, answer, ReplyAction.UNDO, "ada") == refused
     assert await press(stage, answer, ReplyAction.UNDO, "alan") is None
     await stage.sandbox.wait_for(lambda: texts.schedules.RESTORED in shown(stage.bots("general", asked)[0]))

@@ -299,7 +299,7 @@ async def test_changed_call_is_bound_to_what_its_approver_has_submitted() -> Non
 @pytest.mark.parametrize(
     ("user_id", "kind", "typed", "refused"),
     [
-        ("U2", UserKind.MEMBER, {0: "Bread"}, texts.actions.ONLY_ASKER["approve"]),
+        ("U2", UserKind.MEMBER, {0: "Bread"}, "Only @U1 or a Typist admin (@UADMIN) can decide on this."),
         ("U1", UserKind.GUEST, {0: "Bread"}, texts.approvals.ONLY_MEMBERS_APPROVE),
         (
             "U1",
@@ -324,7 +324,7 @@ async def test_change_that_is_refused_leaves_the_call_waiting(
     [
         (LIST, "U1", texts.approvals.NOTHING_TO_DECIDE),
         (replace(MILK, arguments={"text": "a\u200bb"}), "U1", texts.approvals.NOTHING_TO_DECIDE),
-        (MILK, "U2", texts.actions.ONLY_ASKER["edit"]),
+        (MILK, "U2", texts.actions.only_asker("U1", texts.actions.ONLY_ASKER["edit"])),
     ],
     ids=["without arguments", "hidden characters", "another person"],
 )
@@ -413,7 +413,9 @@ async def test_press_that_names_no_call_does_nothing(action: ReplyAction) -> Non
 async def test_one_press_decides_about_all_calls_of_a_card(action: ReplyAction, state: CallState) -> None:
     async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, calls):
         both = replace(press_of(calls[0], action), value=" ".join(button_value(call, 0) for call in calls))
-        assert await actions.perform(replace(both, user_id="U2")) == ActionResponse(texts.actions.ONLY_ASKER[action])
+        assert await actions.perform(replace(both, user_id="U2")) == ActionResponse(
+            texts.actions.only_asker("U1", texts.actions.ONLY_ASKER[action])
+        )
         assert await actions.perform(both) is None
         await ended(stage)
         assert [call.state for call in await newest_calls(stage.stores, 1)] == [state, state]
@@ -530,7 +532,9 @@ async def test_stop_outside_of_threads_ends_the_askers_answer_in_a_thread_if_it_
     assert await actions.stops.stop_by_message(at_root, "U1", "999995.000000"), "Slack's second event"
 
 
-@pytest.mark.parametrize(("user_id", "sentences"), [("U1", []), ("U2", [texts.actions.ONLY_ASKER["stop"]])])
+@pytest.mark.parametrize(
+    ("user_id", "sentences"), [("U1", []), ("U2", [texts.actions.only_asker("U1", texts.actions.ONLY_ASKER["stop"])])]
+)
 async def test_slacks_stop_counts_once_and_a_refused_one_is_told(
     stores: Stores, user_id: str, sentences: list[str]
 ) -> None:

@@ -66,23 +66,28 @@ JUST_STOPPED = "You had just stopped this answer, so I ignored that press. Pleas
 ALREADY_CHOSEN = "Someone has already chosen here. I'll answer below."
 _REGENERATES, _SWAPS, _DECIDES = "regenerate this answer", "change the version that is shown", "decide on this"
 ONLY_ASKER = {
-    action: f"Only the person who asked, or a Typist admin, can {does}."
-    for action, does in {
-        "stop": "stop this answer",
-        "regenerate": _REGENERATES,
-        "regenerate_with": _REGENERATES,
-        "previous": _SWAPS,
-        "next": _SWAPS,
-        "continue": "continue this answer",
-        "delete": "delete this answer",
-        "canvas": "save this answer as a canvas",
-        "undo": "undo this",
-        "approve": _DECIDES,
-        "allow_in_thread": _DECIDES,
-        "deny": _DECIDES,
-        "sign_in": _DECIDES,
-        "edit": _DECIDES,
-    }.items()
+    "stop": "stop this answer",
+    "regenerate": _REGENERATES,
+    "regenerate_with": _REGENERATES,
+    "previous": _SWAPS,
+    "next": _SWAPS,
+    "continue": "continue this answer",
+    "delete": "delete this answer",
+    "canvas": "save this answer as a canvas",
+    "undo": "undo this",
+    "approve": _DECIDES,
+    "allow_in_thread": _DECIDES,
+    "deny": _DECIDES,
+    "sign_in": _DECIDES,
+    "edit": _DECIDES,
 }
-ONLY_ASKER_AGREES = "Only the person who asked can decide on this."
-ONLY_ASKER_ANSWERS_NOW = f"Only the person who asked, or a Typist admin, can press {ANSWER_NOW}."
+"""Actions that only an answer's asker and admins can take, by ReplyAction."""
+
+
+def only_asker(asker: str, does: str) -> str:
+    """Refuses an action to other people. `asker`: a user ID. `does`: a value of ONLY_ASKER."""
+    return f"Only <@{asker}> or a Typist admin can {does}."
+
+
+def only_asker_agrees(asker: str) -> str:
+    return f"Only <@{asker}> can decide on this."
