@@ -44,7 +44,7 @@ import re
 from bisect import bisect, bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate, pairwise
 from types import MappingProxyType
 from typing import Any
@@ -687,7 +687,8 @@ def plain_words(sent: str) -> str:
         start = leaf.lines[0].start
         if text := _block_text(sent, leaf, destinations):
             parts += ["\n\n" if sent.count("\n", end, start) > 1 else "\n"] if parts else []
-            parts += [_prefix_in_words(leaf.containers, around), text]
+            parts += [_prefix_in_words(leaf.containers, around)] if leaf.containers else []
+            parts.append(text)
             around = leaf.containers
         end = leaf.lines[-1].end
     return "".join(parts).strip()
@@ -718,23 +719,20 @@ def _prefix_in_words(containers: Sequence[Container], before: Sequence[Container
 
 def _block_text(sent: str, leaf: LeafBlock, destinations: Mapping[str, str]) -> str:
     lines = [sent[line.content : line.end] for line in leaf.lines]
-
-    def plain(text: str) -> str:
-        return plain_inlines(text, destinations)
-
     match leaf.kind:
         case LeafKind.FENCED_CODE:
             return code_content(sent, leaf)
         case LeafKind.INDENTED_CODE:
             return "\n".join(lines)
         case LeafKind.TABLE:
-            return "\n".join(_table_in_words(lines, plain))
+            return "\n".join(_table_in_words(lines, partial(plain_inlines, destinations=destinations)))
         case LeafKind.HEADING:
             words = _HEADING_MARKS.sub("", lines[0] if len(lines) == 1 else " ".join(lines))
             # Slack's headings have no links.
             return plain_inlines(words, destinations, labels_only=True)
     text = "\n".join(lines)
-    return plain(_task_in_words(text[definitions_end(text) if destinations else 0 :], leaf))
+    text = text[definitions_end(text) if destinations else 0 :]
+    return plain_inlines(_task_in_words(text) if leaf.containers and leaf.containers[-1] else text, destinations)
 
 
 def _table_in_words(lines: Sequence[str], plain: Callable[[str], str]) -> Iterator[str]:
@@ -749,9 +747,9 @@ def _table_in_words(lines: Sequence[str], plain: Callable[[str], str]) -> Iterat
             yield ": ".join(filter(None, (first, cells)))
 
 
-def _task_in_words(text: str, leaf: LeafBlock) -> str:
+def _task_in_words(text: str) -> str:
     """Returns a list item's text with its task's state in words."""
-    task = _TASK_MARKER.match(text) if leaf.containers and leaf.containers[-1] else None
+    task = _TASK_MARKER.match(text)
     if task is None:
         return text
     state = TO_DO if task["state"] == " " else DONE
@@ -823,7 +821,8 @@ def _plain_text(markdown: str, leaf: LeafBlock, *, growing: bool = False) -> str
         case LeafKind.HEADING:
             words = _HEADING_MARKS.sub("", lines[0] if len(lines) == 1 else " ".join(lines))
         case _:
-            words = _task_in_words(" ".join(lines), leaf)
+            words = " ".join(lines)
+            words = _task_in_words(words) if leaf.containers and leaf.containers[-1] else words
             if "[!" in words:
                 return _without_marks(as_markdown(words, _kind_of_text(markdown, leaf)), growing=growing)
     return _without_marks(as_markdown(words), growing=growing)
