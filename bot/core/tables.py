@@ -1,14 +1,13 @@
-"""Exports an answer's tables as CSV files, with the displayed text of each cell. Pure.
+"""Exports an answer's tables as Excel workbooks, with the displayed text of each cell. Pure.
 
-Text by strangers could be a formula, which a spreadsheet would calculate. An apostrophe is added to such cells
-(https://owasp.org/www-community/attacks/CSV_Injection), and to such parts after a semicolon or tab, which European
-settings read as separate cells. Text that no spreadsheet can calculate, such as a lone dash, stays unchanged.
+Spreadsheets calculate a CSV file's cells, read 007 as 7, and expect the separator of their locale. In a workbook, each
+cell has a type: text stays text, and a column of numbers can be summed.
 """
 
-import csv
 import io
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 
 from slack_markdown.blocks import LeafKind, parse_blocks, table_rows
 from slack_markdown.dialects import as_markdown
@@ -23,45 +22,46 @@ _MAYBE_TABLE = re.compile(
     rf"[^|\r\n]*+\|",
     re.MULTILINE,
 )
-_FULL_WIDTH = str.maketrans("＝＋－＠", "=+-@")
-_NAME = r"\$?[^\W\d][\w.$:]*+"
-_OPERAND = rf"[ +@-]*+(?:{_NAME}|[$€£¥]?\d[\d.,' ]*+(?:[eE][+-]?\d++)?[ ]?%?)[ ]*+"
-_FORMULA = re.compile(r"[ +@-]*+=++[ ]*+[\w\"'($#@{\[+-]")
-_OPERANDS = re.compile(
-    rf"(?=[+@-]){_OPERAND}(?P<others>(?:[+*/^&<>=-]{_OPERAND})*)(?P<end>[+*/^&<>=-] *[\"({{]|[(!|])?"
+_NUMBER = re.compile(
+    r"(?P<sign>[+-]?)(?P<before>[$€£¥]?)(?P<whole>[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d*+|0)"
+    r"(?P<decimals>(?:\.(?!\d{3}(?!\d))\d++)?)(?P<after>[ \u00a0]?[%$€£¥]?)"
 )
-_SIGNED_NAME = re.compile(rf"[+-][ +@-]*+{_NAME} *\Z|@ *\$?[A-Za-z]{{1,3}}\$?\d++ *\Z")
-_ENDS_IN_NAME = re.compile(rf"(?:.*[^\w.$:])?{_NAME}", re.DOTALL)
-_PIECES = re.compile(r"[^;\t]*+[;\t]?")
+"""A number that looks the same in a cell. In 1.204, the point might separate thousands."""
+_MAX_DIGITS = 15
+"""A spreadsheet's number loses further digits."""
+_NO_VALUE = frozenset(("", "-", "–", "—"))
+_MAX_WIDTH = 60
 
 
 def might_have_tables(markdown: str) -> bool:
     return _MAYBE_TABLE.search(markdown, 0, MAX_CHARS) is not None
 
 
-def csv_files(markdown: str) -> list[tuple[str, bytes]]:
-    """Returns CSV files, named after the heading above or "table". They have a BOM, because Excel guesses charsets."""
+def workbooks(markdown: str) -> list[tuple[str, bytes]]:
+    """Returns the tables' file names, after the heading above or "table", and workbooks."""
     files: dict[str, bytes] = {}
     for heading, rows in _tables(re.sub(_LINE_END, "\n", markdown[:MAX_CHARS])):
         name = re.sub(r"[\W_]+", "-", heading.lower())[:NAME_CHARS].strip("-") or "table"
         number = next(number for number in range(1, len(files) + 2) if _numbered_name(name, number) not in files)
-        files[_numbered_name(name, number)] = _csv(rows)
+        files[_numbered_name(name, number)] = _workbook(rows)
     return list(files.items())
 
 
 def _numbered_name(name: str, number: int) -> str:
-    return f"{name}.csv" if number == 1 else f"{name}-{number}.csv"
+    return f"{name}.xlsx" if number == 1 else f"{name}-{number}.xlsx"
 
 
 def _tables(markdown: str) -> Iterator[tuple[str, list[list[str]]]]:
-    """Yields the heading above each table, or "", and the table's rows."""
+    """Yields the heading above each table, or "", and the table's rows. Skips tables that lack most cells."""
     heading = ""
     for leaf in parse_blocks(markdown, last_line_incomplete=False).leaf_blocks:
         lines = [markdown[line.content : line.end].strip() for line in leaf.lines]
         if leaf.kind is LeafKind.HEADING:
             heading = plain_words("\n".join(lines))
         elif leaf.kind is LeafKind.TABLE and len(lines) > 2:
-            yield heading, [[_cell_text(cell) for cell in row] for row in table_rows(lines)]
+            rows = [[_cell_text(cell) for cell in row] for row in table_rows(lines)]
+            if len(rows) * len(rows[0]) <= MAX_CHARS:
+                yield heading, rows
 
 
 def _cell_text(cell: str) -> str:
@@ -69,32 +69,42 @@ def _cell_text(cell: str) -> str:
     return plain_inlines(as_markdown(cell.replace("\\|", "|"))).strip()
 
 
-def _as_text(cell: str) -> str:
-    return "".join(map(_piece_as_text, _PIECES.findall(cell)))
+def _workbook(rows: list[list[str]]) -> bytes:
+    import xlsxwriter
+
+    texts = {column for row in rows[1:] for column, cell in enumerate(row) if not _is_number(cell)}
+    file = io.BytesIO()
+    with xlsxwriter.Workbook(file, {"in_memory": True}) as book:
+        sheet, widths = book.add_worksheet(), [0] * len(rows[0])
+        formats: dict[str, object] = {}
+        for at, row in enumerate(rows):
+            for column, cell in enumerate(row):
+                widths[column] = max(widths[column], min(len(cell), _MAX_WIDTH))
+                if at and column not in texts and (number := _NUMBER.fullmatch(cell)):
+                    code = _number_format(number)
+                    formats[code] = formats.get(code) or book.add_format({"num_format": code})
+                    sheet.write_number(at, column, _value(number), formats[code])
+                else:
+                    # XlsxWriter writes "<r>…</r>" as XML.
+                    text = f"{cell} " if cell.startswith("<r>") else cell
+                    sheet.write_string(at, column, text.encode(errors="replace").decode())
+        for column, width in enumerate(widths):
+            sheet.set_column(column, column, width + 2)
+    return file.getvalue()
 
 
-def _piece_as_text(piece: str) -> str:
-    text = piece.lstrip()
-    indent = piece[: len(piece) - len(text)]
-    return f"{indent}'{text}" if _is_calculated(text.rstrip(";\t").translate(_FULL_WIDTH)) else piece
+def _is_number(cell: str) -> bool:
+    return cell in _NO_VALUE or (bool(_NUMBER.fullmatch(cell)) and sum(map(str.isdecimal, cell)) <= _MAX_DIGITS)
 
 
-def _is_calculated(text: str) -> bool:
-    """Returns whether a spreadsheet would calculate a cell: formulas, operands with operators, signed names, cells."""
-    if _FORMULA.match(text) or _SIGNED_NAME.match(text):
-        return True
-    if (found := _OPERANDS.match(text)) is None:
-        return False
-    if end := found["end"]:
-        # A function, another sheet or another program follows a name; anything can follow an operator.
-        return len(end) > 1 or _ENDS_IN_NAME.fullmatch(text, 0, found.start("end")) is not None
-    return bool(found["others"]) and found.end() == len(text)
+def _value(number: re.Match[str]) -> Decimal:
+    value = Decimal(f"{number['sign']}{number['whole'].replace(',', '')}{number['decimals']}")
+    return value / 100 if "%" in number["after"] else value
 
 
-def _csv(rows: list[list[str]]) -> bytes:
-    """Returns a CSV file. Rows have equal length, unless the empty cells alone would fill a large file."""
-    columns = max(map(len, rows))
-    columns = columns if columns * len(rows) <= MAX_CHARS else 0
-    file = io.StringIO()
-    csv.writer(file).writerows([[*map(_as_text, row), *[""] * (columns - len(row))] for row in rows])
-    return file.getvalue().encode("utf-8-sig", "replace")
+def _number_format(number: re.Match[str]) -> str:
+    """Returns the format in which a spreadsheet shows a number as it is in the answer."""
+    whole = "#,##0" if "," in number["whole"] else "0"
+    decimals = re.sub(r"\d", "0", number["decimals"])
+    before, after = (re.sub(r"[^%]+", r'"\g<0>"', number[name]) for name in ("before", "after"))
+    return f"{number['sign'].strip('-')}{before}{whole}{decimals}{after}"

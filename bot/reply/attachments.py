@@ -2,7 +2,7 @@
 
 - `answer.md` contains the whole answer if it is too long for messages. The answer's end is also shown below the file.
 - `code-1.py` and so on contain code blocks that are too long for one message.
-- `sales.csv` contains the table below the heading "Sales", and is sent when a reader asks for it.
+- `sales.xlsx` contains the table below the heading "Sales", and is sent when a reader asks for it.
 
 File extensions come from a fixed list. The model doesn't choose file names, except for the words of a heading.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from bot.core import texts
-from bot.core.tables import csv_files
+from bot.core.tables import workbooks
 from slack_markdown.blocks import BlockParser, LeafKind, code_content, fences_after
 from slack_markdown.pages import FITTING_CHARS, NO_OPENING, SENTENCE_END, Opening, Page, Pages
 
@@ -86,8 +86,8 @@ def long_code(text: str, question_ts: str) -> list[AttachedFile]:
 
 def tables(text: str, question_ts: str) -> list[AttachedFile]:
     return [
-        AttachedFile(f"{title.removesuffix('.csv')}-{question_ts}.csv", title, content)
-        for title, content in csv_files(text)[:MAX_TABLE_FILES]
+        AttachedFile(f"{title.removesuffix('.xlsx')}-{question_ts}.xlsx", title, content)
+        for title, content in workbooks(text)[:MAX_TABLE_FILES]
     ]
 
 

@@ -26,7 +26,7 @@ def vendor(vendor: VendorServer) -> VendorServer:
 
 
 def stored(stage: Stage) -> list[File]:
-    return [file for file in stage.sandbox.files.stored() if file.name.endswith(".csv")]
+    return [file for file in stage.sandbox.files.stored() if file.name.endswith(".xlsx")]
 
 
 async def until_recorded(stage: Stage, message: Message) -> None:
@@ -44,8 +44,8 @@ async def test_reader_downloads_a_table_and_delete_takes_it_away(stage: Stage, s
     [file] = await stage.sandbox.wait_for(lambda: stored(stage))
     shown = await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if m.files])
     assert (file.title, rows_of(file.content)) == (
-        "sales.csv",
-        [["Region", "Sum"], ["North", "10"], ["'=1+1", "-5"], ["East", "7"]],
+        "sales.xlsx",
+        [["Region", "Sum"], ["North", 10], ["=1+1", -5], ["East", 7]],
     )
     assert [message.thread_ts for message in shown] == [asked]
     await until_recorded(stage, message)
@@ -83,7 +83,7 @@ async def test_person_without_access_has_no_table_posted(stage: Stage, settings:
 
 async def test_persons_file_with_our_name_stays_when_the_answer_is_deleted(stage: Stage, settings: Settings) -> None:
     asked, message = await answered(stage, settings)
-    names = [f"sales-{asked}.csv", f"answer-{asked}.md", f"code-1-{asked}.py"]
+    names = [f"sales-{asked}.xlsx", f"answer-{asked}.md", f"code-1-{asked}.py"]
     theirs = [UploadedFile(name, b"mine") for name in names]
     await stage.sandbox.share("grace", "general", "Mine.", theirs, asked)
     await press(stage, message, ReplyAction.DELETE)
