@@ -764,6 +764,12 @@ def plain_inlines(
     `destinations`: the page's link reference definitions. `labels_only`: leaves out the URLs of links with a label.
     """
 
+    return _without_marks(text, _with_addresses(destinations, labels_only=labels_only))
+
+
+def _with_addresses(destinations: Mapping[str, str], *, labels_only: bool) -> Iterable[tuple[Any, Any]]:
+    """Returns the replacements of links by their text."""
+
     def label_and_address(link: regex.Match[str]) -> str:
         """Returns a link's label, followed by its URL unless the label includes it."""
         label, address = link[1].strip(), link[2] or ""
@@ -777,7 +783,7 @@ def plain_inlines(
         return label if is_label_enough else f"{label} ({address})"
 
     # Twice, because an image can be a link's label.
-    return _without_marks(text, ((_LINK_WITH_ADDRESS, label_and_address),) * 2)
+    return ((_LINK_WITH_ADDRESS, label_and_address),) * 2
 
 
 def has_word(markdown: str, *, growing: bool) -> bool:
@@ -832,24 +838,48 @@ _LABELS = (*((_LINK, r"\1"),) * 2, (_INCOMPLETE_LINK, r"\1"))
 
 
 def _without_marks(text: str, links: Iterable[tuple[Any, Any]] = _LABELS, *, growing: bool = False) -> str:
-    """Returns a text without the marks that readers don't see. Code and URLs are protected while marks are removed."""
+    """Returns a text without the marks that readers don't see."""
     if not _MAY_HAVE_MARKS.search(text):
         return text
-    text = text.replace("\0", "")
-    kept: list[str] = []
+    text, kept = _without_code_and_urls(text, links, growing=growing)
+    text = with_replacements(text, emphasis_marks(text, growing=growing))
+    return _KEPT.sub(lambda mark: kept[ord(mark[1]) - _FIRST_KEPT][0], _ESCAPE.sub(_unescape, text))
 
-    def keep(part: str) -> str:
-        kept.append(part)
+
+def styled_inlines(text: str) -> Iterator[tuple[str, str]]:
+    """Yields the parts of `plain_inlines(text)`, each with its style: "code", "url" or "".
+
+    Where emphasis begins or ends, the text is empty and the style is the delimiter, such as "**".
+    """
+    text, kept = _without_code_and_urls(text, _with_addresses({}, labels_only=False), growing=False)
+    start = 0
+    for mark in (*emphasis_marks(text), Replacement(len(text), len(text), "")):
+        plain, *others = _KEPT.split(text[start : mark.start])
+        yield _ESCAPE.sub(_unescape, plain), ""
+        for key, behind in zip(others[::2], others[1::2], strict=True):
+            yield kept[ord(key) - _FIRST_KEPT]
+            yield _ESCAPE.sub(_unescape, behind), ""
+        yield "", text[mark.start : mark.end]
+        start = mark.end
+
+
+def _without_code_and_urls(
+    text: str, links: Iterable[tuple[Any, Any]], *, growing: bool
+) -> tuple[str, list[tuple[str, str]]]:
+    """Returns a text with keys for code and URLs, which have no marks, and their text and style by key."""
+    text = text.replace("\0", "")
+    kept: list[tuple[str, str]] = []
+
+    def keep(part: str, style: str = "url") -> str:
+        kept.append((part, style))
         return f"\0{chr(_FIRST_KEPT + len(kept) - 1)}"
 
     spans = parse_inlines(text, {}, growing=growing).code_spans if "`" in text else ()
-    text = with_replacements(text, [Replacement(*span, keep(text[slice(*span)].strip("`"))) for span in spans])
+    text = with_replacements(text, [Replacement(*span, keep(text[slice(*span)].strip("`"), "code")) for span in spans])
     for link, words in links:
         text = link.sub(words, text)
     text = _AUTOLINK.sub(lambda link: keep(link[1]), text)
-    text = _ADDRESS.sub(lambda address: keep(address[0]), text)
-    text = with_replacements(text, emphasis_marks(text, growing=growing))
-    return _KEPT.sub(lambda mark: kept[ord(mark[1]) - _FIRST_KEPT], _ESCAPE.sub(_unescape, text))
+    return _ADDRESS.sub(lambda address: keep(address[0]), text), kept
 
 
 def _unescape(escaped: re.Match[str]) -> str:

@@ -29,7 +29,7 @@ from bot.cli.usage import first_day_of_usage
 from bot.clock import SystemClock, insist
 from bot.core.audit import time_text
 from bot.core.caps import DAY_S
-from bot.core.conversation import without_bot_mention
+from bot.core.conversation import message_link, without_bot_mention
 from bot.core.job import Job
 from bot.core.usage import AnswerUsage, Thumb
 from bot.errors import CapReached, EndReason, ProviderError, RateLimited, SettingsError
@@ -39,6 +39,7 @@ from bot.settings import Settings, model_prices, parse_model_option
 if TYPE_CHECKING:
     from bot.cli.replay_judge import Judge
     from bot.services.answering import Answering
+    from bot.slack.history import ChannelReader
     from bot.slack.surfaces import Surfaces
     from bot.store.replays import RecordedQuestion, Replays
 
@@ -51,6 +52,7 @@ OTHER_JUDGE = "{folder} has verdicts from {judge}. Use that judge, or another fo
 FAILING = "Stopped: {model} failed ({end}). To continue, repeat this command."
 OTHERS = "{folder} contains a replay with a different model, system prompt or tools. Use another folder with --folder."
 OPEN_FOLDER = "Other users can write to {folder}. Use another folder with --folder, or run: chmod go-w {folder}"
+UNUSABLE = "Can't write to {file}: {reason}. Use another folder with --folder."
 _OTHERS_WRITE = 0o022
 _FAILS_ALL = {EndReason.BAD_KEY, EndReason.UNKNOWN_MODEL, EndReason.OUT_OF_CREDIT}
 
@@ -148,7 +150,10 @@ class Folder:
 
 
 def _replay(env: Mapping[str, str], options: argparse.Namespace) -> int:
-    prompt = Path(options.system_prompt).read_text("utf-8", "replace").strip() if options.system_prompt else ""
+    try:
+        prompt = Path(options.system_prompt).read_text("utf-8", "replace").strip() if options.system_prompt else ""
+    except OSError as error:
+        raise SettingsError([f"--system-prompt: {options.system_prompt}: {error.strerror}."]) from None
     model, ours = _settings(env, "--model", options.model)
     judge, judges = _settings(env, "--judge", options.judge) if options.judge else ("", None)
     # The vendor's search would be a tool.
@@ -160,7 +165,10 @@ def _replay(env: Mapping[str, str], options: argparse.Namespace) -> int:
     path = Path(options.folder or "replay-" + re.sub(r"[^\w.-]+", "-", model))
     version = hashlib.sha256(prompt.encode()).hexdigest() if prompt else ""
     of = {"model": model, "system_prompt": version, "since": since} | ({"tools": True} if options.tools else {})
-    folder = Folder(path, of, options.limit)
+    try:
+        folder = Folder(path, of, options.limit)
+    except OSError as error:
+        raise SettingsError([UNUSABLE.format(file=error.filename, reason=error.strerror)]) from None
     earlier = {line["judge"]["model"] for line in folder.lines.values() if "judge" in line}
     if judge and earlier - {judge}:
         raise SettingsError([OTHER_JUDGE.format(folder=path, judge=earlier.pop())])
@@ -205,7 +213,7 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
             left = [job_id for job_id in ids if not folder.has(job_id) or folder.lacks_verdict(job_id)]
             print_note(await _judge_notice(judge, replays, folder, left))
         stopped = await _ask_each(answering, replays, folder, left, judge, has_prompt=bool(folder.of["system_prompt"]))
-        await _report(ours, replays, folder)
+        await _report(ours, replays, folder, answering.workspace.channel_reader)
     if not stopped:
         return 0
     print_note(stopped)
@@ -313,7 +321,7 @@ async def _compare(judge: "Judge", replays: "Replays", folder: Folder, job: Job)
     return verdict
 
 
-async def _report(ours: Settings, replays: "Replays", folder: Folder) -> None:
+async def _report(ours: Settings, replays: "Replays", folder: Folder, reader: "ChannelReader") -> None:
     """Writes report.html about the questions that are still recorded, and prints the totals."""
     from bot.cli.replay_report import TIMES, UNFINISHED, figures, page, totals
 
@@ -322,7 +330,10 @@ async def _report(ours: Settings, replays: "Replays", folder: Folder) -> None:
     thumbs: list[Thumb] = []
     for job_id, line in sorted(folder.lines.items()):
         if "now" in line and (asked := await replays.read(job_id, folder.of["since"] * DAY_S)):
-            lines.append({**line, "thumbs_down": totals((), asked.thumbs).thumbs_down})
+            thread, ts = asked.job.question.thread, asked.job.question.ts
+            base = await reader.link_base(thread.channel_id, ts)
+            link = message_link(base, thread.channel_id, ts, thread.thread_ts)
+            lines.append({**line, "thumbs_down": totals((), asked.thumbs).thumbs_down, "link": link})
             uses += asked.original.uses
             thumbs += asked.thumbs
     sums, names = figures(lines, totals(uses, thumbs)), await names_of(ours, {line["channel"] for line in lines})

@@ -1,6 +1,6 @@
 """The report of a replay, as sums and as a page. Text from models and people is data: the page runs and loads nothing.
 
-The page shows an answer's Markdown as Slack does, except for links and emphasis, and lists what differs most first.
+The page shows an answer's Markdown nearly as Slack does, and lists what differs most first. A link's URL is its text.
 Answers are in the format of results.jsonl.
 """
 
@@ -8,7 +8,7 @@ import hashlib
 import re
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from statistics import median
 from typing import Any
@@ -19,13 +19,15 @@ from bot.errors import EndReason
 from bot.store.replays import Given
 from slack_markdown.blocks import LeafBlock, LeafKind, code_content, parse_blocks, table_rows
 from slack_markdown.dialects import as_markdown
-from slack_markdown.render import plain_inlines
+from slack_markdown.render import styled_inlines
 
 Line = Mapping[str, Any]
 ALIKE, NO_VERDICT = "alike", "no verdict"
 """Verdicts of a judge other than "then" and "now"."""
 TIMES = "Total times end when Slack had shown the whole answer (then) and when it was written (now)."
 UNFINISHED = "Not asked again, because the replay was killed: job {}."
+EMPHASIS = {"*": "i", "_": "i", "**": "b", "__": "b", "~": "s", "~~": "s"}
+FILTERS = {"down": "Only 👎", "tools": "Only with tool calls or web searches"}
 GROUPS = ("Worse, or ended differently", "Better, or disliked then", "Different words", "The same words")
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:80em;padding:0 1em;color:#1d1c1d}"
@@ -37,13 +39,16 @@ STYLE = (
     ".pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22em),1fr));gap:1em}small{color:#616061}"
     "pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit;margin:0;padding:.7em;background:#f6f6f6;"
     "border-radius:6px;max-height:32em;overflow:auto}section>pre{background:#eef4fb}"
-)
+    "summary{cursor:pointer}summary h2{display:inline-block}"
+) + "".join(f"body:has(#{name}:checked) section:not(.{name}){{display:none}}" for name in FILTERS)
 DIGEST = b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     f"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{DIGEST}'\">"
     f"<title>{{title}}</title><style>{STYLE.replace('{', '{{').replace('}', '}}')}</style><h1>{{title}}</h1>"
-    "<table>{rows}</table>{notes}{sections}"
+    "<table>{rows}</table>{notes}"
+    + "".join(f'<p><label><input type="checkbox" id="{name}"> {label}</label>' for name, label in FILTERS.items())
+    + "{sections}"
 )
 
 
@@ -60,6 +65,7 @@ def recorded(given: Given) -> dict[str, Any]:
         "chars": len(given.text),
         "text": given.text,
         "calls": given.calls,
+        "searches": used.web_searches,
     }
 
 
@@ -122,13 +128,14 @@ def page(
     for group, heading in enumerate(GROUPS):
         if in_group := [line for line in lines if _group(line) == group]:
             of_lines = "".join(_section(line, names) for line in in_group)
-            sections += f"<h2>{heading} ({len(in_group):,} of {len(lines):,})</h2>{of_lines}"
+            count = f"{len(in_group):,} of {len(lines):,}"
+            sections += f"<details open><summary><h2>{heading} ({count})</h2></summary>{of_lines}</details>"
     below = "".join(map(_small, notes))
     return PAGE.format(title=_text(title), rows=_rows(sums), notes=below, sections=sections)
 
 
-def _rows(rows: Iterable[Sequence[str]]) -> str:
-    return "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
+def _rows(rows: Iterable[Sequence[str]], shown: Callable[[str], str] | None = None) -> str:
+    return "".join(f"<tr>{''.join(f'<td>{(shown or _text)(cell)}</td>' for cell in row)}</tr>" for row in rows)
 
 
 def _group(line: Line) -> int:
@@ -145,8 +152,15 @@ def _section(line: Line, names: Mapping[str, str]) -> str:
     about = f"{line['asked'][:16].replace('T', ' ')} UTC · {where} · job {line['job']} {'👎' * line['thumbs_down']}"
     if "judge" in line:
         about += f" · {_verdict(line['judge'])}"
+    sides = [line["then"], line["now"]]
     pair = "".join(f"<div>{_small(_about(at, line[at]))}{_rendered(line[at]['text'])}</div>" for at in ("then", "now"))
-    return f'<section>{_small(about)}{_block(line["question"])}<div class="pair">{pair}</div></section>'
+    shown = {"down": line["thumbs_down"], "tools": any(side.get("calls") or side.get("searches") for side in sides)}
+    classes = " ".join(name for name in FILTERS if shown[name])
+    thread = f"<p>{_link(line['link'], 'Open in Slack')}</p>" if line.get("link") else ""
+    return (
+        f'<section class="{classes}">{_small(about)}{thread}{_block(line["question"])}'
+        f'<div class="pair">{pair}</div></section>'
+    )
 
 
 def _verdict(judge: Line) -> str:
@@ -159,8 +173,9 @@ def _about(at: str, given: Line) -> str:
     first, whole = ("-" if given[name] is None else f"{given[name]:.2f} s" for name in ("first_word_s", "seconds"))
     used = f"${given['usd']:.6f} · {given['input_tokens']:,} tokens in, {given['output_tokens']:,} out"
     times = f"first word {first}, all {'shown' if at == 'then' else 'written'} {whole}"
-    calls = f" · {given['calls']:,} tool calls" if given.get("calls") else ""
-    return f"{at}: {given['model']} · {given['end']} · {used} · {times} · {given['chars']:,} characters{calls}"
+    counts = {"tool calls": given.get("calls"), "web searches": given.get("searches")}
+    lookups = "".join(f" · {count:,} {what}" for what, count in counts.items() if count)
+    return f"{at}: {given['model']} · {given['end']} · {used} · {times} · {given['chars']:,} characters{lookups}"
 
 
 def _rendered(markdown: str) -> str:
@@ -177,13 +192,31 @@ def _leaf(markdown: str, leaf: LeafBlock) -> str:
         case LeafKind.INDENTED_CODE:
             return _block("\n".join(lines))
         case LeafKind.TABLE:
-            return f"<table>{_rows([plain_inlines(cell) for cell in row] for row in table_rows(lines))}</table>"
+            return f"<table>{_rows(table_rows(lines), _inlines)}</table>"
         case LeafKind.HEADING:
-            return f"<h3>{_text(plain_inlines(lines[0].strip('# ')))}</h3>"
+            return f"<h3>{_inlines(lines[0].strip('# '))}</h3>"
     marker = markdown[first.start : first.content]
     indent = "&emsp;" * ((len(marker) - len(marker.lstrip())) // 2)
-    text = "<br>".join(_text(plain_inlines(line)) for line in lines)
+    text = _inlines("\n".join(lines)).replace("\n", "<br>")
     return f"<p>{indent}{_text(re.sub('^[-+*]$', '•', marker.strip()))} {text}</p>"
+
+
+def _inlines(markdown: str) -> str:
+    html, opened = "", list[str]()
+    for text, style in styled_inlines(markdown):
+        if style in EMPHASIS:
+            is_end = opened[-1:] == [style]
+            html += f"<{'/' * is_end}{EMPHASIS[opened.pop() if is_end else style]}>"
+            opened += [] if is_end else [style]
+        elif style == "code":
+            html += f"<code>{_text(text)}</code>"
+        else:
+            html += _link(text) if text.startswith(("http://", "https://")) else _text(text)
+    return html + "".join(f"</{EMPHASIS[style]}>" for style in reversed(opened))
+
+
+def _link(url: str, label: str = "") -> str:
+    return f'<a href="{_text(url)}" rel="noreferrer">{_text(label or url)}</a>'
 
 
 def _small(text: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from bot.cli.replay import Folder
 from bot.errors import CapReached, SettingsError
+from tests.forked import forked_command
 
 OF = {"model": "openai/other", "system_prompt": "", "since": 20_000}
 
@@ -43,6 +44,28 @@ def test_requests_may_reach_the_limit_together_and_none_may_pass_it(folder: Fold
     with pytest.raises(CapReached):
         folder.begin(3, 0.0625)
     assert (folder.spent_usd, folder.has(3)) == (1.0, False)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["--folder", "file/results"],
+            "Can't write to file/results: Not a directory. Use another folder with --folder.",
+        ),
+        (["--folder", "/proc/results"], "Can't write to /proc/results: No such file or directory. Use another folder"),
+        (["--system-prompt", "none.txt"], "--system-prompt: none.txt: No such file or directory."),
+    ],
+)
+async def test_file_that_can_not_be_used_is_reported_with_a_remedy(
+    options: list[str], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "prices.json").write_text('{"openai/other": {"input": 1, "output": 2}}')
+    env = {"SLACK_BOT_TOKEN": "xoxb-1", "OPENAI_API_KEY": "k", "BOT_PRICES": "prices.json"}
+    code, _, err = await forked_command(tmp_path, "replay", "--model", "openai/other", *options, env=env)
+    assert code == 2
+    assert said in " ".join(err.split())
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])

@@ -39,6 +39,7 @@ class Parts(HTMLParser):
         super().__init__()
         self.tags: set[str] = set()
         self.attributes: set[str] = set()
+        self.links: list[str] = []
         self.blocks: list[str] = []
         self._in_block = False
         self.feed(html)
@@ -46,6 +47,7 @@ class Parts(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attrs}
+        self.links += [value or "" for name, value in attrs if name == "href"]
         self._in_block = tag == "pre"
         if self._in_block:
             self.blocks.append("")
@@ -62,9 +64,12 @@ class Parts(HTMLParser):
 def test_whatever_was_written_is_text(text: str) -> None:
     html = page(text, figures([line(text)], totals([use()])), [line(text, channel=text)], {text: text})
     parts = Parts(html)
-    plain = Parts(page("", figures([line()], totals([use()])), [line()], {}))
-    assert (parts.tags, parts.attributes) == (plain.tags, plain.attributes)
-    assert not parts.tags & {"script", "img", "link", "a", "iframe", "form"}
+    linked = line("Because https://a.example.")
+    plain = Parts(page("", figures([linked], totals([use()])), [linked], {}))
+    assert parts.tags <= plain.tags
+    assert parts.attributes <= plain.attributes
+    assert not parts.tags & {"script", "img", "link", "iframe", "form"}
+    assert all(link.startswith("https://tracker.example/") for link in parts.links)
     [question] = parts.blocks
     assert question == text.replace("\x1b", "\ufffd").replace("\u202e", "\ufffd").replace("\0", "\ufffd")
 
@@ -74,16 +79,23 @@ def test_whatever_was_written_is_text(text: str) -> None:
     [
         (
             "| A | B |\n| - | - |\n| **1** | `x` |",
-            "<table><tr><td>A</td><td>B</td></tr><tr><td>1</td><td>x</td></tr></table>",
+            "<table><tr><td>A</td><td>B</td></tr><tr><td><b>1</b></td><td><code>x</code></td></tr></table>",
         ),
-        ("## How to\nRun *it*.", "<h3>How to</h3><p> Run it.</p>"),
+        ("## How *to*\nRun **it**\nnow.", "<h3>How <i>to</i></h3><p> Run <b>it</b><br>now.</p>"),
+        ("**a *b*** ~~c~~ 2 * 3 * 4 **d", "<p> <b>a <i>b</i></b> <s>c</s> 2 * 3 * 4 **d</p>"),
+        ("`**x** <b>` \\*y\\* &amp; <b>", "<p> <code>**x** &lt;b&gt;</code> *y* &amp; &lt;b&gt;</p>"),
         ("- one\n  - two\n1. three", "<p>• one</p><p>&emsp;• two</p><p>1. three</p>"),
         ("```python\nx < 1\n```", '<pre dir="auto">x &lt; 1</pre>'),
-        ("[docs](https://example.com/?a=1&b=2)", "<p> docs (https://example.com/?a=1&amp;b=2)</p>"),
+        (
+            "**[docs](https://example.com/?a=1&b=2)**",
+            '<p> <b>docs (<a href="https://example.com/?a=1&amp;b=2" rel="noreferrer">'
+            "https://example.com/?a=1&amp;b=2</a>)</b></p>",
+        ),
+        ("[docs](javascript:alert(1)) <ada@a.example>", "<p> docs (javascript:alert(1)) ada@a.example</p>"),
         ("> quoted", "<p>&gt; quoted</p>"),
         ("", ""),
     ],
-    ids=["table", "heading", "lists", "code", "link", "quote", "nothing"],
+    ids=["table", "heading", "emphasis", "inline code", "lists", "code", "link", "no link", "quote", "nothing"],
 )
 def test_answer_is_shown_as_its_markdown_says(markdown: str, html: str) -> None:
     given = Given(markdown, EndReason.WHOLE, 2.0, [use()])
@@ -102,8 +114,17 @@ def test_what_differs_most_comes_first() -> None:
         line(job=6, now=other, judge={"model": "openai/judge", "usd": 0.25, "verdict": "then"}),
         line(job=7, now=other, judge={"model": "openai/judge", "usd": 0.25, "verdict": "alike"}),
     ]
+    lines[2]["link"] = "https://a.slack.com/archives/C1/p1"
     html = page("", [], lines, {}, ["A note."])
     assert [int(job) for job in re.findall(r"· job (\d) ", html)] == [4, 6, 3, 5, 2, 7, 1]
+    assert [str(found) for found in re.findall('<section class="(.*?)"', html)] == [
+        "",
+        "tools",
+        "down",
+        *["tools"] * 3,
+        "",
+    ]
+    assert html.count('<a href="https://a.slack.com/archives/C1/p1" rel="noreferrer">Open in Slack</a>') == 1
     assert re.findall("<h2>(.*?)</h2>", html) == [
         "Worse, or ended differently (2 of 7)",
         "Better, or disliked then (2 of 7)",

@@ -43,7 +43,7 @@ PRICES = json.dumps(
 )
 THEN_USD, NOW_USD = (12 * 1 + 10 * 2) / 1e6, (12 * 3 + 10 * 4) / 1e6
 READS = re.compile(
-    r"(auth\.test|conversations\.(info|history|replies|list|members)|users\.|usergroups\.|files\.info).*"
+    r"(auth\.test|chat\.getPermalink|conversations\.(info|history|replies|list|members)|users\.|usergroups\.|files\.info).*"
 )
 FOLDER = "replay-openai-other"
 

@@ -58,5 +58,10 @@ async def test_report_shows_both_answers_and_loads_and_runs_nothing(
     assert then is not None
     assert now is not None
     assert (then["y"] == now["y"]) is (columns == 2)
+    await expect(opened.locator(".answer b").first).to_have_text("Two ways")
+    await opened.get_by_label("Only 👎").check()
+    await expect(opened.locator("section:visible")).to_have_count(1)
+    await opened.get_by_label("Only 👎").uncheck()
+    await expect(opened.locator("section:visible")).to_have_count(8)
     assert await opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
     await opened.screenshot(path=tmp_path / f"report-{width}.png", full_page=False)
