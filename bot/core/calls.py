@@ -49,6 +49,8 @@ MAX_DEFINITIONS_CHARS = 400_000
 MAX_LABEL_CHARS = 100
 MAX_TITLE_CHARS = 60
 MAX_CLAIM_CHARS = 140
+MAX_OPTIONS, MAX_OPTION_CHARS = 99, 75
+"""Slack accepts 100 options of a menu. The model's own value might be another one."""
 READ_CHANNEL = "read_channel"
 SLACK = "slack"
 """Owner of Typist's built-in tools, like an MCP server's name."""
@@ -147,6 +149,8 @@ class Claims:
     title: str = field(default="", repr=False)
     description: str = field(default="", repr=False)
     never_empty: frozenset[str] = frozenset()
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The possible values of arguments, by name."""
 
 
 NO_CLAIMS = Claims()
@@ -222,9 +226,8 @@ def claims_of_definition(definition: str) -> Claims:
     _, description, parameters, title = json.loads(definition)
     lines = filter(None, map(str.strip, description.splitlines()))
     never_empty = frozenset(_nonempty_arguments(object_in(parameters)))
-    return Claims(
-        _shortened_line(title, MAX_TITLE_CHARS), _shortened_line(next(lines, ""), MAX_CLAIM_CHARS), never_empty
-    )
+    claim = _shortened_line(next(lines, ""), MAX_CLAIM_CHARS)
+    return Claims(_shortened_line(title, MAX_TITLE_CHARS), claim, never_empty, dict(_options(object_in(parameters))))
 
 
 def _nonempty_arguments(parameters: Mapping[str, Any]) -> Iterator[str]:
@@ -236,6 +239,16 @@ def _nonempty_arguments(parameters: Mapping[str, Any]) -> Iterator[str]:
         least, options = described.get("minLength"), described.get("enum")
         if (isinstance(least, int) and least > 0) or (isinstance(options, list) and "" not in options):
             yield name
+
+
+def _options(parameters: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yields the arguments whose schema lists strings that a menu can show unchanged."""
+    for name, schema in object_in(parameters.get("properties")).items():
+        options = object_in(schema).get("enum")
+        if isinstance(options, list) and 0 < len(options) <= MAX_OPTIONS:
+            shown = [option for option in options if isinstance(option, str) and option]
+            if len(shown) == len(options) and all(_shortened_line(one, MAX_OPTION_CHARS) == one for one in shown):
+                yield name, tuple(shown)
 
 
 def _shortened_line(text: str, limit: int) -> str:

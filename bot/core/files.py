@@ -58,7 +58,6 @@ class Unread(Enum):
     FAILED = texts.files.FILE_FAILED
     TOO_SLOW = texts.files.FILE_TOO_SLOW
     BUSY = texts.files.FILE_NOT_READ_IN_TIME
-    MODEL = texts.files.FILE_NOT_FOR_MODEL
     REFUSED = texts.files.FILE_REFUSED
     TOO_LARGE_FOR_MODEL = texts.files.FILE_TOO_LARGE_FOR_MODEL
     TOO_MUCH_FOR_MODEL = texts.files.FILES_TOO_MUCH_FOR_MODEL
@@ -85,7 +84,6 @@ BY_FAULT = {
     FileFault.FILE: Unread.REFUSED,
     FileFault.TOO_LARGE: Unread.TOO_LARGE_FOR_MODEL,
     FileFault.TOGETHER: Unread.TOO_MUCH_FOR_MODEL,
-    FileFault.KIND: Unread.MODEL,
 }
 
 
@@ -281,6 +279,12 @@ def unread_notice(
     return " ".join(sentences)
 
 
+def _refusal_reason(read: Media, refused: Mapping[str, FileFault]) -> str:
+    if fault := refused.get(read.name):
+        return BY_FAULT[fault].value
+    return texts.files.IMAGE_NOT_FOR_MODEL if read.media_type.startswith("image/") else texts.files.SCAN_NOT_FOR_MODEL
+
+
 def _unread_phrases(file: OpenedFile, left_out: Collection[str], refused: Mapping[str, FileFault]) -> Iterator[str]:
     read = file.content
     if isinstance(read, Unread):
@@ -292,8 +296,7 @@ def _unread_phrases(file: OpenedFile, left_out: Collection[str], refused: Mappin
                 yield texts.files.first_pictures_read(file.name, len(read.further) + 1)
             return
         if (text := _substitute_text(read, left_out)) is None:
-            reason = BY_FAULT[refused.get(read.name, FileFault.KIND)]
-            yield texts.files.file_not_read(file.name, reason.value)
+            yield texts.files.file_not_read(file.name, _refusal_reason(read, refused))
             return
         read = text
     if isinstance(read, Document):

@@ -177,5 +177,6 @@ def pane_context_line(context: AppContext, channel: str) -> str:
     message = f" at the message with ts {context.message_ts}" if context.message_ts else ""
     return (
         f"Beside this conversation the person is looking at the channel #{channel} ({context.channel_id}){message}. "
-        f"“This”, “here” and “the channel” can mean it. If so, read it with {READ_CHANNEL}, or say that you can't."
+        f"“This”, “here”, “the channel” and “catch me up” can mean it. If so, read it with {READ_CHANNEL}, or say that "
+        "you can't."
     )

@@ -98,6 +98,8 @@ class Intake:
                 return False
             participants = await self._triage.participants_at(message)
             found = await self._triage.decide(message, participants)
+            if stop and isinstance(found, Ignore):
+                await self._stops.tell_who_can_stop(stop, message.user_id or "", message.ts)
             if participants.is_newcomer:
                 # Written only after the decision, because a database that rejects writes can still tell whether the
                 # message is a question.

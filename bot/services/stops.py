@@ -73,3 +73,11 @@ class AnswerStopper:
         await self.stop(answer)
         await answers.record_handled_event(message)
         return True
+
+    async def tell_who_can_stop(self, thread: ThreadKey, user_id: str, message_ts: str) -> None:
+        """Tells a person that they can't stop the answer that is being written in a thread. Raises StoreError."""
+        answer = await self.stores.recorded_answers.unfinished_answer(thread, "")
+        if answer is None or answer.question.ts >= message_ts:
+            return
+        if sentence := refusal(ReplyAction.STOP, answer, user_id, self.access_control.admins):
+            await self.workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))

@@ -17,7 +17,8 @@ def cap_notification(sentence: str, unit: str, daily: Sequence[tuple[str, float]
 
 
 def usage_text(usage: UsageToDate) -> str:
-    lines = [texts.quotas.usage(period, amount_text(usage.usage_by_period[period])) for period in Period]
+    amounts = [(period, usage.usage_by_period[period]) for period in Period]
+    lines = [texts.quotas.usage(at, texts.quotas.amount_for_members(one.tokens, one.cost_usd)) for at, one in amounts]
     return "\n".join([*lines, *(quota_lines(usage) or [texts.quotas.NO_QUOTAS])])
 
 

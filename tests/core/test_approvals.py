@@ -613,3 +613,23 @@ def test_call_is_asked_about_by_its_tools_title(title: str, question: str) -> No
 )
 def test_schema_says_which_texts_are_never_empty(schema: dict[str, object], never_empty: set[str]) -> None:
     assert claims_of_definition(ListedTool("add", "", schema, "").canonical_json).never_empty == never_empty
+
+
+@pytest.mark.parametrize(
+    ("values", "options"),
+    [
+        (["low", "high"], ("low", "high")),
+        (["low", ""], None),
+        (["low", 1], None),
+        (["x" * 76], None),
+        (["a\u202eb"], None),
+        (["a  b"], None),
+        ([str(number) for number in range(100)], None),
+        ([], None),
+        ("low", None),
+    ],
+)
+def test_schema_says_between_which_texts_a_menu_can_choose(values: object, options: tuple[str, ...] | None) -> None:
+    schema = {"properties": {"priority": {"enum": values}, "text": {}}}
+    claims = claims_of_definition(ListedTool("add", "", schema, "").canonical_json)
+    assert claims.options == ({"priority": options} if options else {})

@@ -287,7 +287,7 @@ class TestLabelsAndNotices:
         opened = OpenedFile(File("F1", "a.tiff"), scan)
         assert files.file_label(opened) == f"(Attached: a.tiff{seen})"
         assert files.unread_notice([opened]) == notice
-        assert files.unread_notice([opened], ["a.tiff"]) == f"Not read: a.tiff ({texts.files.FILE_NOT_FOR_MODEL})."
+        assert files.unread_notice([opened], ["a.tiff"]) == f"Not read: a.tiff ({texts.files.IMAGE_NOT_FOR_MODEL})."
         [asked] = attach_files([PromptMessage("U1", "", files=(opened.file,))], {"F1": opened})
         assert [(page.name, page.further) for page in asked.media] == [("a.tiff", ())] * pages
 
@@ -345,7 +345,7 @@ class TestLabelsAndNotices:
     def test_notice_names_media_that_the_model_cannot_take(self) -> None:
         opened = [OpenedFile(NOTES, "text"), OpenedFile(File("F2", "a.png"), media("a.png"))]
         assert files.unread_notice(opened) == ""
-        assert files.unread_notice(opened, ("a.png",)) == f"Not read: a.png ({texts.files.FILE_NOT_FOR_MODEL})."
+        assert files.unread_notice(opened, ("a.png",)) == f"Not read: a.png ({texts.files.IMAGE_NOT_FOR_MODEL})."
         for fault, reason in {
             FileFault.FILE: texts.files.FILE_REFUSED,
             FileFault.TOO_LARGE: texts.files.FILE_TOO_LARGE_FOR_MODEL,
@@ -482,7 +482,7 @@ class TestDocuments:
 
     def test_pdf_without_text_is_not_read(self) -> None:
         pdf = OpenedFile(File("F1", "scan.pdf"), Media("scan.pdf", PDF, "aaaa", Document("")))
-        assert files.unread_notice([pdf], ["scan.pdf"]) == f"Not read: scan.pdf ({texts.files.FILE_NOT_FOR_MODEL})."
+        assert files.unread_notice([pdf], ["scan.pdf"]) == f"Not read: scan.pdf ({texts.files.SCAN_NOT_FOR_MODEL})."
 
 
 class TestMedia:

@@ -96,7 +96,7 @@ async def test_ask_names_files_of_one_name_apart_if_the_model_does_not_take_them
     refused = refusal(400, {"error": {"message": "This model does not support image input"}})
     vendor.script(refused, VendorResponse(speech.chat(["Yes."])))
     _, _, err = await forked_command(tmp_path, "ask", "compare", *named, env=asking(vendor))
-    left_out = [f"pixel.png ({number}) (this model can't read it)" for number in ("1st", "2nd")]
+    left_out = [f"pixel.png ({number}) (this model can't look at images)" for number in ("1st", "2nd")]
     assert err.splitlines()[-1] == f"Not read: {', '.join(left_out)}."
 
 

@@ -112,7 +112,7 @@ async def test_member_creates_finds_changes_runs_pauses_resumes_and_stops_a_sche
     await alan.command("general", "/typist help")
     assert "• `/typist schedules` lists what's scheduled here" in last_notice(stage)
     await alan.command("general", "/typist schedules")
-    for words in (WORDS, AT_NINE, "Next: <!date^", "UTC> (your time)", "created by <@U0ALAN>", "0 tokens this month"):
+    for words in (WORDS, AT_NINE, "Next: <!date^", "UTC> (your time)", "created by <@U0ALAN>", "nothing this month"):
         assert words in modal_text(alan)
 
     await opened_change(stage, alan)
@@ -345,6 +345,18 @@ async def test_words_about_somebody_elses_answer_stop_no_schedule(stage: Stage, 
     goes_on.set()
     assert "Which one?" in (await stage.answers("general", asked, 2))[1]
     assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [mine]
+
+
+async def test_person_who_writes_stop_below_anothers_answer_learns_who_can_stop_it(stage: Stage) -> None:
+    goes_on = asyncio.Event()
+    stage.vendor.script(grows("A summary. " * 40, gates={250: goes_on.wait}))
+    asked = await stage.mention("sum up what happened", user="ada")
+    await stage.sandbox.wait_for(lambda: any("A summary." in shown(one) for one in stage.bots("general", asked)))
+    await stage.sandbox.say("alan", "general", "stop", asked)
+    told = stage.sandbox.workspace.ephemerals
+    await stage.sandbox.wait_for(lambda: [one for one in told if one.text == texts.actions.ONLY_ASKER["stop"]])
+    goes_on.set()
+    assert "stopped" not in (await stage.answers("general", asked))[0]
 
 
 async def test_list_in_a_conversation_has_the_beginning_of_each_task(stage: Stage, another_process: Stores) -> None:

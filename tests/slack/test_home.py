@@ -176,6 +176,13 @@ def test_bars_compare_tokens_where_nothing_has_a_price() -> None:
     assert "████░░░░ <@U1>: 10 tokens" in shown
 
 
+def test_bars_compare_tokens_if_something_has_no_price() -> None:
+    models = {"openai/one": Amount(0, 2.0), "own": Amount(20), "other": Amount(10, 1.0)}
+    shown = admins_home(MonthUsage(Amount(30, 3.0), {}, {}, models, {}))
+    assert "████████ own: 20 tokens" in shown
+    assert "░░░░░░░░ one: 0 tokens, $2.00" in shown
+
+
 def test_bar_shows_what_is_little_beside_the_most() -> None:
     shown = admins_home(MonthUsage(Amount(101), {"U1": Amount(1), "U2": Amount(100)}, {}, {}, {}))
     assert "█░░░░░░░ <@U1>: 1 token" in shown
@@ -318,7 +325,7 @@ def test_first_word_is_the_subcommand(text: str, word: str) -> None:
 
 def test_usage_without_quotas_says_so() -> None:
     shown = usage_text(NO_QUOTAS)
-    assert "1,234 tokens, $0.02" in shown
+    assert "about 2 pages of text, $0.02" in shown
     assert shown.endswith(texts.quotas.NO_QUOTAS)
 
 

@@ -521,6 +521,27 @@ def test_text_that_the_tool_requires_stays_required() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "options"),
+    [("low", ["low", "high"]), ("urgent", ["urgent", "low", "high"]), ("", None), ("x" * 76, None)],
+)
+def test_text_whose_values_the_tool_lists_is_edited_in_a_menu(text: str, options: list[str] | None) -> None:
+    ask = replace(ASK, fields=(ArgumentField("priority", text, text),), options={"priority": ("low", "high")})
+    view = EDIT_ARGUMENTS.build(ask, ApprovalPlace("C1", None, "1.0", "5 0"))
+    check_view(view, "modal")
+    [element] = [block["element"] for block in view["blocks"] if block["type"] == "input"]
+    shown = [option["value"] for option in element["options"]] if "options" in element else None
+    assert shown == options
+    assert EDIT_ARGUMENTS.read(submitted(view)).typed == {}
+    if options:
+        assert element["initial_option"]["value"] == text
+        chosen = submitted(view)
+        [field] = chosen["state"]["values"].values()
+        [state] = field.values()
+        state["selected_option"] = element["options"][-1]
+        assert EDIT_ARGUMENTS.read(chosen).typed == {0: "high"}
+
+
+@pytest.mark.parametrize(
     ("tool", "arguments"),
     [
         (REMEMBER, {"text": "We ship\u200d on\ufe0f Friday.", "for": "channel"}),

@@ -17,7 +17,7 @@ SUBCOMMANDS = {
     "memory": "shows what I remember here. To add something, write “remember: …”.",
     "settings": "opens this channel's settings.",
     "usage": "shows your usage and your quotas.",
-    "accounts": "shows where you're signed in for me, and signs you out.",
+    "accounts": "shows where you're signed in for me, and lets you sign out.",
 }
 """Descriptions of the subcommands, in the order of the help text and of Slack's hint."""
 

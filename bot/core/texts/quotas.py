@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from datetime import date
 
-from bot.core.texts.words import sentence_case
+from bot.core.texts.words import count, sentence_case
 
 NO_QUOTAS = "Your usage isn't limited."
 SHARED_QUOTAS = "You don't have a personal quota. These quotas apply to everyone:"
 ASK_FOR_QUOTA = "To get more before then, ask your Typist admin to raise the quota in my Home tab."
 """Also shown to Typist admins."""
 QUOTAS_ARE_SET_IN_HOME = "To change quotas, open my Home tab."
-TOKENS_EXPLAINED = "Tokens measure the text that I read and write for you. A page is about 700 tokens."
+TOKENS_PER_PAGE = 700
+TOKENS_EXPLAINED = f"Tokens measure the text that I read and write for you. A page is about {TOKENS_PER_PAGE} tokens."
 _OWNERS = {"user": "your", "channel": "this channel's", "workspace": "this workspace's"}
 _EACH = {"user": "Each person", "channel": "Each channel", "workspace": "The workspace"}
 _PERIODS = {"day": "Today (UTC)", "month": "This month (UTC)"}
@@ -97,6 +98,13 @@ def usage(period: str, amount: str) -> str:
 def amount(tokens_used: int, cost_usd: float) -> str:
     """Formats usage, such as "1,234 tokens, $0.02". A cost that is unknown or less than a cent is left out."""
     return tokens(tokens_used) + (f", ${cost_usd:,.2f}" if cost_usd >= 0.005 else "")
+
+
+def amount_for_members(tokens_used: int, cost_usd: float) -> str:
+    """Formats usage without tokens, such as "about 12 pages of text, $0.02"."""
+    pages = round(tokens_used / TOKENS_PER_PAGE)
+    about = f"about {count(pages, 'page', 'pages')} of text" if pages else "less than a page of text"
+    return ("nothing" if not tokens_used else about) + (f", ${cost_usd:,.2f}" if cost_usd >= 0.005 else "")
 
 
 def _resets(day: date) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.asks import ApprovalCard, ApprovalPlace, ArgumentField, can_be_shown
+from bot.core.calls import MAX_OPTION_CHARS
 from bot.core.texts.words import listed
 from bot.slack import blockkit, cards
 from bot.slack.blockkit import (
@@ -28,6 +29,7 @@ from bot.slack.blockkit import (
     modal,
     moment,
     read_only_modal,
+    static_select,
     text_area,
     values_of,
     words,
@@ -92,7 +94,11 @@ def _edit_modal(ask: ApprovalCard, place: ApprovalPlace) -> Json:
     fields, editable = [], ask.editable_strings
     for index, text in editable.items():
         block_id, name = field_name(index), ask.outer_fields[index].name
-        entry = text_area(block_id, placeholder=name, initial=text, focus=False)
+        if (options := ask.options.get(name)) and 0 < len(text) <= MAX_OPTION_CHARS:
+            labels = {option: option for option in (text, *options)}
+            entry = static_select(block_id, labels, chosen=text, focus=False)
+        else:
+            entry = text_area(block_id, placeholder=name, initial=text, focus=False)
         fields.append(input_field(block_id, name, entry, optional=name not in ask.never_empty))
     places = accumulate(not argument.depth for argument in ask.fields)
     others = [argument for argument, place in zip(ask.fields, places, strict=True) if place - 1 not in editable]

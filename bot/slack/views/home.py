@@ -177,8 +177,8 @@ def _in_both_months(this: UsedT, last: UsedT, amount: Callable[[UsedT], str]) ->
 
 
 def _parts(used: Sequence[Amount | int]) -> list[float]:
-    """Returns each amount as a fraction of the largest: in dollars, or in tokens if nothing has a price."""
-    in_dollars = any(isinstance(amount, Amount) and amount.cost_usd > 0 for amount in used)
+    """Returns each amount as a fraction of the largest: in dollars, or in tokens if something has no price."""
+    in_dollars = all(isinstance(amount, Amount) and (amount.cost_usd > 0 or not amount.tokens) for amount in used)
     numbers = [
         amount if isinstance(amount, int) else amount.cost_usd if in_dollars else amount.tokens for amount in used
     ]

@@ -273,7 +273,9 @@ def _place(schedule: Schedule) -> str:
 
 
 def _terms(schedule: Schedule) -> list[str]:
-    used = texts.schedules.used_this_month(texts.quotas.amount(schedule.usage.tokens, schedule.usage.cost_usd))
+    used = texts.schedules.used_this_month(
+        texts.quotas.amount_for_members(schedule.usage.tokens, schedule.usage.cost_usd)
+    )
     with_account = [texts.schedules.with_account(schedule.accounts)] if schedule.accounts else []
     return [used, *with_account, *([texts.schedules.ONLY_IF_SOMETHING_IS_NEW] if schedule.only_if_changed else [])]
 
