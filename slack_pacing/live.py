@@ -21,8 +21,9 @@ FIRST_WAIT_S = 0.5
 FINAL_WITHIN_S = 180.0
 """The longest wait for the last text, for example while Slack refuses all edits with 429s."""
 
-Show = Callable[[str], Awaitable[object]]
-"""Edits the message so that Slack shows the text. Errors can be the client's own (`retry_after_s`)."""
+Show = Callable[[str, bool], Awaitable[object]]
+"""Edits the message so that Slack shows the text. The second argument is whether the text can still grow, for markup
+that isn't complete yet or a sign that the model is writing. Errors can be the client's own (`retry_after_s`)."""
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +40,16 @@ class LiveMessage:
         self._budget = budget
         self._show = show
         self._method = method
-        self._text = self._shown = ""
+        self._text = ""
+        self._shown: tuple[str, bool] | None = None
         self._is_final = False
         self._changed = asyncio.Event()
 
     def write(self, text: str) -> None:
-        """Sets the whole text so far. Never waits: the text is shown once the budget allows an edit."""
+        """Sets the whole text so far. Never waits: the text is shown once the budget allows an edit.
+
+        `show` gets only the texts that are shown, so convert or render the text there.
+        """
         self._text = text
         self._changed.set()
 
@@ -71,7 +76,7 @@ class LiveMessage:
     async def _keep_shown(self) -> None:
         failures = 0
         while True:
-            if self._text == self._shown:
+            if not self._text or self._shown == (self._text, not self._is_final):
                 if self._is_final:
                     return
                 self._changed.clear()
@@ -79,9 +84,9 @@ class LiveMessage:
                 continue
             try:
                 async with self._budget.paced_call(self._method, key=self, urgency=self._urgency):
-                    text = self._text
-                    await self._show(text)
-                self._shown, failures = text, 0
+                    text, is_growing = self._text, not self._is_final
+                    await self._show(text, is_growing)
+                self._shown, failures = (text, is_growing), 0
             except Exception as error:
                 if retry_after_s(error) is not None:
                     continue

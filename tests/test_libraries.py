@@ -22,7 +22,7 @@ LIBRARIES = {
         "{'text': 'Hi @\\u2060channel, see bank.com', 'blocks': [{'type': 'markdown', "
         "'text': '**Hi** @channel, see bank.com (https://evil.example)'}]}\n",
     ),
-    "slack_pacing": ([], "", "1: Hello"),
+    "slack_pacing": ([], "", "1: Hello…"),
 }
 """By library: arguments and input of the program in its README, and how what it prints begins."""
 

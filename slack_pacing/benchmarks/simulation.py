@@ -59,7 +59,7 @@ def paced() -> Answer:
     async def answer(slack: EditedMessages, message: int) -> None:
         asked_s = time_s()
 
-        async def show(text: str) -> None:
+        async def show(text: str, is_growing: bool) -> None:
             await slack.edit(message, text)
 
         async with LiveMessage(budget, show) as live:

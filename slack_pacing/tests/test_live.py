@@ -17,7 +17,7 @@ RETRY_AFTER_S = 5.0
 async def stream(slack: EditedMessages, budget: RateBudget, message: int, words: int = 100) -> None:
     """Writes an answer with ten words a second."""
 
-    async def show(text: str) -> None:
+    async def show(text: str, is_growing: bool) -> None:
         await slack.edit(message, text)
 
     async with LiveMessage(budget, show) as live:
@@ -103,7 +103,7 @@ def test_model_that_fails_midway_leaves_its_last_text() -> None:
     async def test() -> None:
         slack, budget = EditedMessages(), RateBudget(clock=SimulatedClock())
 
-        async def show(text: str) -> None:
+        async def show(text: str, is_growing: bool) -> None:
             await slack.edit(1, text)
 
         async def broken_answer() -> None:
