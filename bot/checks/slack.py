@@ -79,15 +79,15 @@ SCOPE_LOSSES: Mapping[str, str] = {
     "canvases:read": "shared and linked canvases aren't read",
     "canvases:write": "answers can't be saved as canvases",
     "channels:history": "Typist can't read threads in public channels, or answer follow-ups without a mention there",
-    "channels:read": "Typist doesn't know public channels' names and doesn't welcome them, Home lists no "
-    "channels, and only Typist admins can change their settings",
+    "channels:read": "Typist can't show public channels' names or welcome people there, App Home lists no "
+    "channels, and only Typist admins can change channel settings",
     "chat:write": "Typist can't answer",
     "commands": "the slash command and the message shortcut don't work",
     "files:read": "shared files aren't read",
     "files:write": "long answers and long code aren't attached as files",
     "groups:history": "Typist can't read threads in private channels, or answer follow-ups without a mention there",
-    "groups:read": "Typist doesn't know private channels' names and doesn't welcome them, Home lists no "
-    "channels, and only Typist admins can change their settings",
+    "groups:read": "Typist can't show private channels' names or welcome people there, App Home lists no "
+    "channels, and only Typist admins can change channel settings",
     "im:history": "direct messages aren't answered",
     "im:read": "after an outage, Typist can't find direct messages from people who had never written to it before",
     "mpim:history": "Typist can't read threads in group messages, or answer follow-ups without a mention there",

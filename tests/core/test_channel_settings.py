@@ -136,7 +136,7 @@ CHANGES = [
     (
         ChannelSettings(engagement=Engagement.MENTIONS),
         "Every question needs a mention.",
-        "Whoever I'm talking with needs no mention.",
+        "The person I'm talking with doesn't need to mention me.",
     ),
     (ChannelSettings(new_posts=True), "I answer every new post.", "New posts need a mention."),
     (

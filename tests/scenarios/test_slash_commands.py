@@ -48,7 +48,7 @@ async def test_help_lists_commands_and_settings_in_force(stage: Stage) -> None:
         response = await response_to(stage, "alan", typed)
         assert "`/typist settings` opens this channel's settings" in response
         assert "/typist usage" in response
-        assert "Settings here: test · default prompt · follow-ups need no mention" in response
+        assert "Settings here: test · default prompt · follow-ups don't need a mention" in response
     unknown = await response_to(stage, "alan", "/typist <!here>")
     assert unknown.startswith(
         "I don't know `/typist &lt;!here&gt;`. These are the commands I know:\n• `/typist schedules` lists"

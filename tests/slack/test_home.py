@@ -267,7 +267,7 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
 @pytest.mark.parametrize(
     ("settings", "defaults", "line"),
     [
-        (ChannelSettings(), DEFAULTS, "one · default prompt · follow-ups need no mention"),
+        (ChannelSettings(), DEFAULTS, "one · default prompt · follow-ups don't need a mention"),
         (
             ChannelSettings("anthropic/two", engagement=Engagement.MENTIONS),
             DEFAULTS,
@@ -278,18 +278,18 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
         (
             ChannelSettings(engagement=Engagement.FOLLOW_UPS),
             DefaultSettings(("m",), "", engagement=Engagement.MENTIONS),
-            "follow-ups need no mention",
+            "follow-ups don't need a mention",
         ),
         (
             ChannelSettings(engagement=Engagement.EVERYONE, new_posts=True),
             DEFAULTS,
-            "nobody in my threads needs a mention · I answer every new post",
+            "nobody needs to mention me in my threads · I answer every new post",
         ),
         (ChannelSettings(reaction="eyes"), DEFAULTS, " · react with :eyes: to ask about a message"),
         (
             ChannelSettings(gate=True),
             replace(DEFAULTS, gate=True),
-            "need no mention · a model decides in unclear cases",
+            "don't need a mention · a model decides in unclear cases",
         ),
         (ChannelSettings(), replace(DEFAULTS, web_search=True), " · web search on"),
         (ChannelSettings(web_search=False), replace(DEFAULTS, web_search=True), " · web search off"),

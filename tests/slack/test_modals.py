@@ -118,8 +118,8 @@ def options(settings: ChannelSettings, field: str, defaults: DefaultSettings = D
 
 
 def test_default_is_offered_once_unless_the_channel_chose_it() -> None:
-    follow_ups = "Whoever I'm talking with needs no mention"
-    others = ["Every question needs a mention", "Nobody needs a mention in a thread where I was mentioned"]
+    follow_ups = "The person I'm talking with doesn't need to mention me"
+    others = ["Every question needs a mention", "Nobody needs to mention me in a thread where I was mentioned"]
     assert options(ChannelSettings(), "model") == ["Default: one", "two"]
     assert options(ChannelSettings(), "engagement") == [f"Default: {follow_ups}", *others]
     chosen = ChannelSettings("openai/one", engagement=Engagement.FOLLOW_UPS)

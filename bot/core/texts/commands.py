@@ -35,8 +35,8 @@ def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -
     `reaction`: the name of the emoji that asks about a message, or ""."""
     summaries = {
         "mentions": "every question needs a mention",
-        "follow-ups": "follow-ups need no mention",
-        "everyone": "nobody in my threads needs a mention",
+        "follow-ups": "follow-ups don't need a mention",
+        "everyone": "nobody needs to mention me in my threads",
     }
     decides = " · a model decides in unclear cases" if gate and engagement == "follow-ups" else ""
     posts = " · I answer every new post" if new_posts else ""

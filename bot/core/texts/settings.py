@@ -102,8 +102,8 @@ def own_prompt_here(system_prompt: str) -> str:
 
 ENGAGEMENTS = {
     "mentions": "Every question needs a mention",
-    "follow-ups": "Whoever I'm talking with needs no mention",
-    "everyone": "Nobody needs a mention in a thread where I was mentioned",
+    "follow-ups": "The person I'm talking with doesn't need to mention me",
+    "everyone": "Nobody needs to mention me in a thread where I was mentioned",
 }
 
 
