@@ -246,9 +246,9 @@ def test_admins_read_the_settings_as_they_are() -> None:
 
 def values_for(sentence: FunctionType, argument: str) -> Sequence[Any]:
     """Returns values for an argument: of its type, and of the words that the function and its module's tables know."""
-    if argument in BY_NAME:
-        return BY_NAME[argument]
     type_ = get_type_hints(sentence)[argument]
+    if argument in BY_NAME and type_ is not float:
+        return BY_NAME[argument]
     if type_ not in (str, Sequence[str]):
         return WORDS[type_]
     tables = [table for name, table in sentence.__globals__.items() if name[:2] != "__" and isinstance(table, Mapping)]
