@@ -132,7 +132,7 @@ CASES = {
         ("usage",), 2, (".env is a directory. Remove it, or put a file with the settings there.",), given=a_directory
     ),
     "an .env that is not in UTF-8": FailureCase(
-        ("usage",), 2, (".env is not in UTF-8. Save it in UTF-8.",), given=written(b"BOT_SYSTEM_PROMPT=caf\xe9\n")
+        ("usage",), 2, (".env isn't UTF-8. Save it as UTF-8.",), given=written(b"BOT_SYSTEM_PROMPT=caf\xe9\n")
     ),
     "an .env that can't be read": FailureCase(
         ("usage",), 2, (".env can't be read: Permission denied. Change that, or remove the file.",), given=unreadable
@@ -145,7 +145,7 @@ CASES = {
             ".env, line 4: must be NAME=value, or a comment after #.",
             ".env, line 5: must be NAME=value, or a comment after #.",
             ".env, line 7: must be NAME=value, or a comment after #.",
-            ".env, line 8: the value's quotes must be closed, with at most a comment behind them.",
+            ".env, line 8: the value's quotes must be closed, with at most a comment after them.",
         ),
         given=written(
             b"# Typist\n\nsource ~/keys\n=x\n$env:BOT_WELCOME='on'\nBOT_WELCOME=on\nB\0O\0T\0=1\n"
