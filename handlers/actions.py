@@ -13,7 +13,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.clock import Background, Turns
 from bot.core import texts
-from bot.core.actions import ReplyAction
+from bot.core.actions import DOWN, MORE, UP, ReplyAction
 from bot.core.channel_settings import SettingsPlace
 from bot.core.surfaces import CommandResponse
 from bot.errors import TypistError
@@ -35,12 +35,12 @@ from handlers.payloads import (
     approval_of,
     caps_press_of,
     command_of,
+    follow_up_press_of,
     invocation_of_command,
     invocation_of_shortcut,
     message_of_shortcut,
     press_of,
     quiet_press_of,
-    reason_press_of,
     schedule_press_of,
     settings_press_of,
     stop_of,
@@ -70,7 +70,7 @@ def register_buttons(
         await actions.on_press(press_of(body, team_id))
 
     on_press = press_listener(turns, pressed)
-    on_reason = press_listener(turns, lambda body: actions.on_press(reason_press_of(body, team_id)))
+    on_follow_up = press_listener(turns, lambda body: actions.on_press(follow_up_press_of(body, team_id)))
     on_quiet = press_listener(turns, lambda body: quiet_threads.on_press(quiet_press_of(body, team_id)))
     app.view(ARGUMENTS)(press_listener(turns, lambda body: actions.on_press(approval_of(body, team_id))))
     register_modal(app, turns, EDIT_ARGUMENTS, actions.decisions.approve_edited)
@@ -79,8 +79,8 @@ def register_buttons(
     app.action(ReplyAction.STOP)(press_listener(Turns(), pressed))
     for action in set(ReplyAction) - {ReplyAction.STOP}:
         app.action(action.value)(on_press)
-    app.action(re.compile(f"^{ReplyAction.CHOOSE}-[0-9]$"))(on_press)
-    app.action(re.compile(f"^{ReplyAction.FEEDBACK_REASON}-[a-z_]+$"))(on_reason)
+    app.action(re.compile(f"^({ReplyAction.CHOOSE}-[0-9]|{ReplyAction.FEEDBACK}-({UP}|{DOWN})|{MORE})$"))(on_press)
+    app.action(re.compile(f"^({ReplyAction.FEEDBACK_REASON}|{ReplyAction.DELETE})-[a-z_]+$"))(on_follow_up)
     app.action(STAY_QUIET)(on_quiet)
     app.event("agent_session_stopped")(on_stop)
 

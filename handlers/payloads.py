@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from bot.core.actions import Press, ReplyAction
+from bot.core.actions import MORE, Press, ReplyAction
 from bot.core.caps import CapOwner, Scope
 from bot.core.channel_settings import SettingsPlace, emoji_name
 from bot.core.conversation import Message, ThreadKey, mentioned_user_ids
@@ -296,15 +296,14 @@ def pressed_by(body: Mapping[str, Any]) -> tuple[str, str]:
 def press_of(body: Mapping[str, Any], team_id: str) -> Press:
     action = body["actions"][0]
     thread, message_ts = _pressed_at(body, team_id)
+    chosen = _string_or_none(_object_or_empty(action, "selected_option"), "value") or ""
+    in_menu = action["action_id"] == MORE
     return Press(
-        action=ReplyAction(action["action_id"].partition("-")[0]),
+        action=ReplyAction(chosen if in_menu else action["action_id"].partition("-")[0]),
         thread=thread,
         message_ts=message_ts,
         user_id=_string(_object(body, "user"), "id"),
-        # A menu has a selected value instead.
-        value=_string_or_none(action, "value")
-        or _string_or_none(_object_or_empty(action, "selected_option"), "value")
-        or "",
+        value=MORE if in_menu else _string_or_none(action, "value") or chosen,
         response_url=_string_or_none(body, "response_url") or "",
         trigger_id=_string_or_none(body, "trigger_id") or "",
     )
@@ -321,12 +320,11 @@ def _pressed_at(body: Mapping[str, Any], team_id: str) -> tuple[ThreadKey, str]:
 
 
 @parser
-def reason_press_of(body: Mapping[str, Any], team_id: str) -> Press:
-    """Returns the click on a reason below the response to 👎. The click's message is the answer's."""
+def follow_up_press_of(body: Mapping[str, Any], team_id: str) -> Press:
+    """Returns the click on a button below the response to an earlier click. The click's message is the answer's."""
     press = press_of(body, team_id)
     action = body["actions"][0]
-    reason = _string(action, "action_id").partition("-")[2]
-    return replace(press, message_ts=_ts(action, "value"), value=reason)
+    return replace(press, message_ts=_ts(action, "value"), value=_string(action, "action_id").partition("-")[2])
 
 
 @parser

@@ -165,6 +165,10 @@ class RateBudget:
         now = self._clock.monotonic()
         return self._pacers[method].spare_calls(now) if self._denied_until.get(method, now) <= now else 0
 
+    def is_half_free(self, *methods: str) -> bool:
+        """Returns whether half of a minute's calls would be left for people."""
+        return all(2 * self.spare_calls(method) > CALLS_PER_MINUTE[method] for method in methods)
+
     def paces(self, now: float) -> Paces:
         """Returns the paces at one time, for many replies. They are cached, because computing them is slow."""
         return cache(lambda method: self._pacers[method].pace(now))

@@ -157,9 +157,10 @@ RARE_STATES: Mapping[str, PageView] = {
         end=replace(
             below(WHOLE, "Words."),
             decisions=(DecidedCalls(Decision.APPROVED, "U0ADA", 1, "Ada"),),
-            buttons=(*list(LABELS)[1:], ReplyAction.FEEDBACK, ReplyAction.DELETE),
+            buttons=(*list(LABELS)[1:-1], ReplyAction.FEEDBACK, ReplyAction.DELETE),
         ),
     ),
+    "above a later answer": ended("Words.", WHOLE, is_followed=True),
     "remembered": ended(
         "", End(EndReason.COMMAND, (Notice(NoticeKind.REMEMBERED, texts.memory.remembered("#general", 1)),))
     ),
@@ -237,8 +238,13 @@ def _messages() -> Iterator[tuple[str, Json]]:
     }
     for name, content in contents.items():
         yield f"command: {name}", notices.command_message(CommandResponse(content, "Model: one"))
-    why = ActionResponse(texts.actions.THANKS_NOT_HELPED, ask_reason_ts="2.000100")
-    yield "why an answer didn't help", plain.message(notices.why_blocks(why))
+    reasons = {f"feedback_reason-{reason}": label for reason, label in texts.actions.DOWN_REASONS.items()}
+    why = ActionResponse(texts.actions.THANKS_NOT_HELPED, follow_ups=reasons, message_ts="2.000100")
+    yield "why an answer didn't help", plain.message(notices.follow_up_blocks(why))
+    sure = ActionResponse(
+        texts.actions.DELETE_QUESTION, follow_ups={"delete-confirmed": texts.actions.DELETE}, message_ts="2.000100"
+    )
+    yield "whether to delete an answer", plain.message(notices.follow_up_blocks(sure))
     yield (
         "details of an answer",
         notices.action_message(ActionResponse(texts.approvals.TOOLS_USED, f"- one\n\n{TABLE}")),

@@ -1,6 +1,7 @@
 """Reply actions: the buttons of a reply and their clicks. bot/core/picture.py decides when each is shown. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.core import texts
@@ -48,8 +49,9 @@ LABELS = {
     ReplyAction.CANVAS: texts.canvases.SAVE,
     ReplyAction.TABLES: texts.actions.TABLES,
     ReplyAction.REGENERATE_WITH: texts.actions.THINK_LONGER,
+    ReplyAction.DELETE: texts.actions.DELETE,
 }
-"""Labels of buttons that consist of a label alone. bot/reply/blocks.py builds the other buttons."""
+"""Labels of buttons and menu items. Outside a menu, Delete has an icon (bot/reply/blocks.py)."""
 WISHES = {
     ReplyAction.REGENERATE: NO_WISH,
     ReplyAction.REGENERATE_WITH: Wish(effort=Effort.THOROUGH),
@@ -64,6 +66,10 @@ CALL_ACTIONS = (
     ReplyAction.ALLOW_IN_THREAD,
     ReplyAction.ARGUMENTS,
 )
+MORE = "more"
+"""The action_id of the menu with an earlier answer's actions, and the value of a click on one of them."""
+CONFIRMED = "confirmed"
+"""The value of a click on a button that confirms an action."""
 UP, DOWN = "up", "down"
 VOTES = {UP: 1, DOWN: -1}
 
@@ -76,8 +82,9 @@ class ActionResponse:
     markdown: str = ""
     stopped_schedule: int = 0
     """The number of the stopped schedule, or 0. A button below the sentence restores the schedule."""
-    ask_reason_ts: str = ""
-    """The ts of the answer that didn't help, or "". Buttons below the sentence ask for the reason."""
+    follow_ups: Mapping[str, str] = field(default_factory=dict)
+    """Labels of buttons below the sentence, by action_id. Their value is `message_ts`, the answer's ts."""
+    message_ts: str = ""
     replaces_response: bool = False
     """Whether the response replaces the one whose button was clicked."""
 

@@ -419,6 +419,8 @@ class AnswerRecord:
     """Whether the newest version did something that can't be repeated."""
     is_edited: bool = False
     """Whether the question was edited after this version began."""
+    is_followed: bool = False
+    """Whether a later answer in the conversation has begun, even if it was deleted."""
     undone_notices: frozenset[Notice] = frozenset()
     finished_schedules: frozenset[int] = frozenset()
     chosen_choice: str | None = field(default=None, repr=False)

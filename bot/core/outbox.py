@@ -32,6 +32,11 @@ def wait_s(tries: int, *, had_no_turn: bool = False) -> float:
     return BACKOFF.wait_s(2 if had_no_turn and tries <= MAX_RATE_LIMITED_TRIES else tries + 1)
 
 
+TIDY = "tidy"
+"""The subject of a REPLY entry that only moves buttons into a menu, and therefore waits until edits are spare."""
+TIDY_AFTER_S = 5.0
+
+
 class OutboxKind(StrEnum):
     REPLY = "reply"
     BESIDE = "beside"

@@ -65,6 +65,8 @@ class Picture:
     was_replied_to: bool = False
     """Whether the asker wrote a message instead of deciding on calls. A notice then explains the end."""
     schedule_id: int = 0
+    has_menu: bool = False
+    """Whether most buttons are in a menu, because the conversation continues below."""
 
     @property
     def notice(self) -> str:
@@ -140,6 +142,7 @@ def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
         buttons=buttons,
         was_replied_to=was_replied_to,
         schedule_id=schedules[-1] if schedules else 0,
+        has_menu=record.is_followed and end.reason is not EndReason.OFFERED,
     )
 
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 
 from bot.core import texts
-from bot.core.actions import CALL_ACTIONS, DOWN, LABELS, UP, ReplyAction
+from bot.core.actions import CALL_ACTIONS, DOWN, LABELS, MORE, UP, ReplyAction
 from bot.core.calls import DecidedCalls
 from bot.core.choices import LABEL_CHARS, button_value, with_chosen_marked, without_choice_list
 from bot.core.picture import Picture, people_allowed
@@ -41,33 +41,20 @@ _LIMITED = (*CALL_ACTIONS, ReplyAction.DELETE)
 _NOTICE_CHARS = 300
 _PLAIN_TRANSCRIPT_CHARS = 200
 ACTIVITY_CHARS = 150
-_BUTTONS = {action: blockkit.button(action, label) for action, label in LABELS.items()}
-_ANSWER_NOW = blockkit.button(ReplyAction.REGENERATE, texts.actions.ANSWER_NOW)
-_ICONS = {
-    ReplyAction.FEEDBACK: {
-        "type": "feedback_buttons",
-        "action_id": ReplyAction.FEEDBACK,
-        "positive_button": {
-            "text": blockkit.plain_text("👍"),
-            "value": UP,
-            "accessibility_label": texts.actions.GOOD_ANSWER,
-        },
-        "negative_button": {
-            "text": blockkit.plain_text("👎"),
-            "value": DOWN,
-            "accessibility_label": texts.actions.BAD_ANSWER,
-        },
-    },
-    ReplyAction.DELETE: {
-        "type": "icon_button",
-        "icon": "trash",
-        "action_id": ReplyAction.DELETE,
-        "text": blockkit.plain_text(texts.actions.DELETE),
-        "confirm": blockkit.confirm(
-            texts.actions.DELETE_TITLE, texts.actions.DELETE_QUESTION, yes=texts.actions.DELETE, no=texts.actions.KEEP
-        ),
-    },
+MAX_IN_MENU = 5
+"""Slack's limit for a menu. If an earlier answer has more actions, the first ones stay buttons."""
+_SURE = blockkit.confirm(
+    texts.actions.DELETE_TITLE, texts.actions.DELETE_QUESTION, yes=texts.actions.DELETE, no=texts.actions.KEEP
+)
+_BUTTONS = {
+    **{action: [blockkit.button(action, label)] for action, label in LABELS.items()},
+    ReplyAction.FEEDBACK: [
+        blockkit.button(f"{ReplyAction.FEEDBACK}-{UP}", "👍", UP, spoken=texts.actions.GOOD_ANSWER),
+        blockkit.button(f"{ReplyAction.FEEDBACK}-{DOWN}", "👎", DOWN, spoken=texts.actions.BAD_ANSWER),
+    ],
+    ReplyAction.DELETE: [blockkit.button(ReplyAction.DELETE, "🗑️", spoken=texts.actions.DELETE, confirm=_SURE)],
 }
+_ANSWER_NOW = [blockkit.button(ReplyAction.REGENERATE, texts.actions.ANSWER_NOW)]
 
 
 def message(view: PageView) -> Json:
@@ -113,13 +100,13 @@ def has_optional_parts(view: PageView) -> bool:
 
 def _only_for_people_allowed(blocks: Sequence[Json], view: PageView) -> list[Json]:
     """Shows buttons that decide or delete only to people who can click them. `visible_to_user_ids` is in slack-sdk
-    3.48.0 for `button` and `icon_button` (read on 2026-11-30). Its maximum length isn't documented, so long lists are
+    3.48.0 for `button` (read on 2026-11-30). Its maximum length isn't documented, so long lists are
     left out. Clicks are checked again (bot/core/picture.py)."""
     if not (view.asker and view.style.is_full):
         return list(blocks)
     shown = []
     for block in blocks:
-        elements = list(block["elements"]) if block["type"] in ("actions", "context_actions") else []
+        elements = list(block["elements"]) if block["type"] == "actions" else []
         for index, button in enumerate(elements):
             if button["action_id"] not in _LIMITED:
                 continue
@@ -171,16 +158,14 @@ def _buttons(view: PageView) -> list[Json]:
     if view.live and (view.has_stop or (undecided and all(ask.is_proposal for ask in undecided))):
         return []
     if view.live:
-        return [blockkit.actions([_BUTTONS[ReplyAction.STOP]], f"{NOTE_LINE}stop")]
+        return [blockkit.actions(_BUTTONS[ReplyAction.STOP], f"{NOTE_LINE}stop")]
     end = view.end or Picture()
     labeled = {**_BUTTONS, ReplyAction.REGENERATE: _ANSWER_NOW} if end.reason is EndReason.OFFERED else _BUTTONS
     stop = [stop_button(end.schedule_id, texts.schedules.STOP_SCHEDULE)] if end.schedule_id else []
-    buttons = stop + [labeled[action] for action in end.buttons if action not in _ICONS]
-    icons = [_ICONS[action] for action in end.buttons if action in _ICONS]
-    return [
-        *([blockkit.actions(buttons, f"{NOTE_LINE}buttons")] if buttons else []),
-        *([blockkit.context_actions(icons, f"{NOTE_LINE}icons")] if icons else []),
-    ]
+    in_menu = [action for action in end.buttons if action in LABELS][-MAX_IN_MENU:] if end.has_menu else []
+    row = stop + [button for action in end.buttons if action not in in_menu for button in labeled[action]]
+    row += [blockkit.overflow(MORE, {action: LABELS[action] for action in in_menu})] if in_menu else []
+    return [blockkit.actions(row, f"{NOTE_LINE}buttons")] if row else []
 
 
 def _choice_buttons(choices: Sequence[str], version: int) -> Json:

@@ -403,7 +403,7 @@ async def post(client: SlackClient, call: Post) -> str:
     return ts
 
 
-async def update(client: SlackClient, call: Update) -> None:
+async def update(client: SlackClient | PacedClient, call: Update) -> None:
     await client.call(
         "chat.update",
         channel=call.question.thread.channel_id,

@@ -59,7 +59,7 @@ from bot.reply.answer import Answer, Freshness
 from bot.reply.carriers import METHODS
 from bot.reply.delivery import MessageDelivery, MessageTransport
 from bot.reply.edits import Post, Update
-from bot.reply.messages import NOTHING_SHOWN, Begin, Call, Change, CleanUp, Delete, Life, Shown, Upload
+from bot.reply.messages import NOTHING_SHOWN, Begin, Call, Change, CleanUp, Delete, Life, Shown, Upload, recorded_reply
 from bot.reply.outcomes import (
     CallDone,
     CallFound,
@@ -375,6 +375,13 @@ class EditScheduler:
         now = self.clock.monotonic()
         next_post_at = self._budget.post_ready_at(METHODS[Post], live.reply.job.question.thread.channel_id, now, kept=1)
         return next_post_at > now or not self._budget.carrier_room(METHODS[Update], live).is_fresh
+
+    def edit_of_end(self, job: Job, end: End, shown: Picture) -> Update | None:
+        """Returns the edit that shows an ended answer's picture, or None if that takes more than one call."""
+        reply = Reply(Answer(job), recorded_reply(job), self._style)
+        reply.finish(end, shown)
+        call = reply.next_call()
+        return call if isinstance(call, Update) and call.view.end is not None else None
 
     async def post_placeholder(self, job: Job) -> None:
         """Posts and records a queued question's placeholder. Cancel this once the job isn't queued anymore."""

@@ -17,11 +17,13 @@ from bot.core.asks import cards_of_step
 from bot.core.calls import card_types
 from bot.core.job import BESIDE_ROLES, MENTION_ROLES
 from bot.core.notifications import DueNotification
-from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
+from bot.core.outbox import MAX_TRIES, TIDY, TRY_WITHIN_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
 from bot.core.picture import picture
 from bot.errors import NotShown, RateLimited, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
+from bot.pacing.budget import REPLIES
 from bot.reply.answer import Answer
+from bot.reply.delivery import update
 from bot.reply.late import approval_reminder, ready
 from bot.reply.scheduler import show_end
 from bot.reply.workspace import Workspace
@@ -123,7 +125,9 @@ class Outbox:
     async def _run_entry(self, entry: Entry, entries: Entries[Entry]) -> None:
         """Tries an entry. Records that it is complete or when to try again, if ever (MAX_TRIES)."""
         try:
-            delay_s = await self._try_entry(entry)
+            may_wait = isinstance(entry, OutboxEntry) and entry.about == TIDY
+            must_wait = may_wait and not self.workspace.budget.is_half_free(REPLIES)
+            delay_s = wait_s(entry.tries, had_no_turn=True) if must_wait else await self._try_entry(entry)
             if delay_s is None:
                 await entries.complete(entry)
                 return
@@ -220,6 +224,13 @@ class Outbox:
         if job is None or job.record is None or (end := job.record.end) is None:
             return
         shown = picture(job.record, has_canvases=self.workspace.canvases.may_write)
+        if entry.about == TIDY:
+            # An edit, because a new message below later answers would notify people.
+            admins = admins_to_name(self.admins)
+            shown = shown.with_names(await self.workspace.users.names(shown.user_ids_to_name(admins)), admins)
+            if edit := self.workspace.scheduler.edit_of_end(job, end, shown):
+                await update(self.workspace.paced, edit)
+            return
         live = await self.workspace.scheduler.open(Answer(job), until=until)
         try:
             await show_end(live, end, shown, self.workspace.users, admins_to_name(self.admins))

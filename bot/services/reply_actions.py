@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bot.core import texts
-from bot.core.actions import VOTES, WISHES, ActionResponse, Press, ReplyAction
+from bot.core.actions import CONFIRMED, MORE, VOTES, WISHES, ActionResponse, Press, ReplyAction
 from bot.core.asks import call_details, deciders
 from bot.core.awaited import DECISIONS
 from bot.core.job import Job, NoticeKind
@@ -72,9 +72,15 @@ class ReplyActions:
     async def _stop(self, pressed: PressedAnswer) -> ActionResponse | None:
         return await self.stops.stop(pressed.answer)
 
-    async def _delete(self, pressed: PressedAnswer) -> None:
-        await self.stores.recorded_answers.delete(pressed.answer.job_id, pressed.press.user_id)
+    async def _delete(self, pressed: PressedAnswer) -> ActionResponse | None:
+        """Deletes the answer. Asks first if Delete was chosen in a menu, whose options can't have a dialog."""
+        press = pressed.press
+        if press.value == MORE:
+            sure = {f"{ReplyAction.DELETE}-{CONFIRMED}": texts.actions.DELETE}
+            return ActionResponse(texts.actions.DELETE_QUESTION, follow_ups=sure, message_ts=press.message_ts)
+        await self.stores.recorded_answers.delete(pressed.answer.job_id, press.user_id)
         await self.stops.request_stop(pressed.answer)
+        return ActionResponse(texts.actions.ANSWER_DELETED, replaces_response=True) if press.value else None
 
     async def _swap_version(self, pressed: PressedAnswer) -> None:
         to_next = pressed.press.action is ReplyAction.NEXT
@@ -119,7 +125,9 @@ class ReplyActions:
         self.workspace.telemetry.record_rating(answer.job_id, answer.end.model if answer.end else None, press.value)
         if vote > 0:
             return ActionResponse(texts.actions.THANKS_HELPED)
-        return ActionResponse(texts.actions.THANKS_NOT_HELPED, ask_reason_ts=press.message_ts)
+        reasons = texts.actions.DOWN_REASONS.items()
+        why = {f"{ReplyAction.FEEDBACK_REASON}-{reason}": label for reason, label in reasons}
+        return ActionResponse(texts.actions.THANKS_NOT_HELPED, follow_ups=why, message_ts=press.message_ts)
 
     async def _give_reason(self, pressed: PressedAnswer) -> ActionResponse:
         """Records why an answer didn't help, and replaces the question about the reason with a confirmation."""

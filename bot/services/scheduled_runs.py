@@ -46,10 +46,8 @@ class ScheduledRuns:
     schedules: Schedules
 
     def runs_to_begin(self) -> int:
-        """Returns the number of runs that can begin this second: 1 if half of a minute's calls are left for people, or
-        0."""
-        spare = self.workspace.budget.spare_calls
-        return int(all(2 * spare(method) > CALLS_PER_MINUTE[method] for method in CALLS_OF_RUNS))
+        """Returns the number of runs that can begin this second: 1 or 0."""
+        return int(self.workspace.budget.is_half_free(*CALLS_OF_RUNS))
 
     async def admit(self, entry: OutboxEntry) -> Run | None:
         """Returns the run to post, or None if the run is skipped or has no news, or if the schedule was stopped. Raises

@@ -131,13 +131,18 @@ def actions(elements: Sequence[Json], block_id: str = "") -> Json:
     return _with({"type": "actions", "elements": list(elements)}, block_id=block_id)
 
 
-def context_actions(buttons: Sequence[Json], block_id: str = "") -> Json:
-    return _with({"type": "context_actions", "elements": list(buttons)}, block_id=block_id)
-
-
-def button(action_id: str, label: str, value: str = "", *, primary: bool = False, confirm: Json | None = None) -> Json:
+def button(
+    action_id: str, label: str, value: str = "", *, primary: bool = False, confirm: Json | None = None, spoken: str = ""
+) -> Json:
+    """Returns a button. `spoken`: the label for screen readers if `label` is an emoji."""
     element = {"type": "button", "action_id": action_id, "text": plain_text(label)}
-    return _with(element, value=value, confirm=confirm, style="primary" if primary else "")
+    style = "primary" if primary else ""
+    return _with(element, value=value, confirm=confirm, style=style, accessibility_label=spoken)
+
+
+def overflow(action_id: str, labels: Mapping[str, str]) -> Json:
+    """Returns a menu of up to five actions behind a ⋯ button. `labels`: by the value that a click sends."""
+    return {"type": "overflow", "action_id": action_id, "options": list(_options(labels).values())}
 
 
 def confirm(title: str, text: str, *, yes: str, no: str) -> Json:

@@ -3,7 +3,7 @@
 import re
 
 from bot.core import texts
-from bot.core.actions import ActionResponse, ReplyAction
+from bot.core.actions import ActionResponse
 from bot.core.caps import UsageToDate
 from bot.core.conversation import escape
 from bot.core.surfaces import CommandResponse, Help
@@ -77,12 +77,8 @@ def action_text(response: ActionResponse) -> str:
     return "\n\n".join(filter(None, (sentence, escaped(more))))
 
 
-def why_blocks(response: ActionResponse) -> list[Json]:
-    """Returns the blocks that ask why an answer didn't help. Their buttons refer to the answer's message."""
-    buttons = [
-        button(f"{ReplyAction.FEEDBACK_REASON}-{reason}", label, response.ask_reason_ts)
-        for reason, label in texts.actions.DOWN_REASONS.items()
-    ]
+def follow_up_blocks(response: ActionResponse) -> list[Json]:
+    buttons = [button(action_id, label, response.message_ts) for action_id, label in response.follow_ups.items()]
     return [section(plain_text(response.sentence)), actions(buttons)]
 
 

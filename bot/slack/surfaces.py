@@ -27,7 +27,7 @@ from bot.slack.blockkit import Json
 from bot.slack.client import NO_UNFURLS, PacedClient, SlackClient, only_while, pages
 from bot.slack.history import LOOK_BACK_MESSAGES
 from bot.slack.json_values import Payload, json_object, json_objects, messages_in, next_cursor, string, strings
-from bot.slack.notices import action_message, action_text, command_message, why_blocks
+from bot.slack.notices import action_message, action_text, command_message, follow_up_blocks
 from bot.slack.posted_questions import modal_id_of, posted_question
 from bot.slack.users import PEOPLE_PER_PAGE
 from bot.slack.views.home import denied_view, home_view
@@ -270,8 +270,8 @@ class Surfaces:
             "thread_ts": thread.thread_ts,
         }
         below = (
-            why_blocks(response)
-            if response.ask_reason_ts
+            follow_up_blocks(response)
+            if response.follow_ups
             else undo_blocks(response)
             if response.stopped_schedule
             else ()

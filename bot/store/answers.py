@@ -21,6 +21,7 @@ from bot.store import audit, beside, outbox, steps
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import (
     CAN_BE_REGENERATED,
+    HAS_ANSWER,
     IS_AHEAD,
     IS_BEGUN,
     IS_MIDWAY,
@@ -247,6 +248,7 @@ async def answer_record(connection: AsyncConnection, row: sa.Row[Any]) -> Answer
         has_next=bool(later),
         has_acted=row.end_reason == EndReason.COMMAND or has_decided_proposal(newest_calls),
         is_edited=shown is not None and bool(shown.version <= edited),
+        is_followed=await has_row(connection, in_thread(thread_of(row)), jobs.c.ts > row.ts, HAS_ANSWER),
         undone_notices=undone,
         finished_schedules=over,
         chosen_choice=shown.end.get("chosen") if shown and shown.end else None,

@@ -13,8 +13,9 @@ from collections.abc import Collection
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.outbox import OUTBOX_HOLD_S, WOKEN_TRIES, OutboxEntry, OutboxKind
-from bot.store.rows import insert_into
+from bot.core.conversation import Question
+from bot.core.outbox import OUTBOX_HOLD_S, TIDY, TIDY_AFTER_S, WOKEN_TRIES, OutboxEntry, OutboxKind
+from bot.store.rows import HAS_ANSWER, HAS_ENDED, in_thread, insert_into
 from bot.store.schema import jobs, outbox_entries
 
 _EDITING = outbox_entries.alias()
@@ -75,7 +76,16 @@ def is_reply_being_edited(
 
 
 def is_reply_shown() -> sa.ColumnElement[bool]:
-    return ~sa.exists().where(_EDITING.c.job_id == jobs.c.id, _OF_REPLY)
+    return ~sa.exists().where(_EDITING.c.job_id == jobs.c.id, _OF_REPLY, _EDITING.c.about != TIDY)
+
+
+async def tidy(connection: AsyncConnection, question: Question, job_id: int, now: float) -> None:
+    """Queues edits of answers that aren't their conversation's last once a job has ended: above it, or its own."""
+    others = in_thread(question.thread), HAS_ANSWER
+    above = sa.select(jobs.c.id).where(*others, HAS_ENDED, jobs.c.ts < question.ts).order_by(jobs.c.ts.desc()).limit(1)
+    below = sa.select(sa.literal(job_id)).where(sa.exists().where(*others, jobs.c.ts > question.ts))
+    earlier = (await connection.scalars(sa.union_all(above.subquery().select(), below))).all()
+    await add(connection, OutboxKind.REPLY, earlier, now + TIDY_AFTER_S, TIDY)
 
 
 async def cancel(connection: AsyncConnection, kind: OutboxKind, job_id: int) -> None:

@@ -264,6 +264,8 @@ IS_MIDWAY = turns.c.end_reason.in_([reason.value for reason in EndReason if reas
 IS_DENIED = jobs.c.end_reason.is_not_distinct_from(EndReason.DENIED.value)
 CAN_BE_REGENERATED = sa.and_(HAS_ENDED, jobs.c.answered_with.is_(None), ~IS_DENIED, ~jobs.c.answer_deleted)
 """Whether the job has ended, other than by a denial or in another job's answer."""
+HAS_ANSWER = sa.and_(jobs.c.attempts > 0, jobs.c.answered_with.is_(None), ~IS_DENIED)
+"""Whether the job's answer has begun, even if it was deleted."""
 HAS_CONTENT = verbatim_condition(JOB_HAS_CONTENT)
 """Whether the question has text or files, and so was neither deleted nor expired."""
 

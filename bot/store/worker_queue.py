@@ -283,6 +283,8 @@ class WorkerQueue(MeteredOperations):
         is_over = not (is_outdated or row.erase_requested)
         if for_outbox is not OutboxKind.REPLY and (job.version > 0 or job.attempts > 1):
             await outbox.delete_shown(connection, job.id)
+        if is_over:
+            await outbox.tidy(connection, job.question, job.id, now)
         if told and is_over:
             await notifications.add(connection, now, job.question.thread.team_id, told)
         elif for_outbox and is_over:

@@ -7,12 +7,24 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.job import MessageRole, RecordedMessage
-from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, WOKEN_TRIES, OutboxKind, wait_s
+from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TIDY, TIDY_AFTER_S, WOKEN_TRIES, OutboxKind, wait_s
 from bot.store import Stores
 from bot.store.listening import GAP_S
 from bot.store.schema import jobs, messages_beside, outbox_entries
 from tests.clocks import ManualClock
-from tests.contracts.stores import DONE, OTHER_THREAD, SAID, STEPPED, YES, asked, asking_step, begun, delete_question
+from tests.contracts.stores import (
+    DONE,
+    OTHER_THREAD,
+    SAID,
+    STEPPED,
+    THREAD,
+    YES,
+    answered,
+    asked,
+    asking_step,
+    begun,
+    delete_question,
+)
 
 HOUR_S = 3_600.0
 LAST_TRIES = [*range(WOKEN_TRIES + 1, MAX_TRIES + 1)]
@@ -182,3 +194,37 @@ async def test_entries_of_any_number_of_waiting_jobs_dont_hold_back_another(
     await timed.recorded_answers.delete(other.id, "U1")
     assert await done(timed) == [OutboxKind.REPLY]
     assert await done(timed) == []
+
+
+async def tidied(store: Stores, clock: ManualClock) -> list[str]:
+    """Returns the questions whose answers get a menu now, by their number."""
+    clock.now_s += TIDY_AFTER_S
+    entries = await store.outbox.claim_due(99)
+    for entry in entries:
+        await store.outbox.complete(entry)
+    assert {entry.about for entry in entries} <= {TIDY}
+    return sorted(entry.question.ts[-1] for entry in entries)
+
+
+async def test_answer_gets_a_menu_once_another_answer_of_its_conversation_has_ended(
+    timed: Stores, clock: ManualClock
+) -> None:
+    await answered(timed, 1)
+    assert await timed.worker_queue.finish(await begun(timed, asked(2, OTHER_THREAD)), DONE, YES)
+    assert await tidied(timed, clock) == [], "the last of each conversation has all buttons"
+    waiting = await begun(timed, asked(3))
+    assert await tidied(timed, clock) == []
+    assert await timed.recorded_calls.record_step(waiting, asking_step(), STEPPED, SAID)
+    assert await timed.recorded_calls.wait_for_decisions(waiting, None, None, clock.now_s)
+    by_another = replace(asked(4), user_id="U2")
+    assert await timed.worker_queue.finish(await begun(timed, by_another), DONE, YES)
+    assert await tidied(timed, clock) == ["1"]
+    assert [await has_menu(timed, number) for number in (1, 3, 4)] == [True, True, False]
+    await timed.recorded_answers.delete(4, "U1")
+    assert await has_menu(timed, 1), "it stays, because its buttons are all in the menu"
+
+
+async def has_menu(store: Stores, number: int) -> bool:
+    record = await store.recorded_answers.of_job(THREAD, number)
+    assert record
+    return record.is_followed

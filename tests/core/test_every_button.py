@@ -182,4 +182,4 @@ def test_delete_is_shown_to_the_asker_and_admins_where_others_read_the_answer() 
         asker: [one.get("visible_to_user_ids") for _, one in interactive(reply_blocks.message(view)["blocks"])]
         for asker, view in views.items()
     }
-    assert shown_to == {ASKER: [None, [ASKER, "UEVE"]], "": [None, None]}
+    assert shown_to == {ASKER: [None, None, [ASKER, "UEVE"]], "": [None, None, None]}

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -111,7 +112,8 @@ STOP, CONTINUE, PREVIOUS = "stop", "continue", "previous"
 ONLY_REGENERATE = "regenerate"
 REGENERATE = [ONLY_REGENERATE, "regenerate_with"]
 CALL_DETAILS = "arguments"
-FEEDBACK_AND_DELETE = ["feedback", "delete"]
+THUMBS = ["feedback-up", "feedback-down"]
+FEEDBACK_AND_DELETE = [*THUMBS, "delete"]
 CHOICES = ("<!channel>", "*Staging* & :tada:", "x" * 75, "y" * 76, "y" * 200)
 LABELS = [*CHOICES[:3], f"{'y' * 74}…", f"{'y' * 74}…"]
 PROPOSAL = ApprovalCard(
@@ -177,6 +179,10 @@ SHOWN: list[tuple[PageView, list[str]]] = [
         ended("| a |\n| - |\n" + "| 1 |\n" * 3, End(EndReason.WHOLE)),
         ["regenerate", "tables", "regenerate_with", *FEEDBACK_AND_DELETE],
     ),
+    (ended("All of it", End(EndReason.WHOLE), is_followed=True), [*THUMBS, "more"]),
+    (ended("", End(EndReason.STOPPED), is_followed=True), ["more"]),
+    (ended("", End(EndReason.OFFERED), is_followed=True), [ONLY_REGENERATE]),
+    (ended("All of it", End(EndReason.WHOLE), is_followed=True, is_deleted=True), []),
     (PageView("", growing=True, asks=(ASK,)), ["approve", "deny", CALL_DETAILS, STOP]),
     (
         PageView("", growing=True, asks=(replace(ADMIN_ASK, decision=Decision.DENIED), ASK)),
@@ -255,7 +261,7 @@ def test_plain_page_names_the_calls_that_it_has_no_buttons_for() -> None:
 @pytest.mark.parametrize(("effort", "is_offered"), [("", True), ("normal", True), ("fast", True), ("thorough", False)])
 def test_answer_that_was_not_thorough_offers_to_think_longer(effort: str, is_offered: bool) -> None:
     blocks = reply_blocks.message(ended("All of it", End(EndReason.WHOLE, effort=effort)))["blocks"]
-    offered = [button["action_id"] for button in blocks[-2]["elements"]]
+    offered = [button["action_id"] for button in blocks[-1]["elements"]]
     assert (ReplyAction.REGENERATE_WITH in offered) == is_offered
 
 
@@ -265,6 +271,30 @@ def test_last_page_has_the_buttons_for_its_answers_state(view: PageView, buttons
     assert [
         element["action_id"] for block in shown for element in block.get("elements", ()) if "action_id" in element
     ] == buttons
+    assert check_blocks(shown)
+
+
+@pytest.mark.parametrize(
+    ("record", "buttons", "menu"),
+    [
+        ({}, [], ["regenerate", "regenerate_with", "delete"]),
+        ({"has_previous": True}, [], ["regenerate", "previous", "regenerate_with", "delete"]),
+        (
+            {"has_previous": True, "has_next": True, "calls": [decided(CallState.DONE, None)]},
+            ["regenerate"],
+            ["previous", "next", "details", "regenerate_with", "delete"],
+        ),
+    ],
+)
+def test_earlier_answer_has_a_menu_with_the_last_five_of_the_actions_that_are_possible(
+    record: dict[str, Any], buttons: list[str], menu: list[str]
+) -> None:
+    shown = reply_blocks.message(ended("Yes.", End(EndReason.WHOLE), is_followed=True, **record))["blocks"]
+    *before, more = shown[-1]["elements"]
+    assert [one["action_id"] for one in before] == [*buttons, *THUMBS]
+    assert [ReplyAction(option["value"]) for option in more["options"]] == menu
+    possible = below(End(EndReason.WHOLE), "Yes.", is_followed=True, **record).actions
+    assert possible == below(End(EndReason.WHOLE), "Yes.", **record).actions >= {*buttons, *menu}
     assert check_blocks(shown)
 
 

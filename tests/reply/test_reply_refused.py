@@ -525,7 +525,7 @@ def test_page_whose_limited_buttons_slack_refuses_shows_them_to_everyone() -> No
         call = reply.next_call()
         assert isinstance(call, Post)
         assert not call.view.plain
-        [icons] = [block for block in blocks.message(call.view)["blocks"] if block["type"] == "context_actions"]
-        assert [ReplyAction(one["action_id"]) for one in icons["elements"]] == [ReplyAction.DELETE]
-        assert ("visible_to_user_ids" in icons["elements"][0]) is is_limited
+        [row] = [block for block in blocks.message(call.view)["blocks"] if block["type"] == "actions"]
+        assert [ReplyAction(one["action_id"]) for one in row["elements"]] == [ReplyAction.DELETE]
+        assert ("visible_to_user_ids" in row["elements"][0]) is is_limited
         refused(reply, call, Refusal.UNREADABLE)

@@ -54,7 +54,8 @@ ends = st.builds(
     st.sampled_from(EndReason),
     st.sampled_from([(), ("It failed.",)]) | st.tuples(st.text(max_size=30)),
     st.sampled_from(["", "openai/gpt-test"]),
-    buttons=st.lists(st.sampled_from([*LABELS, ReplyAction.FEEDBACK, ReplyAction.DELETE]), unique=True).map(tuple),
+    buttons=st.lists(st.sampled_from([*LABELS, ReplyAction.FEEDBACK]), unique=True).map(tuple),
+    has_menu=st.booleans(),
 )
 views = st.builds(
     PageView,

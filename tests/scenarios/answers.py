@@ -64,7 +64,8 @@ async def answered(stage: Stage, settings: Settings) -> tuple[str, Message]:
 async def press(stage: Stage, message: Message, action: str, user: str = "ada", value: str | None = None) -> str | None:
     """Presses a button and returns the ephemeral message to the presser, or None."""
     before = {ephemeral.ts for ephemeral in stage.sandbox.workspace.ephemerals}
-    assert await stage.sandbox.client(user).press("general", message.ts, action, value)
+    action_id = f"{action}-{value}" if action == ReplyAction.FEEDBACK else action
+    assert await stage.sandbox.client(user).press("general", message.ts, action_id, value)
     new = [ephemeral for ephemeral in stage.sandbox.workspace.ephemerals if ephemeral.ts not in before]
     notices = [ephemeral for ephemeral in new if ephemeral.ephemeral_to == f"U0{user.upper()}"]
     assert all(notice.thread_ts == message.thread_ts for notice in notices)
@@ -75,7 +76,7 @@ async def rate(stage: Stage, asked: str) -> None:
     """Has Ada press 👎 below an answer, and say why."""
     sandbox, ada = stage.sandbox, stage.sandbox.client("ada")
     [reply] = stage.bots("general", asked)
-    await ada.press("general", reply.ts, ReplyAction.FEEDBACK, "down")
+    await ada.press("general", reply.ts, f"{ReplyAction.FEEDBACK}-down")
     [notice] = await sandbox.wait_for(lambda: sandbox.workspace.ephemerals)
     await ada.press("general", notice.ts, f"{ReplyAction.FEEDBACK_REASON}-wrong")
     await sandbox.wait_for(lambda: sandbox.workspace.ephemerals[0].text == texts.actions.REASON_NOTED["wrong"])

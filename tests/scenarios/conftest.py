@@ -19,6 +19,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import app
 from bot.clock import Clock, SystemClock
 from bot.core import texts
+from bot.core.actions import VOTES, ReplyAction
 from bot.core.caps import DAY_S
 from bot.errors import TypistError
 from bot.models.setup import VendorSettings
@@ -137,7 +138,10 @@ def _words(element: dict[str, Any]) -> str:
 
 
 def buttons(message: Message) -> list[str]:
-    return [element["action_id"] for _, element in interactive(message.blocks)]
+    """Returns the actions of a message's buttons. 👍 and 👎 are one action."""
+    action_ids = [element["action_id"] for _, element in interactive(message.blocks)]
+    thumb_up, thumb_down = (f"{ReplyAction.FEEDBACK}-{vote}" for vote in VOTES)
+    return [ReplyAction.FEEDBACK if one == thumb_up else one for one in action_ids if one != thumb_down]
 
 
 def growing(message: Message) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.core import choices, texts
-from bot.core.actions import ReplyAction
+from bot.core.actions import MORE, ReplyAction
 from bot.settings import Settings
 from bot.store.schema import outbox_entries
 from slack_sandbox.server import Sandbox
@@ -152,7 +152,7 @@ async def test_answer_whose_choice_was_pressed_stays_when_its_question_is_delete
     await closed(stage, asked)
     await stage.sandbox.delete("general", asked)
     await stage.delivered()
-    assert await press(stage, message, ReplyAction.REGENERATE) == texts.actions.QUESTION_EXPIRED
+    assert await press(stage, message, MORE, value=ReplyAction.REGENERATE) == texts.actions.QUESTION_EXPIRED
 
     async def is_done() -> bool:
         return not await rows(settings, outbox_entries)

@@ -136,7 +136,7 @@ async def converse(stage: Stage, bot: Bot, notes: Notes) -> Conversation:
         await stage.sandbox.client("ada").press("general", waiting[0].ts, ReplyAction.APPROVE)
         await asyncio.sleep(5)
     second = (await until(lambda: ended(len(first) + 1), "the end of the second answer"))[len(first) :]
-    await stage.sandbox.client("ada").press("general", second[-1].ts, ReplyAction.FEEDBACK, "up")
+    await stage.sandbox.client("ada").press("general", second[-1].ts, f"{ReplyAction.FEEDBACK}-up")
     return Conversation(list(map(shown, first)), list(map(shown, second)), notes.written)
 
 

@@ -49,7 +49,7 @@ async def test_end_takes_the_place_of_the_message_that_cannot_be_edited(stage: S
     limited = [call for call in stage.sandbox.calls if call.error == "ratelimited"]
     assert len(limited) <= 4, "edits that were under way, and none after them"
     stage.sandbox.faults.stop("rate_limit")
-    assert await stage.sandbox.client("ada").press("general", message.ts, ReplyAction.FEEDBACK.value, "up")
+    assert await stage.sandbox.client("ada").press("general", message.ts, f"{ReplyAction.FEEDBACK}-up")
 
 
 async def test_killed_between_the_post_and_the_deletion_nothing_stays_doubled(

@@ -59,7 +59,7 @@ async def talk(stage: Stage) -> None:
         "ada", "general", f"@typist why do {QUESTION} smile?", [UploadedFile(f"{NAME}.txt", f"of {UPLOAD}".encode())]
     )
     await stage.answers("general", asked)
-    await ada.press("general", stage.bots("general", asked)[0].ts, ReplyAction.FEEDBACK, "up")
+    await ada.press("general", stage.bots("general", asked)[0].ts, f"{ReplyAction.FEEDBACK}-up")
     await ada.press("general", stage.bots("general", asked)[0].ts, ReplyAction.DELETE)
     vendor.script(broken_off())
     for text in (f"@typist and {FOLLOW_UP}?", f"@typist {EDIT[:-1]}?"):

@@ -146,7 +146,7 @@ class Probes:
 
         def is_over() -> bool:
             ended = [one for one in self.stage.bots(channel.id, thread) if one.ts > asked]
-            return bool(ended) and "about-answer-icons" in str(ended[-1].sent_blocks)
+            return bool(ended) and "about-answer-buttons" in str(ended[-1].sent_blocks)
 
         await self.sandbox.wait_for(is_over, WITHIN_S)
         return channel.id, self.told(channel, asked)

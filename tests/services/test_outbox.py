@@ -11,7 +11,7 @@ import pytest
 from bot.core.calls import CallState, Decision, RecordedCall, Step
 from bot.core.job import Checkpoint, End, Job, MessageRole, RecordedMessage, page_ts
 from bot.core.notifications import DueNotification
-from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
+from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TIDY, TRY_WITHIN_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.logs import PrivateFormatter
 from bot.reply.answer import Answer
@@ -387,6 +387,22 @@ async def test_end_is_shown_until_slack_has_taken_it(
     assert shown.end == below(End(EndReason.WHOLE), "Because.")
     assert shown.is_abandoned
     assert (stage.entries.pages, stage.entries.became) == (recorded, [became])
+
+
+async def test_menu_of_an_earlier_answer_waits_until_half_of_the_edits_are_free() -> None:
+    tidy = replace(reply(ReplyTarget.END), about=TIDY)
+    stage = Stage(Entries([[tidy]], [None]))
+    stage.outbox = replace(stage.outbox, workspace=having(stage.outbox.workspace, budget=BusyBudget()))
+    await stage.look()
+    assert stage.entries.became == [wait_s(1, had_no_turn=True)]
+    assert stage.entries.jobs == [None], "nothing is read for it"
+
+
+class BusyBudget:
+    """A budget of which less than half is free."""
+
+    def is_half_free(self, *methods: str) -> bool:
+        return False
 
 
 async def test_nothing_is_shown_of_an_answer_that_was_deleted_meanwhile() -> None:

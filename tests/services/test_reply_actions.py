@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from bot.core import choices, texts
 from bot.core.access import AccessRules, Denial, UserKind
-from bot.core.actions import WISHES, ActionResponse, Press, ReplyAction
+from bot.core.actions import CONFIRMED, MORE, WISHES, ActionResponse, Press, ReplyAction
 from bot.core.asks import MAX_ARGUMENT_CHARS, SHOWN_ARGUMENT_CHARS, ApprovalPlace, button_value
 from bot.core.audit import arguments_hash
 from bot.core.calls import CallState, Decision, Pin, RecordedCall, tool_owner
@@ -619,7 +619,11 @@ async def test_answer_is_saved_for_an_asker_with_access_if_the_app_may_write_can
     assert (OutboxKind.MAKE_CANVAS in kinds) is (sentence == texts.canvases.BEGUN)
 
 
-ASKS_WHY = ActionResponse(texts.actions.THANKS_NOT_HELPED, ask_reason_ts=PAGE_TS)
+ASKS_WHY = ActionResponse(
+    texts.actions.THANKS_NOT_HELPED,
+    follow_ups={f"feedback_reason-{reason}": label for reason, label in texts.actions.DOWN_REASONS.items()},
+    message_ts=PAGE_TS,
+)
 VOTE = replace(STOP, action=ReplyAction.FEEDBACK, user_id="U2", value="down")
 REASON = replace(VOTE, action=ReplyAction.FEEDBACK_REASON, value="too_long")
 
@@ -636,6 +640,18 @@ async def test_vote_is_on_record_for_the_presser(
     actions = actions_of(stores, BusyClock())
     assert await actions.perform(replace(VOTE, value=value)) == response
     assert await votes(stores) == [(job.id, "U2", 1 if value == "up" else -1, None)]
+
+
+async def test_delete_in_a_menu_asks_first(stores: Stores) -> None:
+    await stores.worker_queue.finish(await under_way(stores), END, "Because.")
+    actions, delete = actions_of(stores, BusyClock()), replace(STOP, action=ReplyAction.DELETE)
+    asks = await actions.perform(replace(delete, value=MORE))
+    assert asks == ActionResponse(
+        texts.actions.DELETE_QUESTION, follow_ups={"delete-confirmed": texts.actions.DELETE}, message_ts=PAGE_TS
+    )
+    gone = ActionResponse(texts.actions.ANSWER_DELETED, replaces_response=True)
+    assert await actions.perform(replace(delete, value=CONFIRMED)) == gone
+    assert await actions.perform(replace(delete, value=MORE)) == ActionResponse(texts.actions.ANSWER_DELETED)
 
 
 async def votes(stores: Stores) -> list[tuple[Any, ...]]:

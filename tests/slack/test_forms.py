@@ -43,7 +43,7 @@ GROWING = {
     *(f"answer: {name}" for name, view in {**STATES, **RARE_STATES}.items() if view.live and not view.asks),
 }
 """Their text has the first words, or Slack makes it."""
-OWN_BUTTONS = ("about-answer-buttons", "about-answer-icons", "about-answer-stop")
+OWN_BUTTONS = ("about-answer-buttons", "about-answer-stop")
 """What people can do with any answer."""
 
 VIEWS = (arguments, caps, home, memory, modal, question, schedules, settings)

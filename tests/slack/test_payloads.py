@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.core.access import UserKind
-from bot.core.actions import ReplyAction
+from bot.core.actions import MORE, ReplyAction
 from bot.core.conversation import Message
 from bot.core.surfaces import AppContext
 from bot.core.triage import Identity, is_from_person
@@ -30,6 +30,7 @@ from handlers.payloads import (
     command_of,
     context_in_view,
     event_in,
+    follow_up_press_of,
     home_tab_of,
     invocation_of_command,
     invocation_of_shortcut,
@@ -43,7 +44,6 @@ from handlers.payloads import (
     pane_thread_of,
     press_of,
     reaction_of,
-    reason_press_of,
     schedule_press_of,
     session_of,
     settings_press_of,
@@ -402,16 +402,26 @@ def test_press_is_parsed(name: str, control: ReplyAction, value: str) -> None:
     assert press.thread.thread_ts < press.message_ts
 
 
+def test_choice_in_an_answers_menu_is_the_action_itself() -> None:
+    body = load("interactivity/block_actions_overflow")
+    body["actions"][0] |= {"action_id": MORE, "selected_option": {"value": "delete"}}
+    press = press_of(body, "T0OURS")
+    assert (press.action, press.value) == (ReplyAction.DELETE, MORE)
+    body["actions"][0] |= {"selected_option": {"value": "explode"}}
+    with pytest.raises(PayloadError):
+        press_of(body, "T0OURS")
+
+
 def test_reason_names_the_message_of_the_answer_and_not_its_own() -> None:
     body = load("interactivity/block_actions_button_ephemeral")
     body["actions"][0] |= {"action_id": "feedback_reason-too_long", "value": "1790000040.000200"}
-    press = reason_press_of(body, "T0OURS")
+    press = follow_up_press_of(body, "T0OURS")
     assert (press.action, press.value) == (ReplyAction.FEEDBACK_REASON, "too_long")
     assert press.message_ts == "1790000040.000200" != body["container"]["message_ts"]
     assert press.thread.thread_ts == body["container"]["thread_ts"]
     body["actions"][0]["value"] = "the newest"
     with pytest.raises(PayloadError):
-        reason_press_of(body, "T0OURS")
+        follow_up_press_of(body, "T0OURS")
 
 
 def test_reaction_in_an_event_is_parsed() -> None:

@@ -80,11 +80,11 @@ class ElementRenderer:
                 f'<a class="button {style}" href="{url}" target="_blank" rel="noopener noreferrer"{name} {attributes}>'
                 f"{label}</a>"
             )
-        return f'<button type="button" class="button {style}"{name} {attributes}>{label}</button>'
+        visible_to = _visible_to(element)
+        return f'<button type="button" class="button {style}"{name}{visible_to} {attributes}>{label}</button>'
 
     def _icon(self, element: Json, attributes: str) -> str:
-        visible_to = "".join(f' data-visible-to="{escape(",".join(ids))}"' for ids in _visible_to(element))
-        icon = _ICONS[element["icon"]]
+        icon, visible_to = _ICONS[element["icon"]], _visible_to(element)
         return (
             f'<button type="button" class="icon" {_accessible_name(element)}{visible_to} {attributes}>{icon}</button>'
         )
@@ -207,8 +207,10 @@ def _accessible_name(element: Json, *, only_label: bool = False) -> str:
     return f' aria-label="{escape(label)}"{tip}' if label else ""
 
 
-def _visible_to(element: Json) -> list[list[str]]:
-    return [element["visible_to_user_ids"]] if element.get("visible_to_user_ids") else []
+def _visible_to(element: Json) -> str:
+    """Returns the attribute with the people who see a button, or "" if everybody does."""
+    ids = element.get("visible_to_user_ids")
+    return f' data-visible-to="{escape(",".join(ids))}"' if ids else ""
 
 
 def _values(chosen: Choice) -> list[str]:
