@@ -70,6 +70,7 @@ from bot.models.prompt import (
     AGREED,
     ASKERS,
     OTHERS,
+    OUR_SECTIONS,
     OURS,
     UNKNOWN,
     Media,
@@ -97,7 +98,7 @@ MARKS_EXPLAINED = (
     "codes or tags."
 )
 
-_SECTION = "(?:note|memory|calls)"
+_SECTION = f"(?:{'|'.join(OUR_SECTIONS)})"
 _END_OF_OURS = rf"(?:(?!\[(?P=code) (?:{_SECTION}|end)\]).*\n)*\[(?P=code) end\](?:\n(?=\[))?"
 _OURS = re.compile(
     r"^\[[0-9a-f]{8} is the code of this conversation\](?:\n\n)?|^\[[0-9a-f]{8} at [^\n]*\]\n"

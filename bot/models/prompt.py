@@ -275,6 +275,10 @@ class Prompt:
 PDF = "application/pdf"
 
 
+OUR_SECTIONS = ("note", "memory", "calls")
+"""Types of sections that Typist writes, and that answers never show."""
+
+
 def framed(code: str, what: str, text: str) -> str:
     """Returns text between a conversation's marks, which no other text can imitate."""
     return f"[{code} {what}]\n{text}\n[{code} end]" if code else text

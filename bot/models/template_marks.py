@@ -19,6 +19,7 @@ from enum import Enum, auto
 
 from bot.models.events import Thinking, Unparsed
 from bot.models.front_end_marks import FrontEndMarks
+from bot.models.prompt import OUR_SECTIONS
 
 MAX_MARK_CHARS = 160
 MAX_TAIL_CHARS = 400
@@ -81,6 +82,7 @@ _PROMPT_MARK = re.compile(
     re.IGNORECASE,
 )
 """A whole line in the form of the prompt's marks (core/prompt.py). Small models change the code."""
+_END_OF_SECTION = re.compile(r"\[[0-9a-f]{6,16} end\]", re.IGNORECASE)
 _MAYBE_PROMPT_MARK = re.compile(r"\[(?:[0-9a-f]{0,16}|[0-9a-f]{6,16}[ -][^\]\n]*\]?[ \t]*)", re.IGNORECASE)
 _QUOTED = re.compile(r"[ \t\"'“‘«(\[{*_|,/>]\Z|(?<!``)`\Z|(?:\A|\n)[ \t]*\n[ \t]*\Z|:[ \t]*\n?\Z")
 """Matches text before a token that the answer quotes: an opening mark, a blank line, a colon."""
@@ -195,13 +197,18 @@ class TemplateMarks:
     def _prompt_mark_chars(self, head: str, *, ended: bool) -> int | None:
         if not self._prompt_mark:
             return None
-        if (found := _PROMPT_MARK.match(head)) and (found["end"] or ended):
+        if is_own := head.startswith(self._prompt_mark):
+            end = head.partition("\n")[0].find("]")
+            if end > 0:
+                if head[len(self._prompt_mark) : end].strip() in OUR_SECTIONS:
+                    self._begin_thought(_END_OF_SECTION)
+                return end + 1
+        elif (found := _PROMPT_MARK.match(head)) and (found["end"] or ended):
             return found.end()
-        if not head.startswith(self._prompt_mark):
-            return 0 if _MAYBE_PROMPT_MARK.fullmatch(head) and len(head) < MAX_MARK_CHARS else None
-        line, newline, _ = head.partition("\n")
-        end = line.find("]")
-        return end + 1 if end > 0 else 0 if not newline and len(head) < MAX_MARK_CHARS else None
+        may_be = "\n" not in head if is_own else _MAYBE_PROMPT_MARK.fullmatch(head)
+        if not may_be or len(head) >= MAX_MARK_CHARS:
+            return None
+        return len(head) if ended and (is_own or self._removed_marks) else 0
 
     def _thought_tag_chars(self, head: str) -> int | None:
         found = _THOUGHT_TAG.match(head) or _BRACKETED.match(head)

@@ -8,12 +8,14 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.core.prompt import PromptMarks
 from bot.core.texts.models import for_error
 from bot.errors import EndReason
 from bot.models.events import FinishReason, Thinking
@@ -182,6 +184,19 @@ def test_reasoning_that_an_answer_begins_with_is_no_part_of_it(text: str, expect
 @SIZES
 def test_marks_at_the_beginning_and_the_end_go(text: str, expected: str, size: int) -> None:
     assert read(cut(text, size)) == expected
+
+
+@SIZES
+@pytest.mark.parametrize("is_expected", [True, False])
+def test_beginning_of_a_prompt_that_a_model_repeats_is_never_shown(size: int, is_expected: bool) -> None:
+    marks = PromptMarks(CODE)
+    ours = f"{marks.opening_mark}\n\n{marks.section('note', 'Be brief.')}\n{marks.section('calls', 'done')}\n"
+    speaker = f"{marks.speaker_mark('U1', 'Ada (the admin)')}{marks.time_mark(datetime(2026, 11, 30, tzinfo=UTC), '')}"
+    prompt = ours + speaker
+    for chars in range(len(f"[{CODE}"), len(prompt) + 1):
+        assert read(cut(prompt[:chars], size), is_expected=is_expected) == "", prompt[:chars]
+    assert read(cut(prompt + FOUR, size), is_expected=is_expected) == FOUR
+    assert read(cut(f"{ours}\n{FOUR}", size), whole=False, is_expected=is_expected) == FOUR
 
 
 def test_code_of_the_prompt_goes_at_a_vendors_own_address_too() -> None:
