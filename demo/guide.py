@@ -34,6 +34,8 @@ REAL_ANSWERS = (
     f"For real answers, paste an {KEY_COMPANIES} key in the page, or start Ollama, LM Studio or llama.cpp before "
     "the sandbox."
 )
+TOY_ANSWERS = "To try a toy model, which is often wrong, start the sandbox with --model local."
+MENTION_NOTE = "Typist answers when mentioned: ask again with @Typist."
 ROLES = {
     "guest": UserKind.GUEST,
     "single-channel guest": UserKind.GUEST,
@@ -126,7 +128,10 @@ def guide_of(
         cards if export is None else tour(export),
         CARDS_NOTE if export is None else OWN_CARDS_NOTE,
         answers_note=own_note if export is None else GOES_TO.format(note=own_note),
-        setup_note="" if choice.is_real or keyed else REAL_ANSWERS,
+        setup_note=""
+        if choice.is_real or keyed
+        else " ".join([REAL_ANSWERS, *([] if choice.is_toy else [TOY_ANSWERS])]),
+        mention_note=MENTION_NOTE,
         people_notes=notes,
         use_key=use_key,
         has_key=keyed is not None,

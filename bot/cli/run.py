@@ -213,8 +213,8 @@ def parse_port(text: str) -> int:
 SANDBOX = Subcommand(
     "start the sandbox: a local Slack with the bot in it",
     "Starts a local Slack with the bot in it. Answers come from the models in your settings, from Ollama, LM Studio "
-    "or llama.cpp on its default port, from a small bundled model, or from a script. To test your own bot, run "
-    "slack-sandbox instead.",
+    "or llama.cpp on its default port, or else from a script. --model local asks a small bundled model, which is often "
+    "wrong. To test your own bot, run slack-sandbox instead.",
     _start_sandbox,
     _add_sandbox_arguments,
 )

@@ -103,11 +103,13 @@ async def test_server_that_is_found_answers_unless_a_model_is_set(serve: Serve) 
         keyed = Settings(vendors={"anthropic": VendorSettings("sk-1")})
         set_up = await choose_model(keyed, None, stack, scripted, [server])
         named = await choose_model(Settings(), "scripted", stack, scripted, [server])
+        without = await choose_model(Settings(), None, stack, scripted, [])
     assert local.description == f"qwen/qwen4-8b in LM Studio, found on 127.0.0.1:{server.port}"
     assert local.settings.models == ("openai/qwen/qwen4-8b",)
     assert local.settings.vendors["openai"].base_url == f"http://127.0.0.1:{server.port}/v1"
     assert set_up.settings == keyed
-    assert (named.settings.models, named.is_real) == (("openai/scripted",), False)
+    for unreal in (named, without):
+        assert (unreal.settings.models, unreal.is_real, unreal.is_toy) == (("openai/scripted",), False, False)
     assert named.settings.vendors["openai"].base_url == scripted.base_url
 
 
@@ -116,6 +118,6 @@ async def test_server_that_is_found_answers_unless_a_model_is_set(serve: Serve) 
 @pytest.mark.long
 async def test_bundled_model_is_called_a_toy() -> None:
     async with AsyncExitStack() as stack:
-        choice = await choose_model(Settings(), None, stack, ScriptedModel(()), [])
+        choice = await choose_model(Settings(), "local", stack, ScriptedModel(()), [])
     assert choice.description == "SmolLM2-135M-Instruct, a toy model, only here to show streaming"
     assert not choice.is_real

@@ -78,6 +78,8 @@ class Guide:
     cards_note: str = ""
     answers_note: str = ""
     setup_note: str = ""
+    mention_note: str = ""
+    """Explains why a message without a mention gets no answer."""
     people_notes: Mapping[str, str] = field(default_factory=dict)
     """Explains what people with each role can do with the app."""
     use_key: UseKey | None = None
@@ -123,6 +125,7 @@ class Guide:
             "cards_note": self.cards_note,
             "answers_note": self.answers_note,
             "setup_note": self.setup_note,
+            "mention_note": self.mention_note,
             "takes_key": self.use_key is not None,
             "has_key": self.has_key,
             "takes_export": self.use_export is not None,

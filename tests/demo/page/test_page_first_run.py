@@ -74,6 +74,25 @@ async def test_page_shows_a_card_and_a_real_models_answer_grow_and_end(tmp_path:
 
 
 @pytest.mark.long
+async def test_newcomer_reads_why_nothing_answers_and_then_that_a_script_does(tmp_path: Path, visit: Visit) -> None:
+    async with bot_process(tmp_path, "sandbox") as process:
+        address = re.search(r"http://127\.0\.0\.1:\d+", await wait_for_line(process.stdout, "sandbox"))
+        assert address
+        page = await visit(address[0], viewport={"width": 1280, "height": 800})
+        await expect(page.locator("#main .hint")).to_contain_text("To try a toy model, which is often wrong")
+        box = page.locator("#main-box")
+        await box.fill("What is the capital of Peru?")
+        await box.press("Enter")
+        why = page.get_by_text("Typist answers when mentioned: ask again with @Typist.")
+        await expect(why).to_be_visible()
+        await box.fill("@Typist What is the capital of Peru?")
+        await box.press("Enter")
+        answer = page.get_by_role("region", name="Thread").get_by_role("listitem").last
+        await expect(answer).to_contain_text("scripted answer: no model is connected")
+        await expect(why).to_be_hidden()
+
+
+@pytest.mark.long
 async def test_with_a_copy_of_the_example_settings_it_stores_nothing(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text((REPOSITORY / ".env.example").read_text())
     async with bot_process(tmp_path, "sandbox", "--model", "scripted") as process:

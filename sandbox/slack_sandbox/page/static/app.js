@@ -86,6 +86,7 @@ async function say(text, chosen, threadTs, channel = open.channel, { opensAnswer
     });
     (threadTs ? thread : main).toBottom();
     if (threadTs) return ts;
+    explainSilence(text, channel, ts);
     lastSaid = { ts, opensAnswer: opensAnswer || ROOM_FOR_THREAD.matches };
     world.thread(channel, ts).forEach(openAnswer);
     return ts;
@@ -95,6 +96,19 @@ async function say(text, chosen, threadTs, channel = open.channel, { opensAnswer
   } finally {
     sent();
   }
+}
+
+const ANSWERED_WITHIN_MS = 2500;
+
+/** Say that the app answers only when mentioned, if that is why it doesn't answer a message. */
+function explainSilence(text, channel, ts) {
+  mainBox.whyUnanswered = "";
+  const { mention_note: note } = world.guide;
+  if (!note || world.channel(channel).type === "im" || text.toLowerCase().includes(`@${typedName(world.bot)}`.toLowerCase())) return;
+  setTimeout(() => {
+    const isLast = open.channel === channel && lastSaid?.ts === ts;
+    if (isLast && !world.thread(channel, ts).some((message) => message.is_bot)) mainBox.whyUnanswered = note;
+  }, ANSWERED_WITHIN_MS);
 }
 
 function save(message, text) {
@@ -151,6 +165,7 @@ function enterChannel(id) {
   open.channel = id;
   showChannel();
   mainBox.draft = drafts.get(id) || { text: "", files: [] };
+  mainBox.whyUnanswered = "";
   sidebar.slide(false);
 }
 

@@ -16,6 +16,7 @@ export class Composer {
     this.names = el("ul", { id: listId, class: "names", role: "listbox", "aria-label": "Names", hidden: true });
     this.status = el("p", { class: "working", role: "status" });
     this.lost = el("p", { class: "lost-note", role: "status", hidden: true }, "The sandbox can't be reached. Trying again…");
+    this.unanswered = el("p", { class: "unanswered-note", role: "status", hidden: true });
     this.button = el("button", { type: "submit", class: "primary", disabled: true }, "Send");
     this.note = el("p", { class: "answers-note" });
     this.keys = el("p", { class: "keys", "aria-hidden": "true" });
@@ -23,7 +24,7 @@ export class Composer {
     this.node = el("form", { class: "composer" });
     this.tray = new FileTray(this.node, () => this.#allowSending());
     const row = el("div", { class: "row" }, this.tray.button, this.tray.input, this.box, this.button);
-    this.node.append(this.names, this.status, this.lost, el("div", { class: "field" }, this.tray.node, row), el("div", { class: "below" }, this.note, this.keys));
+    this.node.append(this.names, this.status, this.unanswered, this.lost, el("div", { class: "field" }, this.tray.node, row), el("div", { class: "below" }, this.note, this.keys));
     this.node.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
@@ -67,6 +68,12 @@ export class Composer {
   /** Say above the box that the sandbox can't be reached. */
   set isLost(isLost) {
     this.lost.hidden = !isLost;
+  }
+
+  /** Say above the box why the last message gets no answer; "" removes that. */
+  set whyUnanswered(text) {
+    this.unanswered.textContent = text;
+    this.unanswered.hidden = !text;
   }
 
   async #send() {
