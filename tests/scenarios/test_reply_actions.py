@@ -11,6 +11,7 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.prompt import GO_ON
 from bot.errors import EndReason
+from bot.services import presses
 from bot.settings import Settings
 from bot.store.schema import feedback, turns
 from slack_sandbox.events import EVENTS
@@ -238,3 +239,23 @@ async def test_slacks_own_stop_never_ends_the_queued_answer(vendor: VendorServer
             assert message.ts < queued
             sandbox.emit({**stop, "streaming_message_ts": []})
             await asyncio.wait_for(vendor.requests[1].hung_up.wait(), WITHIN_S)
+
+
+@pytest.mark.parametrize("double_press_s", [0.0, 60.0], ids=["late enough", "a double press"])
+@pytest.mark.parametrize("action", buttons_below(EndReason.STOPPED))
+async def test_each_button_that_follows_stop_has_an_effect_or_says_why_it_has_none(
+    stage: Stage, settings: Settings, monkeypatch: pytest.MonkeyPatch, action: str, double_press_s: float
+) -> None:
+    monkeypatch.setattr(presses, "DOUBLE_PRESS_S", double_press_s)
+    async with growing_answer(stage) as (asked, message):
+        await press(stage, message, ReplyAction.STOP)
+        await stage.sandbox.wait_for(lambda: action in buttons(stage.bots("general", asked)[0]))
+        await on_record(settings)
+        said = await press(stage, message, action)
+        if double_press_s:
+            assert said == texts.actions.JUST_STOPPED
+            return
+        left = [] if action == ReplyAction.DELETE else [True]
+        await stage.sandbox.wait_for(
+            lambda: ["Another answer." in shown(one) for one in stage.bots("general", asked)] == left
+        )

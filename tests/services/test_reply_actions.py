@@ -150,6 +150,46 @@ async def test_second_press_of_a_double_press_of_stop_says_that_it_has_no_effect
     assert await effects() == 1
 
 
+PRESSED_IN: Mapping[str, End | None] = {
+    "growing": None,
+    "whole": replace(END, model=MODEL),
+    "stopped": End(EndReason.STOPPED, model=MODEL),
+    "cut": End(EndReason.LENGTH_LIMIT, model=MODEL),
+    "a command": End(EndReason.COMMAND),
+    "offered": End(EndReason.OFFERED),
+}
+
+
+@pytest.mark.parametrize("later_s", [0.1, 0.4, 0.6, 1.0, 2.9])
+@pytest.mark.parametrize("end", PRESSED_IN.values(), ids=PRESSED_IN)
+async def test_every_press_within_three_seconds_has_an_effect_or_a_response(
+    stores: Stores, end: End | None, later_s: float
+) -> None:
+    """Each action of each answer is pressed, whether it is shown or not; a double press, too."""
+    clock = BusyClock()
+    actions = actions_of(stores, clock)
+    for number, action in enumerate(ReplyAction):
+        thread = replace(QUESTION.thread, thread_ts=f"1.{number:06d}")
+        await stores.question_queue.enqueue(f"Ev {action}", replace(QUESTION, thread=thread, ts=f"2.{number:06d}"))
+        job = next(job for job in await stores.worker_queue.claim(9) if job.question.thread == thread)
+        await stores.worker_queue.record_messages(job, recorded_pages(f"3.{number:06d}"))
+        if end:
+            await stores.worker_queue.finish(job, end, "| a |\n| - |\n" + "| 1 |\n" * 3)
+        clock.now_s = stores.clock.now() + later_s
+        press = Press(action, thread, f"3.{number:06d}", QUESTION.user_id, "up")
+        stops_again = action is ReplyAction.STOP and end is None
+        for is_enough in (False, stops_again):
+            before, response = await state_of_all(stores), await actions.perform(press)
+            is_answered = response is not None and response.sentence
+            assert is_answered or before != await state_of_all(stores) or is_enough, action
+
+
+async def state_of_all(stores: Stores) -> list[Any]:
+    """Returns what the database has of answers and of what Slack will show."""
+    async with stores.database.engine.connect() as connection:
+        return [(await connection.execute(sa.select(table))).all() for table in (jobs, outbox_entries, feedback)]
+
+
 @pytest.mark.parametrize(("action", "wish"), WISHES.items())
 @pytest.mark.parametrize("value", ["", "thorough", "fast", "'; drop table jobs"])
 async def test_button_and_not_its_value_says_what_is_wanted_of_the_next_version(
