@@ -220,8 +220,10 @@ def _messages() -> Iterator[tuple[str, Json]]:
         "notice of a schedule that waits for a sign-in",
         schedules.run_notice(signed_out, ended, ["jira"]),
     )
-    stopped = ActionResponse(texts.schedules.SCHEDULE_STOPPED, stopped_schedule=1)
-    yield "response to Stop of a schedule", plain.message(schedules.undo_blocks(stopped))
+    stopped = ActionResponse(
+        texts.schedules.SCHEDULE_STOPPED, follow_ups={"schedule_restore": texts.memory.UNDO}, value="1"
+    )
+    yield "response to Stop of a schedule", plain.message(notices.follow_up_blocks(stopped))
     skipped = RunReport(1, 1_764_000_000.0, PauseReason.QUOTA)
     yield "notice of a skipped run", schedules.run_notice(_SCHEDULE, skipped)
     run = Run(replace(_SCHEDULE, changed_by="U0GRACE"), 1_764_000_000.0, None)
@@ -239,10 +241,10 @@ def _messages() -> Iterator[tuple[str, Json]]:
     for name, content in contents.items():
         yield f"command: {name}", notices.command_message(CommandResponse(content, "Model: one"))
     reasons = {f"feedback_reason-{reason}": label for reason, label in texts.actions.DOWN_REASONS.items()}
-    why = ActionResponse(texts.actions.THANKS_NOT_HELPED, follow_ups=reasons, message_ts="2.000100")
+    why = ActionResponse(texts.actions.THANKS_NOT_HELPED, follow_ups=reasons, value="2.000100")
     yield "why an answer didn't help", plain.message(notices.follow_up_blocks(why))
     sure = ActionResponse(
-        texts.actions.DELETE_QUESTION, follow_ups={"delete-confirmed": texts.actions.DELETE}, message_ts="2.000100"
+        texts.actions.DELETE_QUESTION, follow_ups={"delete-confirmed": texts.actions.DELETE}, value="2.000100"
     )
     yield "whether to delete an answer", plain.message(notices.follow_up_blocks(sure))
     yield (

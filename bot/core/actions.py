@@ -80,11 +80,10 @@ class ActionResponse:
 
     sentence: str
     markdown: str = ""
-    stopped_schedule: int = 0
-    """The number of the stopped schedule, or 0. A button below the sentence restores the schedule."""
     follow_ups: Mapping[str, str] = field(default_factory=dict)
-    """Labels of buttons below the sentence, by action_id. Their value is `message_ts`, the answer's ts."""
-    message_ts: str = ""
+    """Labels of buttons below the sentence, by action_id. Each has this `value`: an answer's ts or a schedule's number.
+    """
+    value: str = ""
     replaces_response: bool = False
     """Whether the response replaces the one whose button was clicked."""
 

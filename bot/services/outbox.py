@@ -21,7 +21,6 @@ from bot.core.outbox import MAX_TRIES, TIDY, TRY_WITHIN_S, OutboxEntry, OutboxKi
 from bot.core.picture import picture
 from bot.errors import NotShown, RateLimited, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
-from bot.pacing.budget import REPLIES
 from bot.reply.answer import Answer
 from bot.reply.delivery import update
 from bot.reply.late import approval_reminder, ready
@@ -34,6 +33,7 @@ from bot.services.shortcut import QuestionPosts
 from bot.services.side_messages import update_side_messages
 from bot.services.table_writer import TableWriter
 from bot.store import Stores
+from slack_pacing.budget import REPLIES
 
 LOOK_S = 1.0
 AT_ONCE = 20

@@ -77,7 +77,7 @@ class ReplyActions:
         press = pressed.press
         if press.value == MORE:
             sure = {f"{ReplyAction.DELETE}-{CONFIRMED}": texts.actions.DELETE}
-            return ActionResponse(texts.actions.DELETE_QUESTION, follow_ups=sure, message_ts=press.message_ts)
+            return ActionResponse(texts.actions.DELETE_QUESTION, follow_ups=sure, value=press.message_ts)
         await self.stores.recorded_answers.delete(pressed.answer.job_id, press.user_id)
         await self.stops.request_stop(pressed.answer)
         return ActionResponse(texts.actions.ANSWER_DELETED, replaces_response=True) if press.value else None
@@ -127,7 +127,7 @@ class ReplyActions:
             return ActionResponse(texts.actions.THANKS_HELPED)
         reasons = texts.actions.DOWN_REASONS.items()
         why = {f"{ReplyAction.FEEDBACK_REASON}-{reason}": label for reason, label in reasons}
-        return ActionResponse(texts.actions.THANKS_NOT_HELPED, follow_ups=why, message_ts=press.message_ts)
+        return ActionResponse(texts.actions.THANKS_NOT_HELPED, follow_ups=why, value=press.message_ts)
 
     async def _give_reason(self, pressed: PressedAnswer) -> ActionResponse:
         """Records why an answer didn't help, and replaces the question about the reason with a confirmation."""

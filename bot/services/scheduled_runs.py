@@ -27,7 +27,6 @@ from bot.slack.blockkit import Json
 from bot.slack.views.schedules import run_notice
 from bot.store import Stores
 from bot.store.accounts import Owner
-from slack_pacing.budget import CALLS_PER_MINUTE
 
 LOOKUP_S = 60.0
 """Time for which runs of one creator share a lookup."""

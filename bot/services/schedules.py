@@ -187,11 +187,11 @@ class Schedules:
         if outcome and press.place:
             await self.refresh_list(press.user_id, press.place, outcome)
         elif outcome and press.thread:
-            is_stopped = outcome == texts.schedules.SCHEDULE_PRESSED[ScheduleAction.STOP]
             is_undone = is_undo and outcome == texts.schedules.RESTORED
-            response = ActionResponse(
-                outcome, stopped_schedule=press.schedule_id * is_stopped, replaces_response=is_undone
-            )
+            response = ActionResponse(outcome, replaces_response=is_undone)
+            if outcome == texts.schedules.SCHEDULE_PRESSED[ScheduleAction.STOP]:
+                undo = {ScheduleAction.RESTORE.value: texts.memory.UNDO}
+                response = replace(response, follow_ups=undo, value=str(press.schedule_id))
             await surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
         elif outcome:
             await surfaces.open(press.trigger_id, sentence_modal(outcome, texts.schedules.SCHEDULES))

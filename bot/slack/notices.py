@@ -78,7 +78,7 @@ def action_text(response: ActionResponse) -> str:
 
 
 def follow_up_blocks(response: ActionResponse) -> list[Json]:
-    buttons = [button(action_id, label, response.message_ts) for action_id, label in response.follow_ups.items()]
+    buttons = [button(action_id, label, response.value) for action_id, label in response.follow_ups.items()]
     return [section(plain_text(response.sentence)), actions(buttons)]
 
 

@@ -31,7 +31,7 @@ from bot.slack.notices import action_message, action_text, command_message, foll
 from bot.slack.posted_questions import modal_id_of, posted_question
 from bot.slack.users import PEOPLE_PER_PAGE
 from bot.slack.views.home import denied_view, home_view
-from bot.slack.views.schedules import posted_run, undo_blocks
+from bot.slack.views.schedules import posted_run
 from slack_pacing.rates import WINDOW_S
 
 log = logging.getLogger(__name__)
@@ -269,13 +269,7 @@ class Surfaces:
             "replace_original": response.replaces_response,
             "thread_ts": thread.thread_ts,
         }
-        below = (
-            follow_up_blocks(response)
-            if response.follow_ups
-            else undo_blocks(response)
-            if response.stopped_schedule
-            else ()
-        )
+        below = follow_up_blocks(response) if response.follow_ups else ()
         await self._respond(response_url, message | (plain.message(below) if below else {}))
 
     async def delete_ephemeral(self, response_url: str) -> None:

@@ -662,7 +662,7 @@ async def test_answer_is_saved_for_an_asker_with_access_if_the_app_may_write_can
 ASKS_WHY = ActionResponse(
     texts.actions.THANKS_NOT_HELPED,
     follow_ups={f"feedback_reason-{reason}": label for reason, label in texts.actions.DOWN_REASONS.items()},
-    message_ts=PAGE_TS,
+    value=PAGE_TS,
 )
 VOTE = replace(STOP, action=ReplyAction.FEEDBACK, user_id="U2", value="down")
 REASON = replace(VOTE, action=ReplyAction.FEEDBACK_REASON, value="too_long")
@@ -687,7 +687,7 @@ async def test_delete_in_a_menu_asks_first(stores: Stores) -> None:
     actions, delete = actions_of(stores, BusyClock()), replace(STOP, action=ReplyAction.DELETE)
     asks = await actions.perform(replace(delete, value=MORE))
     assert asks == ActionResponse(
-        texts.actions.DELETE_QUESTION, follow_ups={"delete-confirmed": texts.actions.DELETE}, message_ts=PAGE_TS
+        texts.actions.DELETE_QUESTION, follow_ups={"delete-confirmed": texts.actions.DELETE}, value=PAGE_TS
     )
     gone = ActionResponse(texts.actions.ANSWER_DELETED, replaces_response=True)
     assert await actions.perform(replace(delete, value=CONFIRMED)) == gone

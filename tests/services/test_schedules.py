@@ -261,7 +261,8 @@ async def test_press_below_a_run_is_answered_there_and_a_stop_can_be_undone(
     created = await stage.created()
     press = SchedulePress(action, "UADA", "trigger", created.id, thread=IN_THREAD, message_ts="11.0", response_url=HOOK)
     await stage.schedules.on_press(press)
-    response = ActionResponse(sentence, stopped_schedule=created.id if undoes else 0)
+    below = ({ScheduleAction.RESTORE.value: texts.memory.UNDO}, str(created.id)) if undoes else ()
+    response = ActionResponse(sentence, "", *below)
     assert stage.slack.responses == [(IN_THREAD, "UADA", HOOK, response)]
     undo = replace(press, action=ScheduleAction.RESTORE)
     await stage.schedules.on_press(undo)

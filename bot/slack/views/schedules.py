@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from bot.core import texts
-from bot.core.actions import ActionResponse, ReplyAction
+from bot.core.actions import ReplyAction
 from bot.core.conversation import escape, is_direct_message
 from bot.core.schedules import PauseReason, Rule, Run, RunReport, Schedule, Weekly, zone_of
 from bot.core.unposted import MessageQuestion
@@ -303,11 +303,6 @@ def stop_button(number: int, label: str = texts.actions.STOP, *, asks: bool = Tr
         no=texts.actions.KEEP,
     )
     return button(ScheduleAction.STOP, label, str(number), confirm=sure)
-
-
-def undo_blocks(response: ActionResponse) -> list[Json]:
-    restore = button(ScheduleAction.RESTORE, texts.memory.UNDO, str(response.stopped_schedule))
-    return [section(plain_text(response.sentence)), actions([restore])]
 
 
 def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | None, zone: str) -> Json:
