@@ -24,6 +24,7 @@ from bot.logs import of_job
 from bot.reply.answer import Answer
 from bot.reply.delivery import update
 from bot.reply.late import approval_reminder, ready
+from bot.reply.messages import Life
 from bot.reply.scheduler import show_end
 from bot.reply.workspace import Workspace
 from bot.services.canvas_writer import CanvasWriter
@@ -242,8 +243,8 @@ class Outbox:
             raise NotShown
 
     async def _show_decisions(self, entry: OutboxEntry) -> None:
-        """Shows decided calls in a reply with undecided ones, including decisions that arrive meanwhile. Doesn't retry,
-        because the last decision ends the reply anyway."""
+        """Shows decided calls in a reply with undecided ones, including decisions that arrive meanwhile. Raises
+        NotShown if no edit was free in time."""
         until = self.stores.clock.monotonic() + DECISIONS_WITHIN_S
         shown = None
         job = before = await self.stores.outbox.job_awaiting_approval(entry)
@@ -263,7 +264,10 @@ class Outbox:
                 await live.ask_for_decisions(newest)
                 shown = newest
                 job = await self.stores.outbox.job_awaiting_approval(entry)
+            is_shown = shown is not None and live.reply.life is not Life.ABANDONED
         finally:
             await live.abandon()
         if live.reply.recorded_messages != before.messages:
             await self.stores.outbox.record_messages(entry, live.reply.recorded_messages)
+        if not is_shown:
+            raise NotShown

@@ -16,7 +16,7 @@ from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.logs import PrivateFormatter
 from bot.reply.answer import Answer
 from bot.reply.late import SideMessage
-from bot.reply.messages import Shown
+from bot.reply.messages import Life, Shown
 from bot.services.outbox import AT_ONCE, AWAY_S, DECISIONS_WITHIN_S, LOOK_S, Outbox
 from bot.slack.json_values import Payload
 from slack_sandbox.testing.processes import WITHIN_S as TEST_WITHIN_S
@@ -444,6 +444,13 @@ async def test_message_that_asks_in_place_of_a_lost_one_is_recorded(on_record: s
     assert (stage.entries.pages, stage.entries.became) == (recorded, [None])
 
 
+async def test_decision_that_no_edit_shows_in_time_is_shown_later() -> None:
+    busy = MemoryReplies(ReplyState(Shown(), life=Life.ABANDONED))
+    stage = Stage(Entries([[reply(ReplyTarget.ASKS)]], [waiting(True, False), None]), replies=busy)
+    await stage.look()
+    assert stage.entries.became == [wait_s(1)]
+
+
 async def test_decisions_are_shown_for_a_while_only() -> None:
     stage = Stage(Entries([[reply(ReplyTarget.ASKS)]], [waiting(True, False, False), waiting(True, True, False)]))
 
@@ -455,7 +462,7 @@ async def test_decisions_are_shown_for_a_while_only() -> None:
     slow = SlowReplies(may_open=stage.replies.may_open)
     stage.outbox = replace(stage.outbox, workspace=having(stage.outbox.workspace, scheduler=slow))
     await stage.look()
-    assert (len(stage.entries.jobs), stage.entries.became) == (1, [None])
+    assert (len(stage.entries.jobs), stage.entries.became) == (1, [wait_s(1)])
 
 
 @pytest.mark.parametrize("failure", [None, StoreError("The database is away."), RuntimeError()])
