@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.actions import ReplyAction
+from bot.core.actions import MORE, ReplyAction
 from bot.settings import Settings
 from slack_sandbox.workspace import Message
 from tests.scenarios.answers import answered, on_record, press, reply
@@ -34,9 +34,10 @@ async def test_versions_are_swapped_in_the_answers_message(stage: Stage, setting
     await stage.sandbox.say("ada", "general", "@typist and then?", asked)
     await stage.answers("general", asked, count=2)
     assert stage.prompts()[-1][1]["content"] == FIRST, "a model reads what people see"
-    assert await press(stage, first, ReplyAction.NEXT) is None
+    await stage.sandbox.wait_for(lambda: MORE in buttons(stage.bots("general", asked)[0]))
+    assert await press(stage, first, MORE, value=ReplyAction.NEXT) is None
     second = await reply(stage, asked, "The second.")
-    assert [ReplyAction.NEXT in buttons(second), ReplyAction.PREVIOUS in buttons(second)] == [False, True]
+    assert [option in str(second.blocks) for option in ("'next'", "'previous'")] == [False, True]
     assert stage.sandbox.workspace.notified == []
 
 
