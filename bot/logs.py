@@ -37,9 +37,10 @@ from bot.errors import TypistError, source_path
 
 OURS = ("bot", "handlers", "files_to_markdown")
 BOLT = "slack_bolt"
-FROM_ERROR = (BOLT, "opentelemetry")
-"""Libraries whose records are written from ERROR on. Bolt warns about receiving a token twice, which is intended.
-OpenTelemetry warns at each retry while a collector is unavailable, before it reports lost spans."""
+MIN_LEVELS = {BOLT: logging.ERROR, "opentelemetry": logging.ERROR, "mcp": logging.CRITICAL}
+"""Minimum levels of libraries' records; WARNING for others. Bolt warns about receiving a token twice, which is
+intended. OpenTelemetry warns at each retry while a collector is unavailable, before it reports lost spans. MCP's SDK
+logs errors that it also raises."""
 _VALUES = re.compile(r"""[:({\[<="'`\n]""")
 _VALUES_IN_TEMPLATE = re.compile(r"""[:=](?! ?%[\w.])|(?<!%)\(|[{\[<"'`\n]""")
 _CONVERSION = re.compile(r"%(?:\((\w+)\))?[-#0 +]*+\d*+(?:\.\d++)?[a-zA-Z%]")
@@ -175,7 +176,7 @@ def set_up_quietly(level: str, log_format: str) -> None:
 
 def _threshold(name: str, ours: int) -> int:
     library = name.partition(".")[0]
-    return ours if library in OURS else max(logging.ERROR if library in FROM_ERROR else logging.WARNING, ours)
+    return ours if library in OURS else max(MIN_LEVELS.get(library, logging.WARNING), ours)
 
 
 class PrivateFormatter(logging.Formatter):

@@ -5,7 +5,7 @@ The current span is also stored here, because MCP's SDK would send the ID of Ope
 server.
 
 Labels and attributes never contain text, people or channels. Labels have few values: a Slack method, a model of
-BOT_MODELS, its vendor, an end reason. Spans include their job's ID, like log lines.
+BOT_MODELS, its vendor, an MCP server, an end reason. Spans include their job's ID, like log lines.
 
 Names with `gen_ai.` follow OpenTelemetry's conventions for models. docs/admins/operate.md lists all metrics in
 Prometheus' form.
@@ -14,7 +14,7 @@ Prometheus' form.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, NoOpMeter, Observation
@@ -43,7 +43,9 @@ class Gauges:
     connections: int | None = None
     """Slack connections that are open and stable."""
     writable: int | None = None
-    """1 if the database accepts questions, otherwise 0."""
+    """1 if the database accepts questions, else 0."""
+    servers: Mapping[str, bool] = field(default_factory=dict)
+    """Whether each MCP server that the process has used works."""
 
 
 class Telemetry:
@@ -96,9 +98,11 @@ class Telemetry:
             explicit_bucket_boundaries_advisory=TOKENS,
         )
 
-        def gauge(name: str, what: str, read: Callable[[Gauges], int | None]) -> None:
+        def gauge(name: str, what: str, read: Callable[[Gauges], int | Mapping[str, bool] | None]) -> None:
             def observe(_: CallbackOptions) -> Iterable[Observation]:
                 value = read(self.gauges)
+                if isinstance(value, Mapping):
+                    return [Observation(works, {"server": server}) for server, works in value.items()]
                 return () if value is None else (Observation(value),)
 
             meter.create_observable_gauge(name, [observe], description=what)
@@ -114,6 +118,7 @@ class Telemetry:
         gauge("typist.jobs.waiting", "Questions of all processes that wait.", lambda gauges: gauges.queued)
         gauge("typist.slack.connections", "Connections to Slack.", lambda gauges: gauges.connections)
         gauge("typist.database.writable", "1 if the database takes questions.", lambda gauges: gauges.writable)
+        gauge("typist.mcp.server.up", "1 if an MCP server works.", lambda gauges: gauges.servers)
 
     def record_placeholder_delay(self, delay_s: float) -> None:
         self._placeholder_delay.record(delay_s)

@@ -44,7 +44,14 @@ from bot.models.registry import (
 from bot.reply.style import ReplyStyle
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
-from bot.services.admin_notices import AdminNotices, ModelNotices, OtherConnections, run_checks
+from bot.services.admin_notices import (
+    AdminNotices,
+    ModelNotices,
+    OtherConnections,
+    Outages,
+    ServerNotices,
+    run_checks,
+)
 from bot.services.answer_attempt import report_attempt
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.canvas_writer import CanvasWriter
@@ -120,6 +127,7 @@ if TYPE_CHECKING:
 
 WrapModels = Callable[[Models], Models]
 Loop = Callable[[], Coroutine[None, None, None]]
+Check = Callable[[], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +193,7 @@ async def open_bot(
         connections = await stack.enter_async_context(_connections(parts))
         mcp_tools = _mcp_tools(parts, mcp_servers, connections)
         admins = AdminNotices(stores.notifications, me.team_id, settings.admins)
-        notices = ModelNotices(admins, models_in_use(settings), clock, parts.estimate)
+        notices, checks = _outage_notices(parts, admins, mcp_tools, probes)
         models = wrap(
             await stack.enter_async_context(open_models(model_setup(settings), telemetry, on_result=notices.on_result))
         )
@@ -207,12 +215,14 @@ async def open_bot(
         others = OtherConnections(
             sockets.app_connections, sockets.recount, stores.listening.living_workers, admins, clock
         )
-        checks: Loop = partial(
-            run_checks, (notices.check, others.check, *_weekly_report(parts, checkup, admins)), clock
+        checks += [others.check, *_weekly_report(parts, checkup, admins)]
+        loops: tuple[Loop, ...] = (
+            *_loops(parts, worker, outbox, client, checkup, admins),
+            partial(bot_token.watch, client.identity),
+            partial(run_checks, checks, clock),
+            catching_up.run,
+            *([connections.run] if connections else []),
         )
-        watch: Loop = partial(bot_token.watch, client.identity)
-        loops = (*_loops(parts, worker, outbox, client, checkup, admins), watch, catching_up.run, checks)
-        loops += (connections.run,) if connections else ()
         yield Bot(me, worker, sockets, outbox, loops, mcp_servers)
 
 
@@ -490,7 +500,20 @@ def _loops(
     )
 
 
-def _weekly_report(parts: _Parts, checkup: Checkup, admins: AdminNotices) -> Iterator[Callable[[], Awaitable[None]]]:
+def _outage_notices(
+    parts: _Parts, admins: AdminNotices, mcp_tools: "McpTools | None", probes: Probes
+) -> tuple[ModelNotices, list[Check]]:
+    clock = parts.stores.clock
+    outages = Outages(admins, clock, models_in_use(parts.settings))
+    notices = ModelNotices(admins, outages, parts.estimate, clock)
+    if mcp_tools is None:
+        return notices, [notices.check, outages.check]
+    servers = ServerNotices(outages, mcp_tools, parts.settings.mcp.servers)
+    probes.servers = lambda: servers.states
+    return notices, [notices.check, servers.check, outages.check]
+
+
+def _weekly_report(parts: _Parts, checkup: Checkup, admins: AdminNotices) -> Iterator[Check]:
     settings = parts.settings
     if settings.weekly_report:
         # Imported late, because few people use it.

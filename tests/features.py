@@ -37,12 +37,12 @@ FEATURES: Mapping[str, Feature] = {
     "sign-in": Feature(
         r"accounts|sign_in",
         r"sign_ins?\b|SignIns?\b|SIGN_IN\w*|own_accounts?|texts\.accounts|bot\.accounts|SIGNED_OUT|has_accounts|sign_in_\w+|SignIn\w+|secret_keys",
-        254,
+        263,
     ),
     "mcp": Feature(
         r"mcp|checks/servers",
         r"\bmcp\b|\bMcp\w+|MCP_\w+|mcp_\w+|bot\.mcp",
-        100,
+        110,
     ),
     "caps, usage": Feature(
         r"caps|usage|quota|prices",

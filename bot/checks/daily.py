@@ -6,7 +6,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from bot.checks.registry import Checkup, Occasion, planned_checks
-from bot.checks.report import Finding, run_checks
+from bot.checks.report import CheckStatus, Finding, run_checks
 from bot.clock import Clock
 from bot.core.caps import DAY_S, HOUR_S
 from bot.errors import TypistError, trace_of
@@ -37,6 +37,9 @@ async def notify_admins(at: Checkup, admins: AdminNotices) -> None:
         if finding.is_problem and finding.is_made:
             others = replace(admins, admins=set(admins.admins) - finding.people)
             await others.send(_notice(finding), finding.sentence)
+        elif finding.status is CheckStatus.OK:
+            # If the problem returns, admins are notified again.
+            await admins.withdraw(finding.id)
 
 
 def _notice(finding: Finding) -> str:

@@ -117,6 +117,7 @@ class Check:
     after: Sequence[str] = ()
     """IDs of checks that run first, whatever their result."""
     within_s: float = 0.0
+    is_vital: bool = True
 
 
 _AND_START = Occasion.COMMAND | Occasion.START
@@ -156,11 +157,12 @@ CHECKS: Sequence[Check] = (
         Occasion.COMMAND | Occasion.DAILY,
         lambda at: _once(at.settings.admins or at.settings.allow_channels or access_rules_of(at.settings).people),
         needs=[SCOPES],
+        is_vital=False,
     ),
     Check(
         "slack.user_groups",
         "the user groups in BOT_ALLOW_USERS",
-        lambda at, _: at.slack.user_groups(access_rules_of(at.settings).groups),
+        lambda at, _: at.slack.user_groups(access_rules_of(at.settings)),
         subjects=lambda at: _once(access_rules_of(at.settings).groups),
         needs=[SCOPES],
     ),
@@ -207,6 +209,7 @@ CHECKS: Sequence[Check] = (
         "BOT_TRANSCRIBE",
         lambda at, _: models.check_transcription(model_setup(at.settings), at.settings.transcribe),
         subjects=lambda at: _once(at.settings.transcribe),
+        is_vital=False,
     ),
     Check(
         "model.{}.tools",
@@ -250,9 +253,15 @@ CHECKS: Sequence[Check] = (
         "BOT_TRACES_URL",
         lambda at, _: machine.check_traces(at.settings.traces_url, at.session),
         subjects=lambda at: _once(at.settings.traces_url),
+        is_vital=False,
     ),
     Check(
-        SERVER, "the MCP server {}", lambda at, name: at.servers.server(name), subjects=lambda at: at.settings.mcp.names
+        SERVER,
+        "the MCP server {}",
+        lambda at, name: at.servers.server(name),
+        subjects=lambda at: at.settings.mcp.names,
+        within_s=servers.CHECKED_WITHIN_S,
+        is_vital=False,
     ),
     Check(
         "mcp",
@@ -260,6 +269,7 @@ CHECKS: Sequence[Check] = (
         lambda at, _: at.servers.places(at.database.chosen_servers),
         subjects=lambda at: _once(at.settings.mcp.servers),
         after=[CONNECTION, SERVER],
+        is_vital=False,
     ),
     Check(
         "sign_ins",
@@ -292,6 +302,7 @@ def planned_checks(at: Checkup, on: Occasion) -> list[PlannedCheck]:
             dependencies(check.needs, subject),
             dependencies(check.after, subject),
             check.within_s,
+            check.is_vital,
         )
         for check, subject in rows
     ]

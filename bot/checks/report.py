@@ -160,6 +160,8 @@ class PlannedCheck:
     needs: Sequence[str] = ()
     after: Sequence[str] = ()
     within_s: float = 0.0
+    is_vital: bool = True
+    """Whether questions stay unanswered if the check fails. A check that times out is otherwise only a warning."""
 
 
 async def run_checks(checks: Sequence[PlannedCheck]) -> CheckReport:
@@ -201,7 +203,8 @@ async def _make_check(check: PlannedCheck) -> Finding:
             return await check.make()
     except TimeoutError:
         fix = "Check the network, proxies, firewalls and the server. Then run the check again."
-        late = replace(fail(f"Timed out: {check.name}.", fix), is_made=False)
+        severity = fail if check.is_vital else warn
+        late = replace(severity(f"Timed out: {check.name}.", fix), is_made=False)
         # Regardless of the call: if Slack answers nothing, that is one problem.
         of_slack = check.id.startswith("slack.")
         return replace(late, message=f"{SLACK_SILENT}.", cause=SLACK_SILENT) if of_slack else late

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 from bot.checks.report import Finding, ok, warn
 from bot.clock import Clock
 from bot.core.calls import MAX_DEFINITIONS_CHARS, MAX_TOOLS, ServerTools, tools_within_limits
-from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, StdioTransport
+from bot.mcp.config import HttpTransport, McpSetup
+from bot.mcp.remedies import UNTIL_FIXED, down_sentences
+from bot.mcp.sentences import DOWN_NO_ANSWER, DOWN_SIGN_IN
 from bot.models.prompt import ToolDefinition
-from bot.network import remedy
 
 if TYPE_CHECKING:
     from bot.mcp.definitions import ListedTool
 
 MCP_WITHIN_S = 11.0
-"""Time limit for a server: enough if it ignores the newest protocol, and below the time limit of any check."""
-UNTIL = "Until that's fixed, answers won't use its tools."
+"""Time limit for a server: enough if it ignores the newest protocol."""
+CHECKED_WITHIN_S = MCP_WITHIN_S + 10.0
+"""Time limit for a check, which also closes the connection or finds out how people sign in."""
 
 
 async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str]]], keys: Sequence[str]) -> Finding:
@@ -57,7 +59,6 @@ class ServerChecks:
         """Lists a server's tools with their rules. Rules and tools without effect are a warning."""
         # Imported here because they need the extra mcp.
         from bot.mcp.definitions import offered_names
-        from bot.mcp.sentences import DOWN_NO_ANSWER, DOWN_SIGN_IN
         from bot.mcp.server import ServerDown, open_servers
         from bot.mcp.tools import tools_of
 
@@ -71,7 +72,7 @@ class ServerChecks:
                     found = await self._sign_in(config.name, config.transport, is_named=str(error) == DOWN_SIGN_IN)
                     if found is not None:
                         return found
-                return _down_finding(config, str(error) or DOWN_NO_ANSWER)
+                return warn(*down_sentences(config, str(error) or DOWN_NO_ANSWER))
         rules = self._setup.rules
         tools = tools_of(((name, tool, False) for name, tool in named.items()), rules, config.timeout_s)
         self._tools[config.name] = tools
@@ -101,7 +102,7 @@ class ServerChecks:
             return warn(
                 f"{server}: people must sign in, but nobody can: {error}.",
                 "Fix this problem, or set an Authorization header for the server in BOT_MCP_CONFIG, with a token "
-                f"that its vendor issues for programs. docs/admins/tools.md has recipes. {UNTIL}",
+                f"that its vendor issues for programs. docs/admins/tools.md has recipes. {UNTIL_FIXED}",
             )
         client_id = configured_client_id(at, transport.sign_in, server)
         must = f"{server}: people must sign in at {at.issuer},"
@@ -154,18 +155,6 @@ class ServerChecks:
             )
         offered = f"one channel has at most {len(most)} of their tools{self._priced(most)}"
         return ok(f"MCP servers: {offered}. The maximum is {MAX_TOOLS}.")
-
-
-def _down_finding(config: ServerConfig, reason: str) -> Finding:
-    if isinstance(config.transport, StdioTransport):
-        fix = (
-            "Run this server's command by hand, with the environment from BOT_MCP_CONFIG, and check its output. "
-            'If it lacks support for the newest protocol, add "protocol": "legacy".'
-        )
-    else:
-        fix = "Check url and headers in BOT_MCP_CONFIG, the network, and whether the server is running."
-    fix = remedy(reason, "BOT_MCP_CONFIG") or fix
-    return warn(f"{config.name}: the MCP server is down ({reason}).", f"{fix} {UNTIL}")
 
 
 def _tool_problems(

@@ -132,6 +132,12 @@ _KINDS = {
     None: "unknown to Slack",
 }
 
+_NAMED_FIXES = {
+    "BOT_ADMINS": "Replace them in BOT_ADMINS with members of the workspace.",
+    "BOT_ALLOW_USERS": "Remove them from BOT_ALLOW_USERS, or have their accounts reactivated.",
+    "BOT_ALLOW_CHANNELS": "Correct or remove the channel in BOT_ALLOW_CHANNELS, or invite the app there.",
+}
+
 
 def check_scopes(installation: Installation, *, extra: Collection[str] = ()) -> Finding:
     if installation.scopes is None:
@@ -139,15 +145,17 @@ def check_scopes(installation: Installation, *, extra: Collection[str] = ()) -> 
     agent = AGENT_SCOPE in installation.scopes
     expected = scopes_of(agent=agent, extra=extra)
     missing = [scope for scope in expected if scope not in installation.scopes]
-    losses = "; ".join(f"{scope} ({SCOPE_LOSSES[scope]})" for scope in missing)
     agents = f"the Agents feature is {'on' if agent else 'off'}"
     if not missing:
         return ok(f"The bot token has all {len(expected)} scopes, and {agents}.")
+    missing.sort(key=lambda scope: scope not in NEEDED_SCOPES)
+    separator = "\n" if len(missing) > 1 else " "
+    losses = "".join(f"{separator}{scope} ({SCOPE_LOSSES[scope]})" for scope in missing)
     if OPTIONAL_SCOPES.issuperset(missing):
-        message = f"The bot token has all required scopes, and {agents}. Without optional scopes: {losses}."
+        message = f"The bot token has all required scopes, and {agents}. Without optional scopes:{losses}."
         return ok(message, is_notable=True)
     severity = fail if NEEDED_SCOPES.intersection(missing) else warn
-    return severity(f"Missing scopes: {losses}.", MANIFEST_FIX)
+    return severity(f"Missing scopes:{losses}.", MANIFEST_FIX)
 
 
 def check_clock(installation: Installation, now_s: float) -> Finding:
@@ -172,8 +180,9 @@ async def check_named(slack: SlackClient, team_id: str, admins: Collection[str],
         channels = [one for one in sorted(rules.allow_channels) if not await is_open(slack, one)]
     except (RateLimited, Refused) as error:
         return skipped(f"Slack didn't return the users and channels in the settings ({_error_name(error)}).")
+    lost = {one for one in rules.people if kinds[one] in (None, UserKind.DEACTIVATED)}
     wrong = [("BOT_ADMINS", one) for one in sorted(admins) if kinds[one] is not UserKind.MEMBER]
-    wrong += [("BOT_ALLOW_USERS", one) for one in sorted(rules.people) if kinds[one] in (None, UserKind.DEACTIVATED)]
+    wrong += [("BOT_ALLOW_USERS", one) for one in sorted(lost)]
     sentences = [f"{variable} includes {one}, who is {_KINDS[kinds[one]]}." for variable, one in wrong]
     sentences += [
         f"BOT_ALLOW_CHANNELS includes {one}, which doesn't exist, is archived, or is private and doesn't include this "
@@ -183,8 +192,12 @@ async def check_named(slack: SlackClient, team_id: str, admins: Collection[str],
     if not sentences:
         count = len({*admins, *rules.people}) + len(rules.allow_channels)
         return ok(f"All {count} people and channels in the settings exist in Slack.")
-    fix = "Correct the setting and restart Typist. A Typist admin must be a member of the workspace."
-    return replace(fail("\n".join(sentences), fix), people=frozenset(one for _, one in wrong))
+    fixes = dict.fromkeys(_NAMED_FIXES[variable] for variable, _ in wrong)
+    fixes |= dict.fromkeys([_NAMED_FIXES["BOT_ALLOW_CHANNELS"]] if channels else [])
+    # Otherwise, others are served.
+    is_vital = lost == rules.allow_users != set() or set(channels) == rules.allow_channels != set()
+    found = (fail if is_vital else warn)("\n".join(sentences), f"{' '.join(fixes)} Then restart Typist.")
+    return replace(found, people=frozenset(one for _, one in wrong))
 
 
 def refuse_organization(installation: Installation) -> None:
@@ -272,18 +285,20 @@ class SlackChecks:
     async def scopes(self) -> Finding:
         return check_scopes(self.installation, extra=self.extra)
 
-    async def user_groups(self, groups: Collection[str]) -> Finding:
+    async def user_groups(self, rules: AccessRules) -> Finding:
         try:
-            people = await read_groups(self.bot, groups)
-            missing = ", ".join(sorted(set(groups) - people.keys()))
+            people = await read_groups(self.bot, rules.groups)
+            missing = ", ".join(sorted(rules.groups - people.keys()))
         except (RateLimited, Refused) as error:
-            missing = _error_name(error)
+            people, missing = {}, _error_name(error)
         if missing:
             fix = (
                 "Check BOT_ALLOW_USERS and the scope usergroups:read. Until that's fixed, such a group doesn't give "
                 "anyone access."
             )
-            return fail(f"The user group doesn't exist, or Slack refuses to list user groups ({missing}).", fix)
+            # Other entries give people access.
+            severity = warn if people or len(rules.groups) < len(rules.allow_users) else fail
+            return severity(f"The user group doesn't exist, or Slack refuses to list user groups ({missing}).", fix)
         sizes = ", ".join(f"{group} {len(people[group])}" for group in sorted(people))
         return ok(f"People in user groups: {sizes}.")
 

@@ -12,16 +12,20 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bot import logs, settings
+from bot.checks.servers import MCP_WITHIN_S
 from bot.cli import EXIT_FAILED, WORKER, Subcommand
 from bot.cli.names import names_of
 from bot.cli.terminal import confirm, print_note
 from bot.core.calls import full_tool_name, tool_owner
 from bot.errors import SettingsError
+from bot.mcp.config import ServerConfig, StdioTransport
+from bot.mcp.sentences import DOWN_NO_ANSWER, DOWN_SIGN_IN
 from bot.settings import Settings
 
 if TYPE_CHECKING:
     from bot.core.calls import AllowedTool, Pin
     from bot.mcp.definitions import ListedTool
+    from bot.mcp.server import McpServer
     from bot.store import Stores
 
 MAX_NAMED = 5
@@ -101,7 +105,7 @@ async def _list(ours: Settings) -> int:
         allowed = await stores.approvals.allowed_tools()
     ids = [id_ for one in allowed for id_ in (one.channel_id, one.admin_id) if id_]
     _print_list(ours, seen, down, allowed, await names_of(ours, ids) if ids else {})
-    return 0
+    return EXIT_FAILED if set(down.values()) - {DOWN_SIGN_IN} else 0
 
 
 async def _agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
@@ -125,12 +129,22 @@ async def _tool_states(ours: Settings, stores: "Stores") -> tuple[dict[str, Tool
     """Returns the tools by name, and the reasons why servers are down, by server."""
     from bot.clock import SystemClock
     from bot.mcp.definitions import offered_names
-    from bot.mcp.server import ServerDown, open_servers
+    from bot.mcp.server import START_WITHIN_S, ServerDown, open_servers
+
+    async def tools_of(server: "McpServer", config: ServerConfig) -> "Sequence[ListedTool]":
+        # npx and uvx might have to download a server.
+        within_s = START_WITHIN_S if isinstance(config.transport, StdioTransport) else MCP_WITHIN_S
+        try:
+            async with asyncio.timeout(within_s):
+                return await server.tools()
+        except TimeoutError:
+            raise ServerDown(DOWN_NO_ANSWER) from None
 
     listed: dict[str, ListedTool] = {}
     down = {}
+    print_note(f"Waiting for {', '.join(ours.mcp.names)}. A server has at most {START_WITHIN_S:.0f} s to start.")
     async with open_servers(ours.mcp.servers, SystemClock()) as servers:
-        tools = [server.tools() for server in servers.by_name.values()]
+        tools = map(tools_of, servers.by_name.values(), ours.mcp.servers)
         for name, result in zip(ours.mcp.names, await asyncio.gather(*tools, return_exceptions=True), strict=True):
             if isinstance(result, ServerDown):
                 down[name] = str(result)
@@ -158,7 +172,7 @@ def _print_list(
     for server, tools in groupby(seen, tool_owner) if settings.models_in_use(ours) else ():
         print(f"{server}: {_price(ours, {name: seen[name] for name in tools})}")
     for server, reason in down.items():
-        print(f"{server} is down: {reason}")
+        print(f"{server}: {reason}" if reason == DOWN_SIGN_IN else f"{server} is down: {reason}")
     if unagreed := [name for name, tool in seen.items() if tool.state in ("new", "changed")]:
         print(f"\nModels aren't offered new and changed tools. To read and agree to them: {_agreement(seen, unagreed)}")
     if unread := [name for name, tool in seen.items() if tool.state in ("first", "seen")]:

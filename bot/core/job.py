@@ -255,6 +255,7 @@ class NoticeKind(StrEnum):
     """The server left a tool call or reasoning in the text."""
     EXPIRED = "expired"
     UNREAD = "unread"
+    """Files or tools that the model didn't get."""
     REMEMBERED = "remembered"
     """A memory was created. It might have been forgotten since."""
     FORGOTTEN = "forgotten"

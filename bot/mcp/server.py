@@ -13,7 +13,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import Context
 from http import HTTPStatus
 from typing import Any
@@ -49,10 +49,13 @@ from bot.mcp.sentences import (
     CALL_LATE,
     CALL_LOST,
     DOWN_CLOSED,
+    DOWN_FORBIDDEN,
     DOWN_HEADER_REFUSED,
+    DOWN_HEADERS_REFUSED,
     DOWN_NO_ANSWER,
     DOWN_NO_HTTP,
     DOWN_NO_POST,
+    DOWN_NOT_FOUND,
     DOWN_NOT_MCP,
     DOWN_REDIRECTS,
     DOWN_SIGN_IN,
@@ -60,6 +63,7 @@ from bot.mcp.sentences import (
     DOWN_TOO_LONG,
     DOWN_UNREADABLE,
     DOWN_VERSION,
+    DOWN_WITHOUT_HEADERS,
     RESULT_TOO_LONG,
     RESULT_UNREADABLE,
     SERVER_BUSY,
@@ -154,9 +158,10 @@ class ServerConnection:
                 self._client = None
         except (Exception, BaseExceptionGroup) as error:
             self._reason = self._failure_reason(error)
-            # A server where people sign in reports this for everyone who hasn't, so nothing is wrong.
-            level = logging.INFO if self._reason == DOWN_SIGN_IN else logging.WARNING
-            log.log(level, "MCP server %s is down: %s", self._config.name, self._reason)
+            if self._reason == DOWN_SIGN_IN:
+                log.info("MCP server %s requires people to sign in", self._config.name)
+            else:
+                log.warning("MCP server %s is down: %s", self._config.name, self._reason)
         finally:
             self._reason = self._reason or DOWN_CLOSED
             self._client = None
@@ -303,12 +308,16 @@ class ServerConnection:
 
     @property
     def _status_reason(self) -> str:
-        if self._status == HTTPStatus.UNAUTHORIZED and (self._has_sign_in_url or not self._can_need_sign_in):
-            return DOWN_SIGN_IN if self._can_need_sign_in else DOWN_HEADER_REFUSED
-        if self._status == HTTPStatus.METHOD_NOT_ALLOWED:
-            return DOWN_NO_POST
-        is_redirect = self._status < HTTPStatus.BAD_REQUEST
-        return DOWN_REDIRECTS.format(status=self._status) if is_redirect else f"HTTP {self._status}"
+        if self._status == HTTPStatus.UNAUTHORIZED:
+            assert isinstance(self._config.transport, HttpTransport)
+            if not self._can_need_sign_in:
+                return DOWN_HEADER_REFUSED
+            if self._has_sign_in_url:
+                return DOWN_SIGN_IN
+            return DOWN_HEADERS_REFUSED if self._config.transport.request_headers else DOWN_WITHOUT_HEADERS
+        if self._status < HTTPStatus.BAD_REQUEST:
+            return DOWN_REDIRECTS.format(status=self._status)
+        return _STATUS_REASONS.get(self._status, f"HTTP {self._status}")
 
 
 def _lost_call_result(why: str, *, read_only: bool) -> CallResult:
@@ -356,6 +365,7 @@ _REJECTION_CODES = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, *_REFUSED
 """Errors with which a server rejects a call before running it."""
 _SESSION_FORGOTTEN = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.BAD_REQUEST)
 """Statuses for a forgotten session, for example after a restart. The protocol specifies only the first."""
+_STATUS_REASONS = {403: DOWN_FORBIDDEN, 404: DOWN_NOT_FOUND, 405: DOWN_NO_POST}
 _SDK_ERRORS = {
     CONNECTION_CLOSED: ("Connection closed", "SSE stream "),
     INTERNAL_ERROR: ("Server returned an error response",),
@@ -395,6 +405,19 @@ class McpServer:
     def start_failure(self) -> str:
         """Why the last start failed, or "". The reason is kept during the next start."""
         return self._last_reason if self._failed_start_s else ""
+
+    @property
+    def problem(self) -> str | None:
+        """Why the server is down, "" if it isn't, or None if that is unknown: nobody has used it, or people sign in."""
+        if self._connection is not None and self._connection.opened_at is not None:
+            return ""
+        return None if self.start_failure in ("", DOWN_SIGN_IN) else self.start_failure
+
+    def retry(self, every_s: float) -> None:
+        """Begins to connect again, unless that was done less than `every_s` ago."""
+        if self._connection and self._clock.monotonic() - self._connection.started_at >= every_s:
+            with suppress(ServerDown):
+                self._current_connection()
 
     async def wait_until_ready(self, within_s: float) -> None:
         """Waits up to `within_s` from the server's start until it can be used. Raises ServerDown."""

@@ -131,7 +131,9 @@ class McpTools:
         self._accounts = accounts
         self._logged_left_out: set[tuple[str, ...]] = set()
         self._quarantined: dict[str, set[tuple[str, str]]] = {}
-        """Tools in each server's last list that aren't offered, with their hashes."""
+        """The tools in each server's last list that aren't offered, with their hashes."""
+        self._sign_in_problems: dict[str, str] = {}
+        """Why nobody can sign in to a server, or "" if people can, for each server that has required it."""
 
     async def definitions(self, question: Question) -> OfferedTools:
         """Returns the tools of the servers that the question's channel can use, if available within seconds."""
@@ -154,9 +156,20 @@ class McpTools:
         down = [name for name in place.down_reasons if name not in (*late, *waiting, *closed)]
         sentences = ((TOOLS_MISSING, down), (TOOLS_LATE, late), (TOOLS_CLOSED, closed))
         missing = [sentence.format(servers=", ".join(names)) for sentence, names in sentences if names]
+        left_out = [name for name in place.down_reasons if name not in waiting]
         if place.left_out:
             missing.append(TOOLS_LEFT_OUT.format(tools=", ".join(place.left_out)[:MAX_NAMES_CHARS]))
-        return OfferedTools((*sign_in, *place.offered), " ".join(missing))
+        notice = texts.answers.servers_left_out(left_out) if left_out else ""
+        return OfferedTools((*sign_in, *place.offered), " ".join(missing), notice)
+
+    async def problems(self) -> dict[str, str]:
+        """Returns why each server that was used is down, or "" if it works. Nobody being able to sign in counts."""
+        await self._servers_with_sign_in([name for name, problem in self._sign_in_problems.items() if problem])
+        found = {name: server.problem for name, server in self._servers.items()} | self._sign_in_problems
+        return {name: problem for name, problem in found.items() if problem is not None}
+
+    def retry(self, server: str, every_s: float) -> None:
+        self._servers[server].retry(every_s)
 
     async def place_tools(self, names: Sequence[str], within_s: float) -> PlaceTools:
         """Returns a channel's tools from these servers. Slow servers, and those with a sign-in, don't count as down."""
@@ -233,9 +246,11 @@ class McpTools:
         if self._accounts is None:
             return []
         problems = await asyncio.gather(*map(self._accounts.account_problem, names), return_exceptions=True)
-        for problem in problems:
+        for name, problem in zip(names, problems, strict=True):
             if isinstance(problem, BaseException) and not isinstance(problem, StoreError):
                 raise problem
+            if not isinstance(problem, BaseException):
+                self._sign_in_problems[name] = problem
         return [name for name, problem in zip(names, problems, strict=True) if problem == ""]
 
     async def _ready_server(self, shared: McpServer, within_s: float, question: Question | None) -> McpServer:

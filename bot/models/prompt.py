@@ -240,6 +240,8 @@ class OfferedTools:
     definitions: tuple[ToolDefinition, ...] = ()
     missing: str = ""
     """A note for the model about tools that are temporarily unavailable, or ""."""
+    notice: str = ""
+    """The same for the asker."""
 
 
 @dataclass(frozen=True, slots=True)

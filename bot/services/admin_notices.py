@@ -5,14 +5,18 @@ Periodic checks compare the current state with the notices that were sent, and t
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from bot.clock import Clock
 from bot.core import texts
 from bot.core.caps import HOUR_S, day_of
 from bot.core.notifications import Notification
 from bot.errors import EndReason, TypistError, trace_of
+from bot.mcp.config import ServerConfig
+from bot.mcp.remedies import down_sentences
+from bot.mcp.sentences import REFUSALS
 from bot.models.events import Completion
 from bot.models.prompt import TokenEstimate
 from bot.slack.notices import notification
@@ -21,7 +25,9 @@ from bot.store.notifications import Notifications
 
 LOOK_S = 5.0
 CALM_S = 300.0
-"""Minimum time after a refusal before a model counts as answering again."""
+"""Minimum time after a model's or server's last failure before it counts as working again."""
+DOWN_TOLD_S = 3600.0
+"""The time for which an MCP server must be down before admins are notified. Most come back sooner."""
 CONFIRM_S = 180.0
 """Minimum duration of too many connections before a warning. Slack counts a killed process's connections for a while.
 """
@@ -58,86 +64,149 @@ class AdminNotices:
         return all([await self.notifications.is_known(self.team_id, admin, notice) for admin in self.admins])
 
 
-@dataclass(eq=False)
-class ModelNotices:
-    """Notifies admins about models: refused keys, used-up credit, stopped answers, and other models that answer.
+@dataclass(frozen=True, slots=True)
+class Outage:
+    type: str
+    sentence: str
+    """The notice for admins."""
+    after_s: float = 0.0
+    """The time for which the outage must last before admins are notified."""
 
-    A refusal is reported once, and again when the vendor works: a vendor can refuse only some models, so none in use
-    may be refused. Stopped answers are reported once a day, and a server that cuts prompts once. Another model that
-    answers for one in use is reported once per process, because gateways can choose a different model for each request.
+
+DOWN = "down"
+_TYPES = (*texts.models.REFUSALS, DOWN)
+SERVER = "mcp "
+"""Precedes the names of MCP servers, which then differ from vendors."""
+
+
+@dataclass(eq=False)
+class Outages:
+    """Notifies admins once that something outside Typist fails, such as a vendor, and once that it works again.
+
+    A vendor can refuse only some models, so it works again once none of its models in use fails.
     """
 
     admins: AdminNotices
-    models: Sequence[str]
     clock: Clock
-    estimate: TokenEstimate
-    _last_results: dict[str, EndReason | None] = field(default_factory=dict, init=False)
-    """Each asked model's last refusal, or None if the model has answered since."""
-    _refused_at: dict[str, float] = field(default_factory=dict, init=False)
+    models: Sequence[str]
+    """The models in use. A part is a model, as vendor/model, or an MCP server (SERVER)."""
+    _last: dict[str, Outage | None] = field(default_factory=dict, init=False)
+    """The last report on each part, or None if the part works."""
+    _failed_at: dict[str, float] = field(default_factory=dict, init=False)
     _unreported: set[str] = field(default_factory=set, init=False)
-    _stopped: set[str] = field(default_factory=set, init=False)
-    """Models with an unreported stop by their vendor."""
-    _others: dict[str, Completion] = field(default_factory=dict, init=False)
-    """By model in use: the end of the first answer by another model."""
+
+    def on_report(self, part: str, outage: Outage | None) -> None:
+        if outage is not None:
+            self._failed_at[part] = self.clock.monotonic()
+        last = self._last.get(part)
+        if part not in self._last or (last and last.type) != (outage and outage.type):
+            self._unreported.add(part)
+        self._last[part] = outage
+
+    async def check(self) -> None:
+        """Sends the admins the notices that they haven't received yet. Raises StoreError."""
+        for part in sorted(self._unreported):
+            last = self._last[part]
+            is_told = await (self._report_outage(part, last) if last else self._report_recovery(part))
+            now = self._last[part]
+            if is_told and (now and now.type) == (last and last.type):
+                self._unreported.discard(part)
+
+    async def _report_outage(self, part: str, outage: Outage) -> bool:
+        known, team_id, whole = self.admins.notifications, self.admins.team_id, part.partition("/")[0]
+        if (since := await known.known_since(team_id, "", f"refused {part}")) is None:
+            await known.claim(team_id, "", f"refused {part}")
+            since = self.clock.now()
+        if self.clock.now() - since < outage.after_s:
+            return False
+        for other in _TYPES:
+            if other != outage.type:
+                await self.admins.withdraw(f"{other} {whole}")
+        await self.admins.send(f"{outage.type} {whole}", outage.sentence)
+        return True
+
+    async def _report_recovery(self, part: str) -> bool:
+        if self.clock.monotonic() - self._failed_at.get(part, -math.inf) < CALM_S:
+            return False
+        known, team_id, whole = self.admins.notifications, self.admins.team_id, part.partition("/")[0]
+        await known.withdraw(team_id, "", f"refused {part}")
+        others = [other for other in self.models if other != part and other.partition("/")[0] == whole]
+        if any([await known.is_known(team_id, "", f"refused {other}") for other in others]):
+            return True
+        sentence = texts.models.answers_again(part.removeprefix(SERVER))
+        return all([await self.admins.send_end(f"{one} {whole}", sentence) for one in _TYPES])
+
+
+@dataclass(eq=False)
+class ModelNotices:
+    """Reports refused keys and used-up credit, and notifies admins of what they should know about a model's answers.
+
+    These notices are sent once a day if a vendor stopped an answer because of what the model did, and otherwise once.
+    Gateways can choose a different model for each request, so a process reports only the first one.
+    """
+
+    admins: AdminNotices
+    outages: Outages
+    estimate: TokenEstimate
+    clock: Clock
+    _unsent: dict[str, str] = field(default_factory=dict, init=False)
+    """Sentences by notice."""
     _reported: set[str] = field(default_factory=set, init=False)
 
     def on_result(self, model: str, result: EndReason | Completion | None) -> None:
-        """Records that a model or another model in its place began to answer, or that the key or credit was refused."""
+        """Records that a model began to answer, that another one answered, or how a request failed."""
         if isinstance(result, Completion):
-            if result.other_model:
-                self._others.setdefault(model, result)
-            return
-        failure = result
-        if failure is EndReason.MISALIGNED:
-            self._stopped.add(model)
-        if failure in texts.models.REFUSALS:
-            self._refused_at[model] = self.clock.monotonic()
-        elif failure is not None:
-            return
-        if model not in self._last_results or self._last_results[model] is not failure:
-            self._last_results[model] = failure
-            self._unreported.add(model)
+            if result.other_model and f"other {model}" not in self._reported:
+                self._reported.add(f"other {model}")
+                sentence = texts.models.another_model_answers(model, result.other_model, result.model)
+                notice = f"{model} is answered by {result.other_model}"
+                self._unsent[notice] = f"{sentence} {texts.models.CHOOSE_ANOTHER}"
+        elif result is EndReason.MISALIGNED:
+            self._unsent[f"{result} {model} {day_of(self.clock.now())}"] = texts.models.actions_stopped(model)
+        elif result is None:
+            self.outages.on_report(model, None)
+        elif result in texts.models.REFUSALS:
+            self.outages.on_report(model, Outage(result, texts.models.model_refused(result, model)))
 
     async def check(self) -> None:
-        for model in sorted(self._unreported):
-            last = self._last_results[model]
-            is_told = await (self._report_recovery(model) if last is None else self._report_refusal(model, last))
-            if is_told and self._last_results[model] is last:
-                self._unreported.discard(model)
-        for model in sorted(self._stopped):
-            notice = f"{EndReason.MISALIGNED} {model} {day_of(self.clock.now())}"
-            await self.admins.send(notice, texts.models.actions_stopped(model))
-            self._stopped.discard(model)
-        for model, done in [*self._others.items()]:
-            sentence = texts.models.another_model_answers(model, done.other_model, done.model)
-            notice = f"{model} is answered by {done.other_model}"
-            await self._report_once(notice, f"{sentence} {texts.models.CHOOSE_ANOTHER}")
-        for model, tokens in [*self.estimate.cut_prompts.items()]:
-            await self._report_once(f"cut {model}", texts.models.prompts_cut(model, *tokens))
-
-    async def _report_once(self, notice: str, sentence: str) -> None:
-        if notice not in self._reported:
+        for model, (sent_tokens, counted_tokens) in [*self.estimate.cut_prompts.items()]:
+            if f"cut {model}" not in self._reported:
+                self._reported.add(f"cut {model}")
+                self._unsent[f"cut {model}"] = texts.models.prompts_cut(model, sent_tokens, counted_tokens)
+        for notice, sentence in [*self._unsent.items()]:
             await self.admins.send(notice, sentence)
-            self._reported.add(notice)
+            self._unsent.pop(notice, None)
 
-    async def _report_refusal(self, model: str, failure: EndReason) -> bool:
-        vendor = model.partition("/")[0]
-        await self.admins.notifications.claim(self.admins.team_id, "", f"refused {model}")
-        for other in texts.models.REFUSALS.keys() - {failure}:
-            await self.admins.withdraw(f"{other} {vendor}")
-        await self.admins.send(f"{failure} {vendor}", texts.models.model_refused(failure, model))
-        return True
 
-    async def _report_recovery(self, model: str) -> bool:
-        if self.clock.monotonic() - self._refused_at.get(model, -math.inf) < CALM_S:
-            return False
-        vendor, known, team_id = model.partition("/")[0], self.admins.notifications, self.admins.team_id
-        await known.withdraw(team_id, "", f"refused {model}")
-        others = [other for other in self.models if other != model and other.partition("/")[0] == vendor]
-        if any([await known.is_known(team_id, "", f"refused {other}") for other in others]):
-            return True
-        sentence = texts.models.answers_again(model)
-        return all([await self.admins.send_end(f"{failure} {vendor}", sentence) for failure in texts.models.REFUSALS])
+class Servers(Protocol):
+    """The MCP servers (bot/mcp/tools.py)."""
+
+    async def problems(self) -> Mapping[str, str]: ...
+    def retry(self, server: str, every_s: float) -> None: ...
+
+
+@dataclass(eq=False)
+class ServerNotices:
+    """Reports MCP servers that fail, and tries them again, since it might take days until a question needs one."""
+
+    outages: Outages
+    servers: Servers
+    configs: Sequence[ServerConfig]
+    states: Mapping[str, bool] = field(default_factory=dict, init=False)
+    """Whether each server that this process has used works."""
+
+    async def check(self) -> None:
+        """Reports the servers that this process has used. Raises StoreError."""
+        problems = await self.servers.problems()
+        self.states = {name: not problem for name, problem in problems.items()}
+        for config in self.configs:
+            problem, outage = problems.get(config.name), None
+            if problem:
+                type_, after_s = (EndReason.BAD_KEY, 0.0) if problem in REFUSALS else (DOWN, DOWN_TOLD_S)
+                outage = Outage(type_, " ".join(down_sentences(config, problem)), after_s)
+                self.servers.retry(config.name, CALM_S)
+            if problem is not None:
+                self.outages.on_report(f"{SERVER}{config.name}", outage)
 
 
 @dataclass(eq=False)

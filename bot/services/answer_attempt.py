@@ -139,6 +139,8 @@ class AnswerAttempt:
     used: Used = Used()
     built: BuiltPrompt | None = None
     error: Exception | None = None
+    tools_notice: str = ""
+    """The notice about servers whose tools were left out, or ""."""
     silent_step: int | None = None
     """The step in which the model wrote nothing about results and was asked to continue, which happens once per answer.
     """
@@ -234,6 +236,8 @@ class AnswerAttempt:
         left_out = (*left_out, *(self.built.pdfs_as_text if self.built else ()))
         if opened and (unread := unread_notice(opened, left_out, refused)):
             yield Notice(NoticeKind.UNREAD, unread)
+        if self.tools_notice and self.has_text:
+            yield Notice(NoticeKind.UNREAD, self.tools_notice)
 
     def end_after_error(self, error: Exception, names: texts.models.ModelNames) -> End:
         self.error = error

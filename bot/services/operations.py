@@ -18,7 +18,7 @@ import ipaddress
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,8 @@ class Probes:
     queued: Callable[[], Awaitable[int]] = _raise_not_open
     """The number of questions waiting for a worker. Raises TypistError if the database doesn't respond."""
     live: Callable[[], int] = lambda: 0
+    servers: Callable[[], Mapping[str, bool]] = dict
+    """Whether each MCP server that this process has used works."""
     problem: Callable[[], str] = lambda: ""
     token_refused: Callable[[], bool] = lambda: False
     """Whether Slack refuses our bot token. Connections might be up, but no call succeeds."""
@@ -115,7 +117,7 @@ async def _gauges(probes: Probes) -> "Gauges":
         async with asyncio.timeout(DATABASE_TIMEOUT_S):
             queued = await probes.queued()
     is_writable = not await _database_problem(probes)
-    return Gauges(probes.live(), queued, await probes.connections(), int(is_writable))
+    return Gauges(probes.live(), queued, await probes.connections(), int(is_writable), probes.servers())
 
 
 @asynccontextmanager

@@ -90,6 +90,7 @@ class Steps:
         if any(question.had_sign_in for question in questions):
             return End(EndReason.NOTHING_ASKED, sentence_notice(texts.accounts.PASTED_IN_MESSAGE))
         offer = await self.tool_calls.offer(attempt.job)
+        attempt.tools_notice = offer.notice
 
         async def build_and_ask(window_tokens: int | None) -> End:
             async with AsyncExitStack() as memory:

@@ -114,6 +114,8 @@ class Offer:
     has_choices: bool = False
     missing: str = ""
     """A sentence for the model about unavailable tools, or ""."""
+    notice: str = ""
+    """The same for the asker."""
     is_private: bool = False
     agreed_servers: frozenset[str] = frozenset()
     """Servers where the asker has agreed to read-only calls with their own account in answers that others read."""
@@ -141,7 +143,7 @@ class Toolbox:
         ours = [definition for offered in own for definition in offered.definitions]
         others = await self._other_tools.definitions(question) if self._other_tools else OfferedTools()
         theirs = (tool for tool in others.definitions if tool_owner(tool.name) not in self._own_tools)
-        return OfferedTools((*ours, *theirs), others.missing)
+        return replace(others, definitions=(*ours, *theirs))
 
     async def call(self, use: ToolUse) -> CallResult:
         tools = self._own_tools.get(tool_owner(use.tool), self._other_tools)
@@ -167,7 +169,7 @@ class ToolCalls:
             if channel.read_channel is False:
                 definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
         if not definitions:
-            return Offer(has_choices=may_choose, missing=offered.missing)
+            return Offer(has_choices=may_choose, missing=offered.missing, notice=offered.notice)
         agreed = frozenset[str]()
         if is_run:
             # During a run, nobody is there to approve a call, and Slack gives no permission to search.
@@ -183,7 +185,8 @@ class ToolCalls:
             agreed = await self.insist(lambda: self.ports.records.servers_allowed_in_thread(question))
         always = await self.insist(lambda: self.ports.records.always_allowed(thread))
         tools = {tool.name: tool for tool in definitions}
-        return Offer(tools, frozenset(always.items()), may_choose, offered.missing, thread.in_direct_message, agreed)
+        missing, is_private = (offered.missing, offered.notice), thread.in_direct_message
+        return Offer(tools, frozenset(always.items()), may_choose, *missing, is_private, agreed)
 
     def plan(
         self,

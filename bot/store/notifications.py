@@ -16,7 +16,7 @@ from bot.core.conversation import ThreadKey
 from bot.core.notifications import DueNotification, Notification
 from bot.core.outbox import BACKOFF, MAX_TRIES, OUTBOX_HOLD_S
 from bot.store.database import Operations, completes, reads, writes
-from bot.store.rows import has_come, has_row, insert_into
+from bot.store.rows import has_come, insert_into
 from bot.store.schema import NOTIFICATIONS_KEPT_S, jobs, notifications
 
 _SENT = {"due_at": None, "content": None}
@@ -33,13 +33,23 @@ class Notifications(Operations):
         """Returns True once per key and recipient ("" for everybody) within `every_s`. The caller must then notify."""
         return await claim(connection, team_id, recipient, key, self._now(), every_s)
 
+    async def is_known(self, team_id: str, recipient: str, key: str) -> bool:
+        return await self.known_since(team_id, recipient, key) is not None
+
     @reads
-    async def is_known(self, connection: AsyncConnection, team_id: str, recipient: str, key: str) -> bool:
-        return await has_row(connection, *_has_key(team_id, recipient, key))
+    async def known_since(self, connection: AsyncConnection, team_id: str, recipient: str, key: str) -> float | None:
+        """Returns when a key was claimed or sent, or None if it is unknown."""
+        at: float | None = await connection.scalar(
+            sa.select(notifications.c.at).where(*_has_key(team_id, recipient, key))
+        )
+        return at
 
     @writes
     async def withdraw(self, connection: AsyncConnection, team_id: str, recipient: str, key: str) -> None:
-        await connection.execute(sa.delete(notifications).where(*_has_key(team_id, recipient, key)))
+        """Forgets this notification, and those whose keys begin with this key and a space."""
+        *of_recipient, is_key = _has_key(team_id, recipient, key)
+        begins = notifications.c.key.startswith(f"{key} ", autoescape=True)
+        await connection.execute(sa.delete(notifications).where(*of_recipient, is_key | begins))
 
     @writes
     async def add(self, connection: AsyncConnection, team_id: str, *new: Notification) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -128,10 +129,20 @@ async def test_the_other_admins_are_told_once_of_a_name_that_is_lost(
             await process.run_for_days(days, ["U0ADA", "U0KATHERINE"], env)
         looks = [call for call in sandbox.calls if "U0KATHERINE" in str(call.arguments)]
     lost = "BOT_ADMINS includes U0KATHERINE, who is a deactivated account."
-    fix = "Correct the setting and restart Typist. A Typist admin must be a member of the workspace."
+    fix = "Replace them in BOT_ADMINS with members of the workspace. Then restart Typist."
     assert process.read == [("09-01", "U0ADA", f"{lost} {fix}")]
     assert len(looks) == 4, "once a day"
     assert [message for message in caplog.messages if lost in message] == [f"setup: slack.named: {lost} {fix}"] * 4
+
+
+async def test_admins_are_told_again_of_a_name_that_was_lost_found_and_lost(tmp_path: Path) -> None:
+    process = Process(tmp_path)
+    async with slack_and_model() as (sandbox, env):
+        users = sandbox.workspace.users
+        for is_deleted in (True, False, True):
+            users["U0KATHERINE"] = replace(users["U0KATHERINE"], deleted=is_deleted)
+            await process.run_for_days(2, ["U0ADA"], env)
+    assert [day for day, _, _ in process.read] == ["09-01", "09-05"]
 
 
 async def test_check_that_gets_no_answer_is_logged_and_not_told(

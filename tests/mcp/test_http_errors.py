@@ -14,14 +14,18 @@ from bot.core.calls import SCOPE_FIRST, SIGN_IN_FIRST, CallState
 from bot.mcp.config import HttpTransport, ServerConfig, SignInConfig
 from bot.mcp.sentences import (
     CALL_LOST,
+    DOWN_FORBIDDEN,
     DOWN_HEADER_REFUSED,
+    DOWN_HEADERS_REFUSED,
     DOWN_NO_HTTP,
     DOWN_NO_POST,
+    DOWN_NOT_FOUND,
     DOWN_NOT_MCP,
     DOWN_REDIRECTS,
     DOWN_SIGN_IN,
     DOWN_UNREADABLE,
     DOWN_VERSION,
+    DOWN_WITHOUT_HEADERS,
     RESULT_UNREADABLE,
     SCOPE_LACKING,
 )
@@ -365,10 +369,12 @@ OWN_WORDS = json.dumps({**ERROR, "id": "x"})
         # qwen-code#5343.
         (401, f"Basic realm=mcp, Bearer {METADATA.replace('=', ' = ')}", {}, DOWN_SIGN_IN),
         (401, f"Bearer {METADATA}".replace('"', "'"), {}, DOWN_SIGN_IN),
-        (401, 'Bearer realm="resource_metadata"', {}, "HTTP 401"),
-        (401, 'Bearer error_description="It has no \\"resource_metadata=\\" yet"', {}, "HTTP 401"),
+        (401, 'Bearer realm="resource_metadata"', {}, DOWN_WITHOUT_HEADERS),
+        (401, 'Bearer error_description="It has no \\"resource_metadata=\\" yet"', {}, DOWN_WITHOUT_HEADERS),
         (401, "", KEY, DOWN_HEADER_REFUSED),
-        (403, f"Bearer {METADATA}", {}, "HTTP 403"),
+        (401, "", {"x-api-key": "wrong"}, DOWN_HEADERS_REFUSED),
+        (403, f"Bearer {METADATA}", {}, DOWN_FORBIDDEN),
+        (404, "", {}, DOWN_NOT_FOUND),
         (502, f"Bearer {METADATA}", {}, "HTTP 502"),
     ],
 )

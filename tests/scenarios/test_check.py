@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -23,6 +24,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
+from aiohttp import web
 
 from bot import settings
 from bot.checks import database as database_checks
@@ -164,8 +166,8 @@ def archive(sandbox: Sandbox) -> None:
 NOT_COUNTED = skips("slack.connections")
 
 
-def named(variable: str, ids: str) -> SlackCase:
-    return SlackCase("slack.named", FAIL, env={variable: ids})
+def named(variable: str, ids: str, status: CheckStatus = WARN) -> SlackCase:
+    return SlackCase("slack.named", status, env={variable: ids})
 
 
 UNHEARD_PROBE = SlackCase(
@@ -223,9 +225,16 @@ SLACK: Mapping[str, SlackCase] = {
     ),
     "A user group that doesn't exist": SlackCase(
         "slack.user_groups",
-        FAIL,
+        WARN,
         {"slack.manifest": WARN},
         env={"BOT_ALLOW_USERS": "@support, @suport"},
+        before=with_groups,
+    ),
+    "The only user group doesn't exist": SlackCase(
+        "slack.user_groups",
+        FAIL,
+        {"slack.manifest": WARN},
+        env={"BOT_ALLOW_USERS": "@suport"},
         before=with_groups,
     ),
     "A Typist admin who left": named("BOT_ADMINS", "U0ADA,U0KATHERINE"),
@@ -235,7 +244,12 @@ SLACK: Mapping[str, SlackCase] = {
     "A Typist admin whom Slack doesn't know": named("BOT_ADMINS", "U0NOBODY"),
     "A person in BOT_ALLOW_USERS whom Slack doesn't know": named("BOT_ALLOW_USERS", "U0EDITH,U0NOBODY"),
     "A person in BOT_ALLOW_USERS who left": named("BOT_ALLOW_USERS", "U0EDITH,U0KATHERINE"),
+    "The only person in BOT_ALLOW_USERS left": named("BOT_ALLOW_USERS", "U0KATHERINE", FAIL),
     "A channel in BOT_ALLOW_CHANNELS that isn't there": named("BOT_ALLOW_CHANNELS", "C0GENERAL,C0NOWHERE"),
+    "The only channel in BOT_ALLOW_CHANNELS isn't there": named("BOT_ALLOW_CHANNELS", "C0NOWHERE", FAIL),
+    "A Typist admin who left, and the only channel": SlackCase(
+        "slack.named", FAIL, env={"BOT_ADMINS": "U0KATHERINE", "BOT_ALLOW_CHANNELS": "C0NOWHERE"}
+    ),
     "Scopes that Slack doesn't list": SlackCase("slack.scopes", SKIPPED, setup=Setup(lists_scopes=False)),
     "A clock that is a minute behind": SlackCase("slack.clock", WARN, setup=Setup(clock_ahead_s=60)),
     "A clock that is ten minutes ahead": SlackCase("slack.clock", FAIL, setup=Setup(clock_ahead_s=-600)),
@@ -698,12 +712,20 @@ class McpCase(FaultCase):
     """In place of the server's command."""
     rules: Mapping[str, Any] = field(default_factory=dict)
     never: bool = False
+    is_legacy: bool = False
     beside: tuple[Json, ...] = ()
     """The tools of a second server; without any, there is none."""
+    answer: Mapping[str, Any] | None = None
+    """The response of a server on HTTP to every request; {} for none."""
 
 
 def mcp(**more: Any) -> McpCase:
     return McpCase("mcp.it", WARN, **more)
+
+
+def on_web(*, sent: Mapping[str, str] = MappingProxyType({}), is_silent: bool = False, **answer: Any) -> McpCase:
+    """A server that responds so to every request that has the headers `sent`, or doesn't respond."""
+    return mcp(answer=answer, server={"headers": dict(sent)}, never=is_silent)
 
 
 def choosing(chars: int) -> dict[str, Any]:
@@ -720,6 +742,16 @@ MCP: Mapping[str, McpCase] = {
     "A process that ends at once": mcp(start="die"),
     "A process that doesn't answer": mcp(start="silent", never=True),
     "A URL where nothing runs": mcp(server={"url": "http://127.0.0.1:9/mcp"}),
+    "A server that refuses a header": on_web(status=401, sent={"x-api-key": "old"}),
+    "A server that wants a header": on_web(status=401),
+    "A server that forbids access": on_web(status=403),
+    "A URL with a wrong path": on_web(status=404, text="Not found"),
+    "A server of the former transport": on_web(status=405),
+    "A server that fails": on_web(status=500),
+    "A web page": on_web(text="<h1>Hi</h1>", content_type="text/html"),
+    "A server that redirects": on_web(status=307, headers={"Location": "https://b.example/mcp"}),
+    "A server on HTTP that doesn't answer": on_web(is_silent=True),
+    "A process that doesn't answer, with the older protocol": mcp(start="silent", never=True, is_legacy=True),
     "A rule for a tool that isn't there": mcp(rules={"deny": ["it__drop"], "readOnly": ["it__look"]}),
     "More tools than models are offered": McpCase("mcp", WARN, tools=many(108)),
     "More tools than that, of two servers in direct messages": McpCase(
@@ -737,7 +769,7 @@ MCP: Mapping[str, McpCase] = {
 def mcp_env(folder: Path, case: McpCase) -> dict[str, str]:
     raw = RawServer(folder / "script.json")
     raw.script([with_schema(definition) for definition in case.tools], start=case.start)
-    servers = {"it": dict(case.server) or raw.entry()}
+    servers = {"it": dict(case.server) or raw.entry() | ({"protocol": "legacy"} if case.is_legacy else {})}
     if case.beside:
         also = RawServer(folder / "also.json")
         also.script([with_schema(definition) for definition in case.beside])
@@ -755,8 +787,17 @@ def with_schema(listed: Json) -> Json:
 
 
 async def mcp_report(case: McpCase, folder: Path) -> CheckReport:
-    with patient(case.never):
-        return await report_of(mcp_env(folder, case))
+    async def respond(request: web.Request) -> web.Response:
+        if case.never:
+            await asyncio.sleep(60)
+        return web.Response(**(case.answer or {}))
+
+    async with AsyncExitStack() as stack:
+        if case.answer is not None:
+            url = await stack.enter_async_context(served(respond))
+            case = replace(case, server={**case.server, "url": f"{url}/mcp"})
+        with patient(case.never):
+            return await report_of(mcp_env(folder, case))
 
 
 @dataclass(frozen=True)
@@ -899,7 +940,7 @@ async def test_mcp_server_that_refuses_the_header_of_the_file_is_down(tmp_path: 
     [line] = [check for check in report.checks if check.id == "mcp.it"]
     refuses = "HTTP 401: it refuses the Authorization header in BOT_MCP_CONFIG"
     assert (line.status, line.message) == (WARN, f"it: the MCP server is down ({refuses}).")
-    assert "Check url and headers" in line.fix
+    assert "replace it in this server's headers" in line.fix
 
 
 LOOPBACK = (
@@ -1268,8 +1309,10 @@ def test_the_page_has_a_row_for_each_fault_and_no_other(page: str) -> None:
 
 
 async def _print_page() -> None:
-    async for line in rows():
-        print(line, flush=True)  # noqa: T201
+    async with ScriptedModel(()) as server:
+        MODEL["OPENAI_BASE_URL"] = server.base_url
+        async for line in rows():
+            print(line, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """`typist mcp`: lists tools, and lets an admin agree to those that are new or have changed."""
 
+import asyncio
 import json
 import os
 import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,12 +15,17 @@ from bot.clock import SystemClock
 from bot.core.calls import CallState, Pin, RecordedCall
 from bot.core.conversation import ThreadKey
 from bot.mcp.definitions import ListedTool
-from bot.mcp.sentences import DOWN_SIGN_IN
+from bot.mcp.sentences import DOWN_FORBIDDEN, DOWN_NO_ANSWER, DOWN_SIGN_IN, DOWN_WITHOUT_HEADERS
 from bot.store import Stores
 from tests.clocks import ManualClock
 from tests.forked import forked_command
 from tests.mcp.flood import refusing, served
 from tests.mcp.servers import RawServer, tool
+
+
+async def silent(_: object) -> None:
+    await asyncio.sleep(60)
+
 
 EARLIER = Pin("0" * 64, '["look","Looks.",{"type":"object"},"Look"]', is_admin_approved=True)
 
@@ -63,7 +70,7 @@ def read_terminal(name: str) -> None:
 async def test_list_shows_rules_and_what_has_changed_and_pins_nothing(tmp_path: Path, env: dict[str, str]) -> None:
     assert await agreed(env, EARLIER) == {"it__look": EARLIER}
     code, out, err = await run(tmp_path, env=env)
-    assert (code, err) == (0, "")
+    assert (code, err) == (1, "Waiting for it, gone. A server has at most 60 s to start.\n")
     assert out.splitlines() == [
         "changed  allow  reads  it__look",
         "new      ask    writes it__write",
@@ -78,7 +85,7 @@ async def test_list_shows_rules_and_what_has_changed_and_pins_nothing(tmp_path: 
 async def test_tools_of_a_server_that_no_process_has_used_are_not_new(tmp_path: Path, env: dict[str, str]) -> None:
     code, out, _ = await run(tmp_path, env=env)
     assert (code, out.splitlines()) == (
-        0,
+        1,
         [
             "first    allow  reads  it__look",
             "first    ask    writes it__write",
@@ -103,7 +110,7 @@ async def test_tools_that_their_server_describes_wrongly_cannot_be_agreed_to(
     raw.script([tool("look"), {**tool("odd"), "inputSchema": "x"}, {"description": "Has no name."}])
     code, out, _ = await run(tmp_path, env=env)
     assert (code, out.splitlines()[:2]) == (
-        0,
+        1,
         ["first    allow  reads  it__look", "gone is down: its command was not found"],
     )
     code, _, err = await run(tmp_path, "agree", "--yes", "it__odd", env=env)
@@ -117,7 +124,27 @@ async def test_server_that_wants_people_to_sign_in_says_so(tmp_path: Path, env: 
     async with served(refusing(401, challenge)) as url:
         (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"it": {"url": f"{url}/mcp"}}}))
         code, out, _ = await run(tmp_path, env=env)
-    assert (code, out.splitlines()) == (0, [f"it is down: {DOWN_SIGN_IN}"])
+    assert (code, out.splitlines()) == (0, [f"it: {DOWN_SIGN_IN}"])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("server", "down"),
+    [
+        (refusing(401, ""), DOWN_WITHOUT_HEADERS),
+        (refusing(403, ""), DOWN_FORBIDDEN),
+        (silent, DOWN_NO_ANSWER),
+    ],
+    ids=["refuses", "forbids", "hangs"],
+)
+async def test_server_that_refuses_or_hangs_is_an_error_within_seconds(
+    tmp_path: Path, env: dict[str, str], server: Any, down: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.cli.mcp.MCP_WITHIN_S", 2.0)
+    async with served(server) as url:
+        (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"it": {"url": f"{url}/mcp"}}}))
+        code, out, _ = await run(tmp_path, env=env)
+    assert (code, out.splitlines()) == (1, [f"it is down: {down}"])
 
 
 @pytest.mark.long

@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot.core.usage import DownReason
 from bot.errors import EndReason
+from bot.mcp.config import HttpTransport, McpSetup, ServerConfig
 from bot.models.prices import parse_prices
 from bot.telemetry import ACCOUNT_CHANGES
 from slack_sandbox.server import Sandbox
@@ -86,6 +87,8 @@ async def answer_and_scrape() -> Scrape:
     async with Sandbox(manifest=manifest(), monotonic=monotonic) as sandbox, VendorServer() as vendor:
         prices = parse_prices('{"openai/test": {"input": 1, "output": 2}}')
         settings = replace(settings_of(sandbox, vendor), health_at=("127.0.0.1", port), prices=prices)
+        gone = ServerConfig("gone", HttpTransport("http://127.0.0.1:9/mcp"))
+        settings = replace(settings, mcp=McpSetup((gone,), direct_message_servers=("gone",)))
         async with running(settings):
             stage = Stage(sandbox, vendor)
             vendor.script(grows(f"{ANSWER} dig burrows. " * 20))
@@ -96,11 +99,13 @@ async def answer_and_scrape() -> Scrape:
             await stage.answers("general", await stage.mention(f"and {QUESTION}?"))
             await rate(stage, asked)
             vendor.script(openai_error(401, "invalid_api_key"))
-            await stage.answers("general", await stage.mention("once more?"))
+            await sandbox.say("ada", sandbox.dm("ada"), "once more?")
+            await stage.answers(sandbox.dm("ada"), None)
             async with aiohttp.ClientSession() as session, asyncio.timeout(WITHIN_S):
                 text = ""
                 # Slack shows the last end before it is on record.
-                while "typist_answers_total 3.0\n" not in text or "typist_answers_live 0.0\n" not in text:
+                last = ("typist_answers_total 3.0\n", "typist_answers_live 0.0\n", "typist_mcp_server_up{")
+                while not all(line in text for line in last):
                     async with session.get(f"http://127.0.0.1:{port}/metrics") as response:
                         assert response.status == 200
                         text = await response.text()
@@ -242,6 +247,7 @@ def test_no_label_holds_text_a_person_or_a_channel(scrape: Scrape) -> None:
     # Whatever Slack, the vendor and the model call it.
     assert values == {
         "change": set(ACCOUNT_CHANGES),
+        "server": {"gone"},
         "error_type": {"bad_key", "rate_limited", "unknown"},
         "gen_ai_operation_name": {"chat"},
         "gen_ai_provider_name": {"openai"},

@@ -12,15 +12,21 @@ from bot.core import texts
 from bot.core.caps import DAY_S, HOUR_S
 from bot.core.outbox import wait_s
 from bot.errors import EndReason, RateLimited, Refusal, Refused
+from bot.mcp.config import HttpTransport, ServerConfig
+from bot.mcp.remedies import down_sentences
+from bot.mcp.sentences import DOWN_CLOSED, DOWN_HEADER_REFUSED
 from bot.models.events import Completion, FinishReason
 from bot.models.prompt import TokenEstimate
 from bot.services.admin_notices import (
     CALM_S,
     CONFIRM_S,
+    DOWN_TOLD_S,
     LOOK_S,
     AdminNotices,
     ModelNotices,
     OtherConnections,
+    Outages,
+    ServerNotices,
 )
 from bot.store import Stores
 from tests.clocks import SteppedClock
@@ -29,6 +35,7 @@ from tests.services.notified import Recipients
 pytestmark = pytest.mark.wide
 
 MODELS = ("openai/a", "openai/b", "anthropic/c")
+WEB = ServerConfig("web", HttpTransport("https://web.example/mcp", {"Authorization": "Bearer x"}))
 KEY, CREDIT = EndReason.BAD_KEY, EndReason.OUT_OF_CREDIT
 
 
@@ -41,6 +48,36 @@ class Admins(Recipients):
         return ones
 
 
+@dataclass
+class Server:
+    """One MCP server, of which a process knows this."""
+
+    problem: str | None = None
+    tries: int = 0
+
+    async def problems(self) -> dict[str, str]:
+        return {} if self.problem is None else {"web": self.problem}
+
+    def retry(self, server: str, every_s: float) -> None:
+        self.tries += 1
+
+
+@dataclass(frozen=True)
+class Process:
+    outages: Outages
+    models: ModelNotices
+    servers: ServerNotices | None
+
+    def on_result(self, model: str, result: EndReason | Completion | None) -> None:
+        self.models.on_result(model, result)
+
+    async def check(self) -> None:
+        await self.models.check()
+        if self.servers:
+            await self.servers.check()
+        await self.outages.check()
+
+
 class Processes:
     def __init__(self, folder: Path) -> None:
         self.clock = SteppedClock()
@@ -48,15 +85,18 @@ class Processes:
         self._url = f"sqlite:///{folder}/typist.db"
         self.stores: list[Stores] = []
 
-    async def start(self) -> ModelNotices:
+    async def start(self, servers: Server | None = None) -> Process:
         store = await Stores.open(self._url, f"w{len(self.stores)}", self.clock)
         self.stores.append(store)
-        return ModelNotices(self.notices(store), MODELS, self.clock, TokenEstimate(MODELS))
+        notices = self.notices(store)
+        outages = Outages(notices, self.clock, MODELS)
+        models = ModelNotices(notices, outages, TokenEstimate(MODELS), self.clock)
+        return Process(outages, models, ServerNotices(outages, servers, [WEB]) if servers else None)
 
     def notices(self, store: Stores) -> AdminNotices:
         return AdminNotices(store.notifications, "T1", ["U2", "U1"])
 
-    async def check(self, *refusals: ModelNotices, for_s: float = LOOK_S) -> list[str]:
+    async def check(self, *refusals: Process, for_s: float = LOOK_S) -> list[str]:
         """Returns what the admins read while these processes check, all at once, for some time."""
         for _ in range(math.ceil(for_s / LOOK_S)):
             await asyncio.gather(*(each.check() for each in refusals))
@@ -139,7 +179,7 @@ async def test_admins_read_once_that_a_server_cuts_prompts(processes: Processes)
     for read in ([texts.models.prompts_cut("openai/a", 6_000, 4_096)], []):
         both = [await processes.start(), await processes.start()]
         for one in both:
-            one.estimate.cut_prompts["openai/a"] = 6_000, 4_096
+            one.models.estimate.cut_prompts["openai/a"] = 6_000, 4_096
         assert await processes.check(*both, for_s=AGAIN_S) == read
 
 
@@ -151,6 +191,33 @@ async def test_admins_read_once_a_day_that_a_vendor_stopped_answers_for_what_a_m
         for one in both:
             one.on_result("openai/a", EndReason.MISALIGNED)
         assert await processes.check(*both, for_s=2 * LOOK_S) == read
+
+
+REFUSED, DOWN = ([" ".join(down_sentences(WEB, why))] for why in (DOWN_HEADER_REFUSED, DOWN_CLOSED))
+WORKS = [texts.models.answers_again("web")]
+HOUR = DOWN_TOLD_S + 2 * LOOK_S
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [(DOWN_HEADER_REFUSED, 0, REFUSED), (DOWN_HEADER_REFUSED, HOUR, []), ("", AGAIN_S, WORKS), ("", AGAIN_S, [])],
+        [(DOWN_CLOSED, DOWN_TOLD_S / 2, []), ("", AGAIN_S, []), (DOWN_CLOSED, DOWN_TOLD_S / 2, [])],
+        [(DOWN_CLOSED, DOWN_TOLD_S / 2, []), (None, 0, []), (DOWN_CLOSED, DOWN_TOLD_S / 2, DOWN), ("", AGAIN_S, WORKS)],
+        [(DOWN_CLOSED, HOUR, DOWN), (DOWN_HEADER_REFUSED, 0, REFUSED), ("", AGAIN_S, WORKS)],
+        [(DOWN_CLOSED, HOUR, DOWN), ("", AGAIN_S, WORKS), (DOWN_CLOSED, HOUR, DOWN)],
+        [(None, HOUR, []), ("", AGAIN_S, [])],
+    ],
+    ids=["refused", "down for a while", "down over a restart", "down and refused", "down twice", "never used"],
+)
+@pytest.mark.long(after_row=3)
+async def test_admins_read_once_that_a_server_is_down_and_once_that_it_works(
+    processes: Processes, events: Sequence[tuple[str | None, float, list[str]]]
+) -> None:
+    """One of two processes uses the server, and both are restarted before each event."""
+    for number, (problem, for_s, read) in enumerate(events):
+        both = [await processes.start(Server(problem if one == number % 2 else None)) for one in range(2)]
+        assert await processes.check(*both, for_s=max(for_s, 2 * LOOK_S)) == read, (number, problem)
 
 
 async def test_processes_that_hear_it_at_once_tell_once(processes: Processes) -> None:

@@ -1,11 +1,11 @@
 """Text in an answer's own messages: placeholders, the line below the text, the footer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from bot.core.texts.actions import ANSWER_NOW
 from bot.core.texts.times import in_utc
-from bot.core.texts.words import count, the_web
+from bot.core.texts.words import count, listed, the_web
 from bot.models.events import Unparsed
 
 THINKING = "Thinking…"
@@ -65,6 +65,13 @@ STEP_LIMIT_WITHOUT_TEXT = (
 )
 LENGTH_LIMIT = "I reached my length limit here. Press Continue and I'll keep going."
 STOPPED = "Stopped."
+
+
+def servers_left_out(servers: Sequence[str]) -> str:
+    """Lists the MCP servers whose tools an answer couldn't use."""
+    return f"I answered without {listed(servers)}, which {'is' if len(servers) == 1 else 'are'} unavailable right now."
+
+
 NOT_CARRIED_OUT = "I couldn't do what you agreed to. Please ask me again."
 INTERNAL_ERROR = "Something went wrong on my side. Please ask again."
 SHUT_OUT = "I lost access to this channel before I was done. Press Continue and I'll keep going."
