@@ -88,7 +88,7 @@ async def keep_running(loop: Callable[[], Coroutine[None, None, None]]) -> None:
 async def insist(
     operation: Callable[[], Awaitable[T]], clock: Clock, what: str, failures: type[Exception] = StoreError
 ) -> T:
-    """Repeats an operation after `failures` until it succeeds. Returns its result. `what`: the failure, for the log."""
+    """Repeats an operation after `failures` until it succeeds, and returns the result. `what` is for the log."""
     failed = 0
     while True:
         try:

@@ -96,7 +96,8 @@ class Way:
 
 
 def way_to(url: str, env: Mapping[str, str] | None = None) -> Way:
-    """Returns the route to an http, https, ws or wss URL. `env`: by default, this process's. Raises SettingsError."""
+    """Returns the route to an http, https, ws or wss URL. `env`: the environment variables, by default this process's.
+    Raises SettingsError."""
     address = urlsplit(url)
     host = (address.hostname or "").rstrip(".")
     if _is_loopback(host):

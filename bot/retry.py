@@ -8,8 +8,8 @@ Slack declines a call in three ways, identified by the error name (bot/slack/ref
    first.
 3. Any other refusal: the same call would be refused again, so it isn't retried.
 
-`Retrier` applies a policy to a call and sleeps between tries. The edit scheduler applies one without sleeping, because
-other replies continue meanwhile.
+`Retrier` applies a policy to a call and sleeps between tries. The edit scheduler applies a policy without sleeping,
+because other replies continue meanwhile.
 """
 
 import logging
@@ -91,7 +91,7 @@ class Retrier:
         self._failures = NO_FAILURES
 
     async def call(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Returns the call's result. Raises its last RateLimited or Refused once the policy gives up."""
+        """Returns the call's result. Raises the call's last RateLimited or Refused once the policy gives up."""
         while True:
             try:
                 return await call()

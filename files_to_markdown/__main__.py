@@ -24,7 +24,7 @@ _REASONS = {
 
 
 async def read_file(name: str, content: bytes) -> Document | ConvertedImage | Obstacle:
-    """Returns a file's text, the image it is converted to, or the reason it can't be read."""
+    """Returns a file's text, the converted image, or why the file can't be read."""
     kind = Format.PDF if is_pdf(content) else document_kind(name, "", content)
     if kind is None and (text := short_text(content)) is not None:
         return Document(text, is_markdown=False)
@@ -36,7 +36,6 @@ async def read_file(name: str, content: bytes) -> Document | ConvertedImage | Ob
 
 
 def main() -> None:
-    """Prints the text of the file named on the command line."""
     # The reader of the output may close it early.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if len(sys.argv) != 2:

@@ -19,7 +19,7 @@ MAX_ENTRIES = 5_000
 _CHUNK_BYTES = 2**18
 _TYPES = "[Content_Types].xml"
 STREAMED = re.compile(r"content\.xml|xl/(?:worksheets/[^/]*|sharedStrings\d*)\.xml")
-"""Entries that are only read until there is enough text, so their size doesn't matter."""
+"""Entries that are read only until there is enough text, so their size doesn't matter."""
 
 
 class Archive:
@@ -42,7 +42,7 @@ class Archive:
         self._spellings = {name.lower(): name for name in self.names}
 
     def spelled(self, name: str) -> str:
-        """Returns a part's name with its entry's capitalization, because names ignore case (ECMA-376, part 2)."""
+        """Returns a part's name with its entry's capitalization. Names ignore case (ECMA-376, part 2)."""
         return self._spellings.get(name.lower(), name)
 
     def bytes_of(self, name: str) -> bytes:
@@ -55,7 +55,8 @@ class Archive:
         return parsed(self._read(name))
 
     def beginning(self, name: str, max_bytes: int) -> tuple[ElementTree.Element, bool]:
-        """Returns the beginning of an entry as XML, and whether it is complete. The last elements may not be."""
+        """Returns the beginning of an entry as XML, and whether it is complete. The last elements might be
+        incomplete."""
         with self.stream(name) as stream:
             return beginning_of(stream, max_bytes)
 
@@ -90,7 +91,7 @@ def parsed(xml: bytes) -> ElementTree.Element:
 def beginning_of(
     stream: IO[bytes], limit: int, size_of: Callable[[bytes], int] = len
 ) -> tuple[ElementTree.Element, bool]:
-    """Returns the beginning of an XML file, and whether it is complete. `size_of` measures a chunk for the limit."""
+    """Returns the beginning of an XML file, and whether it is complete. `size_of`: measures a chunk for the limit."""
     size = 0
     builder = ElementTree.TreeBuilder()
     parser = ElementTree.XMLParser(target=builder)  # noqa: S314
@@ -123,7 +124,7 @@ def _relations(archive: Archive, name: str) -> Iterable[ElementTree.Element]:
 
 
 def main_part(archive: Archive, root: str, usual: str) -> str:
-    """Returns the main document part if its root element matches, else the part that matches `usual`, or ""."""
+    """Returns the main document part if its root element matches, otherwise the part that matches `usual`, or ""."""
     begin = re.compile(rb"<(?:\w+:)?%s[\s>]" % root.encode())
     related = (target for kind, target in dict(relations_of(archive, "")).values() if kind == "officeDocument")
     found = (name for name in related if begin.search(archive.bytes_of(name)[:10_000]))

@@ -1,6 +1,6 @@
 """Converts address books and calendars (vCard, iCalendar, LDIF) to decoded text, one line per property.
 
-Their lines are folded, and each value can be encoded in a different charset. The names of properties and everything
+Lines in these files are folded, and each value can be encoded in a different charset. Property names and everything
 that isn't encoded stay the same.
 """
 
@@ -17,12 +17,12 @@ _BASE64 = re.compile(rb";(?:ENCODING=)?(?:BASE64|B)(?=;|$)", re.IGNORECASE)
 _CHARSET = re.compile(rb';CHARSET="?([\w.:-]{2,40})', re.IGNORECASE)
 _SETTING = re.compile(rb';(?:(?:ENCODING=)?(?:QUOTED-PRINTABLE|BASE64|B)|CHARSET="?[\w.:-]*"?)(?=;|$)', re.IGNORECASE)
 _VERSION = re.compile(rb"VERSION:\s*(\d\.\d)", re.IGNORECASE)
-"""In vCard up to 2.1 and vCalendar 1.0, a line is folded at a space, which stays."""
+"""In vCard up to 2.1 and vCalendar 1.0, a line is folded at a space, which is kept."""
 _WITHIN_LETTER = re.compile(rb"[ \t]=[89AB][0-9A-F]", re.IGNORECASE)
 
 
 def read_cards(content: bytes, declared: Sequence[str], draft: Draft) -> None:
-    """Adds an address book or a calendar to a draft. `declared`: the charsets that it declares, best first."""
+    """Adds an address book or a calendar to a draft. `declared`: the charsets that the file declares, best first."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         content = content.decode("utf-16", errors="replace").encode()
     lines = [_parse_line(line) for line in _unfold(content.replace(b"\x0b", b" ").replace(b"\0", b""))]

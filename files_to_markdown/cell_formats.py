@@ -29,7 +29,7 @@ class SheetFormats:
     """The formats of a sheet's cells. Rows and columns are counted from 0."""
 
     codes: dict[int, str] = field(default_factory=dict)
-    """The formats other than General, by `row * 256 + column`. The format of an error is the error's name."""
+    """Formats other than General, by `row * 256 + column`. An error's format is the error's name."""
     hidden_rows: set[int] = field(default_factory=set)
     hidden_columns: set[int] = field(default_factory=set)
 
@@ -45,7 +45,7 @@ class CellFormats:
 
 
 def cell_formats(content: bytes) -> CellFormats:
-    """Returns the formats of an xls file, which are empty if its records are damaged."""
+    """Returns the formats of an xls file. They are empty if the file's records are damaged."""
     found = CellFormats()
     try:
         file = OleFileIO(io.BytesIO(content))
@@ -94,14 +94,14 @@ def _read_globals(stream: bytes, found: CellFormats) -> tuple[list[int], list[st
 
 
 def _format_code(record: bytes, *, is_wide: bool) -> str:
-    """Returns the format that a record defines. Since Excel 97, a flag tells whether its characters have two bytes."""
+    """Returns the format in a record. Since Excel 97, a flag shows whether its characters have two bytes."""
     if is_wide and record[4:5] == b"\1":
         return record[5:].decode("utf-16-le", errors="replace")
     return record[5 if is_wide else 3 :].decode("latin-1")
 
 
 def _add_formats(stream: bytes, place: int, styles: list[str], room: int, sheet: SheetFormats) -> None:
-    """Adds the formats of a sheet. `room`: the maximum number of cells that have one."""
+    """Adds the formats of a sheet. `room`: the maximum number of cells with a format."""
     for kind, record in _records(stream, place):
         if kind == _ROW:
             row, flags = struct.unpack_from("<H10xH", record)

@@ -2,7 +2,7 @@
 
 Python imports each codec when its name first occurs, in any of a mail's headers or an RTF file's fonts. Once opening
 files is denied, that fails. So `load_codecs` loads all of them beforehand, in 0.1 s and 4 MB. Other programs' names for
-the same charsets are mapped to Python's codecs here, also for libraries that decode on their own.
+the same charsets are mapped to Python's codecs here, also for libraries that decode text themselves.
 """
 
 import codecs
@@ -21,7 +21,7 @@ from files_to_markdown.document import MAX_CONTROLS, MAX_CONTROLS_OF_GUESS, deco
 _NO_CHARSETS = frozenset(
     ("aliases", "idna", "punycode", "undefined", "mbcs", "oem", "unicode_escape", "raw_unicode_escape")
 )
-"""Not charsets of files. Decoding punycode takes quadratic time."""
+"""Codecs that aren't charsets of files. Decoding punycode takes quadratic time."""
 _PREFIX = re.compile(r"(?:x|cs)(?=[a-z])")
 _PAGE = re.compile(r"(?:windows|win|microsoft|ms|cp|codepage|dos|oem|ibm|ansi)0*(\d{3,4})")
 _ALIASES = {
@@ -86,7 +86,7 @@ _SUPERSETS = {
     "euc_kr": ("cp949",),
     "big5": ("cp950", "big5hkscs"),
 }
-"""The charset that programs write when they declare a smaller one, such as windows-1252 with its curly quotes."""
+"""The charset that programs use when they declare a smaller one, such as windows-1252 with its curly quotes."""
 _SEVEN_BITS = re.compile(r"iso2022|hz|utf-7")
 _MARKS = {
     b"\xff\xfe\0\0": "utf-32",
@@ -100,26 +100,23 @@ _GUESSED = (
     *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp874"),
     *("koi8-u", "iso8859-2", "iso8859-5", "cp866"),
 )
-"""Not all charsets that chardet knows, because more candidates cause more mistakes among the common ones."""
+"""A selection of chardet's charsets, because more candidates cause more mistakes among the common ones."""
 _WESTERN = "cp1252"
 _LATIN = (_WESTERN, "cp1250", "cp1254", "cp1257", "iso8859-2")
 _CYRILLIC = ("cp1251", "mac_cyrillic")
 """Excludes the Mac's charset from chardet's candidates, because it only differs in capitals."""
 _RIVALS = (_WESTERN, "cp1250", "iso8859-2", "cp1254", "mac_roman", "cp850", "cp852")
-"""Charsets for Latin letters, most common first.
-
-chardet also knows Mac Roman and the DOS charsets, but guesses them too often. So one of these only wins here if
-chardet's guess puts letters where words don't have them.
-"""
+"""Charsets for Latin letters, most common first. chardet also knows Mac Roman and the DOS charsets, but guesses them
+too often. So they are used here only if chardet's guess puts letters where words don't have them."""
 _MAINFRAME = "cp037"
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
 _ALONE = re.compile(r"(?<=[A-Za-z])[^\x00-\x7f](?![^\x00-\x7f])|(?<![^\x00-\x7f])[^\x00-\x7f](?=[A-Za-z])")
-"""Matches a letter among Latin ones without another of its own script, which is rare in two-byte charsets."""
+"""Matches a letter among Latin ones without another letter of its script, which is rare in two-byte charsets."""
 _DRAWN_LINE = re.compile(r"([^\W\d_a-zA-Z])\1\1+")
 """Matches a repeated letter: DOS box-drawing lines around a table, decoded in the wrong charset."""
 _JUDGED_CHARS = 20_000
 _MIN_ODDNESS = 0.2
-"""Normal texts have a lower share: kΩ, geht´s."""
+"""Normal text has a lower share: kΩ, geht´s."""
 _WITHIN_WORDS = frozenset("\u2019\u2018\u00b7\u2013\u2014\u2026\u00ad\u2010\u2011\u200c\u200d")
 """Apostrophes, hyphens and dashes, which occur between letters."""
 _NEVER_IN_WORDS = frozenset("ƒ\ufffd")
@@ -127,12 +124,10 @@ _NEVER_BEFORE_LETTERS = frozenset("†‡‰")
 _NEVER_BEHIND_LETTERS = frozenset("§¶¼½¾¬¦¤")
 _UTF_8_LETTER = re.compile(rb"[\xc2-\xf4][\x80-\xbf]+")
 _SIDE_BY_SIDE = re.compile(rb"[\x80-\xff]{2}|\x83[@-~]\x83")
-"""Matches two-byte characters. In Western text such as °C, non-ASCII bytes occur singly.
-
-Katakana in Shift_JIS are the byte 83, each followed by an ASCII byte.
-"""
+"""Matches two-byte characters. In Western text such as °C, non-ASCII bytes occur singly. Katakana in Shift_JIS are the
+byte 83, each followed by an ASCII byte."""
 _MIN_LETTERS_BYTES = 6
-"""With fewer bytes in UTF-8 characters, the text may be in a two-byte charset."""
+"""With fewer bytes in UTF-8 characters, the text might be in a two-byte charset."""
 _UPPER_CONTROLS = re.compile("[\x80-\x84\x86-\x9f]")
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 _LETTER = re.compile(rb"[\x80-\xff]")
@@ -160,7 +155,7 @@ _MAX_ODD = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """A text, and the charset that was guessed for it, or "" if it wasn't a guess."""
+    """A text and its guessed charset, or "" if the charset isn't a guess."""
 
     text: str = field(repr=False)
     guess: str = ""
@@ -238,7 +233,7 @@ def python_charset(charset: str) -> str:
 
 
 def decode(content: bytes, declared: Sequence[str] = ()) -> Letters | None:
-    """Decodes content, or returns None if it isn't text. `declared`: the charsets that the file names, best first."""
+    """Decodes content, or returns None if it isn't text. `declared`: charsets that the file declares, best first."""
     if (text := _decode_wide(content)) is not None:
         return Letters(text)
     # Padding of disk blocks, and the DOS end-of-file character.
@@ -259,7 +254,7 @@ def decode(content: bytes, declared: Sequence[str] = ()) -> Letters | None:
 
 
 def _non_ascii_lines(content: bytes) -> Iterator[bytes]:
-    """Yields non-ASCII lines until they are enough for a guess. In a table, such lines can come late."""
+    """Yields non-ASCII lines until there are enough for a guess. In a table, such lines can come late."""
     room, at = _SAMPLE_BYTES, 0
     while room > 0 and (letter := _LETTER.search(content, at)):
         begin = max(content.rfind(b"\n", at, letter.start()) + 1, at, letter.start() - _MAX_LEAD_BYTES)
@@ -327,14 +322,14 @@ def _decode_ebcdic(content: bytes) -> str | None:
 
 
 def _is_plausible(text: str) -> bool:
-    """Returns whether nearly all characters are assigned. Random bytes decode to many that aren't."""
+    """Returns whether nearly all characters are assigned. Random bytes decode to many unassigned ones."""
     sample = text[:2_000]
     odd = sum(character == "\ufffd" or unicodedata.category(character) in ("Cn", "Co") for character in sample)
     return odd <= len(sample) * _MAX_ODD
 
 
 def _decode_damaged(content: bytes, name: str) -> str | None:
-    """Decodes text with a few damaged bytes. In UTF-8, they are decoded as windows-1252, because logs mix both."""
+    """Decodes text with a few damaged bytes. In UTF-8, these are decoded as windows-1252, because logs mix both."""
     if name == "utf-8":
         text, odd = _decode_mixed(content)
         if odd * 4 > len(_UTF_8_LETTER.findall(content)):
@@ -375,7 +370,7 @@ def _guess(content: bytes, sample: bytes) -> Letters | None:
 
 
 def _trusted_charset(found: Mapping[str, float], sample: bytes) -> str:
-    """Returns chardet's first charset, or the Western one if that is doubtful."""
+    """Returns chardet's first charset, or the Western charset if that is doubtful."""
     name, confidence = next(iter(found.items()), (_WESTERN, 0))
     if name in _LATIN:
         is_seen = _LETTER_IN_WORD.search(sample) is not None
@@ -385,7 +380,7 @@ def _trusted_charset(found: Mapping[str, float], sample: bytes) -> str:
 
 
 def _likelier_charset(sample: bytes, guess: str) -> str:
-    """Returns the charset that results in words where a guess results in odd characters, or else the guess."""
+    """Returns the charset that results in words where a guess results in odd characters, otherwise the guess."""
     text = sample.decode(guess, errors="replace")
     odd = _oddness(text)
     names = _rival_charsets(guess, text, odd)

@@ -13,7 +13,7 @@ _ANY_PER_CENT = "0.##########%"
 
 
 def add_chart(root: Element, draft: Draft) -> None:
-    """Adds a chart's titles, and a table with a row for each series. Without numbers, it is reported as left out."""
+    """Adds a chart's titles, and a table with a row for each series. A chart without numbers is left out."""
     for title in (element for element in root.iter() if local(element) == "title"):
         text = " ".join(" ".join(_texts_of(title)).split())
         draft.add(f"Chart: {text}" if text else "", "\n")
@@ -60,7 +60,7 @@ def _with_labels(points: list[str], labels: Element | None) -> list[str]:
 
 
 def _format_of(element: Element | None) -> str:
-    """Returns the number format of an axis or label, or "" if it uses that of the numbers."""
+    """Returns the number format of an axis or label, or "" if it uses the numbers' format."""
     own = None if element is None else child(element, "numFmt")
     return "" if own is None or attribute(own, "sourceLinked") in ("1", "true") else attribute(own, "formatCode")
 

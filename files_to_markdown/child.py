@@ -3,11 +3,11 @@
 It is called as `python -m files_to_markdown.child KIND`, for an image with the maximum pixels of its longer side and
 the maximum bytes of a PNG.
 
-The resource limits are set before it reads anything. Once the document and the libraries are in memory, it gives up
-opening files and starting processes. That doesn't stop system calls that don't need an open file: those that take a
-path, or that access another process. So it also gives up everything that Landlock covers (isolation.py). On a kernel
-without Landlock, code that a document injects into a library can still remove and truncate files that its user can
-write. A nonzero exit code means that the document is damaged or too large (process.py).
+The resource limits are set before it reads anything. Once the document and the libraries are in memory, it gives up the
+rights to open files and start processes. That doesn't stop system calls that need no open file: those that take a path,
+or that access another process. So it also gives up everything that Landlock covers (isolation.py). On a kernel without
+Landlock, code that a document injects into a library can still remove and truncate files that its user can write. A
+nonzero exit code means that the document is damaged or too large (process.py).
 """
 
 import base64
@@ -61,7 +61,7 @@ _MAIL = (
 """Imported first, because `email` imports its modules on demand."""
 
 _NARROW = "__substg1.0_1000001E".encode("utf-16-le")
-"""The text of an Outlook message in a charset that may not be declared."""
+"""The text of an Outlook message in a charset that might not be declared."""
 _NO_MEMORY_FOR_XML = errors.codes[errors.XML_ERROR_NO_MEMORY]
 
 

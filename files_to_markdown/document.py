@@ -12,12 +12,12 @@ from enum import StrEnum
 from files_to_markdown.embedded import MIN_CHARS, without_embedded
 
 MAX_DOCUMENT_BYTES = 64 * 2**20
-"""More than any file that is downloaded."""
+"""More than any downloaded file."""
 MEMORY_BYTES = 384 * 2**20
 """Limits the address space, which is larger than the memory in use."""
 CPU_S = 6
 WALL_S = 15.0
-"""Includes waiting for a CPU. On a busy machine, CPU_S can take longer, so there is a second try."""
+"""Time limit, which includes waiting for a CPU. On a busy machine, CPU_S can take longer, so there is a second try."""
 MAX_OUTPUT_BYTES = 5 * 2**20
 """More than MAX_CHARS need, and more than an image of MAX_IMAGE_BYTES in base64."""
 OUT_OF_MEMORY = 3
@@ -25,17 +25,15 @@ OUT_OF_MEMORY = 3
 MAX_IMAGE_BYTES = 3_700_000
 """Anthropic accepts 5 MB of base64 per image: https://platform.claude.com/docs/en/build-with-claude/vision"""
 MAX_IMAGE_PIXELS = 2_000
-"""The longer side.
-
-Anthropic accepts 8,000 pixels, or 2,000 in a request with more than 20 images. All vendors scale larger images down.
-"""
+"""The longer side. Anthropic accepts 8,000 pixels, or 2,000 in a request with more than 20 images. All vendors scale
+larger images down."""
 MAX_PAGES = 5
-"""The maximum number of a scan's pages that become images. Together they are at most MAX_IMAGE_BYTES."""
+"""Maximum number of a scan's pages that become images. Together, they have at most MAX_IMAGE_BYTES."""
 MAX_CHARS = 1_000_000
 MAX_NAMES = 3
-"""The number of left-out parts that are named. The others are only counted."""
+"""Maximum number of left-out parts to list by name. The others are only counted."""
 MAX_REPEATED = 100
-"""The maximum repetitions of a cell or row. A sheet's empty rest is one that is repeated a million times."""
+"""Maximum repetitions of a cell or row. The empty rest of a sheet is a row that is repeated a million times."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _PADDING = re.compile(r"\x00{8,}")
 """Matches zeros in a log that was cut during a write or power failure."""
@@ -81,7 +79,7 @@ class Part(StrEnum):
     FIELD = "field without a saved result"
     ERROR = "formula error"
     STRING = "cell without its text"
-    """The part of the file that has the string is missing or too long."""
+    """The part of the file that contains the string is missing or too long."""
     PICTURE = "picture"
     MODEL = "3D model"
     CHART = "chart"
@@ -104,7 +102,7 @@ class Part(StrEnum):
 
 
 class Obstacle(StrEnum):
-    """The reasons why a document can't be read."""
+    """Why a document can't be read."""
 
     KIND = "kind"
     """The file's format isn't supported."""
@@ -124,7 +122,7 @@ class LeftOut:
     part: Part
     count: int
     names: tuple[str, ...] = field(default=(), repr=False)
-    """The names of the first parts in the document."""
+    """Names of the first parts in the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +130,11 @@ class Document:
     text: str = field(repr=False)
     left_out: Sequence[LeftOut] = ()
     guessed_charset: str = ""
-    """The charset used to decode the text, if it was guessed."""
+    """The charset used to decode the text if it was guessed, or ""."""
     is_markdown: bool = True
-    """False if the file is plain text, which isn't changed."""
+    """False for unchanged plain text."""
     pages: int = 0
-    """The number of pages in a PDF, including those without text; 0 for other documents."""
+    """The number of pages in a PDF, including those without text, or 0 for other documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +144,6 @@ class ConvertedImage:
     has_more: bool
     """Whether the file has more pages or frames than the images here."""
     further: tuple["ConvertedImage", ...] = ()
-    """The pages of a scan after the first one."""
 
 
 def decode_text(content: bytes) -> str | None:
@@ -160,7 +157,7 @@ def decode_text(content: bytes) -> str | None:
 
 
 MAX_INLINE_BYTES = 2**18
-"""The maximum size of a text that is read in this process, within 10 ms."""
+"""Maximum size of a text that is read in this process, within 10 ms."""
 
 
 def short_text(content: bytes) -> str | None:
@@ -170,12 +167,12 @@ def short_text(content: bytes) -> str | None:
 
 
 MAX_CONTROLS = 0.25
-"""The maximum share of control characters in text whose charset is certain. A FIX log has one after each field."""
+"""Maximum share of control characters in text whose charset is certain. A FIX log has one after each field."""
 MAX_CONTROLS_OF_GUESS = 0.02
 
 
 def is_binary(text: str, max_controls: float) -> bool:
-    """Returns whether there are too many control characters for text. `max_controls`: their highest share in text."""
+    """Returns whether there are too many control characters for text. `max_controls`: their maximum share."""
     sample = _PADDING.sub("", text.lstrip("\0")[:_SAMPLE_CHARS])
     if not sample:
         return bool(text)
@@ -260,7 +257,6 @@ class Draft:
             raise Full
 
     def _without_embedded(self, text: str) -> str:
-        """Returns a text without embedded files, and reports them as left out."""
         if len(text) >= MIN_CHARS:
             text, count = without_embedded(text)
             self.leave_out(Part.EMBEDDED, count=count)
@@ -291,7 +287,7 @@ class Draft:
         self._end_lines()
 
     def leave_out(self, part: Part, names: Sequence[str] = (), count: int = 1) -> None:
-        """Records parts that are left out: those with these names, or else `count` of them."""
+        """Records parts that are left out: those with these names, or `count` of them."""
         if not (count := len(names) or count):
             return
         before = self._left_out.get(part, LeftOut(part, 0))
@@ -303,11 +299,11 @@ class Draft:
         return not self._pieces
 
     def record_guess(self, charset: str) -> None:
-        """Records the guessed charset of a part of the text, if it isn't ""."""
+        """Records the guessed charset of a part of the text, unless it is ""."""
         self._guessed_charset = self._guessed_charset or charset
 
     def _end_lines(self) -> None:
-        """Adds an empty line, so that Markdown doesn't join the next block to these lines."""
+        """Adds an empty line, because Markdown would join the next block to these lines."""
         if self._pieces and not self._pieces[-1].endswith("\n\n"):
             self._pieces[-1] += "\n"
 

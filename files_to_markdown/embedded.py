@@ -1,13 +1,13 @@
 """Finds files embedded in text as base64 or base 16, such as the pictures of a page.
 
-Models can't use them, and one picture is as long as a book. So a long run of such characters is replaced by a few words
-and reported as left out.
+Models can't use them, and one picture is as long as a book. So a few words replace a long run of such characters, and
+the file is reported as left out.
 """
 
 import re
 
 MIN_CHARS = 2_000
-"""Shorter runs stay, because people ask about keys, certificates and signatures."""
+"""Minimum length. Shorter runs stay, because people ask about keys, certificates and signatures."""
 _LETTERS = r"(?:[A-Za-z0-9+/_-]++|\\/|%2[BbFf])"
 r"""JSON strings can escape `/` as `\/`, and URLs can encode `+` and `/`."""
 _RUN = re.compile(
@@ -19,14 +19,12 @@ _DIGIT, _LETTER = re.compile(r"[0-9]"), re.compile(r"[A-Za-z]")
 _SAMPLE_CHARS = 500
 _WINDOW_CHARS = 20_000
 _BEGINNING_CHARS = 180
-"""The maximum length of the beginning by which a run is found."""
+"""Maximum length of the beginning by which a run is found."""
 
 
 def without_embedded(text: str, max_chars: int | None = None) -> tuple[str, int]:
-    """Returns a text with each embedded file replaced by a few words, and the number of files.
-
-    `max_chars`: the rest of the text after this many characters isn't processed or returned.
-    """
+    """Returns a text with a few words instead of each embedded file, and the number of files. `max_chars`: the rest of
+    the text isn't processed or returned."""
     pieces, chars, at, count = list[str](), 0, 0, 0
     while at < len(text) and (max_chars is None or chars < max_chars):
         begun = _RUN.search(text, at, at + _WINDOW_CHARS + _BEGINNING_CHARS)
@@ -42,6 +40,6 @@ def without_embedded(text: str, max_chars: int | None = None) -> tuple[str, int]
 
 
 def _is_file(run: re.Match[str]) -> bool:
-    """Returns whether a run is long and has letters and digits. Numbers and gene sequences only have one of them."""
+    """Returns whether a run is long and has letters and digits. Numbers and gene sequences have only one of these."""
     sample = run[0][:_SAMPLE_CHARS]
     return len(run[0]) >= MIN_CHARS and _DIGIT.search(sample) is not None and _LETTER.search(sample) is not None

@@ -1,4 +1,4 @@
-"""Converts Word and PowerPoint equations to a line of text, which can't show fractions and powers."""
+"""Converts Word and PowerPoint equations to a line of text, because text has no fractions or powers."""
 
 from xml.etree.ElementTree import Element
 

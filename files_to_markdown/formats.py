@@ -37,10 +37,9 @@ _CHARSET = re.compile(
 _BODY = re.compile(rb"<office:(text|spreadsheet|presentation|drawing)[\s/>]")
 _LEAD_BYTES = 2_048
 _MAX_TAGS = 1_200_000
-"""For office files that are one XML file. Pictures use many bytes, but elements use memory."""
+"""Maximum number of tags in office files that are one XML file. Pictures use many bytes, but elements use memory."""
 _LETTER = re.compile(rb"[\x80-\xff]")
 _MAX_JOINED = 3
-"""The maximum nesting depth of joined documents."""
 _MAX_STYLES_BYTES = 2**20
 """Cell styles come before the cells."""
 _CONTROLS = bytes((*range(1, 9), 11, *range(14, 27), *range(28, 32), 127))
@@ -63,10 +62,8 @@ def read(kind: Format, content: bytes) -> Document:
 
 
 def _add(kind: Format, content: bytes, draft: Draft, declared: Sequence[str] = (), depth: int = 0) -> Format:
-    """Adds a file to a draft, and returns the format it was read as.
-
-    `declared`: the charsets declared outside the file. `depth`: the number of documents that contain it.
-    """
+    """Adds a file to a draft, and returns the format it was read as. `declared`: charsets declared outside the file.
+    `depth`: the number of documents around this file."""
     match kind:
         case Format.ARCHIVE:
             _add_archive(content, draft, depth)
@@ -146,7 +143,7 @@ def _without_controls(content: bytes) -> bytes:
 
 
 def _declared_charsets(content: bytes) -> list[str]:
-    """Returns the charsets declared at the beginning of a text, or else near its first non-ASCII character."""
+    """Returns the charsets declared at the beginning of a text or, without any, near its first non-ASCII character."""
     letter = _LETTER.search(content)
     lines = content[max(0, letter.start() - _LEAD_BYTES) : letter.start()] if letter else b""
     return _charset_names(content[:_LEAD_BYTES]) or _charset_names(lines)
@@ -193,7 +190,7 @@ def _type_from_content(archive: Archive) -> bytes:
 
 
 def _add_ole(content: bytes, draft: Draft) -> None:
-    """Adds a file from before 2007, using the names in its root. Protected newer files have this format as well."""
+    """Adds a file from before 2007, using the names in its root. Protected newer files have the same format."""
     if "EncryptedPackage".encode("utf-16-le") in content:
         raise Unreadable(Obstacle.PROTECTED)
     file = OleFileIO(io.BytesIO(content))
@@ -212,7 +209,7 @@ def _add_ole(content: bytes, draft: Draft) -> None:
 
 
 def _decode(content: bytes, declared: Sequence[str], draft: Draft) -> str:
-    """Decodes content, and records in the draft if the charset is a guess. Raises Unreadable."""
+    """Decodes content, and records in the draft whether the charset is a guess. Raises Unreadable."""
     if (letters := decode(content, [*declared, *_declared_charsets(content)])) is None:
         raise Unreadable(Obstacle.KIND)
     draft.record_guess(letters.guess)

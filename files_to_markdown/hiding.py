@@ -38,7 +38,7 @@ _TRANSPARENT = re.compile(
     re.IGNORECASE,
 )
 _CLIPPED = re.compile(r"background-clip\s*:\s*text", re.IGNORECASE)
-"""Matches text that shows through to a background."""
+"""Matches text that is transparent to a background."""
 _CUT = re.compile(r"overflow(?:-[xy])?\s*:\s*(?:hidden|clip)", re.IGNORECASE)
 _SHOWING = re.compile(r"(?:^|[;\s])display\s*:\s*(?!none)\w", re.IGNORECASE)
 _MAX_STYLE_CHARS = 2_000

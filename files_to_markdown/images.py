@@ -9,12 +9,10 @@ from PIL import AvifImagePlugin, Image, ImageOps, TiffImagePlugin
 from files_to_markdown.document import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_PAGES, Obstacle, Unreadable
 
 MAX_UNPACKED_BYTES = 84_000_000
-"""Limits the file, its pixels, and those of half a resize. A small file can declare any number of pixels.
-
-With Python and the result, a process that does nothing else uses less than 120 MB (tests/test_images.py).
-"""
+"""Limits the file, its pixels, and those of half a resize. A small file can declare any number of pixels. With Python
+and the result, a process that does nothing else uses less than 120 MB (tests/test_images.py)."""
 MAX_SUBFILES = 50
-"""The maximum number of images in a TIFF that are checked for pages."""
+"""Maximum number of images in a TIFF to check for pages."""
 PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "RGBA": 5, "LA": 5, "PA": 5}
 """Bytes per pixel by mode, including a copy of one band if bands are scaled one by one. Other modes need 4."""
 _SUBFILE, _OLD_SUBFILE = 254, 255
@@ -31,11 +29,8 @@ def converted(
     content: bytes, max_pixels: int = MAX_IMAGE_PIXELS, max_png_bytes: int = MAX_IMAGE_BYTES
 ) -> tuple[str, bytes, bool]:
     """Converts an image's first page. Returns the media type, the bytes, and whether there are more pages or frames.
-
-    `max_pixels`: the maximum longer side. `max_png_bytes`: a PNG that is larger becomes a JPEG.
-
-    Raises Unreadable if unpacking would need too much memory, or any error of the library.
-    """
+    `max_pixels`: the maximum longer side. `max_png_bytes`: a larger PNG becomes a JPEG. Raises Unreadable if unpacking
+    would need too much memory, or any error of the library."""
     pages = list(_pages(content))
     most = max_png_bytes // MAX_PAGES if len(pages) > 1 else max_png_bytes
     return *_convert_page(content, pages[0], max_pixels, most), len(pages) > 1 or _is_animated(content)
@@ -90,7 +85,7 @@ def _convert_page(content: bytes, page: int, max_pixels: int, max_png_bytes: int
 
 
 def _is_animated(content: bytes) -> bool:
-    """Returns whether an image has a second frame. Counting all of them can take as long as unpacking them."""
+    """Returns whether an image has a second frame. Counting all frames can take as long as unpacking them."""
     # A damaged second frame doesn't count.
     with suppress(Exception), Image.open(io.BytesIO(content), formats=_FORMATS) as image:
         image.seek(1)

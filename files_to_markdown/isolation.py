@@ -27,16 +27,14 @@ PR_SET_NO_NEW_PRIVS = 38
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
 LANDLOCK_CREATE_RULESET_VERSION = 1
 TRUNCATE_ABI = 3
-"""Landlock's version in Linux 6.2. With earlier ones, a file can be truncated by its path."""
+"""Landlock's version in Linux 6.2. With earlier versions, a file can be truncated by its path."""
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
-"""The number of file access rights in each version. Later versions have as many as the last."""
+"""The number of file access rights in each version. Later versions have as many as the last one listed."""
 
 
 def hide_memory() -> None:
-    """Protects this process's memory and environment from other processes of its user and from core dumps, permanently.
-
-    Programs that it starts don't write core dumps either, but their memory isn't protected.
-    """
+    """Permanently protects this process's memory and environment from the same user's other processes and from core
+    dumps. Programs that it starts don't write core dumps either, but their memory isn't protected."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if ON_LINUX:
         _set_process_attribute(PR_SET_DUMPABLE, 0)
@@ -58,10 +56,8 @@ def landlock_abi() -> int:
 
 
 def deny_files() -> None:
-    """Denies this process everything that the kernel's Landlock covers, permanently. Does nothing without Landlock.
-
-    Open files stay usable. Raises OSError if the kernel has Landlock but rejects the call.
-    """
+    """Permanently denies this process everything that Landlock covers. Does nothing without Landlock. Open files stay
+    usable. Raises OSError if the kernel has Landlock but rejects the call."""
     abi = landlock_abi()
     if not abi:
         return
@@ -82,7 +78,7 @@ def _set_process_attribute(attribute: int, value: int) -> None:
 
 
 def _system_call(number: int, *arguments: int | bytes | None) -> int:
-    """Makes a system call for which the C library doesn't have a function, and returns its result."""
+    """Makes a system call without a function in the C library, and returns its result."""
     call = _libc().syscall
     call.restype = ctypes.c_long
     # Passed as long, because the number of arguments varies.

@@ -12,20 +12,19 @@ _PDF = re.compile(rb"(?<![ -~])%PDF-[0-9]")
 _MAILS = ("eml", "emlx", "mbox", "mht", "mhtml")
 _PAGES = ("html", "htm", "xhtml")
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|body)[\s>]", re.IGNORECASE)
-"""A complete page. Without any of these, it is a template, which is useful unchanged."""
+"""Matches a complete page. Anything else is a template, which is useful unchanged."""
 _CARDS = re.compile(rb"BEGIN:V(?:CARD|CALENDAR|NOTE|MSG)\b|(?:(?:#[^\n]*+\n|version: ?1\s)\s*+)*dn::? ", re.IGNORECASE)
-"""Programs that query a directory begin with comments."""
+"""Can follow comments, which programs that query a directory write first."""
 _OFFICE = ("doc", "docx", "xls", "xlsx")
 """Extensions that programs give exported pages and tables, so that an office program opens them."""
 _TABLES = ("csv", "tsv")
 _MIME = re.compile(rb"^MIME-Version:", re.IGNORECASE | re.MULTILINE)
-"""A page that wikis export with Word's extension; or a mail, if it has the other headers."""
+"""Matches a page that wikis export with Word's extension, or a mail if it has the other headers."""
 _HEADER = re.compile(rb"[!-9;-~]+:|[ \t]")
 _SENDER = re.compile(rb"^From:", re.IGNORECASE | re.MULTILINE)
 _MAYBE_MAILS = ("msg", "txt")
-"""Extensions that people and programs give raw mail, unless they don't use one."""
+"""Extensions that people and programs give raw mail, unless they use none."""
 _TAG = re.compile(rb"<(?:table|t[rdh]|p|div|h[1-6]|[uo]l|br)[\s/>]", re.IGNORECASE)
-"""A page fragment."""
 _OFFICE_XML = re.compile(
     rb'progid="(?:Word\.Document|Excel\.Sheet|PowerPoint\.Show)"|<w:wordDocument[\s>]|<pkg:package[\s>]'
     rb'|xmlns(?::\w+)?="urn:schemas-microsoft-com:office:spreadsheet"'
@@ -73,7 +72,8 @@ def _is_mail(content: bytes) -> bool:
 
 
 def is_pdf(content: bytes) -> bool:
-    """Returns whether a file is a PDF, whose signature can follow other bytes. Text can mention it within a line."""
+    """Returns whether a file is a PDF, whose signature can come after other bytes. Text can mention it within a
+    line."""
     return _PDF.search(content, 0, 1_024) is not None
 
 

@@ -24,7 +24,7 @@ _HEADERS = ("From", "To", "Cc", "Bcc", "Date", "Subject")
 _BODIES = ("text/plain", "text/html")
 _CALENDAR = "text/calendar"
 _MAILS_WITHIN = ("message/rfc822", "message/global", "message/news")
-"""Other message types are reports, which consist of fields."""
+"""Types of messages that contain mails. Other message types are reports, which consist of fields."""
 _PIECES = ("message/partial", "message/external-body")
 """Parts of mails that are stored elsewhere."""
 _MAX_DEPTH = 5
@@ -35,15 +35,15 @@ _EMLX = re.compile(rb"\s{0,20}(\d{1,10})[ \t]{0,20}\r?\n")
 """The mail's size, which Apple Mail writes before it."""
 _MBOX = re.compile(rb"(?:\A|\r?\n\r?\n)From [^\n]*\r?\n")
 _UNSAID = ("VTIMEZONE", "VALARM")
-"""Parts of an invitation that only programs use, as they use lines with "X-"."""
+"""Parts of an invitation that only programs use, like lines with "X-"."""
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 _MANY_WORDS = 50
 _MAX_CHOICES = 10
-"""For nested alternatives. Each one examines its complete content."""
+"""Maximum nested alternatives, because each one examines its complete content."""
 _MAX_MAILS = 2_000
 _MAX_HEADER_CHARS = 50_000
 _SAMPLE_CHARS = 20_000
-"""The length of an alternative's beginning that is examined to choose one."""
+"""Length of an alternative's beginning to examine when choosing one."""
 
 
 def read_mail(content: bytes, draft: Draft) -> None:
@@ -57,7 +57,7 @@ def read_mail(content: bytes, draft: Draft) -> None:
 
 
 def add_mail(mail: _Part, draft: Draft, depth: int = 0) -> None:
-    """Adds a mail, whose texts have one character per byte. `depth`: the number of mails that contain it."""
+    """Adds a mail whose strings have one character per byte. `depth`: the number of mails that contain it."""
     for name in _HEADERS:
         if value := " ".join(_header_of(mail, name, draft).split()):
             draft.add(f"{name}: {value}", "\n")
@@ -82,7 +82,8 @@ def add_mail(mail: _Part, draft: Draft, depth: int = 0) -> None:
 
 
 def _is_body(part: _Part, mail: _Part, name: str) -> bool:
-    """Returns whether a part is text to read with the mail. A body can have a name, and can be the complete mail."""
+    """Returns whether a part is text to read with the mail. A body can have a file name. A mail without parts is its
+    own body."""
     if _is_attached(part) and part is not mail:
         return False
     # A part that should have parts but doesn't is text.
@@ -104,10 +105,8 @@ def _add_attached(part: _Part, draft: Draft, depth: int) -> None:
 
 
 def _parts_of(part: _Part, *, is_shown: bool, depth: int = 0) -> Iterator[tuple[_Part, bool]]:
-    """Yields a mail's parts, and whether each is shown, as one of the alternatives is. An attached mail is one part.
-
-    The resources of a page (multipart/related), such as its style sheets, aren't shown either.
-    """
+    """Yields a mail's parts, and whether to show each: one of the alternatives, but not the resources of a page
+    (multipart/related), such as its style sheets. An attached mail is one part."""
     inner = _subparts(part) if part.get_content_maintype() == "multipart" else []
     if not inner:
         yield part, is_shown
@@ -140,7 +139,7 @@ def _attached_mails(part: _Part) -> list[_Part]:
 
 
 def _best_alternative(parts: Sequence[_Part]) -> "_Part | None":
-    """Returns the first part with non-blank plain text, or else HTML. Some plain texts only mention the HTML."""
+    """Returns the first part with non-blank plain text, otherwise HTML. Some plain texts only mention the HTML."""
     plain, page = (next((part for part in parts if _word_count(part, kind)), None) for kind in _BODIES)
     if plain and page and _word_count(page, "text/html") > 2 * _word_count(plain, "text/plain") + _MANY_WORDS:
         return page

@@ -46,7 +46,7 @@ _MARKS = {"code": "`", "q": '"', "s": "~~", "del": "~~", "strike": "~~"}
 """Excludes bold and italic, because editors split words into several runs."""
 _LONG_END = re.compile(r"</(script|style)[\s/][^<>]{0,200}>", re.IGNORECASE)
 _LINK = re.compile(r"(?!javascript:|data:|about:|blob:|cid:)[a-z][a-z0-9+.-]{1,20}:", re.IGNORECASE)
-"""Other links lead to a place in the document or contain data."""
+"""Matches links to show. Other links point into the document or contain data."""
 _RAISED = {"sup": "^", "sub": "_"}
 _STRUCK = re.compile(r"text-decoration(?:-line)?\s*:[^;]{0,60}line-through", re.IGNORECASE)
 _SHIFTED = re.compile(r"vertical-align\s*:\s*(su[pb])", re.IGNORECASE)
@@ -64,7 +64,7 @@ _NUMBERS: Mapping[str, Callable[[int], str | None]] = {
     "i": roman,
     "I": lambda number: (roman(number) or "").upper(),
 }
-"""By a list's `type` attribute."""
+"""Number formats by a list's `type` attribute."""
 
 
 _FORMULA_LINK = re.compile(r'HYPERLINK\(\s{0,9}"([^"]+)"', re.IGNORECASE)
@@ -82,10 +82,8 @@ def link_to_formula_url(words: str, formula: str) -> str:
 
 
 def raised(before: str, text: str, sign: str) -> str:
-    """Returns a superscript or subscript as text. `before`: the text before it; `sign`: ^ or _.
-
-    Footnote marks aren't superscripts: they are in brackets, or alone.
-    """
+    """Returns a superscript or subscript as text. `before`: the preceding text. `sign`: ^ or _. Footnote marks aren't
+    superscripts: they are in brackets, or alone."""
     is_joined = before[-1:].isalnum() or before[-1:] in (")", "]", "}", "'", '"', "’", "”")
     if not is_joined or not text.strip() or text.lstrip().startswith(("[", "^", "_")):
         return text
@@ -133,7 +131,7 @@ class _Table:
 @dataclass(slots=True)
 class _List:
     number: int | None = None
-    """The next item's number, or None if items don't have numbers or it is unknown."""
+    """The next item's number, or None if items have no numbers or it is unknown."""
     step: int = 1
     type: str = ""
 
@@ -172,10 +170,8 @@ class _Choice:
 
 
 class Markup(HTMLParser):
-    """Adds the blocks of an HTML text to a draft.
-
-    `labeled`: whether unordered items already have a bullet and tabs are columns, as in mammoth's output.
-    """
+    """Adds the blocks of an HTML text to a draft. `labeled`: whether unordered items already have a bullet and tabs are
+    columns, as in mammoth's output."""
 
     def __init__(self, draft: Draft, *, labeled: bool = False) -> None:
         super().__init__()
@@ -192,9 +188,9 @@ class Markup(HTMLParser):
         self._is_code = False
         self._quotations = 0
         self._raised: list[tuple[str, int]] = []
-        """The open superscripts and subscripts, and where each begins in the text."""
+        """Open superscripts and subscripts, with their starts in the text."""
         self._spans: list[tuple[bool, bool]] = []
-        """For each open span, whether its style raises or lowers it, and whether it is struck."""
+        """For each open span: whether its style raises or lowers it, and whether it is struck."""
         self._sheets = StyleSheets()
         self._is_sheet = False
         self._hidden_elements: list[str] = []
@@ -204,7 +200,7 @@ class Markup(HTMLParser):
         self._open_elements = Counter[str]()
         """The open visible elements, by tag."""
         self._is_reported = False
-        """Whether the hidden element or drawing is reported as left out. One without words isn't."""
+        """Whether the hidden element or drawing is reported as left out. Elements without words aren't."""
         self._choice: _Choice | None = None
         self._has_parentheses = False
         """Whether ruby readings already have parentheses."""

@@ -16,7 +16,7 @@ _TEXTS = ("text/markdown", "text/latex", "text/plain", "text")
 """An output's formats, best first. HTML usually has a plain alternative, which is shorter."""
 _PAGES = ("text/html", "html")
 _OBJECT = re.compile(r"\s*<[\w.]{1,100} object(?: at 0x[0-9a-f]{1,16})?>\s*", re.IGNORECASE)
-"""A plain format that only names a class."""
+"""A plain format that only contains the name of a class."""
 
 
 def read_notebook(text: str, draft: Draft) -> None:

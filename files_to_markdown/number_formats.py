@@ -43,17 +43,15 @@ BUILT_IN = {
     49: "@",
     **dict.fromkeys((14, 15, 16, 17, *range(27, 37), *range(50, 59)), _DATE),
 }
-"""Formats that files reference by number. Those for money use the sign of the reader's country, which isn't known."""
+"""Formats that files reference by number. Money formats use the sign of the reader's country, which isn't known."""
 _TOKEN = re.compile(
     r'"(?P<quoted>[^"]*)"?|\\(?P<escaped>.)|_.|\*.|\[\$(?P<currency>[^\]-]*+)[^\]]*+\]|\[(?P<bracket>[^\]]*)\]'
     r"|(?P<exponent>[eE][+-])|(?P<run>[A-Za-z\u00c0-\u024f\u1e00-\u1eff]+)|(?P<other>.)",
     re.DOTALL,
 )
 _FIELDS = re.compile(r"[ymdhsgebatz]+|(.)\1*", re.IGNORECASE)
-"""Matches parts of a date, or a run of other letters, which is a word such as General, Standard and Geral.
-
-Parts are letters of Excel or ISO 8601, or, in other languages, one repeated letter.
-"""
+"""Matches parts of a date, or a run of other letters, which is a word such as General, Standard and Geral. Parts are
+letters of Excel or ISO 8601 or, in other languages, one repeated letter."""
 _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?[\d.]+)")
 _ELAPSED = re.compile(r"[hms]+", re.IGNORECASE)
 _HOLDS = {
@@ -68,7 +66,7 @@ _PLACES = "0#?"
 _PARTS_OF_SECOND = re.compile("s[.,](0{1,3})")
 _MAX_FORMAT_CHARS = 255
 _MAX_SERIAL = 2_958_466
-"""The first day of the year 10000."""
+"""The serial number of the first day of the year 10000."""
 _MAX_DIGITS = 27
 """The maximum precision that Decimal can round."""
 _DAY_S = 86_400
@@ -152,10 +150,8 @@ def _tokenize(code: str) -> list[list[Token]]:
 
 
 def _with_general(section: list[Token]) -> list[Token]:
-    """Replaces unquoted letters that aren't a date or next to digits with General.
-
-    Each language has its own word for General, such as G/通用格式, and programs write it in any case.
-    """
+    """Replaces words for Excel's General format with General: unquoted letters that aren't a date or next to digits.
+    Each language has its own word for General, such as G/通用格式, and programs write it in any case."""
     is_said = [kind == "word" or (kind == "place" and category(text)[0] in "LM") for kind, text in section]
     if True not in is_said or _is_date(section) or _has_digits(section) or ("place", "@") in section:
         return [("literal" if kind == "word" else kind, text) for kind, text in section]
@@ -169,7 +165,7 @@ def _has_digits(tokens: list[Token]) -> bool:
 
 
 def _choose_section(sections: list[list[Token]], value: float) -> tuple[list[Token], bool | None]:
-    """Returns the section for a number, and whether to add a minus sign, or None if it is shown without one."""
+    """Returns the section for a number, and whether to add a minus sign, or None to show the number without a sign."""
     for at, section in enumerate(sections[:3]):
         for kind, text in section:
             if kind == "condition" and (found := _CONDITION.match(text)):
@@ -326,7 +322,7 @@ def _scientific(number: Decimal, texts: list[str]) -> str:
 
 
 def _split_exponent(number: Decimal, places: int, step: int) -> tuple[str, int]:
-    """Returns the digits before E and the exponent, a multiple of `step`: 3 for engineering notation."""
+    """Returns the digits before E, and the exponent: a multiple of `step`, 3 for engineering notation."""
     power = number.adjusted() // step * step if number else 0
     digits = f"{number.scaleb(-power):.{places}f}"
     if len(digits.partition(".")[0]) > step:

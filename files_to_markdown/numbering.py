@@ -1,8 +1,8 @@
 """Numbers the paragraphs of a Word document, as defined in numbering.xml and the styles.
 
-A paragraph or its style references a list and a level. Lists with the same definition continue counting, unless one
-sets a start. Source: ECMA-376 part 1, 17.9. An unknown number format gives no number, because a wrong one would mislead
-readers.
+A paragraph or its style references a list and a level. Lists with the same definition continue counting, unless one of
+them sets a start. Source: ECMA-376 part 1, 17.9. An unknown number format gives no number, because a wrong number would
+mislead readers.
 """
 
 import re
@@ -90,7 +90,7 @@ class _Style:
 class Label:
     level: int
     text: str
-    """BULLET, or a number with its punctuation; "" if there is none or it is unknown."""
+    """BULLET, or a number with its punctuation, or "" if there is none or it is unknown."""
     is_spaced: bool = True
 
 

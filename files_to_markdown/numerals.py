@@ -20,7 +20,7 @@ _ORDINALS = (
 
 
 def roman(number: int) -> str | None:
-    """Returns 4 as iv, or None above 3,999."""
+    """Returns iv for 4, or None above 3,999."""
     if not 0 < number < 4_000:
         return None
     text = ""
@@ -31,7 +31,7 @@ def roman(number: int) -> str | None:
 
 
 def letters(number: int, alphabet: str = "abcdefghijklmnopqrstuvwxyz", *, counts_on: bool = False) -> str | None:
-    """Returns 3 as c and 28 as bb, as Word does, or as ab with `counts_on`, as web pages do. None if out of range."""
+    """Returns c for 3 and bb for 28, as in Word, or ab with `counts_on`, as on web pages. None if out of range."""
     if not 0 < number <= 20 * len(alphabet):
         return None
     if counts_on:
@@ -46,7 +46,7 @@ def ordinal(number: int) -> str:
 
 
 def chinese(number: int) -> str | None:
-    """Returns 12 as 十二, or None above 99."""
+    """Returns 十二 for 12, or None above 99."""
     if not 0 <= number < 100:
         return None
     tens, ones = divmod(number, 10)
@@ -55,7 +55,7 @@ def chinese(number: int) -> str | None:
 
 
 def circled(number: int) -> str | None:
-    """Returns 3 as ③, or None above 20."""
+    """Returns ③ for 3, or None above 20."""
     return _CIRCLED[number - 1] if 0 < number <= len(_CIRCLED) else None
 
 
@@ -64,6 +64,6 @@ def russian(number: int) -> str | None:
 
 
 def in_words(number: int, *, is_ordinal: bool = False) -> str | None:
-    """Returns 3 as Three or Third, or None above 20."""
+    """Returns Three or Third for 3, or None above 20."""
     words = _ORDINALS if is_ordinal else _WORDS
     return words[number].capitalize() if 0 <= number < len(words) else None

@@ -48,10 +48,8 @@ def _columns(table: Element) -> Iterator[Element]:
 
 
 def value_text(cell: Element, draft: Draft) -> str | None:
-    """Returns the text for a cell's value, or None if its paragraphs show it.
-
-    A date with a custom format could have any order, so it is formatted like dates in xlsx files.
-    """
+    """Returns the text for a cell's value, or None if its paragraphs show it. A date with a custom format could have
+    any order, so it is formatted like dates in xlsx files."""
     kinds = [value for key, value in cell.attrib.items() if key.endswith("}value-type")]
     draft.leave_out(Part.ERROR, count="error" in kinds)
     date, value = attribute(cell, "date-value"), attribute(cell, "value")

@@ -81,7 +81,8 @@ class OdfStyles:
         return "^" if place.startswith("super") or place.strip("0%") else ""
 
     def strikes(self, element: Element, *, otherwise: bool) -> bool:
-        """Returns whether a cell, a paragraph or a part of one is struck. `otherwise`: whether its parent is."""
+        """Returns whether a cell, a paragraph or a part of a paragraph is struck. `otherwise`: whether the parent is
+        struck."""
         kind = local(element)
         # Rows and columns name the style of cells that don't have one.
         is_line = kind in ("table-row", "table-column")
@@ -100,14 +101,14 @@ class OdfStyles:
         return self._property("drawing-page", attribute(page, "style-name"), "visibility") == "hidden"
 
     def shows_on_slide(self, page: Element, name: str) -> bool:
-        """Returns whether a slide shows its footer or the element that a property controls."""
+        """Returns whether a slide shows its footer or another element controlled by a property."""
         return self._property("drawing-page", attribute(page, "style-name"), name) != "false"
 
     def hides_sheet(self, sheet: Element) -> bool:
         return self._property("table", attribute(sheet, "style-name"), "display") == "false"
 
     def begin_list(self, element: Element) -> Count:
-        """Returns the count for a list: a new one, or that of the list that it continues."""
+        """Returns the count for a list, which is new or continues that of another list."""
         style = attribute(element, "style-name")
         count = self._by_id.get(attribute(element, "continue-list"))
         if count is None and attribute(element, "continue-numbering") == "true":
@@ -130,7 +131,7 @@ class OdfStyles:
 
 
 def next_label(count: Count, level: int, start: str = "") -> str:
-    """Counts a list item, and returns its label, or "" if it doesn't have one or it is unknown."""
+    """Counts a list item and returns its label, or "" if it has none or the label is unknown."""
     own = count.levels.get(level, _Level(is_bullet=True))
     is_start = start.isdecimal() and len(start) < 8
     count.at[level] = int(start) if is_start else min(count.at.get(level, own.start - 1) + 1, MAX_NUMBER)

@@ -1,7 +1,7 @@
 """Converts Office documents and workbooks that are stored as one XML file to Markdown.
 
-A Word 2003 document has the elements of a newer one, with few exceptions. So it is converted to one here. A flat
-package is a newer file in another container, and is converted, too. Excel 2003 workbooks are read here. Source:
+A Word 2003 document has the elements of a newer one, with few exceptions, so it is converted to a newer one. A flat
+package is a newer file in another container, and is also converted. Excel 2003 workbooks are read here. Source:
 Microsoft's Office 2003 XML Reference Schemas, and [MS-FLATOPC] for packages.
 """
 
@@ -21,7 +21,7 @@ from files_to_markdown.number_formats import GENERAL, format_saved, shown
 from files_to_markdown.word import line_of
 
 _MAX_GAP, _MAX_COLUMNS = 100, 16_384
-"""More empty cells in a row are dropped. Excel doesn't have more columns."""
+"""Maximum empty cells in a row, of which more are dropped, and Excel's maximum number of columns."""
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _WORD_2003 = "{http://schemas.microsoft.com/office/word/2003/wordml}"
 _AROUND = frozenset(("sect", "sub-section", "content"))

@@ -36,10 +36,8 @@ _DESCRIBED = frozenset(("frame", "custom-shape", "rect", "line", "path", "polygo
 
 
 def read_open_document(root: Element, styles: Element, archive: Archive | None, draft: Draft) -> None:
-    """Adds an odt or odp file, or a flat file of any type, to a draft.
-
-    `styles`: the headers and footers. `archive`: contains the embedded objects; None for a flat file.
-    """
+    """Adds an odt or odp file, or a flat file of any type, to a draft. `styles`: the headers and footers. `archive`:
+    contains the embedded objects; None for a flat file."""
     own = _OpenDocument(OdfStyles([styles]), styles, archive, draft)
     seen = set()
     for element in styles.iter():
@@ -94,7 +92,6 @@ class _OpenDocument:
         regions = (one for one in root.iter() if local(one) == "changed-region" and child(one, "deletion") is not None)
         self._deleted = {attribute(one, "id") for one in regions}
         self._deletions: set[str] = set()
-        """The deletions that contain the current text."""
         self._is_struck = False
         """Whether the text around the next piece is struck."""
         self.masters: dict[str, Element] = {}
@@ -267,7 +264,7 @@ class _OpenDocument:
         return joined(self._struck_pieces_of(element)).replace("\u00ad", "").strip(" \n").rstrip()
 
     def _struck_pieces_of(self, element: Element, before: str = "") -> str:
-        """Returns the text of a paragraph or a part of one, with marks where strikethrough begins and ends."""
+        """Returns the text of a paragraph or a part of it, with marks where strikethrough begins and ends."""
         around = self._is_struck
         self._is_struck = self._styles.strikes(element, otherwise=around)
         text = "".join(self._pieces_of(element, before))
@@ -275,7 +272,7 @@ class _OpenDocument:
         return struck(text) if is_changed else text
 
     def _pieces_of(self, element: Element, before: str = "") -> Iterator[str]:
-        """Yields the pieces of a text. A footnote follows its mark in parentheses. `before`: the preceding text."""
+        """Yields the pieces of a text. A footnote comes after its mark in parentheses. `before`: the preceding text."""
         yield "" if self._deletions else element.text or ""
         before = element.text or before
         for one in element:

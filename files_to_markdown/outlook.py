@@ -1,7 +1,7 @@
 """Converts Outlook messages (msg) to Markdown, by turning them into mails for the mail reader.
 
-A message is a compound file. Each property is in a stream whose name identifies it, or in its storage's property table,
-if it fits there. Recipients and attachments have their own storages. Source: [MS-OXMSG],
+A message is a compound file. Each property is in a stream whose name identifies it or, if it fits there, in its
+storage's property table. Recipients and attachments have their own storages. Source: [MS-OXMSG],
 https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxmsg
 """
 
@@ -30,7 +30,7 @@ _SUBJECT, _BODY, _HTML, _RTF, _TRANSPORT = "0037", "1000", "1013", "1009", "007D
 _FROM, _FROM_ADDRESS = ("0042", "0C1A"), ("5D02", "5D01", "0065", "0C1F")
 _NAME, _ADDRESS = ("3001",), ("39FE", "3003")
 _FILE_NAME = ("3707", "3704", "3001", "370E")
-"""The file name properties, or else its type."""
+"""The file name properties or, without any, the file type."""
 _KIND, _CODE_PAGE, _BODY_CODE_PAGE = 0x0C15, 0x3FFD, 0x3FDE
 _SENT, _ARRIVED = 0x0039, 0x0E06
 _MEETING = {"Start": 0x0060, "End": 0x0061}
@@ -79,10 +79,10 @@ _CODE_PAGES = {
     65000: "utf-7",
     65001: "utf-8",
 }
-"""Code pages that don't occur in the names of Python's codecs."""
+"""Code pages that aren't part of the names of Python's codecs."""
 _MAX_RECIPIENTS = 200
 _MAX_RTF_BYTES = 2 * 2**20
-"""Unpacking more would take seconds."""
+"""Maximum size. Unpacking more would take seconds."""
 _FIRST_DAY = datetime(1601, 1, 1, tzinfo=UTC)
 
 
@@ -133,7 +133,7 @@ def _named_property_ids(message: "_Storage") -> dict[tuple[int, int], int]:
 
 
 def _headers(message: "_Storage", draft: Draft) -> Message:
-    """Returns a mail without text. The headers it was sent with are kept, except for drafts."""
+    """Returns a mail without text. The original headers are kept, except for drafts."""
     sent = message_from_string(_latin1_text(message.text(_TRANSPORT)).removeprefix(_NOT_A_HEADER).lstrip())
     people = _recipients(message, draft)
     own = {

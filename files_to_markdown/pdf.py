@@ -14,12 +14,11 @@ _DIVIDED = re.compile("[\ufffe\x02](?:\r?\n)?")
 _UNKNOWN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufffd\ue000-\uf8ff]")
 """Matches a glyph number instead of a character that its font doesn't identify. People see the character."""
 _MAX_UNKNOWN = 0.25
-"""A page with a larger share of glyph numbers counts as one without text. Bullets can be glyph numbers, too."""
+"""Pages with a larger share of glyph numbers count as pages without text. Bullets can be glyph numbers, too."""
 _MAX_TEXT_BYTES = 200_000
 _CHECKBOX, _RADIO, _BUTTON = 2, 3, 1
 _MAX_OPTIONS = 1_000
 _UNSEEN = 2 | 32
-"""The flags of an annotation that is hidden or isn't shown on screens."""
 _PASSWORD = 1 << 13
 """The flag of a password field, which shows dots."""
 _LEFT_OUT = {
@@ -59,10 +58,8 @@ def read_pdf(content: bytes, draft: Draft) -> None:
 
 
 def _text(page: Any) -> str:
-    """Returns a page's text, with the letters of each ligature in order.
-
-    PDFium reverses the letters of ligatures in right-to-left scripts, such as lam and alef.
-    """
+    """Returns a page's text, with the letters of each ligature in order. PDFium reverses the letters of ligatures in
+    right-to-left scripts, such as lam and alef."""
     text: str = page.get_text_range()
     # Beyond the BMP, PDFium's text offsets aren't Python's.
     if not any("\u0590" <= char <= "\u08ff" for char in text) or max(text) > "\uffff":

@@ -1,8 +1,8 @@
 """Determines from its bytes whether an image can be sent unchanged. No I/O, and the work doesn't depend on its pixels.
 
-Vendors reject a whole request if one image is too large, damaged or in an unusual format. So an image is only sent
-unchanged if its bytes show that it is plain; any other image is decoded and rewritten in a separate process. The limits
-are those of the strictest vendor, because any model in use might answer.
+Vendors reject a whole request if one image is too large, damaged or in an unusual format. So an image is sent unchanged
+only if its bytes show that it is plain; any other image is decoded and rewritten in a separate process. The limits are
+those of the strictest vendor, because any model in use might answer.
 
 Sources: RFC 2083 and the APNG extension for PNG, ITU-T T.81 for JPEG, and
 https://developers.google.com/speed/webp/docs/riff_container for WebP.
@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from files_to_markdown.document import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
 
 MAX_SEGMENTS = 200
-"""Before a JPEG's size. Cameras write about twenty."""
+"""Maximum segments before a JPEG's size. Cameras write about twenty."""
 MAX_CHUNKS = 64
-"""Before a PNG's pixels."""
+"""Maximum chunks before a PNG's pixels."""
 END_BYTES = 32
 """The maximum distance between a JPEG's end marker and the end of the file."""
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}

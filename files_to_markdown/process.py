@@ -39,7 +39,7 @@ _TRIES = 2
 MAX_COUNTED_PAGES = 1_000_000
 _CHUNK_BYTES = 64 * 1024
 _TOO_MUCH = (OUT_OF_MEMORY, -signal.SIGXCPU, -signal.SIGKILL, -signal.SIGABRT)
-"""The exit codes of a process that reaches a limit. Libraries in Rust and C++ abort if they can't allocate memory."""
+"""Exit codes of a process that reaches a limit. Libraries in Rust and C++ abort if they can't allocate memory."""
 
 T = TypeVar("T")
 
@@ -47,17 +47,15 @@ log = logging.getLogger(__name__)
 
 
 async def read_document(kind: Format, content: bytes) -> Document | Obstacle:
-    """Converts a document to Markdown, or returns the reason it can't, within little more than twice WALL_S."""
+    """Converts a document to Markdown, or returns why it can't, within little more than twice WALL_S."""
     return _parse_output(await _run_reader(kind, content), _parse_document)
 
 
 async def convert_image(
     content: bytes, max_pixels: int = MAX_IMAGE_PIXELS, max_png_bytes: int = MAX_IMAGE_BYTES
 ) -> ConvertedImage | Obstacle:
-    """Converts an image to one that vendors accept, or returns the reason it can't, within twice WALL_S.
-
-    `max_pixels`: the maximum longer side. `max_png_bytes`: a PNG that is larger becomes a JPEG.
-    """
+    """Converts an image to one that vendors accept, or returns why it can't, within twice WALL_S. `max_pixels`: the
+    maximum longer side. `max_png_bytes`: a larger PNG becomes a JPEG."""
     return _parse_output(await _run_reader(Format.IMAGE, content, str(max_pixels), str(max_png_bytes)), _parse_image)
 
 
@@ -108,7 +106,7 @@ class _Reader:
         return output
 
     def kill(self) -> None:
-        """Kills the process and its children, which share its group, if necessary right after it has started."""
+        """Kills the process and its children, which share its group, even right after it has started."""
         self._is_killed = True
         process = self._process
         if process is not None and process.returncode is None:
@@ -130,7 +128,7 @@ class _Reader:
         )
 
     def _output(self, process: subprocess.Popen[bytes], deadline: float) -> bytes | None:
-        """Sends the document to the process and returns its output, or None if that is too long or too slow."""
+        """Sends the document to the process. Returns its output, or None if that is too long or too slow."""
         assert process.stdin is not None
         assert process.stdout is not None
         output = bytearray()
@@ -151,7 +149,7 @@ class _Reader:
         return None
 
     def _feed(self, process: subprocess.Popen[bytes]) -> bool:
-        """Writes a piece of the document. Returns whether more can follow."""
+        """Writes a piece of the document. Returns whether there is more to write."""
         assert process.stdin is not None
         try:
             written = os.write(process.stdin.fileno(), self._content[:_CHUNK_BYTES])
@@ -163,7 +161,7 @@ class _Reader:
 
 
 def _parse_output(output: bytes | Obstacle, parse: Callable[[Mapping[str, Any]], T]) -> T | Obstacle:
-    """Parses the process's output, which can be anything, because a document may have taken over the process."""
+    """Parses the process's output, which can be anything, because a document might have taken over the process."""
     if isinstance(output, Obstacle):
         return output
     try:

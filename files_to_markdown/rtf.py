@@ -25,7 +25,7 @@ _FONT_PAGE = re.compile(rb"\\cpg(\d{3,5})")
 _FONT = re.compile(r"(\\f\d+)([^;]*+;?)")
 _LINE_END = re.compile(r"[\r\n]+")
 _BOTH = re.compile(rb"\\upr\s?\{")
-"""Matches text for old readers, which precedes the same text in Unicode."""
+"""Matches text for old readers, before the same text in Unicode."""
 _UNICODE = re.compile(rb"\{\\\*\\ud(?![a-z])[ ]?")
 _UNESCAPED = re.compile(rb"[\x80-\xff]")
 _STYLED = re.compile(rb"\\cs\d")
@@ -35,7 +35,7 @@ _MAX_FONTS = 1_000
 _ENDS = (b"par", b"line", b"cell", b"row", b"page", b"sect")
 _MAX_CODES = 100
 _MAX_CODE_BYTES = 4_000
-"""For one piece of a field's code."""
+"""Maximum size of one piece of a field's code."""
 _SYMBOL = re.compile(r"^([ \t]*)[\uf020-\uf0ff](?=\s)", re.MULTILINE)
 """Matches an item's bullet from a symbol font."""
 _SPECIAL = re.compile(rb"([{}\\])")
@@ -143,7 +143,7 @@ class _Rewriter:
             yield self._fields[-1].value()
 
     def _end_field(self, of: _Field) -> bytes:
-        """Returns the words of a field without a result, or counts the field."""
+        """Returns the words of a field without a result. If they are unknown, counts the field and returns b""."""
         state = self._states[-1]
         code = b"".join(of.code).decode("latin-1")
         if of.shown < self._shown_count or of.numbers or state.is_hidden or state.is_aside or link_target(code):
@@ -260,7 +260,7 @@ def read_rtf(content: bytes, draft: Draft) -> None:
 
 
 def _without_unset_charsets(fonts: str) -> str:
-    """Removes fonts without a charset, which use the file's. striprtf would use the next font's."""
+    """Removes fonts without a charset, which use the file's charset. striprtf would use the next font's."""
     return _FONT.sub(lambda found: found[0] if "\\fcharset" in found[2] else found[2], _LINE_END.sub("", fonts))
 
 

@@ -98,13 +98,12 @@ def _format_cell(cell: Cell, code: str, *, is_1904: bool) -> str:
 _DELIMITERS = "\t;|,"
 _QUOTED = re.compile(r'"([^"]*)"\s*')
 _MAX_CELL_CHARS = 100_000
-"""The maximum length of a quoted cell. Excel's cells have at most 32,767 characters."""
+"""Maximum length of a quoted cell. Excel's cells have at most 32,767 characters."""
 _MAX_READ_AGAIN_CHARS = 5_000_000
-"""The maximum amount of text that is read again because of unclosed quotes."""
+"""Maximum amount of text to read again because of unclosed quotes."""
 
 
 def read_csv(text: str, draft: Draft) -> None:
-    """Adds a CSV file to a draft. Its delimiter is guessed."""
     # A delimiter declaration as Excel writes and reads it.
     said, rest = text[4:5], text[5:].lstrip("\r\n")
     is_said = text[:4].lower() == "sep=" and said in _DELIMITERS and text[5:6] in "\r\n"
@@ -159,7 +158,7 @@ def _delimiter(text: str) -> str:
 
 
 def _regularity(text: str, delimiter: str) -> float:
-    """Returns the share of rows that have the most common number of cells, at least two."""
+    """Returns the share of rows with the most common number of cells, at least two."""
     sniffed = zip(range(100), _csv_rows(text[:MAX_CHARS], delimiter), strict=False)
     widths = Counter(len(row) for _, row in sniffed if row)
     return max((count for width, count in widths.items() if width > 1), default=0) / max(1, widths.total())

@@ -1,8 +1,8 @@
 """Converts Word documents (docx) to Markdown. mammoth reads the body with footnotes, insertions and comments.
 
 mammoth skips unknown elements with all their text, and references to missing parts can break it. So the file is
-rewritten first (word_parts.py) to contain only elements that mammoth knows and valid references. List numbers are
-counted beforehand (numbering.py). Headers, footers, charts and diagrams are read here.
+rewritten first (word_parts.py) and then contains only valid references and elements that mammoth knows. List numbers
+are counted beforehand (numbering.py). Headers, footers, charts and diagrams are read here.
 """
 
 import io
@@ -23,11 +23,11 @@ from files_to_markdown.word_parts import LIST_ID, MAX_LISTED, Rewriter, Styles
 _MAX_XML_BYTES, _MAX_NOTES_BYTES = 3 * 2**20, 2**20
 """The limits for the main text and for each part with notes. mammoth takes a second for 1.5 MB."""
 _MAX_ELEMENTS = 120_000
-"""The maximum number of elements in a text. Each needs a kilobyte by the time all are read."""
+"""Maximum number of elements in a text. Each needs a kilobyte once all are read."""
 _BATCH_ELEMENTS = 20_000
-"""The batch size for mammoth. When time runs out, the batches so far are the beginning of the document."""
+"""The batch size for mammoth. If time runs out, the finished batches are the beginning of the document."""
 _CHUNK = "\U0010fffd"
-"""A character that isn't used by any script."""
+"""A character that no script uses."""
 _NOTES = ("footnotes", "endnotes", "comments")
 _NOTED = frozenset(("footnoteReference", "endnoteReference", "commentReference"))
 _RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
@@ -45,10 +45,8 @@ _STYLE_MAP = "\n".join(
 
 
 def read_word(archive: Archive, main: str, draft: Draft, join: Callable[[str, str, bytes], None]) -> None:
-    """Adds a docx file to a draft.
-
-    `join` adds a file that Word joins when it opens the document, by its name, type and bytes. It can raise Unreadable.
-    """
+    """Adds a docx file to a draft. `join`: adds a file that Word joins when it opens the document, by its name, type
+    and bytes. It can raise Unreadable."""
     import mammoth
 
     folder = posixpath.dirname(main)
@@ -140,7 +138,7 @@ class _Parts:
         return self.beginning(name, _MAX_NOTES_BYTES) if kind in _NOTES else self.archive.xml(name)
 
     def beginning(self, name: str, max_bytes: int) -> Element:
-        """Returns the beginning of a part, without a last paragraph, table or note that may be incomplete."""
+        """Returns the beginning of a part, without a last paragraph, table or note that might be incomplete."""
         root, is_whole = self.archive.beginning(name, max_bytes)
         self.are_whole = self.are_whole and is_whole
         body = child(root, "body")
@@ -203,10 +201,8 @@ def line_of(root: Element) -> str:
 def _rewritten_files(
     parts: _Parts, styles: Styles, body: Rewriter, chunks: list[str], draft: Draft
 ) -> Iterator[io.BytesIO]:
-    """Yields the file in a form that mammoth can read, in pieces if it is long. Pictures are only counted.
-
-    Adds to `chunks` the IDs of files that are joined between paragraphs, at the marks _CHUNK.
-    """
+    """Yields the file in a form that mammoth can read, in pieces if it is long. Pictures are only counted. Adds to
+    `chunks` the IDs of files that are joined between paragraphs, at the marks _CHUNK."""
     document = parts.beginning(parts.main, _MAX_XML_BYTES)
     chunks += _mark_chunks(document)
     body.rewrite(document)
@@ -259,7 +255,7 @@ def _pack(packed: zipfile.ZipFile, kind: str, root: Element, addresses: Mapping[
 
 
 def _numbering(namespace: str) -> bytes:
-    """Returns the one list that all items belong to. Their numbers are in their text."""
+    """Returns the single list that all items belong to. Their numbers are in their text."""
     root = Element(f"{namespace}numbering")
     definition = ElementTree.SubElement(root, f"{namespace}abstractNum", {f"{namespace}abstractNumId": "0"})
     for level in range(MAX_LISTED + 1):

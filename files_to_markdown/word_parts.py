@@ -23,9 +23,9 @@ _TAGS = {
     "ptab": "tab",
     "softHyphen": _IGNORED,
 }
-"""Elements that are treated like others."""
+"""Elements that are treated like others, by name."""
 _USED = {"rPr": ("strike", "vertAlign", "del"), "pPr": ("pStyle", "numPr", "rPr")}
-"""The run and paragraph properties that mammoth gets. Others are most of a file, and cost most of its time."""
+"""Run and paragraph properties that mammoth gets. Others are most of a file, and cost most of its time."""
 _NOTE_KINDS = {"footnoteReference": "footnotes", "endnoteReference": "endnotes", "commentReference": "comments"}
 _HEADING = re.compile(r"heading(?: ?([1-6]))?", re.IGNORECASE)
 _HYPERLINK = re.compile(r"\s{0,99}HYPERLINK\b", re.IGNORECASE)
@@ -53,7 +53,7 @@ _UNSEEN = frozenset(
 """Fields that show nothing, and those that are read in another way."""
 _LINK_PART = re.compile(r'\\(?P<switch>\w)|["“](?P<quoted>[^"”]*)["”]?|(?P<plain>[^\s"“\\]+)')
 _WITH_ARGUMENT = "lot"
-"""Switches in a link field before a place in the document, a tooltip and a window."""
+"""Switches of a link field before a place in the document, a tooltip and a window."""
 _EQUATION_FIELD = re.compile(r"\s*EQ\s", re.IGNORECASE)
 _BOXES = {
     **dict.fromkeys("🞎🞏🞐🞑🞒🞓🗆🗌🗖❏❐❑❒□", "☐"),
@@ -88,7 +88,7 @@ class Styles:
         return Numbering(self._numbering, self._root)
 
     def readable(self, namespace: str) -> Element:
-        """Returns the styles in the form that mammoth expects. One without a type is a paragraph style."""
+        """Returns the styles in the form that mammoth expects. Styles without a type are paragraph styles."""
         root = Element(f"{namespace}styles")
         for style in self._all_styles():
             if id_ := attribute(style, "styleId"):
@@ -521,7 +521,7 @@ def _retag(element: Element, tag: str, *children: Element) -> None:
 
 
 def prompt_of(code: str) -> str | None:
-    """Returns the words that a field without a result shows: "" if it shows none, None if they are unknown."""
+    """Returns the words that a field without a result shows, "" if it shows none, or None if they are unknown."""
     words = code.split(maxsplit=2)
     name = words[0].upper() if words else ""
     if name in _PROMPTS:

@@ -1,7 +1,7 @@
 """Converts xlsx files to Markdown tables, row by row: a sheet is unpacked only until there is enough text.
 
 Cells are shown as people see them (number_formats.py), formulas as their saved results. Hidden sheets, rows and columns
-aren't read, because the person who shares a file may not know about them. They are reported as left out.
+aren't read, because the person who shares a file might not know about them. They are reported as left out.
 """
 
 import re
@@ -125,10 +125,8 @@ def _strings(archive: Archive, name: str) -> list[str]:
 
 def _elements(archive: Archive, name: str, wanted: Collection[str]) -> Iterator[Element]:
     """Yields the elements with these names below a part's root and its children, and keeps no complete ones in memory.
-
     Handling an event for each element would take most of the time. So the tree is examined while it grows: all children
-    except the last are complete.
-    """
+    except the last are complete."""
     builder = TreeBuilder()
     parser = XMLParser(target=builder)  # noqa: S314
     with archive.stream(name) as stream:

@@ -73,7 +73,7 @@ MAX_DEFINITION_LINES = 20
 """The maximum number of lines in a paragraph that are parsed as link reference definitions."""
 
 MAX_LINES = 750
-"""The maximum number of lines outside code that are parsed at once."""
+"""The maximum number of lines outside code to parse at once."""
 _FENCE_LINE = re.compile(r"^ {0,3}(?:`{3}|~{3}).*", re.MULTILINE)
 _FENCE_PARTS = re.compile(r"(`{3,}+(?=[^`]*$)|~{3,}+)\s*(.?)")
 _DOCUMENT = re.compile(r"(?:`+|~+)\s*(?:markdown|md)\b", re.IGNORECASE)
@@ -84,7 +84,7 @@ class LeafKind(Enum):
     HEADING = auto()
     """An ATX heading (`# …`) or a setext heading (underlined)."""
     QUOTE = auto()
-    """A paragraph in a block quote. Only selects how its text is rewritten; the parser returns PARAGRAPH."""
+    """A paragraph in a block quote, for rewriting its text. The parser itself returns PARAGRAPH."""
     TABLE = auto()
     INDENTED_CODE = auto()
     FENCED_CODE = auto()
@@ -92,7 +92,8 @@ class LeafKind(Enum):
 
 @dataclass(slots=True)
 class SourceLine:
-    """A source line as offsets: start, content after the container markers, end. Can include several lines of code."""
+    """Offsets of a source line: its start, its content after the container markers, its end. Code lines can be
+    combined."""
 
     start: int
     content: int
@@ -107,11 +108,11 @@ class ListItem(NamedTuple):
     """The columns between the container's margin and the item's content."""
     marker: str
     number: int | None
-    """The displayed number (CommonMark ignores written numbers after a list's first), or None in a bullet list."""
+    """The displayed number, or None in a bullet list. CommonMark ignores written numbers after a list's first."""
 
 
 Container = ListItem | None
-"""A container block; None is a block quote."""
+"""A list item, or None for a block quote."""
 
 
 @dataclass(slots=True)
@@ -121,12 +122,12 @@ class LeafBlock:
     kind: LeafKind
     lines: list[SourceLine]
     containers: tuple[Container, ...] = ()
-    """The list items and block quotes that hold the block, outermost first."""
+    """The list items and block quotes around the block, outermost first."""
     opened: tuple[str, ...] = ()
-    """The open fences of fenced code (`fences_after`); () once the code is closed."""
+    """The open fences of fenced code (`fences_after`), or () once the code is closed."""
     fence: str = ""
     sent_fence: str = ""
-    """The fence that is sent instead, long enough that no fence inside a document closes it."""
+    """The fence to send instead, long enough that no fence inside a document closes it."""
     prefix: str = ""
     """The prefix that keeps lines of fenced code in their containers."""
     break_below: SourceLine | None = None
@@ -134,7 +135,7 @@ class LeafBlock:
 
     @property
     def closing(self) -> str:
-        """The line that would close fenced code, including the containers' prefix; "" once the code is closed."""
+        """The line that would close fenced code, including the containers' prefix, or "" once the code is closed."""
         return self.prefix + self.sent_fence if self.opened else ""
 
 
@@ -152,7 +153,7 @@ class BlockStructure:
 def parse_blocks(
     markdown: str, *, last_line_incomplete: bool, growing: bool = False, open_fences: tuple[str, ...] = ()
 ) -> BlockStructure:
-    """Parses a source into blocks. `open_fences` are the fences that are open at its start."""
+    """Parses a source into blocks. `open_fences`: the fences that are open at its start."""
     parser = BlockParser(markdown, has_formulas=bool(MAYBE_DISPLAY.search(markdown)), growing=growing)
     blocks = parser.blocks
     if open_fences:
@@ -166,10 +167,8 @@ def parse_blocks(
 
 
 def recent_part(markdown: str) -> str:
-    """Returns the last `MAX_LINES` lines of a text, preceded by the fences that are open there.
-
-    Lists and quotes that are open there are lost.
-    """
+    """Returns the last `MAX_LINES` lines of a text, preceded by the fences that are open there. Open lists and quotes
+    are lost."""
     start = len(markdown)
     for _ in range(MAX_LINES):
         start = markdown.rfind("\n", 0, start)
@@ -182,7 +181,7 @@ def recent_part(markdown: str) -> str:
 
 
 def fences_after(line: str, opened: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the fences that are open after a line of code or text, outermost first, each as the line that opens it.
+    """Returns the fences that are open after a line of code or text, outermost first, each as its opening line.
 
     In a Markdown document, a fence with an info string opens a nested block and a bare fence closes the innermost open
     one. A bare fence that is meant to open a block can't be distinguished from the document's end, so it ends the
@@ -226,10 +225,8 @@ def code_content(markdown: str, code: LeafBlock) -> str:
 
 
 def definitions_end(paragraph: str) -> int:
-    """Returns the offset after the link reference definitions at the beginning of a paragraph.
-
-    A definition that contains a link counts as text, because some parsers treat it as a footnote and show the link.
-    """
+    """Returns the offset after the link reference definitions at the beginning of a paragraph. A definition that
+    contains a link counts as text, because some parsers treat it as a footnote and show the link."""
     end = 0
     while (definition := _DEFINITION.match(paragraph, end)) and not _LINK.search(definition[0]):
         end = definition.end()
@@ -237,7 +234,7 @@ def definitions_end(paragraph: str) -> int:
 
 
 def is_ambiguous(content: str) -> bool:
-    """Returns whether an incomplete line with this content can still become more than one type of block."""
+    """Returns whether an incomplete line with this content could become one of several block types."""
     return bool(_AMBIGUOUS.match(content))
 
 
@@ -257,10 +254,8 @@ class BlockParser:
         """The offset after the last formula."""
 
     def lines(self, *, join_code: bool = False) -> Iterator[SourceLine]:
-        """Yields the lines of the source. The caller must parse each line before requesting the next.
-
-        `join_code`: whether to combine lines of fenced code outside containers into one, which is faster.
-        """
+        """Yields the lines of the source. The caller must parse each line before requesting the next. `join_code`:
+        combine lines of fenced code outside containers, which is faster."""
         start, size = 0, len(self.markdown)
         while start < size:
             end = self.markdown.find("\n", start)
@@ -375,7 +370,7 @@ class BlockParser:
         return self.blocks.open_leaf is not None and self.blocks.open_leaf.kind is kind
 
     def _has_only_definitions(self) -> bool:
-        """Returns whether the open paragraph has only definitions so far, which can't have lazy continuation lines."""
+        """Returns whether the open paragraph only has definitions so far, which can't have lazy continuation lines."""
         lines = self.blocks.open_leaf.lines if self.blocks.open_leaf else []
         return len(lines) <= MAX_DEFINITION_LINES and all(
             _DEFINITION.match(self.markdown, line.content, line.end) for line in lines
@@ -421,10 +416,8 @@ class BlockParser:
             self._add_text(line)
 
     def _is_meant_as_break(self, paragraph: LeafBlock, line: SourceLine) -> bool:
-        """Returns whether an underline is a thematic break, because the text has several lines or is a sentence.
-
-        A title can end like a sentence, but then its underline is longer than `---`.
-        """
+        """Returns whether an underline is meant as a thematic break. The text above a break has several lines or is a
+        sentence. If a title ends like a sentence, its underline is longer than `---`."""
         if not _THEMATIC_BREAK.match(self.markdown, line.content, line.end):
             return False
         last = paragraph.lines[-1]
@@ -502,9 +495,7 @@ def line_prefix(containers: Iterable[Container]) -> str:
 
 def _list_item(marker: re.Match[str], line_end: int, previous: ListItem | None) -> tuple[ListItem, int]:
     """Returns the list item for a marker, and the number of white space characters that belong to the marker.
-
-    `previous`: the item that this one ends. If both are in the same list, numbering continues.
-    """
+    `previous`: the item that this one ends. If both are in the same list, numbering continues."""
     written = marker["marker"]
     space = marker["space"] or ""
     if marker.end() == line_end or _width(space) > CODE_INDENT:
@@ -523,7 +514,7 @@ def _width(indent: str) -> int:
 
 
 def _chars_of_width(indent: str, width: int) -> int:
-    """Returns the number of characters of an indent that are at least this many columns wide."""
+    """Returns how many characters of an indent are needed for a width of this many columns."""
     if "\t" not in indent:
         return min(width, len(indent))
     return next((chars for chars in range(len(indent) + 1) if _width(indent[:chars]) >= width), len(indent))
@@ -538,10 +529,8 @@ def cells_of(row: str) -> list[str]:
 
 
 def table_rows(lines: Sequence[str]) -> list[list[str]]:
-    """Returns the cells of a table as written, header first. No row has more cells than the header.
-
-    `lines`: the header, the delimiter row, and the rows. Surplus cells are joined to the row's last cell.
-    """
+    """Returns the cells of a table as written, header first. No row has more cells than the header. `lines`: the
+    header, the delimiter row, and the rows. Surplus cells are joined to the row's last cell."""
     head, _, *rows = map(cells_of, lines)
     last = len(head) - 1
     return [head, *(row if len(row) <= last else [*row[:last], " | ".join(filter(None, row[last:]))] for row in rows)]

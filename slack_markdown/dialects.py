@@ -47,23 +47,21 @@ from slack_markdown.formulas import (
 from slack_markdown.rewriting import Rewriting
 
 MAX_CONSTRUCT_CHARS = 400
-"""The maximum length of a construct. Longer constructs are sent as text, and longer emphasis is sent as written.
-
-Anything that has been open for longer can't change how its beginning is sent (`inlines.decided_inlines`).
-"""
+"""The maximum length of a construct. Longer constructs are sent as text, and longer emphasis is sent as written. After
+this many characters, an open construct can't change how its beginning is sent (`inlines.decided_inlines`)."""
 MAX_TAG_CHARS = 1_000
 """The maximum length of a tag or comment. Longer tags and comments are text."""
 MAX_SCRIPT_CHARS = 60
 MAX_TAG_DEPTH = 100
 MAX_ENCODED_CHARS = 20
-"""The maximum number of characters to encode in a URL. A URL that needs more is text."""
+"""The maximum number of characters to encode in a URL. URLs that need more are text."""
 TEXT_BACKTICK = "ˋ"
 """Replaces a backtick that Slack would interpret as the beginning of a code span."""
 
 _MAYBE = re.compile(r"[<$&]|\\(?:[(\[]|begin)|\]\([^\s()]*[ \t]+")
-"""Matches in any text that needs rewriting, except for table rows."""
+"""Matches any text that needs rewriting, except for table rows."""
 _MARK = re.compile(r"[<$&\\\]]")
-"""Matches wherever `_MAYBE` does, but faster."""
+"""Matches the same texts as `_MAYBE`, but faster."""
 _CODE_WITH_CELL_END = re.compile(r"`(?!\s)[^`\n|]*\|")
 _SPECIAL = re.compile(
     r"(?P<url>https?://[^\s<>\]`|]*)|(?P<formula>\\[(\[]|\\begin\{|\$+)|\\.?|(?P<ticks>`+)|(?P<target>\]\()|<"
@@ -101,7 +99,7 @@ _HALF_TOKEN = re.compile(
 )
 
 _CALLOUT = re.compile(r"\[!([a-z]{2,20})\][-+]?(?=\s|\Z)", re.IGNORECASE)
-"""Matches a callout's marker. A sign after it can set whether the callout is collapsed."""
+"""Matches a callout's marker. A following sign can set whether the callout is collapsed."""
 _COMMENT_END = "-->"
 _BLANK = re.compile(r"\s*")
 _SPACE = re.compile(r"[ \t]*")
@@ -122,12 +120,9 @@ def _escaped_cell_ends(code: str) -> str:
 
 
 def rewritten(text: str, *, growing: bool, start: int = 0, kind: LeafKind = LeafKind.PARAGRAPH) -> Rewriting:
-    """Returns a block's text rewritten as Markdown.
-
-    `growing`: whether more text can follow. The end is left out if it can still become something else.
-    `start`: the offset at which to start.
-    `kind`: headings and table rows can't have line breaks.
-    """
+    """Returns a block's text rewritten as Markdown. `growing`: whether more text can follow. The end is left out if
+    later text can change it. `start`: the first offset to rewrite. `kind`: headings and table rows can't have line
+    breaks."""
     if not may_be_rewritten(text, kind, start):
         return Rewriting(text, (), len(text), False)
     is_quote = kind is LeafKind.QUOTE
@@ -136,7 +131,7 @@ def rewritten(text: str, *, growing: bool, start: int = 0, kind: LeafKind = Leaf
 
 
 def may_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
-    """Returns quickly whether a block's text might need rewriting, which is False for most text."""
+    """Returns quickly whether a block's text might need rewriting. Most text doesn't."""
     if _MARK.search(text, start) and _MAYBE.search(text, start):
         return True
     if kind is not LeafKind.TABLE:
@@ -164,7 +159,7 @@ def as_markdown(text: str, kind: LeafKind = LeafKind.HEADING) -> str:
 
 
 def _may_have_surplus_cells(markdown: str) -> bool:
-    """Returns whether a row may have more cells than a table has columns, which more text doesn't change."""
+    """Returns whether a row might have more cells than a table has columns. More text doesn't change the result."""
     delimiters = [row for row in _DELIMITERS.findall(markdown) if "-" in row and ("|" in row or ":" in row)]
     return bool(delimiters) and max(_cell_ends(markdown)) > min(_cell_ends("\n".join(delimiters)))
 
@@ -175,7 +170,7 @@ def _cell_ends(lines: str) -> Iterator[int]:
 
 
 def added_chars(markdown: str) -> int:
-    """Returns an upper bound on how many characters rewriting adds, not counting those for each `<`."""
+    """Returns an upper bound on the number of characters that rewriting adds, without those for each `<`."""
     targets: list[str] = _LONGER_TARGET.findall(markdown)
     added = 2 * sum(target.count(" ") + target.count("\t") for target in targets) + markdown.count("[!")
     if _LONGER_LINES.search(markdown):
@@ -194,9 +189,9 @@ class _OpenTag:
     closing: str
     """The replacement for the end tag, without line breaks."""
     may_be_text: bool
-    """Whether the tag stays as written if its end tag doesn't arrive."""
+    """Whether the tag stays as written if it has no end tag."""
     dropped: str
-    """The tag's replacement if its end tag doesn't arrive and `may_be_text` is False."""
+    """The tag's replacement if it has no end tag and `may_be_text` is False."""
 
 
 @dataclass(slots=True)
@@ -214,7 +209,7 @@ class _Rewriter:
     """Whether the text is a table row, where Slack treats an unescaped `|` in code as the end of a cell."""
     is_quote: bool
     replacements: list[Replacement | None] = field(default_factory=list)
-    """None is a tag that stays as written."""
+    """The replacement is None for a tag that stays as written."""
     tags: list[_OpenTag] = field(default_factory=list)
     lists: list[_List] = field(default_factory=list)
     is_line_empty: bool = True
@@ -225,9 +220,9 @@ class _Rewriter:
     read: int = 0
     held: int = -1
     labels: list[tuple[int, int]] = field(default_factory=list)
-    """The start and end of link labels that contain a `|`, in a row."""
+    """The start and end of link labels with a `|` in a row."""
     open_code: int = sys.maxsize
-    """The start of a code span that is still open at the end of a growing row."""
+    """The start of a code span that is open at the end of a growing row."""
     closed_at: int = -1
     """The end of the last end tag that became a mark."""
 
@@ -273,7 +268,7 @@ class _Rewriter:
         return index >= 0 and at < self.labels[index][1]
 
     def _hold_back(self, start: int, limit: int = MAX_CONSTRUCT_CHARS) -> bool:
-        """Holds back the construct at an offset if its end can still arrive; returns whether anything is held back."""
+        """Holds back the construct at an offset if its end might follow. Returns whether anything is held back."""
         if self.growing and self.held < 0 and len(self.text) - start <= limit:
             self.held = start
         return self.held >= 0
@@ -295,7 +290,7 @@ class _Rewriter:
         self.read = to
 
     def _sent_before(self, at: int) -> str:
-        """Returns the character that will be sent before an offset."""
+        """Returns the character that is sent before an offset."""
         last = next((replacement for replacement in self.replacements[-1:] if replacement), None)
         if last and last.end == at and last.text:
             return last.text[-1]
@@ -505,7 +500,7 @@ class _Rewriter:
         return end
 
     def _replace_with_separator(self, start: int, end: int, separator: str) -> int:
-        """Replaces a line-breaking tag with a separator, where the text must stay on one line."""
+        """Replaces a line-breaking tag with a separator, because the text must stay on one line."""
         tag_end, end = end, _SPACE.match(self.text, end).end()  # type: ignore[union-attr]
         is_last = bool(NOTHING_BEHIND.match(self.text, end))
         if is_last and end == len(self.text) and self._hold_back(start):
@@ -677,7 +672,7 @@ class _Rewriter:
                 self.tags[max(0, len(self.tags) - MAX_TAG_DEPTH) + at].closing = ""
 
     def _open_line(self, start: int, end: int, name: str = "", attributes: str = "") -> str:
-        """Replaces a tag that begins a new line, and the white space around it. Returns the replacement."""
+        """Replaces a tag that begins a new line, and the surrounding white space. Returns the replacement."""
         if name in ("tr", "/tr", "/table"):
             # The line of a finished row isn't empty.
             self.is_line_empty = self.is_line_empty and not self.is_in_row
@@ -719,7 +714,7 @@ class _Rewriter:
         return last.text if last else ""
 
     def _item_marker(self) -> str:
-        """Returns the next list item's marker as text, because the indentation of its list isn't known here."""
+        """Returns the next list item's marker as text. The list's indentation isn't known here."""
         opened = self.lists[-1] if self.lists else _List(None)
         indent = "\u2003" * min(2, max(0, len(self.lists) - 1))
         if opened.number is None:

@@ -14,12 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 HAIR_SPACE = "\u200a"
-"""White space by every definition, and barely visible. Some sources say that zero-width characters don't help."""
+"""White space by every definition, and barely visible. According to some sources, zero-width characters don't help."""
 JOINER = "\u2060"
-"""WORD JOINER: zero-width, prevents line breaks, and isn't part of any instruction.
-
-In code, it is inserted only where an instruction would begin, so that people can copy the rest unchanged.
-"""
+"""WORD JOINER: zero-width, prevents line breaks, and isn't part of any instruction. In code, it is inserted only at the
+beginning of an instruction, so that people can copy the rest unchanged."""
 _TICKS = re.compile("`+")
 _INSTRUCTION_START = re.compile(
     r"<(?=@[A-Z0-9]|#[A-Z0-9]+[|>]|!(?i:channel|here|everyone|group|subteam|date)|[A-Za-z][\w.+-]*:[^<>\s|]*\|)"

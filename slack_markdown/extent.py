@@ -68,7 +68,7 @@ class Extent:
         self._ends_in_rich_text = False
         """Whether the last Slack block is a `rich_text`, which another paragraph would extend."""
         self._counted_leaves = 0
-        """The number of leaf blocks counted in `_blocks`: all whose type can no longer change."""
+        """The number of leaf blocks counted in `_blocks`: all whose type is final."""
         self._thematic_breaks = 0
         self._last_leaf: LeafBlock | None = None
         """The last line's leaf block, unless it is a paragraph."""
@@ -87,7 +87,7 @@ class Extent:
             self._count_line(line)
 
     def header_chars(self, shown_chars: int) -> int:
-        """Returns the extra characters that the headings within the first `visible_chars` characters cost."""
+        """Returns the extra characters for headings within the first `shown_chars` characters."""
         return HEADER_CHARS * bisect_right(self._heading_ends, shown_chars)
 
     def _count_line(self, line: SourceLine) -> None:
@@ -167,7 +167,7 @@ def is_wide(markdown: str, table: LeafBlock) -> bool:
 
 
 def has_paragraph(sent: str) -> bool:
-    """Returns whether Slack translates part of the Markdown into a `rich_text`, as it does for words in paragraphs."""
+    """Returns whether Slack converts part of the Markdown into a `rich_text`, as it does for paragraphs with words."""
     for leaf in parse_blocks(sent, last_line_incomplete=False).leaf_blocks:
         if leaf.kind is LeafKind.PARAGRAPH:
             text = text_of(sent, leaf.lines)

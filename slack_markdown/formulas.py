@@ -19,12 +19,12 @@ MAX_DOLLARS_CHARS = 100
 MAX_DISPLAY_CHARS = 1_000
 """The maximum length of a display formula, including its marks. Longer formulas are text."""
 MAX_WORDS_CHARS = 200
-"""The number of characters of a formula that are searched for a sentence, which would rule it out."""
+"""The maximum number of characters of a formula to search for a sentence, which would rule out a formula."""
 MAX_LINE_CHARS = 20_000
-"""The number of characters at the end of a line that are searched for formulas. Pages break longer lines."""
+"""The number of characters at the end of a line to search for formulas. Pages break longer lines."""
 
 NOTHING_BEHIND = re.compile(r"(?:\s*</\w+\s*>){0,4}\s*(?:\Z|\|)")
-"""Matches where only end tags follow in a line or table cell."""
+"""Matches if only end tags follow in a line or table cell."""
 _PROSE = re.compile(r"(?:[^\W\d_]{2,}|\d+)?(?:[\s,.;:'’!?/&–—-]+(?:[^\W\d_]{2,}|\d+))*[\s.!?]*")
 SIGN = re.compile(r"[\\^_=+<>{}]")
 ENVIRONMENT = re.compile(r"\\begin\{([a-zA-Z]+\*?)\}")
@@ -58,7 +58,8 @@ _SENTENCE = regex.compile(
     rf"(?<![\w\\]){_LONG_WORD}(?:{_BETWEEN_WORDS}(?:{_SHORT_WORD}{_BETWEEN_WORDS})*+{_LONG_WORD}){{4}}"
     r"|(?:[^\W\d_\x00-\u0dff][\s\u3000-\u3002\uff0c]*+){20}"
 )
-"""Matches five words, which rule out a formula unless they are in braces. Thai and similar scripts may lack spaces."""
+"""Matches five words, which rule out a formula unless they are in braces. Thai and similar scripts might lack
+spaces."""
 _IN_BRACES = regex.compile(r"(?<!\\)\{(?:[^{}\\]|\\.)*+(?:\}|\\?\Z)", regex.DOTALL)
 _MEANING = re.compile(r"\s*[=:–—-]\s*[^\W\d_]{3,}")
 """Matches an explanation of a sign such as `$$`."""
@@ -70,9 +71,9 @@ class Display(NamedTuple):
     """A formula that begins in a line and can continue in others."""
 
     end: int
-    """The offset after the formula, or the text's end while the closing mark can still arrive."""
+    """The offset after the formula, or the text's end if the closing mark might follow."""
     is_display: bool
-    """Whether it can contain blank lines and lines that would begin another block."""
+    """Whether it can contain blank lines and lines that would otherwise begin another block."""
     is_open: bool
 
 
@@ -166,10 +167,8 @@ def is_in_dollars(formula: str) -> bool:
 
 
 def is_formula(text: str, mark: str, formula: str, start: int, end: int) -> bool:
-    """Returns whether the text between two marks, such as brackets with backslashes, is a formula.
-
-    `start`, `end`: the offsets of the opening mark's start and the closing mark's end.
-    """
+    """Returns whether the text between two marks, such as brackets with backslashes, is a formula. `start`, `end`: the
+    offsets of the opening mark's start and the closing mark's end."""
     if not formula.strip() or "`" in formula or "<br" in formula:
         return False
     if mark != "\\begin{" and has_sentence(formula):

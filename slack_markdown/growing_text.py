@@ -21,11 +21,9 @@ def paired(text: str) -> str:
 
 
 def _replace_lone(text: str) -> str:
-    """Replaces lone halves with U+FFFD.
-
-    A 3 MB body can contain 500,000 of them; replacing each one with UTF-16 or a regular expression takes a quarter of a
-    second. UTF-8 replaces all at once, but with "?", so the text's own "?" are escaped in the meantime.
-    """
+    """Replaces lone halves with U+FFFD. A 3 MB body can contain 500,000 of them, and replacing each one with UTF-16 or
+    a regular expression takes a quarter of a second. UTF-8 replaces all at once, but with "?", so the text's own "?"
+    are escaped in the meantime."""
     text = text.replace(_ESCAPE, f"{_ESCAPE}0").replace("?", f"{_ESCAPE}1")
     text = text.encode(errors="replace").decode().replace("?", "\N{REPLACEMENT CHARACTER}")
     return text.replace(f"{_ESCAPE}1", "?").replace(f"{_ESCAPE}0", _ESCAPE)
@@ -50,7 +48,7 @@ class Pairing:
 
     @property
     def held_back(self) -> str:
-        """The text to add if no delta follows: U+FFFD for half of a pair, or ""."""
+        """The text to add if no further delta arrives: U+FFFD for half of a pair, or ""."""
         return paired(self._high)
 
     def end(self) -> str:

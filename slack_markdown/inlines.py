@@ -65,9 +65,9 @@ MAX_HELD_LABEL_CHARS = 120
 MAX_JOINED_CHARS = 100
 """The number of characters directly before a link that are read together with its label."""
 STRUCK = "(struck out: "
-"""The words before struck-out text in plain text, where it would otherwise be read as true."""
+"""The words before struck-out text in plain text, so that nobody takes that text as true."""
 MAX_OPENERS = 100
-"""The maximum number of open delimiter runs that are considered for a closing one."""
+"""The maximum number of open delimiter runs to consider for a closing one."""
 _MAX_WORD_CHARS = 1_000
 
 CJK = re.compile(
@@ -111,7 +111,7 @@ NAME_OR_GAP = re.compile(
     r"(?<!\w)__[a-z][a-z0-9_]{0,60}?__(?=\(|\.[a-z])|(?<=\w\.)__[a-z][a-z0-9_]{0,60}?__(?!\w)"
     r"|_{2,40}(?:[-/.,:()+#]{1,3}+_{2,40}(?!_)){1,8}"
 )
-"""Matches Python names inside longer ones, `__init__.py` and `a.__dict__`, and blanks to fill in: `__/__/____`."""
+"""Matches Python names inside longer names, `__init__.py` and `a.__dict__`, and blanks to fill in: `__/__/____`."""
 _DELIMITER = re.compile("[*_~]")
 _RUN_OR_CODE = re.compile(r"\\.|`[^`]*`|\*+|_+|~+", re.DOTALL)
 _SPACES = re.compile(r"\s*")
@@ -136,7 +136,7 @@ class DelimiterRun(NamedTuple):
 
     @property
     def max_chars(self) -> int:
-        """The maximum distance to a closing run, if this one opens loosely."""
+        """The maximum distance to a closing run if this run opens loosely."""
         return MAX_HELD_LABEL_CHARS if self.is_apart else MAX_CONSTRUCT_CHARS
 
 
@@ -157,11 +157,11 @@ class InlineStructure:
     shown_end: int = -1
     """The start of a growing text's held-back part, or -1 if that isn't decided yet."""
     closing: str = ""
-    """The delimiters that temporarily close constructs open at `shown_end`."""
+    """The delimiters that temporarily close the constructs that are open at `shown_end`."""
 
 
 class DecidedInlines(NamedTuple):
-    """The beginning of a growing text whose rendering later text can't change."""
+    """The beginning of a growing text whose rendering is final."""
 
     end: int
     is_open: bool
@@ -178,12 +178,9 @@ def parse_inlines(
     open_files: Collection[str] = (),
     kind: LeafKind = LeafKind.PARAGRAPH,
 ) -> InlineStructure:
-    """Parses a block's text, in a table a row or cell, and returns its replacements.
-
-    `growing`: whether more text can follow. Open constructs are then closed temporarily or held back.
-    `start`: the offset after the text's link reference definitions.
-    `open_files`: the IDs of Slack files that can be linked.
-    """
+    """Parses a block's text (in a table, a row or cell) and returns its replacements. `growing`: whether more text can
+    follow. Open constructs are then closed temporarily or held back. `start`: the offset after the text's link
+    reference definitions. `open_files`: IDs of Slack files that can be linked."""
     markdown = rewritten(text, growing=growing, start=start, kind=kind)
     inlines = _InlineParser(markdown.text, destinations, growing, open_files).parse(start)
     inlines.replacements = markdown.composed(inlines.replacements)
@@ -205,10 +202,8 @@ def decided_inlines(text: str, *, kind: LeafKind = LeafKind.PARAGRAPH) -> Decide
 
 
 def emphasis_marks(text: str, *, growing: bool = False) -> list[Replacement]:
-    """Returns replacements that remove the paired delimiters or put them into words, in order.
-
-    Readers see all other delimiters.
-    """
+    """Returns replacements that remove paired delimiters or replace them with words, in order. All other delimiters are
+    visible."""
     if not _DELIMITER.search(text):
         return []
     parser = _InlineParser(text, {}, growing)
@@ -217,14 +212,14 @@ def emphasis_marks(text: str, *, growing: bool = False) -> list[Replacement]:
 
 
 def _before_offset(end: int, replacements: Sequence[Replacement]) -> tuple[int, list[Replacement]]:
-    """Returns the offset, moved before any replacement that contains it, and the replacements before it."""
+    """Returns the offset, moved before any replacement that contains it, and the earlier replacements."""
     end = min([end, *(replacement.start for replacement in replacements if replacement.start < end < replacement.end)])
     # An insertion at the offset belongs to the text after it: the rest of an element whose end is held back.
     return end, [replaced for replaced in replacements if replaced.start < replaced.end <= end or replaced.end < end]
 
 
 def normalized_label(label: str) -> str:
-    """Returns a reference label as CommonMark compares them: case-folded, with single spaces."""
+    """Returns a reference label in the form that CommonMark compares: case-folded, with single spaces."""
     return " ".join(label.split()).casefold()
 
 
@@ -241,11 +236,11 @@ class _InlineParser:
         self.inactive_brackets = 0
         """The number of brackets, from the bottom of the stack, that contain a link and so can't be links."""
         self.images: list[Replacement] = []
-        """The images so far, replaced by their labels, in order. None contains another."""
+        """The images so far, replaced by their labels, in order. Images don't contain other images."""
         self.marks: list[Replacement] = []
-        """The removals of delimiters that are markup. Words replace those of struck-out text."""
+        """Removals of delimiters that are markup. Words replace the delimiters of struck-out text."""
         self._undecided_start = -1
-        """The start of a code span or autolink that may still be open at the end of a growing text."""
+        """The start of a code span or autolink that might be open at the end of a growing text."""
         self._undecided_pairs: list[int] = []
         """The starts of emphasis that later text can undo.
 
@@ -253,10 +248,11 @@ class _InlineParser:
         that continues beyond it.
         """
         self._destination_ends: dict[int, int] = {}
-        """The ends of destinations, by the offset of their opening parenthesis, as far as the text was searched."""
+        """Ends of destinations by the offset of their opening parenthesis, in the part of the text that was
+        searched."""
         self._last_end = 0
         self._last_link = (-1, "")
-        """The end of the last link, and its label including the text directly before it."""
+        """The end of the last link, and its label with the text directly before it."""
         self.inlines = InlineStructure()
 
     def parse(self, position: int) -> InlineStructure:
@@ -299,7 +295,7 @@ class _InlineParser:
         return DecidedInlines(end, is_open, [replaced for replaced in replacements if replaced.end <= end])
 
     def _parse_until_undecided(self, position: int) -> None:
-        """Parses the text up to its end, or to the first construct that can't be shown until more text is known."""
+        """Parses the text up to its end, or to the first construct that can't be shown without more text."""
         while self.inlines.shown_end < 0 and (special := _SPECIAL.search(self.text, position)):
             position = self._parse_special(special)
 
@@ -391,10 +387,8 @@ class _InlineParser:
         return end
 
     def _flanking(self, start: int, end: int, delimiter: str) -> tuple[bool, bool]:
-        """Returns whether a run can open and close emphasis, that is, whether it is left-flanking and right-flanking.
-
-        CJK letters count as punctuation, because a hair space will separate them from the run.
-        """
+        """Returns whether a run can open and close emphasis: whether it is left-flanking and right-flanking. CJK
+        letters count as punctuation, because a hair space will separate them from the run."""
         before = self.text[start - 1] if start else " "
         after = self.text[end] if end < len(self.text) else " "
         left = not after.isspace() and (not _is_punctuation(after) or _can_separate(before))
@@ -404,11 +398,9 @@ class _InlineParser:
         return left and (not right or _is_punctuation(before)), right and (not left or _is_punctuation(after))
 
     def _loose_flanking(self, start: int, end: int) -> tuple[bool, bool]:
-        """Returns whether a run opens or closes emphasis once a hair space separates it from the adjacent letter.
-
-        This covers `**Status:**OK` and `word**(bold)**`. Emphasis can't end with an opening quotation mark or bracket,
-        or begin with a closing one.
-        """
+        """Returns whether a run opens or closes emphasis once a hair space separates it from the adjacent letter. This
+        covers `**Status:**OK` and `word**(bold)**`. Emphasis can't end with an opening quotation mark or bracket, or
+        begin with a closing one."""
         if end - start == 1 and self.text[start] != "*":
             return False, False
         before, after = self.text[max(0, start - 2) : start], self.text[end : end + 2]
@@ -420,11 +412,9 @@ class _InlineParser:
         return False, is_close and len(before) == 2 and _touches_text(before[1], before[0])
 
     def _opens_apart(self, start: int, end: int) -> bool:
-        """Returns whether a run opens emphasis once the space after it is removed: `** Note:** text`.
-
-        It must begin a line or sentence, where it can't be an operator. Single marks are excluded because they can
-        begin a footnote, and `__` because it can be a blank to fill in.
-        """
+        """Returns whether a run opens emphasis once the space after it is removed: `** Note:** text`. It must begin a
+        line or sentence, where it can't be an operator. Single marks are excluded because they can begin a footnote,
+        and `__` because it can be a blank to fill in."""
         if not 1 < end - start < 4 or self.text[start] == "_" or not self.text.startswith((" ", "\t"), end):
             return False
         if self.text[start - 1 : start] not in " \t\n|" or self._find_opener(start):
@@ -477,7 +467,8 @@ class _InlineParser:
         return True
 
     def _next_run_closes(self, at: int, delimiter: str, opener_start: int) -> bool:
-        """Returns whether the next run of a delimiter closes emphasis. Records the pair if later text decides this."""
+        """Returns whether the next run of a delimiter closes emphasis. Records the pair if that depends on later
+        text."""
         for run in _RUN_OR_CODE.finditer(self.text, at, at + MAX_CONSTRUCT_CHARS):
             if run[0][0] == delimiter:
                 return not self.text[run.start() - 1].isspace()
@@ -486,9 +477,8 @@ class _InlineParser:
         return False
 
     def _close_loosely(self, run: DelimiterRun) -> bool:
-        """Closes emphasis and adds a space after the closing run, if both runs are equally long. Returns whether it
-        did.
-        """
+        """Closes emphasis and adds a space after the closing run, if both runs are equally long. Returns whether the
+        emphasis was closed."""
         opener = self._find_opener(run.start)
         if not opener or not opener.remaining == opener.length == run.remaining:
             return False
@@ -606,10 +596,8 @@ class _InlineParser:
             self.inlines.replacements.append(Replacement(mark.start(), mark.start(), HAIR_SPACE))
 
     def _closed_file_replacement(self, separator: int, authority: int) -> Replacement | None:
-        """Returns the replacement for the URL of a file that readers can't open, or None for other URLs.
-
-        `separator`, `authority`: the start and end of the URL's `://`.
-        """
+        """Returns the replacement for the URL of a file that readers can't open, or None for other URLs. `separator`,
+        `authority`: the start and end of the URL's `://`."""
         end = min(len(self.text), authority + MAX_CONSTRUCT_CHARS)
         if found := _ADDRESS_END.search(self.text, authority, end):
             end = found.start()
@@ -630,10 +618,8 @@ class _InlineParser:
         return Replacement(scheme.start(), address_end, self._spaced_code(scheme.start(), address_end, url))
 
     def _spaced_code(self, start: int, end: int, url: str) -> str:
-        """Returns a URL as code, with spaces where adjacent backticks would join those of the code.
-
-        Emphasis delimiters around the URL may be removed later, so they don't count as adjacent.
-        """
+        """Returns a URL as code, with spaces where adjacent backticks would join the code's. Emphasis delimiters around
+        the URL can be removed later, so they don't count as adjacent."""
         before = self.text[max(0, start - MAX_JOINED_CHARS) : start].rstrip("*_~")
         after = self.text[end : end + MAX_JOINED_CHARS].lstrip("*_~")
         return " " * before.endswith("`") + file_as_code(url) + " " * after.startswith("`")
@@ -718,10 +704,8 @@ class _InlineParser:
         return end + 1, self.destinations.get(normalized_label(label), ())
 
     def _parse_inline_target(self, start: int) -> tuple[int, str | None]:
-        """Returns the end of `(destination "title")` and the destination.
-
-        Returns (-1, None) if the text can still grow into one, and (0, None) if it can't.
-        """
+        """Returns the end of `(destination "title")` and the destination. Returns (-1, None) if the text might still
+        become one, and (0, None) if it can't."""
         text = self.text
         at = _skip_space(text, start + 1)
         if pointed := _POINTED_DESTINATION.match(text, at):
@@ -744,11 +728,9 @@ class _InlineParser:
         return (-1 if may_grow else 0), None
 
     def _destination_end(self, start: int) -> int:
-        """Returns the end of a link's destination written without `<`: white space, or an unbalanced parenthesis.
-
-        Each part of the text is scanned once even if it contains many destinations: a scan also records the ends of
-        destinations that begin after inner parentheses.
-        """
+        """Returns the end of a link's destination without `<`: white space, or an unbalanced parenthesis. Each part of
+        the text is scanned once, because a scan also records the ends of destinations that begin after inner
+        parentheses."""
         if start - 1 in self._destination_ends:
             return self._destination_ends[start - 1]
         end = len(self.text)
@@ -852,7 +834,7 @@ class _InlineParser:
         return [bracket for bracket in self.brackets[:first] if bracket.is_image] + self.brackets[first:]
 
     def _end_growing_text(self) -> None:
-        """Decides how much of the end of a growing text is held back, and what closes the rest temporarily."""
+        """Decides how much of the end of a growing text to hold back, and what temporarily closes the rest."""
         text, inlines = self.text, self.inlines
         shown_end = len(text) if inlines.shown_end < 0 else inlines.shown_end
         held = next(
@@ -891,7 +873,8 @@ class _InlineParser:
         inlines.replacements = [replacement for replacement in inlines.replacements if replacement.end <= shown_end]
 
     def _close_temporarily(self, run: DelimiterRun) -> None:
-        """Temporarily closes emphasis at the end of a growing text. Before punctuation (`*.py`), it counts as text."""
+        """Temporarily closes emphasis at the end of a growing text. A mark before punctuation (`*.py`) counts as
+        text."""
         end = run.start + run.length
         self.inlines.closing += run.delimiter * run.remaining
         self._add_space(
@@ -916,13 +899,13 @@ def _breaks_rule_of_three(opener: DelimiterRun, closer: DelimiterRun, closer_can
 
 
 def _is_loose_pair(opener: DelimiterRun, closer: DelimiterRun) -> bool:
-    """Returns whether a run closes a loosely opening one: neither is partly used, and they are close enough."""
+    """Returns whether a run closes a loosely opening run: both are unused, and they are close enough."""
     is_near = closer.start - opener.start <= opener.max_chars
     return is_near and opener.remaining == opener.length == closer.length == closer.remaining
 
 
 def _begins_phrase(character: str) -> bool:
-    """Returns whether a label or sentence can begin with a character, and a path or an operator can't."""
+    """Returns whether a label or sentence, but not a path or an operator, can begin with a character."""
     return character.isalnum() or character in "\"'¿¡" or _is_mark(character, "Po", "Pe", "Pf", "Pc", "Sm")
 
 
@@ -940,7 +923,7 @@ def _is_mark(character: str, *others: str) -> bool:
 
 
 def _touches_text(mark: str, beyond: str) -> bool:
-    """Returns whether a mark touches the character after it. Emoji do even across white space."""
+    """Returns whether a mark touches the character after it. Emoji do, even across white space."""
     return not beyond.isspace() or unicodedata.category(mark) == "So"
 
 

@@ -40,9 +40,9 @@ from slack_markdown.escaping import HAIR_SPACE, Replacement, with_replacements
 from slack_markdown.lookalikes import MAX_HOST_CHARS, ReadText, ascii_host, ipv4, ipv6, is_public_suffix, is_tld
 
 MAX_DESTINATIONS = 8
-"""The maximum number of a link's possible destinations. A link with more counts as deceptive."""
+"""The maximum number of a link's possible destinations. Links with more count as deceptive."""
 MAX_LABEL_CHARS = 2_000
-"""A label that is longer after expanding compatibility characters counts as deceptive."""
+"""Labels that are longer after expanding compatibility characters count as deceptive."""
 MAX_NAMED_HOSTS = 20
 MAX_USER_CHARS = 200
 """The maximum length of a user name between a scheme and its host."""
@@ -79,23 +79,20 @@ _WRITTEN = regex.compile(r"\?(?:(?:subject|body)=(?:[^&;#?\s%]|%(?!0[ad])[0-9a-f
 
 
 _once = lru_cache(maxsize=256)
-"""Caches the judgment of each destination, however long: an answer can refer to one a thousand times."""
+"""Caches the result for each destination, however long, because an answer can refer to it a thousand times."""
 
 
 class NamedHost(NamedTuple):
     host: str
-    """The host as readers see it, in lower case; "" if it could be read as any host."""
+    """The host as readers see it, in lowercase, or "" if it could be read as any host."""
     is_certain: bool
     """Whether it can't be a file name or a number instead."""
 
 
 def is_deceptive(label: str, *destinations: str, before: str = "") -> bool:
-    """Returns whether a label names a host that the link doesn't lead to, or hides what an app would open.
-
-    A reference link has several possible destinations if its label is defined more than once. Each must be honest.
-
-    `before`: the text directly before the label. A host can begin there and end in the label.
-    """
+    """Returns whether a label shows a host that the link doesn't lead to, or hides what an app would open. A reference
+    link has several possible destinations if its label is defined more than once. Each must be honest. `before`: the
+    text directly before the label. A host can begin there and end in the label."""
     if not before and all(
         _is_plain_address(label, destination) for destination in destinations[: MAX_DESTINATIONS + 1]
     ):
@@ -124,11 +121,8 @@ def shows_nothing(label: str) -> bool:
 
 
 def bare_url(destination: str) -> str:
-    """Returns a destination as text that Slack links.
-
-    It doesn't have a user name or Markdown marks. Letters of other scripts in the host become `xn--…`, because they can
-    look like Latin ones, and an IPv4 address becomes four numbers.
-    """
+    """Returns a destination as text that Slack links, without a user name or Markdown marks. Letters of other scripts
+    in the host become `xn--…`, because they can look like Latin ones, and an IPv4 address becomes four numbers."""
     url = normalized(destination)
     try:
         parts = urlsplit(url)
@@ -154,7 +148,7 @@ def _hides_address(label: str, destination: str) -> bool:
 
 @_once
 def _app_labels(destination: str) -> tuple[str, ...]:
-    """Returns the honest labels, without punctuation, for a link that opens an app; () if a browser opens it."""
+    """Returns the honest labels, without punctuation, for a link that opens an app, or () if a browser opens it."""
     if ":" not in destination and "&" not in destination:
         # It doesn't have a scheme, because without an entity it can't have a colon.
         return ()
@@ -164,7 +158,7 @@ def _app_labels(destination: str) -> tuple[str, ...]:
 
 @_once
 def _possible_readings(destination: str) -> frozenset[str]:
-    """Returns a destination in the ways that browsers may read it. They treat a backslash as a slash."""
+    """Returns the ways in which browsers might read a destination. They treat a backslash as a slash."""
     return frozenset([normalized(destination), decoded(destination).strip().replace("\\", "/")])
 
 
@@ -242,7 +236,8 @@ def _has_scheme(text: str, host_start: int) -> bool:
 
 
 def _displayed_host(text: ReadText, start: int, end: int) -> str:
-    """Returns a host as readers see it: in Latin letters if it looks Latin, "" if one of its labels mixes scripts."""
+    """Returns a host as readers see it: in Latin letters if it looks Latin, or "" if one of its labels mixes
+    scripts."""
     latin, written = text.latin[start:end], text.written_between(start, end)
     if latin.isascii():
         return latin.lower()
@@ -284,13 +279,13 @@ MAX_AUTHORITY_CHARS = 400
 MAX_INTERNATIONAL_CHARS = 40
 """The maximum number of non-ASCII characters in a linked URL's host."""
 MAX_ADDED_CHARS = 9
-"""The maximum number of characters that one of these adds to a host: `і` alone is `xn--e1a`."""
+"""The maximum number of characters that an international character adds to a host: `і` alone is `xn--e1a`."""
 URL_START = r"(?:\\?:|&(?:colon|#0*58|#[xX]0*3[aA]);)(?:\\?/|&(?:sol|#0*47|#[xX]0*2[fF]);){2}"
 """Matches `://`, including forms with backslashes and entities that Markdown removes."""
 MAYBE_CHANGED = r"://(?:\d|[^\s/?#<>|\"`]*?(?:[@%&\\]|[^\x00-\x7f])|[^\s/?#<>|\"`]{400})|\\[:/]|&(?:#|colon;|sol;)"
-"""Matches in any text with a URL that isn't sent as written."""
+"""Matches any text with a URL that isn't sent as written."""
 WIDE_MARK = re.compile("[、。，；：！？（）「」『』《》〈〉【】〔〕［］｛｝\u060c\u061b\u061f\u0964]")
-"""Matches punctuation of scripts that don't put a space before it, so that it seems to continue a URL."""
+"""Matches punctuation that follows text without a space in some scripts, so that it seems to continue a URL."""
 _AUTHORITY = re.compile(rf"(?:[^\s/?#<>|\"`\]]|(?<=&)#|\](?![(\[])){{0,{MAX_AUTHORITY_CHARS + 1}}}")
 _URLS_AND_CODE = re.compile(rf"```.*?(?:```|\Z)|`[^`\n]*`|{URL_START}", re.DOTALL)
 _COUNTED = re.compile(rf"{URL_START}((?:[^\s/?#<>|\"`:&\\]|(?!{URL_START})[:&\\]|(?<=&)#)*)")
@@ -318,24 +313,22 @@ def is_web_address(text: str, start: int) -> bool:
 
 
 def has_address(markdown: str) -> bool:
-    """Returns whether a text may contain a link in any form.
-
-    Hosts without a scheme and mailboxes count, because clients link them, but not in code, where names of files and
-    methods such as `main.py` look like hosts. URLs with a scheme count in code, too.
-    """
+    """Returns whether a text might contain a link in any form. Hosts without a scheme and mailboxes count, because
+    clients link them, but not in code, where names of files and methods such as `main.py` look like hosts. URLs with a
+    scheme count in code, too."""
     if _ADDRESS.search(markdown):
         return True
     return any(is_tld(label[1]) for label in _LAST_LABEL.finditer(_CODE.sub("", markdown)))
 
 
 def is_growing_authority(text: str, at: int) -> bool:
-    """Returns whether the authority that begins at an offset can continue after the end of the text."""
+    """Returns whether the authority at an offset can continue after the end of the text."""
     end = _authority_end(text, at)
     return end == len(text) and end - at <= MAX_AUTHORITY_CHARS
 
 
 def sent_authority(text: str, at: int) -> Replacement | None:
-    """Returns the replacement for the authority that begins at an offset, or None if it is sent as written."""
+    """Returns the replacement for the authority at an offset, or None to send it as written."""
     end = _authority_end(text, at)
     if end - at > MAX_AUTHORITY_CHARS:
         return Replacement(at, at, HAIR_SPACE)
@@ -362,7 +355,7 @@ def sent_authority(text: str, at: int) -> Replacement | None:
 
 
 def with_ascii_hosts(text: str) -> str:
-    """Returns a text that isn't Markdown, with the hosts of its URLs replaced outside code."""
+    """Returns a text that isn't Markdown, with ASCII hosts in its URLs except in code."""
     found = (
         match for match in _URLS_AND_CODE.finditer(text) if match[0][0] != "`" and is_web_address(text, match.start())
     )
@@ -370,7 +363,8 @@ def with_ascii_hosts(text: str) -> str:
 
 
 def international_chars(text: str) -> int:
-    """Counts characters in hosts that can become longer: non-ASCII, IPv4, escapes. More text never reduces it."""
+    """Counts characters in hosts that can become longer: non-ASCII, IPv4, escapes. More text never reduces the
+    number."""
     has_urls = "/" in text or "&" in text
     return sum(_international_chars(url[1]) for url in _COUNTED.finditer(text)) if has_urls else 0
 
@@ -400,7 +394,7 @@ def _read_authority(text: str, at: int, end: int) -> tuple[str, Sequence[int]]:
 
 
 def _end_of_complete_host(authority: str) -> int:
-    """Returns the end of a host that text directly follows, or the authority's end."""
+    """Returns the end of a host that is directly followed by text, or the authority's end."""
     for joined in islice(_JOINED.finditer(authority), MAX_INTERNATIONAL_CHARS):
         before, _, tld = authority[: joined.start()].translate(_DOTS).rpartition(".")
         if before and 1 < len(tld) <= _MAX_TLD_CHARS and is_tld(tld):
@@ -417,7 +411,7 @@ def _browser_host(host: str) -> str:
 
 
 SLACK_DOMAIN = r"slack(?:-gov|-files)?\.com"
-"""Matches in the URL of any Slack file, in lower case and without escapes."""
+"""Matches the URL of any Slack file, in lowercase and without escapes."""
 _SLACK_HOST = re.compile(rf"(?:[\w-]+\.)*(?:{SLACK_DOMAIN})")
 _ONLY_FILES = re.compile(r"(?:[\w-]+\.)*slack-files\.com|files\.slack(?:-gov)?\.com")
 _FILE_FOLDER = re.compile(r"/(?:canvas|docs|files|lists)\b")
@@ -429,16 +423,14 @@ _NOT_IN_CODE = re.compile(r"[`\s]|https?://", re.IGNORECASE)
 
 
 def is_closed_file(url: str, open_files: Collection[str] = ()) -> bool:
-    """Returns whether a URL leads to a Slack file that isn't in `open_files`.
-
-    Everything that looks like an ID must be in `open_files`, because it isn't known which of several Slack would use.
-    """
+    """Returns whether a URL leads to a Slack file that isn't in `open_files`. Everything that looks like an ID must be
+    in `open_files`, because it isn't known which of several IDs Slack would use."""
     return any(file_id not in open_files for file_id in _files_in_slack(url))
 
 
 @_once
 def _files_in_slack(url: str) -> frozenset[str]:
-    """Returns the IDs of the Slack files that a URL may lead to; "" is a file without an ID in its URL."""
+    """Returns the IDs of Slack files that a URL might lead to. "" is a file without an ID in its URL."""
     if not may_be_in_slack(url):
         return frozenset()
     try:
@@ -456,7 +448,7 @@ def _files_in_slack(url: str) -> frozenset[str]:
 
 
 def may_be_in_slack(url: str) -> bool:
-    """Returns whether browsers may read a URL as leading to Slack. This is fast, and False for most URLs."""
+    """Returns whether browsers might read a URL as leading to Slack. This is fast, and False for most URLs."""
     if _NOT_PLAIN.search(url):
         url = _NOT_ASCII.sub("", unicodedata.normalize("NFKC", unquote(normalized(url))))
     return "slack" in url.lower()

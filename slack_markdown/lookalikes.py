@@ -48,7 +48,7 @@ _LETTER = regex.compile(r"\p{L}")
 _DIGITS_AS_LETTERS = (str.maketrans("01", "ol"), str.maketrans("01l", "oii"))
 
 MAX_HOST_CHARS = 253
-"""The maximum length of a host in DNS. Each of its labels is limited, too."""
+"""The maximum length of a host in DNS. Each of its labels is also limited."""
 MAX_LABEL_CHARS = 63
 _LOCAL = "alt corp example home internal intranet invalid lan local localdomain localhost onion private test"
 _LOCAL_TLDS = frozenset(_LOCAL.split())
@@ -69,7 +69,8 @@ class ReadText(NamedTuple):
 
 
 def read(text: str, max_chars: int) -> ReadText | None:
-    """Returns a text as it is read, or None if it is longer than `max_chars` after expanding compatibility forms."""
+    """Returns a text as people read it, or None if it is longer than `max_chars` after expanding compatibility
+    forms."""
     if len(text) > max_chars:
         return None
     text = unicodedata.normalize("NFKC", _THIN_SPACE.sub("", text))
@@ -98,7 +99,7 @@ def table_of(text: str) -> dict[int, str]:
 
 
 def reads_as_tld(text: ReadText, start: int, end: int) -> bool:
-    """Returns whether the part of a dotted name from `start` to `end` is or looks like a top-level domain."""
+    """Returns whether part of a dotted name is or looks like a top-level domain."""
     latin, written = text.latin[start:end], text.written_between(start, end)
     if len(latin) < 2 or latin.isdecimal():
         return False
@@ -123,7 +124,7 @@ def mixes_scripts(word: str) -> bool:
 
 
 def is_other_form(character: str) -> bool:
-    """Returns whether a character is an unraised form of an ASCII letter, such as in a Roman numeral, but not in 1º."""
+    """Returns whether a character is an unraised form of an ASCII letter, as in a Roman numeral, but not in 1º."""
     if character.isascii():
         return False
     is_raised = unicodedata.decomposition(character).startswith(("<super>", "<sub>"))
@@ -148,7 +149,8 @@ def _tld_readings(latin: str, written: str) -> Iterator[str]:
 
 @lru_cache(maxsize=4_096)
 def _lookalike(character: str) -> str | None:
-    """Returns the ASCII lookalike of a character, or itself; "" if it is invisible, None if it is a combining mark."""
+    """Returns a character's ASCII lookalike or the character itself, "" if it is invisible, or None for a combining
+    mark."""
     if character.isascii() and (character.isprintable() or character.isspace()):
         return character
     name = unicodedata.name(character, "")
@@ -177,10 +179,8 @@ def _without_accents(character: str) -> str:
 
 
 def _read_confusables() -> dict[str, str]:
-    """Returns the characters that UTS 39 confuses with an ASCII character, mapped to that character.
-
-    It reads the package's data file, because the package's own module keeps 16 MB of names that aren't needed here.
-    """
+    """Returns UTS 39's confusable characters, mapped to the ASCII character that they look like. Reads the package's
+    data file, because the package's own module keeps 16 MB of names that aren't needed here."""
     data = files("confusable_homoglyphs").joinpath("confusables.json").read_text("utf-8")
     lookalikes = {}
     # An entry is {"c": character, "n": name}. Dropping the name saves memory.
@@ -205,16 +205,14 @@ def is_tld(name: str) -> bool:
 
 @lru_cache(maxsize=1_024)
 def is_public_suffix(host: str) -> bool:
-    """Returns whether anybody can register a name below a host (in ASCII), as below `co.uk` and `github.io`."""
+    """Returns whether anybody can register names below a host (in ASCII), such as `co.uk` or `github.io`."""
     written = ".".join(map(_without_punycode, host.split(".")))
     return _SUFFIXES.publicsuffix(written) == written
 
 
 def ascii_host(host: str) -> str:
-    """Returns a host as browsers look it up: letters of other scripts as `xn--…`, an IPv4 address as four numbers.
-
-    An invalid host is returned in lower case. `xn--…` follows UTS 46, non-transitional.
-    """
+    """Returns a host as browsers look it up: letters of other scripts as `xn--…`, an IPv4 address as four numbers. An
+    invalid host is returned in lowercase. `xn--…` is computed as in UTS 46, non-transitional."""
     host = host.lower().removesuffix(".")
     if len(host) > MAX_HOST_CHARS:
         return host
@@ -231,11 +229,9 @@ def ascii_host(host: str) -> str:
 
 
 def ipv4(host: str) -> str:
-    """Returns the IPv4 address that browsers parse from a host, as four decimal numbers, or "" if it isn't one.
-
-    Each number can be octal (`017`) or hexadecimal (`0x0f`), and the last can stand for several:
-    https://url.spec.whatwg.org/#concept-ipv4-parser
-    """
+    """Returns the IPv4 address that browsers parse from a host, as four decimal numbers, or "" if it isn't an address.
+    Each number can be octal (`017`) or hexadecimal (`0x0f`), and the last can replace several:
+    https://url.spec.whatwg.org/#concept-ipv4-parser"""
     if len(host) > MAX_HOST_CHARS or not host.isascii():
         return ""
     parts = host.split(".")
@@ -250,7 +246,7 @@ def ipv4(host: str) -> str:
 
 
 def ipv6(host: str) -> str:
-    """Returns an IPv6 address, with or without brackets, in its shortest form, or "" if the host isn't one."""
+    """Returns an IPv6 address, with or without brackets, in its shortest form, or "" if the host isn't an address."""
     try:
         return str(ipaddress.IPv6Address(host.strip("[]"))) if ":" in host else ""
     except ValueError:

@@ -42,13 +42,13 @@ from slack_markdown.links import MAX_ADDED_CHARS, international_chars
 from slack_markdown.render import sent_chars
 
 PAGE_CHARS = 11_800
-"""A message's `markdown` blocks can have 12,000 characters in total; pages stay below that."""
+"""A message's `markdown` blocks can have 12,000 characters in total. Pages stay below that."""
 PAGE_BYTES = 39_000
 """In UTF-8. chat.postMessage truncates a text at 40,000; Slack doesn't document whether characters or bytes."""
 MAX_STEPS = 4_000
 """The maximum number of steps for a page, which take about 25 ms to parse and render (benchmarks/hostile.py)."""
 LINE_STEPS = 4
-"""The steps for a line. Each Markdown mark in it is another step."""
+"""The steps for a line. Each Markdown mark in the line is another step."""
 URL_STEPS = 8
 HOST_STEPS = 4
 """The steps for a bare URL, and for each non-ASCII character in its host."""
@@ -62,7 +62,7 @@ MARKS = "*_~`[]!\\<|$"
 SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]*_]*[ \t]+|[。！？]")
 _SPACE = re.compile(r"[ \t]+")
 _LETTER = re.compile(r"[^\W\d_]")
-"""Matches a letter. An incomplete line without one can still become another type of block."""
+"""Matches a letter. An incomplete line without letters can still become another type of block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Page:
         return self.shown(len(self.source))[0]
 
     def shown(self, chars: int) -> tuple[str, int]:
-        """Returns the opening with the first characters of the source, and how much longer that is."""
+        """Returns the opening with the first characters of the source, and how much longer the result is."""
         opening = self.opening
         shift = len(opening.text) - len(opening.replaced)
         return opening.text + self.source[len(opening.replaced) : chars], shift
@@ -111,11 +111,8 @@ FIRST_PAGE = Page()
 
 
 class Pages:
-    """The pages of a growing text.
-
-    `first`: the first page, if the text continues one.
-    `max_full`: how many full pages to lay out.
-    """
+    """The pages of a growing text. `first`: the first page, if the text continues one. `max_full`: how many full pages
+    to lay out."""
 
     def __init__(
         self,
@@ -152,7 +149,6 @@ class Pages:
         return len(self.full) < self.max_full
 
     def lay_out(self, max_full: int) -> None:
-        """Lays out more of the remaining text, until there are this many full pages."""
         rest = str(self._rest)
         self._rest.clear()
         self.max_full = max_full
@@ -193,7 +189,7 @@ class Pages:
         return None if chars == size else FullAt(chars, chars + 1)
 
     def finish(self) -> None:
-        """Ends the text. A last page that is only white space is joined to the previous one."""
+        """Ends the text. A last page of white space is joined to the previous page."""
         if self.is_complete:
             self.growing = self._cut_full_pages(self.growing, is_complete=not self.growing.source.endswith("\n"))
         left = self.growing.source + str(self._rest)
@@ -209,7 +205,7 @@ class Pages:
         return self._remaining(source, opening) >= 0
 
     def _remaining(self, source: str, opening: Opening, not_text_chars: int = 0) -> int:
-        """Returns the page's remaining characters or bytes, whichever is lower. Negative if it is too full."""
+        """Returns the page's remaining characters or bytes, whichever is lower. Negative if the page is too full."""
         if len(source) > self.limit_chars:
             return -1
         # Counting these takes as long as everything else together.
@@ -225,17 +221,14 @@ class Pages:
         )
 
     def _remaining_after(self, page: Page, chars: int) -> int:
-        """Returns a page's remaining room after the first characters of its source."""
         shift = len(page.opening.text) - len(page.opening.replaced)
         not_text_chars = self._extent.header_chars(shift + chars) + page.taken_chars
         return self._remaining(page.source[:chars], page.opening, not_text_chars)
 
     def _page_break(self, page: Page, full: FullAt) -> tuple[int, Opening]:
-        """Returns where a full page ends in its source, and the opening of the next page.
-
-        It doesn't read past the point where the page is known to be full, so that deltas don't matter. The exception is
-        one character on a page that is full of characters: it can belong to the last grapheme.
-        """
+        """Returns where a full page ends in its source, and the opening of the next page. Text after the point where
+        the page is full isn't read, so that deltas don't matter, except for one character, which can belong to the last
+        grapheme."""
         shown, shift = page.shown(full.known_at)
         outline = Outline(shown)
         best = None
@@ -278,10 +271,8 @@ def _break_within_line(page: Page, full: int) -> tuple[int, Opening]:
 
 
 def _last_sentence_end(text: str) -> int:
-    """Returns the last end of a sentence, or else of a word, in the second half of a text, or 0.
-
-    The text is a full page and one character, which belongs to the next page unless it is part of a grapheme.
-    """
+    """Returns the last end of a sentence or, without one, of a word, in the second half of a text, or 0. The text is a
+    full page and one character, which belongs to the next page unless it is part of a grapheme."""
     full = len(text) - 1
     for pattern in (SENTENCE_END, _SPACE):
         ends = [match.end() for match in pattern.finditer(text, full // 2, full)]
@@ -297,13 +288,13 @@ def _grapheme_starts(text: str) -> list[int]:
 
 
 def _steps_of(markdown: str, international: int) -> int:
-    """Estimates the steps needed to parse and render a source that has this many `international_chars`."""
+    """Estimates the steps for parsing and rendering a source with this many `international_chars`."""
     urls = URL_STEPS * markdown.count("//") + HOST_STEPS * international
     return LINE_STEPS * markdown.count("\n") + sum(markdown.count(mark) for mark in MARKS) + urls
 
 
 class BreakQuality(IntEnum):
-    """The quality of a page break, from what the next page would begin with. Higher is better."""
+    """The quality of a page break, by the first content of the next page. Higher is better."""
 
     LINE = 1
     ITEM = 2
@@ -380,7 +371,7 @@ class Outline:
         return leaf_blocks[-1] if leaf_blocks and leaf_blocks[-1].lines[-1] is self._line else None
 
     def _block_header(self, leaf: LeafBlock, open_fences: tuple[str, ...]) -> str:
-        """Returns the lines without which the rest of the leaf block would be another block."""
+        """Returns the opening lines that the rest of a leaf block needs in order to stay the same block."""
         prefix, markdown = line_prefix(self._parser.containers), self._parser.markdown
         lines = leaf.lines[:2] if leaf.kind is LeafKind.TABLE else []
         header = [*open_fences, *(markdown[line.content : line.end].rstrip() for line in lines)]
@@ -399,11 +390,9 @@ class Outline:
         return self._margin(depth, item) + f"{marker}\n"
 
     def _previous_item(self, depth: int) -> str:
-        """Returns an empty item before the one at a depth, if the displayed number is wider than the written one.
-
+        """Returns an empty item before the one at a depth, if the displayed number is wider than the written number.
         With a wider marker, the item's further lines wouldn't be indented enough. So the item keeps its written marker,
-        and the item before it sets the displayed number.
-        """
+        and the item before it sets the displayed number."""
         item = self._parser.containers[depth]
         if item is None or item.number is None or len(_numbered_marker(item)) == len(item.marker):
             return ""

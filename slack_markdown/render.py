@@ -93,12 +93,12 @@ from slack_markdown.links import (
 from slack_markdown.unfinished import formula_lines, label_words
 
 DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
-"""Matches invisible characters. U+202D and U+202E would reverse a label, so that it seems to name another host."""
+"""Matches invisible characters. U+202D and U+202E would reverse a label, so that it seems to show another host."""
 _NEEDS_PARSING = re.compile(rf"<|\]\(|\]\[|!\[|\]:|{MAYBE_CHANGED}|(?i:{SLACK_DOMAIN})")
 _DOCUMENT_FENCE = re.compile(r"(?<![`~])(`{3,}+|~{3,}+)[ \t]*+(?:markdown|md)", re.IGNORECASE)
-"""Matches wherever code may be a Markdown document, whose fences are sent twice as long."""
+"""Matches code that might be a Markdown document, whose fences are sent twice as long."""
 _MARK = re.compile(r"[<&\\\[\]]")
-"""Matches wherever `_NEEDS_PARSING` does, except for bare URLs and hosts, but faster."""
+"""Matches everything that `_NEEDS_PARSING` does except bare URLs and hosts, but faster."""
 _EMPHASIS_BESIDE_CJK = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
 _EMPHASIS_BESIDE_MARK = re.compile(
     r"\*(?:(?<=\S(?:[^\w\s*]|_)\*)|(?<=[^\x00-\x7f\w\s]\*))\**\w"
@@ -131,10 +131,8 @@ FINAL_TABLE_LINES = 3
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LinkDefinitions:
-    """A page's link reference definitions, and the files that it can link.
-
-    Equal definitions are the same object, so that the caches below compare and hash by identity.
-    """
+    """A page's link reference definitions, and the files that it can link. Equal definitions are the same object, so
+    that the caches below compare and hash by identity."""
 
     destinations: LinkDestinations
     open_files: frozenset[str] = frozenset()
@@ -144,7 +142,7 @@ NO_DEFINITIONS = LinkDefinitions({})
 
 
 def sent_chars(markdown: str, international: int | None = None) -> int:
-    """Returns an upper bound on a page's characters once it is sent, without temporary closing."""
+    """Returns an upper bound on a page's characters after rendering, without temporary closing."""
     international = international_chars(markdown) if international is None else international
     fences = 2 * sum(map(len, _DOCUMENT_FENCE.findall(markdown)))
     escaped = 3 * markdown.count("<") + 4 * markdown.count("&") + 3 * markdown.count("@")
@@ -161,11 +159,9 @@ def sent_chars(markdown: str, international: int | None = None) -> int:
 
 
 def rendered(markdown: str, *, growing: bool, open_files: frozenset[str] = frozenset()) -> str:
-    """Returns the Markdown to send for a page's source.
-
-    `growing`: whether more text can follow. The page's end is then closed temporarily or held back.
-    `open_files`: the IDs of Slack files that can be linked, because all readers can open them.
-    """
+    """Returns the Markdown to send for a page's source. `growing`: whether more text can follow. The page's end is then
+    closed temporarily or held back. `open_files`: IDs of Slack files that can be linked, because all readers can open
+    them."""
     markdown = DROPPED.sub("", markdown)
     definitions = NO_DEFINITIONS
     if "]:" in markdown or open_files:
@@ -193,7 +189,7 @@ def _split_segments(markdown: str, *, growing: bool) -> list[str]:
 def render_complete(
     segment: str, open_fences: tuple[str, ...], definitions: LinkDefinitions
 ) -> tuple[str, tuple[str, ...]]:
-    """Renders a segment that is followed by another. Also returns the fences that are open after it."""
+    """Renders a segment before another one. Also returns the fences that are open after it."""
     blocks = parse_blocks(segment, last_line_incomplete=False, open_fences=open_fences)
     code = blocks.open_leaf
     # Fenced code in a list item or quote ends with that container, so it isn't open in the next segment.
@@ -284,10 +280,8 @@ def _early_text(segment: str, lines: list[SourceLine], text: str, held_from: int
 
 
 def _first_held_line(markdown: str, blocks: BlockStructure, held_back: str, *, incomplete: bool) -> int | None:
-    """Returns the offset of the first line to hold back because the next line decides its meaning.
-
-    `held_back`: the text after the source, which is already held back.
-    """
+    """Returns the offset of the first line to hold back because the next line decides its meaning. `held_back`: the
+    text after the source, which is already held back."""
     next_line, is_complete, _ = held_back.partition("\n")
     is_decided = bool(is_complete or (next_line and not MAYBE_DELIMITER_ROW.match(next_line.strip())))
     leaf = blocks.open_leaf
@@ -410,7 +404,7 @@ def _kind_of_text(markdown: str, leaf: LeafBlock) -> LeafKind:
 
 
 def _needs_parsing(text: str, kind: LeafKind) -> bool:
-    """Returns quickly whether a text might need replacements, which is False for most text."""
+    """Returns quickly whether a text might need replacements. Most text doesn't."""
     if (len(text) > MAX_CONSTRUCT_CHARS and "`" in text) or ("*" in text and "://" in text):
         return True
     if "__" in text and NAME_OR_GAP.search(text):
@@ -462,11 +456,9 @@ class Substitute:
 
 
 def _oversize_substitute(markdown: str, leaf: LeafBlock) -> Substitute | None:
-    """Returns the marks for a heading or table that is too large, or None for any other leaf block.
-
-    A long paragraph with an underline stays a paragraph: the model most likely meant a thematic break, and text that
-    was appended to a native stream stays.
-    """
+    """Returns the marks for a heading or table that is too large, or None for any other leaf block. A long paragraph
+    with an underline stays a paragraph: the model most likely meant a thematic break, and text that was appended to a
+    native stream stays."""
     if leaf.kind is LeafKind.HEADING:
         return _heading_substitute(markdown, leaf)
     return _table_substitute(markdown, leaf) if leaf.kind is LeafKind.TABLE else None
@@ -539,15 +531,13 @@ def stable_prefix(markdown: str) -> str:
 
 
 def has_definitions(markdown: str) -> bool:
-    """Returns whether a page may have a link reference definition, which changes text that was sent before it.
-
-    False positives are intended: a missed definition would leave a label that hides its destination.
-    """
+    """Returns whether a page might have a link reference definition, which changes text that was sent before it. False
+    positives are intended: a missed definition would leave a label that hides its destination."""
     return _first_definition(markdown) is not None
 
 
 def _first_definition(markdown: str) -> int | None:
-    """Returns the start of the first line that may be a link reference definition, unlike `if x[0]: y`, or None."""
+    """Returns the start of the first line that might be a link reference definition, unlike `if x[0]: y`, or None."""
     if "]:" not in markdown or not _DEFINITION_LINE.search(markdown):
         return None
     at = 0
@@ -627,7 +617,7 @@ PREVIEW_CHARS = 150
 QUOTED, TABLE, DONE, TO_DO = "Quote: ", "Table: ", "done: ", "to do: "
 _COLUMN_NAME_CHARS = 40
 MAX_READ_CHARS = 1_000
-"""The number of characters that are considered for a preview."""
+"""The number of characters to consider for a preview."""
 
 _LINK = re.compile(r"!?\[([^\[\]]*)\](?:\([^()\s]*(?:\s[^()]*)?\)|\[[^\[\]]*\])")
 _INCOMPLETE_LINK = re.compile(r"!?\[([^\[\]]*)(?:\]\([^()]*)?$")
@@ -636,7 +626,7 @@ _LINK_WITH_ADDRESS = regex.compile(
     r"(?<!\\)!?\[([^\[\]]*+)\](?:\(\s*+<?([^()\s<>]*+(?:\([^()\s]*+\)[^()\s<>]*+)*+)>?(?:\s[^()]*+)?\)|\[([^\[\]]*+)\]|)"
 )
 _ADDRESS = re.compile(r"https?://[^\s<>\0]*[^\s<>\0?!.,:*_~)]")
-"""Matches a URL without marks and punctuation after it, as in GitHub's autolinks."""
+"""Matches a URL without trailing marks and punctuation, as in GitHub's autolinks."""
 _KEPT = re.compile(r"\0(.)", re.DOTALL)
 _FIRST_KEPT = 0xE000
 _MAY_HAVE_MARKS = re.compile(r"[\0*_~`\\\[<&]")
@@ -674,10 +664,8 @@ def first_words(markdown: str, *, growing: bool) -> str:
 
 
 def plain_words(sent: str) -> str:
-    """Returns a sent page as plain text that says what Slack shows, with its line breaks and link URLs.
-
-    Code doesn't change. Words replace marks that a screen reader doesn't read: quotes, tasks and tables.
-    """
+    """Returns a sent page as plain text with everything that Slack shows, including line breaks and link URLs. Code
+    doesn't change. Words replace marks that a screen reader doesn't read: quotes, tasks and tables."""
     parts: list[str] = []
     end = 0
     leaf_blocks = parse_blocks(sent, last_line_incomplete=False).leaf_blocks
@@ -702,10 +690,8 @@ def _definitions_of(sent: str, leaf_blocks: Iterable[LeafBlock]) -> dict[str, st
 
 
 def _prefix_in_words(containers: Sequence[Container], before: Sequence[Container]) -> str:
-    """Returns the numbers and bullets before a block, and whether it is quoted.
-
-    `before`: the previous block's containers. Both blocks can be in the same list item.
-    """
+    """Returns the numbers and bullets before a block, and whether it is quoted. `before`: the previous block's
+    containers. Both blocks can be in the same list item."""
     parts: list[str] = []
     for depth, item in enumerate(containers):
         if item is None:
@@ -736,7 +722,7 @@ def _block_text(sent: str, leaf: LeafBlock, destinations: Mapping[str, str]) -> 
 
 
 def _table_in_words(lines: Sequence[str], plain: Callable[[str], str]) -> Iterator[str]:
-    """Yields a table's header, and its rows with the column's name before each cell but the first."""
+    """Yields a table's header, then its rows. Each cell except the first is preceded by its column's name."""
     head, *rows = [[plain(cell.replace("\\|", "|")).strip() for cell in row] for row in table_rows(lines)]
     names = [beginning(name, _COLUMN_NAME_CHARS) for name in head]
     if any(head):
@@ -759,10 +745,8 @@ def _task_in_words(text: str) -> str:
 def plain_inlines(
     text: str, destinations: Mapping[str, str] = MappingProxyType({}), *, labels_only: bool = False
 ) -> str:
-    """Returns the plain text of a line or table cell, with markup removed and link URLs kept.
-
-    `destinations`: the page's link reference definitions. `labels_only`: leaves out the URLs of links with a label.
-    """
+    """Returns the plain text of a line or table cell, with markup removed and link URLs kept. `destinations`: the
+    page's link reference definitions. `labels_only`: leaves out the URLs of links with a label."""
 
     return _without_marks(text, _with_addresses(destinations, labels_only=labels_only))
 
@@ -787,11 +771,8 @@ def _with_addresses(destinations: Mapping[str, str], *, labels_only: bool) -> It
 
 
 def has_word(markdown: str, *, growing: bool) -> bool:
-    """Returns whether a reader sees a word, not only Markdown marks.
-
-    Code counts, but the language of a fence doesn't. `growing`: whether more text can follow. A text longer than
-    `MAX_READ_CHARS` counts as having a word.
-    """
+    """Returns whether a reader sees a word, not only Markdown marks. Code counts, but the language of a fence doesn't.
+    `growing`: whether more text can follow. A text longer than `MAX_READ_CHARS` counts as having a word."""
     blocks = parse_blocks(markdown, last_line_incomplete=growing) if len(markdown) <= MAX_READ_CHARS else None
     if blocks is None:
         return True
@@ -902,9 +883,7 @@ def _shorten(words: str) -> str:
 
 
 def mrkdwn(text: str) -> str:
-    """Escapes plain text for a message's `text`, which Slack parses as mrkdwn, decoding entities once.
-
-    URLs of Slack files are changed so that Slack doesn't expand them.
-    """
+    """Escapes plain text for a message's `text`, which Slack parses as mrkdwn, decoding entities once. URLs of Slack
+    files are changed so that Slack doesn't expand them."""
     text = without_schemes(text)
     return _BROADCAST_HANDLE.sub(f"@{JOINER}", _ENTITY.sub("&amp;", text).replace("<", "&lt;"))

@@ -12,7 +12,7 @@ class Rewriting(NamedTuple):
     undecided: int
     """The offset in the source from which later text can change the result, or the source's length."""
     is_open: bool
-    """Whether something that is open at the end changes how later text is parsed."""
+    """Whether an open construct at the end changes how later text is parsed."""
 
     def composed(self, replacements: Sequence[Replacement]) -> list[Replacement]:
         """Converts replacements in the rewritten text to the source, and merges them with those that rewrote it."""
@@ -24,7 +24,7 @@ class Rewriting(NamedTuple):
         return self.text[: self.undecided + growth]
 
     def source_offset(self, offset: int) -> int:
-        """Returns the offset in the source for one in the rewritten text. Within a replacement, it is the start."""
+        """Returns the source offset for an offset in the rewritten text. Within a replacement, it is the start."""
         shift = 0
         for replacement in self.replacements:
             start = replacement.start + shift
@@ -41,7 +41,7 @@ def _growth(replacement: Replacement) -> int:
 
 
 def _composed(first: Rewriting, second: Sequence[Replacement]) -> Iterator[Replacement]:
-    """Yields the combined replacements of two passes. Overlapping ones are merged."""
+    """Yields the combined replacements of two passes, merging overlapping ones."""
     parts: list[tuple[int, int, Replacement | None, int]] = [(one.start, one.end, one, 0) for one in second]
     shift = 0
     for one in first.replacements:

@@ -11,7 +11,7 @@ from itertools import chain
 import regex
 
 _FLAGS = "open|hidden|compact|reversed|nowrap|noshade|checked|disabled|selected|controls|itemscope"
-"""The attributes that don't need a value."""
+"""Attributes that don't need a value."""
 _VALUE = r"\s*=\s*(?:\"[^\"]{0,1000}\"|'[^']{0,1000}'|[^\s\"'=<>`]+)"
 TAG = regex.compile(
     rf"<(?P<end>/?)(?P<name>[a-z][a-z0-9]*)(?P<attributes>(?:\s+(?:[^\s\"'<>/=]+{_VALUE}|(?:{_FLAGS})(?=[\s/>])))*+)"
@@ -39,14 +39,14 @@ LINES = frozenset(
     tbody tfoot thead tr ul
     """.split()  # noqa: SIM905
 )
-"""The elements that begin a new line."""
+"""Elements that begin a new line."""
 _WORDS = frozenset(
     """
     a abbr acronym area bdi bdo big br col colgroup data font img ins label map mark nobr output picture rb rp
     rt rtc ruby small source span sub sup td th time track u wbr
     """.split()  # noqa: SIM905
 )
-"""The other elements that only show text."""
+"""Other elements that only show text."""
 KNOWN = LINES | _WORDS | CODE | STYLES.keys()
 EMPTY = frozenset(["area", "br", "col", "hr", "img", "source", "track", "wbr"])
 OFTEN_OPEN = frozenset(
@@ -54,9 +54,9 @@ OFTEN_OPEN = frozenset(
     b br dd del dt em hr i img ins li p s strike strong sub sup td th tr u wbr
     """.split()  # noqa: SIM905
 )
-"""The elements whose end tag is optional or often omitted. Any other tag without an end isn't markup."""
+"""Elements whose end tag is optional or often omitted. Other tags without an end aren't markup."""
 ITEMS = frozenset(["dd", "div", "dt", "li", "p", "tr"])
-"""The elements that are separated by a semicolon if they share a line."""
+"""Elements that are separated by a semicolon if they share a line."""
 CELLS = frozenset(["td", "th"])
 SCRIPTS = frozenset(["sub", "sup"])
 ENDS = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in CODE | SCRIPTS}
@@ -65,7 +65,7 @@ KNOWN_TAG = re.compile(rf"</?(?:{'|'.join(sorted(KNOWN, key=len, reverse=True))}
 
 
 def _raised_characters() -> dict[str, dict[int, str]]:
-    """Returns Unicode's superscripts and subscripts, keyed by the characters they raise or lower."""
+    """Returns Unicode's superscripts and subscripts by the raised or lowered character."""
     found: dict[str, dict[int, str]] = {"sup": {}, "sub": {}}
     blocks = [(0xB2, 0xBA), (0x2B0, 0x2B9), (0x2E0, 0x2E4), (0x1D2C, 0x1D6B), (0x1D9C, 0x1DC0), (0x2070, 0x209D)]
     for character in map(chr, [*chain.from_iterable(range(*block) for block in blocks), 0x2C7C]):
@@ -80,7 +80,7 @@ RAISED = _raised_characters()
 
 
 def attributes(written: str) -> dict[str, str]:
-    """Returns a tag's attributes that have values, keyed by lowercase name."""
+    """Returns a tag's attributes with values, by lowercase name."""
     return {
         name.lower(): html.unescape(double or single or bare).strip()
         for name, double, single, bare in _ATTRIBUTE.findall(written)

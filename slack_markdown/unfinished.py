@@ -12,7 +12,7 @@ from slack_markdown.escaping import escape_code, with_replacements
 from slack_markdown.formulas import SIGN
 
 _LABEL = regex.compile(r"[*_~]{0,3}!?\[\s?[*_~`]{0,3}(\p{L}(?:[\p{L}\p{M}\p{N} ,;'’\"“”()?!%–—-]|[.:](?= ))*+)")
-"""Matches a label up to the first character that may be markup or part of a URL."""
+"""Matches a label up to the first character that might be markup or part of a URL."""
 _FORMULA = re.compile(r"(?:\$\$|\\\[|\\\(|\\begin\{[a-zA-Z]+\*?\})([^`$]+)")
 _HALF_CLOSED = re.compile(r"(?:\\(?:e(?:nd?(?:\{[a-zA-Z]*\*?)?)?)?)\Z")
 _MAX_LINE_CHARS = 390

@@ -229,9 +229,9 @@ class RateBudget:
             self._pacers[method].on_rate_limit(now, retry_after_s)
 
     async def take_call(self, method: str, channel_id: str = "") -> bool:
-        """Takes a call from the budget of all processes, where it counts as sent. Returns whether it was granted. While
-        the ledger is unavailable, this process decides alone, and other processes don't learn about the call. Hardly
-        any calls are sent then, because a reply's text has to be recorded first."""
+        """Takes a call from the budget of all processes, where it counts as sent. Returns whether the call was granted.
+        While the ledger is unavailable, this process decides alone, and other processes don't learn about the call.
+        Hardly any calls are sent then, because a reply's text has to be recorded first."""
         if method in POSTS and not await self._take_post(channel_id):
             return False
         granted = await self._ask(method, self._pacers[method].calls_per_minute)

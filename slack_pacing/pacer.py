@@ -103,7 +103,7 @@ class CallsLeft:
 class Pacer:
     """Paces the calls of one method in one workspace. Times are on the monotonic clock, and `key` identifies a reply.
     `calls_per_minute`: the number that Slack guarantees. `holds_back`: whether calls are reserved for finals and first
-    words; not for appending to a stream, which starts and stops with other methods."""
+    words. Appending to a stream doesn't need this, because other methods start and stop a stream."""
 
     def __init__(self, calls_per_minute: int = 50, *, holds_back: bool = True) -> None:
         self._holds_back = holds_back
@@ -258,9 +258,9 @@ class Pacer:
             self._asked_at = now
 
     def gap_s(self, key: Hashable, now: float, pace: float) -> float:
-        """Returns the time between two edits of a reply, given its pace and the final at the end of its life. If there
-        are fewer edits than replies, some replies get one in the middle of their remaining life, where it is worth
-        most, unless newcomers need edits for their first words."""
+        """Returns the time between two edits of a reply in seconds. If there are fewer edits than replies, some replies
+        are edited once, in the middle of their remaining life, unless new replies need the edits for their first
+        words."""
         rest_s = _remaining_s(now - self._opened_at.get(key, now), self.usual_s)
         gap_s = 1 / (pace + 1 / rest_s)
         return min(gap_s, rest_s / 2) if self._newcomers_post else gap_s

@@ -132,7 +132,8 @@ class ChannelPosts:
         self._trying = None if self._trying == channel_id else self._trying
 
     def on_rate_limit(self, channel_id: str, method: str, now: float, retry_after_s: float) -> bool:
-        """Records a post's 429. Returns whether other channels are refused too, so that it applies to the workspace."""
+        """Records a post's 429. Returns whether other channels are refused too, so that the limit is the
+        workspace's."""
         channel = self._channels.setdefault(channel_id, _Channel())
         before = channel.posts(now)[:-1]
         rule = self.rule(now).after_refusal(before, now)

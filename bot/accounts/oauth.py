@@ -406,7 +406,7 @@ def _secret_method(at: AuthorizationServer) -> str:
 
 
 def authorization_url(at: AuthorizationServer, client: Client, redirect_uri: str, state: str, challenge: str) -> str:
-    """Returns the URL of the page where a person signs in. Raises SignInFailed if it's too long for Slack."""
+    """Returns the URL of the page where a person signs in. Raises SignInFailed if the URL is too long for Slack."""
     asked = {
         "response_type": "code",
         "client_id": client.id,
@@ -657,7 +657,7 @@ def check_url_form(url: str, server_url: str) -> None:
 
 
 async def check_url(url: str, server_url: str) -> None:
-    """Raises SignInFailed if `check_url_form` does, or if the host is in a private network that the server isn't in."""
+    """Raises SignInFailed if `check_url_form` does, or if the host is in a private network and the server is not."""
     check_url_form(url, server_url)
     host, own = urlsplit(url).hostname or "", urlsplit(server_url).hostname or ""
     if host == own or network.proxy_of(url) or not await is_private(host):

@@ -140,7 +140,7 @@ class SignIns:
         return SignInLinks(url, *((device.urls[0], device.user_code) if device else ()))
 
     async def _device_code(self, server: str, at: AuthorizationServer, client: Client) -> oauth.DeviceCode | None:
-        """Returns a code to confirm, or None if it wouldn't help. Raises SignInFailed if it would be the only way."""
+        """Returns a code to confirm, or None to sign in without one. Raises SignInFailed if only a code would work."""
         # The code on Typist's own page is as easy to use, and can't be confirmed on behalf of a stranger.
         if not at.device_authorization_endpoint or (at.authorization_endpoint and self.has_code_page(server)):
             return None
@@ -289,7 +289,7 @@ class SignIns:
         return await self._accounts.allows_schedule(owner, schedule_id)
 
     async def is_signed_in(self, owner: Owner) -> bool:
-        """Returns whether an account can be used. Raises StoreError, and TimeoutError if it might work later."""
+        """Returns whether an account can be used. Raises StoreError, and TimeoutError if a later attempt might work."""
         try:
             return owner.server in self._transports and await self.access_token(owner) is not None
         except SignInFailed as error:
@@ -387,7 +387,7 @@ class SignIns:
             log.warning("MCP server %s: tokens of user %s not revoked: %s", owner.server, owner.user_id, error)
 
     def _decrypted(self, owner: Owner, secret: str | None) -> _Account | None:
-        """Decrypts an account. Returns None without an account, or if its key or server is gone."""
+        """Decrypts an account. Returns None if there is no account, or its key or server was removed."""
         if secret is None or owner.server not in self._transports:
             return None
         content = self._vault.decrypt(self._labels(owner), secret)

@@ -468,7 +468,7 @@ class CheckSocket:
         self._reading = asyncio.create_task(self._read())
 
     async def receive_event(self, ts: str, within_s: float) -> bool:
-        """Waits for the event of a message and acknowledges it. Returns whether it arrived in time."""
+        """Waits for the event of a message and acknowledges it. Returns whether the event arrived in time."""
         try:
             async with asyncio.timeout(within_s):
                 while ts not in self._events:

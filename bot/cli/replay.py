@@ -1,8 +1,8 @@
 """`typist replay`: asks recorded questions with another model or system prompt, and compares the answers.
 
-results.jsonl in the folder is the record. A request's maximum cost is recorded before the request is sent, and its
-answer before the next question is asked. If the process is killed, no question is asked twice: the unfinished question
-counts at its maximum cost.
+The folder's results.jsonl contains the results. A request's maximum cost is recorded before the request is sent, and
+its answer before the next question is asked. If the process is killed, no question is asked twice: the unfinished
+question counts at its maximum cost.
 """
 
 import argparse
@@ -111,7 +111,7 @@ class Folder:
             raise SettingsError([OTHERS.format(folder=path)])
 
     def open(self, name: str, flags: int) -> int:
-        """Opens or creates a file that only its owner can read. Raises OSError if it is a link."""
+        """Opens or creates a file that only its owner can read. Raises OSError if the file is a link."""
         file = os.open(self.path / name, flags | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         os.fchmod(file, 0o600)
         return file
@@ -251,7 +251,7 @@ async def _ask_each(
     *,
     has_prompt: bool,
 ) -> str:
-    """Asks the questions one by one. Returns why they weren't all asked, or ""."""
+    """Asks the questions one by one. Returns the reason for stopping early, or ""."""
     from bot.services.access_control import ANSWERS_WAIT_S
 
     denied = 0

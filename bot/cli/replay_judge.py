@@ -1,7 +1,7 @@
 """The judge of a replay: a model that decides which of two answers is better, without knowing the source of either.
 
 The judge is asked in both orders, because models favor one position. A verdict must be the judge's whole reply, a
-single word. Text in an answer that asks for a verdict isn't one, because answers are sent within a JSON string.
+single word. Answers are sent within a JSON string, so text in an answer can't be mistaken for a verdict.
 """
 
 import json

@@ -57,7 +57,7 @@ class Entry:
 
 SUBJECT_FIELDS = ("user", "channel", "thread", "ts", "arguments_sha256")
 TEXTS = "texts"
-"""Names of the exported content fields, by entry kind, for exports with content."""
+"""Name of the exported field that contains the text, in exports with content."""
 _FIRST = ("id", "at", "kind", "team", "job", "user", "channel", "thread", "ts", "by")
 _LAST = ("arguments_sha256", TEXTS)
 

@@ -201,10 +201,12 @@ def check_caps(caps: Sequence[Cap], used: Mapping[CapWindow, Amount], reserved: 
 
 
 def day_of(now: float) -> int:
+    """Returns the UTC day of a time, in days since 1970-01-01."""
     return int(now // DAY_S)
 
 
 def first_day(period: Period, now: float) -> int:
+    """Returns the first day of the current period, in days since 1970-01-01."""
     today = day_of(now)
     return today if period is Period.DAY else today - _date(today).day + 1
 

@@ -109,7 +109,7 @@ def closing_of_text(text: str, name: str = "") -> Closing | None:
 
 
 def is_courtesy(text: str, name: str = "") -> bool:
-    """Returns whether text is only a greeting, thanks or emoji. The bot's `name` can be part of it."""
+    """Returns whether text is only a greeting, thanks or emoji. The message can include the bot's `name`."""
     said, parts = _parsed_parts(text, _phrases_with_name(_plain(name), Closing.AGREEMENT))
     kinds = {kind for _, kind in parts}
     return None not in kinds and bool(said | kinds - {Closing.NOTHING})
@@ -122,7 +122,8 @@ def _phrases_with_name(name: str, says: Closing) -> Mapping[str, Closing]:
 
 
 def _parsed_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | None], list[_Part]]:
-    """Returns the emoji's meanings, and the parts. Long texts and questions have one part with the meaning None."""
+    """Returns the meanings of a text's emoji, and the text's parts. Long texts and questions have one part without a
+    meaning."""
     text = _OWN_EMOJI.sub(r"\1", text)
     if len(text) > MAX_CHARS or _ASKS.search(text):
         return set(), [(len(text), None)]

@@ -20,7 +20,8 @@ class DueNotification(Notification):
     team_id: str = ""
     since: float = 0.0
     due_at: float = 0.0
-    """When another process can claim it. Because each claim changes this time, it also fences writes."""
+    """When another process can claim the notification. Each claim changes this time, so that writes by earlier
+    claimants fail."""
     tries: int = 1
 
     def __str__(self) -> str:

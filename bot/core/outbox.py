@@ -128,7 +128,8 @@ class OutboxEntry:
     id: int
     kind: OutboxKind
     due_at: float
-    """When another process can claim it. Because each claim changes this time, it also fences writes."""
+    """When another process can claim the entry. Each claim changes this time, so that writes by earlier claimants
+    fail."""
     tries: int
     job_id: int
     version: int

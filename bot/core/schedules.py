@@ -143,7 +143,7 @@ class Rule:
         return "" if found is None else texts.times.on_day(self._local(found), self._local(after))
 
     def due_after(self, moment: float) -> float | None:
-        """Returns the first due time after a moment, or None if there is none. Raises UnusableRule."""
+        """Returns the first due time after a moment, or None. Raises UnusableRule."""
         if self.at is not None:
             return self.at if self.at > moment else None
         zone = zone_of(self.zone)
@@ -157,7 +157,7 @@ class Rule:
         return best if best < math.inf else None
 
     def first_due_after(self, moment: float) -> float:
-        """Returns the first due time after a moment. Raises UnusableRule if there is none."""
+        """Returns the first due time after a moment. Raises UnusableRule if there is no such time."""
         found = self.due_after(moment)
         if found is None:
             raise UnusableRule(texts.schedules.RULE_NEVER_DUE if self.cron else texts.schedules.TIME_HAS_PASSED)

@@ -102,7 +102,7 @@ class Participants:
     has_others: bool = False
     """Whether someone other than the message's author has written in the thread."""
     is_newcomer: bool = field(default=False, compare=False)
-    """Whether nobody but the thread's first author and the bot has written before the message."""
+    """Whether `has_others` is true and the thread isn't recorded as a group's yet."""
     starter_id: str = field(default="", compare=False)
     """The author of the thread's first message or, after an app's message, the first person to ask the bot, or ""."""
     is_quiet: bool = False

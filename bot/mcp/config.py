@@ -397,7 +397,7 @@ class _Reader:
         )
 
     def _command_words(self, place: str, value: object) -> list[str]:
-        """Returns the words of a command. A whole command line is split unless a program has that name."""
+        """Returns the words of a command. A string is split like a command line, unless it is the name of a program."""
         command = self._string(place, value, lambda text: text.strip() and _is_argument(text))
         if not isinstance(value, str) or not command or len(command.split()) < 2 or shutil.which(command):
             return [command]

@@ -42,7 +42,7 @@ def parse_message(data: bytes, answers: RequestId | None = None) -> JSONRPCMessa
 
 
 def _event_data(text: str) -> list[Any]:
-    """Returns the JSON of events that aren't marked as an event stream. Raises ValueError if it's invalid."""
+    """Returns the JSON of events that aren't marked as an event stream. Raises ValueError for invalid JSON."""
     events = "\n".join(text.splitlines()).split("\n\n")
     data = ("\n".join(line[5:] for line in event.split("\n") if line.startswith("data:")) for event in events)
     return [json.loads(one) for one in data if one.strip()]

@@ -108,7 +108,7 @@ def content_of(
 
 
 def parts_for(turn: Turn, is_own: Callable[[Opaque], bool]) -> list[TurnPart]:
-    """Returns a turn's opaque items that `is_own` accepts or, without any, all parts that aren't opaque."""
+    """Returns the opaque items of a turn that `is_own` accepts, or all other parts if there are no such items."""
     own: list[TurnPart] = [part for part in turn.parts if isinstance(part, Opaque) and is_own(part)]
     neutral: list[TurnPart] = [part for part in turn.parts if not isinstance(part, Opaque)]
     if not own and not neutral and turn.text:

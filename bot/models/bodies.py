@@ -38,7 +38,7 @@ def limited_client(http_client: type[httpx2.AsyncClient]) -> type[httpx2.AsyncCl
 
 
 async def read_body(chunks: AsyncIterable[bytes]) -> bytes:
-    """Returns a body. Raises EventTooLongError if it exceeds the limit for a stream event."""
+    """Returns a body. Raises EventTooLongError if the body exceeds the limit for a stream event."""
     read: list[bytes] = []
     read_bytes = 0
     async for chunk in chunks:

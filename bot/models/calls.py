@@ -16,7 +16,7 @@ index identifies the call. Compatible servers deviate from this:
   duplicates, so each call gets an ID that is unique in the conversation (`CallIds`), for all APIs.
 - Google's compatibility layer puts additional data next to the function, which must be sent back (`extra_content`).
 - Without the reasoning before a call, servers refuse the call's result or answer worse. They read the reasoning only
-  from the field that they sent it in: `reasoning_content` (DeepSeek, llama.cpp), `reasoning` (vLLM, Ollama, Groq,
+  from the field in their own response: `reasoning_content` (DeepSeek, llama.cpp), `reasoning` (vLLM, Ollama, Groq,
   Together, Cerebras; vllm#38488), or `reasoning_details` (OpenRouter).
 """
 

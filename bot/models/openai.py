@@ -518,7 +518,8 @@ class ChatReader(AnswerReader):
         return chars
 
     def _read_sources(self, event: Any, message: Any) -> None:
-        """Records a search's sources. Perplexity's models list them in every event; other models annotate the text."""
+        """Records a search's sources. Perplexity's models list their sources in every event. Other models annotate the
+        text."""
         lists = event.get("search_results"), event.get("citations")
         for source in (one for listed in lists if isinstance(listed, list) for one in listed):
             self._cite(*((source.get("url"), source.get("title")) if isinstance(source, Mapping) else (source, "")))

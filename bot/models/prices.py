@@ -153,8 +153,8 @@ class ModelPrices:
             return None
 
     def charged_model(self, asked: str, answered: str) -> str:
-        """Returns the model whose price counts: the one that answered if its price is known, otherwise the one asked.
-        An operator's own price for a name in BOT_MODELS counts whichever model answers under that name."""
+        """Returns the model whose price is charged: the answering model if its price is known, otherwise the requested
+        model. An operator's own price for a name in BOT_MODELS counts whichever model answers under that name."""
         is_own = self._own(asked) is not None and self._own(answered) is None
         return asked if is_own or self.cost_usd(answered, Usage(), 0.0) is None else answered
 

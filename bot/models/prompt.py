@@ -9,7 +9,7 @@ answered.
 A model's output inherits the origins of its input. Recorded steps and answers store their origins (`origins` in the
 tables steps and turns) for later steps, questions and attempts. Text without recorded origins could be anyone's.
 
-Token counts are estimates: a tokenizer would be exact, but downloads its tables from the network.
+Token counts are estimates, because a tokenizer would have to download its tables.
 """
 
 import json
@@ -187,7 +187,7 @@ CALL_TIMEOUT_S = 60.0
 
 
 class ReadResult(str):
-    """The result of a call that only reads data that its tool already has, so it doesn't have to be made."""
+    """A tool's result from data that the tool already has. No call is needed for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,8 @@ class AnswerReader(ABC):
         """Prepares for the rest of a paused answer, which arrives in another response."""
 
     def _record_delta(self, text: str) -> bool:
-        """Records a delta. Returns False if it repeats the whole text, as gateways do at the end (ragflow#15286)."""
+        """Records a delta. Returns False if the delta repeats the whole text, as gateways do at the end
+        (ragflow#15286)."""
         # If there was only one delta before it, the model itself might have repeated it.
         is_again = len(text) >= MIN_REPEATED_CHARS and text != self._last_delta and self._attempt.is_whole_text(text)
         self._last_delta = text or self._last_delta

@@ -1,9 +1,9 @@
 """Reads from a refusal's headers or sentence when a vendor allows the next request. Pure.
 
-A header about this request (`Retry-After`) takes precedence over the sentence, and the sentence over headers with a
-limit's reset time. If several limits have reset headers, the exhausted limit counts, because gateways send every
-limit's reset with each response. A header's value can be seconds, a duration such as 6m0s, a point in time, or seconds
-or milliseconds since 1970. Points in time are compared with the response's date.
+The first of these applies: a header about this request (`Retry-After`), the sentence, a header with a limit's reset
+time. Gateways send the reset time of every limit with each response, so only that of the exhausted limit is used. A
+header's value can be seconds, a duration such as 6m0s, a point in time, or seconds or milliseconds since 1970. Points
+in time are compared with the response's date.
 """
 
 import math

@@ -205,7 +205,7 @@ class CurrentStep:
         return self.failed_usage + self.estimated_usage
 
     def receive(self, event: StreamEvent, now: float) -> str:
-        """Records an event of the model's stream. Returns its text, if any. `now`: on the monotonic clock."""
+        """Records an event of the model's stream. Returns the event's text, if any. `now`: on the monotonic clock."""
         if not isinstance(event, Retrying):
             self.count_thinking_until(now)
         match event:

@@ -114,7 +114,7 @@ class Streams:
                 await self._paced.call("chat.delete", channel=question.thread.channel_id, ts=stream.ts)
 
     async def stop_paced(self, question: Question, ts: str, *, keeps_stop: bool) -> bool:
-        """Stops a stream. Returns whether it was open. `keeps_stop`: keep Slack's own Stop button."""
+        """Stops a stream. Returns whether the stream was open. `keeps_stop`: keep Slack's own Stop button."""
         try:
             await self._paced.call(STOPS, channel=question.thread.channel_id, ts=ts, **_session_arguments(keeps_stop))
         except Refused as error:
@@ -175,8 +175,9 @@ class ReplyFiles:
         return ids
 
     async def share(self, upload: Upload, ids: Sequence[str], *, is_retry: bool) -> str:
-        """Shares staged files below the pages. Returns their message's ts, or "" if Slack doesn't let us search for it.
-        `is_retry`: Slack might refuse because it has shared the files already. A file can be shared only once."""
+        """Shares staged files below the pages. Returns the ts of the files' message, or "" if Slack doesn't let us
+        search for it. `is_retry`: Slack might refuse because it has shared the files already. A file can be shared only
+        once."""
         try:
             await self._client.call(SHARE, **_sharing_arguments(upload, ids))
         except Refused as error:
@@ -368,7 +369,8 @@ class MessageDelivery:
         return CallDone(await post(self._senders.client, call))
 
     async def _find_lost_post(self, call: Post) -> FoundPost | None:
-        """Returns the message of a post whose response was lost. Raises Refused if another search might find it."""
+        """Returns the message of a post whose response was lost. Raises Refused if another search might find the
+        message."""
         try:
             return await self._senders.posted.find(call, self._known_ts)
         except Refused as error:

@@ -254,7 +254,8 @@ class Reply:
         self._lay_out(self._empty_pages(), self.answer.text)
 
     def show_activity(self, activity: str | tuple[ApprovalCard, ...]) -> bool:
-        """Shows the model's activity or pending calls below the text, or "" for neither. Returns whether it changed."""
+        """Shows the model's activity or pending calls below the text, or nothing for "". Returns whether the reply
+        changed."""
         is_new = activity != self._activity
         self._activity = activity
         if activity:
@@ -324,7 +325,7 @@ class Reply:
             self.messages.append(ReplyMessage(call.unanswered, ""))
 
     def on_outcome(self, call: Call | CleanUp, outcome: Outcome) -> None:
-        """Records the outcome of the call in flight. Raises ValueError if another call, or none, is in flight."""
+        """Records the outcome of the call in flight. Raises ValueError if this call isn't in flight."""
         if call != self._in_flight:
             raise ValueError(f"{type(outcome).__name__} came for a {type(call).__name__} that wasn't sent")
         self._in_flight = None

@@ -645,7 +645,8 @@ class EditScheduler:
         return False
 
     async def _begin_placeholder(self, live: ScheduledReply) -> bool:
-        """Reserves a queued question's job while its placeholder is sent. Returns False if it mustn't be sent."""
+        """Reserves a queued question's job while its placeholder is sent. Returns False if the placeholder mustn't be
+        sent."""
         live.deadline = self.clock.monotonic() + PLACEHOLDER_WITHIN_S
         try:
             if await self._worker_queue.begin_placeholder(live.reply.job):

@@ -170,7 +170,7 @@ class AnswerAttempt:
         return self.step
 
     def receive(self, event: StreamEvent, now: float) -> str:
-        """Records an event of the model's stream. Returns its text or "". `now`: on the monotonic clock."""
+        """Records an event of the model's stream. Returns the event's text or "". `now`: on the monotonic clock."""
         assert self.step is not None, "a model was asked"
         self.answer.on_event(event)
         if isinstance(event, str) and self.first_token_s is None:

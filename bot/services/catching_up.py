@@ -307,7 +307,7 @@ class CatchUp:
         return string(found, "user") == me.user_id or string(found, "bot_id") == me.bot_id
 
     async def _pass_to_intake(self, message: Message, *, offered: bool) -> bool:
-        """Passes a message to intake. Returns whether it is a new question. Raises StoreError."""
+        """Passes a message to intake. Returns whether the message is a new question. Raises StoreError."""
         return await self.intake.receive(f"catch-up {message.channel_id} {message.ts}", message, offered=offered)
 
     def _is_for_us(self, message: Message) -> bool:

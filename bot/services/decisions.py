@@ -47,7 +47,7 @@ class Decisions:
         arguments: Mapping[str, Any] | None = None,
         always: bool = False,
     ) -> str:
-        """Records a decision and continues the answer or schedule. Returns why it can't, or "". Raises StoreError.
+        """Records a decision and continues the answer or schedule. Returns an error message, or "". Raises StoreError.
         `arguments`: an EDITED call's new arguments. `always`: the call's tool needs no more approvals in the
         channel."""
         match awaited:
@@ -102,8 +102,8 @@ class Decisions:
         return None
 
     async def approve_edited(self, user_id: str, edited: EditedCall) -> str | Mapping[str, str]:
-        """Approves a call with a person's edits. Returns why it can't, a sentence for each invalid field, or "".
-        Changes only strings that the modal offers for editing. Raises StoreError."""
+        """Approves a call with a person's edits. Returns an error message with a sentence for each invalid field, or
+        "". Changes only strings that the modal offers for editing. Raises StoreError."""
         pressed = await self.presses.check(self.presses.from_modal(ReplyAction.APPROVE, user_id, edited.place))
         if isinstance(pressed, str):
             return await self.presses.access_control.with_admin_names(pressed)

@@ -122,7 +122,7 @@ class Intake:
         *,
         offered: bool,
     ) -> bool:
-        """Carries out triage's decision. Returns whether it queued a new question."""
+        """Carries out triage's decision. Returns whether a new question was queued."""
         if isinstance(found, Ignore):
             log.debug("message %s ignored: %s", message.ts, found.reason)
             if found.reason is IgnoreReason.CLOSING:
@@ -169,7 +169,8 @@ class Intake:
     async def enqueue(
         self, event_id: str, question: Question, *, offered: bool = False, job_id: int | None = None
     ) -> bool:
-        """Queues a question. Returns whether it is new. `job_id`: its job if the bot posted it. Raises StoreError."""
+        """Queues a question. Returns whether the question is new. `job_id`: the question's job if the bot posted it.
+        Raises StoreError."""
         full, question = self._worker.is_full, queued_question(self._workspace, question)
         enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offered, job_id=job_id)
         if enqueued is None:

@@ -55,8 +55,8 @@ class MemoryCommands:
     access_control: AccessControl
 
     async def carry_out(self, job: Job) -> CommandResult | None:
-        """Carries out a job's messages if all are commands. Returns None if a model must read them. If an edited
-        message isn't a command anymore, the memory that it had created is removed."""
+        """Carries out a job's messages if all are commands. Returns None if a model must read the messages. If an
+        edited message isn't a command anymore, the memory that it had created is removed."""
         questions = (*job.earlier_questions, job.question)
         commands = [memory_command(question, self.workspace.me) for question in questions]
         pairs = list(zip(questions, commands, strict=True))
@@ -109,7 +109,7 @@ class MemoryCommands:
         return await self._remember(question, escape(use.arguments["text"]), is_proposed=True)
 
     async def open(self, user_id: str, trigger_id: str, place: SettingsPlace, *, in_modal: bool = False) -> str:
-        """Shows a place's memories in a modal. Returns why it can't, in mrkdwn, or "". `in_modal`: on top of the
+        """Shows a place's memories in a modal. Returns an error message in mrkdwn, or "". `in_modal`: on top of the
         settings modal. Raises RateLimited, Refused and StoreError."""
         if refusal := await self._modal_refusal(user_id, place.channel_id):
             return refusal
@@ -134,8 +134,8 @@ class MemoryCommands:
             await self.workspace.surfaces.open(trigger_id, view, in_modal=True)
 
     async def save(self, user_id: str, submitted: SubmittedMemories) -> str:
-        """Saves a person's changes from the modal. Returns why it can't, or "". Checks place and rights again, because
-        the modal might have been open for hours and its values can be forged."""
+        """Saves a person's changes from the modal. Returns an error message, or "". Checks the place and the person's
+        rights again, because a modal can stay open for hours and its values can be forged."""
         place = submitted.place
         if refusal := await self._modal_refusal(user_id, place.channel_id):
             return await self.access_control.with_admin_names(refusal)

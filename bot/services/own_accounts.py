@@ -31,7 +31,7 @@ class OwnAccounts:
     _background: Background = field(default_factory=Background, init=False)
 
     async def on_command(self, invocation: Invocation) -> str:
-        """Shows a person their accounts, and an admin how many people are signed in. Returns why it can't, or ""."""
+        """Shows a person their accounts, and an admin the number of signed-in people. Returns an error, or ""."""
         team_id = self.workspace.me.team_id
         accounts = await self.stores.accounts.of_person(team_id, invocation.user_id) if self.sign_ins else {}
         is_admin = self.sign_ins is not None and invocation.user_id in self.access_control.admins
@@ -42,7 +42,7 @@ class OwnAccounts:
         return ""
 
     async def sign_out(self, user_id: str, submitted: SubmittedAccounts) -> str:
-        """Signs a person out of the servers that they unchecked. Returns why it can't, or ""."""
+        """Signs a person out of the servers that they unchecked. Returns an error message, or ""."""
         for server in submitted.ended if self.sign_ins else ():
             assert self.sign_ins is not None
             if not await self.sign_ins.sign_out(Owner(self.workspace.me.team_id, user_id, server)):

@@ -103,7 +103,7 @@ class ThreadStatuses:
         return self._show(thread, status) is not None
 
     async def show_and_confirm(self, thread: ThreadKey, status: str, within_s: float) -> bool:
-        """Shows an answer's status at once. Returns whether Slack accepted it within `within_s`."""
+        """Shows an answer's status at once. Returns whether Slack accepted the status within `within_s`."""
         thread_status = self._show(thread, status, at_once=True)
         if thread_status is None:
             return False
@@ -191,7 +191,8 @@ class ThreadStatuses:
             thread_status.call_done.set()
 
     async def _update(self, thread_status: _ThreadStatus) -> None:
-        """Sends the desired status and plans the next call. Failed removals aren't repeated: statuses expire."""
+        """Sends the desired status and plans the next call. A failed removal isn't repeated, because statuses
+        expire."""
         status = thread_status.desired
         thread_status.confirmed = ""
         thread_status.possibly_shown = status
@@ -350,7 +351,7 @@ class AssistantPane:
         await self._claim_title(thread)
 
     async def _claim_title(self, thread: ThreadKey) -> bool:
-        """Reserves the right to set a thread's title. Returns False if anyone has set one."""
+        """Reserves the right to set a thread's title. Returns False if the title was set before."""
         return await self.stores.notifications.claim(self.workspace.me.team_id, "", f"title {thread}")
 
     def _start(self, call: Coroutine[None, None, None], within_s: float = TURN_WITHIN_S) -> asyncio.Task[None]:

@@ -36,7 +36,7 @@ class Records(Protocol):
     async def calls(self, job: Job, step_no: int) -> tuple[RecordedCall, ...]: ...
 
     async def begin_call(self, job: Job, call: RecordedCall) -> bool:
-        """Records that a READY call is about to be made. Returns False if it must not be made."""
+        """Records that a READY call is about to be made. Returns False if the call must not be made."""
         ...
 
     async def end_call(self, job: Job, call: RecordedCall) -> bool:

@@ -105,7 +105,7 @@ class PressChecker:
         return PressedAnswer(press, answer, tuple(named), sentence or "") if named else sentence or ""
 
     async def _denial(self, press: Press, answer: AnswerRecord, named: ClickedDecision | None = None) -> str | None:
-        """Returns why a person currently can't decide on calls or choices, or have a table posted, or None."""
+        """Returns why a person can't decide on calls or choices or post a table now, or None."""
         as_theirs = replace(answer.question, user_id=press.user_id, is_from_bot=False)
         if press.action in (ReplyAction.CHOOSE, ReplyAction.TABLES):
             return await self.access_control.denial(as_theirs, is_press=True)

@@ -148,7 +148,8 @@ class ReplyActions:
         return ActionResponse(texts.approvals.TOOLS_USED, call_details(calls, names))
 
     async def _undo(self, pressed: PressedAnswer) -> ActionResponse | None:
-        """Undoes a command or an accepted proposal. Returns why it can't, or None if the reply shows the outcome."""
+        """Undoes a command or an accepted proposal. Returns an error message, or None if the reply shows the
+        outcome."""
         answer, press = pressed.answer, pressed.press
         memories, problems = self.stores.memories, list[str]()
         for notice in answer.end.notices if answer.end else ():

@@ -99,7 +99,7 @@ class Schedules:
     """None if nobody can sign in to an MCP server."""
 
     async def carry_out(self, job: Job) -> CommandResult | None:
-        """Carries out a job's messages if all are commands. Returns None if a model must read them."""
+        """Carries out a job's messages if all are commands. Returns None if a model must read the messages."""
         questions = (*job.earlier_questions, job.question)
         commands = [schedule_command(question, self.workspace.me) for question in questions]
         if not all(commands):
@@ -139,8 +139,8 @@ class Schedules:
         return CommandResult((Notice(NoticeKind.STOPPED, sentence, schedule.id),))
 
     async def restore(self, schedule_id: int, user_id: str, job_id: int = 0) -> str:
-        """Restores a stopped schedule. Returns why it can't, or "". `job_id`: the job whose answer reports the stop.
-        Raises RateLimited, Refused and StoreError."""
+        """Restores a stopped schedule. Returns an error message, or "". `job_id`: the job whose answer reports the
+        stop. Raises RateLimited, Refused and StoreError."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
         active = await schedules.read(team_id, schedule_id)
         found = active or await schedules.read(team_id, schedule_id, is_stopped=True)
@@ -162,8 +162,8 @@ class Schedules:
         return await insist(standing, self.stores.clock, "schedules not read")
 
     async def open(self, user_id: str, channel_id: str, trigger_id: str, *, in_modal: bool = False) -> str:
-        """Shows a channel's schedules or, in a direct message or with "", the person's own. Returns why it can't, or
-        "". `in_modal`: on top of another modal. Raises RateLimited, Refused and StoreError."""
+        """Shows a channel's schedules or, in a direct message or with "", the person's own. Returns an error message,
+        or "". `in_modal`: on top of another modal. Raises RateLimited, Refused and StoreError."""
         listed = await self._schedule_list(user_id, "" if is_direct_message(channel_id) else channel_id)
         if listed is None:
             return texts.schedules.NOT_YOUR_SCHEDULES
@@ -358,7 +358,7 @@ class Schedules:
         return now is not None and now.pause_reason is PauseReason.SIGNED_OUT
 
     async def resume_after_sign_in(self, schedule: Schedule) -> str:
-        """Resumes a schedule that lacked only a sign-in, and tells its creator. Returns why it can't, or ""."""
+        """Resumes a schedule that waited for a sign-in, and notifies its creator. Returns an error message, or ""."""
         if missing := await self.signed_out_of(schedule):
             return texts.schedules.sign_in_first(", ".join(missing), f"<@{schedule.user_id}>")
         by, because = schedule.user_id, PauseReason.SIGNED_OUT

@@ -102,7 +102,7 @@ class MessageShortcut:
             log.warning("message %s not recorded, its modal has only its beginning: %s", message.ts, error)
 
     async def ask(self, user_id: str, submitted: SubmittedQuestion) -> str:
-        """Records the question from a modal. Returns why it isn't asked, or ""."""
+        """Records the question from a modal. Returns an error message, or ""."""
         about = submitted.about
         if denial := await self._denial(user_id, about.channel_id):
             return await self.access_control.with_admin_names(denial)
@@ -116,7 +116,8 @@ class MessageShortcut:
         return ""
 
     async def ask_once(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> bool:
-        """Records a question to be posted at once. Returns False if anyone has already asked it. Raises StoreError."""
+        """Records a question to be posted at once. Returns False if the question was asked before. Raises
+        StoreError."""
         team_id, text = self.workspace.me.team_id, self.workspace.sign_in_addresses.without_urls(text)
         is_new = await self.stores.unposted_questions.ask(team_id, view_id, user_id, about, text)
         if is_new:
@@ -124,7 +125,7 @@ class MessageShortcut:
         return is_new
 
     async def ask_choice(self, awaited: AwaitedChoice, user_id: str) -> str:
-        """Asks the question of a choice on behalf of the person who clicked it. Returns why it can't, or ""."""
+        """Asks a choice's question on behalf of the person who clicked the choice. Returns an error message, or ""."""
         answer, thread = awaited.answer, awaited.answer.question.thread
         place = thread.channel_id, awaited.message_ts, thread.thread_ts or ""
         about = QuotedMessage(*place, "", "", offered_by=answer.job_id)

@@ -226,7 +226,7 @@ class Steps:
         self, attempt: AnswerAttempt, prompt: Prompt, provider: Provider, shown: Output, *, resumed: str
     ) -> CurrentStep | End:
         """Reserves quota, asks the model for one step and shows its text. Returns the step, or an `End` if nobody can
-        see it. `resumed`: this step's text from an earlier attempt."""
+        see the answer. `resumed`: this step's text from an earlier attempt."""
         input_tokens = self.estimate.prompt_tokens(prompt)
         searches = MAX_SEARCHES if prompt.web_search else 0
         await self.ports.spending.reserve(attempt.job, input_tokens, searches, prompt.effort)
@@ -266,7 +266,8 @@ class Steps:
         return step
 
     async def _give_up_if_resumable(self, attempt: AnswerAttempt, error: ProviderError, shown: Output) -> None:
-        """Waits and raises GivenUp if another attempt can continue the answer. Returns if the failure ends it."""
+        """Waits and raises GivenUp if another attempt can continue the answer. Returns if the failure ends the
+        answer."""
         interruptions = attempt.job.interruptions
         has_begun = attempt.step is not None and attempt.step.has_text
         if not (error.may_pass and has_begun) or interruptions >= len(GO_ON_AFTER_S):

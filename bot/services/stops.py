@@ -52,7 +52,8 @@ class AnswerStopper:
             await self.workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
 
     async def stop_by_message(self, thread: ThreadKey, user_id: str, message_ts: str) -> bool:
-        """Stops the answer that is being written in a thread. Returns False if there is none. Raises StoreError.
+        """Stops the answer that is being written in a thread. Returns False if no answer is being written. Raises
+        StoreError.
 
         Outside threads, "stop" also applies to the person's answer in a thread if only one is being written. Slack
         sends two events for one message, and both can arrive twice. If the first event stopped nothing, a later one

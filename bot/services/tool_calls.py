@@ -256,8 +256,9 @@ class ToolCalls:
     async def make_calls(
         self, job: Job, step_no: int, offer: Offer, show: Callable[[str], None]
     ) -> tuple[RecordedCall, ...]:
-        """Makes a recorded step's ready or approved calls. Returns all its calls in their new state. Raises JobChanged.
-        `show`: called with each call's activity. Results that must not be stored are only in the returned calls."""
+        """Makes a recorded step's ready or approved calls. Returns all calls of the step in their new state. Raises
+        JobChanged. `show`: called with each call's activity. Results that must not be stored are only in the returned
+        calls."""
         unstored: dict[tuple[int, int], str] = {}
         for call in await self.insist(lambda: self.ports.records.calls(job, step_no)):
             if call.state in call.startable_states:

@@ -99,7 +99,7 @@ class Welcome:
                 log.warning("outcome of a click not shown: %s", error)
 
     async def _ask_prompt(self, press: SuggestionPress) -> str:
-        """Asks the suggested prompt. Returns a sentence for the person, or "" if they will see the question."""
+        """Asks the suggested prompt. Returns an error message for the person, or ""."""
         if press.label not in texts.welcome.PANE_SUGGESTIONS:
             return texts.welcome.SUGGESTION_GONE
         number = list(texts.welcome.PANE_SUGGESTIONS).index(press.label)

@@ -31,11 +31,9 @@ an expired lease. The text of a failed heartbeat is sent again with the next one
 While Slack refuses the bot token, no jobs are claimed, because an answer would cost money and nobody could read it.
 Questions stay queued without placeholders, and live attempts continue.
 
-Shutdown
---------
-`stop` ends claiming. `drain` gives live answers BOT_DRAIN_S, counted from the stop. `hand_over` cancels the remaining
-attempts and waits at most HAND_OVER_S. So the process ends in time even if Slack, a model or the database doesn't
-respond.
+Shutdown -------- `stop` ends claiming. `drain` waits for live answers, until BOT_DRAIN_S after the stop. `hand_over`
+cancels the remaining attempts and waits at most HAND_OVER_S. So the process ends in time even if Slack, a model or the
+database doesn't respond.
 """
 
 import asyncio

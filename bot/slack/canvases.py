@@ -80,9 +80,9 @@ class Canvases:
         return OpenedFile(canvas, Document(content[:MAX_CHARS], left_out))
 
     async def create(self, title: str, markdown: str, channel_id: str, still: Callable[[], bool]) -> str:
-        """Creates a canvas that only the bot can see, unless `still()` is False. Returns its ID. If the workspace's
-        plan only allows canvases in channel tabs, adds the canvas to the tab of `channel_id`. Raises RateLimited and
-        Refused."""
+        """Creates a canvas that only the bot can see, unless `still()` is False. Returns the canvas ID. If the
+        workspace's plan only allows canvases in channel tabs, adds the canvas to the tab of `channel_id`. Raises
+        RateLimited and Refused."""
         content: dict[str, Any] = {"title": title, "document_content": {"type": "markdown", "markdown": markdown}}
         with only_while(still):
             try:

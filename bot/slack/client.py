@@ -184,8 +184,8 @@ class SlackClient:
         return data
 
     async def post(self, **arguments: Any) -> tuple[str, str]:
-        """Posts a message. Returns its channel and ts. Raises Refused with OUTSIDE_THREAD if Slack posted the message
-        outside its thread because the thread was deleted. Only the missing thread_ts in the response shows that
+        """Posts a message. Returns the message's channel and ts. Raises Refused with OUTSIDE_THREAD if Slack posted the
+        message outside its thread because the thread was deleted. Only the missing thread_ts in the response shows that
         (slack-go/slack#1571)."""
         method = "chat.postMessage"
         answer = await self.call(method, **arguments, **NO_UNFURLS)

@@ -77,9 +77,9 @@ class _Part:
 
 
 class FormReader:
-    """Reads the objects of one message. `known`: returns the text of an object of a known type, given the level for
-    nested objects, or None for other types. `line`: returns a list of text elements as one line, or None for other
-    lists. `link`: returns a link in mrkdwn."""
+    """Reads the objects of one message. `known`: returns the text of an object of a known type at a nesting level, or
+    None. `line`: returns a list of text elements as one line, or None for other lists. `link`: returns a link in
+    mrkdwn."""
 
     def __init__(
         self,

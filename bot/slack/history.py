@@ -84,8 +84,8 @@ class History:
         return await self._thread(reading, thread_ts)
 
     async def message(self, team_id: str, channel_id: str, ts: str) -> Message | None:
-        """Returns a channel's message, or None if it is gone, ours or unreadable. Raises RateLimited and temporary
-        Refused."""
+        """Returns a channel's message, or None if the message is deleted, ours or unreadable. Raises RateLimited, and
+        Refused for a temporary failure."""
         try:
             async with asyncio.timeout(TURN_WITHIN_S):
                 # For the ts of a reply, Slack returns that reply. For any other ts, Slack returns a thread, which

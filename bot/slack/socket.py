@@ -98,7 +98,7 @@ class SocketConnection(SocketModeClient):
         self._ended.set()
 
     async def wait_for_end(self) -> bool:
-        """Waits for WATCH_S, or until Slack ends the connection. Returns whether it is up."""
+        """Waits for WATCH_S, or until Slack ends the connection. Returns whether the connection is up."""
         try:
             async with asyncio.timeout(WATCH_S):
                 await self._ended.wait()
@@ -204,8 +204,8 @@ class Sockets:
         return sum([await connection.is_connected() and not connection.problem for connection in self._connections])
 
     def heard_at(self) -> float | None:
-        """Returns the time of Slack's last message, or None. Pings don't count, because Slack answers them even without
-        events."""
+        """Returns the time of Slack's last message, or None. Pings don't count, because Slack answers pings even if it
+        doesn't deliver events."""
         heard = [connection.heard_at for connection in self._connections if connection.heard_at is not None]
         return max(heard, default=None)
 

@@ -80,7 +80,8 @@ class ThreadPoster:
         self._client = client
 
     async def post(self, channel_id: str, thread_ts: str | None, **message: object) -> tuple[str, str]:
-        """Posts a message. Returns its channel and ts. Raises Refused (OUTSIDE_THREAD) if the thread was deleted."""
+        """Posts a message. Returns the message's channel and ts. Raises Refused (OUTSIDE_THREAD) if the thread was
+        deleted."""
         try:
             return await self._client.post(channel=channel_id, thread_ts=thread_ts, **message)
         except Refused as error:
@@ -153,9 +154,9 @@ class Pane:
         await self._client.call("assistant.threads.setTitle", title=title, **_place(thread))
 
     async def begin_session(self, thread: ThreadKey) -> bool | None:
-        """Shows Slack's Stop button in an agent's thread. Returns False if it isn't shown, or None without a session.
-        Only apps with agent_view have sessions, so Slack isn't asked again after it has refused one. Slack shows no
-        Stop button for apps that aren't subscribed to the button's event."""
+        """Shows Slack's Stop button in an agent's thread. Returns False if the button isn't shown, or None without a
+        session. Only apps with agent_view have sessions, so Slack isn't asked again after it has refused one. Slack
+        shows no Stop button for apps that aren't subscribed to the button's event."""
         now = self._client.clock.monotonic()
         has_room = now >= self._begun_at[0] + WINDOW_S and self._client.budget.spare_calls(SESSIONS) > 0
         if not (self.has_sessions and has_room):
@@ -228,7 +229,8 @@ class Surfaces:
         self._bot_user_id = bot_user_id
 
     async def open(self, trigger_id: str, view: Json, *, in_modal: bool = False) -> str:
-        """Opens a modal, above the current one if `in_modal`. Returns its ID. Triggers expire within seconds."""
+        """Opens a modal, above the current one if `in_modal`. Returns the modal's view ID. Triggers expire within
+        seconds."""
         method = "views.push" if in_modal else "views.open"
         answer = await self._client.call(method, trigger_id=trigger_id, view=view)
         return string(json_object(answer, "view"), "id")

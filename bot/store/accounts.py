@@ -71,7 +71,7 @@ class Accounts(Operations):
     async def begin_sign_in(
         self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str, secret: str
     ) -> None:
-        """Stores a pending sign-in for a call, replacing any other by this person at this server."""
+        """Stores a pending sign-in for a call, and replaces any pending sign-in of this person at this server."""
         await connection.execute(sa.delete(sign_ins).where(*_is_owned_by(owner, sign_ins)))
         values = {**_values(owner), "call": call, "secret": secret, "expires_at": self._now() + SIGN_IN_S}
         await connection.execute(sa.insert(sign_ins).values(state_hash=state_hash, **values))
@@ -117,7 +117,8 @@ class Accounts(Operations):
 
     @writes
     async def begin_refresh(self, connection: AsyncConnection, owner: Owner, secret: str) -> bool:
-        """Reserves a token refresh for REFRESH_S. Returns False if another process has it or the secret has changed."""
+        """Reserves a token refresh for REFRESH_S. Returns False if another process refreshes the token or the secret
+        has changed."""
         now = self._now()
         free = _is_unchanged(owner, secret), accounts.c.refreshing_until <= now
         begun = sa.update(accounts).where(*free).values(refreshing_until=now + REFRESH_S)
@@ -139,7 +140,7 @@ class Accounts(Operations):
         by: str = "",
         told: Notification | None = None,
     ) -> bool:
-        """Deletes an account. Returns False if it has changed. `by`: the admin who deletes it, or ""."""
+        """Deletes an account. Returns False if the account has changed. `by`: the admin, or ""."""
         now = self._now()
         if not (await connection.execute(sa.delete(accounts).where(_is_unchanged(owner, secret)))).rowcount:
             return False

@@ -256,7 +256,8 @@ async def answer_record(connection: AsyncConnection, row: sa.Row[Any]) -> Answer
 
 
 async def with_record(connection: AsyncConnection, row: sa.Row[Any]) -> Job | None:
-    """Returns an ended job with its answer's record, but without other questions, or None without an answer."""
+    """Returns an ended job with its answer's record, or None if there is no answer. The answer's other questions aren't
+    included."""
     record = await answer_record(connection, row)
     if record.end is None:
         return None

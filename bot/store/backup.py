@@ -216,7 +216,7 @@ def _remove_log(new: Path) -> None:
 
 
 def read(file: Path, name: str = "") -> Backup:
-    """Returns a backup's contents. Raises StoreError about `name` if it is damaged or from a later version."""
+    """Returns a backup's contents. Raises StoreError about `name` if the backup is damaged or from a later version."""
     name = name or str(file)
     if not file.is_file():
         raise StoreError(f"{file} isn't a file." if file.exists() else f"There is no file {file}.")

@@ -79,8 +79,8 @@ class RecordedCalls(MeteredOperations):
 
     @writes
     async def begin_call(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
-        """Records that a READY call is about to be made. Returns False if it must not be made. A BEGUN call can begin
-        again if its tool is declared read-only. No call begins after a stop was requested."""
+        """Records that a READY call is about to be made. Returns False if the call must not be made. A BEGUN call can
+        begin again if its tool is declared read-only. No call begins after a stop was requested."""
         if not await _lock_if_held(connection, HeldJob(job, self._worker.name), ~jobs.c.stop_requested):
             return False
         this = (*_is_call(job, call, call.startable_states), tool_calls.c.binding == call.binding)
@@ -93,7 +93,7 @@ class RecordedCalls(MeteredOperations):
 
     @writes
     async def end_call(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
-        """Records a call's final state and result. Returns False if it has already ended or the job is lost."""
+        """Records a call's final state and result. Returns False if the call has already ended or the job is lost."""
         # A call's end counts in any version.
         if not await _lock_if_held(connection, HeldJob(job, self._worker.name), of_version=False):
             return False
@@ -117,7 +117,8 @@ class RecordedCalls(MeteredOperations):
 
     @writes
     async def take_follow_ups(self, connection: AsyncConnection, job: Job, step_no: int) -> tuple[FollowUp, ...]:
-        """Adds the asker's new questions to a step, up to the first that is someone else's, has files, or was begun."""
+        """Adds the asker's new questions to a step, up to the first question that someone else asked, has files, or was
+        begun."""
         if not await _lock_if_held(connection, HeldJob(job, self._worker.name), ~jobs.c.stop_requested):
             return ()
         return await claim.join_follow_ups(connection, job, step_no, self._now())
@@ -237,14 +238,14 @@ def _is_call(job: Job, call: RecordedCall, states: Iterable[CallState]) -> tuple
 async def _lock_if_held(
     connection: AsyncConnection, held: HeldJob, *also: sa.ColumnElement[bool], of_version: bool = True
 ) -> bool:
-    """Locks the job's row. Returns False if the worker has lost the job or its version is outdated."""
+    """Locks the job's row. Returns False if the worker has lost the job or the job's version is outdated."""
     version = [jobs.c.version == held.job.version] if of_version else []
     this = sa.select(jobs.c.id).where(*held.of_attempt, *version, *also)
     return (await connection.execute(this.with_for_update())).one_or_none() is not None
 
 
 async def release(connection: AsyncConnection, job_id: int, now: float, **values: Any) -> bool:
-    """Releases a job from waiting for approval and updates its mentions. Returns False if it isn't live."""
+    """Releases a job from waiting for approval and updates its mentions. Returns False if the job isn't live."""
     status = sa.case((IS_AWAITING_APPROVAL, Status.QUEUED.value), else_=jobs.c.status)
     released = sa.update(jobs).where(jobs.c.id == job_id, IS_LIVE)
     values = {"status": status, "waits_until": None, "mention_at": None, **values}
@@ -368,8 +369,8 @@ class Approvals(WorkerOperations):
 
 
 async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
-    """Denies waiting calls in threads where the asker has written instead. Returns whether there were any. If a job is
-    about to wait at the same time, it either finds these questions or is found here (`wait_for_decisions`)."""
+    """Denies waiting calls in threads where the asker has written instead. Returns whether any call was denied. If a
+    job is about to wait at the same time, it either finds these questions or is found here (`wait_for_decisions`)."""
     follow_ups = [question for question in questions if not question.begins_thread]
     await _lock_threads(connection, {question.thread for question in follow_ups})
     return await has_row(connection, IS_AWAITING_APPROVAL) and await _deny_above(connection, follow_ups, now)
@@ -405,9 +406,9 @@ async def _decide(
     *which: sa.ColumnElement[bool],
     **edited: str,
 ) -> bool:
-    """Records a decision about a job's calls, and returns whether there were any. Releases the job if none are waiting.
-    `job`: the columns audit.JOB_COLUMNS and the version. `which`: conditions for the calls. `edited`: columns that a
-    person has changed."""
+    """Records a decision about a job's calls, and returns whether there were any. Releases the job if no call is
+    waiting. `job`: the columns audit.JOB_COLUMNS and the version. `which`: conditions for the calls. `edited`: columns
+    that a person has changed."""
     asked = _is_asked(job.id, job.version)
     is_approved = decision in (Decision.APPROVED, Decision.EDITED, Decision.IN_THREAD)
     state = CallState.READY if is_approved else CallState.DENIED

@@ -54,7 +54,7 @@ class AnswerCanvases(Operations):
 
     @writes
     async def record(self, connection: AsyncConnection, job_id: int, canvas: AnswerCanvas) -> bool:
-        """Records a canvas. Returns False if its answer was deleted or another canvas is recorded."""
+        """Records an answer's canvas. Returns False if the answer was deleted or another canvas is recorded."""
         this = sa.select(jobs.c.answer_deleted).where(jobs.c.id == job_id).with_for_update()
         if await connection.scalar(this) is not False:
             return False

@@ -33,8 +33,8 @@ prompt can't include them, so `joined_step` records which step read them first.
 
 If the claimed job gets no answer, `unbatch` returns the others to the queue, with their placeholders unless the outbox
 has begun to clear them. The leader is locked the whole time, so no other claim changes its thread. A question that
-arrives late, or an answer that is regenerated, can still get ahead of the leader and then leads itself, or the claim
-reads the leaders again.
+arrives late or is regenerated can still get ahead of the leader. Then it becomes the leader, or the claim reads the
+leaders again.
 """
 
 from collections import Counter

@@ -322,7 +322,8 @@ _REMEDY = "Check DATABASE_URL, and that the database runs, is reachable and has 
 
 
 def _connection_stage(error: str) -> tuple[bool, int]:
-    """Returns a sort key for a connection error. The attempt that got furthest reports the actual problem."""
+    """Returns a sort key for a connection error. Of several attempts, the one in the latest stage reports the actual
+    problem."""
     text = error.lower()
     # A server that refused TLS for another reason reports the attempt without TLS as "no encryption".
     is_of_server = "fatal:" in text and "no encryption" not in text
@@ -330,7 +331,7 @@ def _connection_stage(error: str) -> tuple[bool, int]:
 
 
 def _is_unreachable(error: Exception) -> bool:
-    """Returns whether no server responds, or one that isn't ready. Errors from a ready server don't count."""
+    """Returns whether no server responds, or the server isn't ready. Errors from a ready server don't count."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     code, text = getattr(cause, "sqlstate", None), reason_of(error).lower()
     is_by_network = type(cause).__name__ in ("OperationalError", "ConnectionTimeout") and not code
@@ -599,7 +600,8 @@ class Database:
         self._is_closed = False
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Runs a function in a read-only transaction, which doesn't wait for writers on SQLite. Returns its result."""
+        """Returns a function's result in a read-only transaction. On SQLite, the transaction doesn't wait for
+        writers."""
         return await self.complete(_transaction(self.begin_read(), work))
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, synced: bool = True, name: str = "") -> T:

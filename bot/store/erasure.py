@@ -1,7 +1,7 @@
 """Erasure deletes questions and answers on request. Retention deletes data that is too old to keep.
 
-Column types declare what belongs to a person and when rows expire (bot/store/schema.py). This module applies them, and
-has the rules for jobs; feature modules have the rules that a type can't express.
+Column types declare what belongs to a person and when rows expire (bot/store/schema.py). This module applies these
+rules and contains those for jobs. Feature modules contain the rules that a type can't express.
 
 Only its worker can end a running job's answer in Slack. Such a job is asked to stop, and its end deletes the row
 (worker_queue.py) with all rows that refer to it.

@@ -98,7 +98,7 @@ class Listening(WorkerOperations):
 
     @writes
     async def claim_gap(self, connection: AsyncConnection, team_id: str) -> MissedGap | None:
-        """Claims the gap to catch up on for HOLD_S. Returns None if there is no gap or another process holds it."""
+        """Claims the gap to catch up on for HOLD_S. Returns None if no unclaimed gap exists."""
         now, row = self._now(), listening.c
         is_free = sa.or_(row.held_by.is_(None), has_come(row.held_until, now, HOLD_S))
         free = sa.update(listening).where(row.team_id == team_id, row.missed_from.is_not(None), is_free)

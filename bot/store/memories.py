@@ -91,7 +91,7 @@ class Memories(Operations):
 
     @writes
     async def undo(self, connection: AsyncConnection, question: Question, by: str) -> bool:
-        """Removes the memories from a message or its answer. Returns False if there are none."""
+        """Removes the memories from a message or its answer. Returns False if there are no such memories."""
         return await self._remove(connection, question.thread.place, by, memories.c.ts == question.ts)
 
     @writes

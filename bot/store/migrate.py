@@ -77,7 +77,7 @@ async def empty_database_problem(engine: AsyncEngine) -> str:
 
 
 def upgrade(connection: sa.Connection) -> str:
-    """Migrates a database unless its schema is newer. Returns its revision. Raises StoreError."""
+    """Migrates a database unless its schema is newer. Returns the database's revision. Raises StoreError."""
     current = read_revision(connection)
     if current is None or (current != REVISION and is_known(current)):
         _apply(connection, current)

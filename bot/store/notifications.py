@@ -1,8 +1,8 @@
 """One-time notifications to people and channels, across all processes (bot/core/notifications.py).
 
 A row reserves its key. While it has a `due_at`, its content must still be sent: a process claims it like an outbox
-entry, by moving `due_at`, which also fences writes. Some notifications, such as ephemeral messages in a channel, are
-sent directly: their key is claimed, and the row never has content.
+entry, by moving `due_at`. The other processes' writes then fail. Some notifications, such as ephemeral messages in a
+channel, are sent directly: their key is claimed, and the row never has content.
 """
 
 import math
@@ -57,7 +57,8 @@ class Notifications(Operations):
 
     @writes
     async def queue_end(self, connection: AsyncConnection, team_id: str, over: Notification) -> bool:
-        """Queues `over` for a recipient of the notification with its key. Returns False if that one is being sent."""
+        """Queues `over` for a recipient of the notification with its key. Returns False if that notification is being
+        sent."""
         this, now = _has_key(team_id, over.recipient, over.key), self._now()
         row = (await connection.execute(sa.select(notifications).where(*this).with_for_update())).one_or_none()
         if row is None or (row.is_told and row.due_at is not None):

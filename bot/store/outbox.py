@@ -71,7 +71,7 @@ def is_held_now(now: float | sa.ColumnElement[float], of: sa.FromClause = outbox
 def is_reply_being_edited(
     now: float | sa.ColumnElement[float], job_id: sa.ColumnElement[int]
 ) -> sa.ColumnElement[bool]:
-    """Returns whether a process might be editing a job's reply, so that nobody else can change its messages."""
+    """Returns whether a process might be editing a job's reply. Other processes must not change its messages then."""
     return sa.exists().where(_EDITING.c.job_id == job_id, _OF_REPLY, is_held_now(now, _EDITING))
 
 

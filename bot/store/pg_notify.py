@@ -78,7 +78,7 @@ class Listener:
             await self._clock.sleep(pause_s)
 
     async def _listen(self) -> None:
-        """Listens until the connection is lost. Returns if notifications don't arrive on it."""
+        """Listens until the connection is lost. Returns if the connection doesn't deliver notifications."""
         connection = await psycopg.AsyncConnection.connect(**connection_arguments(self._engine), autocommit=True)
         try:
             async with limit_time(READY_WITHIN_S):

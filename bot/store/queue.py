@@ -388,7 +388,8 @@ async def _messages_of_eager_bots(
 async def _bot_questions(
     connection: AsyncConnection, question: Question, taken: Sequence[Question], now: float
 ) -> BotQuestions:
-    """Counts a bot's stored questions, and those in `taken`, which this transaction will write, up to the limits."""
+    """Counts a bot's questions up to the limits: the stored ones and those in `taken`, which this transaction will
+    store."""
     newest = sa.select(jobs.c.ts, jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())
     of_thread = {row.ts: row.from_bot for row in await connection.execute(newest.limit(MAX_BOT_QUESTIONS_IN_A_ROW))}
     of_thread |= {other.ts: other.is_from_bot for other in taken if other.thread == question.thread}

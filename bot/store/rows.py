@@ -324,5 +324,5 @@ class HeldJob:
 
     @property
     def fenced_update(self) -> sa.Update:
-        """Returns an update that has no effect once the job has ended or another attempt has it."""
+        """Returns an update that has no effect if the job has ended or belongs to another attempt."""
         return sa.update(jobs).where(*self.of_attempt)

@@ -73,8 +73,8 @@ class ScheduleStore(Operations):
         proposal: Proposal,
         most: int = MAX_IN_CHANNEL,
     ) -> int:
-        """Stores a schedule and returns its ID. Raises UnusableRule, also if there is no room or an equal one exists.
-        `most`: the maximum number of this person's schedules in the channel."""
+        """Stores a schedule and returns its ID. Raises UnusableRule, also if there is no room or an equal schedule
+        exists. `most`: the maximum number of this person's schedules in the channel."""
         now = self._now()
         await _check_new(connection, team_id, channel_id, user_id, proposal, most)
         values = {
@@ -162,7 +162,7 @@ class ScheduleStore(Operations):
         reason: PauseReason,
         by: str = "",
     ) -> bool:
-        """Pauses a schedule and deletes an unposted run. Returns False if it is already paused."""
+        """Pauses a schedule and deletes an unposted run. Returns False if the schedule is already paused."""
         row = await _lock_schedule(connection, team_id, schedule_id)
         if row is None or row.paused:
             return False
@@ -175,7 +175,8 @@ class ScheduleStore(Operations):
     async def resume(
         self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, because: PauseReason | None = None
     ) -> float | None:
-        """Resumes a paused schedule (if paused `because` of that). Returns its next time, or None if it can't."""
+        """Resumes a paused schedule, if it was paused `because` of this reason. Returns the next time, or None if the
+        schedule stays paused."""
         row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         if row is None or not row.paused or because not in (None, row.paused):
             return None
@@ -203,7 +204,8 @@ class ScheduleStore(Operations):
 
     @writes
     async def restore(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, job_id: int) -> bool:
-        """Undoes a stop that a job's answer reported. Returns False if there is none. Raises the errors of `create`."""
+        """Undoes a stop that a job's answer reported. Returns False if no stop was reported. Raises the errors of
+        `create`."""
         row, now = await _lock_schedule(connection, team_id, schedule_id, ~_IS_NOT_STOPPED), self._now()
         if row is None:
             return False

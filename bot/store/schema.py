@@ -1,6 +1,6 @@
 """The tables: seen events, jobs and their turns, workers, and the tables of single features.
 
-A new database gets these tables directly; one from an earlier release, through migrations
+A new database gets these tables directly. A database from an earlier release gets them through migrations
 (bot/store/migrations/versions). Column types such as OwnerId declare what erasure and retention (bot/store/erasure.py)
 do with the rows.
 """

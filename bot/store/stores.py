@@ -52,10 +52,10 @@ class Stores:
     ) -> None:
         """Creates stores on an engine that can be shared.
 
-        `worker`: this process's name among all that share the database. Without `open`, it holds no lock, so others
-        detect its death only by its silence. `max_per_user`: the limit for one person's running answers, across all
-        processes. `prices`: for charging answers; None if no job ends here. `caps`: from the settings; they apply
-        unless admins have set others.
+        `worker`: identifies this process among those that share the database. Without `open`, this process doesn't hold
+        a lock, so other processes detect its death only by its silence. `max_per_user`: the limit for one person's
+        running answers, across all processes. `prices`: for charging answers; None if no job ends here. `caps`: from
+        the settings; they apply unless admins have set others.
         """
         self.clock = clock
         """The clock for stored times: the server's, which all processes share, or this machine's for SQLite."""

@@ -60,7 +60,7 @@ class ThreadParticipants(Operations):
         self, connection: AsyncConnection, thread: ThreadKey, ts: str, starter: str | None = None
     ) -> None:
         """Records that several people write in a thread since the message `ts`, or since an earlier recorded one.
-        `starter`: the author of its first message, if that is a person and not a question."""
+        `starter`: the author of the thread's first message, if a person wrote it and it isn't a question."""
         if starter is not None:
             await _add_line(connection, thread, starter, thread.thread_ts or "")
         row = insert_into(connection, group_threads).values(**thread_values(thread), since_ts=ts)
@@ -85,7 +85,7 @@ class ThreadParticipants(Operations):
 
     @writes
     async def set_quiet(self, connection: AsyncConnection, thread: ThreadKey, *, quiet: bool, ts: str) -> bool:
-        """Records whether the bot is quiet from the message or click `ts` on. Returns False if it's outdated."""
+        """Records whether the bot is quiet from the message or click `ts` on. Returns False if `ts` is outdated."""
         values = {"quiet": quiet, "switched_ts": ts}
         row = insert_into(connection, quiet_threads).values(**thread_values(thread), **values)
         newer = row.on_conflict_do_update(

@@ -1,9 +1,10 @@
 """Questions that the bot posts for their askers.
 
-Until then, such a question is an UNPOSTED job, and an outbox entry posts it. The entry is the lease: one process at a
-time holds it, and another one tries again if that process dies. The entry's `due_at` fences writes. Both the process
-that posted the question and the one that receives Slack's event about the post try to queue the job. The first one also
-records the message in the same transaction; the other changes nothing.
+Until then, such a question is an UNPOSTED job, and an outbox entry posts it. The entry is also a lease: only one
+process at a time posts the question, and if that process dies, another process tries again. A write fails if the
+entry's `due_at` has changed. Both the process that posted the question and the one that receives Slack's event about
+the post try to queue the job. The first one also records the message in the same transaction; the other changes
+nothing.
 """
 
 from typing import Any
@@ -49,7 +50,8 @@ class UnpostedQuestions(Operations):
     async def ask(
         self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str
     ) -> bool:
-        """Stores a question for the outbox to post. Returns False if it was asked before. A draft's `about` is kept."""
+        """Stores a question for the outbox to post. Returns False if the question was asked before. A draft's `about`
+        is kept."""
         now = self._now()
         new = insert_into(connection, jobs).values(unposted_values(team_id, view_id, user_id, about, text, now))
         is_draft = sa.and_(IS_UNPOSTED, jobs.c.text == "")
@@ -107,7 +109,7 @@ class UnpostedQuestions(Operations):
 
 
 async def queue_posted(connection: AsyncConnection, job_id: int, question: Question, now: float) -> bool:
-    """Queues a question that has its message now. Returns False if it was posted before, or erased."""
+    """Queues a question after its message was posted. Returns False if the question was posted before, or erased."""
     row = await _lock_job(connection, jobs.c.id == job_id)
     if row is None:
         return False

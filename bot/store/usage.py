@@ -436,7 +436,7 @@ class CapStore(Operations):
     async def change(
         self, connection: AsyncConnection, team_id: str, owner: CapOwner, limits: Limits, *, by: str
     ) -> bool:
-        """Sets and removes an owner's caps from the next answer on. Returns whether that changed anything."""
+        """Sets and removes an owner's caps from the next answer on. Returns whether any cap changed."""
         # Prevents reservations and other changes between this read and the write.
         await acquire_lock(connection, f"caps {team_id}")
         before = {CapField.of(cap): cap.limit for cap in await _caps_of(connection, team_id, owner)}

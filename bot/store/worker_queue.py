@@ -179,8 +179,8 @@ class WorkerQueue(MeteredOperations):
         self, job: Job, piece: Piece | None = None, spent: StepEstimate = NO_ESTIMATE, *, is_interrupted: bool = False
     ) -> bool:
         """Releases a claimed job for any worker, with the last piece of its text and the attempt's usage.
-        `is_interrupted`: the model failed after its first word, which counts like a worker's death. Returns False if
-        this worker has lost the job."""
+        `is_interrupted`: the model failed after its first word. This counts as an attempt, like a worker's death.
+        Returns False if this worker has lost the job."""
         held = HeldJob(job, self._worker.name)
         async with self._database.begin_write() as connection:
             await steps.append_text(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
@@ -223,7 +223,7 @@ class WorkerQueue(MeteredOperations):
     async def _end_job(
         self, connection: AsyncConnection, held: HeldJob, end: End, text: str, now: float
     ) -> sa.Row[Any] | None:
-        """Ends the job, or requeues it if outdated, and records its turn. Returns None if another worker has it."""
+        """Ends the job, or requeues an outdated job, and records the turn. Returns None if the job was lost."""
         job = held.job
         # A stop takes precedence over an edit.
         outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_requested)

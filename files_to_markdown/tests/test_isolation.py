@@ -83,10 +83,8 @@ def victim(mode: str) -> Iterator[list[str]]:
 def test_code_in_the_document_reader_reaches_no_memory_no_file_and_no_process(
     mode: str, kernel: str, tmp_path: Path
 ) -> None:
-    """If a process doesn't hide its memory, as MCP servers don't, Landlock protects it.
-
-    A kernel without Landlock is simulated by making a system call that doesn't exist.
-    """
+    """If a process doesn't hide its memory, as MCP servers don't, Landlock protects it. A kernel without Landlock is
+    simulated by making a system call that doesn't exist."""
     file = tmp_path / "typist.db"
     file.write_bytes(b"rows")
     with victim(mode) as (pid, address):

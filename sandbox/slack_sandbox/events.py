@@ -240,7 +240,7 @@ class Events:
 
 
 def _event_message(message: Json) -> Json:
-    """Returns a message as an event shows it. An open stream is empty until it ends."""
+    """Returns a message as it appears in an event. An open stream is empty until it ends."""
     if message.get("streaming_state") != "in_progress":
         return message
     return {key: value for key, value in message.items() if key != "blocks"} | {"text": ""}

@@ -171,7 +171,7 @@ class Faults:
         self._notify()
 
     def take(self, name: str, method: str | None = None, arguments: Mapping[str, object] | None = None) -> Fault | None:
-        """Returns the fault if it applies to this call, and counts it; None otherwise."""
+        """Counts a call and returns the fault that applies to it, or None."""
         fault = next((f for f in self._active.values() if f.name == name and f.concerns(method, arguments)), None)
         if fault is None:
             return None

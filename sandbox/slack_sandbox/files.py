@@ -58,10 +58,8 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class UploadedFile:
-    """A file that a person sends. Without a mimetype, the name determines the file's type.
-
-    `Audio clip ….m4a` is a clip that the person recorded in Slack, `….canvas` a canvas whose content is Markdown.
-    """
+    """A file that a person uploads. Without a mimetype, the type depends on the file's name. The name `Audio clip
+    ….m4a` is for a clip recorded in Slack, and `….canvas` is for a canvas whose content is Markdown."""
 
     name: str
     content: bytes = field(repr=False)
@@ -326,7 +324,8 @@ class Files:
         return f"<html><head><title>{title}</title></head><body><pre>{text}</pre></body></html>"
 
     def completed_json(self, file: File) -> Json:
-        """Returns a file as files.completeUploadExternal shows it, before Slack has analyzed its content."""
+        """Returns a file's description in the response of files.completeUploadExternal, before Slack has analyzed its
+        content."""
         analyzed_keys = {"edit_link", *_preview(file)}
         fields = {key: value for key, value in self.info_json(file).items() if key not in analyzed_keys}
         unknown = {"mimetype": "", "filetype": "", "pretty_type": "", "mode": "hosted", "editable": False}

@@ -196,7 +196,7 @@ class Panes:
         }
 
     def _context(self, user_id: str) -> Json:
-        """Returns what a person has open, or {}."""
+        """Returns the channel or message that a person has open next to the pane, or {}."""
         channel, message_ts = self._looking_at.get(user_id, (None, None))
         if channel is None:
             return {}

@@ -109,7 +109,7 @@ class Views:
         return closed[::-1]
 
     def view_json(self, view: View) -> Json:
-        """Returns a view as responses and payloads show it."""
+        """Returns a view's description in responses and payloads."""
         sent = {key: value for key, value in view.content.items() if key not in _NEVER_SENT}
         defaults: Json = {"private_metadata": "", "callback_id": "", "external_id": "", "title": None, "close": None}
         defaults |= {"submit": None, "clear_on_close": False, "notify_on_close": False}

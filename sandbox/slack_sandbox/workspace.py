@@ -217,7 +217,7 @@ Change = Joined | Posted | Changed | Deleted | TombstoneRemoved | StatusSet | Re
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A message as readers saw it starting at `at_s`, in monotonic seconds."""
+    """A version of a message that readers saw from `at_s` on, in monotonic seconds."""
 
     at_s: float
     text: str

@@ -254,9 +254,7 @@ _TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 
 def grown(answer: str, most_tokens: int, chars: int) -> Iterator[tuple[str, str]]:
     """Yields each part of an answer (up to `most_tokens` tokens, or a line) and the answer with that part repeated.
-
-    Equal parts after equal characters are yielded once. All words count as equal.
-    """
+    Equal parts after equal characters are yielded once. All words count as equal."""
     starts = [token.start() for token in _TOKEN.finditer(answer)] + [len(answer)]
     spans = [(start, end) for at, start in enumerate(starts) for end in starts[at + 1 : at + 1 + most_tokens]]
     spans += [line.span() for line in re.finditer(r".+\n+", answer)]

@@ -251,11 +251,9 @@ def test_no_growing_text_shows_an_instruction(text: str) -> None:
 @example("$$")
 @example("\\[")
 def test_only_the_end_is_held_back(text: str) -> None:
-    """Text before a blank line is shown unchanged, except for links and dropped characters.
-
-    An open formula holds back the text after it up to a sentence, hosts are shown in ASCII, and marks between cells
-    that don't have a column are escaped.
-    """
+    """Text before a blank line is shown unchanged, except for links and dropped characters. An open formula holds back
+    the text after it up to a sentence, hosts are shown in ASCII, and marks between cells that don't have a column are
+    escaped."""
     text = DROPPED.sub("", text)
     # Words in braces belong to a formula.
     assume("{" not in text)

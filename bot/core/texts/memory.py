@@ -92,7 +92,8 @@ def nothing_to_forget(number: int) -> str:
 
 
 def memory_line(number: int, text: str, said: str, link: str) -> str:
-    """Returns a memory's line in the list, as Markdown. `link`: to its message, or "" if unavailable."""
+    """Returns a memory's line in the list, as Markdown. `link`: a link to the memory's message, or "" if
+    unavailable."""
     return f"- **{number}.** {text} ({f'[{said}]({link})' if link else said})"
 
 

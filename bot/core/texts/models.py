@@ -20,7 +20,7 @@ MODEL_NAME_CHARS = 40
 
 @dataclass(frozen=True, slots=True)
 class ModelNames:
-    """User-facing model names. Records, logs and admin commands use the names in BOT_MODELS: vendor/model, where the
+    """User-facing model names. Records, logs and admin commands use the names in BOT_MODELS, such as vendor/model. The
     vendor is the API that a server implements, not the company that runs the server."""
 
     chosen: Mapping[str, str] = field(default_factory=dict)

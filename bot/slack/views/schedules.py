@@ -155,7 +155,7 @@ def list_place(view: Mapping[str, Any]) -> ListPlace:
 
 
 def schedule_id(value: str) -> int:
-    """Parses the schedule ID in a button's value. Raises ValueError if it isn't an ID."""
+    """Parses the schedule ID in a button's value. Raises ValueError for an invalid ID."""
     if not _SCHEDULE_ID.fullmatch(value):
         raise ValueError("schedule")
     return int(value)

@@ -58,7 +58,7 @@ def find_element(blocks: Sequence[Json], action_id: str, block_id: str | None = 
 
 
 def action_json(element: Json, block_id: str, choice: Choice, action_ts: str) -> Json:
-    """Returns one entry of a block_actions payload's `actions`. Unknown values are passed through."""
+    """Returns one entry of a block_actions payload's `actions`. Keys of the element that aren't known are copied."""
     element_type = element["type"]
     action: Json = {
         "type": element_type,

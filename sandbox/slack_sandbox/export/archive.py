@@ -223,7 +223,7 @@ def _folder_places(folder: str) -> tuple[dict[str, FolderPlace], Sequence[str]]:
 
 
 def _zip_places(file: BinaryIO) -> tuple[dict[str, Place], Sequence[str]]:
-    """Returns the location of each file in a ZIP by name, and the names of files that can't be told apart."""
+    """Returns the location of each file in a ZIP by name, and the names that occur more than once."""
     size, entries = file.seek(0, os.SEEK_END), 0
     file.seek(0)
     is_zip, end = file.read(4) == _HEADER_SIGNATURE, b""

@@ -77,10 +77,7 @@ def is_searched(entry: Mapping[str, Any]) -> bool:
 
 
 def writer_of(entry: Mapping[str, Any]) -> str:
-    """Returns the author's ID: a person's, else a bot's; for a file comment, the commenter's.
-
-    Without an ID, messages only share an author if they state the same name.
-    """
+    """Returns the ID of the author: a person, or else a bot. A file comment's author is its commenter."""
     comment, files = entry.get("comment"), entry.get("files")
     file = files[0] if isinstance(files, list) and files else entry.get("file")
     # Anybody can share another person's file. Only an upload is by the file's owner.

@@ -186,7 +186,8 @@ def _sorted_entries(found: list[_Found], counts: Counter[str]) -> list[_Found]:
 
 
 def _with_root(one: _Found, by_ts: Mapping[int, _Found], counts: Counter[str]) -> _Found:
-    """Returns an entry with its thread's root: a reply to a reply belongs to that thread, and a cycle has no root."""
+    """Returns an entry with its thread's root. A reply to a reply belongs to the same thread, and a cycle has no
+    root."""
     above = by_ts.get(one.root)
     if above is None or not above.root:
         return one

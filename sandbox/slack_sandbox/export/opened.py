@@ -257,7 +257,7 @@ def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = la
 
 
 def _lost(contents: Contents, listed: _Listed, unreadable: Sequence[str]) -> dict[str, Sequence[str]]:
-    """Returns the names of what could have messages and wasn't read, by the reason's key in the report."""
+    """Returns the files and folders that could have messages and weren't read, by the reason's key in the report."""
     folders, shared = {paths[0] for paths in listed.files.values() if paths}, {*listed.shared_folders}
     unlisted = [folder for folder, paths in contents.days.items() if paths[0] not in folders]
     lost = {
@@ -325,7 +325,7 @@ def _read_lists(archive: Archive, contents: Contents, own_team: str) -> _Listed:
 
 
 def _can_all_read(channel: Channel, other: Channel) -> bool:
-    """Returns whether everybody who can read a conversation can also read another one."""
+    """Returns whether everybody who can read a conversation can also read the other one."""
     return other.type == "channel" or (channel.type != "channel" and {*channel.members} <= {*other.members})
 
 

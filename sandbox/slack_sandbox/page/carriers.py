@@ -45,7 +45,7 @@ class CarrierCounts:
         self._tell(place)
 
     def json(self, message: Message) -> Json | None:
-        """Returns a message's carrier as the page shows it, or None if it was only posted."""
+        """Returns a message's carrier in the page's form, or None if the message was only posted."""
         place = (message.channel, message.ts)
         carrier = {"stream": place in self._streams, "replacing": place in self._replacing}
         counts = {"appends": self._appends[place], "edits": self._edits[place]}

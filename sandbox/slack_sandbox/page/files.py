@@ -31,7 +31,7 @@ class PageFiles:
     renderer: Renderer
 
     def message_files(self, message: Message) -> list[Json]:
-        """Returns a message's files as the page shows them, including those of a forwarded message."""
+        """Returns the descriptions of a message's files for the page, including those of a forwarded message."""
         holders = ({"files": message.files}, *message.attachments)
         shared = [_file_json(file) for holder in holders for file in holder.get("files", ())]
         return [self._with_content(file) for file in (*shared, *self._linked_canvases(message))]

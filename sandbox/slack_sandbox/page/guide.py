@@ -63,7 +63,7 @@ class Card:
     """The place to ask: the open channel, the person's direct message with the app, or a separate channel."""
     replies: tuple[Reply, ...] = ()
     further: tuple[str, ...] = ()
-    """Other messages that a script answers."""
+    """More messages that the script can answer."""
     waits: bool = False
     """Whether its answer waits for the person's click, which a new message in the conversation would replace."""
 

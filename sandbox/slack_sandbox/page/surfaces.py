@@ -25,7 +25,7 @@ class PageSurfaces:
         self._panes.changed.append(lambda channel: self.updates.send("pane", self._pane_json(channel)))
 
     def acts(self, user_id: str, tab: str) -> None:
-        """Records the browser tab in which a person acts, because a modal that opens belongs to it."""
+        """Records the browser tab in which a person acts. Modals open in this tab."""
         self._active_tabs[user_id] = tab
 
     def state(self) -> Json:

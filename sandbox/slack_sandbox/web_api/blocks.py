@@ -1,4 +1,4 @@
-"""blocks.validate: the sandbox's own rules for blocks, messages and views, without sending any."""
+"""blocks.validate: checks blocks, messages and views by the sandbox's own rules, and doesn't send anything."""
 
 import json
 import re
