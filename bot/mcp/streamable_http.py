@@ -4,12 +4,14 @@ The SDK's transport reports an error status without the response's body. This cl
 refused call with a JSON-RPC error that includes the server's message.
 """
 
+import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 import httpx2
 from mcp.client.streamable_http import MCP_SESSION_ID
@@ -29,6 +31,8 @@ from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG
 from bot.mcp.messages import MAX_REPAIRED_BYTES, parse_message
 from bot.mcp.sentences import REFUSED_BY_STATUS, SCOPE_LACKING
 from bot.models.waits import retry_after_s
+
+T = TypeVar("T")
 
 HTTP_REFUSED = -31400
 """Typist's code for a call that the server refused with HTTP 4xx and without a JSON-RPC error (`http_client`)."""
@@ -64,6 +68,9 @@ def http_client(url: str, headers: Mapping[str, str], listener: ResponseListener
         # A few bytes can decompress to gigabytes. Left compressed, such a body isn't JSON.
         response.headers.pop("content-encoding", None)
         await _correct_type(response)
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        if (exchange := response.request.extensions.get(_EXCHANGE)) is not None:
+            response.stream = _AbandonableBody(response.stream, exchange)
         response.stream = _repaired_body(response)
         if status >= HTTPStatus.BAD_REQUEST and CALLS in response.request.content:
             words = network.refusal(status, url) or REFUSED_BY_STATUS.format(status=status)
@@ -71,7 +78,7 @@ def http_client(url: str, headers: Mapping[str, str], listener: ResponseListener
             await _replace_with_error(response, refused, headers.values())
 
     # A TCP connection can take 5 s. Calls limit their responses.
-    client = httpx2.AsyncClient(
+    client = _Client(
         headers={"user-agent": network.USER_AGENT},
         timeout=httpx2.Timeout(5.0, read=None),
         # After a redirect, httpx2 hasn't read the content of the new request, which `on_response` inspects.
@@ -82,6 +89,49 @@ def http_client(url: str, headers: Mapping[str, str], listener: ResponseListener
     )
     client.headers |= {**headers, "accept-encoding": "identity"}
     return client
+
+
+_EXCHANGE = "typist.exchange"
+
+
+class _Exchange:
+    """A call's HTTP request and response. They end when the call is canceled, even if the server doesn't end them."""
+
+    def __init__(self) -> None:
+        self._waiting: asyncio.Timeout | None = None
+        self._is_over = False
+
+    def end(self) -> None:
+        self._is_over = True
+        if self._waiting is not None:
+            self._waiting.reschedule(0.0)
+
+    async def wait_for(self, result: Awaitable[T]) -> T:
+        """Returns an awaitable's result. Raises TimeoutError if the call is canceled first."""
+        async with asyncio.timeout(0.0 if self._is_over else None) as self._waiting:
+            try:
+                return await result
+            finally:
+                self._waiting = None
+
+
+class _Client(httpx2.AsyncClient):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._exchanges: WeakValueDictionary[RequestId, _Exchange] = WeakValueDictionary()
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        message = json.loads(await request.aread() or b"{}")
+        if message.get("method") == "notifications/cancelled":
+            if exchange := self._exchanges.get(message["params"].get("requestId")):
+                exchange.end()
+        elif message.get("method") == "tools/call":
+            request.extensions[_EXCHANGE] = exchange = self._exchanges[message["id"]] = _Exchange()
+            with suppress(TimeoutError):
+                return await exchange.wait_for(super().send(request, **options))
+            # The SDK expects nothing more after this status.
+            return httpx2.Response(HTTPStatus.ACCEPTED, request=request)
+        return await super().send(request, **options)
 
 
 def _request_id(request: httpx2.Request) -> RequestId | None:
@@ -181,6 +231,27 @@ def _error_body(response: httpx2.Response, refused: ErrorData, body: bytes, secr
     if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         refused = refused.model_copy(update={"code": INTERNAL_ERROR})
     return JSONRPCError(jsonrpc="2.0", id=None, error=refused).model_dump_json(by_alias=True).encode()
+
+
+class _Canceled(httpx2.SSEError, httpx2.StreamError):
+    """Ends a response. After another error, the SDK would continue the stream elsewhere, or end the session."""
+
+
+class _AbandonableBody(httpx2.AsyncByteStream):
+    def __init__(self, stream: httpx2.AsyncByteStream, exchange: _Exchange) -> None:
+        self._stream = stream
+        self._exchange = exchange
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunks = aiter(self._stream)
+        try:
+            while (chunk := await self._exchange.wait_for(anext(chunks, None))) is not None:
+                yield chunk
+        except TimeoutError:
+            raise _Canceled("canceled") from None
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 class _RepairedMessage(httpx2.AsyncByteStream):

@@ -74,7 +74,7 @@ async def served(handler: Any) -> AsyncIterator[str]:
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0)
+    runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
@@ -124,6 +124,51 @@ async def flooding_web() -> AsyncIterator[Web]:
         for _ in range(FLOOD_BYTES // len(CHUNK)):
             await response.write(CHUNK + b"\ndata: " if name == "events" else CHUNK)
             server.sent_bytes += len(CHUNK)
+        return response
+
+    async with served(post) as url:
+        server.url = f"{url}/mcp"
+        yield server
+
+
+@dataclass
+class Endless:
+    """A server on HTTP, none of whose calls end by themselves, though their clients say that they are canceled."""
+
+    url: str = ""
+    open_calls: int = 0
+
+
+ENDLESS = ("no headers", "half a body", "no events", "events without a result")
+"""What each tool's response consists of."""
+
+
+@asynccontextmanager
+async def endless_web() -> AsyncIterator[Endless]:
+    from aiohttp import web
+
+    server = Endless()
+
+    async def post(request: web.Request) -> web.StreamResponse:
+        message = await request.json() if request.method == "POST" else {}
+        if "id" not in message:
+            return web.Response(status=202 if message else 405)
+        name = message.get("params", {}).get("name")
+        if message["method"] != "tools/call":
+            return web.json_response(answered(message, ENDLESS))
+        server.open_calls += 1
+        response = web.StreamResponse()
+        response.content_type = "text/event-stream" if "event" in name else "application/json"
+        if name != "no headers":
+            await response.prepare(request)
+        if name == "half a body":
+            await response.write(BEGIN % message["id"])
+        if name == "events without a result":
+            await response.write(b"id: 1\ndata:\n\n")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            server.open_calls -= 1
         return response
 
     async with served(post) as url:

@@ -15,8 +15,9 @@ from bot.mcp.config import MAX_MESSAGE_BYTES, HttpTransport, ServerConfig, Stdio
 from bot.mcp.sentences import RESULT_TOO_LONG, RESULT_UNREADABLE, SERVER_DOWN
 from bot.mcp.server import McpServer, ServerDown, open_servers
 from slack_sandbox.testing.processes import WITHIN_S
+from tests.clocks import until
 from tests.mcp import flood
-from tests.mcp.flood import WEB_TOOLS, Web, flooding_web
+from tests.mcp.flood import ENDLESS, WEB_TOOLS, Web, endless_web, flooding_web
 from tests.mcp.servers import Json, RawServer, running, text_result, tool
 
 IN_BUFFERS_BYTES = 16_000_000
@@ -72,6 +73,25 @@ async def test_response_is_read_up_to_the_limit(web: Web, server: McpServer, for
         assert (outcome, text) == (DONE, RESULT_TOO_LONG)
     assert web.sent_bytes < MAX_MESSAGE_BYTES + IN_BUFFERS_BYTES < flood.FLOOD_BYTES
     assert await called(server, "fine") == (DONE, "Hi.")
+
+
+@pytest.mark.parametrize("form", ENDLESS)
+@pytest.mark.parametrize("ends", ["stopped", "too late"])
+async def test_call_that_ends_before_its_response_leaves_no_connection_open(form: str, ends: str) -> None:
+    async with endless_web() as web, running(ServerConfig("web", HttpTransport(web.url))) as server:
+        await server.tools()
+        before = len(os.listdir("/proc/self/fd"))
+        timeout_s = 0.2 if ends == "too late" else 60.0
+        for _ in range(15 if ends == "stopped" else 3):
+            calls = [server.call(form, {}, timeout_s=timeout_s, read_only=False) for _ in range(4)]
+            calling = [asyncio.create_task(call) for call in calls]
+            await until(lambda: web.open_calls == 4, "the calls")
+            for call in calling if ends == "stopped" else ():
+                call.cancel()
+            await asyncio.wait(calling)
+            await until(lambda: web.open_calls == 0, "their end")
+        # One connection stays for the next call.
+        assert len(os.listdir("/proc/self/fd")) <= before + 2
 
 
 async def test_redirect_is_read_up_to_the_limit(web: Web, server: McpServer) -> None:
