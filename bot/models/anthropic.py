@@ -196,8 +196,7 @@ class MessagesReader(AnswerReader):
 
     Usage can follow. message_stop ends the stream, but some streams end without it or continue with pings. An answer
     consists of content blocks, which arrive in deltas and must be sent back complete. Text with sources arrives in many
-    blocks, one per cited passage, even within a sentence.
-    """
+    blocks, one per cited passage, even within a sentence."""
 
     answer_field = "content"
     is_complete = False

@@ -52,7 +52,7 @@ from bot.models.setup import (
     known_server,
     speaks_responses_api,
 )
-from bot.models.streams import NO_REASONS, AnswerReader, Delta, TextParts, text_in
+from bot.models.streams import NO_REASONS, AnswerReader, Delta, RepeatedComment, TextParts, text_in
 from bot.text import object_in, objects_in
 from slack_markdown.growing_text import paired
 
@@ -206,6 +206,7 @@ class ResponsesReader(AnswerReader):
         """Hashes of the output items as JSON. Searching a list would be slow for responses with thousands of items."""
         self._web_searches = 0
         self._has_deltas = False
+        self._comments: RepeatedComment | None = None
         self._place: tuple[object, object] | None = None
         """The part that the last text belonged to, because not all servers announce parts."""
 
@@ -224,24 +225,26 @@ class ResponsesReader(AnswerReader):
             case str() as name if name.endswith(".delta"):
                 return Thinking(len(text_in(event.get("delta"))))
             case "response.output_item.added" | "response.content_part.added":
-                kind = (event.get("item") or {"type": "message"}).get("type")
+                item = event.get("item") or {"type": "message"}
+                kind = item.get("type")
                 self.is_working = kind != "message"
                 self._parts.start_part()
+                if item.get("phase"):
+                    self._comments = self._comments or RepeatedComment()
+                    self._comments.start_message(item["phase"])
                 return Searching() if kind == "web_search_call" else ""
             case "response.output_item.done":
                 self.is_working = False
-                return self._read_item(object_in(event.get("item")))
-            case "error":
-                # The event's own type is "error", which adds nothing.
-                raise self._attempt.reported_failure(event.get("error") or {**event, "type": ""})
+                return self._read_item(object_in(event.get("item"))) or self._end_message(event)
             # An item's error, for example that of a call the server made itself, isn't the response's error.
-            case _ if event.get("error") and "item_id" not in event:
-                raise self._attempt.reported_failure(event)
+            case kind if kind == "error" or (event.get("error") and "item_id" not in event):
+                # The event's type adds nothing.
+                raise self._attempt.reported_failure({**event, "type": ""})
             case str() as kind if kind in _LAST_EVENTS or "response" in event:
                 response, end = object_in(event.get("response")), kind.rpartition(".")[2]
                 self.answering_model = str(response.get("model") or self.answering_model)
-                is_last = kind in _LAST_EVENTS
-                return self._finish({**response, "status": response.get("status") or end}) if is_last else ""
+                response = {**response, "status": response.get("status") or end}
+                return self._finish(response) if kind in _LAST_EVENTS else ""
         return ""
 
     def read_response(self, body: Any) -> str | Thinking:
@@ -267,7 +270,8 @@ class ResponsesReader(AnswerReader):
 
     def _read_text(self, event: Any, text: object) -> str | Thinking:
         place, said = (event.get("output_index"), event.get("content_index")), text_in(text)
-        if not self._record_delta(said):
+        said = self._comments.add(said) if self._comments else said
+        if not said or not self._record_delta(said):
             return ""
         if place != self._place:
             self._place = place
@@ -312,8 +316,17 @@ class ResponsesReader(AnswerReader):
             for annotation in objects_in(part.get("annotations")):
                 self._cite_annotation(annotation)
         if self._place:
-            return ""
-        return self.marks.add(TextParts.join(part.get("text") or part.get("refusal") or "" for part in parts))
+            return self._end_message({})
+        comments, texts = RepeatedComment(), list[str]()
+        for message, content in zip(messages, contents, strict=True):
+            comments.start_message(message.get("phase"))
+            of_message = objects_in({"text": content} if isinstance(content, str) else content)
+            text = TextParts.join(part.get("text") or part.get("refusal") or "" for part in of_message)
+            texts.append(comments.add(text) + comments.end_message() if message.get("phase") else text)
+        return self.marks.add(TextParts.join(texts))
+
+    def _end_message(self, event: Any) -> str | Thinking:
+        return self._read_text(event, self._comments.end_message()) if self._comments else ""
 
 
 _CLAUDE = re.compile("claude|anthropic", re.IGNORECASE)
@@ -394,8 +407,7 @@ class ChatReader(AnswerReader):
     Snowflake Cortex and OpenRouter's backends send only [DONE]. Usage arrives with the finish_reason, in a separate
     chunk after the finish_reason, or never. No event marks the start or end of thinking: a model thinks from its first
     piece of reasoning to the next text. Tool calls are recognized even if the finish_reason is "stop", because some
-    servers send that.
-    """
+    servers send that."""
 
     answer_field = event_field = "choices"
 

@@ -239,8 +239,7 @@ class RefusedParameters:
 
     A refusal is believed once a request without the parameters that it names succeeds: the error "'rs_…' of type
     'reasoning' was provided without its required following item" names a parameter but means something else. If only
-    the bare request succeeds, every following request restores one parameter.
-    """
+    the bare request succeeds, every following request restores one parameter."""
 
     refused: frozenset[OptionalParameter] = frozenset()
     untried: frozenset[OptionalParameter] = frozenset()

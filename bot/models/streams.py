@@ -41,8 +41,7 @@ class TextParts:
 
     An answer can consist of commentary and the final text, or of text before and after a tool call. Vendors' streams
     don't separate these parts. Consecutive text blocks are one part, because Anthropic starts a content block at each
-    citation, even within a sentence.
-    """
+    citation, even within a sentence."""
 
     @classmethod
     def join(cls, texts: Iterable[str]) -> str:
@@ -70,6 +69,38 @@ class TextParts:
         self._has_text = self._has_text or bool(text.strip())
         self._tail = text[-2:] if len(text) > 1 else (self._tail + text)[-2:]
         return text
+
+
+class RepeatedComment:
+    """Drops a final message that repeats the commentary before it, ignoring whitespace, and withholds it meanwhile."""
+
+    def __init__(self) -> None:
+        self._comment, self._is_comment = list[str](), False
+        self._expected, self._repeated_chars = "", 0
+        self._held: list[str] | None = None
+
+    def start_message(self, phase: object) -> None:
+        self._expected, self._comment = "".join(self._comment), []
+        self._is_comment = phase == "commentary"
+        self._held = [] if self._expected and not self._is_comment else None
+        self._repeated_chars = 0
+
+    def add(self, text: str) -> str:
+        """Returns the text to show: "" while the message repeats the commentary."""
+        bare = "".join(text.split())
+        if self._held is None:
+            self._comment += [bare] if self._is_comment else []
+            return text
+        self._held.append(text)
+        if self._expected.startswith(bare, self._repeated_chars):
+            self._repeated_chars += len(bare)
+            return ""
+        return self.end_message()
+
+    def end_message(self) -> str:
+        """Returns the withheld text, or "" if it repeats all of the commentary."""
+        text, self._held = "".join(self._held or ()), None
+        return "" if "".join(text.split()) == self._expected else text
 
 
 def text_in(content: Any) -> str:

@@ -42,8 +42,7 @@ class ServerSentEvents(Events):
     finish reason is complete. Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
     Some servers end a stream without the empty line after the last event, so a complete last object is accepted too.
-    Raises UnicodeDecodeError and json.JSONDecodeError for a broken object, and EventTooLongError.
-    """
+    Raises UnicodeDecodeError and json.JSONDecodeError for a broken object, and EventTooLongError."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -157,8 +156,7 @@ class AwsEvents(Events):
 
     A failure is yielded as an error event in Anthropic's format. Events without `bytes`, which Amazon might add, are
     skipped because they don't come from the model. Raises ValueError if the format is wrong, and botocore's errors for
-    a wrong checksum or a message that is too long.
-    """
+    a wrong checksum or a message that is too long."""
 
     def __init__(self) -> None:
         # From the extra bedrock.

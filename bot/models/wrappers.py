@@ -80,8 +80,7 @@ class Stall:
     model.
 
     Only waiting for the model is limited, not the consumer's own time, such as waiting for the database. After a pause
-    of the process, the time restarts, because data that arrived during the pause hasn't been read.
-    """
+    of the process, the time restarts, because data that arrived during the pause hasn't been read."""
 
     def __init__(self, provider: Provider, stall_timeout_s: float, *, may_load: bool = False) -> None:
         """`may_load`: the server might have to load the model, so the first event gets LOADS_WITHIN_S."""
@@ -207,8 +206,7 @@ class RetryPlan:
     SDKs; then the next model is asked at once. A model is abandoned sooner if the failure is permanent (a bad key) or
     asks for a long wait. Once all models have failed, models with temporary failures are asked again for a minute after
     the first failure, because most outages are shorter than the patience of an asker who sees that Typist is retrying.
-    A request that is charged although it fails gets only the two more tries.
-    """
+    A request that is charged although it fails gets only the two more tries."""
 
     def __init__(
         self, models: int, jitter: Callable[[], float] = random.random, patience_s: float = PATIENCE_S
@@ -265,8 +263,7 @@ class Fallback:
     the first word, a failure ends the step, because another request would restart the answer below the text that is
     already in Slack (services/answering.py continues after that text). The Completion contains the model that answered.
 
-    If a prompt contains steps of the same answer that only one vendor can read, only that vendor's models are asked.
-    """
+    If a prompt contains steps of the same answer that only one vendor can read, only that vendor's models are asked."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ from bot.services.ports import Activity
 from bot.services.standalone import CollectedText, InMemory, InMemoryConversation, StandaloneAnswer, answer
 from tests.contracts.cache_rules import beginnings, blocks_of
 from tests.contracts.in_process import InProcessVendor
-from tests.contracts.notifications import PROMPT, collect, connected
+from tests.contracts.notifications import PROMPT, ask, collect, connected
 from tests.contracts.test_provider_tool_search import own
 from tests.contracts.vendor_rules import (
     MID_CONVERSATION,
@@ -259,3 +259,44 @@ class Shown(CollectedText):
 
     def show(self, activity: Activity) -> None:
         self.activities.append(activity)
+
+
+REPEATED = {
+    "the same": ("I'll look.", "I'll look.", "I'll look."),
+    "a line break more": ("I'll look.\nNow.", "I'll look.\n\nNow.\n", "I'll look.\nNow."),
+    "a repeated sentence before others": ("I'll look.", "I'll look. It's open.", "I'll look.\n\nI'll look. It's open."),
+    "a repeated word": ("Yes", "Yes, it is.", "Yes\n\nYes, it is."),
+    "the beginning of a word": ("It is", "It isn't.", "It is\n\nIt isn't."),
+    "a sentence that goes on": ("I'll look.", "I'll look.com", "I'll look.\n\nI'll look.com"),
+    "less": ("I'll look now.", "I'll look", "I'll look now.\n\nI'll look"),
+    "another comment": ("I'll look.", "It's open.", "I'll look.\n\nIt's open."),
+}
+"""What a comment and the final message say, and what readers see."""
+
+
+@pytest.mark.parametrize("is_whole", [False, True], ids=["streamed", "whole"])
+@pytest.mark.parametrize(("comment", "final", "shown"), REPEATED.values(), ids=REPEATED.keys())
+async def test_comment_that_the_final_message_repeats_is_shown_once(
+    in_process: InProcessVendor, comment: str, final: str, shown: str, *, is_whole: bool
+) -> None:
+    items = [
+        {**steps.message(text), "id": phase, "phase": phase}
+        for phase, text in (("commentary", comment), ("final_answer", final))
+    ]
+    whole = VendorResponse([steps.responses_whole(*items)], content_type="application/json")
+    received = await ask(RESPONSES, in_process, whole if is_whole else VendorResponse(steps.responses(*items)))
+    assert received.text == shown
+
+
+async def test_stream_that_breaks_off_in_a_repeated_comment_shows_the_comment_once(in_process: InProcessVendor) -> None:
+    items = [{**steps.message("I'll look."), "id": phase, "phase": phase} for phase in ("commentary", "final_answer")]
+    events = steps.responses(*items)
+    last_word = max(number for number, event in enumerate(events) if b"output_text.delta" in event)
+    received = await ask(RESPONSES, in_process, VendorResponse(events[:last_word]))
+    assert (received.text, received.failure) == ("I'll look.", EndReason.CUT)
+
+
+async def test_messages_without_a_phase_are_shown_as_they_are(in_process: InProcessVendor) -> None:
+    items = [{**steps.message("I'll look."), "id": name} for name in ("msg_1", "msg_2")]
+    received = await ask(RESPONSES, in_process, VendorResponse(steps.responses(*items)))
+    assert received.text == "I'll look.\n\nI'll look."
