@@ -37,10 +37,10 @@ from bot.errors import TypistError, source_path
 
 OURS = ("bot", "handlers", "files_to_markdown")
 BOLT = "slack_bolt"
-MIN_LEVELS = {BOLT: logging.ERROR, "opentelemetry": logging.ERROR, "mcp": logging.CRITICAL}
+MIN_LEVELS = {BOLT: logging.ERROR, "opentelemetry": logging.ERROR, "psycopg": logging.ERROR, "mcp": logging.CRITICAL}
 """Minimum levels of libraries' records; WARNING for others. Bolt warns about receiving a token twice, which is
-intended. OpenTelemetry warns at each retry while a collector is unavailable, before it reports lost spans. MCP's SDK
-logs errors that it also raises."""
+intended. OpenTelemetry warns at each retry while a collector is unavailable, before it reports lost spans. Psycopg and
+MCP's SDK log failures that they also raise."""
 _VALUES = re.compile(r"""[:({\[<="'`\n]""")
 _VALUES_IN_TEMPLATE = re.compile(r"""[:=](?! ?%[\w.])|(?<!%)\(|[{\[<"'`\n]""")
 _CONVERSION = re.compile(r"%(?:\((\w+)\))?[-#0 +]*+\d*+(?:\.\d++)?[a-zA-Z%]")

@@ -106,6 +106,9 @@ def way_to(url: str, env: Mapping[str, str] | None = None) -> Way:
     name, value = next(_set(env, _PROXIES.get(address.scheme, ())), ("", ""))
     if not name:
         return Way()
+    if any(value == every for _, every in _set(env, ("ALL_PROXY",))):
+        # `export_settings` copies it.
+        name = "ALL_PROXY"
     port = address.port or _PORTS[address.scheme]
     _, exempt = next(_set(env, (NO_PROXY,)), ("", ""))
     if any(_covers(entry, host, port) for entry in re.split(r"[,\s]+", exempt)):

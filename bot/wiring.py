@@ -266,7 +266,7 @@ async def _stores(settings: Settings, clock: Clock) -> Stores:
     """Opens the database. Waits for an unavailable server, as for Slack. Raises StoreError."""
     prices, most = model_prices(settings), settings.max_concurrent_per_user
     opening = partial(Stores.open, settings.database_url, uuid4().hex, clock, most, prices, settings.caps)
-    return await insist(opening, clock, "not started yet", StoreAway)
+    return await insist(opening, clock, "not started yet: the database is unavailable", StoreAway)
 
 
 @asynccontextmanager

@@ -34,6 +34,7 @@ WAYS: list[tuple[str, Mapping[str, str], str, Way]] = [
     ("all, https", {"ALL_PROXY": PROXY}, SLACK, Way(PROXY, "ALL_PROXY")),
     ("all, http", {"all_proxy": PROXY}, "http://models.example/v1", Way(PROXY, "ALL_PROXY")),
     ("the exact one before all", {"ALL_PROXY": "http://other.example", "HTTPS_PROXY": PROXY}, SLACK, BY_HTTPS),
+    ("all, exported", {"ALL_PROXY": PROXY, "HTTPS_PROXY": PROXY}, SLACK, Way(PROXY, "ALL_PROXY")),
     ("without a scheme", {"HTTPS_PROXY": "proxy.example:3128"}, SLACK, BY_HTTPS),
     ("with a slash", {"HTTPS_PROXY": f"{PROXY}/"}, SLACK, Way(f"{PROXY}/", "HTTPS_PROXY")),
     ("a scheme in capitals", {"HTTPS_PROXY": PROXY.upper()}, SLACK, Way(PROXY.upper(), "HTTPS_PROXY")),

@@ -509,6 +509,8 @@ async def _report_refusal(
             if isinstance(error, RateLimited) or _ERROR_NAME.fullmatch(name):
                 return replace(severity(f"{UNAVAILABLE} ({name}).", TRY_LATER_FIX), cause=UNAVAILABLE)
             fix = network.remedy(error.error, "BOT_SLACK_API_URL")
+            if error.error == "HTTP 404":
+                fix = "Correct BOT_SLACK_API_URL, which must end with /api/."
             fix = fix or "Check the network, DNS, a proxy, and BOT_SLACK_API_URL."
             found = severity(f"{UNREACHABLE} ({error.error}).", f"{fix} Slack's status: slack-status.com.")
             return replace(found, cause=UNREACHABLE)

@@ -1,6 +1,5 @@
 """Access control by the Typist admin's lists and the asker's user type. Pure."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -126,7 +125,3 @@ class BotQuestions:
     @property
     def is_over_limit(self) -> bool:
         return self.in_a_row >= MAX_BOT_QUESTIONS_IN_A_ROW or self.in_an_hour >= MAX_BOT_QUESTIONS_AN_HOUR
-
-
-def admins_to_name(admins: Iterable[str]) -> list[str]:
-    return sorted(admins)[:MAX_ADMINS_NAMED]

@@ -96,7 +96,7 @@ class Picture:
         notices = tuple(texts.access.with_admins(notice, named) for notice in self.notices)
         return replace(self, decisions=decided, notices=notices)
 
-    def user_ids_to_name(self, admins: Sequence[str]) -> list[str]:
+    def user_ids_to_name(self, admins: Collection[str]) -> list[str]:
         deciders = [one.user_id for one in self.decisions if one.user_id]
         asks_admin = any(map(texts.access.names_an_admin, self.notices))
         return [*deciders, *(admins if asks_admin else ())]

@@ -38,7 +38,7 @@ reply whose calls fail for minutes is given up, and the outbox shows its end lat
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
@@ -281,10 +281,11 @@ class ScheduledReply:
         self.scheduler.on_changed(self)
 
 
-async def show_end(live: ScheduledReply, end: End, shown: Picture, users: Users, admins: Sequence[str]) -> None:
+async def show_end(live: ScheduledReply, end: End, shown: Picture, users: Users, admins: Collection[str]) -> None:
     """Shows the end of an answer, with names of people who decided on its calls and of `admins` (IDs) to ask."""
     if people := shown.user_ids_to_name(admins):
-        shown = shown.with_names(await users.names(people), admins)
+        names = await users.names(people)
+        shown = shown.with_names(names, users.admins_to_name(admins))
     await live.finish(end, shown)
 
 

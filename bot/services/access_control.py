@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable
 
 from bot.core import access, texts
-from bot.core.access import AccessRules, Denial, UserKind, admins_to_name
+from bot.core.access import AccessRules, Denial, UserKind
 from bot.core.conversation import Question, ThreadKey, is_direct_message, mentioned_user_ids, with_names
 from bot.reply.workspace import Workspace
 from bot.services.notifications import Notifier
@@ -34,11 +34,14 @@ class AccessControl:
     ) -> None:
         """`admins`: Typist admins whom denied askers can contact. `people`: checks groups and domains in `rules`."""
         self.admins = frozenset(admins)
-        self.named_admins = admins_to_name(self.admins)
         self._rules = rules
         self._users = users
         self._people = people
         self._notifier = notifier
+
+    @property
+    def named_admins(self) -> list[str]:
+        return self._users.admins_to_name(self.admins)
 
     @property
     def can_allow_bots(self) -> bool:
@@ -108,6 +111,8 @@ class AccessControl:
 
     async def with_admin_names(self, refusal: str) -> str:
         """Returns a refusal with people's names, where mentions aren't rendered."""
+        # Reading their profiles shows which admins have left.
+        await self._users.names(sorted(self.admins))
         sentence = self.with_admin_mentions(refusal)
         return with_names(sentence, await self._users.names(mentioned_user_ids(sentence)))
 

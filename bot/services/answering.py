@@ -158,7 +158,7 @@ class Answering:
         else:
             record = job.ended(end, attempt.answer.text, attempt.answer.calls)
             shown = picture(record, has_canvases=self.workspace.canvases.may_write)
-            await show_end(live, end, shown, self.workspace.users, self.access_control.named_admins)
+            await show_end(live, end, shown, self.workspace.users, self.access_control.admins)
         unposted = _unposted_notification(job, live) if live.reply.is_gone else None
         return _Outcome(end, live.reply.outbox_kind, unposted, self._canvas_requester(attempt, end))
 
@@ -312,7 +312,7 @@ class Answering:
                 try:
                     await release()
                 except StoreError as error:
-                    log.error("job not released, another process takes it over later: %s", error)
+                    log.info("job not released, so another process will take it over in a few seconds: %s", error)
             case Phase.RESTART | Phase.TOKEN_REFUSED | Phase.INTERRUPTED:
                 # Retries however long the database is unavailable, because no process takes the job over while this one
                 # runs.

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
-from bot.core.access import admins_to_name
 from bot.core.asks import cards_of_step
 from bot.core.calls import card_types
 from bot.core.job import BESIDE_ROLES, MENTION_ROLES
@@ -227,14 +226,15 @@ class Outbox:
         shown = picture(job.record, has_canvases=self.workspace.canvases.may_write)
         if entry.about == TIDY:
             # An edit, because a new message below later answers would notify people.
-            admins = admins_to_name(self.admins)
-            shown = shown.with_names(await self.workspace.users.names(shown.user_ids_to_name(admins)), admins)
+            users = self.workspace.users
+            admins = users.admins_to_name(self.admins)
+            shown = shown.with_names(await users.names(shown.user_ids_to_name(admins)), admins)
             if edit := self.workspace.scheduler.edit_of_end(job, end, shown):
                 await update(self.workspace.paced, edit)
             return
         live = await self.workspace.scheduler.open(Answer(job), until=until)
         try:
-            await show_end(live, end, shown, self.workspace.users, admins_to_name(self.admins))
+            await show_end(live, end, shown, self.workspace.users, self.admins)
         finally:
             await live.abandon()
         if live.reply.recorded_messages != job.messages:

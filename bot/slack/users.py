@@ -27,15 +27,16 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from bot.clock import Background
-from bot.core.access import UserKind
+from bot.core.access import MAX_ADMINS_NAMED, UserKind
 from bot.core.conversation import ThreadKey, is_direct_message
 from bot.errors import RateLimited, Refused, StoreError
 from bot.retry import NO_FAILURES, USER_KIND
@@ -317,6 +318,11 @@ class Users:
                 await asyncio.gather(*map(self._look_up_name, wanted))
         found = {id_: self._profile(id_) for id_ in wanted}
         return {id_: one.name for id_, one in found.items() if one.name and (not one.is_private or id_ == in_channel)}
+
+    def admins_to_name(self, admins: Iterable[str]) -> list[str]:
+        """Returns the IDs of a few admins to contact, without accounts that are known to be deactivated."""
+        left = (one for one in sorted(admins) if self._profile(one).kind is not UserKind.DEACTIVATED)
+        return list(islice(left, MAX_ADMINS_NAMED))
 
     async def is_private(self, channel_id: str) -> bool | None:
         """Returns whether a channel is private, as of the last minutes, or None if Slack doesn't report it."""

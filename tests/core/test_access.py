@@ -16,7 +16,6 @@ from bot.core.access import (
     Denial,
     DenialNotice,
     UserKind,
-    admins_to_name,
     denial_notice,
 )
 from bot.core.conversation import Question, ThreadKey
@@ -148,8 +147,3 @@ def test_groups_and_address_are_needed_exactly_where_they_change_the_decision(
 ) -> None:
     asked = replace(question_of(asker), is_from_bot=from_bot)
     assert AccessRules(allow_users=frozenset(users)).needs_groups_or_email(asked) is needed
-
-
-def test_three_admins_are_named_in_the_order_of_their_ids() -> None:
-    assert admins_to_name({"U4", "U2", "U9", "U1"}) == ["U1", "U2", "U4"]
-    assert admins_to_name(["U9", "U2"]) == ["U2", "U9"]

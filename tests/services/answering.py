@@ -43,7 +43,7 @@ from bot.slack.canvases import Canvases
 from bot.slack.files import Files, Transcribe
 from bot.slack.history import History
 from bot.slack.surfaces import EphemeralMessages, Pane
-from bot.slack.users import KIND_WITHIN_S, Users
+from bot.slack.users import KIND_WITHIN_S, Profile, Users
 from bot.store import Stores
 from bot.store.schema import jobs
 from tests.clocks import InstantClock, until
@@ -236,6 +236,7 @@ class Accounts(Users, EphemeralMessages):
     """The kinds of accounts in Slack, and the sentences that the bot told people."""
 
     kind_of_all: UserKind | None = UserKind.MEMBER
+    _profiles: dict[str, Profile] = field(default_factory=dict)
     tells: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once Slack says who somebody is, if `is_slow`."""
     is_slow: bool = False

@@ -175,6 +175,13 @@ async def test_name_is_trusted_for_an_hour(stage: UsersStage) -> None:
     assert stage.lookups() == 2
 
 
+async def test_three_admins_are_named_in_the_order_of_their_ids_without_those_who_left(stage: UsersStage) -> None:
+    assert stage.users.admins_to_name({"U4", "U2", "U9", "U1"}) == ["U1", "U2", "U4"]
+    admins = ["U0KATHERINE", "U0GRACE", "U0ADA"]
+    await stage.users.names(admins)
+    assert stage.users.admins_to_name(admins) == ["U0ADA", "U0GRACE"]
+
+
 async def test_name_and_kind_cost_one_lookup(stage: UsersStage) -> None:
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     assert await stage.users.names(["U0ADA"]) == {"U0ADA": "Ada"}
