@@ -111,10 +111,9 @@ class AccessControl:
 
     async def with_admin_names(self, refusal: str) -> str:
         """Returns a refusal with people's names, where mentions aren't rendered."""
-        # Reading their profiles shows which admins have left.
-        await self._users.names(sorted(self.admins))
-        sentence = self.with_admin_mentions(refusal)
-        return with_names(sentence, await self._users.names(mentioned_user_ids(sentence)))
+        names = await self._users.names([*mentioned_user_ids(refusal), *sorted(self.admins)])
+        admins = [names[admin] for admin in self.named_admins if admin in names]
+        return texts.access.with_admins(with_names(refusal, names), admins)
 
     def explain_denial(self, question: Question, denial: Denial) -> None:
         """Explains a denial in the background, unless the asker got an explanation recently."""

@@ -339,7 +339,7 @@ async def test_changed_call_is_bound_to_what_its_approver_has_submitted() -> Non
 @pytest.mark.parametrize(
     ("user_id", "kind", "typed", "refused"),
     [
-        ("U2", UserKind.MEMBER, {0: "Bread"}, "Only @U1 or a Typist admin (@UADMIN) can decide on this."),
+        ("U2", UserKind.MEMBER, {0: "Bread"}, "Only @U1 or a Typist admin can decide on this."),
         ("U1", UserKind.GUEST, {0: "Bread"}, texts.approvals.ONLY_MEMBERS_APPROVE),
         (
             "U1",
