@@ -206,6 +206,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "long_code": lambda text: long_code(text, "1.0"),
     "has_word": lambda text: render.has_word(text, growing=True),
     "first_words": lambda text: render.first_words(text, growing=True),
+    "plain_words": render.plain_words,
     "shown_sources": lambda text: shown_sources([Citation(text, text), Citation("https://a.example", text)]),
     "mrkdwn": mrkdwn,
     "with_ascii_hosts": with_ascii_hosts,
@@ -299,7 +300,7 @@ def growth(part: str) -> bool:
 
 READ_OF_ANSWERS = (
     *("rendered", "rendered growing", "stable_prefix", "has_definitions", "Extent", "has_paragraph", "continued"),
-    *("first_words", "has_word", "long_code", "charts", "mrkdwn", "international_chars", "Pages"),
+    *("first_words", "plain_words", "has_word", "long_code", "charts", "mrkdwn", "international_chars", "Pages"),
     *("template marks", "template marks, in code", "template marks, in a channel"),
 )
 """The functions of `FUNCTIONS` that read whole answers."""

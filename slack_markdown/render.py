@@ -616,6 +616,8 @@ def _decided_in_source(segment: str, lines: list[SourceLine], *, ends_line: bool
 PREVIEW_CHARS = 150
 QUOTED, TABLE, DONE, TO_DO = "Quote: ", "Table: ", "done: ", "to do: "
 _COLUMN_NAME_CHARS = 40
+MAX_URL_CHARS = 100
+"""The maximum length of a link reference definition's URL in plain text."""
 MAX_READ_CHARS = 1_000
 """The number of characters to consider for a preview."""
 
@@ -683,10 +685,13 @@ def plain_words(sent: str) -> str:
 
 
 def _definitions_of(sent: str, leaf_blocks: Iterable[LeafBlock]) -> dict[str, str]:
-    """Returns the destinations of a page's link reference definitions, by normalized label."""
+    """Returns the destinations of a page's link reference definitions, by normalized label, cut because a page can use
+    each of them often."""
     texts = [text_of(sent, leaf.lines) for leaf in leaf_blocks if leaf.kind is LeafKind.PARAGRAPH]
     found = [match for text in texts for match in DEFINITION.finditer(text[: definitions_end(text)])]
-    return {normalized_label(match[1]): match[2] or match[3] or "" for match in reversed(found)}
+    return {
+        normalized_label(match[1]): beginning(match[2] or match[3] or "", MAX_URL_CHARS) for match in reversed(found)
+    }
 
 
 def _prefix_in_words(containers: Sequence[Container], before: Sequence[Container]) -> str:

@@ -12,7 +12,7 @@ import pytest
 from slack_markdown.inlines import parse_inlines
 from slack_markdown.links import is_deceptive
 from slack_markdown.pages import Pages
-from slack_markdown.render import first_words, rendered, stable_prefix
+from slack_markdown.render import MAX_URL_CHARS, first_words, plain_words, rendered, stable_prefix
 from slack_markdown.tests.costs import (
     FEW_CALLS,
     FEW_STEPS,
@@ -67,6 +67,7 @@ def test_end_of_many_undecided_lines_is_held_back_in_linear_steps(repeated: str)
         (whole, "underscores and tildes"),
         (whole, "dollars"),
         (whole, "formulas before sentences"),
+        *((plain_words, shape) for shape in ("tables", "definitions", "lazy lines", "tildes")),
         (growing, "open links"),
         (growing, "formulas before sentences"),
         (read_inlines, "open links"),
@@ -96,8 +97,10 @@ def test_text_is_read_in_linear_time(read: Callable[[str], object], shape: str) 
 def test_destination_is_judged_once_however_often_it_is_used(definitions: Callable[[int], str], use: str) -> None:
     short, long = (f"{definitions(375 * size)}\n{use * (87 * size)}" for size in (1, 16))
     assert len(rendered(long, growing=False)) < 2 * len(long)
-    short_ms, long_ms = (milliseconds(whole, text) for text in (short, long))
-    assert long_ms < 4 * 16 * max(short_ms, 1.0)
+    assert len(plain_words(long)) < 2 * MAX_URL_CHARS * long.count("[a")
+    for read in (whole, plain_words):
+        short_ms, long_ms = (milliseconds(read, text) for text in (short, long))
+        assert long_ms < 4 * 16 * max(short_ms, 1.0)
 
 
 @pytest.mark.parametrize("shape", SHAPES_BY_GATE)
