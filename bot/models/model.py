@@ -78,7 +78,8 @@ class VendorModel:
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         """Yields an answer's events. An answer without text and without a tool call fails as EMPTY or ONLY_THOUGHT."""
-        asked, learned = prompt, self._learned.for_conversation(prompt)
+        key = hash(prompt.turns[0].text)
+        learned = self._learned.by_conversation.get(key, self._learned)
         prompt, unsupported_files, refused = await learned.with_files_that_fit(prompt)
         with RequestAttempt(self.model, self._api_key, prompt_texts(prompt), self._access) as attempt:
             trial, reader = await learned.first_trial(prompt), None
@@ -95,7 +96,8 @@ class VendorModel:
                     async with aclosing(deltas_of(response, reader, attempt)) as deltas:
                         async for delta in deltas:
                             attempt.record(delta)
-                            if not charged and (charged := self._charged_model(reader)) not in ("", self.model):
+                            names_other = reader.answering_model not in ("", self._name) and not charged
+                            if names_other and (charged := self._charged_model(reader)) != self.model:
                                 yield Answering(charged)
                             yield delta
                 except ProviderError:
@@ -114,8 +116,8 @@ class VendorModel:
             for event in reader.read_end():
                 yield event
             finish_reason = self._finish_reason(attempt, reader)
-            self._learned.remember(trial, asked, reader.effort)
-            learned = self._learned.for_conversation(asked)
+            self._learned.remember(trial, key, reader.effort)
+            learned = self._learned.by_conversation.get(key, self._learned)
             yield self._completion(trial, reader, learned, finish_reason, unsupported_files, refused)
 
     def _completion(
@@ -129,7 +131,8 @@ class VendorModel:
     ) -> Completion:
         faults = {**refused, **{media.name: fault for media, fault in trial.left_out}}
         prices = learned.api.prices
-        model, other_model = self._charged_model(reader) or self.model, self._other_model(reader)
+        other_model = self._other_model(reader) if reader.answering_model not in ("", self._name) else ""
+        model = self._charged_model(reader) if other_model else self.model
         unlisted_terms = prices.unlisted_terms(model, reader.usage) if reader.usage and reader.usage.terms else ()
         for term in unlisted_terms:
             self._log_once("the standard price counts for", term)
@@ -170,8 +173,6 @@ class VendorModel:
 
     def _other_model(self, reader: AnswerReader) -> str:
         """Returns the model in the response, or "" if it is the one that was asked."""
-        if reader.answering_model in ("", self._name):
-            return ""
         api, name = self._learned.api, reader.answering_model[: MAX_NAME_CHARS + 1]
         if api.prices.is_same_model(self.model, f"{api.vendor}/{name}"):
             return ""
@@ -179,10 +180,8 @@ class VendorModel:
         return f"{api.vendor}/{name if len(name) <= MAX_NAME_CHARS and _NAME.fullmatch(name) else '…'}"
 
     def _charged_model(self, reader: AnswerReader) -> str:
-        """Returns the model whose price counts, or "" until the response has named one."""
         other_model = self._other_model(reader)
-        model = self._learned.api.prices.charged_model(self.model, other_model) if other_model else self.model
-        return model if reader.answering_model else ""
+        return self._learned.api.prices.charged_model(self.model, other_model) if other_model else self.model
 
     def _log_once(self, what: str, name: str) -> None:
         name = name if re.fullmatch(r"[\w .:/@-]{0,80}", name) else "…"

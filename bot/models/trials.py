@@ -165,12 +165,9 @@ class LearnedLimits:
         because any one of them might have been at fault."""
         self._refused_items: tuple[int, ...] = ()
         self._is_described = False
-        self._by_conversation: dict[int, LearnedLimits] = {}
+        self.by_conversation: dict[int, LearnedLimits] = {}
         """Limits of conversations whose history might be the reason, by the hash of their first message."""
         self._is_of_history = False
-
-    def for_conversation(self, prompt: Prompt) -> "LearnedLimits":
-        return self._by_conversation.get(hash(prompt.turns[0].text), self)
 
     async def first_trial(self, prompt: Prompt) -> Trial:
         api, prompt = self.api, without_items(prompt, frozenset(self._refused_items))
@@ -228,23 +225,15 @@ class LearnedLimits:
         self.levels = self.levels.with_description(described)
         return room.with_description(described)
 
-    def remember(self, trial: Trial, prompt: Prompt, effort: str = "") -> None:
+    def remember(self, trial: Trial, key: int, effort: str = "") -> None:
         """Remembers what the server accepts, and logs once if a setting exceeds the server's limits. If a refusal might
         be about the history, most of this is remembered only for the conversation of `prompt`. `effort`: the level that
         the response reports."""
-        if trial.has_too_little_room and trial.room != self.for_conversation(prompt).room:
-            log.warning(
-                "%s: BOT_MAX_OUTPUT_TOKENS is too large for this model: it took %d of %d, which is remembered",
-                self.model,
-                trial.output_tokens,
-                trial.api.text_tokens,
-            )
         if trial.is_about_history:
-            key = hash(prompt.turns[0].text)
-            own = copy(self._by_conversation.pop(key, self))
+            own = copy(self.by_conversation.pop(key, self))
             own._is_of_history = True
-            own._remember(trial, effort)
-            self._by_conversation = dict([*self._by_conversation.items(), (key, own)][-MAX_CONVERSATIONS:])
+            own.remember(replace(trial, is_about_history=False), key, effort)
+            self.by_conversation = dict([*self.by_conversation.items(), (key, own)][-MAX_CONVERSATIONS:])
             trial = replace(
                 trial,
                 api=self.api,
@@ -255,9 +244,6 @@ class LearnedLimits:
                 max_pixels=0,
                 dropped=trial.dropped & (OF_MESSAGES | self.parameters.untried),
             )
-        self._remember(trial, effort)
-
-    def _remember(self, trial: Trial, effort: str) -> None:
         self.faults = 0
         self.api = trial.api
         self._refused_tools, self._max_tools = trial.refused_tools, trial.max_tools
@@ -270,7 +256,14 @@ class LearnedLimits:
             found = {hash(media.base64): fault for media, fault in trial.left_out if fault is not FileFault.TOGETHER}
             together = {frozenset(found): next(iter(found.values()))} if found else {}
             self._refused_files = dict([*self._refused_files.items(), *together.items()][-MAX_REFUSED_FILES:])
-        self.room = trial.room
+        known, self.room = self.room, trial.room
+        if trial.has_too_little_room and known != trial.room and not trial.is_about_history:
+            log.warning(
+                "%s: BOT_MAX_OUTPUT_TOKENS is too large for this model: it took %d of %d, which is remembered",
+                self.model,
+                trial.output_tokens,
+                trial.api.text_tokens,
+            )
 
 
 def needed_parameters(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:

@@ -183,10 +183,6 @@ class CurrentStep:
     completion: Completion | None = None
 
     @property
-    def charged_model(self) -> str:
-        return self.answering_model or self.model
-
-    @property
     def calls(self) -> list[ToolCall]:
         return [part for part in self.parts if isinstance(part, ToolCall)]
 

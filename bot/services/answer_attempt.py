@@ -197,7 +197,9 @@ class AnswerAttempt:
         if step is None or step.usage == Usage():
             return StepEstimate(step_no=len(self.answer.steps))
         used = step.usage
-        return StepEstimate(used.input_tokens, used.output_tokens, step.charged_model, len(self.answer.steps))
+        return StepEstimate(
+            used.input_tokens, used.output_tokens, step.answering_model or step.model, len(self.answer.steps)
+        )
 
     def finish(
         self,
@@ -282,7 +284,7 @@ class AnswerAttempt:
             usage = self.step.failed_usage + reported
         return replace(
             end,
-            model=end.model or (self.step.charged_model if self.step else None),
+            model=end.model or ((self.step.answering_model or self.step.model) if self.step else None),
             usage=usage,
             estimated_step=None if is_reported else len(self.answer.steps),
             first_token_s=self.first_token_s,
@@ -292,7 +294,7 @@ class AnswerAttempt:
 
     def _footer(self, now: float, usd: float | None, names: texts.models.ModelNames) -> str:
         effort = self._effort_text(usd)
-        model = names.of(self.step.charged_model) if self.step else ""
+        model = names.of(self.step.answering_model or self.step.model) if self.step else ""
         refused = ""
         if self.completion is not None:
             done = self.completion
