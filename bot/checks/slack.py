@@ -149,8 +149,7 @@ def check_scopes(installation: Installation, *, extra: Collection[str] = ()) -> 
     if not missing:
         return ok(f"The bot token has all {len(expected)} scopes, and {agents}.")
     missing.sort(key=lambda scope: scope not in NEEDED_SCOPES)
-    separator = "\n" if len(missing) > 1 else " "
-    losses = "".join(f"{separator}{scope} ({SCOPE_LOSSES[scope]})" for scope in missing)
+    losses = ("\n" if len(missing) > 1 else " ") + ";\n".join(f"{one} ({SCOPE_LOSSES[one]})" for one in missing)
     if OPTIONAL_SCOPES.issuperset(missing):
         message = f"The bot token has all required scopes, and {agents}. Without optional scopes:{losses}."
         return ok(message, is_notable=True)
