@@ -93,7 +93,7 @@ class Expression:
         return parser.parse(pattern.replace("[[", "[\\[").replace("[^[", "[^\\["))
 
     @property
-    def may_match_wrongly(self) -> bool:
+    def can_match_wrongly(self) -> bool:
         """Whether `re` repeats a group possessively: it needs `regex`, or a repeat that isn't possessive.
 
         Before Python 3.11.5 (Debian 12 has 3.11.2), such a repeat keeps no state: `(?:ab?c)*+` matches "a"

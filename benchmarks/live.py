@@ -431,11 +431,11 @@ def misses(row: LiveRow, carrier: str, posts: str, result: LiveResult) -> list[s
         missed.append(f"{what}: {result.broken} answers are not shown whole and once")
     if "429s" in row.targets:
         return missed
-    may_be_limited = POST_RULES["strict"].methods if posts == "strict" else frozenset[str]()
-    if (posts_limited := sum(result.limited[method] for method in may_be_limited)) > row.posts_limited:
+    can_be_limited = POST_RULES["strict"].methods if posts == "strict" else frozenset[str]()
+    if (posts_limited := sum(result.limited[method] for method in can_be_limited)) > row.posts_limited:
         missed.append(f"{what}: {posts_limited} posts got 429; at most {row.posts_limited} may")
     for method, count in result.limited.items():
-        if method not in may_be_limited:
+        if method not in can_be_limited:
             missed.append(f"{what}: {count} calls of {method} got 429; none may")
     return missed
 

@@ -100,7 +100,7 @@ class EndReason(StrEnum):
         return self in _CONTINUABLE
 
     @property
-    def may_pass(self) -> bool:
+    def is_temporary(self) -> bool:
         """Whether a model that failed for this reason might soon succeed with the same request."""
         return self in _PASSING
 
@@ -191,18 +191,18 @@ class ProviderError(TypistError):
         *,
         retry_after_s: float | None = None,
         detail: str = "",
-        may_pass: bool | None = None,
+        is_temporary: bool | None = None,
         window_tokens: int | None = None,
         explanation: str = "",
     ) -> None:
-        """`may_pass`: whether the same request might soon succeed; None for the default of `reason`. `window_tokens`:
+        """`is_temporary`: whether the same request might soon succeed; None for the default. `window_tokens`:
         the model's window, if the model refused a text as too long and stated its window. `explanation`: why a vendor
         stopped the answer, for the asker. It can contain users' text, so it isn't logged."""
         self.reason = reason
         self.model = model
         self.retry_after_s = retry_after_s
         self.detail = detail
-        self.may_pass = reason.may_pass if may_pass is None else may_pass
+        self.is_temporary = reason.is_temporary if is_temporary is None else is_temporary
         self.window_tokens = window_tokens
         self.explanation = explanation
         super().__init__(f"{model}: {reason}")
@@ -255,13 +255,13 @@ class Refusal(StrEnum):
     """Slack reported an unknown error name. The call is tried again."""
 
     @property
-    def may_pass(self) -> bool:
+    def is_temporary(self) -> bool:
         return self in (Refusal.TRANSIENT, Refusal.UNKNOWN)
 
     @property
     def is_final(self) -> bool:
         """Whether the same call never succeeds later. A rejected token might be accepted again or replaced."""
-        return not (self.may_pass or self is Refusal.TOKEN_GONE)
+        return not (self.is_temporary or self is Refusal.TOKEN_GONE)
 
     @property
     def is_for_good(self) -> bool:

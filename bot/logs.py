@@ -260,7 +260,7 @@ def _redact_library_message(message: str, args: tuple[object, ...] | Mapping[str
 
 def _error_text(error: BaseException) -> str:
     name = type(error).__name__
-    return str(error) or name if _may_be_logged(error) else name
+    return str(error) or name if _is_loggable(error) else name
 
 
 def _traceback_lines(error: BaseException) -> str:
@@ -268,11 +268,11 @@ def _traceback_lines(error: BaseException) -> str:
     for frame in stack:
         frame.filename = source_path(frame.filename)
     places = "".join(stack.format())
-    last_line = f"{type(error).__name__}: {error}" if _may_be_logged(error) else type(error).__name__
+    last_line = f"{type(error).__name__}: {error}" if _is_loggable(error) else type(error).__name__
     return f"{places}{last_line}"
 
 
-def _may_be_logged(error: BaseException) -> bool:
+def _is_loggable(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno is not None or type(error).__module__.partition(".")[0] in ("builtins", *OURS)
     return isinstance(error, TypistError)

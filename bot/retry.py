@@ -3,9 +3,9 @@
 Slack declines a call in three ways, identified by the error name (bot/slack/refusals.py):
 
 1. A rate limit (HTTP 429): nothing was done. Typist waits as long as Retry-After says, up to `max_retry_after_s`.
-2. A failure that might be temporary (`Refusal.may_pass`): an outage, a lost connection, an unknown error name. Waits
-   grow (`Backoff`). Slack might have done the call, so a caller whose call must not happen twice checks for its result
-   first.
+2. A failure that might be temporary (`Refusal.is_temporary`): an outage, a lost connection, an unknown error name.
+   Waits grow (`Backoff`). Slack might have done the call, so a caller whose call must not happen twice checks for its
+   result first.
 3. Any other refusal: the same call would be refused again, so it isn't retried.
 
 `Retrier` applies a policy to a call and sleeps between tries. The edit scheduler applies a policy without sleeping,
@@ -57,7 +57,7 @@ class RetryPolicy:
             return None
         if isinstance(error, RateLimited):
             return now + min(max(error.retry_after_s, self.backoff.first_s), self.max_retry_after_s)
-        if self.rate_limits_only or not (error.reason.may_pass or self.retries_any_refusal):
+        if self.rate_limits_only or not (error.reason.is_temporary or self.retries_any_refusal):
             return None
         return now + self.backoff.wait_s(failures.count)
 

@@ -199,8 +199,8 @@ async def open_bot(
         )
         transcriber = await stack.enter_async_context(_transcriber(settings))
         answering = _answering(parts, models, _toolbox(parts, tools or mcp_tools), transcriber)
-        may_be_queued = parts.access.may_be_queued
-        worker = Worker(stores, workspace, settings.drain_s, answering.answer, may_be_queued, answering.pane)
+        can_be_queued = parts.access.can_be_queued
+        worker = Worker(stores, workspace, settings.drain_s, answering.answer, can_be_queued, answering.pane)
         bolt = _bolt(settings, me)
         gate = await stack.enter_async_context(_gate(parts))
         outbox, intake = _listen(bolt, parts, answering, worker, gate, mcp_tools)

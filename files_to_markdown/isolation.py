@@ -40,7 +40,7 @@ def hide_memory() -> None:
         _set_process_attribute(PR_SET_DUMPABLE, 0)
 
 
-def others_may_read(file: Path) -> bool:
+def others_can_read(file: Path) -> bool:
     """Returns whether all users of this machine can read a file; False if it doesn't exist."""
     try:
         return bool(file.stat().st_mode & stat.S_IROTH)

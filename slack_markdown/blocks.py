@@ -307,13 +307,13 @@ class BlockParser:
         if incomplete and (self._is_blank(line) or _AMBIGUOUS.match(self.markdown, line.content, line.end)):
             self.blocks.ambiguous_line = line.start
             return
-        may_be_lazy = (
+        can_be_lazy = (
             self.continued_depth < depth_before
             and not opened
             and self._is_open(LeafKind.PARAGRAPH)
             and not self._has_only_definitions()
         )
-        if may_be_lazy and self.blocks.open_leaf and not self._is_blank(line) and not self._interrupts_paragraph(line):
+        if can_be_lazy and self.blocks.open_leaf and not self._is_blank(line) and not self._interrupts_paragraph(line):
             self.continued_depth = depth_before
             # This doesn't use _add_text, because a lazy continuation line can't be a delimiter row.
             self.blocks.open_leaf.lines.append(line)
@@ -463,8 +463,8 @@ class BlockParser:
         text = self.markdown[line.content : line.end]
         bare = text.strip()
         # The fence can get longer, and in a document it can get an info string.
-        may_change = len(bare) < len(code.fence) or code.sent_fence != code.fence
-        if incomplete and bare and may_change and not bare.strip(code.fence[0]) and not self._is_indented(line):
+        can_change = len(bare) < len(code.fence) or code.sent_fence != code.fence
+        if incomplete and bare and can_change and not bare.strip(code.fence[0]) and not self._is_indented(line):
             self.blocks.ambiguous_line = line.start
             return
         code.lines.append(line)

@@ -123,14 +123,14 @@ def rewritten(text: str, *, growing: bool, start: int = 0, kind: LeafKind = Leaf
     """Returns a block's text rewritten as Markdown. `growing`: whether more text can follow. The end is left out if
     later text can change it. `start`: the first offset to rewrite. `kind`: headings and table rows can't have line
     breaks."""
-    if not may_be_rewritten(text, kind, start):
+    if not can_be_rewritten(text, kind, start):
         return Rewriting(text, (), len(text), False)
     is_quote = kind is LeafKind.QUOTE
     one_line = not (is_quote or kind is LeafKind.PARAGRAPH)
     return _Rewriter(text, growing, one_line, kind is LeafKind.TABLE, is_quote).rewritten(start)
 
 
-def may_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
+def can_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
     """Returns quickly whether a block's text might need rewriting. Most text doesn't."""
     if _MARK.search(text, start) and _MAYBE.search(text, start):
         return True
@@ -158,7 +158,7 @@ def as_markdown(text: str, kind: LeafKind = LeafKind.HEADING) -> str:
     return rewritten(text, growing=False, kind=kind).text
 
 
-def _may_have_surplus_cells(markdown: str) -> bool:
+def _can_have_surplus_cells(markdown: str) -> bool:
     """Returns whether a row might have more cells than a table has columns. More text doesn't change the result."""
     delimiters = [row for row in _DELIMITERS.findall(markdown) if "-" in row and ("|" in row or ":" in row)]
     return bool(delimiters) and max(_cell_ends(markdown)) > min(_cell_ends("\n".join(delimiters)))
@@ -175,7 +175,7 @@ def added_chars(markdown: str) -> int:
     added = 2 * sum(target.count(" ") + target.count("\t") for target in targets) + markdown.count("[!")
     if _LONGER_LINES.search(markdown):
         added += 2 * (markdown.count("\n") + markdown.count("\\begin"))
-    if "|" in markdown and (_LONGER_CELLS.search(markdown) or _may_have_surplus_cells(markdown)):
+    if "|" in markdown and (_LONGER_CELLS.search(markdown) or _can_have_surplus_cells(markdown)):
         added += markdown.count("|") + 2 * sum(map(len, map(_UNSAFE.findall, _LONGER_TOKEN.findall(markdown))))
     return added
 
@@ -188,10 +188,10 @@ class _OpenTag:
     index: int
     closing: str
     """The replacement for the end tag, without line breaks."""
-    may_be_text: bool
+    can_be_text: bool
     """Whether the tag stays as written if it has no end tag."""
     dropped: str
-    """The tag's replacement if it has no end tag and `may_be_text` is False."""
+    """The tag's replacement if it has no end tag and `can_be_text` is False."""
 
 
 @dataclass(slots=True)
@@ -381,8 +381,8 @@ class _Rewriter:
             wrapper = "" if environment[1].rstrip("*") in WRAPPERS else environment[0]
         stop = self.text.find(closing, end, start + limit)
         if stop < 0:
-            may_hold = self.growing and len(self.text) - start <= limit
-            if may_hold and (mark == "\\begin{" or not has_sentence(self.text[end:])):
+            can_grow = self.growing and len(self.text) - start <= limit
+            if can_grow and (mark == "\\begin{" or not has_sentence(self.text[end:])):
                 self._hold_back(start, limit)
             return end
         formula, after = self.text[end:stop], stop + len(closing)
@@ -437,8 +437,8 @@ class _Rewriter:
         tag = tags.TAG.match(self.text, start, start + MAX_TAG_CHARS)
         if tag and tag["name"].lower() in tags.KNOWN:
             return self._read_tag(tag)
-        may_grow = not tag and self.growing and len(self.text) - start <= MAX_TAG_CHARS
-        if may_grow and (tags.HALF_TAG.match(self.text, start) or _HALF_TOKEN.match(self.text, start)):
+        can_grow = not tag and self.growing and len(self.text) - start <= MAX_TAG_CHARS
+        if can_grow and (tags.HALF_TAG.match(self.text, start) or _HALF_TOKEN.match(self.text, start)):
             self._hold_back(start, MAX_TAG_CHARS)
         return start + 1
 
@@ -582,9 +582,9 @@ class _Rewriter:
             closing = ""
         if name not in tags.EMPTY:
             is_behind_word = before.isalnum() and tag["name"][0].isupper()
-            is_meant = name in tags.OFTEN_OPEN and not is_behind_word and self.tags and not self.tags[-1].may_be_text
-            may_be_text = not tag["attributes"] and not is_first and not is_meant
-            self.tags.append(_OpenTag(name, start, end, index, closing, may_be_text, dropped))
+            is_meant = name in tags.OFTEN_OPEN and not is_behind_word and self.tags and not self.tags[-1].can_be_text
+            can_be_text = not tag["attributes"] and not is_first and not is_meant
+            self.tags.append(_OpenTag(name, start, end, index, closing, can_be_text, dropped))
         return self.read
 
     def _open_style(self, index: int, start: int, mark: str) -> bool:
@@ -654,7 +654,7 @@ class _Rewriter:
 
     def _resolve_unclosed(self, tag: _OpenTag) -> None:
         """Resolves an opening tag that has no end tag: keeps it as text or drops it."""
-        if tag.may_be_text:
+        if tag.can_be_text:
             self.replacements[tag.index] = None
         else:
             self._drop_tag(tag)

@@ -125,13 +125,13 @@ def _display(
     is_first, is_last = not text[line_start : mark.start()].strip(), not text[start:line_end].strip()
     formula = text[start:].rstrip("$") if is_open else f"{text[start:stop]}\n"
     is_placed = is_first or (is_last and closing != "$$")
-    is_display = is_placed and (is_open or not text.startswith("$", end)) and _may_be_display(formula, mark[0])
+    is_display = is_placed and (is_open or not text.startswith("$", end)) and _can_be_display(formula, mark[0])
     if is_open:
         return Display(len(text), True, True) if is_display else None
     return Display(end, is_display, False) if is_display or not _BLANK_LINE.search(formula) else None
 
 
-def _may_be_display(formula: str, mark: str) -> bool:
+def _can_be_display(formula: str, mark: str) -> bool:
     """Returns whether the text after an opening mark can be a display formula. Its last line can be incomplete."""
     if "`" in formula or "<br" in formula:
         return False

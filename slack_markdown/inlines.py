@@ -50,12 +50,12 @@ from slack_markdown.links import (
     URL_START,
     WIDE_MARK,
     bare_url,
+    can_be_in_slack,
     file_as_code,
     is_closed_file,
     is_deceptive,
     is_growing_authority,
     is_web_address,
-    may_be_in_slack,
     sent_authority,
     shows_nothing,
 )
@@ -604,7 +604,7 @@ class _InlineParser:
         # Punctuation after a URL isn't part of it.
         address_end = authority + len(self.text[authority:end].rstrip(".,;:!?)}'*_~"))
         url = f"https://{self.text[authority:address_end]}"
-        if not may_be_in_slack(url):
+        if not can_be_in_slack(url):
             return None
         scheme = _PLAIN_SCHEME.search(self.text, max(0, separator - len("https")), separator)
         if end == len(self.text):
@@ -724,8 +724,8 @@ class _InlineParser:
         if text.startswith(")", at):
             return at + 1, destination
         begins_title = at < len(text) and text[at] in "\"'(" and text[at - 1].isspace()
-        may_grow = at == len(text) or (begins_title and _TITLE.match(text, at - 1) is None)
-        return (-1 if may_grow else 0), None
+        can_grow = at == len(text) or (begins_title and _TITLE.match(text, at - 1) is None)
+        return (-1 if can_grow else 0), None
 
     def _destination_end(self, start: int) -> int:
         """Returns the end of a link's destination without `<`: white space, or an unbalanced parenthesis. Each part of

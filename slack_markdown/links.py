@@ -207,8 +207,8 @@ def _host_end(text: ReadText, name: re.Match[str]) -> tuple[int, bool]:
     start = name.start()
     digits = lookalikes.ascii_digits(text.written_between(*name.span()))
     # Readers interpret `1.2.3` as a version.
-    may_be_address = digits.count(".") == 3 or "0x" in digits.lower()
-    if _has_scheme(text.latin, start) or (may_be_address and ipv4(digits)):
+    can_be_address = digits.count(".") == 3 or "0x" in digits.lower()
+    if _has_scheme(text.latin, start) or (can_be_address and ipv4(digits)):
         return name.end(), True
     if text.latin[start : start + 4].lower() == "www.":
         return name.end(), False
@@ -431,7 +431,7 @@ def is_closed_file(url: str, open_files: Collection[str] = ()) -> bool:
 @_once
 def _files_in_slack(url: str) -> frozenset[str]:
     """Returns the IDs of Slack files that a URL might lead to. "" is a file without an ID in its URL."""
-    if not may_be_in_slack(url):
+    if not can_be_in_slack(url):
         return frozenset()
     try:
         parts = urlsplit(normalized(url))
@@ -447,7 +447,7 @@ def _files_in_slack(url: str) -> frozenset[str]:
     return frozenset([""] if is_file else [])
 
 
-def may_be_in_slack(url: str) -> bool:
+def can_be_in_slack(url: str) -> bool:
     """Returns whether browsers might read a URL as leading to Slack. This is fast, and False for most URLs."""
     if _NOT_PLAIN.search(url):
         url = _NOT_ASCII.sub("", unicodedata.normalize("NFKC", unquote(normalized(url))))

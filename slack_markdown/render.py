@@ -67,7 +67,7 @@ from slack_markdown.blocks import (
     table_rows,
     text_of,
 )
-from slack_markdown.dialects import MAX_CONSTRUCT_CHARS, added_chars, as_markdown, last_cell_start, may_be_rewritten
+from slack_markdown.dialects import MAX_CONSTRUCT_CHARS, added_chars, as_markdown, can_be_rewritten, last_cell_start
 from slack_markdown.escaping import JOINER, Replacement, escape_code, fence_for, with_replacements
 from slack_markdown.extent import HEADING_CHARS, counted_chars, is_wide
 from slack_markdown.formulas import displays_with_blank_lines
@@ -272,9 +272,9 @@ def _early_text(segment: str, lines: list[SourceLine], text: str, held_from: int
     before = segment[len(segment[:end].rstrip()) : start]
     is_joined = not before and segment[start - 1 : start] not in ("", "(")
     is_first = not text[:held_from].strip() and not segment[line.start : line.content].strip(" \t>")
-    may_define = held_back.startswith("[") and is_first
+    can_define = held_back.startswith("[") and is_first
     shown = formula_lines(held_back if line.content > line.start else held_back + behind)
-    if not shown and not is_joined and not may_define:
+    if not shown and not is_joined and not can_define:
         shown = label_words(held_back)
     return before + shown if shown else ""
 
@@ -354,8 +354,8 @@ def _replacements_of(
         is_table = leaf.kind is LeafKind.TABLE
         columns = cell_count(text_of(markdown, leaf.lines[:1])) if is_table else 0
         for lines in [[line] for line in leaf.lines] if is_table else [leaf.lines]:
-            may_have_surplus = is_table and markdown.count("|", lines[0].content, lines[0].end) >= columns
-            if not (needs_parsing or may_have_surplus):
+            can_have_surplus = is_table and markdown.count("|", lines[0].content, lines[0].end) >= columns
+            if not (needs_parsing or can_have_surplus):
                 continue
             text = text_of(markdown, lines)
             found: Sequence[Replacement] = ()
@@ -363,7 +363,7 @@ def _replacements_of(
             if needs_parsing and (_needs_parsing(text, kind) or (definitions.destinations and "[" in text)):
                 start = definitions_end(text) if leaf.kind is LeafKind.PARAGRAPH else 0
                 found = _inline_replacements(text, start, definitions, kind)
-            if may_have_surplus:
+            if can_have_surplus:
                 found = sorted([*found, *_surplus_cells(text, columns, found)])
             replacements += _in_source(lines, found) if found else ()
     return sorted(replacements)
@@ -409,7 +409,7 @@ def _needs_parsing(text: str, kind: LeafKind) -> bool:
         return True
     if "__" in text and NAME_OR_GAP.search(text):
         return True
-    if may_be_rewritten(text, kind) or _EMPHASIS_BESIDE_MARK.search(text) or _EMPHASIS_APART.search(text):
+    if can_be_rewritten(text, kind) or _EMPHASIS_BESIDE_MARK.search(text) or _EMPHASIS_APART.search(text):
         return True
     if (_MARK.search(text) or "://" in text or "slack" in text.casefold()) and _NEEDS_PARSING.search(text):
         return True
@@ -631,7 +631,7 @@ _ADDRESS = re.compile(r"https?://[^\s<>\0]*[^\s<>\0?!.,:*_~)]")
 """Matches a URL without trailing marks and punctuation, as in GitHub's autolinks."""
 _KEPT = re.compile(r"\0(.)", re.DOTALL)
 _FIRST_KEPT = 0xE000
-_MAY_HAVE_MARKS = re.compile(r"[\0*_~`\\\[<&]")
+_MAYBE_MARKS = re.compile(r"[\0*_~`\\\[<&]")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])|&#?\w{1,32};")
 """Matches an escaped mark, or an unescaped entity."""
 _HEADING_MARKS = re.compile(r"^\s*#{1,6}(?:\s|$)|\s#+\s*$")
@@ -825,7 +825,7 @@ _LABELS = (*((_LINK, r"\1"),) * 2, (_INCOMPLETE_LINK, r"\1"))
 
 def _without_marks(text: str, links: Iterable[tuple[Any, Any]] = _LABELS, *, growing: bool = False) -> str:
     """Returns a text without the marks that readers don't see."""
-    if not _MAY_HAVE_MARKS.search(text):
+    if not _MAYBE_MARKS.search(text):
         return text
     text, kept = _without_code_and_urls(text, links, growing=growing)
     text = with_replacements(text, emphasis_marks(text, growing=growing))

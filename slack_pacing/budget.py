@@ -239,10 +239,10 @@ class RateBudget:
         if not granted:
             self._denied_until[method] = now + ASK_AGAIN_S
         # Another process might have received a 429 in the meantime.
-        may_leave = granted and not self._pacers[method].is_held(now)
-        if not may_leave and not self._is_ledger_away:
+        can_send = granted and not self._pacers[method].is_held(now)
+        if not can_send and not self._is_ledger_away:
             self._unsent += [*([method] if granted else []), *([POSTS_IN + channel_id] if method in POSTS else [])]
-        return may_leave
+        return can_send
 
     async def _take_post(self, channel_id: str) -> bool:
         rule = self._posts.rule(self._clock.monotonic())

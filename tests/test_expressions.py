@@ -49,14 +49,14 @@ def test_linear_expression_is_not_found(pattern: str) -> None:
     ],
 )
 def test_possessive_group_is_found(pattern: str | bytes, is_wrong: bool) -> None:
-    assert Expression("of this test", re.compile(pattern), only_at_start=False).may_match_wrongly == is_wrong
+    assert Expression("of this test", re.compile(pattern), only_at_start=False).can_match_wrongly == is_wrong
 
 
 def test_no_expression_of_re_repeats_a_group_possessively() -> None:
     found = expressions(
         "bot", "handlers", "slack_markdown", "files_to_markdown", "slack_pacing", "demo", "slack_sandbox"
     )
-    assert not [expression.name for expression in found if expression.may_match_wrongly]
+    assert not [expression.name for expression in found if expression.can_match_wrongly]
 
 
 def test_no_expression_takes_more_than_linear_time() -> None:

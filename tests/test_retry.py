@@ -30,7 +30,7 @@ def test_wait_of_a_rate_limit_is_obeyed_within_bounds(retry_after_s: float, wait
 @pytest.mark.parametrize("reason", Refusal)
 def test_only_refusals_that_may_pass_are_retried(reason: Refusal) -> None:
     refused = Refused("chat.update", "name", reason)
-    assert (POLICY.next_try_at(refused, Failures(1, 0.0), 0.0) is not None) == reason.may_pass
+    assert (POLICY.next_try_at(refused, Failures(1, 0.0), 0.0) is not None) == reason.is_temporary
     assert CONNECTION.next_try_at(refused, Failures(1, 0.0), 0.0) == 1.0
 
 

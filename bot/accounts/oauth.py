@@ -257,8 +257,8 @@ def _origins_of(*hosts: str) -> list[str]:
 def _trusted_endpoint(metadata: _Metadata, config: SignInConfig, endpoint: AnyHttpUrl | None) -> str:
     """Returns an endpoint at the issuer's origin or a configured host, or ""."""
     # Otherwise, a server could send people to another server's page and receive its codes (RFC 9700, 4.4).
-    may_be = (_origin(metadata.issuer), *_origins_of(config.token_host))
-    return str(endpoint) if endpoint is not None and _origin(endpoint) in may_be else ""
+    trusted_origins = (_origin(metadata.issuer), *_origins_of(config.token_host))
+    return str(endpoint) if endpoint is not None and _origin(endpoint) in trusted_origins else ""
 
 
 def _parsed_url(text: str) -> AnyHttpUrl | None:

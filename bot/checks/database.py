@@ -33,7 +33,7 @@ from bot.store.listening import Report, read_reports
 from bot.store.migrate import MISMATCH_FIX, is_known, mismatch_message, read_revision, schema_mismatches
 from bot.store.schema import REVISION
 from bot.store.workers import living_workers_in
-from files_to_markdown.isolation import others_may_read
+from files_to_markdown.isolation import others_can_read
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class DatabaseChecks:
             return _unusable(error)
         if problem:
             return fail(problem, ENCODING_FIX)
-        if file is not None and others_may_read(file):
+        if file is not None and others_can_read(file):
             return warn(*exposed_files(file.name, f"{file.name}*"))
         return ok(f"The database is reachable: {'SQLite' if is_sqlite else 'PostgreSQL'} {version}.")
 

@@ -30,7 +30,7 @@ async def check_settings(ours: Settings, env_file: Path | None) -> Finding:
         (f"{name} is set, but Typist reads {variable} instead.", f"Set {variable} to this value, or unset {name}.")
         for name, variable in ours.misnamed.items()
     ]
-    if env_file is not None and isolation.others_may_read(env_file):
+    if env_file is not None and isolation.others_can_read(env_file):
         problems.append(exposed_files(str(env_file), str(env_file)))
     replaced = settings.replaced_lines(env_file) if env_file is not None else []
     problems += [(sentence, "Keep one line for each setting in .env.") for sentence in replaced]
@@ -51,8 +51,8 @@ def exposed_files(file: str, files: str) -> tuple[str, str]:
 async def check_files(env_file: Path | None, database_url: str) -> Finding:
     """Reports files with secrets or content that other users of this machine can read. Raises StoreError."""
     database = database_file(create_engine(database_url).url)
-    found = [exposed_files(str(env_file), str(env_file))] if env_file and isolation.others_may_read(env_file) else []
-    if database is not None and isolation.others_may_read(database):
+    found = [exposed_files(str(env_file), str(env_file))] if env_file and isolation.others_can_read(env_file) else []
+    if database is not None and isolation.others_can_read(database):
         found.append(exposed_files(database.name, f"{database.name}*"))
     if not found:
         return ok("Other users on this machine can't read .env or the database.")

@@ -296,7 +296,7 @@ async def _ask(
         await replays.record_usage(job, use)
     if now.end is EndReason.CAP_REACHED:
         raise CapReached("beyond the limit")
-    if not use.input_tokens and (now.end.may_pass or now.end in _FAILS_ALL):
+    if not use.input_tokens and (now.end.is_temporary or now.end in _FAILS_ALL):
         folder.add(job.id, at_most_usd=0.0)
         raise ProviderError(now.end, folder.of["model"])
     about = {"asked": time_text(float(question.ts)), "channel": question.thread.channel_id}

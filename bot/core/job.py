@@ -369,7 +369,7 @@ class MessageRole(StrEnum):
 
 
 MENTION_ROLES = (MessageRole.MENTION, MessageRole.ASK)
-BESIDE_ROLES = (*MENTION_ROLES, MessageRole.LINK, MessageRole.TABLES)
+SIDE_ROLES = (*MENTION_ROLES, MessageRole.LINK, MessageRole.TABLES)
 UNANSWERED = (MessageRole.POSTING, MessageRole.STARTING)
 READ_ROLES = (MessageRole.PAGE, MessageRole.STRAY)
 """Roles of messages with an answer's text."""

@@ -1,9 +1,9 @@
 """The outbox: pending updates to Slack, made at least once by any process.
 
-REPLY and BESIDE entries only report that a question's record has changed: REPLY concerns the reply's messages, and
-BESIDE the messages that mention the asker. The process that claims an entry reads the record and updates Slack to match
-it (QuestionRecord, core/picture.py). So the update doesn't depend on what changed, how often, or on earlier tries. An
-entry of another kind is a single call.
+REPLY and SIDE_MESSAGES entries only report that a question's record has changed: REPLY concerns the reply's messages,
+and SIDE_MESSAGES the messages that mention the asker. The process that claims an entry reads the record and updates
+Slack to match it (QuestionRecord, core/picture.py). So the update doesn't depend on what changed, how often, or on
+earlier tries. An entry of another kind is a single call.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ TIDY_AFTER_S = 5.0
 
 class OutboxKind(StrEnum):
     REPLY = "reply"
-    BESIDE = "beside"
+    SIDE_MESSAGES = "beside"
     """Mention the asker because a call or a late answer is waiting, or remove an outdated mention."""
     MAKE_CANVAS = "make_canvas"
     SHARE_TABLES = "share_tables"

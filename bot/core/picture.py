@@ -165,17 +165,17 @@ def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canva
     is_rated = is_answer or (is_emptied and end.model is not None)
     is_newest = not record.has_next
     is_long = end.reason is EndReason.WHOLE and len(text) >= CANVAS_MIN_CHARS
-    may_repeat = not (has_acted or end.reason is EndReason.MISALIGNED)
+    can_repeat = not (has_acted or end.reason is EndReason.MISALIGNED)
     is_offered = {
         ReplyAction.UNDO: is_emptied or any(_can_be_undone(notice, record) for notice in end.notices),
         ReplyAction.CONTINUE: is_answer and end.reason.is_continuable and is_newest,
-        ReplyAction.REGENERATE: may_repeat,
+        ReplyAction.REGENERATE: can_repeat,
         ReplyAction.PREVIOUS: record.has_previous,
         ReplyAction.NEXT: record.has_next,
         ReplyAction.DETAILS: count_made_calls(record.calls) > 0,
         ReplyAction.CANVAS: has_canvases and has_text and is_long and is_newest,
         ReplyAction.TABLES: is_answer and might_have_tables(text),
-        ReplyAction.REGENERATE_WITH: is_answer and may_repeat and end.effort != Effort.THOROUGH,
+        ReplyAction.REGENERATE_WITH: is_answer and can_repeat and end.effort != Effort.THOROUGH,
         # A second click on Stop would become a vote, and half an answer says little about the whole.
         ReplyAction.FEEDBACK: is_rated and not end.reason.is_stop,
         ReplyAction.DELETE: True,

@@ -324,7 +324,7 @@ class Seam:
         if self._joined or not delta:
             return delta
         self._held += delta
-        if f"{NOTHING_MISSING}.".startswith(self._held.strip()) or self._may_repeat(self._held.lstrip()):
+        if f"{NOTHING_MISSING}.".startswith(self._held.strip()) or self._can_repeat(self._held.lstrip()):
             return ""
         continuation = self._continuation(ended=False)
         self._joined = continuation is not None
@@ -337,7 +337,7 @@ class Seam:
         is_complete = self._held.strip().rstrip(".") in ("", NOTHING_MISSING)
         return self._cut_off if is_complete else self._continuation(ended=True) or ""
 
-    def _may_repeat(self, held: str) -> bool:
+    def _can_repeat(self, held: str) -> bool:
         """Returns whether the text contains the held characters. If so, more of them might repeat its end."""
         if self._held_at >= 0 and not self._so_far.startswith(held, self._held_at):
             self._held_at = self._so_far.find(held, self._held_at + 1)

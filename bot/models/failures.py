@@ -217,7 +217,7 @@ def is_temporary(refusal: ErrorResponse) -> bool:
     told = refusal.headers.get("x-should-retry")
     if told in ("true", "false"):
         return told == "true"
-    return _reason(codes, message, refusal.status).may_pass or is_about_output(refusal)
+    return _reason(codes, message, refusal.status).is_temporary or is_about_output(refusal)
 
 
 def is_about_output(failure: ErrorResponse) -> bool:
@@ -268,15 +268,15 @@ class RequestAttempt:
         if isinstance(delta, str | Thinking):
             self.written_chars += len(delta) if isinstance(delta, str) else delta.chars
         if self.written_chars > MAX_WRITTEN_CHARS:
-            raise self.failure(EndReason.CUT, f"more than {MAX_WRITTEN_CHARS} characters", may_pass=False)
+            raise self.failure(EndReason.CUT, f"more than {MAX_WRITTEN_CHARS} characters", is_temporary=False)
         if isinstance(delta, str):
             self._answer.append(delta)
 
     def is_whole_text(self, text: str) -> bool:
         return len(self._answer) == len(text) and self.text == text
 
-    def failure(self, failure: EndReason, detail: str, *, may_pass: bool | None = None) -> ProviderError:
-        return ProviderError(failure, self.model, detail=self._redact(detail), may_pass=may_pass)
+    def failure(self, failure: EndReason, detail: str, *, is_temporary: bool | None = None) -> ProviderError:
+        return ProviderError(failure, self.model, detail=self._redact(detail), is_temporary=is_temporary)
 
     def _redact(self, detail: str, max_chars: int = 300) -> str:
         # A shorter "key", such as "ollama", is a placeholder, and could be part of other words.
@@ -307,7 +307,7 @@ class RequestAttempt:
                 is_limit=failure is EndReason.RATE_LIMITED,
             ),
             detail=self._redact(detail),
-            may_pass=is_temporary(self.refusal),
+            is_temporary=is_temporary(self.refusal),
             window_tokens=self.window_tokens if failure is EndReason.CONTEXT_TOO_LONG else None,
             explanation=self._explanation(body, message) if failure is EndReason.MISALIGNED else "",
         )
@@ -350,7 +350,7 @@ class RequestAttempt:
     def _provider_error(self, error: Exception) -> ProviderError:
         if response := error_response(error):
             if by_proxy := network.refusal(response.status, url_of(error)):
-                return self.failure(EndReason.UNREACHABLE, by_proxy, may_pass=False)
+                return self.failure(EndReason.UNREACHABLE, by_proxy, is_temporary=False)
             return self.reported_failure(response.body, response.status, response.headers)
         if is_without_identity(error):
             lacking = f"no usable credentials ({type(error).__name__})"
@@ -363,7 +363,7 @@ class RequestAttempt:
             failure = EndReason.CUT if cut else EndReason.UNREACHABLE
             on_its_way = network.reason_of(error, url_of(error))
             detail = on_its_way or f"{type(transport).__name__}: {transport}"
-            return self.failure(failure, detail, may_pass=False if network.wants_password(error) else None)
+            return self.failure(failure, detail, is_temporary=False if network.wants_password(error) else None)
         is_not_json = isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
         # The error's message might quote the text that couldn't be parsed.
         detail = "the response is not JSON" if is_not_json else type(error).__name__

@@ -167,7 +167,7 @@ def _lookup_after_refusal(attempt: RequestAttempt, response: ErrorResponse) -> L
     error = attempt.reported_failure(response.body, response.status, response.headers)
     if error.reason is EndReason.BAD_KEY:
         return Lookup(LookupOutcome.KEY_REFUSED, status)
-    if error.may_pass or response.status < HTTPStatus.BAD_REQUEST:
+    if error.is_temporary or response.status < HTTPStatus.BAD_REQUEST:
         return Lookup(LookupOutcome.FAILED, status)
     words = error.detail.removeprefix(str(response.status)).strip()
     return Lookup(LookupOutcome.REFUSED, f"{status}: {words}" if words else status)

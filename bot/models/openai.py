@@ -422,13 +422,13 @@ class ChatReader(AnswerReader):
         self._has_searched = False
         self._had_no_reason = False
         self._has_said = False
-        self._beside: Mapping[str, Any] = {}
+        self._whole_message: Mapping[str, Any] = {}
         """The last message sent with a delta. It repeats all deltas, or contains what none of them did."""
 
     def withheld_text(self) -> str:
         if self._has_said or not self.finish_reason:
             return super().withheld_text()
-        said = self._read_message(self._beside)
+        said = self._read_message(self._whole_message)
         return (said if isinstance(said, str) else "") + super().withheld_text()
 
     def read_done(self) -> None:
@@ -487,7 +487,7 @@ class ChatReader(AnswerReader):
         self._read_finish_reason(choice.get("finish_reason"))
         message = _message_in(choice)
         self._read_sources(event, message)
-        self._beside = object_in(choice.get("message")) or self._beside
+        self._whole_message = object_in(choice.get("message")) or self._whole_message
         is_last = self.finish_reason is not None and message is choice.get("message")
         text = text_in(message.get("content"))
         if not self._record_delta(text) or (is_last and self._attempt.is_whole_text(text)):

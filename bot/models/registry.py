@@ -89,7 +89,7 @@ class VendorEntry:
     def is_own_server(self, settings: VendorSettings) -> bool:
         return is_at(settings.base_url or self.base_url, urlsplit(self.base_url).hostname or "")
 
-    def may_load_models(self, settings: VendorSettings) -> bool:
+    def can_load_models(self, settings: VendorSettings) -> bool:
         """Returns whether a server other than a vendor's might load a model when it is asked."""
         return not (self.cloud or self.is_own_server(settings) or known_server(settings.base_url))
 
@@ -258,8 +258,8 @@ async def open_models(
             provider: Provider = vendors[vendor].model(name)
             if telemetry.is_on:
                 provider = Measured(provider, telemetry, clock)
-            may_load = VENDORS[vendor].may_load_models(vendor_settings(vendor, setup))
-            providers.append(Stall(provider, setup.stall_timeout_s, may_load=may_load))
+            can_load = VENDORS[vendor].can_load_models(vendor_settings(vendor, setup))
+            providers.append(Stall(provider, setup.stall_timeout_s, can_load=can_load))
         yield Fallback(providers, patience_s=patience_s, on_result=on_result)
 
 

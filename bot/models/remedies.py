@@ -111,13 +111,13 @@ async def apply_remedy(
         if remedy.is_for(refused):
             following = await remedy.apply(refused) if remedy.apply else None
             if following is not None:
-                return replace(following, is_about_history=trial.is_about_history or _may_be_about_history(refused))
+                return replace(following, is_about_history=trial.is_about_history or _can_be_about_history(refused))
             if remedy.apply is None:
                 return None
     return None
 
 
-def _may_be_about_history(refused: RefusedRequest) -> bool:
+def _can_be_about_history(refused: RefusedRequest) -> bool:
     """Returns whether a refusal might be about parts of the request that other conversations don't have. A question
     without earlier messages has none. Steps can be at fault whatever the refusal names, and earlier messages can be
     unless the refusal states another field of the request as its place."""

@@ -251,7 +251,7 @@ class AnswerReader(ABC):
     def _check_call_count(self, calls: int) -> None:
         """Raises a permanent ProviderError if a step has too many calls. The same request would get as many again."""
         if calls > MAX_CALLS:
-            raise self._attempt.failure(EndReason.CUT, f"more than {MAX_CALLS} tool calls", may_pass=False)
+            raise self._attempt.failure(EndReason.CUT, f"more than {MAX_CALLS} tool calls", is_temporary=False)
 
     def _translate_reason(self, reason: str, details: object = None) -> FinishReason:
         """Converts a vendor's finish reason. Raises ProviderError, with `details`, if the answer failed."""
@@ -351,8 +351,8 @@ class ResponseReader:
         if self._is_json is None:
             beginning = bytes(self._body.lstrip(_BLANK)[:1])
             if beginning or len(self._body) > _MAX_BLANK_BYTES:
-                may_be = self._media_type == _JSON or beginning in (b"{", b"[")
-                self._is_json = may_be and beginning not in _STREAM_BEGINS
+                can_be_json = self._media_type == _JSON or beginning in (b"{", b"[")
+                self._is_json = can_be_json and beginning not in _STREAM_BEGINS
         if self._is_json is not False:
             return b""
         self._attempt.has_begun = True

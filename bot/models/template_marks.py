@@ -187,12 +187,12 @@ class TemplateMarks:
             return None
         if (own := self._prompt_mark_chars(head, ended=ended)) is not None or not self.is_expected:
             return own
-        may_be = False
+        needs_more = False
         for read in (self._thought_tag_chars, self._token_chars, self._wrapper_chars):
             if chars := read(head):
                 return chars
-            may_be = may_be or chars == 0
-        return 0 if may_be else None
+            needs_more = needs_more or chars == 0
+        return 0 if needs_more else None
 
     def _prompt_mark_chars(self, head: str, *, ended: bool) -> int | None:
         if not self._prompt_mark:

@@ -111,9 +111,9 @@ class Trial:
     @property
     def effort(self) -> str:
         # Such a model accepts tools only if it doesn't reason.
-        may_reason = OptionalParameter.TOOLS_WITH_REASONING not in self.omitted_parameters or not self.sent_prompt.tools
+        can_reason = OptionalParameter.TOOLS_WITH_REASONING not in self.omitted_parameters or not self.sent_prompt.tools
         return (
-            self.levels.level(self.prompt.effort) if OptionalParameter.EFFORT in self.parameters and may_reason else ""
+            self.levels.level(self.prompt.effort) if OptionalParameter.EFFORT in self.parameters and can_reason else ""
         )
 
     @property

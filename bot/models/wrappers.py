@@ -82,16 +82,16 @@ class Stall:
     Only waiting for the model is limited, not the consumer's own time, such as waiting for the database. After a pause
     of the process, the time restarts, because data that arrived during the pause hasn't been read."""
 
-    def __init__(self, provider: Provider, stall_timeout_s: float, *, may_load: bool = False) -> None:
-        """`may_load`: the server might have to load the model, so the first event gets LOADS_WITHIN_S."""
+    def __init__(self, provider: Provider, stall_timeout_s: float, *, can_load: bool = False) -> None:
+        """`can_load`: the server might have to load the model, so the first event gets LOADS_WITHIN_S."""
         self.model = provider.model
         self._provider = provider
         self._stall_timeout_s = stall_timeout_s
-        self._may_load = may_load
+        self._can_load = can_load
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
         time = asyncio.get_running_loop().time
-        is_loading = self._may_load
+        is_loading = self._can_load
         if is_loading:
             yield LOADING
         with closing(_Wait()) as wait:
@@ -245,7 +245,7 @@ class RetryPlan:
     def _wait_s(self, error: ProviderError) -> float:
         failures = self._failures[self._model]
         is_enough = error.reason.is_charged_without_text and failures > FURTHER_TRIES
-        if is_enough or not error.may_pass:
+        if is_enough or not error.is_temporary:
             return math.inf
         share = JITTER * self._jitter()
         return max(BACKOFF.wait_s(failures) * (1 - share), (error.retry_after_s or 0.0) * (1 + share))

@@ -65,7 +65,7 @@ class Streams:
         self._users = users
         self._refused: dict[tuple[str, str], None] = {}
 
-    def may_start(self, question: Question) -> bool:
+    def can_start(self, question: Question) -> bool:
         """Returns whether Slack is expected to accept native streams for a question's asker."""
         return _channel_and_user(question) not in self._refused and not self._client.is_govslack
 
@@ -118,7 +118,7 @@ class Streams:
         try:
             await self._paced.call(STOPS, channel=question.thread.channel_id, ts=ts, **_session_arguments(keeps_stop))
         except Refused as error:
-            if error.reason.may_pass:
+            if error.reason.is_temporary:
                 raise
             return False
         return True
@@ -181,19 +181,19 @@ class ReplyFiles:
         try:
             await self._client.call(SHARE, **_sharing_arguments(upload, ids))
         except Refused as error:
-            if not is_retry or error.reason.may_pass:
+            if not is_retry or error.reason.is_temporary:
                 raise
         return await self._shared_message(upload.question, ids)
 
     async def share_once(
-        self, upload: Upload, known_ts: Collection[str], may_send: Callable[[], bool], *, is_retry: bool
+        self, upload: Upload, known_ts: Collection[str], can_send: Callable[[], bool], *, is_retry: bool
     ) -> str:
         """Shares files that a reader asked for. Returns their message's ts, or "" if Slack doesn't let us search.
         `is_retry`: an earlier try might have shared them, in a message other than `known_ts`."""
         if is_retry and (ts := await self._posted.find_shared(upload, known_ts)):
             return ts
         ids = await self.stage(upload)
-        with only_while(may_send):
+        with only_while(can_send):
             await self._paced.call(SHARE, **_sharing_arguments(upload, ids))
         return await self._shared_message(upload.question, ids)
 
@@ -228,7 +228,7 @@ class ReplyFiles:
             try:
                 await self._paced.call("files.delete", file=file_id)
             except Refused as error:
-                if error.reason.may_pass:
+                if error.reason.is_temporary:
                     raise
 
 
@@ -258,19 +258,19 @@ class MessageDelivery:
         self._staged: tuple[Upload, list[str]] | None = None
         """Uploaded files and their IDs, if it isn't known whether Slack shows them."""
 
-    async def send(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
+    async def send(self, call: Call, can_send: Callable[[], bool]) -> Outcome:
         """Sends a call with everything that belongs to it, such as an upload. Returns the outcome. The budget for the
-        call's method has already been reserved; other methods wait for theirs. `may_send` is checked again right before
+        call's method has already been reserved; other methods wait for theirs. `can_send` is checked again right before
         the request is sent. Raises only Stuck, unless canceled."""
         method = METHODS[type(call)]
         outcome: Outcome
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
-                outcome = await self.deliver(call, may_send)
+                outcome = await self.deliver(call, can_send)
         except RateLimited as error:
             outcome = CallLimited(error) if error.method == method else CallUnsent(error)
         except Refused as error:
-            outcome = CallLost(error) if error.reason.may_pass else CallRefused(error)
+            outcome = CallLost(error) if error.reason.is_temporary else CallRefused(error)
         except Stuck:
             raise
         except TimeoutError:
@@ -281,8 +281,8 @@ class MessageDelivery:
         self._on_outcome(call, outcome)
         return outcome
 
-    async def deliver(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
-        with only_while(may_send):
+    async def deliver(self, call: Call, can_send: Callable[[], bool]) -> Outcome:
+        with only_while(can_send):
             if MessageRole.STARTING in self.lost:
                 await self._remove_lost_stream()
             match call:
@@ -291,7 +291,7 @@ class MessageDelivery:
                 case Post():
                     return await self._post(call)
                 case Upload():
-                    return await self._upload(call, may_send)
+                    return await self._upload(call, can_send)
                 case AppendStream(ts=ts):
                     await self._senders.streams.append(call)
                 case StopStream(ts=ts):
@@ -320,7 +320,7 @@ class MessageDelivery:
             await self._remove_streams()
         except Refused as error:
             self._failed_searches += 1
-            if error.reason.may_pass and self._failed_searches < POST_SEARCHES:
+            if error.reason.is_temporary and self._failed_searches < POST_SEARCHES:
                 raise
             log.warning("lost stream not deleted, it may show twice until the end: %s", error)
         self.lost.discard(MessageRole.STARTING)
@@ -377,19 +377,19 @@ class MessageDelivery:
             self._failed_searches += 1
             if error.reason in (Refusal.OUTSIDE_THREAD, Refusal.MESSAGE_GONE):
                 raise
-            if error.reason.may_pass and self._failed_searches < POST_SEARCHES:
+            if error.reason.is_temporary and self._failed_searches < POST_SEARCHES:
                 raise
             log.warning("posting a page again, may be a duplicate: %s", error)
             return None
 
-    async def _upload(self, call: Upload, may_send: Callable[[], bool]) -> CallDone | CallUnsent:
+    async def _upload(self, call: Upload, can_send: Callable[[], bool]) -> CallDone | CallUnsent:
         """Uploads and shares files. Checks the lease again before sharing, because uploading takes a while."""
         is_retry = self._staged is not None and self._staged[0] == call
         if self._staged is None or not is_retry:
             self._staged = call, await self._senders.files.stage(call)
         ids = self._staged[1]
         ts = await self._senders.posted.find_files(call.question, ids) if is_retry else None
-        if ts is None and may_send():
+        if ts is None and can_send():
             ts = await self._senders.files.share(call, ids, is_retry=is_retry)
         return CallUnsent() if ts is None else CallDone(ts)
 
@@ -431,7 +431,7 @@ class MessageTransport:
         self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierName | None
     ) -> ChooseStream | None:
         """Returns a function that chooses streams for a reply (`key`), or None if Slack is known to refuse streams."""
-        is_possible = self.senders.streams.may_start(question)
+        is_possible = self.senders.streams.can_start(question)
         return partial(choose_stream, budget, key, forced) if is_possible else None
 
     def delivery(self, reply: Reply) -> MessageDelivery:
@@ -465,7 +465,7 @@ class MessageTransport:
                 text = job.checkpoint.text
                 await self.senders.streams.remove(job.question, streams, known, text, keeps_stop=keeps_stop)
         except Refused as error:
-            if error.reason.may_pass:
+            if error.reason.is_temporary:
                 raise
             log.warning("earlier stream not stopped: %s", error)
         return shown

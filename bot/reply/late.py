@@ -49,19 +49,19 @@ class SideMessage:
 
 
 def ready(entry: OutboxEntry) -> SideMessage:
-    return _beside(entry, MessageRole.MENTION, texts.answers.answer_ready(_mention(entry)))
+    return _side_message(entry, MessageRole.MENTION, texts.answers.answer_ready(_mention(entry)))
 
 
 def approval_reminder(entry: OutboxEntry, kinds: Collection[str]) -> SideMessage:
     sentence = texts.approvals.reminder(_mention(entry), kinds)
-    return _beside(entry, MessageRole.ASK, sentence, waits_until=str(entry.waits_until))
+    return _side_message(entry, MessageRole.ASK, sentence, waits_until=str(entry.waits_until))
 
 
 def linked(entry: OutboxEntry, version: int, link: str) -> SideMessage:
-    return _beside(replace(entry, version=version), MessageRole.LINK, texts.answers.canvas_made(f"<{link}>"))
+    return _side_message(replace(entry, version=version), MessageRole.LINK, texts.answers.canvas_made(f"<{link}>"))
 
 
-def _beside(entry: OutboxEntry, role: MessageRole, text: str, **more: str) -> SideMessage:
+def _side_message(entry: OutboxEntry, role: MessageRole, text: str, **more: str) -> SideMessage:
     payload = {"question_ts": entry.question.ts, "version": entry.version, **more}
     metadata = {"event_type": _EVENTS[role], "event_payload": payload}
     return SideMessage(role, entry.version, text, metadata)

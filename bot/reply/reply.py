@@ -386,11 +386,11 @@ class Reply:
             self.messages.append(ReplyMessage(MessageRole.STRAY, outcome.error.ts))
             return
         match call:
-            case Upload() if not reason.may_pass:
+            case Upload() if not reason.is_temporary:
                 self._files = None
             case Delete() if reason is Refusal.TOKEN_GONE:
                 self._on_event(ReplyEvent.GIVE_UP)
-            case Delete() if not reason.may_pass:
+            case Delete() if not reason.is_temporary:
                 self._drop_message(call.ts)
             case Begin() | Change():
                 self._on_page_refused(call, reason)

@@ -211,10 +211,10 @@ class ScheduledReply:
         filled = self.run_layout(lambda: self.reply.carriers.with_current_text(call))
         is_late = now >= self.wordless_since + MAX_WORDLESS_S
         # None means that searching for a word took too long, so the call is dropped and another one will follow.
-        may_go = filled is not None and (
+        can_go = filled is not None and (
             is_late or self.run_layout(partial(self.reply.lacks_visible_word, filled)) is False
         )
-        if filled is not None and may_go:
+        if filled is not None and can_go:
             self.wordless_since = math.inf
             self.freshness.on_send()
             return filled
@@ -248,7 +248,7 @@ class ScheduledReply:
         is_refused = isinstance(error, Refused)
         if next_try_at is None or (is_refused and isinstance(call, Upload) and self.failures.count >= UPLOAD_TRIES):
             return False
-        if isinstance(error, Refused) and (error.reason.may_pass or self.failures.count > 1):
+        if isinstance(error, Refused) and (error.reason.is_temporary or self.failures.count > 1):
             self.not_before = next_try_at
         return True
 
@@ -546,8 +546,8 @@ class EditScheduler:
             return None
         in_channel_at = self._budget.post_ready_at(method, call.question.thread.channel_id, now)
         ready_at = max(self._budget.ready_at(method, now, urgency, live, paces), in_channel_at, live.not_before)
-        may_wait = ready_at <= now and live.can_be_one_message and isinstance(call, Post)
-        if may_wait and left is not None and self._budget.should_begin_late(live, now, left):
+        can_wait = ready_at <= now and live.can_be_one_message and isinstance(call, Post)
+        if can_wait and left is not None and self._budget.should_begin_late(live, now, left):
             ready_at = now + ASK_AGAIN_S
         return Due(live, call, urgency, ready_at)
 

@@ -144,17 +144,17 @@ class Stream:
                     self._enter_stage(Stage.LEFT)
                     return None
                 if isinstance(call, AppendStream):
-                    more = self._unsent_part(stable_prefix(view.markdown), may_be_shorter=True)
+                    more = self._unsent_part(stable_prefix(view.markdown), can_be_shorter=True)
                     return replace(call, text=more) if more else None
                 rest = self._unsent_part(rendered(view.markdown, growing=False))
                 return None if rest is None else replace(call, text=rest)
         return call
 
-    def _unsent_part(self, text: str, *, may_be_shorter: bool = False) -> str | None:
+    def _unsent_part(self, text: str, *, can_be_shorter: bool = False) -> str | None:
         """Returns the text that isn't appended yet, or None if there is none or the appended text differs."""
         if text.startswith(self._appended_text):
             return text[len(self._appended_text) :]
-        if not (may_be_shorter and self._appended_text.startswith(text)):
+        if not (can_be_shorter and self._appended_text.startswith(text)):
             self._enter_stage(Stage.LEFT)
         return None
 
@@ -177,7 +177,7 @@ class Stream:
 
     def on_refused(self, call: Begin | Change, reason: Refusal) -> None:
         is_over = isinstance(call, StartStream) or reason is Refusal.STREAM_CLOSED or reason.is_gone
-        self._enter_stage(Stage.OVER if is_over or (call.view is None and not reason.may_pass) else Stage.LEFT)
+        self._enter_stage(Stage.OVER if is_over or (call.view is None and not reason.is_temporary) else Stage.LEFT)
 
     def _enter_stage(self, stage: Stage) -> None:
         self.stage = stage if stage in _NEXT[self.stage] else self.stage

@@ -96,7 +96,7 @@ class AccessControl:
             return self._rules.denial(question, kind)
         return await self.denial(question, within_s=ANSWERS_WAIT_S) if denial is Denial.UNKNOWN else denial
 
-    async def may_be_queued(self, question: Question) -> bool:
+    async def can_be_queued(self, question: Question) -> bool:
         """Returns whether to show a question as queued, and explains a denial to its asker. Unknown user types are
         allowed, because access is checked again before the answer."""
         denial = await self.denial(question, within_s=CHECKED_WITHIN_S)

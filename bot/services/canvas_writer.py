@@ -52,7 +52,7 @@ class CanvasWriter:
         if not answer.is_whole:
             await self._tell_requester(entry, texts.canvases.OF_INCOMPLETE)
             return
-        if not self.workspace.canvases.may_write:
+        if not self.workspace.canvases.can_write:
             await self._tell_requester(entry, texts.canvases.FORBIDDEN)
             return
         if entry.tries > MAX_TRIES:
@@ -61,7 +61,7 @@ class CanvasWriter:
         try:
             canvas = await self._ensure_canvas(entry, answer, still)
         except (Refused, Stuck) as error:
-            if isinstance(error, Refused) and error.reason.may_pass:
+            if isinstance(error, Refused) and error.reason.is_temporary:
                 raise
             log.warning("canvas not made: %s", error)
             name = error.name if isinstance(error, Refused) else ""
@@ -72,7 +72,7 @@ class CanvasWriter:
         try:
             await self.workspace.canvases.share(canvas.canvas_id, entry.question.thread, entry.question.user_id)
         except Refused as refused:
-            if refused.reason.may_pass:
+            if refused.reason.is_temporary:
                 raise
             log.warning("canvas %s not shared: %s", canvas.canvas_id, refused)
             await self._tell_requester(entry, texts.canvases.NOT_OPENED)

@@ -247,7 +247,7 @@ class CatchUp:
                 async for page in pages(self._call, "users.conversations", **arguments):
                     found += filter(None, (string(channel, "id") for channel in json_objects(page, "channels")))
             except Refused as refused:
-                _raise_if_it_may_pass(refused)
+                _raise_if_temporary(refused)
                 log.warning("catch-up: conversations of type %s not listed: %s", kind, refused)
         return found
 
@@ -336,7 +336,7 @@ class CatchUp:
             try:
                 answer = await self._call(method, **arguments, **bounds)
             except Refused as refused:
-                _raise_if_it_may_pass(refused)
+                _raise_if_temporary(refused)
                 log.warning("catch-up: channel %s can't be read: %s", place.channel_id, refused)
                 return _oldest_first(read), False
             page = messages_in(answer)
@@ -380,9 +380,9 @@ def _newest_per_person(messages: Sequence[Message]) -> list[Message]:
     return newest[::-1]
 
 
-def _raise_if_it_may_pass(refused: Refused) -> None:
+def _raise_if_temporary(refused: Refused) -> None:
     """Raises the refusal if the same call might succeed later, possibly with another token."""
-    if refused.reason.may_pass or refused.reason is Refusal.TOKEN_GONE:
+    if refused.reason.is_temporary or refused.reason is Refusal.TOKEN_GONE:
         raise refused
 
 

@@ -90,11 +90,11 @@ class Decisions:
         press, awaited = pressed.press, pressed.call
         admins = self.presses.access_control.admins
         ask = awaited.ask(is_admin=press.user_id in admins)
-        may_approve = awaited.is_open and not refusal(ReplyAction.APPROVE, pressed.answer, press.user_id, admins)
+        can_approve = awaited.is_open and not refusal(ReplyAction.APPROVE, pressed.answer, press.user_id, admins)
         place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
         if press.action is ReplyAction.ARGUMENTS:
-            view = arguments_modal(ask, place if may_approve else None)
-        elif may_approve and ask.editable_strings:
+            view = arguments_modal(ask, place if can_approve else None)
+        elif can_approve and ask.editable_strings:
             view = EDIT_ARGUMENTS.build(ask, place)
         else:
             return ActionResponse(texts.approvals.NOTHING_TO_DECIDE)

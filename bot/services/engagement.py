@@ -88,7 +88,7 @@ class QuietThreads:
 
     async def on_mention(self, message: Message, participants: Participants) -> None:
         """Turns follow-ups on again if the thread's starter or an admin mentioned the bot. Raises StoreError."""
-        if self._may_switch(message.user_id, participants.starter_id):
+        if self._can_switch(message.user_id, participants.starter_id):
             await self.stores.participants.set_quiet(message.thread, quiet=False, ts=message.ts)
 
     def on_joined(self, message: Message, starter: str, rules: TriageRules) -> None:
@@ -119,13 +119,13 @@ class QuietThreads:
 
     async def _quiet_thread(self, thread: ThreadKey, user_id: str | None, starter: str, ts: str) -> bool:
         """Quiets a thread. Returns False if this person can't. Raises StoreError."""
-        if not self._may_switch(user_id, starter):
+        if not self._can_switch(user_id, starter):
             return False
         if await self.stores.participants.set_quiet(thread, quiet=True, ts=ts):
             log.info("user %s quieted a thread", user_id)
         return True
 
-    def _may_switch(self, user_id: str | None, starter: str) -> bool:
+    def _can_switch(self, user_id: str | None, starter: str) -> bool:
         return user_id is not None and (user_id == starter or user_id in self.access_control.admins)
 
 

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from bot.core.asks import cards_of_step
 from bot.core.calls import card_types
-from bot.core.job import BESIDE_ROLES, MENTION_ROLES
+from bot.core.job import MENTION_ROLES, SIDE_ROLES
 from bot.core.notifications import DueNotification
 from bot.core.outbox import MAX_TRIES, TIDY, TRY_WITHIN_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
 from bot.core.picture import picture
@@ -178,7 +178,7 @@ class Outbox:
         match entry.kind:
             case OutboxKind.REPLY:
                 await self._show_reply(entry, until)
-            case OutboxKind.BESIDE:
+            case OutboxKind.SIDE_MESSAGES:
                 await self._update_mention(entry, in_time)
             case OutboxKind.MAKE_CANVAS:
                 await self.canvas_writer.write(entry, in_time)
@@ -189,12 +189,12 @@ class Outbox:
         match entry.target:
             case ReplyTarget.NOTHING:
                 await self.workspace.outbox_sender.delete(entry)
-                await self._clear_beside(entry)
+                await self._clear_side_messages(entry)
             case ReplyTarget.NO_PLACEHOLDER:
                 await self.workspace.outbox_sender.clear(entry)
             case ReplyTarget.UNLESS_FOLLOWED:
                 if await self.workspace.outbox_sender.remove(entry):
-                    await self._clear_beside(entry)
+                    await self._clear_side_messages(entry)
                 else:
                     await self._show_end(entry, until)
             case ReplyTarget.ASKS:
@@ -202,10 +202,10 @@ class Outbox:
             case ReplyTarget.END:
                 await self._show_end(entry, until)
 
-    async def _clear_beside(self, entry: OutboxEntry) -> None:
+    async def _clear_side_messages(self, entry: OutboxEntry) -> None:
         await self.canvas_writer.delete(entry)
         gone = replace(entry, outdated_messages=entry.side_messages)
-        await update_side_messages(self.stores, self.workspace, gone, None, BESIDE_ROLES)
+        await update_side_messages(self.stores, self.workspace, gone, None, SIDE_ROLES)
 
     async def _update_mention(self, entry: OutboxEntry, in_time: Callable[[], bool]) -> None:
         """Mentions the asker if a mention is due, and deletes outdated messages next to the reply."""
@@ -215,7 +215,7 @@ class Outbox:
         elif entry.mention_at is not None and (job := await self.stores.outbox.job_awaiting_approval(entry)):
             wanted = approval_reminder(entry, card_types(job.steps[-1].calls, None))
         # Their writers handle canvas links and files as long as the answer exists.
-        roles = BESIDE_ROLES if entry.target is ReplyTarget.NOTHING else MENTION_ROLES
+        roles = SIDE_ROLES if entry.target is ReplyTarget.NOTHING else MENTION_ROLES
         await update_side_messages(self.stores, self.workspace, entry, wanted, roles, in_time)
 
     async def _show_end(self, entry: OutboxEntry, until: float) -> None:
@@ -223,7 +223,7 @@ class Outbox:
         job = await self.stores.outbox.unshown_end(entry)
         if job is None or job.record is None or (end := job.record.end) is None:
             return
-        shown = picture(job.record, has_canvases=self.workspace.canvases.may_write)
+        shown = picture(job.record, has_canvases=self.workspace.canvases.can_write)
         if entry.about == TIDY:
             # An edit, because a new message below later answers would notify people.
             users = self.workspace.users

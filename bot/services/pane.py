@@ -207,7 +207,7 @@ class ThreadStatuses:
                 refused = {channel_id: until for channel_id, until in self._refused_until.items() if until > now}
                 where = EVERYWHERE if error.name in METHOD_GONE else thread_status.thread.channel_id
                 self._refused_until = refused | {where: now + REFUSED_S}
-            if not error.reason.may_pass:
+            if not error.reason.is_temporary:
                 thread_status.desired = thread_status.possibly_shown = ""
         except (RateLimited, TimeoutError) as error:
             log.warning("status of thread %s not set: %s", thread_status.thread, str(error) or "it took too long")

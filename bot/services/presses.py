@@ -111,9 +111,9 @@ class PressChecker:
             return await self.access_control.denial(as_theirs, is_press=True)
         if press.action not in (ReplyAction.DETAILS, ReplyAction.ARGUMENTS, *ALLOWING_ACTIONS):
             return None
-        may_write = press.action in ALLOWING_ACTIONS and not (isinstance(named, AwaitedCall) and named.call.read_only)
+        is_write = press.action in ALLOWING_ACTIONS and not (isinstance(named, AwaitedCall) and named.call.read_only)
         return await self.access_control.denial(
-            as_theirs, now_within_s=CHECKED_WITHIN_S, members_only=may_write, is_press=True
+            as_theirs, now_within_s=CHECKED_WITHIN_S, members_only=is_write, is_press=True
         )
 
 

@@ -104,7 +104,7 @@ class ReplyActions:
 
     async def _save_as_canvas(self, pressed: PressedAnswer) -> ActionResponse:
         answer, press = pressed.answer, pressed.press
-        if not self.workspace.canvases.may_write:
+        if not self.workspace.canvases.can_write:
             return ActionResponse(texts.canvases.FORBIDDEN)
         if denial := await self.presses.access_control.denial(answer.question):
             return ActionResponse(denial)

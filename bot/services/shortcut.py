@@ -159,23 +159,23 @@ class QuestionPosts:
             return None
         if question.schedule_id is not None:
             return await self._post_run(entry, question)
-        may_pass, sentence = True, texts.shortcut.QUESTION_MAYBE_ASKED
+        is_temporary, sentence = True, texts.shortcut.QUESTION_MAYBE_ASKED
         try:
             async with asyncio.timeout(TRY_WITHIN_S):
                 await self._post_and_queue(entry, question)
             return None
         except NotAsked as given_up:
-            may_pass, sentence = False, str(given_up)
+            is_temporary, sentence = False, str(given_up)
         except (RateLimited, Refused) as error:
             log.warning("question about message %s not asked: %s", question.about.ts, error)
             reason = error.reason if isinstance(error, Refused) else None
-            may_pass = reason is None or not reason.is_final
+            is_temporary = reason is None or not reason.is_final
             sentence = (
                 texts.shortcut.MESSAGE_DELETED if reason is Refusal.OUTSIDE_THREAD else texts.shortcut.QUESTION_REFUSED
             )
         except (TimeoutError, StoreError, PostUncertain) as error:
             log.warning("question about message %s: maybe posted: %s", question.about.ts, error or "it took too long")
-        if may_pass and entry.tries < MAX_TRIES:
+        if is_temporary and entry.tries < MAX_TRIES:
             return TRIES.wait_s(entry.tries)
         if sentence != texts.shortcut.QUESTION_MAYBE_ASKED:
             await self.stores.unposted_questions.give_up(entry)
@@ -249,7 +249,7 @@ class QuestionPosts:
         about = question.about
         if entry.tries > 1 and (ts := await self._find_post(question)):
             return self._question(question, about.channel_id, ts)
-        surfaces, still = self.workspace.surfaces, self._may_post(entry)
+        surfaces, still = self.workspace.surfaces, self._is_in_time(entry)
         try:
             if run is not None:
                 people = filter(None, (run.schedule.user_id, run.schedule.changed_by))
@@ -261,10 +261,10 @@ class QuestionPosts:
             return self._question(question, *place)
         except Refused as refused:
             # A choice makes no sense without the answer that offers it, and a run belongs to its place.
-            may_be_elsewhere = about.offered_by is None and run is None
-            if refused.reason in (Refusal.CHANNEL_GONE, Refusal.FORBIDDEN) and may_be_elsewhere:
+            can_be_elsewhere = about.offered_by is None and run is None
+            if refused.reason in (Refusal.CHANNEL_GONE, Refusal.FORBIDDEN) and can_be_elsewhere:
                 return await self._post_directly(entry, question)
-            if not refused.reason.may_pass:
+            if not refused.reason.is_temporary:
                 raise
             log.info("question about message %s: maybe posted, looking: %s", about.ts, refused)
             if ts := await self._find_post(question):
@@ -275,15 +275,15 @@ class QuestionPosts:
         if not await self.stores.unposted_questions.record_direct_post(entry, begun=True):
             raise PostUncertain("another process has it")
         try:
-            place = await self.workspace.surfaces.post_question(question, self._may_post(entry), elsewhere=True)
+            place = await self.workspace.surfaces.post_question(question, self._is_in_time(entry), elsewhere=True)
         except (RateLimited, Refused) as error:
-            if isinstance(error, Refused) and error.reason.may_pass:
+            if isinstance(error, Refused) and error.reason.is_temporary:
                 raise PostUncertain(str(error)) from error
             await self.stores.unposted_questions.record_direct_post(entry, begun=False)
             raise
         return self._question(question, *place)
 
-    def _may_post(self, entry: OutboxEntry) -> Callable[[], bool]:
+    def _is_in_time(self, entry: OutboxEntry) -> Callable[[], bool]:
         return lambda: self.stores.clock.now() < entry.due_at - OUTBOX_HOLD_S + POST_WITHIN_S
 
     async def _find_post(self, question: MessageQuestion) -> str | None:
@@ -356,7 +356,7 @@ class Reactions:
         settings = await self.stores.channel_settings.read(self.workspace.me.team_id, reaction.channel_id)
         if settings.reaction != reaction.emoji:
             return
-        if not self._may_ask(reaction):
+        if not self._can_ask(reaction):
             return
         about = QuotedMessage(reaction.channel_id, reaction.ts, "", None, "")
         try:
@@ -368,7 +368,7 @@ class Reactions:
                 self.notifier.tell_not_saved(self._question(reaction))
             raise
 
-    def _may_ask(self, reaction: Reaction) -> bool:
+    def _can_ask(self, reaction: Reaction) -> bool:
         """Returns whether a person is known to have access, without asking Slack. Otherwise, tells them."""
         if self.workspace.users.known(reaction.user_id) is UserKind.BOT:
             return False

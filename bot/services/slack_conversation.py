@@ -106,15 +106,15 @@ class SlackConversation:
         if question.schedule_id:
             run = await try_again(lambda: self.stores.schedules.run(job.id), self.stores.clock, "schedule not read")
         wants_canvas = canvas_requester((question, *job.earlier_questions), self.me.user_id)
-        beside = await self._pane_context(question) if self.me.has_pane and was_asked_in_pane(question) else ""
+        viewed_context = await self._pane_context(question) if self.me.has_pane and was_asked_in_pane(question) else ""
         ours = (
             RUN_RULE if question.schedule_id else "",
-            prompts.CANVAS_RULE if self.workspace.canvases.may_write and wants_canvas else "",
+            prompts.CANVAS_RULE if self.workspace.canvases.can_write and wants_canvas else "",
             run_times_text(run) if run else "",
-            beside,
+            viewed_context,
         )
         # The open channel's name is other people's text.
-        return Note("\n".join(filter(None, (*ours, *lines))), OTHERS if beside else OURS)
+        return Note("\n".join(filter(None, (*ours, *lines))), OTHERS if viewed_context else OURS)
 
     async def _pane_context(self, question: Question) -> str:
         """Returns sentences about what is open next to the asker's pane, or "" if the channel's name is unknown."""

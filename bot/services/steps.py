@@ -270,7 +270,7 @@ class Steps:
         answer."""
         interruptions = attempt.job.interruptions
         has_begun = attempt.step is not None and attempt.step.has_text
-        if not (error.may_pass and has_begun) or interruptions >= len(GO_ON_AFTER_S):
+        if not (error.is_temporary and has_begun) or interruptions >= len(GO_ON_AFTER_S):
             return
         wait_s = GO_ON_AFTER_S[interruptions]
         log.warning("model %s failed: %s %s, going on in %.0f s", error.model, error.reason, error.detail, wait_s)

@@ -37,7 +37,7 @@ class TableWriter:
                 await self._share(entry, answer, still) if entry.tries <= MAX_TRIES else texts.actions.TABLES_FAILED
             )
         except Refused as refused:
-            if refused.reason.may_pass:
+            if refused.reason.is_temporary:
                 raise
             log.warning("tables not shared: %s", refused)
             is_scope = refused.name == "missing_scope"

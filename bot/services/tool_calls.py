@@ -161,7 +161,7 @@ class ToolCalls:
         """Returns the tools that the question's channel and asker can use. A bot can't click buttons."""
         question, thread, conversation = job.question, job.question.thread, self.ports.conversation
         is_run = question.schedule_id is not None
-        may_choose = self.has_buttons and not (question.is_from_bot or is_run)
+        can_choose = self.has_buttons and not (question.is_from_bot or is_run)
         offered = await self.ports.tools.definitions(question) if self.ports.tools else OfferedTools()
         definitions = offered.definitions
         if any(tool.name == READ_CHANNEL for tool in definitions) and not thread.in_direct_message:
@@ -169,7 +169,7 @@ class ToolCalls:
             if channel.read_channel is False:
                 definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
         if not definitions:
-            return Offer(has_choices=may_choose, missing=offered.missing, notice=offered.notice)
+            return Offer(has_choices=can_choose, missing=offered.missing, notice=offered.notice)
         agreed = frozenset[str]()
         if is_run:
             # During a run, nobody is there to approve a call, and Slack gives no permission to search.
@@ -186,7 +186,7 @@ class ToolCalls:
         always = await self.insist(lambda: self.ports.records.always_allowed(thread))
         tools = {tool.name: tool for tool in definitions}
         missing, is_private = (offered.missing, offered.notice), thread.in_direct_message
-        return Offer(tools, frozenset(always.items()), may_choose, *missing, is_private, agreed)
+        return Offer(tools, frozenset(always.items()), can_choose, *missing, is_private, agreed)
 
     def plan(
         self,

@@ -72,7 +72,7 @@ class Worker:
     workspace: Workspace
     drain_s: float
     answer: Callable[[AnswerAttempt], Awaitable[None]]
-    may_be_queued: Callable[[Question], Awaitable[bool]]
+    can_be_queued: Callable[[Question], Awaitable[bool]]
     pane: AssistantPane
     _live: dict[int, tuple[AnswerAttempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
     _placeholders: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
@@ -273,10 +273,10 @@ class Worker:
             task.cancel()
 
     async def _post_placeholder(self, job: Job) -> None:
-        may_be_queued = not self.workspace.is_token_refused() and await self.may_be_queued(job.question)
+        can_be_queued = not self.workspace.is_token_refused() and await self.can_be_queued(job.question)
         if self.workspace.is_token_refused():
             return
-        if not may_be_queued:
+        if not can_be_queued:
             # Without this, the question would keep its place among the questions that are shown as queued.
             await self.stores.question_queue.request_stop(job.id)
             return

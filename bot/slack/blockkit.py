@@ -62,13 +62,13 @@ def rich_text_line(text: str, block_id: str) -> Json:
 
 
 def rich_text_links(heading: str, links: Sequence[tuple[str, str]], block_id: str) -> Json:
-    items = [line({"type": "link", "url": url, "text": label}) for url, label in links]
+    items = [rich_text_section({"type": "link", "url": url, "text": label}) for url, label in links]
     numbered = {"type": "rich_text_list", "style": "ordered", "indent": 0, "elements": items}
-    return rich_text([line(words(heading, "bold")), numbered], block_id)
+    return rich_text([rich_text_section(span(heading, "bold")), numbered], block_id)
 
 
 def rich_text_quote(text: str, block_id: str) -> Json:
-    return rich_text([part("rich_text_quote", words(text))], block_id)
+    return rich_text([rich_text_element("rich_text_quote", span(text))], block_id)
 
 
 def rich_text_preformatted(text: str) -> Json:
@@ -79,12 +79,12 @@ def rich_text(parts: Sequence[Json], block_id: str = "") -> Json:
     return _with({"type": "rich_text", "elements": list(parts)}, block_id=block_id)
 
 
-def part(kind: str, *elements: Json) -> Json:
+def rich_text_element(kind: str, *elements: Json) -> Json:
     return {"type": kind, "elements": list(elements)}
 
 
-def line(*elements: Json) -> Json:
-    return part("rich_text_section", *elements)
+def rich_text_section(*elements: Json) -> Json:
+    return rich_text_element("rich_text_section", *elements)
 
 
 def bullets(lines: Sequence[Json], indent: int = 0) -> Json:
@@ -92,21 +92,21 @@ def bullets(lines: Sequence[Json], indent: int = 0) -> Json:
 
 
 def code_block(text: str) -> Json:
-    return part("rich_text_preformatted", words(text))
+    return rich_text_element("rich_text_preformatted", span(text))
 
 
-def words(text: str, *styles: str) -> Json:
+def span(text: str, *styles: str) -> Json:
     """Returns unformatted text for a rich_text element. `styles`: bold, italic, code."""
     return _with({"type": "text", "text": text}, style=dict.fromkeys(styles, True))
 
 
-def moment(at: float, *styles: str) -> Json:
+def time_element(at: float, *styles: str) -> Json:
     """Returns a rich_text element with a time in the reader's time zone. `at`: seconds since the epoch."""
     element = {"type": "date", "timestamp": int(at), "format": times.TIME, "fallback": times.in_utc(at)}
     return _with(element, style=dict.fromkeys(styles, True))
 
 
-def moment_mrkdwn(at: float, form: str = times.TIME) -> str:
+def time_mrkdwn(at: float, form: str = times.TIME) -> str:
     """Returns a token for a time in the reader's time zone. `form`: see `times`."""
     return f"<!date^{int(at)}^{form}|{times.day(at) if form == times.DAY else times.in_utc(at)}>"
 

@@ -40,8 +40,8 @@ class Canvases:
     def __init__(self, client: PacedClient, scopes: Collection[str] | None, bot_user_id: str) -> None:
         self._client = client
         self._bot_user_id = bot_user_id
-        self._may_read = scopes is None or READ_CANVASES_SCOPE in scopes
-        self.may_write = scopes is None or WRITE_CANVASES_SCOPE in scopes
+        self._can_read = scopes is None or READ_CANVASES_SCOPE in scopes
+        self.can_write = scopes is None or WRITE_CANVASES_SCOPE in scopes
 
     async def read(self, canvases: Sequence[File], question: Question) -> Mapping[str, OpenedFile]:
         """Returns each canvas's text as Markdown, or why it can't be read, by ID. Never raises because of a canvas."""
@@ -55,7 +55,7 @@ class Canvases:
         return {canvas.id: opened.get(canvas.id, OpenedFile(canvas, Unread.TOO_SLOW)) for canvas in canvases}
 
     async def _read_canvas(self, canvas: File, question: Question) -> OpenedFile:
-        if not self._may_read:
+        if not self._can_read:
             return OpenedFile(canvas, Unread.CANVAS_SCOPE)
         try:
             if canvas.access == CHECK_FILE_INFO:
@@ -123,7 +123,7 @@ class Canvases:
         try:
             answer = await self._client.call("conversations.info", channel=channel_id)
         except Refused as error:
-            if error.reason.may_pass:
+            if error.reason.is_temporary:
                 raise
             return []
         if not json_object(answer, "channel").get("is_mpim"):

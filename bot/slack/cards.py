@@ -18,7 +18,7 @@ from bot.core.conversation import escape
 from bot.core.schedules import Rule
 from bot.core.unseen import escape_unseen
 from bot.slack import blockkit
-from bot.slack.blockkit import Json, line, words
+from bot.slack.blockkit import Json, rich_text_section, span
 from slack_markdown.escaping import unlinked
 
 
@@ -34,14 +34,14 @@ class Card:
 
 def blocks_of(ask: ApprovalCard, block_id: str) -> list[Json]:
     card = _CARDS[ask.tool](ask, json.loads(ask.arguments))
-    parts = [*card.parts, *(line(words(unlinked(warning), "bold")) for warning in ask.warnings)]
+    parts = [*card.parts, *(rich_text_section(span(unlinked(warning), "bold")) for warning in ask.warnings)]
     if ask.decision is not None:
         label = card.decline if ask.decision is Decision.DENIED else card.agree
-        decided = line(words(texts.approvals.chosen(label), "italic"))
+        decided = rich_text_section(span(texts.approvals.chosen(label), "italic"))
         return [blockkit.rich_text([*parts, decided], block_id)]
     terms = list(card.terms)
     if ask.expires_at is not None:
-        until = blockkit.moment_mrkdwn(ask.expires_at)
+        until = blockkit.time_mrkdwn(ask.expires_at)
         terms.append(f"{texts.approvals.waits_until(escape(unlinked(ask.decider_name)))}{until}.")
     agree = blockkit.button(card.by, card.agree, ask.value, primary=True)
     decline = blockkit.button(ReplyAction.DENY, card.decline, ask.value)
@@ -53,8 +53,8 @@ def blocks_of(ask: ApprovalCard, block_id: str) -> list[Json]:
 
 
 def _memory(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
-    question = line(words(texts.memory.REMEMBER_THIS[str(arguments["for"])]))
-    quoted = blockkit.part("rich_text_quote", words(unlinked(escape_unseen(str(arguments["text"])))))
+    question = rich_text_section(span(texts.memory.REMEMBER_THIS[str(arguments["for"])]))
+    quoted = blockkit.rich_text_element("rich_text_quote", span(unlinked(escape_unseen(str(arguments["text"])))))
     return Card([question, quoted], texts.memory.REMEMBER, texts.memory.DONT_REMEMBER)
 
 
@@ -73,9 +73,9 @@ def _schedule(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     times = arguments.get("next") if rule.cron else ()
     following = f"{texts.schedules.NEXT_TIME}{rule.dates_text(times, _asked_at(ask, times))}." if times else ""
     parts = [
-        line(words(question, "bold")),
-        blockkit.part("rich_text_quote", words(unlinked(escape_unseen(arguments["words"])))),
-        line(words(" ".join(filter(None, (when, following, without_news))))),
+        rich_text_section(span(question, "bold")),
+        blockkit.rich_text_element("rich_text_quote", span(unlinked(escape_unseen(arguments["words"])))),
+        rich_text_section(span(" ".join(filter(None, (when, following, without_news))))),
     ]
     terms = texts.schedules.terms(arguments.get("accounts") or (), is_once=is_once)
     return Card(parts, agree, decline, [] if kind == "stop" else [terms])
@@ -88,7 +88,7 @@ def _asked_at(ask: ApprovalCard, times: Sequence[float]) -> float:
 def _sign_in(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     server, scope = str(arguments["server"]), str(arguments.get("scope") or "")
     wanted = texts.accounts.wants_scope(server, scope) if scope else texts.accounts.wants_sign_in(server)
-    question = line(words(unlinked(escape_unseen(wanted)), "bold"))
+    question = rich_text_section(span(unlinked(escape_unseen(wanted)), "bold"))
     labels = texts.accounts.SIGN_IN, texts.accounts.NOT_NOW
     return Card([question], *labels, [texts.accounts.TERMS], ReplyAction.SIGN_IN)
 

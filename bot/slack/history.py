@@ -94,7 +94,7 @@ class History:
         except TimeoutError:
             raise Refused("conversations.replies", "timeout", Refusal.TRANSIENT) from None
         except Refused as error:
-            if error.reason.may_pass:
+            if error.reason.is_temporary:
                 raise
             log.info("message %s in channel %s not read: %s", ts, channel_id, error)
             return None
@@ -363,7 +363,7 @@ class ChannelReader:
         try:
             channel = json_object(await self._client.call("conversations.info", channel=channel_id), "channel")
         except Refused as error:
-            if error.reason.may_pass:
+            if error.reason.is_temporary:
                 raise
             raise _UnusableArgument(NOT_READABLE) from None
         is_public = channel.get("is_private") is False and not (channel.get("is_im") or channel.get("is_mpim"))

@@ -149,7 +149,7 @@ class Pane:
             except Refused as error:
                 # Slack returns not_authorized to apps without agent_view, and also to an agent for a thread without a
                 # session (agentconnect-md/agentconnect#1600).
-                if error.reason.may_pass:
+                if error.reason.is_temporary:
                     raise
         await self._client.call("assistant.threads.setTitle", title=title, **_place(thread))
 
@@ -288,7 +288,7 @@ class Surfaces:
         try:
             answer = await self._paced.call("conversations.info", channel=channel_id)
         except Refused as error:
-            if error.reason.may_pass:
+            if error.reason.is_temporary:
                 raise
             return None if error.reason is Refusal.CHANNEL_GONE else ""
         return string(json_object(answer, "channel"), "creator")
@@ -298,7 +298,7 @@ class Surfaces:
         try:
             answer = await self._paced.call("conversations.info", channel=channel_id)
         except Refused as error:
-            if error.reason.may_pass or error.reason is Refusal.CHANNEL_GONE:
+            if error.reason.is_temporary or error.reason is Refusal.CHANNEL_GONE:
                 raise
             return ""
         return string(json_object(answer, "channel"), "user")
@@ -344,7 +344,7 @@ class Surfaces:
         try:
             return await self._has_message(recipient, _notification(key), since)
         except Refused as refused:
-            if refused.reason.may_pass:
+            if refused.reason.is_temporary:
                 raise
             log.warning("not looked for a notification to %s, sending it: %s", recipient, refused)
             return False

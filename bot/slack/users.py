@@ -385,7 +385,7 @@ class Users:
             if method == _USER[0] and error.error in STRANGER_ERRORS:
                 self._keep(id_, Profile("", now, UserKind.EXTERNAL, asked_at, domain=""))
                 return
-            if not error.reason.may_pass:
+            if not error.reason.is_temporary:
                 # The name isn't requested again, because Slack would refuse again. User types are requested each time.
                 self._keep(id_, replace(self._profile(id_), named_at=now))
             raise

@@ -17,7 +17,7 @@ from bot.core.steps import text_to_continue
 from bot.core.usage import DownReason
 from bot.errors import EndReason
 from bot.models.prompt import parse_origins
-from bot.store import audit, beside, outbox, steps
+from bot.store import audit, outbox, side_messages, steps
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import (
     CAN_BE_REGENERATED,
@@ -192,7 +192,7 @@ class RecordedAnswers(Operations):
                 reply = replace(reply, text="", refused_ts=frozenset(questions[row.id])) if is_refused else reply
                 found |= dict.fromkeys(shown, RecordedReply(""))
                 found |= dict.fromkeys(shown[:1], reply)
-        of_newest = (await beside.messages_of_jobs(connection, sa.select(newest.c.id))).values()
+        of_newest = (await side_messages.messages_of_jobs(connection, sa.select(newest.c.id))).values()
         posted = [message.ts for messages in of_newest for message in messages if message.ts]
         return found | dict.fromkeys(posted, RecordedReply(""))
 

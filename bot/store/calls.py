@@ -31,7 +31,7 @@ from bot.core.calls import (
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, FollowUp, Job, MessageRole, Piece, Status, ts_of
 from bot.core.outbox import BACKOFF, OutboxKind
-from bot.store import audit, beside, claim, outbox, schema, steps, usage
+from bot.store import audit, claim, outbox, schema, side_messages, steps, usage
 from bot.store.database import Operations, acquire_lock, reads, writes
 from bot.store.rows import (
     IS_AWAITING_APPROVAL,
@@ -153,8 +153,8 @@ class RecordedCalls(MeteredOperations):
         await connection.execute(held.fenced_update.values(waiting))
         await usage.delete_open_charge(connection, job.id)
         if mention_at is not None:
-            await outbox.add(connection, OutboxKind.BESIDE, [job.id], min(mention_at, now + BACKOFF.max_s))
-            await beside.queue_updates(connection, [job.id], now)
+            await outbox.add(connection, OutboxKind.SIDE_MESSAGES, [job.id], min(mention_at, now + BACKOFF.max_s))
+            await side_messages.queue_updates(connection, [job.id], now)
         since = sa.select(jobs).where(in_thread(thread), is_queued(), jobs.c.created_at > shown_at)
         await _deny_above(connection, map(question_of, await connection.execute(since)), now)
         await self._worker.wake_others(connection)
@@ -251,7 +251,7 @@ async def release(connection: AsyncConnection, job_id: int, now: float, **values
     values = {"status": status, "waits_until": None, "mention_at": None, **values}
     if (await connection.execute(released.values(values))).rowcount == 0:
         return False
-    await beside.queue_updates(connection, [job_id], now)
+    await side_messages.queue_updates(connection, [job_id], now)
     return True
 
 

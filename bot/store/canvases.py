@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.outbox import COPIES, OutboxKind
-from bot.store import beside, outbox
+from bot.store import outbox, side_messages
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import has_row, insert_into
 from bot.store.schema import canvases, jobs, outbox_entries
@@ -38,7 +38,7 @@ class AnswerCanvases(Operations):
         # Serializes clicks handled by several processes.
         if await connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update()) is None:
             return False
-        found = (await beside.messages_of_jobs(connection, [job_id]))[job_id]
+        found = (await side_messages.messages_of_jobs(connection, [job_id]))[job_id]
         if any(message.ts and (message.role, message.version) == (COPIES[kind], version) for message in found):
             return False
         is_wanted = outbox_entries.c.job_id == job_id, outbox_entries.c.kind == kind.value

@@ -126,13 +126,13 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
     # If a job's question is edited repeatedly, it must pause before it starts again, unless it is stopped.
     is_rare = sa.or_(jobs.c.version <= RESTARTS_AT_ONCE, jobs.c.edited_ts.is_(None), jobs.c.started_at.is_(None))
     has_paused = has_come(jobs.c.started_at + RESTART_PAUSE_S, now, RESTART_PAUSE_S)
-    may_restart = sa.or_(is_rare, jobs.c.stop_requested, has_paused)
-    is_free = sa.and_(has_placeholder, may_restart, ~outbox.is_reply_being_edited(now, jobs.c.id))
+    can_restart = sa.or_(is_rare, jobs.c.stop_requested, has_paused)
+    is_free = sa.and_(has_placeholder, can_restart, ~outbox.is_reply_being_edited(now, jobs.c.id))
     claimed: list[Job] = []
     while len(claimed) < limit:
         # The asker can have one more answer.
-        may_lead = is_free, max_per_user > _RUNNING_OF_ASKER
-        leaders = (await connection.execute(_LEADERS.where(*may_lead).limit(limit - len(claimed)))).all()
+        can_lead = is_free, max_per_user > _RUNNING_OF_ASKER
+        leaders = (await connection.execute(_LEADERS.where(*can_lead).limit(limit - len(claimed)))).all()
         picked = _claimable_batches(await batches(connection, leaders, is_free), max_per_user)
         if picked:
             taken = sa.update(jobs).where(jobs.c.id.in_(list(picked)), is_queued())

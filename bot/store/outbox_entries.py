@@ -9,7 +9,7 @@ from bot.core.calls import APPROVAL_S
 from bot.core.job import Job, RecordedMessage, Status, page_ts
 from bot.core.outbox import BACKOFF, MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, QuestionRecord, ReplyTarget
 from bot.errors import EndReason
-from bot.store import answers, beside, outbox, steps
+from bot.store import answers, outbox, side_messages, steps
 from bot.store.database import Operations, completes, reads, writes
 from bot.store.rows import (
     HAS_CONTENT,
@@ -48,7 +48,7 @@ class OutboxEntries(Operations):
         now, this = self._now(), jobs.c.id == entry.job_id
         # The job first, because code that changes a job locks it before its entries.
         await connection.execute(sa.select(jobs.c.id).where(this).with_for_update())
-        if entry.kind is OutboxKind.BESIDE and entry.mention_at is not None:
+        if entry.kind is OutboxKind.SIDE_MESSAGES and entry.mention_at is not None:
             mentioned = sa.update(jobs).where(this, jobs.c.mention_at == entry.mention_at)
             await connection.execute(mentioned.values(mention_at=None))
         done = sa.delete(outbox_entries).where(outbox.is_as_taken(entry), outbox_entries.c.changes == entry.times_added)
@@ -57,27 +57,27 @@ class OutboxEntries(Operations):
         rows = (await connection.execute(_JOBS.where(this), {"now": now})).all()
         for job_id, record in (await _records(connection, rows)).items():
             if (due_at := record.side_messages_due_at(now)) is not None:
-                await outbox.add_missing(connection, OutboxKind.BESIDE, job_id, due_at)
+                await outbox.add_missing(connection, OutboxKind.SIDE_MESSAGES, job_id, due_at)
 
     @writes
     async def record_posting(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> bool:
         """Records that a separate message will be posted. Returns False if another process has claimed the entry."""
         if not await has_row(connection, outbox.is_as_taken(entry)):
             return False
-        await beside.record_message(connection, entry.job_id, message)
+        await side_messages.record_message(connection, entry.job_id, message)
         return True
 
     @writes
     async def record_posted(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> None:
         """Records a separate message after posting, unless its job was erased."""
         if await has_row(connection, jobs.c.id == entry.job_id):
-            await beside.record_message(connection, entry.job_id, message)
+            await side_messages.record_message(connection, entry.job_id, message)
 
     @writes
     async def record_gone(
         self, connection: AsyncConnection, entry: OutboxEntry, messages: Sequence[RecordedMessage]
     ) -> None:
-        await beside.delete_messages(connection, entry.job_id, messages)
+        await side_messages.delete_messages(connection, entry.job_id, messages)
 
     @writes
     async def postpone(self, connection: AsyncConnection, entry: OutboxEntry, delay_s: float) -> None:
@@ -126,7 +126,7 @@ class OutboxEntries(Operations):
 _NOW = sa.bindparam("now", type_=sa.Double)
 _JOBS = sa.select(
     jobs,
-    has_come(jobs.c.mention_at, _NOW, APPROVAL_S).label("may_mention"),
+    has_come(jobs.c.mention_at, _NOW, APPROVAL_S).label("can_mention"),
     outbox.is_reply_shown().label("is_shown"),
 )
 
@@ -135,7 +135,7 @@ def _due() -> sa.Select[tuple[int]]:
     entry = outbox_entries.c
     is_being_written = sa.exists().where(jobs.c.id == entry.job_id, sa.or_(is_queued(), is_running()))
     in_state = sa.case(
-        (entry.kind.in_((OutboxKind.POST_QUESTION, OutboxKind.BESIDE)), sa.true()),
+        (entry.kind.in_((OutboxKind.POST_QUESTION, OutboxKind.SIDE_MESSAGES)), sa.true()),
         (entry.kind == OutboxKind.REPLY.value, ~is_being_written),
         else_=~sa.exists().where(jobs.c.id == entry.job_id, IS_LIVE),
     )
@@ -165,7 +165,7 @@ async def _take(connection: AsyncConnection, limit: int, now: float) -> list[Out
 
 
 async def _records(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> dict[int, QuestionRecord]:
-    found = await beside.messages_of_jobs(connection, [row.id for row in rows])
+    found = await side_messages.messages_of_jobs(connection, [row.id for row in rows])
     deleted = [row.id for row in rows if row.question_deleted]
     is_batched = jobs.c.answered_with.in_(deleted), jobs.c.end_reason == EndReason.BATCHED.value
     asked = set(await connection.scalars(sa.select(jobs.c.answered_with).where(*is_batched))) if deleted else set()
@@ -180,7 +180,7 @@ async def _records(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> 
             is_asked=row.id in asked or not row.question_deleted,
             is_shown=row.is_shown,
             mention_at=row.mention_at,
-            can_mention=bool(row.may_mention),
+            can_mention=bool(row.can_mention),
         )
         for row in rows
     }

@@ -25,7 +25,7 @@ from bot.core.audit import EntryKind, question_entry
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import NO_WISH, EnqueueResult, State, Status, Wish, page_ts, state_of
 from bot.errors import EndReason
-from bot.store import audit, beside, claim, memories, outbox, steps
+from bot.store import audit, claim, memories, outbox, side_messages, steps
 from bot.store.calls import deny_by_reply, release
 from bot.store.database import Database, GroupCommit, acquire_lock, completes, reads, writes
 from bot.store.rows import (
@@ -285,7 +285,7 @@ async def _requeue(connection: AsyncConnection, row: sa.Row[Any], now: float, wi
         **_next_version(row, wish, now),
     }
     await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(values))
-    await beside.queue_updates(connection, [row.id], now)
+    await side_messages.queue_updates(connection, [row.id], now)
     await claim.keep_placeholders(connection, [row.id], now)
     await claim.add_follow_ups_to_prompt(connection, row.id)
 

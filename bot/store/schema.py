@@ -463,7 +463,7 @@ canvases = sa.Table(
     sa.Column("canvas_id", sa.Text, nullable=False),
 )
 
-# The bot's messages next to replies (bot/store/beside.py), each recorded before it is posted.
+# The bot's messages next to replies (bot/store/side_messages.py), each recorded before it is posted.
 messages_beside = sa.Table(
     "messages_beside",
     metadata,

@@ -297,7 +297,7 @@ class WorkerQueue(MeteredOperations):
         mentions = mention and is_to_be_shown and is_over and not (row.stop_requested or row.answer_deleted)
         if mentions:
             await connection.execute(sa.update(jobs).where(jobs.c.id == job.id).values(mention_at=now))
-            await outbox.add(connection, OutboxKind.BESIDE, [job.id], now)
+            await outbox.add(connection, OutboxKind.SIDE_MESSAGES, [job.id], now)
         # A job in the same thread or of the same asker might have been waiting for this one.
         thread = job.question.thread
         of_asker = sa.and_(jobs.c.team_id == thread.team_id, jobs.c.user_id == job.question.user_id)

@@ -141,8 +141,8 @@ class Events:
         # messages.
         if "app_mention" not in self.subscribed or channel.type == "im" or message.user_id == self.workspace.bot.id:
             return False
-        may_be_sent = self._has_joined(channel) or channel.type == "channel"
-        return may_be_sent and f"<@{self.workspace.bot.id}>" in message.text
+        can_be_sent = self._has_joined(channel) or channel.type == "channel"
+        return can_be_sent and f"<@{self.workspace.bot.id}>" in message.text
 
     def _mention_first(self) -> bool:
         if self.twin_order == "either":

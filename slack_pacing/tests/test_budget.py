@@ -422,7 +422,7 @@ async def take(budget: RateBudget, method: str) -> bool:
     return granted
 
 
-def may_go(budget: RateBudget, method: str, urgency: Urgency, key: str = "a") -> bool:
+def can_go(budget: RateBudget, method: str, urgency: Urgency, key: str = "a") -> bool:
     return budget.ready_at(method, time_s(), urgency, key) <= time_s()
 
 
@@ -452,16 +452,16 @@ async def test_ledger_is_followed_each_second_while_any_reply_is_live() -> None:
 async def test_other_processes_live_replies_hold_back_calls_for_their_finals() -> None:
     async with watching(LoneLedger(others=Others(live_ages_s=(5.0,) * CALLS_PER_MINUTE[UPDATE]))) as budget:
         budget.on_reply_opened("a")
-        assert may_go(budget, UPDATE, Urgency.FIRST)
+        assert can_go(budget, UPDATE, Urgency.FIRST)
         await asyncio.sleep(1.5)
-        assert not may_go(budget, UPDATE, Urgency.FIRST)
+        assert not can_go(budget, UPDATE, Urgency.FIRST)
 
 
 @simulated
 async def test_other_processes_live_replies_hold_back_no_posts() -> None:
     budget = new_budget(LoneLedger(others=Others(live_ages_s=(5.0,) * CALLS_PER_MINUTE[POST])))
     assert await take(budget, POST)
-    assert may_go(budget, POST, Urgency.FIRST)
+    assert can_go(budget, POST, Urgency.FIRST)
 
 
 @simulated

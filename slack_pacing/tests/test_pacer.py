@@ -286,7 +286,7 @@ def used(pacer: Pacer, calls: int, now: float = 0.0) -> None:
         send(pacer, now, -1)
 
 
-def may_go(pacer: Pacer, now: float, urgency: Urgency, key: Hashable = "a") -> bool:
+def can_go(pacer: Pacer, now: float, urgency: Urgency, key: Hashable = "a") -> bool:
     return pacer.ready_at(now, urgency, key) <= now
 
 
@@ -297,8 +297,8 @@ def test_call_comes_back_exactly_at_the_edge_of_the_window(answered_at: float) -
     pacer.on_end(answered_at)
     edge = answered_at + WINDOW_S + MARGIN_S
     assert pacer.ready_at(answered_at, FINAL, "a") == edge
-    assert not may_go(pacer, math.nextafter(edge, 0), FINAL)
-    assert may_go(pacer, edge, FINAL)
+    assert not can_go(pacer, math.nextafter(edge, 0), FINAL)
+    assert can_go(pacer, edge, FINAL)
 
 
 def test_call_of_another_process_comes_back_at_its_own_edge() -> None:
@@ -306,8 +306,8 @@ def test_call_of_another_process_comes_back_at_its_own_edge() -> None:
     pacer.on_shared(100.0, call_ages_s=[10.0], live_ages_s=())
     edge = 90.0 + WINDOW_S + OTHERS_MARGIN_S
     assert pacer.ready_at(100.0, FINAL, "a") == edge
-    assert not may_go(pacer, math.nextafter(edge, 0), FINAL)
-    assert may_go(pacer, edge, FINAL)
+    assert not can_go(pacer, math.nextafter(edge, 0), FINAL)
+    assert can_go(pacer, edge, FINAL)
 
 
 def test_calls_of_other_processes_that_come_back_in_an_answers_life_are_expected() -> None:
@@ -326,8 +326,8 @@ def test_first_words_need_a_call_beyond_those_held_for_finals(live: int) -> None
         used(pacer, 50 - free)
         for key in range(live):
             pacer.on_reply_opened(key, -300.0)
-        assert may_go(pacer, 0.0, FIRST, 0) is may_begin
-        assert may_go(pacer, 0.0, FINAL, 0)
+        assert can_go(pacer, 0.0, FIRST, 0) is may_begin
+        assert can_go(pacer, 0.0, FINAL, 0)
 
 
 def test_first_words_need_a_call_beyond_other_processes_finals() -> None:
@@ -336,7 +336,7 @@ def test_first_words_need_a_call_beyond_other_processes_finals() -> None:
         pacer.on_reply_opened("a", -300.0)
         used(pacer, 50 - free)
         pacer.on_shared(0.0, call_ages_s=(), live_ages_s=[200.0, 200.0])
-        assert may_go(pacer, 0.0, FIRST) is may_begin
+        assert can_go(pacer, 0.0, FIRST) is may_begin
 
 
 @pytest.mark.parametrize(
@@ -352,7 +352,7 @@ def test_progress_leaves_calls_for_first_words_of_newcomers(silence_s: float, ke
         pacer.on_reply_opened("asked later", -silence_s)
         pacer.on_reply_closed("asked later", -silence_s)
         used(pacer, 50 - free)
-        assert may_go(pacer, 0.0, PROGRESS) is may_edit
+        assert can_go(pacer, 0.0, PROGRESS) is may_edit
 
 
 def test_no_calls_are_kept_for_newcomers_whose_first_words_are_posted() -> None:
@@ -361,7 +361,7 @@ def test_no_calls_are_kept_for_newcomers_whose_first_words_are_posted() -> None:
         pacer.on_reply_opened("a", -600.0)
         pacer.on_reply_opened("just asked", 0.0, posts_first_words=posts_first_words)
         used(pacer, 50 - 2 - 3)
-        assert may_go(pacer, 0.0, PROGRESS) is may_edit
+        assert can_go(pacer, 0.0, PROGRESS) is may_edit
 
 
 def test_some_replies_are_edited_in_the_middle_of_their_lives_where_edits_are_fewer() -> None:
@@ -431,7 +431,7 @@ def test_finals_and_first_words_have_the_whole_minute_though_progress_is_halved(
             pacer.on_rate_limit(-200.0 + 20.0 * number, 1.0)
         pacer.on_reply_opened("a", 0.0)
         counts.append(0)
-        while may_go(pacer, 0.0, urgency):
+        while can_go(pacer, 0.0, urgency):
             send(pacer, 0.0, -1)
             counts[-1] += 1
     assert counts[0] == counts[1] > 40
@@ -607,7 +607,7 @@ def test_progress_without_finals_to_hold_back_may_use_every_call() -> None:
         pacer = Pacer(10, holds_back=holds_back)
         pacer.on_reply_joined("a", since=0.0, now=0.0)
         counts.append(0)
-        while may_go(pacer, 30.0, PROGRESS):
+        while can_go(pacer, 30.0, PROGRESS):
             send(pacer, 0.0, -1)
             counts[-1] += 1
     assert counts[0] < counts[1] == 10
@@ -623,7 +623,7 @@ def test_learned_rate_is_never_less_than_a_tenth_and_grows_from_the_rate_limit_o
 def free_calls(pacer: Pacer, now: float) -> int:
     """Uses up the calls that may go now, and returns how many they were."""
     calls = 0
-    while may_go(pacer, now, FINAL):
+    while can_go(pacer, now, FINAL):
         pacer.on_send(now, "counted")
         calls += 1
     return calls
@@ -634,7 +634,7 @@ def next_edit_s(pacer: Pacer, now: float, key: Hashable = "a") -> float:
     pacer.on_send(now, key)
     pacer.on_end(now)
     again = now
-    while not may_go(pacer, again, PROGRESS, key):
+    while not can_go(pacer, again, PROGRESS, key):
         again = max(pacer.ready_at(again, PROGRESS, key), again + 0.01)
         assert again < now + 120
     return again - now
@@ -746,7 +746,7 @@ def test_expected_life_of_an_answer_follows_recent_answers() -> None:
 
 def kept_calls(pacer: Pacer, now: float, live: int) -> int:
     """Returns how many free calls progress leaves, beyond those for finals. The reply "a" was edited long ago."""
-    while may_go(pacer, now, PROGRESS):
+    while can_go(pacer, now, PROGRESS):
         pacer.on_send(now, "newcomer")
     return free_calls(pacer, now) - live
 

@@ -484,12 +484,12 @@ class Machine(RuleBasedStateMachine):
         return begun
 
     @rule(worker=workers, number=few)
-    def read_may_post(self, worker: str, number: int) -> None:
+    def read_can_post(self, worker: str, number: int) -> None:
         """Placeholders appear in the order of their questions."""
         if (job_id := self._one(number)) is not None:
             question = self.model.jobs[job_id].question
-            may_post = self._do(self.stores[worker].question_queue.can_post_placeholder(question))
-            assert may_post is self.model.may_post_placeholder(question)
+            can_post = self._do(self.stores[worker].question_queue.can_post_placeholder(question))
+            assert can_post is self.model.can_post_placeholder(question)
 
     @rule(worker=workers, thread=threads, is_late=st.booleans())
     def announce(self, worker: str, thread: ThreadKey, is_late: bool) -> None:
@@ -593,7 +593,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(entry=taken, worker=workers)
     def complete_outbox_entry(self, entry: OutboxEntry, worker: str) -> None:
-        if entry.kind is OutboxKind.BESIDE:
+        if entry.kind is OutboxKind.SIDE_MESSAGES:
             self.show_beside(entry, worker, is_heard=True)
         self._do(self.stores[worker].outbox.complete(entry))
         self.model.complete_outbox_entry(entry)
@@ -601,7 +601,7 @@ class Machine(RuleBasedStateMachine):
     @rule(entry=taken, worker=workers)
     def post_unheard(self, entry: OutboxEntry, worker: str) -> None:
         """The process dies before it hears of its post."""
-        if entry.kind is OutboxKind.BESIDE and entry.mention_at is not None:
+        if entry.kind is OutboxKind.SIDE_MESSAGES and entry.mention_at is not None:
             self.show_beside(entry, worker, is_heard=False)
 
     def show_beside(self, entry: OutboxEntry, worker: str, *, is_heard: bool) -> None:
@@ -609,12 +609,12 @@ class Machine(RuleBasedStateMachine):
         if entry.mention_at is not None:
             role = MessageRole.MENTION if entry.waits_until is None else MessageRole.ASK
             message = RecordedMessage(f"1900000000.{next(self.posts):06d}", role, entry.version)
-            may_post = self._do(store.record_posting(entry, replace(message, ts="")))
-            if may_post and is_heard:
+            can_post = self._do(store.record_posting(entry, replace(message, ts="")))
+            if can_post and is_heard:
                 self._do(store.record_posted(entry, message))
         if is_heard:
             self._do(store.record_gone(entry, entry.outdated_messages))
-        assert self.model.show_beside(entry, message, is_heard=is_heard) == (message and may_post)
+        assert self.model.show_beside(entry, message, is_heard=is_heard) == (message and can_post)
 
     @rule(entry=taken, worker=workers)
     def postpone_outbox_entry(self, entry: OutboxEntry, worker: str) -> None:

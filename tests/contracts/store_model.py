@@ -206,7 +206,7 @@ class StoreModel:
             todo = [key for key, job in jobs.items() if job.status is Status.QUEUED]
             todo.sort(key=lambda key: (jobs[key].attempts == 0, jobs[key].question.ts))
             running = any(job.status is Status.RUNNING for job in jobs.values())
-            is_free = bool(todo) and self._shown(jobs[todo[0]]) and self._may_restart(jobs[todo[0]])
+            is_free = bool(todo) and self._shown(jobs[todo[0]]) and self._can_restart(jobs[todo[0]])
             if is_free and not running and not self._reply_in_hand(todo[0]):
                 leaders.append(todo[0])
         return sorted(leaders)
@@ -223,7 +223,7 @@ class StoreModel:
         since = job.placeholder_due_since
         return since is None or self.clock.now() - since >= PLACEHOLDER_HOLD_S
 
-    def _may_restart(self, job: Expected) -> bool:
+    def _can_restart(self, job: Expected) -> bool:
         if job.version <= RESTARTS_AT_ONCE or not job.edited_ts or job.started_at is None or job.stop_requested:
             return True
         return self.clock.now() - job.started_at >= RESTART_PAUSE_S
@@ -318,7 +318,7 @@ class StoreModel:
         is_wanted = mention and not (now.stop_requested or now.answer_deleted)
         if is_wanted and for_outbox in (None, OutboxKind.REPLY) and is_over:
             self._change(job.id, mention_at=self.clock.now())
-            self._add(job.id, OutboxKind.BESIDE)
+            self._add(job.id, OutboxKind.SIDE_MESSAGES)
         if now.erase_requested:
             self._remove([job.id])
             self._drop_facts(now.question.thread)
@@ -381,7 +381,7 @@ class StoreModel:
         mention_at = None if mention_in_s is None else self.clock.now() + mention_in_s
         self._change(job.id, mention_at=mention_at)
         if mention_in_s is not None:
-            self._add(job.id, OutboxKind.BESIDE, min(mention_in_s, BACKOFF.max_s))
+            self._add(job.id, OutboxKind.SIDE_MESSAGES, min(mention_in_s, BACKOFF.max_s))
             self._change_beside(job.id)
         return True
 
@@ -476,7 +476,7 @@ class StoreModel:
         if self.holds(worker, job):
             self._change(job.id, page_ts=page_ts, placeholder_due_since=None)
 
-    def may_post_placeholder(self, question: Question) -> bool:
+    def can_post_placeholder(self, question: Question) -> bool:
         before = [job for job in self.of(question.thread).values() if job.question.ts < question.ts]
         return all(job.page_ts for job in before if job.live)
 
@@ -512,7 +512,7 @@ class StoreModel:
 
     def _answer_edited(self, job_id: int) -> None:
         job = self.jobs.get(job_id)
-        if job is None or not self._may_be_regenerated(job):
+        if job is None or not self._can_be_regenerated(job):
             return
         thread, ts = job.question.thread, job.question.ts
         lines = self.lines.get(thread, {}).items()
@@ -522,7 +522,7 @@ class StoreModel:
         elif job.attempts:
             self._add(job_id, OutboxKind.REPLY)
 
-    def _may_be_regenerated(self, job: Expected) -> bool:
+    def _can_be_regenerated(self, job: Expected) -> bool:
         is_over = not job.live and job.state is not State.DENIED and not job.answer_deleted
         return is_over and job.answered_with is None and not job.withdrawn
 
@@ -551,7 +551,7 @@ class StoreModel:
         """Returns whether the job is queued, or None if it can't be regenerated. The answer is written into the job's
         messages. For an unbegun job, that is its placeholder, if it still exists."""
         old = self.jobs[job_id]
-        if not self._may_be_regenerated(old):
+        if not self._can_be_regenerated(old):
             return None
         waits = full or self._is_behind(old.question)
         self._requeue(job_id, replace(old.wish, continues=True) if wish.continues else wish)
@@ -620,7 +620,7 @@ class StoreModel:
     def _is_time_for(self, job_id: int, kind: OutboxKind) -> bool:
         job = self.jobs[job_id]
         waits = job.state is State.AWAITING_APPROVAL
-        return kind is OutboxKind.BESIDE or waits or not job.live
+        return kind is OutboxKind.SIDE_MESSAGES or waits or not job.live
 
     def _entry(self, job_id: int, kind: OutboxKind) -> OutboxEntry:
         job, due = self.jobs[job_id], self.entries[job_id, kind]
@@ -687,19 +687,19 @@ class StoreModel:
                 continue
             del self.entries[key]
         if entry.job_id in self.jobs:
-            if entry.kind is OutboxKind.BESIDE and entry.mention_at == self.jobs[entry.job_id].mention_at:
+            if entry.kind is OutboxKind.SIDE_MESSAGES and entry.mention_at == self.jobs[entry.job_id].mention_at:
                 self._change(entry.job_id, mention_at=None)
             self._follow_beside(entry.job_id)
 
     def _follow_beside(self, job_id: int) -> None:
         """Adds an entry for the time from which a message beside a reply is to change, unless that waits for others."""
         job = self.jobs[job_id]
-        if (job_id, OutboxKind.BESIDE) in self.entries:
+        if (job_id, OutboxKind.SIDE_MESSAGES) in self.entries:
             return
         if self._stale(job_id) or self._mentions_now(job_id):
-            self._add(job_id, OutboxKind.BESIDE)
+            self._add(job_id, OutboxKind.SIDE_MESSAGES)
         elif job.state is State.AWAITING_APPROVAL and job.mention_at is not None:
-            self.entries[job_id, OutboxKind.BESIDE] = Due(min(job.mention_at, self.clock.now() + BACKOFF.max_s))
+            self.entries[job_id, OutboxKind.SIDE_MESSAGES] = Due(min(job.mention_at, self.clock.now() + BACKOFF.max_s))
 
     def _mentions_now(self, job_id: int) -> bool:
         job = self.jobs[job_id]
@@ -826,7 +826,7 @@ class StoreModel:
 
     def _change_beside(self, job_id: int) -> None:
         if any(role in MENTION_ROLES for role, _ in self.jobs[job_id].beside):
-            self._add(job_id, OutboxKind.BESIDE)
+            self._add(job_id, OutboxKind.SIDE_MESSAGES)
 
     def _unbatch(self, job_id: int) -> None:
         """Queues the questions that were batched with a job, so that they are answered all the same."""

@@ -102,9 +102,9 @@ class Player:
         """Begins to post a placeholder, perhaps that of an earlier version."""
         return "begun" if self.machine.begin_placeholder(worker, self.ids[name], int("earlier" in how)) else "no"
 
-    def may_post(self, worker: str, name: str) -> str:
+    def can_post(self, worker: str, name: str) -> str:
         """Returns whether its placeholder would appear below those of earlier questions."""
-        self.machine.read_may_post(worker, self._number(name))
+        self.machine.read_can_post(worker, self._number(name))
         return self._said()
 
     def announce(self, worker: str, name: str) -> None:

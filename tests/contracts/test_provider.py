@@ -625,13 +625,13 @@ class TestAFailure:
         assert RequestAttempt("openai/m", KEY).reported_failure({"error": error}, 429, headers).retry_after_s == wait_s
 
     @pytest.mark.parametrize(
-        ("status", "told", "may_pass"),
+        ("status", "told", "is_temporary"),
         [(400, "true", True), (400, "", False), (503, "false", False), (503, "", True), (503, "no", True)],
     )
-    def test_vendor_says_whether_the_same_request_may_succeed(self, status: int, told: str, may_pass: bool) -> None:
+    def test_vendor_says_whether_the_same_request_may_succeed(self, status: int, told: str, is_temporary: bool) -> None:
         headers = {"x-should-retry": told} if told else {}
         error = RequestAttempt("openai/m", KEY).reported_failure({"error": {"message": "No."}}, status, headers)
-        assert error.may_pass is may_pass
+        assert error.is_temporary is is_temporary
 
     @pytest.mark.parametrize(
         "message",
@@ -904,7 +904,7 @@ async def test_malformed_event_among_others_cuts_the_answer(in_process: InProces
     received = await ask(api, in_process, answer)
     assert (received.text, received.failure) == ("one two", EndReason.CUT)
     assert received.error is not None
-    assert received.error.may_pass
+    assert received.error.is_temporary
 
 
 class TestWhatIsCut:

@@ -178,7 +178,7 @@ async def test_answer_ends_as_cut_at_a_limit(in_process: InProcessVendor, api: V
     received = await ask(api, in_process, api.streamed(*deltas))
     assert received.failure is EndReason.CUT
     assert received.error is not None
-    assert not received.error.may_pass, "it would be as long again"
+    assert not received.error.is_temporary, "it would be as long again"
     assert MAX_WRITTEN_CHARS - len(piece) <= len(received.text) <= MAX_WRITTEN_CHARS
 
 
@@ -201,7 +201,7 @@ async def test_step_has_at_most_so_many_calls(in_process: InProcessVendor, api: 
     refused = await ask(api, in_process, VendorResponse(calls_of(api.name, MAX_CALLS + 1)), prompt=OFFERING)
     assert (refused.failure, refused.calls) == (EndReason.CUT, [])
     assert refused.error is not None
-    assert not refused.error.may_pass
+    assert not refused.error.is_temporary
 
 
 async def test_other_work_goes_on_while_an_answer_comes_at_once(in_process: InProcessVendor) -> None:

@@ -618,7 +618,7 @@ async def test_link_that_is_posted_while_its_answer_is_deleted_is_deleted_once_t
     await store.outbox.record_posted(entry, LINK)
     await store.outbox.complete(entry)
     left = {entry.kind: entry.outdated_messages for entry in await store.outbox.claim_due(10)}
-    assert left[OutboxKind.BESIDE] == (LINK,)
+    assert left[OutboxKind.SIDE_MESSAGES] == (LINK,)
 
 
 async def test_canvas_that_is_made_takes_no_mention_that_is_due_from_the_asker(store: Stores) -> None:
@@ -626,9 +626,9 @@ async def test_canvas_that_is_made_takes_no_mention_that_is_due_from_the_asker(s
     assert await store.worker_queue.finish(job, DONE, YES, mention=True, canvas_for="U1")
     by_kind = {entry.kind: entry for entry in await store.outbox.claim_due(10)}
     await store.outbox.complete(by_kind[OutboxKind.MAKE_CANVAS])
-    await store.outbox.postpone(by_kind[OutboxKind.BESIDE], 0.0)
+    await store.outbox.postpone(by_kind[OutboxKind.SIDE_MESSAGES], 0.0)
     [entry] = await store.outbox.claim_due(10)
-    assert (entry.kind, entry.mention_at) == (OutboxKind.BESIDE, by_kind[OutboxKind.BESIDE].mention_at)
+    assert (entry.kind, entry.mention_at) == (OutboxKind.SIDE_MESSAGES, by_kind[OutboxKind.SIDE_MESSAGES].mention_at)
     assert entry.mention_at is not None
 
 

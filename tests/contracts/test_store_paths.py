@@ -29,8 +29,8 @@ placeholder of a question that was claimed, ended or queued again is not begun
     ask 1 full, ask d1 full, claim, release 1, post 1 -> begun, post d1 -> no, ask 3 full, stop 3, post 3 -> no,
     ask t1, claim, finish t1, regenerate t1 full, post t1 earlier -> no, post t1 -> begun
 placeholder may be posted once all earlier ones of its thread are recorded
-    ask 0, stop 0, ask 1 full, ask 3 full, ask d1, may_post 1 -> yes, may_post 3 -> no, may_post d1 -> yes, post 1,
-    may_post 3 -> no, announce 1, may_post 3 -> yes, ask 5, may_post 5 -> no
+    ask 0, stop 0, ask 1 full, ask 3 full, ask d1, can_post 1 -> yes, can_post 3 -> no, can_post d1 -> yes, post 1,
+    can_post 3 -> no, announce 1, can_post 3 -> yes, ask 5, can_post 5 -> no
 placeholder of a regenerated answer is recorded until the answer is claimed
     ask 1, claim, pages 1, finish 1, regenerate 1 full, announce 1, claim -> 1v1, announce 1, release 1, claim -> 1v1
 later question does not overtake one without a placeholder

@@ -44,7 +44,7 @@ async def with_all(
 
 
 async def below(store: Stores) -> Picture:
-    [entry] = [one for one in await store.outbox.claim_due(9) if one.kind is not OutboxKind.BESIDE]
+    [entry] = [one for one in await store.outbox.claim_due(9) if one.kind is not OutboxKind.SIDE_MESSAGES]
     job = await store.outbox.unshown_end(entry)
     assert job
     assert job.record

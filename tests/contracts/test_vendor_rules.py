@@ -238,7 +238,7 @@ async def test_refused_words_are_sent_once_and_the_log_has_the_vendors_reason(
         received = await collect(model, replace(PROMPT, turns=(Turn("user", f"What is {FORBIDDEN}?"),)))
         assert (await collect(model, PROMPT)).text == "Here you are."
     assert received.error is not None
-    assert (received.end, received.error.may_pass) == (EndReason.REFUSED, False)
+    assert (received.end, received.error.is_temporary) == (EndReason.REFUSED, False)
     assert len(in_process.requests) == 2
     assert received.error.detail not in ("", "finish reason refusal")
 
@@ -263,7 +263,7 @@ async def test_answer_that_is_stopped_for_what_the_model_did_is_sent_to_no_model
         begun = await collect(model, OFFERING)
         stopped = await collect(Fallback([model, other]), going_on(OFFERING, begun))
     assert stopped.error is not None
-    assert (stopped.end, stopped.error.may_pass) == (EndReason.MISALIGNED, False)
+    assert (stopped.end, stopped.error.is_temporary) == (EndReason.MISALIGNED, False)
     assert stopped.error.explanation == STOPPED
     assert "credentials" not in stopped.error.detail
     assert len(in_process.requests) == 2

@@ -36,7 +36,7 @@ def test_next_model_is_asked_whatever_failed_before_the_first_word(
     failure: EndReason, before: tuple[Step, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    tries = 3 if failure.may_pass else 1
+    tries = 3 if failure.is_temporary else 1
     first = ScriptedProvider(*[[*before, failed(failure, model="openai/a")]] * tries, model="openai/a")
     second = ScriptedProvider(["Hello", END], model="anthropic/b")
     received = received_from(first, second)
@@ -48,7 +48,7 @@ def test_next_model_is_asked_whatever_failed_before_the_first_word(
     assert "anthropic/b" in lines[-1]
 
 
-@pytest.mark.parametrize("failure", [failure for failure in EndReason if failure.may_pass])
+@pytest.mark.parametrize("failure", [failure for failure in EndReason if failure.is_temporary])
 def test_same_model_is_asked_again_after_a_failure_that_may_pass(failure: EndReason) -> None:
     model = ScriptedProvider([1.0, failed(failure)], [2.0, failed(failure)], ANSWER)
     received = received_from(model)
@@ -61,7 +61,7 @@ def test_same_model_is_asked_again_after_a_failure_that_may_pass(failure: EndRea
     assert (model.prompts, model.closed) == ([PROMPT] * 3, 3)
 
 
-@pytest.mark.parametrize("failure", [failure for failure in EndReason if failure.may_pass])
+@pytest.mark.parametrize("failure", [failure for failure in EndReason if failure.is_temporary])
 @pytest.mark.parametrize("after", [(), (THINKING,)], ids=["after text", "after text and a thought"])
 def test_no_request_follows_the_first_word(failure: EndReason, after: tuple[Step, ...]) -> None:
     error = failed(failure)

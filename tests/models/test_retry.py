@@ -11,7 +11,7 @@ from bot.errors import EndReason, ProviderError
 from bot.models.wrappers import BACKOFF, FURTHER_TRIES, LOADS_WITHIN_S, MAX_WAIT_S, PATIENCE_S, NextRequest, RetryPlan
 from tests.models.scripts import failed
 
-PASSING = [reason for reason in EndReason if reason.may_pass]
+PASSING = [reason for reason in EndReason if reason.is_temporary]
 LASTING = [EndReason.BAD_KEY, EndReason.UNKNOWN_MODEL, EndReason.OUT_OF_CREDIT, EndReason.CONTEXT_TOO_LONG]
 LASTING += [EndReason.EMPTY, EndReason.ONLY_THOUGHT, EndReason.UNEXPECTED]
 

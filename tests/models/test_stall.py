@@ -21,7 +21,7 @@ LOADS = Loading()
 
 
 def loaded_from(*steps: Step) -> TimedEvents:
-    return run_simulated(receive(Stall(ScriptedProvider(steps), TIMEOUT_S, may_load=True)))
+    return run_simulated(receive(Stall(ScriptedProvider(steps), TIMEOUT_S, can_load=True)))
 
 
 @pytest.mark.parametrize(

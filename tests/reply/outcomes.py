@@ -28,4 +28,4 @@ def refused(reply: Reply, call: Call, reason: Refusal, ts: str = "") -> None:
 
 def refusal(call: Call, reason: Refusal, ts: str = "") -> CallRefused | CallLost:
     error = Refused(METHODS[type(call)], reason, reason, ts)
-    return CallLost(error) if reason.may_pass else CallRefused(error)
+    return CallLost(error) if reason.is_temporary else CallRefused(error)

@@ -112,17 +112,17 @@ class SimulatedDelivery(MessageDelivery):
     transport: "SimulatedTransport"
     reply: Reply
 
-    async def send(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
-        outcome = await super().send(call, may_send)
+    async def send(self, call: Call, can_send: Callable[[], bool]) -> Outcome:
+        outcome = await super().send(call, can_send)
         if isinstance(outcome, CallRefused | CallLost):
             self.transport.refused.append((call, refusal_of(outcome)))
             return self.transport.on_refusal(outcome)
         return outcome
 
-    async def deliver(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
+    async def deliver(self, call: Call, can_send: Callable[[], bool]) -> Outcome:
         transport = self.transport
         await asyncio.sleep(transport.connecting_s)
-        if not may_send():
+        if not can_send():
             transport.withheld += 1
             raise Refused(METHODS[type(call)], "Withheld", Refusal.TRANSIENT)
         transport.sent.append(Sent(asyncio.get_running_loop().time(), self.reply.job.id, call))

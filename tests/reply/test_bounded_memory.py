@@ -32,7 +32,7 @@ class Memory:
         self.transport.senders.streams.refused(question_in(number), REFUSED)
 
     async def knows_that_streams_are_refused(self, number: int) -> bool:
-        return not self.transport.senders.streams.may_start(question_in(number))
+        return not self.transport.senders.streams.can_start(question_in(number))
 
     async def learn_readers(self, number: int) -> None:
         assert await self.readers.are_insiders(question_in(number).thread)

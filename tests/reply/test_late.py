@@ -9,7 +9,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import BESIDE_ROLES, MENTION_ROLES, MessageRole, RecordedMessage
+from bot.core.job import MENTION_ROLES, SIDE_ROLES, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import Refusal, Refused
@@ -135,7 +135,7 @@ READY = ready(ENTRY)
         ([LINK], MENTION_ROLES, []),
         ([MENTION], MENTION_ROLES, ["8.0", "8.1"]),
         ([MENTION, replace(ASK, ts="8.1")], MENTION_ROLES, ["8.0"]),
-        ([LINK], BESIDE_ROLES, ["8.0", "8.1", "8.2"]),
+        ([LINK], SIDE_ROLES, ["8.0", "8.1", "8.2"]),
     ],
     ids=["no post", "on record", "post of another role", "unheard", "another is on record", "all roles"],
 )

@@ -240,7 +240,7 @@ def words_below_a_placeholder(reply: Reply) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "begin", "may_start"),
+    ("options", "begin", "can_start"),
     [
         ({}, words, True),
         ({"shown": Shown(has_stop=True)}, words, True),
@@ -272,12 +272,12 @@ def words_below_a_placeholder(reply: Reply) -> None:
         "a later page, below one with a Stop button",
     ],
 )
-def test_what_a_stream_may_carry(options: dict[str, Any], begin: Callable[[Reply], None], may_start: bool) -> None:
+def test_what_a_stream_may_carry(options: dict[str, Any], begin: Callable[[Reply], None], can_start: bool) -> None:
     reply = Reply(**{"answer": answer(), **options})
     begin(reply)
     reply.carriers.offer_streams(lambda now, has_stop: Stream())
     reply.prepare_next_call(0.0)
-    assert isinstance(reply.next_call(), StartStream) is may_start
+    assert isinstance(reply.next_call(), StartStream) is can_start
 
 
 @pytest.mark.parametrize("has_stop", [False, True])
@@ -436,7 +436,7 @@ def test_bare_stop_is_repeated_only_if_the_refusal_may_pass(reason: Refusal) -> 
     stop = next_filled(reply)
     assert stop == StopStream(question(), 0, "1.0")
     refused(reply, stop, reason)
-    if reason.may_pass:
+    if reason.is_temporary:
         assert next_filled(reply) == stop
     else:
         thread.open.clear()

@@ -64,8 +64,8 @@ class UnreliableDelivery(MessageDelivery):
     slack: UnreliableSlack
     has_lost_post: bool = field(default=False, init=False)
 
-    async def send(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
-        assert may_send()
+    async def send(self, call: Call, can_send: Callable[[], bool]) -> Outcome:
+        assert can_send()
         return self.outcome_of(call)
 
     def outcome_of(self, call: Call) -> Outcome:
@@ -77,7 +77,7 @@ class UnreliableDelivery(MessageDelivery):
         is_outside_thread = result.reason is Refusal.OUTSIDE_THREAD and isinstance(call, Post)
         ts = self.slack.take(call) if result.reason is None or result.done or is_outside_thread else ""
         if result.reason is not None:
-            self.has_lost_post = self.has_lost_post or (result.reason.may_pass and isinstance(call, Post))
+            self.has_lost_post = self.has_lost_post or (result.reason.is_temporary and isinstance(call, Post))
             return refusal(call, result.reason, ts)
         return CallDone(ts)
 

@@ -12,7 +12,7 @@ from bot.core.picture import picture, refusal
 from bot.errors import EndReason
 from bot.reply import blocks
 from bot.reply.messages import PageView
-from bot.store import Stores, answers, beside
+from bot.store import Stores, answers, side_messages
 from bot.store.rows import messages_of
 from bot.store.schema import jobs, outbox_entries
 from slack_sandbox.blocks.elements import interactive
@@ -63,7 +63,7 @@ class Shown:
         explained: set[str] = set()
         async with self.store.database.engine.connect() as connection:
             rows = (await connection.execute(sa.select(jobs))).all()
-            beside_jobs = await beside.messages_of_jobs(connection, [row.id for row in rows])
+            beside_jobs = await side_messages.messages_of_jobs(connection, [row.id for row in rows])
             for row in rows:
                 pages = page_ts(messages_of(row))
                 posted = [message.ts for message in beside_jobs[row.id]]

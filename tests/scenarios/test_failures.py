@@ -98,8 +98,8 @@ async def test_failure_midway_leaves_the_part_and_a_notice(
     asked = await stage.mention()
     sentence = texts.models.model_failure(failure, "test", goes_on=True)
     assert await stage.answers("general", asked) == [f"{PART.rstrip()}\n{sentence}"]
-    assert len(stage.vendor.requests) == (3 if failure.may_pass else 1)
-    assert (ReplyAction.CONTINUE in buttons(stage.bots("general", asked)[0])) is failure.may_pass
+    assert len(stage.vendor.requests) == (3 if failure.is_temporary else 1)
+    assert (ReplyAction.CONTINUE in buttons(stage.bots("general", asked)[0])) is failure.is_temporary
 
 
 @pytest.mark.parametrize("carrier", EACH_CARRIER)

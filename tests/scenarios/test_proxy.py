@@ -255,7 +255,7 @@ async def test_over_http_a_model_is_reached_with_the_password_or_the_refusal_is_
         assert not any("proxy-authorization" in request.headers for request in vendor.requests)
         return
     assert received.error is not None
-    assert (received.error.detail, received.error.may_pass) == (refused_over_http, False)
+    assert (received.error.detail, received.error.is_temporary) == (refused_over_http, False)
     assert texts.models.for_error(received.error) == "I can't reach m. Ask your Typist admin to check my log."
 
 

@@ -225,7 +225,7 @@ class UnreadCanvases(Canvases):
 
     def __init__(self) -> None:
         """Needs nothing of Slack."""
-        self.may_write = True
+        self.can_write = True
 
     async def read(self, canvases: Sequence[File], question: Question) -> Mapping[str, OpenedFile]:
         return {canvas.id: OpenedFile(canvas, Unread.CANVAS_NOT_FOUND) for canvas in canvases}
@@ -367,7 +367,7 @@ class AnsweringStage:
             Schedules(stores, workspace, access),
             answers,
         )
-        self.worker = Worker(stores, workspace, 5.0, self._answer, access.may_be_queued, pane)
+        self.worker = Worker(stores, workspace, 5.0, self._answer, access.can_be_queued, pane)
 
     def change(self, **parts: Any) -> None:
         """Has attempts use other parts of answering, of its steps, and of their ports."""

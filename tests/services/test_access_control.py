@@ -236,7 +236,7 @@ async def test_question_is_shown_as_queued_unless_its_asker_is_surely_denied(
 ) -> None:
     accounts = Accounts(kind)
     control = AccessControl(AccessRules(), accounts, Notifier(stores, workspace_of(ephemeral=accounts)))
-    assert await control.may_be_queued(QUESTION) is may
+    assert await control.can_be_queued(QUESTION) is may
     await idle()
     assert len(accounts.sentences) == told
 

@@ -310,7 +310,7 @@ def interrupted_at(reason: EndReason, *parts: str) -> list[tuple[Sequence[Stream
     return [*scripts, (("The end.", DONE), None)]
 
 
-@pytest.mark.parametrize("reason", [reason for reason in EndReason if reason.may_pass])
+@pytest.mark.parametrize("reason", [reason for reason in EndReason if reason.is_temporary])
 async def test_answer_whose_model_fails_midway_goes_on_at_once_and_once_more_after_a_wait(
     stage: AnsweringStage, reason: EndReason
 ) -> None:
@@ -678,7 +678,7 @@ async def test_reply_that_slack_no_longer_shows_ends_the_stream(
     ("took_s", "done_mention_s", "error", "kinds"),
     [
         (59.0, 60, None, []),
-        (61.0, 60, None, [OutboxKind.BESIDE]),
+        (61.0, 60, None, [OutboxKind.SIDE_MESSAGES]),
         (61.0, 0, None, []),
         (61.0, 60, failed(EndReason.REFUSED), []),
     ],
@@ -783,7 +783,7 @@ async def test_asker_whose_placeholder_is_shown_is_denied_only_if_slack_says_so_
 
 
 @pytest.mark.parametrize(
-    ("asked", "earlier", "may_write", "is_told"),
+    ("asked", "earlier", "can_write", "is_told"),
     [
         ("Write it as a canvas.", (), True, True),
         ("Write it as a canvas.", (), False, False),
@@ -793,9 +793,9 @@ async def test_asker_whose_placeholder_is_shown_is_denied_only_if_slack_says_so_
     ids=["asked for", "without the scope", "asked for in its batch", "not asked for"],
 )
 async def test_model_is_told_of_a_canvas_that_is_asked_for_and_can_be_written(
-    alone: AnsweringStage, asked: str, earlier: tuple[str, ...], may_write: bool, is_told: bool
+    alone: AnsweringStage, asked: str, earlier: tuple[str, ...], can_write: bool, is_told: bool
 ) -> None:
-    alone.workspace.canvases.may_write = may_write
+    alone.workspace.canvases.can_write = can_write
     batch = tuple(replace(QUESTION, ts="999989.000000", text=text) for text in earlier)
     await attempt_at(alone, lambda job: replace(job, question=replace(QUESTION, text=asked), earlier_questions=batch))
     [prompt] = alone.model.prompts

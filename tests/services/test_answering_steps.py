@@ -288,7 +288,7 @@ async def test_job_whose_calls_are_decided_while_the_reply_asks_goes_on() -> Non
     assert (row.attempts, row.end_reason) == (2, EndReason.WHOLE)
 
 
-@pytest.mark.parametrize(("done_mention_s", "kinds"), [(60, [OutboxKind.BESIDE]), (0, [])])
+@pytest.mark.parametrize(("done_mention_s", "kinds"), [(60, [OutboxKind.SIDE_MESSAGES]), (0, [])])
 async def test_asker_is_mentioned_once_a_call_has_waited_long_for_their_approval(
     done_mention_s: int, kinds: list[OutboxKind]
 ) -> None:

@@ -40,7 +40,7 @@ class CanvasesInSlack(Canvases, EphemeralMessages):
     made: list[tuple[str, str]] = field(default_factory=list)
     """The channel and the Markdown of each canvas."""
     while_creating: Callable[[], Awaitable[object]] | None = None
-    may_write: bool = True
+    can_write: bool = True
 
     async def create(self, title: str, markdown: str, channel_id: str, still: Callable[[], bool]) -> str:
         self._accept("create")
@@ -133,7 +133,7 @@ async def test_person_who_wants_a_canvas_waits_for_some_tries_only(stores: Store
 
 
 @pytest.mark.parametrize(
-    ("reason", "may_write", "sentence"),
+    ("reason", "can_write", "sentence"),
     [
         (EndReason.STOPPED, True, texts.canvases.OF_INCOMPLETE),
         (EndReason.STOPPED, False, texts.canvases.OF_INCOMPLETE),
@@ -141,10 +141,10 @@ async def test_person_who_wants_a_canvas_waits_for_some_tries_only(stores: Store
     ],
 )
 async def test_person_is_told_once_why_an_answer_gets_no_canvas(
-    stores: Stores, reason: EndReason, may_write: bool, sentence: str
+    stores: Stores, reason: EndReason, can_write: bool, sentence: str
 ) -> None:
     job = await answered(stores, reason)
-    slack = CanvasesInSlack(may_write=may_write)
+    slack = CanvasesInSlack(can_write=can_write)
     await writer_of(stores, slack).write(await taken(stores, job), bool)
     assert (slack.calls, slack.told) == ([], [("U7", sentence)])
 

@@ -41,8 +41,8 @@ def reply(shows: ReplyTarget = ReplyTarget.NO_PLACEHOLDER, tries: int = 1) -> Ou
     return entry(OutboxKind.REPLY, tries, target=shows)
 
 
-READY = entry(OutboxKind.BESIDE, mention_at=1.0)
-ASKS = entry(OutboxKind.BESIDE, mention_at=1.0, waits_until=9.0)
+READY = entry(OutboxKind.SIDE_MESSAGES, mention_at=1.0)
+ASKS = entry(OutboxKind.SIDE_MESSAGES, mention_at=1.0, waits_until=9.0)
 MENTIONED = RecordedMessage("6.9", MessageRole.MENTION), RecordedMessage("6.8", MessageRole.LINK)
 GONE = ["delete 6.8", "delete 6.9"]
 POSTED_TS = "999999.000000"
@@ -185,11 +185,11 @@ class QuestionPosts:
 
     wait_s: float | None = None
     under_way: asyncio.Event = field(default_factory=asyncio.Event)
-    may_post: asyncio.Event = field(default_factory=asyncio.Event)
+    can_post: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def post(self, entry: OutboxEntry) -> float | None:
         self.under_way.set()
-        await self.may_post.wait()
+        await self.can_post.wait()
         return self.wait_s
 
 
@@ -207,7 +207,7 @@ class Stage:
         entries = {"outbox": self.entries, "notifications": NothingDue()}
         stores = stores_of(**entries, schedules=self.schedules, clock=self.clock)
         slack = {"outbox_sender": self.sender, "scheduler": self.replies, "users": Accounts()}
-        workspace = workspace_of(**slack, canvases=SimpleNamespace(may_write=False))
+        workspace = workspace_of(**slack, canvases=SimpleNamespace(can_write=False))
         unused: Any = None
         doubles: Any = (canvases, canvases, self.question_posts, NoRuns())
         self.outbox = Outbox(stores, workspace, (), unused, {}, *doubles)
@@ -273,10 +273,15 @@ async def test_log_lines_of_an_entry_have_its_job(caplog: pytest.LogCaptureFixtu
         (replace(READY, side_messages=MENTIONED, outdated_messages=MENTIONED[:1], mention_at=None), ["delete 6.9"]),
         (replace(ASKS, side_messages=MENTIONED, outdated_messages=MENTIONED), ["delete 6.9", "post ask"]),
         (
-            entry(OutboxKind.BESIDE, side_messages=MENTIONED, outdated_messages=MENTIONED, target=ReplyTarget.NOTHING),
+            entry(
+                OutboxKind.SIDE_MESSAGES,
+                side_messages=MENTIONED,
+                outdated_messages=MENTIONED,
+                target=ReplyTarget.NOTHING,
+            ),
             GONE,
         ),
-        (entry(OutboxKind.BESIDE, side_messages=MENTIONED, outdated_messages=MENTIONED[1:]), []),
+        (entry(OutboxKind.SIDE_MESSAGES, side_messages=MENTIONED, outdated_messages=MENTIONED[1:]), []),
         (entry(OutboxKind.MAKE_CANVAS), ["write canvas"]),
         (entry(OutboxKind.SHARE_TABLES), ["share tables"]),
     ],
@@ -304,7 +309,7 @@ async def test_nobody_is_reminded_of_what_is_decided_meanwhile() -> None:
 @pytest.mark.parametrize("wait_s", [None, 8.0])
 async def test_question_is_posted_again_when_its_poster_says(wait_s: float | None) -> None:
     stage = Stage(Entries([[entry(OutboxKind.POST_QUESTION)]]), question_posts=QuestionPosts(wait_s))
-    stage.question_posts.may_post.set()
+    stage.question_posts.can_post.set()
     await stage.look()
     assert stage.entries.became == [wait_s]
 
@@ -316,7 +321,7 @@ async def test_entry_that_was_just_added_is_begun_at_once_and_ends_before_the_pr
     async with asyncio.timeout(TEST_WITHIN_S):
         await stage.question_posts.under_way.wait()
         assert not ending.done()
-        stage.question_posts.may_post.set()
+        stage.question_posts.can_post.set()
         await ending
     assert stage.entries.became == [None]
 

@@ -423,18 +423,18 @@ async def test_calls_are_shown_to_and_allowed_by_those_who_have_access_themselve
 
 
 @pytest.mark.parametrize(
-    ("user_id", "decision", "may_approve"),
+    ("user_id", "decision", "can_approve"),
     [("U1", None, True), ("UADMIN", None, True), ("U2", None, False), ("U1", Decision.DENIED, False)],
 )
 async def test_modal_with_arguments_offers_approval_only_while_it_may_be_given(
-    user_id: str, decision: Decision | None, may_approve: bool
+    user_id: str, decision: Decision | None, can_approve: bool
 ) -> None:
     async with asked_about(MILK, replace(MILK, index=1)) as (stage, actions, [call, _]):
         if decision:
             assert await stage.stores.approvals.decide(1, 0, call, decision, "U1")
         assert await actions.perform(press_of(call, ReplyAction.ARGUMENTS, user_id)) is None
     place = ApprovalPlace("C1", QUESTION.thread.thread_ts, PAGE_TS, button_value(call, 0))
-    assert surfaces_of(actions).modals == [place if may_approve else None]
+    assert surfaces_of(actions).modals == [place if can_approve else None]
 
 
 @pytest.mark.parametrize("action", [ReplyAction.APPROVE, ReplyAction.ALLOW_ALWAYS, ReplyAction.ARGUMENTS])
@@ -639,7 +639,7 @@ async def test_what_a_question_said_before_it_became_a_command_isnt_answered_aga
 
 
 @pytest.mark.parametrize(
-    ("kind", "may_write", "sentence"),
+    ("kind", "can_write", "sentence"),
     [
         (UserKind.MEMBER, True, texts.canvases.BEGUN),
         (UserKind.GUEST, True, Denial.GUEST),
@@ -647,11 +647,11 @@ async def test_what_a_question_said_before_it_became_a_command_isnt_answered_aga
     ],
 )
 async def test_answer_is_saved_for_an_asker_with_access_if_the_app_may_write_canvases(
-    stores: Stores, kind: UserKind, may_write: bool, sentence: str
+    stores: Stores, kind: UserKind, can_write: bool, sentence: str
 ) -> None:
     await stores.worker_queue.finish(await under_way(stores), END, "Because. " * CANVAS_MIN_CHARS)
     stage = AnsweringStage(stores, BusyClock(), accounts=Accounts(kind_of_all=kind))
-    stage.workspace.canvases.may_write = may_write
+    stage.workspace.canvases.can_write = can_write
     actions = actions_on(stage)
     assert await actions.perform(replace(STOP, action=ReplyAction.CANVAS)) == ActionResponse(sentence)
     async with stores.database.engine.connect() as connection:

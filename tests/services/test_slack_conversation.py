@@ -39,7 +39,7 @@ class Place:
     edits: list[tuple[Question, str]] = field(default_factory=list)
     groups: list[tuple[ThreadKey, str, str | None]] = field(default_factory=list)
     clock: InstantClock = field(default_factory=lambda: InstantClock(float(TS)))
-    may_write = False
+    can_write = False
 
     async def messages(self, question: Question) -> Sequence[Message]:
         return self.shown

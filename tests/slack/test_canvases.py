@@ -110,7 +110,7 @@ async def test_canvas_is_made_in_the_channels_tab_only_where_slack_takes_no_othe
 
 
 @pytest.mark.parametrize(
-    ("scopes", "content", "may_write"),
+    ("scopes", "content", "can_write"),
     [
         (None, Document("x"), True),
         ({"canvases:read"}, Document("x"), False),
@@ -120,11 +120,11 @@ async def test_canvas_is_made_in_the_channels_tab_only_where_slack_takes_no_othe
     ids=str,
 )
 async def test_canvases_are_read_and_made_as_the_scopes_allow(
-    scopes: Collection[str] | None, content: Document | Unread, may_write: bool
+    scopes: Collection[str] | None, content: Document | Unread, can_write: bool
 ) -> None:
     client = Client({"canvases.getContent": {"content": "x"}}, scopes=scopes)
     opened = await client.canvases.read([File("F1", "Plan")], QUESTION)
-    assert (opened["F1"].content, client.canvases.may_write) == (content, may_write)
+    assert (opened["F1"].content, client.canvases.can_write) == (content, can_write)
     asked = [] if content is Unread.CANVAS_SCOPE else [{"method": "canvases.getContent", "canvas_id": "F1"}]
     assert client.asked == asked
 

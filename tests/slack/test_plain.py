@@ -35,7 +35,7 @@ BUTTONS = blockkit.actions([blockkit.button("a", "Yes & no"), blockkit.button("b
         (blockkit.rich_text_preformatted("a\n```\nb"), f"```\na\n`{JOINER}`{JOINER}`\nb\n```"),
         (blockkit.rich_text_links("Sources", [("https://a.example", "a")], "id"), "Sources\n1. a (https://a.example)"),
         (
-            blockkit.rich_text([blockkit.line(blockkit.moment(61.0))]),
+            blockkit.rich_text([blockkit.rich_text_section(blockkit.time_element(61.0))]),
             "<!date^61^{date_pretty} at {time}|January 1 at 00:01 UTC>",
         ),
         (blockkit.chart("bar", "Use", ["Mon", "Tue"], [("usd", [1.5, 2])]), "Chart: Use"),

@@ -58,7 +58,7 @@ async def test_unexpected_response_may_pass(fault: str, reason: Refusal) -> None
     refused = await refusal(fault)
     assert isinstance(refused, Refused)
     assert refused.reason is reason
-    assert refused.reason.may_pass
+    assert refused.reason.is_temporary
 
 
 @pytest.mark.parametrize(

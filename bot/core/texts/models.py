@@ -161,7 +161,7 @@ def model_failure(failure: EndReason, name: str, retry_after_s: float | None = N
 def for_error(error: TypistError, names: ModelNames = OWN_NAMES, *, goes_on: bool = False) -> str:
     match error:
         case ProviderError():
-            if error.reason is EndReason.UNREACHABLE and not error.may_pass:
+            if error.reason is EndReason.UNREACHABLE and not error.is_temporary:
                 return NO_WAY_TO_MODEL.format(model=names.of(error.model))
             return model_failure(error.reason, names.of(error.model), error.retry_after_s, goes_on=goes_on)
         case NotShown():

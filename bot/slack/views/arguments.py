@@ -25,14 +25,14 @@ from bot.slack.blockkit import (
     checked,
     initial_view,
     input_field,
-    line,
     modal,
-    moment,
     read_only_modal,
+    rich_text_section,
+    span,
     static_select,
     text_area,
+    time_element,
     values_of,
-    words,
 )
 from bot.slack.views.modal import Modal, metadata_of
 from slack_markdown.escaping import unlinked
@@ -56,12 +56,12 @@ class EditedCall:
 def arguments_modal(ask: ApprovalCard, place: ApprovalPlace | None) -> Json:
     """Returns the modal with a call's details. `place`: where submitting it approves the call, or None to show it
     only."""
-    said = words(texts.approvals.described_by(ask.server), "italic"), words(unlinked(ask.description))
-    described = [blockkit.part("rich_text_quote", *said)] if ask.description else []
+    said = span(texts.approvals.described_by(ask.server), "italic"), span(unlinked(ask.description))
+    described = [blockkit.rich_text_element("rich_text_quote", *said)] if ask.description else []
     blocks = [
         blockkit.rich_text(_heading(ask)),
         *_fields(ask.fields),
-        blockkit.rich_text([line(words(ask.tool, "code")), *described]),
+        blockkit.rich_text([rich_text_section(span(ask.tool, "code")), *described]),
         *(map(blockkit.rich_text_preformatted, _pieces(ask.arguments)) if can_be_shown(ask.arguments * 2) else ()),
         blockkit.rich_text([*_warnings(ask), _terms([ask])]),
     ]
@@ -102,10 +102,10 @@ def _edit_modal(ask: ApprovalCard, place: ApprovalPlace) -> Json:
         fields.append(input_field(block_id, name, entry, optional=name not in ask.never_empty))
     places = accumulate(not argument.depth for argument in ask.fields)
     others = [argument for argument, place in zip(ask.fields, places, strict=True) if place - 1 not in editable]
-    heading = blockkit.rich_text([line(words(texts.approvals.NOT_EDITABLE, "italic"))])
+    heading = blockkit.rich_text([rich_text_section(span(texts.approvals.NOT_EDITABLE, "italic"))])
     fixed = [heading, *_fields(others)] if others else []
     terms = blockkit.rich_text([*_warnings(ask), _terms([ask])])
-    explained = blockkit.rich_text([*_heading(ask), line(words(texts.approvals.EDITED_EXPLAINED))])
+    explained = blockkit.rich_text([*_heading(ask), rich_text_section(span(texts.approvals.EDITED_EXPLAINED))])
     return modal(
         _EDIT,
         texts.actions.ARGUMENTS_TITLE,
@@ -142,9 +142,11 @@ def asks_in_reply(asks: Sequence[ApprovalCard], block_id: str) -> list[Json]:
             continue
         parts = [*_heading(ask), *(_arguments(ask.shown_fields) if ask.fields else ()), *_warnings(ask)]
         if ask.is_cut:
-            parts.append(line(words(texts.approvals.arguments_cut(ask.max_shown_chars, ask.chars), "italic")))
+            parts.append(
+                rich_text_section(span(texts.approvals.arguments_cut(ask.max_shown_chars, ask.chars), "italic"))
+            )
         if ask.decision is not None:
-            parts.append(line(words(texts.approvals.DECISIONS[ask.decision], "italic")))
+            parts.append(rich_text_section(span(texts.approvals.DECISIONS[ask.decision], "italic")))
         is_last = number in together[-1:]
         waiting = [asks[at] for at in together] if is_last else []
         blocks.append(blockkit.rich_text([*parts, *([_terms(waiting)] if is_last else [])], name))
@@ -156,11 +158,11 @@ def asks_in_reply(asks: Sequence[ApprovalCard], block_id: str) -> list[Json]:
 
 
 def _heading(ask: ApprovalCard) -> list[Json]:
-    return [line(words(unlinked(ask.question), "bold"))]
+    return [rich_text_section(span(unlinked(ask.question), "bold"))]
 
 
 def _warnings(ask: ApprovalCard) -> list[Json]:
-    return [line(words(unlinked(warning), "bold")) for warning in ask.warnings]
+    return [rich_text_section(span(unlinked(warning), "bold")) for warning in ask.warnings]
 
 
 def _arguments(fields: Sequence[ArgumentField]) -> list[Json]:
@@ -169,20 +171,20 @@ def _arguments(fields: Sequence[ArgumentField]) -> list[Json]:
     for argument in fields:
         name = [_name(argument, f"{argument.name}:")] if argument.name else []
         if argument.is_block and not argument.depth:
-            parts += [line(*name), blockkit.code_block(argument.value)]
+            parts += [rich_text_section(*name), blockkit.code_block(argument.value)]
             continue
         if not (parts and parts[-1].get("indent") == argument.depth):
             parts.append(blockkit.bullets([], argument.depth))
-        value = [words(argument.value, "code")] if argument.value and not argument.is_block else []
-        space = [words(" ")] if name and value else []
-        parts[-1]["elements"].append(line(*([*name, *space, *value] or [words(_UNNAMED)])))
+        value = [span(argument.value, "code")] if argument.value and not argument.is_block else []
+        space = [span(" ")] if name and value else []
+        parts[-1]["elements"].append(rich_text_section(*([*name, *space, *value] or [span(_UNNAMED)])))
         if argument.is_block:
             parts.append(blockkit.code_block(argument.value))
-    return parts or [line(words(texts.approvals.NO_ARGUMENTS, "italic"))]
+    return parts or [rich_text_section(span(texts.approvals.NO_ARGUMENTS, "italic"))]
 
 
 def _name(argument: ArgumentField, text: str) -> Json:
-    return words(text, "bold" if argument.has_plain_name else "code")
+    return span(text, "bold" if argument.has_plain_name else "code")
 
 
 def _fields(arguments: Sequence[ArgumentField]) -> Iterator[Json]:
@@ -194,7 +196,7 @@ def _fields(arguments: Sequence[ArgumentField]) -> Iterator[Json]:
             together = []
         if argument.chars > PIECE_CHARS:
             for piece in _pieces(f"{argument.name}:" if argument.name else _UNNAMED):
-                name = line(_name(argument, piece))
+                name = rich_text_section(_name(argument, piece))
                 yield blockkit.rich_text([blockkit.bullets([name], argument.depth) if argument.depth else name])
             yield from map(blockkit.rich_text_preformatted, _pieces(argument.value))
         else:
@@ -215,11 +217,11 @@ def _terms(asks: Sequence[ApprovalCard]) -> Json:
     )
     sources = dict.fromkeys(source for ask in asks for source in ask.sources)
     because = texts.approvals.asks_because({reason for ask in asks for reason in ask.because}, sources)
-    elements = [words("".join([*(acts_as([*names]) for acts_as, names in servers if names), because]), "italic")]
+    elements = [span("".join([*(acts_as([*names]) for acts_as, names in servers if names), because]), "italic")]
     if (until := asks[0].expires_at) is not None:
         waits_until = texts.approvals.waits_until(unlinked(asks[0].decider_name))
-        elements += [words(waits_until, "italic"), moment(until, "italic"), words(".", "italic")]
-    return line(*elements)
+        elements += [span(waits_until, "italic"), time_element(until, "italic"), span(".", "italic")]
+    return rich_text_section(*elements)
 
 
 def _buttons(asks: Sequence[ApprovalCard]) -> list[Json]:

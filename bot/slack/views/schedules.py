@@ -30,7 +30,6 @@ from bot.slack.blockkit import (
     initial_view,
     input_field,
     modal,
-    moment_mrkdwn,
     mrkdwn,
     number_input,
     plain_text,
@@ -39,6 +38,7 @@ from bot.slack.blockkit import (
     section,
     text_area,
     text_line,
+    time_mrkdwn,
     time_picker,
     values_of,
 )
@@ -112,7 +112,7 @@ class ScheduleList:
     outcome: str = ""
     """The result of the reader's last action, in mrkdwn."""
 
-    def may_change(self, schedule: Schedule) -> bool:
+    def can_change(self, schedule: Schedule) -> bool:
         return self.is_admin or schedule.user_id == self.reader_id
 
 
@@ -144,7 +144,7 @@ def _list(listed: ScheduleList, words_chars: int) -> list[Json]:
         blocks += [divider()] if number else []
         blocks.append(section(plain_text(_words(schedule, words_chars))))
         blocks.append(context(mrkdwn(" · ".join([*_when(schedule), whose, *_terms(schedule)]))))
-        blocks += [_buttons(schedule)] if listed.may_change(schedule) else []
+        blocks += [_buttons(schedule)] if listed.can_change(schedule) else []
     if (more := len(listed.schedules) - MAX_LISTED) > 0:
         blocks.append(context(plain_text(texts.schedules.more_schedules(more))))
     return blocks
@@ -197,8 +197,8 @@ def run_notice(schedule: Schedule, report: RunReport, signed_out: Sequence[str] 
     """Returns chat.postMessage's arguments for a notice of a skipped run or pause. `signed_out`: missing sign-ins."""
     if report.is_at_pause(schedule):
         return _pause_notice(schedule, signed_out)
-    next_time = "" if schedule.next_at is None else moment_mrkdwn(schedule.next_at)
-    sentence = texts.schedules.run_skipped(moment_mrkdwn(report.due_at), report.skip_reason, next_time)
+    next_time = "" if schedule.next_at is None else time_mrkdwn(schedule.next_at)
+    sentence = texts.schedules.run_skipped(time_mrkdwn(report.due_at), report.skip_reason, next_time)
     words = context(plain_text(_words(schedule, WORDS_ROOMS[0])))
     return plain.message([section(mrkdwn(sentence)), words])
 
@@ -251,7 +251,7 @@ def _words(schedule: Schedule, limit: int) -> str:
 def _when(schedule: Schedule) -> list[str]:
     rule = schedule.rule
     at = schedule.next_at if rule.at is None else rule.at
-    due = "" if at is None else moment_mrkdwn(at, texts.times.DAY_OF_SCHEDULE)
+    due = "" if at is None else time_mrkdwn(at, texts.times.DAY_OF_SCHEDULE)
     when = texts.words.sentence_case(rule.description) if rule.at is None else f"{texts.schedules.ONCE}: {due}"
     if schedule.pause_reason:
         state = texts.schedules.paused_because(schedule.pause_reason)

@@ -8,7 +8,18 @@ from urllib.parse import urlsplit
 
 from bot.core import texts
 from bot.core.asks import ApprovalPlace
-from bot.slack.blockkit import Json, input_field, line, modal, part, rich_text, text_area, text_line, values_of, words
+from bot.slack.blockkit import (
+    Json,
+    input_field,
+    modal,
+    rich_text,
+    rich_text_element,
+    rich_text_section,
+    span,
+    text_area,
+    text_line,
+    values_of,
+)
 from bot.slack.views.modal import Modal, metadata_of
 
 _ID = "sign_in_address"
@@ -35,12 +46,18 @@ def _sign_in_modal(
         then, never = texts.accounts.enter_there(user_code), texts.accounts.CONFIRM_FIRST
     page = url or device_url
     link = _link(page, texts.accounts.open_page(server, _host(page)))
-    steps = {"type": "rich_text_list", "style": "ordered", "elements": [line(link), line(words(then))]}
-    warning = part("rich_text_section", words(never, "italic"))
+    steps = {
+        "type": "rich_text_list",
+        "style": "ordered",
+        "elements": [rich_text_section(link), rich_text_section(span(then))],
+    }
+    warning = rich_text_element("rich_text_section", span(never, "italic"))
     shown = [steps, warning]
     if url and user_code:
         confirm = _link(device_url, texts.accounts.confirm_page(_host(device_url)))
-        shown.append(line(words(texts.accounts.ON_A_PHONE), confirm, words(texts.accounts.confirm_then(user_code))))
+        shown.append(
+            rich_text_section(span(texts.accounts.ON_A_PHONE), confirm, span(texts.accounts.confirm_then(user_code)))
+        )
     text_field = text_line if with_code else text_area
     entry = text_field(_ADDRESS, placeholder=example, initial="", focus=False)
     return modal(

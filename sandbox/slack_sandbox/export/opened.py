@@ -225,7 +225,9 @@ def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = la
         accounts.add_strangers(channel)
     counts["id_clashes"] = listed.clashes + accounts.clashes
     lost = _lost(contents, listed, unreadable)
-    unread = [name for key, names in lost.items() for name in names if key != "canvas_comments" and _could_have(name)]
+    unread = [
+        name for key, names in lost.items() for name in names if key != "canvas_comments" and _can_have_messages(name)
+    ]
     if not counts["messages"] and (unread or counts["without_time"]):
         raise ExportError(NOTHING_READ.format(names=names_text(unread or ["no entry has a time"])))
     kinds = Counter[str](channel.type for channel in listed.channels)
@@ -270,7 +272,7 @@ def _lost(contents: Contents, listed: _Listed, unreadable: Sequence[str]) -> dic
     return {reason: names for reason, names in lost.items() if names}
 
 
-def _could_have(name: str) -> bool:
+def _can_have_messages(name: str) -> bool:
     """Returns whether a file or folder could have messages, by its name."""
     return name.endswith(".json") or "/" not in name
 

@@ -11,7 +11,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.job import BESIDE_ROLES, MENTION_ROLES, MessageRole, RecordedMessage
+from bot.core.job import MENTION_ROLES, SIDE_ROLES, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
 from bot.store import outbox
 from bot.store.rows import upsert
@@ -23,7 +23,7 @@ _KEY = messages_beside.c.job_id, messages_beside.c.role, messages_beside.c.versi
 async def messages_of_jobs(
     connection: AsyncConnection, job_ids: Collection[int] | sa.Select[tuple[int]]
 ) -> defaultdict[int, tuple[RecordedMessage, ...]]:
-    known = messages_beside.c.role.in_([role.value for role in BESIDE_ROLES])
+    known = messages_beside.c.role.in_([role.value for role in SIDE_ROLES])
     of_jobs = sa.select(*_KEY, messages_beside.c.ts).where(known, messages_beside.c.job_id.in_(job_ids))
     rows = (await connection.execute(of_jobs.order_by(*_KEY))).all()
     found: defaultdict[int, tuple[RecordedMessage, ...]] = defaultdict(tuple)
@@ -41,7 +41,7 @@ async def record_message(connection: AsyncConnection, job_id: int, message: Reco
 async def queue_updates(connection: AsyncConnection, job_ids: Collection[int], now: float) -> None:
     is_mention = messages_beside.c.role.in_([role.value for role in MENTION_ROLES])
     mentioned = sa.select(messages_beside.c.job_id).where(is_mention, messages_beside.c.job_id.in_(job_ids)).distinct()
-    await outbox.add(connection, OutboxKind.BESIDE, (await connection.scalars(mentioned)).all(), now)
+    await outbox.add(connection, OutboxKind.SIDE_MESSAGES, (await connection.scalars(mentioned)).all(), now)
 
 
 async def delete_messages(connection: AsyncConnection, job_id: int, messages: Collection[RecordedMessage]) -> None:
