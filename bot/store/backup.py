@@ -19,13 +19,12 @@ from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.errors import StoreError
-from bot.store.database import OWNERS_ALONE, READS, connected, database_errors, database_file
+from bot.store.database import OWNERS_ALONE, READS, connected, database_errors, database_file, sqlite_uri
 from bot.store.migrate import (
     MISMATCH_FIX,
     empty_database_problem,
@@ -197,7 +196,7 @@ def _url(file: Path) -> sa.URL:
 
 
 def _connect(file: Path, mode: str = "rw") -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode={mode}", uri=True)
+    return sqlite3.connect(sqlite_uri(file, mode), uri=True)
 
 
 def _copy(source: Path, new: Path) -> None:

@@ -52,6 +52,7 @@ from pathlib import Path
 from secrets import token_hex
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SAWarning, SQLAlchemyError
@@ -272,6 +273,9 @@ _LIMIT_FIX = (
     "Have an administrator raise this limit, with DATABASE_URL's user for ROLE: "
     "ALTER ROLE ROLE SET statement_timeout = '15s'; ALTER ROLE ROLE SET transaction_timeout = 0;"
 )
+_READ_ONLY_DISK_FIX = (
+    "If its disk is mounted read-only, back it up (typist backup FILE), and mount the disk for writing."
+)
 READ_ONLY = "25006"
 _REMEDIES = {
     READ_ONLY: "The database takes no writes: its disk may be full, or it is a standby. Its server's log says why.",
@@ -281,13 +285,14 @@ _REMEDIES = {
     "53100": "Make room on the disk of the database's server, or in the tablespace of its tables.",
     "53300": _CONNECTIONS_FIX,
     "55P03": "Another session uses the table, such as a backup or an open transaction. Try again once it has ended.",
-    "SQLITE_READONLY": "Let Typist's user write to the file in DATABASE_URL and to its folder.",
+    "SQLITE_READONLY": f"Let Typist's user write to the file in DATABASE_URL and to its folder. {_READ_ONLY_DISK_FIX}",
     "SQLITE_BUSY": "Another program holds it. End that program, and try again.",
     "SQLITE_FULL": "Make room on the disk of the file in DATABASE_URL.",
     "SQLITE_CORRUPT": "Restore a backup: typist restore FILE.",
     "SQLITE_NOTADB": "Have DATABASE_URL name another file, or restore a backup: typist restore FILE.",
 }
 _BY_WORDS = {
+    "read-only file system": _READ_ONLY_DISK_FIX,
     "denied for schema": _SCHEMA_FIX,
     "connection slots": _CONNECTIONS_FIX,
     "too many connections": _CONNECTIONS_FIX,
@@ -385,7 +390,7 @@ def _sqlite_engine(url: sa.URL, connections: int = 1) -> AsyncEngine:
         raise StoreError("The current directory doesn't exist anymore. Change to another one.") from error
     file = database_file(url)
     if file is not None:
-        sa.event.listen(engine.sync_engine, "do_connect", lambda *_: _prepare_file(file))
+        sa.event.listen(engine.sync_engine, "do_connect", partial(_prepare_file, file))
         sa.event.listen(engine.sync_engine, "connect", partial(_record_identity, file))
         sa.event.listen(engine.sync_engine, "begin", partial(_check_identity, file))
     sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
@@ -401,23 +406,36 @@ def _reader_of(engine: AsyncEngine) -> AsyncEngine:
     return reader
 
 
-def _prepare_file(file: Path) -> None:
+def _prepare_file(file: Path, _dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> None:
     """Creates a file that only its owner can access. Raises StoreError with the reason, which SQLite doesn't report."""
     file = file.absolute()
+    arguments[0], named["uri"] = sqlite_uri(file), True
     if file.is_dir():
         raise StoreError(f"DATABASE_URL names the directory {file}. Add the name of a file, such as typist.db.")
     if file.exists() and not file.is_file():
         raise StoreError(f"DATABASE_URL points to {file}, which is a device or a pipe. Use a file.")
     if not file.parent.is_dir():
         raise StoreError(f"The directory {file.parent} in DATABASE_URL doesn't exist. Create it, or name another one.")
-    # SQLite and Typist create further files next to the database.
+    # SQLite and Typist create further files next to the database, but reading must work on a read-only disk.
+    needed = os.R_OK if _is_on_read_only_disk(file) else os.R_OK | os.W_OK
     for path in (file.parent, file):
-        if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        if path.exists() and not os.access(path, needed):
             raise StoreError(f"{path} can't be written to. Change its permissions, or DATABASE_URL.")
     # Closing the file would release the locks of the process's other connections to it, and another process would take
     # the database for unused: https://sqlite.org/howtocorrupt.html, 2.2.
     if not file.exists():
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, OWNERS_ALONE))
+
+
+def _is_on_read_only_disk(file: Path) -> bool:
+    return file.parent.is_dir() and bool(os.statvfs(file.parent).f_flag & os.ST_RDONLY)
+
+
+def sqlite_uri(file: Path, mode: str = "rw") -> str:
+    """Returns a file's URI. SQLite opens a file without a log on a read-only disk only if told that it's immutable."""
+    file = file.resolve()
+    has_log = file.with_name(f"{file.name}-wal").exists()
+    return f"file:{quote(str(file))}?mode={mode}{'&immutable=1' if _is_on_read_only_disk(file) and not has_log else ''}"
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

@@ -38,6 +38,14 @@ def _share_compiled(connection: sa.Connection) -> None:
     connection.execution_options(compiled_cache=_compiled)
 
 
+def may_mount() -> bool:
+    a_try = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return bool(shutil.which("unshare")) and subprocess.run(a_try, check=False, capture_output=True).returncode == 0
+
+
+needs_mount = pytest.mark.skipif(not may_mount(), reason="needs a machine that lets root mount")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "on_postgresql: the test's `database_url` on a server isn't left to long tests")
 

@@ -21,7 +21,7 @@ from bot.store.backup import back_up, read, restore
 from bot.store.database import connected
 from bot.store.migrate import migrate
 from bot.store.schema import jobs, metadata
-from tests.contracts.databases import PostgresqlServer, create_role
+from tests.contracts.databases import PostgresqlServer, create_role, needs_mount
 from tests.contracts.stores import DONE, YES, apart, enqueued
 from tests.processes import REPOSITORY
 
@@ -143,6 +143,47 @@ async def test_backup_on_a_full_disk_leaves_the_earlier_one(
     assert file.read_bytes() == before
 
 
+def on_a_read_only_disk(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command of Typist with the database in a folder that is mounted read-only."""
+    mounted = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+    return subprocess.run(
+        ["unshare", "--mount", "sh", "-c", mounted, str(folder), sys.executable, "-m", "bot", *arguments],
+        env={**os.environ, "DATABASE_URL": f"sqlite:///{folder}/typist.db", "PYTHONPATH": str(REPOSITORY)},
+        cwd=folder.parent,
+        capture_output=True,
+        text=True,
+    )
+
+
+def delete_and_die(database: Path) -> None:
+    """Deletes a question in a process that ends at once, so that SQLite's log stays."""
+    statements = "c.execute('PRAGMA journal_mode = WAL'); c.execute('DELETE FROM jobs WHERE id = 3'); c.commit()"
+    code = f"import os, sqlite3; c = sqlite3.connect({str(database)!r}); {statements}; os._exit(0)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@needs_mount
+@pytest.mark.wide
+@pytest.mark.parametrize("is_killed", [True, False], ids=["a process was killed", "the last process ended"])
+async def test_database_on_a_read_only_disk_is_read_and_backed_up(tmp_path: Path, is_killed: bool) -> None:
+    database, other = tmp_path / "disk" / "typist.db", f"sqlite:///{tmp_path}/other.db"
+    database.parent.mkdir()
+    await filled(f"sqlite:///{database}")
+    if is_killed:
+        delete_and_die(database)
+    assert database.with_name("typist.db-wal").exists() == is_killed
+    kept = f"Backed up {2 if is_killed else 3} questions to nightly.\n"
+    ended = on_a_read_only_disk(database.parent, "backup", "nightly")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, kept, "")
+    async with connected(other) as engine:
+        await restore(tmp_path / "nightly", engine)
+    assert on_a_read_only_disk(database.parent, "usage").stdout.startswith("Since ")
+    refused = on_a_read_only_disk(database.parent, "forget", "--user", "U0ADA", "--yes")
+    assert refused.returncode == 1
+    assert "If its disk is mounted read-only, back it up (typist backup FILE)" in refused.stderr
+    assert await rows(other) == await rows(f"sqlite:///{database}")
+
+
 async def test_backup_of_a_database_that_is_missing_creates_and_replaces_nothing(tmp_path: Path) -> None:
     file = tmp_path / "backup"
     async with connected(await filled(f"sqlite:///{tmp_path}/typist.db")) as engine:
@@ -247,7 +288,8 @@ async def test_backup_that_is_reached_by_a_link_is_not_emptied_while_it_is_read(
 
 
 @pytest.mark.parametrize(
-    ("kind", "killed_in"), [("sqlite", "_publish"), pytest.param("postgresql", "_sequence", marks=pytest.mark.long)]
+    ("kind", "killed_in"),
+    [("sqlite", "_publish"), pytest.param("postgresql", "_sequence_name", marks=pytest.mark.long)],
 )
 @pytest.mark.long
 async def test_process_that_is_killed_midway_leaves_backup_and_database_as_they_were(

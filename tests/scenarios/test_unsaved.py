@@ -5,8 +5,6 @@ takes questions again.
 """
 
 import random
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
@@ -28,7 +26,7 @@ from bot.store.schema import jobs
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import TEAM_ID
 from tests.clocks import until_read
-from tests.contracts.databases import PostgresqlServer, set_read_only
+from tests.contracts.databases import PostgresqlServer, needs_mount, set_read_only
 from tests.processes import own_port
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, running
@@ -39,14 +37,6 @@ pytestmark = [pytest.mark.skips_waits, pytest.mark.slack(ack_timeout_s=Sandbox.a
 
 LONG = f"why {random.Random(1).randbytes(6_000).hex()}"
 """A database needs new pages for it, however well it compresses."""
-
-
-def may_mount() -> bool:
-    a_try = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    return bool(shutil.which("unshare")) and subprocess.run(a_try, check=False, capture_output=True).returncode == 0
-
-
-needs_mount = pytest.mark.skipif(not may_mount(), reason="a small disk needs a machine that lets root mount")
 
 
 @dataclass
