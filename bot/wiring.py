@@ -183,8 +183,8 @@ async def open_bot(
         me = installation.identity
         stores = await _stores(settings, clock)
         stack.push_async_callback(stores.close)
-        checkup.secrets = stores.accounts.secrets
-        await log_start(checkup, CONNECTION)
+        checkup.secrets, checkup.teams = stores.accounts.secrets, stores.listening.teams
+        await log_start(checkup, BOT_TOKEN, CONNECTION)
         workspace = _workspace(settings, stores, client, installation, bot_token)
         parts = _parts(settings, stores, workspace, has_accounts=_has_accounts(settings))
         if parts.sign_ins is not None:

@@ -29,7 +29,7 @@ from bot.store.database import (
     remedy_for,
     try_row,
 )
-from bot.store.listening import Report, read_reports
+from bot.store.listening import Report, read_reports, read_teams
 from bot.store.migrate import MISMATCH_FIX, is_known, mismatch_message, read_revision, schema_mismatches
 from bot.store.schema import REVISION
 from bot.store.workers import living_workers_in
@@ -129,6 +129,11 @@ class DatabaseChecks:
             return await self._read(read_secrets, [])
         return ()
 
+    async def teams(self) -> Mapping[str, float]:
+        with suppress(SQLAlchemyError, OSError):
+            return await self._read(read_teams, {})
+        return {}
+
     async def living(self) -> int | None:
         with suppress(SQLAlchemyError, OSError):
             file = database_file(self._engine.url) if self._engine else None
@@ -163,6 +168,16 @@ class DatabaseChecks:
             yield connection
             if not commits:
                 await transaction.rollback()
+
+
+def check_workspace(teams: Mapping[str, float], team_id: str) -> Finding:
+    """Reports other workspaces' data. `teams`: when each workspace was last heard, in seconds since 1970, by ID."""
+    days = {id_: f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}" for id_, at in teams.items() if id_ != team_id}
+    if not days:
+        return ok("The database has no other workspace's data.")
+    others = ", ".join(f"{id_} (last used on {day})" for id_, day in days.items())
+    fix = "Use one database for each workspace: correct the Slack tokens, or set another DATABASE_URL."
+    return warn(f"The Slack tokens are for workspace {team_id}, but the database has data from {others}.", fix)
 
 
 def _unusable(error: Exception) -> Finding:

@@ -7,7 +7,7 @@ These checks can be made at any time. Problems that take minutes to confirm (a v
 connections) are monitored while answering instead (bot/services/admin_notices.py).
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from pathlib import Path
 from aiohttp import ClientSession
 
 from bot.checks import machine, models, servers
-from bot.checks.database import DatabaseChecks
+from bot.checks.database import DatabaseChecks, check_workspace
 from bot.checks.report import SETTINGS, CheckReport, Finding, PlannedCheck, run_checks
 from bot.checks.servers import ServerChecks
 from bot.checks.slack import SlackChecks
@@ -78,6 +78,7 @@ class Checkup:
         self.slack = SlackChecks(self.bot, app, config if ours.slack_config_token else None, self.clock, extra)
         self.database = DatabaseChecks(ours.database_url)
         self.secrets: Callable[[], Awaitable[Sequence[str]]] = self.database.secrets
+        self.teams: Callable[[], Awaitable[Mapping[str, float]]] = self.database.teams
         self.servers = ServerChecks(ours.mcp, self.clock, self._price, has_keys=bool(ours.secret_keys))
 
     async def close(self) -> None:
@@ -87,6 +88,9 @@ class Checkup:
     @property
     def today(self) -> date:
         return datetime.fromtimestamp(self.clock.now(), UTC).date()
+
+    async def workspace(self) -> Finding:
+        return check_workspace(await self.teams(), self.slack.installation.identity.team_id)
 
     def _price(self, tools: Sequence[ToolDefinition]) -> str:
         ours = self.settings
@@ -235,6 +239,14 @@ CHECKS: Sequence[Check] = (
         after=["database.write"],
     ),
     Check(
+        "database.workspace",
+        "whether the database is this workspace's",
+        lambda at, _: at.workspace(),
+        _AND_START,
+        needs=[BOT_TOKEN, CONNECTION],
+        after=["database.schema"],
+    ),
+    Check(
         "slack.connections",
         "whether another process receives events",
         lambda at, _: at.slack.connections(at.database.living),
@@ -309,8 +321,8 @@ def planned_checks(at: Checkup, on: Occasion) -> list[PlannedCheck]:
 
 
 async def log_start(at: Checkup, *having: str) -> None:
-    """Logs the findings of startup checks that need exactly these other checks."""
-    ready = {check.id for check in CHECKS if set(check.needs) == set(having)}
+    """Logs the findings of startup checks that became possible with the last of these other checks."""
+    ready = {check.id for check in CHECKS if set(having[-1:]) <= set(check.needs) <= set(having)}
     (await run_checks([check for check in planned_checks(at, Occasion.START) if check.id in ready])).log()
 
 

@@ -6,7 +6,7 @@ process at a time catches up: it acquires the gap with `claim_gap`, holds it wit
 places it has checked. If that process dies, another one continues from there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -148,11 +148,20 @@ class Listening(WorkerOperations):
         """Returns the names of running workers that can receive messages from Slack, including this one."""
         return await living_workers_in(connection, database_file(self._database.engine.url), self._now())
 
+    @reads
+    async def teams(self, connection: AsyncConnection) -> Mapping[str, float]:
+        return await read_teams(connection)
+
     async def _change(self, connection: AsyncConnection, team_id: str, values: dict[str, Any]) -> bool:
         ours = listening.c.team_id == team_id, listening.c.held_by == self._worker.name
         held = {"held_until": self._now() + HOLD_S, **values}
         changed = sa.update(listening).where(*ours, listening.c.missed_from.is_not(None)).values(held)
         return (await connection.execute(changed)).rowcount > 0
+
+
+async def read_teams(connection: AsyncConnection) -> Mapping[str, float]:
+    """Returns when Slack last sent this database's processes a message, in seconds since 1970, by workspace ID."""
+    return {row.team_id: row.heard_at for row in await connection.execute(sa.select(listening))}
 
 
 async def read_reports(connection: AsyncConnection) -> list[Report]:

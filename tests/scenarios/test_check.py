@@ -48,7 +48,7 @@ from slack_sandbox.faults import FaultSettings
 from slack_sandbox.server import Sandbox
 from slack_sandbox.setup import WELL_SET_UP, Setup
 from slack_sandbox.testing.processes import output
-from slack_sandbox.workspace import Json
+from slack_sandbox.workspace import TEAM_ID, Json
 from tests.contracts import databases
 from tests.contracts.vendor_rules import ollama
 from tests.forked import forked_command
@@ -65,7 +65,7 @@ KEY = "sk-proj-Zz0123456789abcdefghij"
 SECRET_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 GENERAL, PRIVATE = "C0GENERAL", "C0PROJECTX"
 OK, FAIL, WARN, SKIPPED = CheckStatus.OK, CheckStatus.FAIL, CheckStatus.WARN, CheckStatus.SKIPPED
-AFTER_BOT_TOKEN = ("slack.scopes", "slack.clock", "slack.same_app")
+AFTER_BOT_TOKEN = ("slack.scopes", "slack.clock", "slack.same_app", "database.workspace")
 AFTER_APP_TOKEN = ("slack.socket_mode", "slack.same_app", "slack.connections")
 
 
@@ -572,7 +572,10 @@ class DatabaseCase(FaultCase):
     migrated: bool = False
 
 
-AFTER_CONNECTION = ("database.write", "database.schema", "database.catch_up", "slack.connections")
+AFTER_CONNECTION = (
+    *("database.write", "database.schema", "database.workspace", "database.catch_up"),
+    "slack.connections",
+)
 
 
 def sqlite(folder: Path, server: str) -> str:
@@ -609,7 +612,11 @@ async def cut_short(url: str) -> str:
     """Records a catch-up that didn't get all conversations."""
     tally = {"looked_at": 40, "unread": 2, "answered": 3, "offered": 1}
     report = {"begins_at": 1_795_460_400.0, "ends_at": 1_795_471_200.0, "tally": tally}
-    return await written(url, sa.insert(listening).values(team_id="T1", heard_at=1_795_471_200.0, report=report))
+    return await written(url, sa.insert(listening).values(team_id=TEAM_ID, heard_at=1_795_471_200.0, report=report))
+
+
+async def of_another_workspace(url: str) -> str:
+    return await written(url, sa.insert(listening).values(team_id="T0OTHER", heard_at=1_795_471_200.0))
 
 
 async def read_only_file(url: str) -> str:
@@ -671,6 +678,9 @@ DATABASES: Mapping[str, DatabaseCase] = {
     "SQLite: a newer schema": DatabaseCase("database.schema", WARN, url=sqlite, after=newer, migrated=True),
     "SQLite: a catch-up that didn't get everything": DatabaseCase(
         "database.catch_up", WARN, url=sqlite, after=cut_short, migrated=True
+    ),
+    "SQLite: another workspace's database": DatabaseCase(
+        "database.workspace", WARN, url=sqlite, after=of_another_workspace, migrated=True
     ),
     "PostgreSQL: a server that doesn't run": unreachable(
         lambda folder, server: "postgresql://bot:secret-5@127.0.0.1:9/typist"
@@ -1189,7 +1199,7 @@ async def test_json_is_all_of_stdout_and_the_exit_code_is_0(tmp_path: Path) -> N
     report = json.loads(out)
     assert report["ok"]
     assert {tuple(check) for check in report["checks"]} == {("id", "status", "message", "fix")}
-    assert len(report["checks"]) == 16
+    assert len(report["checks"]) == 17
 
 
 async def test_something_to_mend_exits_1_without_a_traceback(tmp_path: Path) -> None:
@@ -1199,7 +1209,7 @@ async def test_something_to_mend_exits_1_without_a_traceback(tmp_path: Path) -> 
     assert "✘ Slack doesn't accept SLACK_BOT_TOKEN (token_revoked).\n  → Install the app again" in out
     assert "– Skipped because the check of SLACK_BOT_TOKEN failed: this machine's clock.\n" in out
     assert not [name for name in AFTER_BOT_TOKEN if name in out]
-    assert out.endswith("1 problem, 0 warnings. 3 checks were skipped (–).\n")
+    assert out.endswith("1 problem, 0 warnings. 4 checks were skipped (–).\n")
 
 
 UNREACHABLE = "http://127.0.0.1:9/api/"
@@ -1217,7 +1227,7 @@ async def test_offline_lines_that_depend_on_slack_say_that_it_can_not_be_reached
         "whether both tokens belong to the same app",
     ]
     waiting += ["the app's manifest"] if config_token else []
-    waiting += ["whether another process receives events"]
+    waiting += ["whether the database is this workspace's", "whether another process receives events"]
     because = "– Skipped because Slack can't be reached: "
     assert [line.removeprefix(because) for line in text.splitlines() if line.startswith(because)] == [
         f"{name}." for name in waiting

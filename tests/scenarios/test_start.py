@@ -16,12 +16,14 @@ import aiohttp
 import pytest
 
 from bot import __version__, app
+from bot.clock import SystemClock
 from bot.core import texts
 from bot.errors import SlackSetupError
 from bot.settings import Settings
 from bot.slack import client as slack_client
 from bot.slack.manifest import OPTIONAL_SCOPES, app_manifest
 from bot.slack.socket import CONNECTIONS, STEADY_S, WATCH_S
+from bot.store import Stores
 from slack_sandbox.faults import FaultSettings
 from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox
@@ -86,6 +88,20 @@ async def test_a_missing_scope_is_a_warning_and_the_bot_answers(
     assert "files:read (shared files aren't read)" in line
     assert "api.slack.com/apps" in line
     assert [call.method for call in sandbox.calls].count("auth.test") == 1
+
+
+@pytest.mark.skips_waits
+async def test_database_of_another_workspace_is_logged_at_the_start(
+    sandbox: Sandbox, vendor: VendorServer, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = await Stores.open(database_url, "w1", SystemClock())
+    await theirs.listening.record_message_time("T0OTHER", 1_795_471_200.0)
+    await theirs.close()
+    with caplog.at_level(logging.WARNING):
+        async with running(replace(settings_of(sandbox, vendor), database_url=database_url)):
+            pass
+    (line,) = [record.getMessage() for record in caplog.records if "setup: " in record.getMessage()]
+    assert "database has data from T0OTHER (last used on 2026-11-23)" in line
 
 
 @pytest.mark.skips_waits
