@@ -751,6 +751,9 @@ def changed_settings(settings: Settings) -> dict[str, str]:
         for field in _fields()
         if (value := getattr(settings, field.name)) != field.default
     }
+    named = {model: f"{model} as {name}" for model, name in settings.model_names.chosen.items() if model != name}
+    if named:
+        shown["BOT_MODELS"] = ", ".join(named.get(model, model) for model in settings.models)
     if settings.secret_keys:
         shown["BOT_SECRET_KEYS"] = _MASK
     for name, vendor in settings.vendors.items():
@@ -776,7 +779,7 @@ def _shown(variable: str, value: object) -> str:
         case (str(host), int(port)):
             return f"{host}:{port}"
         case frozenset() | tuple():
-            parts = map(str, value)
+            parts = [one.setting if isinstance(one, Cap) else str(one) for one in value]
             return ", ".join(sorted(parts) if isinstance(value, frozenset) else parts)
     return str(value)
 

@@ -6,6 +6,8 @@ registers the handlers of people's actions, and `_loops` returns the background 
 """
 
 import logging
+import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -265,7 +267,8 @@ def _workspace(
 async def _stores(settings: Settings, clock: Clock) -> Stores:
     """Opens the database. Waits for an unavailable server, as for Slack. Raises StoreError."""
     prices, most = model_prices(settings), settings.max_concurrent_per_user
-    opening = partial(Stores.open, settings.database_url, uuid4().hex, clock, most, prices, settings.caps)
+    worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
+    opening = partial(Stores.open, settings.database_url, worker, clock, most, prices, settings.caps)
     return await insist(opening, clock, "not started yet: the database is unavailable", StoreAway)
 
 
@@ -584,4 +587,5 @@ def settings_for_admins(settings: Settings) -> dict[str, str]:
 
 def quota_of(settings: Settings, stores: Stores, notifier: Notifier) -> Quota:
     max_tokens = max_output_tokens(model_setup(settings))
-    return Quota(stores, notifier, settings.caps, models_in_use(settings), max_tokens, model_prices(settings))
+    prices, models = model_prices(settings), models_in_use(settings)
+    return Quota(stores, notifier, settings.caps, models, max_tokens, prices, settings.admins)

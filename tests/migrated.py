@@ -38,7 +38,7 @@ def _fill_new_file(dialect: sa.Dialect, _record: object, arguments: Sequence[Any
     if not _fill_new_databases or dialect.driver != "aiosqlite":
         return
     path = Path(arguments[0])
-    if str(path) == ":memory:" or path.exists() or not path.parent.is_dir():
+    if str(path).startswith((":memory:", "file:")) or path.exists() or not path.parent.is_dir():
         return
     with tempfile.NamedTemporaryFile(dir=path.parent) as file:
         file.write(_sqlite_file())

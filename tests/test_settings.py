@@ -88,7 +88,11 @@ PROBLEMS = {
     "not one of the choices": ({"BOT_OPENAI_API": "rest"}, ["BOT_OPENAI_API must be one of auto, responses, chat"]),
     "no day of the week": (
         {"BOT_WEEKLY_REPORT": "9:00", "BOT_ADMINS": "U0ADA"},
-        ["BOT_WEEKLY_REPORT must be a day of the week and a time, and maybe a time zone, such as mon 9:00 (in UTC) or"],
+        ["BOT_WEEKLY_REPORT must be a day of the week and a time, and optionally a time zone, such as mon 9:00 (in"],
+    ),
+    "no time zone of this name": (
+        {"BOT_WEEKLY_REPORT": "mon 9:00 Europe/Berln", "BOT_ADMINS": "U0ADA"},
+        ["BOT_WEEKLY_REPORT has a time zone that doesn't exist, 'Europe/Berln'. Write"],
     ),
     "a report for nobody": (
         {"BOT_WEEKLY_REPORT": "mon 9:00"},
@@ -423,7 +427,8 @@ def test_settings_in_force_are_those_that_differ_from_their_defaults() -> None:
             "BOT_SYSTEM_PROMPT": "A secret of the house.",
             "BOT_WELCOME": "off",
             "BOT_ALLOW_ALSO": "guests,bots",
-            "BOT_MODELS": "openai/a,anthropic/b",
+            "BOT_MODELS": "openai/a as Luna,anthropic/b",
+            "BOT_CAPS": "user/day=200000tokens, channel/month=1000tokens",
         }
     )
     shown = settings.changed_settings(ours)
@@ -441,7 +446,8 @@ def test_settings_in_force_are_those_that_differ_from_their_defaults() -> None:
         "BOT_SYSTEM_PROMPT": "22 characters",
         "BOT_WELCOME": "off",
         "BOT_ALLOW_ALSO": "bots, guests",
-        "BOT_MODELS": "openai/a, anthropic/b",
+        "BOT_MODELS": "openai/a as Luna, anthropic/b",
+        "BOT_CAPS": "user/day=200000tokens, channel/month=1000tokens",
     }
 
 

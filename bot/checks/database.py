@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
+from tempfile import TemporaryFile
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -58,11 +59,14 @@ class DatabaseChecks:
         file = database_file(engine.url)
         if file is not None and not file.exists():
             # The first start will create it.
-            folder = file.absolute().parent
-            if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-                return ok(f"The database file {file.name} doesn't exist yet. It will be created at the first start.")
-            problem = f"The database file {file.name} can't be created: its folder is missing or not writable."
-            return fail(problem, "Create the folder and make it writable by Typist's user.")
+            try:
+                with TemporaryFile(dir=file.absolute().parent, buffering=0) as tried:
+                    tried.write(bytes(PROBED_BYTES))
+                    os.fsync(tried.fileno())
+            except OSError as error:
+                problem = f"The database file {file.name} can't be created: {os.strerror(error.errno or 0)}."
+                return fail(problem, "Typist's user must be able to write to the folder, and the disk needs room.")
+            return ok(f"The database file {file.name} doesn't exist yet. It will be created at the first start.")
         self._engine = engine
         try:
             async with self._begin(READS) as connection:
@@ -75,6 +79,9 @@ class DatabaseChecks:
             return _unusable(error)
         if problem:
             return fail(problem, ENCODING_FIX)
+        if is_sqlite and engine.url.database in (None, "", ":memory:"):
+            problem = "The database is in memory: when Typist ends, all questions and settings will be lost."
+            return warn(problem, "Set DATABASE_URL to a file, such as sqlite:///typist.db, or to a PostgreSQL server.")
         if file is not None and others_can_read(file):
             return warn(*exposed_files(file.name, f"{file.name}*"))
         return ok(f"The database is reachable: {'SQLite' if is_sqlite else 'PostgreSQL'} {version}.")

@@ -67,7 +67,7 @@ async def _probe(setup: ModelSetup, model: str) -> Finding:
             message = f"{model} has a window of {window}, so most of a long thread or tool result won't fit."
             return warn(message, "Give it a larger window: --ctx-size for llama.cpp, --max-model-len for vLLM.")
         if error.reason is not EndReason.EMPTY:
-            return _unanswered(model, error)
+            return _unanswered(model, error, setup)
     if end and end.usage and MIN_COUNTED_TOKENS <= end.usage.input_tokens < PROBE_TOKENS:
         return warn(
             f"{model}: its server read only {end.usage.input_tokens:,} of more than {PROBE_TOKENS:,} tokens: it cuts "
@@ -93,11 +93,15 @@ async def _probe(setup: ModelSetup, model: str) -> Finding:
     return ok(f"{model} calls tools.") if called else _no_tools_finding(model, end)
 
 
-def _unanswered(model: str, error: ProviderError) -> Finding:
-    reason = _reason_of(error)
+def _unanswered(model: str, error: ProviderError, setup: ModelSetup) -> Finding:
+    reason, vendor = _reason_of(error), model.partition("/")[0]
+    entry = VENDORS[vendor]
     if error.reason is EndReason.UNREADABLE:
-        variable = VENDORS[model.partition("/")[0]].base_url_variable
-        return fail(f"{model} sent a response that can't be read ({reason}).", f"Check {variable}.")
+        return fail(f"{model} sent a response that can't be read ({reason}).", f"Check {entry.base_url_variable}.")
+    if error.reason is EndReason.OUT_OF_CREDIT:
+        is_own = entry.company and entry.is_own_server(vendor_settings(vendor, setup))
+        page = f" at {entry.api_key_page.partition('/')[0]}" if is_own else ""
+        return fail(f"{model}: the account is out of credit ({error.detail}).", f"Check the account's billing{page}.")
     fix = f"The server gave this reason. To try again: typist ask --model {model} hello"
     return fail(f"{model} didn't answer ({reason}).", fix)
 
@@ -166,6 +170,8 @@ def _problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bool) -
     """Returns a lookup's message and remedy. Messages about a vendor omit the model, so that they are reported once."""
     vendor, reason, key, base_url = model.partition("/")[0], lookup.detail, entry.api_key_variable, entry.base_url
     choose = f"Choose another model in BOT_MODELS instead of {model}, or check what {key} has access to."
+    if " " in model:
+        choose = f"Did you mean {model.replace(' ', '-')}? Few servers have model names with spaces. {choose}"
     retired = f"was retired on {lookup.retirement_date.isoformat()}" if lookup.retirement_date else "has been retired"
     address = entry.base_url_variable
     path = " For most servers, the URL must end with /v1." if base_url.endswith("/v1") else ""

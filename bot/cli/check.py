@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import codecs
 import json
 import re
 import signal
@@ -16,6 +17,7 @@ from bot.errors import SettingsError
 
 EXIT_INTERRUPTED = 130
 
+PLAIN_MARKS = {"✔": "OK", "⚠": "WARNING", "✘": "FAILED", "–": "-", "→": "->", "…": "...", "·": "|"}
 _CONVERSATION = re.compile(r"[CDGUW][A-Z0-9]+")
 
 
@@ -67,9 +69,16 @@ def _print(report: CheckReport, *, as_json: bool) -> None:
 
 
 def print_any_mark() -> None:
-    """Makes stdout replace characters that the terminal can't encode."""
+    """Makes stdout replace characters that the terminal can't encode: marks with words, and others with ?."""
+
+    def replace_marks(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeEncodeError)
+        unencodable = error.object[error.start : error.end]
+        return "".join(PLAIN_MARKS.get(char, "?") for char in unencodable), error.end
+
+    codecs.register_error("typist", replace_marks)
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+        sys.stdout.reconfigure(errors="typist")
 
 
 SUBCOMMAND = Subcommand(

@@ -19,7 +19,7 @@ from bot.core.files import OpenedFile, unread_notice
 from bot.core.job import Checkpoint, End, Job
 from bot.core.steps import starting_text
 from bot.core.triage import Identity
-from bot.errors import CapReached, ProviderError
+from bot.errors import CapReached, EndReason, ProviderError
 from bot.models.events import Completion, FinishReason, Usage
 from bot.models.prices import ModelPrices
 from bot.models.prompt import OURS, Effort, OfferedTools, Permission, ToolDefinition, ToolRule
@@ -304,11 +304,20 @@ CONVERSATIONS: Mapping[str, Callable[[_Conversation], Awaitable[str]]] = {
 }
 
 
+FIRST = next(iter(CONVERSATIONS))
+"""The simplest conversation. If a model doesn't answer it, the others aren't tried."""
+
+
 async def run_smoke(setup: ModelSetup, prices: ModelPrices, system_prompt: str, limit_usd: float) -> list[SmokeResult]:
     """Runs each conversation with each model, within the limit, and returns the results. All models have one
     conversation before the next one starts, so an expensive model leaves budget for others."""
     found: list[SmokeResult] = []
+    refused: dict[str, EndReason] = {}
     for conversation, model in product(CONVERSATIONS, setup.models):
+        if model in refused:
+            why = f"Skipped because an earlier conversation failed: {refused[model]}."
+            found.append(SmokeResult(model, conversation, CheckStatus.SKIPPED, why, 0, 0, 0, 0.0, 0.0))
+            continue
         remaining_usd = limit_usd - sum(one.usd for one in found)
         talk = _Conversation(replace(setup, models=(model,)), prices, system_prompt, remaining_usd)
         status, message = CheckStatus.FAIL, f"No answer within {WITHIN_S / 60:.0f} minutes."
@@ -322,6 +331,9 @@ async def run_smoke(setup: ModelSetup, prices: ModelPrices, system_prompt: str, 
             message = str(wrong)
         except ProviderError as error:
             message = f"Failed: {error.reason}" + (f" ({error.detail})" if error.detail else "")
+            # Waiting for each of the others would take minutes.
+            if conversation == FIRST or error.reason is EndReason.RATE_LIMITED:
+                refused[model] = error.reason
         except TimeoutError:
             pass
         used, seconds = talk.usage, time.time() - talk.at

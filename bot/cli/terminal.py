@@ -83,7 +83,8 @@ def has_terminal() -> bool:
 def confirm(question: str, to_do: str, shown: str = "") -> bool:
     """Shows the subject of a question, and asks the question. Raises SettingsError without a terminal."""
     if not has_terminal():
-        raise SettingsError([f"There's no terminal for the confirmation. Use --yes to {to_do} without confirmation."])
+        why = f"There's no terminal for the confirmation. Use --yes to {to_do} without confirmation."
+        raise SettingsError([question.removesuffix("Continue?") + why if question.endswith("Continue?") else why])
     print(shown, end="", flush=True)
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

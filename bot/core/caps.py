@@ -217,8 +217,9 @@ def days_of_last_month(now: float) -> tuple[int, int]:
     return first_day(Period.MONTH, (first - 1) * DAY_S), first
 
 
-def cap_reached_text(cap: Cap, now: float) -> str:
-    return f"{texts.quotas.quota_used_up(str(cap), _next_reset(cap, now))} {texts.quotas.ASK_FOR_QUOTA}"
+def cap_reached_text(cap: Cap, now: float, *, is_admin: bool) -> str:
+    more = texts.quotas.RAISE_QUOTA if is_admin else texts.quotas.ASK_FOR_QUOTA
+    return f"{texts.quotas.quota_used_up(str(cap), _next_reset(cap, now))} {more}"
 
 
 def cap_warning(cap: Cap, used: Amount, now: float) -> str | None:

@@ -17,7 +17,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -362,12 +361,15 @@ def parse_rule(text: str, zone: str, now: float, *, min_gap_minutes: int) -> Rul
 
 def parse_weekly_rule(text: str) -> Rule:
     """Parses a weekday, a time and optionally a zone (default UTC): "mon 9:00 Europe/Berlin". Raises ValueError."""
-    with suppress(UnusableRule):
-        if typed := _DAY_AND_TIME.fullmatch(text):
-            day, hour, minute, zone = typed.groups()
+    problem = "must be a day of the week and a time, and optionally a time zone"
+    if typed := _DAY_AND_TIME.fullmatch(text):
+        day, hour, minute, zone = typed.groups()
+        try:
             return checked_rule(zone or "UTC", 0.0, cron=f"{int(minute)} {int(hour)} * * {day[:3]}", min_gap_minutes=0)
-    examples = "mon 9:00 (in UTC) or fri 16:00 Europe/Berlin"
-    raise ValueError(f"must be a day of the week and a time, and maybe a time zone, such as {examples}")
+        except UnusableRule as error:
+            if str(error) == texts.schedules.UNKNOWN_ZONE:
+                problem = f"has a time zone that doesn't exist, {zone!r}. Write a day, a time and a zone"
+    raise ValueError(f"{problem}, such as mon 9:00 (in UTC) or fri 16:00 Europe/Berlin")
 
 
 def _in_24_hours(typed: re.Match[str]) -> str:

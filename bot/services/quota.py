@@ -69,6 +69,7 @@ class Quota:
     models: tuple[str, ...]
     max_output_tokens: int
     prices: ModelPrices
+    admins: Collection[str] = ()
     _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
     """One lock for each cap that answers are waiting for, so that only the first answer polls."""
     _background: Background = field(default_factory=Background, init=False)
@@ -91,7 +92,8 @@ class Quota:
                 while (check := await reserve()).reserved_cap is not None:
                     await clock.sleep(ROOM_POLL_S)
         if check.reached_cap is not None:
-            raise CapReached(cap_reached_text(check.reached_cap, clock.now()))
+            is_admin = job.question.user_id in self.admins
+            raise CapReached(cap_reached_text(check.reached_cap, clock.now(), is_admin=is_admin))
 
     def warn(self, question: Question) -> None:
         """Tells the asker in the background, once per period, that most of a cap is used. Not part of the attempt,

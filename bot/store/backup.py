@@ -112,7 +112,9 @@ async def check_unused(engine: AsyncEngine) -> None:
         # A damaged database can be replaced. A server that can't be used fails at the next step.
         return
     if names:
-        raise StoreError(f"Typist runs with this database ({names[0]}). Stop it, and try again.")
+        host, _, process = names[0].rpartition(":")[0].rpartition(":")
+        where = f"process {process} on {host}" if host else names[0]
+        raise StoreError(f"Typist is running with this database ({where}). Stop it, and try again.")
 
 
 def _check_replaceable(file: Path, source: Path | None, newest: float) -> None:

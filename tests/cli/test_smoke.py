@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bot.cli.smoke import LIMIT_USD, as_json, is_ok
-from bot.cli.smoke_conversations import CODE, CONVERSATIONS, NOTE_NUMBER, NUMBERS, SmokeResult, run_smoke
+from bot.cli.smoke_conversations import CODE, CONVERSATIONS, FIRST, NOTE_NUMBER, NUMBERS, SmokeResult, run_smoke
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT, GO_ON_REQUEST
 from bot.models.prices import ModelPrices, parse_prices
 from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
@@ -341,7 +341,11 @@ async def test_failure_names_its_reason(server: VendorServer) -> None:
     healthy = colleague(ANTHROPIC)
     refused = replace(BOUND_THINKING, answers=lambda body: VendorResponse([b'{"error": {}}'], 401, "application/json"))
     found = await smoke(server, Vendor([refused], healthy), ANTHROPIC)
-    assert all(one.message.startswith("Failed: bad_key") for one in found.values())
+    [failed] = [one for one in found.values() if one.status == "fail"]
+    assert (failed.conversation, failed.message.partition(" (")[0]) == (FIRST, "Failed: bad_key")
+    assert wrong(found) | {FIRST: ""} == {FIRST: ""} | dict.fromkeys(
+        CONVERSATIONS.keys() - {FIRST}, "Skipped because an earlier conversation failed: bad_key."
+    )
     assert sum(one.usd for one in found.values()) == 0
     assert as_json(list(found.values()))["ok"] is False
 

@@ -115,13 +115,16 @@ async def test_backup_of_a_server_is_as_of_one_moment(
     assert (await rows(url))["jobs"] != before["jobs"]
 
 
+@pytest.mark.parametrize(("worker", "where"), [("web-1:4711:0f2b", "process 4711 on web-1"), ("w1", "w1")])
 @pytest.mark.parametrize("kind", KINDS)
-async def test_restore_while_typist_runs_is_refused(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+async def test_restore_while_typist_runs_is_refused(
+    kind: str, worker: str, where: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     url, file = await filled(request.getfixturevalue(f"{kind}_url")), tmp_path / "backup"
-    stores = await Stores.open(url, "w1", SystemClock())
+    stores = await Stores.open(url, worker, SystemClock())
     async with connected(url) as engine:
         await back_up(engine, file)
-        with pytest.raises(StoreError, match=r"Typist runs with this database \(w1\)"):
+        with pytest.raises(StoreError, match=rf"Typist is running with this database \({where}\)"):
             await restore(file, engine)
         await stores.close()
         await restore(file, engine)

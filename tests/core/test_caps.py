@@ -158,7 +158,8 @@ def test_days_and_months_are_in_utc() -> None:
     ],
 )
 def test_cap_that_is_used_up_says_when_it_resets_and_whom_to_ask(cap: Cap, now: float, sentence: str) -> None:
-    assert cap_reached_text(cap, now) == f"{sentence} {texts.quotas.ASK_FOR_QUOTA}"
+    assert cap_reached_text(cap, now, is_admin=False) == f"{sentence} {texts.quotas.ASK_FOR_QUOTA}"
+    assert cap_reached_text(cap, now, is_admin=True) == f"{sentence} {texts.quotas.RAISE_QUOTA}"
 
 
 @pytest.mark.parametrize(("tokens", "part"), [(0, None), (799, None), (800, "80%"), (999, "99%"), (1_500, "100%")])

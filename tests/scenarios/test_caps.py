@@ -56,6 +56,13 @@ async def test_warning_that_slack_does_not_take_at_once_is_shown_after_all(stage
     assert (user, warning.startswith("100% of your quota")) == ("U0ADA", True)
 
 
+@capped(f"user/day={USED_TOKENS}tokens", admins=frozenset({"U0ADA"}))
+async def test_admin_whose_cap_is_used_up_is_not_sent_to_an_admin(stage: Stage) -> None:
+    await stage.answers("general", await stage.mention())
+    (sentence,) = await stage.answers("general", await stage.mention())
+    assert sentence.endswith(f" at 00:00 UTC. {texts.quotas.RAISE_QUOTA}")
+
+
 @capped(f"workspace/month={USED_TOKENS * 6 // 5}tokens", admins=frozenset({"U0GRACE", "U0ALAN"}))
 async def test_each_admin_is_told_once_at_80_and_once_at_100_percent(stage: Stage) -> None:
     quota = f"workspace's quota of {USED_TOKENS * 6 // 5:,} tokens per month is used"

@@ -336,13 +336,17 @@ async def model_server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
         yield
 
 
+IN_MEMORY = "sqlite:///file::memory:?uri=true"
+"""A database of a test, which isn't reported as one that an admin lost by accident."""
+
+
 def connected(sandbox: Sandbox) -> dict[str, str]:
     return {
         "SLACK_BOT_TOKEN": sandbox.bot_token,
         "SLACK_APP_TOKEN": sandbox.app_token,
         "SLACK_CONFIG_TOKEN": sandbox.config_token,
         "BOT_SLACK_API_URL": sandbox.api_url,
-        "DATABASE_URL": "sqlite://",
+        "DATABASE_URL": IN_MEMORY,
         **MODEL,
     }
 
@@ -374,6 +378,7 @@ class ModelCase(FaultCase):
     answers: tuple[Script, ...] = ()
     """What the server answers, one after the other."""
     vendor: str = "openai"
+    name: str = "test"
     base_url: str = ""
     """In place of the server's."""
     own: bool = False
@@ -419,7 +424,8 @@ def transcribing(answer: VendorResponse) -> ModelCase:
 
 
 def failing(*answers: VendorResponse, status: CheckStatus = FAIL, **more: Any) -> ModelCase:
-    return ModelCase(f"model.{more.get('vendor', 'openai')}/test", status, answers=answers, **more)
+    model = f"{more.get('vendor', 'openai')}/{more.get('name', 'test')}"
+    return ModelCase(f"model.{model}", status, answers=answers, **more)
 
 
 warning = partial(failing, status=WARN)
@@ -436,6 +442,7 @@ MODELS: Mapping[str, ModelCase] = {
     "OpenAI: a wrong key (401)": failing(error(401, code="invalid_api_key"), own=True),
     "OpenAI: a key without this right (403)": failing(error(403), own=True),
     "OpenAI: no such model (404, JSON)": failing(error(404, code="model_not_found"), own=True),
+    "A model's name with spaces": failing(error(404), listed("other"), name="gpt 6 luna"),
     "OpenAI: a model that was shut down": failing(model(shutdown_date="2026-01-31"), own=True),
     "OpenAI: a model that will be shut down": warning(model(shutdown_date="2999-01-31"), own=True),
     "A compatible server without this model": failing(error(404), listed("other")),
@@ -489,6 +496,7 @@ MODELS: Mapping[str, ModelCase] = {
         FAIL, VendorResponse([b"<!DOCTYPE html>"], content_type="text/html")
     ),
     "`--probe-models`: a key without this right (403)": probing(FAIL, error(403, code="permission_denied")),
+    "`--probe-models`: an account without credit (429)": probing(FAIL, error(429, code="insufficient_quota")),
     "`--probe-models`: a model that doesn't exist": replace(
         failing(error(404), listed("other")), others=skips("model.openai/test.tools"), probes=True
     ),
@@ -517,7 +525,7 @@ async def model_report(case: ModelCase) -> CheckReport:
         url, path = "http://api.openai.com" if case.own else vendor.url, "/v1" if case.vendor == "openai" else ""
         named = case.vendor.upper()
         env = {
-            "BOT_MODELS": f"{case.vendor}/test",
+            "BOT_MODELS": f"{case.vendor}/{case.name}",
             f"{named}_API_KEY": KEY,
             f"{named}_BASE_URL": case.base_url or url + path,
             **({"BOT_TRANSCRIBE": "openai/hears"} if case.transcribes else {}),
@@ -670,6 +678,8 @@ def unreachable(url: Callable[[Path, str], str]) -> DatabaseCase:
 
 DATABASES: Mapping[str, DatabaseCase] = {
     "SQLite: no such folder": unreachable(lambda folder, server: f"sqlite:///{folder}/nowhere/typist.db"),
+    "SQLite: a folder where files can't be made": unreachable(lambda folder, server: "sqlite:////proc/typist.db"),
+    "SQLite: in memory": DatabaseCase("database.connection", WARN, url=lambda folder, server: "sqlite://"),
     "SQLite: a file that is no database": unreachable(no_database),
     "SQLite: a read-only file": DatabaseCase("database.write", FAIL, url=sqlite, after=read_only_file, migrated=True),
     "SQLite: a file that everybody can read": DatabaseCase(
@@ -1272,7 +1282,7 @@ async def test_a_terminal_without_these_marks_gets_a_report_too(tmp_path: Path) 
         async with bot_process(tmp_path, "check", env=env) as process:
             out, err = await output(process)
     assert (process.returncode, err) == (0, "")
-    assert "? Both tokens belong to the same app." in out
+    assert "OK Both tokens belong to the same app." in out
 
 
 @pytest.mark.parametrize(

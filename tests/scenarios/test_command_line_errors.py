@@ -537,7 +537,7 @@ async def test_closed_stdout_is_no_error(folder: Path) -> None:
     ("arguments", "sentence"),
     [
         (("ask",), "No question given."),
-        (("forget", "--all"), "There's no terminal for the confirmation."),
+        (("forget", "--all"), "This will permanently delete ALL data"),
         (("init",), "typist init asks questions, so it needs a terminal."),
     ],
 )

@@ -8,7 +8,8 @@ from bot.core.texts.words import count, sentence_case
 NO_QUOTAS = "Your usage isn't limited."
 SHARED_QUOTAS = "You don't have a personal quota. These quotas apply to everyone:"
 ASK_FOR_QUOTA = "To get more before then, ask your Typist admin to raise the quota in my Home tab."
-"""Also shown to Typist admins."""
+RAISE_QUOTA = "To get more before then, raise the quota in my Home tab."
+"""Instead of ASK_FOR_QUOTA for Typist admins."""
 QUOTAS_ARE_SET_IN_HOME = "To change quotas, open my Home tab."
 TOKENS_PER_PAGE = 700
 TOKENS_EXPLAINED = f"Tokens measure the text that I read and write for you. A page is about {TOKENS_PER_PAGE} tokens."
@@ -60,7 +61,6 @@ def quota_needs_prices(models: Sequence[str]) -> str:
 
 
 def quota_used_up(quota: str, resets: date) -> str:
-    """Replaces an answer. ASK_FOR_QUOTA follows, also for Typist admins."""
     return f"{sentence_case(quota)} is used up. {_resets(resets)}"
 
 
