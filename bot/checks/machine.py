@@ -1,5 +1,6 @@
 """Checks of the settings, of this machine, and of network routes to the servers."""
 
+import math
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,11 +9,13 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from bot import network, settings
 from bot.checks.report import ANSWER_WITHIN_S, Finding, fail, ok, warn
+from bot.core import texts
 from bot.errors import SettingsError
 from bot.mcp.config import HttpTransport
+from bot.models.prices import price_of_tools
 from bot.models.registry import vendor_settings
 from bot.network import Way
-from bot.settings import Settings, model_setup, models_in_use
+from bot.settings import Settings, model_prices, model_setup, models_in_use
 from bot.store.database import create_engine, database_file
 from files_to_markdown import isolation
 
@@ -22,8 +25,11 @@ ISOLATION_FIX = (
 )
 
 
-async def check_settings(ours: Settings, env_file: Path | None) -> Finding:
+async def check_settings(ours: Settings, env_file: Path | None, now: float) -> Finding:
     shown = {"models in use": ", then ".join(models_in_use(ours)), **settings.changed_settings(ours)}
+    prompt_tokens, usd = price_of_tools((), models_in_use(ours), model_prices(ours), now, ours.system_prompt)
+    if prompt_tokens:
+        shown["BOT_SYSTEM_PROMPT"] += f": {texts.settings.tools_price(prompt_tokens, usd)}"
     header = "The settings are valid. These differ from the defaults:"
     lines = [f"{name}: {value}" for name, value in shown.items()]
     problems = [
@@ -38,6 +44,13 @@ async def check_settings(ours: Settings, env_file: Path | None) -> Finding:
     problems += [(sentence, no_search_fix) for sentence in settings.ineffective_settings(ours)]
     notes_fix = "Remove the entries without effect from the BOT_MCP_CONFIG file. See docs/admins/tools.md."
     problems += [(note, notes_fix) for note in ours.mcp.notes]
+    fix = "Shorten BOT_SYSTEM_PROMPT: all of it is sent with each question."
+    windows = {model: model_prices(ours).window_tokens(model) or math.inf for model in models_in_use(ours)}
+    problems += [
+        (f"BOT_SYSTEM_PROMPT fills more than half of the {window:,} tokens that {model} can read.", fix)
+        for model, window in windows.items()
+        if 2 * prompt_tokens > window
+    ]
     if not problems:
         return ok(header, *lines)
     fixes = dict.fromkeys(fix for _, fix in problems)

@@ -127,7 +127,12 @@ class Check:
 _AND_START = Occasion.COMMAND | Occasion.START
 
 CHECKS: Sequence[Check] = (
-    Check(SETTINGS, "the settings", lambda at, _: machine.check_settings(at.settings, at.env_file), _AND_START),
+    Check(
+        SETTINGS,
+        "the settings",
+        lambda at, _: machine.check_settings(at.settings, at.env_file, at.clock.now()),
+        _AND_START,
+    ),
     Check(
         "isolation",
         "the kernel's protection",

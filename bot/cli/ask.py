@@ -58,9 +58,12 @@ def _file_content(word: str) -> bytes | None:
         with open(os.path.expanduser(word), "rb") as file:
             return file.read(files.MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
-        if not (_PATH.fullmatch(word) or os.path.isfile(word)):
+        is_named = word.split() == [word] and files.has_document_name(word)
+        if not (is_named or _PATH.fullmatch(word) or os.path.isfile(word)):
             return None
-        raise SettingsError([f"{word}: {os.strerror(getattr(error, 'errno', None) or 0)}."]) from None
+        # A name that is part of the question's text is quoted with the question.
+        fix = " If you only mean its name, put the whole question in quotes." if is_named else ""
+        raise SettingsError([f"{word}: {os.strerror(getattr(error, 'errno', None) or 0)}.{fix}"]) from None
 
 
 async def _read_files(contents: Mapping[str, bytes]) -> list[files.OpenedFile]:

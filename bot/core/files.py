@@ -133,6 +133,7 @@ _DOCUMENTS = frozenset(
     )
 )
 """Document extensions. Their MIME types vary widely: application/x-msexcel, or video/mp2t for ts."""
+_IMAGES = frozenset(("png", "jpg", "jpeg", "gif", "webp", "heic", "tif", "tiff", "bmp"))
 _BIDI_CONTROLS = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
 """Characters that reverse the reading direction of a name and the following text."""
 _SIGN_IN = re.compile(rb"<title>[^<]*\bSlack</title>|class=\"signin|/signin\b", re.IGNORECASE)
@@ -142,6 +143,11 @@ def short_name(name: str) -> str:
     """Returns a user-chosen name on one line. The middle of a long name is cut."""
     name = " ".join(name.translate(_BIDI_CONTROLS).split()).replace("`", "'")
     return name if len(name) <= NAME_CHARS else f"{name[:50]}…{name[-25:]}"
+
+
+def has_document_name(name: str) -> bool:
+    """Returns whether a name ends as the names of documents and images do that can be read."""
+    return "." in name and name.rpartition(".")[2].lower() in _DOCUMENTS | _IMAGES
 
 
 def reason_unreadable(file: File) -> Unread | None:

@@ -204,6 +204,12 @@ class ModelPrices:
         priced = listed.calc_price(_usage(usage), provider, genai_request_timestamp=when, price_context=terms)
         return priced.total_price
 
+    def window_tokens(self, model: str) -> int | None:
+        """Returns a model's context window, or None if the package doesn't list it."""
+        with suppress(LookupError):
+            return self._listed(model)[1].context_window
+        return None
+
     def _listed(self, model: str) -> "tuple[Provider, ModelInfo]":
         """Returns a model's entry in the package. Raises LookupError."""
         from genai_prices import data_snapshot
@@ -217,11 +223,13 @@ class ModelPrices:
 
 
 def price_of_tools(
-    tools: Sequence[ToolDefinition], models: Sequence[str], prices: ModelPrices, at: float
+    tools: Sequence[ToolDefinition], models: Sequence[str], prices: ModelPrices, at: float, text: str = ""
 ) -> tuple[int, float | None]:
-    """Returns the tokens that tools add to each question, and their USD price per 1,000 questions (None if unknown)."""
+    """Returns the tokens that tools and a text add to each question, and their USD price per 1,000 questions (None if
+    unknown)."""
     # Both are for the first model, which is asked first.
-    tokens = TokenEstimate(tuple(models[:1])).definitions_tokens(tools) if models else 0
+    estimate = TokenEstimate(tuple(models[:1]))
+    tokens = estimate.definitions_tokens(tools) + (estimate.tokens(text) if text else 0) if models else 0
     usd = prices.cost_usd(models[0], Usage(tokens), at) if models else None
     return tokens, None if usd is None else 1_000 * usd
 

@@ -218,6 +218,8 @@ def test_definitions_have_a_price_before_anybody_asks() -> None:
     assert usd == pytest.approx(tokens * 0.10 / 1_000)
     assert price_of_tools(tools, ("openai/llama",), PUBLISHED, NOW)[1] is None
     assert price_of_tools(tools, (), PUBLISHED, NOW) == (0, None)
+    prompt = price_of_tools((), ("openai/gpt-6-luna",), PUBLISHED, NOW, "word " * 24_000)
+    assert tools_price(*prompt) == "about 40,000 tokens with each question, $4.00 a thousand questions"
     free = ModelPrices(parse_prices('{"openai/llama": {"input": 0, "output": 7}}'))
     assert price_of_tools(tools, ("openai/llama",), free, NOW)[1] == 0
     assert tools_price(27_318, 2.7318) == "about 27,000 tokens with each question, $2.73 a thousand questions"

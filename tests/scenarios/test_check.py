@@ -825,12 +825,19 @@ class MachineCase(FaultCase):
     kernel: Mapping[str, object] = field(default_factory=dict)
     """What is different in files_to_markdown/isolation.py: a call that this kernel lacks, a later version, a system."""
     env_file: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 MACHINE: Mapping[str, MachineCase] = {
     "A kernel without Landlock": MachineCase("isolation", WARN, kernel={"LANDLOCK_CREATE_RULESET": 99_999}),
     "A kernel whose Landlock is older than Linux 6.2": MachineCase("isolation", WARN, kernel={"TRUNCATE_ABI": 99}),
     "Another system than Linux": MachineCase("isolation", WARN, kernel={"ON_LINUX": False}),
+    "A system prompt that fills most of a model's window": MachineCase(
+        "settings",
+        WARN,
+        {"model.openai/gpt-5": FAIL},
+        env={"BOT_SYSTEM_PROMPT": "word " * 150_000, "BOT_MODELS": "openai/gpt-5"},
+    ),
     "An .env that everybody can read": MachineCase("settings", WARN, env_file=".env"),
 }
 
@@ -843,7 +850,7 @@ async def machine_report(case: MachineCase, folder: Path) -> CheckReport:
         env_file = Path(case.env_file) if case.env_file else None
         if env_file is not None:
             env_file.touch(0o644)
-        return await report_of(env_file=env_file)
+        return await report_of(case.env, env_file=env_file)
 
 
 def read(*envs: Mapping[str, str]) -> settings.Settings:

@@ -48,6 +48,7 @@ async def test_ask_streams_the_answer_and_writes_usage_to_stderr(tmp_path: Path,
     [
         (["why?"], b"", "why?"),
         (["why", "is", "it?"], b"", "why is it?"),
+        (["what is notes.txt"], b"", "what is notes.txt"),
         ([], b"piped in\n", "piped in"),
         (["explain this:"], b"piped in\n", "explain this:\n\npiped in"),
         ([" "], b"\xef\xbb\xbfcaf\xe9\r\n", "caf\ufffd"),
@@ -77,10 +78,10 @@ async def test_ask_reads_the_files_that_words_name(tmp_path: Path, vendor: Vendo
     image = b64decode(ONE_PIXEL)
     (tmp_path / "pixel.png").write_bytes(image)
     (tmp_path / "docs").mkdir()
-    named = ["Compare", "notes.txt", "docs", str(tmp_path / "pixel.png"), "missing.txt"]
+    named = ["Compare", "notes.txt", "docs", str(tmp_path / "pixel.png"), "main.py?"]
     code, _, err = await forked_command(tmp_path, "ask", *named, env=asking(vendor))
     shown, text = vendor.requests[0].body["messages"][-1]["content"]
-    parts = ("Compare docs missing.txt\n", "(Attached: notes.txt)\n```txt\nQuince is 7.\n```", "(Attached: pixel.png)")
+    parts = ("Compare docs main.py?\n", "(Attached: notes.txt)\n```txt\nQuince is 7.\n```", "(Attached: pixel.png)")
     assert all(f"]\n{part}\n[" in text["text"] for part in parts), text["text"]
     assert shown["image_url"]["url"] == f"data:image/png;base64,{ONE_PIXEL}"
     assert (code, err.splitlines()[0]) == (0, "Reading notes.txt, pixel.png.")
@@ -104,6 +105,8 @@ async def test_ask_names_files_of_one_name_apart_if_the_model_does_not_take_them
     ("word", "content", "problem"),
     [
         ("./missing.txt", None, "./missing.txt: No such file or directory."),
+        ("nope.docx", None, "nope.docx: No such file or directory. If you only mean its name, put the whole question"),
+        ("plans/Nope.PDF", None, "plans/Nope.PDF: No such file or directory."),
         ("../", None, "../: Is a directory."),
         ("./docs", None, "./docs: Is a directory."),
         ("parts.zip", b"PK\x03\x04" + bytes(60), "Not read: parts.zip (damaged)."),
