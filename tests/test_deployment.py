@@ -1,6 +1,7 @@
 """The files with which Typist is deployed: by their schemas, and beside what the code and each other say."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
+from bot.cli.command_line import argument_parser
 from bot.cli.run import END_WITHIN_S
 from bot.services.operations import serving
 from bot.settings import Settings, variables
@@ -35,10 +37,14 @@ def read_yaml(path: Path) -> Any:
     return YAML(typ="safe").load(path)
 
 
-def unit(section: str = "Service") -> Mapping[str, str]:
+SERVICES = sorted((ROOT / "deploy").glob("*.service"))
+TIMERS = sorted((ROOT / "deploy").glob("*.timer"))
+
+
+def unit(section: str = "Service", file: Path = ROOT / "deploy" / "typist.service") -> Mapping[str, str]:
     parser = ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read(ROOT / "deploy" / "typist.service")
+    parser.read(file)
     return parser[section]
 
 
@@ -166,13 +172,49 @@ def test_all_deployments_run_the_same_command() -> None:
     assert platform == unit()["ExecStart"].split()[1:] == arguments == ["-m", "bot", "run"]
 
 
+class TestNightlyUnits:
+    def test_each_timer_starts_a_service_once_a_day(self) -> None:
+        assert {timer.with_suffix(".service") for timer in TIMERS} == set(SERVICES) - {ROOT / "deploy/typist.service"}
+        for timer in TIMERS:
+            assert re.fullmatch(r"\*-\*-\* \d\d:\d\d", unit("Timer", timer)["OnCalendar"])
+            assert unit("Timer", timer)["Persistent"] == "true"
+            assert unit("Install", timer)["WantedBy"] == "timers.target"
+
+    @pytest.mark.parametrize("timer", TIMERS, ids=lambda path: path.name)
+    def test_service_has_the_user_settings_and_restrictions_of_typist(self, timer: Path) -> None:
+        nightly, own = dict(unit(file=timer.with_suffix(".service"))), dict(unit())
+        only_of_a_process_that_stays = ("Restart", "RestartSec", "RestartPreventExitStatus", "WatchdogSec", "KillMode")
+        for name in (*only_of_a_process_that_stays, "TimeoutStopSec", "ExecStart"):
+            del own[name]
+        assert (nightly.pop("Type"), nightly.pop("ExecStart").split()[:3]) == (
+            "oneshot",
+            unit()["ExecStart"].split()[:3],
+        )
+        assert nightly == own
+
+    def test_backup_is_written_where_the_unit_may_write(self, tmp_path: Path) -> None:
+        nightly, folder = unit(file=ROOT / "deploy/typist-backup.service"), f"/var/lib/{unit()['StateDirectory']}"
+        command = nightly["ExecStart"].replace("/opt/typist/.venv/bin/python", sys.executable)
+        name, _, url = nightly["Environment"].replace(folder, str(tmp_path)).partition("=")
+        env = {**os.environ, name: url, "PYTHONPATH": str(ROOT)}
+        assert subprocess.run([*command.split()[:3], "migrate"], cwd=tmp_path, env=env, check=False).returncode == 0
+        subprocess.run(command.replace(folder, str(tmp_path)).split(), cwd=tmp_path, env=env, check=True)
+        assert (tmp_path / "typist.backup").stat().st_size
+
+    @pytest.mark.parametrize("timer", TIMERS, ids=lambda path: path.name)
+    def test_command_is_one_of_typist(self, timer: Path) -> None:
+        arguments = unit(file=timer.with_suffix(".service"))["ExecStart"].split()[3:]
+        assert argument_parser().parse_args(arguments).command == arguments[0]
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze isn't installed (Debian: systemd)")
 class TestUnit:
-    def test_exposure_is_below_3(self) -> None:
+    @pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
+    def test_exposure_is_below_3(self, service: Path) -> None:
         command = ("systemd-analyze", "security", "--offline=yes", f"--threshold={MAX_EXPOSURE - 1}", "--no-pager")
-        ended = run(*command, "deploy/typist.service")
+        ended = run(*command, str(service))
         assert ended.returncode == 0, ended.stdout
-        assert re.search(r"Overall exposure level for typist.service: [0-2]\.\d", ended.stdout)
+        assert re.search(rf"Overall exposure level for {service.name}: [0-2]\.\d", ended.stdout)
 
     def test_document_reader_may_give_up_files(self) -> None:
         text = (ROOT / "deploy/typist.service").read_text()
@@ -180,10 +222,11 @@ class TestUnit:
         assert {"landlock_create_ruleset", "landlock_restrict_self"} <= set(allowed)
 
     def test_systemd_understands_all_of_it(self, tmp_path: Path) -> None:
-        # The interpreter is on the machine that it is for.
-        text = (ROOT / "deploy/typist.service").read_text().replace("/opt/typist/.venv/bin/python", "/bin/true")
-        (tmp_path / "typist.service").write_text(text)
-        ended = run("systemd-analyze", "verify", str(tmp_path / "typist.service"))
+        for file in (*SERVICES, *TIMERS):
+            # The interpreter is on the machine that it is for.
+            text = file.read_text().replace("/opt/typist/.venv/bin/python", "/bin/true")
+            (tmp_path / file.name).write_text(text)
+        ended = run("systemd-analyze", "verify", *map(str, sorted(tmp_path.iterdir())))
         assert "typist" not in ended.stderr
         assert ended.returncode == 0, ended.stderr
 

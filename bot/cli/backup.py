@@ -2,13 +2,16 @@
 
 import argparse
 import asyncio
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bot import logs, settings
 from bot.cli import EXIT_FAILED, Subcommand
 from bot.cli.terminal import confirm
+from bot.errors import StoreError
 from bot.settings import Settings
 
 
@@ -20,11 +23,18 @@ def _back_up(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 async def _write(ours: Settings, file: Path) -> None:
+    from sqlalchemy.exc import SQLAlchemyError
+
     from bot.store.backup import back_up
     from bot.store.database import connected
+    from bot.store.notifications import BACKUP, claim
 
     async with connected(ours.database_url) as engine:
         backup = await back_up(engine, file)
+        # Admins get a report of its age. A database on a read-only disk can still be backed up.
+        with suppress(SQLAlchemyError, StoreError):
+            async with engine.begin() as connection:
+                await claim(connection, "", "", BACKUP, time.time(), 0.0)
     print(f"Backed up {_questions(backup.questions)} to {file}.")
 
 

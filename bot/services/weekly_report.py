@@ -51,7 +51,11 @@ class WeeklyReport:
             return ""
         signed_out = await self.stores.audit.count_ended_sign_ins(team_id, first * DAY_S, end * DAY_S)
         day, ending = _EPOCH + timedelta(first), await self.retiring()
-        return texts.weekly.weekly_report(day, this, before, signed_out=signed_out, ending=ending)
+        backup_at, now = await self.stores.notifications.last_backup_at(), self.stores.clock.now()
+        backup_days = None if backup_at is None else int((now - backup_at) / DAY_S)
+        return texts.weekly.weekly_report(
+            day, this, before, signed_out=signed_out, ending=ending, backup_days=backup_days
+        )
 
     async def _week(self, first: int) -> texts.weekly.Week:
         used = await self.stores.usage.week_usage(self.admins.team_id, first, MOST_DISLIKED)

@@ -19,6 +19,8 @@ from bot.store.database import Operations, completes, reads, writes
 from bot.store.rows import has_come, insert_into
 from bot.store.schema import NOTIFICATIONS_KEPT_S, jobs, notifications
 
+BACKUP = "backup"
+"""The key of the last `typist backup`, which belongs to no workspace."""
 _SENT = {"due_at": None, "content": None}
 _KEY = tuple(notifications.primary_key)
 
@@ -43,6 +45,10 @@ class Notifications(Operations):
             sa.select(notifications.c.at).where(*_has_key(team_id, recipient, key))
         )
         return at
+
+    @reads
+    async def last_backup_at(self, connection: AsyncConnection) -> float | None:
+        return await connection.scalar(sa.select(notifications.c.at).where(*_has_key("", "", BACKUP)))
 
     @writes
     async def withdraw(self, connection: AsyncConnection, team_id: str, recipient: str, key: str) -> None:

@@ -166,6 +166,7 @@ async def test_report_has_the_figures_of_typist_usage_and_names_no_asker(
     sandbox: Sandbox, vendor: VendorServer, used: str, tmp_path: Path
 ) -> None:
     stage = Stage(sandbox, vendor)
+    await forked_command(tmp_path, "backup", "nightly", env={"DATABASE_URL": used})
     async with fleet_of(stage, tmp_path, used, BOT_WEEKLY_REPORT=DUE, BOT_ADMINS="U0GRACE") as fleet:
         await fleet.start(partial(looking_often, None))
         await sandbox.wait_for(lambda: told(stage))
@@ -191,6 +192,7 @@ async def test_report_has_the_figures_of_typist_usage_and_names_no_asker(
         f"slowest {float(week['slowest_first_token_s']):.1f} s; "
         f"{float(before['median_first_token_s']):.1f} s the week before (better)",
         f"*Cost*: {dollars(float(week['cost_usd']))}; {dollars(float(before['cost_usd']))} the week before",
+        "*Last backup*: less than a day ago",
         "*Sign-ins that ended*: 2 at tracker",
         f"To see both weeks in your terminal: `typist usage --by week --since {first} --csv`",
     ]
@@ -238,6 +240,7 @@ async def test_report_comes_when_it_is_due_but_not_for_a_week_in_which_nobody_as
         "*Answers*: 1, and 0 stopped; 0 the week before",
         "*Feedback*: 0 👍, 0 👎; 0 👍, 0 👎 the week before",
         "*Cost*: $0; $0 the week before",
+        "*Last backup*: none by `typist backup`",
         f"openai/test retires on {last_day:%B} {last_day.day}, {last_day.year}. "
         "Choose another model in BOT_MODELS before then.",
     ]

@@ -39,9 +39,17 @@ class Week:
 
 
 def weekly_report(
-    first: date, this: Week, before: Week, *, signed_out: Mapping[str, int], ending: Sequence[str]
+    first: date,
+    this: Week,
+    before: Week,
+    *,
+    signed_out: Mapping[str, int],
+    ending: Sequence[str],
+    backup_days: int | None,
 ) -> str:
-    """Returns the report in mrkdwn about `this` week, which begins on `first`, compared with the week before."""
+    """Returns the report in mrkdwn about `this` week, which begins on `first`, compared with the week before.
+    `backup_days`: the age of the last `typist backup`, or None if there is none."""
+    backup_age = count(backup_days, "day", "days") if backup_days else "less than a day"
     last, since = first + timedelta(6), first - timedelta(7)
     unanswered = {NOT_ANSWERED.get(name, name): number for name, number in this.unanswered.items()}
     places = [f"{number:,} in {f'<#{id_}>' if id_ else 'direct messages'}" for id_, number in this.disliked.items()]
@@ -60,6 +68,7 @@ def weekly_report(
         "First word": _wait(this, before),
         "Cost": f"{dollars(this.usd)}{_before(dollars(before.usd))}",
         "Tokens without a price": f"{this.unpriced_tokens:,}" if this.unpriced_tokens else "",
+        "Last backup": "none by `typist backup`" if backup_days is None else f"{backup_age} ago",
         "Sign-ins that ended": listed([f"{number:,} at {server}" for server, number in signed_out.items()]),
     }
     said = [f"*{label}*: {text}" for label, text in lines.items() if text]
