@@ -185,7 +185,7 @@ async def open_bot(
         me = installation.identity
         stores = await _stores(settings, clock)
         stack.push_async_callback(stores.close)
-        checkup.secrets, checkup.teams = stores.accounts.secrets, stores.listening.teams
+        checkup.read = stores.database.read
         await log_start(checkup, BOT_TOKEN, CONNECTION)
         workspace = _workspace(settings, stores, client, installation, bot_token)
         parts = _parts(settings, stores, workspace, has_accounts=_has_accounts(settings))

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -16,8 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.checks.machine import exposed_files
 from bot.checks.report import ANSWER_WITHIN_S, Finding, fail, ok, skipped, warn
-from bot.store.accounts import read_secrets
-from bot.store.channel_settings import read_chosen_servers
 from bot.store.database import (
     ENCODING_FIX,
     READS,
@@ -30,13 +28,14 @@ from bot.store.database import (
     remedy_for,
     try_row,
 )
-from bot.store.listening import Report, read_reports, read_teams
+from bot.store.listening import Report, read_reports
 from bot.store.migrate import MISMATCH_FIX, is_known, mismatch_message, read_revision, schema_mismatches
 from bot.store.schema import REVISION
 from bot.store.workers import living_workers_in
 from files_to_markdown.isolation import others_can_read
 
 T = TypeVar("T")
+N = TypeVar("N")
 
 PROBED_BYTES = 32_768
 """Bytes to write for a check. Fewer might fit into a table's pages even if the disk is full."""
@@ -126,20 +125,11 @@ class DatabaseChecks:
         )
         return warn(f"{at}, which is newer than this version of Typist.", fix)
 
-    async def chosen_servers(self) -> Mapping[str, Collection[str]]:
+    async def read(self, read: Callable[[AsyncConnection], Awaitable[T]]) -> T | None:
+        """Returns the result of `read`, or None if no tables exist or they can't be read."""
         with suppress(SQLAlchemyError, OSError):
-            return await self._read(read_chosen_servers, {})
-        return {}
-
-    async def secrets(self) -> Sequence[str]:
-        with suppress(SQLAlchemyError, OSError):
-            return await self._read(read_secrets, [])
-        return ()
-
-    async def teams(self) -> Mapping[str, float]:
-        with suppress(SQLAlchemyError, OSError):
-            return await self._read(read_teams, {})
-        return {}
+            return await self._read(read, None)
+        return None
 
     async def living(self) -> int | None:
         with suppress(SQLAlchemyError, OSError):
@@ -159,7 +149,7 @@ class DatabaseChecks:
         fix = "Ask in these conversations whether a question was missed. The log lists them."
         return warn(gap_sentence(last), fix) if last.tally.unread else ok(gap_sentence(last))
 
-    async def _read(self, read: Callable[[AsyncConnection], Awaitable[T]], nothing: T) -> T:
+    async def _read(self, read: Callable[[AsyncConnection], Awaitable[T]], nothing: N) -> T | N:
         """Returns the result of `read`, or `nothing` if no tables exist. Raises SQLAlchemyError and OSError."""
         if self._engine is None:
             return nothing
@@ -177,8 +167,9 @@ class DatabaseChecks:
                 await transaction.rollback()
 
 
-def check_workspace(teams: Mapping[str, float], team_id: str) -> Finding:
-    """Reports other workspaces' data. `teams`: when each workspace was last heard, in seconds since 1970, by ID."""
+async def check_workspace(read: Callable[[], Awaitable[Mapping[str, float] | None]], team_id: str) -> Finding:
+    """Reports other workspaces' data. `read`: returns when each workspace was last heard, in seconds since 1970."""
+    teams = await read() or {}
     days = {id_: f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}" for id_, at in teams.items() if id_ != team_id}
     if not days:
         return ok("The database has no other workspace's data.")

@@ -7,7 +7,7 @@ These checks can be made at any time. Problems that take minutes to confirm (a v
 connections) are monitored while answering instead (bot/services/admin_notices.py).
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime
 from enum import Flag, auto
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from aiohttp import ClientSession
 
@@ -29,6 +30,9 @@ from bot.models.prices import price_of_tools
 from bot.models.prompt import ToolDefinition
 from bot.settings import Settings, access_rules_of, extra_scopes, model_prices, model_setup, models_in_use
 from bot.slack.client import SlackClient, new_session
+from bot.store.accounts import read_secrets
+from bot.store.channel_settings import read_chosen_servers
+from bot.store.listening import read_teams
 
 BOT_TOKEN, CONNECTION = "slack.bot_token", "database.connection"
 APP_TOKEN, SCOPES, SOCKET_MODE, SAME_APP = "slack.app_token", "slack.scopes", "slack.socket_mode", "slack.same_app"
@@ -77,8 +81,7 @@ class Checkup:
         extra = extra_scopes(ours)
         self.slack = SlackChecks(self.bot, app, config if ours.slack_config_token else None, self.clock, extra)
         self.database = DatabaseChecks(ours.database_url)
-        self.secrets: Callable[[], Awaitable[Sequence[str]]] = self.database.secrets
-        self.teams: Callable[[], Awaitable[Mapping[str, float]]] = self.database.teams
+        self.read: Callable[..., Awaitable[Any]] = self.database.read
         self.servers = ServerChecks(ours.mcp, self.clock, self._price, has_keys=bool(ours.secret_keys))
 
     async def close(self) -> None:
@@ -88,9 +91,6 @@ class Checkup:
     @property
     def today(self) -> date:
         return datetime.fromtimestamp(self.clock.now(), UTC).date()
-
-    async def workspace(self) -> Finding:
-        return check_workspace(await self.teams(), self.slack.installation.identity.team_id)
 
     def _price(self, tools: Sequence[ToolDefinition]) -> str:
         ours = self.settings
@@ -246,7 +246,7 @@ CHECKS: Sequence[Check] = (
     Check(
         "database.workspace",
         "whether the database is this workspace's",
-        lambda at, _: at.workspace(),
+        lambda at, _: check_workspace(partial(at.read, read_teams), at.slack.installation.identity.team_id),
         _AND_START,
         needs=[BOT_TOKEN, CONNECTION],
         after=["database.schema"],
@@ -283,7 +283,7 @@ CHECKS: Sequence[Check] = (
     Check(
         "mcp",
         "the total number of MCP tools",
-        lambda at, _: at.servers.places(at.database.chosen_servers),
+        lambda at, _: at.servers.places(partial(at.read, read_chosen_servers)),
         subjects=lambda at: _once(at.settings.mcp.servers),
         after=[CONNECTION, SERVER],
         is_vital=False,
@@ -291,7 +291,7 @@ CHECKS: Sequence[Check] = (
     Check(
         "sign_ins",
         "whether BOT_SECRET_KEYS can decrypt the sign-ins to MCP servers",
-        lambda at, _: servers.check_sign_ins(at.secrets, at.settings.secret_keys),
+        lambda at, _: servers.check_sign_ins(partial(at.read, read_secrets), at.settings.secret_keys),
         _AND_START,
         lambda at: _once(at.settings.mcp.servers or at.settings.secret_keys),
         needs=[CONNECTION],

@@ -22,7 +22,7 @@ CHECKED_WITHIN_S = MCP_WITHIN_S + 10.0
 """Time limit for a check, which also closes the connection or finds out how people sign in."""
 
 
-async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str]]], keys: Sequence[str]) -> Finding:
+async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str] | None]], keys: Sequence[str]) -> Finding:
     """Counts the accounts that BOT_SECRET_KEYS decrypts, and those that need an older key. `read`: returns all
     secrets."""
     secrets = await read()
@@ -127,10 +127,10 @@ class ServerChecks:
             how = f"Sign-in ends at {transport.sign_in.redirect_uri(server)}, and {then}."
         return ok(f"{server}: people sign in at {at.issuer}. {known}. {how}")
 
-    async def places(self, chosen: Callable[[], Awaitable[Mapping[str, Collection[str]]]]) -> Finding:
+    async def places(self, chosen: Callable[[], Awaitable[Mapping[str, Collection[str]] | None]]) -> Finding:
         """Counts the tools of all servers that a model is offered in direct messages and in channels. `chosen`: returns
         the servers of channels that have chosen some. Until a channel has, all servers count."""
-        channels = {f"channel {channel_id}": names for channel_id, names in (await chosen()).items()}
+        channels = {f"channel {channel_id}": names for channel_id, names in (await chosen() or {}).items()}
         places: dict[str, Collection[str]] = {"direct messages": self._setup.direct_message_servers}
         places |= channels or {"a channel with all MCP servers": self._setup.names}
         alike: dict[tuple[str, ...], list[str]] = {}

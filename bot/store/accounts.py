@@ -50,10 +50,6 @@ class Accounts(Operations):
         return {server: int(people) for server, people in rows}
 
     @reads
-    async def secrets(self, connection: AsyncConnection) -> list[str]:
-        return await read_secrets(connection)
-
-    @reads
     async def owners(self, connection: AsyncConnection, user_id: str = "", server: str = "") -> list[Owner]:
         named = (accounts.c.user_id, user_id), (accounts.c.server, server)
         these = sa.select(accounts.c.team_id, accounts.c.user_id, accounts.c.server)

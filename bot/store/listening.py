@@ -148,10 +148,6 @@ class Listening(WorkerOperations):
         """Returns the names of running workers that can receive messages from Slack, including this one."""
         return await living_workers_in(connection, database_file(self._database.engine.url), self._now())
 
-    @reads
-    async def teams(self, connection: AsyncConnection) -> Mapping[str, float]:
-        return await read_teams(connection)
-
     async def _change(self, connection: AsyncConnection, team_id: str, values: dict[str, Any]) -> bool:
         ours = listening.c.team_id == team_id, listening.c.held_by == self._worker.name
         held = {"held_until": self._now() + HOLD_S, **values}

@@ -41,7 +41,7 @@ from bot.mcp.server import open_servers
 from bot.mcp.tools import NOT_SIGNED_IN, McpTools
 from bot.services.operations import Probes, serving
 from bot.store import Stores, schema
-from bot.store.accounts import REFRESH_S, Owner
+from bot.store.accounts import REFRESH_S, Owner, read_secrets
 from tests.clocks import InstantClock, ManualClock, SteppedClock
 from tests.contracts.databases import Process, dump_of
 from tests.mcp.flood import served
@@ -685,10 +685,10 @@ async def test_use_encrypts_with_the_newest_key_and_no_secret_opens_for_another(
     token = await old.access_token(ADA)
     rotated, newest = sign_ins(timed, jira.config, keys=(KEY, OLD_KEY)), sign_ins(timed, jira.config)
     assert await newest.access_token(ADA) is None
-    assert await timed.accounts.begin_refresh(ADA, (await timed.accounts.secrets())[0])
+    assert await timed.accounts.begin_refresh(ADA, (await timed.database.read(read_secrets))[0])
     assert await rotated.access_token(ADA) == token
     assert await newest.access_token(ADA) is None, "the process that refreshes the tokens has to find its secret again"
-    assert await timed.accounts.end_refresh(ADA, *[(await timed.accounts.secrets())[0]] * 2)
+    assert await timed.accounts.end_refresh(ADA, *[(await timed.database.read(read_secrets))[0]] * 2)
     assert await rotated.access_token(ADA) == token
     assert await newest.access_token(ADA) == token
     assert await old.access_token(ADA) is None
