@@ -6,6 +6,7 @@ cell has a type: text stays text, and a column of numbers can be summed.
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -39,11 +40,13 @@ def might_have_tables(markdown: str) -> bool:
 
 def workbooks(markdown: str) -> list[tuple[str, bytes]]:
     """Returns the tables' file names, after the heading above or "table", and workbooks."""
-    files: dict[str, bytes] = {}
+    files, numbers = dict[str, bytes](), Counter[str]()
     for heading, rows in _tables(re.sub(_LINE_END, "\n", markdown[:MAX_CHARS])):
         name = re.sub(r"[\W_]+", "-", heading.lower())[:NAME_CHARS].strip("-") or "table"
-        number = next(number for number in range(1, len(files) + 2) if _numbered_name(name, number) not in files)
-        files[_numbered_name(name, number)] = _workbook(rows)
+        numbers[name] += 1
+        while (file_name := _numbered_name(name, numbers[name])) in files:
+            numbers[name] += 1
+        files[file_name] = _workbook(rows)
     return list(files.items())
 
 

@@ -2,7 +2,9 @@
 
 import io
 import re
+import sys
 import zipfile
+from types import FrameType
 
 import pytest
 from python_calamine import CalamineWorkbook
@@ -159,6 +161,24 @@ def test_tables_below_one_heading_have_names_of_their_own() -> None:
     three = table("| 1 | 2 |", "| 3 | 4 |", "| 5 | 6 |")
     names = [name for name, _ in workbooks(f"{three}\n\n# ../etc\n\n{three}\n\ntext\n\n{three}\n\n# …\n\n{three}")]
     assert names == ["table.xlsx", "etc.xlsx", "etc-2.xlsx", "table-2.xlsx"]
+
+
+def test_names_of_twice_as_many_tables_take_twice_the_work() -> None:
+    def calls_for(count: int) -> int:
+        calls, tables = 0, f"{table('| 1 | 2 |')}\n\n" * count
+
+        def on_call(frame: FrameType, event: str, _: object) -> None:
+            nonlocal calls
+            calls += event == "call" and frame.f_code.co_filename == workbooks.__code__.co_filename
+
+        sys.setprofile(on_call)
+        try:
+            assert len(workbooks(tables)) == count
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    assert calls_for(200) < 2.5 * calls_for(100)
 
 
 def test_rows_have_as_many_cells_as_the_header_and_lose_nothing() -> None:
