@@ -23,7 +23,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -225,30 +225,25 @@ def claims_of_definition(definition: str) -> Claims:
     """Returns the user-facing part of a pinned definition. Each string is on one line without hidden characters."""
     _, description, parameters, title = json.loads(definition)
     lines = filter(None, map(str.strip, description.splitlines()))
-    never_empty = frozenset(_nonempty_arguments(object_in(parameters)))
     claim = _shortened_line(next(lines, ""), MAX_CLAIM_CHARS)
-    return Claims(_shortened_line(title, MAX_TITLE_CHARS), claim, never_empty, dict(_options(object_in(parameters))))
+    return Claims(_shortened_line(title, MAX_TITLE_CHARS), claim, *_argument_rules(object_in(parameters)))
 
 
-def _nonempty_arguments(parameters: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the names of arguments that are required or whose schema excludes the empty string."""
-    required = parameters.get("required")
-    yield from (name for name in (required if isinstance(required, list) else ()) if isinstance(name, str))
+def _argument_rules(parameters: Mapping[str, Any]) -> tuple[frozenset[str], dict[str, tuple[str, ...]]]:
+    """Returns the names of arguments that are required or whose schema excludes the empty string, and the options of
+    arguments whose schema lists strings that a menu can show unchanged."""
+    required, menus = parameters.get("required"), dict[str, tuple[str, ...]]()
+    never_empty = {name for name in (required if isinstance(required, list) else ()) if isinstance(name, str)}
     for name, schema in object_in(parameters.get("properties")).items():
         described = object_in(schema)
         least, options = described.get("minLength"), described.get("enum")
         if (isinstance(least, int) and least > 0) or (isinstance(options, list) and "" not in options):
-            yield name
-
-
-def _options(parameters: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yields the arguments whose schema lists strings that a menu can show unchanged."""
-    for name, schema in object_in(parameters.get("properties")).items():
-        options = object_in(schema).get("enum")
+            never_empty.add(name)
         if isinstance(options, list) and 0 < len(options) <= MAX_OPTIONS:
-            shown = [option for option in options if isinstance(option, str) and option]
-            if len(shown) == len(options) and all(_shortened_line(one, MAX_OPTION_CHARS) == one for one in shown):
-                yield name, tuple(shown)
+            shown = tuple(option for option in options if isinstance(option, str) and option)
+            if shown == tuple(options) and all(_shortened_line(one, MAX_OPTION_CHARS) == one for one in shown):
+                menus[name] = shown
+    return frozenset(never_empty), menus
 
 
 def _shortened_line(text: str, limit: int) -> str:

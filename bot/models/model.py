@@ -97,7 +97,9 @@ class VendorModel:
                         async for delta in deltas:
                             attempt.record(delta)
                             names_other = reader.answering_model not in ("", self._name) and not charged
-                            if names_other and (charged := self._charged_model(reader)) != self.model:
+                            other = (self._other_model(reader) or self.model) if names_other else ""
+                            charged = learned.api.prices.charged_model(self.model, other) if other else charged
+                            if names_other and charged != self.model:
                                 yield Answering(charged)
                             yield delta
                 except ProviderError:
@@ -132,7 +134,7 @@ class VendorModel:
         faults = {**refused, **{media.name: fault for media, fault in trial.left_out}}
         prices = learned.api.prices
         other_model = self._other_model(reader) if reader.answering_model not in ("", self._name) else ""
-        model = self._charged_model(reader) if other_model else self.model
+        model = prices.charged_model(self.model, other_model or self.model)
         unlisted_terms = prices.unlisted_terms(model, reader.usage) if reader.usage and reader.usage.terms else ()
         for term in unlisted_terms:
             self._log_once("the standard price counts for", term)
@@ -178,10 +180,6 @@ class VendorModel:
             return ""
         self._log_once("another model answers:", name)
         return f"{api.vendor}/{name if len(name) <= MAX_NAME_CHARS and _NAME.fullmatch(name) else '…'}"
-
-    def _charged_model(self, reader: AnswerReader) -> str:
-        other_model = self._other_model(reader)
-        return self._learned.api.prices.charged_model(self.model, other_model) if other_model else self.model
 
     def _log_once(self, what: str, name: str) -> None:
         name = name if re.fullmatch(r"[\w .:/@-]{0,80}", name) else "…"

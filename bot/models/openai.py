@@ -485,7 +485,9 @@ class ChatReader(AnswerReader):
             self._read_sources(event, {})
             return ""
         self._read_finish_reason(choice.get("finish_reason"))
-        message = _message_in(choice)
+        # Some servers send a message or, as in the older API, text instead of a delta.
+        said = next((choice[name] for name in ("delta", "message", "text") if choice.get(name) is not None), None)
+        message = {"content": said} if isinstance(said, str) else object_in(said)
         self._read_sources(event, message)
         self._whole_message = object_in(choice.get("message")) or self._whole_message
         is_last = self.finish_reason is not None and message is choice.get("message")
@@ -541,12 +543,6 @@ class ChatReader(AnswerReader):
             # There is nothing to cite, but text from here on might come from the web.
             self._has_searched = True
             self.side_events.append(Searching(done=True))
-
-
-def _message_in(choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a choice's delta. Some servers send a message or, as in the older API, text instead."""
-    said = next((choice[name] for name in ("delta", "message", "text") if choice.get(name) is not None), None)
-    return {"content": said} if isinstance(said, str) else object_in(said)
 
 
 def _reports_search(event: Mapping[str, Any], message: Mapping[str, Any]) -> bool:

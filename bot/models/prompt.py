@@ -409,7 +409,12 @@ class TokenEstimate:
         return int(len(text.encode(errors="replace")) / min(self._bytes_per_token.values())) + TURN_TOKENS
 
     def prompt_tokens(self, prompt: Prompt) -> int:
-        texts = [prompt.system, *(text for turn in prompt.turns for text in _sent_texts(turn))]
+        texts = [prompt.system]
+        for turn in prompt.turns:
+            # The vendor's opaque items contain the whole step.
+            calls = (part for part in turn.parts if isinstance(part, ToolCall))
+            arguments = (f"{call.name} {json.dumps(dict(call.arguments or {}))}" for call in calls)
+            texts += _opaque_items(turn) or [turn.text, *filter(None, (turn.instruction,)), *arguments]
         media = (self.media_tokens(media) for turn in prompt.turns for media in turn.media)
         return sum(map(self.tokens, texts)) + self.definitions_tokens(prompt.tools) + sum(media)
 
@@ -493,13 +498,6 @@ def room_for_results(limit_tokens: int, window_tokens: int | None = None, prompt
 
 def _definition(tool: ToolDefinition) -> str:
     return json.dumps({"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)})
-
-
-def _sent_texts(turn: Turn) -> list[str]:
-    """Returns the text sent for a turn: the vendor's opaque items, which contain the whole step, or text and calls."""
-    calls = (part for part in turn.parts if isinstance(part, ToolCall))
-    arguments = (f"{call.name} {json.dumps(dict(call.arguments or {}))}" for call in calls)
-    return _opaque_items(turn) or [turn.text, *filter(None, (turn.instruction,)), *arguments]
 
 
 def _opaque_items(turn: Turn) -> list[str]:

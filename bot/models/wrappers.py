@@ -288,7 +288,10 @@ class Fallback:
         return Fallback(in_order, self._jitter, self._patience_s, self._on_result)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        providers = self._providers_for(prompt)
+        # Only the vendor that returned opaque items can read them.
+        vendors = {part.vendor for turn in prompt.turns for part in turn.parts if isinstance(part, Opaque)}
+        able = [provider for provider in self._providers if provider.model.partition("/")[0] in vendors]
+        providers = able or self._providers
         plan = RetryPlan(len(providers), self._jitter, self._patience_s)
         provider = providers[0]
         while True:
@@ -321,9 +324,3 @@ class Fallback:
                 retrying = Retrying(following.wait_s, error.reason.is_charged_without_text, detail, provider.model)
             yield retrying
             await asyncio.sleep(retrying.wait_s)
-
-    def _providers_for(self, prompt: Prompt) -> Sequence[Provider]:
-        parts = [part for turn in prompt.turns for part in turn.parts]
-        vendors = {part.vendor for part in parts if isinstance(part, Opaque)}
-        able = [provider for provider in self._providers if provider.model.partition("/")[0] in vendors]
-        return able or self._providers

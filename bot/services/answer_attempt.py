@@ -33,7 +33,7 @@ from bot.core.unseen import escape_unseen
 from bot.errors import CapReached, EndReason, NothingAsked, NotShown, ProviderError, Stuck, TypistError, trace_of
 from bot.logs import fields
 from bot.models.events import Completion, StreamEvent, Usage
-from bot.models.prompt import Effort, Origins
+from bot.models.prompt import Effort
 from bot.reply.answer import Answer, CurrentStep, Freshness
 from bot.telemetry import Telemetry
 
@@ -163,11 +163,6 @@ class AnswerAttempt:
     @property
     def completion(self) -> Completion | None:
         return self.step.completion if self.step else None
-
-    def begin_step(self, model: str, input_tokens: int, origins: Origins) -> CurrentStep:
-        self.answer.origins |= origins
-        self.step = CurrentStep(model, input_tokens)
-        return self.step
 
     def receive(self, event: StreamEvent, now: float) -> str:
         """Records an event of the model's stream. Returns the event's text or "". `now`: on the monotonic clock."""

@@ -231,7 +231,8 @@ class Steps:
         searches = MAX_SEARCHES if prompt.web_search else 0
         await self.ports.spending.reserve(attempt.job, input_tokens, searches, prompt.effort)
         answer = attempt.answer
-        step = attempt.begin_step(provider.model, input_tokens, prompt.origins)
+        answer.origins |= prompt.origins
+        step = attempt.step = CurrentStep(provider.model, input_tokens)
         text = _StepText(answer, shown, is_new=bool(answer.steps) and not resumed)
         taking_long = asyncio.get_running_loop().call_later(TAKES_LONG_S, shown.show, Doing.TAKING_LONG)
         try:

@@ -26,7 +26,7 @@ from bot.models.events import (
     Usage,
 )
 from bot.models.prices import ModelPrices
-from bot.models.prompt import ASKERS, WEB, Effort, Media, Prompt
+from bot.models.prompt import WEB, Effort, Media, Prompt
 from bot.reply.answer import CHARS_PER_TOKEN, HIDDEN_TOKENS_PER_S, Answer, CurrentStep
 from bot.services.answer_attempt import AnswerAttempt, Used, total_usd
 from tests.services.answering import MODEL, QUESTION
@@ -45,7 +45,7 @@ def attempt_at(*steps: Step) -> AnswerAttempt:
 
 def asked(*steps: Step) -> AnswerAttempt:
     attempt = attempt_at(*steps)
-    attempt.begin_step(MODEL, 30, ASKERS)
+    attempt.step = CurrentStep(MODEL, 30)
     return attempt
 
 
@@ -67,8 +67,8 @@ def test_first_token_is_the_first_text() -> None:
 def test_answer_keeps_the_origins_of_all_that_it_was_written_from() -> None:
     so_far = Job(1, QUESTION, 2, continued_text="Be", continued_origins=WEB)
     attempt = AnswerAttempt(Answer(so_far), claimed_at=10.0)
-    attempt.begin_step(MODEL, 30, ASKERS)
-    assert attempt.answer.origins == WEB | ASKERS
+    attempt.step = CurrentStep(MODEL, 30)
+    assert attempt.answer.origins == WEB
 
 
 def test_step_consists_of_its_text_calls_and_opaque_items() -> None:
@@ -94,7 +94,7 @@ def test_searches_are_those_of_all_steps() -> None:
     assert attempt.searches == 2 + 3
     attempt.on_step_recorded(step(2, SEARCHED, SEARCHED, SEARCHED), Usage(20, 2, web_searches=3), None)
     assert attempt.searches == 2 + 3
-    attempt.begin_step(MODEL, 30, ASKERS)
+    attempt.step = CurrentStep(MODEL, 30)
     attempt.receive(Completion(MODEL, FinishReason.STOP, None), 14.0)
     assert attempt.searches == 2 + 3
 
@@ -102,7 +102,7 @@ def test_searches_are_those_of_all_steps() -> None:
 def test_recorded_step_no_longer_counts_as_spent() -> None:
     attempt = attempt_at()
     assert attempt.spent == StepEstimate()
-    attempt.begin_step(MODEL, 30, ASKERS)
+    attempt.step = CurrentStep(MODEL, 30)
     attempt.receive("Because it is.", 12.0)
     assert attempt.spent == StepEstimate(30, int(14 / CHARS_PER_TOKEN), MODEL, step_no=0)
     attempt.on_step_recorded(step(), Usage(20, 2), 0.5)
@@ -112,7 +112,7 @@ def test_recorded_step_no_longer_counts_as_spent() -> None:
         Used(Usage(20, 2), 0.5),
     )
     attempt.on_step_recorded(step(1), None, None)
-    attempt.begin_step(MODEL, 40, ASKERS)
+    attempt.step = CurrentStep(MODEL, 40)
     assert (attempt.spent, attempt.used) == (StepEstimate(40, 0, MODEL, step_no=2), Used(Usage(20, 2), None))
     attempt.on_step_recorded(step(2), Usage(5, 1), 0.5)
     assert attempt.used == Used(Usage(25, 3), None)
@@ -184,7 +184,7 @@ def test_whole_cost_is_known_if_all_steps_have_a_price(
 def test_estimate_counts_for_the_step_that_has_no_reported_usage() -> None:
     attempt = attempt_at(step())
     assert attempt.with_usage(END).usage is None, "no model was asked"
-    attempt.begin_step(MODEL, 30, ASKERS)
+    attempt.step = CurrentStep(MODEL, 30)
     attempt.receive("Because.", 12.0)
     counted = attempt.with_usage(END)
     assert (counted.model, counted.usage, counted.estimated_step) == (MODEL, Usage(30, 2), 1)
@@ -207,7 +207,7 @@ def test_answer_that_stops_or_fails_costs_what_the_model_that_was_answering_cost
     events: list[StreamEvent], charged: str
 ) -> None:
     attempt = attempt_at()
-    attempt.begin_step(MODEL, 30, ASKERS)
+    attempt.step = CurrentStep(MODEL, 30)
     for event in events:
         attempt.receive(event, 12.0)
     failed = attempt.end_after_error(ProviderError(EndReason.CUT, MODEL), texts.models.OWN_NAMES)
@@ -271,7 +271,7 @@ def test_footer_of_a_thorough_answer_has_its_effort_and_its_cost(
 ) -> None:
     built = BuiltPrompt(Prompt("", (), effort=effort), None)
     attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0, built=built)
-    attempt.begin_step(MODEL, 10, ASKERS)
+    attempt.step = CurrentStep(MODEL, 10)
     attempt.receive("Because.", 0.0)
     attempt.receive(completion, 0.0)
     usage = completion.usage or BIG.usage
@@ -284,7 +284,7 @@ def test_footer_of_a_thorough_answer_has_its_effort_and_its_cost(
 @pytest.mark.parametrize("can_think_longer", [True, False])
 def test_model_that_thinks_as_long_as_it_can_is_offered_no_longer_thought(can_think_longer: bool) -> None:
     attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), 0.0, built=BuiltPrompt(Prompt("", ()), None))
-    attempt.begin_step(MODEL, 10, ASKERS)
+    attempt.step = CurrentStep(MODEL, 10)
     attempt.receive("Because.", 0.0)
     attempt.receive(replace(BIG, can_think_longer=can_think_longer), 0.0)
     assert attempt.finish(End(EndReason.WHOLE, model=MODEL), NOW).effort == (

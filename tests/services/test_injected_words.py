@@ -42,7 +42,7 @@ from bot.models.prompt import (
     ToolRule,
     Turn,
 )
-from bot.reply.answer import Answer
+from bot.reply.answer import Answer, CurrentStep
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.tool_calls import Offer, ToolCalls
 from tests.core.conversations import ME, message
@@ -188,7 +188,8 @@ WAYS: dict[str, Origins] = {
 
 def attempt_after(event: StreamEvent) -> AnswerAttempt:
     attempt = AnswerAttempt(Answer(Job(1, QUESTION, 1)), claimed_at=10.0)
-    attempt.begin_step("openai/m", 10, prompt_of([]).origins)
+    attempt.step = CurrentStep("openai/m", 10)
+    attempt.answer.origins |= prompt_of([]).origins
     attempt.receive(event, 11.0)
     return attempt
 
