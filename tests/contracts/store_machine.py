@@ -70,7 +70,8 @@ FACTS = (group_threads, thread_lines, quiet_threads)
 # Statements that are built once: they run after each call.
 STATES = sa.select(jobs.c.id, jobs.c.status, jobs.c.attempts, jobs.c.end_reason)
 RECORDED = sa.select(jobs.c.id, jobs.c.status, jobs.c.end_reason, jobs.c.text)
-DUE = sa.select(outbox_entries.c.job_id, outbox_entries.c.kind, outbox_entries.c.due_at, outbox_entries.c.tries)
+ENTRY = outbox_entries.c
+DUE = sa.select(ENTRY.job_id, ENTRY.kind, ENTRY.about, ENTRY.due_at, ENTRY.tries)
 BESIDE = sa.union_all(
     sa.select(sa.literal("growing"), checkpoints.c.job_id),
     sa.select(sa.literal("metered"), charges.c.job_id).where(IS_OPEN),
@@ -701,7 +702,7 @@ class Machine(RuleBasedStateMachine):
             rows = (await connection.execute(RECORDED)).all()
             due = (await connection.execute(DUE)).all()
             beside = [tuple(row) for row in (await connection.execute(BESIDE)).all()]
-        listed = {(entry.job_id, entry.kind): (entry.due_at, entry.tries) for entry in due}
+        listed = {(entry.job_id, entry.about or entry.kind): (entry.due_at, entry.tries) for entry in due}
         status = {row.id: (row.status, row.end_reason) for row in rows}
         texts = {row.id: row.text for row in rows}
         growing, metered = ({number for kind, number in beside if kind == of} for of in ("growing", "metered"))

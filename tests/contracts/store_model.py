@@ -25,7 +25,7 @@ from bot.core.job import (
     Wish,
     state_of,
 )
-from bot.core.outbox import BACKOFF, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
+from bot.core.outbox import BACKOFF, OUTBOX_HOLD_S, TIDY, TIDY_AFTER_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
 from bot.core.triage import MAX_LINES, Line, Participants
 from bot.errors import EndReason
 from bot.store.claim import LATE_POST_S, PLACEHOLDER_HOLD_S, RESTART_PAUSE_S, RESTARTS_AT_ONCE
@@ -108,6 +108,11 @@ class Expected:
         return not self.question.text
 
 
+EntryKind = OutboxKind | str
+"""An entry's kind; TIDY: a reply's entry that only moves buttons into a menu."""
+OF_REPLY: tuple[EntryKind, ...] = (OutboxKind.REPLY, TIDY)
+
+
 @dataclass(frozen=True)
 class Due:
     due_at: float
@@ -123,7 +128,7 @@ class StoreModel:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.jobs: dict[int, Expected] = {}
-        self.entries: dict[tuple[int, OutboxKind], Due] = {}
+        self.entries: dict[tuple[int, EntryKind], Due] = {}
         self.seen: set[str] = set()
         self.deleted: set[tuple[str, str, str]] = set()
         """The workspace, channel and ts of messages that were deleted before they arrived."""
@@ -213,8 +218,8 @@ class StoreModel:
 
     def _reply_in_hand(self, job_id: int) -> bool:
         """Whether somebody may be editing the job's reply now."""
-        due = self.entries.get((job_id, OutboxKind.REPLY))
-        return due is not None and self._is_in_hand(due, self.clock.now())
+        of_reply = [due for kind in OF_REPLY if (due := self.entries.get((job_id, kind)))]
+        return any(self._is_in_hand(due, self.clock.now()) for due in of_reply)
 
     def _is_in_hand(self, due: Due, now: float) -> bool:
         return due.is_held and 0 < due.due_at - now <= OUTBOX_HOLD_S
@@ -309,8 +314,11 @@ class StoreModel:
         self._change(job.id, pieces=())
         is_over = not (outdated or now.erase_requested)
         self._change(job.id, mention_at=None)
-        if for_outbox is not OutboxKind.REPLY and (due := self.entries.get((job.id, OutboxKind.REPLY))) and due.tries:
-            self._cancel_entries(job.id, OutboxKind.REPLY)
+        if for_outbox is not OutboxKind.REPLY:
+            tried = [kind for kind in OF_REPLY if (due := self.entries.get((job.id, kind))) and due.tries]
+            self._cancel_entries(job.id, *tried)
+        if is_over:
+            self._tidy(job.id)
         if for_outbox and is_over:
             self._add(job.id, for_outbox, wait_s(0))
         elif is_over and (now.answer_deleted or now.withdrawn or now.version != job.version):
@@ -323,6 +331,19 @@ class StoreModel:
             self._remove([job.id])
             self._drop_facts(now.question.thread)
         return not outdated
+
+    def _tidy(self, job_id: int) -> None:
+        """Moves the buttons of the answer above this one, and its own if another answer is below it."""
+        question = self.jobs[job_id].question
+        others = {
+            key: job
+            for key, job in self.of(question.thread).items()
+            if job.attempts and job.answered_with is None and job.end_reason is not EndReason.DENIED
+        }
+        above = [key for key, job in others.items() if job.status is Status.ENDED and job.question.ts < question.ts]
+        is_followed = any(job.question.ts > question.ts for job in others.values())
+        for earlier in {*above[-1:], *([job_id] if is_followed else [])}:
+            self._add(earlier, TIDY, TIDY_AFTER_S)
 
     def delete_answer(self, job_id: int) -> None:
         self._change(job_id, answer_deleted=True, answers=("",) * len(self.jobs[job_id].answers), pieces=())
@@ -435,11 +456,10 @@ class StoreModel:
 
     def _overtake(self, job_id: int) -> bool:
         """Leaves a change to the next attempt; returns whether there was one that nobody had tried."""
-        due = self.entries.get((job_id, OutboxKind.REPLY))
-        if due is None or self._is_in_hand(due, self.clock.now()):
-            return False
-        self._cancel_entries(job_id, OutboxKind.REPLY)
-        return due.tries == 0
+        of_reply = {kind: due for kind in OF_REPLY if (due := self.entries.get((job_id, kind)))}
+        free = {kind: due for kind, due in of_reply.items() if not self._is_in_hand(due, self.clock.now())}
+        self._cancel_entries(job_id, *free)
+        return any(due.tries == 0 for due in free.values())
 
     def take_follow_ups(self, worker: str, job: Job, step_no: int) -> list[int]:
         if not self._is_current(worker, job) or self.jobs[job.id].stop_requested:
@@ -609,7 +629,7 @@ class StoreModel:
             for key, entry in self.entries.items()
             if entry.due_at <= now and self._is_time_for(*key) and not self._reply_in_hand(key[0])
         }
-        ids = {(entry.question.thread, entry.question.ts, entry.kind): entry.id for entry in taken}
+        ids = {(entry.question.thread, entry.question.ts, entry.about or entry.kind): entry.id for entry in taken}
         for job_id, kind in due:
             question, old = self.jobs[job_id].question, self.entries[job_id, kind]
             entry_id = ids[question.thread, question.ts, kind]
@@ -617,17 +637,18 @@ class StoreModel:
             self.entries[job_id, kind] = Due(now + OUTBOX_HOLD_S, old.tries + 1, entry_id, old.changes, is_held=True)
         assert list(taken) == sorted((self._entry(*key) for key in due), key=lambda entry: entry.id)
 
-    def _is_time_for(self, job_id: int, kind: OutboxKind) -> bool:
+    def _is_time_for(self, job_id: int, kind: EntryKind) -> bool:
         job = self.jobs[job_id]
         waits = job.state is State.AWAITING_APPROVAL
         return kind is OutboxKind.SIDE_MESSAGES or waits or not job.live
 
-    def _entry(self, job_id: int, kind: OutboxKind) -> OutboxEntry:
+    def _entry(self, job_id: int, kind: EntryKind) -> OutboxEntry:
         job, due = self.jobs[job_id], self.entries[job_id, kind]
         waits = job.state is State.AWAITING_APPROVAL
         return OutboxEntry(
             id=due.id or 0,
-            kind=kind,
+            kind=kind if isinstance(kind, OutboxKind) else OutboxKind.REPLY,
+            about="" if isinstance(kind, OutboxKind) else kind,
             due_at=due.due_at,
             tries=due.tries,
             times_added=due.changes,
@@ -714,7 +735,7 @@ class StoreModel:
                 later = self.clock.now() + delay_s
                 self.entries[key] = replace(self.entries[key], due_at=later, is_held=False)
 
-    def _is_done_again(self, key: tuple[int, OutboxKind], entry: OutboxEntry) -> bool:
+    def _is_done_again(self, key: tuple[int, EntryKind], entry: OutboxEntry) -> bool:
         """Whether an entry was added again since it was taken; then it is due at once."""
         due = self.entries[key]
         is_again = due.changes != entry.times_added
@@ -722,7 +743,7 @@ class StoreModel:
             self.entries[key] = Due(self.clock.now(), 0, due.id, due.changes)
         return is_again
 
-    def _as_taken(self, entry: OutboxEntry) -> list[tuple[int, OutboxKind]]:
+    def _as_taken(self, entry: OutboxEntry) -> list[tuple[int, EntryKind]]:
         """The entry's key, if nobody has taken it since."""
         return [key for key, due in self.entries.items() if (due.id, due.due_at) == (entry.id, entry.due_at)]
 
@@ -795,7 +816,7 @@ class StoreModel:
     def _remove(self, job_ids: Iterable[int]) -> None:
         for job_id in job_ids:
             del self.jobs[job_id]
-            self._cancel_entries(job_id, *OutboxKind)
+            self._cancel_entries(job_id, *OutboxKind, TIDY)
 
     def _start_over(self, job_id: int) -> bool:
         """Returns whether a begun job starts over: it does unless it is about to stop."""
@@ -846,7 +867,7 @@ class StoreModel:
         elif job.placeholder_due_since is not None:
             self._add(job_id, OutboxKind.REPLY, LATE_POST_S)
 
-    def _add(self, job_id: int, kind: OutboxKind, in_s: float = 0.0) -> None:
+    def _add(self, job_id: int, kind: EntryKind, in_s: float = 0.0) -> None:
         """An entry that somebody has in hand stays with them."""
         due_at = self.clock.now() + in_s
         old = self.entries.get((job_id, kind))
@@ -857,7 +878,7 @@ class StoreModel:
         else:
             self.entries[job_id, kind] = replace(old, due_at=due_at, tries=0, changes=old.changes + 1)
 
-    def _cancel_entries(self, job_id: int, *kinds: OutboxKind) -> None:
+    def _cancel_entries(self, job_id: int, *kinds: EntryKind) -> None:
         for kind in kinds:
             self.entries.pop((job_id, kind), None)
 
