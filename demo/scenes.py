@@ -541,7 +541,7 @@ SCENES = (
         "Choose an answer",
         "Typist isn't sure what you mean, and asks back with buttons.",
         "The model isn't sure what you mean, so it asks back. Everyone here can choose, and the first choice counts as "
-        "a message from that person. Regenerate on the answer above lets you choose again.",
+        "a message from that person. Regenerate in the menu of the answer above lets you choose again.",
         {"Announce that exports are faster now.": _says("Sure.")},
         call=Call(
             CHOICE_TOOL,

@@ -354,7 +354,8 @@ async def test_person_who_writes_stop_below_anothers_answer_learns_who_can_stop_
     await stage.sandbox.wait_for(lambda: any("A summary." in shown(one) for one in stage.bots("general", asked)))
     await stage.sandbox.say("alan", "general", "stop", asked)
     told = stage.sandbox.workspace.ephemerals
-    await stage.sandbox.wait_for(lambda: [one for one in told if one.text == texts.actions.ONLY_ASKER["stop"]])
+    sentence = texts.actions.only_asker("U0ADA", texts.actions.ONLY_ASKER["stop"])
+    await stage.sandbox.wait_for(lambda: [one for one in told if one.text == sentence])
     goes_on.set()
     assert "stopped" not in (await stage.answers("general", asked))[0]
 

@@ -482,4 +482,5 @@ async def test_press_of_a_choice_is_answered_in_the_pressers_name(
     chosen = thread(page).locator(".message", has_text="@Ada chose:")
     await expect(chosen).to_contain_text("Our developers")
     await expect(choice).to_have_count(0)
-    await expect(offering.get_by_role("button", name="Regenerate")).to_be_visible()
+    await offering.get_by_role("button", name="More actions").click()
+    await expect(offering.get_by_role("menuitem", name="Regenerate")).to_be_visible()
