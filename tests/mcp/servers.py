@@ -98,7 +98,7 @@ class RawServer:
     @property
     def is_running(self) -> bool:
         """Whether the process started last runs. It may be no child of ours, and nobody may have waited for it."""
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, ProcessLookupError):
             return ") Z " not in Path(f"/proc/{self.pid}/stat").read_text()
         return False
 

@@ -324,7 +324,7 @@ async def test_killed_run_goes_on_and_asks_nothing_twice(recorded: Recorded) -> 
     assert "2 of 4 questions left to ask" in err
     assert re.search(r"^answers +3 +3$", out, re.MULTILINE)
     [interrupted] = [line for line in recorded.lines() if "now" not in line]
-    assert f"killed while it asked: job {interrupted['job']}." in out
+    assert f"Not asked again, because the replay was killed: job {interrupted['job']}." in out
     spent = float(re.findall(r"\$([\d.]+) so far", err)[-1])
     assert spent == pytest.approx(3 * NOW_USD + interrupted["at_most_usd"], abs=1e-4)
 
