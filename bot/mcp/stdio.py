@@ -37,18 +37,7 @@ async def stdio_transport(
 ) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Incoming], MemoryObjectSendStream[SessionMessage]]]:
     """Starts a server, yields its message streams, and stops it on exit. `on_end`: called when no more messages will
     arrive, with whether the process sent a line that is too long."""
-    process = await asyncio.create_subprocess_exec(
-        server.command,
-        *server.args,
-        env=get_default_environment() | dict(server.env),
-        stdin=PIPE,
-        stdout=PIPE,
-        # A server's stderr can quote its arguments.
-        stderr=DEVNULL,
-        cwd=server.cwd,
-        start_new_session=True,
-        limit=MAX_MESSAGE_BYTES,
-    )
+    process = await _start_process(server)
     to_session, incoming = anyio.create_memory_object_stream[Incoming]()
     outgoing, from_session = anyio.create_memory_object_stream[SessionMessage]()
     pipes = _Pipes(process, to_session, from_session, on_end)
@@ -109,6 +98,30 @@ class _Pipes:
                 # The process might still be running without responding to anything.
                 self._to_session.close()
                 self._on_end(False)
+
+
+async def _start_process(server: StdioTransport) -> Process:
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            server.command,
+            *server.args,
+            env=get_default_environment() | dict(server.env),
+            stdin=PIPE,
+            stdout=PIPE,
+            # A server's stderr can quote its arguments.
+            stderr=DEVNULL,
+            cwd=server.cwd,
+            start_new_session=True,
+            limit=MAX_MESSAGE_BYTES,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # If asyncio's call were cancelled, it would kill the process, but not its children.
+        with suppress(OSError):
+            await _stop_process(await starting)
+        raise
 
 
 async def _stop_process(process: Process) -> None:

@@ -3,11 +3,13 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -404,11 +406,21 @@ class TestCalls:
 
 
 class TestEnds:
+    @pytest.mark.parametrize("is_faster", [False, True], ids=["usual", "faster than we connect its pipes"])
     async def test_process_that_hangs_at_its_start_ends_with_its_children(
-        self, raw: RawServer, clock: HurriedClock
+        self, raw: RawServer, clock: HurriedClock, is_faster: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         raw.script([], start="hung")
         child = RawServer(raw.file.with_name("child.json"))
+
+        class FastProcess(subprocess.Popen[bytes]):
+            def __init__(self, *args: Any, **options: Any) -> None:
+                super().__init__(*args, **options)
+                while not (raw.has_started and child.has_started):
+                    os.sched_yield()
+
+        if is_faster:
+            monkeypatch.setattr("subprocess.Popen", FastProcess)
         async with running(raw.config(), clock) as server:
             listing = asyncio.create_task(server.tools())
             await started(raw)

@@ -96,7 +96,8 @@ async def test_mcp_names_the_channels_and_admins_of_allowed_tools(tmp_path: Path
     (tmp_path / "mcp.json").write_text('{"mcpServers": {"it": {"command": "/no/such/command"}}}')
     code, out, err = await forked_command(tmp_path, "mcp", env={**env, "BOT_MCP_CONFIG": "mcp.json"})
     lines = sorted(line.partition(" on ")[0] for line in out.splitlines()[-2:])
-    assert (code, err) == (0, "")
+    # The server is down, so the command fails, but the list is whole.
+    assert (code, err) == (1, "Waiting for it. A server has at most 60 s to start.\n")
     assert lines == [
         "C0GENERAL #general it__U0ADA by U0ADA Ada\ufffd[2J",
         "C0GENERAL #general it__U0GONE by U0GONE",
