@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from configparser import ConfigParser
 from itertools import product
@@ -266,3 +267,11 @@ class TestSbom:
         ended = run(sys.executable, "-m", "deploy.sbom", str(lock))
         assert (ended.returncode, ended.stdout) == (1, "")
         assert "is installed, and the lock has 0.0.1" in ended.stderr
+
+
+def test_image_gets_each_package_of_the_wheel_but_the_demo() -> None:
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = set(wheel["packages"]) - {"demo"}
+    copied = set(re.findall(r"^COPY (\w+) \1$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    allowed = set(re.findall(r"^!(\w+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    assert (copied, allowed) == (needed, needed)

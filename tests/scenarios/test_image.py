@@ -173,8 +173,9 @@ async def test_image_has_the_code_and_nothing_else_of_the_repository(container: 
         "handlers",
         "files_to_markdown",
         "slack_markdown",
+        "slack_pacing",
         "deploy",
         "requirements.txt",
         "sbom.cdx.json",
     }
-    assert not list((container.root / "app").glob("*_markdown/tests"))
+    assert not list((container.root / "app").glob("*/tests"))
