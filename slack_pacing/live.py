@@ -88,10 +88,12 @@ class LiveMessage:
                     await self._show(text, is_growing)
                 self._shown, failures = (text, is_growing), 0
             except Exception as error:
-                if retry_after_s(error) is not None:
-                    continue
-                failures += 1
-                log.warning("%s failed %d times: %s", self._method, failures, type(error).__name__)
-                if failures >= MAX_FAILURES:
-                    raise
-                await asyncio.sleep(FIRST_WAIT_S * 2.0 ** (failures - 1))
+                # The budget waits after a 429, too, unless the method has no budget.
+                wait_s = retry_after_s(error)
+                if wait_s is None:
+                    failures += 1
+                    log.warning("%s failed %d times: %s", self._method, failures, type(error).__name__)
+                    if failures >= MAX_FAILURES:
+                        raise
+                    wait_s = FIRST_WAIT_S * 2.0 ** (failures - 1)
+                await asyncio.sleep(max(wait_s, FIRST_WAIT_S))

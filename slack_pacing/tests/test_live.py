@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from slack_pacing.budget import REPLIES, RateBudget
-from slack_pacing.live import FINAL_WITHIN_S, MAX_FAILURES, LiveMessage
+from slack_pacing.live import FINAL_WITHIN_S, FIRST_WAIT_S, MAX_FAILURES, LiveMessage
 from slack_pacing.tests.edited_messages import EDITS_A_MINUTE, LATENCY_S, EditedMessages, RateLimited, time_s
 from slack_pacing.tests.simulated_time import SimulatedClock, run_simulated
 
@@ -74,6 +74,25 @@ def test_edits_wait_as_long_as_slack_asks() -> None:
         times = [at for at, _ in slack.shown[1]]
         assert times[2] - times[1] > RETRY_AFTER_S
         assert slack.last(1) == "word 100"
+
+    simulate(test())
+
+
+@pytest.mark.parametrize("retry_after_s", [0.0, RETRY_AFTER_S])
+def test_method_without_a_budget_is_not_called_again_at_once_after_a_429(retry_after_s: float) -> None:
+    async def test() -> None:
+        slack, budget = (
+            EditedMessages(fails=lambda number: RateLimited(retry_after_s)),
+            RateBudget(clock=SimulatedClock()),
+        )
+
+        async def show(text: str, is_growing: bool) -> None:
+            await slack.edit(1, text)
+
+        with pytest.raises(TimeoutError):
+            async with LiveMessage(budget, show, method="chat.invented") as live:
+                live.write("word")
+        assert slack.tried <= FINAL_WITHIN_S / FIRST_WAIT_S + 1
 
     simulate(test())
 
