@@ -6,7 +6,8 @@ After a 429, a call waits as long as Slack asks, like Slack's SDKs. benchmarks/e
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Self
+from functools import partial
+from typing import Any, Self, TypeVar
 
 from slack_sdk.errors import SlackApiError
 
@@ -14,6 +15,19 @@ from examples import streaming_bot
 from slack_pacing.budget import retry_after_s
 
 EDIT_EVERY_S = 1.0
+T = TypeVar("T")
+
+
+async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Returns a call's result. After each 429, waits as long as Slack asks and makes the call again."""
+    while True:
+        try:
+            return await call()
+        except SlackApiError as error:
+            wait_s = retry_after_s(error)
+            if wait_s is None:
+                raise
+            await asyncio.sleep(wait_s)
 
 
 class Unpaced:
@@ -51,29 +65,19 @@ class TimedMessage:
 
     async def _edit(self) -> None:
         while self._text != self._shown:
-            text = self._text
-            try:
-                await self._show(text, self._is_growing)
-                self._shown = text
-            except SlackApiError as error:
-                wait_s = retry_after_s(error)
-                if wait_s is None:
-                    raise
-                await asyncio.sleep(wait_s)
+            self._shown = await patiently(self._show_newest)
+
+    async def _show_newest(self) -> str:
+        text = self._text
+        await self._show(text, self._is_growing)
+        return text
 
 
 class PatientThread(streaming_bot.Thread):
     """Posts again after a 429."""
 
     async def post(self, text: str) -> str:
-        while True:
-            try:
-                return await super().post(text)
-            except SlackApiError as error:
-                wait_s = retry_after_s(error)
-                if wait_s is None:
-                    raise
-                await asyncio.sleep(wait_s)
+        return await patiently(partial(super().post, text))
 
 
 if __name__ == "__main__":

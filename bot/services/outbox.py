@@ -125,8 +125,8 @@ class Outbox:
     async def _run_entry(self, entry: Entry, entries: Entries[Entry]) -> None:
         """Tries an entry. Records that it is complete or when to try again, if ever (MAX_TRIES)."""
         try:
-            may_wait = isinstance(entry, OutboxEntry) and entry.about == TIDY
-            must_wait = may_wait and not self.workspace.budget.is_half_free(REPLIES)
+            is_tidy = isinstance(entry, OutboxEntry) and entry.about == TIDY
+            must_wait = is_tidy and not self.workspace.budget.is_half_free(REPLIES)
             delay_s = wait_s(entry.tries, had_no_turn=True) if must_wait else await self._try_entry(entry)
             if delay_s is None:
                 await entries.complete(entry)
