@@ -1,11 +1,13 @@
 """The docs name only files, links and names that exist, and the diagram of a job matches its transitions."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from benchmarks.path_of_a_mention import main_rows
+from bot import __version__
 from bot.checks.slack import SCOPE_LOSSES
 from bot.core.channel_settings import CHANNEL_SETTINGS
 from bot.core.job import TRANSITIONS, State
@@ -58,6 +60,26 @@ def test_relative_links_of_a_page_resolve(path: Path) -> None:
         if not linked.exists() or (anchor and anchor not in anchors(linked)):
             broken.append(f"{target}#{anchor}" if anchor else target)
     assert broken == []
+
+
+def test_readme_fits_a_first_screen() -> None:
+    assert len((ROOT / "README.md").read_text().split()) <= 900
+
+
+def test_badges_show_what_the_package_declares() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    release = "unreleased" if f"Unreleased (will be {__version__})" in changelog else "released"
+    declared = {
+        "version": f"{__version__}, {release}",
+        "python": project["requires-python"].removeprefix(">=") + "+",
+        "license": project["license"],
+    }
+    readme = (ROOT / "README.md").read_text()
+    for name, value in declared.items():
+        assert f"(docs/badges/{name}.svg)" in readme
+        label, shown = re.findall(r">([^<>]+)</text>", (ROOT / f"docs/badges/{name}.svg").read_text())
+        assert (label, shown) == (name, value)
 
 
 @pytest.mark.parametrize("name", ["docs/contributors/architecture.md", "sandbox/FIDELITY.md"])
