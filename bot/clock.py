@@ -113,7 +113,7 @@ async def try_again(operation: Callable[[], Awaitable[T]], clock: Clock, failure
     return None
 
 
-def prolong(limit: asyncio.Timeout, seconds: float, until: float) -> None:
+def extend_timeout(limit: asyncio.Timeout, seconds: float, until: float) -> None:
     """Extends a timeout to `seconds` from now, but not beyond `until` on the event loop's clock."""
     with suppress(RuntimeError):
         # The timeout might have expired, or the work might be done.
@@ -131,7 +131,7 @@ class Background:
 
     def start(self, work: Coroutine[Any, Any, None], failure: str, within_s: float | None = None) -> asyncio.Task[None]:
         """Starts a task. `failure`: what hasn't happened, logged if the task fails or exceeds `within_s`."""
-        task = asyncio.create_task(_logged(work, failure, within_s))
+        task = asyncio.create_task(_log_failure(work, failure, within_s))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -159,7 +159,7 @@ class Turns:
             self._unfinished.discard((person, what))
 
 
-async def _logged(work: Coroutine[Any, Any, None], failure: str, within_s: float | None) -> None:
+async def _log_failure(work: Coroutine[Any, Any, None], failure: str, within_s: float | None) -> None:
     try:
         async with asyncio.timeout(within_s):
             await work

@@ -92,7 +92,7 @@ class Way:
     @property
     def shown(self) -> str:
         """The proxy's host and port, without user and password, or ""."""
-        return _shown(urlsplit(self.proxy)) if self.proxy else ""
+        return _displayed_host(urlsplit(self.proxy)) if self.proxy else ""
 
 
 def way_to(url: str, env: Mapping[str, str] | None = None) -> Way:
@@ -103,14 +103,14 @@ def way_to(url: str, env: Mapping[str, str] | None = None) -> Way:
     if _is_loopback(host):
         return Way()
     env = os.environ if env is None else env
-    name, value = next(_set(env, _PROXIES.get(address.scheme, ())), ("", ""))
+    name, value = next(_set_variables(env, _PROXIES.get(address.scheme, ())), ("", ""))
     if not name:
         return Way()
-    if any(value == every for _, every in _set(env, ("ALL_PROXY",))):
+    if any(value == every for _, every in _set_variables(env, ("ALL_PROXY",))):
         # `export_settings` copies it.
         name = "ALL_PROXY"
     port = address.port or _PORTS[address.scheme]
-    _, exempt = next(_set(env, (NO_PROXY,)), ("", ""))
+    _, exempt = next(_set_variables(env, (NO_PROXY,)), ("", ""))
     if any(_covers(entry, host, port) for entry in re.split(r"[,\s]+", exempt)):
         return Way(variable=NO_PROXY)
     return Way(_parse_proxy(name, value), name)
@@ -154,7 +154,7 @@ def tls() -> ssl.SSLContext:
     # Imported late, because `typist --help` doesn't need an HTTP client.
     import httpx2
 
-    name, path = next(_set(os.environ, _CERTIFICATES), ("", ""))
+    name, path = next(_set_variables(os.environ, _CERTIFICATES), ("", ""))
     if name == _FOLDER and not os.path.isdir(path):
         # Otherwise, OpenSSL would silently trust nothing.
         raise SettingsError([f"{_FOLDER} points to {path}, which isn't a folder."])
@@ -170,17 +170,17 @@ def tls() -> ssl.SSLContext:
 
 def certificates(env: Mapping[str, str] | None = None) -> str | None:
     """Returns the configured file or folder of trusted certificates, or None for the system's."""
-    named = _set(os.environ if env is None else env, _CERTIFICATES)
+    named = _set_variables(os.environ if env is None else env, _CERTIFICATES)
     return next((value for _, value in named), None)
 
 
 def export_settings(env: Mapping[str, str]) -> None:
     """Exports the network settings in `env`, including those from `.env`, to this process's libraries."""
-    for name, value in _set(env, VARIABLES):
+    for name, value in _set_variables(env, VARIABLES):
         os.environ.setdefault(name, value)
-    for _, every in _set(env, ("ALL_PROXY",)):
+    for _, every in _set_variables(env, ("ALL_PROXY",)):
         for name in ("HTTPS_PROXY", "HTTP_PROXY"):
-            if not any(_set(env, (name,))):
+            if not any(_set_variables(env, (name,))):
                 os.environ[name] = every
     if bundle := certificates(env):
         for name in _BUNDLES:
@@ -202,9 +202,9 @@ def reason_of(error: BaseException, url: str) -> str:
         return _certificate_problem(with_code, host)
     if way.proxy is None:
         address = urlsplit(url)
-        return _no_tls(causes, address) or _no_connection(causes, address) or _no_http(causes, address)
+        return _tls_problem(causes, address) or _connection_problem(causes, address) or _http_problem(causes, address)
     if status := next(filter(None, map(_status_of_proxy, causes)), 0):
-        return _refused(way, status)
+        return _refusal_text(way, status)
     if not any(type(cause).__name__ in (*_PROXY_ERRORS, *_NO_CONNECTION, _NO_HTTP) for cause in causes):
         return ""
     if any(_is_unreachable(cause) for cause in causes):
@@ -217,7 +217,7 @@ def remedy(reason: str, address: str) -> str:
     return next((fix for words, fix in _REMEDIES.items() if words in reason), "").replace("{address}", address)
 
 
-def wants_password(error: BaseException) -> bool:
+def needs_password(error: BaseException) -> bool:
     """Returns whether a proxy refused a request because it requires a different user and password."""
     return any(_status_of_proxy(cause) == _PROXY_AUTHENTICATION_REQUIRED for cause in _causes(error))
 
@@ -229,7 +229,7 @@ def refusal(status: int, url: str) -> str:
     with suppress(SettingsError):
         way = way_to(url)
         if way.proxy is not None:
-            return _refused(way, status)
+            return _refusal_text(way, status)
     return ""
 
 
@@ -246,34 +246,34 @@ def _is_unreachable(error: BaseException) -> bool:
     return isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and (error.errno or 0) not in _REACHED
 
 
-def _no_tls(causes: Iterable[BaseException], address: SplitResult) -> str:
+def _tls_problem(causes: Iterable[BaseException], address: SplitResult) -> str:
     """Returns OpenSSL's words for a server's TLS failure, perhaps at a port without TLS, or "" for other errors."""
     for cause in causes:
         # aiohttp's own error has no reason; the system's has one.
         if isinstance(cause, ssl.SSLError) and (reason := getattr(cause, "reason", None)):
-            return f"{_shown(address)}: TLS failed ({reason.replace('_', ' ').lower()})"
+            return f"{_displayed_host(address)}: TLS failed ({reason.replace('_', ' ').lower()})"
     return ""
 
 
-def _no_connection(causes: Iterable[BaseException], address: SplitResult) -> str:
+def _connection_problem(causes: Iterable[BaseException], address: SplitResult) -> str:
     """Returns the system's words for a connection that didn't open or was closed, or "" for other errors."""
     for cause in causes:
         is_in_way = type(cause).__name__ in _NO_CONNECTION or _is_unreachable(cause)
         if is_in_way and isinstance(cause, OSError) and cause.errno:
             # The resolver's codes are negative, with messages of their own.
             said = os.strerror(cause.errno) if cause.errno > 0 else f"{_DNS_SAYS}{cause.strerror}"
-            return f"{_shown(address)}: {said}" if address.hostname else said
+            return f"{_displayed_host(address)}: {said}" if address.hostname else said
     is_over = address.hostname and any(type(cause).__name__ in _NO_CONNECTION for cause in causes)
-    return f"{_shown(address)} ended the connection" if is_over else ""
+    return f"{_displayed_host(address)} ended the connection" if is_over else ""
 
 
-def _no_http(causes: Iterable[BaseException], address: SplitResult) -> str:
+def _http_problem(causes: Iterable[BaseException], address: SplitResult) -> str:
     """Returns the rest of a sentence about a response that isn't HTTP, perhaps from another service, or ""."""
     is_unreadable = address.hostname and any(type(cause).__name__ == _NO_HTTP for cause in causes)
-    return f"{_shown(address)} gives an answer that can't be read as HTTP" if is_unreadable else ""
+    return f"{_displayed_host(address)} gives an answer that can't be read as HTTP" if is_unreadable else ""
 
 
-def _refused(way: Way, status: int) -> str:
+def _refusal_text(way: Way, status: int) -> str:
     proxy = f"the proxy {way.shown}"
     if status != _PROXY_AUTHENTICATION_REQUIRED:
         return f"{proxy} ({way.variable}) refuses to connect, with the status {status}"
@@ -284,7 +284,7 @@ def _refused(way: Way, status: int) -> str:
 
 def _certificate_problem(error: ssl.SSLCertVerificationError, host: str) -> str:
     if error.verify_code in _UNTRUSTED:
-        name, path = next(_set(os.environ, _CERTIFICATES), ("", ""))
+        name, path = next(_set_variables(os.environ, _CERTIFICATES), ("", ""))
         if name:
             return f"the certificate of {host} isn't trusted: {name}={path} lacks its authority"
         return f"the certificate of {host} isn't trusted (set SSL_CERT_FILE to a file with its authority)"
@@ -305,7 +305,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         left += [*inner, cause.__cause__, cause.__context__, getattr(cause, "certificate_error", None)]
 
 
-def _set(env: Mapping[str, str], names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _set_variables(env: Mapping[str, str], names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """Yields the variables that have a value. As in curl, lowercase names take precedence."""
     for name in names:
         if value := env.get(name.lower(), "").strip() or env.get(name, "").strip():
@@ -343,7 +343,7 @@ def _is_address(url: str) -> bool:
     return is_host and url.isprintable() and not (address.path.rstrip("/") or address.query or address.fragment)
 
 
-def _shown(address: SplitResult) -> str:
+def _displayed_host(address: SplitResult) -> str:
     host = address.hostname or ""
     host = f"[{host}]" if ":" in host else host
     return f"{host}:{address.port}" if address.port else host

@@ -523,7 +523,7 @@ def _env_text(env_file: Path) -> str:
 def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool = False) -> Settings:
     """Returns the validated settings. Empty variables count as unset. Raises SettingsError with all problems."""
     env = _read_secret_files(env)
-    problems = _unknown(env)
+    problems = _unknown_variables(env)
     values: dict[str, Any] = {}
     for setting in _fields():
         value = _parse_variable(env, setting.metadata["variable"], setting.metadata["parse"], problems)
@@ -747,7 +747,7 @@ def extra_scopes(settings: Settings) -> frozenset[str]:
 def changed_settings(settings: Settings) -> dict[str, str]:
     """Returns non-default settings by variable, for operators. Secrets are masked."""
     shown = {
-        field.metadata["variable"]: _shown(field.metadata["variable"], value)
+        field.metadata["variable"]: _displayed_value(field.metadata["variable"], value)
         for field in _fields()
         if (value := getattr(settings, field.name)) != field.default
     }
@@ -764,7 +764,7 @@ def changed_settings(settings: Settings) -> dict[str, str]:
     return shown
 
 
-def _shown(variable: str, value: object) -> str:
+def _displayed_value(variable: str, value: object) -> str:
     match value:
         case str() if variable in ("DATABASE_URL", "BOT_SLACK_API_URL", "BOT_TRACES_URL"):
             return _without_secrets(value)
@@ -797,7 +797,7 @@ def system_prompt_in_use(settings: Settings) -> str:
     return settings.system_prompt or DEFAULT_SYSTEM_PROMPT
 
 
-def _unknown(env: Mapping[str, str]) -> list[str]:
+def _unknown_variables(env: Mapping[str, str]) -> list[str]:
     known = variables()
     problems = [
         f"unknown setting {name} (did you mean {name.upper()}?)"
@@ -831,7 +831,7 @@ def _find_misnamed(env: Mapping[str, str], settings: Settings) -> dict[str, str]
         variable = setting.metadata["variable"]
         name = variable.removeprefix("BOT_")
         value = env.get(name, "").strip().rstrip("/")
-        in_force = _shown(variable, getattr(settings, setting.name)).rstrip("/")
+        in_force = _displayed_value(variable, getattr(settings, setting.name)).rstrip("/")
         if variable.startswith("BOT_SLACK_") and value not in ("", in_force):
             found[name] = variable
     return found
@@ -848,11 +848,11 @@ def missing_access(settings: Settings) -> list[str]:
             variable = vendor.api_key_variable
             problems.append(f"{variable} is not set, and {model} needs it. Get a key at {vendor.api_key_page}.")
         if vendor.cloud:
-            problems += _missing_for_cloud(vendor, vendor.cloud, ours, model)
+            problems += _missing_cloud_access(vendor, vendor.cloud, ours, model)
     return problems
 
 
-def _missing_for_cloud(vendor: VendorEntry, cloud: Cloud, ours: VendorSettings, model: str) -> list[str]:
+def _missing_cloud_access(vendor: VendorEntry, cloud: Cloud, ours: VendorSettings, model: str) -> list[str]:
     needed = {cloud.region_variable: ours.region, cloud.project_variable: ours.project}
     if not cloud.region_variable:
         needed = {vendor.base_url_variable: ours.base_url}

@@ -200,7 +200,7 @@ class Telemetry:
                 raise
             finally:
                 if failure:
-                    _failed(span, failure)
+                    _set_span_error(span, failure)
                 self._slack_calls.add(1, labels | ({ERROR_TYPE: failure} if failure else {}))
                 self._rate_limited.add(int(failure == "rate_limited"), labels)
 
@@ -258,12 +258,12 @@ class ModelRequest:
         """Records the request's end. `failure`: None if the request succeeded, or if nothing was waiting for it."""
         labels = self.labels
         if failure is not None:
-            _failed(self.span, failure.value)
+            _set_span_error(self.span, failure.value)
             labels = {**labels, ERROR_TYPE: failure.value}
         self.telemetry.durations.record(now - self.began_at, labels)
         self.span.end()
 
 
-def _failed(span: Span, failure: str) -> None:
+def _set_span_error(span: Span, failure: str) -> None:
     span.set_attribute(ERROR_TYPE, failure)
     span.set_status(StatusCode.ERROR)

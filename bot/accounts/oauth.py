@@ -205,9 +205,7 @@ async def discover(server_url: str, config: SignInConfig = _STANDARD) -> Authori
     own = resource_url_from_server_url(server_url)
     # A value that isn't a URL is ignored.
     named = [
-        str(address)
-        for one in challenge_values(challenge.headers, "resource_metadata")
-        if (address := _parsed_url(one))
+        str(address) for one in challenge_values(challenge.headers, "resource_metadata") if (address := _parse_url(one))
     ]
     urls = (*named[:MAX_TRIED], *build_protected_resource_metadata_discovery_urls(None, server_url))
     known = await _first_document(urls, server_url, ProtectedResourceMetadata, partial(_mismatch, own))
@@ -261,7 +259,7 @@ def _trusted_endpoint(metadata: _Metadata, config: SignInConfig, endpoint: AnyHt
     return str(endpoint) if endpoint is not None and _origin(endpoint) in trusted_origins else ""
 
 
-def _parsed_url(text: str) -> AnyHttpUrl | None:
+def _parse_url(text: str) -> AnyHttpUrl | None:
     with suppress(ValidationError):
         return _ADDRESS.validate_python(text)
     return None
@@ -491,7 +489,7 @@ async def revoke(at: AuthorizationServer, client: Client, tokens: Tokens, server
             raise SignInFailed(_reason(answer))
 
 
-def meaning_of(error: str) -> str:
+def error_meaning(error: str) -> str:
     """Returns the meaning of a standard error as the rest of a sentence, or "" for others, which might contain
     secrets."""
     refusal = f"its authorization server {_REFUSALS[error]} ({error})" if error in _REFUSALS else ""
@@ -502,7 +500,7 @@ def _reason(answer: _Answer, otherwise: str = "refuses") -> str:
     """Returns the meaning of a response's standard error or, without one, its HTTP status, as the rest of a
     sentence."""
     refusal = _parse(_Refusal, answer.body)
-    meaning = meaning_of(refusal.error) if refusal is not None else ""
+    meaning = error_meaning(refusal.error) if refusal is not None else ""
     return meaning or f"its authorization server {otherwise} (HTTP {answer.status})"
 
 

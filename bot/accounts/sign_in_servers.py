@@ -59,7 +59,7 @@ class SignInServers:
         known, now = self._known.get(server), self._clock.monotonic()
         if known is not None and known.valid_until > now:
             return known.problem
-        begun_at, discovery = self._running_discovery(server)
+        begun_at, discovery = self._discovery_task(server)
         is_slow = known is not None and known.duration_s >= OFFERED_WITHIN_S
         await asyncio.wait([discovery], timeout=0 if is_slow else max(0, begun_at + OFFERED_WITHIN_S - now))
         if discovery.done():
@@ -115,9 +115,9 @@ class SignInServers:
         known = self._known.get(server)
         if known is not None and known.valid_until > self._clock.monotonic():
             return known
-        return await asyncio.shield(self._running_discovery(server)[1])
+        return await asyncio.shield(self._discovery_task(server)[1])
 
-    def _running_discovery(self, server: str) -> tuple[float, asyncio.Task[_Discovery]]:
+    def _discovery_task(self, server: str) -> tuple[float, asyncio.Task[_Discovery]]:
         def on_done(task: asyncio.Task[_Discovery]) -> None:
             self._discoveries.pop(server, None)
             # Nobody might be waiting for it, and asyncio warns about exceptions that nobody retrieves.

@@ -113,13 +113,13 @@ class SignIns:
     async def servers_signed_out_of(self, team_id: str, user_id: str, servers: Iterable[str]) -> list[str]:
         """Returns the servers where a person has no account that can be decrypted. Raises StoreError."""
         owners = [Owner(team_id, user_id, server) for server in servers]
-        return [one.server for one in owners if self._decrypted(one, await self._accounts.secret(one)) is None]
+        return [one.server for one in owners if self._decrypt_account(one, await self._accounts.secret(one)) is None]
 
     async def begin(self, owner: Owner, call: str, scope: str = "") -> SignInLinks:
         """Begins a sign-in for a call, with an extra `scope`, and returns links. Raises SignInFailed, StoreError."""
         at, client = await self._servers.find(owner.server)
         if scope:
-            granted = self._decrypted(owner, await self._accounts.secret(owner))
+            granted = self._decrypt_account(owner, await self._accounts.secret(owner))
             wanted = f"{at.scope} {granted.tokens.scope if granted else ''} {scope}"
             wanted = oauth.distinct_scopes(self._transports[owner.server].sign_in.allowed_scopes(wanted))
             if wanted != at.scope:
@@ -235,7 +235,7 @@ class SignIns:
     @staticmethod
     def _redirect_problem(owner: Owner, query: Mapping[str, str], denied: str) -> str:
         """Returns a sentence about a redirect's error, and logs the error if it is a standard one."""
-        meaning = oauth.meaning_of(query.get("error", ""))
+        meaning = oauth.error_meaning(query.get("error", ""))
         why = meaning or "its page reports an unknown error"
         log.warning("MCP server %s: user %s not signed in: %s", owner.server, owner.user_id, why)
         return denied if query.get("error") == oauth.DENIED else texts.accounts.failed_there(meaning)
@@ -277,7 +277,7 @@ class SignIns:
         return texts.accounts.sign_in_failed(owner.server, str(error))
 
     async def _sign_in(self, owner: Owner, account: _Account) -> None:
-        sealed = self._encrypted(owner, account)
+        sealed = self._encrypt_account(owner, account)
         # Nobody else has these tokens.
         recording = f"MCP server {owner.server}: tokens of user {owner.user_id} not recorded"
         await insist(lambda: self._accounts.sign_in(owner, sealed, account.tokens.scope), self._clock, recording)
@@ -301,7 +301,7 @@ class SignIns:
             if (secret := await self._accounts.secret(owner)) is None:
                 return True
             if await self._accounts.delete_account(owner, secret, "signed_out", by):
-                if (account := self._decrypted(owner, secret)) is not None:
+                if (account := self._decrypt_account(owner, secret)) is not None:
                     self._in_background(self._revoke(owner, account))
                 self._telemetry.count_account_change("signed_out")
                 if not by:
@@ -315,7 +315,7 @@ class SignIns:
         is notified if the sign-in has ended. Raises SignInFailed if the refresh might work later, and StoreError."""
         is_renewed = False
         while (secret := await self._accounts.secret(owner)) is not None:
-            account = self._decrypted(owner, secret)
+            account = self._decrypt_account(owner, secret)
             if account is None:
                 return None
             early_s = min(EARLY_S, (account.tokens.lifetime_s or 0.0) / 2)
@@ -370,7 +370,7 @@ class SignIns:
             await self._accounts.end_refresh(owner, secret, secret)
             raise SignInFailed(str(error) or "its authorization server doesn't answer") from None
         renewed = replace(account, tokens=tokens)
-        sealed = self._encrypted(owner, renewed)
+        sealed = self._encrypt_account(owner, renewed)
         recording = f"MCP server {owner.server}: tokens of user {owner.user_id} not recorded"
         is_recorded = await insist(lambda: self._accounts.end_refresh(owner, secret, sealed), self._clock, recording)
         if not is_recorded and await self._accounts.secret(owner) is None:
@@ -386,7 +386,7 @@ class SignIns:
         except SignInFailed as error:
             log.warning("MCP server %s: tokens of user %s not revoked: %s", owner.server, owner.user_id, error)
 
-    def _decrypted(self, owner: Owner, secret: str | None) -> _Account | None:
+    def _decrypt_account(self, owner: Owner, secret: str | None) -> _Account | None:
         """Decrypts an account. Returns None if there is no account, or its key or server was removed."""
         if secret is None or owner.server not in self._transports:
             return None
@@ -404,7 +404,7 @@ class SignIns:
             self._telemetry.count_account_change("ended")
             self._on_change(owner.user_id)
 
-    def _encrypted(self, owner: Owner, account: _Account) -> str:
+    def _encrypt_account(self, owner: Owner, account: _Account) -> str:
         lifetime_s = account.tokens.lifetime_s
         ends_at = None if lifetime_s is None else self._clock.now() + lifetime_s
         return self._vault.encrypt(self._labels(owner), asdict(replace(account, ends_at=ends_at)))

@@ -67,7 +67,7 @@ async def _probe(setup: ModelSetup, model: str) -> Finding:
             message = f"{model} has a window of {window}, so most of a long thread or tool result won't fit."
             return warn(message, "Give it a larger window: --ctx-size for llama.cpp, --max-model-len for vLLM.")
         if error.reason is not EndReason.EMPTY:
-            return _unanswered(model, error, setup)
+            return _no_answer_finding(model, error, setup)
     if end and end.usage and MIN_COUNTED_TOKENS <= end.usage.input_tokens < PROBE_TOKENS:
         return warn(
             f"{model}: its server read only {end.usage.input_tokens:,} of more than {PROBE_TOKENS:,} tokens: it cuts "
@@ -93,7 +93,7 @@ async def _probe(setup: ModelSetup, model: str) -> Finding:
     return ok(f"{model} calls tools.") if called else _no_tools_finding(model, end)
 
 
-def _unanswered(model: str, error: ProviderError, setup: ModelSetup) -> Finding:
+def _no_answer_finding(model: str, error: ProviderError, setup: ModelSetup) -> Finding:
     reason, vendor = _reason_of(error), model.partition("/")[0]
     entry = VENDORS[vendor]
     if error.reason is EndReason.UNREADABLE:

@@ -80,12 +80,12 @@ class ServerChecks:
             messages, fixes = zip(*problems, strict=True)
             return warn("\n".join(messages), " ".join(fixes))
         count = f"{len(named)} {'tool' if len(named) == 1 else 'tools'}"
-        priced = self._priced(tools.definitions)
+        priced = self._price_text(tools.definitions)
         by_name = ((name, rules.rule_for(name)) for name in named)
         shown = (f"{name}: {rule.permission}{', read-only' if rule.read_only else ''}" for name, rule in by_name)
         return ok(f"{config.name}: the MCP server lists {count}{priced}.", *shown)
 
-    def _priced(self, definitions: Sequence[ToolDefinition]) -> str:
+    def _price_text(self, definitions: Sequence[ToolDefinition]) -> str:
         price = self._price(definitions) if definitions else ""
         return f", {price}" if price else ""
 
@@ -145,7 +145,7 @@ class ServerChecks:
             # A server's own line lists tools that are left out by themselves.
             alone = {tool for name in servers for tool in self._tools[name].left_out}
             if too_many := [tool for tool in together.left_out if tool not in alone]:
-                problems.append(_left_out(named, together.counts, too_many))
+                problems.append(_left_out_text(named, together.counts, too_many))
         if problems:
             return warn(
                 "\n".join(problems),
@@ -153,7 +153,7 @@ class ServerChecks:
                 "definitions. Deny unneeded tools in the BOT_MCP_CONFIG file, or choose fewer servers for the "
                 "channel.",
             )
-        offered = f"one channel has at most {len(most)} of their tools{self._priced(most)}"
+        offered = f"one channel has at most {len(most)} of their tools{self._price_text(most)}"
         return ok(f"MCP servers: {offered}. The maximum is {MAX_TOOLS}.")
 
 
@@ -185,7 +185,7 @@ def _tool_problems(
     return problems
 
 
-def _left_out(places: Sequence[str], counts: Mapping[str, int], left_out: Sequence[str]) -> str:
+def _left_out_text(places: Sequence[str], counts: Mapping[str, int], left_out: Sequence[str]) -> str:
     """Lists the tools that are left out where the same servers are used. `counts`: the number of tools by server."""
     servers = ", ".join(f"{server} has {count}" for server, count in counts.items())
     named = ", ".join([*places[:5], *([f"{more} more"] if (more := len(places) - 5) > 0 else [])])

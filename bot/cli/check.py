@@ -64,11 +64,11 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def _print(report: CheckReport, *, as_json: bool) -> None:
-    print_any_mark()
+    replace_unencodable_output()
     print(json.dumps(report.json(), indent=2) if as_json else report.text())
 
 
-def print_any_mark() -> None:
+def replace_unencodable_output() -> None:
     """Makes stdout replace characters that the terminal can't encode: marks with words, and others with ?."""
 
     def replace_marks(error: UnicodeError) -> tuple[str, int]:

@@ -96,7 +96,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         raise SettingsError(problems + ([] if env.get(ADMINS, "").strip() else [NO_ADMINS]))
     # Elsewhere, Ctrl-C ends the process immediately. Here that would leave the terminal without echo.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    check.print_any_mark()
+    check.replace_unencodable_output()
     try:
         # Echo is always off, not only during questions, because people paste the next token while one is being checked.
         with set_echo(is_on=False):

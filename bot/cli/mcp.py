@@ -220,11 +220,11 @@ def _matching_tools(seen: Mapping[str, ToolState], pattern: str) -> list[str]:
 
 def _describe_change(name: str, tool: ToolState) -> str:
     before = tool.agreed if tool.state == "changed" else None
-    until_now = f"{name} before:\n{_pretty(before.definition)}\n" if before else ""
-    return f"{until_now}{name} now:\n{_pretty(tool.listed.canonical_json)}\n"
+    until_now = f"{name} before:\n{_definition_text(before.definition)}\n" if before else ""
+    return f"{until_now}{name} now:\n{_definition_text(tool.listed.canonical_json)}\n"
 
 
-def _pretty(definition: str) -> str:
+def _definition_text(definition: str) -> str:
     """Formats a definition in ASCII on several lines, escaping characters that a terminal would hide or interpret."""
     name, description, parameters, title = json.loads(definition)
     shown = {"name": name, "title": title, "description": description, "parameters": parameters}

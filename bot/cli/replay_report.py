@@ -79,7 +79,7 @@ def figures(lines: Sequence[Line], then: UsageLine) -> list[list[str]]:
     """Returns the labeled totals of both sides. `then`: in the form of `typist usage`."""
     now = totals(_use_of(line["now"]) for line in lines)
 
-    def middle(name: str, form: str) -> list[str]:
+    def median_cells(name: str, form: str) -> list[str]:
         known = [[line[at][name] for line in lines if line[at][name] is not None] for at in ("then", "now")]
         return [form.format(median(values)) if values else "-" for values in known]
 
@@ -92,9 +92,9 @@ def figures(lines: Sequence[Line], then: UsageLine) -> list[list[str]]:
         ["input tokens", f"{then.input_tokens:,}", f"{now.input_tokens:,}"],
         ["output tokens", f"{then.output_tokens:,}", f"{now.output_tokens:,}"],
         ["USD", f"{then.cost_usd:,.6f}", f"{now.cost_usd:,.6f}"],
-        ["seconds to the first word (median)", *middle("first_word_s", "{:.2f}")],
-        ["seconds in total (median)", *middle("seconds", "{:.2f}")],
-        ["characters (median)", *middle("chars", "{:,.0f}")],
+        ["seconds to the first word (median)", *median_cells("first_word_s", "{:.2f}")],
+        ["seconds in total (median)", *median_cells("seconds", "{:.2f}")],
+        ["characters (median)", *median_cells("chars", "{:,.0f}")],
         ["👎", f"{then.thumbs_down:,}", ""],
         *_verdicts([line["judge"] for line in lines if "judge" in line]),
     ]
@@ -153,7 +153,7 @@ def _section(line: Line, names: Mapping[str, str]) -> str:
     if "judge" in line:
         about += f" · {_verdict(line['judge'])}"
     sides = [line["then"], line["now"]]
-    pair = "".join(f"<div>{_small(_about(at, line[at]))}{_rendered(line[at]['text'])}</div>" for at in ("then", "now"))
+    pair = "".join(f"<div>{_small(_about(at, line[at]))}{_to_html(line[at]['text'])}</div>" for at in ("then", "now"))
     shown = {"down": line["thumbs_down"], "tools": any(side.get("calls") or side.get("searches") for side in sides)}
     classes = " ".join(name for name in FILTERS if shown[name])
     thread = f"<p>{_link(line['link'], 'Open in Slack')}</p>" if line.get("link") else ""
@@ -178,7 +178,7 @@ def _about(at: str, given: Line) -> str:
     return f"{at}: {given['model']} · {given['end']} · {used} · {times} · {given['chars']:,} characters{lookups}"
 
 
-def _rendered(markdown: str) -> str:
+def _to_html(markdown: str) -> str:
     markdown = as_markdown(markdown.replace("\0", "\ufffd"))
     leaves = parse_blocks(markdown, last_line_incomplete=False).leaf_blocks
     return f'<div class="answer" dir="auto">{"".join(_leaf(markdown, leaf) for leaf in leaves)}</div>'

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bot import logs, settings
 from bot.cli import EXIT_FAILED, Subcommand
-from bot.cli.check import print_any_mark
+from bot.cli.check import replace_unencodable_output
 from bot.settings import model_prices, model_setup, system_prompt_in_use
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _smoke(env: Mapping[str, str], options: argparse.Namespace) -> int:
     from bot.cli.smoke_conversations import run_smoke
 
     found = asyncio.run(run_smoke(model_setup(ours), model_prices(ours), system_prompt_in_use(ours), options.limit))
-    print_any_mark()
+    replace_unencodable_output()
     print(json.dumps(as_json(found)) if options.json else as_text(found))
     return 0 if is_ok(found) else EXIT_FAILED
 

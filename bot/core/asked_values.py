@@ -32,7 +32,7 @@ _MIN_STEM, _MAX_ENDING = 4, 3
 _NOT_APPROVED = (Decision.DENIED, Decision.REPLIED, Decision.EXPIRED)
 
 
-def are_askers(
+def are_from_asker(
     arguments: Mapping[str, Any], definition: ToolDefinition, asked: str, steps: Sequence[Step] = ()
 ) -> bool:
     """Returns whether all values in a call's arguments come from the asker. `asked`: the asker's messages."""
@@ -41,27 +41,29 @@ def are_askers(
     for step in steps:
         for call in (call for call in step.calls if call.uses_own_account and call.decision not in _NOT_APPROVED):
             is_first = Origin.FOUND not in step.origins
-            is_search = is_first or call.decision is not None or _come_from(call.arguments, own, frozenset())
-            if is_search or _come_from(call.arguments, own, ids):
+            is_search = is_first or call.decision is not None or _are_from_asker(call.arguments, own, frozenset())
+            if is_search or _are_from_asker(call.arguments, own, ids):
                 own |= _words(json.dumps(call.arguments, ensure_ascii=False))
             if is_search and call.state is CallState.DONE and tool_owner(call.tool) == definition.server:
                 ids |= set(_ids_in(call.result))
-    return _come_from(arguments, own, ids)
+    return _are_from_asker(arguments, own, ids)
 
 
 def _words(text: str) -> set[str]:
     return set(_WORD.findall(text.casefold()))
 
 
-def _come_from(arguments: Any, own: set[str], ids: frozenset[str] | set[str]) -> bool:
+def _are_from_asker(arguments: Any, own: set[str], ids: frozenset[str] | set[str]) -> bool:
     rest = [value for name, value in _values(arguments, "") if not (value in ids and _is_id_name(name))]
     words = {word for value in rest for word in _words(value)}
     stems = {word[:_MIN_STEM] for word in words}
     near = [word for word in own if word[:_MIN_STEM] in stems]
-    return len(words) <= MAX_WORDS and all(word in own or any(_is_form(word, one) for one in near) for word in words)
+    return len(words) <= MAX_WORDS and all(
+        word in own or any(_is_inflection(word, one) for one in near) for word in words
+    )
 
 
-def _is_form(word: str, other: str) -> bool:
+def _is_inflection(word: str, other: str) -> bool:
     shared = next((at for at, pair in enumerate(zip(word, other, strict=False)) if pair[0] != pair[1]), None)
     shared = min(len(word), len(other)) if shared is None else shared
     is_word = word.isalpha() and other.isalpha()

@@ -3,7 +3,7 @@
 An answer that uses tools resends its prompt with each step, sometimes hours later after an approval or in another
 process. Meanwhile, the conversation, memories, settings or tools might change. Newer Claude models bind their thoughts
 to everything before them, and reject an answer that continues with a different prompt. Therefore, the first step's
-record includes the beginning of the prompt (`recorded_prompt`), and later attempts restore it (`restored_prompt`).
+record includes the beginning of the prompt (`prompt_record`), and later attempts restore it (`restore_prompt`).
 Files are recorded only by identity. A compressed beginning takes 5 kB without tools, and 80 kB with a long thread and
 25,000 tokens of definitions.
 
@@ -53,7 +53,7 @@ class BuiltPrompt:
 _FACTS = ("prompt_version", "memory_count", "has_files")
 
 
-def recorded_prompt(built: BuiltPrompt) -> str:
+def prompt_record(built: BuiltPrompt) -> str:
     """Returns the compressed form of a prompt that is stored. Excludes steps and file contents."""
     prompt, note = built.prompt, built.note
     turns = [
@@ -76,11 +76,11 @@ def recorded_prompt(built: BuiltPrompt) -> str:
     return base64.b64encode(zlib.compress(json.dumps(values).encode(), level=1)).decode()
 
 
-def recorded_beginning(steps: Sequence[Step]) -> str:
+def beginning_record(steps: Sequence[Step]) -> str:
     return next((step.beginning for step in reversed(steps) if step.beginning), "")
 
 
-def restored_prompt(record: str, built: BuiltPrompt) -> BuiltPrompt:
+def restore_prompt(record: str, built: BuiltPrompt) -> BuiltPrompt:
     """Returns the recorded prompt. Files, current tool definitions and all other settings come from `built`."""
     values = json.loads(zlib.decompress(base64.b64decode(record)))
     files = {tuple(_file(media)): media for turn in built.prompt.turns for media in turn.media}

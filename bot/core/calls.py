@@ -225,8 +225,8 @@ def claims_of_definition(definition: str) -> Claims:
     """Returns the user-facing part of a pinned definition. Each string is on one line without hidden characters."""
     _, description, parameters, title = json.loads(definition)
     lines = filter(None, map(str.strip, description.splitlines()))
-    claim = _shortened_line(next(lines, ""), MAX_CLAIM_CHARS)
-    return Claims(_shortened_line(title, MAX_TITLE_CHARS), claim, *_argument_rules(object_in(parameters)))
+    claim = _shorten_line(next(lines, ""), MAX_CLAIM_CHARS)
+    return Claims(_shorten_line(title, MAX_TITLE_CHARS), claim, *_argument_rules(object_in(parameters)))
 
 
 def _argument_rules(parameters: Mapping[str, Any]) -> tuple[frozenset[str], dict[str, tuple[str, ...]]]:
@@ -241,12 +241,12 @@ def _argument_rules(parameters: Mapping[str, Any]) -> tuple[frozenset[str], dict
             never_empty.add(name)
         if isinstance(options, list) and 0 < len(options) <= MAX_OPTIONS:
             shown = tuple(option for option in options if isinstance(option, str) and option)
-            if shown == tuple(options) and all(_shortened_line(one, MAX_OPTION_CHARS) == one for one in shown):
+            if shown == tuple(options) and all(_shorten_line(one, MAX_OPTION_CHARS) == one for one in shown):
                 menus[name] = shown
     return frozenset(never_empty), menus
 
 
-def _shortened_line(text: str, limit: int) -> str:
+def _shorten_line(text: str, limit: int) -> str:
     line = escape_unseen(" ".join(text.split()))
     return line if len(line) <= limit else f"{line[:limit]}…"
 
@@ -403,7 +403,7 @@ def builtin_tool(
 ) -> ToolDefinition:
     whole = json.dumps([name, description, parameters], sort_keys=True)
     hash_ = hashlib.sha256(whole.encode()).hexdigest()
-    prepared = partial(converted_arguments, parameters)
+    prepared = partial(convert_arguments, parameters)
     described = name, description, parameters, hash_, OURS, READS_ONLY
     return ToolDefinition(*described, prepared=prepared, is_dispensable=is_dispensable)
 
@@ -411,14 +411,14 @@ def builtin_tool(
 _READ_AS = {"integer": int, "boolean": bool, "array": list}
 
 
-def converted_arguments(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+def convert_arguments(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     """Returns a call's arguments converted to the declared types of a built-in tool. Some models write null for omitted
     arguments (vierisid/jarvis#199) and other values as strings (Teamwork/mcp#383)."""
     types = {name: described["type"] for name, described in parameters["properties"].items()}
-    return {name: _converted(value, types.get(name, "")) for name, value in arguments.items() if value is not None}
+    return {name: _convert_value(value, types.get(name, "")) for name, value in arguments.items() if value is not None}
 
 
-def _converted(value: Any, type_: str) -> Any:
+def _convert_value(value: Any, type_: str) -> Any:
     if type_ not in _READ_AS or not isinstance(value, str):
         return value
     try:

@@ -183,7 +183,7 @@ def effective_caps(defaults: Sequence[Cap], own: Sequence[Cap]) -> tuple[Cap, ..
     return tuple({(cap.window, cap.in_dollars): cap for cap in (*defaults, *own)}.values())
 
 
-def notices_due(cap: Cap, used: Amount, owner_id: str, now: float) -> list[CapNotice]:
+def due_notices(cap: Cap, used: Amount, owner_id: str, now: float) -> list[CapNotice]:
     month = format_day(first_day(Period.MONTH, now)).rpartition("-")[0]
     part = 100 * cap.used_by(used) / cap.limit
     return [CapNotice(cap, owner_id, percent, month) for percent in NOTICE_PERCENTS if part >= percent]

@@ -124,7 +124,7 @@ class Setting:
     parse: Callable[[Any], Any]
     """Converts an entered or stored value other than None."""
     words: words.Words
-    in_channels_only: bool = False
+    is_channel_only: bool = False
     is_available: Callable[[DefaultSettings], bool] = lambda _: True
     options: Callable[[DefaultSettings], Mapping[str, str]] = lambda _: {}
     """Returns option labels, unless `words` has them."""
@@ -153,7 +153,7 @@ def _emoji_problem(_: DefaultSettings, emoji: str) -> str:
     return words.REACTION_EVERYDAY if _is_everyday_reaction(emoji) else ""
 
 
-_OfChannels = partial(Setting, in_channels_only=True)
+_OfChannels = partial(Setting, is_channel_only=True)
 CHANNEL_SETTINGS: Mapping[str, Setting] = {
     "model": Setting(
         "menu",

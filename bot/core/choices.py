@@ -9,7 +9,7 @@ person who clicked (`MessageQuestion`).
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bot.core.calls import converted_arguments
+from bot.core.calls import convert_arguments
 from bot.core.job import AnswerRecord
 from bot.core.unseen import visible
 from bot.models.events import ToolCall
@@ -89,7 +89,7 @@ def choice_list(choices: Sequence[str]) -> str:
 def offered_choices(calls: Sequence[ToolCall]) -> Choices | str:
     if [call.name for call in calls] != [TOOL_NAME]:
         return _NOTHING_OFFERED.format(problem=_NOT_ALONE)
-    arguments = converted_arguments(DEFINITION.parameters, calls[0].arguments or {})
+    arguments = convert_arguments(DEFINITION.parameters, calls[0].arguments or {})
     question, choices = arguments.get("question"), arguments.get("choices")
     problem = _problem(question, choices)
     if problem or not isinstance(question, str) or not isinstance(choices, list):

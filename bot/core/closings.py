@@ -98,7 +98,7 @@ def has_question_mark(text: str) -> bool:
 
 def closing_of_text(text: str, name: str = "") -> Closing | None:
     """Returns the type of closing, or None. `text`: without the bot's mention. Thanking others counts as agreement."""
-    said, parts = _parsed_parts(text, _phrases_with_name(_plain(name), Closing.NOTHING))
+    said, parts = _parse_parts(text, _phrases_with_name(_plain(name), Closing.NOTHING))
     unknown = sum(words for words, kind in parts if kind is None)
     said |= {kind for _, kind in parts if kind}
     if None in said or not said:
@@ -110,7 +110,7 @@ def closing_of_text(text: str, name: str = "") -> Closing | None:
 
 def is_courtesy(text: str, name: str = "") -> bool:
     """Returns whether text is only a greeting, thanks or emoji. The message can include the bot's `name`."""
-    said, parts = _parsed_parts(text, _phrases_with_name(_plain(name), Closing.AGREEMENT))
+    said, parts = _parse_parts(text, _phrases_with_name(_plain(name), Closing.AGREEMENT))
     kinds = {kind for _, kind in parts}
     return None not in kinds and bool(said | kinds - {Closing.NOTHING})
 
@@ -121,7 +121,7 @@ def _phrases_with_name(name: str, says: Closing) -> Mapping[str, Closing]:
     return (_GREETS if says else _SAYS) | ({name: says, f"@{name}": says} if name else {})
 
 
-def _parsed_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | None], list[_Part]]:
+def _parse_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | None], list[_Part]]:
     """Returns the meanings of a text's emoji, and the text's parts. Long texts and questions have one part without a
     meaning."""
     text = _OWN_EMOJI.sub(r"\1", text)
@@ -138,10 +138,10 @@ def _parsed_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing |
     words = _LAUGHTER.sub("haha", words)
     words = _UNSPACED.sub(r" \g<0> ", re.sub(r"\bill\b", "i'll", words))
     parts = [part.split() for part in _PART_END.split(words) if part.strip()]
-    return said, [(len(part), _parsed_part(part, says)) for part in parts]
+    return said, [(len(part), _parse_part(part, says)) for part in parts]
 
 
-def _parsed_part(words: list[str], says: Mapping[str, Closing]) -> Closing | None:
+def _parse_part(words: list[str], says: Mapping[str, Closing]) -> Closing | None:
     said = {Closing.NOTHING}
     while words:
         sizes = range(min(_LONGEST, len(words)), 0, -1)

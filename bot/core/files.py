@@ -22,7 +22,7 @@ from types import MappingProxyType
 from bot.core import texts
 from bot.core.canvases import CANVAS, LINK, MENTIONED, is_canvas
 from bot.core.conversation import CHECK_FILE_INFO, File
-from bot.core.prompt import NAME_CHARS, CountTokens, PromptMarks, PromptMessage, both_ends
+from bot.core.prompt import NAME_CHARS, CountTokens, PromptMarks, PromptMessage, without_middle
 from bot.errors import FileFault
 from bot.models.prompt import FILE, MAX_TRANSCRIPT_CHARS, PDF, Media, Sound, hidden_note
 from files_to_markdown.document import Document, LeftOut, Obstacle, Part
@@ -452,7 +452,7 @@ def truncate_files(
             size, limit = count_tokens(text), pdf_tokens if is_apart else limit_tokens
             if size > limit:
                 chars = len(text) * max(0, limit) // size
-                file = _with_text(file, both_ends(text, chars))
+                file = _with_text(file, without_middle(text, chars))
             limit_tokens -= 0 if is_apart else min(size, limit)
         truncated[file_id] = file
     return truncated

@@ -178,7 +178,7 @@ def _is_sentence_end(word: str, following: str) -> bool:
     return word.endswith((".", "!", "…", ";", *_ASKS)) or bool(_WIDE_ENDS.search(word))
 
 
-def _prepared_arguments(arguments: Mapping[str, Any], *, is_direct: bool) -> Mapping[str, Any] | str:
+def _prepare_arguments(arguments: Mapping[str, Any], *, is_direct: bool) -> Mapping[str, Any] | str:
     """Returns the card's content: one line of text without hidden characters, and the memory's scope."""
     text = arguments.get("text")
     line = text_on_one_line(text, {}) if isinstance(text, str) else ""
@@ -207,7 +207,7 @@ _TOOL = builtin_tool(
     is_dispensable=True,
 )
 TOOLS: Mapping[bool, ToolDefinition] = {
-    is_direct: replace(_TOOL, rule=ToolRule(Permission.ASK), prepared=partial(_prepared_arguments, is_direct=is_direct))
+    is_direct: replace(_TOOL, rule=ToolRule(Permission.ASK), prepared=partial(_prepare_arguments, is_direct=is_direct))
     for is_direct in (True, False)
 }
 """The tools for proposing a memory. Key: whether the tool is for direct messages."""
@@ -227,7 +227,7 @@ def text_on_one_line(text: str, names: Mapping[str, str]) -> str:
     return " ".join(visible(with_names(text, names)).split())
 
 
-def parsed_text(typed: str) -> str:
+def parse_text(typed: str) -> str:
     """Parses a memory's text as typed in a form: unescaped, with mentions by ID."""
     return _TYPED_MENTION.sub(r"<\1>", escape(typed.strip()))
 

@@ -345,12 +345,12 @@ def _in_order(conversation: Conversation) -> list[Message]:
     """Returns the messages with each answer right below its question, where the prompt for that answer ended."""
     read = {message.ts for message in conversation.messages}
 
-    def place(message: Message) -> tuple[str, bool]:
+    def sort_key(message: Message) -> tuple[str, bool]:
         reply = conversation.replies.get(message.ts)
         is_answer = reply is not None and reply.question_ts in read and not message.is_after_gap
         return (reply.question_ts, True) if reply is not None and is_answer else (message.ts, False)
 
-    return sorted(conversation.messages, key=place)
+    return sorted(conversation.messages, key=sort_key)
 
 
 def _prompt_message(message: Message, conversation: Conversation, me: Identity) -> PromptMessage | None:
@@ -580,11 +580,11 @@ def cut_middle(text: str, count_tokens: CountTokens, limit_tokens: int) -> str:
     low, high = 0, len(text)
     while low < high:
         half = (low + high + 1) // 2
-        low, high = (half, high) if count_tokens(both_ends(text, half)) <= limit_tokens else (low, half - 1)
-    return both_ends(text, low) if low else ""
+        low, high = (half, high) if count_tokens(without_middle(text, half)) <= limit_tokens else (low, half - 1)
+    return without_middle(text, low) if low else ""
 
 
-def both_ends(text: str, chars: int) -> str:
+def without_middle(text: str, chars: int) -> str:
     """Returns both ends of a text, `chars` characters in total. Combining marks stay with their character."""
     head, tail = (chars + 1) // 2, len(text) - chars // 2
     least, most = max(0, head - _MAX_COMBINING), min(len(text), tail + _MAX_COMBINING)

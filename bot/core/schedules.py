@@ -220,7 +220,7 @@ def _normalized_zone(zone: str) -> str:
     return " ".join(zone.casefold().replace("_", " ").split())
 
 
-def checked_rule(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minutes: int) -> Rule:
+def valid_rule(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minutes: int) -> Rule:
     """Returns the rule that a model or person wrote. `at`: an ISO time, by default in the zone. Raises UnusableRule."""
     cron, at, zone = (
         " ".join(cron.upper().split()),
@@ -351,12 +351,12 @@ def as_weekly(rule: Rule, zone: str, now: float) -> Weekly | None:
 def parse_rule(text: str, zone: str, now: float, *, min_gap_minutes: int) -> Rule:
     """Parses a rule typed by a person: a single time or five fields, optionally with a zone. Raises UnusableRule."""
     if once := _TYPED_TIME.fullmatch(_CLOCK.sub(_in_24_hours, text, count=1)):
-        return checked_rule(once[2] or zone, now, at=once[1], min_gap_minutes=min_gap_minutes)
+        return valid_rule(once[2] or zone, now, at=once[1], min_gap_minutes=min_gap_minutes)
     fields = text.split(None, _FIELDS)
     if len(fields) < _FIELDS:
         raise UnusableRule(texts.schedules.TIME_OR_FIELDS)
     named = fields.pop() if len(fields) > _FIELDS else zone
-    return checked_rule(named, now, cron=" ".join(fields), min_gap_minutes=min_gap_minutes)
+    return valid_rule(named, now, cron=" ".join(fields), min_gap_minutes=min_gap_minutes)
 
 
 def parse_weekly_rule(text: str) -> Rule:
@@ -365,7 +365,7 @@ def parse_weekly_rule(text: str) -> Rule:
     if typed := _DAY_AND_TIME.fullmatch(text):
         day, hour, minute, zone = typed.groups()
         try:
-            return checked_rule(zone or "UTC", 0.0, cron=f"{int(minute)} {int(hour)} * * {day[:3]}", min_gap_minutes=0)
+            return valid_rule(zone or "UTC", 0.0, cron=f"{int(minute)} {int(hour)} * * {day[:3]}", min_gap_minutes=0)
         except UnusableRule as error:
             if str(error) == texts.schedules.UNKNOWN_ZONE:
                 problem = f"has a time zone that doesn't exist, {zone!r}. Write a day, a time and a zone"
@@ -418,7 +418,7 @@ def parse_proposal(arguments: Mapping[str, Any], zone: str, now: float, *, min_g
     words = words.strip()
     if not words or len(words) > MAX_WORDS_CHARS:
         raise UnusableRule(texts.schedules.schedule_words(MAX_WORDS_CHARS))
-    rule = checked_rule(named or zone, now, cron=cron, at=at, min_gap_minutes=min_gap_minutes)
+    rule = valid_rule(named or zone, now, cron=cron, at=at, min_gap_minutes=min_gap_minutes)
     servers = arguments.get("accounts")
     servers = [servers] if isinstance(servers, str) else servers
     accounts = tuple(sorted({*map(str, servers)})) if isinstance(servers, list) else ()
@@ -483,12 +483,12 @@ class ScheduleCommand:
     is_own: bool = False
     """Whether the person wrote "my", which excludes other people's schedules."""
 
-    def schedule_meant(self, here: Sequence[Schedule], user_id: str = "") -> Schedule | None:
+    def find_schedule(self, here: Sequence[Schedule], user_id: str = "") -> Schedule | None:
         """Returns the schedule that a command refers to, or None. Similar words make a command ambiguous."""
         if self.number:
             return next((one for one in here if one.id == self.number), None)
         theirs = [one for one in here if not self.is_own or one.user_id == user_id]
-        alike = [one for one in theirs if self._matches(one, _is_alike)]
+        alike = [one for one in theirs if self._matches(one, _is_similar)]
         return alike[0] if len(alike) == 1 and self._matches(alike[0], _is_same_word) else None
 
     def _matches(self, schedule: Schedule, is_same: Callable[[str, str], bool]) -> bool:
@@ -496,7 +496,7 @@ class ScheduleCommand:
         return all(any(is_same(word, other) for other in known) for word in self.about)
 
 
-def _is_alike(word: str, other: str) -> bool:
+def _is_similar(word: str, other: str) -> bool:
     shorter, longer = sorted((word, other), key=len)
     return len(shorter) >= _MIN_STEM and longer.startswith(shorter[:_MAX_STEM])
 

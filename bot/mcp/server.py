@@ -38,7 +38,7 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from bot import __version__, network
-from bot.clock import Clock, prolong
+from bot.clock import Clock, extend_timeout
 from bot.core.calls import MAX_CALL_S, SCOPE_FIRST, SIGN_IN_FIRST, CallResult, CallState
 from bot.errors import Backoff, trace_of
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG, HttpTransport, ServerConfig, StdioTransport
@@ -504,7 +504,7 @@ class McpServer:
                 async with self._timeout_at(until) as limit:
 
                     async def on_notification(progress: float, total: float | None, message: str | None) -> None:
-                        prolong(limit, self.timeout_s, longest)
+                        extend_timeout(limit, self.timeout_s, longest)
                         on_progress()
 
                     result = await self._call_with_retry(client, tool, arguments, until, on_notification)

@@ -363,7 +363,7 @@ class RequestAttempt:
             failure = EndReason.CUT if cut else EndReason.UNREACHABLE
             on_its_way = network.reason_of(error, url_of(error))
             detail = on_its_way or f"{type(transport).__name__}: {transport}"
-            return self.failure(failure, detail, is_temporary=False if network.wants_password(error) else None)
+            return self.failure(failure, detail, is_temporary=False if network.needs_password(error) else None)
         is_not_json = isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
         # The error's message might quote the text that couldn't be parsed.
         detail = "the response is not JSON" if is_not_json else type(error).__name__

@@ -104,7 +104,7 @@ def _has_openais_features(settings: VendorSettings) -> bool:
     return server.is_openais if server else settings.api == "responses"
 
 
-def _searches(settings: VendorSettings) -> bool:
+def _can_search(settings: VendorSettings) -> bool:
     return speaks_responses_api(settings.api, settings.base_url) and _has_openais_features(settings)
 
 
@@ -161,8 +161,8 @@ VENDORS: Mapping[str, VendorEntry] = {
         # A server can refuse Chat Completions for a model.
         can_think=lambda settings: settings.api == "responses" or speaks_responses_api("", settings.base_url),
         accepts_pdfs=_has_openais_features,
-        can_search=_searches,
-        can_decide=lambda settings: _searches(settings) and known_server(settings.base_url) in (None, OPENAI),
+        can_search=_can_search,
+        can_decide=lambda settings: _can_search(settings) and known_server(settings.base_url) in (None, OPENAI),
     ),
     "anthropic": VendorEntry(
         connect=partial(_connect, "bot.models.anthropic"),
@@ -265,23 +265,23 @@ async def open_models(
 
 def max_output_tokens(setup: ModelSetup) -> int:
     """Returns the maximum output tokens, including thinking, that one answer can be billed for."""
-    can_think = any(entry.can_think(settings) for _, entry, settings in _in_use(setup))
+    can_think = any(entry.can_think(settings) for _, entry, settings in _vendors_in_use(setup))
     return setup.options.max_output_tokens + (THINKING_TOKENS if can_think else 0)
 
 
 def all_accept_pdfs(setup: ModelSetup) -> bool:
-    return all(entry.accepts_pdfs(settings) for _, entry, settings in _in_use(setup))
+    return all(entry.accepts_pdfs(settings) for _, entry, settings in _vendors_in_use(setup))
 
 
 def models_that_search(setup: ModelSetup) -> frozenset[str]:
-    return frozenset(model for model, entry, settings in _in_use(setup) if entry.can_search(settings))
+    return frozenset(model for model, entry, settings in _vendors_in_use(setup) if entry.can_search(settings))
 
 
 def decider_settings(setup: ModelSetup) -> VendorSettings | None:
-    return next((settings for _, entry, settings in _in_use(setup) if entry.can_decide(settings)), None)
+    return next((settings for _, entry, settings in _vendors_in_use(setup) if entry.can_decide(settings)), None)
 
 
-def _in_use(setup: ModelSetup) -> Iterator[tuple[str, VendorEntry, VendorSettings]]:
+def _vendors_in_use(setup: ModelSetup) -> Iterator[tuple[str, VendorEntry, VendorSettings]]:
     for model in setup.models:
         vendor = model.partition("/")[0]
         yield model, VENDORS[vendor], vendor_settings(vendor, setup)

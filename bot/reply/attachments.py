@@ -67,7 +67,7 @@ class FileMessage:
 
 
 def whole_answer(text: str, question_ts: str) -> AttachedFile:
-    return AttachedFile(f"answer-{question_ts}.md", "answer.md", _encoded(text))
+    return AttachedFile(f"answer-{question_ts}.md", "answer.md", _encode(text))
 
 
 def long_code(text: str, question_ts: str) -> list[AttachedFile]:
@@ -79,7 +79,7 @@ def long_code(text: str, question_ts: str) -> list[AttachedFile]:
         language = info_string.split()[0].lower() if info_string.strip() else ""
         extension = _EXTENSIONS.get(language, "txt")
         files.append(
-            AttachedFile(f"code-{number}-{question_ts}.{extension}", f"code-{number}.{extension}", _encoded(content))
+            AttachedFile(f"code-{number}-{question_ts}.{extension}", f"code-{number}.{extension}", _encode(content))
         )
     return files
 
@@ -186,7 +186,7 @@ def _line_start(text: str, at: int) -> int:
 
 
 def left_out_notice(text: str) -> str:
-    return texts.answers.continues_in_file(_heading_count(text), _rounded(len(text.split()))) if text else ""
+    return texts.answers.continues_in_file(_heading_count(text), _rounded_count(len(text.split()))) if text else ""
 
 
 def files_notice(files: tuple[AttachedFile, ...], is_only_end: bool) -> str:
@@ -211,7 +211,7 @@ def _heading_count(text: str) -> int:
     return count
 
 
-def _rounded(count: int) -> int:
+def _rounded_count(count: int) -> int:
     magnitude = 10 ** max(0, len(str(count)) - 2)
     rounded: int = round(count / magnitude) * magnitude
     return rounded
@@ -234,5 +234,5 @@ def _code_blocks(text: str) -> Iterator[tuple[str, str]]:
             yield info_string, re.sub(rf"^ {{0,{len(indent)}}}", "", content, flags=re.MULTILINE)
 
 
-def _encoded(text: str) -> bytes:
+def _encode(text: str) -> bytes:
     return text.encode("utf-8", "replace")

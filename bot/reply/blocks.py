@@ -83,14 +83,14 @@ def message(view: PageView) -> Json:
     words = text_of([*blocks, *below]) if view.asks or not view.live else ""
     return {
         "text": words or short_text(view),
-        "blocks": [*blocks, *_only_for_people_allowed([*below, *_buttons(view)], view)],
+        "blocks": [*blocks, *_restrict_to_allowed_users([*below, *_buttons(view)], view)],
     }
 
 
 def blocks_below(view: PageView) -> list[Json]:
     """Returns the blocks below a streamed page's Markdown."""
     below = [*_blocks_below_text(view, rendered(view.markdown, growing=view.growing)), *_buttons(view)]
-    return _only_for_people_allowed(below, view)
+    return _restrict_to_allowed_users(below, view)
 
 
 def has_optional_parts(view: PageView) -> bool:
@@ -98,7 +98,7 @@ def has_optional_parts(view: PageView) -> bool:
     return has_charts(view.markdown) or bool(view.asker and (view.asks or view.end))
 
 
-def _only_for_people_allowed(blocks: Sequence[Json], view: PageView) -> list[Json]:
+def _restrict_to_allowed_users(blocks: Sequence[Json], view: PageView) -> list[Json]:
     """Shows buttons that decide or delete only to people who can click them. `visible_to_user_ids` is in slack-sdk
     3.48.0 for `button` (read on 2026-11-30). Its maximum length isn't documented, so long lists are
     left out. Clicks are checked again (bot/core/picture.py)."""

@@ -206,7 +206,7 @@ class CatchUp:
             if found.to_offer:
                 progress.places_with_offers.append((place, found))
             else:
-                progress.missed = _with_place_done(progress.missed, place, found)
+                progress.missed = _with_searched_place(progress.missed, place, found)
                 await self._record(progress.missed)
 
     async def _offer(self, missed: MissedGap, places: Sequence[tuple[_Place, _Found]]) -> MissedGap:
@@ -217,7 +217,7 @@ class CatchUp:
             log.info("catch-up: questions to offer answers to: %d of %d", len(newest), len(messages))
         offered = [await self._pass_to_intake(message, offered=True) for message in newest]
         for place, found in places:
-            missed = _with_place_done(missed, place, found)
+            missed = _with_searched_place(missed, place, found)
         if places:
             missed = replace(missed, tally=missed.tally + Tally(offered=sum(offered)))
             await self._record(missed)
@@ -365,7 +365,7 @@ class CatchUp:
         return await Retrier(HISTORY_PAGE, clock, "a missed conversation can't be read").call(in_turn)
 
 
-def _with_place_done(missed: MissedGap, place: _Place, found: _Found) -> MissedGap:
+def _with_searched_place(missed: MissedGap, place: _Place, found: _Found) -> MissedGap:
     return missed.after(place.key, [thread.key for thread in found.threads_to_search], found.tally)
 
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from bot.clock import Clock, try_again
 from bot.core import prompt as prompts
-from bot.core.beginnings import BuiltPrompt, recorded_beginning, restored_prompt
+from bot.core.beginnings import BuiltPrompt, beginning_record, restore_prompt
 from bot.core.channel_settings import ChannelSettings, prompt_version
 from bot.core.conversation import Note, Question, RecordedReply, only_addresses_bot
 from bot.core.files import (
@@ -87,12 +87,12 @@ class PromptBuilder:
         `show`: called with speech in recordings. `window_tokens`: the model's window, if it has refused a longer
         prompt. File contents count as used memory until `memory` closes.
         """
-        job, beginning = answer.job, "" if window_tokens else recorded_beginning(answer.job.steps)
+        job, beginning = answer.job, "" if window_tokens else beginning_record(answer.job.steps)
         built = await self._without_turns(job, tools)
         reads_posts = await self.reads_posts_before(job.question)
         # The conversation is also read for an answer that continues, because its question might have been edited.
         read = await self.conversation.read(job, posts_before=reads_posts)
-        if beginning and not (kept := restored_prompt(beginning, built)).has_files:
+        if beginning and not (kept := restore_prompt(beginning, built)).has_files:
             return kept
         system, marks = built.prompt.system, PromptMarks(built.prompt.code)
         conversation, zone = await self._named_conversation(job, read, marks)
@@ -123,7 +123,7 @@ class PromptBuilder:
         prompt, as_texts = self._without_costly_pages(replace(built.prompt, turns=turns, cache_key=key), built.model)
         built = replace(built, prompt=prompt, new_files=new_files, note=note, memory_count=memories.count)
         built = replace(built, pdfs_as_text=as_texts, has_files=any(message.files for message in whole))
-        return restored_prompt(beginning, built) if beginning else built
+        return restore_prompt(beginning, built) if beginning else built
 
     async def _without_turns(self, job: Job, tools: OfferedTools) -> BuiltPrompt:
         question, channel = job.question, await self._settings_of(job.question)

@@ -19,7 +19,7 @@ from bot.core.calls import (
     CallState,
     ToolUse,
     builtin_tool,
-    converted_arguments,
+    convert_arguments,
     result_for_model,
 )
 from bot.core.conversation import Question
@@ -126,7 +126,7 @@ class ScheduleTool:
         arguments: Mapping[str, Any],
     ) -> Mapping[str, Any] | str:
         """Returns a proposal's normalized arguments with the schedule's next times, or text for the model instead."""
-        arguments = converted_arguments(self._parameters, arguments)
+        arguments = convert_arguments(self._parameters, arguments)
         now, number, stops = self.stores.clock.now(), arguments.get("number") or 0, arguments.get("stop") is True
         if not any(arguments.values()) or (stops and not number):
             return _schedules_for_model(here, names)

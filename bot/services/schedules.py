@@ -35,11 +35,11 @@ from bot.core.schedules import (
     Weekly,
     as_weekly,
     can_change,
-    checked_rule,
     max_schedules,
     min_gap_minutes,
     parse_rule,
     schedule_command,
+    valid_rule,
 )
 from bot.core.surfaces import Invocation
 from bot.core.unposted import direct_message_placeholder
@@ -107,7 +107,7 @@ class Schedules:
         here = await self._schedules_here(job.question.thread)
         both = list(zip(questions, commands, strict=True))
         named = [(asked, command) for asked, command in both if command and command.about]
-        if not all(command.schedule_meant(here, asked.user_id) for asked, command in named):
+        if not all(command.find_schedule(here, asked.user_id) for asked, command in named):
             return None
         for asked, _ in named:
             # "stop" might have been meant for an answer that its author couldn't stop, or that had just ended.
@@ -125,7 +125,7 @@ class Schedules:
             if not here:
                 return CommandResult(sentence_notice(texts.schedules.NOTHING_HERE))
             return CommandResult(sentence_notice(texts.schedules.change_by_number(here[0].id)), "\n".join(lines))
-        schedule = command.schedule_meant(here, question.user_id)
+        schedule = command.find_schedule(here, question.user_id)
         if schedule is None:
             return CommandResult(sentence_notice(texts.schedules.nothing_to_stop(str(command.number))))
         if refusal := await self._refusal(schedule, question.user_id):
@@ -271,7 +271,7 @@ class Schedules:
                 return parse_rule(other, zone, now, min_gap_minutes=gap)
             shown = as_weekly(schedule.rule, zone, now) or Weekly("", "")
             days, time = entered.get(ScheduleField.DAYS, shown.days), entered.get(ScheduleField.TIME, shown.time)
-            return checked_rule(zone, now, cron=Weekly(days, time).cron, min_gap_minutes=gap)
+            return valid_rule(zone, now, cron=Weekly(days, time).cron, min_gap_minutes=gap)
         except UnusableRule as unusable:
             problems[ScheduleField.OTHER if other else ScheduleField.TIME] = str(unusable)
             return schedule.rule

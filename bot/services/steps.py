@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from bot.core import texts
-from bot.core.beginnings import BuiltPrompt, PrefixHash, recorded_beginning, recorded_prompt, with_new_tools
+from bot.core.beginnings import BuiltPrompt, PrefixHash, beginning_record, prompt_record, with_new_tools
 from bot.core.calls import SIGN_IN_RESULTS, CallState, Decision, Step, card_types
 from bot.core.choices import Choices
 from bot.core.conversation import without_bot_mention
@@ -208,8 +208,8 @@ class Steps:
         asked = _text_of_asker(answer, built.prompt)
         calls = self.tool_calls.plan(step.calls, step_no, offer, answer.origins, asked, answer.steps)
         items = items_of(step.parts, begun)
-        beginning = recorded_prompt(built)
-        is_known = beginning == recorded_beginning(answer.steps)
+        beginning = prompt_record(built)
+        is_known = beginning == beginning_record(answer.steps)
         begins = "" if is_known else beginning, str(PrefixHash(step_prompt))
         piece = answer.unrecorded_piece
         done = Step(step_no, piece.chars, items, completion.model, calls, answer.origins, *begins)

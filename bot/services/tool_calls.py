@@ -33,9 +33,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from bot.clock import Clock, insist, prolong
+from bot.clock import Clock, extend_timeout, insist
 from bot.core import choices
-from bot.core.asked_values import are_askers
+from bot.core.asked_values import are_from_asker
 from bot.core.asks import MAX_ARGUMENT_CHARS, activity_of, can_be_shown, readable_json
 from bot.core.calls import (
     BY_RULE,
@@ -243,7 +243,9 @@ class ToolCalls:
             state = CallState.DONE if isinstance(prepared, ReadResult) else CallState.FAILED
             return replace(planned, state=state, result=str(prepared))
         planned = replace(planned, arguments=prepared)
-        because = _reasons_to_ask(definition, offer, origins, lambda: are_askers(prepared, definition, asked, steps))
+        because = _reasons_to_ask(
+            definition, offer, origins, lambda: are_from_asker(prepared, definition, asked, steps)
+        )
         if NOT_ASKED in because:
             because += tuple(dict.fromkeys(one.tool for step in steps for one in step.calls if one.uses_own_account))
         if not because:
@@ -317,7 +319,7 @@ class ToolCalls:
                             timeout_s,
                             job.version,
                             call.uses_own_account,
-                            partial(prolong, limit, timeout_s + TOLD_WITHIN_S, until + TOLD_WITHIN_S),
+                            partial(extend_timeout, limit, timeout_s + TOLD_WITHIN_S, until + TOLD_WITHIN_S),
                         )
                     )
         except TimeoutError:

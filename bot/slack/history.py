@@ -171,9 +171,9 @@ class History:
 
     def message_of(self, question: Question, message: Mapping[str, Any]) -> Message:
         """Converts a message from Slack's response to a Message in the question's channel, without sign-in URLs."""
-        return self._sign_in_addresses.message_without_urls(self._whole(question, message))
+        return self._sign_in_addresses.message_without_urls(self._to_message(question, message))
 
-    def _whole(self, question: Question, message: Mapping[str, Any]) -> Message:
+    def _to_message(self, question: Question, message: Mapping[str, Any]) -> Message:
         bot_id = string(message, "bot_id") or None
         is_ours = bot_id == self._bot_id
         if is_ours and (asked := question_in(message)):

@@ -31,13 +31,13 @@ def text_of(blocks: Iterable[Json]) -> str:
         at = max(range(len(parts)), key=lambda number: utf8_bytes(parts[number]))
         size = utf8_bytes(parts[at])
         if size <= _MIN_PART_BYTES:
-            parts = [_cut("\n\n".join(parts), room)]
+            parts = [_shorten("\n\n".join(parts), room)]
             break
-        parts[at] = _cut(parts[at], max(size - excess, _MIN_PART_BYTES))
+        parts[at] = _shorten(parts[at], max(size - excess, _MIN_PART_BYTES))
     return "\n\n".join(parts if is_whole else [*parts, texts.answers.REST_IN_MESSAGE])
 
 
-def _cut(text: str, max_bytes: int) -> str:
+def _shorten(text: str, max_bytes: int) -> str:
     """Shortens mrkdwn, between words if possible and never inside a mention or date."""
     head = text.encode("utf-8", "replace")[: max_bytes - len("…".encode())].decode("utf-8", "ignore")
     at = max(head.rfind(" "), head.rfind("\n"))

@@ -95,10 +95,10 @@ def question_in(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
     """Returns a posted question's asker, words and quote (core/conversation.py), or None for other messages."""
     blocks = json_objects(message, "blocks")
     for mark, own_words in ((_CHOICE, texts.shortcut.MY_CHOICE), (RUN, texts.schedules.SCHEDULED_TASK)):
-        if by_model := next((block for block in blocks if _is(block, mark)), None):
+        if by_model := next((block for block in blocks if _has_type(block, mark)), None):
             return str(by_model["block_id"]).removeprefix(mark), own_words, message_text(_text(by_model))
-    parts = [block for block in blocks if _is(block, _BLOCK)]
-    if reaction := next((block for block in blocks if _is(block, _REACTION)), None):
+    parts = [block for block in blocks if _has_type(block, _BLOCK)]
+    if reaction := next((block for block in blocks if _has_type(block, _REACTION)), None):
         user_id, words = str(reaction["block_id"]).removeprefix(_REACTION), texts.settings.REACTION_QUESTION
     elif parts:
         last = parts.pop()
@@ -109,7 +109,7 @@ def question_in(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
     return user_id, words, message_text("\n\n".join(quoted))
 
 
-def _is(block: Mapping[str, Any], kind: str) -> bool:
+def _has_type(block: Mapping[str, Any], kind: str) -> bool:
     return str(block.get("block_id", "")).startswith(kind)
 
 

@@ -194,9 +194,9 @@ def _attachment(attachment: Payload, depth: int, is_own: bool) -> str:
     if depth == 0:
         return ""
     if _is_message(attachment):
-        return _forwarded(attachment, depth)
-    service = _linked(attachment, "service_name", "service_url")
-    author = _linked(attachment, "author_name", "author_link")
+        return _forwarded_text(attachment, depth)
+    service = _linked_label(attachment, "service_name", "service_url")
+    author = _linked_label(attachment, "author_name", "author_link")
     title, url = string(attachment, "title"), string(attachment, "title_link")
     head = link(url, unescape(title)) if title and url else title
     body = _blocks(json_objects(attachment, "blocks"), {}, depth, string(attachment, "text"))
@@ -226,12 +226,12 @@ def _fallback_text(attachment: Payload) -> str:
     return said if said and not said.startswith(UNREAD) else string(attachment, "fallback") or said
 
 
-def _linked(attachment: Payload, key: str, address: str) -> str:
+def _linked_label(attachment: Payload, key: str, address: str) -> str:
     name, url = unescape(string(attachment, key)), string(attachment, address)
     return link(url, name) if name.strip() and url else escape(name)
 
 
-def _forwarded(attachment: Payload, depth: int) -> str:
+def _forwarded_text(attachment: Payload, depth: int) -> str:
     """Returns a message that a user forwarded (`is_share`) or whose link Slack unfurled."""
     labels = names_in(string(attachment, "text"))
     messages = [json_object(block, "message") for block in json_objects(attachment, "message_blocks")]
@@ -579,10 +579,10 @@ def _piece(element: Payload, labels: Mapping[str, str], as_code: bool) -> str:
             if date and (url := string(element, "url")):
                 return link(url, date)
             return escape(date) or f"<!date^{count(element, 'timestamp')}>"
-    return escape(text) if kind == "text" else _mentioned(element)
+    return escape(text) if kind == "text" else _mention_text(element)
 
 
-def _mentioned(element: Payload) -> str:
+def _mention_text(element: Payload) -> str:
     text, url = string(element, "text") or string(element, "fallback"), string(element, "url")
     if text or url:
         return link(url, text) if url else escape(text)

@@ -53,10 +53,10 @@ from bot.store import answers, audit, outbox, steps, usage
 from bot.store.database import acquire_lock
 from bot.store.rows import (
     THREAD,
-    has_come,
     has_jobs,
     in_thread,
     is_batched_with,
+    is_past,
     is_queued,
     is_running,
     job_of,
@@ -122,10 +122,10 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
     """Claims queued jobs. Raises IntegrityError if another worker has just claimed a job in one of the threads."""
     await acquire_lock(connection, "claims")
     due_since = jobs.c.placeholder_due_since
-    has_placeholder = sa.or_(due_since.is_(None), has_come(due_since + PLACEHOLDER_HOLD_S, now, PLACEHOLDER_HOLD_S))
+    has_placeholder = sa.or_(due_since.is_(None), is_past(due_since + PLACEHOLDER_HOLD_S, now, PLACEHOLDER_HOLD_S))
     # If a job's question is edited repeatedly, it must pause before it starts again, unless it is stopped.
     is_rare = sa.or_(jobs.c.version <= RESTARTS_AT_ONCE, jobs.c.edited_ts.is_(None), jobs.c.started_at.is_(None))
-    has_paused = has_come(jobs.c.started_at + RESTART_PAUSE_S, now, RESTART_PAUSE_S)
+    has_paused = is_past(jobs.c.started_at + RESTART_PAUSE_S, now, RESTART_PAUSE_S)
     can_restart = sa.or_(is_rare, jobs.c.stop_requested, has_paused)
     is_free = sa.and_(has_placeholder, can_restart, ~outbox.is_reply_being_edited(now, jobs.c.id))
     claimed: list[Job] = []

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.conversation import ThreadKey
 from bot.store import outbox
 from bot.store.database import database_file, reads, writes
-from bot.store.rows import CLOCKS_DIFFER_S, has_come, insert_into, thread_columns, thread_of
+from bot.store.rows import CLOCKS_DIFFER_S, insert_into, is_past, thread_columns, thread_of
 from bot.store.schema import jobs, listening
 from bot.store.workers import WorkerOperations, living_workers_in
 
@@ -100,7 +100,7 @@ class Listening(WorkerOperations):
     async def claim_gap(self, connection: AsyncConnection, team_id: str) -> MissedGap | None:
         """Claims the gap to catch up on for HOLD_S. Returns None if no unclaimed gap exists."""
         now, row = self._now(), listening.c
-        is_free = sa.or_(row.held_by.is_(None), has_come(row.held_until, now, HOLD_S))
+        is_free = sa.or_(row.held_by.is_(None), is_past(row.held_until, now, HOLD_S))
         free = sa.update(listening).where(row.team_id == team_id, row.missed_from.is_not(None), is_free)
         taken = free.values(held_by=self._worker.name, held_until=now + HOLD_S).returning(listening)
         found = (await connection.execute(taken)).one_or_none()

@@ -16,7 +16,7 @@ from bot.core.conversation import ThreadKey
 from bot.core.notifications import DueNotification, Notification
 from bot.core.outbox import BACKOFF, MAX_TRIES, OUTBOX_HOLD_S
 from bot.store.database import Operations, completes, reads, writes
-from bot.store.rows import has_come, insert_into
+from bot.store.rows import insert_into, is_past
 from bot.store.schema import NOTIFICATIONS_KEPT_S, jobs, notifications
 
 BACKUP = "backup"
@@ -113,7 +113,7 @@ async def claim(
     wait_s = min(every_s, NOTIFICATIONS_KEPT_S)
     row = insert_into(connection, notifications).values(team_id=team_id, recipient=recipient, key=key, at=now)
     again = row.on_conflict_do_update(
-        index_elements=_KEY, set_={"at": now}, where=has_come(notifications.c.at + wait_s, now, wait_s)
+        index_elements=_KEY, set_={"at": now}, where=is_past(notifications.c.at + wait_s, now, wait_s)
     )
     return await connection.scalar(again.returning(notifications.c.at)) is not None
 
@@ -165,6 +165,6 @@ def _due_notification(row: sa.Row[Any]) -> DueNotification:
 
 
 _NOW = sa.bindparam("now", type_=sa.Double)
-_DUE = sa.select(*_KEY).where(notifications.c.tries < MAX_TRIES, has_come(notifications.c.due_at, _NOW, BACKOFF.max_s))
+_DUE = sa.select(*_KEY).where(notifications.c.tries < MAX_TRIES, is_past(notifications.c.due_at, _NOW, BACKOFF.max_s))
 _IS_ANY_DUE = sa.select(_DUE.exists())
 """Built once, because it runs every second."""

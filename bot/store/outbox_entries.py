@@ -16,8 +16,8 @@ from bot.store.rows import (
     HAS_ENDED,
     IS_AWAITING_APPROVAL,
     IS_LIVE,
-    has_come,
     has_row,
+    is_past,
     is_queued,
     is_running,
     job_of,
@@ -126,7 +126,7 @@ class OutboxEntries(Operations):
 _NOW = sa.bindparam("now", type_=sa.Double)
 _JOBS = sa.select(
     jobs,
-    has_come(jobs.c.mention_at, _NOW, APPROVAL_S).label("can_mention"),
+    is_past(jobs.c.mention_at, _NOW, APPROVAL_S).label("can_mention"),
     outbox.is_reply_shown().label("is_shown"),
 )
 
@@ -139,7 +139,7 @@ def _due() -> sa.Select[tuple[int]]:
         (entry.kind == OutboxKind.REPLY.value, ~is_being_written),
         else_=~sa.exists().where(jobs.c.id == entry.job_id, IS_LIVE),
     )
-    is_due = has_come(entry.due_at, _NOW, BACKOFF.max_s)
+    is_due = is_past(entry.due_at, _NOW, BACKOFF.max_s)
     # Kinds that only a newer version of Typist knows are left to that version.
     is_known = entry.kind.in_([kind.value for kind in OutboxKind])
     is_tried = entry.tries < MAX_TRIES

@@ -275,7 +275,7 @@ def is_batched_with(job_id: Any) -> sa.ColumnElement[bool]:
     return sa.and_(jobs.c.answered_with == job_id, jobs.c.end_reason == EndReason.BATCHED.value)
 
 
-def has_come(
+def is_past(
     due_at: sa.ColumnElement[Any], now: float | sa.ColumnElement[float], max_wait_s: Any
 ) -> sa.ColumnElement[bool]:
     """Returns whether a stored time has passed. A time beyond the maximum wait comes from a wrong clock."""

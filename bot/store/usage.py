@@ -48,9 +48,9 @@ from bot.core.caps import (
     ScopeIds,
     check_caps,
     day_of,
+    due_notices,
     effective_caps,
     first_day,
-    notices_due,
     scope_ids_of,
 )
 from bot.core.conversation import Question, is_direct_message
@@ -525,7 +525,7 @@ async def _notify_admins(connection: AsyncConnection, scope_ids: ScopeIds, now: 
     await acquire_lock(connection, f"caps {team_id}")
     amounts = await _usage(connection, scope_ids, {cap.window for cap in caps_now}, now)
     for cap in caps_now:
-        passed = notices_due(cap, amounts[cap.window], scope_ids.id_of(cap.window.scope), now)
+        passed = due_notices(cap, amounts[cap.window], scope_ids.id_of(cap.window.scope), now)
         # At 100%, nobody needs to hear about 80%.
         for overtaken in passed[:-1]:
             await notifications.claim(connection, team_id, "", str(overtaken), now)

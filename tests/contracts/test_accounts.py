@@ -666,7 +666,7 @@ async def test_no_secret_is_in_a_debug_log_or_a_repr(timed: Stores, caplog: pyte
         jira.people.is_down = True
         with pytest.raises(SignInFailed) as failed:
             await ours.access_token(ADA, str(await ours.access_token(ADA)))
-        opened = ours._decrypted(ADA, await timed.accounts.secret(ADA))
+        opened = ours._decrypt_account(ADA, await timed.accounts.secret(ADA))
         assert opened is not None
         assert opened.tokens.access_token.startswith("canary")
         ours_now = [one for one in gc.get_objects() if type(one).__module__.startswith(("bot.accounts", "bot.mcp"))]
@@ -893,9 +893,9 @@ async def test_tokens_for_a_confirmed_code_are_on_record_or_revoked_when_a_write
         (200, "access_denied", "access was not granted there"),
         (400, "expired_token", "the code is too old"),
         (400, "invalid_grant", "the code is too old, or used already"),
-        (400, "invalid_target", oauth.meaning_of("invalid_target")),
-        (400, "unauthorized_client", oauth.meaning_of("unauthorized_client")),
-        (400, "consent_required", oauth.meaning_of("consent_required")),
+        (400, "invalid_target", oauth.error_meaning("invalid_target")),
+        (400, "unauthorized_client", oauth.error_meaning("unauthorized_client")),
+        (400, "consent_required", oauth.error_meaning("consent_required")),
         (200, "invalid_code", "the code is too old, or used already"),
         (400, "canary-error", "its authorization server refuses (HTTP 400)"),
         (200, "canary-error", "its authorization server refuses (HTTP 200)"),

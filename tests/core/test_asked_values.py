@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.chained_reads import asked_calls, chains
-from bot.core.asked_values import MAX_WORDS, are_askers
+from bot.core.asked_values import MAX_WORDS, are_from_asker
 from bot.core.calls import CallState, Decision, RecordedCall, Step, result_for_model
 from bot.models.prompt import ASKERS, FOUND, ToolDefinition
 
@@ -46,7 +46,7 @@ FIRST = step(0, {"q": "newest"}, {"results": [NOTE, {"id": 12, "key": "label", "
     ids=str,
 )
 def test_value_of_the_asker_or_of_a_search_result_is_the_askers(arguments: Mapping[str, Any]) -> None:
-    assert are_askers(arguments, DEFINITION, ASKED, [FIRST])
+    assert are_from_asker(arguments, DEFINITION, ASKED, [FIRST])
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_value_of_the_asker_or_of_a_search_result_is_the_askers(arguments: Mappi
     ids=str,
 )
 def test_value_from_a_text_that_was_found_is_not_the_askers(arguments: Mapping[str, Any]) -> None:
-    assert not are_askers(arguments, DEFINITION, ASKED, [FIRST])
+    assert not are_from_asker(arguments, DEFINITION, ASKED, [FIRST])
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_value_from_a_text_that_was_found_is_not_the_askers(arguments: Mapping[s
     ],
 )
 def test_id_can_be_opened_only_if_a_search_of_the_asker_found_it_as_an_id(steps: list[Step], is_askers: bool) -> None:
-    assert are_askers({"id": "n-9"}, DEFINITION, ASKED, steps) is is_askers
+    assert are_from_asker({"id": "n-9"}, DEFINITION, ASKED, steps) is is_askers
 
 
 def test_search_and_opening_its_results_need_no_approval_in_ordinary_chains() -> None:
@@ -109,5 +109,5 @@ def test_hostile_results_are_read_quickly() -> None:
     deep = step(0, {"q": "newest"}, "[" * 20_000)
     steps = [deep, *(step(0, {"q": "newest"}, '{"id":"' + '\\"' * 9_000) for _ in range(16))]
     began = perf_counter()
-    assert not are_askers({"q": "x" * 12_000}, DEFINITION, "newest " * 20_000, steps)
+    assert not are_from_asker({"q": "x" * 12_000}, DEFINITION, "newest " * 20_000, steps)
     assert perf_counter() - began < 0.5

@@ -32,12 +32,12 @@ from bot.core.caps import (
     daily_use,
     day_of,
     days_of_last_month,
+    due_notices,
     effective_caps,
     entered_limits,
     first_day,
     format_day,
     limit_as_entered,
-    notices_due,
     parse_caps,
     parse_day,
 )
@@ -202,7 +202,7 @@ def test_own_cap_replaces_the_default_of_its_window_and_unit() -> None:
     ("tokens", "marks"), [(0, []), (799, []), (800, [80]), (999, [80]), (1_000, [80, 100]), (9_000, [80, 100])]
 )
 def test_marks_are_80_and_100_percent(tokens: int, marks: list[int]) -> None:
-    passed = notices_due(TOKENS, Amount(tokens), "UADA", NOON)
+    passed = due_notices(TOKENS, Amount(tokens), "UADA", NOON)
     assert passed == [CapNotice(TOKENS, "UADA", mark, "2026-11") for mark in marks]
 
 

@@ -23,7 +23,7 @@ from bot.core.memory import (
     is_same_text,
     memories_section,
     memory_command,
-    parsed_text,
+    parse_text,
     reason_not_to_keep,
 )
 from bot.core.prompt import PromptMarks
@@ -346,4 +346,4 @@ def test_proposal_is_a_short_line_that_hides_nothing(
     ],
 )
 def test_typed_words_mention_people_by_id_and_nothing_else_is_markup(typed: str, text: str) -> None:
-    assert parsed_text(typed) == text
+    assert parse_text(typed) == text

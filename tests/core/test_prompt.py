@@ -714,6 +714,6 @@ def test_long_name_loses_its_end_and_hides_nothing() -> None:
 )
 def test_text_is_cut_to_its_two_ends(chars: int, left: tuple[str, str]) -> None:
     omitted = prompts.CHARS_OMITTED.format(chars=10 - chars)
-    assert prompts.both_ends("abcdefghij", chars) == omitted.join(left)
+    assert prompts.without_middle("abcdefghij", chars) == omitted.join(left)
     assert prompts.cut_middle("abcdefghij", len, 10) == "abcdefghij"
     assert prompts.cut_middle("abcdefghij", len, 9) == ""

@@ -34,7 +34,6 @@ from bot.core.schedules import (
     Weekly,
     as_weekly,
     can_change,
-    checked_rule,
     due_at_of,
     max_schedules,
     min_gap_minutes,
@@ -44,6 +43,7 @@ from bot.core.schedules import (
     run_id,
     run_times_text,
     schedule_command,
+    valid_rule,
 )
 from tests.core.conversations import ME
 
@@ -154,14 +154,14 @@ def test_due_times_increase_and_none_is_left_out(cron: str, zone: str, moment: f
 def test_clock_that_a_place_leaves_in_summer_is_no_zone(zone: str) -> None:
     for when in ({"cron": "0 9 * * *"}, {"at": "2026-12-24T09:00"}):
         with pytest.raises(UnusableRule, match="Use a name such as Europe/Berlin"):
-            checked_rule(zone, NOW, **when, min_gap_minutes=60)
+            valid_rule(zone, NOW, **when, min_gap_minutes=60)
     # What is on record stays readable.
     assert Rule("EST", "0 9 * * *").due_after(NOW)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "GMT", "CET", "EST5EDT", "Japan", "ROK", "Etc/GMT+5", "America/Phoenix"])
 def test_zone_of_a_place_or_of_everywhere_may_have_no_summer(zone: str) -> None:
-    assert checked_rule(zone, NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
+    assert valid_rule(zone, NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
 
 
 DAILY = Rule("UTC", "0 9 * * *")
@@ -255,10 +255,10 @@ def test_newest_missed_due_time_is_run_within_an_hour(
 )
 def test_rules_that_cant_be_used(rule: dict[str, str], gap: int, why: str | None) -> None:
     if why is None:
-        assert checked_rule(BERLIN, NOW, **rule, min_gap_minutes=gap).due_after(NOW)
+        assert valid_rule(BERLIN, NOW, **rule, min_gap_minutes=gap).due_after(NOW)
         return
     with pytest.raises(UnusableRule) as refused:
-        checked_rule(BERLIN, NOW, **rule, min_gap_minutes=gap)
+        valid_rule(BERLIN, NOW, **rule, min_gap_minutes=gap)
     assert str(refused.value) == why
 
 
@@ -272,26 +272,26 @@ def test_rules_that_cant_be_used(rule: dict[str, str], gap: int, why: str | None
 )
 def test_unknown_zone_cant_be_used(zone: str) -> None:
     with pytest.raises(UnusableRule, match="time zone"):
-        checked_rule(zone, NOW, cron="0 9 * * *", min_gap_minutes=60)
+        valid_rule(zone, NOW, cron="0 9 * * *", min_gap_minutes=60)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Etc/UTC", "America/Port-au-Prince", "America/Argentina/ComodRivadavia"])
 @pytest.mark.parametrize("written", [str, str.lower, str.upper, lambda zone: zone.replace("_", " ")])
 def test_zone_of_one_place_can_be_used(zone: str, written: Callable[[str], str]) -> None:
-    assert checked_rule(written(zone), NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
+    assert valid_rule(written(zone), NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
 
 
 @pytest.mark.parametrize("zone", [BERLIN, "America/Los_Angeles", "Asia/Kolkata", "Etc/GMT-5", "Etc/GMT+11"])
 def test_zone_is_read_as_it_is_shown(zone: str) -> None:
     shown_as = texts.rules.city(zone)
     assert shown_as != zone
-    assert checked_rule(shown_as, NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
+    assert valid_rule(shown_as, NOW, cron="0 9 * * *", min_gap_minutes=60).zone == zone
 
 
 @pytest.mark.parametrize("name", ["Buenos Aires", "Louisville", "Pacific", "West"])
 def test_name_of_several_zones_is_none(name: str) -> None:
     with pytest.raises(UnusableRule, match="time zone"):
-        checked_rule(name, NOW, cron="0 9 * * *", min_gap_minutes=60)
+        valid_rule(name, NOW, cron="0 9 * * *", min_gap_minutes=60)
 
 
 terms = st.text(alphabet="0123456789*/-#LW", max_size=5) | st.sampled_from(
@@ -307,7 +307,7 @@ rules = st.text() | fields | st.tuples(lists, lists, lists, lists, lists).map(" 
 def test_any_text_is_a_rule_or_is_refused_with_a_sentence(cron: str, once: str, zone: str) -> None:
     refusal = ""
     try:
-        rule = checked_rule(zone, NOW, cron=cron, at=once, min_gap_minutes=ADMIN_GAP_MINUTES)
+        rule = valid_rule(zone, NOW, cron=cron, at=once, min_gap_minutes=ADMIN_GAP_MINUTES)
     except UnusableRule as unusable:
         refusal = str(unusable)
     assert refusal.endswith(".") if refusal else rule.due_after(NOW) and rule.description
@@ -498,7 +498,7 @@ def test_rule_as_days_and_a_time_of_its_reader(rule: Rule, zone: str, weekly: We
     assert as_weekly(rule, zone, NOW) == weekly
     if weekly:
         # Later, clocks of the two zones may change on different days.
-        same = checked_rule(zone, NOW, cron=weekly.cron, min_gap_minutes=60)
+        same = valid_rule(zone, NOW, cron=weekly.cron, min_gap_minutes=60)
         assert same.due_after(NOW) == rule.due_after(NOW)
 
 
@@ -669,9 +669,9 @@ HERE = [
     ],
 )
 def test_words_name_a_schedule_only_if_they_fit_no_other(about: tuple[str, ...], number: int | None) -> None:
-    meant = ScheduleCommand(about=about).schedule_meant(HERE)
+    meant = ScheduleCommand(about=about).find_schedule(HERE)
     assert (meant and meant.id) == number
-    assert ScheduleCommand(about=("schedule",)).schedule_meant(HERE[:1]) == HERE[0]
+    assert ScheduleCommand(about=("schedule",)).find_schedule(HERE[:1]) == HERE[0]
 
 
 @pytest.mark.parametrize(
@@ -690,7 +690,7 @@ def test_words_name_a_schedule_only_if_they_fit_no_other(about: tuple[str, ...],
 )
 def test_only_whole_words_name_a_schedule(about: str, words: str, is_meant: bool) -> None:
     one = schedule(3, words)
-    assert ScheduleCommand(about=(about,)).schedule_meant([one]) == (one if is_meant else None)
+    assert ScheduleCommand(about=(about,)).find_schedule([one]) == (one if is_meant else None)
 
 
 @pytest.mark.parametrize(("whose", "is_meant"), [("my", False), ("the", True), ("our", True)])
@@ -699,8 +699,8 @@ def test_my_schedule_is_nobody_elses(whose: str, is_meant: bool) -> None:
     said = Question(ThreadKey("T1", "C1", "1.1"), "1.1", "UADMIN", f"<@UBOT> cancel {whose} reminder")
     command = schedule_command(said, ME)
     assert command
-    assert command.schedule_meant([one], "UADMIN") == (one if is_meant else None)
-    assert command.schedule_meant([one], "U1") == one
+    assert command.find_schedule([one], "UADMIN") == (one if is_meant else None)
+    assert command.find_schedule([one], "U1") == one
 
 
 def test_long_text_is_no_command_in_linear_time() -> None:
@@ -713,7 +713,7 @@ def test_long_text_is_no_command_in_linear_time() -> None:
 
 @pytest.mark.parametrize(("number", "found"), [(4, HERE[1]), (6, None)])
 def test_number_names_a_schedule(number: int, found: Schedule | None) -> None:
-    assert ScheduleCommand(number).schedule_meant(HERE) == found
+    assert ScheduleCommand(number).find_schedule(HERE) == found
 
 
 @pytest.mark.parametrize(

@@ -170,11 +170,11 @@ def test_creator_alone_gets_sign_in_below_the_notice_which_says_both(rule: Rule,
 
 @pytest.mark.parametrize("reason", PauseReason)
 def test_single_time_that_has_passed_is_run_now_and_any_other_schedule_is_resumed(reason: PauseReason) -> None:
-    has_passed = reason in (PauseReason.MISSED, PauseReason.QUOTA, PauseReason.SIGNED_OUT)
+    is_past = reason in (PauseReason.MISSED, PauseReason.QUOTA, PauseReason.SIGNED_OUT)
     for rule in (SCHEDULE.rule, DONE.rule):
         message = run_notice(replace(SCHEDULE, rule=rule, pause_reason=reason, next_at=None), RunReport(1, 0.0))
         first, _ = [element["action_id"] for _, element in interactive(message["blocks"])]
-        is_run = has_passed and rule is DONE.rule
+        is_run = is_past and rule is DONE.rule
         assert first == (ScheduleAction.RUN if is_run else ScheduleAction.RESUME)
 
 

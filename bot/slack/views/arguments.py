@@ -120,7 +120,7 @@ def field_name(place: int) -> str:
     return f"argument-{place}"
 
 
-def _edited(view: Mapping[str, Any]) -> EditedCall:
+def _parse_edits(view: Mapping[str, Any]) -> EditedCall:
     typed, shown = values_of(view), values_of(initial_view(view))
     places = {name: int(found[1]) for name in view["state"]["values"] if (found := _FIELD.fullmatch(name))}
     if not places:
@@ -129,7 +129,7 @@ def _edited(view: Mapping[str, Any]) -> EditedCall:
     return EditedCall(place_of_call(view), changed, list(places))
 
 
-EDIT_ARGUMENTS = Modal(_EDIT, _edit_modal, _edited, lambda edited: edited.fields[0])
+EDIT_ARGUMENTS = Modal(_EDIT, _edit_modal, _parse_edits, lambda edited: edited.fields[0])
 
 
 def asks_in_reply(asks: Sequence[ApprovalCard], block_id: str) -> list[Json]:

@@ -46,7 +46,7 @@ def home_view(view: HomeView) -> Json:
     defaults = view.defaults
     blocks = [
         header(texts.welcome.PANE_HEADING),
-        *_waiting(view.waiting_answers),
+        *_waiting_blocks(view.waiting_answers),
         section(mrkdwn(texts.home.how_to_ask(texts.home.MENTIONS_NEEDED[defaults.engagement]))),
         section(plain_text(texts.home.TRY_ONE)),
         suggestion_row(),
@@ -61,12 +61,12 @@ def home_view(view: HomeView) -> Json:
         *quotas_at_home(view.usage),
         *(_admin_blocks(defaults, view.workspace) if view.workspace else ()),
     ]
-    return home(_fitting(blocks))
+    return home(_blocks_that_fit(blocks))
 
 
-def _fitting(blocks: Sequence[Json]) -> list[Json]:
+def _blocks_that_fit(blocks: Sequence[Json]) -> list[Json]:
     """Cuts the longest blocks to the same maximum length, so that Slack accepts the total."""
-    by_room = ([_cut(block, room) for block in blocks] for room in range(SECTION_CHARS, 0, -100))
+    by_room = ([_shorten_block(block, room) for block in blocks] for room in range(SECTION_CHARS, 0, -100))
     return next(fitting for fitting in by_room if sum(map(_length, fitting)) <= HOME_CHARS)
 
 
@@ -76,7 +76,7 @@ def _length(block: Json) -> int:
     return of_header + sum(counted_chars(text["text"]) for text in texts_of_block if isinstance(text.get("text"), str))
 
 
-def _cut(block: Json, room: int) -> Json:
+def _shorten_block(block: Json, room: int) -> Json:
     """Cuts a block's text after a line, or after a word in the first line."""
     if block["type"] != "section" or len(text := block["text"]["text"]) <= room:
         return block
@@ -91,7 +91,7 @@ def _own_channels(channels: Sequence[str]) -> list[Json]:
     return [_paragraph(texts.home.WHERE_YOU_ASK, " · ".join([*shown, *more]))] if shown else []
 
 
-def _waiting(waiting: Sequence[tuple[str, str, float]]) -> list[Json]:
+def _waiting_blocks(waiting: Sequence[tuple[str, str, float]]) -> list[Json]:
     lines = []
     for channel_id, link, until in waiting:
         what = f"<{link}|{texts.home.APPROVAL}>" if link else texts.home.APPROVAL

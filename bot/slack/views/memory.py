@@ -9,7 +9,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.channel_settings import SettingsPlace
 from bot.core.conversation import message_link, unescape
-from bot.core.memory import Memory, parsed_text
+from bot.core.memory import Memory, parse_text
 from bot.slack import blockkit
 from bot.slack.blockkit import (
     Json,
@@ -80,7 +80,7 @@ def _submitted(view: Mapping[str, Any]) -> SubmittedMemories:
     ids = {name: int(found[1]) for name in view["state"]["values"] if (found := _MEMORY_FIELD.fullmatch(name))}
     if not ids:
         raise ValueError("memories")
-    changed = {id_: parsed_text(typed.get(name, "")) for name, id_ in ids.items() if typed.get(name) != shown.get(name)}
+    changed = {id_: parse_text(typed.get(name, "")) for name, id_ in ids.items() if typed.get(name) != shown.get(name)}
     return SubmittedMemories(place_in(view), changed, list(ids.values()), KEEP_HIDDEN in checked(view, KEEP_HIDDEN))
 
 

@@ -143,7 +143,7 @@ def _list(listed: ScheduleList, words_chars: int) -> list[Json]:
         whose = texts.schedules.created_by(f"<@{schedule.user_id}>") if listed.channel_id else _place(schedule)
         blocks += [divider()] if number else []
         blocks.append(section(plain_text(_words(schedule, words_chars))))
-        blocks.append(context(mrkdwn(" · ".join([*_when(schedule), whose, *_terms(schedule)]))))
+        blocks.append(context(mrkdwn(" · ".join([*_timing_lines(schedule), whose, *_terms(schedule)]))))
         blocks += [_buttons(schedule)] if listed.can_change(schedule) else []
     if (more := len(listed.schedules) - MAX_LISTED) > 0:
         blocks.append(context(plain_text(texts.schedules.more_schedules(more))))
@@ -187,7 +187,7 @@ def schedules_at_home(schedules: Sequence[Schedule]) -> list[Json]:
     blocks = [section(mrkdwn(f"*{texts.schedules.YOUR_SCHEDULES}*"))]
     for schedule in schedules[:MAX_AT_HOME]:
         blocks.append(section(plain_text(_words(schedule, AT_HOME_CHARS))))
-        blocks.append(context(mrkdwn(" · ".join([*_when(schedule), _place(schedule)]))))
+        blocks.append(context(mrkdwn(" · ".join([*_timing_lines(schedule), _place(schedule)]))))
     if (more := len(schedules) - MAX_AT_HOME) > 0:
         blocks.append(context(plain_text(texts.home.more_channels(more))))
     return [*blocks, actions([list_button("")])]
@@ -248,7 +248,7 @@ def _words(schedule: Schedule, limit: int) -> str:
     return without_schemes(beginning(schedule.words, limit))
 
 
-def _when(schedule: Schedule) -> list[str]:
+def _timing_lines(schedule: Schedule) -> list[str]:
     rule = schedule.rule
     at = schedule.next_at if rule.at is None else rule.at
     due = "" if at is None else time_mrkdwn(at, texts.times.DAY_OF_SCHEDULE)
@@ -342,7 +342,7 @@ def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | 
     return modal(
         _ID,
         texts.schedules.CHANGE_SCHEDULE_TITLE,
-        [context(mrkdwn(" · ".join(_when(schedule)))), *fields],
+        [context(mrkdwn(" · ".join(_timing_lines(schedule)))), *fields],
         submit=texts.settings.SAVE,
         close=texts.settings.CANCEL,
         private_metadata=json.dumps({"id": str(schedule.id), "place": asdict(place) if place else None}),
@@ -352,12 +352,12 @@ def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | 
 def _submitted(view: Mapping[str, Any]) -> SubmittedSchedule:
     metadata = json.loads(view["private_metadata"])
     place = _place_of(**metadata["place"]) if metadata["place"] else None
-    entered, shown = _entered(view), _entered(initial_view(view))
+    entered, shown = _entered_values(view), _entered_values(initial_view(view))
     changed = {field: text for field, text in entered.items() if text != shown[field]}
     return SubmittedSchedule(schedule_id(metadata["id"]), place, changed)
 
 
-def _entered(view: Mapping[str, Any]) -> dict[ScheduleField, str]:
+def _entered_values(view: Mapping[str, Any]) -> dict[ScheduleField, str]:
     values = values_of(view)
     boxes = {
         field: ",".join(sorted(checked(view, field))) for field in (ScheduleField.DAYS, ScheduleField.ONLY_IF_CHANGED)

@@ -72,7 +72,7 @@ def _settings_modal(
     channel = texts.settings.THIS_DIRECT_MESSAGE if is_direct_message(place.channel_id) else f"<#{place.channel_id}>"
     blocks = [context(mrkdwn(texts.settings.settings_apply_to(channel)))]
     for name, setting in CHANNEL_SETTINGS.items():
-        if setting.in_channels_only and is_direct_message(place.channel_id):
+        if setting.is_channel_only and is_direct_message(place.channel_id):
             continue
         blocks += _field(name, setting, getattr(settings, name), defaults, has_focus=focus == name)
         if name == "mcp_servers":
