@@ -3,13 +3,17 @@
 User-facing sentences for Slack are in core/texts/; the sentences here are for operators.
 """
 
+import logging
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from pathlib import Path
+from typing import ClassVar
 
 from slack_pacing.ledger import LedgerUnavailable
+
+log = logging.getLogger(__name__)
 
 
 class TypistError(Exception):
@@ -28,7 +32,25 @@ class PayloadError(TypistError):
     """Slack sent a payload that Typist can't read, so the same payload would fail again."""
 
 
-class EndReason(StrEnum):
+class StoredEnum(StrEnum):
+    """An enum with stored values. A value that only another version of Typist knows is read as the class's `unknown`,
+    because that version might run during a deployment, or have run before a rollback."""
+
+    unknown_value: ClassVar[str]
+
+    def __init_subclass__(cls, unknown: str) -> None:
+        cls.unknown_value = unknown
+
+    @classmethod
+    def _missing_(cls, value: object) -> "StoredEnum":
+        log.warning("unknown stored value, using the default: %s %.40r -> %s", cls.__name__, value, cls.unknown_value)
+        default = cls(cls.unknown_value)
+        # So that it is logged once.
+        cls._value2member_map_[value] = default
+        return default
+
+
+class EndReason(StoredEnum, unknown="internal_error"):
     """Why a job, an attempt (INTERRUPTED), a step (STEPPED) or a transcription (TRANSCRIBED) ended. Stored, logged, and
     included in Slack's metadata."""
 

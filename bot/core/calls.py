@@ -25,7 +25,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -33,6 +32,7 @@ import regex
 
 from bot.core.conversation import Question
 from bot.core.unseen import escape_unseen, json_escape, visible
+from bot.errors import StoredEnum
 from bot.models.prompt import OURS, READS_ONLY, UNKNOWN, Origins, ToolDefinition
 from bot.text import object_in
 from files_to_markdown.embedded import without_embedded
@@ -167,7 +167,7 @@ class AllowedTool:
     allowed_at: float
 
 
-class CallState(StrEnum):
+class CallState(StoredEnum, unknown="unknown"):
     READY = "ready"
     ASKED = "asked"
     BEGUN = "begun"
@@ -267,7 +267,7 @@ def result_for_model(text: str, tool: str, nonce: str) -> str:
 Item = Mapping[str, Any]
 
 
-class Decision(StrEnum):
+class Decision(StoredEnum, unknown="denied"):
     APPROVED = "approved"
     EDITED = "edited"
     IN_THREAD = "in_thread"

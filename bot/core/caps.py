@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from bot.core import texts
 from bot.core.conversation import Question, is_direct_message
+from bot.errors import StoredEnum
 
 DAYS_IN_CHART = 14
 """Slack's charts accept 20 categories."""
@@ -36,7 +37,7 @@ class Scope(StrEnum):
     WORKSPACE = "workspace"
 
 
-class Period(StrEnum):
+class Period(StoredEnum, unknown="month"):
     """A cap's period, which begins at 00:00 UTC."""
 
     DAY = "day"

@@ -89,12 +89,12 @@ from enum import StrEnum, auto
 
 from bot.core.calls import RecordedCall, Step
 from bot.core.conversation import NO_NOTE, Note, Question
-from bot.errors import EndReason
+from bot.errors import EndReason, StoredEnum
 from bot.models.events import Citation, Usage
 from bot.models.prompt import UNKNOWN, Effort, Origins
 
 
-class Status(StrEnum):
+class Status(StoredEnum, unknown="ended"):
     UNPOSTED = "unposted"
     QUEUED = "queued"
     RUNNING = "running"
@@ -246,7 +246,7 @@ class EnqueueResult:
     """The number of claims so far. A later claim makes the placeholder invalid."""
 
 
-class NoticeKind(StrEnum):
+class NoticeKind(StoredEnum, unknown="said"):
     """The subject of a notice below an answer, which is stored in the database."""
 
     SAID = "said"
@@ -349,7 +349,7 @@ class FollowUp:
     step_no: int
 
 
-class MessageRole(StrEnum):
+class MessageRole(StoredEnum, unknown="file"):
     PAGE = "page"
     FILE = "file"
     REPLACED = "replaced"

@@ -32,13 +32,13 @@ def wait_s(tries: int, *, had_no_turn: bool = False) -> float:
     return BACKOFF.wait_s(2 if had_no_turn and tries <= MAX_RATE_LIMITED_TRIES else tries + 1)
 
 
-TIDY = "tidy"
-"""The subject of a REPLY entry that only moves buttons into a menu, and therefore waits until edits are spare."""
 TIDY_AFTER_S = 5.0
 
 
 class OutboxKind(StrEnum):
     REPLY = "reply"
+    TIDY = "tidy"
+    """Move an earlier answer's buttons into a menu, once edits are spare."""
     SIDE_MESSAGES = "beside"
     """Mention the asker because a call or a late answer is waiting, or remove an outdated mention."""
     MAKE_CANVAS = "make_canvas"
@@ -47,6 +47,8 @@ class OutboxKind(StrEnum):
     """Post a question from the message shortcut, an emoji, a choice, a suggested prompt or a schedule."""
 
 
+EDITS_OF_REPLY = OutboxKind.REPLY, OutboxKind.TIDY
+"""Kinds that edit a reply's messages, so only one process handles them at a time."""
 COPIES = {OutboxKind.MAKE_CANVAS: MessageRole.LINK, OutboxKind.SHARE_TABLES: MessageRole.TABLES}
 """Roles of messages with copies of answers, by kind of the entry that creates the copy."""
 

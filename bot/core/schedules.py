@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -33,6 +32,7 @@ from bot.core.closings import has_question_mark
 from bot.core.conversation import Question, is_direct_message, plain_command, plain_words
 from bot.core.notifications import Notification
 from bot.core.triage import STOPS_WORK, Identity
+from bot.errors import StoredEnum
 
 RUN_RULE = (
     "You do a task at a scheduled time. The task is attached to the message. Nobody is there to ask back: do it with "
@@ -94,7 +94,7 @@ class UnusableRule(ValueError):
     """Raised if a schedule can't be created or changed as requested. The message is for the model or the person."""
 
 
-class PauseReason(StrEnum):
+class PauseReason(StoredEnum, unknown="by_person"):
     BY_PERSON = "by_person"
     FAILURES = "failures"
     CAP = "cap"

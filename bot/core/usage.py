@@ -3,12 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from statistics import median
 from typing import Literal
 
 from bot.core.caps import day_of, format_day
-from bot.errors import EndReason
+from bot.errors import EndReason, StoredEnum
 
 NO_MODEL = "(none)"
 
@@ -49,7 +48,7 @@ class AnswerUsage:
         return not self.end_reason.is_midway or bool(self.input_tokens or self.output_tokens or self.cost_usd)
 
 
-class DownReason(StrEnum):
+class DownReason(StoredEnum, unknown="not_meant"):
     WRONG = "wrong"
     TOO_LONG = "too_long"
     NOT_MEANT = "not_meant"

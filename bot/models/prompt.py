@@ -19,11 +19,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
+from bot.errors import StoredEnum
 from bot.models.events import Citation, Completion, Opaque, Searching, StreamEvent, TextPart, ToolCall, Usage
 from files_to_markdown.document import Document
 
 
-class Origin(StrEnum):
+class Origin(StoredEnum, unknown="unknown"):
     ASKERS = "askers"
     OTHERS = "others"
     """Other people, apps and bots: messages, names, quoted and forwarded text, link previews. Also choices that an
@@ -102,8 +103,7 @@ def is_tool_search(item: Mapping[str, Any]) -> bool:
 
 def parse_origins(values: Sequence[str] | None) -> Origins:
     """Returns recorded origins, or UNKNOWN if there are none or a newer version recorded them."""
-    known = set(Origin)
-    return UNKNOWN if values is None else frozenset(Origin(v) if v in known else Origin.UNKNOWN for v in values)
+    return UNKNOWN if values is None else frozenset(map(Origin, values))
 
 
 class Permission(StrEnum):

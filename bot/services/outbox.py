@@ -16,7 +16,7 @@ from bot.core.asks import cards_of_step
 from bot.core.calls import card_types
 from bot.core.job import MENTION_ROLES, SIDE_ROLES
 from bot.core.notifications import DueNotification
-from bot.core.outbox import MAX_TRIES, TIDY, TRY_WITHIN_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
+from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
 from bot.core.picture import picture
 from bot.errors import NotShown, RateLimited, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
@@ -125,7 +125,7 @@ class Outbox:
     async def _run_entry(self, entry: Entry, entries: Entries[Entry]) -> None:
         """Tries an entry. Records that it is complete or when to try again, if ever (MAX_TRIES)."""
         try:
-            is_tidy = isinstance(entry, OutboxEntry) and entry.about == TIDY
+            is_tidy = entry.kind == OutboxKind.TIDY
             must_wait = is_tidy and not self.workspace.budget.is_half_free(REPLIES)
             delay_s = wait_s(entry.tries, had_no_turn=True) if must_wait else await self._try_entry(entry)
             if delay_s is None:
@@ -176,7 +176,7 @@ class Outbox:
             await self.notifier.send(entry, self.writers.get(entry.kind), in_time)
             return
         match entry.kind:
-            case OutboxKind.REPLY:
+            case OutboxKind.REPLY | OutboxKind.TIDY:
                 await self._show_reply(entry, until)
             case OutboxKind.SIDE_MESSAGES:
                 await self._update_mention(entry, in_time)
@@ -224,7 +224,7 @@ class Outbox:
         if job is None or job.record is None or (end := job.record.end) is None:
             return
         shown = picture(job.record, has_canvases=self.workspace.canvases.can_write)
-        if entry.about == TIDY:
+        if entry.kind is OutboxKind.TIDY:
             # An edit, because a new message below later answers would notify people.
             users = self.workspace.users
             admins = users.admins_to_name(self.admins)

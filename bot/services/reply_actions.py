@@ -132,10 +132,9 @@ class ReplyActions:
     async def _give_reason(self, pressed: PressedAnswer) -> ActionResponse:
         """Records why an answer didn't help, and replaces the question about the reason with a confirmation."""
         answer, press = pressed.answer, pressed.press
-        try:
-            reason = DownReason(press.value)
-        except ValueError:
+        if press.value not in set(DownReason):
             return ActionResponse(texts.actions.UNKNOWN_BUTTON)
+        reason = DownReason(press.value)
         model = await self.stores.recorded_answers.record_reason(answer.job_id, press.user_id, reason)
         if model is None:
             return ActionResponse(texts.actions.NO_LONGER_DOWN, replaces_response=True)

@@ -14,12 +14,14 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question
-from bot.core.outbox import OUTBOX_HOLD_S, TIDY, TIDY_AFTER_S, WOKEN_TRIES, OutboxEntry, OutboxKind
+from bot.core.outbox import EDITS_OF_REPLY, OUTBOX_HOLD_S, TIDY_AFTER_S, WOKEN_TRIES, OutboxEntry, OutboxKind
 from bot.store.rows import HAS_ANSWER, HAS_ENDED, in_thread, insert_into
 from bot.store.schema import jobs, outbox_entries
 
 _EDITING = outbox_entries.alias()
-_OF_REPLY = _EDITING.c.kind == OutboxKind.REPLY.value
+EDITS_REPLY, _IS_EDIT = (
+    entry.c.kind.in_([kind.value for kind in EDITS_OF_REPLY]) for entry in (outbox_entries, _EDITING)
+)
 
 
 async def add(
@@ -72,11 +74,11 @@ def is_reply_being_edited(
     now: float | sa.ColumnElement[float], job_id: sa.ColumnElement[int]
 ) -> sa.ColumnElement[bool]:
     """Returns whether a process might be editing a job's reply. Other processes must not change its messages then."""
-    return sa.exists().where(_EDITING.c.job_id == job_id, _OF_REPLY, is_held_now(now, _EDITING))
+    return sa.exists().where(_EDITING.c.job_id == job_id, _IS_EDIT, is_held_now(now, _EDITING))
 
 
 def is_reply_shown() -> sa.ColumnElement[bool]:
-    return ~sa.exists().where(_EDITING.c.job_id == jobs.c.id, _OF_REPLY, _EDITING.c.about != TIDY)
+    return ~sa.exists().where(_EDITING.c.job_id == jobs.c.id, _EDITING.c.kind == OutboxKind.REPLY.value)
 
 
 async def tidy(connection: AsyncConnection, question: Question, job_id: int, now: float) -> None:
@@ -85,7 +87,7 @@ async def tidy(connection: AsyncConnection, question: Question, job_id: int, now
     above = sa.select(jobs.c.id).where(*others, HAS_ENDED, jobs.c.ts < question.ts).order_by(jobs.c.ts.desc()).limit(1)
     below = sa.select(sa.literal(job_id)).where(sa.exists().where(*others, jobs.c.ts > question.ts))
     earlier = (await connection.scalars(sa.union_all(above.subquery().select(), below))).all()
-    await add(connection, OutboxKind.REPLY, earlier, now + TIDY_AFTER_S, TIDY)
+    await add(connection, OutboxKind.TIDY, earlier, now + TIDY_AFTER_S)
 
 
 async def cancel(connection: AsyncConnection, kind: OutboxKind, job_id: int) -> None:
@@ -96,7 +98,7 @@ async def cancel(connection: AsyncConnection, kind: OutboxKind, job_id: int) -> 
 async def delete_redundant(connection: AsyncConnection, job_ids: Collection[int], now: float) -> list[int]:
     """Deletes entries that the jobs' next attempts make redundant. Returns the jobs whose entries were untried. Claimed
     entries are kept, because no attempt begins while its reply is being edited."""
-    of_replies = outbox_entries.c.kind == OutboxKind.REPLY.value, outbox_entries.c.job_id.in_(job_ids)
+    of_replies = EDITS_REPLY, outbox_entries.c.job_id.in_(job_ids)
     free = sa.delete(outbox_entries).where(*of_replies, ~is_held_now(now))
     rows = await connection.execute(free.returning(outbox_entries.c.job_id, outbox_entries.c.tries))
     return [row.job_id for row in rows if row.tries == 0]
@@ -104,7 +106,7 @@ async def delete_redundant(connection: AsyncConnection, job_ids: Collection[int]
 
 async def delete_shown(connection: AsyncConnection, job_id: int) -> None:
     """Deletes a failed update after an attempt has shown its end. Entries for later changes are kept."""
-    tried_before = outbox_entries.c.kind == OutboxKind.REPLY.value, outbox_entries.c.tries > 0
+    tried_before = EDITS_REPLY, outbox_entries.c.tries > 0
     await connection.execute(sa.delete(outbox_entries).where(outbox_entries.c.job_id == job_id, *tried_before))
 
 

@@ -136,7 +136,7 @@ def _due() -> sa.Select[tuple[int]]:
     is_being_written = sa.exists().where(jobs.c.id == entry.job_id, sa.or_(is_queued(), is_running()))
     in_state = sa.case(
         (entry.kind.in_((OutboxKind.POST_QUESTION, OutboxKind.SIDE_MESSAGES)), sa.true()),
-        (entry.kind == OutboxKind.REPLY.value, ~is_being_written),
+        (outbox.EDITS_REPLY, ~is_being_written),
         else_=~sa.exists().where(jobs.c.id == entry.job_id, IS_LIVE),
     )
     is_due = is_past(entry.due_at, _NOW, BACKOFF.max_s)

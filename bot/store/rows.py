@@ -170,8 +170,6 @@ def _file_of(values: Mapping[str, Any]) -> File:
 _JSON_FIELDS = ("footer", "model", "first_token_s", "prompt_version", "effort")
 _COLUMN_FIELDS = ("reason", "model", "first_token_s", "prompt_version", "origins", "note")
 
-_KINDS = {kind.value: kind for kind in NoticeKind}
-
 
 def turn_values(job_id: int, version: int, end: End, text: str, now: float) -> dict[str, Any]:
     return {
@@ -211,10 +209,7 @@ def end_of(values: Mapping[str, Any], sources: Sequence[Citation]) -> End:
     known = {field.name: values[field.name] for field in fields(End) if field.name in values}
     typed: dict[str, Any] = {"reason": EndReason(values["reason"]), "origins": parse_origins(values["origins"])}
     typed |= {"choices": tuple(values.get("choices", ())), "note": note_of(values.get("note"))}
-    # A kind that only a newer version of Typist knows is treated as a plain sentence.
-    typed["notices"] = tuple(
-        Notice(_KINDS.get(kind, NoticeKind.SAID), text, about) for kind, text, about in values.get("notices", ())
-    )
+    typed["notices"] = tuple(Notice(NoticeKind(kind), *rest) for kind, *rest in values.get("notices", ()))
     return End(**{**known, **typed}, sources=sources)
 
 

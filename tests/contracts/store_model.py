@@ -25,7 +25,16 @@ from bot.core.job import (
     Wish,
     state_of,
 )
-from bot.core.outbox import BACKOFF, OUTBOX_HOLD_S, TIDY, TIDY_AFTER_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
+from bot.core.outbox import (
+    BACKOFF,
+    EDITS_OF_REPLY,
+    OUTBOX_HOLD_S,
+    TIDY_AFTER_S,
+    OutboxEntry,
+    OutboxKind,
+    ReplyTarget,
+    wait_s,
+)
 from bot.core.triage import MAX_LINES, Line, Participants
 from bot.errors import EndReason
 from bot.store.claim import LATE_POST_S, PLACEHOLDER_HOLD_S, RESTART_PAUSE_S, RESTARTS_AT_ONCE
@@ -108,11 +117,6 @@ class Expected:
         return not self.question.text
 
 
-EntryKind = OutboxKind | str
-"""An entry's kind; TIDY: a reply's entry that only moves buttons into a menu."""
-OF_REPLY: tuple[EntryKind, ...] = (OutboxKind.REPLY, TIDY)
-
-
 @dataclass(frozen=True)
 class Due:
     due_at: float
@@ -128,7 +132,7 @@ class StoreModel:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.jobs: dict[int, Expected] = {}
-        self.entries: dict[tuple[int, EntryKind], Due] = {}
+        self.entries: dict[tuple[int, OutboxKind], Due] = {}
         self.seen: set[str] = set()
         self.deleted: set[tuple[str, str, str]] = set()
         """The workspace, channel and ts of messages that were deleted before they arrived."""
@@ -218,7 +222,7 @@ class StoreModel:
 
     def _reply_in_hand(self, job_id: int) -> bool:
         """Whether somebody may be editing the job's reply now."""
-        of_reply = [due for kind in OF_REPLY if (due := self.entries.get((job_id, kind)))]
+        of_reply = [due for kind in EDITS_OF_REPLY if (due := self.entries.get((job_id, kind)))]
         return any(self._is_in_hand(due, self.clock.now()) for due in of_reply)
 
     def _is_in_hand(self, due: Due, now: float) -> bool:
@@ -315,7 +319,7 @@ class StoreModel:
         is_over = not (outdated or now.erase_requested)
         self._change(job.id, mention_at=None)
         if for_outbox is not OutboxKind.REPLY:
-            tried = [kind for kind in OF_REPLY if (due := self.entries.get((job.id, kind))) and due.tries]
+            tried = [kind for kind in EDITS_OF_REPLY if (due := self.entries.get((job.id, kind))) and due.tries]
             self._cancel_entries(job.id, *tried)
         if is_over:
             self._tidy(job.id)
@@ -343,7 +347,7 @@ class StoreModel:
         above = [key for key, job in others.items() if job.status is Status.ENDED and job.question.ts < question.ts]
         is_followed = any(job.question.ts > question.ts for job in others.values())
         for earlier in {*above[-1:], *([job_id] if is_followed else [])}:
-            self._add(earlier, TIDY, TIDY_AFTER_S)
+            self._add(earlier, OutboxKind.TIDY, TIDY_AFTER_S)
 
     def delete_answer(self, job_id: int) -> None:
         self._change(job_id, answer_deleted=True, answers=("",) * len(self.jobs[job_id].answers), pieces=())
@@ -456,7 +460,7 @@ class StoreModel:
 
     def _overtake(self, job_id: int) -> bool:
         """Leaves a change to the next attempt; returns whether there was one that nobody had tried."""
-        of_reply = {kind: due for kind in OF_REPLY if (due := self.entries.get((job_id, kind)))}
+        of_reply = {kind: due for kind in EDITS_OF_REPLY if (due := self.entries.get((job_id, kind)))}
         free = {kind: due for kind, due in of_reply.items() if not self._is_in_hand(due, self.clock.now())}
         self._cancel_entries(job_id, *free)
         return any(due.tries == 0 for due in free.values())
@@ -637,18 +641,17 @@ class StoreModel:
             self.entries[job_id, kind] = Due(now + OUTBOX_HOLD_S, old.tries + 1, entry_id, old.changes, is_held=True)
         assert list(taken) == sorted((self._entry(*key) for key in due), key=lambda entry: entry.id)
 
-    def _is_time_for(self, job_id: int, kind: EntryKind) -> bool:
+    def _is_time_for(self, job_id: int, kind: OutboxKind) -> bool:
         job = self.jobs[job_id]
         waits = job.state is State.AWAITING_APPROVAL
         return kind is OutboxKind.SIDE_MESSAGES or waits or not job.live
 
-    def _entry(self, job_id: int, kind: EntryKind) -> OutboxEntry:
+    def _entry(self, job_id: int, kind: OutboxKind) -> OutboxEntry:
         job, due = self.jobs[job_id], self.entries[job_id, kind]
         waits = job.state is State.AWAITING_APPROVAL
         return OutboxEntry(
             id=due.id or 0,
-            kind=kind if isinstance(kind, OutboxKind) else OutboxKind.REPLY,
-            about="" if isinstance(kind, OutboxKind) else kind,
+            kind=kind,
             due_at=due.due_at,
             tries=due.tries,
             times_added=due.changes,
@@ -735,7 +738,7 @@ class StoreModel:
                 later = self.clock.now() + delay_s
                 self.entries[key] = replace(self.entries[key], due_at=later, is_held=False)
 
-    def _is_done_again(self, key: tuple[int, EntryKind], entry: OutboxEntry) -> bool:
+    def _is_done_again(self, key: tuple[int, OutboxKind], entry: OutboxEntry) -> bool:
         """Whether an entry was added again since it was taken; then it is due at once."""
         due = self.entries[key]
         is_again = due.changes != entry.times_added
@@ -743,7 +746,7 @@ class StoreModel:
             self.entries[key] = Due(self.clock.now(), 0, due.id, due.changes)
         return is_again
 
-    def _as_taken(self, entry: OutboxEntry) -> list[tuple[int, EntryKind]]:
+    def _as_taken(self, entry: OutboxEntry) -> list[tuple[int, OutboxKind]]:
         """The entry's key, if nobody has taken it since."""
         return [key for key, due in self.entries.items() if (due.id, due.due_at) == (entry.id, entry.due_at)]
 
@@ -816,7 +819,7 @@ class StoreModel:
     def _remove(self, job_ids: Iterable[int]) -> None:
         for job_id in job_ids:
             del self.jobs[job_id]
-            self._cancel_entries(job_id, *OutboxKind, TIDY)
+            self._cancel_entries(job_id, *OutboxKind)
 
     def _start_over(self, job_id: int) -> bool:
         """Returns whether a begun job starts over: it does unless it is about to stop."""
@@ -867,7 +870,7 @@ class StoreModel:
         elif job.placeholder_due_since is not None:
             self._add(job_id, OutboxKind.REPLY, LATE_POST_S)
 
-    def _add(self, job_id: int, kind: EntryKind, in_s: float = 0.0) -> None:
+    def _add(self, job_id: int, kind: OutboxKind, in_s: float = 0.0) -> None:
         """An entry that somebody has in hand stays with them."""
         due_at = self.clock.now() + in_s
         old = self.entries.get((job_id, kind))
@@ -878,7 +881,7 @@ class StoreModel:
         else:
             self.entries[job_id, kind] = replace(old, due_at=due_at, tries=0, changes=old.changes + 1)
 
-    def _cancel_entries(self, job_id: int, *kinds: EntryKind) -> None:
+    def _cancel_entries(self, job_id: int, *kinds: OutboxKind) -> None:
         for kind in kinds:
             self.entries.pop((job_id, kind), None)
 

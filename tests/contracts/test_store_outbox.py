@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.job import MessageRole, RecordedMessage
-from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TIDY, TIDY_AFTER_S, WOKEN_TRIES, OutboxKind, wait_s
+from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TIDY_AFTER_S, WOKEN_TRIES, OutboxKind, wait_s
 from bot.store import Stores
 from bot.store.listening import GAP_S
 from bot.store.schema import jobs, messages_beside, outbox_entries
@@ -202,7 +202,7 @@ async def tidied(store: Stores, clock: ManualClock) -> list[str]:
     entries = await store.outbox.claim_due(99)
     for entry in entries:
         await store.outbox.complete(entry)
-    assert {entry.about for entry in entries} <= {TIDY}
+    assert {entry.kind for entry in entries} <= {OutboxKind.TIDY}
     return sorted(entry.question.ts[-1] for entry in entries)
 
 

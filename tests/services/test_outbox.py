@@ -11,7 +11,7 @@ import pytest
 from bot.core.calls import CallState, Decision, RecordedCall, Step
 from bot.core.job import Checkpoint, End, Job, MessageRole, RecordedMessage, page_ts
 from bot.core.notifications import DueNotification
-from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TIDY, TRY_WITHIN_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
+from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.logs import PrivateFormatter
 from bot.reply.answer import Answer
@@ -395,7 +395,7 @@ async def test_end_is_shown_until_slack_has_taken_it(
 
 
 async def test_menu_of_an_earlier_answer_waits_until_half_of_the_edits_are_free() -> None:
-    tidy = replace(reply(ReplyTarget.END), about=TIDY)
+    tidy = replace(reply(ReplyTarget.END), kind=OutboxKind.TIDY)
     stage = Stage(Entries([[tidy]], [None]))
     stage.outbox = replace(stage.outbox, workspace=having(stage.outbox.workspace, budget=BusyBudget()))
     await stage.look()
