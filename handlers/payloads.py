@@ -250,16 +250,18 @@ def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
     kind, value = ScheduleAction(action["action_id"]), _string_or_none(action, "value") or ""
     is_list, in_modal = kind is ScheduleAction.LIST, view.get("type") == "modal"
     thread, message_ts = _pressed_at(body, team_id)
+    # Undo includes the message with the Stop button that it is about.
+    number, _, stopped_in = value.partition(" ") if kind is ScheduleAction.RESTORE else (value, "", "")
     return SchedulePress(
         action=kind,
         user_id=_string(_object(body, "user"), "id"),
         trigger_id=_string(body, "trigger_id"),
-        schedule_id=0 if is_list else schedule_id(value),
+        schedule_id=0 if is_list else schedule_id(number),
         channel_id=list_channel(value) if is_list else "",
         place=list_place(view) if in_modal and not is_list else None,
         in_modal=in_modal,
         thread=None if view else thread,
-        message_ts=message_ts,
+        message_ts=stopped_in or message_ts,
         response_url=_string_or_none(body, "response_url") or "",
     )
 

@@ -221,17 +221,18 @@ def _messages() -> Iterator[tuple[str, Json]]:
         schedules.run_notice(signed_out, ended, ["jira"]),
     )
     stopped = ActionResponse(
-        texts.schedules.SCHEDULE_STOPPED, follow_ups={"schedule_restore": texts.memory.UNDO}, value="1"
+        texts.schedules.SCHEDULE_STOPPED,
+        follow_ups={"schedule_restore": texts.memory.UNDO},
+        value="1 1.0",
     )
     yield "response to Stop of a schedule", plain.message(notices.follow_up_blocks(stopped))
     skipped = RunReport(1, 1_764_000_000.0, PauseReason.QUOTA)
     yield "notice of a skipped run", schedules.run_notice(_SCHEDULE, skipped)
     run = Run(replace(_SCHEDULE, changed_by="U0GRACE"), 1_764_000_000.0, None)
     asked = MessageQuestion("T0SANDBOX", "schedule:1:1764000000", "U0ADA", _ABOUT, _SCHEDULE.words, 0.0, schedule_id=1)
-    yield (
-        "run of a schedule",
-        schedules.posted_run(asked, run, {"U0ADA": "Ada", "U0GRACE": "Grace"}, is_late=True),
-    )
+    posted = schedules.posted_run(asked, run, {"U0ADA": "Ada", "U0GRACE": "Grace"}, is_late=True)
+    yield "run of a schedule", posted
+    yield "run of a stopped schedule", schedules.restated_run(posted, 1, "Grace")
     yield "welcome", notices.welcome(texts.welcome.WELCOME_IN_DIRECT_MESSAGE, texts.welcome.SEEN_IN_DIRECT_MESSAGE)
     contents: Mapping[str, str | Help | UsageToDate] = {
         "help": Help("/typist", "halp"),

@@ -189,12 +189,22 @@ class Schedules:
         elif outcome and press.thread:
             is_undone = is_undo and outcome == texts.schedules.RESTORED
             response = ActionResponse(outcome, replaces_response=is_undone)
-            if outcome == texts.schedules.SCHEDULE_PRESSED[ScheduleAction.STOP]:
+            is_stopped = outcome == texts.schedules.SCHEDULE_PRESSED[ScheduleAction.STOP]
+            if is_stopped:
                 undo = {ScheduleAction.RESTORE.value: texts.memory.UNDO}
-                response = replace(response, follow_ups=undo, value=str(press.schedule_id))
+                response = replace(response, follow_ups=undo, value=f"{press.schedule_id} {press.message_ts}")
+            if is_stopped or is_undone:
+                await self._restate_run(press, press.thread.channel_id, by=press.user_id if is_stopped else "")
             await surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
         elif outcome:
             await surfaces.open(press.trigger_id, sentence_modal(outcome, texts.schedules.SCHEDULES))
+
+    async def _restate_run(self, press: SchedulePress, channel_id: str, *, by: str) -> None:
+        try:
+            name = (await self.workspace.users.names([by]))[by] if by else ""
+            await self.workspace.surfaces.restate_run(channel_id, press.message_ts, press.schedule_id, name)
+        except (RateLimited, Refused) as error:
+            log.warning("post of schedule %d not updated: %s", press.schedule_id, error)
 
     async def _undo_stop(self, press: SchedulePress) -> str:
         return await self.restore(press.schedule_id, press.user_id) or texts.schedules.RESTORED

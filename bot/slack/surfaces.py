@@ -31,7 +31,7 @@ from bot.slack.notices import action_message, action_text, command_message, foll
 from bot.slack.posted_questions import modal_id_of, posted_question
 from bot.slack.users import PEOPLE_PER_PAGE
 from bot.slack.views.home import denied_view, home_view
-from bot.slack.views.schedules import posted_run
+from bot.slack.views.schedules import posted_run, restated_run
 from slack_pacing.rates import WINDOW_S
 
 log = logging.getLogger(__name__)
@@ -398,6 +398,14 @@ class Surfaces:
         message = posted_run(question, run, names, is_late=is_late)
         with only_while(still):
             return await self._threads.post(question.about.channel_id, None, **message)
+
+    async def restate_run(self, channel_id: str, ts: str, schedule_id: int, stopped_by: str) -> None:
+        """Shows in a run's post who stopped its schedule or, with "", that nobody has. Other messages don't change."""
+        answer = await self._paced.call("conversations.history", channel=channel_id, latest=ts, inclusive=True, limit=1)
+        for message in messages_in(answer):
+            if message["ts"] == ts and message.get("user") == self._bot_user_id and modal_id_of(message):
+                shown = restated_run(message, schedule_id, stopped_by)
+                await self._paced.call("chat.update", channel=channel_id, ts=ts, **shown)
 
     async def is_in_channel(self, user_id: str, channel_id: str) -> bool:
         """Returns whether a person is a member of a channel, or True if there are too many members to read."""

@@ -48,6 +48,7 @@ class Slack(Accounts):
         self.opened: list[tuple[str, Json, bool]] = []
         self.updated: list[tuple[str, Json]] = []
         self.responses: list[tuple[ThreadKey, str, str, ActionResponse]] = []
+        self.runs: list[tuple[str, str, int, str]] = []
         self.refused: Refused | None = None
 
     def zones(self, ids: Sequence[str]) -> Mapping[str, ZoneInfo]:
@@ -63,6 +64,9 @@ class Slack(Accounts):
 
     async def update(self, view_id: str, view: Json) -> None:
         self.updated.append((view_id, view))
+
+    async def restate_run(self, *run: Any) -> None:
+        self.runs.append(run)
 
     async def respond_to_action(self, *shown: Any) -> None:
         self.responses.append(shown)
@@ -261,7 +265,7 @@ async def test_press_below_a_run_is_answered_there_and_a_stop_can_be_undone(
     created = await stage.created()
     press = SchedulePress(action, "UADA", "trigger", created.id, thread=IN_THREAD, message_ts="11.0", response_url=HOOK)
     await stage.schedules.on_press(press)
-    below = ({ScheduleAction.RESTORE.value: texts.memory.UNDO}, str(created.id)) if undoes else ()
+    below = ({ScheduleAction.RESTORE.value: texts.memory.UNDO}, f"{created.id} 11.0") if undoes else ()
     response = ActionResponse(sentence, "", *below)
     assert stage.slack.responses == [(IN_THREAD, "UADA", HOOK, response)]
     undo = replace(press, action=ScheduleAction.RESTORE)
@@ -269,6 +273,8 @@ async def test_press_below_a_run_is_answered_there_and_a_stop_can_be_undone(
     await stage.schedules.on_press(undo)
     restored = ActionResponse(texts.schedules.RESTORED, replaces_response=True)
     assert [shown[3] for shown in stage.slack.responses[1:]] == [restored, restored], "it is told what is true now"
+    run = ("C1", "11.0", created.id)
+    assert stage.slack.runs == [*([(*run, "Ada")] if undoes else []), (*run, ""), (*run, "")]
 
 
 async def test_change_opens_the_fields_as_their_reader_has_them(stage: Stage) -> None:

@@ -221,6 +221,9 @@ def scheduled_by(person: str, rule: str, changer: str, *, is_late: bool) -> str:
     return " · ".join(filter(None, ("Scheduled by " + person, changed, rule, "later than planned" if is_late else "")))
 
 
+STOPPED_BY = " · Stopped by "
+
+
 def schedule_paused(why: str, person: str, place: str) -> str:
     """Tells a channel and a schedule's creator about a pause, in mrkdwn. `place`: "" in a direct message."""
     where = f" in {place}" if place else ""

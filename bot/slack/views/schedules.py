@@ -42,6 +42,7 @@ from bot.slack.blockkit import (
     time_picker,
     values_of,
 )
+from bot.slack.json_values import json_objects
 from bot.slack.posted_questions import MARK, RUN
 from bot.slack.views.modal import Modal
 from slack_markdown.extent import counted_chars
@@ -242,6 +243,15 @@ def posted_run(question: MessageQuestion, run: Run, names: Mapping[str, str], *,
     line = run_line(run.schedule, names, is_late=is_late, block_id=f"{MARK}{question.view_id}")
     quote = rich_text_quote(text, f"{RUN}{question.user_id}")
     return plain.message([quote, line])
+
+
+def restated_run(message: Mapping[str, Any], schedule_id: int, stopped_by: str) -> Json:
+    """Returns a run's post with the person who stopped its schedule or, with "", with Stop again."""
+    *quote, line = json_objects(message, "blocks")
+    text = line["text"]["text"].partition(texts.schedules.STOPPED_BY)[0]
+    text += texts.schedules.STOPPED_BY + escape(stopped_by) if stopped_by else ""
+    stop = {} if stopped_by else {"accessory": stop_button(schedule_id, texts.schedules.STOP_SCHEDULE)}
+    return plain.message([*map(dict, quote), {**section(mrkdwn(text)), **stop, "block_id": line["block_id"]}])
 
 
 def _words(schedule: Schedule, limit: int) -> str:
