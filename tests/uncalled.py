@@ -21,6 +21,8 @@ NOT_SHIPPED = (
     "bot/store/migrations/versions/*",  # Alembic calls these
 )
 CALLED_BY_OTHERS = (
+    "__init_subclass__",  # Python
+    "_missing_",  # enum
     "handle_*",  # html.parser.HTMLParser
     "handleError",  # logging.Handler
     "issue_new_wss_url",  # slack_sdk's SocketModeClient
