@@ -47,7 +47,7 @@ from bot.models.calls import CallIds, ChatToolCalls, offered_name
 from bot.models.events import Citation
 from bot.models.failures import ErrorResponse, RequestAttempt, reason_and_sentence
 from bot.models.openai import ResponsesReader
-from bot.models.parameters import EffortLevels, OptionalParameter, named_parameters
+from bot.models.parameters import EffortLevels, OptionalParameter, parameters_in_refusal
 from bot.models.prompt import Prompt, ToolDefinition
 from bot.models.refused_files import refused_files
 from bot.models.room import parse_room_refusal
@@ -175,7 +175,7 @@ def _refusal(text: str) -> object:
     refusal = ErrorResponse(400, {}, {"error": {"message": text}})
     EffortLevels().after_refusal("low", refusal)
     named = (
-        named_parameters(refusal, tuple(OptionalParameter)),
+        parameters_in_refusal(refusal, tuple(OptionalParameter)),
         refused_files(refusal),
         parse_room_refusal(reason_and_sentence(refusal)[0], text, 16_384),
     )

@@ -90,12 +90,12 @@ class Way:
     variable: str = ""
 
     @property
-    def shown(self) -> str:
+    def displayed_proxy(self) -> str:
         """The proxy's host and port, without user and password, or ""."""
         return _displayed_host(urlsplit(self.proxy)) if self.proxy else ""
 
 
-def way_to(url: str, env: Mapping[str, str] | None = None) -> Way:
+def route_to(url: str, env: Mapping[str, str] | None = None) -> Way:
     """Returns the route to an http, https, ws or wss URL. `env`: the environment variables, by default this process's.
     Raises SettingsError."""
     address = urlsplit(url)
@@ -118,7 +118,7 @@ def way_to(url: str, env: Mapping[str, str] | None = None) -> Way:
 
 def proxy_of(url: str) -> str | None:
     """Returns the URL of the proxy for a URL, or None for a direct connection. Raises SettingsError."""
-    return way_to(url).proxy
+    return route_to(url).proxy
 
 
 def httpx2_proxy(url: str) -> "httpx2.Proxy | None":
@@ -191,7 +191,7 @@ def reason_of(error: BaseException, url: str) -> str:
     """Returns the network failure that caused an error, as the rest of a sentence, or "" for other causes. The result
     includes the host, but no path or password."""
     try:
-        way = way_to(url)
+        way = route_to(url)
     except SettingsError as problem:
         return str(problem).removesuffix(".")
     causes = list(_causes(error))
@@ -208,8 +208,8 @@ def reason_of(error: BaseException, url: str) -> str:
     if not any(type(cause).__name__ in (*_PROXY_ERRORS, *_NO_CONNECTION, _NO_HTTP) for cause in causes):
         return ""
     if any(_is_unreachable(cause) for cause in causes):
-        return f"the proxy {way.shown} ({way.variable}) can't be reached"
-    return f"the connection to {host} through the proxy {way.shown} ({way.variable}) failed"
+        return f"the proxy {way.displayed_proxy} ({way.variable}) can't be reached"
+    return f"the connection to {host} through the proxy {way.displayed_proxy} ({way.variable}) failed"
 
 
 def remedy(reason: str, address: str) -> str:
@@ -227,7 +227,7 @@ def refusal(status: int, url: str) -> str:
     if status != _PROXY_AUTHENTICATION_REQUIRED:
         return ""
     with suppress(SettingsError):
-        way = way_to(url)
+        way = route_to(url)
         if way.proxy is not None:
             return _refusal_text(way, status)
     return ""
@@ -274,7 +274,7 @@ def _http_problem(causes: Iterable[BaseException], address: SplitResult) -> str:
 
 
 def _refusal_text(way: Way, status: int) -> str:
-    proxy = f"the proxy {way.shown}"
+    proxy = f"the proxy {way.displayed_proxy}"
     if status != _PROXY_AUTHENTICATION_REQUIRED:
         return f"{proxy} ({way.variable}) refuses to connect, with the status {status}"
     if _authorization(way.proxy or ""):

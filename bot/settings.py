@@ -360,7 +360,7 @@ class Settings:
     """Settings by vendor. The registry defines the vendors' names and variables."""
     models: tuple[str, ...] = _setting("BOT_MODELS", parse_models, ())
     model_names: ModelNames = field(default=OWN_NAMES)
-    misnamed: Mapping[str, str] = field(default_factory=dict)
+    misnamed_variables: Mapping[str, str] = field(default_factory=dict)
     """Typist's variables, by the names that other programs read instead."""
     system_prompt: str = _setting("BOT_SYSTEM_PROMPT")
     history_tokens: int = _setting("BOT_HISTORY_TOKENS", whole_number(500, 1_000_000), 16_000)
@@ -455,7 +455,7 @@ def _without_empty_repetitions(statements: Iterable[Binding]) -> Iterator[str]:
             named.add(statement.key)
 
 
-def replaced_lines(env_file: Path) -> list[str]:
+def overridden_line_sentences(env_file: Path) -> list[str]:
     """Returns a sentence for each line of `.env` whose value a later line replaces with another one."""
     statements = [one for one in parse_stream(StringIO(_env_text(env_file))) if one.key and one.value]
     last = {one.key: one for one in statements}
@@ -532,7 +532,7 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
     mcp = _mcp(values.get("mcp_config"), env, values.get("public_url", ""), problems)
     names = ModelNames(_parse_variable(env, "BOT_MODELS", parse_model_names, problems) or {})
     settings = Settings(**values, vendors=_vendors(env, problems), mcp=mcp, model_names=names)
-    settings = replace(settings, misnamed=_find_misnamed(env, settings))
+    settings = replace(settings, misnamed_variables=_find_misnamed(env, settings))
     # Each sentence begins with the missing variable.
     problems += [sentence + _misnamed_hint(env, sentence.partition(" ")[0]) for sentence in missing_access(settings)]
     problems += _contradictions(settings)

@@ -97,7 +97,7 @@ def register_commands(app: AsyncApp, turns: Turns, commands: SlashCommands, ques
             response = CommandResponse(_sentence(error))
         await (ack(**command_message(response)) if response else ack())
 
-    async def shortcut_used(shortcut: Mapping[str, Any]) -> None:
+    async def on_shortcut(shortcut: Mapping[str, Any]) -> None:
         invocation = invocation_of_shortcut(shortcut)
         try:
             async with asyncio.timeout(WITHIN_S):
@@ -107,7 +107,7 @@ def register_commands(app: AsyncApp, turns: Turns, commands: SlashCommands, ques
             await commands.workspace.surfaces.respond_to_command(invocation.response_url, response)
 
     app.command(COMMAND)(on_command)
-    app.shortcut(ASK_ABOUT)(press_listener(turns, shortcut_used))
+    app.shortcut(ASK_ABOUT)(press_listener(turns, on_shortcut))
     register_modal(app, turns, SETTINGS, commands.save)
     # If a question was recorded although an error was shown, it is asked once, however often the modal is submitted.
     register_modal(app, turns, ASK_MODAL, questions.ask)

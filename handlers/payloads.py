@@ -287,7 +287,7 @@ def context_in_view(holder: Mapping[str, Any]) -> AppContext:
 
 
 @parser
-def pressed_by(body: Mapping[str, Any]) -> tuple[str, str]:
+def presser_of(body: Mapping[str, Any]) -> tuple[str, str]:
     """Returns the person who clicked, and a description that is the same for all clicks on a button."""
     actions = [{**action, "action_ts": ""} for action in body.get("actions", ())]
     place = body.get("container"), body.get("message_ts"), _object_or_empty(body, "view").get("id")

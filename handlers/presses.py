@@ -7,7 +7,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck
 
 from bot.clock import Background, Turns
-from handlers.payloads import pressed_by
+from handlers.payloads import presser_of
 
 WITHIN_S = 2.5
 """Time limit for acknowledging input. Slack waits three seconds, and a trigger expires after the same time."""
@@ -22,7 +22,7 @@ def press_listener(
 
     async def on_press(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
-        working = asyncio.create_task(turns.once(*pressed_by(body), lambda: work(body)))
+        working = asyncio.create_task(turns.once(*presser_of(body), lambda: work(body)))
         await asyncio.wait({working}, timeout=WITHIN_S)
         if working.done():
             await working

@@ -13,7 +13,7 @@ import pytest
 
 from bot import network
 from bot.errors import SettingsError
-from bot.network import Way, reason_of, remedy, way_to
+from bot.network import Way, reason_of, remedy, route_to
 
 SLACK = "https://slack.com/api/"
 PROXY = "http://proxy.example:3128"
@@ -91,12 +91,12 @@ EXCEPTIONS: list[tuple[str, str, bool]] = [
 
 @pytest.mark.parametrize(("env", "url", "way"), [case[1:] for case in WAYS], ids=[case[0] for case in WAYS])
 def test_variables_lead_to_a_proxy_or_directly(env: Mapping[str, str], url: str, way: Way) -> None:
-    assert way_to(url, env) == way
+    assert route_to(url, env) == way
 
 
 @pytest.mark.parametrize(("exempt", "url", "is_direct"), EXCEPTIONS)
 def test_no_proxy_names_what_is_reached_directly(exempt: str, url: str, is_direct: bool) -> None:
-    way = way_to(url, {"ALL_PROXY": PROXY, "NO_PROXY": exempt})
+    way = route_to(url, {"ALL_PROXY": PROXY, "NO_PROXY": exempt})
     assert way == (EXEMPT if is_direct else Way(PROXY, "ALL_PROXY"))
 
 
@@ -133,14 +133,14 @@ UNUSABLE = [
 def test_proxy_that_cannot_be_used_is_named_by_its_variable_without_its_value(value: str) -> None:
     for shown in (value, value.replace("//", "//user:geheim@", 1)):
         with pytest.raises(SettingsError, match=r"^HTTPS_PROXY ") as raised:
-            way_to(SLACK, {"HTTPS_PROXY": shown})
+            route_to(SLACK, {"HTTPS_PROXY": shown})
         assert "geheim" not in str(raised.value)
 
 
 def test_password_is_neither_shown_nor_in_a_repr() -> None:
-    way = way_to(SLACK, {"HTTPS_PROXY": "http://typist:geheim@proxy.example:3128"})
+    way = route_to(SLACK, {"HTTPS_PROXY": "http://typist:geheim@proxy.example:3128"})
     assert way.proxy == "http://typist:geheim@proxy.example:3128"
-    assert way.shown == "proxy.example:3128"
+    assert way.displayed_proxy == "proxy.example:3128"
     assert "geheim" not in repr(way)
 
 

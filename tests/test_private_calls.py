@@ -8,7 +8,7 @@ TESTED = ("bot", "handlers", "sandbox/slack_sandbox")
 DEFINED = re.compile(r"\bdef (_[a-z]\w*)\(")
 CALLED = re.compile(r"(?<!\bself)(?<!\bcls)(?<!\bsuper\(\))\.(_[a-z]\w*)\(")
 STILL_CALLED = {
-    "tests/contracts/test_accounts.py: _decrypted",  # an object whose repr must show no secret, and that stays private
+    "tests/contracts/test_accounts.py: _decrypt_account",  # a private object whose repr must show no secret
     "tests/mcp/sign_in_server.py: _serve",  # uvicorn's
 }
 

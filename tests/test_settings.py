@@ -310,7 +310,7 @@ def test_a_key_of_another_form_or_for_another_server_is_the_servers_to_judge(env
     ],
 )
 def test_slacks_settings_without_bot_in_their_names_are_noted(env: dict[str, str], misnamed: dict[str, str]) -> None:
-    assert settings.read(env).misnamed == misnamed
+    assert settings.read(env).misnamed_variables == misnamed
 
 
 def test_all_problems_are_reported_together() -> None:
@@ -522,7 +522,7 @@ def test_an_empty_line_of_the_file_takes_no_value_from_a_line_above(tmp_path: Pa
     env = settings.environment(file)
     assert (env["BOT_ADMINS"], env["BOT_MODELS"]) == ("U0ADA", "openai/new")
     replaced = "line 2: BOT_MODELS has another value in line 5, which counts."
-    assert settings.replaced_lines(file) == [f"{file}, {replaced}"]
+    assert settings.overridden_line_sentences(file) == [f"{file}, {replaced}"]
 
 
 @pytest.mark.parametrize("pasted", ["sk-proj-canary", "xoxb_canary", "AIzaCanary"])

@@ -52,7 +52,7 @@ class DatabaseChecks:
         if self._engine is not None:
             await self._engine.dispose()
 
-    async def connection(self) -> Finding:
+    async def check_connection(self) -> Finding:
         """Connects, and requests the server's version. Raises StoreError for an unusable URL."""
         engine = create_engine(self._database_url)
         file = database_file(engine.url)
@@ -85,7 +85,7 @@ class DatabaseChecks:
             return warn(*exposed_files(file.name, f"{file.name}*"))
         return ok(f"The database is reachable: {'SQLite' if is_sqlite else 'PostgreSQL'} {version}.")
 
-    async def write(self) -> Finding:
+    async def check_write(self) -> Finding:
         """Writes and removes a large row, or a table if no tables exist. `schema` reports mismatched tables."""
         if self._engine is None:
             return skipped("Writing wasn't tested because the database doesn't exist yet.")
@@ -100,7 +100,7 @@ class DatabaseChecks:
             return fail(f"The database can't be written to ({reason_of(error)}).", remedy_for(error))
         return ok("The database can be written to.")
 
-    async def schema(self) -> Finding:
+    async def check_schema(self) -> Finding:
         revision, wrong = None, []
         if self._engine is not None:
             try:
@@ -131,13 +131,13 @@ class DatabaseChecks:
             return await self._read(read, None)
         return None
 
-    async def living(self) -> int | None:
+    async def count_live_processes(self) -> int | None:
         with suppress(SQLAlchemyError, OSError):
             file = database_file(self._engine.url) if self._engine else None
             return len(await self._read(partial(living_workers_in, file=file, now=time.time()), []))
         return None
 
-    async def catch_up(self) -> Finding:
+    async def check_catch_up(self) -> Finding:
         """Reports how the last disconnection from Slack was handled, if there was one."""
         try:
             reports: list[Report] = await self._read(read_reports, [])

@@ -34,11 +34,11 @@ async def check_settings(ours: Settings, env_file: Path | None, now: float) -> F
     lines = [f"{name}: {value}" for name, value in shown.items()]
     problems = [
         (f"{name} is set, but Typist reads {variable} instead.", f"Set {variable} to this value, or unset {name}.")
-        for name, variable in ours.misnamed.items()
+        for name, variable in ours.misnamed_variables.items()
     ]
     if env_file is not None and isolation.others_can_read(env_file):
         problems.append(exposed_files(str(env_file), str(env_file)))
-    replaced = settings.replaced_lines(env_file) if env_file is not None else []
+    replaced = settings.overridden_line_sentences(env_file) if env_file is not None else []
     problems += [(sentence, "Keep one line for each setting in .env.") for sentence in replaced]
     no_search_fix = "Use a model that OpenAI or Anthropic serves, or turn BOT_WEB_SEARCH off."
     problems += [(sentence, no_search_fix) for sentence in settings.ineffective_settings(ours)]
@@ -103,7 +103,7 @@ async def check_network(ours: Settings) -> Finding:
     urls += [server.transport.url for server in ours.mcp.servers if isinstance(server.transport, HttpTransport)]
     urls.append(ours.traces_url)
     try:
-        ways = {urlsplit(url).hostname or "": network.way_to(url) for url in urls if url}
+        ways = {urlsplit(url).hostname or "": network.route_to(url) for url in urls if url}
     except SettingsError as error:
         fix = "Typist supports http and https proxies. Exempt hosts with NO_PROXY. See docs/admins/company.md."
         return fail(str(error), fix)
@@ -116,7 +116,7 @@ async def check_network(ours: Settings) -> Finding:
 
 def _route(way: Way) -> str:
     if way.proxy:
-        return f"through the proxy {way.shown} ({way.variable})"
+        return f"through the proxy {way.displayed_proxy} ({way.variable})"
     return f"directly ({way.variable})" if way.variable else "directly"
 
 

@@ -55,7 +55,7 @@ class ServerChecks:
         self._clock = clock
         self._tools: dict[str, ServerTools] = {}
 
-    async def server(self, name: str) -> Finding:
+    async def check_server(self, name: str) -> Finding:
         """Lists a server's tools with their rules. Rules and tools without effect are a warning."""
         # Imported here because they need the extra mcp.
         from bot.mcp.definitions import offered_names
@@ -127,7 +127,7 @@ class ServerChecks:
             how = f"Sign-in ends at {transport.sign_in.redirect_uri(server)}, and {then}."
         return ok(f"{server}: people sign in at {at.issuer}. {known}. {how}")
 
-    async def places(self, chosen: Callable[[], Awaitable[Mapping[str, Collection[str]] | None]]) -> Finding:
+    async def check_places(self, chosen: Callable[[], Awaitable[Mapping[str, Collection[str]] | None]]) -> Finding:
         """Counts the tools of all servers that a model is offered in direct messages and in channels. `chosen`: returns
         the servers of channels that have chosen some. Until a channel has, all servers count."""
         channels = {f"channel {channel_id}": names for channel_id, names in (await chosen() or {}).items()}

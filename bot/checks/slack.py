@@ -270,7 +270,7 @@ class SlackChecks:
                     await self.probe_delete()
         await self._stack.aclose()
 
-    async def bot_token(self) -> Finding:
+    async def check_bot_token(self) -> Finding:
 
         async def ask() -> Finding:
             self._installation = installation = await self.bot.installation()
@@ -281,10 +281,10 @@ class SlackChecks:
         self._bot_token = await _report_refusal("SLACK_BOT_TOKEN", bot_token_fix, ask)
         return self._bot_token
 
-    async def scopes(self) -> Finding:
+    async def check_scopes(self) -> Finding:
         return check_scopes(self.installation, extra=self.extra)
 
-    async def user_groups(self, rules: AccessRules) -> Finding:
+    async def check_user_groups(self, rules: AccessRules) -> Finding:
         try:
             people = await read_groups(self.bot, rules.groups)
             missing = ", ".join(sorted(rules.groups - people.keys()))
@@ -301,13 +301,13 @@ class SlackChecks:
         sizes = ", ".join(f"{group} {len(people[group])}" for group in sorted(people))
         return ok(f"People in user groups: {sizes}.")
 
-    async def named(self, admins: Collection[str], rules: AccessRules) -> Finding:
+    async def check_named(self, admins: Collection[str], rules: AccessRules) -> Finding:
         return await check_named(self.bot, self.installation.identity.team_id, admins, rules)
 
-    async def clocks(self) -> Finding:
+    async def check_clock(self) -> Finding:
         return check_clock(self.installation, self.clock.now())
 
-    async def app_token(self) -> Finding:
+    async def check_app_token(self) -> Finding:
 
         async def ask() -> Finding:
             self._socket_url = str((await self.app.call("apps.connections.open")).get("url", ""))
@@ -315,7 +315,7 @@ class SlackChecks:
 
         return await _report_refusal("SLACK_APP_TOKEN", app_token_fix, ask)
 
-    async def socket_mode(self) -> Finding:
+    async def check_socket_mode(self) -> Finding:
         """Opens a socket and waits for Slack's hello."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
@@ -349,7 +349,7 @@ class SlackChecks:
             case kind, reason:
                 return _no_hello(" ".join(str(part) for part in (kind, reason) if part) or first.type.name)
 
-    async def connections(self, living: Callable[[], Awaitable[int | None]]) -> Finding:
+    async def check_connections(self, living: Callable[[], Awaitable[int | None]]) -> Finding:
         """Compares the app's connections with the number of running processes (`living`; None if unknown)."""
         assert self._socket is not None
         processes = await living()
@@ -365,7 +365,7 @@ class SlackChecks:
             "there.",
         )
 
-    async def same_app(self) -> Finding:
+    async def check_same_app(self) -> Finding:
         bot_app_id = await self._find_bot_app_id()
         socket_app_id = self._socket_app_id()
         if not bot_app_id or not socket_app_id:
@@ -379,7 +379,7 @@ class SlackChecks:
         fix = f"Copy both tokens from the same app: {YOUR_APP} → OAuth & Permissions, and → Basic Information."
         return fail(message, fix)
 
-    async def manifest(self) -> Finding:
+    async def check_manifest(self) -> Finding:
         if self.config is None:
             return skipped("Events, tabs and interactivity weren't compared because SLACK_CONFIG_TOKEN isn't set.")
         app_id = await self._find_bot_app_id() or self._socket_app_id()

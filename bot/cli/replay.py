@@ -126,7 +126,7 @@ class Folder:
         of_answers = (line["now"]["usd"] if "now" in line else line["at_most_usd"] for line in self.lines.values())
         return float(sum((*of_answers, *(line["judge"]["usd"] for line in self.lines.values() if "judge" in line))))
 
-    def lacks_verdict(self, job_id: int) -> bool:
+    def needs_verdict(self, job_id: int) -> bool:
         """Returns whether a judge can still be asked about a question, because there are two answers to compare."""
         line = self.lines.get(job_id, {})
         return "now" in line and "judge" not in line and all(line[at]["text"].strip() for at in ("then", "now"))
@@ -210,7 +210,7 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
         usd = max(0.0, folder.limit_usd - folder.spent_usd)
         print_note(BEGIN.format(count=len(left), all=len(ids), model=folder.of["model"], left=usd))
         if judge is not None:
-            left = [job_id for job_id in ids if not folder.has(job_id) or folder.lacks_verdict(job_id)]
+            left = [job_id for job_id in ids if not folder.has(job_id) or folder.needs_verdict(job_id)]
             print_note(await _judge_notice(judge, replays, folder, left))
         stopped = await _ask_each(answering, replays, folder, left, judge, has_prompt=bool(folder.of["system_prompt"]))
         await _report(ours, replays, folder, answering.workspace.channel_reader)
@@ -265,7 +265,7 @@ async def _ask_each(
             if not folder.has(job_id):
                 said = await _ask(answering, replays, folder, asked, has_prompt=has_prompt)
                 print_note(f"{number:,} of {len(job_ids):,}: {said}, ${folder.spent_usd:.4f} so far")
-            if judge is not None and folder.lacks_verdict(job_id):
+            if judge is not None and folder.needs_verdict(job_id):
                 said = await _compare(judge, replays, folder, asked.job)
                 print_note(f"{number:,} of {len(job_ids):,}: judged {said}, ${folder.spent_usd:.4f} so far")
         except CapReached:

@@ -17,7 +17,7 @@ from bot.core.asks import ApprovalCard, button_value, call_of_button, card_of_ca
 from bot.core.calls import CallState, Decision, RecordedCall
 from bot.core.choices import AwaitedChoice, choice_of_button
 from bot.core.job import AnswerRecord
-from bot.core.picture import people_allowed, picture, refusal
+from bot.core.picture import allowed_user_ids, picture, refusal
 from bot.core.schedules import AwaitedSignIn
 
 DECISIONS = {
@@ -82,7 +82,7 @@ def clicked_decision(press: Press, value: str, answer: AnswerRecord, admins: Col
         return sentence or gone
     awaited = AwaitedCall(answer, call)
     ask = awaited.ask()
-    allowed = people_allowed(action, answer.question.user_id, admins, ask)
+    allowed = allowed_user_ids(action, answer.question.user_id, admins, ask)
     if allowed is not None and user_id not in allowed:
         if ask.is_proposal:
             return texts.actions.only_asker_agrees(answer.question.user_id)

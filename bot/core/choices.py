@@ -72,7 +72,7 @@ def without_choice_list(markdown: str, choices: Sequence[str]) -> str:
     return markdown.rstrip().removesuffix(choice_list(choices)) if fit else markdown
 
 
-def with_chosen_marked(markdown: str, chosen: str, mark: str) -> str:
+def mark_choice(markdown: str, chosen: str, mark: str) -> str:
     """Returns an answer with a mark after the chosen item in its list of choices."""
     lines = markdown.rstrip().split("\n")
     for at in range(len(lines) - 1, max(-1, len(lines) - 1 - MAX_CHOICES), -1):

@@ -270,7 +270,7 @@ def mentioned_ids(text: str) -> list[str]:
     return [mention["id"] for mention in _MENTION.finditer(text)]
 
 
-def addresses_another(text: str, bot_name: str) -> bool:
+def is_addressed_to_another(text: str, bot_name: str) -> bool:
     """Returns whether text without a bot mention begins with a mention of a person, a group, or @here. A greeting,
     thanks, an emoji or a quotation can precede the mention. A typed @ counts too, unless the bot's name follows."""
     words = _QUOTED.sub("", text).lstrip()
@@ -358,7 +358,7 @@ def _is_courtesy(words: list[str], bot_user_id: str, bot_name: str) -> bool:
     return not set(mentioned_user_ids(said)) - {bot_user_id} and is_courtesy(said, bot_name)
 
 
-def only_addresses_bot(text: str, bot_user_id: str) -> bool:
+def is_only_bot_mention(text: str, bot_user_id: str) -> bool:
     """Returns whether text only mentions the bot or points to earlier messages, as in "@typist thoughts?"."""
     words = _EMOJI.sub("", without_bot_mention(text, bot_user_id)).strip(_POINTING).casefold()
     return _POINTING_WORDS.fullmatch(words) is not None or not any(map(str.isalnum, words))

@@ -184,7 +184,7 @@ def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canva
     return tuple(action for action, offered in is_offered.items() if offered and action in left)
 
 
-def people_allowed(
+def allowed_user_ids(
     action: ReplyAction, asker: str, admins: Collection[str], ask: ApprovalCard | None = None
 ) -> frozenset[str] | None:
     """Returns the IDs of people who can click a button, or None for everybody. `ask`: the button's call."""
@@ -202,7 +202,7 @@ def refusal(action: ReplyAction, record: AnswerRecord | None, user_id: str, admi
         return texts.actions.ANSWER_UNKNOWN
     if record.is_deleted:
         return texts.actions.ANSWER_DELETED
-    allowed = people_allowed(action, record.question.user_id, admins)
+    allowed = allowed_user_ids(action, record.question.user_id, admins)
     if allowed is not None and user_id not in allowed:
         if action is ReplyAction.ALLOW_ALWAYS:
             return texts.approvals.ONLY_ADMIN_ALLOWS

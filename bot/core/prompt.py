@@ -79,7 +79,7 @@ from bot.models.prompt import (
     ToolDefinition,
     Turn,
     answer_origins,
-    framed,
+    frame_text,
     merge,
 )
 from slack_markdown import lookalikes
@@ -135,7 +135,7 @@ class PromptMarks:
 
     def section(self, what: str, text: str) -> str:
         """Returns text by someone other than the author, between marks. `what`: attached, file, memory or note."""
-        return framed(self.code, what, self.without_marks(text))
+        return frame_text(self.code, what, self.without_marks(text))
 
     def without_marks(self, text: str) -> str:
         """Returns text without invisible words and without the code, even if the code is spelled with lookalikes."""

@@ -37,7 +37,7 @@ from bot.models.prompt import (
     ToolResult,
     Turn,
     TurnPart,
-    framed,
+    frame_text,
     merge,
 )
 from slack_markdown.blocks import recent_part
@@ -121,7 +121,7 @@ def with_steps(
     # Nothing that a call returned, or a model wrote after reading it, looks like a mark or gets our role.
     without_marks = PromptMarks(prompt.code).without_marks if prompt.code else str
     listed = ["\n".join([title, *map(_call_line, calls)]) for _, title, calls in about]
-    attached = [framed(prompt.code, "calls", without_marks(calls)) for calls in listed]
+    attached = [frame_text(prompt.code, "calls", without_marks(calls)) for calls in listed]
     asked = _question_texts(follow_ups, 0, bot_user_id)
     origins = merge((last.origins, _origins(follow_ups, 0, bot_user_id), TOOL if about else OURS))
     instruction = "\n\n".join(filter(None, (last.instruction, *(said for said, *_ in about))))

@@ -24,7 +24,7 @@ from bot.core.conversation import (
     Question,
     ThreadKey,
     addressed_user_ids,
-    addresses_another,
+    is_addressed_to_another,
     mentioned_user_ids,
     plain_command,
     with_names,
@@ -181,7 +181,7 @@ def reason_to_ignore(  # noqa: PLR0911
     message: Message, me: Identity, participants: Participants, rules: TriageRules
 ) -> IgnoreReason | None:
     """Returns why to ignore a person's channel message without a mention of the bot, or None to answer it."""
-    if addresses_another(message.text, me.name):
+    if is_addressed_to_another(message.text, me.name):
         return IgnoreReason.OTHER_ADDRESSEE
     if message.thread_ts is None:
         if not rules.answers_new_posts:
@@ -244,7 +244,7 @@ def thread_to_stop(message: Message, me: Identity) -> ThreadKey | None:
     return ThreadKey(message.team_id, message.channel_id, message.thread_ts) if is_told else None
 
 
-def asks_for_quiet(message: Message, me: Identity) -> bool:
+def is_quiet_request(message: Message, me: Identity) -> bool:
     """Returns whether a person's message in a thread only asks Typist to answer nothing but mentions."""
     if message.subtype not in ANSWERED_SUBTYPES or message.files or not is_from_person(message, me):
         return False

@@ -36,9 +36,9 @@ from bot.models.prompt import (
     Turn,
     TurnPart,
     WebSearch,
-    asked_turn,
     deferred_tools,
     is_tool_search,
+    question_index,
     server_line,
 )
 from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own
@@ -421,7 +421,7 @@ def _messages(prompt: Prompt, vendor: str, effort: str) -> list[dict[str, Any]]:
     """Returns the turns with our instructions. `effort`: the level to set after each user turn from the question on."""
     # https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages and .../effort
     names, messages = {tool.name for tool in prompt.tools}, list[dict[str, Any]]()
-    asked = asked_turn(prompt) if effort else len(prompt.turns)
+    asked = question_index(prompt) if effort else len(prompt.turns)
     for place, turn in enumerate(prompt.turns):
         messages.append({"role": turn.role, "content": _content(turn, vendor, names)})
         has_effort = place >= asked and turn.role == "user"

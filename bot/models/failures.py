@@ -30,7 +30,7 @@ from bot import network
 from bot.errors import EndReason, ProviderError
 from bot.models.codes import general_reason, precise_reason
 from bot.models.events import Citation, Searching, Thinking
-from bot.models.waits import ends_by_itself, retry_after_s
+from bot.models.waits import is_passing_limit, retry_after_s
 from bot.text import object_in, objects_in
 from slack_markdown.growing_text import GrowingText, paired
 
@@ -499,6 +499,6 @@ def _reason_by_message(message: str, status: int | None) -> EndReason | None:
     passed_over = (EndReason.REFUSED, EndReason.BAD_KEY) if status and (status == 429 or status >= 500) else ()
     for form, failure in _BY_WORDS:
         if failure not in passed_over and form.search(words):
-            is_soon = failure is EndReason.OUT_OF_CREDIT and ends_by_itself(words)
+            is_soon = failure is EndReason.OUT_OF_CREDIT and is_passing_limit(words)
             return EndReason.RATE_LIMITED if is_soon else failure
     return None

@@ -39,8 +39,8 @@ from bot.models.prompt import (
     ToolDefinition,
     ToolResult,
     Turn,
-    asked_turn,
     deferred_tools,
+    question_index,
     server_line,
 )
 from bot.models.setup import (
@@ -50,7 +50,7 @@ from bot.models.setup import (
     VendorSettings,
     is_vendors_own,
     known_server,
-    speaks_responses_api,
+    uses_responses_api,
 )
 from bot.models.streams import NO_REASONS, AnswerReader, Delta, RepeatedComment, TextParts, text_in
 from bot.text import object_in, objects_in
@@ -64,7 +64,7 @@ def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> V
     """Returns a server's models, named VENDOR/NAME. The API depends on the base URL unless a setting selects it."""
     server, sdk = known_server(settings.base_url), open_sdk(settings)
     api: Api = ChatApi(sdk, options, vendor, server)
-    if speaks_responses_api(settings.api, settings.base_url):
+    if uses_responses_api(settings.api, settings.base_url):
         api = ResponsesApi(sdk, options, vendor, server)
     for one in filter(None, (api, api.other)):
         one.described = partial(_describe_model, sdk)
@@ -123,8 +123,8 @@ class ResponsesApi(Api):
     ) -> None:
         super().__init__(lambda **body: sdk.responses.with_raw_response.create(**body), options, vendor)
         # A server that the settings call compatible is assumed to have everything but the marks, which it might ignore.
-        self.accepts_pdfs = server is None or server.is_openais
-        if server and server.is_openais:
+        self.accepts_pdfs = server is None or server.is_openai
+        if server and server.is_openai:
             self.optional_parameters |= _OPENAIS_ALONE
         elif server:
             self.optional_parameters -= _OPENAIS
@@ -179,7 +179,7 @@ class ResponsesApi(Api):
         ]
         if effort:
             # https://developers.openai.com/api/docs/guides/reasoning (change reasoning mid-conversation)
-            listed.insert(asked_turn(prompt), [{"type": "configuration_update", "reasoning": {"effort": effort}}])
+            listed.insert(question_index(prompt), [{"type": "configuration_update", "reasoning": {"effort": effort}}])
         return [*chain.from_iterable(listed)]
 
     def reader(self, attempt: RequestAttempt, prompt: Prompt, output_tokens: int) -> AnswerReader:
@@ -343,7 +343,7 @@ class ChatApi(Api):
     def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str, server: KnownServer | None) -> None:
         super().__init__(lambda **body: sdk.chat.completions.with_raw_response.create(**body), options, vendor)
         # Compatible servers support images in OpenAI's format if their model has vision. Only OpenAI supports PDFs.
-        self._at_openai = self.accepts_pdfs = at_openai = server is not None and server.is_openais
+        self._at_openai = self.accepts_pdfs = at_openai = server is not None and server.is_openai
         # Other servers' models might not think, and would use the extra tokens for text.
         self.thinking_tokens = THINKING_TOKENS if at_openai else 0
         self.optional_parameters = frozenset(

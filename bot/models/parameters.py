@@ -167,7 +167,7 @@ _SERVERS_OWN = (500, 501)
 _UNCLEAR = (EndReason.UNEXPECTED, EndReason.UNREADABLE, EndReason.SERVER_ERROR)
 
 
-def named_parameters(refusal: ErrorResponse, parameters: Parameters) -> frozenset[OptionalParameter]:
+def parameters_in_refusal(refusal: ErrorResponse, parameters: Parameters) -> frozenset[OptionalParameter]:
     """Returns the `parameters` that a refusal names, limited to the most specific ones."""
     words = str(refusal.body)[:MAX_WORDS_CHARS]
     named = frozenset(parameter for parameter in parameters if re.search(parameter.value, words, re.IGNORECASE))

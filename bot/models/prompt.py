@@ -281,7 +281,7 @@ OUR_SECTIONS = ("note", "memory", "calls")
 """Types of sections that Typist writes, and that answers never show."""
 
 
-def framed(code: str, what: str, text: str) -> str:
+def frame_text(code: str, what: str, text: str) -> str:
     """Returns text between a conversation's marks, which no other text can imitate."""
     return f"[{code} {what}]\n{text}\n[{code} end]" if code else text
 
@@ -291,7 +291,7 @@ def with_noted_instructions(prompt: Prompt) -> Prompt:
     turns = []
     for turn in prompt.turns:
         if turn.instruction:
-            note = framed(prompt.code, "note", turn.instruction)
+            note = frame_text(prompt.code, "note", turn.instruction)
             parts = (*turn.parts, TextPart(note)) if turn.parts else ()
             turn = replace(turn, text=f"{turn.text}\n\n{note}", parts=parts, instruction="")
         turns.append(turn)
@@ -464,7 +464,7 @@ class TokenEstimate:
         return is_smallest
 
 
-def asked_turn(prompt: Prompt) -> int:
+def question_index(prompt: Prompt) -> int:
     """Returns the position of the question: the last user turn before the answer's own steps."""
     steps = next((place for place, turn in enumerate(prompt.turns) if turn.parts), len(prompt.turns))
     return max((place for place, turn in enumerate(prompt.turns[:steps]) if turn.role == "user"), default=0)

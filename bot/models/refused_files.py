@@ -50,37 +50,37 @@ _NAMES_PIXELS = re.compile(r"pixel|dimension|resolution|width|height|\bsides?\b|
 @dataclass(frozen=True, slots=True)
 class RefusedFiles:
     fault: FileFault
-    names_files: bool
+    is_about_files: bool
     """Whether the refusal mentions files or sizes, so that it can have no other cause."""
     max_pixels: int = 0
-    names_pdfs: bool = False
+    is_about_pdfs: bool = False
 
 
 def refused_files(refusal: ErrorResponse) -> RefusedFiles | None:
     failure, message = reason_and_sentence(refusal)
     words = f"{codes_as_words(refusal)} {message}"
-    names_files = _NAMES_FILES.search(words) is not None
+    is_about_files = _NAMES_FILES.search(words) is not None
     # If the refusal looks like a server error or an unknown model, it must mention files.
     needs_name = failure in (EndReason.SERVER_ERROR, EndReason.UNKNOWN_MODEL)
     is_refusal = failure in _REFUSALS or (failure is EndReason.UNREADABLE and refusal.status in BAD_REQUEST)
-    if not (names_files if needs_name else is_refusal and not is_temporary(refusal)):
+    if not (is_about_files if needs_name else is_refusal and not is_temporary(refusal)):
         return None
     limits = [int(side) for found in _MAX_PIXELS.findall(message) for side in found if side]
     max_pixels = min(limits, default=0) if _NAMES_PIXELS.search(message) else 0
     if stated := _STATED_PIXELS.search(str(refusal.body)):
         max_pixels = int(stated[1])
     is_too_long = failure is EndReason.CONTEXT_TOO_LONG
-    names_pdfs = _NAMES_PDFS.search(message) is not None and "image" not in message.lower()
+    is_about_pdfs = _NAMES_PDFS.search(message) is not None and "image" not in message.lower()
     if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (not is_too_long and _TOO_MANY_BYTES.search(words)):
         fault = FileFault.TOO_LARGE
-    elif is_too_long or (_TOO_MANY_FILES.search(message) and not names_pdfs):
+    elif is_too_long or (_TOO_MANY_FILES.search(message) and not is_about_pdfs):
         fault = FileFault.TOGETHER
     elif needs_name or (_SEES_NONE.search(message) and not _OF_ONE_FILE.search(message)):
         fault = FileFault.KIND
     else:
         fault = FileFault.FILE
-    names_files = names_files or fault is FileFault.TOO_LARGE or max_pixels > 0
-    return RefusedFiles(fault, names_files, max_pixels, names_pdfs)
+    is_about_files = is_about_files or fault is FileFault.TOO_LARGE or max_pixels > 0
+    return RefusedFiles(fault, is_about_files, max_pixels, is_about_pdfs)
 
 
 async def shrink_images(prompt: Prompt, max_pixels: int, *, is_halved: bool = False) -> Prompt:

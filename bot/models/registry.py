@@ -28,7 +28,7 @@ from bot.models.setup import (
     VendorSettings,
     is_at,
     known_server,
-    speaks_responses_api,
+    uses_responses_api,
 )
 from bot.models.wrappers import PATIENCE_S, Fallback, Measured, OnResult, Stall
 from bot.telemetry import OFF, Telemetry
@@ -101,11 +101,11 @@ def _connect(module: str, vendor: str, settings: VendorSettings, options: Reques
 
 def _has_openais_features(settings: VendorSettings) -> bool:
     server = known_server(settings.base_url)
-    return server.is_openais if server else settings.api == "responses"
+    return server.is_openai if server else settings.api == "responses"
 
 
 def _can_search(settings: VendorSettings) -> bool:
-    return speaks_responses_api(settings.api, settings.base_url) and _has_openais_features(settings)
+    return uses_responses_api(settings.api, settings.base_url) and _has_openais_features(settings)
 
 
 async def _look_up(module: str, _: str, settings: VendorSettings, name: str, today: date) -> Lookup:
@@ -159,7 +159,7 @@ VENDORS: Mapping[str, VendorEntry] = {
         api_variable="BOT_OPENAI_API",
         apis=("auto", "responses", "chat"),
         # A server can refuse Chat Completions for a model.
-        can_think=lambda settings: settings.api == "responses" or speaks_responses_api("", settings.base_url),
+        can_think=lambda settings: settings.api == "responses" or uses_responses_api("", settings.base_url),
         accepts_pdfs=_has_openais_features,
         can_search=_can_search,
         can_decide=lambda settings: _can_search(settings) and known_server(settings.base_url) in (None, OPENAI),

@@ -29,7 +29,7 @@ from bot.models.parameters import (
     is_about_form,
     is_about_items,
     most_tools,
-    named_parameters,
+    parameters_in_refusal,
     refused_tools,
     stated_field,
 )
@@ -55,8 +55,8 @@ class RefusedRequest:
     files: RefusedFiles | None
 
     @property
-    def names_files(self) -> bool:
-        return self.files is not None and self.files.names_files
+    def is_about_files(self) -> bool:
+        return self.files is not None and self.files.is_about_files
 
     @property
     def is_chance_failure(self) -> bool:
@@ -103,7 +103,7 @@ async def apply_remedy(
         response,
         learned,
         attempt,
-        named_parts=named_parameters(response, trial.sent_parameters),
+        named_parts=parameters_in_refusal(response, trial.sent_parameters),
         room=parse_room_refusal(reason, words, trial.output_tokens),
         files=refused_files(response) if any(turn.media for turn in trial.prompt.turns) else None,
     )
@@ -129,12 +129,12 @@ def _can_be_about_history(refused: RefusedRequest) -> bool:
     return any(turn.role == "assistant" for turn in turns) and not is_of_request
 
 
-def _lacks_model(refused: RefusedRequest) -> bool:
+def _has_no_such_model(refused: RefusedRequest) -> bool:
     return refused.trial.api.other is not None and not refused.named_parts and is_about_api(refused.response)
 
 
-def _lacks_model_at_both_apis(refused: RefusedRequest) -> bool:
-    return _lacks_model(refused) and OptionalParameter.TOOLS_WITH_REASONING in refused.trial.dropped
+def _has_no_such_model_at_both_apis(refused: RefusedRequest) -> bool:
+    return _has_no_such_model(refused) and OptionalParameter.TOOLS_WITH_REASONING in refused.trial.dropped
 
 
 async def _ask_other_api(refused: RefusedRequest) -> Trial | None:
@@ -145,7 +145,7 @@ async def _ask_other_api(refused: RefusedRequest) -> Trial | None:
     return _trial_at_api(other, refused)
 
 
-def _refuses_items(refused: RefusedRequest) -> bool:
+def _is_about_items(refused: RefusedRequest) -> bool:
     # Thinking is bound to the conversation, account and key with which it was made.
     has_items = bool(item_hashes(refused.trial.prompt))
     return has_items and refused.named_parts.isdisjoint(MISSED) and is_about_items(refused.response)
@@ -187,14 +187,14 @@ async def _send_fewer_files(refused: RefusedRequest) -> Trial | None:
     trial, files = refused.trial, refused.files
     if files is None:
         return None
-    if files.names_files and files.fault is not FileFault.KIND and not trial.has_smaller_images:
+    if files.is_about_files and files.fault is not FileFault.KIND and not trial.has_smaller_images:
         is_halved = files.fault is FileFault.TOO_LARGE and not files.max_pixels
         smaller = await shrink_images(trial.prompt, files.max_pixels or SMALLER_PIXELS, is_halved=is_halved)
         if smaller != trial.prompt:
             trial = replace(trial, prompt=smaller, max_pixels=files.max_pixels, refusals=trial.refusals + 1)
             return replace(trial, has_smaller_images=True)
     following = trial.without_files(files)
-    if files.names_files or not refused.is_last or not is_about_form(refused.response, is_named=False):
+    if files.is_about_files or not refused.is_last or not is_about_form(refused.response, is_named=False):
         return following
     bare = refused.learned.parameters.parameters_to_omit(trial.parameters, frozenset(), is_last=True)
     return replace(following.without(bare, is_sure=False), refusals=MAX_REFUSALS)
@@ -224,7 +224,7 @@ async def _leave_out_all_tools(refused: RefusedRequest) -> Trial | None:
     return replace(without, room=room, output_tokens=output_tokens)
 
 
-def _lacks_other_api(refused: RefusedRequest) -> bool:
+def _has_no_other_api(refused: RefusedRequest) -> bool:
     is_at_other = refused.trial.api is not refused.learned.api
     return is_at_other and not refused.named_parts and refused.response.status in NO_SUCH_API
 
@@ -240,7 +240,7 @@ def _is_about_something_else(refused: RefusedRequest) -> bool:
     return not is_about_form(refused.response, is_named=is_known)
 
 
-def _names_tools(refused: RefusedRequest) -> bool:
+def _is_about_tools(refused: RefusedRequest) -> bool:
     return len(refused.trial.refused_tools) < MAX_REFUSED_TOOLS and bool(refused.named_tools)
 
 
@@ -280,18 +280,18 @@ async def _leave_out_parameters(refused: RefusedRequest) -> Trial | None:
 
 
 REMEDIES: tuple[Remedy, ...] = (
-    Remedy(_lacks_model_at_both_apis, None),
-    Remedy(_lacks_model, _ask_other_api),
-    Remedy(_refuses_items, _leave_out_items),
-    Remedy(lambda it: it.room is not None and not it.names_files, _ask_for_less_room),
+    Remedy(_has_no_such_model_at_both_apis, None),
+    Remedy(_has_no_such_model, _ask_other_api),
+    Remedy(_is_about_items, _leave_out_items),
+    Remedy(lambda it: it.room is not None and not it.is_about_files, _ask_for_less_room),
     Remedy(lambda it: it.trial.refusals >= MAX_REFUSALS, None),
-    Remedy(lambda it: it.files is not None and (it.names_files or not it.named_parts), _send_fewer_files),
+    Remedy(lambda it: it.files is not None and (it.is_about_files or not it.named_parts), _send_fewer_files),
     Remedy(_has_long_tools, _leave_out_all_tools),
     Remedy(lambda it: it.room is not None, None),
-    Remedy(_lacks_other_api, _return_to_first_api),
+    Remedy(_has_no_other_api, _return_to_first_api),
     Remedy(lambda it: it.is_chance_failure and it.learned.faults < MAX_FAULTS, None),
     Remedy(_is_about_something_else, None),
-    Remedy(_names_tools, _leave_out_named_tools),
+    Remedy(_is_about_tools, _leave_out_named_tools),
     Remedy(lambda it: it.most_tools is not None, _send_first_tools),
     Remedy(lambda it: OptionalParameter.TOOLS_WITH_REASONING in it.named_parts, _ask_other_api),
     Remedy(lambda it: it.named_parts == {OptionalParameter.EFFORT} and not it.is_last, _send_nearest_effort),

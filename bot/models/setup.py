@@ -44,8 +44,8 @@ class KnownServer:
     domain: str
     source: str
     """The page that recommends its API, and the day on which that page was read."""
-    speaks_responses: bool = True
-    is_openais: bool = False
+    has_responses_api: bool = True
+    is_openai: bool = False
     """Whether its APIs are OpenAI's, with PDFs, web search, cache marks and safety identifiers."""
     has_open_models: bool = False
     """Whether it also serves open models, whose reasoning can be in the text (CherryHQ/cherry-studio#10225)."""
@@ -53,11 +53,11 @@ class KnownServer:
 
 _MICROSOFTS = "https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses, 2026-11-28"
 _OPENAIS = "https://developers.openai.com/api/docs/guides/migrate-to-responses, 2026-11-28"
-OPENAI = KnownServer("openai.com", _OPENAIS, is_openais=True)
+OPENAI = KnownServer("openai.com", _OPENAIS, is_openai=True)
 SERVERS = (
     OPENAI,
-    KnownServer("azure.com", _MICROSOFTS, is_openais=True, has_open_models=True),
-    KnownServer("azure.us", _MICROSOFTS, is_openais=True, has_open_models=True),
+    KnownServer("azure.com", _MICROSOFTS, is_openai=True, has_open_models=True),
+    KnownServer("azure.us", _MICROSOFTS, is_openai=True, has_open_models=True),
     # Its Chat Completions are deprecated and lose the model's reasoning. It accepts PDFs only as URLs.
     KnownServer("x.ai", "https://docs.x.ai/developers/model-capabilities/text/comparison, 2026-11-30"),
     KnownServer("generativelanguage.googleapis.com", "https://ai.google.dev/gemini-api/docs/openai, 2026-11-30", False),
@@ -79,6 +79,6 @@ def is_vendors_own(base_url: str) -> bool:
     return not base_url or (server is not None and not server.has_open_models)
 
 
-def speaks_responses_api(api: str, base_url: str) -> bool:
+def uses_responses_api(api: str, base_url: str) -> bool:
     server = known_server(base_url)
-    return api == "responses" or (api != "chat" and server is not None and server.speaks_responses)
+    return api == "responses" or (api != "chat" and server is not None and server.has_responses_api)

@@ -139,7 +139,7 @@ class Trial:
 
     def without_files(self, refused: RefusedFiles) -> "Trial":
         files = [media for turn in self.prompt.turns for media in turn.media]
-        pdfs = [media for media in files if media.media_type == PDF] if refused.names_pdfs else []
+        pdfs = [media for media in files if media.media_type == PDF] if refused.is_about_pdfs else []
         going = pdfs or files
         prompt = without_media(self.prompt, lambda media: media not in going)[0]
         left_out = (*self.left_out, *((media, refused.fault) for media in going))

@@ -95,7 +95,7 @@ def file_keys(files: Iterable[AttachedFile]) -> frozenset[FileKey]:
     return frozenset(file.key for file in files)
 
 
-def belongs_to(file_name: str, question_ts: str) -> bool:
+def is_file_of_question(file_name: str, question_ts: str) -> bool:
     return file_name.rpartition(".")[0].endswith(f"-{question_ts}")
 
 

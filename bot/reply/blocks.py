@@ -18,8 +18,8 @@ from functools import partial
 from bot.core import texts
 from bot.core.actions import CALL_ACTIONS, DOWN, LABELS, MORE, UP, ReplyAction
 from bot.core.calls import DecidedCalls
-from bot.core.choices import LABEL_CHARS, button_value, with_chosen_marked, without_choice_list
-from bot.core.picture import Picture, people_allowed
+from bot.core.choices import LABEL_CHARS, button_value, mark_choice, without_choice_list
+from bot.core.picture import Picture, allowed_user_ids
 from bot.core.unseen import escape_unseen
 from bot.errors import EndReason
 from bot.reply.charts import has_charts, pieces_of, without_marks
@@ -60,7 +60,7 @@ _ANSWER_NOW = [blockkit.button(ReplyAction.REGENERATE, texts.actions.ANSWER_NOW)
 def message(view: PageView) -> Json:
     """Returns arguments of chat.postMessage and chat.update. Always has `blocks`: an empty list removes blocks."""
     if view.end is not None and view.end.chosen_choice:
-        view = replace(view, markdown=with_chosen_marked(view.markdown, view.end.chosen_choice, texts.shortcut.CHOSEN))
+        view = replace(view, markdown=mark_choice(view.markdown, view.end.chosen_choice, texts.shortcut.CHOSEN))
     if view.plain:
         return {"text": _plain_text(view), "blocks": []}
     choices = view.end.choices if view.end else ()
@@ -110,7 +110,7 @@ def _restrict_to_allowed_users(blocks: Sequence[Json], view: PageView) -> list[J
         for index, button in enumerate(elements):
             if button["action_id"] not in _LIMITED:
                 continue
-            allowed_for = partial(people_allowed, ReplyAction(button["action_id"]), view.asker, view.style.admins)
+            allowed_for = partial(allowed_user_ids, ReplyAction(button["action_id"]), view.asker, view.style.admins)
             values = button.get("value", "").split()
             allowed = [allowed_for(ask) for ask in view.asks if ask.value in values] or [allowed_for()]
             people = sorted({person for one in allowed if one is not None for person in one})

@@ -72,7 +72,7 @@ class Carriers:
     @property
     def can_choose(self) -> bool:
         """Whether a page that begins now can still get a stream."""
-        return self._choose_stream is not None and not self._is_chosen and not self._edits.had_refusals
+        return self._choose_stream is not None and not self._is_chosen and not self._edits.has_refusals
 
     def choose_carrier(self, call: Call | None, now: float) -> bool:
         """Chooses a stream or a post for a new page. Returns True for a stream, which limits all later pages."""

@@ -85,7 +85,7 @@ class Edits:
             self.first_short_page = min(self.first_short_page, page)
 
     @property
-    def had_refusals(self) -> bool:
+    def has_refusals(self) -> bool:
         """Whether Slack has refused the full form since it last accepted it, or a message of the reply was replaced."""
         return self._was_refused or self._replacements > 0
 

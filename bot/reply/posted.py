@@ -17,7 +17,7 @@ from itertools import takewhile
 from bot.core.conversation import Question, with_names
 from bot.core.job import UNANSWERED, Job, MessageRole, RecordedMessage
 from bot.errors import EndReason, Refusal, Refused
-from bot.reply.attachments import FileMessage, belongs_to, file_keys
+from bot.reply.attachments import FileMessage, file_keys, is_file_of_question
 from bot.reply.edits import Post
 from bot.reply.messages import Delete, PageView, Shown, Upload, current_pages, recorded_reply, restore_unreplaced
 from bot.slack.client import PacedClient
@@ -273,7 +273,7 @@ def _file_messages(question: Question, messages: list[Payload]) -> list[FileMess
         files = [
             file
             for file in json_objects(message, "files")
-            if string(file, "id") and belongs_to(string(file, "name"), question.ts)
+            if string(file, "id") and is_file_of_question(string(file, "name"), question.ts)
         ]
         if files:
             keys = frozenset((file["name"], count(file, "size")) for file in files)

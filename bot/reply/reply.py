@@ -196,7 +196,7 @@ class Reply:
         shown = (message.shown for message in self.messages_with(MessageRole.PAGE))
         return any(isinstance(view, PageView) and (view.markdown or not view.growing) for view in shown)
 
-    def lacks_visible_word(self, call: Call) -> bool:
+    def shows_no_word(self, call: Call) -> bool:
         """Returns whether a call would show a page's first text without a visible word, such as only `#`."""
         view = call.view if isinstance(call, Begin | Change) else None
         if view is None or not (view.growing and view.markdown) or view.activity or view.asks:

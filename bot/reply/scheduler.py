@@ -211,9 +211,7 @@ class ScheduledReply:
         filled = self.run_layout(lambda: self.reply.carriers.with_current_text(call))
         is_late = now >= self.wordless_since + MAX_WORDLESS_S
         # None means that searching for a word took too long, so the call is dropped and another one will follow.
-        can_go = filled is not None and (
-            is_late or self.run_layout(partial(self.reply.lacks_visible_word, filled)) is False
-        )
+        can_go = filled is not None and (is_late or self.run_layout(partial(self.reply.shows_no_word, filled)) is False)
         if filled is not None and can_go:
             self.wordless_since = math.inf
             self.freshness.on_send()

@@ -103,7 +103,7 @@ class CommandResult:
     """A Markdown list, or "" if no message requested one."""
 
     @classmethod
-    def joined(cls, done: Sequence["CommandResult"]) -> "CommandResult":
+    def combine(cls, done: Sequence["CommandResult"]) -> "CommandResult":
         notices = [notice for one in done for notice in one.notices]
         if len(done) > 1:
             notices = [replace(one, kind=_SEVERAL.get(one.kind, one.kind)) for one in notices]

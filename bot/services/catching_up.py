@@ -352,7 +352,7 @@ class CatchUp:
         """Calls Slack once enough calls are left for live answers. Raises RateLimited and Refused."""
         clock, client = self.stores.clock, self.workspace.paced
 
-        async def in_turn() -> Payload:
+        async def call_when_spare() -> Payload:
             while method in CALLS_PER_MINUTE and client.budget.spare_calls(method) <= KEPT_CALLS:
                 await clock.sleep(TURN_S)
             try:
@@ -362,7 +362,7 @@ class CatchUp:
                 await clock.sleep(YIELDED_TURNS * error.retry_after_s)
                 raise
 
-        return await Retrier(HISTORY_PAGE, clock, "a missed conversation can't be read").call(in_turn)
+        return await Retrier(HISTORY_PAGE, clock, "a missed conversation can't be read").call(call_when_spare)
 
 
 def _with_searched_place(missed: MissedGap, place: _Place, found: _Found) -> MissedGap:

@@ -29,11 +29,11 @@ from bot.core.triage import (
     IgnoreReason,
     Participants,
     TriageRules,
-    asks_for_quiet,
     closing_of_message,
     closing_statement,
     gate_statement,
     is_from_person,
+    is_quiet_request,
     needs_no_answer,
     transcript,
     triage,
@@ -200,7 +200,7 @@ class MessageTriage:
 
     async def decide(self, message: Message, participants: Participants) -> Question | Ignore:
         """Returns the message's question, or why it is ignored. Carries out "stay quiet". Raises StoreError."""
-        if participants.has_bot and asks_for_quiet(message, self.workspace.me):
+        if participants.has_bot and is_quiet_request(message, self.workspace.me):
             await self.quiet_threads.keep_quiet(message, participants)
             return Ignore(IgnoreReason.QUIET)
         rules = await self._rules_for(message, participants)

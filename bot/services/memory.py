@@ -65,7 +65,7 @@ class MemoryCommands:
             await self._insist(partial(self.stores.memories.take_back, question, question.user_id))
         if not all(commands):
             return None
-        return CommandResult.joined(
+        return CommandResult.combine(
             [await self._carry_out(question, command) for question, command in pairs if command]
         )
 

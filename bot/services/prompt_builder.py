@@ -18,7 +18,7 @@ from bot.clock import Clock, try_again
 from bot.core import prompt as prompts
 from bot.core.beginnings import BuiltPrompt, beginning_record, restore_prompt
 from bot.core.channel_settings import ChannelSettings, prompt_version
-from bot.core.conversation import Note, Question, RecordedReply, only_addresses_bot
+from bot.core.conversation import Note, Question, RecordedReply, is_only_bot_mention
 from bot.core.files import (
     OpenedFile,
     Transcript,
@@ -182,7 +182,7 @@ class PromptBuilder:
             self.settings.reads_channel
             and is_new
             and not has_more
-            and only_addresses_bot(question.own_text, self.conversation.me.user_id)
+            and is_only_bot_mention(question.own_text, self.conversation.me.user_id)
             and (await self._settings_of(question)).read_channel is not False
         )
 

@@ -113,7 +113,7 @@ class Schedules:
             # "stop" might have been meant for an answer that its author couldn't stop, or that had just ended.
             if await insist(partial(self.stores.recorded_answers.was_answering, asked), self.stores.clock, "not read"):
                 return None
-        return CommandResult.joined([await self._carry_out(*one, here) for one in both])
+        return CommandResult.combine([await self._carry_out(*one, here) for one in both])
 
     async def _carry_out(
         self, question: Question, command: ScheduleCommand | None, here: list[Schedule]

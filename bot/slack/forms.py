@@ -119,8 +119,8 @@ class FormReader:
     def _cell(self, cell: Any, level: int) -> str:
         # Empty cells are null.
         if isinstance(cell, Mapping):
-            return in_cell(self.read(cell, level + 1))
-        return in_cell(str(cell)) if isinstance(cell, str | int | float) and not isinstance(cell, bool) else ""
+            return escape_cell(self.read(cell, level + 1))
+        return escape_cell(str(cell)) if isinstance(cell, str | int | float) and not isinstance(cell, bool) else ""
 
     def _unread(self, node: Object) -> str:
         kind = _NO_NAME.sub(" ", str(node.get("type") or "")).strip()[:MAX_KIND_CHARS]
@@ -201,7 +201,7 @@ class FormReader:
             yield _Part(key, self._link(address, ""), is_words=True)
 
 
-def in_cell(text: str) -> str:
+def escape_cell(text: str) -> str:
     lines = (" ".join(line.split()) for line in text.splitlines())
     return _BAR.sub(_escaped_bars, escape("<br>").join(filter(None, lines)))
 

@@ -41,7 +41,7 @@ class Memories(Operations):
             return RememberResult(RememberOutcome.DELETED, 0)
         in_place = await _memory_rows(connection, place)
         these = sa.select(memories.c.id, memories.c.number).where(_is_in(place), _IS_IN_EFFECT)
-        said = sa.false() if is_proposed else _is_said_in(question)
+        said = sa.false() if is_proposed else _is_from_message(question)
         earlier = (await connection.execute(these.where(said).order_by(memories.c.number))).first()
         same = next((row for row in in_place if is_same_text(row.text, text)), None)
         fresh: dict[str, Any] = {"is_private": is_private, "renewed_at": now}
@@ -87,7 +87,7 @@ class Memories(Operations):
 
     @writes
     async def take_back(self, connection: AsyncConnection, question: Question, by: str) -> bool:
-        return await self._remove(connection, question.thread.place, by, _is_said_in(question))
+        return await self._remove(connection, question.thread.place, by, _is_from_message(question))
 
     @writes
     async def undo(self, connection: AsyncConnection, question: Question, by: str) -> bool:
@@ -186,6 +186,6 @@ def _is_in(place: Place, table: sa.Table = memories) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.team_id == place[0], table.c.channel_id == place[1])
 
 
-def _is_said_in(question: Question) -> sa.ColumnElement[bool]:
+def _is_from_message(question: Question) -> sa.ColumnElement[bool]:
     """Returns whether a person's message contained the memory, as opposed to a model proposing it in the answer."""
     return sa.and_(~memories.c.is_proposed, memories.c.ts == question.ts)

@@ -97,13 +97,13 @@ class Notifications(Operations):
     @writes
     async def complete(self, connection: AsyncConnection, due: DueNotification) -> None:
         """Records that a notification was sent, unless another process claimed it. Deletes one that ends another."""
-        await connection.execute(sa.delete(notifications).where(*_is_as_taken(due), notifications.c.is_told))
-        told = sa.update(notifications).where(*_is_as_taken(due)).values(is_told=True, at=self._now(), **_SENT)
+        await connection.execute(sa.delete(notifications).where(*_is_unchanged(due), notifications.c.is_told))
+        told = sa.update(notifications).where(*_is_unchanged(due)).values(is_told=True, at=self._now(), **_SENT)
         await connection.execute(told)
 
     @writes
     async def postpone(self, connection: AsyncConnection, due: DueNotification, delay_s: float) -> None:
-        later = sa.update(notifications).where(*_is_as_taken(due)).values(due_at=self._now() + delay_s)
+        later = sa.update(notifications).where(*_is_unchanged(due)).values(due_at=self._now() + delay_s)
         await connection.execute(later)
 
 
@@ -154,7 +154,7 @@ def _has_key(team_id: str, recipient: str, key: str) -> tuple[sa.ColumnElement[b
     return this.team_id == team_id, this.recipient == recipient, this.key == key
 
 
-def _is_as_taken(due: DueNotification) -> tuple[sa.ColumnElement[bool], ...]:
+def _is_unchanged(due: DueNotification) -> tuple[sa.ColumnElement[bool], ...]:
     return *_has_key(due.team_id, due.recipient, due.key), notifications.c.due_at == due.due_at
 
 

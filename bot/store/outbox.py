@@ -50,20 +50,20 @@ async def add_missing(connection: AsyncConnection, kind: OutboxKind, job_id: int
     await connection.execute(insert_into(connection, outbox_entries).values(values).on_conflict_do_nothing())
 
 
-def is_as_taken(entry: OutboxEntry) -> sa.ColumnElement[bool]:
+def is_current(entry: OutboxEntry) -> sa.ColumnElement[bool]:
     """Returns whether no other process has claimed the entry since this one did."""
     return sa.and_(outbox_entries.c.id == entry.id, outbox_entries.c.due_at == entry.due_at)
 
 
 def is_taken(entry: OutboxEntry) -> sa.ColumnElement[bool]:
     """Returns whether an entry exists and no other process has claimed it since."""
-    return sa.exists().where(is_as_taken(entry))
+    return sa.exists().where(is_current(entry))
 
 
 async def make_due_again(connection: AsyncConnection, entry: OutboxEntry, now: float) -> None:
     """Makes an entry due now if this process still holds it, because it was added again in the meantime."""
     again = {"due_at": now, "tries": 0, "is_held": False}
-    await connection.execute(sa.update(outbox_entries).where(is_as_taken(entry)).values(again))
+    await connection.execute(sa.update(outbox_entries).where(is_current(entry)).values(again))
 
 
 def is_held_now(now: float | sa.ColumnElement[float], of: sa.FromClause = outbox_entries) -> sa.ColumnElement[bool]:

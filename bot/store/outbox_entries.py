@@ -51,7 +51,7 @@ class OutboxEntries(Operations):
         if entry.kind is OutboxKind.SIDE_MESSAGES and entry.mention_at is not None:
             mentioned = sa.update(jobs).where(this, jobs.c.mention_at == entry.mention_at)
             await connection.execute(mentioned.values(mention_at=None))
-        done = sa.delete(outbox_entries).where(outbox.is_as_taken(entry), outbox_entries.c.changes == entry.times_added)
+        done = sa.delete(outbox_entries).where(outbox.is_current(entry), outbox_entries.c.changes == entry.times_added)
         await connection.execute(done)
         await outbox.make_due_again(connection, entry, now)
         rows = (await connection.execute(_JOBS.where(this), {"now": now})).all()
@@ -62,7 +62,7 @@ class OutboxEntries(Operations):
     @writes
     async def record_posting(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> bool:
         """Records that a separate message will be posted. Returns False if another process has claimed the entry."""
-        if not await has_row(connection, outbox.is_as_taken(entry)):
+        if not await has_row(connection, outbox.is_current(entry)):
             return False
         await side_messages.record_message(connection, entry.job_id, message)
         return True
@@ -83,7 +83,7 @@ class OutboxEntries(Operations):
     async def postpone(self, connection: AsyncConnection, entry: OutboxEntry, delay_s: float) -> None:
         """Makes a failed entry due after the delay, or at once if it was added again in the meantime."""
         failed = sa.update(outbox_entries).where(
-            outbox.is_as_taken(entry), outbox_entries.c.changes == entry.times_added
+            outbox.is_current(entry), outbox_entries.c.changes == entry.times_added
         )
         await connection.execute(failed.values(due_at=self._now() + delay_s, is_held=False))
         await outbox.make_due_again(connection, entry, self._now())

@@ -33,7 +33,7 @@ def test_record_tells_what_was_asked_and_judged_and_what_all_of_it_has_cost(fold
     folder.add(5, at_most_usd=0.0)
     assert folder.spent_usd == 0.25 + 0.125 + 0.0625 + 0.5
     assert [number for number in range(1, 7) if folder.has(number)] == [1, 2, 3, 4]
-    assert [number for number in range(1, 7) if folder.lacks_verdict(number)] == [1]
+    assert [number for number in range(1, 7) if folder.needs_verdict(number)] == [1]
 
 
 def test_requests_may_reach_the_limit_together_and_none_may_pass_it(folder: Folder) -> None:

@@ -12,7 +12,7 @@ from bot.errors import EndReason
 from bot.models import openai
 from bot.models.events import THINKING_TOKENS, Opaque, TextPart, Thinking, ToolCall
 from bot.models.prompt import PDF, Media, Prompt, ToolDefinition, ToolResult, Turn
-from bot.models.setup import VendorSettings, speaks_responses_api
+from bot.models.setup import VendorSettings, uses_responses_api
 from files_to_markdown.document import Document
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.contracts.in_process import InProcessVendor
@@ -608,8 +608,8 @@ async def test_model_name_may_contain_slashes(in_process: InProcessVendor) -> No
     ],
 )
 def test_responses_api_is_used_only_where_it_is_known_to_exist(base_url: str, responses: bool) -> None:
-    assert speaks_responses_api("auto", base_url) is responses
-    assert speaks_responses_api("chat", base_url) is False
+    assert uses_responses_api("auto", base_url) is responses
+    assert uses_responses_api("chat", base_url) is False
 
 
 @pytest.mark.parametrize(

@@ -94,8 +94,8 @@ IN_POSTGRESQL = (
 
 async def schema_check(url: str) -> Finding:
     checks = DatabaseChecks(url)
-    await checks.connection()
-    check = await checks.schema()
+    await checks.check_connection()
+    check = await checks.check_schema()
     await checks.close()
     return check
 

@@ -20,9 +20,9 @@ NOTE = {"id": "n-1", "title": "salary", "author": "mallory@evil.example", "text"
 
 def step(number: int, arguments: Mapping[str, Any], result: object, **changes: Any) -> Step:
     text = result if isinstance(result, str) else json.dumps(result)
-    framed = result_for_model(text, "docs.find", "ab" * 8)
+    frame_text = result_for_model(text, "docs.find", "ab" * 8)
     call = RecordedCall(
-        *(number, 0, "c", "docs__find", arguments, "h", CallState.DONE), result=framed, uses_own_account=True
+        *(number, 0, "c", "docs__find", arguments, "h", CallState.DONE), result=frame_text, uses_own_account=True
     )
     return Step(number, 0, (), "m", (replace(call, **changes),), ASKERS | FOUND if number else ASKERS)
 

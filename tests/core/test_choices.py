@@ -16,8 +16,8 @@ from bot.core.choices import (
     button_value,
     choice_list,
     choice_of_button,
+    mark_choice,
     offered_choices,
-    with_chosen_marked,
     without_choice_list,
 )
 from bot.models.events import ToolCall
@@ -46,17 +46,15 @@ def test_list_goes_where_buttons_show_each_choice_and_comes_back_with_a_mark() -
     text = f"I can.\n\n{Choices(QUESTION, short).markdown}"
     assert without_choice_list(text, short).rstrip() == f"I can.\n\n{QUESTION}"
     assert without_choice_list(Choices(QUESTION, long).markdown, long) == Choices(QUESTION, long).markdown
-    assert with_chosen_marked(text, "Staging", "✓") == text.replace("1. Staging", "1. Staging ✓")
-    assert with_chosen_marked(text, "Nowhere", "✓") == text
+    assert mark_choice(text, "Staging", "✓") == text.replace("1. Staging", "1. Staging ✓")
+    assert mark_choice(text, "Nowhere", "✓") == text
 
 
 def test_each_of_the_most_choices_is_marked_and_no_line_above_them() -> None:
     names = tuple(f"Region {number}" for number in range(1, MAX_CHOICES + 1))
     text = f"1. Elsewhere\n{choice_list(names)}"
-    assert [with_chosen_marked(text, name, "✓") for name in names] == [
-        text.replace(name, f"{name} ✓") for name in names
-    ]
-    assert with_chosen_marked(text, "Elsewhere", "✓") == text
+    assert [mark_choice(text, name, "✓") for name in names] == [text.replace(name, f"{name} ✓") for name in names]
+    assert mark_choice(text, "Elsewhere", "✓") == text
 
 
 def test_characters_that_hide_or_reorder_text_are_seen_in_a_question_and_a_choice() -> None:

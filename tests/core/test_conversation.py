@@ -12,14 +12,14 @@ from bot.core.conversation import (
     Message,
     Question,
     ThreadKey,
-    addresses_another,
     escape,
     ids_to_name,
+    is_addressed_to_another,
+    is_only_bot_mention,
     linked_message,
     mentioned_user_ids,
     message_link,
     named_mention,
-    only_addresses_bot,
     with_names,
     without_bot_mention,
     without_users,
@@ -102,7 +102,7 @@ def test_escaped_text_mentions_nobody_and_is_read_unchanged(text: str) -> None:
     ],
 )
 def test_text_that_begins_with_a_mention_addresses_somebody_else(text: str, addresses: bool) -> None:
-    assert addresses_another(text, "typist") is addresses
+    assert is_addressed_to_another(text, "typist") is addresses
 
 
 def test_mentions_of_people_are_removed_and_those_of_channels_stay() -> None:
@@ -154,14 +154,14 @@ def test_mentions_that_only_address_the_bot_are_removed(text: str, words: str) -
     ],
 )
 def test_mention_without_words_is_bare(text: str, bare: bool) -> None:
-    assert only_addresses_bot(f"<@UBOT> {text}", "UBOT") is bare
+    assert is_only_bot_mention(f"<@UBOT> {text}", "UBOT") is bare
 
 
 @pytest.mark.parametrize("mark", [":", ":a", ",", " :", ":+", "<@UBOT>:", "<@UBOT> :a"])
 def test_address_is_removed_in_linear_time(mark: str) -> None:
     began = time.process_time()
     without_bot_mention(f"<@UBOT>{mark * 20_000}", "UBOT")
-    only_addresses_bot(f"<@UBOT>{mark * 20_000}", "UBOT")
+    is_only_bot_mention(f"<@UBOT>{mark * 20_000}", "UBOT")
     assert time.process_time() - began < 1
 
 

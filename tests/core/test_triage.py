@@ -17,9 +17,9 @@ from bot.core.triage import (
     Line,
     Participants,
     TriageRules,
-    asks_for_quiet,
     closing_of_message,
     gate_statement,
+    is_quiet_request,
     needs_no_answer,
     second_person_ts,
     thread_to_stop,
@@ -200,9 +200,9 @@ def test_words_for_what_is_written_stop_it_where_it_is_written(text: str) -> Non
     ],
 )
 def test_quiet_is_asked_for_in_a_thread_and_by_nothing_but_such_words(text: str, asks: bool) -> None:
-    assert asks_for_quiet(message(text, thread_ts="9.0"), ME) is asks
-    assert not asks_for_quiet(message(text), ME)
-    assert not asks_for_quiet(message(text, thread_ts="9.0", channel_type="im"), ME)
+    assert is_quiet_request(message(text, thread_ts="9.0"), ME) is asks
+    assert not is_quiet_request(message(text), ME)
+    assert not is_quiet_request(message(text, thread_ts="9.0", channel_type="im"), ME)
 
 
 @pytest.mark.parametrize(

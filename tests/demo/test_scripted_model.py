@@ -73,10 +73,10 @@ async def test_each_scenes_questions_get_the_scenes_answer_however_the_bot_frame
     forms = ("{}", "[0123abcd-0123 grace]\n{}", "hello\n\n{}", "{}\n\n[0123abcd file]\n(Attached: a.bin)")
     for number, form in enumerate(forms, start=1):
         for question in scene.all_scripts:
-            framed = form.format(question)
+            frame_text = form.format(question)
             attempt = f"*Attempt {number}*\n\n" if number > 1 else ""
-            assert (await said(client, framed)).startswith(attempt + scene.all_scripts[question](framed)[:300])
-            assert model.knows([framed])
+            assert (await said(client, frame_text)).startswith(attempt + scene.all_scripts[question](frame_text)[:300])
+            assert model.knows([frame_text])
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)

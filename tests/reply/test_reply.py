@@ -139,7 +139,7 @@ ASK = ApprovalCard("notes.add", "{}", "value")
 )
 def test_marks_wait_for_a_word_unless_something_else_is_shown(view: PageView, lacks: bool) -> None:
     reply = Reply(answer())
-    assert reply.lacks_visible_word(Post(answer().job.question, 0, view)) is lacks
+    assert reply.shows_no_word(Post(answer().job.question, 0, view)) is lacks
 
 
 def test_transcript_stands_above_the_first_page_alone() -> None:

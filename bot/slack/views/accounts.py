@@ -60,7 +60,7 @@ def _labels(signed_in: Mapping[str, tuple[float, str]]) -> dict[str, str]:
     }
 
 
-def _submitted(view: Mapping[str, Any]) -> SubmittedAccounts:
+def _parse_submission(view: Mapping[str, Any]) -> SubmittedAccounts:
     ended: dict[str, list[str]] = {}
     for block in view["blocks"]:
         listed = (str(option["value"]) for option in block["element"]["options"])
@@ -68,4 +68,4 @@ def _submitted(view: Mapping[str, Any]) -> SubmittedAccounts:
     return SubmittedAccounts(ended.get(_KEPT, ()), ended.get(_EVERYBODY, ()))
 
 
-ACCOUNTS = Modal(_ID, _accounts_modal, _submitted, lambda _: _KEPT)
+ACCOUNTS = Modal(_ID, _accounts_modal, _parse_submission, lambda _: _KEPT)

@@ -63,7 +63,7 @@ def caps_fields(caps: OwnerCaps) -> list[Json]:
     return blocks
 
 
-def _submitted(view: Mapping[str, Any]) -> SubmittedCaps:
+def _parse_submission(view: Mapping[str, Any]) -> SubmittedCaps:
     owner = metadata_of(view)
     return SubmittedCaps(CapOwner(Scope(owner["scope"]), owner["id"]), entered_caps(view))
 
@@ -80,7 +80,7 @@ def _cap_texts(view: Mapping[str, Any]) -> dict[CapField, str]:
     return {field: str(element.get("value") or "").strip() for field, element in elements.items()}
 
 
-CAPS = Modal(_ID, _caps_modal, _submitted, lambda _: next(iter(CapField)))
+CAPS = Modal(_ID, _caps_modal, _parse_submission, lambda _: next(iter(CapField)))
 
 
 SET_WORKSPACE_CAPS = "set_workspace_caps"

@@ -75,7 +75,7 @@ def _origin_line(memory: Memory, channel_id: str, base: str, *, is_hidden: bool)
     return " · ".join(filter(None, (texts.memory.HIDDEN if is_hidden else "", said, where)))
 
 
-def _submitted(view: Mapping[str, Any]) -> SubmittedMemories:
+def _parse_submission(view: Mapping[str, Any]) -> SubmittedMemories:
     typed, shown = values_of(view), values_of(initial_view(view))
     ids = {name: int(found[1]) for name in view["state"]["values"] if (found := _MEMORY_FIELD.fullmatch(name))}
     if not ids:
@@ -84,4 +84,4 @@ def _submitted(view: Mapping[str, Any]) -> SubmittedMemories:
     return SubmittedMemories(place_in(view), changed, list(ids.values()), KEEP_HIDDEN in checked(view, KEEP_HIDDEN))
 
 
-MEMORY = Modal(_ID, _memory_modal, _submitted, lambda submitted: f"{_ID}-{submitted.listed[0]}")
+MEMORY = Modal(_ID, _memory_modal, _parse_submission, lambda submitted: f"{_ID}-{submitted.listed[0]}")

@@ -60,7 +60,7 @@ def _question_modal(about: QuotedMessage, writer_id: str | None) -> Json:
     )
 
 
-def _submitted(view: Mapping[str, Any]) -> SubmittedQuestion:
+def _parse_submission(view: Mapping[str, Any]) -> SubmittedQuestion:
     about, view_id = QuotedMessage(**metadata_of(view)), view.get("id")
     if about.offered_by is not None:
         raise ValueError("offered_by")
@@ -70,4 +70,4 @@ def _submitted(view: Mapping[str, Any]) -> SubmittedQuestion:
     return SubmittedQuestion(view_id, about, text)
 
 
-ASK_MODAL = Modal(ASK_ABOUT, _question_modal, _submitted, lambda _: QUESTION)
+ASK_MODAL = Modal(ASK_ABOUT, _question_modal, _parse_submission, lambda _: QUESTION)

@@ -359,7 +359,7 @@ def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | 
     )
 
 
-def _submitted(view: Mapping[str, Any]) -> SubmittedSchedule:
+def _parse_submission(view: Mapping[str, Any]) -> SubmittedSchedule:
     metadata = json.loads(view["private_metadata"])
     place = _place_of(**metadata["place"]) if metadata["place"] else None
     entered, shown = _entered_values(view), _entered_values(initial_view(view))
@@ -391,4 +391,4 @@ def _tokens_field(name: ScheduleField, initial: int) -> Json:
     return _field(name, entry)
 
 
-CHANGE_SCHEDULE = Modal(_ID, _change_modal, _submitted, lambda _: ScheduleField.WORDS)
+CHANGE_SCHEDULE = Modal(_ID, _change_modal, _parse_submission, lambda _: ScheduleField.WORDS)

@@ -127,7 +127,7 @@ def _with_default(labels: Mapping[str, str], default: str, chosen: str | None) -
     return {DEFAULT: texts.settings.default_option(default), **others}
 
 
-def _submitted(view: Mapping[str, Any]) -> SubmittedSettings:
+def _parse_submission(view: Mapping[str, Any]) -> SubmittedSettings:
     return SubmittedSettings(
         place_in(view), _settings_in(view), _settings_in(initial_view(view)), _revoked_tools(view), entered_caps(view)
     )
@@ -162,4 +162,4 @@ def _revoked_tools(view: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(tool for tool in listed if tool not in kept)
 
 
-SETTINGS = Modal(_ID, _settings_modal, _submitted, lambda _: "model")
+SETTINGS = Modal(_ID, _settings_modal, _parse_submission, lambda _: "model")

@@ -78,8 +78,8 @@ def _host(url: str) -> str:
     return urlsplit(url).netloc
 
 
-def _submitted(view: Mapping[str, Any]) -> SubmittedSignIn:
+def _parse_submission(view: Mapping[str, Any]) -> SubmittedSignIn:
     return SubmittedSignIn(ApprovalPlace(**metadata_of(view)), values_of(view).get(_ADDRESS) or None)
 
 
-ADDRESS_MODAL = Modal(_ID, _sign_in_modal, _submitted, lambda _: _ADDRESS)
+ADDRESS_MODAL = Modal(_ID, _sign_in_modal, _parse_submission, lambda _: _ADDRESS)
