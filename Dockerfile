@@ -27,10 +27,11 @@ COPY handlers handlers
 COPY files_to_markdown files_to_markdown
 COPY slack_markdown slack_markdown
 COPY slack_pacing slack_pacing
+COPY slack_probe slack_probe
 COPY deploy/sbom.py deploy/sbom.py
 COPY requirements.txt .
 # The root may be read-only, so Python could not keep what it compiles.
-RUN python -m compileall -q bot handlers files_to_markdown slack_markdown slack_pacing \
+RUN python -m compileall -q bot handlers files_to_markdown slack_markdown slack_pacing slack_probe \
     && python -m deploy.sbom requirements.txt > sbom.cdx.json
 
 VOLUME /data

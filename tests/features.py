@@ -82,7 +82,12 @@ FEATURES: Mapping[str, Feature] = {
     "smoke": Feature(
         r"smoke",
         r"[Ss]moke\w*",
-        4,
+        10,
+    ),
+    "probing Slack": Feature(
+        r"probe",
+        r"\bprobe_slack\b|slack_probe",
+        3,
     ),
     "when to speak": Feature(
         r"engagement|closings",

@@ -8,10 +8,11 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.calls import REMEMBER, SCHEDULE, CallState, Decision, RecordedCall
 from bot.core.job import AnswerRecord, End, Notice, NoticeKind, State
-from bot.core.picture import CANVAS_MIN_CHARS, Picture, picture
+from bot.core.picture import CANVAS_MIN_CHARS, Picture
 from bot.errors import EndReason
 from bot.models.events import Citation
-from bot.reply.messages import PageView
+from slack_probe.forms import below as below
+from slack_probe.forms import ended as ended
 from tests.core.conversations import question
 
 TEXT = "word " * CANVAS_MIN_CHARS
@@ -52,19 +53,9 @@ def recorded(end: End | None = END, text: str = TEXT, **record: Any) -> AnswerRe
     return AnswerRecord(7, text=text, end=end, **record)
 
 
-def below(end: End, text: str = "", *, has_canvases: bool = False, **record: Any) -> Picture:
-    """Returns the picture of an answer with this end and text. `record`: what else is recorded (AnswerRecord)."""
-    return picture(recorded(end, text, **record), has_canvases=has_canvases)
-
-
 def buttons_below(reason: EndReason = EndReason.WHOLE, text: str = "Yes.", **record: Any) -> list[ReplyAction]:
     """Returns the buttons below a model's answer. `record`: as in `below`."""
     return [*below(End(reason, model="openai/gpt-test"), text, **record).buttons]
-
-
-def ended(text: str, end: End, **record: Any) -> PageView:
-    """Returns the last page of an answer that has ended."""
-    return PageView(text, end=below(end, text, **record))
 
 
 def seen(shown: Picture) -> set[str]:

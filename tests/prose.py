@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("bot", "handlers", "slack_markdown", "files_to_markdown", "slack_pacing", "sandbox/slack_sandbox")
+PACKAGES = (
+    "bot",
+    "handlers",
+    "slack_markdown",
+    "files_to_markdown",
+    "slack_pacing",
+    "slack_probe",
+    "sandbox/slack_sandbox",
+)
 CHECKED = ("*.md", ".env.example", "docs/**/*.md", "sandbox/*.md", *(f"{folder}/**/*.py" for folder in PACKAGES))
 MAX_LINES = 12  # of a docstring without lines for arguments
 MAX_MODULE_LINES = 45

@@ -24,7 +24,7 @@ PAGES = sorted(
     ]
 )
 PATH = re.compile(
-    r"(?<![\w/.-])(?:bot|handlers|demo|examples|files_to_markdown|slack_markdown|slack_pacing|sandbox|tests|benchmarks|deploy)/[\w/.-]*\w"
+    r"(?<![\w/.-])(?:bot|handlers|demo|examples|files_to_markdown|slack_markdown|slack_pacing|slack_probe|sandbox|tests|benchmarks|deploy)/[\w/.-]*\w"
 )
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
 NAMED_IN = re.compile(r"^\|[^|]+\| `([\w/.]+)` \| ([^|]+) \|$", re.MULTILINE)

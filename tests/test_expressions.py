@@ -54,13 +54,13 @@ def test_possessive_group_is_found(pattern: str | bytes, is_wrong: bool) -> None
 
 def test_no_expression_of_re_repeats_a_group_possessively() -> None:
     found = expressions(
-        "bot", "handlers", "slack_markdown", "files_to_markdown", "slack_pacing", "demo", "slack_sandbox"
+        "bot", "handlers", "slack_markdown", "files_to_markdown", "slack_pacing", "slack_probe", "demo", "slack_sandbox"
     )
     assert not [expression.name for expression in found if expression.can_match_wrongly]
 
 
 def test_no_expression_takes_more_than_linear_time() -> None:
-    packages = ("bot", "handlers", "slack_markdown", "files_to_markdown", "slack_pacing")
+    packages = ("bot", "handlers", "slack_markdown", "files_to_markdown", "slack_pacing", "slack_probe")
     found = [next(slow_texts(expression), None) for expression in expressions(*packages)]
     assert len(found) > 350
     assert not [str(slow) for slow in found if slow]

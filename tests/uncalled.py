@@ -12,7 +12,7 @@ from vulture import Vulture
 from vulture.core import Item
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = ("bot", "handlers", "demo", "files_to_markdown", "slack_markdown", "slack_pacing")
+SHIPPED = ("bot", "handlers", "demo", "slack_probe", "files_to_markdown", "slack_markdown", "slack_pacing")
 NOT_SHIPPED = (
     "files_to_markdown/tests/*",
     "files_to_markdown/benchmarks/*",

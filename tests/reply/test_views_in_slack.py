@@ -18,10 +18,10 @@ from bot.reply.messages import PageView
 from bot.slack.notices import action_message
 from bot.slack.text import answer_of
 from slack_markdown.tests.markdown_texts import MARKDOWN, paged
+from slack_probe.forms import STATES, TABLE, TEXTS
 from slack_sandbox.blocks.rules import check_blocks, check_replacement
 from tests.pictures import ended
 from tests.reply.stored_messages import Json, kinds, leaves, shown_text, stored
-from tests.slack_forms import STATES, TABLE, TEXTS
 
 
 def has_rich_text(view: PageView) -> bool:

@@ -61,7 +61,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [packages] = (folder / "env" / "lib").glob("python3*/site-packages")
     # That directory's own .pth files aren't read, so the clone that is installed there stays hidden.
     (packages / "others.pth").write_text(sysconfig.get_path("purelib"))
-    for package in ("bot", "handlers", "demo", "files_to_markdown", "slack_markdown"):
+    for package in ("bot", "handlers", "demo", "slack_probe", "files_to_markdown", "slack_markdown"):
         found = _run(folder, str(python), "-c", f"import {package}; print({package}.__file__)").strip()
         assert Path(found).is_relative_to(packages)
     assert not list(packages.glob("*_markdown/tests"))

@@ -20,13 +20,11 @@ from bot.slack.blockkit import Json
 from bot.slack.manifest import app_manifest
 from bot.slack.views import arguments, caps, home, memory, modal, question, schedules, settings
 from slack_markdown.escaping import JOINER
-from slack_sandbox.blocks import newer_rules
+from slack_probe.forms import RARE_STATES, STATES, forms
 from slack_sandbox.blocks.rules import check_blocks
 from slack_sandbox.blocks.view_rules import check_view
 from slack_sandbox.control import unescape
-from slack_sandbox.server import Sandbox
 from tests.reply.stored_messages import leaves
-from tests.slack_forms import RARE_STATES, STATES, forms, report
 
 ROOT = Path(__file__).parents[2]
 PAGE = Path(__file__).with_name("forms.txt")
@@ -126,28 +124,6 @@ def test_every_builder_of_a_message_or_a_view_makes_one_of_the_forms() -> None:
         if code not in called
     ]
     assert unused == []
-
-
-async def test_forms_that_slack_refuses_are_named_with_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with Sandbox(manifest=app_manifest(), budgets={"blocks.validate": 1_000}) as sandbox:
-        sandbox.faults.start("rate_limit", method="blocks.validate", times=2, retry_after_s=1)
-        said = await report(sandbox.bot_token, sandbox.api_url)
-        assert said == f"Slack takes all {len(FORMS)} forms of messages and views that Typist sends."
-        assert len([call for call in sandbox.calls if call.method == "blocks.validate"]) == len(FORMS) + 2
-        monkeypatch.setattr(newer_rules, "CHART_TITLE", 3)
-        said = await report(sandbox.bot_token, sandbox.api_url)
-    assert said.splitlines() == [
-        "Slack refuses forms of messages or views that Typist sends:",
-        "answer: a chart: /blocks/1/title must be less than 4 characters",
-        "notice about a quota: /blocks/1/title must be less than 4 characters",
-    ]
-
-
-@pytest.mark.parametrize("error", ["unknown_method", "internal_error"])
-async def test_slack_that_validates_nothing_says_why(error: str) -> None:
-    async with Sandbox(manifest=app_manifest()) as sandbox:
-        sandbox.faults.start("refuse", method="blocks.validate", error=error)
-        assert await report(sandbox.bot_token, sandbox.api_url) == f"Slack validates no forms ({error})."
 
 
 if __name__ == "__main__":

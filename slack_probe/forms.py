@@ -1,19 +1,13 @@
-"""Examples of every form of message and view that Typist sends, and which of them Slack refuses.
+"""Examples of every form of message and view that Typist sends, which Slack can validate without sending them.
 
-Slack publishes no schema of its blocks, and the sandbox knows no more than was documented or seen. `blocks.validate`
-needs no scope and sends nothing, so anybody who has a workspace can have Slack validate these forms:
-
-    SLACK_BOT_TOKEN=xoxb-… .venv/bin/python -m tests.slack_forms
+Slack publishes no schema of its blocks, and the sandbox only implements rules that were documented or seen.
 """
 
-import asyncio
 import json
-import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
-from bot.clock import Clock, SystemClock
 from bot.core import texts
 from bot.core.actions import LABELS, ActionResponse, ReplyAction
 from bot.core.asks import ApprovalCard, ApprovalPlace, ArgumentField
@@ -35,18 +29,19 @@ from bot.core.channel_settings import (
     DefaultSettings,
     SettingsPlace,
 )
-from bot.core.job import End, Notice, NoticeKind, sentence_notice
+from bot.core.conversation import Question, ThreadKey
+from bot.core.job import AnswerRecord, End, Notice, NoticeKind, State, sentence_notice
 from bot.core.memory import Memory
+from bot.core.picture import Picture, picture
 from bot.core.schedules import PauseReason, Proposal, Rule, Run, RunReport, Schedule, Weekly
 from bot.core.surfaces import CommandResponse, Help, HomeView, MonthUsage, Quotas, WorkspaceUsage
 from bot.core.unposted import MessageQuestion, QuotedMessage, reaction_view_id, suggestion_view_id
-from bot.errors import EndReason, RateLimited, Refused
+from bot.errors import EndReason
 from bot.models.events import Citation
 from bot.reply import blocks as reply_blocks
 from bot.reply.messages import PageView
 from bot.slack import notices, plain, posted_questions, quotas
 from bot.slack.blockkit import Json, remark
-from bot.slack.client import SlackClient, new_session
 from bot.slack.views import (
     accounts,
     arguments,
@@ -60,7 +55,19 @@ from bot.slack.views import (
     sign_in,
 )
 from bot.slack.views.schedules import ListPlace
-from tests.pictures import below, ended
+
+
+def below(end: End, text: str = "", *, has_canvases: bool = False, **record: Any) -> Picture:
+    """Returns the picture of an answer with this end and text. `record`: the record's other fields (AnswerRecord)."""
+    asked = Question(ThreadKey("T", "C", "1.0"), "1.0", "UADA", "why?")
+    record = {"question": asked, "state": State.ENDED, **record}
+    return picture(AnswerRecord(7, text=text, end=end, **record), has_canvases=has_canvases)
+
+
+def ended(text: str, end: End, **record: Any) -> PageView:
+    """Returns the last page of an answer that has ended."""
+    return PageView(text, end=below(end, text, **record))
+
 
 TABLE = "| a | b |\n|---|---|\n| 1 | 2 |"
 TEXTS: Mapping[str, str] = {
@@ -79,7 +86,7 @@ TEXTS: Mapping[str, str] = {
     "a pie": f"{TABLE}\n\n```chart\npie\n```",
     "a wide table": "|".join("a" * 30) + "\n" + "|".join("-" * 30) + "|\n1|2\n",
 }
-"""What a page of an answer may hold."""
+"""Texts of an answer's page."""
 SOURCES = (Citation("https://a.example/<b>", "<!channel> & *more*"), Citation("https://b.example"))
 WHOLE = End(EndReason.WHOLE, footer="openai/gpt-test")
 STATES: Mapping[str, PageView] = {
@@ -103,7 +110,7 @@ STATES: Mapping[str, PageView] = {
     "plain with sources": PageView("", plain=True, end=below(End(EndReason.WHOLE, sources=SOURCES))),
     "plain and ended": PageView("", plain=True, end=below(WHOLE)),
 }
-"""What a page may show beside its text."""
+"""Pages with everything that they can show besides their text."""
 
 _ASK = ApprovalCard(
     "notes.add",
@@ -317,39 +324,3 @@ def _views() -> Iterator[tuple[str, Json]]:
     yield "Home of a member", home.home_view(member)
     yield "Home of an admin", home.home_view(HomeView(_DEFAULTS, _USAGE, (), workspace))
     yield "Home without access", home.denied_view("You don't have access.")
-
-
-async def refusals(client: SlackClient, clock: Clock) -> list[str]:
-    """Returns what Slack says against forms, each with its name. Raises Refused if Slack validates none."""
-    return [f"{name}: {problem}" for name, form in forms().items() if (problem := await _problem(client, clock, form))]
-
-
-async def _problem(client: SlackClient, clock: Clock, form: Json) -> str:
-    """Returns what Slack says against a form, "" if nothing. Waits where Slack limits the calls."""
-    kind = "view" if "type" in form else "message"
-    while True:
-        try:
-            await client.call("blocks.validate", **{kind: form})
-            return ""
-        except RateLimited as limited:
-            await clock.sleep(limited.retry_after_s)
-        except Refused as error:
-            if error.error != f"invalid_{kind}":
-                raise
-            return "; ".join(error.problems) or error.error
-
-
-async def report(token: str, api_url: str) -> str:
-    """Returns what Slack says against the forms, as lines for an issue."""
-    async with new_session() as session:
-        try:
-            refused = await refusals(SlackClient(token, api_url, session), SystemClock())
-        except Refused as error:
-            return f"Slack validates no forms ({error.error})."
-    if not refused:
-        return f"Slack takes all {len(forms())} forms of messages and views that Typist sends."
-    return "\n".join(["Slack refuses forms of messages or views that Typist sends:", *refused])
-
-
-if __name__ == "__main__":
-    sys.stdout.write(asyncio.run(report(os.environ["SLACK_BOT_TOKEN"], "https://slack.com/api/")) + "\n")
