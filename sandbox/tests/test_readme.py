@@ -22,7 +22,7 @@ from slack_sandbox.testing.processes import WITHIN_S, inherited, started, wait_f
 from slack_sandbox.web_api import search, streams
 from slack_sandbox.web_api.budgets import FLOORS
 from slack_sandbox.web_api.http import METHODS
-from tests.other_bots.running import node_process
+from tests.other_bots.running import NODE_FOLDER, needs_node, node_process
 
 PAGE = Path(__file__).parent.parent / "README.md"
 BEGIN = "<!-- generated from the code: python -m tests.test_readme -->\n"
@@ -113,9 +113,18 @@ def _filled(text: str, indent: str = "") -> str:
     return textwrap.fill(text, 120, subsequent_indent=indent, break_on_hyphens=False)
 
 
+FIRST_TESTS = ("test_bot.py", "test_bolt_bot.py", "test_chat_bot.py")
+"""Tests in README.md, for a bot on slack_bolt, @slack/bolt and vercel/chat."""
+
+
 def code(language: str, number: int = 0) -> str:
     """Returns one of README.md's examples in a language."""
     return str(re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)[number])
+
+
+def named_files() -> dict[str, str]:
+    """Returns README.md's examples that follow a line with a file name."""
+    return dict(re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL))
 
 
 def test_lists_of_the_page_are_made_from_the_code() -> None:
@@ -154,16 +163,35 @@ async def test_tokens_are_others_at_each_start_unless_they_are_chosen(tmp_path: 
 def folder(tmp_path: Path) -> Path:
     """Returns a folder with the files in README.md."""
     (tmp_path / "manifest.json").write_text(code("json"))
-    (tmp_path / "bot.py").write_text(code("python"))
-    (tmp_path / "bot.js").write_text(code("javascript"))
-    (tmp_path / "test_bot.py").write_text(code("python", 1))
-    (tmp_path / "bot.test.mjs").write_text(code("javascript", 1))
+    (tmp_path / "bot.test.mjs").write_text(code("javascript", 2))
+    for name, text in named_files().items():
+        (tmp_path / name).write_text(text)
+    # Programs in ES modules look for packages only here.
+    (tmp_path / "node_modules").symlink_to(NODE_FOLDER / "node_modules")
     return tmp_path
 
 
+@pytest.mark.parametrize("name", FIRST_TESTS)
+def test_first_test_of_the_page_has_at_most_ten_lines(name: str) -> None:
+    assert len(named_files()[name].splitlines()) <= 10
+
+
 @pytest.mark.long
-async def test_python_test_of_the_page_passes(folder: Path) -> None:
-    await succeeds(folder, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_bot.py", env=inherited())
+@pytest.mark.node
+@pytest.mark.parametrize("name", FIRST_TESTS)
+async def test_first_test_of_the_page_passes(folder: Path, name: str) -> None:
+    if '"node"' in named_files()[name]:
+        needs_node()
+    await succeeds(folder, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", name, env=inherited())
+
+
+@pytest.mark.long
+@pytest.mark.node
+async def test_first_test_of_the_page_fails_for_a_bot_with_another_greeting(folder: Path) -> None:
+    bot = folder / "bot.py"
+    bot.write_text(bot.read_text().replace("Hello!", "Goodbye!"))
+    with pytest.raises(AssertionError, match="'Goodbye!' == 'Hello!'"):
+        await succeeds(folder, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_bot.py", env=inherited())
 
 
 @pytest.mark.long

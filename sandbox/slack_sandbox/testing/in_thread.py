@@ -1,8 +1,11 @@
 """A sandbox in a separate thread, for bots and tests without an event loop."""
 
 import asyncio
+import os
+import subprocess
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from slack_sandbox.server import Sandbox
@@ -11,6 +14,8 @@ from slack_sandbox.workspace import Message
 T = TypeVar("T")
 
 WITHIN_S = 40.0
+_STOP_S = 10.0
+"""The time that a bot has to end after SIGTERM before it is killed."""
 
 
 class SandboxInThread:
@@ -46,6 +51,26 @@ class SandboxInThread:
             "SLACK_API_URL": self.sandbox.api_url,
         }
 
+    @contextmanager
+    def run_bot(self, *command: str, timeout_s: float = WITHIN_S, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Runs a bot's command while the block runs. The block starts when the bot has connected.
+
+        The bot inherits this process's environment, and its output is in pytest's report. `env` adds variables. Raises
+        RuntimeError if the bot exits before it connects.
+        """
+        with subprocess.Popen(command, env={**os.environ, **self.env, **env}) as process:
+            try:
+                self.wait_for(lambda: self.sandbox.sockets.connections or process.poll() is not None, timeout_s)
+                if process.returncode is not None:
+                    raise RuntimeError(f"{' '.join(command)} exited with {process.returncode} before it connected")
+                yield process
+            finally:
+                process.terminate()
+                try:
+                    process.wait(_STOP_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+
     def wait_for_bot(self, timeout_s: float = WITHIN_S) -> None:
         self.run(self.sandbox.wait_for_bot(timeout_s))
 
@@ -71,6 +96,9 @@ class SandboxInThread:
         return self.run(self.sandbox.wait_for(predicate, timeout_s))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError("a predicate of wait_for can't wait: use slack.sandbox in it")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _end(self) -> None:

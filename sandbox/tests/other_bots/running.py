@@ -68,13 +68,19 @@ async def node_bot(sandbox: Sandbox, program: Path = FOLDER / "bot.js", **env: s
 @asynccontextmanager
 async def node_process(program: Path, env: Mapping[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
     """Runs a JavaScript program with @slack/bolt. Skips the test if Node.js or the package is missing."""
-    node = shutil.which("node")
-    if node is None or not (NODE_FOLDER / "done").is_file():
-        pytest.skip("needs Node.js and @slack/bolt: make node")
+    node = needs_node()
     env = {**inherited(), "NODE_PATH": str(NODE_FOLDER / "node_modules"), **env}
     streams = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT}
     async with started(node, str(program), env=env, **streams) as process:
         yield process
+
+
+def needs_node() -> str:
+    """Returns the path of Node.js. Skips the test if Node.js or a package is missing."""
+    node = shutil.which("node")
+    if node is None or not (NODE_FOLDER / "done").is_file():
+        pytest.skip("needs Node.js and @slack/bolt: make node")
+    return node
 
 
 def tokens(sandbox: Sandbox) -> dict[str, str]:
