@@ -287,7 +287,7 @@ def _certificate_problem(error: ssl.SSLCertVerificationError, host: str) -> str:
         name, path = next(_set_variables(os.environ, _CERTIFICATES), ("", ""))
         if name:
             return f"the certificate of {host} isn't trusted: {name}={path} lacks its authority"
-        return f"the certificate of {host} isn't trusted (set SSL_CERT_FILE to a file with its authority)"
+        return f"the certificate of {host} isn't trusted, and SSL_CERT_FILE isn't set"
     return f"the certificate of {host} isn't valid ({error.verify_message})"
 
 

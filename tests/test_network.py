@@ -282,9 +282,9 @@ def without_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             20,
             "unable to get local issuer certificate",
-            "isn't trusted (set SSL_CERT_FILE to a file with its authority)",
+            "isn't trusted, and SSL_CERT_FILE isn't set",
         ),
-        (18, "self-signed certificate", "isn't trusted (set SSL_CERT_FILE to a file with its authority)"),
+        (18, "self-signed certificate", "isn't trusted, and SSL_CERT_FILE isn't set"),
         (10, "certificate has expired", "isn't valid (certificate has expired)"),
     ],
 )
@@ -345,7 +345,7 @@ def test_certificates_that_cannot_be_loaded_are_named(
         ("the proxy a:1 doesn't take the user and the password in HTTPS_PROXY (407)", "Correct the proxy's user"),
         ("the proxy a:1 wants a user and a password (407), as in X", "Set the proxy's user"),
         ("the connection to slack.com through the proxy a:1 (HTTPS_PROXY) failed", "Check that the proxy lets"),
-        ("the certificate of slack.com isn't trusted (set SSL_CERT_FILE to …)", "and the public authorities"),
+        ("the certificate of slack.com isn't trusted, and SSL_CERT_FILE isn't set", "and the public authorities"),
         ("the certificate of slack.com isn't trusted: SSL_CERT_FILE=a lacks its authority", "Add the authority"),
         ("the certificate of slack.com isn't valid (certificate has expired)", "renewed, or correct the host in X_URL"),
         ("127.0.0.1:80: TLS failed (wrong version number)", "Check X_URL: at this port, the server may speak http"),

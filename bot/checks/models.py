@@ -14,7 +14,7 @@ from bot.models.events import Completion, ToolCall
 from bot.models.lookups import Lookup, LookupOutcome
 from bot.models.prompt import MIN_COUNTED_TOKENS, Prompt, Sound, ToolDefinition, Turn
 from bot.models.registry import VENDORS, VendorEntry, open_models, vendor_settings
-from bot.models.setup import ModelSetup
+from bot.models.setup import ModelSetup, VendorSettings
 from bot.models.wrappers import LOADS_WITHIN_S
 from bot.network import remedy
 
@@ -131,7 +131,7 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Finding:
         return warn(message, f"To test it: typist ask --model {model} hello")
     settings = vendor_settings(model.partition("/")[0], setup)
     if lookup.outcome is not LookupOutcome.MODEL:
-        return fail(*_problem(model, lookup, entry, has_key=bool(settings.api_key)))
+        return fail(*_problem(model, lookup, entry, settings))
     if entry.cloud:
         return ok(f"{model}: this identity has access to the model.")
     if lookup.retirement_date:
@@ -166,7 +166,7 @@ def _retirement_warning(model: str, day: date, replacement: str) -> Finding:
     )
 
 
-def _problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bool) -> tuple[str, str]:
+def _problem(model: str, lookup: Lookup, entry: VendorEntry, settings: VendorSettings) -> tuple[str, str]:
     """Returns a lookup's message and remedy. Messages about a vendor omit the model, so that they are reported once."""
     vendor, reason, key, base_url = model.partition("/")[0], lookup.detail, entry.api_key_variable, entry.base_url
     choose = f"Choose another model in BOT_MODELS instead of {model}, or check what {key} has access to."
@@ -182,7 +182,9 @@ def _problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bool) -
         LookupOutcome.NO_MODEL: (f"{model} doesn't exist, or the key doesn't have access to it.", choose),
         LookupOutcome.KEY_REFUSED: (
             f"{vendor}: the server doesn't accept the key ({reason}).",
-            f"Check {key}. Get a key at {entry.api_key_page}. For another server's key, set {address}.",
+            f"Check {key}. Get a key at {entry.api_key_page}. For another server's key, set {address}."
+            if settings.base_url == base_url
+            else f"Check that {key} is a key for the server in {address}.",
         ),
         LookupOutcome.NOT_THE_API: (
             f"{vendor}: the base URL returns {reason}, so it isn't the URL of this API.",
@@ -194,14 +196,15 @@ def _problem(model: str, lookup: Lookup, entry: VendorEntry, *, has_key: bool) -
         ),
         LookupOutcome.REFUSED: (
             f"{model}: the server rejects requests for this model ({reason}).",
-            f"Follow the server's message. If a gateway requires its own header, set {vendor.upper()}_CUSTOM_HEADERS.",
+            "Follow the server's message. If a gateway requires its own header, add it to "
+            f"{vendor.upper()}_CUSTOM_HEADERS.",
         ),
         LookupOutcome.FAILED: (
             f"{model}: the model can't be checked right now ({reason}).",
             "Try again in a few minutes.",
         ),
     }
-    if not has_key:
+    if not settings.api_key:
         problems[LookupOutcome.KEY_REFUSED] = (
             (f"{vendor}: the server requires a key, and {key} isn't set."),
             f"Set {key}.",

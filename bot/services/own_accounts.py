@@ -47,6 +47,7 @@ class OwnAccounts:
             assert self.sign_ins is not None
             if not await self.sign_ins.sign_out(Owner(self.workspace.me.team_id, user_id, server)):
                 return texts.accounts.SIGN_OUT_FAILED
+            await self._tell(user_id, f"signed out {server}", texts.accounts.signed_out(server))
         return ""
 
     async def sign_everybody_out(self, user_id: str, submitted: SubmittedAccounts) -> None:
@@ -65,6 +66,9 @@ class OwnAccounts:
             signing_out = partial(sign_ins.sign_out, owner, admin)
             done += await insist(signing_out, self.stores.clock, f"MCP server {server}: user not signed out")
         remaining = (await accounts.counts(team_id)).get(server, 0)
-        told = notification(texts.accounts.everybody_signed_out(server, done, remaining))
-        key = f"everybody signed out {server} {self.stores.clock.now():.3f}"
-        await self.stores.notifications.add(team_id, Notification(admin, key, told))
+        said = texts.accounts.everybody_signed_out(server, done, remaining)
+        await self._tell(admin, f"everybody signed out {server}", said)
+
+    async def _tell(self, user_id: str, key: str, sentence: str) -> None:
+        told = Notification(user_id, f"{key} {self.stores.clock.now():.3f}", notification(sentence))
+        await self.stores.notifications.add(self.workspace.me.team_id, told)

@@ -7,8 +7,10 @@ from bot.core import texts
 from bot.core.actions import CONFIRMED, MORE, VOTES, WISHES, ActionResponse, Press, ReplyAction
 from bot.core.asks import call_details, deciders
 from bot.core.awaited import DECISIONS
+from bot.core.conversation import plain_words
 from bot.core.job import Job, NoticeKind
 from bot.core.outbox import OutboxKind
+from bot.core.unseen import visible
 from bot.core.usage import DownReason
 from bot.logs import of_job
 from bot.reply.workspace import Workspace
@@ -18,6 +20,9 @@ from bot.services.sign_in import SignInModal
 from bot.services.stops import AnswerStopper
 from bot.services.worker import Worker
 from bot.store import Stores
+from slack_markdown.render import beginning
+
+QUOTED_CHARS = 60
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +82,9 @@ class ReplyActions:
         press = pressed.press
         if press.value == MORE:
             sure = {f"{ReplyAction.DELETE}-{CONFIRMED}": texts.actions.DELETE}
-            return ActionResponse(texts.actions.DELETE_QUESTION, follow_ups=sure, value=press.message_ts)
+            words = plain_words(pressed.answer.question, self.workspace.me.user_id)
+            question = beginning(visible(words), QUOTED_CHARS)
+            return ActionResponse(texts.actions.delete_answer(question), follow_ups=sure, value=press.message_ts)
         await self.stores.recorded_answers.delete(pressed.answer.job_id, press.user_id)
         await self.stops.request_stop(pressed.answer)
         return ActionResponse(texts.actions.ANSWER_DELETED, replaces_response=True) if press.value else None

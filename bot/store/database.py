@@ -247,18 +247,18 @@ _SCHEMA_FIX = (
     "CREATE SCHEMA typist AUTHORIZATION ROLE; ALTER ROLE ROLE SET search_path = typist;"
 )
 _CERTIFICATE_FIX = (
-    "Have sslrootcert in DATABASE_URL name a file with the certificate of the server's authority; for a public one, "
-    "the system's, such as /etc/ssl/certs/ca-certificates.crt."
+    "sslrootcert in DATABASE_URL must be a file with the certificate of the server's authority. For a public "
+    "authority, use the system's file, such as /etc/ssl/certs/ca-certificates.crt."
 )
 _REFUSED_CERTIFICATE_FIX = f"Check that the server's certificate hasn't expired. {_CERTIFICATE_FIX}"
 _HOST_FIX = (
     "Write the host in DATABASE_URL as the certificate has it. If that name doesn't resolve, add hostaddr=ADDRESS with "
     "the server's address."
 )
-_NO_TLS_FIX = "Turn TLS on in the server, or in the pooler before it, or remove sslmode from DATABASE_URL."
+_NO_TLS_FIX = "Turn TLS on in the server, or in the pooler before it, because DATABASE_URL's sslmode requires it."
 _RULES_FIX = (
     "Check the user and the database in DATABASE_URL, or have the server's pg_hba.conf allow them. "
-    "With 'no encryption' in the message, the server wants TLS: set sslmode=require in DATABASE_URL."
+    "With 'no encryption' in the message, the server wants TLS: DATABASE_URL needs sslmode=require."
 )
 _PASSWORD_FIX = f"Check the user and the password in DATABASE_URL. {_ENCODED}"
 _OPTION_FIX = (
@@ -278,9 +278,9 @@ _READ_ONLY_DISK_FIX = (
 )
 READ_ONLY = "25006"
 _REMEDIES = {
-    READ_ONLY: "The database takes no writes: its disk may be full, or it is a standby. Its server's log says why.",
+    READ_ONLY: "The database is read-only: its disk might be full, or it is a standby. The server's log shows why.",
     "28P01": _PASSWORD_FIX,
-    "3F000": "Create the schema that search_path names, or have it name another one.",
+    "3F000": "Create the schema in search_path, or correct search_path.",
     "42501": "Have the user in DATABASE_URL own its schema and all tables: docs/admins/company.md has the statements.",
     "53100": "Make room on the disk of the database's server, or in the tablespace of its tables.",
     "53300": _CONNECTIONS_FIX,
@@ -289,7 +289,7 @@ _REMEDIES = {
     "SQLITE_BUSY": "Another program holds it. End that program, and try again.",
     "SQLITE_FULL": "Make room on the disk of the file in DATABASE_URL.",
     "SQLITE_CORRUPT": "Restore a backup: typist restore FILE.",
-    "SQLITE_NOTADB": "Have DATABASE_URL name another file, or restore a backup: typist restore FILE.",
+    "SQLITE_NOTADB": "Correct the file in DATABASE_URL, or restore a backup: typist restore FILE.",
 }
 _BY_WORDS = {
     "read-only file system": _READ_ONLY_DISK_FIX,
@@ -317,7 +317,7 @@ _BY_WORDS = {
     "bad value for": _OPTION_FIX,
     "configuration parameter": _OPTION_FIX,
     "command-line argument": _OPTION_FIX,
-    "already exists": "It is another program's, or of an unreleased version: name a new database in DATABASE_URL.",
+    "already exists": "It belongs to another program or an unreleased version. Use a new database in DATABASE_URL.",
     "timeout expired": _SILENT_FIX,
     "does not answer": _SILENT_FIX,
 }

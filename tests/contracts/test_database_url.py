@@ -152,7 +152,7 @@ EXPIRED: dict[str, Any] = {
     "not_after": datetime(2025, 1, 1, tzinfo=UTC),
 }
 CHECKED = "sslmode=verify-full&sslrootcert={ca}"
-CERTIFICATE = r"Have sslrootcert in DATABASE_URL name a file with the certificate of the server's authority"
+CERTIFICATE = r"sslrootcert in DATABASE_URL must be a file with the certificate of the server's authority"
 HOST = r"Write the host in DATABASE_URL as the certificate has it\. .*add hostaddr=ADDRESS"
 NO_TLS = r"does not support SSL.* Turn TLS on in the server"
 AT_NAME = f"hostaddr=127.0.0.1&{CHECKED}"
@@ -203,7 +203,7 @@ async def test_certificate_of_a_server_is_checked_as_the_url_says(
 
 
 PASSWORD = "password authentication failed for user .* Check the user and the password in DATABASE_URL"
-RULES = "no pg_hba.conf entry .*no encryption. Check the user and the database .*set sslmode=require"
+RULES = "no pg_hba.conf entry .*no encryption. Check the user and the database .*DATABASE_URL needs sslmode=require"
 GENERAL = "Check DATABASE_URL, and that the database runs"
 
 

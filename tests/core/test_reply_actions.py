@@ -167,7 +167,7 @@ SHOWN: list[tuple[PageView, list[str]]] = [
     (ended("", End(EndReason.WHOLE, sentence_notice("Ask me anything."))), []),
     (ended("", End(EndReason.COMMAND, REMEMBERED)), ["undo", "delete"]),
     (ended("", End(EndReason.COMMAND, sentence_notice("Undone."))), ["delete"]),
-    (ended("- **1.** Tea", End(EndReason.COMMAND)), ["delete"]),
+    (ended("- Tea (number 1, Ada)", End(EndReason.COMMAND)), ["delete"]),
     (
         ended("Done.", End(EndReason.WHOLE), calls=[agreed(REMEMBER)]),
         ["details", *FEEDBACK_AND_DELETE],

@@ -414,6 +414,8 @@ async def test_member_signs_out_where_they_see_their_accounts(stage: Stage, jira
     assert jira.people.access
     await ada.command(message.channel, "/typist accounts")
     assert await ada.submit({"kept": []}) == {}
+    out = texts.accounts.signed_out("jira")
+    await stage.sandbox.wait_for(lambda: [one for one in stage.bots(stage.sandbox.dm("ada")) if one.text == out])
     await stage.sandbox.wait_for(lambda: not jira.people.access and not jira.people.refresh)
     await asked_to_sign_in(stage)
 

@@ -49,6 +49,7 @@ from slack_sandbox.server import Sandbox
 from slack_sandbox.setup import WELL_SET_UP, Setup
 from slack_sandbox.testing.processes import output
 from slack_sandbox.workspace import TEAM_ID, Json
+from tests.checks.test_remedies import wrong_orders
 from tests.contracts import databases
 from tests.contracts.vendor_rules import ollama
 from tests.forked import forked_command
@@ -853,7 +854,13 @@ async def machine_report(case: MachineCase, folder: Path) -> CheckReport:
         return await report_of(case.env, env_file=env_file)
 
 
+SET: set[str] = set()
+"""The variables that are set in the last report's settings."""
+
+
 def read(*envs: Mapping[str, str]) -> settings.Settings:
+    SET.clear()
+    SET.update(name for env in envs for name, value in env.items() if value)
     return settings.read({name: value for env in envs for name, value in env.items()}, needs_slack=True)
 
 
@@ -870,6 +877,7 @@ def fault_line(report: CheckReport, case: FaultCase) -> Finding:
         assert not re.search(r"(?:xox[bp]|xapp)-\w", text)
     (line,) = [check for check in report.checks if check.id == case.line]
     assert line.fix or line.status in (SKIPPED, OK)
+    assert not [wrong_orders(check.fix, SET) for check in report.checks if wrong_orders(check.fix, SET)]
     return line
 
 

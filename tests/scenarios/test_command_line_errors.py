@@ -192,7 +192,7 @@ CASES = {
         ("usage",),
         1,
         (
-            "The database can't be used: file is not a database. Have DATABASE_URL name another file, or restore a "
+            "The database can't be used: file is not a database. Correct the file in DATABASE_URL, or restore a "
             "backup: typist restore FILE.",
         ),
         given=written(b"Not a database. " * 100, "typist.db"),

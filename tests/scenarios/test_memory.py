@@ -136,17 +136,17 @@ async def test_list_says_who_said_what_and_where_and_a_number_forgets(stage: Sta
     listed = shown(await told(stage, "what do you remember?"))
     link = rf"https://\S+/archives/C0GENERAL/p{first.thread_ts.replace('.', '')}" if first.thread_ts else ""
     assert re.search(rf"- \*\*1\.\*\* @Grace owns deploys \(\[Ada, \w+ \d+, \d{{4}}\]\({link}\)\)", listed), listed
-    assert "**2.** Milk is in the fridge ([Grace, " in listed
+    assert "- Milk is in the fridge (number 2, [Grace, " in listed
     forgotten = await told(stage, "forget 1", user="grace")
     assert shown(forgotten) == texts.memory.forgotten(1, "@Grace owns deploys")
     assert shown(await told(stage, "forget 1")) == texts.memory.nothing_to_forget(1)
-    assert "**1.**" not in shown(await told(stage, "what do you remember?"))
+    assert "number 1" not in shown(await told(stage, "what do you remember?"))
     assert shown(await told(stage, "remember: Salt")) == texts.memory.remembered("#general", 3)
     await on_record(settings)
     assert await press(stage, forgotten, ReplyAction.UNDO, "ada") == texts.actions.only_asker("U0GRACE", "undo this")
     assert await press(stage, forgotten, ReplyAction.UNDO, "grace") is None
     assert buttons(await shows(stage, forgotten, texts.memory.RESTORED)) == [ReplyAction.DELETE]
-    assert "**1.** @Grace owns deploys" in shown(await told(stage, "what do you remember?"))
+    assert "- @Grace owns deploys (number 1, " in shown(await told(stage, "what do you remember?"))
     assert not stage.vendor.requests
 
 

@@ -290,7 +290,7 @@ async def test_certificate_that_is_not_trusted_is_told(settings: Settings, monke
     report = await run_all(settings, None)
     found = {check.id: check.message for check in report.checks}
     for check, host in (("slack.bot_token", SLACK), ("model.openai/test", MODEL)):
-        assert f"the certificate of {host} isn't trusted (set SSL_CERT_FILE" in found[check]
+        assert f"the certificate of {host} isn't trusted, and SSL_CERT_FILE isn't set" in found[check]
 
 
 @pytest.mark.usefixtures("in_company")

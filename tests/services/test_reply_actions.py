@@ -687,7 +687,7 @@ async def test_delete_in_a_menu_asks_first(stores: Stores) -> None:
     actions, delete = actions_of(stores, BusyClock()), replace(STOP, action=ReplyAction.DELETE)
     asks = await actions.perform(replace(delete, value=MORE))
     assert asks == ActionResponse(
-        texts.actions.DELETE_QUESTION, follow_ups={"delete-confirmed": texts.actions.DELETE}, value=PAGE_TS
+        texts.actions.delete_answer("Why?"), follow_ups={"delete-confirmed": texts.actions.DELETE}, value=PAGE_TS
     )
     gone = ActionResponse(texts.actions.ANSWER_DELETED, replaces_response=True)
     assert await actions.perform(replace(delete, value=CONFIRMED)) == gone

@@ -138,6 +138,10 @@ def everybody_signed_out(server: str, people: int, remaining: int) -> str:
     return f"I signed {count(people, 'person', 'people') or 'nobody'} out of {server}.{remain}"
 
 
+def signed_out(server: str) -> str:
+    return f"You're signed out of {server}, and I've forgotten your account there."
+
+
 SIGN_OUT_FAILED = "I couldn't sign you out. Please try again in a minute."
 
 

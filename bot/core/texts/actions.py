@@ -24,6 +24,13 @@ CLOSE_DETAILS = "Close"
 DELETE_TITLE = "Delete this answer?"
 DELETE_QUESTION = "The answer will be deleted for everyone. You can't undo this."
 KEEP = "Keep"
+
+
+def delete_answer(question: str) -> str:
+    """`question`: the beginning of the question, or "" if it is gone."""
+    return f"Delete the answer to “{question}”? {DELETE_QUESTION}" if question else DELETE_QUESTION
+
+
 GOOD_ANSWER = "Good answer"
 BAD_ANSWER = "Bad answer"
 

@@ -94,7 +94,7 @@ def nothing_to_forget(number: int) -> str:
 def memory_line(number: int, text: str, said: str, link: str) -> str:
     """Returns a memory's line in the list, as Markdown. `link`: a link to the memory's message, or "" if
     unavailable."""
-    return f"- **{number}.** {text} ({f'[{said}]({link})' if link else said})"
+    return f"- {text} (number {number}, {f'[{said}]({link})' if link else said})"
 
 
 def memory_said(person: str, day: str, changed_by: str, *, is_proposed: bool) -> str:

@@ -184,7 +184,7 @@ def nothing_to_stop(number: str) -> str:
 def schedule_line(number: int, rule: str, first: str, words: str, person: str, *, is_paused: bool) -> str:
     """Returns a schedule's line in the list, as Markdown. `first`: see `scheduled`."""
     when = f"{rule}, paused" if is_paused else _first(rule, first)
-    return f"- **{number}.** {sentence_case(when)}: {words} ({person})"
+    return f"- {sentence_case(when)}: {words} (number {number}, {person})"
 
 
 def change_by_number(number: int) -> str:
