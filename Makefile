@@ -14,7 +14,7 @@ NODE := .node
 # Beside the bot: each is a package of its own.
 LIBRARIES := files_to_markdown slack_markdown slack_pacing
 
-.PHONY: init run test test-touched test-wide test-long test-repeatedly forms emoji sbom check format mutants requirements clean $(LIBRARIES)
+.PHONY: init run test test-touched test-wide test-long test-repeatedly forms emoji site sbom check format mutants requirements clean $(LIBRARIES)
 
 # Asks for what Typist needs to connect to Slack, and writes it to .env.
 init: $(VENV)/run
@@ -46,9 +46,10 @@ test-wide: $(VENV)/dev
 	$(PYTEST) -m "not long" $(LONG)
 
 # Each night: what repeats that on another database, with other seeds or for longer, with more rounds, and Hypothesis with
-# twenty times as many examples, at random.
+# twenty times as many examples, at random. Then the docs site.
 test-long: $(VENV)/dev
 	$(PYTEST) -n 4 -m "long or wide or hypothesis" --hypothesis-profile long $(LONG)
+	$(MAKE) site
 
 # `make test` ten times in a row, three of them beside two busy loops: which tests fail by chance?
 test-repeatedly: $(VENV)/dev
@@ -62,6 +63,17 @@ forms: $(VENV)/dev
 emoji: $(VENV)/dev
 	npm install --prefix $(NODE)/emoji --no-save --no-audit --no-fund --silent emoji-datasource
 	$(BIN)/python -m tests.emoji_aliases $(NODE)/emoji/node_modules/emoji-datasource
+
+# Builds the docs site in site/, from the Markdown as it is. Fails for a broken link, and for a page that docs/README.md
+# doesn't list. --fresh-env, because Sphinx reports problems of unchanged pages only once.
+site: $(VENV)/site/done
+	$(VENV)/site/bin/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -c docs -d $(VENV)/site/doctrees . site
+
+$(VENV)/site/done: ENV = $(VENV)/site
+$(VENV)/site/done: docs/requirements.txt
+	$(PYTHON) -m venv --clear $(ENV)
+	$(PIP) --require-hashes -r docs/requirements.txt
+	@touch $@
 
 # What is installed of requirements.txt, as CycloneDX JSON. The image has its own, as /app/sbom.cdx.json.
 sbom: $(VENV)/run
@@ -106,15 +118,16 @@ PINNED_THERE = $$(sed -n '/ ; /d; s/^\([^ =]*\)==.*/--no-emit-package \1/p' requ
 requirements:
 	$(PYTHON) -m venv --clear $(VENV)/requirements
 	$(VENV)/requirements/bin/python -m pip install --quiet --disable-pip-version-check uv
-	rm -f requirements.txt requirements-local.txt requirements-dev.txt sandbox/requirements-dev.txt
+	rm -f requirements.txt requirements-local.txt requirements-dev.txt sandbox/requirements-dev.txt docs/requirements.txt
 	$(COMPILE) --extra mcp --extra sandbox --extra telemetry --output-file requirements.txt pyproject.toml
 	$(COMPILE) --constraint requirements.txt $(PINNED_THERE) --extra local --output-file requirements-local.txt pyproject.toml
 	$(COMPILE) --constraint requirements.txt $(PINNED_THERE) --extra dev --extra bedrock --extra vertex --extra azure --output-file requirements-dev.txt pyproject.toml
 	$(COMPILE) --constraint requirements.txt --constraint requirements-dev.txt --extra dev --output-file sandbox/requirements-dev.txt sandbox/pyproject.toml
+	$(COMPILE) --output-file docs/requirements.txt docs/requirements.in
 	rm -rf $(VENV)/requirements
 
 clean:
-	rm -rf $(VENV) $(NODE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) site $(NODE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Typist needs Python 3.11 or newer. $(PYTHON) is $$(command -v $(PYTHON) > /dev/null && $(PYTHON) --version 2>&1 || echo not on PATH). With another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }

@@ -1,6 +1,7 @@
 """The docs name only files, links and names that exist, and the diagram of a job matches its transitions."""
 
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -21,6 +22,7 @@ PAGES = sorted(
         *(ROOT / "docs").rglob("*.md"),
         *ROOT.glob("*_markdown/*.md"),
         *(ROOT / "sandbox").glob("*.md"),
+        *(ROOT / "slack_pacing").glob("*.md"),
     ]
 )
 PATH = re.compile(
@@ -80,6 +82,14 @@ def test_badges_show_what_the_package_declares() -> None:
         assert f"(docs/badges/{name}.svg)" in readme
         label, shown = re.findall(r">([^<>]+)</text>", (ROOT / f"docs/badges/{name}.svg").read_text())
         assert (label, shown) == (name, value)
+
+
+def test_pages_of_the_site_are_listed_in_its_navigation() -> None:
+    """Sphinx reports other pages as orphans, in `make site`."""
+    conf = runpy.run_path(str(ROOT / "docs/conf.py"))
+    listed = re.findall(r"^[\w/-]+$", conf["toctrees"]((ROOT / "docs/README.md").read_text()), re.MULTILINE)
+    built = {path for pattern in conf["include_patterns"] for path in ROOT.glob(pattern.replace("**", "**/*.md"))}
+    assert sorted(f"{name}.md" for name in [*listed, "README"]) == sorted(map(page, built))
 
 
 @pytest.mark.parametrize("name", ["docs/contributors/architecture.md", "sandbox/FIDELITY.md"])
