@@ -1,12 +1,13 @@
 r"""A parser for the block structure of Markdown, one line at a time.
 
 It implements the first phase of CommonMark's parsing strategy (https://spec.commonmark.org/0.31.2/, "Appendix: A
-parsing strategy") and the tables of https://github.github.com/gfm/. The second phase, parsing the inlines within a
-block, is in `inlines.py`. HTML blocks aren't parsed, because Slack shows HTML as text.
+parsing strategy") and the tables of https://github.github.com/gfm/. `inlines.py` implements the second phase, which
+parses the inlines within a block. HTML blocks aren't parsed, because Slack shows HTML as text.
 
 In CommonMark, the structure is a tree: container blocks (list items and block quotes) hold other blocks, and leaf
 blocks hold text or code. No caller needs the tree, so the parser returns the leaf blocks as a flat list and keeps only
-the containers of the last line it read. Nothing is copied: a leaf block is a list of offsets into the source.
+the containers of the last line it read. The parser doesn't copy text: a leaf block is a list of offsets into the
+source.
 
 For each line, `BlockParser` does three things, in CommonMark's order:
 
@@ -21,7 +22,8 @@ Four things are specific to Typist:
   item, a thematic break, or the underline that turns the paragraph above into a heading. The parser doesn't add an
   ambiguous line to a block; it reports where that line begins, and the renderer holds it back.
 - A LaTeX display formula belongs to its paragraph up to the end of the formula, even if one of its lines is blank or
-  would begin another block (`formulas.py`). While the end hasn't arrived, all lines after the first are held back.
+  would begin another block (`formulas.py`). Until the end of the formula is known, all lines after the first line are
+  held back.
 - A Markdown document in a fence (```` ```markdown ````) can contain fences of the same length, because models write it
   that way (`fences_after`). It is sent with a longer fence.
 - Any model output must be parsed in linear time, so nesting and link reference definitions are limited.
@@ -184,8 +186,8 @@ def fences_after(line: str, opened: tuple[str, ...]) -> tuple[str, ...]:
     """Returns the fences that are open after a line of code or text, outermost first, each as its opening line.
 
     In a Markdown document, a fence with an info string opens a nested block and a bare fence closes the innermost open
-    one. A bare fence that is meant to open a block can't be distinguished from the document's end, so it ends the
-    document. Fences shorter than the innermost open one are code.
+    one. A bare fence might open a block or end the document. It is treated as the end of the document. Fences shorter
+    than the innermost open one are code.
 
     `opened`: the fences that are open before the line. The line has no container markers.
     """

@@ -8,7 +8,7 @@ Models write these, and Slack shows them raw in a `markdown` block. One pass ove
   standard are tags, so `<T>` and `<your-name>` stay. So does an opening tag without an end tag that could be a
   placeholder, such as `<source>` in the middle of a line. Tags that do more than show text, such as `<script>`, stay
   with their content.
-- **LaTeX** (`formulas.py`). A formula becomes code, so its characters stay the same and none of them is Markdown.
+- **LaTeX** (`formulas.py`). A formula becomes code, so that none of its characters are parsed as Markdown.
 - **Callouts.** In a quote that begins with `[!NOTE]`, that marker becomes a bold word.
 - **Slack's markup.** `<https://…|label>` becomes a link. Mentions become plain names, so nobody is notified.
 - **URLs with spaces**, as in `[doc](https://a.example/my file.pdf)`: the spaces are encoded.
@@ -131,7 +131,7 @@ def rewritten(text: str, *, growing: bool, start: int = 0, kind: LeafKind = Leaf
 
 
 def can_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
-    """Returns quickly whether a block's text might need rewriting. Most text doesn't."""
+    """Returns whether a block's text might need rewriting, which is rare. This check is fast."""
     if _MARK.search(text, start) and _MAYBE.search(text, start):
         return True
     if kind is not LeafKind.TABLE:

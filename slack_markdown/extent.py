@@ -167,7 +167,7 @@ def is_wide(markdown: str, table: LeafBlock) -> bool:
 
 
 def has_paragraph(sent: str) -> bool:
-    """Returns whether Slack converts part of the Markdown into a `rich_text`, as it does for paragraphs with words."""
+    """Returns whether Slack converts part of the Markdown, such as a paragraph with words, into a `rich_text`."""
     for leaf in parse_blocks(sent, last_line_incomplete=False).leaf_blocks:
         if leaf.kind is LeafKind.PARAGRAPH:
             text = text_of(sent, leaf.lines)

@@ -5,8 +5,8 @@ Formulas are delimited by `\(` and `\)`, `\[` and `\]`, dollar signs, or an envi
 A **display formula** begins or ends the line of its opening mark. It can contain blank lines, and lines that would
 begin another block elsewhere, such as `- b` or `=`. So `blocks.py` calls `displays` before it reads further lines.
 
-A growing text is held back while a formula's end can still arrive. A sentence rules that out, because formulas don't
-contain any.
+Growing text is held back as long as it can still become a formula. If it contains a sentence, it can't, because
+formulas don't contain sentences.
 """
 
 import re

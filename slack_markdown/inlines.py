@@ -8,8 +8,8 @@ source and the sent text, as a list of replacements:
 
 - `<` is escaped, because every instruction to Slack begins with it (`escaping.py`).
 - Images become links to the image, because Slack doesn't show images in Markdown.
-- A link whose label names another host than its destination becomes text that shows both. One whose label is invisible
-  becomes its URL (`links.py`).
+- A link whose label names another host than its destination becomes text that shows both. A link whose label is
+  invisible becomes its URL (`links.py`).
 - Emphasis gets hair spaces next to CJK letters and is removed around bare URLs, because there Slack doesn't interpret
   `*` and `**` as CommonMark does. Nobody has measured exactly which forms Slack accepts, so the simplest forms are
   sent.

@@ -423,8 +423,8 @@ _NOT_IN_CODE = re.compile(r"[`\s]|https?://", re.IGNORECASE)
 
 
 def is_closed_file(url: str, open_files: Collection[str] = ()) -> bool:
-    """Returns whether a URL leads to a Slack file that isn't in `open_files`. Everything that looks like an ID must be
-    in `open_files`, because it isn't known which of several IDs Slack would use."""
+    """Returns whether a URL leads to a Slack file that isn't in `open_files`. All IDs in the URL must be in
+    `open_files`, because nobody knows which of several IDs Slack would use."""
     return any(file_id not in open_files for file_id in _files_in_slack(url))
 
 

@@ -5,20 +5,20 @@ Markdown, and the number of these blocks. A page is full when it reaches the fir
 
 `Pages` receives the text as deltas and cuts off full pages. It guarantees three things:
 
-- The pages' sources, joined, are the text.
+- The pages together contain the whole text.
 - A full page never changes, so its message needs no further edit.
 - Page breaks depend only on the text, not on the deltas. After a crash, another process gets the same pages from the
-  same text. So a page is full at the character that reaches a limit, even if a delta goes far beyond it, and nothing
-  after that character is considered.
+  same text. So a page is full at the character that reaches a limit, even if a delta goes far beyond that character.
+  Text after the character isn't considered.
 
 The page break is between half of the page and the point where it is full. The best break wins, and the last one among
 equals: before a heading, a paragraph, a list item, another line. If there is no such break, the page ends within a
 line, after a sentence, a word, or at least a whole grapheme.
 
-Slack parses each message separately. So a page that begins in the middle of a block repeats what opens it
-(`Outline.opening`), without which the rest would be another block: the fence of code with its info string, a table's
-header and delimiter row, or the enclosing list items. An item's number is repeated as displayed, which can differ from
-the written one: many models write `1.` before every item.
+Slack parses each message separately. So a page that begins in the middle of a block repeats the beginning of the block
+(`Outline.opening`): the fence of code with its info string, a table's header and delimiter row, or the enclosing list
+items. An item's number is repeated as displayed, which can differ from the written one: many models write `1.` before
+every item.
 
 A page also ends where parsing it would take too many steps, so that no page takes long to lay out. Only the first
 `max_full` pages are laid out; later text is stored until `lay_out` requests more pages.

@@ -1,42 +1,43 @@
 """Renders a page for Slack's `markdown` block: safe, honest about links, and well-formed while it grows.
 
-Slack translates the block's Markdown into other blocks and shows those, so rendering changes little. It applies the
-replacements of `inlines.py` to all text, and those of `escaping.py` to all code. A heading that is too long for Slack's
+Slack translates the block's Markdown into other blocks, so rendering changes little. It applies the replacements from
+`inlines.py` to all text, and the replacements from `escaping.py` to all code. A heading that is too long for Slack's
 `header` block becomes a bold paragraph, and a table that is too wide or too long for its `table` block becomes code.
 
-A growing page is rendered again for each edit, and each of these frames must look like a beginning of the final one.
+A growing page is rendered again for each edit. Each of these frames must look like the beginning of the final frame.
 Readers should never see a list turn into a heading, or Markdown marks instead of their effect. Two techniques ensure
-that:
+this:
 
-- Temporary closing: a fence or emphasis that is open at the end is closed.
-- Holding back: text that can still become something else isn't sent yet. That can be the end of a paragraph (half a
-  link), its last line (`-`, or a row that needs the next line to be a table), or the line of a fence.
+- Temporary closing: if a fence or emphasis is open at the end of the page, it is closed.
+- Holding back: text that can still become something else isn't sent yet. This can be half a link at the end of a
+  paragraph, the paragraph's last line (`-`, or a possible table header), or a fence line.
 
-When a line is held back, the text before it is rendered as the end of the page. That can hold back another line, unless
-the line after that one is complete. So the end of a page is parsed at most four times.
+When a line is held back, the text before it is rendered as the end of the page. As a result, the line before it might
+be held back, too. The end of a page is parsed at most four times.
 
-The cost of an edit should depend on the new text, not on the page. So the page is split at blank lines into segments
-that can be parsed separately. All segments except the last are complete, and their rendering is cached.
+The cost of an edit should depend only on the new text. So the page is split at blank lines into segments that can be
+parsed separately. All segments except the last one are complete, and their rendering is cached.
 
-**Native streams.** Text that has been appended to a stream stays, while an edit can replace it. So a stream gets only
-the `stable_prefix`, which later text can't change. The page is parsed forward once, and cut where that ends:
+**Native streams.** An edit can replace text, but text that was appended to a stream stays. So a stream gets only the
+`stable_prefix`, which later text can't change. To find its end, the page is parsed once:
 
-- **Blocks.** A later line only changes a block at the end of the text: it can turn a paragraph's last line into a table
-  header. Final are complete lines of code, complete words of a heading (`# …`), thematic breaks, rows of a table that
-  has a complete row, and any block that is followed by another. A heading or table that is sent as something else,
-  because it is too large, is final once another block follows.
+- **Blocks.** A later line can change only the last block: it can turn a paragraph's last line into a table header. The
+  following are final: complete lines of code, complete words of a heading (`# …`), thematic breaks, rows of a table
+  that has a complete row, and any block that is followed by another block. If a heading or table is too large, it is
+  sent in another form, and is final once another block follows.
 - **Text.** In a paragraph, complete words are final up to the first open construct: a link without its end, `*` without
-  its partner, half a code span. No other difference from the source affects text before its own first character, and no
-  construct that has been open for more than `MAX_CONSTRUCT_CHARS` is sent differently.
-- **Possible table headers.** Such a line would be parsed alone in a table, but is part of its paragraph now. Both have
-  the same result if nothing is open where it begins; otherwise the line waits. A line that begins with `|` always
-  waits, because a table may be sent as code.
+  its partner, half a code span. All other replacements affect only text after their own first character. A construct
+  that has been open for more than `MAX_CONSTRUCT_CHARS` is sent as written.
+- **Possible table headers.** In a table, such a line would be parsed alone. In a paragraph, it is parsed with the lines
+  before it. If no construct is open at its beginning, the result is the same; otherwise, the line is held back. A line
+  that begins with `|` is always held back, because the table might be sent as code.
 
-Three things can still change appended text, and then the page is edited: a link reference definition, a heading that
-becomes too long for Slack, and a table that is too wide or too long and whose header doesn't begin with `|`.
+Three things can still change appended text: a link reference definition, a heading that becomes too long for Slack, and
+a table that is too wide or too long and whose header doesn't begin with `|`. In these cases, the page is edited.
 
-**Plain text.** Notifications and screen readers use a message's `text`: a page's first words while it grows
-(`first_words`), and then all of them (`plain_words`), without Markdown marks and escaped for mrkdwn (`mrkdwn`).
+**Plain text.** Notifications and screen readers use a message's `text`. While a page grows, this is the page's first
+words (`first_words`); then, it is the whole page (`plain_words`). The text has no Markdown marks and is escaped for
+mrkdwn (`mrkdwn`).
 """
 
 import html
@@ -132,7 +133,7 @@ FINAL_TABLE_LINES = 3
 @dataclass(frozen=True, eq=False, slots=True)
 class LinkDefinitions:
     """A page's link reference definitions, and the files that it can link. Equal definitions are the same object, so
-    that the caches below compare and hash by identity."""
+    the caches below can compare and hash them by identity."""
 
     destinations: LinkDestinations
     open_files: frozenset[str] = frozenset()
@@ -189,7 +190,9 @@ def _split_segments(markdown: str, *, growing: bool) -> list[str]:
 def render_complete(
     segment: str, open_fences: tuple[str, ...], definitions: LinkDefinitions
 ) -> tuple[str, tuple[str, ...]]:
-    """Renders a segment before another one. Also returns the fences that are open after it."""
+    """Renders a segment that is followed by another segment. Also returns the fences that are open after the
+    segment.
+    """
     blocks = parse_blocks(segment, last_line_incomplete=False, open_fences=open_fences)
     code = blocks.open_leaf
     # Fenced code in a list item or quote ends with that container, so it isn't open in the next segment.
@@ -200,7 +203,7 @@ def render_complete(
 def _render_last(
     segment: str, open_fences: tuple[str, ...], definitions: LinkDefinitions, *, growing: bool
 ) -> tuple[str, str]:
-    """Renders the page's last segment. Also returns its temporary closing."""
+    """Renders the page's last segment. Also returns the text that closes it temporarily."""
     held_back = ""
     while growing:
         incomplete = not segment.endswith("\n")
@@ -395,7 +398,9 @@ def _longer_fences(markdown: str, leaf: LeafBlock) -> Iterator[Replacement]:
 
 
 def _kind_of_text(markdown: str, leaf: LeafBlock) -> LeafKind:
-    """Returns the type by which a block's text is parsed. Underlined headings, like paragraphs, can have many lines."""
+    """Returns the block type that determines how a block's text is parsed. Like paragraphs, underlined headings can
+    have many lines.
+    """
     first = leaf.lines[0]
     if leaf.kind is LeafKind.PARAGRAPH and ">" in markdown[first.start : first.content]:
         return LeafKind.QUOTE
@@ -517,7 +522,7 @@ def _has_content(line: str) -> bool:
 
 
 def stable_prefix(markdown: str) -> str:
-    """Returns the beginning of a growing page's sent text that later text can't change."""
+    """Returns the beginning of a growing page's rendered text that later text can't change."""
     markdown = DROPPED.sub("", markdown.rstrip("\r"))
     definition = _first_definition(markdown)
     markdown = markdown if definition is None else markdown[:definition]
@@ -532,7 +537,7 @@ def stable_prefix(markdown: str) -> str:
 
 def has_definitions(markdown: str) -> bool:
     """Returns whether a page might have a link reference definition, which changes text that was sent before it. False
-    positives are intended: a missed definition would leave a label that hides its destination."""
+    positives are acceptable. If a definition were missed, a label could hide its destination."""
     return _first_definition(markdown) is not None
 
 
@@ -685,8 +690,8 @@ def plain_words(sent: str) -> str:
 
 
 def _definitions_of(sent: str, leaf_blocks: Iterable[LeafBlock]) -> dict[str, str]:
-    """Returns the destinations of a page's link reference definitions, by normalized label, cut because a page can use
-    each of them often."""
+    """Returns the destinations of a page's link reference definitions, by normalized label. Long destinations are cut
+    off, because a page can use each definition many times."""
     texts = [text_of(sent, leaf.lines) for leaf in leaf_blocks if leaf.kind is LeafKind.PARAGRAPH]
     found = [match for text in texts for match in DEFINITION.finditer(text[: definitions_end(text)])]
     return {
@@ -757,7 +762,7 @@ def plain_inlines(
 
 
 def _with_addresses(destinations: Mapping[str, str], *, labels_only: bool) -> Iterable[tuple[Any, Any]]:
-    """Returns the replacements of links by their text."""
+    """Returns the replacements that turn links into text."""
 
     def label_and_address(link: regex.Match[str]) -> str:
         """Returns a link's label, followed by its URL unless the label includes it."""
@@ -852,7 +857,9 @@ def styled_inlines(text: str) -> Iterator[tuple[str, str]]:
 def _without_code_and_urls(
     text: str, links: Iterable[tuple[Any, Any]], *, growing: bool
 ) -> tuple[str, list[tuple[str, str]]]:
-    """Returns a text with keys for code and URLs, which have no marks, and their text and style by key."""
+    """Returns a text in which keys replace code and URLs, and the replaced text and style by key. Code and URLs contain
+    no marks.
+    """
     text = text.replace("\0", "")
     kept: list[tuple[str, str]] = []
 

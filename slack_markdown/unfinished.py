@@ -1,7 +1,8 @@
 """Shows the words of an unfinished link and the lines of an unfinished formula.
 
 A growing page holds back text that can still become a link or a formula. An edit can already show its words, since the
-next edit replaces them. They are only plain words or code: they contain no marks that could open anything, and no URL.
+next edit replaces them. These words are plain text or code. They contain no marks that could open another construct,
+and no URL.
 """
 
 import re
