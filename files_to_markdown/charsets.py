@@ -1,8 +1,9 @@
 """Decodes text in its declared charset, as UTF-8, or in the charset that chardet guesses. Guesses are reported.
 
-Python imports each codec when its name first occurs, in any of a mail's headers or an RTF file's fonts. Once opening
-files is denied, that fails. So `load_codecs` loads all of them beforehand, in 0.1 s and 4 MB. Other programs' names for
-the same charsets are mapped to Python's codecs here, also for libraries that decode text themselves.
+Python imports each codec when its name first occurs, in any of a mail's headers or an RTF file's fonts. This import
+fails once the process can't open files. So `load_codecs` loads all of them beforehand, in 0.1 s and 4 MB. Other
+programs' names for the same charsets are mapped to Python's codecs here, also for libraries that decode text
+themselves.
 """
 
 import codecs

@@ -1,7 +1,7 @@
 """The process that reads one document or converts one image: bytes in, JSON out.
 
-It is called as `python -m files_to_markdown.child KIND`, for an image with the maximum pixels of its longer side and
-the maximum bytes of a PNG.
+It is called as `python -m files_to_markdown.child KIND`. For an image, two more arguments are the maximum pixels of the
+longer side and the maximum bytes of a PNG.
 
 The resource limits are set before it reads anything. Once the document and the libraries are in memory, it gives up the
 rights to open files and start processes. That doesn't stop system calls that need no open file: those that take a path,

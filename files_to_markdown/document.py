@@ -1,7 +1,7 @@
 """The result of converting a file: its text, and what the text leaves out. No I/O.
 
-`child.py` creates it from a file's bytes in a separate process, which also converts images. Both processes need the
-limits here.
+`child.py` creates it from a file's bytes in a separate process, which also converts images. Both processes use the
+limits defined here.
 """
 
 import re

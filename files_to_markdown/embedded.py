@@ -1,7 +1,7 @@
 """Finds files embedded in text as base64 or base 16, such as the pictures of a page.
 
-Models can't use them, and one picture is as long as a book. So a few words replace a long run of such characters, and
-the file is reported as left out.
+Models can't use such files, and a single picture is as long as a book. So a few words replace a long run of such
+characters, and the file is reported as left out.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Determines which elements of a web page are invisible, from attributes, styles and the page's style sheets. No I/O.
 
-Invisible text is how a page or mail smuggles instructions to a model, so models don't get it either.
+A page or mail can hide instructions to a model in invisible text, so models don't get such text.
 
 Only simple style rules count: for an element, a class or an ID. Rules for print, narrow screens or descendants are
 ignored, and a class that a script could show counts as hidden.

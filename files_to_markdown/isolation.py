@@ -1,7 +1,7 @@
 """Linux protections against other processes of the same user, and against the process that reads documents.
 
-`hide_memory` is for every process that has secrets. Without it, any program of the same user can read them: a stdio MCP
-server from /proc/PID/environ, hostile code in a library from memory itself (process_vm_readv, ptrace).
+`hide_memory` is for every process that has secrets. Without this protection, any program of the same user can read
+secrets: from /proc/PID/environ, or from memory (process_vm_readv, ptrace).
 https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2const.html
 
 `deny_files` is for the process that reads a document. https://docs.kernel.org/userspace-api/landlock.html lists what
@@ -10,7 +10,7 @@ Landlock covers: opening, creating, renaming and removing files; since Linux 6.2
 mode, owner, times and extended attributes (setxattr), whether a file exists, or limits and priorities of the user's
 other processes (prlimit, setpriority).
 
-Other systems have neither; there, only core dumps are disabled.
+Other systems have neither protection. There, only core dumps are disabled.
 """
 
 import ctypes

@@ -72,8 +72,8 @@ def _is_mail(content: bytes) -> bool:
 
 
 def is_pdf(content: bytes) -> bool:
-    """Returns whether a file is a PDF, whose signature can come after other bytes. Text can mention it within a
-    line."""
+    """Returns whether a file is a PDF. The signature can follow other bytes. Text that mentions the signature within a
+    line isn't a PDF."""
     return _PDF.search(content, 0, 1_024) is not None
 
 

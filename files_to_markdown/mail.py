@@ -127,7 +127,7 @@ def _subparts(part: _Part) -> list[_Part]:
 
 
 def _attached_mails(part: _Part) -> list[_Part]:
-    """Returns the mails in a part. Some programs encode them, which the standards forbid."""
+    """Returns the mails in a part. Some programs encode attached mails, which the standards forbid."""
     encoding = _header_of(part, "Content-Transfer-Encoding", Draft()).lower()
     inner = _subparts(part)
     if encoding not in ("base64", "quoted-printable"):

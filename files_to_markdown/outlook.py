@@ -1,7 +1,7 @@
 """Converts Outlook messages (msg) to Markdown, by turning them into mails for the mail reader.
 
-A message is a compound file. Each property is in a stream whose name identifies it or, if it fits there, in its
-storage's property table. Recipients and attachments have their own storages. Source: [MS-OXMSG],
+A message is a compound file. A small property is in its storage's property table. Any other property is in a stream
+whose name identifies the property. Recipients and attachments have their own storages. Source: [MS-OXMSG],
 https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxmsg
 """
 

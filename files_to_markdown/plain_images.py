@@ -1,4 +1,5 @@
-"""Determines from its bytes whether an image can be sent unchanged. No I/O, and the work doesn't depend on its pixels.
+"""Determines from its bytes whether an image can be sent unchanged. It does no I/O, and the time doesn't depend on the
+number of pixels.
 
 Vendors reject a whole request if one image is too large, damaged or in an unusual format. So an image is sent unchanged
 only if its bytes show that it is plain; any other image is decoded and rewritten in a separate process. The limits are
@@ -27,7 +28,9 @@ Size = tuple[int, int]
 
 
 def is_plain_image(content: bytes, media_type: str) -> bool:
-    """Returns whether all vendors accept an image unchanged: complete, upright, still, small enough and common."""
+    """Returns whether all vendors accept an image unchanged: if it is complete, upright, still, small and in a common
+    format.
+    """
     read = _READERS.get(media_type)
     size = read(content) if read and len(content) <= MAX_IMAGE_BYTES else None
     return size is not None and min(size) > 0 and max(size) <= MAX_IMAGE_PIXELS

@@ -124,9 +124,9 @@ def _strings(archive: Archive, name: str) -> list[str]:
 
 
 def _elements(archive: Archive, name: str, wanted: Collection[str]) -> Iterator[Element]:
-    """Yields the elements with these names below a part's root and its children, and keeps no complete ones in memory.
-    Handling an event for each element would take most of the time. So the tree is examined while it grows: all children
-    except the last are complete."""
+    """Yields the elements with these names below a part's root and its children, and removes complete elements from
+    memory. Handling an event for each element would take most of the time. So the tree is examined while it grows: all
+    children except the last are complete."""
     builder = TreeBuilder()
     parser = XMLParser(target=builder)  # noqa: S314
     with archive.stream(name) as stream:

@@ -3,18 +3,19 @@
 The rules, for edits:
 
 1. Slack never counts more calls than the budget in any 60 s.
-2. One call is reserved for each live reply, so that a finished answer is immediately shown as finished.
-3. Two to ten calls are reserved for newcomers' first words, depending on how recently and how often people have asked.
-4. First words wait if there might not be enough calls for the finals of the next askers. An answer that has ended but
-   still looks live is worse than one that appears late.
+2. One call is reserved for each live reply, so that Slack shows the end of an answer at once.
+3. Two to ten calls are reserved for the first words of new answers, depending on how recently and how often people have
+   asked.
+4. First words wait if there might not be enough calls for the final edits of the next answers. An answer that has ended
+   but still looks live is worse than an answer that appears late.
 5. The remaining calls are spread over the remaining seconds of answers. `pace` divides the calls that will be available
    in the next 10, 20, ... 60 s by the seconds to be covered, and takes the smallest result. A reply's next edit is due
-   when its expected edits and its final would divide the rest of its life into equal parts.
-6. An answer is expected to last as long as recent ones. The longer it exceeds that, the longer it is expected to
-   continue, so its edits become less frequent while the calls that it used early return.
+   when its expected edits and its final edit would divide the rest of its life into equal parts.
+6. An answer is expected to last as long as recent answers. If it takes longer, its expected duration grows with its
+   age, so its edits become less frequent.
 7. The budget is the number of calls that Slack guarantees, and the share available for progress is learned. A 429
-   halves it, and each minute without a 429 raises it again. Finals and first words can use everything left in the
-   minute.
+   halves this share, and each minute without a 429 raises it again. Final edits and first words can use all remaining
+   calls in the minute.
 8. If a minute's posts and edits aren't enough for all first words and ends, an answer with a status starts late and
    appears as a single message at its end (`CallsLeft`).
 """
@@ -42,7 +43,7 @@ KEPT_AT_MOST = 10
 FADING_S = 30.0
 """The time in which the expected number of askers decays to about a third."""
 AT_ONCE_S = 0.5
-"""Questions closer together than this count as one, because more of them don't predict more."""
+"""Questions closer together than this count as one question, because a burst doesn't predict more questions."""
 WEIGHT_AFTER_SILENCE = 0.1
 """The weight of a question after a minute of silence, which predicts less."""
 NEWCOMERS_WEIGHT = 1.5

@@ -1,8 +1,7 @@
 """The documents that documents.py and the tests read: typical shared files, written by several programs.
 
-The archive is the source; docs/contributors/decisions.md explains why no program here creates the files. A file is
-named `{content}-{producer}.{format}`, and `pieces()` returns its paragraphs and cells. Files named `protected-…` need a
-password.
+A file is named `{content}-{producer}.{format}`, and `pieces()` returns its paragraphs and cells. Files named
+`protected-…` need a password.
 """
 
 import tarfile

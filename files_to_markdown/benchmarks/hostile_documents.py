@@ -1,4 +1,5 @@
-"""Documents designed to harm their reader, by name. Each is small, or unpacks to far more than it shows."""
+"""Documents designed to harm their reader, by name. Each document is small, or unpacks to much more data than its size
+suggests."""
 
 import io
 import struct

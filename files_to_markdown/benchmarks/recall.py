@@ -3,8 +3,8 @@
 Each folder contains other people's office files, such as a checkout of the tests of pandoc, python-docx or Apache POI.
 The text is compared with the raw XML: the text nodes of a document's parts, regardless of their meaning. That includes
 hidden and repeated text, and the strings of a workbook, but not its numbers. A word counts once per file. For each
-format, prints the number of files read, the share of words found, the median file and the worst; then the files that
-lose the most words.
+format, prints the number of files read, the share of words found in total, in the median file and in the worst file;
+then the files that lose the most words.
 """
 
 import asyncio

@@ -1,4 +1,5 @@
-"""Faults on demand: broken responses, lost acknowledgments, slow calls. Each has a count or stays until stopped."""
+"""Faults on demand: broken responses, lost acknowledgments, slow calls. Each fault has a count, or lasts until it is
+stopped."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -164,7 +164,7 @@ class Files:
         return self._files[file_id]
 
     def is_visible(self, file: File) -> bool:
-        """Returns whether the bot owns a file, has access to it, or is in a channel that has."""
+        """Returns whether the bot owns a file, has access to it, or is in a channel that has access."""
         bot_id = self.workspace.bot.id
         places = (*(share.channel for share in file.shares), *file.readers)
         channels = (self.workspace.channels[place] for place in places if place in self.workspace.channels)
@@ -476,7 +476,7 @@ def _clip_fields(file: File, vtt_url: str) -> Json:
 
 
 def _captions(transcript: str) -> bytes:
-    """Returns a transcript as WebVTT. How Slack divides it into cues isn't known from recordings."""
+    """Returns a transcript as WebVTT. No recording shows how Slack divides a transcript into cues."""
     cue = transcript.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return f"WEBVTT\n\n1\n00:00:00.000 --> 00:00:{_CLIP_MS // 1_000:02d}.000\n{cue}\n".encode()
 

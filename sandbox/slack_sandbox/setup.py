@@ -7,7 +7,7 @@ from slack_sandbox.workspace import APP_ID
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """The installation's state in Slack. The defaults describe a correct one."""
+    """The installation's state in Slack. The defaults describe a correct installation."""
 
     bot_token_error: str = ""
     """Every call with the bot token fails with this error: token_revoked, account_inactive, token_expired."""

@@ -373,7 +373,9 @@ class Workspace:
         return _find(self._deleted, channel, ts) or self.message_or_ephemeral(channel, ts)
 
     def add_log(self, channel: str, log: Log) -> None:
-        """Sets the log that stores a channel's messages. Nobody is notified of messages that it already has."""
+        """Sets the log that stores a channel's messages. Listeners aren't notified of messages that the log already
+        contains.
+        """
         self._logs[channel] = log
 
     def log(self, channel: str) -> Log:

@@ -202,7 +202,7 @@ class Archive:
 
 
 def _folder_places(folder: str) -> tuple[dict[str, FolderPlace], Sequence[str]]:
-    """Returns the location of each file in a folder by name, and the names of the links and of what can't be read."""
+    """Returns the location of each file in a folder by name, and the names of links and unreadable files."""
     places, skipped = dict[str, FolderPlace](), list[str]()
 
     def name_of(path: str) -> str:
@@ -268,7 +268,9 @@ def _places(infos: Sequence[zipfile.ZipInfo], size: int) -> tuple[dict[str, Plac
 
 
 def _entry_name(info: zipfile.ZipInfo) -> str:
-    """Returns an entry's name. Slack writes UTF-8 without setting its flag, and some tools on Windows backslashes."""
+    """Returns an entry's name. Slack writes UTF-8 without setting its flag, and some tools on Windows write
+    backslashes.
+    """
     name = info.filename.replace("\\", "/")
     if name.isascii():
         return name

@@ -122,7 +122,7 @@ class Export:
 
 
 class ArchivedLog(Log):
-    """A channel's messages: the export's, which are read on demand, and those posted since the start."""
+    """A channel's messages: imported messages, which are read on demand, and messages posted since the start."""
 
     is_long = True
 
@@ -294,7 +294,8 @@ def _midnight_us(path: str) -> int:
 
 
 def _read_lists(archive: Archive, contents: Contents, own_team: str) -> _Listed:
-    """Returns the listed conversations. What is listed or named twice belongs to the more private conversation.
+    """Returns the listed conversations. A conversation, ID or name that is listed twice belongs to the more private
+    conversation.
 
     Raises ExportError if a list can't be read, or there isn't any conversation.
     """

@@ -60,7 +60,9 @@ class Directory:
         return f"{writer}0EXPORT" if is_own else self.bots.get(writer, writer)
 
     def _add(self, user: User) -> None:
-        """Adds an account. If its handle is in use, it gets its ID as the handle, so that no mention is ambiguous."""
+        """Adds an account. If the account's handle is in use, its ID becomes the handle, so that no mention is
+        ambiguous.
+        """
         if user.name in self._handles:
             user = replace(user, name=user.id.lower())
         self._handles.add(user.name)

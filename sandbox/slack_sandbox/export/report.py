@@ -77,7 +77,7 @@ class Report:
         return f"{', '.join(parts)}.{until}"
 
     def left_out(self) -> Sequence[str]:
-        """Returns what was skipped or changed, each with its number, and files and folders with their names."""
+        """Returns the skipped or changed parts, each with its number, and the names of skipped files and folders."""
         counts = {**self.counts, **{reason: len(names) for reason, names in self.lost.items()}}
         return [
             f"{_count_text(counts[key], what)} {why}{self._names(key)}"

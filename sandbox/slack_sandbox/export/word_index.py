@@ -97,7 +97,9 @@ class WordIndex:
             self.count += size
 
     def scores(self, words: Sequence[str], is_wanted: Callable[[int], bool]) -> dict[int, float]:
-        """Returns the messages with any of the words, with scores. More words, and rarer ones, score higher."""
+        """Returns the messages that contain any of the words, with scores. Messages with more or rarer words score
+        higher.
+        """
         terms = [term for word in dict.fromkeys(words) if (term := self._term(word)).df]
         terms.sort(key=lambda term: (term.df, [form for form, *_ in term.forms]))
         scores: dict[int, float] = {}

@@ -51,7 +51,9 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A question that the page offers as a card. Several questions are asked by that many people at the same time."""
+    """A question that the page offers as a card. If a card has several questions, different people ask them at the same
+    time.
+    """
 
     title: str
     detail: str

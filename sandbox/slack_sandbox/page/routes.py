@@ -143,7 +143,9 @@ class PageApi:
         }
 
     def _html(self, message: Message) -> str:
-        """Returns a message's HTML. Blocks of old apps can have outdated forms; then only the words are shown."""
+        """Returns a message's HTML. Old apps' blocks can have outdated forms. In that case, only the words are
+        shown.
+        """
         try:
             return self._renderer.html(message)
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError):

@@ -1,7 +1,7 @@
 """assistant.search.*: searches messages in public channels on behalf of the person whose message the app received.
 
-The search is by keywords, regardless of assistant.search.info. In an export, it finds more than Slack's: see
-export/report.py.
+The search is by keywords, regardless of assistant.search.info. In an export, the search finds more than Slack's search:
+see export/report.py.
 """
 
 import time
