@@ -1,4 +1,5 @@
-"""Reads what calamine doesn't report about an xls file's cells: number formats, errors, and which are hidden.
+"""Reads properties of an xls file's cells that calamine doesn't report: number formats, errors, and whether a cell is
+hidden.
 
 Source: [MS-XLS], https://learn.microsoft.com/openspecs/office_file_formats/ms-xls
 """

@@ -266,7 +266,9 @@ def _non_ascii_lines(content: bytes) -> Iterator[bytes]:
 
 
 def _charsets_before_utf8(content: bytes, names: Sequence[str]) -> Iterator[str]:
-    """Yields the charsets to try before UTF-8: 7-bit ones, and 2-byte ones if there are few UTF-8 characters."""
+    """Yields the charsets to try before UTF-8: 7-bit charsets, and 2-byte charsets if there are few UTF-8
+    characters.
+    """
     yield from filter(_SEVEN_BITS.match, names)
     if _ESCAPED.search(content):
         yield from ("iso2022_jp_ext", "iso2022_kr")
@@ -323,7 +325,7 @@ def _decode_ebcdic(content: bytes) -> str | None:
 
 
 def _is_plausible(text: str) -> bool:
-    """Returns whether nearly all characters are assigned. Random bytes decode to many unassigned ones."""
+    """Returns whether nearly all characters are assigned. Random bytes decode to many unassigned characters."""
     sample = text[:2_000]
     odd = sum(character == "\ufffd" or unicodedata.category(character) in ("Cn", "Co") for character in sample)
     return odd <= len(sample) * _MAX_ODD

@@ -4,10 +4,10 @@ It is called as `python -m files_to_markdown.child KIND`. For an image, two more
 longer side and the maximum bytes of a PNG.
 
 The resource limits are set before it reads anything. Once the document and the libraries are in memory, it gives up the
-rights to open files and start processes. That doesn't stop system calls that need no open file: those that take a path,
-or that access another process. So it also gives up everything that Landlock covers (isolation.py). On a kernel without
-Landlock, code that a document injects into a library can still remove and truncate files that its user can write. A
-nonzero exit code means that the document is damaged or too large (process.py).
+rights to open files and start processes. Some system calls still work, because they don't need an open file: calls that
+take a path or access another process. So it also gives up everything that Landlock covers (isolation.py). On a kernel
+without Landlock, code that a document injects into a library can still remove and truncate files that its user can
+write. A nonzero exit code means that the document is damaged or too large (process.py).
 """
 
 import base64

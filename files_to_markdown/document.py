@@ -1,4 +1,4 @@
-"""The result of converting a file: its text, and what the text leaves out. No I/O.
+"""The result of converting a file: its text, and the parts that were left out. No I/O.
 
 `child.py` creates it from a file's bytes in a separate process, which also converts images. Both processes use the
 limits defined here.

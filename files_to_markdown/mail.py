@@ -1,7 +1,7 @@
 """Converts mail to Markdown: headers, text, and the names of attachments.
 
 Python's parser splits a mail into its parts. It gets the bytes as Latin-1, so that each text and header can be decoded
-here from its bytes (charsets.py): mailers declare charsets that don't exist, the wrong one, or none.
+here from its bytes (charsets.py): mailers declare charsets that don't exist, a wrong charset, or none.
 """
 
 import base64

@@ -63,7 +63,7 @@ def _language(notebook: Mapping[str, Any]) -> str:
 
 
 def _add_output(output: Mapping[str, Any], draft: Draft) -> None:
-    """Adds what a cell printed, returned or failed with."""
+    """Adds a cell's printed output, result or error."""
     forms = output.get("data")
     data = forms if isinstance(forms, Mapping) else output
     said = _best_format(data, _TEXTS)

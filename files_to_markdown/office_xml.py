@@ -1,8 +1,8 @@
 """Converts Office documents and workbooks that are stored as one XML file to Markdown.
 
-A Word 2003 document has the elements of a newer one, with few exceptions, so it is converted to a newer one. A flat
-package is a newer file in another container, and is also converted. Excel 2003 workbooks are read here. Source:
-Microsoft's Office 2003 XML Reference Schemas, and [MS-FLATOPC] for packages.
+With few exceptions, a Word 2003 document has the elements of a newer document, so it is converted to a newer document.
+A flat package is a newer file in another container, and is also converted. This module reads Excel 2003 workbooks
+itself. Source: Microsoft's Office 2003 XML Reference Schemas, and [MS-FLATOPC] for packages.
 """
 
 import io

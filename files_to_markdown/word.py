@@ -2,7 +2,7 @@
 
 mammoth skips unknown elements with all their text, and references to missing parts can break it. So the file is
 rewritten first (word_parts.py) and then contains only valid references and elements that mammoth knows. List numbers
-are counted beforehand (numbering.py). Headers, footers, charts and diagrams are read here.
+are counted beforehand (numbering.py). This module reads headers, footers, charts and diagrams itself.
 """
 
 import io

@@ -121,7 +121,7 @@ class _Drawn:
 
 
 class Rewriter:
-    """Rewrites one part, and records in the draft what is left out."""
+    """Rewrites one part, and records omitted content in the draft."""
 
     def __init__(
         self, styles: Styles, addresses: Mapping[str, str], notes: Mapping[str, Collection[str]], draft: Draft
@@ -530,7 +530,7 @@ def prompt_of(code: str) -> str | None:
 
 
 def link_target(code: str) -> tuple[str, str] | None:
-    """Returns the URL and the place in a link field's code, without tooltip and window, or None for other fields."""
+    """Returns the URL and the bookmark in a link field's code, without tooltip and window, or None for other fields."""
     if (lead := _HYPERLINK.match(code)) is None:
         return None
     address, place, switch = "", "", ""

@@ -169,8 +169,8 @@ def parse_blocks(
 
 
 def recent_part(markdown: str) -> str:
-    """Returns the last `MAX_LINES` lines of a text, preceded by the fences that are open there. Open lists and quotes
-    are lost."""
+    """Returns the last `MAX_LINES` lines of a text, preceded by the fences that are open before these lines. Open lists
+    and quotes are lost."""
     start = len(markdown)
     for _ in range(MAX_LINES):
         start = markdown.rfind("\n", 0, start)

@@ -5,7 +5,7 @@ Models write these, and Slack shows them raw in a `markdown` block. One pass ove
 
 - **HTML** (`tags.py`). Elements that Markdown can express are converted: emphasis, code, links, images. Block tags
   become line breaks, bullets and rows. Other harmless tags are removed and their text stays. Only names from the HTML
-  standard are tags, so `<T>` and `<your-name>` stay. So does an opening tag without an end tag that could be a
+  standard are tags, so `<T>` and `<your-name>` stay. An opening tag without an end tag also stays if it could be a
   placeholder, such as `<source>` in the middle of a line. Tags that do more than show text, such as `<script>`, stay
   with their content.
 - **LaTeX** (`formulas.py`). A formula becomes code, so that none of its characters are parsed as Markdown.
@@ -165,7 +165,7 @@ def _can_have_surplus_cells(markdown: str) -> bool:
 
 
 def _cell_ends(lines: str) -> Iterator[int]:
-    """Yields the number of `|` between cells for each line, including escaped ones."""
+    """Yields the number of `|` between cells for each line, including escaped `|`."""
     return map(methodcaller("count", "|"), _AROUND_ROW.sub("", lines).split("\n"))
 
 
@@ -714,7 +714,7 @@ class _Rewriter:
         return last.text if last else ""
 
     def _item_marker(self) -> str:
-        """Returns the next list item's marker as text. The list's indentation isn't known here."""
+        """Returns the next list item's marker as text. This function doesn't know the list's indentation."""
         opened = self.lists[-1] if self.lists else _List(None)
         indent = "\u2003" * min(2, max(0, len(self.lists) - 1))
         if opened.number is None:

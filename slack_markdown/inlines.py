@@ -705,7 +705,7 @@ class _InlineParser:
 
     def _parse_inline_target(self, start: int) -> tuple[int, str | None]:
         """Returns the end of `(destination "title")` and the destination. Returns (-1, None) if the text might still
-        become one, and (0, None) if it can't."""
+        become a target, and (0, None) if it can't."""
         text = self.text
         at = _skip_space(text, start + 1)
         if pointed := _POINTED_DESTINATION.match(text, at):
@@ -834,7 +834,7 @@ class _InlineParser:
         return [bracket for bracket in self.brackets[:first] if bracket.is_image] + self.brackets[first:]
 
     def _end_growing_text(self) -> None:
-        """Decides how much of the end of a growing text to hold back, and what temporarily closes the rest."""
+        """Decides how much of the end of a growing text to hold back, and how to close the rest temporarily."""
         text, inlines = self.text, self.inlines
         shown_end = len(text) if inlines.shown_end < 0 else inlines.shown_end
         held = next(

@@ -7,8 +7,8 @@ other than its destination is sent as text with both (reference links keep their
 read as a person would read them (`lookalikes.py`), and destinations as browsers do. When in doubt, a link shows its
 destination. Not everything with a dot is a host: `os.path` isn't, and `README.md` can be a host or a file. A label that
 could be a file name is honest if the link leads to that file. A mailbox is honest if the mail goes only there. A link
-that opens an app (`tel:`, `slack:`) is honest only if the label is what it opens. A label that is invisible hides the
-whole link, which is therefore replaced by its URL.
+that opens an app (`tel:`, `slack:`) is honest only if the label is the same as the destination. A label that is
+invisible hides the whole link, which is therefore replaced by its URL.
 
 **Bare URLs.** Slack links each `https://…` in a text, so the host is sent in a form that shows the real destination.
 `https://gіthub.com` has a Cyrillic і, `https://github.com@evil.example` leads to evil.example, and `https://2130706433`
@@ -90,9 +90,9 @@ class NamedHost(NamedTuple):
 
 
 def is_deceptive(label: str, *destinations: str, before: str = "") -> bool:
-    """Returns whether a label shows a host that the link doesn't lead to, or hides what an app would open. A reference
-    link has several possible destinations if its label is defined more than once. Each must be honest. `before`: the
-    text directly before the label. A host can begin there and end in the label."""
+    """Returns whether a label shows a host that the link doesn't lead to, or hides the destination that an app would
+    open. A reference link has several possible destinations if its label is defined more than once. Each must be
+    honest. `before`: the text directly before the label. A host can begin in this text and end in the label."""
     if not before and all(
         _is_plain_address(label, destination) for destination in destinations[: MAX_DESTINATIONS + 1]
     ):
@@ -181,7 +181,7 @@ def normalized(destination: str) -> str:
 
 
 def decoded(destination: str) -> str:
-    """Decodes the entities that Markdown recognizes. `&copy=` in a URL isn't one."""
+    """Decodes the entities that Markdown recognizes. `&copy=` in a URL isn't an entity."""
     return _ENTITY.sub(lambda entity: html.unescape(entity[0]), destination)
 
 

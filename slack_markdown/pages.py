@@ -271,8 +271,9 @@ def _break_within_line(page: Page, full: int) -> tuple[int, Opening]:
 
 
 def _last_sentence_end(text: str) -> int:
-    """Returns the last end of a sentence or, without one, of a word, in the second half of a text, or 0. The text is a
-    full page and one character, which belongs to the next page unless it is part of a grapheme."""
+    """Returns the end of the last sentence in the second half of a text. If no sentence ends there, returns the end of
+    the last word, or 0. The text is a full page and one character, which belongs to the next page unless it is part of
+    a grapheme."""
     full = len(text) - 1
     for pattern in (SENTENCE_END, _SPACE):
         ends = [match.end() for match in pattern.finditer(text, full // 2, full)]

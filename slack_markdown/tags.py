@@ -1,6 +1,6 @@
 """The HTML elements that only show text, and patterns for their tags.
 
-Only names from the HTML standard count as tags. `dialects.py` determines what each element becomes.
+Only names from the HTML standard count as tags. `dialects.py` determines how each element is converted.
 """
 
 import html

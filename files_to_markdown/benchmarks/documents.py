@@ -1,8 +1,8 @@
 """Measures the reading of documents: python -m files_to_markdown.benchmarks.documents
 
 1. For the corpus (benchmarks/document_corpus.py), the share of extracted paragraphs and cells, by format and in total,
-   with the median and maximum CPU time in seconds and peak memory of the process that reads one.
-2. The same for large documents of each type, created here.
+   with the median and maximum of the CPU time in seconds and of the peak memory needed to read a document.
+2. The same for large generated documents of each type.
 3. For hostile documents (benchmarks/hostile_documents.py), the time until each is refused, and the effect on the
    process that requested it: its memory, and delays of its event loop.
 

@@ -100,7 +100,7 @@ class Events:
         return [*self._twins(events, mention), *self._after_reply(message)]
 
     def _after_reply(self, message: Message) -> list[Json]:
-        """Returns the events that follow a reply without any edit: the broadcast again, and its root's counters."""
+        """Returns the events that follow a reply: the broadcast again, and the root with new counters."""
         events: list[Json] = []
         if message.subtype == "thread_broadcast":
             events += self._edit(message.channel, self._changed_event(message, message))

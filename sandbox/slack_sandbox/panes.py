@@ -65,7 +65,9 @@ class Panes:
         self._emit(event)
 
     def message_fields(self, message: Message) -> Json:
-        """Returns a message's extra fields for the app: an action token, and what the author has open."""
+        """Returns a message's extra fields for the app: an action token, and the channel or message that the author has
+        open.
+        """
         if self.config.pane is None:
             return {}
         fields: Json = {}

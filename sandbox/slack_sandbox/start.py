@@ -1,4 +1,4 @@
-"""Starts a sandbox for a command: reads the app's manifest, and reports what prevents the start.
+"""Starts a sandbox for a command: reads the app's manifest, and reports problems that prevent the start.
 
 Command-line programs import this module at each start, so it imports the rest of the sandbox only where needed.
 """

@@ -306,7 +306,7 @@ def _contents(names: Iterable[str], skipped: Sequence[str]) -> Contents:
 
 
 def _base(names: Sequence[str]) -> str:
-    """Returns the folder of an export's lists. Raises ExportError if there isn't one, or there are several."""
+    """Returns the folder of an export's lists. Raises ExportError unless there is exactly one such folder."""
     folders = {folder for folder, _, file in (name.rpartition("/") for name in names) if file in LISTS}
     if not folders:
         raise ExportError(TEXT_FORM if any(map(_TEXT_FORM.search, names)) else NO_EXPORT)

@@ -4,7 +4,7 @@ Each day of each channel is parsed once when the export is opened, and only numb
 file, position and thread root (24 bytes in total), and for a word, the numbers of its messages. A channel's messages
 are read again when somebody opens it. So two million messages need a fraction of a gigabyte.
 
-The code for each message runs two million times here, so a microsecond adds two seconds.
+The code for each message runs two million times, so every microsecond adds two seconds.
 """
 
 from array import array

@@ -1,4 +1,4 @@
-"""An open export: its workspace, its search index, and a report of what was read."""
+"""An open export: its workspace, its search index, and a report about the read and skipped parts."""
 
 import gc
 import multiprocessing

@@ -1,4 +1,4 @@
-"""The people, bots and conversations of an export. Each ID of an author or a member has an account here. No I/O."""
+"""The people, bots and conversations of an export. Each author's and each member's ID has an account. No I/O."""
 
 import re
 from collections import Counter

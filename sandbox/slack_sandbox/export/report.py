@@ -1,4 +1,4 @@
-"""Describes what an export contains, what was skipped, and what no export contains."""
+"""Describes the contents of an export, its skipped parts, and the data that no export contains."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

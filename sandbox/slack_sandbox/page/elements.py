@@ -208,7 +208,7 @@ def _accessible_name(element: Json, *, only_label: bool = False) -> str:
 
 
 def _visible_to(element: Json) -> str:
-    """Returns the attribute with the people who see a button, or "" if everybody does."""
+    """Returns the HTML attribute that lists the people who can see a button, or "" if everybody can."""
     ids = element.get("visible_to_user_ids")
     return f' data-visible-to="{escape(",".join(ids))}"' if ids else ""
 

@@ -49,7 +49,7 @@ def for_page(handler: Handler) -> Handler:
 
 
 async def body(request: web.Request) -> Json:
-    """Returns the request's JSON object. Raises SlackError if the body isn't one."""
+    """Returns the request's JSON object. Raises SlackError if the body isn't a JSON object."""
     # Other sites' forms can't send JSON without a preflight request.
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="Send JSON.")

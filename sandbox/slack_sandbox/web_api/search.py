@@ -73,7 +73,7 @@ def _with_all_words(app: App, args: Json, query: str, public: Mapping[str, Chann
 
 
 def _ranked_places(app: App, args: Json, query: str, public: Mapping[str, Channel]) -> list[_Place]:
-    """Returns the messages of an export, and newer ones, that have any of the words."""
+    """Returns the messages of an export, and newer messages, that contain any of the words."""
     export = app.export
     assert export is not None
     words, index = words_of(query), export.words

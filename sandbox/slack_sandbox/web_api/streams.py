@@ -1,8 +1,8 @@
 """Slack's native streams: chat.startStream, chat.appendStream and chat.stopStream.
 
-A stream is a message that grows by appends until it is stopped. Its content is either `markdown_text` or `chunks`; the
-first call with content decides, and Slack rejects the other from then on. While it is open, chat.update and chat.delete
-are rejected. Slack closes it five minutes after its start, regardless of appends.
+A stream is a message that grows by appends until it is stopped. A stream's content is either `markdown_text` or
+`chunks`. The first call with content decides which, and Slack then rejects the other argument. While it is open,
+chat.update and chat.delete are rejected. Slack closes it five minutes after its start, regardless of appends.
 """
 
 import re
