@@ -46,7 +46,7 @@ class CellFormats:
 
 
 def cell_formats(content: bytes) -> CellFormats:
-    """Returns the formats of an xls file. They are empty if the file's records are damaged."""
+    """Returns the formats of an xls file. The formats are empty if the file's records are damaged."""
     found = CellFormats()
     try:
         file = OleFileIO(io.BytesIO(content))

@@ -40,6 +40,8 @@ def without_embedded(text: str, max_chars: int | None = None) -> tuple[str, int]
 
 
 def _is_file(run: re.Match[str]) -> bool:
-    """Returns whether a run is long and has letters and digits. Numbers and gene sequences have only one of these."""
+    """Returns whether a run is long and has letters and digits. Numbers have only digits, and gene sequences have only
+    letters.
+    """
     sample = run[0][:_SAMPLE_CHARS]
     return len(run[0]) >= MIN_CHARS and _DIGIT.search(sample) is not None and _LETTER.search(sample) is not None

@@ -1,7 +1,7 @@
 """Starts and limits the process that reads a document or converts an image.
 
-A process that hangs or misbehaves can't block the program that starts it. It is run in a thread, because starting a
-process and waiting for pipes would block the event loop.
+A process that hangs or misbehaves can't block the program that starts it. A thread starts the process and waits for its
+output, because both would block the event loop.
 """
 
 import asyncio

@@ -255,7 +255,7 @@ def _pack(packed: zipfile.ZipFile, kind: str, root: Element, addresses: Mapping[
 
 
 def _numbering(namespace: str) -> bytes:
-    """Returns the single list that all items belong to. Their numbers are in their text."""
+    """Returns the single list that all items belong to. The text of each item already contains its number."""
     root = Element(f"{namespace}numbering")
     definition = ElementTree.SubElement(root, f"{namespace}abstractNum", {f"{namespace}abstractNumId": "0"})
     for level in range(MAX_LISTED + 1):

@@ -1,7 +1,7 @@
 """Converts xlsx files to Markdown tables, row by row: a sheet is unpacked only until there is enough text.
 
 Cells are shown as people see them (number_formats.py), formulas as their saved results. Hidden sheets, rows and columns
-aren't read, because the person who shares a file might not know about them. They are reported as left out.
+aren't read, because the person who shares a file might not know about them. Hidden parts are reported as left out.
 """
 
 import re

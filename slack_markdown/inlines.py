@@ -412,9 +412,9 @@ class _InlineParser:
         return False, is_close and len(before) == 2 and _touches_text(before[1], before[0])
 
     def _opens_apart(self, start: int, end: int) -> bool:
-        """Returns whether a run opens emphasis once the space after it is removed: `** Note:** text`. It must begin a
-        line or sentence, where it can't be an operator. Single marks are excluded because they can begin a footnote,
-        and `__` because it can be a blank to fill in."""
+        """Returns whether a run opens emphasis once the space after it is removed: `** Note:** text`. The run must
+        begin a line or sentence, where it can't be an operator. Single marks are excluded because they can begin a
+        footnote, and `__` because it can be a blank to fill in."""
         if not 1 < end - start < 4 or self.text[start] == "_" or not self.text.startswith((" ", "\t"), end):
             return False
         if self.text[start - 1 : start] not in " \t\n|" or self._find_opener(start):
@@ -568,7 +568,7 @@ class _InlineParser:
             self.inlines.replacements.append(space)
 
     def _parse_url(self, url: re.Match[str]) -> int:
-        """Parses the host of a bare URL. Nothing of the URL is shown while the host can still continue."""
+        """Parses the host of a bare URL. While the host can still continue, the URL is held back."""
         start, end = url.span()
         if not is_web_address(self.text, start):
             return end

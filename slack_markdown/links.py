@@ -158,7 +158,7 @@ def _app_labels(destination: str) -> tuple[str, ...]:
 
 @_once
 def _possible_readings(destination: str) -> frozenset[str]:
-    """Returns the ways in which browsers might read a destination. They treat a backslash as a slash."""
+    """Returns the ways in which browsers might read a destination. Browsers treat a backslash as a slash."""
     return frozenset([normalized(destination), decoded(destination).strip().replace("\\", "/")])
 
 

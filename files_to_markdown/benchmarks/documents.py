@@ -117,7 +117,9 @@ def measure_in_process(path: Path) -> dict[str, Any]:
 
 
 def report_kept(folder: Path) -> bool:
-    """Prints a line for each format of the corpus and each large file. Returns whether all keep enough."""
+    """Prints a line for each format of the corpus and each large file. Returns whether enough pieces are kept in every
+    format and file.
+    """
     kept = of = files = 0
     is_fine = True
     print("format  files  kept          CPU s: median  worst  peak MB: median  worst")
@@ -149,7 +151,9 @@ def make(folder: Path) -> None:
 
 
 async def report_hostile(folder: Path) -> bool:
-    """Prints a line for each hostile document. Returns whether all are refused in time, without side effects."""
+    """Prints a line for each hostile document. Returns whether all documents are refused in time, without side
+    effects.
+    """
     late_s = [0.0]
     before_mb = _memory_mb()
     probe = asyncio.create_task(_probe(late_s))

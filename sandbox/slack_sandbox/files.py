@@ -180,7 +180,7 @@ class Files:
         return self._add(File(_new_id(), user_id, name, title, kind, upload.content, transcript=upload.transcript))
 
     def add_mail(self, user_id: str, mail: Mail) -> File:
-        """Stores an email. Nobody sees it until it is shared."""
+        """Stores an email. Nobody sees the email until it is shared."""
         page = mail.page or f"<html><body><pre>{escape(mail.text)}</pre></body></html>"
         return self._add(File(_new_id(), user_id, mail.subject, mail.subject, _MAIL, page.encode(), mail=mail))
 

@@ -30,7 +30,7 @@ class SuggestedOptions:
     _options: dict[tuple[str, str, str], tuple[Json, ...]] = field(default_factory=dict)
 
     def add(self, surface: str, block_id: str, action_id: str, options: Sequence[Json]) -> None:
-        """Adds options. Earlier ones stay, because a person might have chosen one of them."""
+        """Adds options. Earlier options stay, because a person might have chosen one of them."""
         known = self._options.get((surface, block_id, action_id), ())
         new = [option for option in options if option not in known]
         self._options[surface, block_id, action_id] = (*known, *new)

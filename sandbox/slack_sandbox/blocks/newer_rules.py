@@ -22,7 +22,9 @@ _CHART_PARTS = {"pie": "segments", "bar": "series", "area": "series", "line": "s
 
 
 def container_problems(block: Json, pointer: str) -> Iterator[str]:
-    """Yields the problems that Slack reports for a container. Its child blocks are checked like any others."""
+    """Yields the problems that Slack reports for a container. The container's child blocks are checked like all other
+    blocks.
+    """
     children = block.get("child_blocks")
     if not isinstance(children, list) or not 1 <= len(children) <= CONTAINER_BLOCKS:
         yield f"must have 1 to {CONTAINER_BLOCKS} blocks [json-pointer:{pointer}/child_blocks]"

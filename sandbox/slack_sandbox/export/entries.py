@@ -69,7 +69,7 @@ def is_shown(entry: Mapping[str, Any]) -> bool:
 
 
 def is_searched(entry: Mapping[str, Any]) -> bool:
-    """Returns whether search finds an entry. It doesn't find most of Slack's notices."""
+    """Returns whether search finds an entry. Search doesn't find most of Slack's notices."""
     subtype = entry.get("subtype")
     if not isinstance(subtype, str) or not subtype:
         return True
@@ -77,7 +77,9 @@ def is_searched(entry: Mapping[str, Any]) -> bool:
 
 
 def writer_of(entry: Mapping[str, Any]) -> str:
-    """Returns the ID of the author: a person, or else a bot. A file comment's author is its commenter."""
+    """Returns the ID of the author: a person if there is one, otherwise a bot. A file comment's author is its
+    commenter.
+    """
     comment, files = entry.get("comment"), entry.get("files")
     file = files[0] if isinstance(files, list) and files else entry.get("file")
     # Anybody can share another person's file. Only an upload is by the file's owner.

@@ -16,7 +16,9 @@ from slack_sandbox.workspace import Json, SlackError
 
 @dataclass
 class PageActions:
-    """Handles the page's actions. The response waits for the app's acknowledgment, or is app_not_responding."""
+    """Handles the page's actions. The response is sent after the app's acknowledgment. Without one, it is
+    app_not_responding.
+    """
 
     surfaces: Surfaces
     acts: Callable[[str, str], None]

@@ -350,7 +350,7 @@ class PageApi:
 
 
 def _settings(data: Json) -> FaultSettings:
-    """Returns the fault settings in a request. Missing ones keep the fault's defaults."""
+    """Returns the fault settings in a request. Missing settings keep the fault's defaults."""
     kinds: Mapping[str, type | tuple[type, ...]] = {
         "method": (str, type(None)),
         "times": (int, type(None)),

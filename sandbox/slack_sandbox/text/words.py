@@ -1,7 +1,7 @@
 """Extracts a message's words from its text, blocks, attachments and files, for search.
 
 An app's `text` often has less content than its blocks or attachments, and an alert has no text at all. Typed text is in
-both `text` and blocks. Everything here is linear in the message's length.
+both `text` and blocks. Extraction takes linear time in the message's length.
 """
 
 import re

@@ -70,7 +70,7 @@ def channels(app: App, args: Json) -> Json:
 
 
 def joined_channels(app: App, args: Json) -> Json:
-    """Lists a user's conversations, by default the bot's. Private ones are listed only if the bot is a member."""
+    """Lists a user's conversations, by default the bot's. Private channels are listed only if the bot is a member."""
     user = str(args.get("user") or app.workspace.bot.id)
     if user not in app.workspace.users:
         raise SlackError("user_not_found")

@@ -120,7 +120,7 @@ class WebApi:
     calls: deque[CallRecord] = field(default_factory=lambda: deque(maxlen=20_000))
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Handles a call. It is recorded after it has run and before the response, with its arrival time."""
+        """Handles a call. The call is recorded after it has run and before the response, with its arrival time."""
         name, at_s, at_wall = request.match_info["method"], self.app.monotonic(), time.time()
         arguments: Json = {}
         answer: Json = {}
