@@ -14,7 +14,7 @@ NODE := .node
 # Beside the bot: each is a package of its own.
 LIBRARIES := files_to_markdown slack_markdown slack_pacing
 
-.PHONY: init run test test-touched test-wide test-long test-repeatedly forms emoji site sbom check format mutants requirements clean $(LIBRARIES)
+.PHONY: init run test test-touched test-wide test-long test-repeatedly forms emoji site sbom release-dry check format mutants requirements clean $(LIBRARIES)
 
 # Asks for what Typist needs to connect to Slack, and writes it to .env.
 init: $(VENV)/run
@@ -78,6 +78,10 @@ $(VENV)/site/done: docs/requirements.txt
 # What is installed of requirements.txt, as CycloneDX JSON. The image has its own, as /app/sbom.cdx.json.
 sbom: $(VENV)/run
 	@$(BIN)/python -m deploy.sbom requirements.txt
+
+# Reports what this commit needs before it can be released, and changes nothing. RELEASING.md has all steps.
+release-dry: $(VENV)/dev
+	@$(BIN)/python -m deploy.release
 
 check: $(VENV)/dev
 	$(BIN)/ruff check
