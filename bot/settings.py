@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 
+from bot import identity
 from bot.core.access import OPTIONAL_KINDS, AccessRules, UserKind
 from bot.core.calls import PROPOSALS, READ_CHANNEL, SLACK
 from bot.core.caps import Cap, parse_caps
@@ -35,8 +36,8 @@ from bot.mcp.config import McpSetup, read_setup
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices, OwnPrice, parse_prices, vendor_of_model
 from bot.models.prompt import WebSearch
-from bot.models.registry import VENDORS, Cloud, VendorEntry, models_that_search, vendor_of_key
-from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
+from bot.models.registry import VENDORS, Cloud, VendorEntry, models_that_search, vendor_of_key, vendor_settings
+from bot.models.setup import ModelSetup, RequestOptions, VendorSettings, known_server
 from bot.slack.manifest import EMAIL_SCOPE, GROUPS_SCOPE, SEARCH_SCOPE
 from slack_pacing.carriers import CarrierName
 
@@ -353,6 +354,9 @@ class Settings:
     slack_bot_token: str = _setting("SLACK_BOT_TOKEN", _token("xoxb-"), secret=True)
     slack_app_token: str = _setting("SLACK_APP_TOKEN", _token("xapp-"), secret=True)
     slack_config_token: str = _setting("SLACK_CONFIG_TOKEN", _token("xoxe.xoxp-"), secret=True)
+    identity: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The placeholders for the asker's identity in headers, by variable or server."""
+    names_creators: bool = _setting("BOT_IDENTITY_IN_RUNS", _on_off, False)
     slack_search: bool = _setting("BOT_SLACK_SEARCH", _on_off, False)
     read_channel: bool = _setting("BOT_READ_CHANNEL", _on_off, True)
     slack_api_url: str = _setting("BOT_SLACK_API_URL", _url, "https://slack.com/api/")
@@ -532,7 +536,7 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
     mcp = _mcp(values.get("mcp_config"), env, values.get("public_url", ""), problems)
     names = ModelNames(_parse_variable(env, "BOT_MODELS", parse_model_names, problems) or {})
     settings = Settings(**values, vendors=_vendors(env, problems), mcp=mcp, model_names=names)
-    settings = replace(settings, misnamed_variables=_find_misnamed(env, settings))
+    settings = replace(settings, misnamed_variables=_find_misnamed(env, settings), identity=_identity(env, settings))
     # Each sentence begins with the missing variable.
     problems += [sentence + _misnamed_hint(env, sentence.partition(" ")[0]) for sentence in missing_access(settings)]
     problems += _contradictions(settings)
@@ -741,6 +745,7 @@ def access_rules_of(settings: Settings) -> AccessRules:
 def extra_scopes(settings: Settings) -> frozenset[str]:
     rules = access_rules_of(settings)
     needs = {SEARCH_SCOPE: settings.slack_search, GROUPS_SCOPE: rules.groups, EMAIL_SCOPE: rules.domains}
+    needs[EMAIL_SCOPE] = needs[EMAIL_SCOPE] or any(identity.EMAIL in sent for sent in settings.identity.values())
     return frozenset(scope for scope, is_needed in needs.items() if is_needed)
 
 
@@ -866,6 +871,11 @@ def _missing_cloud_access(vendor: VendorEntry, cloud: Cloud, ours: VendorSetting
     return problems
 
 
+def _identity(env: Mapping[str, str], settings: Settings) -> dict[str, frozenset[str]]:
+    found = {variable: identity.placeholders(env.get(variable, "")) for variable in identity.GATEWAY_HEADERS.values()}
+    return {name: sent for name, sent in (found | settings.mcp.identity).items() if sent}
+
+
 def _contradictions(settings: Settings) -> list[str]:
     """Returns a sentence for each setting that another setting makes impossible or ineffective."""
     ours = {
@@ -882,6 +892,17 @@ def _contradictions(settings: Settings) -> list[str]:
         f"BOT_MCP_CONFIG: the server {name} has the same name as Typist's own tool. Give it another name."
         for name in PROPOSALS
         if name in settings.mcp.names
+    ]
+    problems += [
+        f"{name}: Typist doesn't know {{{one}}}. Use {', '.join(f'{{{known}}}' for known in identity.PLACEHOLDERS)}."
+        for name, sent in settings.identity.items()
+        for one in sorted(sent - {*identity.PLACEHOLDERS})
+    ]
+    problems += [
+        f"{variable} identifies the asker, but {VENDORS[vendor].base_url_variable} isn't the URL of your own gateway. "
+        "Set it to the gateway's, or remove the placeholders."
+        for vendor, variable in identity.GATEWAY_HEADERS.items()
+        if variable in settings.identity and known_server(vendor_settings(vendor, model_setup(settings)).base_url)
     ]
     if settings.public_url and settings.health_at is None:
         problems.append("BOT_PUBLIC_URL needs BOT_HEALTH_PORT, the port to which your web server forwards requests.")

@@ -54,7 +54,7 @@ from bot.services.admin_notices import (
     ServerNotices,
     run_checks,
 )
-from bot.services.answer_attempt import report_attempt
+from bot.services.answer_attempt import AnswerAttempt, report_attempt
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.canvas_writer import CanvasWriter
 from bot.services.catching_up import CatchUp
@@ -202,7 +202,8 @@ async def open_bot(
         transcriber = await stack.enter_async_context(_transcriber(settings))
         answering = _answering(parts, models, _toolbox(parts, tools or mcp_tools), transcriber)
         can_be_queued = parts.access.can_be_queued
-        worker = Worker(stores, workspace, settings.drain_s, answering.answer, can_be_queued, answering.pane)
+        answer = _identified(parts, answering.answer)
+        worker = Worker(stores, workspace, settings.drain_s, answer, can_be_queued, answering.pane)
         bolt = _bolt(settings, me)
         gate = await stack.enter_async_context(_gate(parts))
         outbox, intake = _listen(bolt, parts, answering, worker, gate, mcp_tools)
@@ -389,6 +390,18 @@ def _parts(settings: Settings, stores: Stores, workspace: Workspace, *, has_acco
         sign_ins,
         schedules,
     )
+
+
+def _identified(
+    parts: _Parts, answer: Callable[[AnswerAttempt], Awaitable[None]]
+) -> Callable[[AnswerAttempt], Awaitable[None]]:
+    settings = parts.settings
+    if not settings.identity:
+        return answer
+    from bot.services.asker_identities import AskerIdentities
+
+    wanted = frozenset[str]().union(*settings.identity.values())
+    return AskerIdentities(parts.stores, parts.workspace, wanted, settings.names_creators).identified(answer)
 
 
 def _mcp_tools(parts: _Parts, servers: "McpServers | None", accounts: "Connections | None") -> "McpTools | None":

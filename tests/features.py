@@ -42,7 +42,7 @@ FEATURES: Mapping[str, Feature] = {
     "mcp": Feature(
         r"mcp|checks/servers",
         r"\bmcp\b|\bMcp\w+|MCP_\w+|mcp_\w+|bot\.mcp",
-        110,
+        111,
     ),
     "caps, usage": Feature(
         r"caps|usage|quota|prices",

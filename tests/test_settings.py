@@ -35,6 +35,14 @@ SECRETS = {
 LOCAL = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
 
 PROBLEMS = {
+    "an unknown placeholder for a gateway": (
+        {"OPENAI_CUSTOM_HEADERS": "X-User: {asker.name}", "OPENAI_BASE_URL": "http://gateway:4000/v1"},
+        ["OPENAI_CUSTOM_HEADERS: Typist doesn't know {asker.name}. Use {asker.id}, {asker.email}, {asker.hash}, "],
+    ),
+    "the asker's identity for a vendor": (
+        {"OPENAI_CUSTOM_HEADERS": "X-User: {asker.id}"},
+        ["OPENAI_CUSTOM_HEADERS identifies the asker, but OPENAI_BASE_URL isn't the URL of your own gateway."],
+    ),
     "an unknown variable": ({"BOT_WELCOMES": "off"}, ["unknown setting BOT_WELCOMES (did you mean BOT_WELCOME?)"]),
     "a variable that is only a little like one": (
         {"BOT_DENY_USERS": "U0ADA"},

@@ -26,6 +26,8 @@ class EntryKind(StrEnum):
     DECISION = "decision"
     SETTING = "setting"
     ERASURE = "erasure"
+    IDENTITY = "identity"
+    """The asker's identity was sent to a gateway or an MCP server in headers. The entry doesn't include the values."""
     REPLAY = "replay"
     """A question was sent to a model again for a comparison (services/replay.py)."""
 

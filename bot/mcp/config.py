@@ -36,6 +36,7 @@ from dotenv import dotenv_values
 from bot.core.calls import NOT_IN_TOOL_NAMES, SEPARATOR, full_tool_name, tool_owner
 from bot.core.unseen import escape_unseen
 from bot.errors import SettingsError
+from bot.identity import placeholders
 from bot.models.prompt import CALL_TIMEOUT_S, Permission, ToolRule
 from bot.text import RepeatedKey, unique_members
 
@@ -171,7 +172,9 @@ class HttpTransport:
 
     @property
     def request_headers(self) -> Mapping[str, str]:
-        return {**self.headers, "Authorization": f"Bearer {self.token}"} if self.token else self.headers
+        # Placeholders are filled for each asker (McpServers.as_asked). An own account's token identifies the person.
+        sent = {name: value for name, value in self.headers.items() if not placeholders(value)}
+        return {**sent, "Authorization": f"Bearer {self.token}"} if self.token else sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,12 @@ class ServerConfig:
     is_legacy: bool = False
     """Whether to connect with `initialize` at once, because the server responds to nothing else."""
     timeout_s: float = CALL_TIMEOUT_S
+
+    @property
+    def identity_headers(self) -> Mapping[str, str]:
+        """The headers with placeholders for the asker's identity."""
+        headers = self.transport.headers if isinstance(self.transport, HttpTransport) else {}
+        return {name: value for name, value in headers.items() if placeholders(value)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +227,12 @@ class McpSetup:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(server.name for server in self.servers)
+
+    @property
+    def identity(self) -> dict[str, frozenset[str]]:
+        """The placeholders for the asker's identity, by server."""
+        sent = {one.name: map(placeholders, one.identity_headers.values()) for one in self.servers}
+        return {f"BOT_MCP_CONFIG: {name}": frozenset[str]().union(*headers) for name, headers in sent.items()}
 
 
 def read_setup(path: Path, env: Mapping[str, str], public_url: str = "") -> McpSetup:

@@ -15,7 +15,9 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import Context
+from dataclasses import replace
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 import httpx2
@@ -41,6 +43,7 @@ from bot import __version__, network
 from bot.clock import Clock, extend_timeout
 from bot.core.calls import MAX_CALL_S, SCOPE_FIRST, SIGN_IN_FIRST, CallResult, CallState
 from bot.errors import Backoff, trace_of
+from bot.identity import fill
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG, HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import ListedTool
 from bot.mcp.responses import error_text, readable_messages, result_text
@@ -351,6 +354,8 @@ async def _list_tools(client: Client) -> tuple[ListedTool, ...]:
     return tuple(tools.values())
 
 
+MAX_ASKED = 50
+"""Maximum number of open connections with askers' identities, for all servers."""
 MAX_CALLS = 8
 """Maximum number of simultaneous calls. Further calls wait, within their timeouts."""
 LISTED_FOR_S = 60.0
@@ -565,9 +570,34 @@ class McpServers:
     def __init__(self, configs: Sequence[ServerConfig], clock: Clock) -> None:
         self.clock = clock
         self.by_name = {config.name: McpServer(config, clock) for config in configs}
+        self._identity = {config.name: config for config in configs if config.identity_headers}
+        self._asked: dict[tuple[str, ...], McpServer] = {}
+        """Connections with askers' identities. The most recently used one is last."""
+        self._retiring = set[asyncio.Task[None]]()
+
+    async def as_asked(self, name: str) -> McpServer:
+        """Returns the server connected with the asker's identity, if its headers contain placeholders."""
+        config = self._identity.get(name)
+        if config is None:
+            return self.by_name[name]
+        assert isinstance(config.transport, HttpTransport)
+        identity = await fill(config.identity_headers, f"MCP server {name}")
+        key = name, *chain.from_iterable(identity.items())
+        transport = replace(config.transport, headers={**config.transport.request_headers, **identity})
+        held = (
+            self._asked.pop(key) if key in self._asked else McpServer(replace(config, transport=transport), self.clock)
+        )
+        self._asked[key] = held
+        if len(self._asked) > MAX_ASKED:
+            oldest = self._asked.pop(next(iter(self._asked)))
+            self._retiring.add(task := asyncio.create_task(oldest.retire()))
+            task.add_done_callback(self._retiring.discard)
+        return held
 
     async def close(self) -> None:
-        await asyncio.gather(*(server.close() for server in self.by_name.values()))
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*(server.close() for server in (*self.by_name.values(), *self._asked.values())))
 
 
 @asynccontextmanager

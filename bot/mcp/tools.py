@@ -125,6 +125,7 @@ class McpTools:
     ) -> None:
         self._setup = setup
         self._servers = servers.by_name
+        self._as_asked = servers.as_asked
         self._clock = servers.clock
         self._pin = pin
         self._channel_settings = channel_settings
@@ -198,12 +199,9 @@ class McpTools:
         if use.tool == SIGN_IN:
             return await self._account_result(use)
         rule = self._setup.rules.rule_for(use.tool)
-        server = self._servers.get(tool_owner(use.tool))
-        if (
-            server is None
-            or rule.permission is Permission.DENY
-            or server not in await self._usable_servers(use.question)
-        ):
+        usable = {server.name: server for server in await self._usable_servers(use.question)}
+        server = usable.get(tool_owner(use.tool))
+        if server is None or rule.permission is Permission.DENY:
             return CallResult.failed(CALL_DENIED)
         try:
             async with asyncio.timeout(use.timeout_s):
@@ -282,7 +280,7 @@ class McpTools:
             except StoreError as error:
                 log.error("MCP: channel settings not read, no tools: %s", error)
                 return []
-        return [server for name, server in self._servers.items() if name in names]
+        return [await self._as_asked(name) for name in self._servers if name in names]
 
     async def _combined_tools(
         self, servers: Sequence[McpServer], within_s: float, question: Question | None = None

@@ -5,6 +5,7 @@ and the supported features. Each API's module (openai.py, anthropic.py) defines 
 are sent by `VendorModel` (model.py), the Provider for every API.
 """
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 import httpx2
 
 from bot import network
+from bot.identity import GATEWAY_HEADERS, identifying_client, placeholders
 from bot.models.bodies import limited_client
 from bot.models.events import LONGER_THINKING_TOKENS, THINKING_TOKENS, Opaque, TextPart
 from bot.models.failures import RequestAttempt
 from bot.models.parameters import OptionalParameter, Parameters
 from bot.models.prompt import PDF, Effort, Media, Prompt, Turn, TurnPart
-from bot.models.setup import RequestOptions
+from bot.models.setup import RequestOptions, known_server
 from bot.models.streams import AnswerReader
 
 
@@ -28,12 +30,15 @@ def client_arguments(http_client: type[httpx2.AsyncClient], url: str) -> dict[st
     timeout = httpx2.Timeout(None, connect=5.0)
     # Follow-up questions arrive within a minute or two. A kept connection saves their handshakes.
     limits = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)
+    client = limited_client(http_client)
+    if any(placeholders(os.environ.get(variable, "")) for variable in GATEWAY_HEADERS.values()):
+        client = identifying_client(client, is_gateway=known_server(url) is None)
     return {
         # The SDKs would wait as long as a Retry-After asks. `RetryPlan` decides instead.
         "max_retries": 0,
         "timeout": timeout,
         # A redirect could send the conversation anywhere.
-        "http_client": limited_client(http_client)(
+        "http_client": client(
             timeout=timeout,
             limits=limits,
             verify=network.tls(),

@@ -400,7 +400,7 @@ class Surfaces:
             return await self._threads.post(question.about.channel_id, None, **message)
 
     async def restate_run(self, channel_id: str, ts: str, schedule_id: int, stopped_by: str) -> None:
-        """Shows in a run's post who stopped its schedule or, with "", that nobody has. Other messages don't change."""
+        """Shows in a run's post who stopped it for good or, with "", that nobody has. Other messages don't change."""
         answer = await self._paced.call("conversations.history", channel=channel_id, latest=ts, inclusive=True, limit=1)
         for message in messages_in(answer):
             if message["ts"] == ts and message.get("user") == self._bot_user_id and modal_id_of(message):

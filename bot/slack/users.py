@@ -504,6 +504,13 @@ def kind_of(user: Mapping[str, Any], team_id: str) -> UserKind | None:
     return UserKind.BOT if user.get("is_bot") else UserKind.MEMBER
 
 
+async def email_of(client: PacedClient, user_id: str, team_id: str) -> str:
+    """Returns a member's confirmed email address, or "" if Slack shows none. Needs users:read.email."""
+    user = json_object(await client.call("users.info", user=user_id), "user")
+    is_usable = user.get("is_email_confirmed") is not False and kind_of(user, team_id) is UserKind.MEMBER
+    return string(json_object(user, "profile"), "email") if is_usable else ""
+
+
 def domain_of(user: Mapping[str, Any]) -> str:
     """Returns the domain of a person's email address, or "" if Slack shows none or it is unconfirmed."""
     address = string(json_object(user, "profile"), "email") if user.get("is_email_confirmed") is not False else ""

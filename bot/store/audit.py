@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core import audit
 from bot.core.audit import TEXTS, Entry, EntryKind, Subject
-from bot.core.conversation import is_direct_message
+from bot.core.conversation import Question, is_direct_message
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import verbatim_condition
 from bot.store.schema import AUDIT_HAS_BY, audit_entries, jobs, tool_calls, turns
@@ -90,6 +90,14 @@ async def erase_person(connection: AsyncConnection, user_id: str | None) -> None
 
 
 class Audit(Operations):
+    @writes
+    async def record_identity(
+        self, connection: AsyncConnection, question: Question, job_id: int, receiver: str, sent: Sequence[str]
+    ) -> None:
+        facts = {"to": receiver, "sent": list(sent)}
+        entry = Entry(EntryKind.IDENTITY, facts, question.thread.team_id, job_id, audit.subject_of(question))
+        await append(connection, self._now(), [entry])
+
     @reads
     async def first_id_since(self, connection: AsyncConnection, since: float) -> int | None:
         # Several processes write at the same time, so times and IDs aren't in exactly the same order.

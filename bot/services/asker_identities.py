@@ -1,0 +1,77 @@
+"""Provides the asker's identity to servers that get it in headers (bot/identity.py)."""
+
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bot.clock import insist
+from bot.core.conversation import Question
+from bot.core.job import Job
+from bot.core.prompt import asker_key
+from bot.errors import RateLimited, Refused
+from bot.identity import ASKER, EMAIL, Asker
+from bot.reply.workspace import Workspace
+from bot.services.answer_attempt import AnswerAttempt
+from bot.slack.users import email_of
+from bot.store import Stores
+
+EMAIL_KEPT_S = 600.0
+MAX_KEPT = 1_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AskerIdentities:
+    stores: Stores
+    workspace: Workspace
+    wanted: Collection[str]
+    """The placeholders in use."""
+    names_creators: bool
+    """Whether a scheduled run, which nobody asks, identifies its creator."""
+    _emails: dict[str, tuple[float, str]] = field(default_factory=dict, init=False, repr=False)
+
+    def identified(
+        self, answer: Callable[[AnswerAttempt], Awaitable[None]]
+    ) -> Callable[[AnswerAttempt], Awaitable[None]]:
+        """Returns `answer` with the asker's identity for its requests."""
+
+        async def answer_identified(attempt: AnswerAttempt) -> None:
+            ASKER.set(self._asker(attempt.job))
+            await answer(attempt)
+
+        return answer_identified
+
+    def _asker(self, job: Job) -> Asker:
+        recorded = set[str]()
+
+        async def record(receiver: str, sent: Sequence[str]) -> None:
+            if receiver not in recorded:
+                writing = self.stores.audit.record_identity
+                await insist(lambda: writing(job.question, job.id, receiver, sent), self.stores.clock, "identity")
+                recorded.add(receiver)
+
+        return Asker(lambda: self._values(job.question), record)
+
+    async def _values(self, question: Question) -> Mapping[str, str]:
+        place = {"channel.id": question.thread.channel_id}
+        if question.schedule_id is not None and not self.names_creators:
+            return place
+        key = asker_key(question.thread.team_id, question.user_id)
+        email = await self._email(question.user_id) if EMAIL in self.wanted else ""
+        return {**place, "asker.id": question.user_id, "asker.hash": key, EMAIL: email}
+
+    async def _email(self, user_id: str) -> str:
+        now = self.stores.clock.monotonic()
+        at, email = self._emails.get(user_id, (now - EMAIL_KEPT_S, ""))
+        if now - at < EMAIL_KEPT_S:
+            return email
+        try:
+            email = await email_of(self.workspace.paced, user_id, self.workspace.me.team_id)
+        except (RateLimited, Refused) as error:
+            log.warning("email address of user %s unknown, headers with it are left out: %s", user_id, error)
+            return email
+        if len(self._emails) >= MAX_KEPT:
+            self._emails.clear()
+        self._emails[user_id] = now, email
+        return email
