@@ -34,10 +34,10 @@ from bot.core.triage import Engagement
 from bot.errors import SettingsError
 from bot.mcp.config import McpSetup, read_setup
 from bot.models.events import Usage
-from bot.models.prices import ModelPrices, OwnPrice, parse_prices, vendor_of_model
+from bot.models.prices import ModelPrices, OwnPrice, is_vendors_server, parse_prices, vendor_of_model
 from bot.models.prompt import WebSearch
 from bot.models.registry import VENDORS, Cloud, VendorEntry, models_that_search, vendor_of_key, vendor_settings
-from bot.models.setup import ModelSetup, RequestOptions, VendorSettings, known_server
+from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
 from bot.slack.manifest import EMAIL_SCOPE, GROUPS_SCOPE, SEARCH_SCOPE
 from slack_pacing.carriers import CarrierName
 
@@ -356,6 +356,7 @@ class Settings:
     slack_config_token: str = _setting("SLACK_CONFIG_TOKEN", _token("xoxe.xoxp-"), secret=True)
     identity: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The placeholders for the asker's identity in headers, by variable or server."""
+    cost_alert: bool = _setting("BOT_COST_ALERT", _on_off, False)
     names_creators: bool = _setting("BOT_IDENTITY_IN_RUNS", _on_off, False)
     slack_search: bool = _setting("BOT_SLACK_SEARCH", _on_off, False)
     read_channel: bool = _setting("BOT_READ_CHANNEL", _on_off, True)
@@ -902,12 +903,14 @@ def _contradictions(settings: Settings) -> list[str]:
         f"{variable} identifies the asker, but {VENDORS[vendor].base_url_variable} isn't the URL of your own gateway. "
         "Set it to the gateway's, or remove the placeholders."
         for vendor, variable in identity.GATEWAY_HEADERS.items()
-        if variable in settings.identity and known_server(vendor_settings(vendor, model_setup(settings)).base_url)
+        if variable in settings.identity and is_vendors_server(vendor_settings(vendor, model_setup(settings)).base_url)
     ]
     if settings.public_url and settings.health_at is None:
         problems.append("BOT_PUBLIC_URL needs BOT_HEALTH_PORT, the port to which your web server forwards requests.")
     if settings.weekly_report and not settings.admins:
         problems.append("BOT_WEEKLY_REPORT needs BOT_ADMINS, the people who get the report.")
+    if settings.cost_alert and not settings.admins:
+        problems.append("BOT_COST_ALERT needs BOT_ADMINS, the people who get the message.")
     if any(cap.in_dollars for cap in settings.caps):
         problems += [
             f"A dollar cap requires a price for every model in use, and {model} has none. "

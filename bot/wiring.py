@@ -218,7 +218,7 @@ async def open_bot(
         others = OtherConnections(
             sockets.app_connections, sockets.recount, stores.listening.living_workers, admins, clock
         )
-        checks += [others.check, *_weekly_report(parts, checkup, admins)]
+        checks += [others.check, *_weekly_report(parts, checkup, admins), *_cost_alert(parts, admins)]
         loops: tuple[Loop, ...] = (
             *_loops(parts, worker, outbox, client, checkup, admins),
             partial(bot_token.watch, client.identity),
@@ -538,6 +538,15 @@ def _weekly_report(parts: _Parts, checkup: Checkup, admins: AdminNotices) -> Ite
         rule = parse_weekly_rule(settings.weekly_report)
         retiring, is_direct = partial(retirement_sentences, checkup), parts.workspace.surfaces.is_among_direct_messages
         yield WeeklyReport(rule, parts.stores, retiring, admins, is_direct).check
+
+
+def _cost_alert(parts: _Parts, admins: AdminNotices) -> Iterator[Check]:
+    if parts.settings.cost_alert:
+        # Imported late, because few people use it.
+        from bot.services.cost_alert import CostAlert
+
+        is_direct = parts.workspace.surfaces.is_among_direct_messages
+        yield CostAlert(parts.stores, admins, parts.settings.model_names, is_direct).check
 
 
 def _bolt(settings: Settings, me: Identity) -> AsyncApp:

@@ -47,7 +47,7 @@ FEATURES: Mapping[str, Feature] = {
     "caps, usage": Feature(
         r"caps|usage|quota|prices",
         r"\bcaps\b|\bCap\w*|quota|Quota|texts\.quotas|UsageLedger|CAPS",
-        204,
+        210,
     ),
     "canvases": Feature(
         r"canvas",

@@ -39,6 +39,10 @@ PROBLEMS = {
         {"OPENAI_CUSTOM_HEADERS": "X-User: {asker.name}", "OPENAI_BASE_URL": "http://gateway:4000/v1"},
         ["OPENAI_CUSTOM_HEADERS: Typist doesn't know {asker.name}. Use {asker.id}, {asker.email}, {asker.hash}, "],
     ),
+    "the asker's identity for a public gateway": (
+        {"OPENAI_CUSTOM_HEADERS": "X-User: {asker.id}", "OPENAI_BASE_URL": "https://openrouter.ai/api/v1"},
+        ["OPENAI_CUSTOM_HEADERS identifies the asker, but OPENAI_BASE_URL isn't the URL of your own gateway."],
+    ),
     "the asker's identity for a vendor": (
         {"OPENAI_CUSTOM_HEADERS": "X-User: {asker.id}"},
         ["OPENAI_CUSTOM_HEADERS identifies the asker, but OPENAI_BASE_URL isn't the URL of your own gateway."],

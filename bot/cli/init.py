@@ -10,9 +10,11 @@ printed or logged.
 import argparse
 import asyncio
 import json
+import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -26,13 +28,19 @@ from bot.cli.names import in_one_line, names_of
 from bot.cli.new_app import NewApp, manifest_file
 from bot.cli.terminal import has_terminal, hidden_answer, set_echo
 from bot.core import texts
+from bot.core.access import UserKind
+from bot.core.caps import parse_caps
 from bot.errors import RateLimited, Refused, SettingsError
+from bot.models.events import Usage
 from bot.models.registry import KEY_COMPANIES, VENDORS, vendor_of_key, vendors_of_key
 from bot.models.setup import VendorSettings
 from bot.settings import WHERE, Settings
 from bot.slack.manifest import DEFAULT_COMMAND, DEFAULT_NAME, app_manifest
 
 BOT_TOKEN, APP_TOKEN, CONFIG_TOKEN, ADMINS = "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_CONFIG_TOKEN", "BOT_ADMINS"
+CAPS, COST_ALERT = "BOT_CAPS", "BOT_COST_ALERT"
+QUESTION, QUESTIONS_A_MONTH = Usage(3_000, 400), 5 * 21
+"""A usual question's tokens, and a person's questions: five each workday, as in README.md."""
 PREFIXES = {"xoxb-": BOT_TOKEN, "xapp-": APP_TOKEN}
 KEYS = {entry.api_key_variable: name for name, entry in VENDORS.items() if entry.api_key_variable}
 ANY_KEY = ""
@@ -75,6 +83,12 @@ NO_ADMINS = (
     "BOT_ADMINS isn't set. Typist admins can see usage and set quotas. To add them later, set it to member IDs, "
     "separated by commas."
 )
+CAP = (
+    "How much can answers cost in a month? If each of the {people} members asks five questions a workday, {model}\n"
+    "costs about {usd}. Enter dollars or none (press Enter for {proposed}): "
+)
+NOT_COUNTED = "Slack couldn't list the members, so no cap is proposed. {error} .env.example explains BOT_CAPS."
+NO_CAP = "Enter an amount in dollars, such as 50, or none."
 NO_TERMINAL = "typist init asks questions, so it needs a terminal. Without one, fill in .env and run typist check."
 FIX = "Fix the problems marked ✘, then run this command again. Your input is saved in .env."
 PLAIN_APP = (
@@ -246,8 +260,51 @@ class _Init:
             if len(found) == 1:
                 print(people[0])
                 self._write(ADMINS, *found)
+                self._ask_for_cap()
                 return
             print(SEVERAL.format(people=", ".join(people)) if found else NOBODY)
+
+    def _ask_for_cap(self) -> None:
+        """Asks for the workspace's monthly cap if the first model has a price, and turns the cost alert on."""
+        ours = self._settings()
+        model = settings.models_in_use(ours)[0]
+        usd = settings.model_prices(ours).cost_usd(model, QUESTION, time.time())
+        if usd is None or self._has(CAPS):
+            return
+        try:
+            people = asyncio.run(self._count_members())
+        except (RateLimited, Refused) as error:
+            print(NOT_COUNTED.format(error=error))
+            return
+        usd *= people * QUESTIONS_A_MONTH
+        proposed = f"{max(5, 5 * math.ceil(3 * usd / 5))}"
+        shown = CAP.format(people=people, model=model, usd=texts.quotas.dollars(round(usd, 2)), proposed=f"${proposed}")
+        while True:
+            with set_echo(is_on=True):
+                amount = input(shown).strip().lower().removeprefix("$") or proposed
+            cap = "" if amount == "none" else f"workspace/month={amount}usd"
+            try:
+                parse_caps(cap)
+            except ValueError:
+                print(NO_CAP)
+                continue
+            if cap:
+                self._write(CAPS, cap)
+            if not self._has(COST_ALERT):
+                self._write(COST_ALERT, "on")
+            return
+
+    async def _count_members(self) -> int:
+        from bot.slack.client import SlackClient, new_session
+        from bot.slack.users import kind_of, pages_of_people
+
+        ours = self._settings()
+        async with new_session() as session:
+            slack = SlackClient(ours.slack_bot_token, ours.slack_api_url, session)
+            team_id, members = (await slack.identity()).team_id, 0
+            async for page in pages_of_people(slack):
+                members += sum(kind_of(person, team_id) is UserKind.MEMBER for person in page)
+        return members
 
     def _name(self) -> str:
         with set_echo(is_on=True):

@@ -18,8 +18,9 @@ from bot.models.bodies import limited_client
 from bot.models.events import LONGER_THINKING_TOKENS, THINKING_TOKENS, Opaque, TextPart
 from bot.models.failures import RequestAttempt
 from bot.models.parameters import OptionalParameter, Parameters
+from bot.models.prices import is_vendors_server
 from bot.models.prompt import PDF, Effort, Media, Prompt, Turn, TurnPart
-from bot.models.setup import RequestOptions, known_server
+from bot.models.setup import RequestOptions
 from bot.models.streams import AnswerReader
 
 
@@ -32,7 +33,7 @@ def client_arguments(http_client: type[httpx2.AsyncClient], url: str) -> dict[st
     limits = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)
     client = limited_client(http_client)
     if any(placeholders(os.environ.get(variable, "")) for variable in GATEWAY_HEADERS.values()):
-        client = identifying_client(client, is_gateway=known_server(url) is None)
+        client = identifying_client(client, is_gateway=not is_vendors_server(url))
     return {
         # The SDKs would wait as long as a Retry-After asks. `RetryPlan` decides instead.
         "max_retries": 0,

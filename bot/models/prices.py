@@ -240,6 +240,16 @@ def _without_versions(name: str) -> str:
     return name
 
 
+def is_vendors_server(url: str) -> bool:
+    """Returns whether a URL is a model vendor's, according to the package, and not that of a private gateway."""
+    from genai_prices import data_snapshot
+
+    try:
+        return bool(data_snapshot.get_snapshot().find_provider(None, None, url))
+    except LookupError:
+        return False
+
+
 def vendor_of_model(name: str) -> str:
     """Returns the vendor that makes a model, by the model's name, or "" if the package doesn't list the model."""
     from genai_prices import data_snapshot

@@ -363,6 +363,14 @@ class UsageLedger(WorkerOperations):
         return MonthUsage(total=total, people=people, channels=channels, models=models, calls=calls)
 
     @reads
+    async def questions_of_askers(self, connection: AsyncConnection, team_id: str, day: int, limit: int) -> list[int]:
+        """Returns the numbers of questions of the people who asked most on a day, counted from 1970-01-01."""
+        number = sa.func.count(charges.c.job_id.distinct())
+        asked = sa.select(number).where(charges.c.team_id == team_id, charges.c.day == day, charges.c.user_id != "")
+        most = asked.group_by(charges.c.user_id).order_by(number.desc()).limit(limit)
+        return list(await connection.scalars(most))
+
+    @reads
     async def week_usage(self, connection: AsyncConnection, team_id: str, first: int, most_disliked: int) -> WeekUsage:
         """Returns the week from day `first` (counted from 1970-01-01), with up to `most_disliked` channels."""
         count, over, first_s = sa.func.count(), ~IS_MIDWAY, turns.c.first_token_s

@@ -28,6 +28,8 @@ from tests.processes import REPOSITORY
 from tests.streams.server import VendorServer
 
 PASTE, PASTE_AGAIN, WHO = "stays hidden): ", "check the same one again: ", "to skip this): "
+CAP = "press Enter for $"
+ALERT = {"BOT_COST_ALERT": "on"}
 NOBODY = "No member of the workspace has this name"
 
 
@@ -89,13 +91,15 @@ async def test_a_newcomer_is_led_from_the_link_to_the_first_message(
         assert "✔ Both tokens belong to the same app." in seen
         assert " or ".join(entry.api_key_page for entry in VENDORS.values() if entry.api_key_variable) in seen
         seen = await terminal.types(WHO, "ada")
+        asked = await terminal.types(CAP, "")
+        assert "each of the 5 members asks five questions a workday, openai/gpt-6-luna\ncosts about $0.26." in asked
         assert "✔ openai/gpt-6-luna: the key is accepted, and the model exists." in seen
         code, seen = await terminal.end()
         assert (code, "Everything is set up." in seen, "Now start Typist: make run" in seen) == (0, True, True)
         assert "I sent Ada a message in Slack." in seen
         for secret in (slack.bot_token, slack.app_token, KEY):
             assert secret not in terminal.shown
-    assert written(tmp_path) == {**tokens, "BOT_ADMINS": "U0ADA"}
+    assert written(tmp_path) == {**tokens, "BOT_ADMINS": "U0ADA", "BOT_CAPS": "workspace/month=5usd", **ALERT}
     assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == [".env"]
     assert hello(slack) == [texts.welcome.im_here("typist")]
@@ -109,11 +113,13 @@ async def test_what_is_pasted_early_is_hidden_and_used(
         await terminal.types("Checking…", slack.app_token)
         await terminal.types("Checking…", KEY)
         await terminal.types(WHO, "ada")
+        for amount in ("many", "-1", "0", "$120"):
+            seen = await terminal.types(CAP, amount)
         code, seen = await terminal.end()
         assert (code, bool(re.search(r"make run \(in a clone\), or \S+/python -m bot run\n", seen))) == (0, True)
         for secret in (slack.bot_token, slack.app_token, KEY):
             assert secret not in terminal.shown
-    assert written(tmp_path) == {**tokens, "BOT_ADMINS": "U0ADA"}
+    assert written(tmp_path) == {**tokens, "BOT_ADMINS": "U0ADA", "BOT_CAPS": "workspace/month=120usd", **ALERT}
 
 
 async def test_agents_wanted_of_a_plain_app_are_missed_in_one_sentence(
@@ -138,7 +144,12 @@ async def test_swapped_wrong_and_misplaced_tokens_are_recognized(
         (PASTE, "xoxp-of-a-person", "OPENAI_API_KEY must be a model's key; this is a user token of Slack."),
         (PASTE_AGAIN, slack.config_token, "must be a model's key; this is an app configuration token of Slack."),
         (PASTE_AGAIN, slack.app_token, is_set),
-        (PASTE, "sk-proj-wrong", "✘ openai: the server doesn't accept the key (HTTP 401).\n  → Check OPENAI_API_KEY."),
+        (
+            PASTE,
+            "sk-proj-wrong",
+            "✘ openai: the server doesn't accept the key (HTTP 401).\n"
+            "  → Check that OPENAI_API_KEY is a key for the server in OPENAI_BASE_URL.",
+        ),
         (PASTE_AGAIN, KEY, "✔ openai/gpt-6-luna: the key is accepted"),
     ]
     async with init(tmp_path, env) as terminal:
@@ -240,8 +251,9 @@ async def test_interrupted_halfway_it_keeps_what_was_accepted_and_goes_on(
         assert "api.slack.com/apps?new_app" not in seen
         await terminal.types(PASTE, KEY)
         await terminal.types(WHO, "U0ADA")
+        await terminal.types(CAP, "none")
         assert (await terminal.end())[0] == 0
-    assert list(written(tmp_path)) == ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "OPENAI_API_KEY", "BOT_ADMINS"]
+    assert list(written(tmp_path)) == ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "OPENAI_API_KEY", "BOT_ADMINS", *ALERT]
     assert hello(slack) == [texts.welcome.im_here("typist")]
 
 
@@ -259,6 +271,7 @@ async def test_an_env_file_that_exists_is_completed_and_no_value_is_changed(
         await terminal.types(PASTE, slack.bot_token)
         await terminal.types(PASTE, slack.app_token)
         await terminal.types(WHO, "ada")
+        await terminal.types(CAP, "none")
         assert (await terminal.end())[0] == 0
     after = (tmp_path / ".env").read_text()
     added = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "BOT_ADMINS": "U0ADA"}
@@ -306,8 +319,9 @@ async def test_the_admin_is_found_by_name_or_id_and_not_by_email_address(
         assert "The app can't look up email addresses. Enter a name as shown in Slack, or a member ID" in seen
         seen = await terminal.reads("BOT_ADMINS is now in .env.")
         assert "Gr\ufffd[2Jace\ufffd (U0GRACE)" in seen
+        await terminal.types(CAP, "none")
         assert (await terminal.end())[0] == 0
-    assert written(tmp_path) == {"BOT_ADMINS": "U0GRACE"}
+    assert written(tmp_path) == {"BOT_ADMINS": "U0GRACE", **ALERT}
     assert hello(slack, "grace") == [texts.welcome.im_here("typist")]
 
 
@@ -433,6 +447,7 @@ async def test_with_a_configuration_token_it_creates_the_app_and_the_person_inst
         await terminal.types(PASTE, slack.app_token)
         await terminal.types(PASTE, KEY)
         await terminal.types(WHO, "Ada")
+        await terminal.types(CAP, "none")
         code, seen = await terminal.end()
         assert (code, "✔ The app's manifest has everything that Typist needs." in seen) == (0, True)
         assert slack.config_token not in terminal.shown
@@ -487,6 +502,7 @@ async def test_the_whole_way_from_a_clone_to_the_first_answer(
         await newcomer.types(PASTE, slack.app_token)
         await newcomer.types(PASTE, KEY)
         await newcomer.types(WHO, "Ada")
+        await newcomer.types(CAP, "none")
         assert (await newcomer.end())[0] == 0
     async with terminal(clone, *made, "run", env=env) as bot:
         await bot.reads("is connected to Slack")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
-from bot.core.texts.words import count, sentence_case
+from bot.core.texts.words import count, listed, sentence_case
 
 NO_QUOTAS = "Your usage isn't limited."
 SHARED_QUOTAS = "You don't have a personal quota. These quotas apply to everyone:"
@@ -25,6 +25,22 @@ def tokens(number: float) -> str:
 def dollars(amount: float) -> str:
     """Formats an amount, such as "$500", "$0.50" or "$0.001"."""
     return f"${f'{amount:,.2f}'.removesuffix('.00') if amount >= 0.01 else f'{amount:g}'}"
+
+
+def cost_alert(
+    usd: float, mean_usd: float, channel_id: str, channel_usd: float, model: str, model_usd: float, asked: Sequence[int]
+) -> str:
+    """Tells an admin about an expensive day, in mrkdwn. `channel_id`: the most expensive channel, or "" for direct
+    messages. `asked`: the numbers of questions of the people who asked most."""
+    place, numbers = f"<#{channel_id}>" if channel_id else "direct messages", listed([f"{one:,}" for one in asked])
+    usual = (
+        f"the average of the last two weeks is {dollars(mean_usd)} a day" if mean_usd else "the first day with usage"
+    )
+    return (
+        f"Today's answers have cost {dollars(usd)} so far ({usual}). {dollars(channel_usd)} were spent in {place}, and "
+        f"{dollars(model_usd)} on {model}. The people with the most questions asked {numbers}. To set quotas, open my "
+        "Home tab."
+    )
 
 
 def quota(scope: str, limit: str, period: str) -> str:
