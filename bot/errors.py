@@ -63,6 +63,8 @@ class EndReason(StoredEnum, unknown="internal_error"):
     """The question was found late, so Typist only offered to answer it."""
     COMMAND = "command"
     """The message was a command about memories, which doesn't need a model."""
+    SILENT = "silent"
+    """The work succeeded, and by a rule in words its result wasn't worth a post."""
     BATCHED = "batched"
     """The question was answered together with a later question in the thread."""
 
@@ -156,6 +158,7 @@ _ANSWERS = {
     EndReason.NOTHING_ASKED,
     EndReason.OFFERED,
     EndReason.COMMAND,
+    EndReason.SILENT,
     EndReason.BATCHED,
 }
 _STOPS = {EndReason.STOPPED, EndReason.QUESTION_DELETED, EndReason.REPLY_GONE}

@@ -143,6 +143,7 @@ _SCHEDULE = Schedule(
     created_at=1_764_000_000.0,
 )
 _PAUSED = replace(_SCHEDULE, id=2, next_at=None, pause_reason=PauseReason.CAP)
+_RULED = replace(_SCHEDULE, only_if="something changed", runs=12, spoke=1)
 _LONG_ASK = replace(_ASK, fields=(*_ASK.fields, ArgumentField("more", "y" * 2_000)))
 _TYPED = "Take milk &amp; <bread>", "", "x" * 3_000
 _EDITABLE_ASK = replace(
@@ -309,6 +310,9 @@ def _views() -> Iterator[tuple[str, Json]]:
         )
     listed = schedules.ScheduleList("C0GENERAL", [_SCHEDULE, _PAUSED], "U0ADA", is_admin=True, outcome="Paused.")
     yield "modal: schedules", schedules.schedules_modal(listed)
+    yield "modal: silent runs", schedules.silent_runs_modal(_RULED, [(1764000000.0, "Nothing has changed.")])
+    listed = schedules.ScheduleList("C0GENERAL", [_RULED], "U0ADA", is_admin=True)
+    yield "modal: a schedule with a rule in words", schedules.schedules_modal(listed)
     yield (
         "modal: a schedule",
         schedules.CHANGE_SCHEDULE.build(

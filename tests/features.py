@@ -27,7 +27,7 @@ FEATURES: Mapping[str, Feature] = {
     "schedules": Feature(
         r"schedul|texts/rules",
         r"(?<!edit_)\bschedul(?:e|es|ed_runs|e_tool|e_id|e_accounts)\b|SCHEDULE[DS]?\b|Schedules?\b|schedule_\w+|ScheduleTool|ScheduledRuns|ScheduleAction|RUN_RULE|run_times",
-        212,
+        215,
     ),
     "memory": Feature(
         r"memor",

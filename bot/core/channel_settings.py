@@ -16,6 +16,7 @@ from typing import Any, Literal
 from bot.core import texts
 from bot.core.closings import closing_of_text
 from bot.core.conversation import escape, is_direct_message
+from bot.core.silence import MAX_RULE_CHARS
 from bot.core.texts import settings as words
 from bot.core.triage import Engagement
 from bot.models.prompt import Effort
@@ -51,6 +52,8 @@ class ChannelSettings:
     engagement: Engagement | None = None
     """The rule for messages without a mention in threads, or None for the default."""
     new_posts: bool = False
+    only_if: str = ""
+    """The rule in words that decides whether an answer to a post without a mention is posted (core/silence.py)."""
     gate: bool = False
     reaction: str = ""
     """The name of the emoji that asks a question about the message it is added to, or ""."""
@@ -147,6 +150,10 @@ def _prompt_problem(_: DefaultSettings, prompt: str) -> str:
     return words.prompt_too_long(len(prompt), MAX_PROMPT_CHARS) if len(prompt) > MAX_PROMPT_CHARS else ""
 
 
+def _only_if_problem(_: DefaultSettings, rule: str) -> str:
+    return texts.silence.too_long(MAX_RULE_CHARS) if len(rule) > MAX_RULE_CHARS else ""
+
+
 def _emoji_problem(_: DefaultSettings, emoji: str) -> str:
     if emoji and not _EMOJI.fullmatch(emoji):
         return words.REACTION_UNKNOWN
@@ -170,6 +177,7 @@ CHANNEL_SETTINGS: Mapping[str, Setting] = {
         "radio buttons", Engagement, words.ENGAGEMENT, applies=lambda bot, own: own or bot.engagement
     ),
     "new_posts": _OfChannels("checkboxes", bool, words.NEW_POSTS),
+    "only_if": _OfChannels("line", str, words.ONLY_IF, problem=_only_if_problem),
     "gate": _OfChannels("checkboxes", bool, words.GATE, is_available=lambda bot: bot.gate),
     "reaction": _OfChannels(
         "line", emoji_name, words.REACTION, is_available=lambda bot: bot.has_reactions, problem=_emoji_problem

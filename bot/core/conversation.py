@@ -159,6 +159,8 @@ class Question:
     """Whether the question is a command that needs no model (core/memory.py, core/schedules.py)."""
     had_sign_in: bool = False
     """Whether a sign-in URL was removed from the asker's text (core/sign_in_addresses.py)."""
+    is_held: bool = False
+    """Whether nothing is posted until the work is done, because of a rule in words (core/silence.py)."""
 
     @property
     def own_text(self) -> str:

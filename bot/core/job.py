@@ -11,6 +11,7 @@ States
 - UNPOSTED jobs are questions that the bot hasn't posted yet (unposted.py). They have neither ts nor thread, so they
   can't be found, stopped or edited, and don't block other questions. The outbox posts them: POST gives a job its
   message, and the job is queued like any other. An open modal without a question is an UNPOSTED job without text.
+  A run with a rule in words (silence.py) is first queued without a message. SPEAK makes it UNPOSTED again.
 - QUEUED jobs were never claimed. Slack shows at most a placeholder, so a queued job can join a batch, and Stop ends it
   immediately.
 - RELEASED jobs are queued too, but Slack already shows part of an answer or an earlier version. They are claimed first
@@ -152,6 +153,8 @@ class Event(StrEnum):
     RELEASE = auto()
     """The worker hands over the job, or ends an outdated attempt."""
     FINISH = auto()
+    SPEAK = auto()
+    """The work of a run without a message is done, and its answer must be posted."""
     DENY = auto()
     WAIT = auto()
     DECIDE = auto()
@@ -177,6 +180,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.RUNNING, Event.TAKE_OVER): State.RUNNING,
     (State.RUNNING, Event.RELEASE): State.RELEASED,
     (State.RUNNING, Event.FINISH): State.ENDED,
+    (State.RUNNING, Event.SPEAK): State.UNPOSTED,
     (State.RUNNING, Event.DENY): State.DENIED,
     (State.RUNNING, Event.REMOVE): State.ABSENT,
     # Approvals.

@@ -31,6 +31,7 @@ from bot.core.caps import DAY_S, Amount
 from bot.core.closings import has_question_mark
 from bot.core.conversation import Question, is_direct_message, plain_command, plain_words
 from bot.core.notifications import Notification
+from bot.core.silence import MAX_RULE_CHARS
 from bot.core.triage import STOPS_WORK, Identity
 from bot.errors import StoredEnum
 
@@ -386,13 +387,16 @@ class Proposal:
     only_if_changed: bool = False
     """Whether a run ends silently, without asking a model, if the channel has no new messages."""
     accounts: tuple[str, ...] = ()
+    only_if: str = field(default="", repr=False)
+    """The rule in words that decides whether a run's answer is worth posting (core/silence.py), or ""."""
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The proposal as complete, normalized tool arguments for `parse_proposal`."""
         rule, at = self.rule, self.rule.at
         when = {"cron": rule.cron} if at is None else {"at": datetime.fromtimestamp(at, zone_of(rule.zone)).isoformat()}
-        own = {"accounts": list(self.accounts)} if self.accounts else {}
+        own: dict[str, Any] = {"accounts": list(self.accounts)} if self.accounts else {}
+        own |= {"only_if": self.only_if} if self.only_if else {}
         return {"words": self.words, **when, "zone": rule.zone, "only_if_changed": self.only_if_changed, **own}
 
     def is_same_as(self, other: "Proposal") -> bool:
@@ -404,6 +408,7 @@ class Proposal:
                 one.rule.zone,
                 one.only_if_changed,
                 one.accounts,
+                one.only_if.casefold(),
             )
             for one in (self, other)
         )
@@ -412,8 +417,9 @@ class Proposal:
 
 def parse_proposal(arguments: Mapping[str, Any], zone: str, now: float, *, min_gap_minutes: int) -> Proposal:
     """Returns the proposal in a model's arguments. Raises UnusableRule. `zone`: the default zone."""
-    words, cron, at, named = (arguments.get(name) or "" for name in ("words", "cron", "at", "zone"))
-    if not all(isinstance(value, str) for value in (words, cron, at, named)):
+    names = "words", "cron", "at", "zone", "only_if"
+    words, cron, at, named, only_if = (arguments.get(name) or "" for name in names)
+    if not all(isinstance(value, str) for value in (words, cron, at, named, only_if)):
         raise UnusableRule(texts.schedules.RULE_OR_TIME)
     words = words.strip()
     if not words or len(words) > MAX_WORDS_CHARS:
@@ -422,7 +428,16 @@ def parse_proposal(arguments: Mapping[str, Any], zone: str, now: float, *, min_g
     servers = arguments.get("accounts")
     servers = [servers] if isinstance(servers, str) else servers
     accounts = tuple(sorted({*map(str, servers)})) if isinstance(servers, list) else ()
-    return Proposal(words, rule, arguments.get("only_if_changed") is True, accounts)
+    only_if = valid_only_if(only_if)
+    return Proposal(words, rule, arguments.get("only_if_changed") is True, accounts, only_if)
+
+
+def valid_only_if(text: str) -> str:
+    """Returns a rule in words on one line. Raises UnusableRule."""
+    rule = " ".join(text.split())
+    if len(rule) > MAX_RULE_CHARS:
+        raise UnusableRule(texts.silence.too_long(MAX_RULE_CHARS))
+    return rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,6 +461,11 @@ class Schedule:
     """The ID of the admin who made the last change, or "" if no admin did."""
     accounts: tuple[str, ...] = ()
     usage: Amount = field(default=Amount())
+    only_if: str = field(default="", repr=False)
+    runs: int = 0
+    """The number of runs with a rule in words that have ended."""
+    spoke: int = 0
+    """The number of those runs that posted something."""
 
     @property
     def is_done(self) -> bool:
@@ -453,7 +473,7 @@ class Schedule:
 
     @property
     def as_proposal(self) -> Proposal:
-        return Proposal(self.words, self.rule, self.only_if_changed, self.accounts)
+        return Proposal(self.words, self.rule, self.only_if_changed, self.accounts, self.only_if)
 
 
 @dataclass(frozen=True, slots=True)
@@ -534,6 +554,15 @@ class Run:
     @property
     def since(self) -> float:
         return self.schedule.created_at if self.previous_due_at is None else self.previous_due_at
+
+    @property
+    def place_before_post(self) -> tuple[str, str]:
+        """The channel, and a ts that no message has, for a run that works before it has a message."""
+        return self.schedule.channel_id, f"{int(self.due_at)}.{self.schedule.id % 1_000_000:06}"
+
+    @property
+    def only_if(self) -> str:
+        return self.schedule.only_if
 
     def is_late(self, now: float) -> bool:
         return now - self.due_at > LATE_S

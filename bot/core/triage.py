@@ -13,7 +13,7 @@ repeat other text.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from bot.core.closings import Closing, closing_of_text, has_question_mark, is_courtesy, unaccented
@@ -120,6 +120,8 @@ class TriageRules:
     answers_new_posts: bool = False
     gate: bool = False
     """Whether a model decides on follow-ups that the rules leave in doubt."""
+    holds_posts: bool = False
+    """Whether a rule in words decides if the answer to a new post is worth posting (core/silence.py)."""
     allows_bots: bool = False
     """Whether other bots can ask by mentioning the bot."""
 
@@ -173,7 +175,7 @@ def triage(message: Message, me: Identity, participants: Participants, rules: Tr
         return question
     reason = reason_to_ignore(message, me, participants, rules)
     if reason is None:
-        return question
+        return replace(question, is_held=True) if rules.holds_posts and message.thread_ts is None else question
     return Ignore(reason, question if rules.gate and reason is IgnoreReason.IN_DOUBT else None)
 
 

@@ -47,6 +47,10 @@ class MessageQuestion:
     """The channel and ts of its message, if Slack's event has arrived."""
     schedule_id: int | None = None
     """The ID of the schedule that asks the question. A model wrote its text, which counts as quoted too."""
+    is_held: bool = False
+    """Whether a run with a rule in words hasn't worked yet, so that nothing is posted."""
+    has_worked: bool = False
+    """Whether the answer is already recorded."""
 
 
 def reaction_view_id(emoji: str, channel_id: str, ts: str) -> str:

@@ -78,6 +78,8 @@ class Phase(Enum):
     """The question was edited, so the answer restarts."""
     INTERRUPTED = auto()
     """The model failed after its first word. Another attempt continues after the text so far."""
+    WORKED = auto()
+    """The work of a held question is done, or needs a decision. The next attempt shows it (core/silence.py)."""
     TOKEN_REFUSED = auto()
     """Slack refuses the bot token, and the model hasn't been asked yet."""
     AWAITING_APPROVAL = auto()
@@ -188,7 +190,9 @@ class AnswerAttempt:
 
     @property
     def spent(self) -> StepEstimate:
-        step = self.step
+        step, end = self.step, self.answer.end
+        if end is not None and end.usage is not None:
+            return StepEstimate(end.usage.input_tokens, end.usage.output_tokens, end.model, len(self.answer.steps))
         if step is None or step.usage == Usage():
             return StepEstimate(step_no=len(self.answer.steps))
         used = step.usage

@@ -61,9 +61,10 @@ from bot.services.answer_attempt import (
     total_usd,
     waited_s,
 )
-from bot.services.live_output import LiveOutput
+from bot.services.live_output import LiveOutput, UnseenOutput
 from bot.services.memory import MemoryCommands
 from bot.services.pane import AssistantPane
+from bot.services.ports import Output
 from bot.services.quota import Quota
 from bot.services.schedules import Schedules
 from bot.services.steps import Steps
@@ -139,6 +140,8 @@ class Answering:
             end = attempt.finish(failed, self.stores.clock.now(), None, self.settings.model_names)
             if attempt.live is not None:
                 await attempt.live.abandon()
+            if attempt.job.question.is_held:
+                raise GivenUp(Phase.WORKED) from error
             return _Outcome(end, OutboxKind.REPLY)
 
     async def _show_outcome(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Outcome:
@@ -148,6 +151,8 @@ class Answering:
         if checking.done() and (denial := checking.result()) and not job.page_ts:
             self.access_control.explain_denial(job.question, denial)
             return _Outcome(attempt.answer.finish(End(EndReason.DENIED)))
+        if job.question.is_held:
+            return await self._work_unseen(attempt, checking)
         signs = await self.pane.begin(job.question, is_first=job.attempts == 1, has_message=bool(job.page_ts))
         live = await self.workspace.scheduler.open(attempt.answer, sign=signs.sign, has_stop=signs.stop)
         attempt.live = live
@@ -161,6 +166,14 @@ class Answering:
             await show_end(live, end, shown, self.workspace.users, self.access_control.admins)
         unposted = _unposted_notification(job, live) if live.reply.is_gone else None
         return _Outcome(end, live.reply.outbox_kind, unposted, self._canvas_requester(attempt, end))
+
+    async def _work_unseen(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Outcome:
+        """Asks the model without a reply. Returns a silent or stopped end, and raises GivenUp after any other, which
+        the next attempt shows."""
+        end = await self._finish(attempt, await self._ask(attempt, None, checking))
+        if end.reason is EndReason.SILENT or end.reason.is_stop:
+            return _Outcome(end)
+        raise GivenUp(Phase.WORKED)
 
     def _canvas_requester(self, attempt: AnswerAttempt, end: End) -> str:
         job, answer = attempt.job, attempt.answer
@@ -183,13 +196,17 @@ class Answering:
             raise GivenUp(Phase.TOKEN_REFUSED)
         return denial
 
-    async def _ask(self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]) -> End:
+    async def _ask(
+        self, attempt: AnswerAttempt, live: ScheduledReply | None, checking: asyncio.Task[Denial | None]
+    ) -> End:
         """Asks the model unless access, a stop or a command prevents that. Returns the `End`. Raises GivenUp."""
         if attempt.phase is Phase.STOP_ASKED:
             return _stopped_end(attempt)
         attempt.phase = Phase.STREAMING
         names, admins = self.settings.model_names, self.access_control.admins
-        output = LiveOutput(self.stores, self.workspace, self.pane, attempt.job, live, admins)
+        output: Output = UnseenOutput(attempt.answer)
+        if live is not None:
+            output = LiveOutput(self.stores, self.workspace, self.pane, attempt.job, live, admins)
         try:
             if forbidden := await end_of(attempt, self._end_without_model(attempt, live, checking), names):
                 return forbidden
@@ -201,10 +218,10 @@ class Answering:
             return _stopped_end(attempt)
 
     async def _end_without_model(
-        self, attempt: AnswerAttempt, live: ScheduledReply, checking: asyncio.Task[Denial | None]
+        self, attempt: AnswerAttempt, live: ScheduledReply | None, checking: asyncio.Task[Denial | None]
     ) -> End | None:
         """Returns the end of an answer that needs no model, or None to ask a model. Raises GivenUp."""
-        if not checking.done():
+        if live is not None and not checking.done():
             live.show_activity(texts.answers.CHECKING_ACCESS)
         if denial := await checking:
             return End(EndReason.DENIED, sentence_notice(denial))
@@ -218,7 +235,7 @@ class Answering:
         # The question might have been a command before it was edited.
         if attempt.job.question.is_command or attempt.job.version:
             done = await self.remembering.carry_out(attempt.job) or await self.schedules.carry_out(attempt.job)
-        if done is None:
+        if done is None or live is None:
             return None
         if attempt.answer.text:
             # The text is an earlier attempt's list.
@@ -303,9 +320,9 @@ class Answering:
 
         async def release() -> None:
             await self._record_messages(attempt)
-            piece, is_interrupted = attempt.answer.piece_to_record(), attempt.phase is Phase.INTERRUPTED
-            released = self.stores.worker_queue.release
-            await released(attempt.job, piece, attempt.spent, is_interrupted=is_interrupted)
+            piece, phase, spent = attempt.answer.piece_to_record(), attempt.phase, attempt.spent
+            how = {"is_interrupted": phase is Phase.INTERRUPTED, "speaks": phase is Phase.WORKED}
+            await self.stores.worker_queue.release(attempt.job, piece, spent, **how)
 
         match attempt.phase:
             case Phase.HANDOVER:
@@ -313,7 +330,7 @@ class Answering:
                     await release()
                 except StoreError as error:
                     log.info("job not released, so another process will take it over in a few seconds: %s", error)
-            case Phase.RESTART | Phase.TOKEN_REFUSED | Phase.INTERRUPTED:
+            case Phase.RESTART | Phase.TOKEN_REFUSED | Phase.INTERRUPTED | Phase.WORKED:
                 # Retries however long the database is unavailable, because no process takes the job over while this one
                 # runs.
                 await insist(release, self.stores.clock, "job not released")

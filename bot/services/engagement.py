@@ -241,6 +241,7 @@ class MessageTriage:
             self.rules,
             engagement=channel.engagement or self.rules.engagement,
             answers_new_posts=channel.new_posts,
+            holds_posts=bool(channel.only_if),
             gate=channel.gate and self.gate is not None,
         )
 

@@ -172,6 +172,8 @@ class Intake:
         """Queues a question. Returns whether the question is new. `job_id`: the question's job if the bot posted it.
         Raises StoreError."""
         full, question = self._worker.is_full, queued_question(self._workspace, question)
+        # A held question isn't offered, because nobody asked it.
+        offered = offered and not question.is_held
         enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offered, job_id=job_id)
         if enqueued is None:
             log.debug("message %s is no new question", question.ts)
@@ -185,7 +187,7 @@ class Intake:
 def queued_question(workspace: Workspace, question: Question) -> Question:
     """Returns a question in the form stored with jobs: without sign-in URLs, and marked if it is a command."""
     question = workspace.sign_in_addresses.question_without_urls(question)
-    is_command = any(
+    is_command = not question.is_held and any(
         command_in(question, workspace.me) for command_in in (memory.memory_command, schedules.schedule_command)
     )
     return replace(question, is_command=is_command)

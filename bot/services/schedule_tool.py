@@ -68,6 +68,11 @@ DEFINITION = replace(
                     "type": "boolean",
                     "description": "Whether to skip a run if nobody has written here since the last one",
                 },
+                "only_if": {
+                    "type": "string",
+                    "description": "The asker's rule in words for posting a result, such as: something changed. "
+                    "Without a rule, each run posts",
+                },
                 "number": {"type": "integer", "description": "The schedule to change or stop; what you omit stays"},
                 "stop": {"type": "boolean", "description": "Whether to stop the schedule with this number for good"},
             },

@@ -48,24 +48,24 @@ class ScheduledRuns:
         """Returns the number of runs that can begin this second: 1 or 0."""
         return int(self.workspace.budget.is_half_free(*CALLS_OF_RUNS))
 
-    async def admit(self, entry: OutboxEntry) -> Run | None:
+    async def admit(self, entry: OutboxEntry, *, has_worked: bool = False) -> Run | None:
         """Returns the run to post, or None if the run is skipped or has no news, or if the schedule was stopped. Raises
         RateLimited, Refused and StoreError, and TimeoutError if Slack doesn't identify the creator or a server doesn't
-        renew the creator's sign-in."""
+        renew the creator's sign-in. `has_worked`: the run only has to be posted, so its cost and news don't matter."""
         run = await self.stores.schedules.run(entry.job_id)
         if run is None:
             return None
         schedule = run.schedule
         asked = _question(schedule)
-        reason = await self._skip_reason(schedule, asked, entry.job_id)
-        if reason is None and not await self.quota.has_room(asked):
+        reason = await self._skip_reason(schedule, asked, entry.job_id, has_worked=has_worked)
+        if reason is None and not has_worked and not await self.quota.has_room(asked):
             reason = PauseReason.QUOTA
         if reason is not None:
             log.info("schedule %d not run: %s", schedule.id, reason)
             await self.stores.schedules.skip(schedule, entry.job_id, reason)
             return None
         surfaces = self.workspace.surfaces
-        if schedule.only_if_changed and not await surfaces.has_news(schedule.channel_id, run.since):
+        if schedule.only_if_changed and not has_worked and not await surfaces.has_news(schedule.channel_id, run.since):
             log.info("schedule %d not run: nothing is new", schedule.id)
             return None
         return run
@@ -95,7 +95,9 @@ class ScheduledRuns:
             messages[schedule.channel_id] = run_notice(schedule, report)
         return messages
 
-    async def _skip_reason(self, schedule: Schedule, asked: Question, job_id: int) -> PauseReason | None:
+    async def _skip_reason(
+        self, schedule: Schedule, asked: Question, job_id: int, *, has_worked: bool
+    ) -> PauseReason | None:
         kind = await self.workspace.users.kind(schedule.user_id, now_within_s=MEMBER_WITHIN_S, max_age_s=LOOKUP_S)
         denial = await self.access_control.denial(asked)
         if kind is None or denial is Denial.UNKNOWN:
@@ -112,6 +114,8 @@ class ScheduledRuns:
             return PauseReason.PLACE_GONE
         if not is_there:
             return PauseReason.NOT_IN_CHANNEL
+        if has_worked:
+            return None
         _, of_day = await self.stores.schedules.tokens_used(schedule, job_id)
         if of_day >= schedule.day_tokens:
             return PauseReason.CAP

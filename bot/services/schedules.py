@@ -39,8 +39,10 @@ from bot.core.schedules import (
     min_gap_minutes,
     parse_rule,
     schedule_command,
+    valid_only_if,
     valid_rule,
 )
+from bot.core.silence import LISTED_REASONS
 from bot.core.surfaces import Invocation
 from bot.core.unposted import direct_message_placeholder
 from bot.core.unseen import visible
@@ -48,7 +50,7 @@ from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.reply.workspace import Workspace
 from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
 from bot.services.answer_attempt import CommandResult
-from bot.slack.blockkit import time_mrkdwn
+from bot.slack.blockkit import Json, time_mrkdwn
 from bot.slack.notices import notification
 from bot.slack.views.modal import sentence_modal
 from bot.slack.views.schedules import (
@@ -59,6 +61,7 @@ from bot.slack.views.schedules import (
     ScheduleList,
     SubmittedSchedule,
     schedules_modal,
+    silent_runs_modal,
 )
 from bot.store import Stores
 from slack_markdown.render import beginning
@@ -245,6 +248,11 @@ class Schedules:
         if not 0 < len(words) <= MAX_WORDS_CHARS:
             problems[ScheduleField.WORDS] = texts.schedules.schedule_words(MAX_WORDS_CHARS)
         only_if_changed = bool(entered.get(ScheduleField.ONLY_IF_CHANGED, schedule.only_if_changed))
+        only_if = schedule.only_if
+        try:
+            only_if = valid_only_if(entered.get(ScheduleField.ONLY_IF, only_if))
+        except UnusableRule as unusable:
+            problems[ScheduleField.ONLY_IF] = str(unusable)
         rule = await self._entered_rule(user_id, schedule, submitted, problems)
         run_tokens = self._entered_tokens(
             user_id, ScheduleField.RUN_TOKENS, schedule.run_tokens, RUN_TOKENS, submitted, problems
@@ -254,7 +262,7 @@ class Schedules:
         )
         if problems:
             return problems
-        changed = Proposal(words, rule, only_if_changed, schedule.accounts)
+        changed = Proposal(words, rule, only_if_changed, schedule.accounts, only_if)
         caps = run_tokens, day_tokens, max_schedules(schedule.user_id, schedule.channel_id, self.access_control.admins)
         try:
             if not await self.stores.schedules.change(team_id, schedule.id, user_id, changed, *caps):
@@ -319,13 +327,11 @@ class Schedules:
             return refusal
         assert schedule is not None
         log.info("%s of schedule %d by user %s", press.action, schedule.id, user_id)
+        if press.action in (ScheduleAction.CHANGE, ScheduleAction.DETAILS):
+            view = await self._view(press, schedule)
+            await self.workspace.surfaces.open(press.trigger_id, view, in_modal=press.in_modal)
+            return ""
         match press.action:
-            case ScheduleAction.CHANGE:
-                zone = await self._zone(user_id, schedule)
-                weekly = as_weekly(schedule.rule, zone, self.stores.clock.now())
-                view = CHANGE_SCHEDULE.build(schedule, press.place, weekly, zone)
-                await self.workspace.surfaces.open(press.trigger_id, view, in_modal=press.in_modal)
-                return ""
             case ScheduleAction.RUN:
                 is_done = await schedules.run_now(team_id, schedule.id, user_id)
             case ScheduleAction.PAUSE:
@@ -341,6 +347,13 @@ class Schedules:
         outcome = (texts.schedules.SCHEDULE_PRESSED if is_done else texts.schedules.SCHEDULE_UNCHANGED)[press.action]
         is_unsure = press.action is ScheduleAction.RUN and schedule.only_if_changed
         return f"{outcome} {texts.schedules.ONLY_IF_CHANGED}" if is_unsure else outcome
+
+    async def _view(self, press: SchedulePress, schedule: Schedule) -> Json:
+        if press.action is ScheduleAction.DETAILS:
+            return silent_runs_modal(schedule, await self.stores.schedules.silent_runs(schedule.id, LISTED_REASONS))
+        zone = await self._zone(press.user_id, schedule)
+        weekly = as_weekly(schedule.rule, zone, self.stores.clock.now())
+        return CHANGE_SCHEDULE.build(schedule, press.place, weekly, zone)
 
     async def signed_out_of(self, schedule: Schedule) -> Sequence[str]:
         key = schedule.team_id, schedule.user_id, schedule.accounts

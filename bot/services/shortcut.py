@@ -187,9 +187,13 @@ class QuestionPosts:
         """Posts and queues a schedule's run, unless it is skipped or has nothing to do. Raises StoreError."""
         try:
             async with asyncio.timeout(TRY_WITHIN_S):
-                if run := await self.runs.admit(entry):
-                    posted = await self._post(entry, question, run)
-                    await self.intake.enqueue(f"view {question.view_id}", posted, job_id=entry.job_id)
+                if run := await self.runs.admit(entry, has_worked=question.has_worked):
+                    if question.is_held:
+                        asked = replace(self._question(question, *run.place_before_post), is_held=True)
+                    else:
+                        asked = await self._post(entry, question, run)
+                    name = "work" if question.is_held else "view"
+                    await self.intake.enqueue(f"{name} {question.view_id}", asked, job_id=entry.job_id)
                     return None
         except (RateLimited, Refused, TimeoutError, PostUncertain) as error:
             log.warning("run %s not posted: %s", question.view_id, str(error) or "it took too long")

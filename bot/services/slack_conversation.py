@@ -22,11 +22,12 @@ from bot.core.job import Job
 from bot.core.memory import NO_MEMORIES, SentMemories, ids_in, memories_section
 from bot.core.prompt import Conversation, CountTokens, PromptMarks, PromptMessage
 from bot.core.schedules import RUN_RULE, run_times_text
+from bot.core.silence import rule_note
 from bot.core.steps import fixed_text, starting_text
 from bot.core.surfaces import AppContext, pane_context_line, was_asked_in_pane
 from bot.core.triage import Identity, is_from_person, second_person_ts
 from bot.errors import StoreError
-from bot.models.prompt import OTHERS, OURS
+from bot.models.prompt import INSTRUCTIONS, OTHERS, OURS
 from bot.reply.workspace import Workspace
 from bot.services.ports import Activity, People
 from bot.services.transcripts import Transcription
@@ -105,16 +106,21 @@ class SlackConversation:
         question, run = job.question, None
         if question.schedule_id:
             run = await try_again(lambda: self.stores.schedules.run(job.id), self.stores.clock, "schedule not read")
+        rule, rule_origins = run.only_if if run else "", OURS
+        if question.is_held and not run:
+            # Written by somebody who can change the channel's settings.
+            rule, rule_origins = (await self.channel(question)).only_if, INSTRUCTIONS
         wants_canvas = canvas_requester((question, *job.earlier_questions), self.me.user_id)
         viewed_context = await self._pane_context(question) if self.me.has_pane and was_asked_in_pane(question) else ""
         ours = (
             RUN_RULE if question.schedule_id else "",
             prompts.CANVAS_RULE if self.workspace.canvases.can_write and wants_canvas else "",
             run_times_text(run) if run else "",
+            rule_note(rule) if question.is_held and rule else "",
             viewed_context,
         )
         # The open channel's name is other people's text.
-        return Note("\n".join(filter(None, (*ours, *lines))), OTHERS if viewed_context else OURS)
+        return Note("\n".join(filter(None, (*ours, *lines))), OTHERS if viewed_context else rule_origins)
 
     async def _pane_context(self, question: Question) -> str:
         """Returns sentences about what is open next to the asker's pane, or "" if the channel's name is unknown."""

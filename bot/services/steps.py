@@ -26,6 +26,8 @@ from bot.core.calls import SIGN_IN_RESULTS, CallState, Decision, Step, card_type
 from bot.core.choices import Choices
 from bot.core.conversation import without_bot_mention
 from bot.core.job import End, sentence_notice
+from bot.core.silence import TOOL_NAME as SILENCE
+from bot.core.silence import Silence, silence_in
 from bot.core.steps import (
     Seam,
     cut_to_fit,
@@ -161,10 +163,10 @@ class Steps:
             step = await self._ask_model(attempt, step_prompt, provider, shown, resumed=begun)
             if isinstance(step, End):
                 return step
-            if step.calls and (asked_back := offer.choices_in(step.calls)):
-                return _offer_choices(answer, step, asked_back, shown)
-            if not step.calls or is_last:
-                return _completed_end(answer, step)
+            ended = _end_of_step(attempt, offer, step, shown, is_last=is_last)
+            if isinstance(ended, End):
+                return ended
+            offer = ended
             if attempt.silent_step == len(answer.steps):
                 step_prompt = with_request_to_continue(step_prompt)
             await self._record_step(attempt, step, offer, begun, built, step_prompt)
@@ -331,25 +333,48 @@ def _text_of_asker(answer: Answer, prompt: Prompt) -> str:
     return "\n".join([*before, *(one.own_text if one.schedule_id is None else one.text for one in asked)])
 
 
-def _completed_end(answer: Answer, step: CurrentStep) -> End:
-    """Returns the end of an answer that the model completed or that has used all its steps."""
-    completion = _completion(step)
-    reason, notice = EndReason.WHOLE, ""
-    if step.calls:
-        # Continue isn't offered for an answer without text.
-        notice = texts.answers.STEP_LIMIT if answer.text.strip() else texts.answers.STEP_LIMIT_WITHOUT_TEXT
-        reason = EndReason.STEP_LIMIT
-    elif completion.finish_reason is FinishReason.LENGTH:
-        reason, notice = EndReason.LENGTH_LIMIT, texts.answers.LENGTH_LIMIT
-    return End(reason, sentence_notice(notice), model=completion.model, usage=completion.usage)
-
-
 def _offer_choices(answer: Answer, step: CurrentStep, offered: Choices, shown: Output) -> End:
     """Shows the model's question. Returns the end of an answer that offers choices."""
     shown.append(("\n\n" if answer.text.strip() else "") + offered.markdown)
     log.info("choices offered: %d", len(offered.choices))
     completion = _completion(step)
     return End(EndReason.WHOLE, model=completion.model, usage=completion.usage, choices=offered.choices)
+
+
+def _end_of_step(
+    attempt: AnswerAttempt, offer: Offer, step: CurrentStep, shown: Output, *, is_last: bool
+) -> End | Offer:
+    """Returns the end of an answer whose last step this is, or the tools for the next step."""
+    if step.calls and (asked_back := offer.choices_in(step.calls)):
+        return _offer_choices(attempt.answer, step, asked_back, shown)
+    completion, reason, notice = _completion(step), EndReason.WHOLE, ""
+    silent = _silence_in(attempt, offer, step) if offer.is_held and step.calls else ""
+    if isinstance(silent, Silence):
+        reason, notice = EndReason.SILENT, silent.reason
+    elif step.calls and not is_last:
+        return replace(offer, refusals={SILENCE: silent}) if silent else offer
+    elif step.calls:
+        # Continue isn't offered for an answer without text.
+        has_text = bool(attempt.answer.text.strip())
+        notice = texts.answers.STEP_LIMIT if has_text else texts.answers.STEP_LIMIT_WITHOUT_TEXT
+        reason = EndReason.STEP_LIMIT
+    elif completion.finish_reason is FinishReason.LENGTH:
+        reason, notice = EndReason.LENGTH_LIMIT, texts.answers.LENGTH_LIMIT
+    return End(reason, sentence_notice(notice), model=completion.model, usage=completion.usage)
+
+
+def _silence_in(attempt: AnswerAttempt, offer: Offer, step: CurrentStep) -> Silence | str:
+    answer = attempt.answer
+    return silence_in(
+        step.calls,
+        answer.calls,
+        attempt.searches,
+        # Without tools, all that can be read is the message.
+        needs_work=bool(offer.by_name),
+        has_text=step.has_text,
+        is_joined=bool(answer.follow_ups or attempt.job.earlier_questions),
+        is_cut=_completion(step).finish_reason is FinishReason.LENGTH,
+    )
 
 
 def _completion(step: CurrentStep) -> Completion:

@@ -34,7 +34,7 @@ from functools import partial
 from typing import TypeVar
 
 from bot.clock import Clock, extend_timeout, insist
-from bot.core import choices
+from bot.core import choices, silence
 from bot.core.asked_values import are_from_asker
 from bot.core.asks import MAX_ARGUMENT_CHARS, activity_of, can_be_shown, readable_json
 from bot.core.calls import (
@@ -119,12 +119,17 @@ class Offer:
     is_private: bool = False
     agreed_servers: frozenset[str] = frozenset()
     """Servers where the asker has agreed to read-only calls with their own account in answers that others read."""
+    is_held: bool = False
+    """Whether the model can end without an answer (core/silence.py)."""
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    """Results of calls that would have ended the answer, by tool."""
     has_written: bool = False
     """Whether an earlier version of the answer might have changed something. If so, calls that can need approval."""
 
     @property
     def definitions(self) -> tuple[ToolDefinition, ...]:
-        return (*self.by_name.values(), *((choices.DEFINITION,) if self.has_choices else ()))
+        held = (silence.DEFINITION,) if self.is_held else ()
+        return (*self.by_name.values(), *((choices.DEFINITION,) if self.has_choices else ()), *held)
 
     def choices_in(self, calls: Sequence[ToolCall]) -> Choices | None:
         offered = choices.offered_choices(calls) if self.has_choices else ""
@@ -169,7 +174,8 @@ class ToolCalls:
             if channel.read_channel is False:
                 definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
         if not definitions:
-            return Offer(has_choices=can_choose, missing=offered.missing, notice=offered.notice)
+            is_held = question.is_held and not is_run
+            return Offer(has_choices=can_choose, missing=offered.missing, notice=offered.notice, is_held=is_held)
         agreed = frozenset[str]()
         if is_run:
             # During a run, nobody is there to approve a call, and Slack gives no permission to search.
@@ -186,7 +192,7 @@ class ToolCalls:
         always = await self.insist(lambda: self.ports.records.always_allowed(thread))
         tools = {tool.name: tool for tool in definitions}
         missing, is_private = (offered.missing, offered.notice), thread.in_direct_message
-        return Offer(tools, frozenset(always.items()), can_choose, *missing, is_private, agreed)
+        return Offer(tools, frozenset(always.items()), can_choose, *missing, is_private, agreed, question.is_held)
 
     def plan(
         self,
@@ -203,10 +209,8 @@ class ToolCalls:
         planned = [
             self._plan_call(call, index, step_no, offer, origins, asked, steps) for index, call in enumerate(calls)
         ]
-        return tuple(
-            replace(call, result=str(nothing_offered)) if nothing_offered and call.tool == choices.TOOL_NAME else call
-            for call in planned
-        )
+        refusals = {choices.TOOL_NAME: str(nothing_offered), **offer.refusals}
+        return tuple(replace(call, result=refusals.get(call.tool) or call.result) for call in planned)
 
     def _plan_call(
         self,

@@ -107,7 +107,9 @@ class Worker:
         self.cancel(job_id, Phase.STOPPED)
 
     def post_placeholder(self, job: Job) -> None:
-        """Posts a queued job's placeholder in the background, unless the job is claimed or ends first."""
+        """Posts a queued job's placeholder in the background, unless the job is claimed or ends first, or is held."""
+        if job.question.is_held:
+            return
 
         def ended(task: asyncio.Task[None]) -> None:
             if self._placeholders.get(job.id) is task:

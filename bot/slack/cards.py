@@ -70,12 +70,13 @@ def _schedule(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     also = texts.schedules.ALSO_IF_UNCHANGED if arguments.get("skipped_before") else ""
     if_changed = texts.schedules.ONLY_IF_CHANGED_BY_THEN if is_once else texts.schedules.ONLY_IF_CHANGED
     without_news = if_changed if arguments["only_if_changed"] else also
+    only_if = unlinked(escape_unseen(texts.silence.posts_only_if(str(arguments.get("only_if") or ""))))
     times = arguments.get("next") if rule.cron else ()
     following = f"{texts.schedules.NEXT_TIME}{rule.dates_text(times, _asked_at(ask, times))}." if times else ""
     parts = [
         rich_text_section(span(question, "bold")),
         blockkit.rich_text_element("rich_text_quote", span(unlinked(escape_unseen(arguments["words"])))),
-        rich_text_section(span(" ".join(filter(None, (when, following, without_news))))),
+        rich_text_section(span(" ".join(filter(None, (when, following, without_news, only_if))))),
     ]
     terms = texts.schedules.terms(arguments.get("accounts") or (), is_once=is_once)
     return Card(parts, agree, decline, [] if kind == "stop" else [terms])

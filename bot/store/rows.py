@@ -76,6 +76,7 @@ def question_of(row: sa.Row[Any]) -> Question:
         row.schedule_id,
         row.is_command,
         row.had_sign_in,
+        row.held is True,
     )
 
 
@@ -94,6 +95,7 @@ def queued_values(question: Question, now: float) -> dict[str, Any]:
         "attached_chars": question.attached_chars,
         "is_command": question.is_command,
         "had_sign_in": question.had_sign_in,
+        "held": True if question.is_held else None,
         "status": Status.QUEUED.value,
         "created_at": now,
     }

@@ -43,14 +43,16 @@ from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
 from bot.store import audit, notifications, outbox
 from bot.store.database import Database, Operations, acquire_lock, completes, reads, writes
-from bot.store.rows import IS_LIVE, IS_UNPOSTED, has_row, insert_into, unposted_values
-from bot.store.schema import charges, jobs, schedules, tool_calls
+from bot.store.rows import HAS_ENDED, IS_LIVE, IS_UNPOSTED, has_row, insert_into, unposted_values
+from bot.store.schema import charges, jobs, schedules, tool_calls, turns
 from bot.store.usage import TOKENS
 
 AT_ONCE = 50
 """Maximum number of runs to begin per transaction. The next check begins the others."""
 
 _IS_NOT_STOPPED = schedules.c.stopped_at.is_(None)
+_RULED = sa.func.count(), sa.func.count().filter(jobs.c.held.is_(False))
+"""The number of runs with a rule in words, and of those that posted something."""
 _IS_ANY_DUE = sa.select(sa.exists().where(schedules.c.next_at <= sa.bindparam("now")))
 
 log = logging.getLogger(__name__)
@@ -268,6 +270,24 @@ class ScheduleStore(Operations):
         """Returns the tokens used by a run, and by all runs of its schedule on this UTC day."""
         return await _tokens_used(connection, schedule.team_id, schedule.channel_id, schedule.id, job_id, self._now())
 
+    @reads
+    async def silent_runs(self, connection: AsyncConnection, schedule_id: int, limit: int) -> list[tuple[float, str]]:
+        """Returns the due times and reasons of a schedule's last silent runs, newest first."""
+        both = sa.select(jobs.c.asked_as, turns.c.end).join_from(jobs, turns, turns.c.job_id == jobs.c.id)
+        silent = turns.c.end_reason == EndReason.SILENT.value, jobs.c.schedule_id == schedule_id
+        rows = await connection.execute(both.where(*silent).order_by(jobs.c.id.desc()).limit(limit))
+        return [(due_at_of(row.asked_as), _notice_text(row.end)) for row in rows]
+
+    @reads
+    async def count_ruled(
+        self, connection: AsyncConnection, team_id: str, since: float, within_s: float
+    ) -> tuple[int, int]:
+        """Counts a period's ended jobs with a rule in words, and those that posted something."""
+        of_period = jobs.c.created_at >= since, jobs.c.created_at < since + within_s
+        this = jobs.c.team_id == team_id, jobs.c.held.is_not(None), HAS_ENDED, *of_period
+        runs, spoke = (await connection.execute(sa.select(*_RULED).where(*this))).one()
+        return runs, spoke
+
     @writes
     async def skip(self, connection: AsyncConnection, schedule: Schedule, job_id: int, because: PauseReason) -> None:
         """Deletes an unposted run, and notifies people of the reason. A temporary reason pauses the schedule after
@@ -303,7 +323,17 @@ class ScheduleStore(Operations):
     ) -> list[Schedule]:
         rows = (await connection.execute(sa.select(schedules).where(state, *which).order_by(schedules.c.id))).all()
         used = await _usage_this_month(connection, rows, self._now())
-        return [_schedule(row, used.get(row.id)) for row in rows]
+        runs = await _count_runs(connection, [row.id for row in rows if row.only_if])
+        return [_schedule(row, used.get(row.id), runs.get(row.id, (0, 0))) for row in rows]
+
+
+async def _count_runs(connection: AsyncConnection, ids: Sequence[int]) -> Mapping[int, tuple[int, int]]:
+    """Counts the ended runs with a rule in words, and those that posted something, by schedule."""
+    if not ids:
+        return {}
+    ended = jobs.c.schedule_id.in_(ids), jobs.c.held.is_not(None), HAS_ENDED
+    rows = await connection.execute(sa.select(jobs.c.schedule_id, *_RULED).where(*ended).group_by(jobs.c.schedule_id))
+    return {schedule_id: (runs, spoke) for schedule_id, runs, spoke in rows}
 
 
 async def on_run_end(connection: AsyncConnection, job_id: int, reason: EndReason, now: float) -> None:
@@ -373,8 +403,9 @@ async def _begin_run(connection: AsyncConnection, row: sa.Row[Any], now: float) 
 async def _add_run(connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float) -> bool:
     """Adds a run's job, which the outbox posts. Returns False if this due time already has a job."""
     about = QuotedMessage(row.channel_id, "", "", "", "")
+    held = True if row.only_if else None
     values = unposted_values(row.team_id, run_id(row.id, due_at), row.user_id, about, row.text, now)
-    new = insert_into(connection, jobs).values(**values, schedule_id=row.id).on_conflict_do_nothing()
+    new = insert_into(connection, jobs).values(**values, schedule_id=row.id, held=held).on_conflict_do_nothing()
     job_id = await connection.scalar(new.returning(jobs.c.id))
     if job_id is None:
         return False
@@ -421,6 +452,10 @@ async def _record(
     await audit.record_setting(connection, now, "schedule", said, by=by, **place)
 
 
+def _notice_text(end: Mapping[str, Any] | None) -> str:
+    return " ".join(text for _, text, _ in (end or {}).get("notices", ()))
+
+
 def _proposal_values(proposal: Proposal) -> dict[str, Any]:
     rule = proposal.rule
     return {
@@ -430,6 +465,7 @@ def _proposal_values(proposal: Proposal) -> dict[str, Any]:
         "zone": rule.zone,
         "only_if_changed": proposal.only_if_changed,
         "accounts": list(proposal.accounts),
+        "only_if": proposal.only_if,
     }
 
 
@@ -437,7 +473,7 @@ def _rule_of(row: sa.Row[Any]) -> Rule:
     return Rule(row.zone, row.cron, row.once_at)
 
 
-def _schedule(row: sa.Row[Any], used: Amount | None = None) -> Schedule:
+def _schedule(row: sa.Row[Any], used: Amount | None = None, runs: tuple[int, int] = (0, 0)) -> Schedule:
     return Schedule(
         id=row.id,
         team_id=row.team_id,
@@ -456,6 +492,9 @@ def _schedule(row: sa.Row[Any], used: Amount | None = None) -> Schedule:
         changed_by=row.changed_by,
         accounts=tuple(row.accounts),
         usage=used or Amount(),
+        only_if=row.only_if,
+        runs=runs[0],
+        spoke=runs[1],
     )
 
 

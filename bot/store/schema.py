@@ -116,6 +116,8 @@ jobs = sa.Table(
     sa.Column("is_command", sa.Boolean, nullable=False, server_default=sa.false()),
     # Whether the asker wrote a sign-in URL, which a placeholder replaces in the text.
     sa.Column("had_sign_in", sa.Boolean, nullable=False, server_default=sa.false()),
+    # With a rule in words: true while nothing was posted, false once it was. NULL without a rule.
+    sa.Column("held", sa.Boolean),
     # Whether its message was deleted. Expired text is also empty.
     sa.Column("question_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
     # The newest edit of the question. An earlier edit that Slack delivers late must not undo it.
@@ -589,6 +591,8 @@ channel_settings = sa.Table(
     # An Engagement; NULL means the default.
     sa.Column("engagement", sa.Text),
     sa.Column("new_posts", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The rule in words for posting without a mention, or ''.
+    sa.Column("only_if", SafeText, nullable=False, server_default=""),
     sa.Column("gate", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("web_search", sa.Boolean),
     sa.Column("read_channel", sa.Boolean),
@@ -619,6 +623,8 @@ schedules = sa.Table(
     sa.Column("once_at", sa.Double),
     sa.Column("zone", sa.Text, nullable=False),
     sa.Column("only_if_changed", sa.Boolean, nullable=False),
+    # The rule in words for posting, or ''.
+    sa.Column("only_if", SafeText, nullable=False, server_default=""),
     # The servers where its runs use its creator's own account.
     sa.Column("accounts", sa.JSON, nullable=False, server_default="[]"),
     # Separate caps, in tokens per run and per UTC day.

@@ -76,11 +76,13 @@ class UnpostedQuestions(Operations):
             view_id=row.asked_as,
             user_id=row.user_id,
             about=QuotedMessage(**known["about"]),
-            text=row.text,
+            text=known.get("words", row.text),
             created_at=row.created_at,
             is_direct_post_begun=known.get("elsewhere", False),
             posted_message=tuple(known["posted"]) if "posted" in known else None,
             schedule_id=row.schedule_id,
+            is_held=row.held is True,
+            has_worked=row.held is False,
         )
 
     @writes
@@ -119,8 +121,10 @@ async def queue_posted(connection: AsyncConnection, job_id: int, question: Quest
         version = await connection.scalar(sa.select(jobs.c.version).where(jobs.c.id == offered_by))
         if version is not None and row.asked_as == question_id(offered_by, version):
             await close_choices(connection, offered_by, now, row.text)
-    posted = sa.update(jobs).where(jobs.c.id == job_id).values(**queued_values(question, now), unposted=None)
-    await connection.execute(posted)
+    # A run that works first keeps its own words for its post.
+    kept = {**row.unposted, "words": row.text} if question.is_held else None
+    values = {**queued_values(question, now), "unposted": kept, "held": row.held}
+    await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(values))
     return True
 
 

@@ -176,17 +176,30 @@ class WorkerQueue(MeteredOperations):
 
     @completes()
     async def release(
-        self, job: Job, piece: Piece | None = None, spent: StepEstimate = NO_ESTIMATE, *, is_interrupted: bool = False
+        self,
+        job: Job,
+        piece: Piece | None = None,
+        spent: StepEstimate = NO_ESTIMATE,
+        *,
+        is_interrupted: bool = False,
+        speaks: bool = False,
     ) -> bool:
         """Releases a claimed job for any worker, with the last piece of its text and the attempt's usage.
         `is_interrupted`: the model failed after its first word. This counts as an attempt, like a worker's death.
+        `speaks`: the answer of a held job is to be shown, for a schedule's run below a post that the outbox makes.
         Returns False if this worker has lost the job."""
         held = HeldJob(job, self._worker.name)
         async with self._database.begin_write() as connection:
             await steps.append_text(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
             interruptions = jobs.c.interruptions + int(is_interrupted)
             released = held.fenced_update.values(status=Status.QUEUED.value, worker=None, interruptions=interruptions)
+            must_post = speaks and job.question.schedule_id is not None
+            if must_post:
+                released = released.values(status=Status.UNPOSTED.value, channel_id="", thread_ts="", ts=None)
+            released = released.values(held=False) if speaks else released
             is_released = (await connection.execute(released)).rowcount > 0
+            if is_released and must_post:
+                await outbox.add_missing(connection, OutboxKind.POST_QUESTION, job.id, self._now())
             if is_released:
                 await usage.update_so_far(connection, self._worker.name, {job: spent})
                 await self._meter.charge_interrupted(connection, [job], self._now())
@@ -231,6 +244,7 @@ class WorkerQueue(MeteredOperations):
             status=sa.case((outdated, Status.QUEUED.value), else_=Status.ENDED.value),
             end_reason=sa.case((outdated, None), else_=end.reason.value),
             mention_at=None,
+            unposted=None,
         )
         columns = (
             jobs.c.erase_requested,

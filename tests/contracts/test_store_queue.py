@@ -328,6 +328,15 @@ class Stage:
         assert question
         return question
 
+    async def work_and_speak(self) -> None:
+        """Has a run without a message work, and then post its answer."""
+        [entry] = await self.entries()
+        held = replace(POSTED, schedule_id=1, is_held=True)
+        await self.post(entry, held)
+        [job] = await self.store.worker_queue.claim(1)
+        # The stage asks a person's question, and only a run's post comes after its work.
+        await self.store.worker_queue.release(replace(job, question=held), speaks=True)
+
     async def post(self, entry: OutboxEntry, question: Question = POSTED) -> bool:
         return await self.store.question_queue.enqueue("view V1", question, job_id=entry.job_id) is not None
 
@@ -344,10 +353,11 @@ async def test_question_is_asked_posted_given_up_and_erased_as_in_the_table(stag
         Event.POST: lambda: stage.post(entries[0]),
         Event.GIVE_UP: lambda: stage.store.unposted_questions.give_up(entries[0]),
         Event.ERASE: lambda: stage.store.erasure.erase(user_id="U1"),
+        Event.SPEAK: stage.work_and_speak,
     }
     rows = {row: after for row, after in TRANSITIONS.items() if State.UNPOSTED in (row[0], after)}
     for (state, event), after in rows.items():
-        if state is State.UNPOSTED:
+        if state in (State.UNPOSTED, State.RUNNING):
             await stage.ask()
         entries = await stage.entries()
         await happen[event]()

@@ -39,6 +39,8 @@ NO_MODEL = texts.settings.choose_a_model(["one", "two"])
             {"model": NO_MODEL, "system_prompt": texts.settings.prompt_too_long(2_001, 2_000)},
         ),
         (ChannelSettings(reaction="no emoji"), {"reaction": texts.settings.REACTION_UNKNOWN}),
+        (ChannelSettings(only_if="x" * 300), {}),
+        (ChannelSettings(only_if="x" * 301), {"only_if": texts.silence.too_long(300)}),
         (ChannelSettings(reaction="x" * 100), {}),
         (ChannelSettings(reaction="x" * 101), {"reaction": texts.settings.REACTION_UNKNOWN}),
     ],
@@ -139,6 +141,11 @@ CHANGES = [
         "The person I'm talking with doesn't need to mention me.",
     ),
     (ChannelSettings(new_posts=True), "I answer every new post.", "New posts need a mention."),
+    (
+        ChannelSettings(only_if="it <burns>"),
+        "Without a mention, I post only if: it &lt;burns&gt;",
+        "I answer without a rule for posting.",
+    ),
     (
         ChannelSettings(gate=True),
         texts.settings.GATE.channel_sentence(True),

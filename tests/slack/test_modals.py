@@ -253,7 +253,7 @@ def test_modal_has_a_field_only_where_it_can_be_used(
 
 def test_modal_of_a_direct_message_has_no_rules_for_answering() -> None:
     view = settings_view(UNSET, replace(DEFAULTS, mcp_servers=("time",)), DIRECT)
-    for_channels = {"engagement", "new_posts", "gate", "reaction", "read_channel", "mcp_servers"}
+    for_channels = {"engagement", "new_posts", "only_if", "gate", "reaction", "read_channel", "mcp_servers"}
     assert [block.get("block_id") for block in view["blocks"]] == [
         None,
         *(name for name in CHANNEL_SETTINGS if name not in for_channels),

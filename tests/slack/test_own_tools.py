@@ -13,7 +13,11 @@ ARGUMENTS = [
     (choices.DEFINITION, {"question", "choices"}, set[str]()),
     (memory.TOOLS[True], {"text"}, set[str]()),
     (memory.TOOLS[False], {"text"}, set[str]()),
-    (schedule_tool.DEFINITION, set[str](), {"words", "cron", "at", "zone", "only_if_changed", "number", "stop"}),
+    (
+        schedule_tool.DEFINITION,
+        set[str](),
+        {"words", "cron", "at", "zone", "only_if_changed", "only_if", "number", "stop"},
+    ),
     (sign_in_tool(["jira"], {}), {"server"}, set[str]()),
     (history.DEFINITION, set[str](), {"since", "newest", "thread", "channel", "link", "page"}),
     (search.BY_WORDS, {"query"}, set[str]()),

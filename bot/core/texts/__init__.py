@@ -26,6 +26,7 @@ from bot.core.texts import rules as rules
 from bot.core.texts import schedules as schedules
 from bot.core.texts import settings as settings
 from bot.core.texts import shortcut as shortcut
+from bot.core.texts import silence as silence
 from bot.core.texts import statuses as statuses
 from bot.core.texts import times as times
 from bot.core.texts import weekly as weekly

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from bot.core.texts import rules, times
+from bot.core.texts import rules, silence, times
 from bot.core.texts.quotas import tokens
 from bot.core.texts.words import CardWords, listed, sentence_case
 
@@ -261,10 +261,12 @@ SCHEDULE_LABELS = {
     "time": "Time",
     "other": "Other",
     "only_if_changed": "Nothing new",
+    "only_if": silence.LABEL,
     "run_tokens": "Token limit for one run",
     "day_tokens": "Token limit per day",
 }
 SCHEDULE_HINTS = {
+    "only_if": silence.HINT,
     "other": (
         "Instead of days and a time, enter one time, such as 2026-12-10 09:00, or five cron fields (minute, hour, "
         "day, month, weekday): 0 9 1 * * is the 1st of each month at 9:00. You can add a time zone, such as "

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.core.texts import silence
 from bot.core.texts.actions import THINK_LONGER
 
 
@@ -153,6 +154,13 @@ NEW_POSTS = Words(
     "New posts",
     {True: "I answer every new post.", False: "New posts need a mention."},
     options={"new_posts": "Answer every new post in its thread"},
+)
+ONLY_IF = Words(
+    silence.LABEL,
+    lambda rule: f"Without a mention, I post only if: {rule}" if rule else "I answer without a rule for posting.",
+    "For posts that don't mention me: I'll look into each one, and answer only if this applies. Failures are always "
+    "posted.",
+    placeholder=silence.PLACEHOLDER,
 )
 GATE = Words(
     "Unclear follow-ups",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from bot.core.texts import silence
 from bot.core.texts.quotas import dollars
 from bot.core.texts.words import count, listed
 
@@ -36,6 +37,8 @@ class Week:
     slowest_s: float | None
     usd: float
     unpriced_tokens: int
+    ruled: tuple[int, int] = (0, 0)
+    """Runs with a rule in words, and those of them that posted something."""
 
 
 def weekly_report(
@@ -57,6 +60,7 @@ def weekly_report(
         "Questions": f"{this.questions:,} from {count(this.people, 'person', 'people')}"
         + _before(f"{before.questions:,}"),
         "Answers": f"{this.answers:,}, and {this.stopped:,} stopped{_before(f'{before.answers:,}')}",
+        "With a rule for posting": silence.runs_and_spoke(*this.ruled) if this.ruled[0] else "",
         "Failed": _share(this.failed, before.failed, this, before),
         "Without an answer": _share(unanswered, before.unanswered, this, before),
         "Feedback": f"{this.thumbs[0]:,} 👍, {this.thumbs[1]:,} 👎{_parts(this.reasons)}"

@@ -75,6 +75,7 @@ class ScheduleAction(StrEnum):
     RESUME = "schedule_resume"
     STOP = "schedule_stop"
     RESTORE = "schedule_restore"
+    DETAILS = "schedule_details"
 
 
 class ScheduleField(StrEnum):
@@ -85,6 +86,7 @@ class ScheduleField(StrEnum):
     OTHER = "other"
     """Replaces DAYS and TIME: five cron fields or one time, optionally followed by a time zone."""
     ONLY_IF_CHANGED = "only_if_changed"
+    ONLY_IF = "only_if"
     RUN_TOKENS = "run_tokens"
     DAY_TOKENS = "day_tokens"
 
@@ -188,7 +190,7 @@ def schedules_at_home(schedules: Sequence[Schedule]) -> list[Json]:
     blocks = [section(mrkdwn(f"*{texts.schedules.YOUR_SCHEDULES}*"))]
     for schedule in schedules[:MAX_AT_HOME]:
         blocks.append(section(plain_text(_words(schedule, AT_HOME_CHARS))))
-        blocks.append(context(mrkdwn(" · ".join([*_timing_lines(schedule), _place(schedule)]))))
+        blocks.append(context(mrkdwn(" · ".join([*_timing_lines(schedule), _place(schedule), *_runs(schedule)]))))
     if (more := len(schedules) - MAX_AT_HOME) > 0:
         blocks.append(context(plain_text(texts.home.more_channels(more))))
     return [*blocks, actions([list_button("")])]
@@ -287,7 +289,25 @@ def _terms(schedule: Schedule) -> list[str]:
         texts.quotas.amount_for_members(schedule.usage.tokens, schedule.usage.cost_usd)
     )
     with_account = [texts.schedules.with_account(schedule.accounts)] if schedule.accounts else []
-    return [used, *with_account, *([texts.schedules.ONLY_IF_SOMETHING_IS_NEW] if schedule.only_if_changed else [])]
+    only_if = [texts.silence.only_if(escape(schedule.only_if)), *_runs(schedule)] if schedule.only_if else []
+    return [
+        used,
+        *with_account,
+        *only_if,
+        *([texts.schedules.ONLY_IF_SOMETHING_IS_NEW] if schedule.only_if_changed else []),
+    ]
+
+
+def _runs(schedule: Schedule) -> list[str]:
+    return [texts.silence.runs_and_spoke(schedule.runs, schedule.spoke)] if schedule.runs else []
+
+
+def silent_runs_modal(schedule: Schedule, silent: Sequence[tuple[float, str]]) -> Json:
+    """Returns the modal with the reasons of a schedule's last silent runs, as due time and reason."""
+    blocks = [section(mrkdwn(" · ".join([*_timing_lines(schedule), *_runs(schedule)])))]
+    for due_at, reason in silent:
+        blocks += [context(mrkdwn(time_mrkdwn(due_at))), section(plain_text(without_schemes(reason)))]
+    return read_only_modal(texts.silence.SILENT_RUNS, blocks, close=texts.actions.CLOSE_DETAILS)
 
 
 def _buttons(schedule: Schedule) -> Json:
@@ -297,6 +317,8 @@ def _buttons(schedule: Schedule) -> Json:
         buttons.append(button(ScheduleAction.RESUME, texts.schedules.RESUME, value))
     elif not schedule.is_done:
         buttons.append(button(ScheduleAction.PAUSE, texts.schedules.PAUSE, value))
+    if schedule.runs > schedule.spoke:
+        buttons.append(button(ScheduleAction.DETAILS, texts.actions.DETAILS, value))
     run = button(ScheduleAction.RUN, texts.schedules.RUN_NOW, value)
     label = texts.schedules.REMOVE if schedule.is_done else texts.actions.STOP
     stop = stop_button(schedule.id, label, asks=not schedule.is_done)
@@ -346,6 +368,16 @@ def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | 
             optional=True,
         ),
         _field(ScheduleField.ONLY_IF_CHANGED, skips, optional=True),
+        _field(
+            ScheduleField.ONLY_IF,
+            text_line(
+                ScheduleField.ONLY_IF,
+                placeholder=texts.silence.PLACEHOLDER,
+                initial=schedule.only_if,
+                focus=False,
+            ),
+            optional=True,
+        ),
         _tokens_field(ScheduleField.RUN_TOKENS, schedule.run_tokens),
         _tokens_field(ScheduleField.DAY_TOKENS, schedule.day_tokens),
     ]

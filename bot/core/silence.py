@@ -1,0 +1,101 @@
+"""Posting only what is worth it: with a rule in words, a run works first, and then either answers or is silent. Pure.
+
+A silent run posts nothing. The model asks for silence with a tool call that ends the run and gives the reason. Silence
+counts only after work that succeeded, so the call is refused if nothing was read, or if a tool's last call failed. The
+model then has to answer. Runs that fail in another way have an end that is always shown.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bot.core.calls import CallState, RecordedCall, convert_arguments
+from bot.core.unseen import visible
+from bot.models.events import ToolCall
+from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
+from slack_markdown.render import beginning
+
+TOOL_NAME = "stay_silent"
+"""Has no owner prefix, so that no MCP server can have a tool with this name."""
+MAX_RULE_CHARS = 300
+MAX_REASON_CHARS = 200
+LISTED_REASONS = 10
+
+DEFINITION = ToolDefinition(
+    TOOL_NAME,
+    "Ends your turn without posting anything. Call it, alone and without writing text, only after you have done the "
+    "task, and only if the rule for posting says that the result is not worth a post. If something failed or is "
+    "missing, answer and say so instead.",
+    {
+        "type": "object",
+        "properties": {
+            "reason": {"type": "string", "description": "Why nothing is posted, in one sentence: what you looked at"}
+        },
+        "required": ["reason"],
+        "additionalProperties": False,
+    },
+    origins=OURS,
+    rule=READS_ONLY,
+)
+
+_NOTE = (
+    "Nobody sees anything of your work until you end. Post only if this rule applies: {rule}\n"
+    f"Do the task first. If the rule then applies, write the answer. Otherwise, call {TOOL_NAME}."
+)
+
+# The result that the model gets for a call that isn't carried out.
+_REFUSED = "You aren't silent yet: {problem}"
+_NOT_ALONE = "call no other tool in the same step, and write no text beside it. Call it again, or answer."
+_NO_REASON = "the reason is missing. Call it again with a reason, or answer."
+_NO_WORK = "you haven't read anything. Do the task first, with your tools, or write an answer."
+_FAILED = "the last call of {tools} failed. Make the call again, or write an answer that says what failed."
+_JOINED = "somebody has written to you meanwhile. Write an answer."
+_CUT = "your output was cut off. Write an answer."
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    reason: str = field(repr=False)
+
+
+def rule_note(rule: str) -> str:
+    """Returns the sentences about a rule in words for the prompt."""
+    return _NOTE.format(rule=" ".join(rule.split()))
+
+
+def silence_in(
+    calls: Sequence[ToolCall],
+    made: Sequence[RecordedCall],
+    searches: int,
+    *,
+    needs_work: bool,
+    has_text: bool = False,
+    is_joined: bool = False,
+    is_cut: bool = False,
+) -> Silence | str:
+    """Returns the silence that a step asks for, the reason to refuse it, or "" if the step doesn't ask for it.
+
+    `made`: earlier calls. `searches`: web searches so far. `needs_work`: whether the message alone isn't enough to
+    read. `has_text`, `is_cut`: of this step. `is_joined`: whether the answer is also for a person's later message.
+    """
+    asked = [call for call in calls if call.name == TOOL_NAME]
+    if not asked:
+        return ""
+    reason = convert_arguments(DEFINITION.parameters, asked[0].arguments or {}).get("reason")
+    words = " ".join(visible(reason).split()) if isinstance(reason, str) else ""
+    problem = _problem(made, searches, needs_work=needs_work)
+    if len(calls) > 1 or has_text:
+        problem = _NOT_ALONE
+    elif is_joined or is_cut:
+        problem = _JOINED if is_joined else _CUT
+    elif not words:
+        problem = _NO_REASON
+    return _REFUSED.format(problem=problem) if problem else Silence(beginning(words, MAX_REASON_CHARS))
+
+
+def _problem(made: Sequence[RecordedCall], searches: int, *, needs_work: bool) -> str:
+    """Returns why the work so far doesn't allow silence, or ""."""
+    last = {call.tool: call.state is CallState.DONE and not call.result_is_error for call in made}
+    last.pop(TOOL_NAME, None)
+    if failed := sorted(tool for tool, has_succeeded in last.items() if not has_succeeded):
+        return _FAILED.format(tools=", ".join(failed))
+    return _NO_WORK if needs_work and not (last or searches) else ""

@@ -1,0 +1,25 @@
+"""Text about rules in words: what is posted, and how often nothing was."""
+
+from bot.core.texts.words import count
+
+LABEL = "Post only if"
+PLACEHOLDER = "something changed, or somebody is waiting"
+HINT = "I'll do the task each time, and post the result only if this applies. Failures are always posted."
+SILENT_RUNS = "Runs without a post"
+
+
+def only_if(rule: str) -> str:
+    return f"only if: {rule}"
+
+
+def posts_only_if(rule: str) -> str:
+    """States a proposed rule for posting, or "" without one."""
+    return f"I'll post the result only if: {rule}" if rule else ""
+
+
+def runs_and_spoke(runs: int, spoke: int) -> str:
+    return f"{count(runs, 'run', 'runs')}, {spoke:,} spoke"
+
+
+def too_long(chars: int) -> str:
+    return f"Please describe when to post in up to {chars:,} characters."
