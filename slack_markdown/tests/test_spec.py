@@ -85,7 +85,7 @@ Blur = Callable[[Sequence[Construct]], list[Construct]]
 
 EXCEPTIONS: dict[Blur, dict[str, set[int]]] = {
     never_closed: {
-        "commonmark": {42, 158, 343, 350, 365, 367, 368, 369, 370, 373, 374, 376, 377, 393, 394, 399, 400}
+        "commonmark": {14, 42, 158, 343, 350, 365, 367, 368, 369, 370, 373, 374, 376, 377, 393, 394, 399, 400}
         | {402, 403, 410, 414, 419, 432, 444, 446, 447, 456, 458, 459, 471, 472, 473, 474, 475, 476, 482, 483, 523, 536}
         | {537, 566, 618, 620},
         "gfm": {492, 653},
@@ -97,10 +97,10 @@ EXCEPTIONS: dict[Blur, dict[str, set[int]]] = {
     },
     underlined_code: {"commonmark": {91}},
     defined_below: {
-        "commonmark": {532, 533, 556, 560, 561, 572, 575, 578, 579, 587, 591},
+        "commonmark": {532, 533, 556, 560, 561, 575, 578, 579, 587, 591},
         "gfm_extensions": {13, 23},
     },
-    defined_on_lines: {"commonmark": {195, 551}},
+    defined_on_lines: {"commonmark": {195, 206, 551, 567, 572}},
 }
 
 

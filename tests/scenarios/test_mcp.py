@@ -152,8 +152,8 @@ async def test_sigterm_ends_the_processes_of_servers_in_time(tmp_path: Path, ven
         end = await end_of(process)
         assert end.took_s < 1 + AT_MOST_S, end.log
         assert (end.code, clean(end.log)) == (0, True), end.log
-    assert not raw.is_running
-    assert not (start == "hung" and child.is_running)
+    await until(lambda: not raw.is_running, "the end of the server")
+    await until(lambda: not (start == "hung" and child.is_running), "the end of its child")
 
 
 async def test_server_ends_with_its_stdin_if_the_bot_is_killed(tmp_path: Path, vendor: VendorServer) -> None:
