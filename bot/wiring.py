@@ -256,6 +256,7 @@ def _workspace(
         ledger=stores.rate_ledger,
         worker_queue=stores.worker_queue,
         account_kinds=stores.account_kinds,
+        open_now=stores.pane_context.read,
         clock=stores.clock,
         carrier=settings.carrier,
         scopes=installation.scopes,

@@ -267,22 +267,27 @@ def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
 
 
 def context_in_view(holder: Mapping[str, Any]) -> AppContext:
-    """Returns the channel and message that a person has open next to the pane, for events of both app types. Entities
-    come in order of relevance. A canvas or list has no channel, so the next entity counts."""
+    """Returns what a person has open next to the pane, for events of both app types. Entities come in order of
+    relevance, and don't depend on each other. Lists are ignored."""
     match holder.get("context"):
         case {"channel_id": str(channel_id)} if channel_id:
             return AppContext(channel_id)
         case {"entities": [*entities]}:
+            context = AppContext()
             for entity in entities:
                 match entity:
-                    case {"type": "slack#/types/channel_id", "value": str(channel_id)} if channel_id:
-                        return AppContext(channel_id)
+                    case {"type": "slack#/types/channel_id", "value": str(channel_id)} if not context.channel_id:
+                        context = replace(context, channel_id=channel_id)
                     case {
                         "type": "slack#/types/message_context",
                         "value": {"channel_id": str(channel_id)} as value,
-                    } if channel_id:
+                    } if channel_id and not context.channel_id:
                         ts = value.get("message_ts")
-                        return AppContext(channel_id, ts if isinstance(ts, str) and _TS.fullmatch(ts) else "")
+                        message_ts = ts if isinstance(ts, str) and _TS.fullmatch(ts) else ""
+                        context = replace(context, channel_id=channel_id, message_ts=message_ts)
+                    case {"type": "slack#/types/canvas_id", "value": str(canvas_id)} if not context.canvas_id:
+                        context = replace(context, canvas_id=canvas_id)
+            return context
     return AppContext()
 
 

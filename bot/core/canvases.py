@@ -3,11 +3,16 @@
 import re
 from collections.abc import Iterable
 
-from bot.core.conversation import File, Question, without_bot_mention
+from bot.core import texts
+from bot.core.conversation import CHECK_FILE_INFO, File, Question, without_bot_mention
 
 CANVAS = "application/vnd.slack-docs"
 LINK = re.compile(
     r"(?<![\w./-])(?:https://)?[\w.-]{1,100}\.slack(?:-gov)?\.com/docs/[TE][A-Z0-9]{1,30}/(F[A-Z0-9]{1,30})\b"
+)
+CANVAS_RULE = (
+    "The reader asks for a canvas, and your answer is saved as one: write the document itself, beginning with its "
+    "heading, and say nothing about the canvas."
 )
 _CANVAS_MENTION = "(Canvas {id})"
 MENTIONED = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
@@ -15,6 +20,12 @@ MENTIONED = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
 
 def is_canvas(file: File) -> bool:
     return file.mimetype == CANVAS or file.filetype == "quip"
+
+
+def linked_canvas(canvas_id: str) -> File:
+    """Returns a canvas whose access is checked before it is read. Until then, it has no name, because its title might
+    be private."""
+    return File(canvas_id, texts.canvases.UNNAMED, mimetype=CANVAS, access=CHECK_FILE_INFO)
 
 
 def canvas_mention(canvas_id: str) -> str:

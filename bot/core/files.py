@@ -15,13 +15,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import partial
 from itertools import chain, islice
 from types import MappingProxyType
 
 from bot.core import texts
-from bot.core.canvases import CANVAS, LINK, MENTIONED, is_canvas
-from bot.core.conversation import CHECK_FILE_INFO, File
+from bot.core.canvases import LINK, MENTIONED, is_canvas, linked_canvas
+from bot.core.conversation import File
 from bot.core.prompt import NAME_CHARS, CountTokens, PromptMarks, PromptMessage, without_middle
 from bot.errors import FileFault
 from bot.models.prompt import FILE, MAX_TRANSCRIPT_CHARS, PDF, Media, Sound, hidden_note
@@ -392,15 +391,14 @@ def files_newest_first(messages: Sequence[PromptMessage]) -> list[File]:
 def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
     """Adds the canvases that messages link to, except for our own messages, which repeat an answer. A link to a file
     that was shared in the conversation counts as sharing it again. Anyone can write an ID, so access is checked later.
-    Until then, a canvas has no name, because its title might be private."""
+    """
     shared = {file.id: file for message in messages for file in message.files}
     with_linked: list[PromptMessage] = []
     for message in messages:
         own = {file.id for file in message.files}
         found = chain(LINK.finditer(message.text), MENTIONED.finditer(message.text))
         ids = (id_ for id_ in dict.fromkeys(match[1] for match in found) if id_ not in own)
-        unnamed = partial(File, name=texts.canvases.UNNAMED, mimetype=CANVAS, access=CHECK_FILE_INFO)
-        linked = (shared.get(id_) or unnamed(id_) for id_ in ids)
+        linked = (shared.get(id_) or linked_canvas(id_) for id_ in ids)
         # One more than can be read, so that readers are told about it. A message has room for thousands.
         files = (*message.files, *islice(linked, MAX_FILES + 1)) if message.speaker_id else message.files
         with_linked.append(replace(message, files=files))

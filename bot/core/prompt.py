@@ -212,10 +212,6 @@ CHARS_OMITTED = "\n\n(… {chars:,} characters are left out here …)\n\n"
 _LEFT_OUT = " characters are left out here …)\n\n"
 REFUSED = "(A question stood here that a model's vendor refused. It is left out, with what its answer had begun.)"
 BEGUN_BY_BOT = "(This conversation begins with a message of yours.)"
-CANVAS_RULE = (
-    "The reader asks for a canvas, and your answer is saved as one: write the document itself, beginning with its "
-    "heading, and say nothing about the canvas."
-)
 BARE_MENTION_RULE = (
     "The asker only mentions you, without a question of their own. The messages before are the last ones of the "
     "channel, and may be about several things: answer what the newest of them ask or need. If nothing is asked, say in "

@@ -166,17 +166,22 @@ def thread_title(question: Question) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """The channel that a person has open next to the pane, and a message in it. Both can be ""."""
+    """The IDs of the channel, message and canvas that a person has open. Each can be ""."""
 
     channel_id: str = ""
     message_ts: str = ""
+    canvas_id: str = ""
 
 
-def pane_context_line(context: AppContext, channel: str) -> str:
-    """Returns sentences for the prompt about the asker's open channel. `channel`: its name."""
+def pane_context_line(context: AppContext, channel: str, title: str = "") -> str:
+    """Returns sentences for the prompt about what the asker has open, if its name or title is known, or ""."""
     message = f" at the message with ts {context.message_ts}" if context.message_ts else ""
+    viewed = [f"the canvas “{title}” ({context.canvas_id})"] if title else []
+    viewed += [f"the channel #{channel} ({context.channel_id}){message}"] if channel else []
+    this = "“This”, “here”, “the channel” and “catch me up”" if channel else "“This” and “here”"
+    if not viewed:
+        return ""
     return (
-        f"Beside this conversation the person is looking at the channel #{channel} ({context.channel_id}){message}. "
-        f"“This”, “here”, “the channel” and “catch me up” can mean it. If so, read it with {READ_CHANNEL}, or say that "
-        "you can't."
+        f"Beside this conversation the person is looking at {' and '.join(viewed)}. "
+        f"{this} can mean it. If so, read it with {READ_CHANNEL}, or say that you can't."
     )

@@ -12,7 +12,8 @@ from bot.reply.late import OutboxSender
 from bot.reply.posted import PostedReplies
 from bot.reply.scheduler import EditScheduler
 from bot.reply.style import DEFAULT_STYLE, ReplyStyle
-from bot.slack.canvases import Canvases
+from bot.slack.canvases import Canvases, OpenNow
+from bot.slack.canvases_and_pins import ChannelPages
 from bot.slack.client import PacedClient, SlackClient
 from bot.slack.files import Files
 from bot.slack.history import ChannelReader, History
@@ -38,6 +39,7 @@ class Workspace:
         ledger: Ledger,
         worker_queue: WorkerQueue,
         account_kinds: AccountKinds,
+        open_now: OpenNow,
         clock: Clock,
         carrier: CarrierName | None = "edit",
         scopes: Collection[str] | None = None,
@@ -62,7 +64,7 @@ class Workspace:
         )
         self.history = History(paced, me.bot_id, sign_in_addresses)
         self.files = Files(client)
-        self.canvases = Canvases(paced, scopes, me.user_id)
+        self.canvases = Canvases(paced, scopes, me.user_id, open_now)
         self.can_read_reactions = scopes is None or REACTIONS_SCOPE in scopes
         self.can_react = scopes is None or REACT_SCOPE in scopes
         self.ephemeral = EphemeralMessages(paced)
@@ -70,7 +72,7 @@ class Workspace:
         self.pane = Pane(paced)
         readers = ChannelReaders(paced, self.users)
         self.search = SlackSearch(paced, readers, sign_in_addresses)
-        self.channel_reader = ChannelReader(paced, self.users, self.history, readers)
+        self.channel_reader = ChannelReader(paced, self.users, self.history, readers, ChannelPages(self.canvases))
         self.outbox_sender = OutboxSender(transport, posted, threads)
 
     async def asker_name_in_channel(self, question: Question) -> str:

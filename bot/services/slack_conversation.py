@@ -14,7 +14,7 @@ from functools import partial
 from bot.clock import try_again
 from bot.core import prompt as prompts
 from bot.core.access import UserKind
-from bot.core.canvases import canvas_requester, is_canvas
+from bot.core.canvases import CANVAS_RULE, canvas_requester, is_canvas
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import CHECK_FILE_INFO, File, Message, Note, Question
 from bot.core.files import OpenedFile, choose_files, files_newest_first
@@ -114,7 +114,7 @@ class SlackConversation:
         viewed_context = await self._pane_context(question) if self.me.has_pane and was_asked_in_pane(question) else ""
         ours = (
             RUN_RULE if question.schedule_id else "",
-            prompts.CANVAS_RULE if self.workspace.canvases.can_write and wants_canvas else "",
+            CANVAS_RULE if self.workspace.canvases.can_write and wants_canvas else "",
             run_times_text(run) if run else "",
             rule_note(rule) if question.is_held and rule else "",
             viewed_context,
@@ -123,14 +123,15 @@ class SlackConversation:
         return Note("\n".join(filter(None, (*ours, *lines))), OTHERS if viewed_context else rule_origins)
 
     async def _pane_context(self, question: Question) -> str:
-        """Returns sentences about what is open next to the asker's pane, or "" if the channel's name is unknown."""
+        """Returns sentences about what is open next to the asker's pane, or "" if Typist can't see it."""
         person = question.thread.team_id, question.user_id
         read = self.stores.pane_context.read
         context = await try_again(lambda: read(*person), self.stores.clock, "pane context not read") or AppContext()
         channel_id = context.channel_id
         # Using a private channel's name is safe: the asker has the channel open, and nobody else reads the answer.
         names = await self.workspace.users.names([channel_id], in_channel=channel_id) if channel_id else {}
-        return "".join(pane_context_line(context, name) for name in names.values())
+        title = await self.workspace.canvases.title(context.canvas_id, question) if context.canvas_id else ""
+        return pane_context_line(context, names.get(channel_id, ""), title)
 
     async def files(
         self, job: Job, messages: Sequence[PromptMessage], memory: AsyncExitStack, show: Callable[[Activity], None]

@@ -2,18 +2,21 @@
 
 A canvas's text comes from canvases.getContent, not from a file's bytes. A canvas attached to a message is shared with
 the message's readers. A link can point to any canvas that the app can open, so files.info is first asked whether the
-conversation's readers have access. Until then, not even the canvas's name is revealed.
+conversation's readers have access. Until then, not even the canvas's name is revealed. In a direct message, nobody but
+the asker reads the answer, so a canvas that they have open can be read, too.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from bot.core.canvases import is_canvas
+from bot.core.canvases import is_canvas, linked_canvas
 from bot.core.conversation import CHECK_FILE_INFO, File, Question, ThreadKey
 from bot.core.files import OpenedFile, Unread, reason_unreadable
-from bot.errors import RateLimited, Refusal, Refused
+from bot.core.prompt import one_line
+from bot.core.surfaces import AppContext
+from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.slack.client import TURN_WITHIN_S, PacedClient, only_while
 from bot.slack.file_objects import file_of, is_for_readers
 from bot.slack.json_values import json_object, strings
@@ -31,14 +34,20 @@ _REASONS = {
     "file_deleted": Unread.DELETED,
 }
 
+OpenNow = Callable[[str, str], Awaitable[AppContext]]
+
 log = logging.getLogger(__name__)
 
 
 class Canvases:
-    """Reads and creates canvases. `scopes`: the bot token's scopes, or None if Slack doesn't list them."""
+    """Reads and creates canvases. `scopes`: the bot token's scopes, or None if Slack doesn't list them. `open_now`:
+    returns what a person has open, by team and user. Raises StoreError."""
 
-    def __init__(self, client: PacedClient, scopes: Collection[str] | None, bot_user_id: str) -> None:
+    def __init__(
+        self, client: PacedClient, scopes: Collection[str] | None, bot_user_id: str, open_now: OpenNow
+    ) -> None:
         self._client = client
+        self._open_now = open_now
         self._bot_user_id = bot_user_id
         self._can_read = scopes is None or READ_CANVASES_SCOPE in scopes
         self.can_write = scopes is None or WRITE_CANVASES_SCOPE in scopes
@@ -60,7 +69,8 @@ class Canvases:
         try:
             if canvas.access == CHECK_FILE_INFO:
                 described = json_object(await self._client.call("files.info", file=canvas.id), "file")
-                if not is_for_readers(described, question.thread, question.user_id):
+                is_readable = is_for_readers(described, question.thread, question.user_id)
+                if not (is_readable or await self._is_open(canvas.id, question)):
                     return OpenedFile(canvas, Unread.CANVAS_NOT_SHARED)
                 canvas = file_of(described)
                 if not is_canvas(canvas):
@@ -78,6 +88,22 @@ class Canvases:
             return OpenedFile(canvas, Unread.FAILED)
         left_out = (LeftOut(Part.END, 1),) if len(content) > MAX_CHARS else ()
         return OpenedFile(canvas, Document(content[:MAX_CHARS], left_out))
+
+    async def _is_open(self, canvas_id: str, question: Question) -> bool:
+        """Returns whether the asker has the canvas open, and is the only reader of the answer."""
+        thread = question.thread
+        try:
+            return (
+                thread.in_direct_message
+                and canvas_id == (await self._open_now(thread.team_id, question.user_id)).canvas_id
+            )
+        except StoreError:
+            return False
+
+    async def title(self, canvas_id: str, question: Question) -> str:
+        """Returns the title of a canvas, or "" if it can't be read."""
+        opened = await self.read([linked_canvas(canvas_id)], question)
+        return "".join(one_line(one.file.name) for one in opened.values() if isinstance(one.content, Document))
 
     async def create(self, title: str, markdown: str, channel_id: str, still: Callable[[], bool]) -> str:
         """Creates a canvas that only the bot can see, unless `still()` is False. Returns the canvas ID. If the

@@ -32,6 +32,7 @@ from bot.core.sign_in_addresses import SignInAddresses
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import OfferedTools
 from bot.retry import HISTORY_PAGE, Retrier
+from bot.slack.canvases_and_pins import PARAMETERS, ChannelPages
 from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.file_objects import files_of
 from bot.slack.json_values import Payload, count, json_object, messages_in, string
@@ -225,6 +226,7 @@ _PARAMETERS = {
         "channel": {"type": "string", "description": "The ID of a public channel to read instead of this one"},
         "link": {"type": "string", "description": "A link to a message, here or in a public channel: as `thread`"},
         "page": {"type": "string", "description": "The next page, as the result before named it"},
+        **PARAMETERS,
     },
     "additionalProperties": False,
 }
@@ -289,11 +291,14 @@ class _Page:
 class ChannelReader:
     """Reads the question's channel, its threads and linked messages. Needs the history scopes."""
 
-    def __init__(self, client: PacedClient, users: Users, history: History, readers: ChannelReaders) -> None:
+    def __init__(
+        self, client: PacedClient, users: Users, history: History, readers: ChannelReaders, pages: ChannelPages
+    ) -> None:
         self._client = client
         self._users = users
         self._history = history
         self._readers = readers
+        self._pages = pages
         self._calls: dict[_Answer, int] = {}
         self._workspace_url = ""
 
@@ -304,6 +309,8 @@ class ChannelReader:
         """Reads a page. Turns refusals from Slack into a sentence for the model."""
         if use.tool != READ_CHANNEL or use.definition_hash != DEFINITION.definition_hash:
             return CallResult.failed(NO_SUCH_TOOL)
+        if result := await self._pages.result(use.question, use.arguments):
+            return result
         until = self._client.clock.monotonic() + min(use.timeout_s, TURN_WITHIN_S)
         try:
             async with asyncio.timeout(until - self._client.clock.monotonic()):

@@ -1,4 +1,4 @@
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,8 +18,8 @@ class PaneContexts(Operations):
             pane_contexts.c.user_id == user_id,
             pane_contexts.c.opened_at > self._now() - PANE_CONTEXT_KEPT_S,
         )
-        columns = sa.select(pane_contexts.c.channel_id, pane_contexts.c.message_ts)
-        row = (await connection.execute(columns.where(*of_person))).one_or_none()
+        columns = (pane_contexts.c[field.name] for field in fields(AppContext))
+        row = (await connection.execute(sa.select(*columns).where(*of_person))).one_or_none()
         return AppContext(*row) if row else AppContext()
 
     @writes

@@ -661,7 +661,7 @@ tool_pins = sa.Table(
     sa.Column("by_admin", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
-# The channel that a person has open next to the assistant pane: only the newest, without history.
+# What a person has open next to the assistant pane: only the newest, without history.
 pane_contexts = sa.Table(
     "pane_contexts",
     metadata,
@@ -669,6 +669,7 @@ pane_contexts = sa.Table(
     sa.Column("user_id", OwnerId, primary_key=True),
     sa.Column("channel_id", sa.Text, nullable=False),
     sa.Column("message_ts", sa.Text, nullable=False),
+    sa.Column("canvas_id", sa.Text, nullable=False),
     sa.Column("opened_at", ExpiryTime(PANE_CONTEXT_KEPT_S), nullable=False),
 )
 

@@ -91,9 +91,9 @@ class Client:
     def start_thread(self) -> str:
         return self.surfaces.panes.start_thread(self.user_id)
 
-    def look_at(self, channel: str, message_ts: str | None = None) -> None:
-        """Opens a channel, or a message in it, next to the assistant pane."""
-        self.surfaces.panes.look_at(self.user_id, self._channel(channel), message_ts)
+    def look_at(self, channel: str, message_ts: str | None = None, canvas_id: str | None = None) -> None:
+        """Opens a channel, or a message or a canvas in it, next to the assistant pane."""
+        self.surfaces.panes.look_at(self.user_id, self._channel(channel), message_ts, canvas_id)
 
     def stop(self, channel: str, thread_ts: str) -> None:
         self.surfaces.panes.stop(self.user_id, self._channel(channel), thread_ts)

@@ -32,6 +32,15 @@ class Suggestions:
     title: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Viewed:
+    """The channel that a person has open next to the pane, and a message or a canvas in it."""
+
+    channel: str
+    message_ts: str | None = None
+    canvas_id: str | None = None
+
+
 @dataclass
 class Panes:
     """The state of all panes. `changed` has listeners for the ID of a changed direct message.
@@ -50,8 +59,7 @@ class Panes:
     changed: list[Callable[[str], None]] = field(default_factory=list)
     _suggestions: dict[tuple[str, str | None], Suggestions] = field(default_factory=dict)
     """Suggestions by direct message and thread. An agent's suggestions are for the whole direct message."""
-    _looking_at: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    """By user: the channel open next to the pane, and the message in it, if the person opened one."""
+    _looking_at: dict[str, Viewed] = field(default_factory=dict)
     _threads: dict[str, str] = field(default_factory=dict)
     """By user: the ts of the open assistant thread."""
 
@@ -92,10 +100,11 @@ class Panes:
         self._notify(channel.id)
         return root.ts
 
-    def look_at(self, user_id: str, channel: str, message_ts: str | None = None) -> None:
-        if self._looking_at.get(user_id) == (channel, message_ts):
+    def look_at(self, user_id: str, channel: str, message_ts: str | None = None, canvas_id: str | None = None) -> None:
+        viewed = Viewed(channel, message_ts, canvas_id)
+        if self._looking_at.get(user_id) == viewed:
             return
-        self._looking_at[user_id] = channel, message_ts
+        self._looking_at[user_id] = viewed
         if self.config.pane == "agent":
             # The event doesn't contain a user, a channel or event_ts.
             self.emit({"type": "app_context_changed", **self._context(user_id)}, user_id)
@@ -189,7 +198,7 @@ class Panes:
 
     def _thread(self, user_id: str) -> Json:
         looking_at = self._looking_at.get(user_id)
-        context = {"channel_id": looking_at[0], "team_id": TEAM_ID, "enterprise_id": None} if looking_at else {}
+        context = {"channel_id": looking_at.channel, "team_id": TEAM_ID, "enterprise_id": None} if looking_at else {}
         return {
             "user_id": user_id,
             "context": context,
@@ -198,15 +207,17 @@ class Panes:
         }
 
     def _context(self, user_id: str) -> Json:
-        """Returns the channel or message that a person has open next to the pane, or {}."""
-        channel, message_ts = self._looking_at.get(user_id, (None, None))
-        if channel is None:
+        """Returns what a person has open next to the pane, most relevant first, or {}."""
+        viewed = self._looking_at.get(user_id)
+        if viewed is None:
             return {}
-        entity: Json = {"type": "slack#/types/channel_id", "value": channel}
-        if message_ts is not None:
-            value = {"message_ts": message_ts, "channel_id": channel}
+        entity: Json = {"type": "slack#/types/channel_id", "value": viewed.channel}
+        if viewed.message_ts is not None:
+            value = {"message_ts": viewed.message_ts, "channel_id": viewed.channel}
             entity = {"type": "slack#/types/message_context", "value": value}
-        return {"context": {"entities": [entity | {"team_id": TEAM_ID}]}}
+        canvas: Json = {"type": "slack#/types/canvas_id", "value": viewed.canvas_id}
+        entities = [canvas, entity] if viewed.canvas_id else [entity]
+        return {"context": {"entities": [one | {"team_id": TEAM_ID} for one in entities]}}
 
     def _dm(self, user_id: str) -> Channel:
         return self.workspace.dm(user_id)

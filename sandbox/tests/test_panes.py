@@ -74,6 +74,9 @@ async def test_agent_receives_events_about_its_messages_tab(sandbox: Sandbox, we
     assert (authorization["user_id"], authorization["is_bot"]) == ("U0ADA", False)
     assert (opened["type"], opened["tab"], opened["channel"]) == ("app_home_opened", "messages", dm)
     assert opened["context"] == {"entities": [entity]}
+    ada.look_at("general", canvas_id="F0PLAN")
+    canvas = {"type": "slack#/types/canvas_id", "value": "F0PLAN", "team_id": sandbox.team_id}
+    assert sent_events(sandbox)[-1]["context"] == {"entities": [canvas, entity]}
     await web.assistant_threads_setSuggestedPrompts(channel_id=dm, prompts=[ASK])
     assert sandbox.panes.suggestions(dm, None).prompts == (SuggestedPrompt(**ASK),)
     ts = await sandbox.say("ada", dm, "hi")

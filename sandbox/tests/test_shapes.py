@@ -343,6 +343,7 @@ async def an_agents_tab(wire: Wire) -> None:
     client, dm = wire.sandbox.client("ada"), wire.sandbox.dm("ada")
     client.look_at("general", await wire.sandbox.say("grace", "general", "look here"))
     client.open_tab("messages")
+    client.look_at("general", canvas_id="F0PLAN")
     ts = await wire.sandbox.say("ada", dm, "hi")
     await wire.call("agents.sessions.setStatus", channel_id=dm, thread_ts=ts, status="processing")
     client.stop(dm, ts)
@@ -392,6 +393,7 @@ FROM_PANE = {**MESSAGE, "assistant_thread": {"action_token": str}}
                 MESSAGE,
                 events.LOOKED,
                 events.MESSAGES_TAB,
+                events.LOOKED,
                 {**FROM_PANE, "app_context": events.CONTEXT},
                 events.metadata_of_root({**BY_PERSON, "client_msg_id": str}),
                 events.STOPPED,

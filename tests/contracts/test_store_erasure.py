@@ -218,6 +218,7 @@ CODES = {
         "quiet_threads.switched_ts",
         "pane_contexts.channel_id",
         "pane_contexts.message_ts",
+        "pane_contexts.canvas_id",
         "memories.ts",
         "allowed_tools.tool",
         "allowed_tools.definition_hash",

@@ -69,6 +69,8 @@ async def test_newest_pane_context_of_each_person_is_kept_for_some_time(timed: S
         await timed.pane_context.write("T1", user_id, AppContext(channel_id, "1.0"))
     assert await read() == ["C2", "C3", ""]
     assert await timed.pane_context.read("T2", "U1") == AppContext()
+    await timed.pane_context.write("T2", "U1", AppContext(canvas_id="F1"))
+    assert await timed.pane_context.read("T2", "U1") == AppContext(canvas_id="F1")
     await timed.erasure.erase(user_id="U1")
     assert await read() == ["", "C3", ""]
     clock.now_s += PANE_CONTEXT_KEPT_S - 1

@@ -24,6 +24,7 @@ from tests.fast import FastClock
 from tests.mcp.flood import served
 from tests.mutations import mutations
 from tests.reply.schedules import KindsInMemory, RecordsInMemory
+from tests.slack.workspaces import nothing_open
 
 ME = Identity("T1", "U0BOT", "B0BOT", "typist")
 IN_THREAD = Question(ThreadKey("T1", "C1", "1.0"), "2.0", "U1", "Why?")
@@ -80,7 +81,13 @@ async def odd_slack() -> AsyncIterator[OddSlack]:
         client = SlackClient("xoxb-1", f"{url}/", session)
         ledger, records = LoneLedger(), RecordsInMemory()
         workspace = Workspace(
-            ME, client, ledger=ledger, worker_queue=records, account_kinds=KindsInMemory(clock), clock=clock
+            ME,
+            client,
+            ledger=ledger,
+            worker_queue=records,
+            account_kinds=KindsInMemory(clock),
+            open_now=nothing_open,
+            clock=clock,
         )
         posted = PostedReplies(workspace.paced, ME.user_id)
         transport = MessageTransport(client, workspace.paced, posted, workspace.users)

@@ -4,7 +4,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.prompt import CANVAS_RULE
+from bot.core.canvases import CANVAS_RULE
 from bot.settings import Settings
 from slack_sandbox.files import File
 from slack_sandbox.workspace import Message

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.calls import READ_CHANNEL
+from bot.slack.canvases_and_pins import NOT_READABLE
+from slack_sandbox.files import UploadedFile
 from slack_sandbox.manifest import SuggestedPrompt
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import Message
@@ -164,6 +167,31 @@ async def test_this_in_the_pane_means_the_message_that_is_open_and_the_model_can
     asked, read = (request.body["messages"] for request in stage.vendor.requests)
     assert f"#general (C0GENERAL) at the message with ts {ts}" in asked[-1]["content"]
     assert "The launch moves to Tuesday." in read[-1]["content"], "the bot is in the channel, and only Ada reads this"
+
+
+@OF_AGENT
+@pytest.mark.parametrize("is_shared", [True, False], ids=["readable", "unreadable"])
+async def test_this_in_the_pane_means_the_canvas_that_is_open_if_the_bot_can_read_it(
+    stage: Stage, is_shared: bool
+) -> None:
+    channel = "general" if is_shared else "hr"
+    if not is_shared:
+        general = stage.sandbox.workspace.channel("general")
+        stage.sandbox.workspace.channels["C0HR"] = replace(general, id="C0HR", name="hr", members=["U0ADA"])
+    plan = UploadedFile("Launch plan.canvas", b"The launch moves to Tuesday.")
+    await stage.sandbox.share("grace" if is_shared else "ada", channel, "our plan", [plan])
+    [canvas] = stage.sandbox.files.stored()
+    stage.sandbox.client("ada").look_at(channel, canvas_id=canvas.id)
+    await stage.delivered()
+    call = steps.chat_call(index=0, id="call_1", name=READ_CHANNEL)
+    arguments = json.dumps({"canvas": canvas.id})
+    stage.vendor.script(VendorResponse(steps.chat(call, *steps.fragments(arguments, 0))), says("A launch."))
+    thread_ts = await ask(stage, enter(stage), "what's this about?")
+    await stage.answers(stage.sandbox.dm("ada"), thread_ts)
+    asked, read = (request.body["messages"] for request in stage.vendor.requests)
+    assert (f"the canvas “Launch plan” ({canvas.id})" in asked[-1]["content"]) is is_shared
+    assert ("The launch moves to Tuesday." in read[-1]["content"]) is is_shared
+    assert (NOT_READABLE in read[-1]["content"]) is not is_shared
 
 
 async def test_each_question_at_the_root_opens_a_thread(stage: Stage) -> None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from bot.core import choices, texts
 from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
+from bot.core.canvases import CANVAS_RULE
 from bot.core.caps import parse_caps
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, ThreadKey
@@ -19,7 +20,6 @@ from bot.core.files import OpenedFile, Unread, unread_notice
 from bot.core.job import Checkpoint, End, Job, RecordedMessage, StepEstimate, sentence_notice
 from bot.core.outbox import OutboxKind
 from bot.core.picture import Picture
-from bot.core.prompt import CANVAS_RULE
 from bot.core.steps import MIN_CHARS
 from bot.core.surfaces import Visibility
 from bot.errors import EndReason, ProviderError

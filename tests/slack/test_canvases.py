@@ -10,8 +10,10 @@ import pytest
 from bot.core.canvases import CANVAS
 from bot.core.conversation import CHECK_FILE_INFO, File, Question, ThreadKey
 from bot.core.files import Unread
-from bot.errors import RateLimited, Refusal, Refused
+from bot.core.surfaces import AppContext
+from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.slack.canvases import NEEDS_CHANNEL, Canvases
+from bot.slack.canvases_and_pins import ChannelPages
 from bot.slack.client import TURN_WITHIN_S
 from bot.slack.refusals import reason_of
 from files_to_markdown.document import MAX_CHARS, Document
@@ -26,10 +28,17 @@ HERE: Json = {"id": "F1", "name": "Plan", "mimetype": CANVAS, "channels": ["C1"]
 @dataclass
 class Client(ScriptedClient):
     scopes: Collection[str] | None = None
+    opened: str | StoreError = ""
+    """The canvas that U1 has open next to the pane."""
 
     def __post_init__(self) -> None:
         client: Any = self
-        self.canvases = Canvases(client, self.scopes, "UBOT")
+        self.canvases = Canvases(client, self.scopes, "UBOT", self.open_now)
+
+    async def open_now(self, team_id: str, user_id: str) -> AppContext:
+        if isinstance(self.opened, StoreError):
+            raise self.opened
+        return AppContext("C9", canvas_id=self.opened if (team_id, user_id) == ("T1", "U1") else "")
 
 
 @pytest.mark.parametrize(
@@ -210,3 +219,31 @@ async def test_canvas_that_a_message_only_names_is_read_where_all_readers_may_op
     client = Client({"files.info": {"file": described}, "canvases.getContent": {"content": "x"}})
     opened = await client.canvases.read([File("F1", "Plan", CANVAS, access=CHECK_FILE_INFO)], QUESTION)
     assert opened["F1"].content == content
+
+
+ELSEWHERE: Json = {**HERE, "channels": ["C9"], "user": "U9"}
+PANE = ThreadKey("T1", "D1", "1.0")
+
+
+@pytest.mark.parametrize(
+    ("thread", "asker", "opened", "is_read"),
+    [
+        (PANE, "U1", "F1", True),
+        (PANE, "U1", "F2", False),
+        (PANE, "U1", "", False),
+        (PANE, "U2", "F1", False),
+        (PANE, "U1", StoreError("away"), False),
+        (CHANNEL, "U1", "F1", False),
+    ],
+    ids=["open in the pane", "another one", "none", "of somebody else", "unknown", "others read the answer"],
+)
+async def test_canvas_of_another_channel_is_read_in_the_pane_to_who_has_it_open(
+    thread: ThreadKey, asker: str, opened: str | StoreError, is_read: bool
+) -> None:
+    client = Client({"files.info": {"file": ELSEWHERE}, "canvases.getContent": {"content": "A launch."}}, opened=opened)
+    question = Question(thread, "5.0", asker, "Why?")
+    result = await ChannelPages(client.canvases).result(question, {"canvas": "F1"})
+    assert result
+    assert await client.canvases.title("F1", question) == ("Plan" if is_read else "")
+    assert (result.is_error, "# Plan\n\nA launch." in result.text) == (not is_read, is_read)
+    assert result.can_be_stored is not is_read, "people edit canvases, so the text isn't kept"

@@ -376,11 +376,22 @@ def test_message_without_a_usable_ts_leaves_its_channel_in_view(ts: object) -> N
     assert context_in_view({"context": {"entities": [message]}}) == AppContext("C1")
 
 
-def test_canvas_has_no_channel_so_the_next_entity_is_in_view() -> None:
+@pytest.mark.parametrize(
+    ("viewed", "context"),
+    [
+        ([("canvas", "F1")], AppContext(canvas_id="F1")),
+        ([("canvas", "F1"), ("channel", "C1")], AppContext("C1", canvas_id="F1")),
+        ([("channel", "C1"), ("canvas", "F1")], AppContext("C1", canvas_id="F1")),
+        ([("canvas", "F1"), ("canvas", "F2")], AppContext(canvas_id="F1")),
+        ([("list", "F9"), ("canvas", "")], AppContext()),
+        ([("canvas", ["F1"]), ("canvas", None)], AppContext()),
+    ],
+    ids=str,
+)
+def test_canvas_in_view_is_parsed_besides_its_channel(viewed: list[tuple[str, Any]], context: AppContext) -> None:
     """Types by @slack/types, read on 2026-11-30: channel_id, canvas_id, list_id, message_context."""
-    viewed = [("canvas", "F1"), ("channel", "C1")]
     entities = [{"type": f"slack#/types/{kind}_id", "value": id_} for kind, id_ in viewed]
-    assert context_in_view({"context": {"entities": entities}}) == AppContext("C1")
+    assert context_in_view({"context": {"entities": entities}}) == context
 
 
 @pytest.mark.parametrize(

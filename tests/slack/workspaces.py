@@ -6,6 +6,7 @@ from typing import Any
 
 from bot.clock import Clock
 from bot.core.sign_in_addresses import SignInAddresses
+from bot.core.surfaces import AppContext
 from bot.reply.workspace import Workspace
 from bot.slack.client import SlackClient, new_session
 from slack_pacing.tests.ledgers import LoneLedger
@@ -29,6 +30,10 @@ async def connected_workspace(clock: Clock, **settings: Any) -> AsyncIterator[tu
         yield sandbox, await workspace_of(client, clock)
 
 
+async def nothing_open(team_id: str, user_id: str) -> AppContext:
+    return AppContext()
+
+
 async def workspace_of(client: SlackClient, clock: Clock) -> Workspace:
     """Returns the client's workspace, with records in memory."""
     me = await client.identity()
@@ -38,6 +43,7 @@ async def workspace_of(client: SlackClient, clock: Clock) -> Workspace:
         ledger=LoneLedger(),
         worker_queue=RecordsInMemory(),
         account_kinds=KindsInMemory(clock),
+        open_now=nothing_open,
         clock=clock,
         sign_in_addresses=SignInAddresses([REDIRECT_URI]),
     )

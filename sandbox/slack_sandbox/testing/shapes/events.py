@@ -8,6 +8,7 @@ from slack_sandbox.testing.shapes.views import VIEW
 _ENTITY = (
     {"type": "slack#/types/channel_id", "value": CHANNEL, "team_id?": TEAM},
     {"type": "slack#/types/message_context", "value": {"message_ts": TS, "channel_id": CHANNEL}, "team_id?": TEAM},
+    {"type": "slack#/types/canvas_id", "value": str, "team_id?": TEAM},  # docs
 )
 CONTEXT: Shape = {"entities": [_ENTITY]}
 _WHERE: Shape = {"channel": CHANNEL, "event_ts": TS, "channel_type": ("channel", "group", "im", "mpim")}
