@@ -285,21 +285,14 @@ def _in_own_thread(function: Callable[[], Any]) -> asyncio.Future[Any]:
     # Retrieves an error even if nothing is waiting for it anymore.
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    def set_outcome(result: Any, error: Exception | None) -> None:
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
-
     def run() -> None:
-        result, error = None, None
         try:
-            result = function()
-        except Exception as raised:
-            error = raised
+            set_outcome = partial(future.set_result, function())
+        except Exception as error:
+            set_outcome = partial(future.set_exception, error)
         # The loop might be closed already.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(set_outcome, result, error)
+            loop.call_soon_threadsafe(set_outcome)
 
     threading.Thread(target=run, name="credentials", daemon=True).start()
     return future

@@ -207,10 +207,8 @@ class VendorModel:
     async def _next_trial(
         self, trial: Trial, refusal: ErrorResponse | None, learned: LearnedLimits, attempt: RequestAttempt
     ) -> Trial | None:
-        if refusal is None:
-            return None
-        following = await apply_remedy(trial, refusal, learned, attempt)
-        if following is None:
+        following = await apply_remedy(trial, refusal, learned, attempt) if refusal else None
+        if refusal is None or following is None:
             return None
         said = attempt.loggable_sentence(refusal)
         log.info("%s: request refused, asking again: %s", self.model, said)

@@ -309,21 +309,19 @@ class ResponsesReader(AnswerReader):
         written = self.usage.output_tokens if self.usage else 0
         is_cut = is_incomplete or written >= self._max_output_tokens
         self.finish_reason = FinishReason.LENGTH if is_cut else end
-        messages = [item for item in self._items if item["type"] == "message"]
-        contents = [message.get("content") for message in messages]
-        parts = [part for one in contents for part in objects_in({"text": one} if isinstance(one, str) else one)]
-        for part in parts:
-            for annotation in objects_in(part.get("annotations")):
-                self._cite_annotation(annotation)
-        if self._place:
-            return self._end_message({})
         comments, texts = RepeatedComment(), list[str]()
-        for message, content in zip(messages, contents, strict=True):
-            comments.start_message(message.get("phase"))
-            of_message = objects_in({"text": content} if isinstance(content, str) else content)
-            text = TextParts.join(part.get("text") or part.get("refusal") or "" for part in of_message)
-            texts.append(comments.add(text) + comments.end_message() if message.get("phase") else text)
-        return self.marks.add(TextParts.join(texts))
+        for item in self._items:
+            if item["type"] == "message":
+                content, phase = item.get("content"), item.get("phase")
+                parts = objects_in({"text": content} if isinstance(content, str) else content)
+                for annotation in (one for part in parts for one in objects_in(part.get("annotations"))):
+                    self._cite_annotation(annotation)
+                if self._place:
+                    continue
+                comments.start_message(phase)
+                text = TextParts.join(part.get("text") or part.get("refusal") or "" for part in parts)
+                texts.append(comments.add(text) + comments.end_message() if phase else text)
+        return self._end_message({}) if self._place else self.marks.add(TextParts.join(texts))
 
     def _end_message(self, event: Any) -> str | Thinking:
         return self._read_text(event, self._comments.end_message()) if self._comments else ""
@@ -368,11 +366,11 @@ class ChatApi(Api):
         self, model: str, prompt: Prompt, parameters: Parameters, output_tokens: int, effort: str = ""
     ) -> dict[str, Any]:
         system = [{"role": "system", "content": prompt.system}] if prompt.system else []
-        listed = (
-            (*_chat_messages(turn, self.vendor), *(_instructions_of(turn) if turn.instruction else ()))
+        messages = [
+            message
             for turn in prompt.turns
-        )
-        messages = [*chain.from_iterable(listed)]
+            for message in (*_chat_messages(turn, self.vendor), *(_instructions_of(turn) if turn.instruction else ()))
+        ]
         if OptionalParameter.BARE_ANSWERS not in parameters:
             messages = [*map(_with_reasoning, messages)]
         if OptionalParameter.UNSIGNED_CALLS not in parameters:
