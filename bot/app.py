@@ -3,7 +3,7 @@
 `run` serves /healthz and /readyz, builds the bot (bot/wiring.py), connects, runs its loops, and drains on a signal.
 
 Each shutdown step has its own time limit, and independent steps run concurrently: with Slack and PostgreSQL frozen,
-sequential limits added up to 16 s. The guarantee is BOT_DRAIN_S + 5 s.
+sequential limits added up to 16 s. A shutdown is guaranteed to take at most BOT_DRAIN_S + 5 s.
 """
 
 import asyncio
@@ -46,8 +46,8 @@ async def run(
     tools: Tools | None = None,
 ) -> None:
     """Runs the bot until `shutdown`. From the start, /readyz reports what startup is waiting for. `wrap_models`:
-    returns the models to use instead of the settings' models; the sandbox adds its scripted model. `tools`: tools for
-    models, instead of those of BOT_MCP_CONFIG."""
+    returns the models to use instead of the settings' models; the sandbox adds its scripted model. `tools`: replaces
+    the tools in BOT_MCP_CONFIG."""
     probes = Probes(is_stopping=shutdown.requested.is_set)
     async with AsyncExitStack() as stack:
         telemetry = stack.enter_context(open_telemetry(settings))

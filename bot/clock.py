@@ -130,7 +130,7 @@ class Background:
         return len(self._tasks)
 
     def start(self, work: Coroutine[Any, Any, None], failure: str, within_s: float | None = None) -> asyncio.Task[None]:
-        """Starts a task. `failure`: what hasn't happened, logged if the task fails or exceeds `within_s`."""
+        """Starts a task. `failure`: describes the missing effect in the log if the task fails or exceeds `within_s`."""
         task = asyncio.create_task(_log_failure(work, failure, within_s))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -138,7 +138,7 @@ class Background:
 
 
 class Turns:
-    """Does each person's work one at a time, so that many clicks by one person don't delay others."""
+    """Runs the work of each person one at a time, so that many clicks by one person don't delay others."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -148,7 +148,7 @@ class Turns:
         return self._locks.setdefault(person, asyncio.Lock())
 
     async def once(self, person: str, what: Hashable, work: Callable[[], Awaitable[None]]) -> None:
-        """Does a person's work in turn, unless the same work isn't finished yet."""
+        """Runs a person's work in turn, unless the same work is unfinished."""
         if (person, what) in self._unfinished:
             return
         self._unfinished.add((person, what))

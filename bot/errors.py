@@ -1,6 +1,6 @@
 """Typist's errors, the reasons why answers end, and the delays after failures.
 
-User-facing sentences for Slack are in core/texts/; the sentences here are for operators.
+User-facing text for Slack is in core/texts/. The sentences in this module are for operators.
 """
 
 import logging
@@ -21,7 +21,7 @@ class TypistError(Exception):
 
 
 class SettingsError(TypistError):
-    """The settings or the command line are invalid. `problems` has one line per problem."""
+    """The settings or the command line are invalid. `problems` has one line for each problem."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -51,8 +51,8 @@ class StoredEnum(StrEnum):
 
 
 class EndReason(StoredEnum, unknown="internal_error"):
-    """Why a job, an attempt (INTERRUPTED), a step (STEPPED) or a transcription (TRANSCRIBED) ended. Stored, logged, and
-    included in Slack's metadata."""
+    """Why a job, an attempt (INTERRUPTED), a step (STEPPED) or a transcription (TRANSCRIBED) ended. The reason is
+    stored, logged, and included in Slack's metadata."""
 
     WHOLE = "whole"
     LENGTH_LIMIT = "length_limit"
@@ -135,7 +135,8 @@ class EndReason(StoredEnum, unknown="internal_error"):
 
     @property
     def is_declined(self) -> bool:
-        """Whether a vendor decided against the question or its answer, so that neither is sent to any model again."""
+        """Whether a vendor decided against the question or its answer. The question and the answer are then never sent
+        to a model again."""
         return self in _DECLINED
 
     @property
@@ -220,9 +221,11 @@ class ProviderError(TypistError):
         window_tokens: int | None = None,
         explanation: str = "",
     ) -> None:
-        """`is_temporary`: whether the same request might soon succeed; None for the default. `window_tokens`:
-        the model's window, if the model refused a text as too long and stated its window. `explanation`: why a vendor
-        stopped the answer, for the asker. It can contain users' text, so it isn't logged."""
+        """`is_temporary`: whether the same request might soon succeed, or None for the reason's default.
+        `window_tokens`: the model's window, if the model refused a text as too long and stated its window.
+        `explanation`: why a vendor stopped the answer, for the asker. An explanation can contain users' text, so it
+        isn't logged.
+        """
         self.reason = reason
         self.model = model
         self.retry_after_s = retry_after_s
@@ -233,7 +236,8 @@ class ProviderError(TypistError):
         super().__init__(f"{model}: {reason}")
 
     def is_charged(self, *, has_output: bool) -> bool:
-        """Returns whether the vendor charges a request that failed without text. `has_output`: there was thinking."""
+        """Returns whether the vendor charges a failed request without text. `has_output`: whether the model did any
+        thinking."""
         is_free = (self.model.partition("/")[0], self.reason) in _FREE_BEFORE_OUTPUT and not has_output
         return self.reason.is_charged_without_text and not is_free
 
@@ -243,7 +247,7 @@ class CapReached(TypistError):
 
 
 class RateLimited(TypistError):
-    """Slack returned status 429: the call wasn't made, and the method is rejected for `retry_after_s` seconds."""
+    """Slack returned status 429. The call wasn't made, and Slack rejects the method for `retry_after_s` seconds."""
 
     def __init__(self, method: str, retry_after_s: float) -> None:
         self.method = method
@@ -290,7 +294,7 @@ class Refusal(StrEnum):
 
     @property
     def is_for_good(self) -> bool:
-        """Whether the call can never succeed later. CHANNEL_GONE doesn't count, because people can reopen a channel."""
+        """Whether the call can never succeed later. False for CHANNEL_GONE, because people can reopen a channel."""
         return self.is_final and self is not Refusal.CHANNEL_GONE
 
     @property
@@ -306,7 +310,7 @@ class Refusal(StrEnum):
 
 class Refused(TypistError):
     def __init__(self, method: str, error: str, reason: Refusal, ts: str = "", *, problems: Sequence[str] = ()) -> None:
-        """`problems`: errors in blocks, with their locations. They can quote text, so they aren't logged."""
+        """`problems`: errors in blocks, with their locations. These errors can quote text, so they aren't logged."""
         self.method = method
         self.error = error
         self.reason = reason
@@ -330,15 +334,15 @@ class NotShown(TypistError):
 
 
 class SlackSetupError(TypistError):
-    """Typist can't connect because of the tokens or the app's setup. The sentence states what to change."""
+    """Typist can't connect because of the tokens or the app's setup. The exception's message states what to change."""
 
 
 class Stuck(TypistError):
-    """A step of the event loop computed for too long (standstill.py). The log shows the location."""
+    """A step of the event loop computed for too long (standstill.py). The log shows where the step was."""
 
 
 class StoreError(TypistError, LedgerUnavailable):
-    """The database failed. The sentence states what to check, and never contains the password."""
+    """The database failed. The exception's message states what to check, and never contains the password."""
 
 
 class StoreAway(StoreError):

@@ -8,7 +8,7 @@ Two rules apply to every record, including those of unreviewed libraries:
 
 - Typist's records are written from the configured level on. Libraries' records are written from WARNING on, regardless
   of their loggers' levels (OPENAI_LOG=debug sets a level), and are cut before the first character that might introduce
-  a value. Only numbers and exception types are written of their arguments.
+  a value. Of their arguments, only numbers and exception types are written.
 - An exception is logged with its type and traceback. The message is logged only for Typist's and the operating system's
   exceptions. A library's message can contain a user's text: aiohttp's TimeoutError includes the whole URL.
 
@@ -121,8 +121,6 @@ class _Repetition:
 
 
 class Repeats(logging.Filter):
-    """Suppresses repetitions of recent warnings and errors, and adds their number to the next one."""
-
     def __init__(self) -> None:
         super().__init__()
         self._repetitions: dict[tuple[object, ...], _Repetition] = {}
@@ -241,7 +239,7 @@ def _times(record: logging.LogRecord) -> str:
 
 
 def _redact_library_message(message: str, args: tuple[object, ...] | Mapping[str, object] | None) -> str:
-    """Returns a library's message without values that might be a user's text. An omitted argument becomes "…"."""
+    """Returns a library's message without values that might be a user's text. "…" replaces an omitted argument."""
     if not args:
         return _VALUES.split(message, maxsplit=1)[0].rstrip()
     template = _VALUES_IN_TEMPLATE.split(message, maxsplit=1)[0].rstrip()

@@ -7,8 +7,8 @@ proxy for wss, httpx2 doesn't support networks in NO_PROXY, and botocore ignores
 therefore uses `proxy_of` and `tls`, and doesn't read variables. The clouds' credential libraries don't accept a proxy
 as an argument, so `export_settings` completes the variables that these libraries read.
 
-The rules are curl's, with two of Go's: loopback addresses are always reached directly, and NO_PROXY can contain
-networks (10.0.0.0/8). Hostnames aren't resolved to match a network.
+The rules are curl's and two of Go's: loopback addresses are always reached directly, and NO_PROXY can contain networks
+(10.0.0.0/8). Hostnames aren't resolved to match a network.
 """
 
 import errno
@@ -91,12 +91,12 @@ class Way:
 
     @property
     def displayed_proxy(self) -> str:
-        """The proxy's host and port, without user and password, or ""."""
+        """The proxy's host and port, without user and password, or "" if there is no proxy."""
         return _displayed_host(urlsplit(self.proxy)) if self.proxy else ""
 
 
 def route_to(url: str, env: Mapping[str, str] | None = None) -> Way:
-    """Returns the route to an http, https, ws or wss URL. `env`: the environment variables, by default this process's.
+    """Returns the route to an http, https, ws or wss URL. `env`: the environment variables, or None for this process's.
     Raises SettingsError."""
     address = urlsplit(url)
     host = (address.hostname or "").rstrip(".")
@@ -169,13 +169,12 @@ def tls() -> ssl.SSLContext:
 
 
 def certificates(env: Mapping[str, str] | None = None) -> str | None:
-    """Returns the configured file or folder of trusted certificates, or None for the system's."""
+    """Returns the configured file or folder of trusted certificates, or None if the system's are used."""
     named = _set_variables(os.environ if env is None else env, _CERTIFICATES)
     return next((value for _, value in named), None)
 
 
 def export_settings(env: Mapping[str, str]) -> None:
-    """Exports the network settings in `env`, including those from `.env`, to this process's libraries."""
     for name, value in _set_variables(env, VARIABLES):
         os.environ.setdefault(name, value)
     for _, every in _set_variables(env, ("ALL_PROXY",)):
@@ -188,8 +187,8 @@ def export_settings(env: Mapping[str, str]) -> None:
 
 
 def reason_of(error: BaseException, url: str) -> str:
-    """Returns the network failure that caused an error, as the rest of a sentence, or "" for other causes. The result
-    includes the host, but no path or password."""
+    """Returns the network failure that caused an error, as the rest of a sentence, or "" if it has another cause.
+    Includes the host, but no path or password."""
     try:
         way = route_to(url)
     except SettingsError as problem:
@@ -213,7 +212,7 @@ def reason_of(error: BaseException, url: str) -> str:
 
 
 def remedy(reason: str, address: str) -> str:
-    """Returns the remedy for a reason from `reason_of`, or "". `address`: the setting with the URL."""
+    """Returns the remedy for a reason from `reason_of`, or "" if there is none. `address`: the setting with the URL."""
     return next((fix for words, fix in _REMEDIES.items() if words in reason), "").replace("{address}", address)
 
 
@@ -223,7 +222,7 @@ def needs_password(error: BaseException) -> bool:
 
 
 def refusal(status: int, url: str) -> str:
-    """Returns the meaning of a status that only proxies send, as the rest of a sentence, or "" for other statuses."""
+    """Returns the meaning of a status that only proxies send, as the rest of a sentence, or "" for any other status."""
     if status != _PROXY_AUTHENTICATION_REQUIRED:
         return ""
     with suppress(SettingsError):
@@ -247,7 +246,7 @@ def _is_unreachable(error: BaseException) -> bool:
 
 
 def _tls_problem(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns OpenSSL's words for a server's TLS failure, perhaps at a port without TLS, or "" for other errors."""
+    """Returns OpenSSL's message about a TLS failure, possibly at a port without TLS, or "" for other errors."""
     for cause in causes:
         # aiohttp's own error has no reason; the system's has one.
         if isinstance(cause, ssl.SSLError) and (reason := getattr(cause, "reason", None)):
@@ -256,7 +255,7 @@ def _tls_problem(causes: Iterable[BaseException], address: SplitResult) -> str:
 
 
 def _connection_problem(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns the system's words for a connection that didn't open or was closed, or "" for other errors."""
+    """Returns the system's message about a connection that didn't open or was closed, or "" for another error."""
     for cause in causes:
         is_in_way = type(cause).__name__ in _NO_CONNECTION or _is_unreachable(cause)
         if is_in_way and isinstance(cause, OSError) and cause.errno:
@@ -268,7 +267,7 @@ def _connection_problem(causes: Iterable[BaseException], address: SplitResult) -
 
 
 def _http_problem(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns the rest of a sentence about a response that isn't HTTP, perhaps from another service, or ""."""
+    """Returns the rest of a sentence about a non-HTTP response, possibly from another service, or ""."""
     is_unreadable = address.hostname and any(type(cause).__name__ == _NO_HTTP for cause in causes)
     return f"{_displayed_host(address)} gives an answer that can't be read as HTTP" if is_unreadable else ""
 
@@ -313,7 +312,6 @@ def _set_variables(env: Mapping[str, str], names: tuple[str, ...]) -> Iterator[t
 
 
 def _parse_proxy(name: str, value: str) -> str:
-    """Returns a proxy's URL, with http as the default scheme. Raises SettingsError."""
     url = value if "://" in value else f"http://{value}"
     scheme = re.match(r"([a-z][a-z\d+.-]*)://", url, re.ASCII | re.IGNORECASE)
     if scheme and scheme[1].lower() not in ("http", "https"):

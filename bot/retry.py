@@ -40,8 +40,6 @@ NO_FAILURES = Failures()
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """The limits on a failing call's retries, and the waits between them. Times are in seconds."""
-
     backoff: Backoff
     max_tries: float = math.inf
     within_s: float = math.inf
@@ -52,7 +50,7 @@ class RetryPolicy:
     rate_limits_only: bool = False
 
     def next_try_at(self, error: RateLimited | Refused, failures: Failures, now: float) -> float | None:
-        """Returns when to try again, or None to give up. `failures` includes `error`."""
+        """Returns when to try again, or None if the policy gives up. `failures` includes `error`."""
         if failures.count >= self.max_tries or now >= failures.since + self.within_s:
             return None
         if isinstance(error, RateLimited):
@@ -80,7 +78,8 @@ CONNECTION = RetryPolicy(Backoff(1.0, 30.0), max_retry_after_s=300.0, retries_an
 
 
 class Retrier:
-    """Makes calls, retrying each until it succeeds or the policy gives up. All calls share the policy's tries.
+    """Makes calls, retrying each call until it succeeds or the policy gives up. The policy's tries are shared by all
+    calls.
     `problem`: describes a failure in the log. `until`: when to stop retrying, on the monotonic clock."""
 
     def __init__(self, policy: RetryPolicy, clock: Clock, problem: str, *, until: float = math.inf) -> None:

@@ -1,7 +1,7 @@
 """Ends blocked event loops: a step that computes for too long, and a process that hangs.
 
 While a step of the event loop runs, nothing else is answered, no heartbeat is sent, and SIGTERM waits. External text is
-processed in linear time, so no step should take long. These limits apply if that fails.
+processed in linear time, so no step should take long. The limits in this module apply if that fails.
 
 If a step computes, the kernel counts the process's CPU time and sends SIGPROF after every second of CPU time
 (setitimer). Python runs signal handlers in the main thread between two instructions, and also inside a regular
@@ -48,7 +48,8 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def end_long_steps() -> Iterator[None]:
-    """Raises `Stuck` in each step of the event loop that computes for MAX_STEP_S. Call it in the main thread."""
+    """Raises `Stuck` in each step of the event loop that computes for MAX_STEP_S. Call this function in the main
+    thread."""
     steps = _Steps()
     before = signal.signal(signal.SIGPROF, steps.on_tick)
     signal.setitimer(signal.ITIMER_PROF, TICK_S, TICK_S)
@@ -90,7 +91,6 @@ async def beat(notify_socket: str) -> None:
 
 
 def _notify_systemd(notify_socket: str, state: bytes) -> None:
-    """Sends a state to systemd. If sending fails, the next beat sends the state again."""
     # systemd writes the zero byte of an abstract address as @.
     address = f"\0{notify_socket[1:]}" if notify_socket.startswith("@") else notify_socket
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:

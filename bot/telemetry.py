@@ -35,8 +35,6 @@ _current: ContextVar[Span] = ContextVar("span", default=INVALID_SPAN)
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """The state of a process. Unknown values are None."""
-
     live: int | None = None
     queued: int | None = None
     """Questions waiting for a worker, in all processes."""
@@ -124,7 +122,8 @@ class Telemetry:
         self._placeholder_delay.record(delay_s)
 
     def count_cost(self, model: str | None, cost_usd: float | None) -> None:
-        """Counts the cost of a model's step (None if unknown). An answer can be given up between steps."""
+        """Counts the cost of a model's step (None if unknown). Costs are counted by step, because an answer can be
+        given up between steps."""
         if model is not None and cost_usd is not None:
             self._cost.add(cost_usd, self._model_labels(model))
 
@@ -159,8 +158,8 @@ class Telemetry:
         staleness_s: float | None,
         final_lag_s: float | None,
     ) -> None:
-        """Records an answer's end. `calls`: the number of Slack calls that showed the answer. The delays are the text's
-        (`Freshness`), or None for an answer without text."""
+        """Records an answer's end. `calls`: the number of Slack calls that showed the answer. `Freshness` measures the
+        delays, which are None for an answer without text."""
         self._answers.add(1)
         if reason.is_failure:
             self._failures.add(1, {"reason": reason.value})
@@ -236,8 +235,6 @@ OFF = Telemetry()
 
 @dataclass
 class ModelRequest:
-    """One request to a model. Times are on the monotonic clock."""
-
     telemetry: Telemetry
     labels: Mapping[str, str]
     span: Span
@@ -255,7 +252,7 @@ class ModelRequest:
             self.span.set_attribute(f"gen_ai.usage.{kind}_tokens", tokens)
 
     def record_end(self, failure: EndReason | None, now: float) -> None:
-        """Records the request's end. `failure`: None if the request succeeded, or if nothing was waiting for it."""
+        """Records the request's end. `failure`: None if the request succeeded or nothing was waiting for it."""
         labels = self.labels
         if failure is not None:
             _set_span_error(self.span, failure.value)

@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def open_sdk(*, with_metrics: bool, traces_url: str, providers: Mapping[str, str] = {}) -> Iterator[Telemetry]:
-    """Opens a recorder for metrics, spans or both. `traces_url`: the URL to send spans to, or ""."""
     own = Resource({SERVICE_NAME: NAME, SERVICE_VERSION: __version__})
     resource = own.merge(OTELResourceDetector().detect())
     registry = CollectorRegistry()

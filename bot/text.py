@@ -10,7 +10,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def without_controls(text: str) -> str:
-    """Returns text without the characters that could control a terminal. Line breaks (LF) and tabs stay."""
+    """Returns text without the characters that could control a terminal. Keeps line breaks (LF) and tabs."""
     return _CONTROLS.sub("", text)
 
 
@@ -26,7 +26,7 @@ def paired_json(value: Any) -> Any:
 
 
 def objects_in(value: Any) -> list[Mapping[str, Any]]:
-    """Returns the objects in a list, or a single object sent instead of a list. Other values are ignored."""
+    """Returns the objects in a list, or a single object sent instead of a list. Ignores other values."""
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, Mapping)]
 
 

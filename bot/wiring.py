@@ -232,7 +232,7 @@ async def open_bot(
 @asynccontextmanager
 async def open_answering(settings: Settings, clock: Clock, *, has_tools: bool) -> AsyncIterator[Answering]:
     """Opens the answering service, without the loops that claim questions and show answers in Slack. `has_tools`:
-    whether models get the MCP servers' tools, without people's accounts. Models never get other tools. Raises
+    whether models get the MCP servers' tools, without people's accounts. Models never get any other tools. Raises
     SlackSetupError, RateLimited, Refused and StoreError."""
     async with AsyncExitStack() as stack:
         session, bot_token = await stack.enter_async_context(new_session()), bot_credential(clock)
@@ -267,7 +267,7 @@ def _workspace(
 
 
 async def _stores(settings: Settings, clock: Clock) -> Stores:
-    """Opens the database. Waits for an unavailable server, as for Slack. Raises StoreError."""
+    """Opens the database. Waits if the server is unavailable, as for Slack. Raises StoreError."""
     prices, most = model_prices(settings), settings.max_concurrent_per_user
     worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
     opening = partial(Stores.open, settings.database_url, worker, clock, most, prices, settings.caps)
@@ -456,7 +456,7 @@ def _listen(
     gate: Gate | None,
     mcp_tools: "McpTools | None",
 ) -> tuple[Outbox, Intake]:
-    """Registers all handlers. Returns the outbox, which posts questions from shortcuts, and intake."""
+    """Registers all handlers. Returns the outbox, which posts questions from shortcuts, and the intake."""
     settings, stores, workspace, access = parts.settings, parts.stores, parts.workspace, parts.access
     quota, caps, home = parts.quota, parts.caps, parts.home
     stops = AnswerStopper(stores, workspace, worker, access)

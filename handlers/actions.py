@@ -116,7 +116,7 @@ def register_commands(app: AsyncApp, turns: Turns, commands: SlashCommands, ques
 def register_settings_button(
     app: AsyncApp, turns: Turns, action_id: str, opened: Callable[[str, str, SettingsPlace], Awaitable[None]]
 ) -> None:
-    """Registers a button in a channel's settings. `opened`: gets the person's ID, the modal's trigger and the place."""
+    """Registers a button in channel settings. `opened`: called with the person's ID, the modal's trigger, the place."""
 
     async def on_press(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         await ack()

@@ -54,14 +54,14 @@ def register_messages(
     app: AsyncApp, intake: Intake, edits: MessageEdits, shortcut: MessageShortcut, reactions: Reactions
 ) -> None:
     """Routes mentions and messages to intake, edits and deletions to message edits, and reactions to `reactions`.
-    Payloads without a listener are acknowledged too. Otherwise, Slack would send an event three more times, and show a
-    person an error for a click or a closed modal. Bolt raises for such payloads, and `on_error` acknowledges them."""
+    Payloads for which no listener exists are acknowledged too. Otherwise, Slack would send an event three more times,
+    and show a person an error for a click or a closed modal. Bolt raises for such payloads, and `on_error` acknowledges
+    them."""
 
     me = shortcut.workspace.me
     team_id = me.team_id
 
     async def on_message(body: dict[str, Any], request: AsyncBoltRequest) -> None:
-        """Routes a message event: the bot's own message, an edit, a deletion, or possibly a question."""
         event_id, event = event_in(body)
         match event.get("subtype"):
             case _ if is_by(event, me):
@@ -148,8 +148,8 @@ async def _on_message_changed(
 
 
 async def on_error(error: Exception) -> BoltResponse | None:
-    """Leaves a failed event unacknowledged, so that Slack resends it. Unexpected errors get a traceback. A payload that
-    is invalid or wasn't read in time is acknowledged, because it would fail again."""
+    """Leaves a failed event unacknowledged, so that Slack resends it. Unexpected errors are logged with a traceback. A
+    payload that is invalid or wasn't read in time is acknowledged, because it would fail again."""
     if isinstance(error, BoltUnhandledRequestError):
         log.debug("event acknowledged without a listener: %s", error.body.get("type"))
         return BoltResponse(status=200)

@@ -17,7 +17,8 @@ def press_listener(
     turns: Turns, work: Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 ) -> Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]:
     """Returns a click listener that works in the background, because Bolt acknowledges only after a listener returns. A
-    click on a button whose earlier click isn't finished has no effect: the earlier click's outcome is shown anyway."""
+    click on a button whose earlier click isn't finished has no effect, because the earlier click's outcome will be
+    shown."""
     background = Background()
 
     async def on_press(ack: AsyncAck, body: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ BOT_PUBLIC_URL, the server redirects to Typist's page (`page.py`), and the perso
 - The URL or code in a modal never gets into prompts, messages, logs or the audit. Either works once, within ten
   minutes, for the person and call it was created for.
 - Tokens, code verifiers and client secrets are encrypted at rest with BOT_SECRET_KEYS, together with their owner.
-- One process at a time refreshes an account's tokens. The old tokens stay stored until the new ones are.
-- Each person has separate connections (`connections.py`). If others can read the answer, each call needs that person's
-  approval, and nobody else can give it.
+- One process at a time refreshes an account's tokens. The old tokens are kept until the new tokens are stored.
+- Each person has separate connections (`connections.py`). If other people can read the answer, each call needs the
+  approval of the account's owner.
 """

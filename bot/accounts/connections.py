@@ -35,7 +35,7 @@ class Connections:
         self._closing: dict[asyncio.Task[None], McpServer] = {}
 
     async def account_problem(self, server: str) -> str:
-        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can."""
+        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in."""
         return (
             await self._sign_ins.account_problem(server)
             if server in self._sign_ins.server_names
@@ -43,7 +43,7 @@ class Connections:
         )
 
     async def asker_server(self, question: Question, name: str) -> McpServer | None:
-        """Returns the server connected as the asker, or None without a usable account. Raises ServerDown,
+        """Returns the server connected as the asker, or None if the asker has no usable account. Raises ServerDown,
         StoreError."""
         if name not in self._sign_ins.server_names:
             return None
@@ -71,7 +71,8 @@ class Connections:
         return held.server
 
     def missing_scope(self, question: Question, server: str) -> str | None:
-        """Returns the scope that the asker must grant before calls work ("" if none), or None without a connection."""
+        """Returns the scope that the asker must grant before calls work, "" if none is missing, or None if there is no
+        connection."""
         held = self._open.get(Owner(question.thread.team_id, question.user_id, server))
         return None if held is None else held.server.missing_scope
 
@@ -100,8 +101,6 @@ class Connections:
                 self._close(self._open.pop(owner))
 
     def _close(self, held: _Connection, after_s: float = 0.0) -> None:
-        """Closes a connection once its running calls have ended."""
-
         async def retire() -> None:
             await self._clock.sleep(after_s)
             await held.server.retire()

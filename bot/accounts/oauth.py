@@ -104,8 +104,8 @@ M = TypeVar("M", bound=BaseModel)
 
 class SignInFailed(TypistError):
     """An authorization server rejects a request or can't be used. `str()` returns the rest of a sentence about the
-    server. `is_final`: the refresh token is no longer valid. `is_client_forgotten`: the server no longer knows
-    Typist."""
+    server. `is_final`: whether the refresh token is no longer valid. `is_client_forgotten`: whether the server no
+    longer knows Typist."""
 
     def __init__(self, why: str, *, is_final: bool = False, is_client_forgotten: bool = False) -> None:
         super().__init__(why)
@@ -115,8 +115,6 @@ class SignInFailed(TypistError):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Typist's registration at an authorization server."""
-
     id: str
     secret: str = field(default="", repr=False)
     method: str = "none"
@@ -172,7 +170,7 @@ class DeviceCode(BaseModel):
 
     @property
     def urls(self) -> list[str]:
-        """URLs of the server's page, starting with the one that includes the code, if supported."""
+        """URLs of the server's page. If the server supports a URL that includes the code, it comes first."""
         pages = (self.verification_uri_complete, self.verification_uri, self.verification_url)
         return [str(page) for page in pages if page is not None]
 
@@ -200,7 +198,6 @@ class _Answer:
 
 
 async def discover(server_url: str, config: SignInConfig = _STANDARD) -> AuthorizationServer:
-    """Discovers where people sign in to an MCP server. Raises SignInFailed."""
     challenge = await _unauthorized_response(server_url)
     own = resource_url_from_server_url(server_url)
     # A value that isn't a URL is ignored.
@@ -253,7 +250,7 @@ def _origins_of(*hosts: str) -> list[str]:
 
 
 def _trusted_endpoint(metadata: _Metadata, config: SignInConfig, endpoint: AnyHttpUrl | None) -> str:
-    """Returns an endpoint at the issuer's origin or a configured host, or ""."""
+    """Returns an endpoint at the issuer's origin or a configured host, or "" if it has another host."""
     # Otherwise, a server could send people to another server's page and receive its codes (RFC 9700, 4.4).
     trusted_origins = (_origin(metadata.issuer), *_origins_of(config.token_host))
     return str(endpoint) if endpoint is not None and _origin(endpoint) in trusted_origins else ""
@@ -266,7 +263,6 @@ def _parse_url(text: str) -> AnyHttpUrl | None:
 
 
 def _mismatch(own: str, resource: ProtectedResourceMetadata) -> str:
-    """Returns why metadata doesn't describe a resource, or "" if it does."""
     is_own = check_resource_allowed(requested_resource=own, configured_resource=str(resource.resource))
     return "" if is_own else "its metadata is that of another server"
 
@@ -274,7 +270,8 @@ def _mismatch(own: str, resource: ProtectedResourceMetadata) -> str:
 async def _authorization_server_metadata(
     resource: ProtectedResourceMetadata, server_url: str, config: SignInConfig
 ) -> _Metadata | None:
-    """Returns the metadata of the first usable authorization server, or None. Raises the first SignInFailed."""
+    """Returns the metadata of the first usable authorization server, or None if there is none. Raises the first
+    SignInFailed."""
     problem: SignInFailed | None = None
     for issuer in map(str, resource.authorization_servers[:MAX_TRIED]):
         urls = build_oauth_authorization_server_metadata_discovery_urls(issuer, server_url)
@@ -291,15 +288,13 @@ async def _authorization_server_metadata(
 
 
 def is_same_issuer(stated: str, named: str) -> bool:
-    """Returns whether two URLs mean the same issuer. Metadata is the same with and without a trailing slash (RFC 8414,
-    3.1)."""
+    """Returns whether two URLs identify the same issuer, with or without a trailing slash (RFC 8414, 3.1)."""
     with suppress(ValidationError):
         return str(_ADDRESS.validate_python(stated.strip())).removesuffix("/") == named.removesuffix("/")
     return False
 
 
 def _sign_in_problem(issuer: str, config: SignInConfig, metadata: _Metadata) -> str:
-    """Returns why nobody can sign in at an authorization server, or "" if people can."""
     named = str(metadata.issuer)
     if not is_same_issuer(config.issuer or issuer, named):
         at, found = _redacted_url(issuer), _redacted_url(named)
@@ -325,7 +320,6 @@ def _sign_in_problem(issuer: str, config: SignInConfig, metadata: _Metadata) -> 
 
 
 def _redacted_url(address: str) -> str:
-    """Returns a metadata URL without parts that could be secret."""
     return f"{_origin(address)}{urlsplit(address).path}"[:200].removesuffix("/")
 
 
@@ -368,7 +362,8 @@ def _has_code_flow(metadata: _Metadata) -> bool:
 async def register(
     at: AuthorizationServer, metadata: Mapping[str, Any], server_url: str
 ) -> tuple[Client, float | None]:
-    """Registers Typist with `metadata` (RFC 7591). Also returns the secret's expiry, in seconds since 1970, or None."""
+    """Registers Typist with `metadata` (RFC 7591). Returns the client, and when its secret expires in seconds since
+    1970 or None."""
     asked = {**metadata, "scope": at.scope} if at.scope else dict(metadata)
     if not at.authorization_endpoint:
         asked |= {"grant_types": [_DEVICE_GRANT, "refresh_token"], "response_types": []}
@@ -387,7 +382,7 @@ async def register(
 
 
 def configured_client_id(at: AuthorizationServer, config: SignInConfig, server: str) -> str:
-    """Returns the configured client ID for a server, or "" if Typist registers itself there."""
+    """Returns the configured client ID for a server, or "" if Typist registers itself at that server."""
     document_url = config.document_url(server)
     if at.has_client_documents and document_url and at.authorization_endpoint:
         return document_url
@@ -442,7 +437,6 @@ async def exchange_code(
 async def request_device_code(
     at: AuthorizationServer, client: Client, server_url: str, config: SignInConfig = _STANDARD
 ) -> DeviceCode:
-    """Returns a code to confirm at the issuer's or a configured host. Raises SignInFailed."""
     asked = {"scope": at.scope, "resource": at.resource}
     answer = await _post_as_client(at, at.device_authorization_endpoint, client, asked, server_url)
     if answer.status not in _OK:
@@ -490,22 +484,21 @@ async def revoke(at: AuthorizationServer, client: Client, tokens: Tokens, server
 
 
 def error_meaning(error: str) -> str:
-    """Returns the meaning of a standard error as the rest of a sentence, or "" for others, which might contain
+    """Returns the meaning of a standard error as the rest of a sentence, or "" for another error, which might contain
     secrets."""
     refusal = f"its authorization server {_REFUSALS[error]} ({error})" if error in _REFUSALS else ""
     return _ERROR_MEANINGS.get(error, refusal)
 
 
 def _reason(answer: _Answer, otherwise: str = "refuses") -> str:
-    """Returns the meaning of a response's standard error or, without one, its HTTP status, as the rest of a
-    sentence."""
+    """Returns the meaning of a response's standard error, or else of its HTTP status, as the rest of a sentence."""
     refusal = _parse(_Refusal, answer.body)
     meaning = error_meaning(refusal.error) if refusal is not None else ""
     return meaning or f"its authorization server {otherwise} (HTTP {answer.status})"
 
 
 def _read_tokens(answer: _Answer, scope: str) -> Tokens:
-    """Returns the tokens in a response. `scope`: the default if the response has none. Raises SignInFailed."""
+    """Returns the tokens in a response. `scope`: the default if the response states no scope. Raises SignInFailed."""
     refusal = _parse(_Refusal, answer.body)
     if refusal is not None or answer.status not in _OK:
         # Except for these, OAuth errors mean that the code, token or client is invalid, with any status: GitHub uses
@@ -535,8 +528,7 @@ def _read_tokens(answer: _Answer, scope: str) -> Tokens:
 async def _post_as_client(
     at: AuthorizationServer, url: str, client: Client, asked: Mapping[str, str], server_url: str
 ) -> _Answer:
-    """Posts a form, retrying with the other method for sending the secret if the first is rejected. Raises
-    SignInFailed."""
+    """Posts a form, and tries the other method for sending the secret if the first fails. Raises SignInFailed."""
     key = at.issuer, client.id
     client = replace(client, method=_accepted_methods.get(key, client.method)) if client.secret else client
     answer = await _post_form(client, url, asked, server_url)
@@ -569,7 +561,8 @@ async def _post_form(client: Client, url: str, asked: Mapping[str, str], server_
 async def _first_document(
     urls: Iterable[str], server_url: str, kind: type[M], problem_of: Callable[[M], str]
 ) -> M | None:
-    """Returns the first document that `problem_of` accepts, or None. Raises SignInFailed with the first problem."""
+    """Returns the first document that `problem_of` accepts, or None if there are no documents. Raises SignInFailed with
+    the first problem."""
     problem: SignInFailed | None = None
     for url in urls:
         try:
@@ -588,7 +581,7 @@ async def _first_document(
 
 
 def _parse(kind: type[M], body: bytes) -> M | None:
-    """Parses a document as a model, without unreadable optional members. Returns None if that fails."""
+    """Parses a document as a model, without optional members that are unreadable. Returns None if that fails."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
@@ -607,7 +600,7 @@ def _parse(kind: type[M], body: bytes) -> M | None:
 
 
 async def _send(method: str, url: str, server_url: str, within_s: float = WITHIN_S, **request: Any) -> _Answer:
-    """Sends a request and reads a limited body. Raises SignInFailed."""
+    """Sends a request and reads the response's body up to a limit. Raises SignInFailed."""
     host = urlsplit(url).hostname
     timeout = httpx2.Timeout(within_s)
     try:
@@ -643,7 +636,7 @@ async def _limited_body(response: httpx2.Response) -> bytes:
 
 
 def check_url_form(url: str, server_url: str) -> None:
-    """Raises SignInFailed for a URL that metadata must not contain, or whose host could be mistaken for another."""
+    """Raises SignInFailed for a URL that metadata can't contain, or whose host is easy to mistake for another."""
     address, server = urlsplit(url), urlsplit(server_url)
     is_local = server.scheme == "http" and _is_loopback(address.hostname or "") and _is_loopback(server.hostname or "")
     if address.scheme != "https" and not is_local:
@@ -655,7 +648,7 @@ def check_url_form(url: str, server_url: str) -> None:
 
 
 async def check_url(url: str, server_url: str) -> None:
-    """Raises SignInFailed if `check_url_form` does, or if the host is in a private network and the server is not."""
+    """Raises SignInFailed if `check_url_form` does, or if the host is in a private network but the server isn't."""
     check_url_form(url, server_url)
     host, own = urlsplit(url).hostname or "", urlsplit(server_url).hostname or ""
     if host == own or network.proxy_of(url) or not await is_private(host):

@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 
 class SignInPage:
-    """Shows results of sign-ins. `on_redirect`: gets the query and the path's server, and returns a text and a code."""
+    """Shows the results of sign-ins. `on_redirect`: gets the query and the server's name, returns text and a code."""
 
     def __init__(self, config: SignInConfig, on_redirect: Callable[[str, str], Awaitable[tuple[str, str]]]) -> None:
         self._config = config
@@ -56,7 +56,7 @@ class SignInPage:
         """Keeps a flood of requests from using database connections that answers need."""
 
     async def on_document_request(self, request: web.Request) -> web.Response:
-        """Returns the client-ID metadata document, which is public. Its URL is Typist's client ID."""
+        """Returns the client-ID metadata document, which is public. The document's URL is Typist's client ID."""
         server = request.match_info.get("server", "")
         return web.json_response({"client_id": self._config.document_url(server), **self._config.metadata(server)})
 

@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Discovery:
-    """A server's cached discovery: where people sign in and as which client, or why they can't."""
-
     valid_until: float
     duration_s: float
     found: tuple[AuthorizationServer, Client] | None = None
@@ -39,8 +37,6 @@ class _Discovery:
 
 
 class SignInServers:
-    """Discovers servers, registers Typist if needed, and caches both results."""
-
     def __init__(self, accounts: Accounts, vault: Vault, servers: Iterable[ServerConfig], clock: Clock) -> None:
         self._accounts = accounts
         self._vault = vault
@@ -55,7 +51,8 @@ class SignInServers:
         """Running discoveries with their start times, even those that no question is waiting for."""
 
     async def account_problem(self, server: str) -> str:
-        """Returns why nobody can sign in to a server (the rest of a sentence), or "". Raises StoreError."""
+        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in. Raises
+        StoreError."""
         known, now = self._known.get(server), self._clock.monotonic()
         if known is not None and known.valid_until > now:
             return known.problem
@@ -81,7 +78,7 @@ class SignInServers:
         return known.found
 
     async def client_for_scopes(self, server: str, at: AuthorizationServer, client: Client) -> Client:
-        """Returns a client that can request scopes beyond Typist's registration, or `client`."""
+        """Returns a client that can request more scopes than Typist has registered, or `client` if it can."""
         config = self.transports[server].sign_in
         if oauth.configured_client_id(at, config, server) or not at.registration_endpoint:
             return client
@@ -102,7 +99,6 @@ class SignInServers:
                 await self._accounts.record_client(*labels, "")
 
     async def _is_registration_replaced(self, server: str, at: AuthorizationServer, client: Client) -> bool:
-        """Returns whether the stored registration has ended or differs from the cached one."""
         labels = self._labels(at, server)
         secret = (
             None
@@ -151,8 +147,8 @@ class SignInServers:
         return known
 
     async def _registered_client(self, at: AuthorizationServer, server: str, scopes: str = "") -> Client:
-        """Returns Typist's stored registration, or a new one. Raises SignInFailed, StoreError. `scopes`: all scopes of
-        a registration for more scopes than usual."""
+        """Returns Typist's stored registration, or a new registration. Raises SignInFailed, StoreError. `scopes`: all
+        scopes if the registration needs more scopes than usual."""
         labels, transport = self._labels(at, server, scopes), self.transports[server]
         secret = await self._accounts.client_secret(*labels)
         content = self._vault.decrypt(labels, secret, REGISTERED_FOR_S) if secret else None
@@ -166,7 +162,7 @@ class SignInServers:
         return client
 
     def _labels(self, at: AuthorizationServer, server: str, scopes: str = "") -> tuple[str, str]:
-        """Returns the issuer, and the redirect URI (or device endpoint) with scopes, that identify a registration."""
+        """Returns an issuer and a redirect URI (or device endpoint) with scopes, which identify a registration."""
         redirect_uri = self.transports[server].sign_in.redirect_uri(server)
         place = redirect_uri if at.authorization_endpoint else at.device_authorization_endpoint
         return at.issuer, f"{place} {' '.join(sorted(scopes.split()))}".rstrip()

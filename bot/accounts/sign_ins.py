@@ -59,7 +59,6 @@ class _Account:
 
     @classmethod
     def pending(cls, content: Mapping[str, Any]) -> "_Account":
-        """Creates the account of a pending sign-in, which has no tokens yet."""
         return cls.of({**content, "tokens": {"access_token": ""}, "ends_at": None})
 
 
@@ -77,7 +76,7 @@ async def _always_waiting() -> bool:
 
 
 class SignIns:
-    """Signs people in to MCP servers. Several processes can do this at once."""
+    """Signs people in to MCP servers. Several processes can sign people in at once."""
 
     def __init__(
         self,
@@ -90,8 +89,7 @@ class SignIns:
         changed: Callable[[str], None] = lambda _: None,
         revoked: Callable[[Owner], None] = lambda _: None,
     ) -> None:
-        """`changed`: gets the ID of a user who signs in or out here. `revoked`: gets an owner whose tokens were
-        revoked."""
+        """`changed`: gets the ID of a user who signs in or out here. `revoked`: gets the owner of revoked tokens."""
         self._accounts = accounts
         self._vault = Vault(keys)
         self._clock = clock
@@ -116,7 +114,7 @@ class SignIns:
         return [one.server for one in owners if self._decrypt_account(one, await self._accounts.secret(one)) is None]
 
     async def begin(self, owner: Owner, call: str, scope: str = "") -> SignInLinks:
-        """Begins a sign-in for a call, with an extra `scope`, and returns links. Raises SignInFailed, StoreError."""
+        """Begins a sign-in for a call, with the extra `scope`. Returns its links. Raises SignInFailed, StoreError."""
         at, client = await self._servers.find(owner.server)
         if scope:
             granted = self._decrypt_account(owner, await self._accounts.secret(owner))
@@ -140,7 +138,7 @@ class SignIns:
         return SignInLinks(url, *((device.urls[0], device.user_code) if device else ()))
 
     async def _device_code(self, server: str, at: AuthorizationServer, client: Client) -> oauth.DeviceCode | None:
-        """Returns a code to confirm, or None to sign in without one. Raises SignInFailed if only a code would work."""
+        """Returns a code to confirm, or None if none is needed. Raises SignInFailed if only a code would work."""
         # The code on Typist's own page is as easy to use, and can't be confirmed on behalf of a stranger.
         if not at.device_authorization_endpoint or (at.authorization_endpoint and self.has_code_page(server)):
             return None
@@ -155,7 +153,8 @@ class SignIns:
             return None
 
     async def _complete_by_code(self, owner: Owner, call: str, is_waiting: IsWaiting) -> str:
-        """Signs a person in once they have confirmed a code. Returns the problem, or "". Raises StoreError."""
+        """Signs a person in after the person has confirmed a code. Returns the problem, or "" if it worked. Raises
+        StoreError."""
         state, secret = await self._accounts.pending_sign_in_of(owner, call) or ("", "")
         content = self._vault.decrypt(self._labels(owner), secret) if secret else None
         if content is None or "device_code" not in content:
@@ -193,11 +192,10 @@ class SignIns:
         return texts.accounts.CONFIRM_AGAIN
 
     def has_code_page(self, server: str) -> bool:
-        """Returns whether a sign-in ends on Typist's own page, which shows a code to type in Slack."""
         return bool(self._transports[server].sign_in.public_url)
 
     async def on_redirect(self, query: str, server: str = "") -> tuple[str, str]:
-        """Returns a sentence and a code for a browser at Typist's page, the same after a reload. Raises StoreError."""
+        """Returns a sentence and a code for Typist's page. A reload returns the same values. Raises StoreError."""
         brought = _query_values(query) or {}
         state_hash = _state_hash(brought.get("state", ""))
         # Can't be guessed from the link alone.
@@ -224,7 +222,7 @@ class SignIns:
         return texts.accounts.TYPE_CODE, code
 
     async def entry_problem(self, owner: Owner, call: str, address: str) -> str:
-        """Returns why a pasted URL or code can't be used, as a sentence, or "" if it can. Raises StoreError."""
+        """Returns the reason a pasted URL or code can't be used, as a sentence, or "" if it can. Raises StoreError."""
         query = self._entered_values(owner, address)
         if query is None:
             return texts.accounts.NOT_THE_ADDRESS
@@ -234,7 +232,7 @@ class SignIns:
 
     @staticmethod
     def _redirect_problem(owner: Owner, query: Mapping[str, str], denied: str) -> str:
-        """Returns a sentence about a redirect's error, and logs the error if it is a standard one."""
+        """Returns a sentence about a redirect's error. Logs a standard error."""
         meaning = oauth.error_meaning(query.get("error", ""))
         why = meaning or "its page reports an unknown error"
         log.warning("MCP server %s: user %s not signed in: %s", owner.server, owner.user_id, why)
@@ -243,9 +241,11 @@ class SignIns:
     async def complete(
         self, owner: Owner, call: str, address: str | None, is_waiting: IsWaiting = _always_waiting
     ) -> str:
-        """Signs a person in with a URL or code, which works once. Returns the problem, or "". Raises StoreError.
+        """Signs a person in with a URL or code, which works once. Returns the problem, or "" if it succeeded. Raises
+        StoreError.
         `address`: None if the person confirms a code at the server, which takes a while. The wait ends early once
-        `is_waiting()` returns False."""
+        `is_waiting()` returns False.
+        """
         if address is None:
             return await self._complete_by_code(owner, call, is_waiting)
         query = self._entered_values(owner, address) or {}
@@ -296,7 +296,8 @@ class SignIns:
             raise TimeoutError(f"MCP server {owner.server}: {error}") from None
 
     async def sign_out(self, owner: Owner, by: str = "") -> bool:
-        """Deletes an account and revokes its tokens. Returns False if it keeps changing. `by`: the admin, or ""."""
+        """Deletes an account and revokes its tokens. Returns False if the account keeps changing. `by`: the admin, or
+        "" for its owner."""
         for _ in range(SIGN_OUT_TRIES):
             if (secret := await self._accounts.secret(owner)) is None:
                 return True
@@ -310,9 +311,10 @@ class SignIns:
         return False
 
     async def access_token(self, owner: Owner, refused: str = "", question: Question | None = None) -> str | None:
-        """Returns a person's access token, refreshed if it's about to expire, or None if they are signed out.
-        `refused`: a token that the server no longer accepts. `question`: the question that needs the token; its asker
-        is notified if the sign-in has ended. Raises SignInFailed if the refresh might work later, and StoreError."""
+        """Returns a person's access token, or None if the person is signed out. Refreshes a token that is about to
+        expire. `refused`: a token that the server no longer accepts. `question`: the question that needs the token;
+        its asker is notified if the sign-in has ended. Raises SignInFailed if the refresh might work later, and
+        StoreError."""
         is_renewed = False
         while (secret := await self._accounts.secret(owner)) is not None:
             account = self._decrypt_account(owner, secret)
@@ -344,7 +346,7 @@ class SignIns:
                 task.cancel()
 
     def _in_background(self, refresh: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Returns a task that continues after the answer ends, because its refresh token might already be used up."""
+        """Returns a task that continues after the answer ends, because the refresh token might already be used up."""
         task = asyncio.create_task(refresh)
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
@@ -387,14 +389,15 @@ class SignIns:
             log.warning("MCP server %s: tokens of user %s not revoked: %s", owner.server, owner.user_id, error)
 
     def _decrypt_account(self, owner: Owner, secret: str | None) -> _Account | None:
-        """Decrypts an account. Returns None if there is no account, or its key or server was removed."""
+        """Returns a decrypted account, or None if there is no account, or if its key or server was removed."""
         if secret is None or owner.server not in self._transports:
             return None
         content = self._vault.decrypt(self._labels(owner), secret)
         return None if content is None else _Account.of(content)
 
     async def _end(self, owner: Owner, secret: str, question: Question | None = None) -> None:
-        """Deletes an account with invalid tokens, unless it has changed. Notifies its owner if there is a question."""
+        """Deletes an account with invalid tokens, unless it has changed. Notifies the account's owner if there is a
+        question."""
         told: Notification | None = None
         if question is not None:
             key = f"sign-in ended {owner.server} {question.thread.channel_id}/{question.ts}"
@@ -438,7 +441,7 @@ def _state_hash(state: str) -> str:
 
 
 def _redirect_query(address: str, redirect_uri: str) -> dict[str, str] | None:
-    """Returns the values in a pasted redirect URL, or None if it's another URL or repeats a value."""
+    """Returns the values in a pasted redirect URL, or None if it's a different URL or repeats a value."""
     address = address.strip()
     # Some browsers copy it without http://.
     address = address if "://" in address else f"http://{address}"
@@ -451,7 +454,7 @@ def _redirect_query(address: str, redirect_uri: str) -> dict[str, str] | None:
 
 
 def _query_values(query: str) -> dict[str, str] | None:
-    """Returns the values in a redirect's query, or None if it isn't a response to a sign-in or repeats a value."""
+    """Returns the values in a redirect's query, or None if it isn't a sign-in's response or repeats a value."""
     try:
         values = parse_qs(query, max_num_fields=20)
     except ValueError:

@@ -10,7 +10,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 
 class Vault:
-    """Encrypts with the first of several keys, and decrypts with any of them, only for the secret's owner."""
+    """Encrypts with the first of several keys. Decrypts with any of the keys, but only for the secret's owner."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         keys = tuple(keys)
@@ -29,7 +29,7 @@ class Vault:
         return self._fernet.encrypt(json.dumps([list(owner), content]).encode()).decode()
 
     def decrypt(self, owner: Sequence[str], secret: str, max_age_s: int | None = None) -> Mapping[str, Any] | None:
-        """Returns the decrypted content, or None if it's another owner's or too old, or if its key is gone."""
+        """Returns the decrypted content, or None if it belongs to another owner, is too old, or its key is gone."""
         try:
             of, content = json.loads(self._fernet.decrypt(secret, max_age_s))
         except InvalidToken:
@@ -37,7 +37,7 @@ class Vault:
         return dict(content) if of == list(owner) else None
 
     def key_index(self, secret: str) -> int | None:
-        """Returns the index of the key that decrypts a secret (0 encrypts), or None if its key is gone."""
+        """Returns the index of the key that decrypts a secret, or None if the key is gone. Key 0 encrypts."""
         for place, key in enumerate(self._keys):
             with suppress(InvalidToken):
                 key.decrypt(secret)

@@ -42,7 +42,7 @@ PROBED_BYTES = 32_768
 
 
 class DatabaseChecks:
-    """Checks one database. All methods require `connection`. Values that can't be read are empty or None."""
+    """Checks one database. All methods require `connection`. Values are empty or None if they can't be read."""
 
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
@@ -53,7 +53,6 @@ class DatabaseChecks:
             await self._engine.dispose()
 
     async def check_connection(self) -> Finding:
-        """Connects, and requests the server's version. Raises StoreError for an unusable URL."""
         engine = create_engine(self._database_url)
         file = database_file(engine.url)
         if file is not None and not file.exists():
@@ -138,7 +137,6 @@ class DatabaseChecks:
         return None
 
     async def check_catch_up(self) -> Finding:
-        """Reports how the last disconnection from Slack was handled, if there was one."""
         try:
             reports: list[Report] = await self._read(read_reports, [])
         except (SQLAlchemyError, OSError) as error:
@@ -158,7 +156,8 @@ class DatabaseChecks:
 
     @asynccontextmanager
     async def _begin(self, option: str, *, commits: bool = False) -> AsyncIterator[AsyncConnection]:
-        """Opens a transaction with an option, within a check's time limit. Without `commits`, it is rolled back."""
+        """Opens a transaction with an option, within a check's time limit. Rolls the transaction back unless `commits`
+        is true."""
         assert self._engine is not None
         engine = self._engine.execution_options(**{option: True})
         async with limit_time(ANSWER_WITHIN_S), engine.connect() as connection, connection.begin() as transaction:
@@ -168,7 +167,7 @@ class DatabaseChecks:
 
 
 async def check_workspace(read: Callable[[], Awaitable[Mapping[str, float] | None]], team_id: str) -> Finding:
-    """Reports other workspaces' data. `read`: returns when each workspace was last heard, in seconds since 1970."""
+    """Reports data from other workspaces. `read`: returns when each last sent a message, in seconds since 1970."""
     teams = await read() or {}
     days = {id_: f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}" for id_, at in teams.items() if id_ != team_id}
     if not days:

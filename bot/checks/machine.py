@@ -62,7 +62,6 @@ def exposed_files(file: str, files: str) -> tuple[str, str]:
 
 
 async def check_files(env_file: Path | None, database_url: str) -> Finding:
-    """Reports files with secrets or content that other users of this machine can read. Raises StoreError."""
     database = database_file(create_engine(database_url).url)
     found = [exposed_files(str(env_file), str(env_file))] if env_file and isolation.others_can_read(env_file) else []
     if database is not None and isolation.others_can_read(database):
@@ -73,7 +72,6 @@ async def check_files(env_file: Path | None, database_url: str) -> Finding:
 
 
 async def check_isolation() -> Finding:
-    """Reports whether the kernel protects secrets and files from the process that reads documents."""
     if not isolation.ON_LINUX:
         message = (
             "This system isn't Linux: other programs running as Typist's user can read its tokens, and the process "

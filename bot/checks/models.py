@@ -32,7 +32,7 @@ RETIRES_WITHIN_DAYS = 30
 
 
 async def probe_model(setup: ModelSetup, model: str) -> Finding:
-    """Asks a model to call a tool, and reports a slow answer or none within PROBE_WITHIN_S. Costs PROBE_TOKENS."""
+    """Asks a model to call a tool. Reports an answer that takes longer than PROBE_WITHIN_S. Costs PROBE_TOKENS."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
     try:
@@ -142,7 +142,8 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Finding:
 
 
 async def check_retirement(setup: ModelSetup, model: str, today: date) -> Finding:
-    """Warns about a model that retires within RETIRES_WITHIN_DAYS. Skipped if the server doesn't report dates."""
+    """Warns about a model that retires within RETIRES_WITHIN_DAYS. The check is skipped if the server doesn't report
+    dates."""
     try:
         async with asyncio.timeout(LOOKED_UP_WITHIN_S):
             lookup = await _look_up(setup, model, today)

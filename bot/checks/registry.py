@@ -40,8 +40,6 @@ PROBE_POST, MODEL, SERVER = "slack.probe_post", "model.{}", "mcp.{}"
 
 
 class Occasion(Flag):
-    """Occasions for checks, and the calls that a check can make then."""
-
     COMMAND = auto()
     """`typist check`: any call that changes nothing and is free, or nearly so."""
     PROBE = auto()
@@ -108,8 +106,6 @@ def _models(at: Checkup) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check that is made once, or once for each model or MCP server."""
-
     id: str
     """The ID that scripts use; never change it. {} is the model or server, also in `name` and `needs`."""
     name: str
@@ -303,7 +299,7 @@ def planned_checks(at: Checkup, on: Occasion) -> list[PlannedCheck]:
     rows = [(check, subject) for check in CHECKS if check.on & on for subject in check.subjects(at)]
 
     def dependencies(names: Iterable[str], subject: str) -> list[str]:
-        """Returns the IDs of a check's dependencies: only the same model's, or all if the check isn't about a model."""
+        """Returns the IDs of a check's dependencies. A model's check depends only on checks of the same model."""
         return [
             other.id.format(theirs)
             for name in names
@@ -326,7 +322,7 @@ def planned_checks(at: Checkup, on: Occasion) -> list[PlannedCheck]:
 
 
 async def log_start(at: Checkup, *having: str) -> None:
-    """Logs the findings of startup checks that became possible with the last of these other checks."""
+    """Logs the findings of startup checks that became possible with the last of these checks."""
     ready = {check.id for check in CHECKS if set(having[-1:]) <= set(check.needs) <= set(having)}
     (await run_checks([check for check in planned_checks(at, Occasion.START) if check.id in ready])).log()
 
@@ -340,8 +336,8 @@ async def run_all(
     only: AbstractSet[str] | None = None,
 ) -> CheckReport:
     """Makes the checks of these settings, which might come from `env_file`, and returns the report. `probe`: a channel
-    to post in. `probe_models`: whether to have models call a tool. `only`: IDs of the checks to make, or None for
-    all."""
+    to post in. `probe_models`: whether to ask models to call a tool. `only`: the IDs of the checks to make, or None for
+    all checks."""
     on = Occasion.COMMAND
     on |= Occasion.PROBE if probe is not None else on
     on |= Occasion.PROBE_MODELS if probe_models else on

@@ -2,7 +2,7 @@
 
 A finding states what is wrong and how to fix it; both texts are written next to the check. All checks of a run are made
 concurrently, each with a time limit, and all are reported. A check waits for the checks that it needs, and is skipped
-if one of them failed. A check that raises an unexpected exception counts as failed, and the other checks continue.
+if any of these checks failed. If a check raises an unexpected exception, it has failed, and the other checks continue.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ _MARKS: Mapping[CheckStatus, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of a check. It never contains a secret."""
+    """The result of a check. A finding never contains a secret."""
 
     status: CheckStatus
     message: str
@@ -152,7 +152,7 @@ ANSWER_WITHIN_S = 8.0
 
 @dataclass(frozen=True, slots=True)
 class PlannedCheck:
-    """One check of a run, and its dependencies. Dependencies that aren't part of the run count as passed."""
+    """One check of a run, and its dependencies. A dependency that isn't part of the run is treated as passed."""
 
     id: str
     name: str

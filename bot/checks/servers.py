@@ -23,8 +23,7 @@ CHECKED_WITHIN_S = MCP_WITHIN_S + 10.0
 
 
 async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str] | None]], keys: Sequence[str]) -> Finding:
-    """Counts the accounts that BOT_SECRET_KEYS decrypts, and those that need an older key. `read`: returns all
-    secrets."""
+    """Reports how many accounts BOT_SECRET_KEYS decrypts, and how many need an older key. `read`: gets all secrets."""
     secrets = await read()
     if not secrets:
         return ok("Nobody is signed in to an MCP server.")
@@ -44,7 +43,7 @@ async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str] | None]], ke
 
 
 class ServerChecks:
-    """Checks each MCP server by itself, and the tools that models get where several servers are used together."""
+    """Checks each MCP server separately, and then the tools that models get where several servers are used together."""
 
     def __init__(
         self, setup: McpSetup, clock: Clock, price: Callable[[Sequence[ToolDefinition]], str], *, has_keys: bool
@@ -56,7 +55,7 @@ class ServerChecks:
         self._tools: dict[str, ServerTools] = {}
 
     async def check_server(self, name: str) -> Finding:
-        """Lists a server's tools with their rules. Rules and tools without effect are a warning."""
+        """Lists a server's tools with their rules. Warns about rules and tools without effect."""
         # Imported here because they need the extra mcp.
         from bot.mcp.definitions import offered_names
         from bot.mcp.server import ServerDown, open_servers
@@ -90,8 +89,9 @@ class ServerChecks:
         return f", {price}" if price else ""
 
     async def _sign_in(self, server: str, transport: HttpTransport, *, is_named: bool) -> Finding | None:
-        """Reports whether people can sign in to a server, and what is missing. Registers nothing. `is_named`: whether
-        the server reports that people can sign in. If it doesn't and people can't, returns None."""
+        """Reports whether people can sign in to a server, and what is missing. Registers nothing. `is_named`:
+        whether the server reports that people can sign in. Returns None if the server reports nothing and people
+        can't sign in."""
         from bot.accounts.oauth import SignInFailed, configured_client_id, discover
 
         try:
@@ -128,8 +128,9 @@ class ServerChecks:
         return ok(f"{server}: people sign in at {at.issuer}. {known}. {how}")
 
     async def check_places(self, chosen: Callable[[], Awaitable[Mapping[str, Collection[str]] | None]]) -> Finding:
-        """Counts the tools of all servers that a model is offered in direct messages and in channels. `chosen`: returns
-        the servers of channels that have chosen some. Until a channel has, all servers count."""
+        """Reports how many tools of all servers a model is offered in direct messages and in channels. `chosen`:
+        returns the servers of channels that have chosen servers. If no channel has chosen any, all servers are checked
+        together."""
         channels = {f"channel {channel_id}": names for channel_id, names in (await chosen() or {}).items()}
         places: dict[str, Collection[str]] = {"direct messages": self._setup.direct_message_servers}
         places |= channels or {"a channel with all MCP servers": self._setup.names}
@@ -160,7 +161,6 @@ class ServerChecks:
 def _tool_problems(
     server: str, named: "Mapping[str, ListedTool]", tools: ServerTools, ruled: Collection[str]
 ) -> list[tuple[str, str]]:
-    """Returns sentences about rules and tools without effect, each with a remedy. `ruled`: tools with rules."""
     problems = []
     if missing := sorted(ruled - named.keys()):
         problems.append(

@@ -1,12 +1,12 @@
 """Checks of the Slack app: tokens, scopes, Socket Mode, the manifest, and events.
 
 A bot token can't see much of its app's setup: neither its event subscriptions nor whether the Messages tab is on. With
-a configuration token, the whole manifest is compared. Without one, a probe shows whether events arrive: it posts a
-message, waits for the message's event, and deletes it.
+a configuration token, the whole manifest is compared. Without that token, a probe shows whether events arrive: it posts
+a message, waits for the message's event, and deletes it.
 
-The checks open a separate socket. Slack sends each event to one of an app's connections, so a running bot might get the
-probe's event, and this socket might get an event meant for the bot. This socket acknowledges only the probe's event, so
-Slack delivers other events again, to another connection.
+The checks open a separate socket. Slack sends each event to only one connection of an app, so a running bot might get
+the probe's event, and this socket might get an event meant for the bot. This socket acknowledges only the probe's
+event, so Slack delivers other events again, to another connection.
 """
 
 import asyncio
@@ -200,7 +200,7 @@ async def check_named(slack: SlackClient, team_id: str, admins: Collection[str],
 
 
 def refuse_organization(installation: Installation) -> None:
-    """Raises SlackSetupError for an organization's token, because all members would count as outsiders."""
+    """Raises SlackSetupError for an organization's token, because all members would be treated as outsiders."""
     if installation.is_organization:
         raise SlackSetupError(f"{ORGANIZATION} {ORGANIZATION_FIX}")
 
@@ -237,7 +237,7 @@ def connections_sentence(others: int) -> str:
 
 @dataclass
 class SlackChecks:
-    """Checks one app. `app` uses the app-level token, and `config` the configuration token, if there is one."""
+    """Checks one app. `app` uses the app-level token, and `config` uses the configuration token if there is one."""
 
     bot: SlackClient
     app: SlackClient
@@ -254,7 +254,6 @@ class SlackChecks:
 
     @property
     def installation(self) -> Installation:
-        """The response of auth.test. Requires an accepted bot token."""
         assert self._installation is not None
         return self._installation
 
@@ -263,7 +262,6 @@ class SlackChecks:
         self._installation = installation
 
     async def close(self) -> None:
-        """Closes the socket, and deletes the message of an interrupted probe."""
         if self._probe[1]:
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
@@ -316,7 +314,6 @@ class SlackChecks:
         return await _report_refusal("SLACK_APP_TOKEN", app_token_fix, ask)
 
     async def check_socket_mode(self) -> Finding:
-        """Opens a socket and waits for Slack's hello."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 opening = self.bot.session.ws_connect(
@@ -350,7 +347,7 @@ class SlackChecks:
                 return _no_hello(" ".join(str(part) for part in (kind, reason) if part) or first.type.name)
 
     async def check_connections(self, living: Callable[[], Awaitable[int | None]]) -> Finding:
-        """Compares the app's connections with the number of running processes (`living`; None if unknown)."""
+        """Compares the app's connections with the number of running processes (`living`, or None if unknown)."""
         assert self._socket is not None
         processes = await living()
         if processes is None:
@@ -497,7 +494,7 @@ async def _report_refusal(
     check: Callable[[], Awaitable[Finding]],
     severity: Callable[[str, str], Finding] = fail,
 ) -> Finding:
-    """Runs a check. If Slack refuses its call, reports why, with `severity`."""
+    """Runs a check. If Slack refuses the check's call, reports the reason with `severity`."""
     try:
         return await check()
     except (RateLimited, Refused) as error:

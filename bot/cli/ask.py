@@ -84,7 +84,6 @@ async def _read_files(contents: Mapping[str, bytes]) -> list[files.OpenedFile]:
 
 
 async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes], *, at_once: bool) -> int:
-    """Writes the answer and sources to stdout, and usage and notices to stderr. Raises ProviderError, SettingsError."""
     # Imported here because they load the model clients.
     from bot.cli.terminal_output import Terminal
     from bot.models.registry import open_models

@@ -44,7 +44,8 @@ def _export_audit(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def first_time_of_audit(text: str) -> float:
-    """Parses --since: seconds since 1970, at least 0, in UTC unless it has an offset. Raises SettingsError."""
+    """Parses --since into seconds since 1970, at least 0. A time without an offset is read as UTC. Raises
+    SettingsError."""
     if (day := relative_day(text)) is not None:
         return float(day * DAY_S)
     try:

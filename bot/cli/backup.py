@@ -1,4 +1,4 @@
-"""`typist backup` and `typist restore`."""
+"""The subcommands `typist backup` and `typist restore`."""
 
 import argparse
 import asyncio
@@ -65,7 +65,6 @@ async def _read(ours: Settings, file: Path, *, is_agreed: bool) -> int:
 
 
 def _time(at: float) -> str:
-    """Formats the time of a database or backup, with the year because a backup might be old."""
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC" if at else "empty"
 
 

@@ -1,7 +1,7 @@
 """Parses the command line, runs one subcommand, and reports errors as sentences and an exit code.
 
-The other modules in this package contain the subcommands. They import the rest of the bot only after reading the
-settings, so that an invalid setting is reported immediately and `ask` doesn't wait for Slack's libraries.
+The other modules in this package contain the subcommands. The subcommands import the rest of the bot only after reading
+the settings, so that an invalid setting is reported immediately and `ask` doesn't wait for Slack's libraries.
 
 Exit codes: 0 for success, 1 for failures, 2 for invalid settings and arguments. Ctrl-C ends a process by its signal,
 which a shell reports as 130.

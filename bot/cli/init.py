@@ -1,8 +1,8 @@
 """`typist init`: asks for the settings that connect Typist to Slack, checks each answer, and writes it to `.env`.
 
 Existing settings are neither asked for nor changed. A pasted token or key is checked immediately, and written as soon
-as it is accepted: a person who stops midway loses nothing, and the next run asks for the rest. Pasted values are never
-printed or logged.
+as it is accepted: a person who stops midway loses nothing, and the next run asks for the missing settings. Pasted
+values are never printed or logged.
 
 `typist manifest` prints the manifest from which Slack creates the app.
 """
@@ -121,8 +121,6 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 class _Init:
-    """One run of `typist init`. `env`: the values in the environment and `.env` so far."""
-
     def __init__(self, env: dict[str, str]) -> None:
         self.env = env
         self._new_app: NewApp | None = None
@@ -190,8 +188,8 @@ class _Init:
         return PASTE_OR_ENTER.format(on_enter=self._new_app.on_enter) if self._new_app else PASTE
 
     def _continue_with(self, new_app: NewApp, token: str) -> None:
-        """Does what Enter does, or creates the app with a configuration token, which isn't stored (it lasts 12
-        hours)."""
+        """Does what Enter does, or creates the app with a configuration token, which expires after 12 hours and isn't
+        stored."""
         if not token:
             new_app.enter(self._settings())
             return
@@ -358,7 +356,7 @@ def _own_command() -> str:
 
 
 def _possible_variables(pasted: str, wanted: str) -> list[str]:
-    """Returns the variables that a token or key can be for, by its format; otherwise `wanted`, or all candidates."""
+    """Returns the variables whose format a token or key has, or else `wanted`, or all candidates."""
     named = next((name for prefix, name in PREFIXES.items() if pasted.startswith(prefix)), "")
     if named or (wanted and not vendor_of_key(pasted)):
         return [named or wanted]
@@ -374,7 +372,7 @@ def _choose(variables: Sequence[str]) -> str:
 
 
 def _add_model_of(vendor: str, ours: Settings) -> Settings:
-    """Returns settings with a model for checking a vendor's key, even if none of the models in use is that vendor's."""
+    """Returns settings with a model for checking a vendor's key, even if no model in use is from that vendor."""
     models = settings.models_in_use(ours)
     if not vendor or any(model.partition("/")[0] == vendor for model in models):
         return ours

@@ -34,8 +34,6 @@ LIST, AGREE, REVOKE = "list", "agree", "revoke"
 
 @dataclass(frozen=True)
 class ToolState:
-    """A tool's current definition, and the definition that an admin agreed to."""
-
     listed: "ListedTool"
     agreed: "Pin | None"
     is_first: bool
@@ -225,7 +223,6 @@ def _describe_change(name: str, tool: ToolState) -> str:
 
 
 def _definition_text(definition: str) -> str:
-    """Formats a definition in ASCII on several lines, escaping characters that a terminal would hide or interpret."""
     name, description, parameters, title = json.loads(definition)
     shown = {"name": name, "title": title, "description": description, "parameters": parameters}
     return json.dumps(shown, indent=2)

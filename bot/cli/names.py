@@ -24,8 +24,8 @@ def in_one_line(name: str) -> str:
 
 
 async def names_of(ours: Settings, ids: Iterable[str]) -> Mapping[str, str]:
-    """Returns Slack's names of people and channels: from lists if there are many, otherwise one by one. Names that
-    Slack doesn't return in time are left out, with a notice on stderr. Without a token, all are missing."""
+    """Returns Slack's names of people and channels, from lists if there are many, or else one by one. Names that Slack
+    doesn't return in time are left out, with a notice on stderr. If there is no token, all names are left out."""
     if not ours.slack_bot_token:
         return {}
     from bot.slack.client import SlackClient, new_session

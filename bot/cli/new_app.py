@@ -47,8 +47,6 @@ ENTER_CREATES, ENTER_OPENS, ENTER_SHOWS = (
 
 
 class NewApp:
-    """The app to create, and the effect of pressing Enter. `file` contains the manifest."""
-
     def __init__(self, manifest: Mapping[str, Any], file: Path, env: Mapping[str, str], config_token: str) -> None:
         self._manifest = json.dumps(manifest, separators=(",", ":"))
         self._file = file

@@ -2,7 +2,7 @@
 
 The folder's results.jsonl contains the results. A request's maximum cost is recorded before the request is sent, and
 its answer before the next question is asked. If the process is killed, no question is asked twice: the unfinished
-question counts at its maximum cost.
+question is charged at its maximum cost.
 """
 
 import argparse
@@ -82,10 +82,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Folder:
-    """The record of a replay. Only the last line for each question counts."""
+    """The record of a replay. Only the last line for each question is used."""
 
     def __init__(self, path: Path, of: Mapping[str, Any], limit_usd: float) -> None:
-        """Opens or creates the record. `of`: settings that all answers share. Raises SettingsError and OSError."""
+        """Opens or creates the record. `of`: the settings that all answers share. Raises SettingsError and OSError."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.stat().st_mode & _OTHERS_WRITE:
             raise SettingsError([OPEN_FOLDER.format(folder=path)])
@@ -111,7 +111,6 @@ class Folder:
             raise SettingsError([OTHERS.format(folder=path)])
 
     def open(self, name: str, flags: int) -> int:
-        """Opens or creates a file that only its owner can read. Raises OSError if the file is a link."""
         file = os.open(self.path / name, flags | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         os.fchmod(file, 0o600)
         return file
@@ -122,17 +121,17 @@ class Folder:
 
     @property
     def spent_usd(self) -> float:
-        """The cost of all answers. Unfinished answers count at their maximum cost."""
+        """The cost of all answers. An unfinished answer is included at its maximum cost."""
         of_answers = (line["now"]["usd"] if "now" in line else line["at_most_usd"] for line in self.lines.values())
         return float(sum((*of_answers, *(line["judge"]["usd"] for line in self.lines.values() if "judge" in line))))
 
     def needs_verdict(self, job_id: int) -> bool:
-        """Returns whether a judge can still be asked about a question, because there are two answers to compare."""
+        """Returns whether a judge can still be asked about a question, which requires two answers."""
         line = self.lines.get(job_id, {})
         return "now" in line and "judge" not in line and all(line[at]["text"].strip() for at in ("then", "now"))
 
     def begin(self, job_id: int, most_usd: float) -> None:
-        """Records an answer's maximum cost including the next request. Raises CapReached if that exceeds the limit."""
+        """Records an answer's maximum cost with the next request. Raises CapReached if it exceeds the limit."""
         begun_usd = self.lines[job_id]["at_most_usd"] if job_id in self.lines else 0.0
         self.check(most_usd - begun_usd)
         self.add(job_id, at_most_usd=most_usd)
@@ -221,14 +220,14 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
 
 
 async def _channels_among(conversations: Iterable[str], surfaces: "Surfaces") -> set[str]:
-    """Returns the conversations without direct messages and groups' conversations."""
+    """Returns the channels among the conversations, without direct messages and group conversations."""
     looks = {one: partial(surfaces.is_among_direct_messages, one) for one in sorted(conversations)}
     clock = SystemClock()
     return {one for one, look in looks.items() if not await insist(look, clock, "channel not read", RateLimited)}
 
 
 async def _judge_notice(judge: "Judge", replays: "Replays", folder: Folder, job_ids: list[int]) -> str:
-    """Returns the sentence that announces the judge. Missing answers are assumed to be as long as recorded ones."""
+    """Returns the sentence that announces the judge. Missing answers are assumed to be as long as recorded answers."""
     usds = []
     for job_id in job_ids:
         if folder.has(job_id):
@@ -251,7 +250,7 @@ async def _ask_each(
     *,
     has_prompt: bool,
 ) -> str:
-    """Asks the questions one by one. Returns the reason for stopping early, or ""."""
+    """Asks the questions one by one. Returns the reason for stopping early, or "" if all questions were asked."""
     from bot.services.access_control import ANSWERS_WAIT_S
 
     denied = 0
@@ -322,7 +321,6 @@ async def _compare(judge: "Judge", replays: "Replays", folder: Folder, job: Job)
 
 
 async def _report(ours: Settings, replays: "Replays", folder: Folder, reader: "ChannelReader") -> None:
-    """Writes report.html about the questions that are still recorded, and prints the totals."""
     from bot.cli.replay_report import TIMES, UNFINISHED, figures, page, totals
 
     lines = []

@@ -38,8 +38,6 @@ INSTRUCTIONS = (
 
 @dataclass(frozen=True)
 class Judge:
-    """Compares both answers of a line in results.jsonl."""
-
     model: str
     models: Models
     spending: UnlimitedSpending
@@ -53,7 +51,7 @@ class Judge:
 
     async def verdict(self, job: Job, line: Mapping[str, Any]) -> tuple[str, AnswerUsage]:
         """Returns which answer is better in both orders (`then`, `now`, ALIKE or NO_VERDICT), and the usage. A refusal
-        counts as NO_VERDICT. Raises ProviderError for a failure without cost."""
+        is NO_VERDICT. Raises ProviderError for a failure without cost."""
         favored, used, end = set(), Used(), EndReason.WHOLE
         for first, second in ORDERS:
             question, prompt = job.question, _prompt(line, first, second)

@@ -1,7 +1,7 @@
 """The report of a replay, as sums and as a page. Text from models and people is data: the page runs and loads nothing.
 
-The page shows an answer's Markdown nearly as Slack does, and lists what differs most first. A link's URL is its text.
-Answers are in the format of results.jsonl.
+The page shows an answer's Markdown nearly as Slack does, and lists the largest differences first. Each link shows its
+URL as text. Answers are in the format of results.jsonl.
 """
 
 import hashlib
@@ -76,7 +76,7 @@ def totals(uses: Iterable[AnswerUsage], thumbs: Iterable[Thumb] = ()) -> UsageLi
 
 
 def figures(lines: Sequence[Line], then: UsageLine) -> list[list[str]]:
-    """Returns the labeled totals of both sides. `then`: in the form of `typist usage`."""
+    """Returns labeled totals for both sides. `then`: the earlier totals, in the format of `typist usage`."""
     now = totals(_use_of(line["now"]) for line in lines)
 
     def median_cells(name: str, form: str) -> list[str]:

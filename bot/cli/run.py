@@ -68,7 +68,8 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def exit_on_sigterm() -> None:
-    """Makes SIGTERM exit immediately until the event loop handles signals. A starting process has nothing to lose."""
+    """Makes SIGTERM exit immediately until the event loop handles signals. A process that is still starting has nothing
+    to lose."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 

@@ -76,8 +76,6 @@ _OTHERS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class SmokeResult:
-    """The result of a conversation. Tokens are reported by the vendor, or estimated."""
-
     model: str
     conversation: str
     status: CheckStatus
@@ -107,8 +105,8 @@ def _expect(is_right: bool, message: str) -> None:
 
 @dataclass(eq=False)
 class _Conversation:
-    """One conversation with a model. Sums the usage of its answers. Every answer opens the model again, like a new
-    process without another process's knowledge of the model."""
+    """One conversation with a model, with the total usage of its answers. Every answer opens the model again, so it
+    knows nothing that another process has learned about the model."""
 
     setup: ModelSetup
     prices: ModelPrices
@@ -158,7 +156,7 @@ class _Conversation:
         **ports: Any,
     ) -> tuple[StandaloneAnswer, Completion]:
         """Returns an answer, and how its last request ended. Raises CapReached and ProviderError. `requests`: the
-        number of requests that the conversation still needs. `ports`: non-default records and output."""
+        number of requests that the conversation still needs. `ports`: records and output that replace the defaults."""
         self.requests, settings = requests, PromptSettings(self.system_prompt, HISTORY_TOKENS)
         async with open_models(self.setup) as models:
             answered = await answer(asked, conversation, models, tools, spending=self, settings=settings, **ports)
@@ -175,7 +173,7 @@ async def _words(talk: _Conversation) -> str:
 
 
 async def _thread(talk: _Conversation) -> str:
-    """Tests caching, which isn't guaranteed: if the second question reads nothing from the cache, asks a third."""
+    """Tests caching, which isn't guaranteed. Asks a third question if the second reads nothing from the cache."""
     shelves = "\n".join(f"On shelf {number} stands box {7 * number + 3}." for number in range(1, SHELVES + 1))
     messages: list[Message] = []
     replies: dict[str, RecordedReply] = {}
@@ -267,8 +265,6 @@ async def _files(talk: _Conversation) -> str:
 
 
 class _HangUp(CollectedText):
-    """Cuts an answer off at its first CUT_CHARS characters."""
-
     def append(self, text: str) -> None:
         so_far = self.answer.text if self.answer else ""
         super().append(text[: CUT_CHARS - len(so_far)])
@@ -310,7 +306,7 @@ FIRST = next(iter(CONVERSATIONS))
 
 async def run_smoke(setup: ModelSetup, prices: ModelPrices, system_prompt: str, limit_usd: float) -> list[SmokeResult]:
     """Runs each conversation with each model, within the limit, and returns the results. All models have one
-    conversation before the next one starts, so an expensive model leaves budget for others."""
+    conversation before the next conversation starts, so an expensive model leaves budget for others."""
     found: list[SmokeResult] = []
     refused: dict[str, EndReason] = {}
     for conversation, model in product(CONVERSATIONS, setup.models):

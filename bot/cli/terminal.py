@@ -81,7 +81,7 @@ def has_terminal() -> bool:
 
 
 def confirm(question: str, to_do: str, shown: str = "") -> bool:
-    """Shows the subject of a question, and asks the question. Raises SettingsError without a terminal."""
+    """Shows what a question is about, and asks for confirmation. Raises SettingsError without a terminal."""
     if not has_terminal():
         why = f"There's no terminal for the confirmation. Use --yes to {to_do} without confirmation."
         raise SettingsError([question.removesuffix("Continue?") + why if question.endswith("Continue?") else why])

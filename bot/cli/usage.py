@@ -60,7 +60,7 @@ def _report_usage(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def first_day_of_usage(text: str | None) -> int:
-    """Parses --since: days since 1970 in UTC. Raises SettingsError."""
+    """Parses --since into days since 1970 in UTC. Raises SettingsError."""
     if text is None:
         return day_of(time.time()) - 30
     if (day := relative_day(text)) is not None:
@@ -72,13 +72,12 @@ def first_day_of_usage(text: str | None) -> int:
 
 
 def relative_day(text: str) -> int | None:
-    """Parses today, yesterday, or 7d for seven days ago: days since 1970 in UTC, or None for other text."""
+    """Parses today, yesterday, or 7d for seven days ago. Returns days since 1970 in UTC, or None for other text."""
     days = re.fullmatch(r"(\d{1,4})d", {"today": "0d", "yesterday": "1d"}.get(text, text), re.ASCII)
     return day_of(time.time()) - int(days[1]) if days else None
 
 
 async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageReport, str]:
-    """Returns the report and, if Typist hasn't recorded anything yet, a sentence about that."""
     from bot.store.database import READS, connected, database_errors
     from bot.store.migrate import empty_database_problem, migrate
     from bot.store.replays import replayed

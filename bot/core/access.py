@@ -92,7 +92,6 @@ class AccessRules:
         return len({self.denial(question, kind) for kind in (*UserKind, None)}) > 1
 
     def needs_groups_or_email(self, question: Question) -> bool:
-        """Returns whether Slack must be asked for the asker's user groups or email address to decide."""
         is_asked = bool(self.groups or self.domains) and not question.is_from_bot
         return is_asked and self.denial(question, None) is Denial.PERSON
 
@@ -110,7 +109,8 @@ UNCHECKED = DenialNotice("access_not_checked", 0.0)
 
 
 def denial_notice(question: Question, denial: Denial) -> DenialNotice:
-    """Returns how often to explain a denial. In channels, a script could use up the app's ephemeral messages."""
+    """Returns the notice for a denial, with the minimum time between two notices. In channels, a script could otherwise
+    use up the app's ephemeral messages."""
     if denial is Denial.UNKNOWN:
         return UNCHECKED
     return IN_DIRECT_MESSAGE if question.thread.in_direct_message else IN_CHANNELS

@@ -1,7 +1,7 @@
 """Approval requests for a model's calls, and the details of all calls, as shown to people. Pure.
 
-The value of an approval button includes the call's ID and a hash of the displayed content. Both are compared with the
-database, so forged, repeated and outdated clicks are refused.
+The value of an approval button includes the call's ID and a hash of the displayed content. The ID and the hash are
+compared with the database, so forged, repeated and outdated clicks are refused.
 """
 
 import html
@@ -128,7 +128,7 @@ class ApprovalCard:
 
     @property
     def is_cut(self) -> bool:
-        """Whether a reply can't show all arguments, so that the call must be approved in a modal."""
+        """Whether a reply can't show all arguments. The call must then be approved in a modal."""
         return not self.is_proposal and self.chars > self.max_shown_chars
 
     @property
@@ -179,7 +179,8 @@ class ApprovalPlace:
 def cards_of_step(
     calls: Sequence[RecordedCall], version: int, until: float | None, *, person: str = "", is_admin: bool = False
 ) -> tuple[ApprovalCard, ...]:
-    """Returns a step's approval requests, or () if none is waiting. Decided ones stay, so that buttons don't move."""
+    """Returns a step's approval requests, or () if no call is waiting. Includes decided requests to keep buttons in
+    place."""
     if not any(call.state is CallState.ASKED for call in calls):
         return ()
     asked = (call for call in calls if _is_asked_or_decided(call))
@@ -253,7 +254,7 @@ def _value(value: Any) -> str:
 
 
 def _is_unambiguous(text: str) -> bool:
-    """Returns whether a string can be shown without quotes and not be confused with another value or an escape."""
+    """Returns whether a string without quotes can't be confused with another value or an escape."""
     if not text or text != text.strip(" \n") or _READS_AS_JSON.fullmatch(text):
         return False
     return "\\" not in text or ("\\u" not in text and escape_unseen(text) == text)

@@ -1,8 +1,8 @@
 """The audit log: who asked, approved, changed and erased what, without content. Pure.
 
 Each entry is written in the same transaction as the change (bot/store/audit.py) and exported as a line of JSON. Times,
-models, costs and states identify nobody. Fields that identify people can be erased: the actor, and `Subject`, which
-includes the hash of a call's arguments because short arguments can be guessed from their hash.
+models, costs and states don't identify anyone. Fields that identify people can be erased: the actor, and `Subject`,
+which includes the hash of a call's arguments because short arguments can be guessed from their hash.
 """
 
 import hashlib
@@ -80,7 +80,7 @@ def answer_entry(question: Question, job_id: int, turn: Mapping[str, Any]) -> En
 
 
 def answer_facts(turn: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns how an answer ended, its model and usage. `turn`: a row of `turns` joined with its charge."""
+    """Returns an answer's end reason, model and usage. `turn`: a row of `turns` joined with its charge."""
     names = ("model", "prompt_version", "input_tokens", "output_tokens", "cached_input_tokens", "web_searches")
     used = {name: turn[name] for name in names if turn.get(name)}
     cost = {} if turn.get("cost_usd") is None else {"cost_usd": turn["cost_usd"]}
@@ -94,7 +94,8 @@ def call_entry(job: Job, call: RecordedCall) -> Entry:
 
 
 def call_facts(call: RecordedCall, version: int) -> dict[str, Any]:
-    """Returns a call's position, and the tool's name if it was offered. `forget` couldn't remove an invented name."""
+    """Returns a call's position, and the tool's name if the tool was offered. `forget` couldn't remove a name that the
+    model invented."""
     tool = {"tool": call.tool} if call.definition_hash else {}
     account = {"account": "own"} if call.uses_own_account else {}
     return {**tool, **account, "version": version, "step": call.step_no, "index": call.index}

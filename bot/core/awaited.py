@@ -33,7 +33,7 @@ ALLOWING_ACTIONS = (*_APPROVALS, ReplyAction.EDIT, ReplyAction.SIGN_IN)
 
 @dataclass(frozen=True, slots=True)
 class AwaitedCall:
-    """A call that is waiting for a decision. Its arguments stay available after the decision."""
+    """A call that is waiting for a decision. The call's arguments remain available after the decision."""
 
     answer: AnswerRecord
     call: RecordedCall
@@ -69,7 +69,7 @@ Awaited = ClickedDecision | AwaitedSignIn
 
 
 def clicked_decision(press: Press, value: str, answer: AnswerRecord, admins: Collection[str]) -> ClickedDecision | str:
-    """Returns the pending decision for a clicked button, or the sentence that refuses the click."""
+    """Returns the pending decision for a clicked button, or an error message for the person who clicked."""
     action, user_id = press.action, press.user_id
     sentence = refusal(action, answer, user_id, admins)
     if action is ReplyAction.CHOOSE:

@@ -3,8 +3,8 @@
 An answer that uses tools resends its prompt with each step, sometimes hours later after an approval or in another
 process. Meanwhile, the conversation, memories, settings or tools might change. Newer Claude models bind their thoughts
 to everything before them, and reject an answer that continues with a different prompt. Therefore, the first step's
-record includes the beginning of the prompt (`prompt_record`), and later attempts restore it (`restore_prompt`).
-Files are recorded only by identity. A compressed beginning takes 5 kB without tools, and 80 kB with a long thread and
+record includes the beginning of the prompt (`prompt_record`), and later attempts restore it (`restore_prompt`). Only
+the identities of files are recorded. A compressed beginning takes 5 kB without tools, and 80 kB with a long thread and
 25,000 tokens of definitions.
 
 New tools, for example after the asker signs in to a server, are appended, and the next step records the beginning
@@ -54,7 +54,7 @@ _FACTS = ("prompt_version", "memory_count", "has_files")
 
 
 def prompt_record(built: BuiltPrompt) -> str:
-    """Returns the compressed form of a prompt that is stored. Excludes steps and file contents."""
+    """Returns the compressed form in which a prompt is stored. Excludes steps and file contents."""
     prompt, note = built.prompt, built.note
     turns = [
         [turn.role, turn.text, sorted(turn.origins), [*map(_file, turn.media)], turn.instruction]
@@ -106,7 +106,7 @@ def restore_prompt(record: str, built: BuiltPrompt) -> BuiltPrompt:
 
 
 def with_new_tools(tools: Sequence[ToolDefinition], offered: Sequence[ToolDefinition]) -> tuple[ToolDefinition, ...]:
-    """Returns the recorded tools in their order, then new tools. Calls to withdrawn tools are refused later."""
+    """Returns the recorded tools in order, followed by new tools. Calls to withdrawn tools are refused later."""
     now = {tool.name: tool for tool in offered}
     kept = [now.pop(tool.name, tool) for tool in tools]
     return (*kept, *now.values())

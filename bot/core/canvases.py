@@ -1,4 +1,4 @@
-"""Canvases in conversations: canvas files, links to canvases, and requests for an answer as one. Pure."""
+"""Canvases in conversations: canvas files, links to canvases, and requests for an answer in a canvas. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ def linked_canvas(canvas_id: str) -> File:
 
 
 def canvas_mention(canvas_id: str) -> str:
-    """Returns the placeholder for a canvas that is replaced by its name later. Slack provides only the ID."""
+    """Returns the placeholder for a canvas, which the canvas's name replaces later. Slack provides only the ID."""
     return _CANVAS_MENTION.format(id=canvas_id)
 
 
@@ -40,7 +40,8 @@ _AT_END = re.compile(
 
 
 def canvas_requester(questions: Iterable[Question], bot_user_id: str) -> str:
-    """Returns the ID of the user who asks for the answer "as a canvas" at either end of a question, or ""."""
+    """Returns the user ID of the person who asks for the answer "as a canvas" at the beginning or end of a question, or
+    "" if nobody does."""
     for question in questions:
         words = without_bot_mention(question.own_text, bot_user_id).strip()
         # In a long question, only the last characters are checked.

@@ -108,7 +108,7 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class CapOwner:
-    """A workspace, channel or person with separate caps. `id`: the team ID for a workspace."""
+    """A workspace, channel or person with separate caps. A workspace's `id` is its team ID."""
 
     scope: Scope
     id: str
@@ -126,7 +126,8 @@ CAP_MARK = "cap mark"
 
 @dataclass(frozen=True, slots=True)
 class CapNotice:
-    """A one-time notice to Typist admins that usage has reached a percentage of a cap. A changed limit is a new cap."""
+    """A one-time notice to Typist admins that usage has reached a percentage of a cap. The notice can be sent again
+    after the limit changes."""
 
     cap: Cap
     owner_id: str
@@ -247,7 +248,7 @@ def cap_notice_text(notice: CapNotice, now: float) -> str:
 
 
 def daily_use(cap: Cap, by_day: Mapping[int, Amount], now: float) -> list[tuple[str, float]]:
-    """Returns a cap's usage per day for a chart: labels such as "Nov 9" with amounts in the cap's unit."""
+    """Returns a cap's daily usage for a chart, as pairs of a label such as "Nov 9" and an amount in the cap's unit."""
     today = day_of(now)
     days = range(today - DAYS_IN_CHART + 1, today + 1)
     return [(f"{_date(day):%b} {_date(day).day}", cap.used_by(by_day.get(day, Amount()))) for day in days]
@@ -323,7 +324,7 @@ def entered_limits(entered: Entered) -> Limits:
 
 
 def cap_problems(entered: Entered, unpriced: Sequence[str]) -> dict[str, str]:
-    """Returns a sentence for each invalid field. `unpriced`: models in use without a price."""
+    """Returns an error message for each invalid field. `unpriced`: models in use without a price."""
     found: dict[str, str] = {}
     for field, text in entered:
         if text and _number(field, text) is None:

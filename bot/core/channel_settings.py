@@ -44,7 +44,7 @@ class SettingsPlace:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """A channel's settings. DefaultSettings applies to unset fields. Changes are announced in field order."""
+    """A channel's settings. Unset fields use the values in DefaultSettings. Changes are announced in field order."""
 
     model: str | None = None
     """The first model to ask in this channel. The other models are fallbacks."""
@@ -68,7 +68,7 @@ class ChannelSettings:
 
 
 def with_changes(before: ChannelSettings, shown: ChannelSettings, submitted: ChannelSettings) -> ChannelSettings:
-    """Returns `before` with the values that a person changed in a form, which might be outdated or lack settings."""
+    """Returns `before` with the values that a person changed in a form. The form might be outdated or lack settings."""
     entered = {field.name: getattr(submitted, field.name) for field in fields(ChannelSettings)}
     return replace(before, **{name: value for name, value in entered.items() if value != getattr(shown, name)})
 
@@ -88,7 +88,8 @@ def _emoji_names() -> dict[str, str]:
 
 
 def _is_everyday_reaction(emoji: str) -> bool:
-    """Returns whether people often use an emoji to thank, agree or disagree, so it can't ask a question."""
+    """Returns whether people often use an emoji to thank, agree or disagree. Such an emoji can't be chosen for asking
+    questions."""
     # Many products use ✨ as a sign of a model.
     is_ours = emoji == "sparkles" or emoji not in _emoji_names().values()
     return not is_ours and (emoji == "-1" or closing_of_text(f":{emoji}:") is not None)
@@ -120,7 +121,8 @@ class DefaultSettings:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting's form field, parser, validation and announcement. The ChannelSettings field documents the setting."""
+    """A setting's form field, parser, validation and announcement. The setting is documented at its field in
+    ChannelSettings."""
 
     control: Literal["menu", "radio buttons", "switch", "checkboxes", "line", "area"]
     """The form control. A switch can only turn off (False) a feature that Typist's settings turn on (None)."""
@@ -196,7 +198,8 @@ def setting_problems(settings: ChannelSettings, defaults: DefaultSettings) -> di
 
 
 def change_sentences(before: ChannelSettings, after: ChannelSettings, defaults: DefaultSettings) -> list[str]:
-    """Returns a mrkdwn sentence for each setting whose effect changed. Prompts are left out because of their length."""
+    """Returns a mrkdwn sentence for each setting whose effective value changed. System prompts are left out because of
+    their length."""
     old, new = _effective_values(before, defaults), _effective_values(after, defaults)
     names = [field.name for field in fields(ChannelSettings) if new[field.name] != old[field.name]]
     return [CHANNEL_SETTINGS[name].words.channel_sentence(_escaped(new[name])) for name in names]

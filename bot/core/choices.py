@@ -117,7 +117,7 @@ def _on_a_line(choice: str) -> str:
 
 
 def question_id(job_id: int, version: int) -> str:
-    """Returns the ID of the question asked by a click. All choices of an answer version share it."""
+    """Returns the ID of the question asked by a click. All choices in one version of an answer share the ID."""
     return f"choice:{job_id}:{version}"
 
 

@@ -2,8 +2,8 @@
 
 A closing consists of known phrases of thanks or agreement and of filler words, all listed in closings.txt. A message
 with an unknown word, a question mark or another emoji isn't a closing, because missing a question is worse than
-answering once too often. Neither are "yes", "no" and "do it", because they answer something. Next to a name or a
-command, these phrases and greetings count as courtesy.
+answering once too often. "Yes", "no" and "do it" aren't closings either, because they answer something. Next to a name
+or a command, these phrases and greetings are treated as courtesy.
 """
 
 import re
@@ -97,7 +97,8 @@ def has_question_mark(text: str) -> bool:
 
 
 def closing_of_text(text: str, name: str = "") -> Closing | None:
-    """Returns the type of closing, or None. `text`: without the bot's mention. Thanking others counts as agreement."""
+    """Returns the type of closing, or None if the text isn't a closing. `text`: without the bot's mention. Thanks to
+    other people are classified as agreement."""
     said, parts = _parse_parts(text, _phrases_with_name(_plain(name), Closing.NOTHING))
     unknown = sum(words for words, kind in parts if kind is None)
     said |= {kind for _, kind in parts if kind}
@@ -117,13 +118,13 @@ def is_courtesy(text: str, name: str = "") -> bool:
 
 @cache
 def _phrases_with_name(name: str, says: Closing) -> Mapping[str, Closing]:
-    """Returns meanings by phrase: known phrases, the bot's name (`says`) and, unless `says` is NOTHING, greetings."""
+    """Returns the meaning of each known phrase, the bot's name (`says`) and, unless `says` is NOTHING, greetings."""
     return (_GREETS if says else _SAYS) | ({name: says, f"@{name}": says} if name else {})
 
 
 def _parse_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | None], list[_Part]]:
-    """Returns the meanings of a text's emoji, and the text's parts. Long texts and questions have one part without a
-    meaning."""
+    """Returns the meanings of a text's emoji, and the other parts of the text. A long text or a question is a single
+    part without a meaning."""
     text = _OWN_EMOJI.sub(r"\1", text)
     if len(text) > MAX_CHARS or _ASKS.search(text):
         return set(), [(len(text), None)]

@@ -130,7 +130,7 @@ class Message:
         return len(self.attached_text) if self.attached_text.strip() else 0
 
     def as_question(self, thread_ts: str | None) -> "Question":
-        """Returns the message as a question. `thread_ts`: None outside threads in a direct message."""
+        """Returns the message as a question. `thread_ts` is None for a direct message outside threads."""
         return Question(
             ThreadKey(self.team_id, self.channel_id, thread_ts),
             self.ts,
@@ -244,7 +244,8 @@ _POINTING_WORDS = re.compile(r"this|that|(?:see )?(?:the )?above|(?:any |your )?
 
 
 def linked_message(link: str) -> tuple[str, str, str | None] | None:
-    """Returns channel, ts and thread_ts from a Slack permalink to a message, or None for other links."""
+    """Returns the channel, ts and thread_ts in a Slack permalink to a message, or None if the link isn't a message's
+    permalink."""
     match = _LINK.fullmatch(link)
     if match is None:
         return None
@@ -253,7 +254,7 @@ def linked_message(link: str) -> tuple[str, str, str | None] | None:
 
 
 def message_link(base: str, channel_id: str, ts: str, thread_ts: str | None) -> str:
-    """Returns a link to a message, or "" if `base`, the beginning of links in its channel, is unknown."""
+    """Returns a link to a message, or "" if `base`, the common prefix of the channel's links, is unknown."""
     thread = f"?thread_ts={thread_ts}&cid={channel_id}" if thread_ts not in (None, "", ts) else ""
     return f"{base}{ts.replace('.', '')}{thread}" if base else ""
 
@@ -263,7 +264,7 @@ def mentioned_user_ids(text: str) -> list[str]:
 
 
 def addressed_user_ids(text: str) -> list[str]:
-    """Returns the IDs of people mentioned outside quotes and code, in which a mention addresses nobody."""
+    """Returns the IDs of mentioned people. Excludes mentions in quotes and code, which address nobody."""
     return mentioned_user_ids(_CODE.sub("", _QUOTED.sub("", text)))
 
 
@@ -287,7 +288,7 @@ def is_addressed_to_another(text: str, bot_name: str) -> bool:
 
 
 def ids_to_name(text: str) -> list[str]:
-    """Returns the IDs of all mentioned people, whose names can change, and of channels without a name."""
+    """Returns the IDs of mentioned people, whose names can change, and of channels mentioned without a name."""
     return [*mentioned_user_ids(text), *_UNNAMED_CHANNEL.findall(text)]
 
 
@@ -303,7 +304,6 @@ def with_names(text: str, names: Mapping[str, str]) -> str:
 
 
 def named_mention(id_: str, name: str) -> str:
-    """Returns a mention of an object by ID and name, or "" if the ID is invalid."""
     return f"<!{id_}|{escape(name)}>" if _ID.fullmatch(id_) else ""
 
 

@@ -14,14 +14,15 @@ States
   A run with a rule in words (silence.py) is first queued without a message. SPEAK makes it UNPOSTED again.
 - QUEUED jobs were never claimed. Slack shows at most a placeholder, so a queued job can join a batch, and Stop ends it
   immediately.
-- RELEASED jobs are queued too, but Slack already shows part of an answer or an earlier version. They are claimed first
-  in their thread, and never batched. Stop only stores a request, because the next attempt must finish the reply.
+- RELEASED jobs are queued too, but Slack already shows part of an answer or an earlier version. RELEASED jobs are
+  claimed first in their thread, and never batched. Stop only stores a request, because the next attempt must finish the
+  reply.
 - RUNNING jobs belong to one worker. The database allows one running job per thread.
 - AWAITING_APPROVAL jobs wait until a person approves a tool call (core/calls.py). They belong to no worker and don't
   count toward concurrency limits.
-- ENDED, BATCHED, DENIED and UNBEGUN jobs are over. ENDED jobs had an attempt, and UNBEGUN jobs ended without one. A
-  BATCHED job is answered by a later job. The asker of a DENIED job has no access.
-- ABSENT jobs have no row: they were never asked, or were erased. IDs aren't reused, so late writes find nothing.
+- ENDED, BATCHED, DENIED and UNBEGUN jobs are over. ENDED jobs had an attempt, and UNBEGUN jobs ended without an
+  attempt. A BATCHED job is answered by a later job. The asker of a DENIED job has no access.
+- ABSENT jobs have no row: they were never asked, or were erased. IDs aren't reused, so late writes have no effect.
 
 A job is *live* from its message until it is over. A live job that has been claimed is *begun*: a worker is writing its
 answer, or will continue it.
@@ -30,9 +31,9 @@ Approvals
 ---------
 A worker that needs an approval shows the request in the reply and releases the job with WAIT. The decision on the last
 requested call (DECIDE) or the deadline (EXPIRE) makes the job RELEASED, and the next attempt continues from the
-recorded steps. So do all events after which a worker must update the reply: STOP, DELETE_QUESTION, and an EDIT that
-changes the question. A WAIT after one of these has no effect, and neither does a WAIT without an undecided call,
-because a person can decide before the worker releases the job.
+recorded steps. STOP, DELETE_QUESTION and an EDIT that changes the question also make the job RELEASED, because a worker
+must then update the reply. A WAIT after one of these events, or without an undecided call, has no effect: a person can
+decide before the worker releases the job.
 
 A job that awaits approval doesn't block its thread: later questions are claimed and answered. If its asker writes to
 Typist in the thread instead of deciding, the calls are denied, the answer ends, and the message is a new question.
@@ -49,8 +50,8 @@ Attempts and leases
 Each claim starts an attempt. All later writes include the worker and the attempt (bot/store/rows.py), so a paused
 worker whose job was taken over can't change anything. A worker considers its jobs its own for only a few seconds after
 each heartbeat (lease.py), half as long as other workers wait before they take over. An attempt that dies or is released
-counts as a turn with the reason INTERRUPTED and its usage so far. The job stays live, and the next attempt continues
-from the checkpoint. After three interruptions, a job ends with INTERRUPTED_TOO_OFTEN.
+is recorded as a turn with the reason INTERRUPTED and its usage so far. The job stays live, and the next attempt
+continues from the checkpoint. After three interruptions, a job ends with INTERRUPTED_TOO_OFTEN.
 
 Versions
 --------
@@ -230,7 +231,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A person's requests for a version of an answer. Contains no user-written text to erase."""
+    """A person's requests for a version of an answer. A wish contains no user-written text, so it isn't erased."""
 
     effort: Effort | None = None
     """The thinking effort, or None for the channel's setting."""
@@ -321,8 +322,6 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The recorded part of an interrupted answer."""
-
     text: str = field(default="", repr=False)
     end: End | None = None
     """Set if the text is complete and only its end has to be recorded."""
@@ -331,7 +330,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class StepEstimate:
-    """Estimated tokens of an unrecorded step, which count if the attempt is interrupted."""
+    """Estimated tokens of an unrecorded step, which are charged if the attempt is interrupted."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -401,7 +400,7 @@ def page_ts(messages: Sequence[RecordedMessage]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """The record of an answer in the version that readers see. It can change after the end."""
+    """The record of an answer in the version that readers see. The record can change after the answer's end."""
 
     job_id: int
     question: Question
@@ -485,7 +484,7 @@ class Job:
 
     @property
     def has_begun(self) -> bool:
-        """Whether a model was already asked for this version. The asker had access then."""
+        """Whether a model was already asked for this version. If so, the asker had access at that time."""
         return bool(self.checkpoint.text or self.checkpoint.end or self.steps)
 
     def ended(self, end: End, text: str, calls: Sequence[RecordedCall] = ()) -> AnswerRecord:

@@ -1,15 +1,15 @@
 """Memory: short notes that a channel, or a person in a direct message, asks Typist to keep for later questions. Pure.
 
-A memory is used only in the channel where it was written. Its text is stored verbatim, with author, time and message. A
-model can propose a memory, and a person decides.
+A memory is used only in the channel where it was written. The text is stored verbatim, with its author, time and
+message. A model can propose a memory, and a person decides.
 
 Three commands need no model: "remember: …" or "remember that …", "What do you remember?", and "forget 3". A command is
 one sentence in the asker's own words without another request; a greeting, "please" and thanks are allowed. In doubt,
 the message goes to the model, which can propose a memory. Text after a colon is never in doubt: it is kept verbatim, or
 refused with a reason (`reason_not_to_keep`).
 
-Memories count as text by the people who wrote or changed them. If a channel has become public or private since a memory
-was written, the memory is hidden until a member keeps it, because other people can now read it.
+Memories are treated as text by the people who wrote or changed them. If a channel has become public or private since a
+memory was written, the memory is hidden until a member keeps it, because other people can now read it.
 """
 
 import re
@@ -162,8 +162,8 @@ def reason_not_to_keep(text: str) -> str:
 
 def is_one_statement(text: str) -> bool:
     """Returns whether text is a single sentence on one line and not a question. The dot of an abbreviation doesn't end
-    a sentence, but after `p.m.` and similar, the next letter must be lowercase. "No. 5" counts as two sentences, and
-    requests joined by a comma or "and" count as one."""
+    a sentence, but after `p.m.` and similar, the next letter must be lowercase. "No. 5" is read as two sentences, and
+    requests joined by a comma or "and" are read as one sentence."""
     lines = text.strip().splitlines()
     spaced = _WIDE_ENDS.sub(r"\g<0> ", unescape(_MARKUP.sub("x", text)))
     words = [word.strip(_AROUND_WORDS) for word in spaced.split()]
@@ -179,7 +179,7 @@ def _is_sentence_end(word: str, following: str) -> bool:
 
 
 def _prepare_arguments(arguments: Mapping[str, Any], *, is_direct: bool) -> Mapping[str, Any] | str:
-    """Returns the card's content: one line of text without hidden characters, and the memory's scope."""
+    """Returns the arguments for the card (one line of text, and the memory's scope), or an error for the model."""
     text = arguments.get("text")
     line = text_on_one_line(text, {}) if isinstance(text, str) else ""
     if not 0 < len(line) <= MAX_CHARS:
@@ -223,7 +223,6 @@ def visible_chars(text: str) -> int:
 
 
 def text_on_one_line(text: str, names: Mapping[str, str]) -> str:
-    """Returns a memory's text on one line without hidden characters. `names`: display names by ID."""
     return " ".join(visible(with_names(text, names)).split())
 
 
@@ -250,7 +249,7 @@ def memories_section(
     limit_tokens: int,
     asker: str,
 ) -> SentMemories:
-    """Returns the prompt's section about memories. The text is the same for every question. `memories`: by number."""
+    """Returns the prompt's section about memories, which is the same for every question. `memories`: by number."""
     lines: list[str] = []
     left = limit_tokens - count_tokens(_EXPLAINED)
     for memory in reversed(memories):

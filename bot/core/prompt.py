@@ -14,7 +14,7 @@ A prompt only grows
 -------------------
 Each prompt repeats the previous prompt in its conversation byte for byte. Vendors cache such a beginning, for a tenth
 of the price or less, some only if the whole earlier prompt is repeated. So no part of a prompt depends on when it is
-built or on which question is the last one. Parts are ordered by how often they change:
+built or on which question comes last. Parts are ordered by how often they change:
 
 1. tool definitions, our instructions, and the channel's. Prompts in other threads share these;
 2. the conversation's code and the channel's memories, at the beginning of the first message;
@@ -30,7 +30,7 @@ isn't secret. Text can't imitate a mark, because the code, and any words that on
 text before it goes into a prompt.
 
 - `[CODE is the code of this conversation]` begins the first message.
-- `[CODE-TAG Ada]` begins a message from Ada if several people speak. The tag tells people with the same name apart.
+- `[CODE-TAG Ada]` begins a message from Ada if several people speak. The tag distinguishes people with the same name.
 - `[CODE at Monday 2026-11-23 09:41 UTC+01:00 Europe/Berlin]` is the time of the message below it, in its author's time
   zone. Questions always have this mark, and other messages have it if it adds information.
 - `[CODE attached]` and `[CODE file]` begin a message's attachments, `[CODE calls]` a list of earlier calls, `[CODE
@@ -108,7 +108,7 @@ _OURS = re.compile(
 
 
 def without_our_text(text: str) -> str:
-    """Returns a turn's text without Typist's code, times, notes and lists of calls. Marks around other text stay."""
+    """Returns a turn's text without Typist's code, times, notes and lists of calls. Keeps marks around other text."""
     return _OURS.sub("", text).removeprefix("\n\n")
 
 
@@ -278,7 +278,8 @@ class PromptMessage:
 
 
 def length_rule(system_prompt: str, length: Length) -> str:
-    """Returns the length rule, which only works at the end of the instructions, or "" if the system prompt decides."""
+    """Returns the length rule, or "" if the system prompt sets a length. The rule only works at the end of the
+    instructions."""
     decides = length is Length.NORMAL and system_prompt != DEFAULT_SYSTEM_PROMPT
     return "" if decides else LENGTH_RULES[length]
 
@@ -383,7 +384,8 @@ def origins_of_text(text: str, known: Collection[str]) -> Origins:
 
 
 def ids_to_look_up(messages: Sequence[PromptMessage], me: Identity) -> list[str]:
-    """Returns the user and channel IDs to look up: first speakers, for their time zones, then others, newest first."""
+    """Returns the user and channel IDs to look up: speakers first, because their time zones are needed, and then other
+    IDs, newest first."""
     newest_first = messages[::-1]
     ids = [message.speaker_id for message in newest_first if message.speaker_id and not message.app_name]
     for message in newest_first:
@@ -420,7 +422,8 @@ def _with_names(
 def with_times(
     messages: Sequence[PromptMessage], zones: Mapping[str, ZoneInfo], marks: PromptMarks
 ) -> list[PromptMessage]:
-    """Adds times in authors' `zones` (default UTC) above questions, the first message, and after pauses or midnight."""
+    """Adds times above questions, above the first message, and after pauses and midnight. `zones`: the authors' time
+    zones. The default is UTC."""
     timed: list[PromptMessage] = []
     before: datetime | None = None
     for message in messages:
@@ -463,7 +466,7 @@ def time_if_late(question_ts: str, asked_at: float, now: float) -> float | None:
 
 
 def with_notes(messages: Sequence[PromptMessage], note: Note, marks: PromptMarks) -> list[PromptMessage]:
-    """Adds the recorded note to each question. `note`: about the last message, the current question."""
+    """Adds the recorded note to each question. `note`: the note on the current question, which is the last message."""
     *earlier, last = messages
     noted = []
     for message in (*earlier, replace(last, note=note)):
@@ -475,7 +478,7 @@ def with_notes(messages: Sequence[PromptMessage], note: Note, marks: PromptMarks
 
 
 def with_continuation(messages: Sequence[PromptMessage], so_far: str, origins: Origins) -> list[PromptMessage]:
-    """Adds the answer so far, and a request to continue it because a prompt must end with a user's turn."""
+    """Adds the answer so far and a request to continue the answer, because a prompt must end with a user's turn."""
     asked = replace(_remark(GO_ON), instruction=GO_ON_REQUEST)
     return [*messages, PromptMessage(None, so_far, origins=origins), asked]
 
@@ -487,12 +490,12 @@ def _remark(text: str) -> PromptMessage:
 def truncate(
     messages: Sequence[PromptMessage], count_tokens: CountTokens, limit_tokens: int, question_tokens: int = 0
 ) -> list[PromptMessage]:
-    """Returns the last message, the thread's first one, and as many of the newest as fit.
+    """Returns the last message, the thread's first message, and as many of the newest messages as fit.
 
-    Messages aren't shortened, except for one that is too long by itself: its middle is cut. If anything is removed here
-    or was missing in the history, up to a third more is removed than necessary, so that vendors find the beginning of
-    the next prompts in their caches. `question_tokens`: a higher limit for the last message, which a model refuses if
-    it is too long.
+    Messages aren't shortened, except for a message that is too long by itself: its middle is cut. If anything is
+    removed here or was missing in the history, up to a third more is removed than necessary, so that vendors find the
+    beginning of the next prompts in their caches. `question_tokens`: a higher limit for the last message, which a model
+    refuses if it is too long.
     """
     *earlier, last = messages
     has_gap = any(message.is_after_gap for message in earlier[:2])
@@ -570,7 +573,7 @@ def _cut_message(message: PromptMessage, count_tokens: CountTokens, limit_tokens
 
 
 def cut_middle(text: str, count_tokens: CountTokens, limit_tokens: int) -> str:
-    """Returns the text, or its two ends with a remark between them, or "" if even those don't fit."""
+    """Returns the text, or its two ends with a remark between them, or "" if even the ends don't fit."""
     if count_tokens(text) <= limit_tokens:
         return text
     low, high = 0, len(text)
@@ -581,7 +584,8 @@ def cut_middle(text: str, count_tokens: CountTokens, limit_tokens: int) -> str:
 
 
 def without_middle(text: str, chars: int) -> str:
-    """Returns both ends of a text, `chars` characters in total. Combining marks stay with their character."""
+    """Returns both ends of a text, `chars` characters in total. Combining marks aren't separated from their
+    character."""
     head, tail = (chars + 1) // 2, len(text) - chars // 2
     least, most = max(0, head - _MAX_COMBINING), min(len(text), tail + _MAX_COMBINING)
     while least < head < len(text) and _is_combining(text[head]):
@@ -596,7 +600,7 @@ def _is_combining(char: str) -> bool:
 
 
 def build_prompt(system: str, messages: Sequence[PromptMessage], begin: str = "", begins: Origins = OURS) -> Prompt:
-    """Merges messages into alternating turns. `begin`: the first turn's beginning. Raises NothingAsked."""
+    """Merges messages into alternating turns. `begin`: the beginning of the first turn. Raises NothingAsked."""
     turns = []
     for is_bot, group in groupby(_with_remarks(messages), key=lambda message: message.speaker_id is None):
         merged = list(group)
@@ -620,8 +624,9 @@ MIN_SHARED_TOKENS = 1_024
 
 def cache_key(thread: ThreadKey, system: str, tools: Sequence[ToolDefinition], shared_tokens: int) -> str:
     """Returns a cache key for prompts with the same beginning. Vendors see it, so it is a hash without Slack's IDs.
-    Prompts with the same instructions and tools share a key if those are long enough for a cache (`shared_tokens`);
-    otherwise, the prompts of one conversation do. Vendors route requests with the same key to the same cache."""
+    Prompts with the same instructions and tools share a key if both are long enough for a cache (`shared_tokens`).
+    Otherwise, only prompts of one conversation share a key. Vendors route requests with the same key to the same
+    cache."""
     shared = [system, *(f"{tool.name} {tool.definition_hash}" for tool in tools)]
     about = "\n".join(shared) if shared_tokens >= MIN_SHARED_TOKENS else str(thread)
     return hashlib.sha256(about.encode(errors="replace")).hexdigest()[:32]

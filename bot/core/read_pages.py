@@ -20,8 +20,9 @@ def page_head(messages: int, oldest: datetime) -> str:
 
 
 def count_messages_read(results: Iterable[str], asked_at: float, now: float) -> tuple[int, date, date | None] | None:
-    """Returns the number of messages read, the oldest message's day, and the question's day if that is today. Returns
-    None if no result is a stored page. Days are in the asker's time zone, and times in seconds since the epoch."""
+    """Returns the number of messages read, the oldest message's day, and the question's day (None unless that is
+    today). If no result is a stored page, returns None. Days are in the asker's time zone, and times in seconds since
+    the epoch."""
     heads = [found for result in results if (found := _HEAD.match(result))]
     if not heads:
         return None

@@ -3,8 +3,8 @@
 A rule is a single time, or a five-field cron expression in an IANA time zone, so 09:00 stays 09:00 when clocks change.
 Clock changes work as in Debian's cron:
 
-- A rule for certain times, such as `30 2 * * *`, is due once a day. In a repeated hour, the first time counts. A
-  skipped time is due right after the clocks change.
+- A rule for certain times, such as `30 2 * * *`, is due once a day. In a repeated hour, the rule is due at the first
+  time. A skipped time is due right after the clocks change.
 - A rule whose minutes or hours begin with `*`, such as `*/15 * * * *`, uses wall-clock time. Skipped times have no run,
   and repeated times have two.
 
@@ -92,7 +92,8 @@ machine-specific `localtime`, `posixrules` and `Factory`, and copies below `posi
 
 
 class UnusableRule(ValueError):
-    """Raised if a schedule can't be created or changed as requested. The message is for the model or the person."""
+    """Raised if a schedule can't be created or changed as requested. The exception's message is for the model or the
+    person."""
 
 
 class PauseReason(StoredEnum, unknown="by_person"):
@@ -170,8 +171,8 @@ class Rule:
         return tuple(times)
 
     def due_and_next(self, next_at: float, now: float) -> tuple[float | None, float | None]:
-        """Returns the due times to run now and next, or None. `next_at`: the first unhandled due time. Raises
-        UnusableRule."""
+        """Returns the due time to run now and the next due time, either of which can be None. `next_at`: the first
+        unhandled due time. Raises UnusableRule."""
         if next_at > now:
             return None, next_at
         newest, later = None, self.due_after(math.ceil(max(next_at, now - GRACE_S)) - 1)
@@ -180,7 +181,8 @@ class Rule:
         return newest, later
 
     def _instants(self, wall: datetime, zone: ZoneInfo) -> Sequence[float]:
-        """Returns when clocks show a wall time, in order: 0 to 2 times, or exactly 1 for a rule for certain times."""
+        """Returns the zero to two times at which clocks show a wall time. For a rule for certain times, there is
+        exactly one time."""
         minutes, hours = self.cron.split()[:2]
         if minutes.startswith("*") or hours.startswith("*"):
             return _instants_showing(wall, zone)
@@ -222,7 +224,7 @@ def _normalized_zone(zone: str) -> str:
 
 
 def valid_rule(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minutes: int) -> Rule:
-    """Returns the rule that a model or person wrote. `at`: an ISO time, by default in the zone. Raises UnusableRule."""
+    """Returns a rule as a model or person wrote it. `at`: an ISO time, by default in the zone. Raises UnusableRule."""
     cron, at, zone = (
         " ".join(cron.upper().split()),
         at.strip(),
@@ -300,7 +302,8 @@ def _parse_cron(cron: str) -> CronSim | None:
 
 def _expects_steps_to_continue(cron: str, parsed: CronSim) -> bool:
     """Returns whether a step seems meant to continue across hours, days, weeks or months, where cron restarts it. The
-    next due times of such a rule look right: those of `0 9 */14 * 2` can be two weeks apart three times in a row."""
+    next due times of such a rule look right: the due times of `0 9 */14 * 2` can be two weeks apart three times in a
+    row."""
     steps = [[int(step) for step in _STEP.findall(of_field)] for of_field in cron.split()]
     is_too_long = any(step > most for of_field, most in zip(steps, _MAX_STEPS, strict=True) for step in of_field)
     return is_too_long or any(step % 7 == 0 or not _has_each_weekday(parsed) for step in steps[2])
@@ -325,7 +328,7 @@ class Weekly:
 
     @property
     def cron(self) -> str:
-        """The five cron fields. Raises UnusableRule without days or a time."""
+        """The five cron fields. Raises UnusableRule if days or the time are missing."""
         if not (self.days and self.time):
             raise UnusableRule(texts.schedules.DAYS_AND_TIME)
         hour, _, minute = self.time.partition(":")
@@ -392,7 +395,6 @@ class Proposal:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The proposal as complete, normalized tool arguments for `parse_proposal`."""
         rule, at = self.rule, self.rule.at
         when = {"cron": rule.cron} if at is None else {"at": datetime.fromtimestamp(at, zone_of(rule.zone)).isoformat()}
         own: dict[str, Any] = {"accounts": list(self.accounts)} if self.accounts else {}

@@ -69,7 +69,7 @@ _DENIALS = {
 
 
 def items_of(parts: Sequence[TurnPart], begun: str = "") -> tuple[Item, ...]:
-    """Returns a model step's parts as JSON. `begun`: the beginning of its text, from an earlier attempt."""
+    """Returns a model step's parts as JSON. `begun`: the beginning of the step's text, from an earlier attempt."""
     items = tuple(item for part in parts if (item := _item_of(part)) is not None)
     return ({"type": _BEGUN, "text": begun}, *items) if begun else items
 
@@ -164,7 +164,8 @@ def with_request_to_continue(prompt: Prompt) -> Prompt:
 
 
 def without_oldest_results(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_tokens: int) -> list[Step]:
-    """Returns the steps. Above the limit, a sentence replaces each of the oldest results, except the last step's."""
+    """Returns the steps. If the results exceed the limit, a sentence replaces each of the oldest results, except for
+    results of the last step."""
     sizes = {call.key: count_tokens(call.result) for step in steps for call in step.calls}
     over_tokens = sum(sizes.values()) - limit_tokens
     # A quarter of the room is dropped at a time, so that most requests begin like the previous one, for caches.
@@ -248,7 +249,7 @@ def _call_line(call: RecordedCall) -> str:
 
 
 def count_web_searches(items: Sequence[Item]) -> int:
-    """Returns the number of the vendor's web searches. Opening a page doesn't count."""
+    """Returns the number of the vendor's web searches. Opening a page isn't counted as a search."""
     found = 0
     for item in (item["item"] for item in items if item["type"] == "opaque"):
         if item.get("type") == "web_search_call":
@@ -283,7 +284,7 @@ def fixed_text(job: Job) -> str:
 
 
 def starting_text(job: Job) -> str:
-    """Returns the text that an attempt begins with: the fixed text, and any text of an earlier attempt."""
+    """Returns the text that an attempt begins with: the fixed text, and unfinished text of an earlier attempt."""
     left, fixed = job.checkpoint.text, fixed_text(job)
     if job.checkpoint.end:
         return left
@@ -338,7 +339,8 @@ class Seam:
         return self._cut_off if is_complete else self._continuation(ended=True) or ""
 
     def _can_repeat(self, held: str) -> bool:
-        """Returns whether the text contains the held characters. If so, more of them might repeat its end."""
+        """Returns whether the text contains the held characters. If it does, more characters might repeat the text's
+        end."""
         if self._held_at >= 0 and not self._so_far.startswith(held, self._held_at):
             self._held_at = self._so_far.find(held, self._held_at + 1)
         return self._held_at >= 0

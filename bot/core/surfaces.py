@@ -137,8 +137,6 @@ class Help:
 
 @dataclass(frozen=True, slots=True)
 class CommandResponse:
-    """A response that only the user of the command or shortcut can see."""
-
     content: str | Help | UsageToDate
     settings: str = ""
 

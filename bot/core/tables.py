@@ -39,7 +39,7 @@ def might_have_tables(markdown: str) -> bool:
 
 
 def workbooks(markdown: str) -> list[tuple[str, bytes]]:
-    """Returns the tables' file names, after the heading above or "table", and workbooks."""
+    """Returns a file name and an Excel workbook for each table. The name is the heading above the table, or "table"."""
     files, numbers = dict[str, bytes](), Counter[str]()
     for heading, rows in _tables(re.sub(_LINE_END, "\n", markdown[:MAX_CHARS])):
         name = re.sub(r"[\W_]+", "-", heading.lower())[:NAME_CHARS].strip("-") or "table"
@@ -55,7 +55,7 @@ def _numbered_name(name: str, number: int) -> str:
 
 
 def _tables(markdown: str) -> Iterator[tuple[str, list[list[str]]]]:
-    """Yields the heading above each table, or "", and the table's rows. Skips tables that lack most cells."""
+    """Yields each table's heading, or "" if it has none, and its rows. Skips tables that lack most cells."""
     heading = ""
     for leaf in parse_blocks(markdown, last_line_incomplete=False).leaf_blocks:
         lines = [markdown[line.content : line.end].strip() for line in leaf.lines]

@@ -6,9 +6,9 @@ question marks and politeness. A message that begins with another person's name,
 several people, never matches. `python -m benchmarks.engagement` measures the rules on labeled conversations. A small
 model can decide on messages that the rules leave in doubt.
 
-A message with an app's ID and without a client's counts as an app's, even if a person authorized it: a bot that answers
-another one by mistake might never stop. Mentions in forwarded text, quotations and code don't count, because they
-repeat other text.
+A message with an app's ID but no client's ID is treated as an app's message, even if a person authorized it: a bot that
+answers another bot by mistake might never stop. Mentions in forwarded text, quotations and code don't count, because
+they repeat other text.
 """
 
 import re
@@ -217,7 +217,6 @@ def _is_follow_up(writer: str, participants: Participants) -> bool:
 
 
 def is_from_person(message: Message, me: Identity) -> bool:
-    """Returns whether a person wrote the message, rather than this bot, another app or Slack itself."""
     if message.user_id is None or message.user_id in SLACKS_OWN:
         return False
     return message.bot_id is None and not message.is_from_app and message.user_id != me.user_id
@@ -236,8 +235,8 @@ def _triage_bot(message: Message, me: Identity) -> Question | Ignore:
 
 def thread_to_stop(message: Message, me: Identity) -> ThreadKey | None:
     """Returns the thread whose answer a message ("stop" or a similar word) might stop, or None. In a thread, such a
-    message needs no mention: the asker means the answer that is being written. In a channel outside threads, it needs a
-    mention, and can refer to an answer in a thread; "Stop the summary" doesn't work there."""
+    message needs no mention: the asker means the answer that is being written. In a channel outside threads, the
+    message needs a mention, can't be "Stop the summary", and can refer to an answer in a thread."""
     if message.subtype is not None or message.files or not is_from_person(message, me):
         return None
     words, is_told = _own_words(message, me), bool(message.channel_type == "im" or message.thread_ts)
@@ -259,7 +258,7 @@ LAST_CHARS = 300
 
 
 def closing_of_message(message: Message, me: Identity) -> Closing | None:
-    """Returns the type of closing by a message's words, or None if the message might need an answer."""
+    """Returns the type of a message's closing, or None if the message might need an answer."""
     if _has_more(message):
         return None
     return closing_of_text(without_bot_mention(message.full_text, me.user_id), me.name)
@@ -270,7 +269,8 @@ def _has_more(message: Message) -> bool:
 
 
 def needs_no_answer(closing: Closing, last_words: str) -> bool:
-    """Returns whether a closing needs no answer after these last words of the bot. Agreeing to a question needs one."""
+    """Returns whether a closing needs no answer after the bot's `last_words`. Agreement to a question needs an
+    answer."""
     return closing is Closing.THANKS or not has_question_mark(last_words[-LAST_CHARS:])
 
 
@@ -313,7 +313,6 @@ def transcript(messages: Iterable[Message], ts: str, me: Identity) -> str:
 
 
 def closing_statement(me: Identity) -> str:
-    """Returns the condition under which a possible closing isn't answered."""
     return (
         f"The last message only thanks or agrees, or says goodbye. It asks {me.name}, the bot, nothing, and gives it "
         "nothing to do."

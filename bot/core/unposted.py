@@ -1,4 +1,4 @@
-"""Questions that Typist posts for their askers. Until then, a question is an UNPOSTED job (job.py). Pure."""
+"""Questions that Typist posts for their askers. Before it is posted, a question is an UNPOSTED job (job.py). Pure."""
 
 from dataclasses import dataclass, field
 
@@ -31,8 +31,8 @@ class QuotedMessage:
 @dataclass(frozen=True, slots=True)
 class MessageQuestion:
     """A question without a message, such as one from the message shortcut, an emoji, a choice or a schedule. A choice
-    was written by a model, which might have read anything, and not by the person who clicks it. Its text therefore
-    counts as quoted (models/prompt.py), and the asker's own words only report the choice."""
+    was written by a model, which might have read anything, and not by the person who clicks it. The choice's text is
+    therefore treated as quoted text (models/prompt.py), and the asker's own words only report the choice."""
 
     team_id: str
     view_id: str
@@ -79,7 +79,8 @@ def direct_message_placeholder(user_id: str) -> str:
 
 
 def quote_in_post(about: QuotedMessage, *, elsewhere: bool) -> str:
-    """Returns the quote in a post: in full `elsewhere`, cut in a thread, or "" below the quoted message."""
+    """Returns the quote for a post: the full quote if the post is `elsewhere`, a cut quote in a thread, or "" below the
+    quoted message."""
     if elsewhere:
         return about.quote or ""
     return "" if about.ts == about.thread_ts else beginning(about.quote or "", REMINDER_CHARS)

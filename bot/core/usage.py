@@ -67,7 +67,7 @@ class Thumb:
 
 @dataclass(slots=True)
 class UsageLine:
-    """A line of the report. Questions and people count once; answers, stops and failures count per attempt."""
+    """A line of the report. Questions and people are counted once; answers, stops and failures for each attempt."""
 
     questions: dict[int, EndReason] = field(default_factory=dict)
     """The last end reason of each question, by job ID."""
@@ -159,7 +159,7 @@ class UsageReport:
                 line.add_thumb(thumb)
 
     def sorted_lines(self) -> Mapping[str, UsageLine]:
-        """Returns days and weeks in order, and other lines by cost and then tokens, highest first."""
+        """Returns the lines in order: days and weeks by date, other lines by cost and then by tokens, highest first."""
         if self.by in ("day", "week"):
             return dict(sorted(self.lines.items()))
         by_usage = sorted(self.lines.items(), key=lambda item: (-item[1].cost_usd, -item[1].tokens, item[0]))
@@ -179,8 +179,6 @@ class UsageReport:
 
 @dataclass(frozen=True, slots=True)
 class WeekUsage:
-    """A workspace's usage in a week: the sums of a UsageLine, computed by the database."""
-
     questions: Mapping[EndReason, int]
     people: int
     attempts: Mapping[EndReason, int]

@@ -10,11 +10,11 @@
       "directMessages": ["time"]
     }
 
-Other clients' files work if they are plain JSON. Typist uses their keys where possible and lists the others in
-`McpSetup.notes`. Another client's key never allows a call: only `allow` and an admin do.
+Other clients' files work if they are plain JSON. Typist uses the keys of these files where possible, and lists unused
+keys in `McpSetup.notes`. Another client's key never allows a call: only `allow` and an admin do.
 
-Each channel's settings list the servers that it can use. Direct messages have no such settings, because only the person
-in them could open these, so the file lists the servers for all direct messages.
+Each channel's settings list the servers that it can use. Direct messages have no such settings, because nobody but the
+person in them could open the settings, so the file lists the servers for all direct messages.
 
 Any value of a server can contain a secret. Errors therefore refer to places in the file without quoting values, and
 reprs omit them.
@@ -99,8 +99,6 @@ CALLBACK_PORT = 47823
 
 @dataclass(frozen=True, slots=True)
 class SignInConfig:
-    """The file's settings for Typist as an OAuth client of a server."""
-
     client_id: str = ""
     """"" if Typist registers itself. Can be the URL of the client-ID metadata document."""
     client_secret: str = field(default="", repr=False)
@@ -267,8 +265,6 @@ def _file_content(path: Path) -> object:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads the file and collects problems and notes, so that all problems are reported at once."""
-
     file: str
     env: Mapping[str, str]
     public_url: str
@@ -464,7 +460,6 @@ class _Reader:
         is_valid: Callable[[str], object],
         otherwise: str = "contains invalid characters, or is empty",
     ) -> str:
-        """Returns a string with its variables expanded. Adds a problem if the value is unusable."""
         if not isinstance(value, str):
             self._add_problem(place, "must be a string")
             return ""
@@ -480,7 +475,7 @@ class _Reader:
         return text
 
     def _variable_value(self, match: re.Match[str]) -> str | None:
-        """Returns a variable's value or default, or None without either. An empty variable counts as unset."""
+        """Returns a variable's value or default, or None if it has neither. An empty variable is treated as unset."""
         return self.env.get(match["name"]) or match["default"]
 
     def _patterns(self, key: str, value: Any, servers: Mapping[str, object]) -> frozenset[str]:

@@ -89,7 +89,7 @@ class ListedTool:
 
     @cached_property
     def original_names(self) -> dict[str, str]:
-        """The server's parameter names by offered name, where vendors don't accept the server's name."""
+        """The server's parameter names by offered name, for parameters whose names vendors don't accept."""
         given = flat_schema(dict(self.parameters))["properties"]
         accepted = {name: _NOT_IN_PARAMETERS.sub("_", name) for name in given}
         counts = Counter(accepted.values())
@@ -102,9 +102,9 @@ class ListedTool:
 
 
 def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedTool]:
-    """Returns a server's tools by the names that rules and models use. Characters that vendors don't accept become _.
-    If another tool has the resulting or shortened name, a hash is appended, so that rules written for one tool never
-    apply to another."""
+    """Returns a server's tools by the names that rules and models use. Characters that vendors don't accept are
+    replaced by _. If another tool has the resulting or shortened name, a hash is appended, so that rules written for
+    one tool never apply to another."""
     named: dict[str, ListedTool] = {}
     changed: dict[str, list[ListedTool]] = {}
     # If two tools have the same name, a broken one doesn't replace the other.

@@ -1,4 +1,4 @@
-"""Parses servers' messages, including those that aren't quite JSON-RPC.
+"""Parses servers' messages, including messages that aren't quite JSON-RPC.
 
 Hand-written servers omit `jsonrpc` or the request's ID, send an error as text, wrap a response in a list, start with a
 byte order mark, or cut text in the middle of an emoji. The SDK rejects such messages although their meaning is clear.
@@ -26,7 +26,7 @@ MAX_REPAIRED_BYTES = 250_000
 
 
 def parse_message(data: bytes, answers: RequestId | None = None) -> JSONRPCMessage | None:
-    """Returns the message in `data`, or None. A response gets the ID `answers`, unless that is None."""
+    """Returns the message in `data`, or None if there is none. `answers` replaces a response's ID unless it is None."""
     with suppress(ValidationError):
         message = jsonrpc_message_adapter.validate_json(data, by_name=False)
         if answers is None or not isinstance(message, JSONRPCResponse | JSONRPCError):
@@ -49,7 +49,8 @@ def _event_data(text: str) -> list[Any]:
 
 
 def _first_response(said: Any, answers: RequestId | None) -> JSONRPCMessage | None:
-    """Returns the first response in parsed JSON, or None. Raises ValueError if the response is invalid."""
+    """Returns the first response in parsed JSON, or None if there is none. Raises ValueError for an invalid
+    response."""
     responses = [one for one in objects_in(said) if "method" not in one and (one.get("error") or "result" in one)]
     response = object_in(responses)
     request_id = response.get("id") if answers is None else answers

@@ -25,7 +25,7 @@ _REMEDIES: Mapping[str, str] = {
 
 
 def down_sentences(config: ServerConfig, reason: str) -> tuple[str, str]:
-    """Returns the message that a server is down, for operators, and the remedy."""
+    """Returns the message for operators that a server is down, and the remedy."""
     found = (fix for words, fix in _REMEDIES.items() if words in reason)
     fix = network.remedy(reason, "BOT_MCP_CONFIG") or next(found, "")
     if not fix and isinstance(config.transport, StdioTransport):

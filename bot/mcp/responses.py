@@ -151,7 +151,7 @@ def _string_value(part: Mapping[Any, Any], key: str) -> str:
 
 
 def result_text(result: CallToolResult) -> str:
-    """Returns a result's contents as text, in order, and its structured content unless a text repeats it."""
+    """Returns a result's contents as text, in order. The structured content is added unless a text repeats it."""
     parts = [_part_text(content) for content in result.content]
     structured = result.structured_content
     texts = [part.text for part in result.content if isinstance(part, TextContent)]

@@ -1,7 +1,7 @@
 """Parameter schemas of tools: as servers write them, and in a form that all vendors accept. Pure.
 
 A definition keeps the schema that the server intends (`input_schema`), and an admin approves that schema. Models are
-offered a different one (`offered_schema`, `flat_schema`, `without_dangling_references`), because vendors reject the
+offered a different schema (`offered_schema`, `flat_schema`, `without_dangling_references`), because vendors reject the
 whole request for one invalid keyword in one tool.
 """
 
@@ -83,7 +83,7 @@ def _corrected_schema(schema: Any) -> Any:
 
 
 def offered_schema(schema: Any) -> Any:
-    """Returns a schema with visible prose and without anything that JSON Schema doesn't allow."""
+    """Returns a schema with visible prose, and without anything that JSON Schema doesn't allow."""
     if isinstance(schema, list):
         return [offered_schema(one) for one in schema]
     if not isinstance(schema, dict):
@@ -134,7 +134,7 @@ def _is_out_of_range(key: str, value: Any) -> bool:
 
 
 def without_dangling_references(part: Any, schema: Mapping[str, Any]) -> Any:
-    """Returns a part of a schema without dangling references, because vendors reject requests that have any."""
+    """Returns a part of a schema without dangling references. Vendors reject requests with dangling references."""
     if isinstance(part, list):
         return [without_dangling_references(one, schema) for one in part]
     if not isinstance(part, dict):
@@ -168,9 +168,9 @@ def _is_array_without_items(schema: Mapping[str, Any]) -> bool:
 
 
 def flat_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns an object's schema with all parameters at the top level, and no keywords there that combine schemas.
-    OpenAI and Anthropic reject such keywords. OpenAI also rejects a schema without a list of parameters, and Gemini
-    rejects required parameters that aren't listed and `true` as a parameter's schema."""
+    """Returns an object's schema with all parameters at the top level, and without top-level keywords that combine
+    schemas. OpenAI and Anthropic reject such keywords. OpenAI also rejects a schema without a list of parameters, and
+    Gemini rejects required parameters that aren't listed and `true` as a parameter's schema."""
 
     def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
         return object_in(_reference_target(schema, str(part.get("$ref")))) or part

@@ -131,7 +131,6 @@ class ServerConnection:
 
     @property
     def is_usable(self) -> bool:
-        """Whether the connection is open or still opening, so that a call can use it or wait for it."""
         return not (self._retired.is_set() or self._reason)
 
     @property
@@ -139,7 +138,6 @@ class ServerConnection:
         return self._reason
 
     def retire(self) -> None:
-        """Closes the connection as soon as its running calls have finished."""
         self._retired.set()
 
     def end(self) -> None:
@@ -177,7 +175,6 @@ class ServerConnection:
             raise ServerDown(self._reason)
 
     async def tools(self, max_age_s: float) -> tuple[ListedTool, ...]:
-        """Returns tools from a list that is at most `max_age_s` old. Raises ServerDown."""
         await self.wait_until_open()
         async with self._listing:
             if self._clock.monotonic() - self._listed_at > max_age_s:
@@ -381,8 +378,6 @@ _SDK_ERRORS = {
 
 
 class McpServer:
-    """One server, whose methods any task can call."""
-
     def __init__(self, config: ServerConfig, clock: Clock) -> None:
         self.name = config.name
         self.timeout_s = config.timeout_s
@@ -399,7 +394,7 @@ class McpServer:
 
     @property
     def needs_sign_in(self) -> bool:
-        """Whether the server has reported on this connection that people must or might have to sign in."""
+        """Whether the server has reported, on this connection, that people must or might have to sign in."""
         return self._connection is not None and self._connection.needs_sign_in
 
     @property
@@ -408,18 +403,19 @@ class McpServer:
 
     @property
     def start_failure(self) -> str:
-        """Why the last start failed, or "". The reason is kept during the next start."""
+        """Why the last start failed, or "" if it didn't. The reason is kept until the next start has ended."""
         return self._last_reason if self._failed_start_s else ""
 
     @property
     def problem(self) -> str | None:
-        """Why the server is down, "" if it isn't, or None if that is unknown: nobody has used it, or people sign in."""
+        """Why the server is down, "" if it isn't down, or None if that is unknown because nobody has used it or people
+        sign in."""
         if self._connection is not None and self._connection.opened_at is not None:
             return ""
         return None if self.start_failure in ("", DOWN_SIGN_IN) else self.start_failure
 
     def retry(self, every_s: float) -> None:
-        """Begins to connect again, unless that was done less than `every_s` ago."""
+        """Begins to connect again, unless the last retry was less than `every_s` ago."""
         if self._connection and self._clock.monotonic() - self._connection.started_at >= every_s:
             with suppress(ServerDown):
                 self._current_connection()
@@ -437,7 +433,6 @@ class McpServer:
             raise ServerDown(self.start_failure or DOWN_STARTING) from None
 
     async def tools(self, max_age_s: float = LISTED_FOR_S) -> tuple[ListedTool, ...]:
-        """Returns the server's tools, listed at most `max_age_s` ago, and connects if needed. Raises ServerDown."""
         connection = self._current_connection()
         try:
             return await connection.tools(max_age_s)
@@ -456,7 +451,8 @@ class McpServer:
         read_only: bool,
         on_progress: Callable[[], None] = lambda: None,
     ) -> tuple[CallResult, bool]:
-        """Calls a tool by its server's name for it. Returns the result, and whether the server wrote the result's text.
+        """Calls a tool by the name that its server uses. Returns the result, and whether the server wrote the result's
+        text.
         `on_progress`: called when the server reports progress, which also restarts the call's timeout."""
         until = self._clock.monotonic() + timeout_s
         try:
@@ -473,7 +469,6 @@ class McpServer:
         return asyncio.timeout(max(0.0, until - self._clock.monotonic()))
 
     async def close(self) -> None:
-        """Ends the server's process or session, within CLOSE_WITHIN_S."""
         self._is_closed = True
         for keeper, connection in self._connection_tasks.items():
             if connection.opened_at is not None:
@@ -533,7 +528,7 @@ class McpServer:
     async def _call_with_retry(
         self, client: Client, tool: str, arguments: Mapping[str, Any], until: float, on_notification: ProgressFnT
     ) -> CallToolResult:
-        """Calls a tool and returns its result. If the server states a wait instead, tries once more if time is left."""
+        """Calls a tool and returns its result. If the server asks for a delay, tries once more if time is left."""
         try:
             return await client.call_tool(tool, dict(arguments), progress_callback=on_notification)
         except MCPError as error:
@@ -544,7 +539,7 @@ class McpServer:
         return await client.call_tool(tool, dict(arguments), progress_callback=on_notification)
 
     def _current_connection(self) -> ServerConnection:
-        """Returns the connection, or a new one if it was lost. Raises ServerDown if it's too early to reconnect."""
+        """Returns the connection, or a new one after a loss. Raises ServerDown if it's too early to reconnect."""
         if self._connection is not None and self._connection.is_usable:
             return self._connection
         if self._is_closed or self._clock.monotonic() < self._next_try_at:
@@ -602,7 +597,6 @@ class McpServers:
 
 @asynccontextmanager
 async def open_servers(configs: Sequence[ServerConfig], clock: Clock) -> AsyncIterator[McpServers]:
-    """Yields the servers, which start when first needed, and stops them on exit."""
     servers = McpServers(configs, clock)
     try:
         yield servers

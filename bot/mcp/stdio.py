@@ -35,8 +35,8 @@ Incoming = SessionMessage | Exception
 async def stdio_transport(
     server: StdioTransport, on_end: Callable[[bool], None]
 ) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Incoming], MemoryObjectSendStream[SessionMessage]]]:
-    """Starts a server, yields its message streams, and stops it on exit. `on_end`: called when no more messages will
-    arrive, with whether the process sent a line that is too long."""
+    """Starts a server, yields its message streams, and stops it on exit. `on_end`: called after the last message with
+    whether the process sent a line that is too long."""
     process = await _start_process(server)
     to_session, incoming = anyio.create_memory_object_stream[Incoming]()
     outgoing, from_session = anyio.create_memory_object_stream[SessionMessage]()
@@ -125,7 +125,6 @@ async def _start_process(server: StdioTransport) -> Process:
 
 
 async def _stop_process(process: Process) -> None:
-    """Closes a process's stdin, sends SIGTERM if it is still running, and finally kills it and its children."""
     assert process.stdin is not None
     try:
         process.stdin.close()

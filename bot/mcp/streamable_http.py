@@ -1,4 +1,5 @@
-"""The HTTP client for remote MCP servers. It limits responses and repairs those that violate the protocol slightly.
+"""The HTTP client for remote MCP servers. It limits responses, and repairs responses that violate the protocol
+slightly.
 
 The SDK's transport reports an error status without the response's body. This client therefore replaces the body of a
 refused call with a JSON-RPC error that includes the server's message.
@@ -95,7 +96,7 @@ _EXCHANGE = "typist.exchange"
 
 
 class _Exchange:
-    """A call's HTTP request and response. They end when the call is canceled, even if the server doesn't end them."""
+    """A call's HTTP request and response. Both end when the call is canceled, even if the server doesn't end them."""
 
     def __init__(self) -> None:
         self._waiting: asyncio.Timeout | None = None
@@ -107,7 +108,6 @@ class _Exchange:
             self._waiting.reschedule(0.0)
 
     async def wait_for(self, result: Awaitable[T]) -> T:
-        """Returns an awaitable's result. Raises TimeoutError if the call is canceled first."""
         async with asyncio.timeout(0.0 if self._is_over else None) as self._waiting:
             try:
                 return await result
@@ -160,7 +160,8 @@ def _content_type(response: httpx2.Response) -> str:
 
 
 async def _correct_type(response: httpx2.Response) -> None:
-    """Sets a response's type to JSON if its body is a message. Frameworks add a type that the server didn't set."""
+    """Sets a response's type to JSON if its body is a message. Web frameworks add a type if the server didn't set
+    one."""
     has_type = _content_type(response).startswith(("application/json", "text/event-stream"))
     request_id = _request_id(response.request)
     if has_type or response.status_code != HTTPStatus.OK or request_id is None:
@@ -214,7 +215,8 @@ async def _replace_with_error(response: httpx2.Response, refused: ErrorData, sec
 
 
 def _error_body(response: httpx2.Response, refused: ErrorData, body: bytes, secrets: Iterable[str]) -> bytes | None:
-    """Returns a refusal as a JSON-RPC error without `secrets`, or None if a gateway doesn't know how the call ended."""
+    """Returns a refusal as a JSON-RPC error without `secrets`, or None if the refusal is a gateway's that doesn't know
+    how the call ended."""
     with suppress(ValidationError):
         if refused.code == HTTP_REFUSED and isinstance(
             jsonrpc_message_adapter.validate_json(body, by_name=False), JSONRPCError
@@ -255,7 +257,7 @@ class _AbandonableBody(httpx2.AsyncByteStream):
 
 
 class _RepairedMessage(httpx2.AsyncByteStream):
-    """A body that is a single message. If it is a response, it gets the ID of this request."""
+    """A response body that is a single message. If it is a response to this request, it gets this request's ID."""
 
     def __init__(self, stream: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
         self._stream = stream
@@ -271,7 +273,7 @@ class _RepairedMessage(httpx2.AsyncByteStream):
 
 
 class _RepairedEvents(_RepairedMessage):
-    """An event stream whose data are messages, whatever the events' names. Long events are passed on unchanged."""
+    """An event stream in which every event contains a message, whatever its name. Long events stay unchanged."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         event: list[bytes] = []
@@ -295,7 +297,7 @@ class _RepairedEvents(_RepairedMessage):
         yield b"\n".join((*(event if is_long else self._repaired_event(event)), b"", b""))
 
     def _repaired_event(self, lines: list[bytes]) -> list[bytes]:
-        """Returns an event's lines, without data that isn't JSON, such as "ping" to keep the connection alive."""
+        """Returns an event's lines without data that isn't JSON, such as a "ping" that keeps a connection alive."""
         data = b"\n".join(one.removeprefix(b"data:") for one in lines if one.startswith(b"data:")).strip()
         if lines and lines[0].lstrip().startswith(b"{"):
             # The response isn't an event stream, whatever its type is.

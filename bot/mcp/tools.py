@@ -70,19 +70,18 @@ def tools_of(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, t
 
 
 class OwnAccounts(Protocol):
-    """People's own accounts at MCP servers (bot/accounts)."""
-
     async def asker_server(self, question: Question, name: str) -> McpServer | None:
-        """Returns the server connected as the asker, or None without a usable account. Raises ServerDown,
+        """Returns the server connected as the asker, or None if the asker has no usable account. Raises ServerDown,
         StoreError."""
         ...
 
     def missing_scope(self, question: Question, server: str) -> str | None:
-        """Returns the scope that the asker must grant before calls work ("" if none), or None without a connection."""
+        """Returns the scope that the asker must grant before calls work, "" if none is missing, or None if there is no
+        connection."""
         ...
 
     async def account_problem(self, server: str) -> str:
-        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can."""
+        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in."""
         ...
 
 
@@ -164,7 +163,7 @@ class McpTools:
         return OfferedTools((*sign_in, *place.offered), " ".join(missing), notice)
 
     async def problems(self) -> dict[str, str]:
-        """Returns why each server that was used is down, or "" if it works. Nobody being able to sign in counts."""
+        """Returns why each used server is down, or "" if it works. A server where nobody can sign in is down."""
         await self._servers_with_sign_in([name for name, problem in self._sign_in_problems.items() if problem])
         found = {name: server.problem for name, server in self._servers.items()} | self._sign_in_problems
         return {name: problem for name, problem in found.items() if problem is not None}
@@ -173,7 +172,8 @@ class McpTools:
         self._servers[server].retry(every_s)
 
     async def place_tools(self, names: Sequence[str], within_s: float) -> PlaceTools:
-        """Returns a channel's tools from these servers. Slow servers, and those with a sign-in, don't count as down."""
+        """Returns a channel's tools from these servers. Slow servers and servers with a sign-in aren't reported as
+        down."""
         place = await self._combined_tools(
             [server for name, server in self._servers.items() if name in names], within_s
         )
@@ -193,8 +193,8 @@ class McpTools:
 
     async def call(self, use: ToolUse) -> CallResult:
         """Calls a tool once, if the question's channel can use it and its definition is the approved one.
-        `use.timeout_s` limits the time for reaching the server, checking its list, and the call. Progress restarts
-        it."""
+        `use.timeout_s` limits the total time for reaching the server, checking its list, and the call. Progress
+        restarts the timeout."""
         until = self._clock.monotonic() + use.timeout_s
         if use.tool == SIGN_IN:
             return await self._account_result(use)
@@ -230,7 +230,6 @@ class McpTools:
         return CallResult(result.outcome, text, result.is_error)
 
     async def _account_result(self, use: ToolUse) -> CallResult:
-        """Returns whether the asker is signed in, as the result of a call to the sign-in tool."""
         name = str(use.arguments.get("server"))
         shared = next((server for server in await self._usable_servers(use.question) if server.name == name), None)
         try:
@@ -270,7 +269,7 @@ class McpTools:
         return await self._accounts.asker_server(question, server.name) or server
 
     async def _usable_servers(self, question: Question) -> list[McpServer]:
-        """Returns the servers that a question's channel can use, or none if the database is unavailable."""
+        """Returns the servers that a question's channel can use, or no servers if the database is unavailable."""
         thread = question.thread
         if thread.in_direct_message:
             names: Sequence[str] = self._setup.direct_message_servers
@@ -285,7 +284,7 @@ class McpTools:
     async def _combined_tools(
         self, servers: Sequence[McpServer], within_s: float, question: Question | None = None
     ) -> PlaceTools:
-        """Returns all servers' tools within the limits, and logs once which tools were left out."""
+        """Returns the servers' tools up to the limits. Logs once which tools were left out."""
         offers = await asyncio.gather(*(self._offered_tools(server, within_s, question) for server in servers))
         place = tools_within_limits(offer for offer in offers if isinstance(offer, ServerTools))
         if place.left_out and place.left_out not in self._logged_left_out:

@@ -57,8 +57,6 @@ SEARCH_RULE = (
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A service that hosts Claude, and the features that it supports."""
-
     vendor: str
     max_media_bytes: int
     caches_requests: bool
@@ -418,7 +416,7 @@ def _cached_blocks(content: str | Sequence[Mapping[str, Any]]) -> list[Mapping[s
 
 
 def _messages(prompt: Prompt, vendor: str, effort: str) -> list[dict[str, Any]]:
-    """Returns the turns with our instructions. `effort`: the level to set after each user turn from the question on."""
+    """Returns the turns with our instructions. `effort`: the level to set after the question and later user turns."""
     # https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages and .../effort
     names, messages = {tool.name for tool in prompt.tools}, list[dict[str, Any]]()
     asked = question_index(prompt) if effort else len(prompt.turns)
@@ -440,7 +438,7 @@ def _content(turn: Turn, vendor: str, names: Collection[str]) -> str | Sequence[
 
 
 def _part_block(part: TurnPart, names: Collection[str]) -> Mapping[str, Any]:
-    """Returns a part's block. `names`: the request's tools. References to other tools would be refused."""
+    """Returns a part's block. `names`: the request's tools. Anthropic would refuse references to other tools."""
     match part:
         case Opaque(item={"content": {"tool_references": [*found]} as content} as item):
             known = [reference for reference in found if reference.get("tool_name") in names]

@@ -83,14 +83,14 @@ class Api(ABC):
     def request(
         self, model: str, prompt: Prompt, parameters: Parameters, output_tokens: int, effort: str = ""
     ) -> dict[str, Any]:
-        """Returns a request's body. `effort`: the vendor's name for the level; "" for the model's default."""
+        """Returns a request's body. `effort`: the vendor's name for the level, or "" for the model's default."""
 
     @property
     def text_tokens(self) -> int:
         return self._options.max_output_tokens
 
     def wanted_tokens(self, effort: Effort) -> int:
-        """Returns the output limit to send. Vendors apply it to thinking as well as text."""
+        """Returns the output limit to send. Vendors apply the limit to thinking as well as text."""
         is_longer = effort is Effort.THOROUGH and self.thinking_tokens
         return self.text_tokens + (LONGER_THINKING_TOKENS if is_longer else self.thinking_tokens)
 

@@ -1,11 +1,11 @@
 """Parses tool calls, from correct JSON to the variations of compatible servers.
 
 Chat Completions sends a call in pieces: the first has an ID and a name, each has a fragment of the arguments, and an
-index identifies the call. Compatible servers deviate from this:
+index identifies the call. Compatible servers deviate from this protocol:
 
 - Older versions of Ollama send no index (ollama#7881), newer ones index 0 for every call (ollama#15457). So a new ID or
   a name begins a call, and a piece without both belongs to the call with its index or, without an index, to the last
-  call. So does a fragment that has an ID of its own but no name.
+  call. A fragment with a separate ID but no name also belongs to that call.
 - LiteLLM can send the arguments as an object (litellm#37792), and some servers omit empty arguments. Others repeat all
   previous fragments in each piece, send the complete arguments again at the end, or send `{}` before them
   (hermes-agent#35592, opencodex#361).
@@ -15,7 +15,7 @@ index identifies the call. Compatible servers deviate from this:
 - IDs can be empty, or repeat within a step or between steps. A result must refer to its call, and Anthropic refuses
   duplicates, so each call gets an ID that is unique in the conversation (`CallIds`), for all APIs.
 - Google's compatibility layer puts additional data next to the function, which must be sent back (`extra_content`).
-- Without the reasoning before a call, servers refuse the call's result or answer worse. They read the reasoning only
+- Without the reasoning before a call, servers refuse the call's result or answer worse. Servers read the reasoning only
   from the field in their own response: `reasoning_content` (DeepSeek, llama.cpp), `reasoning` (vLLM, Ollama, Groq,
   Together, Cerebras; vllm#38488), or `reasoning_details` (OpenRouter).
 """
@@ -54,7 +54,7 @@ def tool_call(index: int, call_id: str, name: str, arguments: object) -> ToolCal
 
 
 def arguments_text(call: ToolCall) -> str:
-    """Returns a call's arguments as JSON. Invalid ones become {}, because servers would refuse the conversation."""
+    """Returns a call's arguments as JSON. Invalid arguments become {}, because servers would refuse them."""
     return json.dumps(dict(call.arguments or {}), ensure_ascii=False)
 
 
@@ -229,7 +229,8 @@ class _Detail:
     texts: dict[str, list[str]] = field(default_factory=dict)
 
     def can_join(self, fragment: Mapping[str, Any]) -> bool:
-        """Returns whether a fragment with the same index and type continues this item. Gemini's differ only in ID."""
+        """Returns whether a fragment with this index and type continues the item. Gemini's fragments differ only in
+        their IDs."""
         ids = self.fields.get("id"), fragment.get("id")
         return not all(ids) or ids[0] == ids[1]
 
@@ -270,7 +271,7 @@ class ChatReasoning:
             self._open_details[key].add(fragment)
 
     def fields(self) -> dict[str, Any]:
-        """Returns the fields to send back. OpenRouter's details include the text of its `reasoning`."""
+        """Returns the fields to send back. OpenRouter's details already include the text of its `reasoning`."""
         texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
         if not self._details:
             return texts

@@ -97,7 +97,8 @@ async def look_up_model(vendor: str, settings: VendorSettings, name: str) -> Loo
 
 
 def _bedrock(settings: VendorSettings, options: RequestOptions) -> _Client:
-    """Claude through InvokeModel: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-messages-api.html"""
+    """Returns a client for Claude through InvokeModel.
+    https://docs.aws.amazon.com/bedrock/latest/userguide/inference-messages-api.html"""
     from anthropic import AsyncAnthropicBedrock
 
     from bot.models import anthropic
@@ -117,7 +118,8 @@ def _bedrock(settings: VendorSettings, options: RequestOptions) -> _Client:
 
 
 def _bedrock_openai(settings: VendorSettings, options: RequestOptions) -> _Client:
-    """OpenAI's models: https://docs.aws.amazon.com/bedrock/latest/userguide/inference-responses-api.html"""
+    """Returns a client for OpenAI's models.
+    https://docs.aws.amazon.com/bedrock/latest/userguide/inference-responses-api.html"""
     from openai import AsyncOpenAI, DefaultAioHttpClient
     from openai.providers import bedrock
 
@@ -142,7 +144,8 @@ def _bedrock_url(settings: VendorSettings) -> str:
 
 
 def _vertex(settings: VendorSettings, options: RequestOptions) -> _Client:
-    """Claude through rawPredict: https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai"""
+    """Returns a client for Claude through rawPredict.
+    https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai"""
     from anthropic import AsyncAnthropicVertex
 
     from bot.models import anthropic
@@ -166,7 +169,7 @@ def _vertex(settings: VendorSettings, options: RequestOptions) -> _Client:
 
 
 def _foundry(settings: VendorSettings, options: RequestOptions) -> _Client:
-    """Claude: https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry"""
+    """Returns a client for Claude. https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry"""
     from anthropic import AsyncAnthropicFoundry
 
     from bot.models import anthropic
@@ -180,7 +183,8 @@ def _foundry(settings: VendorSettings, options: RequestOptions) -> _Client:
 
 
 def _azure(settings: VendorSettings, options: RequestOptions) -> _Client:
-    """OpenAI's models: https://learn.microsoft.com/en-us/azure/foundry/openai/api-version-lifecycle"""
+    """Returns a client for OpenAI's models.
+    https://learn.microsoft.com/en-us/azure/foundry/openai/api-version-lifecycle"""
     from openai import AsyncOpenAI, DefaultAioHttpClient
 
     from bot.models import openai
@@ -216,7 +220,6 @@ class CredentialLookup:
         self._pending: asyncio.Future[Any] | None = None
 
     async def find(self) -> Any:
-        """Returns valid credentials. Raises the library's errors, and TimeoutError."""
         if self._pending is None or self._pending.done():
             self._pending = _in_own_thread(self._find_credentials)
         async with asyncio.timeout(CREDENTIALS_WITHIN_S):
@@ -279,7 +282,7 @@ def google_identity() -> CredentialLookup:
 
 
 def _in_own_thread(function: Callable[[], Any]) -> asyncio.Future[Any]:
-    """Calls a function in a daemon thread, which can't keep the process from exiting. Returns the result's future."""
+    """Calls a function in a daemon thread, which can't keep the process from exiting. Returns a future."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
     # Retrieves an error even if nothing is waiting for it anymore.

@@ -2,7 +2,8 @@
 
 Codes are error.code, error.type, Anthropic's error.details.error_code, and the codes and classes that gateways quote in
 their sentences. `CODES` includes every code that the SDKs list for the requests that Typist makes (openai 3.57.0,
-anthropic 2.14.0), so a test fails if a new version lists another one. Codes of other servers are matched by their form.
+anthropic 2.14.0), so a test fails if a new version lists another code. Codes of other servers are matched by their
+form.
 """
 
 import re
@@ -93,12 +94,13 @@ _ANYWHERE_CHARS = 8_000
 
 
 def precise_reason(codes: Sequence[str], sentence: str) -> EndReason | None:
-    """Returns the meaning of the first code that has a single cause, or None. No sentence is more precise."""
+    """Returns the meaning of the first code that has a single cause, or None if there is no such code. No sentence is
+    more precise."""
     return next((_PRECISE[name] for name in _names(codes, sentence) if name in _PRECISE), None)
 
 
 def general_reason(codes: Sequence[str], sentence: str, status: int | None) -> EndReason | None:
-    """Returns the meaning of codes by their forms and categories, or None if an error status says more."""
+    """Returns the meaning of codes by their forms and categories, or None if the error status is more precise."""
     names = _names(codes, sentence)
     by_form = [reason for form, reason in _BY_FORM if any(form.search(name) for name in names if name not in CODES)]
     reasons = [*by_form, *(_CATEGORIES[name] for name in names if name in _CATEGORIES)]

@@ -92,7 +92,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """A sign that the model is doing something that readers don't see."""
+    """A sign that the model is doing work that readers don't see."""
 
     chars: int = 0
     """Length of the reasoning in this event, or 0 if the vendor doesn't disclose it."""
@@ -120,15 +120,13 @@ LOADING, LOADED = Loading(), Loading(ended=True)
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """The model whose price counts from here on is another one than was asked."""
+    """A notice that from here on, a different model than the requested one answers, and its price applies."""
 
     model: str
 
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """A request failed before the answer's first word, and another request will follow."""
-
     wait_s: float = 0.0
     is_charged: bool = False
     detail: str = field(default="", repr=False, compare=False)
@@ -148,7 +146,7 @@ class Citation:
 @dataclass(frozen=True, slots=True)
 class TextPart:
     """A turn's text, exactly as the model wrote it, because the next request repeats it. In a stream that ends with
-    tool calls, one TextPart with all of the text follows the deltas."""
+    tool calls, a single TextPart with the whole text follows the deltas."""
 
     text: str = field(repr=False)
 

@@ -6,11 +6,11 @@ first, then the sentence, then other codes, which are less precise, then the sta
 before the response has begun, and CUT afterwards.
 
 Whether a failure is temporary depends on its meaning, unless the vendor states otherwise (`x-should-retry`). A status
-of 408, 409, 424, 499 or at least 500 is the server's failure, as in both SDKs, and so is a mid-stream error that
-doesn't blame the request.
+of 408, 409, 424, 499 or at least 500 is the server's failure, as in both SDKs. A mid-stream error is also the server's
+failure unless it blames the request.
 
-A ProviderError is logged and shown. Its detail never contains the API key or words from the question or the answer,
-which vendors often quote, and it isn't chained to an exception that contains the request.
+A ProviderError is logged and shown. The error's detail never contains the API key or words from the question or the
+answer, which vendors often quote, and the error isn't chained to an exception that contains the request.
 """
 
 import json
@@ -201,7 +201,8 @@ def error_response(error: Exception) -> ErrorResponse | None:
 
 
 def reason_and_sentence(response: ErrorResponse, *, by_numbers: bool = True) -> tuple[EndReason, str]:
-    """Returns an error response's reason and sentence. `by_numbers`: consider the status and numeric codes."""
+    """Returns an error response's reason and sentence. `by_numbers`: whether to consider the status and numeric
+    codes."""
     codes, message = _codes_and_message(response.body)
     codes = codes if by_numbers else [code for code in codes if not code.isdecimal()]
     return _reason(codes, message, response.status if by_numbers else BAD_REQUEST[0]), message
@@ -212,7 +213,7 @@ def codes_as_words(response: ErrorResponse) -> str:
 
 
 def is_temporary(refusal: ErrorResponse) -> bool:
-    """Returns whether the same request might soon succeed, by `x-should-retry` or the refusal's reason."""
+    """Returns whether the same request might soon succeed, according to `x-should-retry` or the refusal's reason."""
     codes, message = _codes_and_message(refusal.body)
     told = refusal.headers.get("x-should-retry")
     if told in ("true", "false"):
@@ -227,7 +228,7 @@ def is_about_output(failure: ErrorResponse) -> bool:
 
 
 class RequestAttempt:
-    """Context manager for one request to a vendor: turns every exception raised inside into a ProviderError."""
+    """Context manager for one request to a vendor. Turns every exception raised in its block into a ProviderError."""
 
     def __init__(self, model: str, api_key: str, prompt_texts: Sequence[str] = (), access: str = "") -> None:
         """`access`: the role or permission that the vendor requires, if it doesn't use keys."""
@@ -313,13 +314,12 @@ class RequestAttempt:
         )
 
     def _explanation(self, body: object, message: str) -> str:
-        """Returns why OpenAI stopped an answer (openai 3.57.0, ResponseError.misalignment), otherwise its sentence."""
+        """Returns why OpenAI stopped an answer (openai 3.57.0, ResponseError.misalignment), or else its sentence."""
         error = object_in(object_in(body).get("error")) or object_in(body)
         told = object_in(error.get("misalignment")).get("detailed_explanation")
         return self._redact(told if isinstance(told, str) and told else message, MAX_EXPLANATION_CHARS)
 
     def loggable_sentence(self, refusal: ErrorResponse) -> str:
-        """Returns a refusal's sentence without the API key and quotes."""
         return self._redact(self.without_quotes(_codes_and_message(refusal.body)[1]))
 
     def missing_answer_failure(self, body: object) -> ProviderError:
@@ -342,7 +342,7 @@ class RequestAttempt:
         return f"needs {self._access}:" if self._access else ""
 
     def without_quotes(self, message: str) -> str:
-        """Replaces words of a vendor's sentence that also occur in the question or the answer with an ellipsis."""
+        """Replaces the words of a vendor's sentence that also occur in the question or the answer with an ellipsis."""
         texts = (*self._prompt_texts, self.text)
         private = {word for text in texts for word in _WORD.findall(text.lower())}
         return _WORD.sub(lambda word: "…" if word[0].lower() in private else word[0], message)
@@ -453,7 +453,7 @@ def _headers_within(body: object) -> Mapping[str, str]:
 
 
 def _mistral_detail(detail: object) -> str:
-    """Returns Mistral's error and its location in the request, but not the value, which might be a user's text."""
+    """Returns Mistral's error and its location in the request, without the value, which might be a user's text."""
     if not isinstance(detail, list):
         return detail if isinstance(detail, str) else ""
     problems = [problem for problem in detail[:5] if isinstance(problem, dict)]

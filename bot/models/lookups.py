@@ -152,7 +152,7 @@ def day_of(value: object) -> date | None:
 
 
 def _is_about_missing_model(body: object, name: str) -> bool:
-    """Returns whether a 404 is about the model and not about the URL. llama.cpp uses the same code for both."""
+    """Returns whether a 404 is about the model, not the URL. llama.cpp uses the same code for both."""
     # OpenAI's SDK provides the inner object, Anthropic's the whole body.
     error = body.get("error", body) if isinstance(body, dict) else None
     if not isinstance(error, dict):

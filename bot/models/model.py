@@ -37,10 +37,11 @@ class Provider(Protocol):
         """Yields the answer's deltas (never empty), signs of work and citations, and one Completion at the end.
 
         If the model calls tools, the whole text, the calls and the opaque items come before the Completion, because the
-        request with the tools' results has to repeat them.
+        request with the tools' results must repeat all of these.
 
         Raises ProviderError at any time if the answer can't be completed. Only closing the generator
-        (contextlib.aclosing) closes the connection, so that the vendor stops billing."""
+        (contextlib.aclosing) closes the connection, so that the vendor stops billing.
+        """
         ...
 
 
@@ -55,7 +56,7 @@ class Models(Protocol):
     names: tuple[str, ...]
 
     def starting_with(self, model: str | None, prompt: Prompt) -> Provider:
-        """Returns a provider that tries `model` first, or uses the usual order if `model` is None or not in use."""
+        """Returns a provider that tries `model` first. If `model` is None or not in use, the usual order applies."""
         ...
 
 
@@ -174,7 +175,7 @@ class VendorModel:
         return reason
 
     def _other_model(self, reader: AnswerReader) -> str:
-        """Returns the model in the response, or "" if it is the one that was asked."""
+        """Returns the model in the response, or "" if it is the requested model."""
         api, name = self._learned.api, reader.answering_model[: MAX_NAME_CHARS + 1]
         if api.prices.is_same_model(self.model, f"{api.vendor}/{name}"):
             return ""

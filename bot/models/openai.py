@@ -61,7 +61,8 @@ MAX_MEDIA_BYTES = 66_000_000
 
 
 def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
-    """Returns a server's models, named VENDOR/NAME. The API depends on the base URL unless a setting selects it."""
+    """Returns a server's models, named VENDOR/NAME. The base URL determines the API unless a setting selects the
+    API."""
     server, sdk = known_server(settings.base_url), open_sdk(settings)
     api: Api = ChatApi(sdk, options, vendor, server)
     if uses_responses_api(settings.api, settings.base_url):
@@ -106,7 +107,7 @@ _OPENAIS_ALONE = frozenset(
 
 
 class ResponsesApi(Api):
-    """https://developers.openai.com/api/reference/resources/responses/methods/create"""
+    """Reads and writes the format of https://developers.openai.com/api/reference/resources/responses/methods/create"""
 
     max_media_bytes = MAX_MEDIA_BYTES
     optional_parameters = frozenset(OptionalParameter) - {
@@ -168,7 +169,7 @@ class ResponsesApi(Api):
         return body
 
     def _items(self, prompt: Prompt, parameters: Parameters, effort: str) -> list[Mapping[str, Any]]:
-        """Returns the turns' items. `effort`: the level to set right before the question, or ""."""
+        """Returns the items of the turns. `effort`: the level to set right before the question, or "" for no change."""
         has_phases = OptionalParameter.PHASE in parameters
         listed = [
             [
@@ -251,7 +252,8 @@ class ResponsesReader(AnswerReader):
         return self._finish(body)
 
     def _read_item(self, item: Any) -> Searching | Literal[""]:
-        """Stores a complete output item unless it repeats an earlier item. For a search, returns the search's end."""
+        """Stores a complete output item unless it repeats an earlier item. Returns a `Searching` at the end of a
+        search, or ""."""
         hashed = hash(json.dumps({**item, "status": None}, sort_keys=True))
         if hashed in self._read_items or "type" not in item:
             return ""
@@ -334,7 +336,8 @@ _AT_OPENAI = OptionalParameter.SAFETY_ID, OptionalParameter.OUR_ROLE
 
 
 class ChatApi(Api):
-    """https://developers.openai.com/api/reference/resources/chat, as compatible servers implement it."""
+    """Reads and writes the format of https://developers.openai.com/api/reference/resources/chat, as used by compatible
+    servers."""
 
     max_media_bytes = MAX_MEDIA_BYTES
 
@@ -530,8 +533,7 @@ class ChatReader(AnswerReader):
         return chars
 
     def _read_sources(self, event: Any, message: Any) -> None:
-        """Records a search's sources. Perplexity's models list their sources in every event. Other models annotate the
-        text."""
+        """Records a search's sources. Perplexity's models list them in every event; other models annotate the text."""
         lists = event.get("search_results"), event.get("citations")
         for source in (one for listed in lists if isinstance(listed, list) for one in listed):
             self._cite(*((source.get("url"), source.get("title")) if isinstance(source, Mapping) else (source, "")))
@@ -568,7 +570,7 @@ def _cacheable_instructions(system: str) -> list[dict[str, Any]]:
 
 
 def _responses_tools(tools: Sequence[ToolDefinition], parameters: Parameters) -> list[dict[str, Any]]:
-    """Returns tool definitions, with searchable ones grouped by server so that the model reads only their names."""
+    """Returns tool definitions. Searchable tools are grouped by server, so that the model reads only their names."""
     # https://developers.openai.com/api/docs/guides/tools-tool-search
     deferred = deferred_tools(tools) if OptionalParameter.TOOL_SEARCH in parameters else {}
     sent = [{"type": "function", **_function(tool, parameters)} for tool in tools if tool.server not in deferred]
@@ -608,9 +610,9 @@ def _instructions_of(turn: Turn) -> list[Mapping[str, Any]]:
 
 
 def _with_namespaces(items: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Sets each call's namespace to that of its tool in this request, because OpenAI refuses any other. A tool that was
-    called can become searchable later, or stop being searchable. Results of earlier searches define namespaces too
-    (dust-tt/dust#31323)."""
+    """Sets each call's namespace to the namespace of its tool in this request, because OpenAI refuses any other
+    namespace. A tool that was called can become searchable later, or stop being searchable. Results of earlier searches
+    define namespaces too (dust-tt/dust#31323)."""
     searches = [objects_in(item.get("tools")) for item in items if item.get("type") == "tool_search_output"]
     defined = {
         str(function.get("name")): str(space.get("name"))
@@ -646,13 +648,13 @@ def _chat_messages(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:
 
 
 def _with_reasoning(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns an assistant message, with a space as missing reasoning, because empty text would be refused."""
+    """Returns an assistant message. A space replaces missing reasoning, because OpenAI would refuse empty text."""
     is_bare = message["role"] == "assistant" and not _reasoning_in({**message, "content": None})
     return {**message, "reasoning_content": " "} if is_bare else message
 
 
 def _with_signature(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a message with the placeholder signature for calls of other models, unless a call is signed."""
+    """Returns a message with a placeholder signature for calls by other models, unless a call is already signed."""
     # https://ai.google.dev/gemini-api/docs/thought-signatures, implemented as in vercel/ai (@ai-sdk/google 3.0.80)
     calls = message.get("tool_calls") or ()
     if any("extra_content" in call for call in calls):

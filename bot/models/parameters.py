@@ -3,7 +3,7 @@
 Support for them changes with every new model, so Typist has no list of models and no list of refusals. A refusal that
 isn't about the content, the key, the load, the room, the files or the model is about the request's form:
 
-1. The next request omits the parts that the refusal names. If Typist recognizes none, it omits the parts that nobody
+1. The next request omits the parts that the refusal names. If Typist recognizes no part, it omits the parts that nobody
    would miss.
 2. If the next request is refused too, a bare request follows: the model, the messages with the instructions in the
    first message, and the room. A question makes at most three such requests.
@@ -16,8 +16,8 @@ and the next request uses the level nearest to the asker's choice. If a refusal 
 its own default. Refusals of an effort level mention "reasoning" or "thinking", as refusals of summaries do, so effort
 is checked first, and no other part is omitted for that refusal.
 
-For longer thinking, a request uses the next level above the model's default. OpenAI's responses report the default; for
-other models it is assumed to be `high`, the most common default.
+For longer thinking, a request uses the next level above the model's default. OpenAI's responses report the default. For
+other models, Typist assumes `high`, the most common default.
 
 The output limit is a parameter too. room.py determines the highest limit that a server accepts.
 """
@@ -168,7 +168,7 @@ _UNCLEAR = (EndReason.UNEXPECTED, EndReason.UNREADABLE, EndReason.SERVER_ERROR)
 
 
 def parameters_in_refusal(refusal: ErrorResponse, parameters: Parameters) -> frozenset[OptionalParameter]:
-    """Returns the `parameters` that a refusal names, limited to the most specific ones."""
+    """Returns the most specific `parameters` that a refusal names."""
     words = str(refusal.body)[:MAX_WORDS_CHARS]
     named = frozenset(parameter for parameter in parameters if re.search(parameter.value, words, re.IGNORECASE))
     if not named.isdisjoint(WEB):
@@ -180,7 +180,8 @@ def parameters_in_refusal(refusal: ErrorResponse, parameters: Parameters) -> fro
 
 
 def refused_tools(refusal: ErrorResponse, tools: Sequence[ToolDefinition]) -> frozenset[str]:
-    """Returns the hashes of the tools that a refusal names or, without names, of those at the positions in it."""
+    """Returns the hashes of the tools that a refusal names or, if it names none, of the tools at the positions in the
+    refusal."""
     words = str(refusal.body)[:MAX_WORDS_CHARS] if refusal.status != 404 else ""
     named = {t.definition_hash for t in tools if re.search(rf"(?<![\w-]){re.escape(t.name)}(?![\w-])", words)}
     places = {int(tool) + int(function or 0) for tool, function in _TOOLS_PLACE.findall(words)}
@@ -188,7 +189,7 @@ def refused_tools(refusal: ErrorResponse, tools: Sequence[ToolDefinition]) -> fr
 
 
 def most_tools(refusal: ErrorResponse, sent: int) -> int | None:
-    """Returns the maximum number of tools if `sent` tools were refused as too many, otherwise None."""
+    """Returns the maximum number of tools if `sent` tools were refused as too many, or None."""
     words = str(refusal.body)[:MAX_WORDS_CHARS]
     if not _TOO_MANY_TOOLS.search(words):
         return None
@@ -203,7 +204,7 @@ def is_about_api(refusal: ErrorResponse) -> bool:
 
 
 def is_about_form(refusal: ErrorResponse, *, is_named: bool) -> bool:
-    """Returns whether a refusal is about the request's form. `is_named`: the refusal names a part of the request."""
+    """Returns whether a refusal is about the request's form. `is_named`: whether it names a part of the request."""
     status = refusal.status
     if (
         refusal.headers.get("x-should-retry") == "true"
@@ -226,7 +227,7 @@ def is_about_items(refusal: ErrorResponse) -> bool:
 
 
 def stated_field(refusal: ErrorResponse) -> str:
-    """Returns the field of the request's body that a refusal states as its place, in `param` or before the sentence."""
+    """Returns the field of the request's body that a refusal points to, in `param` or before the sentence."""
     error = object_in(refusal.body)
     error = object_in(error.get("error")) or error
     place = _PLACE.match(str(error.get("param") or error.get("message") or ""))
@@ -255,7 +256,7 @@ class RefusedParameters:
     def parameters_to_omit(
         self, sent: frozenset[OptionalParameter], named: frozenset[OptionalParameter], *, is_last: bool
     ) -> frozenset[OptionalParameter]:
-        """Returns the parameters to omit after a refused request. `is_last`: no further request is allowed."""
+        """Returns the parameters to omit after a refused request. `is_last`: whether no further request is allowed."""
         bare = sent - _KEPT
         if is_last:
             return bare | named
@@ -264,7 +265,7 @@ class RefusedParameters:
     def after_success(
         self, sent: frozenset[OptionalParameter], dropped: frozenset[OptionalParameter], *, is_sure: bool
     ) -> "RefusedParameters":
-        """Returns the state after success without `dropped`. `is_sure`: each of `dropped` was certainly refused."""
+        """Returns the state after success without `dropped`. `is_sure`: whether all of `dropped` were refused."""
         refused = self.refused | dropped if is_sure else self.refused | (dropped & _KEPT)
         return RefusedParameters(refused, (self.untried | (dropped - _KEPT)) - sent - refused)
 
@@ -293,7 +294,6 @@ class EffortLevels:
     """Whether the model itself decides how long to think, and refuses to answer without thinking."""
 
     def level(self, effort: Effort) -> str:
-        """Returns the level to send, or "" for the model's default."""
         match effort:
             case Effort.FAST if self.listed is None:
                 return "" if _FAST in self.refused else _FAST

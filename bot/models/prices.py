@@ -4,9 +4,9 @@ The package includes the prices as data. It can download newer prices with Updat
 prices change only when the package or the operator's file changes. The cost of a model without a price is unknown,
 which is a startup error if a dollar cap is set.
 
-The file at BOT_PRICES contains negotiated prices, and prices of self-hosted models. It is a JSON object. Each key is a
-model as in BOT_MODELS, or a pattern with * for any characters; the first matching key counts. Prices are USD per
-million tokens; `web_search` is USD per 1,000 searches:
+The file at BOT_PRICES contains negotiated prices, and prices of self-hosted models. The file contains a JSON object.
+Each key is a model as in BOT_MODELS, or a pattern with * for any characters; the first matching key applies. Prices are
+USD per million tokens; `web_search` is USD per 1,000 searches:
 
     {
       "openai/llama-4-*": {"input": 0.2, "output": 0.6},
@@ -153,8 +153,8 @@ class ModelPrices:
             return None
 
     def charged_model(self, asked: str, answered: str) -> str:
-        """Returns the model whose price is charged: the answering model if its price is known, otherwise the requested
-        model. An operator's own price for a name in BOT_MODELS counts whichever model answers under that name."""
+        """Returns the model whose price is charged: the answering model if its price is known, or else the requested
+        model. An operator's price for a name in BOT_MODELS applies whichever model answers under that name."""
         is_own = self._own(asked) is not None and self._own(answered) is None
         return asked if is_own or self.cost_usd(answered, Usage(), 0.0) is None else answered
 
@@ -169,7 +169,7 @@ class ModelPrices:
             return False
 
     def step_tokens(self, model: str, at: float) -> int | None:
-        """Returns the input tokens per request above which input costs more, or None."""
+        """Returns the number of input tokens per request above which the input price rises, or None if it doesn't."""
         from genai_prices.types import TieredPrices
 
         try:
@@ -186,7 +186,8 @@ class ModelPrices:
         return next((price for price in self.own if fnmatchcase(model, price.pattern)), None)
 
     def unlisted_terms(self, model: str, usage: Usage) -> tuple[str, ...]:
-        """Returns the usage's terms without a published price, such as speed=fast. An own price covers all terms."""
+        """Returns the usage's terms without a published price, such as speed=fast. A price set by the operator covers
+        all terms."""
         if self._own(model):
             return ()
         try:
@@ -211,7 +212,6 @@ class ModelPrices:
         return None
 
     def _listed(self, model: str) -> "tuple[Provider, ModelInfo]":
-        """Returns a model's entry in the package. Raises LookupError."""
         from genai_prices import data_snapshot
 
         find, (vendor, _, name) = data_snapshot.get_snapshot().find_provider_model, model.partition("/")
@@ -225,8 +225,8 @@ class ModelPrices:
 def price_of_tools(
     tools: Sequence[ToolDefinition], models: Sequence[str], prices: ModelPrices, at: float, text: str = ""
 ) -> tuple[int, float | None]:
-    """Returns the tokens that tools and a text add to each question, and their USD price per 1,000 questions (None if
-    unknown)."""
+    """Returns the tokens that tools and a text add to each question, and their USD price per 1,000 questions or None if
+    unknown."""
     # Both are for the first model, which is asked first.
     estimate = TokenEstimate(tuple(models[:1]))
     tokens = estimate.definitions_tokens(tools) + (estimate.tokens(text) if text else 0) if models else 0

@@ -73,8 +73,8 @@ def merge(parts: Iterable[Origins]) -> Origins:
 
 
 def steering_origins(origins: Origins, *, own_reading: bool) -> Origins:
-    """Returns the origins that could make a call do what somebody other than the askers wants. `own_reading`: the call
-    only reads with the asker's own account, and its arguments are the asker's."""
+    """Returns the origins that could make a call do something that the askers don't want. `own_reading`: whether the
+    call only reads with the asker's own account and with the asker's arguments."""
     return origins - (ASKERS | AGREED | FOUND | DEFINITION if own_reading else ASKERS)
 
 
@@ -84,7 +84,6 @@ def answer_origins(recorded: Origins, its_asker: str, asker: str) -> Origins:
 
 
 def event_origins(event: StreamEvent) -> Origins:
-    """Returns the origins of text that the model read during its answer, by stream event."""
     match event:
         case Searching() | Citation():
             return WEB
@@ -187,7 +186,7 @@ CALL_TIMEOUT_S = 60.0
 
 
 class ReadResult(str):
-    """A tool's result from data that the tool already has. No call is needed for it."""
+    """A tool's result from data that the tool already has. No call is needed for such a result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +218,7 @@ DEFERRED_ABOVE_CHARS = 40_000
 
 
 def deferred_tools(tools: Sequence[ToolDefinition]) -> Mapping[str, Sequence[ToolDefinition]]:
-    """Returns the tools for the vendor's tool search by server, or none if all definitions together are short."""
+    """Returns the tools for the vendor's tool search by server, or no tools if all definitions together are short."""
     # Tools of servers with few definitions are left out, and so are Typist's own.
     servers: dict[str, list[ToolDefinition]] = {}
     for tool in tools:
@@ -231,7 +230,6 @@ def deferred_tools(tools: Sequence[ToolDefinition]) -> Mapping[str, Sequence[Too
 
 
 def server_line(server: str, tools: Sequence[ToolDefinition]) -> str:
-    """Returns the names of a server and its tools, for models that don't read the definitions."""
     return f"{server}: {', '.join(tool.name.removeprefix(f'{server}__') for tool in tools)}"
 
 
@@ -282,7 +280,6 @@ OUR_SECTIONS = ("note", "memory", "calls")
 
 
 def frame_text(code: str, what: str, text: str) -> str:
-    """Returns text between a conversation's marks, which no other text can imitate."""
     return f"[{code} {what}]\n{text}\n[{code} end]" if code else text
 
 
@@ -306,7 +303,7 @@ def inline_system(prompt: Prompt) -> Prompt:
 
 
 def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt, tuple[str, ...]]:
-    """Replaces media that `keep` rejects with notes. Returns the new prompt and the names of those media."""
+    """Replaces media that `keep` rejects with notes. Returns the new prompt and the names of the replaced media."""
     left_out: list[str] = []
     turns = []
     for turn in prompt.turns:
@@ -465,7 +462,6 @@ class TokenEstimate:
 
 
 def question_index(prompt: Prompt) -> int:
-    """Returns the position of the question: the last user turn before the answer's own steps."""
     steps = next((place for place, turn in enumerate(prompt.turns) if turn.parts), len(prompt.turns))
     return max((place for place, turn in enumerate(prompt.turns[:steps]) if turn.role == "user"), default=0)
 
@@ -475,12 +471,12 @@ def prompt_texts(prompt: Prompt) -> list[str]:
 
 
 def room_for_conversation(limit_tokens: int, taken_tokens: int) -> int:
-    """Returns how much of BOT_HISTORY_TOKENS remains after tool definitions and the answer so far: at least half."""
+    """Returns the part of BOT_HISTORY_TOKENS left after tool definitions and the answer so far: at least half."""
     return max(limit_tokens // 2, limit_tokens - taken_tokens)
 
 
 def room_in_window(limit_tokens: int, window_tokens: int | None, instruction_tokens: int) -> int:
-    """Returns how much of BOT_HISTORY_TOKENS fits into a window with the instructions and a quarter for the answer."""
+    """Returns the part of BOT_HISTORY_TOKENS that fits into a window with instructions and a quarter for the answer."""
     if window_tokens is None:
         return limit_tokens
     return min(limit_tokens, max(window_tokens // 4, window_tokens * 3 // 4 - instruction_tokens))

@@ -66,7 +66,7 @@ _read_now: set[object] = set()
 
 
 async def paced_chunks(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Yields a response's chunks. If many responses are being read, pauses after each chunk for larger chunks."""
+    """Yields a response's chunks. Pauses after each if many responses are being read, so that chunks get larger."""
     this = object()
     _read_now.add(this)
     try:

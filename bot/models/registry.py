@@ -90,7 +90,7 @@ class VendorEntry:
         return is_at(settings.base_url or self.base_url, urlsplit(self.base_url).hostname or "")
 
     def can_load_models(self, settings: VendorSettings) -> bool:
-        """Returns whether a server other than a vendor's might load a model when it is asked."""
+        """Returns whether this is a server, other than a vendor's, that might load a model when a request arrives."""
         return not (self.cloud or self.is_own_server(settings) or known_server(settings.base_url))
 
 
@@ -223,7 +223,7 @@ KEY_COMPANIES = " or ".join(entry.company for entry in VENDORS.values() if entry
 
 
 def provider_names() -> dict[str, str]:
-    """Returns OpenTelemetry's names of vendors where they differ from ours."""
+    """Returns OpenTelemetry's vendor names, if they differ from ours."""
     return {vendor: entry.telemetry_name for vendor, entry in VENDORS.items() if entry.telemetry_name}
 
 
@@ -245,7 +245,7 @@ async def open_models(
     patience_s: float = PATIENCE_S,
     on_result: OnResult = lambda model, result: None,
 ) -> AsyncIterator[Fallback]:
-    """Opens the models in use. `patience_s`: how long after the first failure another request can start."""
+    """Opens the models in use. `patience_s`: the time after the first failure in which another request can start."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
         vendors: dict[str, Vendor] = {}

@@ -119,8 +119,8 @@ async def apply_remedy(
 
 def _can_be_about_history(refused: RefusedRequest) -> bool:
     """Returns whether a refusal might be about parts of the request that other conversations don't have. A question
-    without earlier messages has none. Steps can be at fault whatever the refusal names, and earlier messages can be
-    unless the refusal states another field of the request as its place."""
+    without earlier messages has no such parts. Steps can be at fault whatever the refusal names. Earlier messages can
+    be at fault unless the refusal points to another field of the request."""
     turns = refused.trial.sent_prompt.turns
     if any(turn.parts for turn in turns):
         return True
@@ -266,8 +266,7 @@ async def _send_nearest_effort(refused: RefusedRequest) -> Trial | None:
 
 
 async def _leave_out_parameters(refused: RefusedRequest) -> Trial | None:
-    """Returns the request without the parameters that the refusal names or nobody would miss, or None if none are
-    left."""
+    """Returns the request without parameters that the refusal names or nobody would miss, or None if there are none."""
     learned, named = refused.learned, refused.named_parts
     dropped = learned.parameters.parameters_to_omit(refused.trial.parameters, named, is_last=refused.is_last)
     if not dropped:

@@ -80,7 +80,7 @@ class Room:
         return max(limit, min(wanted_tokens, MIN_ROOM))
 
     def new_limit(self, refusal: "RoomRefusal", asked_tokens: int, prompt_tokens: int, *, is_first: bool) -> int | None:
-        """Returns the output limit to send after a refusal, or None if the prompt leaves too little room."""
+        """Returns the output limit to send after a refusal, or None if the prompt leaves too little room for output."""
         window = self.window_tokens
         if window is not None and (refusal.is_about_window or prompt_tokens + asked_tokens > window):
             smaller = (self.output_limit(asked_tokens, prompt_tokens), window // 4)
@@ -104,13 +104,13 @@ class RoomRefusal:
     """Whether prompt and output together, or the prompt alone, are too long."""
 
     def exceeds_request(self, asked_tokens: int) -> bool:
-        """Returns whether the refusal states a prompt and a window far beyond the request's total."""
+        """Returns whether the refusal states a prompt size and a window that are far larger than the request."""
         most, window = [*sorted(self.numbers, reverse=True), 0, 0][:2]
         return window >= MIN_WINDOW and most > 2 * asked_tokens
 
     @property
     def stated_window_tokens(self) -> int | None:
-        """The window, from a refusal that states the prompt's tokens and the model's maximum, otherwise None."""
+        """The window, if the refusal states the prompt's tokens and the model's maximum, or None."""
         largest = sorted((number for number in self.numbers if number >= MIN_WINDOW), reverse=True)[:2]
         return self.window_tokens or min(largest, default=None)
 

@@ -74,7 +74,7 @@ def known_server(base_url: str) -> KnownServer | None:
 
 
 def is_vendors_own(base_url: str) -> bool:
-    """Returns whether a server has only the vendor's own models. "": the SDK's default URL, or Claude in a cloud."""
+    """Returns whether a server has only the vendor's own models. "" is the SDK's default, or Claude in a cloud."""
     server = known_server(base_url)
     return not base_url or (server is not None and not server.has_open_models)
 

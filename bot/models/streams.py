@@ -1,6 +1,6 @@
 """Turns a response's events into text, citations and tool calls: the base class for the APIs' readers.
 
-An API's reader (openai.py, anthropic.py) turns events from wire.py into those of events.py. Nothing here does I/O:
+An API's reader (openai.py, anthropic.py) turns events from wire.py into events from events.py. Nothing here does I/O:
 reading.py reads the socket and passes the bytes to `ResponseReader.receive`.
 """
 
@@ -72,7 +72,8 @@ class TextParts:
 
 
 class RepeatedComment:
-    """Drops a final message that repeats the commentary before it, ignoring whitespace, and withholds it meanwhile."""
+    """Drops a final message that repeats the commentary before it, ignoring whitespace. The message is withheld until
+    it differs from the commentary."""
 
     def __init__(self) -> None:
         self._comment, self._is_comment = list[str](), False
@@ -86,7 +87,7 @@ class RepeatedComment:
         self._repeated_chars = 0
 
     def add(self, text: str) -> str:
-        """Returns the text to show: "" while the message repeats the commentary."""
+        """Returns the text to show, which is "" while the message repeats the commentary."""
         bare = "".join(text.split())
         if self._held is None:
             self._comment += [bare] if self._is_comment else []
@@ -195,7 +196,7 @@ class AnswerReader(ABC):
 
     @abstractmethod
     def read_event(self, event: Any) -> Delta:
-        """Returns a stream event's content, or "". Raises ProviderError for a reported failure."""
+        """Returns a stream event's content, or "" if it has none. Raises ProviderError for a reported failure."""
 
     def read_done(self) -> None:  # noqa: B027 - most APIs have their own marker
         """Handles the stream's [DONE]."""
@@ -205,7 +206,7 @@ class AnswerReader(ABC):
         """Returns a JSON response's content, except for `withheld_text`. Raises ProviderError for a failure."""
 
     def withheld_text(self) -> str:
-        """Returns the text that was withheld as possible markup. Raises `failure` if its reason was never reported."""
+        """Returns text that was withheld as possible markup. Raises `failure` if its reason was never reported."""
         # Called once, at the end of the stream.
         if self.failure:
             raise self.failure
@@ -234,8 +235,7 @@ class AnswerReader(ABC):
         """Prepares for the rest of a paused answer, which arrives in another response."""
 
     def _record_delta(self, text: str) -> bool:
-        """Records a delta. Returns False if the delta repeats the whole text, as gateways do at the end
-        (ragflow#15286)."""
+        """Records a delta. Returns False if it repeats the whole text, as gateways do at the end (ragflow#15286)."""
         # If there was only one delta before it, the model itself might have repeated it.
         is_again = len(text) >= MIN_REPEATED_CHARS and text != self._last_delta and self._attempt.is_whole_text(text)
         self._last_delta = text or self._last_delta
@@ -249,7 +249,8 @@ class AnswerReader(ABC):
         return {**item, id_field: unique_id, "name": name}
 
     def _check_call_count(self, calls: int) -> None:
-        """Raises a permanent ProviderError if a step has too many calls. The same request would get as many again."""
+        """Raises a permanent ProviderError if a step has too many calls. Repeating the request would produce too many
+        calls again."""
         if calls > MAX_CALLS:
             raise self._attempt.failure(EndReason.CUT, f"more than {MAX_CALLS} tool calls", is_temporary=False)
 
@@ -286,8 +287,8 @@ _JSON = "application/json"
 
 
 class ResponseReader:
-    """Reads one response: a stream of events, or one JSON body from a server that can't stream. A paused answer
-    continues in another response, whose ResponseReader shares the AnswerReader."""
+    """Reads one response, which is a stream of events, or one JSON body from a server that can't stream. A paused
+    answer continues in another response, whose ResponseReader shares the AnswerReader."""
 
     def __init__(self, media_type: str, reader: AnswerReader, attempt: RequestAttempt) -> None:
         self.is_done = False
@@ -317,7 +318,7 @@ class ResponseReader:
         return self.is_answered or self._reader.failure is not None
 
     def receive(self, data: bytes) -> Iterator[Delta]:
-        """Yields the content of the next bytes. Raises the errors of Events and of the API's reader."""
+        """Yields the content of the next bytes. Raises the exceptions of `Events` and the API's reader."""
         try:
             for event in self._events.receive(data if self._is_json is False else self._events_in(data)):
                 yield from self._deltas_in(event)
@@ -329,7 +330,7 @@ class ResponseReader:
             self.is_done = True
 
     def end(self) -> Iterator[Delta]:
-        """Yields content that is known only at the response's end. Called once, even if reading stopped early."""
+        """Yields content that is known only at the response's end. Call this once, even if reading stopped early."""
         if self._is_json or (self._is_json is None and self._media_type == _JSON):
             yield from self._read_body()
             return

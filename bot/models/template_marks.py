@@ -6,8 +6,8 @@ if `is_expected` is set (vendors' own endpoints never leave any), and only in tw
 - The beginning: reasoning in tags or tokens, the name of the model's role, gpt-oss channels.
 - The end: end-of-turn tokens after the last word.
 
-Elsewhere, markup is text, because an answer can quote a file, a prompt or a log. A tool call written as text is text
-everywhere. Markup is recognized by its form, not by the model's name: `<|name|>` with straight or full-width bars on
+Elsewhere, markup is text, because an answer can quote a file, a prompt or a log. A tool call that is written as text is
+never removed. Markup is recognized by its form, not by the model's name: `<|name|>` with straight or full-width bars on
 one or both sides, `◁name▷`, `[|name|]`, tags named after thinking, and the few tags that end a turn.
 
 The result doesn't depend on how the text is split into deltas. At most MAX_MARK_CHARS characters are withheld until
@@ -110,7 +110,7 @@ class _Phase(Enum):
 
 class TemplateMarks:
     def __init__(self, code: str = "") -> None:
-        """`code`: the code in the prompt's marks, which models repeat at the beginning of their answers."""
+        """`code`: the code in the prompt's marks. Models repeat these marks at the beginning of their answers."""
         self._front_end = FrontEndMarks()
         self.is_expected = False
         """Whether the server might leave template markup in the text. Set this before adding text."""
@@ -134,7 +134,7 @@ class TemplateMarks:
         return text or (Thinking(len(delta)) if delta and self._phase is _Phase.THOUGHT else "")
 
     def end(self, *, is_complete: bool) -> str:
-        """Returns the rest of the answer. `is_complete`: the model wasn't cut off."""
+        """Returns the rest of the answer. `is_complete`: whether the model wrote the whole answer."""
         text = self._read(self._withheld + self._front_end.end(), ended=True)
         if is_complete and not (text or self._opening):
             text = "".join(self._possible_answer)
@@ -160,7 +160,6 @@ class TemplateMarks:
         return shown
 
     def _read_beginning(self, text: str, ended: bool) -> tuple[str, bool]:
-        """Removes a mark from the beginning. Returns the remaining text and whether to continue reading."""
         head = text.lstrip()
         if not head and (ended or len(text) <= MAX_MARK_CHARS or not self._is_bare):
             return text if self._is_bare and not ended else "", False
@@ -182,7 +181,7 @@ class TemplateMarks:
         return "\n" * (2 - min(2, len(self._tail) - len(self._tail.rstrip("\n"))))
 
     def _leading_mark_chars(self, head: str, *, ended: bool) -> int | None:
-        """Returns the length of a mark at the beginning, 0 if more text is needed, or None if there is no mark."""
+        """Returns the length of a mark at the beginning, 0 if more text is needed, or None if the text has no mark."""
         if not head:
             return None
         if (own := self._prompt_mark_chars(head, ended=ended)) is not None or not self.is_expected:
@@ -305,7 +304,7 @@ class TemplateMarks:
         return shown, rest if end else message[len(shown) :], bool(end)
 
     def _read_text(self, text: str, ended: bool) -> tuple[str, str]:
-        """Returns the text that can be shown, and its end if that could be trailing marks."""
+        """Returns the text that can be shown, and the end of the text if that end could be trailing marks."""
         if not (self.is_expected and _MAY_BEGIN.search(text)):
             self._record_shown(text)
             return text, ""
@@ -365,7 +364,7 @@ def _is_closing(token: str) -> bool:
 
 
 def _closing_pattern(bracket: str, name: str) -> re.Pattern[str]:
-    """Returns a pattern for the tag that ends reasoning, in any case, including tags with another reasoning name."""
+    """Returns a case-insensitive pattern for the tag that ends reasoning, under this or another reasoning name."""
     own = re.escape(name)
     if bracket == "[":
         return re.compile(rf"\[/{own}\]", re.IGNORECASE)

@@ -189,7 +189,7 @@ class LearnedLimits:
         )
 
     async def with_files_that_fit(self, prompt: Prompt) -> tuple[Prompt, tuple[str, ...], dict[str, FileFault]]:
-        """Returns the prompt, the names of unsupported files, and why other files are left out."""
+        """Returns the prompt, the names of unsupported files, and the reasons that other files are left out."""
         if not any(turn.media for turn in prompt.turns):
             return prompt, (), {}
         accepted, unsupported = without_media(prompt, self.api.accepts)
@@ -227,8 +227,8 @@ class LearnedLimits:
 
     def remember(self, trial: Trial, key: int, effort: str = "") -> None:
         """Remembers what the server accepts, and logs once if a setting exceeds the server's limits. If a refusal might
-        be about the history, most of this is remembered only for the conversation of `prompt`. `effort`: the level that
-        the response reports."""
+        be about the history, most of this is remembered only for this conversation. `effort`: the level that the
+        response reports."""
         if trial.is_about_history:
             own = copy(self.by_conversation.pop(key, self))
             own._is_of_history = True

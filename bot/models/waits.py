@@ -1,7 +1,7 @@
 """Reads from a refusal's headers or sentence when a vendor allows the next request. Pure.
 
 The first of these applies: a header about this request (`Retry-After`), the sentence, a header with a limit's reset
-time. Gateways send the reset time of every limit with each response, so only that of the exhausted limit is used. A
+time. Gateways send the reset time of every limit with each response, so only the time of the exhausted limit is used. A
 header's value can be seconds, a duration such as 6m0s, a point in time, or seconds or milliseconds since 1970. Points
 in time are compared with the response's date.
 """
@@ -40,9 +40,9 @@ def is_passing_limit(words: str) -> bool:
 
 
 def retry_after_s(headers: Mapping[str, str], words: str, *, is_limit: bool) -> float | None:
-    """Returns how many seconds a vendor asks clients to wait, or None. `words`: the refusal's sentence in lowercase.
-    `is_limit`: the refusal is about a limit, whose period the sentence can state and whose reset time the headers can
-    state."""
+    """Returns how many seconds a vendor asks clients to wait, or None if it doesn't ask. `words`: the refusal's
+    sentence in lowercase. `is_limit`: whether the refusal is about a limit. The sentence can then state the limit's
+    period, and the headers its reset time."""
     own = {name.lower(): value[:_MAX_HEADER_CHARS] for name, value in headers.items()}
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         if (wait_s := _header_wait_s(own.get(name, ""), own)) is not None:
@@ -69,7 +69,7 @@ def _until_reset_s(headers: Mapping[str, str], words: str) -> float | None:
 
 
 def _header_wait_s(value: str, headers: Mapping[str, str]) -> float | None:
-    """Returns a header's duration, or the time until its point in time, in seconds, or None if the value is neither."""
+    """Returns a header's duration or the time until its point in time, in seconds, or None if it has neither."""
     value = value.strip()
     if _DURATION.fullmatch(value.lower()):
         return _duration_s(value.lower())

@@ -31,7 +31,7 @@ class Events(ABC):
         """Yields the JSON of each event that `data` completes. Raises ValueError if the format is wrong."""
 
     def end(self) -> Iterator[Any]:
-        """Yields the last events, which are complete only because nothing follows."""
+        """Yields the last events, which are complete only because the stream has ended."""
         yield from ()
 
 
@@ -94,7 +94,7 @@ class ServerSentEvents(Events):
             yield from self._end_event()
 
     def _add_line(self, line: bytes) -> Iterator[Any]:
-        """Adds a data line to the current event. Yields the previous event if the line begins a new one."""
+        """Adds a data line to the current event. If the line begins a new event, yields the current event."""
         # All other fields except an error's name are ignored.
         # llama.cpp and its forks use this field name for an error's data.
         is_error = line.startswith(b"error:")

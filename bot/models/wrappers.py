@@ -83,7 +83,7 @@ class Stall:
     of the process, the time restarts, because data that arrived during the pause hasn't been read."""
 
     def __init__(self, provider: Provider, stall_timeout_s: float, *, can_load: bool = False) -> None:
-        """`can_load`: the server might have to load the model, so the first event gets LOADS_WITHIN_S."""
+        """`can_load`: whether the server might have to load the model. The first event then gets LOADS_WITHIN_S."""
         self.model = provider.model
         self._provider = provider
         self._stall_timeout_s = stall_timeout_s
@@ -132,9 +132,9 @@ class Stall:
 
 
 class _Wait:
-    """Waits for a model's events, one after another, with a single timer. A timeout context per token would cost a
-    third of the token's CPU time. A wait that takes too long is canceled. After a pause of the process, the limit
-    restarts."""
+    """Waits for a model's events, one after another, with a single timer, because a timeout context per token would
+    take a third of the token's CPU time. A wait that takes too long is canceled. The limit restarts if the process was
+    paused."""
 
     __slots__ = ("_cancellations", "_deadline", "_is_over", "_limit_s", "_task", "_timer")
 
@@ -211,7 +211,7 @@ class RetryPlan:
     def __init__(
         self, models: int, jitter: Callable[[], float] = random.random, patience_s: float = PATIENCE_S
     ) -> None:
-        """`models`: the number of models. `jitter`: returns a number from 0 to 1."""
+        """`models`: the number of models. `jitter`: returns a random number from 0 to 1."""
         self._jitter = jitter
         self._patience_s = patience_s
         self._model = 0
@@ -220,7 +220,8 @@ class RetryPlan:
         self._retry_until_s = math.inf
 
     def next_request(self, error: ProviderError, now_s: float) -> NextRequest | None:
-        """Returns the request after a failed request, or None. A refusal is an answer, so no request follows."""
+        """Returns the request after a failed request, or None if no request should follow. A refusal is an answer, so
+        no request follows."""
         if error.reason.is_declined:
             return None
         failed = self._model
@@ -256,7 +257,7 @@ OnResult = Callable[[str, EndReason | Completion | None], None]
 
 
 class Fallback:
-    """Tries several models and uses the first one that starts to answer.
+    """Tries several models and uses the first model that starts to answer.
 
     Every failure before the answer's first word leads to another request (`RetryPlan`), except a refusal: a refusal is
     an answer, and Typist doesn't look for a model that agrees. Thinking and searching aren't part of the answer. After
@@ -280,7 +281,7 @@ class Fallback:
         self._on_result = on_result
 
     def starting_with(self, model: str | None, prompt: Prompt) -> "Fallback":
-        """Returns the models with `model` first, or in the usual order if `model` is None or not in use."""
+        """Returns the models with `model` first. If `model` is None or not in use, the usual order applies."""
         # Every prompt gets the same order.
         if model is None:
             return self

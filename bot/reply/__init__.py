@@ -1,5 +1,5 @@
 """Streams an answer into Slack.
 
-`Answer` collects the text. `Reply` computes the difference between the messages that Slack should show and those that
-it shows. Both are pure. The scheduler sends the difference through delivery.py, at the pace that Slack allows.
+`Answer` collects the text. `Reply` computes the difference between the messages that Slack should show and the messages
+that it shows. Both are pure. The scheduler sends the difference through delivery.py, at the pace that Slack allows.
 """

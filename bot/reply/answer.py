@@ -6,7 +6,8 @@ model wrote it (models/failures.py), because the next request repeats that text 
 `Freshness` measures the reader's delays. `staleness_s` is the mean age of the oldest word that the model has written
 and the reader can't see yet, from the first word until all words are visible. The exact sum of that age over time is
 computed from the times of arrivals and calls. Arrival times of unshown words are accurate to a tenth of a second, and
-less accurate if nothing is shown for a long time. Words that a native stream still withholds at its end count as shown.
+less accurate if nothing is shown for a long time. Words that a native stream still withholds at its end are treated as
+shown.
 """
 
 from collections.abc import Iterable, Sequence
@@ -93,7 +94,7 @@ class Answer:
 
     @property
     def text_to_keep(self) -> str:
-        """The text to keep of an incomplete answer: this attempt's, or an earlier attempt's longer text."""
+        """The text to keep of an incomplete answer, from this attempt or from an earlier attempt with longer text."""
         return self._earlier_text if self.is_shorter_than_earlier else self.text
 
     def append(self, delta: str) -> None:
@@ -105,7 +106,6 @@ class Answer:
         self._recorded = replace(self._recorded, start=0)
 
     def on_event(self, event: StreamEvent) -> None:
-        """Records an event's origin, and the source that it cites."""
         self.origins |= event_origins(event)
         if isinstance(event, Citation):
             self.sources = with_citation(self.sources, event)
@@ -116,8 +116,8 @@ class Answer:
 
     def finish(self, end: End) -> End:
         """Sets the answer's end and returns it. Raises ValueError if the answer has already ended. If an earlier
-        attempt left longer text, that text replaces an incomplete answer, with unknown origins. A step that the vendor
-        refused midway leaves no text."""
+        attempt left longer text, that text replaces an incomplete answer, with unknown origins. If the vendor refused a
+        step midway, its text is removed."""
         if self.end is not None:
             raise ValueError(f"an answer can't end as {end.reason} after it has ended as {self.end.reason}")
         if end.reason is EndReason.REFUSED:
@@ -201,7 +201,8 @@ class CurrentStep:
         return self.failed_usage + self.estimated_usage
 
     def receive(self, event: StreamEvent, now: float) -> str:
-        """Records an event of the model's stream. Returns the event's text, if any. `now`: on the monotonic clock."""
+        """Records an event of the model's stream. Returns the event's text, or "" if it has none. `now`: the time on
+        the monotonic clock."""
         if not isinstance(event, Retrying):
             self.count_thinking_until(now)
         match event:
@@ -227,13 +228,11 @@ class CurrentStep:
         return ""
 
     def clear_request_usage(self) -> None:
-        """Clears the current request's usage, which is counted elsewhere or isn't charged."""
         self.input_tokens = self.output_chars = 0
         self.hidden_s, self._hidden_since = 0.0, None
 
     def count_thinking_until(self, now: float) -> None:
-        """Adds the time since hidden thinking began. Don't call this for a failing stream, whose model might not be
-        thinking."""
+        """Adds the time since hidden thinking began. Not for a failing stream, whose model might not be thinking."""
         if self._hidden_since is not None:
             self.hidden_s += now - self._hidden_since
             self._hidden_since = None
@@ -247,7 +246,7 @@ MAX_ARRIVALS = 16
 
 @dataclass(slots=True)
 class Freshness:
-    """Measures the reader's delays for one attempt. Times are on the monotonic clock. `chars` includes earlier text."""
+    """Measures the reader's delays for one attempt. `chars` includes earlier text. Times are monotonic."""
 
     chars: int = 0
     _arrivals: list[tuple[int, float]] = field(default_factory=list)
@@ -303,7 +302,7 @@ class Freshness:
 
     @property
     def first_word_delay_s(self) -> float | None:
-        """Seconds from the model's first visible word until Slack shows a word, or None if it shows none."""
+        """Seconds from the model's first visible word until Slack shows a word, or None if Slack shows no word."""
         if self._first_at is None or self._first_shown_at is None:
             return None
         return self._first_shown_at - self._first_at
@@ -318,7 +317,7 @@ class Freshness:
 
     @property
     def final_lag_s(self) -> float | None:
-        """Seconds from the answer's end until the last call that shows it, or None without such a call."""
+        """Seconds from the answer's end until the last call that shows it, or None if there was no such call."""
         if self.ended_at is None or self._end_shown_at is None:
             return None
         return self._end_shown_at - self.ended_at

@@ -71,7 +71,6 @@ def whole_answer(text: str, question_ts: str) -> AttachedFile:
 
 
 def long_code(text: str, question_ts: str) -> list[AttachedFile]:
-    """Returns up to `MAX_CODE_FILES` files with the answer's code blocks that don't fit on a page."""
     page = Pages()
     blocks = [(info_string, content) for info_string, content in _code_blocks(text) if not page.fits(content)]
     files = []
@@ -108,8 +107,8 @@ class EndOfAnswer:
 
 def end_of_answer(text: str, first: Page, limit_chars: int, limit_bytes: int) -> EndOfAnswer:
     """Returns the end of an answer on a page with these limits. `first`: the next page without its text, which is
-    returned if the whole rest fits on it. Otherwise, the end begins at a heading or a paragraph, so that people can
-    read the conclusion."""
+    returned if all of the remaining text fits on it. Otherwise, the end begins at a heading or a paragraph, so that
+    people can read the conclusion."""
     rest = text[first.start :]
     if len(rest) <= limit_chars:
         pages = Pages(limit_chars, limit_bytes, first, max_full=1)
@@ -135,9 +134,10 @@ def _end_page(text: str, first: int, limit_chars: int, limit_bytes: int) -> Page
 
 
 def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
-    """Returns the start of about the last `chars` characters of a text, and the lines that open the code there, or "".
+    """Returns the position where about the last `chars` characters of a text start, and the lines that open a code
+    block there, or "".
 
-    The start is after `first`. It is the first of these that exists:
+    The start is after the page `first`. It is the first of these that exists:
     1. a heading or, without one, a paragraph, if at least a third of the characters follow;
     2. the beginning of a paragraph longer than `chars`, up to twice as long;
     3. a heading or paragraph followed by a few sentences;
@@ -190,7 +190,7 @@ def left_out_notice(text: str) -> str:
 
 
 def files_notice(files: tuple[AttachedFile, ...], is_only_end: bool) -> str:
-    """Returns the notice about an answer's files. `is_only_end`: the last page shows only the answer's end."""
+    """Returns the notice about an answer's files. `is_only_end`: whether the last page shows only the answer's end."""
     has_whole_answer = any(file.title == "answer.md" for file in files)
     about_answer = texts.answers.END_BELOW_FILE if is_only_end else texts.answers.WHOLE_ANSWER_ATTACHED
     sentences = [about_answer] if has_whole_answer else []

@@ -58,7 +58,8 @@ _ANSWER_NOW = [blockkit.button(ReplyAction.REGENERATE, texts.actions.ANSWER_NOW)
 
 
 def message(view: PageView) -> Json:
-    """Returns arguments of chat.postMessage and chat.update. Always has `blocks`: an empty list removes blocks."""
+    """Returns arguments of chat.postMessage and chat.update. The arguments always include `blocks`, because an empty
+    list removes blocks."""
     if view.end is not None and view.end.chosen_choice:
         view = replace(view, markdown=mark_choice(view.markdown, view.end.chosen_choice, texts.shortcut.CHOSEN))
     if view.plain:
@@ -94,14 +95,14 @@ def blocks_below(view: PageView) -> list[Json]:
 
 
 def has_optional_parts(view: PageView) -> bool:
-    """Returns whether a page has charts, or buttons that only some readers see, because Slack could refuse these."""
+    """Returns whether a page has charts, or buttons that only some readers see. Slack could refuse both."""
     return has_charts(view.markdown) or bool(view.asker and (view.asks or view.end))
 
 
 def _restrict_to_allowed_users(blocks: Sequence[Json], view: PageView) -> list[Json]:
     """Shows buttons that decide or delete only to people who can click them. `visible_to_user_ids` is in slack-sdk
-    3.48.0 for `button` (read on 2026-11-30). Its maximum length isn't documented, so long lists are
-    left out. Clicks are checked again (bot/core/picture.py)."""
+    3.48.0 for `button` (read on 2026-11-30). The maximum length of that list isn't documented, so long lists are left
+    out. Clicks are checked again (bot/core/picture.py)."""
     if not (view.asker and view.style.is_full):
         return list(blocks)
     shown = []
@@ -194,7 +195,7 @@ def _decision_line(decided: Sequence[DecidedCalls]) -> str:
 
 
 def _notice_or_activity(view: PageView) -> str:
-    """Returns the notice, or the model's activity unless Slack shows that next to its own Stop button."""
+    """Returns the notice, or the model's activity if Slack doesn't show it next to its own Stop button."""
     growing = _activity_text(view) if view.growing and not view.asks else ""
     return view.notice or ("" if view.has_stop and growing == texts.answers.WRITING else growing)
 

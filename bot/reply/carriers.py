@@ -2,8 +2,8 @@
 
 `Reply` (reply.py) tracks what each page should show and what its message shows. `Carriers` stores no text of its own:
 
-1. A new page is posted. If streams are offered (`offer_streams`) and nothing rules one out when the page gets its first
-   words, the offer chooses between a post and a native stream (`choose_carrier`).
+1. A new page is posted. If streams are offered (`offer_streams`) and nothing rules out a stream when the page gets its
+   first words, the offer chooses between a post and a native stream (`choose_carrier`).
 2. A changed page is edited (`change_call`). If a stream shows the page, text is appended to the stream, which stops
    with the page's last words.
 3. A stream that must end is stopped before anything else touches its message (`stop_call`). After that, edits show the
@@ -37,7 +37,7 @@ METHODS: Mapping[type[Call], str] = {
 
 
 class Carriers:
-    """Chooses edits or streams for a reply's pages. `has_stop`: Slack shows its own Stop button."""
+    """Chooses edits or streams for a reply's pages. `has_stop`: whether Slack shows its own Stop button."""
 
     def __init__(self, answer: Answer, edits: Edits, *, has_stop: bool) -> None:
         self._answer = answer
@@ -63,7 +63,6 @@ class Carriers:
         self.end_streams()
 
     def end_streams(self, now: float = math.inf) -> None:
-        """Switches pages to edits if their stream has reached its maximum age."""
         if self._next_stream is not None:
             self._next_stream.end(now)
         for stream in self._streams.values():
@@ -99,7 +98,8 @@ class Carriers:
 
     def change_call(self, page: int, ts: str, view: PageView, *, is_shown: bool, ended: bool) -> Change | None:
         """Returns the call that makes a page's message show its view, or None if no call is possible or needed.
-        `is_shown`: the message shows the view, but its stream might still be open. `ended`: no more text will come."""
+        `is_shown`: whether the message shows the view; its stream might still be open. `ended`: whether no more text
+        will come."""
         stream = self._streams.get(ts)
         if stream and not view.growing:
             return StopStream(self._question, page, ts, view, keeps_stop=self._has_stop and not ended)
@@ -110,7 +110,7 @@ class Carriers:
         return Update(self._question, page, ts, view) if self._edits.can_edit(ended=ended) else None
 
     def stop_call(self, pages: Sequence[str], *, ended: bool) -> StopStream | None:
-        """Returns the call that stops a stream that must end or whose page is gone, or None without such a stream."""
+        """Returns the call that stops a stream that must end or whose page is gone, or None if there is none."""
         for ts, stream in self._streams.items():
             if stream.must_stop or ts not in pages:
                 page = pages.index(ts) if ts in pages else 0
@@ -141,7 +141,6 @@ class Carriers:
         self._next_stream, self._is_chosen = None, False
 
     def on_rate_limit(self, call: object) -> None:
-        """Posts the next page instead of waiting for a stream."""
         if isinstance(call, StartStream):
             self.begin_with_post()
 

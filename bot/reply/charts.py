@@ -76,7 +76,7 @@ def pieces_of(markdown: str) -> list[tuple[str, Json | None]]:
 
 
 def _chart_marks(markdown: str) -> Iterator[tuple[LeafBlock, list[list[str]], re.Match[str]]]:
-    """Yields each chart mark, the rows of the table directly above it, and the mark's parsed line."""
+    """Yields each chart mark, the rows of the table directly above it, and the parsed line of the mark."""
     if not _MAYBE_MARK.search(markdown):
         return
     rows: list[list[str]] = []
@@ -89,8 +89,8 @@ def _chart_marks(markdown: str) -> Iterator[tuple[LeafBlock, list[list[str]], re
 
 
 def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
-    """Returns a chart of a table's rows without text columns. Returns None if another cell isn't a number or the table
-    exceeds Slack's limits."""
+    """Returns a chart of a table's rows without text columns. Returns None if any other cell isn't a number, or if the
+    table exceeds Slack's limits."""
     if len(rows) < 3 or len({len(row) for row in rows}) > 1:
         return None
     first, *columns = zip(*(rows[0], *rows[2:]), strict=True)
@@ -119,7 +119,7 @@ def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
 
 
 def _numbers(cells: Sequence[str]) -> list[float | None]:
-    """Returns a column's numbers, without a unit that all its cells share, such as "kg"."""
+    """Returns a column's numbers, without a unit such as "kg" if all cells share it."""
     units = {cell.replace("\u00a0", " ").rpartition(" ")[2] for cell in cells}
     unit = "".join(units) if len(units) == 1 else ""
     return [_number(cell.removesuffix(unit) if unit.isalpha() else cell) for cell in cells]

@@ -57,7 +57,7 @@ def choose_stream(
 
 
 class Streams:
-    """A workspace's native streams. `client` sends calls that the scheduler has paced; `paced` sends all others."""
+    """A workspace's native streams. `client` sends calls that the scheduler paced, and `paced` sends other calls."""
 
     def __init__(self, client: SlackClient, paced: PacedClient, users: Users) -> None:
         self._client = client
@@ -114,7 +114,7 @@ class Streams:
                 await self._paced.call("chat.delete", channel=question.thread.channel_id, ts=stream.ts)
 
     async def stop_paced(self, question: Question, ts: str, *, keeps_stop: bool) -> bool:
-        """Stops a stream. Returns whether the stream was open. `keeps_stop`: keep Slack's own Stop button."""
+        """Stops a stream. Returns whether it was open. `keeps_stop`: whether to keep Slack's own Stop button."""
         try:
             await self._paced.call(STOPS, channel=question.thread.channel_id, ts=ts, **_session_arguments(keeps_stop))
         except Refused as error:
@@ -134,7 +134,7 @@ def _channel_and_user(question: Question) -> tuple[str, str]:
 
 
 class ReplyFiles:
-    """Uploads and deletes replies' files. `client` sends calls that the scheduler has paced; `paced` sends others."""
+    """Uploads and deletes files. `client` sends calls that the scheduler paced, and `paced` sends other calls."""
 
     def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies, streams: Streams) -> None:
         self._client = client
@@ -149,7 +149,7 @@ class ReplyFiles:
         await self._delete(call, self._paced)
 
     async def _delete(self, call: Delete, client: SlackClient | PacedClient) -> None:
-        """Deletes a message and its files. Stops it first if it is an open stream (cant_delete_message)."""
+        """Deletes a message and its files. An open stream is stopped first (cant_delete_message)."""
         await self._delete_files(call.file_ids)
         place = {"channel": call.question.thread.channel_id, "ts": call.ts}
         try:
@@ -162,7 +162,6 @@ class ReplyFiles:
             await self._paced.call("chat.delete", **place)
 
     async def stage(self, upload: Upload) -> list[str]:
-        """Uploads files without sharing them. Returns their IDs."""
         ids = []
         for file in upload.files:
             method = "files.getUploadURLExternal"
@@ -176,8 +175,8 @@ class ReplyFiles:
 
     async def share(self, upload: Upload, ids: Sequence[str], *, is_retry: bool) -> str:
         """Shares staged files below the pages. Returns the ts of the files' message, or "" if Slack doesn't let us
-        search for it. `is_retry`: Slack might refuse because it has shared the files already. A file can be shared only
-        once."""
+        search for it. `is_retry`: whether Slack might refuse because it has already shared the files. A file can be
+        shared only once."""
         try:
             await self._client.call(SHARE, **_sharing_arguments(upload, ids))
         except Refused as error:
@@ -188,8 +187,8 @@ class ReplyFiles:
     async def share_once(
         self, upload: Upload, known_ts: Collection[str], can_send: Callable[[], bool], *, is_retry: bool
     ) -> str:
-        """Shares files that a reader asked for. Returns their message's ts, or "" if Slack doesn't let us search.
-        `is_retry`: an earlier try might have shared them, in a message other than `known_ts`."""
+        """Shares files that a reader asked for. Returns the ts of their message, or "" if Slack doesn't let us search
+        for it. `is_retry`: whether an earlier try might have shared them, in a message other than `known_ts`."""
         if is_retry and (ts := await self._posted.find_shared(upload, known_ts)):
             return ts
         ids = await self.stage(upload)
@@ -260,8 +259,8 @@ class MessageDelivery:
 
     async def send(self, call: Call, can_send: Callable[[], bool]) -> Outcome:
         """Sends a call with everything that belongs to it, such as an upload. Returns the outcome. The budget for the
-        call's method has already been reserved; other methods wait for theirs. `can_send` is checked again right before
-        the request is sent. Raises only Stuck, unless canceled."""
+        call's method has already been reserved. Calls of other methods wait for their budgets. `can_send` is checked
+        again right before the request is sent. Raises only Stuck, unless canceled."""
         method = METHODS[type(call)]
         outcome: Outcome
         try:
@@ -315,7 +314,6 @@ class MessageDelivery:
                     self._staged = None
 
     async def _remove_lost_stream(self) -> None:
-        """Deletes a stream whose start got no response, before anything else shows the page."""
         try:
             await self._remove_streams()
         except Refused as error:
@@ -338,8 +336,7 @@ class MessageDelivery:
         return tuple(message.ts for message in self.reply.messages)
 
     async def clean_up(self) -> Outcome:
-        """Deletes unrecorded messages whose posts arrived late. Returns CallLost if a retry might help. Never
-        raises."""
+        """Deletes unrecorded messages from late posts. Returns CallLost if a retry might help. Never raises."""
         reply = self.reply
         if not reply.messages_with(*UNANSWERED):
             return CallDone()
@@ -369,8 +366,8 @@ class MessageDelivery:
         return CallDone(await post(self._senders.client, call))
 
     async def _find_lost_post(self, call: Post) -> FoundPost | None:
-        """Returns the message of a post whose response was lost. Raises Refused if another search might find the
-        message."""
+        """Returns the message of a post whose response was lost, or None if Slack didn't post it. Raises Refused if
+        another search might find the message."""
         try:
             return await self._senders.posted.find(call, self._known_ts)
         except Refused as error:
@@ -420,8 +417,6 @@ RECOVERY_TIMEOUT_S = 60.0
 
 
 class MessageTransport:
-    """Shows replies in Slack, and recovers replies of earlier attempts."""
-
     def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies, users: Users) -> None:
         streams = Streams(client, paced, users)
         self.senders = Senders(client, posted, streams, ReplyFiles(client, paced, posted, streams))

@@ -6,11 +6,11 @@ Slack might refuse a page in one form and accept it in another. There are three 
 2. plain text, without blocks and on short pages;
 3. later, when the outbox shows the answer's end.
 
-A refused form never stops the model. These rules cover every refusal of a page whose message and channel exist. (They
-count as gone only if Slack reports that twice in a row.)
+The refusal of a form never stops the model. These rules cover every refusal of a page whose message and channel exist.
+(A message or channel is treated as gone only if Slack reports that twice in a row.)
 
 - After a refusal about the form, the next form is tried at once. Other refusals might be temporary, so the page is sent
-  again, and its form changes only after several refusals in a row. An unknown error name counts as two refusals,
+  again, and its form changes only after several refusals in a row. An unknown error name is counted as two refusals,
   because another form might help, while during an outage only time helps.
 - A page that is also refused as plain text, or whose message can't be edited, is posted as a new message in the full
   form.
@@ -86,11 +86,12 @@ class Edits:
 
     @property
     def has_refusals(self) -> bool:
-        """Whether Slack has refused the full form since it last accepted it, or a message of the reply was replaced."""
+        """Whether Slack has refused the full form since it last accepted it, or a message was replaced."""
         return self._was_refused or self._replacements > 0
 
     def can_edit(self, *, ended: bool) -> bool:
-        """Returns whether a message can be edited. In a growing reply, a failing edit can cost another new message."""
+        """Returns whether a message can be edited. While a reply grows, a failing edit can be replaced only by another
+        new message."""
         return ended or self._replacements < MAX_REPLACED
 
     def on_confirmed(self, call: Begin | Change) -> None:

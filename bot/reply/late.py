@@ -37,8 +37,6 @@ _EVENTS: Mapping[MessageRole, str] = {
 
 @dataclass(frozen=True, slots=True)
 class SideMessage:
-    """A message to post next to a reply, identified by its metadata."""
-
     role: MessageRole
     version: int
     text: str
@@ -91,16 +89,15 @@ class OutboxSender:
         await self._delete(recorded or await self._posted.late_messages(question, ()))
 
     async def delete(self, entry: OutboxEntry) -> None:
-        """Deletes the reply's messages and files. Messages that Slack's list doesn't reach are taken from the record.
-        So are all recorded messages in the first try, because Slack might not list a new message yet."""
+        """Deletes the reply's messages and files. The record provides messages that Slack's list doesn't include. The
+        first try deletes all recorded messages, because Slack might not list a new message yet."""
         nearby, is_all = await self._posted.deletions(entry.question)
         is_complete = is_all and entry.tries > 1
         far_back = set() if is_complete else set(entry.page_ts) - {call.ts for call in nearby}
         await self._delete([*nearby, *(Delete(entry.question, ts) for ts in sorted(far_back))])
 
     async def remove(self, entry: OutboxEntry) -> bool:
-        """Deletes a reply and its files. Returns False if a person wrote after the question and might refer to the
-        reply."""
+        """Deletes a reply and its files. Returns False if a person wrote after the question."""
         messages = await self._posted.messages_since(entry.question)
         if any(self._is_by_person(message) for message in messages if message["ts"] > entry.question.ts):
             return False
@@ -123,7 +120,7 @@ class OutboxSender:
         return found
 
     async def post_side_message(self, entry: OutboxEntry, message: SideMessage, still: Callable[[], bool]) -> str:
-        """Posts a separate message and returns its ts. Sends nothing unless `still()`."""
+        """Posts a separate message and returns its ts. Sends nothing if `still()` is False."""
         thread = entry.question.thread
         with only_while(still):
             _, ts = await self._threads.post(

@@ -1,9 +1,9 @@
 """A reply's states, pages and messages, and its calls to Slack. Pure.
 
 A reply accepts text while it is BEGINNING or GROWING. After FINISH, the reply is ENDING: only the calls that show the
-rest remain. A QUEUED reply only shows the placeholder of a queued question. In the states listed after ENDING_AGAIN, a
-reply is over: it makes no more calls, and no event changes its state. In other states, an event that `LIFE_AFTER`
-doesn't list is an error.
+remaining text are made. A QUEUED reply only shows the placeholder of a queued question. In the states listed after
+ENDING_AGAIN, a reply is over: it makes no more calls, and no event changes its state. In other states, an event that
+`LIFE_AFTER` doesn't list is an error.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -95,7 +95,7 @@ def current_pages(job: Job) -> list[RecordedMessage]:
 
 
 def restore_unreplaced(messages: Sequence[RecordedMessage]) -> tuple[RecordedMessage, ...]:
-    """Returns the recorded messages. Replaced ones become pages again if their replacement was never posted."""
+    """Returns the recorded messages. A replaced message becomes a page again if its replacement was never posted."""
     last = max((message.ts for message in messages if message.role is MessageRole.PAGE), default="")
     kept = [message for message in messages if message.role is MessageRole.REPLACED and message.ts > last]
     pages = [message for message in messages if message.role is MessageRole.PAGE]
@@ -140,7 +140,8 @@ class Life(StrEnum):
 
     @property
     def has_ended(self) -> bool:
-        """Whether no more text will be shown. An abandoned reply hasn't ended: another attempt can show more text."""
+        """Whether the reply will show no more text. An abandoned reply hasn't ended: another attempt can show more
+        text."""
         return self not in (Life.QUEUED, Life.BEGINNING, Life.GROWING, Life.ABANDONED)
 
 

@@ -28,14 +28,14 @@ class CallRefused:
 
 @dataclass(frozen=True, slots=True)
 class CallLimited:
-    """The call must wait for a rate limit, for its channel, or for a word to show."""
+    """The call must wait for a rate limit, for its channel, or for the first visible word."""
 
     error: RateLimited | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CallLost:
-    """Slack might have carried out the call, or might do so later. `error`: None if the process was ending."""
+    """Slack might have carried out the call, or might carry it out later. `error`: None if the process was ending."""
 
     error: Refused | None = None
 
@@ -55,5 +55,5 @@ def refusal_of(outcome: CallRefused | CallLost) -> Refusal:
 
 
 def error_of(outcome: Outcome) -> RateLimited | Refused | None:
-    """Returns the error that determines the next try, or None."""
+    """Returns the error that determines when to try again, or None if there is no error."""
     return None if isinstance(outcome, CallDone | CallFound) else outcome.error

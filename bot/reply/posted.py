@@ -1,13 +1,13 @@
 """Finds a reply's messages in Slack.
 
 Each page's message has metadata: the question, the page number, the length of the answer up to the page's end, and
-whether the page was cut for a stream. The metadata identifies a message whose post got no response, and tells a process
+whether the page was cut for a stream. The metadata identifies a message whose post got no response, and shows a process
 that takes over a job where the pages break. The text itself is recorded before Slack shows it.
 
 Files have no metadata and are recognized by their names, which contain the question's ts. A deleted file loses its
 name, and its message must be deleted separately. If a deletion was interrupted in between, the message is recognized as
-one from the bot with only deleted files. Only messages by the bot's own user count, because others can use the same
-names.
+one from the bot with only deleted files. Only messages by the bot's own user are considered, because other users can
+use the same names.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -34,8 +34,6 @@ FILES_WITHIN_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class FoundPost:
-    """A message whose post got no response."""
-
     ts: str
     is_current: bool
     """Whether the message shows the post's content rather than an earlier state of the page."""
@@ -55,16 +53,16 @@ class FoundStream:
 
 
 class PostedReplies:
-    """Reads replies back from Slack. Raises RateLimited and Refused. `bot_user_id`: Typist's own user."""
+    """Reads replies back from Slack. Raises RateLimited and Refused. `bot_user_id`: the user ID of Typist's bot."""
 
     def __init__(self, client: PacedClient, bot_user_id: str) -> None:
         self._client = client
         self._bot_user_id = bot_user_id
 
     async def find(self, post: Post, known_ts: Collection[str]) -> FoundPost | None:
-        """Returns the message of a post whose response was lost, or None if Slack didn't post it. `known_ts`: other
-        messages of the same page. Raises Refused with OUTSIDE_THREAD if the page was posted outside its thread because
-        the thread was deleted."""
+        """Returns the message of a post whose response was lost, or None if Slack didn't post it. `known_ts`: the ts of
+        other messages of the same page. Raises Refused with OUTSIDE_THREAD if the page was posted outside its thread
+        because the thread was deleted."""
         question = post.question
         try:
             pages = _page_messages(question, (await self._own_messages(question))[0])
@@ -83,7 +81,7 @@ class PostedReplies:
         return next((message.ts for message in attached if set(ids) <= set(message.file_ids)), None)
 
     async def find_shared(self, upload: Upload, known_ts: Collection[str]) -> str | None:
-        """Returns the ts of the message with files whose IDs were lost, or None if Slack doesn't show it."""
+        """Returns the ts of the message with files whose IDs were lost, or None if Slack doesn't list it."""
         attached = _file_messages(upload.question, (await self._own_messages(upload.question))[0])
         files = file_keys(upload.files)
         return next((one.ts for one in attached if one.files >= files and one.ts not in known_ts), None)
@@ -146,7 +144,6 @@ class PostedReplies:
         return list(filter(self.is_own, messages)), is_all
 
     async def _messages_at_root(self, question: Question) -> list[Payload]:
-        """Returns the bot's messages outside threads from the question on, oldest first."""
         return list(filter(self.is_own, (await self._read_method("conversations.history", question))[0]))
 
     def is_own(self, message: Payload) -> bool:
@@ -154,7 +151,8 @@ class PostedReplies:
 
     async def _read_conversation(self, question: Question, latest_ts: str = "") -> tuple[list[Payload], bool]:
         """Returns the conversation's messages from the question on, oldest first, and whether the list is complete. If
-        a direct message has too many messages, Slack returns the newest; `latest_ts` requests older ones."""
+        a direct message has too many messages, Slack returns the newest messages, and `latest_ts` requests older
+        messages."""
         thread_ts = question.thread.thread_ts
         latest = {"latest": latest_ts} if latest_ts else {}
         if thread_ts is None:
@@ -188,12 +186,12 @@ def metadata_of(question: Question, page: int, view: PageView) -> Payload:
 
 
 def is_answered(question_ts: str, ours: Iterable[Payload], on_record: Collection[str]) -> bool | None:
-    """Returns whether the bot's messages in Slack answer an unrecorded question, or None if that's unclear.
+    """Returns whether the bot's messages in Slack answer an unrecorded question, or None if it is unclear.
 
-    `on_record`: the ts of the bot's recorded messages. Slack can have more, because the database was restored or the
-    question was erased. The answer to a later question also answers earlier ones. Unclear cases are the bot's other
-    messages below the question (a placeholder, an offer, a notice or an unfinished stream), and an earlier answer that
-    was edited after the question, because the question might have joined that answer.
+    `on_record`: the ts of the bot's recorded messages. Slack can have more messages than that, because the database was
+    restored or the question was erased. The answer to a later question also answers earlier ones. Unclear cases are the
+    bot's other messages below the question (a placeholder, an offer, a notice or an unfinished stream), and an earlier
+    answer that was edited after the question, because the question might have joined that answer.
     """
     in_doubt = False
     for message in ours:
@@ -226,7 +224,7 @@ def _page_number(message: Payload) -> int:
 
 
 def _updated_messages(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> tuple[RecordedMessage, ...]:
-    """Returns the recorded messages without those deleted in Slack, and with pages from lost responses."""
+    """Returns the recorded messages without messages deleted in Slack, and with pages whose responses were lost."""
     there = [message for message in job.messages if message.ts in by_ts or not is_all or message.role in UNANSWERED]
     on_record = [message for message in job.messages if message.role is MessageRole.PAGE]
     pages = list(takewhile(lambda page: page in there, on_record))
@@ -240,7 +238,7 @@ def _updated_messages(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> t
 
 
 def _with_metadata(message: RecordedMessage, found: Payload) -> RecordedMessage:
-    """Returns a message updated from its metadata, if any. Streams have no metadata until they are stopped."""
+    """Returns a message updated from its metadata if it has any. Streams have no metadata until they are stopped."""
     payload = _page_metadata(found)
     if not payload:
         return message

@@ -1,4 +1,5 @@
-"""Computes the next Slack call for one answer, by comparing what Slack should show with what it shows. Pure.
+"""Computes the next Slack call for one answer, by comparing the messages that Slack should show with the messages that
+it shows. Pure.
 
 The life of a `Reply`:
 
@@ -10,7 +11,8 @@ The life of a `Reply`:
 5. The reply is over once Slack shows everything, once the reply is lost or given up, or after `abandon`. No more calls
    are made after that.
 
-An event that can't happen in a state (`LIFE_AFTER`) is an error, and so is an outcome of a call that wasn't sent.
+An event that can't happen in a state (`LIFE_AFTER`) is an error. The outcome of a call that wasn't sent is an error
+too.
 
 `next_call` compares `messages`, which Slack shows, with the answer's pages, and returns calls in this order:
 
@@ -98,7 +100,7 @@ class ReplyMessage:
 
 
 class Reply:
-    """Tracks the messages that show an answer. An earlier attempt's text stays until this attempt's text is longer."""
+    """Tracks the messages that show an answer. An earlier attempt's text is shown until the new text is longer."""
 
     page_chars = PAGE_CHARS
     """Maximum characters of a page in the full form. Tests use fewer."""
@@ -192,7 +194,6 @@ class Reply:
 
     @property
     def has_begun(self) -> bool:
-        """Whether Slack shows some of the text, or the end."""
         shown = (message.shown for message in self.messages_with(MessageRole.PAGE))
         return any(isinstance(view, PageView) and (view.markdown or not view.growing) for view in shown)
 
@@ -209,7 +210,7 @@ class Reply:
 
     @property
     def outbox_kind(self) -> OutboxKind | None:
-        """REPLY if the outbox must update the reply because Slack doesn't show it as recorded, or None."""
+        """The outbox entry needed because Slack doesn't show the reply as recorded, or None if it does."""
         # An unfinished message would still be shown when the channel is opened again.
         is_left = self.life is Life.SHUT_OUT and self.messages_with(MessageRole.PAGE, MessageRole.REPLACED)
         is_wrong = is_left or self.is_unshown or self.messages_with(MessageRole.STRAY, *UNANSWERED)
@@ -217,7 +218,7 @@ class Reply:
 
     @property
     def keeps_stop(self) -> bool:
-        """Whether Slack's own Stop button must stay, because the answer continues."""
+        """Whether Slack's own Stop button must remain, because the answer continues."""
         return self.initial.has_stop and not self.has_ended
 
     def urgency_of(self, call: Call) -> Urgency:
@@ -233,7 +234,6 @@ class Reply:
         return Urgency.PROGRESS if view.activity == activity else Urgency.STEP
 
     def append(self, delta: str) -> None:
-        """Adds text from the model, which the next call to Slack will show."""
         was_behind = self.answer.is_shorter_than_earlier
         self.answer.append(delta)
         if not delta or self.answer.is_shorter_than_earlier or self.is_withheld:
@@ -254,7 +254,7 @@ class Reply:
         self._lay_out(self._empty_pages(), self.answer.text)
 
     def show_activity(self, activity: str | tuple[ApprovalCard, ...]) -> bool:
-        """Shows the model's activity or pending calls below the text, or nothing for "". Returns whether the reply
+        """Shows the model's activity or pending calls below the text ("" hides it). Returns whether the reply
         changed."""
         is_new = activity != self._activity
         self._activity = activity
@@ -266,7 +266,7 @@ class Reply:
         return is_new
 
     def show_transcripts(self, transcripts: Iterable[str]) -> None:
-        """Shows speech from the question's recordings above the answer, unless there is text, which mustn't move."""
+        """Shows speech from the question's recordings above the answer, unless text is shown, which must not move."""
         if self.answer.text_to_keep:
             return
         self._transcript = shown_transcript(transcripts)
@@ -275,7 +275,7 @@ class Reply:
             self._on_event(ReplyEvent.GROW)
 
     def finish(self, end: End, shown: Picture | None = None) -> None:
-        """Ends the text, and shows the picture below it. `shown`: None for an answer without later changes."""
+        """Ends the text, and shows the picture below it. `shown` is None if the answer hasn't changed since its end."""
         if self.answer.end is None:
             self.answer.finish(end)
         self._picture = shown or picture(self.job.ended(end, self.answer.text))
@@ -308,7 +308,7 @@ class Reply:
             self._on_event(ReplyEvent.GROW)
 
     def abandon(self) -> None:
-        """Ends the reply as it is, because another process has the job or might have it."""
+        """Ends the reply in its current state, because another process has or might have the job."""
         self._on_event(ReplyEvent.ABANDON)
 
     def _on_event(self, event: ReplyEvent) -> None:
@@ -325,7 +325,6 @@ class Reply:
             self.messages.append(ReplyMessage(call.unanswered, ""))
 
     def on_outcome(self, call: Call | CleanUp, outcome: Outcome) -> None:
-        """Records the outcome of the call in flight. Raises ValueError if this call isn't in flight."""
         if call != self._in_flight:
             raise ValueError(f"{type(outcome).__name__} came for a {type(call).__name__} that wasn't sent")
         self._in_flight = None
@@ -433,13 +432,12 @@ class Reply:
         return isinstance(call, Update) and self.life is Life.ENDING
 
     def post_again(self, page: int) -> None:
-        """Shows a page and all later ones in new messages, because no edits are left. The old messages are then
-        deleted."""
+        """Shows a page and all later pages in new messages, because no edits are left. The old messages are deleted."""
         self._on_event(ReplyEvent.POST_AGAIN)
         self._replace_messages(page)
 
     def next_call(self) -> Call | None:
-        """Returns the next call that makes Slack show the reply, or None if nothing has to change."""
+        """Returns the next call that makes Slack show the reply, or None if Slack shows it."""
         if self.life.is_over:
             return None
         if strays := self.messages_with(MessageRole.STRAY):
@@ -542,7 +540,6 @@ class Reply:
         return self._pages.full[page] if page < len(self._pages.full) else self._pages.growing
 
     def _mark_final_pages(self) -> None:
-        """Marks full pages that Slack shows as final, and lays out the next page."""
         while self._has_next_page(page := self._final_pages):
             shown = self.messages_with(MessageRole.PAGE)[page : page + 1]
             if not shown or shown[0].shown != self.page_view(page):
@@ -562,7 +559,6 @@ class Reply:
         return not self._pages.is_complete and len(self._pages.full) < self._max_pages
 
     def _complete_pages(self) -> None:
-        """Completes the pages of an ended answer, and decides which files belong below them."""
         self._pages.finish()
         self._final_pages = min(self._final_pages, len(self._pages.full))
         self._ends_below_file, self._end_of_answer = False, None
@@ -596,7 +592,7 @@ class Reply:
         return tuple(file for file in self._files if file.key not in shown)
 
     def _next_file_deletion(self) -> Delete | None:
-        """Returns the call that deletes files of an earlier attempt's text, or None."""
+        """Returns the call that deletes files of an earlier attempt's text, or None if Slack shows no such files."""
         if not self.has_ended and (self.answer.is_shorter_than_earlier or not self.initial.outdated):
             return None
         wanted = file_keys(self._files or ())
@@ -613,7 +609,6 @@ class Reply:
             self._lay_out_from(int(min(first_plain_page, self._edits.first_plain_page)))
 
     def _lay_out_from(self, page: int) -> None:
-        """Lays out the text again from a page on, in the current form, if Slack shows all pages before it."""
         old = self._pages
         first = replace(self._page(page), source="")
         pages = Pages(*self._edits.page_limits(page, self.page_chars), first, max_full=self._final_pages + 1)

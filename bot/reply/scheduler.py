@@ -1,4 +1,4 @@
-"""Sends the most urgent call of all live replies whenever the pace allows one.
+"""Sends the most urgent call of all live replies whenever the pace allows a call.
 
 Nothing pushes text to Slack. A `Reply` (reply.py) tracks what Slack should show and what it shows, and `next_call()`
 returns the difference. The scheduler requests a call only when it can be sent, so the call always has the newest text:
@@ -24,9 +24,9 @@ deleted. Posts and deletions have separate budgets. A reply has at most one call
 order, and each outcome is known before the difference is computed again.
 
 Before a call is sent, its task records the text and the message that the call will show, counts the call in the
-database together with the calls of other processes, and checks the lease once more, because both can take long. Slack
-therefore never shows anything that a process taking over the job wouldn't know about. While the database is
-unavailable, answers pause.
+database together with the calls of other processes, and checks the lease once more, because both steps can take a
+while. Slack therefore never shows anything that a process taking over the job wouldn't know about. While the database
+is unavailable, answers pause.
 
 A queued question's placeholder waits while earlier answers need the budget. Workers can claim the job meanwhile, so
 right before the call, the database is asked whether the job was claimed or has ended.
@@ -110,8 +110,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class ScheduledReply:
-    """A live reply: accepts an answer's text, and tracks when its next call can be sent. Times are on the monotonic
-    clock."""
+    """A live reply, which accepts an answer's text and tracks when its next call can be sent. Times are from the
+    monotonic clock."""
 
     scheduler: "EditScheduler"
     reply: Reply
@@ -207,7 +207,7 @@ class ScheduledReply:
         return call if self.reply.is_withheld == was_withheld else self.reply.next_call()
 
     def with_current_text(self, call: Call, now: float) -> Call | None:
-        """Returns a call with the newest text, or None if there is nothing to send for now."""
+        """Returns a call with the newest text, or None if there is currently nothing to send."""
         filled = self.run_layout(lambda: self.reply.carriers.with_current_text(call))
         is_late = now >= self.wordless_since + MAX_WORDLESS_S
         # None means that searching for a word took too long, so the call is dropped and another one will follow.
@@ -223,7 +223,6 @@ class ScheduledReply:
         return None
 
     def on_outcome(self, call: Call, outcome: Outcome, now: float) -> None:
-        """Passes a call's outcome to the reply. Schedules the next try of a failed call, or gives the call up."""
         self.run_layout(lambda: self.reply.on_outcome(call, outcome))
         if isinstance(outcome, CallDone | CallFound):
             if isinstance(call, Begin | Change) and call.view is not None:
@@ -240,7 +239,7 @@ class ScheduledReply:
     def _schedule_retry(self, call: Call, error: RateLimited | Refused, now: float) -> bool:
         """Sets the time of the next try. Returns False if the retry policy gives the call up. A rate limit only delays
         the method, through its budget, so that the reply's end can be posted instead of edited. The first final refusal
-        causes no delay either, because the next call is a different one."""
+        causes no delay either, because the next call is a different call."""
         self.failures = self.failures.plus_one(now)
         next_try_at = REPLY_CALLS.next_try_at(error, self.failures, now)
         is_refused = isinstance(error, Refused)
@@ -251,7 +250,7 @@ class ScheduledReply:
         return True
 
     def give_up(self, call: Call) -> None:
-        """Drops a call that Slack has refused for minutes. The reply might have other calls left."""
+        """Drops a call that Slack has refused for minutes. The reply might have other calls."""
         self.run_layout(lambda: self.reply.give_up(call))
         self.failures = NO_FAILURES
         if self.reply.life.is_over:
@@ -260,7 +259,7 @@ class ScheduledReply:
         self.scheduler.on_changed(self)
 
     def run_layout(self, lay_out: Callable[[], T]) -> T | None:
-        """Returns the result of `lay_out`, or None if that fails. The text is then hidden, or the reply given up."""
+        """Returns the result of `lay_out`, or None if it fails. The text is then hidden, or the reply given up."""
         try:
             return lay_out()
         except Exception as error:
@@ -280,7 +279,8 @@ class ScheduledReply:
 
 
 async def show_end(live: ScheduledReply, end: End, shown: Picture, users: Users, admins: Collection[str]) -> None:
-    """Shows the end of an answer, with names of people who decided on its calls and of `admins` (IDs) to ask."""
+    """Shows the end of an answer, with the names of people who decided on its calls, and of `admins` (IDs) whom people
+    can ask."""
     if people := shown.user_ids_to_name(admins):
         names = await users.names(people)
         shown = shown.with_names(names, users.admins_to_name(admins))
@@ -338,10 +338,10 @@ class EditScheduler:
         has_stop: bool = False,
         until: float = math.inf,
     ) -> ScheduledReply:
-        """Opens a reply with a placeholder, or continues the one that an earlier attempt left in Slack.
+        """Opens a reply with a placeholder, or continues a reply that an earlier attempt left in Slack.
 
-        `sign`: replaces the placeholder at first. `has_stop`: Slack's own Stop button replaces the reply's. No call is
-        sent after `until`, on the monotonic clock.
+        `sign`: what is shown at first instead of the placeholder. `has_stop`: whether Slack's own Stop button replaces
+        the reply's button. No call is sent after `until`, on the monotonic clock.
         """
         job = answer.job
         is_fresh = not job.messages and job.checkpoint.end is None
@@ -376,14 +376,14 @@ class EditScheduler:
         return next_post_at > now or not self._budget.carrier_room(METHODS[Update], live).is_fresh
 
     def edit_of_end(self, job: Job, end: End, shown: Picture) -> Update | None:
-        """Returns the edit that shows an ended answer's picture, or None if that takes more than one call."""
+        """Returns the edit that shows an ended answer's picture, or None if more than one call is needed."""
         reply = Reply(Answer(job), recorded_reply(job), self._style)
         reply.finish(end, shown)
         call = reply.next_call()
         return call if isinstance(call, Update) and call.view.end is not None else None
 
     async def post_placeholder(self, job: Job) -> None:
-        """Posts and records a queued question's placeholder. Cancel this once the job isn't queued anymore."""
+        """Posts and records a queued question's placeholder. Cancel this call when the job is no longer queued."""
         async with self._channel_locks.setdefault(job.question.thread.channel_id, asyncio.Lock()):
             live = self._schedule(Answer(job), Shown(job.page_ts, outdated=True, queued=True))
             if not job.page_ts:
@@ -409,7 +409,7 @@ class EditScheduler:
                 self.on_changed(live)
 
     def show_stop_button(self, thread: ThreadKey) -> None:
-        """Shows a thread's replies as messages with a Stop button, unless Slack shows its own."""
+        """Shows a thread's replies as messages with a Stop button, unless Slack shows its own Stop button."""
         for live in [live for live in self._live_replies if live.reply.job.question.thread == thread]:
             if live.reply.initial.has_stop:
                 continue
@@ -419,7 +419,6 @@ class EditScheduler:
             self.on_changed(live)
 
     def on_changed(self, live: ScheduledReply) -> None:
-        """Wakes the loop for a reply that has changed, and closes a reply that is over."""
         live.idle.clear()
         live.call = None
         if live.reply.life.is_over and live not in self._in_flight:
@@ -455,7 +454,7 @@ class EditScheduler:
         return live
 
     def _send_due_calls(self) -> float:
-        """Starts every call that can be sent now. Returns when to check again."""
+        """Starts every call that can be sent now. Returns the time of the next check."""
         while True:
             now = self.clock.monotonic()
             if not self._lease.is_valid(now):
@@ -508,7 +507,7 @@ class EditScheduler:
         )
 
     def _post_ends_again(self, calls: dict[ScheduledReply, Call], now: float) -> float:
-        """Posts ends as new messages if no edit can show them in time. Returns when to decide again."""
+        """Posts ends as new messages if no edit can show them in time. Returns the time of the next decision."""
         look_again_at, ahead = math.inf, 0
         for live, call in calls.items():
             if not live.reply.can_be_posted_again(call):
@@ -536,8 +535,8 @@ class EditScheduler:
     def _due_call(
         self, live: ScheduledReply, call: Call, now: float, paces: Paces, left: CallsLeft | None
     ) -> Due | None:
-        """Returns when a reply's call can be sent, or None if too many calls of its method are in flight. `left`: the
-        calls left for all replies, if a reply might be sent as one message at its end."""
+        """Returns a call with the time when it can be sent, or None if too many calls of its method are in flight.
+        `left`: the calls left for all replies, if a reply might be sent as one message at its end."""
         method = METHODS[type(call)]
         urgency = live.reply.urgency_of(call)
         if list(self._in_flight.values()).count(method) >= MAX_IN_FLIGHT:
@@ -579,7 +578,7 @@ class EditScheduler:
         self.on_changed(live)
 
     async def _try_to_send(self, live: ScheduledReply, call: Call) -> Outcome:
-        """Sends a call if that is still allowed, passes the outcome to the reply, and returns it."""
+        """Sends a call if that is still allowed, passes the outcome to the reply, and returns the outcome."""
         method = METHODS[type(call)]
         channel_id = call.question.thread.channel_id
         is_granted = has_left = False
@@ -624,7 +623,6 @@ class EditScheduler:
         return live.reply.life is not Life.ABANDONED and now < live.deadline and self._lease.is_valid(now)
 
     async def _record_before_call(self, live: ScheduledReply, call: Call) -> bool:
-        """Records the text and message that a call will show. Returns False if the call mustn't be sent."""
         answer = live.reply.answer
         if self.clock.monotonic() >= self._store_retry_at:
             try:
@@ -644,8 +642,7 @@ class EditScheduler:
         return False
 
     async def _begin_placeholder(self, live: ScheduledReply) -> bool:
-        """Reserves a queued question's job while its placeholder is sent. Returns False if the placeholder mustn't be
-        sent."""
+        """Reserves a queued question's job while its placeholder is sent. Returns False if it must not be sent."""
         live.deadline = self.clock.monotonic() + PLACEHOLDER_WITHIN_S
         try:
             if await self._worker_queue.begin_placeholder(live.reply.job):
@@ -661,7 +658,7 @@ class EditScheduler:
         self._store_retry_at = self.clock.monotonic() + AWAY_PAUSE_S
 
     async def _record_messages(self, live: ScheduledReply) -> None:
-        """Records the reply's messages after a call has changed them. The answer continues even if that fails."""
+        """Records the reply's messages after a call has changed them. If that fails, the answer still continues."""
         is_queued = live.reply.initial.queued
         record = self._worker_queue.record_placeholder if is_queued else self._worker_queue.record_messages
         try:
@@ -680,5 +677,5 @@ class EditScheduler:
 
 
 def _asked_at(job: Job) -> float:
-    """Returns when the answer was requested, in seconds since the epoch; for questions, by Slack's clock."""
+    """Returns when the answer was requested, in seconds since the epoch. The time of a question is Slack's time."""
     return job.asked_at if job.version else float(job.question.ts)

@@ -6,7 +6,8 @@ claims. A Slack file is never a source, because a link can open the file for all
 
 A canvas contains the answer's Markdown, as safe as in a message, in the forms that canvases.create accepts. Slack
 refuses a whole canvas because of a single heading below the third level, table with a narrow delimiter row or more than
-300 cells, numbered list within a bulleted one or the reverse, or quote within a list (sandbox/FIDELITY.md).
+300 cells, numbered list within a bulleted list or a bulleted list within a numbered list, or quote within a list
+(sandbox/FIDELITY.md).
 """
 
 import re
@@ -36,7 +37,7 @@ class Source:
 
 
 def with_citation(citations: Sequence[Citation], citation: Citation) -> Sequence[Citation]:
-    """Returns the citations with a new one, unless it can't be shown, is a duplicate, or exceeds the limit."""
+    """Returns the citations with a new citation, unless it can't be shown, is a duplicate, or exceeds the limit."""
     is_known = any(earlier.url == citation.url for earlier in citations)
     if is_known or len(citations) >= MAX_RECORDED or not _host(citation.url):
         return citations
@@ -49,7 +50,7 @@ def shown_sources(citations: Iterable[Citation]) -> tuple[Source, ...]:
 
 
 def plain_list(sources: Sequence[Source]) -> str:
-    """Returns the sources as plain text with numbered URLs, or "" without sources."""
+    """Returns the sources as plain text with numbered URLs, or "" if there are none."""
     lines = [f"{number}. {source.url}" for number, source in enumerate(sources, start=1)]
     return "\n".join((texts.answers.SOURCES, *lines)) if lines else ""
 
@@ -89,7 +90,7 @@ _QUOTE = re.compile(r"([ \t]*)>[>\t ]*")
 
 
 def canvas_title(answer: str) -> str:
-    """Returns the answer's first heading if it begins with one, or else its first words."""
+    """Returns the heading that an answer begins with, or its first words if it has no such heading."""
     heading = _TITLE.match(answer)
     words = first_words(heading[1] if heading else answer, growing=False)
     return beginning(words, CANVAS_TITLE_CHARS) or texts.canvases.TITLE
@@ -123,7 +124,7 @@ def _replacements(text: str, leaf: LeafBlock) -> Iterator[Replacement]:
 
 
 def _canvas_lines(text: str) -> Iterator[str]:
-    """Yields the lines. Nested lists become numbered or bulleted like the outer list, and lose their quotes."""
+    """Yields the lines. Nested lists become numbered or bulleted to match the outer list, and lose their quotes."""
     leaf_blocks = parse_blocks(text, last_line_incomplete=False).leaf_blocks
     code = deque(range(leaf.lines[0].start, leaf.lines[-1].end + 1) for leaf in leaf_blocks if leaf.kind in _CODE)
     lists: list[tuple[int, bool]] = []
@@ -138,7 +139,7 @@ def _canvas_lines(text: str) -> Iterator[str]:
 
 
 def _list_line(line: str, lists: list[tuple[int, bool]]) -> str:
-    """Returns a line in the form that the open lists allow. Adds an item that the line begins to `lists`."""
+    """Returns a line in the form that the open lists allow. If the line begins an item, adds the item to `lists`."""
     item = _ITEM.match(line)
     if item is None:
         if not line[0].isspace():

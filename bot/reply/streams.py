@@ -29,7 +29,7 @@ _PERSON = re.compile(r"[UW][A-Z0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class StartStream(Begin):
-    """Posts a page's first words as a new message that grows by appends. `text` is set right before sending."""
+    """Posts a page's first words as a new message that grows by appends. `text` is set just before sending."""
 
     unanswered: ClassVar[MessageRole] = MessageRole.STARTING
     text: str = ""
@@ -53,8 +53,8 @@ class StopStream(Change):
 
 
 def can_be_streamed(question: Question, *, is_alone: bool) -> bool:
-    """Returns whether Slack allows a stream for a question and all readers would see it grow. `is_alone`: the asker is
-    the only person in the thread. In a channel, only the recipient sees a stream grow."""
+    """Returns whether Slack allows a stream for a question and all readers would see it grow. `is_alone`: whether the
+    asker is the only person in the thread. In a channel, only the recipient sees a stream grow."""
     thread = question.thread
     is_by_person = not question.is_from_bot and bool(_PERSON.fullmatch(question.user_id))
     return thread.thread_ts is not None and is_by_person and (thread.in_direct_message or is_alone)
@@ -76,7 +76,7 @@ def needs_edit(view: PageView) -> bool:
 
 
 def can_begin(view: PageView, page: int, *, is_below_one: bool) -> bool:
-    """Returns whether a stream can show a page from its first words on. `is_below_one`: an earlier page began as a
+    """Returns whether a stream can show a page from its first words on. `is_below_one`: whether a page above began as a
     stream. Below edited pages, streams need Slack's own Stop button: a stream has no button, and only an answer that
     began as a stream has a status that explains how to stop it."""
     if view.version or needs_edit(view) or not (view.growing and view.markdown):
@@ -110,7 +110,7 @@ _NEEDS: Mapping[Stage, tuple[type[Call], ...]] = {
 
 
 class Stream:
-    """A native stream that shows one page until `until`. `stage`: LEFT for a stream that Slack reports as open."""
+    """A native stream that shows one page until `until`. `stage` is LEFT for a stream that Slack reports as open."""
 
     def __init__(self, until: float = math.inf, stage: Stage = Stage.STARTING) -> None:
         self.stage = stage
@@ -119,7 +119,7 @@ class Stream:
 
     @property
     def needed_calls(self) -> tuple[type[Call], ...]:
-        """Types of calls that the stream will still make, for which the budget keeps room."""
+        """The types of calls that the stream will still make. The budget reserves room for these calls."""
         return _NEEDS[self.stage]
 
     @property
@@ -131,7 +131,8 @@ class Stream:
         return self.stage is Stage.OVER
 
     def with_current_text(self, call: Begin | Change) -> Begin | Change | None:
-        """Returns a call with the newest text, or None to send nothing yet. Comparing calls doesn't need the text."""
+        """Returns a call with the newest text, or None to send nothing yet. Calls can be compared without their
+        text."""
         match call:
             case StartStream(view=view):
                 if needs_edit(view):
@@ -151,7 +152,7 @@ class Stream:
         return call
 
     def _unsent_part(self, text: str, *, can_be_shorter: bool = False) -> str | None:
-        """Returns the text that isn't appended yet, or None if there is none or the appended text differs."""
+        """Returns the text that isn't appended yet, or None if there is no such text or the appended text differs."""
         if text.startswith(self._appended_text):
             return text[len(self._appended_text) :]
         if not (can_be_shorter and self._appended_text.startswith(text)):
@@ -159,7 +160,6 @@ class Stream:
         return None
 
     def end(self, now: float) -> None:
-        """Switches the page to edits if the stream has reached its maximum age."""
         if now >= self._until:
             # If a start is in flight, its stream ends once Slack has responded.
             self._until = -math.inf

@@ -29,7 +29,7 @@ from slack_pacing.ledger import Ledger
 
 
 class Workspace:
-    """The parts that serve one Slack team. `me`: the bot's identity. `scopes`: None if Slack doesn't report scopes."""
+    """The parts that serve one Slack team. `me`: the bot's identity. `scopes`: None if Slack doesn't report them."""
 
     def __init__(
         self,

@@ -49,7 +49,7 @@ class AccessControl:
         return UserKind.BOT in self._rules.extra_kinds or bool(self._rules.allow_users)
 
     def known_denial(self, question: Question) -> Denial | None:
-        """Returns why the asker is denied, or None if they have access or Slack must be asked."""
+        """Returns why the asker is denied, or None if the asker has access or Slack must be asked."""
         kind = UserKind.BOT if question.is_from_bot else self._users.known(question.user_id)
         if kind is None and self._rules.needs_user_type(question):
             return None
@@ -69,8 +69,9 @@ class AccessControl:
         members_only: bool = False,
         is_press: bool = False,
     ) -> Denial | None:
-        """Returns why the asker is denied, or None. Askers of unknown user type are denied, so that guests don't get
-        access while Slack fails. `now_within_s`, `within_s` and `is_press` work as in Users.kind."""
+        """Returns why the asker is denied, or None if the asker has access. If the user type is unknown, the asker is
+        denied, so that guests don't get access while Slack fails. `now_within_s`, `within_s` and `is_press` work as in
+        Users.kind."""
         kind = UserKind.BOT if question.is_from_bot else None
         if kind is None and (members_only or self._rules.needs_user_type(question)):
             kind = await self._users.kind(
@@ -85,8 +86,8 @@ class AccessControl:
         return Denial.NO_MEMBER if members_only and kind is not UserKind.MEMBER else None
 
     async def denial_when_claimed(self, question: Question) -> Denial | None:
-        """Returns why the asker of a claimed question is denied, or None. While Slack doesn't respond, the user type
-        that it reported in the last hour is used."""
+        """Returns why the asker of a claimed question is denied, or None if the asker has access. While Slack doesn't
+        respond, uses the user type that Slack reported within the last hour."""
         denial = await self.denial(question, now_within_s=CHECKED_WITHIN_S)
         if (
             denial is Denial.UNKNOWN
@@ -97,7 +98,7 @@ class AccessControl:
         return await self.denial(question, within_s=ANSWERS_WAIT_S) if denial is Denial.UNKNOWN else denial
 
     async def can_be_queued(self, question: Question) -> bool:
-        """Returns whether to show a question as queued, and explains a denial to its asker. Unknown user types are
+        """Returns whether to show a question as queued. Explains a denial to its asker. Askers of unknown user type are
         allowed, because access is checked again before the answer."""
         denial = await self.denial(question, within_s=CHECKED_WITHIN_S)
         if denial is None or denial is Denial.UNKNOWN:
@@ -124,7 +125,7 @@ class AccessControl:
 
 
 async def refusal_to_change(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:
-    """Returns why a person can't change a channel's or direct message's settings, or ""."""
+    """Returns why a person can't change the settings of a channel or direct message, or "" if they can."""
     question = Question(ThreadKey(workspace.me.team_id, channel_id, None), "", user_id, "")
     if denial := await access_control.denial(question, is_press=True):
         return denial
@@ -135,7 +136,8 @@ async def refusal_to_change(access_control: AccessControl, workspace: Workspace,
 
 
 async def channel_refusal(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:
-    """Returns why a person can't change a channel's settings; "" for its creator, for admins and in direct messages."""
+    """Returns why a person can't change a channel's settings. Returns "" for its creator, for admins and in direct
+    messages."""
     if user_id in access_control.admins or is_direct_message(channel_id):
         return ""
     creator = await workspace.surfaces.creator(channel_id)

@@ -37,26 +37,24 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AdminNotices:
-    """Sends each Typist admin a notice once, and another message when the notice no longer applies."""
-
     notifications: Notifications
     team_id: str
     admins: Collection[str]
 
     async def send(self, notice: str, sentence: str) -> None:
-        """Sends `notice` to the admins who haven't received it yet. Raises StoreError."""
+        """Sends `notice` to the admins who haven't received it. Raises StoreError."""
         message = notification(sentence)
         await self.notifications.add(self.team_id, *(Notification(one, notice, message) for one in sorted(self.admins)))
 
     async def send_end(self, notice: str, sentence: str) -> bool:
-        """Tells the admins who received `notice` that it no longer applies. Raises StoreError. Returns False, and must
-        be called again, if an admin might be receiving `notice` right now."""
+        """Tells the admins who received `notice` that it no longer applies. Raises StoreError. Returns False if an
+        admin might be receiving `notice` right now; the caller must then try again."""
         message = notification(sentence)
         over = [Notification(admin, notice, message) for admin in sorted(self.admins)]
         return all([await self.notifications.queue_end(self.team_id, one) for one in over])
 
     async def withdraw(self, notice: str) -> None:
-        """Lets the next `send` of `notice` reach the admins again, without a message that it no longer applied."""
+        """Makes the next `send` of `notice` reach the admins again, without a message that it no longer applies."""
         for admin in sorted(self.admins):
             await self.notifications.withdraw(self.team_id, admin, notice)
 
@@ -81,9 +79,9 @@ SERVER = "mcp "
 
 @dataclass(eq=False)
 class Outages:
-    """Notifies admins once that something outside Typist fails, such as a vendor, and once that it works again.
+    """Notifies admins once when something outside Typist fails, such as a vendor, and once when it works again.
 
-    A vendor can refuse only some models, so it works again once none of its models in use fails.
+    A vendor can refuse only some models, so it works again only once all of its models in use work.
     """
 
     admins: AdminNotices
@@ -104,7 +102,6 @@ class Outages:
         self._last[part] = outage
 
     async def check(self) -> None:
-        """Sends the admins the notices that they haven't received yet. Raises StoreError."""
         for part in sorted(self._unreported):
             last = self._last[part]
             is_told = await (self._report_outage(part, last) if last else self._report_recovery(part))
@@ -139,10 +136,10 @@ class Outages:
 
 @dataclass(eq=False)
 class ModelNotices:
-    """Reports refused keys and used-up credit, and notifies admins of what they should know about a model's answers.
+    """Reports refused keys, used-up credit, and facts about a model's answers that admins should know.
 
-    These notices are sent once a day if a vendor stopped an answer because of what the model did, and otherwise once.
-    Gateways can choose a different model for each request, so a process reports only the first one.
+    A notice is sent once a day if a vendor stopped an answer because of the model's behavior, and otherwise only once.
+    Gateways can choose a different model for each request, so a process reports only the first such model.
     """
 
     admins: AdminNotices
@@ -154,7 +151,7 @@ class ModelNotices:
     _reported: set[str] = field(default_factory=set, init=False)
 
     def on_result(self, model: str, result: EndReason | Completion | None) -> None:
-        """Records that a model began to answer, that another one answered, or how a request failed."""
+        """Records that a model began to answer, that a different model answered, or how a request failed."""
         if isinstance(result, Completion):
             if result.other_model and f"other {model}" not in self._reported:
                 self._reported.add(f"other {model}")
@@ -179,15 +176,14 @@ class ModelNotices:
 
 
 class Servers(Protocol):
-    """The MCP servers (bot/mcp/tools.py)."""
-
     async def problems(self) -> Mapping[str, str]: ...
     def retry(self, server: str, every_s: float) -> None: ...
 
 
 @dataclass(eq=False)
 class ServerNotices:
-    """Reports MCP servers that fail, and tries them again, since it might take days until a question needs one."""
+    """Reports failing MCP servers, and retries the connections, because it might take days until a question needs such
+    a server."""
 
     outages: Outages
     servers: Servers
@@ -196,7 +192,6 @@ class ServerNotices:
     """Whether each server that this process has used works."""
 
     async def check(self) -> None:
-        """Reports the servers that this process has used. Raises StoreError."""
         problems = await self.servers.problems()
         self.states = {name: not problem for name, problem in problems.items()}
         for config in self.configs:
@@ -211,9 +206,10 @@ class ServerNotices:
 
 @dataclass(eq=False)
 class OtherConnections:
-    """Warns if the app has more Slack connections than this database has processes, because Slack sends events to all.
-    Slack's hello reports the number of connections, including renewed ones and, for a while, those of killed processes.
-    A fault is only reported if a new connection's hello still reports too many after CONFIRM_S."""
+    """Warns if the app has more Slack connections than this database has processes, because Slack distributes events
+    among all connections. Slack's hello reports the number of connections, including renewed connections and, for a
+    while, connections of killed processes. A fault is reported only if a new connection's hello still reports too many
+    after CONFIRM_S."""
 
     app_connections: Callable[[], tuple[int, float]]
     recount: Callable[[], None]
@@ -225,7 +221,6 @@ class OtherConnections:
     _asked_at: float = field(default=-math.inf, init=False)
 
     async def check(self) -> None:
-        """Compares the numbers of connections and processes. Reports a fault once a day. Raises StoreError."""
         now, (count, counted_at) = self.clock.monotonic(), self.app_connections()
         if count <= CONNECTIONS or count <= CONNECTIONS * len(await self.live_processes()):
             self._suspected_at = math.inf

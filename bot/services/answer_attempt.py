@@ -59,8 +59,8 @@ _SEVERAL = {NoticeKind.REMEMBERED: NoticeKind.SAID}
 
 
 class Phase(Enum):
-    """The phase of an attempt, which determines the effect of a stop. Phases from STOPPED on end or give up the
-    attempt."""
+    """The phase of an attempt, which determines the effect of a stop. In STOPPED and all later phases, the attempt is
+    over."""
 
     OPENING = auto()
     STOP_ASKED = auto()
@@ -91,7 +91,7 @@ class Phase(Enum):
 
 
 class GivenUp(Exception):
-    """Raised to end an attempt before its answer ends. `phase` is the reason."""
+    """Raise this to end an attempt before its answer ends. `phase` is the reason."""
 
     def __init__(self, phase: Phase) -> None:
         super().__init__(phase)
@@ -167,7 +167,6 @@ class AnswerAttempt:
         return self.step.completion if self.step else None
 
     def receive(self, event: StreamEvent, now: float) -> str:
-        """Records an event of the model's stream. Returns the event's text or "". `now`: on the monotonic clock."""
         assert self.step is not None, "a model was asked"
         self.answer.on_event(event)
         if isinstance(event, str) and self.first_token_s is None:
@@ -175,12 +174,12 @@ class AnswerAttempt:
         return self.step.receive(event, now)
 
     def count_thinking_until(self, now: float) -> None:
-        """Counts hidden thinking up to `now` (on the monotonic clock), when nothing more is expected from the model."""
+        """Counts hidden thinking up to `now` (on the monotonic clock). Call this when nothing more is expected from the
+        model."""
         if self.step is not None:
             self.step.count_thinking_until(now)
 
     def on_step_recorded(self, recorded: Step, usage: Usage | None, cost_usd: float | None) -> None:
-        """Adds a recorded step to the answer, and removes its usage from the unrecorded usage."""
         self.answer.steps.append(recorded)
         self.used = self.used.plus(usage, cost_usd)
         if self.step is not None:
@@ -208,7 +207,7 @@ class AnswerAttempt:
         names: texts.models.ModelNames = texts.models.OWN_NAMES,
     ) -> End:
         """Ends the answer unless it has already ended, and returns `end` with usage, notices, footer and sources.
-        `now`: in seconds since the epoch. `usd`: the cost of a thorough answer."""
+        `now`: the time in seconds since the epoch. `usd`: the cost of a thorough answer."""
         answer, done = self.answer, self.completion
         effort = Effort.THOROUGH if done and not done.can_think_longer else self.effort
         end = replace(
@@ -265,7 +264,6 @@ class AnswerAttempt:
 
     @property
     def has_text(self) -> bool:
-        """Whether readers will see text from this or an earlier attempt."""
         return bool(self.answer.text_to_keep.strip())
 
     def with_usage(self, end: End) -> End:
@@ -382,8 +380,9 @@ class JobLife:
 
 
 def waited_s(job: Job, claimed_at: float) -> float:
-    """Returns how long a claimed job waited, in seconds. A first attempt waited since the question, by Slack's clock; a
-    later one since the asker's decision, edit or click. After a take-over, this includes earlier attempts."""
+    """Returns how long a claimed job waited, in seconds. A first attempt's wait began with the question, by Slack's
+    clock, and a later attempt's wait with the asker's decision, edit or click. After a take-over, the wait includes
+    earlier attempts."""
     is_first = job.attempts <= 1 and not job.version
     return max(0.0, claimed_at - (float(job.question.ts) if is_first else job.asked_at))
 
@@ -393,7 +392,7 @@ Metrics = Callable[[JobLife], None]
 
 
 def report_attempt(telemetry: Telemetry, life: JobLife) -> None:
-    """Logs an attempt that ended, and records it in telemetry without charges, which are counted by step."""
+    """Logs an attempt that has ended, and records it in telemetry without charges, which are counted by step."""
     usage, times, freshness = life.usage, life.times, life.freshness
     # None means unknown.
     values = {

@@ -5,7 +5,7 @@
 1. Access is checked. If the asker is denied, the job ends without a reply; an existing reply shows the denial. If Slack
    takes long to identify the asker, the reply says so.
 2. The reply is opened with a placeholder or an earlier attempt's messages. If the end is already shown but not
-   recorded, or the reverse, only the missing part is done.
+   recorded, or recorded but not shown, only the missing part is done.
 3. The model is asked, step by step (services/steps.py). The text is appended to the reply, which the edit scheduler
    shows at its own pace.
 4. The reply is finished once Slack shows the whole text or never will.
@@ -128,7 +128,6 @@ class Answering:
             self.pane.end(attempt.job.question, asks=awaits)
 
     async def _outcome(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Outcome:
-        """Ends the answer, even after an unexpected error. Returns what to record. Raises GivenUp."""
         try:
             return await self._show_outcome(attempt, checking)
         except GivenUp:
@@ -145,7 +144,6 @@ class Answering:
             return _Outcome(end, OutboxKind.REPLY)
 
     async def _show_outcome(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Outcome:
-        """Opens the reply, asks the model, and shows the end. Returns what to record. Raises GivenUp."""
         job = attempt.job
         await asyncio.wait((checking,), timeout=CHECKED_UNSEEN_S)
         if checking.done() and (denial := checking.result()) and not job.page_ts:
@@ -183,8 +181,8 @@ class Answering:
         return canvas_requester(asked, self.workspace.me.user_id)
 
     async def _denial(self, job: Job) -> Denial | None:
-        """Returns why the asker is denied, or None. Raises GivenUp. Not checked for answers that have begun, except
-        before they change something."""
+        """Returns why the asker is denied, or None if they have access. Raises GivenUp. An answer that has begun is
+        checked only before it changes something."""
         if job.has_begun:
             return None
         if job.page_ts and job.attempts == 1:
@@ -246,8 +244,8 @@ class Answering:
         return End(EndReason.COMMAND, done.notices)
 
     async def _wait_for_decision(self, attempt: AnswerAttempt) -> None:
-        """Puts the job on hold until the pending calls are decided. Releases it instead if they already are, or if
-        someone stopped or edited the question."""
+        """Puts the job on hold until the pending calls are decided. Releases the job instead if no call is pending, or
+        if someone stopped or edited the question."""
         attempt.phase, live = Phase.RESTART, attempt.live
         # The last call shows the pending calls, and a person can reply before Slack responds to it.
         shown_at = monotonic_began_at(self.stores.clock) + max(attempt.claimed_at, live.sent_at if live else 0.0)
@@ -286,7 +284,8 @@ class Answering:
         return attempt.finish(end, self.stores.clock.now(), usd, self.settings.model_names)
 
     async def _record(self, attempt: AnswerAttempt, ended: _Outcome) -> None:
-        """Records an end, however long the database is unavailable. Reports it if the job is still ours."""
+        """Records an end, however long the database is unavailable. Reports the end if the job still belongs to this
+        worker."""
         job, end = attempt.job, ended.end
 
         async def record() -> bool:
@@ -337,7 +336,7 @@ class Answering:
 
 
 def _unposted_notification(job: Job, live: ScheduledReply) -> Notification | None:
-    """Returns a notification for an asker whose reply couldn't be posted in its channel, or None."""
+    """Returns a notification for an asker whose reply couldn't be posted in its channel, or None if it could."""
     question, channel_id = job.question, job.question.thread.channel_id
     is_persons = not (question.is_from_bot or question.schedule_id is not None or question.thread.in_direct_message)
     if not is_persons or live.reply.life is not Life.SHUT_OUT or live.reply.recorded_messages:
@@ -347,5 +346,6 @@ def _unposted_notification(job: Job, live: ScheduledReply) -> Notification | Non
 
 
 def _stopped_end(attempt: AnswerAttempt) -> End:
-    """Returns the `End` of a stopped answer. Without text, it has a sentence; otherwise, the footer is enough."""
+    """Returns the `End` of a stopped answer. An answer without text gets a sentence, and all other answers get only the
+    footer."""
     return End(EndReason.STOPPED, sentence_notice("" if attempt.has_text else texts.answers.STOPPED))

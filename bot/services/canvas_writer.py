@@ -5,7 +5,7 @@ posting its link, and granting access to the conversation's members. Following S
 first, because members can only get access to a canvas that was shared.
 
 A canvas is a copy of the answer, like the reply's messages. People can't edit the canvas, so Delete removes it with the
-messages. Erasure leaves canvases and messages in Slack.
+messages. Erasing data doesn't delete canvases or messages in Slack.
 """
 
 import asyncio
@@ -38,14 +38,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CanvasWriter:
-    """Processes the outbox's canvas entries. Its methods raise RateLimited, Refused and StoreError."""
+    """Processes the outbox's canvas entries. All methods raise RateLimited, Refused and StoreError."""
 
     stores: Stores
     workspace: Workspace
 
     async def write(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
         """Saves an answer as a canvas, or reports a permanent failure to the person who requested it. Sends nothing
-        once `still()` is False, because another process might have the entry."""
+        once `still()` is False, because another process might have claimed the entry."""
         answer = await self.stores.recorded_answers.of_job(entry.question.thread, entry.job_id)
         if answer is None or answer.is_deleted:
             return

@@ -1,23 +1,23 @@
 """Finds questions that no process received, and has them answered (catch-up).
 
 Slack stops delivering an event after its last try (store/listening.py). If no process received anything from Slack for
-longer than those tries take, one process searches the gap for questions once Slack is connected again:
+longer than Slack's tries take, one process searches the gap for questions once Slack is connected again:
 
 1. In the conversations and threads of recent questions, newest first.
-2. In the other direct messages, and then in the other channels that the bot is a member of.
+2. In all other direct messages, and then in all other channels that the bot is a member of.
 3. In threads that began in the gap and don't mention the bot at their root.
 
 A message counts if a person wrote it in a direct message or mentioned the bot. Intake handles the message like a live
-one. It processes every message once, so late deliveries and messages read twice change nothing. Slack returns current
-messages: edits are included, and deleted questions are missing.
+message. It processes every message once, so late deliveries and messages read twice change nothing. Slack returns
+current messages: edits are included, and deleted questions are missing.
 
 Questions with an answer in Slack are skipped, even if the database doesn't have the answer: the database might have
 been restored from a backup, or the question erased.
 
-Some questions aren't answered at once: old ones, those that other people have replied to, and those that might have
-been answered. After the other questions, their askers are offered an answer in separate posts, for up to MAX_OFFERS
-questions per person. A conversation or thread counts as searched once its offers are made. Some calls per minute are
-reserved for live answers, which read conversations within the same rate limits.
+Some questions aren't answered at once: old questions, questions that other people have replied to, and questions that
+might have been answered. After the other questions, their askers are offered an answer in separate posts, for up to
+MAX_OFFERS questions per person. A conversation or thread is recorded as searched once its offers are made. Some calls
+per minute are reserved for live answers, which read conversations within the same rate limits.
 
 Mentions in older threads in which the bot was never asked anything, and messages beyond MAX_PAGES, aren't found.
 """
@@ -185,7 +185,7 @@ class CatchUp:
         )
 
     async def _search_all(self, progress: _Progress, oldest: float) -> None:
-        """Searches every place once. Places without offers are recorded as done at once."""
+        """Searches every place once. A place without offers is recorded as searched immediately."""
         between = f"{oldest:.6f}", f"{progress.missed.ends_at:.6f}"
         left = deque(await self._places(progress.missed, oldest))
         # Places are listed first, because the time limit ends the listing, too, and places that aren't reached must be
@@ -210,7 +210,7 @@ class CatchUp:
                 await self._record(progress.missed)
 
     async def _offer(self, missed: MissedGap, places: Sequence[tuple[_Place, _Found]]) -> MissedGap:
-        """Offers answers, oldest question first. Returns the recorded progress."""
+        """Offers answers to questions, oldest first. Returns the recorded progress."""
         messages = [message for _, found in places for message in found.to_offer]
         newest = _newest_per_person(messages)
         if messages:
@@ -252,9 +252,10 @@ class CatchUp:
         return found
 
     async def _search_place(self, place: _Place, between: tuple[str, str], beside: Sequence[Payload] = ()) -> _Found:
-        """Has a place's recent questions answered. Returns threads to search, questions to offer answers for, and a
-        tally. `between`: the ts after which questions are searched for, and the ts up to which our messages count as
-        answers. `beside`: our messages in the thread's conversation, if we might have answered the thread there."""
+        """Queues the recent questions in a place, so that they are answered. Returns threads to search, questions to
+        offer answers for, and a tally. `between`: the ts after which questions are searched for, and the ts up to which
+        our messages count as answers. `beside`: our messages in the thread's conversation, if we might have answered
+        the thread there."""
         oldest, heard_again = between
         read, is_all = await self._read_messages(place, oldest)
         at_place = _Found(tally=Tally(looked_at=1, unread=not is_all))
@@ -298,7 +299,8 @@ class CatchUp:
         return at_place
 
     async def _recorded_replies(self, place: _Place, threads: Iterable[str]) -> set[str]:
-        """Returns the ts of our recorded messages in a conversation's threads. "": outside threads."""
+        """Returns the ts of our recorded messages in a conversation's threads. The thread "" is the conversation
+        outside threads."""
         keys = (ThreadKey(self.workspace.me.team_id, place.channel_id, thread_ts or None) for thread_ts in threads)
         return {ts for key in keys for ts in await self.stores.recorded_answers.replies(key)}
 
@@ -311,7 +313,7 @@ class CatchUp:
         return await self.intake.receive(f"catch-up {message.channel_id} {message.ts}", message, offered=offered)
 
     def _is_for_us(self, message: Message) -> bool:
-        """Returns whether a message is from a person to the bot. "stop" doesn't count: nothing is left to stop."""
+        """Returns whether a message is from a person to the bot. Excludes "stop", because no answer is left to stop."""
         me = self.workspace.me
         is_to_us = message.channel_type == "im" or me.user_id in addressed_user_ids(message.text)
         return is_to_us and is_from_person(message, me) and thread_to_stop(message, me) is None
@@ -381,7 +383,6 @@ def _newest_per_person(messages: Sequence[Message]) -> list[Message]:
 
 
 def _raise_if_temporary(refused: Refused) -> None:
-    """Raises the refusal if the same call might succeed later, possibly with another token."""
     if refused.reason.is_temporary or refused.reason is Refusal.TOKEN_GONE:
         raise refused
 

@@ -172,7 +172,7 @@ CHANNELS_WITHIN_S = 5.0
 
 @dataclass(frozen=True)
 class AppHome:
-    """Builds the Home tab. `settings`: the bot settings that Typist admins see."""
+    """Builds the Home tab. `settings`: the bot's settings, which Typist admins see there."""
 
     stores: Stores
     workspace: Workspace
@@ -203,7 +203,7 @@ class AppHome:
         task.add_done_callback(built)
 
     def on_changed(self, user_id: str) -> None:
-        """Rebuilds a person's Home after they changed something, even if it is currently being built."""
+        """Rebuilds a person's Home after the person changed something, even if it is currently being built."""
         if user_id in self._building:
             self._outdated.add(user_id)
         self.on_opened(user_id)
@@ -232,8 +232,8 @@ class AppHome:
         return waiting
 
     async def _recent_channels(self, user_id: str) -> list[str]:
-        """Returns the channels where a person asked recently and can still ask, or none if Slack doesn't list their
-        channels. The person might have left a private channel, or the access rules might have changed."""
+        """Returns the channels where a person asked recently and can still ask, or no channels if Slack doesn't list
+        them. The person might have left a private channel, or the access rules might have changed."""
         team_id = self.workspace.me.team_id
         first, _ = days_of_last_month(self.stores.clock.now())
         asked_in = [

@@ -47,9 +47,11 @@ class Decisions:
         arguments: Mapping[str, Any] | None = None,
         always: bool = False,
     ) -> str:
-        """Records a decision and continues the answer or schedule. Returns an error message, or "". Raises StoreError.
-        `arguments`: an EDITED call's new arguments. `always`: the call's tool needs no more approvals in the
-        channel."""
+        """Records a decision and continues the answer or schedule. Returns an error message, or "" if there is none.
+        Raises StoreError.
+        `arguments`: an EDITED call's new arguments. `always`: whether the call's tool needs no more approvals in the
+        channel.
+        """
         match awaited:
             case AwaitedCall(answer, call):
                 approvals = self.stores.approvals

@@ -1,9 +1,9 @@
 """Decides whether a message is a question, by its channel's settings, quiet threads, and a model for doubtful cases.
 
 - **Quiet threads.** "Stay quiet" turns off follow-ups without a mention in a thread, and a mention turns them on again.
-  Only the thread's starter and Typist admins can do either. When somebody else joins, the starter is told once how the
-  bot will behave, with a button that quiets the bot. Clicks can be forged, so the database decides who can quiet the
-  bot.
+  Only the thread's starter and Typist admins can turn them off or on. When somebody else joins, the starter gets one
+  message about how the bot will behave, with a button that quiets the bot. Clicks can be forged, so the database
+  decides who can quiet the bot.
 - **The gate.** In channels that chose it, a small model decides on doubtful messages. A doubtful message is
   acknowledged as unanswered, and becomes a question only if the model is sure. Nothing is shown before the decision. If
   anything goes wrong, such as a used-up cap or a crash, the message stays unanswered. The decision's usage counts
@@ -92,7 +92,7 @@ class QuietThreads:
             await self.stores.participants.set_quiet(message.thread, quiet=False, ts=message.ts)
 
     def on_joined(self, message: Message, starter: str, rules: TriageRules) -> None:
-        """Tells a thread's starter how the bot will behave, after somebody else's first message in the thread."""
+        """Explains to a thread's starter how the bot will behave, after somebody else's first message in the thread."""
         if starter and rules.engagement is not Engagement.MENTIONS:
             has_doubts = rules.gate and rules.engagement is Engagement.FOLLOW_UPS
             sentence = (
@@ -118,7 +118,6 @@ class QuietThreads:
         await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     async def _quiet_thread(self, thread: ThreadKey, user_id: str | None, starter: str, ts: str) -> bool:
-        """Quiets a thread. Returns False if this person can't. Raises StoreError."""
         if not self._can_switch(user_id, starter):
             return False
         if await self.stores.participants.set_quiet(thread, quiet=True, ts=ts):
@@ -180,8 +179,8 @@ class Gate:
 @dataclass(frozen=True)
 class MessageTriage:
     """Decides whether a message is a question, from its thread's participants, the channel's settings and its text.
-    `rules` apply to channels without settings of their own. `gate` decides doubtful cases; None leaves them
-    unanswered."""
+    `rules` apply to channels without settings. `gate` decides doubtful cases, or leaves them unanswered if it is
+    None."""
 
     stores: Stores
     workspace: Workspace

@@ -1,7 +1,7 @@
 """Triages messages, and records questions before Slack's envelopes are acknowledged.
 
 `Intake` handles new messages, and `MessageEdits` handles edits and deletions. Only text changes count as edits, because
-Slack also sends message_changed for link previews and much else.
+Slack also sends message_changed for link previews and many other changes.
 """
 
 import json
@@ -34,7 +34,7 @@ THANKS_REACTION = "raised_hands"
 
 
 class SharedTokens:
-    """Keeps action tokens of this process's events, and shares them with other processes that might answer."""
+    """Stores action tokens of this process's events, and shares them with other processes that might answer."""
 
     def __init__(self, tokens: SlackSearch, others: ProcessMessages) -> None:
         self._tokens = tokens
@@ -86,8 +86,8 @@ class Intake:
         """Records a message as a job if it is a question, before its event is acknowledged. Raises StoreError.
 
         Also carries out "stop" and "stay quiet". Returns whether the message is a new question. `action_token`: allows
-        searching Slack; possibly only one of a mention's two events has it. `offered`: offer an answer first. `tells`:
-        notify the asker of a question that the database rejects.
+        searching Slack. Of a mention's two events, possibly only one has a token. `offered`: whether to offer an answer
+        first. `tells`: whether to notify the asker of a question that the database rejects.
         """
         found: Question | Ignore | None = None
         try:
@@ -122,7 +122,6 @@ class Intake:
         *,
         offered: bool,
     ) -> bool:
-        """Carries out triage's decision. Returns whether a new question was queued."""
         if isinstance(found, Ignore):
             log.debug("message %s ignored: %s", message.ts, found.reason)
             if found.reason is IgnoreReason.CLOSING:
@@ -142,7 +141,7 @@ class Intake:
         return False
 
     def _react_to_thanks(self, message: Message, found: Ignore) -> None:
-        """Reacts to thanks with an emoji. Closings aren't recorded: they don't change who the next message is for."""
+        """Reacts to thanks with an emoji. Closings aren't recorded, because they don't change whose turn it is."""
         if found.closing is Closing.THANKS and self._workspace.can_react:
             reacting = self._workspace.surfaces.react(message.channel_id, message.ts, THANKS_REACTION)
             self._reaction_tasks.start(reacting, f"no reaction to message {message.ts}")
@@ -213,9 +212,9 @@ class MessageEdits:
             await self._intake.receive(event_id, after)
 
     async def on_mention_edited(self, event_id: str, message: Message, edited_ts: str) -> None:
-        """Applies an edit of a message that mentions us, without its previous text. Slack sends no other event about
-        edits from channels that the bot isn't in. A message that isn't a question yet becomes one, because the mention
-        might be new."""
+        """Applies an edit of a message that mentions us, without its previous text. For channels that the bot isn't in,
+        Slack sends no other event about edits. The message becomes a question if it isn't a question yet, because the
+        mention might be new."""
         if not is_from_person(message, self._me):
             log.debug("edit of message %s ignored: not by a person", message.ts)
         elif await self._record_edit(message, edited_ts):

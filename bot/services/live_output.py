@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class LiveOutput:
-    """Shows one attempt at an answer in Slack. `admins`: people who can always allow a tool."""
-
     stores: Stores
     workspace: Workspace
     pane: AssistantPane
@@ -62,7 +60,6 @@ class LiveOutput:
             self.workspace.scheduler.allow_stream(self.job)
 
     async def _is_alone(self, question: Question) -> bool:
-        """Returns whether only the asker is known to have written in the question's thread."""
         try:
             at_message = self.stores.participants.participants_at
             return not (await at_message(question.thread, question.user_id, question.ts)).has_others
@@ -78,7 +75,8 @@ class LiveOutput:
         self.pane.show_status(self.job.question, texts.statuses.STATUS_WRITING)
 
     def show(self, activity: Activity) -> None:
-        """Shows the current activity in the reply and in its thread's status. A model's note is only a status."""
+        """Shows the current activity in the reply and in its thread's status. A note by the model is shown only in the
+        status."""
         text: str | None
         match activity:
             case TranscriptTexts(transcripts=transcripts):
@@ -126,7 +124,8 @@ class LiveOutput:
         raise GivenUp(Phase.AWAITING_APPROVAL)
 
     def unseen_end(self) -> End | None:
-        """Returns the `End` of an answer whose reply is gone, or None. It is shown if the channel is opened again."""
+        """Returns the `End` of an answer whose reply is gone, or None if the reply exists. This end is shown if the
+        channel is opened again."""
         if self.live.reply.is_gone:
             if self.live.reply.life is not Life.SHUT_OUT:
                 return End(EndReason.REPLY_GONE)

@@ -97,7 +97,8 @@ class MemoryCommands:
         return CommandResult((Notice(NoticeKind.FORGOTTEN, texts.memory.forgotten(number, text), number),))
 
     async def definitions(self, question: Question) -> OfferedTools:
-        """Returns the tool that proposes a memory. Runs of schedules have none, because no reader asked for them."""
+        """Returns the tool that proposes a memory. A scheduled run doesn't get the tool, because no reader is present
+        to decide."""
         return OfferedTools((TOOLS[question.thread.in_direct_message],) if question.schedule_id is None else ())
 
     async def call(self, use: ToolUse) -> CallResult:
@@ -109,8 +110,8 @@ class MemoryCommands:
         return await self._remember(question, escape(use.arguments["text"]), is_proposed=True)
 
     async def open(self, user_id: str, trigger_id: str, place: SettingsPlace, *, in_modal: bool = False) -> str:
-        """Shows a place's memories in a modal. Returns an error message in mrkdwn, or "". `in_modal`: on top of the
-        settings modal. Raises RateLimited, Refused and StoreError."""
+        """Shows a place's memories in a modal. Returns an error message in mrkdwn, or "" if there is none. `in_modal`:
+        whether to open the modal on top of the settings modal. Raises RateLimited, Refused and StoreError."""
         if refusal := await self._modal_refusal(user_id, place.channel_id):
             return refusal
         memories = await self.stores.memories.of_place((self.workspace.me.team_id, place.channel_id))
@@ -134,8 +135,8 @@ class MemoryCommands:
             await self.workspace.surfaces.open(trigger_id, view, in_modal=True)
 
     async def save(self, user_id: str, submitted: SubmittedMemories) -> str:
-        """Saves a person's changes from the modal. Returns an error message, or "". Checks the place and the person's
-        rights again, because a modal can stay open for hours and its values can be forged."""
+        """Saves a person's changes from the modal. Returns an error message, or "" if there is none. Checks the place
+        and the person's rights again, because a modal can stay open for hours and its values can be forged."""
         place = submitted.place
         if refusal := await self._modal_refusal(user_id, place.channel_id):
             return await self.access_control.with_admin_names(refusal)
@@ -156,7 +157,7 @@ class MemoryCommands:
         return ""
 
     async def _modal_refusal(self, user_id: str, channel_id: str) -> str:
-        """Returns why a person can't see and change a place's memories, or ""."""
+        """Returns why a person can't see and change a place's memories, or "" if they can."""
         question = Question(ThreadKey(self.workspace.me.team_id, channel_id, None), "", user_id, "")
         if refusal := await self._refusal(question, is_press=True):
             return refusal
@@ -178,7 +179,7 @@ class MemoryCommands:
         return texts.memory.ONLY_MEMBERS_REMEMBER if denial is Denial.NO_MEMBER else denial or ""
 
     async def _remember(self, question: Question, text: str, *, is_proposed: bool) -> CallResult:
-        """Stores a text as a memory of the question's place. The result's text is shown to people."""
+        """Stores a text as a memory of the question's place. The result's text is user-facing."""
         channel_id, users = question.thread.channel_id, self.workspace.users
         is_private = await users.is_private(channel_id)
         if is_private is None:

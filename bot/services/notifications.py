@@ -56,8 +56,8 @@ class Notifier:
         every_s: float = math.inf,
         blocks: list[Json] | None = None,
     ) -> None:
-        """Shows only the asker a sentence or `blocks`, once per key and `recipient` within `every_s`. Raises
-        StoreError. With an empty `recipient`, only the first asker sees the sentence."""
+        """Shows only the asker a sentence or `blocks`, once per key and `recipient` within `every_s`. If `recipient` is
+        empty, only the first asker sees the message. Raises StoreError."""
         if await self.stores.notifications.claim(question.thread.team_id, recipient, key, every_s):
             await self.workspace.ephemeral.tell(question, sentence, blocks)
 

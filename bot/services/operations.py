@@ -109,7 +109,6 @@ async def _database_problem(probes: Probes) -> str:
 
 
 async def _gauges(probes: Probes) -> "Gauges":
-    """Returns the current values for /metrics. Values that the database doesn't return in time are unknown."""
     from bot.telemetry import Gauges
 
     queued = None
@@ -124,9 +123,9 @@ async def _gauges(probes: Probes) -> "Gauges":
 async def serving(
     host: str, port: int, probes: Probes, telemetry: "Telemetry | None" = None, public_url: str = ""
 ) -> AsyncIterator[int]:
-    """Serves the endpoints in the context, and yields the port. Raises SettingsError if it can't listen there. /metrics
-    is served if `telemetry` has anything to scrape. At the hostname in `public_url`, only the sign-in callback page and
-    the metadata for authorization servers are served."""
+    """Serves the endpoints within the context, and yields the port. Raises SettingsError if the port isn't available.
+    /metrics is served if `telemetry` has data. At the hostname in `public_url`, only the sign-in callback page and the
+    metadata for authorization servers are served."""
     # Imported here, because neither a bot without the port nor `typist health` needs aiohttp's server.
     from aiohttp import web
 
@@ -205,7 +204,7 @@ def _name_in(host: str) -> str | None:
 
 
 def ask(host: str, port: int) -> tuple[bool, str]:
-    """Returns whether the process at this host and port is ready, and its response. Raises TypistError without a
+    """Returns whether the process at this host and port is ready, and its response. Raises TypistError if there is no
     process. Imports as little as possible, because containers call this often."""
     host = ANY_HOST.get(host, host)
     connection = http.client.HTTPConnection(host, port, timeout=DATABASE_TIMEOUT_S + 2)
@@ -247,7 +246,8 @@ async def expire_hourly(kept: Sequence[RetentionRule], clock: Clock, slack_time:
 
 
 async def _expire_old(kept: Sequence[RetentionRule], clock: Clock, slack_time: SlackTime) -> None:
-    """Removes expired data, or nothing while Slack's time is unknown. Several processes can run this at once."""
+    """Removes expired data, or nothing while Slack's time is unknown. Several processes can remove expired data at
+    once."""
     try:
         if await _is_clock_right(clock, slack_time):
             for each in kept:

@@ -31,7 +31,8 @@ class OwnAccounts:
     _background: Background = field(default_factory=Background, init=False)
 
     async def on_command(self, invocation: Invocation) -> str:
-        """Shows a person their accounts, and an admin the number of signed-in people. Returns an error, or ""."""
+        """Shows a person's accounts and, to an admin, the number of signed-in people. Returns an error message, or ""
+        if there is none."""
         team_id = self.workspace.me.team_id
         accounts = await self.stores.accounts.of_person(team_id, invocation.user_id) if self.sign_ins else {}
         is_admin = self.sign_ins is not None and invocation.user_id in self.access_control.admins
@@ -42,7 +43,7 @@ class OwnAccounts:
         return ""
 
     async def sign_out(self, user_id: str, submitted: SubmittedAccounts) -> str:
-        """Signs a person out of the servers that they unchecked. Returns an error message, or ""."""
+        """Signs a person out of the servers that they unchecked. Returns an error message, or "" if there is none."""
         for server in submitted.ended if self.sign_ins else ():
             assert self.sign_ins is not None
             if not await self.sign_ins.sign_out(Owner(self.workspace.me.team_id, user_id, server)):
@@ -51,7 +52,7 @@ class OwnAccounts:
         return ""
 
     async def sign_everybody_out(self, user_id: str, submitted: SubmittedAccounts) -> None:
-        """Signs everybody out of the servers that an admin unchecked, in the background, and tells the admin."""
+        """Signs everybody out of the servers that an admin unchecked, in the background, and reports the result."""
         if self.sign_ins is None or user_id not in self.access_control.admins:
             return
         for server in submitted.ended_for_all:

@@ -2,7 +2,7 @@
 
 **Statuses** cost no edit, and answers work without them. A status replaces a message: once the answer has a message,
 the message shows the model's activity, and the status is removed. A native stream shows neither the activity nor a
-button, so below a stream the status stays and explains how to stop the answer.
+button, so below a stream the status remains and explains how to stop the answer.
 
 A thread has one timer for its next call, and a task only while the call is made, so a status uses almost no memory.
 Slack removes a status with each of our posts and after two minutes, so a status is sent again after a stream starts and
@@ -20,7 +20,7 @@ within two minutes, or the next process replaces it.
 first post would remove the status. If Slack refuses the status or takes too long, the placeholder is posted at once.
 
 In an agent's threads, Slack's own Stop button replaces Typist's while Slack accepts the session. In channels, everybody
-can click Slack's button. People who can't stop the answer are told so.
+can click Slack's button. People who can't stop the answer get a message that explains who can.
 """
 
 import asyncio
@@ -120,7 +120,7 @@ class ThreadStatuses:
             self._plan_call(thread_status, 0.0)
 
     async def make_room_for_stop(self, thread: ThreadKey) -> None:
-        """Makes room for Slack's own Stop button. Returns once no status call in progress could remove the button."""
+        """Makes room for Slack's own Stop button. Returns when no status call can remove the button anymore."""
         thread_status = self._status_of(thread)
         if thread_status is None:
             return
@@ -130,12 +130,12 @@ class ThreadStatuses:
             await thread_status.call_done.wait()
 
     def change(self, thread: ThreadKey, status: str) -> None:
-        """Shows an answer's activity while a status replaces its message."""
         if (thread_status := self._status_of(thread)) and thread_status.desired:
             self._show(thread, status)
 
     def on_posted(self, channel_id: str, thread_ts: str, is_stream: bool) -> None:
-        """Records a post by the bot. Slack then removes the status, which the post replaces unless it streams."""
+        """Records a post by the bot, after which Slack removes the status. The status is only needed again below a
+        stream."""
         if thread_status := self._statuses.get((channel_id, thread_ts)):
             if not thread_status.is_sending:
                 thread_status.possibly_shown = thread_status.confirmed = ""
@@ -191,8 +191,7 @@ class ThreadStatuses:
             thread_status.call_done.set()
 
     async def _update(self, thread_status: _ThreadStatus) -> None:
-        """Sends the desired status and plans the next call. A failed removal isn't repeated, because statuses
-        expire."""
+        """Sends the desired status and plans the next call. Failed removals aren't repeated: statuses expire."""
         status = thread_status.desired
         thread_status.confirmed = ""
         thread_status.possibly_shown = status
@@ -232,7 +231,7 @@ class Signs:
 
 @dataclass(frozen=True)
 class AssistantPane:
-    """The pane of apps that have one, and every thread's status. Refusals from Slack are only logged."""
+    """The pane of apps with a pane, and every thread's status. Refusals from Slack are only logged."""
 
     stores: Stores
     workspace: Workspace
@@ -255,11 +254,11 @@ class AssistantPane:
     async def begin(self, question: Question, *, is_first: bool = True, has_message: bool = False) -> Signs:
         """Shows that an attempt at a question has begun, and returns how Slack shows it.
 
-        According to Slack's docs, only the pane and agents' threads are sure to show a status. Elsewhere, a status is
-        sent in the background, in addition to the placeholder unless calls are scarce.
+        According to Slack's docs, only the pane and agents' threads are sure to show a status. In other threads, a
+        status is sent in the background. A placeholder is posted too unless calls are scarce.
 
-        `is_first`: no earlier attempt can have a session, so none has to be ended, which costs a call. `has_message`:
-        Slack already shows a message of the reply, with the model's activity.
+        `is_first`: whether no earlier attempt can have a session, which would have to be ended with a call.
+        `has_message`: whether Slack already shows a message of the reply, with the model's activity.
         """
         thread = question.thread
         if not self.workspace.me.has_pane or thread.thread_ts is None:
@@ -297,7 +296,6 @@ class AssistantPane:
         return self._has_stop_button(question.thread) or self.statuses.has_answer_status(question.thread)
 
     def show_status(self, question: Question, status: str) -> None:
-        """Shows the model's activity in the thread's status, unless Slack's own Stop button needs the space."""
         if not self._has_stop_button(question.thread):
             self.statuses.change(question.thread, status)
 
@@ -315,8 +313,8 @@ class AssistantPane:
         return session is not None and (not session.done() or bool(session.result()))
 
     async def _begin_session(self, thread: ThreadKey) -> bool | None:
-        """Returns whether Slack shows its own Stop button in the thread, or None without a session. Waits for an
-        earlier answer's calls first, because a late call would remove the button."""
+        """Returns whether Slack shows its own Stop button in the thread, or None if there is no session. First waits
+        for calls by an earlier answer, because a late call would remove the button."""
         if not self.workspace.pane.has_sessions:
             return None
         try:
@@ -332,7 +330,7 @@ class AssistantPane:
         return False
 
     async def _end_session(self, thread: ThreadKey, begun: asyncio.Task[bool | None], *, waits: bool) -> None:
-        """Ends a session once it has begun. In the opposite order, Slack's Stop button would stay."""
+        """Ends a session once it has begun. If the session ended first, Slack's Stop button would remain."""
         try:
             await asyncio.wait((begun,))
             await self.workspace.pane.end_session(thread, waits=waits)
@@ -341,7 +339,7 @@ class AssistantPane:
                 del self._endings[thread]
 
     async def _set_title(self, question: Question, session: asyncio.Task[bool | None]) -> None:
-        """Sets a thread's title from its first question, once across all processes, after the session has begun."""
+        """Sets a thread's title from its first question after the session has begun, once across all processes."""
         await asyncio.wait((session,))
         if await self._claim_title(question.thread):
             await self.workspace.pane.set_title(question.thread, thread_title(question))
@@ -351,7 +349,7 @@ class AssistantPane:
         await self._claim_title(thread)
 
     async def _claim_title(self, thread: ThreadKey) -> bool:
-        """Reserves the right to set a thread's title. Returns False if the title was set before."""
+        """Reserves the right to set a thread's title. Returns False if the title is already set."""
         return await self.stores.notifications.claim(self.workspace.me.team_id, "", f"title {thread}")
 
     def _start(self, call: Coroutine[None, None, None], within_s: float = TURN_WITHIN_S) -> asyncio.Task[None]:

@@ -1,7 +1,7 @@
 """The ports of the answering loop, implemented with Slack and SQL, or in memory (standalone.py).
 
-`Steps` runs the loop, `PromptBuilder` builds its prompts, and `ToolCalls` makes its calls. None of them imports Slack
-or SQL. Operations whose docstrings mention StoreError raise it while the database is unavailable.
+`Steps` runs the loop, `PromptBuilder` builds its prompts, and `ToolCalls` makes its calls. None of these classes
+imports Slack or SQL. Operations whose docstrings mention StoreError raise it while the database is unavailable.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,19 +29,13 @@ from bot.telemetry import OFF, Telemetry
 class Records(Protocol):
     """The record of an answer's steps and calls. All operations raise StoreError."""
 
-    async def record_step(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
-        """Records a step, usage and text before its calls are made. Returns False if another attempt has the job."""
-        ...
+    async def record_step(self, job: Job, step: Step, end: End, piece: Piece) -> bool: ...
 
     async def calls(self, job: Job, step_no: int) -> tuple[RecordedCall, ...]: ...
 
-    async def begin_call(self, job: Job, call: RecordedCall) -> bool:
-        """Records that a READY call is about to be made. Returns False if the call must not be made."""
-        ...
+    async def begin_call(self, job: Job, call: RecordedCall) -> bool: ...
 
-    async def end_call(self, job: Job, call: RecordedCall) -> bool:
-        """Records a call's final state and result. Returns False if the call has already ended or the job is lost."""
-        ...
+    async def end_call(self, job: Job, call: RecordedCall) -> bool: ...
 
     async def take_follow_ups(self, job: Job, step_no: int) -> tuple[FollowUp, ...]: ...
 
@@ -50,7 +44,7 @@ class Records(Protocol):
         ...
 
     async def calls_denied_by_reply(self, job: Job) -> tuple[RecordedCall, ...]:
-        """Returns the calls of the asker's previous answer if they asked this question instead of approving one."""
+        """Returns the calls of the asker's previous answer if they asked this question instead of approving a call."""
         ...
 
     async def always_allowed(self, thread: ThreadKey) -> Mapping[str, str]:
@@ -64,8 +58,6 @@ class Records(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Names and time zones of people and channels in a conversation, by ID."""
-
     names: Mapping[str, str]
     zones: Mapping[str, ZoneInfo]
 
@@ -74,16 +66,14 @@ class ConversationSource(Protocol):
     @property
     def me(self) -> Identity: ...
 
-    async def channel(self, question: Question) -> ChannelSettings:
-        """Returns the settings of the question's channel. Raises StoreError."""
-        ...
+    async def channel(self, question: Question) -> ChannelSettings: ...
 
     async def is_member(self, question: Question, *, now_within_s: float | None = None) -> bool:
         """Returns whether the asker can use tools that change something. `now_within_s`: as in Users.kind."""
         ...
 
     async def read(self, job: Job, *, posts_before: bool) -> Conversation:
-        """Returns a question's conversation or, with `posts_before`, the last posts of its channel."""
+        """Returns a question's conversation. With `posts_before`, returns the last posts of its channel instead."""
         ...
 
     async def people(self, question: Question, ids: Sequence[str]) -> People: ...
@@ -91,7 +81,7 @@ class ConversationSource(Protocol):
     async def memories(
         self, question: Question, marks: PromptMarks, count_tokens: CountTokens, limit_tokens: int
     ) -> SentMemories:
-        """Returns the prompt's text about memories that every reader of the answer can see."""
+        """Returns the prompt's text about memories. Includes only memories that every reader of the answer can see."""
         ...
 
     async def note(self, job: Job, lines: Sequence[str]) -> Note: ...
@@ -99,24 +89,22 @@ class ConversationSource(Protocol):
     async def files(
         self, job: Job, messages: Sequence[PromptMessage], memory: AsyncExitStack, show: Callable[["Activity"], None]
     ) -> Mapping[str, OpenedFile]:
-        """Returns the conversation's files by ID. Their contents count as used memory until `memory` closes."""
+        """Returns the conversation's files by ID. File contents are counted as used memory until `memory` closes."""
         ...
 
-    async def keep_transcripts(self, job: Job, files: Sequence[File]) -> None:
-        """Records the speech in files that are new since the last answer."""
-        ...
+    async def keep_transcripts(self, job: Job, files: Sequence[File]) -> None: ...
 
 
 class Tools(Protocol):
     async def definitions(self, question: Question) -> OfferedTools:
-        """Returns within seconds the tools for answering a question. Excludes unavailable and denied tools, and tools
+        """Returns the tools for answering a question within seconds. Excludes unavailable and denied tools, and tools
         whose definition has changed since an admin agreed to it."""
         ...
 
     async def call(self, use: ToolUse) -> CallResult:
         """Calls a tool at most once. Checks only for DENY, so the call must have been approved already. The call fails
-        unsent if `definitions` wouldn't offer the tool with this hash. If it isn't known whether the call was made, its
-        result is UNKNOWN unless the tool is declared read-only."""
+        unsent if `definitions` wouldn't offer the tool with this hash. The result is UNKNOWN if the call might have
+        been made and the tool isn't declared read-only."""
         ...
 
 
@@ -130,8 +118,6 @@ class Spending(Protocol):
 
 @dataclass(frozen=True)
 class Ports:
-    """Ports shared by all answers of a process. An `Output` belongs to one attempt."""
-
     records: Records
     conversation: ConversationSource
     tools: Tools | None
@@ -163,10 +149,8 @@ Activity = Doing | Running | TranscriptTexts | Searching | Loading | Retrying | 
 
 
 class Output(Protocol):
-    """The display of one attempt's text."""
-
     async def begin(self, answer: Answer) -> None:
-        """Called right before the model is asked. Raises GivenUp."""
+        """Prepares the display right before the model is asked. Raises GivenUp."""
         ...
 
     def append(self, text: str) -> None: ...
@@ -174,10 +158,11 @@ class Output(Protocol):
     def show(self, activity: Activity) -> None: ...
 
     async def ask(self, calls: Sequence[RecordedCall]) -> None:
-        """Asks a person to approve a step's calls, and raises GivenUp. Returns if nobody sees the answer. Raises
+        """Asks a person to approve a step's calls. Raises GivenUp, or returns if nobody sees the answer. Raises
         NotShown."""
         ...
 
     def unseen_end(self) -> End | None:
-        """Returns the `End` of an answer that nobody can see anymore, or None. Raises NotShown and Stuck."""
+        """Returns the `End` of an answer that nobody can see anymore, or None if the answer is visible. Raises NotShown
+        and Stuck."""
         ...

@@ -40,8 +40,6 @@ LOOKS_FOR_RECORD = 8
 
 @dataclass(frozen=True, slots=True)
 class PressedAnswer:
-    """A click on a button below an answer, with the answer's record."""
-
     press: Press
     answer: AnswerRecord
     named: tuple[ClickedDecision, ...] = ()
@@ -58,8 +56,6 @@ class PressedAnswer:
 
 @dataclass(frozen=True)
 class PressChecker:
-    """Checks clicks, and shows people outcomes that the reply doesn't show."""
-
     stores: Stores
     workspace: Workspace
     access_control: AccessControl
@@ -79,8 +75,8 @@ class PressChecker:
             await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     async def check(self, press: Press) -> PressedAnswer | str:
-        """Returns the answer and object of a click, or a sentence that refuses it. Raises StoreError. Waits for the
-        record, which is written a moment after messages and an answer's last buttons are shown."""
+        """Returns the answer and object of a click, or an error message for the person who clicked. Raises StoreError.
+        Waits for the record, which is written a moment after messages and an answer's last buttons are shown."""
         pressed_at, admins = self.stores.clock.now(), self.access_control.admins
         for look in range(LOOKS_FOR_RECORD):
             answer = await self.stores.recorded_answers.answer_in_message(press.thread, press.message_ts)
@@ -105,7 +101,7 @@ class PressChecker:
         return PressedAnswer(press, answer, tuple(named), sentence or "") if named else sentence or ""
 
     async def _denial(self, press: Press, answer: AnswerRecord, named: ClickedDecision | None = None) -> str | None:
-        """Returns why a person can't decide on calls or choices or post a table now, or None."""
+        """Returns why a person can't decide on calls or choices or post a table now, or None if they can."""
         as_theirs = replace(answer.question, user_id=press.user_id, is_from_bot=False)
         if press.action in (ReplyAction.CHOOSE, ReplyAction.TABLES):
             return await self.access_control.denial(as_theirs, is_press=True)
@@ -118,8 +114,9 @@ class PressChecker:
 
 
 def _is_double_click(press: Press, pressed_at: float, answer: AnswerRecord) -> bool:
-    """Returns whether a click came just after an answer was stopped, when other buttons replaced Stop. Another process
-    might have received the stop, so its time is read from the record. Setting the clock back disables no button."""
+    """Returns whether a click came just after an answer was stopped, when other buttons replaced Stop. The time of the
+    stop is read from the record, because another process might have received it. Setting the machine's clock back
+    doesn't disable a button."""
     if press.action in (ReplyAction.STOP, ReplyAction.SIGN_IN):
         return False
     if not (answer.end and answer.end.reason.is_stop):

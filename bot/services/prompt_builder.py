@@ -85,7 +85,7 @@ class PromptBuilder:
         """Builds the prompt for an answer: instructions, conversation, files and notes, cut to fit the window.
 
         `show`: called with speech in recordings. `window_tokens`: the model's window, if it has refused a longer
-        prompt. File contents count as used memory until `memory` closes.
+        prompt. File contents are counted as used memory until `memory` closes.
         """
         job, beginning = answer.job, "" if window_tokens else beginning_record(answer.job.steps)
         built = await self._without_turns(job, tools)
@@ -155,14 +155,13 @@ class PromptBuilder:
         return without_media(prompt, lambda media: media in kept or not _has_pages(media))
 
     def _other_tokens(self, answer: Answer, tools: OfferedTools, note: Note) -> int:
-        """Returns the number of tokens in a request other than its system prompt and conversation."""
         # Text from earlier attempts is sent with their steps (core/steps.py).
         left = answer.text[len(kept_text(answer.job)) :]
         left_tokens = self.estimate.tokens(left) if left else 0
         return self.estimate.definitions_tokens(tools.definitions) + self.estimate.tokens(note.text) + left_tokens
 
     def is_shorter_for(self, window_tokens: int | None, *, has_results: bool) -> bool:
-        """Returns whether a prompt for this window would contain less of the conversation than the current one.
+        """Returns whether a prompt for this window would contain less of the conversation than the current prompt.
         `has_results`: the prompt also contains tool results, which use the remaining room."""
         limit_tokens, known_tokens = self.settings.history_tokens, self.estimate.window_tokens
         if window_tokens is None or self.estimate.smallest_window(window_tokens) == known_tokens:
@@ -189,7 +188,7 @@ class PromptBuilder:
     async def _named_conversation(
         self, job: Job, read: Conversation, marks: PromptMarks
     ) -> tuple[list[PromptMessage], ZoneInfo | None]:
-        """Returns the conversation with names and times, and the asker's time zone if known."""
+        """Returns the conversation with names and times, and the asker's time zone or None if it is unknown."""
         question, me = job.question, self.conversation.me
         # The model must not see earlier versions of the answer.
         whole = replace(read, replies={**read.replies, **dict.fromkeys(job.page_ts, RecordedReply(""))})
@@ -217,8 +216,8 @@ class PromptBuilder:
         room_tokens: int,
         show: Callable[[Activity], None],
     ) -> tuple[Sequence[PromptMessage], Sequence[OpenedFile]]:
-        """Returns the conversation with file contents, and the files that are new since the last answer. Records their
-        speech."""
+        """Returns the conversation with file contents, and the files that are new since the last answer. Records speech
+        in the new files."""
         conversation, job = with_linked_canvases(shared), answer.job
         if not any(message.files for message in conversation):
             return conversation, ()

@@ -60,8 +60,6 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Quota:
-    """Reserves usage below the caps, and reports the remaining quota. `models`: all models that can answer."""
-
     stores: Stores
     notifier: Notifier
     caps: tuple[Cap, ...]
@@ -75,9 +73,9 @@ class Quota:
     _background: Background = field(default_factory=Background, init=False)
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
-        """Reserves usage for a request once all caps leave room; raises CapReached if a cap is used up.
+        """Reserves usage for a request once all caps leave room. Raises CapReached if a cap is used up.
 
-        Waits while the rest of a cap is reserved for running answers.
+        Waits while the remaining amount of a cap is reserved for running answers.
         """
         await check_run_quota(job, self.stores)
         most = self.max_usage(input_tokens, web_searches, effort)
@@ -96,8 +94,8 @@ class Quota:
             raise CapReached(cap_reached_text(check.reached_cap, clock.now(), is_admin=is_admin))
 
     def warn(self, question: Question) -> None:
-        """Tells the asker in the background, once per period, that most of a cap is used. Not part of the attempt,
-        which the next heartbeat would cancel because the job has ended."""
+        """Tells the asker in the background, once per period, that most of a cap is used. This isn't part of the
+        attempt, because the job has ended and the next heartbeat would cancel the attempt."""
         self._background.start(self._send_warnings(question), f"user {question.user_id} is not warned about a quota")
 
     async def _send_warnings(self, question: Question) -> None:
@@ -132,7 +130,7 @@ class Quota:
         return self.prices.cost_usd(end.model, end.usage, self.stores.clock.now())
 
     async def earlier_usd(self, job: Job) -> float | None:
-        """Returns the cost of earlier attempts at this version of an answer, or None if unknown."""
+        """Returns the cost of earlier attempts at this version of an answer, or None if a price is unknown."""
         if job.attempts == 1:
             return 0.0
         try:
@@ -142,7 +140,7 @@ class Quota:
             return None
 
     async def personal_usage(self, team_id: str, user_id: str, channel_id: str = "") -> UsageToDate:
-        """Returns a person's usage today and this month, and the caps that apply in a channel or everywhere ("").
+        """Returns a person's usage today and this month, and the caps that apply in a channel (or everywhere, if "").
         Raises StoreError."""
         ids = ScopeIds(team_id, user_id, channel_id)
         in_force = [cap for cap in await self.stores.caps.in_force(ids, self.caps) if ids.id_of(cap.window.scope)]
@@ -153,7 +151,7 @@ class Quota:
         return UsageToDate(spent[Scope.USER], used)
 
     def max_usage(self, input_tokens: int, web_searches: int, effort: Effort) -> Amount:
-        """Returns a request's maximum usage, with the most expensive model and caching of the whole prompt."""
+        """Returns a request's maximum usage, assuming the most expensive model and caching of the whole prompt."""
         input_tokens += SEARCH_RESULT_TOKENS if web_searches else 0
         more_tokens = LONGER_THINKING_TOKENS - THINKING_TOKENS if effort is Effort.THOROUGH else 0
         usage = Usage(input_tokens, self.max_output_tokens + more_tokens, 0, input_tokens, web_searches)
@@ -163,7 +161,8 @@ class Quota:
 
 @dataclass(frozen=True)
 class CapSettings:
-    """Shows and saves the caps of one owner. `open` raises RateLimited and Refused, the other methods StoreError."""
+    """Shows and saves the caps of one owner. `open` raises RateLimited and Refused, and all other methods raise
+    StoreError."""
 
     stores: Stores
     workspace: Workspace

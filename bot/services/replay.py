@@ -1,6 +1,6 @@
 """Asks a recorded question again, using the same code as for live answers, and shows the answer to nobody.
 
-The prompt has the same parts as the original one, if they still exist: the conversation as it is in Slack now, the
+The prompt has the same parts as the original prompt, if they still exist: the conversation as it is in Slack now, the
 recorded answers before the question, and the notes about the question. Memories and channel settings are current,
 except for the channel's model. Interrupted answers aren't continued. If requested, the model gets server tools that
 only read, need no approval and don't use anyone's own account. Slack is only read, and only audit log entries about the
@@ -94,7 +94,8 @@ class _ReadOnlyTools:
 async def ask_again(
     answering: Answering, then: RecordedQuestion, spend: Spend, on_call: OnCall | None, *, has_prompt: bool
 ) -> Given:
-    """Answers a recorded question again. CapReached from `spend` ends the answer. `on_call`: None for no tools."""
+    """Answers a recorded question again. CapReached from `spend` ends the answer. `on_call`: None if the model gets no
+    tools."""
     quota, clock, ports = answering.quota, answering.stores.clock, answering.steps.ports
     began, channel_id = clock.monotonic(), then.job.question.thread.channel_id
     attempt = attempt_at(then.job, began)

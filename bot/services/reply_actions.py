@@ -44,7 +44,7 @@ class ReplyActions:
         await self.presses.respond(press, self.perform(press))
 
     async def perform(self, press: Press) -> ActionResponse | None:
-        """Performs the action. Returns a response, or None if the reply shows the outcome. Raises StoreError."""
+        """Performs the action. Returns a response, or None if the reply itself shows the outcome. Raises StoreError."""
         if press.action is ReplyAction.SIGN_IN:
             # The sign-in might be for a schedule, which has no answer.
             return await self.sign_in.open(press)
@@ -78,7 +78,8 @@ class ReplyActions:
         return await self.stops.stop(pressed.answer)
 
     async def _delete(self, pressed: PressedAnswer) -> ActionResponse | None:
-        """Deletes the answer. Asks first if Delete was chosen in a menu, whose options can't have a dialog."""
+        """Deletes the answer. If Delete was chosen in a menu, asks for confirmation first, because menu options can't
+        have a dialog."""
         press = pressed.press
         if press.value == MORE:
             sure = {f"{ReplyAction.DELETE}-{CONFIRMED}": texts.actions.DELETE}

@@ -1,5 +1,3 @@
-"""Enforces the token limits of schedules."""
-
 from bot.clock import insist
 from bot.core import texts
 from bot.core.job import Job
@@ -8,7 +6,6 @@ from bot.store import Stores
 
 
 async def check_run_quota(job: Job, stores: Stores) -> None:
-    """Raises CapReached if the job is a schedule's run and the schedule's quota is used up."""
     if job.question.schedule_id is None:
         return
     run = await insist(lambda: stores.schedules.run(job.id), stores.clock, "schedule not read")

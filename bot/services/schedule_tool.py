@@ -130,7 +130,7 @@ class ScheduleTool:
         signed_in: Sequence[str],
         arguments: Mapping[str, Any],
     ) -> Mapping[str, Any] | str:
-        """Returns a proposal's normalized arguments with the schedule's next times, or text for the model instead."""
+        """Returns a proposal's normalized arguments with the schedule's next times, or an error for the model."""
         arguments = convert_arguments(self._parameters, arguments)
         now, number, stops = self.stores.clock.now(), arguments.get("number") or 0, arguments.get("stop") is True
         if not any(arguments.values()) or (stops and not number):
@@ -161,7 +161,6 @@ class ScheduleTool:
         return {**whole, **_current_state(changed)} if changed else whole
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Creates, changes or stops a schedule as its asker has agreed. Raises StoreError."""
         if (use.tool, use.definition_hash) != (SCHEDULE, DEFINITION.definition_hash):
             return CallResult.failed(NO_SUCH_TOOL)
         try:
@@ -196,7 +195,7 @@ class ScheduleTool:
 
 
 def _with_accounts(servers: Sequence[str]) -> Mapping[str, Any]:
-    """Returns the tool's parameters, including accounts if people can have accounts at these servers."""
+    """Returns the tool's parameters. The parameters include accounts if people can have accounts at these servers."""
     described = {
         "type": "array",
         "items": {"type": "string", "enum": list(servers)},
@@ -207,7 +206,7 @@ def _with_accounts(servers: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _complete_arguments(arguments: Mapping[str, Any], changed: Schedule | None) -> Mapping[str, Any]:
-    """Returns a proposal's arguments. A change takes missing arguments from the schedule."""
+    """Returns a proposal's arguments. In a proposed change, missing arguments have the schedule's current values."""
     if changed is None:
         return arguments
     known, given = changed.as_proposal.arguments, {name: value for name, value in arguments.items() if value != ""}

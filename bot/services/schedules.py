@@ -142,8 +142,8 @@ class Schedules:
         return CommandResult((Notice(NoticeKind.STOPPED, sentence, schedule.id),))
 
     async def restore(self, schedule_id: int, user_id: str, job_id: int = 0) -> str:
-        """Restores a stopped schedule. Returns an error message, or "". `job_id`: the job whose answer reports the
-        stop. Raises RateLimited, Refused and StoreError."""
+        """Restores a stopped schedule. Returns an error message, or "" if there is none. `job_id`: the job whose answer
+        reports the stop. Raises RateLimited, Refused and StoreError."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
         active = await schedules.read(team_id, schedule_id)
         found = active or await schedules.read(team_id, schedule_id, is_stopped=True)
@@ -165,8 +165,9 @@ class Schedules:
         return await insist(standing, self.stores.clock, "schedules not read")
 
     async def open(self, user_id: str, channel_id: str, trigger_id: str, *, in_modal: bool = False) -> str:
-        """Shows a channel's schedules or, in a direct message or with "", the person's own. Returns an error message,
-        or "". `in_modal`: on top of another modal. Raises RateLimited, Refused and StoreError."""
+        """Shows a channel's schedules or, in a direct message or with "", the person's own schedules. Returns an error
+        message, or "" if there is none. `in_modal`: whether to open above another modal. Raises RateLimited, Refused
+        and StoreError."""
         listed = await self._schedule_list(user_id, "" if is_direct_message(channel_id) else channel_id)
         if listed is None:
             return texts.schedules.NOT_YOUR_SCHEDULES
@@ -213,7 +214,7 @@ class Schedules:
         return await self.restore(press.schedule_id, press.user_id) or texts.schedules.RESTORED
 
     async def _report_stop(self, press: SchedulePress) -> bool:
-        """Updates the answer with the clicked Stop button if its schedule is gone. Returns False otherwise."""
+        """Updates the answer with the clicked Stop button if its schedule is gone. Returns False if it exists."""
         if press.action is not ScheduleAction.STOP or press.thread is None:
             return False
         if await self.stores.schedules.read(self.workspace.me.team_id, press.schedule_id) is not None:
@@ -308,7 +309,7 @@ class Schedules:
         submitted: SubmittedSchedule,
         problems: dict[str, str],
     ) -> int:
-        """Returns the token limit that a person entered. Adds a sentence about an invalid one to `problems`. Only
+        """Returns the token limit that a person entered. Adds a sentence about an invalid limit to `problems`. Only
         admins can raise a limit."""
         text, most = submitted.entered.get(field, str(now)), max(now, default)
         if not _TOKENS.fullmatch(text):
@@ -381,7 +382,8 @@ class Schedules:
         return now is not None and now.pause_reason is PauseReason.SIGNED_OUT
 
     async def resume_after_sign_in(self, schedule: Schedule) -> str:
-        """Resumes a schedule that waited for a sign-in, and notifies its creator. Returns an error message, or ""."""
+        """Resumes a schedule that was waiting for a sign-in, and notifies its creator. Returns an error message, or ""
+        if there is none."""
         if missing := await self.signed_out_of(schedule):
             return texts.schedules.sign_in_first(", ".join(missing), f"<@{schedule.user_id}>")
         by, because = schedule.user_id, PauseReason.SIGNED_OUT
@@ -397,7 +399,7 @@ class Schedules:
         return ""
 
     async def _refusal(self, schedule: Schedule | None, user_id: str) -> str:
-        """Returns why a person can't change a schedule, a sentence if the schedule is gone, or ""."""
+        """Returns why a person can't change a schedule, or "" if they can. A schedule that is gone can't be changed."""
         if schedule is None:
             return texts.schedules.SCHEDULE_GONE
         if not can_change(schedule, user_id, self.access_control.admins):
@@ -410,7 +412,8 @@ class Schedules:
         return await self.access_control.denial(asked, now_within_s=within_s, members_only=members_only, is_press=True)
 
     async def _schedule_list(self, user_id: str, channel_id: str) -> ScheduleList | None:
-        """Returns the schedules of a channel that the person is in or, with "", their own. None for other channels."""
+        """Returns the schedules of a channel that the person is in, or the person's own schedules with "". Returns None
+        for other channels."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
         if not channel_id:
             found = await schedules.of_person(team_id, user_id)

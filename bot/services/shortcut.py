@@ -7,7 +7,8 @@ posts it. The modal shows the beginning of the message, and the record contains 
 
 Every try checks access, because a modal can be open for hours. Retries check whether the question was posted: in the
 message's thread, the post has the modal's ID. Typist can't search a person's direct message, so a post in a direct
-message is never retried. Slack's event about the post reports where it is; if no event comes, Typist tells the asker.
+message is never retried. Slack's event about the post reports where it is. If no event arrives, Typist sends the asker
+an error message.
 
 The other questions need no modal. Their IDs are derived from the emoji and the message, from the answer that offers the
 choice, or from the click on a suggested prompt (welcome.py).
@@ -87,7 +88,6 @@ class MessageShortcut:
     check_now: Callable[[], None]
 
     async def open(self, invocation: Invocation, message: Message) -> None:
-        """Shows a person the modal for asking about a message. Raises RateLimited and Refused."""
         message = self.workspace.sign_in_addresses.message_without_urls(message)
         if denial := await self._denial(invocation.user_id, invocation.channel_id):
             about = quoted(message, invocation.response_url, {})
@@ -102,7 +102,7 @@ class MessageShortcut:
             log.warning("message %s not recorded, its modal has only its beginning: %s", message.ts, error)
 
     async def ask(self, user_id: str, submitted: SubmittedQuestion) -> str:
-        """Records the question from a modal. Returns an error message, or ""."""
+        """Records the question from a modal. Returns an error message, or "" if there is none."""
         about = submitted.about
         if denial := await self._denial(user_id, about.channel_id):
             return await self.access_control.with_admin_names(denial)
@@ -116,8 +116,7 @@ class MessageShortcut:
         return ""
 
     async def ask_once(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> bool:
-        """Records a question to be posted at once. Returns False if the question was asked before. Raises
-        StoreError."""
+        """Records a question to be posted at once. Returns False if it was asked before. Raises StoreError."""
         team_id, text = self.workspace.me.team_id, self.workspace.sign_in_addresses.without_urls(text)
         is_new = await self.stores.unposted_questions.ask(team_id, view_id, user_id, about, text)
         if is_new:
@@ -125,7 +124,8 @@ class MessageShortcut:
         return is_new
 
     async def ask_choice(self, awaited: AwaitedChoice, user_id: str) -> str:
-        """Asks a choice's question on behalf of the person who clicked the choice. Returns an error message, or ""."""
+        """Asks a choice's question on behalf of the person who clicked the choice. Returns an error message, or "" if
+        there is none."""
         answer, thread = awaited.answer, awaited.answer.question.thread
         place = thread.channel_id, awaited.message_ts, thread.thread_ts or ""
         about = QuotedMessage(*place, "", "", offered_by=answer.job_id)
@@ -153,7 +153,8 @@ class QuestionPosts:
     runs: ScheduledRuns
 
     async def post(self, entry: OutboxEntry) -> float | None:
-        """Posts and queues a question, or gives up and tells the asker. Returns the delay before a retry, or None."""
+        """Posts and queues a question, or gives up and sends the asker a message. Returns the delay before a retry, or
+        None if no retry is needed."""
         question = await self.stores.unposted_questions.read(entry)
         if question is None:
             return None
@@ -227,7 +228,8 @@ class QuestionPosts:
             await _tell(self.workspace, self.access_control, question.user_id, question.about, sentence)
 
     async def _check_access(self, question: MessageQuestion) -> None:
-        """Raises NotAsked if the asker is denied. Denied reactions are explained as rarely as denied messages."""
+        """Raises NotAsked if the asker is denied. Denials of reactions are explained no more often than denials of
+        messages."""
         about, user_id = question.about, question.user_id
         by_reaction = about.quote is None
         # Bots can ask only with mentions, which are counted.
@@ -242,7 +244,7 @@ class QuestionPosts:
             raise NotAsked("" if by_reaction else denial)
 
     async def _post(self, entry: OutboxEntry, question: MessageQuestion, run: Run | None = None) -> Question:
-        """Posts the question in the thread or, if the bot can't post there, with a quote in the asker's direct message.
+        """Posts the question in the thread or, if the bot can't post there, in the asker's direct message with a quote.
         A schedule's `run` is posted only in its channel."""
         if question.posted_message:
             return self._question(question, *question.posted_message)
@@ -291,7 +293,7 @@ class QuestionPosts:
         return lambda: self.stores.clock.now() < entry.due_at - OUTBOX_HOLD_S + POST_WITHIN_S
 
     async def _find_post(self, question: MessageQuestion) -> str | None:
-        """Returns the ts of an earlier try's post, or None if Slack reports twice that there is none. Raises
+        """Returns the ts of an earlier try's post, or None if Slack reports twice that no such post exists. Raises
         PostUncertain if Slack doesn't respond."""
         since = question.created_at - SKEW_S
         is_missing = False
@@ -338,7 +340,6 @@ class Reaction:
 
     @property
     def question_id(self) -> str:
-        """The question's ID, which is the same for everybody who adds this emoji to this message."""
         return reaction_view_id(self.emoji, self.channel_id, self.ts)
 
 
@@ -353,8 +354,8 @@ class Reactions:
     """Time (on the monotonic clock), person and question of each reaction in the last LIMITED_S."""
 
     async def on_added(self, reaction: Reaction, *, tells: bool = False) -> None:
-        """Asks about the message, without waiting for Slack, if the channel chose the emoji and the person has access.
-        `tells`: notify the asker of a question that the database rejects. Raises StoreError."""
+        """Asks about the message, without waiting for Slack, if the channel chose this emoji and the person has access.
+        `tells`: whether to notify the asker of a question that the database rejects. Raises StoreError."""
         if reaction.user_id in SLACKS_OWN or self.workspace.me.user_id in (reaction.user_id, reaction.writer_id):
             return
         settings = await self.stores.channel_settings.read(self.workspace.me.team_id, reaction.channel_id)
@@ -373,7 +374,8 @@ class Reactions:
             raise
 
     def _can_ask(self, reaction: Reaction) -> bool:
-        """Returns whether a person is known to have access, without asking Slack. Otherwise, tells them."""
+        """Returns whether a person is known to have access, without asking Slack. If access is denied, explains the
+        denial to the person."""
         if self.workspace.users.known(reaction.user_id) is UserKind.BOT:
             return False
         asked = self._question(reaction)
@@ -391,7 +393,7 @@ class Reactions:
         return Question(in_channel, reaction.ts, reaction.user_id, "")
 
     def _is_within_limit(self, reaction: Reaction) -> bool:
-        """Counts a reaction, once per emoji and message. Returns False if the person has added too many."""
+        """Counts a reaction, once per emoji and message. Returns False if the person has added too many reactions."""
         now = self.stores.clock.monotonic()
         while self._recent_reactions and self._recent_reactions[0][0] <= now - LIMITED_S:
             self._recent_reactions.popleft()
@@ -404,7 +406,8 @@ class Reactions:
 
 
 async def _names(workspace: Workspace, message: Message, within_s: float) -> Mapping[str, str]:
-    """Returns names of people and channels that a message mentions, by ID, if Slack returns them within `within_s`."""
+    """Returns the names of people and channels that a message mentions, by ID. Excludes names that Slack doesn't return
+    within `within_s`."""
     names: Mapping[str, str] = {}
     with suppress(TimeoutError):
         async with asyncio.timeout(within_s):
@@ -426,5 +429,5 @@ async def _tell(
 
 
 def _is_direct(question: MessageQuestion) -> bool:
-    """Returns whether a question is posted in its asker's direct message, and not only answered there."""
+    """Returns whether a question is posted in its asker's direct message, as opposed to only being answered there."""
     return question.about.channel_id == direct_message_placeholder(question.user_id)

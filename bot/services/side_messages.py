@@ -17,8 +17,8 @@ async def update_side_messages(
     roles: Collection[MessageRole],
     still: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Posts the wanted message unless it exists. Deletes outdated ones with these roles. Raises RateLimited and
-    Refused. A post without a response in an earlier try is looked up in Slack, and deleted unless it is the wanted
+    """Posts the wanted message unless it exists. Deletes outdated messages with these roles. Raises RateLimited and
+    Refused. If an earlier try's post got no response, it is looked up in Slack and deleted unless it is the wanted
     message. Posts nothing once `still()` is False."""
     sender = workspace.outbox_sender
     unrecorded = await sender.unrecorded_messages(entry, roles)

@@ -26,8 +26,6 @@ Awaits = AwaitedCall | AwaitedSignIn
 
 @dataclass(frozen=True)
 class SignInModal:
-    """Shows the modal with the link to a server's page, and signs people in with the URL that they paste."""
-
     decisions: Decisions
 
     async def open(self, press: Press) -> ActionResponse | None:
@@ -61,7 +59,8 @@ class SignInModal:
         return await sign_ins.entry_problem(self._owner(awaited), awaited.name, pasted.address)
 
     async def sign_in(self, user_id: str, pasted: SubmittedSignIn) -> None:
-        """Signs a person in with a pasted URL and continues the call or schedule, or tells the person why it can't."""
+        """Signs a person in with a pasted URL and continues the call or schedule, or explains to the person why that
+        isn't possible."""
         press = self.decisions.presses.from_modal(ReplyAction.SIGN_IN, user_id, pasted.place)
         await self.decisions.presses.respond(press, self._sign_in(press, pasted.address))
 
@@ -83,8 +82,8 @@ class SignInModal:
         return ActionResponse(problem) if problem else None
 
     async def _awaited_sign_in(self, press: Press) -> tuple["SignIns", Awaits] | str:
-        """Returns the sign-ins and the call or schedule that awaits the person's sign-in, or a sentence about why none
-        does. The sentence is "" for a schedule that has already resumed. Raises StoreError."""
+        """Returns the sign-ins and the call or schedule that awaits the person's sign-in, or a sentence about why
+        nothing awaits it. The sentence is "" for a schedule that has already resumed. Raises StoreError."""
         schedule_id, sign_ins = awaiting_schedule_id(press.value), self.decisions.schedules.sign_ins
         awaited: Awaits | str
         if schedule_id is not None:

@@ -94,7 +94,7 @@ class InMemory:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The steps with the current state of their calls, from which the answer can be resumed."""
+        """The steps with the current state of their calls. The answer can be resumed from these steps."""
         return tuple(replace(step, calls=self._calls_of(step.step_no)) for step in self._steps)
 
     def decide(self, decision: Decision, user_id: str) -> None:
@@ -145,8 +145,6 @@ class InMemory:
 
 
 class NoRecords(InMemory):
-    """Records nothing, so that an answer ends when its model calls a tool."""
-
     async def record_step(self, job: Job, step: Step, end: End, piece: Piece) -> bool:
         return False
 
@@ -212,7 +210,7 @@ async def answer(
     prompt: Prompt | None = None,
 ) -> StandaloneAnswer:
     """Answers a question and returns the text and the end, even after an error. `asked`: a question, or a job to
-    resume. `prompt` replaces the conversation's prompt."""
+    resume. `prompt`: replaces the prompt built from the conversation."""
     ports = Ports(records or InMemory(), conversation, tools, spending or UnlimitedSpending(), SystemClock())
     settings = settings or PromptSettings(DEFAULT_SYSTEM_PROMPT, HISTORY_TOKENS)
     steps = Steps(ports, models, settings, TokenEstimate(models.names), has_buttons=False)
@@ -223,7 +221,7 @@ async def answer(
 
 
 def attempt_at(job: Job, now: float) -> AnswerAttempt:
-    """Returns an attempt that no other attempt continues if its model fails. `now`: on the monotonic clock."""
+    """Returns an attempt that no other attempt continues if its model fails. `now`: the time on the monotonic clock."""
     return AnswerAttempt(Answer(replace(job, interruptions=len(GO_ON_AFTER_S))), now)
 
 

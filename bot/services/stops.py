@@ -25,7 +25,7 @@ class AnswerStopper:
     access_control: AccessControl
 
     async def stop(self, answer: AnswerRecord) -> ActionResponse | None:
-        """Stops an answer. Returns a response, or None if the reply shows the outcome. Raises StoreError."""
+        """Stops an answer. Returns a response, or None if the reply itself shows the outcome. Raises StoreError."""
         if not await self.request_stop(answer):
             return ActionResponse(texts.actions.BUTTON_OUTDATED)
         return ActionResponse(texts.actions.STOPPED_WHILE_QUEUED) if answer.state is State.QUEUED else None
@@ -55,9 +55,9 @@ class AnswerStopper:
         """Stops the answer that is being written in a thread. Returns False if no answer is being written. Raises
         StoreError.
 
-        Outside threads, "stop" also applies to the person's answer in a thread if only one is being written. Slack
-        sends two events for one message, and both can arrive twice. If the first event stopped nothing, a later one
-        must neither become a question nor stop the answer to the message itself.
+        Outside threads, "stop" also applies to the person's answer in a thread if the person has only one unfinished
+        answer. Slack sends two events for one message, and both can arrive twice. If the first event stopped nothing, a
+        later event must neither become a question nor stop the answer to the message itself.
         """
         message, answers = f"stop {thread.channel_id} {message_ts}", self.stores.recorded_answers
         if await answers.is_handled(message):
@@ -76,7 +76,6 @@ class AnswerStopper:
         return True
 
     async def tell_who_can_stop(self, thread: ThreadKey, user_id: str, message_ts: str) -> None:
-        """Tells a person that they can't stop the answer that is being written in a thread. Raises StoreError."""
         answer = await self.stores.recorded_answers.unfinished_answer(thread, "")
         if answer is None or answer.question.ts >= message_ts:
             return

@@ -46,7 +46,7 @@ class TableWriter:
             await self.workspace.ephemeral.tell(replace(entry.question, user_id=entry.about), problem)
 
     async def _share(self, entry: OutboxEntry, answer: AnswerRecord, still: Callable[[], bool]) -> str:
-        """Shares the tables. Returns why there is nothing to share, or ""."""
+        """Shares the tables. Returns why there is nothing to share, or "" if the tables were shared."""
         earlier = [
             one for one in entry.side_messages if (one.role, one.version) == (MessageRole.TABLES, answer.version)
         ]

@@ -21,9 +21,9 @@ account. A schedule's run that uses an account can't read the channel.
 
 At most once
 ------------
-A step's calls are recorded before the first one is made, and each call is committed as BEGUN before it is sent. Only
+A step's calls are recorded before the first call is made, and each call is committed as BEGUN before it is sent. Only
 the attempt that owns the job can begin a call (core/calls.py). A call that an earlier attempt began, or whose response
-never arrived, is made again if it is read-only; otherwise it is UNKNOWN, and the model is told so.
+never arrived, is made again if it is read-only. Otherwise, it becomes UNKNOWN, and its result informs the model.
 """
 
 import asyncio
@@ -105,8 +105,6 @@ class JobChanged(GivenUp):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The tools that an attempt can use, as defined when it began."""
-
     by_name: Mapping[str, ToolDefinition] = field(default_factory=dict)
     """Tools that can be called, without choices, which end the answer."""
     always_allowed: frozenset[tuple[str, str]] = frozenset()
@@ -203,8 +201,8 @@ class ToolCalls:
         asked: str = "",
         steps: Sequence[Step] = (),
     ) -> tuple[RecordedCall, ...]:
-        """Returns a step's calls: READY, ASKED, or ended without being made. `origins`: of the text that the model
-        read. `asked`: the asker's messages. `steps`: earlier steps."""
+        """Returns a step's calls, which are READY, ASKED, or ended without being made. `origins`: the origins of all
+        text that the model read. `asked`: the asker's messages. `steps`: earlier steps."""
         nothing_offered = choices.offered_choices(calls) if offer.has_choices else ""
         planned = [
             self._plan_call(call, index, step_no, offer, origins, asked, steps) for index, call in enumerate(calls)
@@ -262,7 +260,7 @@ class ToolCalls:
     async def make_calls(
         self, job: Job, step_no: int, offer: Offer, show: Callable[[str], None]
     ) -> tuple[RecordedCall, ...]:
-        """Makes a recorded step's ready or approved calls. Returns all calls of the step in their new state. Raises
+        """Makes a recorded step's ready or approved calls. Returns all of the step's calls in their new state. Raises
         JobChanged. `show`: called with each call's activity. Results that must not be stored are only in the returned
         calls."""
         unstored: dict[tuple[int, int], str] = {}
@@ -344,8 +342,8 @@ class ToolCalls:
 def _reasons_to_ask(
     definition: ToolDefinition, offer: Offer, origins: Origins, is_askers: Callable[[], bool]
 ) -> tuple[str, ...]:
-    """Returns why a call needs approval, or (). `origins`: of the text that the model read. `is_askers`: returns
-    whether the call's arguments come from the asker."""
+    """Returns why a call needs approval, or () if it needs none. `origins`: the origins of all text that the model
+    read. `is_askers`: returns whether the call's arguments come from the asker."""
     rule = definition.rule
     is_allowed = rule.permission is Permission.ALLOW
     if definition.own_account and not offer.is_private:

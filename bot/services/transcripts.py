@@ -34,14 +34,13 @@ TRANSCRIBED_WITHIN_S = 45.0
 @dataclass(frozen=True)
 class Transcription:
     """Transcribes recordings. A transcript is recorded before it is shown, so retries and later questions use the same
-    one. A recording can contain anyone's words, so they are treated like a file's."""
+    transcript. A recording can contain anyone's words, so transcripts are treated like file contents."""
 
     stores: Stores
     transcriber: "Transcriber | None"
     quota: Quota
 
     async def with_known_transcripts(self, job: Job, files: Sequence[File]) -> list[File]:
-        """Returns the files with transcripts recorded in the job's thread. Raises StoreError."""
         if not any(map(is_recording, files)):
             return list(files)
         known = await self.stores.transcripts.of_thread(job.question.thread)
@@ -83,7 +82,7 @@ class Transcription:
         return heard.text if is_ours else Unread.NOT_HEARD
 
     async def _record(self, job: Job, files: Sequence[File], usage: Usage) -> bool:
-        """Records transcripts and usage, however long that takes. Returns False if the job is lost."""
+        """Records transcripts and usage, however long the database is unavailable. Returns False if the job is lost."""
         end = self._end(usage)
         return await insist(
             lambda: self.stores.transcripts.record(job, files, end), self.stores.clock, "transcript not recorded"

@@ -1,7 +1,7 @@
 """Sends the weekly report: a direct message to every Typist admin about the last seven days in UTC (BOT_WEEKLY_REPORT).
 
-The report has the same figures as `typist usage`, next to those of the week before. It doesn't identify askers or
-repeat any text. If no process is running when a report is due, the report is sent at the next start.
+The report has the same figures as `typist usage`, next to the figures of the week before. The report doesn't identify
+askers or repeat any text. If no process is running when a report is due, the report is sent at the next start.
 """
 
 from collections import Counter
@@ -33,7 +33,6 @@ class WeeklyReport:
     """The time before which no report is due, so that the database isn't asked."""
 
     async def check(self) -> None:
-        """Sends the newest report to the admins who haven't received it. Raises StoreError and RateLimited."""
         now = self.stores.clock.now()
         if now < self._next_at:
             return
@@ -77,7 +76,7 @@ class WeeklyReport:
         )
 
     async def _places(self, by_channel: Mapping[str, int]) -> Mapping[str, int]:
-        """Returns numbers by channel. "" stands for all direct messages and group conversations."""
+        """Returns numbers by channel. The channel "" includes all direct messages and group conversations."""
         places = Counter[str]()
         for channel_id, number in by_channel.items():
             is_direct = not channel_id or await self.is_direct(channel_id)

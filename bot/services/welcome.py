@@ -60,8 +60,8 @@ class Welcome:
     _posting_lock: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def on_joined(self, user_id: str, channel_id: str, inviter_id: str) -> None:
-        """Welcomes a channel if the bot itself joined it. `inviter_id` can be "". Raises StoreError. Wakes outbox
-        entries for the channel, which Slack refused while the bot wasn't a member."""
+        """Welcomes a channel if the bot itself joined it. `inviter_id` can be "". Raises StoreError. Also retries
+        outbox entries for the channel, which Slack refused while the bot wasn't a member."""
         if user_id != self.workspace.me.user_id:
             return
         await self.stores.outbox.wake(self.workspace.me.team_id, channel_id)
@@ -77,7 +77,6 @@ class Welcome:
             self._start_posting(self._welcome_channel(invitation))
 
     def on_opened(self, user_id: str, channel_id: str) -> None:
-        """Welcomes a person in the background when they first open the direct message with the bot."""
         if self.is_on and not self.workspace.me.has_pane:
             self._start_posting(self._welcome_person(self._question(channel_id, user_id)))
 
@@ -99,7 +98,7 @@ class Welcome:
                 log.warning("outcome of a click not shown: %s", error)
 
     async def _ask_prompt(self, press: SuggestionPress) -> str:
-        """Asks the suggested prompt. Returns an error message for the person, or ""."""
+        """Asks the suggested prompt. Returns an error message for the person, or "" if there is none."""
         if press.label not in texts.welcome.PANE_SUGGESTIONS:
             return texts.welcome.SUGGESTION_GONE
         number = list(texts.welcome.PANE_SUGGESTIONS).index(press.label)
@@ -142,7 +141,7 @@ class Welcome:
             await self.stores.clock.sleep(GAP_S)
 
     async def _delete_if_below_question(self, channel_id: str, ts: str) -> None:
-        """Deletes a welcome that would be shown below a question, written while the welcome was being posted."""
+        """Deletes a welcome below a question that was written while the welcome was being posted."""
         surfaces = self.workspace.surfaces
         try:
             if await surfaces.has_messages(channel_id, before_ts=ts):

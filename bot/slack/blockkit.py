@@ -1,4 +1,4 @@
-"""Builds Block Kit objects (https://docs.slack.dev/reference/block-kit). Callers escape mrkdwn. Pure."""
+"""Builds Block Kit objects (https://docs.slack.dev/reference/block-kit). The caller escapes text in mrkdwn. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -38,7 +38,6 @@ def header(text: str) -> Json:
 
 
 def section(text: Json) -> Json:
-    """Returns a paragraph, cut to Slack's limit."""
     return {"type": "section", "text": {**text, "text": text["text"][:SECTION_CHARS]}}
 
 
@@ -112,8 +111,8 @@ def time_mrkdwn(at: float, form: str = times.TIME) -> str:
 
 
 def chart(kind: str, title: str, labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]]) -> Json:
-    """Returns a bar, line or area chart for a message. `series`: names, and a value per label. Labels: up to 20
-    characters."""
+    """Returns a bar, line or area chart for a message. `series`: names, each with a value per label. Labels have up to
+    20 characters."""
     drawn = [{"name": name, "data": _points(labels, values)} for name, values in series]
     chart = {"type": kind, "series": drawn, "axis_config": {"categories": list(labels)}}
     return {"type": "data_visualization", "title": title, "chart": chart}
@@ -141,7 +140,7 @@ def button(
 
 
 def overflow(action_id: str, labels: Mapping[str, str]) -> Json:
-    """Returns a menu of up to five actions behind a ⋯ button. `labels`: by the value that a click sends."""
+    """Returns a menu of up to five actions behind a ⋯ button. `labels`: the labels by the value that a click sends."""
     return {"type": "overflow", "action_id": action_id, "options": list(_options(labels).values())}
 
 
@@ -217,7 +216,7 @@ def checkboxes(action_id: str, labels: Mapping[str, str], *, chosen: Collection[
 
 
 def multi_static_select(action_id: str, labels: Mapping[str, str]) -> Json:
-    """Returns a menu with every option selected, so that users can remove some. `labels`: by value."""
+    """Returns a menu with every option selected, so that users can remove some options. `labels`: labels by value."""
     options = list(_options(labels).values())
     return {"type": "multi_static_select", "action_id": action_id, "options": options, "initial_options": options}
 
@@ -228,7 +227,6 @@ def input_field(name: str, label: str, element: Json, *, hint: str = "", optiona
 
 
 def initial_view(view: Mapping[str, Any]) -> Json:
-    """Returns a submitted modal as it was before the user changed any field."""
     fields = {
         block.get("block_id"): {"": {of: (block.get("element") or {}).get(name) for of, name in _INITIAL.items()}}
         for block in view.get("blocks") or ()

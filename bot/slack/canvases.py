@@ -53,7 +53,8 @@ class Canvases:
         self.can_write = scopes is None or WRITE_CANVASES_SCOPE in scopes
 
     async def read(self, canvases: Sequence[File], question: Question) -> Mapping[str, OpenedFile]:
-        """Returns each canvas's text as Markdown, or why it can't be read, by ID. Never raises because of a canvas."""
+        """Returns each canvas's text as Markdown, or why it can't be read, by ID. A failing canvas raises no
+        exception."""
         opened: dict[str, OpenedFile] = {}
         try:
             async with asyncio.timeout(TURN_WITHIN_S):

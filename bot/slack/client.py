@@ -1,8 +1,8 @@
 """Calls Slack's Web API, and turns each failure into RateLimited or Refused.
 
-A Slack token counts as bad only if Slack returns an error from a closed list. Other errors can be temporary: rate
-limits, server errors, a proxy's HTML page, a network that isn't up yet. Typist retries these forever and logs each
-attempt. While the bot token counts as refused, the worker claims no jobs and questions stay queued
+A Slack token is considered invalid only if Slack returns an error from a closed list. Other errors can be temporary:
+rate limits, server errors, a proxy's HTML page, a network that isn't up yet. Typist retries these forever and logs each
+attempt. While the bot token is considered refused, the worker claims no jobs and questions stay queued
 (services/worker.py). Any call can discover that the token is refused (`Credential.on_call_refused`), but only auth.test
 can discover that it works again (`watch`).
 """
@@ -82,7 +82,7 @@ class CallRedirected(aiohttp.ClientError):
 
 @contextmanager
 def only_while(allowed: Callable[[], bool]) -> Iterator[None]:
-    """Doesn't send a request if `allowed` returns False once a connection is open, which can take a while."""
+    """Withholds a request if `allowed` returns False once a connection is open, which can take a while."""
     token = _allowed.set(allowed)
     try:
         yield
@@ -173,7 +173,7 @@ class SlackClient:
         return (urlsplit(self.api_url).hostname or "").endswith("slack-gov.com")
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
-        """Returns the method's response. Arguments that are None are left out."""
+        """Returns the method's response. Arguments that are None aren't sent."""
         try:
             answer = await self._answer(method, arguments)
         except Refused as error:
@@ -185,8 +185,8 @@ class SlackClient:
 
     async def post(self, **arguments: Any) -> tuple[str, str]:
         """Posts a message. Returns the message's channel and ts. Raises Refused with OUTSIDE_THREAD if Slack posted the
-        message outside its thread because the thread was deleted. Only the missing thread_ts in the response shows that
-        (slack-go/slack#1571)."""
+        message outside its thread because the thread was deleted. Only the missing thread_ts in the response reveals
+        the deletion (slack-go/slack#1571)."""
         method = "chat.postMessage"
         answer = await self.call(method, **arguments, **NO_UNFURLS)
         channel, ts, message = answer.get("channel"), answer.get("ts"), answer.get("message")
@@ -257,7 +257,6 @@ class SlackClient:
         return _date(await self._answer("api.test", {}))
 
     async def installation(self) -> Installation:
-        """Returns the bot's identity and scopes, from auth.test. Raises RateLimited and Refused."""
         answer = await self._answer("auth.test", {})
         ids = [answer.get(name) for name in ("team_id", "user_id", "bot_id", "user")]
         if not all(isinstance(id_, str) for id_ in ids):
@@ -313,8 +312,6 @@ def _problems(data: Any) -> list[str]:
 
 @dataclass
 class Credential:
-    """A token, and whether Slack accepts it."""
-
     variable: str
     advice: str
     clock: Clock
@@ -325,7 +322,7 @@ class Credential:
     _doubted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def used(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Returns the result of a call. Raises SlackSetupError for a bad token; other exceptions pass through."""
+        """Returns the result of a call. Raises SlackSetupError if Slack refuses the token, or the call's exception."""
         try:
             result = await call()
         except Refused as error:
@@ -354,8 +351,8 @@ class Credential:
         return await Retrier(CONNECTION, self.clock, "not connected yet").call(lambda: self.used(call))
 
     async def watch(self, call: Callable[[], Awaitable[object]]) -> None:
-        """Checks the token every minute, more often once refused, so that the log and /readyz report a revoked
-        token."""
+        """Checks the token every minute, and more often while it is refused, so that the log and /readyz report a
+        revoked token."""
         while True:
             try:
                 async with asyncio.timeout(LOOK_AGAIN_S if self.refused else LOOK_S):
@@ -396,7 +393,7 @@ def app_credential(clock: Clock) -> Credential:
 
 
 class PacedClient:
-    """Makes calls that aren't for live replies, once the method's budget allows. Raises RateLimited and Refused."""
+    """Makes calls that don't serve live replies, once the method's budget allows it. Raises RateLimited and Refused."""
 
     def __init__(self, client: SlackClient, budget: RateBudget, clock: Clock) -> None:
         self._client = client
@@ -415,8 +412,8 @@ class PacedClient:
 async def pages(
     call: Callable[..., Awaitable[Payload]], method: str, most: int = MAX_LIST_PAGES, **arguments: Any
 ) -> AsyncIterator[Payload]:
-    """Yields up to `most` pages of a Slack list, until a cursor repeats. If the last page has a cursor, there are
-    more."""
+    """Yields up to `most` pages of a Slack list, until a cursor repeats. A cursor in the last page means that more
+    pages exist."""
     cursors = {""}
     cursor: str | None = None
     for _ in range(most):

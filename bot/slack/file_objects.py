@@ -61,7 +61,7 @@ def file_of(file: Mapping[str, Any]) -> File:
 
 
 def _file_name(file: Payload) -> str:
-    """Returns a file's user-facing name. Objects made in Slack, such as canvases, only have a title."""
+    """Returns a file's user-facing name. Objects that were created in Slack, such as canvases, only have a title."""
     name, title = string(file, "name"), string(file, "title")
     return (name if "." in name else title or name) or texts.files.FILE_UNNAMED
 
@@ -103,7 +103,7 @@ def _previews(file: Payload) -> Iterator[tuple[int, str]]:
 
 
 def is_for_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bool:
-    """Returns whether a file is shared in the thread's channel, or is the asker's if nobody else reads the thread."""
+    """Returns whether a file is shared in the thread's channel, or is the asker's own if nobody else can read it."""
     # A channel's own canvas isn't listed in the other fields.
     channels = {string(file, "linked_channel_id"), *(id_ for key in _SHARED_IN for id_ in strings(file, key))}
     shares = [share for share in json_object(file, "shares").values() if isinstance(share, Mapping)]

@@ -3,8 +3,8 @@
 A file's URL comes from an event, and a redirect can lead anywhere, so the token is sent only to Slack's hosts. An HTML
 page instead of the expected type is Slack's sign-in page, which means that the scope is missing.
 
-One user's files never block other users' files. Memory is reserved according to the sizes reported by Slack, up to half
-of it for one user. Each user has at most one document in the queue of the document-reading process.
+One user's files never block other users' files. Memory is reserved according to the sizes reported by Slack, and each
+user can have up to half of it. Each user has at most one document in the queue of the document-reading process.
 """
 
 import asyncio
@@ -76,9 +76,9 @@ class Files:
     async def reading(
         self, files: Sequence[File], asker: str, *, transcribe: Transcribe | None = None
     ) -> AsyncIterator[Mapping[str, OpenedFile]]:
-        """Yields each file's content, by ID, or why it can't be read. Never raises because of a file. Until the context
-        ends, memory is reserved: first for the reported sizes, then for the actual sizes. `asker`: the asker's user ID.
-        `transcribe`: for recordings without a transcript."""
+        """Yields each file's content, or the reason it can't be read, by ID. A failing file raises no exception. Until
+        the context ends, memory is reserved: first for the reported sizes, then for the actual sizes. `asker`: the
+        asker's user ID. `transcribe`: transcribes recordings that have no transcript."""
         opened: dict[str, OpenedFile] = {}
         held_bytes = 0
         max_bytes = min(MAX_BYTES, sum(map(_reserved_bytes, files)))
@@ -138,7 +138,7 @@ class Files:
             return file, Unread.FAILED
 
     async def _read_recording(self, file: File, left: int, transcribe: Transcribe | None) -> Transcript | Unread:
-        """Returns the words spoken in a recording: a stored transcript, Slack's, or a model's."""
+        """Returns a recording's transcript, which is already stored, or made by Slack or a model."""
         if file.transcript is not None:
             return Transcript(file.transcript)
         if file.captions_url:
@@ -258,7 +258,7 @@ def can_get_token(url: URL, api: URL) -> bool:
 
 
 async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> bytes | Unread:
-    """Reads a file's bytes up to the limits. The size that Slack reports isn't trusted."""
+    """Reads a file's bytes up to the limits, because the size that Slack reports isn't trusted."""
     most = min(left, _reserved_bytes(file))
     if (response.content_length or 0) > most:
         return _too_big(file, most, left)
@@ -273,7 +273,7 @@ async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> byte
 
 
 def _too_big(file: File, most: int, left: int) -> Unread:
-    """Returns which limit a file exceeds: `most` bytes for one file, or the `left` bytes for all files."""
+    """Returns the limit that a file exceeds: `most` bytes for one file, or the `left` bytes for all files."""
     if most in (MAX_FILE_BYTES, left):
         return Unread.TOO_BIG if most == MAX_FILE_BYTES else Unread.TOO_MUCH
     log.warning("file %s not read: larger than Slack says: size=%d", file.id, file.size_bytes)
@@ -281,7 +281,6 @@ def _too_big(file: File, most: int, left: int) -> Unread:
 
 
 def _reserved_bytes(file: File) -> int:
-    """Returns the memory to reserve for a file before it is read, which is also its download limit."""
     stated_bytes = file.size_bytes or MAX_FILE_BYTES
     return min(MAX_FILE_BYTES, stated_bytes + TEXT_BYTES)
 

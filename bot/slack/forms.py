@@ -93,7 +93,7 @@ class FormReader:
         self._named: set[str] = set()
 
     def read(self, node: Object, level: int = 0) -> str:
-        """Returns an object's text, or "". Mentions each unreadable type once."""
+        """Returns an object's text, or "" if it has none. Mentions each unreadable type once."""
         if level >= MAX_LEVELS:
             return self._unread(node)
         if (known := self._known(node, level)) is not None:
@@ -210,7 +210,7 @@ _BAR = re.compile(r"<[^<>]*>|\|")
 
 
 def _escaped_bars(found: re.Match[str]) -> str:
-    """Returns markup or a bar with each bar escaped, except the one between a URL and its label."""
+    """Returns markup or a bar with each bar escaped, except the bar between a URL and its label."""
     before, bar, label = found[0].partition("|") if found[0] != "|" else ("", "", "|")
     return before + bar + label.replace("|", "\\|")
 
@@ -233,7 +233,7 @@ def _is_id(key: str, value: Any) -> bool:
 
 @lru_cache(maxsize=1_000)
 def _rank(key: str) -> int:
-    """Returns the sort order of a key in an object. The original order means nothing, because SDKs sort keys."""
+    """Returns the sort order of a key in an object. The original order is meaningless, because SDKs sort keys."""
     last = _last_word(key)
     if key == _VALUE:
         return 3
@@ -289,7 +289,6 @@ def _message_ts(node: Object) -> str:
 
 
 def _with_values(node: Object, parts: Sequence[_Part]) -> list[_Part]:
-    """Returns the parts, with the value and the numbers after the label and a check mark before it."""
     if not parts:
         return []
     *others, last = parts
@@ -338,7 +337,7 @@ def _plain(text: str) -> str:
 
 
 def _without_repetitions(node: Object, parts: Sequence[_Part]) -> Iterator[_Part]:
-    """Yields the parts, except those that only repeat others for simple clients."""
+    """Yields the parts, except for parts that only repeat other parts for simple clients."""
     if len(parts) < 2:
         yield from parts
         return

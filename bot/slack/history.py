@@ -73,9 +73,9 @@ class History:
     async def messages(self, question: Question, before_ts: str | None = None) -> list[Message]:
         """Returns the question's conversation as it is in Slack now, oldest first. A new thread needs no call.
 
-        For a thread, returns the first message and the newest thousand; for a direct message, the newest 60 (before
-        `before_ts`). Messages that Slack doesn't return in time are left out, and the next message is marked
-        (`after_gap`).
+        For a thread, returns the first message and the newest thousand messages. For a direct message, returns the
+        newest 60 messages (before `before_ts`). Messages that Slack doesn't return in time are left out, and the next
+        message is marked (`is_after_gap`).
         """
         if question.begins_thread:
             return []
@@ -85,7 +85,7 @@ class History:
         return await self._thread(reading, thread_ts)
 
     async def message(self, team_id: str, channel_id: str, ts: str) -> Message | None:
-        """Returns a channel's message, or None if the message is deleted, ours or unreadable. Raises RateLimited, and
+        """Returns a channel's message, or None if the message is deleted, unreadable or ours. Raises RateLimited, and
         Refused for a temporary failure."""
         try:
             async with asyncio.timeout(TURN_WITHIN_S):
@@ -120,8 +120,7 @@ class History:
         return _Reading(question, until, retrying)
 
     async def posts_before(self, question: Question) -> list[Message]:
-        """Returns a channel's last posts before a question, oldest first, or only the marked question if Slack
-        refuses."""
+        """Returns a channel's last posts before a question, oldest first, or only the question if Slack refuses."""
         reading = self._reading(question)
         answer = await self._page("conversations.history", reading, latest=question.ts, limit=POSTS_BEFORE)
         if answer is None:
@@ -257,7 +256,7 @@ _TS = re.compile(r"\d{1,12}\.\d{6}", re.ASCII)
 
 
 class _UnusableArgument(Exception):
-    """An argument is unusable or its target can't be read. The message is for the model."""
+    """An argument is unusable or its target can't be read. The exception's message is for the model."""
 
 
 class _Answer(NamedTuple):
@@ -278,8 +277,6 @@ class _PageRequest:
 
 @dataclass(slots=True)
 class _Page:
-    """Messages read so far, oldest first."""
-
     messages: list[Payload]
     has_more: bool = False
     is_cut: bool = False
@@ -306,7 +303,7 @@ class ChannelReader:
         return OfferedTools((DEFINITION,))
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Reads a page. Turns refusals from Slack into a sentence for the model."""
+        """Reads a page of messages. A refusal from Slack becomes a sentence for the model, not an exception."""
         if use.tool != READ_CHANNEL or use.definition_hash != DEFINITION.definition_hash:
             return CallResult.failed(NO_SUCH_TOOL)
         if result := await self._pages.result(use.question, use.arguments):
@@ -330,7 +327,6 @@ class ChannelReader:
         return CallResult(CallState.DONE, shown, can_be_stored=shown == NOTHING_THERE)
 
     async def _parse_arguments(self, question: Question, arguments: Mapping[str, Any]) -> _PageRequest:
-        """Parses a call's arguments. Raises _UnusableArgument, RateLimited and Refused."""
         newest = arguments.get("newest")
         if newest is not None and not (type(newest) is int and 1 <= newest <= PAGE_MESSAGES):
             raise _UnusableArgument(NOT_A_NUMBER)

@@ -1,6 +1,6 @@
 """Reads typed values from Slack's JSON. Pure.
 
-A missing value or a value of another type counts as empty, because payloads change without notice. For payloads that
+A missing value or a value of another type is read as empty, because payloads change without notice. For payloads that
 are useless without a value, handlers/payloads.py raises instead.
 """
 
@@ -37,7 +37,7 @@ def json_objects(holder: Payload, key: str) -> list[Payload]:
 
 
 def utc_text(seconds: str) -> str:
-    """Formats seconds since the epoch like "2026-11-23 09:00 UTC", or returns "" if the string isn't a time."""
+    """Formats seconds since the epoch as "2026-11-23 09:00 UTC", or returns "" if the string isn't a time."""
     try:
         return f"{datetime.fromtimestamp(float(seconds), UTC):%Y-%m-%d %H:%M} UTC"
     except (ValueError, OverflowError, OSError):

@@ -78,8 +78,6 @@ _ESSENTIAL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A setting that an app's manifest lacks or sets differently."""
-
     where: str
     """The path in the manifest, such as "settings.socket_mode_enabled"."""
     expected: str

@@ -18,7 +18,7 @@ from slack_markdown.render import rendered
 
 
 def notification(sentence: str) -> Json:
-    """Returns chat.postMessage's arguments for a sentence of mrkdwn, which Slack doesn't fold (`expand`)."""
+    """Returns chat.postMessage's arguments for a mrkdwn sentence that Slack always shows in full (`expand`)."""
     return {"text": sentence, "blocks": [block | {"expand": True} for block in remark(sentence)]}
 
 
@@ -27,8 +27,8 @@ SUGGESTION = "suggestion"
 
 
 def welcome(greeting: str, seen: str) -> Json:
-    """Returns chat.postMessage's arguments for a welcome, which doesn't count as an answer: a reply begins a
-    conversation."""
+    """Returns chat.postMessage's arguments for a welcome. The welcome isn't marked as an answer, because a reply to it
+    begins a conversation."""
     return plain.message([*remark(greeting), suggestion_row(), context(mrkdwn(seen))])
 
 
@@ -60,7 +60,6 @@ def command_message(response: CommandResponse) -> Json:
 
 
 def action_message(response: ActionResponse) -> Json:
-    """Returns chat.postEphemeral's arguments for an action's response: a sentence, and as much Markdown as fits."""
     markdown, note = _first_page(response.markdown)
     lines = {"sentence": response.sentence, "note": note}
     above, *below = [blockkit.rich_text_line(unlinked(line), block_id) for block_id, line in lines.items() if line]

@@ -1,7 +1,7 @@
 """Renders questions that the bot posts for users, because an app can't post as another user. Pure.
 
 These are questions from modals, emoji reactions, choices and suggested prompts, and the posts of scheduled runs. The
-block_id identifies the asker, so history attributes the question to them.
+block_id identifies the asker, so history attributes the question to the asker.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +41,7 @@ MAX_QUOTE_CHARS = 9_000
 
 
 def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> QuotedMessage:
-    """Returns a message as the subject of a question. `names`: user and channel names by ID."""
+    """Returns a message in the form in which a question refers to it. `names`: user and channel names by ID."""
     thread_ts = message.thread_ts or message.ts
     whole = paired(with_names(message.full_text, names).strip())
     quote = shortened(whole, lambda quote: len(escape(quote)), MAX_QUOTE_CHARS)
@@ -49,7 +49,8 @@ def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> Quo
 
 
 def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
-    """Returns chat.postMessage's arguments for a question. `elsewhere`: the post is for the asker's direct message.
+    """Returns chat.postMessage's arguments for a question. `elsewhere`: whether the post is for the asker's direct
+    message.
 
     A question asked with an emoji shows only the emoji, because the asker never wrote its words. Nothing in the message
     links to a Slack file, because the asker could mention a file that the readers can't open. The intro's block_id
@@ -86,13 +87,14 @@ def _parts(quote: str) -> Iterator[str]:
 
 
 def modal_id_of(message: Mapping[str, Any]) -> str | None:
-    """Returns the ID of the modal in which one of our messages was asked, or None for other messages."""
+    """Returns the ID of the modal in which one of our messages was asked, or None if the message has no modal."""
     ids = (str(block.get("block_id", "")) for block in json_objects(message, "blocks"))
     return next((id_.removeprefix(MARK) for id_ in ids if id_.startswith(MARK)), None)
 
 
 def question_in(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    """Returns a posted question's asker, words and quote (core/conversation.py), or None for other messages."""
+    """Returns a posted question's asker, words and quote (core/conversation.py), or None if the message isn't a posted
+    question."""
     blocks = json_objects(message, "blocks")
     for mark, own_words in ((_CHOICE, texts.shortcut.MY_CHOICE), (RUN, texts.schedules.SCHEDULED_TASK)):
         if by_model := next((block for block in blocks if _has_type(block, mark)), None):

@@ -2,7 +2,7 @@
 
 A bot can search only with the action_token of a user's message, and gets only results that this user can see. The token
 stays in the memory of the processes that were running when the message arrived (bot/services/intake.py). A process that
-started later can't search for that question, and the model is told so.
+started later can't search for that question, and the call's result explains this to the model.
 
 Slack forbids keeping search results, so they are never stored or logged. A process that takes over the job can search
 again. If assistant.search.info reports AI search, messages are found by meaning, otherwise by keywords. If Slack
@@ -97,8 +97,6 @@ log = logging.getLogger(__name__)
 
 
 class SlackSearch:
-    """Offers Slack search as a tool for models. Needs the scope search:read.public."""
-
     def __init__(self, client: PacedClient, readers: ChannelReaders, sign_in_addresses: SignInAddresses) -> None:
         self._client = client
         self._sign_in_addresses = sign_in_addresses
@@ -109,12 +107,12 @@ class SlackSearch:
         self._asked_at = -math.inf
 
     def keep(self, channel_id: str, ts: str, action_token: str) -> None:
-        """Stores the action token of a question's event in memory, and drops the oldest if there are too many."""
+        """Stores the action token of a question's event in memory. Drops the oldest token if there are too many."""
         cache_newest(self._tokens, (channel_id, ts), action_token)
 
     async def definitions(self, question: Question) -> OfferedTools:
-        """Returns the search tool unless outsiders can read the answer. Without a token, a call tells the model why it
-        fails."""
+        """Returns the search tool unless outsiders can read the answer. If the token is missing, a call tells the model
+        why the search fails."""
         return await self._offer() if await self._readers.are_insiders(question.thread) else OfferedTools()
 
     async def _offer(self) -> OfferedTools:
@@ -181,7 +179,6 @@ class SlackSearch:
 
 
 def _hit_text(hit: Mapping[str, Any]) -> str:
-    """Formats a message for the model: channel, author, time and link, then its text as a quote."""
     channel = f"#{hit.get('channel_name') or hit.get('channel_id')}"
     author = one_line(str(hit.get("author_name") or hit.get("author_user_id") or "unknown"))
     head = ", ".join(filter(None, (channel, author, utc_text(str(hit.get("message_ts"))))))

@@ -1,9 +1,9 @@
 """Keeps two Socket Mode connections to Slack open, so that refreshing one leaves no gap.
 
-Slack ends connections right after hello if there are too many processes or Socket Mode is off. A connection therefore
-counts as a success only after STEADY_S. Until then, new connections are opened at growing intervals, up to STEADY_S,
-and /readyz reports the reason. If the network cuts a connection after twenty seconds, Typist is offline for ten seconds
-at most.
+Slack ends connections right after hello if there are too many processes or Socket Mode is off. A connection is
+therefore considered a success only after STEADY_S. Until then, new connections are opened at growing intervals, up to
+STEADY_S, and /readyz reports the reason. If the network cuts a connection after twenty seconds, Typist is offline for
+ten seconds at most.
 
 The SDK takes up to ten seconds to notice a lost connection, and its own loop can retry an expired ticket forever.
 Typist therefore watches the connections itself, and requests a new ticket for each attempt.
@@ -53,8 +53,7 @@ log = logging.getLogger(__name__)
 
 
 class SocketConnection(SocketModeClient):
-    """The SDK's client with our timeouts and errors. It only reconnects on request. Times are on the monotonic
-    clock."""
+    """The SDK's client with our timeouts and errors. The client only reconnects on request. Times are monotonic."""
 
     opened_at: float = 0.0
     heard_at: float | None = None
@@ -120,7 +119,7 @@ class SocketConnection(SocketModeClient):
         return self._clock.monotonic() - self.opened_at
 
     async def issue_new_wss_url(self) -> str:
-        """Requests a socket URL. Raises RateLimited and Refused; the SDK's own method waits for rate limits."""
+        """Requests a socket URL. Raises RateLimited and Refused; the SDK's own method would wait for rate limits."""
         url = (await self._web.call(OPEN)).get("url")
         if not isinstance(url, str):
             raise Refused(OPEN, "no address in the answer", Refusal.TRANSIENT)
@@ -200,32 +199,29 @@ class Sockets:
         await asyncio.gather(*(connection.end() for connection in self._connections))
 
     async def up(self) -> int:
-        """Returns the number of open connections. After a failure, a new one only counts after STEADY_S."""
+        """Returns the number of open connections. After a failure, a new connection only counts after STEADY_S."""
         return sum([await connection.is_connected() and not connection.problem for connection in self._connections])
 
     def heard_at(self) -> float | None:
-        """Returns the time of Slack's last message, or None. Pings don't count, because Slack answers pings even if it
-        doesn't deliver events."""
+        """Returns the time of Slack's last message, or None if there was none. Excludes pings, because Slack answers
+        pings even if it doesn't deliver events."""
         heard = [connection.heard_at for connection in self._connections if connection.heard_at is not None]
         return max(heard, default=None)
 
     def app_connections(self) -> tuple[int, float]:
-        """Returns the app's number of connections in Slack's last hello, and the hello's time on the monotonic
-        clock."""
+        """Returns the number of the app's connections in Slack's last hello, and the time of that hello on the
+        monotonic clock."""
         last = max(self._connections, key=lambda connection: connection.greeted_at)
         return last.app_connections, last.greeted_at
 
     def recount(self) -> None:
-        """Renews one connection, so that Slack reports the app's number of connections. The others stay open."""
+        """Renews one connection, so that Slack reports the app's connections. Other connections remain open."""
         min(self._connections, key=lambda connection: connection.opened_at).end_for(RECOUNT)
 
     def problem(self) -> str:
         return next((connection.problem for connection in self._connections if connection.problem), "")
 
     async def _handle(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
-        """Passes an event to the app and acknowledges it. Slack redelivers unacknowledged events. The app handles
-        errors of its listeners. Any other exception means that the app can't read the payload, even if it is delivered
-        again."""
         try:
             request.payload = paired_json(request.payload)
             response = await run_async_bolt_app(self._app, request)

@@ -117,7 +117,7 @@ def body_of(message: Payload) -> str:
 
 
 def attached_to(message: Payload) -> str:
-    """Returns the text below a message: emails, forwarded and quoted messages, link previews, others' attachments."""
+    """Returns the text below a message: emails, forwarded and quoted messages, link previews, other attachments."""
     _, unknown = _split_blocks(message)
     _, others = _split_attachments(message)
     if not (unknown or others or message.get("files")):
@@ -128,7 +128,7 @@ def attached_to(message: Payload) -> str:
 
 
 def _split_blocks(message: Payload) -> tuple[list[Payload], list[Payload]]:
-    """Returns the author's blocks and others. In a user's message, unknown block types might quote other people."""
+    """Returns the author's blocks, and other blocks. In a user's message, unknown types might quote other people."""
     blocks = json_objects(message, "blocks")
     if not string(message, "user") or string(message, "bot_id") or is_by_app(message):
         return blocks, []
@@ -136,7 +136,7 @@ def _split_blocks(message: Payload) -> tuple[list[Payload], list[Payload]]:
 
 
 def _split_attachments(message: Payload) -> tuple[list[Payload], list[Payload]]:
-    """Returns the attachments that an app posted with its message, and other attachments, such as link previews."""
+    """Returns the attachments that an app posted with its message, and all other attachments, such as link previews."""
     attachments = json_objects(message, "attachments")
     if not string(message, "bot_id"):
         return [], attachments
@@ -186,7 +186,6 @@ def _attachments(attachments: Iterable[Payload], depth: int, *, is_own: bool = F
 
 
 def _is_message(attachment: Payload) -> bool:
-    """Returns whether an attachment is another message, either forwarded by a user or unfurled by Slack from a link."""
     return bool(attachment.get("is_share") or attachment.get("is_msg_unfurl") or attachment.get("message_blocks"))
 
 
@@ -216,7 +215,7 @@ def _attachment(attachment: Payload, depth: int, is_own: bool) -> str:
 
 
 def _fallback_text(attachment: Payload) -> str:
-    """Returns the text of an attachment without the usual keys: an object by another app, or the fallback."""
+    """Returns the text of an attachment without the usual keys, which is an object by another app or the fallback."""
     unusual = {
         key: value
         for key, value in attachment.items()
@@ -232,7 +231,7 @@ def _linked_label(attachment: Payload, key: str, address: str) -> str:
 
 
 def _forwarded_text(attachment: Payload, depth: int) -> str:
-    """Returns a message that a user forwarded (`is_share`) or whose link Slack unfurled."""
+    """Returns the text of a message that a user forwarded (`is_share`) or whose link Slack unfurled."""
     labels = names_in(string(attachment, "text"))
     messages = [json_object(block, "message") for block in json_objects(attachment, "message_blocks")]
     instead = string(attachment, "text") if len(messages) == 1 else ""
@@ -271,7 +270,8 @@ def _blocks(blocks: Sequence[Payload], labels: Mapping[str, str], depth: int, in
 
 
 def _cost(holder: Any) -> int:
-    """Estimates how long a message or a part of it takes to read. Stops counting beyond MAX_COST."""
+    """Estimates how long it takes to read a message or a part of it. The estimate isn't exact if it exceeds
+    MAX_COST."""
     left, cost = [(holder, ELEMENT_COST)], 0
     while left and cost <= MAX_COST:
         node, each = left.pop()
@@ -529,7 +529,7 @@ def _inline(elements: Iterable[Payload], labels: Mapping[str, str]) -> str:
 
 
 def _styles(element: Payload) -> frozenset[str]:
-    """Returns an element's styles. Mentions have none, so that a message still begins with its mention."""
+    """Returns an element's styles, except for mentions, so that a message still begins with its mention."""
     if element.get("type") not in ("text", "link", "emoji"):
         return frozenset()
     style = json_object(element, "style")
@@ -590,7 +590,6 @@ def _mention_text(element: Payload) -> str:
 
 
 def _as_text_element(element: Payload) -> Payload:
-    """Returns an emoji as text: its character, or the name of a custom emoji."""
     if element.get("type") != "emoji":
         return element
     code_points = string(element, "unicode").split("-")
@@ -600,21 +599,21 @@ def _as_text_element(element: Payload) -> Payload:
 
 
 def link(url: str, label: str) -> str:
-    """Returns a link in mrkdwn. Both arguments must be unescaped."""
+    """Returns a link in mrkdwn. The URL and the label must be unescaped."""
     target = escape(url.translate({ord(mark): f"%{ord(mark):02X}" for mark in "<>| \n\t"}))
     label = escape(" ".join(label.split()))
     return f"<{target}|{label}>" if label and label != target else f"<{target}>"
 
 
 def _has_own_label(url: str, label: str) -> bool:
-    """Returns whether a label adds information to the URL. Slack's own labels only repeat it."""
+    """Returns whether a label adds information to the URL. Slack's own labels only repeat the URL."""
     bare = _QUIET_SCHEMES.sub("", url)
     return bool(url) and label.strip() not in ("", url, bare, bare.rstrip("/"))
 
 
 def markdown_emphasis(mrkdwn: str) -> str:
     """Converts emphasis in mrkdwn to Markdown: `**bold**` and `~~gone~~` need two marks, `_this_` one. `>>>` quotes
-    everything that follows. Markdown can't do that, so each line is marked."""
+    everything that follows. Markdown has no such mark, so each line is marked."""
     marked = mrkdwn
     for pattern, marks in _EMPHASIS:
         marked = pattern.sub(partial(_with_marks, marks), marked)
@@ -632,7 +631,8 @@ def names_in(mrkdwn: str) -> dict[str, str]:
 
 
 def message_text(mrkdwn: str) -> str:
-    """Converts mrkdwn to a message's text (core/conversation.py). Mentions keep IDs, and the rest becomes Markdown."""
+    """Converts mrkdwn to a message's text (core/conversation.py). Mentions keep their IDs, and other markup becomes
+    Markdown."""
     parts, end = [], 0
     for sequence in _SEQUENCE.finditer(mrkdwn):
         parts += [_without_markup(mrkdwn[end : sequence.start()]), _sequence(sequence)]
@@ -668,7 +668,7 @@ def _sequence(match: re.Match[str]) -> str:
 
 
 def _special(target: str, label: str) -> str:
-    """Returns the displayed form of `<!here>` and the like, and of `<!date^seconds^format^link|fallback>`."""
+    """Returns the displayed form of mentions like `<!here>`, and of `<!date^seconds^format^link|fallback>`."""
     kind, _, rest = target.partition("^")
     if kind == "date":
         seconds, _, how = rest.partition("^")

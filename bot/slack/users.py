@@ -13,11 +13,11 @@ Slack accepts 100 users.info calls a minute (pacing/budget.py), for user types a
   of the calls are used no matter how many lookups wait. The recovery is noticed within seconds, because successful
   lookups aren't delayed.
 - If more than MAX_LOOKED_UP people are waited for, or more than there are calls left, users.list is read in parallel, a
-  thousand people per call, until all of them are found. users.info still looks up the others, such as strangers. If
-  Slack refuses the list, the queue continues without it.
+  thousand people per call, until all of them are found. users.info still looks up people who aren't in the list, such
+  as strangers. If Slack refuses the list, the queue continues without it.
 - Names are skipped when calls become scarce.
-- The last KEPT_FOR_PRESSES calls are reserved for people who press a button, enter a command or submit a modal. Their
-  lookups skip the queue, because Slack allows only seconds.
+- The last KEPT_FOR_PRESSES calls are reserved for people who press a button, enter a command or submit a modal. Lookups
+  of these people skip the queue, because Slack allows only seconds.
 
 User types that were waited for are stored with the time of their lookup (store/account_kinds.py). A restarted process
 and other processes trust them for as long as the process that asked.
@@ -92,8 +92,6 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Slack's response about a person or channel. Times are on the monotonic clock."""
-
     name: str = ""
     """The name, or "" if a scope for names is missing."""
     named_at: float = -math.inf
@@ -142,7 +140,7 @@ class Users:
         self._background = Background()
 
     def known(self, user_id: str, max_age_s: float = KIND_TRUSTED_S) -> UserKind | None:
-        """Returns a person's user type if Slack reported it recently enough, otherwise None."""
+        """Returns a person's user type if Slack reported it recently enough, or None."""
         profile = self._profile(user_id)
         return profile.kind if self._clock.monotonic() < profile.kind_at + max_age_s else None
 
@@ -157,9 +155,9 @@ class Users:
     ) -> UserKind | None:
         """Returns a person's user type, or None if Slack doesn't return it within `within_s`.
 
-        A response from the last ten minutes is enough, or from the last hour while Slack fails. With `now_within_s`,
-        Slack must return a type that is current, or at most `max_age_s` old, within that time. `is_press`: skip the
-        queue, because the person is waiting after pressing something.
+        The type can be ten minutes old, or an hour old while Slack fails. With `now_within_s`, Slack must return a type
+        that is current, or at most `max_age_s` old, within that time. `is_press`: whether to skip the queue, because
+        the person is waiting after pressing something.
         """
         if now_within_s is not None:
             recent = self.known(user_id, max_age_s)
@@ -170,7 +168,7 @@ class Users:
         return kind or self.known(user_id, KEPT_S)
 
     def known_domain(self, user_id: str) -> str | None:
-        """Returns a member's email domain, "" if there is none, or None without recent data (as in `known`)."""
+        """Returns a member's email domain, "" if there is none, or None if the data is too old (as in `known`)."""
         return None if self.known(user_id) is None else self._profile(user_id).domain
 
     async def domain(self, user_id: str, *, within_s: float = KIND_WITHIN_S, is_press: bool = False) -> str | None:
@@ -203,7 +201,8 @@ class Users:
         return None
 
     async def _ask_at_once(self, user_id: str) -> bool:
-        """Requests a person's user type once, if a call is left. Returns False if the request must be queued."""
+        """Requests a person's user type once, if the rate limit allows another call. Returns False if the request must
+        be queued."""
         if self._client.budget.spare_calls(_USER[0]) <= 0:
             return False
         try:
@@ -214,7 +213,7 @@ class Users:
         return True
 
     async def _ask_in_queue(self, user_id: str, lookup: _Lookup) -> bool:
-        """Requests a person's user type until Slack returns it or refuses for good, or nobody is waiting anymore."""
+        """Requests a person's user type until Slack returns it, refuses permanently, or nobody is waiting anymore."""
         self._to_list.add(user_id)
         self._list_if_many()
         try:
@@ -305,12 +304,13 @@ class Users:
                 self._keep(user_id, replace(profile, kind=found.kind, kind_at=found.at, domain=None))
 
     async def team_id(self, user_id: str) -> str:
-        """Returns a person's workspace: ours, unless Slack reports in time that they are only in another one."""
+        """Returns a person's workspace. This is our workspace unless Slack reports in time that the person is only in
+        another workspace."""
         await self.names((user_id,))
         return self._profile(user_id).team_id or self._team_id
 
     async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
-        """Returns the names of the first MAX_NAMES people and channels by ID. Excludes those that Slack doesn't return,
+        """Returns the names of the first MAX_NAMES people and channels by ID. Excludes names that Slack doesn't return,
         and private channels except `in_channel`, because readers of other channels might not know their names."""
         wanted = [id_ for id_ in ids if id_[:1] in _METHODS][:MAX_NAMES]
         with suppress(TimeoutError):
@@ -354,7 +354,8 @@ class Users:
         return True
 
     async def _share_lookup(self, id_: str, ask: Callable[[str, _Lookup], Coroutine[Any, Any, bool]]) -> bool:
-        """Waits for the running lookup, or for the one that `ask` starts, which continues if this call is canceled."""
+        """Waits for the running lookup, or for a lookup that `ask` starts. The lookup continues if this call is
+        canceled."""
         lookup = self._lookups.get(id_)
         if lookup is None:
             lookup = self._lookups[id_] = _Lookup(asyncio.get_running_loop().create_future())
@@ -416,7 +417,7 @@ _UNKNOWN = Profile()
 
 
 def cache_newest(kept: dict[K, V], key: K, value: V, most: int | None = None) -> None:
-    """Adds a value to a cache as its newest, and drops the oldest beyond `most` (default MAX_KEPT)."""
+    """Adds a value to a cache as its newest value, and drops the oldest values beyond `most` (default MAX_KEPT)."""
     kept.pop(key, None)
     kept[key] = value
     if len(kept) > (MAX_KEPT if most is None else most):
@@ -443,7 +444,7 @@ async def _pages(
 
 
 async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
-    """Returns names by ID of members with this ID or whole name, ignoring case. Needs the scope users:read."""
+    """Returns the names, by ID, of members with this ID or whole name, ignoring case. Needs the scope users:read."""
     try:
         if MEMBER_ID.fullmatch(words):
             found = [json_object(await client.call("users.info", user=words), "user")]
@@ -512,7 +513,7 @@ async def email_of(client: PacedClient, user_id: str, team_id: str) -> str:
 
 
 def domain_of(user: Mapping[str, Any]) -> str:
-    """Returns the domain of a person's email address, or "" if Slack shows none or it is unconfirmed."""
+    """Returns the domain of a person's email address, or "" if Slack shows no address or an unconfirmed address."""
     address = string(json_object(user, "profile"), "email") if user.get("is_email_confirmed") is not False else ""
     return address.rpartition("@")[2].lower()
 
@@ -526,7 +527,8 @@ def zone_of(user: Mapping[str, Any]) -> ZoneInfo | None:
 
 
 def teams_of(user: Mapping[str, Any], team_id: str) -> list[str]:
-    """Returns a person's workspaces, home workspace first (by default `team_id`). Enterprise Grid can add others."""
+    """Returns a person's workspaces, beginning with the home workspace (`team_id` by default). Enterprise Grid can add
+    other workspaces."""
     home = string(user, "team_id") or team_id
     return [home, *strings(json_object(user, "enterprise_user"), "teams")]
 
@@ -542,8 +544,8 @@ class ChannelReaders:
 
     The results that a model finds on behalf of a member are shown to everyone in the channel. A guest or a member of
     another organization could then read public channels that they aren't in. Slack has no flag for channels with
-    guests, so the channel's members are compared with the workspace's people. A person counts as an outsider if Slack
-    doesn't answer in time. Needs the scopes channels:read, groups:read, mpim:read and users:read.
+    guests, so the channel's members are compared with the workspace's people. If Slack doesn't answer in time, a person
+    is treated as an outsider. Needs the scopes channels:read, groups:read, mpim:read and users:read.
     """
 
     def __init__(self, client: PacedClient, users: Users) -> None:

@@ -28,11 +28,9 @@ class Owner:
 
 
 class Accounts(Operations):
-    """Reads and writes accounts. Every change adds an audit entry in the same transaction."""
-
     @reads
     async def of_person(self, connection: AsyncConnection, team_id: str, user_id: str) -> dict[str, tuple[float, str]]:
-        """Returns a person's accounts by server, as sign-in time (seconds since the epoch) and scopes."""
+        """Returns the sign-in time (in seconds since the epoch) and scopes of a person's accounts, by server."""
         theirs = accounts.c.team_id == team_id, accounts.c.user_id == user_id
         columns = accounts.c.server, accounts.c.since, accounts.c.scope
         rows = await connection.execute(sa.select(*columns).where(*theirs).order_by(accounts.c.server))
@@ -58,7 +56,6 @@ class Accounts(Operations):
 
     @reads
     async def allows_schedule(self, connection: AsyncConnection, owner: Owner, schedule_id: int) -> bool:
-        """Returns whether the owner of a schedule agreed that its runs use this account."""
         this = schedules.c.id == schedule_id, schedules.c.team_id == owner.team_id, schedules.c.user_id == owner.user_id
         agreed = await connection.scalar(sa.select(schedules.c.accounts).where(*this, schedules.c.stopped_at.is_(None)))
         return owner.server in (agreed or ())
@@ -136,7 +133,8 @@ class Accounts(Operations):
         by: str = "",
         told: Notification | None = None,
     ) -> bool:
-        """Deletes an account. Returns False if the account has changed. `by`: the admin, or ""."""
+        """Deletes an account. Returns False if the account has changed. `by`: the admin who deletes the account, or ""
+        for its owner."""
         now = self._now()
         if not (await connection.execute(sa.delete(accounts).where(_is_unchanged(owner, secret)))).rowcount:
             return False

@@ -77,7 +77,6 @@ class RecordedAnswers(Operations):
 
     @reads
     async def was_answering(self, connection: AsyncConnection, question: Question) -> bool:
-        """Returns whether another answer in the thread was in progress when the question was asked."""
         before = in_thread(question.thread), jobs.c.ts < question.ts
         ended = turns.c.created_at > float(question.ts), turns.c.end_reason != EndReason.BATCHED.value
         found = sa.select(turns.c.id).join_from(turns, jobs, jobs.c.id == turns.c.job_id).where(*before, *ended)
@@ -140,7 +139,7 @@ class RecordedAnswers(Operations):
     async def record_reason(
         self, connection: AsyncConnection, job_id: int, user_id: str, reason: DownReason
     ) -> str | None:
-        """Records a person's reason for -1. Returns the rated model, or None if the -1 was withdrawn."""
+        """Records a person's reason for their -1. Returns the rated model, or None if the -1 was withdrawn."""
         theirs = feedback.c.job_id == job_id, feedback.c.user_id == user_id, feedback.c.value == -1
         given = sa.update(feedback).where(*theirs).values(reason=reason.value).returning(feedback.c.model)
         model: str | None = await connection.scalar(given)
@@ -150,7 +149,7 @@ class RecordedAnswers(Operations):
     async def replies(
         self, connection: AsyncConnection, thread: ThreadKey, before_ts: str | None = None
     ) -> Mapping[str, RecordedReply]:
-        """Returns the bot's messages in a thread by ts, for its newest 500 questions (before `before_ts`). Answers with
+        """Returns the bot's messages for a thread's newest 500 questions (before `before_ts`), by ts. Answers with
         expired text are excluded. Answers that a vendor declined have no text, because it would be declined again."""
         newest = (
             sa.select(
@@ -296,7 +295,7 @@ async def open_choices(connection: AsyncConnection, row: sa.Row[Any]) -> tuple[s
 
 
 async def close_choices(connection: AsyncConnection, job_id: int, now: float, chosen: str) -> None:
-    """Records the chosen choice of an ended answer, so that the others are withdrawn."""
+    """Records which choice a person clicked below an ended answer, and withdraws the other choices."""
     row = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one_or_none()
     if row is None or not await open_choices(connection, row):
         return
@@ -341,7 +340,6 @@ def _has_expired(row: sa.Row[Any]) -> bool:
 
 
 async def empty_calls(connection: AsyncConnection, thread: ThreadKey, job_id: int) -> None:
-    """Removes the arguments and results of a deleted answer's calls, and their hashes in the audit."""
     await steps.empty_call_texts(connection, tool_calls.c.job_id == job_id)
     of_calls = audit_entries.c.job_id == job_id, audit_entries.c.arguments_hash != ""
     await audit.erase_subjects(connection, in_thread(thread, audit_entries), *of_calls)

@@ -73,7 +73,6 @@ async def record_setting(
 def job_entry(
     row: sa.Row[Any], kind: EntryKind, facts: Mapping[str, Any], arguments_hash: str = "", by: str = ""
 ) -> Entry:
-    """Returns an audit entry about a job. `row`: the columns in JOB_COLUMNS."""
     subject = Subject(row.user_id, row.channel_id, row.thread_ts, row.ts or "", arguments_hash)
     return Entry(kind, facts, row.team_id, row.id, subject, by)
 
@@ -109,8 +108,8 @@ class Audit(Operations):
     async def page(
         self, connection: AsyncConnection, first: int, limit: int, *, texts: bool = False, user_id: str = ""
     ) -> list[dict[str, Any]]:
-        """Returns entries from an ID on, in export format. `texts`: include the text that is still stored. `user_id`:
-        only entries about or by this person, with text only in entries about the person."""
+        """Returns audit entries in export format, beginning with an ID. `texts`: whether to include stored text.
+        `user_id`: only entries about or by this person, with text only in entries about the person."""
         entries = sa.select(audit_entries).where(audit_entries.c.id >= first).order_by(audit_entries.c.id).limit(limit)
         if user_id:
             entries = entries.where(sa.or_(audit_entries.c.user_id == user_id, audit_entries.c.by_id == user_id))
@@ -139,7 +138,7 @@ class Audit(Operations):
         return Counter(facts["server"] for facts in changed if facts.get("account") == "ended")
 
     async def expire(self, before: float) -> int:
-        """Deletes entries from before a time (seconds since the epoch), oldest first. Returns how many."""
+        """Deletes entries older than a time (in seconds since the epoch). Returns the number of deleted entries."""
         dropped = 0
         while count := await self._delete_oldest(before):
             dropped += count

@@ -1,11 +1,11 @@
 """Backups: all rows of a SQLite or PostgreSQL database in one SQLite file.
 
 A backup of SQLite uses SQLite's online backup. A backup of PostgreSQL contains the rows of one snapshot, in tables
-created by our migrations. Either can be restored into either, so a backup is also how to move from SQLite to
-PostgreSQL.
+created by our migrations. Each database can be restored from a backup of the other, so a backup is also how to move
+from SQLite to PostgreSQL.
 
 The new file is written next to the target, checked, synced to disk and renamed, so a failure or kill leaves either the
-previous file or a complete new one. On PostgreSQL, a restore is one transaction.
+previous file or a complete new file. On PostgreSQL, a restore is one transaction.
 
 The age of a database or backup is that of its newest recorded Slack message, question, or audit entry.
 """
@@ -55,8 +55,7 @@ class Backup:
 
 
 async def newest_at(engine: AsyncEngine) -> float:
-    """Returns the newest recorded time, in seconds since 1970, or 0 if there is none or it can't be read. Raises
-    StoreError."""
+    """Returns the newest recorded time, in seconds since 1970, or 0 if it can't be read. Raises StoreError."""
     try:
         if await empty_database_problem(engine):
             return 0.0
@@ -105,7 +104,7 @@ async def restore(file: Path, engine: AsyncEngine) -> None:
 
 
 async def check_unused(engine: AsyncEngine) -> None:
-    """Raises StoreError if a Typist process is using the database. A damaged database counts as unused."""
+    """Raises StoreError if a Typist process is using the database. A damaged database is treated as unused."""
     try:
         names = [] if await empty_database_problem(engine) else await living_workers(engine, time.time())
     except StoreError:
@@ -118,7 +117,7 @@ async def check_unused(engine: AsyncEngine) -> None:
 
 
 def _check_replaceable(file: Path, source: Path | None, newest: float) -> None:
-    """Raises StoreError unless the file is a backup, and not newer than the database."""
+    """Raises StoreError unless the file to replace is a backup and isn't newer than the database."""
     if file.is_dir():
         raise StoreError(f"{file} is a directory. Add the name of a file.")
     if file.exists() and not file.is_file():
@@ -141,7 +140,8 @@ def _database_files(database: Path) -> list[Path]:
 
 @asynccontextmanager
 async def _replacement_file(file: Path, source: Path | None, *, keeps: bool = True) -> AsyncIterator[Path]:
-    """Yields a new file that replaces `file` if the block succeeds. Only its owner can read it. Symlinks are followed.
+    """Yields a new file that replaces `file` if the block succeeds. Only the owner can read the new file. Symlinks are
+    followed.
     `source`: the file that the block reads."""
     target = _resolved_path(file)
     new = target.with_name(f"{target.name}.new")
@@ -211,7 +211,6 @@ def _copy(source: Path, new: Path) -> None:
 
 
 def _remove_log(new: Path) -> None:
-    """Removes the write-ahead log of a file that nobody else is using."""
     with closing(_connect(new)) as copy:
         copy.execute("PRAGMA journal_mode = DELETE")
 
@@ -275,7 +274,8 @@ async def _copy_from_server(engine: AsyncEngine, new: Path) -> None:
 
 
 async def _check_revision(connection: AsyncConnection) -> None:
-    """Raises StoreError if a database lacks tables or columns of this version. A newer database only has more."""
+    """Raises StoreError if a database lacks tables or columns of this version. A newer database can only have
+    additional tables and columns."""
     revision = str(await connection.run_sync(read_revision))
     if revision != REVISION and is_known(revision):
         raise StoreError(

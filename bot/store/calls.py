@@ -117,7 +117,7 @@ class RecordedCalls(MeteredOperations):
 
     @writes
     async def take_follow_ups(self, connection: AsyncConnection, job: Job, step_no: int) -> tuple[FollowUp, ...]:
-        """Adds the asker's new questions to a step, up to the first question that someone else asked, has files, or was
+        """Adds the asker's new questions to a step, up to the first question that is by someone else, has files, or was
         begun."""
         if not await _lock_if_held(connection, HeldJob(job, self._worker.name), ~jobs.c.stop_requested):
             return ()
@@ -170,7 +170,7 @@ class RecordedCalls(MeteredOperations):
 
     @reads
     async def calls_denied_by_reply(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
-        """Returns calls of the asker's previous answer that this message denied, and those that might have acted."""
+        """Returns the calls of the asker's previous answer that this message denied or that might have acted."""
         first = (*job.earlier_questions, job.question)[0]
         of_asker = in_thread(first.thread), jobs.c.user_id == first.user_id, jobs.c.ts < first.ts
         newest = sa.select(jobs.c.id, jobs.c.version).where(*of_asker).order_by(jobs.c.ts.desc()).limit(1)
@@ -265,7 +265,7 @@ class Approvals(WorkerOperations):
     async def answers_awaiting(
         self, connection: AsyncConnection, team_id: str, user_id: str, limit: int
     ) -> list[tuple[ThreadKey, str, float]]:
-        """Returns a person's answers that await approval, newest first: thread, last page, and deadline."""
+        """Returns a person's answers that await approval, newest first, each as its thread, last page and deadline."""
         of_person = jobs.c.team_id == team_id, jobs.c.user_id == user_id, ~jobs.c.stop_requested
         waiting = sa.select(jobs).where(IS_AWAITING_APPROVAL, jobs.c.waits_until > self._now(), *of_person)
         rows = await connection.execute(waiting.order_by(jobs.c.id.desc()).limit(limit))
@@ -406,7 +406,7 @@ async def _decide(
     *which: sa.ColumnElement[bool],
     **edited: str,
 ) -> bool:
-    """Records a decision about a job's calls, and returns whether there were any. Releases the job if no call is
+    """Records a decision about a job's calls. Returns whether the job has such calls. Releases the job if no call is
     waiting. `job`: the columns audit.JOB_COLUMNS and the version. `which`: conditions for the calls. `edited`: columns
     that a person has changed."""
     asked = _is_asked(job.id, job.version)

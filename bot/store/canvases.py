@@ -1,7 +1,7 @@
 """Copies of answers: canvases, and files with their tables.
 
 A request for a copy is an outbox entry, so any process can create it, once per version. Slack's method for canvases
-isn't idempotent: if its response is lost, the next try creates another canvas, and nobody sees the first one. A
+isn't idempotent: if its response is lost, the next try creates another canvas, and nobody sees the first canvas. A
 recorded canvas isn't created again.
 """
 

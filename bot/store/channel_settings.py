@@ -22,7 +22,7 @@ class ChannelSettingsStore(Operations):
 
     @reads
     async def all(self, connection: AsyncConnection, team_id: str) -> dict[str, ChannelSettings]:
-        """Returns the settings of all channels that have some, by channel ID. Excludes direct messages."""
+        """Returns the settings of all channels with settings, by channel ID. Excludes direct messages."""
         of_team = sa.select(channel_settings).where(channel_settings.c.team_id == team_id)
         rows = (await connection.execute(of_team.order_by(channel_settings.c.channel_id))).all()
         found = {row.channel_id: _settings(row) for row in rows if not is_direct_message(row.channel_id)}
@@ -32,7 +32,8 @@ class ChannelSettingsStore(Operations):
     async def write(
         self, connection: AsyncConnection, team_id: str, channel_id: str, settings: ChannelSettings, by: str = ""
     ) -> None:
-        """Replaces a channel's settings, in all processes from the next question on. `by`: for the audit."""
+        """Replaces a channel's settings. All processes use the new settings from the next question on. `by`: the person
+        recorded in the audit."""
         channel = {"team_id": team_id, "channel_id": channel_id}
         await upsert(connection, channel_settings, channel, asdict(settings))
         prompt = settings.system_prompt
@@ -46,7 +47,7 @@ async def read_chosen_servers(connection: AsyncConnection) -> dict[str, tuple[st
 
 
 def _settings(row: sa.Row[Any]) -> ChannelSettings:
-    """Returns a channel's settings. Values from another version of Typist count as unset."""
+    """Returns a channel's settings. Values from another version of Typist are treated as unset."""
     own: dict[str, Any] = {}
     for name, setting in CHANNEL_SETTINGS.items():
         value = getattr(row, name)

@@ -1,29 +1,30 @@
 """Claims: which jobs a worker can take, from the queue or from dead workers, and which jobs share an answer.
 
-A claim first takes over the jobs of dead workers, then fills the rest of its limit from the queue:
+A claim first takes over the jobs of dead workers, and then claims queued jobs up to its limit:
 
 1. `_LEADERS` finds one job for each thread without a running job: the released job if there is one, otherwise the
    oldest. A thread waits while its leader's placeholder is being posted or an end is being shown. People with the
    maximum number of running answers are skipped. Scheduled runs come after people's questions and have separate limits,
    so that they don't delay their creator's questions.
 2. `batches` adds the asker's jobs queued after each leader, and `_claimable_batches` picks the newest if the asker can
-   have another answer. Both repeat until the limit is reached or no skipped job makes room for another person's.
+   have another answer. Both steps repeat until the limit is reached or no skipped job makes room for another person's
+   job.
 3. The update that claims them checks the status again, and `end_batched` ends the jobs before them.
 
 Races. On PostgreSQL, an advisory lock makes claims run one after another, because two concurrent claims wouldn't count
-each other's answers for a person; SQLite has only one writer. Leaders are locked, and locked ones skipped. A unique
-index allows one running job per thread, so a worker that claims without this lock (a process of another version) gets
-an IntegrityError and tries again.
+each other's answers for a person; SQLite has only one writer. Leaders are locked, and leaders that are already locked
+are skipped. A unique index allows one running job per thread, so a worker that claims without this lock (a process of
+another version) gets an IntegrityError and tries again.
 
 A take-over rechecks each dead worker's heartbeat with its row locked: a worker that has sent a heartbeat since the
 failure detector's observation keeps its jobs. The dead worker's attempts are charged for the usage in its last
 heartbeat.
 
-Batches. Questions that a person queues in a row in a thread share the newest one's answer. All jobs in a batch have the
-same asker, because an answer has one person's permissions: their tools, approvals, Slack search and caps. Commands only
-share an answer with other commands; otherwise a model would read them.
+Batches. If a person queues several questions in a row in a thread, all of them share the newest question's answer. All
+jobs in a batch have the same asker, because an answer has one person's permissions: their tools, approvals, Slack
+search and caps. Commands only share an answer with other commands; otherwise a model would read them.
 
-A thread's oldest queued job leads. `batches` collects the asker's following jobs that never began and whose
+A thread's oldest queued job is its leader. `batches` collects the asker's following jobs that never began and whose
 placeholders nobody is editing, up to the first other job. The newest is claimed. `end_batched` ends the jobs before it,
 records `answered_with` for each, and adds a turn. The outbox clears their placeholders, because the answer appears
 below the newest.
@@ -31,10 +32,10 @@ below the newest.
 A running answer also adds questions before each step of a model that uses tools (`join_follow_ups`). The answer's first
 prompt can't include them, so `joined_step` records which step read them first.
 
-If the claimed job gets no answer, `unbatch` returns the others to the queue, with their placeholders unless the outbox
-has begun to clear them. The leader is locked the whole time, so no other claim changes its thread. A question that
-arrives late or is regenerated can still get ahead of the leader. Then it becomes the leader, or the claim reads the
-leaders again.
+If the claimed job gets no answer, `unbatch` returns the other jobs of the batch to the queue, with their placeholders
+unless the outbox has begun to clear them. The leader is locked the whole time, so no other claim changes its thread. A
+question that arrives late or is regenerated can still get ahead of the leader. Then it becomes the leader, or the claim
+reads the leaders again.
 """
 
 from collections import Counter
@@ -224,7 +225,8 @@ async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> 
 
 
 async def _workers_still_dead(connection: AsyncConnection, dead: Mapping[str, Observation]) -> list[str]:
-    """Returns the workers without a heartbeat since their observation. Locks their rows to prevent one."""
+    """Returns the workers without a heartbeat since their observation. Locks the workers' rows to prevent further
+    heartbeats."""
     rows = sa.select(workers).where(workers.c.worker.in_(list(dead))).order_by(workers.c.worker).with_for_update()
     beats = {row.worker: row.beat for row in await connection.execute(rows)}
     return [name for name, observation in dead.items() if beats.get(name) == observation.beat]
@@ -265,7 +267,7 @@ def _thread_of(row: sa.Row[Any]) -> tuple[str, ...]:
 
 
 def _first_batch(queued: Iterable[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
-    """Returns a thread's first queued jobs, up to one that can't join or is by another asker."""
+    """Returns a thread's first queued jobs, ending before a job that can't join or has another asker."""
     joining = list(takewhile(lambda row: row.can_join, queued))
     return list(takewhile(lambda row: _batch_key(row) == _batch_key(joining[0]), joining))
 
@@ -304,7 +306,8 @@ async def unbatch(connection: AsyncConnection, job_id: int, now: float) -> None:
 
 
 async def keep_placeholders(connection: AsyncConnection, job_ids: Sequence[int], now: float) -> None:
-    """Keeps the placeholders of jobs that will be answered after all. One that might be gone is posted again."""
+    """Keeps the placeholders of jobs that will be answered after all. A placeholder that might be gone is posted
+    again."""
     untouched = await outbox.delete_redundant(connection, job_ids, now)
     cleared = jobs.c.id.in_(set(job_ids) - set(untouched)), jobs.c.attempts == 0
     await connection.execute(sa.update(jobs).where(*cleared).values(messages=[]))

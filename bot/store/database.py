@@ -24,8 +24,8 @@ following:
 - **An operation has a time limit.** On PostgreSQL, it fails after ANSWER_WITHIN_S, because a hanging server keeps its
   connections open. The server's lock_timeout and the pool's timeout are shorter and report specific errors first. A
   SQLite file is on this machine and has its busy_timeout. Erasure has no limit (`completes(bounded=False)`).
-- **A failure is a StoreError.** `failed_at` is the time of the last one. Events that this process missed in the
-  meantime must not count against other workers (workers.py), and its calls to Slack must not count as never made
+- **A failure is a StoreError.** `failed_at` is the time of the last failure. Events that this process missed since then
+  must not be held against other workers (workers.py), and Slack calls since then must not be treated as never made
   (rate_ledger.py).
 - **A failed write is remembered** until the same write succeeds for the same job, or nobody has retried it for
   FAILING_S. A full disk refuses some writes and accepts others, such as a probe's. Answers wait for their own writes,
@@ -148,7 +148,7 @@ def _with_separate_hosts(url: str) -> str:
 
 
 def _check_path(given: str, url: sa.URL) -> None:
-    """Raises SettingsError if a SQLite URL would open another file than it seems to."""
+    """Raises SettingsError if a SQLite URL would open a different file than its path suggests."""
     if url.host:
         raise SettingsError([f"DATABASE_URL must have three slashes before the file, as in {_FORMS}."])
     if given.partition("?")[2] and not url.query:
@@ -175,7 +175,8 @@ class NoConnection(TimeoutError):
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Turns database, driver and network errors into StoreError. The block must do nothing else."""
+    """Turns database, driver and network errors into StoreError. The block must not do anything except database
+    work."""
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
@@ -185,7 +186,6 @@ def database_errors() -> Iterator[None]:
 
 @asynccontextmanager
 async def connected(database_url: str | sa.URL) -> AsyncIterator[AsyncEngine]:
-    """Yields an engine for one operation. Raises SettingsError."""
     engine = create_engine(database_url)
     try:
         # Errors aren't translated here: the block might also print, and a closed stdout isn't the database's fault.
@@ -196,14 +196,13 @@ async def connected(database_url: str | sa.URL) -> AsyncIterator[AsyncEngine]:
 
 @asynccontextmanager
 async def limit_time(limit_s: float | None, let_go_s: float = _LET_GO_S) -> AsyncIterator[None]:
-    """Raises TimeoutError if the block takes longer than `limit_s`, and drops the connection `let_go_s` later."""
+    """Raises TimeoutError if the block takes longer than `limit_s`. Drops the connection `let_go_s` later."""
     # The inner timeout makes psycopg ask the server to cancel, which takes up to ten seconds. The outer one ends that.
     async with asyncio.timeout(limit_s and limit_s + let_go_s), asyncio.timeout(limit_s):
         yield
 
 
 def database_file(url: sa.URL) -> Path | None:
-    """Returns the path of a SQLite database, or None if it is in memory or on a server."""
     in_file = url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":memory:", "file:"))
     return Path(url.database) if in_file and url.database else None
 
@@ -327,8 +326,8 @@ _REMEDY = "Check DATABASE_URL, and that the database runs, is reachable and has 
 
 
 def _connection_stage(error: str) -> tuple[bool, int]:
-    """Returns a sort key for a connection error. Of several attempts, the one in the latest stage reports the actual
-    problem."""
+    """Returns a sort key for a connection error. If several attempts failed, the error in the latest stage is the
+    actual problem."""
     text = error.lower()
     # A server that refused TLS for another reason reports the attempt without TLS as "no encryption".
     is_of_server = "fatal:" in text and "no encryption" not in text
@@ -336,7 +335,7 @@ def _connection_stage(error: str) -> tuple[bool, int]:
 
 
 def _is_unreachable(error: Exception) -> bool:
-    """Returns whether no server responds, or the server isn't ready. Errors from a ready server don't count."""
+    """Returns whether no server responds or the server isn't ready. Excludes errors from a server that is ready."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     code, text = getattr(cause, "sqlstate", None), reason_of(error).lower()
     is_by_network = type(cause).__name__ in ("OperationalError", "ConnectionTimeout") and not code
@@ -432,7 +431,7 @@ def _is_on_read_only_disk(file: Path) -> bool:
 
 
 def sqlite_uri(file: Path, mode: str = "rw") -> str:
-    """Returns a file's URI. SQLite opens a file without a log on a read-only disk only if told that it's immutable."""
+    """Returns a file's URI. On a read-only disk, SQLite opens a file without a log only if the URI is immutable."""
     file = file.resolve()
     has_log = file.with_name(f"{file.name}-wal").exists()
     return f"file:{quote(str(file))}?mode={mode}{'&immutable=1' if _is_on_read_only_disk(file) and not has_log else ''}"
@@ -530,7 +529,7 @@ def _postgresql_engine(url: sa.URL) -> AsyncEngine:
 
 
 def _leave_standby(context: sa.ExceptionContext) -> None:
-    """Drops all connections once one is read-only. After a failover, new connections can reach the writable server."""
+    """Drops all connections once any is read-only. After a failover, new ones can reach the writable server."""
     if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
         context.is_disconnect = True
 
@@ -567,7 +566,6 @@ MESSAGE_PREFIX = "said "
 
 
 def on_postgresql(connection: AsyncConnection) -> bool:
-    """Returns whether the database is PostgreSQL, which has advisory locks and notifications."""
     return connection.dialect.name == "postgresql"
 
 
@@ -618,15 +616,14 @@ class Database:
         self._is_closed = False
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Returns a function's result in a read-only transaction. On SQLite, the transaction doesn't wait for
-        writers."""
+        """Returns the result of `work` in a read-only transaction, which doesn't wait for writers on SQLite."""
         return await self.complete(_transaction(self.begin_read(), work))
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, synced: bool = True, name: str = "") -> T:
         return await self.complete(_transaction(self.begin_write(synced=synced), work), name=name)
 
     async def complete(self, operation: Coroutine[Any, Any, T], *, bounded: bool = True, name: str = "") -> T:
-        """Runs an operation to its end even if the caller is canceled. `name`: identifies a failure to `check`."""
+        """Runs an operation to its end even if the caller is canceled. `name` identifies a failure for `check`."""
         key = name, current_job.get()
 
         async def run() -> T:
@@ -662,8 +659,8 @@ class Database:
 
     async def check(self) -> None:
         """Raises StoreError if a table or column is missing, a row can't be written, or a recent write is failing. The
-        row is committed, because SQLite only notices a full disk then. Even a full disk might have room for one row, so
-        failing writes also count."""
+        row is committed, because SQLite notices a full disk only then. Failing writes are checked too, because even a
+        full disk might have room for one row."""
         await self.write(_check_tables, synced=False)
         since = self.clock.monotonic() - FAILING_S
         self._failing = {key: failed for key, failed in self._failing.items() if failed[0] > since}
@@ -746,8 +743,6 @@ _ALL_COLUMNS = sa.select(*(sa.exists(sa.select(*table.c).where(sa.false())) for 
 
 
 class Operations:
-    """Base class of the store's classes. All operations raise StoreError."""
-
     def __init__(self, database: Database) -> None:
         self._database = database
 
@@ -802,8 +797,8 @@ MAX_GROUP = 200
 
 
 class GroupCommit(Generic[ItemT, Result]):
-    """Collects items while a transaction runs, and writes them together in the next one. `write` writes up to MAX_GROUP
-    items in one transaction, in the order in which they were added, and returns a result for each."""
+    """Collects items while a transaction runs, and writes them together in the next transaction. `write` writes up to
+    MAX_GROUP items in one transaction, in the order in which they were added, and returns a result for each."""
 
     def __init__(self, write: Callable[[Sequence[ItemT]], Awaitable[Sequence[Result]]]) -> None:
         self._write = write

@@ -1,14 +1,14 @@
 """Erasure deletes questions and answers on request. Retention deletes data that is too old to keep.
 
 Column types declare what belongs to a person and when rows expire (bot/store/schema.py). This module applies these
-rules and contains those for jobs. Feature modules contain the rules that a type can't express.
+rules and contains the rules for jobs. Feature modules contain the rules that a type can't express.
 
 Only its worker can end a running job's answer in Slack. Such a job is asked to stop, and its end deletes the row
 (worker_queue.py) with all rows that refer to it.
 
 SQLite has one writer, so a single transaction for all expired rows would block every answer. Retention therefore reads
 IDs without a lock and deletes them in batches. Each batch is a transaction that checks its rows again. The batch size
-adapts to the duration of the last one.
+adapts to the duration of the last batch.
 """
 
 from collections import Counter
@@ -66,8 +66,6 @@ _Type = TypeVar("_Type")
 
 
 class Erasure(WorkerOperations):
-    """Deletes text by age, and everything about a person or a thread on request. Has no time limit."""
-
     @completes(bounded=False)
     async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> Counter[Noun]:
         """Deletes a person's, a thread's or all data. Returns the number of rows by noun. Running jobs stop first."""
@@ -81,8 +79,8 @@ class Erasure(WorkerOperations):
 
     @completes(bounded=False)
     async def expire(self, before: float) -> int:
-        """Empties the text of jobs that ended before a time (seconds since the epoch). Returns their number. Usage is
-        kept. Event IDs are kept for an hour, because Slack can redeliver events."""
+        """Empties the text of jobs that ended before a time (seconds since the epoch), and keeps their usage. Returns
+        the number of jobs. Event IDs are kept for an hour, because Slack can redeliver events."""
         count = await expire(self._database, before)
         # Always, because this also completes erasures by buttons, edits and `forget` since then.
         await self._database.truncate_log()
@@ -90,7 +88,6 @@ class Erasure(WorkerOperations):
 
 
 def nouns(*, of_thread: bool) -> list[Noun]:
-    """Returns the nouns of rows that are deleted and counted when erasing a person or a thread."""
     tables = (table for table in metadata.tables.values() if _is_about_threads(table) or not of_thread)
     owned = {noun for table in tables if (noun := _noun(table))}
     return [QUESTION, *sorted(owned), *([] if of_thread else [SETTING])]
@@ -122,7 +119,8 @@ async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: 
 
 
 async def _erase_rows(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> Counter[Noun]:
-    """Deletes rows owned by a person or everybody, or about a thread. Returns the number of rows with text, by noun."""
+    """Deletes rows that belong to a person or everybody, or are about a thread. Returns the number of rows with text,
+    by noun."""
     counts = Counter(dict.fromkeys(nouns(of_thread=thread is not None), 0))
     for table in metadata.tables.values():
         if (which := _erasure_condition(table, user_id, thread)) is not None:
@@ -157,7 +155,7 @@ def _columns(kind: type[_Type], *tables: sa.Table) -> Iterator[tuple[sa.Column[A
 
 
 async def _erase_person(connection: AsyncConnection, user_id: str | None) -> int:
-    """Removes a person, or everybody, from other rows. Returns the number of their direct messages' settings."""
+    """Removes a person, or everybody, from other rows. Returns the number of deleted direct-message settings."""
     settings = await _erase_settings_of_direct_messages(connection, user_id)
     await usage.erase_person(connection, user_id)
     if user_id:
@@ -173,7 +171,7 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> int
 
 
 async def _erase_settings_of_direct_messages(connection: AsyncConnection, user_id: str | None) -> int:
-    """Deletes the settings of direct messages with a person, or with everybody. Returns their number."""
+    """Deletes the settings of direct messages with a person, or with everybody. Returns the number of settings."""
     count = 0
     for column, _ in _columns(OwnChannelId):
         theirs = column.startswith("D")
@@ -188,7 +186,6 @@ async def _erase_settings_of_direct_messages(connection: AsyncConnection, user_i
 async def _erase_from_audit(
     connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None, count: int, now: float
 ) -> None:
-    """Removes a person, or the askers in a thread, from the audit, and records the erasure without a name."""
     if thread is None:
         await audit.erase_person(connection, user_id)
     else:

@@ -3,7 +3,7 @@
 A workspace has one row, shared by all processes. `record_message_time` records the newest message from Slack to any of
 them. If the previous message is older than GAP_S, questions might have been missed, and the row stores the gap. One
 process at a time catches up: it acquires the gap with `claim_gap`, holds it with `extend_hold`, and records which
-places it has checked. If that process dies, another one continues from there.
+places it has checked. If that process dies, another process continues the search.
 """
 
 from collections.abc import Mapping, Sequence
@@ -98,7 +98,7 @@ class Listening(WorkerOperations):
 
     @writes
     async def claim_gap(self, connection: AsyncConnection, team_id: str) -> MissedGap | None:
-        """Claims the gap to catch up on for HOLD_S. Returns None if no unclaimed gap exists."""
+        """Claims, for HOLD_S, the gap that this process will catch up on. Returns None if no unclaimed gap exists."""
         now, row = self._now(), listening.c
         is_free = sa.or_(row.held_by.is_(None), is_past(row.held_until, now, HOLD_S))
         free = sa.update(listening).where(row.team_id == team_id, row.missed_from.is_not(None), is_free)
@@ -123,13 +123,13 @@ class Listening(WorkerOperations):
 
     @writes
     async def record(self, connection: AsyncConnection, missed: MissedGap) -> bool:
-        """Records progress. Returns False, without a change, in the same cases as `extend_hold`."""
+        """Records progress. Returns False without a change if `extend_hold` would return False."""
         progress = {"done": sorted(missed.done), "ahead": missed.ahead, "tally": asdict(missed.tally)}
         return await self._change(connection, missed.team_id, {"progress": progress})
 
     @writes
     async def complete(self, connection: AsyncConnection, missed: MissedGap) -> bool:
-        """Ends the catch-up. Returns False, without a change, in the same cases as `extend_hold`."""
+        """Ends the catch-up. Returns False without a change if `extend_hold` would return False."""
         report = {"begins_at": missed.begins_at, "ends_at": missed.ends_at, "tally": asdict(missed.tally)}
         over = {"missed_from": None, "missed_until": None, "progress": {}, "report": report}
         return await self._change(connection, missed.team_id, over)
@@ -145,7 +145,6 @@ class Listening(WorkerOperations):
 
     @reads
     async def living_workers(self, connection: AsyncConnection) -> list[str]:
-        """Returns the names of running workers that can receive messages from Slack, including this one."""
         return await living_workers_in(connection, database_file(self._database.engine.url), self._now())
 
     async def _change(self, connection: AsyncConnection, team_id: str, values: dict[str, Any]) -> bool:
@@ -156,7 +155,7 @@ class Listening(WorkerOperations):
 
 
 async def read_teams(connection: AsyncConnection) -> Mapping[str, float]:
-    """Returns when Slack last sent this database's processes a message, in seconds since 1970, by workspace ID."""
+    """Returns when Slack last sent any process on this database a message, in seconds since 1970, by workspace ID."""
     return {row.team_id: row.heard_at for row in await connection.execute(sa.select(listening))}
 
 

@@ -33,7 +33,7 @@ class Memories(Operations):
     async def remember(
         self, connection: AsyncConnection, question: Question, text: str, *, is_private: bool, is_proposed: bool = False
     ) -> RememberResult:
-        """Stores a memory from a message, replacing the message's earlier one, unless there is no room."""
+        """Stores a memory from a message if there is room. Replaces an earlier memory from the same message."""
         now, place = self._now(), question.thread.place
         await _lock_place(connection, place)
         of_message = _is_in(place, jobs), jobs.c.ts == question.ts, ~HAS_CONTENT
@@ -91,7 +91,7 @@ class Memories(Operations):
 
     @writes
     async def undo(self, connection: AsyncConnection, question: Question, by: str) -> bool:
-        """Removes the memories from a message or its answer. Returns False if there are no such memories."""
+        """Removes the memories from a message or its answer. Returns False if no such memory exists."""
         return await self._remove(connection, question.thread.place, by, memories.c.ts == question.ts)
 
     @writes
@@ -105,7 +105,8 @@ class Memories(Operations):
         *,
         is_private: bool,
     ) -> bool:
-        """Changes text by ID, removes memories without text, and renews `kept`. Returns False if there is no room."""
+        """Changes text by ID, removes memories without text, and renews the memories in `kept`. Returns False if there
+        is no room."""
         await _lock_place(connection, place)
         in_place = await _memory_rows(connection, place)
         if not _has_room(in_place, {row.id: texts[row.id] for row in in_place if row.id in texts}):
@@ -130,7 +131,7 @@ class Memories(Operations):
 
 
 async def forget_message(connection: AsyncConnection, place: Place, ts: str, now: float) -> None:
-    """Removes the memories from a deleted message, including those that a model proposed in its answer."""
+    """Removes the memories from a deleted message, including memories that a model proposed in the answer."""
     await _lock_place(connection, place)
     # An attempt that is just storing one waits for this transaction, and then finds the message deleted.
     await _remove(connection, place, memories.c.ts == ts, now)
@@ -148,7 +149,7 @@ async def _memory_rows(connection: AsyncConnection, place: Place) -> Sequence[sa
 
 
 def _has_room(in_place: Sequence[sa.Row[int, int, str]], changed: Mapping[int, str]) -> bool:
-    """Returns whether there is room for changed text, by ID. "" removes a memory, and an unknown ID adds one."""
+    """Returns whether there is room for changed text, by ID. "" removes a memory, and an unknown ID adds a memory."""
     before = {row.id: row.text for row in in_place}
     after = [text for text in {**before, **changed}.values() if text]
     # Changes that don't increase the size always fit, even if the place is too full.
@@ -187,5 +188,5 @@ def _is_in(place: Place, table: sa.Table = memories) -> sa.ColumnElement[bool]:
 
 
 def _is_from_message(question: Question) -> sa.ColumnElement[bool]:
-    """Returns whether a person's message contained the memory, as opposed to a model proposing it in the answer."""
+    """Returns whether a person's message contained the memory. A memory in an answer was proposed by a model."""
     return sa.and_(~memories.c.is_proposed, memories.c.ts == question.ts)

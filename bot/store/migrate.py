@@ -1,4 +1,4 @@
-"""Migrates a database to the newest schema. Any number of processes can do this at once.
+"""Migrates a database to the newest schema. Any number of processes can migrate a database at once.
 
 A new database gets the schema's tables; an older one gets them by migrations. A migration never changes after its
 release. The revision alone doesn't prove what a database contains: it might come from an unreleased version, a restored
@@ -43,7 +43,7 @@ _LOCK_KEY = 0x7479706973740001
 async def migrate(engine: AsyncEngine) -> str:
     """Applies all missing migrations in one transaction. Returns the schema's revision. Raises StoreError. On
     PostgreSQL, other processes wait for an advisory lock, which ends with its transaction and works through poolers. On
-    SQLite, they wait at BEGIN IMMEDIATE, for as long as for any writer."""
+    SQLite, they wait at BEGIN IMMEDIATE, as they do for any writer."""
     with database_errors():
         return await _migrate(engine)
 
@@ -66,7 +66,7 @@ async def lock_migrations(connection: AsyncConnection) -> None:
 
 
 async def empty_database_problem(engine: AsyncEngine) -> str:
-    """Returns a sentence if the database has no Typist tables, otherwise "". Raises StoreError."""
+    """Returns a sentence if the database has no Typist tables, or "". Raises StoreError."""
     file = database_file(engine.url)
     if file is not None and file.parent.is_dir() and not file.exists():
         return f"Nothing is recorded yet: there is no database at {file.absolute()}."
@@ -116,7 +116,6 @@ def _run_migrations(connection: sa.Connection) -> None:
 
 
 def schema_mismatches(connection: sa.Connection) -> list[str]:
-    """Returns the names of tables, columns and indexes that differ from this version's."""
     query = _POSTGRESQL_CATALOG if connection.dialect.name == "postgresql" else _SQLITE_CATALOG
     found = {
         (table, name): (kind.upper(), required) for table, name, kind, required in connection.exec_driver_sql(query)

@@ -1,7 +1,7 @@
 """One-time notifications to people and channels, across all processes (bot/core/notifications.py).
 
 A row reserves its key. While it has a `due_at`, its content must still be sent: a process claims it like an outbox
-entry, by moving `due_at`. The other processes' writes then fail. Some notifications, such as ephemeral messages in a
+entry, by moving `due_at`. Writes by other processes then fail. Some notifications, such as ephemeral messages in a
 channel, are sent directly: their key is claimed, and the row never has content.
 """
 
@@ -26,13 +26,12 @@ _KEY = tuple(notifications.primary_key)
 
 
 class Notifications(Operations):
-    """Stores notifications. Each unsent notification is claimed by one process at a time."""
-
     @writes
     async def claim(
         self, connection: AsyncConnection, team_id: str, recipient: str, key: str, every_s: float = math.inf
     ) -> bool:
-        """Returns True once per key and recipient ("" for everybody) within `every_s`. The caller must then notify."""
+        """Returns True once per key and recipient within `every_s`. The caller must then notify. The recipient "" is
+        everybody."""
         return await claim(connection, team_id, recipient, key, self._now(), every_s)
 
     async def is_known(self, team_id: str, recipient: str, key: str) -> bool:
@@ -40,7 +39,7 @@ class Notifications(Operations):
 
     @reads
     async def known_since(self, connection: AsyncConnection, team_id: str, recipient: str, key: str) -> float | None:
-        """Returns when a key was claimed or sent, or None if it is unknown."""
+        """Returns when a key was claimed or sent, or None if the key is unknown."""
         at: float | None = await connection.scalar(
             sa.select(notifications.c.at).where(*_has_key(team_id, recipient, key))
         )
@@ -52,7 +51,7 @@ class Notifications(Operations):
 
     @writes
     async def withdraw(self, connection: AsyncConnection, team_id: str, recipient: str, key: str) -> None:
-        """Forgets this notification, and those whose keys begin with this key and a space."""
+        """Forgets the notification with this key, and all notifications whose keys begin with this key and a space."""
         *of_recipient, is_key = _has_key(team_id, recipient, key)
         begins = notifications.c.key.startswith(f"{key} ", autoescape=True)
         await connection.execute(sa.delete(notifications).where(*of_recipient, is_key | begins))
@@ -63,8 +62,8 @@ class Notifications(Operations):
 
     @writes
     async def queue_end(self, connection: AsyncConnection, team_id: str, over: Notification) -> bool:
-        """Queues `over` for a recipient of the notification with its key. Returns False if that notification is being
-        sent."""
+        """Queues `over` for each recipient of the notification with its key. Returns False if that notification is
+        being sent."""
         this, now = _has_key(team_id, over.recipient, over.key), self._now()
         row = (await connection.execute(sa.select(notifications).where(*this).with_for_update())).one_or_none()
         if row is None or (row.is_told and row.due_at is not None):
@@ -80,7 +79,7 @@ class Notifications(Operations):
 
     @completes()
     async def claim_due(self, limit: int, kinds: Collection[str]) -> list[DueNotification]:
-        """Claims up to `limit` due messages, and notifications of these kinds, for OUTBOX_HOLD_S."""
+        """Claims up to `limit` due messages and notifications of these kinds for OUTBOX_HOLD_S."""
         now = self._now()
         # Usually nothing is due, and this check takes no lock.
         async with self._database.begin_read() as connection:
@@ -96,7 +95,8 @@ class Notifications(Operations):
 
     @writes
     async def complete(self, connection: AsyncConnection, due: DueNotification) -> None:
-        """Records that a notification was sent, unless another process claimed it. Deletes one that ends another."""
+        """Records that a notification was sent, unless another process claimed it. A notification that ends an earlier
+        notification is deleted."""
         await connection.execute(sa.delete(notifications).where(*_is_unchanged(due), notifications.c.is_told))
         told = sa.update(notifications).where(*_is_unchanged(due)).values(is_told=True, at=self._now(), **_SENT)
         await connection.execute(told)
@@ -119,7 +119,7 @@ async def claim(
 
 
 async def add(connection: AsyncConnection, now: float, team_id: str, *new: Notification) -> None:
-    """Queues notifications with new keys, and cancels unsent ends of those with known keys."""
+    """Queues notifications with new keys, and cancels unsent ends of notifications whose keys are known."""
     if not new:
         return
     values: list[dict[str, Any]] = [
@@ -133,7 +133,7 @@ async def add(connection: AsyncConnection, now: float, team_id: str, *new: Notif
 
 
 async def erase_person(connection: AsyncConnection, user_id: str) -> None:
-    """Deletes notifications to others that identify a person, as a cap's owner or by a direct message's ID."""
+    """Deletes other people's notifications that identify a person as a cap's owner or by a direct message's ID."""
     direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
     in_direct = sa.or_(*(notifications.c.key.contains(mark + jobs.c.channel_id + mark) for mark in (" ", "/")))
     named = sa.or_(

@@ -27,7 +27,7 @@ EDITS_REPLY, _IS_EDIT = (
 async def add(
     connection: AsyncConnection, kind: OutboxKind, job_ids: Collection[int], due_at: float, about: str = ""
 ) -> None:
-    """Adds an entry for each job, or makes its entry due again, also for the process that has claimed it."""
+    """Adds an entry for each job, or makes an existing entry due again, even if a process has claimed it."""
     if not job_ids:
         return
     new, old = insert_into(connection, outbox_entries), outbox_entries.c
@@ -51,12 +51,12 @@ async def add_missing(connection: AsyncConnection, kind: OutboxKind, job_id: int
 
 
 def is_current(entry: OutboxEntry) -> sa.ColumnElement[bool]:
-    """Returns whether no other process has claimed the entry since this one did."""
+    """Returns whether no other process has claimed the entry since this process did."""
     return sa.and_(outbox_entries.c.id == entry.id, outbox_entries.c.due_at == entry.due_at)
 
 
 def is_taken(entry: OutboxEntry) -> sa.ColumnElement[bool]:
-    """Returns whether an entry exists and no other process has claimed it since."""
+    """Returns whether an entry exists and no other process has claimed it since this process did."""
     return sa.exists().where(is_current(entry))
 
 
@@ -73,7 +73,8 @@ def is_held_now(now: float | sa.ColumnElement[float], of: sa.FromClause = outbox
 def is_reply_being_edited(
     now: float | sa.ColumnElement[float], job_id: sa.ColumnElement[int]
 ) -> sa.ColumnElement[bool]:
-    """Returns whether a process might be editing a job's reply. Other processes must not change its messages then."""
+    """Returns whether a process might be editing a job's reply. While it is being edited, other processes must not
+    change its messages."""
     return sa.exists().where(_EDITING.c.job_id == job_id, _IS_EDIT, is_held_now(now, _EDITING))
 
 
@@ -82,7 +83,7 @@ def is_reply_shown() -> sa.ColumnElement[bool]:
 
 
 async def tidy(connection: AsyncConnection, question: Question, job_id: int, now: float) -> None:
-    """Queues edits of answers that aren't their conversation's last once a job has ended: above it, or its own."""
+    """Queues edits of answers that aren't their conversation's last: the answer above an ended job, or its own."""
     others = in_thread(question.thread), HAS_ANSWER
     above = sa.select(jobs.c.id).where(*others, HAS_ENDED, jobs.c.ts < question.ts).order_by(jobs.c.ts.desc()).limit(1)
     below = sa.select(sa.literal(job_id)).where(sa.exists().where(*others, jobs.c.ts > question.ts))

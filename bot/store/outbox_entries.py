@@ -29,11 +29,9 @@ from bot.store.schema import jobs, outbox_entries
 
 
 class OutboxEntries(Operations):
-    """Outbox entries for a process. Each due entry is claimed by one process at a time."""
-
     @completes()
     async def claim_due(self, limit: int) -> list[OutboxEntry]:
-        """Claims up to `limit` due entries for OUTBOX_HOLD_S. After that, incomplete ones are due again."""
+        """Claims up to `limit` due entries for OUTBOX_HOLD_S. Entries that are incomplete by then become due again."""
         now = self._now()
         # Usually nothing is due, and this check takes no lock.
         async with self._database.begin_read() as connection:
@@ -69,7 +67,6 @@ class OutboxEntries(Operations):
 
     @writes
     async def record_posted(self, connection: AsyncConnection, entry: OutboxEntry, message: RecordedMessage) -> None:
-        """Records a separate message after posting, unless its job was erased."""
         if await has_row(connection, jobs.c.id == entry.job_id):
             await side_messages.record_message(connection, entry.job_id, message)
 
@@ -95,7 +92,8 @@ class OutboxEntries(Operations):
 
     @reads
     async def unshown_end(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns an ended job with the version to show, or None. Nobody can claim it in the meantime."""
+        """Returns an ended job with the version to show, or None if there is nothing to show. Nobody can claim the job
+        while this process holds the entry."""
         ended = sa.select(jobs).where(jobs.c.id == entry.job_id, HAS_ENDED, ~jobs.c.answer_deleted)
         # If someone has written below it, the reply to a deleted question is kept.
         shown = ended if entry.target is ReplyTarget.UNLESS_FOLLOWED else ended.where(HAS_CONTENT)
@@ -104,7 +102,8 @@ class OutboxEntries(Operations):
 
     @reads
     async def job_awaiting_approval(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns a job that awaits approval, with text and steps, or None. Nobody can claim it in the meantime."""
+        """Returns a job that awaits approval, with its text and steps, or None if there is no such job. Nobody can
+        claim the job while this process holds the entry."""
         waiting = sa.select(jobs).where(jobs.c.id == entry.job_id, IS_AWAITING_APPROVAL)
         row = (await connection.execute(waiting)).one_or_none()
         if row is None:

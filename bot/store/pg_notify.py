@@ -47,7 +47,7 @@ class Listener:
         """Whether our lock is held. Losing the connection releases it."""
 
     async def open(self) -> None:
-        """Returns once it is known whether listening works."""
+        """Waits until it is known whether listening works."""
         self._task = asyncio.create_task(self._keep_listening())
         await self._has_tried.wait()
 
@@ -57,7 +57,7 @@ class Listener:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def cancel(self) -> None:
-        """Cancels without waiting: psycopg first asks the server to cancel, which a second cancellation would end."""
+        """Cancels without waiting. psycopg asks the server to cancel, and a second cancellation would end that."""
         if self._task is not None:
             self._task.cancel()
 
@@ -122,7 +122,7 @@ class Listener:
         return str(row[0])
 
     async def _can_receive(self, connection: psycopg.AsyncConnection[Any]) -> bool:
-        """Returns whether notifications from another connection arrive. A pooler might return our own."""
+        """Returns whether notifications from another connection arrive. A pooler might return our own notifications."""
         async with self._engine.begin() as other:
             await other.execute(sa.select(sa.func.pg_notify(channel(), f"test {self._worker}")))
         async for notify in connection.notifies(timeout=SELF_TEST_S):

@@ -83,7 +83,7 @@ class QuestionQueue(WorkerOperations):
     ) -> EnqueueResult | None:
         """Stores a question as a job, or returns None if its event or message was stored before.
 
-        Also returns None for a bot's question beyond the limits of core/access.py. For the arguments, see Arrival. The
+        Also returns None for a bot's question beyond the limits of core/access.py. Arrival documents the arguments. The
         job needs a placeholder if an earlier question in its thread isn't answered, if the asker has the maximum number
         of running answers, or if this process is `full`. The caller posts it, between `WorkerQueue.begin_placeholder`
         and `record_placeholder`.
@@ -93,7 +93,8 @@ class QuestionQueue(WorkerOperations):
 
     @reads
     async def can_post_placeholder(self, connection: AsyncConnection, question: Question) -> bool:
-        """Returns whether all earlier questions in the thread have messages, so that this one's will appear last."""
+        """Returns whether all earlier questions in the thread have messages, so that the new placeholder will be the
+        last one."""
         before = sa.select(jobs.c.messages).where(in_thread(question.thread), IS_LIVE, jobs.c.ts < question.ts)
         return all(page_ts(messages_of(row)) for row in await connection.execute(before))
 
@@ -131,9 +132,9 @@ class QuestionQueue(WorkerOperations):
     ) -> EnqueueResult | None:
         """Requeues an ended job, to be answered again in the same messages. The old answer is kept as an earlier turn.
 
-        `wish`: for the new version. A version that continues the previous one inherits its other wishes. Returns None
-        if the job hasn't ended, or if its question was deleted or has expired. A job that must wait needs a
-        placeholder, as with `enqueue`.
+        `wish`: the wish for the new version. A version that continues the previous one inherits its other wishes.
+        Returns None if the job hasn't ended, or if its question was deleted or has expired. As with `enqueue`, a job
+        that must wait needs a placeholder.
         """
         row = await _lock_for_regeneration(connection, job_id)
         if row is None:
@@ -178,9 +179,9 @@ class QuestionQueue(WorkerOperations):
 
     @writes
     async def delete(self, connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> bool:
-        """Removes a question, so that it isn't answered. Returns False if the message isn't a question. Its memories
-        are deleted too, and its reply unless a person wrote after it. Slack can deliver a message after its deletion.
-        So a message without a job is recorded as deleted, and can't become a question later."""
+        """Removes a question so that it isn't answered, with its memories, and with its reply unless a person wrote
+        after it. Returns False if the message isn't a question. Slack can deliver a message after its deletion, so a
+        message without a job is recorded as deleted and can't become a question later."""
         await memories.forget_message(connection, (team_id, channel_id), ts, self._now())
         row = await _lock_job_at(connection, team_id, channel_id, ts)
         if row is None:
@@ -235,7 +236,7 @@ def _state(row: sa.Row[Any]) -> State:
 
 
 def _is_no_question(row: sa.Row[Any]) -> bool:
-    """Returns whether a message isn't a question anymore: the asker was denied, or it was deleted or has expired."""
+    """Returns whether a message is no longer a question: the asker was denied, or it was deleted or has expired."""
     state = _state(row)
     is_empty = row.text == "" and not row.files
     return state is State.DENIED or bool(is_empty and (row.stop_requested or not state.is_live))
@@ -246,7 +247,7 @@ def _ended_values(reason: EndReason) -> dict[str, Any]:
 
 
 async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> bool:
-    """Increments the version of a begun job, so that its answer restarts. Queued jobs don't need that."""
+    """Increments the version of a begun job, so that its answer restarts. Queued jobs need no restart."""
     this = sa.select(jobs).where(jobs.c.id == job_id, IS_BEGUN, ~jobs.c.stop_requested)
     row = (await connection.execute(this.with_for_update())).one_or_none()
     if row is None:
@@ -291,7 +292,7 @@ async def _requeue(connection: AsyncConnection, row: sa.Row[Any], now: float, wi
 
 
 async def _requeue_edited(connection: AsyncConnection, job_id: int, now: float) -> None:
-    """Records an edit to an ended job's question. Requeues the job unless others have written since."""
+    """Records an edit to an ended job's question. Requeues the job unless other people have written since."""
     row = await _lock_for_regeneration(connection, job_id)
     if row is None:
         return
@@ -356,7 +357,6 @@ def _message_key(question: Question) -> tuple[str, str, str]:
 
 
 def deletion_event_id(team_id: str, channel_id: str, ts: str) -> str:
-    """Returns the ID in seen_events for deleting a message that hasn't arrived yet."""
     return f"deletion {team_id} {channel_id} {ts}"
 
 
@@ -388,8 +388,7 @@ async def _messages_of_eager_bots(
 async def _bot_questions(
     connection: AsyncConnection, question: Question, taken: Sequence[Question], now: float
 ) -> BotQuestions:
-    """Counts a bot's questions up to the limits: the stored ones and those in `taken`, which this transaction will
-    store."""
+    """Returns the number of a bot's questions, up to the limits. `taken`: questions about to be stored."""
     newest = sa.select(jobs.c.ts, jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())
     of_thread = {row.ts: row.from_bot for row in await connection.execute(newest.limit(MAX_BOT_QUESTIONS_IN_A_ROW))}
     of_thread |= {other.ts: other.is_from_bot for other in taken if other.thread == question.thread}
@@ -403,8 +402,6 @@ async def _bot_questions(
 
 @dataclass(frozen=True, slots=True)
 class _QueueBefore:
-    """The jobs ahead of arriving questions. Each arrival can be ahead of later ones."""
-
     oldest: dict[ThreadKey, str]
     threads: Counter[tuple[str, str, bool]]
     """The number of threads with live jobs, by team, user, and whether the jobs are runs."""
@@ -429,7 +426,7 @@ async def _queue_before(connection: AsyncConnection, arrivals: Collection[Arriva
 
 
 async def _record_events(connection: AsyncConnection, arrivals: Sequence[Arrival], now: float) -> Collection[str]:
-    """Records events and returns the new ones. The order is fixed, so that two transactions can't deadlock."""
+    """Records events and returns new event IDs. The order is fixed, so that two transactions can't deadlock."""
     event_ids = sorted({arrival.event_id for arrival in arrivals})
     new = insert_into(connection, seen_events).on_conflict_do_nothing().returning(seen_events.c.event_id)
     rows = await connection.scalars(new, [{"event_id": event_id, "seen_at": now} for event_id in event_ids])
@@ -437,7 +434,7 @@ async def _record_events(connection: AsyncConnection, arrivals: Sequence[Arrival
 
 
 async def _oldest_queued(connection: AsyncConnection, threads: Collection[ThreadKey]) -> dict[ThreadKey, str]:
-    """Returns the ts of each thread's oldest queued job, or '' if a begun job is ahead of it."""
+    """Returns the ts of each thread's oldest queued job, or '' if a begun job is ahead of that job."""
     columns = thread_columns()
     among = sa.tuple_(*columns).in_([tuple(thread_values(thread).values()) for thread in threads])
     queued = sa.select(*columns, sa.func.min(jobs.c.ts).label("ts")).where(is_queued(), among).group_by(*columns)
@@ -452,7 +449,7 @@ async def _oldest_queued(connection: AsyncConnection, threads: Collection[Thread
 async def _live_threads(
     connection: AsyncConnection, people: Collection[tuple[str, str]]
 ) -> Counter[tuple[str, str, bool]]:
-    """Counts each person's threads with live runs or questions: the maximum that could run at once."""
+    """Returns the number of each person's threads with live runs or questions: the maximum that could run at once."""
     is_run = jobs.c.schedule_id.is_not(None).label("is_run")
     columns = (jobs.c.team_id, jobs.c.user_id, is_run, jobs.c.channel_id, jobs.c.thread_ts)
     theirs = sa.tuple_(jobs.c.team_id, jobs.c.user_id).in_(list(people))
@@ -465,7 +462,7 @@ async def _live_threads(
 async def _add_jobs(
     connection: AsyncConnection, arrivals: Iterable[Arrival], now: float
 ) -> dict[tuple[str, str, str], int]:
-    """Adds jobs and returns the IDs of the new ones. A transaction with a duplicate event waits for this one."""
+    """Adds jobs and returns the new jobs' IDs. A transaction with a duplicate event waits for this transaction."""
     # All processes write jobs in the same order, that of the messages.
     in_order = sorted(arrivals, key=lambda arrival: (arrival.question.ts, _message_key(arrival.question)))
     added = {}

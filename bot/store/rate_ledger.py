@@ -36,26 +36,25 @@ class _Request:
 
 
 class RateLedger(WorkerOperations):
-    """Counts the Slack calls of all processes that share the database, including those of processes that have ended."""
-
     def __init__(self, database: Database, worker: WorkerLiveness) -> None:
         super().__init__(database, worker)
         self._epoch_s = monotonic_began_at(database.clock)
         self._requests = GroupCommit(self._reserve_all)
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
-        """Reserves a call from the method's budget if one is left. `with_live`: also report others' live replies."""
+        """Reserves a call from the method's budget if a call is available. `with_live`: whether to report other
+        processes' live replies."""
         return await self._requests.add(_Request(method, lambda calls, now: len(calls) < calls_per_minute, with_live))
 
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
-        """Reserves a post from a channel's budget if the rule allows one. Raises StoreError."""
+        """Reserves a post from a channel's budget if the rule allows another post. Raises StoreError."""
         return await self._requests.add(
             _Request(POSTS_IN + channel_id, lambda posts, now: rule.free_at(posts, now) <= now)
         )
 
     @writes_unsynced
     async def give_back(self, connection: AsyncConnection, counted: Sequence[str]) -> None:
-        """Returns this process's reservations that weren't used, one per name. Raises StoreError."""
+        """Gives back this process's unused reservations, one for each name in `counted`. Raises StoreError."""
         for name in counted:
             newest = sa.select(sa.func.max(slack_calls.c.id)).where(
                 slack_calls.c.method == name, slack_calls.c.worker == self._worker.name
@@ -97,7 +96,6 @@ class RateLedger(WorkerOperations):
 
     @writes_unsynced
     async def record_learned(self, connection: AsyncConnection, budget: str, learned: Learned) -> None:
-        """Stores what this process learned about a budget, unless newer facts are stored."""
         learned_at, held_until = (self._epoch_s + at for at in (learned.at, learned.held_until))
         values = {"calls": learned.calls, "learned_at": learned_at, "held_until": held_until}
         recorded_at = learned_budgets.c.learned_at
@@ -114,7 +112,7 @@ class _Calls:
     has_old: bool = False
 
     def take(self, allows: Allows, now: float) -> bool:
-        """Adds a call if the existing calls allow it, and returns whether they do."""
+        """Adds a call if the existing calls allow another one. Returns whether the call was added."""
         granted = allows(self.times, now)
         if granted:
             self.times.append(now)

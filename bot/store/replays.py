@@ -27,8 +27,6 @@ _CAN_BE_ASKED = HAS_ENDED, HAS_CONTENT, ~jobs.c.is_command, ~jobs.c.answer_delet
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An original or new answer."""
-
     text: str = field(repr=False)
     end: EndReason
     seconds: float | None
@@ -49,7 +47,8 @@ class RecordedQuestion:
 class Replays(Operations):
     @reads
     async def question_ids(self, connection: AsyncConnection, since: float) -> dict[int, str]:
-        """Returns channels by ID of jobs that called a model since a time (seconds since the epoch), oldest first."""
+        """Returns channels by job ID for jobs that called a model since a time (seconds since the epoch), oldest
+        first."""
         asked = sa.exists().where(turns.c.job_id == jobs.c.id, turns.c.created_at >= since, turns.c.model.is_not(None))
         found = sa.select(jobs.c.id, jobs.c.channel_id).where(*_CAN_BE_ASKED, asked).order_by("id")
         return {row.id: row.channel_id for row in await connection.execute(found)}

@@ -50,7 +50,7 @@ async def has_row(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -
 
 
 def verbatim_condition(condition: str) -> sa.ColumnElement[bool]:
-    """Returns a partial index's condition verbatim. No database would use the index otherwise."""
+    """Returns a partial index's condition verbatim. Databases wouldn't use the index otherwise."""
     return sa.literal_column(f"({condition})")
 
 
@@ -197,7 +197,7 @@ def end_of_turn(row: sa.Row[Any]) -> End:
 
 
 def end_values(end: End) -> dict[str, Any]:
-    """Returns an end in stored form, without defaults, sources (which have a column) and usage (which is charged)."""
+    """Returns an end in stored form, without defaults, sources (stored in a column) and usage (stored as a charge)."""
     usual = End(end.reason)
     values = {name: getattr(end, name) for name in _JSON_FIELDS if getattr(end, name) != getattr(usual, name)}
     if end.notices:
@@ -299,13 +299,13 @@ def thread_values(thread: ThreadKey) -> dict[str, str]:
 
 
 def has_jobs() -> sa.ColumnElement[bool]:
-    """Returns whether a row of `workers` belongs to a worker with jobs, which others must watch."""
+    """Returns whether a row of `workers` belongs to a worker with jobs, which other workers must watch."""
     return sa.exists().where(jobs.c.worker == workers.c.worker, is_running())
 
 
 @dataclass(frozen=True, slots=True)
 class HeldJob:
-    """A job claimed by a worker. Fences the worker's writes about it."""
+    """A job claimed by a worker. Fences the worker's writes about the job."""
 
     job: Job
     worker: str
@@ -321,5 +321,4 @@ class HeldJob:
 
     @property
     def fenced_update(self) -> sa.Update:
-        """Returns an update that has no effect if the job has ended or belongs to another attempt."""
         return sa.update(jobs).where(*self.of_attempt)

@@ -59,7 +59,7 @@ log = logging.getLogger(__name__)
 
 
 class ScheduleStore(Operations):
-    """Stores schedules, and begins their runs. Methods that change a schedule return whether it existed."""
+    """Stores schedules and begins their runs. Methods that change a schedule return whether the schedule existed."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -75,8 +75,8 @@ class ScheduleStore(Operations):
         proposal: Proposal,
         most: int = MAX_IN_CHANNEL,
     ) -> int:
-        """Stores a schedule and returns its ID. Raises UnusableRule, also if there is no room or an equal schedule
-        exists. `most`: the maximum number of this person's schedules in the channel."""
+        """Stores a schedule and returns its ID. Raises UnusableRule, including when there is no room or an equal
+        schedule exists. `most`: the maximum number of this person's schedules in the channel."""
         now = self._now()
         await _check_new(connection, team_id, channel_id, user_id, proposal, most)
         values = {
@@ -134,8 +134,8 @@ class ScheduleStore(Operations):
         day_tokens: int,
         most: int = MAX_IN_CHANNEL,
     ) -> bool:
-        """Changes a schedule's task, rule and caps. A paused schedule stays paused. Raises UnusableRule, also if there
-        is no room for a one-time schedule that has already run. `most`: as in `create`."""
+        """Changes a schedule's task, rule and caps. A paused schedule remains paused. Raises UnusableRule, including
+        when there is no room for a one-time schedule that has already run. `most`: as in `create`."""
         row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         if row is None:
             return False
@@ -177,8 +177,8 @@ class ScheduleStore(Operations):
     async def resume(
         self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, because: PauseReason | None = None
     ) -> float | None:
-        """Resumes a paused schedule, if it was paused `because` of this reason. Returns the next time, or None if the
-        schedule stays paused."""
+        """Resumes a schedule that was paused `because` of this reason. Returns the next time, or None if it is still
+        paused."""
         row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         if row is None or not row.paused or because not in (None, row.paused):
             return None
@@ -206,7 +206,7 @@ class ScheduleStore(Operations):
 
     @writes
     async def restore(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, job_id: int) -> bool:
-        """Undoes a stop that a job's answer reported. Returns False if no stop was reported. Raises the errors of
+        """Undoes a stop that a job's answer reported. Returns False if no stop was reported. Raises UnusableRule, as in
         `create`."""
         row, now = await _lock_schedule(connection, team_id, schedule_id, ~_IS_NOT_STOPPED), self._now()
         if row is None:
@@ -222,7 +222,6 @@ class ScheduleStore(Operations):
 
     @writes
     async def run_now(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
-        """Begins a run in addition to the due times. Returns False if a run is in progress."""
         row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         is_under_way = sa.or_(IS_UNPOSTED, IS_LIVE)
         if row is None or await has_row(connection, jobs.c.schedule_id == row.id, is_under_way):
@@ -234,7 +233,7 @@ class ScheduleStore(Operations):
 
     @completes()
     async def begin_due(self, limit: int = AT_ONCE) -> int:
-        """Begins up to `limit` due runs, each once across all processes. Returns their number."""
+        """Begins up to `limit` due runs, each once across all processes. Returns the number of runs."""
         now = self._now()
         if not self._is_corrected:
             await self._correct_due_times(now)
@@ -267,7 +266,7 @@ class ScheduleStore(Operations):
 
     @reads
     async def tokens_used(self, connection: AsyncConnection, schedule: Schedule, job_id: int) -> tuple[int, int]:
-        """Returns the tokens used by a run, and by all runs of its schedule on this UTC day."""
+        """Returns the tokens used by a run, and the tokens used by all runs of its schedule on this UTC day."""
         return await _tokens_used(connection, schedule.team_id, schedule.channel_id, schedule.id, job_id, self._now())
 
     @reads
@@ -337,7 +336,7 @@ async def _count_runs(connection: AsyncConnection, ids: Sequence[int]) -> Mappin
 
 
 async def on_run_end(connection: AsyncConnection, job_id: int, reason: EndReason, now: float) -> None:
-    """Counts the end of a run, in the same transaction. Notifies people if it pauses the schedule."""
+    """Counts the end of a run, in the same transaction. Notifies people if the end pauses the schedule."""
     run = sa.select(schedules, jobs.c.asked_as).join_from(jobs, schedules, schedules.c.id == jobs.c.schedule_id)
     this = run.where(jobs.c.id == job_id, _IS_NOT_STOPPED).with_for_update(of=schedules)
     row = (await connection.execute(this)).one_or_none()
@@ -361,7 +360,7 @@ async def _count_end(
     job_id: int | None = None,
     because: PauseReason = PauseReason.FAILURES,
 ) -> PauseReason | None:
-    """Counts a failure or success. Returns why that pauses the locked schedule, or None."""
+    """Counts a failure or success. Returns the reason if this pauses the locked schedule, or None."""
     if reason.is_answer:
         await _update(connection, row, failures=0)
         return None
@@ -421,7 +420,7 @@ async def _notify(
 
 
 def _has_changed(schedule_id: int) -> sa.ColumnElement[bool]:
-    """Returns whether a job's answer created or changed a schedule, whose state it then shows."""
+    """Returns whether a job's answer created or changed a schedule. Such an answer shows the schedule's state."""
     made = sa.select(tool_calls.c.job_id).where(tool_calls.c.tool == SCHEDULE, tool_calls.c.made == schedule_id)
     return jobs.c.id.in_(made)
 

@@ -33,7 +33,6 @@ async def messages_of_jobs(
 
 
 async def record_message(connection: AsyncConnection, job_id: int, message: RecordedMessage) -> None:
-    """Records a message before it is posted, or its ts afterwards."""
     key = {"job_id": job_id, "role": message.role.value, "version": message.version}
     await upsert(connection, messages_beside, key, {"ts": message.ts})
 

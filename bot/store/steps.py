@@ -1,6 +1,6 @@
 """The work that attempts record as they go: the answer's text, and the model's steps with their calls.
 
-**Text.** An attempt appends only new text, so a long answer costs no more per second than a short one. Each row
+**Text.** An attempt appends only new text, so a long answer costs no more per second than a short answer. Each row
 replaces the text from its start on, because an attempt that takes over can continue from a little before the end. A row
 that arrives late, after its writer gave up on it, contains less text, so within an attempt a row never shortens it.
 
@@ -36,7 +36,7 @@ _FROM_PIECE = {
 
 
 async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[Job, Piece]) -> bool:
-    """Appends text to the worker's jobs. Returns False if some were lost or have a newer version."""
+    """Appends text to the worker's jobs. Returns False if some jobs were lost or have a newer version."""
     if not pieces:
         return True
     ours = (
@@ -70,7 +70,7 @@ async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[
 
 
 async def with_attempts(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """Returns the jobs with the text and the steps that earlier attempts at the same version recorded."""
+    """Returns the jobs with the text and steps that earlier attempts at the same version have recorded."""
     resumed = [job.id for job in claimed if job.attempts > 1]
     if not resumed:
         return list(claimed)
@@ -97,7 +97,6 @@ async def with_attempts(connection: AsyncConnection, claimed: Sequence[Job]) -> 
 
 
 def _combine_pieces(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
-    """Combines the rows of one version. `so_far`: the first part of a continued answer, from its turn."""
     text = so_far
     end = None
     attempt = 0

@@ -52,10 +52,10 @@ class Stores:
     ) -> None:
         """Creates stores on an engine that can be shared.
 
-        `worker`: identifies this process among those that share the database. Without `open`, this process doesn't hold
-        a lock, so other processes detect its death only by its silence. `max_per_user`: the limit for one person's
-        running answers, across all processes. `prices`: for charging answers; None if no job ends here. `caps`: from
-        the settings; they apply unless admins have set others.
+        `worker`: identifies this process among the processes that share the database. Without `open`, this process
+        doesn't hold a lock, so other processes detect its death only by its silence. `max_per_user`: the limit for one
+        person's running answers, across all processes. `prices`: for charging answers; None if no job ends here.
+        `caps`: the caps in the settings, which apply unless admins have set other caps.
         """
         self.clock = clock
         """The clock for stored times: the server's, which all processes share, or this machine's for SQLite."""
@@ -117,7 +117,6 @@ class Stores:
         return stores
 
     async def close(self) -> None:
-        """Finishes operations, frees the worker's lock, and disconnects, without waiting for a hanging server."""
         self.database.refuse_new()
         try:
             async with limit_time(CLOSE_WITHIN_S if self.database.on_server else None, LET_GO_S):

@@ -24,9 +24,9 @@ class ThreadParticipants(Operations):
     async def participants_at(
         self, connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str
     ) -> Participants:
-        """Returns who was in the thread when `user_id` wrote the message `ts`. Later messages don't count, even if
-        Slack delivers this one late. A redelivered message gives the same result, even if it is a question, which makes
-        the bot a participant only afterwards."""
+        """Returns who was in the thread when `user_id` wrote the message `ts`. Excludes later messages, even if Slack
+        delivers this one late. A redelivered message gives the same result, even a question, which makes the bot a
+        participant only afterwards."""
         asked = in_thread(thread), ~IS_DENIED
         facts = sa.select(
             sa.exists().where(*asked, jobs.c.ts < ts),
@@ -46,7 +46,8 @@ class ThreadParticipants(Operations):
 
     @reads
     async def last_answer(self, connection: AsyncConnection, thread: ThreadKey, ts: str) -> str | None:
-        """Returns the answer before `ts`, "" while it is being written, or None if it is waiting for a person."""
+        """Returns the text of the answer before `ts`, "" while that answer is being written, or None while it is
+        waiting for a person."""
         answered = jobs.outerjoin(turns, turns.c.job_id == sa.func.coalesce(jobs.c.answered_with, jobs.c.id))
         last = sa.select(jobs.c.status, jobs.c.end_reason, turns.c.answer).select_from(answered)
         last = last.where(in_thread(thread), ~IS_DENIED, jobs.c.ts < ts)
@@ -59,7 +60,7 @@ class ThreadParticipants(Operations):
     async def mark_group(
         self, connection: AsyncConnection, thread: ThreadKey, ts: str, starter: str | None = None
     ) -> None:
-        """Records that several people write in a thread since the message `ts`, or since an earlier recorded one.
+        """Records that several people have written in a thread since the message `ts` or an earlier recorded message.
         `starter`: the author of the thread's first message, if a person wrote it and it isn't a question."""
         if starter is not None:
             await _add_line(connection, thread, starter, thread.thread_ts or "")

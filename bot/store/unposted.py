@@ -1,10 +1,10 @@
 """Questions that the bot posts for their askers.
 
-Until then, such a question is an UNPOSTED job, and an outbox entry posts it. The entry is also a lease: only one
-process at a time posts the question, and if that process dies, another process tries again. A write fails if the
-entry's `due_at` has changed. Both the process that posted the question and the one that receives Slack's event about
-the post try to queue the job. The first one also records the message in the same transaction; the other changes
-nothing.
+Before it is posted, such a question is an UNPOSTED job, and an outbox entry posts it. The entry is also a lease: only
+one process at a time posts the question, and if that process dies, another process tries again. A write fails if the
+entry's `due_at` has changed. Both the process that posted the question and the process that receives Slack's event
+about the post try to queue the job. The first process also records the message in the same transaction, and the second
+process changes nothing.
 """
 
 from typing import Any
@@ -24,7 +24,6 @@ from bot.store.schema import jobs
 
 
 async def erase(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> None:
-    """Deletes unposted questions, including those that quote a message of the thread."""
     of_person = jobs.c.user_id == user_id if user_id is not None else sa.true()
     of_thread: sa.ColumnElement[bool] = sa.true()
     if thread is not None:
@@ -42,7 +41,7 @@ class UnpostedQuestions(Operations):
     async def draft(
         self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage
     ) -> None:
-        """Stores the subject of an open modal. `ask` adds the question; otherwise, the row is kept for a day."""
+        """Stores the subject of an open modal. The row is kept for a day unless `ask` adds the question."""
         draft = insert_into(connection, jobs).values(unposted_values(team_id, view_id, user_id, about, "", self._now()))
         await connection.execute(draft.on_conflict_do_nothing())
 
@@ -87,7 +86,7 @@ class UnpostedQuestions(Operations):
 
     @writes
     async def record_direct_post(self, connection: AsyncConnection, entry: OutboxEntry, *, begun: bool) -> bool:
-        """Records that a direct-message post begins, or wasn't made. Returns False if another process has the entry."""
+        """Records that a direct-message post begins or wasn't sent. Returns False if the entry was claimed."""
         row = await _lock_job(connection, jobs.c.id == entry.job_id, outbox.is_taken(entry))
         if row is not None:
             await _update(connection, row, elsewhere=begun)
@@ -105,13 +104,12 @@ class UnpostedQuestions(Operations):
 
     @writes
     async def give_up(self, connection: AsyncConnection, entry: OutboxEntry) -> None:
-        """Deletes a question that certainly wasn't posted, so that it can be asked again."""
         this = jobs.c.id == entry.job_id, IS_UNPOSTED, outbox.is_taken(entry)
         await connection.execute(sa.delete(jobs).where(*this))
 
 
 async def queue_posted(connection: AsyncConnection, job_id: int, question: Question, now: float) -> bool:
-    """Queues a question after its message was posted. Returns False if the question was posted before, or erased."""
+    """Queues a question after its message was posted. Returns False if it was already posted or was erased."""
     row = await _lock_job(connection, jobs.c.id == job_id)
     if row is None:
         return False

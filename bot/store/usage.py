@@ -12,8 +12,8 @@ each running attempt:
 
 To close a job's open row, or to add another charge, a worker must hold the job's lock and have passed the fence; other
 writes about an attempt include its worker and number. Locks are taken in one order: jobs by their IDs, then open rows
-by their jobs, then the caps of a workspace. Closed rows never change, except that erasure empties their names. They
-don't refer to a job, and therefore outlive it.
+by their jobs, then the caps of a workspace. Closed rows never change, except that erasure removes the names in them.
+Closed rows don't refer to a job, and therefore outlive it.
 
 Caps, App Home and `typist usage` sum up these rows. Indexes are fast enough for caps: the sum over a month of 60,000
 charges takes 8 ms in a SQLite file of 720,000. An admin's cap replaces BOT_CAPS for the workspace, a channel or a
@@ -111,7 +111,6 @@ async def open_charges(connection: AsyncConnection, job_ids: Collection[int]) ->
 
 
 async def update_so_far(connection: AsyncConnection, worker: str, spent: Mapping[Job, StepEstimate]) -> None:
-    """Updates the open rows of attempts that still belong to the worker, in one statement."""
     # In the same order in all processes, which prevents deadlocks.
     rows = [
         {
@@ -136,7 +135,7 @@ async def lock_open(connection: AsyncConnection, *which: sa.ColumnElement[bool])
 
 
 async def erase_person(connection: AsyncConnection, user_id: str | None) -> None:
-    """Deletes a person's caps and removes their name from charges. For everybody, deletes the charges too."""
+    """Deletes a person's caps, and removes the person's name from charges. For everybody, deletes the charges too."""
     own_cap = caps.c.scope_id == user_id if user_id else sa.true()
     await connection.execute(sa.delete(caps).where(caps.c.scope == Scope.USER.value, own_cap))
     theirs = charges.c.user_id == user_id if user_id else sa.true()
@@ -153,8 +152,6 @@ async def delete_open_charge(connection: AsyncConnection, job_id: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """Charges attempts and records their turns, in the transactions that end them."""
-
     prices: ModelPrices | None
     """Prices, or None if nothing is charged."""
     caps: Sequence[Cap]
@@ -166,7 +163,6 @@ class Meter:
         await connection.execute(next_step.values(step_no=step_no + 1, **_NOTHING_SO_FAR))
 
     async def charge_request(self, connection: AsyncConnection, job: Job, end: End, now: float) -> None:
-        """Charges a request that belongs to a running attempt, and records its turn."""
         charge = None
         if end.usage is not None:
             used = self._charge_values(end, end.usage, now)
@@ -180,7 +176,7 @@ class Meter:
         await self.record_turns(connection, {job: (turn_values(job.id, job.version, end, "", now), charge)}, now)
 
     async def charge(self, connection: AsyncConnection, job: Job, end: End, now: float) -> Charge | None:
-        """Closes the row of an ended attempt. Returns the charge, or None."""
+        """Closes the row of an ended attempt. Returns the charge, or None if there is nothing to charge."""
         charge = None
         if end.usage is not None:
             used = self._charge_values(end, end.usage, now)
@@ -194,7 +190,7 @@ class Meter:
         return charge
 
     async def charge_interrupted(self, connection: AsyncConnection, interrupted: Sequence[Job], now: float) -> None:
-        """Closes the rows of attempts that another attempt will continue, and records turns for those with usage."""
+        """Closes the rows of attempts that another attempt will continue, and records a turn for each with usage."""
         ours = IS_OPEN, charges.c.job_id.in_([job.id for job in interrupted])
         rows = {row.job_id: row for row in await connection.execute(sa.select(charges).where(*ours))}
         ended: dict[Job, tuple[dict[str, Any], Charge | None]] = {}
@@ -213,7 +209,7 @@ class Meter:
     async def record_turns(
         self, connection: AsyncConnection, ended: Mapping[Job, tuple[Mapping[str, Any], Charge | None]], now: float
     ) -> None:
-        """Records the turns of attempts and steps, and notifies admins if a cap reached a percentage."""
+        """Records the turns of attempts and steps, and notifies admins if usage has reached a percentage of a cap."""
         if not ended:
             return
         rows = [{**turn, "charge_id": charge and charge.id} for turn, charge in ended.values()]
@@ -253,16 +249,14 @@ class MeteredOperations(WorkerOperations):
 
 
 class UsageLedger(WorkerOperations):
-    """Enforces caps on running answers, and reports usage."""
-
     def __init__(self, database: Database, worker: WorkerLiveness) -> None:
         super().__init__(database, worker)
         self._reserving = asyncio.Lock()
 
     @completes()
     async def reserve(self, job: Job, most: Amount, defaults: Sequence[Cap]) -> CapCheck:
-        """Reserves an answer's maximum usage until its attempt ends, if the caps leave room for it. The caps are
-        `defaults`, unless admins have set others. Reservations in a workspace are made one after another."""
+        """Reserves an answer's maximum usage until its attempt ends, if the caps leave room. `defaults`: the caps that
+        apply unless admins have set other caps. A workspace's reservations are made one after another."""
         scope_ids = scope_ids_of(job.question)
         if not defaults:
             # Without caps, an answer doesn't wait for a lock.
@@ -304,11 +298,11 @@ class UsageLedger(WorkerOperations):
     async def usage_by_window(
         self, connection: AsyncConnection, scope_ids: ScopeIds, windows: Collection[CapWindow]
     ) -> Mapping[CapWindow, Amount]:
-        """Returns the usage in the current period of each window. An attempt counts for the day on which it ended."""
+        """Returns the usage in the current period of each window. An attempt's usage belongs to the day on which the
+        attempt ended."""
         return await _usage(connection, scope_ids, windows, self._now())
 
     async def usage_by_period(self, scope_ids: ScopeIds, scope: Scope) -> dict[Period, Amount]:
-        """Returns a scope's usage in each current period, without running attempts."""
         windows = {period: CapWindow(scope, period) for period in Period}
         used = await self.usage_by_window(scope_ids, windows.values())
         return {period: used[window] for period, window in windows.items()}
@@ -372,7 +366,7 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def week_usage(self, connection: AsyncConnection, team_id: str, first: int, most_disliked: int) -> WeekUsage:
-        """Returns the week from day `first` (counted from 1970-01-01), with up to `most_disliked` channels."""
+        """Returns the week's usage from day `first` (counted from 1970-01-01), with up to `most_disliked` channels."""
         count, over, first_s = sa.func.count(), ~IS_MIDWAY, turns.c.first_token_s
         sums = (
             sa.func.count(jobs.c.user_id.distinct()).filter(over),
@@ -405,8 +399,8 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def channels_asked_in(self, connection: AsyncConnection, team_id: str, user_id: str, first: int) -> list[str]:
-        """Returns channels where a person has asked since day `first` (from 1970-01-01), newest first. No direct
-        messages."""
+        """Returns the channels where a person has asked since day `first` (counted from 1970-01-01), newest first,
+        excluding direct messages."""
         channel_id = charges.c.channel_id
         of_person = _is_charged_to(ScopeIds(team_id, user_id, ""), Scope.USER)
         theirs = (
@@ -444,7 +438,7 @@ class CapStore(Operations):
     async def change(
         self, connection: AsyncConnection, team_id: str, owner: CapOwner, limits: Limits, *, by: str
     ) -> bool:
-        """Sets and removes an owner's caps from the next answer on. Returns whether any cap changed."""
+        """Sets and removes an owner's caps, starting with the next answer. Returns whether any cap changed."""
         # Prevents reservations and other changes between this read and the write.
         await acquire_lock(connection, f"caps {team_id}")
         before = {CapField.of(cap): cap.limit for cap in await _caps_of(connection, team_id, owner)}
@@ -507,7 +501,6 @@ def _is_charged_to(scope_ids: ScopeIds, scope: Scope) -> tuple[sa.ColumnElement[
 async def _usage(
     connection: AsyncConnection, scope_ids: ScopeIds, windows: Collection[CapWindow], now: float
 ) -> dict[CapWindow, Amount]:
-    """Returns the usage in each window until now. Both periods of a scope are read at once."""
     amounts: dict[CapWindow, Amount] = {}
     for scope in {window.scope for window in windows}:
         firsts = {window: first_day(window.period, now) for window in windows if window.scope is scope}
@@ -525,7 +518,6 @@ async def _reserved_by_others(connection: AsyncConnection, job: Job, scope: Scop
 
 
 async def _notify_admins(connection: AsyncConnection, scope_ids: ScopeIds, now: float, defaults: Sequence[Cap]) -> None:
-    """Notifies Typist admins of caps whose usage has reached a percentage."""
     team_id, caps_now = scope_ids.team_id, await in_force(connection, scope_ids, defaults)
     if not caps_now:
         return
@@ -550,7 +542,7 @@ def _is_in_week(team_id: str, first: int, at: sa.ColumnElement[float]) -> sa.Col
 
 
 def _select_week(team_id: str, first: int, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """Selects from a week's attempts that count (AnswerUsage.counts)."""
+    """Selects the attempts of a week that are included in reports (AnswerUsage.is_counted)."""
     counts = sa.or_(~IS_MIDWAY, TOKENS > 0, charges.c.cost_usd > 0)
     return sa.select(*columns).select_from(_ATTEMPTS).where(_is_in_week(team_id, first, turns.c.created_at), counts)
 
@@ -558,7 +550,7 @@ def _select_week(team_id: str, first: int, *columns: sa.ColumnElement[Any]) -> s
 async def _week_feedback(
     connection: AsyncConnection, team_id: str, first: int, most_disliked: int
 ) -> tuple[int, int, dict[DownReason, int], dict[str, int]]:
-    """Returns a week's 👍 and 👎, the reasons for 👎, and the channels with the most 👎."""
+    """Returns a week's number of 👍 and of 👎, the reasons for 👎, and the channels with the most 👎."""
     of_week, count = _is_in_week(team_id, first, feedback.c.at), sa.func.count()
     given = feedback.join(jobs, feedback.c.job_id == jobs.c.id)
     value, reason = feedback.c.value, feedback.c.reason
@@ -599,7 +591,7 @@ async def attempt_usages(
 
 
 def _is_in_team(team_id: str) -> sa.ColumnElement[bool]:
-    """Returns whether a job belongs to a team, without an index: SQLite would scan all of the team's jobs."""
+    """Returns whether a job belongs to a team. Prevents SQLite from using an index to scan all of the team's jobs."""
     return jobs.c.team_id.concat("") == team_id
 
 

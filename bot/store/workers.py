@@ -10,8 +10,8 @@ therefore watches all workers with jobs, and suspects a worker for one of two re
 - Its lock is free. The operating system or the server releases a process's lock at its death, so this is quick. A
   PostgreSQL restart releases all locks, so a free lock counts only after a grace period, in which a living worker
   reconnects and sends a heartbeat. A free file lock is certain and needs no grace period.
-- It is silent: its heartbeat hasn't changed for SILENCE_S. Silence also reveals a paused process, and one that can't
-  reach the database. Such a worker stops editing after half that time (core/lease.py), so two never edit one reply.
+- It is silent: its heartbeat hasn't changed for SILENCE_S. Silence also reveals a process that is paused or can't reach
+  the database. Such a worker stops editing after half that time (core/lease.py), so two never edit one reply.
 
 Clocks of different machines are never compared: a worker's silence counts from the moment when this process first saw
 its current heartbeat, on this process's monotonic clock. A detector that hasn't observed for MAX_GAP_S might have been
@@ -93,7 +93,7 @@ class FailureDetector:
         self._watched.clear()
 
     def dead_workers(self, now_s: float, observations: Mapping[str, Observation]) -> dict[str, Observation]:
-        """Returns the workers that are now dead. Workers that aren't observed anymore have no jobs."""
+        """Returns the workers that have died. A worker that is no longer observed has no jobs."""
         if now_s - self._observed_at_s > MAX_GAP_S:
             self.reset()
         self._observed_at_s = now_s
@@ -112,7 +112,7 @@ class FailureDetector:
         return _Watched(observation, known.unchanged_since_s, free_since_s)
 
     def next_check_s(self, now_s: float) -> float:
-        """Returns the time until the next useful observation, or infinity while nobody else has a job."""
+        """Returns the time until the next useful observation, or infinity while no other worker has a job."""
         if not self._watched:
             return math.inf
         suspected_s = min(watched.free_since_s for watched in self._watched.values()) + self._lock_grace_s - now_s
@@ -133,7 +133,6 @@ class FileLocks:
         return self._file is not None
 
     def lock(self) -> None:
-        """Acquires this worker's lock, and deletes the files of dead workers."""
         for path in self._database.parent.glob(f"{escape(self._database.name)}-worker-*"):
             # A process that is just acquiring the file notices, because it is removed under its lock.
             with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as other:
@@ -187,7 +186,7 @@ log = logging.getLogger(__name__)
 
 
 class WorkerLiveness:
-    """This process as a worker. Only a worker with jobs sends heartbeats, because idle ones aren't watched."""
+    """This process as a worker. Only a worker with jobs sends heartbeats, because idle workers aren't watched."""
 
     def __init__(self, database: Database, name: str, clock: Clock) -> None:
         self.name = name
@@ -208,18 +207,16 @@ class WorkerLiveness:
         self._change.set()
 
     async def wake_others(self, connection: AsyncConnection, *where: sa.ColumnElement[bool]) -> None:
-        """Wakes other processes when this transaction commits, if a job meets the conditions."""
         if on_postgresql(connection):
             statement = sa.select(sa.func.pg_notify(channel(), self.name))
             await connection.execute(statement.select_from(jobs).where(*where).limit(1) if where else statement)
 
     async def wake_all(self, connection: AsyncConnection) -> None:
-        """Makes every process, including this one, send a heartbeat soon, because any of them might have the job."""
+        """Makes every process, including this one, send a heartbeat soon. Any of these processes might have the job."""
         await self.wake_others(connection)
         self.wake()
 
     async def wait(self, timeout_s: float) -> None:
-        """Waits for a change, the timeout, or the next time at which a death might be detected."""
         try:
             async with asyncio.timeout(min(timeout_s, self._detector.next_check_s(self._clock.monotonic()))):
                 await self._change.wait()
@@ -249,7 +246,7 @@ class WorkerLiveness:
         await upsert(connection, workers, {"worker": self.name}, values)
 
     async def dead_workers(self) -> dict[str, Observation]:
-        """Returns the dead workers with jobs, or none before the next observation is due. Only reads."""
+        """Returns the dead workers with jobs, or none if the next observation isn't due yet. Only reads."""
         if self._last_failure_at != self._database.failed_at:
             # A gap in this process's observations must not count against the others.
             self._last_failure_at = self._database.failed_at
@@ -266,12 +263,11 @@ class WorkerLiveness:
         return self._detector.dead_workers(self._clock.monotonic(), observations)
 
     def cancel(self) -> None:
-        """Abandons the connection that holds the lock if the database doesn't respond."""
         if self._listener is not None:
             self._listener.cancel()
 
     async def deregister(self) -> None:
-        """Releases the lock, and deletes the row unless jobs are left, which other workers take over at once."""
+        """Releases the lock, and deletes the row unless jobs are left, which other workers then take over."""
         if self._listener is not None:
             await self._listener.close()
         try:
@@ -298,10 +294,11 @@ class WorkerOperations(Operations):
 
 
 class ProcessMessages(WorkerOperations):
-    """Sends messages from each process to all other running ones, through PostgreSQL's NOTIFY. Nothing is stored."""
+    """Sends messages from each process to all other running processes, through PostgreSQL's NOTIFY. Nothing is
+    stored."""
 
     async def send(self, text: str) -> None:
-        """Sends a message to the other processes that can be reached. Never raises."""
+        """Sends a message to all other reachable processes. Never raises."""
         payload = f"{message_prefix(self._worker.name)}{text}"
         if not self._database.on_server or len(payload.encode()) > MAX_BYTES:
             return
@@ -325,9 +322,9 @@ async def living_workers(engine: AsyncEngine, now: float) -> list[str]:
 
 
 async def living_workers_in(connection: AsyncConnection, file: Path | None, now: float) -> list[str]:
-    """Returns the names of a database's running workers. `file`: its path, or None. If a pooler doesn't allow locks, a
-    worker counts as running if it received something from Slack within HEARD_WITHIN_S. An in-memory database has only
-    workers of this process."""
+    """Returns the names of a database's running workers. `file`: the database's path, or None if it isn't a file. If a
+    pooler doesn't allow locks, a worker is considered running if it received something from Slack within
+    HEARD_WITHIN_S. An in-memory database has only workers of this process."""
     if not on_postgresql(connection):
         locks = FileLocks(file, "") if file else None
         names = await connection.scalars(sa.select(workers.c.worker))

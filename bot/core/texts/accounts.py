@@ -71,7 +71,6 @@ STILL_ASKING = (
 
 
 def confirm_then(code: str) -> str:
-    """Follows the link after ON_A_PHONE."""
     return (
         f". Check that the page shows this code or enter it there, agree, and press Sign in here without a URL: {code}"
     )
@@ -133,7 +132,6 @@ def people_signed_in(server: str, people: int) -> str:
 
 
 def everybody_signed_out(server: str, people: int, remaining: int) -> str:
-    """Reports the number of people who were signed out. `remaining`: people who are still signed in."""
     remain = f" {count(remaining, 'person is', 'people are')} still signed in: please try again." if remaining else ""
     return f"I signed {count(people, 'person', 'people') or 'nobody'} out of {server}.{remain}"
 

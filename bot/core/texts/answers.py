@@ -53,7 +53,7 @@ CHART_NOT_DRAWN = "(I can't draw this as a chart.)"
 
 
 def chart_in_words(title: str) -> str:
-    """Describes a chart in words. Its numbers are in the table above."""
+    """Describes a chart whose numbers are in the table above."""
     return f"Chart: {title}"
 
 
@@ -68,7 +68,6 @@ STOPPED = "Stopped."
 
 
 def servers_left_out(servers: Sequence[str]) -> str:
-    """Lists the MCP servers whose tools an answer couldn't use."""
     return f"I answered without {listed(servers)}, which {'is' if len(servers) == 1 else 'are'} unavailable right now."
 
 

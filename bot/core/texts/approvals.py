@@ -27,7 +27,6 @@ def _undone(kinds: Collection[str]) -> str:
 
 
 def replied_instead(kinds: Collection[str]) -> str:
-    """Ends an answer whose asker wrote a message instead of deciding on cards."""
     first, *others = kinds
     own = "" if others else _CARDS[first].replied
     return f"{own or f'{_undone(kinds)} because you wrote instead.'} I'll answer below your message."
@@ -38,7 +37,7 @@ def expired(kinds: Collection[str]) -> str:
 
 
 def asking_without_buttons(asked: Sequence[tuple[str, str]]) -> str:
-    """Replaces cards if Slack rejects their buttons. `asked`: each card's type and question."""
+    """Replaces cards if Slack rejects their buttons. `asked`: the type and question of each card."""
     about = dict.fromkeys(_CARDS[kind].about or f"“{question}”" for kind, question in asked)
     about_all = listed([*about])
     return f"I need your decision on {about_all}, but Slack rejected my buttons. Please tell me what to do instead."
@@ -61,7 +60,6 @@ def arguments_cut(shown: int, chars: int) -> str:
 
 
 def running(kind: str, tool: str, server: str, title: str) -> str:
-    """Describes a call that is in progress. `title`: the server's title of its tool."""
     return _CARDS[kind].running or _OUR_TOOLS.get(tool, f"Using {server}: {title}…")
 
 
@@ -93,8 +91,10 @@ _READ = {
 
 
 def asks_because(reasons: Collection[str], sources: Collection[str] = ()) -> str:
-    """Explains why a card asks although such calls may be allowed, or returns "". `reasons`: those of RecordedCall.
-    `sources`: tools that found text for this answer, with their servers."""
+    """Explains why a card asks although such calls can be allowed, or returns "" if no reason needs explaining.
+    `reasons`: RecordedCall.because.
+    `sources`: tools that found text for this answer, with their servers.
+    """
     found = {"found": f"what your account found with {listed([*sources])}"} if sources else {}
     read = listed([words for reason, words in {**_READ, **found}.items() if reason in reasons])
     whole = [words for reason, words in _REASONS.items() if reason in reasons] + ([f"I've read {read}"] if read else [])
@@ -129,7 +129,6 @@ _DECIDED = {
 
 
 def chosen(label: str) -> str:
-    """Replaces the buttons of a decided proposal while other calls are waiting."""
     return f"Chosen: {label}."
 
 
@@ -200,7 +199,7 @@ CALL_STATES = {
 
 
 def decided_by(decision: str, person: str) -> str:
-    """Reports who decided on a call, after one of CALL_STATES."""
+    """Reports who decided on a call. The text is shown after one of CALL_STATES."""
     return {
         "approved": f"approved by {person}",
         "edited": f"approved with changes by {person}",

@@ -1,4 +1,4 @@
-"""Text about canvases: shared ones, and answers that are saved as canvases."""
+"""Text about shared canvases, and about answers that are saved as canvases."""
 
 SAVE = "Save as canvas"
 TITLE = "Answer"

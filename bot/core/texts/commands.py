@@ -57,8 +57,8 @@ def answers_here(effort: str, length: str) -> str:
 def settings_here(
     model: str, own_prompt: str | None, answers: str, answered: str, web_search: bool | None, read_channel: bool | None
 ) -> str:
-    """Summarizes a channel's settings. `own_prompt`: the beginning of its prompt. `answered`: "" in a direct message.
-    `web_search` is None if BOT_WEB_SEARCH is off, and `read_channel` if BOT_READ_CHANNEL is off."""
+    """Summarizes a channel's settings. `own_prompt`: the beginning of the channel's prompt. `answered`: "" in a direct
+    message. `web_search` is None if BOT_WEB_SEARCH is off, and `read_channel` if BOT_READ_CHANNEL is off."""
     prompt = "default prompt" if own_prompt is None else f"custom prompt (“{own_prompt}”)"
     search = {None: None, True: "web search on", False: "web search off"}[web_search]
     reading = "reading this channel is off" if read_channel is False else None

@@ -55,7 +55,6 @@ def first_pictures_read(name: str, count: int) -> str:
 
 
 def pages_seen(name: str, count: int) -> str:
-    """Reports that a scan's pages were sent to the model as images."""
     return f"I saw the {count} pages of {name} as images."
 
 

@@ -101,7 +101,6 @@ def actions_stopped(model: str) -> str:
 
 
 def prompts_cut(model: str, sent_tokens: int, counted_tokens: int) -> str:
-    """Tells Typist admins that a model's server reads only part of long prompts."""
     return (
         f"{model}: its server counted only {counted_tokens:,} of about {sent_tokens:,} tokens that I sent, so it "
         "probably cuts off the beginning of long prompts: my instructions and the start of the thread. Give the model "
@@ -135,7 +134,7 @@ def interrupted(*, goes_on: bool = False) -> str:
 
 
 def silent_after_tools(name: str) -> str:
-    """Replaces the sentence for EMPTY if tools ran, so that people don't run them again for nothing."""
+    """Replaces the sentence for EMPTY if tools ran, so that people don't run the tools again unnecessarily."""
     return f"{name} used its tools but didn't write an answer. Press Details to see what they did before you ask again."
 
 

@@ -23,7 +23,6 @@ def tokens(number: float) -> str:
 
 
 def dollars(amount: float) -> str:
-    """Formats an amount, such as "$500", "$0.50" or "$0.001"."""
     return f"${f'{amount:,.2f}'.removesuffix('.00') if amount >= 0.01 else f'{amount:g}'}"
 
 
@@ -48,7 +47,6 @@ def quota(scope: str, limit: str, period: str) -> str:
 
 
 def quota_for_admins(scope: str, owner_id: str | None, limit: str, period: str) -> str:
-    """Describes a cap in mrkdwn, such as "<@U1>'s quota of $20 per month". `owner_id`: None for a default."""
     owner = _EACH[scope] if owner_id is None else quota_owner(scope, owner_id)
     return f"{owner}'s quota of {limit} per {period}"
 
@@ -103,7 +101,6 @@ def quota_so_far(quota: str, percent: int, resets: str) -> str:
 
 
 def shared_quota(quota: str) -> str:
-    """Describes a quota that other people share, without revealing their usage."""
     return f"{sentence_case(quota)}."
 
 

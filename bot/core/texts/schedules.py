@@ -114,7 +114,7 @@ ONLY_IF_SOMETHING_IS_NEW = "only if something is new"
 
 
 def terms(servers: Sequence[str], *, is_once: bool) -> str:
-    """Describes a schedule's runs on a card, in mrkdwn. `servers`: where they use the creator's account."""
+    """Describes a schedule's runs on a card, in mrkdwn. `servers`: MCP servers where runs use the creator's account."""
     account = f"*I'll use your own {listed(servers)} account. Everyone here will see what I find.*" if servers else ""
     does = f"{_POSTS[is_once]} {_READS_ACCOUNT if servers else _READS}"
     return "\n".join(filter(None, (account, does, "" if is_once else _PAUSES_ITSELF)))
@@ -147,7 +147,7 @@ def in_zone(rule: str, zone: str) -> str:
 
 
 def proposed_for(cron: str, at: str, zone: str) -> str:
-    """Returns when a proposed schedule is due, from cron fields or an ISO time, or "" without both."""
+    """Returns when a proposed schedule is due, from cron fields or an ISO time, or "" if both are missing."""
     words = rules.in_words(cron, zone) if cron else times.once(datetime.fromisoformat(at), zone) if at else ""
     return sentence_case(in_zone(words, zone)) if words else ""
 
@@ -239,7 +239,7 @@ def resumed(number: int, rule: str, next_time: str) -> str:
 
 
 def next_for_reader(next_time: str) -> str:
-    """States a next time in the reader's time zone, next to a rule in another one. `next_time`: a date token."""
+    """States a next time in the reader's time zone, next to a rule in another time zone. `next_time`: a date token."""
     return f"{NEXT_TIME}{next_time} (your time)"
 
 

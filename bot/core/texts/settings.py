@@ -40,7 +40,7 @@ def tools_left_out(counts: Mapping[str, int], most: int, left_out: Sequence[str]
 
 
 def tools_price(tokens: int, usd: float | None) -> str:
-    """Describes the cost of tools, even without calls, as the rest of a sentence. `usd`: for 1,000 questions."""
+    """Describes what tools cost even without calls, as the rest of a sentence. `usd`: the cost of 1,000 questions."""
     price = "" if usd is None else f", ${usd:,.2f} a thousand questions"
     # More digits would suggest too much precision for an estimate.
     return f"about {float(f'{tokens:.2g}'):,.0f} tokens with each question{price}"
@@ -51,7 +51,7 @@ def tools_priced(price: str) -> str:
 
 
 def server_down(server: str, reason: str) -> str:
-    """Warns in mrkdwn about an unavailable MCP server. `reason`: as in the log."""
+    """Warns in mrkdwn about an unavailable MCP server. `reason`: the reason in the log."""
     return f":warning: I can't use the tools of {server} right now: {reason}."
 
 
@@ -97,7 +97,6 @@ def asks_first(model: str) -> str:
 
 
 def own_prompt_here(system_prompt: str) -> str:
-    """Reports whether a channel has a system prompt, without the text, which might be long."""
     return "I follow this channel's own instructions." if system_prompt else "I follow my default instructions."
 
 

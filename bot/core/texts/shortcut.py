@@ -42,5 +42,4 @@ def asks_about_this(asker: str) -> str:
 
 
 def asks_about_message_in(asker: str, channel: str) -> str:
-    """Precedes a question in a direct message about a channel where the bot can't post."""
     return f"{asker} asks about a message in {channel}, where I can't post:"

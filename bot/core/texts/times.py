@@ -1,7 +1,7 @@
 """Formats times: as tokens that Slack shows by the reader's settings, and as words where Slack shows no tokens.
 
-Both have the same form: "December 7, 2026 at 09:00", with the weekday for days of a schedule. Slack decides how its
-tokens show the time of day. In words, the time zone's country decides.
+Tokens and words have the same form: "December 7, 2026 at 09:00", with the weekday for days of a schedule. Slack decides
+how its tokens show the time of day. In words, the country of the time zone determines the form.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,6 @@ def in_utc(at: float) -> str:
 
 
 def day(at: float) -> str:
-    """Formats a past day, such as "December 7, 2026"."""
     return _date(datetime.fromtimestamp(at, UTC), None)
 
 
@@ -46,7 +45,7 @@ def _zones_with_twelve_hours() -> frozenset[str]:
 
 
 def on_day(when: date, today: date) -> str:
-    """Formats a day, such as "Friday, November 27", with the year unless it is that of `today`."""
+    """Formats a day, such as "Friday, November 27". The year is included unless it is the year of `today`."""
     return f"{when:%A}, {_date(when, today)}"
 
 
@@ -55,7 +54,7 @@ def _date(when: date, today: date | None) -> str:
 
 
 def dates(times: Sequence[datetime], today: date, zone: str) -> str:
-    """Formats times in one zone with weekdays. A clock time that they share is only included once."""
+    """Formats times in one zone with weekdays. A clock time that all of them share is included once."""
     is_alike = len({one.time() for one in times}) == 1
     clocks = [f" at {clock_time(one.hour, one.minute, zone)}" for one in times]
     first, *later = (

@@ -89,7 +89,7 @@ def _share(now: Mapping[str, int], then: Mapping[str, int], this: Week, before: 
 
 
 def _shares(number: int, number_then: int, this: Week, before: Week) -> tuple[float, float] | tuple[()]:
-    """Returns both numbers divided by their week's questions, or () if nobody asked the week before."""
+    """Returns both numbers divided by the questions of their week, or () if nobody asked in the week before."""
     return (number / this.questions, number_then / before.questions) if before.questions else ()
 
 
@@ -102,7 +102,7 @@ def _wait(this: Week, before: Week) -> str:
 
 
 def _before(text: str, now: float = 0.0, then: float = 0.0) -> str:
-    """Returns the figure of the week before and, if the figures differ, whether this week's is better (lower)."""
+    """Returns last week's figure and, if the figures differ, whether this week's is better (lower)."""
     word = "about the same" if abs(now - then) <= _ALIKE * max(now, then) else "better" if now < then else "worse"
     return f"; {text} the week before" + (f" ({word})" if now or then else "")
 

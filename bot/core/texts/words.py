@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 
 class CardWords(NamedTuple):
-    """User-facing text about one type of card."""
-
     running: str
     """Shown while the approved call runs, or "" to show the tool's title. Begins with a verb in -ing."""
     undone: str

@@ -16,14 +16,13 @@ MAX_LISTED = 10
 
 @dataclass(frozen=True, slots=True)
 class SubmittedAccounts:
-    """Servers from which a person signs out. An admin can also sign everybody out."""
-
     ended: Sequence[str]
     ended_for_all: Sequence[str] = ()
 
 
 def _accounts_modal(signed_in: Mapping[str, tuple[float, str]], people: Mapping[str, int]) -> Json:
-    """Returns the accounts modal. By server, `signed_in`: time and scopes; `people`: number, for admins."""
+    """Returns the accounts modal. `signed_in`: time and scopes by server. `people`: the number of signed-in people by
+    server, for admins."""
     listed = list(people.items())[:MAX_LISTED]
     everybody = {server: texts.accounts.people_signed_in(server, number) for server, number in listed}
     fields = (

@@ -54,8 +54,8 @@ class EditedCall:
 
 
 def arguments_modal(ask: ApprovalCard, place: ApprovalPlace | None) -> Json:
-    """Returns the modal with a call's details. `place`: where submitting it approves the call, or None to show it
-    only."""
+    """Returns the modal with a call's details. `place`: where the call is approved on submission, or None if the modal
+    can't be submitted."""
     said = span(texts.approvals.described_by(ask.server), "italic"), span(unlinked(ask.description))
     described = [blockkit.rich_text_element("rich_text_quote", *said)] if ask.description else []
     blocks = [
@@ -166,7 +166,7 @@ def _warnings(ask: ApprovalCard) -> list[Json]:
 
 
 def _arguments(fields: Sequence[ArgumentField]) -> list[Json]:
-    """Returns arguments in order: short ones as a list, longer ones as code blocks."""
+    """Returns arguments in order. Short arguments are shown as a list, and longer arguments as code blocks."""
     parts: list[Json] = []
     for argument in fields:
         name = [_name(argument, f"{argument.name}:")] if argument.name else []
@@ -188,7 +188,6 @@ def _name(argument: ArgumentField, text: str) -> Json:
 
 
 def _fields(arguments: Sequence[ArgumentField]) -> Iterator[Json]:
-    """Yields arguments in blocks that are small enough for Slack. A long value is split across blocks."""
     together: list[ArgumentField] = []
     for argument in arguments:
         if sum(other.chars for other in together) + argument.chars > PIECE_CHARS and together:
@@ -210,7 +209,6 @@ def _pieces(text: str) -> list[str]:
 
 
 def _terms(asks: Sequence[ApprovalCard]) -> Json:
-    """Returns the line about whose credentials are used and until when a person can decide."""
     acting = {False: texts.approvals.acts_as, True: texts.approvals.acts_as_asker}
     servers = (
         (acts_as, {ask.server: 0 for ask in asks if ask.uses_own_account is own}) for own, acts_as in acting.items()

@@ -69,7 +69,7 @@ def _parse_submission(view: Mapping[str, Any]) -> SubmittedCaps:
 
 
 def entered_caps(view: Mapping[str, Any]) -> Entered:
-    """Returns the entries of fields that a person changed. Another admin might have changed the other fields."""
+    """Returns the entries in fields that a person changed. Another admin might have changed other fields."""
     entered, shown = _cap_texts(view), _cap_texts(initial_view(view))
     return tuple((field, text) for field, text in entered.items() if text != shown.get(field, ""))
 

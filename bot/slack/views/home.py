@@ -65,7 +65,7 @@ def home_view(view: HomeView) -> Json:
 
 
 def _blocks_that_fit(blocks: Sequence[Json]) -> list[Json]:
-    """Cuts the longest blocks to the same maximum length, so that Slack accepts the total."""
+    """Returns the blocks with the longest ones cut to the same length, so that Slack accepts the total."""
     by_room = ([_shorten_block(block, room) for block in blocks] for room in range(SECTION_CHARS, 0, -100))
     return next(fitting for fitting in by_room if sum(map(_length, fitting)) <= HOME_CHARS)
 
@@ -77,7 +77,6 @@ def _length(block: Json) -> int:
 
 
 def _shorten_block(block: Json, room: int) -> Json:
-    """Cuts a block's text after a line, or after a word in the first line."""
     if block["type"] != "section" or len(text := block["text"]["text"]) <= room:
         return block
     kept = text[:room]
@@ -177,7 +176,7 @@ def _in_both_months(this: UsedT, last: UsedT, amount: Callable[[UsedT], str]) ->
 
 
 def _parts(used: Sequence[Amount | int]) -> list[float]:
-    """Returns each amount as a fraction of the largest: in dollars, or in tokens if something has no price."""
+    """Returns each amount as a fraction of the largest amount, in dollars, or in tokens if any price is unknown."""
     in_dollars = all(isinstance(amount, Amount) and (amount.cost_usd > 0 or not amount.tokens) for amount in used)
     numbers = [
         amount if isinstance(amount, int) else amount.cost_usd if in_dollars else amount.tokens for amount in used

@@ -42,7 +42,8 @@ class SubmittedMemories:
 
 
 def _memory_modal(place: SettingsPlace, memories: Sequence[Memory], base: str, *, is_private: bool) -> Json:
-    """Returns the memory modal. `base`: the prefix of message links, or "". `is_private`: the place is private now."""
+    """Returns the memory modal. `base`: the prefix of message links, or "" if unknown. `is_private`: whether the place
+    is private now."""
     blocks = [context(mrkdwn(texts.memory.MEMORY_EXPLAINED))]
     if hidden := sum(memory.is_private is not is_private for memory in memories):
         box = checkboxes(KEEP_HIDDEN, {KEEP_HIDDEN: texts.memory.keep_hidden(hidden)}, chosen=(), focus=False)

@@ -47,7 +47,6 @@ _FORMS = {
 
 
 def metadata_of(view: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a modal's metadata. Raises ValueError for values in an unexpected format."""
     metadata = json.loads(view["private_metadata"])
     if not isinstance(metadata, dict):
         raise ValueError("no object")

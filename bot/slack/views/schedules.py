@@ -65,7 +65,7 @@ _SCHEDULE_ID = re.compile("[0-9]{1,18}")
 
 
 class ScheduleAction(StrEnum):
-    """The action_id of a schedule button. The button's value is a schedule ID."""
+    """The action_id of a schedule button. The value of such a button is a schedule ID."""
 
     LIST = "schedules"
     """The button's value is a channel, or "" for the person's own schedules."""
@@ -130,7 +130,7 @@ def schedules_modal(listed: ScheduleList) -> Json:
 
 
 def _chars(node: Any) -> int:
-    """Returns the length of all text in blocks as Slack counts it, including buttons and their dialogs."""
+    """Returns the total length of text in blocks as Slack counts it, including buttons and their dialogs."""
     if not isinstance(node, dict):
         return sum(map(_chars, node)) if isinstance(node, list) else 0
     own = counted_chars(node["text"]) if isinstance(node.get("text"), str) else 0
@@ -158,7 +158,6 @@ def list_place(view: Mapping[str, Any]) -> ListPlace:
 
 
 def schedule_id(value: str) -> int:
-    """Parses the schedule ID in a button's value. Raises ValueError for an invalid ID."""
     if not _SCHEDULE_ID.fullmatch(value):
         raise ValueError("schedule")
     return int(value)
@@ -197,7 +196,8 @@ def schedules_at_home(schedules: Sequence[Schedule]) -> list[Json]:
 
 
 def run_notice(schedule: Schedule, report: RunReport, signed_out: Sequence[str] = ()) -> Json:
-    """Returns chat.postMessage's arguments for a notice of a skipped run or pause. `signed_out`: missing sign-ins."""
+    """Returns chat.postMessage's arguments for a notice of a skipped run or pause. `signed_out`: servers with missing
+    sign-ins."""
     if report.is_at_pause(schedule):
         return _pause_notice(schedule, signed_out)
     next_time = "" if schedule.next_at is None else time_mrkdwn(schedule.next_at)
@@ -240,7 +240,7 @@ def run_line(schedule: Schedule, names: Mapping[str, str], *, is_late: bool, blo
 
 
 def posted_run(question: MessageQuestion, run: Run, names: Mapping[str, str], *, is_late: bool) -> Json:
-    """Returns chat.postMessage's arguments for a run, identified by the line's block_id. `names`: by user ID."""
+    """Returns chat.postMessage's arguments for a run, which the line's block_id identifies. `names`: by user ID."""
     text = without_schemes(question.text)
     line = run_line(run.schedule, names, is_late=is_late, block_id=f"{MARK}{question.view_id}")
     quote = rich_text_quote(text, f"{RUN}{question.user_id}")

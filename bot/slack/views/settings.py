@@ -65,9 +65,9 @@ def _settings_modal(
 ) -> Json:
     """Returns the modal with a channel's settings. `focus`: the field with the cursor.
 
-    `defaults.mcp_servers`: servers that the person can choose. `allowed_tools`: always-allowed tools that they can
-    revoke. If either is empty, its field is left out. `caps`: the channel's caps, for an admin. `tool_warnings`:
-    sentences of mrkdwn about the servers that the channel uses.
+    `defaults.mcp_servers`: servers that the person can choose. `allowed_tools`: always-allowed tools that the person
+    can revoke. If one of them is empty, its field is left out. `caps`: the channel's caps, for an admin.
+    `tool_warnings`: sentences of mrkdwn about the servers that the channel uses.
     """
     channel = texts.settings.THIS_DIRECT_MESSAGE if is_direct_message(place.channel_id) else f"<#{place.channel_id}>"
     blocks = [context(mrkdwn(texts.settings.settings_apply_to(channel)))]
@@ -121,7 +121,7 @@ def _field(name: str, setting: Setting, value: Any, defaults: DefaultSettings, *
 
 
 def _with_default(labels: Mapping[str, str], default: str, chosen: str | None) -> dict[str, str]:
-    """Returns a menu's options, starting with the environment's default, which isn't repeated unless it was chosen."""
+    """Returns a menu's options, beginning with the environment's default, which isn't repeated unless chosen."""
     default = labels.get(default, default)
     others = {value: label for value, label in labels.items() if label != default or value == chosen}
     return {DEFAULT: texts.settings.default_option(default), **others}
@@ -139,7 +139,6 @@ def _settings_in(view: Mapping[str, Any]) -> ChannelSettings:
 
 
 def _entered(view: Mapping[str, Any], values: Mapping[str, str], name: str) -> Any:
-    """Returns the entered value of a setting's field, or the setting's default if a menu has an unknown option."""
     setting = CHANNEL_SETTINGS[name]
     match setting.control:
         case "switch":

@@ -37,8 +37,8 @@ def _sign_in_modal(
     server: str, url: str, place: ApprovalPlace, *, with_code: bool, user_code: str = "", device_url: str = ""
 ) -> Json:
     """Returns the sign-in modal for a server. `url`: the sign-in page, or "" if people only confirm a code.
-    `with_code`: Typist's own page comes last. `user_code`: a code to confirm at `device_url`, instead of entering
-    anything."""
+    `with_code`: whether the sign-in ends on Typist's own page. `user_code`: a code to confirm at `device_url` instead
+    of entering anything."""
     of_code = texts.accounts.THEN_TYPE, texts.accounts.KEEP_CODE, texts.accounts.CODE, "WDJB-MJHT"
     of_address = texts.accounts.THEN_COPY, texts.accounts.NEVER_ELSEWHERE, texts.accounts.ADDRESS, "http://127.0.0.1:…"
     then, never, label, example = of_code if with_code else of_address
