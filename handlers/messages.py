@@ -62,6 +62,7 @@ def register_messages(
     team_id = me.team_id
 
     async def on_message(body: dict[str, Any], request: AsyncBoltRequest) -> None:
+        """Routes a message event: the bot's own message, an edit, a deletion, or possibly a question."""
         event_id, event = event_in(body)
         match event.get("subtype"):
             case _ if is_by(event, me):
