@@ -360,6 +360,7 @@ class Settings:
     names_creators: bool = _setting("BOT_IDENTITY_IN_RUNS", _on_off, False)
     slack_search: bool = _setting("BOT_SLACK_SEARCH", _on_off, False)
     read_channel: bool = _setting("BOT_READ_CHANNEL", _on_off, True)
+    notify: bool = _setting("BOT_NOTIFY", _on_off, False)
     slack_api_url: str = _setting("BOT_SLACK_API_URL", _url, "https://slack.com/api/")
     vendors: Mapping[str, VendorSettings] = field(default_factory=dict)
     """Settings by vendor. The registry defines the vendors' names and variables."""
@@ -745,8 +746,12 @@ def access_rules_of(settings: Settings) -> AccessRules:
 
 def extra_scopes(settings: Settings) -> frozenset[str]:
     rules = access_rules_of(settings)
-    needs = {SEARCH_SCOPE: settings.slack_search, GROUPS_SCOPE: rules.groups, EMAIL_SCOPE: rules.domains}
-    needs[EMAIL_SCOPE] = needs[EMAIL_SCOPE] or any(identity.EMAIL in sent for sent in settings.identity.values())
+    has_email = any(identity.EMAIL in sent for sent in settings.identity.values())
+    needs = {
+        SEARCH_SCOPE: settings.slack_search,
+        GROUPS_SCOPE: rules.groups or settings.notify,
+        EMAIL_SCOPE: rules.domains or has_email,
+    }
     return frozenset(scope for scope, is_needed in needs.items() if is_needed)
 
 

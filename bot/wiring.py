@@ -24,7 +24,7 @@ from bot.checks.registry import BOT_TOKEN, CONNECTION, Checkup, log_start
 from bot.checks.slack import refuse_organization
 from bot.clock import Clock, Turns, insist
 from bot.core import texts
-from bot.core.calls import READ_CHANNEL, REMEMBER, SCHEDULE, SLACK
+from bot.core.calls import NOTIFY, READ_CHANNEL, REMEMBER, SCHEDULE, SLACK
 from bot.core.caps import CAP_MARK
 from bot.core.channel_settings import DefaultSettings
 from bot.core.schedules import RUN_REPORT, parse_weekly_rule
@@ -58,12 +58,14 @@ from bot.services.answer_attempt import AnswerAttempt, report_attempt
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.canvas_writer import CanvasWriter
 from bot.services.catching_up import CatchUp
+from bot.services.channel_copy import ChannelCopyWriter
 from bot.services.commands import AppHome, SlashCommands
 from bot.services.decisions import Decisions
 from bot.services.engagement import Gate, MessageTriage, QuietThreads
 from bot.services.intake import Intake, MessageEdits, SharedTokens
 from bot.services.memory import MemoryCommands
 from bot.services.notifications import Notifier
+from bot.services.notify import NotifyTool
 from bot.services.operations import AUDIT_DAYS, Probes, RetentionRule, expire_hourly
 from bot.services.outbox import Outbox
 from bot.services.own_accounts import OwnAccounts
@@ -263,6 +265,7 @@ def _workspace(
         token_refused=lambda: bot_token.refused,
         sign_in_addresses=_sign_in_addresses(settings),
         style=ReplyStyle(admins=settings.admins),
+        can_send_to_channel=settings.notify,
     )
 
 
@@ -418,6 +421,8 @@ def _toolbox(parts: _Parts, tools: Tools | None) -> Tools:
     servers = parts.sign_ins.server_names if parts.sign_ins else ()
     proposals = ScheduleTool(parts.stores, parts.workspace, parts.access.admins, servers)
     own: dict[str, Tools] = {REMEMBER: parts.remembering, SCHEDULE: proposals}
+    if parts.settings.notify:
+        own[NOTIFY] = NotifyTool(parts.stores, parts.workspace)
     if parts.settings.slack_search:
         own[SLACK] = parts.workspace.search
     if parts.settings.read_channel:
@@ -468,7 +473,7 @@ def _listen(
     runs = ScheduledRuns(stores, workspace, access, quota, parts.schedules)
     posts = QuestionPosts(stores, workspace, intake, access, runs)
     writers = {CAP_MARK: CapNotifications(stores, settings.admins).write, RUN_REPORT: runs.write}
-    copying = CanvasWriter(stores, workspace), TableWriter(stores, workspace)
+    copying = CanvasWriter(stores, workspace), TableWriter(stores, workspace), ChannelCopyWriter(stores, workspace)
     outbox = Outbox(stores, workspace, settings.admins, parts.notifier, writers, *copying, posts, runs)
     shortcut = MessageShortcut(stores, workspace, access, outbox.check_now)
     reactions = Reactions(stores, workspace, access, parts.notifier, shortcut)

@@ -11,7 +11,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.actions import LABELS, ActionResponse, ReplyAction
 from bot.core.asks import ApprovalCard, ApprovalPlace, ArgumentField
-from bot.core.calls import SCHEDULE, DecidedCalls, Decision
+from bot.core.calls import NOTIFY, SCHEDULE, DecidedCalls, Decision
 from bot.core.caps import (
     Amount,
     CapOwner,
@@ -126,6 +126,8 @@ _PROPOSED = Proposal("Sum up.", Rule("Europe/Berlin", "0 9 * * 1-5"))
 _PROPOSAL = ApprovalCard(
     SCHEDULE, json.dumps({**_PROPOSED.arguments, "next": [1_764_000_000.0]}), "5 0", expires_at=1_764_000_000.0
 )
+_NOTIFY = {"people": {"U0ADA": "Ada", "U0BEN": "<!channel>"}, "text": "Please <@U0ADA>.", "also_to_channel": True}
+_NOTIFYING = ApprovalCard(NOTIFY, json.dumps(_NOTIFY), "5 0", expires_at=1_764_000_000.0)
 _SCHEDULE = Schedule(
     1,
     "T0SANDBOX",
@@ -153,6 +155,7 @@ _DECIDED_ASK = replace(_ASK, decision=Decision.DENIED, is_repeat=True)
 RARE_STATES: Mapping[str, PageView] = {
     "asking about calls": PageView("Words.", growing=True, asks=(_ASK, _LONG_ASK, _DECIDED_ASK)),
     "proposing a schedule": PageView("Words.", growing=True, asks=(_PROPOSAL,)),
+    "proposing to notify people": PageView("Words.", growing=True, asks=(_NOTIFYING,)),
     "a schedule that was agreed to": PageView(
         "Words.", growing=True, asks=(replace(_PROPOSAL, decision=Decision.APPROVED, is_repeat=True),)
     ),
@@ -260,6 +263,7 @@ def _messages() -> Iterator[tuple[str, Json]]:
         "details of an answer",
         notices.action_message(ActionResponse(texts.approvals.TOOLS_USED, f"- one\n\n{TABLE}")),
     )
+    yield "copy of an answer in its channel", plain.message(notices.copy_of_answer(f"# Title\n\n{TABLE}", "Ada"))
     for name, view_id in {
         "in a modal": "V1",
         "by a reaction": reaction_view_id("question", "C0GENERAL", "2.000100"),

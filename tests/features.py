@@ -27,7 +27,7 @@ FEATURES: Mapping[str, Feature] = {
     "schedules": Feature(
         r"schedul|texts/rules",
         r"(?<!edit_)\bschedul(?:e|es|ed_runs|e_tool|e_id|e_accounts)\b|SCHEDULE[DS]?\b|Schedules?\b|schedule_\w+|ScheduleTool|ScheduledRuns|ScheduleAction|RUN_RULE|run_times",
-        215,
+        216,
     ),
     "memory": Feature(
         r"memor",
@@ -48,6 +48,11 @@ FEATURES: Mapping[str, Feature] = {
         r"caps|usage|quota|prices",
         r"\bcaps\b|\bCap\w*|quota|Quota|texts\.quotas|UsageLedger|CAPS",
         210,
+    ),
+    "notifying people": Feature(
+        r"notify|channel_copy",
+        r"\bNOTIFY\b|NotifyTool|texts\.notify|settings\.notify|ChannelCop\w+|channel_cop\w+|CHANNEL_COPY|SEND_TO_CHANNEL|send_to_channel|\bnotify\.CARDS",
+        53,
     ),
     "canvases": Feature(
         r"canvas",

@@ -95,7 +95,7 @@ SCOPE_LOSSES: Mapping[str, str] = {
     "reactions:read": "a channel's question emoji doesn't work",
     "reactions:write": "Typist can't react to thanks",
     "search:read.public": "models can't search Slack",
-    "usergroups:read": "user groups in BOT_ALLOW_USERS don't give anyone access",
+    "usergroups:read": "user groups in BOT_ALLOW_USERS don't give anyone access, and BOT_NOTIFY can't find user groups",
     "users:read.email": "domains in BOT_ALLOW_USERS don't give anyone access, and headers have no email address",
     "users:read": "Typist can't distinguish members from guests and denies access to everyone",
 }

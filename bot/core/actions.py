@@ -35,6 +35,7 @@ class ReplyAction(StrEnum):
     """The action_id also contains a number, because each choice has a button."""
     CANVAS = "canvas"
     TABLES = "tables"
+    SEND_TO_CHANNEL = "send_to_channel"
     UNDO = "undo"
 
 
@@ -48,6 +49,7 @@ LABELS = {
     ReplyAction.DETAILS: texts.actions.DETAILS,
     ReplyAction.CANVAS: texts.canvases.SAVE,
     ReplyAction.TABLES: texts.actions.TABLES,
+    ReplyAction.SEND_TO_CHANNEL: texts.notify.SEND_TO_CHANNEL,
     ReplyAction.REGENERATE_WITH: texts.actions.THINK_LONGER,
     ReplyAction.DELETE: texts.actions.DELETE,
 }

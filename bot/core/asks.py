@@ -295,7 +295,9 @@ def _details_of_call(call: RecordedCall, decider: str) -> str:
 def _proposal_text(arguments: Mapping[str, Any]) -> str:
     named = (str(arguments.get(name) or "") for name in ("text", "words", "server", "cron", "at", "zone"))
     text, words, server, cron, at, zone = named
-    return escape_unseen("\n".join(filter(None, (text, words, server, texts.schedules.proposed_for(cron, at, zone)))))
+    people = ", ".join((arguments.get("people") or {}).values())
+    lines = people, text, words, server, texts.schedules.proposed_for(cron, at, zone)
+    return escape_unseen("\n".join(filter(None, lines)))
 
 
 def button_value(call: RecordedCall, version: int) -> str:

@@ -54,8 +54,8 @@ MAX_OPTIONS, MAX_OPTION_CHARS = 99, 75
 READ_CHANNEL = "read_channel"
 SLACK = "slack"
 """Owner of Typist's built-in tools, like an MCP server's name."""
-REMEMBER, SCHEDULE, SIGN_IN = "remember", "schedule", "sign_in"
-PROPOSALS = (REMEMBER, SCHEDULE, SIGN_IN)
+REMEMBER, SCHEDULE, SIGN_IN, NOTIFY = "remember", "schedule", "sign_in", "notify"
+PROPOSALS = (REMEMBER, SCHEDULE, SIGN_IN, NOTIFY)
 """Built-in tools for proposals, which only the asker can accept. Their names have no owner prefix."""
 NO_SUCH_TOOL = "There is no such tool."
 MAY_HAVE_CHANGED = "The call was made, so it may have changed something."
@@ -316,8 +316,8 @@ class RecordedCall:
 
     @property
     def startable_states(self) -> tuple[CallState, ...]:
-        """States in which the call can be made. Read-only calls can be repeated."""
-        return UNDER_WAY if self.read_only else (CallState.READY,)
+        """States in which the call can be made. Calls that only read, or notify people once, can be repeated."""
+        return UNDER_WAY if self.read_only or self.tool == NOTIFY else (CallState.READY,)
 
     @property
     def binding(self) -> str:

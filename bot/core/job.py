@@ -369,10 +369,12 @@ class MessageRole(StoredEnum, unknown="file"):
     """A separate message that mentions the asker because a call needs a decision."""
     LINK = "link"
     TABLES = "tables"
+    CHANNEL_COPY = "channel_copy"
+    """A reply with the answer that Slack also shows in the channel."""
 
 
 MENTION_ROLES = (MessageRole.MENTION, MessageRole.ASK)
-SIDE_ROLES = (*MENTION_ROLES, MessageRole.LINK, MessageRole.TABLES)
+SIDE_ROLES = (*MENTION_ROLES, MessageRole.LINK, MessageRole.TABLES, MessageRole.CHANNEL_COPY)
 UNANSWERED = (MessageRole.POSTING, MessageRole.STARTING)
 READ_ROLES = (MessageRole.PAGE, MessageRole.STRAY)
 """Roles of messages with an answer's text."""

@@ -43,13 +43,18 @@ class OutboxKind(StrEnum):
     """Mention the asker because a call or a late answer is waiting, or remove an outdated mention."""
     MAKE_CANVAS = "make_canvas"
     SHARE_TABLES = "share_tables"
+    SEND_TO_CHANNEL = "send_to_channel"
     POST_QUESTION = "post_question"
     """Post a question from the message shortcut, an emoji, a choice, a suggested prompt or a schedule."""
 
 
 EDITS_OF_REPLY = OutboxKind.REPLY, OutboxKind.TIDY
 """Kinds that edit a reply's messages, so only one process handles them at a time."""
-COPIES = {OutboxKind.MAKE_CANVAS: MessageRole.LINK, OutboxKind.SHARE_TABLES: MessageRole.TABLES}
+COPIES = {
+    OutboxKind.MAKE_CANVAS: MessageRole.LINK,
+    OutboxKind.SHARE_TABLES: MessageRole.TABLES,
+    OutboxKind.SEND_TO_CHANNEL: MessageRole.CHANNEL_COPY,
+}
 """Roles of messages with copies of answers, by kind of the entry that creates the copy."""
 
 

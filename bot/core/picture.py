@@ -34,6 +34,7 @@ _NEEDS_TEXT = (
     ReplyAction.CONTINUE,
     ReplyAction.CANVAS,
     ReplyAction.TABLES,
+    ReplyAction.SEND_TO_CHANNEL,
     ReplyAction.REGENERATE_WITH,
     ReplyAction.FEEDBACK,
 )
@@ -107,10 +108,10 @@ class Picture:
         return replace(self, notices=(texts.answers.STUCK,), sources=(), choices=(), buttons=tuple(left))
 
 
-def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
+def picture(record: AnswerRecord, *, has_canvases: bool = False, can_send_to_channel: bool = False) -> Picture:
     """Computes the content below an answer from its record.
 
-    `has_canvases`: answers can be saved as canvases.
+    `has_canvases`: answers can be saved as canvases. `can_send_to_channel`: answers can be sent to their channel.
     """
     end, calls = record.end, record.calls
     if record.is_deleted:
@@ -123,6 +124,8 @@ def picture(record: AnswerRecord, *, has_canvases: bool = False) -> Picture:
         return Picture()
     has_acted = record.has_acted or end.reason is EndReason.COMMAND or has_decided_proposal(record.calls)
     buttons = _reply_buttons(end, record, has_acted=has_acted, has_canvases=has_canvases)
+    if not can_send_to_channel:
+        buttons = tuple(one for one in buttons if one is not ReplyAction.SEND_TO_CHANNEL)
     notices = [_UNDONE_TEXTS[notice.kind] if notice in record.undone_notices else notice.text for notice in end.notices]
     if record.is_edited:
         is_offered = ReplyAction.REGENERATE in buttons
@@ -175,6 +178,10 @@ def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canva
         ReplyAction.DETAILS: count_made_calls(record.calls) > 0,
         ReplyAction.CANVAS: has_canvases and has_text and is_long and is_newest,
         ReplyAction.TABLES: is_answer and might_have_tables(text),
+        ReplyAction.SEND_TO_CHANNEL: is_answer
+        and end.reason is EndReason.WHOLE
+        and is_newest
+        and not record.question.thread.in_direct_message,
         ReplyAction.REGENERATE_WITH: is_answer and can_repeat and end.effort != Effort.THOROUGH,
         # A second click on Stop would become a vote, and half an answer says little about the whole.
         ReplyAction.FEEDBACK: is_rated and not end.reason.is_stop,
@@ -209,8 +216,8 @@ def refusal(action: ReplyAction, record: AnswerRecord | None, user_id: str, admi
         is_offer = action is ReplyAction.REGENERATE and record.end and record.end.reason is EndReason.OFFERED
         does = f"press {texts.actions.ANSWER_NOW}" if is_offer else texts.actions.ONLY_ASKER[action]
         return texts.actions.only_asker(record.question.user_id, does)
-    # The service refuses the action if the workspace has no canvases.
-    if action in picture(record, has_canvases=True).actions:
+    # The service refuses the action if the workspace doesn't support it.
+    if action in picture(record, has_canvases=True, can_send_to_channel=True).actions:
         return None
     if action in CALL_ACTIONS:
         return texts.accounts.NOTHING_WAITS if action is ReplyAction.SIGN_IN else texts.approvals.NOTHING_TO_DECIDE

@@ -16,9 +16,10 @@ from bot.errors import Refused
 from bot.reply.delivery import MessageTransport
 from bot.reply.messages import Delete
 from bot.reply.posted import PostedReplies
-from bot.slack.blockkit import remark
+from bot.slack.blockkit import Json, remark
 from bot.slack.client import only_while
 from bot.slack.json_values import Payload
+from bot.slack.plain import text_of
 from bot.slack.posted_questions import question_in
 from bot.slack.surfaces import ThreadPoster
 from bot.text import object_in
@@ -28,10 +29,12 @@ log = logging.getLogger(__name__)
 PING_EVENT = "typist_ping"
 ASK_EVENT = "typist_ask"
 CANVAS_EVENT = "typist_canvas"
+COPY_EVENT = "typist_channel_copy"
 _EVENTS: Mapping[MessageRole, str] = {
     MessageRole.MENTION: PING_EVENT,
     MessageRole.ASK: ASK_EVENT,
     MessageRole.LINK: CANVAS_EVENT,
+    MessageRole.CHANNEL_COPY: COPY_EVENT,
 }
 
 
@@ -41,6 +44,8 @@ class SideMessage:
     version: int
     text: str
     metadata: Payload
+    blocks: Sequence[Json] | None = None
+    """The blocks of a CHANNEL_COPY."""
 
     def recorded(self, ts: str = "") -> RecordedMessage:
         return RecordedMessage(ts, self.role, self.version)
@@ -59,10 +64,24 @@ def linked(entry: OutboxEntry, version: int, link: str) -> SideMessage:
     return _side_message(replace(entry, version=version), MessageRole.LINK, texts.answers.canvas_made(f"<{link}>"))
 
 
+def channel_copy(entry: OutboxEntry, version: int, blocks: Sequence[Json]) -> SideMessage:
+    copied = _side_message(replace(entry, version=version), MessageRole.CHANNEL_COPY, text_of(blocks))
+    return replace(copied, blocks=blocks)
+
+
 def _side_message(entry: OutboxEntry, role: MessageRole, text: str, **more: str) -> SideMessage:
     payload = {"question_ts": entry.question.ts, "version": entry.version, **more}
     metadata = {"event_type": _EVENTS[role], "event_payload": payload}
     return SideMessage(role, entry.version, text, metadata)
+
+
+def _extras(message: SideMessage) -> Payload:
+    match message.role:
+        case MessageRole.MENTION:
+            return {}
+        case MessageRole.CHANNEL_COPY:
+            return {"blocks": message.blocks, "reply_broadcast": True}
+    return {"blocks": remark(message.text)}
 
 
 def _mention(entry: OutboxEntry) -> str:
@@ -128,7 +147,7 @@ class OutboxSender:
                 thread.thread_ts,
                 text=message.text,
                 metadata=message.metadata,
-                **({} if message.role is MessageRole.MENTION else {"blocks": remark(message.text)}),
+                **_extras(message),
             )
         return ts
 

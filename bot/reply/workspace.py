@@ -46,7 +46,9 @@ class Workspace:
         token_refused: Callable[[], bool] = lambda: False,
         sign_in_addresses: SignInAddresses | None = None,
         style: ReplyStyle = DEFAULT_STYLE,
+        can_send_to_channel: bool = False,
     ) -> None:
+        self.can_send_to_channel = can_send_to_channel
         self.me = me
         self.lease = Lease()
         self.telemetry = client.telemetry
@@ -70,9 +72,9 @@ class Workspace:
         self.ephemeral = EphemeralMessages(paced)
         self.surfaces = Surfaces(client, paced, threads, self.ephemeral, me.user_id)
         self.pane = Pane(paced)
-        readers = ChannelReaders(paced, self.users)
-        self.search = SlackSearch(paced, readers, sign_in_addresses)
-        self.channel_reader = ChannelReader(paced, self.users, self.history, readers, ChannelPages(self.canvases))
+        self.readers = ChannelReaders(paced, self.users)
+        self.search = SlackSearch(paced, self.readers, sign_in_addresses)
+        self.channel_reader = ChannelReader(paced, self.users, self.history, self.readers, ChannelPages(self.canvases))
         self.outbox_sender = OutboxSender(transport, posted, threads)
 
     async def asker_name_in_channel(self, question: Question) -> str:

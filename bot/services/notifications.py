@@ -97,5 +97,5 @@ class Notifier:
 
     async def _send(self, due: DueNotification, recipient: str, message: Json, still: Callable[[], bool]) -> None:
         surfaces = self.workspace.surfaces
-        if due.tries == 1 or not await surfaces.is_notified(recipient, due.key, due.since):
+        if due.tries == 1 or not await surfaces.is_notified(recipient, message, due.key, due.since):
             await surfaces.notify(recipient, message, due.key, still)

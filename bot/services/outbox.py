@@ -27,6 +27,7 @@ from bot.reply.messages import Life
 from bot.reply.scheduler import show_end
 from bot.reply.workspace import Workspace
 from bot.services.canvas_writer import CanvasWriter
+from bot.services.channel_copy import ChannelCopyWriter
 from bot.services.notifications import Notifier, Writer
 from bot.services.scheduled_runs import ScheduledRuns
 from bot.services.shortcut import QuestionPosts
@@ -63,6 +64,7 @@ class Outbox:
     writers: Mapping[str, Writer]
     canvas_writer: CanvasWriter
     table_writer: TableWriter
+    channel_copy_writer: ChannelCopyWriter
     question_posts: QuestionPosts
     runs: ScheduledRuns
     _running: set[asyncio.Task[None]] = field(default_factory=set, init=False)
@@ -184,6 +186,8 @@ class Outbox:
                 await self.canvas_writer.write(entry, in_time)
             case OutboxKind.SHARE_TABLES:
                 await self.table_writer.share(entry, in_time)
+            case OutboxKind.SEND_TO_CHANNEL:
+                await self.channel_copy_writer.send(entry, in_time)
 
     async def _show_reply(self, entry: OutboxEntry, until: float) -> None:
         match entry.target:
@@ -223,7 +227,11 @@ class Outbox:
         job = await self.stores.outbox.unshown_end(entry)
         if job is None or job.record is None or (end := job.record.end) is None:
             return
-        shown = picture(job.record, has_canvases=self.workspace.canvases.can_write)
+        shown = picture(
+            job.record,
+            has_canvases=self.workspace.canvases.can_write,
+            can_send_to_channel=self.workspace.can_send_to_channel,
+        )
         if entry.kind is OutboxKind.TIDY:
             # An edit, because a new message below later answers would notify people.
             users = self.workspace.users

@@ -68,6 +68,7 @@ class ReplyActions:
             ReplyAction.DETAILS: self._show_details,
             ReplyAction.CANVAS: self._save_as_canvas,
             ReplyAction.TABLES: self._share_tables,
+            ReplyAction.SEND_TO_CHANNEL: self._send_to_channel,
             ReplyAction.UNDO: self._undo,
             **dict.fromkeys(DECISIONS, self.decisions.decide),
             ReplyAction.CHOOSE: self.decisions.choose,
@@ -123,6 +124,13 @@ class ReplyActions:
         about = pressed.answer.job_id, pressed.answer.version, pressed.press.user_id
         will_be_shared = await self.stores.answer_canvases.request(*about, OutboxKind.SHARE_TABLES)
         return ActionResponse(texts.actions.TABLES_BEGUN if will_be_shared else texts.actions.TABLES_EXIST)
+
+    async def _send_to_channel(self, pressed: PressedAnswer) -> ActionResponse:
+        if not self.workspace.can_send_to_channel:
+            return ActionResponse(texts.actions.BUTTON_OUTDATED)
+        about = pressed.answer.job_id, pressed.answer.version, pressed.press.user_id
+        will_be_sent = await self.stores.answer_canvases.request(*about, OutboxKind.SEND_TO_CHANNEL)
+        return ActionResponse(texts.notify.SENDING if will_be_sent else texts.notify.ALREADY_SENT)
 
     async def _record_vote(self, pressed: PressedAnswer) -> ActionResponse:
         answer, press = pressed.answer, pressed.press

@@ -13,7 +13,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.asks import ApprovalCard
-from bot.core.calls import APPROVAL_S, REMEMBER, SCHEDULE, SIGN_IN, Decision, card_type
+from bot.core.calls import APPROVAL_S, NOTIFY, REMEMBER, SCHEDULE, SIGN_IN, Decision, card_type
 from bot.core.conversation import escape
 from bot.core.schedules import Rule
 from bot.core.unseen import escape_unseen
@@ -94,8 +94,18 @@ def _sign_in(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     return Card([question], *labels, [texts.accounts.TERMS], ReplyAction.SIGN_IN)
 
 
+def _notify(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
+    in_channel = bool(arguments["also_to_channel"])
+    asks = texts.notify.proposes([*arguments["people"].values()], in_channel=in_channel)
+    quoted = blockkit.rich_text_element("rich_text_quote", span(unlinked(escape_unseen(arguments["text"]))))
+    question = rich_text_section(span(unlinked(escape_unseen(asks)), "bold"))
+    terms = texts.notify.TERMS_IN_CHANNEL if in_channel else texts.notify.TERMS
+    return Card([question, quoted], texts.notify.NOTIFY, texts.notify.DONT_NOTIFY, [terms])
+
+
 _CARDS: Mapping[str, Callable[[ApprovalCard, Mapping[str, Any]], Card]] = {
     REMEMBER: _memory,
     SCHEDULE: _schedule,
     SIGN_IN: _sign_in,
+    NOTIFY: _notify,
 }

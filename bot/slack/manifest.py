@@ -51,7 +51,7 @@ OPTIONAL_SCOPES = frozenset(
 AGENT_SCOPE = "assistant:write"
 SEARCH_SCOPE = "search:read.public"
 GROUPS_SCOPE, EMAIL_SCOPE = "usergroups:read", "users:read.email"
-NEEDED_SCOPES = frozenset({"app_mentions:read", "chat:write", "im:history", "users:read", GROUPS_SCOPE, EMAIL_SCOPE})
+NEEDED_SCOPES = frozenset({"app_mentions:read", "chat:write", "im:history", "users:read", EMAIL_SCOPE})
 """Scopes without which some users' questions stay unanswered. Each other scope is for a single feature."""
 _EVENTS = (
     "app_home_opened",

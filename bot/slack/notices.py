@@ -76,6 +76,14 @@ def action_text(response: ActionResponse) -> str:
     return "\n\n".join(filter(None, (sentence, escaped(more))))
 
 
+def copy_of_answer(markdown: str, sent_by: str) -> list[Json]:
+    """Returns blocks with the first page of an answer, below the name of the person who sent it to the channel."""
+    first, note = _first_page(markdown)
+    lines = texts.notify.sent_by(sent_by), texts.notify.REST_IN_THREAD if note else ""
+    above, *below = [blockkit.rich_text_line(unlinked(line), f"copy-{at}") for at, line in enumerate(lines) if line]
+    return [above, blockkit.markdown(rendered(first, growing=False)), *below]
+
+
 def follow_up_blocks(response: ActionResponse) -> list[Json]:
     buttons = [button(action_id, label, response.value) for action_id, label in response.follow_ups.items()]
     return [section(plain_text(response.sentence)), actions(buttons)]

@@ -326,9 +326,11 @@ class Surfaces:
         return ts
 
     async def notify(self, recipient: str, message: Json, key: str, still: Callable[[], bool]) -> None:
-        """Posts a message with a key to find it by. Retries without the chart if Slack refuses it, as in some
-        workspaces."""
-        marked = partial(self._threads.post, recipient, None, metadata=_notification(key))
+        """Posts a message, in a thread if it has a `thread_ts`, with a key to find it by. Retries without the chart if
+        Slack refuses it, as in some workspaces."""
+        thread_ts = message.get("thread_ts")
+        message = {name: value for name, value in message.items() if name != "thread_ts"}
+        marked = partial(self._threads.post, recipient, thread_ts, metadata=_notification(key))
         with only_while(still):
             try:
                 await marked(**message)
@@ -339,22 +341,23 @@ class Surfaces:
                 log.warning("notification sent without its chart: %s", refused)
                 await marked(**plain.message(blocks))
 
-    async def is_notified(self, recipient: str, key: str, since: float) -> bool:
+    async def is_notified(self, recipient: str, message: Json, key: str, since: float) -> bool:
         """Returns whether `notify` has posted this key since a time, or False if Slack refuses to list messages."""
         try:
-            return await self._has_message(recipient, _notification(key), since)
+            return await self._has_message(recipient, message.get("thread_ts"), _notification(key), since)
         except Refused as refused:
             if refused.reason.is_temporary:
                 raise
             log.warning("not looked for a notification to %s, sending it: %s", recipient, refused)
             return False
 
-    async def _has_message(self, recipient: str, metadata: Json, since: float) -> bool:
+    async def _has_message(self, recipient: str, thread_ts: str | None, metadata: Json, since: float) -> bool:
         channel_id = recipient if recipient[0] not in "UW" else await self._direct_message(recipient)
         if not channel_id:
             return False
         arguments = {"oldest": f"{since:.6f}", "limit": LOOK_BACK_MESSAGES, "include_all_metadata": True}
-        answer = await self._paced.call("conversations.history", channel=channel_id, **arguments)
+        method = "conversations.replies" if thread_ts else "conversations.history"
+        answer = await self._paced.call(method, channel=channel_id, ts=thread_ts, **arguments)
         return any(message.get("metadata") == metadata for message in messages_in(answer))
 
     async def _direct_message(self, user_id: str) -> str:

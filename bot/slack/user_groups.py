@@ -7,9 +7,10 @@ type, and refreshed earlier, so that a short Slack outage doesn't deny anyone ac
 import asyncio
 import logging
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
+from typing import Any
 
 from bot.core.access import AccessRules
 from bot.errors import RateLimited, Refused
@@ -24,11 +25,16 @@ TRY_AGAIN_S = 15.0
 log = logging.getLogger(__name__)
 
 
-async def read_groups(client: PacedClient | SlackClient, groups: Collection[str]) -> Mapping[str, frozenset[str]]:
-    """Returns the members of those groups that exist, by ID or handle. Raises RateLimited and Refused."""
+async def list_groups(client: PacedClient | SlackClient) -> Sequence[Mapping[str, Any]]:
+    """Returns the workspace's user groups with their members. Raises RateLimited and Refused."""
     listed = json_objects(await client.call("usergroups.list", include_users=True), "usergroups")
     # Disabled groups have a date_delete.
-    alive = [one for one in listed if not one.get("date_delete")]
+    return [one for one in listed if not one.get("date_delete")]
+
+
+async def read_groups(client: PacedClient | SlackClient, groups: Collection[str]) -> Mapping[str, frozenset[str]]:
+    """Returns the members of those groups that exist, by ID or handle. Raises RateLimited and Refused."""
+    alive = await list_groups(client)
     by_name = {string(one, name): frozenset(strings(one, "users")) for name in ("handle", "id") for one in alive}
     return {group: by_name[group] for group in groups if group in by_name}
 

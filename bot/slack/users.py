@@ -319,6 +319,9 @@ class Users:
         found = {id_: self._profile(id_) for id_ in wanted}
         return {id_: one.name for id_, one in found.items() if one.name and (not one.is_private or id_ == in_channel)}
 
+    def known_names(self, ids: Iterable[str]) -> Mapping[str, str]:
+        return {id_: name for id_ in ids if (name := self._profile(id_).name)}
+
     def admins_to_name(self, admins: Iterable[str]) -> list[str]:
         """Returns the IDs of a few admins to contact, without accounts that are known to be deactivated."""
         left = (one for one in sorted(admins) if self._profile(one).kind is not UserKind.DEACTIVATED)
@@ -575,17 +578,35 @@ class ChannelReaders:
         channel = json_object(answer, "channel")
         if not channel or any(channel.get(field) for field in SHARED):
             return False
+        members = await self._members(channel_id)
+        kinds = {self._users.known(member) for member in members}
+        return bool(members) and kinds <= {UserKind.MEMBER, UserKind.BOT}
+
+    async def names_of_members(self, channel_id: str) -> Mapping[str, str]:
+        """Returns the names of the people in a channel by ID, or {} if there are too many people. If Slack doesn't
+        return a name, the ID is used instead. Raises RateLimited and Refused."""
+        members = await self._members(channel_id)
+        people = [member for member in members if self._users.known(member) not in (UserKind.BOT, UserKind.DEACTIVATED)]
+        # Other processes might have looked up the user types, which are stored without names.
+        unnamed = [person for person in people if not self._users.known_names((person,))]
+        if len(unnamed) > MAX_LOOKED_UP:
+            await self._users.list_people(unnamed)
+        else:
+            await self._users.names(unnamed)
+        return {**{person: person for person in people}, **self._users.known_names(people)}
+
+    async def _members(self, channel_id: str) -> Sequence[str]:
+        """Returns the IDs of a channel's members once their user types are known, or () if there are too many."""
         members: list[str] = []
         page: Payload = {}
         arguments = {"channel": channel_id, "limit": PEOPLE_PER_PAGE}
         async for page in pages(self._client.call, "conversations.members", MAX_PAGES, **arguments):
             members += strings(page, "members")
         if next_cursor(page):
-            return False
+            return ()
         unknown = [member for member in members if self._users.known(member) is None]
         if len(unknown) > MAX_LOOKED_UP:
             await self._users.list_people(unknown)
         else:
             await asyncio.gather(*map(self._users.kind, unknown))
-        kinds = {self._users.known(member) for member in members}
-        return bool(members) and kinds <= {UserKind.MEMBER, UserKind.BOT}
+        return members

@@ -129,7 +129,9 @@ def test_of_an_ended_answer_exactly_the_buttons_that_are_shown_can_be_pressed(
 ) -> None:
     for values in products(dimensions):
         of = record(**values)
-        assert pressable(of) == shown_below(picture(of, has_canvases=True)) | BEGUN_BEFORE, values
+        assert pressable(of) == shown_below(picture(of, has_canvases=True, can_send_to_channel=True)) | BEGUN_BEFORE, (
+            values
+        )
 
 
 def test_of_a_growing_answer_the_buttons_that_are_shown_can_be_pressed_and_those_of_modals() -> None:

@@ -39,14 +39,16 @@ class Recipients:
         if problem:
             raise problem
 
-    async def is_notified(self, recipient: str, key: str, since: float) -> bool:
+    async def is_notified(self, recipient: str, message: Json, key: str, since: float) -> bool:
         return (recipient, key) in self.keys
 
     async def get_due(self, stores: Stores, writers: Mapping[str, Writer] | None = None) -> None:
         unused: Any = None
         runs: Any = _NoRuns()
         workspace = workspace_of(surfaces=self)
-        outbox = Outbox(stores, workspace, (), Notifier(stores, workspace), writers or {}, unused, unused, unused, runs)
+        outbox = Outbox(
+            stores, workspace, (), Notifier(stores, workspace), writers or {}, unused, unused, unused, unused, runs
+        )
         outbox.check_now()
         await outbox.end(WITHIN_S)
 

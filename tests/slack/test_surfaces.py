@@ -86,7 +86,7 @@ async def test_nobody_is_told_twice_whichever_page_lists_their_direct_message(mo
         people = {f"U0{name.upper()}": sandbox.dm(name) for name in ("ada", "grace", "alan")}
         for notice in ("monday", "monday", "tuesday"):
             for person in people:
-                if not await workspace.surfaces.is_notified(person, notice, 0.0):
+                if not await workspace.surfaces.is_notified(person, {}, notice, 0.0):
                     await workspace.surfaces.notify(person, {"text": f"It is {notice}."}, notice, lambda: True)
         for direct_message in people.values():
             told = [message.text for message in sandbox.messages(direct_message)]
@@ -161,7 +161,7 @@ async def test_lists_without_an_end_are_left(repeats: bool) -> None:
         client = SlackClient("xoxb-1", f"http://127.0.0.1:{port}/api/", session)
         workspace = await workspace_of(client, InstantClock())
         surfaces = workspace.surfaces
-        assert not await surfaces.is_notified("U0ADA", "key", 0.0)
+        assert not await surfaces.is_notified("U0ADA", {}, "key", 0.0)
         found = await surfaces.channels_of("U0ADA"), await surfaces.is_in_channel("U0ADA", "C1")
         assert found == (frozenset({"D1"}), True)
         conversations = [page async for page in pages(client.call, "users.conversations")]

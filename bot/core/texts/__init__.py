@@ -21,6 +21,7 @@ from bot.core.texts import files as files
 from bot.core.texts import home as home
 from bot.core.texts import memory as memory
 from bot.core.texts import models as models
+from bot.core.texts import notify as notify
 from bot.core.texts import quotas as quotas
 from bot.core.texts import rules as rules
 from bot.core.texts import schedules as schedules

@@ -81,6 +81,7 @@ ONLY_ASKER = {
     "continue": "continue this answer",
     "delete": "delete this answer",
     "canvas": "save this answer as a canvas",
+    "send_to_channel": "send this answer to the channel",
     "undo": "undo this",
     "approve": _DECIDES,
     "allow_in_thread": _DECIDES,

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 
-from bot.core.texts import accounts, memory, schedules
+from bot.core.texts import accounts, memory, notify, schedules
 from bot.core.texts.words import CardWords, count, listed, sentence_case
 
 _ARTICLE = re.compile(r"^(\w+) an? ")
@@ -13,8 +13,13 @@ _CARDS = {
     **accounts.CARDS,
     **memory.CARDS,
     **schedules.CARDS,
+    **notify.CARDS,
 }
-_OUR_TOOLS = {"read_channel": "Reading the channel…", "slack__search": "Searching Slack…"}
+_OUR_TOOLS = {
+    "read_channel": "Reading the channel…",
+    "slack__search": "Searching Slack…",
+    "notify__find_people": "Looking for people…",
+}
 _SEVERAL_WAIT = "shall I continue with everything I asked you above?"
 
 

@@ -1,0 +1,153 @@
+"""Proposals to notify people, which their asker accepts with a button, and the message to the people. Pure.
+
+Names in an answer never notify anybody. A model proposes to mention people or a user group, or to write to the channel,
+and the asker decides on a card. Only people who are in the channel can be mentioned, which `find_people` returns. A
+group is mentioned as its members, because a mention of the group would also notify people who can't read the thread.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bot.core import texts
+from bot.core.calls import NOTIFY, SEPARATOR, builtin_tool
+from bot.core.conversation import escape
+from bot.core.prompt import one_line
+from bot.core.unseen import escape_unseen, visible
+from bot.models.prompt import Permission, ToolRule
+from slack_markdown.escaping import unlinked
+
+FIND_PEOPLE = f"{NOTIFY}{SEPARATOR}find_people"
+MAX_PEOPLE = 20
+"""Maximum number of people that a message mentions. Larger groups are never notified."""
+MAX_CHARS = 1_000
+MAX_FOUND = 20
+_MENTIONS_ALL = re.compile(r"[@!]?(?:here|channel|everyone)")
+
+_FIND = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "description": "A part of a person's name, or a user group's handle"}},
+    "required": ["name"],
+    "additionalProperties": False,
+}
+_NOTIFY = {
+    "type": "object",
+    "properties": {
+        "ids": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": f"IDs of people or user groups, which {FIND_PEOPLE} returned",
+        },
+        "text": {
+            "type": "string",
+            "description": f"Plain text for them, complete in itself, at most {MAX_CHARS} characters. For somebody who "
+            "takes over the thread, a summary of it",
+        },
+        "also_to_channel": {"type": "boolean", "description": "Whether the whole channel should see the text"},
+    },
+    "required": ["text"],
+    "additionalProperties": False,
+}
+FINDS = builtin_tool(
+    FIND_PEOPLE,
+    "Returns the people in this channel, and the user groups, whose names contain the given text. Names in your "
+    f"answers notify nobody. The tool {NOTIFY} proposes to notify people.",
+    _FIND,
+    is_dispensable=True,
+)
+PROPOSES = replace(
+    builtin_tool(
+        NOTIFY,
+        "Proposes to mention people of this channel or a user group in this thread, or to write a text to the channel. "
+        "Use it only if the asker wants somebody to be told, asked or to take over. The asker sees a card with the "
+        "names and decides. Until then, nobody is notified.",
+        _NOTIFY,
+        is_dispensable=True,
+    ),
+    rule=ToolRule(Permission.ASK),
+)
+
+# Text for the model about a proposal that isn't possible.
+_NOTHING = "Nothing was proposed: "
+NO_TEXT = f"{_NOTHING}the text must have 1 to {MAX_CHARS} characters."
+NOBODY = f"{_NOTHING}give IDs that {FIND_PEOPLE} returned, or set also_to_channel."
+NOT_ALL = f"{_NOTHING}@here, @channel and @everyone are never mentioned."
+TOO_MANY = f"{_NOTHING}at most {MAX_PEOPLE} people can be notified, and these are {{count}}. Tell the asker."
+NOBODY_THERE = f"{_NOTHING}nobody of the group {{handle}} is in this channel. Tell the asker."
+NOBODY_FOUND = "No person in this channel and no user group has such a name."
+
+
+@dataclass(frozen=True, slots=True)
+class UserGroup:
+    handle: str = field(repr=False)
+    size: int
+    members: tuple[str, ...]
+    """IDs of the group's members who are in the channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addressees:
+    """The people in a channel, and the user groups, that a model can propose to notify, by ID."""
+
+    names: Mapping[str, str] = field(repr=False)
+    groups: Mapping[str, UserGroup] = field(default_factory=dict)
+
+    def lines(self, name: str) -> str:
+        """Returns the people and groups whose names contain `name`, each with its ID, for the model."""
+        wanted = " ".join(name.casefold().removeprefix("@").split())
+        shown = {id_: one_line(person) for id_, person in self.names.items()}
+        shown |= {
+            id_: f"@{group.handle} (user group, {group.size} people, {len(group.members)} of them in this channel)"
+            for id_, group in self.groups.items()
+        }
+        found = sorted(f"{line}: {id_}" for id_, line in shown.items() if wanted in line.casefold())
+        more = f"\n… and {len(found) - MAX_FOUND} more. Search for a longer name." if len(found) > MAX_FOUND else ""
+        return "\n".join(found[:MAX_FOUND]) + more
+
+
+class UnusableProposal(ValueError):
+    """A proposal that can't be made. The message is text for the model."""
+
+
+def proposal(known: Addressees | None, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a proposal's arguments as the card shows them. `known`: the channel's people, or None if the model hasn't
+    looked for them. Raises UnusableProposal."""
+    text, ids = arguments.get("text"), arguments.get("ids") or []
+    shown = visible(text).strip() if isinstance(text, str) else ""
+    if not 0 < len(shown) <= MAX_CHARS:
+        raise UnusableProposal(NO_TEXT)
+    in_channel = arguments.get("also_to_channel") is True
+    is_list = isinstance(ids, list) and all(isinstance(id_, str) for id_ in ids)
+    if not (is_list and (ids or in_channel)):
+        raise UnusableProposal(NOBODY)
+    people: dict[str, str] = {}
+    for id_ in dict.fromkeys(ids):
+        people |= _people_of(known or Addressees({}), id_)
+    if len(people) > MAX_PEOPLE:
+        raise UnusableProposal(TOO_MANY.format(count=len(people)))
+    return {"people": people, "text": shown, "also_to_channel": in_channel}
+
+
+def _people_of(known: Addressees, id_: str) -> Mapping[str, str]:
+    """Returns the names of a person, or of a group's members in the channel, by ID. Raises UnusableProposal."""
+    if _MENTIONS_ALL.fullmatch(id_):
+        raise UnusableProposal(NOT_ALL)
+    if group := known.groups.get(id_):
+        if group.size > MAX_PEOPLE:
+            raise UnusableProposal(TOO_MANY.format(count=group.size))
+        if not group.members:
+            raise UnusableProposal(NOBODY_THERE.format(handle=group.handle))
+        return {member: known.names[member] for member in group.members}
+    if id_ not in known.names:
+        raise UnusableProposal(NOBODY)
+    return {id_: known.names[id_]}
+
+
+def message_of(people: Sequence[str], asker: str, text: str) -> str:
+    """Returns the message that notifies people, in mrkdwn. Only `people` (user IDs) are mentioned."""
+    return texts.notify.message(" ".join(f"<@{id_}>" for id_ in people), _as_text(asker), _as_text(text))
+
+
+def _as_text(text: str) -> str:
+    return escape(unlinked(escape_unseen(text)))

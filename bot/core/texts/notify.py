@@ -1,0 +1,49 @@
+"""Text about notifying people: the tool's card, the message to the people, and copies of answers in the channel."""
+
+from collections.abc import Sequence
+
+from bot.core.texts.words import CardWords, count, listed
+
+SEND_TO_CHANNEL = "Also send to channel"
+SENDING = "I'm sending this answer to the channel. You'll see it there in a moment."
+ALREADY_SENT = "I've already sent this answer to the channel."
+NOT_SENT = "I couldn't send this answer to the channel: Slack didn't accept it. Please share a link to it instead."
+NOTIFY, DONT_NOTIFY = "Notify", "Don't notify"
+CARDS = {
+    "notify": CardWords(
+        "Notifying people…", "I won't notify anyone", "shall I notify the people that I listed above?", "whom to notify"
+    )
+}
+TERMS = "I'll mention them in this thread, and say that you asked me to."
+TERMS_IN_CHANNEL = "I'll write this in the channel and in this thread, and say that you asked me to."
+NOBODY_LEFT = "I notified nobody, because these people aren't in this channel anymore."
+
+
+def proposes(names: Sequence[str], *, in_channel: bool) -> str:
+    """Returns a card's question. `names`: of the people to mention."""
+    if not names:
+        return "Should I send this to the channel?"
+    people = f"{listed(names)} ({len(names)} people)" if len(names) > 1 else names[0]
+    return f"Should I notify {people}{' and send this to the channel' if in_channel else ''}?"
+
+
+def message(mentions: str, asker: str, text: str) -> str:
+    """Returns the message that notifies people, or the whole channel without `mentions` (in Slack's syntax)."""
+    person = asker or "Somebody in this thread"
+    return (
+        f"{mentions} {person} asked me to tell you:\n{text}" if mentions else f"{person} asked me to post this:\n{text}"
+    )
+
+
+def notified(names: Sequence[str], left: int) -> str:
+    """Returns the notice below the answer. `left`: number of people who aren't in the channel anymore."""
+    gone = f" {count(left, 'person is', 'people are')} not in this channel anymore." if left else ""
+    return f"I notified {listed(names)}.{gone}" if names else f"I sent this to the channel.{gone}"
+
+
+def sent_by(person: str) -> str:
+    """Returns the line above the copy of an answer in a channel."""
+    return f"{person or 'The person who asked'} sent this answer to the channel."
+
+
+REST_IN_THREAD = "The rest of the answer is in the thread."
