@@ -100,7 +100,7 @@ class PromptBuilder:
         # Less room for the conversation also means less room for memories.
         limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 3)
         memories = await self.conversation.memories(job.question, marks, self.estimate.tokens, limit_tokens)
-        begin = _join_paragraphs(marks.opening_mark, memories.text)
+        begin = "\n\n".join(filter(None, (marks.opening_mark, memories.text)))
         taken_tokens = self._other_tokens(answer, tools, note)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         window = self.estimate.smallest_window(window_tokens)
@@ -139,7 +139,7 @@ class PromptBuilder:
             code=PromptMarks.for_thread(question.thread).code,
         )
         length = prompts.length_rule(system, channel.length)
-        return BuiltPrompt(prompt, channel.model, prompt_version(_join_paragraphs(system, length)))
+        return BuiltPrompt(prompt, channel.model, prompt_version("\n\n".join(filter(None, (system, length)))))
 
     def _without_costly_pages(self, prompt: Prompt, model: str | None) -> tuple[Prompt, tuple[str, ...]]:
         """Returns the prompt with text instead of PDFs whose pages would raise the price, and those PDFs' names."""
@@ -236,7 +236,3 @@ class PromptBuilder:
 
 def _has_pages(media: Media) -> bool:
     return media.alternative is not None and media.alternative.pages > 0
-
-
-def _join_paragraphs(*paragraphs: str) -> str:
-    return "\n\n".join(filter(None, paragraphs))

@@ -205,7 +205,7 @@ class Schedules:
 
     async def _restate_run(self, press: SchedulePress, channel_id: str, *, by: str) -> None:
         try:
-            name = (await self.workspace.users.names([by]))[by] if by else ""
+            name = (await self.workspace.users.names([by])).get(by, texts.schedules.SOMEONE) if by else ""
             await self.workspace.surfaces.restate_run(channel_id, press.message_ts, press.schedule_id, name)
         except (RateLimited, Refused) as error:
             log.warning("post of schedule %d not updated: %s", press.schedule_id, error)

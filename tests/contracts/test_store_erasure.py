@@ -236,7 +236,10 @@ PLACES = {"team_id", "channel_id", "thread_ts"}
 OF_CHANNELS = {column.name for table, column in text_columns() if table is channel_settings} - PLACES
 ADMINS_SETTINGS = {"tool_pins.definition", *(f"channel_settings.{name}" for name in OF_CHANNELS)}
 """They hold until an admin changes them, and don't say who wrote them."""
-OF_NO_THREAD = {"schedules.text", "schedules.accounts", "accounts.secret", "sign_ins.secret", "notifications.content"}
+OF_NO_THREAD = {
+    *("schedules.text", "schedules.only_if", "schedules.accounts"),
+    *("accounts.secret", "sign_ins.secret", "notifications.content"),
+}
 
 
 @cache

@@ -69,6 +69,7 @@ WRITES: Mapping[str, Write] = {
 PLACEHOLDERS = {"worker_queue.begin_placeholder", "worker_queue.record_placeholder"}
 """They come before an attempt, and name the one before that."""
 OTHERS = {
+    "audit.record_identity",
     "question_queue.enqueue",
     "worker_queue.claim",
     "worker_queue.wait",

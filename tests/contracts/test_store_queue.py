@@ -328,9 +328,8 @@ class Stage:
         assert question
         return question
 
-    async def work_and_speak(self) -> None:
+    async def work_and_speak(self, entry: OutboxEntry) -> None:
         """Has a run without a message work, and then post its answer."""
-        [entry] = await self.entries()
         held = replace(POSTED, schedule_id=1, is_held=True)
         await self.post(entry, held)
         [job] = await self.store.worker_queue.claim(1)
@@ -353,7 +352,7 @@ async def test_question_is_asked_posted_given_up_and_erased_as_in_the_table(stag
         Event.POST: lambda: stage.post(entries[0]),
         Event.GIVE_UP: lambda: stage.store.unposted_questions.give_up(entries[0]),
         Event.ERASE: lambda: stage.store.erasure.erase(user_id="U1"),
-        Event.SPEAK: stage.work_and_speak,
+        Event.SPEAK: lambda: stage.work_and_speak(entries[0]),
     }
     rows = {row: after for row, after in TRANSITIONS.items() if State.UNPOSTED in (row[0], after)}
     for (state, event), after in rows.items():

@@ -29,6 +29,7 @@ def workspace_of(**parts: Any) -> Workspace:
         "lease": Lease(),
         "telemetry": OFF,
         "is_token_refused": lambda: False,
+        "can_send_to_channel": False,
         "sign_in_addresses": SignInAddresses(),
     }
     return having(object.__new__(Workspace), **alone | parts)

@@ -52,17 +52,18 @@ class SignOuts:
 
 
 @pytest.mark.parametrize(
-    ("changes_at", "said", "servers"),
-    [("", "", ["jira", "github"]), ("jira", texts.accounts.SIGN_OUT_FAILED, ["jira"])],
+    ("changes_at", "said", "servers", "told"),
+    [("", "", ["jira", "github"], ["jira", "github"]), ("jira", texts.accounts.SIGN_OUT_FAILED, ["jira"], [])],
     ids=["both end", "the first one changes"],
 )
 async def test_person_is_signed_out_of_all_servers_that_they_unchecked_or_reads_that_it_failed(
-    changes_at: str, said: str, servers: list[str]
+    stores: Stores, changes_at: str, said: str, servers: list[str], told: list[str]
 ) -> None:
     sign_ins = SignOuts(changes_at)
-    parts: Any = (None, workspace_of(), None, sign_ins)
+    parts: Any = (stores, workspace_of(), None, sign_ins)
     assert await OwnAccounts(*parts).sign_out("U1", SubmittedAccounts(["jira", "github"])) == said
     assert sign_ins.owners == [Owner("T1", "U1", server) for server in servers]
+    assert await told_directly(stores) == [("U1", texts.accounts.signed_out(server)) for server in told]
 
 
 class Slack(Accounts):

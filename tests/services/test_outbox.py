@@ -209,7 +209,7 @@ class Stage:
         slack = {"outbox_sender": self.sender, "scheduler": self.replies, "users": Accounts()}
         workspace = workspace_of(**slack, canvases=SimpleNamespace(can_write=False))
         unused: Any = None
-        doubles: Any = (canvases, canvases, self.question_posts, NoRuns())
+        doubles: Any = (canvases, canvases, canvases, self.question_posts, NoRuns())
         self.outbox = Outbox(stores, workspace, (), unused, {}, *doubles)
         self.replies.may_open.set()
         self.replies.may_finish.set()

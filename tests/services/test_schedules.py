@@ -51,6 +51,9 @@ class Slack(Accounts):
         self.runs: list[tuple[str, str, int, str]] = []
         self.refused: Refused | None = None
 
+    async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
+        return {id_: "Ada" for id_ in ids if id_ == "UADA"}
+
     def zones(self, ids: Sequence[str]) -> Mapping[str, ZoneInfo]:
         return {id_: TOKYO for id_ in ids if id_ == "UADA"}
 

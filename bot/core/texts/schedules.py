@@ -222,6 +222,7 @@ def scheduled_by(person: str, rule: str, changer: str, *, is_late: bool) -> str:
 
 
 STOPPED_BY = " · Stopped by "
+SOMEONE = "someone"
 
 
 def schedule_paused(why: str, person: str, place: str) -> str:
