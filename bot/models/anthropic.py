@@ -192,9 +192,8 @@ class _OpenBlock:
 class MessagesReader(AnswerReader):
     """Reads the Messages API, whose terminal marker is the stop reason in a message_delta.
 
-    Usage can follow. message_stop ends the stream, but some streams end without it or continue with pings. An answer
-    consists of content blocks, which arrive in deltas and must be sent back complete. Text with sources arrives in many
-    blocks, one per cited passage, even within a sentence."""
+    Usage can follow. Some streams end without message_stop or continue with pings. An answer's content blocks arrive in
+    deltas and must be sent back complete. Text with sources arrives in many blocks, even within a sentence."""
 
     answer_field = "content"
     is_complete = False

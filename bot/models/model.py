@@ -40,8 +40,7 @@ class Provider(Protocol):
         request with the tools' results must repeat all of these.
 
         Raises ProviderError at any time if the answer can't be completed. Only closing the generator
-        (contextlib.aclosing) closes the connection, so that the vendor stops billing.
-        """
+        (contextlib.aclosing) closes the connection, so that the vendor stops billing."""
         ...
 
 

@@ -405,10 +405,9 @@ class ChatApi(Api):
 class ChatReader(AnswerReader):
     """Reads Chat Completions, which end with a finish_reason, or only with [DONE].
 
-    Snowflake Cortex and OpenRouter's backends send only [DONE]. Usage arrives with the finish_reason, in a separate
-    chunk after the finish_reason, or never. No event marks the start or end of thinking: a model thinks from its first
-    piece of reasoning to the next text. Tool calls are recognized even if the finish_reason is "stop", because some
-    servers send that."""
+    Snowflake Cortex and OpenRouter's backends send only [DONE]. Usage arrives with the finish_reason, after it, or
+    never. A model thinks from its first piece of reasoning to the next text. Tool calls are recognized even if the
+    finish_reason is "stop", because some servers send that."""
 
     answer_field = event_field = "choices"
 

@@ -72,15 +72,11 @@ def silence_s(stall_timeout_s: float) -> float:
 class Stall:
     """Closes a model's stream and fails as STALLED if no sign of work arrives in time.
 
-    Neither a read timeout nor a total timeout can detect a stalled model, because pings keep a read alive, and a long
-    answer that is still growing is fine. Stall therefore limits the time between two signs of work. Signs are text, and
-    Thinking, which the readers yield for anything that arrives while a model thinks or writes a tool call, even a ping;
-    at other times, pings and empty events don't count. A model that thinks silently, or searches, gets ten times as
-    long, up to ten minutes. After that, signs without content don't count, because a vendor can keep pinging for a dead
-    model.
-
-    Only waiting for the model is limited, not the consumer's own time, such as waiting for the database. After a pause
-    of the process, the time restarts, because data that arrived during the pause hasn't been read."""
+    Signs are text, and Thinking, which the readers yield for anything that arrives while a model thinks or writes a
+    tool call, even a ping; at other times, pings and empty events don't count, because vendors ping for dead models,
+    too. A model that thinks silently, or searches, gets ten times as long, up to ten minutes. After that, only signs
+    with content count. The consumer's own time isn't limited. After a pause of the process, the time restarts, because
+    data that arrived during the pause hasn't been read."""
 
     def __init__(self, provider: Provider, stall_timeout_s: float, *, can_load: bool = False) -> None:
         """`can_load`: whether the server might have to load the model. The first event then gets LOADS_WITHIN_S."""
@@ -202,11 +198,10 @@ class NextRequest:
 class RetryPlan:
     """Chooses the request after a failure before the answer's first word. Pure: times are arguments.
 
-    The first request goes to the first model. Each model gets two more tries with growing waits, as in both vendors'
-    SDKs; then the next model is asked at once. A model is abandoned sooner if the failure is permanent (a bad key) or
-    asks for a long wait. Once all models have failed, models with temporary failures are asked again for a minute after
-    the first failure, because most outages are shorter than the patience of an asker who sees that Typist is retrying.
-    A request that is charged although it fails gets only the two more tries."""
+    Each model gets two more tries with growing waits, as in both vendors' SDKs; then the next model is asked at once,
+    or sooner if the failure is permanent (a bad key) or asks for a long wait. Once all models have failed, models with
+    temporary failures are asked again for a minute after the first failure, because most outages are shorter than the
+    patience of an asker who sees the retries. A request that is charged although it fails gets only two more tries."""
 
     def __init__(
         self, models: int, jitter: Callable[[], float] = random.random, patience_s: float = PATIENCE_S
@@ -259,12 +254,10 @@ OnResult = Callable[[str, EndReason | Completion | None], None]
 class Fallback:
     """Tries several models and uses the first model that starts to answer.
 
-    Every failure before the answer's first word leads to another request (`RetryPlan`), except a refusal: a refusal is
-    an answer, and Typist doesn't look for a model that agrees. Thinking and searching aren't part of the answer. After
-    the first word, a failure ends the step, because another request would restart the answer below the text that is
-    already in Slack (services/answering.py continues after that text). The Completion contains the model that answered.
-
-    If a prompt contains steps of the same answer that only one vendor can read, only that vendor's models are asked."""
+    Every failure before the answer's first word leads to another request (`RetryPlan`), except a refusal, which is an
+    answer. Thinking and searching aren't part of the answer. After the first word, a failure ends the step, and
+    services/answering.py continues after the text that is already in Slack. The Completion contains the model that
+    answered. If only one vendor can read steps in the prompt, only that vendor's models are asked."""
 
     def __init__(
         self,
