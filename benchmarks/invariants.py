@@ -362,7 +362,7 @@ def _check_text(evidence: Evidence, question: AskedQuestion, pages: Sequence[Mes
     job = evidence.job(question)
     if INTERRUPTED.search(note) and job is not None and job.interruptions >= INTERRUPTIONS:
         return
-    if note.startswith(texts.approvals.replied_instead(["call"])) and _was_replied_to(evidence, question):
+    if note.startswith(texts.approvals.replied_instead_text(["call"])) and _was_replied_to(evidence, question):
         return
     yield f"{len(shown)} of {question.plan.shown_words} words and the notice {note!r}"
 

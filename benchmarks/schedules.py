@@ -86,7 +86,7 @@ class SharedClock(SystemClock):
     def now(self) -> float:
         return self._shared[0]
 
-    def anchored(self, now_s: float) -> Clock:
+    def anchored_at(self, now_s: float) -> Clock:
         return self
 
 

@@ -16,7 +16,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from files_to_markdown import isolation
 
-    give_home()
+    set_default_home()
     # The environment contains tokens from the start.
     isolation.hide_memory()
     from bot.cli.command_line import run_command
@@ -26,7 +26,7 @@ def main() -> None:
     os._exit(code)
 
 
-def give_home() -> None:
+def set_default_home() -> None:
     """Sets HOME as Docker would for a user without an entry in /etc/passwd, because libraries need a home on import."""
     if os.path.expanduser("~") == "~":
         os.environ["HOME"] = "/"

@@ -23,7 +23,7 @@ class Clock(Protocol):
         """Returns seconds that never decrease and include the machine's sleep, for pacing and measuring."""
         ...
 
-    def anchored(self, now_s: float) -> "Clock":
+    def anchored_at(self, now_s: float) -> "Clock":
         """Returns a clock that shows `now_s` at this moment and then advances with `monotonic`."""
         ...
 
@@ -40,7 +40,7 @@ class SystemClock:
         # CLOCK_MONOTONIC stops while Linux sleeps, so a lease would still be valid after a night.
         return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
-    def anchored(self, now_s: float) -> Clock:
+    def anchored_at(self, now_s: float) -> Clock:
         return AnchoredClock(self, now_s)
 
     async def sleep(self, delay_s: float) -> None:
@@ -58,7 +58,7 @@ class AnchoredClock:
     def now(self) -> float:
         return self._offset_s + self.monotonic()
 
-    def anchored(self, now_s: float) -> Clock:
+    def anchored_at(self, now_s: float) -> Clock:
         return AnchoredClock(self._clock, now_s)
 
 
@@ -85,7 +85,7 @@ async def keep_running(loop: Callable[[], Coroutine[None, None, None]]) -> None:
             await asyncio.sleep(1.0)
 
 
-async def insist(
+async def keep_trying(
     operation: Callable[[], Awaitable[T]], clock: Clock, what: str, failures: type[Exception] = StoreError
 ) -> T:
     """Repeats an operation after `failures` until it succeeds, and returns the result. `what` is for the log."""

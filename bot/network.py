@@ -111,7 +111,7 @@ def route_to(url: str, env: Mapping[str, str] | None = None) -> Way:
         name = "ALL_PROXY"
     port = address.port or _PORTS[address.scheme]
     _, exempt = next(_set_variables(env, (NO_PROXY,)), ("", ""))
-    if any(_covers(entry, host, port) for entry in re.split(r"[,\s]+", exempt)):
+    if any(_is_in_no_proxy(entry, host, port) for entry in re.split(r"[,\s]+", exempt)):
         return Way(variable=NO_PROXY)
     return Way(_parse_proxy(name, value), name)
 
@@ -361,7 +361,7 @@ def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _covers(entry: str, host: str, port: int) -> bool:
+def _is_in_no_proxy(entry: str, host: str, port: int) -> bool:
     """Returns whether an entry of NO_PROXY covers a host: *, a name with its subdomains, an address or a network."""
     if entry == "*":
         return True

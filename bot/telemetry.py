@@ -210,10 +210,10 @@ class Telemetry:
         return ModelRequest(self, labels, self._begin(name, SpanKind.CLIENT, labels), now)
 
     def _span(self, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> AbstractContextManager[Span]:
-        return self._as_current(name, kind, attributes) if self._tracer else nullcontext(INVALID_SPAN)
+        return self._current_span(name, kind, attributes) if self._tracer else nullcontext(INVALID_SPAN)
 
     @contextmanager
-    def _as_current(self, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> Iterator[Span]:
+    def _current_span(self, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> Iterator[Span]:
         span = self._begin(name, kind, attributes)
         token = _current.set(span)
         try:

@@ -22,7 +22,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.checks.daily import check_daily, retirement_sentences
 from bot.checks.registry import BOT_TOKEN, CONNECTION, Checkup, log_start
 from bot.checks.slack import refuse_organization
-from bot.clock import Clock, Turns, insist
+from bot.clock import Clock, Turns, keep_trying
 from bot.core import texts
 from bot.core.calls import NOTIFY, READ_CHANNEL, REMEMBER, SCHEDULE, SLACK
 from bot.core.caps import CAP_MARK
@@ -181,7 +181,7 @@ async def open_bot(
         probes.token_refused = lambda: bot_token.refused
         checkup = Checkup(settings, clock, session, client)
         await log_start(checkup)
-        installation = checkup.slack.installation = await bot_token.insist(client.installation)
+        installation = checkup.slack.installation = await bot_token.keep_trying(client.installation)
         refuse_organization(installation)
         await log_start(checkup, BOT_TOKEN)
         me = installation.identity
@@ -274,7 +274,7 @@ async def _stores(settings: Settings, clock: Clock) -> Stores:
     prices, most = model_prices(settings), settings.max_concurrent_per_user
     worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
     opening = partial(Stores.open, settings.database_url, worker, clock, most, prices, settings.caps)
-    return await insist(opening, clock, "not started yet: the database is unavailable", StoreAway)
+    return await keep_trying(opening, clock, "not started yet: the database is unavailable", StoreAway)
 
 
 @asynccontextmanager

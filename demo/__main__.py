@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bot.__main__ import give_home
+from bot.__main__ import set_default_home
 from files_to_markdown import isolation
 
 USAGE = "Usage: python -m demo EXPORT.zip [arguments of typist sandbox]"
@@ -20,7 +20,7 @@ def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         print(USAGE, file=sys.stderr)
         os._exit(2)
-    give_home()
+    set_default_home()
     isolation.hide_memory()
     from bot.cli.command_line import run_command
     from demo.export import in_use, workspace_name

@@ -90,7 +90,7 @@ def register_commands(app: AsyncApp, turns: Turns, commands: SlashCommands, ques
     async def on_command(ack: AsyncAck, command: Mapping[str, Any]) -> None:
         invocation = invocation_of_command(command)
         try:
-            response = await _in_turn(
+            response = await _run_in_turn(
                 turns, invocation.user_id, lambda: commands.respond(invocation, command_of(command))
             )
         except (TypistError, TimeoutError) as error:
@@ -122,7 +122,7 @@ def register_settings_button(
         await ack()
         user_id, trigger_id, place = settings_press_of(body)
         try:
-            await _in_turn(turns, user_id, lambda: opened(user_id, trigger_id, place))
+            await _run_in_turn(turns, user_id, lambda: opened(user_id, trigger_id, place))
         except (TypistError, TimeoutError) as error:
             log.warning("modal of %s not opened: %s", action_id, error or "it took too long")
 
@@ -135,7 +135,7 @@ def register_caps(app: AsyncApp, turns: Turns, caps: CapSettings, home: AppHome,
         await ack()
         user_id, trigger_id, owner = caps_press_of(body, team_id)
         try:
-            await _in_turn(turns, user_id, lambda: caps.open(user_id, trigger_id, owner))
+            await _run_in_turn(turns, user_id, lambda: caps.open(user_id, trigger_id, owner))
         except (TypistError, TimeoutError) as error:
             log.warning("caps not shown to user %s: %s", user_id, error or "it took too long")
         # The menus of a rebuilt Home have no selection, so the same choice can be made again.
@@ -182,7 +182,7 @@ def register_modal(
     async def on_submission(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         user_id, submitted = submission_in(body, modal)
         try:
-            problems = await _in_turn(turns, user_id, lambda: save(user_id, submitted))
+            problems = await _run_in_turn(turns, user_id, lambda: save(user_id, submitted))
         except (TypistError, TimeoutError) as error:
             problems = _sentence(error)
         if isinstance(problems, str) and problems:
@@ -198,7 +198,7 @@ def register_modal(
     app.view(modal.callback_id)(on_submission)
 
 
-async def _in_turn(turns: Turns, user_id: str, work: Callable[[], Awaitable[T]]) -> T:
+async def _run_in_turn(turns: Turns, user_id: str, work: Callable[[], Awaitable[T]]) -> T:
     async with asyncio.timeout(WITHIN_S), turns.of(user_id):
         return await work()
 

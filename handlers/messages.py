@@ -30,10 +30,10 @@ from handlers.payloads import (
     edited_ts_of,
     event_in,
     home_tab_of,
-    is_by,
     is_first_delivery,
     is_growing,
     is_stream_end,
+    is_written_by,
     join_of,
     message_of,
     messages_of_edit,
@@ -65,7 +65,7 @@ def register_messages(
         """Routes a message event: the bot's own message, an edit, a deletion, or possibly a question."""
         event_id, event = event_in(body)
         match event.get("subtype"):
-            case _ if is_by(event, me):
+            case _ if is_written_by(event, me):
                 await _on_own_message(event, team_id, shortcut)
             case _ if is_growing(event):
                 log.debug("message ignored until its stream ends: %s", event_id)

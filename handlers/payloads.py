@@ -116,7 +116,7 @@ def messages_of_edit(event: Mapping[str, Any], team_id: str) -> tuple[Message, M
     return _message(before, ts if ts == "" else _ts({"ts": ts}, "ts"), team_id), after
 
 
-def is_by(event: Mapping[str, Any], me: Identity) -> bool:
+def is_written_by(event: Mapping[str, Any], me: Identity) -> bool:
     """Returns whether the bot itself wrote the event's message. The event can be an edit or a deletion."""
     message = event.get("message") or event.get("previous_message") or event
     ids = (message.get("user"), message.get("bot_id")) if isinstance(message, Mapping) else ()

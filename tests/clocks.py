@@ -59,7 +59,7 @@ class ManualClock(SystemClock):
     def monotonic(self) -> float:
         return self.now_s
 
-    def anchored(self, now_s: float) -> Clock:
+    def anchored_at(self, now_s: float) -> Clock:
         return self
 
 
@@ -100,7 +100,7 @@ class LateClock(SystemClock):
     def now(self) -> float:
         return super().now() + self.ahead_s
 
-    def anchored(self, now_s: float) -> Clock:
+    def anchored_at(self, now_s: float) -> Clock:
         return self
 
 
@@ -112,5 +112,5 @@ class HurriedClock(SystemClock):
     def monotonic(self) -> float:
         return super().monotonic() + self.ahead_s
 
-    def anchored(self, now_s: float) -> Clock:
+    def anchored_at(self, now_s: float) -> Clock:
         return self

@@ -222,7 +222,7 @@ class FastClock:
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def anchored(self, now_s: float) -> Clock:
+    def anchored_at(self, now_s: float) -> Clock:
         return self
 
     async def sleep(self, delay_s: float) -> None:

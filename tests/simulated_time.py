@@ -8,5 +8,5 @@ class SimulatedClock(simulated_time.SimulatedClock):
     def now(self) -> float:
         return self.monotonic()
 
-    def anchored(self, now_s: float) -> Clock:
+    def anchored_at(self, now_s: float) -> Clock:
         return AnchoredClock(self, now_s)

@@ -18,7 +18,7 @@ from bot.accounts import oauth
 from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed, Tokens
 from bot.accounts.sign_in_servers import PRESSED_WITHIN_S, SignInServers
 from bot.accounts.vault import Vault
-from bot.clock import Clock, insist
+from bot.clock import Clock, keep_trying
 from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.notifications import Notification
@@ -182,7 +182,7 @@ class SignIns:
                 signed_in = replace(known, tokens=said)
                 # Nobody else has these tokens. If the write took effect although it seemed to fail, they are revoked.
                 ending = partial(self._accounts.take_sign_in, ours, owner, call)
-                if await insist(ending, self._clock, "sign-in not ended") is None or not await is_waiting():
+                if await keep_trying(ending, self._clock, "sign-in not ended") is None or not await is_waiting():
                     await self._revoke(owner, signed_in)
                     return texts.accounts.CONFIRM_AGAIN
                 await self._sign_in(owner, signed_in)
@@ -280,7 +280,7 @@ class SignIns:
         sealed = self._encrypt_account(owner, account)
         # Nobody else has these tokens.
         recording = f"MCP server {owner.server}: tokens of user {owner.user_id} not recorded"
-        await insist(lambda: self._accounts.sign_in(owner, sealed, account.tokens.scope), self._clock, recording)
+        await keep_trying(lambda: self._accounts.sign_in(owner, sealed, account.tokens.scope), self._clock, recording)
         log.info("MCP server %s: user %s signed in", owner.server, owner.user_id)
         self._telemetry.count_account_change("signed_in")
         self._on_change(owner.user_id)
@@ -374,7 +374,9 @@ class SignIns:
         renewed = replace(account, tokens=tokens)
         sealed = self._encrypt_account(owner, renewed)
         recording = f"MCP server {owner.server}: tokens of user {owner.user_id} not recorded"
-        is_recorded = await insist(lambda: self._accounts.end_refresh(owner, secret, sealed), self._clock, recording)
+        is_recorded = await keep_trying(
+            lambda: self._accounts.end_refresh(owner, secret, sealed), self._clock, recording
+        )
         if not is_recorded and await self._accounts.secret(owner) is None:
             # The person has signed out in the meantime.
             await self._revoke(owner, renewed)

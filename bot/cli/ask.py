@@ -125,7 +125,7 @@ def summary(model_name: str, completion: Completion, first_s: float, cost_usd: f
     tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out" if usage else "tokens unknown"
     standard = texts.answers.AT_STANDARD_PRICE if completion.unlisted_terms else ""
     price = "price unknown" if cost_usd is None else f"${cost_usd:.6f}{standard}"
-    searched = texts.answers.work_done(usage.web_searches if usage else 0, 0)
+    searched = texts.answers.work_summary(usage.web_searches if usage else 0, 0)
     delay = f"first token after {first_s:.2f} s"
     return " · ".join(filter(None, (model_name, searched, tokens, delay, price)))
 

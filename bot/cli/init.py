@@ -392,7 +392,7 @@ async def _greet(ours: Settings, admin: str, person: str) -> Finding | None:
         slack = SlackClient(ours.slack_bot_token, ours.slack_api_url, session)
         try:
             me = await slack.identity()
-            await slack.post(channel=admin, text=texts.welcome.im_here(me.name))
+            await slack.post(channel=admin, text=texts.welcome.first_message_to_admin(me.name))
         except (RateLimited, Refused) as error:
             name = "ratelimited" if isinstance(error, RateLimited) else error.error.partition(" ")[0]
             return fail(f"Slack rejected the message to {person} ({name}).", post_fix(name))

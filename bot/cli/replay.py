@@ -26,7 +26,7 @@ from bot.cli.names import names_of
 from bot.cli.smoke import dollars
 from bot.cli.terminal import print_note
 from bot.cli.usage import first_day_of_usage
-from bot.clock import SystemClock, insist
+from bot.clock import SystemClock, keep_trying
 from bot.core.audit import time_text
 from bot.core.caps import DAY_S
 from bot.core.conversation import message_link, without_bot_mention
@@ -223,7 +223,7 @@ async def _channels_among(conversations: Iterable[str], surfaces: "Surfaces") ->
     """Returns the channels among the conversations, without direct messages and group conversations."""
     looks = {one: partial(surfaces.is_among_direct_messages, one) for one in sorted(conversations)}
     clock = SystemClock()
-    return {one for one, look in looks.items() if not await insist(look, clock, "channel not read", RateLimited)}
+    return {one for one, look in looks.items() if not await keep_trying(look, clock, "channel not read", RateLimited)}
 
 
 async def _judge_notice(judge: "Judge", replays: "Replays", folder: Folder, job_ids: list[int]) -> str:

@@ -218,8 +218,10 @@ def _escaped(value: Any) -> Any:
 def settings_line(settings: ChannelSettings, defaults: DefaultSettings, channel_id: str) -> str:
     now = _effective_values(settings, defaults)
     own_prompt = beginning(settings.system_prompt, DISPLAYED_PROMPT_CHARS) if settings.system_prompt else None
-    engagement = texts.commands.answered_here(now["engagement"], now["new_posts"], now["gate"], now["reaction"])
-    answers = texts.commands.answers_here(settings.effort, settings.length)
+    engagement = texts.commands.answered_messages_text(
+        now["engagement"], now["new_posts"], now["gate"], now["reaction"]
+    )
+    answers = texts.commands.answer_style_text(settings.effort, settings.length)
     answered = "" if is_direct_message(channel_id) else engagement
     return texts.commands.settings_here(
         now["model"], own_prompt, answers, answered, now["web_search"], now["read_channel"]

@@ -582,7 +582,7 @@ class RunReport:
     skip_reason: str = ""
     """The PauseReason for skipping the run, or "" if the run took place."""
 
-    def is_at_pause(self, schedule: Schedule) -> bool:
+    def has_caused_pause(self, schedule: Schedule) -> bool:
         """Whether the schedule is still paused because of this run, which was skipped or has ended."""
         return schedule.pause_reason is not None and self.skip_reason in ("", schedule.pause_reason)
 

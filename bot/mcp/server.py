@@ -570,7 +570,7 @@ class McpServers:
         """Connections with askers' identities. The most recently used one is last."""
         self._retiring = set[asyncio.Task[None]]()
 
-    async def as_asked(self, name: str) -> McpServer:
+    async def connected_as_asker(self, name: str) -> McpServer:
         """Returns the server connected with the asker's identity, if its headers contain placeholders."""
         config = self._identity.get(name)
         if config is None:

@@ -124,7 +124,7 @@ class McpTools:
     ) -> None:
         self._setup = setup
         self._servers = servers.by_name
-        self._as_asked = servers.as_asked
+        self._as_asked = servers.connected_as_asker
         self._clock = servers.clock
         self._pin = pin
         self._channel_settings = channel_settings

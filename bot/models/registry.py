@@ -26,7 +26,7 @@ from bot.models.setup import (
     ModelSetup,
     RequestOptions,
     VendorSettings,
-    is_at,
+    is_on_domain,
     known_server,
     uses_responses_api,
 )
@@ -87,7 +87,7 @@ class VendorEntry:
         return not self.cloud and (not self.can_be_keyless or self.is_own_server(settings))
 
     def is_own_server(self, settings: VendorSettings) -> bool:
-        return is_at(settings.base_url or self.base_url, urlsplit(self.base_url).hostname or "")
+        return is_on_domain(settings.base_url or self.base_url, urlsplit(self.base_url).hostname or "")
 
     def can_load_models(self, settings: VendorSettings) -> bool:
         """Returns whether this is a server, other than a vendor's, that might load a model when a request arrives."""

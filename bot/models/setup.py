@@ -65,12 +65,12 @@ SERVERS = (
 )
 
 
-def is_at(url: str, domain: str) -> bool:
+def is_on_domain(url: str, domain: str) -> bool:
     return f".{urlsplit(url).hostname or ''}".endswith(f".{domain}")
 
 
 def known_server(base_url: str) -> KnownServer | None:
-    return next((server for server in SERVERS if is_at(base_url, server.domain)), None)
+    return next((server for server in SERVERS if is_on_domain(base_url, server.domain)), None)
 
 
 def is_vendors_own(base_url: str) -> bool:

@@ -20,7 +20,7 @@ from bot.slack.blockkit import Json, remark
 from bot.slack.client import only_while
 from bot.slack.json_values import Payload
 from bot.slack.plain import text_of
-from bot.slack.posted_questions import question_in
+from bot.slack.posted_questions import parse_posted_question
 from bot.slack.surfaces import ThreadPoster
 from bot.text import object_in
 
@@ -159,7 +159,7 @@ class OutboxSender:
 
     def _is_by_person(self, message: Payload) -> bool:
         if self._posted.is_own(message):
-            return question_in(message) is not None
+            return parse_posted_question(message) is not None
         is_other = message.get("user") is not None and not message.get("bot_id")
         return is_other and message.get("subtype") in ANSWERED_SUBTYPES
 

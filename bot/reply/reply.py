@@ -519,7 +519,7 @@ class Reply:
         end = self._picture if self.has_ended else None
         if end and not self._missing_files():
             is_left_out = self._files is None and page < len(self._pages.full)
-            left_out = texts.answers.rest_left_out(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
+            left_out = texts.answers.omitted_pages_text(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
             is_only_end = is_end_page and bool(self._end_below_file.left_out)
             about_files = files_notice(self._files, is_only_end) if self._files else ""
             return replace(view, end=replace(end, notices=(*end.notices, *filter(None, (about_files, left_out)))))

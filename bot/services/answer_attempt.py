@@ -257,7 +257,7 @@ class AnswerAttempt:
         if error.reason is EndReason.MISALIGNED:
             explanation = escape_unseen(" ".join(error.explanation.split()))
             calls = made_calls_by_tool(self.answer.calls)
-            sentence = texts.models.stopped_for_actions(names.of(error.model), calls, explanation)
+            sentence = texts.models.actions_stopped_text(names.of(error.model), calls, explanation)
         return End(
             error.reason, sentence_notice(sentence), model=(self.step and self.step.answering_model) or error.model
         )
@@ -301,7 +301,7 @@ class AnswerAttempt:
                 model = texts.models.fell_back(names.of(done.model))
             refused = texts.models.refused_features(self.completion.refused) if self.completion.refused else ""
         used = self.searches, count_made_calls(self.answer.calls)
-        work = texts.answers.work_done(*used) if any(used) else ""
+        work = texts.answers.work_summary(*used) if any(used) else ""
         pages = [call.result for step in self.answer.steps for call in step.calls if call.tool == READ_CHANNEL]
         read = count_messages_read(pages, float(self.job.question.ts), now) if pages else None
         messages = texts.answers.messages_read(*read) if read else ""
@@ -317,7 +317,7 @@ class AnswerAttempt:
         is_estimate = not (self.completion and self.completion.usage and self.completion.usage.has_tokens)
         # The cost of an earlier part of the answer, which might have had another effort, isn't included.
         usd = None if self.job.continued_text else usd
-        return texts.answers.thought_longer(
+        return texts.answers.thought_longer_text(
             self.completion.effort if self.completion else "",
             usd,
             is_estimate=is_estimate,

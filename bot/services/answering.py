@@ -31,7 +31,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, replace
 
-from bot.clock import insist, monotonic_began_at
+from bot.clock import keep_trying, monotonic_began_at
 from bot.core import texts
 from bot.core.access import Denial
 from bot.core.canvases import canvas_requester
@@ -258,8 +258,8 @@ class Answering:
         records = self.stores.recorded_calls
         piece = attempt.answer.piece_to_record()
         mention_at = attempt.job.asked_at + self.settings.done_mention_s if self.settings.done_mention_s else None
-        await self.steps.tool_calls.insist(lambda: self._record_messages(attempt))
-        if await self.steps.tool_calls.insist(
+        await self.steps.tool_calls.keep_trying(lambda: self._record_messages(attempt))
+        if await self.steps.tool_calls.keep_trying(
             lambda: records.wait_for_decisions(attempt.job, piece, mention_at, shown_at)
         ):
             attempt.phase = Phase.AWAITING_APPROVAL
@@ -307,7 +307,7 @@ class Answering:
                 canvas_for=ended.canvas_for,
             )
 
-        if await insist(record, self.stores.clock, "end not recorded", Exception):
+        if await keep_trying(record, self.stores.clock, "end not recorded", Exception):
             self._report(attempt, end)
             if end.usage is not None:
                 self.quota.warn(job.question)
@@ -336,7 +336,7 @@ class Answering:
             case Phase.RESTART | Phase.TOKEN_REFUSED | Phase.INTERRUPTED | Phase.WORKED:
                 # Retries however long the database is unavailable, because no process takes the job over while this one
                 # runs.
-                await insist(release, self.stores.clock, "job not released")
+                await keep_trying(release, self.stores.clock, "job not released")
 
 
 def _unposted_notification(job: Job, live: ScheduledReply) -> Notification | None:

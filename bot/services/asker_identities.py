@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bot.clock import insist
+from bot.clock import keep_trying
 from bot.core.conversation import Question
 from bot.core.job import Job
 from bot.core.prompt import asker_key
@@ -48,7 +48,7 @@ class AskerIdentities:
         async def record(receiver: str, sent: Sequence[str]) -> None:
             if receiver not in recorded:
                 writing = self.stores.audit.record_identity
-                await insist(lambda: writing(job.question, job.id, receiver, sent), self.stores.clock, "identity")
+                await keep_trying(lambda: writing(job.question, job.id, receiver, sent), self.stores.clock, "identity")
                 recorded.add(receiver)
 
         return Asker(lambda: self._values(job.question), record)

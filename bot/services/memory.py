@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from bot.clock import insist
+from bot.clock import keep_trying
 from bot.core import texts
 from bot.core.access import Denial
 from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState, ToolUse
@@ -216,7 +216,7 @@ class MemoryCommands:
         )
 
     async def _insist(self, operation: Callable[[], Awaitable[T]]) -> T:
-        return await insist(operation, self.stores.clock, "memories not read or written")
+        return await keep_trying(operation, self.stores.clock, "memories not read or written")
 
 
 def _memory_line(memory: Memory, names: Mapping[str, str], base: str, channel_id: str, is_private: bool) -> str:

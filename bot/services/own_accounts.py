@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bot.clock import Background, insist
+from bot.clock import Background, keep_trying
 from bot.core import texts
 from bot.core.notifications import Notification
 from bot.core.surfaces import Invocation
@@ -65,7 +65,7 @@ class OwnAccounts:
         owners = await accounts.owners(server=server)
         for owner in (one for one in owners if one.team_id == team_id):
             signing_out = partial(sign_ins.sign_out, owner, admin)
-            done += await insist(signing_out, self.stores.clock, f"MCP server {server}: user not signed out")
+            done += await keep_trying(signing_out, self.stores.clock, f"MCP server {server}: user not signed out")
         remaining = (await accounts.counts(team_id)).get(server, 0)
         said = texts.accounts.everybody_signed_out(server, done, remaining)
         await self._tell(admin, f"everybody signed out {server}", said)

@@ -89,7 +89,7 @@ class PromptBuilder:
         """
         job, beginning = answer.job, "" if window_tokens else beginning_record(answer.job.steps)
         built = await self._without_turns(job, tools)
-        reads_posts = await self.reads_posts_before(job.question)
+        reads_posts = await self.includes_earlier_posts(job.question)
         # The conversation is also read for an answer that continues, because its question might have been edited.
         read = await self.conversation.read(job, posts_before=reads_posts)
         if beginning and not (kept := restore_prompt(beginning, built)).has_files:
@@ -173,7 +173,7 @@ class PromptBuilder:
         found = await try_again(lambda: self.conversation.channel(question), self.clock, "channel settings not read")
         return found or ChannelSettings()
 
-    async def reads_posts_before(self, question: Question) -> bool:
+    async def includes_earlier_posts(self, question: Question) -> bool:
         """Returns whether to include a channel's last posts, for a bare mention that starts a thread."""
         is_new = question.begins_thread and not question.thread.in_direct_message
         has_more = question.files or question.attached_text.strip()

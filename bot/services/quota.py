@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from weakref import WeakValueDictionary
 
-from bot.clock import Background, insist
+from bot.clock import Background, keep_trying
 from bot.core import texts
 from bot.core.caps import (
     DAYS_IN_CHART,
@@ -80,7 +80,7 @@ class Quota:
         await check_run_quota(job, self.stores)
         most = self.max_usage(input_tokens, web_searches, effort)
         usage, clock = self.stores.usage, self.stores.clock
-        reserve = partial(insist, lambda: usage.reserve(job, most, self.caps), clock, "quota not reserved")
+        reserve = partial(keep_trying, lambda: usage.reserve(job, most, self.caps), clock, "quota not reserved")
         check = await reserve()
         if check.reserved_cap is not None:
             scope_ids = scope_ids_of(job.question)
@@ -120,7 +120,7 @@ class Quota:
     async def count_usage(self, question: Question, tokens: int, cost_usd: float) -> None:
         """Records the usage of deciding whether a message is a question. Retries while the database is unavailable."""
         used = Amount(tokens, cost_usd)
-        await insist(
+        await keep_trying(
             lambda: self.stores.usage.charge_message(question, used, self.caps), self.stores.clock, "usage not counted"
         )
 

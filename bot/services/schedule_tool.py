@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from bot.clock import insist
+from bot.clock import keep_trying
 from bot.core import texts
 from bot.core.calls import (
     NO_SUCH_TOOL,
@@ -104,11 +104,11 @@ class ScheduleTool:
         if question.schedule_id is not None or question.is_from_bot:
             return OfferedTools()
         standing = partial(self.stores.schedules.active_schedules, team_id, channel_id)
-        here = await insist(standing, self.stores.clock, "schedules not read")
+        here = await keep_trying(standing, self.stores.clock, "schedules not read")
         names = await self.workspace.users.names((user_id, *(one.user_id for one in here)))
         zone = self.workspace.users.zones((user_id,)).get(user_id)
         own = partial(self.stores.accounts.of_person, team_id, user_id)
-        signed_in = [*await insist(own, self.stores.clock, "accounts not read")] if self.servers else []
+        signed_in = [*await keep_trying(own, self.stores.clock, "accounts not read")] if self.servers else []
         prepared = partial(self._prepare_arguments, user_id, zone.key if zone else "", here, names, signed_in)
         # The list has only our own words and doesn't depend on the asker, so that prompts in the same place begin the
         # same.

@@ -48,7 +48,7 @@ class ScheduledRuns:
         """Returns the number of runs that can begin this second: 1 or 0."""
         return int(self.workspace.budget.is_half_free(*CALLS_OF_RUNS))
 
-    async def admit(self, entry: OutboxEntry, *, has_worked: bool = False) -> Run | None:
+    async def admitted_run(self, entry: OutboxEntry, *, has_worked: bool = False) -> Run | None:
         """Returns the run to post, or None if the run is skipped or has no news, or if the schedule was stopped. Raises
         RateLimited, Refused and StoreError, and TimeoutError if Slack doesn't identify the creator or a server doesn't
         renew the creator's sign-in. `has_worked`: the run only has to be posted, so its cost and news don't matter."""
@@ -83,13 +83,13 @@ class ScheduledRuns:
         StoreError."""
         report = RunReport(**content)
         schedule = await self.stores.schedules.read(self.workspace.me.team_id, report.schedule_id)
-        if schedule is None or not (report.skip_reason or report.is_at_pause(schedule)):
+        if schedule is None or not (report.skip_reason or report.has_caused_pause(schedule)):
             return {}
         is_place_gone = PauseReason.PLACE_GONE in (report.skip_reason, schedule.pause_reason)
-        is_signed_out = report.is_at_pause(schedule) and schedule.pause_reason is PauseReason.SIGNED_OUT
+        is_signed_out = report.has_caused_pause(schedule) and schedule.pause_reason is PauseReason.SIGNED_OUT
         signed_out = await self.schedules.signed_out_of(schedule) if is_signed_out else ()
         messages = {}
-        if report.is_at_pause(schedule) or is_place_gone or is_direct_message(schedule.channel_id):
+        if report.has_caused_pause(schedule) or is_place_gone or is_direct_message(schedule.channel_id):
             messages[schedule.user_id] = run_notice(schedule, report, signed_out)
         if not is_place_gone and not is_direct_message(schedule.channel_id):
             messages[schedule.channel_id] = run_notice(schedule, report)

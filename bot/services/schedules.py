@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bot.clock import insist
+from bot.clock import keep_trying
 from bot.core import texts
 from bot.core.access import Denial
 from bot.core.actions import ActionResponse
@@ -114,7 +114,9 @@ class Schedules:
             return None
         for asked, _ in named:
             # "stop" might have been meant for an answer that its author couldn't stop, or that had just ended.
-            if await insist(partial(self.stores.recorded_answers.was_answering, asked), self.stores.clock, "not read"):
+            if await keep_trying(
+                partial(self.stores.recorded_answers.was_answering, asked), self.stores.clock, "not read"
+            ):
                 return None
         return CommandResult.combine([await self._carry_out(*one, here) for one in both])
 
@@ -135,7 +137,7 @@ class Schedules:
             return CommandResult(sentence_notice(refusal))
         log.info("message %s is a command: schedule %d stopped", question.ts, schedule.id)
         stop = partial(self.stores.schedules.stop, *question.thread.place[:1], schedule.id, question.user_id)
-        await insist(stop, self.stores.clock, "schedule not stopped")
+        await keep_trying(stop, self.stores.clock, "schedule not stopped")
         here.remove(schedule)
         words = beginning(visible(schedule.words), LISTED_CHARS)
         sentence = texts.schedules.stopped(schedule.id, schedule.rule.description, words)
@@ -162,7 +164,7 @@ class Schedules:
 
     async def _schedules_here(self, thread: ThreadKey) -> list[Schedule]:
         standing = partial(self.stores.schedules.active_schedules, *thread.place)
-        return await insist(standing, self.stores.clock, "schedules not read")
+        return await keep_trying(standing, self.stores.clock, "schedules not read")
 
     async def open(self, user_id: str, channel_id: str, trigger_id: str, *, in_modal: bool = False) -> str:
         """Shows a channel's schedules or, in a direct message or with "", the person's own schedules. Returns an error
@@ -339,7 +341,7 @@ class Schedules:
                 is_done = await schedules.pause(team_id, schedule.id, PauseReason.BY_PERSON, user_id)
             case ScheduleAction.RESUME:
                 if missing := await self.signed_out_of(schedule):
-                    return texts.schedules.sign_in_first(", ".join(missing), f"<@{schedule.user_id}>")
+                    return texts.schedules.must_sign_in_first(", ".join(missing), f"<@{schedule.user_id}>")
                 is_done = await schedules.resume(team_id, schedule.id, user_id) is not None
             case ScheduleAction.STOP:
                 is_done = await schedules.stop(team_id, schedule.id, user_id)
@@ -385,7 +387,7 @@ class Schedules:
         """Resumes a schedule that was waiting for a sign-in, and notifies its creator. Returns an error message, or ""
         if there is none."""
         if missing := await self.signed_out_of(schedule):
-            return texts.schedules.sign_in_first(", ".join(missing), f"<@{schedule.user_id}>")
+            return texts.schedules.must_sign_in_first(", ".join(missing), f"<@{schedule.user_id}>")
         by, because = schedule.user_id, PauseReason.SIGNED_OUT
         next_at = await self.stores.schedules.resume(schedule.team_id, schedule.id, by, because)
         if next_at is None:

@@ -188,7 +188,7 @@ class QuestionPosts:
         """Posts and queues a schedule's run, unless it is skipped or has nothing to do. Raises StoreError."""
         try:
             async with asyncio.timeout(TRY_WITHIN_S):
-                if run := await self.runs.admit(entry, has_worked=question.has_worked):
+                if run := await self.runs.admitted_run(entry, has_worked=question.has_worked):
                     if question.is_held:
                         asked = replace(self._question(question, *run.place_before_post), is_held=True)
                     else:

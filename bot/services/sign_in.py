@@ -71,9 +71,9 @@ class SignInModal:
         sign_ins, awaited = found
         owner = self._owner(awaited)
         # Only the database can guarantee that a URL is used only once.
-        problem = await sign_ins.complete(owner, awaited.name, address, partial(self._still_awaits, awaited))
+        problem = await sign_ins.complete(owner, awaited.name, address, partial(self._is_still_awaited, awaited))
         if problem:
-            problem = problem if await self._still_awaits(awaited) else texts.accounts.NOTHING_WAITS
+            problem = problem if await self._is_still_awaited(awaited) else texts.accounts.NOTHING_WAITS
         else:
             problem = await self.decisions.proceed(awaited, Decision.APPROVED, press.user_id)
             if problem and isinstance(awaited, AwaitedCall):
@@ -97,7 +97,7 @@ class SignInModal:
             return texts.accounts.cannot_sign_in(awaited.server, texts.accounts.NOT_SET_UP)
         return sign_ins, awaited
 
-    async def _still_awaits(self, awaited: Awaits) -> bool:
+    async def _is_still_awaited(self, awaited: Awaits) -> bool:
         if isinstance(awaited, AwaitedSignIn):
             return await self.decisions.schedules.is_signed_out(awaited.schedule)
         before = awaited.answer

@@ -87,7 +87,7 @@ class Steps:
         questions = (attempt.job.question, *attempt.job.earlier_questions)
         me = self.ports.conversation.me.user_id
         is_asked = any(question.files or without_bot_mention(question.text, me) for question in questions)
-        if not (is_asked or await self.prompt_builder.reads_posts_before(attempt.job.question)):
+        if not (is_asked or await self.prompt_builder.includes_earlier_posts(attempt.job.question)):
             return End(EndReason.NOTHING_ASKED, sentence_notice(texts.answers.HELP))
         if any(question.had_sign_in for question in questions):
             return End(EndReason.NOTHING_ASKED, sentence_notice(texts.accounts.PASTED_IN_MESSAGE))
@@ -127,10 +127,13 @@ class Steps:
         await shown.begin(attempt.answer)
         provider = self.models.starting_with(built.model, built.prompt)
         records, job = self.ports.records, attempt.job
-        insist, is_follow_up = self.tool_calls.insist, not (*job.earlier_questions, job.question)[0].begins_thread
-        earlier_calls = await insist(lambda: records.earlier_calls(job)) if job.version else ()
+        keep_trying = self.tool_calls.keep_trying
+        is_follow_up = not (*job.earlier_questions, job.question)[0].begins_thread
+        earlier_calls = await keep_trying(lambda: records.earlier_calls(job)) if job.version else ()
         offer = replace(offer, has_written=bool(earlier_calls))
-        replied_to = await insist(lambda: records.calls_denied_by_reply(job)) if offer.by_name and is_follow_up else ()
+        replied_to = (
+            await keep_trying(lambda: records.calls_denied_by_reply(job)) if offer.by_name and is_follow_up else ()
+        )
         answer = attempt.answer
         begun = answer.step_text
         while True:
@@ -140,14 +143,14 @@ class Steps:
                 if unseen := shown.unseen_end():
                     return unseen
                 if left := card_types(answer.steps[-1].calls, Decision.REPLIED):
-                    notice = sentence_notice(texts.approvals.replied_instead(left))
+                    notice = sentence_notice(texts.approvals.replied_instead_text(left))
                     return End(EndReason.STOPPED, notice, model=answer.steps[-1].model)
                 if any(call.result in SIGN_IN_RESULTS for call in answer.steps[-1].calls):
                     offer = replace(await self.tool_calls.offer(job), has_written=offer.has_written)
                     prompt = replace(built.prompt, tools=with_new_tools(built.prompt.tools, offer.definitions))
                     attempt.built = built = replace(built, prompt=prompt)
                 # Includes questions that arrived while calls were being made.
-                answer.follow_ups += await insist(partial(records.take_follow_ups, job, len(answer.steps)))
+                answer.follow_ups += await keep_trying(partial(records.take_follow_ups, job, len(answer.steps)))
                 steps = self._fit_steps(answer.steps, built.prompt, window_tokens)
             is_last = len(answer.steps) + 1 >= MAX_STEPS
             step_prompt = with_steps(
@@ -217,7 +220,7 @@ class Steps:
         done = Step(step_no, piece.chars, items, completion.model, calls, answer.origins, *begins)
         end = attempt.with_usage(End(EndReason.STEPPED, model=completion.model, usage=completion.usage))
         records = self.ports.records
-        if not await self.tool_calls.insist(lambda: records.record_step(attempt.job, done, end, piece)):
+        if not await self.tool_calls.keep_trying(lambda: records.record_step(attempt.job, done, end, piece)):
             raise JobChanged
         answer.on_recorded(piece)
         # An attempt might end without ending a job, because it is given up while a call awaits approval.

@@ -33,7 +33,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from bot.clock import Clock, extend_timeout, insist
+from bot.clock import Clock, extend_timeout, keep_trying
 from bot.core import choices, silence
 from bot.core.asked_values import are_from_asker
 from bot.core.asks import MAX_ARGUMENT_CHARS, activity_of, can_be_shown, readable_json
@@ -168,7 +168,7 @@ class ToolCalls:
         offered = await self.ports.tools.definitions(question) if self.ports.tools else OfferedTools()
         definitions = offered.definitions
         if any(tool.name == READ_CHANNEL for tool in definitions) and not thread.in_direct_message:
-            channel = await self.insist(lambda: conversation.channel(question))
+            channel = await self.keep_trying(lambda: conversation.channel(question))
             if channel.read_channel is False:
                 definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
         if not definitions:
@@ -186,8 +186,8 @@ class ToolCalls:
         elif not await conversation.is_member(question):
             definitions = tuple(tool for tool in definitions if tool.rule.read_only)
         elif not thread.in_direct_message and any(tool.own_account for tool in definitions):
-            agreed = await self.insist(lambda: self.ports.records.servers_allowed_in_thread(question))
-        always = await self.insist(lambda: self.ports.records.always_allowed(thread))
+            agreed = await self.keep_trying(lambda: self.ports.records.servers_allowed_in_thread(question))
+        always = await self.keep_trying(lambda: self.ports.records.always_allowed(thread))
         tools = {tool.name: tool for tool in definitions}
         missing, is_private = (offered.missing, offered.notice), thread.in_direct_message
         return Offer(tools, frozenset(always.items()), can_choose, *missing, is_private, agreed, question.is_held)
@@ -264,14 +264,14 @@ class ToolCalls:
         JobChanged. `show`: called with each call's activity. Results that must not be stored are only in the returned
         calls."""
         unstored: dict[tuple[int, int], str] = {}
-        for call in await self.insist(lambda: self.ports.records.calls(job, step_no)):
+        for call in await self.keep_trying(lambda: self.ports.records.calls(job, step_no)):
             if call.state in call.startable_states:
                 result = await self._make_call(job, call, offer, show)
                 if result and not result.can_be_stored:
                     unstored[call.key] = result.text
             elif call.state is CallState.BEGUN:
                 await self._record_end(job, replace(call, state=CallState.UNKNOWN))
-        made = await self.insist(lambda: self.ports.records.calls(job, step_no))
+        made = await self.keep_trying(lambda: self.ports.records.calls(job, step_no))
         return tuple(replace(call, result=unstored.get(call.key, call.result)) for call in made)
 
     async def _make_call(
@@ -287,9 +287,9 @@ class ToolCalls:
         if not (call.read_only or await is_member(job.question, now_within_s=MEMBER_WITHIN_S)):
             await self._record_end(job, replace(call, state=CallState.DENIED, result=NOT_A_MEMBER))
             return None
-        if not await self.insist(lambda: self.ports.records.begin_call(job, call)):
+        if not await self.keep_trying(lambda: self.ports.records.begin_call(job, call)):
             # The job is lost, stopped or edited, or an earlier commit whose response was lost has begun the call.
-            now = await self.insist(lambda: self.ports.records.calls(job, call.step_no))
+            now = await self.keep_trying(lambda: self.ports.records.calls(job, call.step_no))
             is_begun = now[call.index].state is CallState.BEGUN
             if not (is_begun and await self._record_end(job, replace(call, state=CallState.UNKNOWN))):
                 raise JobChanged
@@ -333,10 +333,10 @@ class ToolCalls:
             return CallResult(CallState.UNKNOWN, "The tool failed.", is_error=True)
 
     async def _record_end(self, job: Job, call: RecordedCall) -> bool:
-        return await self.insist(lambda: self.ports.records.end_call(job, call))
+        return await self.keep_trying(lambda: self.ports.records.end_call(job, call))
 
-    async def insist(self, operation: Callable[[], Awaitable[T]]) -> T:
-        return await insist(operation, self.ports.clock, "tool calls not recorded")
+    async def keep_trying(self, operation: Callable[[], Awaitable[T]]) -> T:
+        return await keep_trying(operation, self.ports.clock, "tool calls not recorded")
 
 
 def _reasons_to_ask(

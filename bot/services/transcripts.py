@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bot.clock import insist
+from bot.clock import keep_trying
 from bot.core.conversation import File
 from bot.core.files import Unread, is_recording
 from bot.core.job import End, Job
@@ -54,7 +54,7 @@ class Transcription:
     async def transcribe(self, job: Job, show: Callable[[Activity], None], file: File, sound: Sound) -> str | Unread:
         """Returns a model's transcript of a recording, or why there is none. Calls `show` before and after."""
         assert self.transcriber is not None, "without one, nothing is heard"
-        if not await insist(lambda: self.quota.has_room(job.question), self.stores.clock, "caps not checked"):
+        if not await keep_trying(lambda: self.quota.has_room(job.question), self.stores.clock, "caps not checked"):
             # A used-up cap will also end the answer.
             return Unread.NOT_HEARD
         show(Doing.LISTENING)
@@ -84,7 +84,7 @@ class Transcription:
     async def _record(self, job: Job, files: Sequence[File], usage: Usage) -> bool:
         """Records transcripts and usage, however long the database is unavailable. Returns False if the job is lost."""
         end = self._end(usage)
-        return await insist(
+        return await keep_trying(
             lambda: self.stores.transcripts.record(job, files, end), self.stores.clock, "transcript not recorded"
         )
 

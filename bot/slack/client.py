@@ -346,7 +346,7 @@ class Credential:
             log.error("%s", self.problem)
         self._doubted.set()
 
-    async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def keep_trying(self, call: Callable[[], Awaitable[T]]) -> T:
         """Retries a call until Slack accepts the token, and returns its result. Only raises SlackSetupError."""
         return await Retrier(CONNECTION, self.clock, "not connected yet").call(lambda: self.used(call))
 

@@ -95,13 +95,13 @@ class FormReader:
     def read(self, node: Object, level: int = 0) -> str:
         """Returns an object's text, or "" if it has none. Mentions each unreadable type once."""
         if level >= MAX_LEVELS:
-            return self._unread(node)
+            return self._unknown_element(node)
         if (known := self._known(node, level)) is not None:
             return known
         parts = list(self._parts(node, level))
         if not parts and (fallback := node.get("fallback")):
             parts = list(self._value("fallback", fallback, level))
-        return _joined(parts) or self._unread(node)
+        return _joined(parts) or self._unknown_element(node)
 
     def read_all(self, nodes: Sequence[Any], level: int) -> str:
         return _joined(list(self._items("", nodes, level)))
@@ -122,7 +122,7 @@ class FormReader:
             return escape_cell(self.read(cell, level + 1))
         return escape_cell(str(cell)) if isinstance(cell, str | int | float) and not isinstance(cell, bool) else ""
 
-    def _unread(self, node: Object) -> str:
+    def _unknown_element(self, node: Object) -> str:
         kind = _NO_NAME.sub(" ", str(node.get("type") or "")).strip()[:MAX_KIND_CHARS]
         # Interactive elements have no content.
         if not kind or "action_id" in node or kind in self._named:
@@ -160,7 +160,7 @@ class FormReader:
 
     def _items(self, key: str, values: Sequence[Any], level: int) -> Iterator[_Part]:
         if level >= MAX_LEVELS:
-            yield _Part(key, self._unread({"type": key}))
+            yield _Part(key, self._unknown_element({"type": key}))
             return
         if values and all(isinstance(value, list | tuple) for value in values):
             yield _Part(key, self.table(values, level), is_block=True)

@@ -36,7 +36,7 @@ from bot.slack.canvases_and_pins import PARAMETERS, ChannelPages
 from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.file_objects import files_of
 from bot.slack.json_values import Payload, count, json_object, messages_in, string
-from bot.slack.posted_questions import question_in
+from bot.slack.posted_questions import parse_posted_question
 from bot.slack.text import answer_of, app_name, attached_to, body_of, is_by_app, quoted_for_model
 from bot.slack.users import ChannelReaders, Users, cache_newest
 
@@ -108,7 +108,7 @@ class History:
     async def _direct_message(self, reading: _Reading, before_ts: str | None) -> list[Message]:
         answer = await self._page("conversations.history", reading, limit=DIRECT_MESSAGES, latest=before_ts)
         if answer is None:
-            return [_after_gap(reading.question)]
+            return [_as_message_after_gap(reading.question)]
         messages = [self.message_of(reading.question, message) for message in messages_in(answer)[::-1]]
         if messages and answer.get("has_more"):
             messages[0] = replace(messages[0], is_after_gap=True)
@@ -124,7 +124,7 @@ class History:
         reading = self._reading(question)
         answer = await self._page("conversations.history", reading, latest=question.ts, limit=POSTS_BEFORE)
         if answer is None:
-            return [_after_gap(question)]
+            return [_as_message_after_gap(question)]
         return [self.message_of(question, message) for message in messages_in(answer)[::-1]]
 
     async def _thread(self, reading: _Reading, thread_ts: str) -> list[Message]:
@@ -141,7 +141,7 @@ class History:
                 "conversations.replies", reading, ts=thread_ts, oldest=after, limit=THREAD_PAGE_MESSAGES
             )
             if answer is None:
-                end = [_after_gap(question)]
+                end = [_as_message_after_gap(question)]
                 break
             if call >= THREAD_PAGES:
                 has_gap = True
@@ -176,7 +176,7 @@ class History:
     def _to_message(self, question: Question, message: Mapping[str, Any]) -> Message:
         bot_id = string(message, "bot_id") or None
         is_ours = bot_id == self._bot_id
-        if is_ours and (asked := question_in(message)):
+        if is_ours and (asked := parse_posted_question(message)):
             asker, text, quoted = asked
             thread = question.thread
             return Message(thread.team_id, thread.channel_id, message["ts"], text, quoted, user_id=asker)
@@ -197,7 +197,7 @@ class History:
         )
 
 
-def _after_gap(question: Question) -> Message:
+def _as_message_after_gap(question: Question) -> Message:
     return replace(question.as_message(), is_after_gap=True)
 
 

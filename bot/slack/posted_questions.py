@@ -59,7 +59,7 @@ def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
     asker = f"<@{question.user_id}>"
     intro, block = texts.shortcut.asks_about_this(asker), _BLOCK
     if is_suggested(question.view_id):
-        intro = texts.shortcut.asked_by(asker)
+        intro = texts.shortcut.asker_line(asker)
     elif elsewhere:
         intro = texts.shortcut.asks_about_message_in(asker, f"<#{question.about.channel_id}>")
     elif question.about.offered_by is not None:
@@ -92,7 +92,7 @@ def modal_id_of(message: Mapping[str, Any]) -> str | None:
     return next((id_.removeprefix(MARK) for id_ in ids if id_.startswith(MARK)), None)
 
 
-def question_in(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
+def parse_posted_question(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
     """Returns a posted question's asker, words and quote (core/conversation.py), or None if the message isn't a posted
     question."""
     blocks = json_objects(message, "blocks")

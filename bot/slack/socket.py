@@ -185,7 +185,7 @@ class Sockets:
 
     async def open(self) -> None:
         first, *others = self._connections
-        await self._credential.insist(first.renew)
+        await self._credential.keep_trying(first.renew)
         await asyncio.gather(*(self._try_once(connection) for connection in others))
         self._watches = [asyncio.create_task(self._watch(connection)) for connection in self._connections]
 
@@ -263,7 +263,7 @@ class Sockets:
     async def _renew(self, connection: SocketConnection, refused: str) -> str:
         """Connects. Returns why Slack refuses the token, or "". `refused`: the last refusal that was logged."""
         try:
-            await self._credential.insist(connection.renew)
+            await self._credential.keep_trying(connection.renew)
         except SlackSetupError as error:
             # Only an admin can resolve a refusal of the token; /readyz reports it, too.
             if str(error) != refused:

@@ -340,7 +340,7 @@ class _BlockReader:
             return None
         heads = [block[key] for key in _TABLE_HEADS if isinstance(block.get(key), list | Mapping)][:1]
         table = self._forms.table([*heads, *rows], level)
-        caption = _words_of(block, "caption") or _words_of(block, "title")
+        caption = _string_or_text(block, "caption") or _string_or_text(block, "title")
         return f"{caption}\n\n{table}" if caption and table else caption or table
 
     def _chart(self, block: Payload, level: int) -> str | None:
@@ -352,9 +352,9 @@ class _BlockReader:
         labels = list(dict.fromkeys(label for one in points for label in one))
         if not labels:
             return None
-        names = [_words_of(one, "name") or _words_of(one, "label") for one in series]
-        said = ((name, _words_of(axes, name)) for name in _AXES)
-        above = [_words_of(block, "title"), *(f"{name[0]}: {words}" for name, words in said if words)]
+        names = [_string_or_text(one, "name") or _string_or_text(one, "label") for one in series]
+        said = ((name, _string_or_text(axes, name)) for name in _AXES)
+        above = [_string_or_text(block, "title"), *(f"{name[0]}: {words}" for name, words in said if words)]
         rows = [[label, *(one.get(label, "") for one in points)] for label in labels]
         return "\n".join(filter(None, above)) + "\n\n" + self._forms.table([["", *names], *rows], level)
 
@@ -448,7 +448,7 @@ def _points(series: Payload, axes: Payload) -> dict[str, str]:
     points: dict[str, str] = {}
     for number, point in enumerate(data if isinstance(data, list) else []):
         if isinstance(point, Mapping):
-            label = _words_of(point, "label") or _words_of(point, "name") or _number(point, "x")
+            label = _string_or_text(point, "label") or _string_or_text(point, "name") or _number(point, "x")
             value = _number(point) or _number(point, "y")
         else:
             label, value = categories[number] if number < len(categories) else "", _number({"value": point})
@@ -465,7 +465,7 @@ def _number(node: Payload, key: str = "value") -> str:
     return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
-def _words_of(holder: Payload, key: str) -> str:
+def _string_or_text(holder: Payload, key: str) -> str:
     return string(holder, key) or _text_of(holder, key)
 
 

@@ -103,7 +103,7 @@ class Stores:
         try:
             with database_errors():
                 await migrate(engine)
-                clock = clock.anchored(await database_time(engine, clock))
+                clock = clock.anchored_at(await database_time(engine, clock))
         except BaseException:
             await engine.dispose()
             raise

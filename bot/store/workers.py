@@ -335,7 +335,7 @@ async def living_workers_in(connection: AsyncConnection, file: Path | None, now:
     return list(await connection.scalars(sa.select(workers.c.worker).where(lives)))
 
 
-def _select_others(*, on_server: bool) -> sa.Select[tuple[str, int, bool]]:
+def _other_workers_query(*, on_server: bool) -> sa.Select[tuple[str, int, bool]]:
     at_work = sa.select(jobs.c.worker).distinct().where(is_running(), jobs.c.worker != sa.bindparam("me")).subquery()
     # Shared, so that two processes that try it at once don't mistake each other for the owner.
     is_free = sa.func.pg_try_advisory_xact_lock_shared(lock_key(at_work.c.worker))
@@ -345,5 +345,5 @@ def _select_others(*, on_server: bool) -> sa.Select[tuple[str, int, bool]]:
     )
 
 
-_OTHERS = {on_server: _select_others(on_server=on_server) for on_server in (False, True)}
+_OTHERS = {on_server: _other_workers_query(on_server=on_server) for on_server in (False, True)}
 """Built once, because one of them runs about once a second."""

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.clock import SystemClock, insist
+from bot.clock import SystemClock, keep_trying
 from bot.core.job import Job, StepEstimate
 from bot.errors import StoreAway, StoreError
 from bot.logs import of_job
@@ -232,7 +232,7 @@ async def test_start_waits_for_a_server_that_is_away_and_not_for_what_it_refuses
         await Stores.open(own_server.url.replace("/postgres?", "/nowhere?"), "w1", clock)
     assert not isinstance(refused.value, StoreAway)
     await asyncio.to_thread(own_server.stop)
-    waiting = asyncio.create_task(insist(lambda: Stores.open(own_server.url, "w1", clock), clock, "-", StoreAway))
+    waiting = asyncio.create_task(keep_trying(lambda: Stores.open(own_server.url, "w1", clock), clock, "-", StoreAway))
     with pytest.raises(StoreAway):
         await Stores.open(own_server.url, "w2", clock)
     await asyncio.to_thread(own_server.start)

@@ -420,7 +420,7 @@ async def test_missed_single_time_is_paused_and_said(timed: Stores, clock: Manua
     once = await stored(timed, once.id)
     [report] = await reported(timed)
     assert (once.pause_reason, report) == (PauseReason.MISSED, RunReport(once.id, NINE, PauseReason.MISSED))
-    assert report.is_at_pause(once)
+    assert report.has_caused_pause(once)
 
 
 async def test_paused_schedule_is_not_due(timed: Stores, clock: ManualClock) -> None:
@@ -484,7 +484,7 @@ async def test_failures_in_a_row_pause_and_are_said_once(timed: Stores, clock: M
     run = await timed.schedules.run(last.id)
     assert run is not None
     assert report == RunReport(daily.id, run.due_at)
-    assert report.is_at_pause(run.schedule)
+    assert report.has_caused_pause(run.schedule)
     assert await timed.schedules.resume("T1", daily.id, "U1")
     assert (await stored(timed, daily.id)).failures == 0
 
@@ -605,7 +605,7 @@ async def skipped(
         await store.schedules.skip(schedule, job_id, because)
     assert await store.schedules.run(job_id) is None
     [report], schedule = await reported(store), await stored(store, schedule.id)
-    return report.skip_reason, schedule.pause_reason, report.is_at_pause(schedule)
+    return report.skip_reason, schedule.pause_reason, report.has_caused_pause(schedule)
 
 
 @pytest.mark.parametrize(

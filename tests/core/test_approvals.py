@@ -372,7 +372,7 @@ def test_what_an_admin_or_the_asker_may_allow_beyond_one_call_depends_on_whose_a
 def test_card_names_what_was_read_before_it_asks() -> None:
     asked = replace(call("docs__open"), uses_own_account=True, because=("not_asked", "found", "docs__find"))
     card = card_of_call(asked, [asked], 0, None)
-    assert texts.approvals.asks_because(card.because, card.sources) == (
+    assert texts.approvals.asking_reasons_text(card.because, card.sources) == (
         "I'm asking because your question doesn't ask for exactly this and I've read what your account found with "
         "“Find” (docs). "
     )
@@ -523,7 +523,7 @@ def test_each_sentence_about_a_card_comes_from_its_kind(kind: str) -> None:
     asked, (waits, denied, undone) = CARDS[kind], SAID[kind]
     assert texts.approvals.reminder("<@U1>", card_types([asked], None)) == f"<@U1> {waits}"
     ended = {one: replace(asked, state=CallState.DENIED, decision=one, decided_by="U1") for one in Decision}
-    instead = texts.approvals.replied_instead(card_types([ended[Decision.REPLIED]], Decision.REPLIED))
+    instead = texts.approvals.replied_instead_text(card_types([ended[Decision.REPLIED]], Decision.REPLIED))
     assert instead == f"{REPLIED.get(kind, f'{undone} because you wrote instead.')} I'll answer below your message."
     assert activity_of(asked) == RUNNING[kind]
     late = texts.approvals.expired(card_types([ended[Decision.EXPIRED]], Decision.EXPIRED))
@@ -539,7 +539,7 @@ def test_no_two_kinds_of_cards_share_a_sentence() -> None:
         lambda kind: texts.approvals.reminder("<@U1>", [kind]),
         lambda kind: activity_of(CARDS[kind]),
         lambda kind: texts.approvals.decided(kind, "denied", 1, "Ada", is_only_one=True),
-        lambda kind: texts.approvals.replied_instead([kind]),
+        lambda kind: texts.approvals.replied_instead_text([kind]),
         lambda kind: texts.approvals.expired([kind]),
         lambda kind: texts.approvals.asking_without_buttons([(kind, "Add this note?")]),
     ]

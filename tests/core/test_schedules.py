@@ -777,7 +777,7 @@ def test_creator_and_admins_may_change_a_schedule_and_admins_have_more_of_them_m
 
 
 @pytest.mark.parametrize(
-    ("paused", "skipped", "is_at_pause"),
+    ("paused", "skipped", "has_caused_pause"),
     [
         (None, None, False),
         (None, PauseReason.MISSED, False),
@@ -787,9 +787,9 @@ def test_creator_and_admins_may_change_a_schedule_and_admins_have_more_of_them_m
     ],
 )
 def test_run_is_told_of_as_a_pause_while_the_schedule_is_paused_for_it(
-    paused: PauseReason | None, skipped: PauseReason | None, is_at_pause: bool
+    paused: PauseReason | None, skipped: PauseReason | None, has_caused_pause: bool
 ) -> None:
-    assert RunReport(1, NINE, skipped or "").is_at_pause(replace(HERE[0], pause_reason=paused)) is is_at_pause
+    assert RunReport(1, NINE, skipped or "").has_caused_pause(replace(HERE[0], pause_reason=paused)) is has_caused_pause
 
 
 def test_run_looks_at_what_is_new_since_the_last_one_or_since_its_schedule_exists() -> None:

@@ -29,13 +29,13 @@ class Memory:
     readers: ChannelReaders
 
     async def learn_that_streams_are_refused(self, number: int) -> None:
-        self.transport.senders.streams.refused(question_in(number), REFUSED)
+        self.transport.senders.streams.refused(parse_posted_question(number), REFUSED)
 
     async def knows_that_streams_are_refused(self, number: int) -> bool:
-        return not self.transport.senders.streams.can_start(question_in(number))
+        return not self.transport.senders.streams.can_start(parse_posted_question(number))
 
     async def learn_readers(self, number: int) -> None:
-        assert await self.readers.are_insiders(question_in(number).thread)
+        assert await self.readers.are_insiders(parse_posted_question(number).thread)
 
     async def knows_readers(self, number: int) -> bool:
         before = len(self.sandbox.calls)
@@ -43,7 +43,7 @@ class Memory:
         return len(self.sandbox.calls) == before
 
 
-def question_in(number: int) -> Question:
+def parse_posted_question(number: int) -> Question:
     return Question(ThreadKey("T1", f"C1{number}", "1.0"), "1.0", "U0ADA", "Why?")
 
 

@@ -190,7 +190,7 @@ def test_answer_without_a_file_fills_at_most_twenty_messages(tables: int, *, is_
     assert len(channel.shown) == MAX_PAGES_WITHOUT_FILE == 20
     assert text.startswith(channel.text())
     assert (channel.text() != text) is is_cut
-    assert last.notice == (texts.answers.rest_left_out(20) if is_cut else "")
+    assert last.notice == (texts.answers.omitted_pages_text(20) if is_cut else "")
     assert last.end is not None
 
 

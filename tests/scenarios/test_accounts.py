@@ -190,7 +190,7 @@ async def test_member_confirms_a_code_at_a_server_that_leads_nowhere(
         [device] = jira.people.devices.values()
         assert link.endswith(f"user_code={device.user_code}")
         assert ada.modal is not None
-        assert texts.accounts.enter_there(device.user_code) in json.dumps(ada.modal.blocks)
+        assert texts.accounts.device_code_instructions(device.user_code) in json.dumps(ada.modal.blocks)
         assert await ada.submit({}) == {}, "Slack waits until the person has confirmed"
         device.agreed = "ada"
         assert shown(await ended(stage, message)).startswith("Found it.")
@@ -384,7 +384,7 @@ async def test_schedule_runs_with_its_creators_account_until_the_sign_in_ends(
     in_channel, _ = await pause_notices(stage, "general", stage.sandbox.dm("ada"))
     assert texts.schedules.PAUSE_REASONS[PauseReason.SIGNED_OUT] in in_channel.text
     assert buttons(in_channel) == [ScheduleAction.RESUME, ScheduleAction.STOP]
-    refused = texts.schedules.sign_in_first("jira", "<@U0ADA>")
+    refused = texts.schedules.must_sign_in_first("jira", "<@U0ADA>")
     for user in ("ada", "grace"):
         assert await press(stage, in_channel, ScheduleAction.RESUME, user, str(schedule.id)) == refused
     await has_signed_in(another_process, jira)
@@ -591,7 +591,7 @@ async def test_reading_that_a_found_text_asks_for_asks_the_owner_and_says_why(
     [calling] = await stage.sandbox.wait_for(
         lambda: [one for one in stage.bots("general", asked) if "salary" in shown(one)]
     )
-    assert texts.approvals.asks_because(("not_asked", "found"), ["“Whoami” (jira)"]).strip() in shown(calling)
+    assert texts.approvals.asking_reasons_text(("not_asked", "found"), ["“Whoami” (jira)"]).strip() in shown(calling)
     assert {ReplyAction.APPROVE, ReplyAction.ALLOW_IN_THREAD} & {*buttons(calling)} == {ReplyAction.APPROVE}
     assert await press(stage, calling, ReplyAction.DENY) is None
     await ended_in(stage, asked)

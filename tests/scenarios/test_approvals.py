@@ -186,7 +186,7 @@ async def test_reply_that_denies_the_call_is_answered_below_it_by_a_model_that_k
     stage.vendor.script(says("All right, I won't."))
     replied = await stage.sandbox.say("ada", "general", "Not now", asked)
     await stage.sandbox.wait_for(lambda: [m for m in stage.bots("general", asked) if "I won't" in shown(m)])
-    denied = texts.approvals.replied_instead(["call"])
+    denied = texts.approvals.replied_instead_text(["call"])
     await stage.sandbox.wait_for(lambda: denied in shown(stage.bots("general", asked)[0]))
     first, second = stage.bots("general", asked)
     assert first.ts < replied < second.ts

@@ -464,7 +464,7 @@ def joined(request: ModelRequest) -> Evidence:
 
 def replied_to(decision: str) -> Evidence:
     """Returns evidence of a first answer that asked for an approval when its asker wrote the second question."""
-    evidence = first_answer_cut(texts.approvals.replied_instead(["call"]), RequestEnd.WHOLE)
+    evidence = first_answer_cut(texts.approvals.replied_instead_text(["call"]), RequestEnd.WHOLE)
     first = replace(evidence.jobs[0], state="stopped")
     call = CallRow("C1", first.ts, 0, {"token": "q0s0c0"}, True, "denied", False, decision)
     return replace(evidence, jobs=[first, evidence.jobs[1]], tool_calls=[call])

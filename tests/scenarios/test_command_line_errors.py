@@ -557,9 +557,9 @@ def test_user_without_a_home_gets_one_before_libraries_look_for_it(monkeypatch: 
     """A container may run as any user ID; slack_bolt asks for its home on import."""
     bolt = importlib.import_module("slack_bolt.context.assistant.thread_context_store.file")
     # Not imported: processes forked from this one would warn that it is there already.
-    give_home = runpy.run_path(str(REPOSITORY / "bot/__main__.py"))["give_home"]
+    set_default_home = runpy.run_path(str(REPOSITORY / "bot/__main__.py"))["set_default_home"]
     monkeypatch.setenv("HOME", "/set")
-    give_home()
+    set_default_home()
     assert os.environ["HOME"] == "/set"
 
     def unknown(user_id: int) -> NoReturn:
@@ -569,5 +569,5 @@ def test_user_without_a_home_gets_one_before_libraries_look_for_it(monkeypatch: 
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     with pytest.raises(RuntimeError):
         importlib.reload(bolt)
-    give_home()
+    set_default_home()
     importlib.reload(bolt)

@@ -102,7 +102,7 @@ async def test_a_newcomer_is_led_from_the_link_to_the_first_message(
     assert written(tmp_path) == {**tokens, "BOT_ADMINS": "U0ADA", "BOT_CAPS": "workspace/month=5usd", **ALERT}
     assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == [".env"]
-    assert hello(slack) == [texts.welcome.im_here("typist")]
+    assert hello(slack) == [texts.welcome.first_message_to_admin("typist")]
 
 
 async def test_what_is_pasted_early_is_hidden_and_used(
@@ -254,7 +254,7 @@ async def test_interrupted_halfway_it_keeps_what_was_accepted_and_goes_on(
         await terminal.types(CAP, "none")
         assert (await terminal.end())[0] == 0
     assert list(written(tmp_path)) == ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "OPENAI_API_KEY", "BOT_ADMINS", *ALERT]
-    assert hello(slack) == [texts.welcome.im_here("typist")]
+    assert hello(slack) == [texts.welcome.first_message_to_admin("typist")]
 
 
 async def test_an_env_file_that_exists_is_completed_and_no_value_is_changed(
@@ -322,7 +322,7 @@ async def test_the_admin_is_found_by_name_or_id_and_not_by_email_address(
         await terminal.types(CAP, "none")
         assert (await terminal.end())[0] == 0
     assert written(tmp_path) == {"BOT_ADMINS": "U0GRACE", **ALERT}
-    assert hello(slack, "grace") == [texts.welcome.im_here("typist")]
+    assert hello(slack, "grace") == [texts.welcome.first_message_to_admin("typist")]
 
 
 async def test_a_first_message_that_slack_refuses_is_a_problem_with_its_remedy(
@@ -510,4 +510,4 @@ async def test_the_whole_way_from_a_clone_to_the_first_answer(
         await slack.wait_for(lambda: ANSWER in str(slack.messages("general", asked)))
         bot.presses_ctrl_c()
         await bot.end()
-    assert hello(slack) == [texts.welcome.im_here("typist")]
+    assert hello(slack) == [texts.welcome.first_message_to_admin("typist")]

@@ -168,7 +168,7 @@ async def test_answer_stopped_for_what_the_model_did_lists_its_calls_and_is_not_
         asked = await stage.mention("note milk")
         await press(stage, await asking(stage, asked), ReplyAction.APPROVE)
         stopped = await ended(stage, asked)
-        assert texts.models.stopped_for_actions("test", {"raw.add": 1}, STOPPED) in shown(stopped)
+        assert texts.models.actions_stopped_text("test", {"raw.add": 1}, STOPPED) in shown(stopped)
         # The explanation is data: no link, and nobody is notified.
         assert not {"link", "broadcast"} & {part["type"] for part in elements_in(stopped.sent_blocks)}
         assert not {ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH} & {*buttons(stopped)}

@@ -165,7 +165,7 @@ class FailingAfterTools(StepModel):
 
 
 SILENT = texts.models.silent_after_tools(MODEL_NAME)
-STOPPED = texts.models.stopped_for_actions(MODEL_NAME, {tool_label(LIST.name): 1}, "")
+STOPPED = texts.models.actions_stopped_text(MODEL_NAME, {tool_label(LIST.name): 1}, "")
 EMPTY, REFUSED = EndReason.EMPTY, EndReason.REFUSED
 
 

@@ -221,7 +221,7 @@ class Admitting:
     run: Run | Exception | None
     lost_for: list[Refusal | None] = field(default_factory=list)
 
-    async def admit(self, entry: OutboxEntry, *, has_worked: bool = False) -> Run | None:
+    async def admitted_run(self, entry: OutboxEntry, *, has_worked: bool = False) -> Run | None:
         if isinstance(self.run, Exception):
             raise self.run
         return self.run

@@ -54,7 +54,7 @@ async def test_settings_are_read_four_times_before_the_prompt_does_without(
     away = Away(failures=failures, me=ME)
     settings = PromptSettings("", 8_000, reads_channel=True)
     builder = PromptBuilder(away, settings, TokenEstimate(("openai/m",)), InstantClock())
-    assert await builder.reads_posts_before(BARE) is not as_set
+    assert await builder.includes_earlier_posts(BARE) is not as_set
     assert len(away.reads) == reads
 
 

@@ -367,7 +367,7 @@ async def test_creator_alone_signs_in_for_a_schedule_that_waits_for_it(
     still, go_on = stage.schedules.is_signed_out, stage.schedules.resume_after_sign_in
     assert await still(waiting.schedule) is True
     stage.sign_ins.signed_out = ("wiki",)
-    assert await go_on(waiting.schedule) == texts.schedules.sign_in_first("wiki", "<@UADA>")
+    assert await go_on(waiting.schedule) == texts.schedules.must_sign_in_first("wiki", "<@UADA>")
     await stage.press(ScheduleAction.RESUME, paused, place=None)
     assert (await stage.now(paused.id)).pause_reason is PauseReason.SIGNED_OUT, "nobody else has signed in for it"
     stage.sign_ins.signed_out = ()

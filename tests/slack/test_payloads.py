@@ -18,7 +18,7 @@ from bot.errors import PayloadError, StoreError, Stuck
 from bot.services.schedules import SchedulePress
 from bot.services.shortcut import Reaction
 from bot.slack.file_objects import file_of, files_of
-from bot.slack.posted_questions import question_in
+from bot.slack.posted_questions import parse_posted_question
 from bot.slack.text import app_name, attached_to, body_of
 from bot.slack.users import kind_of, name_of
 from bot.slack.views.memory import MEMORY
@@ -34,9 +34,9 @@ from handlers.payloads import (
     home_tab_of,
     invocation_of_command,
     invocation_of_shortcut,
-    is_by,
     is_first_delivery,
     is_stream_end,
+    is_written_by,
     join_of,
     message_of,
     message_of_shortcut,
@@ -191,7 +191,7 @@ def test_edit_in_an_event_is_parsed(name: str, words: tuple[str, str | None]) ->
 
 @pytest.mark.parametrize("name", [*MESSAGES, *CHANGES])
 def test_event_tells_whether_the_bot_itself_wrote_its_message(name: str) -> None:
-    assert is_by(event_of(name), ME) is (name in OUR_OWN.split())
+    assert is_written_by(event_of(name), ME) is (name in OUR_OWN.split())
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_event_tells_whether_the_bot_itself_wrote_its_message(name: str) -> None
 )
 def test_either_id_makes_a_message_our_own(message: Any, is_own: bool) -> None:
     for event in ({"message": message}, {"previous_message": message}, message if isinstance(message, dict) else {}):
-        assert is_by(event, ME) is is_own
+        assert is_written_by(event, ME) is is_own
 
 
 PARSERS: dict[str, Callable[[Any], Any]] = {
@@ -276,7 +276,7 @@ def test_translated_answer_is_read_with_its_structure() -> None:
             "| Body | Distance |\n| --- | --- |\n| [Moon](https://moon.example/) | 384400 |",
         ]
     )
-    assert (app_name(message), attached_to(message), files_of(message), question_in(message)) == (
+    assert (app_name(message), attached_to(message), files_of(message), parse_posted_question(message)) == (
         "Typist",
         "",
         (),

@@ -18,9 +18,9 @@ from bot.slack.views.schedules import (
     ScheduleAction,
     ScheduleField,
     ScheduleList,
+    home_schedule_blocks,
     run_line,
     run_notice,
-    schedules_at_home,
     schedules_modal,
 )
 from slack_sandbox.blocks.elements import interactive
@@ -59,13 +59,13 @@ def test_slack_takes_the_longest_list(channel_id: str) -> None:
     view = listed(*[SCHEDULE] * (MAX_LISTED + 5), channel_id=channel_id)
     check_view(view, "modal")
     check_view(listed(*[replace(SCHEDULE, words="&" * MAX_WORDS_CHARS)] * MAX_LISTED, channel_id=channel_id), "modal")
-    check_view(home(schedules_at_home([SCHEDULE] * 30)), "home")
+    check_view(home(home_schedule_blocks([SCHEDULE] * 30)), "home")
 
 
 @pytest.mark.parametrize("left_out", [0, 1, 7])
 def test_list_and_home_say_how_many_schedules_they_leave_out(left_out: int) -> None:
     *_, in_list = listed(*[SCHEDULE] * (MAX_LISTED + left_out))["blocks"]
-    *_, at_home, _ = schedules_at_home([SCHEDULE] * (MAX_AT_HOME + left_out))
+    *_, at_home, _ = home_schedule_blocks([SCHEDULE] * (MAX_AT_HOME + left_out))
     assert (texts.schedules.more_schedules(left_out) in str(in_list)) is (left_out > 0)
     assert (texts.home.more_channels(left_out) in str(at_home)) is (left_out > 0)
 
@@ -114,7 +114,7 @@ def test_change_by_an_admin_is_said_wherever_a_schedule_is_shown() -> None:
     changed = replace(SCHEDULE, changed_by="U9")
     for view in (
         listed(changed),
-        home(schedules_at_home([changed])),
+        home(home_schedule_blocks([changed])),
         CHANGE_SCHEDULE.build(changed, None, None, "UTC"),
     ):
         assert "changed by <@U9>" in str(view)
@@ -181,7 +181,7 @@ def test_single_time_that_has_passed_is_run_now_and_any_other_schedule_is_resume
 def test_no_word_of_a_schedule_is_markup() -> None:
     blocks = [
         *listed(SCHEDULE)["blocks"],
-        *schedules_at_home([SCHEDULE]),
+        *home_schedule_blocks([SCHEDULE]),
         *run_notice(PAUSED[0], RunReport(1, 0.0))["blocks"],
     ]
     with_words = [block for block in blocks if "<!channel>" in json.dumps(block)]

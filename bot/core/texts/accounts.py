@@ -76,7 +76,7 @@ def confirm_then(code: str) -> str:
     )
 
 
-def enter_there(code: str) -> str:
+def device_code_instructions(code: str) -> str:
     return f"Sign in there, check that the page shows this code or enter it, and agree: {code}"
 
 

@@ -5,14 +5,14 @@ from datetime import date
 
 from bot.core.texts.actions import ANSWER_NOW
 from bot.core.texts.times import in_utc
-from bot.core.texts.words import count, listed, the_web
+from bot.core.texts.words import count, listed, web_query_text
 from bot.models.events import Unparsed
 
 THINKING = "Thinking…"
 
 
 def searching(query: str) -> str:
-    return f"Searching {the_web(query)}"
+    return f"Searching {web_query_text(query)}"
 
 
 TRANSCRIBING = "Listening…"
@@ -107,7 +107,7 @@ CODE_BLOCK_ATTACHED = "The long code block is also attached as a file."
 CODE_BLOCKS_ATTACHED = "The long code blocks are also attached as files."
 
 
-def rest_left_out(pages: int) -> str:
+def omitted_pages_text(pages: int) -> str:
     return f"I left out the rest: the answer takes more than {pages} messages, and I couldn't attach it as a file."
 
 
@@ -115,7 +115,7 @@ FOOTER_STOPPED = "stopped"
 FOOTER_INCOMPLETE = "incomplete"
 
 
-def work_done(searches: int, tools: int) -> str:
+def work_summary(searches: int, tools: int) -> str:
     return ", ".join(filter(None, (count(searches, "search", "searches"), count(tools, "tool", "tools"))))
 
 
@@ -156,7 +156,7 @@ UNPARSED: Mapping[Unparsed, str] = {"": "", "call": WROTE_CALL, "thoughts": WROT
 """Notices about content that a model's server should have removed from an answer, by type."""
 
 
-def thought_longer(level: str, cost_usd: float | None, *, is_estimate: bool, is_standard: bool = False) -> str:
+def thought_longer_text(level: str, cost_usd: float | None, *, is_estimate: bool, is_standard: bool = False) -> str:
     """Reports the effort of a thorough answer, and the cost if known. `level`: the vendor's name for the effort, or ""
     if unknown. `is_standard`: the cost is at the standard price, because the price of the answer's service tier, speed
     or region isn't known."""

@@ -31,7 +31,7 @@ def _undone(kinds: Collection[str]) -> str:
     return _CARDS[next(iter(kinds))].undone if len(kinds) == 1 else "I did none of this"
 
 
-def replied_instead(kinds: Collection[str]) -> str:
+def replied_instead_text(kinds: Collection[str]) -> str:
     first, *others = kinds
     own = "" if others else _CARDS[first].replied
     return f"{own or f'{_undone(kinds)} because you wrote instead.'} I'll answer below your message."
@@ -95,7 +95,7 @@ _READ = {
 }
 
 
-def asks_because(reasons: Collection[str], sources: Collection[str] = ()) -> str:
+def asking_reasons_text(reasons: Collection[str], sources: Collection[str] = ()) -> str:
     """Explains why a card asks although such calls can be allowed, or returns "" if no reason needs explaining.
     `reasons`: RecordedCall.because.
     `sources`: tools that found text for this answer, with their servers.

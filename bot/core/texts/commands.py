@@ -30,7 +30,7 @@ def unknown_command(command: str, subcommand: str) -> str:
     return f"I don't know `{command} {subcommand}`. These are the commands I know:\n"
 
 
-def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -> str:
+def answered_messages_text(engagement: str, new_posts: bool, gate: bool, reaction: str) -> str:
     """Describes which messages in a channel are answered without a mention. `engagement`: a key of ENGAGEMENTS.
     `reaction`: the name of the emoji that asks about a message, or ""."""
     summaries = {
@@ -48,7 +48,7 @@ def answered_here(engagement: str, new_posts: bool, gate: bool, reaction: str) -
     )
 
 
-def answers_here(effort: str, length: str) -> str:
+def answer_style_text(effort: str, length: str) -> str:
     """Describes the effort and length chosen for a channel, or returns "" for the defaults."""
     chosen = [choice for choice in (effort, length) if choice != "normal"]
     return f"{' and '.join(chosen)} answers" if chosen else ""

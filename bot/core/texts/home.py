@@ -60,7 +60,7 @@ def more_quotas(number: int) -> str:
     return f"… and {number:,} more with less usage."
 
 
-def quotas_leave_out(models: Sequence[str]) -> str:
+def unpriced_models_text(models: Sequence[str]) -> str:
     return f"Dollar quotas don't count {', '.join(models)} because I don't know the price."
 
 
@@ -102,7 +102,7 @@ SEEN = {
 """Like SEEN_IN_CHANNEL, for both channels and direct messages."""
 
 
-def how_to_ask(mentions: str) -> str:
+def asking_instructions(mentions: str) -> str:
     return (
         "*In a direct message*: Just write.\n"
         f"*In a channel*: {mentions}\n"

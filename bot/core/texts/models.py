@@ -138,7 +138,7 @@ def silent_after_tools(name: str) -> str:
     return f"{name} used its tools but didn't write an answer. Press Details to see what they did before you ask again."
 
 
-def stopped_for_actions(name: str, calls: Mapping[str, int], explanation: str) -> str:
+def actions_stopped_text(name: str, calls: Mapping[str, int], explanation: str) -> str:
     called = [f"{tool} ({count} times)" if count > 1 else tool for tool, count in calls.items()]
     more = [f"{len(called) - MAX_LISTED_TOOLS} more"] if len(called) > MAX_LISTED_TOOLS else []
     used = f"It used {listed([*called[:MAX_LISTED_TOOLS], *more])}: press Details to see each call."

@@ -124,7 +124,7 @@ def with_account(servers: Sequence[str]) -> str:
     return f"with its creator's {', '.join(servers)} account"
 
 
-def sign_in_first(servers: str, person: str) -> str:
+def must_sign_in_first(servers: str, person: str) -> str:
     return f"{person} must sign in to {servers} first, with the button in my notice in our direct message."
 
 

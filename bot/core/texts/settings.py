@@ -107,7 +107,7 @@ ENGAGEMENTS = {
 }
 
 
-def reaction_here(reaction: str) -> str:
+def reaction_text(reaction: str) -> str:
     return f"React with :{reaction}: to ask me about a message." if reaction else "There's no question emoji."
 
 
@@ -172,7 +172,7 @@ GATE = Words(
 )
 REACTION = Words(
     "Question emoji",
-    reaction_here,
+    reaction_text,
     "When someone adds this emoji to a message, I'll answer or explain the message in its thread. Copy the emoji's "
     "name from Slack's emoji picker.",
     placeholder="For example: robot_face",

@@ -33,7 +33,7 @@ def chosen_by(asker: str) -> str:
     return f"{asker} chose:"
 
 
-def asked_by(asker: str) -> str:
+def asker_line(asker: str) -> str:
     return f"{asker} asks:"
 
 

@@ -1,6 +1,6 @@
 """Text of thread statuses. Slack shows the app's name before a status."""
 
-from bot.core.texts.words import in_short, the_web
+from bot.core.texts.words import one_line_excerpt, web_query_text
 
 STATUS_QUEUED = "has queued your question…"
 STATUS_THINKING = "is thinking…"
@@ -12,11 +12,11 @@ STATUS_TAKES_LONG = "is still waiting for the model's first word…"
 
 
 def status_searching(query: str) -> str:
-    return f"is searching {the_web(query)}"
+    return f"is searching {web_query_text(query)}"
 
 
 def status_progress(note: str) -> str:
-    return f"is working: {in_short(note).rstrip('.…')}…"
+    return f"is working: {one_line_excerpt(note).rstrip('.…')}…"
 
 
 def status_running(activity: str) -> str:

@@ -47,7 +47,7 @@ def welcome_in_channel(mention: str) -> str:
     return f"Hi! Mention {mention} with your question, and I'll answer in a thread. Or try one of these:"
 
 
-def im_here(name: str) -> str:
+def first_message_to_admin(name: str) -> str:
     """Tells the admin who sets up Typist that messages arrive, and what to do next. `name`: the bot's name."""
     return (
         f"I'm here. Start me with `make run`, then write to me here. In a channel, write `/invite @{name}`, then "

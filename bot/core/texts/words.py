@@ -20,13 +20,13 @@ class CardWords(NamedTuple):
 _QUERY_CHARS = 80
 
 
-def in_short(text: str) -> str:
+def one_line_excerpt(text: str) -> str:
     words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return words[: _QUERY_CHARS - 1].rstrip() if len(words) > _QUERY_CHARS else words
 
 
-def the_web(query: str) -> str:
-    words = in_short(query)
+def web_query_text(query: str) -> str:
+    words = one_line_excerpt(query)
     return f"the web: {words}…" if words else "the web…"
 
 

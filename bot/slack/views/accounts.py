@@ -43,7 +43,7 @@ def _accounts_modal(signed_in: Mapping[str, tuple[float, str]], people: Mapping[
     )
 
 
-def accounts_at_home(signed_in: Mapping[str, tuple[float, str]]) -> list[Json]:
+def home_account_blocks(signed_in: Mapping[str, tuple[float, str]]) -> list[Json]:
     if not signed_in:
         return []
     # Scopes are text from the server.

@@ -93,7 +93,7 @@ SET_CHANNEL_CAPS = "set_channel_caps"
 """Action IDs of the button and the menus that open the caps modal."""
 
 
-def quotas_at_home(usage: UsageToDate) -> list[Json]:
+def home_quota_blocks(usage: UsageToDate) -> list[Json]:
     lines = quota_lines(usage)
     if not lines:
         return []
@@ -137,5 +137,5 @@ def _quotas_text(workspace: WorkspaceUsage) -> str:
         lines.append(texts.home.more_quotas(len(by_use) - TOP))
     if quotas.unpriced and any(cap.in_dollars for cap in (*quotas.defaults, *(own.cap for own in quotas.own_caps))):
         unpriced = [escape(beginning(name, texts.models.MODEL_NAME_CHARS)) for name in quotas.unpriced[:TOP]]
-        lines.append(texts.home.quotas_leave_out(unpriced))
+        lines.append(texts.home.unpriced_models_text(unpriced))
     return "\n".join(lines or [texts.home.NO_QUOTAS_SET])

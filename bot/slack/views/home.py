@@ -28,9 +28,9 @@ from bot.slack.blockkit import (
 )
 from bot.slack.notices import suggestion_row
 from bot.slack.quotas import amount_text
-from bot.slack.views.accounts import accounts_at_home
-from bot.slack.views.caps import quotas_at_home, quotas_for_admins
-from bot.slack.views.schedules import schedules_at_home
+from bot.slack.views.accounts import home_account_blocks
+from bot.slack.views.caps import home_quota_blocks, quotas_for_admins
+from bot.slack.views.schedules import home_schedule_blocks
 from slack_markdown.extent import counted_chars
 from slack_markdown.render import beginning
 
@@ -47,7 +47,7 @@ def home_view(view: HomeView) -> Json:
     blocks = [
         header(texts.welcome.PANE_HEADING),
         *_waiting_blocks(view.waiting_answers),
-        section(mrkdwn(texts.home.how_to_ask(texts.home.MENTIONS_NEEDED[defaults.engagement]))),
+        section(mrkdwn(texts.home.asking_instructions(texts.home.MENTIONS_NEEDED[defaults.engagement]))),
         section(plain_text(texts.home.TRY_ONE)),
         suggestion_row(),
         divider(),
@@ -56,9 +56,9 @@ def home_view(view: HomeView) -> Json:
         _paragraph(texts.home.WHAT_I_KEEP, texts.home.HOW_TO_SCHEDULE),
         _paragraph(texts.home.HOW_TO_SET, texts.home.WHERE_TO_SET),
         *_own_channels(view.channels),
-        *schedules_at_home(view.schedules),
-        *accounts_at_home(view.accounts),
-        *quotas_at_home(view.usage),
+        *home_schedule_blocks(view.schedules),
+        *home_account_blocks(view.accounts),
+        *home_quota_blocks(view.usage),
         *(_admin_blocks(defaults, view.workspace) if view.workspace else ()),
     ]
     return home(_blocks_that_fit(blocks))

@@ -183,7 +183,7 @@ def list_button(channel_id: str) -> Json:
     return button(ScheduleAction.LIST, texts.schedules.SCHEDULES, channel_id)
 
 
-def schedules_at_home(schedules: Sequence[Schedule]) -> list[Json]:
+def home_schedule_blocks(schedules: Sequence[Schedule]) -> list[Json]:
     if not schedules:
         return []
     blocks = [section(mrkdwn(f"*{texts.schedules.YOUR_SCHEDULES}*"))]
@@ -198,7 +198,7 @@ def schedules_at_home(schedules: Sequence[Schedule]) -> list[Json]:
 def run_notice(schedule: Schedule, report: RunReport, signed_out: Sequence[str] = ()) -> Json:
     """Returns chat.postMessage's arguments for a notice of a skipped run or pause. `signed_out`: servers with missing
     sign-ins."""
-    if report.is_at_pause(schedule):
+    if report.has_caused_pause(schedule):
         return _pause_notice(schedule, signed_out)
     next_time = "" if schedule.next_at is None else time_mrkdwn(schedule.next_at)
     sentence = texts.schedules.run_skipped(time_mrkdwn(report.due_at), report.skip_reason, next_time)
@@ -351,7 +351,7 @@ def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | 
     labels = {str(day % 7): texts.rules.day_of_week(day) for day in range(1, 8)}
     chosen = tuple(map(str, weekly.days)) if weekly else ()
     days = checkboxes(ScheduleField.DAYS, labels, chosen=chosen, focus=False)
-    other = "" if weekly else when_of(schedule.rule)
+    other = "" if weekly else rule_as_entered(schedule.rule)
     time_label = texts.schedules.in_zone(texts.schedules.SCHEDULE_LABELS[ScheduleField.TIME], zone)
     fields = [
         _field(ScheduleField.WORDS, words),
@@ -407,7 +407,7 @@ def _entered_values(view: Mapping[str, Any]) -> dict[ScheduleField, str]:
     return {field: values.get(field, "").strip() for field in ScheduleField} | boxes
 
 
-def when_of(rule: Rule) -> str:
+def rule_as_entered(rule: Rule) -> str:
     """Formats a rule as people enter it: five cron fields or one time, followed by the time zone."""
     when = rule.cron if rule.at is None else f"{datetime.fromtimestamp(rule.at, zone_of(rule.zone)):%Y-%m-%d %H:%M}"
     return f"{when} {rule.zone}"

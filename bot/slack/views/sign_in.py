@@ -43,7 +43,7 @@ def _sign_in_modal(
     of_address = texts.accounts.THEN_COPY, texts.accounts.NEVER_ELSEWHERE, texts.accounts.ADDRESS, "http://127.0.0.1:…"
     then, never, label, example = of_code if with_code else of_address
     if not url:
-        then, never = texts.accounts.enter_there(user_code), texts.accounts.CONFIRM_FIRST
+        then, never = texts.accounts.device_code_instructions(user_code), texts.accounts.CONFIRM_FIRST
     page = url or device_url
     link = _link(page, texts.accounts.open_page(server, _host(page)))
     steps = {

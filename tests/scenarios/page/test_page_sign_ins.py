@@ -90,7 +90,7 @@ async def test_person_confirms_a_code_at_the_server(
         answer, modal = await asked(page)
         await expect(modal.get_by_role("link")).to_be_visible()
         [device] = jira.people.devices.values()
-        await expect(modal).to_contain_text(texts.accounts.enter_there(device.user_code))
+        await expect(modal).to_contain_text(texts.accounts.device_code_instructions(device.user_code))
         there = await server_page(page, modal)
         assert there.url.endswith(f"user_code={device.user_code}")
         await page.screenshot(path=tmp_path / "device.png")
