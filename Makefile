@@ -14,7 +14,7 @@ NODE := .node
 # Beside the bot: each is a package of its own.
 LIBRARIES := files_to_markdown slack_markdown slack_pacing
 
-.PHONY: init run test test-touched test-wide test-long test-repeatedly forms emoji site sbom release-dry check format mutants requirements clean $(LIBRARIES)
+.PHONY: init run test test-touched test-wide test-long test-repeatedly forms emoji site sbom dist test-dist release-dry check format mutants requirements clean $(LIBRARIES)
 
 # Asks for what Typist needs to connect to Slack, and writes it to .env.
 init: $(VENV)/run
@@ -79,8 +79,20 @@ $(VENV)/site/done: docs/requirements.txt
 sbom: $(VENV)/run
 	@$(BIN)/python -m deploy.sbom requirements.txt
 
-# Reports what this commit needs before it can be released, and changes nothing. RELEASING.md has all steps.
-release-dry: $(VENV)/dev
+# Builds what a release publishes in dist/, from the newest commit: wheels, source archives, the SBOM, and as root the image.
+dist: $(VENV)/dev
+	$(BIN)/python -m deploy.dist
+
+# Tests the wheel as its users install it: in a separate environment, without extras and without the repository.
+test-dist: ENV = $(VENV)/installed
+test-dist: $(VENV)/dev
+	$(PYTHON) -m venv --clear $(ENV)
+	sed -n 's/^\([^ #][^ ]*==[^\]*\).*/\1/p' requirements.txt > $(ENV)/versions.txt
+	$(PIP) -c $(ENV)/versions.txt dist/typist-*.whl
+	$(BIN)/python -m pytest -n 0 -m "" tests/scenarios/test_dist.py
+
+# Builds dist/, and reports what this commit needs before it can be released. RELEASING.md has all steps.
+release-dry: dist
 	@$(BIN)/python -m deploy.release
 
 check: $(VENV)/dev
@@ -115,7 +127,7 @@ mutants: $(VENV)/mutants
 # The versions that are tested, with the hashes of all their files, for every system and Python: deployments, the image
 # and `make run` install requirements.txt, `make run` the local model beside it, `make test` what only developers need.
 COMPILE := $(VENV)/requirements/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
-	--no-annotate --no-emit-index-url --no-emit-find-links --no-emit-package slack-sandbox --custom-compile-command "make requirements"
+	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
 # Packages of requirements.txt, which are pinned there, unless only for some systems.
 PINNED_THERE = $$(sed -n '/ ; /d; s/^\([^ =]*\)==.*/--no-emit-package \1/p' requirements.txt)
 
@@ -123,7 +135,7 @@ requirements:
 	$(PYTHON) -m venv --clear $(VENV)/requirements
 	$(VENV)/requirements/bin/python -m pip install --quiet --disable-pip-version-check uv
 	rm -f requirements.txt requirements-local.txt requirements-dev.txt sandbox/requirements-dev.txt docs/requirements.txt
-	$(COMPILE) --extra mcp --extra sandbox --extra telemetry --output-file requirements.txt pyproject.toml
+	$(COMPILE) --extra postgresql --extra files --extra telemetry --output-file requirements.txt pyproject.toml
 	$(COMPILE) --constraint requirements.txt $(PINNED_THERE) --extra local --output-file requirements-local.txt pyproject.toml
 	$(COMPILE) --constraint requirements.txt $(PINNED_THERE) --extra dev --extra bedrock --extra vertex --extra azure --output-file requirements-dev.txt pyproject.toml
 	$(COMPILE) --constraint requirements.txt --constraint requirements-dev.txt --extra dev --output-file sandbox/requirements-dev.txt sandbox/pyproject.toml
@@ -131,7 +143,7 @@ requirements:
 	rm -rf $(VENV)/requirements
 
 clean:
-	rm -rf $(VENV) site $(NODE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist site $(NODE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Typist needs Python 3.11 or newer. $(PYTHON) is $$(command -v $(PYTHON) > /dev/null && $(PYTHON) --version 2>&1 || echo not on PATH). With another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -149,5 +161,5 @@ $(VENV)/dev: $(VENV)/run requirements-dev.txt
 	@touch $@
 
 $(VENV)/mutants: $(VENV)/dev
-	$(PIP) --editable ./sandbox --editable '.[sandbox,mcp,telemetry,dev,mutants]'
+	$(PIP) --editable ./sandbox --editable '.[postgresql,files,telemetry,dev,mutants]'
 	@touch $@

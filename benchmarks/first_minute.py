@@ -32,7 +32,7 @@ INSTALLS_WITHIN_S = 600.0
 MAX_S = 60.0
 """For everything but the installation."""
 CLONE, INSTALL = "git clone", "make init: installation"
-PASTE, WHO = "stays hidden): ", "to skip this): "
+PASTE, WHO, CAP = "stays hidden): ", "to skip this): ", "press Enter for $"
 QUESTION = "@typist What can you do?"
 _LONG_LINE = 150
 
@@ -97,9 +97,10 @@ async def _set_up(screen: Terminal, slack: Sandbox, recording: Recording) -> Non
     with recording.step(INSTALL):
         await screen.reads("Create the app", INSTALLS_WITHIN_S)
     with recording.step("make init: two tokens, a key and the admin"):
-        for prompt, typed in ((PASTE, slack.bot_token), (PASTE, slack.app_token), (PASTE, KEY), (WHO, "ada")):
+        pasted = ((PASTE, text) for text in (slack.bot_token, slack.app_token, KEY))
+        for prompt, typed in (*pasted, (WHO, "ada"), (CAP, "")):
             await screen.types(prompt, typed)
-        await screen.reads("Now start Typist: make run")
+        await screen.reads("Now start Typist: ")
     code, _ = await screen.end()
     if code:
         raise AssertionError(f"make init ended with exit code {code}")

@@ -542,8 +542,10 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
     # Each sentence begins with the missing variable.
     problems += [sentence + _misnamed_hint(env, sentence.partition(" ")[0]) for sentence in missing_access(settings)]
     problems += _contradictions(settings)
-    if settings.traces_url and not has_telemetry():
-        problems.append(f"BOT_TRACES_URL needs the extra telemetry. Install it: {install_command('telemetry')}")
+    if settings.traces_url:
+        problems += _missing_extra("BOT_TRACES_URL", "telemetry", "opentelemetry.sdk")
+    if not settings.database_url.startswith("sqlite:"):
+        problems += _missing_extra("PostgreSQL in DATABASE_URL", "postgresql", "psycopg")
     if needs_slack:
         problems += [
             f"{variable} is not set. Get it at {WHERE[variable]} and put it into .env.{_misnamed_hint(env, variable)}"
@@ -645,8 +647,6 @@ def _misplaced_key(name: str, settings: VendorSettings) -> list[str]:
 def _mcp(path: str | None, env: Mapping[str, str], public_url: str, problems: list[str]) -> McpSetup:
     if path is None:
         return McpSetup()
-    if not _is_installed("mcp"):
-        problems.append(f"BOT_MCP_CONFIG needs the extra mcp. Install it: {install_command('mcp')}")
     try:
         return read_setup(_path(path), env, public_url)
     except SettingsError as error:
@@ -665,6 +665,13 @@ def _is_installed(module: str) -> bool:
     except ModuleNotFoundError:
         # The parent package.
         return False
+
+
+def _missing_extra(needed_for: str, extra: str, module: str) -> list[str]:
+    """Returns a problem if the module isn't installed, which the extra includes."""
+    if _is_installed(module):
+        return []
+    return [f"{needed_for} needs the extra {extra}. Install it: {install_command(extra)}"]
 
 
 def pip_install() -> str:
@@ -821,7 +828,7 @@ def _unknown_variables(env: Mapping[str, str]) -> list[str]:
         if (name.startswith("BOT_") or is_file) and name not in known:
             # The names of any two settings are less similar.
             similar = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
-            hint = f" (did you mean {similar[0]}?)" if similar else ". See .env.example for all settings."
+            hint = f" (did you mean {similar[0]}?)" if similar else ". Run typist settings to see them all."
             problems.append(f"unknown setting {name}{hint}")
     return problems
 
@@ -868,13 +875,11 @@ def _missing_cloud_access(vendor: VendorEntry, cloud: Cloud, ours: VendorSetting
     if not cloud.region_variable:
         needed = {vendor.base_url_variable: ours.base_url}
     problems = [
-        f"{variable} is not set, and {model} needs it. See docs/admins/company.md."
+        f"{variable} is not set, and {model} needs it. See company.md in Typist's docs."
         for variable, value in needed.items()
         if variable and not value
     ]
-    if not _is_installed(cloud.module):
-        problems.append(f"{model} needs the extra {cloud.extra}. Install it: {install_command(cloud.extra)}")
-    return problems
+    return problems + _missing_extra(model, cloud.extra, cloud.module)
 
 
 def _identity(env: Mapping[str, str], settings: Settings) -> dict[str, frozenset[str]]:

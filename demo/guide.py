@@ -73,9 +73,9 @@ def for_sandbox(settings: Settings, tracker_url: str) -> Settings:
 
 
 def has_tools(settings: Settings) -> bool:
-    """Returns whether the sandbox can have its MCP servers: there is the SDK, and BOT_MCP_CONFIG leaves room."""
+    """Returns whether BOT_MCP_CONFIG leaves room for the sandbox's MCP servers."""
     names = settings.mcp.names
-    return find_spec("mcp") is not None and not {TOOL_SERVER, TRACKER} & set(names) and len(names) + 2 <= MAX_SERVERS
+    return not {TOOL_SERVER, TRACKER} & set(names) and len(names) + 2 <= MAX_SERVERS
 
 
 def _key() -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bot.wiring import Bot
 
 _RESPONSE_S = 0.2
-NEXT_STEP = "To connect your own Slack: make init (or typist init)."
+NEXT_STEP = "To connect your own Slack: typist init"
 
 
 async def serve(

@@ -1,4 +1,6 @@
-"""Checks whether this commit can be released: `make release-dry`. It changes nothing. RELEASING.md lists all steps.
+"""Checks whether this commit can be released: `make release-dry`. RELEASING.md lists all steps.
+
+It changes nothing, and reads dist/, which `make dist` builds.
 
 Each check yields the reasons against a release.
 """
@@ -21,6 +23,7 @@ VERSION_FILES: Mapping[str, str] = {
     "files-to-markdown": "files_to_markdown/pyproject.toml",
 }
 """The file with each package's version. Except for Typist's, it is in the package's folder."""
+SUMS = "SHA256SUMS"
 CHANGELOGS: Mapping[str, str] = {"typist": "CHANGELOG.md", "slack-sandbox": "sandbox/CHANGELOG.md"}
 MIGRATIONS = "bot/store/migrations/versions"
 VERSION = re.compile(r"^(?:__version__|version|revision|REVISION) = \"(.+)\"$", re.MULTILINE)
@@ -54,6 +57,16 @@ def check_changelogs(root: Path) -> Iterator[str]:
         newest = re.findall(r"^## (.+)$", (root / path).read_text(), re.MULTILINE)[0]
         if not re.fullmatch(rf"{re.escape(version)} \(\d{{4}}-\d\d-\d\d\)", newest):
             yield f"{path} begins with “{newest}”, not with “{version} (date)”"
+
+
+def check_dist(root: Path) -> Iterator[str]:
+    """Yields files to be published that `make dist` didn't build."""
+    path = root / "dist" / SUMS
+    built = {line.partition("  ")[2] for line in path.read_text().splitlines()} if path.exists() else set()
+    found = versions(root)
+    wheels = {f"{name.replace('-', '_')}-{version}-py3-none-any.whl" for name, version in found.items()}
+    others = {f"typist-{found['typist']}{ending}" for ending in (".cdx.json", "-image.tar")}
+    yield from (f"dist/ has no {name}" for name in sorted((wheels | others) - built))
 
 
 def check_work_tree(root: Path) -> Iterator[str]:
@@ -101,6 +114,7 @@ def _git(root: Path, *arguments: str) -> str:
 CHECKS: Mapping[str, Callable[[Path], Iterator[str]]] = {
     "versions": check_versions,
     "changelogs": check_changelogs,
+    "dist": check_dist,
     "work tree": check_work_tree,
     "tag": check_tag,
     "migrations": check_migrations,

@@ -15,6 +15,7 @@ from files_to_markdown.process import convert_image, read_document
 _REASONS = {
     Obstacle.KIND: "nothing here reads its format",
     Obstacle.OLD_FORMAT: "its format is older than 2007: save it as docx or pptx",
+    Obstacle.NOT_INSTALLED: "the packages that read its format aren't installed",
     Obstacle.DAMAGED: "it is damaged",
     Obstacle.PROTECTED: "it is protected by a password",
     Obstacle.TOO_LARGE: "that would take too much memory or time",

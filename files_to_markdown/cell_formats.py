@@ -9,8 +9,6 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from olefile import OleFileIO
-
 from files_to_markdown.number_formats import BUILT_IN, GENERAL
 
 _BEGIN, _END, _SHEET, _FORMAT, _STYLE, _DATES = 0x809, 0x0A, 0x85, 0x41E, 0xE0, 0x22
@@ -47,6 +45,8 @@ class CellFormats:
 
 def cell_formats(content: bytes) -> CellFormats:
     """Returns the formats of an xls file. The formats are empty if the file's records are damaged."""
+    from olefile import OleFileIO
+
     found = CellFormats()
     try:
         file = OleFileIO(io.BytesIO(content))

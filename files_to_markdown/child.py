@@ -42,7 +42,7 @@ _LIBRARIES: Mapping[Format, Sequence[str]] = {
     Format.ARCHIVE: _OFFICE,
     Format.FLAT_ODF: (),
     Format.OFFICE_XML: _OFFICE,
-    Format.OLE: ("python_calamine", "striprtf.striprtf"),
+    Format.OLE: ("python_calamine", "striprtf.striprtf", "files_to_markdown.outlook"),
     Format.RTF: ("striprtf.striprtf",),
     Format.PDF: ("pypdfium2",),
     Format.IMAGE: (
@@ -144,7 +144,9 @@ def _volunteer_for_oom_killer() -> None:
 def _load_modules(kind: Format, content: bytes) -> None:
     """Imports all modules that open files, which is impossible later."""
     for library in _LIBRARIES.get(kind, ()):
-        importlib.import_module(library)
+        # formats.py reports what can't be read without a library.
+        with suppress(ModuleNotFoundError):
+            importlib.import_module(library)
     charsets.load_codecs()
     if kind not in _LIBRARIES or (kind is Format.OLE and _NARROW in content):
         charsets.load_detector(content)

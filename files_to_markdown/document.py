@@ -108,6 +108,8 @@ class Obstacle(StrEnum):
     """The file's format isn't supported."""
     OLD_FORMAT = "old format"
     """Word or PowerPoint before 2007 (doc, ppt)."""
+    NOT_INSTALLED = "not installed"
+    """The packages that read old office files, RTF and Outlook messages aren't installed."""
     DAMAGED = "damaged"
     PROTECTED = "protected"
     TOO_LARGE = "too large"

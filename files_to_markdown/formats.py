@@ -1,12 +1,11 @@
 """Chooses the reader for a document from its bytes."""
 
+import importlib.util
 import io
 import re
 from collections.abc import Sequence
 from functools import partial
 from xml.etree.ElementTree import ParseError
-
-from olefile import OleFileIO
 
 from files_to_markdown.archive import Archive, beginning_of, local, main_part
 from files_to_markdown.book import CONTAINER, read_book
@@ -19,13 +18,15 @@ from files_to_markdown.markup import read_html
 from files_to_markdown.notebook import read_notebook
 from files_to_markdown.office_xml import packed, read_office_sheets
 from files_to_markdown.open_document import read_open_document, read_open_sheets
-from files_to_markdown.outlook import PROPERTIES, read_message
 from files_to_markdown.pdf import read_pdf
 from files_to_markdown.rtf import read_rtf
 from files_to_markdown.sheets import is_protected, read_csv, read_sheets
 from files_to_markdown.slides import read_slides
 from files_to_markdown.word import read_word
 from files_to_markdown.workbook import read_workbook
+
+_HAS_OLD_READERS = all(map(importlib.util.find_spec, ("compressed_rtf", "olefile", "striprtf")))
+"""Programs can leave out the packages that read old office files, RTF and Outlook messages."""
 
 _CHARSET = re.compile(
     rb"(?:charset|coding|set names)(?:\s{0,9}[=:]\s{0,9}|\s{1,9})[\"']?([\w.:-]{2,40})|code_page\((\d{3,5})\)"
@@ -72,6 +73,7 @@ def _add(kind: Format, content: bytes, draft: Draft, declared: Sequence[str] = (
         case Format.FLAT_ODF | Format.OFFICE_XML:
             return _add_xml(content, draft, depth)
         case Format.RTF:
+            _check_old_readers()
             read_rtf(content[max(0, content.find(b"{\\rtf")) :], draft)
         case Format.MAIL:
             read_mail(content, draft)
@@ -193,6 +195,11 @@ def _add_ole(content: bytes, draft: Draft) -> None:
     """Adds a file from before 2007, using the names in its root. Protected newer files have the same format."""
     if "EncryptedPackage".encode("utf-16-le") in content:
         raise Unreadable(Obstacle.PROTECTED)
+    _check_old_readers()
+    from olefile import OleFileIO
+
+    from files_to_markdown.outlook import PROPERTIES, read_message
+
     file = OleFileIO(io.BytesIO(content))
     # A file can contain those of other programs with their own names, so only its root identifies the type.
     names = frozenset(file.root.kids_dict)
@@ -206,6 +213,11 @@ def _add_ole(content: bytes, draft: Draft) -> None:
         raise Unreadable(Obstacle.OLD_FORMAT)
     else:
         raise Unreadable(Obstacle.KIND)
+
+
+def _check_old_readers() -> None:
+    if not _HAS_OLD_READERS:
+        raise Unreadable(Obstacle.NOT_INSTALLED)
 
 
 def _decode(content: bytes, declared: Sequence[str], draft: Draft) -> str:

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from olefile import MAGIC
-
 from files_to_markdown.cell_formats import ERRORS, CellFormats, SheetFormats, cell_formats
 from files_to_markdown.document import MAX_CHARS, MAX_DOCUMENT_BYTES, Draft, Obstacle, Part, Unreadable
 from files_to_markdown.number_formats import GENERAL, general, shown
 
 _GLOBALS = re.compile(rb"\x09\x08[\x08\x10]\0\0[\x05\x06]\x05\0")
 """Matches the beginning of a workbook's records, since Excel 5."""
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _FILEPASS, _FIRST_RECORDS = 0x2F, 4
 
 Cell = int | float | str | bool | time | date | datetime | timedelta
@@ -33,7 +32,7 @@ def read_sheets(content: bytes, draft: Draft) -> None:
     sheets = workbook.sheets_metadata
     hidden = [sheet.name for sheet in sheets if sheet.visible is not SheetVisibleEnum.Visible]
     draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
-    is_xls = content.startswith(MAGIC)
+    is_xls = content.startswith(_OLE)
     formats = cell_formats(content) if is_xls else CellFormats()
     draft.leave_out(Part.BINARY_SHEET, count=not is_xls)
     draft.leave_out(Part.OLD_SHEET)

@@ -15,7 +15,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 SANDBOX = tomllib.loads((ROOT / "sandbox/pyproject.toml").read_text())["project"]
 INSTALLED_FROM = {
-    "requirements.txt": [*PROJECT["dependencies"], *EXTRAS["mcp"], *SANDBOX["dependencies"]],
+    "requirements.txt": [*PROJECT["dependencies"], *EXTRAS["postgresql"], *EXTRAS["files"], *EXTRAS["telemetry"]],
     "requirements-local.txt": EXTRAS["local"],
     "requirements-dev.txt": [*EXTRAS["dev"], *EXTRAS["bedrock"], *EXTRAS["vertex"], *EXTRAS["azure"]],
     "sandbox/requirements-dev.txt": [*SANDBOX["dependencies"], *SANDBOX["optional-dependencies"]["dev"]],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.release import CHANGELOGS, CHECKS, MIGRATIONS, VERSION_FILES, main
+from deploy.release import CHANGELOGS, CHECKS, MIGRATIONS, SUMS, VERSION_FILES, main, versions
 from tests.processes import REPOSITORY
 
 FILES = (
@@ -58,6 +58,12 @@ def ready(tmp_path: Path) -> Path:
 
 
 def committed(root: Path) -> Path:
+    """Commits all changes, and lists the files that `make dist` would build from the commit."""
+    (root / ".gitignore").write_text("dist/\n")
+    (root / "dist").mkdir(exist_ok=True)
+    files = [f"{name.replace('-', '_')}-{version}-py3-none-any.whl" for name, version in versions(root).items()]
+    files += [f"typist-{versions(root)['typist']}{ending}" for ending in (".cdx.json", "-image.tar")]
+    (root / "dist" / SUMS).write_text("".join(f"{'0' * 64}  {file}\n" for file in files))
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--message", "x")
     return root
@@ -150,6 +156,12 @@ LATER: dict[str, tuple[Callable[[Path], object], str, str]] = {
 def test_later_release_is_refused(released: Path, change: Callable[[Path], object], name: str, reason: str) -> None:
     change(released)
     assert reasons(committed(released)) == {name: [reason]}
+
+
+def test_files_that_were_not_built_are_reported(ready: Path) -> None:
+    sums = committed(ready) / "dist" / SUMS
+    sums.write_text(sums.read_text().replace("typist-0.1.0-image.tar", "other.tar"))
+    assert reasons(ready) == {"dist": ["dist/ has no typist-0.1.0-image.tar"]}
 
 
 def test_tag_that_exists_and_files_that_are_not_committed_are_reported(ready: Path) -> None:

@@ -50,11 +50,11 @@ PROBLEMS = {
     "an unknown variable": ({"BOT_WELCOMES": "off"}, ["unknown setting BOT_WELCOMES (did you mean BOT_WELCOME?)"]),
     "a variable that is only a little like one": (
         {"BOT_DENY_USERS": "U0ADA"},
-        ["unknown setting BOT_DENY_USERS. See .env.example for all settings."],
+        ["unknown setting BOT_DENY_USERS. Run typist settings to see them all."],
     ),
     "an unknown variable like no other": (
         {"BOT_FOO": "1"},
-        ["unknown setting BOT_FOO. See .env.example for all settings."],
+        ["unknown setting BOT_FOO. Run typist settings to see them all."],
     ),
     "a variable in small letters": (
         {"database_url": "sqlite:///secret.db"},
@@ -176,7 +176,7 @@ PROBLEMS = {
     ),
     "a cloud without its region": (
         {"BOT_MODELS": "bedrock/us.anthropic.claude-haiku-5-5"},
-        ["AWS_REGION is not set, and bedrock/us.anthropic.claude-haiku-5-5 needs it. See docs/admins/company.md."],
+        ["AWS_REGION is not set, and bedrock/us.anthropic.claude-haiku-5-5 needs it. See company.md in Typist's docs."],
     ),
     "a cloud without its project": (
         {"BOT_MODELS": "vertex/claude-haiku-5-5", "GOOGLE_CLOUD_LOCATION": "eu"},
@@ -619,6 +619,18 @@ def test_missing_extra_of_a_cloud_is_one_sentence_with_its_command(
     assert caught.value.problems == [f"{model} needs the extra {extra}. Install it: {pip_install()} {package}"]
 
 
+def test_postgresql_needs_its_extra_and_sqlite_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "psycopg" else find(name))
+    assert settings.read({"DATABASE_URL": "sqlite:///typist.db"}).database_url == "sqlite:///typist.db"
+    for scheme in ("postgres", "postgresql"):
+        with pytest.raises(SettingsError) as caught:
+            settings.read({"DATABASE_URL": f"{scheme}://typist@db.example/typist"})
+        assert caught.value.problems == [
+            f"PostgreSQL in DATABASE_URL needs the extra postgresql. Install it: {install_command('postgresql')}"
+        ]
+
+
 PRICE = {"input": 1, "output": 2}
 
 
@@ -693,7 +705,7 @@ def test_wrong_file_of_prices_is_reported_in_one_line(tmp_path: Path, text: str,
     assert "\n" not in line
 
 
-@pytest.mark.parametrize("extra", ["mcp", "sandbox", "local"])
+@pytest.mark.parametrize("extra", ["telemetry", "local", "bedrock"])
 def test_command_for_an_extra_installs_its_packages_and_never_typist_again(extra: str) -> None:
     """A `pip install '.[extra]'` would replace an editable install by a copy, and needs the repository."""
     assert install_command(extra).startswith(f"{pip_install()} ")

@@ -42,7 +42,7 @@ async def check_settings(ours: Settings, env_file: Path | None, now: float) -> F
     problems += [(sentence, "Keep one line for each setting in .env.") for sentence in replaced]
     no_search_fix = "Use a model that OpenAI or Anthropic serves, or turn BOT_WEB_SEARCH off."
     problems += [(sentence, no_search_fix) for sentence in settings.ineffective_settings(ours)]
-    notes_fix = "Remove the entries without effect from the BOT_MCP_CONFIG file. See docs/admins/tools.md."
+    notes_fix = "Remove the entries without effect from the BOT_MCP_CONFIG file. See tools.md in Typist's docs."
     problems += [(note, notes_fix) for note in ours.mcp.notes]
     fix = "Shorten BOT_SYSTEM_PROMPT: all of it is sent with each question."
     windows = {model: model_prices(ours).window_tokens(model) or math.inf for model in models_in_use(ours)}
@@ -103,7 +103,7 @@ async def check_network(ours: Settings) -> Finding:
     try:
         ways = {urlsplit(url).hostname or "": network.route_to(url) for url in urls if url}
     except SettingsError as error:
-        fix = "Typist supports http and https proxies. Exempt hosts with NO_PROXY. See docs/admins/company.md."
+        fix = "Typist supports http and https proxies. Exempt hosts with NO_PROXY. See company.md in Typist's docs."
         return fail(str(error), fix)
     certificates = network.certificates()
     trusted = f"Certificates: from {certificates}." if certificates else "Certificates: from the system."

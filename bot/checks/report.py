@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 SETTINGS = "settings"
 """The ID of the settings check, the only check made if the settings are invalid."""
-SETTINGS_FIX = "See .env.example for all settings."
+SETTINGS_FIX = "Run typist settings to see all settings."
 SLACK_SILENT = "Slack didn't respond in time"
 
 

@@ -56,7 +56,7 @@ class ServerChecks:
 
     async def check_server(self, name: str) -> Finding:
         """Lists a server's tools with their rules. Warns about rules and tools without effect."""
-        # Imported here because they need the extra mcp.
+        # Imported here because they need the SDK, which is large.
         from bot.mcp.definitions import offered_names
         from bot.mcp.server import ServerDown, open_servers
         from bot.mcp.tools import tools_of
@@ -102,7 +102,7 @@ class ServerChecks:
             return warn(
                 f"{server}: people must sign in, but nobody can: {error}.",
                 "Fix this problem, or set an Authorization header for the server in BOT_MCP_CONFIG, with a token "
-                f"that its vendor issues for programs. docs/admins/tools.md has recipes. {UNTIL_FIXED}",
+                f"that its vendor issues for programs. Typist's docs have recipes (tools.md). {UNTIL_FIXED}",
             )
         client_id = configured_client_id(at, transport.sign_in, server)
         must = f"{server}: people must sign in at {at.issuer},"

@@ -26,6 +26,7 @@ from bot.cli import (
     check,
     forget,
     init,
+    list_settings,
     mcp,
     migrate,
     probe_slack,
@@ -49,6 +50,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = {
     "replay": replay.SUBCOMMAND,
     "mcp": mcp.MCP,
     "manifest": init.MANIFEST,
+    "settings": list_settings.SUBCOMMAND,
     "migrate": migrate.MIGRATE,
     "backup": backup.BACKUP,
     "restore": backup.RESTORE,
@@ -78,7 +80,7 @@ EPILOG = """examples:
   Delete a person's questions and their answers from the database:
     %(prog)s forget --user U0123ABCD
 
-Settings are environment variables or lines in .env. .env.example lists them all."""
+Settings are environment variables or lines in .env. To list them: %(prog)s settings"""
 
 
 def run_command(arguments: Sequence[str]) -> int:

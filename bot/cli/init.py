@@ -40,7 +40,7 @@ from bot.slack.manifest import DEFAULT_COMMAND, DEFAULT_NAME, app_manifest
 BOT_TOKEN, APP_TOKEN, CONFIG_TOKEN, ADMINS = "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_CONFIG_TOKEN", "BOT_ADMINS"
 CAPS, COST_ALERT = "BOT_CAPS", "BOT_COST_ALERT"
 QUESTION, QUESTIONS_A_MONTH = Usage(3_000, 400), 5 * 21
-"""A usual question's tokens, and a person's questions: five each workday, as in README.md."""
+"""A usual question's tokens, and a person's questions: five each workday, as in the README."""
 PREFIXES = {"xoxb-": BOT_TOKEN, "xapp-": APP_TOKEN}
 KEYS = {entry.api_key_variable: name for name, entry in VENDORS.items() if entry.api_key_variable}
 ANY_KEY = ""
@@ -54,7 +54,7 @@ ASK: Mapping[str, str] = {
     "scope connections:write, and click Generate.",
     ANY_KEY: (
         f"Copy a key from {KEY_COMPANIES}: {' or '.join(WHERE[variable] for variable in KEYS)}. For your own\n"
-        "model server, press Ctrl-C and set OPENAI_BASE_URL and BOT_MODELS in .env (docs/admins/setup.md)."
+        "model server, press Ctrl-C and set OPENAI_BASE_URL and BOT_MODELS in .env (see setup.md in Typist's docs)."
     ),
     **{variable: f"Copy the value of {variable}: {WHERE[variable]}." for variable in KEYS},
 }
@@ -87,7 +87,7 @@ CAP = (
     "How much can answers cost in a month? If each of the {people} members asks five questions a workday, {model}\n"
     "costs about {usd}. Enter dollars or none (press Enter for {proposed}): "
 )
-NOT_COUNTED = "Slack couldn't list the members, so no cap is proposed. {error} .env.example explains BOT_CAPS."
+NOT_COUNTED = "Slack couldn't list the members, so no cap is proposed. {error} `typist settings` explains BOT_CAPS."
 NO_CAP = "Enter an amount in dollars, such as 50, or none."
 NO_TERMINAL = "typist init asks questions, so it needs a terminal. Without one, fill in .env and run typist check."
 FIX = "Fix the problems marked ✘, then run this command again. Your input is saved in .env."
@@ -96,7 +96,7 @@ PLAIN_APP = (
     "prints the manifest of an app that has the feature."
 )
 SENT = "I sent {person} a message in Slack."
-START = "Now start Typist: make run (in a clone), or {command} run"
+START = "Now start Typist: {command} run"
 STOPPED = "\nStopped. Everything accepted so far is in .env. Run this command again to continue."
 
 

@@ -65,7 +65,7 @@ def _mcp(env: Mapping[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     logs.set_up_quietly(ours.log_level, ours.log_format)
     if not ours.mcp.servers:
-        raise SettingsError(["BOT_MCP_CONFIG isn't set, so there are no MCP servers. See docs/admins/tools.md."])
+        raise SettingsError(["BOT_MCP_CONFIG isn't set, so there are no MCP servers. See tools.md in Typist's docs."])
     if options.action == REVOKE:
         return asyncio.run(_revoke(ours, options.tools))
     return asyncio.run(_agree(ours, options.tools, yes=options.yes) if options.tools else _list(ours))

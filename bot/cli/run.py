@@ -1,7 +1,7 @@
 """Commands that run until a signal (`typist run`, `typist sandbox`), and `typist health`, which checks readiness.
 
-`run` connects to Slack and answers there. `sandbox` starts the bot in a Slack on this machine (demo/serve.py). The
-image has neither `demo` nor `slack_sandbox`, so they are imported only where they are used.
+`run` connects to Slack and answers there. `sandbox` starts the bot in a Slack on this machine (demo/serve.py). A
+clone with only requirements.txt has no `slack_sandbox`, so it is imported only where it is used.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from bot import __version__, logs, settings, standstill
 from bot.cli import EXIT_FAILED, Subcommand
 from bot.clock import Background
 from bot.errors import SettingsError
-from bot.settings import Settings, install_command
+from bot.settings import Settings, pip_install
 from bot.slack.manifest import app_manifest
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ MAX_SHOWN = 100
 def _add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", help="port of the sandbox's page (default: 3000, or the next free port)")
     parser.add_argument("--model", help="local, scripted, or vendor/model such as openai/gpt-6-luna")
-    parser.add_argument("--agent", action="store_true", help="run as a Slack agent (manifest.agent.json)")
+    parser.add_argument("--agent", action="store_true", help="run as a Slack agent")
     parser.add_argument(
         "--posts",
         choices=("generous", "strict"),
@@ -168,7 +168,7 @@ def _start_sandbox(env: Mapping[str, str], options: argparse.Namespace) -> int:
         import slack_sandbox.server  # noqa: F401
     except ModuleNotFoundError as error:
         raise SettingsError(
-            [f"The sandbox needs the package {error.name}. Install its packages: {install_command('sandbox')}"]
+            [f"The sandbox needs the package {error.name}. Install it in a clone: {pip_install()} --editable ."]
         ) from error
     from slack_sandbox.start import StartError
 

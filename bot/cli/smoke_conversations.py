@@ -90,7 +90,7 @@ class SmokeResult:
         read = f", {self.cached_input_tokens:,} of them from the cache" if self.cached_input_tokens else ""
         used = f"{self.input_tokens:,} tokens in{read}, {self.output_tokens:,} out · ${self.usd:.4f}"
         spent = f" · {used} · {self.seconds:.1f} s" if self.input_tokens else ""
-        fix = "What to do: docs/admins/operate.md, Nightly model tests." if self.status is CheckStatus.FAIL else ""
+        fix = "See Nightly model tests in Typist's docs (operate.md)." if self.status is CheckStatus.FAIL else ""
         return Finding(self.status, f"{self.model} {self.conversation}: {self.message}{spent}", fix).lines()
 
 

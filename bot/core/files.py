@@ -42,6 +42,7 @@ class Unread(Enum):
     KIND = texts.files.FILE_TYPE
     IMAGE_KIND = texts.files.FILE_IMAGE_TYPE
     OLD_FORMAT = texts.files.FILE_OLD_FORMAT
+    EXTRA = texts.files.FILE_EXTRA_MISSING
     DAMAGED = texts.files.FILE_DAMAGED
     PROTECTED = texts.files.FILE_PROTECTED
     TOO_LARGE = texts.files.FILE_TOO_LARGE
@@ -71,6 +72,7 @@ class Unread(Enum):
 REFUSED = {
     Obstacle.KIND: Unread.KIND,
     Obstacle.OLD_FORMAT: Unread.OLD_FORMAT,
+    Obstacle.NOT_INSTALLED: Unread.EXTRA,
     Obstacle.DAMAGED: Unread.DAMAGED,
     Obstacle.PROTECTED: Unread.PROTECTED,
     Obstacle.TOO_LARGE: Unread.TOO_LARGE,

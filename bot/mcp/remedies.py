@@ -10,7 +10,7 @@ UNTIL_FIXED = "Until that's fixed, answers won't use its tools."
 _REMEDIES: Mapping[str, str] = {
     "it refuses the": "The token might have expired: replace it in this server's headers, and restart Typist.",
     DOWN_WITHOUT_HEADERS: "Set an Authorization header for this server, with a token that its vendor issues for "
-    "programs. docs/admins/tools.md has recipes.",
+    "programs. Typist's docs have recipes (tools.md).",
     DOWN_FORBIDDEN: "Check what this server's token can access, and whether the server allows this machine's IP "
     "address.",
     DOWN_NOT_FOUND: "Correct the path in this server's url. Many servers use /mcp.",

@@ -46,7 +46,7 @@ WEB_SEARCH_USD = Decimal(10)
 """OpenAI's and Anthropic's price for 1,000 searches."""
 
 _MOST = 1_000_000_000
-_FORM = "docs/admins/company.md shows the form"
+_FORM = "company.md in Typist's docs shows the form"
 
 
 @dataclass(frozen=True, slots=True)

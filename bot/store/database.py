@@ -280,7 +280,7 @@ _REMEDIES = {
     READ_ONLY: "The database is read-only: its disk might be full, or it is a standby. The server's log shows why.",
     "28P01": _PASSWORD_FIX,
     "3F000": "Create the schema in search_path, or correct search_path.",
-    "42501": "Have the user in DATABASE_URL own its schema and all tables: docs/admins/company.md has the statements.",
+    "42501": "Have the user in DATABASE_URL own its schema and all tables. company.md in Typist's docs shows how.",
     "53100": "Make room on the disk of the database's server, or in the tablespace of its tables.",
     "53300": _CONNECTIONS_FIX,
     "55P03": "Another session uses the table, such as a backup or an open transaction. Try again once it has ended.",

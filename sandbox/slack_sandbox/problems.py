@@ -51,7 +51,7 @@ class Problems:
         """Records a call, and explains it if the sandbox rejected it."""
         self.close()
         if call.error == UNSUPPORTED_METHOD:
-            self._add(f"{call.method}: the sandbox doesn't support this method, although Slack might. See README.md.")
+            self._add(f"{call.method}: the sandbox doesn't support this method, although Slack might. See its README.")
         elif call.error is not None:
             detail = f" ({call.explanation})" if call.explanation else ""
             self._add(f"{call.method} was refused: {call.error}{detail}.")

@@ -83,6 +83,8 @@ class Sandbox:
 
     port: int = 0
     """0: any free port."""
+    listen_on: str = HOST
+    """The IP address to listen on. A container's ports are published only if it is 0.0.0.0."""
     note: str = ""
     guide: Guide = field(default_factory=Guide)
     budgets: Mapping[str, int] = field(default_factory=dict)
@@ -231,7 +233,7 @@ class Sandbox:
         app.add_routes([web.get("/link/", self.sockets.connect)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_TIMEOUT_S)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, HOST, self.port)
+        site = web.TCPSite(self._runner, self.listen_on, self.port)
         await site.start()
         self.port = self._runner.addresses[0][1]
         self._page.updates.start()

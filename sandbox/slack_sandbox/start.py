@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from slack_sandbox.web_api.http import Tokens
 
 PREFERRED_PORT = 3000
+LISTEN_ON = "SLACK_SANDBOX_LISTEN_ON"
+"""The variable with which a container's sandbox listens on all addresses."""
 YAML_HINT = "Slack's app settings can also show a YAML manifest as JSON."
 
 
@@ -65,12 +67,13 @@ async def start(
     """
     from slack_sandbox.files import SHARED_AFTER_S
     from slack_sandbox.page.guide import Guide
-    from slack_sandbox.server import Sandbox, find_port
+    from slack_sandbox.server import HOST, Sandbox, find_port
     from slack_sandbox.web_api.http import Tokens
     from slack_sandbox.web_api.search import INDEX_DELAY_S
 
     sandbox = Sandbox(
         port=port or find_port(PREFERRED_PORT),
+        listen_on=os.environ.get(LISTEN_ON, HOST),
         note=note,
         guide=guide or Guide(),
         shared_after_s=SHARED_AFTER_S,

@@ -378,7 +378,8 @@ async def test_command_fails_and_says_what_was_wrong_and_where_to_read_on(server
     assert (code, err) == (1, "")
     assert "✔ anthropic/claude-haiku-5-5 words: Answered. · " in out
     assert re.search(
-        r"✘ anthropic/claude-haiku-5-5 cut: .* tokens in.* · \$0\.\d{4} · \d+\.\d s\n  → What to do: docs/admins", out
+        r"✘ anthropic/claude-haiku-5-5 cut: .* tokens in.* · \$0\.\d{4} · \d+\.\d s\n  → See Nightly model tests",
+        out,
     )
 
 

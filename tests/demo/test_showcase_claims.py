@@ -4,7 +4,6 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,7 @@ import pytest_asyncio
 
 from bot.core import texts
 from bot.core.triage import Engagement
-from bot.settings import Settings
-from demo.guide import for_sandbox, guide_of
-from demo.models import GO_ON, ModelChoice, cards_model
+from demo.models import GO_ON, cards_model
 from demo.scenes import SCENES, Scene
 from demo.scripted_model import TOKENS_PER_S, ScriptedModel
 from slack_pacing.carriers import CarrierName
@@ -242,9 +239,3 @@ async def test_busy_thread_is_answered_as_the_channels_mode_says(engagement: Eng
         unanswered = await unanswered_in(stage, root)
     assert [text.rpartition("> ")[2] for text in unanswered] == stayed_out
     assert any("Grace restarted the export an hour ago." in answer for answer in answers)
-
-
-def test_sandbox_without_the_mcp_sdk_has_no_card_with_its_tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("demo.guide.find_spec", lambda name: None if name == "mcp" else find_spec(name))
-    assert len(guide_of(ModelChoice(Settings(), "a model")).cards) == len(SCENES) - 2
-    assert for_sandbox(Settings(), "http://127.0.0.1:1/mcp").mcp.names == ()

@@ -450,9 +450,3 @@ class TestSettings:
         file.write_text(json.dumps({"mcpServers": {name: TIME}}))
         with pytest.raises(SettingsError, match=f"the server {name} has the same name as Typist's own tool"):
             settings.read({"BOT_MCP_CONFIG": str(file)})
-
-    def test_missing_extra_is_told(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        file.write_text(json.dumps({"mcpServers": {"time": TIME}}))
-        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-        with pytest.raises(SettingsError, match=r"needs the extra mcp. Install it: .* install .*'mcp<3,>=2.3'"):
-            settings.read({"BOT_MCP_CONFIG": str(file)})

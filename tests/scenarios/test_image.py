@@ -169,11 +169,15 @@ async def test_sbom_lists_exactly_what_is_installed(container: Container) -> Non
 async def test_image_has_the_code_and_nothing_else_of_the_repository(container: Container) -> None:
     files = {path.name for path in (container.root / "app").iterdir()}
     assert files == {
+        ".env.example",
         "bot",
+        "demo",
         "handlers",
         "files_to_markdown",
         "slack_markdown",
         "slack_pacing",
+        "slack_probe",
+        "slack_sandbox",
         "deploy",
         "requirements.txt",
         "sbom.cdx.json",

@@ -238,4 +238,4 @@ async def test_always_allowed_tools_are_listed_and_revoked_in_all_channels(tmp_p
 async def test_servers_are_needed(tmp_path: Path) -> None:
     code, _, err = await run(tmp_path, env={})
     assert code == 2
-    assert err == "typist: BOT_MCP_CONFIG isn't set, so there are no MCP servers. See docs/admins/tools.md.\n"
+    assert err == "typist: BOT_MCP_CONFIG isn't set, so there are no MCP servers. See tools.md in Typist's docs.\n"

@@ -7,6 +7,7 @@ from bot.core.texts.words import listed
 FILE_TYPE = "a file type I can't read; I can read PDF, docx, xlsx, pptx, OpenDocument, HTML, text and images"
 FILE_IMAGE_TYPE = "an image type I can't read; save it as JPEG or PNG"
 FILE_OLD_FORMAT = "an old Word or PowerPoint format; save it as .docx or .pptx"
+FILE_EXTRA_MISSING = "reading this format needs my extra “files”, which isn't installed"
 FILE_DAMAGED = "damaged"
 FILE_PROTECTED = "password-protected"
 FILE_TOO_LARGE = "too large to unpack and read"

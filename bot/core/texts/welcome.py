@@ -50,7 +50,7 @@ def welcome_in_channel(mention: str) -> str:
 def first_message_to_admin(name: str) -> str:
     """Tells the admin who sets up Typist that messages arrive, and what to do next. `name`: the bot's name."""
     return (
-        f"I'm here. Start me with `make run`, then write to me here. In a channel, write `/invite @{name}`, then "
+        f"I'm here. Start me with `typist run`, then write to me here. In a channel, write `/invite @{name}`, then "
         f"`@{name} What can you do?`\n"
         "You're a Typist admin: in the Home tab, you can see who uses me and set quotas."
     )

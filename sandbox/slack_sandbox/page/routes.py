@@ -37,7 +37,7 @@ _PAGE_REPLIES = 20
 _THREAD_MESSAGES = 1_000
 MAX_DROPPED_BYTES = 512 * 2**20
 """The largest export that the page loads into memory. A larger one must be opened from disk."""
-EXPORT_TOO_LARGE = "This export is too large to drop here. Start the sandbox with it: make run EXPORT=export.zip"
+EXPORT_TOO_LARGE = "This export is too large to drop here. Start the sandbox with it on the command line."
 
 
 @dataclass

@@ -148,7 +148,7 @@ class WebApi:
         """Returns the method if the token, the scopes and the budget allow the call. Raises SlackError."""
         method = METHODS.get(name)
         if method is None:
-            lack = f"The sandbox doesn't support the method {name}. Its README.md lists the supported methods."
+            lack = f"The sandbox doesn't support the method {name}. Its README lists the supported methods."
             raise SlackError(UNSUPPORTED_METHOD, req_method=name, response_metadata={"messages": [lack]})
         self._check_token(method, str(arguments.pop("token", "")), authorization)
         storm = self.faults.take("rate_limit", name, arguments)
