@@ -55,7 +55,8 @@ READ_CHANNEL = "read_channel"
 SLACK = "slack"
 """Owner of Typist's built-in tools, like an MCP server's name."""
 REMEMBER, SCHEDULE, SIGN_IN, NOTIFY = "remember", "schedule", "sign_in", "notify"
-PROPOSALS = (REMEMBER, SCHEDULE, SIGN_IN, NOTIFY)
+LASTING_PROPOSALS = (REMEMBER, SCHEDULE, NOTIFY)
+PROPOSALS = (*LASTING_PROPOSALS, SIGN_IN)
 """Built-in tools for proposals, which only the asker can accept. Their names have no owner prefix."""
 NO_SUCH_TOOL = "There is no such tool."
 MAY_HAVE_CHANGED = "The call was made, so it may have changed something."
@@ -382,7 +383,7 @@ def decisions_by_button(calls: Sequence[RecordedCall]) -> tuple[DecidedCalls, ..
 
 def has_decided_proposal(calls: Iterable[RecordedCall]) -> bool:
     """Returns whether a person decided on a proposal other than a sign-in. A sign-in doesn't change an answer."""
-    lasting = (call for call in calls if call.tool in PROPOSALS and call.tool != SIGN_IN)
+    lasting = (call for call in calls if call.tool in LASTING_PROPOSALS)
     return any(call.decision not in (None, Decision.EXPIRED) for call in lasting)
 
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from bot.clock import Clock
 from bot.core.calls import CallResult, RecordedCall, Step, ToolUse
 from bot.core.channel_settings import ChannelSettings
+from bot.core.channels import Channel
 from bot.core.conversation import File, Note, Question, ThreadKey
 from bot.core.files import OpenedFile
 from bot.core.job import End, FollowUp, Job, Piece
@@ -60,6 +61,8 @@ class Records(Protocol):
 class People:
     names: Mapping[str, str]
     zones: Mapping[str, ZoneInfo]
+    channel: Channel | None = None
+    """The question's channel, or None if it is unknown."""
 
 
 class ConversationSource(Protocol):

@@ -18,6 +18,7 @@ from bot.clock import Clock, try_again
 from bot.core import prompt as prompts
 from bot.core.beginnings import BuiltPrompt, beginning_record, restore_prompt
 from bot.core.channel_settings import ChannelSettings, prompt_version
+from bot.core.channels import new_topic_text
 from bot.core.conversation import Note, Question, RecordedReply, is_only_bot_mention
 from bot.core.files import (
     OpenedFile,
@@ -35,6 +36,7 @@ from bot.core.prompt import Conversation, PromptMarks, PromptMessage
 from bot.core.steps import kept_text
 from bot.models.prompt import (
     INSTRUCTIONS,
+    OTHERS,
     OURS,
     Media,
     OfferedTools,
@@ -48,7 +50,7 @@ from bot.models.prompt import (
     without_media,
 )
 from bot.reply.answer import Answer
-from bot.services.ports import Activity, ConversationSource, TranscriptTexts
+from bot.services.ports import Activity, ConversationSource, People, TranscriptTexts
 
 log = logging.getLogger(__name__)
 
@@ -95,12 +97,15 @@ class PromptBuilder:
         if beginning and not (kept := restore_prompt(beginning, built)).has_files:
             return kept
         system, marks = built.prompt.system, PromptMarks(built.prompt.code)
-        conversation, zone = await self._named_conversation(job, read, marks)
+        conversation, people = await self._named_conversation(job, read, marks)
+        zone = people.zones.get(job.question.user_id)
         note = await self.conversation.note(job, self._note_lines(job, tools, zone, reads_posts=reads_posts))
+        if topic := new_topic_text(people.channel, tools, [message.note.text for message in conversation]):
+            note = Note("\n".join(filter(None, (note.text, topic))), note.origins | OTHERS)
         # Less room for the conversation also means less room for memories.
         limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 3)
         memories = await self.conversation.memories(job.question, marks, self.estimate.tokens, limit_tokens)
-        begin = "\n\n".join(filter(None, (marks.opening_mark, memories.text)))
+        begin = "\n\n".join(filter(None, (marks.opening_mark(people.channel), memories.text)))
         taken_tokens = self._other_tokens(answer, tools, note)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         window = self.estimate.smallest_window(window_tokens)
@@ -187,15 +192,15 @@ class PromptBuilder:
 
     async def _named_conversation(
         self, job: Job, read: Conversation, marks: PromptMarks
-    ) -> tuple[list[PromptMessage], ZoneInfo | None]:
-        """Returns the conversation with names and times, and the asker's time zone or None if it is unknown."""
+    ) -> tuple[list[PromptMessage], People]:
+        """Returns the conversation with names and times, and the people and channel that were looked up for it."""
         question, me = job.question, self.conversation.me
         # The model must not see earlier versions of the answer.
         whole = replace(read, replies={**read.replies, **dict.fromkeys(job.page_ts, RecordedReply(""))})
         conversation = prompts.prompt_messages(whole, me)
         people = await self.conversation.people(question, prompts.ids_to_look_up(conversation, me))
         named = prompts.resolve_names(conversation, {**people.names, me.user_id: me.name}, marks)
-        return prompts.with_times(named, people.zones, marks), people.zones.get(question.user_id)
+        return prompts.with_times(named, people.zones, marks), people
 
     def _note_lines(self, job: Job, tools: OfferedTools, zone: ZoneInfo | None, *, reads_posts: bool) -> list[str]:
         """Returns lines for the note about the question: a rule for a bare mention, missing tools, and the time."""

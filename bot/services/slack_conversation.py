@@ -5,6 +5,7 @@ An attempt that takes over a job might read an edited question before the edit's
 the edit as the event would, so that no model continues an answer to the unedited question.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -82,8 +83,10 @@ class SlackConversation:
 
     async def people(self, question: Question, ids: Sequence[str]) -> People:
         users = self.workspace.users
-        names = await users.names(ids, in_channel=question.thread.channel_id)
-        return People(names, users.zones([*ids, question.user_id]))
+        channel_id = question.thread.channel_id
+        looking_up = users.names(ids, in_channel=channel_id), users.channel(channel_id)
+        names, channel = await asyncio.gather(*looking_up)
+        return People(names, users.zones([*ids, question.user_id]), channel)
 
     async def memories(
         self, question: Question, marks: PromptMarks, count_tokens: CountTokens, limit_tokens: int

@@ -14,6 +14,7 @@ from bot.clock import SystemClock
 from bot.core.beginnings import BuiltPrompt
 from bot.core.calls import UNDER_WAY, CallState, Decision, RecordedCall, Step
 from bot.core.channel_settings import ChannelSettings
+from bot.core.channels import Channel
 from bot.core.conversation import File, Message, Note, Question, RecordedReply, ThreadKey
 from bot.core.files import OpenedFile
 from bot.core.job import End, FollowUp, Job, Piece
@@ -55,6 +56,7 @@ class InMemoryConversation:
     facts: Sequence[str] = ()
     """Sentences that the prompt includes only for this question."""
     settings: ChannelSettings = field(default_factory=ChannelSettings)
+    place: Channel | None = None
     me: Identity = ME
 
     async def channel(self, question: Question) -> ChannelSettings:
@@ -68,7 +70,7 @@ class InMemoryConversation:
         return Conversation(job.question, with_earlier_questions(job, self.messages), self.replies, batch_ts)
 
     async def people(self, question: Question, ids: Sequence[str]) -> People:
-        return People(self.names, {})
+        return People(self.names, {}, self.place)
 
     async def memories(
         self, question: Question, marks: PromptMarks, count_tokens: CountTokens, limit_tokens: int

@@ -37,11 +37,13 @@ from zoneinfo import ZoneInfo
 
 from bot.clock import Background
 from bot.core.access import MAX_ADMINS_NAMED, UserKind
+from bot.core.channels import DIRECT_MESSAGE, Channel, ChannelType
 from bot.core.conversation import ThreadKey, is_direct_message
 from bot.errors import RateLimited, Refused, StoreError
 from bot.retry import NO_FAILURES, USER_KIND
 from bot.slack.client import PacedClient, SlackClient, pages
 from bot.slack.json_values import Payload, json_object, json_objects, next_cursor, string, strings
+from bot.slack.text import message_text
 from bot.store.account_kinds import AccountKind, AccountKinds
 from bot.store.schema import KINDS_KEPT_S
 
@@ -97,14 +99,13 @@ class Profile:
     named_at: float = -math.inf
     kind: UserKind | None = None
     kind_at: float = -math.inf
-    """When the lookup of the user type began or, for a channel, the lookup of `is_private`."""
+    """When the lookup of the user type or the channel began."""
     team_id: str = ""
     """The workspace of a person outside ours; "" for others, or if Slack doesn't report it."""
     zone: ZoneInfo | None = None
     domain: str | None = None
     """A member's email domain, as of `kind_at`; "" for others and without the scope; None if Slack wasn't asked."""
-    is_private: bool = False
-    """Whether only the channel's members know its name."""
+    channel: Channel | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -317,7 +318,8 @@ class Users:
             async with asyncio.timeout(NAMES_WITHIN_S):
                 await asyncio.gather(*map(self._look_up_name, wanted))
         found = {id_: self._profile(id_) for id_ in wanted}
-        return {id_: one.name for id_, one in found.items() if one.name and (not one.is_private or id_ == in_channel)}
+        private = {id_ for id_, one in found.items() if one.channel and one.channel.is_private} - {in_channel}
+        return {id_: one.name for id_, one in found.items() if one.name and id_ not in private}
 
     def known_names(self, ids: Iterable[str]) -> Mapping[str, str]:
         return {id_: name for id_ in ids if (name := self._profile(id_).name)}
@@ -331,12 +333,23 @@ class Users:
         """Returns whether a channel is private, as of the last minutes, or None if Slack doesn't report it."""
         if is_direct_message(channel_id):
             return True
-        if self._clock.monotonic() >= self._profile(channel_id).kind_at + KIND_TRUSTED_S:
+        await self._look_up_channel(channel_id, self._profile(channel_id).kind_at)
+        known = self._profile(channel_id)
+        is_current = self._clock.monotonic() < known.kind_at + KIND_TRUSTED_S
+        return known.channel.is_private if known.channel and is_current else None
+
+    async def channel(self, channel_id: str) -> Channel | None:
+        """Returns a channel as of the last minutes, or an older state if Slack doesn't answer, or None."""
+        if is_direct_message(channel_id):
+            return DIRECT_MESSAGE
+        await self._look_up_channel(channel_id, self._profile(channel_id).named_at)
+        return self._profile(channel_id).channel
+
+    async def _look_up_channel(self, channel_id: str, known_at: float) -> None:
+        if self._clock.monotonic() >= known_at + KIND_TRUSTED_S:
             with suppress(TimeoutError):
                 async with asyncio.timeout(NAMES_WITHIN_S):
                     await self._share_lookup(channel_id, self._ask_for_name)
-        channel = self._profile(channel_id)
-        return channel.is_private if self._clock.monotonic() < channel.kind_at + KIND_TRUSTED_S else None
 
     def zones(self, ids: Sequence[str]) -> Mapping[str, ZoneInfo]:
         """Returns the time zones of people by ID, if lookups of their names or user types returned them."""
@@ -398,9 +411,7 @@ class Users:
         if method == _USER[0]:
             self._keep(id_, self._person(subject, now, asked_at))
         else:
-            self._keep(
-                id_, Profile(name_of(subject), now, None, asked_at, is_private=subject.get("is_private") is not False)
-            )
+            self._keep(id_, Profile(name_of(subject), now, None, asked_at, channel=channel_of(subject)))
 
     def _person(self, subject: Mapping[str, Any], now: float, asked_at: float) -> Profile:
         teams = teams_of(subject, self._team_id)
@@ -540,6 +551,15 @@ def name_of(user_or_channel: Mapping[str, Any]) -> str:
     profile = json_object(user_or_channel, "profile")
     names = (profile.get("display_name"), user_or_channel.get("real_name"), profile.get("real_name"))
     return str(next(filter(None, (*names, user_or_channel.get("name"))), ""))
+
+
+def channel_of(subject: Mapping[str, Any]) -> Channel:
+    """Converts Slack's channel object to a Channel. A channel without any type counts as private."""
+    types = {"is_im": ChannelType.DIRECT, "is_mpim": ChannelType.GROUP}
+    default = ChannelType.PUBLIC if subject.get("is_private") is False else ChannelType.PRIVATE
+    type_ = next((type_ for key, type_ in types.items() if subject.get(key)), default)
+    topic, purpose = (message_text(string(json_object(subject, key), "value")) for key in ("topic", "purpose"))
+    return Channel(type_, string(subject, "name"), topic, purpose, subject.get("is_ext_shared") is True)
 
 
 class ChannelReaders:

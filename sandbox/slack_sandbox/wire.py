@@ -127,19 +127,22 @@ def listed_channel_json(workspace: Workspace, channel: Channel) -> Json:
 
 
 def _name_fields(channel: Channel) -> Json:
-    empty: Json = {"value": "", "creator": "", "last_set": 0}
     return {
         "name": channel.name,
         "name_normalized": channel.name,
         "previous_names": [],
-        "topic": empty,
-        "purpose": empty,
+        "topic": _words(channel, channel.topic),
+        "purpose": _words(channel, channel.purpose),
         "is_general": channel.name == "general",
         "is_pending_ext_shared": False,
         "pending_shared": [],
         "unlinked": 0,
         "updated": _CREATED_AT_S * 1_000,
     }
+
+
+def _words(channel: Channel, text: str) -> Json:
+    return {"value": text, "creator": (channel.creator or "") if text else "", "last_set": _CREATED_AT_S if text else 0}
 
 
 def user_json(workspace: Workspace, user: User, *, with_email: bool = False) -> Json:

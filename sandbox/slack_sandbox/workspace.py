@@ -82,6 +82,9 @@ class Channel:
     creator: str | None = None
     """The only information about a channel's managers that bots get. Only admins can see channel roles."""
     shared_with: str | None = None
+    topic: str = ""
+    """Written as in Slack's responses, with `&`, `<` and `>` as entities. Like `purpose`."""
+    purpose: str = ""
 
 
 @dataclass(frozen=True, slots=True)

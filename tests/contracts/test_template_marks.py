@@ -190,7 +190,7 @@ def test_marks_at_the_beginning_and_the_end_go(text: str, expected: str, size: i
 @pytest.mark.parametrize("is_expected", [True, False])
 def test_beginning_of_a_prompt_that_a_model_repeats_is_never_shown(size: int, is_expected: bool) -> None:
     marks = PromptMarks(CODE)
-    ours = f"{marks.opening_mark}\n\n{marks.section('note', 'Be brief.')}\n{marks.section('calls', 'done')}\n"
+    ours = f"{marks.opening_mark()}\n\n{marks.section('note', 'Be brief.')}\n{marks.section('calls', 'done')}\n"
     speaker = f"{marks.speaker_mark('U1', 'Ada (the admin)')}{marks.time_mark(datetime(2026, 11, 30, tzinfo=UTC), '')}"
     prompt = ours + speaker
     for chars in range(len(f"[{CODE}"), len(prompt) + 1):

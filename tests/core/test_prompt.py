@@ -632,10 +632,10 @@ def test_note_of_a_question_is_repeated_by_later_prompts() -> None:
         earlier = [one for one in history if one.ts < asked.ts]
         read = prompts.prompt_messages(Conversation(asked, earlier, replies), ME)
         noted = prompts.with_notes(prompts.resolve_names(read, {}, MARKS), note, MARKS)
-        return [turn.text for turn in prompts.build_prompt("", noted, MARKS.opening_mark).turns]
+        return [turn.text for turn in prompts.build_prompt("", noted, MARKS.opening_mark()).turns]
 
     [first] = texts(question("why?", ts="1.0", thread_ts="1.0"), NOTE, {})
-    assert first == f"{MARKS.opening_mark}\n\nwhy?\n\n[0123abcd note]\nIt is now noon.\n[0123abcd end]"
+    assert first == f"{MARKS.opening_mark()}\n\nwhy?\n\n[0123abcd note]\nIt is now noon.\n[0123abcd end]"
     answered = {"2.0": RecordedReply("Because.", ASKERS, "UADA", "1.0", NOTE)}
     later = texts(question("and?", ts="3.0", thread_ts="1.0"), NO_NOTE, answered)
     assert later == [first, "Because.", "and?"]

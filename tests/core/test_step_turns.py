@@ -289,7 +289,7 @@ def test_one_function_removes_all_that_we_add_to_a_message(about: str) -> None:
     said = "hi, what can you do?\n\n[x] is no mark\n"
     marks, calls = PromptMarks("0123abcd"), steps_of([[3]])[0].calls
     notes = [marks.section(what, "Ours.\n\nStill ours.") for what in ("memory", "note")]
-    begun = "\n\n".join([marks.opening_mark, f"[0123abcd at Monday 2026-11-30 09:41 UTC]\n{said}", *notes])
+    begun = "\n\n".join([marks.opening_mark(), f"[0123abcd at Monday 2026-11-30 09:41 UTC]\n{said}", *notes])
     given: dict[str, Any] = {name: calls if about in (name, "both") else () for name in ("replied_to", "earlier_calls")}
     prompt = with_steps(Prompt("", (Turn("user", begun, instruction="Ours."),), code="0123abcd"), [], [], "U0", **given)
     [turn] = with_noted_instructions(prompt).turns

@@ -168,7 +168,7 @@ async def test_answer_that_is_regenerated_is_visibly_another(
 
 async def test_attempts_are_counted_in_each_thread(client: openai.AsyncOpenAI) -> None:
     def asked_in(thread: str) -> list[dict[str, Any]]:
-        begin = PromptMarks.for_thread(ThreadKey("T1", "C1", thread)).opening_mark
+        begin = PromptMarks.for_thread(ThreadKey("T1", "C1", thread)).opening_mark()
         return [{"role": "user", "content": f"{begin}\n\n{question_of(STREAMING)}"}]
 
     answers = [

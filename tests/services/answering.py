@@ -284,6 +284,9 @@ class Accounts(Users, EphemeralMessages):
     async def is_private(self, channel_id: str) -> bool:
         return False
 
+    async def channel(self, channel_id: str) -> None:
+        """Knows no channel."""
+
     async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
         self.sentences.append(sentence)
 

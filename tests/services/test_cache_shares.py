@@ -17,6 +17,7 @@ import pytest
 
 from bot.core.beginnings import PrefixHash
 from bot.core.calls import CallState, RecordedCall, Step
+from bot.core.channels import Channel, ChannelType
 from bot.core.conversation import Message, Question, RecordedReply, ThreadKey
 from bot.core.job import Job
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
@@ -94,10 +95,14 @@ class Place:
     replies: dict[str, RecordedReply] = field(default_factory=dict)
     open_channel: str = ""
 
+    @property
+    def channel(self) -> Channel:
+        return Channel(ChannelType.PUBLIC, f"channel-{self.thread.channel_id.lower()}", "Launches", "What we launch")
+
     def builder(self) -> PromptBuilder:
         facts = [pane_context_line(AppContext("C1"), self.open_channel.lower())] if self.open_channel else []
         names = {one: one.lower() for one in PEOPLE}
-        conversation = InMemoryConversation(self.messages, self.replies, names, facts=facts, me=ME)
+        conversation = InMemoryConversation(self.messages, self.replies, names, facts=facts, place=self.channel, me=ME)
         settings = PromptSettings(DEFAULT_SYSTEM_PROMPT, history_tokens=100_000)
         return PromptBuilder(conversation, settings, TokenEstimate(("openai/m",)), InstantClock())
 
@@ -144,11 +149,11 @@ async def mixed_thread(first: int) -> Requests:
 
 
 async def threads(tools: int) -> Requests:
-    """Returns the prompts of twenty threads of one question."""
+    """Returns the prompts of twenty threads of one question, each in another channel."""
     prompts = []
     for number in range(THREADS):
         at = ASKED_AT + 60 * number
-        place = Place(ThreadKey("T1", "C1", f"{at:.6f}"))
+        place = Place(ThreadKey("T1", f"C{number}", f"{at:.6f}"))
         prompts.append(await place.ask(at, text_of(QUESTION_TOKENS, f"question {number}"), tools_of(tools)))
     return [(prompt, ()) for prompt in prompts]
 

@@ -11,11 +11,25 @@ import pytest
 
 from bot.core.beginnings import BuiltPrompt
 from bot.core.channel_settings import ChannelSettings, Length, prompt_version
+from bot.core.channels import Channel, ChannelType
 from bot.core.conversation import Message, Question, RecordedReply, ThreadKey
 from bot.core.job import Job, Wish
 from bot.core.prompt import LENGTH_RULES, MARKS_EXPLAINED
 from bot.errors import StoreError
-from bot.models.prompt import INSTRUCTIONS, OURS, Effort, OfferedTools, Origins, TokenEstimate, WebSearch
+from bot.models.prompt import (
+    ASKERS,
+    INSTRUCTIONS,
+    OTHERS,
+    OURS,
+    Effort,
+    OfferedTools,
+    Origins,
+    Permission,
+    TokenEstimate,
+    ToolDefinition,
+    ToolRule,
+    WebSearch,
+)
 from bot.reply.answer import Answer
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.standalone import InMemoryConversation
@@ -155,3 +169,34 @@ def test_prompt_is_shorter_for_a_window_that_leaves_less_room_than_the_one_that_
     builder = builder_of(InMemoryConversation())
     builder.estimate.window_tokens = known_tokens
     assert builder.is_shorter_for(window_tokens, has_results=has_results) is is_shorter
+
+
+OPS = Channel(ChannelType.PUBLIC, "ops", "Deploys", "We ship on Tuesdays")
+ACTS = OfferedTools((ToolDefinition("notes__add", "", {}, "1", OURS, ToolRule(Permission.ALLOW)),))
+
+
+async def test_changed_topic_is_new_text_at_the_end_and_the_beginning_stays() -> None:
+    first = Job(1, replace(QUESTION, thread=replace(THREAD, thread_ts=TS)), 1, asked_at=float(TS))
+    asked = await built(InMemoryConversation(place=OPS, me=ME), first)
+    [before] = [turn.text for turn in asked.prompt.turns]
+    assert before.startswith(f"[{asked.prompt.code} is the code of this conversation in the public channel #ops]\n")
+    assert "> Topic: Deploys\n> Purpose: We ship on Tuesdays\n" in before
+    answer = ours("2100.000100", "Because.")
+    replies = {answer.ts: RecordedReply("Because.", ASKERS, "UADA", TS, asked.note)}
+    later = replace(first, question=replace(first.question, ts="3000.000200"), asked_at=3000.0)
+    for topic, is_new in (("Deploys", False), ("Alerts", True)):
+        place = replace(OPS, topic=topic)
+        conversation = InMemoryConversation([ASKED, answer], replies, place=place, me=ME)
+        said = [turn.text for turn in (await built(conversation, later)).prompt.turns]
+        assert said[0] == before
+        assert ("> Topic: Alerts\n" in said[-1], "Topic" in said[-1]) == (is_new, is_new)
+
+
+@pytest.mark.parametrize(("tools", "origins"), [(OfferedTools(), ASKERS | OTHERS), (ACTS, ASKERS)], ids=["none", "one"])
+async def test_topic_is_others_words_and_left_out_where_a_tool_could_act(tools: OfferedTools, origins: Origins) -> None:
+    async with AsyncExitStack() as memory:
+        builder = builder_of(InMemoryConversation(place=OPS, me=ME))
+        job = replace(JOB, question=replace(QUESTION, thread=replace(THREAD, thread_ts=TS)))
+        asked = await builder.build(Answer(job), memory, tools, lambda _: None)
+    assert (asked.prompt.origins, "Tuesdays" in said_in(asked)) == (origins, origins >= OTHERS)
+    assert "#ops]" in said_in(asked)

@@ -9,6 +9,7 @@ import pytest
 
 from bot.core.beginnings import BuiltPrompt
 from bot.core.channel_settings import ChannelSettings
+from bot.core.channels import Channel
 from bot.core.conversation import Message, Question, RecordedReply, ThreadKey
 from bot.core.job import Checkpoint, Job
 from bot.core.memory import Memory
@@ -35,6 +36,7 @@ class Place:
     shown: Sequence[Message] = (ASKED,)
     memories: Sequence[Memory] = ()
     is_private_: bool | None = False
+    channel_: Channel | None = None
     error: StoreError | None = None
     edits: list[tuple[Question, str]] = field(default_factory=list)
     groups: list[tuple[ThreadKey, str, str | None]] = field(default_factory=list)
@@ -58,6 +60,9 @@ class Place:
 
     async def is_private(self, channel_id: str) -> bool | None:
         return self.is_private_
+
+    async def channel(self, channel_id: str) -> Channel | None:
+        return self.channel_
 
     async def names(self, ids: Sequence[str], *, in_channel: str) -> Mapping[str, str]:
         return {id_: id_.removeprefix("U").title() for id_ in ids}

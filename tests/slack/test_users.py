@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot.core.access import UserKind
+from bot.core.channels import DIRECT_MESSAGE, Channel, ChannelType
 from bot.core.conversation import ThreadKey
 from bot.services.access_control import ANSWERS_WAIT_S, CHECKED_WITHIN_S
 from bot.slack import users as users_module
@@ -398,6 +399,32 @@ async def test_names_leave_calls_for_kinds(stage: UsersStage) -> None:
     kinds = await asyncio.gather(*(stage.users.kind(user_id, now_within_s=5.0) for user_id in second[-KEPT_FOR_KINDS:]))
     assert kinds == [UserKind.MEMBER] * KEPT_FOR_KINDS
     assert not [call for call in stage.sandbox.calls if not call.ok]
+
+
+CHANNELS: Mapping[str, Channel] = {
+    "C0GENERAL": Channel(ChannelType.PUBLIC, "general", "[Runbook](https://x.example) &lt;b&gt;", "<@U0ADA|ada>"),
+    "C0PROJECTX": Channel(ChannelType.PRIVATE, "project-x"),
+    "C0PARTNERS": Channel(ChannelType.PUBLIC, "partners", is_shared=True),
+    "C0MPDM": Channel(ChannelType.GROUP, "mpdm-ada--grace--bot-1"),
+    "D0ADA": DIRECT_MESSAGE,
+}
+
+
+async def test_channel_is_looked_up_once_in_ten_minutes_and_a_direct_message_never(stage: UsersStage) -> None:
+    general = stage.sandbox.workspace.channel("general")
+    general.topic, general.purpose = "<https://x.example|Runbook> &lt;b&gt;", "<@U0ADA|ada>"
+    for _ in range(2):
+        for id_, channel in CHANNELS.items():
+            assert await stage.users.channel(id_) == channel
+    assert stage.lookups("conversations.info") == len(CHANNELS) - 1
+    general.topic = "Changed"
+    stage.clock.ahead_s = KIND_TRUSTED_S
+    assert (await stage.users.channel("C0GENERAL") or DIRECT_MESSAGE).topic == "Changed"
+    stage.clock.ahead_s *= 2
+    stage.sandbox.faults.start("refuse", method="conversations.info", error="missing_scope")
+    for _ in range(2):
+        assert (await stage.users.channel("C0GENERAL") or DIRECT_MESSAGE).topic == "Changed", "an older state is kept"
+        assert await stage.users.is_private("C0GENERAL") is None
 
 
 async def test_names_do_not_wait_for_the_end_of_an_outage(stage: UsersStage) -> None:
