@@ -13,7 +13,7 @@ from slack_probe.expectations import EXPECTED, Expectation
 
 NOT_RUN = "not run"
 _SECRETS = re.compile(
-    r"\b[A-Z][A-Z0-9]{7,}\b|\bx(?:ox|app)[a-z.]*-[\w-]+|https?://[^\s|<)]+|\b\d{10}\.\d{6}\b|<[@#!][^>]*>"
+    r"\b[A-Z][A-Z0-9]{7,}\b|\bx(?:ox|app)[a-z.]{0,12}-[\w-]+|https?://[^\s|<)]+|\b\d{10}\.\d{6}\b|<[@#!][^<>]{0,200}>"
 )
 """IDs, tokens, URLs, message times and mentions. Checks don't write any; Slack's error texts might."""
 _MAX_CHARS = 600

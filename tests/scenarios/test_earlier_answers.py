@@ -59,7 +59,7 @@ async def test_earlier_answer_is_deleted_and_regenerated_from_its_menu(stage: St
     await stage.sandbox.wait_for(lambda: buttons(stage.bots("general", thread)[0]) == again)
     assert await ada.press("general", first.ts, MORE, ReplyAction.DELETE)
     [asks] = await stage.sandbox.wait_for(lambda: workspace.ephemerals)
-    assert asks.text.startswith(texts.actions.DELETE_QUESTION)
+    assert asks.text.startswith(texts.actions.delete_answer("question 1?"))
     assert len(stage.bots("general", thread)) == 2, "nothing is deleted before it is confirmed"
     await ada.press("general", asks.ts, f"{ReplyAction.DELETE}-confirmed")
     await stage.sandbox.wait_for(lambda: [one.ts for one in stage.bots("general", thread)] == [second.ts])

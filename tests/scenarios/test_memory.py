@@ -135,7 +135,7 @@ async def test_list_says_who_said_what_and_where_and_a_number_forgets(stage: Sta
     await told(stage, "remember: Milk is in the fridge", user="grace")
     listed = shown(await told(stage, "what do you remember?"))
     link = rf"https://\S+/archives/C0GENERAL/p{first.thread_ts.replace('.', '')}" if first.thread_ts else ""
-    assert re.search(rf"- \*\*1\.\*\* @Grace owns deploys \(\[Ada, \w+ \d+, \d{{4}}\]\({link}\)\)", listed), listed
+    assert re.search(rf"- @Grace owns deploys \(number 1, \[Ada, \w+ \d+, \d{{4}}\]\({link}\)\)", listed), listed
     assert "- Milk is in the fridge (number 2, [Grace, " in listed
     forgotten = await told(stage, "forget 1", user="grace")
     assert shown(forgotten) == texts.memory.forgotten(1, "@Grace owns deploys")
@@ -252,7 +252,9 @@ async def test_modal_shows_who_said_what_and_changes_and_removes_it(stage: Stage
     grace = stage.sandbox.client("grace")
     await grace.command("general", "/typist memory")
     assert await grace.submit({field_of(grace, 1): "Alan owns deploys"}) == {}
-    assert re.search(r"\(\[Ada, \w+ \d+, \d{4}, changed by Grace\]", shown(await told(stage, "what do you remember?")))
+    assert re.search(
+        r"\(number 1, \[Ada, \w+ \d+, \d{4}, changed by Grace\]", shown(await told(stage, "what do you remember?"))
+    )
 
 
 async def test_settings_lead_to_the_memories_of_their_channel(stage: Stage, another_process: Stores) -> None:

@@ -273,8 +273,11 @@ async def test_commands_of_one_batch_see_what_those_before_them_did(stage: Stage
     await queued_placeholders(stage, 3, "general", asked)
     are_queued.set()
     _, answer = await stage.answers("general", asked, count=2)
-    assert f"{other}." in answer
-    assert f"{mine}." not in answer.partition(texts.schedules.stopped(mine, "weekdays at 09:00 (Berlin)", WORDS))[0]
+    assert f"(number {other}, " in answer
+    assert (
+        f"(number {mine}, "
+        not in answer.partition(texts.schedules.stopped(mine, "weekdays at 09:00 (Berlin)", WORDS))[0]
+    )
     assert texts.schedules.nothing_to_stop(str(mine)) in answer
     assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [other]
 
@@ -286,7 +289,15 @@ async def test_plain_words_list_and_stop_schedules_without_a_model(stage: Stage,
         return shown(await ended(stage, await stage.mention(words, user=user)))
 
     listed = await told("what is scheduled here?")
-    for line in (f"{mine}.", WORDS, "Alan", f"{theirs}.", "Remind us of the retro.", "Grace", "Weekdays at 09:00"):
+    for line in (
+        f"(number {mine}, ",
+        WORDS,
+        "Alan",
+        f"(number {theirs}, ",
+        "Remind us of the retro.",
+        "Grace",
+        "Weekdays at 09:00",
+    ):
         assert line in listed
     assert texts.schedules.NOT_YOUR_SCHEDULE in await told("stop the retro reminder")
     assert texts.schedules.nothing_to_stop("999") in await told("stop schedule 999")
@@ -299,7 +310,7 @@ async def test_plain_words_list_and_stop_schedules_without_a_model(stage: Stage,
     assert await press(stage, answer, ReplyAction.UNDO, "alan") is None
     await stage.sandbox.wait_for(lambda: texts.schedules.RESTORED in shown(stage.bots("general", asked)[0]))
     assert ReplyAction.UNDO not in buttons(stage.bots("general", asked)[0])
-    assert f"{mine}." in await told("what is scheduled here?")
+    assert f"(number {mine}, " in await told("what is scheduled here?")
     stage.vendor.script(says("Whose?"))
     assert "Whose?" in await told("cancel my summary", "grace")
     stage.vendor.requests.clear()

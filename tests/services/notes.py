@@ -82,7 +82,7 @@ class NotesServer:
     result: str = ""
     more: Mapping[str, Any] = field(default_factory=dict)
     missing: str = ""
-    asker_line: set[tuple[str, str]] = field(default_factory=set)
+    asked_by: set[tuple[str, str]] = field(default_factory=set)
     """Who asked for definitions and calls, with the definition's hash; "" for definitions."""
     held: bool = False
     begun: asyncio.Event = field(default_factory=asyncio.Event)
@@ -93,14 +93,14 @@ class NotesServer:
             self.may_end.set()
 
     async def definitions(self, question: Question) -> OfferedTools:
-        self.asker_line.add((question.user_id, ""))
+        self.asked_by.add((question.user_id, ""))
         described = self.description, {"type": "object"}, self.definition_hash, self.origins
         return OfferedTools(
             tuple(ToolDefinition(name, *described, rule) for name, rule in self.rules.items()), self.missing
         )
 
     async def call(self, use: ToolUse) -> CallResult:
-        self.asker_line.add((use.question.user_id, use.definition_hash))
+        self.asked_by.add((use.question.user_id, use.definition_hash))
         self.calls.append((use.tool, use.arguments))
         self.begun.set()
         await self.may_end.wait()

@@ -102,7 +102,7 @@ def notes() -> NotesServer:
 async def test_read_only_tool_is_called_unasked_and_the_next_step_reads_its_result(notes: NotesServer) -> None:
     stage = await alone(notes, asking(LIST), ANSWER)
     assert notes.calls == [(READ, {})]
-    assert notes.asker_line == {("U1", ""), ("U1", "first")}
+    assert notes.asked_by == {("U1", ""), ("U1", "first")}
     first, second = prompts_of(stage)
     assert [tool.name for tool in first.tools] == [READ, WRITE, choices.TOOL_NAME]
     assert first.system.endswith(LAST_TEXT_RULE)

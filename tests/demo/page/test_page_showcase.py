@@ -246,7 +246,7 @@ async def test_memory_is_kept_without_a_model_and_read_by_the_next(
     await expect(thread(page)).to_contain_text("Remembered for #general")
     await expect(badge(thread(page).locator(".message", has_text="Remembered for #general"))).to_be_hidden()
     await expect(thread(page)).to_contain_text("1 memory")
-    await expect(answer(page)).to_contain_text("exports go live on Thursdays at 10:00 UTC (Ada")
+    await expect(answer(page)).to_contain_text("exports go live on Thursdays at 10:00 UTC (number 1, Ada")
 
 
 async def test_showcase_stays_above_the_box_until_it_is_hidden(sandbox: Sandbox, visit: Visit, hurried: None) -> None:
