@@ -6,11 +6,13 @@ doesn't list it, which `make release-dry` reports.
 """
 
 import hashlib
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -49,7 +51,45 @@ def _build_image(sources: Path, epoch: str, version: str, file: Path) -> None:
     if shutil.which("buildah") is None or subprocess.run(command, cwd=sources, check=False).returncode != 0:
         print("The image was not built: that needs root, buildah, and the right to mount.", file=sys.stderr)
         return
-    subprocess.run(("buildah", "push", "--quiet", IMAGE, f"docker-archive:{file}:typist:{version}"), check=True)
+    with TemporaryDirectory() as folder:
+        built = Path(folder) / "built.tar"
+        subprocess.run(("buildah", "push", "--quiet", IMAGE, f"docker-archive:{built}:typist:{version}"), check=True)
+        _copy_image(built, file, f"typist:{version}")
+
+
+def _copy_image(built: Path, file: Path, tag: str) -> None:
+    """Copies an image's archive without the random IDs of the containers in which it was built."""
+    with tarfile.open(built) as old, tarfile.open(file, "w") as new:
+        [image] = json.loads(_content(old, "manifest.json"))
+        config = json.loads(_content(old, image["Config"]))
+        for key in ("container", "container_config", "parent"):
+            config.pop(key, None)
+        config["config"].pop("Hostname", None)
+        for step in config["history"]:
+            step.pop("comment", None)
+        layers = (old.getmember(layer) for layer in image["Layers"])
+        # Layers that are the same are one file.
+        files = {layer.name: layer for layer in layers if layer.isfile()}
+        image["Layers"] = [old.getmember(layer).linkname or layer for layer in image["Layers"]]
+        for layer in files.values():
+            new.addfile(_entry(layer.name, layer.size), old.extractfile(layer))
+        image["RepoTags"] = [tag]
+        text = json.dumps(config, sort_keys=True).encode()
+        image["Config"] = f"{hashlib.sha256(text).hexdigest()}.json"
+        for name, content in ((image["Config"], text), ("manifest.json", json.dumps([image]).encode())):
+            new.addfile(_entry(name, len(content)), io.BytesIO(content))
+
+
+def _content(archive: tarfile.TarFile, name: str) -> bytes:
+    file = archive.extractfile(name)
+    assert file is not None
+    return file.read()
+
+
+def _entry(name: str, size: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.size = size
+    return entry
 
 
 def _output(folder: Path, *command: str) -> str:
