@@ -361,6 +361,7 @@ class Settings:
     slack_search: bool = _setting("BOT_SLACK_SEARCH", _on_off, False)
     read_channel: bool = _setting("BOT_READ_CHANNEL", _on_off, True)
     notify: bool = _setting("BOT_NOTIFY", _on_off, False)
+    alert_runs: int = _setting("BOT_ALERT_RUNS", whole_number(0, 10_000), 0)
     slack_api_url: str = _setting("BOT_SLACK_API_URL", _url, "https://slack.com/api/")
     vendors: Mapping[str, VendorSettings] = field(default_factory=dict)
     """Settings by vendor. The registry defines the vendors' names and variables."""

@@ -466,7 +466,9 @@ def _listen(
     quota, caps, home = parts.quota, parts.caps, parts.home
     stops = AnswerStopper(stores, workspace, worker, access)
     quiet_threads = QuietThreads(stores, workspace, parts.notifier, access)
-    rules = TriageRules(Engagement(settings.engagement), allows_bots=access.can_allow_bots)
+    rules = TriageRules(
+        Engagement(settings.engagement), allows_bots=access.can_allow_bots, alert_runs=settings.alert_runs
+    )
     tokens = SharedTokens(workspace.search, stores.process_messages) if settings.slack_search else None
     triage = MessageTriage(stores, workspace, rules, quiet_threads, gate)
     intake = Intake(stores, workspace, worker, access, stops, triage, parts.notifier, tokens)
@@ -595,6 +597,7 @@ def default_settings_of(settings: Settings, workspace: Workspace) -> DefaultSett
         settings.mcp.names,
         workspace.can_read_reactions,
         settings.model_names,
+        settings.alert_runs > 0,
     )
 
 

@@ -75,6 +75,7 @@ def _message(event: Mapping[str, Any], ts: str, team_id: str) -> Message:
         parent_user_id=_string_or_none(event, "parent_user_id") or _string_or_none(root, "user"),
         is_from_app=is_by_app(event),
         app_name=app_name(event),
+        app_id=_string_or_none({**_object_or_empty(event, "bot_profile"), **event}, "app_id") or "",
         text=body_of(event),
         attached_text=attached_to(event),
         files=files_of(event),

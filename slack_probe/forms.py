@@ -187,6 +187,7 @@ _DEFAULTS = DefaultSettings(
     web_search=True,
     read_channel=True,
     gate=True,
+    has_alerts=True,
     mcp_servers=("notes",),
 )
 _ABOUT = QuotedMessage("C0GENERAL", "2.000100", "1.000100", "A quote of some words", "https://hooks.example/1")

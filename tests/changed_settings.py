@@ -16,7 +16,7 @@ def _other_value(name: str) -> Any:
     if options:
         first = next(option for option in options if option != getattr(NONE, name))
         return (first,) if row.parse is tuple else first
-    return {"switch": False, "checkboxes": True}.get(row.control, "eyes")
+    return {"switch": False, "checkboxes": True}.get(row.control, row.parse("eyes"))
 
 
 CHANGED: Mapping[str, ChannelSettings] = {

@@ -54,6 +54,11 @@ FEATURES: Mapping[str, Feature] = {
         r"\bNOTIFY\b|NotifyTool|texts\.notify|settings\.notify|ChannelCop\w+|channel_cop\w+|CHANNEL_COPY|SEND_TO_CHANNEL|send_to_channel|\bnotify\.CARDS",
         53,
     ),
+    "alerts": Feature(
+        r"alert(?:s|_)",
+        r"\balerts\b|alert_(?:kind|runs|apps)|can_be_alert|ALERT_APPS\w*|enqueue_alert|_add_alert|with_later_alert|has_alerts|BURST_S",
+        60,
+    ),
     "canvases": Feature(
         r"canvas",
         r"[Cc]anvas\w*|CANVAS\w*",

@@ -80,6 +80,8 @@ class AccessRules:
         channel_id, user_id = question.thread.channel_id, question.user_id
         if self.allow_channels and channel_id not in self.allow_channels and not question.thread.in_direct_message:
             return Denial.CHANNEL
+        if question.alert_kind:
+            return None
         if self.allow_users:
             if user_id in self.allow_users or is_named:
                 return None

@@ -13,7 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from bot.core import texts
+from bot.core import alerts, texts
 from bot.core.closings import closing_of_text
 from bot.core.conversation import escape, is_direct_message
 from bot.core.silence import MAX_RULE_CHARS
@@ -54,6 +54,8 @@ class ChannelSettings:
     new_posts: bool = False
     only_if: str = ""
     """The rule in words that decides whether an answer to a post without a mention is posted (core/silence.py)."""
+    alert_apps: str = ""
+    """The IDs of the apps whose posts are answered, separated by spaces (core/alerts.py)."""
     gate: bool = False
     reaction: str = ""
     """The name of the emoji that asks a question about the message it is added to, or ""."""
@@ -113,6 +115,7 @@ class DefaultSettings:
     has_reactions: bool = True
     """Whether Slack sends reactions to the app. Otherwise, channels can't have a question emoji."""
     names: texts.models.ModelNames = texts.models.OWN_NAMES
+    has_alerts: bool = False
 
     def model_name(self, chosen: str | None = None) -> str:
         """Returns the name of the model to ask first: the chosen model if it is still in use, otherwise the default."""
@@ -156,6 +159,10 @@ def _only_if_problem(_: DefaultSettings, rule: str) -> str:
     return texts.silence.too_long(MAX_RULE_CHARS) if len(rule) > MAX_RULE_CHARS else ""
 
 
+def _apps_problem(_: DefaultSettings, apps: str) -> str:
+    return words.ALERT_APPS_UNKNOWN if alerts.has_other_words(apps) else ""
+
+
 def _emoji_problem(_: DefaultSettings, emoji: str) -> str:
     if emoji and not _EMOJI.fullmatch(emoji):
         return words.REACTION_UNKNOWN
@@ -180,6 +187,13 @@ CHANNEL_SETTINGS: Mapping[str, Setting] = {
     ),
     "new_posts": _OfChannels("checkboxes", bool, words.NEW_POSTS),
     "only_if": _OfChannels("line", str, words.ONLY_IF, problem=_only_if_problem),
+    "alert_apps": _OfChannels(
+        "line",
+        lambda entered: " ".join(dict.fromkeys(entered.replace(",", " ").upper().split())),
+        words.ALERT_APPS,
+        is_available=lambda bot: bot.has_alerts,
+        problem=_apps_problem,
+    ),
     "gate": _OfChannels("checkboxes", bool, words.GATE, is_available=lambda bot: bot.gate),
     "reaction": _OfChannels(
         "line", emoji_name, words.REACTION, is_available=lambda bot: bot.has_reactions, problem=_emoji_problem

@@ -94,6 +94,7 @@ class Message:
     user_id: str | None = None
     bot_id: str | None = None
     app_name: str | None = None
+    app_id: str = ""
     is_from_app: bool = False
     """Whether an app wrote the message for itself or for a person, even if Slack doesn't identify a bot."""
     subtype: str | None = None
@@ -161,6 +162,8 @@ class Question:
     """Whether a sign-in URL was removed from the asker's text (core/sign_in_addresses.py)."""
     is_held: bool = False
     """Whether nothing is posted until the work is done, because of a rule in words (core/silence.py)."""
+    alert_kind: str = ""
+    """What an app's alert shares with the other alerts of its burst (core/alerts.py), or "" for other questions."""
 
     @property
     def own_text(self) -> str:

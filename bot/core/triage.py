@@ -12,10 +12,11 @@ they repeat other text.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from bot.core.alerts import alert_kind
 from bot.core.closings import Closing, closing_of_text, has_question_mark, is_courtesy, unaccented
 from bot.core.conversation import (
     ANSWERED_SUBTYPES,
@@ -124,6 +125,10 @@ class TriageRules:
     """Whether a rule in words decides if the answer to a new post is worth posting (core/silence.py)."""
     allows_bots: bool = False
     """Whether other bots can ask by mentioning the bot."""
+    alert_runs: int = 0
+    """The number of alerts per channel and day that start an answer. 0 turns alerts off."""
+    alert_apps: Collection[str] = ()
+    """The IDs of the apps whose posts are alerts in the channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +167,9 @@ class Ignore:
 
 def triage(message: Message, me: Identity, participants: Participants, rules: TriageRules) -> Question | Ignore:
     """Returns the question in a message, with the thread to answer in, or the reason to ignore the message."""
+    if message.app_id in rules.alert_apps and can_be_alert(message, me, rules):
+        kind = alert_kind(message.app_id, message.full_text)
+        return replace(message.as_question(message.ts), is_from_bot=True, is_held=rules.holds_posts, alert_kind=kind)
     if message.bot_id is not None and rules.allows_bots:
         return _triage_bot(message, me)
     if message.subtype not in ANSWERED_SUBTYPES:
@@ -220,6 +228,16 @@ def is_from_person(message: Message, me: Identity) -> bool:
     if message.user_id is None or message.user_id in SLACKS_OWN:
         return False
     return message.bot_id is None and not message.is_from_app and message.user_id != me.user_id
+
+
+def can_be_alert(message: Message, me: Identity, rules: TriageRules) -> bool:
+    """Returns whether an app posted the message in a channel, outside threads and without mentioning us. In a thread or
+    with a mention, it might be answering us."""
+    is_apps = bool(message.app_id) and (message.is_from_app or message.bot_id is not None)
+    is_ours = me.bot_id == message.bot_id or me.user_id == message.user_id
+    is_post = message.thread_ts is None and message.subtype in ANSWERED_SUBTYPES | {"bot_message"}
+    is_on = rules.alert_runs > 0 and message.channel_type != "im"
+    return is_on and is_apps and is_post and not is_ours and me.user_id not in mentioned_user_ids(message.full_text)
 
 
 def _triage_bot(message: Message, me: Identity) -> Question | Ignore:

@@ -29,6 +29,7 @@ from bot.core.triage import (
     IgnoreReason,
     Participants,
     TriageRules,
+    can_be_alert,
     closing_of_message,
     closing_statement,
     gate_statement,
@@ -233,11 +234,13 @@ class MessageTriage:
             matters = me not in addressed_user_ids(message.text)
         else:
             matters = participants.has_bot or message.parent_user_id == me
-        if not matters or not self._is_persons_in_channel(message):
+        is_alert = bool(self.rules.alert_runs) and can_be_alert(message, self.workspace.me, self.rules)
+        if not ((matters and self._is_persons_in_channel(message)) or is_alert):
             return self.rules
         channel = await self.stores.channel_settings.read(message.team_id, message.channel_id)
         return replace(
             self.rules,
+            alert_apps=channel.alert_apps.split(),
             engagement=channel.engagement or self.rules.engagement,
             answers_new_posts=channel.new_posts,
             holds_posts=bool(channel.only_if),

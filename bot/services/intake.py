@@ -13,7 +13,15 @@ from bot.core import memory, schedules
 from bot.core.closings import Closing
 from bot.core.conversation import REOPENED_SUBTYPES, Message, Question, addressed_user_ids, without_bot_mention
 from bot.core.job import Job
-from bot.core.triage import Ignore, IgnoreReason, Participants, closing_of_message, is_from_person, thread_to_stop
+from bot.core.triage import (
+    Ignore,
+    IgnoreReason,
+    Participants,
+    can_be_alert,
+    closing_of_message,
+    is_from_person,
+    thread_to_stop,
+)
 from bot.errors import StoreError
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
@@ -140,6 +148,9 @@ class Intake:
             return await self.enqueue(event_id, found, offered=offered)
         return False
 
+    def can_be_alert(self, message: Message) -> bool:
+        return can_be_alert(message, self._me, self._triage.rules)
+
     def _react_to_thanks(self, message: Message, found: Ignore) -> None:
         """Reacts to thanks with an emoji. Closings aren't recorded, because they don't change whose turn it is."""
         if found.closing is Closing.THANKS and self._workspace.can_react:
@@ -173,7 +184,11 @@ class Intake:
         full, question = self._worker.is_full, queued_question(self._workspace, question)
         # A held question isn't offered, because nobody asked it.
         offered = offered and not question.is_held
-        enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offered, job_id=job_id)
+        if question.alert_kind:
+            runs = self._triage.rules.alert_runs
+            enqueued = await self._queue.enqueue_alert(event_id, question, runs, full=full)
+        else:
+            enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offered, job_id=job_id)
         if enqueued is None:
             log.debug("message %s is no new question", question.ts)
         elif enqueued.needs_placeholder:
@@ -204,6 +219,9 @@ class MessageEdits:
         """Applies a message edit. Adding a mention, or text to a closing, makes the message a question."""
         if after.subtype == "tombstone":
             await self.on_message_deleted(before)
+        elif self._intake.can_be_alert(after):
+            if before.full_text != after.full_text and await self._record_edit(after, edited_ts):
+                self._worker.wake()
         elif not is_from_person(after, self._me):
             log.debug("edit of message %s ignored: not by a person", after.ts)
         elif self._own_text(before) != self._own_text(after) and await self._record_edit(after, edited_ts):
@@ -224,9 +242,8 @@ class MessageEdits:
 
     async def on_message_deleted(self, message: Message) -> None:
         """Removes a deleted message's question, and its reply unless a person wrote after it."""
-        if is_from_person(message, self._me) and await self._questions.delete(
-            message.team_id, message.channel_id, message.ts
-        ):
+        is_asked = is_from_person(message, self._me) or self._intake.can_be_alert(message)
+        if is_asked and await self._questions.delete(message.team_id, message.channel_id, message.ts):
             self._worker.wake()
 
     async def _record_edit(self, message: Message, edited_ts: str) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 from bot.clock import Clock, try_again
+from bot.core import alerts
 from bot.core import prompt as prompts
 from bot.core.beginnings import BuiltPrompt, beginning_record, restore_prompt
 from bot.core.channel_settings import ChannelSettings, prompt_version
@@ -211,7 +212,8 @@ class PromptBuilder:
             else ""
         )
         bare = prompts.BARE_MENTION_RULE if reads_posts else ""
-        return list(filter(None, (bare, tools.missing, prompts.NOW.format(now=now) if now else "")))
+        alert = alerts.NOTE if job.question.alert_kind else ""
+        return list(filter(None, (bare, alert, tools.missing, prompts.NOW.format(now=now) if now else "")))
 
     async def _with_files(
         self,

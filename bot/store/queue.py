@@ -21,7 +21,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.access import MAX_BOT_QUESTIONS_AN_HOUR, MAX_BOT_QUESTIONS_IN_A_ROW, BotQuestions
+from bot.core.alerts import BURST_S, MAX_VERSIONS, is_resolved, with_later_alert
 from bot.core.audit import EntryKind, question_entry
+from bot.core.caps import DAY_S
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import NO_WISH, EnqueueResult, State, Status, Wish, page_ts, state_of
 from bot.errors import EndReason
@@ -90,6 +92,30 @@ class QuestionQueue(WorkerOperations):
         """
         # Each batch has a time limit, but the wait for a question's own batch doesn't.
         return await self._arrivals.add(Arrival(event_id, question, full, offered, job_id))
+
+    @writes
+    async def enqueue_alert(
+        self, connection: AsyncConnection, event_id: str, question: Question, runs_a_day: int, *, full: bool = False
+    ) -> EnqueueResult | None:
+        """Stores an alert as a job, like `enqueue`. Returns None if the alert was added to its burst's first alert, or
+        if the channel's alerts have started `runs_a_day` answers within a day."""
+        now, team_id, channel_id = self._now(), *question.thread.place
+        # Until the commit, because concurrent transactions wouldn't see each other's alerts.
+        await acquire_lock(connection, f"alerts {team_id}")
+        in_channel = jobs.c.team_id == team_id, jobs.c.channel_id == channel_id, jobs.c.alert_kind != ""
+        same = jobs.c.alert_kind == question.alert_kind, jobs.c.created_at > now - BURST_S
+        first = (await connection.execute(sa.select(jobs).where(*in_channel, *same).limit(1))).one_or_none()
+        if first is not None:
+            if first.ts != question.ts:
+                await _add_alert(connection, first, question, now)
+            return None
+        today = sa.select(sa.func.count()).select_from(jobs).where(*in_channel, jobs.c.created_at > now - DAY_S)
+        if (await connection.scalar(today) or 0) >= runs_a_day:
+            log.warning("alert %s ignored: the channel's alerts have started %d answers", question.ts, runs_a_day)
+            return None
+        [taken] = await write_arrivals(connection, [Arrival(event_id, question, full)], self._max_per_user, now)
+        await self._worker.wake_others(connection)
+        return taken
 
     @reads
     async def can_post_placeholder(self, connection: AsyncConnection, question: Question) -> bool:
@@ -166,7 +192,8 @@ class QuestionQueue(WorkerOperations):
         values = {"text": question.text, "files": file_values(question), "attached_chars": question.attached_chars}
         values |= {"is_command": question.is_command, "had_sign_in": question.had_sign_in, "edited_ts": edited_ts}
         await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(values))
-        if (row.text, row.files) == (question.text, file_values(question)):
+        is_same = (row.text, row.files) == (question.text, file_values(question))
+        if is_same or (row.alert_kind and row.version >= MAX_VERSIONS):
             return True
         now, answered_by = self._now(), row.answered_with or row.id
         await audit.append(connection, now, [question_entry(question, row.id, edited=True)])
@@ -244,6 +271,20 @@ def _is_no_question(row: sa.Row[Any]) -> bool:
 
 def _ended_values(reason: EndReason) -> dict[str, Any]:
     return {"status": Status.ENDED.value, "end_reason": reason.value, "stop_requested": True}
+
+
+async def _add_alert(connection: AsyncConnection, first: sa.Row[Any], later: Question, now: float) -> None:
+    """Adds a later alert to the first alert of its burst. A resolved alert restarts the answer."""
+    text = with_later_alert(first.text, later.text)
+    if first.question_deleted or text == first.text:
+        return
+    attached_chars = first.attached_chars + len(text) - len(first.text)
+    values = {"text": text, "attached_chars": attached_chars}
+    await connection.execute(sa.update(jobs).where(jobs.c.id == first.id).values(values))
+    if is_resolved(first.text) or not is_resolved(later.text) or first.version >= MAX_VERSIONS:
+        return
+    if not await _start_over(connection, first.id, now) and not _state(first).is_live:
+        await _requeue_edited(connection, first.id, now)
 
 
 async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> bool:
@@ -378,7 +419,8 @@ async def _messages_of_eager_bots(
     refused: list[tuple[str, str, str]] = []
     taken: list[Question] = []
     for question in questions:
-        if question.is_from_bot and (await _bot_questions(connection, question, taken, now)).is_over_limit:
+        is_bots = question.is_from_bot and not question.alert_kind
+        if is_bots and (await _bot_questions(connection, question, taken, now)).is_over_limit:
             refused.append(_message_key(question))
         else:
             taken.append(question)

@@ -77,6 +77,7 @@ def question_of(row: sa.Row[Any]) -> Question:
         row.is_command,
         row.had_sign_in,
         row.held is True,
+        row.alert_kind,
     )
 
 
@@ -96,6 +97,7 @@ def queued_values(question: Question, now: float) -> dict[str, Any]:
         "is_command": question.is_command,
         "had_sign_in": question.had_sign_in,
         "held": True if question.is_held else None,
+        "alert_kind": question.alert_kind,
         "status": Status.QUEUED.value,
         "created_at": now,
     }

@@ -118,6 +118,8 @@ jobs = sa.Table(
     sa.Column("had_sign_in", sa.Boolean, nullable=False, server_default=sa.false()),
     # With a rule in words: true while nothing was posted, false once it was. NULL without a rule.
     sa.Column("held", sa.Boolean),
+    # What an alert shares with the other alerts of its burst (core/alerts.py), or ''.
+    sa.Column("alert_kind", sa.Text, nullable=False, server_default=""),
     # Whether its message was deleted. Expired text is also empty.
     sa.Column("question_deleted", sa.Boolean, nullable=False, server_default=sa.false()),
     # The newest edit of the question. An earlier edit that Slack delivers late must not undo it.
@@ -192,6 +194,9 @@ sa.Index("ix_jobs_queued_thread", *_thread, jobs.c.ts, **_only("queued"))
 # For a person's live jobs, which are counted at each enqueue and claim.
 sa.Index("ix_jobs_queued_user", jobs.c.team_id, jobs.c.user_id, **_only("queued"))
 sa.Index("ix_jobs_running_user", jobs.c.team_id, jobs.c.user_id, **_only("running"))
+# For a channel's recent alerts.
+_IS_ALERT = _where("alert_kind <> ''")
+sa.Index("ix_jobs_alerts", jobs.c.team_id, jobs.c.channel_id, jobs.c.created_at, **_IS_ALERT)
 # For counting a bot's recent questions.
 sa.Index(
     "ix_jobs_from_bot",
@@ -593,6 +598,8 @@ channel_settings = sa.Table(
     sa.Column("new_posts", sa.Boolean, nullable=False, server_default=sa.false()),
     # The rule in words for posting without a mention, or ''.
     sa.Column("only_if", SafeText, nullable=False, server_default=""),
+    # The IDs of apps whose posts are alerts, separated by spaces.
+    sa.Column("alert_apps", sa.Text, nullable=False, server_default=""),
     sa.Column("gate", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("web_search", sa.Boolean),
     sa.Column("read_channel", sa.Boolean),

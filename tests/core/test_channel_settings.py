@@ -41,6 +41,8 @@ NO_MODEL = texts.settings.choose_a_model(["one", "two"])
         (ChannelSettings(reaction="no emoji"), {"reaction": texts.settings.REACTION_UNKNOWN}),
         (ChannelSettings(only_if="x" * 300), {}),
         (ChannelSettings(only_if="x" * 301), {"only_if": texts.silence.too_long(300)}),
+        (ChannelSettings(alert_apps="A0ALERTS A0F7YS25R"), {}),
+        (ChannelSettings(alert_apps="A0ALERTS GRAFANA!"), {"alert_apps": texts.settings.ALERT_APPS_UNKNOWN}),
         (ChannelSettings(reaction="x" * 100), {}),
         (ChannelSettings(reaction="x" * 101), {"reaction": texts.settings.REACTION_UNKNOWN}),
     ],
@@ -126,7 +128,9 @@ def test_another_emoji_asks(emoji: str) -> None:
 
 
 NONE = ChannelSettings()
-FOR_ALL = DefaultSettings(("openai/one", "anthropic/<two>"), "", web_search=True, read_channel=True, gate=True)
+FOR_ALL = DefaultSettings(
+    ("openai/one", "anthropic/<two>"), "", web_search=True, read_channel=True, gate=True, has_alerts=True
+)
 IN_USE = replace(FOR_ALL, models=DEFAULTS.models)
 CHANGES = [
     (ChannelSettings("anthropic/<two>"), "I ask &lt;two&gt; first.", "I ask one first."),
@@ -141,6 +145,11 @@ CHANGES = [
         "The person I'm talking with doesn't need to mention me.",
     ),
     (ChannelSettings(new_posts=True), "I answer every new post.", "New posts need a mention."),
+    (
+        ChannelSettings(alert_apps="A0ALERTS"),
+        "I look into alerts from these apps: A0ALERTS.",
+        "I don't look into apps' alerts.",
+    ),
     (
         ChannelSettings(only_if="it <burns>"),
         "Without a mention, I post only if: it &lt;burns&gt;",

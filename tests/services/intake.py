@@ -58,6 +58,7 @@ class IntakeStage:
 
     stores: Stores
     gate: Gate | None = field(default_factory=SureGate)
+    rules: TriageRules = field(default_factory=TriageRules)
 
     def __post_init__(self) -> None:
         stores, self.accounts, self.tokens = self.stores, KnownAccounts(), Tokens(self.stores)
@@ -71,7 +72,7 @@ class IntakeStage:
         workspace = having(beside.workspace, surfaces=self.surfaces, ephemeral=self.accounts, can_react=True)
         notifier = Notifier(stores, workspace)
         self.quiet = QuietThreads(stores, workspace, notifier, self.access_control)
-        triage = MessageTriage(stores, workspace, TriageRules(), self.quiet, self.gate)
+        triage = MessageTriage(stores, workspace, self.rules, self.quiet, self.gate)
         self.intake = Intake(
             stores,
             workspace,

@@ -55,7 +55,7 @@ from slack_sandbox.blocks.view_rules import check_view
 from tests.changed_settings import CHANGED
 
 DEFAULTS = DefaultSettings(
-    ("openai/one", "anthropic/two"), "Be helpful. " * 50, web_search=True, read_channel=True, gate=True
+    ("openai/one", "anthropic/two"), "Be helpful. " * 50, web_search=True, read_channel=True, gate=True, has_alerts=True
 )
 CHANNEL, DIRECT = SettingsPlace("C1", "https://hooks.example/1"), SettingsPlace("D1", "https://hooks.example/1")
 UNSET = ChannelSettings()
@@ -253,7 +253,16 @@ def test_modal_has_a_field_only_where_it_can_be_used(
 
 def test_modal_of_a_direct_message_has_no_rules_for_answering() -> None:
     view = settings_view(UNSET, replace(DEFAULTS, mcp_servers=("time",)), DIRECT)
-    for_channels = {"engagement", "new_posts", "only_if", "gate", "reaction", "read_channel", "mcp_servers"}
+    for_channels = {
+        "engagement",
+        "new_posts",
+        "only_if",
+        "alert_apps",
+        "gate",
+        "reaction",
+        "read_channel",
+        "mcp_servers",
+    }
     assert [block.get("block_id") for block in view["blocks"]] == [
         None,
         *(name for name in CHANNEL_SETTINGS if name not in for_channels),

@@ -161,6 +161,14 @@ ONLY_IF = Words(
     "posted.",
     placeholder=silence.PLACEHOLDER,
 )
+ALERT_APPS = Words(
+    "Alerts from apps",
+    lambda apps: f"I look into alerts from these apps: {apps}." if apps else "I don't look into apps' alerts.",
+    "IDs of apps whose posts here I'll look into without being asked. The URL of an app's page in Slack ends with its "
+    "ID.",
+    placeholder="For example: A0F7YS25R",
+)
+ALERT_APPS_UNKNOWN = "Please enter app IDs, such as A0F7YS25R, separated by spaces."
 GATE = Words(
     "Unclear follow-ups",
     {
