@@ -103,7 +103,7 @@ MAX_TRIES = 4
 
 
 async def try_again(operation: Callable[[], Awaitable[T]], clock: Clock, failure: str) -> T | None:
-    """Returns the operation's result, or None if the database is unavailable for some seconds. Logs `failure`."""
+    """Returns the operation's result, or None if the database is unavailable for several seconds. Logs `failure`."""
     for failures in range(1, MAX_TRIES + 1):
         try:
             return await operation()

@@ -105,7 +105,7 @@ class EndReason(StoredEnum, unknown="internal_error"):
     NOT_SHOWN = "not_shown"
     """Slack accepted none of the reply's calls for minutes, or the reply couldn't be laid out."""
     STUCK = "stuck"
-    """Processing a text blocked the event loop, so the answer was ended without its text."""
+    """Processing the answer's text blocked the event loop, so the answer was ended without its text."""
     INTERNAL_ERROR = "internal_error"
     INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
     INTERRUPTED = "interrupted"
@@ -222,7 +222,7 @@ class ProviderError(TypistError):
         explanation: str = "",
     ) -> None:
         """`is_temporary`: whether the same request might soon succeed, or None for the reason's default.
-        `window_tokens`: the model's window, if the model refused a text as too long and stated its window.
+        `window_tokens`: the model's window, if the model rejected a prompt as too long and stated its window.
         `explanation`: why a vendor stopped the answer, for the asker. An explanation can contain users' text, so it
         isn't logged.
         """
@@ -236,8 +236,8 @@ class ProviderError(TypistError):
         super().__init__(f"{model}: {reason}")
 
     def is_charged(self, *, has_output: bool) -> bool:
-        """Returns whether the vendor charges a failed request without text. `has_output`: whether the model did any
-        thinking."""
+        """Returns whether the vendor charges for a failed request that produced no text. `has_output`: whether the
+        model did any thinking."""
         is_free = (self.model.partition("/")[0], self.reason) in _FREE_BEFORE_OUTPUT and not has_output
         return self.reason.is_charged_without_text and not is_free
 

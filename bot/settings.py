@@ -433,7 +433,7 @@ def environment(env_file: Path = ENV_FILE) -> dict[str, str]:
 
 
 def _statement_error(binding: Binding) -> str:
-    """Returns the error in a statement in `.env`, as the rest of a sentence, or ""."""
+    """Returns what's wrong with a line of `.env`, worded to follow its location, or "" if the line is valid."""
     _, _, value = binding.original.string.partition("=")
     if binding.error and value.lstrip()[:1] in ("'", '"'):
         return "the value's quotes must be closed, with at most a comment after them"
@@ -857,7 +857,7 @@ def _find_misnamed(env: Mapping[str, str], settings: Settings) -> dict[str, str]
 
 
 def missing_access(settings: Settings) -> list[str]:
-    """Returns a sentence for each missing requirement of a vendor of BOT_MODELS or BOT_TRANSCRIBE."""
+    """Returns a sentence for each missing requirement of a vendor in BOT_MODELS or BOT_TRANSCRIBE."""
     problems = []
     models = (*settings.models, *filter(None, [settings.transcribe]))
     for name, model in {model.split("/")[0]: model for model in reversed(models)}.items():

@@ -159,7 +159,7 @@ class Telemetry:
         final_lag_s: float | None,
     ) -> None:
         """Records an answer's end. `calls`: the number of Slack calls that showed the answer. `Freshness` measures the
-        delays, which are None for an answer without text."""
+        delays, which are None for an empty answer."""
         self._answers.add(1)
         if reason.is_failure:
             self._failures.add(1, {"reason": reason.value})

@@ -2,7 +2,7 @@
 
 `open_bot` opens everything that has to be closed, in order: the tools' servers, Slack's Web API, the database, the
 models. `_Parts` contains the objects that several services share. `_answering` builds the answering service, `_listen`
-registers the handlers of people's actions, and `_loops` returns the background loops.
+registers the handlers for Slack events and clicks, and `_loops` returns the background loops.
 """
 
 import logging
@@ -372,10 +372,10 @@ def _parts(settings: Settings, stores: Stores, workspace: Workspace, *, has_acco
     statuses = ThreadStatuses(workspace.pane, stores.clock, workspace.scheduler.show_stop_button)
     estimate = TokenEstimate(models_in_use(settings))
     remembering = MemoryCommands(stores, workspace, access)
-    quota = quota_of(settings, stores, notifier)
+    quota = build_quota(settings, stores, notifier)
     unpriced = tuple(map(settings.model_names.of, unpriced_models(settings)))
     caps = CapSettings(stores, workspace, settings.caps, unpriced, access)
-    defaults, shown = default_settings_of(settings, workspace), settings_for_admins(settings)
+    defaults, shown = default_settings(settings, workspace), settings_for_admins(settings)
     home = AppHome(stores, workspace, quota, caps, access, defaults, shown, has_accounts)
     sign_ins = _sign_ins(settings, stores, workspace, home) if has_accounts else None
     schedules = Schedules(stores, workspace, access, sign_ins)
@@ -436,7 +436,7 @@ def _answering(parts: _Parts, models: Models, tools: Tools, transcriber: "Transc
     prompts = PromptSettings(
         system_prompt_in_use(settings),
         settings.history_tokens,
-        web_search_of(settings),
+        enabled_web_search(settings),
         reads_channel=settings.read_channel,
         needs_pdf_texts=not all_accept_pdfs(model_setup(settings)),
         step_tokens=lambda model: quota.prices.step_tokens(model or quota.models[0], stores.clock.now()),
@@ -586,12 +586,12 @@ def _bolt(settings: Settings, me: Identity) -> AsyncApp:
     )
 
 
-def default_settings_of(settings: Settings, workspace: Workspace) -> DefaultSettings:
+def default_settings(settings: Settings, workspace: Workspace) -> DefaultSettings:
     return DefaultSettings(
         models_in_use(settings),
         system_prompt_in_use(settings),
         Engagement(settings.engagement),
-        web_search_of(settings) is not None,
+        enabled_web_search(settings) is not None,
         settings.read_channel,
         decider_settings(model_setup(settings)) is not None,
         settings.mcp.names,
@@ -601,7 +601,7 @@ def default_settings_of(settings: Settings, workspace: Workspace) -> DefaultSett
     )
 
 
-def web_search_of(settings: Settings) -> WebSearch | None:
+def enabled_web_search(settings: Settings) -> WebSearch | None:
     return settings.web_search if models_that_search(model_setup(settings)) else None
 
 
@@ -616,7 +616,7 @@ def settings_for_admins(settings: Settings) -> dict[str, str]:
     )
 
 
-def quota_of(settings: Settings, stores: Stores, notifier: Notifier) -> Quota:
+def build_quota(settings: Settings, stores: Stores, notifier: Notifier) -> Quota:
     max_tokens = max_output_tokens(model_setup(settings))
     prices, models = model_prices(settings), models_in_use(settings)
     return Quota(stores, notifier, settings.caps, models, max_tokens, prices, settings.admins)

@@ -1,4 +1,4 @@
-"""The key of a vendor that a person pastes in the sandbox's page. It is kept in memory, and sent to its vendor only.
+"""A vendor's API key that a person pastes into the sandbox's page. It is kept in memory, and sent only to the vendor.
 
 Its models answer from the next question on. Once the key is removed, its connections close as soon as no answer uses
 them.

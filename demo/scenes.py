@@ -37,7 +37,8 @@ class Call:
     not_offered: str
     """The rest of the answer if the asker may not use the tool, or its server isn't running yet."""
     then: "Call | None" = None
-    """What is called behind this call, in place of its rest, or at once if this tool isn't offered but that one is."""
+    """The call that follows this one instead of its remaining steps, or that replaces it if only the other tool is
+    offered."""
 
     def offered(self, tools: Container[str]) -> "Call | None":
         """Returns the first of this call and those behind it whose tool is offered."""

@@ -57,7 +57,7 @@ def main() -> None:
                 print(f"Read as {document.guessed_charset}, which is a guess.", file=sys.stderr)
         case ConvertedImage() as image:
             more = ", and has pages or frames that aren't shown" if image.has_more else ""
-            kinds = ", ".join(page.media_type for page in (image, *image.further))
+            kinds = ", ".join(page.media_type for page in (image, *image.other_pages))
             print(f"An image. It becomes {kinds}{more}.", file=sys.stderr)
         case obstacle:
             sys.exit(f"{path} can't be read: {_REASONS[obstacle]}.")

@@ -104,14 +104,14 @@ def _result_json(kind: Format, content: bytes) -> dict[str, object]:
     from files_to_markdown import images
 
     media_type, packed, has_more = images.converted(content, *map(int, sys.argv[2:4]))
-    further: list[tuple[str, bytes]] = []
+    other_pages: list[tuple[str, bytes]] = []
     if has_more:
-        further, has_more = images.further_pages(content, MAX_IMAGE_BYTES - len(packed))
+        other_pages, has_more = images.further_pages(content, MAX_IMAGE_BYTES - len(packed))
     pages = [
         {"media_type": kind, "base64": base64.b64encode(page).decode(), "has_more": False}
-        for kind, page in ((media_type, packed), *further)
+        for kind, page in ((media_type, packed), *other_pages)
     ]
-    return {**pages[0], "has_more": has_more, "further": pages[1:]}
+    return {**pages[0], "has_more": has_more, "other_pages": pages[1:]}
 
 
 def _lower_limit(what: int, most: int) -> None:

@@ -145,7 +145,7 @@ class ConvertedImage:
     base64: str = field(repr=False)
     has_more: bool
     """Whether the file has more pages or frames than the images here."""
-    further: tuple["ConvertedImage", ...] = ()
+    other_pages: tuple["ConvertedImage", ...] = ()
 
 
 def decode_text(content: bytes) -> str | None:

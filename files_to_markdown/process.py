@@ -185,5 +185,5 @@ def _parse_image(said: Mapping[str, Any]) -> ConvertedImage:
     if media_type not in ("image/png", "image/jpeg"):
         raise ValueError
     base64.b64decode(encoded, validate=True)
-    further = tuple(_parse_image(page) for page in said.get("further", ())[: MAX_PAGES - 1])
-    return ConvertedImage(media_type, encoded, said["has_more"] is True, further)
+    other_pages = tuple(_parse_image(page) for page in said.get("other_pages", ())[: MAX_PAGES - 1])
+    return ConvertedImage(media_type, encoded, said["has_more"] is True, other_pages)

@@ -55,8 +55,8 @@ def register_messages(
 ) -> None:
     """Routes mentions and messages to intake, edits and deletions to message edits, and reactions to `reactions`.
     Payloads for which no listener exists are acknowledged too. Otherwise, Slack would send an event three more times,
-    and show a person an error for a click or a closed modal. Bolt raises for such payloads, and `on_error` acknowledges
-    them."""
+    and show a person an error for a click or a closed modal. For them, Bolt raises an exception, and `on_error`
+    acknowledges the payload."""
 
     me = shortcut.workspace.me
     team_id = me.team_id

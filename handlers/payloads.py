@@ -250,7 +250,7 @@ def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
     action, view = body["actions"][0], _object_or_empty(body, "view")
     kind, value = ScheduleAction(action["action_id"]), _string_or_none(action, "value") or ""
     is_list, in_modal = kind is ScheduleAction.LIST, view.get("type") == "modal"
-    thread, message_ts = _pressed_at(body, team_id)
+    thread, message_ts = _clicked_message(body, team_id)
     # Undo includes the message with the Stop button that it is about.
     number, _, stopped_in = value.partition(" ") if kind is ScheduleAction.RESTORE else (value, "", "")
     return SchedulePress(
@@ -303,7 +303,7 @@ def presser_of(body: Mapping[str, Any]) -> tuple[str, str]:
 @parser
 def press_of(body: Mapping[str, Any], team_id: str) -> Press:
     action = body["actions"][0]
-    thread, message_ts = _pressed_at(body, team_id)
+    thread, message_ts = _clicked_message(body, team_id)
     chosen = _string_or_none(_object_or_empty(action, "selected_option"), "value") or ""
     in_menu = action["action_id"] == MORE
     return Press(
@@ -317,7 +317,7 @@ def press_of(body: Mapping[str, Any], team_id: str) -> Press:
     )
 
 
-def _pressed_at(body: Mapping[str, Any], team_id: str) -> tuple[ThreadKey, str]:
+def _clicked_message(body: Mapping[str, Any], team_id: str) -> tuple[ThreadKey, str]:
     container = _object_or_empty(body, "container")
     message_ts = _string_or_none(container, "message_ts") or ""
     thread_ts = container.get("thread_ts") or _object_or_empty(body, "message").get("thread_ts")

@@ -221,7 +221,7 @@ class _Rewriter:
     held: int = -1
     labels: list[tuple[int, int]] = field(default_factory=list)
     """The start and end of link labels with a `|` in a row."""
-    open_code: int = sys.maxsize
+    open_code_start: int = sys.maxsize
     """The start of a code span that is open at the end of a growing row."""
     closed_at: int = -1
     """The end of the last end tag that became a mark."""
@@ -238,7 +238,10 @@ class _Rewriter:
         while self.held < 0 and (special := pattern.search(self.text, position)):
             position = self._read_special(special)
         size = len(self.text) if self.held < 0 else self.held
-        undecided, is_open = min(size, self.open_code), bool(self.tags or self.held >= 0 or self.open_code < size)
+        undecided, is_open = (
+            min(size, self.open_code_start),
+            bool(self.tags or self.held >= 0 or self.open_code_start < size),
+        )
         for tag in self.tags:
             if self.growing and size - tag.start <= MAX_CONSTRUCT_CHARS:
                 undecided = min(undecided, tag.start)
@@ -317,7 +320,7 @@ class _Rewriter:
         if not self.growing or search_end <= len(self.text):
             return start
         # `inlines.py` can find a link destination here instead, and then the text after it is code or text.
-        self.open_code = opening.start()
+        self.open_code_start = opening.start()
         if self.is_row:
             self._escape_cell_ends(start, len(self.text))
         return len(self.text)
@@ -653,7 +656,7 @@ class _Rewriter:
         return self._replace(before, end, f"{closing}{space}{hair}")
 
     def _resolve_unclosed(self, tag: _OpenTag) -> None:
-        """Resolves an opening tag that has no end tag: keeps it as text or drops it."""
+        """Resolves an opening tag without an end tag: keeps it as text or drops it."""
         if tag.can_be_text:
             self.replacements[tag.index] = None
         else:

@@ -28,8 +28,8 @@ If the text is the end of a growing answer, the parser also decides how much of 
 
 - A construct that is complete enough to show is closed temporarily: `**bo` is sent as `**bo**`, so that the word is
   bold from its first letter.
-- A construct that can still become anything is held back: a link without its destination, a single `*`, half an entity.
-  `InlineStructure.shown_end` is the start of the held-back text.
+- A construct that is still ambiguous is held back, such as a link without its destination, a single `*` or half an
+  entity. `InlineStructure.shown_end` is the start of the held-back text.
 """
 
 import re
@@ -130,14 +130,14 @@ class DelimiterRun(NamedTuple):
     can_close: bool
     is_loose: bool
     """Whether it can open emphasis only with a space added before it (`_loose_flanking`) or removed after it."""
-    is_apart: bool
-    """Whether a space follows it (`_opens_apart`)."""
+    is_followed_by_space: bool
+    """Whether a space follows it (`_opens_before_space`)."""
     previous: "DelimiterRun | None"
 
     @property
     def max_chars(self) -> int:
         """The maximum distance to a closing run if this run opens loosely."""
-        return MAX_HELD_LABEL_CHARS if self.is_apart else MAX_CONSTRUCT_CHARS
+        return MAX_HELD_LABEL_CHARS if self.is_followed_by_space else MAX_CONSTRUCT_CHARS
 
 
 class Bracket(NamedTuple):
@@ -375,9 +375,9 @@ class _InlineParser:
         opens_loosely, closes_loosely = self._loose_flanking(start, end)
         # Strikethrough needs two tildes.
         remaining = length - length % 2 if delimiter == "~" else length
-        is_apart = self._opens_apart(start, end)
-        is_loose = is_apart or (opens_loosely and not can_open)
-        run = DelimiterRun(delimiter, start, length, remaining, can_close, is_loose, is_apart, None)
+        is_followed_by_space = self._opens_before_space(start, end)
+        is_loose = is_followed_by_space or (opens_loosely and not can_open)
+        run = DelimiterRun(delimiter, start, length, remaining, can_close, is_loose, is_followed_by_space, None)
         if can_close:
             run = self._close_emphasis(run, can_open)
         elif (closes_loosely and self._close_loosely(run)) or self._close_before_space(run):
@@ -411,7 +411,7 @@ class _InlineParser:
         is_close = after[:1].isalnum() and _is_mark(before[-1:], "Ps", "Pi")
         return False, is_close and len(before) == 2 and _touches_text(before[1], before[0])
 
-    def _opens_apart(self, start: int, end: int) -> bool:
+    def _opens_before_space(self, start: int, end: int) -> bool:
         """Returns whether a run opens emphasis once the space after it is removed: `** Note:** text`. The run must
         begin a line or sentence, where it can't be an operator. Single marks are excluded because they can begin a
         footnote, and `__` because it can be a blank to fill in."""
@@ -457,7 +457,7 @@ class _InlineParser:
         ends_phrase = ends_phrase or bool(CJK.match(self.text, inner_end - 1))
         if not after.strip() or _PHRASE_END.match(after):
             begins_line = not opener.start or self.text[opener.start - 1] == "\n"
-            is_meant = run.delimiter != "_" and (opener.is_apart or begins_line or ends_phrase)
+            is_meant = run.delimiter != "_" and (opener.is_followed_by_space or begins_line or ends_phrase)
         else:
             is_meant = ends_phrase and _begins_phrase(after)
         if not is_meant or self._next_run_closes(end, run.delimiter, opener.start):
@@ -487,7 +487,7 @@ class _InlineParser:
             return False
         if (
             opener.is_loose
-            and not opener.is_apart
+            and not opener.is_followed_by_space
             and not (
                 run.length > 1 and self.text[opener.start - 1].isalpha() and self.text[run.start + run.length].isalpha()
             )
@@ -554,7 +554,7 @@ class _InlineParser:
     def _inner_range(self, opener: DelimiterRun, closer: DelimiterRun) -> tuple[int, int]:
         """Returns the start and end of the emphasized text, without spaces inside its marks."""
         start, end = opener.start + opener.length, closer.start
-        while opener.is_apart and self.text.startswith((" ", "\t"), start):
+        while opener.is_followed_by_space and self.text.startswith((" ", "\t"), start):
             start += 1
         while self.text.startswith((" ", "\t"), end - 1):
             end -= 1
@@ -848,7 +848,7 @@ class _InlineParser:
             shown_end = shown_end if inlines.closing else entity.start()
         run = self.last_run
         while run:
-            if run.is_apart and shown_end - run.start <= run.max_chars:
+            if run.is_followed_by_space and shown_end - run.start <= run.max_chars:
                 shown_end, self.last_run, inlines.closing = run.start, run.previous, ""
             run = run.previous
         run = self.last_run
@@ -862,7 +862,7 @@ class _InlineParser:
             run = run.previous
         inlines.shown_end = shown_end
         while run:
-            if run.is_apart:
+            if run.is_followed_by_space:
                 # It is text, because no closing run is near enough.
                 pass
             elif run.delimiter == "*" and _begins_with_url(text, run.start + run.length):
@@ -917,7 +917,8 @@ def _can_precede_emphasis(text: str, start: int) -> bool:
 
 
 def _is_mark(character: str, *others: str) -> bool:
-    """Returns whether a character is punctuation outside these Unicode categories, and not a backslash."""
+    """Returns whether a character is punctuation, other than a backslash, and in none of the given Unicode
+    categories."""
     is_punctuation = bool(character) and character != "\\" and _is_punctuation(character)
     return is_punctuation and unicodedata.category(character) not in others
 

@@ -145,7 +145,7 @@ _SCHEDULE = Schedule(
     created_at=1_764_000_000.0,
 )
 _PAUSED = replace(_SCHEDULE, id=2, next_at=None, pause_reason=PauseReason.CAP)
-_RULED = replace(_SCHEDULE, only_if="something changed", runs=12, spoke=1)
+_RULED = replace(_SCHEDULE, only_if="something changed", runs=12, posts=1)
 _LONG_ASK = replace(_ASK, fields=(*_ASK.fields, ArgumentField("more", "y" * 2_000)))
 _TYPED = "Take milk &amp; <bread>", "", "x" * 3_000
 _EDITABLE_ASK = replace(

@@ -57,7 +57,7 @@ FEATURES: Mapping[str, Feature] = {
     "alerts": Feature(
         r"alert(?:s|_)",
         r"\balerts\b|alert_(?:kind|runs|apps)|can_be_alert|ALERT_APPS\w*|enqueue_alert|_add_alert|with_later_alert|has_alerts|BURST_S",
-        60,
+        63,
     ),
     "canvases": Feature(
         r"canvas",

@@ -49,7 +49,7 @@ INSTEAD: Mapping[str, str] = {
     # Other names for what docs/contributors/glossary.md defines.
     "allowances?": "quota",
     "errands?|leftovers?": "outbox entry",
-    "handovers?|takeovers?": "hand-over, take-over",
+    "hand-overs?|take-overs?": "handover, takeover",
     "(?:log|logs|logged|logging) in(?:to)?": "sign in",
     "DMs?": "direct message",
     "e-mails?": "email",

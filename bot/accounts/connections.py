@@ -32,7 +32,7 @@ class Connections:
         self._clock = clock
         self._open: dict[Owner, _Connection] = {}
         """The most recently used connection is last."""
-        self._closing: dict[asyncio.Task[None], McpServer] = {}
+        self._closing_tasks: dict[asyncio.Task[None], McpServer] = {}
 
     async def account_problem(self, server: str) -> str:
         """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in."""
@@ -77,10 +77,10 @@ class Connections:
         return None if held is None else held.server.missing_scope
 
     async def close(self) -> None:
-        servers = *(held.server for held in self._open.values()), *self._closing.values()
+        servers = *(held.server for held in self._open.values()), *self._closing_tasks.values()
         self._open.clear()
         await asyncio.gather(self._sign_ins.close(), *(server.close() for server in servers))
-        for closing in self._closing:
+        for closing in self._closing_tasks:
             closing.cancel()
 
     async def run(self) -> None:
@@ -106,5 +106,5 @@ class Connections:
             await held.server.retire()
 
         task = asyncio.create_task(retire())
-        self._closing[task] = held.server
-        task.add_done_callback(self._closing.pop)
+        self._closing_tasks[task] = held.server
+        task.add_done_callback(self._closing_tasks.pop)

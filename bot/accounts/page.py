@@ -1,8 +1,8 @@
 """The page at BOT_PUBLIC_URL to which browsers return after a sign-in.
 
 An attacker could send somebody a link to sign in for the attacker's call, and would get that person's account.
-Therefore, the page only shows a code, and nothing happens until the person whose call is waiting types it in Slack. A
-victim would have to pass on the code, as with a pasted URL.
+Therefore, the page only shows a code, and nothing happens until the person whose call is waiting types it in Slack. The
+attack works only if the victim gives the attacker the code, as in sign-ins where people paste a URL.
 
 Anyone on the internet can open the page. It shows nothing from the request and can only delay other sign-ins.
 """

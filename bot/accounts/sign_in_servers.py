@@ -46,14 +46,14 @@ class SignInServers:
             for server in servers
             if isinstance(server.transport, HttpTransport) and server.transport.can_need_sign_in
         }
-        self._known: dict[str, _Discovery] = {}
-        self._discoveries: dict[str, tuple[float, asyncio.Task[_Discovery]]] = {}
+        self._discovered: dict[str, _Discovery] = {}
+        self._discovery_tasks: dict[str, tuple[float, asyncio.Task[_Discovery]]] = {}
         """Running discoveries with their start times, even those that no question is waiting for."""
 
     async def account_problem(self, server: str) -> str:
         """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in. Raises
         StoreError."""
-        known, now = self._known.get(server), self._clock.monotonic()
+        known, now = self._discovered.get(server), self._clock.monotonic()
         if known is not None and known.valid_until > now:
             return known.problem
         begun_at, discovery = self._discovery_task(server)
@@ -64,14 +64,15 @@ class SignInServers:
         return SLOW if known is None else known.problem
 
     def close(self) -> None:
-        for _, discovery in self._discoveries.values():
+        for _, discovery in self._discovery_tasks.values():
             discovery.cancel()
 
     async def find(self, server: str) -> tuple[AuthorizationServer, Client]:
-        """Returns a server's authorization server, and Typist's client there. Raises SignInFailed, StoreError."""
+        """Returns a server's authorization server and the OAuth client that Typist uses with it. Raises SignInFailed,
+        StoreError."""
         known = await self._discovery(server)
         if known.found is not None and await self._is_registration_replaced(server, *known.found):
-            self._known.pop(server, None)
+            self._discovered.pop(server, None)
             known = await self._discovery(server)
         if known.found is None:
             raise SignInFailed(known.problem)
@@ -108,23 +109,23 @@ class SignInServers:
         return secret is not None and self._vault.decrypt(labels, secret) != asdict(client)
 
     async def _discovery(self, server: str) -> _Discovery:
-        known = self._known.get(server)
+        known = self._discovered.get(server)
         if known is not None and known.valid_until > self._clock.monotonic():
             return known
         return await asyncio.shield(self._discovery_task(server)[1])
 
     def _discovery_task(self, server: str) -> tuple[float, asyncio.Task[_Discovery]]:
         def on_done(task: asyncio.Task[_Discovery]) -> None:
-            self._discoveries.pop(server, None)
+            self._discovery_tasks.pop(server, None)
             # Nobody might be waiting for it, and asyncio warns about exceptions that nobody retrieves.
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("MCP server %s: sign-ins not offered: %s", server, error)
 
-        if server not in self._discoveries:
+        if server not in self._discovery_tasks:
             discovery = asyncio.create_task(self._discover(server))
             discovery.add_done_callback(on_done)
-            self._discoveries[server] = self._clock.monotonic(), discovery
-        return self._discoveries[server]
+            self._discovery_tasks[server] = self._clock.monotonic(), discovery
+        return self._discovery_tasks[server]
 
     async def _discover(self, server: str) -> _Discovery:
         began_at, problem, found = self._clock.monotonic(), "", None
@@ -143,7 +144,7 @@ class SignInServers:
             log.warning("MCP server %s: nobody can sign in: %s", server, problem)
         now = self._clock.monotonic()
         known = _Discovery(now + (FAILED_FOR_S if problem else KNOWN_FOR_S), now - began_at, found, problem)
-        self._known[server] = known
+        self._discovered[server] = known
         return known
 
     async def _registered_client(self, at: AuthorizationServer, server: str, scopes: str = "") -> Client:

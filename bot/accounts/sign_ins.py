@@ -296,8 +296,8 @@ class SignIns:
             raise TimeoutError(f"MCP server {owner.server}: {error}") from None
 
     async def sign_out(self, owner: Owner, by: str = "") -> bool:
-        """Deletes an account and revokes its tokens. Returns False if the account keeps changing. `by`: the admin, or
-        "" for its owner."""
+        """Deletes an account and revokes its tokens. Returns False if the account keeps changing. `by`: the ID of the
+        admin who signs the owner out, or "" if the owner does."""
         for _ in range(SIGN_OUT_TRIES):
             if (secret := await self._accounts.secret(owner)) is None:
                 return True

@@ -106,7 +106,7 @@ async def check_network(ours: Settings) -> Finding:
         fix = "Typist supports http and https proxies. Exempt hosts with NO_PROXY. See company.md in Typist's docs."
         return fail(str(error), fix)
     certificates = network.certificates()
-    trusted = f"Certificates: from {certificates}." if certificates else "Certificates: from the system."
+    trusted = f"Using the certificates in {certificates}." if certificates else "Using the system's certificates."
     if not any(way.variable for way in ways.values()):
         return ok(f"No proxy is set: servers are reached directly. {trusted}")
     return ok(f"Network routes to the servers: {trusted}", *(f"{host}: {_route(way)}" for host, way in ways.items()))

@@ -150,9 +150,9 @@ class ServerChecks:
         if problems:
             return warn(
                 "\n".join(problems),
-                f"The servers in one channel share {MAX_TOOLS} tools and {MAX_DEFINITIONS_CHARS:,} characters of "
-                "definitions. Deny unneeded tools in the BOT_MCP_CONFIG file, or choose fewer servers for the "
-                "channel.",
+                f"All servers in a channel together are limited to {MAX_TOOLS} tools and {MAX_DEFINITIONS_CHARS:,} "
+                "characters of tool definitions. Deny unneeded tools in the BOT_MCP_CONFIG file, or choose "
+                "fewer servers for the channel.",
             )
         offered = f"one channel has at most {len(most)} of their tools{self._price_text(most)}"
         return ok(f"MCP servers: {offered}. The maximum is {MAX_TOOLS}.")

@@ -4,8 +4,8 @@ A bot token can't see much of its app's setup: neither its event subscriptions n
 a configuration token, the whole manifest is compared. Without that token, a probe shows whether events arrive: it posts
 a message, waits for the message's event, and deletes it.
 
-The checks open a separate socket. Slack sends each event to only one connection of an app, so a running bot might get
-the probe's event, and this socket might get an event meant for the bot. This socket acknowledges only the probe's
+The checks open a separate socket. Slack sends each event to only one of an app's connections, so a running bot might
+get the probe's event, and this socket might get an event meant for the bot. This socket acknowledges only the probe's
 event, so Slack delivers other events again, to another connection.
 """
 
@@ -341,7 +341,7 @@ class SlackChecks:
             case "disconnect", "link_disabled":
                 return fail(SOCKET_MODE_OFF, SOCKET_MODE_FIX)
             case "disconnect", "too_many_websockets":
-                fix = "Stop other processes of this app. Each process of Typist opens two connections."
+                fix = "Stop the other processes that use this Slack app. Each Typist process opens two connections."
                 return fail("The app already has ten Socket Mode connections, the maximum that Slack accepts.", fix)
             case kind, reason:
                 return _no_hello(" ".join(str(part) for part in (kind, reason) if part) or first.type.name)

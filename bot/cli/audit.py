@@ -103,7 +103,7 @@ def _cell(value: Any) -> str:
 
 AUDIT = Subcommand(
     "list questions, approvals, changes and erasures",
-    "Prints questions, answers, tool calls, decisions, changed settings and erasures, without their text.",
+    "Prints questions, answers, tool calls, decisions, settings changes and erasures, without their text.",
     _export_audit,
     _add_audit_arguments,
 )

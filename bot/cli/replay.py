@@ -72,7 +72,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--channel", metavar="ID", action="append", help=("only questions in this channel (can be repeated)")
     )
-    parser.add_argument("--tools", action="store_true", help="offer tools that only read and don't need approval")
+    parser.add_argument("--tools", action="store_true", help="offer read-only tools that don't need approval")
     parser.add_argument("--direct-messages", action="store_true", help="include direct and group messages")
     parser.add_argument(
         "--judge", metavar="MODEL", help="model that decides which answer is better, in both orders, as vendor/model"

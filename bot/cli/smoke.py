@@ -48,13 +48,13 @@ def _smoke(env: Mapping[str, str], options: argparse.Namespace) -> int:
     found = asyncio.run(run_smoke(model_setup(ours), model_prices(ours), system_prompt_in_use(ours), options.limit))
     replace_unencodable_output()
     print(json.dumps(as_json(found)) if options.json else as_text(found))
-    return 0 if is_ok(found) else EXIT_FAILED
+    return 0 if all_passed(found) else EXIT_FAILED
 
 
-def is_ok(found: Sequence["SmokeResult"]) -> bool:
+def all_passed(results: Sequence["SmokeResult"]) -> bool:
     """Returns whether nothing failed and every model was asked at least once."""
-    asked = {one.model for one in found if one.status == "ok"}
-    return all(one.status != "fail" and one.model in asked for one in found)
+    asked = {one.model for one in results if one.status == "ok"}
+    return all(one.status != "fail" and one.model in asked for one in results)
 
 
 def as_text(found: Sequence["SmokeResult"]) -> str:
@@ -64,7 +64,7 @@ def as_text(found: Sequence["SmokeResult"]) -> str:
 
 def as_json(found: Sequence["SmokeResult"]) -> dict[str, object]:
     conversations = [asdict(one) | {"usd": round(one.usd, 6), "seconds": round(one.seconds, 1)} for one in found]
-    return {"ok": is_ok(found), "usd": round(sum(one.usd for one in found), 6), "conversations": conversations}
+    return {"ok": all_passed(found), "usd": round(sum(one.usd for one in found), 6), "conversations": conversations}
 
 
 SUBCOMMAND = Subcommand(

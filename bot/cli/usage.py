@@ -46,7 +46,7 @@ def _report_usage(env: Mapping[str, str], options: argparse.Namespace) -> int:
     logs.set_up(ours.log_level, ours.log_format)
     since = first_day_of_usage(options.since)
     report, nothing = asyncio.run(_report(ours.database_url, options.by, since))
-    has_ids = not options.csv and report.by in ("user", "channel")
+    has_ids = not options.csv and report.group_by in ("user", "channel")
     names = asyncio.run(names_of(ours, report.sorted_lines())) if has_ids else {}
     if options.csv:
         _print_csv(report)
@@ -100,7 +100,7 @@ async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageRepo
 def _print_csv(report: UsageReport) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     rows = [(key, _csv_cells(line)) for key, line in report.sorted_lines().items()]
-    writer.writerow([report.by, *_csv_cells(UsageLine())])
+    writer.writerow([report.group_by, *_csv_cells(UsageLine())])
     writer.writerows([key, *cells.values()] for key, cells in rows)
 
 
@@ -109,20 +109,20 @@ def _csv_cells(line: UsageLine) -> Mapping[str, object]:
     return {
         **{name: getattr(line, name) for name in _COLUMNS},
         "cost_usd": f"{line.cost_usd:.6f}",
-        "median_first_token_s": _seconds(line.median_first_token_s),
+        "median_first_token_s": _format_seconds(line.median_first_token_s),
         **{reason: line.down_reasons[reason] for reason in DownReason},
         "questions": len(line.questions),
         "people": len(line.people),
         "stopped": line.stopped,
         "unanswered": line.unanswered,
-        "slowest_first_token_s": _seconds(line.slowest_first_token_s),
+        "slowest_first_token_s": _format_seconds(line.slowest_first_token_s),
         **{f"failed_{reason}": line.failed[reason] for reason in FAILURES},
         "replay_usd": f"{line.replay_usd:.6f}",
     }
 
 
 def _print_table(report: UsageReport, since: int, names: Mapping[str, str]) -> None:
-    rows: list[tuple[str, ...]] = [(report.by, *_HEADINGS, *_REASON_HEADINGS.values())]
+    rows: list[tuple[str, ...]] = [(report.group_by, *_HEADINGS, *_REASON_HEADINGS.values())]
     rows += [(f"{key} {names.get(key, '')}".rstrip(), *_cells(line)) for key, line in report.sorted_lines().items()]
     if len(report.lines) > 1:
         rows.append(("all", *_cells(report.total)))
@@ -142,13 +142,13 @@ def _cells(line: UsageLine) -> tuple[str, ...]:
     return (
         *(f"{number:,}" for number in numbers),
         f"{line.cost_usd:,.2f}" if line.cost_usd >= 1 or not line.cost_usd else f"{line.cost_usd:.4f}",
-        _seconds(line.median_first_token_s, " s") or "-",
+        _format_seconds(line.median_first_token_s, " s") or "-",
         *(f"{number:,}" for number in (line.failures, line.thumbs_up, line.thumbs_down)),
         *(f"{line.down_reasons[reason]:,}" for reason in _REASON_HEADINGS),
     )
 
 
-def _seconds(seconds: float | None, unit: str = "") -> str:
+def _format_seconds(seconds: float | None, unit: str = "") -> str:
     return "" if seconds is None else f"{seconds:.2f}{unit}"
 
 

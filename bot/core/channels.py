@@ -2,8 +2,8 @@
 
 The first line of the first message includes the channel's name and type. A name identifies a channel, has no spaces and
 doesn't affect approvals. A topic and a purpose are sentences by other people, and could tell a model what to do. A
-question's note includes them only if no tool could act on them; otherwise, the model can read them with a tool. Notes
-are recorded, so a changed topic is new text at the end of the prompt.
+question's note includes them only if no tool could act on them. Notes are recorded, so a changed topic is new text at
+the end of the prompt.
 """
 
 from collections.abc import Iterable, Sequence

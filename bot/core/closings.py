@@ -123,8 +123,8 @@ def _phrases_with_name(name: str, says: Closing) -> Mapping[str, Closing]:
 
 
 def _parse_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | None], list[_Part]]:
-    """Returns the meanings of a text's emoji, and the other parts of the text. A long text or a question is a single
-    part without a meaning."""
+    """Splits a message into emoji and phrases: returns the emoji's `Closing` values, and the phrases. A long text or a
+    question is a single phrase."""
     text = _OWN_EMOJI.sub(r"\1", text)
     if len(text) > MAX_CHARS or _ASKS.search(text):
         return set(), [(len(text), None)]

@@ -163,7 +163,7 @@ class Question:
     is_held: bool = False
     """Whether nothing is posted until the work is done, because of a rule in words (core/silence.py)."""
     alert_kind: str = ""
-    """What an app's alert shares with the other alerts of its burst (core/alerts.py), or "" for other questions."""
+    """The hash that the alerts of a burst share (core/alerts.py), or "" for other questions."""
 
     @property
     def own_text(self) -> str:

@@ -228,8 +228,8 @@ def file_label(file: OpenedFile) -> str:
     if isinstance(content, Unread):
         return f"(Attached, but not shown to you: {name}, {content.value})"
     if isinstance(content, Media):
-        shown = f"the first {len(content.further) + 1} pages" if content.further else "the first page or frame"
-        pages = f", whose {len(content.further) + 1} pages are images" if content.further else ""
+        shown = f"the first {len(content.other_pages) + 1} pages" if content.other_pages else "the first page or frame"
+        pages = f", whose {len(content.other_pages) + 1} pages are images" if content.other_pages else ""
         return f"(Attached: {name}{f', of which you see {shown} only' if content.is_first else pages})"
     if isinstance(content, Document):
         return f"(Attached: {name})\n{document_label(content, _language(file.file.name))}"
@@ -252,7 +252,7 @@ def _language(name: str) -> str:
 
 
 def document_label(document: Document, language: str = "") -> str:
-    """Returns a document's text and omissions for the model. `language`: of the code block, if it isn't Markdown."""
+    """Formats a document for the model: its text, with a note about omitted parts. `language`: of a code block."""
     without = ", ".join(_omission_phrase(part) for part in document.left_out)
     guess = f"; its charset is a guess: {document.guessed_charset}" if document.guessed_charset else ""
     form, language = ("As Markdown", "markdown") if document.is_markdown else ("As text", language)
@@ -274,9 +274,9 @@ def unread_notice(
     read = [(file.name, file.content) for file in files]
     scans = ((name, scan) for name, scan in read if isinstance(scan, Media) and scan.name not in left_out)
     sentences += [
-        texts.files.pages_seen(name, len(scan.further) + 1)
+        texts.files.pages_seen(name, len(scan.other_pages) + 1)
         for name, scan in scans
-        if scan.further and not scan.is_first
+        if scan.other_pages and not scan.is_first
     ]
     guesses = [(name, content.guessed_charset) for name, content in read if isinstance(content, Document)]
     if guessed := [guess for guess in guesses if guess[1]]:
@@ -300,7 +300,7 @@ def _unread_phrases(file: OpenedFile, left_out: Collection[str], refused: Mappin
     if isinstance(read, Media):
         if read.name not in left_out:
             if read.is_first:
-                yield texts.files.first_pictures_read(file.name, len(read.further) + 1)
+                yield texts.files.first_pictures_read(file.name, len(read.other_pages) + 1)
             return
         if (text := _substitute_text(read, left_out)) is None:
             yield texts.files.file_not_read(file.name, _refusal_reason(read, refused))
@@ -491,9 +491,9 @@ def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFi
 
 
 def _pages_of(media: Media) -> Iterator[Media]:
-    """Yields an image or PDF and its further pages, all under one name so that they are counted as one file."""
-    yield replace(media, further=())
-    yield from (replace(page, name=media.name) for page in media.further)
+    """Yields an image or PDF and its other pages, all under one name so that they are counted as one file."""
+    yield replace(media, other_pages=())
+    yield from (replace(page, name=media.name) for page in media.other_pages)
 
 
 def _with_label(media: Media, marks: PromptMarks | None) -> Media:

@@ -56,10 +56,10 @@ continues from the checkpoint. After three interruptions, a job ends with INTERR
 Versions
 --------
 An answer can be rewritten in the same messages: by Regenerate, by Continue, and by an edit to a begun question. Every
-rewrite increments `version`. A `Wish` stores a person's requests for a version, and also applies when an edit restarts
-that version. If the database has a newer version than an attempt, the attempt's checkpoints are void, its heartbeat
-reports that it must restart, and its FINISH becomes RELEASE. A stop takes precedence over an edit: a stopped attempt
-ends even if it is outdated.
+rewrite increments `version`. A `Wish` stores the options that a person chose for a version, and also applies when an
+edit restarts that version. If the database has a newer version than an attempt, the attempt's checkpoints are void, its
+heartbeat reports that it must restart, and its FINISH becomes RELEASE. A stop takes precedence over an edit: a stopped
+attempt ends even if it is outdated.
 
 Batches
 -------
@@ -231,7 +231,8 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A person's requests for a version of an answer. A wish contains no user-written text, so it isn't erased."""
+    """The options that a person chose for a new version of an answer. A wish contains no user-written text, so it isn't
+    erased."""
 
     effort: Effort | None = None
     """The thinking effort, or None for the channel's setting."""

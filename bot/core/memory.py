@@ -8,8 +8,8 @@ one sentence in the asker's own words without another request; a greeting, "plea
 the message goes to the model, which can propose a memory. Text after a colon is never in doubt: it is kept verbatim, or
 refused with a reason (`reason_not_to_keep`).
 
-Memories are treated as text by the people who wrote or changed them. If a channel has become public or private since a
-memory was written, the memory is hidden until a member keeps it, because other people can now read it.
+For approvals, a memory counts as text by the person who wrote it or last changed it. If a channel has become public or
+private since a memory was written, the memory is hidden until a member keeps it, because other people can now read it.
 """
 
 import re

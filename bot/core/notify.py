@@ -59,9 +59,9 @@ FINDS = builtin_tool(
 PROPOSES = replace(
     builtin_tool(
         NOTIFY,
-        "Proposes to mention people of this channel or a user group in this thread, or to write a text to the channel. "
-        "Use it only if the asker wants somebody to be told, asked or to take over. The asker sees a card with the "
-        "names and decides. Until then, nobody is notified.",
+        "Proposes to mention people in this channel or a user group in this thread, or to post a message to the "
+        "channel. Use it only if the asker wants somebody to be told, asked or to take over. The asker sees a card "
+        "with the names and decides. Until then, nobody is notified.",
         _NOTIFY,
         is_dispensable=True,
     ),

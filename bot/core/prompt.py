@@ -135,7 +135,8 @@ class PromptMarks:
         return f"[{self.code} at {time_text(at, zone)}]\n"
 
     def section(self, what: str, text: str) -> str:
-        """Returns text by someone other than the author, between marks. `what`: attached, file, memory or note."""
+        """Wraps text that the question's author didn't write in marks with the conversation's code. `what`: attached,
+        file, memory or note."""
         return frame_text(self.code, what, self.without_marks(text))
 
     def without_marks(self, text: str) -> str:
@@ -624,10 +625,10 @@ MIN_SHARED_TOKENS = 1_024
 
 
 def cache_key(thread: ThreadKey, system: str, tools: Sequence[ToolDefinition], shared_tokens: int) -> str:
-    """Returns a cache key for prompts with the same beginning. Vendors see it, so it is a hash without Slack's IDs.
-    Prompts with the same instructions and tools share a key if both are long enough for a cache (`shared_tokens`).
-    Otherwise, only prompts of one conversation share a key. Vendors route requests with the same key to the same
-    cache."""
+    """Returns a cache key for prompts with the same beginning. Vendors see the key, so it is a hash that reveals no
+    Slack IDs. Prompts with the same instructions and tools share a key if both are long enough for a cache
+    (`shared_tokens`). Otherwise, only prompts of one conversation share a key. Vendors route requests with the same key
+    to the same cache."""
     shared = [system, *(f"{tool.name} {tool.definition_hash}" for tool in tools)]
     about = "\n".join(shared) if shared_tokens >= MIN_SHARED_TOKENS else str(thread)
     return hashlib.sha256(about.encode(errors="replace")).hexdigest()[:32]

@@ -285,7 +285,7 @@ def _check_cron(cron: str, min_gap_minutes: int) -> None:
         raise UnusableRule(texts.schedules.RULE_NEVER_DUE if has_no_such_day else texts.schedules.FIVE_FIELDS)
     if _expects_steps_to_continue(cron, parsed):
         raise UnusableRule(texts.schedules.STEPS_BEGIN_AGAIN)
-    if not (parsed.days >= set(range(1, 32)) or _has_each_weekday(parsed)):
+    if not (parsed.days >= set(range(1, 32)) or _runs_every_day_of_week(parsed)):
         raise UnusableRule(texts.schedules.DAYS_OR_WEEKDAYS)
     if _gap_minutes(parsed) < min_gap_minutes:
         raise UnusableRule(texts.schedules.rule_too_often(min_gap_minutes))
@@ -306,10 +306,10 @@ def _expects_steps_to_continue(cron: str, parsed: CronSim) -> bool:
     row."""
     steps = [[int(step) for step in _STEP.findall(of_field)] for of_field in cron.split()]
     is_too_long = any(step > most for of_field, most in zip(steps, _MAX_STEPS, strict=True) for step in of_field)
-    return is_too_long or any(step % 7 == 0 or not _has_each_weekday(parsed) for step in steps[2])
+    return is_too_long or any(step % 7 == 0 or not _runs_every_day_of_week(parsed) for step in steps[2])
 
 
-def _has_each_weekday(parsed: CronSim) -> bool:
+def _runs_every_day_of_week(parsed: CronSim) -> bool:
     return {day % 7 for day in parsed.weekdays if isinstance(day, int)} == set(range(7))
 
 
@@ -354,7 +354,7 @@ def as_weekly(rule: Rule, zone: str, now: float) -> Weekly | None:
 
 def parse_rule(text: str, zone: str, now: float, *, min_gap_minutes: int) -> Rule:
     """Parses a rule typed by a person: a single time or five fields, optionally with a zone. Raises UnusableRule."""
-    if once := _TYPED_TIME.fullmatch(_CLOCK.sub(_in_24_hours, text, count=1)):
+    if once := _TYPED_TIME.fullmatch(_CLOCK.sub(_to_24_hour_clock, text, count=1)):
         return valid_rule(once[2] or zone, now, at=once[1], min_gap_minutes=min_gap_minutes)
     fields = text.split(None, _FIELDS)
     if len(fields) < _FIELDS:
@@ -376,7 +376,7 @@ def parse_weekly_rule(text: str) -> Rule:
     raise ValueError(f"{problem}, such as mon 9:00 (in UTC) or fri 16:00 Europe/Berlin")
 
 
-def _in_24_hours(typed: re.Match[str]) -> str:
+def _to_24_hour_clock(typed: re.Match[str]) -> str:
     hour, half = int(typed[2]), (typed[4] or "").casefold()
     if half and 1 <= hour <= 12:
         hour = hour % 12 + (12 if half == "p" else 0)
@@ -466,7 +466,7 @@ class Schedule:
     only_if: str = field(default="", repr=False)
     runs: int = 0
     """The number of runs with a rule in words that have ended."""
-    spoke: int = 0
+    posts: int = 0
     """The number of those runs that posted something."""
 
     @property

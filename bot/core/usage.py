@@ -139,7 +139,7 @@ class UsageLine:
 
 @dataclass(slots=True)
 class UsageReport:
-    by: GroupBy
+    group_by: GroupBy
     first_day: int = 0
     """The first day of a week, in days since 1970-01-01."""
     lines: dict[str, UsageLine] = field(default_factory=dict)
@@ -160,7 +160,7 @@ class UsageReport:
 
     def sorted_lines(self) -> Mapping[str, UsageLine]:
         """Returns the lines in order: days and weeks by date, other lines by cost and then by tokens, highest first."""
-        if self.by in ("day", "week"):
+        if self.group_by in ("day", "week"):
             return dict(sorted(self.lines.items()))
         by_usage = sorted(self.lines.items(), key=lambda item: (-item[1].cost_usd, -item[1].tokens, item[0]))
         return dict(by_usage)
@@ -173,7 +173,7 @@ class UsageReport:
             "model": of.model or NO_MODEL,
             "day": format_day(day),
             "week": format_day(day - (day - self.first_day) % WEEK_DAYS),
-        }[self.by]
+        }[self.group_by]
         return self.lines.setdefault(key, UsageLine())
 
 

@@ -192,7 +192,7 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True)
 class ToolRules:
-    """An admin's rules for tools, as patterns: server__tool, or server__* for all tools of a server."""
+    """An admin's rules for tools, as patterns: server__tool, or server__* for all of a server's tools."""
 
     deny: frozenset[str] = frozenset()
     ask: frozenset[str] = frozenset()

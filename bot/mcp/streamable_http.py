@@ -99,20 +99,20 @@ class _Exchange:
     """A call's HTTP request and response. Both end when the call is canceled, even if the server doesn't end them."""
 
     def __init__(self) -> None:
-        self._waiting: asyncio.Timeout | None = None
+        self._timeout: asyncio.Timeout | None = None
         self._is_over = False
 
     def end(self) -> None:
         self._is_over = True
-        if self._waiting is not None:
-            self._waiting.reschedule(0.0)
+        if self._timeout is not None:
+            self._timeout.reschedule(0.0)
 
     async def wait_for(self, result: Awaitable[T]) -> T:
-        async with asyncio.timeout(0.0 if self._is_over else None) as self._waiting:
+        async with asyncio.timeout(0.0 if self._is_over else None) as self._timeout:
             try:
                 return await result
             finally:
-                self._waiting = None
+                self._timeout = None
 
 
 class _Client(httpx2.AsyncClient):

@@ -45,7 +45,7 @@ from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers, ServerDown
 from bot.models.prompt import DEFINITION, OURS, OfferedTools, Permission, ToolDefinition, ToolRule
 
 OFFERED_WITHIN_S = 5.0
-"""The time that an answer waits for the tools of a starting server. A later answer might get them."""
+"""The time that an answer waits for a starting server's tools. A later answer might get them."""
 MAX_NAMES_CHARS = 2_000
 NOT_SIGNED_IN = "The person isn't signed in to this server."
 
@@ -136,7 +136,7 @@ class McpTools:
         """Why nobody can sign in to a server, or "" if people can, for each server that has required it."""
 
     async def definitions(self, question: Question) -> OfferedTools:
-        """Returns the tools of the servers that the question's channel can use, if available within seconds."""
+        """Returns the tools of the channel's servers, if they are available within seconds."""
         servers = await self._usable_servers(question)
         place = await self._combined_tools(servers, OFFERED_WITHIN_S, question)
         wanted = {one.name: self._accounts and self._accounts.missing_scope(question, one.name) for one in servers}

@@ -156,7 +156,8 @@ class MessagesApi(Api):
         return body
 
     def _mark_for_cache(self, body: dict[str, Any]) -> None:
-        """Marks the end of the tools, the instructions and the last two prompts for the cache of later requests."""
+        """Marks the ends of the tools, the instructions and the last two prompts, up to which later requests are
+        cached."""
         # A request can have four marks. A mark finds cache entries written up to 20 blocks before it, and a step with
         # many calls is longer, so the position that the previous request marked is marked again.
         if body.get("tools"):
@@ -437,7 +438,7 @@ def _content(turn: Turn, vendor: str, names: Collection[str]) -> str | Sequence[
 
 
 def _part_block(part: TurnPart, names: Collection[str]) -> Mapping[str, Any]:
-    """Returns a part's block. `names`: the request's tools. Anthropic would refuse references to other tools."""
+    """Returns a part's block. `names`: the request's tools. Anthropic would reject references to other tools."""
     match part:
         case Opaque(item={"content": {"tool_references": [*found]} as content} as item):
             known = [reference for reference in found if reference.get("tool_name") in names]

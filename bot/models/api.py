@@ -25,7 +25,7 @@ from bot.models.streams import AnswerReader
 
 
 def client_arguments(http_client: type[httpx2.AsyncClient], url: str) -> dict[str, Any]:
-    """Returns the arguments for a client of a vendor's SDK. `http_client`: the SDK's connection pool class."""
+    """Returns the constructor arguments for a vendor SDK's client. `http_client`: the SDK's connection pool class."""
     # No read timeout, because a model can think for a long time and pings would keep a stalled read alive. `Stall`
     # limits silence.
     timeout = httpx2.Timeout(None, connect=5.0)
@@ -61,7 +61,7 @@ class Api(ABC):
     can_leave_marks = False
     """Whether template markup can be left in the text, as on servers that the model's vendor doesn't run."""
     other: "Api | None" = None
-    """Another API of the same server, which might support models or tools that this API refuses."""
+    """Another API on the same server, which might support models or tools that this API rejects."""
 
     def __init__(self, create: Callable[..., Awaitable[Any]], options: RequestOptions, vendor: str) -> None:
         """`create`: sends a request and returns the raw response. The SDK's method is looked up on the first call."""
@@ -102,7 +102,7 @@ class Api(ABC):
 
     @abstractmethod
     def reader(self, attempt: RequestAttempt, prompt: Prompt, output_tokens: int) -> AnswerReader:
-        """Returns a reader for the response to a request with this output limit."""
+        """Returns a reader for a response. The request had this output limit."""
 
 
 def content_of(

@@ -1,4 +1,4 @@
-"""Parses tool calls, from correct JSON to the variations of compatible servers.
+"""Parses tool calls, both correct JSON and the variations that compatible servers send.
 
 Chat Completions sends a call in pieces: the first has an ID and a name, each has a fragment of the arguments, and an
 index identifies the call. Compatible servers deviate from this protocol:
@@ -12,10 +12,10 @@ index identifies the call. Compatible servers deviate from this protocol:
 - vLLM passes on the model's text, which might not be JSON. Such a call gets no arguments, and the model gets an error.
   The same applies to JSON that the server might interpret differently from the person who approves the call: repeated
   keys, 1e999, NaN, and integers that floating-point numbers can't represent.
-- IDs can be empty, or repeat within a step or between steps. A result must refer to its call, and Anthropic refuses
+- IDs can be empty, or repeat within a step or between steps. A result must refer to its call, and Anthropic rejects
   duplicates, so each call gets an ID that is unique in the conversation (`CallIds`), for all APIs.
 - Google's compatibility layer puts additional data next to the function, which must be sent back (`extra_content`).
-- Without the reasoning before a call, servers refuse the call's result or answer worse. Servers read the reasoning only
+- Without the reasoning before a call, servers reject the call's result or answer worse. Servers read the reasoning only
   from the field in their own response: `reasoning_content` (DeepSeek, llama.cpp), `reasoning` (vLLM, Ollama, Groq,
   Together, Cerebras; vllm#38488), or `reasoning_details` (OpenRouter).
 """
@@ -54,12 +54,12 @@ def tool_call(index: int, call_id: str, name: str, arguments: object) -> ToolCal
 
 
 def arguments_text(call: ToolCall) -> str:
-    """Returns a call's arguments as JSON. Invalid arguments become {}, because servers would refuse them."""
+    """Returns a call's arguments as JSON. Invalid arguments become {}, because servers would reject them."""
     return json.dumps(dict(call.arguments or {}), ensure_ascii=False)
 
 
 def plain_id(call_id: str) -> str:
-    """Replaces characters of a call's ID that not every API accepts. Another vendor might have assigned the ID."""
+    """Replaces characters in a call's ID that not every API accepts. Another vendor might have assigned the ID."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", call_id)
 
 
@@ -229,8 +229,7 @@ class _Detail:
     texts: dict[str, list[str]] = field(default_factory=dict)
 
     def can_join(self, fragment: Mapping[str, Any]) -> bool:
-        """Returns whether a fragment with this index and type continues the item. Gemini's fragments differ only in
-        their IDs."""
+        """Returns whether a fragment with this index and type continues the item. Gemini's differ only in their IDs."""
         ids = self.fields.get("id"), fragment.get("id")
         return not all(ids) or ids[0] == ids[1]
 
@@ -252,7 +251,7 @@ _TEXT_FIELDS = ("text", "summary", "data")
 
 class ChatReasoning:
     """The reasoning that a server must receive back with an answer's calls, assembled from pieces. OpenRouter's
-    fragments are joined into items, because Anthropic refuses a signature with fragmented text."""
+    fragments are joined into items, because Anthropic rejects a signature with fragmented text."""
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}

@@ -13,7 +13,7 @@ which doesn't need `api-version`. The two vendors' modules are imported only for
 SDKs use a lot of memory.
 
 Clouds have no free request that reports which models an account can use. `typist check` therefore sends a request
-without a question: the cloud checks the identity and the model before it refuses the request, and refusals are free.
+without a question: the cloud checks the identity and the model before it rejects the request, and that is free.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The meanings of error codes, which vendors keep stable while they reword their sentences. Pure.
+"""Maps error codes to end reasons. Vendors keep codes stable but reword their messages. Pure.
 
 Codes are error.code, error.type, Anthropic's error.details.error_code, and the codes and classes that gateways quote in
 their sentences. `CODES` includes every code that the SDKs list for the requests that Typist makes (openai 3.57.0,
@@ -52,7 +52,8 @@ _CATEGORIES_BY_REASON = {
     EndReason.RATE_LIMITED: "rate_limit_error rate_limit_exceeded",
     EndReason.UNREACHABLE: "timeout_error",
 }
-"""Codes for several causes. A sentence is more precise, such as "Request too large" with rate_limit_exceeded."""
+"""Codes with several possible causes. A sentence is more precise, as in "Request too large" with
+rate_limit_exceeded."""
 _CATEGORIES, _PRECISE = (
     {code: reason for reason, codes in table.items() for code in codes.split()}
     for table in (_CATEGORIES_BY_REASON, _CODES_BY_REASON)
@@ -94,13 +95,13 @@ _ANYWHERE_CHARS = 8_000
 
 
 def precise_reason(codes: Sequence[str], sentence: str) -> EndReason | None:
-    """Returns the meaning of the first code that has a single cause, or None if there is no such code. No sentence is
-    more precise."""
+    """Returns the reason for the first code with a single cause, or None. No sentence is more precise than such a
+    code."""
     return next((_PRECISE[name] for name in _names(codes, sentence) if name in _PRECISE), None)
 
 
 def general_reason(codes: Sequence[str], sentence: str, status: int | None) -> EndReason | None:
-    """Returns the meaning of codes by their forms and categories, or None if the error status is more precise."""
+    """Returns the reason for codes by their forms and categories, or None if the error status is more precise."""
     names = _names(codes, sentence)
     by_form = [reason for form, reason in _BY_FORM if any(form.search(name) for name in names if name not in CODES)]
     reasons = [*by_form, *(_CATEGORIES[name] for name in names if name in _CATEGORIES)]

@@ -35,7 +35,7 @@ class FinishReason(StrEnum):
 
 
 Feature = Literal["tools", "some tools", "web search", "thinking longer"]
-"""Features that a prompt can offer and a model can refuse, by their user-facing names."""
+"""User-facing names of features that a prompt can offer and a model can reject."""
 
 
 Unparsed = Literal["", "call", "thoughts"]
@@ -72,7 +72,7 @@ class Usage:
     web_searches: int = 0
     audio_s: float = 0.0
     terms: tuple[tuple[str, str], ...] = ()
-    """Terms that change the price (`price_terms`). In a sum, those of the last request that has any."""
+    """Terms that change the price (`price_terms`). A sum has the terms of the last request with such terms."""
     requests: "tuple[Usage, ...]" = field(default=(), compare=False)
     """The summed requests, or () for a single request. Prices depend on the size of each request."""
 
@@ -120,7 +120,7 @@ LOADING, LOADED = Loading(), Loading(ended=True)
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """A notice that from here on, a different model than the requested one answers, and its price applies."""
+    """A notice that a different model than the requested one answers from here on, at that model's price."""
 
     model: str
 
@@ -167,8 +167,8 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """An item that only the vendor understands and that must be sent back unchanged. A vendor's opaque items are
-    everything it needs from a step, including its text and tool calls."""
+    """An item that only the vendor understands and that must be sent back unchanged. A step's opaque items contain
+    everything that the vendor needs, including the text and tool calls."""
 
     vendor: str
     item: Mapping[str, Any] = field(repr=False)
@@ -190,9 +190,9 @@ class Completion:
     max_output_tokens: int | None = None
     """The server's limit for an answer's output tokens; None if the server accepts the configured limit."""
     window_tokens: int | None = None
-    """The server's window for prompt and answer together, or None if no refusal has stated it."""
+    """The server's window for prompt and answer together, or None if no error has stated it."""
     refused_files: Mapping[str, FileFault] = field(default_factory=dict)
-    """Reasons for files in `left_out` that the vendor refused. The other files' types aren't supported."""
+    """Reasons why the vendor rejected files in `left_out`. The other files' types aren't supported."""
     refusal: str = ""
     """The vendor's last refusal message, for operators, or ""."""
     unparsed: Unparsed = ""
@@ -201,7 +201,7 @@ class Completion:
     unlisted_terms: tuple[str, ...] = ()
     """Terms of `usage` without a known price, so that the standard price counts."""
     other_model: str = ""
-    """The model that answered instead of the one that was asked, if it isn't the same under another name."""
+    """The model that answered instead of the requested model, if it isn't the same model under another name."""
 
 
 StreamEvent = (

@@ -153,7 +153,7 @@ _ERROR_KEYS = ("error", "errors", "base_resp")
 """Names of an error's field: at most vendors, at Cloudflare and watsonx, and at MiniMax (with status 200)."""
 _SENTENCE_KEYS = ("message", "Message", "msg", "status_msg", "error_msg")
 _WAIT_KEYS = ("retry_after", "retry_after_seconds", "resets_in_seconds", "estimated_time")
-"""Fields with seconds until the next request: at Cloudflare, gateways, OpenAI (for plans) and Hugging Face."""
+"""Fields for the seconds until the next request: at Cloudflare, gateways, OpenAI (for plans) and Hugging Face."""
 _MAX_NESTED = 4
 _CREDENTIAL_MODULES = ("botocore.exceptions", "google.auth.", "azure.")
 _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
@@ -172,7 +172,7 @@ _OUTPUT_WORDS = re.compile(
 MAX_EXPLANATION_CHARS = 1_000
 BAD_REQUEST = (400, 422)
 MAX_WRITTEN_CHARS = 4_000_000
-"""Maximum for an answer's text, thinking and calls: five times what BOT_MAX_OUTPUT_TOKENS and thinking allow."""
+"""Maximum length of an answer's text, thinking and calls: five times BOT_MAX_OUTPUT_TOKENS and thinking."""
 _SERVER_FAULT_STATUSES = {408, 409, 424, 499}
 """Statuses below 500 that are the server's fault: both SDKs retry 408 and 409, Bedrock uses 424 for a failed model, and
 Google uses 499 for a request that Google canceled."""
@@ -201,8 +201,7 @@ def error_response(error: Exception) -> ErrorResponse | None:
 
 
 def reason_and_sentence(response: ErrorResponse, *, by_numbers: bool = True) -> tuple[EndReason, str]:
-    """Returns an error response's reason and sentence. `by_numbers`: whether to consider the status and numeric
-    codes."""
+    """Returns an error response's reason and sentence. `by_numbers`: whether the status and numeric codes count."""
     codes, message = _codes_and_message(response.body)
     codes = codes if by_numbers else [code for code in codes if not code.isdecimal()]
     return _reason(codes, message, response.status if by_numbers else BAD_REQUEST[0]), message
@@ -222,7 +221,7 @@ def is_temporary(refusal: ErrorResponse) -> bool:
 
 
 def is_about_output(failure: ErrorResponse) -> bool:
-    """Returns whether a server failed to parse its model's output, which the error message can quote."""
+    """Returns whether the server failed to parse the model's output. The error message can quote that output."""
     codes, message = _codes_and_message(failure.body)
     return not _OUTPUT_CODES.isdisjoint(codes) or _OUTPUT_WORDS.search(message[:_MAX_WORDS_CHARS]) is not None
 
@@ -242,7 +241,7 @@ class RequestAttempt:
         self._prompt_texts = prompt_texts
         self.refusal: ErrorResponse | None = None
         self.window_tokens: int | None = None
-        """The model's window, if the refusal of a prompt that is too long stated it."""
+        """The model's window, if the error about a prompt that is too long stated it."""
         self.is_short = False
         """Whether the conversation is too short for a server to refuse it as too long."""
         self.written_chars = 0
@@ -342,7 +341,7 @@ class RequestAttempt:
         return f"needs {self._access}:" if self._access else ""
 
     def without_quotes(self, message: str) -> str:
-        """Replaces the words of a vendor's sentence that also occur in the question or the answer with an ellipsis."""
+        """Replaces words in a vendor's sentence with an ellipsis if they also occur in the question or answer."""
         texts = (*self._prompt_texts, self.text)
         private = {word for text in texts for word in _WORD.findall(text.lower())}
         return _WORD.sub(lambda word: "…" if word[0].lower() in private else word[0], message)
@@ -386,7 +385,7 @@ def _is_status(code: object) -> bool:
 
 
 def is_without_identity(error: Exception) -> bool:
-    """Returns whether a cloud's library found no credentials, or its token service refused them."""
+    """Returns whether a cloud's library found no credentials, or the token service rejected them."""
     # The libraries are optional extras, so their classes are recognized by their modules.
     # The SDKs ask AWS's library, which can return nothing.
     is_sdks = str(error).startswith(("Could not resolve AWS credentials", "Could not find credentials for Bedrock"))
@@ -394,7 +393,7 @@ def is_without_identity(error: Exception) -> bool:
 
 
 def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[str], str]:
-    """Returns the vendor's codes for an error, most specific first, and the vendor's sentence."""
+    """Returns an error's codes, most specific first, and the vendor's sentence."""
     # A gateway's sentence is followed by the upstream server's, which contains the reason.
     # Gemini's errors are lists of one.
     first = body[0] if isinstance(body, list) and body else body

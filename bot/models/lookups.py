@@ -27,7 +27,7 @@ ANSWERED_WITHIN_S = 10.0
 MAX_LISTED = 2_000
 _NO_SUCH_REQUEST = (404, 405, 501)
 _ENDS = re.compile(r"shut_?down|retire(?!d)|expir|sunset|end_?of_?(?:life|support)|deprecation", re.IGNORECASE)
-"""Matches names of fields with a model's last day, which isn't the day when the vendor deprecates the model."""
+"""Matches names of fields that contain a model's last day, which isn't the day when the vendor deprecates it."""
 _REPLACES = re.compile("replacement|successor", re.IGNORECASE)
 _NAME = re.compile(r"(?!None)[\w./:@-]{2,80}")
 
@@ -45,7 +45,7 @@ class LookupOutcome(Enum):
     NOT_THE_API = auto()
     UNREACHABLE = auto()
     REFUSED = auto()
-    """The server refuses the lookup permanently, such as a gateway that requires more than a key."""
+    """The server permanently rejects the lookup. For example, a gateway requires more than a key."""
     FAILED = auto()
 
 

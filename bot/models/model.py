@@ -1,9 +1,9 @@
 """Protocols for models that write answers, and VendorModel, the Provider for every vendor.
 
 A `VendorModel` sends requests through an `Api` (api.py), which contains the differences between APIs, and yields the
-events that the API's reader returns. Refused requests are changed and sent again (remedies.py), and the server's limits
-are remembered (trials.py). An answer fails if the response ends without its terminal marker. Tool calls are yielded
-only after the marker, because a call with incomplete arguments can't be undone.
+events that the API's reader returns. Rejected requests are changed and sent again (remedies.py), and the server's
+limits are remembered (trials.py). An answer fails if the response ends without its terminal marker. Tool calls are
+yielded only after the marker, because a call with incomplete arguments can't be undone.
 """
 
 import logging
@@ -47,7 +47,7 @@ class Provider(Protocol):
 @dataclass(frozen=True, slots=True)
 class Vendor:
     model: Callable[[str], Provider]
-    """Returns the model with this vendor-specific name, which can contain slashes."""
+    """Returns the model with this vendor-specific name. The name can contain slashes."""
     aclose: Callable[[], Awaitable[None]]
 
 
@@ -77,7 +77,7 @@ class VendorModel:
         self._logged: set[tuple[str, str]] = set()
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields an answer's events. An answer without text and without a tool call fails as EMPTY or ONLY_THOUGHT."""
+        """Yields an answer's events. An answer with neither text nor a tool call fails as EMPTY or ONLY_THOUGHT."""
         key = hash(prompt.turns[0].text)
         learned = self._learned.by_conversation.get(key, self._learned)
         prompt, unsupported_files, refused = await learned.with_files_that_fit(prompt)

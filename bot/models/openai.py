@@ -61,8 +61,7 @@ MAX_MEDIA_BYTES = 66_000_000
 
 
 def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
-    """Returns a server's models, named VENDOR/NAME. The base URL determines the API unless a setting selects the
-    API."""
+    """Returns a server's models, named VENDOR/NAME. The base URL or a setting determines the API."""
     server, sdk = known_server(settings.base_url), open_sdk(settings)
     api: Api = ChatApi(sdk, options, vendor, server)
     if uses_responses_api(settings.api, settings.base_url):
@@ -188,15 +187,15 @@ class ResponsesApi(Api):
 
 
 _OPENAIS = {OptionalParameter.SAFETY_ID, OptionalParameter.TOOL_SEARCH, OptionalParameter.WEB_SEARCH}
-"""Parameters that other vendors' Responses APIs don't have in OpenAI's form."""
+"""Parameters that other vendors' Responses APIs don't support in OpenAI's form."""
 _FAILED = ("failed", "cancelled")
 _LAST_EVENTS = {f"response.{end}" for end in ("completed", "done", "incomplete", *_FAILED)}
 
 
 class ResponsesReader(AnswerReader):
     """Reads the Responses API, whose terminal marker is response.completed or response.incomplete. Failures are events.
-    Output items arrive in response.output_item.done and again in the final response, but some servers send them only
-    once."""
+    Output items arrive in response.output_item.done and again in the final response, but some servers send only one of
+    these."""
 
     answer_field = "output"
 
@@ -252,8 +251,7 @@ class ResponsesReader(AnswerReader):
         return self._finish(body)
 
     def _read_item(self, item: Any) -> Searching | Literal[""]:
-        """Stores a complete output item unless it repeats an earlier item. Returns a `Searching` at the end of a
-        search, or ""."""
+        """Stores a complete output item unless it repeats an earlier item. Returns a `Searching` if a search ended."""
         hashed = hash(json.dumps({**item, "status": None}, sort_keys=True))
         if hashed in self._read_items or "type" not in item:
             return ""
@@ -722,7 +720,7 @@ DECISION_MODEL = "gpt-6-luna"
 
 
 class Decider:
-    """OpenAI's Decisions API: estimates the probability of a statement about a text within a fraction of a second.
+    """OpenAI's Decisions API: estimates how probable a statement about a message is, within a fraction of a second.
     https://developers.openai.com/api/docs/guides/decisions. Only gpt-6-luna supports it."""
 
     def __init__(self, settings: VendorSettings) -> None:
@@ -730,7 +728,7 @@ class Decider:
         self._api_key = settings.api_key
 
     async def decide(self, text: str, statement: str) -> Estimate:
-        """Returns the probability that the statement about the text is true. Raises ProviderError."""
+        """Returns the probability that the statement is true. Raises ProviderError."""
         with RequestAttempt(f"openai/{DECISION_MODEL}", self._api_key, (text,)):
             decided = await self._sdk.decisions.create(
                 model=DECISION_MODEL,

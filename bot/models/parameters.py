@@ -1,4 +1,4 @@
-"""Optional parameters and effort levels: parts of a request that some models and servers refuse.
+"""Optional parameters and effort levels: parts of a request that some models and servers reject.
 
 Support for them changes with every new model, so Typist has no list of models and no list of refusals. A refusal that
 isn't about the content, the key, the load, the room, the files or the model is about the request's form:
@@ -6,14 +6,14 @@ isn't about the content, the key, the load, the room, the files or the model is 
 1. The next request omits the parts that the refusal names. If Typist recognizes no part, it omits the parts that nobody
    would miss.
 2. If the next request is refused too, a bare request follows: the model, the messages with the instructions in the
-   first message, and the room. A question makes at most three such requests.
+   first message, and the room. Each question causes at most three of these requests.
 3. The accepted form is remembered for the model while the process runs (`RefusedParameters`). If only the bare request
-   was accepted, every following request restores one part, starting with the part that readers miss most. A refusal
-   that might be about a conversation's history changes only that conversation's request.
+   was accepted, every following request restores one part, starting with the part that readers miss most. If a refusal
+   might be due to a conversation's history, only that conversation's requests change.
 
 Vendors share the names of effort levels, but models support different levels. Most refusals list the supported levels,
 and the next request uses the level nearest to the asker's choice. If a refusal lists no levels, the model answers with
-its own default. Refusals of an effort level mention "reasoning" or "thinking", as refusals of summaries do, so effort
+its own default. Errors about an effort level mention "reasoning" or "thinking", as errors about summaries do, so effort
 is checked first, and no other part is omitted for that refusal.
 
 For longer thinking, a request uses the next level above the model's default. OpenAI's responses report the default. For
@@ -63,7 +63,7 @@ class OptionalParameter(Enum):
     """The effort as a message, which leaves the cached prefix intact. Otherwise, the request has the effort."""
     REASONING_SUMMARIES = r"reasoning|thinking"
     ENCRYPTED_REASONING = r"\binclude\b|encrypted.content"
-    """The reasoning before a tool call, to send back with the result, because requests aren't stored."""
+    """The reasoning before a tool call. It must be sent back with the result, because requests aren't stored."""
     STRICT = r"\bstrict\b"
     """The field that stops OpenAI from changing tool schemas."""
     SAFETY_ID = r"safety_identifier|metadata"
@@ -73,24 +73,24 @@ class OptionalParameter(Enum):
     CACHE_BREAKPOINT = r"prompt_cache_breakpoint"
     """Marks the end of the prefix that conversations share, for models that cache prefixes only up to such a mark."""
     PHASE = r"\bphase\b"
-    """Tells the model which of its earlier messages were answers, and which only came before calls."""
+    """Tells the model which of its earlier messages were answers and which only preceded calls."""
     TOOLS_WITH_REASONING = r"/v1/responses"
-    """Tools together with reasoning, which OpenAI's models refuse in Chat Completions, even through gateways."""
+    """Tools together with reasoning, which OpenAI's models reject in Chat Completions, even through gateways."""
     OLD_LIMIT = r"max_(?:completion_|output_|new_)?tokens"
-    """Chat Completions' older output limit, which all compatible servers support and OpenAI's models refuse."""
+    """Chat Completions' older output limit, which all compatible servers support and OpenAI's models reject."""
     LIMIT = r"max_\w{0,20}tokens"
     STORE = r"\bstore\b"
     """The field that prevents a server from storing requests."""
     BARE_ANSWERS = r"reasoning_content\b[^\n]{0,80}(?:must be|missing|required)|missing\W{1,3}reasoning_content"
-    """Assistant messages without reasoning, which DeepSeek, Kimi and MiMo refuse while thinking."""
+    """Assistant messages without reasoning, which DeepSeek, Kimi and MiMo reject while thinking."""
     UNSIGNED_CALLS = r"missing \w{1,3} \W?thought.?signature"
-    """Calls that another model made, or whose signature was refused. Gemini refuses them."""
+    """Calls that another model made or whose signature was rejected. Gemini rejects such calls."""
     STREAM = (
         r"['\"`]stream['\"`]"
         r"|(?:(?:\bnot|n't) (?:yet )?(?:support|allow|accept|enable)\w*|verified to) (?:\w+ ){0,2}stream(?:ing)?\b"
         r"|\bstream(?:ing|ed)? (?:is |are )?(?:not (?:yet )?(?:support|allow|accept|enable|available)|unsupported)"
     )
-    """Streaming, which OpenAI refuses to unverified organizations. Without it, the answer arrives all at once."""
+    """Streaming, which OpenAI denies to unverified organizations. Without it, the answer arrives all at once."""
 
 
 Parameters = Collection[OptionalParameter]
@@ -106,9 +106,9 @@ OF_TOOLS = frozenset(
     )
 )
 MISSED = frozenset((OptionalParameter.BARE_ANSWERS, OptionalParameter.UNSIGNED_CALLS))
-"""Messages without a certain field. If a model refuses such messages, requests include the field."""
+"""Messages without a certain field. If a model rejects such messages, requests include the field."""
 OF_MESSAGES = MISSED | {OptionalParameter.OUR_ROLE, OptionalParameter.PHASE}
-"""Forms of messages that other conversations also have, even if a refusal refers to an earlier message."""
+"""Message forms that also occur in other conversations, even if a refusal refers to an earlier message."""
 _NEEDED = WEB | {OptionalParameter.TOOLS, OptionalParameter.SYSTEM_ROLE}
 _KEPT = MISSED | {
     OptionalParameter.TOOLS_WITH_REASONING,
@@ -134,10 +134,10 @@ _ALONE = (
 )
 """If a refusal names one of these, no other part is omitted. Earlier entries take precedence."""
 MAX_REFUSALS = 2
-"""Maximum refused requests of a question that are followed by another request."""
+"""Maximum number of refused requests per question that are followed by another request."""
 MAX_WORDS_CHARS = 20_000
 MAX_REFUSED_TOOLS = 8
-"""Maximum tools to drop individually because refusals name them. After that, all tools are dropped."""
+"""Maximum number of tools to drop individually when refusals name them. After that, all tools are dropped."""
 _TOOLS_PLACE = re.compile(r"\btools[.\[](\d{1,3})\b\]?(?:\W?function_declarations\[(\d{1,3})\])?")
 """Matches a tool's position in the request, as reported by Anthropic, OpenAI and Gemini (which has two lists)."""
 _TOO_MANY_TOOLS = re.compile(
@@ -163,7 +163,7 @@ _OF_ITEMS = re.compile(
 _PLACE = re.compile(r"[a-z_]{1,40}(?=$|[\[.:])")
 _NOT_OF_THE_REQUEST = (401, 402, 407, 408, 409, 424, 425, 429, 499)
 _SERVERS_OWN = (500, 501)
-"""Statuses for internal server errors, which llama.cpp and others also use to refuse parameters."""
+"""Statuses for internal server errors. llama.cpp and other servers also use them when they reject parameters."""
 _UNCLEAR = (EndReason.UNEXPECTED, EndReason.UNREADABLE, EndReason.SERVER_ERROR)
 
 
@@ -197,7 +197,7 @@ def most_tools(refusal: ErrorResponse, sent: int) -> int | None:
 
 
 def is_about_api(refusal: ErrorResponse) -> bool:
-    """Returns whether a server has the model but refuses Chat Completions for it."""
+    """Returns whether a server has the model but rejects Chat Completions requests for it."""
     reason, words = reason_and_sentence(refusal)
     says_so = _OTHER_API.search(words[:MAX_WORDS_CHARS]) or _OTHER_API_CODES.search(str(refusal.body)[:MAX_WORDS_CHARS])
     return refusal.status in NO_SUCH_API and reason is not EndReason.UNREADABLE and says_so is not None
@@ -238,9 +238,9 @@ def stated_field(refusal: ErrorResponse) -> str:
 class RefusedParameters:
     """The parameters that a model refuses, learned from its responses so that later requests aren't refused again.
 
-    A refusal is believed once a request without the parameters that it names succeeds: the error "'rs_…' of type
-    'reasoning' was provided without its required following item" names a parameter but means something else. If only
-    the bare request succeeds, every following request restores one parameter."""
+    A parameter is recorded as unsupported once a request without it succeeds, because some errors mention a parameter
+    but have another cause ("'rs_…' of type 'reasoning' was provided without its required following item"). If only the
+    bare request succeeds, every following request restores one parameter."""
 
     refused: frozenset[OptionalParameter] = frozenset()
     untried: frozenset[OptionalParameter] = frozenset()
@@ -263,10 +263,10 @@ class RefusedParameters:
         return named or (sent & self.untried) or (sent - _KEPT - _NEEDED) or bare
 
     def after_success(
-        self, sent: frozenset[OptionalParameter], dropped: frozenset[OptionalParameter], *, is_sure: bool
+        self, sent: frozenset[OptionalParameter], dropped: frozenset[OptionalParameter], *, is_conclusive: bool
     ) -> "RefusedParameters":
-        """Returns the state after success without `dropped`. `is_sure`: whether all of `dropped` were refused."""
-        refused = self.refused | dropped if is_sure else self.refused | (dropped & _KEPT)
+        """Returns the state after success without `dropped`. `is_conclusive`: whether all of `dropped` were refused."""
+        refused = self.refused | dropped if is_conclusive else self.refused | (dropped & _KEPT)
         return RefusedParameters(refused, (self.untried | (dropped - _KEPT)) - sent - refused)
 
 

@@ -154,12 +154,12 @@ class ModelPrices:
 
     def charged_model(self, asked: str, answered: str) -> str:
         """Returns the model whose price is charged: the answering model if its price is known, or else the requested
-        model. An operator's price for a name in BOT_MODELS applies whichever model answers under that name."""
+        model. An operator's price for a name in BOT_MODELS applies to any model that answers under it."""
         is_own = self._own(asked) is not None and self._own(answered) is None
         return asked if is_own or self.cost_usd(answered, Usage(), 0.0) is None else answered
 
     def is_same_model(self, model: str, other: str) -> bool:
-        """Returns whether two names mean the same model: they share a price, or differ in a prefix or a version."""
+        """Returns whether two names mean the same model: their prices match, or only a prefix or version differs."""
         stems = [_NOT_IN_NAMES.sub("", _without_versions(name.partition("/")[2].casefold())) for name in (model, other)]
         if stems[0].endswith(stems[1]) or stems[1].endswith(stems[0]):
             return True
@@ -169,7 +169,7 @@ class ModelPrices:
             return False
 
     def step_tokens(self, model: str, at: float) -> int | None:
-        """Returns the number of input tokens per request above which the input price rises, or None if it doesn't."""
+        """Returns the input tokens per request from which the input price rises, or None if the price never rises."""
         from genai_prices.types import TieredPrices
 
         try:
@@ -186,8 +186,8 @@ class ModelPrices:
         return next((price for price in self.own if fnmatchcase(model, price.pattern)), None)
 
     def unlisted_terms(self, model: str, usage: Usage) -> tuple[str, ...]:
-        """Returns the usage's terms without a published price, such as speed=fast. A price set by the operator covers
-        all terms."""
+        """Returns the usage's terms without a published price, such as speed=fast. An operator's price covers all
+        terms."""
         if self._own(model):
             return ()
         try:
@@ -225,8 +225,7 @@ class ModelPrices:
 def price_of_tools(
     tools: Sequence[ToolDefinition], models: Sequence[str], prices: ModelPrices, at: float, text: str = ""
 ) -> tuple[int, float | None]:
-    """Returns the tokens that tools and a text add to each question, and their USD price per 1,000 questions or None if
-    unknown."""
+    """Returns the tokens that tools and text add to each question, and their USD price per 1,000 questions or None."""
     # Both are for the first model, which is asked first.
     estimate = TokenEstimate(tuple(models[:1]))
     tokens = estimate.definitions_tokens(tools) + (estimate.tokens(text) if text else 0) if models else 0
@@ -241,7 +240,7 @@ def _without_versions(name: str) -> str:
 
 
 def is_vendors_server(url: str) -> bool:
-    """Returns whether a URL is a model vendor's, according to the package, and not that of a private gateway."""
+    """Returns whether a URL belongs to a model vendor, according to the package, and not to a private gateway."""
     from genai_prices import data_snapshot
 
     try:

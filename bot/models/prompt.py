@@ -37,7 +37,7 @@ class Origin(StoredEnum, unknown="unknown"):
     """A file's content or name, even if an asker shared it."""
     TOOL = "tool"
     AGREED = "agreed"
-    """A model's words that the asker accepted on a card: a schedule's task, a proposed memory."""
+    """Text from a model that the asker accepted on a card: a schedule's task or a proposed memory."""
     FOUND = "found"
     """A result from the asker's own account, which might be text that anyone has sent to them."""
     DEFINITION = "definition"
@@ -63,9 +63,9 @@ WEB: Origins = frozenset({Origin.WEB})
 UNKNOWN: Origins = frozenset({Origin.UNKNOWN})
 
 _MODELS_OWN = {"message", "reasoning", "function_call", "text", "thinking", "redacted_thinking", "tool_use", ""}
-"""Types of vendors' items that contain only the model's text. Items of other types come from the vendor's tools."""
+"""Types of vendor items that contain only the model's text. Items of other types come from the vendor's tools."""
 _FINDS_TOOLS = "tool_search"
-"""Prefix of the type or name of vendors' items that contain only text from tool definitions."""
+"""Prefix of the type or name of vendor items that contain only text from tool definitions."""
 
 
 def merge(parts: Iterable[Origins]) -> Origins:
@@ -151,8 +151,8 @@ class Media:
     alternative: Document | None = None
     """A PDF's text, for models that don't accept PDFs."""
     is_first: bool = False
-    """Whether this is the first of several pages or frames, of which the others aren't sent."""
-    further: tuple["Media", ...] = ()
+    """Whether this is the first of several pages or frames, and the others aren't sent."""
+    other_pages: tuple["Media", ...] = ()
     tokens: int = 0
     """Tokens that vendors count for the pixels or pages, or 0 if unknown."""
 
@@ -204,9 +204,9 @@ class ToolDefinition:
     prepared: Callable[[Mapping[str, Any]], Mapping[str, Any] | str] | None = field(default=None, compare=False)
     """Returns the arguments to show for approval, an error for the model, or a ReadResult."""
     own_account: bool = field(default=False, compare=False)
-    """Whether calls use the asker's own account, which can read what others can't."""
+    """Whether calls use the asker's own account, which can read data that others can't."""
     is_dispensable: bool = field(default=False, compare=False)
-    """Whether nobody would miss the tool. It isn't sent to models that refuse tools or only accept them at a cost."""
+    """Whether nobody would miss the tool. It isn't sent to models that reject tools or only accept them at a cost."""
 
     @property
     def server(self) -> str:
@@ -276,7 +276,7 @@ PDF = "application/pdf"
 
 
 OUR_SECTIONS = ("note", "memory", "calls")
-"""Types of sections that Typist writes, and that answers never show."""
+"""Types of sections that Typist writes and answers never show."""
 
 
 def frame_text(code: str, what: str, text: str) -> str:
@@ -349,7 +349,7 @@ def _hashes(turn: Turn) -> frozenset[int]:
 def newest_media_within(
     turns: Sequence[Turn], limit: int, size_of: Callable[[Media], int] = lambda media: len(media.base64)
 ) -> Collection[Media]:
-    """Returns the newest media with a total size of at most `limit`, by default in base64 characters."""
+    """Returns the newest media up to a total size of `limit`, by default in base64 characters."""
     newest: set[Media] = set()
     for turn in reversed(turns):
         for media in turn.media:
@@ -373,7 +373,7 @@ LEARNING_RATE = 0.2
 MAX_IMAGE_TOKENS = 4_000
 """The highest count of any vendor for an image at its largest resolution."""
 PIXELS_OF_TOKEN = 28
-"""Side length in pixels of the square of an image that vendors count as one token."""
+"""Side length, in pixels, of the square of an image that vendors count as one token."""
 PDF_PAGE_TOKENS = 2_350
 """Tokens of a PDF page, text and image, as measured on Claude 5.5."""
 PDF_PAGE_BYTES = 75_000
@@ -388,9 +388,9 @@ def image_tokens(width: int, height: int) -> int:
 MEASURABLE_BYTES = 300
 """Minimum size of prompts that correct the estimate. In shorter prompts, the vendor's additions outweigh the text."""
 MAX_CHARS_PER_TOKEN = 8
-"""Twice the average of English text. If a server counts fewer tokens, it has cut the prompt, or counts only a part."""
+"""Twice the average for English text. If a server counts fewer tokens, it cut the prompt or counted a part."""
 MIN_COUNTED_TOKENS = 1_000
-"""A server that counts fewer doesn't report what it read."""
+"""A server that counts fewer tokens doesn't report how much it read."""
 
 
 class TokenEstimate:

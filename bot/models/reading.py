@@ -1,4 +1,4 @@
-"""Reads the bytes of a response: in pieces, less often if there are many responses, and no longer than necessary."""
+"""Reads a response's bytes in pieces, less often if there are many responses, and no longer than necessary."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -13,7 +13,7 @@ PIECE_BYTES = 2_048
 """Maximum bytes to process without yielding to other tasks. A gateway's cache sends a whole answer at once."""
 MANY_READ = 10
 PAUSE_S = 0.002
-"""A response's pause per response being read. Reading 200 responses word by word would use a whole core."""
+"""Pause after each chunk, per response being read. Reading 200 responses word by word would use a whole core."""
 MAX_PAUSE_S = 0.4
 REST_S = 10.0
 """Time limit for data after a finish reason, such as usage. Some servers never end their streams."""
@@ -66,7 +66,7 @@ _read_now: set[object] = set()
 
 
 async def paced_chunks(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Yields a response's chunks. Pauses after each if many responses are being read, so that chunks get larger."""
+    """Yields a response's chunks. If many responses are being read, pauses after each chunk, so that chunks grow."""
     this = object()
     _read_now.add(this)
     try:

@@ -1,7 +1,7 @@
-"""Recognizes refusals that a request's files caused, and shrinks images for the next request.
+"""Recognizes refusals caused by a request's files, and shrinks images for the next request.
 
 A refused request is sent again with smaller images, then without files. Servers word these refusals in many ways, and
-llama.cpp uses status 500 for them.
+llama.cpp sends status 500.
 """
 
 import base64

@@ -1,7 +1,7 @@
 """Changes a refused request so that the next request might be accepted.
 
 The first entry of `REMEDIES` whose condition matches a refusal changes the request, or ends the answer with that
-refusal. The order matters, because servers refuse different things with the same words:
+refusal. The order matters, because servers use the same words to reject different things:
 
 1. the API, because an API without the model accepts nothing,
 2. the model's own items, because servers refer to items in the same way as to parameters,
@@ -41,7 +41,7 @@ from bot.models.trials import TOOLS, LearnedLimits, Trial, needed_parameters
 log = logging.getLogger(__name__)
 
 MAX_FAULTS = 3
-"""Consecutive server errors after which a question is retried as if the request were the cause."""
+"""Number of consecutive server errors after which a question is retried as if the request were the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +119,8 @@ async def apply_remedy(
 
 def _can_be_about_history(refused: RefusedRequest) -> bool:
     """Returns whether a refusal might be about parts of the request that other conversations don't have. A question
-    without earlier messages has no such parts. Steps can be at fault whatever the refusal names. Earlier messages can
-    be at fault unless the refusal points to another field of the request."""
+    without earlier messages has no such parts. Steps can be at fault, whichever part the refusal names. Earlier
+    messages can be at fault unless the refusal points to another field of the request."""
     turns = refused.trial.sent_prompt.turns
     if any(turn.parts for turn in turns):
         return True
@@ -197,7 +197,7 @@ async def _send_fewer_files(refused: RefusedRequest) -> Trial | None:
     if files.is_about_files or not refused.is_last or not is_about_form(refused.response, is_named=False):
         return following
     bare = refused.learned.parameters.parameters_to_omit(trial.parameters, frozenset(), is_last=True)
-    return replace(following.without(bare, is_sure=False), refusals=MAX_REFUSALS)
+    return replace(following.without(bare, is_conclusive=False), refusals=MAX_REFUSALS)
 
 
 def _has_long_tools(refused: RefusedRequest) -> bool:
@@ -220,7 +220,7 @@ async def _leave_out_all_tools(refused: RefusedRequest) -> Trial | None:
     wanted_tokens = trial.api.wanted_tokens(trial.prompt.effort)
     output_tokens = room.output_limit(wanted_tokens, learned.estimate.prompt_tokens(shorter))
     # Fewer tools might fit into the window, so the next question's request includes them again.
-    without = trial.without(frozenset({OptionalParameter.TOOLS}), is_sure=False)
+    without = trial.without(frozenset({OptionalParameter.TOOLS}), is_conclusive=False)
     return replace(without, room=room, output_tokens=output_tokens)
 
 
@@ -275,7 +275,7 @@ async def _leave_out_parameters(refused: RefusedRequest) -> Trial | None:
     is_missed = not {*WEB, OptionalParameter.TOOLS}.isdisjoint(dropped)
     log.log(logging.WARNING if is_missed else logging.INFO, "%s: asking again without %s", learned.model, names)
     is_one = len(dropped) == 1 and learned.faults < MAX_FAULTS
-    return refused.trial.without(dropped, is_sure=not refused.is_chance_failure and (dropped == named or is_one))
+    return refused.trial.without(dropped, is_conclusive=not refused.is_chance_failure and (dropped == named or is_one))
 
 
 REMEDIES: tuple[Remedy, ...] = (

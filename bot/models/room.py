@@ -110,7 +110,7 @@ class RoomRefusal:
 
     @property
     def stated_window_tokens(self) -> int | None:
-        """The window, if the refusal states the prompt's tokens and the model's maximum, or None."""
+        """The window if the refusal states both the prompt's tokens and the model's maximum, or None."""
         largest = sorted((number for number in self.numbers if number >= MIN_WINDOW), reverse=True)[:2]
         return self.window_tokens or min(largest, default=None)
 

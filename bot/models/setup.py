@@ -43,12 +43,12 @@ class KnownServer:
 
     domain: str
     source: str
-    """The page that recommends its API, and the day on which that page was read."""
+    """The page that recommends the server's API, and the day when that page was read."""
     has_responses_api: bool = True
     is_openai: bool = False
-    """Whether its APIs are OpenAI's, with PDFs, web search, cache marks and safety identifiers."""
+    """Whether this is OpenAI's own API, with PDFs, web search, cache marks and safety identifiers."""
     has_open_models: bool = False
-    """Whether it also serves open models, whose reasoning can be in the text (CherryHQ/cherry-studio#10225)."""
+    """Whether the server also serves open models, whose reasoning can be in the text (CherryHQ/cherry-studio#10225)."""
 
 
 _MICROSOFTS = "https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses, 2026-11-28"

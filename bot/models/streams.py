@@ -1,6 +1,6 @@
 """Turns a response's events into text, citations and tool calls: the base class for the APIs' readers.
 
-An API's reader (openai.py, anthropic.py) turns events from wire.py into events from events.py. Nothing here does I/O:
+An API's reader (openai.py, anthropic.py) turns events from wire.py into events from events.py. This module does no I/O:
 reading.py reads the socket and passes the bytes to `ResponseReader.receive`.
 """
 
@@ -199,7 +199,7 @@ class AnswerReader(ABC):
         """Returns a stream event's content, or "" if it has none. Raises ProviderError for a reported failure."""
 
     def read_done(self) -> None:  # noqa: B027 - most APIs have their own marker
-        """Handles the stream's [DONE]."""
+        """Handles the stream's [DONE] line."""
 
     @abstractmethod
     def read_response(self, body: Any) -> Delta:
@@ -249,8 +249,7 @@ class AnswerReader(ABC):
         return {**item, id_field: unique_id, "name": name}
 
     def _check_call_count(self, calls: int) -> None:
-        """Raises a permanent ProviderError if a step has too many calls. Repeating the request would produce too many
-        calls again."""
+        """Raises a permanent ProviderError if a step has too many calls. A repeated request would do it again."""
         if calls > MAX_CALLS:
             raise self._attempt.failure(EndReason.CUT, f"more than {MAX_CALLS} tool calls", is_temporary=False)
 
@@ -330,7 +329,7 @@ class ResponseReader:
             self.is_done = True
 
     def end(self) -> Iterator[Delta]:
-        """Yields content that is known only at the response's end. Call this once, even if reading stopped early."""
+        """Yields content that is known only when the response ends. Call this once, even if reading stopped early."""
         if self._is_json or (self._is_json is None and self._media_type == _JSON):
             yield from self._read_body()
             return

@@ -1,4 +1,4 @@
-"""Transcribes recordings with a model at OpenAI or a compatible server.
+"""Transcribes recordings with a model on OpenAI's or a compatible server.
 
 https://developers.openai.com/api/reference/resources/audio/subresources/transcriptions/methods/create
 """

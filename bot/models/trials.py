@@ -68,20 +68,20 @@ class Trial:
     refused_tools: frozenset[str]
     max_tools: int | None
     refusals: int = 0
-    """Number of earlier requests that were refused for their form or their files."""
+    """Number of earlier requests that were rejected because of their form or files."""
     room_refusals: int = 0
     refused_items: frozenset[int] = frozenset()
     """Hashes of the model's own items, such as thinking, that were refused and removed from the prompt."""
     dropped: frozenset[OptionalParameter] = frozenset()
-    is_sure: bool = True
+    is_conclusive: bool = True
     """Whether the refusals named all omitted parts, or only one part is omitted."""
     max_pixels: int = 0
-    """Maximum side length of images that a refusal stated, which is remembered, or 0."""
+    """Maximum side length of images as stated by a refusal, or 0. It is remembered."""
     has_smaller_images: bool = False
     left_out: tuple[tuple[Media, FileFault], ...] = ()
     refusal_sentence: str = ""
     is_about_history: bool = False
-    """Whether a refusal might have been about earlier steps or messages, so it counts for their conversation alone."""
+    """Whether a refusal might have been about earlier steps or messages, and so applies only to their conversation."""
 
     def body(self, name: str) -> dict[str, Any]:
         return self.api.request(name, self.sent_prompt, self.parameters, self.output_tokens, self.effort)
@@ -128,12 +128,12 @@ class Trial:
         is_missed = self.prompt.effort is Effort.THOROUGH and not self.effort
         return (*refused, "thinking longer") if is_missed else refused
 
-    def without(self, dropped: frozenset[OptionalParameter], *, is_sure: bool) -> "Trial":
+    def without(self, dropped: frozenset[OptionalParameter], *, is_conclusive: bool) -> "Trial":
         return replace(
             self,
             parameters=self.parameters - dropped,
             dropped=self.dropped | dropped,
-            is_sure=self.is_sure and is_sure,
+            is_conclusive=self.is_conclusive and is_conclusive,
             refusals=self.refusals + 1,
         )
 
@@ -248,11 +248,13 @@ class LearnedLimits:
         self.api = trial.api
         self._refused_tools, self._max_tools = trial.refused_tools, trial.max_tools
         self._refused_items = (*self._refused_items, *trial.refused_items)[-MAX_REFUSED_ITEMS:]
-        self.parameters = self.parameters.after_success(trial.parameters, trial.dropped, is_sure=trial.is_sure)
+        self.parameters = self.parameters.after_success(
+            trial.parameters, trial.dropped, is_conclusive=trial.is_conclusive
+        )
         is_default = not trial.effort and effort in LEVELS
         self.levels = replace(trial.levels, default=effort) if is_default else trial.levels
         self._max_pixels = trial.max_pixels or self._max_pixels
-        if trial.is_sure:
+        if trial.is_conclusive:
             found = {hash(media.base64): fault for media, fault in trial.left_out if fault is not FileFault.TOGETHER}
             together = {frozenset(found): next(iter(found.values()))} if found else {}
             self._refused_files = dict([*self._refused_files.items(), *together.items()][-MAX_REFUSED_FILES:])

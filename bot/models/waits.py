@@ -29,7 +29,7 @@ _SHORT_PERIOD = re.compile(r"(?:per[- ]|/ ?)(?:sec|min|hour)|\b[rt]pm\b")
 _PERIODS_S = {"day": 86_400.0, "dai": 86_400.0, "week": 7 * 86_400.0, "month": 30 * 86_400.0}
 _MAX_HEADER_CHARS = 100
 _SINCE_1970_S = 1e9
-"""Minimum seconds that are a point in time since 1970 (in 2001), not a duration."""
+"""Numbers of seconds from here on (2001) are points in time since 1970, not durations."""
 _SINCE_1970_MS = 1e11
 
 

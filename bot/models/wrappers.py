@@ -179,14 +179,14 @@ class _Wait:
 
 FURTHER_TRIES = 2
 PATIENCE_S = 60.0
-"""The time after the first failure in which requests can start. First requests to other models can start later."""
+"""The time after the first failure in which requests can start. The first request to another model can start later."""
 _SAYS_LOADING = re.compile(r"\bloading\b", re.IGNORECASE)
-"""llama.cpp and Hugging Face refuse requests while they load a model. They get LOADS_WITHIN_S."""
+"""llama.cpp and Hugging Face reject requests while they load a model. They get LOADS_WITHIN_S."""
 MAX_WAIT_S = 5.0
 """Maximum wait for the same model if another model hasn't been asked yet."""
 BACKOFF = Backoff(0.5, 8.0)
 JITTER = 0.25
-"""The random share of a wait, so that answers that failed together don't retry together."""
+"""The random share of a wait, so that answers that failed together aren't retried together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +248,7 @@ class RetryPlan:
 
 
 OnResult = Callable[[str, EndReason | Completion | None], None]
-"""Called with each model that starts to answer (None), completes an answer, or fails (the reason). Must not block."""
+"""Called with each model that starts to answer (None), completes an answer or fails (reason). Must not block."""
 
 
 class Fallback:
@@ -274,7 +274,7 @@ class Fallback:
         self._on_result = on_result
 
     def starting_with(self, model: str | None, prompt: Prompt) -> "Fallback":
-        """Returns the models with `model` first. If `model` is None or not in use, the usual order applies."""
+        """Returns the models with `model` first. If `model` is None or not in use, returns them in the usual order."""
         # Every prompt gets the same order.
         if model is None:
             return self

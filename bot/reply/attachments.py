@@ -48,7 +48,7 @@ _EXTENSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """A file to attach. `name` contains the question's ts and identifies the file; people see `title`."""
+    """A file to attach. `name` contains the question's ts and identifies the file. People see `title`."""
 
     name: str
     title: str

@@ -5,8 +5,9 @@ harm. A repeated post would appear twice, so its message is looked for first, by
 message can also arrive later: `clean_up` deletes such messages when a reply that was taken over ends.
 
 Starting a stream again would also leave two messages, and a new stream has no metadata, so the bot's messages without
-metadata are first stopped and deleted. An append or a stop with a lost response needs no recovery, because an edit of
-the whole page follows. A file can only be shared once, so its bytes are sent once, and a retry looks for it by its ID.
+metadata are first stopped and deleted. If the response to an append or stop call is lost, nothing needs recovery,
+because an edit of the whole page follows. A file can only be shared once, so its bytes are sent once, and a retry looks
+for it by its ID.
 """
 
 import asyncio

@@ -1,13 +1,13 @@
-"""Decides the form of a page that is posted and edited, and adapts it to Slack's refusals. Pure.
+"""Decides the form in which a page is posted or edited, and changes the form if Slack rejects it. Pure.
 
-Slack might refuse a page in one form and accept it in another. There are three forms:
+Slack might reject a page in one form and accept it in another. There are three forms:
 
 1. full, with blocks;
 2. plain text, without blocks and on short pages;
 3. later, when the outbox shows the answer's end.
 
-The refusal of a form never stops the model. These rules cover every refusal of a page whose message and channel exist.
-(A message or channel is treated as gone only if Slack reports that twice in a row.)
+A rejected form never stops the model. These rules apply whenever Slack rejects a page, and the page's message and
+channel still exist. (A message or channel is treated as gone only if Slack reports that twice in a row.)
 
 - After a refusal about the form, the next form is tried at once. Other refusals might be temporary, so the page is sent
   again, and its form changes only after several refusals in a row. An unknown error name is counted as two refusals,
@@ -18,8 +18,8 @@ The refusal of a form never stops the model. These rules cover every refusal of 
   refusal might have been temporary or the text might have changed. The full form is always tried for the answer's end,
   which has buttons.
 
-The delays between tries grow, and the reply is given up only after minutes of refusals (bot/retry.py), or at
-once if the answer has ended and only an admin can help, because the outbox has more time.
+The delays between tries grow, and the reply is abandoned only after minutes of rejections (bot/retry.py). If the answer
+has ended and only an admin can fix the problem, the reply is abandoned at once, because the outbox retries for longer.
 """
 
 import math

@@ -116,7 +116,7 @@ class PostedReplies:
         return shown, _streams(job.question, messages)
 
     async def late_messages(self, question: Question, known_ts: Collection[str]) -> list[Delete]:
-        """Returns `Delete` calls for the reply's unrecorded messages, whose posts arrived late."""
+        """Returns `Delete` calls for messages that Slack posted too late for the reply to record."""
         return [call for call in (await self.deletions(question))[0] if call.ts not in known_ts]
 
     async def deletions(self, question: Question) -> tuple[list[Delete], bool]:
@@ -191,7 +191,7 @@ def is_answered(question_ts: str, ours: Iterable[Payload], on_record: Collection
     `on_record`: the ts of the bot's recorded messages. Slack can have more messages than that, because the database was
     restored or the question was erased. The answer to a later question also answers earlier ones. Unclear cases are the
     bot's other messages below the question (a placeholder, an offer, a notice or an unfinished stream), and an earlier
-    answer that was edited after the question, because the question might have joined that answer.
+    answer that was edited after the question, because that edit might have answered the question.
     """
     in_doubt = False
     for message in ours:

@@ -117,7 +117,7 @@ class Reply:
         self.job = answer.job
         self.life = Life.QUEUED if shown.queued else Life.BEGINNING
         self._edits = Edits(shown.stream_page, style)
-        """Begins with the recorded stream page, so that pages break at the same places after a take-over."""
+        """Begins with the recorded stream page, so that pages break at the same places after a takeover."""
         self.carriers = Carriers(answer, self._edits, has_stop=shown.has_stop)
         self.messages = [
             *(ReplyMessage(MessageRole.PAGE, ts) for ts in shown.page_ts),
@@ -437,7 +437,7 @@ class Reply:
         self._replace_messages(page)
 
     def next_call(self) -> Call | None:
-        """Returns the next call that makes Slack show the reply, or None if Slack shows it."""
+        """Returns the next Slack call needed to show the reply, or None if Slack already shows all of it."""
         if self.life.is_over:
             return None
         if strays := self.messages_with(MessageRole.STRAY):
@@ -478,7 +478,7 @@ class Reply:
             self._on_event(ReplyEvent.SHOW)
 
     def _replace_messages(self, page: int) -> None:
-        """Marks the messages of a page and all later pages as replaced, so that new posts stay in order."""
+        """Marks the messages of this page and all later pages as replaced, so that new posts stay in order."""
         for message in self.messages_with(MessageRole.PAGE)[page:]:
             message.role = MessageRole.REPLACED
         self._final_pages = min(self._final_pages, page)

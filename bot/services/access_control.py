@@ -1,7 +1,7 @@
 """Checks an asker's access before a model is asked, and explains denials.
 
-The worker asks Slack for the asker's user type, not the event handler: users.info takes 0.1 s, enqueueing takes 5 ms,
-and Slack waits for the acknowledgment.
+The worker, not the event handler, asks Slack for the asker's user type, because users.info takes 0.1 s, enqueueing
+takes 5 ms, and Slack waits for the acknowledgment.
 """
 
 import logging
@@ -70,8 +70,8 @@ class AccessControl:
         is_press: bool = False,
     ) -> Denial | None:
         """Returns why the asker is denied, or None if the asker has access. If the user type is unknown, the asker is
-        denied, so that guests don't get access while Slack fails. `now_within_s`, `within_s` and `is_press` work as in
-        Users.kind."""
+        denied, so that guests don't get access during a Slack outage. `now_within_s`, `within_s` and `is_press` work as
+        in Users.kind."""
         kind = UserKind.BOT if question.is_from_bot else None
         if kind is None and (members_only or self._rules.needs_user_type(question)):
             kind = await self._users.kind(
@@ -98,7 +98,7 @@ class AccessControl:
         return await self.denial(question, within_s=ANSWERS_WAIT_S) if denial is Denial.UNKNOWN else denial
 
     async def can_be_queued(self, question: Question) -> bool:
-        """Returns whether to show a question as queued. Explains a denial to its asker. Askers of unknown user type are
+        """Returns whether to show a question as queued. Explains a denial to the asker. Askers of unknown user type are
         allowed, because access is checked again before the answer."""
         denial = await self.denial(question, within_s=CHECKED_WITHIN_S)
         if denial is None or denial is Denial.UNKNOWN:
@@ -107,11 +107,11 @@ class AccessControl:
         return False
 
     def with_admin_mentions(self, refusal: str) -> str:
-        """Returns a refusal with mentions of the admins, for messages in which mentions notify nobody."""
+        """Adds mentions of the admins to a refusal, for messages in which mentions notify nobody."""
         return texts.access.with_admins(refusal, [f"<@{admin}>" for admin in self.named_admins])
 
     async def with_admin_names(self, refusal: str) -> str:
-        """Returns a refusal with people's names, where mentions aren't rendered."""
+        """Adds the admins' names to a refusal, for places where mentions aren't rendered."""
         names = await self._users.names([*mentioned_user_ids(refusal), *sorted(self.admins)])
         admins = [names[admin] for admin in self.named_admins if admin in names]
         return texts.access.with_admins(with_names(refusal, names), admins)

@@ -54,7 +54,7 @@ class AdminNotices:
         return all([await self.notifications.queue_end(self.team_id, one) for one in over])
 
     async def withdraw(self, notice: str) -> None:
-        """Makes the next `send` of `notice` reach the admins again, without a message that it no longer applies."""
+        """Lets the next `send` of `notice` reach the admins again, without telling them that it no longer applies."""
         for admin in sorted(self.admins):
             await self.notifications.withdraw(self.team_id, admin, notice)
 
@@ -81,7 +81,7 @@ SERVER = "mcp "
 class Outages:
     """Notifies admins once when something outside Typist fails, such as a vendor, and once when it works again.
 
-    A vendor can refuse only some models, so it works again only once all of its models in use work.
+    A vendor can reject only some models, so it works again only once all of its models in use work.
     """
 
     admins: AdminNotices
@@ -136,7 +136,7 @@ class Outages:
 
 @dataclass(eq=False)
 class ModelNotices:
-    """Reports refused keys, used-up credit, and facts about a model's answers that admins should know.
+    """Reports rejected keys, used-up credit, and facts about a model's answers that admins should know.
 
     A notice is sent once a day if a vendor stopped an answer because of the model's behavior, and otherwise only once.
     Gateways can choose a different model for each request, so a process reports only the first such model.
@@ -169,7 +169,7 @@ class ModelNotices:
         for model, (sent_tokens, counted_tokens) in [*self.estimate.cut_prompts.items()]:
             if f"cut {model}" not in self._reported:
                 self._reported.add(f"cut {model}")
-                self._unsent[f"cut {model}"] = texts.models.prompts_cut(model, sent_tokens, counted_tokens)
+                self._unsent[f"cut {model}"] = texts.models.prompt_truncated_text(model, sent_tokens, counted_tokens)
         for notice, sentence in [*self._unsent.items()]:
             await self.admins.send(notice, sentence)
             self._unsent.pop(notice, None)

@@ -59,16 +59,16 @@ _SEVERAL = {NoticeKind.REMEMBERED: NoticeKind.SAID}
 
 
 class Phase(Enum):
-    """The phase of an attempt, which determines the effect of a stop. In STOPPED and all later phases, the attempt is
+    """The phase of an attempt, which determines what Stop does. In STOPPED and all later phases, the attempt is
     over."""
 
     OPENING = auto()
     STOP_ASKED = auto()
-    """A stop arrived with the claim or during OPENING, so no model is asked."""
+    """Someone clicked Stop before the claim or during OPENING, so no model is asked."""
     STREAMING = auto()
-    """A model is being asked. A stop cancels the attempt."""
+    """A model is being asked. Clicking Stop cancels the attempt."""
     ENDING = auto()
-    """The end is being shown, so a stop has no effect."""
+    """The end is being shown, so clicking Stop has no effect."""
 
     STOPPED = auto()
     LOST = auto()
@@ -81,7 +81,7 @@ class Phase(Enum):
     WORKED = auto()
     """The work of a held question is done, or needs a decision. The next attempt shows it (core/silence.py)."""
     TOKEN_REFUSED = auto()
-    """Slack refuses the bot token, and the model hasn't been asked yet."""
+    """Slack rejects the bot token, and the model hasn't been asked yet."""
     AWAITING_APPROVAL = auto()
     """A person must decide on tool calls. The next attempt continues after that."""
 
@@ -338,7 +338,7 @@ async def end_of(attempt: AnswerAttempt, asking: Awaitable[T], names: texts.mode
 @dataclass(frozen=True, slots=True)
 class Durations:
     waited_s: float
-    """Seconds until the claim, since the question, its last edit, a button click, or the asker's decision on a call."""
+    """Seconds from the question, its last edit, a button click or the asker's decision on a call until the claim."""
     total_s: float
     """Seconds from the claim to the end."""
     first_token_s: float | None = None
@@ -381,14 +381,14 @@ class JobLife:
 
 def waited_s(job: Job, claimed_at: float) -> float:
     """Returns how long a claimed job waited, in seconds. A first attempt's wait began with the question, by Slack's
-    clock, and a later attempt's wait with the asker's decision, edit or click. After a take-over, the wait includes
+    clock, and a later attempt's wait with the asker's decision, edit or click. After a takeover, the wait includes
     earlier attempts."""
     is_first = job.attempts <= 1 and not job.version
     return max(0.0, claimed_at - (float(job.question.ts) if is_first else job.asked_at))
 
 
 Metrics = Callable[[JobLife], None]
-"""Receives each attempt that ended. Called on the event loop, so it must not block."""
+"""Called with each attempt that ended, on the event loop, so it must not block."""
 
 
 def report_attempt(telemetry: Telemetry, life: JobLife) -> None:

@@ -5,22 +5,22 @@
 1. Access is checked. If the asker is denied, the job ends without a reply; an existing reply shows the denial. If Slack
    takes long to identify the asker, the reply says so.
 2. The reply is opened with a placeholder or an earlier attempt's messages. If the end is already shown but not
-   recorded, or recorded but not shown, only the missing part is done.
+   recorded, or recorded but not shown, only the missing step is performed.
 3. The model is asked, step by step (services/steps.py). The text is appended to the reply, which the edit scheduler
    shows at its own pace.
 4. The reply is finished once Slack shows the whole text or never will.
 5. The end is recorded, however long the database is unavailable. The outbox shows anything that Slack rejected.
 
 Every attempt that ends the answer has one `End`, which is recorded before readers see it. `_ask` creates it from any
-outcome of step 3: a completion, a model error, a used-up cap, a deleted reply, a stop. An unexpected error ends the job
-as INTERNAL_ERROR, which the outbox shows, so no job stays running.
+outcome of step 3: a completion, a model error, a used-up cap, a deleted reply, or a person's click on Stop. An
+unexpected error ends the job as INTERNAL_ERROR, which the outbox shows, so no job stays running.
 
 All other attempts are given up (`Phase`) and leave Slack unchanged. The next attempt continues: at once, after a person
 has approved a call, after Slack accepts the bot token again, or in another process. The given-up attempt releases the
 job with the text so far, unless another process already has the job.
 
-A stop cancels the attempt only during step 3. An earlier stop ends the attempt before the model is asked. A later stop
-has no effect, because nothing would end a job whose attempt is canceled while the end is being shown.
+Clicking Stop cancels the attempt only during step 3. An earlier click ends the attempt before the model is asked. A
+later click has no effect, because nothing would end a job whose attempt is canceled while the end is being shown.
 
 Vendors report usage with the completion. Without a completion, usage is estimated from the time when the model was
 asked. A request that failed before its first word counts only if vendors charge for such failures
@@ -81,7 +81,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class AnswerSettings:
     done_mention_s: int
-    """Minimum wait after which askers are mentioned when the answer is complete or needs approval. 0: never."""
+    """Minimum wait, in seconds, after which askers are mentioned when the answer is complete or needs approval. 0:
+    never."""
     model_names: texts.models.ModelNames
 
 
@@ -222,7 +223,7 @@ class Answering:
     async def _end_without_model(
         self, attempt: AnswerAttempt, live: ScheduledReply | None, checking: asyncio.Task[Denial | None]
     ) -> End | None:
-        """Returns the end of an answer that needs no model, or None to ask a model. Raises GivenUp."""
+        """Returns the `End` of an answer that needs no model, or None to ask a model. Raises GivenUp."""
         if live is not None and not checking.done():
             live.show_activity(texts.answers.CHECKING_ACCESS)
         if denial := await checking:
@@ -350,6 +351,6 @@ def _unposted_notification(job: Job, live: ScheduledReply) -> Notification | Non
 
 
 def _stopped_end(attempt: AnswerAttempt) -> End:
-    """Returns the `End` of a stopped answer. An answer without text gets a sentence, and all other answers get only the
+    """Returns the `End` of a stopped answer. An empty answer gets a sentence, and all other answers get only the
     footer."""
     return End(EndReason.STOPPED, sentence_notice("" if attempt.has_text else texts.answers.STOPPED))

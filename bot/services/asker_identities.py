@@ -1,4 +1,4 @@
-"""Provides the asker's identity to servers that get it in headers (bot/identity.py)."""
+"""Provides the asker's identity for servers that receive it in headers (bot/identity.py)."""
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -28,13 +28,13 @@ class AskerIdentities:
     wanted: Collection[str]
     """The placeholders in use."""
     names_creators: bool
-    """Whether a scheduled run, which nobody asks, identifies its creator."""
+    """Whether a scheduled run, which has no asker, identifies its creator."""
     _emails: dict[str, tuple[float, str]] = field(default_factory=dict, init=False, repr=False)
 
     def identified(
         self, answer: Callable[[AnswerAttempt], Awaitable[None]]
     ) -> Callable[[AnswerAttempt], Awaitable[None]]:
-        """Returns `answer` with the asker's identity for its requests."""
+        """Adds the asker's identity to the requests of `answer`."""
 
         async def answer_identified(attempt: AnswerAttempt) -> None:
             ASKER.set(self._asker(attempt.job))

@@ -1,4 +1,4 @@
-"""Finds questions that no process received, and has them answered (catch-up).
+"""Finds questions that no process received, and queues them for an answer (catch-up).
 
 Slack stops delivering an event after its last try (store/listening.py). If no process received anything from Slack for
 longer than Slack's tries take, one process searches the gap for questions once Slack is connected again:
@@ -47,7 +47,7 @@ from slack_pacing.budget import CALLS_PER_MINUTE
 LOOK_S = 5.0
 """Interval at which the last contact with Slack is recorded."""
 ANSWERED_WITHIN_S = 2 * HOUR_S
-"""Maximum age of questions that are answered at once. Askers of older ones are offered an answer."""
+"""Maximum age of questions that are answered at once. Askers of older questions are offered an answer."""
 WITHIN_S = HOUR_S
 """Time limit for one catch-up. Places that weren't searched in time are counted and logged."""
 PAGE_MESSAGES = 200
@@ -62,7 +62,7 @@ YIELDED_TURNS = 2
 """Number of extra waits after a 429 response, each as long as its Retry-After."""
 TURN_S = 0.5
 TYPES = ("im", "mpim", "private_channel", "public_channel")
-"""Conversation types. Each is listed separately, because Slack refuses a call if the scope for any type is missing."""
+"""Conversation types. Each is listed separately, because Slack rejects a call if the scope for any type is missing."""
 
 log = logging.getLogger(__name__)
 

@@ -48,9 +48,8 @@ class Decisions:
         always: bool = False,
     ) -> str:
         """Records a decision and continues the answer or schedule. Returns an error message, or "" if there is none.
-        Raises StoreError.
-        `arguments`: an EDITED call's new arguments. `always`: whether the call's tool needs no more approvals in the
-        channel.
+        Raises StoreError. `arguments`: an EDITED call's new arguments. `always`: whether the call's tool needs no more
+        approvals in the channel.
         """
         match awaited:
             case AwaitedCall(answer, call):

@@ -130,7 +130,7 @@ class QuietThreads:
 
 
 class Gate:
-    """Asks a small model whether a doubtful message is for the bot. Only records usage."""
+    """Asks a small model whether a doubtful message is for the bot. Records nothing but usage."""
 
     def __init__(self, decider: "Decider", workspace: Workspace, quota: Quota, estimate: TokenEstimate) -> None:
         self._decider = decider
@@ -140,14 +140,14 @@ class Gate:
         self._me = workspace.me
 
     async def is_for_us(self, question: Question) -> bool:
-        return await self._is_sure(question, gate_statement(self._me))
+        return await self._is_likely(question, gate_statement(self._me))
 
     async def is_closing(self, question: Question) -> bool:
-        return await self._is_sure(question, closing_statement(self._me))
+        return await self._is_likely(question, closing_statement(self._me))
 
-    async def _is_sure(self, question: Question, asked: str) -> bool:
+    async def _is_likely(self, question: Question, asked: str) -> bool:
         """Returns whether the model is sure that a statement is true of a message that still exists."""
-        if not await self._quota.has_room(question):
+        if not await self._quota.is_below_caps(question):
             log.info("doubtful message %s ignored: a cap is used up", question.ts)
             return False
         async with asyncio.timeout(READ_WITHIN_S):
@@ -195,7 +195,8 @@ class MessageTriage:
         return await self.stores.participants.participants_at(message.thread, message.user_id or "", message.ts)
 
     def at_once(self, message: Message) -> Question | Ignore:
-        """Triages a message without its thread and channel: mentions and direct messages are always questions."""
+        """Triages a message without looking at its thread or channel: mentions and direct messages are always
+        questions."""
         return triage(message, self.workspace.me, UNKNOWN_PARTICIPANTS, self.rules)
 
     async def decide(self, message: Message, participants: Participants) -> Question | Ignore:

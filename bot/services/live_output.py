@@ -143,7 +143,7 @@ class LiveOutput:
 
 @dataclass(frozen=True)
 class UnseenOutput:
-    """Shows nothing of an attempt at a held question, whose answer might not be worth a post (core/silence.py)."""
+    """Hides an attempt at a held question, whose answer might not be worth a post (core/silence.py)."""
 
     answer: Answer
 

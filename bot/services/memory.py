@@ -179,7 +179,7 @@ class MemoryCommands:
         return texts.memory.ONLY_MEMBERS_REMEMBER if denial is Denial.NO_MEMBER else denial or ""
 
     async def _remember(self, question: Question, text: str, *, is_proposed: bool) -> CallResult:
-        """Stores a text as a memory of the question's place. The result's text is user-facing."""
+        """Stores a note as a memory in the question's channel or direct message. The result's text is user-facing."""
         channel_id, users = question.thread.channel_id, self.workspace.users
         is_private = await users.is_private(channel_id)
         if is_private is None:

@@ -24,7 +24,7 @@ from bot.slack.blockkit import Json
 from bot.store import Stores
 
 UNSAVED_EVERY_S = 600.0
-"""Minimum time between two such messages to a person. Slack tries to deliver an event for a shorter time."""
+"""Minimum time between two "not saved" messages to a person. Slack tries to deliver an event for a shorter time."""
 
 Writer = Callable[[Any], Awaitable[Mapping[str, Json]]]
 """Returns a notification's messages by recipient, or none if the notification is outdated."""
@@ -76,7 +76,7 @@ class Notifier:
 
     async def send(self, due: DueNotification, write: Writer | None, still: Callable[[], bool]) -> None:
         """Sends a notification while `still()` is True. Raises StoreError. Recipients of an earlier try are skipped. If
-        Slack refuses one recipient, the others still get it; afterwards, RateLimited or Refused is raised if a later
+        Slack rejects one recipient, the others still get it; afterwards, RateLimited or Refused is raised if a later
         try might succeed."""
         notifications, failure = self.stores.notifications, None
         messages = await write(due.content) if write else {due.recipient: due.content}

@@ -47,7 +47,7 @@ class NotifyTool:
     stores: Stores
     workspace: Workspace
     _addressees: dict[str, Addressees] = field(default_factory=dict, init=False)
-    """The people that models last looked for, by channel ID."""
+    """The results of the models' last lookups, by channel ID."""
 
     async def definitions(self, question: Question) -> OfferedTools:
         """Returns the tools for a person's question in a channel. In a direct message, nobody else can read."""

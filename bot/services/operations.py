@@ -2,7 +2,7 @@
 
 /healthz responds while the event loop runs; restart a process that doesn't respond. /readyz reports whether new
 questions are answered. Use /readyz for alerts and deployments but not for restarts, which fix neither Slack nor the
-database. A reachable database might reject questions because it is full, read-only or has lost its tables, so both
+database. A reachable database might reject questions because it is full, is read-only or has lost its tables, so both
 /readyz and /metrics test a write and count failing writes. /metrics is for Prometheus and needs the extra telemetry.
 `ask` asks another process on this machine whether that process is ready.
 
@@ -67,7 +67,7 @@ class Probes:
     """Whether each MCP server that this process has used works."""
     problem: Callable[[], str] = lambda: ""
     token_refused: Callable[[], bool] = lambda: False
-    """Whether Slack refuses our bot token. Connections might be up, but no call succeeds."""
+    """Whether Slack rejects our bot token. Connections might be up, but no call succeeds."""
     on_redirect: Callable[[str, str], Awaitable[tuple[str, str]]] = lambda *_: _raise_not_open()
     """Processes the query of a sign-in's redirect. Returns the page to show (bot/accounts/page.py)."""
     is_stopping: Callable[[], bool] = lambda: False

@@ -93,7 +93,7 @@ class Outbox:
                 await asyncio.gather(*map(asyncio.shield, self._running))
 
     async def _start_due_entries(self) -> bool:
-        """Starts a task for each due entry, or none while Slack refuses the token. Returns False if the database is
+        """Starts a task for each due entry, or none while Slack rejects the token. Returns False if the database is
         unavailable."""
         free = AT_ONCE - len(self._running)
         if free <= 0 or self.workspace.is_token_refused():
@@ -125,7 +125,7 @@ class Outbox:
         return None
 
     async def _run_entry(self, entry: Entry, entries: Entries[Entry]) -> None:
-        """Tries an entry. Records that it is complete or when to try again, if ever (MAX_TRIES)."""
+        """Tries an entry. Then marks it as complete, schedules its next try, or gives it up after MAX_TRIES."""
         try:
             is_tidy = entry.kind == OutboxKind.TIDY
             must_wait = is_tidy and not self.workspace.budget.is_half_free(REPLIES)

@@ -17,7 +17,7 @@ A thread's status belongs to the process that answers in the thread. If the proc
 within two minutes, or the next process replaces it.
 
 **The pane** has suggested prompts, a context and titles. In the pane, a status replaces the placeholder, because the
-first post would remove the status. If Slack refuses the status or takes too long, the placeholder is posted at once.
+first post would remove the status. If Slack rejects the status or takes too long, the placeholder is posted at once.
 
 In an agent's threads, Slack's own Stop button replaces Typist's while Slack accepts the session. In channels, everybody
 can click Slack's button. People who can't stop the answer get a message that explains who can.
@@ -49,7 +49,7 @@ FIRST_S = 0.1
 SETTLE_S = 0.5
 """Time in which status changes are combined into one call, so that a short answer ends before another call."""
 REFUSED_S = 600.0
-"""Time without statuses in a channel after Slack refused one."""
+"""Time without statuses in a channel after Slack rejected one."""
 SIGN_WITHIN_S = 0.4
 """Time limit for a session, and then for a status, before a placeholder with Typist's Stop button is shown."""
 EVERYWHERE = ""
@@ -86,7 +86,7 @@ class ThreadStatuses:
     _statuses: dict[tuple[str, str], _ThreadStatus] = field(default_factory=dict, init=False)
     """Keys are a channel and a thread_ts."""
     _refused_until: dict[str, float] = field(default_factory=dict, init=False)
-    """Times by channel, on the monotonic clock. EVERYWHERE stands for all channels."""
+    """Times by channel, on the monotonic clock. The key EVERYWHERE means all channels."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def desired_status(self, thread: ThreadKey) -> str:
@@ -99,7 +99,7 @@ class ThreadStatuses:
         return thread_status is not None and bool(thread_status.desired) and not thread_status.has_failed
 
     def show(self, thread: ThreadKey, status: str) -> bool:
-        """Shows an answer's status in the background until `remove`. Returns False if Slack refuses statuses."""
+        """Shows an answer's status in the background until `remove`. Returns False if Slack rejects statuses."""
         return self._show(thread, status) is not None
 
     async def show_and_confirm(self, thread: ThreadKey, status: str, within_s: float) -> bool:
@@ -134,7 +134,7 @@ class ThreadStatuses:
             self._show(thread, status)
 
     def on_posted(self, channel_id: str, thread_ts: str, is_stream: bool) -> None:
-        """Records a post by the bot, after which Slack removes the status. The status is only needed again below a
+        """Records a post by the bot, because Slack then removes the status. The status is only needed again below a
         stream."""
         if thread_status := self._statuses.get((channel_id, thread_ts)):
             if not thread_status.is_sending:
@@ -226,7 +226,7 @@ class ThreadStatuses:
 class Signs:
     sign: Visibility = Visibility.NONE
     stop: bool = False
-    """Whether Slack's own Stop button replaces ours."""
+    """Whether Slack's own Stop button replaces Typist's."""
 
 
 @dataclass(frozen=True)
@@ -236,9 +236,9 @@ class AssistantPane:
     stores: Stores
     workspace: Workspace
     statuses: ThreadStatuses
-    _sessions: dict[ThreadKey, asyncio.Task[bool | None]] = field(default_factory=dict, init=False)
+    _session_tasks: dict[ThreadKey, asyncio.Task[bool | None]] = field(default_factory=dict, init=False)
     """Sessions to end. Each task returns the result of Pane.begin_session."""
-    _endings: dict[ThreadKey, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _ending_tasks: dict[ThreadKey, asyncio.Task[None]] = field(default_factory=dict, init=False)
     """Sessions whose end Slack hasn't confirmed."""
     _background: Background = field(default_factory=Background, init=False)
 
@@ -252,7 +252,7 @@ class AssistantPane:
             await self.stores.pane_context.write(self.workspace.me.team_id, user_id, context)
 
     async def begin(self, question: Question, *, is_first: bool = True, has_message: bool = False) -> Signs:
-        """Shows that an attempt at a question has begun, and returns how Slack shows it.
+        """Shows that an answer is being prepared, and returns which signs people can see.
 
         According to Slack's docs, only the pane and agents' threads are sure to show a status. In other threads, a
         status is sent in the background. A placeholder is posted too unless calls are scarce.
@@ -267,14 +267,14 @@ class AssistantPane:
             is_on_its_way = self.statuses.show(thread, texts.statuses.STATUS_THINKING)
             return Signs(Visibility.MAY_BE_SEEN if is_on_its_way else Visibility.REFUSED)
         is_in_pane = was_asked_in_pane(question)
-        session = self._sessions[thread] = asyncio.create_task(self._begin_session(thread))
+        session = self._session_tasks[thread] = asyncio.create_task(self._begin_session(thread))
         if is_in_pane:
             self._start(self._set_title(question, session))
         await asyncio.wait((session,), timeout=SIGN_WITHIN_S)
         if self._has_stop_button(thread):
             return Signs(Visibility.SEEN, stop=True) if session.done() else Signs()
         if is_first and session.result() is None:
-            del self._sessions[thread]
+            del self._session_tasks[thread]
         if has_message or not await self.statuses.show_and_confirm(
             thread, texts.statuses.STATUS_THINKING, SIGN_WITHIN_S
         ):
@@ -304,12 +304,12 @@ class AssistantPane:
         reply asks for an approval or a choice, which the session reports."""
         thread = question.thread
         self.statuses.remove(thread)
-        if session := self._sessions.pop(thread, None):
-            self._endings[thread] = self._start(self._end_session(thread, session, waits=asks), END_WITHIN_S)
+        if session := self._session_tasks.pop(thread, None):
+            self._ending_tasks[thread] = self._start(self._end_session(thread, session, waits=asks), END_WITHIN_S)
 
     def _has_stop_button(self, thread: ThreadKey) -> bool:
         """Returns whether the thread has or might soon have Slack's own Stop button, which a status would replace."""
-        session = self._sessions.get(thread)
+        session = self._session_tasks.get(thread)
         return session is not None and (not session.done() or bool(session.result()))
 
     async def _begin_session(self, thread: ThreadKey) -> bool | None:
@@ -319,7 +319,7 @@ class AssistantPane:
             return None
         try:
             async with asyncio.timeout(TURN_WITHIN_S):
-                if ending := self._endings.pop(thread, None):
+                if ending := self._ending_tasks.pop(thread, None):
                     await asyncio.wait((ending,))
                 await self.statuses.make_room_for_stop(thread)
                 return await self.workspace.pane.begin_session(thread)
@@ -335,8 +335,8 @@ class AssistantPane:
             await asyncio.wait((begun,))
             await self.workspace.pane.end_session(thread, waits=waits)
         finally:
-            if self._endings.get(thread) is asyncio.current_task():
-                del self._endings[thread]
+            if self._ending_tasks.get(thread) is asyncio.current_task():
+                del self._ending_tasks[thread]
 
     async def _set_title(self, question: Question, session: asyncio.Task[bool | None]) -> None:
         """Sets a thread's title from its first question after the session has begun, once across all processes."""

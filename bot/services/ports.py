@@ -105,9 +105,9 @@ class Tools(Protocol):
         ...
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Calls a tool at most once. Checks only for DENY, so the call must have been approved already. The call fails
-        unsent if `definitions` wouldn't offer the tool with this hash. The result is UNKNOWN if the call might have
-        been made and the tool isn't declared read-only."""
+        """Calls a tool at most once. Checks only for DENY, so the call must have been approved already. The call isn't
+        sent and fails if `definitions` wouldn't offer the tool with this hash. The result is UNKNOWN if the call might
+        have been made and the tool isn't declared read-only."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Checks clicks on the buttons below a reply: finds the answer and object of a click, and checks the person's rights.
+"""Checks clicks on the buttons below a reply: finds the answer and the button's object, and checks the person's rights.
 
 Clicks can be forged, so the answer is looked up by the button's message, and the button's object in that answer.
 Responses use the response_url, which reaches non-members of the channel and needs no budget.
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 DOUBLE_PRESS_S = 0.5
 """Time within which two clicks count as one. After a stop, Continue or Regenerate can appear under the pointer just as
-a person who has seen no effect clicks Stop again. They are told that the second click had no effect."""
+a person who has seen no effect clicks Stop again. The person is told that the second click had no effect."""
 LOOK_AGAIN_S = 0.2
 LOOKS_FOR_RECORD = 8
 """Maximum lookups of a record, which is written a moment after its message is shown. Slack waits three seconds."""
@@ -75,7 +75,7 @@ class PressChecker:
             await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     async def check(self, press: Press) -> PressedAnswer | str:
-        """Returns the answer and object of a click, or an error message for the person who clicked. Raises StoreError.
+        """Returns the clicked answer and object, or an error message for the person who clicked. Raises StoreError.
         Waits for the record, which is written a moment after messages and an answer's last buttons are shown."""
         pressed_at, admins = self.stores.clock.now(), self.access_control.admins
         for look in range(LOOKS_FOR_RECORD):

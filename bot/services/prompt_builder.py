@@ -63,9 +63,9 @@ class PromptSettings:
     web_search: WebSearch | None = None
     """None if no channel can search the web."""
     reads_channel: bool = False
-    """Whether a bare mention reads the posts before it."""
+    """Whether the bot reads the posts before a bare mention."""
     needs_pdf_texts: bool = False
-    """Whether a model in use doesn't support PDFs, and gets their text instead."""
+    """Whether a model in use doesn't support PDFs and gets their text instead."""
     step_tokens: Callable[[str | None], int | None] = lambda model: None
     """Returns the input size, in tokens, above which requests to a channel's model cost more, or None."""
 
@@ -87,7 +87,7 @@ class PromptBuilder:
     ) -> BuiltPrompt:
         """Builds the prompt for an answer: instructions, conversation, files and notes, cut to fit the window.
 
-        `show`: called with speech in recordings. `window_tokens`: the model's window, if it has refused a longer
+        `show`: called with speech in recordings. `window_tokens`: the model's window, if it has rejected a longer
         prompt. File contents are counted as used memory until `memory` closes.
         """
         job, beginning = answer.job, "" if window_tokens else beginning_record(answer.job.steps)

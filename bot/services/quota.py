@@ -108,8 +108,8 @@ class Quota:
                 to = question.user_id if cap.window.scope is Scope.USER else ""
                 await self.notifier.show(question, sentence, cap_warning_key(cap, scope_ids, now), to)
 
-    async def has_room(self, question: Question) -> bool:
-        """Returns whether the caps of the asker, the channel and the workspace all have room. Raises StoreError."""
+    async def is_below_caps(self, question: Question) -> bool:
+        """Returns whether the asker, the channel and the workspace are all below their caps. Raises StoreError."""
         caps, used = await self._caps_and_usage(scope_ids_of(question))
         return check_caps(caps, used, dict.fromkeys(Scope, Amount())) == CapCheck()
 

@@ -1,9 +1,9 @@
-"""Asks a recorded question again, using the same code as for live answers, and shows the answer to nobody.
+"""Asks a recorded question again with the code for live answers, without showing the answer in Slack.
 
 The prompt has the same parts as the original prompt, if they still exist: the conversation as it is in Slack now, the
 recorded answers before the question, and the notes about the question. Memories and channel settings are current,
-except for the channel's model. Interrupted answers aren't continued. If requested, the model gets server tools that
-only read, need no approval and don't use anyone's own account. Slack is only read, and only audit log entries about the
+except for the channel's model. Interrupted answers aren't continued. If requested, the model gets read-only server
+tools that need no approval and don't use anyone's own account. Slack is only read, and only audit log entries about the
 question and its calls are written to the database.
 """
 
@@ -27,7 +27,7 @@ from bot.services.transcripts import Transcription
 from bot.store.replays import Given, RecordedQuestion
 
 Spend = Callable[[Job, float], Awaitable[None]]
-"""Called before a request with the answer's maximum cost in dollars, including the request. Raises CapReached."""
+"""Called before each request with the answer's maximum cost in dollars, including that request. Raises CapReached."""
 OnCall = Callable[[Job, RecordedCall], Awaitable[None]]
 
 

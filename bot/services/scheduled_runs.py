@@ -29,7 +29,7 @@ from bot.store import Stores
 from bot.store.accounts import Owner
 
 LOOKUP_S = 60.0
-"""Time for which runs of one creator share a lookup."""
+"""Time for which the runs of one creator share a lookup, in seconds."""
 CALLS_OF_RUNS = ("users.info", "chat.postMessage")
 """Slack methods needed both by every run and by people who ask at the same time."""
 
@@ -58,7 +58,7 @@ class ScheduledRuns:
         schedule = run.schedule
         asked = _question(schedule)
         reason = await self._skip_reason(schedule, asked, entry.job_id, has_worked=has_worked)
-        if reason is None and not has_worked and not await self.quota.has_room(asked):
+        if reason is None and not has_worked and not await self.quota.is_below_caps(asked):
             reason = PauseReason.QUOTA
         if reason is not None:
             log.info("schedule %d not run: %s", schedule.id, reason)
@@ -127,6 +127,6 @@ class ScheduledRuns:
 
 
 def _question(schedule: Schedule) -> Question:
-    """Returns a placeholder question for a run that has no message yet."""
+    """Returns a placeholder question for a run whose message isn't posted yet."""
     place = ThreadKey(schedule.team_id, schedule.channel_id, None)
     return Question(place, "", schedule.user_id, "", schedule_id=schedule.id)

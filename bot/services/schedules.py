@@ -2,7 +2,7 @@
 
 A model only proposes schedules (schedule_tool.py), and only the asker can agree. Afterwards, the schedule belongs to
 its creator and the Typist admins. People's rights are checked at each click, and again when a modal is submitted,
-because it might have been open for hours. People can also list and stop schedules with messages that need no model.
+because it might have been open for hours. People can also list and stop schedules by message, without a model.
 
 bot/core/schedules.py and bot/store/schedules.py handle times, runs and pauses.
 """
@@ -145,7 +145,7 @@ class Schedules:
 
     async def restore(self, schedule_id: int, user_id: str, job_id: int = 0) -> str:
         """Restores a stopped schedule. Returns an error message, or "" if there is none. `job_id`: the job whose answer
-        reports the stop. Raises RateLimited, Refused and StoreError."""
+        says that the schedule was stopped. Raises RateLimited, Refused and StoreError."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
         active = await schedules.read(team_id, schedule_id)
         found = active or await schedules.read(team_id, schedule_id, is_stopped=True)

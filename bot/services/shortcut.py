@@ -59,14 +59,14 @@ TRIES = Backoff(4.0, OUTBOX_HOLD_S)
 RUN_TRIES = Backoff(4.0, 180.0)
 """Delays between tries of a schedule's run, which is retried for GRACE_S because nobody is there to ask again."""
 SKEW_S = 300.0
-"""Maximum time by which Slack's clock is behind ours."""
+"""The maximum time, in seconds, that Slack's clock can be behind ours."""
 NAMES_IN_MODAL_WITHIN_S = 1.0
 """Time limit for names in the modal, whose trigger expires after three seconds."""
 MAX_TRIES = 10
 """With growing delays, these tries take a few minutes. The response_url is valid for half an hour."""
 MAX_REACTIONS = 10
-"""Maximum messages that a person can ask about by emoji within LIMITED_S, per process. Without a limit, 200 emoji from
-one guest delayed a colleague by 20 s, because each one read a message; with the limit, by 2 s."""
+"""Maximum number of messages that a person can ask about by emoji within LIMITED_S, per process. Without a limit, 200
+emoji from one guest delayed a colleague by 20 s, because each one read a message; with the limit, by 2 s."""
 LIMITED_S = 600.0
 
 
@@ -116,7 +116,7 @@ class MessageShortcut:
         return ""
 
     async def ask_once(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> bool:
-        """Records a question to be posted at once. Returns False if it was asked before. Raises StoreError."""
+        """Records a question to be posted at once. Returns False if it was already asked. Raises StoreError."""
         team_id, text = self.workspace.me.team_id, self.workspace.sign_in_addresses.without_urls(text)
         is_new = await self.stores.unposted_questions.ask(team_id, view_id, user_id, about, text)
         if is_new:

@@ -1,4 +1,4 @@
-"""Posts and deletes separate messages of a reply: mentions and links to canvases (bot/store/side_messages.py)."""
+"""Posts and deletes a reply's separate messages: mentions and links to canvases (bot/store/side_messages.py)."""
 
 from collections.abc import Callable, Collection
 

@@ -14,7 +14,7 @@ from bot.core.awaited import AwaitedCall
 from bot.core.calls import Decision
 from bot.core.schedules import AwaitedSignIn
 from bot.services.decisions import Decisions
-from bot.slack.views.schedules import awaiting_schedule_id
+from bot.slack.views.schedules import schedule_id_in_button
 from bot.slack.views.sign_in import ADDRESS_MODAL, SubmittedSignIn
 from bot.store.accounts import Owner
 
@@ -84,7 +84,7 @@ class SignInModal:
     async def _awaited_sign_in(self, press: Press) -> tuple["SignIns", Awaits] | str:
         """Returns the sign-ins and the call or schedule that awaits the person's sign-in, or a sentence about why
         nothing awaits it. The sentence is "" for a schedule that has already resumed. Raises StoreError."""
-        schedule_id, sign_ins = awaiting_schedule_id(press.value), self.decisions.schedules.sign_ins
+        schedule_id, sign_ins = schedule_id_in_button(press.value), self.decisions.schedules.sign_ins
         awaited: Awaits | str
         if schedule_id is not None:
             awaited = await self.decisions.schedules.awaited_sign_in(schedule_id, press.user_id)

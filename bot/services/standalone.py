@@ -1,6 +1,6 @@
 """Answers questions without Slack or a database: `answer` runs the whole loop in memory.
 
-The caller provides the conversation, and people's decisions on calls. To resume an interrupted answer, pass a Job with
+The caller provides the conversation and people's decisions on calls. To resume an interrupted answer, pass a Job with
 the answer's text and steps (core/job.py).
 """
 

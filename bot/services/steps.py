@@ -6,11 +6,11 @@ written meanwhile. A process that takes over continues from the recorded steps w
 (core/beginnings.py), and doesn't ask a model for those steps again. If a call needs approval, the attempt releases the
 job until the decision (core/job.py). Offering choices ends the answer (core/choices.py).
 
-If a model fails after its first word in a way that another request might fix, the attempt releases the job with the
-text so far, as if the process had died, and the next attempt continues the text. The first time, the next attempt
-starts at once; the second time, after a delay during which Stop, edits and hand-overs work as usual. After a third
-failure, the answer ends with its text, a notice and Continue. Failures before the first word are retried elsewhere if
-another request might help (models/wrappers.py).
+If a model fails after its first word, and another request might succeed, the attempt releases the job with the text so
+far, as if the process had died, and the next attempt continues the text. The first time, the next attempt starts at
+once; the second time, after a delay during which Stop, edits and handovers work as usual. After a third failure, the
+answer ends with its text, a notice and Continue. Failures before the first word are retried elsewhere if another
+request might help (models/wrappers.py).
 """
 
 import asyncio
@@ -61,7 +61,7 @@ GO_ON_AFTER_S = (0.0, 5.0)
 """Delays before an answer continues after the first and second failure of its model. A third failure ends the answer.
 """
 TAKES_LONG_S = 10.0
-"""The time without a word from the model after which the placeholder mentions the delay, once per answer."""
+"""The time for which the model can write nothing before the placeholder mentions the delay, once per answer."""
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class Steps:
         window_tokens: int | None = None,
     ) -> End:
         """Asks the model with this prompt, and makes its calls until there are no more. Raises GivenUp and JobChanged.
-        `window_tokens`: the model's window, if it has refused a longer prompt."""
+        `window_tokens`: the model's window, if it has rejected a longer prompt."""
         attempt.built = built
         await shown.begin(attempt.answer)
         provider = self.models.starting_with(built.model, built.prompt)
@@ -357,7 +357,7 @@ def _end_of_step(
     elif step.calls and not is_last:
         return replace(offer, refusals={SILENCE: silent}) if silent else offer
     elif step.calls:
-        # Continue isn't offered for an answer without text.
+        # Continue isn't offered if the answer has no text.
         has_text = bool(attempt.answer.text.strip())
         notice = texts.answers.STEP_LIMIT if has_text else texts.answers.STEP_LIMIT_WITHOUT_TEXT
         reason = EndReason.STEP_LIMIT

@@ -2,11 +2,11 @@
 
 Who can use what
 ----------------
-Tools that can change something are offered only to members of the workspace. Guests, people from other organizations
-and bots get tools that an admin declared read-only, whatever the rules are. A schedule's run gets only read-only tools
-that need no approval. A rule allows a tool, asks a person about each call, or denies the tool. An admin can always
-allow a tool in a channel, with its current definition. Right before each call that can change something, Slack is asked
-again whether the asker is a member.
+Tools that can change something are offered only to workspace members. Guests, people from other organizations and bots
+get tools that an admin declared read-only, whatever the rules are. A schedule's run gets only read-only tools that need
+no approval. A rule allows a tool, asks a person about each call, or denies the tool. An admin can always allow a tool
+in a channel, with its current definition. Right before each call that can change something, Slack is asked again
+whether the asker is a member.
 
 A call that can change something is made without asking only if the model has read nothing but the askers' own words
 (models/prompt.py): any other text could be an attack that imitates the user. In addition, no earlier version of the
@@ -77,7 +77,7 @@ from bot.services.answer_attempt import GivenUp, Phase
 from bot.services.ports import Ports, Tools
 
 TOLD_WITHIN_S = 5.0
-"""Time added to a tool's own time limit, so that its server can be told about the cancellation."""
+"""Time added to a tool's own time limit, so that its server can be notified of the cancellation."""
 MAX_CALLS = 8
 """Maximum calls of one step, because people decide on them in one message."""
 
@@ -122,7 +122,8 @@ class Offer:
     refusals: Mapping[str, str] = field(default_factory=dict)
     """Results of calls that would have ended the answer, by tool."""
     has_written: bool = False
-    """Whether an earlier version of the answer might have changed something. If so, calls that can need approval."""
+    """Whether an earlier version of the answer might have changed something. If so, calls that might change something
+    need approval."""
 
     @property
     def definitions(self) -> tuple[ToolDefinition, ...]:

@@ -54,7 +54,7 @@ class Transcription:
     async def transcribe(self, job: Job, show: Callable[[Activity], None], file: File, sound: Sound) -> str | Unread:
         """Returns a model's transcript of a recording, or why there is none. Calls `show` before and after."""
         assert self.transcriber is not None, "without one, nothing is heard"
-        if not await keep_trying(lambda: self.quota.has_room(job.question), self.stores.clock, "caps not checked"):
+        if not await keep_trying(lambda: self.quota.is_below_caps(job.question), self.stores.clock, "caps not checked"):
             # A used-up cap will also end the answer.
             return Unread.NOT_HEARD
         show(Doing.LISTENING)

@@ -30,7 +30,7 @@ class WeeklyReport:
     is_direct: Callable[[str], Awaitable[bool]]
     """Returns whether a channel is a direct message. Raises RateLimited."""
     _next_at: float = field(default=0.0, init=False)
-    """The time before which no report is due, so that the database isn't asked."""
+    """The time of the next report at the earliest, so that the database isn't queried before."""
 
     async def check(self) -> None:
         now = self.stores.clock.now()

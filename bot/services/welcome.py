@@ -6,7 +6,8 @@ already know the bot. Apps with an assistant pane post no welcome in direct mess
 suggested prompts.
 
 Clicking a suggested prompt asks on behalf of the person, like the message shortcut: from a channel in the welcome's
-thread, and from App Home in the direct message. An earlier version's button might have a prompt that no longer exists.
+thread, and from App Home in the direct message. A button from an earlier version might have a prompt that no longer
+exists.
 """
 
 import asyncio
@@ -61,7 +62,7 @@ class Welcome:
 
     async def on_joined(self, user_id: str, channel_id: str, inviter_id: str) -> None:
         """Welcomes a channel if the bot itself joined it. `inviter_id` can be "". Raises StoreError. Also retries
-        outbox entries for the channel, which Slack refused while the bot wasn't a member."""
+        outbox entries that Slack rejected while the bot wasn't in the channel."""
         if user_id != self.workspace.me.user_id:
             return
         await self.stores.outbox.wake(self.workspace.me.team_id, channel_id)

@@ -15,8 +15,8 @@ A process has one worker, which does three things concurrently:
 Canceling an attempt
 --------------------
 An attempt is canceled at most once, for the first reason (`Phase`), because a second cancellation would interrupt the
-calls that abandon its reply and release its job. A stop cancels an attempt only while the model is being asked: an
-earlier stop is noted, and a stop has no effect while the end is being shown.
+calls that abandon its reply and release its job. A stop cancels an attempt only while the model is being asked: if
+someone clicks Stop earlier, that is noted, and clicking Stop while the end is being shown has no effect.
 
 A heartbeat's response can be about an attempt that is over, if the job was claimed again while the heartbeat was in
 flight. Each response is therefore compared with the live attempt. A newer attempt at a job waits until this process's
@@ -28,12 +28,14 @@ A failed claim is retried after a pause. A heartbeat that fails, or gets no resp
 lease that is still valid, because no other process can take over while the database is unavailable, but doesn't renew
 an expired lease. The text of a failed heartbeat is sent again with the next one.
 
-While Slack refuses the bot token, no jobs are claimed, because an answer would cost money and nobody could read it.
+While Slack rejects the bot token, no jobs are claimed, because an answer would cost money and nobody could read it.
 Questions stay queued without placeholders, and live attempts continue.
 
-Shutdown -------- `stop` ends claiming. `drain` waits for live answers, until BOT_DRAIN_S after the stop. `hand_over`
-cancels the remaining attempts and waits at most HAND_OVER_S. So the process ends in time even if Slack, a model or the
-database doesn't respond.
+Shutdown
+--------
+`stop` ends claiming. `drain` waits for live answers, until BOT_DRAIN_S after the stop. `hand_over` cancels the
+remaining attempts and waits at most HAND_OVER_S. So the process ends in time even if Slack, a model or the database
+doesn't respond.
 """
 
 import asyncio
@@ -56,7 +58,7 @@ BEAT_TIMEOUT_S = 2.0
 MIN_PAUSE_S = 0.1
 """Minimum pause between heartbeats, however often others wake this process, and between checks for placeholders."""
 HAND_OVER_S = 1.2
-"""Minimum time for a claim in progress at the stop, even if BOT_DRAIN_S is shorter, and time limit for canceled
+"""Minimum time for a claim in progress at shutdown, even if BOT_DRAIN_S is shorter, and time limit for canceled
 attempts to release their jobs. Everything after BOT_DRAIN_S has 5 s in total."""
 ELSEWHERE_S = 0.3
 """Time for other processes to claim a question that this process has no room for, before the asker sees a status."""
@@ -75,7 +77,7 @@ class Worker:
     can_be_queued: Callable[[Question], Awaitable[bool]]
     pane: AssistantPane
     _live: dict[int, tuple[AnswerAttempt, asyncio.Task[None]]] = field(default_factory=dict, init=False)
-    _placeholders: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _placeholder_tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
     """Tasks that post placeholders, by job ID."""
     _new_jobs: dict[int, Job] = field(default_factory=dict, init=False)
     """Questions received since the last claim, which need no placeholder if this process has room for them."""
@@ -83,7 +85,7 @@ class Worker:
     _stopped_at: float | None = field(default=None, init=False)
     """The time of `stop` on the monotonic clock, or None."""
     _is_paused: bool = field(default=False, init=False)
-    """Whether Slack refused the bot token at the last check, so that no jobs are claimed."""
+    """Whether Slack rejected the bot token at the last check, so that no jobs are claimed."""
 
     @property
     def live(self) -> int:
@@ -101,8 +103,8 @@ class Worker:
         self.wake()
 
     def stop_answer(self, job_id: int) -> None:
-        """Stops a job at once if this worker has it. Otherwise, the job's worker learns about the stop from a
-        heartbeat. A stopped queued job needs no placeholder anymore."""
+        """Stops a job at once if this worker has it. Otherwise, a heartbeat tells the job's worker to stop it. A
+        stopped queued job needs no placeholder anymore."""
         self._cancel_placeholder(job_id)
         self.cancel(job_id, Phase.STOPPED)
 
@@ -112,8 +114,8 @@ class Worker:
             return
 
         def ended(task: asyncio.Task[None]) -> None:
-            if self._placeholders.get(job.id) is task:
-                del self._placeholders[job.id]
+            if self._placeholder_tasks.get(job.id) is task:
+                del self._placeholder_tasks[job.id]
             if not task.cancelled() and (error := task.exception()) is not None:
                 # When the process ends, the database can close while placeholders are waiting to be posted.
                 level = logging.ERROR if self._stopped_at is None else logging.INFO
@@ -122,7 +124,7 @@ class Worker:
 
         self._cancel_placeholder(job.id)
         with of_job(job.id):
-            task = self._placeholders[job.id] = asyncio.create_task(self._post_placeholder(job))
+            task = self._placeholder_tasks[job.id] = asyncio.create_task(self._post_placeholder(job))
             task.add_done_callback(ended)
 
     async def run(self) -> None:
@@ -164,7 +166,7 @@ class Worker:
         """Cancels live attempts, which another process or the next start will continue. Takes at most HAND_OVER_S."""
         for attempt, _ in list(self._live.values()):
             self.cancel(attempt.job.id, Phase.HANDOVER)
-        for job_id in self._placeholders:
+        for job_id in self._placeholder_tasks:
             self._cancel_placeholder(job_id)
         live = [task for _, task in self._live.values()]
         if live:
@@ -271,7 +273,7 @@ class Worker:
 
     def _cancel_placeholder(self, job_id: int) -> None:
         """Cancels the placeholder of a job that is no longer queued, unless it has already been sent to Slack."""
-        if task := self._placeholders.get(job_id):
+        if task := self._placeholder_tasks.get(job_id):
             task.cancel()
 
     async def _post_placeholder(self, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""Reads canvases for the tool that reads a channel (history.py)."""
+"""Reads canvases for the channel-reading tool (history.py)."""
 
 import secrets
 from collections.abc import Mapping

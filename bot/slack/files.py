@@ -229,10 +229,10 @@ class FileContents:
         if isinstance(image, Obstacle):
             return REFUSED[image]
         name = short_name(file.name)
-        first, *further = (
-            _image(name, page.media_type, base64.b64decode(page.base64)) for page in (image, *image.further)
+        first, *other_pages = (
+            _image(name, page.media_type, base64.b64decode(page.base64)) for page in (image, *image.other_pages)
         )
-        return replace(first, is_first=image.has_more, further=tuple(further))
+        return replace(first, is_first=image.has_more, other_pages=tuple(other_pages))
 
     async def _read_document(self, kind: Format, content: bytes, asker: str) -> Document | Obstacle:
         # Documents are read one at a time, because each can take a lot of memory. Images have a separate queue, because
@@ -287,7 +287,7 @@ def _reserved_bytes(file: File) -> int:
 
 def _size_bytes(content: Content) -> int:
     if isinstance(content, Media):
-        pages = sum(len(page.base64) for page in (content, *content.further))
+        pages = sum(len(page.base64) for page in (content, *content.other_pages))
         return pages + (len(content.alternative.text) if content.alternative else 0)
     text = content.text if isinstance(content, Document | Transcript) else content
     return len(text) if isinstance(text, str) else 0

@@ -93,7 +93,8 @@ class FormReader:
         self._named: set[str] = set()
 
     def read(self, node: Object, level: int = 0) -> str:
-        """Returns an object's text, or "" if it has none. Mentions each unreadable type once."""
+        """Returns an object's text, or "" if it has none. Adds a note for each unreadable element type, once per
+        type."""
         if level >= MAX_LEVELS:
             return self._unknown_element(node)
         if (known := self._known(node, level)) is not None:

@@ -4,11 +4,11 @@
 the newest messages matter. After some pages, each call therefore skips half of the remaining time. Messages that can't
 be read in time are left out, and the prompt mentions the gap.
 
-`ChannelReader` is the tool: it reads messages of the channel where the question was asked. Everyone who can read the
-answer can read that channel, so the tool needs no permission checks. Other channels are read only through a link to one
-of their messages, and only if the channel is public, the asker is a workspace member, and only workspace members can
-read the answer. Slack returns the newest messages first, so each further page is older. Apps outside Slack's
-Marketplace might get only 15 messages a minute. Messages that arrived before a refusal are kept, and the result
+`ChannelReader` implements the tool, which reads messages from the channel where the question was asked. Everyone who
+can read the answer can read that channel, so the tool needs no permission checks. Other channels are read only through
+a link to one of their messages, and only if the channel is public, the asker is a workspace member, and only workspace
+members can read the answer. Slack returns the newest messages first, so each further page is older. Apps outside
+Slack's Marketplace might get only 15 messages a minute. Messages that arrived before a refusal are kept, and the result
 mentions that more are missing. Messages stay in memory because users edit and delete them, so a process that takes over
 the job reads them again.
 """
@@ -208,10 +208,10 @@ DEFAULT_MESSAGES = 50
 MAX_PAGE_CHARS = 16_000
 
 _DESCRIPTION = (
-    "Reads messages of the Slack conversation in which you are asked: the channel's posts before the question, or the "
-    "replies of one thread, with writer, time, link and number of replies. Use it if the question is about what was "
-    "said here. Without arguments it returns the newest posts. A result is one page, oldest message first, and names "
-    "the value of `page` for the next one. Cite each message that you use by its link."
+    "Reads messages from the Slack conversation in which you are asked: the channel's posts before the question, or "
+    "the replies of one thread, with writer, time, link and number of replies. Use it if the question is about what "
+    "was said here. Without arguments it returns the newest posts. A result is one page, oldest message first, and "
+    "names the value of `page` for the next one. Cite each message that you use by its link."
 )
 _PARAMETERS = {
     "type": "object",

@@ -94,7 +94,7 @@ def _words(element: Json) -> str:
 
 def _buttons(elements: Iterable[Json]) -> str:
     labels = [element["text"]["text"] for element in elements if element["type"] == "button"]
-    return escape(texts.actions.buttons(labels)) if labels else ""
+    return escape(texts.actions.button_list_text(labels)) if labels else ""
 
 
 def utf8_bytes(text: str) -> int:

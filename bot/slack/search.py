@@ -48,8 +48,8 @@ def _definition(how: str, query: str) -> ToolDefinition:
     description = (
         "Searches the messages in the workspace's public channels, with the permissions of the person who asks. "
         f"Returns up to {MAX_RESULTS} messages with author, time and link. {how}, and search again with other words if "
-        "nothing fits. Slack's index lags: messages of the last hours, or even of yesterday, may be missing. Cite each "
-        "message that you use by its link."
+        "nothing fits. Slack's index lags: messages from the last hours, or even from yesterday, might be missing. "
+        "Cite each message that you use by its link."
     )
     parameters = {
         "type": "object",

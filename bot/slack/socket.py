@@ -265,7 +265,7 @@ class Sockets:
         try:
             await self._credential.keep_trying(connection.renew)
         except SlackSetupError as error:
-            # Only an admin can resolve a refusal of the token; /readyz reports it, too.
+            # Only an admin can replace a rejected token; /readyz reports it, too.
             if str(error) != refused:
                 log.error("%s", error)
             await asyncio.sleep(LOOK_AGAIN_S)

@@ -326,8 +326,8 @@ class Surfaces:
         return ts
 
     async def notify(self, recipient: str, message: Json, key: str, still: Callable[[], bool]) -> None:
-        """Posts a message, in a thread if it has a `thread_ts`, with a key to find it by. Retries without the chart if
-        Slack refuses it, as in some workspaces."""
+        """Posts a message (in a thread if it has a `thread_ts`) and stores `key` in its metadata, to find it later.
+        Retries without the chart if Slack refuses it, as in some workspaces."""
         thread_ts = message.get("thread_ts")
         message = {name: value for name, value in message.items() if name != "thread_ts"}
         marked = partial(self._threads.post, recipient, thread_ts, metadata=_notification(key))

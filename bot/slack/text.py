@@ -199,10 +199,10 @@ def _attachment(attachment: Payload, depth: int, is_own: bool) -> str:
     title, url = string(attachment, "title"), string(attachment, "title_link")
     head = link(url, unescape(title)) if title and url else title
     body = _blocks(json_objects(attachment, "blocks"), {}, depth, string(attachment, "text"))
-    pretext = _mrkdwn(attachment, "pretext")
+    pretext = _from_mrkdwn(attachment, "pretext")
     footer = " | ".join(filter(None, (string(attachment, "footer"), _time_of(attachment))))
     fields = [
-        ": ".join(filter(None, (string(field, "title"), _mrkdwn(field, "value"))))
+        ": ".join(filter(None, (string(field, "title"), _from_mrkdwn(field, "value"))))
         for field in json_objects(attachment, "fields")
     ]
     buttons = map(_button, json_objects(attachment, "actions"))
@@ -237,7 +237,7 @@ def _forwarded_text(attachment: Payload, depth: int) -> str:
     instead = string(attachment, "text") if len(messages) == 1 else ""
     parts = [_blocks(json_objects(message, "blocks"), labels, depth - 1, instead) for message in messages]
     written = "\n\n".join(part for part in parts if part)
-    text = written or _mrkdwn(attachment, "text") or _blocks(json_objects(attachment, "blocks"), {}, depth - 1)
+    text = written or _from_mrkdwn(attachment, "text") or _blocks(json_objects(attachment, "blocks"), {}, depth - 1)
     below = (*_quoted_emails(attachment), _attachments(json_objects(attachment, "attachments"), depth - 1))
     text = "\n\n".join(part for part in (text, *below) if part.strip()).strip("\n") or string(attachment, "fallback")
     head = f"{'Forwarded' if attachment.get('is_share') else 'Quoted'} from {_author(attachment)}:"
@@ -474,11 +474,11 @@ def _text_of(holder: Payload, key: str) -> str:
 
 
 def _text_object(text_object: Payload) -> str:
-    return _mrkdwn(text_object, "text") if text_object.get("type") == "mrkdwn" else string(text_object, "text")
+    return _from_mrkdwn(text_object, "text") if text_object.get("type") == "mrkdwn" else string(text_object, "text")
 
 
-def _mrkdwn(holder: Payload, key: str) -> str:
-    return markdown_emphasis(string(holder, key))
+def _from_mrkdwn(payload: Payload, key: str) -> str:
+    return markdown_emphasis(string(payload, key))
 
 
 _PLAIN: Mapping[str, Callable[[Payload], str | None]] = {

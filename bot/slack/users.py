@@ -268,7 +268,9 @@ class Users:
                 for number, person in enumerate(people):
                     if number % LISTED_AT_ONCE == LISTED_AT_ONCE - 1:
                         await asyncio.sleep(0)
-                    self._on_listed(str(person.get("id")), self._person(person, self._clock.monotonic(), asked_at))
+                    self._on_listed(
+                        str(person.get("id")), self._parse_profile(person, self._clock.monotonic(), asked_at)
+                    )
                 if not self._to_list:
                     return
                 asked_at = self._clock.monotonic()
@@ -407,18 +409,18 @@ class Users:
                 self._keep(id_, replace(self._profile(id_), named_at=now))
             raise
         now = self._clock.monotonic()
-        subject = json_object(answer, argument)
+        slack_object = json_object(answer, argument)
         if method == _USER[0]:
-            self._keep(id_, self._person(subject, now, asked_at))
+            self._keep(id_, self._parse_profile(slack_object, now, asked_at))
         else:
-            self._keep(id_, Profile(name_of(subject), now, None, asked_at, channel=channel_of(subject)))
+            self._keep(id_, Profile(name_of(slack_object), now, None, asked_at, channel=channel_of(slack_object)))
 
-    def _person(self, subject: Mapping[str, Any], now: float, asked_at: float) -> Profile:
-        teams = teams_of(subject, self._team_id)
+    def _parse_profile(self, slack_object: Mapping[str, Any], now: float, asked_at: float) -> Profile:
+        teams = teams_of(slack_object, self._team_id)
         team_id = "" if self._team_id in teams else teams[0]
-        kind = kind_of(subject, self._team_id)
-        domain = domain_of(subject) if kind is UserKind.MEMBER else ""
-        return Profile(name_of(subject), now, kind, asked_at, team_id, zone_of(subject), domain)
+        kind = kind_of(slack_object, self._team_id)
+        domain = domain_of(slack_object) if kind is UserKind.MEMBER else ""
+        return Profile(name_of(slack_object), now, kind, asked_at, team_id, zone_of(slack_object), domain)
 
     def _profile(self, id_: str) -> Profile:
         return self._profiles.get(id_, _UNKNOWN)

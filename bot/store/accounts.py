@@ -66,7 +66,7 @@ class Accounts(Operations):
     ) -> None:
         """Stores a pending sign-in for a call, and replaces any pending sign-in of this person at this server."""
         await connection.execute(sa.delete(sign_ins).where(*_is_owned_by(owner, sign_ins)))
-        values = {**_values(owner), "call": call, "secret": secret, "expires_at": self._now() + SIGN_IN_S}
+        values = {**_key_columns(owner), "call": call, "secret": secret, "expires_at": self._now() + SIGN_IN_S}
         await connection.execute(sa.insert(sign_ins).values(state_hash=state_hash, **values))
 
     @reads
@@ -89,7 +89,8 @@ class Accounts(Operations):
 
     @writes
     async def replace_state(self, connection: AsyncConnection, state_hash: str, new_hash: str, secret: str) -> bool:
-        """Stores the browser's response with a new state. Returns False if a response is already stored."""
+        """Replaces a sign-in's OAuth state, and stores the encrypted callback parameters (`secret`) with it. Returns
+        False if a response is already stored."""
         this = sign_ins.c.state_hash == state_hash, sign_ins.c.expires_at > self._now()
         arrived = sa.update(sign_ins).where(*this).values(state_hash=new_hash, secret=secret)
         return (await connection.execute(arrived)).rowcount > 0
@@ -105,7 +106,7 @@ class Accounts(Operations):
     async def sign_in(self, connection: AsyncConnection, owner: Owner, secret: str, scope: str) -> None:
         now = self._now()
         values = {"secret": secret, "scope": scope, "since": now, "refreshing_until": 0.0}
-        await upsert(connection, accounts, _values(owner), values)
+        await upsert(connection, accounts, _key_columns(owner), values)
         await _record_change(connection, owner, "signed_in", now, owner.user_id)
 
     @writes
@@ -162,12 +163,12 @@ async def read_secrets(connection: AsyncConnection) -> list[str]:
     return list(await connection.scalars(sa.select(accounts.c.secret)))
 
 
-def _values(owner: Owner) -> dict[str, str]:
+def _key_columns(owner: Owner) -> dict[str, str]:
     return {"team_id": owner.team_id, "user_id": owner.user_id, "server": owner.server}
 
 
 def _is_owned_by(owner: Owner, table: sa.Table) -> list[sa.ColumnElement[bool]]:
-    return [table.c[name] == value for name, value in _values(owner).items()]
+    return [table.c[name] == value for name, value in _key_columns(owner).items()]
 
 
 def _is_unchanged(owner: Owner, secret: str) -> sa.ColumnElement[bool]:

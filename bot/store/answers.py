@@ -112,7 +112,7 @@ class RecordedAnswers(Operations):
         row = (await connection.execute(this)).one_or_none()
         if row is None:
             return
-        earlier, _, later = _turns_around_shown(row, await _turns(connection, [job_id]))
+        earlier, _, later = _split_at_displayed_turn(row, await _turns(connection, [job_id]))
         if not (chosen := later[:1] if to_next else earlier[-1:]):
             return
         await connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(shown_turn=chosen[0].id))
@@ -209,7 +209,7 @@ async def _newest_answer(
     return await answer_record(connection, row)
 
 
-def _turns_around_shown(
+def _split_at_displayed_turn(
     row: sa.Row[Any], versions: Sequence[sa.Row[Any]]
 ) -> tuple[Sequence[sa.Row[Any]], sa.Row[Any] | None, Sequence[sa.Row[Any]]]:
     if not versions:
@@ -222,7 +222,7 @@ def _turns_around_shown(
 
 
 async def answer_record(connection: AsyncConnection, row: sa.Row[Any]) -> AnswerRecord:
-    earlier, shown, later = _turns_around_shown(row, await _turns(connection, [row.id]))
+    earlier, shown, later = _split_at_displayed_turn(row, await _turns(connection, [row.id]))
     end = end_of_turn(shown) if shown else None
     notices = end.notices if end else ()
     undone, over = (
@@ -328,7 +328,7 @@ def _with_version(job: Job, before: Sequence[sa.Row[Any]]) -> Job:
 
 
 async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
-    """Returns the jobs' turns, oldest first. Excludes turns after which the answer continued."""
+    """Returns the jobs' turns, oldest first. Excludes turns that a later turn continues."""
     of_jobs = sa.select(turns).where(turns.c.job_id.in_(job_ids), ~IS_MIDWAY).order_by(turns.c.id)
     return (await connection.execute(of_jobs)).all()
 

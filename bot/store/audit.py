@@ -127,7 +127,7 @@ class Audit(Operations):
     async def count_ended_sign_ins(
         self, connection: AsyncConnection, team_id: str, since: float, until: float
     ) -> Counter[str]:
-        """Returns the number of sign-ins that MCP servers didn't renew between two times, by server."""
+        """Returns the number of sign-ins that each MCP server didn't renew between two times."""
         changes = sa.select(audit_entries.c.facts).where(
             audit_entries.c.at >= since,
             audit_entries.c.at < until,

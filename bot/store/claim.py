@@ -16,7 +16,7 @@ each other's answers for a person; SQLite has only one writer. Leaders are locke
 are skipped. A unique index allows one running job per thread, so a worker that claims without this lock (a process of
 another version) gets an IntegrityError and tries again.
 
-A take-over rechecks each dead worker's heartbeat with its row locked: a worker that has sent a heartbeat since the
+A takeover rechecks each dead worker's heartbeat with its row locked: a worker that has sent a heartbeat since the
 failure detector's observation keeps its jobs. The dead worker's attempts are charged for the usage in its last
 heartbeat.
 
@@ -139,7 +139,7 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
             taken = sa.update(jobs).where(jobs.c.id.in_(list(picked)), is_queued())
             taken = taken.values(worker=worker, **_claimed_values(now))
             rows = (await connection.execute(taken.returning(jobs))).all()
-            await usage.open_charges(connection, [row.id for row in rows])
+            await usage.insert_open_charges(connection, [row.id for row in rows])
             claimed += map(job_of, rows)
             # A job that was just stopped or deleted isn't among the rows, and batches no others.
             if batched := {row.id: earlier for row in rows if (earlier := picked[row.id])}:
@@ -210,7 +210,7 @@ async def take_over(
     )
     claimed = _oldest_first((await connection.execute(taken)).all())
     await meter.charge_interrupted(connection, claimed, now)
-    await usage.open_charges(connection, [job.id for job in claimed])
+    await usage.insert_open_charges(connection, [job.id for job in claimed])
     await connection.execute(sa.delete(workers).where(workers.c.worker.in_(still_dead), ~has_jobs()))
     return await _with_records(connection, claimed)
 

@@ -28,8 +28,8 @@ following:
   must not be held against other workers (workers.py), and Slack calls since then must not be treated as never made
   (rate_ledger.py).
 - **A failed write is remembered** until the same write succeeds for the same job, or nobody has retried it for
-  FAILING_S. A full disk refuses some writes and accepts others, such as a probe's. Answers wait for their own writes,
-  which they retry every few seconds.
+  FAILING_S. When the disk is full, some writes fail while others, such as a probe's, succeed. Answers wait for their
+  own writes, which they retry every few seconds.
 
 The database is closed in steps (stores.py), so that nothing waits for a hanging server: `refuse_new`, then
 `wait_for_operations` for a limited time, `cancel_operations` for the remaining operations, and `dispose`.

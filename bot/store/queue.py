@@ -83,7 +83,7 @@ class QuestionQueue(WorkerOperations):
         offered: bool = False,
         job_id: int | None = None,
     ) -> EnqueueResult | None:
-        """Stores a question as a job, or returns None if its event or message was stored before.
+        """Stores a question as a job, or returns None if its event or message is already stored.
 
         Also returns None for a bot's question beyond the limits of core/access.py. Arrival documents the arguments. The
         job needs a placeholder if an earlier question in its thread isn't answered, if the asker has the maximum number

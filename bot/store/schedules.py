@@ -8,7 +8,7 @@ Due times that passed while no process was running, or while a clock was stopped
 core/schedules.py decides which of them to run. If a clock was fast, `next_at` is too late; each process corrects this
 at startup.
 
-A stopped schedule keeps its row for some days for Undo. Only `restore` finds it. The transaction that skips a run
+A stopped schedule keeps its row for a few days, for Undo. Only `restore` finds it. The transaction that skips a run
 (deleting its job) or pauses a schedule also adds the notification with the reason.
 """
 
@@ -284,8 +284,8 @@ class ScheduleStore(Operations):
         """Counts a period's ended jobs with a rule in words, and those that posted something."""
         of_period = jobs.c.created_at >= since, jobs.c.created_at < since + within_s
         this = jobs.c.team_id == team_id, jobs.c.held.is_not(None), HAS_ENDED, *of_period
-        runs, spoke = (await connection.execute(sa.select(*_RULED).where(*this))).one()
-        return runs, spoke
+        runs, posts = (await connection.execute(sa.select(*_RULED).where(*this))).one()
+        return runs, posts
 
     @writes
     async def skip(self, connection: AsyncConnection, schedule: Schedule, job_id: int, because: PauseReason) -> None:
@@ -332,7 +332,7 @@ async def _count_runs(connection: AsyncConnection, ids: Sequence[int]) -> Mappin
         return {}
     ended = jobs.c.schedule_id.in_(ids), jobs.c.held.is_not(None), HAS_ENDED
     rows = await connection.execute(sa.select(jobs.c.schedule_id, *_RULED).where(*ended).group_by(jobs.c.schedule_id))
-    return {schedule_id: (runs, spoke) for schedule_id, runs, spoke in rows}
+    return {schedule_id: (runs, posts) for schedule_id, runs, posts in rows}
 
 
 async def on_run_end(connection: AsyncConnection, job_id: int, reason: EndReason, now: float) -> None:
@@ -493,7 +493,7 @@ def _schedule(row: sa.Row[Any], used: Amount | None = None, runs: tuple[int, int
         usage=used or Amount(),
         only_if=row.only_if,
         runs=runs[0],
-        spoke=runs[1],
+        posts=runs[1],
     )
 
 

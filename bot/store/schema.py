@@ -1,4 +1,4 @@
-"""The tables: seen events, jobs and their turns, workers, and the tables of single features.
+"""Defines the database tables: seen events, jobs and their turns, workers, and feature-specific tables.
 
 A new database gets these tables directly. A database from an earlier release gets them through migrations
 (bot/store/migrations/versions). Column types such as OwnerId declare what erasure and retention (bot/store/erasure.py)
@@ -134,7 +134,7 @@ jobs = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("interruptions", sa.Integer, nullable=False, server_default="0"),
     sa.Column("started_at", sa.Double),
-    # 3. Later requests from people: a stop, another version, a decision.
+    # 3. Later requests from people: to stop, for another version, a decision.
     sa.Column("version", sa.Integer, nullable=False, server_default="0"),
     # The newest version that answers text from before the question's last edit, or NULL if there is none.
     sa.Column("edited_version", sa.Integer),
@@ -646,7 +646,7 @@ schedules = sa.Table(
     # A PauseReason, or '' if it isn't paused.
     sa.Column("paused", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", sa.Double, nullable=False),
-    # When it was stopped, which can be undone for some days; NULL if it wasn't.
+    # When it was stopped, which can be undone for a few days; NULL if it wasn't.
     sa.Column("stopped_at", ExpiryTime(UNDO_S)),
     # The IDs of runs contain their schedule's.
     sqlite_autoincrement=True,

@@ -48,7 +48,7 @@ async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[
             jobs.c.version == sa.bindparam("of_version"),
             is_running(),
         )
-        # Either a take-over reads the row, or the row isn't written.
+        # Either a takeover reads the row, or the row isn't written.
         .with_for_update(read=True)
     )
     rows = sa.insert(checkpoints).from_select([checkpoints.c.job_id, *_FROM_PIECE], ours)

@@ -94,7 +94,7 @@ class Charge(NamedTuple):
     used: Mapping[str, Any]
 
 
-async def open_charges(connection: AsyncConnection, job_ids: Collection[int]) -> None:
+async def insert_open_charges(connection: AsyncConnection, job_ids: Collection[int]) -> None:
     user_id = sa.case((jobs.c.erase_requested, ""), else_=jobs.c.user_id)
     is_hidden = sa.and_(jobs.c.erase_requested, jobs.c.channel_id.startswith("D"))
     columns = {

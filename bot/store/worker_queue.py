@@ -37,7 +37,7 @@ NO_ESTIMATE = StepEstimate()
 
 
 class WorkerQueue(MeteredOperations):
-    """Claims jobs for a worker, reports requests about them, and ends them.
+    """Claims jobs for a worker, reports which of them were stopped or edited, and records their end.
 
     Every write includes the worker and the attempt, so that a worker that lost the job writes nothing. A queued job's
     placeholder is posted before there is an attempt, and includes the previous attempt instead.
@@ -79,7 +79,8 @@ class WorkerQueue(MeteredOperations):
 
     @completes()
     async def heartbeat(self, claimed: Mapping[Job, StepEstimate], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
-        """Renews this worker's claim on its jobs, and returns requests about them. Call it about once a second.
+        """Renews this worker's claim on its jobs, and returns which of them were stopped or edited. Call it about once
+        a second.
         `claimed`: the usage of each attempt so far. `pieces`: new text of the answers, recorded in the same
         transaction."""
         if not claimed:
@@ -114,7 +115,7 @@ class WorkerQueue(MeteredOperations):
 
     @writes_unsynced
     async def record_messages(self, connection: AsyncConnection, job: Job, messages: Sequence[RecordedMessage]) -> None:
-        """Records the messages of the job's reply, unless the attempt has lost the job."""
+        """Records the reply's messages, unless the attempt has lost the job."""
         held = HeldJob(job, self._worker.name)
         await connection.execute(held.fenced_update.values(reply_values(messages)))
 
@@ -131,8 +132,8 @@ class WorkerQueue(MeteredOperations):
     async def record_placeholder(
         self, connection: AsyncConnection, job: Job, messages: Sequence[RecordedMessage]
     ) -> None:
-        """Records the messages of a queued job's reply, unless the job was claimed since it was queued. The process
-        that queued the job posts the placeholder. If the job ended in the meantime, the outbox deletes it."""
+        """Records the messages of a queued reply, unless the job was claimed since it was queued. The process that
+        queued the job posts the placeholder. If the job ended in the meantime, the outbox deletes it."""
         is_unclaimed = jobs.c.attempts == job.attempts, sa.or_(is_queued(), jobs.c.attempts == 0)
         queued = sa.update(jobs).where(jobs.c.id == job.id, *is_unclaimed).values(reply_values(messages))
         recorded = queued.returning(jobs.c.id, jobs.c.status, jobs.c.messages, jobs.c.placeholder_due_since)

@@ -16,7 +16,7 @@ therefore watches all workers with jobs, and suspects a worker for one of two re
 Clocks of different machines are never compared: a worker's silence counts from the moment when this process first saw
 its current heartbeat, on this process's monotonic clock. A detector that hasn't observed for MAX_GAP_S might have been
 paused itself, or the database might have been unavailable: it discards its observations and gives all workers their
-full time again. The take-over checks each heartbeat once more, with the row locked (claim.py).
+full time again. The takeover checks each heartbeat once more, with the row locked (claim.py).
 """
 
 import asyncio

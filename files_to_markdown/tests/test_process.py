@@ -269,7 +269,7 @@ async def test_image_is_converted_in_the_process(made: Callable[[], bytes], size
 async def test_pages_of_a_scan_come_from_the_process() -> None:
     converted = await convert_image(scan((0, {}), (90, {}), (180, {})))
     assert not isinstance(converted, Obstacle)
-    pages = [Image.open(io.BytesIO(base64.b64decode(page.base64))) for page in (converted, *converted.further)]
+    pages = [Image.open(io.BytesIO(base64.b64decode(page.base64))) for page in (converted, *converted.other_pages)]
     assert ([page.getpixel((0, 0)) for page in pages], converted.has_more) == ([0, 90, 180], False)
 
 

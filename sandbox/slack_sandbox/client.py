@@ -35,9 +35,9 @@ class Client:
     async def press(self, channel: str, ts: str, action_id: str, value: Choice = None) -> bool:
         """Uses an element of a message.
 
-        `value` is a button's value, an option's value, an ID or typed text; a sequence for elements with multiple
-        choices. Without a `value`, the button's own is sent. A given `value` isn't checked and the element doesn't need
-        to exist, because a real client can forge both.
+        `value` is a button's value, an option's value, an ID or typed text, or a list of these for multi-select
+        elements. Without a `value`, the button's own is sent. A given `value` isn't checked and the element doesn't
+        need to exist, because a real client can forge both.
         """
         press = Press(self.user_id, action_id, value, forged=value is not None)
         return await self.surfaces.interactivity.press(self._channel(channel), ts, press)

@@ -14,7 +14,7 @@ Values = Mapping[tuple[str, str], Choice]
 
 @dataclass(frozen=True, slots=True)
 class ViewPress:
-    """A person's use of an element in a view. `values`: the view's fields at that time."""
+    """A click or selection that a person makes in a view. `values`: the view's fields at that time."""
 
     action_id: str
     block_id: str | None

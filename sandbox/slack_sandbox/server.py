@@ -401,7 +401,7 @@ class Sandbox:
                     changed.clear()
                 return result
         except TimeoutError:
-            raise TimeoutError(f"{reason} for {_source(predicate)}; {self._newest()}") from None
+            raise TimeoutError(f"{reason} for {_source(predicate)}; {self._describe_newest_messages()}") from None
         finally:
             self._waiters.discard(changed)
 
@@ -410,7 +410,7 @@ class Sandbox:
         self._given_up = self._given_up or reason
         self._wake_waiters()
 
-    def _newest(self) -> str:
+    def _describe_newest_messages(self) -> str:
         """Describes the newest messages of all channels, for a failed wait."""
         channels = self.workspace.channels
         newest = sorted(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bot.cli.smoke import LIMIT_USD, as_json, is_ok
+from bot.cli.smoke import LIMIT_USD, all_passed, as_json
 from bot.cli.smoke_conversations import CODE, CONVERSATIONS, FIRST, NOTE_NUMBER, NUMBERS, SmokeResult, run_smoke
 from bot.core.prompt import DEFAULT_SYSTEM_PROMPT, GO_ON_REQUEST
 from bot.models.prices import ModelPrices, parse_prices
@@ -221,7 +221,7 @@ async def test_vendor_that_keeps_its_rules_is_all_right(server: VendorServer, ru
     found = await smoke(server, stand_in, rule.api)
     assert wrong(found) == {}
     assert list(found) == list(CONVERSATIONS)
-    assert is_ok(list(found.values()))
+    assert all_passed(list(found.values()))
     assert stand_in.refused == []
     share = re.search(r"read (\d+)% of the first", found["thread"].message)
     assert share, found["thread"].message
@@ -303,7 +303,7 @@ async def test_change_of_a_vendor_turns_its_conversation_red(server: VendorServe
     found = await smoke(server, stand_in, change.api)
     assert list(wrong(found)) == change.conversations.split(), wrong(found)
     assert change.says in found[change.conversations.split()[0]].message
-    assert not is_ok(list(found.values()))
+    assert not all_passed(list(found.values()))
 
 
 async def test_cache_that_is_late_has_a_second_chance(server: VendorServer) -> None:
@@ -323,12 +323,12 @@ async def test_what_may_pass_the_limit_is_not_asked(server: VendorServer) -> Non
     assert list(wrong(found)) == ["thread", "search"]
     assert "Skipped: this might cost $0.0" in found["thread"].message
     assert found["thread"].usd == 0
-    assert is_ok(list(found.values()))
+    assert all_passed(list(found.values()))
     asked = len(server.requests)
     assert sum(one.usd for one in found.values()) <= 0.005
     nothing = await smoke(server, Vendor([BOUND_THINKING], colleague(ANTHROPIC)), ANTHROPIC, limit_usd=0.000001)
     assert len(server.requests) == asked
-    assert not is_ok(list(nothing.values())), "a model that was asked nothing isn't known to be well"
+    assert not all_passed(list(nothing.values())), "a model that was asked nothing isn't known to be well"
 
 
 async def test_model_without_a_price_is_not_asked(server: VendorServer) -> None:

@@ -373,7 +373,7 @@ def test_card_names_what_was_read_before_it_asks() -> None:
     asked = replace(call("docs__open"), uses_own_account=True, because=("not_asked", "found", "docs__find"))
     card = card_of_call(asked, [asked], 0, None)
     assert texts.approvals.asking_reasons_text(card.because, card.sources) == (
-        "I'm asking because your question doesn't ask for exactly this and I've read what your account found with "
+        "I'm asking because your question doesn't ask for exactly this and I've read results from your account through "
         "“Find” (docs). "
     )
 

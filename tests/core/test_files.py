@@ -283,13 +283,13 @@ class TestLabelsAndNotices:
     def test_model_and_people_learn_how_many_pages_it_sees(
         self, pages: int, is_first: bool, seen: str, notice: str
     ) -> None:
-        scan = replace(media("a.tiff"), further=(media("page"),) * (pages - 1), is_first=is_first)
+        scan = replace(media("a.tiff"), other_pages=(media("page"),) * (pages - 1), is_first=is_first)
         opened = OpenedFile(File("F1", "a.tiff"), scan)
         assert files.file_label(opened) == f"(Attached: a.tiff{seen})"
         assert files.unread_notice([opened]) == notice
         assert files.unread_notice([opened], ["a.tiff"]) == f"Not read: a.tiff ({texts.files.IMAGE_NOT_FOR_MODEL})."
         [asked] = attach_files([PromptMessage("U1", "", files=(opened.file,))], {"F1": opened})
-        assert [(page.name, page.further) for page in asked.media] == [("a.tiff", ())] * pages
+        assert [(page.name, page.other_pages) for page in asked.media] == [("a.tiff", ())] * pages
 
     @pytest.mark.parametrize(
         ("said", "is_clip", "label"),

@@ -39,11 +39,11 @@ def opened(file: File, content: bytes) -> OpenedFile:
         return OpenedFile(file, reason)
     if detect_media_type(content).startswith("image/"):
         media_type, packed, _ = images.converted(content)
-        further, has_more = images.further_pages(content, MAX_IMAGE_BYTES - len(packed))
+        rest, has_more = images.further_pages(content, MAX_IMAGE_BYTES - len(packed))
         first, *pages = (
-            Media(file.name, kind, base64.b64encode(page).decode()) for kind, page in ((media_type, packed), *further)
+            Media(file.name, kind, base64.b64encode(page).decode()) for kind, page in ((media_type, packed), *rest)
         )
-        return OpenedFile(file, replace(first, is_first=has_more, further=tuple(pages)))
+        return OpenedFile(file, replace(first, is_first=has_more, other_pages=tuple(pages)))
     kind = document_kind(file.name, file.mimetype, content)
     if kind is None and (text := short_text(content)) is not None:
         return OpenedFile(file, text)

@@ -33,7 +33,9 @@ pytestmark = [
 UNFINISHED = VendorResponse(
     speech.chat(speech.tokens("Once there was a bot that wrote. " * 30))[:60], ending=ResponseEnd.HANG
 )
-NOT_HELPED = f"{texts.actions.THANKS_NOT_HELPED}\n\n{texts.actions.buttons(list(texts.actions.DOWN_REASONS.values()))}"
+NOT_HELPED = (
+    f"{texts.actions.THANKS_NOT_HELPED}\n\n{texts.actions.button_list_text(list(texts.actions.DOWN_REASONS.values()))}"
+)
 
 
 @asynccontextmanager

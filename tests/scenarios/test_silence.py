@@ -54,7 +54,7 @@ async def test_run_posts_only_what_is_worth_it_and_the_list_says_why_not(stage: 
 
     ada = stage.sandbox.client("ada")
     await ada.command("general", "/typist schedules")
-    assert "2 runs, 1 spoke" in modal_text(ada)
+    assert "2 runs, 1 with a post" in modal_text(ada)
     await press_in_list(stage, ada, ScheduleAction.DETAILS, REASON)
 
 
@@ -65,7 +65,7 @@ async def test_failed_run_is_posted(stage: Stage, another_process: Stores) -> No
     [answer] = await answers(stage, await posted(stage))
     assert answer.startswith(NEWS), "no work, so no silence"
     await over(another_process, schedule.id, 1)
-    assert (await stored(another_process, schedule.id)).spoke == 1
+    assert (await stored(another_process, schedule.id)).posts == 1
 
 
 async def test_new_posts_follow_the_rule_and_mentions_do_not(stage: Stage, another_process: Stores) -> None:

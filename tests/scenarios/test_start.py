@@ -385,7 +385,7 @@ async def test_revoked_app_token_is_reported_and_not_retried_in_a_tight_loop(
 @pytest.mark.parametrize(
     ("reason", "advice"),
     [
-        ("too_many_websockets", "Stop other processes"),
+        ("too_many_websockets", "Stop the other processes"),
         pytest.param("link_disabled", "Turn Socket Mode on", marks=pytest.mark.long),
     ],
 )

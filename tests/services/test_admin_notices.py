@@ -176,7 +176,7 @@ async def test_admins_read_once_that_another_model_answers(processes: Processes,
 
 
 async def test_admins_read_once_that_a_server_cuts_prompts(processes: Processes) -> None:
-    for read in ([texts.models.prompts_cut("openai/a", 6_000, 4_096)], []):
+    for read in ([texts.models.prompt_truncated_text("openai/a", 6_000, 4_096)], []):
         both = [await processes.start(), await processes.start()]
         for one in both:
             one.models.estimate.cut_prompts["openai/a"] = 6_000, 4_096

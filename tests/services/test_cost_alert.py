@@ -108,9 +108,9 @@ async def test_alert_has_the_channel_the_model_and_numbers_of_questions_and_come
     told = dict(await told_directly(stores))
     assert set(told) == {"UADMIN", "UBOSS"}
     assert told["UADMIN"] == (
-        "Today's answers have cost $25 so far (the average of the last two weeks is $2 a day). $12 were spent in "
-        "direct messages, and $25 on Luna. The people with the most questions asked 41, 12 and 7. To set quotas, open "
-        "my Home tab."
+        "Today's answers have cost $25 so far (the average of the last two weeks is $2 a day). Of that, $12 was spent "
+        "in direct messages. Luna accounts for $25. The people with the most questions asked 41, 12 and 7. To set "
+        "quotas, open my Home tab."
     )
     assert not [user for user in ("U1", "U2", "U3", "U4") if user in told["UADMIN"]]
     for _ in range(3):

@@ -97,7 +97,7 @@ class Place:
             raise self.is_there
         return self.is_there
 
-    async def has_room(self, question: Question) -> bool:
+    async def is_below_caps(self, question: Question) -> bool:
         return not self.is_used_up
 
     async def is_signed_in(self, owner: Owner) -> bool:

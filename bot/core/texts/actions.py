@@ -39,8 +39,8 @@ def all_label(label: str, calls: int) -> str:
     return label if calls == 1 else f"{label} {'both' if calls == 2 else f'all {calls}'}"
 
 
-def buttons(labels: Sequence[str]) -> str:
-    """Lists a message's buttons for readers who only get the message's text."""
+def button_list_text(labels: Sequence[str]) -> str:
+    """Lists a message's buttons for people who read only the message's text."""
     return f"{'Button' if len(labels) == 1 else 'Buttons'}: {', '.join(labels)}."
 
 

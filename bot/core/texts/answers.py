@@ -148,7 +148,7 @@ WROTE_CALL = (
     "--jinja for llama.cpp."
 )
 WROTE_THOUGHTS = (
-    "The beginning is the model's reasoning, which its server returned as text: the server's reasoning parser is off. "
+    "This answer starts with the model's reasoning, because the model server's reasoning parser is off. "
     "Your Typist admin can turn it on, with --reasoning-parser for vLLM and SGLang, or --reasoning-format for "
     "llama.cpp."
 )

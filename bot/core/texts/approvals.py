@@ -100,7 +100,7 @@ def asking_reasons_text(reasons: Collection[str], sources: Collection[str] = ())
     `reasons`: RecordedCall.because.
     `sources`: tools that found text for this answer, with their servers.
     """
-    found = {"found": f"what your account found with {listed([*sources])}"} if sources else {}
+    found = {"found": f"results from your account through {listed([*sources])}"} if sources else {}
     read = listed([words for reason, words in {**_READ, **found}.items() if reason in reasons])
     whole = [words for reason, words in _REASONS.items() if reason in reasons] + ([f"I've read {read}"] if read else [])
     return f"I'm asking because {listed(whole)}. " if whole else ""
@@ -153,7 +153,9 @@ ALLOW_ALWAYS_SCOPE = (
 )
 
 
-ONLY_MEMBERS_APPROVE = "Only members of this workspace can decide here. If you are one, please try again in a minute."
+ONLY_MEMBERS_APPROVE = (
+    "Only members of this workspace can approve or deny this. If you are one, please try again in a minute."
+)
 ONLY_ACCOUNTS_OWNER = "Only the person whose account I'd use can see or approve this. An admin can deny it."
 ONLY_ADMIN_ALLOWS = "Only a Typist admin can always allow a tool."
 ALWAYS_ALLOWED = (

@@ -90,7 +90,7 @@ HOW_TO_SCHEDULE = (
 )
 HOW_TO_SET = "How to change my answers"
 WHERE_TO_SET = "Use `/typist settings` in a channel that you created or in our direct message."
-WHERE_YOU_ASK = "Where you ask me"
+WHERE_YOU_ASK = "Channels where you asked me questions"
 SEEN = {
     reads: (
         f"In a channel, everyone can see my answers. {what_i_read}\n"

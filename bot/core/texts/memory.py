@@ -33,8 +33,8 @@ ONLY_MEMBERS_REMEMBER = (
 )
 MEMORY_UNAVAILABLE = "I can't check right now whether this channel is private. Please try again in a minute."
 MEMORIES_HIDDEN = {
-    True: "I'm not using the hidden ones: I was told them while this channel was public, and now it's private.",
-    False: "I'm not using the hidden ones: I was told them while this channel was private, and now it's public.",
+    True: "I don't use the hidden memories, because they're from when this channel was public, and it's private now.",
+    False: "I don't use the hidden memories, because they're from when this channel was private, and it's public now.",
 }
 """Shown below a list with hidden memories. Key: whether the channel is private now."""
 HIDDEN = "hidden"

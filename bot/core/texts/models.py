@@ -100,7 +100,7 @@ def actions_stopped(model: str) -> str:
     )
 
 
-def prompts_cut(model: str, sent_tokens: int, counted_tokens: int) -> str:
+def prompt_truncated_text(model: str, sent_tokens: int, counted_tokens: int) -> str:
     return (
         f"{model}: its server counted only {counted_tokens:,} of about {sent_tokens:,} tokens that I sent, so it "
         "probably cuts off the beginning of long prompts: my instructions and the start of the thread. Give the model "

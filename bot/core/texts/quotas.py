@@ -36,9 +36,9 @@ def cost_alert(
         f"the average of the last two weeks is {dollars(mean_usd)} a day" if mean_usd else "the first day with usage"
     )
     return (
-        f"Today's answers have cost {dollars(usd)} so far ({usual}). {dollars(channel_usd)} were spent in {place}, and "
-        f"{dollars(model_usd)} on {model}. The people with the most questions asked {numbers}. To set quotas, open my "
-        "Home tab."
+        f"Today's answers have cost {dollars(usd)} so far ({usual}). Of that, {dollars(channel_usd)} was spent "
+        f"in {place}. {model} accounts for {dollars(model_usd)}. The people with the most questions asked {numbers}. "
+        "To set quotas, open my Home tab."
     )
 
 

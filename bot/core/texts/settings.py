@@ -191,7 +191,7 @@ READ_CHANNEL = Words(
         True: "I read this channel's messages when a question is about them.",
         False: "I don't read this channel's messages, except in the thread where I'm asked.",
     },
-    "I'll read earlier messages when a question is about them, and note below the answer how many.",
+    "I'll read earlier messages when a question is about them, and say below the answer how many I read.",
 )
 MCP_SERVERS = Words("Tools", tools_here, "MCP servers whose tools I can use here. Only Typist admins can change this.")
 WEB_SEARCH = Words(

@@ -17,8 +17,8 @@ def posts_only_if(rule: str) -> str:
     return f"I'll post the result only if: {rule}" if rule else ""
 
 
-def runs_and_spoke(runs: int, spoke: int) -> str:
-    return f"{count(runs, 'run', 'runs')}, {spoke:,} spoke"
+def runs_and_posts(runs: int, posts: int) -> str:
+    return f"{count(runs, 'run', 'runs')}, {posts:,} with a post"
 
 
 def too_long(chars: int) -> str:

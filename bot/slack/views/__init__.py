@@ -1,1 +1,1 @@
-"""Builds views in Slack: App Home, and one module per modal."""
+"""Builds Slack views: App Home, and the modals, each in its own module."""

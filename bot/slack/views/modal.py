@@ -1,4 +1,4 @@
-"""Declares modals, and reads the metadata that they carry to their submission. Pure.
+"""Declares modals, and parses the metadata that comes back when a person submits one. Pure.
 
 A modal that people submit is one `Modal`, at the end of its module in this package. A service opens the modal with
 `Surfaces.open` and saves the submission. `handlers.actions.register_modal` handles everything else: Slack's time limit,

@@ -163,7 +163,7 @@ def schedule_id(value: str) -> int:
     return int(value)
 
 
-def awaiting_schedule_id(value: str) -> int | None:
+def schedule_id_in_button(value: str) -> int | None:
     """Returns the schedule ID in the value of a sign-in button, or None if the button is for an answer's call."""
     return int(value) if _SCHEDULE_ID.fullmatch(value) else None
 
@@ -299,7 +299,7 @@ def _terms(schedule: Schedule) -> list[str]:
 
 
 def _runs(schedule: Schedule) -> list[str]:
-    return [texts.silence.runs_and_spoke(schedule.runs, schedule.spoke)] if schedule.runs else []
+    return [texts.silence.runs_and_posts(schedule.runs, schedule.posts)] if schedule.runs else []
 
 
 def silent_runs_modal(schedule: Schedule, silent: Sequence[tuple[float, str]]) -> Json:
@@ -317,7 +317,7 @@ def _buttons(schedule: Schedule) -> Json:
         buttons.append(button(ScheduleAction.RESUME, texts.schedules.RESUME, value))
     elif not schedule.is_done:
         buttons.append(button(ScheduleAction.PAUSE, texts.schedules.PAUSE, value))
-    if schedule.runs > schedule.spoke:
+    if schedule.runs > schedule.posts:
         buttons.append(button(ScheduleAction.DETAILS, texts.actions.DETAILS, value))
     run = button(ScheduleAction.RUN, texts.schedules.RUN_NOW, value)
     label = texts.schedules.REMOVE if schedule.is_done else texts.actions.STOP

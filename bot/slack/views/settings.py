@@ -67,7 +67,7 @@ def _settings_modal(
 
     `defaults.mcp_servers`: servers that the person can choose. `allowed_tools`: always-allowed tools that the person
     can revoke. If one of them is empty, its field is left out. `caps`: the channel's caps, for an admin.
-    `tool_warnings`: sentences of mrkdwn about the servers that the channel uses.
+    `tool_warnings`: warnings about the channel's servers, in mrkdwn.
     """
     channel = texts.settings.THIS_DIRECT_MESSAGE if is_direct_message(place.channel_id) else f"<#{place.channel_id}>"
     blocks = [context(mrkdwn(texts.settings.settings_apply_to(channel)))]

@@ -8,7 +8,7 @@ from slack_sandbox.blocks.elements import interactive
 from slack_sandbox.workspace import Json, SlackError
 
 Choice = str | Sequence[str] | None
-"""A button's value, an option's value, an ID or typed text; a sequence for elements with multiple choices."""
+"""A button's value, an option's value, an ID or typed text, or a list of these for multi-select elements."""
 
 _BUTTONS = frozenset({"button", "icon_button", "feedback_buttons"})
 _OPTION = frozenset({"static_select", "external_select", "radio_buttons", "overflow"})

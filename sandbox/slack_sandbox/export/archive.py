@@ -205,18 +205,18 @@ def _folder_places(folder: str) -> tuple[dict[str, FolderPlace], Sequence[str]]:
     """Returns the location of each file in a folder by name, and the names of links and unreadable files."""
     places, skipped = dict[str, FolderPlace](), list[str]()
 
-    def name_of(path: str) -> str:
+    def relative_path(path: str) -> str:
         return unicodedata.normalize("NFC", os.path.relpath(path, folder).replace(os.sep, "/"))
 
-    walked = os.walk(folder, onerror=lambda error: skipped.append(name_of(str(error.filename))))
+    walked = os.walk(folder, onerror=lambda error: skipped.append(relative_path(str(error.filename))))
     for parent, folders, files in walked:
-        skipped += [name_of(path) for one in folders if os.path.islink(path := os.path.join(parent, one))]
+        skipped += [relative_path(path) for one in folders if os.path.islink(path := os.path.join(parent, one))]
         for path in (os.path.join(parent, one) for one in files):
             status = os.lstat(path)
             if stat.S_ISREG(status.st_mode):
-                places[name_of(path)] = FolderPlace(path, status.st_size)
+                places[relative_path(path)] = FolderPlace(path, status.st_size)
             else:
-                skipped.append(name_of(path))
+                skipped.append(relative_path(path))
         if len(places) > MAX_FILES:
             raise ExportError(TOO_MANY)
     return places, skipped

@@ -55,7 +55,7 @@ class Thread:
 
 @dataclass(frozen=True)
 class Export:
-    """The contents of an export for a sandbox. Channels are read from the ZIP while it is in use."""
+    """The contents of a Slack export, as loaded by a sandbox. Channels are read from the ZIP while it is in use."""
 
     archive: Archive
     people: Sequence[User]

@@ -82,7 +82,7 @@ class SandboxInThread:
         return self.run(self.sandbox.client(user).press(message.channel, message.ts, action_id))
 
     def replies(self, channel: str, thread_ts: str, count: int = 1, timeout_s: float = WITHIN_S) -> list[Message]:
-        """Waits for `count` messages of the bot in a thread and returns them. Raises TimeoutError."""
+        """Waits for `count` messages from the bot in a thread and returns them. Raises TimeoutError."""
 
         def by_bot() -> list[Message]:
             thread = self.sandbox.messages(channel, thread_ts)

@@ -1,7 +1,7 @@
 """Slack's composer: turns typed text into the `text` and the rich_text block that Slack stores.
 
-`text` is mrkdwn with `&`, `<` and `>` escaped and names replaced by mentions. The block has the same content as
-elements: lists, quotes, code, styles, links and mentions.
+`text` is mrkdwn with `&`, `<` and `>` escaped and names replaced by mentions. The block represents the same content as
+rich_text elements: lists, quotes, code, styles, links and mentions.
 """
 
 import re

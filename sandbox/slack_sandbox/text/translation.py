@@ -80,7 +80,7 @@ class _Translation:
     _elements: list[Json] = field(default_factory=list)
     _lists: list[_List] = field(default_factory=list)
     _items: list[_Item] = field(default_factory=list)
-    _quotes: int = 0
+    _quote_depth: int = 0
     _shown_list: _List | None = None
     """The list whose element is the last of `_elements`."""
 
@@ -128,9 +128,9 @@ class _Translation:
                 self._items.pop()
                 self._lists[-1].number += 1
             case "blockquote_open":
-                self._quotes += 1
+                self._quote_depth += 1
             case "blockquote_close":
-                self._quotes -= 1
+                self._quote_depth -= 1
 
     def _show_empty_item(self) -> None:
         if self._items and not self._items[-1].is_shown:
@@ -146,7 +146,7 @@ class _Translation:
         if not elements:
             return
         if not self._items:
-            self._append("rich_text_quote" if self._quotes else "rich_text_section", elements)
+            self._append("rich_text_quote" if self._quote_depth else "rich_text_section", elements)
         elif not self._items[-1].is_shown:
             self._item(_with_checkbox(elements))
         elif self._shown_list is self._lists[-1]:
@@ -179,7 +179,7 @@ class _Translation:
             return
         self._end_paragraph()
         attributes: Json = {"style": current.style, "indent": len(self._lists) - 1}
-        if self._quotes:
+        if self._quote_depth:
             attributes["border"] = 1
         if current.style == "ordered" and current.number > 1:
             attributes["offset"] = current.number - 1
@@ -192,7 +192,7 @@ class _Translation:
         self._end_paragraph()
         code, language = token.content.removesuffix("\n"), token.info.strip().partition(" ")[0]
         elements = [{"type": "text", "text": code}] if code else []
-        element: Json = {"type": "rich_text_preformatted", "elements": elements, "border": int(self._quotes > 0)}
+        element: Json = {"type": "rich_text_preformatted", "elements": elements, "border": int(self._quote_depth > 0)}
         self._elements.append(element | ({"language": language} if language else {}))
 
     def _table(self, index: int) -> int:

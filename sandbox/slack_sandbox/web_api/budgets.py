@@ -126,7 +126,8 @@ class Budgets:
         return {method: (len(self._window(method, now_s)), limit) for method, limit in self._limits.items()}
 
     def used_in_channels(self) -> dict[str, tuple[int, int]]:
-        """Returns the number of posts that count and the burst limit, for each channel in use."""
+        """Returns, for each channel with recent posts, the number of posts counted toward the burst limit, and the
+        limit."""
         now_s, burst = self.monotonic(), self.posts.burst
         counting = {channel: len(self._counting_until_s(channel, now_s)) for channel in self._posts}
         return {channel: (min(used, burst), burst) for channel, used in counting.items() if used}

@@ -23,7 +23,7 @@ _ACTED_ON = tuple(
     {key: shape for key, shape in kind.items() if key not in _NEVER} | {"text?": str, "thread_ts?": TS}
     for kind in (*BY_APPS, *BY_PEOPLE)
 )
-"""A message without its edits and reactions, and without its bot's profile."""
+"""A message, excluding its edits, reactions and bot profile."""
 
 _ACTION: Shape = {"action_id": str, "block_id": str, "action_ts": TS}
 _PRESSED: Shape = {**_ACTION, "text": PLAIN_TEXT, "value?": str, "style?": ("primary", "danger")}
