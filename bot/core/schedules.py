@@ -557,10 +557,9 @@ class Run:
     def since(self) -> float:
         return self.schedule.created_at if self.previous_due_at is None else self.previous_due_at
 
-    @property
-    def place_before_post(self) -> tuple[str, str]:
-        """The channel, and a ts that no message has, for a run that works before it has a message."""
-        return self.schedule.channel_id, f"{int(self.due_at)}.{self.schedule.id % 1_000_000:06}"
+    def place_before_post(self, job_id: int) -> tuple[str, str]:
+        """Returns the channel, and a ts that no message and no other run has, for a run that works before its post."""
+        return self.schedule.channel_id, f"{int(self.due_at)}.{job_id % 1_000_000:06}"
 
     @property
     def only_if(self) -> str:

@@ -190,7 +190,7 @@ class QuestionPosts:
             async with asyncio.timeout(TRY_WITHIN_S):
                 if run := await self.runs.admitted_run(entry, has_worked=question.has_worked):
                     if question.is_held:
-                        asked = replace(self._question(question, *run.place_before_post), is_held=True)
+                        asked = replace(self._question(question, *run.place_before_post(entry.job_id)), is_held=True)
                     else:
                         asked = await self._post(entry, question, run)
                     name = "work" if question.is_held else "view"
