@@ -111,7 +111,7 @@ class QuestionQueue(WorkerOperations):
             return None
         today = sa.select(sa.func.count()).select_from(jobs).where(*in_channel, jobs.c.created_at > now - DAY_S)
         if (await connection.scalar(today) or 0) >= runs_a_day:
-            log.warning("alert %s ignored: the channel's alerts have started %d answers", question.ts, runs_a_day)
+            log.warning("alert %s ignored: the channel's limit for today is used up", question.ts)
             return None
         [taken] = await write_arrivals(connection, [Arrival(event_id, question, full)], self._max_per_user, now)
         await self._worker.wake_others(connection)
