@@ -35,7 +35,7 @@ async def test_what_the_sandbox_lacks_is_no_error_of_slack(
         with pytest.raises(SlackApiError, match="The sandbox doesn't support the method"):
             await web.bookmarks_add(channel_id="C0GENERAL", title="a", type="link")
     assert told == await problems(sandbox, session)
-    assert told == ["bookmarks.add: the sandbox doesn't support this method, although Slack might. See README.md."]
+    assert told == ["bookmarks.add: the sandbox doesn't support this method, although Slack might. See its README."]
 
 
 async def test_refused_call_is_explained(sandbox: Sandbox, web: AsyncWebClient, session: aiohttp.ClientSession) -> None:
