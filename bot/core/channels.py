@@ -6,7 +6,7 @@ question's note includes them only if no tool could act on them. Notes are recor
 the end of the prompt.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -59,7 +59,8 @@ DIRECT_MESSAGE = Channel(ChannelType.DIRECT)
 
 def topic_text(channel: Channel) -> str:
     """Returns a channel's topic and purpose, each as a quoted line."""
-    lines = (f"> {what}: {_one_line(text) or '(none)'}" for what, text in _topics(channel))
+    topics = ("Topic", channel.topic), ("Purpose", channel.purpose)
+    lines = (f"> {what}: {_one_line(text) or '(none)'}" for what, text in topics)
     return "\n".join((NO_INSTRUCTIONS, *lines))
 
 
@@ -73,10 +74,6 @@ def new_topic_text(channel: Channel | None, tools: OfferedTools, earlier_notes: 
         return ""
     text = topic_text(channel)
     return "" if f"\n{text}\n" in f"\n{newest}\n" else text
-
-
-def _topics(channel: Channel) -> Sequence[tuple[str, str]]:
-    return (("Topic", channel.topic), ("Purpose", channel.purpose))
 
 
 def _one_line(text: str) -> str:

@@ -73,6 +73,7 @@ _QUIET = re.compile(
         rf"|请?(?:{_QUIET_WORDS})(?:\s?(?:ください|下さい|주세요))?"
     )
 )
+_BOT_SUBTYPES = ANSWERED_SUBTYPES | {"bot_message"}
 MAX_LINES = 8
 """After this many lines by only the bot and one person, a thread counts as their conversation."""
 
@@ -233,18 +234,21 @@ def is_from_person(message: Message, me: Identity) -> bool:
 def can_be_alert(message: Message, me: Identity, rules: TriageRules) -> bool:
     """Returns whether an app posted the message in a channel, outside threads and without mentioning us. In a thread or
     with a mention, it might be answering us."""
-    is_apps = bool(message.app_id) and (message.is_from_app or message.bot_id is not None)
-    is_ours = me.bot_id == message.bot_id or me.user_id == message.user_id
-    is_post = message.thread_ts is None and message.subtype in ANSWERED_SUBTYPES | {"bot_message"}
     is_on = rules.alert_runs > 0 and message.channel_type != "im"
-    return is_on and is_apps and is_post and not is_ours and me.user_id not in mentioned_user_ids(message.full_text)
+    is_apps = bool(message.app_id) and (message.is_from_app or message.bot_id is not None) and not _is_own(message, me)
+    is_post = message.thread_ts is None and message.subtype in _BOT_SUBTYPES
+    return is_on and is_apps and is_post and me.user_id not in mentioned_user_ids(message.full_text)
+
+
+def _is_own(message: Message, me: Identity) -> bool:
+    return me.bot_id == message.bot_id or me.user_id == message.user_id
 
 
 def _triage_bot(message: Message, me: Identity) -> Question | Ignore:
     """Triages another bot's message. A mention is required, because the message might be an answer to this bot."""
-    if me.bot_id == message.bot_id or me.user_id == message.user_id:
+    if _is_own(message, me):
         return Ignore(IgnoreReason.OUR_OWN)
-    if message.subtype not in ANSWERED_SUBTYPES | {"bot_message"}:
+    if message.subtype not in _BOT_SUBTYPES:
         return Ignore(IgnoreReason.SUBTYPE)
     if me.user_id not in addressed_user_ids(message.text):
         return Ignore(IgnoreReason.OTHER_BOT)

@@ -555,13 +555,13 @@ def name_of(user_or_channel: Mapping[str, Any]) -> str:
     return str(next(filter(None, (*names, user_or_channel.get("name"))), ""))
 
 
-def channel_of(subject: Mapping[str, Any]) -> Channel:
+def channel_of(slack_object: Mapping[str, Any]) -> Channel:
     """Converts Slack's channel object to a Channel. A channel without any type counts as private."""
     types = {"is_im": ChannelType.DIRECT, "is_mpim": ChannelType.GROUP}
-    default = ChannelType.PUBLIC if subject.get("is_private") is False else ChannelType.PRIVATE
-    type_ = next((type_ for key, type_ in types.items() if subject.get(key)), default)
-    topic, purpose = (message_text(string(json_object(subject, key), "value")) for key in ("topic", "purpose"))
-    return Channel(type_, string(subject, "name"), topic, purpose, subject.get("is_ext_shared") is True)
+    default = ChannelType.PUBLIC if slack_object.get("is_private") is False else ChannelType.PRIVATE
+    type_ = next((type_ for key, type_ in types.items() if slack_object.get(key)), default)
+    topic, purpose = (message_text(string(json_object(slack_object, key), "value")) for key in ("topic", "purpose"))
+    return Channel(type_, string(slack_object, "name"), topic, purpose, slack_object.get("is_ext_shared") is True)
 
 
 class ChannelReaders:

@@ -195,8 +195,7 @@ sa.Index("ix_jobs_queued_thread", *_thread, jobs.c.ts, **_only("queued"))
 sa.Index("ix_jobs_queued_user", jobs.c.team_id, jobs.c.user_id, **_only("queued"))
 sa.Index("ix_jobs_running_user", jobs.c.team_id, jobs.c.user_id, **_only("running"))
 # For a channel's recent alerts.
-_IS_ALERT = _where("alert_kind <> ''")
-sa.Index("ix_jobs_alerts", jobs.c.team_id, jobs.c.channel_id, jobs.c.created_at, **_IS_ALERT)
+sa.Index("ix_jobs_alerts", jobs.c.team_id, jobs.c.channel_id, jobs.c.created_at, **_where("alert_kind <> ''"))
 # For counting a bot's recent questions.
 sa.Index(
     "ix_jobs_from_bot",

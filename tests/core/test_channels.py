@@ -1,4 +1,4 @@
-"""How a prompt describes a question's channel, and when it includes sentences that people wrote about it."""
+"""The description of a question's channel in prompts. Sentences by people are included only if no tool could act."""
 
 from dataclasses import replace
 
