@@ -47,7 +47,7 @@ FEATURES: Mapping[str, Feature] = {
     "caps, usage": Feature(
         r"caps|usage|quota|prices",
         r"\bcaps\b|\bCap\w*|quota|Quota|texts\.quotas|UsageLedger|CAPS",
-        210,
+        211,
     ),
     "notifying people": Feature(
         r"notify|channel_copy",
@@ -57,7 +57,7 @@ FEATURES: Mapping[str, Feature] = {
     "alerts": Feature(
         r"alert(?:s|_)",
         r"\balerts\b|alert_(?:kind|runs|apps)|can_be_alert|ALERT_APPS\w*|enqueue_alert|_add_alert|with_later_alert|has_alerts|BURST_S",
-        63,
+        66,
     ),
     "canvases": Feature(
         r"canvas",

@@ -9,10 +9,12 @@ import logging
 from dataclasses import replace
 
 from bot.clock import Background
-from bot.core import memory, schedules
+from bot.core import memory, schedules, texts
+from bot.core.caps import day_of
 from bot.core.closings import Closing
 from bot.core.conversation import REOPENED_SUBTYPES, Message, Question, addressed_user_ids, without_bot_mention
 from bot.core.job import Job
+from bot.core.notifications import Notification
 from bot.core.triage import (
     Ignore,
     IgnoreReason,
@@ -29,6 +31,7 @@ from bot.services.engagement import Gate, MessageTriage
 from bot.services.notifications import Notifier
 from bot.services.stops import AnswerStopper
 from bot.services.worker import Worker
+from bot.slack.notices import notification
 from bot.slack.search import SlackSearch
 from bot.store import Stores
 from bot.store.workers import ProcessMessages
@@ -186,7 +189,8 @@ class Intake:
         offered = offered and not question.is_held
         if question.alert_kind:
             runs = self._triage.rules.alert_runs
-            enqueued = await self._queue.enqueue_alert(event_id, question, runs, full=full)
+            notice = _alert_limit_notice(question, runs)
+            enqueued = await self._queue.enqueue_alert(event_id, question, runs, notice, full=full)
         else:
             enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offered, job_id=job_id)
         if enqueued is None:
@@ -196,6 +200,13 @@ class Intake:
         else:
             self._worker.on_question(Job(enqueued.job_id, question, attempts=0))
         return enqueued is not None
+
+
+def _alert_limit_notice(question: Question, runs_a_day: int) -> Notification:
+    """Returns a post that tells a channel, at most once per UTC day, that further alerts are skipped."""
+    channel_id = question.thread.channel_id
+    content = notification(texts.alerts.used_up(runs_a_day))
+    return Notification(channel_id, f"alerts used up {day_of(float(question.ts))}", content)
 
 
 def queued_question(workspace: Workspace, question: Question) -> Question:

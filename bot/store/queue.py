@@ -26,8 +26,9 @@ from bot.core.audit import EntryKind, question_entry
 from bot.core.caps import DAY_S
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import NO_WISH, EnqueueResult, State, Status, Wish, page_ts, state_of
+from bot.core.notifications import Notification
 from bot.errors import EndReason
-from bot.store import audit, claim, memories, outbox, side_messages, steps
+from bot.store import audit, claim, memories, notifications, outbox, side_messages, steps
 from bot.store.calls import deny_by_reply, release
 from bot.store.database import Database, GroupCommit, acquire_lock, completes, reads, writes
 from bot.store.rows import (
@@ -95,10 +96,17 @@ class QuestionQueue(WorkerOperations):
 
     @writes
     async def enqueue_alert(
-        self, connection: AsyncConnection, event_id: str, question: Question, runs_a_day: int, *, full: bool = False
+        self,
+        connection: AsyncConnection,
+        event_id: str,
+        question: Question,
+        runs_a_day: int,
+        limit_notice: Notification,
+        *,
+        full: bool = False,
     ) -> EnqueueResult | None:
         """Stores an alert as a job, like `enqueue`. Returns None if the alert was added to its burst's first alert, or
-        if the channel's alerts have started `runs_a_day` answers within a day."""
+        if the channel's alerts have started `runs_a_day` answers within a day, and then queues `limit_notice`."""
         now, team_id, channel_id = self._now(), *question.thread.place
         # Until the commit, because concurrent transactions wouldn't see each other's alerts.
         await acquire_lock(connection, f"alerts {team_id}")
@@ -112,6 +120,7 @@ class QuestionQueue(WorkerOperations):
         today = sa.select(sa.func.count()).select_from(jobs).where(*in_channel, jobs.c.created_at > now - DAY_S)
         if (await connection.scalar(today) or 0) >= runs_a_day:
             log.warning("alert %s ignored: the channel's limit for today is used up", question.ts)
+            await notifications.add(connection, now, team_id, limit_notice)
             return None
         [taken] = await write_arrivals(connection, [Arrival(event_id, question, full)], self._max_per_user, now)
         await self._worker.wake_others(connection)

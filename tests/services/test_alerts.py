@@ -44,6 +44,14 @@ async def test_1000_alerts_start_one_run_per_kind_and_at_most_a_days_number(
     assert await queued(stage.stores) == runs
 
 
+async def test_channel_is_told_once_a_day_that_its_alerts_are_used_up(stage: IntakeStage) -> None:
+    names = ["".join(chr(97 + int(digit)) for digit in f"{kind:02}") for kind in range(RUNS_A_DAY + 5)]
+    await receive(stage, *(f"{name} is slow" for name in names))
+    [due] = await stage.stores.notifications.claim_due(10, [])
+    assert due.recipient == "C1"
+    assert due.content["text"].startswith("I've looked into 20 alerts in this channel within 24 hours")
+
+
 async def test_later_alerts_are_added_to_the_text_of_the_first(stage: IntakeStage) -> None:
     await receive(stage, "Slow on web-1", "Slow on web-2", "Slow on web-2")
     async with stage.stores.database.engine.connect() as connection:

@@ -13,6 +13,7 @@ The lines of `typist check` are next to the checks. Other messages for operators
 from bot.core.texts import access as access
 from bot.core.texts import accounts as accounts
 from bot.core.texts import actions as actions
+from bot.core.texts import alerts as alerts
 from bot.core.texts import answers as answers
 from bot.core.texts import approvals as approvals
 from bot.core.texts import canvases as canvases
