@@ -16,7 +16,7 @@ from aiohttp import web
 
 from slack_sandbox.faults import Faults
 from slack_sandbox.filetypes import SNIPPET_BYTES, FileType, file_type
-from slack_sandbox.workspace import TEAM_ID, Json, Message, SlackError, Workspace
+from slack_sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError, Workspace
 
 MAX_BYTES = 64 * 1024 * 1024
 """The maximum size of a request. Slack accepts a gigabyte; the sandbox keeps files in memory."""
@@ -91,6 +91,8 @@ class File:
     mail: Mail | None = field(default=None, repr=False)
     readers: dict[str, str] = field(default_factory=dict)
     """Access to a canvas for channels and people, by ID, in addition to the channels where it is shared."""
+    linked_channel_id: str = ""
+    """The channel whose tab the canvas is, or ""."""
 
     @property
     def is_snippet(self) -> bool:
@@ -166,7 +168,7 @@ class Files:
     def is_visible(self, file: File) -> bool:
         """Returns whether the bot owns a file, has access to it, or is in a channel that has access."""
         bot_id = self.workspace.bot.id
-        places = (*(share.channel for share in file.shares), *file.readers)
+        places = (*(share.channel for share in file.shares), *file.readers, file.linked_channel_id)
         channels = (self.workspace.channels[place] for place in places if place in self.workspace.channels)
         return bot_id in (file.user_id, *file.readers) or any(bot_id in channel.members for channel in channels)
 
@@ -183,6 +185,10 @@ class Files:
         """Stores an email. Nobody sees the email until it is shared."""
         page = mail.page or f"<html><body><pre>{escape(mail.text)}</pre></body></html>"
         return self._add(File(_new_id(), user_id, mail.subject, mail.subject, _MAIL, page.encode(), mail=mail))
+
+    def add_tab(self, canvas: File, channel: Channel) -> None:
+        canvas.linked_channel_id = channel.id
+        channel.tabs[canvas.id] = self.workspace.next_ts()
 
     def share_linked(self, message: Message) -> None:
         """Shares the app's own files that its new message links, as Slack does regardless of the unfurl flags."""
@@ -316,7 +322,8 @@ class Files:
             group = shares.setdefault("public" if channel.type == "channel" else "private", {})
             group.setdefault(channel.id, []).append(share_fields)
         counts = {"comments_count": 0, "has_more_shares": False}
-        return self.file_json(file) | places | counts | {"shares": shares}
+        linked = {"linked_channel_id": file.linked_channel_id} if file.linked_channel_id else {}
+        return self.file_json(file) | places | counts | linked | {"shares": shares}
 
     def canvas_page(self, file: File) -> str:
         """Returns a canvas as HTML. Slack's HTML has the canvas's structure; the sandbox's contains the Markdown."""

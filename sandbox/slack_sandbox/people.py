@@ -86,6 +86,11 @@ class People:
         draft = self._draft(user, channel, text, thread_ts)
         return self.files.share(draft, [self._stored(draft.user_id, file) for file in files]).ts
 
+    def add_tab(self, user: str, channel: str, canvas: UploadedFile) -> str:
+        file = self.files.add(self.workspace.user(user).id, canvas)
+        self.files.add_tab(file, self.workspace.channel(channel))
+        return file.id
+
     def _stored(self, user_id: str, file: UploadedFile | Mail | File) -> File:
         match file:
             case UploadedFile():

@@ -184,7 +184,6 @@ class Sandbox:
             {},
             self._scheduled,
             itertools.count(1),
-            set(),
             self.setup,
             self.manifest,
             self.stream_capacity_bytes,
@@ -328,6 +327,13 @@ class Sandbox:
 
     async def post(self, user: str, channel: str, content: Content, thread_ts: str | None = None) -> str:
         return self.people.post(user, channel, content, thread_ts)
+
+    async def pin(self, user: str, channel: str, ts: str) -> None:
+        self.workspace.pin(self.workspace.channel(channel).id, ts, self.workspace.user(user).id)
+
+    async def add_tab(self, user: str, channel: str, canvas: UploadedFile) -> str:
+        """Adds a canvas to a channel's tabs as a person, and returns the canvas's ID."""
+        return self.people.add_tab(user, channel, canvas)
 
     async def forward(self, user: str, channel: str, ts: str, to: str, comment: str = "") -> str:
         """Forwards a message to another channel as a person, and returns the new message's ts."""

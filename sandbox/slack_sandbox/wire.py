@@ -110,7 +110,14 @@ def channel_json(workspace: Workspace, channel: Channel) -> Json:
         fields["creator"] = channel.creator
     if channel.shared_with is not None:
         fields |= {"shared_team_ids": [TEAM_ID, channel.shared_with], "connected_team_ids": [channel.shared_with]}
+    if channel.tabs:
+        fields["properties"] = {"tabs": [_tab_json(canvas_id, ts) for canvas_id, ts in channel.tabs.items()]}
     return fields | ({"user": channel.user_id} if channel.type == "im" else _name_fields(channel))
+
+
+def _tab_json(canvas_id: str, shared_ts: str) -> Json:
+    data = {"file_id": canvas_id, "shared_ts": shared_ts}
+    return {"id": f"Ct{canvas_id[1:]}", "label": "", "type": "canvas", "data": data}
 
 
 def listed_channel_json(workspace: Workspace, channel: Channel) -> Json:

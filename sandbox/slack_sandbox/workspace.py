@@ -85,6 +85,8 @@ class Channel:
     topic: str = ""
     """Written as in Slack's responses, with `&`, `<` and `>` as entities. Like `purpose`."""
     purpose: str = ""
+    tabs: dict[str, str] = field(default_factory=dict)
+    """When each canvas became a tab, as a ts by the canvas's ID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +309,8 @@ class Workspace:
     channels: dict[str, Channel] = field(default_factory=dict)
     user_groups: dict[str, list[str]] = field(default_factory=dict)
     ephemerals: deque[Message] = field(default_factory=lambda: deque(maxlen=100))
+    pins: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    """When messages were pinned, in seconds since the epoch, and by whom. By channel and ts, oldest pin first."""
     notified: list[Notification] = field(default_factory=list)
     listeners: list[Callable[[Change], None]] = field(default_factory=list)
     _logs: dict[str, Log] = field(default_factory=lambda: defaultdict(Log))
@@ -380,6 +384,13 @@ class Workspace:
         contains.
         """
         self._logs[channel] = log
+
+    def pin(self, channel: str, ts: str, user_id: str) -> None:
+        """Pins a message. Raises SlackError: message_not_found, already_pinned."""
+        self.message(channel, ts)
+        if (channel, ts) in self.pins:
+            raise SlackError("already_pinned")
+        self.pins[channel, ts] = int(float(self.next_ts())), user_id
 
     def log(self, channel: str) -> Log:
         return self._logs[channel]

@@ -44,6 +44,19 @@ async def test_bot_reads_a_persons_canvas_only_where_it_is_shared_with_it(
     assert (await web.canvases_getContent(canvas_id=canvas.id))["content"] == "# Plan"
 
 
+async def test_canvas_in_a_tab_is_listed_even_after_it_was_deleted(sandbox: Sandbox, web: AsyncWebClient) -> None:
+    assert "properties" not in (await web.conversations_info(channel=GENERAL))["channel"]
+    by_person = await sandbox.add_tab("ada", "general", UploadedFile("Plan.canvas", b"# Plan"))
+    by_app = (await web.canvases_create(title="Notes", document_content=CONTENT, channel_id=GENERAL))["canvas_id"]
+    file = (await web.files_info(file=by_person))["file"]
+    assert (file["title"], file["linked_channel_id"], file["channels"]) == ("Plan", GENERAL, [])
+    assert (await web.canvases_getContent(canvas_id=by_person))["content"] == "# Plan"
+    await web.canvases_delete(canvas_id=by_app)
+    tabs = (await web.conversations_info(channel=GENERAL))["channel"]["properties"]["tabs"]
+    assert [(tab["type"], tab["data"]["file_id"]) for tab in tabs] == [("canvas", by_person), ("canvas", by_app)]
+    assert await refusal(web.files_info(file=by_app)) == "file_deleted"
+
+
 async def test_file_that_is_no_canvas_is_not_found(sandbox: Sandbox, web: AsyncWebClient) -> None:
     file = sandbox.files.add(sandbox.bot_user_id, UploadedFile("plan.md", b"# Plan"))
     assert await refusal(web.canvases_getContent(canvas_id=file.id)) == "canvas_not_found"

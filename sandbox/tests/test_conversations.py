@@ -80,6 +80,28 @@ async def test_users_and_dms_are_described(sandbox: Sandbox, web: AsyncWebClient
     assert (channel["is_im"], channel["user"]) == (True, "U0ADA")
 
 
+async def test_pins_of_a_channel_are_listed_newest_first_until_their_messages_are_deleted(
+    sandbox: Sandbox, web: AsyncWebClient
+) -> None:
+    sandbox.granted.update(("pins:read", "pins:write"))
+    older, newer, unpinned = await post_numbers(sandbox, 3)
+    elsewhere = await sandbox.say("ada", "random", "elsewhere")
+    for channel, ts in (("general", newer), ("general", older), ("random", elsewhere)):
+        await sandbox.pin("grace", channel, ts)
+    await web.pins_add(channel=GENERAL, timestamp=unpinned)
+    await sandbox.delete("general", unpinned)
+    items = (await web.pins_list(channel=GENERAL))["items"]
+    assert [(item["message"]["ts"], item["created_by"], item["type"]) for item in items] == [
+        (older, "U0GRACE", "message"),
+        (newer, "U0GRACE", "message"),
+    ]
+    assert items[0]["message"]["pinned_to"] == [GENERAL]
+    link = (await web.chat_getPermalink(channel=GENERAL, message_ts=older))["permalink"]
+    assert items[0]["message"]["permalink"] == link
+    sandbox.workspace.leave("general", sandbox.bot_user_id)
+    assert await error_of(web, "pins.list", channel=GENERAL) == "not_in_channel"
+
+
 async def test_reaction_can_be_added_and_removed_once(sandbox: Sandbox, web: AsyncWebClient) -> None:
     ts = await sandbox.say("ada", "general", "hi")
     await web.reactions_add(channel=GENERAL, timestamp=ts, name="eyes")

@@ -518,6 +518,9 @@ async def call_method(wire: Wire, method: str) -> Json:
     root = await sandbox.say("ada", "general", "hi")
     ts = await wire.post(blocks=REPLY, thread_ts=root, metadata={"event_type": "reply", "event_payload": {"page": 0}})
     await sandbox.react("ada", "general", ts, "eyes")
+    for pinned in (ts, *(message.ts for message in sandbox.messages("general"))):
+        await sandbox.pin("ada", "general", pinned)
+    await sandbox.add_tab("ada", "partners", UploadedFile("Plan.canvas", b"# Plan"))
     await wire.call("chat.update", channel=GENERAL, ts=ts, text="Hello", blocks=REPLY)
     content = {"channel": GENERAL, "text": "Hi", "blocks": REPLY}
     stream = {"channel": GENERAL, "thread_ts": root, "recipient_team_id": sandbox.team_id, "recipient_user_id": "U0ADA"}
@@ -539,6 +542,7 @@ async def call_method(wire: Wire, method: str) -> Json:
         "conversations.list": {"types": "public_channel,private_channel,mpim,im"},
         "users.conversations": {"types": "public_channel,private_channel,mpim,im"},
         "conversations.open": {"users": "U0ADA", "return_im": True},
+        "pins.list": {"channel": GENERAL},
         "reactions.get": {"channel": GENERAL, "timestamp": ts, "full": True},
         "users.info": {"user": "U0ADA"},
         "users.lookupByEmail": {"email": "ada@sandbox.example"},

@@ -52,6 +52,7 @@ FLOORS: Mapping[str, int] = {
     "files.getUploadURLExternal": _TIER_4,
     "files.info": _TIER_4,
     "pins.add": _TIER_2,
+    "pins.list": _TIER_2,
     "reactions.add": _TIER_3,
     "reactions.get": _TIER_3,
     "reactions.remove": _TIER_2,

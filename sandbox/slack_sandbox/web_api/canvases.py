@@ -31,7 +31,7 @@ def create(app: App, args: Json) -> Json:
     title = str(args.get("title") or "Untitled")
     canvas = app.files.add(app.workspace.bot.id, UploadedFile(f"{title}.canvas", (markdown or "").encode()))
     if channel is not None:
-        canvas.readers[channel.id] = "write"
+        app.files.add_tab(canvas, channel)
     return {"canvas_id": canvas.id}
 
 

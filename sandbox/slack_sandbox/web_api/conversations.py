@@ -115,11 +115,20 @@ def pin(app: App, args: Json) -> Json:
     ts = str(args.get("timestamp") or "")
     if not ts:
         raise SlackError("no_item_specified")
-    app.workspace.message(channel.id, ts)
-    if (channel.id, ts) in app.pins:
-        raise SlackError("already_pinned")
-    app.pins.add((channel.id, ts))
+    app.workspace.pin(channel.id, ts, app.workspace.bot.id)
     return {}
+
+
+def pins(app: App, args: Json) -> Json:
+    channel = app.joined(args)
+    items: list[Json] = []
+    for (channel_id, ts), (created, user_id) in app.workspace.pins.items():
+        if channel_id == channel.id and app.workspace.log(channel.id).has(ts):
+            message = app.workspace.message(channel.id, ts)
+            fields = message_json(app.workspace, message) | {"permalink": permalink(message), "pinned_to": [channel.id]}
+            item = {"type": "message", "channel": channel.id, "message": fields}
+            items.append({**item, "created": created, "created_by": user_id})
+    return {"items": items[::-1]}
 
 
 def members(app: App, args: Json) -> Json:
@@ -245,6 +254,7 @@ METHODS = {
     "conversations.members": Method(members, _READ),
     "conversations.join": Method(join, ("channels:join",)),
     "pins.add": Method(pin, ("pins:write",)),
+    "pins.list": Method(pins, ("pins:read",)),
     "conversations.open": Method(open_dm, ("im:write", "mpim:write")),
     "users.info": Method(user_info, ("users:read",)),
     "users.list": Method(users, ("users:read",)),

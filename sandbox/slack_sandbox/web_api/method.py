@@ -42,7 +42,6 @@ class App:
     """The error for calls to a stream that the app didn't stop itself, by channel and ts."""
     scheduled: dict[int, asyncio.TimerHandle]
     schedule_numbers: Iterator[int]
-    pins: set[tuple[str, str]]
     setup: Setup
     manifest: Json | None
     """The manifest that the app was created from, or None."""

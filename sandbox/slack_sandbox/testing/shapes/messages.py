@@ -115,7 +115,8 @@ FILE = (HOSTED, SNIPPET, AUDIO_CLIP, CANVAS, MAIL, CHECK_FILE_INFO, DELETED_FILE
 
 SHARES: Shape = {"channels": [CHANNEL], "groups": [CHANNEL], "ims": [CHANNEL], "shares": dict}
 _COUNTS: Shape = {"comments_count": int, "has_more_shares": bool}
-SHARED_FILE = tuple({**kind, **SHARES, **_COUNTS} for kind in (HOSTED, SNIPPET))  # docs: files.info
+_OF_TAB: Shape = {"linked_channel_id?": CHANNEL}
+SHARED_FILE = tuple({**kind, **SHARES, **_COUNTS, **_OF_TAB} for kind in (HOSTED, SNIPPET))  # docs: files.info
 COMPLETED_FILE: Shape = {
     **HOSTED,
     "mimetype": "",

@@ -57,6 +57,9 @@ _CHANNEL: Shape = {  # docs
     "pending_connected_team_ids?": [TEAM],
     "is_open?": bool,
     "last_read?": TS,
+    "properties?": {
+        "tabs": [{"id": str, "label": str, "type": "canvas", "data": {"file_id": FILE_ID, "shared_ts": TS}}],
+    },
 }
 PRIVATE_CHANNEL: Shape = {**_CHANNEL, "is_channel": True, "is_group": False, "is_private": True}
 """Recorded."""
@@ -168,6 +171,18 @@ ANSWERS: Mapping[str, Shape] = {
         "type": "message",
         "channel": CHANNEL,
         "message": tuple({**kind, **_PERMALINK} for kind in (*BY_PEOPLE, *BY_APPS)),
+    },
+    "pins.list": {  # docs
+        **_DONE,
+        "items": [
+            {
+                "type": "message",
+                "channel": CHANNEL,
+                "message": tuple({**kind, **_PERMALINK, "pinned_to": [CHANNEL]} for kind in (*BY_PEOPLE, *BY_APPS)),
+                "created": int,
+                "created_by": USER,
+            }
+        ],
     },
     "team.info": {**_DONE, "team": _TEAM_INFO},
     "usergroups.list": {  # docs
