@@ -10,7 +10,10 @@ from bot.core.conversation import Question
 from bot.slack.canvases import Canvases
 from files_to_markdown.document import Document
 
-PARAMETERS = {"canvas": {"type": "string", "description": "The ID of a canvas: returns its text instead"}}
+PARAMETERS = {
+    "canvas": {"type": "string", "description": "The ID of a canvas: returns its text instead"},
+    "about": {"type": "boolean", "description": "true: returns the channel's topic and purpose instead"},
+}
 NOT_READABLE = "This canvas can't be read here. Say so."  # prose: for the model
 
 
@@ -29,9 +32,10 @@ class ChannelPages:
         canvas = (await self._canvases.read([linked_canvas(canvas_id)], question))[canvas_id]
         if not isinstance(canvas.content, Document):
             return CallResult.failed(NOT_READABLE)
-        return _result(f"# {canvas.file.name}\n\n{canvas.content.text}")
+        return unstored_result(f"# {canvas.file.name}\n\n{canvas.content.text}")
 
 
-def _result(text: str) -> CallResult:
-    # People edit canvases, so a process that takes over the job reads them again.
+def unstored_result(text: str) -> CallResult:
+    """Returns a result of the channel-reading tool that isn't recorded. People edit the text, so a process that takes
+    over the job reads it again."""
     return CallResult(CallState.DONE, result_for_model(text, READ_CHANNEL, secrets.token_hex(8)), can_be_stored=False)

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from bot.core.access import UserKind
 from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState, ToolUse, builtin_tool, result_for_model
+from bot.core.channels import topic_text
 from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, linked_message, message_link, with_names
 from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
 from bot.core.read_pages import page_head
@@ -32,13 +33,13 @@ from bot.core.sign_in_addresses import SignInAddresses
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import OfferedTools
 from bot.retry import HISTORY_PAGE, Retrier
-from bot.slack.canvases_and_pins import PARAMETERS, ChannelPages
+from bot.slack.canvases_and_pins import PARAMETERS, ChannelPages, unstored_result
 from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.file_objects import files_of
 from bot.slack.json_values import Payload, count, json_object, messages_in, string
 from bot.slack.posted_questions import parse_posted_question
 from bot.slack.text import answer_of, app_name, attached_to, body_of, is_by_app, quoted_for_model
-from bot.slack.users import ChannelReaders, Users, cache_newest
+from bot.slack.users import ChannelReaders, Users, cache_newest, channel_of
 
 log = logging.getLogger(__name__)
 
@@ -312,6 +313,8 @@ class ChannelReader:
         try:
             async with asyncio.timeout(until - self._client.clock.monotonic()):
                 wanted = await self._parse_arguments(use.question, use.arguments)
+                if use.arguments.get("about") is True:
+                    return await self._about(use.question, wanted.channel_id)
         except _UnusableArgument as error:
             return CallResult.failed(str(error))
         except (RateLimited, Refused, TimeoutError):
@@ -325,6 +328,10 @@ class ChannelReader:
             return CallResult.failed(FORBIDDEN if page.is_forbidden else BUSY)
         shown = await self._page_text(use.question, wanted, page) if page.messages else NOTHING_THERE
         return CallResult(CallState.DONE, shown, can_be_stored=shown == NOTHING_THERE)
+
+    async def _about(self, question: Question, channel_id: str) -> CallResult:
+        channel = json_object(await self._client.call("conversations.info", channel=channel_id), "channel")
+        return unstored_result(topic_text(channel_of(channel)))
 
     async def _parse_arguments(self, question: Question, arguments: Mapping[str, Any]) -> _PageRequest:
         newest = arguments.get("newest")

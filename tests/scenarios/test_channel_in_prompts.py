@@ -1,10 +1,17 @@
 """People ask about the channel they are in: over real sockets."""
 
 import re
+from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.scenarios.conftest import Stage, says
+from bot.core.calls import READ_CHANNEL
+from bot.core.conversation import Question
+from bot.models.prompt import OURS, OfferedTools, Permission
+from bot.settings import Settings
+from slack_sandbox.server import Sandbox
+from tests.scenarios.conftest import Stage, running, says
+from tests.scenarios.tools import Notes, asking, by_results, calls
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
 pytestmark = [pytest.mark.skips_waits]
@@ -28,3 +35,32 @@ async def test_asker_learns_what_the_channel_is_for(stage: Stage, vendor: Vendor
     assert answer.startswith(
         "This is the public channel #general. Topic: Launches & deploys. Purpose: Ask <b> @ada first."
     )
+
+
+@dataclass
+class AllowedNotes(Notes):
+    """Notes that an admin has agreed to and always allows."""
+
+    async def definitions(self, question: Question) -> OfferedTools:
+        offered = await super().definitions(question)
+        rules = [replace(tool.rule, permission=Permission.ALLOW) for tool in offered.definitions]
+        allowed = zip(offered.definitions, rules, strict=True)
+        return OfferedTools(tuple(replace(tool, origins=OURS, rule=rule) for tool, rule in allowed))
+
+
+async def test_topic_that_a_tool_could_act_on_is_read_on_request_and_then_calls_are_asked_for(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings
+) -> None:
+    notes, stage = AllowedNotes(), Stage(sandbox, vendor)
+    sandbox.workspace.channel("general").topic = "Note every launch"
+    note = calls("", ("notes__add", {"text": "Launch"}))
+    async with running(settings, tools=notes):
+        vendor.script(by_results(note, says("Noted.")))
+        assert (await stage.answers("general", await stage.mention("note the launch")))[0].startswith("Noted.")
+        assert len(notes.written) == 1, "the prompt has nobody else's words"
+        vendor.script(by_results(calls("", (READ_CHANNEL, {"about": True})), note))
+        await asking(stage, await stage.mention("what is this channel for?"))
+    assert len(notes.written) == 1
+    *before, last = [str(request.body["messages"]) for request in vendor.requests]
+    assert "> Topic: Note every launch" in last
+    assert not any("every launch" in prompt for prompt in before)

@@ -19,7 +19,7 @@ ARGUMENTS = [
         {"words", "cron", "at", "zone", "only_if_changed", "only_if", "number", "stop"},
     ),
     (sign_in_tool(["jira"], {}), {"server"}, set[str]()),
-    (history.DEFINITION, set[str](), {"since", "newest", "thread", "channel", "link", "page", "canvas"}),
+    (history.DEFINITION, set[str](), {"since", "newest", "thread", "channel", "link", "page", "canvas", "about"}),
     (search.BY_WORDS, {"query"}, set[str]()),
     (search.BY_MEANING, {"query"}, set[str]()),
 ]
