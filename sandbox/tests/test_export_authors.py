@@ -1,6 +1,7 @@
 """Whose words an export's messages are, and who can read them: no text or name goes to somebody else."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,22 @@ import pytest
 from slack_sandbox.export.opened import Export, open_export
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import Json
-from tests.exports import ADA, ALAN, DAY, GENERAL, GRACE, PRIVATE, TOKEN, channel, export, packed, person, said, ts
+from tests.exports import (
+    ADA,
+    ALAN,
+    DAY,
+    GENERAL,
+    GRACE,
+    PRIVATE,
+    START_S,
+    TOKEN,
+    channel,
+    export,
+    packed,
+    person,
+    said,
+    ts,
+)
 
 SIGNE = {"user_profile": {"real_name": "Signe"}}
 OTHER = "C07SAMPLE04"
@@ -114,6 +130,26 @@ def test_folder_of_two_conversations_goes_to_the_one_whose_members_can_read_both
 def test_odd_time_does_not_move_the_last_day(odd: str) -> None:
     opened = open_export(packed(export([said(1, ADA, "hi"), said(2, ADA, "odd") | {"ts": odd}])))
     assert opened.report.last_day == "Monday, October 5, 2026"
+
+
+@pytest.mark.parametrize("number", [float, lambda text: int(float(text)), lambda text: text.partition(".")[0]])
+def test_times_and_names_written_as_numbers_are_read(number: Callable[[str], float | str]) -> None:
+    whole = number(ts(1)) != float(ts(1))
+    stored = [f"{START_S + at}.000000" if whole else ts(at) for at in range(3)]
+    root = said(1, ADA, "") | {"text": 42, "ts": number(ts(1)), "edited": {"user": ADA, "ts": number(ts(2))}}
+    reply = said(2, GRACE, "reply", thread_ts=number(ts(1))) | {"ts": number(ts(2))}
+    opened = open_export(packed(export([root | {"reactions": [{"name": 100, "users": [GRACE]}]}, reply])))
+    first, second = opened.load(GENERAL, 0), opened.load(GENERAL, 1)
+    assert (first.ts, first.edited_ts, first.text) == (stored[1], stored[2], "42")
+    assert first.reactions == (("100", (GRACE,)),)
+    assert (second.ts, second.thread_ts) == (stored[2], stored[1])
+    assert not list(opened.report.left_out())
+
+
+@pytest.mark.parametrize("wrong", [True, -1, 1_791_190_000_001, 1e300, float("nan"), float("inf"), None, [], "soon"])
+def test_number_that_is_no_time_is_counted(wrong: object) -> None:
+    opened = open_export(packed(export([said(1, ADA, "hi"), said(2, ADA, "odd") | {"ts": wrong}])))
+    assert list(opened.report.left_out()) == ["1 entry without a time"]
 
 
 @pytest.mark.parametrize("before", ["%3Ft%3D", "under_", "X", "?t=", "é"])

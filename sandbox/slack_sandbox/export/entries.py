@@ -28,7 +28,8 @@ MAX_ENTRY_CHARS = 400_000
 _MAX_ID_CHARS = 40
 _MAX_DEPTH = 24
 _MAX_ENTRIES = 5_000
-_TS = re.compile(r"[0-9]{1,10}\.[0-9]{1,6}")
+_TS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,6})?")
+_MAX_TS_S = 10**10
 _TS_CHARS = len("1791190000.000001")
 """The length of today's timestamps. Fixed, because two million are parsed."""
 _TOKEN = re.compile(r"(?:[?&](?:t|token|pub_secret)=)?(?:xox[a-z]|xapp)-[\w.-]*", re.IGNORECASE)
@@ -41,10 +42,12 @@ _MAX_PREVIEW_CHARS = 40_000
 
 
 def ts_of(entry: Mapping[str, Any], key: str = "ts") -> int:
-    """Returns a timestamp in microseconds, or 0 if it is missing or invalid."""
+    """Returns a timestamp in microseconds, or 0 if it is missing or invalid. Slack writes strings, and other programs
+    also numbers, which are precise enough for microseconds."""
     value = entry.get(key)
     if not isinstance(value, str):
-        return 0
+        is_time = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MAX_TS_S
+        return round(value * 1_000_000) if is_time else 0
     if (
         len(value) == _TS_CHARS
         and value[10] == "."
@@ -132,7 +135,7 @@ def message_of(entry: Mapping[str, Any], channel: str, root_us: int, clean: Call
         files=tuple(file_of(file, clean) for file in _objects(entry.get("files")) if isinstance(file.get("id"), str)),
         attachments=tuple(_objects(clean(entry.get("attachments")))),
         edited_ts=ts_text(ts_of(edited)) if isinstance(edited, dict) and ts_of(edited) else None,
-        reactions=tuple(_reaction(reaction) for reaction in reactions if isinstance(reaction.get("name"), str)),
+        reactions=tuple(_reaction(reaction) for reaction in reactions if isinstance(reaction.get("name"), str | int)),
     )
 
 
@@ -207,7 +210,7 @@ def _text(entry: Mapping[str, Any]) -> str:
     if not text and entry.get("subtype") == "huddle_thread" and isinstance(room, dict):
         people = ", ".join(f"<@{one}>" for one in _strings(room.get("participant_history"))[:20])
         return f"A huddle with {people}" if people else "A huddle"
-    return text[:MAX_TEXT_CHARS] if isinstance(text, str) else ""
+    return str(text)[:MAX_TEXT_CHARS] if isinstance(text, str | int | float) else ""
 
 
 def _objects(value: Any) -> list[Json]:

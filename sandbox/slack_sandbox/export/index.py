@@ -147,8 +147,9 @@ def _read_entries(
 def _words(entry: Mapping[str, Any]) -> Sequence[str]:
     text = entry.get("text")
     # A person's typed text is complete in `text`.
-    if text and "client_msg_id" in entry and not (entry.get("attachments") or entry.get("files")):
-        return words_of(text) if isinstance(text, str) else ()
+    is_whole = "client_msg_id" in entry and not (entry.get("attachments") or entry.get("files"))
+    if is_whole and text and isinstance(text, str):
+        return words_of(text)
     return words_of(entry_words(entry))
 
 
