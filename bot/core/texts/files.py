@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from bot.core.texts.words import listed
 
-FILE_TYPE = "a file type I can't read; I can read PDF, docx, xlsx, pptx, OpenDocument, HTML, text and images"
+READABLE = "PDFs, Office and OpenDocument files, emails, web pages, text, images and voice clips"
+FILE_TYPE = f"a file type I can't read; I can read {READABLE}"
 FILE_IMAGE_TYPE = "an image type I can't read; save it as JPEG or PNG"
 FILE_OLD_FORMAT = "an old Word or PowerPoint format; save it as .docx or .pptx"
 FILE_EXTRA_MISSING = "reading this format needs my extra “files”, which isn't installed"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from bot.core.texts.files import READABLE
 from bot.core.texts.quotas import tokens
 from bot.core.texts.welcome import READ_IN_CHANNEL
 from bot.core.texts.words import count
@@ -107,5 +108,5 @@ def asking_instructions(mentions: str) -> str:
         "*In a direct message*: Just write.\n"
         f"*In a channel*: {mentions}\n"
         "*About any message*: Choose *Ask … about this* from its menu.\n"
-        "I'll read the thread's messages, images, PDFs, Office files and text files."
+        f"I'll read the thread's messages, and its {READABLE}."
     )
