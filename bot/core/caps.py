@@ -5,6 +5,7 @@ amount left that is neither used nor reserved. So at most one answer exceeds a c
 """
 
 import re
+from calendar import monthrange
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -241,10 +242,10 @@ def cap_notice_text(notice: CapNotice, now: float) -> str:
     # A direct message's name would be its person's, who has a separate cap.
     owner_id = "" if is_direct_message(notice.owner_id) else notice.owner_id
     quota = texts.quotas.quota_for_admins(cap.window.scope, owner_id, cap.limit_text, cap.window.period)
-    resets = _next_reset(cap, now)
+    resets_at = _next_reset(cap, now)
     if notice.percent == NOTICE_PERCENTS[-1]:
-        return texts.quotas.quota_used_up(quota, resets)
-    return texts.quotas.quota_nearly_used(quota, notice.percent, resets)
+        return texts.quotas.quota_used_up(quota, resets_at)
+    return texts.quotas.quota_nearly_used(quota, notice.percent, resets_at)
 
 
 def daily_use(cap: Cap, by_day: Mapping[int, Amount], now: float) -> list[tuple[str, float]]:
@@ -255,14 +256,14 @@ def daily_use(cap: Cap, by_day: Mapping[int, Amount], now: float) -> list[tuple[
 
 
 def cap_use(cap: Cap, used: Amount, now: float) -> CapUse:
-    return CapUse(cap, cap.percent_used(used), (_next_reset(cap, now) - _EPOCH).days * DAY_S)
+    return CapUse(cap, cap.percent_used(used), _next_reset(cap, now))
 
 
-def _next_reset(cap: Cap, now: float) -> date:
-    first = _date(first_day(cap.window.period, now))
-    if cap.window.period is Period.DAY:
-        return first + timedelta(days=1)
-    return (first + timedelta(days=31)).replace(day=1)
+def _next_reset(cap: Cap, now: float) -> int:
+    """Returns the time of a cap's next reset, in seconds since the epoch."""
+    first = first_day(cap.window.period, now)
+    days = 1 if cap.window.period is Period.DAY else monthrange(_date(first).year, _date(first).month)[1]
+    return (first + days) * DAY_S
 
 
 def _date(day: int) -> date:

@@ -140,7 +140,8 @@ def _blocks_below_text(view: PageView, text: str) -> list[Json]:
 
 
 def _line(line: str, number: int, *, is_small: bool) -> Json:
-    if is_small and len(line) <= blockkit.PIECE_CHARS:
+    # Slack shows times in the reader's time zone only in rich text.
+    if is_small and len(line) <= blockkit.PIECE_CHARS and not texts.times.TOKEN.search(line):
         return blockkit.context(blockkit.plain_text(line), f"{NOTE_LINE}small-{number}")
     return blockkit.rich_text_line(line, f"{NOTE_LINE}{number}")
 
@@ -209,15 +210,15 @@ def _activity_text(view: PageView) -> str:
 
 
 def _plain_text(view: PageView) -> str:
-    text = with_ascii_hosts(without_marks(view.markdown).rstrip())
+    text = mrkdwn(with_ascii_hosts(without_marks(view.markdown).rstrip()))
     if view.asked_on and text:
         text = f"{view.asked_on}\n\n{text}"
     note = _pending_calls_text(view) or _notice_or_activity(view)
     if view.end is not None:
         note = "\n\n".join(filter(None, (plain_list(shown_sources(view.end.sources)), note or view.end.completeness)))
-    while note and utf8_bytes(plain := mrkdwn("\n\n".join(filter(None, (text, note))))) > PLAIN_BYTES:
+    while note and utf8_bytes(plain := "\n\n".join(filter(None, (text, _with_times(mrkdwn(note)))))) > PLAIN_BYTES:
         note = beginning(note, len(note) // 2) if len(note) > 2 else ""
-    plain = plain if note else mrkdwn(text) or _closing_line(view)
+    plain = plain if note else text or _closing_line(view)
     # Plain text has only the transcript's first words, because Slack doesn't fold it.
     heard = (
         mrkdwn(texts.answers.transcript_line(beginning(view.transcript, _PLAIN_TRANSCRIPT_CHARS)))
@@ -226,6 +227,10 @@ def _plain_text(view: PageView) -> str:
     )
     with_heard = "\n\n".join(filter(None, (heard, plain)))
     return with_heard if utf8_bytes(with_heard) <= PLAIN_BYTES else plain
+
+
+def _with_times(escaped: str) -> str:
+    return texts.times.TOKEN.sub(lambda token: texts.times.token(int(token[1])), escaped)
 
 
 def _pending_calls_text(view: PageView) -> str:

@@ -50,7 +50,7 @@ from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.reply.workspace import Workspace
 from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
 from bot.services.answer_attempt import CommandResult
-from bot.slack.blockkit import Json, time_mrkdwn
+from bot.slack.blockkit import Json
 from bot.slack.notices import notification
 from bot.slack.views.modal import sentence_modal
 from bot.slack.views.schedules import (
@@ -394,7 +394,7 @@ class Schedules:
             is_over = await self.is_signed_out(schedule)
             return texts.schedules.SIGNED_IN_TOO_LATE if is_over else texts.schedules.WAITS_FOR_NO_SIGN_IN
         log.info("schedule %d resumed by a sign-in of user %s", schedule.id, by)
-        sentence = texts.schedules.resumed(schedule.id, schedule.rule.description, time_mrkdwn(next_at))
+        sentence = texts.schedules.resumed(schedule.id, schedule.rule.description, texts.times.token(next_at))
         # A direct message, because Slack can lose an ephemeral message while the person is on the server's page.
         told = Notification(by, f"schedule resumed {schedule.id} {next_at}", notification(sentence))
         await self.stores.notifications.add(schedule.team_id, told)

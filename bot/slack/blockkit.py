@@ -55,9 +55,10 @@ def markdown(text: str) -> Json:
 
 
 def rich_text_line(text: str, block_id: str) -> Json:
-    italic = {"type": "text", "text": text, "style": {"italic": True}}
-    section = {"type": "rich_text_section", "elements": [italic]}
-    return {"type": "rich_text", "elements": [section], "block_id": block_id}
+    """Returns a line in italics. Tokens of times (`times.token`) are shown in the reader's time zone."""
+    parts = enumerate(times.TOKEN.split(text))
+    elements = [time_element(int(part), "italic") if at % 2 else span(part, "italic") for at, part in parts if part]
+    return rich_text([rich_text_section(*elements)], block_id)
 
 
 def rich_text_links(heading: str, links: Sequence[tuple[str, str]], block_id: str) -> Json:
@@ -103,11 +104,6 @@ def time_element(at: float, *styles: str) -> Json:
     """Returns a rich_text element with a time in the reader's time zone. `at`: seconds since the epoch."""
     element = {"type": "date", "timestamp": int(at), "format": times.TIME, "fallback": times.in_utc(at)}
     return _with(element, style=dict.fromkeys(styles, True))
-
-
-def time_mrkdwn(at: float, form: str = times.TIME) -> str:
-    """Returns a token for a time in the reader's time zone. `form`: see `times`."""
-    return f"<!date^{int(at)}^{form}|{times.day(at) if form == times.DAY else times.in_utc(at)}>"
 
 
 def chart(kind: str, title: str, labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]]) -> Json:

@@ -41,7 +41,7 @@ def blocks_of(ask: ApprovalCard, block_id: str) -> list[Json]:
         return [blockkit.rich_text([*parts, decided], block_id)]
     terms = list(card.terms)
     if ask.expires_at is not None:
-        until = blockkit.time_mrkdwn(ask.expires_at)
+        until = texts.times.token(ask.expires_at)
         terms.append(f"{texts.approvals.waits_until(escape(unlinked(ask.decider_name)))}{until}.")
     agree = blockkit.button(card.by, card.agree, ask.value, primary=True)
     decline = blockkit.button(ReplyAction.DENY, card.decline, ask.value)

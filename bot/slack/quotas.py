@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bot.core import texts
 from bot.core.caps import Amount, CapUse, Period, Scope, UsageToDate
 from bot.slack import plain
-from bot.slack.blockkit import Json, chart, context, mrkdwn, plain_text, section, time_mrkdwn
+from bot.slack.blockkit import Json, chart, context, mrkdwn, plain_text, section
 
 
 def cap_notification(sentence: str, unit: str, daily: Sequence[tuple[str, float]]) -> Json:
@@ -43,7 +43,7 @@ def _quota_line(use: CapUse) -> str:
     if use.percent < 100 and not _is_own(use):
         # Shared usage is shown only if it stops this person from asking.
         return texts.quotas.shared_quota(str(use.cap))
-    return texts.quotas.quota_so_far(str(use.cap), use.percent, time_mrkdwn(use.resets_at))
+    return texts.quotas.quota_so_far(str(use.cap), use.percent, use.resets_at)
 
 
 def amount_text(amount: Amount) -> str:

@@ -130,6 +130,11 @@ def test_at_most_one_answer_passes_a_cap_in_any_order(answers: list[tuple[int, i
     assert sum(used) - max(used, default=0) < TOKENS.limit
 
 
+def resets(day: str) -> str:
+    """Returns the sentence with a token that Slack shows in the reader's time zone."""
+    return f"It resets {texts.times.token(at(f'{day}T00:00'))}."
+
+
 def test_days_and_months_are_in_utc() -> None:
     assert format_day(day_of(at("2026-11-20T23:59"))) == "2026-11-20"
     assert format_day(first_day(Period.DAY, NOON)) == "2026-11-20"
@@ -139,21 +144,21 @@ def test_days_and_months_are_in_utc() -> None:
 @pytest.mark.parametrize(
     ("cap", "now", "sentence"),
     [
-        (TOKENS, NOON, "Your quota of 1,000 tokens per day is used up. It resets on November 21 at 00:00 UTC."),
+        (TOKENS, NOON, f"Your quota of 1,000 tokens per day is used up. {resets('2026-11-21')}"),
         (
             Cap(MONTH, 500, True),
             NOON,
-            "This workspace's quota of $500 per month is used up. It resets on December 1 at 00:00 UTC.",
+            f"This workspace's quota of $500 per month is used up. {resets('2026-12-01')}",
         ),
         (
             Cap(CapWindow(Scope.CHANNEL, Period.MONTH), 0.5, True),
             at("2026-12-31T23:59"),
-            "This channel's quota of $0.50 per month is used up. It resets on January 1 at 00:00 UTC.",
+            f"This channel's quota of $0.50 per month is used up. {resets('2027-01-01')}",
         ),
         (
             Cap(CapWindow(Scope.USER, Period.DAY), 2e6, False),
             at("2028-02-28T00:00"),
-            "Your quota of 2,000,000 tokens per day is used up. It resets on February 29 at 00:00 UTC.",
+            f"Your quota of 2,000,000 tokens per day is used up. {resets('2028-02-29')}",
         ),
     ],
 )
@@ -165,8 +170,7 @@ def test_cap_that_is_used_up_says_when_it_resets_and_whom_to_ask(cap: Cap, now: 
 @pytest.mark.parametrize(("tokens", "part"), [(0, None), (799, None), (800, "80%"), (999, "99%"), (1_500, "100%")])
 def test_warning_begins_at_four_fifths_of_a_cap(tokens: int, part: str | None) -> None:
     sentence = cap_warning(TOKENS, Amount(tokens), NOON)
-    resets = "It resets on November 21 at 00:00 UTC."
-    assert sentence == (part and f"{part} of your quota of 1,000 tokens per day is used. {resets}")
+    assert sentence == (part and f"{part} of your quota of 1,000 tokens per day is used. {resets('2026-11-21')}")
 
 
 def test_each_cap_and_period_has_its_own_warning_key() -> None:
@@ -220,10 +224,15 @@ def test_notice_is_read_back_from_its_text(limit: float, in_dollars: bool, scope
 @pytest.mark.parametrize(
     ("cap", "owner", "percent", "sentence"),
     [
-        ("user/day=1000tokens", "U1", 80, "80% of <@U1>'s quota of 1,000 tokens per day is used. It resets on Nov"),
-        ("channel/month=20usd", "C1", 100, "<#C1>'s quota of $20 per month is used up. It resets on December 1 at"),
-        ("channel/month=20usd", "D1", 80, "80% of a direct message's quota of $20 per month is used. It resets on"),
-        ("workspace/month=20usd", "T1", 100, "The workspace's quota of $20 per month is used up. It resets on"),
+        ("user/day=1000tokens", "U1", 80, "80% of <@U1>'s quota of 1,000 tokens per day is used. It resets <!date^"),
+        ("channel/month=20usd", "C1", 100, "<#C1>'s quota of $20 per month is used up. It resets <!date^"),
+        (
+            "channel/month=20usd",
+            "D1",
+            80,
+            "80% of a direct message's quota of $20 per month is used. It resets <!date^",
+        ),
+        ("workspace/month=20usd", "T1", 100, "The workspace's quota of $20 per month is used up. It resets <!date^"),
     ],
 )
 def test_admins_read_whose_quota_is_used(cap: str, owner: str, percent: int, sentence: str) -> None:

@@ -40,7 +40,7 @@ SENTENCES = {
     "quota not a number": texts.quotas.quota_not_a_number(in_dollars=True),
     "quota needs prices": texts.quotas.quota_needs_prices(["own/model"]),
     "quota used up": texts.quotas.quota_used_up(
-        texts.quotas.quota("user", texts.quotas.tokens(1_000), "day"), date(2026, 11, 21)
+        texts.quotas.quota("user", texts.quotas.tokens(1_000), "day"), 1_795_219_200.0
     ),
     "prompt too long": texts.settings.prompt_too_long(2_001, 2_000),
 }

@@ -194,6 +194,20 @@ def test_transcript_is_short_where_slack_refuses_blocks() -> None:
     assert len(text) < 230
 
 
+def test_reader_sees_times_by_their_own_clock_above_and_below_text() -> None:
+    asked, resets = texts.times.token(1_764_000_000), texts.times.token(1_764_028_800)
+    end = End(EndReason.CAP_REACHED, sentence_notice(texts.quotas.quota_used_up("your quota", 1_764_028_800)))
+    view = PageView("Friday.", asked_on=texts.answers.asked_on("1764000000.5"), end=below(end, "Friday."))
+    for form in (view, replace(view, plain=True)):
+        text = reply_blocks.message(form)["text"]
+        assert text.startswith(f"Asked {asked}.\n\nFriday.\n\nYour quota is used up. It resets {resets}.")
+    above, _, below_text, *_ = reply_blocks.message(view)["blocks"]
+    elements = [element for block in (above, below_text) for element in block["elements"][0]["elements"]]
+    assert [one["timestamp"] for one in elements if one["type"] == "date"] == [1_764_000_000, 1_764_028_800]
+    # In a model's text, nothing becomes a token.
+    assert "<" not in reply_blocks.message(PageView(asked, plain=True))["text"]
+
+
 def test_activity_below_an_earlier_attempts_text_is_removed_again() -> None:
     reply, channel = Reply(answer("Hello"), Shown(("5.1",))), ReadersChannel()
     reply.append("Hello")

@@ -134,7 +134,9 @@ def _is_list(part: dict[str, Any]) -> bool:
 
 
 def _words(element: dict[str, Any]) -> str:
-    return str(element.get("text") or element.get("fallback"))
+    if element["type"] == "date":
+        return f"<!date^{element['timestamp']}^{element['format']}|{element['fallback']}>"
+    return str(element["text"])
 
 
 def buttons(message: Message) -> list[str]:

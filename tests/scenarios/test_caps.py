@@ -38,8 +38,8 @@ async def test_person_is_warned_once_and_then_told_when_the_cap_resets(stage: St
     await stage.sandbox.wait_for(lambda: ephemerals(stage))
     for _ in range(2):
         (sentence,) = await stage.answers("general", await stage.mention())
-        assert sentence.startswith(f"Your {quota} used up. It resets on ")
-        assert sentence.endswith(f" at 00:00 UTC. {texts.quotas.ASK_FOR_QUOTA}")
+        assert sentence.startswith(f"Your {quota} used up. It resets <!date^")
+        assert sentence.endswith(f" at 00:00 UTC>. {texts.quotas.ASK_FOR_QUOTA}")
     assert await stage.answers("general", await stage.mention(user="grace")) == [WORDS.rstrip()]
     assert [(user, text.partition(". ")[0]) for user, text in ephemerals(stage)] == [
         ("U0ADA", f"100% of your {quota} used")
@@ -60,7 +60,7 @@ async def test_warning_that_slack_does_not_take_at_once_is_shown_after_all(stage
 async def test_admin_whose_cap_is_used_up_is_not_sent_to_an_admin(stage: Stage) -> None:
     await stage.answers("general", await stage.mention())
     (sentence,) = await stage.answers("general", await stage.mention())
-    assert sentence.endswith(f" at 00:00 UTC. {texts.quotas.RAISE_QUOTA}")
+    assert sentence.endswith(f" at 00:00 UTC>. {texts.quotas.RAISE_QUOTA}")
 
 
 @capped(f"workspace/month={USED_TOKENS * 6 // 5}tokens", admins=frozenset({"U0GRACE", "U0ALAN"}))
@@ -80,8 +80,8 @@ async def test_each_admin_is_told_once_at_80_and_once_at_100_percent(stage: Stag
         await stage.sandbox.wait_for(partial(all_told, times), 120)
     for name in ("grace", "alan"):
         nearly, up = told(name)
-        assert nearly.startswith(f"80% of the {quota}. It resets on ")
-        assert up.startswith(f"The {quota} up. It resets on ")
+        assert nearly.startswith(f"80% of the {quota}. It resets <!date^")
+        assert up.startswith(f"The {quota} up. It resets <!date^")
     assert not stage.bots(stage.sandbox.dm("ada"))
     notice = stage.bots(stage.sandbox.dm("grace"))[-1]
     [chart] = [block["chart"] for block in notice.blocks if block["type"] == "data_visualization"]

@@ -9,7 +9,6 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.schedules import PauseReason, Proposal, Rule, Schedule
 from bot.settings import Settings
-from bot.slack.blockkit import time_mrkdwn
 from bot.slack.views.schedules import ScheduleAction
 from bot.store import Stores
 from slack_sandbox.server import Sandbox
@@ -74,7 +73,7 @@ async def test_creator_signs_in_below_the_notice_and_reads_when_the_schedule_run
     [outcome] = await stage.sandbox.wait_for(lambda: told(stage))
     resumed = await stored(another_process, schedule.id)
     assert (resumed.pause_reason, jira.people.access.popitem()[1].subject) == (None, "ada")
-    assert outcome == texts.schedules.resumed(1, WEEKDAYS.description, time_mrkdwn(resumed.next_at or 0.0))
+    assert outcome == texts.schedules.resumed(1, WEEKDAYS.description, texts.times.token(resumed.next_at or 0.0))
     assert await pressed(stage, notice, schedule) == texts.schedules.WAITS_FOR_NO_SIGN_IN
     assert told(stage) == [outcome]
 

@@ -16,7 +16,7 @@ from bot.errors import Refusal, Refused
 from bot.services.access_control import AccessControl
 from bot.services.notifications import Notifier
 from bot.services.schedules import SchedulePress, Schedules
-from bot.slack.blockkit import Json, time_mrkdwn
+from bot.slack.blockkit import Json
 from bot.slack.views.modal import sentence_modal
 from bot.slack.views.schedules import (
     CHANGE_SCHEDULE,
@@ -375,7 +375,7 @@ async def test_creator_alone_signs_in_for_a_schedule_that_waits_for_it(
     now = await stage.now(paused.id)
     assert (now.pause_reason, await still(waiting.schedule)) == (None, False)
     assert now.next_at is not None
-    told = texts.schedules.resumed(now.id, now.rule.description, time_mrkdwn(now.next_at))
+    told = texts.schedules.resumed(now.id, now.rule.description, texts.times.token(now.next_at))
     assert await told_directly(stage.stores) == [("UADA", told)]
     await stage.press(ScheduleAction.PAUSE, now)
     assert await go_on(waiting.schedule) == texts.schedules.WAITS_FOR_NO_SIGN_IN

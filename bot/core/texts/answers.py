@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from bot.core.texts.actions import ANSWER_NOW
-from bot.core.texts.times import in_utc
+from bot.core.texts.times import token
 from bot.core.texts.words import count, listed, web_query_text
 from bot.models.events import Unparsed
 
@@ -32,12 +32,12 @@ WRITING = "Writing…"
 
 
 def asked_on(ts: str) -> str:
-    return f"Asked on {in_utc(float(ts))}."
+    return f"Asked {token(float(ts))}."
 
 
 def offer_after_absence(ts: str) -> str:
     return (
-        f"I was away when you asked this, on {in_utc(float(ts))}. If an answer would still help, press {ANSWER_NOW} "
+        f"I was away when you asked this ({token(float(ts))}). If an answer would still help, press {ANSWER_NOW} "
         "and I'll begin."
     )
 

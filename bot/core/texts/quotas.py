@@ -1,8 +1,8 @@
 """Text about quotas and usage: notices, reports, and the modal that sets quotas."""
 
 from collections.abc import Sequence
-from datetime import date
 
+from bot.core.texts.times import token
 from bot.core.texts.words import count, listed, sentence_case
 
 NO_QUOTAS = "Your usage isn't limited."
@@ -74,12 +74,12 @@ def quota_needs_prices(models: Sequence[str]) -> str:
     return f"I don't know the price of {', '.join(models)}. Please set a limit in tokens instead, or set BOT_PRICES."
 
 
-def quota_used_up(quota: str, resets: date) -> str:
-    return f"{sentence_case(quota)} is used up. {_resets(resets)}"
+def quota_used_up(quota: str, resets_at: float) -> str:
+    return f"{sentence_case(quota)} is used up. {_resets(resets_at)}"
 
 
-def quota_nearly_used(quota: str, percent: int, resets: date) -> str:
-    return f"{percent}% of {quota} is used. {_resets(resets)}"
+def quota_nearly_used(quota: str, percent: int, resets_at: float) -> str:
+    return f"{percent}% of {quota} is used. {_resets(resets_at)}"
 
 
 OTHER_CONNECTIONS = (
@@ -93,11 +93,11 @@ def quota_usage(quota: str, percent: int) -> str:
     return f"{sentence_case(quota)}: {percent}% used"
 
 
-def quota_so_far(quota: str, percent: int, resets: str) -> str:
-    """Reports how much of a quota a person has used. `resets`: a time in their time zone."""
+def quota_so_far(quota: str, percent: int, resets_at: float) -> str:
+    """Reports how much of a quota a person has used."""
     if percent == 100:
-        return f"{sentence_case(quota)} is used up. It resets {resets}. {ASK_FOR_QUOTA}"
-    return f"{percent}% of {quota} is used. It resets {resets}."
+        return f"{quota_used_up(quota, resets_at)} {ASK_FOR_QUOTA}"
+    return quota_nearly_used(quota, percent, resets_at)
 
 
 def shared_quota(quota: str) -> str:
@@ -120,8 +120,8 @@ def amount_for_members(tokens_used: int, cost_usd: float) -> str:
     return ("nothing" if not tokens_used else about) + (f", ${cost_usd:,.2f}" if cost_usd >= 0.005 else "")
 
 
-def _resets(day: date) -> str:
-    return f"It resets on {day:%B} {day.day} at 00:00 UTC."
+def _resets(at: float) -> str:
+    return f"It resets {token(at)}."
 
 
 QUOTAS_TITLE = "Quotas"

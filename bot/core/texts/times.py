@@ -4,6 +4,7 @@ Tokens and words have the same form: "December 7, 2026 at 09:00", with the weekd
 how its tokens show the time of day. In words, the country of the time zone determines the form.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from functools import cache
@@ -13,6 +14,9 @@ from bot.core.texts.words import listed
 
 TIME, DAY, DAY_OF_SCHEDULE = "{date_pretty} at {time}", "{date}", "{date_long_pretty} at {time}"
 """Formats of Slack's date tokens."""
+TOKEN = re.compile(r"(?:<|&lt;)!date\^(\d{1,11})\^\{date_pretty\} at \{time\}\|[^<>|]*>")
+"""Matches a token of the form TIME in a stored sentence, as written or escaped. Other people's words in a sentence can
+contain one, too; then Slack shows that time."""
 _TWELVE_HOURS = (
     "AE AG AL AS AU BB BD BH BM BN BS BT CA CY DM DZ EG EH ER ET FJ FM GD GH GM GR GU GY HK IN "  # prose: countries
     "IQ JM JO KH KI KN KP KR KW KY LB LC LR LY MH MO MP MR MW MY NZ OM PG PH PK PS PW PY QA SA "
@@ -21,8 +25,13 @@ _TWELVE_HOURS = (
 """Countries whose main language has a 12-hour clock (CLDR 48, `timeData` and the languages' formats)."""
 
 
+def token(at: float, form: str = TIME) -> str:
+    """Returns a token for a time in the reader's time zone. `at`: seconds since the epoch."""
+    return f"<!date^{int(at)}^{form}|{day(at) if form == DAY else in_utc(at)}>"
+
+
 def in_utc(at: float) -> str:
-    """Formats a time for a token that Slack can't show. `at`: seconds since the epoch."""
+    """Formats a time for a token that Slack can't show."""
     time = datetime.fromtimestamp(at, UTC)
     return f"{time:%B} {time.day} at {time:%H:%M} UTC"
 

@@ -24,7 +24,6 @@ from bot.slack.blockkit import (
     mrkdwn,
     plain_text,
     section,
-    time_mrkdwn,
 )
 from bot.slack.notices import suggestion_row
 from bot.slack.quotas import amount_text
@@ -95,7 +94,7 @@ def _waiting_blocks(waiting: Sequence[tuple[str, str, float]]) -> list[Json]:
     for channel_id, link, until in waiting:
         what = f"<{link}|{texts.home.APPROVAL}>" if link else texts.home.APPROVAL
         where = texts.schedules.IN_OUR_DIRECT_MESSAGE if is_direct_message(channel_id) else f"in <#{channel_id}>"
-        lines.append(f"• {what} {where}: {texts.home.DECIDE_UNTIL}{time_mrkdwn(until)}.")
+        lines.append(f"• {what} {where}: {texts.home.DECIDE_UNTIL}{texts.times.token(until)}.")
     return [_paragraph(texts.home.WAITING_FOR_YOU, "\n".join(lines))] if lines else []
 
 

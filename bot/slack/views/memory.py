@@ -10,7 +10,6 @@ from bot.core import texts
 from bot.core.channel_settings import SettingsPlace
 from bot.core.conversation import message_link, unescape
 from bot.core.memory import Memory, parse_text
-from bot.slack import blockkit
 from bot.slack.blockkit import (
     Json,
     checkboxes,
@@ -68,7 +67,7 @@ def _memory_modal(place: SettingsPlace, memories: Sequence[Memory], base: str, *
 
 
 def _origin_line(memory: Memory, channel_id: str, base: str, *, is_hidden: bool) -> str:
-    day = blockkit.time_mrkdwn(memory.created_at, texts.times.DAY)
+    day = texts.times.token(memory.created_at, texts.times.DAY)
     changed_by = f"<@{memory.changed_by}>" if memory.changed_by else ""
     said = texts.memory.memory_said(f"<@{memory.user_id}>", day, changed_by, is_proposed=memory.is_proposed)
     link = message_link(base, channel_id, memory.ts, memory.thread_ts)

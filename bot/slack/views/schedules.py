@@ -38,7 +38,6 @@ from bot.slack.blockkit import (
     section,
     text_area,
     text_line,
-    time_mrkdwn,
     time_picker,
     values_of,
 )
@@ -200,8 +199,8 @@ def run_notice(schedule: Schedule, report: RunReport, signed_out: Sequence[str] 
     sign-ins."""
     if report.has_caused_pause(schedule):
         return _pause_notice(schedule, signed_out)
-    next_time = "" if schedule.next_at is None else time_mrkdwn(schedule.next_at)
-    sentence = texts.schedules.run_skipped(time_mrkdwn(report.due_at), report.skip_reason, next_time)
+    next_time = "" if schedule.next_at is None else texts.times.token(schedule.next_at)
+    sentence = texts.schedules.run_skipped(texts.times.token(report.due_at), report.skip_reason, next_time)
     words = context(plain_text(_words(schedule, WORDS_ROOMS[0])))
     return plain.message([section(mrkdwn(sentence)), words])
 
@@ -263,7 +262,7 @@ def _words(schedule: Schedule, limit: int) -> str:
 def _timing_lines(schedule: Schedule) -> list[str]:
     rule = schedule.rule
     at = schedule.next_at if rule.at is None else rule.at
-    due = "" if at is None else time_mrkdwn(at, texts.times.DAY_OF_SCHEDULE)
+    due = "" if at is None else texts.times.token(at, texts.times.DAY_OF_SCHEDULE)
     when = texts.words.sentence_case(rule.description) if rule.at is None else f"{texts.schedules.ONCE}: {due}"
     if schedule.pause_reason:
         state = texts.schedules.paused_because(schedule.pause_reason)
@@ -306,7 +305,7 @@ def silent_runs_modal(schedule: Schedule, silent: Sequence[tuple[float, str]]) -
     """Returns the modal with the reasons of a schedule's last silent runs, as due time and reason."""
     blocks = [section(mrkdwn(" · ".join([*_timing_lines(schedule), *_runs(schedule)])))]
     for due_at, reason in silent:
-        blocks += [context(mrkdwn(time_mrkdwn(due_at))), section(plain_text(without_schemes(reason)))]
+        blocks += [context(mrkdwn(texts.times.token(due_at))), section(plain_text(without_schemes(reason)))]
     return read_only_modal(texts.silence.SILENT_RUNS, blocks, close=texts.actions.CLOSE_DETAILS)
 
 
