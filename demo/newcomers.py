@@ -171,7 +171,7 @@ def _proposed(message: str) -> FirstAnswer | None:
     what = f"{before} {after}".strip()
     if not what:
         return FirstAnswer(
-            "What shall I do then? Write it in one message: “every weekday at 9, sum up what was said here”."
+            "What should I do then? Write it in one message: “every weekday at 9, sum up what was said here”."
         )
     words = what[0].upper() + what[1:]
     return FirstAnswer("I'll propose a schedule.", _schedule_call({"words": words, "cron": _cron(when, when["days"])}))

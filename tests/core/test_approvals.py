@@ -496,13 +496,13 @@ CARDS = {
 }
 """A call of each kind of card."""
 SAID = {
-    "call": ("shall I continue with what I asked you above?", "Denied by Ada", "I didn't do this"),
-    "create": ("shall I create the schedule above?", "as Ada decided", "I didn't create this schedule"),
-    "change": ("shall I change the schedule as I proposed above?", "as Ada decided", "I didn't change this schedule"),
-    "stop": ("shall I stop the schedule above?", "as Ada decided", "I didn't stop this schedule"),
-    "remember": ("shall I remember what I proposed above?", "as Ada decided", "I won't remember this"),
+    "call": ("should I go ahead with what I asked you about above?", "Denied by Ada", "I didn't do this"),
+    "create": ("should I create the schedule above?", "as Ada decided", "I didn't create this schedule"),
+    "change": ("should I change the schedule as I proposed above?", "as Ada decided", "I didn't change this schedule"),
+    "stop": ("should I stop the schedule above?", "as Ada decided", "I didn't stop this schedule"),
+    "remember": ("should I remember what I proposed above?", "as Ada decided", "I won't remember this"),
     "sign_in": (
-        "shall I continue above with your sign-in or without it?",
+        "should I continue the answer above with your sign-in or without it?",
         "as Ada decided",
         "I continued without a sign-in",
     ),
@@ -583,7 +583,9 @@ def test_schedule_card_describes_one_run_or_many(
 def test_sentence_about_several_kinds_of_cards_names_none() -> None:
     kinds = card_types([*CARDS.values(), CARDS["call"]], None)
     assert list(kinds) == list(CARDS)
-    assert texts.approvals.reminder("<@U1>", kinds) == "<@U1> shall I continue with everything I asked you above?"
+    assert (
+        texts.approvals.reminder("<@U1>", kinds) == "<@U1> should I go ahead with everything I asked you about above?"
+    )
     assert texts.approvals.expired(kinds) == "I did none of this because nobody decided in time."
 
 

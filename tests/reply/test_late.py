@@ -158,7 +158,7 @@ async def test_message_beside_a_reply_is_looked_for_only_if_its_post_has_no_answ
         (READY, texts.answers.answer_ready("<@U1>"), "typist_ping", {"version": 2}),
         (
             approval_reminder(replace(ENTRY, waits_until=99.0), ["remember"]),
-            "<@U1> shall I remember what I proposed above?",
+            "<@U1> should I remember what I proposed above?",
             "typist_ask",
             {"version": 2, "waits_until": "99.0"},
         ),

@@ -44,7 +44,7 @@ def test_answer_longer_than_five_pages_is_attached() -> None:
     shown = "".join(view.markdown for view in channel.shown.values())
     missing = len(SEVEN_PAGES.split()) + 2 - len(shown.split())
     notice = channel.shown["5.0"].notice
-    heard = re.fullmatch(r"Continues in answer\.md: about ([\d,]+) more words\. The end is below\.", notice)
+    heard = re.fullmatch(r"Continues in answer\.md: about ([\d,]+) more words\. The rest is below\.", notice)
     assert heard
     assert int(heard[1].replace(",", "")) == pytest.approx(missing, rel=0.06)
     assert list(channel.shown) == ["1.0", "2.0", "3.0", "4.0", "5.0", "7.0"], "the last one is below the file"
@@ -147,7 +147,7 @@ def test_end_of_any_text_fits_on_a_page(text: str, limit: int) -> None:
     ],
 )
 def test_notice_says_what_follows_in_the_file(rest: str, follows: str) -> None:
-    assert left_out_notice(rest) == f"Continues in answer.md: {follows}. The end is below."
+    assert left_out_notice(rest) == f"Continues in answer.md: {follows}. The rest is below."
 
 
 @pytest.mark.parametrize(("reason", "tries"), [(Refusal.MESSAGE_GONE, 1), (Refusal.TRANSIENT, UPLOAD_TRIES)])

@@ -265,7 +265,7 @@ async def test_always_allowed_tool_is_listed_in_the_settings_and_asks_again_once
     assert ALLOWED_TOOLS not in str(grace.modal.blocks), "none is left"
 
 
-ASKED_AGAIN = "shall I continue with what I asked you above?"
+ASKED_AGAIN = "should I go ahead with what I asked you about above?"
 MENTION = texts.approvals.reminder("<@U0ADA>", ["call"])
 
 

@@ -111,7 +111,7 @@ async def test_missing_extras_are_named(home: Home) -> None:
     assert (code, "PostgreSQL in DATABASE_URL needs the extra postgresql. Install it: " in err) == (2, True), err
     (home.folder / "note.rtf").write_text(r"{\rtf1 Hello}")
     code, _, err = await home.output(TYPIST, "ask", "Summarize", "note.rtf", env={"OPENAI_API_KEY": KEY})
-    reason = "note.rtf (reading this format needs my extra “files”, which isn't installed)"
+    reason = "note.rtf (reading this format requires my “files” extra, which isn't installed)"
     assert (code, reason in err) == (2, True), err
 
 

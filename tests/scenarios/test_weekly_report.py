@@ -240,7 +240,7 @@ async def test_report_comes_when_it_is_due_but_not_for_a_week_in_which_nobody_as
         "*Answers*: 1, and 0 stopped; 0 the week before",
         "*Feedback*: 0 👍, 0 👎; 0 👍, 0 👎 the week before",
         "*Cost*: $0; $0 the week before",
-        "*Last backup*: none by `typist backup`",
+        "*Last backup*: none with `typist backup`",
         f"openai/test retires on {last_day:%B} {last_day.day}, {last_day.year}. "
         "Choose another model in BOT_MODELS before then.",
     ]

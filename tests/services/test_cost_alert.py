@@ -109,7 +109,7 @@ async def test_alert_has_the_channel_the_model_and_numbers_of_questions_and_come
     assert set(told) == {"UADMIN", "UBOSS"}
     assert told["UADMIN"] == (
         "Today's answers have cost $25 so far (the average of the last two weeks is $2 a day). Of that, $12 was spent "
-        "in direct messages. Luna accounts for $25. The people with the most questions asked 41, 12 and 7. To set "
+        "in direct messages. Luna accounts for $25. The most active people asked 41, 12 and 7 questions. To set "
         "quotas, open my Home tab."
     )
     assert not [user for user in ("U1", "U2", "U3", "U4") if user in told["UADMIN"]]

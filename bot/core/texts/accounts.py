@@ -9,7 +9,7 @@ CARDS = {
     "sign_in": CardWords(
         "Signing you in…",
         "I continued without a sign-in",
-        "shall I continue above with your sign-in or without it?",
+        "should I continue the answer above with your sign-in or without it?",
         "a sign-in",
         "You wrote instead, so I'm not waiting for your sign-in anymore.",
     )

@@ -96,10 +96,10 @@ HELP = (
 def continues_in_file(sections: int, words: int) -> str:
     """Reports how many sections of a long answer are only in the file, or how many words if it has no sections."""
     rest = f"{sections} more {'section' if sections == 1 else 'sections'}"
-    return f"Continues in answer.md: {rest if sections else f'about {words:,} more words'}. The end is below."
+    return f"Continues in answer.md: {rest if sections else f'about {words:,} more words'}. The rest is below."
 
 
-END_BELOW_FILE = "This is the end. The full answer is in answer.md."
+END_BELOW_FILE = "This is how the answer ends. The full answer is in answer.md."
 WHOLE_ANSWER_ATTACHED = "The full answer is also in answer.md."
 
 

@@ -9,7 +9,7 @@ from bot.core.texts.words import CardWords, count, listed, sentence_case
 _ARTICLE = re.compile(r"^(\w+) an? ")
 
 _CARDS = {
-    "call": CardWords("", "I didn't do this", "shall I continue with what I asked you above?"),
+    "call": CardWords("", "I didn't do this", "should I go ahead with what I asked you about above?"),
     **accounts.CARDS,
     **memory.CARDS,
     **schedules.CARDS,
@@ -20,7 +20,7 @@ _OUR_TOOLS = {
     "slack__search": "Searching Slack…",
     "notify__find_people": "Looking for people…",
 }
-_SEVERAL_WAIT = "shall I continue with everything I asked you above?"
+_SEVERAL_WAIT = "should I go ahead with everything I asked you about above?"
 
 
 def reminder(mention: str, kinds: Collection[str]) -> str:
@@ -87,7 +87,7 @@ _READ = {
     "memory": "what other people asked me to remember",
     "file": "a file",
     "tool": "what tools found",
-    "agreed": "text of mine that you agreed to",
+    "agreed": "my text that you agreed to",
     "found": "what your account found",
     "definition": "tool descriptions that no Typist admin agreed to",
     "web": "web pages",
@@ -173,9 +173,9 @@ def allow_in_thread(server: str) -> str:
 
 
 IN_THREAD_SCOPE = (
-    "For your questions in this thread, I'll read with your account without asking until you sign out. Everyone here "
-    "will see what I find. I'll still ask if I've read what other people wrote, before I change anything, and where a "
-    "Typist admin wants me to."
+    "For your questions in this thread, I'll use your account to read without asking, until you sign out. Everyone "
+    "here will see what I find. I'll still ask if I've read what other people wrote, before I change anything, and "
+    "where a Typist admin wants me to."
 )
 REQUIRED = "This can't be empty."
 EDITED_EXPLAINED = "I'll make the call with your text, and note below the answer that you changed it."

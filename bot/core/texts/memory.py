@@ -3,14 +3,14 @@
 from bot.core.texts.words import CardWords
 
 REMEMBER_THIS = {
-    "channel": "Shall I remember this for everyone in this channel?",
-    "direct message": "Shall I remember this for our direct message?",
+    "channel": "Should I remember this for everyone in this channel?",
+    "direct message": "Should I remember this for our direct message?",
 }
 REMEMBER = "Remember"
 DONT_REMEMBER = "Don't remember"
 CARDS = {
     "remember": CardWords(
-        "Remembering this…", "I won't remember this", "shall I remember what I proposed above?", "what to remember"
+        "Remembering this…", "I won't remember this", "should I remember what I proposed above?", "what to remember"
     )
 }
 UNDO = "Undo"

@@ -11,12 +11,15 @@ NOT_SENT = "I couldn't send this answer to the channel: Slack didn't accept it. 
 NOTIFY, DONT_NOTIFY = "Notify", "Don't notify"
 CARDS = {
     "notify": CardWords(
-        "Notifying people…", "I won't notify anyone", "shall I notify the people that I listed above?", "whom to notify"
+        "Notifying people…",
+        "I won't notify anyone",
+        "should I notify the people that I listed above?",
+        "whom to notify",
     )
 }
 TERMS = "I'll mention them in this thread, and say that you asked me to."
 TERMS_IN_CHANNEL = "I'll write this in the channel and in this thread, and say that you asked me to."
-NOBODY_LEFT = "I notified nobody, because these people aren't in this channel anymore."
+NOBODY_LEFT = "I didn't notify anyone, because these people aren't in this channel anymore."
 
 
 def proposes(names: Sequence[str], *, in_channel: bool) -> str:

@@ -37,7 +37,7 @@ def cost_alert(
     )
     return (
         f"Today's answers have cost {dollars(usd)} so far ({usual}). Of that, {dollars(channel_usd)} was spent "
-        f"in {place}. {model} accounts for {dollars(model_usd)}. The people with the most questions asked {numbers}. "
+        f"in {place}. {model} accounts for {dollars(model_usd)}. The most active people asked {numbers} questions. "
         "To set quotas, open my Home tab."
     )
 

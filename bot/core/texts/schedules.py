@@ -19,18 +19,18 @@ PROPOSES = {
 }
 CARDS = {
     "create": CardWords(
-        "Creating the schedule…", "I didn't create this schedule", "shall I create the schedule above?", "a schedule"
+        "Creating the schedule…", "I didn't create this schedule", "should I create the schedule above?", "a schedule"
     ),
     "change": CardWords(
         "Changing the schedule…",
         "I didn't change this schedule",
-        "shall I change the schedule as I proposed above?",
+        "should I change the schedule as I proposed above?",
         "a change to a schedule",
     ),
     "stop": CardWords(
         "Stopping the schedule…",
         "I didn't stop this schedule",
-        "shall I stop the schedule above?",
+        "should I stop the schedule above?",
         "stopping a schedule",
     ),
 }
@@ -125,7 +125,7 @@ def with_account(servers: Sequence[str]) -> str:
 
 
 def must_sign_in_first(servers: str, person: str) -> str:
-    return f"{person} must sign in to {servers} first, with the button in my notice in our direct message."
+    return f"{person} must sign in to {servers} first, with the button that I sent in a direct message."
 
 
 def channel_is_full(most: int) -> str:
@@ -292,8 +292,8 @@ def more_schedules(number: int) -> str:
 RULE_OR_TIME = "Enter either a rule or one time."
 TIME_OR_FIELDS = "Enter one time, such as 2026-12-24 09:00, or five cron fields, such as 0 9 * * MON-FRI."
 FIVE_FIELDS = (
-    "Write the rule as five cron fields, such as 0 9 * * MON-FRI. Ranges must be ascending, so write FRI,SAT,SUN and "
-    "0 22-23,0-5 * * *. A rule can mean the last weekday of a month (0 9 LW * *), but not the first."
+    "Write the rule as five cron fields, such as 0 9 * * MON-FRI. Ranges must be ascending. For example, write "
+    "FRI,SAT,SUN, or 0 22-23,0-5 * * *. A rule can mean the last weekday of a month (0 9 LW * *), but not the first."
 )
 STEPS_BEGIN_AGAIN = (
     "A rule can't mean every other week or every 90 minutes, because steps restart every hour, day, week and month. "

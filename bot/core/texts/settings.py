@@ -189,7 +189,7 @@ READ_CHANNEL = Words(
     "Reading this channel",
     {
         True: "I read this channel's messages when a question is about them.",
-        False: "I don't read this channel's messages, except in the thread where I'm asked.",
+        False: "I don't read this channel's messages, except in the thread I'm asked in.",
     },
     "I'll read earlier messages when a question is about them, and say below the answer how many I read.",
 )

@@ -72,7 +72,7 @@ def weekly_report(
         "First word": _wait(this, before),
         "Cost": f"{dollars(this.usd)}{_before(dollars(before.usd))}",
         "Tokens without a price": f"{this.unpriced_tokens:,}" if this.unpriced_tokens else "",
-        "Last backup": "none by `typist backup`" if backup_days is None else f"{backup_age} ago",
+        "Last backup": "none with `typist backup`" if backup_days is None else f"{backup_age} ago",
         "Sign-ins that ended": listed([f"{number:,} at {server}" for server, number in signed_out.items()]),
     }
     said = [f"*{label}*: {text}" for label, text in lines.items() if text]

@@ -23,8 +23,8 @@ COMES_BACK = (
     "I can also come back later (“every weekday at 9, sum up what happened here”) and remember things (“remember: …”)."
 )
 READ_IN_CHANNEL = {
-    True: "I read the thread where I'm asked, and other messages in the channel when a question is about them.",
-    False: "I read the thread where I'm asked.",
+    True: "I read the thread I'm asked in, and other messages in the channel when a question is about them.",
+    False: "I read the thread I'm asked in.",
 }
 SEEN_IN_CHANNEL = {
     reads: f"Everyone in this channel can see my answers. {what_i_read} {STOP_OR_QUIET} {COMES_BACK}"
