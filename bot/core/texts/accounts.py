@@ -94,7 +94,8 @@ FROM_ANOTHER_SERVER = "the URL is from another server"
 
 
 def failed_there(meaning: str) -> str:
-    """Returns the sentence for an error in the browser other than a denial. `meaning`: the end of the sentence."""
+    """Returns the sentence for an error that the browser showed, other than a denial. `meaning`: the end of the
+    sentence."""
     why = f": {meaning}" if meaning else ""
     return (
         f"The server couldn't sign you in{why}. Please press Sign in below my message again. If it still doesn't work, "

@@ -89,11 +89,12 @@ ONLY_ASKER = {
     "sign_in": _DECIDES,
     "edit": _DECIDES,
 }
-"""Actions that only an answer's asker and admins can take, by ReplyAction."""
+"""Descriptions of the actions that only an answer's asker and admins can take, keyed by ReplyAction."""
 
 
 def only_asker(asker: str, does: str) -> str:
-    """Refuses an action to other people. `asker`: a user ID. `does`: a value of ONLY_ASKER."""
+    """Returns the sentence that refuses an action to anyone but the asker. `asker`: a user ID. `does`: a value of
+    ONLY_ASKER."""
     return f"Only <@{asker}> or a Typist admin can {does}."
 
 

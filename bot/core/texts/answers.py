@@ -17,7 +17,7 @@ def searching(query: str) -> str:
 
 TRANSCRIBING = "Listening…"
 CHECKING_ACCESS = "Checking your access. Slack is busy, so this might take a few minutes…"
-"""Replaces THINKING until Slack has identified the asker."""
+"""Shown instead of THINKING until Slack has identified the asker."""
 
 
 def transcript_line(transcript: str) -> str:
@@ -46,7 +46,7 @@ WRITING_LONG = "Writing… When I'm done, I'll attach the full answer as answer.
 CONTINUED_BELOW = "Continued below."
 END_OF_ANSWER = "End of answer."
 REST_IN_MESSAGE = "(Shortened here. See the message for the full text.)"
-"""The end of a message's plain text, for screen readers and notifications, if the message is too long for them."""
+"""The end of a message's plain text for screen readers and notifications, if the message is too long for that text."""
 
 
 CHART_NOT_DRAWN = "(I can't draw this as a chart.)"

@@ -42,7 +42,8 @@ def expired(kinds: Collection[str]) -> str:
 
 
 def asking_without_buttons(asked: Sequence[tuple[str, str]]) -> str:
-    """Replaces cards if Slack rejects their buttons. `asked`: the type and question of each card."""
+    """Returns the text to show instead of cards if Slack rejects their buttons. `asked`: the type and question of each
+    card."""
     about = dict.fromkeys(_CARDS[kind].about or f"“{question}”" for kind, question in asked)
     about_all = listed([*about])
     return f"I need your decision on {about_all}, but Slack rejected my buttons. Please tell me what to do instead."
@@ -56,7 +57,7 @@ NO_ARGUMENTS = "Nothing else will be sent."
 
 
 def question(title: str) -> str:
-    """Returns a question about a call from its tool's title: "Add this note?" from "Add a note"."""
+    """Turns a tool's title into a question about a call. For example, "Add a note" becomes "Add this note?"."""
     return _ARTICLE.sub(r"\1 this ", title, count=1) + "?"
 
 
@@ -96,7 +97,8 @@ _READ = {
 
 
 def asking_reasons_text(reasons: Collection[str], sources: Collection[str] = ()) -> str:
-    """Explains why a card asks although such calls can be allowed, or returns "" if no reason needs explaining.
+    """Explains why a card asks for approval even if such calls can be allowed, or returns "" if no reason needs
+    explaining.
     `reasons`: RecordedCall.because.
     `sources`: tools that found text for this answer, with their servers.
     """
@@ -107,7 +109,8 @@ def asking_reasons_text(reasons: Collection[str], sources: Collection[str] = ())
 
 
 def waits_until(person: str) -> str:
-    """Returns the text before a deadline and a period. `person`: the decider's name, or "" if the decider reads it."""
+    """Returns the beginning of a sentence that ends with a deadline. `person`: the decider's name, or "" if the decider
+    reads it."""
     return f"{person or 'You'} can press a button or write what to do instead until "
 
 
@@ -124,7 +127,7 @@ DECISIONS = {
     "in_thread": "Approved for this thread.",
     "denied": "Denied.",
 }
-"""Replaces the buttons of a decided call while other calls are waiting."""
+"""Shown instead of the buttons of a decided call while other calls are waiting."""
 _DECIDED = {
     "approved": "approved by",
     "edited": "approved with changes by",

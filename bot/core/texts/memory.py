@@ -36,7 +36,7 @@ MEMORIES_HIDDEN = {
     True: "I don't use the hidden memories, because they're from when this channel was public, and it's private now.",
     False: "I don't use the hidden memories, because they're from when this channel was private, and it's public now.",
 }
-"""Shown below a list with hidden memories. Key: whether the channel is private now."""
+"""Shown below a list with hidden memories, keyed by whether the channel is now private."""
 HIDDEN = "hidden"
 
 MEMORY_TITLE = "Memory"

@@ -109,7 +109,7 @@ def prompt_truncated_text(model: str, sent_tokens: int, counted_tokens: int) -> 
 
 
 CHOOSE_ANOTHER = "Choose a model in BOT_MODELS that its vendor still offers, or add a price to the BOT_PRICES file."
-"""Advice to operators if another model answers requests for a model in BOT_MODELS."""
+"""Advice to operators for when another model answers requests for a model in BOT_MODELS."""
 
 
 def answers_again(model: str) -> str:
@@ -121,9 +121,9 @@ NO_WAY_TO_MODEL = "I can't reach {model}. Ask your Typist admin to check my log.
 """Reports a problem that would also make a retry fail."""
 TRYING_AGAIN = "The model isn't responding. Trying again…"
 TAKES_LONG = "The model is taking longer than usual. I'm still waiting for its first word…"
-"""Replaces THINKING if the model hasn't written anything for a long time."""
+"""Shown instead of THINKING if the model hasn't written anything for a long time."""
 LOADING = "The model's server hasn't responded yet. It might still be loading the model, so I'll wait a few minutes…"
-"""Replaces THINKING if a server other than a vendor's hasn't responded for a while."""
+"""Shown instead of THINKING if a server that isn't a vendor's hasn't responded for a while."""
 MAX_LISTED_TOOLS = 10
 _ASK_AGAIN = "Please ask again"
 _PRESS_CONTINUE = "Press Continue"
@@ -134,7 +134,8 @@ def interrupted(*, goes_on: bool = False) -> str:
 
 
 def silent_after_tools(name: str) -> str:
-    """Replaces the sentence for EMPTY if tools ran, so that people don't run the tools again unnecessarily."""
+    """Returns the sentence to show instead of the one for EMPTY if tools ran, so that people don't run them again for
+    nothing."""
     return f"{name} used its tools but didn't write an answer. Press Details to see what they did before you ask again."
 
 

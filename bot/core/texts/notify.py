@@ -23,7 +23,7 @@ NOBODY_LEFT = "I didn't notify anyone, because these people aren't in this chann
 
 
 def proposes(names: Sequence[str], *, in_channel: bool) -> str:
-    """Returns a card's question. `names`: of the people to mention."""
+    """Returns a card's question. `names`: the names of the people to mention."""
     if not names:
         return "Should I send this to the channel?"
     people = f"{listed(names)} ({len(names)} people)" if len(names) > 1 else names[0]
@@ -31,7 +31,8 @@ def proposes(names: Sequence[str], *, in_channel: bool) -> str:
 
 
 def message(mentions: str, asker: str, text: str) -> str:
-    """Returns the message that notifies people, or the whole channel without `mentions` (in Slack's syntax)."""
+    """Returns the message that notifies people or, if there are no `mentions`, the whole channel. `mentions`: in
+    Slack's syntax."""
     person = asker or "Somebody in this thread"
     return (
         f"{mentions} {person} asked me to tell you:\n{text}" if mentions else f"{person} asked me to post this:\n{text}"
@@ -39,13 +40,13 @@ def message(mentions: str, asker: str, text: str) -> str:
 
 
 def notified(names: Sequence[str], left: int) -> str:
-    """Returns the notice below the answer. `left`: number of people who aren't in the channel anymore."""
+    """Returns the notice below the answer. `left`: the number of people who have left the channel."""
     gone = f" {count(left, 'person is', 'people are')} not in this channel anymore." if left else ""
     return f"I notified {listed(names)}.{gone}" if names else f"I sent this to the channel.{gone}"
 
 
 def sent_by(person: str) -> str:
-    """Returns the line above the copy of an answer in a channel."""
+    """Returns the line to show above a copy of an answer in a channel."""
     return f"{person or 'The person who asked'} sent this answer to the channel."
 
 

@@ -9,7 +9,7 @@ NO_QUOTAS = "Your usage isn't limited."
 SHARED_QUOTAS = "You don't have a personal quota. These quotas apply to everyone:"
 ASK_FOR_QUOTA = "To get more before then, ask your Typist admin to raise the quota in my Home tab."
 RAISE_QUOTA = "To get more before then, raise the quota in my Home tab."
-"""Instead of ASK_FOR_QUOTA for Typist admins."""
+"""Shown to Typist admins instead of ASK_FOR_QUOTA."""
 QUOTAS_ARE_SET_IN_HOME = "To change quotas, open my Home tab."
 TOKENS_PER_PAGE = 700
 TOKENS_EXPLAINED = f"Tokens measure the text that I read and write for you. A page is about {TOKENS_PER_PAGE} tokens."
@@ -30,7 +30,7 @@ def cost_alert(
     usd: float, mean_usd: float, channel_id: str, channel_usd: float, model: str, model_usd: float, asked: Sequence[int]
 ) -> str:
     """Tells an admin about an expensive day, in mrkdwn. `channel_id`: the most expensive channel, or "" for direct
-    messages. `asked`: the numbers of questions of the people who asked most."""
+    messages. `asked`: the numbers of questions from the people who asked the most."""
     place, numbers = f"<#{channel_id}>" if channel_id else "direct messages", listed([f"{one:,}" for one in asked])
     usual = (
         f"the average of the last two weeks is {dollars(mean_usd)} a day" if mean_usd else "the first day with usage"
@@ -109,7 +109,7 @@ def usage(period: str, amount: str) -> str:
 
 
 def amount(tokens_used: int, cost_usd: float) -> str:
-    """Formats usage, such as "1,234 tokens, $0.02". A cost that is unknown or less than a cent is left out."""
+    """Formats usage, such as "1,234 tokens, $0.02". The cost is left out if it is unknown or less than a cent."""
     return tokens(tokens_used) + (f", ${cost_usd:,.2f}" if cost_usd >= 0.005 else "")
 
 

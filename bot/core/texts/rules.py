@@ -25,11 +25,11 @@ _MAX_LISTED = 4
 """Longer lists of times or days are abbreviated if possible."""
 _IN_EACH_MONTH = 28
 _FIFTH = 5
-"""The number of a weekday in a month that not every month has."""
+"""The number of a weekday within a month for which not every month has a day, such as a fifth Monday."""
 _MIN_RANGE = 4
 """Minimum number of consecutive days or hours to write as a range."""
 _OFFSET = re.compile(r"Etc/GMT([+-])(\d+)")
-"""A zone named by its UTC offset, with the inverted sign of the IANA database."""
+"""Matches a zone that is named after its UTC offset. In the IANA database, the offset's sign is inverted."""
 
 
 def in_words(cron: str, zone: str) -> str:

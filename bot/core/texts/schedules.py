@@ -41,7 +41,7 @@ _POSTS = {
     True: "When it's time, I'll post this, notify you, and answer below it.",
     False: "Each time, I'll post this with your name and answer below it.",
 }
-"""Sentences about a schedule's runs. Key: whether there is only one run."""
+"""Sentences about a schedule's runs, keyed by whether there is only one run."""
 _READS = "I'll read this conversation, and I won't change anything elsewhere."
 _READS_ACCOUNT = (
     "I won't change anything elsewhere. I won't read this conversation either, so that nobody else can steer what I "
@@ -80,14 +80,14 @@ SCHEDULE_PRESSED = {
     "schedule_stop": SCHEDULE_STOPPED,
     "schedule_change": "Saved.",
 }
-"""Confirmations of a click, by ScheduleAction."""
+"""Confirmations to show after a click, keyed by ScheduleAction."""
 SCHEDULE_UNCHANGED = {
     "schedule_run": "It's already running.",
     "schedule_pause": "It's already paused.",
     "schedule_resume": "It isn't paused, or its time has passed. Press Change to set another time.",
     "schedule_stop": SCHEDULE_GONE,
 }
-"""Responses to a click without effect, by ScheduleAction."""
+"""Responses to a click that had no effect, keyed by ScheduleAction."""
 PAUSE_REASONS = {
     "by_person": "somebody paused it",
     "failures": "its last runs failed",
@@ -147,7 +147,8 @@ def in_zone(rule: str, zone: str) -> str:
 
 
 def proposed_for(cron: str, at: str, zone: str) -> str:
-    """Returns when a proposed schedule is due, from cron fields or an ISO time, or "" if both are missing."""
+    """Describes when a proposed schedule is due, from its cron fields or ISO time, or returns "" if both are
+    missing."""
     words = rules.in_words(cron, zone) if cron else times.once(datetime.fromisoformat(at), zone) if at else ""
     return sentence_case(in_zone(words, zone)) if words else ""
 
@@ -192,7 +193,8 @@ def change_by_number(number: int) -> str:
 
 
 def paused_because(reason: str) -> str:
-    """Replaces a paused schedule's next time, in mrkdwn. `reason`: a key of PAUSE_REASONS."""
+    """Returns the text to show instead of a paused schedule's next time, in mrkdwn. `reason`: a key of
+    PAUSE_REASONS."""
     return "*Paused*" if reason == "by_person" else f"*Paused*: {PAUSE_REASONS[reason]}"
 
 
@@ -216,7 +218,7 @@ def used_this_month(amount: str) -> str:
 
 
 def scheduled_by(person: str, rule: str, changer: str, *, is_late: bool) -> str:
-    """Returns the line above a run, in mrkdwn. `rule` and `changer`: "" for none."""
+    """Returns the line to show above a run, in mrkdwn. `rule` and `changer` can be ""."""
     changed = changed_by(changer) if changer else ""
     return " · ".join(filter(None, ("Scheduled by " + person, changed, rule, "later than planned" if is_late else "")))
 
@@ -240,7 +242,8 @@ def resumed(number: int, rule: str, next_time: str) -> str:
 
 
 def next_for_reader(next_time: str) -> str:
-    """States a next time in the reader's time zone, next to a rule in another time zone. `next_time`: a date token."""
+    """Returns the next time in the reader's time zone, to show next to a rule in another time zone. `next_time`: a date
+    token."""
     return f"{NEXT_TIME}{next_time} (your time)"
 
 
@@ -250,7 +253,7 @@ SIGNED_IN_TOO_LATE = "You're signed in, but this schedule's time has passed. Pre
 
 
 def run_skipped(due: str, reason: str, next_time: str) -> str:
-    """Replaces a skipped run, in mrkdwn. `next_time`: "" for none."""
+    """Returns the text to post instead of a skipped run, in mrkdwn. `next_time`: "" if there is none."""
     skipped = f"I skipped the run scheduled for {due}: {SKIP_REASONS[reason]}."
     return f"{skipped} {NEXT_TIME}{next_time}" if next_time else skipped
 
@@ -310,7 +313,7 @@ TIME_OF_DAY_MISSING = "The time is missing. Enter a day and a time, such as 2026
 TIME_HAS_PASSED = "This time has passed. Choose a later one."
 TIME_TOO_FAR = "This is more than five years ahead. Choose an earlier time."
 SCHEDULED_TASK = "My scheduled task:"
-"""Precedes a task in the prompt. The asker counts as the author of only this phrase: a model wrote the task."""
+"""Precedes a task in the prompt. Only this phrase counts as written by the asker, because a model wrote the task."""
 
 
 def schedule_used_up(most: int, *, in_day: bool) -> str:

@@ -40,7 +40,8 @@ def tools_left_out(counts: Mapping[str, int], most: int, left_out: Sequence[str]
 
 
 def tools_price(tokens: int, usd: float | None) -> str:
-    """Describes what tools cost even without calls, as the rest of a sentence. `usd`: the cost of 1,000 questions."""
+    """Describes the cost of tools even if they aren't called, as the rest of a sentence. `usd`: the cost of 1,000
+    questions."""
     price = "" if usd is None else f", ${usd:,.2f} a thousand questions"
     # More digits would suggest too much precision for an estimate.
     return f"about {float(f'{tokens:.2g}'):,.0f} tokens with each question{price}"
@@ -51,7 +52,7 @@ def tools_priced(price: str) -> str:
 
 
 def server_down(server: str, reason: str) -> str:
-    """Warns in mrkdwn about an unavailable MCP server. `reason`: the reason in the log."""
+    """Warns in mrkdwn about an unavailable MCP server. `reason`: the reason as it is logged."""
     return f":warning: I can't use the tools of {server} right now: {reason}."
 
 
@@ -68,7 +69,7 @@ ALLOWED_TOOLS_HINT = "Remove a tool, and I'll ask about its calls here again. On
 REACTION_UNKNOWN = "Enter one emoji or its name, such as robot_face."
 REACTION_EVERYDAY = "People use this emoji all the time, and I'd answer every time. Choose another one, such as ❓."
 REACTION_QUESTION = "Answer this message. If it doesn't ask anything, explain it."
-"""The question that the model gets if a person adds the emoji to a message. People don't see it."""
+"""The question that the model is asked when a person adds the emoji to a message. People don't see it."""
 TOO_MANY_REACTIONS = (
     "You asked about many messages with the emoji, so I skipped the last one. Please wait a few minutes, or mention me."
 )

@@ -26,7 +26,7 @@ def message_from(writer: str) -> str:
 
 CHOSEN = "✓"
 MY_CHOICE = "My choice:"
-"""Begins the message posted for a person who clicks a choice. The choice follows."""
+"""The beginning of the message that is posted for a person who clicks a choice. The choice follows it."""
 
 
 def chosen_by(asker: str) -> str:

@@ -1,4 +1,4 @@
-"""Text about rules in words: what is posted, and how often nothing was."""
+"""Text about rules in words: which answers are posted, and how often nothing was posted."""
 
 from bot.core.texts.words import count
 
@@ -13,7 +13,7 @@ def only_if(rule: str) -> str:
 
 
 def posts_only_if(rule: str) -> str:
-    """States a proposed rule for posting, or "" without one."""
+    """Describes a proposed rule for posting, or returns "" if there is none."""
     return f"I'll post the result only if: {rule}" if rule else ""
 
 

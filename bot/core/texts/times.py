@@ -1,7 +1,8 @@
-"""Formats times: as tokens that Slack shows by the reader's settings, and as words where Slack shows no tokens.
+"""Formats times: as tokens that Slack shows according to the reader's settings, or as words where Slack doesn't show
+tokens.
 
-Tokens and words have the same form: "December 7, 2026 at 09:00", with the weekday for days of a schedule. Slack decides
-how its tokens show the time of day. In words, the country of the time zone determines the form.
+Tokens and words have the same form: "December 7, 2026 at 09:00", with the weekday for days of a schedule. Slack
+determines how its tokens show the time of day. In words, that depends on the time zone's country.
 """
 
 import re
@@ -63,7 +64,7 @@ def _date(when: date, today: date | None) -> str:
 
 
 def dates(times: Sequence[datetime], today: date, zone: str) -> str:
-    """Formats times in one zone with weekdays. A clock time that all of them share is included once."""
+    """Formats times in one zone with weekdays. A time of day that they all share is included only once."""
     is_alike = len({one.time() for one in times}) == 1
     clocks = [f" at {clock_time(one.hour, one.minute, zone)}" for one in times]
     first, *later = (

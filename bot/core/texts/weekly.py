@@ -31,14 +31,14 @@ class Week:
     thumbs: tuple[int, int]
     reasons: Mapping[str, int]
     disliked: Mapping[str, int]
-    """👎 by channel. "" stands for all direct messages, because a single one would identify a person."""
+    """The number of 👎 by channel. "" represents all direct messages, because a single one would identify a person."""
     median_s: float | None
     """The median wait for the first word, in seconds."""
     slowest_s: float | None
     usd: float
     unpriced_tokens: int
     ruled: tuple[int, int] = (0, 0)
-    """Runs with a rule in words, and those of them that posted something."""
+    """The number of runs with a rule in words, and how many of them posted something."""
 
 
 def weekly_report(
@@ -89,7 +89,7 @@ def _share(now: Mapping[str, int], then: Mapping[str, int], this: Week, before: 
 
 
 def _shares(number: int, number_then: int, this: Week, before: Week) -> tuple[float, float] | tuple[()]:
-    """Returns both numbers divided by the questions of their week, or () if nobody asked in the week before."""
+    """Returns both numbers as shares of their weeks' questions, or () if nobody asked in the week before."""
     return (number / this.questions, number_then / before.questions) if before.questions else ()
 
 

@@ -10,7 +10,7 @@ PANE_SUGGESTIONS = {
 
 
 def suggested_prompts() -> list[dict[str, str]]:
-    """Returns PANE_SUGGESTIONS in the form for Slack's manifest and assistant.threads.setSuggestedPrompts."""
+    """Returns PANE_SUGGESTIONS in the form that Slack's manifest and assistant.threads.setSuggestedPrompts expect."""
     return [{"title": title, "message": message} for title, message in PANE_SUGGESTIONS.items()]
 
 
@@ -30,7 +30,7 @@ SEEN_IN_CHANNEL = {
     reads: f"Everyone in this channel can see my answers. {what_i_read} {STOP_OR_QUIET} {COMES_BACK}"
     for reads, what_i_read in READ_IN_CHANNEL.items()
 }
-"""Explanations of privacy and stopping, in mrkdwn. Key: whether the bot can read the channel."""
+"""Explanations of privacy and of how to stop answers, in mrkdwn, keyed by whether the bot can read the channel."""
 SEEN_IN_DIRECT_MESSAGE = (
     "Other people in Slack can't see this conversation. I read its latest messages. To stop an answer, press *Stop* "
     f"or write “stop”. {COMES_BACK}"

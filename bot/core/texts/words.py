@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 class CardWords(NamedTuple):
     running: str
-    """Shown while the approved call runs, or "" to show the tool's title. Begins with a verb in -ing."""
+    """Shown while the approved call runs, or "" to show the tool's title. Begins with a verb that ends in -ing."""
     undone: str
     """The beginning of sentences about a card that was declined or expired."""
     waits: str
-    """The end of the reminder."""
+    """The end of a reminder to decide."""
     about: str = ""
     """The subject of a card that Slack can't show, or "" if its question includes the subject."""
     replied: str = ""
