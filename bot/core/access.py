@@ -1,4 +1,4 @@
-"""Access control by the Typist admin's lists and the asker's user type. Pure."""
+"""Access control, based on the Typist admin's lists and the asker's user type. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,14 +10,14 @@ from bot.core.conversation import Question
 MAX_ADMINS_NAMED = 3
 MAX_BOT_QUESTIONS_IN_A_ROW = 3
 MAX_BOT_QUESTIONS_AN_HOUR = 20
-"""Maximum number of questions answered per bot and hour, across threads, because a bot might start many threads."""
+"""Maximum number of questions answered per bot per hour, across all threads, because a bot might start many threads."""
 
 
 class UserKind(StrEnum):
     MEMBER = "members"
     GUEST = "guests"
     EXTERNAL = "external"
-    """A member of another organization, through Slack Connect."""
+    """A member of another organization who is connected through Slack Connect."""
     BOT = "bots"
     DEACTIVATED = "deactivated"
     """A deactivated account. Slack no longer reports its type, and no setting grants it access."""
@@ -76,7 +76,7 @@ class AccessRules:
     def denial(self, question: Question, kind: UserKind | None, is_named: bool | None = False) -> Denial | None:
         """Returns why a question is denied, or None if it is allowed. `kind`: the asker's user type, or None if
         unknown. `is_named`: whether a group or domain in `allow_users` includes the asker, or None if Slack doesn't
-        report it."""
+        say."""
         channel_id, user_id = question.thread.channel_id, question.user_id
         if self.allow_channels and channel_id not in self.allow_channels and not question.thread.in_direct_message:
             return Denial.CHANNEL
@@ -101,7 +101,7 @@ class AccessRules:
 @dataclass(frozen=True, slots=True)
 class DenialNotice:
     name: str
-    """The database key for the time of the last explanation."""
+    """The database key under which the time of the last explanation is stored."""
     every_s: float
 
 
@@ -111,8 +111,8 @@ UNCHECKED = DenialNotice("access_not_checked", 0.0)
 
 
 def denial_notice(question: Question, denial: Denial) -> DenialNotice:
-    """Returns the notice for a denial, with the minimum time between two notices. In channels, a script could otherwise
-    use up the app's ephemeral messages."""
+    """Returns the notice for a denial, with the minimum time between two notices. That time is longer in channels,
+    where a script could otherwise use up the app's ephemeral messages."""
     if denial is Denial.UNKNOWN:
         return UNCHECKED
     return IN_DIRECT_MESSAGE if question.thread.in_direct_message else IN_CHANNELS

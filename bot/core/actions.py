@@ -1,4 +1,4 @@
-"""Reply actions: the buttons of a reply and their clicks. bot/core/picture.py decides when each is shown. Pure."""
+"""Reply actions: a reply's buttons, and clicks on them. bot/core/picture.py decides when each button is shown. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class ReplyAction(StrEnum):
     NEXT = "next"
     FEEDBACK = "feedback"
     FEEDBACK_REASON = "feedback_reason"
-    """The action_id also contains a DownReason, because each reason has a button."""
+    """The action_id also contains a DownReason, because each reason has a separate button."""
     DELETE = "delete"
     APPROVE = "approve"
     DENY = "deny"
@@ -32,7 +32,7 @@ class ReplyAction(StrEnum):
     ARGUMENTS = "arguments"
     DETAILS = "details"
     CHOOSE = "choose"
-    """The action_id also contains a number, because each choice has a button."""
+    """The action_id also contains a number, because each choice has a separate button."""
     CANVAS = "canvas"
     TABLES = "tables"
     SEND_TO_CHANNEL = "send_to_channel"
@@ -69,9 +69,9 @@ CALL_ACTIONS = (
     ReplyAction.ARGUMENTS,
 )
 MORE = "more"
-"""The action_id of the menu with an earlier answer's actions, and the value of a click on one of them."""
+"""The action_id of the menu with an earlier answer's actions, and the `Press.value` of a click on one of its items."""
 CONFIRMED = "confirmed"
-"""The value of a click on a button that confirms an action."""
+"""The `Press.value` of a click on a button that confirms an action."""
 UP, DOWN = "up", "down"
 VOTES = {UP: 1, DOWN: -1}
 
@@ -83,7 +83,8 @@ class ActionResponse:
     sentence: str
     markdown: str = ""
     follow_ups: Mapping[str, str] = field(default_factory=dict)
-    """Labels of buttons below the sentence, by action_id. Each has this `value`: an answer's ts or a schedule's number.
+    """Labels of the buttons below the sentence, keyed by action_id. All of them have the same `value`: an answer's ts
+    or a schedule's number.
     """
     value: str = ""
     replaces_response: bool = False
@@ -99,5 +100,5 @@ class Press:
     value: str = ""
     response_url: str = ""
     trigger_id: str = ""
-    """Opens a modal within three seconds of the click."""
+    """Can be used to open a modal within three seconds of the click."""
     in_modal: bool = False

@@ -1,8 +1,8 @@
 """Alerts: posts by apps that start an answer in the channels that list the app. Pure.
 
 Nobody asks about an alert, so an app's post starts an answer only in a channel whose settings list the app, and a limit
-per channel and day applies. Alerts of one kind are a burst: the first one starts the answer, and the others are added
-to its text for BURST_S. The kind is the alert's text without its state, numbers, IDs and URLs.
+per channel and day applies. Alerts of the same kind within BURST_S form a burst: the first one starts an answer, and
+the text of the others is appended to it. The kind is the alert's text without its state, numbers, IDs and URLs.
 """
 
 import hashlib
@@ -11,9 +11,9 @@ import re
 BURST_S = 600.0
 MAX_KIND_CHARS = 300
 MAX_TEXT_CHARS = 6_000
-"""The limit for the text of an alert with the later alerts of its burst."""
+"""Maximum length of an alert's text, including the later alerts of its burst."""
 MAX_VERSIONS = 3
-"""An alert that is resolved or edited more often doesn't restart its answer."""
+"""Maximum number of versions of an answer. After that, resolving or editing its alert no longer restarts it."""
 _APP_ID = re.compile(r"A[A-Z0-9]{5,20}")
 _RESOLVED = frozenset(["resolved", "recovered", "closed", "ok"])
 _STATES = _RESOLVED | {"firing", "triggered", "alerting", "alert", "open", "opened", "acknowledged"}
@@ -26,18 +26,19 @@ NOTE = (
 
 
 def has_other_words(ids: str) -> bool:
-    """Returns whether a line contains anything other than app IDs."""
+    """Returns whether a line of app IDs contains anything else."""
     return any(_APP_ID.fullmatch(id_) is None for id_ in ids.split())
 
 
 def alert_kind(app_id: str, text: str) -> str:
-    """Returns a hash that alerts of one burst share."""
+    """Returns a hash that all alerts of a burst share."""
     shared = f"{app_id} {' '.join(word for word in _words(text) if word not in _STATES)[:MAX_KIND_CHARS]}"
     return hashlib.sha256(shared.encode(errors="replace")).hexdigest()[:16]
 
 
 def with_later_alert(text: str, later: str) -> str:
-    """Returns an alert's text with a later alert of its burst, or the text unchanged if it would become too long."""
+    """Appends a later alert of the same burst to an alert's text. If the result would be too long, returns the text
+    unchanged."""
     both = f"{text}\n\n{later}"
     return text if later in text or len(both) > MAX_TEXT_CHARS else both
 
@@ -47,7 +48,7 @@ def is_resolved(text: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    """Returns the words at the beginning of an alert that don't contain digits or a URL, in lower case."""
+    """Returns the words at the beginning of an alert that don't contain digits or a URL, in lowercase."""
     chunks = (chunk for chunk in text[: 10 * MAX_KIND_CHARS].lower().split() if "://" not in chunk)
     constant = " ".join(chunk for chunk in chunks if not any(char.isdigit() for char in chunk))
     return _NO_LETTERS.sub(" ", constant).split()

@@ -1,7 +1,7 @@
 """Decides whether a call's arguments come from the asker or from text found with the asker's account. Pure.
 
-Anyone who sends a person a mail, ticket or note can use it to request further lookups in that person's account. Once a
-model has read such text, a value counts as the asker's only if it comes from:
+Anyone who sends a person an email, ticket or note can use it to request further lookups in that person's account. Once
+a model has read such text, a value counts as the asker's only if it comes from:
 - the asker's messages, or calls of this answer that the asker requested or approved;
 - the tool's own definition, which lists operators and defaults;
 - an ID in search results, so that the model can open a result. IDs are read only from JSON, where text can't imitate
@@ -17,14 +17,15 @@ from bot.core.calls import CallState, Decision, Step, tool_owner
 from bot.models.prompt import Origin, ToolDefinition
 
 MAX_WORDS = 100
-"""Longer arguments count as found text."""
+"""Maximum number of words in arguments from the asker. Longer arguments count as found text."""
 _WORD = re.compile(r"\w+")
 _NAME_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 _NAMES_OF_IDS = frozenset(
     ["id", "ids", "iid", "uuid", "key", "url", "uri", "path", "sha", "cursor", "token", "number", "after"]
 )
 _ID = re.compile(r"\S*[^\W_A-Za-z]\S*|\S*[^\w\s]\S*", re.ASCII)
-"""Anything without spaces except plain words. A plain word might be a field that a person added."""
+"""Matches any string without spaces that isn't a plain word. A plain word might be the value of a field that a person
+added."""
 _MARK = re.compile(r"^<([0-9a-f]+)>\n", re.MULTILINE)
 """The opening mark around a result (`result_for_model`)."""
 _JSON_TOKEN = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|([][{}:,])|(-?\d[\d.eE+-]*)|true|false|null)')
@@ -91,7 +92,7 @@ def _is_id_name(name: str) -> bool:
 
 
 def _ids_in(result: str) -> Iterator[str]:
-    """Yields the IDs in a JSON result, up to the first syntax error or cut."""
+    """Yields the IDs in a JSON result, up to the first syntax error or the point where the result was cut off."""
     opened = _MARK.search(result)
     end = result.find(f"\n</{opened[1]}>", opened.end()) if opened else -1
     text, at, name, last = result[opened.end() : end] if opened and end >= 0 else result, 0, "", ""

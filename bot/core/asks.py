@@ -91,11 +91,11 @@ class ApprovalCard:
     is_repeat: bool = False
     uses_own_account: bool = False
     can_allow_always: bool = False
-    """Whether the reader is an admin who can always allow the tool. In a reply, the reader is the asker."""
+    """Whether the reader is an admin who can choose to always allow the tool. In a reply, the reader is the asker."""
     can_allow_in_thread: bool = False
     """Whether the asker can allow such calls in this thread, because they only read from the asker's own account."""
     because: tuple[str, ...] = ()
-    """Reasons to ask that remain even if such calls are allowed."""
+    """Reasons to ask for approval that remain even if such calls are allowed."""
     sources: tuple[str, ...] = ()
     """Display names of the tools that found text with the asker's account."""
     decision: Decision | None = None
@@ -179,8 +179,8 @@ class ApprovalPlace:
 def cards_of_step(
     calls: Sequence[RecordedCall], version: int, until: float | None, *, person: str = "", is_admin: bool = False
 ) -> tuple[ApprovalCard, ...]:
-    """Returns a step's approval requests, or () if no call is waiting. Includes decided requests to keep buttons in
-    place."""
+    """Returns a step's approval requests, or () if no call is waiting. Includes requests that have already been
+    decided, so that the other buttons stay in place."""
     if not any(call.state is CallState.ASKED for call in calls):
         return ()
     asked = (call for call in calls if _is_asked_or_decided(call))

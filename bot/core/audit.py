@@ -59,7 +59,7 @@ class Entry:
 
 SUBJECT_FIELDS = ("user", "channel", "thread", "ts", "arguments_sha256")
 TEXTS = "texts"
-"""Name of the exported field that contains the text, in exports with content."""
+"""Name of the field that contains the text, in exports that include content."""
 _FIRST = ("id", "at", "kind", "team", "job", "user", "channel", "thread", "ts", "by")
 _LAST = ("arguments_sha256", TEXTS)
 
@@ -94,8 +94,8 @@ def call_entry(job: Job, call: RecordedCall) -> Entry:
 
 
 def call_facts(call: RecordedCall, version: int) -> dict[str, Any]:
-    """Returns a call's position, and the tool's name if the tool was offered. `forget` couldn't remove a name that the
-    model invented."""
+    """Returns a call's position, and the tool's name if the tool was offered. A name that the model invented is left
+    out, because `forget` couldn't remove it."""
     tool = {"tool": call.tool} if call.definition_hash else {}
     account = {"account": "own"} if call.uses_own_account else {}
     return {**tool, **account, "version": version, "step": call.step_no, "index": call.index}

@@ -1,10 +1,11 @@
-"""Pending decisions: who can decide, about what, and until when. Pure.
+"""Pending decisions: who can decide what, and until when. Pure.
 
 Once a person has decided, `Decisions.proceed` (bot/services/decisions.py) continues the work:
 
 - A call waits up to APPROVAL_S for the asker or, for some calls, an admin. If nobody decides, or the asker writes a
-  message instead, the call is denied (bot/store/calls.py). In any case, the answer continues.
-- A choice below an answer waits for the first click until the answer changes. It is then asked as a question.
+  message instead, the call is denied (bot/store/calls.py). Either way, the answer continues.
+- The choices below an answer wait for the first click, until the answer changes. The clicked choice is then asked as a
+  question.
 - A schedule whose creator's sign-in has ended waits for the next sign-in.
 """
 

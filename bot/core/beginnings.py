@@ -1,17 +1,18 @@
 """The beginning of an answer's prompt, stored until the answer ends. Pure.
 
-An answer that uses tools resends its prompt with each step, sometimes hours later after an approval or in another
-process. Meanwhile, the conversation, memories, settings or tools might change. Newer Claude models bind their thoughts
+An answer that uses tools resends its prompt with each step, sometimes from another process, or hours later after an
+approval. Meanwhile, the conversation, memories, settings or tools might change. Newer Claude models bind their thoughts
 to everything before them, and reject an answer that continues with a different prompt. Therefore, the first step's
 record includes the beginning of the prompt (`prompt_record`), and later attempts restore it (`restore_prompt`). Only
-the identities of files are recorded. A compressed beginning takes 5 kB without tools, and 80 kB with a long thread and
-25,000 tokens of definitions.
+the identities of files are recorded. A compressed beginning takes up 5 kB without tools, and 80 kB with a long thread
+and 25,000 tokens of tool definitions.
 
 New tools, for example after the asker signs in to a server, are appended, and the next step records the beginning
 again.
 
-Deleted files, dropped results and results that can't be stored can't be restored. Each step's record therefore includes
-the hash of everything before its output (`PrefixHash`). If that hash has changed, the step's thoughts aren't sent.
+Files that were deleted, and results that were dropped or never stored, can't be restored. Each step's record therefore
+includes the hash of everything before its output (`PrefixHash`). If that hash has changed, the step's thoughts aren't
+sent.
 """
 
 import base64
@@ -32,7 +33,7 @@ _HASHED_CHARS = 50_000
 """The number of characters to hash at each end of a file. Hashing a whole large file would block the event loop."""
 _THOUGHTS = ("thinking", "redacted_thinking")
 _CHATS_THOUGHTS = "reasoning_details"
-"""The field of Chat messages in which gateways return thoughts."""
+"""The field of a Chat Completions message in which gateways return thoughts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class BuiltPrompt:
     new_files: Sequence[OpenedFile] = ()
     """Files shared since the last answer. A notice below the answer lists the unreadable ones."""
     note: Note = NO_NOTE
-    """The part of the prompt that only concerns this question. It is recorded with the answer."""
+    """The part of the prompt that concerns only this question. It is recorded with the answer."""
     memory_count: int = 0
     pdfs_as_text: Sequence[str] = ()
     has_files: bool = False
@@ -126,7 +127,7 @@ def _file(media: Media) -> list[str]:
 
 
 class PrefixHash:
-    """Hash of everything that a model has read, updated with each turn."""
+    """A hash of everything that a model has read, updated with each turn."""
 
     def __init__(self, prompt: Prompt) -> None:
         tools = [[tool.name, tool.description, tool.parameters] for tool in prompt.tools]

@@ -1,11 +1,11 @@
-"""Tools and tool calls: each call is made once, and some need an approval. Pure.
+"""Tools and tool calls. Each call is made only once, and some calls need approval. Pure.
 
 A model's answer takes one or more steps. A step is one request: the model writes text and can call tools. Its output is
 recorded, its calls are decided on and made, and their results are part of the next step's request. An attempt that
-takes over reuses the recorded steps.
+takes over from another one reuses the recorded steps.
 
-Tool results are untrusted. The model gets a result as data between two markers with a random word that the result can't
-know, and without characters that hide or reorder text.
+Tool results are untrusted. The model gets each result as data between two markers, which contain a random word that the
+result can't know. Characters that hide or reorder text are removed.
 
 The life of a call
 ------------------
@@ -50,7 +50,8 @@ MAX_LABEL_CHARS = 100
 MAX_TITLE_CHARS = 60
 MAX_CLAIM_CHARS = 140
 MAX_OPTIONS, MAX_OPTION_CHARS = 99, 75
-"""Slack accepts 100 options of a menu. The model's own value might be another one."""
+"""Slack accepts at most 100 options in a menu. One is kept free for the model's own value, which might not be an
+option."""
 READ_CHANNEL = "read_channel"
 SLACK = "slack"
 """Owner of Typist's built-in tools, like an MCP server's name."""
@@ -70,9 +71,9 @@ SCOPE_FIRST = (
     f"in again to grant it. Propose that with the tool {SIGN_IN}, if you have it."
 )
 SIGN_IN_RESULTS = (SIGN_IN_FIRST, SCOPE_FIRST)
-"""Results after which signing in lets the call be repeated."""
+"""Results after which the call can be repeated once the person has signed in."""
 RESULT_NOT_STORED = "What this call returned may not be kept. Make the call again if you need it."
-"""Replaces a result that can't be stored if a later attempt needs it."""
+"""Stored instead of a result that can't be stored, for later attempts to read."""
 APPROVAL_S = 4 * 3600.0
 """The time limit for a decision: long enough for a meeting, short enough for the question to still matter."""
 NOT_IN_TOOL_NAMES = re.compile("[^A-Za-z0-9_-]")
@@ -127,7 +128,8 @@ class PlaceTools:
 
 
 def tools_within_limits(servers: Iterable[ServerTools]) -> PlaceTools:
-    """Returns the tools that fit the limits, in order. A tool that is too large is skipped, not the ones after it."""
+    """Returns the tools that fit within the limits, in order. A tool that is too large is skipped, but later tools that
+    fit are still included."""
     offered: list[ToolDefinition] = []
     left_out: list[str] = []
     chars = 0
@@ -151,7 +153,7 @@ class Claims:
     description: str = field(default="", repr=False)
     never_empty: frozenset[str] = frozenset()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The possible values of arguments, by name."""
+    """The possible values of each argument, keyed by the argument's name."""
 
 
 NO_CLAIMS = Claims()
@@ -164,7 +166,7 @@ class AllowedTool:
     tool: str
     definition_hash: str
     admin_id: str
-    """The admin's ID, or "" after the admin was erased."""
+    """The admin's ID, or "" if the admin was erased."""
     allowed_at: float
 
 
@@ -279,8 +281,9 @@ class Decision(StoredEnum, unknown="denied"):
 
 
 NOT_YET, BY_RULE, WROTE, NOT_ASKED = "not_yet", "by_rule", "wrote", "not_asked"
-"""Reasons to ask other than the origins of text: nobody has allowed such calls yet, an admin's rule requires it, an
-earlier version of the answer might have changed something, or arguments don't come from the asker."""
+"""Reasons to ask for approval, apart from the origins of text: nobody has allowed such calls yet, an admin's rule
+requires approval, an earlier version of the answer might have changed something, or arguments don't come from the
+asker."""
 _NOT_BY_BUTTON = (None, Decision.REPLIED, Decision.EXPIRED)
 
 
@@ -317,7 +320,8 @@ class RecordedCall:
 
     @property
     def startable_states(self) -> tuple[CallState, ...]:
-        """States in which the call can be made. Calls that only read, or notify people once, can be repeated."""
+        """States in which the call can be made. Calls that only read can be repeated, and so can calls that notify
+        people, because each notification is sent only once."""
         return UNDER_WAY if self.read_only or self.tool == NOTIFY else (CallState.READY,)
 
     @property
@@ -331,11 +335,12 @@ class RecordedCall:
 class DecidedCalls:
     decision: Decision
     user_id: str
-    """The person's ID, or "" after the person was erased."""
+    """The person's ID, or "" if the person was erased."""
     calls: int
     kind: str = "call"
     name: str = field(default="", compare=False, repr=False)
-    """The name or ID shown in the reply, or "" until it is looked up. A mention would notify the person."""
+    """The name or ID shown in the reply, or "" until it is looked up. It isn't a mention, which would notify the
+    person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +373,7 @@ def card_type(tool: str, arguments: Mapping[str, Any]) -> str:
 
 
 def card_types(calls: Iterable[RecordedCall], decision: Decision | None) -> Collection[str]:
-    """Returns the card types of calls with this decision. None: of calls that are waiting."""
+    """Returns the card types of calls with this decision or, if it is None, of calls that are still waiting."""
     found = (call for call in calls if call.decision is decision and (decision or call.state is CallState.ASKED))
     return dict.fromkeys(card_type(call.tool, call.arguments) for call in found)
 
@@ -382,7 +387,7 @@ def decisions_by_button(calls: Sequence[RecordedCall]) -> tuple[DecidedCalls, ..
 
 
 def has_decided_proposal(calls: Iterable[RecordedCall]) -> bool:
-    """Returns whether a person decided on a proposal other than a sign-in. A sign-in doesn't change an answer."""
+    """Returns whether a person has decided on a proposal other than a sign-in, which doesn't change an answer."""
     lasting = (call for call in calls if call.tool in LASTING_PROPOSALS)
     return any(call.decision not in (None, Decision.EXPIRED) for call in lasting)
 
@@ -395,7 +400,7 @@ def count_made_calls(calls: Iterable[RecordedCall]) -> int:
 
 
 def made_calls_by_tool(calls: Iterable[RecordedCall]) -> Counter[str]:
-    """Counts calls that were made, or might have been, by the tool's display name."""
+    """Returns the number of calls that were made, or might have been, keyed by the tool's display name."""
     return Counter(tool_label(call.tool) for call in calls if call.state in _MADE)
 
 

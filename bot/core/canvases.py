@@ -29,7 +29,8 @@ def linked_canvas(canvas_id: str) -> File:
 
 
 def canvas_mention(canvas_id: str) -> str:
-    """Returns the placeholder for a canvas, which the canvas's name replaces later. Slack provides only the ID."""
+    """Returns a placeholder for a canvas, which is later replaced with the canvas's name. Slack provides only the
+    ID."""
     return _CANVAS_MENTION.format(id=canvas_id)
 
 

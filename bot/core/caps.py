@@ -1,7 +1,7 @@
 """Caps: limits on tokens and dollars, per UTC day or month. Pure.
 
-While an answer is being written, its maximum possible usage is reserved. An answer can begin only if the cap has an
-amount left that is neither used nor reserved. So at most one answer exceeds a cap, however many begin at once.
+While an answer is being written, its maximum possible usage is reserved. An answer can begin only if part of the cap is
+neither used nor reserved. At most one answer can therefore exceed a cap, no matter how many begin at once.
 """
 
 import re
@@ -17,10 +17,11 @@ from bot.core.conversation import Question, is_direct_message
 from bot.errors import StoredEnum
 
 DAYS_IN_CHART = 14
-"""Slack's charts accept 20 categories."""
+"""Slack's charts accept at most 20 categories."""
 MAX_LIMIT = 1e12
 NOTICE_PERCENTS = (80, 100)
-"""Percentages of a cap at which Typist admins are notified. At the first percentage, the person is warned too."""
+"""Percentages of a cap at which Typist admins are notified. At the first percentage, the person who asks is warned
+too."""
 
 _CAP = re.compile(r"(user|channel|workspace)/(day|month)=(\d+(?:\.\d+)?) ?(tokens|usd)")
 _FORM = (
@@ -48,7 +49,7 @@ class Period(StoredEnum, unknown="month"):
 @dataclass(frozen=True, slots=True)
 class Amount:
     tokens: int = 0
-    """Input plus output."""
+    """Input tokens plus output tokens."""
     cost_usd: float = 0.0
 
     def __bool__(self) -> bool:
@@ -134,7 +135,8 @@ class CapNotice:
     owner_id: str
     percent: int
     month: str
-    """Such as "2026-11". Notices are monthly even for daily caps, because many people reach theirs every day."""
+    """The month, such as "2026-11". Notices are sent once a month even for daily caps, because many people reach theirs
+    every day."""
 
     def __str__(self) -> str:
         return f"{self.percent}% {self.cap.setting} {self.owner_id} {self.month}"
@@ -232,7 +234,7 @@ def cap_warning(cap: Cap, used: Amount, now: float) -> str | None:
 
 
 def cap_warning_key(cap: Cap, scope_ids: ScopeIds, now: float) -> str:
-    """Returns the notification key for a cap's warning, so that it is sent once per owner, limit and period."""
+    """Returns the notification key for a cap's warning, which is sent only once per owner, limit and period."""
     owner_id = scope_ids.id_of(cap.window.scope)
     return f"cap {cap.setting} {owner_id} {_date(first_day(cap.window.period, now))}"
 
@@ -279,7 +281,7 @@ def format_day(day: int) -> str:
 
 
 class CapField(StrEnum):
-    """A form field for a cap with this period and unit. The value is the field's name."""
+    """A form field for a cap with this period and unit. The enum value is the field's name."""
 
     DOLLARS_A_MONTH = "dollars_a_month"
     DOLLARS_A_DAY = "dollars_a_day"
@@ -303,9 +305,9 @@ class CapField(StrEnum):
 
 
 Entered = tuple[tuple[CapField, str], ...]
-"""Input by changed field. "" removes an owner's cap, so that BOT_CAPS applies."""
+"""The input in each changed field. "" removes an owner's cap, so that BOT_CAPS applies."""
 Limits = Mapping[CapField, float | None]
-"""An owner's caps by field. None: BOT_CAPS applies."""
+"""An owner's cap for each field, or None if BOT_CAPS applies."""
 
 
 @dataclass(frozen=True, slots=True)

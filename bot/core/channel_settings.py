@@ -23,7 +23,7 @@ from bot.models.prompt import Effort
 from slack_markdown.render import beginning
 
 MAX_PROMPT_CHARS = 2_000
-"""The limit for a system prompt, which is billed with every question. Slack's limit is 3,000."""
+"""Maximum length of a system prompt, which is billed with every question. Slack's limit is 3,000 characters."""
 DISPLAYED_PROMPT_CHARS = 60
 _EMOJI = re.compile(r"[\w+'-]{1,100}")
 _VARIANT = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
@@ -58,13 +58,13 @@ class ChannelSettings:
     """The IDs of the apps whose posts are answered, separated by spaces (core/alerts.py)."""
     gate: bool = False
     reaction: str = ""
-    """The name of the emoji that asks a question about the message it is added to, or ""."""
+    """The name of the emoji that people add to a message to ask about it, or "" if there is none."""
     effort: Effort = Effort.NORMAL
     length: Length = Length.NORMAL
     web_search: bool | None = None
-    """False turns web search off in this channel. None applies BOT_WEB_SEARCH."""
+    """False turns web search off in this channel. None means that BOT_WEB_SEARCH applies."""
     read_channel: bool | None = None
-    """False forbids the model to read the channel. None applies BOT_READ_CHANNEL."""
+    """False prevents models from reading the channel. None means that BOT_READ_CHANNEL applies."""
     mcp_servers: tuple[str, ...] = ()
     """Names of the BOT_MCP_CONFIG servers whose tools can be used in this channel."""
 
@@ -98,7 +98,7 @@ def _is_everyday_reaction(emoji: str) -> bool:
 
 
 def prompt_version(system_prompt: str) -> str:
-    """Returns a short hash of a system prompt, by which votes on answers are compared."""
+    """Returns a short hash of a system prompt, so that votes on answers can be compared by prompt."""
     return hashlib.sha256(system_prompt.encode()).hexdigest()[:8]
 
 
@@ -113,7 +113,7 @@ class DefaultSettings:
     mcp_servers: tuple[str, ...] = ()
     """The servers in BOT_MCP_CONFIG. A channel can use a server only after a Typist admin has chosen it."""
     has_reactions: bool = True
-    """Whether Slack sends reactions to the app. Otherwise, channels can't have a question emoji."""
+    """Whether Slack sends reactions to the app. If it doesn't, channels can't have a question emoji."""
     names: texts.models.ModelNames = texts.models.OWN_NAMES
     has_alerts: bool = False
 
@@ -135,7 +135,7 @@ class Setting:
     is_channel_only: bool = False
     is_available: Callable[[DefaultSettings], bool] = lambda _: True
     options: Callable[[DefaultSettings], Mapping[str, str]] = lambda _: {}
-    """Returns option labels, unless `words` has them."""
+    """Returns the labels of the options, if they aren't in `words`."""
     applies: Callable[[DefaultSettings, Any], Any] = lambda _, value: value
     problem: Callable[[DefaultSettings, Any], str] = lambda *_: ""
 

@@ -1,4 +1,4 @@
-"""Choices: a model that is unsure asks the reader and offers up to five answers as buttons. Pure.
+"""Choices: a model that is unsure asks the reader, and offers up to five possible answers as buttons. Pure.
 
 The model asks with a tool call that ends the answer. The question and choices become the last lines of the answer, so
 they are recorded, repeated in later prompts, and shown in messages without buttons. The buttons belong to the answer's

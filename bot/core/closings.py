@@ -2,8 +2,8 @@
 
 A closing consists of known phrases of thanks or agreement and of filler words, all listed in closings.txt. A message
 with an unknown word, a question mark or another emoji isn't a closing, because missing a question is worse than
-answering once too often. "Yes", "no" and "do it" aren't closings either, because they answer something. Next to a name
-or a command, these phrases and greetings are treated as courtesy.
+answering once too often. "Yes", "no" and "do it" aren't closings either, because they answer something. When these
+phrases or a greeting accompany a name or a command, they are treated as courtesy.
 """
 
 import re
@@ -22,7 +22,7 @@ class Closing(StrEnum):
     NOTHING = ""
     THANKS = "thanks"
     AGREEMENT = "agreement"
-    """Words that would be an answer if there was a question."""
+    """Words that would be an answer if the bot had asked a question."""
     POSSIBLE = "in doubt"
     """Part of the message is a closing, and the rest might be."""
 
@@ -56,7 +56,7 @@ def _parse_table(table: str) -> dict[str, frozenset[str]]:
 
 
 _Part = tuple[int, Closing | None]
-"""Word count and meaning of part of a message. The meaning is None if unknown."""
+"""The word count and meaning of part of a message. The meaning is None if unknown."""
 _TABLE = _parse_table(_plain(Path(__file__).with_name("closings.txt").read_text("utf-8")))
 _SAYS = {
     **dict.fromkeys(_TABLE["beside"], Closing.NOTHING),
@@ -118,13 +118,14 @@ def is_courtesy(text: str, name: str = "") -> bool:
 
 @cache
 def _phrases_with_name(name: str, says: Closing) -> Mapping[str, Closing]:
-    """Returns the meaning of each known phrase, the bot's name (`says`) and, unless `says` is NOTHING, greetings."""
+    """Returns the meaning of each known phrase, including the bot's name, whose meaning is `name_meaning`. Greetings
+    are included unless `name_meaning` is NOTHING."""
     return (_GREETS if says else _SAYS) | ({name: says, f"@{name}": says} if name else {})
 
 
 def _parse_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | None], list[_Part]]:
-    """Splits a message into emoji and phrases: returns the emoji's `Closing` values, and the phrases. A long text or a
-    question is a single phrase."""
+    """Splits a message into emoji and phrases. Returns the meanings of the emoji, and the phrases. Long text or a
+    question is returned as a single phrase."""
     text = _OWN_EMOJI.sub(r"\1", text)
     if len(text) > MAX_CHARS or _ASKS.search(text):
         return set(), [(len(text), None)]

@@ -25,7 +25,7 @@ class ThreadKey:
     team_id: str
     channel_id: str
     thread_ts: str | None
-    """None outside threads in a direct message, which counts as a single conversation."""
+    """None in a direct message outside threads, which counts as a single conversation."""
 
     @property
     def place(self) -> tuple[str, str]:
@@ -40,7 +40,8 @@ class ThreadKey:
 
 
 CHECK_FILE_INFO = "check_file_info"
-"""Slack's file_access for files that need files.info. For canvases, files.info also returns their channels."""
+"""Slack's file_access for files whose details have to be requested with files.info. For a canvas, the response also
+includes its channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +63,17 @@ class File:
     captions_url: str = ""
     """The URL of Slack's WebVTT captions, or ""."""
     seconds: float = 0.0
-    """Duration, or 0 if Slack doesn't report it."""
+    """Duration in seconds, or 0 if Slack doesn't report it."""
     size_bytes: int = 0
     """0 if Slack doesn't report it."""
     preview_url: str = ""
     """The URL of Slack's smaller copy of an image, as PNG or JPEG, or ""."""
     is_quoted: bool = False
-    """Whether the message quotes the whole file. Slack does this for email."""
+    """Whether the message quotes the entire file, as Slack does with email."""
 
 
 SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
-"""Slack's own users, which aren't marked as bots. They also post email and some apps' messages."""
+"""IDs of Slack's own users, which aren't marked as bots. They also post email and some apps' messages."""
 ANSWERED_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """Subtypes of messages written by people. `/me is late` is a me_message."""
 REOPENED_SUBTYPES = frozenset({"channel_unarchive", "group_unarchive"})
@@ -197,7 +198,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The part of a prompt that only concerns one question, in addition to the question itself."""
+    """The part of a prompt that concerns only one question, in addition to the question itself."""
 
     text: str = field(default="", repr=False)
     origins: Origins = OURS
@@ -218,7 +219,7 @@ class RecordedReply:
     """The ts of the newest answered question. Set only on the answer's first page."""
     note: Note = NO_NOTE
     refused_ts: frozenset[str] = frozenset()
-    """The ts of each answered question that the model's vendor refused."""
+    """The ts of each answered question that the model's vendor refused to process."""
 
 
 _LINK = re.compile(r"https://[a-z0-9.-]{1,100}/archives/([CDG][A-Z0-9]{1,20})/p(\d{1,12})(\d{6})(\?\S*)?", re.ASCII)
@@ -231,7 +232,7 @@ _UNNAMED_CHANNEL = re.compile(r"<#([A-Z0-9]+)\|?>")
 _USER_MENTION = r"<@{}(?:\|[^<>]*)?>"
 _ID = re.compile(r"[A-Z0-9]+")
 _AFTER_MENTION = r"(?:[,:](?![\w+'-]{1,100}:))?(?:[ \t\n]|[,:](?=[ \t\n]|\Z))*"
-"""Spaces, and a comma or colon, after a mention. A colon can also begin an emoji: `:tada:`, `:)`."""
+"""Spaces, and a comma or colon, after a mention. A colon can instead begin an emoji, such as `:tada:` or `:)`."""
 _EMOJI = re.compile(r":[\w+'-]{1,100}:|<!EMOJI\|[^<>]*>")
 _BEFORE_MENTION = " \t\n,"
 _SENTENCE_ENDS = " \t\n.?!…。？！"
@@ -257,7 +258,8 @@ def linked_message(link: str) -> tuple[str, str, str | None] | None:
 
 
 def message_link(base: str, channel_id: str, ts: str, thread_ts: str | None) -> str:
-    """Returns a link to a message, or "" if `base`, the common prefix of the channel's links, is unknown."""
+    """Returns a link to a message, or "" if `base` is unknown. `base`: the prefix that all links in the channel
+    share."""
     thread = f"?thread_ts={thread_ts}&cid={channel_id}" if thread_ts not in (None, "", ts) else ""
     return f"{base}{ts.replace('.', '')}{thread}" if base else ""
 
@@ -267,7 +269,8 @@ def mentioned_user_ids(text: str) -> list[str]:
 
 
 def addressed_user_ids(text: str) -> list[str]:
-    """Returns the IDs of mentioned people. Excludes mentions in quotes and code, which address nobody."""
+    """Returns the IDs of mentioned people. Mentions in quotes and code are excluded, because they don't address
+    anyone."""
     return mentioned_user_ids(_CODE.sub("", _QUOTED.sub("", text)))
 
 
@@ -296,7 +299,8 @@ def ids_to_name(text: str) -> list[str]:
 
 
 def with_names(text: str, names: Mapping[str, str]) -> str:
-    """Returns text as readers see it. `names`: display names by ID; the default is the name in the text, or the ID."""
+    """Returns text as readers see it. `names`: display names by ID. If a name is missing, the name in the text is used
+    or, without one, the ID."""
     parts, end = [], 0
     for mention in _MENTION.finditer(text):
         mark = mention["mark"]
@@ -315,7 +319,8 @@ def without_users(text: str) -> str:
 
 
 def without_bot_mention(text: str, bot_user_id: str) -> str:
-    """Returns text without the bot's mentions at both ends. A mention within a sentence is part of its meaning."""
+    """Returns text without mentions of the bot at its beginning and end. A mention within a sentence is kept, because
+    it is part of the sentence's meaning."""
     mention = _USER_MENTION.format(re.escape(bot_user_id))
     words = text.strip()
     if leading := re.match(rf"(?:{mention}{_AFTER_MENTION})+", words):
@@ -345,7 +350,7 @@ def without_greeting(words: str, bot_user_id: str, bot_name: str) -> str:
 
 
 def plain_command(words: str, bot_user_id: str, bot_name: str) -> str:
-    """Returns a command in lowercase, without courtesy and end punctuation, or "" if the text is too long."""
+    """Returns a command in lowercase, without courtesies or final punctuation, or "" if the text is too long."""
     if len(words) > _MAX_COMMAND_CHARS:
         return ""
     bare, longer = without_greeting(words, bot_user_id, bot_name).rstrip(_SENTENCE_ENDS), ""

@@ -1,4 +1,4 @@
-"""Shared files: which ones a model can read, in which form, and how readers are told about the others. Pure.
+"""Shared files: which ones a model can read, in what form, and how readers are told about the others. Pure.
 
 The bytes determine a file's type, because Slack's type can be wrong. Only types that are never text are rejected
 without being read. Each answer in a thread reads the same files again, so readers are told only once that a file
@@ -37,7 +37,7 @@ NOTHING_REFUSED: Mapping[str, FileFault] = MappingProxyType({})
 
 
 class Unread(Enum):
-    """Why a file isn't read. The value is shown in parentheses after the file's name."""
+    """The reason a file isn't read. The value is shown in parentheses after the file's name."""
 
     KIND = texts.files.FILE_TYPE
     IMAGE_KIND = texts.files.FILE_IMAGE_TYPE
@@ -94,7 +94,7 @@ class Transcript:
 
 
 Content = str | Document | Transcript | Media | Unread
-"""A file's text (raw, as Markdown, or transcribed), an image or PDF, or why it wasn't read."""
+"""A file's text (raw, as Markdown, or transcribed), an image or PDF, or the reason it wasn't read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class OpenedFile:
     content: Content
     truncated: bool = False
     number: int = 0
-    """Numbers files with the same name, from 1. 0 if the name is unique."""
+    """The file's number among files with the same name, starting at 1, or 0 if the name is unique."""
 
     @property
     def name(self) -> str:
@@ -147,7 +147,7 @@ def short_name(name: str) -> str:
 
 
 def has_document_name(name: str) -> bool:
-    """Returns whether a name ends as the names of documents and images do that can be read."""
+    """Returns whether a name has the extension of a document or image that can be read."""
     return "." in name and name.rpartition(".")[2].lower() in _DOCUMENTS | _IMAGES
 
 
@@ -178,7 +178,8 @@ def _extension(file: File) -> str:
 
 
 def reason_not_transcribed(file: File) -> Unread:
-    """Returns why a recording has no transcript. Only for clips can people ask Slack for a transcript."""
+    """Returns why a recording has no transcript. People can ask Slack for transcripts of clips, but not of other
+    recordings."""
     return Unread.CLIP_UNHEARD if file.is_clip else Unread.UNHEARD
 
 
@@ -203,7 +204,8 @@ def choose_files(files: Iterable[File], *, hears: bool = False) -> tuple[list[Fi
 
 
 def is_sign_in_page(file: File, content_type: str, content: bytes) -> bool:
-    """Returns whether Slack sent its sign-in page. If the scope is missing, Slack does so with HTTP 200."""
+    """Returns whether Slack sent its sign-in page instead of the file. If a scope is missing, Slack does so with HTTP
+    200."""
     if not content_type.startswith("text/html"):
         return False
     is_page = file.mimetype.startswith("text/html") or file.filetype == "html"
@@ -223,7 +225,7 @@ def detect_media_type(content: bytes) -> str:
 
 
 def file_label(file: OpenedFile) -> str:
-    """Returns a file's text for the model, which follows the message that shared it."""
+    """Returns the text that tells the model about a file, to be added after the message that shared the file."""
     name, content = file.name, file.content
     if isinstance(content, Unread):
         return f"(Attached, but not shown to you: {name}, {content.value})"
@@ -344,7 +346,7 @@ def is_recording(file: File) -> bool:
 
 
 def supported_sound(content: bytes) -> Sound | None:
-    """Returns a recording if its first bytes show a format that models support, otherwise None."""
+    """Returns a recording if its first bytes indicate a format that models support, otherwise None."""
     extension, media_type = _sound_format(content)
     return Sound(f"clip.{extension}", media_type, content) if extension else None
 
@@ -391,8 +393,9 @@ def files_newest_first(messages: Sequence[PromptMessage]) -> list[File]:
 
 
 def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
-    """Adds the canvases that messages link to, except for our own messages, which repeat an answer. A link to a file
-    that was shared in the conversation counts as sharing it again. Anyone can write an ID, so access is checked later.
+    """Adds the canvases that messages link to. Links in our own messages are ignored, because they only repeat an
+    answer. A link to a file that was shared in the conversation counts as sharing it again. Anyone can write an ID, so
+    access is checked later.
     """
     shared = {file.id: file for message in messages for file in message.files}
     with_linked: list[PromptMessage] = []
@@ -432,7 +435,7 @@ def with_numbered_names(files: Mapping[str, OpenedFile], messages: Sequence[Prom
 
 
 def file_ids_since_answer(messages: Sequence[PromptMessage]) -> Iterator[str]:
-    """Yields the IDs of files shared since the bot's last answer. That answer reported all earlier ones."""
+    """Yields the IDs of files shared since the bot's last answer, which already reported all earlier files."""
     for message in reversed(messages):
         if message.speaker_id is None:
             return
@@ -443,8 +446,8 @@ def truncate_files(
     files: Mapping[str, OpenedFile], count_tokens: CountTokens, limit_tokens: int, pdf_tokens: int = 0
 ) -> dict[str, OpenedFile]:
     """Cuts the text of files to a total number of tokens, starting with the last file. `pdf_tokens`: the limit for the
-    text of PDFs, which is sent only if there are too many pages. 0: no separate limit, because a model that might
-    answer doesn't support PDFs."""
+    text of PDFs, which is sent only if there are too many pages. 0 means no separate limit, because one of the models
+    that might answer doesn't support PDFs."""
     truncated: dict[str, OpenedFile] = {}
     for file_id, file in files.items():
         if (text := file_text(file)) is not None:
@@ -491,7 +494,7 @@ def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFi
 
 
 def _pages_of(media: Media) -> Iterator[Media]:
-    """Yields an image or PDF and its other pages, all under one name so that they are counted as one file."""
+    """Yields an image or PDF and its other pages, all with the same name so that they are counted as one file."""
     yield replace(media, other_pages=())
     yield from (replace(page, name=media.name) for page in media.other_pages)
 

@@ -12,8 +12,8 @@ States
   can't be found, stopped or edited, and don't block other questions. The outbox posts them: POST gives a job its
   message, and the job is queued like any other. An open modal without a question is an UNPOSTED job without text.
   A run with a rule in words (silence.py) is first queued without a message. SPEAK makes it UNPOSTED again.
-- QUEUED jobs were never claimed. Slack shows at most a placeholder, so a queued job can join a batch, and Stop ends it
-  immediately.
+- QUEUED jobs have never been claimed. Slack shows at most a placeholder, so a queued job can join a batch, and Stop
+  ends it immediately.
 - RELEASED jobs are queued too, but Slack already shows part of an answer or an earlier version. RELEASED jobs are
   claimed first in their thread, and never batched. Stop only stores a request, because the next attempt must finish the
   reply.
@@ -40,18 +40,18 @@ Typist in the thread instead of deciding, the calls are denied, the answer ends,
 
 Messages while tools run
 ------------------------
-Messages that an asker writes while a model works in steps are queued like any question. Before each further step, the
-worker adds them to the running answer (BATCH), and the model reads them next. Other people's questions, and questions
-with files, wait for their turn. `joined_step` is the step at which the model first read a question, so that a worker
-taking over builds the same prompts.
+Messages that an asker writes while a model works in steps are queued like any other question. Before each additional
+step, the worker adds them to the running answer (BATCH), and the model reads them next. Other people's questions, and
+questions with files, wait for their turn. `joined_step` is the step at which the model first read a question, so that a
+worker taking over builds the same prompts.
 
 Attempts and leases
 -------------------
-Each claim starts an attempt. All later writes include the worker and the attempt (bot/store/rows.py), so a paused
-worker whose job was taken over can't change anything. A worker considers its jobs its own for only a few seconds after
-each heartbeat (lease.py), half as long as other workers wait before they take over. An attempt that dies or is released
-is recorded as a turn with the reason INTERRUPTED and its usage so far. The job stays live, and the next attempt
-continues from the checkpoint. After three interruptions, a job ends with INTERRUPTED_TOO_OFTEN.
+Each claim starts an attempt. All later writes include the worker and the attempt (bot/store/rows.py), so a worker that
+was paused while its job was taken over can no longer change anything. After each heartbeat, a worker treats its jobs as
+its own for only a few seconds (lease.py), half as long as other workers wait before they take over. An attempt that
+dies or is released is recorded as a turn with the reason INTERRUPTED and its usage so far. The job stays live, and the
+next attempt continues from the checkpoint. After three interruptions, a job ends with INTERRUPTED_TOO_OFTEN.
 
 Versions
 --------
@@ -68,14 +68,14 @@ become BATCHED, and their `answered_with` refers to it. If the newest question i
 
 Requests
 --------
-Only its worker can end a running job's answer in Slack. Other processes therefore store a request, which the worker
-receives with its heartbeat: `stop_requested`, `erase_requested` (the row is deleted when the job ends), or a higher
-`version`. `answer_deleted` is a separate flag: the content is gone, and the usage stays.
+Only the worker that runs a job can end its answer in Slack. Other processes therefore store a request in the job's row,
+and the worker receives it with its next heartbeat: `stop_requested`, `erase_requested` (the row is deleted when the job
+ends), or a higher `version`. `answer_deleted` is a separate flag: the content is gone, but the usage is kept.
 
 Erasure
 -------
 Erasing a job immediately deletes its row and all rows that refer to it. A running job is stopped first, and FINISH
-deletes it. Retention clears the content of finished jobs and doesn't change their state.
+deletes it. Retention clears the content of finished jobs without changing their state.
 
 The outbox
 ----------
@@ -147,7 +147,7 @@ class Event(StrEnum):
     ENQUEUE = auto()
     CLAIM = auto()
     BATCH = auto()
-    """A later question in the thread is claimed, or a running answer now also answers this question."""
+    """A later question in the thread was claimed, or a running answer now also answers this question."""
     UNBATCH = auto()
     """The later question won't be answered."""
     TAKE_OVER = auto()
@@ -155,7 +155,7 @@ class Event(StrEnum):
     """The worker hands over the job, or ends an outdated attempt."""
     FINISH = auto()
     SPEAK = auto()
-    """The work of a run without a message is done, and its answer must be posted."""
+    """A run without a message has finished its work, and its answer must be posted."""
     DENY = auto()
     WAIT = auto()
     DECIDE = auto()
@@ -226,7 +226,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.BATCHED, Event.ERASE): State.ABSENT,
     (State.DENIED, Event.ERASE): State.ABSENT,
 }
-"""Next state by state and event. All other events have no effect."""
+"""The next state for each state and event. All other events have no effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ NO_WISH = Wish()
 class EnqueueResult:
     job_id: int
     needs_placeholder: bool
-    """Whether the question must wait for another job in its thread or for a free worker."""
+    """Whether the question has to wait for another job in its thread or for a free worker."""
     attempts: int = 0
     """The number of claims so far. A later claim makes the placeholder invalid."""
 
@@ -261,15 +261,15 @@ class NoticeKind(StoredEnum, unknown="said"):
     """The server left a tool call or reasoning in the text."""
     EXPIRED = "expired"
     UNREAD = "unread"
-    """Files or tools that the model didn't get."""
+    """Files or tools that the model wasn't given."""
     REMEMBERED = "remembered"
-    """A memory was created. It might have been forgotten since."""
+    """A memory was created. The memory might have been forgotten since."""
     FORGOTTEN = "forgotten"
-    """A message removed a memory. It might have been restored since."""
+    """A message removed a memory. The memory might have been restored since."""
     SCHEDULED = "scheduled"
-    """A schedule was created or changed. It might have been stopped since."""
+    """A schedule was created or changed. The schedule might have been stopped since."""
     STOPPED = "stopped"
-    """A message stopped a schedule. It might have been restored since."""
+    """A message stopped a schedule. The schedule might have been restored since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +296,7 @@ class End:
     usage: Usage | None = None
     """Usage reported by the vendor, or an estimate. None if no model was asked."""
     estimated_step: int | None = None
-    """The step whose usage is estimated. If that step is recorded, the estimate doesn't count (see Spent)."""
+    """The step whose usage is estimated. Once that step is recorded, the estimate no longer counts (see Spent)."""
     first_token_s: float | None = None
     prompt_version: str | None = None
     sources: Sequence[Citation] = ()
@@ -305,13 +305,13 @@ class End:
     effort: str = ""
     """The requested thinking effort, limited to the model's highest level."""
     note: Note = NO_NOTE
-    """The part of the prompt that only concerns this question. Later prompts repeat it."""
+    """The part of the prompt that concerns only this question. Later prompts repeat it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
     start: int
-    """The offset in the answer, in characters. The piece replaces all recorded text from there."""
+    """The piece's offset in the answer, in characters. The piece replaces all recorded text from that offset on."""
     text: str = field(repr=False)
     end: End | None = None
     sources: Sequence[Citation] = ()
@@ -325,7 +325,7 @@ class Piece:
 class Checkpoint:
     text: str = field(default="", repr=False)
     end: End | None = None
-    """Set if the text is complete and only its end has to be recorded."""
+    """Set if the text is complete and only the end remains to be recorded."""
     sources: Sequence[Citation] = ()
 
 
@@ -384,7 +384,7 @@ READ_ROLES = (MessageRole.PAGE, MessageRole.STRAY)
 @dataclass(frozen=True, slots=True)
 class RecordedMessage:
     ts: str
-    """"" until Slack has responded to the post."""
+    """The message's ts, or "" until Slack has responded to the post."""
     role: MessageRole
     version: int = 0
     for_stream: bool = False
@@ -413,13 +413,14 @@ class AnswerRecord:
     version: int = 0
     text: str = field(default="", repr=False)
     end: End | None = None
-    """The end of the version, or None. While a newer version is written, text and end are the older version's."""
+    """The end of the version, or None. While a newer version is being written, the text and end belong to the older
+    one."""
     ended_at: float | None = None
     is_emptied: bool = False
     """Whether the text was removed from the database but not from Slack."""
     waits_until: float | None = None
     calls: Sequence[RecordedCall] = ()
-    """The version's tool calls. While a newer version is being written, its calls."""
+    """The version's tool calls or, while a newer version is being written, the newer version's."""
     has_previous: bool = False
     has_next: bool = False
     has_acted: bool = False
@@ -470,13 +471,14 @@ class Job:
     wish: Wish = NO_WISH
     transcripts: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     asked_at: float = field(default=0.0, compare=False)
-    """When the asker started waiting for this version or decided on a call, in seconds since the epoch."""
+    """The time at which the asker started waiting for this version or decided on a call, in seconds since the epoch."""
     stop_requested: bool = False
     """Whether the job was stopped before it was claimed. The attempt then only ends the reply."""
     is_offer: bool = False
     """Whether this version only offers an answer, because the question was found late or others have replied to it."""
     is_late: bool = field(default=False, compare=False)
-    """Whether the asker has waited for LATE_S, as in an outage. The answer then states when it was asked."""
+    """Whether the asker has waited for LATE_S, for example because of an outage. The answer then states when the
+    question was asked."""
     record: AnswerRecord | None = field(default=None, compare=False)
     must_move_down: bool = field(default=False, compare=False)
     """Whether the placeholder is above pages of an earlier answer. The reply then begins with a new message."""
@@ -487,7 +489,7 @@ class Job:
 
     @property
     def has_begun(self) -> bool:
-        """Whether a model was already asked for this version. If so, the asker had access at that time."""
+        """Whether a model has already been asked for this version. If so, the asker had access at that time."""
         return bool(self.checkpoint.text or self.checkpoint.end or self.steps)
 
     def ended(self, end: End, text: str, calls: Sequence[RecordedCall] = ()) -> AnswerRecord:

@@ -3,15 +3,16 @@
 import math
 
 LEASE_S = 4.0
-"""The validity of a lease after a heartbeat."""
+"""The time for which a lease is valid after a heartbeat."""
 
 
 class Lease:
     """A worker's lease on its jobs, during which no other worker can own them. Times are from the monotonic clock.
 
     Other workers take over a job if its worker's heartbeat hasn't changed for 8 s (store/workers.py). A heartbeat
-    renews the lease for half that time, counted from when it was sent, because the database might have written it at
-    once. While the database is unreachable, no worker can take over, so a failed heartbeat also renews a valid lease.
+    renews the lease for half that time, counted from when it was sent, because the database might have recorded it
+    immediately. While the database is unreachable, no worker can take over, so a failed heartbeat also renews a valid
+    lease.
     """
 
     def __init__(self) -> None:

@@ -1,10 +1,10 @@
-"""Memory: short notes that a channel, or a person in a direct message, asks Typist to keep for later questions. Pure.
+"""Memory: short notes that people ask Typist to keep for later questions in a channel or direct message. Pure.
 
 A memory is used only in the channel where it was written. The text is stored verbatim, with its author, time and
 message. A model can propose a memory, and a person decides.
 
 Three commands need no model: "remember: …" or "remember that …", "What do you remember?", and "forget 3". A command is
-one sentence in the asker's own words without another request; a greeting, "please" and thanks are allowed. In doubt,
+one sentence in the asker's own words without another request; a greeting, "please" and thanks are allowed. If in doubt,
 the message goes to the model, which can propose a memory. Text after a colon is never in doubt: it is kept verbatim, or
 refused with a reason (`reason_not_to_keep`).
 
@@ -44,10 +44,11 @@ Place = tuple[str, str]
 MAX_CHARS = 300
 MAX_MEMORIES = 40
 MAX_BYTES = 8_000
-"""Maximum UTF-8 length of a channel's memories, including LINE_BYTES for each author and date."""
+"""Maximum UTF-8 length of a channel's memories, including LINE_BYTES for each memory's author and date."""
 LINE_BYTES = 64
 MAX_TOKENS = 5_000
-"""Maximum tokens of memories in a prompt. If long names make MAX_BYTES exceed it, only the newest are sent."""
+"""Maximum tokens of memories in a prompt. If long names push the total above this limit, only the newest memories are
+sent."""
 
 _REMEMBER = re.compile(
     # The colon might begin an emoji or a smiley.
@@ -70,7 +71,7 @@ _MARKUP = re.compile(r"<[^<>]*>")
 _AROUND_WORDS = "\"'“”‘’«»()[]*_~`"
 _ASKS = tuple(QUESTION_MARKS)
 _WIDE_ENDS = re.compile("[。！？｡।॥]+")
-"""Sentence ends that no space has to follow."""
+"""Punctuation that ends a sentence even if no space follows."""
 _ABBREVIATION = re.compile(r"(?P<title>[A-Z][b-df-hj-np-tv-xz]+\.)|(?:[^\W\d_]{1,2}\.){2,}")
 """Titles without vowels, such as Dr. or Mrs., or letters with dots, such as p.m. or e.g."""
 _TYPED_MENTION = re.compile(r"&lt;([@#!][A-Z0-9]+(?:\|(?:(?!&[lg]t;).)*)?)&gt;")
@@ -90,7 +91,7 @@ class Memory:
     """Markdown with mentions by ID (core/conversation.py)."""
     user_id: str
     thread_ts: str
-    """With `ts`, identifies the message that created the memory."""
+    """Together with `ts`, identifies the message that created the memory."""
     ts: str
     changed_by: str
     is_proposed: bool
@@ -116,7 +117,7 @@ class MemoryCommand:
 class RememberOutcome(StrEnum):
     NEW = auto()
     KNOWN = auto()
-    """The channel already had this memory, which was renewed."""
+    """The channel already had this memory, so the existing one was renewed."""
     FULL = auto()
     DELETED = auto()
 
@@ -161,9 +162,9 @@ def reason_not_to_keep(text: str) -> str:
 
 
 def is_one_statement(text: str) -> bool:
-    """Returns whether text is a single sentence on one line and not a question. The dot of an abbreviation doesn't end
-    a sentence, but after `p.m.` and similar, the next letter must be lowercase. "No. 5" is read as two sentences, and
-    requests joined by a comma or "and" are read as one sentence."""
+    """Returns whether text is a single sentence on one line and not a question. The period of an abbreviation doesn't
+    end a sentence, but after `p.m.` and similar, the next letter must be lowercase. "No. 5" is read as two sentences,
+    and requests joined by a comma or "and" are read as one sentence."""
     lines = text.strip().splitlines()
     spaced = _WIDE_ENDS.sub(r"\g<0> ", unescape(_MARKUP.sub("x", text)))
     words = [word.strip(_AROUND_WORDS) for word in spaced.split()]
@@ -210,7 +211,7 @@ TOOLS: Mapping[bool, ToolDefinition] = {
     is_direct: replace(_TOOL, rule=ToolRule(Permission.ASK), prepared=partial(_prepare_arguments, is_direct=is_direct))
     for is_direct in (True, False)
 }
-"""The tools for proposing a memory. Key: whether the tool is for direct messages."""
+"""The tools for proposing a memory, keyed by whether the tool is for direct messages."""
 
 
 def is_same_text(text: str, other: str) -> bool:
@@ -249,7 +250,8 @@ def memories_section(
     limit_tokens: int,
     asker: str,
 ) -> SentMemories:
-    """Returns the prompt's section about memories, which is the same for every question. `memories`: by number."""
+    """Returns the prompt's section about memories, which is the same for every question. `memories`: the memories by
+    number."""
     lines: list[str] = []
     left = limit_tokens - count_tokens(_EXPLAINED)
     for memory in reversed(memories):

@@ -1,4 +1,4 @@
-"""Notifications: messages besides answers, sent once per key (bot/store/notifications.py). Pure."""
+"""Notifications: messages other than answers, each sent only once per key (bot/store/notifications.py). Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,8 @@ class Notification:
     """The ID of a person (for a direct message) or channel; "" if `kind` finds the recipients."""
     key: str
     content: Any
-    """JSON: arguments of chat.postMessage or, with a `kind`, facts from which that feature writes the messages."""
+    """JSON: the arguments of chat.postMessage or, if `kind` is set, the facts from which that feature writes the
+    messages."""
     kind: str = ""
     """The feature that writes the messages, or "" if `content` is a message."""
 
@@ -20,7 +21,7 @@ class DueNotification(Notification):
     team_id: str = ""
     since: float = 0.0
     due_at: float = 0.0
-    """When another process can claim the notification. Each claim changes this time, so that writes by earlier
+    """The time after which another process can claim the notification. Each claim changes it, so that writes by earlier
     claimants fail."""
     tries: int = 1
 

@@ -1,8 +1,9 @@
-"""Proposals to notify people, which their asker accepts with a button, and the message to the people. Pure.
+"""Proposals to notify people, which the asker accepts with a button, and the message that notifies them. Pure.
 
-Names in an answer never notify anybody. A model proposes to mention people or a user group, or to write to the channel,
-and the asker decides on a card. Only people who are in the channel can be mentioned, which `find_people` returns. A
-group is mentioned as its members, because a mention of the group would also notify people who can't read the thread.
+Names in an answer never notify anyone. A model proposes to mention people or a user group, or to write to the channel,
+and the asker decides on a card. Only people who are in the channel can be mentioned, and `find_people` returns only
+them. Instead of a group, its members are mentioned, because mentioning the group would also notify people who can't
+read the thread.
 """
 
 import re
@@ -20,7 +21,7 @@ from slack_markdown.escaping import unlinked
 
 FIND_PEOPLE = f"{NOTIFY}{SEPARATOR}find_people"
 MAX_PEOPLE = 20
-"""Maximum number of people that a message mentions. Larger groups are never notified."""
+"""Maximum number of people that one message can mention. Larger groups are never notified."""
 MAX_CHARS = 1_000
 MAX_FOUND = 20
 _MENTIONS_ALL = re.compile(r"[@!]?(?:here|channel|everyone)")
@@ -111,8 +112,8 @@ class UnusableProposal(ValueError):
 
 
 def proposal(known: Addressees | None, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a proposal's arguments as the card shows them. `known`: the channel's people, or None if the model hasn't
-    looked for them. Raises UnusableProposal."""
+    """Returns a proposal's arguments as the card shows them. `known`: the people and groups in the channel, or None if
+    the model hasn't looked for them. Raises UnusableProposal."""
     text, ids = arguments.get("text"), arguments.get("ids") or []
     shown = visible(text).strip() if isinstance(text, str) else ""
     if not 0 < len(shown) <= MAX_CHARS:

@@ -14,17 +14,19 @@ from bot.core.job import MessageRole, RecordedMessage, Status, ts_of
 from bot.errors import Backoff
 
 OUTBOX_HOLD_S = 30.0
-"""The time for which a claimed entry is reserved. After that, any process can claim it again."""
+"""The time for which a claimed entry is reserved. After that, any process can claim the entry again."""
 TRY_WITHIN_S = OUTBOX_HOLD_S - 5.0
 """Maximum duration of a try, which ends before another process can claim the entry."""
 BACKOFF = Backoff(OUTBOX_HOLD_S, 3_600.0)
 MAX_TRIES = 30
-"""Maximum number of tries, which take about a day. Later, the entry is tried only if its job needs it again, or if
+"""Maximum number of tries, which take about a day. After that, the entry is tried only if its job needs it again, or if
 `wake` (bot/store/outbox.py) is called because Slack might accept the call now."""
 WOKEN_TRIES = MAX_TRIES - 5
-"""Number of tries that count for a woken entry. With 0, a try wouldn't look for an earlier post."""
+"""The number to which a woken entry's count of tries is lowered. If it were 0, the next try wouldn't look for an
+earlier post."""
 MAX_RATE_LIMITED_TRIES = 10
-"""Number of rate-limited tries that are repeated after a minute, once calls are available again."""
+"""Maximum number of rate-limited tries that are repeated after only a minute, by which time calls are available
+again."""
 
 
 def wait_s(tries: int, *, had_no_turn: bool = False) -> float:
@@ -38,7 +40,7 @@ TIDY_AFTER_S = 5.0
 class OutboxKind(StrEnum):
     REPLY = "reply"
     TIDY = "tidy"
-    """Move an earlier answer's buttons into a menu, once edits are spare."""
+    """Move an earlier answer's buttons into a menu, once there are edits to spare."""
     SIDE_MESSAGES = "beside"
     """Mention the asker because a call or a late answer is waiting, or remove an outdated mention."""
     MAKE_CANVAS = "make_canvas"
@@ -49,13 +51,13 @@ class OutboxKind(StrEnum):
 
 
 EDITS_OF_REPLY = OutboxKind.REPLY, OutboxKind.TIDY
-"""Kinds that edit a reply's messages, so only one process handles them at a time."""
+"""Kinds of entries that edit a reply's messages. Only one process at a time handles them for a reply."""
 COPIES = {
     OutboxKind.MAKE_CANVAS: MessageRole.LINK,
     OutboxKind.SHARE_TABLES: MessageRole.TABLES,
     OutboxKind.SEND_TO_CHANNEL: MessageRole.CHANNEL_COPY,
 }
-"""Roles of messages with copies of answers, by kind of the entry that creates the copy."""
+"""Roles of messages that are copies of answers, keyed by the kind of entry that creates the copy."""
 
 
 class ReplyTarget(Enum):
@@ -114,7 +116,7 @@ class QuestionRecord:
 
     @property
     def should_mention(self) -> bool:
-        """Whether to mention the asker now. After a finished answer, Slack must show its end first."""
+        """Whether to mention the asker now. If the answer has ended, Slack must show its end first."""
         if self.mention_at is None:
             return False
         return (
@@ -124,7 +126,8 @@ class QuestionRecord:
         )
 
     def side_messages_due_at(self, now: float) -> float | None:
-        """Returns when a separate message has to be sent or removed unless the record changes, or None."""
+        """Returns the time at which a separate message has to be sent or removed, or None. If the record changes before
+        then, the time changes too."""
         if self.outdated_messages or self.should_mention:
             return now
         return min(self.mention_at, now + BACKOFF.max_s) if self.is_waiting and self.mention_at is not None else None
@@ -135,8 +138,8 @@ class OutboxEntry:
     id: int
     kind: OutboxKind
     due_at: float
-    """When another process can claim the entry. Each claim changes this time, so that writes by earlier claimants
-    fail."""
+    """The time after which another process can claim the entry. Each claim changes it, so that writes by earlier
+    claimants fail."""
     tries: int
     job_id: int
     version: int
@@ -144,12 +147,12 @@ class OutboxEntry:
     page_ts: tuple[str, ...]
     target: ReplyTarget = ReplyTarget.END
     waits_until: float | None = None
-    """The approval deadline, which distinguishes a job's approvals, or None."""
+    """The approval deadline, which tells a job's approvals apart, or None."""
     side_messages: tuple[RecordedMessage, ...] = ()
-    """Separate messages. One without a ts might have been posted although the response was lost."""
+    """The separate messages. If one has no ts, it might have been posted even though the response was lost."""
     outdated_messages: tuple[RecordedMessage, ...] = ()
     mention_at: float | None = None
-    """When the mention became due, which distinguishes mentions, or None."""
+    """The time at which the mention became due, which tells mentions apart, or None."""
     about: str = ""
     times_added: int = 0
     """The number of times the entry had been added again before the claim. Later additions are still pending."""

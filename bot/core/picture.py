@@ -3,8 +3,9 @@
 Every path calls `picture`: showing an end at once or later, switching versions, and updating an answer after a change.
 Code that changes the record only calls `changed` (bot/store/outbox.py), and never decides what to do in Slack.
 
-A notice about a new memory or schedule is shown while that memory or schedule exists. A button is shown if clicking it
-would do something. `refusal` checks the same picture, so every visible button works, and outdated ones don't.
+A notice about a new memory or schedule is shown for as long as that memory or schedule exists. A button is shown if
+clicking it would do something. `refusal` checks the same picture, so every visible button works, and outdated ones
+don't.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -29,7 +30,7 @@ from bot.models.events import Citation
 from bot.models.prompt import Effort
 
 CANVAS_MIN_CHARS = 3_000
-"""Minimum length for a canvas button. Shorter answers are faster to read in the thread."""
+"""Minimum length of an answer with a canvas button. Shorter answers are easier to read in the thread."""
 _NEEDS_TEXT = (
     ReplyAction.CONTINUE,
     ReplyAction.CANVAS,
@@ -61,7 +62,8 @@ class Picture:
     choices: tuple[str, ...] = field(default=(), repr=False)
     chosen_choice: str = field(default="", repr=False)
     buttons: tuple[ReplyAction, ...] = ()
-    """In display order. Without Stop where Slack shows its own, or if a card has a button that declines."""
+    """The buttons, in display order. Stop is left out if Slack shows its own Stop button, or if a card has a button to
+    decline."""
     asks: tuple[ApprovalCard, ...] = ()
     was_replied_to: bool = False
     """Whether the asker wrote a message instead of deciding on calls. A notice then explains the end."""
@@ -109,9 +111,10 @@ class Picture:
 
 
 def picture(record: AnswerRecord, *, has_canvases: bool = False, can_send_to_channel: bool = False) -> Picture:
-    """Computes the content below an answer from its record.
+    """Computes the content to show below an answer from its record.
 
-    `has_canvases`: answers can be saved as canvases. `can_send_to_channel`: answers can be sent to their channel.
+    `has_canvases`: whether answers can be saved as canvases. `can_send_to_channel`: whether answers can be sent to
+    their channel.
     """
     end, calls = record.end, record.calls
     if record.is_deleted:
@@ -194,7 +197,8 @@ def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canva
 def allowed_user_ids(
     action: ReplyAction, asker: str, admins: Collection[str], ask: ApprovalCard | None = None
 ) -> frozenset[str] | None:
-    """Returns the IDs of people who can click a button, or None for everybody. `ask`: the button's call."""
+    """Returns the IDs of the people who can click a button, or None if everyone can. `ask`: the approval request that
+    the button belongs to."""
     # Only the asker can use their account. Admins can deny the call.
     if ask and (ask.is_proposal or (ask.uses_own_account and action is not ReplyAction.DENY)):
         return frozenset((asker,))
@@ -204,7 +208,7 @@ def allowed_user_ids(
 
 
 def refusal(action: ReplyAction, record: AnswerRecord | None, user_id: str, admins: Collection[str]) -> str | None:
-    """Returns the sentence that refuses an action to a person, or None if it is allowed now."""
+    """Returns the sentence that tells a person why an action is refused, or None if it is currently allowed."""
     if record is None:
         return texts.actions.ANSWER_UNKNOWN
     if record.is_deleted:

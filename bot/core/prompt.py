@@ -2,8 +2,8 @@
 
 services/prompt_builder.py runs these steps:
 
-1. `with_earlier_questions` adds questions of the batch that are missing in Slack's history. `prompt_messages` selects
-   the relevant messages, puts each answer below its question, and records each message's author.
+1. `with_earlier_questions` adds questions from the batch that are missing from Slack's history. `prompt_messages`
+   selects the relevant messages, puts each answer below its question, and records each message's author.
 2. `ids_to_look_up` lists the people and channels to look up in Slack; `resolve_names` fills in their names, and
    `with_times` adds the times of messages. core/files.py adds the files' text and media.
 3. `with_notes` adds notes about single questions, and `with_continuation` the answer so far if it is continued.
@@ -12,9 +12,10 @@ services/prompt_builder.py runs these steps:
 
 A prompt only grows
 -------------------
-Each prompt repeats the previous prompt in its conversation byte for byte. Vendors cache such a beginning, for a tenth
-of the price or less, some only if the whole earlier prompt is repeated. So no part of a prompt depends on when it is
-built or on which question comes last. Parts are ordered by how often they change:
+Each prompt repeats the previous prompt in its conversation byte for byte. Vendors cache such beginnings and bill them
+at a tenth of the price or less, but some vendors do so only if the entire earlier prompt is repeated. Therefore, no
+part of a prompt depends on when it is built or on which question comes last. Parts are ordered by how often they
+change:
 
 1. tool definitions, our instructions, and the channel's. Prompts in other threads share these;
 2. the conversation's code, the channel's name and type, and its memories, at the beginning of the first message;
@@ -154,7 +155,7 @@ class PromptMarks:
         return "".join([*parts, text[kept:]])
 
     def with_reopened_mark(self, text: str, at: int) -> str:
-        """Returns cut text, with a new mark at `at` if the opening mark of a section was cut off."""
+        """Returns text that was cut, with the opening mark of a section added again at `at` if it was cut off."""
         begun = sum(text.count(f"[{self.code} {what}]") for what in ("attached", "file", "note"))
         return text if text.count(self._end) <= begun else f"{text[:at]}[{self.code} attached]\n{text[at:]}"
 
@@ -224,9 +225,10 @@ LAST_TEXT_RULE = (
     "If you call tools, only what you write after your last call reaches the reader: say there what matters, and don't "
     "refer to what you wrote before."
 )
-"""Newer Claude models write text for readers between calls, but their vendor withholds that text as thinking."""
+"""Newer Claude models also write text for readers between calls, but their vendor treats it as thinking and withholds
+it."""
 NOTHING_MISSING = "(complete)"
-"""The reply that the prompt requests if the text is already complete."""
+"""The text that the model is asked to write if the answer is already complete."""
 GO_ON = "Go on."  # prose: for the model, in a person's words
 GO_ON_REQUEST = (
     "Your answer was cut off where the text above ends. Write what comes next: it is appended there, inside the list, "
@@ -234,7 +236,7 @@ GO_ON_REQUEST = (
     f"nothing about going on. If nothing is missing, write {NOTHING_MISSING} and nothing else."
 )
 PAUSE = timedelta(hours=1)
-"""The length of a pause after which the prompt includes a message's time."""
+"""The length of a pause in the conversation after which the prompt includes the next message's time."""
 SHOW_TIME_AFTER_S = 3_600.0
 """The delay between a question and its answer after which the prompt includes the current time."""
 _JOINERS = "\u200d\ufe0e\ufe0f"
@@ -248,7 +250,7 @@ CountTokens = Callable[[str], int]
 class Conversation:
     question: Question
     messages: Sequence[Message]
-    """Oldest first, in Slack's order. Can include the question."""
+    """The messages, oldest first, in Slack's order. They can include the question."""
     replies: Mapping[str, RecordedReply]
     batch_ts: Collection[str] = ()
 
@@ -256,7 +258,7 @@ class Conversation:
 @dataclass(frozen=True, slots=True)
 class PromptMessage:
     speaker_id: str | None
-    """The ID of the author, a person or app; None for the bot, and "" for our own instruction."""
+    """The author's ID (a person or an app), None for the bot, or "" for our own instruction."""
     text: str
     app_name: str | None = None
     is_first: bool = False
@@ -280,7 +282,7 @@ class PromptMessage:
 
 
 def length_rule(system_prompt: str, length: Length) -> str:
-    """Returns the length rule, or "" if the system prompt sets a length. The rule only works at the end of the
+    """Returns the length rule, or "" if the system prompt sets a length. The rule works only at the end of the
     instructions."""
     decides = length is Length.NORMAL and system_prompt != DEFAULT_SYSTEM_PROMPT
     return "" if decides else LENGTH_RULES[length]
@@ -293,7 +295,8 @@ def instructions(system_prompt: str, length: Length, *, has_tools: bool) -> str:
 
 
 def with_earlier_questions(job: Job, messages: Sequence[Message]) -> list[Message]:
-    """Returns the conversation with the job's earlier questions, in their original words if Slack lacks them."""
+    """Returns the conversation including the job's earlier questions. Questions that are missing from Slack's history
+    are added with their recorded text."""
     read = {message.ts: message for message in messages}
     missing = [question.as_message() for question in job.earlier_questions if question.ts not in read]
     last = read.get(job.question.ts)
@@ -341,7 +344,7 @@ def prompt_messages(conversation: Conversation, me: Identity) -> list[PromptMess
 
 
 def _in_order(conversation: Conversation) -> list[Message]:
-    """Returns the messages with each answer right below its question, where the prompt for that answer ended."""
+    """Returns the messages with each answer right after its question, where the prompt for that answer ended."""
     read = {message.ts for message in conversation.messages}
 
     def sort_key(message: Message) -> tuple[str, bool]:
@@ -381,7 +384,8 @@ def _from_person(message: Message, conversation: Conversation, me: Identity) -> 
 
 
 def origins_of_text(text: str, known: Collection[str]) -> Origins:
-    """Returns the origins of an asker's text. The name in a mention of an unknown person is other people's text."""
+    """Returns the origins of an asker's text. The name in a mention of an unknown person counts as other people's
+    text."""
     return ASKERS if set(mentioned_ids(text)) <= set(known) else ASKERS | OTHERS
 
 
@@ -398,7 +402,7 @@ def ids_to_look_up(messages: Sequence[PromptMessage], me: Identity) -> list[str]
 def resolve_names(
     messages: Sequence[PromptMessage], names: Mapping[str, str], marks: PromptMarks
 ) -> list[PromptMessage]:
-    """Fills in the names of mentions, and adds a mark with the speaker to each message if there are several."""
+    """Fills in the names in mentions. If there are several speakers, adds a mark with the speaker to each message."""
     names = {id_: one_line(name) for id_, name in names.items()}
     with_speaker = len({message.speaker_id for message in messages if message.speaker_id is not None}) > 1
     return [_with_names(message, names, marks, with_speaker) for message in messages]
@@ -425,7 +429,7 @@ def with_times(
     messages: Sequence[PromptMessage], zones: Mapping[str, ZoneInfo], marks: PromptMarks
 ) -> list[PromptMessage]:
     """Adds times above questions, above the first message, and after pauses and midnight. `zones`: the authors' time
-    zones. The default is UTC."""
+    zones, with UTC as the default."""
     timed: list[PromptMessage] = []
     before: datetime | None = None
     for message in messages:
@@ -461,8 +465,8 @@ def local_time(at: float, zone: tzinfo | None) -> datetime:
 
 def time_if_late(question_ts: str, asked_at: float, now: float) -> float | None:
     """Returns the current time if an answer begins long after its question, otherwise None. `asked_at`: when the asker
-    started waiting, for example by clicking Regenerate. An attempt that takes over gets the same time. All times are in
-    seconds since the epoch."""
+    started waiting, for example by clicking Regenerate. An attempt that takes over from another one gets the same time.
+    All times are in seconds since the epoch."""
     at = asked_at if now - asked_at < SHOW_TIME_AFTER_S else now
     return at if at - float(question_ts) >= SHOW_TIME_AFTER_S else None
 
@@ -480,7 +484,7 @@ def with_notes(messages: Sequence[PromptMessage], note: Note, marks: PromptMarks
 
 
 def with_continuation(messages: Sequence[PromptMessage], so_far: str, origins: Origins) -> list[PromptMessage]:
-    """Adds the answer so far and a request to continue the answer, because a prompt must end with a user's turn."""
+    """Adds the answer so far, and then a request to continue it, because a prompt must end with a user turn."""
     asked = replace(_remark(GO_ON), instruction=GO_ON_REQUEST)
     return [*messages, PromptMessage(None, so_far, origins=origins), asked]
 
@@ -494,10 +498,10 @@ def truncate(
 ) -> list[PromptMessage]:
     """Returns the last message, the thread's first message, and as many of the newest messages as fit.
 
-    Messages aren't shortened, except for a message that is too long by itself: its middle is cut. If anything is
-    removed here or was missing in the history, up to a third more is removed than necessary, so that vendors find the
-    beginning of the next prompts in their caches. `question_tokens`: a higher limit for the last message, which a model
-    refuses if it is too long.
+    Messages aren't shortened unless one is too long by itself, in which case its middle is cut. If anything is removed
+    here or was missing from the history, up to a third more than necessary is removed, so that vendors find the
+    beginning of the next prompts in their caches. `question_tokens`: a higher limit for the last message. If even that
+    is exceeded, the model refuses the message.
     """
     *earlier, last = messages
     has_gap = any(message.is_after_gap for message in earlier[:2])
@@ -543,7 +547,7 @@ def _stable_start(messages: list[PromptMessage], count_tokens: CountTokens) -> l
     """Drops the oldest messages, up to a third of all tokens, so that the next prompts begin with the same message.
 
     Each message has a constant random rank, and the prompt begins with the lowest-ranked message possible. As the
-    conversation grows, that message rarely changes. The result depends neither on how much history was read nor on size
+    conversation grows, that message rarely changes. The result doesn't depend on how much history was read or on size
     estimates. A person's newest message and questions waiting for the answer are never dropped.
     """
     newest_of_person = max((at for at, message in enumerate(messages) if message.speaker_id is not None), default=0)
@@ -575,7 +579,8 @@ def _cut_message(message: PromptMessage, count_tokens: CountTokens, limit_tokens
 
 
 def cut_middle(text: str, count_tokens: CountTokens, limit_tokens: int) -> str:
-    """Returns the text, or its two ends with a remark between them, or "" if even the ends don't fit."""
+    """Returns the text if it fits, otherwise its two ends with a remark between them, or "" if even the ends don't
+    fit."""
     if count_tokens(text) <= limit_tokens:
         return text
     low, high = 0, len(text)
@@ -586,8 +591,8 @@ def cut_middle(text: str, count_tokens: CountTokens, limit_tokens: int) -> str:
 
 
 def without_middle(text: str, chars: int) -> str:
-    """Returns both ends of a text, `chars` characters in total. Combining marks aren't separated from their
-    character."""
+    """Returns both ends of a text, `chars` characters in total. Combining marks aren't separated from the characters
+    they modify."""
     head, tail = (chars + 1) // 2, len(text) - chars // 2
     least, most = max(0, head - _MAX_COMBINING), min(len(text), tail + _MAX_COMBINING)
     while least < head < len(text) and _is_combining(text[head]):
@@ -626,21 +631,21 @@ MIN_SHARED_TOKENS = 1_024
 
 def cache_key(thread: ThreadKey, system: str, tools: Sequence[ToolDefinition], shared_tokens: int) -> str:
     """Returns a cache key for prompts with the same beginning. Vendors see the key, so it is a hash that reveals no
-    Slack IDs. Prompts with the same instructions and tools share a key if both are long enough for a cache
-    (`shared_tokens`). Otherwise, only prompts of one conversation share a key. Vendors route requests with the same key
-    to the same cache."""
+    Slack IDs. Prompts with the same instructions and tools share a key if these are long enough to be cached
+    (`shared_tokens`). Otherwise, only prompts in the same conversation share a key. Vendors route requests with the
+    same key to the same cache."""
     shared = [system, *(f"{tool.name} {tool.definition_hash}" for tool in tools)]
     about = "\n".join(shared) if shared_tokens >= MIN_SHARED_TOKENS else str(thread)
     return hashlib.sha256(about.encode(errors="replace")).hexdigest()[:32]
 
 
 def asker_key(team_id: str, user_id: str) -> str:
-    """Returns the key of a person's prompts: a hash without Slack's IDs, because vendors see it."""
+    """Returns a hash that identifies a person to vendors without revealing Slack's IDs."""
     return hashlib.sha256(f"asker {team_id} {user_id}".encode(errors="replace")).hexdigest()[:32]
 
 
 def _with_remarks(messages: Iterable[PromptMessage]) -> Iterator[PromptMessage]:
-    """Adds our remarks about gaps as user text, because model turns may only contain the model's words."""
+    """Adds our remarks about gaps as user text, because model turns must contain only the model's words."""
     begun = is_dated = False
     for message in messages:
         if message.is_after_gap:

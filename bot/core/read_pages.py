@@ -1,4 +1,4 @@
-"""Pages of messages that a model has read with a tool, as counted in the answer's footer. Pure."""
+"""Pages of messages that a model has read with a tool, which are counted in the answer's footer. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -20,9 +20,9 @@ def page_head(messages: int, oldest: datetime) -> str:
 
 
 def count_messages_read(results: Iterable[str], asked_at: float, now: float) -> tuple[int, date, date | None] | None:
-    """Returns the number of messages read, the oldest message's day, and the question's day (None unless that is
-    today). If no result is a stored page, returns None. Days are in the asker's time zone, and times in seconds since
-    the epoch."""
+    """Returns the number of messages read, the oldest message's day, and the question's day (or None if that isn't
+    today). Returns None if none of the results is a stored page. Days are in the asker's time zone, and times in
+    seconds since the epoch."""
     heads = [found for result in results if (found := _HEAD.match(result))]
     if not heads:
         return None

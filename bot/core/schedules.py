@@ -1,16 +1,16 @@
-"""Schedules: tasks that Typist runs at set times in a channel, on behalf of the person who created them. Pure.
+"""Schedules: tasks that Typist runs in a channel at set times, on behalf of the person who created them. Pure.
 
 A rule is a single time, or a five-field cron expression in an IANA time zone, so 09:00 stays 09:00 when clocks change.
 Clock changes work as in Debian's cron:
 
-- A rule for certain times, such as `30 2 * * *`, is due once a day. In a repeated hour, the rule is due at the first
-  time. A skipped time is due right after the clocks change.
+- A rule for certain times, such as `30 2 * * *`, is due once a day. If an hour is repeated, the rule is due the first
+  time. If its time is skipped, the rule is due right after the clocks change.
 - A rule whose minutes or hours begin with `*`, such as `*/15 * * * *`, uses wall-clock time. Skipped times have no run,
   and repeated times have two.
 
-cronsim only parses the fields and iterates over wall times, because it misses due times where clocks change by half an
-hour (Australia/Lord_Howe). Each due time runs at most once (bot/store/schedules.py). Of several missed due times, only
-the newest runs, and only within GRACE_S.
+cronsim is used only to parse the fields and iterate over wall times, because it misses due times in zones where clocks
+change by half an hour (Australia/Lord_Howe). Each due time runs at most once (bot/store/schedules.py). If several due
+times were missed, only the newest one runs, and only within GRACE_S.
 """
 
 import math
@@ -45,21 +45,21 @@ ADMIN_GAP_MINUTES = 5
 """Minimum interval between two runs of a Typist admin's schedule."""
 MAX_IN_CHANNEL = 20
 MAX_OF_MEMBER = 10
-"""Maximum number of one member's schedules in a channel, so that others can create some too."""
+"""Maximum number of schedules that one member can have in a channel, so that other members can create some too."""
 GRACE_S = 3600.0
 LATE_S = 120.0
 MAX_WORDS_CHARS = 1000
 MAX_FAILURES = 3
 RUN_TOKENS = 100_000
 DAY_TOKENS = 300_000
-"""Default limits for one run, and for all runs in a UTC day."""
+"""Default limits on tokens for one run (RUN_TOKENS) and for all runs in a UTC day (DAY_TOKENS)."""
 MAX_AHEAD_S = 5 * 366 * DAY_S
 _FIELDS = 5
 _MAX_CRON_CHARS = 200
 _STEP = re.compile(r"/(\d+)", re.ASCII)
 _MAX_STEPS = (60, 24, 31, 12, 6)
 _SINCE_CHANGE = timedelta(hours=3)
-"""More than any zone sets its clocks back."""
+"""Longer than the clocks are set back in any zone."""
 _MINUTE = timedelta(minutes=1)
 _ANY_DAY = datetime(2026, 1, 1)
 _RUN = "schedule"
@@ -67,7 +67,7 @@ _TYPED_TIME = re.compile(r"(\d{4}-\S+(?:\s+\d\S*)?)(?:\s+([^\W\d_].*))?")
 _CLOCK = re.compile(
     r"(\d{4}-\d\d-\d\d)[,T\s]\s*(?:at\s+)?(\d{1,2})(?::(\d\d))?(?:\s*([ap])\.?m\b\.?)?(?!\d)", re.ASCII | re.I
 )
-"""A day and a time of day as people write them: "2026-12-24 at 9:00 PM"."""
+"""Matches a day and a time of day as people write them, such as "2026-12-24 at 9:00 PM"."""
 _DAY_AND_TIME = re.compile(
     r"(sun(?:day)?|mon(?:day)?|tue(?:sday)?|wed(?:nesday)?|thu(?:rsday)?|fri(?:day)?|sat(?:urday)?)\s+"
     r"(\d{1,2}):(\d\d)(?:\s+(\S.*))?",
@@ -87,7 +87,7 @@ _STOPS_NUMBER = re.compile(
 _VERBS = {"summary": ("summarize", "summarise"), "reminder": ("remind",)}
 """Verbs in schedules that match the noun in a command."""
 _ZONE = re.compile(r"(?!Factory\b)[A-Z][\w+-]*(?:/[\w+-]+)*", re.ASCII)
-"""A zone that means the same on every machine, such as Europe/Berlin, Japan or UTC. The database also has the
+"""Matches a zone that means the same on every machine, such as Europe/Berlin, Japan or UTC. The database also has the
 machine-specific `localtime`, `posixrules` and `Factory`, and copies below `posix/` and `right/`."""
 
 
@@ -105,28 +105,30 @@ class PauseReason(StoredEnum, unknown="by_person"):
     PLACE_GONE = "place_gone"
     FORBIDDEN = "forbidden"
     QUOTA = "quota"
-    """A person's, channel's or workspace's quota was used up, at the single time or MAX_FAILURES times in a row."""
+    """A person's, channel's or workspace's quota was used up, either at the schedule's only time or MAX_FAILURES times
+    in a row."""
     MISSED = "missed"
     SIGNED_OUT = "signed_out"
 
     @property
     def is_temporary(self) -> bool:
-        """Whether the reason might not apply to the next run. Such runs are skipped without pausing the schedule."""
+        """Whether the reason might no longer apply to the next run. In that case, the run is skipped without pausing
+        the schedule."""
         return self in (PauseReason.QUOTA, PauseReason.MISSED)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The due times of a schedule: by `cron` in a time zone, or once at the time `at`."""
+    """The due times of a schedule: either those of `cron` in a time zone, or a single time (`at`)."""
 
     zone: str
     cron: str = ""
     at: float | None = None
-    """In seconds since the epoch, or None with `cron`."""
+    """The single time in seconds since the epoch, or None if `cron` is set."""
 
     @property
     def description(self) -> str:
-        """The rule for the middle of a sentence, such as "weekdays at 9:00 AM (Berlin)"."""
+        """The rule in words that fit in the middle of a sentence, such as "weekdays at 9:00 AM (Berlin)"."""
         at, zone = self.at, self.zone
         words = texts.rules.in_words(self.cron, zone) if at is None else texts.times.once(self._local(at), zone)
         return texts.schedules.in_zone(words, zone)
@@ -181,8 +183,8 @@ class Rule:
         return newest, later
 
     def _instants(self, wall: datetime, zone: ZoneInfo) -> Sequence[float]:
-        """Returns the zero to two times at which clocks show a wall time. For a rule for certain times, there is
-        exactly one time."""
+        """Returns the times at which clocks show a wall time: none, one or two, but always one for a rule for certain
+        times."""
         minutes, hours = self.cron.split()[:2]
         if minutes.startswith("*") or hours.startswith("*"):
             return _instants_showing(wall, zone)
@@ -211,7 +213,7 @@ def zone_of(name: str) -> ZoneInfo:
 
 @cache
 def _zones_by_written_name() -> Mapping[str, str]:
-    """Returns IANA time zones by name in lowercase, both in IANA's spelling and as we show it."""
+    """Returns IANA time zones keyed by lowercase name, both in IANA's spelling and in the form that Typist shows."""
     names = (resources.files("tzdata") / "zones").read_text("utf-8").split()
     counts = Counter(map(texts.rules.city, names))
     shown = {city: name for name in names if counts[city := texts.rules.city(name)] == 1}
@@ -224,7 +226,8 @@ def _normalized_zone(zone: str) -> str:
 
 
 def valid_rule(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_minutes: int) -> Rule:
-    """Returns a rule as a model or person wrote it. `at`: an ISO time, by default in the zone. Raises UnusableRule."""
+    """Returns a rule with the values that a model or person wrote. `at`: an ISO time, in the zone unless it has an
+    offset. Raises UnusableRule."""
     cron, at, zone = (
         " ".join(cron.upper().split()),
         at.strip(),
@@ -241,7 +244,7 @@ def valid_rule(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_m
 
 
 def _check_zone(name: str) -> None:
-    """Raises UnusableRule for a clock without daylight saving time, such as EST, except UTC."""
+    """Raises UnusableRule for an abbreviation such as EST, which has no daylight saving time. UTC is allowed."""
     # The author means a region with daylight saving time.
     midsummer, midwinter = (datetime(2026, month, 1, tzinfo=zone_of(name)) for month in (7, 1))
     is_fixed = midsummer.utcoffset() == midwinter.utcoffset() != timedelta(0)
@@ -301,9 +304,9 @@ def _parse_cron(cron: str) -> CronSim | None:
 
 
 def _expects_steps_to_continue(cron: str, parsed: CronSim) -> bool:
-    """Returns whether a step seems meant to continue across hours, days, weeks or months, where cron restarts it. The
-    next due times of such a rule look right: the due times of `0 9 */14 * 2` can be two weeks apart three times in a
-    row."""
+    """Returns whether a step seems meant to continue across hours, days, weeks or months, although cron restarts it
+    there. The next due times of such a rule can look right: for `0 9 */14 * 2`, they can be two weeks apart three times
+    in a row."""
     steps = [[int(step) for step in _STEP.findall(of_field)] for of_field in cron.split()]
     is_too_long = any(step > most for of_field, most in zip(steps, _MAX_STEPS, strict=True) for step in of_field)
     return is_too_long or any(step % 7 == 0 or not _runs_every_day_of_week(parsed) for step in steps[2])
@@ -323,7 +326,7 @@ def _gap_minutes(parsed: CronSim) -> int:
 @dataclass(frozen=True, slots=True)
 class Weekly:
     days: str
-    """Comma-separated cron weekdays in order. 0 is Sunday."""
+    """Comma-separated cron weekdays, in order. 0 is Sunday."""
     time: str
 
     @property
@@ -353,7 +356,8 @@ def as_weekly(rule: Rule, zone: str, now: float) -> Weekly | None:
 
 
 def parse_rule(text: str, zone: str, now: float, *, min_gap_minutes: int) -> Rule:
-    """Parses a rule typed by a person: a single time or five fields, optionally with a zone. Raises UnusableRule."""
+    """Parses a rule that a person typed: a single time or five cron fields, optionally with a zone. Raises
+    UnusableRule."""
     if once := _TYPED_TIME.fullmatch(_CLOCK.sub(_to_24_hour_clock, text, count=1)):
         return valid_rule(once[2] or zone, now, at=once[1], min_gap_minutes=min_gap_minutes)
     fields = text.split(None, _FIELDS)
@@ -364,7 +368,8 @@ def parse_rule(text: str, zone: str, now: float, *, min_gap_minutes: int) -> Rul
 
 
 def parse_weekly_rule(text: str) -> Rule:
-    """Parses a weekday, a time and optionally a zone (default UTC): "mon 9:00 Europe/Berlin". Raises ValueError."""
+    """Parses a weekday, a time and an optional zone (default UTC), such as "mon 9:00 Europe/Berlin". Raises
+    ValueError."""
     problem = "must be a day of the week and a time, and optionally a time zone"
     if typed := _DAY_AND_TIME.fullmatch(text):
         day, hour, minute, zone = typed.groups()
@@ -388,7 +393,7 @@ class Proposal:
     words: str = field(repr=False)
     rule: Rule
     only_if_changed: bool = False
-    """Whether a run ends silently, without asking a model, if the channel has no new messages."""
+    """Whether a run ends silently, without calling a model, if the channel has no new messages."""
     accounts: tuple[str, ...] = ()
     only_if: str = field(default="", repr=False)
     """The rule in words that decides whether a run's answer is worth posting (core/silence.py), or ""."""
@@ -454,7 +459,7 @@ class Schedule:
     run_tokens: int
     day_tokens: int
     next_at: float | None
-    """The next due time, or None if the schedule is paused or its single time is over."""
+    """The next due time, or None if the schedule is paused or its only time has passed."""
     last_at: float | None
     failures: int
     pause_reason: PauseReason | None
@@ -465,7 +470,7 @@ class Schedule:
     usage: Amount = field(default=Amount())
     only_if: str = field(default="", repr=False)
     runs: int = 0
-    """The number of runs with a rule in words that have ended."""
+    """The number of ended runs that had a rule in words."""
     posts: int = 0
     """The number of those runs that posted something."""
 
@@ -497,16 +502,17 @@ class AwaitedSignIn:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleCommand:
-    """A command that needs no model: stop a schedule in this channel, or list all of them."""
+    """A command that needs no model: to stop a schedule in this channel, or to list all of its schedules."""
 
     number: int = 0
-    """The number of the schedule to stop, or 0 if only words identify it or the command lists schedules."""
+    """The number of the schedule to stop, or 0 if the schedule is identified by words or the command lists
+    schedules."""
     about: tuple[str, ...] = ()
     is_own: bool = False
     """Whether the person wrote "my", which excludes other people's schedules."""
 
     def find_schedule(self, here: Sequence[Schedule], user_id: str = "") -> Schedule | None:
-        """Returns the schedule that a command refers to, or None. Similar words make a command ambiguous."""
+        """Returns the schedule that a command refers to, or None if there is no such schedule or several match."""
         if self.number:
             return next((one for one in here if one.id == self.number), None)
         theirs = [one for one in here if not self.is_own or one.user_id == user_id]
@@ -524,7 +530,7 @@ def _is_similar(word: str, other: str) -> bool:
 
 
 def _is_same_word(word: str, other: str) -> bool:
-    """Returns whether two words differ only by a plural, or are a verb and its noun."""
+    """Returns whether two words are the singular and plural of a noun, or a noun and its verb."""
     word, other = _singular(word), _singular(other)
     return word == other or other in _VERBS.get(word, ())
 
@@ -558,7 +564,7 @@ class Run:
         return self.schedule.created_at if self.previous_due_at is None else self.previous_due_at
 
     def place_before_post(self, job_id: int) -> tuple[str, str]:
-        """Returns the channel, and a ts that no message and no other run has, for a run that works before its post."""
+        """Returns the channel, and a ts that no message or other run has, for a run that works before it posts."""
         return self.schedule.channel_id, f"{int(self.due_at)}.{job_id % 1_000_000:06}"
 
     @property
@@ -574,7 +580,7 @@ RUN_REPORT = "run"
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run to report to people, because it is skipped or has paused its schedule."""
+    """A run that people are told about, because it was skipped or has paused its schedule."""
 
     schedule_id: int
     due_at: float

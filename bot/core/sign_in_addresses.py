@@ -1,4 +1,4 @@
-"""Removes sign-in URLs, which must be entered in a modal, from messages. A placeholder replaces each URL."""
+"""Removes sign-in URLs from messages, because they must be entered in a modal. A placeholder replaces each URL."""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +9,8 @@ from bot.core import texts
 from bot.core.conversation import Message, Question
 
 CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
-"""Letters of the codes on Typist's page: no vowels, so no words, and none that looks like a digit (RFC 8628, 6.1)."""
+"""Letters used in the codes on Typist's page. There are no vowels, so that codes can't spell words, and no letters that
+look like digits (RFC 8628, 6.1)."""
 _CODE = re.compile(rf"(?<!\w)[{CODE_LETTERS}]{{4}}[ -]?[{CODE_LETTERS}]{{4}}(?!\w)", re.IGNORECASE)
 _WORD = re.compile(r"[^\s<>]+")
 _STATE = re.compile(r"(?<![\w-])state=[\w-]{43}(?![\w-])", re.ASCII)
@@ -18,7 +19,8 @@ _AFTER_URL = ")]}.,;:!?'\"*`"
 
 
 class SignInAddresses:
-    """Recognizes sign-in URLs by their beginning, one of Typist's redirect URLs, or by code and state."""
+    """Recognizes sign-in URLs by their beginning, which is one of Typist's redirect URLs, or by their code and
+    state."""
 
     def __init__(self, redirect_uris: Iterable[str] = ()) -> None:
         # Some browsers copy a URL without its scheme.

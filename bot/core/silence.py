@@ -1,7 +1,8 @@
-"""Posting only what is worth it: with a rule in words, a run works first, and then either answers or is silent. Pure.
+"""Posts only answers that are worth it: with a rule in words, a run works first, and then either answers or stays
+silent. Pure.
 
 A silent run posts nothing. The model asks for silence with a tool call that ends the run and gives the reason. Silence
-counts only after work that succeeded, so the call is refused if nothing was read, or if a tool's last call failed. The
+is accepted only if the work succeeded, so the call is refused if nothing was read, or if a tool's last call failed. The
 model then has to answer. Runs that fail in another way have an end that is always shown.
 """
 
@@ -72,10 +73,11 @@ def silence_in(
     is_joined: bool = False,
     is_cut: bool = False,
 ) -> Silence | str:
-    """Returns the silence that a step asks for, the reason to refuse it, or "" if the step doesn't ask for it.
+    """Returns the silence that a step asks for, the reason to refuse it, or "" if the step doesn't ask for silence.
 
-    `made`: earlier calls. `searches`: web searches so far. `needs_work`: whether the message alone isn't enough to
-    read. `has_text`, `is_cut`: of this step. `is_joined`: whether the answer is also for a person's later message.
+    `made`: earlier calls. `searches`: the number of web searches so far. `needs_work`: whether reading only the message
+    isn't enough. `has_text`, `is_cut`: whether this step has text or was cut off. `is_joined`: whether the answer is
+    also for a person's later message.
     """
     asked = [call for call in calls if call.name == TOOL_NAME]
     if not asked:
@@ -93,7 +95,7 @@ def silence_in(
 
 
 def _problem(made: Sequence[RecordedCall], searches: int, *, needs_work: bool) -> str:
-    """Returns why the work so far doesn't allow silence, or ""."""
+    """Returns why the work so far isn't enough for silence, or "" if it is."""
     last = {call.tool: call.state is CallState.DONE and not call.result_is_error for call in made}
     last.pop(TOOL_NAME, None)
     if failed := sorted(tool for tool, has_succeeded in last.items() if not has_succeeded):

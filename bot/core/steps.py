@@ -2,14 +2,14 @@
 
 Each step of a model that uses tools resends all earlier items and call results, and 16 steps could require 600,000
 tokens. Above a limit (`without_oldest_results`), a sentence replaces each of the oldest results. The model hasn't read
-the last step's results, so they are only cut if a server has reported a small window (`cut_to_fit`).
+the last step's results, so these results are cut only if a server has reported a small context window (`cut_to_fit`).
 
 An attempt that takes over within a step keeps the text written earlier in that step separate from what follows, and
-each later request includes both. A model that doesn't see its earlier text writes it again.
+each later request includes both. A model that doesn't see its earlier text would write it again.
 
 Complete lines of an interrupted answer are kept, and a model continues below them (`Seam`). An incomplete line is
 written again, because there is no way to know whether a space, a line break or nothing belongs between its two parts.
-Only a long line is kept, up to its last space. Meanwhile, readers see the longer text (reply/reply.py).
+Only a long line is kept, up to its last space. In the meantime, readers still see the longer text (reply/reply.py).
 """
 
 import json
@@ -164,8 +164,8 @@ def with_request_to_continue(prompt: Prompt) -> Prompt:
 
 
 def without_oldest_results(steps: Sequence[Step], count_tokens: Callable[[str], int], limit_tokens: int) -> list[Step]:
-    """Returns the steps. If the results exceed the limit, a sentence replaces each of the oldest results, except for
-    results of the last step."""
+    """Returns the steps, with the oldest results each replaced by a sentence if the results exceed the limit. The last
+    step's results are always kept."""
     sizes = {call.key: count_tokens(call.result) for step in steps for call in step.calls}
     over_tokens = sum(sizes.values()) - limit_tokens
     # A quarter of the room is dropped at a time, so that most requests begin like the previous one, for caches.
@@ -249,7 +249,7 @@ def _call_line(call: RecordedCall) -> str:
 
 
 def count_web_searches(items: Sequence[Item]) -> int:
-    """Returns the number of the vendor's web searches. Opening a page isn't counted as a search."""
+    """Returns the number of web searches that the vendor ran. Opening a page doesn't count as a search."""
     found = 0
     for item in (item["item"] for item in items if item["type"] == "opaque"):
         if item.get("type") == "web_search_call":
@@ -260,8 +260,8 @@ def count_web_searches(items: Sequence[Item]) -> int:
 
 
 MIN_CHARS = 400
-"""Shorter texts and last lines are generated again, which is as fast as continuing them and leaves no seam. A longer
-line is continued after a word, so that an answer in one paragraph can grow past any limit."""
+"""Text or a last line that is shorter than this is generated again, which is as fast as continuing it and leaves no
+seam. A longer line is continued after a word, so that an answer in one paragraph can grow past any limit."""
 REPEATED_CHARS = 10
 """The minimum length of a repetition. Shorter ones might be a coincidence."""
 MAX_PLACES = 100
@@ -270,7 +270,7 @@ _BARE_FENCE = re.compile(r"(?:^|[\n >])(?:`{3,}|~{3,})\n$")
 
 
 def text_to_continue(answer: str, end_reason: EndReason) -> str:
-    """Returns the text that a new version continues. After the step limit, it continues in a new paragraph."""
+    """Returns the text that a new version continues, with a paragraph break if the answer ended at the step limit."""
     return f"{answer}\n\n" if end_reason is EndReason.STEP_LIMIT else answer
 
 
@@ -284,7 +284,7 @@ def fixed_text(job: Job) -> str:
 
 
 def starting_text(job: Job) -> str:
-    """Returns the text that an attempt begins with: the fixed text, and unfinished text of an earlier attempt."""
+    """Returns the text that an attempt begins with: the fixed text, and any unfinished text from an earlier attempt."""
     left, fixed = job.checkpoint.text, fixed_text(job)
     if job.checkpoint.end:
         return left
@@ -365,7 +365,8 @@ class Seam:
         return "\n" * max(0, breaks - ends) + (continuation.lstrip(" ") if within_line else continuation)
 
     def _repeated_chars(self, continuation: str) -> int:
-        """Returns how many first characters repeat the end of the text, if that end occurs only once."""
+        """Returns how many characters at the beginning of the continuation repeat the end of the text, if that end
+        occurs only once."""
         text = self._so_far.rstrip()
         start = _repetition_start(text, continuation) if len(continuation) >= REPEATED_CHARS else -1
         # A shorter repetition occurs twice, because it also begins the longest one.
@@ -383,8 +384,9 @@ class Seam:
 
 
 def _repetition_start(text: str, continuation: str) -> int:
-    """Returns the start of the longest end of the text that the continuation begins with, or -1. A beginning with more
-    than `MAX_PLACES` earlier occurrences isn't treated as a repetition."""
+    """Returns the position in the text from which the continuation repeats it up to its end, or -1. If there are
+    several, returns the first. A beginning with more than `MAX_PLACES` earlier occurrences isn't treated as a
+    repetition."""
     beginning = continuation[:REPEATED_CHARS]
     start = text.find(beginning, max(0, len(text) - len(continuation)))
     for _ in range(MAX_PLACES):

@@ -21,9 +21,9 @@ UsedT = TypeVar("UsedT", Amount, int)
 
 TITLE_CHARS = 60
 TOP = 10
-"""The number of people, channels, models and tools to list. The others are summed up."""
+"""Maximum number of people, channels, models and tools to list. The rest are added up."""
 DIRECT_MESSAGES = ""
-"""Stands for all direct messages in a list of channels. A single direct message would identify a person."""
+"""Represents all direct messages in a list of channels, because a single direct message would identify a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Quotas:
 @dataclass(frozen=True, slots=True)
 class ChannelsWithSettings:
     listed_channels: Sequence[tuple[str, Sequence[str]]] = ()
-    """At most TOP channels, with sentences about differences from the default."""
+    """At most TOP channels, with sentences about how their settings differ from the defaults."""
     other_count: int = 0
 
 
@@ -105,7 +105,7 @@ SETTINGS_FIELDS = {
     "prompt": "system_prompt",
     "mentions": "engagement",
 }
-"""The setting at which the modal opens, by subcommand. The help shows only the first subcommand."""
+"""The setting that the modal is opened at, keyed by subcommand. The help text lists only the first subcommand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +142,14 @@ class CommandResponse:
 
 
 class Visibility(StrEnum):
-    """Whether a status or agent session shows readers that an answer has begun, before the first message."""
+    """Whether a status or agent session shows readers that an answer has begun, before the first message is posted."""
 
     NONE = auto()
     REFUSED = auto()
     MAY_BE_SEEN = auto()
-    """Slack accepts a status, but it might not be visible outside the pane: reports differ."""
+    """Slack accepts a status, but reports differ on whether it is visible outside the pane."""
     SEEN = auto()
-    """Slack's docs promise that the asker sees the status."""
+    """According to Slack's docs, the asker sees the status."""
 
 
 def was_asked_in_pane(question: Question) -> bool:

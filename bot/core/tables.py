@@ -1,7 +1,7 @@
 """Exports an answer's tables as Excel workbooks, with the displayed text of each cell. Pure.
 
 Spreadsheets calculate a CSV file's cells, read 007 as 7, and expect the separator of their locale. In a workbook, each
-cell has a type: text stays text, and a column of numbers can be summed.
+cell has a type, so text stays text and a column of numbers can be summed.
 """
 
 import io
@@ -27,9 +27,10 @@ _NUMBER = re.compile(
     r"(?P<sign>[+-]?)(?P<before>[$€£¥]?)(?P<whole>[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d*+|0)"
     r"(?P<decimals>(?:\.(?!\d{3}(?!\d))\d++)?)(?P<after>[ \u00a0]?[%$€£¥]?)"
 )
-"""A number that looks the same in a cell. In 1.204, the point might separate thousands."""
+"""Matches a number that looks the same in a cell. A number such as 1.204 doesn't match, because the period might
+separate thousands."""
 _MAX_DIGITS = 15
-"""A spreadsheet's number loses further digits."""
+"""Maximum number of digits in a spreadsheet's number. Any further digits would be lost."""
 _NO_VALUE = frozenset(("", "-", "–", "—"))
 _MAX_WIDTH = 60
 
@@ -39,7 +40,8 @@ def might_have_tables(markdown: str) -> bool:
 
 
 def workbooks(markdown: str) -> list[tuple[str, bytes]]:
-    """Returns a file name and an Excel workbook for each table. The name is the heading above the table, or "table"."""
+    """Returns a file name and an Excel workbook for each table. The file name is the heading above the table, or
+    "table" if it has none."""
     files, numbers = dict[str, bytes](), Counter[str]()
     for heading, rows in _tables(re.sub(_LINE_END, "\n", markdown[:MAX_CHARS])):
         name = re.sub(r"[\W_]+", "-", heading.lower())[:NAME_CHARS].strip("-") or "table"
@@ -55,7 +57,7 @@ def _numbered_name(name: str, number: int) -> str:
 
 
 def _tables(markdown: str) -> Iterator[tuple[str, list[list[str]]]]:
-    """Yields each table's heading, or "" if it has none, and its rows. Skips tables that lack most cells."""
+    """Yields each table's heading, or "" if it has none, and its rows. Skips tables in which most cells are missing."""
     heading = ""
     for leaf in parse_blocks(markdown, last_line_incomplete=False).leaf_blocks:
         lines = [markdown[line.content : line.end].strip() for line in leaf.lines]
@@ -106,7 +108,7 @@ def _value(number: re.Match[str]) -> Decimal:
 
 
 def _number_format(number: re.Match[str]) -> str:
-    """Returns the format in which a spreadsheet shows a number as it is in the answer."""
+    """Returns the number format with which a spreadsheet shows a number the way it is written in the answer."""
     whole = "#,##0" if "," in number["whole"] else "0"
     decimals = re.sub(r"\d", "0", number["decimals"])
     before, after = (re.sub(r"[^%]+", r'"\g<0>"', number[name]) for name in ("before", "after"))

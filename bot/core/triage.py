@@ -1,10 +1,10 @@
 """Decides which messages the bot answers. Pure.
 
 A message is answered if it is a direct message, mentions the bot, or matches the channel's rules for answering without
-a mention. In a thread, these rules consider who wrote the message and not its words: whose turn it is says more than
-question marks and politeness. A message that begins with another person's name, or that shares a file in a thread of
-several people, never matches. `python -m benchmarks.engagement` measures the rules on labeled conversations. A small
-model can decide on messages that the rules leave in doubt.
+a mention. In a thread, these rules consider who wrote the message rather than its words, because whose turn it is says
+more than question marks and politeness do. A message that begins with another person's name, or that shares a file in a
+thread of several people, never matches. `python -m benchmarks.engagement` measures the rules on labeled conversations.
+A small model can decide on messages that the rules leave in doubt.
 
 A message with an app's ID but no client's ID is treated as an app's message, even if a person authorized it: a bot that
 answers another bot by mistake might never stop. Mentions in forwarded text, quotations and code don't count, because
@@ -52,7 +52,8 @@ _MENTIONED = (
 )
 _UNLESS = rf"(?:\s+(?:unless|until){_MENTIONED})"
 _WORK = r"(?:schedule|task|summary|summaries|reports?|reminders?|digests?|updates?)"
-"""Words for schedules. Other words need a model: "Stop the deploy" might not refer to the reminder about it."""
+"""Words for schedules. A command with other words needs a model, because "Stop the deploy" might not refer to the
+reminder about it."""
 STOPS_WORK = re.compile(
     rf"(?:stop|cancel)\s+(?P<whose>the|my|this|our)\s+(?P<about>(?:\w{{1,40}}\s+){{0,2}}{_WORK})"
     r"(?:\s+(?:here|in\s+here|in\s+this\s+channel))?"
@@ -104,13 +105,13 @@ class Participants:
     has_others: bool = False
     """Whether someone other than the message's author has written in the thread."""
     is_newcomer: bool = field(default=False, compare=False)
-    """Whether `has_others` is true and the thread isn't recorded as a group's yet."""
+    """Whether `has_others` is true but the thread hasn't been recorded as a group conversation yet."""
     starter_id: str = field(default="", compare=False)
     """The author of the thread's first message or, after an app's message, the first person to ask the bot, or ""."""
     is_quiet: bool = False
     """Whether the bot should answer only mentions in the thread."""
     lines: Sequence[Line] = ()
-    """The last lines before the message, oldest first, at most MAX_LINES. Empty if nobody else has written."""
+    """The last lines before the message, oldest first, at most MAX_LINES of them. Empty if nobody else has written."""
 
 
 UNKNOWN_PARTICIPANTS = Participants()
@@ -125,9 +126,9 @@ class TriageRules:
     holds_posts: bool = False
     """Whether a rule in words decides if the answer to a new post is worth posting (core/silence.py)."""
     allows_bots: bool = False
-    """Whether other bots can ask by mentioning the bot."""
+    """Whether other bots can ask questions by mentioning the bot."""
     alert_runs: int = 0
-    """The number of alerts per channel and day that start an answer. 0 turns alerts off."""
+    """Maximum number of alerts per channel and day that start an answer. 0 turns alerts off."""
     alert_apps: Collection[str] = ()
     """The IDs of the apps whose posts are alerts in the channel."""
 
@@ -162,7 +163,7 @@ class IgnoreReason(StrEnum):
 class Ignore:
     reason: IgnoreReason
     doubtful_question: Question | None = None
-    """The question to answer if a model decides that the message is one."""
+    """The question to answer if a model decides that the message is a question for the bot."""
     closing: Closing | None = None
 
 
@@ -232,8 +233,8 @@ def is_from_person(message: Message, me: Identity) -> bool:
 
 
 def can_be_alert(message: Message, me: Identity, rules: TriageRules) -> bool:
-    """Returns whether an app posted the message in a channel, outside threads and without mentioning us. In a thread or
-    with a mention, it might be answering us."""
+    """Returns whether an app posted the message in a channel, outside threads and without mentioning the bot. A message
+    in a thread or with a mention might be an answer to the bot."""
     is_on = rules.alert_runs > 0 and message.channel_type != "im"
     is_apps = bool(message.app_id) and (message.is_from_app or message.bot_id is not None) and not _is_own(message, me)
     is_post = message.thread_ts is None and message.subtype in _BOT_SUBTYPES
@@ -257,8 +258,9 @@ def _triage_bot(message: Message, me: Identity) -> Question | Ignore:
 
 def thread_to_stop(message: Message, me: Identity) -> ThreadKey | None:
     """Returns the thread whose answer a message ("stop" or a similar word) might stop, or None. In a thread, such a
-    message needs no mention: the asker means the answer that is being written. In a channel outside threads, the
-    message needs a mention, can't be "Stop the summary", and can refer to an answer in a thread."""
+    message needs no mention, because the asker means the answer that is being written. In a channel outside threads,
+    the message needs a mention, can't be a command such as "Stop the summary", and can refer to an answer in a
+    thread."""
     if message.subtype is not None or message.files or not is_from_person(message, me):
         return None
     words, is_told = _own_words(message, me), bool(message.channel_type == "im" or message.thread_ts)
@@ -268,7 +270,8 @@ def thread_to_stop(message: Message, me: Identity) -> ThreadKey | None:
 
 
 def is_quiet_request(message: Message, me: Identity) -> bool:
-    """Returns whether a person's message in a thread only asks Typist to answer nothing but mentions."""
+    """Returns whether a person's message in a thread asks Typist to answer only mentions from now on, and nothing
+    else."""
     if message.subtype not in ANSWERED_SUBTYPES or message.files or not is_from_person(message, me):
         return False
     is_in_thread = message.thread_ts is not None and message.channel_type != "im"
@@ -276,7 +279,7 @@ def is_quiet_request(message: Message, me: Identity) -> bool:
 
 
 LAST_CHARS = 300
-"""The number of characters at the end of an answer that are checked for a question."""
+"""The number of characters at the end of an answer to check for a question."""
 
 
 def closing_of_message(message: Message, me: Identity) -> Closing | None:
@@ -291,8 +294,8 @@ def _has_more(message: Message) -> bool:
 
 
 def needs_no_answer(closing: Closing, last_words: str) -> bool:
-    """Returns whether a closing needs no answer after the bot's `last_words`. Agreement to a question needs an
-    answer."""
+    """Returns whether a closing needs no answer after the bot's `last_words`. Agreement needs an answer if the bot
+    asked a question."""
     return closing is Closing.THANKS or not has_question_mark(last_words[-LAST_CHARS:])
 
 
@@ -315,11 +318,12 @@ def second_person_ts(question: Question, by_people: Iterable[Message]) -> str | 
 # The input of a small model that decides whether an ambiguous message is addressed to the bot.
 
 USD_PER_TOKEN = 0.10 / 1_000_000
-"""OpenAI's price for a decision's input. Output is free."""
+"""The price of a decision's input at OpenAI. Output is free."""
 MAX_MESSAGES = 12
 MAX_CHARS = 500
 NEEDED_PROBABILITY = 0.8
-"""At this probability, 199 of 201 decisions were right (etsabary/luna-decisions-benchmark)."""
+"""Minimum probability for accepting a decision. With this minimum, 199 of 201 decisions were right
+(etsabary/luna-decisions-benchmark)."""
 
 
 def transcript(messages: Iterable[Message], ts: str, me: Identity) -> str:

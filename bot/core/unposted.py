@@ -1,4 +1,5 @@
-"""Questions that Typist posts for their askers. Before it is posted, a question is an UNPOSTED job (job.py). Pure."""
+"""Questions that Typist posts on behalf of their askers. Until it is posted, a question is an UNPOSTED job (job.py).
+Pure."""
 
 from dataclasses import dataclass, field
 
@@ -13,42 +14,47 @@ REMINDER_CHARS = 200
 
 @dataclass(frozen=True, slots=True)
 class QuotedMessage:
-    """The message that a question is about, and the response_url for its asker."""
+    """The message that a question is about, and the response_url for responding to the asker."""
 
     channel_id: str
     """The message's channel, or the asker's `direct_message_placeholder` if the question goes to a direct message."""
     ts: str
     thread_ts: str
-    """The ts of its thread, or of the thread that a reply would begin; "" for an answer outside threads."""
+    """The ts of the message's thread, or of the thread that a reply would begin, or "" for an answer outside
+    threads."""
     quote: str | None
-    """The part of the message's plain text that a post can quote; None until it is read after a reaction."""
+    """The part of the message's plain text that a post can quote. None if the question was asked with a reaction and
+    the message hasn't been read yet."""
     response_url: str
-    """"" if the question was asked with a reaction or a button."""
+    """Empty if the question was asked with a reaction or a button."""
     offered_by: int | None = None
-    """The job whose answer is this message and offers the question as a choice; None for people's messages."""
+    """The job whose answer is this message and offers the question as a choice, or None for a person's message."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageQuestion:
     """A question without a message, such as one from the message shortcut, an emoji, a choice or a schedule. A choice
-    was written by a model, which might have read anything, and not by the person who clicks it. The choice's text is
-    therefore treated as quoted text (models/prompt.py), and the asker's own words only report the choice."""
+    was written by a model that might have read anything, not by the person who clicks it. The choice's text is
+    therefore treated as quoted text (models/prompt.py), and the only words that count as the asker's report which
+    choice was clicked."""
 
     team_id: str
     view_id: str
-    """The modal's ID, or one made from the emoji and message, the choice's answer, or the suggested prompt's click."""
+    """The modal's ID, or an ID made from the emoji and message, the choice's answer, or the click on a suggested
+    prompt."""
     user_id: str
     about: QuotedMessage = field(repr=False)
     text: str = field(repr=False)
     created_at: float
     is_direct_post_begun: bool = False
-    """Whether an earlier try began to post it as a direct message to the asker."""
+    """Whether an earlier try began to post the question as a direct message to the asker."""
     posted_message: tuple[str, str] | None = None
-    """The channel and ts of its message, if Slack's event has arrived."""
+    """The channel and ts of the question's message, if Slack's event has arrived."""
     schedule_id: int | None = None
-    """The ID of the schedule that asks the question. A model wrote its text, which counts as quoted too."""
+    """The ID of the schedule that asks the question. A model wrote the schedule's text, so it also counts as quoted
+    text."""
     is_held: bool = False
-    """Whether a run with a rule in words hasn't worked yet, so that nothing is posted."""
+    """Whether this is a run with a rule in words that hasn't done its work yet, so that nothing is posted."""
     has_worked: bool = False
     """Whether the answer is already recorded."""
 
@@ -59,7 +65,7 @@ def reaction_view_id(emoji: str, channel_id: str, ts: str) -> str:
 
 
 def emoji_of(view_id: str) -> str:
-    """Returns the name of the emoji that asked a question, or "" if it was asked in another way."""
+    """Returns the name of the emoji with which a question was asked, or "" if it was asked in another way."""
     kind, _, rest = view_id.partition(":")
     return rest.partition(":")[0] if kind == _REACTION else ""
 
@@ -74,7 +80,7 @@ def is_suggested(view_id: str) -> bool:
 
 
 def direct_message_placeholder(user_id: str) -> str:
-    """Returns a placeholder for the ID of a person's direct message, until Slack has provided it."""
+    """Returns a placeholder for the ID of a person's direct message, for use until Slack has provided the ID."""
     return f"D{user_id}"
 
 
@@ -87,7 +93,8 @@ def quote_in_post(about: QuotedMessage, *, elsewhere: bool) -> str:
 
 
 def post_text(about: QuotedMessage, question: str, *, elsewhere: bool) -> tuple[str, str]:
-    """Returns the asker's words in the post, and the quote, in the form used for history (core/conversation.py)."""
+    """Returns the asker's words as they appear in the post, and the quote, in the form used for history
+    (core/conversation.py)."""
     if about.offered_by is not None:
         return texts.shortcut.MY_CHOICE, escape(question)
     quote = escape(unescape(quote_in_post(about, elsewhere=elsewhere)))

@@ -1,4 +1,5 @@
-"""Handles invisible characters: replaced for models, and escaped for people's decisions. Pure."""
+"""Handles invisible characters. They are replaced in text for models, and escaped in text on which people decide.
+Pure."""
 
 import regex
 
@@ -7,18 +8,19 @@ _HIDDEN = regex.compile(
     r"--[\t\n\u200c\u200d\ufe0e\ufe0f]]+",
     regex.V1,
 )
-"""Characters that are invisible or reorder text, except for four that emoji and scripts need."""
+"""Matches characters that are invisible or reorder text, except for four that emoji and scripts need."""
 _UNSEEN = regex.compile(
     r"[[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\u2800\U00013441\U00013442\U00016fe4\U0001d159]--[\x20\n]]", regex.V1
 )
-"""All characters that people can't see or tell from a space, including the blanks of Braille, hieroglyphs and music."""
+"""Matches all characters that people can't see or can't tell from a space, including the blanks of Braille, hieroglyphs
+and musical notation."""
 _WORDS = regex.compile(r"(?:[\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]|(?<!\p{Han})[\U000e0100-\U000e01ef])+")
-"""Tags, and variation selectors without effect. Models read them as letters, so an asker might paste hidden text. Other
-invisible characters stay, because people ask about them."""
+"""Matches tags, and variation selectors that have no effect. Models read them as letters, so an asker might paste
+hidden text without knowing. Other invisible characters are kept, because people ask about them."""
 
 
 def visible(text: str) -> str:
-    """Returns text with each run of hidden characters replaced by U+FFFD, and line ends replaced by newlines."""
+    """Returns text with each run of hidden characters replaced with U+FFFD, and line endings replaced with newlines."""
     return _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
 
 
@@ -27,7 +29,7 @@ def replace_hidden_words(text: str) -> str:
 
 
 def escape_unseen(text: str) -> str:
-    r"""Returns text with invisible characters except newlines escaped as in JSON: \u200b."""
+    r"""Returns text with invisible characters, except newlines, escaped as they are in JSON, such as \u200b."""
     return _UNSEEN.sub(json_escape, text)
 
 

@@ -1,4 +1,4 @@
-"""Sums up the usage of answers for `typist usage` and the weekly report. Pure."""
+"""Adds up the usage of answers for `typist usage` and the weekly report. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ NO_MODEL = "(none)"
 GroupBy = Literal["user", "channel", "model", "day", "week"]
 WEEK_DAYS = 7
 UNANSWERED = (EndReason.DENIED, EndReason.CAP_REACHED, EndReason.OFFERED, EndReason.SHUT_OUT)
-"""End reasons of unanswered questions, except for a person's stop and a model's failure."""
+"""End reasons of unanswered questions, except for those that a person stopped or a model failed to answer."""
 ANSWERED = (EndReason.WHOLE, EndReason.LENGTH_LIMIT, EndReason.STEP_LIMIT)
 FAILURES = tuple(reason for reason in EndReason if reason.is_failure and reason is not EndReason.CAP_REACHED)
 """End reasons of failed attempts. Reaching a cap isn't a failure."""
@@ -58,7 +58,7 @@ class DownReason(StoredEnum, unknown="not_meant"):
 class Thumb:
     at: float
     user_id: str
-    """The asker, not the person who gave the feedback."""
+    """The asker's ID, not that of the person who gave the feedback."""
     channel_id: str
     model: str | None
     value: int
@@ -67,7 +67,7 @@ class Thumb:
 
 @dataclass(slots=True)
 class UsageLine:
-    """A line of the report. Questions and people are counted once; answers, stops and failures for each attempt."""
+    """A line of the report. Questions and people are counted once, but answers, stops and failures once per attempt."""
 
     questions: dict[int, EndReason] = field(default_factory=dict)
     """The last end reason of each question, by job ID."""
@@ -159,7 +159,8 @@ class UsageReport:
                 line.add_thumb(thumb)
 
     def sorted_lines(self) -> Mapping[str, UsageLine]:
-        """Returns the lines in order: days and weeks by date, other lines by cost and then by tokens, highest first."""
+        """Returns the lines in order. Days and weeks are sorted by date, and other lines by cost and then by tokens,
+        highest first."""
         if self.group_by in ("day", "week"):
             return dict(sorted(self.lines.items()))
         by_usage = sorted(self.lines.items(), key=lambda item: (-item[1].cost_usd, -item[1].tokens, item[0]))
@@ -190,4 +191,4 @@ class WeekUsage:
     thumbs_down: int
     down_reasons: Mapping[DownReason, int]
     disliked: Mapping[str, int]
-    """The number of 👎 in the channels with the most. "" stands for all direct messages."""
+    """The number of 👎 in each of the channels with the most. "" represents all direct messages."""
