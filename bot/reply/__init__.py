@@ -1,5 +1,6 @@
 """Streams an answer into Slack.
 
 `Answer` collects the text. `Reply` computes the difference between the messages that Slack should show and the messages
-that it shows. Both are pure. The scheduler sends the difference through delivery.py, at the pace that Slack allows.
+that it currently shows. Both are pure. The scheduler sends the difference through delivery.py, at the pace that Slack
+allows.
 """

@@ -1,13 +1,14 @@
 """Collects the text that a model writes for one answer, and tracks what the database hasn't recorded yet. Pure.
 
-A reply's pages (reply.py) contain the same text, cut into pages. A model request also keeps its text exactly as the
-model wrote it (models/failures.py), because the next request repeats that text and errors must not quote it.
+A reply (reply.py) contains the same text, divided into pages. A model request also keeps a copy of its text exactly as
+the model wrote it (models/failures.py), because the next request repeats that text and error messages must not quote
+it.
 
-`Freshness` measures the reader's delays. `staleness_s` is the mean age of the oldest word that the model has written
-and the reader can't see yet, from the first word until all words are visible. The exact sum of that age over time is
-computed from the times of arrivals and calls. Arrival times of unshown words are accurate to a tenth of a second, and
-less accurate if nothing is shown for a long time. Words that a native stream still withholds at its end are treated as
-shown.
+`Freshness` measures how far the reader is behind the model. `staleness_s` is the mean age of the oldest word that the
+model has written but the reader can't see yet, from the first word until all words are visible. That age is summed
+exactly over time, from the times at which words arrive and calls show them. Arrival times of unshown words are accurate
+to a tenth of a second, and less accurate if nothing is shown for a long time. Words that a native stream is still
+withholding when it ends are treated as shown.
 """
 
 from collections.abc import Iterable, Sequence
@@ -42,20 +43,21 @@ HIDDEN_TOKENS_PER_S = 50
 
 
 class Answer:
-    """The answer of one attempt.
+    """The answer that one attempt writes.
 
     1. The answer begins with the text and steps that the attempt resumes from, as stored in the job.
     2. The answer grows: `append` adds text, `on_event` adds sources and origins, and `on_calls_made` adds call results.
     3. Meanwhile, `piece_to_record` returns the piece of text to record, and `on_recorded` confirms that a piece was
        recorded. At the end of a step that calls tools, `unrecorded_piece` is recorded with the step.
-    4. `finish` sets the end, once, and decides which text stays. Only the piece with the end still has to be recorded.
+    4. `finish` sets the end, once, and decides which text is kept. After that, only the piece with the end remains to
+       be recorded.
     """
 
     def __init__(self, job: Job) -> None:
         self.job = job
         start = starting_text(job)
         self.continues_step = start != fixed_text(job)
-        """Whether the text continues an earlier attempt's text, which stopped in the middle of a step."""
+        """Whether the text continues the text of an earlier attempt that stopped in the middle of a step."""
         self._earlier_text = job.checkpoint.text or job.continued_text
         """The earlier attempt's text, or the text that a new version continues."""
         self.text_to_rewrite = self._earlier_text[len(start) :]
@@ -94,7 +96,8 @@ class Answer:
 
     @property
     def text_to_keep(self) -> str:
-        """The text to keep of an incomplete answer, from this attempt or from an earlier attempt with longer text."""
+        """The text to keep if the answer is incomplete: this attempt's text, or an earlier attempt's if that is
+        longer."""
         return self._earlier_text if self.is_shorter_than_earlier else self.text
 
     def append(self, delta: str) -> None:
@@ -115,9 +118,9 @@ class Answer:
         self.open_files |= _found_file_ids(calls)
 
     def finish(self, end: End) -> End:
-        """Sets the answer's end and returns it. Raises ValueError if the answer has already ended. If an earlier
-        attempt left longer text, that text replaces an incomplete answer, with unknown origins. If the vendor refused a
-        step midway, its text is removed."""
+        """Sets the answer's end and returns it. Raises ValueError if the answer has already ended. If the answer is
+        incomplete and an earlier attempt left longer text, that text replaces it, and its origins are unknown. If the
+        vendor refused to complete a step, the step's text is removed."""
         if self.end is not None:
             raise ValueError(f"an answer can't end as {end.reason} after it has ended as {self.end.reason}")
         if end.reason is EndReason.REFUSED:
@@ -151,8 +154,8 @@ class Answer:
         return self.unrecorded_piece if is_new else None
 
     def on_recorded(self, piece: Piece) -> None:
-        """Marks a piece as recorded. Once the answer has ended, only the piece with the end counts, because `finish`
-        can replace the text."""
+        """Marks a piece as recorded. Once the answer has ended, only the piece that contains the end counts, because
+        `finish` can replace the text."""
         if self.end is None or piece.end:
             self._earlier_recorded_chars = 0
             self._recorded = Piece(max(self._recorded.chars, piece.chars), "", piece.end, piece.sources)
@@ -169,12 +172,12 @@ class CurrentStep:
     model: str
     input_tokens: int
     answering_model: str = ""
-    """The model whose price counts, if it isn't the one that was asked."""
+    """The model whose price applies, if it isn't the model that the request named."""
     output_chars: int = 0
     failed_usage: Usage = field(default_factory=Usage)
-    """Estimated usage of failed requests that are charged although they returned no text."""
+    """Estimated usage of failed requests that the vendor charges for even though they returned no text."""
     hidden_s: float = 0.0
-    """Seconds of silent thinking before the request's first word."""
+    """Seconds of hidden thinking before the request's first word."""
     _hidden_since: float | None = None
     has_text: bool = False
     parts: list[TurnPart] = field(default_factory=list)
@@ -201,7 +204,7 @@ class CurrentStep:
         return self.failed_usage + self.estimated_usage
 
     def receive(self, event: StreamEvent, now: float) -> str:
-        """Records an event of the model's stream. Returns the event's text, or "" if it has none. `now`: the time on
+        """Records an event from the model's stream. Returns the event's text, or "" if it has none. `now`: the time on
         the monotonic clock."""
         if not isinstance(event, Retrying):
             self.count_thinking_until(now)
@@ -232,21 +235,23 @@ class CurrentStep:
         self.hidden_s, self._hidden_since = 0.0, None
 
     def count_thinking_until(self, now: float) -> None:
-        """Adds the time since hidden thinking began. Not for a failing stream, whose model might not be thinking."""
+        """Adds the time since hidden thinking began. Not called if the stream failed, because the model might not have
+        been thinking."""
         if self._hidden_since is not None:
             self.hidden_s += now - self._hidden_since
             self._hidden_since = None
 
 
 ARRIVALS_S = 0.1
-"""Time within which words count as one arrival."""
+"""Time within which words are counted as a single arrival."""
 MAX_ARRIVALS = 16
 """Maximum arrivals to keep. If there are more, every second arrival is merged into the previous one."""
 
 
 @dataclass(slots=True)
 class Freshness:
-    """Measures the reader's delays for one attempt. `chars` includes earlier text. Times are monotonic."""
+    """Measures how far the reader is behind the model in one attempt. `chars` includes earlier text. Times are from the
+    monotonic clock."""
 
     chars: int = 0
     _arrivals: list[tuple[int, float]] = field(default_factory=list)
@@ -261,7 +266,7 @@ class Freshness:
     _end_shown_at: float | None = None
 
     def on_written(self, chars: int, now: float, *, has_word: bool = True) -> None:
-        """Records text from the model. `has_word`: the answer so far contains a word, not just markup."""
+        """Records text from the model. `has_word`: whether the answer so far contains a word, not just markup."""
         if self._first_at is None and not has_word:
             self.chars += chars
             return
@@ -302,14 +307,14 @@ class Freshness:
 
     @property
     def first_word_delay_s(self) -> float | None:
-        """Seconds from the model's first visible word until Slack shows a word, or None if Slack shows no word."""
+        """Seconds from the model's first visible word until Slack showed a word, or None if it hasn't shown any."""
         if self._first_at is None or self._first_shown_at is None:
             return None
         return self._first_shown_at - self._first_at
 
     @property
     def staleness_s(self) -> float | None:
-        """The mean staleness in seconds, or None if Slack doesn't show all words."""
+        """The mean staleness in seconds, or None if Slack hasn't shown all words."""
         if self._first_at is None or self._arrivals or self._all_shown_at is None:
             return None
         lasted_s = self._all_shown_at - self._first_at
@@ -317,7 +322,7 @@ class Freshness:
 
     @property
     def final_lag_s(self) -> float | None:
-        """Seconds from the answer's end until the last call that shows it, or None if there was no such call."""
+        """Seconds from the answer's end until the last call that showed it, or None if there was no such call."""
         if self.ended_at is None or self._end_shown_at is None:
             return None
         return self._end_shown_at - self.ended_at

@@ -1,10 +1,11 @@
 """Builds the files attached to an answer.
 
-- `answer.md` contains the whole answer if it is too long for messages. The answer's end is also shown below the file.
+- `answer.md` contains the whole answer if it is too long for messages. The end of the answer is also shown below the
+  file.
 - `code-1.py` and so on contain code blocks that are too long for one message.
-- `sales.xlsx` contains the table below the heading "Sales", and is sent when a reader asks for it.
+- `sales.xlsx` contains the table below the heading "Sales", and is sent only when a reader asks for it.
 
-File extensions come from a fixed list. The model doesn't choose file names, except for the words of a heading.
+File extensions come from a fixed list. The only part of a file name that the model chooses is the words of a heading.
 """
 
 import re
@@ -18,12 +19,13 @@ from slack_markdown.blocks import BlockParser, LeafKind, code_content, fences_af
 from slack_markdown.pages import FITTING_CHARS, NO_OPENING, SENTENCE_END, Opening, Page, Pages
 
 END_CHARS = 3_000
-"""Approximate length of a long answer's end, shown below the file: a screen or two."""
+"""Approximate length of the end of a long answer that is shown below the file: a screen or two."""
 FEW_SENTENCES_CHARS = 200
 MAX_CODE_FILES = 5
 MAX_TABLE_FILES = 10
 MAX_STEPS = 5_000
-"""Maximum parsing steps of a search for code. Lines, enclosing lists and quotes, headings and fences are steps."""
+"""Maximum number of parsing steps in a search for code. Lines, enclosing lists and quotes, headings and fences are
+steps."""
 
 _HEADING_OR_FENCE = re.compile(r"^[ \t]*(?:(#{1,6}[ \t]+\S)|(?:```|~~~).*)", re.MULTILINE)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*", re.MULTILINE)
@@ -43,7 +45,8 @@ _EXTENSIONS = {
     "toml": "toml", "ts": "ts", "tsx": "tsx", "typescript": "ts", "vue": "vue", "xml": "xml", "yaml": "yaml",
     "yml": "yaml", "zsh": "sh",
 }  # fmt: skip
-"""File extensions by the first word of an info string. Other words become `.txt`, because a model might invent them."""
+"""File extensions, keyed by the first word of an info string. All other words result in `.txt`, because a model might
+have invented them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +105,14 @@ def is_file_of_question(file_name: str, question_ts: str) -> bool:
 class EndOfAnswer:
     page: Page
     left_out: str
-    """The notice above the file about text that only the file contains, or "" if messages show the whole answer."""
+    """The notice to show above the file about text that only the file contains, or "" if messages show the whole
+    answer."""
 
 
 def end_of_answer(text: str, first: Page, limit_chars: int, limit_bytes: int) -> EndOfAnswer:
-    """Returns the end of an answer on a page with these limits. `first`: the next page without its text, which is
-    returned if all of the remaining text fits on it. Otherwise, the end begins at a heading or a paragraph, so that
-    people can read the conclusion."""
+    """Returns the end of an answer, to fit on a page with these limits. `first`: the next page without its text. If all
+    of the remaining text fits on it, that page is returned. Otherwise, the end begins at a heading or a paragraph, so
+    that people can read the conclusion."""
     rest = text[first.start :]
     if len(rest) <= limit_chars:
         pages = Pages(limit_chars, limit_bytes, first, max_full=1)
@@ -137,7 +141,7 @@ def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:
     """Returns the position where about the last `chars` characters of a text start, and the lines that open a code
     block there, or "".
 
-    The start is after the page `first`. It is the first of these that exists:
+    The start is after the page `first`, and is the first of these positions that exists:
     1. a heading or, without one, a paragraph, if at least a third of the characters follow;
     2. the beginning of a paragraph longer than `chars`, up to twice as long;
     3. a heading or paragraph followed by a few sentences;
@@ -190,7 +194,8 @@ def left_out_notice(text: str) -> str:
 
 
 def files_notice(files: tuple[AttachedFile, ...], is_only_end: bool) -> str:
-    """Returns the notice about an answer's files. `is_only_end`: whether the last page shows only the answer's end."""
+    """Returns the notice about an answer's files. `is_only_end`: whether the last page shows only the end of the
+    answer."""
     has_whole_answer = any(file.title == "answer.md" for file in files)
     about_answer = texts.answers.END_BELOW_FILE if is_only_end else texts.answers.WHOLE_ANSWER_ATTACHED
     sentences = [about_answer] if has_whole_answer else []
@@ -218,8 +223,8 @@ def _rounded_count(count: int) -> int:
 
 
 def _code_blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Yields the info string and content of long fenced code blocks, within `MAX_STEPS`. The last block can be
-    unclosed."""
+    """Yields the info string and content of each long fenced code block, until `MAX_STEPS` is reached. The last block
+    can be unclosed."""
     parser = BlockParser(text)
     steps = 0
     for line in parser.lines(join_code=True):

@@ -2,7 +2,7 @@
 
 Slack refuses an edit that removes a message's last `rich_text` (block_mismatch), and doesn't turn a `markdown` block
 that only has headings and tables into `rich_text`. Lines about the answer are therefore small print (`context`) only
-below a paragraph, and `rich_text` elsewhere. A page without a paragraph always has such a line.
+below a paragraph, and `rich_text` otherwise. A page without a paragraph always has such a line.
 
 While a page grows, its `text` is only the first words, because every edit sends the `text` again. In the last edit, and
 in edits that ask for a decision, `text` is the whole page (bot/slack/plain.py).
@@ -36,13 +36,14 @@ from slack_markdown.links import with_ascii_hosts, without_schemes
 from slack_markdown.render import beginning, first_words, mrkdwn, rendered
 
 MAX_NAMED = 20
-"""Maximum number of people to whom a button is limited. With more, everyone sees the button."""
+"""Maximum number of people that a button can be limited to. If more people can click it, everyone sees the button."""
 _LIMITED = (*CALL_ACTIONS, ReplyAction.DELETE)
 _NOTICE_CHARS = 300
 _PLAIN_TRANSCRIPT_CHARS = 200
 ACTIVITY_CHARS = 150
 MAX_IN_MENU = 5
-"""Slack's limit for a menu. If an earlier answer has more actions, the first ones stay buttons."""
+"""Slack's limit for the number of items in a menu. If an earlier answer has more actions, the first ones remain
+buttons."""
 _SURE = blockkit.confirm(
     texts.actions.DELETE_TITLE, texts.actions.DELETE_QUESTION, yes=texts.actions.DELETE, no=texts.actions.KEEP
 )
@@ -58,8 +59,8 @@ _ANSWER_NOW = [blockkit.button(ReplyAction.REGENERATE, texts.actions.ANSWER_NOW)
 
 
 def message(view: PageView) -> Json:
-    """Returns arguments of chat.postMessage and chat.update. The arguments always include `blocks`, because an empty
-    list removes blocks."""
+    """Returns the arguments for chat.postMessage and chat.update. The arguments always include `blocks`, because an
+    empty list removes blocks."""
     if view.end is not None and view.end.chosen_choice:
         view = replace(view, markdown=mark_choice(view.markdown, view.end.chosen_choice, texts.shortcut.CHOSEN))
     if view.plain:
@@ -95,14 +96,14 @@ def blocks_below(view: PageView) -> list[Json]:
 
 
 def has_optional_parts(view: PageView) -> bool:
-    """Returns whether a page has charts, or buttons that only some readers see. Slack could refuse both."""
+    """Returns whether a page has charts, or buttons that only some readers see. Slack might refuse either of them."""
     return has_charts(view.markdown) or bool(view.asker and (view.asks or view.end))
 
 
 def _restrict_to_allowed_users(blocks: Sequence[Json], view: PageView) -> list[Json]:
-    """Shows buttons that decide or delete only to people who can click them. `visible_to_user_ids` is in slack-sdk
+    """Limits buttons that decide or delete to the people who can click them. `visible_to_user_ids` is in slack-sdk
     3.48.0 for `button` (read on 2026-11-30). The maximum length of that list isn't documented, so long lists are left
-    out. Clicks are checked again (bot/core/picture.py)."""
+    out. Every click is checked anyway (bot/core/picture.py)."""
     if not (view.asker and view.style.is_full):
         return list(blocks)
     shown = []
@@ -155,7 +156,8 @@ def short_text(view: PageView) -> str:
 
 
 def _buttons(view: PageView) -> list[Json]:
-    """Returns the buttons of the reply's last page. Clicks are looked up by message, so values needn't be trusted."""
+    """Returns the buttons of the reply's last page. A click is looked up by its message, so the buttons' values don't
+    have to be trusted."""
     undecided = [ask for ask in view.asks if ask.decision is None]
     if view.live and (view.has_stop or (undecided and all(ask.is_proposal for ask in undecided))):
         return []
@@ -239,5 +241,5 @@ def _pending_calls_text(view: PageView) -> str:
 
 
 def _closing_line(view: PageView) -> str:
-    """Returns the additional line for a page that only has headings and tables."""
+    """Returns the additional line for a page that has only headings and tables."""
     return texts.answers.CONTINUED_BELOW if view.end is None else texts.answers.END_OF_ANSWER

@@ -2,16 +2,16 @@
 
 `Reply` (reply.py) tracks what each page should show and what its message shows. `Carriers` stores no text of its own:
 
-1. A new page is posted. If streams are offered (`offer_streams`) and nothing rules out a stream when the page gets its
-   first words, the offer chooses between a post and a native stream (`choose_carrier`).
-2. A changed page is edited (`change_call`). If a stream shows the page, text is appended to the stream, which stops
-   with the page's last words.
-3. A stream that must end is stopped before anything else touches its message (`stop_call`). After that, edits show the
-   page, as after any stream failure (streams.py).
+1. A new page is posted. If streams were offered (`offer_streams`) and nothing rules out a stream when the page gets its
+   first words, the offer determines whether it is posted or starts as a native stream (`choose_carrier`).
+2. A changed page is edited (`change_call`). If the page is shown by a stream, text is appended to the stream, which is
+   stopped at the end of the page.
+3. A stream that must end is stopped before anything else touches its message (`stop_call`). After that, the page is
+   shown by edits, just as it is after any stream failure (streams.py).
 4. After a refusal, the page is sent without the refused part or in another form (edits.py), or its stream ends. An
    `AfterRefusal` describes the effect on the reply's messages.
 
-At most one page begins at a time, because a reply never has two calls in flight.
+Only one page can begin at a time, because a reply never has two calls in flight.
 """
 
 import math
@@ -45,12 +45,12 @@ class Carriers:
         self._edits = edits
         self._has_stop = has_stop
         self._choose_stream: ChooseStream | None = None
-        """Chooses streams for new pages, or None if edits show every page."""
+        """A function that chooses streams for new pages, or None if all pages are shown by edits."""
         self._next_stream: Stream | None = None
-        """The stream that begins the next page, or None if a post begins it."""
+        """The stream that will begin the next page, or None if a post will begin it."""
         self._is_chosen = False
         self._streams: dict[str, Stream] = {}
-        """Streams that show pages, by message `ts`. Edits show all other pages."""
+        """The streams that show pages, keyed by message `ts`. All other pages are shown by edits."""
 
     def offer_streams(self, offer: ChooseStream) -> None:
         self._choose_stream = offer
@@ -70,7 +70,7 @@ class Carriers:
 
     @property
     def can_choose(self) -> bool:
-        """Whether a page that begins now can still get a stream."""
+        """Whether a page that begins now can still be shown by a stream."""
         return self._choose_stream is not None and not self._is_chosen and not self._edits.has_refusals
 
     def choose_carrier(self, call: Call | None, now: float) -> bool:
@@ -98,8 +98,8 @@ class Carriers:
 
     def change_call(self, page: int, ts: str, view: PageView, *, is_shown: bool, ended: bool) -> Change | None:
         """Returns the call that makes a page's message show its view, or None if no call is possible or needed.
-        `is_shown`: whether the message shows the view; its stream might still be open. `ended`: whether no more text
-        will come."""
+        `is_shown`: whether the message already shows the view, although its stream might still be open. `ended`:
+        whether the text is complete."""
         stream = self._streams.get(ts)
         if stream and not view.growing:
             return StopStream(self._question, page, ts, view, keeps_stop=self._has_stop and not ended)
@@ -110,7 +110,8 @@ class Carriers:
         return Update(self._question, page, ts, view) if self._edits.can_edit(ended=ended) else None
 
     def stop_call(self, pages: Sequence[str], *, ended: bool) -> StopStream | None:
-        """Returns the call that stops a stream that must end or whose page is gone, or None if there is none."""
+        """Returns the call that stops a stream that must end or whose page is gone, or None if there is no such
+        stream."""
         for ts, stream in self._streams.items():
             if stream.must_stop or ts not in pages:
                 page = pages.index(ts) if ts in pages else 0
@@ -145,7 +146,7 @@ class Carriers:
             self.begin_with_post()
 
     def on_refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
-        """Returns a refused call's effect on the reply's messages, or None to try again."""
+        """Returns a refused call's effect on the reply's messages, or None if the call should be tried again."""
         if reason is Refusal.LINK_BLOCKED and self._answer.open_files:
             # Slack doesn't accept links to its files in this channel.
             self._answer.open_files = frozenset()

@@ -1,9 +1,10 @@
 """Draws charts from an answer's tables. Pure.
 
-A model writes a chart as a table followed directly by a mark: fenced code with the language `chart` and one line, the
-chart type and title (`bar: Sales`). The table stays, so readers have the numbers without a chart: while the answer
-grows, in a canvas or a file, if a cell isn't a number, and if Slack refuses the chart. Text columns aren't drawn. A
-table whose labels might contain markup gets no chart, because it isn't known whether Slack parses markup in labels.
+A model writes a chart as a table that is directly followed by a mark: fenced code with the language `chart` and a
+single line that contains the chart's type and title (`bar: Sales`). The table is kept, so readers still have the
+numbers if there is no chart: while the answer grows, in a canvas or a file, if a cell isn't a number, or if Slack
+refuses the chart. Text columns aren't drawn. A chart isn't drawn if the table's labels might contain markup, because it
+isn't known whether Slack parses markup in labels.
 """
 
 import re
@@ -17,14 +18,14 @@ from slack_markdown.blocks import LeafBlock, LeafKind, cells_of, code_content, p
 from slack_markdown.render import beginning, has_definitions
 
 MAX_CHARTS = 2
-"""Maximum charts per message."""
+"""Maximum number of charts per message."""
 MAX_POINTS = 20
 MAX_PARTS = 6
-"""Maximum segments of a pie, or series of any other chart."""
+"""Maximum number of segments in a pie chart, or of series in any other chart."""
 LABEL_CHARS, TITLE_CHARS = 20, 50
 
 _MAYBE_MARK = re.compile(r"(?:```|~~~) *+chart")
-"""Matches every text that `_FENCE` matches, so that most pages don't have to be parsed."""
+"""Matches at least all text that `_FENCE` matches, so that most pages don't have to be parsed."""
 _FENCE = re.compile(r"(?:`{3,}|~{3,}) *chart *")
 _MARK = re.compile(r"(?P<kind>bar|line|area|pie) *(?::(?P<title>.*))?", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
@@ -76,7 +77,7 @@ def pieces_of(markdown: str) -> list[tuple[str, Json | None]]:
 
 
 def _chart_marks(markdown: str) -> Iterator[tuple[LeafBlock, list[list[str]], re.Match[str]]]:
-    """Yields each chart mark, the rows of the table directly above it, and the parsed line of the mark."""
+    """Yields each chart mark, the rows of the table directly above it, and the mark's parsed line."""
     if not _MAYBE_MARK.search(markdown):
         return
     rows: list[list[str]] = []
@@ -89,8 +90,8 @@ def _chart_marks(markdown: str) -> Iterator[tuple[LeafBlock, list[list[str]], re
 
 
 def _chart(rows: list[list[str]], line: re.Match[str]) -> Json | None:
-    """Returns a chart of a table's rows without text columns. Returns None if any other cell isn't a number, or if the
-    table exceeds Slack's limits."""
+    """Returns a chart of a table's rows. Text columns are left out. Returns None if a cell in any other column isn't a
+    number, or if the table exceeds Slack's limits."""
     if len(rows) < 3 or len({len(row) for row in rows}) > 1:
         return None
     first, *columns = zip(*(rows[0], *rows[2:]), strict=True)
@@ -126,7 +127,7 @@ def _numbers(cells: Sequence[str]) -> list[float | None]:
 
 
 def _number(cell: str) -> float | None:
-    """Returns a cell's number without its unit, or None if it has more digits than a float can show."""
+    """Returns a cell's number without its unit, or None if it has more digits than a float can represent."""
     text = cell.replace("\u2212", "-").strip(_AROUND_NUMBERS)
     if not _NUMBER.fullmatch(text):
         return None

@@ -1,13 +1,13 @@
 """Sends the calls of one reply to Slack, and returns the outcome of each even if its response was lost.
 
-If a response was lost, Slack might have carried out the call. An update is sent again with newer text, which does no
-harm. A repeated post would appear twice, so its message is looked for first, by the metadata that each page has. The
-message can also arrive later: `clean_up` deletes such messages when a reply that was taken over ends.
+If a response was lost, Slack might have carried out the call. Sending an update again, with newer text, does no harm. A
+repeated post would appear twice, so the message is first looked for by the metadata that every page has. It can also
+arrive later, so when a reply that was taken over ends, `clean_up` deletes such messages.
 
 Starting a stream again would also leave two messages, and a new stream has no metadata, so the bot's messages without
 metadata are first stopped and deleted. If the response to an append or stop call is lost, nothing needs recovery,
-because an edit of the whole page follows. A file can only be shared once, so its bytes are sent once, and a retry looks
-for it by its ID.
+because an edit of the whole page follows. A file can be shared only once, so its bytes are sent only once, and a retry
+looks for the file by its ID.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ MAX_REFUSALS = 1_000
 POST_SEARCHES = 3
 """Maximum failed searches for a lost post before the page is posted again. A duplicate is better than no message."""
 CALL_TIMEOUT_S = 60.0
-"""Time limit for everything that belongs to a call, such as uploading a file."""
+"""Time limit for a call and everything that belongs to it, such as uploading a file."""
 CLEAN_UP_TIMEOUT_S = 20.0
 
 log = logging.getLogger(__name__)
@@ -52,13 +52,14 @@ log = logging.getLogger(__name__)
 def choose_stream(
     budget: RateBudget, key: Hashable, forced: CarrierName | None, now: float, has_stop: bool
 ) -> Stream | None:
-    """Returns a stream for a page of a live reply, or None to use edits (`ChooseStream`)."""
+    """Returns a stream for a page of a live reply, or None if edits should be used (`ChooseStream`)."""
     carrier = budget.choose_carrier(key, has_stop=has_stop, forced=forced)
     return Stream(until=now + STREAM_LIFE_S) if carrier == "stream" else None
 
 
 class Streams:
-    """A workspace's native streams. `client` sends calls that the scheduler paced, and `paced` sends other calls."""
+    """A workspace's native streams. `client` sends calls that the scheduler has already paced, and `paced` paces all
+    other calls itself."""
 
     def __init__(self, client: SlackClient, paced: PacedClient, users: Users) -> None:
         self._client = client
@@ -109,7 +110,7 @@ class Streams:
         *,
         keeps_stop: bool,
     ) -> None:
-        """Deletes unrecorded streams whose starts got no response. `text`: the answer's text."""
+        """Deletes unrecorded streams that Slack started although the response was lost. `text`: the answer's text."""
         for stream in [stream for stream in streams if stream.ts not in known_ts]:
             if await self.stop_paced(question, stream.ts, keeps_stop=keeps_stop) or stream.shows(text):
                 await self._paced.call("chat.delete", channel=question.thread.channel_id, ts=stream.ts)
@@ -126,7 +127,7 @@ class Streams:
 
 
 def _session_arguments(keeps_stop: bool) -> dict[str, Any]:
-    """Returns the chat.stopStream argument that keeps Slack's own Stop button, which is removed by default."""
+    """Returns the chat.stopStream argument that keeps Slack's own Stop button, which Slack removes by default."""
     return {"session_status": "processing"} if keeps_stop else {}
 
 
@@ -135,7 +136,8 @@ def _channel_and_user(question: Question) -> tuple[str, str]:
 
 
 class ReplyFiles:
-    """Uploads and deletes files. `client` sends calls that the scheduler paced, and `paced` sends other calls."""
+    """Uploads and deletes files. `client` sends calls that the scheduler has already paced, and `paced` paces all other
+    calls itself."""
 
     def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies, streams: Streams) -> None:
         self._client = client
@@ -216,14 +218,15 @@ class ReplyFiles:
         return ""
 
     async def _delete_files_at_root(self, question: Question, ids: Sequence[str]) -> None:
-        """Deletes files that Slack shared outside the thread because the thread was deleted."""
+        """Deletes files that Slack shared outside the thread because the thread had been deleted."""
         await self._delete_files(ids)
         for call in await self._posted.files_at_root(question):
             if set(ids) & set(call.file_ids):
                 await self.delete_paced(call)
 
     async def _delete_files(self, file_ids: Sequence[str]) -> None:
-        """Deletes files. Slack doesn't delete a message's files with it, or a file's message with the file."""
+        """Deletes files. Slack doesn't delete files together with their message, or a message together with its
+        files."""
         for file_id in file_ids:
             try:
                 await self._paced.call("files.delete", file=file_id)
@@ -251,17 +254,17 @@ class MessageDelivery:
 
     def __init__(self, senders: Senders, reply: Reply) -> None:
         self.lost: set[MessageRole] = set()
-        """POSTING or STARTING, if Slack might have carried out such a call although its response never arrived."""
+        """POSTING or STARTING, if Slack might have carried out such a call even though its response never arrived."""
         self._senders = senders
         self.reply = reply
         self._failed_searches = 0
         self._staged: tuple[Upload, list[str]] | None = None
-        """Uploaded files and their IDs, if it isn't known whether Slack shows them."""
+        """Uploaded files and their IDs, for as long as it isn't known whether Slack shows them."""
 
     async def send(self, call: Call, can_send: Callable[[], bool]) -> Outcome:
         """Sends a call with everything that belongs to it, such as an upload. Returns the outcome. The budget for the
-        call's method has already been reserved. Calls of other methods wait for their budgets. `can_send` is checked
-        again right before the request is sent. Raises only Stuck, unless canceled."""
+        call's method has already been reserved. Calls of other methods wait until their own budgets allow them.
+        `can_send` is checked again right before the request is sent. Raises only Stuck, unless canceled."""
         method = METHODS[type(call)]
         outcome: Outcome
         try:
@@ -337,7 +340,7 @@ class MessageDelivery:
         return tuple(message.ts for message in self.reply.messages)
 
     async def clean_up(self) -> Outcome:
-        """Deletes unrecorded messages from late posts. Returns CallLost if a retry might help. Never raises."""
+        """Deletes unrecorded messages that were posted late. Returns CallLost if a retry might help. Never raises."""
         reply = self.reply
         if not reply.messages_with(*UNANSWERED):
             return CallDone()
@@ -367,8 +370,8 @@ class MessageDelivery:
         return CallDone(await post(self._senders.client, call))
 
     async def _find_lost_post(self, call: Post) -> FoundPost | None:
-        """Returns the message of a post whose response was lost, or None if Slack didn't post it. Raises Refused if
-        another search might find the message."""
+        """Returns the message created by a post whose response was lost, or None if Slack didn't post it. Raises
+        Refused if a later search might still find the message."""
         try:
             return await self._senders.posted.find(call, self._known_ts)
         except Refused as error:
@@ -426,7 +429,7 @@ class MessageTransport:
     def offer(
         self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierName | None
     ) -> ChooseStream | None:
-        """Returns a function that chooses streams for a reply (`key`), or None if Slack is known to refuse streams."""
+        """Returns a function that chooses streams for the reply `key`, or None if Slack is known to refuse streams."""
         is_possible = self.senders.streams.can_start(question)
         return partial(choose_stream, budget, key, forced) if is_possible else None
 

@@ -6,17 +6,17 @@ Slack might reject a page in one form and accept it in another. There are three 
 2. plain text, without blocks and on short pages;
 3. later, when the outbox shows the answer's end.
 
-A rejected form never stops the model. These rules apply whenever Slack rejects a page, and the page's message and
-channel still exist. (A message or channel is treated as gone only if Slack reports that twice in a row.)
+A rejected form never stops the model. These rules apply whenever Slack rejects a page whose message and channel still
+exist. (A message or channel is treated as gone only if Slack reports that twice in a row.)
 
 - After a refusal about the form, the next form is tried at once. Other refusals might be temporary, so the page is sent
-  again, and its form changes only after several refusals in a row. An unknown error name is counted as two refusals,
-  because another form might help, while during an outage only time helps.
+  again, and its form changes only after several refusals in a row. An error with an unknown name counts as two
+  refusals, because another form might help, whereas during an outage only waiting helps.
 - A page that is also refused as plain text, or whose message can't be edited, is posted as a new message in the full
   form.
-- Once plain text succeeds, the full form is tried again, with twice as many edits before each further try, because the
-  refusal might have been temporary or the text might have changed. The full form is always tried for the answer's end,
-  which has buttons.
+- Once plain text succeeds, the full form is tried again, because the refusal might have been temporary or the text
+  might have changed. Before each further try, there are twice as many edits as before the previous one. The full form
+  is always tried for the answer's end, which has buttons.
 
 The delays between tries grow, and the reply is abandoned only after minutes of rejections (bot/retry.py). If the answer
 has ended and only an admin can fix the problem, the reply is abandoned at once, because the outbox retries for longer.
@@ -38,16 +38,16 @@ PLAIN_BYTES = 3_300
 PLAIN_AT, REPLACED_AT = 10, 14
 """Weights of consecutive refusals after which plain text is tried, and after which the message is replaced."""
 REPLACED_AGAIN_AT = 4
-"""The weight after which another message is replaced in a reply with an earlier replacement."""
+"""The weight after which another message is replaced, if one in the same reply has already been replaced."""
 MAX_REPLACED = 2
-"""Maximum replacements while a reply grows, because each new message notifies the thread."""
+"""Maximum number of replacements while a reply grows, because each new message notifies the thread."""
 MAX_REPLACED_IN_ALL = 5
-"""Maximum replacements of one reply, because Slack can refuse the new messages too."""
+"""Maximum number of replacements in one reply, because Slack can refuse the new messages too."""
 ABOUT_FORM = (Refusal.TOO_LONG, Refusal.UNREADABLE, Refusal.LINK_BLOCKED)
 WEIGHT = {Refusal.TRANSIENT: 1, Refusal.UNKNOWN: 2, **dict.fromkeys(ABOUT_FORM, 2)}
-"""Weights of refusals that another form, or time, might resolve."""
+"""Weights of refusals that might be resolved by another form, or by waiting."""
 CONFLICT_WEIGHT = 5
-"""The weight of a refusal because the message is still streaming. After three in a row, the message is replaced."""
+"""The weight of a refusal that is due to a message still streaming. After three in a row, the message is replaced."""
 UNEDITABLE = (Refusal.UNEDITABLE, Refusal.FORBIDDEN, Refusal.STREAM_OPEN, Refusal.STREAM_CLOSED)
 """Refusals after which a page is posted as a new message and its old message is deleted."""
 
@@ -75,7 +75,7 @@ class Edits:
         self._replacements = 0
 
     def page_limits(self, page: int, page_chars: int) -> tuple[int, int]:
-        """Returns a page's maximum characters and bytes. `page_chars`: the maximum characters in the full form."""
+        """Returns the maximum number of characters and bytes on a page. `page_chars`: the maximum in the full form."""
         if page >= self.first_plain_page:
             return min(page_chars, PLAIN_BYTES), PLAIN_BYTES
         return page_chars, STREAM_BYTES if page >= self.first_short_page else PAGE_BYTES
@@ -90,8 +90,8 @@ class Edits:
         return self._was_refused or self._replacements > 0
 
     def can_edit(self, *, ended: bool) -> bool:
-        """Returns whether a message can be edited. While a reply grows, a failing edit can be replaced only by another
-        new message."""
+        """Returns whether a message can be edited. While a reply grows, the only alternative to an edit that keeps
+        failing is another new message."""
         return ended or self._replacements < MAX_REPLACED
 
     def on_confirmed(self, call: Begin | Change) -> None:
@@ -105,7 +105,7 @@ class Edits:
             self.first_plain_page = math.inf
 
     def on_refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
-        """Returns a refused call's effect on the reply, or None to send the page again."""
+        """Returns a refused call's effect on the reply, or None if the page should be sent again."""
         is_edit = isinstance(call, Update)
         if is_edit and reason is Refusal.STREAM_OPEN and self._refusals + CONFLICT_WEIGHT < REPLACED_AT:
             self._refusals += CONFLICT_WEIGHT

@@ -1,7 +1,7 @@
 """Makes the outbox's calls to Slack: deletes replies, and posts separate messages.
 
-A separate message is posted once. Before it is posted, it is recorded without a ts. A later try that finds such a
-record looks for the message in Slack by its metadata.
+A separate message is posted only once. Before it is posted, it is recorded without a ts. If a later try finds such a
+record, it looks for the message in Slack by its metadata.
 """
 
 import logging
@@ -45,7 +45,7 @@ class SideMessage:
     text: str
     metadata: Payload
     blocks: Sequence[Json] | None = None
-    """The blocks of a CHANNEL_COPY."""
+    """The blocks, if this is a CHANNEL_COPY."""
 
     def recorded(self, ts: str = "") -> RecordedMessage:
         return RecordedMessage(ts, self.role, self.version)
@@ -108,8 +108,8 @@ class OutboxSender:
         await self._delete(recorded or await self._posted.late_messages(question, ()))
 
     async def delete(self, entry: OutboxEntry) -> None:
-        """Deletes the reply's messages and files. The record provides messages that Slack's list doesn't include. The
-        first try deletes all recorded messages, because Slack might not list a new message yet."""
+        """Deletes the reply's messages and files. Messages that Slack's list doesn't include are taken from the record.
+        The first try deletes all recorded messages, because Slack might not list a new message yet."""
         nearby, is_all = await self._posted.deletions(entry.question)
         is_complete = is_all and entry.tries > 1
         far_back = set() if is_complete else set(entry.page_ts) - {call.ts for call in nearby}

@@ -1,7 +1,7 @@
 """A reply's states, pages and messages, and its calls to Slack. Pure.
 
-A reply accepts text while it is BEGINNING or GROWING. After FINISH, the reply is ENDING: only the calls that show the
-remaining text are made. A QUEUED reply only shows the placeholder of a queued question. In the states listed after
+A reply accepts text while it is BEGINNING or GROWING. After FINISH, the reply is ENDING, and only the calls that show
+the remaining text are made. A QUEUED reply shows only the placeholder of a queued question. In the states listed after
 ENDING_AGAIN, a reply is over: it makes no more calls, and no event changes its state. In other states, an event that
 `LIFE_AFTER` doesn't list is an error.
 """
@@ -31,23 +31,23 @@ class PageView:
     has_stop: bool = False
     asks: tuple[ApprovalCard, ...] = ()
     rest_in_file: bool = False
-    """Whether the page is full and the rest of the answer is shown only when the answer ends."""
+    """Whether the page is full, and the rest of the answer will be shown only when the answer ends."""
     left_out: str = ""
-    """A sentence about text between this page and the next that only a file contains."""
+    """A sentence about the text between this page and the next, which only a file contains."""
     end: Picture | None = None
-    """The content below the answer, on its last page."""
+    """The content below the answer, if this is its last page."""
     plain: bool = False
     end_chars: int = field(default=0, compare=False)
-    """The length of the answer up to the page's end."""
+    """The length of the answer, in characters, up to the end of the page."""
     for_stream: bool = field(default=False, compare=False)
-    """Whether this page and all later pages are limited to a stream's size."""
+    """Whether this page and all later pages are limited to the size that a stream allows."""
     version: int = 0
     activity: str = ""
     open_files: frozenset[str] = field(default=frozenset(), compare=False)
     """IDs of Slack files that all readers can open. Only URLs of these files become links."""
     style: ReplyStyle = DEFAULT_STYLE
     asker: str = field(default="", compare=False)
-    """The asker's ID if other people read the reply. They don't see buttons that only the asker can click."""
+    """The asker's ID, if other people can read the reply. They don't see buttons that only the asker can click."""
     transcript: str = ""
     asked_on: str = ""
     """The time of a late answer's question, shown above the first page."""
@@ -73,11 +73,11 @@ class Shown:
     outdated: bool = False
     """Whether the pages show an earlier version, which is replaced at once."""
     replaced_ts: tuple[str, ...] = ()
-    """Undeleted messages that don't belong to the reply anymore."""
+    """Messages that no longer belong to the reply but haven't been deleted yet."""
     stream_page: int | None = None
-    """The first page that is limited to a stream's size, or None."""
+    """The first page that is limited to the size that a stream allows, or None if no page is."""
     unanswered: tuple[MessageRole, ...] = ()
-    """POSTING and STARTING, if an earlier attempt's post or stream might still arrive."""
+    """POSTING, STARTING or both, if an earlier attempt's post or stream might still arrive."""
     queued: bool = False
     has_stop: bool = False
 
@@ -95,7 +95,8 @@ def current_pages(job: Job) -> list[RecordedMessage]:
 
 
 def restore_unreplaced(messages: Sequence[RecordedMessage]) -> tuple[RecordedMessage, ...]:
-    """Returns the recorded messages. A replaced message becomes a page again if its replacement was never posted."""
+    """Returns the recorded messages, in which a replaced message is a page again if its replacement was never
+    posted."""
     last = max((message.ts for message in messages if message.role is MessageRole.PAGE), default="")
     kept = [message for message in messages if message.role is MessageRole.REPLACED and message.ts > last]
     pages = [message for message in messages if message.role is MessageRole.PAGE]
@@ -124,15 +125,15 @@ class Life(StrEnum):
     GROWING = auto()
     ENDING = auto()
     ENDING_AGAIN = auto()
-    """New messages show the end, because no edits are left."""
+    """New messages will show the end, because no edits are left."""
     SHOWN = auto()
     GONE = auto()
     SHUT_OUT = auto()
     """Typist can't access the channel, but might regain access."""
     UNSHOWN = auto()
-    """Slack refused the reply for minutes, or permanently. The outbox shows the end later."""
+    """Slack refused the reply for minutes, or permanently. The outbox will show the end later."""
     ABANDONED = auto()
-    """Another process owns the job, or might own it."""
+    """Another process owns the job, or might."""
 
     @property
     def is_over(self) -> bool:
@@ -147,10 +148,10 @@ class Life(StrEnum):
 
 class ReplyEvent(StrEnum):
     GROW = auto()
-    """There is more to show than at the beginning of the attempt."""
+    """There is now more to show than at the beginning of the attempt."""
     FINISH = auto()
     POST_AGAIN = auto()
-    """New messages replace messages that would have to be edited."""
+    """New messages will replace messages that would otherwise have to be edited."""
     SHOW = auto()
     LOSE = auto()
     SHUT_OUT = auto()
@@ -205,7 +206,7 @@ class Change:
     """Changes a page's message. If `view` is None, the message's content is unknown after the call."""
 
     frees_budget: ClassVar[bool] = False
-    """Whether the call frees budget that is reserved for its page, and therefore waits for no other call."""
+    """Whether the call frees budget that is reserved for its page, and therefore doesn't wait for other calls."""
     question: Question
     page: int
     ts: str
@@ -245,20 +246,20 @@ class AfterRefusal(Enum):
     UNKNOWN = auto()
     """The message's content is unknown, because its stream is over."""
     LATER = auto()
-    """Retrying is useless for now. Once the answer has ended, the outbox shows it."""
+    """Retrying is useless for now. Once the answer has ended, the outbox will show it."""
 
 
 MAX_COUNTED_CHARS = 2_800
-"""Maximum length of shown transcripts, as Slack counts characters in blocks; a section accepts 3,000. Slack folds a
-long section behind "See more". The answer's first page has that much less room."""
+"""Maximum length of the shown transcripts, counted the way Slack counts characters in blocks. A section accepts 3,000,
+but Slack folds a long section behind "See more". The answer's first page has that much less room."""
 
 
 _READ_CHARS = 10_000
-"""Maximum length of a processed transcript, several times the shown length."""
+"""Maximum length of transcript that is processed, several times the length that is shown."""
 
 
 def shown_transcript(transcripts: Iterable[str]) -> str:
-    """Returns the transcripts, cut with an ellipsis if they don't fit, or "" if nobody speaks in them."""
+    """Returns the transcripts, cut off with an ellipsis if they don't fit, or "" if nobody speaks in them."""
     whole = list(transcripts)
     text = "\n\n".join(filter(None, (" ".join(visible(one[:_READ_CHARS]).split()) for one in whole)))
     chars = len(text)

@@ -7,14 +7,15 @@ from bot.errors import RateLimited, Refusal, Refused
 
 @dataclass(frozen=True, slots=True)
 class CallDone:
-    """Slack carried out the call. `ts`: the message, or "" if unknown."""
+    """Slack carried out the call. `ts`: the message's ts, or "" if unknown."""
 
     ts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CallFound:
-    """Slack had accepted an earlier post whose response was lost. Message `ts` shows an earlier state of the page."""
+    """Slack had accepted an earlier post whose response was lost. The message `ts` shows an earlier state of the
+    page."""
 
     ts: str
 
@@ -35,7 +36,7 @@ class CallLimited:
 
 @dataclass(frozen=True, slots=True)
 class CallLost:
-    """Slack might have carried out the call, or might carry it out later. `error`: None if the process was ending."""
+    """Slack might have carried out the call, or might still do so. `error`: None if the process was ending."""
 
     error: Refused | None = None
 

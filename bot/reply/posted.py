@@ -1,13 +1,13 @@
 """Finds a reply's messages in Slack.
 
 Each page's message has metadata: the question, the page number, the length of the answer up to the page's end, and
-whether the page was cut for a stream. The metadata identifies a message whose post got no response, and shows a process
-that takes over a job where the pages break. The text itself is recorded before Slack shows it.
+whether the page was cut for a stream. The metadata identifies a message if there was no response to its post. It also
+tells a process that takes over a job where the pages break. The text itself is recorded before Slack shows it.
 
 Files have no metadata and are recognized by their names, which contain the question's ts. A deleted file loses its
-name, and its message must be deleted separately. If a deletion was interrupted in between, the message is recognized as
-one from the bot with only deleted files. Only messages by the bot's own user are considered, because other users can
-use the same names.
+name, and its message must be deleted separately. If the deletion is interrupted in between, the message is recognized
+because it is from the bot and contains only deleted files. Only messages by the bot's own user are considered, because
+other users can use the same names.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -41,14 +41,15 @@ class FoundPost:
 
 @dataclass(frozen=True, slots=True)
 class FoundStream:
-    """A message of ours that might be a stream of a reply."""
+    """One of the bot's messages that might be a stream of a reply."""
 
     ts: str
     letters: str
-    """The letters and digits of the message's text. Slack stores other characters in translated form."""
+    """The letters and digits in the message's text. Slack stores other characters in a converted form."""
 
     def shows(self, text: str) -> bool:
-        """Returns whether an answer contains the message's first letters. Messages without letters match any answer."""
+        """Returns whether an answer contains the first letters of the message. A message without letters matches any
+        answer."""
         return self.letters[:COMPARED_CHARS] in _letters_and_digits(text)
 
 
@@ -60,9 +61,9 @@ class PostedReplies:
         self._bot_user_id = bot_user_id
 
     async def find(self, post: Post, known_ts: Collection[str]) -> FoundPost | None:
-        """Returns the message of a post whose response was lost, or None if Slack didn't post it. `known_ts`: the ts of
-        other messages of the same page. Raises Refused with OUTSIDE_THREAD if the page was posted outside its thread
-        because the thread was deleted."""
+        """Returns the message created by a post whose response was lost, or None if Slack didn't post it. `known_ts`:
+        the ts of other messages of the same page. Raises Refused with OUTSIDE_THREAD if the page was posted outside its
+        thread because the thread had been deleted."""
         question = post.question
         try:
             pages = _page_messages(question, (await self._own_messages(question))[0])
@@ -151,8 +152,8 @@ class PostedReplies:
 
     async def _read_conversation(self, question: Question, latest_ts: str = "") -> tuple[list[Payload], bool]:
         """Returns the conversation's messages from the question on, oldest first, and whether the list is complete. If
-        a direct message has too many messages, Slack returns the newest messages, and `latest_ts` requests older
-        messages."""
+        a direct message has too many messages, Slack returns only the newest ones, and `latest_ts` can be used to
+        request older ones."""
         thread_ts = question.thread.thread_ts
         latest = {"latest": latest_ts} if latest_ts else {}
         if thread_ts is None:
@@ -188,10 +189,10 @@ def metadata_of(question: Question, page: int, view: PageView) -> Payload:
 def is_answered(question_ts: str, ours: Iterable[Payload], on_record: Collection[str]) -> bool | None:
     """Returns whether the bot's messages in Slack answer an unrecorded question, or None if it is unclear.
 
-    `on_record`: the ts of the bot's recorded messages. Slack can have more messages than that, because the database was
-    restored or the question was erased. The answer to a later question also answers earlier ones. Unclear cases are the
-    bot's other messages below the question (a placeholder, an offer, a notice or an unfinished stream), and an earlier
-    answer that was edited after the question, because that edit might have answered the question.
+    `on_record`: the ts of the bot's recorded messages. Slack can have more of its messages than that if the database
+    was restored or the question was erased. The answer to a later question also answers earlier ones. It is unclear if
+    there are only other messages from the bot below the question (a placeholder, an offer, a notice or an unfinished
+    stream), or if an earlier answer was edited after the question, because that edit might have answered the question.
     """
     in_doubt = False
     for message in ours:
@@ -224,7 +225,8 @@ def _page_number(message: Payload) -> int:
 
 
 def _updated_messages(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> tuple[RecordedMessage, ...]:
-    """Returns the recorded messages without messages deleted in Slack, and with pages whose responses were lost."""
+    """Returns the recorded messages, without those that were deleted in Slack, and with pages whose responses were
+    lost."""
     there = [message for message in job.messages if message.ts in by_ts or not is_all or message.role in UNANSWERED]
     on_record = [message for message in job.messages if message.role is MessageRole.PAGE]
     pages = list(takewhile(lambda page: page in there, on_record))
@@ -251,7 +253,7 @@ def _is_emptied(question: Question, message: Payload) -> bool:
 
 
 def _streams(question: Question, messages: list[Payload]) -> list[FoundStream]:
-    """Returns the messages that might be streams, which get metadata only when they are stopped. Only one reply grows
+    """Returns the messages that might be streams, which have no metadata until they are stopped. Only one reply grows
     in a thread at a time, and most of the bot's other messages in a thread have metadata."""
     return [
         FoundStream(message["ts"], _letters_and_digits(with_names(body_of(answer_of(message)), {})))

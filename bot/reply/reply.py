@@ -1,9 +1,9 @@
-"""Computes the next Slack call for one answer, by comparing the messages that Slack should show with the messages that
-it shows. Pure.
+"""Computes the next Slack call for one answer, by comparing the messages that Slack should show with those that it does
+show. Pure.
 
 The life of a `Reply`:
 
-1. The reply opens with the messages that Slack already shows: none, or an earlier attempt's (`Shown`).
+1. The reply opens with the messages that Slack already shows, which are none or an earlier attempt's (`Shown`).
 2. The reply grows: `append` and `show_activity` change what Slack should show, and `next_call` returns the difference.
 3. `on_send` records that a call is being sent, and `on_outcome` records its outcome. A reply has at most one call in
    flight. `give_up` drops a call that Slack keeps refusing.
@@ -21,8 +21,8 @@ too.
 3. deletions of messages that no longer belong to the reply.
 
 A failed call isn't recorded as shown, so the next comparison finds the same difference, with newer text. Full pages
-never change, so an edit costs the same however long the answer is. A page is laid out once Slack shows all pages before
-it, so no step lays out more than one page, even after a long delta, in another form, or at the end.
+never change, so an edit costs the same however long the answer is. A page isn't laid out until Slack shows all pages
+before it, so no step lays out more than one page, even after a long delta, in another form, or at the end.
 """
 
 from collections.abc import Iterable
@@ -85,10 +85,11 @@ from slack_markdown.render import has_word, rendered
 from slack_pacing.pacer import Urgency
 
 MAX_PAGES = 5
-"""Maximum pages of an answer. A longer one is sent as a file; messages show its first pages and its end
-(`end_of_answer`)."""
+"""Maximum number of pages in an answer. A longer answer is sent as a file, and messages show its first pages and its
+end (`end_of_answer`)."""
 MAX_PAGES_WITHOUT_FILE = 20
-"""Maximum pages if Slack refuses files. Further text is left out: a page of tables can be as short as 15 characters."""
+"""Maximum number of pages if Slack refuses files. Any further text is left out, because a page of tables can be as
+short as 15 characters."""
 
 
 @dataclass(slots=True, eq=False)
@@ -103,7 +104,7 @@ class Reply:
     """Tracks the messages that show an answer. An earlier attempt's text is shown until the new text is longer."""
 
     page_chars = PAGE_CHARS
-    """Maximum characters of a page in the full form. Tests use fewer."""
+    """Maximum number of characters on a page in the full form. Tests use a lower limit."""
 
     def __init__(
         self,
@@ -117,7 +118,7 @@ class Reply:
         self.job = answer.job
         self.life = Life.QUEUED if shown.queued else Life.BEGINNING
         self._edits = Edits(shown.stream_page, style)
-        """Begins with the recorded stream page, so that pages break at the same places after a takeover."""
+        """Initialized with the recorded stream page, so that pages still break in the same places after a takeover."""
         self.carriers = Carriers(answer, self._edits, has_stop=shown.has_stop)
         self.messages = [
             *(ReplyMessage(MessageRole.PAGE, ts) for ts in shown.page_ts),
@@ -125,17 +126,19 @@ class Reply:
             *(ReplyMessage(MessageRole.FILE, attached.ts, attached) for attached in shown.attached),
             *(ReplyMessage(role, "") for role in shown.unanswered),
         ]
-        """Messages that Slack shows or might show, including those to delete."""
+        """The messages that Slack shows or might show, including those that still have to be deleted."""
         self._transcript = shown_transcript(self.job.transcripts.values()) if self.job.transcripts else ""
         self._pages = self._empty_pages()
         self._final_pages = 0
-        """The number of full pages that Slack shows, which aren't compared again."""
+        """The number of full pages that Slack already shows, which aren't compared again."""
         self._replaced_earlier_ts = list(shown.replaced_ts)
-        """Messages to delete before text is sent. Each deletion is tried only once, so that text needn't wait."""
+        """Messages to delete before text is sent. Each deletion is tried only once, so that the text doesn't have to
+        wait."""
         self.initial = shown
         self.is_withheld = is_withheld or (answer.end is not None and answer.end.reason is EndReason.STUCK)
         self._activity: str | tuple[ApprovalCard, ...] = ""
-        """A sentence about the model's activity while it isn't writing, or the calls that a person must decide on."""
+        """A sentence about what the model is doing while it isn't writing, or about the calls that a person must decide
+        on."""
         self._picture: Picture | None = None
         """The content below the answer's text, or None until `finish`."""
         self._in_flight: Call | CleanUp | None = None
@@ -210,7 +213,7 @@ class Reply:
 
     @property
     def outbox_kind(self) -> OutboxKind | None:
-        """The outbox entry needed because Slack doesn't show the reply as recorded, or None if it does."""
+        """The kind of outbox entry that is needed if Slack doesn't show the reply as recorded, or None if it does."""
         # An unfinished message would still be shown when the channel is opened again.
         is_left = self.life is Life.SHUT_OUT and self.messages_with(MessageRole.PAGE, MessageRole.REPLACED)
         is_wrong = is_left or self.is_unshown or self.messages_with(MessageRole.STRAY, *UNANSWERED)
@@ -266,7 +269,8 @@ class Reply:
         return is_new
 
     def show_transcripts(self, transcripts: Iterable[str]) -> None:
-        """Shows speech from the question's recordings above the answer, unless text is shown, which must not move."""
+        """Shows speech from the question's recordings above the answer, unless text is already shown, because text must
+        not move."""
         if self.answer.text_to_keep:
             return
         self._transcript = shown_transcript(transcripts)
@@ -275,7 +279,8 @@ class Reply:
             self._on_event(ReplyEvent.GROW)
 
     def finish(self, end: End, shown: Picture | None = None) -> None:
-        """Ends the text, and shows the picture below it. `shown` is None if the answer hasn't changed since its end."""
+        """Ends the text, and shows the picture below it. `shown`: the picture, or None if the answer hasn't changed
+        since its end."""
         if self.answer.end is None:
             self.answer.finish(end)
         self._picture = shown or picture(self.job.ended(end, self.answer.text))
@@ -308,14 +313,15 @@ class Reply:
             self._on_event(ReplyEvent.GROW)
 
     def abandon(self) -> None:
-        """Ends the reply in its current state, because another process has or might have the job."""
+        """Ends the reply in its current state, because another process owns or might own the job."""
         self._on_event(ReplyEvent.ABANDON)
 
     def _on_event(self, event: ReplyEvent) -> None:
         self.life = after(self.life, event)
 
     def on_send(self, call: Call | CleanUp) -> None:
-        """Records a call and the message that it might create. Raises ValueError if another call is in flight."""
+        """Records that a call is being sent, and the message that it might create. Raises ValueError if another call is
+        in flight."""
         if self._in_flight is not None:
             raise ValueError(
                 f"a {type(call).__name__} can't be sent while a {type(self._in_flight).__name__} is in flight"
@@ -370,7 +376,7 @@ class Reply:
             self._mark_final_pages()
 
     def _on_found(self, ts: str) -> None:
-        """Adds the message of a post that Slack had accepted, with unknown content."""
+        """Adds a message, with unknown content, that was created by a post that Slack had accepted."""
         # A placeholder's content counts as current, because another process might own the job once the placeholder is
         # recorded.
         shown = self.page_view(len(self.messages_with(MessageRole.PAGE))) if self.life is Life.QUEUED else None
@@ -417,7 +423,7 @@ class Reply:
             self.apply_form()
 
     def give_up(self, call: Call | None = None) -> None:
-        """Drops a call that Slack has refused for minutes, or gives up a reply that needs the call."""
+        """Drops a call that Slack has refused for minutes, or gives up the whole reply if it needs the call."""
         match call:
             case Delete() if not (self.has_ended or self.messages_with(MessageRole.STRAY)):
                 pass
@@ -428,7 +434,8 @@ class Reply:
         self._end_if_all_shown()
 
     def can_be_posted_again(self, call: Call) -> TypeGuard[Update]:
-        """Returns whether a new message can replace an edit of an ended answer's page, which happens once per reply."""
+        """Returns whether an edit of an ended answer's page can be replaced with a new message, which can happen once
+        per reply."""
         return isinstance(call, Update) and self.life is Life.ENDING
 
     def post_again(self, page: int) -> None:
@@ -490,7 +497,7 @@ class Reply:
 
     @property
     def _has_end_page(self) -> bool:
-        """Whether the last page is the end of an answer whose file Slack shows."""
+        """Whether the last page is the end of an answer whose file is already shown in Slack."""
         return self._ends_below_file and bool(self._files) and not self._missing_files()
 
     @property
@@ -592,7 +599,7 @@ class Reply:
         return tuple(file for file in self._files if file.key not in shown)
 
     def _next_file_deletion(self) -> Delete | None:
-        """Returns the call that deletes files of an earlier attempt's text, or None if Slack shows no such files."""
+        """Returns the call that deletes files with an earlier attempt's text, or None if Slack shows no such files."""
         if not self.has_ended and (self.answer.is_shorter_than_earlier or not self.initial.outdated):
             return None
         wanted = file_keys(self._files or ())

@@ -1,11 +1,11 @@
-"""Sends the most urgent call of all live replies whenever the pace allows a call.
+"""Sends the most urgent call among all live replies whenever the pace allows it.
 
 Nothing pushes text to Slack. A `Reply` (reply.py) tracks what Slack should show and what it shows, and `next_call()`
 returns the difference. The scheduler requests a call only when it can be sent, so the call always has the newest text:
 
 - no queue builds up while Slack is slow: a hundred deltas become one edit;
 - a failed call needs no bookkeeping: its text isn't recorded as shown, so the next call includes it;
-- the order of events doesn't matter: the difference is always the remaining work.
+- the order of events doesn't matter, because the difference is always the remaining work.
 
 One loop (`run`) serves all live replies of a workspace, because they share its budgets. Each pass
 
@@ -14,8 +14,8 @@ One loop (`run`) serves all live replies of a workspace, because they share its 
    carrier, switches to a post if no edit can show the end in time, gives up an end that would be too late, and closes a
    finished reply. Laying out 200 replies for each call would use a whole core, so a reply's next call is kept until
    something other than more text changes the reply;
-3. asks the budget when each reply's next call can be sent, given its urgency: finals, first words, progress, tool
-   steps, then placeholders of queued questions. Asking reserves nothing;
+3. asks the budget when each reply's next call can be sent, given its urgency. The most urgent calls show the end of an
+   answer, followed by first words, progress, tool steps, and placeholders of queued questions. Asking reserves nothing;
 4. starts the most urgent call that can be sent now, with the newest text, as a separate task, and repeats from 1;
 5. if no call can be sent now, sleeps until the earliest time that the budget returned, or until a reply changes.
 
@@ -23,13 +23,13 @@ If no edit can show an answer's end within FINAL_WAIT_S, the end is posted as a 
 deleted. Posts and deletions have separate budgets. A reply has at most one call in flight, so its calls arrive in
 order, and each outcome is known before the difference is computed again.
 
-Before a call is sent, its task records the text and the message that the call will show, counts the call in the
-database together with the calls of other processes, and checks the lease once more, because both steps can take a
-while. Slack therefore never shows anything that a process taking over the job wouldn't know about. While the database
-is unavailable, answers pause.
+Before a call is sent, its task records the text and the message that the call will show, and counts the call in the
+database, together with the calls of other processes. Because both steps can take a while, the task then checks the
+lease once more. Slack therefore never shows anything that a process taking over the job wouldn't know about. While the
+database is unavailable, answers pause.
 
-A queued question's placeholder waits while earlier answers need the budget. Workers can claim the job meanwhile, so
-right before the call, the database is asked whether the job was claimed or has ended.
+A queued question's placeholder waits while earlier answers need the budget. In the meantime, a worker can claim the
+job, so right before the call, the database is asked whether the job was claimed or has ended.
 
 After a failed call, the reply sends nothing until the time set by the retry policy, while other replies continue. A
 reply whose calls fail for minutes is given up, and the outbox shows its end later.
@@ -82,23 +82,23 @@ from slack_pacing.pacer import STEP_GAP_S, CallsLeft, Urgency, should_post_final
 from slack_pacing.rates import ASK_AGAIN_S
 
 MAX_IN_FLIGHT = 12
-"""Maximum calls in flight per method."""
+"""Maximum number of calls in flight per method."""
 PLACEHOLDER_DELAY_S = 110.0
-"""Time that a placeholder waits while readers see a status, which Slack removes after two minutes."""
+"""Time for which a placeholder waits while readers see a status, which Slack removes after two minutes."""
 SCARCE_DELAY_S = 3.0
-"""Time that a placeholder waits for first words if calls are scarce and readers might see a status instead."""
+"""Time for which a placeholder waits for first words if calls are scarce and readers might see a status instead."""
 REFUSED_DELAY_S = 1.0
-"""Time that a placeholder waits for first words if Slack has refused a status, so that readers see nothing."""
+"""Time for which a placeholder waits for first words if Slack has refused a status, so that readers see nothing."""
 LAST_CALLS_S = 0.8
 """Time for calls in flight to finish when the process ends. The next process looks up the outcome of canceled calls."""
 CALL_KEPT_S = 1.0
-"""Time that a reply's next call is kept. It is limited because streams must end after some time."""
+"""Time for which a reply's next call is kept. This is limited because streams must end after some time."""
 LOOK_AGAIN_S = 0.1
 """Delay before checking again while the lease has expired, or while a reply has no visible word."""
 MAX_WORDLESS_S = 1.0
-"""Time that a page's first text waits for a visible word, after which an edit shows the text anyway."""
+"""Time for which a page's first text waits for a visible word. After that, an edit shows the text anyway."""
 UPLOAD_TRIES = 3
-"""Consecutive refusals after which an answer continues in pages instead of a file."""
+"""Number of consecutive refusals after which an answer continues in pages instead of a file."""
 PLACEHOLDER_WITHIN_S = 5.0
 """Time limit for sending a queued question's placeholder. After 10 s, the job can be claimed without a placeholder."""
 AWAY_PAUSE_S = 1.0
@@ -120,25 +120,25 @@ class ScheduledReply:
     context: Context = field(default_factory=copy_context)
     """The attempt's context, in which calls are made so that their log lines include the job."""
     asked_at: float | None = None
-    """The time of the question, in seconds since the epoch, or None once readers see a sign of the reply."""
+    """The time of the question, in seconds since the epoch, or None once readers can see that an answer has begun."""
     sent_at: float = -math.inf
-    """When the last call was sent. Its response arrived at `last_response_at`."""
+    """The time at which the last call was sent. Its response arrived at `last_response_at`."""
     last_response_at: float = -math.inf
     not_before: float = -math.inf
     """The earliest time for the next call: set by the retry policy, or a second after the last call if a step has begun
     or ended since then. Before the first call, the time until which the thread's status replaces a placeholder."""
     has_status: bool = False
-    """Whether the thread's status is the only sign of the reply until the reply has a message."""
+    """Whether, until the reply has a message, the thread's status is the only sign that an answer has begun."""
     call: Call | None = None
     """The next call, possibly without the newest text, or None if it must be computed."""
     call_computed_at: float = -math.inf
     wordless_since: float = math.inf
-    """When the next call was first held back because it would show no word."""
+    """The time at which the next call was first held back because it wouldn't show a word."""
     failures: Failures = NO_FAILURES
     successful_calls: int = 0
     freshness: Freshness = field(default_factory=Freshness)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while no call is in flight and none is needed."""
+    """An event that is set while no call is in flight and none is needed."""
 
     def append(self, delta: str) -> None:
         reply = self.reply
@@ -237,7 +237,7 @@ class ScheduledReply:
                 self.give_up(call)
 
     def _schedule_retry(self, call: Call, error: RateLimited | Refused, now: float) -> bool:
-        """Sets the time of the next try. Returns False if the retry policy gives the call up. A rate limit only delays
+        """Sets the time of the next try. Returns False if the retry policy gives up the call. A rate limit only delays
         the method, through its budget, so that the reply's end can be posted instead of edited. The first final refusal
         causes no delay either, because the next call is a different call."""
         self.failures = self.failures.plus_one(now)
@@ -259,7 +259,8 @@ class ScheduledReply:
         self.scheduler.on_changed(self)
 
     def run_layout(self, lay_out: Callable[[], T]) -> T | None:
-        """Returns the result of `lay_out`, or None if it fails. The text is then hidden, or the reply given up."""
+        """Returns the result of `lay_out`, or None if it fails. In that case, the text is hidden or the reply is given
+        up."""
         try:
             return lay_out()
         except Exception as error:
@@ -279,8 +280,8 @@ class ScheduledReply:
 
 
 async def show_end(live: ScheduledReply, end: End, shown: Picture, users: Users, admins: Collection[str]) -> None:
-    """Shows the end of an answer, with the names of people who decided on its calls, and of `admins` (IDs) whom people
-    can ask."""
+    """Shows the end of an answer, with the names of the people who decided on its calls, and of the admins whom people
+    can ask. `admins`: user IDs."""
     if people := shown.user_ids_to_name(admins):
         names = await users.names(people)
         shown = shown.with_names(names, users.admins_to_name(admins))
@@ -328,7 +329,8 @@ class EditScheduler:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._channel_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        """Locks that let only one queued placeholder per channel join the loop, because the loop checks every reply."""
+        """Locks that let only one queued question's placeholder per channel join the loop, because the loop checks
+        every reply."""
 
     async def open(
         self,
@@ -340,8 +342,8 @@ class EditScheduler:
     ) -> ScheduledReply:
         """Opens a reply with a placeholder, or continues a reply that an earlier attempt left in Slack.
 
-        `sign`: what is shown at first instead of the placeholder. `has_stop`: whether Slack's own Stop button replaces
-        the reply's button. No call is sent after `until`, on the monotonic clock.
+        `sign`: the sign of an answer that readers see at first instead of the placeholder. `has_stop`: whether Slack's
+        own Stop button replaces the reply's button. No call is sent after `until`, on the monotonic clock.
         """
         job = answer.job
         is_fresh = not job.messages and job.checkpoint.end is None
@@ -368,7 +370,8 @@ class EditScheduler:
         return live
 
     def _are_calls_scarce(self, live: ScheduledReply) -> bool:
-        """Returns whether edits can't keep a reply fresh, its channel lacks two posts, or streams are forced."""
+        """Returns whether edits can't keep a reply up to date, its channel's budget doesn't allow two posts, or streams
+        are forced."""
         if self._carrier == "stream":
             return True
         now = self.clock.monotonic()
@@ -383,7 +386,8 @@ class EditScheduler:
         return call if isinstance(call, Update) and call.view.end is not None else None
 
     async def post_placeholder(self, job: Job) -> None:
-        """Posts and records a queued question's placeholder. Cancel this call when the job is no longer queued."""
+        """Posts and records a queued question's placeholder. The caller must cancel it when the job is no longer
+        queued."""
         async with self._channel_locks.setdefault(job.question.thread.channel_id, asyncio.Lock()):
             live = self._schedule(Answer(job), Shown(job.page_ts, outdated=True, queued=True))
             if not job.page_ts:
@@ -396,7 +400,7 @@ class EditScheduler:
                 raise
 
     def abandon(self, job_id: int) -> None:
-        """Stops sending calls for a job's reply, because another process has the job now."""
+        """Stops sending calls for a job's reply, because another process now has the job."""
         for live in [live for live in self._live_replies if live.reply.job.id == job_id]:
             live.reply.abandon()
             self.on_changed(live)
@@ -426,7 +430,7 @@ class EditScheduler:
         self._wake.set()
 
     async def run(self) -> None:
-        """Sends calls until canceled. Calls that are then in flight have LAST_CALLS_S to finish."""
+        """Sends calls until canceled. Calls that are in flight at that time have LAST_CALLS_S to finish."""
         try:
             while True:
                 self._wake.clear()
@@ -454,7 +458,7 @@ class EditScheduler:
         return live
 
     def _send_due_calls(self) -> float:
-        """Starts every call that can be sent now. Returns the time of the next check."""
+        """Starts every call that can be sent now. Returns the time at which to check again."""
         while True:
             now = self.clock.monotonic()
             if not self._lease.is_valid(now):
@@ -507,7 +511,8 @@ class EditScheduler:
         )
 
     def _post_ends_again(self, calls: dict[ScheduledReply, Call], now: float) -> float:
-        """Posts ends as new messages if no edit can show them in time. Returns the time of the next decision."""
+        """Posts the ends of answers as new messages if no edit can show them in time. Returns the time at which to
+        decide again."""
         look_again_at, ahead = math.inf, 0
         for live, call in calls.items():
             if not live.reply.can_be_posted_again(call):
@@ -677,5 +682,6 @@ class EditScheduler:
 
 
 def _asked_at(job: Job) -> float:
-    """Returns when the answer was requested, in seconds since the epoch. The time of a question is Slack's time."""
+    """Returns the time at which the answer was requested, in seconds since the epoch. A question's time is the
+    timestamp that Slack gave it."""
     return job.asked_at if job.version else float(job.question.ts)

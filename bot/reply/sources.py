@@ -1,12 +1,12 @@
 """Lists the sources below an answer, and converts an answer to a Slack canvas. Pure.
 
 Sources are web pages that the model cites. URLs and titles come from the web through a model, so they aren't trusted. A
-source is shown only if browsers open it as a web page, and its label begins with the link's host, whatever the title
-claims. A Slack file is never a source, because a link can open the file for all readers.
+source is shown only if browsers open it as a web page, and its label begins with the link's host, no matter what the
+title claims. A Slack file is never a source, because a link can open the file for all readers.
 
-A canvas contains the answer's Markdown, as safe as in a message, in the forms that canvases.create accepts. Slack
-refuses a whole canvas because of a single heading below the third level, table with a narrow delimiter row or more than
-300 cells, numbered list within a bulleted list or a bulleted list within a numbered list, or quote within a list
+A canvas contains the answer's Markdown, made as safe as in a message, in a form that canvases.create accepts. Slack
+refuses an entire canvas if it contains a heading below the third level, a table with a narrow delimiter row or more
+than 300 cells, a numbered list within a bulleted list, a bulleted list within a numbered list, or a quote within a list
 (sandbox/FIDELITY.md).
 """
 
@@ -97,7 +97,7 @@ def canvas_title(answer: str) -> str:
 
 
 def canvas_markdown(answer: str, sources: Sequence[Citation] = ()) -> str:
-    """Returns an answer and its sources as canvas Markdown. Slow for long answers."""
+    """Returns an answer and its sources as Markdown for a canvas. This is slow for long answers."""
     text = rendered("\n\n".join(filter(None, (answer, plain_list(shown_sources(sources))))), growing=False)
     leaf_blocks = parse_blocks(text, last_line_incomplete=False).leaf_blocks
     text = with_replacements(text, sorted(r for leaf in leaf_blocks for r in _replacements(text, leaf)))
@@ -124,7 +124,8 @@ def _replacements(text: str, leaf: LeafBlock) -> Iterator[Replacement]:
 
 
 def _canvas_lines(text: str) -> Iterator[str]:
-    """Yields the lines. Nested lists become numbered or bulleted to match the outer list, and lose their quotes."""
+    """Yields an answer's lines. Nested lists become numbered or bulleted to match the outer list, and quotes within
+    lists are removed."""
     leaf_blocks = parse_blocks(text, last_line_incomplete=False).leaf_blocks
     code = deque(range(leaf.lines[0].start, leaf.lines[-1].end + 1) for leaf in leaf_blocks if leaf.kind in _CODE)
     lists: list[tuple[int, bool]] = []
@@ -139,7 +140,8 @@ def _canvas_lines(text: str) -> Iterator[str]:
 
 
 def _list_line(line: str, lists: list[tuple[int, bool]]) -> str:
-    """Returns a line in the form that the open lists allow. If the line begins an item, adds the item to `lists`."""
+    """Converts a line to a form that the open lists allow, and returns it. If the line begins an item, adds the item to
+    `lists`."""
     item = _ITEM.match(line)
     if item is None:
         if not line[0].isspace():

@@ -4,9 +4,9 @@ A streamed page starts as a message with its first words, grows by appends, and 
 changed, so only final text is appended (markdown/render.py). After every failure, the stream is stopped and the whole
 page is edited, so a stream only has to track the text that it has appended.
 
-A stream also ends before something that only an edit can show (`needs_edit`), such as a URL: other people's words might
-have made the model write the URL, and Slack might fetch it. After a failed start, the page is posted, because according
-to Slack there is no stream to stop. If Slack did start a stream, the delivery finds it (bot/reply/delivery.py).
+A stream also ends before something that only an edit can show (`needs_edit`), such as a URL: Slack might fetch it, and
+other people's words might have made the model write it. After a failed start, the page is posted, because according to
+Slack there is no stream to stop. If Slack did start a stream, bot/reply/delivery.py finds it.
 """
 
 import math
@@ -29,7 +29,8 @@ _PERSON = re.compile(r"[UW][A-Z0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class StartStream(Begin):
-    """Posts a page's first words as a new message that grows by appends. `text` is set just before sending."""
+    """Posts a page's first words as a new message, to which more text can be appended. `text` is set just before
+    sending."""
 
     unanswered: ClassVar[MessageRole] = MessageRole.STARTING
     text: str = ""
@@ -43,7 +44,8 @@ class AppendStream(Change):
 
 @dataclass(frozen=True, slots=True)
 class StopStream(Change):
-    """Appends the rest of a page and the blocks below it, and stops the stream. Without a view, nothing is appended."""
+    """Appends the rest of a page and the blocks below it, and stops the stream. If there is no view, nothing is
+    appended."""
 
     frees_budget: ClassVar[bool] = True
     view: PageView | None = None
@@ -63,8 +65,8 @@ def can_be_streamed(question: Question, *, is_alone: bool) -> bool:
 def needs_edit(view: PageView) -> bool:
     """Returns whether a page contains something that a stream can't show.
 
-    - A URL: Slack's docs say that streams don't unfurl URLs, but that hasn't been measured. Edits are known to fetch
-      nothing.
+    - A URL: Slack's docs say that URLs in streams aren't unfurled, but that hasn't been measured. Edits are known not
+      to make Slack fetch anything.
     - A link definition: it isn't known whether Slack finds a definition that comes later in a stream.
     - Calls that wait for a decision: a stream gets buttons only once it has stopped.
     - A chart: its mark must not be shown, but a stream might have appended part of it.
@@ -76,9 +78,9 @@ def needs_edit(view: PageView) -> bool:
 
 
 def can_begin(view: PageView, page: int, *, is_below_one: bool) -> bool:
-    """Returns whether a stream can show a page from its first words on. `is_below_one`: whether a page above began as a
-    stream. Below edited pages, streams need Slack's own Stop button: a stream has no button, and only an answer that
-    began as a stream has a status that explains how to stop it."""
+    """Returns whether a stream can show a page from its first words on. `is_below_one`: whether a page above it began
+    as a stream. Below edited pages, streams need Slack's own Stop button: a stream has no button, and only an answer
+    that began as a stream has a status that explains how to stop it."""
     if view.version or needs_edit(view) or not (view.growing and view.markdown):
         return False
     return not page or view.has_stop or is_below_one
@@ -99,7 +101,7 @@ _NEXT: Mapping[Stage, tuple[Stage, ...]] = {
     Stage.LEFT: (Stage.OVER,),
     Stage.OVER: (),
 }
-"""Allowed transitions. Others have no effect."""
+"""The allowed transitions. All others have no effect."""
 
 _NEEDS: Mapping[Stage, tuple[type[Call], ...]] = {
     Stage.STARTING: (StartStream, AppendStream, StopStream),
@@ -131,7 +133,7 @@ class Stream:
         return self.stage is Stage.OVER
 
     def with_current_text(self, call: Begin | Change) -> Begin | Change | None:
-        """Returns a call with the newest text, or None to send nothing yet. Calls can be compared without their
+        """Returns a call with the newest text, or None if nothing should be sent yet. Calls are compared without their
         text."""
         match call:
             case StartStream(view=view):
@@ -152,7 +154,8 @@ class Stream:
         return call
 
     def _unsent_part(self, text: str, *, can_be_shorter: bool = False) -> str | None:
-        """Returns the text that isn't appended yet, or None if there is no such text or the appended text differs."""
+        """Returns the text that hasn't been appended yet, or None if there is none or the text already appended
+        differs."""
         if text.startswith(self._appended_text):
             return text[len(self._appended_text) :]
         if not (can_be_shorter and self._appended_text.startswith(text)):
@@ -184,4 +187,5 @@ class Stream:
 
 
 ChooseStream = Callable[[float, bool], Stream | None]
-"""Returns a stream for a page that begins at a time, or None. The bool: whether Slack shows its own Stop button."""
+"""A function that returns a stream for a page that begins at the given time, or None. The bool is whether Slack shows
+its own Stop button."""

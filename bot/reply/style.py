@@ -8,11 +8,12 @@ from bot.core import texts
 @dataclass(frozen=True, slots=True)
 class ReplyStyle:
     thinking: str = texts.answers.THINKING
-    """The placeholder until the model writes or uses a tool."""
+    """The placeholder that is shown until the model writes or uses a tool."""
     admins: frozenset[str] = frozenset()
-    """Typist admins' user IDs. Admins can click the buttons that are the asker's."""
+    """The user IDs of Typist admins, who can also click the asker's buttons."""
     is_full: bool = True
-    """False once Slack has refused an answer's form: charts are then only tables, and everyone sees all buttons."""
+    """False once Slack has refused an answer's form. From then on, charts are shown only as tables, and everyone sees
+    all buttons."""
 
 
 DEFAULT_STYLE = ReplyStyle()

@@ -1,4 +1,4 @@
-"""Builds the parts that serve one Slack team, on one client and one budget."""
+"""Builds the components that serve one Slack team. They share one client and one budget."""
 
 from collections.abc import Callable, Collection
 
@@ -29,7 +29,8 @@ from slack_pacing.ledger import Ledger
 
 
 class Workspace:
-    """The parts that serve one Slack team. `me`: the bot's identity. `scopes`: None if Slack doesn't report them."""
+    """The components that serve one Slack team. `me`: the bot's identity. `scopes`: None if Slack doesn't report
+    them."""
 
     def __init__(
         self,
