@@ -38,7 +38,7 @@ from bot.models.prices import ModelPrices, OwnPrice, is_vendors_server, parse_pr
 from bot.models.prompt import WebSearch
 from bot.models.registry import VENDORS, Cloud, VendorEntry, models_that_search, vendor_of_key, vendor_settings
 from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
-from bot.slack.manifest import EMAIL_SCOPE, GROUPS_SCOPE, SEARCH_SCOPE
+from bot.slack.manifest import EMAIL_SCOPE, GROUPS_SCOPE, PINS_SCOPE, SEARCH_SCOPE
 from slack_pacing.carriers import CarrierName
 
 ENV_FILE = Path(".env")
@@ -360,6 +360,7 @@ class Settings:
     names_creators: bool = _setting("BOT_IDENTITY_IN_RUNS", _on_off, False)
     slack_search: bool = _setting("BOT_SLACK_SEARCH", _on_off, False)
     read_channel: bool = _setting("BOT_READ_CHANNEL", _on_off, True)
+    read_tabs: bool = _setting("BOT_READ_TABS", _on_off, False)
     notify: bool = _setting("BOT_NOTIFY", _on_off, False)
     alert_runs: int = _setting("BOT_ALERT_RUNS", whole_number(0, 10_000), 0)
     slack_api_url: str = _setting("BOT_SLACK_API_URL", _url, "https://slack.com/api/")
@@ -757,6 +758,7 @@ def extra_scopes(settings: Settings) -> frozenset[str]:
     has_email = any(identity.EMAIL in sent for sent in settings.identity.values())
     needs = {
         SEARCH_SCOPE: settings.slack_search,
+        PINS_SCOPE: settings.read_tabs,
         GROUPS_SCOPE: rules.groups or settings.notify,
         EMAIL_SCOPE: rules.domains or has_email,
     }
@@ -918,6 +920,8 @@ def _contradictions(settings: Settings) -> list[str]:
     ]
     if settings.public_url and settings.health_at is None:
         problems.append("BOT_PUBLIC_URL needs BOT_HEALTH_PORT, the port to which your web server forwards requests.")
+    if settings.read_tabs and not settings.read_channel:
+        problems.append("BOT_READ_TABS needs BOT_READ_CHANNEL, the tool that reads tabs and pins.")
     if settings.weekly_report and not settings.admins:
         problems.append("BOT_WEEKLY_REPORT needs BOT_ADMINS, the people who get the report.")
     if settings.cost_alert and not settings.admins:

@@ -266,6 +266,7 @@ def _workspace(
         sign_in_addresses=_sign_in_addresses(settings),
         style=ReplyStyle(admins=settings.admins),
         can_send_to_channel=settings.notify,
+        reads_tabs=settings.read_tabs,
     )
 
 

@@ -12,7 +12,7 @@ from bot import __version__
 from bot.checks.slack import SCOPE_LOSSES
 from bot.core.channel_settings import CHANNEL_SETTINGS
 from bot.core.job import TRANSITIONS, State
-from bot.slack.manifest import AGENT_SCOPE, EMAIL_SCOPE, GROUPS_SCOPE, SEARCH_SCOPE, scopes_of
+from bot.slack.manifest import AGENT_SCOPE, EMAIL_SCOPE, GROUPS_SCOPE, PINS_SCOPE, SEARCH_SCOPE, scopes_of
 from bot.store.schema import ExpiryTime, metadata
 
 ROOT = Path(__file__).parents[1]
@@ -160,7 +160,7 @@ def test_command_for_operators_has_the_user_the_settings_and_the_database_of_the
 def test_security_page_has_each_scope_and_what_is_lost_without_it() -> None:
     page = (ROOT / "docs/admins/security.md").read_text()
     rows = dict(re.findall(r"^\| `([a-z_:.]+)` \| ([^|]+) \|$", page, re.MULTILINE))
-    assert list(rows) == scopes_of(agent=True, extra=(SEARCH_SCOPE, GROUPS_SCOPE, EMAIL_SCOPE))
+    assert list(rows) == scopes_of(agent=True, extra=(PINS_SCOPE, SEARCH_SCOPE, GROUPS_SCOPE, EMAIL_SCOPE))
     # The Agents feature is known by its scope, so nothing says that it is missing.
     assert {scope: loss for scope, loss in rows.items() if scope != AGENT_SCOPE} == SCOPE_LOSSES
 

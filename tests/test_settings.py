@@ -110,6 +110,10 @@ PROBLEMS = {
         {"BOT_WEEKLY_REPORT": "mon 9:00"},
         ["BOT_WEEKLY_REPORT needs BOT_ADMINS, the people who get the report."],
     ),
+    "tabs without the tool that reads them": (
+        {"BOT_READ_TABS": "on", "BOT_READ_CHANNEL": "off"},
+        ["BOT_READ_TABS needs BOT_READ_CHANNEL, the tool that reads tabs and pins."],
+    ),
     "neither on nor off": ({"BOT_WELCOME": "yes"}, ["BOT_WELCOME must be one of on, off"]),
     "a model without a vendor": (
         {"BOT_MODELS": "gpt-6-luna"},

@@ -92,6 +92,7 @@ SCOPE_LOSSES: Mapping[str, str] = {
     "im:read": "after an outage, Typist can't find direct messages from people who had never written to it before",
     "mpim:history": "Typist can't read threads in group messages, or answer follow-ups without a mention there",
     "mpim:read": "Typist can't look up group messages",
+    "pins:read": "models can't read pins",
     "reactions:read": "a channel's question emoji doesn't work",
     "reactions:write": "Typist can't react to thanks",
     "search:read.public": "models can't search Slack",

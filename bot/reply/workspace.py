@@ -48,6 +48,7 @@ class Workspace:
         sign_in_addresses: SignInAddresses | None = None,
         style: ReplyStyle = DEFAULT_STYLE,
         can_send_to_channel: bool = False,
+        reads_tabs: bool = False,
     ) -> None:
         self.can_send_to_channel = can_send_to_channel
         self.me = me
@@ -75,7 +76,8 @@ class Workspace:
         self.pane = Pane(paced)
         self.readers = ChannelReaders(paced, self.users)
         self.search = SlackSearch(paced, self.readers, sign_in_addresses)
-        self.channel_reader = ChannelReader(paced, self.users, self.history, self.readers, ChannelPages(self.canvases))
+        pages = ChannelPages(paced, self.canvases, reads_tabs=reads_tabs)
+        self.channel_reader = ChannelReader(paced, self.users, self.history, self.readers, pages)
         self.outbox_sender = OutboxSender(transport, posted, threads)
 
     async def asker_name_in_channel(self, question: Question) -> str:

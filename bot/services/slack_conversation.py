@@ -133,7 +133,7 @@ class SlackConversation:
         channel_id = context.channel_id
         # Using a private channel's name is safe: the asker has the channel open, and nobody else reads the answer.
         names = await self.workspace.users.names([channel_id], in_channel=channel_id) if channel_id else {}
-        title = await self.workspace.canvases.title(context.canvas_id, question) if context.canvas_id else ""
+        title, _ = await self.workspace.canvases.title_and_link(context.canvas_id, question)
         return pane_context_line(context, names.get(channel_id, ""), title)
 
     async def files(

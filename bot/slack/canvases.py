@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from bot.core.canvases import is_canvas, linked_canvas
+from bot.core.canvases import is_canvas
 from bot.core.conversation import CHECK_FILE_INFO, File, Question, ThreadKey
 from bot.core.files import OpenedFile, Unread, reason_unreadable
 from bot.core.prompt import one_line
@@ -19,7 +19,7 @@ from bot.core.surfaces import AppContext
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.slack.client import TURN_WITHIN_S, PacedClient, only_while
 from bot.slack.file_objects import file_of, is_for_readers
-from bot.slack.json_values import json_object, strings
+from bot.slack.json_values import Payload, json_object, string, strings
 from bot.slack.manifest import READ_CANVASES_SCOPE, WRITE_CANVASES_SCOPE
 from files_to_markdown.document import MAX_CHARS, Document, LeftOut, Part
 
@@ -69,14 +69,9 @@ class Canvases:
             return OpenedFile(canvas, Unread.CANVAS_SCOPE)
         try:
             if canvas.access == CHECK_FILE_INFO:
-                described = json_object(await self._client.call("files.info", file=canvas.id), "file")
-                is_readable = is_for_readers(described, question.thread, question.user_id)
-                if not (is_readable or await self._is_open(canvas.id, question)):
-                    return OpenedFile(canvas, Unread.CANVAS_NOT_SHARED)
-                canvas = file_of(described)
-                if not is_canvas(canvas):
-                    return OpenedFile(canvas, Unread.KIND)
-                if reason := reason_unreadable(canvas):
+                described, reason = await self._describe(canvas.id, question)
+                canvas = file_of(described) if described else canvas
+                if reason:
                     return OpenedFile(canvas, reason)
             content = (await self._client.call("canvases.getContent", canvas_id=canvas.id)).get("content")
         except Refused as error:
@@ -101,10 +96,26 @@ class Canvases:
         except StoreError:
             return False
 
-    async def title(self, canvas_id: str, question: Question) -> str:
-        """Returns the title of a canvas, or "" if it can't be read."""
-        opened = await self.read([linked_canvas(canvas_id)], question)
-        return "".join(one_line(one.file.name) for one in opened.values() if isinstance(one.content, Document))
+    async def _describe(self, canvas_id: str, question: Question) -> tuple[Payload, Unread | None]:
+        """Returns a canvas's file object, {} if it isn't shared with the conversation, and why it can't be read."""
+        described = json_object(await self._client.call("files.info", file=canvas_id), "file")
+        is_readable = is_for_readers(described, question.thread, question.user_id)
+        if not (is_readable or await self._is_open(canvas_id, question)):
+            return {}, Unread.CANVAS_NOT_SHARED
+        canvas = file_of(described)
+        return described, reason_unreadable(canvas) if is_canvas(canvas) else Unread.KIND
+
+    async def title_and_link(self, canvas_id: str, question: Question) -> tuple[str, str]:
+        """Returns a canvas's title and URL, or empty strings if there is none or it can't be read."""
+        if not (canvas_id and self._can_read):
+            return "", ""
+        try:
+            async with asyncio.timeout(TURN_WITHIN_S):
+                described, reason = await self._describe(canvas_id, question)
+        except (RateLimited, Refused, TimeoutError) as error:
+            log.warning("canvas %s not described: %s", canvas_id, str(error) or "it took too long")
+            return "", ""
+        return ("", "") if reason else (one_line(file_of(described).name), string(described, "permalink"))
 
     async def create(self, title: str, markdown: str, channel_id: str, still: Callable[[], bool]) -> str:
         """Creates a canvas that only the bot can see, unless `still()` is False. Returns the canvas ID. If the

@@ -1,31 +1,45 @@
-"""Reads canvases for the channel-reading tool (history.py)."""
+"""Reads canvases and pins for the channel-reading tool (history.py).
+
+A model gets titles and URLs first. It reads a canvas by its ID, and a pinned message like any other message.
+"""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.core.calls import READ_CHANNEL, CallResult, CallState, result_for_model
 from bot.core.canvases import linked_canvas
 from bot.core.conversation import Question
 from bot.slack.canvases import Canvases
+from bot.slack.client import PacedClient
+from bot.slack.json_values import Payload, json_object, json_objects, messages_in, string
 from files_to_markdown.document import Document
 
-PARAMETERS = {
-    "canvas": {"type": "string", "description": "The ID of a canvas: returns its text instead"},
-    "about": {"type": "boolean", "description": "true: returns the channel's topic and purpose instead"},
-}
+_ABOUT = {False: "topic and purpose", True: "topic, purpose, canvases and pins"}
 NOT_READABLE = "This canvas can't be read here. Say so."  # prose: for the model
+CANVASES = "Canvases in tabs, whose text `canvas` returns:"
+OTHER_TABS = "Tabs that can't be read here: {count}"
+
+
+def parameters(*, reads_tabs: bool) -> Mapping[str, Any]:
+    """Returns the parameters of the channel-reading tool for everything except messages."""
+    about = f"true: returns the channel's {_ABOUT[reads_tabs]} instead"
+    return {
+        "canvas": {"type": "string", "description": "The ID of a canvas: returns its text instead"},
+        "about": {"type": "boolean", "description": about},
+    }
 
 
 class ChannelPages:
-    """Reads what a channel shows besides messages."""
+    """Reads what a channel shows besides messages. `reads_tabs`: whether to list canvases and pins."""
 
-    def __init__(self, canvases: Canvases) -> None:
+    def __init__(self, client: PacedClient, canvases: Canvases, *, reads_tabs: bool) -> None:
+        self._client = client
         self._canvases = canvases
+        self.reads_tabs = reads_tabs
 
     async def result(self, question: Question, arguments: Mapping[str, Any]) -> CallResult | None:
-        """Returns the result of a call that asks for something other than messages, or None. Never raises because of
-        a canvas."""
+        """Returns the result of a call that asks for a canvas, or None. Never raises because of a canvas."""
         canvas_id = str(arguments.get("canvas") or "")
         if not canvas_id:
             return None
@@ -33,6 +47,23 @@ class ChannelPages:
         if not isinstance(canvas.content, Document):
             return CallResult.failed(NOT_READABLE)
         return unstored_result(f"# {canvas.file.name}\n\n{canvas.content.text}")
+
+    async def tab_lines(self, channel: Payload, question: Question) -> list[str]:
+        """Returns the canvases in a channel's tabs, or [] if there are none. `channel`: Slack's channel object."""
+        properties = json_object(channel, "properties")
+        # Slack lists a channel's own canvas in one of two places, or in both.
+        tabs = (json_object(tab, "data") for tab in json_objects(properties, "tabs"))
+        listed = (string(canvas, "file_id") for canvas in (json_object(properties, "canvas"), *tabs))
+        ids = list(dict.fromkeys(filter(None, listed)))
+        described = {id_: await self._canvases.title_and_link(id_, question) for id_ in ids}
+        lines = [f"> {title}, ID {id_}, {link}" for id_, (title, link) in described.items() if title]
+        others = [OTHER_TABS.format(count=len(ids) - len(lines))] if len(lines) < len(ids) else []
+        return [*([CANVASES] if lines else []), *lines, *others]
+
+    async def pins(self, channel_id: str) -> Sequence[Payload]:
+        """Returns a channel's pinned messages, newest pin first. Raises RateLimited and Refused."""
+        items = json_objects(await self._client.call("pins.list", channel=channel_id), "items")
+        return messages_in({"messages": [json_object(item, "message") for item in items]})
 
 
 def unstored_result(text: str) -> CallResult:

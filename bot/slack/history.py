@@ -18,7 +18,7 @@ import logging
 import re
 import secrets
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any, NamedTuple
@@ -31,15 +31,16 @@ from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
 from bot.core.read_pages import page_head
 from bot.core.sign_in_addresses import SignInAddresses
 from bot.errors import RateLimited, Refusal, Refused
-from bot.models.prompt import OfferedTools
+from bot.models.prompt import OfferedTools, ToolDefinition
 from bot.retry import HISTORY_PAGE, Retrier
-from bot.slack.canvases_and_pins import PARAMETERS, ChannelPages, unstored_result
+from bot.slack.canvases_and_pins import ChannelPages, parameters, unstored_result
 from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.file_objects import files_of
 from bot.slack.json_values import Payload, count, json_object, messages_in, string
 from bot.slack.posted_questions import parse_posted_question
 from bot.slack.text import answer_of, app_name, attached_to, body_of, is_by_app, quoted_for_model
 from bot.slack.users import ChannelReaders, Users, cache_newest, channel_of
+from slack_markdown.render import beginning
 
 log = logging.getLogger(__name__)
 
@@ -214,7 +215,7 @@ _DESCRIPTION = (
     "was said here. Without arguments it returns the newest posts. A result is one page, oldest message first, and "
     "names the value of `page` for the next one. Cite each message that you use by its link."
 )
-_PARAMETERS = {
+_PARAMETERS: Mapping[str, Any] = {
     "type": "object",
     "properties": {
         "since": {
@@ -226,11 +227,17 @@ _PARAMETERS = {
         "channel": {"type": "string", "description": "The ID of a public channel to read instead of this one"},
         "link": {"type": "string", "description": "A link to a message, here or in a public channel: as `thread`"},
         "page": {"type": "string", "description": "The next page, as the result before named it"},
-        **PARAMETERS,
     },
     "additionalProperties": False,
 }
-DEFINITION = builtin_tool(READ_CHANNEL, _DESCRIPTION, _PARAMETERS, is_dispensable=True)
+
+
+def _definition(*, reads_tabs: bool) -> ToolDefinition:
+    properties = {**_PARAMETERS["properties"], **parameters(reads_tabs=reads_tabs)}
+    return builtin_tool(READ_CHANNEL, _DESCRIPTION, {**_PARAMETERS, "properties": properties}, is_dispensable=True)
+
+
+DEFINITION, WITH_TABS = _definition(reads_tabs=False), _definition(reads_tabs=True)
 
 # Messages to the model about a call without a result.
 NOT_A_TIME = "`since` must be a time such as 2026-11-23 or 2026-11-23T09:00."
@@ -252,6 +259,10 @@ TOO_MANY_CALLS = "You have read as much as one answer may. Answer with what you 
 # Text below a page.
 MISSING = "Slack gave no more messages now, so some are missing beyond these. Say so in your answer."
 NEXT_PAGE = "More messages are on the next page: page={page}"
+
+MAX_PIN_CHARS = 100
+PINS = "The beginnings of pinned messages, newest pin first. `thread` returns a whole one:"
+NO_PINS = "The pins couldn't be read. Say so."
 
 _TS = re.compile(r"\d{1,12}\.\d{6}", re.ASCII)
 
@@ -297,15 +308,16 @@ class ChannelReader:
         self._history = history
         self._readers = readers
         self._pages = pages
+        self._definition = WITH_TABS if pages.reads_tabs else DEFINITION
         self._calls: dict[_Answer, int] = {}
         self._workspace_url = ""
 
     async def definitions(self, question: Question) -> OfferedTools:
-        return OfferedTools((DEFINITION,))
+        return OfferedTools((self._definition,))
 
     async def call(self, use: ToolUse) -> CallResult:
         """Reads a page of messages. A refusal from Slack becomes a sentence for the model, not an exception."""
-        if use.tool != READ_CHANNEL or use.definition_hash != DEFINITION.definition_hash:
+        if use.tool != READ_CHANNEL or use.definition_hash != self._definition.definition_hash:
             return CallResult.failed(NO_SUCH_TOOL)
         if result := await self._pages.result(use.question, use.arguments):
             return result
@@ -331,7 +343,17 @@ class ChannelReader:
 
     async def _about(self, question: Question, channel_id: str) -> CallResult:
         channel = json_object(await self._client.call("conversations.info", channel=channel_id), "channel")
-        return unstored_result(topic_text(channel_of(channel)))
+        sections = [topic_text(channel_of(channel))]
+        if self._pages.reads_tabs:
+            sections.append("\n".join(await self._pages.tab_lines(channel, question)))
+            try:
+                pins = await self._lines(question, channel_id, await self._pages.pins(channel_id), MAX_PIN_CHARS)
+            except Refused as error:
+                log.warning("pins of channel %s not read: %s", channel_id, error)
+                sections.append(NO_PINS)
+            else:
+                sections += [PINS, *(line for _, line in pins)] if pins else []
+        return unstored_result("\n\n".join(filter(None, sections)))
 
     async def _parse_arguments(self, question: Question, arguments: Mapping[str, Any]) -> _PageRequest:
         newest = arguments.get("newest")
@@ -420,27 +442,33 @@ class ChannelReader:
         method = "conversations.replies" if arguments["ts"] else "conversations.history"
         return await self._client.call(method, **{name: value for name, value in arguments.items() if value})
 
-    async def _page_text(self, question: Question, wanted: _PageRequest, page: _Page) -> str:
+    async def _lines(
+        self, question: Question, channel_id: str, found_messages: Sequence[Payload], max_chars: int | None = None
+    ) -> list[tuple[Message, str]]:
+        """Returns each message and its text for the model, without notices. `max_chars`: shortens texts."""
         messages = [
             (self._history.message_of(question, found), count(found, "reply_count"))
-            for found in page.messages
+            for found in found_messages
             if (string(found, "subtype") or None) in CONVERSATION_SUBTYPES and found["ts"] != question.ts
         ]
         messages = [(message, replies) for message, replies in messages if not message.is_notice]
         ids = [
             id_ for message, _ in messages[::-1] for id_ in (message.writer_id, *ids_to_name(message.full_text)) if id_
         ]
-        names = await self._users.names(list(dict.fromkeys(ids)), in_channel=wanted.channel_id)
+        names = await self._users.names(list(dict.fromkeys(ids)), in_channel=channel_id)
         zone = await self._zone(question)
-        base = await self.link_base(wanted.channel_id, question.ts)
+        base = await self.link_base(channel_id, question.ts)
+        return [(message, _line(message, replies, names, zone, base, max_chars)) for message, replies in messages]
+
+    async def _page_text(self, question: Question, wanted: _PageRequest, page: _Page) -> str:
+        messages = await self._lines(question, wanted.channel_id, page.messages)
         in_order = messages if wanted.thread_ts else messages[::-1]
         lines: list[str] = []
         shown_ts: list[float] = []
         chars = 0
         page_ts = page.messages[-1 if wanted.thread_ts else 0]["ts"]
         has_more = page.has_more or page.is_cut
-        for message, replies in in_order:
-            line = _line(message, replies, names, zone, base)
+        for message, line in in_order:
             chars += len(line) + 2
             if chars > MAX_PAGE_CHARS:
                 has_more = True
@@ -451,7 +479,7 @@ class ChannelReader:
         if not lines and not has_more:
             return NOTHING_THERE
         lines = lines if wanted.thread_ts else lines[::-1]
-        oldest = local_time(min(shown_ts, default=float(question.ts)), zone)
+        oldest = local_time(min(shown_ts, default=float(question.ts)), await self._zone(question))
         data = result_for_model(
             "\n\n".join([page_head(len(lines), oldest), *lines]), READ_CHANNEL, secrets.token_hex(8)
         )
@@ -471,10 +499,16 @@ class ChannelReader:
         return f"{self._workspace_url}/archives/{channel_id}/p" if self._workspace_url else ""
 
 
-def _line(message: Message, replies: int, names: Mapping[str, str], zone: tzinfo, base: str) -> str:
+def _line(
+    message: Message, replies: int, names: Mapping[str, str], zone: tzinfo, base: str, max_chars: int | None
+) -> str:
     writer = message.app_name or names.get(message.writer_id, message.writer_id) or "unknown"
     at = f"{local_time(float(message.ts), zone):%a %Y-%m-%d %H:%M}"
     link = message_link(base, message.channel_id, message.ts, message.thread_ts)
     counted = f"{replies} {'reply' if replies == 1 else 'replies'}" if replies else ""
     head = ", ".join(filter(None, (one_line(writer), at, f"ts {message.ts}", counted, link)))
-    return f"{head}\n{quoted_for_model(with_names(message.full_text, names))}"
+    words = with_names(message.full_text, names)
+    if max_chars:
+        files = (f"[{file.name}, ID {file.id}]" for file in message.files)
+        words = " ".join(filter(None, (beginning(words, max_chars), *files)))
+    return f"{head}\n{quoted_for_model(words)}"

@@ -49,6 +49,7 @@ OPTIONAL_SCOPES = frozenset(
 )
 """Scopes that can be declined at installation. Only canvases, files and reactions are then unavailable."""
 AGENT_SCOPE = "assistant:write"
+PINS_SCOPE = "pins:read"
 SEARCH_SCOPE = "search:read.public"
 GROUPS_SCOPE, EMAIL_SCOPE = "usergroups:read", "users:read.email"
 NEEDED_SCOPES = frozenset({"app_mentions:read", "chat:write", "im:history", "users:read", EMAIL_SCOPE})

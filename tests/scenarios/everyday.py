@@ -48,6 +48,7 @@ EVERYDAY = {
     "test_voice_clips.py": ("test_slacks_transcript_is_the_question",),
     "test_canvases.py": ("test_shared_canvas_is_read_as_markdown",),
     "test_reading.py": ("test_lists_quotes_code_and_links_keep_their_structure",),
+    "test_channel_in_prompts.py": ("test_asker_learns_what_the_pins_and_the_channels_canvas_say",),
     "test_read_channel.py": ("test_model_reads_what_the_channel_said_before_the_question",),
     "test_slack_search.py": ("test_model_reads_what_slack_finds_and_nothing_of_it_is_stored",),
     "test_message_shortcut.py": ("test_message_is_asked_about_in_its_thread",),

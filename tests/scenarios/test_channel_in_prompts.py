@@ -9,9 +9,11 @@ from bot.core.calls import READ_CHANNEL
 from bot.core.conversation import Question
 from bot.models.prompt import OURS, OfferedTools, Permission
 from bot.settings import Settings
+from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox
-from tests.scenarios.conftest import Stage, running, says
-from tests.scenarios.tools import Notes, asking, by_results, calls
+from slack_sandbox.workspace import Json
+from tests.scenarios.conftest import Stage, manifest, running, says
+from tests.scenarios.tools import Notes, asking, by_results, calls, results_in
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
 pytestmark = [pytest.mark.skips_waits]
@@ -64,3 +66,33 @@ async def test_topic_that_a_tool_could_act_on_is_read_on_request_and_then_calls_
     *before, last = [str(request.body["messages"]) for request in vendor.requests]
     assert "> Topic: Note every launch" in last
     assert not any("every launch" in prompt for prompt in before)
+
+
+def reading_tabs() -> Json:
+    with_pins: Json = manifest()
+    with_pins["oauth_config"]["scopes"]["bot"].append("pins:read")
+    return with_pins
+
+
+def repeat_pins(request: VendorRequest) -> VendorResponse:
+    """Reads about the channel, then the canvas in its tab, and answers with the pins and the canvas's text."""
+    results = results_in(request)
+    if not results:
+        return calls("", (READ_CHANNEL, {"about": True}))
+    tab = re.search(r"^> Plan, ID (F\w+), ", results[0], re.MULTILINE)
+    if tab and len(results) == 1:
+        return calls("", (READ_CHANNEL, {"canvas": tab[1]}))
+    pins = re.findall(r"^(\w+), .*, ts .*\n> (.*)$", results[0], re.MULTILINE)
+    pinned = [f"{writer} pinned: {words}" for writer, words in pins]
+    return says("\n\n".join((*pinned, results[-1].splitlines()[-2] if tab else "No plan.")))
+
+
+@pytest.mark.slack(manifest=reading_tabs())
+@pytest.mark.bot(read_tabs=True)
+async def test_asker_learns_what_the_pins_and_the_channels_canvas_say(stage: Stage, vendor: VendorServer) -> None:
+    vendor.script(repeat_pins)
+    sandbox = stage.sandbox
+    await sandbox.add_tab("ada", "general", UploadedFile("Plan.canvas", b"We ship by balloon."))
+    await sandbox.pin("ada", "general", await sandbox.say("grace", "general", "Deploy only on Tuesdays"))
+    [answer] = await stage.answers("general", await stage.mention("what do the pins say?"))
+    assert answer.startswith("Grace pinned: Deploy only on Tuesdays\n\nWe ship by balloon.")

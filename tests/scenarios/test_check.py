@@ -215,10 +215,13 @@ SLACK: Mapping[str, SlackCase] = {
     "No scope search:read.public, with BOT_SLACK_SEARCH=on": SlackCase(
         "slack.scopes", WARN, {"slack.manifest": WARN}, env={"BOT_SLACK_SEARCH": "on"}
     ),
+    "No scope pins:read, with BOT_READ_TABS=on": SlackCase(
+        "slack.scopes", WARN, {"slack.manifest": WARN}, env={"BOT_READ_TABS": "on"}
+    ),
     "No scope usergroups:read, with BOT_ALLOW_USERS=@support": SlackCase(
         "slack.scopes",
-        FAIL,
-        {**skips("slack.user_groups"), "slack.manifest": WARN},
+        WARN,
+        {"slack.user_groups": FAIL, "slack.manifest": WARN},
         env={"BOT_ALLOW_USERS": "@support"},
     ),
     "No scope users:read.email, with BOT_ALLOW_USERS=@example.com": SlackCase(

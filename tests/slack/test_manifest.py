@@ -14,6 +14,7 @@ from bot.slack.manifest import (
     GROUPS_SCOPE,
     NEEDED_SCOPES,
     OPTIONAL_SCOPES,
+    PINS_SCOPE,
     SCOPES,
     SEARCH_SCOPE,
     app_manifest,
@@ -82,7 +83,7 @@ async def test_name_that_slack_refuses_exits_2(options: list[str], problem: str,
 
 
 def test_each_scope_has_a_word_on_what_fails_without_it() -> None:
-    assert set(SCOPE_LOSSES) == {*SCOPES, SEARCH_SCOPE, GROUPS_SCOPE, EMAIL_SCOPE}
+    assert set(SCOPE_LOSSES) == {*SCOPES, PINS_SCOPE, SEARCH_SCOPE, GROUPS_SCOPE, EMAIL_SCOPE}
     assert {*SCOPES, EMAIL_SCOPE} > NEEDED_SCOPES
 
 
@@ -147,9 +148,10 @@ def test_search_scope_is_in_the_manifest_only_if_slack_search_is_on() -> None:
     assert differences(app_manifest(extra={SEARCH_SCOPE})) == []
 
 
-async def test_command_reads_the_setting_for_slack_search(tmp_path: Path) -> None:
-    _, out, _ = await forked_command(tmp_path, "manifest", "--agent", env={"BOT_SLACK_SEARCH": "on"})
-    assert json.loads(out) == app_manifest(agent=True, extra={SEARCH_SCOPE})
+@pytest.mark.parametrize(("variable", "scope"), [("BOT_SLACK_SEARCH", SEARCH_SCOPE), ("BOT_READ_TABS", PINS_SCOPE)])
+async def test_command_reads_the_settings_that_need_a_scope(tmp_path: Path, variable: str, scope: str) -> None:
+    _, out, _ = await forked_command(tmp_path, "manifest", "--agent", env={variable: "on"})
+    assert json.loads(out) == app_manifest(agent=True, extra={scope})
 
 
 def test_empty_manifest_lacks_everything() -> None:

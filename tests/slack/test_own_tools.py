@@ -20,6 +20,11 @@ ARGUMENTS = [
     ),
     (sign_in_tool(["jira"], {}), {"server"}, set[str]()),
     (history.DEFINITION, set[str](), {"since", "newest", "thread", "channel", "link", "page", "canvas", "about"}),
+    (
+        history.WITH_TABS,
+        set[str](),
+        {"since", "newest", "thread", "channel", "link", "page", "canvas", "about"},
+    ),
     (search.BY_WORDS, {"query"}, set[str]()),
     (search.BY_MEANING, {"query"}, set[str]()),
 ]
