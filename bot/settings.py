@@ -357,7 +357,7 @@ class Settings:
     identity: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The placeholders for the asker's identity in headers, by variable or server."""
     cost_alert: bool = _setting("BOT_COST_ALERT", _on_off, False)
-    names_creators: bool = _setting("BOT_IDENTITY_IN_RUNS", _on_off, False)
+    identifies_creators: bool = _setting("BOT_IDENTITY_IN_RUNS", _on_off, False)
     slack_search: bool = _setting("BOT_SLACK_SEARCH", _on_off, False)
     read_channel: bool = _setting("BOT_READ_CHANNEL", _on_off, True)
     read_tabs: bool = _setting("BOT_READ_TABS", _on_off, False)

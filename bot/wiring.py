@@ -204,7 +204,7 @@ async def open_bot(
         transcriber = await stack.enter_async_context(_transcriber(settings))
         answering = _answering(parts, models, _toolbox(parts, tools or mcp_tools), transcriber)
         can_be_queued = parts.access.can_be_queued
-        answer = _identified(parts, answering.answer)
+        answer = _with_asker_identity(parts, answering.answer)
         worker = Worker(stores, workspace, settings.drain_s, answer, can_be_queued, answering.pane)
         bolt = _bolt(settings, me)
         gate = await stack.enter_async_context(_gate(parts))
@@ -397,7 +397,7 @@ def _parts(settings: Settings, stores: Stores, workspace: Workspace, *, has_acco
     )
 
 
-def _identified(
+def _with_asker_identity(
     parts: _Parts, answer: Callable[[AnswerAttempt], Awaitable[None]]
 ) -> Callable[[AnswerAttempt], Awaitable[None]]:
     settings = parts.settings
@@ -405,8 +405,10 @@ def _identified(
         return answer
     from bot.services.asker_identities import AskerIdentities
 
-    wanted = frozenset[str]().union(*settings.identity.values())
-    return AskerIdentities(parts.stores, parts.workspace, wanted, settings.names_creators).identified(answer)
+    placeholders = frozenset[str]().union(*settings.identity.values())
+    return AskerIdentities(parts.stores, parts.workspace, placeholders, settings.identifies_creators).with_identity(
+        answer
+    )
 
 
 def _mcp_tools(parts: _Parts, servers: "McpServers | None", accounts: "Connections | None") -> "McpTools | None":
@@ -493,8 +495,8 @@ def _listen(
         "memory": parts.remembering.on_command,
         "accounts": accounts.on_command,
     }
-    tools_of = mcp_tools.place_tools if mcp_tools else None
-    commands = SlashCommands(stores, workspace, access, quota, caps, home.defaults, subcommands, tools_of)
+    list_tools = mcp_tools.place_tools if mcp_tools else None
+    commands = SlashCommands(stores, workspace, access, quota, caps, home.defaults, subcommands, list_tools)
     register_commands(bolt, turns, commands, shortcut)
     register_modal(bolt, turns, ACCOUNTS, accounts.sign_out, accounts.sign_everybody_out)
     register_settings_button(bolt, turns, OPEN_MEMORY, parts.remembering.open_on_settings)

@@ -74,7 +74,7 @@ def register_buttons(
     on_quiet = press_listener(turns, lambda body: quiet_threads.on_press(quiet_press_of(body, team_id)))
     app.view(ARGUMENTS)(press_listener(turns, lambda body: actions.on_press(approval_of(body, team_id))))
     register_modal(app, turns, EDIT_ARGUMENTS, actions.decisions.approve_edited)
-    register_modal(app, turns, ADDRESS_MODAL, actions.sign_in.check_address, actions.sign_in.sign_in)
+    register_modal(app, turns, ADDRESS_MODAL, actions.sign_in.check_url, actions.sign_in.sign_in)
     # Stop doesn't wait for other presses, which might be waiting for a server.
     app.action(ReplyAction.STOP)(press_listener(Turns(), pressed))
     for action in set(ReplyAction) - {ReplyAction.STOP}:
@@ -108,7 +108,7 @@ def register_commands(app: AsyncApp, turns: Turns, commands: SlashCommands, ques
 
     app.command(COMMAND)(on_command)
     app.shortcut(ASK_ABOUT)(press_listener(turns, on_shortcut))
-    register_modal(app, turns, SETTINGS, commands.save)
+    register_modal(app, turns, SETTINGS, commands.save_channel_settings)
     # If a question was recorded although an error was shown, it is asked once, however often the modal is submitted.
     register_modal(app, turns, ASK_MODAL, questions.ask)
 

@@ -76,12 +76,12 @@ def register_messages(
             case _ if edited_ts := edited_ts_of(event):
                 await edits.on_mention_edited(event_id, message_of(event, team_id), edited_ts)
             case _:
-                token, tells = action_token_of(event), is_first_delivery(event, request.headers, me.user_id)
-                await intake.receive(event_id, message_of(event, team_id), token, tells=tells)
+                token, is_first = action_token_of(event), is_first_delivery(event, request.headers, me.user_id)
+                await intake.receive(event_id, message_of(event, team_id), token, notify_unsaved=is_first)
 
     async def on_reaction(event: Mapping[str, Any], request: AsyncBoltRequest) -> None:
         if reaction := reaction_of(event):
-            await reactions.on_added(reaction, tells=is_first_delivery(event, request.headers, me.user_id))
+            await reactions.on_added(reaction, notify_unsaved=is_first_delivery(event, request.headers, me.user_id))
 
     async def on_options(ack: AsyncAck) -> None:
         """Returns no options. Typist's menus don't request options, but a forged or outdated menu might."""

@@ -19,7 +19,7 @@ from bot.models.events import Usage
 from bot.models.model import Models
 from bot.models.prompt import Prompt, TokenEstimate, Turn
 from bot.models.registry import max_output_tokens, open_models
-from bot.services.answer_attempt import Used
+from bot.services.answer_attempt import UsageTotal
 from bot.services.standalone import InMemoryConversation, NoRecords, UnlimitedSpending, answer
 from bot.settings import Settings, model_prices, model_setup
 
@@ -52,7 +52,7 @@ class Judge:
     async def verdict(self, job: Job, line: Mapping[str, Any]) -> tuple[str, AnswerUsage]:
         """Returns which answer is better in both orders (`then`, `now`, ALIKE or NO_VERDICT), and the usage. A refusal
         is NO_VERDICT. Raises ProviderError for a failure without cost."""
-        favored, used, end = set(), Used(), EndReason.WHOLE
+        favored, used, end = set(), UsageTotal(), EndReason.WHOLE
         for first, second in ORDERS:
             question, prompt = job.question, _prompt(line, first, second)
             answered = await answer(

@@ -134,7 +134,7 @@ def _health(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
     if ours.health_at is None:
         raise SettingsError(["BOT_HEALTH_PORT isn't set. Set it to the same port for the bot and for this command."])
-    is_ready, body = operations.ask(*ours.health_at)
+    is_ready, body = operations.ask_readiness(*ours.health_at)
     print(body)
     return 0 if is_ready else EXIT_FAILED
 

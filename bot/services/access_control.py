@@ -1,7 +1,7 @@
 """Checks an asker's access before a model is asked, and explains denials.
 
-The worker, not the event handler, asks Slack for the asker's user type, because users.info takes 0.1 s, enqueueing
-takes 5 ms, and Slack waits for the acknowledgment.
+The worker looks up the asker's user type in Slack. The event handler doesn't, because Slack waits for its
+acknowledgment: enqueueing a question takes 5 ms, but users.info takes 0.1 s.
 """
 
 import logging
@@ -18,7 +18,7 @@ from bot.slack.users import KIND_WITHIN_S, Users
 CHECKED_WITHIN_S = 2.0
 """Time limit for looking up a user type for a click or a queued question. A modal must open within 3 seconds."""
 ANSWERS_WAIT_S = 300.0
-"""Time limit for looking up a user type for an answer, enough for about 500 users.info calls."""
+"""Time limit for looking up a user type before an answer. It allows for about 500 users.info calls."""
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,8 @@ class AccessControl:
         admins: Iterable[str] = (),
         people: AccessGroups | None = None,
     ) -> None:
-        """`admins`: Typist admins whom denied askers can contact. `people`: checks groups and domains in `rules`."""
+        """`admins`: Typist admins whom denied askers can contact. `people`: checks the user groups and email domains in
+        `rules`."""
         self.admins = frozenset(admins)
         self._rules = rules
         self._users = users
@@ -49,7 +50,7 @@ class AccessControl:
         return UserKind.BOT in self._rules.extra_kinds or bool(self._rules.allow_users)
 
     def known_denial(self, question: Question) -> Denial | None:
-        """Returns why the asker is denied, or None if the asker has access or Slack must be asked."""
+        """Returns why the asker is denied access, or None if the asker has access or only Slack can tell."""
         kind = UserKind.BOT if question.is_from_bot else self._users.known(question.user_id)
         if kind is None and self._rules.needs_user_type(question):
             return None
@@ -69,7 +70,7 @@ class AccessControl:
         members_only: bool = False,
         is_press: bool = False,
     ) -> Denial | None:
-        """Returns why the asker is denied, or None if the asker has access. If the user type is unknown, the asker is
+        """Returns why the asker is denied access, or None if the asker has access. Askers of unknown user type are
         denied, so that guests don't get access during a Slack outage. `now_within_s`, `within_s` and `is_press` work as
         in Users.kind."""
         kind = UserKind.BOT if question.is_from_bot else None
@@ -86,8 +87,8 @@ class AccessControl:
         return Denial.NO_MEMBER if members_only and kind is not UserKind.MEMBER else None
 
     async def denial_when_claimed(self, question: Question) -> Denial | None:
-        """Returns why the asker of a claimed question is denied, or None if the asker has access. While Slack doesn't
-        respond, uses the user type that Slack reported within the last hour."""
+        """Returns why the asker of a claimed question is denied access, or None if the asker has access. While Slack
+        doesn't respond, uses the user type that Slack reported within the last hour."""
         denial = await self.denial(question, now_within_s=CHECKED_WITHIN_S)
         if (
             denial is Denial.UNKNOWN
@@ -98,8 +99,8 @@ class AccessControl:
         return await self.denial(question, within_s=ANSWERS_WAIT_S) if denial is Denial.UNKNOWN else denial
 
     async def can_be_queued(self, question: Question) -> bool:
-        """Returns whether to show a question as queued. Explains a denial to the asker. Askers of unknown user type are
-        allowed, because access is checked again before the answer."""
+        """Returns whether to show a question as queued, and explains any denial to the asker. Askers of unknown user
+        type are allowed, because access is checked again before the answer."""
         denial = await self.denial(question, within_s=CHECKED_WITHIN_S)
         if denial is None or denial is Denial.UNKNOWN:
             return True
@@ -136,8 +137,8 @@ async def refusal_to_change(access_control: AccessControl, workspace: Workspace,
 
 
 async def channel_refusal(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:
-    """Returns why a person can't change a channel's settings. Returns "" for its creator, for admins and in direct
-    messages."""
+    """Returns why a person can't change a channel's settings. Returns "" for the channel's creator, for admins, and in
+    direct messages."""
     if user_id in access_control.admins or is_direct_message(channel_id):
         return ""
     creator = await workspace.surfaces.creator(channel_id)

@@ -1,6 +1,6 @@
-"""Sends direct messages to Typist's admins, each notice once across all processes and restarts.
+"""Sends notices to Typist's admins as direct messages, each once across all processes and restarts.
 
-Periodic checks compare the current state with the notices that were sent, and the outbox sends new ones.
+Periodic checks compare the current state with the notices already sent, and the outbox sends the new ones.
 """
 
 import logging
@@ -26,10 +26,11 @@ from bot.store.notifications import Notifications
 LOOK_S = 5.0
 CALM_S = 300.0
 """Minimum time after a model's or server's last failure before it counts as working again."""
-DOWN_TOLD_S = 3600.0
-"""The time for which an MCP server must be down before admins are notified. Most come back sooner."""
+DOWN_NOTICE_S = 3600.0
+"""Time that an MCP server must be down before admins are notified. Most servers recover sooner."""
 CONFIRM_S = 180.0
-"""Minimum duration of too many connections before a warning. Slack counts a killed process's connections for a while.
+"""Minimum duration of too many connections before a warning, because Slack counts a killed process's connections for a
+while.
 """
 
 log = logging.getLogger(__name__)
@@ -68,26 +69,26 @@ class Outage:
     sentence: str
     """The notice for admins."""
     after_s: float = 0.0
-    """The time for which the outage must last before admins are notified."""
+    """Time that the outage must last before admins are notified."""
 
 
 DOWN = "down"
 _TYPES = (*texts.models.REFUSALS, DOWN)
 SERVER = "mcp "
-"""Precedes the names of MCP servers, which then differ from vendors."""
+"""Prefix that distinguishes MCP servers from vendors."""
 
 
 @dataclass(eq=False)
 class Outages:
     """Notifies admins once when something outside Typist fails, such as a vendor, and once when it works again.
 
-    A vendor can reject only some models, so it works again only once all of its models in use work.
+    Because a vendor can reject only some models, it counts as working again only once all of its models in use work.
     """
 
     admins: AdminNotices
     clock: Clock
     models: Sequence[str]
-    """The models in use. A part is a model, as vendor/model, or an MCP server (SERVER)."""
+    """The models in use, written as vendor/model. A "part" is one of these models or an MCP server."""
     _last: dict[str, Outage | None] = field(default_factory=dict, init=False)
     """The last report on each part, or None if the part works."""
     _failed_at: dict[str, float] = field(default_factory=dict, init=False)
@@ -138,8 +139,8 @@ class Outages:
 class ModelNotices:
     """Reports rejected keys, used-up credit, and facts about a model's answers that admins should know.
 
-    A notice is sent once a day if a vendor stopped an answer because of the model's behavior, and otherwise only once.
-    Gateways can choose a different model for each request, so a process reports only the first such model.
+    Notices about answers that a vendor stopped because of the model's behavior are sent once a day, and all others only
+    once. Gateways can choose a different model for each request, so a process reports only the first such model.
     """
 
     admins: AdminNotices
@@ -147,7 +148,7 @@ class ModelNotices:
     estimate: TokenEstimate
     clock: Clock
     _unsent: dict[str, str] = field(default_factory=dict, init=False)
-    """Sentences by notice."""
+    """Sentences to send, by notice."""
     _reported: set[str] = field(default_factory=set, init=False)
 
     def on_result(self, model: str, result: EndReason | Completion | None) -> None:
@@ -182,7 +183,7 @@ class Servers(Protocol):
 
 @dataclass(eq=False)
 class ServerNotices:
-    """Reports failing MCP servers, and retries the connections, because it might take days until a question needs such
+    """Reports failing MCP servers, and retries their connections, because days might pass before a question needs such
     a server."""
 
     outages: Outages
@@ -197,7 +198,7 @@ class ServerNotices:
         for config in self.configs:
             problem, outage = problems.get(config.name), None
             if problem:
-                type_, after_s = (EndReason.BAD_KEY, 0.0) if problem in REFUSALS else (DOWN, DOWN_TOLD_S)
+                type_, after_s = (EndReason.BAD_KEY, 0.0) if problem in REFUSALS else (DOWN, DOWN_NOTICE_S)
                 outage = Outage(type_, " ".join(down_sentences(config, problem)), after_s)
                 self.servers.retry(config.name, CALM_S)
             if problem is not None:

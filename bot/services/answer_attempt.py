@@ -1,6 +1,6 @@
 """One attempt at a job: its progress, usage and end.
 
-When an attempt ends, its IDs, times and counts are logged and sent to telemetry (`JobLife`), but never its text.
+When an attempt ends, its IDs, times and counts are logged and sent to telemetry (`JobLife`). Its text never is.
 """
 
 import logging
@@ -55,7 +55,8 @@ _REASONS: Mapping[type[TypistError], EndReason] = {
     Stuck: EndReason.STUCK,
 }
 _SEVERAL = {NoticeKind.REMEMBERED: NoticeKind.SAID}
-"""Notice kinds for jobs with several messages. They have no Undo, which can only reverse one message's command."""
+"""Notice kinds for jobs with several messages. These notices have no Undo button, because Undo can reverse only one
+message's command."""
 
 
 class Phase(Enum):
@@ -64,9 +65,9 @@ class Phase(Enum):
 
     OPENING = auto()
     STOP_ASKED = auto()
-    """Someone clicked Stop before the claim or during OPENING, so no model is asked."""
+    """Someone clicked Stop before the claim or during OPENING, so no model is called."""
     STREAMING = auto()
-    """A model is being asked. Clicking Stop cancels the attempt."""
+    """The model is working on the answer. Clicking Stop cancels the attempt."""
     ENDING = auto()
     """The end is being shown, so clicking Stop has no effect."""
 
@@ -79,11 +80,11 @@ class Phase(Enum):
     INTERRUPTED = auto()
     """The model failed after its first word. Another attempt continues after the text so far."""
     WORKED = auto()
-    """The work of a held question is done, or needs a decision. The next attempt shows it (core/silence.py)."""
+    """A held question's work is done or needs a decision. The next attempt shows the outcome (core/silence.py)."""
     TOKEN_REFUSED = auto()
     """Slack rejects the bot token, and the model hasn't been asked yet."""
     AWAITING_APPROVAL = auto()
-    """A person must decide on tool calls. The next attempt continues after that."""
+    """A person must decide on tool calls. The next attempt continues after the decision."""
 
     @property
     def is_given_up(self) -> bool:
@@ -113,18 +114,19 @@ class CommandResult:
 
 
 def total_usd(usd: float | None, more_usd: float | None) -> float | None:
-    """Returns the sum of two costs, or None if either is unknown. Prices depend on the size of each request."""
+    """Returns the sum of two costs, or None if either is unknown. Costs are summed per request, because prices depend
+    on a request's size."""
     return None if usd is None or more_usd is None else usd + more_usd
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class UsageTotal:
     usage: Usage = field(default_factory=Usage)
     usd: float | None = 0.0
     """None if the price of a step is unknown."""
 
-    def plus(self, usage: Usage | None, usd: float | None) -> "Used":
-        return Used(self.usage + (usage or Usage()), total_usd(self.usd, usd))
+    def plus(self, usage: Usage | None, usd: float | None) -> "UsageTotal":
+        return UsageTotal(self.usage + (usage or Usage()), total_usd(self.usd, usd))
 
 
 @dataclass(eq=False)
@@ -135,16 +137,16 @@ class AnswerAttempt:
     job: Job = field(init=False)
     live: "ScheduledReply | None" = None
     step: CurrentStep | None = None
-    """The last model request, or None if there was none or it isn't charged."""
+    """The last model request, or None if there was none or the vendor doesn't charge for it."""
     first_token_s: float | None = None
     phase: Phase = Phase.OPENING
-    used: Used = Used()
+    used: UsageTotal = UsageTotal()
     built: BuiltPrompt | None = None
     error: Exception | None = None
     tools_notice: str = ""
     """The notice about servers whose tools were left out, or ""."""
     silent_step: int | None = None
-    """The step in which the model wrote nothing about results and was asked to continue, which happens once per answer.
+    """The step in which the model wrote nothing about tool results and was asked to continue, at most once per answer.
     """
 
     def __post_init__(self) -> None:
@@ -267,7 +269,8 @@ class AnswerAttempt:
         return bool(self.answer.text_to_keep.strip())
 
     def with_usage(self, end: End) -> End:
-        """Returns the end with the attempt's model, times and usage, estimated if the vendor didn't report it."""
+        """Returns the end with the attempt's model, times and usage, which is estimated if the vendor didn't report
+        it."""
         usage, is_reported = end.usage, end.usage is not None and end.usage.has_tokens
         if self.step is not None:
             reported, estimated = usage or Usage(), self.step.estimated_usage
@@ -338,11 +341,12 @@ async def end_of(attempt: AnswerAttempt, asking: Awaitable[T], names: texts.mode
 @dataclass(frozen=True, slots=True)
 class Durations:
     waited_s: float
-    """Seconds from the question, its last edit, a button click or the asker's decision on a call until the claim."""
+    """Seconds from what caused the attempt (the question, its last edit, a button click or the asker's decision) to the
+    claim."""
     total_s: float
     """Seconds from the claim to the end."""
     first_token_s: float | None = None
-    """Seconds from the claim to the first token, or None without tokens."""
+    """Seconds from the claim to the first token, or None if there are no tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +361,8 @@ class JobLife:
     times: Durations
     cost_usd: float | None
     calls: int
-    """The number of Slack calls for showing the attempt: posts, edits, and stream starts, appends and stops."""
+    """The number of Slack calls that showed the attempt: posts, edits, and calls that start, append to or stop a
+    stream."""
     freshness: Freshness
 
     @classmethod
@@ -380,19 +385,19 @@ class JobLife:
 
 
 def waited_s(job: Job, claimed_at: float) -> float:
-    """Returns how long a claimed job waited, in seconds. A first attempt's wait began with the question, by Slack's
-    clock, and a later attempt's wait with the asker's decision, edit or click. After a takeover, the wait includes
-    earlier attempts."""
+    """Returns how long a claimed job waited, in seconds. A first attempt's wait starts when the question is sent, by
+    Slack's clock; a later attempt's wait starts with the asker's decision, edit or click. After a takeover, the wait
+    includes earlier attempts."""
     is_first = job.attempts <= 1 and not job.version
     return max(0.0, claimed_at - (float(job.question.ts) if is_first else job.asked_at))
 
 
 Metrics = Callable[[JobLife], None]
-"""Called with each attempt that ended, on the event loop, so it must not block."""
+"""Called with each finished attempt. It runs on the event loop, so it must not block."""
 
 
 def report_attempt(telemetry: Telemetry, life: JobLife) -> None:
-    """Logs an attempt that has ended, and records it in telemetry without charges, which are counted by step."""
+    """Logs a finished attempt and records it in telemetry, except for its costs, which are recorded for each step."""
     usage, times, freshness = life.usage, life.times, life.freshness
     # None means unknown.
     values = {

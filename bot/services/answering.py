@@ -6,25 +6,25 @@
    takes long to identify the asker, the reply says so.
 2. The reply is opened with a placeholder or an earlier attempt's messages. If the end is already shown but not
    recorded, or recorded but not shown, only the missing step is performed.
-3. The model is asked, step by step (services/steps.py). The text is appended to the reply, which the edit scheduler
+3. The model is called, step by step (services/steps.py). Its text is appended to the reply, which the edit scheduler
    shows at its own pace.
 4. The reply is finished once Slack shows the whole text or never will.
-5. The end is recorded, however long the database is unavailable. The outbox shows anything that Slack rejected.
+5. The end is recorded, no matter how long the database is unavailable. If Slack rejected anything, the outbox shows it
+   later.
 
 Every attempt that ends the answer has one `End`, which is recorded before readers see it. `_ask` creates it from any
 outcome of step 3: a completion, a model error, a used-up cap, a deleted reply, or a person's click on Stop. An
 unexpected error ends the job as INTERNAL_ERROR, which the outbox shows, so no job stays running.
 
-All other attempts are given up (`Phase`) and leave Slack unchanged. The next attempt continues: at once, after a person
-has approved a call, after Slack accepts the bot token again, or in another process. The given-up attempt releases the
-job with the text so far, unless another process already has the job.
+All other attempts are given up (`Phase`) and leave Slack unchanged. The next attempt continues the answer, either at
+once, after a person has approved a call, after Slack accepts the bot token again, or in another process. The given-up
+attempt releases the job with the text so far, unless another process already has the job.
 
-Clicking Stop cancels the attempt only during step 3. An earlier click ends the attempt before the model is asked. A
-later click has no effect, because nothing would end a job whose attempt is canceled while the end is being shown.
+Clicking Stop cancels the attempt only during step 3. An earlier click ends the attempt before the model is called. A
+later click has no effect, because if an attempt were canceled while its end is being shown, nothing would end its job.
 
-Vendors report usage with the completion. Without a completion, usage is estimated from the time when the model was
-asked. A request that failed before its first word counts only if vendors charge for such failures
-(ProviderError.is_charged).
+Vendors report usage with the completion. Without a completion, usage is estimated once the model has been called. A
+request that failed before its first word counts only if vendors charge for such failures (ProviderError.is_charged).
 """
 
 import asyncio
@@ -81,7 +81,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class AnswerSettings:
     done_mention_s: int
-    """Minimum wait, in seconds, after which askers are mentioned when the answer is complete or needs approval. 0:
+    """Askers who have waited at least this many seconds are mentioned when the answer is complete or needs approval. 0:
     never."""
     model_names: texts.models.ModelNames
 
@@ -108,7 +108,7 @@ class Answering:
     settings: AnswerSettings
 
     async def answer(self, attempt: AnswerAttempt) -> None:
-        """Runs one attempt at a job: checks access, opens the reply, asks the model, and shows how it ended.
+        """Runs one attempt at a job: checks access, opens the reply, calls the model, and shows how the answer ended.
         Afterwards, the job has ended in Slack and in the database, or another attempt can continue it."""
         checking = asyncio.create_task(self._denial(attempt.job))
         try:
@@ -153,7 +153,7 @@ class Answering:
         if job.question.is_held:
             return await self._work_unseen(attempt, checking)
         signs = await self.pane.begin(job.question, is_first=job.attempts == 1, has_message=bool(job.page_ts))
-        live = await self.workspace.scheduler.open(attempt.answer, sign=signs.sign, has_stop=signs.stop)
+        live = await self.workspace.scheduler.open(attempt.answer, sign=signs.sign, has_stop=signs.has_stop_button)
         attempt.live = live
         recorded = job.checkpoint.end
         end = recorded or await self._finish(attempt, await self._ask(attempt, live, checking))
@@ -171,8 +171,8 @@ class Answering:
         return _Outcome(end, live.reply.outbox_kind, unposted, self._canvas_requester(attempt, end))
 
     async def _work_unseen(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Outcome:
-        """Asks the model without a reply. Returns a silent or stopped end, and raises GivenUp after any other, which
-        the next attempt shows."""
+        """Calls the model without opening a reply. Returns a silent or stopped end. Raises GivenUp after any other end,
+        which the next attempt then shows."""
         end = await self._finish(attempt, await self._ask(attempt, None, checking))
         if end.reason is EndReason.SILENT or end.reason.is_stop:
             return _Outcome(end)
@@ -186,8 +186,8 @@ class Answering:
         return canvas_requester(asked, self.workspace.me.user_id)
 
     async def _denial(self, job: Job) -> Denial | None:
-        """Returns why the asker is denied, or None if they have access. Raises GivenUp. An answer that has begun is
-        checked only before it changes something."""
+        """Returns why the asker is denied access, or None if they have access. Raises GivenUp. Once an answer has
+        begun, access is checked only before the answer changes something."""
         if job.has_begun:
             return None
         if job.page_ts and job.attempts == 1:
@@ -202,7 +202,8 @@ class Answering:
     async def _ask(
         self, attempt: AnswerAttempt, live: ScheduledReply | None, checking: asyncio.Task[Denial | None]
     ) -> End:
-        """Asks the model unless access, a stop or a command prevents that. Returns the `End`. Raises GivenUp."""
+        """Calls the model unless access is denied, the answer was stopped or the question is a command. Returns the
+        `End`. Raises GivenUp."""
         if attempt.phase is Phase.STOP_ASKED:
             return _stopped_end(attempt)
         attempt.phase = Phase.STREAMING
@@ -223,7 +224,7 @@ class Answering:
     async def _end_without_model(
         self, attempt: AnswerAttempt, live: ScheduledReply | None, checking: asyncio.Task[Denial | None]
     ) -> End | None:
-        """Returns the `End` of an answer that needs no model, or None to ask a model. Raises GivenUp."""
+        """Returns the `End` of an answer that needs no model, or None if a model must be called. Raises GivenUp."""
         if live is not None and not checking.done():
             live.show_activity(texts.answers.CHECKING_ACCESS)
         if denial := await checking:
@@ -289,8 +290,8 @@ class Answering:
         return attempt.finish(end, self.stores.clock.now(), usd, self.settings.model_names)
 
     async def _record(self, attempt: AnswerAttempt, ended: _Outcome) -> None:
-        """Records an end, however long the database is unavailable. Reports the end if the job still belongs to this
-        worker."""
+        """Records an end, retrying for as long as the database is unavailable. Reports the end if the job still belongs
+        to this worker."""
         job, end = attempt.job, ended.end
 
         async def record() -> bool:
@@ -351,6 +352,6 @@ def _unposted_notification(job: Job, live: ScheduledReply) -> Notification | Non
 
 
 def _stopped_end(attempt: AnswerAttempt) -> End:
-    """Returns the `End` of a stopped answer. An empty answer gets a sentence, and all other answers get only the
+    """Returns the `End` of a stopped answer. If the answer is empty, the end has a sentence; otherwise, it has only the
     footer."""
     return End(EndReason.STOPPED, sentence_notice("" if attempt.has_text else texts.answers.STOPPED))

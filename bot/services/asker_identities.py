@@ -1,4 +1,4 @@
-"""Provides the asker's identity for servers that receive it in headers (bot/identity.py)."""
+"""Provides the asker's identity to servers that receive it in headers (bot/identity.py)."""
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -25,22 +25,22 @@ log = logging.getLogger(__name__)
 class AskerIdentities:
     stores: Stores
     workspace: Workspace
-    wanted: Collection[str]
+    placeholders: Collection[str]
     """The placeholders in use."""
-    names_creators: bool
+    identifies_creators: bool
     """Whether a scheduled run, which has no asker, identifies its creator."""
     _emails: dict[str, tuple[float, str]] = field(default_factory=dict, init=False, repr=False)
 
-    def identified(
+    def with_identity(
         self, answer: Callable[[AnswerAttempt], Awaitable[None]]
     ) -> Callable[[AnswerAttempt], Awaitable[None]]:
         """Adds the asker's identity to the requests of `answer`."""
 
-        async def answer_identified(attempt: AnswerAttempt) -> None:
+        async def answer_with_identity(attempt: AnswerAttempt) -> None:
             ASKER.set(self._asker(attempt.job))
             await answer(attempt)
 
-        return answer_identified
+        return answer_with_identity
 
     def _asker(self, job: Job) -> Asker:
         recorded = set[str]()
@@ -55,10 +55,10 @@ class AskerIdentities:
 
     async def _values(self, question: Question) -> Mapping[str, str]:
         place = {"channel.id": question.thread.channel_id}
-        if question.schedule_id is not None and not self.names_creators:
+        if question.schedule_id is not None and not self.identifies_creators:
             return place
         key = asker_key(question.thread.team_id, question.user_id)
-        email = await self._email(question.user_id) if EMAIL in self.wanted else ""
+        email = await self._email(question.user_id) if EMAIL in self.placeholders else ""
         return {**place, "asker.id": question.user_id, "asker.hash": key, EMAIL: email}
 
     async def _email(self, user_id: str) -> str:

@@ -1,8 +1,9 @@
 """Saves answers as canvases on request, links them in the conversation, and deletes them with the answer.
 
-The outbox retries in any process, so each step is recorded before the next and none is repeated: creating the canvas,
-posting its link, and granting access to the conversation's members. Following Slack's documentation, the link is posted
-first, because members can only get access to a canvas that was shared.
+Because the outbox can retry in any process, each step (creating the canvas, posting its link, granting access to the
+conversation's members) is recorded before the next one starts, so that no step is repeated. Following Slack's
+documentation, the link is posted before access is granted, because members can get access only to a canvas that has
+been shared.
 
 A canvas is a copy of the answer, like the reply's messages. People can't edit the canvas, so Delete removes it with the
 messages. Erasing data doesn't delete canvases or messages in Slack.
@@ -26,7 +27,7 @@ from bot.store import Stores
 from bot.store.canvases import AnswerCanvas
 
 MAX_TRIES = 4
-"""These tries take a quarter of an hour, because a person is waiting for the canvas."""
+"""These tries take no longer than a quarter of an hour, because a person is waiting for the canvas."""
 _SENTENCES: Mapping[str, str] = {
     "missing_scope": texts.canvases.FORBIDDEN,
     "canvas_disabled_user_team": texts.canvases.OFF,
@@ -43,9 +44,9 @@ class CanvasWriter:
     stores: Stores
     workspace: Workspace
 
-    async def write(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
+    async def write(self, entry: OutboxEntry, is_still_ours: Callable[[], bool]) -> None:
         """Saves an answer as a canvas, or reports a permanent failure to the person who requested it. Sends nothing
-        once `still()` is False, because another process might have claimed the entry."""
+        once `is_still_ours()` is False, because another process might have claimed the entry."""
         answer = await self.stores.recorded_answers.of_job(entry.question.thread, entry.job_id)
         if answer is None or answer.is_deleted:
             return
@@ -59,7 +60,7 @@ class CanvasWriter:
             await self._tell_requester(entry, texts.canvases.NOT_MADE)
             return
         try:
-            canvas = await self._ensure_canvas(entry, answer, still)
+            canvas = await self._ensure_canvas(entry, answer, is_still_ours)
         except (Refused, Stuck) as error:
             if isinstance(error, Refused) and error.reason.is_temporary:
                 raise
@@ -83,13 +84,14 @@ class CanvasWriter:
             await self.stores.answer_canvases.forget(entry.job_id, canvas.version)
 
     async def _ensure_canvas(
-        self, entry: OutboxEntry, answer: AnswerRecord, still: Callable[[], bool]
+        self, entry: OutboxEntry, answer: AnswerRecord, is_still_ours: Callable[[], bool]
     ) -> AnswerCanvas | None:
-        """Returns the answer's canvas after posting its link, or None if the answer was deleted meanwhile."""
+        """Returns the answer's canvas after posting its link, or None if the answer has been deleted in the
+        meantime."""
         recorded = {canvas.version: canvas for canvas in await self.stores.answer_canvases.of_job(entry.job_id)}
         canvas = recorded.get(answer.version)
         if canvas is None:
-            canvas = AnswerCanvas(answer.version, await self._create(entry, answer, still))
+            canvas = AnswerCanvas(answer.version, await self._create(entry, answer, is_still_ours))
             log.info("canvas %s made", canvas.canvas_id)
             if not await self.stores.answer_canvases.record(entry.job_id, canvas):
                 await self.workspace.canvases.delete(canvas.canvas_id)
@@ -97,10 +99,10 @@ class CanvasWriter:
         links = (message for message in entry.side_messages if message.role is MessageRole.LINK and message.ts)
         if all(message.version != answer.version for message in links):
             link = linked(entry, answer.version, await self.workspace.canvases.link(canvas.canvas_id))
-            await update_side_messages(self.stores, self.workspace, entry, link, (MessageRole.LINK,), still)
+            await update_side_messages(self.stores, self.workspace, entry, link, (MessageRole.LINK,), is_still_ours)
         return canvas
 
-    async def _create(self, entry: OutboxEntry, answer: AnswerRecord, still: Callable[[], bool]) -> str:
+    async def _create(self, entry: OutboxEntry, answer: AnswerRecord, is_still_ours: Callable[[], bool]) -> str:
         title = canvas_title(answer.text)
 
         def written() -> str:
@@ -112,12 +114,12 @@ class CanvasWriter:
         markdown = written() if entry.tries > 1 else await asyncio.to_thread(written)
         channel_id = entry.question.thread.channel_id
         try:
-            return await self.workspace.canvases.create(title, markdown, channel_id, still)
+            return await self.workspace.canvases.create(title, markdown, channel_id, is_still_ours)
         except Refused as refused:
             if refused.name != "canvas_creation_failed":
                 raise
             log.warning("canvas made of code, because Slack doesn't accept its Markdown: %s", refused)
-        return await self.workspace.canvases.create(title, as_code(markdown), channel_id, still)
+        return await self.workspace.canvases.create(title, as_code(markdown), channel_id, is_still_ours)
 
     async def _tell_requester(self, entry: OutboxEntry, sentence: str) -> None:
         await self.workspace.ephemeral.tell(replace(entry.question, user_id=entry.about), sentence)

@@ -5,19 +5,19 @@ longer than Slack's tries take, one process searches the gap for questions once 
 
 1. In the conversations and threads of recent questions, newest first.
 2. In all other direct messages, and then in all other channels that the bot is a member of.
-3. In threads that began in the gap and don't mention the bot at their root.
+3. In threads that began in the gap and whose first message doesn't mention the bot.
 
-A message counts if a person wrote it in a direct message or mentioned the bot. Intake handles the message like a live
-message. It processes every message once, so late deliveries and messages read twice change nothing. Slack returns
-current messages: edits are included, and deleted questions are missing.
+A message counts if a person wrote it in a direct message or mentioned the bot in it. Intake handles it like a live
+message, and processes every message only once, so late deliveries and messages that are read twice change nothing.
+Slack returns messages in their current state, so edits are included and deleted questions are missing.
 
-Questions with an answer in Slack are skipped, even if the database doesn't have the answer: the database might have
-been restored from a backup, or the question erased.
+Questions with an answer in Slack are skipped, even if the database doesn't contain the answer, because the database
+might have been restored from a backup, or the question might have been erased.
 
 Some questions aren't answered at once: old questions, questions that other people have replied to, and questions that
-might have been answered. After the other questions, their askers are offered an answer in separate posts, for up to
-MAX_OFFERS questions per person. A conversation or thread is recorded as searched once its offers are made. Some calls
-per minute are reserved for live answers, which read conversations within the same rate limits.
+might have been answered. Once all other questions are queued, their askers are offered answers in separate posts, for
+up to MAX_OFFERS questions per person. A conversation or thread is recorded as searched once its offers have been made.
+Some calls per minute are reserved for live answers, which read conversations within the same rate limits.
 
 Mentions in older threads in which the bot was never asked anything, and messages beyond MAX_PAGES, aren't found.
 """
@@ -53,13 +53,13 @@ WITHIN_S = HOUR_S
 PAGE_MESSAGES = 200
 MAX_PAGES = 5
 MAX_OFFERS = 5
-"""Maximum offers per person in a catch-up, for their newest questions."""
+"""Maximum offers per person in one catch-up. Only the person's newest questions get an offer."""
 MAX_THREADS = 200
 RECENT_S = 14 * DAY_S
-KEPT_CALLS = 15
+RESERVED_CALLS = 15
 """Calls per minute, out of 50 per method, that are reserved for live answers."""
-YIELDED_TURNS = 2
-"""Number of extra waits after a 429 response, each as long as its Retry-After."""
+EXTRA_WAITS = 2
+"""Number of extra waits after a 429 response, each as long as the response's Retry-After."""
 TURN_S = 0.5
 TYPES = ("im", "mpim", "private_channel", "public_channel")
 """Conversation types. Each is listed separately, because Slack rejects a call if the scope for any type is missing."""
@@ -144,7 +144,7 @@ class CatchUp:
             self._task = asyncio.create_task(self._try_to_catch_up(missed))
 
     async def _try_to_catch_up(self, missed: MissedGap) -> None:
-        """Catches up. After a failure, any process can continue once the lock has expired."""
+        """Tries to catch up. After a failure, any process can continue once the lock has expired."""
         try:
             await self._catch_up(missed)
         except _CatchUpLost:
@@ -186,7 +186,7 @@ class CatchUp:
 
     async def _search_all(self, progress: _Progress, oldest: float) -> None:
         """Searches every place once. A place without offers is recorded as searched immediately."""
-        between = f"{oldest:.6f}", f"{progress.missed.ends_at:.6f}"
+        gap = f"{oldest:.6f}", f"{progress.missed.ends_at:.6f}"
         left = deque(await self._places(progress.missed, oldest))
         # Places are listed first, because the time limit ends the listing, too, and places that aren't reached must be
         # counted.
@@ -197,7 +197,7 @@ class CatchUp:
             if place.key in progress.missed.done:
                 continue
             try:
-                found = await self._search_place(place, between)
+                found = await self._search_place(place, gap)
             except (RateLimited, Refused) as error:
                 log.warning("catch-up: channel %s not read: %s", place.channel_id, error)
                 progress.failed += 1
@@ -215,7 +215,7 @@ class CatchUp:
         newest = _newest_per_person(messages)
         if messages:
             log.info("catch-up: questions to offer answers to: %d of %d", len(newest), len(messages))
-        offered = [await self._pass_to_intake(message, offered=True) for message in newest]
+        offered = [await self._pass_to_intake(message, offer_first=True) for message in newest]
         for place, found in places:
             missed = _with_searched_place(missed, place, found)
         if places:
@@ -251,12 +251,12 @@ class CatchUp:
                 log.warning("catch-up: conversations of type %s not listed: %s", kind, refused)
         return found
 
-    async def _search_place(self, place: _Place, between: tuple[str, str], beside: Sequence[Payload] = ()) -> _Found:
+    async def _search_place(self, place: _Place, gap: tuple[str, str], outside: Sequence[Payload] = ()) -> _Found:
         """Queues the recent questions in a place, so that they are answered. Returns threads to search, questions to
-        offer answers for, and a tally. `between`: the ts after which questions are searched for, and the ts up to which
-        our messages count as answers. `beside`: our messages in the thread's conversation, if we might have answered
-        the thread there."""
-        oldest, heard_again = between
+        offer answers for, and a tally. `gap`: the ts after which questions are searched for, and the ts up to which our
+        messages count as answers. `outside`: our messages outside the thread, if they might answer its first
+        message."""
+        oldest, heard_again = gap
         read, is_all = await self._read_messages(place, oldest)
         at_place = _Found(tally=Tally(looked_at=1, unread=not is_all))
         messages: list[Message] = []
@@ -268,7 +268,7 @@ class CatchUp:
         last_ts = {message.user_id: message.ts for message in by_people}
         ours = [found for found in read if self._is_ours(found) and found["ts"] <= heard_again]
         on_record = await self._recorded_replies(
-            place, {place.thread_ts, ""} if beside else {place.thread_ts} if ours else ()
+            place, {place.thread_ts, ""} if outside else {place.thread_ts} if ours else ()
         )
         for message, found in zip(messages, read, strict=True):
             thread = _Place(place.channel_id, message.thread_ts or "")
@@ -280,17 +280,15 @@ class CatchUp:
                 is_replied_to = any(ts > message.ts for writer, ts in last_ts.items() if writer != message.user_id)
                 if not self._is_for_us(message):
                     continue
-                answered = is_answered(message.ts, [*ours, *(beside if is_root else ())], on_record)
+                answered = is_answered(message.ts, [*ours, *(outside if is_root else ())], on_record)
                 is_old = self.stores.clock.now() - float(message.ts) > ANSWERED_WITHIN_S
                 if answered is None or (not answered and (is_replied_to or is_old)):
                     at_place.to_offer.append(message)
                 elif not answered:
-                    at_place.tally += Tally(answered=await self._pass_to_intake(message, offered=False))
+                    at_place.tally += Tally(answered=await self._pass_to_intake(message, offer_first=False))
             elif is_root and self._is_for_us(message):
                 # The thread is searched at once, because its replies show whether this message was answered.
-                in_thread = await self._search_place(
-                    thread, between, ours if is_direct_message(place.channel_id) else ()
-                )
+                in_thread = await self._search_place(thread, gap, ours if is_direct_message(place.channel_id) else ())
                 at_place.to_offer += in_thread.to_offer
                 at_place.tally += in_thread.tally
             else:
@@ -308,12 +306,15 @@ class CatchUp:
         me = self.workspace.me
         return string(found, "user") == me.user_id or string(found, "bot_id") == me.bot_id
 
-    async def _pass_to_intake(self, message: Message, *, offered: bool) -> bool:
+    async def _pass_to_intake(self, message: Message, *, offer_first: bool) -> bool:
         """Passes a message to intake. Returns whether the message is a new question. Raises StoreError."""
-        return await self.intake.receive(f"catch-up {message.channel_id} {message.ts}", message, offered=offered)
+        return await self.intake.receive(
+            f"catch-up {message.channel_id} {message.ts}", message, offer_first=offer_first
+        )
 
     def _is_for_us(self, message: Message) -> bool:
-        """Returns whether a message is from a person to the bot. Excludes "stop", because no answer is left to stop."""
+        """Returns whether a person wrote a message to the bot. Excludes "stop", because there is no answer left to
+        stop."""
         me = self.workspace.me
         is_to_us = message.channel_type == "im" or me.user_id in addressed_user_ids(message.text)
         return is_to_us and is_from_person(message, me) and thread_to_stop(message, me) is None
@@ -355,13 +356,13 @@ class CatchUp:
         clock, client = self.stores.clock, self.workspace.paced
 
         async def call_when_spare() -> Payload:
-            while method in CALLS_PER_MINUTE and client.budget.spare_calls(method) <= KEPT_CALLS:
+            while method in CALLS_PER_MINUTE and client.budget.spare_calls(method) <= RESERVED_CALLS:
                 await clock.sleep(TURN_S)
             try:
                 return await client.call(method, **arguments)
             except RateLimited as error:
                 # If Slack allows an app one call a minute, live answers get the next few.
-                await clock.sleep(YIELDED_TURNS * error.retry_after_s)
+                await clock.sleep(EXTRA_WAITS * error.retry_after_s)
                 raise
 
         return await Retrier(HISTORY_PAGE, clock, "a missed conversation can't be read").call(call_when_spare)

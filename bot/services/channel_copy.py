@@ -1,7 +1,7 @@
-"""Sends an answer to its channel, once per version, when its asker wants that (Also send to channel).
+"""Sends an answer to its channel, once per version, if the asker requests it ("Also send to channel").
 
-The copy is a reply in the thread that Slack also shows in the channel, with the answer's first page. It is recorded
-before it is posted, and is deleted with the answer. Slack can also show an answer's own message in the channel
+The copy contains the answer's first page. It is a reply in the thread that Slack also shows in the channel. It is
+recorded before it is posted, and is deleted with the answer. Slack can also show an answer's own message in the channel
 (`reply_broadcast` of chat.update), but it isn't known whether the message stays there after the next edit.
 """
 
@@ -28,9 +28,9 @@ class ChannelCopyWriter:
     stores: Stores
     workspace: Workspace
 
-    async def send(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
-        """Posts the copy, or reports a permanent failure to the person who asked for it. Sends nothing once `still()`
-        is False. Raises RateLimited, Refused and StoreError."""
+    async def send(self, entry: OutboxEntry, is_still_ours: Callable[[], bool]) -> None:
+        """Posts the copy, or reports a permanent failure to the person who asked for it. Sends nothing once
+        `is_still_ours()` is False. Raises RateLimited, Refused and StoreError."""
         answer = await self.stores.recorded_answers.of_job(entry.question.thread, entry.job_id)
         copies = [one for one in entry.side_messages if one.role is MessageRole.CHANNEL_COPY and one.ts]
         if answer is None or answer.is_deleted or any(one.version == answer.version for one in copies):
@@ -41,7 +41,7 @@ class ChannelCopyWriter:
                 name = await self.workspace.asker_name_in_channel(requester)
                 wanted = channel_copy(entry, answer.version, copy_of_answer(answer.text, name))
                 roles = (MessageRole.CHANNEL_COPY,)
-                await update_side_messages(self.stores, self.workspace, entry, wanted, roles, still)
+                await update_side_messages(self.stores, self.workspace, entry, wanted, roles, is_still_ours)
                 return
         except Refused as refused:
             if refused.reason.is_temporary:

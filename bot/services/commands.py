@@ -66,8 +66,8 @@ class SlashCommands:
     caps: CapSettings
     defaults: DefaultSettings
     subcommands: Mapping[str, Subcommand]
-    tools_of: Callable[[Sequence[str], float], Awaitable[PlaceTools]] | None
-    """Returns the tools of MCP servers within a number of seconds. None without configured servers."""
+    list_tools: Callable[[Sequence[str], float], Awaitable[PlaceTools]] | None
+    """Returns the MCP servers' tools, within the given number of seconds. None if no servers are configured."""
     _background: Background = field(default_factory=Background, init=False)
 
     async def respond(self, invocation: Invocation, typed: TypedCommand) -> CommandResponse | None:
@@ -86,7 +86,7 @@ class SlashCommands:
             return await self._response(invocation.channel_id, usage)
         return await self._response(invocation.channel_id, Help(typed.name, "" if subcommand == HELP else subcommand))
 
-    async def save(self, user_id: str, submitted: SubmittedSettings) -> dict[str, str]:
+    async def save_channel_settings(self, user_id: str, submitted: SubmittedSettings) -> dict[str, str]:
         """Saves changes to a channel's settings and caps. Returns a sentence for each invalid field (a setting or
         CapField). Checks access and rights again, because the modal might have been open for hours."""
         place, caps = submitted.place, submitted.caps
@@ -147,7 +147,7 @@ class SlashCommands:
         return None
 
     async def _tool_warnings(self, servers: Sequence[str]) -> Sequence[str]:
-        place = await self.tools_of(servers, TOOLS_WITHIN_S) if self.tools_of else PlaceTools()
+        place = await self.list_tools(servers, TOOLS_WITHIN_S) if self.list_tools else PlaceTools()
         down = [texts.settings.server_down(name, reason) for name, reason in place.down_reasons.items()]
         too_many = [texts.settings.tools_left_out(place.counts, MAX_TOOLS, place.left_out)] if place.left_out else []
         quota, priced = self.quota, list[str]()
@@ -172,7 +172,7 @@ CHANNELS_WITHIN_S = 5.0
 
 @dataclass(frozen=True)
 class AppHome:
-    """Builds the Home tab. `settings`: the bot's settings, which Typist admins see there."""
+    """Builds the Home tab. `settings`: the bot's settings, which the tab shows to Typist admins."""
 
     stores: Stores
     workspace: Workspace

@@ -1,4 +1,4 @@
-"""Sends Typist admins one direct message on a day that costs much more than the days before (BOT_COST_ALERT)."""
+"""Sends Typist admins one direct message on a day that costs much more than previous days (BOT_COST_ALERT)."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ ASKERS = 3
 
 
 def mean_usd(before: Mapping[int, float], today: int) -> float:
-    """Returns the mean cost of the days before `today`, since the first one with any usage. `before`: costs by day,
-    counted from 1970-01-01."""
+    """Returns the mean daily cost before `today`, starting with the first day that had any usage. `before`: costs by
+    day, in days since 1970-01-01."""
     return sum(before.values()) / (today - min(before)) if before else 0.0
 
 
@@ -32,7 +32,7 @@ class CostAlert:
     _next_at: float = field(default=0.0, init=False)
 
     async def check(self) -> None:
-        """Sends today's alert if one is due, looking four times an hour. Raises StoreError and RateLimited."""
+        """Sends today's alert if one is due, checking about four times an hour. Raises StoreError and RateLimited."""
         now = self.stores.clock.now()
         if now < self._next_at:
             return

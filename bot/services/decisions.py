@@ -48,8 +48,8 @@ class Decisions:
         always: bool = False,
     ) -> str:
         """Records a decision and continues the answer or schedule. Returns an error message, or "" if there is none.
-        Raises StoreError. `arguments`: an EDITED call's new arguments. `always`: whether the call's tool needs no more
-        approvals in the channel.
+        Raises StoreError. `arguments`: an EDITED call's new arguments. `always`: whether the call's tool no longer
+        needs approval in the channel.
         """
         match awaited:
             case AwaitedCall(answer, call):
@@ -71,18 +71,18 @@ class Decisions:
         """Applies a clicked button's decision to its calls. The response mentions other pending calls."""
         press, answer = pressed.press, pressed.answer
         decision, always = DECISIONS[press.action], press.action is ReplyAction.ALLOW_ALWAYS
-        problems = [await self.proceed(one, decision, press.user_id, always=always) for one in pressed.named]
+        problems = [await self.proceed(one, decision, press.user_id, always=always) for one in pressed.targets]
         if problem := pressed.problem or problems[-1]:
             return ActionResponse(problem)
         sentences = [texts.approvals.ALWAYS_ALLOWED] if always else []
         # The model continues only after the last decision.
-        decided = [one.call for one in pressed.named if isinstance(one, AwaitedCall)]
+        decided = [one.call for one in pressed.targets if isinstance(one, AwaitedCall)]
         if any(call.state is CallState.ASKED and call not in decided for call in answer.calls):
             sentences.append(texts.approvals.OTHERS_WAIT)
         return ActionResponse(" ".join(sentences)) if sentences else None
 
     async def choose(self, pressed: PressedAnswer) -> ActionResponse | None:
-        [choice] = pressed.named
+        [choice] = pressed.targets
         problem = await self.proceed(choice, Decision.APPROVED, pressed.press.user_id)
         return ActionResponse(problem) if problem else None
 

@@ -1,10 +1,10 @@
-"""Decides whether a message is a question, by its channel's settings, quiet threads, and a model for doubtful cases.
+"""Decides whether a message is a question, based on channel settings, quiet threads and, if in doubt, a model.
 
 - **Quiet threads.** "Stay quiet" turns off follow-ups without a mention in a thread, and a mention turns them on again.
   Only the thread's starter and Typist admins can turn them off or on. When somebody else joins, the starter gets one
   message about how the bot will behave, with a button that quiets the bot. Clicks can be forged, so the database
   decides who can quiet the bot.
-- **The gate.** In channels that chose it, a small model decides on doubtful messages. A doubtful message is
+- **The gate.** In channels that have turned it on, a small model decides on doubtful messages. A doubtful message is
   acknowledged as unanswered, and becomes a question only if the model is sure. Nothing is shown before the decision. If
   anything goes wrong, such as a used-up cap or a crash, the message stays unanswered. The decision's usage counts
   toward the caps, even if the decision came too late. A deletion can't be recorded for a message that isn't a question
@@ -146,7 +146,7 @@ class Gate:
         return await self._is_likely(question, closing_statement(self._me))
 
     async def _is_likely(self, question: Question, asked: str) -> bool:
-        """Returns whether the model is sure that a statement is true of a message that still exists."""
+        """Returns whether a message still exists and the model is sure that a statement about it is true."""
         if not await self._quota.is_below_caps(question):
             log.info("doubtful message %s ignored: a cap is used up", question.ts)
             return False
@@ -179,9 +179,8 @@ class Gate:
 
 @dataclass(frozen=True)
 class MessageTriage:
-    """Decides whether a message is a question, from its thread's participants, the channel's settings and its text.
-    `rules` apply to channels without settings. `gate` decides doubtful cases, or leaves them unanswered if it is
-    None."""
+    """Decides whether a message is a question, based on its text, the thread's participants and the channel's settings.
+    `rules` apply to channels without settings. `gate` decides doubtful cases, which stay unanswered if it is None."""
 
     stores: Stores
     workspace: Workspace
@@ -194,9 +193,8 @@ class MessageTriage:
             return UNKNOWN_PARTICIPANTS
         return await self.stores.participants.participants_at(message.thread, message.user_id or "", message.ts)
 
-    def at_once(self, message: Message) -> Question | Ignore:
-        """Triages a message without looking at its thread or channel: mentions and direct messages are always
-        questions."""
+    def decide_from_message(self, message: Message) -> Question | Ignore:
+        """Triages a message without its thread or channel, which is enough for mentions and direct messages."""
         return triage(message, self.workspace.me, UNKNOWN_PARTICIPANTS, self.rules)
 
     async def decide(self, message: Message, participants: Participants) -> Question | Ignore:
@@ -220,7 +218,7 @@ class MessageTriage:
         return Ignore(IgnoreReason.CLOSING, closing=closing)
 
     async def _is_closing(self, question: Question) -> bool:
-        """Returns whether the gate's model is sure that a message is a closing, in less time than Slack waits."""
+        """Returns whether the gate's model is sure that a message is a closing. Takes less time than Slack waits."""
         try:
             async with asyncio.timeout(DECIDED_WITHIN_S):
                 return self.gate is not None and await self.gate.is_closing(question)
@@ -229,7 +227,8 @@ class MessageTriage:
             return False
 
     async def _rules_for(self, message: Message, participants: Participants) -> TriageRules:
-        """Returns the rules, with the channel's settings for threads with the bot and posts that don't mention it."""
+        """Returns the rules. For threads that include the bot and for posts that don't mention it, adds the channel's
+        settings."""
         me = self.workspace.me.user_id
         if message.thread_ts is None:
             matters = me not in addressed_user_ids(message.text)

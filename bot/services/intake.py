@@ -92,13 +92,20 @@ class Intake:
         self._reaction_tasks = Background()
 
     async def receive(
-        self, event_id: str, message: Message, action_token: str = "", *, offered: bool = False, tells: bool = False
+        self,
+        event_id: str,
+        message: Message,
+        action_token: str = "",
+        *,
+        offer_first: bool = False,
+        notify_unsaved: bool = False,
     ) -> bool:
         """Records a message as a job if it is a question, before its event is acknowledged. Raises StoreError.
 
         Also carries out "stop" and "stay quiet". Returns whether the message is a new question. `action_token`: allows
-        searching Slack. Of a mention's two events, possibly only one has a token. `offered`: whether to offer an answer
-        first. `tells`: whether to notify the asker of a question that the database rejects.
+        searching Slack. A mention causes two events, and possibly only one of them has a token. `offer_first`: whether
+        to offer an answer before answering. `notify_unsaved`: whether to notify the asker if the database rejects the
+        question.
         """
         found: Question | Ignore | None = None
         try:
@@ -115,11 +122,11 @@ class Intake:
                 # Written only after the decision, because a database that rejects writes can still tell whether the
                 # message is a question.
                 await self._participants.mark_group(message.thread, message.ts)
-            return await self._carry_out(event_id, message, participants, found, action_token, offered=offered)
+            return await self._carry_out(event_id, message, participants, found, action_token, offer_first=offer_first)
         except StoreError:
             # If the database failed before the decision, the message alone decides.
-            found = found or self._triage.at_once(message)
-            if tells and isinstance(found, Question) and not self._access_control.known_denial(found):
+            found = found or self._triage.decide_from_message(message)
+            if notify_unsaved and isinstance(found, Question) and not self._access_control.known_denial(found):
                 self._notifier.tell_not_saved(found)
             raise
 
@@ -131,7 +138,7 @@ class Intake:
         found: Question | Ignore,
         action_token: str,
         *,
-        offered: bool,
+        offer_first: bool,
     ) -> bool:
         if isinstance(found, Ignore):
             log.debug("message %s ignored: %s", message.ts, found.reason)
@@ -148,7 +155,7 @@ class Intake:
                 await self._triage.quiet_threads.on_mention(message, participants)
             if action_token and self._action_tokens is not None:
                 await self._action_tokens.keep(found, action_token)
-            return await self.enqueue(event_id, found, offered=offered)
+            return await self.enqueue(event_id, found, offer_first=offer_first)
         return False
 
     def can_be_alert(self, message: Message) -> bool:
@@ -180,19 +187,19 @@ class Intake:
             await self._participants.record_line(message.thread, message.user_id or "", message.ts)
 
     async def enqueue(
-        self, event_id: str, question: Question, *, offered: bool = False, job_id: int | None = None
+        self, event_id: str, question: Question, *, offer_first: bool = False, job_id: int | None = None
     ) -> bool:
-        """Queues a question. Returns whether the question is new. `job_id`: the question's job if the bot posted it.
+        """Queues a question. Returns whether the question is new. `job_id`: the job of a question that the bot posted.
         Raises StoreError."""
         full, question = self._worker.is_full, queued_question(self._workspace, question)
-        # A held question isn't offered, because nobody asked it.
-        offered = offered and not question.is_held
+        # A held question gets no offer, because nobody asked it.
+        offer_first = offer_first and not question.is_held
         if question.alert_kind:
             runs = self._triage.rules.alert_runs
             notice = _alert_limit_notice(question, runs)
             enqueued = await self._queue.enqueue_alert(event_id, question, runs, notice, full=full)
         else:
-            enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offered, job_id=job_id)
+            enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offer_first, job_id=job_id)
         if enqueued is None:
             log.debug("message %s is no new question", question.ts)
         elif enqueued.needs_placeholder:
@@ -210,7 +217,7 @@ def _alert_limit_notice(question: Question, runs_a_day: int) -> Notification:
 
 
 def queued_question(workspace: Workspace, question: Question) -> Question:
-    """Returns a question in the form stored with jobs: without sign-in URLs, and marked if it is a command."""
+    """Returns a question as it is stored with its job, without sign-in URLs and marked if it is a command."""
     question = workspace.sign_in_addresses.question_without_urls(question)
     is_command = not question.is_held and any(
         command_in(question, workspace.me) for command_in in (memory.memory_command, schedules.schedule_command)

@@ -22,12 +22,12 @@ from bot.services.ports import Activity, Doing, Running, TranscriptTexts
 from bot.store import Stores
 
 SHOWN_FROM_S = 0.6
-_DOING: Mapping[Doing, tuple[str, str]] = {
+_ACTIVITY_TEXTS: Mapping[Doing, tuple[str, str]] = {
     Doing.THINKING: ("", texts.statuses.STATUS_THINKING),
     Doing.LISTENING: (texts.answers.TRANSCRIBING, texts.statuses.STATUS_LISTENING),
     Doing.TAKING_LONG: (texts.models.TAKES_LONG, texts.statuses.STATUS_TAKES_LONG),
 }
-"""Text for the reply and for the status."""
+"""Texts for the reply and for the status."""
 _LOADING = texts.models.LOADING, texts.statuses.STATUS_LOADING
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class LiveOutput:
     """Whether nothing has arrived yet from a server that might have to load the model."""
 
     async def begin(self, answer: Answer) -> None:
-        """Allows a native stream for the reply if every reader would see it grow and see how to stop it."""
+        """Allows a native stream for the reply if every reader would see it grow and be shown how to stop it."""
         self._answer = answer
         if self.workspace.is_token_refused():
             raise GivenUp(Phase.TOKEN_REFUSED)
@@ -75,7 +75,7 @@ class LiveOutput:
         self.pane.show_status(self.job.question, texts.statuses.STATUS_WRITING)
 
     def show(self, activity: Activity) -> None:
-        """Shows the current activity in the reply and in its thread's status. A note by the model is shown only in the
+        """Shows the current activity in the reply and in its thread's status. The model's notes are shown only in the
         status."""
         text: str | None
         match activity:
@@ -87,10 +87,10 @@ class LiveOutput:
                 was_shown, self._is_loading = self._is_loading and self._shows_activity, not ended
                 if not (was_shown and ended):
                     return None
-                text, status = _DOING[Doing.THINKING]
+                text, status = _ACTIVITY_TEXTS[Doing.THINKING]
             case Doing() if activity is not Doing.TAKING_LONG or self._is_silent:
                 is_loading = self._is_loading and activity is Doing.TAKING_LONG
-                text, status = _LOADING if is_loading else _DOING[activity]
+                text, status = _LOADING if is_loading else _ACTIVITY_TEXTS[activity]
             case Running(activity=text):
                 status = texts.statuses.status_running(text)
             case Searching(query=query):

@@ -1,7 +1,8 @@
-"""Carries out commands about the memories of a channel or direct message.
+"""Carries out commands about memories in a channel or direct message.
 
 A model can only propose memories, with a tool whose calls always need approval. Only current members of the workspace
-can change memories. Each memory records whether its channel was private, so Slack has to report that first.
+can change memories. Each memory records whether its channel was private, so no memory is saved until Slack has reported
+that.
 """
 
 import logging
@@ -56,7 +57,7 @@ class MemoryCommands:
 
     async def carry_out(self, job: Job) -> CommandResult | None:
         """Carries out a job's messages if all are commands. Returns None if a model must read the messages. If an
-        edited message isn't a command anymore, the memory that it had created is removed."""
+        edited message is no longer a command, the memory that it created is removed."""
         questions = (*job.earlier_questions, job.question)
         commands = [memory_command(question, self.workspace.me) for question in questions]
         pairs = list(zip(questions, commands, strict=True))
@@ -86,7 +87,8 @@ class MemoryCommands:
         return CommandResult((Notice(NoticeKind.REMEMBERED if remembered.made else NoticeKind.SAID, remembered.text),))
 
     async def _forget(self, question: Question, number: int) -> CommandResult:
-        """Forgets a memory and shows its text, because the number might mean another memory in an older list."""
+        """Forgets a memory and shows its text, because the number might refer to a different memory in an older
+        list."""
         forget, users = self.stores.memories.forget, self.workspace.users
         gone = await self._insist(lambda: forget(question.thread.place, number, question.user_id))
         if gone is None:
@@ -157,7 +159,7 @@ class MemoryCommands:
         return ""
 
     async def _modal_refusal(self, user_id: str, channel_id: str) -> str:
-        """Returns why a person can't see and change a place's memories, or "" if they can."""
+        """Returns why a person can't see or change a place's memories, or "" if they can."""
         question = Question(ThreadKey(self.workspace.me.team_id, channel_id, None), "", user_id, "")
         if refusal := await self._refusal(question, is_press=True):
             return refusal

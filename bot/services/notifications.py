@@ -1,9 +1,9 @@
 """Sends each notification once, across all processes. Nothing else sends notifications.
 
-Features define the content, recipient and key (bot/core/notifications.py), and send in one of two ways:
+Features define the content, recipient and key (bot/core/notifications.py), and send notifications in one of two ways:
 
 - `Stores.notifications.add`, also within a transaction: the outbox sends the notification at least once, in a direct
-  message or a channel. A retry first looks for the message of an earlier try, so nobody gets it twice.
+  message or a channel. A retry first looks for a message from an earlier try, so nobody gets it twice.
 - `Notifier.show_in_background`: only one person sees the notification, where they wrote, at most once. Slack can lose
   it.
 """
@@ -24,10 +24,10 @@ from bot.slack.blockkit import Json
 from bot.store import Stores
 
 UNSAVED_EVERY_S = 600.0
-"""Minimum time between two "not saved" messages to a person. Slack tries to deliver an event for a shorter time."""
+"""Minimum time between two "not saved" messages to a person. Slack stops resending an event sooner than that."""
 
 Writer = Callable[[Any], Awaitable[Mapping[str, Json]]]
-"""Returns a notification's messages by recipient, or none if the notification is outdated."""
+"""Returns a notification's messages by recipient. There are none if the notification is outdated."""
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Notifier:
     stores: Stores
     workspace: Workspace
     _unsaved_at: dict[str, float] = field(default_factory=dict, init=False)
-    """When this process last told each person that a question wasn't saved, on the monotonic clock."""
+    """The time when this process last told each person that a question wasn't saved, on the monotonic clock."""
     _background: Background = field(default_factory=Background, init=False)
 
     def show_in_background(
@@ -62,7 +62,7 @@ class Notifier:
             await self.workspace.ephemeral.tell(question, sentence, blocks)
 
     def tell_not_saved(self, question: Question) -> None:
-        """Tells the asker that their question wasn't saved, at most once per UNSAVED_EVERY_S. Call this only at an
+        """Tells the asker that their question wasn't saved, at most once per UNSAVED_EVERY_S. Call this only on an
         event's first delivery, which goes to one process. Retries can go to any process, and without the database,
         processes can't agree on which of them tells the asker."""
         now, user_id = self.stores.clock.monotonic(), question.user_id
@@ -74,17 +74,17 @@ class Notifier:
         telling = self.workspace.ephemeral.tell(question, texts.shortcut.NOT_SAVED_YET)
         self._background.start(telling, f"user {user_id} is not told that their question isn't saved")
 
-    async def send(self, due: DueNotification, write: Writer | None, still: Callable[[], bool]) -> None:
-        """Sends a notification while `still()` is True. Raises StoreError. Recipients of an earlier try are skipped. If
-        Slack rejects one recipient, the others still get it; afterwards, RateLimited or Refused is raised if a later
-        try might succeed."""
+    async def send(self, due: DueNotification, write: Writer | None, is_still_ours: Callable[[], bool]) -> None:
+        """Sends a notification while `is_still_ours()` is True. Raises StoreError. Recipients of an earlier try are
+        skipped. If Slack rejects one recipient, the others still get it; afterwards, RateLimited or Refused is raised
+        if a later try might succeed."""
         notifications, failure = self.stores.notifications, None
         messages = await write(due.content) if write else {due.recipient: due.content}
         for recipient, message in messages.items():
             if write and await notifications.is_known(due.team_id, recipient, due.key):
                 continue
             try:
-                await self._send(due, recipient, message, still)
+                await self._send(due, recipient, message, is_still_ours)
             except (RateLimited, Refused) as error:
                 if isinstance(error, RateLimited) or not error.reason.is_final:
                     failure = error
@@ -95,7 +95,9 @@ class Notifier:
         if failure is not None:
             raise failure
 
-    async def _send(self, due: DueNotification, recipient: str, message: Json, still: Callable[[], bool]) -> None:
+    async def _send(
+        self, due: DueNotification, recipient: str, message: Json, is_still_ours: Callable[[], bool]
+    ) -> None:
         surfaces = self.workspace.surfaces
         if due.tries == 1 or not await surfaces.is_notified(recipient, message, due.key, due.since):
-            await surfaces.notify(recipient, message, due.key, still)
+            await surfaces.notify(recipient, message, due.key, is_still_ours)

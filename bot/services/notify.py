@@ -47,17 +47,17 @@ class NotifyTool:
     stores: Stores
     workspace: Workspace
     _addressees: dict[str, Addressees] = field(default_factory=dict, init=False)
-    """The results of the models' last lookups, by channel ID."""
+    """The results of models' latest lookups, by channel ID."""
 
     async def definitions(self, question: Question) -> OfferedTools:
-        """Returns the tools for a person's question in a channel. In a direct message, nobody else can read."""
+        """Returns the tools for a person's question in a channel. In a direct message, there is nobody to notify."""
         if question.thread.in_direct_message or question.schedule_id is not None or question.is_from_bot:
             return OfferedTools()
         prepared = partial(self._prepare_arguments, question.thread.channel_id)
         return OfferedTools((FINDS, replace(PROPOSES, prepared=prepared)))
 
     def _prepare_arguments(self, channel_id: str, arguments: Mapping[str, Any]) -> Mapping[str, Any] | str:
-        """Returns a proposal's arguments as the card shows them, or text for the model instead."""
+        """Returns a proposal's arguments as the card shows them, or an error for the model."""
         known = self._addressees.get(channel_id)
         try:
             return proposal(known, convert_arguments(PROPOSES.parameters, arguments))
@@ -83,7 +83,7 @@ class NotifyTool:
         return CallResult(CallState.DONE, shown)
 
     async def _read_addressees(self, channel_id: str, *, with_groups: bool) -> Addressees:
-        """Reads a channel's people and, `with_groups`, the members of user groups who are in the channel."""
+        """Reads a channel's members. `with_groups`: also reads which members of each user group are in the channel."""
         names = await self.workspace.readers.names_of_members(channel_id)
         try:
             groups = await list_groups(self.workspace.paced) if with_groups else ()

@@ -3,11 +3,11 @@
 /healthz responds while the event loop runs; restart a process that doesn't respond. /readyz reports whether new
 questions are answered. Use /readyz for alerts and deployments but not for restarts, which fix neither Slack nor the
 database. A reachable database might reject questions because it is full, is read-only or has lost its tables, so both
-/readyz and /metrics test a write and count failing writes. /metrics is for Prometheus and needs the extra telemetry.
-`ask` asks another process on this machine whether that process is ready.
+/readyz and /metrics test a write and count failing writes. /metrics is for Prometheus and requires the extra
+`telemetry`. `ask_readiness` asks another process on this machine whether it is ready.
 
 Requests are only served for IP addresses and for names that no stranger can register, so a web page can't read these
-pages through a hostname that it has pointed here (DNS rebinding).
+pages through a hostname that points here (DNS rebinding).
 
 Retention removes text older than BOT_RETENTION_DAYS, and audit entries older than AUDIT_DAYS.
 """
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AUDIT_DAYS = 400
-"""A year, plus time for an export by admins who need the entries for longer."""
+"""A year, plus time for admins who need entries for longer to export them."""
 _PRIVATE_DOMAINS = ("localhost", "local", "internal", "svc")
 """Top-level names of private networks. Kubernetes services are typist.namespace.svc.cluster.local."""
-ANY_HOST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only what BOT_HEALTH_PORT may say
-"""The host for connections from the same machine, by configured wildcard address."""
+LOOPBACK_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only what BOT_HEALTH_PORT may say
+"""Loopback addresses, by the wildcard address that is configured."""
 STOPPING = "Typist is shutting down."
 DATABASE_TIMEOUT_S = 3.0
 SCRAPE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -77,14 +77,15 @@ class Probes:
 @dataclass(frozen=True, slots=True)
 class Health:
     ok: bool
-    """Whether the database accepts questions, a connection is up, Slack accepts our token, and Typist isn't ending."""
+    """Whether the database accepts questions, a connection is up, Slack accepts our token, and Typist isn't shutting
+    down."""
     database: str
     """"ok", or a sentence about the problem."""
     slack: int
     """The number of stable connections."""
     live: int
     problem: str
-    """Why Typist receives no questions from Slack, as a sentence, or "", which is left out of the response."""
+    """A sentence about why Typist receives no questions from Slack, or "", which the response omits."""
     version: str = __version__
 
 
@@ -203,10 +204,10 @@ def _name_in(host: str) -> str | None:
         return None
 
 
-def ask(host: str, port: int) -> tuple[bool, str]:
+def ask_readiness(host: str, port: int) -> tuple[bool, str]:
     """Returns whether the process at this host and port is ready, and its response. Raises TypistError if there is no
-    process. Imports as little as possible, because containers call this often."""
-    host = ANY_HOST.get(host, host)
+    process. Containers call this often, so it imports as little as possible."""
+    host = LOOPBACK_HOSTS.get(host, host)
     connection = http.client.HTTPConnection(host, port, timeout=DATABASE_TIMEOUT_S + 2)
     try:
         connection.request("GET", "/readyz")
@@ -230,7 +231,7 @@ SlackTime = Callable[[], Awaitable[float | None]]
 class RetentionRule:
     name: str
     expire: Callable[[float], Awaitable[int]]
-    """Removes data from before a time, in seconds since 1970. Returns the number of removed items."""
+    """Removes data from before a given time, in seconds since 1970. Returns the number of removed items."""
     days: int
 
 

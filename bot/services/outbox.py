@@ -1,7 +1,7 @@
 """Runs the outbox: makes Slack calls that aren't part of a live reply, each at least once (core/outbox.py).
 
-The outbox also sends notifications (services/notifications.py), and checks every second whether a schedule is due,
-because the post of a run is an outbox entry (bot/store/schedules.py).
+The outbox also sends notifications (services/notifications.py) and checks every second whether a schedule is due,
+because posting a run is an outbox entry, too (bot/store/schedules.py).
 """
 
 import asyncio
@@ -41,7 +41,7 @@ AT_ONCE = 20
 AWAY_S = 5.0
 """Pause after a failed check."""
 DECISIONS_WITHIN_S = 5.0
-"""Time limit for showing decisions, because the job can't be claimed meanwhile."""
+"""Time limit for showing decisions. Until then, the job can't be claimed."""
 
 Entry = TypeVar("Entry", bound=OutboxEntry | DueNotification, contravariant=True)
 Found = TypeVar("Found")
@@ -71,7 +71,7 @@ class Outbox:
     _checks: set[asyncio.Task[bool]] = field(default_factory=set, init=False)
 
     async def run(self) -> None:
-        """Processes entries until canceled. Another process repeats entries that were in progress."""
+        """Processes entries until canceled. Entries in progress are then repeated by another process."""
         try:
             while True:
                 await self.stores.clock.sleep(LOOK_S if await self._start_due_entries() else AWAY_S)
@@ -251,8 +251,8 @@ class Outbox:
             raise NotShown
 
     async def _show_decisions(self, entry: OutboxEntry) -> None:
-        """Shows decided calls in a reply with undecided ones, including decisions that arrive meanwhile. Raises
-        NotShown if no edit was free in time."""
+        """Updates a reply that still has undecided calls with the decisions so far, including any that arrive
+        meanwhile. Raises NotShown if rate limits allowed no edit in time."""
         until = self.stores.clock.monotonic() + DECISIONS_WITHIN_S
         shown = None
         job = before = await self.stores.outbox.job_awaiting_approval(entry)

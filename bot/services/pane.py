@@ -1,17 +1,17 @@
 """The assistant pane, and thread statuses: Slack's "Typist is thinking…" line in a thread.
 
-**Statuses** cost no edit, and answers work without them. A status replaces a message: once the answer has a message,
-the message shows the model's activity, and the status is removed. A native stream shows neither the activity nor a
-button, so below a stream the status remains and explains how to stop the answer.
+**Statuses** don't use up edits, and answers work without them. A status replaces a message: once the answer has a
+message, the message shows the model's activity, and the status is removed. A native stream shows neither the activity
+nor a button, so below a stream the status remains and explains how to stop the answer.
 
 A thread has one timer for its next call, and a task only while the call is made, so a status uses almost no memory.
-Slack removes a status with each of our posts and after two minutes, so a status is sent again after a stream starts and
-every REFRESH_S. Every call has a timeout, and failed calls aren't repeated before the next change or refresh. If Slack
-forbids statuses in a channel, none are sent there for REFUSED_S; if Slack no longer has the method, none are sent in
-any channel. An error about one status, such as invalid_arguments, only ends that call.
+Slack removes a status whenever we post and after two minutes, so a status is sent again after a stream starts and every
+REFRESH_S. Every call has a timeout, and failed calls aren't repeated before the next change or refresh. If Slack
+forbids statuses in a channel, none are sent there for REFUSED_S; if Slack no longer supports the method, none are sent
+in any channel. An error about one status, such as invalid_arguments, affects only that call.
 
-If Slack rejects an answer's status, the answer gets a message with a Stop button. A native stream that readers could
-only stop with the help of the status isn't started, or is replaced by edits (`on_status_rejected`).
+If Slack rejects an answer's status, the answer gets a message with a Stop button. If readers could stop a native stream
+only with the status's help, the stream isn't started, or is replaced by edits (`on_status_rejected`).
 
 A thread's status belongs to the process that answers in the thread. If the process is killed, the status disappears
 within two minutes, or the next process replaces it.
@@ -20,7 +20,7 @@ within two minutes, or the next process replaces it.
 first post would remove the status. If Slack rejects the status or takes too long, the placeholder is posted at once.
 
 In an agent's threads, Slack's own Stop button replaces Typist's while Slack accepts the session. In channels, everybody
-can click Slack's button. People who can't stop the answer get a message that explains who can.
+can click Slack's button. People who aren't allowed to stop the answer get a message that explains who can.
 """
 
 import asyncio
@@ -47,14 +47,15 @@ REFRESH_S = 90.0
 FIRST_S = 0.1
 """Delay of a thread's first status. An answer that begins at once needs no status, but people are waiting."""
 SETTLE_S = 0.5
-"""Time in which status changes are combined into one call, so that a short answer ends before another call."""
+"""Status changes within this time are combined into one call, so that a short answer ends before a second one."""
 REFUSED_S = 600.0
 """Time without statuses in a channel after Slack rejected one."""
 SIGN_WITHIN_S = 0.4
-"""Time limit for a session, and then for a status, before a placeholder with Typist's Stop button is shown."""
+"""Time limit for starting a session, and then for a status. After that, a placeholder with Typist's Stop button is
+shown."""
 EVERYWHERE = ""
 END_WITHIN_S = 120.0
-"""Time limit for ending a session. It is long, because a late call still removes Slack's Stop button."""
+"""Time limit for ending a session. It is long because even a late call removes Slack's Stop button."""
 
 log = logging.getLogger(__name__)
 
@@ -225,13 +226,13 @@ class ThreadStatuses:
 @dataclass(frozen=True, slots=True)
 class Signs:
     sign: Visibility = Visibility.NONE
-    stop: bool = False
+    has_stop_button: bool = False
     """Whether Slack's own Stop button replaces Typist's."""
 
 
 @dataclass(frozen=True)
 class AssistantPane:
-    """The pane of apps with a pane, and every thread's status. Refusals from Slack are only logged."""
+    """Manages the pane, if the app has one, and every thread's status. Refusals from Slack are only logged."""
 
     stores: Stores
     workspace: Workspace
@@ -272,7 +273,7 @@ class AssistantPane:
             self._start(self._set_title(question, session))
         await asyncio.wait((session,), timeout=SIGN_WITHIN_S)
         if self._has_stop_button(thread):
-            return Signs(Visibility.SEEN, stop=True) if session.done() else Signs()
+            return Signs(Visibility.SEEN, has_stop_button=True) if session.done() else Signs()
         if is_first and session.result() is None:
             del self._session_tasks[thread]
         if has_message or not await self.statuses.show_and_confirm(
@@ -330,7 +331,8 @@ class AssistantPane:
         return False
 
     async def _end_session(self, thread: ThreadKey, begun: asyncio.Task[bool | None], *, waits: bool) -> None:
-        """Ends a session once it has begun. If the session ended first, Slack's Stop button would remain."""
+        """Ends a session once it has begun. If the call that ends it arrived first, Slack's Stop button would
+        remain."""
         try:
             await asyncio.wait((begun,))
             await self.workspace.pane.end_session(thread, waits=waits)

@@ -76,7 +76,7 @@ class ConversationSource(Protocol):
         ...
 
     async def read(self, job: Job, *, posts_before: bool) -> Conversation:
-        """Returns a question's conversation. With `posts_before`, returns the last posts of its channel instead."""
+        """Returns a question's conversation. With `posts_before`, returns the channel's latest posts instead."""
         ...
 
     async def people(self, question: Question, ids: Sequence[str]) -> People: ...
@@ -100,14 +100,14 @@ class ConversationSource(Protocol):
 
 class Tools(Protocol):
     async def definitions(self, question: Question) -> OfferedTools:
-        """Returns the tools for answering a question within seconds. Excludes unavailable and denied tools, and tools
+        """Returns, within seconds, the tools for answering a question. Excludes unavailable and denied tools, and tools
         whose definition has changed since an admin agreed to it."""
         ...
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Calls a tool at most once. Checks only for DENY, so the call must have been approved already. The call isn't
-        sent and fails if `definitions` wouldn't offer the tool with this hash. The result is UNKNOWN if the call might
-        have been made and the tool isn't declared read-only."""
+        """Calls a tool at most once. Checks only for DENY, so the call must have been approved already. Fails without
+        sending the call if `definitions` no longer offers a tool with this hash. The result is UNKNOWN if the call
+        might have been made and the tool isn't declared read-only."""
         ...
 
 
@@ -131,7 +131,7 @@ class Ports:
 
 class Doing(Enum):
     THINKING = auto()
-    """Replaces any earlier activity."""
+    """The model is thinking, which replaces any earlier activity."""
     LISTENING = auto()
     TAKING_LONG = auto()
 
@@ -161,7 +161,7 @@ class Output(Protocol):
     def show(self, activity: Activity) -> None: ...
 
     async def ask(self, calls: Sequence[RecordedCall]) -> None:
-        """Asks a person to approve a step's calls. Raises GivenUp, or returns if nobody sees the answer. Raises
+        """Asks a person to approve a step's calls. Raises GivenUp, but returns if nobody can see the answer. Raises
         NotShown."""
         ...
 

@@ -1,7 +1,7 @@
 """Checks clicks on the buttons below a reply: finds the answer and the button's object, and checks the person's rights.
 
 Clicks can be forged, so the answer is looked up by the button's message, and the button's object in that answer.
-Responses use the response_url, which reaches non-members of the channel and needs no budget.
+Responses use the response_url, which also reaches people outside the channel and doesn't use up rate limits.
 """
 
 import logging
@@ -42,14 +42,14 @@ LOOKS_FOR_RECORD = 8
 class PressedAnswer:
     press: Press
     answer: AnswerRecord
-    named: tuple[ClickedDecision, ...] = ()
-    """Pending objects that the button's values refer to."""
+    targets: tuple[ClickedDecision, ...] = ()
+    """The pending objects that the button's values refer to."""
     problem: str = ""
-    """Why the button's last value refers to nothing that is pending, as a sentence, or ""."""
+    """A sentence about why the button's last value refers to nothing pending, or ""."""
 
     @property
     def call(self) -> AwaitedCall:
-        [named] = self.named
+        [named] = self.targets
         assert isinstance(named, AwaitedCall)
         return named
 

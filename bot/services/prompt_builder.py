@@ -4,8 +4,8 @@ core/prompt.py defines the order of a prompt's parts, and explains why the next 
 continues after a step keeps its first prompt (core/beginnings.py), which is rebuilt only if the conversation has files.
 The prompt for a new version of an answer excludes the bot's messages after the question.
 
-A prompt is built even if parts are missing: while the database is unavailable, reading the channel's settings is
-retried for a few seconds, after which the defaults apply.
+A prompt is built even if parts are missing. For example, if the database is unavailable, reading the channel's settings
+is retried for a few seconds, and then the defaults apply.
 """
 
 import logging
@@ -63,11 +63,12 @@ class PromptSettings:
     web_search: WebSearch | None = None
     """None if no channel can search the web."""
     reads_channel: bool = False
-    """Whether the bot reads the posts before a bare mention."""
+    """Whether the bot reads the posts before a mention without text."""
     needs_pdf_texts: bool = False
     """Whether a model in use doesn't support PDFs and gets their text instead."""
     step_tokens: Callable[[str | None], int | None] = lambda model: None
-    """Returns the input size, in tokens, above which requests to a channel's model cost more, or None."""
+    """Returns the number of input tokens above which a channel's model charges more, or None if there is no such
+    limit."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,8 @@ class PromptBuilder:
         return BuiltPrompt(prompt, channel.model, prompt_version("\n\n".join(filter(None, (system, length)))))
 
     def _without_costly_pages(self, prompt: Prompt, model: str | None) -> tuple[Prompt, tuple[str, ...]]:
-        """Returns the prompt with text instead of PDFs whose pages would raise the price, and those PDFs' names."""
+        """Returns the prompt with text instead of PDFs if their pages would raise the price, and the names of these
+        PDFs."""
         media = [media for turn in prompt.turns for media in turn.media]
         if not any(map(_has_pages, media)):
             # Most prompts have no PDFs, and looking up prices in a large table is slow.

@@ -1,4 +1,5 @@
-"""Reserves usage below caps before a model is asked, warns people before a cap is reached, and lets admins set caps.
+"""Reserves usage under the caps before a model is called, warns people before a cap is reached, and lets admins set
+caps.
 
 Typist admins see and set caps in App Home and in a channel's settings, and are notified when much of a cap is used.
 """
@@ -69,7 +70,7 @@ class Quota:
     prices: ModelPrices
     admins: Collection[str] = ()
     _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
-    """One lock for each cap that answers are waiting for, so that only the first answer polls."""
+    """One lock for each cap that answers are waiting for, so that only the first of them polls."""
     _background: Background = field(default_factory=Background, init=False)
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
@@ -140,8 +141,8 @@ class Quota:
             return None
 
     async def personal_usage(self, team_id: str, user_id: str, channel_id: str = "") -> UsageToDate:
-        """Returns a person's usage today and this month, and the caps that apply in a channel (or everywhere, if "").
-        Raises StoreError."""
+        """Returns a person's usage today and this month, and the caps that apply in a channel (or, with "",
+        everywhere). Raises StoreError."""
         ids = ScopeIds(team_id, user_id, channel_id)
         in_force = [cap for cap in await self.stores.caps.in_force(ids, self.caps) if ids.id_of(cap.window.scope)]
         scopes = {Scope.USER, *(cap.window.scope for cap in in_force)}

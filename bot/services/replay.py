@@ -1,4 +1,4 @@
-"""Asks a recorded question again with the code for live answers, without showing the answer in Slack.
+"""Asks a recorded question again, using the same code as for live answers but without showing the answer in Slack.
 
 The prompt has the same parts as the original prompt, if they still exist: the conversation as it is in Slack now, the
 recorded answers before the question, and the notes about the question. Memories and channel settings are current,
@@ -35,9 +35,9 @@ OnCall = Callable[[Job, RecordedCall], Awaitable[None]]
 class _PastConversation(SlackConversation):
     """A recorded question's conversation as it was when the recorded answer ended. Records nothing."""
 
-    then: RecordedQuestion = field(kw_only=True)
+    recorded: RecordedQuestion = field(kw_only=True)
     has_prompt: bool = field(kw_only=True)
-    """Whether the replay has a system prompt, which also replaces the channel's."""
+    """Whether the replay has its own system prompt, which also replaces the channel's."""
 
     async def channel(self, question: Question) -> ChannelSettings:
         channel = replace(await super().channel(question), model=None)
@@ -45,12 +45,12 @@ class _PastConversation(SlackConversation):
 
     async def read(self, job: Job, *, posts_before: bool) -> Conversation:
         question, history = job.question, self.workspace.history
-        until_ts = f"{self.then.ended_at:.6f}"
+        until_ts = f"{self.recorded.ended_at:.6f}"
         shown = await (history.posts_before(question) if posts_before else history.messages(question, until_ts))
         return await self.with_answers(job, with_earlier_questions(job, shown))
 
     async def note(self, job: Job, lines: Sequence[str]) -> Note:
-        return self.then.note or await super().note(job, lines)
+        return self.recorded.note or await super().note(job, lines)
 
 
 @dataclass(frozen=True)
@@ -92,19 +92,19 @@ class _ReadOnlyTools:
 
 
 async def ask_again(
-    answering: Answering, then: RecordedQuestion, spend: Spend, on_call: OnCall | None, *, has_prompt: bool
+    answering: Answering, recorded: RecordedQuestion, spend: Spend, on_call: OnCall | None, *, has_prompt: bool
 ) -> Given:
-    """Answers a recorded question again. CapReached from `spend` ends the answer. `on_call`: None if the model gets no
-    tools."""
+    """Answers a recorded question again. CapReached from `spend` ends the answer. `on_call`: called with each tool
+    call, or None if the model gets no tools."""
     quota, clock, ports = answering.quota, answering.stores.clock, answering.steps.ports
-    began, channel_id = clock.monotonic(), then.job.question.thread.channel_id
-    attempt = attempt_at(then.job, began)
+    began, job = clock.monotonic(), recorded.job
+    attempt = attempt_at(job, began)
     records = _AuditedCalls(on_call=on_call) if on_call else NoRecords()
     of_slack = answering.stores, answering.workspace, Transcription(answering.stores, None, quota)
     ports = replace(
         ports,
         records=records,
-        conversation=_PastConversation(*of_slack, then=then, has_prompt=has_prompt),
+        conversation=_PastConversation(*of_slack, recorded=recorded, has_prompt=has_prompt),
         tools=_ReadOnlyTools(ports.tools) if ports.tools and on_call else None,
         spending=_ReplayLimit(quota, spend, attempt),
     )
@@ -113,6 +113,8 @@ async def ask_again(
     used, end = given.used, given.end
     tokens = used.usage.input_tokens, used.usage.output_tokens
     model = end.model or quota.models[0]
-    use = AnswerUsage(clock.now(), then.job.id, "", channel_id, model, end.reason, *tokens, used.usd, end.first_token_s)
+    use = AnswerUsage(
+        clock.now(), job.id, "", job.question.thread.channel_id, model, end.reason, *tokens, used.usd, end.first_token_s
+    )
     calls = sum(len(step.calls) for step in records.steps) if isinstance(records, _AuditedCalls) else 0
     return Given(given.text, end.reason, clock.monotonic() - began, [use], calls)

@@ -119,7 +119,7 @@ class ScheduleTool:
 
     @property
     def _parameters(self) -> Mapping[str, Any]:
-        return _with_accounts(self.servers) if self.servers else DEFINITION.parameters
+        return _parameters_for_servers(self.servers) if self.servers else DEFINITION.parameters
 
     def _prepare_arguments(
         self,
@@ -194,8 +194,8 @@ class ScheduleTool:
         return CallResult(CallState.DONE, texts.schedules.scheduled(created, *said), made=created)
 
 
-def _with_accounts(servers: Sequence[str]) -> Mapping[str, Any]:
-    """Returns the tool's parameters. The parameters include accounts if people can have accounts at these servers."""
+def _parameters_for_servers(servers: Sequence[str]) -> Mapping[str, Any]:
+    """Returns the tool's parameters. They include accounts if people can have accounts at these servers."""
     described = {
         "type": "array",
         "items": {"type": "string", "enum": list(servers)},

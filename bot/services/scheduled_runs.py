@@ -4,8 +4,8 @@ A run acts on behalf of the person who created its schedule. Before each post, S
 the person has access and is a member of the workspace and of the channel. If Slack doesn't answer, a later try posts
 the run. A run that uses the person's own accounts also needs their sign-ins.
 
-"Only if something changed" means that someone has written in the place since the last answered run. Runs without news
-cost nothing, because no model is asked.
+"Only if something changed" means that someone has written in the place since the last answered run. Runs that find
+nothing new cost nothing, because no model is called.
 """
 
 import logging
@@ -29,9 +29,9 @@ from bot.store import Stores
 from bot.store.accounts import Owner
 
 LOOKUP_S = 60.0
-"""Time for which the runs of one creator share a lookup, in seconds."""
+"""Seconds for which all of a creator's runs share one lookup."""
 CALLS_OF_RUNS = ("users.info", "chat.postMessage")
-"""Slack methods needed both by every run and by people who ask at the same time."""
+"""Slack methods that every run needs, but so do people who ask questions at the same time."""
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +48,11 @@ class ScheduledRuns:
         """Returns the number of runs that can begin this second: 1 or 0."""
         return int(self.workspace.budget.is_half_free(*CALLS_OF_RUNS))
 
-    async def admitted_run(self, entry: OutboxEntry, *, has_worked: bool = False) -> Run | None:
-        """Returns the run to post, or None if the run is skipped or has no news, or if the schedule was stopped. Raises
+    async def run_to_post(self, entry: OutboxEntry, *, has_worked: bool = False) -> Run | None:
+        """Returns the run to post, or None if the run is skipped, nothing is new or the schedule was stopped. Raises
         RateLimited, Refused and StoreError, and TimeoutError if Slack doesn't identify the creator or a server doesn't
-        renew the creator's sign-in. `has_worked`: the run only has to be posted, so its cost and news don't matter."""
+        renew the creator's sign-in. `has_worked`: whether the run's work is done and only has to be posted, whatever it
+        cost and whether or not anything is new."""
         run = await self.stores.schedules.run(entry.job_id)
         if run is None:
             return None
@@ -70,8 +71,9 @@ class ScheduledRuns:
             return None
         return run
 
-    async def on_run_lost(self, entry: OutboxEntry, refusal: Refusal | None) -> None:
-        """Skips a run that can't be posted because `refusal` is final or, without one, because it is too late."""
+    async def skip_run(self, entry: OutboxEntry, refusal: Refusal | None) -> None:
+        """Skips a run that can't be posted, because `refusal` is final or, without a refusal, because it is too
+        late."""
         reason = PauseReason.MISSED
         if refusal is not None and refusal.is_final:
             reason = PauseReason.FORBIDDEN if refusal is Refusal.FORBIDDEN else PauseReason.PLACE_GONE
@@ -79,8 +81,8 @@ class ScheduledRuns:
             await self.stores.schedules.skip(run.schedule, entry.job_id, reason)
 
     async def write(self, content: Mapping[str, Any]) -> dict[str, Json]:
-        """Returns messages for the place and, about a pause, for the creator, or none if they are outdated. Raises
-        StoreError."""
+        """Returns messages for the place and, if the schedule was paused, for its creator. Returns none if they would
+        be outdated. Raises StoreError."""
         report = RunReport(**content)
         schedule = await self.stores.schedules.read(self.workspace.me.team_id, report.schedule_id)
         if schedule is None or not (report.skip_reason or report.has_caused_pause(schedule)):

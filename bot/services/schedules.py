@@ -72,7 +72,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LISTED_CHARS = 150
-"""Maximum length of a schedule's text in a list for everybody in a conversation."""
+"""Maximum length of a schedule's text in a list that everybody in a conversation can see."""
 _TOKENS = re.compile(r"[1-9]\d{0,8}")
 
 
@@ -145,7 +145,7 @@ class Schedules:
 
     async def restore(self, schedule_id: int, user_id: str, job_id: int = 0) -> str:
         """Restores a stopped schedule. Returns an error message, or "" if there is none. `job_id`: the job whose answer
-        says that the schedule was stopped. Raises RateLimited, Refused and StoreError."""
+        reports that the schedule was stopped. Raises RateLimited, Refused and StoreError."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
         active = await schedules.read(team_id, schedule_id)
         found = active or await schedules.read(team_id, schedule_id, is_stopped=True)
@@ -216,7 +216,8 @@ class Schedules:
         return await self.restore(press.schedule_id, press.user_id) or texts.schedules.RESTORED
 
     async def _report_stop(self, press: SchedulePress) -> bool:
-        """Updates the answer with the clicked Stop button if its schedule is gone. Returns False if it exists."""
+        """Updates the answer whose Stop button was clicked if its schedule no longer exists. Returns False if it
+        exists."""
         if press.action is not ScheduleAction.STOP or press.thread is None:
             return False
         if await self.stores.schedules.read(self.workspace.me.team_id, press.schedule_id) is not None:
@@ -256,11 +257,11 @@ class Schedules:
             only_if = valid_only_if(entered.get(ScheduleField.ONLY_IF, only_if))
         except UnusableRule as unusable:
             problems[ScheduleField.ONLY_IF] = str(unusable)
-        rule = await self._entered_rule(user_id, schedule, submitted, problems)
-        run_tokens = self._entered_tokens(
+        rule = await self._parse_rule(user_id, schedule, submitted, problems)
+        run_tokens = self._parse_token_limit(
             user_id, ScheduleField.RUN_TOKENS, schedule.run_tokens, RUN_TOKENS, submitted, problems
         )
-        day_tokens = self._entered_tokens(
+        day_tokens = self._parse_token_limit(
             user_id, ScheduleField.DAY_TOKENS, schedule.day_tokens, DAY_TOKENS, submitted, problems
         )
         if problems:
@@ -275,7 +276,7 @@ class Schedules:
         log.info("user %s changed schedule %d", user_id, schedule.id)
         return {}
 
-    async def _entered_rule(
+    async def _parse_rule(
         self, user_id: str, schedule: Schedule, submitted: SubmittedSchedule, problems: dict[str, str]
     ) -> Rule:
         """Returns the rule that a person entered. Adds a sentence for each invalid field to `problems`."""
@@ -302,7 +303,7 @@ class Schedules:
         zone = self.workspace.users.zones((user_id,)).get(user_id)
         return zone.key if zone else schedule.rule.zone
 
-    def _entered_tokens(
+    def _parse_token_limit(
         self,
         user_id: str,
         field: ScheduleField,
@@ -363,7 +364,7 @@ class Schedules:
         return await self.sign_ins.servers_signed_out_of(*key) if self.sign_ins else schedule.accounts
 
     async def awaited_sign_in(self, schedule_id: int, user_id: str) -> AwaitedSignIn | str:
-        """Returns a schedule that awaits its creator's sign-in, or a sentence about why it doesn't. Resumes the
+        """Returns a schedule that is waiting for its creator's sign-in, or a sentence about why it isn't. Resumes the
         schedule if the creator has signed in elsewhere. Raises RateLimited, Refused and StoreError."""
         team_id = self.workspace.me.team_id
         schedule = await self.stores.schedules.read(team_id, schedule_id)
@@ -401,7 +402,8 @@ class Schedules:
         return ""
 
     async def _refusal(self, schedule: Schedule | None, user_id: str) -> str:
-        """Returns why a person can't change a schedule, or "" if they can. A schedule that is gone can't be changed."""
+        """Returns why a person can't change a schedule, or "" if they can. Nobody can change a schedule that no longer
+        exists."""
         if schedule is None:
             return texts.schedules.SCHEDULE_GONE
         if not can_change(schedule, user_id, self.access_control.admins):
@@ -414,8 +416,8 @@ class Schedules:
         return await self.access_control.denial(asked, now_within_s=within_s, members_only=members_only, is_press=True)
 
     async def _schedule_list(self, user_id: str, channel_id: str) -> ScheduleList | None:
-        """Returns the schedules of a channel that the person is in, or the person's own schedules with "". Returns None
-        for other channels."""
+        """Returns the schedules of a channel that the person is in or, with "", the person's own schedules. Returns
+        None for a channel that the person isn't in."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
         if not channel_id:
             found = await schedules.of_person(team_id, user_id)

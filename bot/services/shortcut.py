@@ -5,21 +5,21 @@ three seconds for a submitted modal, but chat.postMessage can take as long, its 
 can die at any moment. A submitted question is therefore recorded as a job under the ID of its modal before the outbox
 posts it. The modal shows the beginning of the message, and the record contains the whole message.
 
-Every try checks access, because a modal can be open for hours. Retries check whether the question was posted: in the
-message's thread, the post has the modal's ID. Typist can't search a person's direct message, so a post in a direct
-message is never retried. Slack's event about the post reports where it is. If no event arrives, Typist sends the asker
-an error message.
+Every try checks access, because a modal can be open for hours. A retry first looks for the question in the message's
+thread, where a post has the modal's ID. Typist can't search a person's direct message, so a post there is never
+retried. Instead, Slack's event about the post shows where it is. If no event arrives, Typist sends the asker an error
+message.
 
 The other questions need no modal. Their IDs are derived from the emoji and the message, from the answer that offers the
 choice, or from the click on a suggested prompt (welcome.py).
 
 **Reactions**: adding the emoji that a channel chose asks about the message, on behalf of the person who adds the emoji.
-A message and emoji get one answer, even if other people also add the emoji or Slack delivers an event again. Emoji on
-the bot's own messages have no effect, and never approve a call. A reaction's event has no text, so the message is read
-after the asker's access has been checked.
+Each message gets one answer per emoji, even if other people add the emoji too or Slack delivers an event again. Emoji
+on the bot's own messages have no effect, and never approve a call. A reaction's event has no text, so the message is
+read after the asker's access has been checked.
 
-Adding an emoji is one click, so a person can add dozens in a minute. The question is recorded before the event is
-acknowledged, and only later calls to Slack use the workspace's budget, so each person has a limit.
+Adding an emoji takes one click, so a person can add dozens in a minute. Recording these questions before their events
+are acknowledged is fast, but answering them uses up the workspace's rate limits, so each person has a limit.
 """
 
 import asyncio
@@ -57,9 +57,9 @@ POST_WITHIN_S = 10.0
 """Time limit for sending a post. Slack responds within 15 s or never, so no response arrives after OUTBOX_HOLD_S."""
 TRIES = Backoff(4.0, OUTBOX_HOLD_S)
 RUN_TRIES = Backoff(4.0, 180.0)
-"""Delays between tries of a schedule's run, which is retried for GRACE_S because nobody is there to ask again."""
+"""Delays between tries of a schedule's run, which is retried for GRACE_S because there is nobody to ask again."""
 SKEW_S = 300.0
-"""The maximum time, in seconds, that Slack's clock can be behind ours."""
+"""The maximum number of seconds that Slack's clock can be behind ours."""
 NAMES_IN_MODAL_WITHIN_S = 1.0
 """Time limit for names in the modal, whose trigger expires after three seconds."""
 MAX_TRIES = 10
@@ -93,7 +93,7 @@ class MessageShortcut:
             about = quoted(message, invocation.response_url, {})
             await _tell(self.workspace, self.access_control, invocation.user_id, about, denial)
             return
-        names = await _names(self.workspace, message, NAMES_IN_MODAL_WITHIN_S)
+        names = await _mentioned_names(self.workspace, message, NAMES_IN_MODAL_WITHIN_S)
         about = quoted(message, invocation.response_url, names)
         view_id = await self.workspace.surfaces.open(invocation.trigger_id, ASK_MODAL.build(about, message.user_id))
         try:
@@ -185,10 +185,10 @@ class QuestionPosts:
         return None
 
     async def _post_run(self, entry: OutboxEntry, question: MessageQuestion) -> float | None:
-        """Posts and queues a schedule's run, unless it is skipped or has nothing to do. Raises StoreError."""
+        """Posts and queues a schedule's run, unless the run is skipped or nothing is new. Raises StoreError."""
         try:
             async with asyncio.timeout(TRY_WITHIN_S):
-                if run := await self.runs.admitted_run(entry, has_worked=question.has_worked):
+                if run := await self.runs.run_to_post(entry, has_worked=question.has_worked):
                     if question.is_held:
                         asked = replace(self._question(question, *run.place_before_post(entry.job_id)), is_held=True)
                     else:
@@ -202,7 +202,7 @@ class QuestionPosts:
             is_final = refusal is not None and refusal.is_final
             if not is_final and self.stores.clock.now() < question.created_at + GRACE_S:
                 return RUN_TRIES.wait_s(entry.tries)
-            await self.runs.on_run_lost(entry, refusal)
+            await self.runs.skip_run(entry, refusal)
         await self.stores.unposted_questions.give_up(entry)
         return None
 
@@ -215,7 +215,7 @@ class QuestionPosts:
             if message is None:
                 log.debug("message %s can't be asked about", about.ts)
                 raise NotAsked("")
-            names = await _names(self.workspace, message, NAMES_WITHIN_S)
+            names = await _mentioned_names(self.workspace, message, NAMES_WITHIN_S)
             question = replace(question, about=quoted(message, about.response_url, names))
         posted = await self._post(entry, question)
         await self.intake.enqueue(f"view {question.view_id}", posted, job_id=entry.job_id)
@@ -228,8 +228,7 @@ class QuestionPosts:
             await _tell(self.workspace, self.access_control, question.user_id, question.about, sentence)
 
     async def _check_access(self, question: MessageQuestion) -> None:
-        """Raises NotAsked if the asker is denied. Denials of reactions are explained no more often than denials of
-        messages."""
+        """Raises NotAsked if the asker is denied. Explains denied reactions no more often than denied messages."""
         about, user_id = question.about, question.user_id
         by_reaction = about.quote is None
         # Bots can ask only with mentions, which are counted.
@@ -255,15 +254,15 @@ class QuestionPosts:
         about = question.about
         if entry.tries > 1 and (ts := await self._find_post(question)):
             return self._question(question, about.channel_id, ts)
-        surfaces, still = self.workspace.surfaces, self._is_in_time(entry)
+        surfaces, is_in_time = self.workspace.surfaces, self._is_in_time(entry)
         try:
             if run is not None:
                 people = filter(None, (run.schedule.user_id, run.schedule.changed_by))
                 names = await self.workspace.users.names([*people])
                 is_late = run.is_late(self.stores.clock.now())
-                place = await surfaces.post_run(question, run, names, still, is_late=is_late)
+                place = await surfaces.post_run(question, run, names, is_in_time, is_late=is_late)
             else:
-                place = await surfaces.post_question(question, still, elsewhere=False)
+                place = await surfaces.post_question(question, is_in_time, elsewhere=False)
             return self._question(question, *place)
         except Refused as refused:
             # A choice makes no sense without the answer that offers it, and a run belongs to its place.
@@ -353,9 +352,9 @@ class Reactions:
     _recent_reactions: deque[tuple[float, str, str]] = field(default_factory=deque, init=False)
     """Time (on the monotonic clock), person and question of each reaction in the last LIMITED_S."""
 
-    async def on_added(self, reaction: Reaction, *, tells: bool = False) -> None:
+    async def on_added(self, reaction: Reaction, *, notify_unsaved: bool = False) -> None:
         """Asks about the message, without waiting for Slack, if the channel chose this emoji and the person has access.
-        `tells`: whether to notify the asker of a question that the database rejects. Raises StoreError."""
+        `notify_unsaved`: whether to notify the person if the database rejects the question. Raises StoreError."""
         if reaction.user_id in SLACKS_OWN or self.workspace.me.user_id in (reaction.user_id, reaction.writer_id):
             return
         settings = await self.stores.channel_settings.read(self.workspace.me.team_id, reaction.channel_id)
@@ -369,13 +368,12 @@ class Reactions:
                 reaction.user_id, reaction.question_id, about, texts.settings.REACTION_QUESTION
             )
         except StoreError:
-            if tells:
+            if notify_unsaved:
                 self.notifier.tell_not_saved(self._question(reaction))
             raise
 
     def _can_ask(self, reaction: Reaction) -> bool:
-        """Returns whether a person is known to have access, without asking Slack. If access is denied, explains the
-        denial to the person."""
+        """Returns whether a person is known to have access, without calling Slack. Explains a denial to the person."""
         if self.workspace.users.known(reaction.user_id) is UserKind.BOT:
             return False
         asked = self._question(reaction)
@@ -405,7 +403,7 @@ class Reactions:
         return True
 
 
-async def _names(workspace: Workspace, message: Message, within_s: float) -> Mapping[str, str]:
+async def _mentioned_names(workspace: Workspace, message: Message, within_s: float) -> Mapping[str, str]:
     """Returns the names of people and channels that a message mentions, by ID. Excludes names that Slack doesn't return
     within `within_s`."""
     names: Mapping[str, str] = {}
@@ -429,5 +427,5 @@ async def _tell(
 
 
 def _is_direct(question: MessageQuestion) -> bool:
-    """Returns whether a question is posted in its asker's direct message, as opposed to only being answered there."""
+    """Returns whether a question is posted in its asker's direct message, rather than only answered there."""
     return question.about.channel_id == direct_message_placeholder(question.user_id)

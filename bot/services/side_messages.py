@@ -15,11 +15,11 @@ async def update_side_messages(
     entry: OutboxEntry,
     wanted: SideMessage | None,
     roles: Collection[MessageRole],
-    still: Callable[[], bool] = lambda: True,
+    is_still_ours: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Posts the wanted message unless it exists. Deletes outdated messages with these roles. Raises RateLimited and
-    Refused. If an earlier try's post got no response, it is looked up in Slack and deleted unless it is the wanted
-    message. Posts nothing once `still()` is False."""
+    """Posts the wanted message unless it already exists. Deletes outdated messages with these roles. Raises RateLimited
+    and Refused. If an earlier try's post got no response, looks for it in Slack and deletes it unless it is the wanted
+    message. Posts nothing once `is_still_ours()` is False."""
     sender = workspace.outbox_sender
     unrecorded = await sender.unrecorded_messages(entry, roles)
     ts = next((ts for ts, metadata in unrecorded.items() if wanted and metadata == wanted.metadata), None)
@@ -35,7 +35,7 @@ async def update_side_messages(
         if ts is None:
             if not await stores.outbox.record_posting(entry, wanted.recorded()):
                 return
-            ts = await sender.post_side_message(entry, wanted, still)
+            ts = await sender.post_side_message(entry, wanted, is_still_ours)
         await stores.outbox.record_posted(entry, wanted.recorded(ts))
     if gone:
         await stores.outbox.record_gone(entry, gone)

@@ -1,4 +1,4 @@
-"""Signs people in at servers with a modal, and continues the call or schedule that awaited the sign-in.
+"""Signs people in to servers with a modal, and continues the call or schedule that was waiting for the sign-in.
 
 Submissions are checked again, because modals can stay open for hours and values can be forged.
 """
@@ -46,7 +46,7 @@ class SignInModal:
         await self.decisions.workspace.surfaces.open(press.trigger_id, view)
         return None
 
-    async def check_address(self, user_id: str, pasted: SubmittedSignIn) -> str:
+    async def check_url(self, user_id: str, pasted: SubmittedSignIn) -> str:
         """Returns why a pasted URL can't be used to sign in, or "" if it might work. Raises StoreError."""
         if pasted.address is None:
             # The server is asked later, because its response can take longer than Slack waits.
@@ -82,8 +82,8 @@ class SignInModal:
         return ActionResponse(problem) if problem else None
 
     async def _awaited_sign_in(self, press: Press) -> tuple["SignIns", Awaits] | str:
-        """Returns the sign-ins and the call or schedule that awaits the person's sign-in, or a sentence about why
-        nothing awaits it. The sentence is "" for a schedule that has already resumed. Raises StoreError."""
+        """Returns the sign-ins and the call or schedule that is waiting for the person, or a sentence about why nothing
+        is waiting. The sentence is "" for a schedule that has already resumed. Raises StoreError."""
         schedule_id, sign_ins = schedule_id_in_button(press.value), self.decisions.schedules.sign_ins
         awaited: Awaits | str
         if schedule_id is not None:

@@ -2,7 +2,7 @@
 
 While the database is unavailable, reading records is retried for a few seconds, after which the prompt excludes them.
 An attempt that takes over a job might read an edited question before the edit's event arrives. The attempt then records
-the edit as the event would, so that no model continues an answer to the unedited question.
+the edit just as the event would, so that no model continues an answer to the unedited question.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from bot.services.transcripts import Transcription
 from bot.store import Stores
 
 RESTART_WITHIN_S = 3.0
-"""Time that an attempt whose question was edited waits for its worker's next heartbeat to cancel it."""
+"""Time for which an attempt whose question was edited waits for its worker's next heartbeat to cancel it."""
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +91,8 @@ class SlackConversation:
     async def memories(
         self, question: Question, marks: PromptMarks, count_tokens: CountTokens, limit_tokens: int
     ) -> SentMemories:
-        """Returns the prompt's text about the place's memories. Excludes those from before a channel became public or
-        private."""
+        """Returns the prompt's text about the place's memories. Excludes memories from before the channel was made
+        public or private."""
         thread, users = question.thread, self.workspace.users
         kept = await try_again(
             lambda: self.stores.memories.of_place(thread.place), self.stores.clock, "memories not read"
@@ -164,9 +164,9 @@ class SlackConversation:
         await try_again(lambda: self.transcription.record(job, files), self.stores.clock, "transcripts not recorded")
 
     async def _restart_if_edited(self, job: Job, messages: Sequence[Message]) -> None:
-        """Records edits that no event has reported, and waits until the attempt is canceled to restart. A question can
-        be edited while no process is running. The attempt must not continue the recorded text, which answers the
-        original question. Returns if there are no new edits."""
+        """Records edits that no event has reported yet, and waits for the attempt to be canceled and restarted. A
+        question can be edited while no process is running. The attempt must not continue the recorded text, which
+        answers the original question. Returns if there are no new edits."""
         recorded = {question.ts: question for question in (job.question, *job.earlier_questions)}
         edited = [message for message in messages if message.edited_ts and message.ts in recorded]
         edited = [message for message in edited if not _has_text_of(recorded[message.ts], message)]
@@ -182,7 +182,7 @@ class SlackConversation:
             await self.stores.clock.sleep(RESTART_WITHIN_S)
 
     async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
-        """Records that several people wrote in a thread before the first question, and who started the thread."""
+        """Records a thread in which several people wrote before the first question, and who started it."""
         by_people = [message for message in messages if is_from_person(message, self.me)]
         if since_ts := second_person_ts(question, by_people):
             first_ts = question.thread.thread_ts

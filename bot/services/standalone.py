@@ -35,10 +35,10 @@ from bot.models.model import Models
 from bot.models.prices import ModelPrices
 from bot.models.prompt import Effort, Prompt, TokenEstimate
 from bot.reply.answer import Answer
-from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase, Used, end_of
+from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase, UsageTotal, end_of
 from bot.services.ports import Activity, ConversationSource, Output, People, Ports, Records, Spending, Tools
 from bot.services.prompt_builder import PromptSettings
-from bot.services.steps import GO_ON_AFTER_S, Steps
+from bot.services.steps import CONTINUE_AFTER_S, Steps
 from bot.services.tool_calls import Offer
 
 HISTORY_TOKENS = 100_000
@@ -189,7 +189,7 @@ class UnlimitedSpending:
 class StandaloneAnswer:
     text: str
     end: End
-    used: Used
+    used: UsageTotal
     """The usage of all requests, estimated if the vendor doesn't report it."""
     completion: Completion | None
     error: Exception | None
@@ -223,8 +223,9 @@ async def answer(
 
 
 def attempt_at(job: Job, now: float) -> AnswerAttempt:
-    """Returns an attempt that no other attempt continues if its model fails. `now`: the time on the monotonic clock."""
-    return AnswerAttempt(Answer(replace(job, interruptions=len(GO_ON_AFTER_S))), now)
+    """Returns an attempt that isn't continued by another one if its model fails. `now`: the time on the monotonic
+    clock."""
+    return AnswerAttempt(Answer(replace(job, interruptions=len(CONTINUE_AFTER_S))), now)
 
 
 async def run_to_end(

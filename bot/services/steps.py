@@ -1,10 +1,10 @@
-"""Runs the steps of an answer: asks the model and makes its calls until it stops calling tools.
+"""Runs the steps of an answer: calls the model and makes its tool calls until there are no more.
 
 Each step is one model request with its own reservation and usage; an answer has at most MAX_STEPS. A step is recorded
 before its calls are made (services/tool_calls.py). The next request contains the results and anything the askers have
 written meanwhile. A process that takes over continues from the recorded steps with their original prompt
 (core/beginnings.py), and doesn't ask a model for those steps again. If a call needs approval, the attempt releases the
-job until the decision (core/job.py). Offering choices ends the answer (core/choices.py).
+job until someone decides (core/job.py). Offering choices ends the answer (core/choices.py).
 
 If a model fails after its first word, and another request might succeed, the attempt releases the job with the text so
 far, as if the process had died, and the next attempt continues the text. The first time, the next attempt starts at
@@ -57,11 +57,11 @@ from bot.services.tool_calls import JobChanged, Offer, ToolCalls
 
 MAX_STEPS = 16
 """Maximum model requests per answer. Each use of tools needs another request, which sends the results."""
-GO_ON_AFTER_S = (0.0, 5.0)
+CONTINUE_AFTER_S = (0.0, 5.0)
 """Delays before an answer continues after the first and second failure of its model. A third failure ends the answer.
 """
 TAKES_LONG_S = 10.0
-"""The time for which the model can write nothing before the placeholder mentions the delay, once per answer."""
+"""Time without text from the model after which the placeholder mentions the delay, once per answer."""
 
 log = logging.getLogger(__name__)
 
@@ -276,9 +276,9 @@ class Steps:
         answer."""
         interruptions = attempt.job.interruptions
         has_begun = attempt.step is not None and attempt.step.has_text
-        if not (error.is_temporary and has_begun) or interruptions >= len(GO_ON_AFTER_S):
+        if not (error.is_temporary and has_begun) or interruptions >= len(CONTINUE_AFTER_S):
             return
-        wait_s = GO_ON_AFTER_S[interruptions]
+        wait_s = CONTINUE_AFTER_S[interruptions]
         log.warning("model %s failed: %s %s, going on in %.0f s", error.model, error.reason, error.detail, wait_s)
         if wait_s:
             shown.show(Retrying(wait_s))
@@ -287,7 +287,8 @@ class Steps:
 
 
 async def _events(attempt: AnswerAttempt, prompt: Prompt, provider: Provider) -> AsyncGenerator[StreamEvent, None]:
-    """Yields the model's events. A model that writes nothing about results is asked to continue, once per answer."""
+    """Yields the model's events. A model that writes nothing about tool results is asked to continue, once per
+    answer."""
     silent: ProviderError | None = None
     while True:
         try:
@@ -347,7 +348,7 @@ def _offer_choices(answer: Answer, step: CurrentStep, offered: Choices, shown: O
 def _end_of_step(
     attempt: AnswerAttempt, offer: Offer, step: CurrentStep, shown: Output, *, is_last: bool
 ) -> End | Offer:
-    """Returns the end of an answer whose last step this is, or the tools for the next step."""
+    """Returns the answer's end if this is its last step, or otherwise the tools for the next step."""
     if step.calls and (asked_back := offer.choices_in(step.calls)):
         return _offer_choices(attempt.answer, step, asked_back, shown)
     completion, reason, notice = _completion(step), EndReason.WHOLE, ""

@@ -1,4 +1,4 @@
-"""Stops answers early: with Typist's Stop button, with Slack's own Stop button, or with the message "stop"."""
+"""Stops answers early, in response to Typist's Stop button, Slack's own Stop button, or the message "stop"."""
 
 import logging
 from dataclasses import dataclass
@@ -38,9 +38,9 @@ class AnswerStopper:
         return is_live
 
     async def stop_session(self, thread: ThreadKey, user_id: str, event_id: str) -> None:
-        """Stops the answer that is being written in a thread, for Slack's own Stop button. Raises StoreError. Never
-        stops a queued answer: Slack's event only identifies the thread, and a duplicate must not stop the next
-        answer."""
+        """Stops the answer that is being written in a thread when someone clicks Slack's own Stop button. Raises
+        StoreError. Never stops a queued answer: Slack's event only identifies the thread, and a duplicate must not stop
+        the next answer."""
         answer = await self.stores.recorded_answers.unfinished_answer(thread, event_id)
         if answer is None:
             return

@@ -26,15 +26,17 @@ class TableWriter:
     stores: Stores
     workspace: Workspace
 
-    async def share(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
+    async def share(self, entry: OutboxEntry, is_still_ours: Callable[[], bool]) -> None:
         """Shares an answer's tables, or reports a permanent failure to the person who requested them. Sends nothing
-        once `still()` is False. Raises RateLimited, Refused and StoreError."""
+        once `is_still_ours()` is False. Raises RateLimited, Refused and StoreError."""
         answer = await self.stores.recorded_answers.of_job(entry.question.thread, entry.job_id)
         if answer is None or answer.is_deleted:
             return
         try:
             problem = (
-                await self._share(entry, answer, still) if entry.tries <= MAX_TRIES else texts.actions.TABLES_FAILED
+                await self._share(entry, answer, is_still_ours)
+                if entry.tries <= MAX_TRIES
+                else texts.actions.TABLES_FAILED
             )
         except Refused as refused:
             if refused.reason.is_temporary:
@@ -45,7 +47,7 @@ class TableWriter:
         if problem:
             await self.workspace.ephemeral.tell(replace(entry.question, user_id=entry.about), problem)
 
-    async def _share(self, entry: OutboxEntry, answer: AnswerRecord, still: Callable[[], bool]) -> str:
+    async def _share(self, entry: OutboxEntry, answer: AnswerRecord, is_still_ours: Callable[[], bool]) -> str:
         """Shares the tables. Returns why there is nothing to share, or "" if the tables were shared."""
         earlier = [
             one for one in entry.side_messages if (one.role, one.version) == (MessageRole.TABLES, answer.version)
@@ -60,6 +62,6 @@ class TableWriter:
         if await self.stores.outbox.record_posting(entry, message):
             known_ts = {one.ts for one in entry.side_messages}
             upload = Upload(answer.question, tuple(files))
-            ts = await self.workspace.reply_files.share_once(upload, known_ts, still, is_retry=bool(earlier))
+            ts = await self.workspace.reply_files.share_once(upload, known_ts, is_still_ours, is_retry=bool(earlier))
             await self.stores.outbox.record_posted(entry, replace(message, ts=ts))
         return ""

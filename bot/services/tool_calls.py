@@ -1,12 +1,10 @@
 """Decides which tools a model is offered and which calls need approval, and makes each call at most once.
 
-Who can use what
-----------------
-Tools that can change something are offered only to workspace members. Guests, people from other organizations and bots
-get tools that an admin declared read-only, whatever the rules are. A schedule's run gets only read-only tools that need
-no approval. A rule allows a tool, asks a person about each call, or denies the tool. An admin can always allow a tool
-in a channel, with its current definition. Right before each call that can change something, Slack is asked again
-whether the asker is a member.
+Who can use what ---------------- Tools that can change something are offered only to workspace members. Guests, people
+from other organizations and bots get only tools that an admin declared read-only, whatever the rules are. A schedule's
+run gets only read-only tools that need no approval. A rule allows a tool, asks a person about each call, or denies the
+tool. An admin can always allow a tool in a channel, with its current definition. Right before each call that can change
+something, Slack is asked again whether the asker is a member.
 
 A call that can change something is made without asking only if the model has read nothing but the askers' own words
 (models/prompt.py): any other text could be an attack that imitates the user. In addition, no earlier version of the
@@ -19,11 +17,10 @@ instructions. Such text could tell the model what to look for in the account. Af
 arguments must come from the asker or a search (core/asked_values.py). Only the asker can approve a call with their
 account. A schedule's run that uses an account can't read the channel.
 
-At most once
-------------
-A step's calls are recorded before the first call is made, and each call is committed as BEGUN before it is sent. Only
-the attempt that owns the job can begin a call (core/calls.py). A call that an earlier attempt began, or whose response
-never arrived, is made again if it is read-only. Otherwise, it becomes UNKNOWN, and its result informs the model.
+At most once ------------ A step's calls are recorded before the first call is made, and each call is committed as BEGUN
+before it is sent. Only the attempt that owns the job can begin a call (core/calls.py). A call that an earlier attempt
+began, or whose response never arrived, is made again if it is read-only. Otherwise, it becomes UNKNOWN, and its result
+tells the model so.
 """
 
 import asyncio
@@ -76,8 +73,8 @@ from bot.models.prompt import (
 from bot.services.answer_attempt import GivenUp, Phase
 from bot.services.ports import Ports, Tools
 
-TOLD_WITHIN_S = 5.0
-"""Time added to a tool's own time limit, so that its server can be notified of the cancellation."""
+CANCEL_NOTICE_S = 5.0
+"""Time added to a tool's own time limit, so that there is time to notify its server of the cancellation."""
 MAX_CALLS = 8
 """Maximum calls of one step, because people decide on them in one message."""
 
@@ -106,14 +103,14 @@ class JobChanged(GivenUp):
 @dataclass(frozen=True, slots=True)
 class Offer:
     by_name: Mapping[str, ToolDefinition] = field(default_factory=dict)
-    """Tools that can be called, without choices, which end the answer."""
+    """Tools that can be called, except for offering choices, which ends the answer."""
     always_allowed: frozenset[tuple[str, str]] = frozenset()
     """Names and definition hashes of tools that an admin always allows in the channel."""
     has_choices: bool = False
     missing: str = ""
     """A sentence for the model about unavailable tools, or ""."""
     notice: str = ""
-    """The same for the asker."""
+    """A sentence for the asker about unavailable tools, or ""."""
     is_private: bool = False
     agreed_servers: frozenset[str] = frozenset()
     """Servers where the asker has agreed to read-only calls with their own account in answers that others read."""
@@ -162,7 +159,7 @@ class ToolCalls:
     has_buttons: bool = True
 
     async def offer(self, job: Job) -> Offer:
-        """Returns the tools that the question's channel and asker can use. A bot can't click buttons."""
+        """Returns the tools that can be used in the question's channel by its asker. A bot can't click buttons."""
         question, thread, conversation = job.question, job.question.thread, self.ports.conversation
         is_run = question.schedule_id is not None
         can_choose = self.has_buttons and not (question.is_from_bot or is_run)
@@ -309,7 +306,7 @@ class ToolCalls:
         """Makes a call and returns its result. A call that times out or fails unexpectedly might have been made."""
         assert self.ports.tools is not None
         log.info("calling %s", call.tool)
-        limit, until = asyncio.timeout(timeout_s + TOLD_WITHIN_S), asyncio.get_running_loop().time() + MAX_CALL_S
+        limit, until = asyncio.timeout(timeout_s + CANCEL_NOTICE_S), asyncio.get_running_loop().time() + MAX_CALL_S
         try:
             with self.ports.telemetry.tool_call(call.tool):
                 async with limit:
@@ -322,7 +319,7 @@ class ToolCalls:
                             timeout_s,
                             job.version,
                             call.uses_own_account,
-                            partial(extend_timeout, limit, timeout_s + TOLD_WITHIN_S, until + TOLD_WITHIN_S),
+                            partial(extend_timeout, limit, timeout_s + CANCEL_NOTICE_S, until + CANCEL_NOTICE_S),
                         )
                     )
         except TimeoutError:

@@ -1,7 +1,6 @@
-"""Transcribes the recordings in a conversation, each once.
-
-A recording is read only if a person had Slack transcribe it, or with BOT_TRANSCRIBE. A model's transcript is recorded
-at once, with its cost. If transcribing fails, the answer continues without the transcript.
+"""Transcribes each recording in a conversation once. A recording is read only if a person had Slack transcribe it or if
+BOT_TRANSCRIBE is set. A model's transcript is recorded at once, with its cost. If transcribing fails, the answer
+continues without the transcript.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Sends the weekly report: a direct message to every Typist admin about the last seven days in UTC (BOT_WEEKLY_REPORT).
 
-The report has the same figures as `typist usage`, next to the figures of the week before. The report doesn't identify
-askers or repeat any text. If no process is running when a report is due, the report is sent at the next start.
+The report has the same figures as `typist usage`, next to those of the previous week. It doesn't identify askers or
+repeat any text. If no process is running when a report is due, the report is sent when one starts.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ class WeeklyReport:
     is_direct: Callable[[str], Awaitable[bool]]
     """Returns whether a channel is a direct message. Raises RateLimited."""
     _next_at: float = field(default=0.0, init=False)
-    """The time of the next report at the earliest, so that the database isn't queried before."""
+    """The earliest time of the next report. Until then, the database isn't queried."""
 
     async def check(self) -> None:
         now = self.stores.clock.now()

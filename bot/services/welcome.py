@@ -1,6 +1,6 @@
 """Welcomes a channel that the bot joins and a person's first direct message, and handles clicks on suggested prompts.
 
-A welcome is recorded before it is posted, so if a process dies in between, no welcome is posted instead of two. Nothing
+A welcome is recorded before it is posted, so a process that dies in between posts no welcome rather than two. Nothing
 is posted if the access rules deny the person who invited the bot, or in a channel with settings, because people there
 already know the bot. Apps with an assistant pane post no welcome in direct messages, because Slack itself shows the
 suggested prompts.
@@ -30,7 +30,7 @@ from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
 GAP_S = 1.0
-"""The pause after each welcome, so that joining many channels leaves most of a minute's posts to answers."""
+"""The pause after each welcome, so that joining many channels leaves most of each minute's posts for answers."""
 MAX_POSTING = 1_000
 
 log = logging.getLogger(__name__)

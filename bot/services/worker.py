@@ -12,11 +12,10 @@ A process has one worker, which does three things concurrently:
   in Slack's budgets, a placeholder might be late, so a status tells the asker at once that their question is queued.
   Questions that no process has room to answer at once also get a status.
 
-Canceling an attempt
---------------------
-An attempt is canceled at most once, for the first reason (`Phase`), because a second cancellation would interrupt the
-calls that abandon its reply and release its job. A stop cancels an attempt only while the model is being asked: if
-someone clicks Stop earlier, that is noted, and clicking Stop while the end is being shown has no effect.
+Canceling an attempt -------------------- An attempt is canceled at most once, for the first reason (`Phase`), because a
+second cancellation would interrupt the calls that abandon its reply and release its job. Clicking Stop cancels an
+attempt only while the model is working. An earlier click is only noted, and a click while the end is being shown has no
+effect.
 
 A heartbeat's response can be about an attempt that is over, if the job was claimed again while the heartbeat was in
 flight. Each response is therefore compared with the live attempt. A newer attempt at a job waits until this process's
@@ -31,11 +30,9 @@ an expired lease. The text of a failed heartbeat is sent again with the next one
 While Slack rejects the bot token, no jobs are claimed, because an answer would cost money and nobody could read it.
 Questions stay queued without placeholders, and live attempts continue.
 
-Shutdown
---------
-`stop` ends claiming. `drain` waits for live answers, until BOT_DRAIN_S after the stop. `hand_over` cancels the
-remaining attempts and waits at most HAND_OVER_S. So the process ends in time even if Slack, a model or the database
-doesn't respond.
+Shutdown -------- `stop` ends claiming. `drain` waits for live answers, until BOT_DRAIN_S after the stop. `hand_over`
+cancels the remaining attempts and waits at most HAND_OVER_S. The process therefore exits in time even if Slack, a model
+or the database doesn't respond.
 """
 
 import asyncio
@@ -58,12 +55,12 @@ BEAT_TIMEOUT_S = 2.0
 MIN_PAUSE_S = 0.1
 """Minimum pause between heartbeats, however often others wake this process, and between checks for placeholders."""
 HAND_OVER_S = 1.2
-"""Minimum time for a claim in progress at shutdown, even if BOT_DRAIN_S is shorter, and time limit for canceled
-attempts to release their jobs. Everything after BOT_DRAIN_S has 5 s in total."""
+"""Minimum time for a claim in progress at shutdown, even if BOT_DRAIN_S is shorter, and the time limit for canceled
+attempts to release their jobs. Everything after BOT_DRAIN_S can take 5 s in total."""
 ELSEWHERE_S = 0.3
 """Time for other processes to claim a question that this process has no room for, before the asker sees a status."""
 MAX_LIVE = 200
-"""Maximum live answers of a process, which then use a whole core (docs/admins/operate.md). Others are queued."""
+"""Maximum live answers of a process, at which it uses a whole core (docs/admins/operate.md). Others are queued."""
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +131,7 @@ class Worker:
             await self._wake.wait()
 
     def stop(self) -> None:
-        """Ends claiming. A claim in progress completes, because this process owns its jobs."""
+        """Stops claiming jobs. A claim in progress completes, because its jobs already belong to this process."""
         self._stopped_at = self.stores.clock.monotonic()
         self.wake()
 

@@ -125,17 +125,17 @@ async def test_unknown_email_address_leaves_its_header_out_and_the_server_says_w
     assert all(seen == rest for _, seen in crm.seen)
 
 
-@pytest.mark.parametrize(("names_creators", "seen"), [(False, PLACE), (True, ADA)])
+@pytest.mark.parametrize(("identifies_creators", "seen"), [(False, PLACE), (True, ADA)])
 async def test_run_that_nobody_asks_names_its_creator_only_if_the_setting_says_so(
     sandbox: Sandbox,
     vendor: VendorServer,
     identified: Settings,
     another_process: Stores,
-    names_creators: bool,
+    identifies_creators: bool,
     seen: Mapping[str, str],
 ) -> None:
     sandbox.granted |= {EMAIL_SCOPE}
-    async with running(replace(identified, names_creators=names_creators)):
+    async with running(replace(identified, identifies_creators=identifies_creators)):
         proposal = Proposal("Sum it up.", Rule("UTC", "0 9 * * 1-5"))
         schedule_id = await another_process.schedules.create(TEAM_ID, GENERAL, "U0ADA", proposal)
         assert schedule_id

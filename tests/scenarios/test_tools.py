@@ -183,7 +183,7 @@ async def test_limit_in_the_middle_of_an_answer_leaves_its_text_and_says_what_to
 async def test_tool_that_does_not_answer_in_time_is_shown_running_and_costs_only_its_result(
     stage: Stage, notes: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tool_calls, "TOLD_WITHIN_S", 3.0 - CALL_TIMEOUT_S)
+    monkeypatch.setattr(tool_calls, "CANCEL_NOTICE_S", 3.0 - CALL_TIMEOUT_S)
     notes.may_list.clear()
     stage.vendor.script(by_results(LISTS, says("It did not answer.")))
     asked = await stage.mention("list them all")

@@ -20,7 +20,7 @@ from bot.models.prompt import TokenEstimate
 from bot.services.admin_notices import (
     CALM_S,
     CONFIRM_S,
-    DOWN_TOLD_S,
+    DOWN_NOTICE_S,
     LOOK_S,
     AdminNotices,
     ModelNotices,
@@ -195,15 +195,20 @@ async def test_admins_read_once_a_day_that_a_vendor_stopped_answers_for_what_a_m
 
 REFUSED, DOWN = ([" ".join(down_sentences(WEB, why))] for why in (DOWN_HEADER_REFUSED, DOWN_CLOSED))
 WORKS = [texts.models.answers_again("web")]
-HOUR = DOWN_TOLD_S + 2 * LOOK_S
+HOUR = DOWN_NOTICE_S + 2 * LOOK_S
 
 
 @pytest.mark.parametrize(
     "events",
     [
         [(DOWN_HEADER_REFUSED, 0, REFUSED), (DOWN_HEADER_REFUSED, HOUR, []), ("", AGAIN_S, WORKS), ("", AGAIN_S, [])],
-        [(DOWN_CLOSED, DOWN_TOLD_S / 2, []), ("", AGAIN_S, []), (DOWN_CLOSED, DOWN_TOLD_S / 2, [])],
-        [(DOWN_CLOSED, DOWN_TOLD_S / 2, []), (None, 0, []), (DOWN_CLOSED, DOWN_TOLD_S / 2, DOWN), ("", AGAIN_S, WORKS)],
+        [(DOWN_CLOSED, DOWN_NOTICE_S / 2, []), ("", AGAIN_S, []), (DOWN_CLOSED, DOWN_NOTICE_S / 2, [])],
+        [
+            (DOWN_CLOSED, DOWN_NOTICE_S / 2, []),
+            (None, 0, []),
+            (DOWN_CLOSED, DOWN_NOTICE_S / 2, DOWN),
+            ("", AGAIN_S, WORKS),
+        ],
         [(DOWN_CLOSED, HOUR, DOWN), (DOWN_HEADER_REFUSED, 0, REFUSED), ("", AGAIN_S, WORKS)],
         [(DOWN_CLOSED, HOUR, DOWN), ("", AGAIN_S, WORKS), (DOWN_CLOSED, HOUR, DOWN)],
         [(None, HOUR, []), ("", AGAIN_S, [])],

@@ -28,7 +28,7 @@ from bot.models.events import (
 from bot.models.prices import ModelPrices
 from bot.models.prompt import WEB, Effort, Media, Prompt
 from bot.reply.answer import CHARS_PER_TOKEN, HIDDEN_TOKENS_PER_S, Answer, CurrentStep
-from bot.services.answer_attempt import AnswerAttempt, Used, total_usd
+from bot.services.answer_attempt import AnswerAttempt, UsageTotal, total_usd
 from tests.services.answering import MODEL, QUESTION
 from tests.services.answering import MODEL_NAME as NAME
 
@@ -109,13 +109,13 @@ def test_recorded_step_no_longer_counts_as_spent() -> None:
     assert (attempt.spent, attempt.answer.steps, attempt.used) == (
         StepEstimate(step_no=1),
         [step()],
-        Used(Usage(20, 2), 0.5),
+        UsageTotal(Usage(20, 2), 0.5),
     )
     attempt.on_step_recorded(step(1), None, None)
     attempt.step = CurrentStep(MODEL, 40)
-    assert (attempt.spent, attempt.used) == (StepEstimate(40, 0, MODEL, step_no=2), Used(Usage(20, 2), None))
+    assert (attempt.spent, attempt.used) == (StepEstimate(40, 0, MODEL, step_no=2), UsageTotal(Usage(20, 2), None))
     attempt.on_step_recorded(step(2), Usage(5, 1), 0.5)
-    assert attempt.used == Used(Usage(25, 3), None)
+    assert attempt.used == UsageTotal(Usage(25, 3), None)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ from bot.models.prompt import ASKERS, OURS, Effort
 from bot.reply.answer import HIDDEN_TOKENS_PER_S, Answer
 from bot.reply.messages import Life, Shown
 from bot.services.answer_attempt import AnswerAttempt, Phase
-from bot.services.steps import GO_ON_AFTER_S
+from bot.services.steps import CONTINUE_AFTER_S
 from bot.store import Stores
 from bot.store.rows import messages_of
 from bot.store.schema import jobs
@@ -321,7 +321,7 @@ async def test_answer_whose_model_fails_midway_goes_on_at_once_and_once_more_aft
     assert [row.end_reason for row in rows] == ["interrupted", "interrupted", "whole"]
     assert rows[-1].answer == f"{PART}It goes on.\n\nThe end."
     assert all(row.input_tokens and row.output_tokens for row in rows), "each request is charged, once"
-    assert stage.clock.sleeps.count(GO_ON_AFTER_S[1]) == 1
+    assert stage.clock.sleeps.count(CONTINUE_AFTER_S[1]) == 1
     assert [bool(reply.activities) for reply in stage.replies.opened] == [False, True, False]
     [_, *others] = stage.model.prompts
     assert [PART.strip() in prompt.turns[-2].text for prompt in others] == [True, True]
@@ -357,7 +357,7 @@ class HeldJob(InstantClock):
         self.waits = asyncio.Event()
 
     async def sleep(self, delay_s: float) -> None:
-        if delay_s == GO_ON_AFTER_S[1]:
+        if delay_s == CONTINUE_AFTER_S[1]:
             self.waits.set()
             await asyncio.Event().wait()
         await super().sleep(delay_s)

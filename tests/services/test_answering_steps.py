@@ -439,7 +439,7 @@ class SlowStep(StepModel):
             yield event
 
 
-@pytest.mark.parametrize("signs", [Signs(), Signs(Visibility.SEEN), Signs(stop=True)])
+@pytest.mark.parametrize("signs", [Signs(), Signs(Visibility.SEEN), Signs(has_stop_button=True)])
 async def test_reply_opens_beside_the_signs_that_slack_shows(monkeypatch: pytest.MonkeyPatch, signs: Signs) -> None:
     async def begin(_: AssistantPane, question: Question, *, is_first: bool, has_message: bool) -> Signs:
         assert is_first, "no earlier attempt can have left a session"

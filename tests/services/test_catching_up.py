@@ -13,12 +13,12 @@ from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.reply.posted import METADATA_EVENT
 from bot.services.catching_up import (
     ANSWERED_WITHIN_S,
-    KEPT_CALLS,
     LOOK_S,
     MAX_OFFERS,
     MAX_PAGES,
     PAGE_MESSAGES,
     RECENT_S,
+    RESERVED_CALLS,
     TURN_S,
     TYPES,
     CatchUp,
@@ -65,7 +65,7 @@ class ScriptedSlack:
         return self
 
     def spare_calls(self, method: str) -> int:
-        return self.spares.pop(0) if self.spares else KEPT_CALLS + 1
+        return self.spares.pop(0) if self.spares else RESERVED_CALLS + 1
 
     async def call(self, method: str, **arguments: Any) -> Payload:
         self.calls.append((method, arguments))
@@ -101,10 +101,10 @@ class Absence:
         history = History(slack, ME.bot_id, SignInAddresses())
         self.workspace = workspace_of(paced=slack, history=history)
 
-    async def receive(self, event_id: str, message: Message, *, offered: bool) -> bool:
+    async def receive(self, event_id: str, message: Message, *, offer_first: bool) -> bool:
         """Takes a question, unless its text says that it is known."""
         assert event_id == f"catch-up {message.channel_id} {message.ts}"
-        self.taken.append((message.ts, offered))
+        self.taken.append((message.ts, offer_first))
         return "known" not in message.text
 
     async def asked_before(self, question: Question) -> None:
@@ -339,7 +339,7 @@ async def test_nothing_is_looked_for_where_it_is_turned_off(absence: Absence) ->
 
 
 async def test_live_answers_have_the_last_calls_of_a_minute_and_the_next_ones_after_a_429(absence: Absence) -> None:
-    absence.slack.spares = [KEPT_CALLS, KEPT_CALLS - 1, KEPT_CALLS + 1]
+    absence.slack.spares = [RESERVED_CALLS, RESERVED_CALLS - 1, RESERVED_CALLS + 1]
     limited = RateLimited(LIST, 7.0)
     assert await absence.caught_up({"im": [limited, {"channels": []}]}) == Tally()
     assert absence.clock.sleeps == [TURN_S, TURN_S, 2 * limited.retry_after_s, limited.retry_after_s]

@@ -190,7 +190,7 @@ class Stage:
     ) -> dict[str, str]:
         """Submits the modal of a channel that had no settings when it was opened."""
         form: dict[str, Any] = {"shown": ChannelSettings(), "revoked": (), "caps": (), **submitted}
-        problems = await self.commands().save(user_id, SubmittedSettings(place, entered, **form))
+        problems = await self.commands().save_channel_settings(user_id, SubmittedSettings(place, entered, **form))
         await idle()
         return problems
 

@@ -322,7 +322,10 @@ async def test_only_who_is_in_a_place_sees_and_changes_its_memories(
     stage.slack.refused = Refused("conversations.info", "refused", refusal) if refusal else None
     submitted = SubmittedMemories(place, {memory.id: "two"}, [memory.id], keeps_hidden=False)
     if sentence is None:
-        for call in (stage.remembering.open(user_id, "trigger", place), stage.remembering.save(user_id, submitted)):
+        for call in (
+            stage.remembering.open(user_id, "trigger", place),
+            stage.remembering.save(user_id, submitted),
+        ):
             with pytest.raises(Refused):
                 await call
         return

@@ -221,12 +221,12 @@ class Admitting:
     run: Run | Exception | None
     lost_for: list[Refusal | None] = field(default_factory=list)
 
-    async def admitted_run(self, entry: OutboxEntry, *, has_worked: bool = False) -> Run | None:
+    async def run_to_post(self, entry: OutboxEntry, *, has_worked: bool = False) -> Run | None:
         if isinstance(self.run, Exception):
             raise self.run
         return self.run
 
-    async def on_run_lost(self, entry: OutboxEntry, refusal: Refusal | None) -> None:
+    async def skip_run(self, entry: OutboxEntry, refusal: Refusal | None) -> None:
         self.lost_for.append(refusal)
 
 
@@ -679,19 +679,21 @@ async def test_persons_emoji_on_anothers_message_asks_where_it_was_chosen_or_the
 ) -> None:
     stage = staged()
     stage.askers.kind_, stage.askers.denied = kind, denied
-    await stage.reactions().on_added(reaction, tells=True)
+    await stage.reactions().on_added(reaction, notify_unsaved=True)
     asked = [("T1", "reaction:eyes:C1:1.000100", "U1", REACTED_TO, texts.settings.REACTION_QUESTION)]
     assert stage.records.asked == (asked if is_asked else [])
     assert (stage.askers.told, stage.notified.shown, stage.notified.unsaved, stage.askers.checked) == (told, [], [], [])
 
 
-@pytest.mark.parametrize("tells", [True, False])
-async def test_asker_by_an_emoji_is_told_at_its_first_event_alone_that_it_is_not_on_record(tells: bool) -> None:
+@pytest.mark.parametrize("notify_unsaved", [True, False])
+async def test_asker_by_an_emoji_is_told_at_its_first_event_alone_that_it_is_not_on_record(
+    notify_unsaved: bool,
+) -> None:
     stage = staged(is_new=AWAY)
     with pytest.raises(StoreError):
-        await stage.reactions().on_added(EYES, tells=tells)
+        await stage.reactions().on_added(EYES, notify_unsaved=notify_unsaved)
     asked = Question(ThreadKey("T1", "C1", None), "1.000100", "U1", "")
-    assert stage.notified.unsaved == ([asked] if tells else [])
+    assert stage.notified.unsaved == ([asked] if notify_unsaved else [])
 
 
 async def test_emoji_whose_event_comes_again_at_the_limit_is_asked() -> None:

@@ -255,7 +255,7 @@ async def test_taken_port_is_reported_as_a_settings_error() -> None:
 @pytest.mark.parametrize(("host", "reached"), [("127.0.0.2", "127.0.0.2"), ("0.0.0.0", "127.0.0.3")])
 async def test_port_is_open_on_the_chosen_address(host: str, reached: str) -> None:
     async with serving(host, 0, WELL) as port:
-        is_ready, _ = await asyncio.to_thread(operations.ask, host, port)
+        is_ready, _ = await asyncio.to_thread(operations.ask_readiness, host, port)
         _, writer = await asyncio.open_connection(reached, port)
         writer.close()
         await writer.wait_closed()

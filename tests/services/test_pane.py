@@ -221,7 +221,7 @@ IN_CHANNEL = Question(THREAD, "1.5", "UADA", "<@UBOT> why is it late?")
 IN_PANE = Question(ThreadKey("T1", "D1", "1.5"), "1.5", "UADA", "Why?")
 DIRECTLY = Question(ThreadKey("T1", "D1", None), "1.5", "UADA", "Why?")
 SEEN, MAY_BE_SEEN = Signs(Visibility.SEEN), Signs(Visibility.MAY_BE_SEEN)
-STOP = Signs(Visibility.SEEN, stop=True)
+STOP = Signs(Visibility.SEEN, has_stop_button=True)
 LATE_S = SIGN_WITHIN_S + 0.1
 
 
@@ -281,7 +281,9 @@ def test_sign_stands_for_the_placeholder_where_people_surely_see_it(
         assert await pane.begin(question, has_message=has_message) == signs
         assert asyncio.get_running_loop().time() <= 2 * SIGN_WITHIN_S
         await asyncio.sleep(1.0)
-        expected = [] if signs.stop or has_message or session is True or question is DIRECTLY else [STATUS_THINKING]
+        expected = (
+            [] if signs.has_stop_button or has_message or session is True or question is DIRECTLY else [STATUS_THINKING]
+        )
         assert [text for _, _, text in slack.sent][: len(expected)] == expected
         assert pane.has_stop_hint(question) is (session is True or (bool(expected) and status is not WRONG))
 

@@ -57,7 +57,7 @@ async def test_run_that_cannot_be_posted_is_skipped_for_what_hinders_it(
     assert await stores.schedules.run_now("T1", schedule_id, "U1")
     [entry] = await stores.outbox.claim_due(9)
     unused: Any = None
-    await ScheduledRuns(stores, unused, unused, unused, unused).on_run_lost(entry, refusal)
+    await ScheduledRuns(stores, unused, unused, unused, unused).skip_run(entry, refusal)
     assert (await stores.schedules.run(entry.job_id), await reasons(stores)) == (None, [reason])
 
 
@@ -154,12 +154,12 @@ async def test_run_is_posted_unless_something_hinders_it_now(
     schedule, entry = await due(stores)
     run = await stores.schedules.run(entry.job_id)
     assert run is not None
-    admitted = await place.runs(stores).admitted_run(entry)
+    admitted = await place.runs(stores).run_to_post(entry)
     assert (admitted, await reasons(stores)) == ((None, [skipped]) if skipped else (run, []))
     stands_for_it = Question(ThreadKey("T1", "C1", None), "", "U1", "", schedule_id=schedule.id)
     assert place.asked[:2] == [("U1", MEMBER_WITHIN_S, LOOKUP_S), (stands_for_it,)]
     assert place.asked[2:] == ([] if skipped is PauseReason.NO_ACCESS else [("U1", "C1")])
-    assert await place.runs(stores).admitted_run(entry) == admitted, "what is skipped stays so"
+    assert await place.runs(stores).run_to_post(entry) == admitted, "what is skipped stays so"
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ async def test_run_waits_while_slack_does_not_say_whether_it_may_be_posted(
 ) -> None:
     _, entry = await due(stores)
     with pytest.raises(error):
-        await place.runs(stores).admitted_run(entry)
+        await place.runs(stores).run_to_post(entry)
     assert await stores.schedules.run(entry.job_id) is not None
     assert await reasons(stores) == []
 
@@ -191,7 +191,7 @@ async def test_run_of_a_day_whose_tokens_are_used_is_skipped(
             assert job_id == entry.job_id
             return schedule.day_tokens, schedule.day_tokens + more
 
-    await Place().runs(having(stores, schedules=Used(stores.database))).admitted_run(entry)
+    await Place().runs(having(stores, schedules=Used(stores.database))).run_to_post(entry)
     assert await reasons(stores) == ([skipped] if skipped else [])
 
 
@@ -202,7 +202,7 @@ async def test_run_only_for_news_is_posted_if_there_are_some_since_the_schedule_
 ) -> None:
     schedule, entry = await due(stores, Proposal("Sum up.", ANY_HOUR.rule, only_if_changed))
     place = Place(has_news_=has_news)
-    admitted = await place.runs(stores).admitted_run(entry)
+    admitted = await place.runs(stores).run_to_post(entry)
     assert (admitted is not None) is (has_news or not only_if_changed)
     assert (place.asked[-1] == ("C1", schedule.created_at)) is only_if_changed
     assert await stores.schedules.run(entry.job_id) is not None

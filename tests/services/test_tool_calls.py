@@ -427,7 +427,7 @@ async def test_call_whose_end_is_not_known_may_have_been_made_if_it_writes(
     state: CallState,
     read: str,
 ) -> None:
-    monkeypatch.setattr(tool_calls, "TOLD_WITHIN_S", 0.05 - CALL_TIMEOUT_S)
+    monkeypatch.setattr(tool_calls, "CANCEL_NOTICE_S", 0.05 - CALL_TIMEOUT_S)
     server = BrokenServer({**RULES, WRITE: ToolRule(Permission.ALLOW)}, ending=ending)
     stage = await alone(server, asking(call), ANSWER)
     [recorded] = stage.calls
@@ -446,7 +446,7 @@ class LongServer(NotesServer):
 
 
 async def test_call_that_makes_progress_goes_on_behind_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tool_calls, "TOLD_WITHIN_S", 0.6 - CALL_TIMEOUT_S)
+    monkeypatch.setattr(tool_calls, "CANCEL_NOTICE_S", 0.6 - CALL_TIMEOUT_S)
     stage = await alone(LongServer(RULES), asking(LIST), ANSWER)
     [recorded] = stage.calls
     assert (recorded.state, recorded.result) == (CallState.DONE, "Done.")
