@@ -22,7 +22,7 @@ from slack_probe.forms import forms
 
 UNFURL_WAIT_S = 10.0
 BETWEEN_BURSTS_S = 20.0
-"""Enough for the channel's burst to be available again."""
+"""The pause after which a channel accepts a burst of posts again."""
 PANE_WITHIN_S = 90.0
 LINK = "https://docs.slack.dev/"
 _PRIVATE_SEARCH = frozenset({"search:read.private", "search:read.im", "search:read.mpim"})

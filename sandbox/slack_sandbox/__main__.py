@@ -87,7 +87,7 @@ async def _serve(options: argparse.Namespace) -> None:
         )
         addresses = {"url": sandbox.url, "api_url": sandbox.api_url}
         named = {"bot_token": sandbox.bot_token, "app_token": sandbox.app_token}
-        sandbox.problems.added.append(lambda text: print(text, flush=True))
+        sandbox.problems.on_added.append(lambda text: print(text, flush=True))
         print(READY.format(app=sandbox.config.app_name, **addresses, **named), flush=True)
         if unsent := sorted(sandbox.config.events & NEVER_SENT):
             print(f"The sandbox never sends these events from the manifest: {', '.join(unsent)}.", flush=True)
@@ -108,7 +108,7 @@ def _open_export(path: Path) -> Any:
 
 
 def _tokens(options: argparse.Namespace) -> Any:
-    """Returns the bot's tokens: those that were given, and random ones otherwise. Raises StartError."""
+    """Returns the bot's tokens, either as given or random. Raises StartError."""
     from slack_sandbox.web_api.http import Tokens
 
     given: Mapping[str, str | None] = {kind: getattr(options, f"{kind}_token") for kind in TOKEN_PREFIXES}

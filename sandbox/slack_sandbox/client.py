@@ -36,8 +36,8 @@ class Client:
         """Uses an element of a message.
 
         `value` is a button's value, an option's value, an ID or typed text, or a list of these for multi-select
-        elements. Without a `value`, the button's own is sent. A given `value` isn't checked and the element doesn't
-        need to exist, because a real client can forge both.
+        elements. Without a `value`, the button's own value is sent. With a `value`, neither the value nor the element
+        is checked, because a real client can forge both.
         """
         press = Press(self.user_id, action_id, value, forged=value is not None)
         return await self.surfaces.interactivity.press(self._channel(channel), ts, press)
@@ -66,7 +66,7 @@ class Client:
         return await self.surfaces.modals.submit(self.user_id, view.id, _by_block(view, values))
 
     async def close(self, *, everything: bool = False) -> None:
-        """Closes the open modal, or with `everything` the whole stack."""
+        """Closes the open modal, or the whole stack with `everything`."""
         await self.surfaces.modals.close(self.user_id, everything=everything)
 
     async def press_in_view(

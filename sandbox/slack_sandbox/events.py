@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from slack_sandbox.blocks.stored import with_other_ids
+from slack_sandbox.blocks.stored import with_new_block_ids
 from slack_sandbox.wire import message_json, team_of
 from slack_sandbox.workspace import (
     APP_ID,
@@ -57,7 +57,8 @@ class Events:
         self._numbers = itertools.count(1)
 
     def payloads(self, change: Change) -> list[Json]:
-        """Returns a change's payloads in delivery order, or none if the app isn't subscribed or isn't a member."""
+        """Returns a change's payloads in delivery order. Returns no payloads if the app isn't subscribed or isn't a
+        member."""
         match change:
             case Posted(message) | Changed(message) | Deleted(message) if message.ephemeral_to is not None:
                 events: list[Json] = []
@@ -100,7 +101,7 @@ class Events:
         return [*self._twins(events, mention), *self._after_reply(message)]
 
     def _after_reply(self, message: Message) -> list[Json]:
-        """Returns the events that follow a reply: the broadcast again, and the root with new counters."""
+        """Returns the events that follow a reply: one for the broadcast, and one for the root with its new counters."""
         events: list[Json] = []
         if message.subtype == "thread_broadcast":
             events += self._edit(message.channel, self._changed_event(message, message))
@@ -114,7 +115,8 @@ class Events:
         return [*mention, *events] if events and mention and self._mention_first() else [*events, *mention]
 
     def _edited_mention(self, changed: Changed) -> list[Json]:
-        """Returns the app_mention event for an edited message that mentions the app: the original ts, the new text."""
+        """Returns the app_mention event for an edited message that mentions the app, with the original ts and the new
+        text."""
         message = changed.message
         is_edit = message.edited_ts is not None and message.edited_ts != changed.previous.edited_ts
         return [self._mention(message)] if is_edit and self._mentions(message) else []
@@ -174,7 +176,7 @@ class Events:
     def _metadata_of_root(self, message: Message, previous: Message) -> Json:
         event = self._changed_event(message, previous)
         if message.blocks:
-            event["message"]["blocks"] = with_other_ids(event["message"]["blocks"])
+            event["message"]["blocks"] = with_new_block_ids(event["message"]["blocks"])
         if "reply_count" in event["previous_message"]:
             event["previous_message"]["subscribed"] = False
         return event

@@ -1,12 +1,12 @@
-"""Faults on demand: broken responses, lost acknowledgments, slow calls. Each fault has a count, or lasts until it is
-stopped."""
+"""Faults on demand, such as broken responses, lost acknowledgments and slow calls. Each fault occurs a given number of
+times, or until it is stopped."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict, Unpack
 
 SHOWING = ("chat.update", "chat.startStream", "chat.appendStream", "chat.stopStream")
-"""The calls that show an answer: edits, and those of native streams."""
+"""The calls that show an answer: edits and native-stream calls."""
 ASSISTANT_THREADS = (
     "assistant.threads.setStatus",
     "assistant.threads.setTitle",
@@ -18,7 +18,8 @@ _SEVERAL: Mapping[tuple[str, ...], str] = {SHOWING: "edits and streams", ASSISTA
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault type and its settings. `method`: one, several, or None for all. `times` None: until it is stopped."""
+    """A fault type and its settings. `method`: one method, several methods, or None for all. `times`: None until it is
+    stopped."""
 
     name: str
     label: str

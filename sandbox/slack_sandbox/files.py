@@ -202,8 +202,8 @@ class Files:
         self._pending[pending.file_id] = pending
         return {"upload_url": f"{self.url()}/upload/v1/{pending.file_id}", "file_id": pending.file_id}
 
-    def uploaded(self, file_id: str) -> PendingUpload:
-        """Returns an upload whose bytes have arrived. Raises SlackError("file_not_found")."""
+    def pending_upload(self, file_id: str) -> PendingUpload:
+        """Returns a pending upload whose bytes have arrived. Raises SlackError("file_not_found")."""
         pending = self._pending.get(file_id)
         if pending is None or pending.content is None:
             raise SlackError("file_not_found")
@@ -242,7 +242,7 @@ class Files:
         self._sharing.add(timer)
 
     def transcribe(self, file: File, text: str) -> None:
-        """Transcribes an audio clip, as after a person's click, with four file_change events."""
+        """Transcribes an audio clip, as if a person had requested it, with four file_change events."""
         file.transcript = text
         self._change_in_messages(file, self.file_json(file), announced=False)
         for _ in range(_FILE_CHANGES):
@@ -326,7 +326,8 @@ class Files:
         return self.file_json(file) | places | counts | linked | {"shares": shares}
 
     def canvas_page(self, file: File) -> str:
-        """Returns a canvas as HTML. Slack's HTML has the canvas's structure; the sandbox's contains the Markdown."""
+        """Returns a canvas as HTML. Slack's HTML has the canvas's structure; the sandbox's HTML contains the
+        Markdown."""
         title, text = escape(file.title), escape(file.content.decode())
         return f"<html><head><title>{title}</title></head><body><pre>{text}</pre></body></html>"
 

@@ -70,7 +70,8 @@ SNIPPET_TYPES = {kind.filetype: kind for kind in _FILE_TYPES.values() if kind.is
 
 
 def file_type(name: str, mimetype: str = "", snippet_type: str = "") -> FileType:
-    """Returns a file's type. A snippet type takes precedence over the name, a given mimetype over the known one."""
+    """Returns a file's type. A snippet type takes precedence over the name, and a given mimetype over the known
+    mimetype."""
     known = SNIPPET_TYPES.get(snippet_type) or _FILE_TYPES.get(PurePath(name).suffix[1:].lower())
     if known is None:
         guessed = mimetype or mimetypes.guess_type(name)[0] or "application/octet-stream"

@@ -1,4 +1,4 @@
-"""Sends people's use of buttons and menus in messages to the app as interactive payloads, through Socket Mode."""
+"""Sends interactive payloads to the app, through Socket Mode, when people use buttons and menus in messages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,8 @@ _NAMES = {"im": "directmessage", "group": "privategroup"}
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """A person's action on an interactive element. `forged`: the element needn't exist, as in a forged request."""
+    """A person's action on an interactive element. `forged`: whether the request is forged, so the element might not
+    exist."""
 
     user_id: str
     action_id: str

@@ -1,4 +1,4 @@
-"""Sends people's use of elements, submissions and closing of views to the app as interactive payloads."""
+"""Sends interactive payloads to the app when people use a view's elements, or submit or close the view."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,7 +65,8 @@ class Modals:
         return self._apply(view, answer)
 
     async def close(self, user_id: str, *, everything: bool) -> None:
-        """Closes the top modal, or with `everything` the stack. Sends view_closed where notify_on_close is set."""
+        """Closes the top modal, or the whole stack with `everything`. Sends view_closed for each view with
+        notify_on_close."""
         top = self.views.modal(user_id)
         if top is None:
             return

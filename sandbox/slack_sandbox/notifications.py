@@ -1,8 +1,9 @@
 """Counts the notifications that Slack sends to each person.
 
-A post notifies immediately, a native stream once, when it stops, with its first text. Edits and ephemeral messages
-don't notify anyone. The recipients are assumed from the default settings of Slack's clients: everybody in a direct
-message, the people that a message mentions, and in a thread its author and everyone who has replied.
+A post notifies people immediately. A native stream notifies them once, when it stops, with its first text. Edits and
+ephemeral messages don't notify anyone. The recipients are assumed from the default settings of Slack's clients:
+everybody in a direct message, the people that a message mentions, and in a thread its author and everyone who has
+replied.
 """
 
 import re
@@ -27,7 +28,7 @@ class Notified:
 
 @dataclass
 class Notifications:
-    """Listens to the workspace, keeps its newest notifications, oldest first, and counts all of them."""
+    """Listens to the workspace, keeps its newest notifications in order, and counts all notifications."""
 
     workspace: Workspace
     sent: deque[Notified] = field(default_factory=lambda: deque(maxlen=_MAX_SENT))

@@ -43,10 +43,8 @@ class Viewed:
 
 @dataclass
 class Panes:
-    """The state of all panes. `changed` has listeners for the ID of a changed direct message.
-
-    `emit` sends an event to the app, about a person or, for None, about the bot.
-    """
+    """The state of all panes. Listeners of `changed` receive the ID of a changed direct message. `emit` sends the app
+    an event about a person, or about the bot for None."""
 
     workspace: Workspace
     config: Manifest
@@ -74,8 +72,7 @@ class Panes:
 
     def message_fields(self, message: Message) -> Json:
         """Returns a message's extra fields for the app: an action token, and the channel or message that the author has
-        open.
-        """
+        open."""
         if self.config.pane is None:
             return {}
         fields: Json = {}
@@ -177,7 +174,7 @@ class Panes:
         self._notify(channel)
         return session
 
-    def status_written(self, channel: str, thread_ts: str) -> None:
+    def on_status_written(self, channel: str, thread_ts: str) -> None:
         """Removes Slack's Stop button, because the app has set a status in the same place."""
         session = self.session(channel, thread_ts)
         if session is not None and session.status == "processing":

@@ -39,7 +39,7 @@ class People:
         return person
 
     def live_in(self, zone: str) -> None:
-        """Moves all people in UTC, which is everybody's default, to this IANA time zone."""
+        """Moves everybody who is in UTC, the default, to this IANA time zone."""
         try:
             ZoneInfo(zone)
         except (ValueError, OSError, ZoneInfoNotFoundError):

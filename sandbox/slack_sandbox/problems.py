@@ -9,10 +9,8 @@ from slack_sandbox.web_api.http import UNSUPPORTED_METHOD, CallRecord
 from slack_sandbox.workspace import Json
 
 QUIET_S = 10.0
-"""The time without any call after a mention's acknowledgment that counts as a problem.
-
-Bolt acknowledges before a listener runs, so Slack doesn't notice an exception in it.
-"""
+"""A mention counts as a problem if no call follows within this time after its acknowledgment. Bolt acknowledges an
+event before a listener runs, so Slack doesn't notice an exception in the listener."""
 _MAX_PROBLEMS = 50
 _SHOWN = 20
 
@@ -25,9 +23,9 @@ class Problem:
 
 @dataclass
 class Problems:
-    """The newest problems without duplicates. `added` is called with a new problem."""
+    """The newest problems without duplicates. `on_added` is called with a new problem."""
 
-    added: list[Callable[[str], None]] = field(default_factory=list)
+    on_added: list[Callable[[str], None]] = field(default_factory=list)
     quiet_s: float = QUIET_S
     _problems: deque[Problem] = field(default_factory=lambda: deque(maxlen=_MAX_PROBLEMS))
     _quiet: asyncio.TimerHandle | None = None
@@ -36,7 +34,7 @@ class Problems:
         if self._quiet is not None:
             self._quiet.cancel()
 
-    def acknowledged(self, event_type: str) -> None:
+    def on_acknowledged(self, event_type: str) -> None:
         """Reports a mention that isn't followed by a call."""
         if event_type != "app_mention":
             return
@@ -47,7 +45,7 @@ class Problems:
         )
         self._quiet = asyncio.get_running_loop().call_later(self.quiet_s, self._add, text)
 
-    def called(self, call: CallRecord) -> None:
+    def on_call(self, call: CallRecord) -> None:
         """Records a call, and explains it if the sandbox rejected it."""
         self.close()
         if call.error == UNSUPPORTED_METHOD:
@@ -56,7 +54,7 @@ class Problems:
             detail = f" ({call.explanation})" if call.explanation else ""
             self._add(f"{call.method} was refused: {call.error}{detail}.")
 
-    def not_acknowledged(self, what: str) -> None:
+    def on_not_acknowledged(self, what: str) -> None:
         """Reports an event or an interaction that the app didn't acknowledge."""
         self._add(
             f"The app didn't acknowledge {what} in time. A listener may be missing, or have raised an exception: "
@@ -71,7 +69,7 @@ class Problems:
         known = next((problem for problem in self._problems if problem.text == text), None)
         if known is None:
             self._problems.append(Problem(text))
-            for listener in self.added:
+            for listener in self.on_added:
                 listener(text)
             return
         self._problems.remove(known)

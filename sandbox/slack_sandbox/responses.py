@@ -62,7 +62,7 @@ class Responses:
         return web.Response(text="ok")
 
     def respond(self, response_url: ResponseUrl, content: Json) -> None:
-        """Posts, replaces or deletes a message as the app asks. Raises SlackError."""
+        """Posts, replaces or deletes a message, as the app requests. Raises SlackError."""
         original = self._original(response_url) if response_url.message else None
         if content.get("delete_original"):
             if original is not None:

@@ -97,9 +97,10 @@ class Sandbox:
     """The bot's initial scopes; `granted` has the current ones. Only apps with a pane have assistant:write."""
     subscribed: frozenset[str] = EVENTS
     shared_after_s: float = 0.05
-    """Slack's delay before sharing an app's files. Shorter than the real one (files.SHARED_AFTER_S), for fast tests."""
+    """Slack's delay before sharing an app's files. Shorter than the real delay (files.SHARED_AFTER_S), so that tests
+    are fast."""
     index_delay_s: float = 0.0
-    """The delay before Slack's search finds a message. 0 for fast tests."""
+    """The delay before Slack's search finds a message. 0, so that tests are fast."""
     twin_order: TwinOrder = "either"
     seed: int = 0
     ack_timeout_s: float = 3.0
@@ -146,8 +147,8 @@ class Sandbox:
             self.redelivery_delays_s,
             self.monotonic,
             self._on_sockets_changed,
-            acknowledged=self.problems.acknowledged,
-            not_acknowledged=self.problems.not_acknowledged,
+            acknowledged=self.problems.on_acknowledged,
+            not_acknowledged=self.problems.on_not_acknowledged,
         )
         chooser = random.Random(self.seed)  # noqa: S311 - not used for secrets
         self._events = Events(
@@ -306,7 +307,7 @@ class Sandbox:
         return self.people.say_as_slackbot(channel, text, bot_id)
 
     async def transcribe(self, file_id: str, text: str) -> None:
-        """Makes Slack transcribe an audio clip, as after a person's click, with its four file_change events."""
+        """Makes Slack transcribe an audio clip, as if a person had requested it, with its four file_change events."""
         self.files.transcribe(self.files.get(file_id), text)
 
     async def say_as_bot(
@@ -455,7 +456,7 @@ class Sandbox:
             self.sockets.send(payload)
 
     def _on_call(self, call: CallRecord) -> None:
-        self.problems.called(call)
+        self.problems.on_call(call)
         self._page.record(call)
         self._wake_waiters()
 

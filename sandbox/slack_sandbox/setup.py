@@ -19,16 +19,16 @@ class Setup:
     app_token_app_id: str = APP_ID
     """The app that the app-level token belongs to. Sockets of another app don't get this app's events."""
     socket_mode: bool = True
-    """False: a socket gets the disconnect message link_disabled."""
+    """If False, a socket gets the disconnect message link_disabled."""
     sends_hello: bool = True
-    """False: a socket opens but doesn't send anything."""
+    """If False, a socket opens but doesn't send anything."""
     lists_scopes: bool = True
-    """False: responses lack X-OAuth-Scopes, as if a proxy had removed it."""
+    """If False, responses lack X-OAuth-Scopes, as if a proxy had removed it."""
     post_error: str = ""
     """The workspace's policy rejects every post with this error: restricted_action and others."""
     has_ai_search: bool = False
     clock_ahead_s: float = 0.0
-    """The lead of Slack's clock, in the Date header, over this machine's."""
+    """The seconds by which Slack's clock (in the Date header) is ahead of this machine's clock."""
 
 
 WELL_SET_UP = Setup()

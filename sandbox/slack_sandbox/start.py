@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PREFERRED_PORT = 3000
 LISTEN_ON = "SLACK_SANDBOX_LISTEN_ON"
-"""The variable with which a container's sandbox listens on all addresses."""
+"""The environment variable that makes a container's sandbox listen on all addresses."""
 YAML_HINT = "Slack's app settings can also show a YAML manifest as JSON."
 
 
@@ -62,8 +62,8 @@ async def start(
 ) -> "Sandbox":
     """Serves a sandbox until the stack closes, at the port or the first free one. Raises StartError.
 
-    `note` and `guide` are text for its page. `strict_posts` starts the fault with this name. Without `tokens`, the
-    bot's tokens are random. `export` replaces the sample workspace.
+    `note` and `guide` are text for its page. `strict_posts`: whether to start the fault of that name, which limits
+    posts strictly. Without `tokens`, the bot's tokens are random. `export` replaces the sample workspace.
     """
     from slack_sandbox.files import SHARED_AFTER_S
     from slack_sandbox.page.guide import Guide

@@ -33,7 +33,7 @@ class View:
 
 @dataclass
 class Views:
-    """All views. `changed` has listeners for the ID of the user whose views have changed."""
+    """All views. Listeners of `changed` receive the ID of the user whose views have changed."""
 
     bot: User
     suggested: SuggestedOptions = field(default_factory=SuggestedOptions)

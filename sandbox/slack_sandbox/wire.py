@@ -35,7 +35,8 @@ _NOT_IN_PAYLOADS = ("bot_profile", "edited", "reactions")
 def message_json(workspace: Workspace, message: Message, *, all_metadata: bool = False) -> Json:
     """Returns a message as events show it.
 
-    The message's metadata has a payload only if the app's manifest declares the type, or with `all_metadata`.
+    The message's metadata includes its payload only if the app's manifest declares the type, or if `all_metadata` is
+    set.
     """
     fields: Json = {"type": "message", "ts": message.ts, "text": message.text}
     fields |= _author_fields(workspace, message) | _team_fields(workspace, message)

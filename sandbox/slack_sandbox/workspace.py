@@ -86,7 +86,7 @@ class Channel:
     """Written as in Slack's responses, with `&`, `<` and `>` as entities. Like `purpose`."""
     purpose: str = ""
     tabs: dict[str, str] = field(default_factory=dict)
-    """When each canvas became a tab, as a ts by the canvas's ID."""
+    """The ts when each canvas became a tab, by the canvas's ID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class Task:
 class Stream:
     started_s: float
     display_mode: str = "timeline"
-    """timeline: a card for each task, in place. plan: all tasks in one block."""
+    """`timeline` shows a card for each task where it first occurred, and `plan` shows all tasks in one block."""
     mode: Literal["text", "chunks"] | None = None
     """The type of its content, set by the first call with content."""
     parts: tuple[str | Task | tuple[Json, ...], ...] = ()
@@ -381,8 +381,7 @@ class Workspace:
 
     def add_log(self, channel: str, log: Log) -> None:
         """Sets the log that stores a channel's messages. Listeners aren't notified of messages that the log already
-        contains.
-        """
+        contains."""
         self._logs[channel] = log
 
     def pin(self, channel: str, ts: str, user_id: str) -> None:

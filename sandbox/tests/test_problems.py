@@ -30,7 +30,7 @@ async def test_what_the_sandbox_lacks_is_no_error_of_slack(
     sandbox: Sandbox, web: AsyncWebClient, session: aiohttp.ClientSession
 ) -> None:
     told: list[str] = []
-    sandbox.problems.added.append(told.append)
+    sandbox.problems.on_added.append(told.append)
     for _ in range(2):
         with pytest.raises(SlackApiError, match="The sandbox doesn't support the method"):
             await web.bookmarks_add(channel_id="C0GENERAL", title="a", type="link")
@@ -50,7 +50,7 @@ async def test_unacknowledged_event_is_explained(sandbox: Sandbox, app: SdkApp, 
     app.acknowledge = False
     await app.connect()
     told = asyncio.Queue[str]()
-    sandbox.problems.added.append(told.put_nowait)
+    sandbox.problems.on_added.append(told.put_nowait)
     await sandbox.say("ada", "general", "hi")
     text = await asyncio.wait_for(told.get(), WITHIN_S)
     assert "didn't acknowledge the event message in time" in text
@@ -63,7 +63,7 @@ async def test_mention_that_no_call_follows_is_explained(
     await app.connect()
     sandbox.problems.quiet_s = 0.05
     told: list[str] = []
-    sandbox.problems.added.append(told.append)
+    sandbox.problems.on_added.append(told.append)
     await sandbox.say("ada", "general", "hi")
     await sandbox.say("ada", "general", "@bot hi")
     await sandbox.wait_for(lambda: told)
@@ -76,9 +76,9 @@ async def test_mention_that_no_call_follows_is_explained(
 )
 async def test_only_a_mention_that_no_call_follows_is_explained(event_type: str, answers: bool, told: int) -> None:
     problems = Problems(quiet_s=0.0)
-    problems.acknowledged(event_type)
+    problems.on_acknowledged(event_type)
     if answers:
-        problems.called(CallRecord("chat.postMessage", 0.0, 0.0, "C0GENERAL", None, None, {}))
+        problems.on_call(CallRecord("chat.postMessage", 0.0, 0.0, "C0GENERAL", None, None, {}))
     for _ in range(3):
         await asyncio.sleep(0)
     assert len(problems.newest_json()) == told

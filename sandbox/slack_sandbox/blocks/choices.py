@@ -58,7 +58,7 @@ def find_element(blocks: Sequence[Json], action_id: str, block_id: str | None = 
 
 
 def action_json(element: Json, block_id: str, choice: Choice, action_ts: str) -> Json:
-    """Returns one entry of a block_actions payload's `actions`. Keys of the element that aren't known are copied."""
+    """Returns one entry of a block_actions payload's `actions`. Unknown keys of the element are copied."""
     element_type = element["type"]
     action: Json = {
         "type": element_type,
@@ -126,7 +126,7 @@ def state_values(blocks: Sequence[Json], choices: Mapping[tuple[str, str], Choic
 
 
 def _unix_s(chosen: str) -> int:
-    """Returns the time in a payload in Unix seconds, from the page's input (in UTC) or from seconds."""
+    """Returns a chosen time in Unix seconds. The page sends a date and time in UTC, and tests send seconds."""
     return int(chosen) if chosen.isdecimal() else int(datetime.fromisoformat(chosen).replace(tzinfo=UTC).timestamp())
 
 

@@ -23,8 +23,7 @@ _CHART_PARTS = {"pie": "segments", "bar": "series", "area": "series", "line": "s
 
 def container_problems(block: Json, pointer: str) -> Iterator[str]:
     """Yields the problems that Slack reports for a container. The container's child blocks are checked like all other
-    blocks.
-    """
+    blocks."""
     children = block.get("child_blocks")
     if not isinstance(children, list) or not 1 <= len(children) <= CONTAINER_BLOCKS:
         yield f"must have 1 to {CONTAINER_BLOCKS} blocks [json-pointer:{pointer}/child_blocks]"
@@ -39,7 +38,7 @@ def container_problems(block: Json, pointer: str) -> Iterator[str]:
 
 
 def data_table_problems(block: Json, pointer: str) -> Iterator[str]:
-    """Yields the problems that Slack reports for a data table, except those of its cells."""
+    """Yields the problems that Slack reports for a data table, excluding its cells."""
     rows: Sequence[Any] = block["rows"]
     if not isinstance(block.get("caption"), str) or not block["caption"]:
         yield f"missing required field: caption [json-pointer:{pointer}]"

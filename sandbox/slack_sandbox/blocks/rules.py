@@ -27,7 +27,7 @@ SECTION_FIELDS = 10
 
 _PLAIN_TYPES = ("alert", "card", "carousel", "divider", "file", "image", "plan")
 _TYPES = frozenset({*_PLAIN_TYPES, "task_card", "video"})
-"""Known block types whose content isn't checked. Those with checks are in _CHECKS."""
+"""Known block types whose content isn't checked. `_CHECKS` has the other types."""
 _RICH_TEXT = frozenset({"rich_text_section", "rich_text_list", "rich_text_quote", "rich_text_preformatted"})
 _CELLS = {"raw_text": "text", "raw_number": "value", "rich_text": "elements"}
 """The field that each type of table cell requires."""

@@ -1,4 +1,4 @@
-"""Slack's limits on a message's blocks, as stored: Markdown is translated before anything is counted."""
+"""Slack's limits on a message's stored blocks. Markdown is translated before anything is counted."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

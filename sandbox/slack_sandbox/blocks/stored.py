@@ -46,7 +46,8 @@ def stored_markdown(markdown: str) -> tuple[Json, ...]:
 def with_ids(blocks: Sequence[Json]) -> tuple[Json, ...]:
     """Returns the blocks with missing block_ids and action_ids filled in.
 
-    Slack's IDs are random. The sandbox's depend on the block and its position, so that an unchanged block keeps its ID.
+    Slack's IDs are random. The sandbox derives its IDs from the block and its position, so that an unchanged block
+    keeps its ID.
     """
     used_ids = {block.get("block_id") for block in blocks}
     result = []
@@ -67,8 +68,9 @@ def with_ids(blocks: Sequence[Json]) -> tuple[Json, ...]:
     return tuple(result)
 
 
-def with_other_ids(blocks: Sequence[Json]) -> list[Json]:
-    """Returns the blocks with new block_ids for rich_text, as Slack sends a thread's root in each event."""
+def with_new_block_ids(blocks: Sequence[Json]) -> list[Json]:
+    """Returns the blocks with new block_ids for rich_text. Slack changes these IDs whenever it sends a thread's root
+    again."""
     used_ids = {block.get("block_id") for block in blocks}
     return [
         {**block, "block_id": _generated_id(f"other {block}", used_ids)} if block["type"] == "rich_text" else block

@@ -1,10 +1,8 @@
 """Reads the files in an export, a ZIP or an unpacked folder, and their JSON, in memory and within limits.
 
 Real exports don't have paths that lead outside the ZIP, so a ZIP with such a path is refused. Each file has a known
-purpose or is reported by name.
-
-A year of a company's messages is 100,000 small files. So `zipfile` only reads the directory, and files are read by
-their offsets: `zipfile` takes longer to open such a file than to unpack it.
+purpose or is reported by name. A year of a company's messages takes 100,000 small files. `zipfile` takes longer to open
+such a file than to unpack it, so it only reads the directory, and files are read by their offsets.
 """
 
 import json
@@ -41,11 +39,11 @@ _WITHOUT_MESSAGES = re.compile(
     r"(?:integration_logs|canvases|lists|huddle_transcripts|file_conversations|content_flags|\.slack-manifest)\.json"
     r"|(?:org_)?users\.json|[^/]+/canvas_in_the_conversation\.json"
 )
-"""Files of exports, by their path in the export, that don't have messages."""
+"""Paths of an export's files that don't contain messages."""
 _CONTENT = re.compile(
     r"(?:^|/)(?:__MACOSX|__uploads|[^/]+/attachments)/|(?:^|/)(?:\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini)$"
 )
-"""Files' content, which other tools add, and the files of macOS and Windows."""
+"""Files that other tools add to an export, and files that macOS and Windows create."""
 CANVAS_COMMENTS = re.compile(r"FC[:_]?F[A-Z0-9]+")
 """The folders of comments on canvases."""
 _TEXT_FORM = re.compile(r"(?:^|/)(?:channels|dms|groups|mpims)/.*\.txt$")
@@ -53,7 +51,7 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _UTF8_NAME = 0x800
 _ENCRYPTED = 0x1
 _NAMED = 5
-"""The number of folders that a sentence names."""
+"""The maximum number of folders listed in a sentence."""
 _PACKED_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _HEADER = struct.Struct("<4s22xHH")
 """The header before a file: a signature, and the lengths of its name and extra fields."""
@@ -93,7 +91,7 @@ class Contents:
     days: Mapping[str, Sequence[str]]
     """The paths of the files with messages in order, by folder."""
     unknown: Sequence[str]
-    """The paths of the files that aren't named like those of an export. They weren't read."""
+    """The paths of files whose names don't occur in exports. They weren't read."""
 
 
 class FolderPlace(NamedTuple):
@@ -167,7 +165,7 @@ def open_reader(path: str) -> Iterator[Reader]:
 
 
 class Archive:
-    """An export: a ZIP by its path or its bytes, or an unpacked folder by its path."""
+    """An export: a ZIP, given as a path or bytes, or an unpacked folder, given as a path."""
 
     def __init__(self, source: str | BinaryIO) -> None:
         self._places: Mapping[str, Place | FolderPlace]
@@ -242,7 +240,7 @@ def _zip_places(file: BinaryIO) -> tuple[dict[str, Place], Sequence[str]]:
 
 
 def _places(infos: Sequence[zipfile.ZipInfo], size: int) -> tuple[dict[str, Place], Sequence[str]]:
-    """Returns each file's location by name, and the names that were repeated. `size`: the ZIP's.
+    """Returns each file's location by name, and the repeated names. `size`: the ZIP's size in bytes.
 
     Raises ExportError for a ZIP that can't be an export.
     """
@@ -269,8 +267,7 @@ def _places(infos: Sequence[zipfile.ZipInfo], size: int) -> tuple[dict[str, Plac
 
 def _entry_name(info: zipfile.ZipInfo) -> str:
     """Returns an entry's name. Slack writes UTF-8 without setting its flag, and some tools on Windows write
-    backslashes.
-    """
+    backslashes."""
     name = info.filename.replace("\\", "/")
     if name.isascii():
         return name

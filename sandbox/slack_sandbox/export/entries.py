@@ -14,10 +14,10 @@ from slack_sandbox.text.words import message_words
 from slack_sandbox.workspace import SLACKBOT, Json, Message
 
 UNKNOWN_WRITER = "U0UNKNOWN"
-"""The author of a message that doesn't name one. An author with a name but without an ID has its hash after this."""
+"""The author's ID for a message without an author. If the author has only a name, a hash of the name follows."""
 MISSING_ROOT = "The first message of this thread isn't in the export."
 NOT_A_MESSAGE = frozenset({"message_changed", "message_deleted", "message_replied"})
-"""Records in workspaces that keep edits and deletions. Slack doesn't show them."""
+"""Subtypes of records in workspaces that keep edits and deletions. Slack doesn't show these records."""
 _NOTICES = frozenset({"bot_add", "bot_remove", "bot_enable", "bot_disable", "tombstone"})
 _NOTICES_BEGIN = ("channel_", "group_", "pinned_", "unpinned_", "reminder_", "sh_room_", "joiner_notification")
 _NOTICES_END = "_conversation_join"
@@ -81,8 +81,7 @@ def is_searched(entry: Mapping[str, Any]) -> bool:
 
 def writer_of(entry: Mapping[str, Any]) -> str:
     """Returns the ID of the author: a person if there is one, otherwise a bot. A file comment's author is its
-    commenter.
-    """
+    commenter."""
     comment, files = entry.get("comment"), entry.get("files")
     file = files[0] if isinstance(files, list) and files else entry.get("file")
     # Anybody can share another person's file. Only an upload is by the file's owner.

@@ -1,8 +1,8 @@
 """Indexes the location and the words of each message in an export.
 
-Each day of each channel is parsed once when the export is opened, and only numbers are kept: for a message, its ts,
-file, position and thread root (24 bytes in total), and for a word, the numbers of its messages. A channel's messages
-are read again when somebody opens it. So two million messages need a fraction of a gigabyte.
+Each channel's days are parsed once, when the export is opened, and only numbers are kept. For a message, these are its
+ts, file, position and thread root (24 bytes in total). For a word, these are the numbers of the messages that contain
+it. A channel's messages are read again when somebody opens it. So two million messages need a fraction of a gigabyte.
 
 The code for each message runs two million times, so every microsecond adds two seconds.
 """
@@ -50,7 +50,7 @@ class ChannelIndex:
     ts: "array[int]" = field(default_factory=lambda: array("Q"))
     """Timestamps in microseconds, in order."""
     files: "array[int]" = field(default_factory=lambda: array("I"))
-    """Twice the number of the file among the channel's, plus 1 for a reply that was also sent to the channel."""
+    """Twice the file's number within the channel, plus 1 for a reply that was also sent to the channel."""
     places: "array[int]" = field(default_factory=lambda: array("I"))
     roots: "array[int]" = field(default_factory=lambda: array("Q"))
     """The ts of the thread's root, or 0 for roots."""
@@ -77,11 +77,11 @@ class Batch:
     writers: Counter[str] = field(default_factory=Counter)
     unknown: dict[str, Writer] = field(default_factory=dict)
     threads: list[tuple[int, int, int]] = field(default_factory=list)
-    """Each channel's longest thread: the number of replies, the channel's number in the batch, the root's ts."""
+    """Each channel's longest thread, as the number of replies, the channel's number in the batch, and the root's ts."""
     with_files: Counter[int] = field(default_factory=Counter)
     """The number of files in each channel, by its number in the batch."""
     unreadable: list[tuple[int, int]] = field(default_factory=list)
-    """The files that can't be read: the channel's number in the batch, and the file's among the channel's."""
+    """The files that can't be read, each as the channel's number in the batch and the file's number in the channel."""
 
 
 class _Found(NamedTuple):

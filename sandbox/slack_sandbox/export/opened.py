@@ -1,4 +1,4 @@
-"""An open export: its workspace, its search index, and a report about the read and skipped parts."""
+"""An open export: its workspace, its search index, and a report on which parts were read or skipped."""
 
 import gc
 import multiprocessing
@@ -38,7 +38,7 @@ Progress = Callable[[int, int], None]
 """Called with the number of bytes read, and the total."""
 _BATCH_BYTES = 32 * 2**20
 _ALONE_BYTES = 96 * 2**20
-"""Up to this size, one process reads an export faster than several can start."""
+"""Up to this size, one process reads an export in less time than several processes need to start."""
 _MAX_PROCESSES = 4
 _CACHED_ENTRIES = 40_000
 _OWN_IDS = ("U0BOT", "B0BOT", UNKNOWN_WRITER, SLACK, SLACKBOT)
@@ -259,7 +259,7 @@ def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = la
 
 
 def _lost(contents: Contents, listed: _Listed, unreadable: Sequence[str]) -> dict[str, Sequence[str]]:
-    """Returns the files and folders that could have messages and weren't read, by the reason's key in the report."""
+    """Returns the unread files and folders that could have messages, by the reason's key in the report."""
     folders, shared = {paths[0] for paths in listed.files.values() if paths}, {*listed.shared_folders}
     unlisted = [folder for folder, paths in contents.days.items() if paths[0] not in folders]
     lost = {

@@ -52,17 +52,14 @@ class Directory:
         return frozenset((*self.users, *self.bots, SLACKBOT, SLACK))
 
     def account_of(self, writer: str) -> str:
-        """Returns the account of a message's author, which may be given as a bot_id.
-
-        Another account stands in for an author with one of the sandbox's own IDs.
-        """
+        """Returns the account of a message's author, who can be given as a bot_id. If the author's ID is one of the
+        sandbox's own IDs, the author gets another account."""
         is_own = writer in self._taken and writer not in (SLACK, SLACKBOT, UNKNOWN_WRITER)
         return f"{writer}0EXPORT" if is_own else self.bots.get(writer, writer)
 
     def _add(self, user: User) -> None:
         """Adds an account. If the account's handle is in use, its ID becomes the handle, so that no mention is
-        ambiguous.
-        """
+        ambiguous."""
         if user.name in self._handles:
             user = replace(user, name=user.id.lower())
         self._handles.add(user.name)

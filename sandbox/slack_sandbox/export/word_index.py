@@ -1,7 +1,8 @@
 """Finds the messages of an export that contain a word, and scores how well they match a query. No I/O.
 
-The words of several channels are one part of the index, which a process builds and returns as a few arrays. Two million
-messages have 25 million words, so a Python object for each of them, or for each distinct word, would need gigabytes.
+The words of several channels form one part of the index. A process builds the part and returns it as a few arrays. Two
+million messages have 25 million words, so a Python object for each of them, or for each distinct word, would need
+gigabytes.
 """
 
 import math
@@ -17,7 +18,7 @@ MAX_CANDIDATES = 8_000
 """The maximum number of messages that one search examines, rare words first."""
 _MAX_FORMS = 40
 _MAX_ALIKE = 400
-"""The maximum number of words with the same beginning that are searched for forms."""
+"""The maximum number of words with the same beginning that are examined as possible forms of a word."""
 _MAX_TERMS = 100
 """The maximum number of query words whose positions are cached."""
 _FEW = 16
@@ -30,7 +31,7 @@ _OTHER_FORM = 0.5
 
 
 class Part:
-    """For some messages, the words that each contains. Messages are numbered within the part."""
+    """The words that each of some messages contains. Messages are numbered within the part."""
 
     def __init__(self, words: Mapping[str, "array[int]"]) -> None:
         known = sorted(words)
@@ -69,7 +70,8 @@ class Part:
 
 
 _Places = list[tuple[int, Part, int]]
-"""A word's positions, last part first: the number of the part's first message, the part, the position in it."""
+"""A word's positions, last part first. Each has the number of the part's first message, the part, and the position in
+the part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,7 @@ class WordIndex:
 
     def scores(self, words: Sequence[str], is_wanted: Callable[[int], bool]) -> dict[int, float]:
         """Returns the messages that contain any of the words, with scores. Messages with more or rarer words score
-        higher.
-        """
+        higher."""
         terms = [term for word in dict.fromkeys(words) if (term := self._term(word)).df]
         terms.sort(key=lambda term: (term.df, [form for form, *_ in term.forms]))
         scores: dict[int, float] = {}

@@ -88,7 +88,7 @@ class AnswerCalls:
             return None
         # A scheduled answer can be below one of the app's own messages, which the call then refers to.
         asked = [message for message in messages if message.user_id != self.workspace.bot.id]
-        return _named(call, messages) or (asked[-1] if asked else None)
+        return _message_in_metadata(call, messages) or (asked[-1] if asked else None)
 
     def _forget(self) -> None:
         while len(self._answers) > _MAX_ANSWERS:
@@ -109,7 +109,7 @@ class AnswerCalls:
         }
 
 
-def _named(call: CallRecord, messages: Iterable[Message]) -> Message | None:
+def _message_in_metadata(call: CallRecord, messages: Iterable[Message]) -> Message | None:
     """Returns the message whose ts is among the values of the call's metadata, or None."""
     metadata = call.arguments.get("metadata")
     payload = metadata.get("event_payload") if isinstance(metadata, dict) else None

@@ -1,4 +1,5 @@
-"""Tracks how each message of the app gets its text: by edits, by a native stream, or by replacing a deleted one."""
+"""Tracks how each message of the app gets its text: through edits, through a native stream, or as a replacement for a
+deleted message."""
 
 from collections import Counter
 from collections.abc import Callable

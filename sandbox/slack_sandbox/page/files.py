@@ -19,7 +19,7 @@ _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _CANVAS_LINK = re.compile(re.escape(canvas_link("")) + r"(\w+)")
 _CANVAS_LINES = 12
 _CANVAS_CHARS = 1_500
-"""The beginning of a canvas that its messages show. The page loads the rest on demand."""
+"""The length of a canvas's beginning, which messages show. The page loads the rest on demand."""
 
 
 @dataclass(frozen=True, slots=True)

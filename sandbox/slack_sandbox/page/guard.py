@@ -20,9 +20,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 async def refuse_other_sites(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Accepts only requests from programs on this machine and from the sandbox's own page, on every route.
 
-    The host must be local, to prevent DNS rebinding, and the origin must be the sandbox. For an image's GET, browsers
-    don't send an origin, but they send `Sec-Fetch-Site`: https://www.w3.org/TR/fetch-metadata/. Links to the page are
-    allowed.
+    The host must be local, to prevent DNS rebinding, and the origin must be the sandbox. For image requests, browsers
+    don't send an Origin header, but they do send `Sec-Fetch-Site`: https://www.w3.org/TR/fetch-metadata/. Links to the
+    page are allowed.
     """
     if request.url.host not in ("127.0.0.1", "localhost"):
         raise web.HTTPForbidden(text="The sandbox is available only on this machine, as 127.0.0.1 or localhost.")

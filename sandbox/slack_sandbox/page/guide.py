@@ -52,8 +52,7 @@ class Spot:
 @dataclass(frozen=True, slots=True)
 class Card:
     """A question that the page offers as a card. If a card has several questions, different people ask them at the same
-    time.
-    """
+    time."""
 
     title: str
     detail: str
@@ -67,7 +66,7 @@ class Card:
     further: tuple[str, ...] = ()
     """More messages that the script can answer."""
     waits: bool = False
-    """Whether its answer waits for the person's click, which a new message in the conversation would replace."""
+    """Whether its answer waits for the person's click. A new message in the conversation would replace the click."""
 
     @property
     def people(self) -> int:

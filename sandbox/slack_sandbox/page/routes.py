@@ -33,7 +33,7 @@ _PAGE = Path(__file__).parent / "static"
 _ASSET_TYPES = frozenset({".js", ".css"})
 _PAGE_MESSAGES = 50
 _PAGE_REPLIES = 20
-"""The number of replies per thread on a page of a channel: as many as its button shows faces."""
+"""The number of replies per thread on a page of a channel. The thread's button shows this many faces."""
 _THREAD_MESSAGES = 1_000
 MAX_DROPPED_BYTES = 512 * 2**20
 """The largest export that the page loads into memory. A larger one must be opened from disk."""
@@ -143,9 +143,7 @@ class PageApi:
         }
 
     def _html(self, message: Message) -> str:
-        """Returns a message's HTML. Old apps' blocks can have outdated forms. In that case, only the words are
-        shown.
-        """
+        """Returns a message's HTML. Old apps' blocks can have outdated forms, for which only the words are shown."""
         try:
             return self._renderer.html(message)
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
@@ -232,7 +230,7 @@ class PageApi:
         return web.json_response(state)
 
     async def _messages(self, request: web.Request) -> web.StreamResponse:
-        """Serves a page of a long channel, each message with the newest replies of its thread; or one thread."""
+        """Serves one thread, or a page of a long channel in which each message has its thread's newest replies."""
         channel, log = self._long_log(request)
         shown, is_thread = list(log.in_channel()), request.query.get("thread")
         if is_thread:

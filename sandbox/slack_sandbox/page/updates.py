@@ -29,7 +29,7 @@ _BACKLOG = 500
 
 
 class PageUpdates:
-    """Collects changes and sends them to open pages. A changed message is rendered once for all of them.
+    """Collects changes and sends them to open pages. A changed message is rendered once for all pages.
 
     `polled`: functions by event. Each is called every second, and its data is sent if it has changed.
     """

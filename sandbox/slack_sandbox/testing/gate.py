@@ -1,8 +1,9 @@
 """Configures pytest for this project's checks: few random examples, and no skipped tests or random draws in CI.
 
-A rare failing example isn't caused by the change that CI checks. `make test-long` searches at random.
+If a rare example fails, the change that CI checks isn't the cause. `make test-long` searches at random.
 
-A conftest.py lists it in `pytest_plugins`. Tests of other people's bots don't, because they have their own checks.
+A conftest.py lists it in `pytest_plugins`. Tests of other people's bots don't list it, because they have their own
+checks.
 """
 
 import os

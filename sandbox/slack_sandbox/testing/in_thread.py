@@ -19,7 +19,7 @@ _STOP_S = 10.0
 
 
 class SandboxInThread:
-    """Serves a Sandbox while the block runs. `run` and `wait_for` give access to everything else."""
+    """Serves a Sandbox for the duration of a `with` block. `run` and `wait_for` give access to everything else."""
 
     def __init__(self, **options: Any) -> None:
         """`options`: those of Sandbox, such as manifest=…"""
@@ -53,7 +53,7 @@ class SandboxInThread:
 
     @contextmanager
     def run_bot(self, *command: str, timeout_s: float = WITHIN_S, **env: str) -> Iterator[subprocess.Popen[bytes]]:
-        """Runs a bot's command while the block runs. The block starts when the bot has connected.
+        """Runs a bot's command for the duration of a `with` block, which starts when the bot has connected.
 
         The bot inherits this process's environment, and its output is in pytest's report. `env` adds variables. Raises
         RuntimeError if the bot exits before it connects.
@@ -78,7 +78,7 @@ class SandboxInThread:
         return self.run(self.sandbox.say(user, channel, text, thread_ts))
 
     def press(self, user: str, message: Message, action_id: str) -> bool:
-        """Clicks a message's button as a person. Returns whether the bot acknowledged."""
+        """Clicks a message's button as a person. Returns whether the bot acknowledged the click."""
         return self.run(self.sandbox.client(user).press(message.channel, message.ts, action_id))
 
     def replies(self, channel: str, thread_ts: str, count: int = 1, timeout_s: float = WITHIN_S) -> list[Message]:

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 WITHIN_S = 120.0
-"""The longest wait for an expected event. What takes ten seconds on a busy machine takes a minute on a slow one."""
+"""The longest wait for an expected event. An operation that takes ten seconds on a busy machine can take a minute on a
+slow one."""
 INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
 
 

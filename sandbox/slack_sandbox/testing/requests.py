@@ -31,7 +31,7 @@ async def refusal(call: Awaitable[object]) -> str:
 
 
 async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
-    """Returns the name of the error for a call, made in JSON if the method accepts JSON."""
+    """Makes a call, in JSON if the method accepts JSON, and returns its error name."""
     if method in FORM_ONLY:
         return await refusal(web.api_call(method, params=arguments))
     return await refusal(web.api_call(method, json=arguments))

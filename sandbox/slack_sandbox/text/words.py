@@ -70,7 +70,7 @@ def _block_lines(block: Json) -> Iterator[str]:
 
 
 def _visible_strings(value: Any) -> Iterator[str]:
-    """Yields the strings that people see in a JSON value, in order. Its depth doesn't matter."""
+    """Yields the strings that people see in a JSON value, in order and at any depth."""
     left: list[tuple[str, Any]] = [("", value)]
     while left:
         key, value = left.pop()
@@ -84,7 +84,7 @@ def _visible_strings(value: Any) -> Iterator[str]:
 
 
 def _read_as(name: str, holder: Mapping[str, Any]) -> str:
-    """Returns the key that a value is treated as: an attachment field has its words in `value`."""
+    """Returns the key that a value is treated as, because an attachment field has its words in `value`."""
     if name == "value" and "title" in holder and "type" not in holder:
         return "text"
     return "text" if name == "url" and holder.get("type") == "link" and not holder.get("text") else name

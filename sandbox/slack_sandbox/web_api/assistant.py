@@ -7,14 +7,15 @@ from slack_sandbox.workspace import Channel, Json, Session, SessionStatus, Slack
 
 MAX_LOADING_MESSAGES = 10
 LOADING_MESSAGE_CHARS = 50
-"""For one loading message. Which characters Slack counts isn't known; UTF-16 units are the strictest interpretation."""
+"""The maximum length of a loading message. It isn't known how Slack counts characters; UTF-16 units are the strictest
+interpretation."""
 SESSION_TITLE = 200
 _STATUSES: tuple[SessionStatus, ...] = ("active", "processing", "suspended", "closed")
 _STOP_EVENT = "agent_session_stopped"
 
 
 def set_status(app: App, args: Json) -> Json:
-    channel = app.joined(args, "channel_id")
+    channel = app.joined_channel(args, "channel_id")
     root = app.workspace.message(channel.id, required(args, "thread_ts"))
     loading_messages = args.get("loading_messages") or ()
     if isinstance(loading_messages, str):
@@ -26,7 +27,7 @@ def set_status(app: App, args: Json) -> Json:
         raise SlackError("invalid_arguments")
     text = str(args.get("status") or "")
     app.workspace.set_status(channel.id, root.root_ts, text, tuple(map(str, loading_messages)))
-    app.panes.status_written(channel.id, root.root_ts)
+    app.panes.on_status_written(channel.id, root.root_ts)
     return {}
 
 
@@ -35,13 +36,13 @@ def _utf16_units(text: str) -> int:
 
 
 def set_title(app: App, args: Json) -> Json:
-    channel = app.joined(args, "channel_id")
+    channel = app.joined_channel(args, "channel_id")
     app.panes.set_title(channel.id, required(args, "thread_ts"), required(args, "title"))
     return {}
 
 
 def set_suggested_prompts(app: App, args: Json) -> Json:
-    channel = app.joined(args, "channel_id")
+    channel = app.joined_channel(args, "channel_id")
     required(args, "prompts")
     try:
         prompts = tuple(SuggestedPrompt(str(prompt["title"]), str(prompt["message"])) for prompt in args["prompts"])
@@ -88,7 +89,7 @@ def _session(app: App, args: Json) -> tuple[Channel, str]:
     # (kirodotdev/KiroCrew#9822).
     if app.config.pane != "agent":
         raise SlackError("not_authorized")
-    channel = app.joined(args, "channel_id")
+    channel = app.joined_channel(args, "channel_id")
     return channel, app.workspace.message(channel.id, required(args, "thread_ts")).root_ts
 
 

@@ -51,7 +51,7 @@ _CHECKS: Mapping[str, Callable[[Any], object]] = {"blocks": check_blocks, "messa
 
 
 def _errors(refused: SlackError) -> list[Json]:
-    """Returns the problems, each with its path, as in Slack's docs."""
+    """Returns the problems in the form that Slack documents, each with its path."""
     messages = refused.fields.get("response_metadata", {}).get("messages") or [refused.error]
     found = [match for message in messages if (match := _PROBLEM.fullmatch(message))]
     return [

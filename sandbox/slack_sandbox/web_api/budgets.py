@@ -1,4 +1,5 @@
-"""Slack's rate limits, counted on arrival: calls of each method within any 60 seconds, and posts to each channel.
+"""Slack's rate limits on calls to each method within any 60 seconds, and on posts to each channel. Calls are counted
+when they arrive.
 
 The documented limit on posts per channel is only "about one a second, and short bursts", so there are two rules.
 """
@@ -78,7 +79,7 @@ class PostRule:
     methods: frozenset[str]
 
     def back_at_s(self, posts: Iterable[float]) -> list[float]:
-        """Returns the times when posts at these times stop counting, in order."""
+        """Returns, in order, the times when these posts stop counting."""
         if self.window_s is not None:
             return [at_s + self.window_s for at_s in posts]
         return list(accumulate(posts, lambda back_s, at_s: max(back_s, at_s) + 1.0, initial=0.0))[1:]

@@ -27,7 +27,7 @@ def create(app: App, args: Json) -> Json:
     if problem := next(problems(markdown or ""), None):
         line, what = problem
         raise SlackError("canvas_creation_failed", detail=f"'content' error: line {line}: {what}")
-    channel = app.joined(args, "channel_id") if args.get("channel_id") else None
+    channel = app.joined_channel(args, "channel_id") if args.get("channel_id") else None
     title = str(args.get("title") or "Untitled")
     canvas = app.files.add(app.workspace.bot.id, UploadedFile(f"{title}.canvas", (markdown or "").encode()))
     if channel is not None:
@@ -53,7 +53,7 @@ def set_access(app: App, args: Json) -> Json:
         raise SlackError("invalid_arguments")
     canvas = _own_canvas(app, args)
     for channel_id in channel_ids:
-        if app.readable({"channel": channel_id}).type in ("im", "mpim"):
+        if app.readable_channel({"channel": channel_id}).type in ("im", "mpim"):
             raise SlackError("channel_not_found")
     for user_id in user_ids:
         if user_id not in app.workspace.users:

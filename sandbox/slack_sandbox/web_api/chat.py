@@ -18,7 +18,7 @@ _LINKED_NAMES = re.compile(r"(?<!\w)@(?:channel|here|everyone)\b")
 
 
 def post_message(app: App, args: Json) -> Json:
-    channel = writable(app, app.channel_id(required(args, "channel")))
+    channel = writable_channel(app, app.channel_id(required(args, "channel")))
     content = _message_body(args)
     thread_ts = thread_of(app, channel, args)
     message = Message(
@@ -43,7 +43,7 @@ def post_message(app: App, args: Json) -> Json:
 
 
 def schedule_message(app: App, args: Json) -> Json:
-    channel = writable(app, app.channel_id(required(args, "channel")))
+    channel = writable_channel(app, app.channel_id(required(args, "channel")))
     post_at, thread_ts = required(args, "post_at"), thread_of(app, channel, args)
     delay_s = float(post_at) - time.time() if post_at.isdecimal() else -1.0
     if delay_s <= 0:
@@ -67,7 +67,7 @@ def schedule_message(app: App, args: Json) -> Json:
 
 
 def update(app: App, args: Json) -> Json:
-    channel = app.joined(args)
+    channel = app.joined_channel(args)
     if channel.archived:
         raise SlackError("is_inactive")
     message = _own_message(app, channel, required(args, "ts"), "cant_update_message")
@@ -92,7 +92,7 @@ def update(app: App, args: Json) -> Json:
 
 
 def delete(app: App, args: Json) -> Json:
-    channel = app.joined(args)
+    channel = app.joined_channel(args)
     message = _own_message(app, channel, required(args, "ts"), "cant_delete_message")
     if is_open(app, channel.id, message.ts):
         raise SlackError("cant_delete_message")
@@ -101,7 +101,7 @@ def delete(app: App, args: Json) -> Json:
 
 
 def post_ephemeral(app: App, args: Json) -> Json:
-    channel = writable(app, app.channel_id(required(args, "channel")))
+    channel = writable_channel(app, app.channel_id(required(args, "channel")))
     user = required(args, "user")
     if user not in channel.members:
         raise SlackError("user_not_in_channel")
@@ -121,18 +121,18 @@ def post_ephemeral(app: App, args: Json) -> Json:
 
 
 def get_permalink(app: App, args: Json) -> Json:
-    channel = app.readable(args)
+    channel = app.readable_channel(args)
     message = app.workspace.message(channel.id, required(args, "message_ts"))
     return {"channel": channel.id, "permalink": permalink(message)}
 
 
-def writable(app: App, channel_id: str) -> Channel:
+def writable_channel(app: App, channel_id: str) -> Channel:
     """Returns the channel to post in. Raises SlackError if the bot can't post there."""
     if app.setup.post_error:
         raise SlackError(app.setup.post_error)
     user = app.workspace.users.get(channel_id)
     # A user ID refers to the direct message with that person.
-    channel = app.joined({"channel": channel_id}) if user is None else app.workspace.dm(user.id)
+    channel = app.joined_channel({"channel": channel_id}) if user is None else app.workspace.dm(user.id)
     if channel.type == "im" and not app.config.messages_tab:
         raise SlackError("messages_tab_disabled")
     if channel.archived:

@@ -36,7 +36,7 @@ class _TimeRange:
 
 
 def history(app: App, args: Json) -> Json:
-    channel = app.joined(args)
+    channel = app.joined_channel(args)
     app.need(f"{_SCOPES[channel.type]}:history")
     time_range = _time_range(args)
     shown = [ts for ts in app.workspace.log(channel.id).in_channel() if time_range.contains(ts)]
@@ -44,7 +44,7 @@ def history(app: App, args: Json) -> Json:
 
 
 def replies(app: App, args: Json) -> Json:
-    channel = app.joined(args)
+    channel = app.joined_channel(args)
     app.need(f"{_SCOPES[channel.type]}:history")
     try:
         root = app.workspace.message(channel.id, required(args, "ts"))
@@ -57,7 +57,7 @@ def replies(app: App, args: Json) -> Json:
 
 
 def info(app: App, args: Json) -> Json:
-    channel = app.readable(args)
+    channel = app.readable_channel(args)
     app.need(f"{_SCOPES[channel.type]}:read")
     channel_fields = channel_json(app.workspace, channel)
     if flag(args, "include_num_members"):
@@ -99,7 +99,7 @@ def _list_page(app: App, args: Json, among: Iterable[Channel]) -> Json:
 
 
 def join(app: App, args: Json) -> Json:
-    channel = app.readable(args)
+    channel = app.readable_channel(args)
     if channel.type != "channel":
         raise SlackError("method_not_supported_for_channel_type")
     if channel.archived:
@@ -111,7 +111,7 @@ def join(app: App, args: Json) -> Json:
 
 
 def pin(app: App, args: Json) -> Json:
-    channel = app.joined(args)
+    channel = app.joined_channel(args)
     ts = str(args.get("timestamp") or "")
     if not ts:
         raise SlackError("no_item_specified")
@@ -120,7 +120,7 @@ def pin(app: App, args: Json) -> Json:
 
 
 def pins(app: App, args: Json) -> Json:
-    channel = app.joined(args)
+    channel = app.joined_channel(args)
     items: list[Json] = []
     for (channel_id, ts), (created, user_id) in app.workspace.pins.items():
         if channel_id == channel.id and app.workspace.log(channel.id).has(ts):
@@ -132,7 +132,7 @@ def pins(app: App, args: Json) -> Json:
 
 
 def members(app: App, args: Json) -> Json:
-    channel = app.readable(args)
+    channel = app.readable_channel(args)
     app.need(f"{_SCOPES[channel.type]}:read")
     page, metadata = paginate(args, channel.members, 100)
     return {"members": page, "response_metadata": {"next_cursor": ""}, **metadata}
@@ -146,7 +146,7 @@ def users(app: App, args: Json) -> Json:
 
 def open_dm(app: App, args: Json) -> Json:
     if channel_id := args.get("channel"):
-        channel = app.joined({"channel": channel_id})
+        channel = app.joined_channel({"channel": channel_id})
         if channel.type not in ("im", "mpim"):
             raise SlackError("method_not_supported_for_channel_type")
         return {"channel": channel_json(app.workspace, channel)}
@@ -203,7 +203,7 @@ def user_info(app: App, args: Json) -> Json:
 def reactions(app: App, args: Json) -> Json:
     if not args.get("channel") or not args.get("timestamp"):
         raise SlackError("no_item_specified")
-    channel = app.joined(args)
+    channel = app.joined_channel(args)
     message = app.workspace.message(channel.id, str(args["timestamp"]))
     fields = message_json(app.workspace, message) | {"permalink": permalink(message)}
     return {"type": "message", "channel": channel.id, "message": fields}
@@ -218,7 +218,7 @@ def remove_reaction(app: App, args: Json) -> Json:
 
 
 def _react(app: App, args: Json, *, add: bool) -> Json:
-    channel = app.joined(args)
+    channel = app.joined_channel(args)
     message = app.workspace.message(channel.id, required(args, "timestamp"))
     name = required(args, "name").strip(":")
     if not _EMOJI_NAME.fullmatch(name):

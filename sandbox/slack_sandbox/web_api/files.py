@@ -6,7 +6,7 @@ from dataclasses import replace
 from slack_sandbox.blocks import rules
 from slack_sandbox.blocks.stored import stored_text
 from slack_sandbox.filetypes import SNIPPET_TYPES
-from slack_sandbox.web_api.chat import thread_of, writable
+from slack_sandbox.web_api.chat import thread_of, writable_channel
 from slack_sandbox.web_api.method import App, Method, required
 from slack_sandbox.workspace import Channel, Json, Message, SlackError
 
@@ -31,7 +31,7 @@ def complete_upload(app: App, args: Json) -> Json:
     entries = args.get("files")
     if not isinstance(entries, list) or not entries or not all(isinstance(e, dict) and e.get("id") for e in entries):
         raise SlackError("invalid_arguments")
-    pending_uploads = [(app.files.uploaded(str(entry["id"])), str(entry.get("title") or "")) for entry in entries]
+    pending_uploads = [(app.files.pending_upload(str(entry["id"])), str(entry.get("title") or "")) for entry in entries]
     channels = _channels(app, args)
     comment = str(args.get("initial_comment") or "")
     # Slack ignores blocks if there is an initial comment.
@@ -73,7 +73,7 @@ def _channels(app: App, args: Json) -> list[Channel]:
         raise SlackError("channels_limit_exceeded")
     if args.get("thread_ts") and len(channel_ids) > 1:
         raise SlackError("invalid_arguments")
-    return [writable(app, channel_id) for channel_id in channel_ids]
+    return [writable_channel(app, channel_id) for channel_id in channel_ids]
 
 
 METHODS = {

@@ -64,7 +64,7 @@ class App:
         self.scheduled[number] = asyncio.get_running_loop().call_later(delay_s, post)
         return number
 
-    def readable(self, args: Json, key: str = "channel") -> Channel:
+    def readable_channel(self, args: Json, key: str = "channel") -> Channel:
         """Returns a channel that the bot can see: a public one, or one that it is a member of. Raises SlackError."""
         try:
             channel = self.workspace.channels[required(args, key)]
@@ -85,9 +85,9 @@ class App:
         """Raises SlackError("missing_scope") unless the bot has one of the scopes, if any are given."""
         need(self.scopes, *scopes)
 
-    def joined(self, args: Json, key: str = "channel") -> Channel:
+    def joined_channel(self, args: Json, key: str = "channel") -> Channel:
         """Returns a channel that the bot is a member of. Raises SlackError."""
-        channel = self.readable(args, key)
+        channel = self.readable_channel(args, key)
         if self.workspace.bot.id not in channel.members:
             raise SlackError("not_in_channel")
         return channel

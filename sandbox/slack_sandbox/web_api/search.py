@@ -17,7 +17,8 @@ from slack_sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError
 MAX_RESULTS = 20
 CONTEXT_MESSAGES = 3
 INDEX_DELAY_S = 5.0
-"""The age at which search finds a message in a sandbox started by the command. In Slack, one took 12 hours."""
+"""The age at which search finds a message in a sandbox that was started from the command line. In Slack, one message
+took 12 hours."""
 _SEARCHED = frozenset({None, "thread_broadcast", "file_share"})
 
 
@@ -147,7 +148,7 @@ def _hit(app: App, channel: Channel, message: Message) -> Json:
 
 
 def _context(app: App, message: Message) -> Json:
-    """Returns the messages around a hit: in its thread for a reply, else in the channel."""
+    """Returns the messages around a hit, in its thread for a reply, otherwise in the channel."""
     log = app.workspace.log(message.channel)
     beside = list(log.replies(message.thread_ts) if message.thread_ts else log.in_channel())
     at = beside.index(message.ts)

@@ -33,7 +33,7 @@ _PERSON = re.compile(r"[UW]\w+")
 
 
 def start(app: App, args: Json) -> Json:
-    channel = app.joined(args)
+    channel = app.joined_channel(args)
     if channel.archived:
         raise SlackError("is_archived")
     if args.get("thread_ts") == "":
@@ -124,7 +124,7 @@ def _check_recipient(app: App, args: Json) -> None:
 
 
 def _streaming(app: App, args: Json) -> tuple[Channel, Message, Stream]:
-    channel = app.joined(args)
+    channel = app.joined_channel(args)
     message = app.workspace.message(channel.id, required(args, "ts"))
     if message.user_id != app.workspace.bot.id:
         raise SlackError("message_not_owned_by_app")
@@ -173,7 +173,7 @@ def _with_chunks(stream: Stream, chunks: Any) -> Stream:
 
 
 def _with_task(stream: Stream, task: Task) -> Stream:
-    """Adds a task to the stream, or changes it in place if its ID is known: details and output are appended."""
+    """Adds a task to the stream, or updates the task with the same ID, whose details and output are appended."""
     is_known = task.id in stream.tasks
     if is_known:
         before = stream.tasks[task.id]
@@ -234,7 +234,8 @@ def _close_tasks(stream: Stream) -> Stream:
 
 
 def _with_stream_content(app: App, message: Message, stream: Stream, blocks: Sequence[Json] = ()) -> Message:
-    """Returns the message with a stream's content, followed by `blocks`. Raises SlackError if that is too much."""
+    """Returns the message with a stream's content, followed by `blocks`. Raises SlackError if the message is too
+    large."""
     capacity_bytes = app.stream_capacity_bytes
     if capacity_bytes is not None and len(stream.text.encode()) > capacity_bytes:
         raise SlackError("msg_too_long")

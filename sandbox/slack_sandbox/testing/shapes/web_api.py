@@ -27,7 +27,7 @@ _DONE: Shape = {"ok": True}
 _NOT_SAID = ("ts", "thread_ts?", "parent_user_id?")
 _FILE_IDS: Shape = {"x_files?": [FILE_ID]}
 UPDATED = tuple({key: shape for key, shape in kind.items() if key not in _NOT_SAID} | _FILE_IDS for kind in BY_APPS)
-"""The message in chat.update's response, which doesn't repeat its position."""
+"""The message in chat.update's response, without its channel and ts."""
 _POSTED = tuple({**kind, **IN_THREAD} for kind in BY_APPS)
 _LISTED = tuple(kind | _FILE_IDS for kind in LISTED)
 _MORE: Shape = {"response_metadata?": {"next_cursor": str}}
