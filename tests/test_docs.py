@@ -171,7 +171,7 @@ def period(hours: float) -> str:
 
 def test_retention_of_each_table_is_documented() -> None:
     page = (ROOT / "docs/admins/security.md").read_text()
-    said = page.partition("### What grows, and its bound\n")[2].partition("\nMemory")[0]
+    said = page.partition("### How large the database can grow\n")[2].partition("\nMemory")[0]
     assert set(re.findall(r"`([a-z_]+)`", said)) == set(metadata.tables)
     lines = re.split("\n- |; ", said)
     for table in metadata.tables.values():
