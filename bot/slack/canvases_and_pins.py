@@ -3,6 +3,7 @@
 A model gets titles and URLs first. It reads a canvas by its ID, and a pinned message like any other message.
 """
 
+import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -55,8 +56,8 @@ class ChannelPages:
         tabs = (json_object(tab, "data") for tab in json_objects(properties, "tabs"))
         listed = (string(canvas, "file_id") for canvas in (json_object(properties, "canvas"), *tabs))
         ids = list(dict.fromkeys(filter(None, listed)))
-        described = {id_: await self._canvases.title_and_link(id_, question) for id_ in ids}
-        lines = [f"> {title}, ID {id_}, {link}" for id_, (title, link) in described.items() if title]
+        described = await asyncio.gather(*(self._canvases.title_and_link(id_, question) for id_ in ids))
+        lines = [f"> {title}, ID {id_}, {link}" for id_, (title, link) in zip(ids, described, strict=True) if title]
         others = [OTHER_TABS.format(count=len(ids) - len(lines))] if len(lines) < len(ids) else []
         return [*([CANVASES] if lines else []), *lines, *others]
 

@@ -319,21 +319,23 @@ class ChannelReader:
         """Reads a page of messages. A refusal from Slack becomes a sentence for the model, not an exception."""
         if use.tool != READ_CHANNEL or use.definition_hash != self._definition.definition_hash:
             return CallResult.failed(NO_SUCH_TOOL)
+        answer = _Answer(*use.question.place, use.version)
+        if self._calls.get(answer, 0) >= MAX_CALLS:
+            return CallResult.failed(TOO_MANY_CALLS)
         if result := await self._pages.result(use.question, use.arguments):
+            self._count(answer)
             return result
         until = self._client.clock.monotonic() + min(use.timeout_s, TURN_WITHIN_S)
         try:
             async with asyncio.timeout(until - self._client.clock.monotonic()):
                 wanted = await self._parse_arguments(use.question, use.arguments)
                 if use.arguments.get("about") is True:
+                    self._count(answer)
                     return await self._about(use.question, wanted.channel_id)
         except _UnusableArgument as error:
             return CallResult.failed(str(error))
         except (RateLimited, Refused, TimeoutError):
             return CallResult.failed(BUSY)
-        answer = _Answer(*use.question.place, use.version)
-        if self._calls.get(answer, 0) >= MAX_CALLS:
-            return CallResult.failed(TOO_MANY_CALLS)
         page = await self._read(use.question, answer, wanted, until)
         log.info("channel read for message %s: messages=%d cut=%s", use.question.ts, len(page.messages), page.is_cut)
         if not page.messages and page.is_cut:
@@ -435,12 +437,16 @@ class ChannelReader:
         return page
 
     async def _fetch(self, answer: _Answer, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        calls = self._calls.get(answer, 0)
-        cache_newest(self._calls, answer, calls + 1)
-        if calls >= MAX_CALLS:
+        if self._count(answer) >= MAX_CALLS:
             raise RateLimited("too many calls for one answer", 0.0)
         method = "conversations.replies" if arguments["ts"] else "conversations.history"
         return await self._client.call(method, **{name: value for name, value in arguments.items() if value})
+
+    def _count(self, answer: _Answer) -> int:
+        """Counts a call, and returns the number of earlier calls for the same answer."""
+        calls = self._calls.get(answer, 0)
+        cache_newest(self._calls, answer, calls + 1)
+        return calls
 
     async def _lines(
         self, question: Question, channel_id: str, found_messages: Sequence[Payload], max_chars: int | None = None

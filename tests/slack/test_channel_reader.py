@@ -278,6 +278,18 @@ async def test_one_answer_makes_a_bounded_number_of_calls(stage: ReaderStage) ->
     assert numbers(await stage.read(await stage.asked(), newest=3))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "method"), [({"about": True}, "conversations.info"), ({"canvas": "F0"}, "files.info")]
+)
+async def test_reading_about_a_channel_and_its_canvases_counts_as_reading(
+    stage: ReaderStage, arguments: dict[str, Any], method: str
+) -> None:
+    question = await stage.asked()
+    results = [await stage.read(question, **arguments) for _ in range(history.MAX_CALLS + 2)]
+    assert results[-2:] == [CallResult.failed(history.TOO_MANY_CALLS)] * 2
+    assert sum(call.method == method for call in stage.sandbox.calls) == history.MAX_CALLS
+
+
 async def test_each_version_of_an_answer_reads_for_itself(stage: ReaderStage) -> None:
     """A version is made by Regenerate, Continue, or an edit of the question."""
     await stage.say(2)
