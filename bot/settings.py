@@ -692,7 +692,7 @@ def install_command(extra: str) -> str:
     try:
         requirements = metadata.requires("typist") or []
     except metadata.PackageNotFoundError:
-        # A clone with only requirements.txt installed.
+        # A clone in which only the pinned packages are installed.
         return f"{pip_install()} --editable '.[{extra}]'"
     packages = [
         text

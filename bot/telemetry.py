@@ -7,8 +7,8 @@ server.
 Labels and attributes never contain text, people or channels. Labels have few values: a Slack method, a model of
 BOT_MODELS, its vendor, an MCP server, an end reason. Spans include their job's ID, like log lines.
 
-Names with `gen_ai.` follow OpenTelemetry's conventions for models. docs/admins/operate.md lists all metrics in
-Prometheus' form.
+Names with `gen_ai.` follow OpenTelemetry's conventions for models. operate.md lists all metrics in Prometheus'
+form.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, Tracer
 from bot.errors import EndReason, RateLimited, Refused
 
 DELAYS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0)
-"""Histogram buckets, which include the objectives in docs/admins/operate.md."""
+"""Histogram buckets, which include the objectives in operate.md."""
 DURATIONS_S = tuple(0.01 * 2**power for power in range(14))
 TOKENS = tuple(float(4**power) for power in range(14))
 ERROR_TYPE = "error.type"

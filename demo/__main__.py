@@ -1,4 +1,4 @@
-"""`python -m demo export.zip` starts the sandbox with a Slack export. `make run EXPORT=export.zip` does the same.
+"""`python -m demo export.zip` starts the sandbox with a Slack export.
 
 Further arguments are those of `typist sandbox`.
 """

@@ -10,7 +10,7 @@ from files_to_markdown.document import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_PA
 
 MAX_UNPACKED_BYTES = 84_000_000
 """Limits the file, its pixels, and those of half a resize. A small file can declare any number of pixels. With Python
-and the result, a process that does nothing else uses less than 120 MB (tests/test_images.py)."""
+and the result, a process that does nothing else uses less than 120 MB."""
 MAX_SUBFILES = 50
 """Maximum number of images in a TIFF to check for pages."""
 PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "RGBA": 5, "LA": 5, "PA": 5}

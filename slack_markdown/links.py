@@ -5,7 +5,7 @@ A model that reads web pages or other people's messages can be manipulated into 
 **Deceptive links.** In `[bank.com](https://evil.com)`, Slack only shows the label. So a link whose label names a host
 other than its destination is sent as text with both (reference links keep their brackets, `inlines.py`). Labels are
 read as a person would read them (`lookalikes.py`), and destinations as browsers do. When in doubt, a link shows its
-destination. Not everything with a dot is a host: `os.path` isn't, and `README.md` can be a host or a file. A label that
+destination. Not everything with a dot is a host: `os.path` isn't, and `notes.md` can be a host or a file. A label that
 could be a file name is honest if the link leads to that file. A mailbox is honest if the mail goes only there. A link
 that opens an app (`tel:`, `slack:`) is honest only if the label is the same as the destination. A label that is
 invisible hides the whole link, which is therefore replaced by its URL.

@@ -46,7 +46,7 @@ PAGE_CHARS = 11_800
 PAGE_BYTES = 39_000
 """In UTF-8. chat.postMessage truncates a text at 40,000; Slack doesn't document whether characters or bytes."""
 MAX_STEPS = 4_000
-"""The maximum number of steps for a page, which take about 25 ms to parse and render (benchmarks/hostile.py)."""
+"""The maximum number of steps for a page, which take about 25 ms to parse and render."""
 LINE_STEPS = 4
 """The steps for a line. Each Markdown mark in the line is another step."""
 URL_STEPS = 8

@@ -16,7 +16,7 @@ class Expectation(NamedTuple):
     """The page and section with the assumption, and its certainty there."""
 
 
-_FIDELITY = "sandbox/FIDELITY.md"
+_FIDELITY = "Sandbox fidelity"
 _VISIBLE = "bot/reply/blocks.py (not known: the sandbox accepts any length)"
 _MISMATCH = f"{_FIDELITY}, chat.update"
 _BUDGETS = f"{_FIDELITY}, budgets"
@@ -81,6 +81,6 @@ EXPECTED: Mapping[str, Expectation] = {
     "pane.token": Expectation(
         "Does a message in the pane have an action_token?", YES, f"{_FIDELITY}, Search (live: samples)"
     ),
-    "models.conversations": Expectation("Does each model pass `typist smoke`?", YES, "tests/streams (docs)"),
+    "models.conversations": Expectation("Does each model pass `typist smoke`?", YES, "Typist's tests of streams (docs)"),
 }
 """The expectations by ID: the ID of a check, and the observation's name."""

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 TABLE = ROOT / "bot/core/emoji.txt"
 ALIASES = ROOT / "sandbox/slack_sandbox/emoji_aliases.py"
 BEGIN, END = "ALIASES: Final = MappingProxyType(\n    {\n", "    }\n)\n"
-HEAD = """`make emoji` writes this table: each emoji, the name that Slack's events have, and other names. It is from
+HEAD = """A generated table: each emoji, the name that Slack's events have, and other names. It is from
 iamcal/emoji-data {version} (npm: emoji-datasource, MIT license).
 
 """

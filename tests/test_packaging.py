@@ -1,10 +1,14 @@
-"""The files that deployments use: pinned requirements, and the unit of systemd."""
+"""The files that deployments use: pinned requirements, the wheel, and the unit of systemd."""
 
 import re
+import subprocess
+import sys
 import tomllib
+from collections.abc import Mapping
 from configparser import ConfigParser
 from importlib.metadata import distributions
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from packaging.requirements import Requirement
@@ -86,3 +90,28 @@ def test_systemd_stops_typist_before_the_processes_of_mcp_servers() -> None:
     unit = ConfigParser(strict=False, interpolation=None)
     unit.read(ROOT / "deploy" / "typist.service")
     assert unit["Service"]["KillMode"] == "mixed"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """Returns the texts of the wheel's files by their paths."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = (sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder))
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    [file] = folder.iterdir()
+    with ZipFile(file) as archive:
+        return {name: archive.read(name).decode("utf-8", "ignore") for name in archive.namelist()}
+
+
+def test_nothing_in_the_wheel_mentions_make_or_files_that_only_a_clone_has(wheel: Mapping[str, str]) -> None:
+    targets = "|".join(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    only_in_clones = re.compile(rf"\bmake (?:{targets})\b|`make\b|\bgit clone\b|\b(?:Make|Docker|Proc)file\b")
+    mentioned = [f"{name}: {found[0]}" for name, text in wheel.items() for found in only_in_clones.finditer(text)]
+    packages = {name.partition("/")[0] for name in wheel}
+    roots = [ROOT, ROOT / "sandbox", *(ROOT / package for package in packages)]
+    inside = {name.removeprefix(f"{package}/") for name in wheel for package in ("", *packages)}
+    path = re.compile(r"(?<![\w./:-])(?:[\w.-]+/)+\w[\w.-]*\w|(?<![\w./:-])\.?\w[\w.-]*\.[a-z]{2,7}\b")
+    for name, text in wheel.items():
+        named = set(path.findall(text)) - inside
+        mentioned += [f"{name}: {path}" for path in named if any((root / path).is_file() for root in roots)]
+    assert not mentioned, "\n".join(mentioned)

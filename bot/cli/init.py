@@ -425,8 +425,8 @@ def read_manifest(options: argparse.Namespace, *, extra: Collection[str]) -> dic
 
 MANIFEST = Subcommand(
     "print the manifest for creating the Slack app",
-    "Prints the app's manifest as JSON. Paste it at api.slack.com/apps > Create New App > From a manifest. The Slack "
-    "CLI reads it through .slack/hooks.json. With BOT_SLACK_SEARCH=on, the manifest includes the scope "
+    "Prints the app's manifest as JSON. Paste it at api.slack.com/apps > Create New App > From a manifest. In a clone, "
+    "the Slack CLI reads it. With BOT_SLACK_SEARCH=on, the manifest includes the scope "
     "search:read.public.",
     _print_manifest,
     add_arguments,

@@ -1,7 +1,7 @@
 """Commands that run until a signal (`typist run`, `typist sandbox`), and `typist health`, which checks readiness.
 
 `run` connects to Slack and answers there. `sandbox` starts the bot in a Slack on this machine (demo/serve.py). A
-clone with only requirements.txt has no `slack_sandbox`, so it is imported only where it is used.
+clone with only the pinned packages has no `slack_sandbox`, so it is imported only where it is used.
 """
 
 import argparse
@@ -189,8 +189,7 @@ def _run_sandbox(env: Mapping[str, str], options: argparse.Namespace) -> int:
         else app_manifest(agent=options.agent, extra=settings.extra_scopes(ours))
     )
     logs.set_up(ours.log_level, ours.log_format)
-    # A copy of .env.example includes the default too. Each sandbox is a new workspace, which must not read an old one's
-    # rows.
+    # .env can include the default too. Each sandbox is a new workspace, which must not read an old one's rows.
     if ours.database_url == Settings().database_url:
         ours = replace(ours, database_url="sqlite://")
 

@@ -1,7 +1,7 @@
 """The life of a job: its states, the events that change them, and the reasons it ends.
 
 A job is a question as stored in the database. All state rules are in this module. The SQL in bot/store implements them,
-and tests/contracts/test_store_states.py checks that SQL against the table below.
+and tests check that SQL against the table below.
 
 States
 ------

@@ -7,7 +7,7 @@ title claims. A Slack file is never a source, because a link can open the file f
 A canvas contains the answer's Markdown, made as safe as in a message, in a form that canvases.create accepts. Slack
 refuses an entire canvas if it contains a heading below the third level, a table with a narrow delimiter row or more
 than 300 cells, a numbered list within a bulleted list, a bulleted list within a numbered list, or a quote within a list
-(sandbox/FIDELITY.md).
+(see the page Sandbox fidelity).
 """
 
 import re

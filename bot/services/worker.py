@@ -60,7 +60,7 @@ attempts to release their jobs. Everything after BOT_DRAIN_S can take 5 s in tot
 ELSEWHERE_S = 0.3
 """Time for other processes to claim a question that this process has no room for, before the asker sees a status."""
 MAX_LIVE = 200
-"""Maximum live answers of a process, at which it uses a whole core (docs/admins/operate.md). Others are queued."""
+"""Maximum live answers of a process, at which it uses a whole core (operate.md). Others are queued."""
 
 log = logging.getLogger(__name__)
 

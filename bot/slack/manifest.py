@@ -1,4 +1,4 @@
-"""Builds the app's manifest. manifest.json and manifest.agent.json are generated from it.
+"""Builds the app's manifest. The repository's manifests are generated from it.
 
 The bot works with any names that operators choose in the manifest: the handler accepts every slash command sent to the
 app, and shortcuts are identified by their callback_id. https://docs.slack.dev/reference/app-manifest

@@ -50,7 +50,7 @@ _NAMES: Mapping[Refusal, str] = {
         service_unavailable team_added_to_org update_failed
     """,
 }
-"""Error names that are documented (docs.slack.dev/reference/methods) or were observed (sandbox/FIDELITY.md)."""
+"""Error names that are documented (docs.slack.dev/reference/methods) or were observed (Sandbox fidelity)."""
 _REASON_OF = {name: reason for reason, names in _NAMES.items() for name in names.split()}
 METHOD_GONE = ("deprecated_endpoint", "method_deprecated", "unknown_method")
 """Slack's errors for a method that was removed, for any call."""

@@ -2,8 +2,7 @@
 
 An entry is written in the transaction of the change that it records, so neither exists without the other. Entries never
 change, except that erasure empties the fields that identify people, and retention deletes the oldest. Anyone who can
-write to the database can also add entries, so auditors need an export that somebody else keeps
-(docs/admins/security.md).
+write to the database can also add entries, so auditors need an export that somebody else keeps (security.md).
 """
 
 import json

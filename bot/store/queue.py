@@ -3,7 +3,7 @@
 **Enqueueing.** A commit waits for the disk, so questions that arrive during one share the next (`GroupCommit`). Each
 question gets the same result as if it came alone: whether its event or message was seen before, and whether it must
 wait. With separate transactions at 100 questions a second, while answers were running, 73 weren't acknowledged within
-Slack's three seconds. With shared transactions, all were acknowledged within 2 s (docs/contributors/benchmarks.md).
+Slack's three seconds. With shared transactions, all were acknowledged within 2 s (benchmarks.md).
 
 **Changes.** A queued job is changed immediately. For a begun job, the request and the new version are stored for its
 worker, which changes it now or at the next attempt (core/job.py). For an ended job, outbox entries are added. All

@@ -1,4 +1,4 @@
-"""Alternative emoji names, each with the name that Slack uses in events. `make emoji` writes this file.
+"""Alternative emoji names, each with the name that Slack uses in events. This file is generated.
 
 Source: the `short_names` of iamcal/emoji-data 16.0.0 (npm: emoji-datasource, MIT license).
 """

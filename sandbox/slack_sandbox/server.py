@@ -450,7 +450,7 @@ class Sandbox:
         self._wake_waiters()
 
     def _send(self, payload: Json) -> None:
-        """Sends an event, unless its scope was declined. Messages are always sent: see FIDELITY.md."""
+        """Sends an event, unless its scope was declined. Messages are always sent: see the page Sandbox fidelity."""
         scope = EVENT_SCOPES.get(payload["event"]["type"])
         if scope is None or scope in self.granted:
             self.sockets.send(payload)
