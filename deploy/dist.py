@@ -54,10 +54,10 @@ def _build_image(sources: Path, epoch: str, version: str, file: Path) -> None:
     with TemporaryDirectory() as folder:
         built = Path(folder) / "built.tar"
         subprocess.run(("buildah", "push", "--quiet", IMAGE, f"docker-archive:{built}:typist:{version}"), check=True)
-        _copy_image(built, file, f"typist:{version}")
+        copy_image(built, file, f"typist:{version}")
 
 
-def _copy_image(built: Path, file: Path, tag: str) -> None:
+def copy_image(built: Path, file: Path, tag: str) -> None:
     """Copies an image's archive without the random IDs of the containers in which it was built."""
     with tarfile.open(built) as old, tarfile.open(file, "w") as new:
         [image] = json.loads(_content(old, "manifest.json"))

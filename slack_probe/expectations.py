@@ -81,6 +81,6 @@ EXPECTED: Mapping[str, Expectation] = {
     "pane.token": Expectation(
         "Does a message in the pane have an action_token?", YES, f"{_FIDELITY}, Search (live: samples)"
     ),
-    "models.conversations": Expectation("Does each model pass `typist smoke`?", YES, "Typist's tests of streams (docs)"),
+    "models.conversations": Expectation("Does each model pass `typist smoke`?", YES, "tests of streams (docs)"),
 }
 """The expectations by ID: the ID of a check, and the observation's name."""

@@ -1,11 +1,13 @@
 """The files with which Typist is deployed: by their schemas, and beside what the code and each other say."""
 
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 from collections.abc import Mapping
 from configparser import ConfigParser
@@ -23,6 +25,7 @@ from bot.cli.run import END_WITHIN_S
 from bot.services.operations import serving
 from bot.settings import Settings, variables
 from bot.standstill import BEAT_S, STANDSTILL_S
+from deploy.dist import copy_image
 from slack_sandbox.start import LISTEN_ON
 from tests.services.probes import WELL
 from tests.test_packaging import ROOT, pinned
@@ -277,3 +280,67 @@ def test_image_gets_each_package_of_the_wheel() -> None:
     copied = set(re.findall(r"^COPY ((?:sandbox/)?(\w+)) \2$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
     allowed = set(re.findall(r"^!([\w/]+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
     assert ({path for path, _ in copied}, allowed) == (needed, needed)
+
+
+def archive(file: Path, container: str) -> Path:
+    """Writes an image's archive as buildah does, with three layers, of which two are the same."""
+    config = {
+        "config": {"Cmd": ["python"], "Hostname": container},
+        "container": container,
+        "container_config": {"Hostname": container},
+        "history": [{"created_by": "RUN true", "comment": f"FROM {container}"}],
+        "rootfs": {"diff_ids": ["sha256:a", "sha256:b", "sha256:a"]},
+    }
+    manifest = [{"Config": f"{container}.json", "RepoTags": [container], "Layers": ["a.tar", "b.tar", "c.tar"]}]
+    contents = {
+        "a.tar": b"first",
+        "b.tar": b"second",
+        f"{container}.json": json.dumps(config).encode(),
+        f"{container}/VERSION": b"1.0",
+        "manifest.json": json.dumps(manifest).encode(),
+    }
+    with tarfile.open(file, "w") as tar:
+        for name, content in contents.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+        same = tarfile.TarInfo("c.tar")
+        same.type, same.linkname = tarfile.SYMTYPE, "a.tar"
+        tar.addfile(same)
+    return file
+
+
+class TestImage:
+    def test_archive_of_an_image_is_the_same_whichever_containers_built_it(self, tmp_path: Path) -> None:
+        copies = [tmp_path / "first.tar", tmp_path / "second.tar"]
+        for copy in copies:
+            copy_image(archive(tmp_path / "built.tar", f"container-of-{copy.stem}"), copy, "typist:1")
+        assert copies[0].read_bytes() == copies[1].read_bytes()
+        with tarfile.open(copies[0]) as tar:
+            contents = {entry.name: (tar.extractfile(entry) or io.BytesIO()).read() for entry in tar}
+        [image] = json.loads(contents.pop("manifest.json"))
+        config = json.loads(contents.pop(image["Config"]))
+        assert (image["RepoTags"], image["Layers"]) == (["typist:1"], ["a.tar", "b.tar", "a.tar"])
+        assert (config["config"], config["history"]) == ({"Cmd": ["python"]}, [{"created_by": "RUN true"}])
+        assert contents == {"a.tar": b"first", "b.tar": b"second"}
+
+    @pytest.mark.long
+    @pytest.mark.timeout(900)
+    @pytest.mark.skipif(
+        os.geteuid() != 0 or not (shutil.which("buildah") and shutil.which("mmdebstrap")),
+        reason="needs root, buildah and mmdebstrap",
+    )
+    def test_base_that_stands_in_has_the_same_python_and_the_same_bytes_each_time(self) -> None:
+        names = ("localhost/typist-test-base-1", "localhost/typist-test-base-2")
+        try:
+            built = [run(".ci/base", name) for name in names]
+            assert [one.returncode for one in built] == [0, 0], built
+            assert len({run("buildah", "inspect", "--format", "{{.FromImageID}}", name).stdout for name in names}) == 1
+            container = run("buildah", "from", "--pull-never", names[0]).stdout.strip()
+            shell = "python3 -m venv /tmp/venv && /tmp/venv/bin/python --version"
+            version = run("buildah", "run", "--isolation", "chroot", container, "sh", "-c", shell).stdout
+            run("buildah", "rm", container)
+        finally:
+            run("buildah", "rmi", "--force", *names)
+        (expected,) = re.findall(r"^FROM python:([0-9.]+)-slim@\S+ AS base$", dockerfile(), re.MULTILINE)
+        assert version.startswith(f"Python {expected}.")
