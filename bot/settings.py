@@ -385,6 +385,7 @@ class Settings:
     retention_days: int = _setting("BOT_RETENTION_DAYS", whole_number(1, 36_500), 30)
     weekly_report: str = _setting("BOT_WEEKLY_REPORT", _weekly, "")
     """When the report is due, in the format of `parse_weekly_rule` (core/schedules.py), or "" for never."""
+    house_questions: bool = _setting("BOT_HOUSE_QUESTIONS", _on_off, False)
     catch_up_hours: int = _setting("BOT_CATCH_UP_HOURS", whole_number(0, 168), 12)
     admins: frozenset[str] = _setting("BOT_ADMINS", _users, frozenset())
     allow_also: frozenset[UserKind] = _setting("BOT_ALLOW_ALSO", _kinds, frozenset())

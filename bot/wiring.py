@@ -24,6 +24,7 @@ from bot.checks.registry import BOT_TOKEN, CONNECTION, Checkup, log_start
 from bot.checks.slack import refuse_organization
 from bot.clock import Clock, Turns, keep_trying
 from bot.core import texts
+from bot.core.actions import ReplyAction
 from bot.core.calls import NOTIFY, READ_CHANNEL, REMEMBER, SCHEDULE, SLACK
 from bot.core.caps import CAP_MARK
 from bot.core.channel_settings import DefaultSettings
@@ -63,6 +64,7 @@ from bot.services.commands import AppHome, SlashCommands
 from bot.services.decisions import Decisions
 from bot.services.engagement import Gate, MessageTriage, QuietThreads
 from bot.services.intake import Intake, MessageEdits, SharedTokens
+from bot.services.kept_tests import KeptTestModal
 from bot.services.memory import MemoryCommands
 from bot.services.notifications import Notifier
 from bot.services.notify import NotifyTool
@@ -109,6 +111,7 @@ from bot.slack.client import (
 from bot.slack.socket import Sockets
 from bot.slack.user_groups import AccessGroups
 from bot.slack.views.accounts import ACCOUNTS
+from bot.slack.views.kept_tests import KEEP_TEST
 from bot.slack.views.memory import MEMORY, OPEN_MEMORY
 from bot.store import Stores
 from bot.telemetry import OFF, Telemetry
@@ -252,6 +255,7 @@ async def open_answering(settings: Settings, clock: Clock, *, has_tools: bool) -
 def _workspace(
     settings: Settings, stores: Stores, client: SlackClient, installation: Installation, bot_token: Credential
 ) -> Workspace:
+    enabled = {ReplyAction.SEND_TO_CHANNEL: settings.notify, ReplyAction.KEEP_TEST: settings.house_questions}
     return Workspace(
         installation.identity,
         client,
@@ -265,7 +269,7 @@ def _workspace(
         token_refused=lambda: bot_token.refused,
         sign_in_addresses=_sign_in_addresses(settings),
         style=ReplyStyle(admins=settings.admins),
-        can_send_to_channel=settings.notify,
+        enabled_actions=frozenset(action for action, is_on in enabled.items() if is_on),
         reads_tabs=settings.read_tabs,
     )
 
@@ -486,7 +490,8 @@ def _listen(
     register_messages(bolt, intake, MessageEdits(stores, workspace, worker, intake), shortcut, reactions)
     presses = PressChecker(stores, workspace, access)
     decisions = Decisions(stores, workspace, worker, presses, shortcut, parts.schedules)
-    actions = ReplyActions(stores, workspace, worker, presses, decisions, SignInModal(decisions), stops)
+    keeping = KeptTestModal(stores, workspace, presses)
+    actions = ReplyActions(stores, workspace, worker, presses, decisions, SignInModal(decisions), stops, keeping)
     turns = Turns()
     register_buttons(bolt, turns, actions, quiet_threads, workspace.me.team_id)
     accounts = OwnAccounts(stores, workspace, access, parts.sign_ins)
@@ -501,6 +506,7 @@ def _listen(
     register_modal(bolt, turns, ACCOUNTS, accounts.sign_out, accounts.sign_everybody_out)
     register_settings_button(bolt, turns, OPEN_MEMORY, parts.remembering.open_on_settings)
     register_modal(bolt, turns, MEMORY, parts.remembering.save)
+    register_modal(bolt, turns, KEEP_TEST, keeping.save)
     welcome = Welcome(stores, workspace, access, shortcut, settings.welcome, settings.read_channel)
     register_home_and_pane(bolt, turns, home, answering.pane, welcome)
     register_caps(bolt, turns, caps, home, workspace.me.team_id)

@@ -4,7 +4,7 @@ Slack publishes no schema of its blocks, and the sandbox only implements rules t
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +31,7 @@ from bot.core.channel_settings import (
 )
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import AnswerRecord, End, Notice, NoticeKind, State, sentence_notice
+from bot.core.kept_tests import proposed_checks
 from bot.core.memory import Memory
 from bot.core.picture import Picture, picture
 from bot.core.schedules import PauseReason, Proposal, Rule, Run, RunReport, Schedule, Weekly
@@ -47,6 +48,7 @@ from bot.slack.views import (
     arguments,
     caps,
     home,
+    kept_tests,
     memory,
     modal,
     question,
@@ -57,11 +59,11 @@ from bot.slack.views import (
 from bot.slack.views.schedules import ListPlace
 
 
-def below(end: End, text: str = "", *, has_canvases: bool = False, **record: Any) -> Picture:
+def below(end: End, text: str = "", *, optional: Collection[ReplyAction] = (), **record: Any) -> Picture:
     """Returns the picture of an answer with this end and text. `record`: the record's other fields (AnswerRecord)."""
     asked = Question(ThreadKey("T", "C", "1.0"), "1.0", "UADA", "why?")
     record = {"question": asked, "state": State.ENDED, **record}
-    return picture(AnswerRecord(7, text=text, end=end, **record), has_canvases=has_canvases)
+    return picture(AnswerRecord(7, text=text, end=end, **record), optional=optional)
 
 
 def ended(text: str, end: End, **record: Any) -> PageView:
@@ -275,6 +277,9 @@ def _messages() -> Iterator[tuple[str, Json]]:
             yield f"question {name}, {where}", posted_questions.posted_question(question, elsewhere=elsewhere)
 
 
+_CALL = ApprovalPlace("C0GENERAL", "1.000100", "2.000100", "5 0")
+
+
 def _views() -> Iterator[tuple[str, Json]]:
     chosen = ChannelSettings("anthropic/two", "Be brief.", new_posts=True, gate=True, reaction="eyes", web_search=False)
     yield (
@@ -291,10 +296,12 @@ def _views() -> Iterator[tuple[str, Json]]:
         "modal: memories",
         memory.MEMORY.build(_PLACE, [memories], "https://a.example/archives/C0GENERAL/p", is_private=False),
     )
+    checks, _ = proposed_checks("Is it `ready`? It takes 12 days: https://a.example", ())
+    yield "modal: a kept test", kept_tests.KEEP_TEST.build(_CALL, checks, checks[:2], is_kept=True)
     yield "modal: quotas", caps.CAPS.build(_OWNED)
     yield "modal: a sentence", modal.sentence_modal("A sentence.", texts.quotas.QUOTAS_TITLE)
     yield "modal: a question about a message", question.ASK_MODAL.build(_ABOUT, "U0ADA")
-    place = ApprovalPlace("C0GENERAL", "1.000100", "2.000100", "5 0")
+    place = _CALL
     yield "modal: arguments of a call", arguments.arguments_modal(_LONG_ASK, place)
     yield "modal: texts of a call", arguments.EDIT_ARGUMENTS.build(_EDITABLE_ASK, place)
     yield "modal: details of a call", arguments.arguments_modal(_ASK, None)

@@ -37,7 +37,7 @@ FEATURES: Mapping[str, Feature] = {
     "sign-in": Feature(
         r"accounts|sign_in",
         r"sign_ins?\b|SignIns?\b|SIGN_IN\w*|own_accounts?|texts\.accounts|bot\.accounts|SIGNED_OUT|has_accounts|sign_in_\w+|SignIn\w+|secret_keys",
-        263,
+        264,  # a kept test leaves out calls with the asker's account
     ),
     "mcp": Feature(
         r"mcp|checks/servers",
@@ -85,9 +85,14 @@ FEATURES: Mapping[str, Feature] = {
         20,
     ),
     "replay": Feature(
-        r"replay",
+        r"replay|kept_tests",
         r"[Rr]eplay\w*|REPLAY",
         14,
+    ),
+    "house questions": Feature(
+        r"kept_tests|house_questions",
+        r"kept_tests?\b|KeptTest\w*|KEEP_TEST|house_questions?|HouseQuestions|HOUSE_QUESTIONS",
+        28,
     ),
     "smoke": Feature(
         r"smoke",
@@ -102,7 +107,7 @@ FEATURES: Mapping[str, Feature] = {
     "when to speak": Feature(
         r"engagement|closings",
         r"[Ee]ngagement\w*|QuietThreads|quiet_threads|\bgate\b|Gate\b|closings",
-        70,
+        71,  # kept tests know question marks from there
     ),
     "charts": Feature(
         r"charts|core/tables",

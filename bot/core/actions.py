@@ -36,6 +36,7 @@ class ReplyAction(StrEnum):
     CANVAS = "canvas"
     TABLES = "tables"
     SEND_TO_CHANNEL = "send_to_channel"
+    KEEP_TEST = "keep_test"
     UNDO = "undo"
 
 
@@ -51,9 +52,12 @@ LABELS = {
     ReplyAction.TABLES: texts.actions.TABLES,
     ReplyAction.SEND_TO_CHANNEL: texts.notify.SEND_TO_CHANNEL,
     ReplyAction.REGENERATE_WITH: texts.actions.THINK_LONGER,
+    ReplyAction.KEEP_TEST: texts.kept_tests.KEEP,
     ReplyAction.DELETE: texts.actions.DELETE,
 }
 """Labels of buttons and menu items. Outside a menu, Delete has an icon (bot/reply/blocks.py)."""
+OPTIONAL_ACTIONS = frozenset({ReplyAction.CANVAS, ReplyAction.SEND_TO_CHANNEL, ReplyAction.KEEP_TEST})
+"""Buttons that a scope or a setting turns on."""
 WISHES = {
     ReplyAction.REGENERATE: NO_WISH,
     ReplyAction.REGENERATE_WITH: Wish(effort=Effort.THOROUGH),

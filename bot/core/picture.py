@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bot.core import texts
-from bot.core.actions import CALL_ACTIONS, ReplyAction
+from bot.core.actions import CALL_ACTIONS, OPTIONAL_ACTIONS, ReplyAction
 from bot.core.asks import ApprovalCard, card_of_call
 from bot.core.calls import (
     CallState,
@@ -37,6 +37,7 @@ _NEEDS_TEXT = (
     ReplyAction.TABLES,
     ReplyAction.SEND_TO_CHANNEL,
     ReplyAction.REGENERATE_WITH,
+    ReplyAction.KEEP_TEST,
     ReplyAction.FEEDBACK,
 )
 _NOTHING_WITHOUT_TEXT = (EndReason.WHOLE, EndReason.NOTHING_ASKED)
@@ -110,11 +111,10 @@ class Picture:
         return replace(self, notices=(texts.answers.STUCK,), sources=(), choices=(), buttons=tuple(left))
 
 
-def picture(record: AnswerRecord, *, has_canvases: bool = False, can_send_to_channel: bool = False) -> Picture:
+def picture(record: AnswerRecord, *, optional: Collection[ReplyAction] = ()) -> Picture:
     """Computes the content to show below an answer from its record.
 
-    `has_canvases`: whether answers can be saved as canvases. `can_send_to_channel`: whether answers can be sent to
-    their channel.
+    `optional`: the OPTIONAL_ACTIONS that are available.
     """
     end, calls = record.end, record.calls
     if record.is_deleted:
@@ -126,9 +126,8 @@ def picture(record: AnswerRecord, *, has_canvases: bool = False, can_send_to_cha
     if end is None:
         return Picture()
     has_acted = record.has_acted or end.reason is EndReason.COMMAND or has_decided_proposal(record.calls)
-    buttons = _reply_buttons(end, record, has_acted=has_acted, has_canvases=has_canvases)
-    if not can_send_to_channel:
-        buttons = tuple(one for one in buttons if one is not ReplyAction.SEND_TO_CHANNEL)
+    buttons = _reply_buttons(end, record, has_acted=has_acted)
+    buttons = tuple(one for one in buttons if one in optional or one not in OPTIONAL_ACTIONS)
     notices = [_UNDONE_TEXTS[notice.kind] if notice in record.undone_notices else notice.text for notice in end.notices]
     if record.is_edited:
         is_offered = ReplyAction.REGENERATE in buttons
@@ -159,7 +158,7 @@ def _can_be_undone(notice: Notice, record: AnswerRecord) -> bool:
     )
 
 
-def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canvases: bool) -> tuple[ReplyAction, ...]:
+def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool) -> tuple[ReplyAction, ...]:
     text, is_emptied = record.text, record.is_emptied
     has_text = bool(text.strip())
     if end.reason is EndReason.DENIED or (end.reason in _NOTHING_WITHOUT_TEXT and not (has_text or is_emptied)):
@@ -170,7 +169,7 @@ def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canva
     is_answer = has_text and end.reason is not EndReason.COMMAND
     is_rated = is_answer or (is_emptied and end.model is not None)
     is_newest = not record.has_next
-    is_long = end.reason is EndReason.WHOLE and len(text) >= CANVAS_MIN_CHARS
+    is_whole = record.is_whole and is_newest
     can_repeat = not (has_acted or end.reason is EndReason.MISALIGNED)
     is_offered = {
         ReplyAction.UNDO: is_emptied or any(_can_be_undone(notice, record) for notice in end.notices),
@@ -179,15 +178,13 @@ def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool, has_canva
         ReplyAction.PREVIOUS: record.has_previous,
         ReplyAction.NEXT: record.has_next,
         ReplyAction.DETAILS: count_made_calls(record.calls) > 0,
-        ReplyAction.CANVAS: has_canvases and has_text and is_long and is_newest,
+        ReplyAction.CANVAS: is_whole and len(text) >= CANVAS_MIN_CHARS,
         ReplyAction.TABLES: is_answer and might_have_tables(text),
-        ReplyAction.SEND_TO_CHANNEL: is_answer
-        and end.reason is EndReason.WHOLE
-        and is_newest
-        and not record.question.thread.in_direct_message,
+        ReplyAction.SEND_TO_CHANNEL: is_whole and not record.question.thread.in_direct_message,
         ReplyAction.REGENERATE_WITH: is_answer and can_repeat and end.effort != Effort.THOROUGH,
         # A second click on Stop would become a vote, and half an answer says little about the whole.
         ReplyAction.FEEDBACK: is_rated and not end.reason.is_stop,
+        ReplyAction.KEEP_TEST: is_whole,
         ReplyAction.DELETE: True,
     }
     left = _WITHOUT_QUESTION if record.is_expired else is_offered
@@ -221,7 +218,7 @@ def refusal(action: ReplyAction, record: AnswerRecord | None, user_id: str, admi
         does = f"press {texts.actions.ANSWER_NOW}" if is_offer else texts.actions.ONLY_ASKER[action]
         return texts.actions.only_asker(record.question.user_id, does)
     # The service refuses the action if the workspace doesn't support it.
-    if action in picture(record, has_canvases=True, can_send_to_channel=True).actions:
+    if action in picture(record, optional=OPTIONAL_ACTIONS).actions:
         return None
     if action in CALL_ACTIONS:
         return texts.accounts.NOTHING_WAITS if action is ReplyAction.SIGN_IN else texts.approvals.NOTHING_TO_DECIDE

@@ -166,7 +166,8 @@ def _buttons(view: PageView) -> list[Json]:
     end = view.end or Picture()
     labeled = {**_BUTTONS, ReplyAction.REGENERATE: _ANSWER_NOW} if end.reason is EndReason.OFFERED else _BUTTONS
     stop = [stop_button(end.schedule_id, texts.schedules.STOP_SCHEDULE)] if end.schedule_id else []
-    in_menu = [action for action in end.buttons if action in LABELS][-MAX_IN_MENU:] if end.has_menu else []
+    labels = [action for action in end.buttons if action in LABELS]
+    in_menu = labels[-MAX_IN_MENU:] if end.has_menu else [one for one in labels if one is ReplyAction.KEEP_TEST]
     row = stop + [button for action in end.buttons if action not in in_menu for button in labeled[action]]
     row += [blockkit.overflow(MORE, {action: LABELS[action] for action in in_menu})] if in_menu else []
     return [blockkit.actions(row, f"{NOTE_LINE}buttons")] if row else []

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 
 from bot.clock import Clock
+from bot.core.actions import ReplyAction
 from bot.core.conversation import Question
 from bot.core.lease import Lease
 from bot.core.sign_in_addresses import SignInAddresses
@@ -47,10 +48,10 @@ class Workspace:
         token_refused: Callable[[], bool] = lambda: False,
         sign_in_addresses: SignInAddresses | None = None,
         style: ReplyStyle = DEFAULT_STYLE,
-        can_send_to_channel: bool = False,
+        enabled_actions: frozenset[ReplyAction] = frozenset(),
         reads_tabs: bool = False,
     ) -> None:
-        self.can_send_to_channel = can_send_to_channel
+        self.enabled_actions = enabled_actions
         self.me = me
         self.lease = Lease()
         self.telemetry = client.telemetry
@@ -79,6 +80,10 @@ class Workspace:
         pages = ChannelPages(paced, self.canvases, reads_tabs=reads_tabs)
         self.channel_reader = ChannelReader(paced, self.users, self.history, self.readers, pages)
         self.outbox_sender = OutboxSender(transport, posted, threads)
+
+    @property
+    def optional_actions(self) -> frozenset[ReplyAction]:
+        return self.enabled_actions | {ReplyAction.CANVAS} if self.canvases.can_write else self.enabled_actions
 
     async def asker_name_in_channel(self, question: Question) -> str:
         """Returns the asker's name, for other readers of a channel, or "" in a direct message."""

@@ -161,11 +161,7 @@ class Answering:
             await live.abandon()
         else:
             record = job.ended(end, attempt.answer.text, attempt.answer.calls)
-            shown = picture(
-                record,
-                has_canvases=self.workspace.canvases.can_write,
-                can_send_to_channel=self.workspace.can_send_to_channel,
-            )
+            shown = picture(record, optional=self.workspace.optional_actions)
             await show_end(live, end, shown, self.workspace.users, self.access_control.admins)
         unposted = _unposted_notification(job, live) if live.reply.is_gone else None
         return _Outcome(end, live.reply.outbox_kind, unposted, self._canvas_requester(attempt, end))

@@ -227,11 +227,7 @@ class Outbox:
         job = await self.stores.outbox.unshown_end(entry)
         if job is None or job.record is None or (end := job.record.end) is None:
             return
-        shown = picture(
-            job.record,
-            has_canvases=self.workspace.canvases.can_write,
-            can_send_to_channel=self.workspace.can_send_to_channel,
-        )
+        shown = picture(job.record, optional=self.workspace.optional_actions)
         if entry.kind is OutboxKind.TIDY:
             # An edit, because a new message below later answers would notify people.
             users = self.workspace.users

@@ -105,9 +105,10 @@ class PressChecker:
         as_theirs = replace(answer.question, user_id=press.user_id, is_from_bot=False)
         if press.action in (ReplyAction.CHOOSE, ReplyAction.TABLES):
             return await self.access_control.denial(as_theirs, is_press=True)
-        if press.action not in (ReplyAction.DETAILS, ReplyAction.ARGUMENTS, *ALLOWING_ACTIONS):
+        if press.action not in (ReplyAction.DETAILS, ReplyAction.ARGUMENTS, ReplyAction.KEEP_TEST, *ALLOWING_ACTIONS):
             return None
-        is_write = press.action in ALLOWING_ACTIONS and not (isinstance(named, AwaitedCall) and named.call.read_only)
+        may_write = (ReplyAction.KEEP_TEST, *ALLOWING_ACTIONS)
+        is_write = press.action in may_write and not (isinstance(named, AwaitedCall) and named.call.read_only)
         return await self.access_control.denial(
             as_theirs, now_within_s=CHECKED_WITHIN_S, members_only=is_write, is_press=True
         )

@@ -15,6 +15,7 @@ from bot.core.usage import DownReason
 from bot.logs import of_job
 from bot.reply.workspace import Workspace
 from bot.services.decisions import Decisions
+from bot.services.kept_tests import KeptTestModal
 from bot.services.presses import PressChecker, PressedAnswer
 from bot.services.sign_in import SignInModal
 from bot.services.stops import AnswerStopper
@@ -39,6 +40,7 @@ class ReplyActions:
     decisions: Decisions
     sign_in: SignInModal
     stops: AnswerStopper
+    kept_tests: KeptTestModal
 
     async def on_press(self, press: Press) -> None:
         await self.presses.respond(press, self.perform(press))
@@ -70,6 +72,7 @@ class ReplyActions:
             ReplyAction.TABLES: self._share_tables,
             ReplyAction.SEND_TO_CHANNEL: self._send_to_channel,
             ReplyAction.UNDO: self._undo,
+            ReplyAction.KEEP_TEST: self.kept_tests.open,
             **dict.fromkeys(DECISIONS, self.decisions.decide),
             ReplyAction.CHOOSE: self.decisions.choose,
             **dict.fromkeys((ReplyAction.ARGUMENTS, ReplyAction.EDIT), self.decisions.show_arguments),
@@ -126,7 +129,7 @@ class ReplyActions:
         return ActionResponse(texts.actions.TABLES_BEGUN if will_be_shared else texts.actions.TABLES_EXIST)
 
     async def _send_to_channel(self, pressed: PressedAnswer) -> ActionResponse:
-        if not self.workspace.can_send_to_channel:
+        if ReplyAction.SEND_TO_CHANNEL not in self.workspace.optional_actions:
             return ActionResponse(texts.actions.BUTTON_OUTDATED)
         about = pressed.answer.job_id, pressed.answer.version, pressed.press.user_id
         will_be_sent = await self.stores.answer_canvases.request(*about, OutboxKind.SEND_TO_CHANNEL)

@@ -49,6 +49,7 @@ from bot.store.schema import (
     charges,
     checkpoints,
     jobs,
+    kept_tests,
     memories,
     metadata,
     schedules,
@@ -218,10 +219,11 @@ class Expiry:
 
 def expiries(before: float, now: float) -> tuple[Expiry, ...]:
     records_before = min(before, now - RECORDS_KEPT_S)
-    is_old = jobs.c.created_at < before
+    is_old, is_kept = jobs.c.created_at < before, sa.exists().where(kept_tests.c.job_id == jobs.c.id)
+    turn_is_kept = sa.exists().where(kept_tests.c.job_id == turns.c.job_id)
     return (
-        Expiry(jobs, (is_old, HAS_CONTENT, HAS_ENDED), {"text": "", "files": [], "transcripts": {}}),
-        Expiry(turns, (turns.c.created_at < before, verbatim_condition(TURN_HAS_CONTENT)), NO_ANSWER),
+        Expiry(jobs, (is_old, HAS_CONTENT, HAS_ENDED, ~is_kept), {"text": "", "files": [], "transcripts": {}}),
+        Expiry(turns, (turns.c.created_at < before, verbatim_condition(TURN_HAS_CONTENT), ~turn_is_kept), NO_ANSWER),
         Expiry(
             tool_calls,
             (tool_calls.c.created_at < before, verbatim_condition(CALL_HAS_CONTENT), _has_job(tool_calls)),
@@ -229,6 +231,7 @@ def expiries(before: float, now: float) -> tuple[Expiry, ...]:
         ),
         Expiry(checkpoints, (_has_job(checkpoints, is_old, only_ended=False),)),
         Expiry(steps, (_has_job(steps, is_old),)),
+        Expiry(kept_tests, (_has_job(kept_tests, sa.or_(jobs.c.answer_deleted, ~HAS_CONTENT)),)),
         # One-time schedules whose time has passed.
         Expiry(schedules, (schedules.c.cron == "", schedules.c.next_at.is_(None), schedules.c.once_at < before)),
         Expiry(jobs, (IS_UNPOSTED, jobs.c.created_at < now - UNPOSTED_KEPT_S)),

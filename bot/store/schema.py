@@ -750,6 +750,16 @@ sa.Index(
 sa.Index("ix_memories_renewed_at", memories.c.renewed_at)
 sa.Index("ix_memories_forgotten_at", memories.c.forgotten_at, **_where("forgotten_at IS NOT NULL"))
 
+# Questions kept as tests (bot/store/kept_tests.py). Retention keeps their text; all else goes with the job.
+kept_tests = sa.Table(
+    "kept_tests",
+    metadata,
+    sa.Column("job_id", RowId, sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    # [[kind, value]] for each check (core/kept_tests.py). A value can contain words of the answer.
+    sa.Column("checks", sa.JSON, nullable=False),
+    sa.Column("renewed_at", ExpiryTime(HALF_A_YEAR_S), nullable=False),
+)
+
 # People's accounts at MCP servers (bot/store/accounts.py). A secret is ciphertext.
 accounts = sa.Table(
     "accounts",

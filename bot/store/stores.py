@@ -16,6 +16,7 @@ from bot.store.canvases import AnswerCanvases
 from bot.store.channel_settings import ChannelSettingsStore
 from bot.store.database import Database, create_engine, database_errors, database_time, limit_time
 from bot.store.erasure import Erasure
+from bot.store.kept_tests import KeptTests
 from bot.store.listening import Listening
 from bot.store.memories import Memories
 from bot.store.migrate import migrate
@@ -84,6 +85,7 @@ class Stores:
         self.pane_context = PaneContexts(database)
         self.schedules = ScheduleStore(database)
         self.memories = Memories(database)
+        self.kept_tests = KeptTests(database)
         self.tool_pins = ToolPins(database)
         self.erasure = Erasure(database, self._worker)
         self.audit = Audit(database)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from bot.core.actions import ReplyAction
 from bot.core.job import Checkpoint, End, Job, Notice, NoticeKind, Piece
 from bot.core.outbox import OutboxKind, wait_s
 from bot.core.picture import Picture, picture
@@ -49,7 +50,7 @@ async def below(store: Stores) -> Picture:
     assert job
     assert job.record
     await store.outbox.complete(entry)
-    return picture(job.record, has_canvases=True)
+    return picture(job.record, optional=[ReplyAction.CANVAS])
 
 
 async def shown_later(store: Stores, clock: ManualClock, job: Job) -> None:

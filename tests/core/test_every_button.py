@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.actions import Press, ReplyAction
+from bot.core.actions import OPTIONAL_ACTIONS, Press, ReplyAction
 from bot.core.asks import cards_of_step
 from bot.core.awaited import clicked_decision
 from bot.core.calls import REMEMBER, SIGN_IN, CallState, Decision, RecordedCall
@@ -109,8 +109,9 @@ def record(question: Question = ASKED, state: State = State.ENDED, **values: Any
 
 def actions_in(view: PageView) -> set[str]:
     """Returns what the buttons of a page do, apart from the schedule's own."""
-    shown = (str(element["action_id"]) for _, element in interactive(reply_blocks.message(view)["blocks"]))
-    return {action.partition("-")[0] for action in shown} & set(ReplyAction)
+    elements = [element for _, element in interactive(reply_blocks.message(view)["blocks"])]
+    in_menu = {option["value"] for element in elements for option in element.get("options", ())}
+    return ({str(element["action_id"]).partition("-")[0] for element in elements} | in_menu) & set(ReplyAction)
 
 
 @cache
@@ -129,9 +130,7 @@ def test_of_an_ended_answer_exactly_the_buttons_that_are_shown_can_be_pressed(
 ) -> None:
     for values in products(dimensions):
         of = record(**values)
-        assert pressable(of) == shown_below(picture(of, has_canvases=True, can_send_to_channel=True)) | BEGUN_BEFORE, (
-            values
-        )
+        assert pressable(of) == shown_below(picture(of, optional=OPTIONAL_ACTIONS)) | BEGUN_BEFORE, values
 
 
 def test_of_a_growing_answer_the_buttons_that_are_shown_can_be_pressed_and_those_of_modals() -> None:

@@ -32,7 +32,7 @@ WAYS: Mapping[str, tuple[AnswerRecord, set[str]]] = {
 @pytest.mark.parametrize("way", WAYS)
 def test_each_fact_is_seen_as_long_as_it_holds_whichever_way_the_answer_came_to_be_shown(way: str) -> None:
     record, facts = WAYS[way]
-    assert seen(picture(replace(record, calls=CALLS), has_canvases=True)) == facts
+    assert seen(picture(replace(record, calls=CALLS), optional=[ReplyAction.CANVAS])) == facts
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_button_stops_the_last_schedule_that_runs(
 def test_only_a_long_and_complete_answer_is_offered_as_a_canvas(
     has_scope: bool, reason: EndReason, chars: int, offered: bool
 ) -> None:
-    shown = below(End(reason), "x" * chars, has_canvases=has_scope)
+    shown = below(End(reason), "x" * chars, optional=[ReplyAction.CANVAS] if has_scope else ())
     assert (ReplyAction.CANVAS in shown.buttons) is offered
 
 
@@ -117,7 +117,7 @@ def test_answer_whose_proposal_a_person_decided_about_is_not_written_again(
 
 @pytest.mark.parametrize("reason", [EndReason.STUCK, EndReason.WHOLE])
 def test_text_that_cannot_be_shown_takes_its_sources_choices_and_buttons_along(reason: EndReason) -> None:
-    shown = below(replace(END, reason=reason), TEXT, calls=CALLS, has_canvases=True).without_text
+    shown = below(replace(END, reason=reason), TEXT, calls=CALLS, optional=[ReplyAction.CANVAS]).without_text
     assert (shown.notice, shown.sources, shown.choices) == (texts.answers.STUCK, (), ())
     left = (ReplyAction.UNDO, ReplyAction.DETAILS, ReplyAction.DELETE)
     assert shown.buttons == (left if reason is EndReason.STUCK else ())

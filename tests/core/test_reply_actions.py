@@ -103,6 +103,8 @@ FOR_ALL = (
     ReplyAction.TABLES,
     ReplyAction.CHOOSE,
     ReplyAction.ARGUMENTS,
+    # The service also allows it to people who can change the channel's settings.
+    ReplyAction.KEEP_TEST,
 )
 ASK = ApprovalCard("notes.add", '{"text": "Milk"}', "0.0.0.hash", title="Add")
 ADMIN_ASK = replace(ASK, can_allow_always=True)
@@ -210,9 +212,14 @@ SHOWN: list[tuple[PageView, list[str]]] = [
         ["regenerate", "details", "regenerate_with", *FEEDBACK_AND_DELETE],
     ),
     (
-        ended(LONG, End(EndReason.WHOLE), has_canvases=True),
+        ended(LONG, End(EndReason.WHOLE), optional=[ReplyAction.CANVAS]),
         ["regenerate", "canvas", "regenerate_with", *FEEDBACK_AND_DELETE],
     ),
+    (
+        ended("All of it", End(EndReason.WHOLE), optional=[ReplyAction.KEEP_TEST]),
+        [*REGENERATE, *FEEDBACK_AND_DELETE, "more"],
+    ),
+    (ended("Half of", End(EndReason.STOPPED), optional=[ReplyAction.KEEP_TEST]), [CONTINUE, *REGENERATE, "delete"]),
     (
         ended("Which?", End(EndReason.WHOLE, choices=CHOICES)),
         [*(f"choose-{index}" for index in range(5)), *REGENERATE, *FEEDBACK_AND_DELETE],

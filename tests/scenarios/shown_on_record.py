@@ -74,7 +74,7 @@ class Shown:
                 elif row.attempts and row.text and (job := await answers.with_record(connection, row)):
                     assert there.keys() >= {*pages, *posted}, f"job {row.id} lacks messages, or has an unheard post"
                     assert job.record
-                    shown = picture(job.record, has_canvases=True).with_names(self._names(), [])
+                    shown = picture(job.record, optional=[ReplyAction.CANVAS]).with_names(self._names(), [])
                     view = PageView(job.checkpoint.text, end=shown, version=row.version)
                     self._compare(row.id, there[pages[-1]], view)
                     for action in _actions(there[pages[-1]]) & set(ReplyAction):

@@ -86,7 +86,7 @@ async def test_regenerate_replaces_the_answer_in_place_and_keeps_the_previous_ve
     await stage.answers("general", asked, count=2)
     await on_record(settings)
     first, last = stage.bots("general", asked)[:2]
-    assert (buttons(first), buttons(last)) == ([], buttons_below(text=long, has_canvases=True))
+    assert (buttons(first), buttons(last)) == ([], buttons_below(text=long, optional=[ReplyAction.CANVAS]))
     assert await press(stage, last, ReplyAction.REGENERATE) is None
     message = await reply(stage, asked, texts.answers.THINKING)
     assert message.ts == first.ts

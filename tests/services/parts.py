@@ -29,7 +29,7 @@ def workspace_of(**parts: Any) -> Workspace:
         "lease": Lease(),
         "telemetry": OFF,
         "is_token_refused": lambda: False,
-        "can_send_to_channel": False,
+        "enabled_actions": frozenset(),
         "sign_in_addresses": SignInAddresses(),
     }
     return having(object.__new__(Workspace), **alone | parts)

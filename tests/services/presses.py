@@ -6,6 +6,7 @@ from bot.core.actions import ActionResponse
 from bot.core.asks import ApprovalPlace
 from bot.core.conversation import ThreadKey
 from bot.services.decisions import Decisions
+from bot.services.kept_tests import KeptTestModal
 from bot.services.presses import PressChecker
 from bot.services.reply_actions import ReplyActions
 from bot.services.shortcut import MessageShortcut
@@ -57,4 +58,5 @@ def actions_on(stage: AnsweringStage) -> ReplyActions:
     presses, stops = PressChecker(stores, workspace, access), AnswerStopper(stores, workspace, stage.worker, access)
     shortcut = MessageShortcut(stores, workspace, access, lambda: None)
     decisions = Decisions(stores, workspace, stage.worker, presses, shortcut, schedules)
-    return ReplyActions(stores, workspace, stage.worker, presses, decisions, SignInModal(decisions), stops)
+    keeping = KeptTestModal(stores, workspace, presses)
+    return ReplyActions(stores, workspace, stage.worker, presses, decisions, SignInModal(decisions), stops, keeping)

@@ -20,6 +20,7 @@ from bot.core.texts import canvases as canvases
 from bot.core.texts import commands as commands
 from bot.core.texts import files as files
 from bot.core.texts import home as home
+from bot.core.texts import kept_tests as kept_tests
 from bot.core.texts import memory as memory
 from bot.core.texts import models as models
 from bot.core.texts import notify as notify
