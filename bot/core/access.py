@@ -35,7 +35,7 @@ class Denial(StrEnum):
     EXTERNAL = texts.access.DENIED_EXTERNAL
     BOT = texts.access.DENIED_BOT
     UNKNOWN = texts.access.DENIED_UNKNOWN
-    NO_MEMBER = texts.approvals.ONLY_MEMBERS_APPROVE
+    NOT_A_MEMBER = texts.approvals.ONLY_MEMBERS_APPROVE
     """The asker has access, but only workspace members can make this request."""
 
 
@@ -73,9 +73,9 @@ class AccessRules:
     def groups(self) -> frozenset[str]:
         return frozenset(entry.removeprefix("@") for entry in self.allow_users if entry[0] in "@S" and "." not in entry)
 
-    def denial(self, question: Question, kind: UserKind | None, is_named: bool | None = False) -> Denial | None:
+    def denial(self, question: Question, kind: UserKind | None, is_listed: bool | None = False) -> Denial | None:
         """Returns why a question is denied, or None if it is allowed. `kind`: the asker's user type, or None if
-        unknown. `is_named`: whether a group or domain in `allow_users` includes the asker, or None if Slack doesn't
+        unknown. `is_listed`: whether a group or domain in `allow_users` includes the asker, or None if Slack doesn't
         say."""
         channel_id, user_id = question.thread.channel_id, question.user_id
         if self.allow_channels and channel_id not in self.allow_channels and not question.thread.in_direct_message:
@@ -83,9 +83,9 @@ class AccessRules:
         if question.alert_kind:
             return None
         if self.allow_users:
-            if user_id in self.allow_users or is_named:
+            if user_id in self.allow_users or is_listed:
                 return None
-            return Denial.UNKNOWN if is_named is None else Denial.PERSON
+            return Denial.UNKNOWN if is_listed is None else Denial.PERSON
         if kind is UserKind.MEMBER or kind in self.extra_kinds or self.allows_all_kinds:
             return None
         return _DENIALS[kind]

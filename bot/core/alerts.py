@@ -25,14 +25,14 @@ NOTE = (
 )
 
 
-def has_other_words(ids: str) -> bool:
+def has_invalid_app_ids(line: str) -> bool:
     """Returns whether a line of app IDs contains anything else."""
-    return any(_APP_ID.fullmatch(id_) is None for id_ in ids.split())
+    return any(_APP_ID.fullmatch(id_) is None for id_ in line.split())
 
 
 def alert_kind(app_id: str, text: str) -> str:
     """Returns a hash that all alerts of a burst share."""
-    shared = f"{app_id} {' '.join(word for word in _words(text) if word not in _STATES)[:MAX_KIND_CHARS]}"
+    shared = f"{app_id} {' '.join(word for word in _leading_words(text) if word not in _STATES)[:MAX_KIND_CHARS]}"
     return hashlib.sha256(shared.encode(errors="replace")).hexdigest()[:16]
 
 
@@ -44,10 +44,10 @@ def with_later_alert(text: str, later: str) -> str:
 
 
 def is_resolved(text: str) -> bool:
-    return not _RESOLVED.isdisjoint(_words(text))
+    return not _RESOLVED.isdisjoint(_leading_words(text))
 
 
-def _words(text: str) -> list[str]:
+def _leading_words(text: str) -> list[str]:
     """Returns the words at the beginning of an alert that don't contain digits or a URL, in lowercase."""
     chunks = (chunk for chunk in text[: 10 * MAX_KIND_CHARS].lower().split() if "://" not in chunk)
     constant = " ".join(chunk for chunk in chunks if not any(char.isdigit() for char in chunk))

@@ -101,7 +101,7 @@ class ApprovalCard:
     decision: Decision | None = None
     """The decision, or None. Shown while other calls of the step are waiting."""
     max_shown_chars: int = SHOWN_ARGUMENT_CHARS
-    never_empty: frozenset[str] = frozenset()
+    required_arguments: frozenset[str] = frozenset()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     decider_name: str = field(default="", repr=False)
     """The name of the person who has to decide, or "" if only that person reads the reply."""
@@ -215,7 +215,7 @@ def card_of_call(
         tuple(f"“{tool_title(tool)}” ({tool_label(tool_owner(tool))})" for tool in because if SEPARATOR in tool),
         call.decision,
         SHOWN_ARGUMENT_CHARS * MAX_SHOWN_IN_FULL // max(MAX_SHOWN_IN_FULL, beside),
-        call.claims.never_empty,
+        call.claims.required_arguments,
         call.claims.options,
     )
 

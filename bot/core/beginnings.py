@@ -32,7 +32,7 @@ from bot.models.prompt import Media, Prompt, ToolDefinition, ToolResult, Turn, T
 _HASHED_CHARS = 50_000
 """The number of characters to hash at each end of a file. Hashing a whole large file would block the event loop."""
 _THOUGHTS = ("thinking", "redacted_thinking")
-_CHATS_THOUGHTS = "reasoning_details"
+_CHAT_THOUGHTS_FIELD = "reasoning_details"
 """The field of a Chat Completions message in which gateways return thoughts."""
 
 
@@ -167,7 +167,7 @@ def _without_thought(part: TurnPart) -> TurnPart | None:
     if part.item.get("type") in _THOUGHTS:
         return None
     # Only Claude's thoughts have signatures.
-    details = part.item.get(_CHATS_THOUGHTS)
+    details = part.item.get(_CHAT_THOUGHTS_FIELD)
     is_bound = isinstance(details, list) and any(isinstance(one, Mapping) and one.get("signature") for one in details)
-    kept = {name: value for name, value in part.item.items() if name != _CHATS_THOUGHTS}
+    kept = {name: value for name, value in part.item.items() if name != _CHAT_THOUGHTS_FIELD}
     return Opaque(part.vendor, kept) if is_bound else part

@@ -151,7 +151,7 @@ class Claims:
 
     title: str = field(default="", repr=False)
     description: str = field(default="", repr=False)
-    never_empty: frozenset[str] = frozenset()
+    required_arguments: frozenset[str] = frozenset()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The possible values of each argument, keyed by the argument's name."""
 
@@ -236,17 +236,17 @@ def _argument_rules(parameters: Mapping[str, Any]) -> tuple[frozenset[str], dict
     """Returns the names of arguments that are required or whose schema excludes the empty string, and the options of
     arguments whose schema lists strings that a menu can show unchanged."""
     required, menus = parameters.get("required"), dict[str, tuple[str, ...]]()
-    never_empty = {name for name in (required if isinstance(required, list) else ()) if isinstance(name, str)}
+    required_arguments = {name for name in (required if isinstance(required, list) else ()) if isinstance(name, str)}
     for name, schema in object_in(parameters.get("properties")).items():
         described = object_in(schema)
         least, options = described.get("minLength"), described.get("enum")
         if (isinstance(least, int) and least > 0) or (isinstance(options, list) and "" not in options):
-            never_empty.add(name)
+            required_arguments.add(name)
         if isinstance(options, list) and 0 < len(options) <= MAX_OPTIONS:
             shown = tuple(option for option in options if isinstance(option, str) and option)
             if shown == tuple(options) and all(_shorten_line(one, MAX_OPTION_CHARS) == one for one in shown):
                 menus[name] = shown
-    return frozenset(never_empty), menus
+    return frozenset(required_arguments), menus
 
 
 def _shorten_line(text: str, limit: int) -> str:

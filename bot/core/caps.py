@@ -304,7 +304,7 @@ class CapField(StrEnum):
         return Cap(CapWindow(scope, self.period), limit, self.in_dollars)
 
 
-Entered = tuple[tuple[CapField, str], ...]
+EnteredLimits = tuple[tuple[CapField, str], ...]
 """The input in each changed field. "" removes an owner's cap, so that BOT_CAPS applies."""
 Limits = Mapping[CapField, float | None]
 """An owner's cap for each field, or None if BOT_CAPS applies."""
@@ -322,11 +322,11 @@ def caps_by_field(caps: Sequence[Cap], scope: Scope) -> Mapping[CapField, Cap]:
     return {CapField.of(cap): cap for cap in caps if cap.window.scope is scope}
 
 
-def entered_limits(entered: Entered) -> Limits:
+def entered_limits(entered: EnteredLimits) -> Limits:
     return {field: _number(field, text) if text else None for field, text in entered}
 
 
-def cap_problems(entered: Entered, unpriced: Sequence[str]) -> dict[str, str]:
+def cap_problems(entered: EnteredLimits, unpriced: Sequence[str]) -> dict[str, str]:
     """Returns an error message for each invalid field. `unpriced`: models in use without a price."""
     found: dict[str, str] = {}
     for field, text in entered:

@@ -160,7 +160,7 @@ def _only_if_problem(_: DefaultSettings, rule: str) -> str:
 
 
 def _apps_problem(_: DefaultSettings, apps: str) -> str:
-    return words.ALERT_APPS_UNKNOWN if alerts.has_other_words(apps) else ""
+    return words.ALERT_APPS_UNKNOWN if alerts.has_invalid_app_ids(apps) else ""
 
 
 def _emoji_problem(_: DefaultSettings, emoji: str) -> str:
@@ -169,7 +169,7 @@ def _emoji_problem(_: DefaultSettings, emoji: str) -> str:
     return words.REACTION_EVERYDAY if _is_everyday_reaction(emoji) else ""
 
 
-_OfChannels = partial(Setting, is_channel_only=True)
+_ChannelSetting = partial(Setting, is_channel_only=True)
 CHANNEL_SETTINGS: Mapping[str, Setting] = {
     "model": Setting(
         "menu",
@@ -182,24 +182,24 @@ CHANNEL_SETTINGS: Mapping[str, Setting] = {
     "system_prompt": Setting("area", str, words.SYSTEM_PROMPT, problem=_prompt_problem),
     "length": Setting("menu", Length, words.LENGTH),
     "effort": Setting("menu", Effort, words.EFFORT),
-    "engagement": _OfChannels(
+    "engagement": _ChannelSetting(
         "radio buttons", Engagement, words.ENGAGEMENT, applies=lambda bot, own: own or bot.engagement
     ),
-    "new_posts": _OfChannels("checkboxes", bool, words.NEW_POSTS),
-    "only_if": _OfChannels("line", str, words.ONLY_IF, problem=_only_if_problem),
-    "alert_apps": _OfChannels(
+    "new_posts": _ChannelSetting("checkboxes", bool, words.NEW_POSTS),
+    "only_if": _ChannelSetting("line", str, words.ONLY_IF, problem=_only_if_problem),
+    "alert_apps": _ChannelSetting(
         "line",
         lambda entered: " ".join(dict.fromkeys(entered.replace(",", " ").upper().split())),
         words.ALERT_APPS,
         is_available=lambda bot: bot.has_alerts,
         problem=_apps_problem,
     ),
-    "gate": _OfChannels("checkboxes", bool, words.GATE, is_available=lambda bot: bot.gate),
-    "reaction": _OfChannels(
+    "gate": _ChannelSetting("checkboxes", bool, words.GATE, is_available=lambda bot: bot.gate),
+    "reaction": _ChannelSetting(
         "line", emoji_name, words.REACTION, is_available=lambda bot: bot.has_reactions, problem=_emoji_problem
     ),
-    "read_channel": _OfChannels("switch", bool, words.READ_CHANNEL, is_available=lambda bot: bot.read_channel),
-    "mcp_servers": _OfChannels(
+    "read_channel": _ChannelSetting("switch", bool, words.READ_CHANNEL, is_available=lambda bot: bot.read_channel),
+    "mcp_servers": _ChannelSetting(
         "checkboxes", tuple, words.MCP_SERVERS, options=lambda bot: {name: name for name in bot.mcp_servers}
     ),
     "web_search": Setting("switch", bool, words.WEB_SEARCH, is_available=lambda bot: bot.web_search),

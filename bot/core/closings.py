@@ -58,17 +58,17 @@ def _parse_table(table: str) -> dict[str, frozenset[str]]:
 _Part = tuple[int, Closing | None]
 """The word count and meaning of part of a message. The meaning is None if unknown."""
 _TABLE = _parse_table(_plain(Path(__file__).with_name("closings.txt").read_text("utf-8")))
-_SAYS = {
+_MEANINGS = {
     **dict.fromkeys(_TABLE["beside"], Closing.NOTHING),
     **dict.fromkeys(_TABLE["agreement"] | _TABLE["rest agreement"], Closing.AGREEMENT),
     **dict.fromkeys(_TABLE["thanks"], Closing.THANKS),
 }
-_BEGINS_REST = {
+_OPENING_MEANINGS = {
     **dict.fromkeys(_TABLE["rest thanks"], Closing.THANKS),
     **dict.fromkeys(_TABLE["rest agreement"], Closing.AGREEMENT),
 }
-_GREETS = _SAYS | dict.fromkeys(_TABLE["before"], Closing.AGREEMENT)
-_LONGEST = max(len(phrase.split()) for phrase in _GREETS)
+_ALL_MEANINGS = _MEANINGS | dict.fromkeys(_TABLE["before"], Closing.AGREEMENT)
+_LONGEST = max(len(phrase.split()) for phrase in _ALL_MEANINGS)
 # Emoji names from Slack, Unicode and workspaces.
 _EMOJI = {
     Closing.THANKS: re.compile(r"(?<!broken[_ ])heart|pray|folded hands|thank|thx|^ty$|hug|bow\b|bowing|bouquet"),
@@ -86,7 +86,7 @@ _PART_END = re.compile(r"[.,!;:~*_\n\"()]|(?<!\w)-(?!\w)|\b(?:and|und|et|y|e|och
 _REPEATED = re.compile(r"([^\W\d_])\1{2,}")
 _LAUGHTER = re.compile(r"\ba?(ha|he|hi|ho|ja|je|ха|хе)\1+[hх]?\b")
 _WITHOUT_SPACES = "[\u0e00-\u0e7f\u3005-\u30ff\u3400-\u9fff\uac00-\ud7ff]"
-_UNSPACED = re.compile("|".join(sorted((p for p in _SAYS if re.match(_WITHOUT_SPACES, p)), key=len, reverse=True)))
+_UNSPACED = re.compile("|".join(sorted((p for p in _MEANINGS if re.match(_WITHOUT_SPACES, p)), key=len, reverse=True)))
 _MODIFIER = re.compile("[\u064b-\u0652\ufe0f\u200d\u2640\u2642\U0001f3fb-\U0001f3ff]")
 QUESTION_MARKS = "?？؟՞"
 _ASKS = re.compile(rf"[{QUESTION_MARKS}`]|[:;=][-']?[(/|\\]")
@@ -117,13 +117,14 @@ def is_courtesy(text: str, name: str = "") -> bool:
 
 
 @cache
-def _phrases_with_name(name: str, says: Closing) -> Mapping[str, Closing]:
+def _phrases_with_name(name: str, name_meaning: Closing) -> Mapping[str, Closing]:
     """Returns the meaning of each known phrase, including the bot's name, whose meaning is `name_meaning`. Greetings
     are included unless `name_meaning` is NOTHING."""
-    return (_GREETS if says else _SAYS) | ({name: says, f"@{name}": says} if name else {})
+    names = dict.fromkeys((name, f"@{name}"), name_meaning) if name else {}
+    return (_ALL_MEANINGS if name_meaning else _MEANINGS) | names
 
 
-def _parse_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | None], list[_Part]]:
+def _parse_parts(text: str, meanings: Mapping[str, Closing]) -> tuple[set[Closing | None], list[_Part]]:
     """Splits a message into emoji and phrases. Returns the meanings of the emoji, and the phrases. Long text or a
     question is returned as a single phrase."""
     text = _OWN_EMOJI.sub(r"\1", text)
@@ -140,23 +141,23 @@ def _parse_parts(text: str, says: Mapping[str, Closing]) -> tuple[set[Closing | 
     words = _LAUGHTER.sub("haha", words)
     words = _UNSPACED.sub(r" \g<0> ", re.sub(r"\bill\b", "i'll", words))
     parts = [part.split() for part in _PART_END.split(words) if part.strip()]
-    return said, [(len(part), _parse_part(part, says)) for part in parts]
+    return said, [(len(part), _parse_part(part, meanings)) for part in parts]
 
 
-def _parse_part(words: list[str], says: Mapping[str, Closing]) -> Closing | None:
+def _parse_part(words: list[str], meanings: Mapping[str, Closing]) -> Closing | None:
     said = {Closing.NOTHING}
     while words:
         sizes = range(min(_LONGEST, len(words)), 0, -1)
-        rest = next((size for size in sizes if " ".join(words[:size]) in _BEGINS_REST and size < len(words)), 0)
-        kind = _BEGINS_REST.get(" ".join(words[:rest]))
+        rest = next((size for size in sizes if " ".join(words[:size]) in _OPENING_MEANINGS and size < len(words)), 0)
+        kind = _OPENING_MEANINGS.get(" ".join(words[:rest]))
         if kind is Closing.AGREEMENT or (kind and kind in said):
             fits = len(words) - rest <= MAX_OTHER_WORDS and _TABLE["asking"].isdisjoint(words[rest:])
             said.add(kind)
             words = [] if fits else ["?"]
             continue
-        size = next((size for size in sizes if " ".join(words[:size]) in says), 0)
+        size = next((size for size in sizes if " ".join(words[:size]) in meanings), 0)
         if not size:
             return None
-        said.add(says[" ".join(words[:size])])
+        said.add(meanings[" ".join(words[:size])])
         words = words[size:]
     return next(kind for kind in (Closing.THANKS, Closing.AGREEMENT, Closing.NOTHING) if kind in said)

@@ -72,7 +72,7 @@ class File:
     """Whether the message quotes the entire file, as Slack does with email."""
 
 
-SLACKS_OWN = frozenset({"USLACK", "USLACKBOT"})
+SLACK_USER_IDS = frozenset({"USLACK", "USLACKBOT"})
 """IDs of Slack's own users, which aren't marked as bots. They also post email and some apps' messages."""
 ANSWERED_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """Subtypes of messages written by people. `/me is late` is a me_message."""
@@ -108,14 +108,14 @@ class Message:
 
     @property
     def writer_id(self) -> str:
-        by_slack = self.user_id in SLACKS_OWN
+        by_slack = self.user_id in SLACK_USER_IDS
         return (self.bot_id if by_slack else None) or self.user_id or self.bot_id or ""
 
     @property
     def is_notice(self) -> bool:
         """Whether Slack itself wrote the message, as opposed to posting an email or someone else's message."""
         passed_on = self.bot_id or self.is_from_app or self.files or self.subtype in PASSED_ON_SUBTYPES
-        return self.user_id in SLACKS_OWN and not passed_on
+        return self.user_id in SLACK_USER_IDS and not passed_on
 
     @property
     def thread(self) -> ThreadKey:

@@ -32,7 +32,7 @@ MAX_FILES = 5
 MAX_FILE_BYTES = 20 * 2**20
 MAX_BYTES = 50 * 2**20
 """The maximum size of all files in one answer."""
-MAX_NAMED = 6
+MAX_FILES_LISTED = 6
 NOTHING_REFUSED: Mapping[str, FileFault] = MappingProxyType({})
 
 
@@ -183,8 +183,9 @@ def reason_not_transcribed(file: File) -> Unread:
     return Unread.CLIP_UNHEARD if file.is_clip else Unread.UNHEARD
 
 
-def choose_files(files: Iterable[File], *, hears: bool = False) -> tuple[list[File], dict[str, OpenedFile]]:
-    """Returns the files to read, oldest first, and reasons for all others. `hears`: a model supports recordings."""
+def choose_files(files: Iterable[File], *, reads_recordings: bool = False) -> tuple[list[File], dict[str, OpenedFile]]:
+    """Returns the files to read, oldest first, and reasons for all others. `reads_recordings`: whether a model
+    supports recordings."""
     wanted: dict[str, File] = {}
     unread: dict[str, OpenedFile] = {}
     for file in files:
@@ -194,7 +195,7 @@ def choose_files(files: Iterable[File], *, hears: bool = False) -> tuple[list[Fi
         reason = (None if preview_of(file, reason) else reason) or (
             Unread.TOO_MANY if len(wanted) == MAX_FILES else None
         )
-        if is_recording(file) and not (hears or file.captions_url) and file.transcript is None:
+        if is_recording(file) and not (reads_recordings or file.captions_url) and file.transcript is None:
             reason = reason_not_transcribed(file)
         if reason:
             unread[file.id] = OpenedFile(file, reason)
@@ -234,7 +235,7 @@ def file_label(file: OpenedFile) -> str:
         pages = f", whose {len(content.other_pages) + 1} pages are images" if content.other_pages else ""
         return f"(Attached: {name}{f', of which you see {shown} only' if content.is_first else pages})"
     if isinstance(content, Document):
-        return f"(Attached: {name})\n{document_label(content, _language(file.file.name))}"
+        return f"(Attached: {name})\n{format_document(content, _language(file.file.name))}"
     if isinstance(content, Transcript):
         text = content.text.strip()
         if not text:
@@ -253,7 +254,7 @@ def _language(name: str) -> str:
     return extension if is_language else ""
 
 
-def document_label(document: Document, language: str = "") -> str:
+def format_document(document: Document, language: str = "") -> str:
     """Formats a document for the model: its text, with a note about omitted parts. `language`: of a code block."""
     without = ", ".join(_omission_phrase(part) for part in document.left_out)
     guess = f"; its charset is a guess: {document.guessed_charset}" if document.guessed_charset else ""
@@ -284,7 +285,7 @@ def unread_notice(
     if guessed := [guess for guess in guesses if guess[1]]:
         sentences.append(texts.files.charset_guessed(guessed))
     if unread:
-        sentences.append(texts.files.files_not_read(unread[:MAX_NAMED], len(unread[MAX_NAMED:])))
+        sentences.append(texts.files.files_not_read(unread[:MAX_FILES_LISTED], len(unread[MAX_FILES_LISTED:])))
     return " ".join(sentences)
 
 
@@ -503,6 +504,6 @@ def _with_label(media: Media, marks: PromptMarks | None) -> Media:
     """Returns an image or PDF with a replacement text for models that don't support it."""
     label, pages = hidden_note(media.name), 0
     if media.alternative is not None and media.alternative.text.strip():
-        label = f"(Instead of {media.name}, which you can't be shown:)\n{document_label(media.alternative)}"
+        label = f"(Instead of {media.name}, which you can't be shown:)\n{format_document(media.alternative)}"
         pages = media.alternative.pages
     return replace(media, alternative=Document(marks.section("file", label) if marks else label, pages=pages))

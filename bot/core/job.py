@@ -377,7 +377,7 @@ class MessageRole(StoredEnum, unknown="file"):
 MENTION_ROLES = (MessageRole.MENTION, MessageRole.ASK)
 SIDE_ROLES = (*MENTION_ROLES, MessageRole.LINK, MessageRole.TABLES, MessageRole.CHANNEL_COPY)
 UNANSWERED = (MessageRole.POSTING, MessageRole.STARTING)
-READ_ROLES = (MessageRole.PAGE, MessageRole.STRAY)
+ANSWER_ROLES = (MessageRole.PAGE, MessageRole.STRAY)
 """Roles of messages with an answer's text."""
 
 
@@ -398,7 +398,7 @@ def ts_of(messages: Sequence[RecordedMessage], *roles: MessageRole) -> tuple[str
 
 
 def page_ts(messages: Sequence[RecordedMessage]) -> tuple[str, ...]:
-    return ts_of(messages, *READ_ROLES)
+    return ts_of(messages, *ANSWER_ROLES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,14 +50,14 @@ _NOTIFY = {
     "required": ["text"],
     "additionalProperties": False,
 }
-FINDS = builtin_tool(
+FIND_TOOL = builtin_tool(
     FIND_PEOPLE,
     "Returns the people in this channel, and the user groups, whose names contain the given text. Names in your "
     f"answers notify nobody. The tool {NOTIFY} proposes to notify people.",
     _FIND,
     is_dispensable=True,
 )
-PROPOSES = replace(
+NOTIFY_TOOL = replace(
     builtin_tool(
         NOTIFY,
         "Proposes to mention people in this channel or a user group in this thread, or to post a message to the "

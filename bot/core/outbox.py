@@ -29,9 +29,9 @@ MAX_RATE_LIMITED_TRIES = 10
 again."""
 
 
-def wait_s(tries: int, *, had_no_turn: bool = False) -> float:
-    """Returns the delay after failed tries. `had_no_turn`: Slack's rate limits prevented the last try."""
-    return BACKOFF.wait_s(2 if had_no_turn and tries <= MAX_RATE_LIMITED_TRIES else tries + 1)
+def wait_s(tries: int, *, was_rate_limited: bool = False) -> float:
+    """Returns the delay after failed tries. `was_rate_limited`: Slack's rate limits prevented the last try."""
+    return BACKOFF.wait_s(2 if was_rate_limited and tries <= MAX_RATE_LIMITED_TRIES else tries + 1)
 
 
 TIDY_AFTER_S = 5.0

@@ -44,7 +44,7 @@ MEMBER_GAP_MINUTES = 60
 ADMIN_GAP_MINUTES = 5
 """Minimum interval between two runs of a Typist admin's schedule."""
 MAX_IN_CHANNEL = 20
-MAX_OF_MEMBER = 10
+MAX_PER_MEMBER = 10
 """Maximum number of schedules that one member can have in a channel, so that other members can create some too."""
 GRACE_S = 3600.0
 LATE_S = 120.0
@@ -606,7 +606,7 @@ def due_at_of(view_id: str) -> float:
 
 
 def max_schedules(user_id: str, channel_id: str, admins: frozenset[str]) -> int:
-    return MAX_IN_CHANNEL if user_id in admins or is_direct_message(channel_id) else MAX_OF_MEMBER
+    return MAX_IN_CHANNEL if user_id in admins or is_direct_message(channel_id) else MAX_PER_MEMBER
 
 
 def can_change(schedule: Schedule, user_id: str, admins: frozenset[str]) -> bool:

@@ -20,7 +20,7 @@ from bot.core.alerts import alert_kind
 from bot.core.closings import Closing, closing_of_text, has_question_mark, is_courtesy, unaccented
 from bot.core.conversation import (
     ANSWERED_SUBTYPES,
-    SLACKS_OWN,
+    SLACK_USER_IDS,
     Message,
     Question,
     ThreadKey,
@@ -227,7 +227,7 @@ def _is_follow_up(writer: str, participants: Participants) -> bool:
 
 
 def is_from_person(message: Message, me: Identity) -> bool:
-    if message.user_id is None or message.user_id in SLACKS_OWN:
+    if message.user_id is None or message.user_id in SLACK_USER_IDS:
         return False
     return message.bot_id is None and not message.is_from_app and message.user_id != me.user_id
 

@@ -46,7 +46,7 @@ class MessageQuestion:
     about: QuotedMessage = field(repr=False)
     text: str = field(repr=False)
     created_at: float
-    is_direct_post_begun: bool = False
+    has_begun_direct_post: bool = False
     """Whether an earlier try began to post the question as a direct message to the asker."""
     posted_message: tuple[str, str] | None = None
     """The channel and ts of the question's message, if Slack's event has arrived."""

@@ -35,7 +35,7 @@ from slack_markdown.extent import has_paragraph
 from slack_markdown.links import with_ascii_hosts, without_schemes
 from slack_markdown.render import beginning, first_words, mrkdwn, rendered
 
-MAX_NAMED = 20
+MAX_VIEWERS = 20
 """Maximum number of people that a button can be limited to. If more people can click it, everyone sees the button."""
 _LIMITED = (*CALL_ACTIONS, ReplyAction.DELETE)
 _NOTICE_CHARS = 300
@@ -116,7 +116,7 @@ def _restrict_to_allowed_users(blocks: Sequence[Json], view: PageView) -> list[J
             values = button.get("value", "").split()
             allowed = [allowed_for(ask) for ask in view.asks if ask.value in values] or [allowed_for()]
             people = sorted({person for one in allowed if one is not None for person in one})
-            if None not in allowed and 0 < len(people) <= MAX_NAMED:
+            if None not in allowed and 0 < len(people) <= MAX_VIEWERS:
                 elements[index] = {**button, "visible_to_user_ids": people}
         shown.append({**block, "elements": elements} if elements else block)
     return shown

@@ -32,7 +32,7 @@ from typing import TypeGuard, assert_never
 from bot.core import texts
 from bot.core.asks import ApprovalCard
 from bot.core.conversation import is_direct_message
-from bot.core.job import READ_ROLES, UNANSWERED, End, MessageRole, RecordedMessage
+from bot.core.job import ANSWER_ROLES, UNANSWERED, End, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
 from bot.core.picture import Picture, picture
 from bot.errors import EndReason, Refusal
@@ -155,7 +155,7 @@ class Reply:
 
     @property
     def page_ts(self) -> tuple[str, ...]:
-        return tuple(message.ts for message in self.messages_with(*READ_ROLES))
+        return tuple(message.ts for message in self.messages_with(*ANSWER_ROLES))
 
     @property
     def recorded_messages(self) -> tuple[RecordedMessage, ...]:

@@ -54,12 +54,12 @@ class AccessControl:
         kind = UserKind.BOT if question.is_from_bot else self._users.known(question.user_id)
         if kind is None and self._rules.needs_user_type(question):
             return None
-        is_named = (
+        is_listed = (
             self._people.known(question.user_id)
             if self._people and self._rules.needs_groups_or_email(question)
             else False
         )
-        return None if is_named is None else self._rules.denial(question, kind, is_named)
+        return None if is_listed is None else self._rules.denial(question, kind, is_listed)
 
     async def denial(
         self,
@@ -78,13 +78,13 @@ class AccessControl:
             kind = await self._users.kind(
                 question.user_id, now_within_s=now_within_s, within_s=within_s, is_press=is_press
             )
-        is_named: bool | None = False
+        is_listed: bool | None = False
         if self._people and self._rules.needs_groups_or_email(question):
             within_s = within_s if now_within_s is None else now_within_s
-            is_named = await self._people.is_named(question.user_id, within_s=within_s, is_press=is_press)
-        if denial := self._rules.denial(question, kind, is_named):
+            is_listed = await self._people.is_listed(question.user_id, within_s=within_s, is_press=is_press)
+        if denial := self._rules.denial(question, kind, is_listed):
             return denial
-        return Denial.NO_MEMBER if members_only and kind is not UserKind.MEMBER else None
+        return Denial.NOT_A_MEMBER if members_only and kind is not UserKind.MEMBER else None
 
     async def denial_when_claimed(self, question: Question) -> Denial | None:
         """Returns why the asker of a claimed question is denied access, or None if the asker has access. While Slack

@@ -111,7 +111,7 @@ class Decisions:
         awaited, ask = pressed.call, pressed.call.ask()
         typed = {index: text for index, text in edited.typed.items() if index in ask.editable_strings}
         emptied = [at for at, text in typed.items() if not text.strip()]
-        if missing := [at for at in emptied if ask.outer_fields[at].name in ask.never_empty]:
+        if missing := [at for at in emptied if ask.outer_fields[at].name in ask.required_arguments]:
             return {field_name(at): texts.approvals.REQUIRED for at in missing}
         if not typed:
             return await self.proceed(awaited, Decision.APPROVED, user_id)

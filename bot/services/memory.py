@@ -178,7 +178,7 @@ class MemoryCommands:
     async def _refusal(self, question: Question, *, is_press: bool = False) -> str:
         within_s = CHECKED_WITHIN_S if is_press else MEMBER_WITHIN_S
         denial = await self.access_control.denial(question, now_within_s=within_s, members_only=True, is_press=is_press)
-        return texts.memory.ONLY_MEMBERS_REMEMBER if denial is Denial.NO_MEMBER else denial or ""
+        return texts.memory.ONLY_MEMBERS_REMEMBER if denial is Denial.NOT_A_MEMBER else denial or ""
 
     async def _remember(self, question: Question, text: str, *, is_proposed: bool) -> CallResult:
         """Stores a note as a memory in the question's channel or direct message. The result's text is user-facing."""
@@ -224,7 +224,7 @@ class MemoryCommands:
 def _memory_line(memory: Memory, names: Mapping[str, str], base: str, channel_id: str, is_private: bool) -> str:
     text = text_on_one_line(memory.text, names) if memory.is_private is is_private else texts.memory.HIDDEN
     person, changed_by = (names.get(id_, id_) for id_ in (memory.user_id, memory.changed_by))
-    said = texts.memory.memory_said(
+    said = texts.memory.memory_attribution(
         person, texts.times.day(memory.created_at), changed_by, is_proposed=memory.is_proposed
     )
     return texts.memory.memory_line(

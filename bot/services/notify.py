@@ -19,9 +19,9 @@ from bot.core.conversation import Question
 from bot.core.notifications import Notification
 from bot.core.notify import (
     FIND_PEOPLE,
-    FINDS,
+    FIND_TOOL,
     NOBODY_FOUND,
-    PROPOSES,
+    NOTIFY_TOOL,
     Addressees,
     UnusableProposal,
     UserGroup,
@@ -54,19 +54,19 @@ class NotifyTool:
         if question.thread.in_direct_message or question.schedule_id is not None or question.is_from_bot:
             return OfferedTools()
         prepared = partial(self._prepare_arguments, question.thread.channel_id)
-        return OfferedTools((FINDS, replace(PROPOSES, prepared=prepared)))
+        return OfferedTools((FIND_TOOL, replace(NOTIFY_TOOL, prepared=prepared)))
 
     def _prepare_arguments(self, channel_id: str, arguments: Mapping[str, Any]) -> Mapping[str, Any] | str:
         """Returns a proposal's arguments as the card shows them, or an error for the model."""
         known = self._addressees.get(channel_id)
         try:
-            return proposal(known, convert_arguments(PROPOSES.parameters, arguments))
+            return proposal(known, convert_arguments(NOTIFY_TOOL.parameters, arguments))
         except UnusableProposal as unusable:
             return str(unusable)
 
     async def call(self, use: ToolUse) -> CallResult:
         """Finds people, or notifies those on an accepted card. Raises StoreError."""
-        ours = {FIND_PEOPLE: FINDS.definition_hash, NOTIFY: PROPOSES.definition_hash}
+        ours = {FIND_PEOPLE: FIND_TOOL.definition_hash, NOTIFY: NOTIFY_TOOL.definition_hash}
         if use.definition_hash != ours.get(use.tool):
             return CallResult.failed(NO_SUCH_TOOL)
         try:

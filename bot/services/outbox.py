@@ -129,7 +129,7 @@ class Outbox:
         try:
             is_tidy = entry.kind == OutboxKind.TIDY
             must_wait = is_tidy and not self.workspace.budget.is_half_free(REPLIES)
-            delay_s = wait_s(entry.tries, had_no_turn=True) if must_wait else await self._try_entry(entry)
+            delay_s = wait_s(entry.tries, was_rate_limited=True) if must_wait else await self._try_entry(entry)
             if delay_s is None:
                 await entries.complete(entry)
                 return
@@ -144,7 +144,7 @@ class Outbox:
     async def _try_entry(self, entry: OutboxEntry | DueNotification) -> float | None:
         """Tries an entry. Returns the delay before the next try, or None if the entry is complete. Slack calls end
         sooner than TRY_WITHIN_S, so a try that takes longer has waited for rate limits."""
-        had_no_turn = False
+        was_rate_limited = False
         try:
             if isinstance(entry, OutboxEntry) and entry.kind is OutboxKind.POST_QUESTION:
                 return await self.question_posts.post(entry)
@@ -157,7 +157,7 @@ class Outbox:
                 return None
         except (RateLimited, TimeoutError) as error:
             log.warning("%s: rate limited, retrying: %s", entry, str(error) or "timeout")
-            had_no_turn = True
+            was_rate_limited = True
         except NotShown:
             log.warning("%s: not shown, retrying later", entry)
         except Stuck as stuck:
@@ -165,7 +165,7 @@ class Outbox:
             return None
         except Exception as error:
             log.error("%s: failed, retrying later: %s", entry, trace_of(error))
-        return wait_s(entry.tries, had_no_turn=had_no_turn)
+        return wait_s(entry.tries, was_rate_limited=was_rate_limited)
 
     async def _make_calls(self, entry: OutboxEntry | DueNotification) -> None:
         until = self.stores.clock.monotonic() + TRY_WITHIN_S

@@ -21,7 +21,7 @@ from bot.core.caps import (
     CapNotice,
     CapOwner,
     CapWindow,
-    Entered,
+    EnteredLimits,
     OwnerCaps,
     Scope,
     ScopeIds,
@@ -195,7 +195,7 @@ class CapSettings:
             await self.stores.usage.usage_by_period(ScopeIds(team_id, owner.id, owner.id), scope),
         )
 
-    async def problems(self, user_id: str, entered: Entered) -> dict[str, str]:
+    async def problems(self, user_id: str, entered: EnteredLimits) -> dict[str, str]:
         if entered and user_id not in self.access_control.admins:
             return {entered[0][0]: await self.access_control.with_admin_names(texts.quotas.ONLY_ADMINS_SET_QUOTAS)}
         return cap_problems(entered, self.unpriced)

@@ -33,7 +33,7 @@ from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.actions import ActionResponse
 from bot.core.choices import AwaitedChoice
-from bot.core.conversation import SLACKS_OWN, Message, Question, ThreadKey, escape, ids_to_name
+from bot.core.conversation import SLACK_USER_IDS, Message, Question, ThreadKey, escape, ids_to_name
 from bot.core.outbox import OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry
 from bot.core.schedules import GRACE_S, Run
 from bot.core.surfaces import CommandResponse, Invocation
@@ -247,7 +247,7 @@ class QuestionPosts:
         A schedule's `run` is posted only in its channel."""
         if question.posted_message:
             return self._question(question, *question.posted_message)
-        if question.is_direct_post_begun:
+        if question.has_begun_direct_post:
             raise PostUncertain("no event has told yet whether it is in the direct message")
         if _is_direct(question):
             return await self._post_directly(entry, question)
@@ -355,7 +355,7 @@ class Reactions:
     async def on_added(self, reaction: Reaction, *, notify_unsaved: bool = False) -> None:
         """Asks about the message, without waiting for Slack, if the channel chose this emoji and the person has access.
         `notify_unsaved`: whether to notify the person if the database rejects the question. Raises StoreError."""
-        if reaction.user_id in SLACKS_OWN or self.workspace.me.user_id in (reaction.user_id, reaction.writer_id):
+        if reaction.user_id in SLACK_USER_IDS or self.workspace.me.user_id in (reaction.user_id, reaction.writer_id):
             return
         settings = await self.stores.channel_settings.read(self.workspace.me.team_id, reaction.channel_id)
         if settings.reaction != reaction.emoji:

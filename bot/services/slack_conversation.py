@@ -146,13 +146,13 @@ class SlackConversation:
             )
             or shared
         )
-        hears = self.transcription.transcriber is not None
-        wanted, unread = choose_files(shared, hears=hears)
+        reads_recordings = self.transcription.transcriber is not None
+        wanted, unread = choose_files(shared, reads_recordings=reads_recordings)
         canvases = [file for file in wanted if is_canvas(file)]
         files = [file for file in wanted if not is_canvas(file)]
         read: dict[str, OpenedFile] = {}
         if files:
-            transcribe = partial(self.transcription.transcribe, job, show) if hears else None
+            transcribe = partial(self.transcription.transcribe, job, show) if reads_recordings else None
             reading = self.workspace.files.reading(files, job.question.user_id, transcribe=transcribe)
             read |= await memory.enter_async_context(reading)
         # In a channel shared with another organization, only files.info reports that a file is a canvas.

@@ -15,7 +15,7 @@ import regex
 
 from bot.core import texts
 from bot.core.actions import ActionResponse
-from bot.core.conversation import SLACKS_OWN, Question, ThreadKey, is_direct_message
+from bot.core.conversation import SLACK_USER_IDS, Question, ThreadKey, is_direct_message
 from bot.core.prompt import CONVERSATION_SUBTYPES
 from bot.core.schedules import Run
 from bot.core.surfaces import CommandResponse, HomeView
@@ -317,7 +317,7 @@ class Surfaces:
         answer = await self._paced.call(
             "conversations.history", channel=channel_id, latest=before_ts, limit=LOOK_BACK_MESSAGES
         )
-        not_people = {*SLACKS_OWN, self._bot_user_id}
+        not_people = {*SLACK_USER_IDS, self._bot_user_id}
         return any(string(message, "user") not in not_people for message in messages_in(answer))
 
     async def tell_channel(self, channel_id: str, message: Json) -> str:
@@ -434,7 +434,7 @@ class Surfaces:
     async def has_news(self, channel_id: str, since: float) -> bool:
         """Returns whether anybody but the bot and Slack has written in a channel or its threads since a time."""
         answer = await self._paced.call("conversations.history", channel=channel_id, limit=LOOK_BACK_MESSAGES)
-        not_people = {*SLACKS_OWN, self._bot_user_id}
+        not_people = {*SLACK_USER_IDS, self._bot_user_id}
 
         def is_news(message: Mapping[str, Any]) -> bool:
             is_post = message.get("subtype") in CONVERSATION_SUBTYPES

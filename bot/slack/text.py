@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from bot.core.canvases import canvas_mention
-from bot.core.conversation import SLACKS_OWN, escape, named_mention, unescape
+from bot.core.conversation import SLACK_USER_IDS, escape, named_mention, unescape
 from bot.core.prompt import one_line
 from bot.slack.blockkit import NOTE_LINE
 from bot.slack.file_objects import is_mail, mail_headers, mail_of
@@ -150,7 +150,7 @@ def app_name(message: Payload) -> str | None:
     if not message.get("bot_id"):
         return None
     named = string(json_object(message, "bot_profile"), "name")
-    by_slack = "Slackbot" if string(message, "user") in SLACKS_OWN else ""
+    by_slack = "Slackbot" if string(message, "user") in SLACK_USER_IDS else ""
     return unescape(string(message, "username") or named) or by_slack or None
 
 

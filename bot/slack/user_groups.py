@@ -60,7 +60,7 @@ class AccessGroups:
         in_domain = None if domain is None else domain in self.rules.domains
         return in_group or in_domain or (None if None in (in_group, in_domain) else False)
 
-    async def is_named(self, user_id: str, *, within_s: float = KIND_WITHIN_S, is_press: bool = False) -> bool | None:
+    async def is_listed(self, user_id: str, *, within_s: float = KIND_WITHIN_S, is_press: bool = False) -> bool | None:
         """Returns whether the rules include a person, asking Slack if needed. Each of the two lists gets `within_s`."""
         if self.rules.groups and self.client.clock.monotonic() >= max(self._read_at + READ_AGAIN_S, self._try_at):
             # In a separate context, because other jobs also wait for this task.

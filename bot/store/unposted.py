@@ -77,7 +77,7 @@ class UnpostedQuestions(Operations):
             about=QuotedMessage(**known["about"]),
             text=known.get("words", row.text),
             created_at=row.created_at,
-            is_direct_post_begun=known.get("elsewhere", False),
+            has_begun_direct_post=known.get("elsewhere", False),
             posted_message=tuple(known["posted"]) if "posted" in known else None,
             schedule_id=row.schedule_id,
             is_held=row.held is True,

@@ -415,7 +415,7 @@ async def test_unposted_question_is_posted_by_one_process_at_a_time(stage: Stage
         assert await records.record_direct_post(taken[0], begun=begun_there)
         question = await records.read(taken[0])
         assert question is not None
-        assert question.is_direct_post_begun is begun_there
+        assert question.has_begun_direct_post is begun_there
 
 
 async def test_posted_question_is_queued_once_as_its_askers_words(stage: Stage) -> None:

@@ -20,7 +20,7 @@ from bot.core.schedules import (
     GRACE_S,
     MAX_FAILURES,
     MAX_IN_CHANNEL,
-    MAX_OF_MEMBER,
+    MAX_PER_MEMBER,
     RUN_REPORT,
     RUN_TOKENS,
     PauseReason,
@@ -184,7 +184,7 @@ async def test_channel_has_a_limited_number_that_done_ones_dont_count_for(timed:
         await changed(DAILY.rule)
     await timed.schedules.stop("T1", added, "U2")
     with pytest.raises(UnusableRule, match="You already have 10 schedules in this channel"):
-        await changed(DAILY.rule, MAX_OF_MEMBER)
+        await changed(DAILY.rule, MAX_PER_MEMBER)
     assert await changed(DAILY.rule)
     assert (await stored(timed, once.id)).next_at == NINE + DAY_S
 
@@ -213,12 +213,12 @@ async def test_two_processes_make_an_equal_schedule_once(process: Process, clock
 
 async def test_one_person_has_a_share_of_a_channel_and_others_find_room(timed: Stores) -> None:
     create = timed.schedules.create
-    for number in range(MAX_OF_MEMBER):
-        await create("T1", "C1", "U1", another(number), MAX_OF_MEMBER)
+    for number in range(MAX_PER_MEMBER):
+        await create("T1", "C1", "U1", another(number), MAX_PER_MEMBER)
     with pytest.raises(UnusableRule, match="You already have 10 schedules in this channel"):
-        await create("T1", "C1", "U1", DAILY, MAX_OF_MEMBER)
-    assert await create("T1", "C1", "U2", DAILY, MAX_OF_MEMBER)
-    assert await create("T1", "C2", "U1", DAILY, MAX_OF_MEMBER)
+        await create("T1", "C1", "U1", DAILY, MAX_PER_MEMBER)
+    assert await create("T1", "C1", "U2", DAILY, MAX_PER_MEMBER)
+    assert await create("T1", "C2", "U1", DAILY, MAX_PER_MEMBER)
 
 
 async def test_who_changed_anothers_schedule_is_known_until_its_creator_changes_it(timed: Stores) -> None:

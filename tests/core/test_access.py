@@ -115,7 +115,7 @@ BY_NAME = AccessRules(allow_users=frozenset({"S0GROUP", "@acme.example", "U0BOSS
 
 
 @pytest.mark.parametrize(
-    ("rules", "user_id", "is_named", "denied"),
+    ("rules", "user_id", "is_listed", "denied"),
     [
         (BY_NAME, ASKER, True, None),
         (BY_NAME, ASKER, None, Denial.UNKNOWN),
@@ -126,9 +126,9 @@ BY_NAME = AccessRules(allow_users=frozenset({"S0GROUP", "@acme.example", "U0BOSS
     ],
 )
 def test_group_or_domain_lets_a_guest_in_where_one_names_them(
-    rules: AccessRules, user_id: str, is_named: bool | None, denied: Denial | None
+    rules: AccessRules, user_id: str, is_listed: bool | None, denied: Denial | None
 ) -> None:
-    assert rules.denial(question_of(user_id, ELSEWHERE), UserKind.GUEST, is_named) is denied
+    assert rules.denial(question_of(user_id, ELSEWHERE), UserKind.GUEST, is_listed) is denied
 
 
 @pytest.mark.parametrize(

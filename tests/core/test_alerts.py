@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.alerts import MAX_TEXT_CHARS, alert_kind, has_other_words, is_resolved, with_later_alert
+from bot.core.alerts import MAX_TEXT_CHARS, alert_kind, has_invalid_app_ids, is_resolved, with_later_alert
 from bot.core.channel_settings import CHANNEL_SETTINGS
 from bot.core.conversation import Question
 from bot.core.triage import UNKNOWN_PARTICIPANTS, TriageRules, triage
@@ -77,5 +77,5 @@ def test_resolved_alerts_say_so(text: str, resolved: bool) -> None:
 def test_line_of_app_ids_is_read_as_people_write_it() -> None:
     parse = CHANNEL_SETTINGS["alert_apps"].parse
     assert parse(" a0alerts, A0OTHER  A0ALERTS ") == "A0ALERTS A0OTHER"
-    assert not has_other_words("A0ALERTS A0OTHER")
-    assert has_other_words("A0ALERTS GRAFANA!")
+    assert not has_invalid_app_ids("A0ALERTS A0OTHER")
+    assert has_invalid_app_ids("A0ALERTS GRAFANA!")

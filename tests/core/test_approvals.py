@@ -267,7 +267,7 @@ def test_person_is_asked_with_all_that_is_known_of_a_call() -> None:
         is_repeat=True,
         uses_own_account=True,
         decision=Decision.DENIED,
-        never_empty=frozenset({"text"}),
+        required_arguments=frozenset({"text"}),
         decider_name="Ada \\u202eL.",
     )
     assert (other.title, other.decision, other.server, other.outer_fields) == ("Add", None, "notes", other.fields)
@@ -603,7 +603,7 @@ def test_call_is_asked_about_by_its_tools_title(title: str, question: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("schema", "never_empty"),
+    ("schema", "required"),
     [
         ({"required": ["text"], "properties": {"text": {"type": "string"}, "tag": {"type": "string"}}}, {"text"}),
         ({"properties": {"text": {"minLength": 1}, "tag": {"minLength": 0}}}, {"text"}),
@@ -613,8 +613,8 @@ def test_call_is_asked_about_by_its_tools_title(title: str, question: str) -> No
         ({}, set()),
     ],
 )
-def test_schema_says_which_texts_are_never_empty(schema: dict[str, object], never_empty: set[str]) -> None:
-    assert claims_of_definition(ListedTool("add", "", schema, "").canonical_json).never_empty == never_empty
+def test_schema_says_which_texts_are_never_empty(schema: dict[str, object], required: set[str]) -> None:
+    assert claims_of_definition(ListedTool("add", "", schema, "").canonical_json).required_arguments == required
 
 
 @pytest.mark.parametrize(

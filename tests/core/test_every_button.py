@@ -166,7 +166,7 @@ def test_button_that_decides_or_deletes_is_shown_to_those_who_can_press_it(admin
                 continue
             able = {person for person in people if any(is_allowed(button, of, person, admins))}
             shown_to = set(button.get("visible_to_user_ids", people)) & people
-            assert shown_to == able or (len(admins) > reply_blocks.MAX_NAMED and shown_to == people), (button, calls)
+            assert shown_to == able or (len(admins) > reply_blocks.MAX_VIEWERS and shown_to == people), (button, calls)
 
 
 def is_allowed(button: Mapping[str, Any], of: AnswerRecord, person: str, admins: frozenset[str]) -> Iterator[bool]:

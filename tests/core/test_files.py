@@ -164,7 +164,7 @@ class TestChoosing:
         heard = [replace(clip, transcript=""), replace(clip, id="F7", captions_url="https://x")]
         wanted, unread = files.choose_files([song, clip])
         assert (wanted, [file.content for file in unread.values()]) == ([], [Unread.UNHEARD, Unread.CLIP_UNHEARD])
-        assert files.choose_files([song, clip], hears=True) == ([song, clip], {})
+        assert files.choose_files([song, clip], reads_recordings=True) == ([song, clip], {})
         assert files.choose_files(heard) == (heard, {})
 
 

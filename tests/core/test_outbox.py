@@ -16,7 +16,7 @@ def test_waits_grow_and_all_tries_take_about_a_day() -> None:
 
 
 def test_tries_without_a_turn_are_repeated_each_minute_at_first_and_then_like_others() -> None:
-    waits = [wait_s(tries, had_no_turn=True) for tries in range(1, MAX_TRIES)]
+    waits = [wait_s(tries, was_rate_limited=True) for tries in range(1, MAX_TRIES)]
     assert waits[:MAX_RATE_LIMITED_TRIES] == [60.0] * MAX_RATE_LIMITED_TRIES
     assert waits[MAX_RATE_LIMITED_TRIES:] == [wait_s(tries) for tries in range(MAX_RATE_LIMITED_TRIES + 1, MAX_TRIES)]
 

@@ -20,7 +20,7 @@ from bot.core.schedules import (
     LATE_S,
     MAX_AHEAD_S,
     MAX_IN_CHANNEL,
-    MAX_OF_MEMBER,
+    MAX_PER_MEMBER,
     MAX_WORDS_CHARS,
     MEMBER_GAP_MINUTES,
     PauseReason,
@@ -761,8 +761,8 @@ def test_run_is_named_by_its_schedule_and_due_time(due_at: float, named: str) ->
 @pytest.mark.parametrize(
     ("user_id", "channel_id", "most", "gap", "may"),
     [
-        ("U1", "C1", MAX_OF_MEMBER, MEMBER_GAP_MINUTES, True),
-        ("U2", "C1", MAX_OF_MEMBER, MEMBER_GAP_MINUTES, False),
+        ("U1", "C1", MAX_PER_MEMBER, MEMBER_GAP_MINUTES, True),
+        ("U2", "C1", MAX_PER_MEMBER, MEMBER_GAP_MINUTES, False),
         ("U2", "D1", MAX_IN_CHANNEL, MEMBER_GAP_MINUTES, False),
         ("U9", "C1", MAX_IN_CHANNEL, ADMIN_GAP_MINUTES, True),
     ],

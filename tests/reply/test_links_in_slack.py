@@ -130,7 +130,7 @@ def test_other_texts_of_a_reply_link_no_file() -> None:
     assert CANVAS not in str(heard)
     about = QuotedMessage("C1", "1.0", "1.0", f"The plan is {CANVAS}", "")
     text = f"What is in {CANVAS}? And in {FILES['full-width letters']}?"
-    question = MessageQuestion("T1", "V1", "U1", about, text, 0.0, is_direct_post_begun=True)
+    question = MessageQuestion("T1", "V1", "U1", about, text, 0.0, has_begun_direct_post=True)
     posted: Any = posted_question(question, elsewhere=True)
     assert "https://" not in str(posted)
     assert "acme.slack.com/docs/T0ACME/F0SECRET" in shown_text(posted["blocks"])

@@ -13,7 +13,7 @@ from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.actions import ReplyAction
 from bot.core.calls import SCHEDULE
-from bot.core.schedules import MAX_OF_MEMBER, PauseReason, Proposal, Rule
+from bot.core.schedules import MAX_PER_MEMBER, PauseReason, Proposal, Rule
 from bot.slack.views.schedules import ScheduleAction, ScheduleField
 from bot.store import Stores
 from bot.store.schema import schedules
@@ -392,14 +392,14 @@ async def test_schedule_that_is_over_gets_another_time_only_where_there_is_room(
     await another_process.schedules.create(TEAM_ID, GENERAL, "U0ALAN", once)
     async with another_process.database.begin_write() as connection:
         await connection.execute(sa.update(schedules).values(next_at=None))
-    for number in range(MAX_OF_MEMBER):
+    for number in range(MAX_PER_MEMBER):
         await stored(another_process, f"{WORDS} {number}")
     await alan.command("general", "/typist schedules")
     listed = modal_text(alan)
     assert texts.schedules.SCHEDULE_OVER in listed
     assert f"{texts.schedules.ONCE}: <!date^2000000000^" in listed
     await opened_change(stage, alan)
-    full = texts.schedules.member_has_most(MAX_OF_MEMBER)
+    full = texts.schedules.member_has_most(MAX_PER_MEMBER)
     assert await alan.submit({ScheduleField.OTHER: "0 9 * * 1"}) == {ScheduleField.WORDS: full}
 
 

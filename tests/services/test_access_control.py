@@ -95,7 +95,7 @@ class Directory:
     async def last_known(self, user_id: str) -> UserKind | None:
         return self.last
 
-    async def is_named(self, user_id: str, *, within_s: float, is_press: bool) -> bool | None:
+    async def is_listed(self, user_id: str, *, within_s: float, is_press: bool) -> bool | None:
         self.asked.append((user_id, within_s, is_press))
         return self.named
 
@@ -112,8 +112,8 @@ class Directory:
 class _Named:
     of: Directory
 
-    async def is_named(self, user_id: str, *, within_s: float, is_press: bool) -> bool | None:
-        return await self.of.is_named(user_id, within_s=within_s, is_press=is_press)
+    async def is_listed(self, user_id: str, *, within_s: float, is_press: bool) -> bool | None:
+        return await self.of.is_listed(user_id, within_s=within_s, is_press=is_press)
 
     def known(self, user_id: str) -> bool | None:
         return self.of.named
@@ -154,9 +154,9 @@ async def test_slack_is_asked_only_for_what_the_rules_depend_on_and_no_longer_th
         (AccessRules(), UserKind.MEMBER, False, None, None),
         (AccessRules(), UserKind.GUEST, False, Denial.GUEST, Denial.GUEST),
         (AccessRules(), None, False, Denial.UNKNOWN, Denial.UNKNOWN),
-        (EVERYBODY, UserKind.GUEST, False, None, Denial.NO_MEMBER),
-        (EVERYBODY, None, False, None, Denial.NO_MEMBER),
-        (BY_NAME, UserKind.EXTERNAL, False, None, Denial.NO_MEMBER),
+        (EVERYBODY, UserKind.GUEST, False, None, Denial.NOT_A_MEMBER),
+        (EVERYBODY, None, False, None, Denial.NOT_A_MEMBER),
+        (BY_NAME, UserKind.EXTERNAL, False, None, Denial.NOT_A_MEMBER),
         (BY_GROUP, UserKind.MEMBER, True, None, None),
         (BY_GROUP, UserKind.MEMBER, False, Denial.PERSON, Denial.PERSON),
         (BY_GROUP, UserKind.MEMBER, None, Denial.UNKNOWN, Denial.UNKNOWN),

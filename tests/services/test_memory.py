@@ -184,7 +184,7 @@ async def test_full_place_names_its_oldest_memory(stage: Stage) -> None:
 @pytest.mark.parametrize("text", ["remember: tea", "what do you remember?", "forget 1"])
 @pytest.mark.parametrize(
     ("denied", "sentence"),
-    [(Denial.NO_MEMBER, texts.memory.ONLY_MEMBERS_REMEMBER), (Denial.PERSON, Denial.PERSON)],
+    [(Denial.NOT_A_MEMBER, texts.memory.ONLY_MEMBERS_REMEMBER), (Denial.PERSON, Denial.PERSON)],
 )
 async def test_whoever_may_not_use_memory_reads_why(stage: Stage, text: str, denied: Denial, sentence: str) -> None:
     await stage.keep("one")
@@ -210,8 +210,8 @@ async def test_list_hides_what_was_told_to_other_readers(stage: Stage, is_privat
     await stage.stores.memories.change(HERE, "UADA", {one.id: "<@UBEN> knew"}, (), is_private=is_private)
     stage.slack.is_private_ = is_private
     day = "November 14, 2023"
-    changed = texts.memory.memory_said("Ben", day, "Ada", is_proposed=False)
-    as_said = texts.memory.memory_said("Ben", day, "", is_proposed=False)
+    changed = texts.memory.memory_attribution("Ben", day, "Ada", is_proposed=False)
+    as_said = texts.memory.memory_attribution("Ben", day, "", is_proposed=False)
     lines = [
         texts.memory.memory_line(1, "@Ben knew", changed, f"{BASE}15"),
         texts.memory.memory_line(2, texts.memory.HIDDEN, as_said, f"{BASE}25?thread_ts=1.5&cid=C1"),

@@ -585,7 +585,7 @@ async def test_direct_message_of_an_earlier_try_is_queued_only_where_slacks_even
     posted: tuple[str, str] | None, queued: list[str], wait_s: float | None
 ) -> None:
     stage = staged()
-    assert await stage.post(tries=2, is_direct_post_begun=True, posted_message=posted) == wait_s
+    assert await stage.post(tries=2, has_begun_direct_post=True, posted_message=posted) == wait_s
     assert (stage.posts.made, stage.queued) == (0, queued)
 
 

@@ -49,7 +49,7 @@ async def test_person_whom_slack_refuses_holds_up_nobody_and_is_told_later_if_th
     await slack.get_due(stores, {KIND: write})
     first, *others = people
     assert sorted(slack.read) == others
-    clock_of(stores).now_s += wait_s(1, had_no_turn=True)
+    clock_of(stores).now_s += wait_s(1, was_rate_limited=True)
     for _ in range(2):
         await slack.get_due(stores, {KIND: write})
         clock_of(stores).now_s += OUTBOX_HOLD_S

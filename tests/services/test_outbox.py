@@ -233,8 +233,8 @@ class Stage:
         (Refused("chat.delete", "token_revoked", Refusal.TOKEN_GONE), 3, wait_s(3)),
         (FAILED, 3, wait_s(3)),
         (ValueError("a bug"), 3, wait_s(3)),
-        (RateLimited("chat.delete", 1.0), 3, wait_s(3, had_no_turn=True)),
-        (TimeoutError(), 3, wait_s(3, had_no_turn=True)),
+        (RateLimited("chat.delete", 1.0), 3, wait_s(3, was_rate_limited=True)),
+        (TimeoutError(), 3, wait_s(3, was_rate_limited=True)),
         (FAILED, MAX_TRIES - 1, wait_s(MAX_TRIES - 1)),
         (FAILED, MAX_TRIES, wait_s(MAX_TRIES)),
         (Refused("chat.delete", "is_archived", Refusal.CHANNEL_GONE), 3, wait_s(3)),
@@ -244,7 +244,7 @@ class Stage:
 async def test_failed_entry_is_tried_again_unless_that_is_no_use(
     error: Exception | None, tries: int, became: float | None
 ) -> None:
-    assert wait_s(3) != wait_s(3, had_no_turn=True)
+    assert wait_s(3) != wait_s(3, was_rate_limited=True)
     stage = Stage(Entries([[reply(tries=tries)]]), Sender(error))
     await stage.look()
     assert stage.entries.became == [became]
@@ -399,7 +399,7 @@ async def test_menu_of_an_earlier_answer_waits_until_half_of_the_edits_are_free(
     stage = Stage(Entries([[tidy]], [None]))
     stage.outbox = replace(stage.outbox, workspace=having(stage.outbox.workspace, budget=BusyBudget()))
     await stage.look()
-    assert stage.entries.became == [wait_s(1, had_no_turn=True)]
+    assert stage.entries.became == [wait_s(1, was_rate_limited=True)]
     assert stage.entries.jobs == [None], "nothing is read for it"
 
 

@@ -21,7 +21,7 @@ from bot.core.asks import (
     readable_json,
 )
 from bot.core.calls import REMEMBER, SIGN_IN, CallState, Decision, RecordedCall
-from bot.core.caps import Amount, CapField, CapOwner, Entered, OwnerCaps, Period, Scope, caps_by_field, parse_caps
+from bot.core.caps import Amount, CapField, CapOwner, EnteredLimits, OwnerCaps, Period, Scope, caps_by_field, parse_caps
 from bot.core.channel_settings import (
     CHANNEL_SETTINGS,
     ChannelSettings,
@@ -138,7 +138,7 @@ def test_default_is_offered_once_unless_the_channel_chose_it() -> None:
     ],
 )
 def test_only_quotas_that_were_changed_in_a_modal_are_submitted(
-    changes: dict[str, str | None], entered: Entered
+    changes: dict[str, str | None], entered: EnteredLimits
 ) -> None:
     owner = CapOwner(Scope.CHANNEL, "C1")
     own = caps_by_field(parse_caps("channel/month=2.5usd,channel/day=70tokens"), Scope.CHANNEL)
@@ -522,7 +522,7 @@ def test_modal_offers_an_admin_to_always_allow_a_call() -> None:
 
 def test_text_that_the_tool_requires_stays_required() -> None:
     fields = tuple(ArgumentField(name, "x", "x") for name in ("text", "tag"))
-    ask = replace(ASK, fields=fields, never_empty=frozenset({"text"}))
+    ask = replace(ASK, fields=fields, required_arguments=frozenset({"text"}))
     view = EDIT_ARGUMENTS.build(ask, ApprovalPlace("C1", None, "1.0", "5 0"))
     check_view(view, "modal")
     optional = {block["label"]["text"]: block["optional"] for block in view["blocks"] if block["type"] == "input"}

@@ -97,6 +97,6 @@ def memory_line(number: int, text: str, said: str, link: str) -> str:
     return f"- {text} (number {number}, {f'[{said}]({link})' if link else said})"
 
 
-def memory_said(person: str, day: str, changed_by: str, *, is_proposed: bool) -> str:
+def memory_attribution(person: str, day: str, changed_by: str, *, is_proposed: bool) -> str:
     who = f"my suggestion, {person} agreed" if is_proposed else person
     return ", ".join(filter(None, (who, day, f"changed by {changed_by}" if changed_by else "")))

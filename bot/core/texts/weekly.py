@@ -37,7 +37,7 @@ class Week:
     slowest_s: float | None
     usd: float
     unpriced_tokens: int
-    ruled: tuple[int, int] = (0, 0)
+    rule_runs: tuple[int, int] = (0, 0)
     """The number of runs with a rule in words, and how many of them posted something."""
 
 
@@ -60,7 +60,7 @@ def weekly_report(
         "Questions": f"{this.questions:,} from {count(this.people, 'person', 'people')}"
         + _before(f"{before.questions:,}"),
         "Answers": f"{this.answers:,}, and {this.stopped:,} stopped{_before(f'{before.answers:,}')}",
-        "With a rule for posting": silence.runs_and_posts(*this.ruled) if this.ruled[0] else "",
+        "With a rule for posting": silence.runs_and_posts(*this.rule_runs) if this.rule_runs[0] else "",
         "Failed": _share(this.failed, before.failed, this, before),
         "Without an answer": _share(unanswered, before.unanswered, this, before),
         "Feedback": f"{this.thumbs[0]:,} 👍, {this.thumbs[1]:,} 👎{_parts(this.reasons)}"

@@ -99,7 +99,7 @@ def _edit_modal(ask: ApprovalCard, place: ApprovalPlace) -> Json:
             entry = static_select(block_id, labels, chosen=text, focus=False)
         else:
             entry = text_area(block_id, placeholder=name, initial=text, focus=False)
-        fields.append(input_field(block_id, name, entry, optional=name not in ask.never_empty))
+        fields.append(input_field(block_id, name, entry, optional=name not in ask.required_arguments))
     places = accumulate(not argument.depth for argument in ask.fields)
     others = [argument for argument, place in zip(ask.fields, places, strict=True) if place - 1 not in editable]
     heading = blockkit.rich_text([rich_text_section(span(texts.approvals.NOT_EDITABLE, "italic"))])

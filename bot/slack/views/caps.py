@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bot.core import texts
-from bot.core.caps import CapField, CapOwner, Entered, OwnerCaps, Period, Scope, UsageToDate, limit_as_entered
+from bot.core.caps import CapField, CapOwner, EnteredLimits, OwnerCaps, Period, Scope, UsageToDate, limit_as_entered
 from bot.core.conversation import escape
 from bot.core.surfaces import TOP, WorkspaceUsage
 from bot.slack.blockkit import (
@@ -36,7 +36,7 @@ _ID = "caps"
 @dataclass(frozen=True, slots=True)
 class SubmittedCaps:
     owner: CapOwner
-    entered: Entered
+    entered: EnteredLimits
 
 
 def _caps_modal(caps: OwnerCaps) -> Json:
@@ -68,7 +68,7 @@ def _parse_submission(view: Mapping[str, Any]) -> SubmittedCaps:
     return SubmittedCaps(CapOwner(Scope(owner["scope"]), owner["id"]), entered_caps(view))
 
 
-def entered_caps(view: Mapping[str, Any]) -> Entered:
+def entered_caps(view: Mapping[str, Any]) -> EnteredLimits:
     """Returns the entries in fields that a person changed. Another admin might have changed other fields."""
     entered, shown = _cap_texts(view), _cap_texts(initial_view(view))
     return tuple((field, text) for field, text in entered.items() if text != shown.get(field, ""))

@@ -69,7 +69,7 @@ def _memory_modal(place: SettingsPlace, memories: Sequence[Memory], base: str, *
 def _origin_line(memory: Memory, channel_id: str, base: str, *, is_hidden: bool) -> str:
     day = texts.times.token(memory.created_at, texts.times.DAY)
     changed_by = f"<@{memory.changed_by}>" if memory.changed_by else ""
-    said = texts.memory.memory_said(f"<@{memory.user_id}>", day, changed_by, is_proposed=memory.is_proposed)
+    said = texts.memory.memory_attribution(f"<@{memory.user_id}>", day, changed_by, is_proposed=memory.is_proposed)
     link = message_link(base, channel_id, memory.ts, memory.thread_ts)
     where = f"<{link}|{texts.memory.SAID_HERE}>" if link else ""
     return " · ".join(filter(None, (texts.memory.HIDDEN if is_hidden else "", said, where)))

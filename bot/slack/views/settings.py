@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.calls import tool_label
-from bot.core.caps import Entered, OwnerCaps
+from bot.core.caps import EnteredLimits, OwnerCaps
 from bot.core.channel_settings import CHANNEL_SETTINGS, ChannelSettings, DefaultSettings, Setting, SettingsPlace
 from bot.core.conversation import is_direct_message
 from bot.slack.blockkit import (
@@ -51,7 +51,7 @@ class SubmittedSettings:
     entered: ChannelSettings
     shown: ChannelSettings
     revoked: Sequence[str]
-    caps: Entered
+    caps: EnteredLimits
 
 
 def _settings_modal(
