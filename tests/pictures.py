@@ -30,8 +30,8 @@ END = End(
     choices=("Staging", "Production"),
 )
 CALL = RecordedCall(0, 0, "", "notes__add", {}, "hash", CallState.DONE, decision=Decision.APPROVED, decided_by="U1")
-CALLS = tuple(replace(CALL, index=index, tool=tool, made=index) for index, tool in enumerate((CALL.tool, REMEMBER)))
-CALLS += (replace(CALL, index=2, tool=SCHEDULE, made=NUMBER),)
+CALLS = tuple(replace(CALL, index=index, tool=tool, item_no=index) for index, tool in enumerate((CALL.tool, REMEMBER)))
+CALLS += (replace(CALL, index=2, tool=SCHEDULE, item_no=NUMBER),)
 
 FACTS: Mapping[str, Callable[[Picture], bool]] = {
     "files that were not read": lambda shown: UNREAD in shown.notices,

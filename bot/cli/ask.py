@@ -111,7 +111,7 @@ async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes],
     is_cut = end.reason is EndReason.LENGTH_LIMIT
     print_note(summary(name, completion, end.first_token_s or 0.0, cost_usd))
     for notice in reversed(end.notices):
-        if notice.text and notice.kind is not NoticeKind.SAID:
+        if notice.text and notice.kind is not NoticeKind.SENTENCE:
             print_note(notice.text)
     if not is_cut:
         return 0

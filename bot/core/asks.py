@@ -94,7 +94,7 @@ class ApprovalCard:
     """Whether the reader is an admin who can choose to always allow the tool. In a reply, the reader is the asker."""
     can_allow_in_thread: bool = False
     """Whether the asker can allow such calls in this thread, because they only read from the asker's own account."""
-    because: tuple[str, ...] = ()
+    lasting_reasons: tuple[str, ...] = ()
     """Reasons to ask for approval that remain even if such calls are allowed."""
     sources: tuple[str, ...] = ()
     """Display names of the tools that found text with the asker's account."""
@@ -158,7 +158,7 @@ class ApprovalCard:
             return (ReplyAction.SIGN_IN if self.tool == SIGN_IN else ReplyAction.APPROVE, ReplyAction.DENY)
         edit = (ReplyAction.EDIT,) if self.editable_strings else ()
         more = (ReplyAction.ALLOW_IN_THREAD,) if self.can_allow_in_thread else ()
-        always = () if self.uses_own_account or self.because else (ReplyAction.ALLOW_ALWAYS,)
+        always = () if self.uses_own_account or self.lasting_reasons else (ReplyAction.ALLOW_ALWAYS,)
         return (ReplyAction.APPROVE, ReplyAction.DENY, ReplyAction.ARGUMENTS, *edit, *more, *always)
 
     @property
@@ -197,7 +197,7 @@ def card_of_call(
     call: RecordedCall, calls: Sequence[RecordedCall], version: int, until: float | None, *, is_admin: bool = False
 ) -> ApprovalCard:
     """Returns the approval request for a call. `calls`: all calls of the same step, including this one."""
-    because = tuple(reason for reason in call.because if reason != NOT_YET)
+    reasons = tuple(reason for reason in call.approval_reasons if reason != NOT_YET)
     beside = sum(_is_asked_or_decided(other) for other in calls if other.step_no == call.step_no)
     return ApprovalCard(
         tool_label(call.tool),
@@ -209,10 +209,10 @@ def card_of_call(
         until,
         call.is_repeat and not call.read_only,
         call.uses_own_account,
-        is_admin and call.tool not in PROPOSALS and not (call.uses_own_account or because),
-        call.uses_own_account and call.read_only and not because,
-        because,
-        tuple(f"“{tool_title(tool)}” ({tool_label(tool_owner(tool))})" for tool in because if SEPARATOR in tool),
+        is_admin and call.tool not in PROPOSALS and not (call.uses_own_account or reasons),
+        call.uses_own_account and call.read_only and not reasons,
+        reasons,
+        tuple(f"“{tool_title(tool)}” ({tool_label(tool_owner(tool))})" for tool in reasons if SEPARATOR in tool),
         call.decision,
         SHOWN_ARGUMENT_CHARS * MAX_SHOWN_IN_FULL // max(MAX_SHOWN_IN_FULL, beside),
         call.claims.required_arguments,

@@ -197,7 +197,7 @@ class CallResult:
     """Whether the tool reported an error or returned no result."""
     can_be_stored: bool = True
     """False for Slack's search results, which Slack forbids storing. Only the call itself is recorded."""
-    made: int = 0
+    item_no: int = 0
 
     @classmethod
     def failed(cls, text: str) -> "CallResult":
@@ -300,11 +300,11 @@ class RecordedCall:
     read_only: bool = False
     result: str = field(default="", repr=False)
     result_is_error: bool = False
-    made: int = 0
+    item_no: int = 0
     """The number of the new memory or of the created or changed schedule, or 0."""
     uses_own_account: bool = False
     """Whether the call uses the asker's own account. Only the asker can approve such a call."""
-    because: tuple[str, ...] = field(default=(), compare=False)
+    approval_reasons: tuple[str, ...] = field(default=(), compare=False)
     """Reasons why the call needs approval: the constants above, origins of the text that the model had read, and tools
     that found text with the asker's account. Only NOT_YET disappears once such calls are allowed.
     """
@@ -356,7 +356,7 @@ class Step:
     origins: Origins = UNKNOWN
     beginning: str = field(default="", repr=False)
     """The beginning of the prompt (core/beginnings.py), or "" if it is the same as in the previous step."""
-    bound_to: str = ""
+    prefix_hash: str = ""
     """The hash of everything before the step's output, to which the model's thoughts are bound."""
 
 

@@ -255,7 +255,7 @@ class EnqueueResult:
 class NoticeKind(StoredEnum, unknown="said"):
     """The subject of a notice below an answer, which is stored in the database."""
 
-    SAID = "said"
+    SENTENCE = "said"
     """The answer's end reason, or the outcome of a command or call."""
     UNPARSED = "unparsed"
     """The server left a tool call or reasoning in the text."""
@@ -281,7 +281,7 @@ class Notice:
 
 
 def sentence_notice(sentence: str) -> tuple[Notice, ...]:
-    return (Notice(NoticeKind.SAID, sentence),) if sentence else ()
+    return (Notice(NoticeKind.SENTENCE, sentence),) if sentence else ()
 
 
 @dataclass(frozen=True, slots=True)

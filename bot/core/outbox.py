@@ -85,7 +85,7 @@ class QuestionRecord:
     is_asked: bool
     """Whether at least one of the answer's questions still exists."""
     is_shown: bool
-    mention_at: float | None
+    mention_due_at: float | None
     can_mention: bool
 
     @property
@@ -107,7 +107,7 @@ class QuestionRecord:
             case MessageRole.MENTION:
                 return self.is_asked and not self.answer_deleted and message.version == self.version
             case MessageRole.ASK:
-                return self.is_waiting and self.mention_at is None
+                return self.is_waiting and self.mention_due_at is None
         return not self.answer_deleted
 
     @property
@@ -117,7 +117,7 @@ class QuestionRecord:
     @property
     def should_mention(self) -> bool:
         """Whether to mention the asker now. If the answer has ended, Slack must show its end first."""
-        if self.mention_at is None:
+        if self.mention_due_at is None:
             return False
         return (
             self.can_mention
@@ -130,7 +130,8 @@ class QuestionRecord:
         then, the time changes too."""
         if self.outdated_messages or self.should_mention:
             return now
-        return min(self.mention_at, now + BACKOFF.max_s) if self.is_waiting and self.mention_at is not None else None
+        due_at = self.mention_due_at if self.is_waiting else None
+        return None if due_at is None else min(due_at, now + BACKOFF.max_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class OutboxEntry:
     side_messages: tuple[RecordedMessage, ...] = ()
     """The separate messages. If one has no ts, it might have been posted even though the response was lost."""
     outdated_messages: tuple[RecordedMessage, ...] = ()
-    mention_at: float | None = None
+    mention_due_at: float | None = None
     """The time at which the mention became due, which tells mentions apart, or None."""
     about: str = ""
     times_added: int = 0

@@ -134,7 +134,7 @@ def with_steps(
         bound.add_turns(turns[counted:])
         counted = len(turns)
         parts = tuple(_part_of(item) for item in step.items if item["type"] != _BEGUN)
-        parts = parts if step.bound_to == str(bound) else without_thoughts(parts)
+        parts = parts if step.prefix_hash == str(bound) else without_thoughts(parts)
         written = "".join(part.text for part in parts if isinstance(part, TextPart))
         turns.append(Turn("assistant", written.strip(), parts=parts, origins=step.origins))
         asked = _question_texts(follow_ups, step.step_no + 1, bot_user_id)

@@ -54,7 +54,7 @@ _REASONS: Mapping[type[TypistError], EndReason] = {
     NothingAsked: EndReason.NOTHING_ASKED,
     Stuck: EndReason.STUCK,
 }
-_SEVERAL = {NoticeKind.REMEMBERED: NoticeKind.SAID}
+_SEVERAL = {NoticeKind.REMEMBERED: NoticeKind.SENTENCE}
 """Notice kinds for jobs with several messages. These notices have no Undo button, because Undo can reverse only one
 message's command."""
 
@@ -225,10 +225,10 @@ class AnswerAttempt:
     def _notices(self) -> Iterator[Notice]:
         done, calls = self.completion, self.answer.calls
         for call in accepted_proposals(calls) if calls else ():
-            kind = _MADE.get(call.tool, NoticeKind.SAID) if call.made else NoticeKind.SAID
+            kind = _MADE.get(call.tool, NoticeKind.SENTENCE) if call.item_no else NoticeKind.SENTENCE
             is_said = call.state in (CallState.DONE, CallState.FAILED) and call.result != NO_SUCH_TOOL
             sentence = call.result if is_said else texts.answers.NOT_CARRIED_OUT
-            yield Notice(kind, sentence, call.made if kind is NoticeKind.SCHEDULED else 0)
+            yield Notice(kind, sentence, call.item_no if kind is NoticeKind.SCHEDULED else 0)
         if done and (unparsed := texts.answers.UNPARSED[done.unparsed]):
             yield Notice(NoticeKind.UNPARSED, unparsed)
         if calls and (late := card_types(calls, Decision.EXPIRED)):

@@ -84,7 +84,8 @@ class MemoryCommands:
             case Verb.FORGET:
                 return await self._forget(question, command.number)
         remembered = await self._remember(question, command.text, is_proposed=False)
-        return CommandResult((Notice(NoticeKind.REMEMBERED if remembered.made else NoticeKind.SAID, remembered.text),))
+        kind = NoticeKind.REMEMBERED if remembered.item_no else NoticeKind.SENTENCE
+        return CommandResult((Notice(kind, remembered.text),))
 
     async def _forget(self, question: Question, number: int) -> CommandResult:
         """Forgets a memory and shows its text, because the number might refer to a different memory in an older
@@ -199,7 +200,7 @@ class MemoryCommands:
         # Slack's name for a group message, such as mpdm-ada--grace-1, isn't shown to users.
         is_named = name and not name.startswith("mpdm-")
         sentence = texts.memory.remembered(f"#{name}" if is_named else here, done.number)
-        return CallResult(CallState.DONE, sentence, made=done.number)
+        return CallResult(CallState.DONE, sentence, item_no=done.number)
 
     async def _list_memories(self, question: Question) -> CommandResult:
         thread = question.thread

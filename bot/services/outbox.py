@@ -214,9 +214,9 @@ class Outbox:
     async def _update_mention(self, entry: OutboxEntry, in_time: Callable[[], bool]) -> None:
         """Mentions the asker if a mention is due, and deletes outdated messages next to the reply."""
         wanted = None
-        if entry.mention_at is not None and entry.waits_until is None:
+        if entry.mention_due_at is not None and entry.waits_until is None:
             wanted = ready(entry)
-        elif entry.mention_at is not None and (job := await self.stores.outbox.job_awaiting_approval(entry)):
+        elif entry.mention_due_at is not None and (job := await self.stores.outbox.job_awaiting_approval(entry)):
             wanted = approval_reminder(entry, card_types(job.steps[-1].calls, None))
         # Their writers handle canvas links and files as long as the answer exists.
         roles = SIDE_ROLES if entry.target is ReplyTarget.NOTHING else MENTION_ROLES

@@ -187,11 +187,11 @@ class ScheduleTool:
                 raise UnusableRule(texts.schedules.SCHEDULE_GONE)
             log.info("user %s changed schedule %d", user_id, changed.id)
             sentence = texts.schedules.changed(changed.id, *said, is_paused=bool(changed.pause_reason))
-            return CallResult(CallState.DONE, sentence, made=changed.id)
+            return CallResult(CallState.DONE, sentence, item_no=changed.id)
         most = max_schedules(user_id, channel_id, self.admins)
         created = await schedules.create(team_id, channel_id, user_id, proposal, most)
         log.info("user %s created schedule %d in channel %s", user_id, created, channel_id)
-        return CallResult(CallState.DONE, texts.schedules.scheduled(created, *said), made=created)
+        return CallResult(CallState.DONE, texts.schedules.scheduled(created, *said), item_no=created)
 
 
 def _parameters_for_servers(servers: Sequence[str]) -> Mapping[str, Any]:

@@ -253,7 +253,7 @@ class ToolCalls:
         if not can_be_shown(readable_json(planned.arguments)):
             too_long = f"The arguments are too long to be approved: at most {MAX_ARGUMENT_CHARS} characters."
             return replace(planned, result=too_long)
-        return replace(planned, state=CallState.ASKED, because=because)
+        return replace(planned, state=CallState.ASKED, approval_reasons=because)
 
     async def make_calls(
         self, job: Job, step_no: int, offer: Offer, show: Callable[[str], None]
@@ -298,7 +298,7 @@ class ToolCalls:
         state = CallState.FAILED if is_harmless else result.outcome
         text = result.text if result.can_be_stored else RESULT_NOT_STORED
         await self._record_end(
-            job, replace(call, state=state, result=text, result_is_error=result.is_error, made=result.made)
+            job, replace(call, state=state, result=text, result_is_error=result.is_error, item_no=result.item_no)
         )
         return result
 

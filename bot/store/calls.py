@@ -65,7 +65,7 @@ class RecordedCalls(MeteredOperations):
         key = {"job_id": job.id, "version": job.version, "step_no": step.step_no}
         values = {**key, "chars": step.chars, "model": step.model, "items": json.dumps(step.items)}
         values["origins"] = sorted(step.origins)
-        values |= {"beginning": step.beginning or None, "bound_to": step.bound_to}
+        values |= {"beginning": step.beginning or None, "bound_to": step.prefix_hash}
         new = insert_into(connection, schema.steps).values(values).on_conflict_do_nothing()
         if await connection.scalar(new.returning(schema.steps.c.id)) is None:
             # Recorded earlier by a transaction whose commit wasn't confirmed.
@@ -102,7 +102,7 @@ class RecordedCalls(MeteredOperations):
             "state": call.state.value,
             "result": call.result,
             "result_is_error": call.result_is_error,
-            "made": call.made,
+            "made": call.item_no,
             "ended_at": now,
         }
         ended = sa.update(tool_calls).where(*_is_call(job, call, UNDER_WAY)).values(values)
@@ -217,7 +217,7 @@ def _call_values(job: Job, call: RecordedCall, now: float) -> dict[str, Any]:
         "binding": call.binding,
         "read_only": call.read_only,
         "own_account": call.uses_own_account,
-        "because": list(call.because),
+        "because": list(call.approval_reasons),
         "state": call.state.value,
         "result": call.result,
         "result_is_error": False,

@@ -46,8 +46,8 @@ class OutboxEntries(Operations):
         now, this = self._now(), jobs.c.id == entry.job_id
         # The job first, because code that changes a job locks it before its entries.
         await connection.execute(sa.select(jobs.c.id).where(this).with_for_update())
-        if entry.kind is OutboxKind.SIDE_MESSAGES and entry.mention_at is not None:
-            mentioned = sa.update(jobs).where(this, jobs.c.mention_at == entry.mention_at)
+        if entry.kind is OutboxKind.SIDE_MESSAGES and entry.mention_due_at is not None:
+            mentioned = sa.update(jobs).where(this, jobs.c.mention_at == entry.mention_due_at)
             await connection.execute(mentioned.values(mention_at=None))
         done = sa.delete(outbox_entries).where(outbox.is_current(entry), outbox_entries.c.changes == entry.times_added)
         await connection.execute(done)
@@ -178,7 +178,7 @@ async def _records(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> 
             answer_deleted=row.answer_deleted,
             is_asked=row.id in asked or not row.question_deleted,
             is_shown=row.is_shown,
-            mention_at=row.mention_at,
+            mention_due_at=row.mention_at,
             can_mention=bool(row.can_mention),
         )
         for row in rows
@@ -200,6 +200,6 @@ def _entry(row: sa.Row[Any], record: QuestionRecord) -> OutboxEntry:
         waits_until=row.waits_until if record.is_waiting else None,
         side_messages=record.side_messages,
         outdated_messages=record.outdated_messages,
-        mention_at=row.mention_at if record.should_mention else None,
+        mention_due_at=row.mention_at if record.should_mention else None,
         about=row.about,
     )

@@ -602,12 +602,12 @@ class Machine(RuleBasedStateMachine):
     @rule(entry=taken, worker=workers)
     def post_unheard(self, entry: OutboxEntry, worker: str) -> None:
         """The process dies before it hears of its post."""
-        if entry.kind is OutboxKind.SIDE_MESSAGES and entry.mention_at is not None:
+        if entry.kind is OutboxKind.SIDE_MESSAGES and entry.mention_due_at is not None:
             self.show_beside(entry, worker, is_heard=False)
 
     def show_beside(self, entry: OutboxEntry, worker: str, *, is_heard: bool) -> None:
         store, message = self.stores[worker].outbox, None
-        if entry.mention_at is not None:
+        if entry.mention_due_at is not None:
             role = MessageRole.MENTION if entry.waits_until is None else MessageRole.ASK
             message = RecordedMessage(f"1900000000.{next(self.posts):06d}", role, entry.version)
             can_post = self._do(store.record_posting(entry, replace(message, ts="")))

@@ -663,7 +663,7 @@ class StoreModel:
             waits_until=job.waits_until if waits else None,
             side_messages=_recorded(job.beside),
             outdated_messages=self._stale(job_id),
-            mention_at=job.mention_at if self._mentions_now(job_id) else None,
+            mention_due_at=job.mention_at if self._mentions_now(job_id) else None,
         )
 
     def _shows(self, job_id: int) -> ReplyTarget:
@@ -711,7 +711,7 @@ class StoreModel:
                 continue
             del self.entries[key]
         if entry.job_id in self.jobs:
-            if entry.kind is OutboxKind.SIDE_MESSAGES and entry.mention_at == self.jobs[entry.job_id].mention_at:
+            if entry.kind is OutboxKind.SIDE_MESSAGES and entry.mention_due_at == self.jobs[entry.job_id].mention_at:
                 self._change(entry.job_id, mention_at=None)
             self._follow_beside(entry.job_id)
 

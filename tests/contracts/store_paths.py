@@ -303,7 +303,7 @@ class Player:
 def _entry_name(entry: OutboxEntry) -> str:
     if entry.kind is OutboxKind.REPLY:
         return entry.target.name.lower()
-    if entry.mention_at is None:
+    if entry.mention_due_at is None:
         return "clear" if entry.outdated_messages else "beside"
     return "mention" if entry.waits_until is None else "ask"
 

@@ -37,7 +37,7 @@ def texts_of(replies: Mapping[str, RecordedReply]) -> dict[str, str]:
 def asking_step(*calls: RecordedCall, step_no: int = 0) -> Step:
     """Returns a step of a model that asks for these calls; by default, one that a person must approve."""
     items = ({"type": "text", "text": SAID.text},)
-    step = Step(step_no, SAID.chars, items, "scripted/echo", calls or (CALL,), bound_to=f"hash {step_no}")
+    step = Step(step_no, SAID.chars, items, "scripted/echo", calls or (CALL,), prefix_hash=f"hash {step_no}")
     return replace(step, beginning="" if step_no else "a prompt")
 
 

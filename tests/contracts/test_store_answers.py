@@ -628,8 +628,8 @@ async def test_canvas_that_is_made_takes_no_mention_that_is_due_from_the_asker(s
     await store.outbox.complete(by_kind[OutboxKind.MAKE_CANVAS])
     await store.outbox.postpone(by_kind[OutboxKind.SIDE_MESSAGES], 0.0)
     [entry] = await store.outbox.claim_due(10)
-    assert (entry.kind, entry.mention_at) == (OutboxKind.SIDE_MESSAGES, by_kind[OutboxKind.SIDE_MESSAGES].mention_at)
-    assert entry.mention_at is not None
+    assert entry.kind is OutboxKind.SIDE_MESSAGES
+    assert entry.mention_due_at == by_kind[OutboxKind.SIDE_MESSAGES].mention_due_at is not None
 
 
 async def test_links_message_is_known_as_no_answer(store: Stores) -> None:

@@ -87,12 +87,12 @@ async def test_next_attempt_gets_each_step_whole(store: Stores) -> None:
     )
     own = replace(own, read_only=True, uses_own_account=True)
     first = replace(asking_step(replace(READY, index=2), CALL), origins=ASKERS, beginning="a prompt")
-    second = Step(1, SAID.chars, ({"type": "text", "text": "So."},), "openai/m", (own,), OTHERS, bound_to="c0ffee")
+    second = Step(1, SAID.chars, ({"type": "text", "text": "So."},), "openai/m", (own,), OTHERS, prefix_hash="c0ffee")
     for step in (first, second):
         assert await store.recorded_calls.record_step(job, step, STEPPED, SAID)
     assert await store.approvals.decide(job.id, 0, CALL, Decision.DENIED, "U7")
     assert await store.recorded_calls.begin_call(job, own)
-    failed = replace(own, state=CallState.FAILED, result="No.", result_is_error=True, made=9)
+    failed = replace(own, state=CallState.FAILED, result="No.", result_is_error=True, item_no=9)
     assert await store.recorded_calls.end_call(job, failed)
     denied = replace(CALL, state=CallState.DENIED, decision=Decision.DENIED, decided_by="U7")
     steps_now = (replace(first, calls=(denied, replace(READY, index=2))), replace(second, calls=(failed,)))
@@ -164,9 +164,11 @@ async def test_read_only_call_begins_again_until_it_is_over(store: Stores) -> No
 async def test_next_attempt_knows_what_a_call_has_made(store: Stores) -> None:
     job = await recorded(store, READY)
     assert await store.recorded_calls.begin_call(job, READY)
-    assert await store.recorded_calls.end_call(job, replace(READY, state=CallState.DONE, result="Noted.", made=2**40))
+    assert await store.recorded_calls.end_call(
+        job, replace(READY, state=CallState.DONE, result="Noted.", item_no=2**40)
+    )
     [call] = (await again(store, job)).steps[0].calls
-    assert (call.result, call.made) == ("Noted.", 2**40)
+    assert (call.result, call.item_no) == ("Noted.", 2**40)
 
 
 async def test_call_with_other_arguments_than_recorded_does_not_begin(store: Stores) -> None:
@@ -259,7 +261,7 @@ async def test_asker_is_mentioned_only_before_the_time_to_decide_is_over(
     assert await timed.recorded_calls.wait_for_decisions(job, Piece(14, "Shall I?"), at, clock.now_s)
     asked_at = clock.now_s
     clock.now_s = at or asked_at
-    mentioned = [entry.mention_at for entry in await timed.outbox.claim_due(9)]
+    mentioned = [entry.mention_due_at for entry in await timed.outbox.claim_due(9)]
     assert mentioned == ([at] if is_mentioned else [])
     clock.now_s = asked_at + APPROVAL_S
     assert await timed.approvals.expire() == 1

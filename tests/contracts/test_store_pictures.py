@@ -32,12 +32,12 @@ async def with_all(
 ) -> None:
     """Ends a job with an answer below which all stands that may stand there."""
     schedule_id = await store.schedules.create("T1", "C1", "U1", Proposal("Sum up.", Rule("UTC", "0 9 * * *")))
-    assert schedule_id == CALLS[-1].made, "it is the third"
+    assert schedule_id == CALLS[-1].item_no, "it is the third"
     assert await store.recorded_calls.record_step(job, asking_step(*CALLS), STEPPED, SAID)
     async with store.database.engine.begin() as connection:
         for call in CALLS:
             of_call = tool_calls.c.tool == call.tool
-            made = {"state": call.state.value, "decision": str(call.decision), "decided_by": "U1", "made": call.made}
+            made = {"state": call.state.value, "decision": str(call.decision), "decided_by": "U1", "made": call.item_no}
             await connection.execute(sa.update(tool_calls).where(of_call).values(**made))
     await store.memories.remember(job.question, "We deploy on Tuesdays.", is_private=False, is_proposed=True)
     await before_the_end()
@@ -81,7 +81,7 @@ async def after_undo(store: Stores, clock: ManualClock, job: Job) -> None:
 async def undone_before_the_end(store: Stores, clock: ManualClock, job: Job) -> None:
     async def undo() -> None:
         assert await store.memories.undo(job.question, "U1")
-        assert await store.schedules.stop("T1", CALLS[-1].made, "U1")
+        assert await store.schedules.stop("T1", CALLS[-1].item_no, "U1")
 
     await with_all(store, job, before_the_end=undo)
 
@@ -94,7 +94,7 @@ async def undone_before_the_end_of_another_version(store: Stores, clock: ManualC
 
 async def after_its_schedule_was_stopped(store: Stores, clock: ManualClock, job: Job) -> None:
     await with_all(store, job)
-    assert await store.schedules.stop("T1", CALLS[-1].made, "U1")
+    assert await store.schedules.stop("T1", CALLS[-1].item_no, "U1")
 
 
 async def after_an_edit(store: Stores, clock: ManualClock, job: Job) -> None:
@@ -118,7 +118,7 @@ WAYS: dict[Callable[[Stores, ManualClock, Job], Awaitable[None]], set[str]] = {
 @pytest.fixture
 async def two_schedules(timed: Stores) -> None:
     """The schedule of the answer gets the number that its record has."""
-    for number in range(CALLS[-1].made - 1):
+    for number in range(CALLS[-1].item_no - 1):
         await timed.schedules.create("T1", "C2", "U9", Proposal(f"Do {number}.", Rule("UTC", "0 9 * * *")))
 
 

@@ -545,7 +545,7 @@ async def test_answer_that_made_a_schedule_says_each_time_what_became_of_it(time
     call = replace(CALL, tool=SCHEDULE, state=CallState.READY)
     assert await timed.recorded_calls.record_step(job, asking_step(call), STEPPED, SAID)
     assert await timed.recorded_calls.begin_call(job, call)
-    assert await timed.recorded_calls.end_call(job, replace(call, state=CallState.DONE, made=once.id))
+    assert await timed.recorded_calls.end_call(job, replace(call, state=CallState.DONE, item_no=once.id))
     notice = Notice(NoticeKind.SCHEDULED, "Scheduled.", once.id)
     assert await timed.worker_queue.finish(job, replace(DONE, notices=(notice,)), YES)
     undone = await begun(timed, asked(2))

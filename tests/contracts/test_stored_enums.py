@@ -62,6 +62,6 @@ async def test_answer_of_a_later_version_can_be_read(store: Stores) -> None:
     assert found is not None
     assert found.end is not None
     assert (found.end.reason, found.end.origins) == (EndReason.INTERNAL_ERROR, frozenset({Origin.UNKNOWN}))
-    assert found.end.notices == (Notice(NoticeKind.SAID, "Moved."),)
+    assert found.end.notices == (Notice(NoticeKind.SENTENCE, "Moved."),)
     replies = await store.recorded_answers.replies(THREAD)
     assert (replies["5.1"].text, replies["5.1"].question_ts) == (YES, job.question.ts)

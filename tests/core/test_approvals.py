@@ -370,9 +370,9 @@ def test_what_an_admin_or_the_asker_may_allow_beyond_one_call_depends_on_whose_a
 
 
 def test_card_names_what_was_read_before_it_asks() -> None:
-    asked = replace(call("docs__open"), uses_own_account=True, because=("not_asked", "found", "docs__find"))
+    asked = replace(call("docs__open"), uses_own_account=True, approval_reasons=("not_asked", "found", "docs__find"))
     card = card_of_call(asked, [asked], 0, None)
-    assert texts.approvals.asking_reasons_text(card.because, card.sources) == (
+    assert texts.approvals.asking_reasons_text(card.lasting_reasons, card.sources) == (
         "I'm asking because your question doesn't ask for exactly this and I've read results from your account through "
         "“Find” (docs). "
     )

@@ -51,6 +51,6 @@ def test_piece_ends_where_its_text_does() -> None:
     assert Piece(7, "é👩").chars == 9
 
 
-@pytest.mark.parametrize(("sentence", "notices"), [("", ()), ("Done.", (Notice(NoticeKind.SAID, "Done."),))])
+@pytest.mark.parametrize(("sentence", "notices"), [("", ()), ("Done.", (Notice(NoticeKind.SENTENCE, "Done."),))])
 def test_end_without_a_sentence_has_no_notice(sentence: str, notices: tuple[Notice, ...]) -> None:
     assert sentence_notice(sentence) == notices

@@ -30,7 +30,7 @@ ENDED = QuestionRecord(
     answer_deleted=False,
     is_asked=True,
     is_shown=True,
-    mention_at=None,
+    mention_due_at=None,
     can_mention=False,
 )
 WAITING = replace(ENDED, status=Status.AWAITING_APPROVAL)
@@ -68,7 +68,7 @@ OLD_MENTION, MENTIONS, ASKS = {"mention.1"}, {"mention.1", "mention.2"}, {"ask.1
     [
         (ENDED, OLD_MENTION | ASKS),
         (WAITING, OLD_MENTION),
-        (replace(WAITING, mention_at=1.0), OLD_MENTION | ASKS),
+        (replace(WAITING, mention_due_at=1.0), OLD_MENTION | ASKS),
         (UNASKED, MENTIONS | ASKS),
         (DELETED, MENTIONS | ASKS | {"link.1", "link.2"}),
     ],
@@ -83,13 +83,13 @@ def test_message_beside_a_reply_is_true_as_long_as_what_it_says(record: Question
     ("record", "mentions", "due_at"),
     [
         (ENDED, False, None),
-        (replace(ENDED, mention_at=1.0), True, NOW),
-        (replace(ENDED, mention_at=1.0, is_shown=False), False, None),
-        (replace(ENDED, mention_at=1.0, side_messages=BESIDE[:1]), False, NOW),
+        (replace(ENDED, mention_due_at=1.0), True, NOW),
+        (replace(ENDED, mention_due_at=1.0, is_shown=False), False, None),
+        (replace(ENDED, mention_due_at=1.0, side_messages=BESIDE[:1]), False, NOW),
         (WAITING, False, None),
-        (replace(WAITING, mention_at=9.0), False, 9.0),
-        (replace(WAITING, mention_at=NOW + 4 * HOUR_S), False, NOW + HOUR_S),
-        (replace(WAITING, mention_at=1.0, can_mention=True), True, NOW),
+        (replace(WAITING, mention_due_at=9.0), False, 9.0),
+        (replace(WAITING, mention_due_at=NOW + 4 * HOUR_S), False, NOW + HOUR_S),
+        (replace(WAITING, mention_due_at=1.0, can_mention=True), True, NOW),
         (replace(WAITING, side_messages=BESIDE[3:4]), False, None),
         (replace(ENDED, side_messages=BESIDE[3:4]), False, NOW),
     ],

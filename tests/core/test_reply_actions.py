@@ -130,7 +130,7 @@ def decided(state: CallState, decision: Decision | None, by: str = "") -> Record
 
 
 def agreed(tool: str) -> RecordedCall:
-    return replace(decided(CallState.DONE, Decision.APPROVED, "U1"), tool=tool, made=3)
+    return replace(decided(CallState.DONE, Decision.APPROVED, "U1"), tool=tool, item_no=3)
 
 
 SHOWN: list[tuple[PageView, list[str]]] = [

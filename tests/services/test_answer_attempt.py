@@ -294,7 +294,7 @@ def test_model_that_thinks_as_long_as_it_can_is_offered_no_longer_thought(can_th
 
 def agreed(tool: str, made: int, state: CallState = CallState.DONE) -> RecordedCall:
     return RecordedCall(
-        0, 0, "", tool, {}, "", state, result="Changed schedule 7: daily.", made=made, decision=Decision.APPROVED
+        0, 0, "", tool, {}, "", state, result="Changed schedule 7: daily.", item_no=made, decision=Decision.APPROVED
     )
 
 
@@ -305,9 +305,9 @@ CHANGED = "Changed schedule 7: daily."
     ("calls", "notes"),
     [
         ([agreed(REMEMBER, 4)], [Notice(NoticeKind.REMEMBERED, CHANGED)]),
-        ([agreed(REMEMBER, 0)], [Notice(NoticeKind.SAID, CHANGED)]),
+        ([agreed(REMEMBER, 0)], [Notice(NoticeKind.SENTENCE, CHANGED)]),
         ([agreed(SCHEDULE, 3)], [Notice(NoticeKind.SCHEDULED, CHANGED, 3)]),
-        ([agreed(SCHEDULE, 0)], [Notice(NoticeKind.SAID, CHANGED)]),
+        ([agreed(SCHEDULE, 0)], [Notice(NoticeKind.SENTENCE, CHANGED)]),
         (
             [agreed(SCHEDULE, 3), agreed(REMEMBER, 4)],
             [Notice(NoticeKind.SCHEDULED, CHANGED, 3), Notice(NoticeKind.REMEMBERED, CHANGED)],

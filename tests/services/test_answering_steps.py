@@ -200,7 +200,7 @@ async def test_model_that_calls_a_tool_when_asked_to_go_on_is_asked_no_second_ti
     _, silent, asked, later = [prompt.turns for prompt in prompts_of(left)]
     assert (asked[:-1], later[: len(silent)]) == (silent, silent)
     assert not any(turn.text == "Go on." for turn in later)
-    assert left.records.steps[-1].bound_to != str(PrefixHash(replace(prompts_of(left)[1], turns=silent)))
+    assert left.records.steps[-1].prefix_hash != str(PrefixHash(replace(prompts_of(left)[1], turns=silent)))
 
 
 async def test_new_version_is_told_which_calls_an_earlier_one_has_made_and_writes_nothing_unasked() -> None:

@@ -183,8 +183,8 @@ async def loop(calls: int) -> Requests:
             )
             for at, call in enumerate(asked)
         ]
-        bound_to = str(PrefixHash(with_steps(prompt, steps, (), ME.user_id)))
-        steps.append(Step(step_no, 0, items_of([*own, *asked]), "m", tuple(made), ASKERS, bound_to=bound_to))
+        prefix_hash = str(PrefixHash(with_steps(prompt, steps, (), ME.user_id)))
+        steps.append(Step(step_no, 0, items_of([*own, *asked]), "m", tuple(made), ASKERS, prefix_hash=prefix_hash))
         requests.append((prompt, tuple(steps)))
     return requests
 

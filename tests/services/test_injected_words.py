@@ -261,7 +261,7 @@ def test_card_offers_to_allow_more_only_if_the_next_such_call_then_runs_unasked(
     assert (ask.can_allow_in_thread or ask.can_allow_always) is has_effect
     assert bool({ReplyAction.ALLOW_IN_THREAD, ReplyAction.ALLOW_ALWAYS} & {*ask.actions}) is has_effect
     # A write with the asker's account asks for that reason alone, which the card says anyway.
-    says_why = bool(texts.approvals.asking_reasons_text(ask.because)) or (
+    says_why = bool(texts.approvals.asking_reasons_text(ask.lasting_reasons)) or (
         own_account and not read_only and not is_private
     )
     assert says_why is not has_effect

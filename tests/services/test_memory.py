@@ -225,8 +225,8 @@ async def test_one_answer_has_what_all_commands_of_a_batch_have_done_and_none_be
     done = await stage.told("forget 1", "remember: one", "remember: two")
     assert done == CommandResult(
         (
-            Notice(NoticeKind.SAID, texts.memory.remembered("#general", 1)),
-            Notice(NoticeKind.SAID, texts.memory.remembered("#general", 2)),
+            Notice(NoticeKind.SENTENCE, texts.memory.remembered("#general", 1)),
+            Notice(NoticeKind.SENTENCE, texts.memory.remembered("#general", 2)),
             Notice(NoticeKind.FORGOTTEN, texts.memory.forgotten(1, "one"), 1),
         )
     )
@@ -262,7 +262,7 @@ async def test_model_proposes_a_memory_for_whoever_asked_there(
     ):
         assert await stage.remembering.call(wrong) == CallResult.failed(NO_SUCH_TOOL)
     sentence = texts.memory.remembered(texts.memory.OUR_DIRECT_MESSAGE if is_direct else "#general", 1)
-    assert await stage.remembering.call(use) == CallResult(CallState.DONE, sentence, made=1)
+    assert await stage.remembering.call(use) == CallResult(CallState.DONE, sentence, item_no=1)
     [memory] = await stage.stores.memories.of_place(place)
     assert (memory.text, memory.is_proposed) == ("&lt;@UBEN&gt; &amp; co.", True)
     known = texts.memory.already_remembered(1)

@@ -41,8 +41,8 @@ def reply(shows: ReplyTarget = ReplyTarget.NO_PLACEHOLDER, tries: int = 1) -> Ou
     return entry(OutboxKind.REPLY, tries, target=shows)
 
 
-READY = entry(OutboxKind.SIDE_MESSAGES, mention_at=1.0)
-ASKS = entry(OutboxKind.SIDE_MESSAGES, mention_at=1.0, waits_until=9.0)
+READY = entry(OutboxKind.SIDE_MESSAGES, mention_due_at=1.0)
+ASKS = entry(OutboxKind.SIDE_MESSAGES, mention_due_at=1.0, waits_until=9.0)
 MENTIONED = RecordedMessage("6.9", MessageRole.MENTION), RecordedMessage("6.8", MessageRole.LINK)
 GONE = ["delete 6.8", "delete 6.9"]
 POSTED_TS = "999999.000000"
@@ -270,7 +270,7 @@ async def test_log_lines_of_an_entry_have_its_job(caplog: pytest.LogCaptureFixtu
         ),
         (READY, ["post mention"]),
         (ASKS, ["post ask"]),
-        (replace(READY, side_messages=MENTIONED, outdated_messages=MENTIONED[:1], mention_at=None), ["delete 6.9"]),
+        (replace(READY, side_messages=MENTIONED, outdated_messages=MENTIONED[:1], mention_due_at=None), ["delete 6.9"]),
         (replace(ASKS, side_messages=MENTIONED, outdated_messages=MENTIONED), ["delete 6.9", "post ask"]),
         (
             entry(

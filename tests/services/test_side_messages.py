@@ -14,7 +14,7 @@ from bot.slack.json_values import Payload
 from tests.services.answering import QUESTION
 from tests.services.parts import stores_of, workspace_of
 
-ENTRY = OutboxEntry(7, OutboxKind.SIDE_MESSAGES, 0.0, 1, 1, 2, QUESTION, (), mention_at=1.0)
+ENTRY = OutboxEntry(7, OutboxKind.SIDE_MESSAGES, 0.0, 1, 1, 2, QUESTION, (), mention_due_at=1.0)
 READY = ready(ENTRY)
 UNHEARD = READY.recorded()
 EARLIER = RecordedMessage("6.1", MessageRole.MENTION, 1)

@@ -99,7 +99,7 @@ _READ = {
 def asking_reasons_text(reasons: Collection[str], sources: Collection[str] = ()) -> str:
     """Explains why a card asks for approval even if such calls can be allowed, or returns "" if no reason needs
     explaining.
-    `reasons`: RecordedCall.because.
+    `reasons`: RecordedCall.approval_reasons.
     `sources`: tools that found text for this answer, with their servers.
     """
     found = {"found": f"results from your account through {listed([*sources])}"} if sources else {}

@@ -214,7 +214,7 @@ def _terms(asks: Sequence[ApprovalCard]) -> Json:
         (acts_as, {ask.server: 0 for ask in asks if ask.uses_own_account is own}) for own, acts_as in acting.items()
     )
     sources = dict.fromkeys(source for ask in asks for source in ask.sources)
-    because = texts.approvals.asking_reasons_text({reason for ask in asks for reason in ask.because}, sources)
+    because = texts.approvals.asking_reasons_text({reason for ask in asks for reason in ask.lasting_reasons}, sources)
     elements = [span("".join([*(acts_as([*names]) for acts_as, names in servers if names), because]), "italic")]
     if (until := asks[0].expires_at) is not None:
         waits_until = texts.approvals.waits_until(unlinked(asks[0].decider_name))
