@@ -43,7 +43,7 @@ UNFINISHED_NOTES = (
     texts.answers.THINKING,
     texts.answers.WRITING,
     texts.answers.QUEUED,
-    texts.approvals.waits_until(""),
+    texts.approvals.decide_until(""),
     texts.approvals.running("call", "", "", "").partition(":")[0],
 )
 CLAIM_DELAY_S = 1.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.core.texts.models import OWN_NAMES
-from bot.reply.late import ASK_EVENT, PING_EVENT
+from bot.reply.late import ASK_EVENT, MENTION_EVENT
 from bot.slack.posted_questions import modal_id_of
 from slack_sandbox.control import unescape
 from slack_sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace
@@ -96,7 +96,7 @@ def _announced(message: Message) -> str | None:
     """Returns what a message beside the answer mentions askers for: a question's answer, or an approval for it."""
     payload = _event_payload(message)
     match (message.metadata or {}).get("event_type"):
-        case str(event) if event == PING_EVENT:
+        case str(event) if event == MENTION_EVENT:
             return str(payload["question_ts"])
         case str(event) if event == ASK_EVENT:
             return f"{payload['question_ts']}, approval of version {payload['version']} until {payload['waits_until']}"

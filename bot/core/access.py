@@ -7,7 +7,7 @@ from functools import cached_property
 from bot.core import texts
 from bot.core.conversation import Question
 
-MAX_ADMINS_NAMED = 3
+MAX_ADMINS_LISTED = 3
 MAX_BOT_QUESTIONS_IN_A_ROW = 3
 MAX_BOT_QUESTIONS_AN_HOUR = 20
 """Maximum number of questions answered per bot per hour, across all threads, because a bot might start many threads."""

@@ -376,7 +376,7 @@ class MessageRole(StoredEnum, unknown="file"):
 
 MENTION_ROLES = (MessageRole.MENTION, MessageRole.ASK)
 SIDE_ROLES = (*MENTION_ROLES, MessageRole.LINK, MessageRole.TABLES, MessageRole.CHANNEL_COPY)
-UNANSWERED = (MessageRole.POSTING, MessageRole.STARTING)
+PENDING_ROLES = (MessageRole.POSTING, MessageRole.STARTING)
 ANSWER_ROLES = (MessageRole.PAGE, MessageRole.STRAY)
 """Roles of messages with an answer's text."""
 

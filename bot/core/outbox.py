@@ -52,7 +52,7 @@ class OutboxKind(StrEnum):
 
 EDITS_OF_REPLY = OutboxKind.REPLY, OutboxKind.TIDY
 """Kinds of entries that edit a reply's messages. Only one process at a time handles them for a reply."""
-COPIES = {
+COPY_ROLES = {
     OutboxKind.MAKE_CANVAS: MessageRole.LINK,
     OutboxKind.SHARE_TABLES: MessageRole.TABLES,
     OutboxKind.SEND_TO_CHANNEL: MessageRole.CHANNEL_COPY,

@@ -104,7 +104,7 @@ class Participants:
     """Whether someone has asked the bot in the thread."""
     has_others: bool = False
     """Whether someone other than the message's author has written in the thread."""
-    is_newcomer: bool = field(default=False, compare=False)
+    begins_group: bool = field(default=False, compare=False)
     """Whether `has_others` is true but the thread hasn't been recorded as a group conversation yet."""
     starter_id: str = field(default="", compare=False)
     """The author of the thread's first message or, after an app's message, the first person to ask the bot, or ""."""

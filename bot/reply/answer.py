@@ -261,7 +261,7 @@ class Freshness:
     _first_shown_at: float | None = None
     _all_shown_at: float | None = None
     _age_sum: float = 0.0
-    _summed_until: float = 0.0
+    _age_summed_until: float = 0.0
     ended_at: float | None = None
     _end_shown_at: float | None = None
 
@@ -271,7 +271,7 @@ class Freshness:
             self.chars += chars
             return
         if self._first_at is None:
-            self._first_at = self._summed_until = now
+            self._first_at = self._age_summed_until = now
         if not (self._can_join and self._arrivals and now < self._arrivals[-1][1] + ARRIVALS_S):
             self._arrivals.append((self.chars, now))
             self._can_join = True
@@ -290,9 +290,9 @@ class Freshness:
         if not self._arrivals or chars <= self._arrivals[0][0]:
             return
         oldest_at = self._arrivals[0][1]
-        begin = max(self._summed_until, oldest_at)
+        begin = max(self._age_summed_until, oldest_at)
         self._age_sum += ((now - oldest_at) ** 2 - (begin - oldest_at) ** 2) / 2
-        self._summed_until = now
+        self._age_summed_until = now
         if self._first_shown_at is None:
             self._first_shown_at = now
         while len(self._arrivals) > 1 and self._arrivals[1][0] <= chars:

@@ -23,7 +23,7 @@ from bot.reply.answer import Answer
 from bot.reply.blocks import has_optional_parts
 from bot.reply.edits import ABOUT_FORM, Edits, Post, Update
 from bot.reply.messages import AfterRefusal, Begin, Call, Change, Delete, PageView, Upload
-from bot.reply.streams import AppendStream, ChooseStream, Stage, StartStream, StopStream, Stream, can_begin
+from bot.reply.streams import AppendStream, ChooseStream, Stage, StartStream, StopStream, Stream, can_begin_stream
 
 METHODS: Mapping[type[Call], str] = {
     Post: "chat.postMessage",
@@ -69,7 +69,7 @@ class Carriers:
             stream.end(now)
 
     @property
-    def can_choose(self) -> bool:
+    def can_choose_stream(self) -> bool:
         """Whether a page that begins now can still be shown by a stream."""
         return self._choose_stream is not None and not self._is_chosen and not self._edits.has_refusals
 
@@ -78,7 +78,7 @@ class Carriers:
         if self._choose_stream is None or not isinstance(call, Post):
             return False
         view, page = call.view, call.page
-        if not can_begin(view, page, is_below_one=page >= self._edits.first_short_page):
+        if not can_begin_stream(view, page, is_below_one=page >= self._edits.first_short_page):
             return False
         self._next_stream, self._is_chosen = self._choose_stream(now, view.has_stop), True
         if self._next_stream is None:

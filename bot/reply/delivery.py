@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from bot.core.conversation import Question
-from bot.core.job import UNANSWERED, Job, MessageRole
+from bot.core.job import PENDING_ROLES, Job, MessageRole
 from bot.errors import RateLimited, Refusal, Refused, Stuck, trace_of
 from bot.reply import blocks as reply_blocks
 from bot.reply.carriers import METHODS
@@ -35,12 +35,12 @@ from bot.slack.users import Users
 from slack_pacing.budget import RateBudget
 from slack_pacing.carriers import STREAM_LIFE_S, CarrierName
 
-SHARE, APPENDS, STOPS = METHODS[Upload], METHODS[AppendStream], METHODS[StopStream]
+SHARE_METHOD, APPEND_METHOD, STOP_METHOD = METHODS[Upload], METHODS[AppendStream], METHODS[StopStream]
 CANT_DELETE = "cant_delete_message"
 NOT_SHARED = "not_shared"
 """Our own error for files that Slack reported as shared but that no message shows."""
 MAX_REFUSALS = 1_000
-POST_SEARCHES = 3
+MAX_POST_SEARCHES = 3
 """Maximum failed searches for a lost post before the page is posted again. A duplicate is better than no message."""
 CALL_TIMEOUT_S = 60.0
 """Time limit for a call and everything that belongs to it, such as uploading a file."""
@@ -90,7 +90,7 @@ class Streams:
 
     async def append(self, call: AppendStream) -> None:
         channel = call.question.thread.channel_id
-        await self._client.call(APPENDS, channel=channel, ts=call.ts, markdown_text=call.text)
+        await self._client.call(APPEND_METHOD, channel=channel, ts=call.ts, markdown_text=call.text)
 
     async def stop(self, call: StopStream) -> None:
         arguments = _session_arguments(call.keeps_stop)
@@ -98,7 +98,11 @@ class Streams:
             arguments["metadata"] = metadata_of(call.question, call.page, call.view)
             arguments["blocks"] = reply_blocks.blocks_below(call.view) or None
         await self._client.call(
-            STOPS, channel=call.question.thread.channel_id, ts=call.ts, markdown_text=call.text or None, **arguments
+            STOP_METHOD,
+            channel=call.question.thread.channel_id,
+            ts=call.ts,
+            markdown_text=call.text or None,
+            **arguments,
         )
 
     async def remove(
@@ -118,7 +122,9 @@ class Streams:
     async def stop_paced(self, question: Question, ts: str, *, keeps_stop: bool) -> bool:
         """Stops a stream. Returns whether it was open. `keeps_stop`: whether to keep Slack's own Stop button."""
         try:
-            await self._paced.call(STOPS, channel=question.thread.channel_id, ts=ts, **_session_arguments(keeps_stop))
+            await self._paced.call(
+                STOP_METHOD, channel=question.thread.channel_id, ts=ts, **_session_arguments(keeps_stop)
+            )
         except Refused as error:
             if error.reason.is_temporary:
                 raise
@@ -181,7 +187,7 @@ class ReplyFiles:
         search for it. `is_retry`: whether Slack might refuse because it has already shared the files. A file can be
         shared only once."""
         try:
-            await self._client.call(SHARE, **_sharing_arguments(upload, ids))
+            await self._client.call(SHARE_METHOD, **_sharing_arguments(upload, ids))
         except Refused as error:
             if not is_retry or error.reason.is_temporary:
                 raise
@@ -196,7 +202,7 @@ class ReplyFiles:
             return ts
         ids = await self.stage(upload)
         with only_while(can_send):
-            await self._paced.call(SHARE, **_sharing_arguments(upload, ids))
+            await self._paced.call(SHARE_METHOD, **_sharing_arguments(upload, ids))
         return await self._shared_message(upload.question, ids)
 
     async def _shared_message(self, question: Question, ids: Sequence[str]) -> str:
@@ -214,7 +220,7 @@ class ReplyFiles:
                     await self._delete_files_at_root(question, ids)
                     raise
         if has_looked:
-            raise Refused(SHARE, NOT_SHARED, Refusal.TRANSIENT)
+            raise Refused(SHARE_METHOD, NOT_SHARED, Refusal.TRANSIENT)
         return ""
 
     async def _delete_files_at_root(self, question: Question, ids: Sequence[str]) -> None:
@@ -313,7 +319,7 @@ class MessageDelivery:
                 self._senders.streams.refused(call.question, error)
             case CallLost(Refused() as error):
                 if isinstance(call, Begin):
-                    self.lost.add(call.unanswered)
+                    self.lost.add(call.pending_role)
                 if error.error == NOT_SHARED:
                     self._staged = None
 
@@ -322,7 +328,7 @@ class MessageDelivery:
             await self._remove_streams()
         except Refused as error:
             self._failed_searches += 1
-            if error.reason.is_temporary and self._failed_searches < POST_SEARCHES:
+            if error.reason.is_temporary and self._failed_searches < MAX_POST_SEARCHES:
                 raise
             log.warning("lost stream not deleted, it may show twice until the end: %s", error)
         self.lost.discard(MessageRole.STARTING)
@@ -342,7 +348,7 @@ class MessageDelivery:
     async def clean_up(self) -> Outcome:
         """Deletes unrecorded messages that were posted late. Returns CallLost if a retry might help. Never raises."""
         reply = self.reply
-        if not reply.messages_with(*UNANSWERED):
+        if not reply.messages_with(*PENDING_ROLES):
             return CallDone()
         try:
             async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
@@ -378,7 +384,7 @@ class MessageDelivery:
             self._failed_searches += 1
             if error.reason in (Refusal.OUTSIDE_THREAD, Refusal.MESSAGE_GONE):
                 raise
-            if error.reason.is_temporary and self._failed_searches < POST_SEARCHES:
+            if error.reason.is_temporary and self._failed_searches < MAX_POST_SEARCHES:
                 raise
             log.warning("posting a page again, may be a duplicate: %s", error)
             return None
@@ -453,7 +459,7 @@ class MessageTransport:
     async def _read_shown(self, job: Job, *, keeps_stop: bool) -> Shown:
         """Stops or deletes an earlier attempt's open streams. Returns the part of the reply that Slack shows."""
         # The record might lack a lost post, an end that was being shown, or file IDs.
-        is_unsure = any(message.role in (*UNANSWERED, MessageRole.FILE) for message in job.messages)
+        is_unsure = any(message.role in (*PENDING_ROLES, MessageRole.FILE) for message in job.messages)
         must_ask = is_unsure or job.checkpoint.end is not None
         shown, streams = await self.senders.posted.shown(job) if must_ask else (recorded_reply(job), ())
         try:

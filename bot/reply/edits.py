@@ -35,13 +35,13 @@ from slack_pacing.carriers import STREAM_BYTES
 
 PLAIN_BYTES = 3_300
 """Maximum UTF-8 size of a page without blocks. chat.update accepts 4,000 bytes, and a notice can follow the page."""
-PLAIN_AT, REPLACED_AT = 10, 14
+PLAIN_TEXT_WEIGHT, REPLACEMENT_WEIGHT = 10, 14
 """Weights of consecutive refusals after which plain text is tried, and after which the message is replaced."""
-REPLACED_AGAIN_AT = 4
+NEXT_REPLACEMENT_WEIGHT = 4
 """The weight after which another message is replaced, if one in the same reply has already been replaced."""
-MAX_REPLACED = 2
+MAX_REPLACEMENTS_WHILE_GROWING = 2
 """Maximum number of replacements while a reply grows, because each new message notifies the thread."""
-MAX_REPLACED_IN_ALL = 5
+MAX_REPLACEMENTS = 5
 """Maximum number of replacements in one reply, because Slack can refuse the new messages too."""
 ABOUT_FORM = (Refusal.TOO_LONG, Refusal.UNREADABLE, Refusal.LINK_BLOCKED)
 WEIGHT = {Refusal.TRANSIENT: 1, Refusal.UNKNOWN: 2, **dict.fromkeys(ABOUT_FORM, 2)}
@@ -54,7 +54,7 @@ UNEDITABLE = (Refusal.UNEDITABLE, Refusal.FORBIDDEN, Refusal.STREAM_OPEN, Refusa
 
 @dataclass(frozen=True, slots=True)
 class Post(Begin):
-    unanswered: ClassVar[MessageRole] = MessageRole.POSTING
+    pending_role: ClassVar[MessageRole] = MessageRole.POSTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Edits:
     def can_edit(self, *, ended: bool) -> bool:
         """Returns whether a message can be edited. While a reply grows, the only alternative to an edit that keeps
         failing is another new message."""
-        return ended or self._replacements < MAX_REPLACED
+        return ended or self._replacements < MAX_REPLACEMENTS_WHILE_GROWING
 
     def on_confirmed(self, call: Begin | Change) -> None:
         self._refusals, self._is_reported_gone = 0, False
@@ -107,7 +107,7 @@ class Edits:
     def on_refused(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
         """Returns a refused call's effect on the reply, or None if the page should be sent again."""
         is_edit = isinstance(call, Update)
-        if is_edit and reason is Refusal.STREAM_OPEN and self._refusals + CONFLICT_WEIGHT < REPLACED_AT:
+        if is_edit and reason is Refusal.STREAM_OPEN and self._refusals + CONFLICT_WEIGHT < REPLACEMENT_WEIGHT:
             self._refusals += CONFLICT_WEIGHT
             return AfterRefusal.STOP
         if reason.is_gone:
@@ -126,11 +126,11 @@ class Edits:
             return None
         is_edit = isinstance(call, Update)
         self._refusals += WEIGHT[reason]
-        if self._refusals >= (REPLACED_AGAIN_AT if is_edit and self._replacements else REPLACED_AT):
+        if self._refusals >= (NEXT_REPLACEMENT_WEIGHT if is_edit and self._replacements else REPLACEMENT_WEIGHT):
             self._refusals = self._plain_shown = 0
             self.first_plain_page = math.inf
             return self._replace() if is_edit else None
-        if self._refusals >= PLAIN_AT and not is_plain:
+        if self._refusals >= PLAIN_TEXT_WEIGHT and not is_plain:
             self.first_plain_page = min(self.first_plain_page, call.page)
         return None
 
@@ -140,4 +140,4 @@ class Edits:
 
     def _replace(self) -> AfterRefusal:
         self._replacements += 1
-        return AfterRefusal.REPLACE if self._replacements <= MAX_REPLACED_IN_ALL else AfterRefusal.LATER
+        return AfterRefusal.REPLACE if self._replacements <= MAX_REPLACEMENTS else AfterRefusal.LATER

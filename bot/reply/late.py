@@ -26,12 +26,12 @@ from bot.text import object_in
 
 log = logging.getLogger(__name__)
 
-PING_EVENT = "typist_ping"
+MENTION_EVENT = "typist_ping"
 ASK_EVENT = "typist_ask"
 CANVAS_EVENT = "typist_canvas"
 COPY_EVENT = "typist_channel_copy"
 _EVENTS: Mapping[MessageRole, str] = {
-    MessageRole.MENTION: PING_EVENT,
+    MessageRole.MENTION: MENTION_EVENT,
     MessageRole.ASK: ASK_EVENT,
     MessageRole.LINK: CANVAS_EVENT,
     MessageRole.CHANNEL_COPY: COPY_EVENT,
@@ -51,7 +51,7 @@ class SideMessage:
         return RecordedMessage(ts, self.role, self.version)
 
 
-def ready(entry: OutboxEntry) -> SideMessage:
+def ready_message(entry: OutboxEntry) -> SideMessage:
     return _side_message(entry, MessageRole.MENTION, texts.answers.answer_ready(_mention(entry)))
 
 
@@ -60,11 +60,11 @@ def approval_reminder(entry: OutboxEntry, kinds: Collection[str]) -> SideMessage
     return _side_message(entry, MessageRole.ASK, sentence, waits_until=str(entry.waits_until))
 
 
-def linked(entry: OutboxEntry, version: int, link: str) -> SideMessage:
+def link_message(entry: OutboxEntry, version: int, link: str) -> SideMessage:
     return _side_message(replace(entry, version=version), MessageRole.LINK, texts.answers.canvas_made(f"<{link}>"))
 
 
-def channel_copy(entry: OutboxEntry, version: int, blocks: Sequence[Json]) -> SideMessage:
+def copy_message(entry: OutboxEntry, version: int, blocks: Sequence[Json]) -> SideMessage:
     copied = _side_message(replace(entry, version=version), MessageRole.CHANNEL_COPY, text_of(blocks))
     return replace(copied, blocks=blocks)
 

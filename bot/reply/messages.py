@@ -15,7 +15,7 @@ from typing import ClassVar
 from bot.core import texts
 from bot.core.asks import ApprovalCard
 from bot.core.conversation import Question
-from bot.core.job import UNANSWERED, Job, MessageRole, RecordedMessage, ts_of
+from bot.core.job import PENDING_ROLES, Job, MessageRole, RecordedMessage, ts_of
 from bot.core.picture import Picture
 from bot.core.unseen import visible
 from bot.reply.attachments import AttachedFile, FileMessage
@@ -76,7 +76,7 @@ class Shown:
     """Messages that no longer belong to the reply but haven't been deleted yet."""
     stream_page: int | None = None
     """The first page that is limited to the size that a stream allows, or None if no page is."""
-    unanswered: tuple[MessageRole, ...] = ()
+    pending_roles: tuple[MessageRole, ...] = ()
     """POSTING, STARTING or both, if an earlier attempt's post or stream might still arrive."""
     queued: bool = False
     has_stop: bool = False
@@ -114,7 +114,7 @@ def recorded_reply(job: Job) -> Shown:
         outdated=bool(page_ts) and not current,
         replaced_ts=ts_of(job.messages, MessageRole.REPLACED, MessageRole.STRAY),
         stream_page=next((number for number, page in enumerate(current) if page.for_stream), None),
-        unanswered=tuple(message.role for message in job.messages if message.role in UNANSWERED),
+        pending_roles=tuple(message.role for message in job.messages if message.role in PENDING_ROLES),
     )
 
 
@@ -184,7 +184,7 @@ LIFE_AFTER: Mapping[tuple[Life, ReplyEvent], Life] = {
 """The state after each event, for states in which a reply isn't over."""
 
 
-def after(life: Life, event: ReplyEvent) -> Life:
+def next_life(life: Life, event: ReplyEvent) -> Life:
     """Returns the state after an event. Raises ValueError if the event can't happen in that state."""
     if life.is_over:
         return life
@@ -195,7 +195,7 @@ def after(life: Life, event: ReplyEvent) -> Life:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    unanswered: ClassVar[MessageRole]
+    pending_role: ClassVar[MessageRole]
     question: Question
     page: int
     view: PageView

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from bot.core.conversation import Question, with_names
-from bot.core.job import UNANSWERED, Job, MessageRole, RecordedMessage
+from bot.core.job import PENDING_ROLES, Job, MessageRole, RecordedMessage
 from bot.errors import EndReason, Refusal, Refused
 from bot.reply.attachments import FileMessage, file_keys, is_file_of_question
 from bot.reply.edits import Post
@@ -112,7 +112,7 @@ class PostedReplies:
             shows_end=shows_end,
             attached=tuple(_file_messages(job.question, messages)),
             replaced_ts=(*on_record.replaced_ts, *(late if shows_end else ())),
-            unanswered=() if shows_end else on_record.unanswered,
+            pending_roles=() if shows_end else on_record.pending_roles,
         )
         return shown, _streams(job.question, messages)
 
@@ -227,7 +227,7 @@ def _page_number(message: Payload) -> int:
 def _updated_messages(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> tuple[RecordedMessage, ...]:
     """Returns the recorded messages, without those that were deleted in Slack, and with pages whose responses were
     lost."""
-    there = [message for message in job.messages if message.ts in by_ts or not is_all or message.role in UNANSWERED]
+    there = [message for message in job.messages if message.ts in by_ts or not is_all or message.role in PENDING_ROLES]
     on_record = [message for message in job.messages if message.role is MessageRole.PAGE]
     pages = list(takewhile(lambda page: page in there, on_record))
     known = {message.ts for message in job.messages}

@@ -32,7 +32,7 @@ from typing import TypeGuard, assert_never
 from bot.core import texts
 from bot.core.asks import ApprovalCard
 from bot.core.conversation import is_direct_message
-from bot.core.job import ANSWER_ROLES, UNANSWERED, End, MessageRole, RecordedMessage
+from bot.core.job import ANSWER_ROLES, PENDING_ROLES, End, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
 from bot.core.picture import Picture, picture
 from bot.errors import EndReason, Refusal
@@ -64,7 +64,7 @@ from bot.reply.messages import (
     ReplyEvent,
     Shown,
     Upload,
-    after,
+    next_life,
     shown_transcript,
 )
 from bot.reply.outcomes import (
@@ -124,7 +124,7 @@ class Reply:
             *(ReplyMessage(MessageRole.PAGE, ts) for ts in shown.page_ts),
             *(ReplyMessage(MessageRole.REPLACED, ts) for ts in shown.replaced_ts),
             *(ReplyMessage(MessageRole.FILE, attached.ts, attached) for attached in shown.attached),
-            *(ReplyMessage(role, "") for role in shown.unanswered),
+            *(ReplyMessage(role, "") for role in shown.pending_roles),
         ]
         """The messages that Slack shows or might show, including those that still have to be deleted."""
         self._transcript = shown_transcript(self.job.transcripts.values()) if self.job.transcripts else ""
@@ -216,7 +216,7 @@ class Reply:
         """The kind of outbox entry that is needed if Slack doesn't show the reply as recorded, or None if it does."""
         # An unfinished message would still be shown when the channel is opened again.
         is_left = self.life is Life.SHUT_OUT and self.messages_with(MessageRole.PAGE, MessageRole.REPLACED)
-        is_wrong = is_left or self.is_unshown or self.messages_with(MessageRole.STRAY, *UNANSWERED)
+        is_wrong = is_left or self.is_unshown or self.messages_with(MessageRole.STRAY, *PENDING_ROLES)
         return OutboxKind.REPLY if is_wrong else None
 
     @property
@@ -317,7 +317,7 @@ class Reply:
         self._on_event(ReplyEvent.ABANDON)
 
     def _on_event(self, event: ReplyEvent) -> None:
-        self.life = after(self.life, event)
+        self.life = next_life(self.life, event)
 
     def on_send(self, call: Call | CleanUp) -> None:
         """Records that a call is being sent, and the message that it might create. Raises ValueError if another call is
@@ -328,7 +328,7 @@ class Reply:
             )
         self._in_flight = call
         if isinstance(call, Begin):
-            self.messages.append(ReplyMessage(call.unanswered, ""))
+            self.messages.append(ReplyMessage(call.pending_role, ""))
 
     def on_outcome(self, call: Call | CleanUp, outcome: Outcome) -> None:
         if call != self._in_flight:
@@ -336,9 +336,9 @@ class Reply:
         self._in_flight = None
         if isinstance(call, Begin):
             # Drops the message that the call might have created. If the response was lost, one message per role stays.
-            unanswered = self.messages_with(call.unanswered)
-            if not (isinstance(outcome, CallLost) and len(unanswered) == 1):
-                self.messages.remove(unanswered[-1])
+            pending = self.messages_with(call.pending_role)
+            if not (isinstance(outcome, CallLost) and len(pending) == 1):
+                self.messages.remove(pending[-1])
         if isinstance(call, Delete) and call.ts in self._replaced_earlier_ts:
             self._replaced_earlier_ts.remove(call.ts)
         match outcome:
@@ -368,7 +368,7 @@ class Reply:
             case Delete():
                 self._drop_message(call.ts)
             case CleanUp():
-                self.messages = [message for message in self.messages if message.role not in UNANSWERED]
+                self.messages = [message for message in self.messages if message.role not in PENDING_ROLES]
         if isinstance(call, Begin | Change):
             first_plain_page = self._edits.first_plain_page
             self.carriers.on_done(call, ts)
@@ -419,7 +419,7 @@ class Reply:
     def prepare_next_call(self, now: float) -> None:
         """Chooses a carrier for a new page, and ends streams that have become too old."""
         self.carriers.end_streams(now)
-        if self.carriers.can_choose and self.carriers.choose_carrier(self.next_call(), now):
+        if self.carriers.can_choose_stream and self.carriers.choose_carrier(self.next_call(), now):
             self.apply_form()
 
     def give_up(self, call: Call | None = None) -> None:

@@ -32,7 +32,7 @@ class StartStream(Begin):
     """Posts a page's first words as a new message, to which more text can be appended. `text` is set just before
     sending."""
 
-    unanswered: ClassVar[MessageRole] = MessageRole.STARTING
+    pending_role: ClassVar[MessageRole] = MessageRole.STARTING
     text: str = ""
 
 
@@ -77,7 +77,7 @@ def needs_edit(view: PageView) -> bool:
     return has_sources or has_calls or has_address(markdown) or has_definitions(markdown) or has_charts(markdown)
 
 
-def can_begin(view: PageView, page: int, *, is_below_one: bool) -> bool:
+def can_begin_stream(view: PageView, page: int, *, is_below_one: bool) -> bool:
     """Returns whether a stream can show a page from its first words on. `is_below_one`: whether a page above it began
     as a stream. Below edited pages, streams need Slack's own Stop button: a stream has no button, and only an answer
     that began as a stream has a status that explains how to stop it."""

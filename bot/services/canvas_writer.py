@@ -19,7 +19,7 @@ from bot.core.job import AnswerRecord, MessageRole
 from bot.core.outbox import OutboxEntry
 from bot.errors import Refused, Stuck
 from bot.reply.charts import without_marks
-from bot.reply.late import linked
+from bot.reply.late import link_message
 from bot.reply.sources import as_code, canvas_markdown, canvas_title
 from bot.reply.workspace import Workspace
 from bot.services.side_messages import update_side_messages
@@ -98,7 +98,7 @@ class CanvasWriter:
                 return None
         links = (message for message in entry.side_messages if message.role is MessageRole.LINK and message.ts)
         if all(message.version != answer.version for message in links):
-            link = linked(entry, answer.version, await self.workspace.canvases.link(canvas.canvas_id))
+            link = link_message(entry, answer.version, await self.workspace.canvases.link(canvas.canvas_id))
             await update_side_messages(self.stores, self.workspace, entry, link, (MessageRole.LINK,), is_still_ours)
         return canvas
 

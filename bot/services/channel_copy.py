@@ -13,7 +13,7 @@ from bot.core import texts
 from bot.core.job import MessageRole
 from bot.core.outbox import OutboxEntry
 from bot.errors import Refused
-from bot.reply.late import channel_copy
+from bot.reply.late import copy_message
 from bot.reply.workspace import Workspace
 from bot.services.canvas_writer import MAX_TRIES
 from bot.services.side_messages import update_side_messages
@@ -39,7 +39,7 @@ class ChannelCopyWriter:
         try:
             if entry.tries <= MAX_TRIES:
                 name = await self.workspace.asker_name_in_channel(requester)
-                wanted = channel_copy(entry, answer.version, copy_of_answer(answer.text, name))
+                wanted = copy_message(entry, answer.version, copy_of_answer(answer.text, name))
                 roles = (MessageRole.CHANNEL_COPY,)
                 await update_side_messages(self.stores, self.workspace, entry, wanted, roles, is_still_ours)
                 return

@@ -203,7 +203,7 @@ class MessageTriage:
             await self.quiet_threads.keep_quiet(message, participants)
             return Ignore(IgnoreReason.QUIET)
         rules = await self._rules_for(message, participants)
-        if participants.is_newcomer and not participants.is_quiet:
+        if participants.begins_group and not participants.is_quiet:
             self.quiet_threads.on_joined(message, participants.starter_id, rules)
         found = triage(message, self.workspace.me, participants, rules)
         if isinstance(found, Ignore) or found.begins_thread:

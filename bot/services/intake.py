@@ -118,7 +118,7 @@ class Intake:
             found = await self._triage.decide(message, participants)
             if stop and isinstance(found, Ignore):
                 await self._stops.tell_who_can_stop(stop, message.user_id or "", message.ts)
-            if participants.is_newcomer:
+            if participants.begins_group:
                 # Written only after the decision, because a database that rejects writes can still tell whether the
                 # message is a question.
                 await self._participants.mark_group(message.thread, message.ts)

@@ -22,7 +22,7 @@ from bot.errors import NotShown, RateLimited, Refused, StoreError, Stuck, trace_
 from bot.logs import of_job
 from bot.reply.answer import Answer
 from bot.reply.delivery import update
-from bot.reply.late import approval_reminder, ready
+from bot.reply.late import approval_reminder, ready_message
 from bot.reply.messages import Life
 from bot.reply.scheduler import show_end
 from bot.reply.workspace import Workspace
@@ -215,7 +215,7 @@ class Outbox:
         """Mentions the asker if a mention is due, and deletes outdated messages next to the reply."""
         wanted = None
         if entry.mention_due_at is not None and entry.waits_until is None:
-            wanted = ready(entry)
+            wanted = ready_message(entry)
         elif entry.mention_due_at is not None and (job := await self.stores.outbox.job_awaiting_approval(entry)):
             wanted = approval_reminder(entry, card_types(job.steps[-1].calls, None))
         # Their writers handle canvas links and files as long as the answer exists.

@@ -42,7 +42,7 @@ def blocks_of(ask: ApprovalCard, block_id: str) -> list[Json]:
     terms = list(card.terms)
     if ask.expires_at is not None:
         until = texts.times.token(ask.expires_at)
-        terms.append(f"{texts.approvals.waits_until(escape(unlinked(ask.decider_name)))}{until}.")
+        terms.append(f"{texts.approvals.decide_until(escape(unlinked(ask.decider_name)))}{until}.")
     agree = blockkit.button(card.by, card.agree, ask.value, primary=True)
     decline = blockkit.button(ReplyAction.DENY, card.decline, ask.value)
     return [

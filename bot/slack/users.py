@@ -36,7 +36,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from bot.clock import Background
-from bot.core.access import MAX_ADMINS_NAMED, UserKind
+from bot.core.access import MAX_ADMINS_LISTED, UserKind
 from bot.core.channels import DIRECT_MESSAGE, Channel, ChannelType
 from bot.core.conversation import ThreadKey, is_direct_message
 from bot.errors import RateLimited, Refused, StoreError
@@ -329,7 +329,7 @@ class Users:
     def admins_to_name(self, admins: Iterable[str]) -> list[str]:
         """Returns the IDs of a few admins to contact, without accounts that are known to be deactivated."""
         left = (one for one in sorted(admins) if self._profile(one).kind is not UserKind.DEACTIVATED)
-        return list(islice(left, MAX_ADMINS_NAMED))
+        return list(islice(left, MAX_ADMINS_LISTED))
 
     async def is_private(self, channel_id: str) -> bool | None:
         """Returns whether a channel is private, as of the last minutes, or None if Slack doesn't report it."""

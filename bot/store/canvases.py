@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.outbox import COPIES, OutboxKind
+from bot.core.outbox import COPY_ROLES, OutboxKind
 from bot.store import outbox, side_messages
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import has_row, insert_into
@@ -39,7 +39,7 @@ class AnswerCanvases(Operations):
         if await connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update()) is None:
             return False
         found = (await side_messages.messages_of_jobs(connection, [job_id]))[job_id]
-        if any(message.ts and (message.role, message.version) == (COPIES[kind], version) for message in found):
+        if any(message.ts and (message.role, message.version) == (COPY_ROLES[kind], version) for message in found):
             return False
         is_wanted = outbox_entries.c.job_id == job_id, outbox_entries.c.kind == kind.value
         if not await has_row(connection, *is_wanted):
@@ -69,7 +69,7 @@ class AnswerCanvases(Operations):
 
 async def erase_requests(connection: AsyncConnection, user_id: str | None) -> None:
     theirs = outbox_entries.c.about == user_id if user_id else sa.true()
-    is_wanted = outbox_entries.c.kind.in_([kind.value for kind in COPIES])
+    is_wanted = outbox_entries.c.kind.in_([kind.value for kind in COPY_ROLES])
     await connection.execute(sa.delete(outbox_entries).where(is_wanted, theirs))
 
 

@@ -654,7 +654,7 @@ class Machine(RuleBasedStateMachine):
         found = self._do(self.stores[worker].participants.participants_at(thread, user_id, ts))
         expected = self.model.at_message(thread, user_id, ts)
         assert astuple(found) == astuple(expected)
-        if found.is_newcomer:
+        if found.begins_group:
             self.runner.run(self.stores[worker].participants.mark_group(thread, ts))
             self.model.mark_group(thread, ts)
 

@@ -158,16 +158,16 @@ async def test_message_is_no_lost_stream_if_no_start_of_one_is_on_record(
     assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == [*reply.page_ts, other]
 
 
-@pytest.mark.parametrize("unanswered", [(), LOST])
+@pytest.mark.parametrize("pending_roles", [(), LOST])
 async def test_clean_up_that_is_rate_limited_is_left_to_the_outbox_if_a_message_may_stand_there(
-    sandbox: Sandbox, transport: MessageTransport, unanswered: tuple[MessageRole, ...]
+    sandbox: Sandbox, transport: MessageTransport, pending_roles: tuple[MessageRole, ...]
 ) -> None:
     question = await asked(sandbox)
     reply = await growing(transport, question, TEXT)
-    reply = Reply(Answer(Job(1, question, 1)), Shown(reply.page_ts, unanswered=unanswered))
+    reply = Reply(Answer(Job(1, question, 1)), Shown(reply.page_ts, pending_roles=pending_roles))
     delivery = transport.delivery(reply)
     sandbox.faults.start("rate_limit", method="conversations.replies", times=1, retry_after_s=60)
-    assert await delivery.clean_up() == (CallLost() if unanswered else CallDone())
+    assert await delivery.clean_up() == (CallLost() if pending_roles else CallDone())
 
 
 async def test_end_that_slack_shows_is_known_at_a_take_over(sandbox: Sandbox, transport: MessageTransport) -> None:
@@ -259,7 +259,7 @@ async def test_growing_page_that_was_replaced_unrecorded_is_continued_in_its_new
         await sent(delivery, reply, call)
     job = Job(1, reply.job.question, 2, before, checkpoint=Checkpoint(text))
     shown = await transport.recover(job)
-    assert shown == Shown(reply.page_ts, unanswered=LOST)
+    assert shown == Shown(reply.page_ts, pending_roles=LOST)
     assert [message.ts for message in sandbox.messages("general", reply.job.question.ts)[1:]] == list(reply.page_ts)
 
 

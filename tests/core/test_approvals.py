@@ -321,7 +321,7 @@ def test_servers_words_stand_beside_its_name_and_details_have_the_tools_real_nam
     ]
     assert heading == "Read the weather?"
     assert heading in message["text"], "notifications and screen readers say what is asked"
-    assert terms == f"{texts.approvals.acts_as(['notes'])}{texts.approvals.waits_until('')}@."
+    assert terms == f"{texts.approvals.acts_as(['notes'])}{texts.approvals.decide_until('')}@."
     assert check_blocks(blocks)
     details = str(arguments_modal(card_of_call(claimed, (), 0, 0.0), None)["blocks"])
     for words in ("notes.add", "notes says: ", "Only reads. See evil"):

@@ -9,7 +9,7 @@ from functools import partial
 
 from bot.clock import Clock
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import UNANSWERED, Job, Piece, RecordedMessage, page_ts, ts_of
+from bot.core.job import PENDING_ROLES, Job, Piece, RecordedMessage, page_ts, ts_of
 from bot.core.lease import Lease
 from bot.core.surfaces import Visibility
 from bot.errors import RateLimited, Refusal, Refused, StoreError
@@ -67,7 +67,7 @@ class RecordsInMemory(WorkerQueue):
     async def record_messages(self, job: Job, messages: Sequence[RecordedMessage]) -> None:
         self._look()
         self.writes += 1
-        if ts_of(messages, *UNANSWERED):
+        if ts_of(messages, *PENDING_ROLES):
             await asyncio.sleep(self.delay_s)
         else:
             await asyncio.sleep(self.pages_delay_s)

@@ -13,7 +13,7 @@ from bot.core.job import MENTION_ROLES, SIDE_ROLES, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import Refusal, Refused
-from bot.reply.late import OutboxSender, SideMessage, approval_reminder, linked, ready
+from bot.reply.late import OutboxSender, SideMessage, approval_reminder, link_message, ready_message
 from bot.reply.messages import Delete
 from bot.slack.blockkit import remark
 from bot.slack.posted_questions import posted_question
@@ -124,7 +124,7 @@ async def test_reply_stays_if_a_person_wrote_after_its_question(message: Json, i
 
 MENTION = RecordedMessage("", MessageRole.MENTION, 2)
 ASK, LINK = (replace(MENTION, role=role) for role in (MessageRole.ASK, MessageRole.LINK))
-READY = ready(ENTRY)
+READY = ready_message(ENTRY)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,12 @@ async def test_message_beside_a_reply_is_looked_for_only_if_its_post_has_no_answ
     beside: Sequence[RecordedMessage], roles: Sequence[MessageRole], found: list[str]
 ) -> None:
     asks = approval_reminder(replace(ENTRY, waits_until=99.0), ["remember"])
-    shown = [READY, asks, linked(ENTRY, 1, "https://x.test"), ready(replace(ENTRY, question=OTHER_QUESTION))]
+    shown = [
+        READY,
+        asks,
+        link_message(ENTRY, 1, "https://x.test"),
+        ready_message(replace(ENTRY, question=OTHER_QUESTION)),
+    ]
     messages = [{"ts": f"8.{number}", "user": "UBOT", "metadata": one.metadata} for number, one in enumerate(shown)]
     channel = Channel([*messages, {"ts": "8.9", "text": "Because."}])
     unrecorded_messages = await channel.sender.unrecorded_messages(replace(ENTRY, side_messages=tuple(beside)), roles)
@@ -163,7 +168,7 @@ async def test_message_beside_a_reply_is_looked_for_only_if_its_post_has_no_answ
             {"version": 2, "waits_until": "99.0"},
         ),
         (
-            linked(ENTRY, 1, "https://x.test"),
+            link_message(ENTRY, 1, "https://x.test"),
             texts.answers.canvas_made("<https://x.test>"),
             "typist_canvas",
             {"version": 1},

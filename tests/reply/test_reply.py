@@ -20,7 +20,7 @@ from bot.reply.messages import (
     PageView,
     ReplyEvent,
     Shown,
-    after,
+    next_life,
     shown_transcript,
 )
 from bot.reply.outcomes import (
@@ -425,9 +425,9 @@ def test_preview_is_readable_as_a_notification(view: PageView, text: str) -> Non
 @pytest.mark.parametrize("life", Life)
 def test_turn_that_the_table_does_not_have_is_refused_unless_the_reply_is_over(life: Life, turn: ReplyEvent) -> None:
     if life.is_over:
-        assert after(life, turn) is life
+        assert next_life(life, turn) is life
     elif (life, turn) in LIFE_AFTER:
-        assert after(life, turn) is LIFE_AFTER[life, turn]
+        assert next_life(life, turn) is LIFE_AFTER[life, turn]
     else:
         with pytest.raises(ValueError, match=f"{turn} can't happen to a reply that is {life}"):
-            after(life, turn)
+            next_life(life, turn)

@@ -14,11 +14,11 @@ from bot.core.picture import Picture
 from bot.errors import EndReason, Refusal
 from bot.reply import blocks
 from bot.reply.edits import (
-    MAX_REPLACED_IN_ALL,
-    PLAIN_AT,
+    MAX_REPLACEMENTS,
+    NEXT_REPLACEMENT_WEIGHT,
     PLAIN_BYTES,
-    REPLACED_AGAIN_AT,
-    REPLACED_AT,
+    PLAIN_TEXT_WEIGHT,
+    REPLACEMENT_WEIGHT,
     WEIGHT,
     Post,
     Update,
@@ -298,8 +298,8 @@ def edited(reply: Reply, channel: ReadersChannel, refusals: int = 0) -> Post | U
     return call
 
 
-REFUSALS_UNTIL_PLAIN = PLAIN_AT // WEIGHT[Refusal.UNKNOWN]
-REFUSALS_UNTIL_REPLACED = REPLACED_AT // WEIGHT[Refusal.UNKNOWN]
+REFUSALS_UNTIL_PLAIN = PLAIN_TEXT_WEIGHT // WEIGHT[Refusal.UNKNOWN]
+REFUSALS_UNTIL_REPLACED = REPLACEMENT_WEIGHT // WEIGHT[Refusal.UNKNOWN]
 
 
 def test_only_refusals_in_a_row_lead_to_another_form() -> None:
@@ -333,7 +333,7 @@ def test_message_that_took_anothers_place_is_replaced_after_fewer_refusals() -> 
     reply, channel = Reply(answer()), ReadersChannel()
     reply.append("word ")
     edited(reply, channel)
-    for expected in (REPLACED_AT, REPLACED_AGAIN_AT):
+    for expected in (REPLACEMENT_WEIGHT, NEXT_REPLACEMENT_WEIGHT):
         reply.append("word ")
         weight = 0
         while isinstance(call := reply.next_call(), Update):
@@ -413,7 +413,7 @@ def test_replaced_messages_have_an_end() -> None:
             found(reply, call, f"{posted}.0")
         else:
             refused(reply, call, Refusal.UNEDITABLE)
-    assert posted == 1 + MAX_REPLACED_IN_ALL
+    assert posted == 1 + MAX_REPLACEMENTS
     assert reply.outbox_kind is OutboxKind.REPLY
 
 

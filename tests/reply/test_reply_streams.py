@@ -12,7 +12,7 @@ from bot.core.job import End
 from bot.errors import EndReason, Refusal
 from bot.models.events import Citation
 from bot.reply.answer import Answer
-from bot.reply.edits import PLAIN_AT, Post, Update
+from bot.reply.edits import PLAIN_TEXT_WEIGHT, Post, Update
 from bot.reply.messages import Call, Delete, Shown
 from bot.reply.reply import Reply
 from bot.reply.streams import AppendStream, Stage, StartStream, StopStream, Stream, can_be_streamed
@@ -252,7 +252,7 @@ def words_below_a_placeholder(reply: Reply) -> None:
         ({"answer": Answer(job(version=1))}, words, False),
         ({"shown": Shown(("1.0",))}, words, False),
         ({}, after_refusals(Refusal.UNREADABLE), False),
-        ({}, after_refusals(*[Refusal.UNKNOWN] * (PLAIN_AT // 2)), False),
+        ({}, after_refusals(*[Refusal.UNKNOWN] * (PLAIN_TEXT_WEIGHT // 2)), False),
         ({"shown": Shown(has_stop=True)}, with_full_page, True),
         ({}, with_full_page, False),
     ],

@@ -8,18 +8,18 @@ import pytest
 from bot.core.job import MENTION_ROLES, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import Refusal, Refused
-from bot.reply.late import SideMessage, ready
+from bot.reply.late import SideMessage, ready_message
 from bot.services.side_messages import update_side_messages
 from bot.slack.json_values import Payload
 from tests.services.answering import QUESTION
 from tests.services.parts import stores_of, workspace_of
 
 ENTRY = OutboxEntry(7, OutboxKind.SIDE_MESSAGES, 0.0, 1, 1, 2, QUESTION, (), mention_due_at=1.0)
-READY = ready(ENTRY)
+READY = ready_message(ENTRY)
 UNHEARD = READY.recorded()
 EARLIER = RecordedMessage("6.1", MessageRole.MENTION, 1)
 LINK = RecordedMessage("", MessageRole.LINK, 1)
-OTHER = ready(replace(ENTRY, version=1)).metadata
+OTHER = ready_message(replace(ENTRY, version=1)).metadata
 
 
 @dataclass

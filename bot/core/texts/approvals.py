@@ -108,7 +108,7 @@ def asking_reasons_text(reasons: Collection[str], sources: Collection[str] = ())
     return f"I'm asking because {listed(whole)}. " if whole else ""
 
 
-def waits_until(person: str) -> str:
+def decide_until(person: str) -> str:
     """Returns the beginning of a sentence that ends with a deadline. `person`: the decider's name, or "" if the decider
     reads it."""
     return f"{person or 'You'} can press a button or write what to do instead until "

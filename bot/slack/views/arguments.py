@@ -217,7 +217,7 @@ def _terms(asks: Sequence[ApprovalCard]) -> Json:
     because = texts.approvals.asking_reasons_text({reason for ask in asks for reason in ask.lasting_reasons}, sources)
     elements = [span("".join([*(acts_as([*names]) for acts_as, names in servers if names), because]), "italic")]
     if (until := asks[0].expires_at) is not None:
-        waits_until = texts.approvals.waits_until(unlinked(asks[0].decider_name))
+        waits_until = texts.approvals.decide_until(unlinked(asks[0].decider_name))
         elements += [span(waits_until, "italic"), time_element(until, "italic"), span(".", "italic")]
     return rich_text_section(*elements)
 
