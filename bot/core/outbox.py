@@ -48,6 +48,8 @@ class OutboxKind(StrEnum):
     SEND_TO_CHANNEL = "send_to_channel"
     POST_QUESTION = "post_question"
     """Post a question from the message shortcut, an emoji, a choice, a suggested prompt or a schedule."""
+    RESTATE_RUN = "restate_run"
+    """Show in a run's post who stopped its schedule, or that nobody has."""
 
 
 EDITS_OF_REPLY = OutboxKind.REPLY, OutboxKind.TIDY

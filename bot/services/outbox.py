@@ -188,6 +188,8 @@ class Outbox:
                 await self.table_writer.share(entry, in_time)
             case OutboxKind.SEND_TO_CHANNEL:
                 await self.channel_copy_writer.send(entry, in_time)
+            case OutboxKind.RESTATE_RUN:
+                await self.runs.restate(entry)
 
     async def _show_reply(self, entry: OutboxEntry, until: float) -> None:
         match entry.target:

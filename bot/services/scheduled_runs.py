@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bot.core import texts
 from bot.core.access import Denial, UserKind
 from bot.core.conversation import Question, ThreadKey, is_direct_message
 from bot.core.outbox import OutboxEntry
@@ -79,6 +80,18 @@ class ScheduledRuns:
             reason = PauseReason.FORBIDDEN if refusal is Refusal.FORBIDDEN else PauseReason.PLACE_GONE
         if (run := await self.stores.schedules.run(entry.job_id)) is not None:
             await self.stores.schedules.skip(run.schedule, entry.job_id, reason)
+
+    async def restate(self, entry: OutboxEntry) -> None:
+        """Shows in a run's post who stopped its schedule, or that nobody has. `entry.about`: the person who stopped it,
+        or "" after Undo. Raises RateLimited, Refused and StoreError."""
+        asked, stopped_by = entry.question, entry.about
+        assert asked.schedule_id is not None
+        is_stopped = await self.stores.schedules.read(asked.thread.team_id, asked.schedule_id) is None
+        if is_stopped and not stopped_by:
+            return  # Someone stopped it again, which another entry shows.
+        name = (await self.workspace.users.names([stopped_by])).get(stopped_by, texts.schedules.SOMEONE)
+        place = asked.thread.channel_id, asked.ts, asked.schedule_id
+        await self.workspace.surfaces.restate_run(*place, name if is_stopped else "")
 
     async def write(self, content: Mapping[str, Any]) -> dict[str, Json]:
         """Returns messages for the place and, if the schedule was paused, for its creator. Returns none if they would

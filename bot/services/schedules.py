@@ -143,9 +143,10 @@ class Schedules:
         sentence = texts.schedules.stopped(schedule.id, schedule.rule.description, words)
         return CommandResult((Notice(NoticeKind.STOPPED, sentence, schedule.id),))
 
-    async def restore(self, schedule_id: int, user_id: str, job_id: int = 0) -> str:
+    async def restore(self, schedule_id: int, user_id: str, job_id: int = 0, clicked_ts: str = "") -> str:
         """Restores a stopped schedule. Returns an error message, or "" if there is none. `job_id`: the job whose answer
-        reports that the schedule was stopped. Raises RateLimited, Refused and StoreError."""
+        reports that the schedule was stopped. `clicked_ts`: the run's post where it was stopped. Raises RateLimited,
+        Refused and StoreError."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
         active = await schedules.read(team_id, schedule_id)
         found = active or await schedules.read(team_id, schedule_id, is_stopped=True)
@@ -156,7 +157,7 @@ class Schedules:
         if active:
             return texts.schedules.RESTORED
         try:
-            is_restored = await schedules.restore(team_id, schedule_id, user_id, job_id)
+            is_restored = await schedules.restore(team_id, schedule_id, user_id, job_id, clicked_ts)
         except UnusableRule as unusable:
             return str(unusable)
         log.info("schedule %d restored by user %s", schedule_id, user_id)
@@ -195,25 +196,16 @@ class Schedules:
         elif outcome and press.thread:
             is_undone = is_undo and outcome == texts.schedules.RESTORED
             response = ActionResponse(outcome, replaces_response=is_undone)
-            is_stopped = outcome == texts.schedules.SCHEDULE_PRESSED[ScheduleAction.STOP]
-            if is_stopped:
+            if outcome == texts.schedules.SCHEDULE_PRESSED[ScheduleAction.STOP]:
                 undo = {ScheduleAction.RESTORE.value: texts.memory.UNDO}
                 response = replace(response, follow_ups=undo, value=f"{press.schedule_id} {press.message_ts}")
-            if is_stopped or is_undone:
-                await self._restate_run(press, press.thread.channel_id, by=press.user_id if is_stopped else "")
             await surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
         elif outcome:
             await surfaces.open(press.trigger_id, sentence_modal(outcome, texts.schedules.SCHEDULES))
 
-    async def _restate_run(self, press: SchedulePress, channel_id: str, *, by: str) -> None:
-        try:
-            name = (await self.workspace.users.names([by])).get(by, texts.schedules.SOMEONE) if by else ""
-            await self.workspace.surfaces.restate_run(channel_id, press.message_ts, press.schedule_id, name)
-        except (RateLimited, Refused) as error:
-            log.warning("post of schedule %d not updated: %s", press.schedule_id, error)
-
     async def _undo_stop(self, press: SchedulePress) -> str:
-        return await self.restore(press.schedule_id, press.user_id) or texts.schedules.RESTORED
+        ids = press.schedule_id, press.user_id
+        return await self.restore(*ids, clicked_ts=press.message_ts) or texts.schedules.RESTORED
 
     async def _report_stop(self, press: SchedulePress) -> bool:
         """Updates the answer whose Stop button was clicked if its schedule no longer exists. Returns False if it
@@ -345,7 +337,7 @@ class Schedules:
                     return texts.schedules.must_sign_in_first(", ".join(missing), f"<@{schedule.user_id}>")
                 is_done = await schedules.resume(team_id, schedule.id, user_id) is not None
             case ScheduleAction.STOP:
-                is_done = await schedules.stop(team_id, schedule.id, user_id)
+                is_done = await schedules.stop(team_id, schedule.id, user_id, press.message_ts)
                 if is_done and schedule.is_done:
                     return texts.schedules.REMOVED
         outcome = (texts.schedules.SCHEDULE_PRESSED if is_done else texts.schedules.SCHEDULE_UNCHANGED)[press.action]

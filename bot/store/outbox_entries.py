@@ -134,7 +134,7 @@ def _due() -> sa.Select[tuple[int]]:
     entry = outbox_entries.c
     is_being_written = sa.exists().where(jobs.c.id == entry.job_id, sa.or_(is_queued(), is_running()))
     in_state = sa.case(
-        (entry.kind.in_((OutboxKind.POST_QUESTION, OutboxKind.SIDE_MESSAGES)), sa.true()),
+        (entry.kind.in_((OutboxKind.POST_QUESTION, OutboxKind.SIDE_MESSAGES, OutboxKind.RESTATE_RUN)), sa.true()),
         (outbox.EDITS_REPLY, ~is_being_written),
         else_=~sa.exists().where(jobs.c.id == entry.job_id, IS_LIVE),
     )

@@ -191,8 +191,11 @@ class ScheduleStore(Operations):
         return next_at
 
     @writes
-    async def stop(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str) -> bool:
-        """Stops a schedule and deletes an unposted run. A run in progress continues."""
+    async def stop(
+        self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, clicked_ts: str = ""
+    ) -> bool:
+        """Stops a schedule and deletes an unposted run. A run in progress continues. `clicked_ts`: the run's post with
+        the clicked button, or ""."""
         row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         if row is None:
             return False
@@ -202,12 +205,15 @@ class ScheduleStore(Operations):
         await connection.execute(sa.delete(jobs).where(jobs.c.schedule_id == row.id, IS_UNPOSTED))
         await _record(connection, now, row, "stopped", by=by)
         await outbox.queue_updates_where(connection, now, _has_changed(row.id))
+        await _restate_runs(connection, row, clicked_ts, now, stopped_by=by)
         return True
 
     @writes
-    async def restore(self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, job_id: int) -> bool:
+    async def restore(
+        self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, job_id: int, clicked_ts: str = ""
+    ) -> bool:
         """Undoes a stop that a job's answer reported. Returns False if no stop was reported. Raises UnusableRule, as in
-        `create`."""
+        `create`. `clicked_ts`: as in `stop`."""
         row, now = await _lock_schedule(connection, team_id, schedule_id, ~_IS_NOT_STOPPED), self._now()
         if row is None:
             return False
@@ -218,6 +224,7 @@ class ScheduleStore(Operations):
         )
         await _record(connection, now, row, "restored", by=by)
         await outbox.queue_updates_where(connection, now, sa.or_(_has_changed(row.id), jobs.c.id == job_id))
+        await _restate_runs(connection, row, clicked_ts, now)
         return True
 
     @writes
@@ -423,6 +430,19 @@ def _has_changed(schedule_id: int) -> sa.ColumnElement[bool]:
     """Returns whether a job's answer created or changed a schedule. Such an answer shows the schedule's state."""
     made = sa.select(tool_calls.c.job_id).where(tool_calls.c.tool == SCHEDULE, tool_calls.c.made == schedule_id)
     return jobs.c.id.in_(made)
+
+
+async def _restate_runs(
+    connection: AsyncConnection, row: sa.Row[Any], clicked_ts: str, now: float, *, stopped_by: str = ""
+) -> None:
+    """Queues updates of a schedule's newest post and of the post with the clicked button. A one-time run's post has no
+    such button."""
+    runs = jobs.c.schedule_id == row.id, ~IS_UNPOSTED, jobs.c.held.is_not(True)
+    newest = sa.select(sa.func.max(jobs.c.id)).where(*runs).scalar_subquery()
+    if row.cron:
+        shown = sa.select(jobs.c.id).where(*runs, sa.or_(jobs.c.id == newest, jobs.c.ts == clicked_ts))
+        job_ids = (await connection.scalars(shown)).all()
+        await outbox.add(connection, OutboxKind.RESTATE_RUN, job_ids, now, stopped_by)
 
 
 async def _lock_schedule(

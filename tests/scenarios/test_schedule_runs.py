@@ -110,6 +110,35 @@ async def test_run_is_posted_in_its_place_and_answered_below(stage: Stage, anoth
     assert await answers(stage, post) == [ANSWER]
 
 
+@pytest.mark.parametrize("way", ["list", "button", "words"])
+async def test_everybody_sees_in_the_post_of_a_run_who_stopped_its_schedule(
+    stage: Stage, another_process: Stores, way: str
+) -> None:
+    stage.vendor.script(says(ANSWER))
+    schedule, ada = await created(another_process), stage.sandbox.client("ada")
+    for number in (1, 2):
+        await run(another_process, schedule)
+        await posted(stage, number)
+    clicked, newest = posts(stage)
+    if way == "list":
+        await ada.command("general", "/typist schedules")
+        assert ada.modal is not None
+        assert await ada.press_in_view(ada.modal, ScheduleAction.STOP)
+    elif way == "button":
+        assert await ada.press("general", clicked.ts, ScheduleAction.STOP)
+    else:
+        await stage.mention(f"stop schedule {schedule.id}")
+    of_runs = [newest.ts, clicked.ts] if way == "button" else [newest.ts]
+
+    def are_all(stopped: bool) -> bool:
+        shown = [post for post in posts(stage) if post.ts in of_runs]
+        return all((" · Stopped by Ada" in blocks(post)) is stopped is not bool(buttons(post)) for post in shown)
+
+    await stage.sandbox.wait_for(lambda: are_all(stopped=True))
+    assert await another_process.schedules.restore(TEAM_ID, schedule.id, "U0ADA", 0, clicked.ts)
+    await stage.sandbox.wait_for(lambda: are_all(stopped=False))
+
+
 async def test_due_run_is_begun_by_the_bot_itself(stage: Stage, another_process: Stores) -> None:
     now = another_process.clock.now()
     schedule = await created(another_process, Proposal(WORDS, Rule("UTC", at=now + 3600)))

@@ -48,7 +48,6 @@ class Slack(Accounts):
         self.opened: list[tuple[str, Json, bool]] = []
         self.updated: list[tuple[str, Json]] = []
         self.responses: list[tuple[ThreadKey, str, str, ActionResponse]] = []
-        self.runs: list[tuple[str, str, int, str]] = []
         self.refused: Refused | None = None
 
     async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
@@ -67,9 +66,6 @@ class Slack(Accounts):
 
     async def update(self, view_id: str, view: Json) -> None:
         self.updated.append((view_id, view))
-
-    async def restate_run(self, *run: Any) -> None:
-        self.runs.append(run)
 
     async def respond_to_action(self, *shown: Any) -> None:
         self.responses.append(shown)
@@ -276,8 +272,6 @@ async def test_press_below_a_run_is_answered_there_and_a_stop_can_be_undone(
     await stage.schedules.on_press(undo)
     restored = ActionResponse(texts.schedules.RESTORED, replaces_response=True)
     assert [shown[3] for shown in stage.slack.responses[1:]] == [restored, restored], "it is told what is true now"
-    run = ("C1", "11.0", created.id)
-    assert stage.slack.runs == [*([(*run, "Ada")] if undoes else []), (*run, ""), (*run, "")]
 
 
 async def test_change_opens_the_fields_as_their_reader_has_them(stage: Stage) -> None:
