@@ -50,15 +50,19 @@ _SENTENCE_END = tuple(".!?:;,…。！？：；，")
 _BEHIND_SENTENCE = "*_~`\"')]”’»）」"
 _DELIMITER_ROW = regex.compile(r" {0,3}\|?[ \t]*:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?\s*$")
 _INDENT = re.compile(r"[ \t]*")
+FOOTNOTE = r"\[\^(?:[1-9][0-9]{0,2}|[A-Za-z](?:[A-Za-z][A-Za-z0-9]{0,30}(?:[._-][A-Za-z0-9]{1,30}){0,3})?)\]"
+"""Matches a footnote's mark, but no character class such as `[^a-z]`."""
+_LABEL_START = rf"[ \t]*(?!{FOOTNOTE})\[(?!\s*\])"
 _DEFINITION = re.compile(
-    r"[ \t]*\[(?!\s*\])(?:[^\[\]\\]|\\.){1,999}\]:[ \t]*+(?:\n[ \t]*+)?"
+    rf"{_LABEL_START}"
+    r"(?:[^\[\]\\]|\\.){1,999}\]:[ \t]*+(?:\n[ \t]*+)?"
     r"(?:<(?:[^<>\\\n]|\\.)*>|(?![<\s])(?:[^\x00-\x20\x7f()\\]|\\[^\s]|\([^\x00-\x20\x7f()\\]*\))+)"
     r"(?:(?:[ \t]++(?:\n[ \t]*+)?|\n[ \t]*+)"
     r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\\.)*\)))?[ \t]*+(?:\n|$)""",
     re.DOTALL,
 )
-DEFINITION_START = re.compile(r"[ \t]*\[(?!\s*\])[^\[\]]*\]:")
-"""Matches the first line of a possible link reference definition."""
+DEFINITION_START = re.compile(rf"{_LABEL_START}[^\[\]]*\]:")
+"""Matches the first line of a possible link reference definition, but no footnote."""
 _LINK = re.compile(r"\][(\[]")
 CELL_END = regex.compile(r"(?<!\\|<(?:https?:|mailto:|tel:|[@#!])[^\s<>|]*)\|")
 """Matches the end of a table cell. `dialects.py` rewrites the `|` before a label in Slack's markup."""

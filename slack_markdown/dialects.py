@@ -9,6 +9,7 @@ Models write these, and Slack shows them raw in a `markdown` block. One pass ove
   placeholder, such as `<source>` in the middle of a line. Tags that do more than show text, such as `<script>`, stay
   with their content.
 - **LaTeX** (`formulas.py`). A formula becomes code, so that none of its characters are parsed as Markdown.
+- **Footnotes.** `[^1]` becomes ¹, and `[^name]` becomes [name], both in the text and before the note itself.
 - **Callouts.** In a quote that begins with `[!NOTE]`, that marker becomes a bold word.
 - **Slack's markup.** `<https://…|label>` becomes a link. Mentions become plain names, so nobody is notified.
 - **URLs with spaces**, as in `[doc](https://a.example/my file.pdf)`: the spaces are encoded.
@@ -31,7 +32,7 @@ from operator import attrgetter, methodcaller
 import regex
 
 from slack_markdown import tags
-from slack_markdown.blocks import CELL_END, LeafKind
+from slack_markdown.blocks import CELL_END, FOOTNOTE, LeafKind
 from slack_markdown.escaping import HAIR_SPACE, Replacement, longest_ticks, with_replacements
 from slack_markdown.formulas import (
     DOLLARS,
@@ -39,10 +40,10 @@ from slack_markdown.formulas import (
     HALF_DOLLARS,
     MAX_DISPLAY_CHARS,
     NOTHING_BEHIND,
-    WRAPPERS,
     has_sentence,
     is_formula,
     is_in_dollars,
+    readable,
 )
 from slack_markdown.rewriting import Rewriting
 
@@ -58,14 +59,14 @@ MAX_ENCODED_CHARS = 20
 TEXT_BACKTICK = "ˋ"
 """Replaces a backtick that Slack would interpret as the beginning of a code span."""
 
-_MAYBE = re.compile(r"[<$&]|\\(?:[(\[]|begin)|\]\([^\s()]*[ \t]+")
+_MAYBE = re.compile(r"[<$&]|\[\^|\\(?:[(\[]|begin)|\]\([^\s()]*[ \t]+")
 """Matches any text that needs rewriting, except for table rows."""
 _MARK = re.compile(r"[<$&\\\]]")
 """Matches the same texts as `_MAYBE`, but faster."""
 _CODE_WITH_CELL_END = re.compile(r"`(?!\s)[^`\n|]*\|")
 _SPECIAL = re.compile(
     r"(?P<url>https?://[^\s<>\]`|]*)|(?P<formula>\\[(\[]|\\begin\{|\$+)|\\.?|(?P<ticks>`+)|(?P<target>\]\()|<"
-    r"|(?P<entity>&\#?\w{1,31};)",
+    r"|(?P<footnote>\[\^)|(?P<entity>&\#?\w{1,31};)",
     re.IGNORECASE | re.DOTALL,
 )
 _SPECIAL_IN_ROW = re.compile(rf"{_SPECIAL.pattern}|\|", _SPECIAL.flags)
@@ -97,6 +98,14 @@ _GROUPS = frozenset(["here", "channel", "everyone", "group"])
 _HALF_TOKEN = re.compile(
     r"<(?:[@#!][\w.^{}: ,-]{0,200}|(?:https?|mailto|tel):[^<>|\s]{0,1000})(?:\|[^<>|\n]{0,400})?\Z"
 )
+
+_FOOTNOTE = re.compile(FOOTNOTE)
+_HALF_FOOTNOTE = re.compile(r"\[\^[\w.-]{0,60}\]?:?\Z")
+_BEFORE_NAMED = re.compile(r"[\w.,;:!?)\"'”’*`~]")
+"""Matches the character before a footnote with a name. Before a number, there can be a space."""
+_BEHIND_CLASS = re.compile(r"[\w+*?{|$]")
+"""Matches the character after a character class, such as `a[^bcd]+`, but not after a footnote."""
+_RAISED = frozenset(tags.RAISED["sup"].values())
 
 _CALLOUT = re.compile(r"\[!([a-z]{2,20})\][-+]?(?=\s|\Z)", re.IGNORECASE)
 """Matches a callout's marker. A following sign can set whether the callout is collapsed."""
@@ -174,7 +183,8 @@ def added_chars(markdown: str) -> int:
     targets: list[str] = _LONGER_TARGET.findall(markdown)
     added = 2 * sum(target.count(" ") + target.count("\t") for target in targets) + markdown.count("[!")
     if _LONGER_LINES.search(markdown):
-        added += 2 * (markdown.count("\n") + markdown.count("\\begin"))
+        rows = markdown.count("\\\\") + markdown.count("&")
+        added += 2 * (markdown.count("\n") + markdown.count("\\begin")) + rows
     if "|" in markdown and (_LONGER_CELLS.search(markdown) or _can_have_surplus_cells(markdown)):
         added += markdown.count("|") + 2 * sum(map(len, map(_UNSAFE.findall, _LONGER_TOKEN.findall(markdown))))
     return added
@@ -261,6 +271,8 @@ class _Rewriter:
             return self._read_formula(special)
         if special["entity"]:
             return self._read_entity(special)
+        if special["footnote"]:
+            return self._read_footnote(start)
         if special[0] == "|":
             return self._replace(start, end, "\\|") if self._is_in_label(start) else end
         return self._read_angle(start) if special[0] == "<" else end
@@ -362,6 +374,27 @@ class _Rewriter:
         separator = self.text.rfind("://", max(0, at - 300), at)
         return separator >= 0 and not _WHITE_SPACE.search(self.text, separator, at)
 
+    def _read_footnote(self, start: int) -> int:
+        """Replaces the mark of a footnote, in the text or before the note itself."""
+        mark = _FOOTNOTE.match(self.text, start)
+        if _HALF_FOOTNOTE.match(self.text, start) and self._hold_back(start, MAX_SCRIPT_CHARS):
+            return start + 2
+        if not mark or self.text.startswith("(", mark.end()):
+            return start + 2
+        label, end = mark[0][2:-1], mark.end()
+        _, is_below, indent = self.text[max(0, start - 4) : start].rpartition("\n")
+        if self.text.startswith(":", end) and not indent.strip() and (is_below or start < 4):
+            end += 1
+        elif not label.isdecimal() and not (
+            _BEFORE_NAMED.match(self.text[max(0, start - 1) : start]) and not _BEHIND_CLASS.match(self.text, end)
+        ):
+            return start + 2
+        raised = label.translate(tags.RAISED["sup"])
+        if not (label.isdecimal() or (len(label) == 1 and raised != label)):
+            return self._replace(start, end, f"\\[{label}\\]")
+        # So that ¹ and ² aren't read as 12.
+        return self._replace(start, end, f",{raised}" if self._sent_before(start) in _RAISED else raised)
+
     # Formulas.
 
     def _read_formula(self, opening: re.Match[str]) -> int:
@@ -374,14 +407,12 @@ class _Rewriter:
         closing, limit = {"\\(": ("\\)", MAX_CONSTRUCT_CHARS), "\\[": ("\\]", MAX_DISPLAY_CHARS)}.get(
             mark, ("$$", MAX_DISPLAY_CHARS)
         )
-        wrapper = ""
         if mark == "\\begin{":
             environment = ENVIRONMENT.match(self.text, start)
             if not environment:
                 self._hold_back(start, MAX_SCRIPT_CHARS)
                 return end
             closing, end = f"\\end{{{environment[1]}}}", environment.end()
-            wrapper = "" if environment[1].rstrip("*") in WRAPPERS else environment[0]
         stop = self.text.find(closing, end, start + limit)
         if stop < 0:
             can_grow = self.growing and len(self.text) - start <= limit
@@ -393,9 +424,9 @@ class _Rewriter:
             return end
         if not is_formula(self.text, mark, formula, start, after):
             return end
-        return self._replace_with_code(
-            start, after, f"{wrapper}{formula}{closing}" if wrapper else formula.lstrip(" \t")
-        )
+        row_end = "; " if mark == "\\(" or self.one_line or self.is_in_row else "\n"
+        whole = self.text[start:after] if mark == "\\begin{" else formula.lstrip(" \t")
+        return self._replace_with_code(start, after, readable(whole, row_end, has_rows=mark in ("$$", "\\[")))
 
     def _read_dollars(self, start: int) -> int:
         before = self.text[max(0, start - 1) : start]
@@ -403,7 +434,7 @@ class _Rewriter:
             return start + 1
         if dollars := DOLLARS.match(self.text, start):
             if is_in_dollars(dollars[1]):
-                return self._replace_with_code(*dollars.span(), dollars[1])
+                return self._replace_with_code(*dollars.span(), readable(dollars[1], "; ", has_rows=False))
             return start + 1
         if HALF_DOLLARS.match(self.text, start) and not has_sentence(self.text[start : start + MAX_CONSTRUCT_CHARS]):
             self._hold_back(start)

@@ -5,6 +5,9 @@ Formulas are delimited by `\(` and `\)`, `\[` and `\]`, dollar signs, or an envi
 A **display formula** begins or ends the line of its opening mark. It can contain blank lines, and lines that would
 begin another block elsewhere, such as `- b` or `=`. So `blocks.py` calls `displays` before it reads further lines.
 
+Formulas are shown as LaTeX without the marks that only lay them out: an environment's rows become lines, and the braces
+of `\begin{cases}` are written.
+
 Growing text is held back as long as it can still become a formula. If it contains a sentence, it can't, because
 formulas don't contain sentences.
 """
@@ -28,7 +31,25 @@ NOTHING_BEHIND = re.compile(r"(?:\s*</\w+\s*>){0,4}\s*(?:\Z|\|)")
 _PROSE = re.compile(r"(?:[^\W\d_]{2,}|\d+)?(?:[\s,.;:'’!?/&–—-]+(?:[^\W\d_]{2,}|\d+))*[\s.!?]*")
 SIGN = re.compile(r"[\\^_=+<>{}]")
 ENVIRONMENT = re.compile(r"\\begin\{([a-zA-Z]+\*?)\}")
-WRAPPERS = frozenset(["align", "displaymath", "equation", "eqnarray", "gather", "math", "multline"])
+_ENVIRONMENTS = {
+    **dict.fromkeys(["align", "aligned", "alignat", "alignedat", "displaymath", "equation", "gather"], ("", "", "")),
+    **dict.fromkeys(["gathered", "math", "multline", "split"], ("", "", "")),
+    "eqnarray": ("", "", " "),
+    **dict.fromkeys(["array", "matrix", "smallmatrix"], ("", "", "  ")),
+    **dict.fromkeys(["cases", "dcases"], ("{ ", " }", ", ")),
+    "Bmatrix": ("{ ", " }", "  "),
+    "bmatrix": ("[ ", " ]", "  "),
+    "pmatrix": ("( ", " )", "  "),
+    "vmatrix": ("| ", " |", "  "),
+    "Vmatrix": ("‖ ", " ‖", "  "),
+}
+"""Text for an environment's beginning, its end and its `&` ("" if `&` only aligns). Others stay as written."""
+_LAYOUT = re.compile(
+    r"\\(?P<edge>begin|end)\{(?P<name>[a-zA-Z]+)\*?\}(?:(?:(?<=array\})|(?<=at\}))\{[^{}\n]{0,60}\})?"
+    r"|(?P<row>\\\\\*?(?:\[-?[\d.]{1,6}[a-z]{2}\])?)|(?P<column>&)"
+    r"|(?P<unseen>\\(?:label\{[^{}\n]{0,60}\}|(?:nonumber|notag|hline)(?![a-zA-Z])))|\\.",
+    re.DOTALL,
+)
 _IN_DOLLARS = r"(?:\\[^\n`]|[^$\n`\\])"
 _TERM = r"(?: ?(?:[-+*/=<>^_(){}.,|]|\\[a-zA-Z]++(?:\{[^{}$\n`]{0,60}\})?|\\[^a-zA-Z\n`]|\d|[a-zA-Z](?![a-zA-Z])))"
 _OPEN_TERM = r" ?\\[a-zA-Z]++\{[^{}$\n`]{0,60}"
@@ -154,6 +175,38 @@ def has_sentence(formula: str) -> bool:
         return False
     # Applied twice, because braces can be nested, as in `\text{a {b}}`.
     return bool(_SENTENCE.search(_IN_BRACES.sub("=", _IN_BRACES.sub("=", beginning))))
+
+
+def readable(formula: str, row_end: str, *, has_rows: bool) -> str:
+    """Returns a formula without the marks that only lay it out. `row_end`: the text between rows. `has_rows`: whether
+    there can be rows outside the environments in it."""
+    if "&" not in formula and "\\\\" not in formula and "\\begin" not in formula:
+        return formula
+    shown, at, column, gaps = "", 0, 0, ["" if has_rows else None]
+    for mark in _LAYOUT.finditer(formula):
+        shown, at = shown + formula[at : mark.start()], mark.end()
+        gap, before = gaps[-1], shown.rstrip(" \t")
+        if mark["edge"]:
+            begins, ends, inner_gap = _ENVIRONMENTS.get(mark["name"], (mark[0], mark[0], None))
+            column = 0
+            if mark["edge"] == "begin":
+                gaps, shown = [*gaps, inner_gap], shown + begins
+            else:
+                gaps = gaps[: max(1, len(gaps) - 1)]
+                shown = (shown if ends == mark[0] else shown.rstrip().removesuffix(row_end.strip()).rstrip()) + ends
+        elif gap is None or not (mark["row"] or mark["column"] or mark["unseen"]):
+            shown += mark[0]
+            continue
+        elif mark["row"]:
+            column, shown = 0, before + row_end
+        elif mark["column"]:
+            column += 1
+            is_alignment = not gap and column % 2
+            shown = shown if is_alignment else before.removesuffix(gap.strip()) + (gap or "  ")
+        if not shown or shown[-1].isspace():
+            at = len(formula) - len(formula[at:].lstrip(" \t"))
+    shown += formula[at:]
+    return shown if shown.strip() else formula
 
 
 def is_in_dollars(formula: str) -> bool:

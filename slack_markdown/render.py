@@ -55,6 +55,7 @@ import regex
 from slack_markdown.blocks import (
     CELL_END,
     DEFINITION_START,
+    FOOTNOTE,
     BlockStructure,
     Container,
     LeafBlock,
@@ -114,8 +115,9 @@ _EMPHASIS_APART = re.compile(
 )
 """Matches possible emphasis with spaces inside its marks, and products."""
 _RUN_BESIDE_LETTER = re.compile(r"[^\W_](?:__+|~~+)|(?<=[^\s_~])(?:__+|~~+)(?=[^\W_])")
-DEFINITION = re.compile(r"(?<!\\)\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
-"""Matches more than CommonMark's definitions: an extra destination only makes more links count as deceptive."""
+DEFINITION = re.compile(rf"(?<!\\)(?!{FOOTNOTE})\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
+"""Matches more than CommonMark's definitions: an extra destination only makes more links count as deceptive. Footnotes
+are sent as text (`dialects.py`)."""
 _DEFINITION_LINE = re.compile(rf"^[ \t>*+\-\d.)]*{DEFINITION.pattern}", re.DOTALL | re.MULTILINE)
 _BEFORE_BREAK = re.compile(r"\n[ \t>]*+(?=---)")
 _SEGMENT_START = re.compile(r"(?<=\n\n)(?=\S)")

@@ -10,12 +10,12 @@ import re
 import regex
 
 from slack_markdown.escaping import escape_code, with_replacements
-from slack_markdown.formulas import SIGN
+from slack_markdown.formulas import SIGN, readable
 
 _LABEL = regex.compile(r"[*_~]{0,3}!?\[\s?[*_~`]{0,3}(\p{L}(?:[\p{L}\p{M}\p{N} ,;'’\"“”()?!%–—-]|[.:](?= ))*+)")
 """Matches a label up to the first character that might be markup or part of a URL."""
-_FORMULA = re.compile(r"(?:\$\$|\\\[|\\\(|\\begin\{[a-zA-Z]+\*?\})([^`$]+)")
-_HALF_CLOSED = re.compile(r"(?:\\(?:e(?:nd?(?:\{[a-zA-Z]*\*?)?)?)?)\Z")
+_FORMULA = re.compile(r"(?P<mark>\$\$|\\\[|\\\(|\\begin\{[a-zA-Z]+\*?\})(?P<formula>[^`$]+)")
+_HALF_MARK = re.compile(r"(?:\\\\(?:\[[^\]\n]*)?|\\(?:(?:e(?:nd?)?|b(?:e(?:g(?:in?)?)?)?)(?:\{[a-zA-Z]*\*?)?)?)\Z")
 _MAX_LINE_CHARS = 390
 """The maximum length of a formula's line. Longer lines become several code spans in the end (`dialects.py`)."""
 
@@ -29,7 +29,10 @@ def label_words(held_back: str) -> str:
 def formula_lines(held_back: str) -> str:
     """Returns the lines, as code, of a formula at the beginning of held-back text, or ""."""
     formula = _FORMULA.match(held_back)
-    if not formula or not SIGN.search(formula[1]):
+    if not formula or not SIGN.search(formula["formula"]):
         return ""
-    lines = (line.strip()[:_MAX_LINE_CHARS] for line in _HALF_CLOSED.sub("", formula[1]).expandtabs(4).splitlines())
+    mark = formula["mark"]
+    whole = (mark if mark.startswith("\\begin") else "") + _HALF_MARK.sub("", formula["formula"])
+    shown = readable(whole, "; " if mark == "\\(" else "\n", has_rows=mark in ("$$", "\\["))
+    lines = (line.strip()[:_MAX_LINE_CHARS] for line in shown.expandtabs(4).splitlines())
     return "\n".join(f"`{with_replacements(line, escape_code(line, 0, len(line)))}`" for line in lines if line)

@@ -254,7 +254,7 @@ FORMULAS = [
     ("\\( \\pi r^2 \\), \\[ E = mc^2 \\]", "`\\pi r^2`, `E = mc^2`"),
     ("$x^2$ $n$ $$a+b$$ \\(f(x)\\)", "`x^2` `n` `a+b` `f(x)`"),
     ("\\begin{equation}x=1\\end{equation}", "`x=1`"),
-    ("So\n\\[\na = b \\\\\nc = d\n\\]\nend", "So\n`a = b \\\\`\n`c = d`\nend"),
+    ("So\n\\[\na = b \\\\\nc = d\n\\]\nend", "So\n`a = b`\n`c = d`\nend"),
     ("1. \\( x^2 \\) and\n   $$\n   y\n   $$", "1. `x^2` and\n   `y`"),
     ("$f(x)$, $O(1)$, $(0, 1)$, $[0,1]$, $|x|$", "`f(x)`, `O(1)`, `(0, 1)`, `[0,1]`, `|x|`"),
     ("$42$, $1 + 1 = 2$, $3 \\times 4$, $5x + 3 = 0$", "`42`, `1 + 1 = 2`, `3 \\times 4`, `5x + 3 = 0`"),
@@ -263,6 +263,47 @@ FORMULAS = [
     ("\\begin{itemize}\n\\item a\n\\end{itemize}", "`\\begin{itemize}`\n`\\item a`\n`\\end{itemize}`"),
     (f"{CELLS}$x^2$ | \\(y\\) |\n", f"{CELLS}`x^2` | `y` |"),
     ("$$ a + b\n= c $$", "`a + b`\n`= c`"),
+    ("\\begin{align}\na &= b \\\\\nc &= d\n\\end{align}", "`a = b`\n`c = d`"),
+    ("\\begin{align*} a &= b & c &= d \\\\[4pt] e &= f \\nonumber \\end{align*}", "`a = b  c = d`\n`e = f`"),
+    ("\\begin{equation}\\begin{split} a &= b\\\\ &= c\\end{split}\\end{equation}", "`a = b`\n`= c`"),
+    ("\\begin{eqnarray} a & = & b \\\\ c & = & d \\end{eqnarray}", "`a = b`\n`c = d`"),
+    ("\\[f(x) = \\begin{cases} 1 & x > 0 \\\\ 0, & x = 0 \\\\ \\end{cases}\\]", "`f(x) = { 1, x > 0`\n`0, x = 0 }`"),
+    ("so \\(\\begin{cases} 1 & x \\\\ 0 & y \\end{cases}\\) and", "so `{ 1, x; 0, y }` and"),
+    ("$\\begin{pmatrix} 1 & 2 \\\\ 3 & 4 \\end{pmatrix}$ and", "`( 1  2; 3  4 )` and"),
+    ("\\begin{array}{cc} a & b \\\\ \\hline c & d \\end{array}", "`a  b`\n`c  d`"),
+    (f"{CELLS}$$\\begin{{aligned}} a &= b \\\\ c &= d \\end{{aligned}}$$ | x |\n", f"{CELLS}`a = b; c = d` | x |"),
+    ("$$a \\& b \\\\ c$$ \\(x \\& y\\) \\[\\\\\\]", "`a \\& b`\n`c` `x \\& y` `\\\\`"),
+    ("\\begin{tabular}{ll} a & b \\\\ c & d \\end{tabular}", "`\\begin{tabular}{ll} a & b \\\\ c & d \\end{tabular}`"),
+]
+
+
+FOOTNOTES = [
+    (
+        "A claim[^1] **here.**[^2]\n\n[^1]: The note's text.\n[^2]: https://a.example",
+        f"A claim¹ **here.**{HAIR}²\n\n¹ The note's text.\n² https://a.example",
+    ),
+    ('One[^1][^23], "two" [^3].', 'One¹,²³, "two" ³.'),
+    (
+        "x[^note] y[^a] z[^X]\n\n[^note]: Named.\n[^a]: One letter.",
+        "x\\[note\\] yᵃ z\\[X\\]\n\n\\[note\\] Named.\nᵃ One letter.",
+    ),
+    ("[^1]: A note that nothing cites.", "¹ A note that nothing cites."),
+    (
+        "- item[^1]\n\n> quote[^2]\n>\n> [^2]: **Bold** [link](https://b.example)",
+        "- item¹\n\n> quote²\n>\n> ² **Bold** [link](https://b.example)",
+    ),
+    (f"{CELLS}1[^1] | 2[^fn-2] |\n", f"{CELLS}1¹ | 2\\[fn-2\\] |"),
+    ("# Head[^1]\n", "# Head¹"),
+    ("[^1]: [evil.example](https://good.example)", "¹ evil.example (https://good.example)"),
+]
+"""Slack has no footnotes."""
+
+
+NO_FOOTNOTES = [
+    "Use [^a-z], [^abc]+, x[^bcd]y, x[^0-9] or [^0].",
+    "`x[^1]` and \\[^1], [^1](https://a.example)",
+    "```\nx[^1]\n\n[^1]: y\n```",
+    "[^] [^ ] [^a b] [^",
 ]
 
 
@@ -283,7 +324,7 @@ DISPLAYS = [
     ("$$\na\n- b\n= c\n$$\nafter", "`a`\n`- b`\n`= c`\nafter"),
     ("We get: \\[\n\\sum x\n=\n\n> 0\n\\]", "We get: `\\sum x`\n`=`\n`> 0`"),
     ("\\begin{align*}\na\n\n1. b\n# c\n---\n\\end{align*}", "`a`\n`1. b`\n`# c`\n`---`"),
-    ("$$\n\\begin{aligned}\na\n\n- b\n\\end{aligned}\n$$", "`\\begin{aligned}`\n`a`\n`- b`\n`\\end{aligned}`"),
+    ("$$\n\\begin{aligned}\na\n\n- b\n\\end{aligned}\n$$", "`a`\n`- b`"),
     ("1. So:\n\n   $$\n   a\n\n   - b\n   $$\n\n2. Next", "1. So:\n\n   `a`\n`- b`\n\n2. Next"),
     ("> $$\n> a\n>\n> - b\n> $$\n\nend", "> `a`\n`- b`\n\nend"),
     ("- So:\n$$\na | b\n--- | ---\n\nc\n$$\n- z", "- So:\n`a | b`\n`--- | ---`\n`c`\n- z"),
@@ -356,7 +397,7 @@ CALLOUTS = [
 ]
 
 
-UNCHANGED = [(text, text.rstrip()) for text in NO_DISPLAYS + NOT_APART + OPEN_GAPS]
+UNCHANGED = [(text, text.rstrip()) for text in NO_DISPLAYS + NO_FOOTNOTES + NOT_APART + OPEN_GAPS]
 
 
 ROWS = (
@@ -369,6 +410,7 @@ ROWS = (
     + ADDRESSES
     + CLOSED_GAPS
     + FORMULAS
+    + FOOTNOTES
     + SURPLUS_CELLS
     + DISPLAYS
     + APART

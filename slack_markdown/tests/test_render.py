@@ -86,7 +86,7 @@ PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrou
         ("see it**[label](", "see it"),
         ("[ref to be defined", ""),
         ("So:\n\n\\[\nE = mc^2\n", "So:\n\n`E = mc^2`"),
-        ("$$\n\\begin{aligned}\na &= b \\en", "`\\begin{aligned}`\n`a &= b`"),
+        ("$$\n\\begin{aligned}\na &= b \\en", "`a = b`"),
         ("- \\(a_1 + ", "- `a_1 +`"),
         ("> \\[\n> a = b", ""),
         ("echo $$ or wait", "echo"),

@@ -98,7 +98,7 @@ EXCEPTIONS: dict[Blur, dict[str, set[int]]] = {
     underlined_code: {"commonmark": {91}},
     defined_below: {
         "commonmark": {532, 533, 556, 560, 561, 575, 578, 579, 587, 591},
-        "gfm_extensions": {13, 23},
+        "gfm_extensions": {13},
     },
     defined_on_lines: {"commonmark": {195, 206, 551, 567, 572, 573}},
 }

@@ -51,6 +51,7 @@ HOSTILE_PIECES = [
     "<b>", "</b>", "<i>", "</s>", "<br>", "<p>", "</p>", "<ul>", "<li>", "<tr>", "<td>", "</td>", "</tr>", "<code>",
     "</code>", "<sup>2</sup>", "<a href='https://a.b'>", "</a>", "<!--", "-->", "<section>", "List<B>", "<b ", "\\(",
     "\\)", "x^2", "$x^2$", "$", "$$", "\\begin{a}", "\\end{a}", "<https://a.b|", "label>", "<@U1|", "[doc](https://a.b/",
+    "[^1]", "[^a]:", "[^", "\\begin{cases}", " & ",
     "my file (1).pdf)", "![x](a b)", "**a:**", "a**(b)**", "&mdash;", "<h2>", "</h2>", "\n    ",
     "| `x", "|a" * 22 + "|\n", "|-" * 22 + "|\n", "x" * 60 + " ", "long words here " * 12, "<" * 50,
 ]  # fmt: skip
