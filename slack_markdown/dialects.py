@@ -12,6 +12,7 @@ Models write these, and Slack shows them raw in a `markdown` block. One pass ove
 - **Footnotes.** `[^1]` becomes ¹, and `[^name]` becomes [name], both in the text and before the note itself.
 - **Callouts.** In a quote that begins with `[!NOTE]`, that marker becomes a bold word.
 - **Slack's markup.** `<https://…|label>` becomes a link. Mentions become plain names, so nobody is notified.
+  An ID without a name becomes a word.
 - **URLs with spaces**, as in `[doc](https://a.example/my file.pdf)`: the spaces are encoded.
 - **Entities** become their characters, except characters that Slack or Markdown would interpret as markup.
 
@@ -94,6 +95,9 @@ _TOKEN = re.compile(
     r"<(?:(?P<sign>[@#!])(?P<what>[\w.^{}: ,-]{1,200})(?:\|(?P<name>[^<>|\n]{0,200}))?"
     r"|(?P<url>(?:https?://|mailto:|tel:)[^<>|\s]{1,1000})\|(?P<label>[^<>|\n]{0,400})|(?P<mail>mailto:[^<>|\s?]+))>"
 )
+_ID = re.compile(r"[UWCGS](?=[A-Z]*\d)[A-Z0-9]{7,14}")
+_UNNAMED = {"@": "someone", "#": "a channel"}
+"""Words for an ID in Slack's markup without a name."""
 _GROUPS = frozenset(["here", "channel", "everyone", "group"])
 _HALF_TOKEN = re.compile(
     r"<(?:[@#!][\w.^{}: ,-]{0,200}|(?:https?|mailto|tel):[^<>|\s]{0,1000})(?:\|[^<>|\n]{0,400})?\Z"
@@ -494,11 +498,13 @@ class _Rewriter:
             address = _encode_unsafe(html.unescape(token["url"]))
             sent = f"[{label}]({address})" if label else f"<{address}>"
         elif sign in ("@", "#") and re.fullmatch(r"[\w.-]+", what):
-            sent = sign + (name.lstrip(sign) or what)
+            unnamed = _UNNAMED[sign] if _ID.fullmatch(what) else sign + what
+            sent = sign + name.lstrip(sign) if name.lstrip(sign) else unnamed
         elif what in _GROUPS:
             sent = f"@{what}"
         elif what and what.startswith("subteam^"):
-            sent = "@" + (name.lstrip("@") or what.removeprefix("subteam^"))
+            unnamed = "a group" if _ID.fullmatch(what, len("subteam^")) else what.removeprefix("subteam^")
+            sent = f"@{name.lstrip('@')}" if name.lstrip("@") else unnamed
         elif what and what.startswith("date^"):
             sent = name
         return self._replace(*token.span(), sent) if sent else token.start() + 1

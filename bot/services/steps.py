@@ -36,6 +36,7 @@ from bot.core.steps import (
     with_steps,
     without_oldest_results,
 )
+from bot.core.written_ids import HALF_ID, WRITTEN_ID, with_names, written_ids
 from bot.errors import EndReason, ProviderError
 from bot.models.events import (
     MAX_SEARCHES,
@@ -51,7 +52,7 @@ from bot.models.model import Models, Provider
 from bot.models.prompt import AGREED, ASKERS, OfferedTools, Prompt, TokenEstimate, ToolResult, room_for_results
 from bot.reply.answer import Answer, CurrentStep
 from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase
-from bot.services.ports import Doing, Output, Ports, Running
+from bot.services.ports import ConversationSource, Doing, Output, Ports, Running
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.tool_calls import JobChanged, Offer, ToolCalls
 
@@ -62,6 +63,9 @@ CONTINUE_AFTER_S = (0.0, 5.0)
 """
 TAKES_LONG_S = 10.0
 """Time without text from the model after which the placeholder mentions the delay, once per answer."""
+
+MAX_NAMED_IDS = 20
+"""Maximum number of IDs in a step's text whose names are looked up."""
 
 log = logging.getLogger(__name__)
 
@@ -238,7 +242,7 @@ class Steps:
         answer = attempt.answer
         answer.origins |= prompt.origins
         step = attempt.step = CurrentStep(provider.model, input_tokens)
-        text = _StepText(answer, shown, is_new=bool(answer.steps) and not resumed)
+        text = _StepText(answer, shown, self.ports.conversation, is_new=bool(answer.steps) and not resumed)
         taking_long = asyncio.get_running_loop().call_later(TAKES_LONG_S, shown.show, Doing.TAKING_LONG)
         try:
             # Only a model that has called tools can be asked to continue.
@@ -251,7 +255,7 @@ class Steps:
                         case Loading() | Retrying() | Thinking() | Searching():
                             shown.show(event)
                     if delta := attempt.receive(event, self.ports.clock.monotonic()):
-                        text.receive(delta)
+                        await text.receive(delta)
                     if unseen := shown.unseen_end():
                         return unseen
         except ProviderError as error:
@@ -263,7 +267,7 @@ class Steps:
             step.completion = Completion(error.model, FinishReason.STOP, None)
         finally:
             taking_long.cancel()
-        text.end()
+        await text.end()
         if (completion := step.completion) is not None:
             model = completion.asked_model or completion.model
             if self.estimate.learn(model, prompt, completion.usage, completion.window_tokens):
@@ -312,22 +316,36 @@ async def _events(attempt: AnswerAttempt, prompt: Prompt, provider: Provider) ->
 
 
 class _StepText:
-    def __init__(self, answer: Answer, shown: Output, *, is_new: bool) -> None:
+    def __init__(self, answer: Answer, shown: Output, conversation: ConversationSource, *, is_new: bool) -> None:
         self._shown = shown
         self._seam = Seam("") if is_new else Seam(answer.text, answer.text_to_rewrite)
         self._gap = "\n\n" if is_new and answer.text.strip() else ""
+        self._look_up = partial(conversation.people, answer.job.question)
+        self._names: dict[str, str] = {}
+        self._before = self._held = ""
 
-    def receive(self, delta: str) -> None:
+    async def receive(self, delta: str) -> None:
         """Shows the model's text once it is clear how the text joins the earlier text."""
-        self._append(self._seam.join(delta))
+        text = self._held + self._seam.join(delta)
+        self._held = HALF_ID.search(text)[0]  # type: ignore[index]
+        await self._append(text.removesuffix(self._held))
 
-    def end(self) -> None:
-        self._append(self._seam.rest())
+    async def end(self) -> None:
+        await self._append(self._held + self._seam.rest())
 
-    def _append(self, text: str) -> None:
+    async def _append(self, text: str) -> None:
         if text:
-            self._shown.append(self._gap + text)
+            whole, at = self._before + text, len(self._before)
+            shown = await self._with_names(whole) if WRITTEN_ID.search(whole, at) else whole
+            self._before = text[-1]
+            self._shown.append(self._gap + shown[at:])
             self._gap = ""
+
+    async def _with_names(self, text: str) -> str:
+        new = set(written_ids(text)) - self._names.keys()
+        if new and len(self._names) + len(new) <= MAX_NAMED_IDS:
+            self._names |= dict.fromkeys(new, "") | dict((await self._look_up(sorted(new))).names)
+        return with_names(text, self._names)
 
 
 def _text_of_asker(answer: Answer, prompt: Prompt) -> str:

@@ -202,6 +202,8 @@ SLACK = [
     ("<https://a.b>, <mailto:a@b.c|Mail>, <mailto:a@b.c>", "https://a.b, [Mail](mailto:a@b.c), a@b.c"),
     ("<#C456|general> <#C456> <@U123|Ada Example> <@U123>", "#general #C456 @Ada Example @U123"),
     ("<!here> <!channel|channel> <!subteam^S1|@team>", "@here @channel @team"),
+    ("<@U0123ABCD>, <#C0123ABCD>, <!subteam^S0123ABCD>", "someone, a channel, a group"),
+    ("<@U0123ABCD|Ada> <#C0123ABCD|> <@USERNAME>", "@Ada a channel @USERNAME"),
     ("<!date^1392734382^{date} at {time}|Feb 18> <!date^1^{date}>", "Feb 18 &lt;!date^1^{date}>"),
     (f"{CELLS}<https://a.b|x> | <@U1|Ada> |\n", f"{CELLS}[x](https://a.b) | @Ada |"),
     (

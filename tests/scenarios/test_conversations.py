@@ -50,6 +50,20 @@ async def test_dm_in_a_thread_is_answered_in_that_thread(stage: Stage) -> None:
     assert await stage.answers(place, root) == ["The whole answer."]
 
 
+async def test_id_that_a_model_writes_is_shown_as_a_name_and_notifies_nobody(stage: Stage) -> None:
+    private = stage.sandbox.workspace.channel("project-x").id
+    written = f"Ask <@U0GRACE> in <#C0RANDOM>, not <@U0NOBODY1> in <#{private}>, or @U0ALAN, in <!subteam^S0OPS123>."
+    stage.vendor.script(says(written, pause_s=0.01))
+    asked = await stage.mention()
+    said = "Ask @Grace in #random, not someone in a channel, or @Alan, in a group."
+    assert await stage.answers("general", asked) == [said]
+    [answer] = stage.bots("general", asked)
+    sent = [block for revision in stage.sandbox.revisions("general", answer.ts) for block in revision.sent_blocks]
+    frames = [block["text"] for block in sent if block["type"] == "markdown"]
+    assert frames
+    assert [frame for frame in frames if "U0" in frame or "C0" in frame or "S0" in frame] == []
+
+
 async def test_follow_up_needs_no_mention_and_has_the_thread_as_context(stage: Stage) -> None:
     asked = await stage.mention("what is it?")
     await stage.answers("general", asked)
