@@ -46,7 +46,7 @@ FEATURES: Mapping[str, Feature] = {
     ),
     "caps, usage": Feature(
         r"caps|usage|quota|prices",
-        r"\bcaps\b|\bCap\w*|quota|Quota|texts\.quotas|UsageLedger|CAPS",
+        r"\bcaps\b|\bCap\w*|quota(?!tion)|Quota|texts\.quotas|UsageLedger|CAPS",
         211,
     ),
     "notifying people": Feature(
