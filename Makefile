@@ -14,7 +14,7 @@ NODE := .node
 # Beside the bot: each is a package of its own.
 LIBRARIES := files_to_markdown slack_markdown slack_pacing
 
-.PHONY: init run test test-touched test-wide test-long test-repeatedly forms emoji site sbom dist test-dist release-dry check format mutants requirements clean $(LIBRARIES)
+.PHONY: init run test test-touched test-wide test-long test-pythons test-repeatedly forms emoji site sbom dist test-dist release-dry check format mutants requirements clean $(LIBRARIES)
 
 # Asks for what Typist needs to connect to Slack, and writes it to .env.
 init: $(VENV)/run
@@ -46,10 +46,15 @@ test-wide: $(VENV)/dev
 	$(PYTEST) -m "not long" $(LONG)
 
 # Each night: what repeats that on another database, with other seeds or for longer, with more rounds, and Hypothesis with
-# twenty times as many examples, at random. Then the docs site.
+# twenty times as many examples, at random. Then the docs site, and the other Pythons.
 test-long: $(VENV)/dev
 	$(PYTEST) -n 4 -m "long or wide or hypothesis" --hypothesis-profile long $(LONG)
 	$(MAKE) site
+	$(MAKE) test-pythons
+
+# The fast tests of all packages with each Python that they support. Fails for one that this machine can't have.
+test-pythons:
+	.ci/pythons $(VERSIONS)
 
 # `make test` ten times in a row, three of them beside two busy loops: which tests fail by chance?
 test-repeatedly: $(VENV)/dev

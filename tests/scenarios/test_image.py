@@ -1,16 +1,10 @@
 """The image, as its Dockerfile builds it: run in a read-only root, as its user, with the sandbox as Slack."""
 
-import asyncio
 import json
 import os
-import shutil
 import signal
-import subprocess
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -18,83 +12,24 @@ from packaging.utils import canonicalize_name
 from files_to_markdown.benchmarks.document_corpus import corpus, pieces
 from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox
-from slack_sandbox.testing.processes import output, started, wait_for_line
+from slack_sandbox.testing.processes import output, wait_for_line
+from tests.containers import Container, has_image, mounted
 from tests.processes import own_port
 from tests.scenarios.conftest import Stage, connected
 from tests.streams.server import VendorServer
 
 IMAGE = "localhost/typist-test"
 DOCUMENTS = ("0-libreoffice.docx", "0-libreoffice.pdf", "0-libreoffice.xlsx")
-RUN = """
-set -e
-mount --bind "$ROOT" "$ROOT"
-for folder in dev proc; do mount --rbind "/$folder" "$ROOT/$folder"; done
-mount --bind "$DATA" "$ROOT/data"
-mount -o remount,bind,ro "$ROOT"
-exec chroot --userspec="$CHROOT_USER" "$ROOT" env --ignore-environment --chdir="$FOLDER" "$@"
-"""
-
-
-def buildah(*arguments: str) -> str:
-    return subprocess.run(("buildah", *arguments), check=True, capture_output=True, text=True).stdout.strip()
-
-
-def is_built() -> bool:
-    if shutil.which("buildah") is None or os.geteuid() != 0:
-        return False
-    return subprocess.run(("buildah", "inspect", IMAGE), check=False, capture_output=True).returncode == 0
-
 
 pytestmark = [
-    pytest.mark.skipif(not is_built(), reason="needs root, buildah, and the image that .ci/image builds"),
+    pytest.mark.skipif(not has_image(IMAGE), reason="needs root, buildah, and the image that .ci/image builds"),
 ]
-
-
-@dataclass(frozen=True)
-class Container:
-    """The image's files, mounted here, and its configuration."""
-
-    root: Path
-    data: Path
-    config: Mapping[str, Any]
-
-    @asynccontextmanager
-    async def running(
-        self, *command: str, env: Mapping[str, str] | None = None, user: str | None = None
-    ) -> AsyncIterator[asyncio.subprocess.Process]:
-        """Runs a command in the image's environment, as its user by default. The root is read-only but for /data."""
-        variables = [*self.config["Env"], *(f"{name}={value}" for name, value in (env or {}).items())]
-        async with started(
-            *("unshare", "--mount", "--propagation", "private", "sh", "-c", RUN, "sh", *variables, *command),
-            env={
-                "PATH": os.environ["PATH"],
-                "ROOT": str(self.root),
-                "DATA": str(self.data),
-                "CHROOT_USER": user or self.config["User"],
-                "FOLDER": self.config["WorkingDir"],
-            },
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        ) as process:
-            yield process
-
-    async def output(self, *command: str, env: Mapping[str, str] | None = None) -> tuple[int | None, str, str]:
-        async with self.running(*command, env=env) as process:
-            out, err = await output(process)
-        return process.returncode, out, err
 
 
 @pytest.fixture
 def container(tmp_path: Path) -> Iterator[Container]:
-    config = json.loads(buildah("inspect", "--type", "image", IMAGE))["Docker"]["config"]
-    user = int(config["User"].partition(":")[0])
-    tmp_path.joinpath("data").mkdir()
-    os.chown(tmp_path / "data", user, user)
-    name = buildah("from", "--pull-never", IMAGE)
-    try:
-        yield Container(Path(buildah("mount", name)), tmp_path / "data", config)
-    finally:
-        buildah("rm", name)
+    with mounted(IMAGE, tmp_path / "data") as container:
+        yield container
 
 
 async def test_image_answers_as_a_number_in_a_read_only_root(
