@@ -345,6 +345,10 @@ class StoreError(TypistError, LedgerUnavailable):
     """The database failed. The exception's message states what to check, and never contains the password."""
 
 
+class StoreClosed(StoreError):
+    """This process has closed its database connections, because it is ending."""
+
+
 class StoreAway(StoreError):
     """The database server is unreachable, starting or stopping, which might be temporary."""
 

@@ -33,7 +33,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
 
-from bot.errors import TypistError, source_path
+from bot.errors import StoreClosed, TypistError, source_path
 
 OURS = ("bot", "handlers", "files_to_markdown")
 BOLT = "slack_bolt"
@@ -160,11 +160,19 @@ def set_up(level: str, log_format: str = "text", stream: TextIO = sys.stderr) ->
     handler = _Handler(stream)
     text = PrivateFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(JsonFormatter() if log_format == "json" else text)
+    handler.addFilter(_lower_at_shutdown)
     handler.addFilter(lambda record: record.levelno >= _threshold(record.name, ours))
     handler.addFilter(Repeats())
     logging.basicConfig(level=max(logging.WARNING, ours), handlers=[handler], force=True)
     for name in OURS:
         logging.getLogger(name).setLevel(ours)
+
+
+def _lower_at_shutdown(record: logging.LogRecord) -> bool:
+    """Lowers a failure because this process is ending to INFO: another process continues the work."""
+    if any(isinstance(arg, StoreClosed) for arg in record.args or ()):
+        record.levelno, record.levelname = logging.INFO, "INFO"
+    return True
 
 
 def set_up_quietly(level: str, log_format: str) -> None:

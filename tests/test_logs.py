@@ -1,11 +1,13 @@
 """Log records are written without secrets and user text, whichever module logs them."""
 
 import ast
+import asyncio
 import io
 import json
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import logs
+from bot.clock import SystemClock, keep_trying, try_again
 from bot.errors import StoreError
+from bot.store import Stores
+from bot.store.database import create_engine
 
 pytestmark = pytest.mark.wide
 
@@ -51,6 +56,20 @@ def fails(error: Exception) -> Exception:
 def test_own_record_is_written_unchanged(written: io.StringIO) -> None:
     logging.getLogger("bot.services.worker").debug("attempt canceled: %s", "handover")
     assert written.getvalue().endswith("DEBUG bot.services.worker: attempt canceled: handover\n")
+
+
+async def test_work_that_the_end_of_the_process_cuts_off_is_no_error(written: io.StringIO) -> None:
+    store = Stores(create_engine("sqlite+aiosqlite:///:memory:"), "w1", SystemClock())
+    await store.close()
+    for work in (keep_trying, try_again):
+        trying = asyncio.create_task(
+            work(lambda: store.memories.of_place(("T1", "C1")), store.clock, "memories not read")
+        )
+        with suppress(TimeoutError):
+            await asyncio.wait_for(trying, 0.1)
+    lines = [line for line in written.getvalue().splitlines() if "memories not read" in line]
+    assert [line.split()[2] for line in lines] == ["INFO", "INFO"], lines
+    assert "the store is closed, because this process is ending" in lines[0]
 
 
 def test_record_has_the_job_that_it_is_written_for(written: io.StringIO) -> None:

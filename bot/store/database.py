@@ -61,7 +61,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from bot.clock import Clock
-from bot.errors import SettingsError, StoreAway, StoreError
+from bot.errors import SettingsError, StoreAway, StoreClosed, StoreError
 from bot.logs import current_job
 from bot.store.schema import channel_settings, metadata
 
@@ -641,7 +641,7 @@ class Database:
 
         if self._is_closed:
             operation.close()
-            raise StoreError("the store is closed, because this process is ending")
+            raise StoreClosed("the store is closed, because this process is ending")
         task = asyncio.create_task(run())
         self._operations.add(task)
         task.add_done_callback(self._on_operation_end)
