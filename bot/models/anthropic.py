@@ -52,7 +52,7 @@ SEARCH_RULE = (
     "You have more tools than you can see. Before you say that you can't do or reach something, search for a tool for "
     "it. The servers and their tools:\n"
 )
-"""The search tool can't have a description, and the model sees nothing else of deferred definitions."""
+"""An instruction, because the search tool can't have a description and deferred definitions aren't visible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Host:
     vendor: str
     max_media_bytes: int
     caches_requests: bool
-    """Whether the service accepts cache_control for a whole request. All services accept it for a content block."""
+    """Whether the service accepts cache_control on a whole request. All services accept it on a content block."""
     web: frozenset[OptionalParameter]
 
 
@@ -94,9 +94,8 @@ async def look_up_model(settings: VendorSettings, name: str, today: date) -> Loo
 
 
 class MessagesApi(Api):
-    """The Messages API. Turns are sent unchanged, because a Prompt already follows Anthropic's rules for them. All
-    current models support images and PDFs: https://platform.claude.com/docs/en/build-with-claude/vision and
-    .../pdf-support"""
+    """The Messages API. Turns are sent unchanged, because a Prompt already follows Anthropic's rules. All current
+    models support images and PDFs: https://platform.claude.com/docs/en/build-with-claude/vision and .../pdf-support"""
 
     def __init__(self, sdk: Sdk, options: RequestOptions, host: Host = ANTHROPIC) -> None:
         super().__init__(lambda **body: sdk.messages.with_raw_response.create(**body), options, host.vendor)
@@ -156,8 +155,8 @@ class MessagesApi(Api):
         return body
 
     def _mark_for_cache(self, body: dict[str, Any]) -> None:
-        """Marks the ends of the tools, the instructions and the last two prompts, up to which later requests are
-        cached."""
+        """Marks the ends of the tools, the instructions and the last two prompts, so that later requests are cached up
+        to there."""
         # A request can have four marks. A mark finds cache entries written up to 20 blocks before it, and a step with
         # many calls is longer, so the position that the previous request marked is marked again.
         if body.get("tools"):
@@ -191,10 +190,10 @@ class _OpenBlock:
 
 
 class MessagesReader(AnswerReader):
-    """Reads the Messages API, whose terminal marker is the stop reason in a message_delta.
+    """Reads responses of the Messages API, whose terminal marker is the stop reason in a message_delta.
 
-    Usage can follow. Some streams end without message_stop or continue with pings. An answer's content blocks arrive in
-    deltas and must be sent back complete. Text with sources arrives in many blocks, even within a sentence."""
+    Usage can follow it. Some streams end without message_stop or continue with pings. An answer's content blocks arrive
+    in deltas and must be sent back complete. Text with sources arrives in many blocks, even within a sentence."""
 
     answer_field = "content"
     is_complete = False
@@ -209,7 +208,8 @@ class MessagesReader(AnswerReader):
         self._terms: dict[str, str] = {}
         self._usage_before_pause: Usage | None = None
         self._open_blocks: dict[object, _OpenBlock] = {}
-        """Incomplete blocks, and complete blocks after an incomplete block, by index. Gateways interleave blocks."""
+        """By index: incomplete blocks, and complete ones after an incomplete one, because gateways interleave
+        blocks."""
         self._last_query = ""
 
     def read_event(self, event: Any) -> Delta:
@@ -416,7 +416,7 @@ def _cached_blocks(content: str | Sequence[Mapping[str, Any]]) -> list[Mapping[s
 
 
 def _messages(prompt: Prompt, vendor: str, effort: str) -> list[dict[str, Any]]:
-    """Returns the turns with our instructions. `effort`: the level to set after the question and later user turns."""
+    """Returns the turns, including instructions. `effort`: the level to set after the question and later user turns."""
     # https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages and .../effort
     names, messages = {tool.name for tool in prompt.tools}, list[dict[str, Any]]()
     asked = question_index(prompt) if effort else len(prompt.turns)
@@ -438,7 +438,7 @@ def _content(turn: Turn, vendor: str, names: Collection[str]) -> str | Sequence[
 
 
 def _part_block(part: TurnPart, names: Collection[str]) -> Mapping[str, Any]:
-    """Returns a part's block. `names`: the request's tools. Anthropic would reject references to other tools."""
+    """Converts a part to a block. `names`: the request's tools, because Anthropic rejects references to any others."""
     match part:
         case Opaque(item={"content": {"tool_references": [*found]} as content} as item):
             known = [reference for reference in found if reference.get("tool_name") in names]

@@ -1,8 +1,8 @@
 """The base class for model servers' APIs.
 
-APIs differ in four ways: a request's body, the SDK method that posts the request, the class that reads the response,
-and the supported features. Each API's module (openai.py, anthropic.py) defines them in a subclass of `Api`. Requests
-are sent by `VendorModel` (model.py), the Provider for every API.
+APIs differ in four ways: the request's body, the SDK method that posts it, the class that reads the response, and the
+supported features. Each API's module (openai.py, anthropic.py) defines them in a subclass of `Api`. Requests are sent
+by `VendorModel` (model.py), the Provider for every API.
 """
 
 import os
@@ -56,10 +56,10 @@ class Api(ABC):
     """Maximum base64 bytes in one request."""
     optional_parameters: frozenset[OptionalParameter]
     thinking_tokens = THINKING_TOKENS
-    """Output tokens in addition to those for the answer's text."""
+    """Output tokens to request for thinking, in addition to those for the answer's text."""
     accepts_pdfs = True
     can_leave_marks = False
-    """Whether template markup can be left in the text, as on servers that the model's vendor doesn't run."""
+    """Whether template markup can be left in the text, which happens on servers that the model's vendor doesn't run."""
     other: "Api | None" = None
     """Another API on the same server, which might support models or tools that this API rejects."""
 
@@ -71,7 +71,7 @@ class Api(ABC):
         self.prepare: Callable[[], Awaitable[object]] | None = None
         self.described: Callable[[str], Awaitable[object]] | None = None
         self.describes_thinking = False
-        """Whether the description lists types of thinking and effort levels, so that none has to be refused first."""
+        """Whether the description lists types of thinking and effort levels, so none has to be refused first."""
         self.prices = options.prices
         self._create = create
         self._options = options
@@ -90,7 +90,7 @@ class Api(ABC):
         return self._options.max_output_tokens
 
     def wanted_tokens(self, effort: Effort) -> int:
-        """Returns the output limit to send. Vendors apply the limit to thinking as well as text."""
+        """Returns the output limit to send. Vendors count thinking toward the limit, not only text."""
         is_longer = effort is Effort.THOROUGH and self.thinking_tokens
         return self.text_tokens + (LONGER_THINKING_TOKENS if is_longer else self.thinking_tokens)
 
@@ -102,7 +102,7 @@ class Api(ABC):
 
     @abstractmethod
     def reader(self, attempt: RequestAttempt, prompt: Prompt, output_tokens: int) -> AnswerReader:
-        """Returns a reader for a response. The request had this output limit."""
+        """Returns a reader for the response to a request with this output limit."""
 
 
 def content_of(
@@ -114,7 +114,7 @@ def content_of(
 
 
 def parts_for(turn: Turn, is_own: Callable[[Opaque], bool]) -> list[TurnPart]:
-    """Returns the opaque items of a turn that `is_own` accepts, or all other parts if there are no such items."""
+    """Returns a turn's opaque items that `is_own` accepts, or all of its other parts if there are no such items."""
     own: list[TurnPart] = [part for part in turn.parts if isinstance(part, Opaque) and is_own(part)]
     neutral: list[TurnPart] = [part for part in turn.parts if not isinstance(part, Opaque)]
     if not own and not neutral and turn.text:

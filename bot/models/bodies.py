@@ -1,8 +1,8 @@
 """Limits the size of error responses, and of other responses that aren't streams.
 
 The vendors' SDKs read and decompress an error's entire body before they report its status. A body of 200 kB can
-decompress to 200 MB. So the SDKs use our clients (`limited_client`), whose bodies end at a limit. The limit applies to
-decompressed bytes, in pieces of at most 1 MiB.
+decompress to 200 MB. So the SDKs use our clients (`limited_client`), which stop reading at a limit. The limit counts
+decompressed bytes, which arrive in pieces of at most 1 MiB.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import httpx2
 from bot.models.wire import MAX_EVENT_BYTES, EventTooLongError
 
 MAX_ERROR_BYTES = 64 * 2**10
-"""Maximum size of an error's body. Vendors' errors are shorter than a kilobyte."""
+"""Maximum size of an error's body. Vendors' errors are less than a kilobyte."""
 ERROR_WITHIN_S = 10.0
 """Time limit for reading an error's body. After that, the part received so far is used."""
 _OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
@@ -38,7 +38,7 @@ def limited_client(http_client: type[httpx2.AsyncClient]) -> type[httpx2.AsyncCl
 
 
 async def read_body(chunks: AsyncIterable[bytes]) -> bytes:
-    """Returns a body. Raises EventTooLongError if the body exceeds the limit for a stream event."""
+    """Reads a whole body. Raises EventTooLongError if the body exceeds the size limit for a stream event."""
     read: list[bytes] = []
     read_bytes = 0
     async for chunk in chunks:

@@ -1,19 +1,19 @@
 """Parses tool calls, both correct JSON and the variations that compatible servers send.
 
-Chat Completions sends a call in pieces: the first has an ID and a name, each has a fragment of the arguments, and an
-index identifies the call. Compatible servers deviate from this protocol:
+Chat Completions sends a call in pieces: the first has an ID and a name, every piece has a fragment of the arguments,
+and an index identifies the call. Compatible servers deviate from this protocol:
 
 - Older versions of Ollama send no index (ollama#7881), newer ones index 0 for every call (ollama#15457). So a new ID or
-  a name begins a call, and a piece without both belongs to the call with its index or, without an index, to the last
-  call. A fragment with a separate ID but no name also belongs to that call.
+  a name begins a call, and a piece with neither belongs to the call with its index or, without an index, to the last
+  call. A fragment with a new ID but no name also belongs to that call.
 - LiteLLM can send the arguments as an object (litellm#37792), and some servers omit empty arguments. Others repeat all
   previous fragments in each piece, send the complete arguments again at the end, or send `{}` before them
   (hermes-agent#35592, opencodex#361).
 - vLLM passes on the model's text, which might not be JSON. Such a call gets no arguments, and the model gets an error.
-  The same applies to JSON that the server might interpret differently from the person who approves the call: repeated
-  keys, 1e999, NaN, and integers that floating-point numbers can't represent.
-- IDs can be empty, or repeat within a step or between steps. A result must refer to its call, and Anthropic rejects
-  duplicates, so each call gets an ID that is unique in the conversation (`CallIds`), for all APIs.
+  The same applies to JSON that the server might interpret differently than the person who approves the call does:
+  repeated keys, 1e999, NaN, and integers that floating-point numbers can't represent.
+- IDs can be empty, or can be repeated within a step or across steps. A result must refer to its call, and Anthropic
+  rejects duplicates, so each call gets an ID that is unique in the conversation (`CallIds`), for all APIs.
 - Google's compatibility layer puts additional data next to the function, which must be sent back (`extra_content`).
 - Without the reasoning before a call, servers reject the call's result or answer worse. Servers read the reasoning only
   from the field in their own response: `reasoning_content` (DeepSeek, llama.cpp), `reasoning` (vLLM, Ollama, Groq,
@@ -33,9 +33,9 @@ from bot.text import object_in, objects_in, paired_json, unique_members
 from slack_markdown.growing_text import paired
 
 RAW_CHARS = 2_000
-"""Maximum characters kept of invalid arguments, for diagnosis."""
+"""The number of characters of invalid arguments to keep for diagnosis."""
 MAX_INTEGER_CHARS = 300
-"""Maximum length of an integer in a call's arguments. Shorter integers fit into a floating-point number."""
+"""Maximum length of an integer in a call's arguments. A longer one might overflow a floating-point number."""
 MAX_DEPTH = 100
 MAX_NAME_CHARS = 64
 _NAME = re.compile(r"[\w-]+", re.ASCII)
@@ -59,7 +59,7 @@ def arguments_text(call: ToolCall) -> str:
 
 
 def plain_id(call_id: str) -> str:
-    """Replaces characters in a call's ID that not every API accepts. Another vendor might have assigned the ID."""
+    """Replaces characters in a call's ID that some APIs reject, because another vendor might have assigned the ID."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", call_id)
 
 
@@ -72,7 +72,7 @@ def offered_name(name: str, offered: Collection[str]) -> str:
 
 
 class CallIds:
-    """Assigns each call an ID that is unique in its conversation, even in `plain_id`'s form."""
+    """Assigns each call an ID that is unique in its conversation, even after `plain_id` replaces characters in it."""
 
     def __init__(self, prompt: Prompt) -> None:
         parts = [part for turn in prompt.turns for part in turn.parts]
@@ -213,7 +213,7 @@ class ChatToolCalls:
         return known
 
     def _continued_call(self, index: object, name: str, arguments: object) -> _PartialCall | None:
-        """Returns the call that a piece without its own ID continues, or None if the piece begins a call."""
+        """Returns the call that a piece without a new ID continues, or None if the piece begins a call."""
         last = self._calls[-1] if self._calls else None
         if not name:
             return self._last_by_index.get(index, last)
@@ -229,7 +229,7 @@ class _Detail:
     texts: dict[str, list[str]] = field(default_factory=dict)
 
     def can_join(self, fragment: Mapping[str, Any]) -> bool:
-        """Returns whether a fragment with this index and type continues the item. Gemini's differ only in their IDs."""
+        """Returns whether a fragment with this item's index and type continues it. Gemini's differ only in ID."""
         ids = self.fields.get("id"), fragment.get("id")
         return not all(ids) or ids[0] == ids[1]
 

@@ -1,19 +1,19 @@
 """Clouds that serve the vendors' models: Amazon Bedrock, Google Vertex AI, Microsoft Foundry and Azure OpenAI.
 
 A cloud serves the same APIs with different authentication. anthropic.py or openai.py handles the conversation, using
-the vendor SDK's client for the cloud. Requests use the identity of the process instead of a key: the cloud's own
+the vendor SDK's client for the cloud. Requests use the identity of the process instead of a key. The cloud's own
 library finds it (a role, a service account, a managed identity, environment variables) and renews its tokens.
 
-AWS's and Google's libraries block, for minutes if a token service hangs. The SDKs call them in threads that the whole
-process shares (for DNS, for example), so a few questions would delay everything else. Therefore, Typist calls the
-library before each request, once for all waiting requests, in a separate thread, for at most CREDENTIALS_WITHIN_S.
+AWS's and Google's libraries block their thread, for minutes if a token service hangs. The SDKs call them in threads
+that the whole process shares (for DNS, for example), so a few questions would delay everything else. Typist therefore
+calls the library before each request, once for all waiting requests, in its own thread, with a time limit.
 
-Bedrock is reached through bedrock-runtime, which AWS recommends over bedrock-mantle, and Azure through its v1 endpoint,
+Bedrock is called through bedrock-runtime, which AWS recommends over bedrock-mantle, and Azure through its v1 endpoint,
 which doesn't need `api-version`. The two vendors' modules are imported only for a cloud that needs them, because their
 SDKs use a lot of memory.
 
-Clouds have no free request that reports which models an account can use. `typist check` therefore sends a request
-without a question: the cloud checks the identity and the model before it rejects the request, and that is free.
+Clouds don't offer a free request that reports which models an account can use. `typist check` therefore sends a request
+without a question. The cloud checks the identity and the model before it rejects the request, which is free.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _ABOUT_THE_QUESTION = re.compile(r"4(?:00|22)\b.*(?:messages|input|prompt)", re.
 # Amazon Bedrock has a separate permission for streaming.
 _SMALLEST = RequestOptions(max_output_tokens=16)
 _OPENAI_MODEL_IDS = re.compile(r"(?:^|[./])openai\.")
-"""Matches Bedrock's IDs of OpenAI's models and of their inference profiles, such as us.openai.gpt-6-luna."""
+"""Matches the Bedrock IDs of OpenAI's models and their inference profiles, such as us.openai.gpt-6-luna."""
 _OUTCOMES = {
     EndReason.BAD_KEY: LookupOutcome.KEY_REFUSED,
     EndReason.UNKNOWN_MODEL: LookupOutcome.NO_MODEL,
@@ -209,7 +209,7 @@ async def _close(*closing: Callable[[], Awaitable[None]]) -> None:
 
 
 CREDENTIALS_WITHIN_S = 20.0
-"""Maximum wait for credentials. They usually take milliseconds or are already available."""
+"""Maximum wait for credentials. Finding them usually takes milliseconds, if they aren't already available."""
 ENTRA_SCOPE = "https://ai.azure.com/.default"
 GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
@@ -282,7 +282,7 @@ def google_identity() -> CredentialLookup:
 
 
 def _in_own_thread(function: Callable[[], Any]) -> asyncio.Future[Any]:
-    """Calls a function in a daemon thread, which can't keep the process from exiting. Returns a future."""
+    """Calls a function in a daemon thread, which can't keep the process from exiting. Returns a future result."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
     # Retrieves an error even if nothing is waiting for it anymore.

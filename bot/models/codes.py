@@ -2,8 +2,7 @@
 
 Codes are error.code, error.type, Anthropic's error.details.error_code, and the codes and classes that gateways quote in
 their sentences. `CODES` includes every code that the SDKs list for the requests that Typist makes (openai 3.57.0,
-anthropic 2.14.0), so a test fails if a new version lists another code. Codes of other servers are matched by their
-form.
+anthropic 2.14.0). A test fails if a new version lists another code. Codes from other servers are matched by their form.
 """
 
 import re
@@ -52,8 +51,8 @@ _CATEGORIES_BY_REASON = {
     EndReason.RATE_LIMITED: "rate_limit_error rate_limit_exceeded",
     EndReason.UNREACHABLE: "timeout_error",
 }
-"""Codes with several possible causes. A sentence is more precise, as in "Request too large" with
-rate_limit_exceeded."""
+"""Codes with several possible causes. The sentence next to such a code is more precise, such as "Request too large"
+with rate_limit_exceeded."""
 _CATEGORIES, _PRECISE = (
     {code: reason for reason, codes in table.items() for code in codes.split()}
     for table in (_CATEGORIES_BY_REASON, _CODES_BY_REASON)
@@ -91,17 +90,17 @@ _CLASS_NAME = re.compile(r"\b[A-Z][A-Za-z]{3,60}(?=Error\b|Exception\b|Violation
 _NESTED_CODE = re.compile(r"""['"](?:code|type|status)\\?['"]\s*:\s*\\?['"]([A-Za-z][\w.-]{2,60})\\?['"]""")
 _WORDS_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z0-9]+")
 _ANYWHERE_CHARS = 8_000
-"""Maximum characters of a sentence to search for codes."""
+"""The number of characters of a sentence to search for codes."""
 
 
 def precise_reason(codes: Sequence[str], sentence: str) -> EndReason | None:
-    """Returns the reason for the first code with a single cause, or None. No sentence is more precise than such a
-    code."""
+    """Returns the reason for the first code that has a single cause, or None. Such a code is more precise than any
+    sentence."""
     return next((_PRECISE[name] for name in _names(codes, sentence) if name in _PRECISE), None)
 
 
 def general_reason(codes: Sequence[str], sentence: str, status: int | None) -> EndReason | None:
-    """Returns the reason for codes by their forms and categories, or None if the error status is more precise."""
+    """Returns the reason that the codes' forms and categories suggest, or None if the error status is more precise."""
     names = _names(codes, sentence)
     by_form = [reason for form, reason in _BY_FORM if any(form.search(name) for name in names if name not in CODES)]
     reasons = [*by_form, *(_CATEGORIES[name] for name in names if name in _CATEGORIES)]

@@ -1,8 +1,8 @@
-"""Stream events in a format that all vendors share: text, signs of work, tool calls and a final Completion.
+"""Stream events in one format for all vendors: text, signs of work, tool calls and a final Completion.
 
 Providers translate their vendors' events into these types, so that other modules don't depend on a vendor's format. The
-one exception is `searches` in core/steps.py, which counts a vendor's web searches in opaque items. For a new type of
-vendor event, add a class to `StreamEvent`; consumers match on the class.
+one exception is `searches` in core/steps.py, which counts a vendor's web searches in opaque items. To support a new
+type of vendor event, add a class to `StreamEvent`. Consumers match on the class.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from typing import Any, Literal
 from bot.errors import FileFault
 
 THINKING_TOKENS = 24_576
-"""Output tokens for thinking in addition to the answer's text. OpenAI recommends 25,000 tokens for both together."""
+"""Output tokens for thinking, not including the answer's text. OpenAI recommends 25,000 tokens for both together."""
 LONGER_THINKING_TOKENS = 56_000
-"""Output tokens for longer thinking. Anthropic recommends 64,000 tokens for thinking and text together."""
+"""Output tokens for longer thinking. Anthropic recommends 64,000 tokens for thinking and text combined."""
 
 MAX_SEARCHES = 8
 """Maximum web searches per request. A search costs a cent, plus the input tokens of its results."""
@@ -28,10 +28,10 @@ SEARCH_RESULT_TOKENS = 20_000
 class FinishReason(StrEnum):
     STOP = "stop"
     LENGTH = "length"
-    """The output limit was reached. The text so far is valid."""
+    """The output limit was reached. The text so far can be used."""
     TOOLS = "tools"
     PAUSED = "paused"
-    """The vendor paused a long step. The Provider requests the rest itself, so no stream ends with this reason."""
+    """The vendor paused a long step. The Provider itself requests the rest, so no stream ends for this reason."""
 
 
 Feature = Literal["tools", "some tools", "web search", "thinking longer"]
@@ -39,11 +39,11 @@ Feature = Literal["tools", "some tools", "web search", "thinking longer"]
 
 
 Unparsed = Literal["", "call", "thoughts"]
-"""Markup left in an answer's text: a tool call at the end, or reasoning at the beginning; "" if none."""
+"""The markup left in an answer's text: a tool call at the end, reasoning at the beginning, or "" for none."""
 
 
 def reported_tokens(count: object) -> int:
-    """Returns a vendor's token count, or 0 if it is invalid or too large for the database."""
+    """Converts a vendor's token count to an integer, or to 0 if it is invalid or too large for the database."""
     # No request uses 0 tokens, so an estimate replaces such a count (services/answer_attempt.py).
     return int(count) if isinstance(count, int | float) and 0 <= count <= MAX_REPORTED_TOKENS else 0
 
@@ -72,7 +72,7 @@ class Usage:
     web_searches: int = 0
     audio_s: float = 0.0
     terms: tuple[tuple[str, str], ...] = ()
-    """Terms that change the price (`price_terms`). A sum has the terms of the last request with such terms."""
+    """Terms that change the price (`price_terms`). A sum has the terms of the last request that had any."""
     requests: "tuple[Usage, ...]" = field(default=(), compare=False)
     """The summed requests, or () for a single request. Prices depend on the size of each request."""
 
@@ -98,7 +98,7 @@ class Thinking:
     """Length of the reasoning in this event, or 0 if the vendor doesn't disclose it."""
     ended: bool = False
     progress: str = field(default="", repr=False)
-    """The model's note for readers about its next action, which isn't part of the answer."""
+    """The model's note to readers about what it will do next, which isn't part of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ LOADING, LOADED = Loading(), Loading(ended=True)
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """A notice that a different model than the requested one answers from here on, at that model's price."""
+    """A notice that a model other than the requested one is answering from here on, at its own price."""
 
     model: str
 
@@ -131,15 +131,15 @@ class Retrying:
     is_charged: bool = False
     detail: str = field(default="", repr=False, compare=False)
     model: str = field(default="", compare=False)
-    """The model that will be asked, or "" if it stays the same."""
+    """The model that will be asked next, or "" if it stays the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A source of the text so far. Each URL occurs once in a stream."""
+    """A source for the text so far. Each URL occurs once in a stream."""
 
     url: str = field(repr=False)
-    """The vendor's value. It can have any scheme, and might not be a URL."""
+    """The vendor's value, which can have any scheme or might not be a URL at all."""
     title: str = field(default="", repr=False)
 
 
@@ -157,12 +157,12 @@ class ToolCall:
 
     index: int
     call_id: str
-    """The vendor's ID of the call, made unique within the stream but not between steps."""
+    """The vendor's ID for the call, made unique within the stream but not across steps."""
     name: str
     arguments: Mapping[str, Any] | None = field(repr=False)
     """None if the arguments aren't a JSON object that all parsers interpret alike."""
     raw_arguments: str = field(default="", repr=False)
-    """The beginning of arguments that aren't a JSON object, otherwise ""."""
+    """The beginning of the arguments if they aren't a JSON object, otherwise ""."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class Completion:
     """The last event of a complete answer's stream."""
 
     model: str
-    """The model that answered if its price is known, otherwise the model that was asked."""
+    """The model that answered, if its price is known; otherwise, the model that was asked."""
     finish_reason: FinishReason
     usage: Usage | None
     left_out: tuple[str, ...] = ()
@@ -190,16 +190,16 @@ class Completion:
     max_output_tokens: int | None = None
     """The server's limit for an answer's output tokens; None if the server accepts the configured limit."""
     window_tokens: int | None = None
-    """The server's window for prompt and answer together, or None if no error has stated it."""
+    """The size of the server's window for the prompt and answer together, or None if no error has stated it."""
     refused_files: Mapping[str, FileFault] = field(default_factory=dict)
-    """Reasons why the vendor rejected files in `left_out`. The other files' types aren't supported."""
+    """The reasons why the vendor rejected some files in `left_out`. The other files there are of unsupported types."""
     refusal: str = ""
     """The vendor's last refusal message, for operators, or ""."""
     unparsed: Unparsed = ""
     asked_model: str = ""
     """The model that was asked, if `other_model` is set."""
     unlisted_terms: tuple[str, ...] = ()
-    """Terms of `usage` without a known price, so that the standard price counts."""
+    """Terms in `usage` whose price isn't known, so the standard price is charged."""
     other_model: str = ""
     """The model that answered instead of the requested model, if it isn't the same model under another name."""
 
@@ -210,4 +210,4 @@ StreamEvent = (
 """One event of a provider's stream. A string is a non-empty piece of the answer's text."""
 
 SIGNS_OF_WORK = (Thinking, Searching, Loading, Answering, Retrying)
-"""Events that aren't part of the answer. As long as only these have arrived, another request can replace this one."""
+"""Events that aren't part of the answer. While only these have arrived, another request can still replace this one."""

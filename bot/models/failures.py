@@ -2,12 +2,12 @@
 
 A vendor reports a failure as a response with an error status, as an event in mid-stream, or as a body with status 200.
 A failure contains a code, a type, a sentence, or several of these. Codes with a single cause (codes.py) are checked
-first, then the sentence, then other codes, which are less precise, then the status. A transport error is UNREACHABLE
-before the response has begun, and CUT afterwards.
+first, then the sentence, then other codes (which are less precise), and finally the status. A transport error is
+UNREACHABLE before the response has begun, and CUT afterwards.
 
 Whether a failure is temporary depends on its meaning, unless the vendor states otherwise (`x-should-retry`). A status
-of 408, 409, 424, 499 or at least 500 is the server's failure, as in both SDKs. A mid-stream error is also the server's
-failure unless it blames the request.
+of 408, 409, 424, 499, or 500 and above is the server's fault, as in both SDKs. A mid-stream error is also the server's
+fault unless it blames the request.
 
 A ProviderError is logged and shown. The error's detail never contains the API key or words from the question or the
 answer, which vendors often quote, and the error isn't chained to an exception that contains the request.
@@ -150,10 +150,10 @@ _BY_STATUS = {
 _OVER_QUOTA = re.compile(r"\bquota (?:is |was |has been )?(?:exceeded|reached)|out of [\w ]{0,20}quota", re.IGNORECASE)
 _PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
 _ERROR_KEYS = ("error", "errors", "base_resp")
-"""Names of an error's field: at most vendors, at Cloudflare and watsonx, and at MiniMax (with status 200)."""
+"""Names of the error field: for most vendors, for Cloudflare and watsonx, and for MiniMax (with status 200)."""
 _SENTENCE_KEYS = ("message", "Message", "msg", "status_msg", "error_msg")
 _WAIT_KEYS = ("retry_after", "retry_after_seconds", "resets_in_seconds", "estimated_time")
-"""Fields for the seconds until the next request: at Cloudflare, gateways, OpenAI (for plans) and Hugging Face."""
+"""Fields with the seconds until the next request: from Cloudflare, gateways, OpenAI (for plans) and Hugging Face."""
 _MAX_NESTED = 4
 _CREDENTIAL_MODULES = ("botocore.exceptions", "google.auth.", "azure.")
 _TRANSPORT_ERRORS = (httpx2.TransportError, aiohttp.ClientError, OSError)
@@ -172,7 +172,7 @@ _OUTPUT_WORDS = re.compile(
 MAX_EXPLANATION_CHARS = 1_000
 BAD_REQUEST = (400, 422)
 MAX_WRITTEN_CHARS = 4_000_000
-"""Maximum length of an answer's text, thinking and calls: five times BOT_MAX_OUTPUT_TOKENS and thinking."""
+"""Maximum length of an answer's text, thinking and calls: five times what BOT_MAX_OUTPUT_TOKENS and thinking allow."""
 _SERVER_FAULT_STATUSES = {408, 409, 424, 499}
 """Statuses below 500 that are the server's fault: both SDKs retry 408 and 409, Bedrock uses 424 for a failed model, and
 Google uses 499 for a request that Google canceled."""
@@ -201,7 +201,7 @@ def error_response(error: Exception) -> ErrorResponse | None:
 
 
 def reason_and_sentence(response: ErrorResponse, *, by_numbers: bool = True) -> tuple[EndReason, str]:
-    """Returns an error response's reason and sentence. `by_numbers`: whether the status and numeric codes count."""
+    """Returns an error response's reason and sentence. `by_numbers`: whether to use the status and numeric codes."""
     codes, message = _codes_and_message(response.body)
     codes = codes if by_numbers else [code for code in codes if not code.isdecimal()]
     return _reason(codes, message, response.status if by_numbers else BAD_REQUEST[0]), message
@@ -221,29 +221,29 @@ def is_temporary(refusal: ErrorResponse) -> bool:
 
 
 def is_about_output(failure: ErrorResponse) -> bool:
-    """Returns whether the server failed to parse the model's output. The error message can quote that output."""
+    """Returns whether a server reports that it couldn't parse the model's output. The error can quote that output."""
     codes, message = _codes_and_message(failure.body)
     return not _OUTPUT_CODES.isdisjoint(codes) or _OUTPUT_WORDS.search(message[:_MAX_WORDS_CHARS]) is not None
 
 
 class RequestAttempt:
-    """Context manager for one request to a vendor. Turns every exception raised in its block into a ProviderError."""
+    """A context manager for one request to a vendor. Turns every exception raised in its block into a ProviderError."""
 
     def __init__(self, model: str, api_key: str, prompt_texts: Sequence[str] = (), access: str = "") -> None:
         """`access`: the role or permission that the vendor requires, if it doesn't use keys."""
         self.model = model
         self.vendor = model.partition("/")[0]
         self.has_begun = False
-        """Whether the response begins like an answer. An unreadable rest then means that the answer was cut off."""
+        """Whether the response begins like an answer. If the rest is unreadable, the answer was then cut off."""
         self.is_connected = False
-        """Whether the response has begun, so that losing the connection cuts off the answer."""
+        """Whether the response has begun, so that a lost connection cuts off the answer."""
         self._access = access
         self._prompt_texts = prompt_texts
         self.refusal: ErrorResponse | None = None
         self.window_tokens: int | None = None
-        """The model's window, if the error about a prompt that is too long stated it."""
+        """The model's window, if an error about a prompt that is too long has stated it."""
         self.is_short = False
-        """Whether the conversation is too short for a server to refuse it as too long."""
+        """Whether the conversation is too short for any server to refuse it as too long."""
         self.written_chars = 0
         self._answer = GrowingText()
         """The answer's text so far. Vendors quote both the question and the answer in errors."""
@@ -313,7 +313,7 @@ class RequestAttempt:
         )
 
     def _explanation(self, body: object, message: str) -> str:
-        """Returns why OpenAI stopped an answer (openai 3.57.0, ResponseError.misalignment), or else its sentence."""
+        """Returns why OpenAI stopped an answer (openai 3.57.0, ResponseError.misalignment), or its sentence."""
         error = object_in(object_in(body).get("error")) or object_in(body)
         told = object_in(error.get("misalignment")).get("detailed_explanation")
         return self._redact(told if isinstance(told, str) and told else message, MAX_EXPLANATION_CHARS)
@@ -322,7 +322,7 @@ class RequestAttempt:
         return self._redact(self.without_quotes(_codes_and_message(refusal.body)[1]))
 
     def missing_answer_failure(self, body: object) -> ProviderError:
-        """Returns a ProviderError for JSON without an answer. Each gateway has its own error format."""
+        """Returns a ProviderError for JSON that doesn't contain an answer. Each gateway has its own error format."""
         error = self.reported_failure(body)
         first = body[0] if isinstance(body, list) and body else body
         is_error = isinstance(first, dict) and (
@@ -380,12 +380,12 @@ def url_of(error: Exception) -> str:
 
 
 def _is_status(code: object) -> bool:
-    """Returns whether a code is an HTTP error status. Some servers put such a code in a body with status 200."""
+    """Returns whether a code is an HTTP error status. Some servers send such a code in the body of a 200 response."""
     return str(code).isdecimal() and HTTPStatus.BAD_REQUEST <= int(str(code)[:4]) < 600
 
 
 def is_without_identity(error: Exception) -> bool:
-    """Returns whether a cloud's library found no credentials, or the token service rejected them."""
+    """Returns whether a cloud's library didn't find credentials, or the token service rejected them."""
     # The libraries are optional extras, so their classes are recognized by their modules.
     # The SDKs ask AWS's library, which can return nothing.
     is_sdks = str(error).startswith(("Could not resolve AWS credentials", "Could not find credentials for Bedrock"))
@@ -452,7 +452,7 @@ def _headers_within(body: object) -> Mapping[str, str]:
 
 
 def _mistral_detail(detail: object) -> str:
-    """Returns Mistral's error and its location in the request, without the value, which might be a user's text."""
+    """Returns Mistral's error and its location in the request, but not the value, which might be a user's text."""
     if not isinstance(detail, list):
         return detail if isinstance(detail, str) else ""
     problems = [problem for problem in detail[:5] if isinstance(problem, dict)]

@@ -1,8 +1,8 @@
 """Removes markup for vendors' web apps from an answer's text. Pure.
 
 Models write citations in the format of the web app that they were trained for, even in answers to API requests.
-OpenAI's marks are between U+E200 and U+E201, with U+E202 between their parts: `cite`, `filecite`, `navlist`,
-`image_group`. The name in an `entity` mark is kept, because it is part of the sentence. Other marks look like
+OpenAI's marks, such as `cite`, `filecite`, `navlist` and `image_group`, are between U+E200 and U+E201, with U+E202
+between their parts. The name in an `entity` mark is kept, because it is part of the sentence. Other marks look like
 `【4:0†source】` or `:contentReference[oaicite:0]{index=0}`.
 
 The result doesn't depend on how the text is split into deltas. Only text that could begin a mark is withheld.
@@ -29,7 +29,7 @@ _CUT = re.compile(
     r"(?:\ue200|【\d{1,3}(?::\d{1,3})?†)[^\s\ue200【]*\Z"
     rf"|{re.escape(_REFERENCE)}[^\s:]*\Z"
 )
-"""A mark that was cut off by an output limit. The mark ends at a space, because the text can continue there."""
+"""Matches a mark that was cut off by an output limit. It extends only to the next space, where text can continue."""
 
 
 class FrontEndMarks:

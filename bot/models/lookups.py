@@ -1,4 +1,4 @@
-"""Looks up a model at its vendor, free of charge.
+"""Looks up a model with its vendor, free of charge.
 
 A failed request is also a result, because it shows whether the key is valid and the model exists.
 """
@@ -27,7 +27,7 @@ ANSWERED_WITHIN_S = 10.0
 MAX_LISTED = 2_000
 _NO_SUCH_REQUEST = (404, 405, 501)
 _ENDS = re.compile(r"shut_?down|retire(?!d)|expir|sunset|end_?of_?(?:life|support)|deprecation", re.IGNORECASE)
-"""Matches names of fields that contain a model's last day, which isn't the day when the vendor deprecates it."""
+"""Matches the names of fields with the last day of a model, as opposed to the day when the vendor deprecates it."""
 _REPLACES = re.compile("replacement|successor", re.IGNORECASE)
 _NAME = re.compile(r"(?!None)[\w./:@-]{2,80}")
 
@@ -38,7 +38,7 @@ class LookupOutcome(Enum):
     """The vendor still lists the model but doesn't answer with it anymore."""
     NO_MODEL = auto()
     NO_LIST = auto()
-    """The server supports neither lookup request, so the model might still exist."""
+    """The server doesn't support either lookup request, so the model might still exist."""
     KEY_REFUSED = auto()
     NO_IDENTITY = auto()
     """The cloud's library found no credentials, or couldn't exchange them for a token."""
@@ -53,7 +53,7 @@ class LookupOutcome(Enum):
 class Lookup:
     outcome: LookupOutcome
     detail: str = ""
-    """Why the lookup failed, for operators, without the key."""
+    """The reason why the lookup failed, for operators. Never contains the key."""
     retirement_date: date | None = None
     replacement: str = ""
 
@@ -152,7 +152,7 @@ def day_of(value: object) -> date | None:
 
 
 def _is_about_missing_model(body: object, name: str) -> bool:
-    """Returns whether a 404 is about the model, not the URL. llama.cpp uses the same code for both."""
+    """Returns whether a 404 is about the model rather than the URL. llama.cpp uses the same code for both."""
     # OpenAI's SDK provides the inner object, Anthropic's the whole body.
     error = body.get("error", body) if isinstance(body, dict) else None
     if not isinstance(error, dict):

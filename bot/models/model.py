@@ -1,9 +1,9 @@
 """Protocols for models that write answers, and VendorModel, the Provider for every vendor.
 
-A `VendorModel` sends requests through an `Api` (api.py), which contains the differences between APIs, and yields the
+A `VendorModel` sends requests through an `Api` (api.py), which handles the differences between APIs, and yields the
 events that the API's reader returns. Rejected requests are changed and sent again (remedies.py), and the server's
 limits are remembered (trials.py). An answer fails if the response ends without its terminal marker. Tool calls are
-yielded only after the marker, because a call with incomplete arguments can't be undone.
+yielded only after the marker, because a call made with incomplete arguments can't be undone.
 """
 
 import logging
@@ -77,7 +77,7 @@ class VendorModel:
         self._logged: set[tuple[str, str]] = set()
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields an answer's events. An answer with neither text nor a tool call fails as EMPTY or ONLY_THOUGHT."""
+        """Yields an answer's events. An answer without text or a tool call fails as EMPTY or ONLY_THOUGHT."""
         key = hash(prompt.turns[0].text)
         learned = self._learned.by_conversation.get(key, self._learned)
         prompt, unsupported_files, refused = await learned.with_files_that_fit(prompt)
@@ -174,7 +174,7 @@ class VendorModel:
         return reason
 
     def _other_model(self, reader: AnswerReader) -> str:
-        """Returns the model in the response, or "" if it is the requested model."""
+        """Returns the name of the model that answered, or "" if it is the requested model."""
         api, name = self._learned.api, reader.answering_model[: MAX_NAME_CHARS + 1]
         if api.prices.is_same_model(self.model, f"{api.vendor}/{name}"):
             return ""
@@ -191,7 +191,7 @@ class VendorModel:
         self, trial: Trial, learned: LearnedLimits, attempt: RequestAttempt
     ) -> tuple[httpx2.Response | None, Trial]:
         """Sends the request, changing it after each refusal. Returns the response and the accepted request. The
-        response is None if the next request, which isn't sent yet, is the first one without streaming."""
+        response is None if the next request, which hasn't been sent yet, is the first one without streaming."""
         began_whole = trial.is_nonstreaming
         while True:
             try:

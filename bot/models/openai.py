@@ -102,7 +102,7 @@ _OPENAIS_ALONE = frozenset(
         OptionalParameter.PHASE,
     )
 )
-"""Parameters that other servers with OpenAI's APIs might ignore."""
+"""Parameters that other servers with OpenAI-compatible APIs might ignore."""
 
 
 class ResponsesApi(Api):
@@ -168,7 +168,7 @@ class ResponsesApi(Api):
         return body
 
     def _items(self, prompt: Prompt, parameters: Parameters, effort: str) -> list[Mapping[str, Any]]:
-        """Returns the items of the turns. `effort`: the level to set right before the question, or "" for no change."""
+        """Converts the turns to items. `effort`: the level to set right before the question, or "" for no change."""
         has_phases = OptionalParameter.PHASE in parameters
         listed = [
             [
@@ -187,15 +187,15 @@ class ResponsesApi(Api):
 
 
 _OPENAIS = {OptionalParameter.SAFETY_ID, OptionalParameter.TOOL_SEARCH, OptionalParameter.WEB_SEARCH}
-"""Parameters that other vendors' Responses APIs don't support in OpenAI's form."""
+"""Parameters that other vendors' Responses APIs don't support in OpenAI's format."""
 _FAILED = ("failed", "cancelled")
 _LAST_EVENTS = {f"response.{end}" for end in ("completed", "done", "incomplete", *_FAILED)}
 
 
 class ResponsesReader(AnswerReader):
-    """Reads the Responses API, whose terminal marker is response.completed or response.incomplete. Failures are events.
-    Output items arrive in response.output_item.done and again in the final response, but some servers send only one of
-    these."""
+    """Reads responses of the Responses API, whose terminal marker is response.completed or response.incomplete.
+    Failures are events. Output items arrive in response.output_item.done and again in the final response, but some
+    servers send only one of the two."""
 
     answer_field = "output"
 
@@ -203,12 +203,12 @@ class ResponsesReader(AnswerReader):
         super().__init__(attempt, prompt)
         self._max_output_tokens = max_output_tokens
         self._read_items: set[int] = set()
-        """Hashes of the output items as JSON. Searching a list would be slow for responses with thousands of items."""
+        """Hashes of the output items' JSON. Searching a list would be slow for responses with thousands of items."""
         self._web_searches = 0
         self._has_deltas = False
         self._comments: RepeatedComment | None = None
         self._place: tuple[object, object] | None = None
-        """The part that the last text belonged to, because not all servers announce parts."""
+        """The part that the last text belonged to. Needed because some servers don't announce new parts."""
 
     def read_event(self, event: Any) -> Delta:
         match event.get("type"):
@@ -328,7 +328,7 @@ class ResponsesReader(AnswerReader):
 
 
 _CLAUDE = re.compile("claude|anthropic", re.IGNORECASE)
-"""Matches models whose vendor caches a prompt only on request, even through a gateway."""
+"""Matches models whose vendor caches prompts only on request, even through a gateway."""
 _COUNTED_STREAM = {OptionalParameter.STREAM, OptionalParameter.USAGE}
 _AT_OPENAI = OptionalParameter.SAFETY_ID, OptionalParameter.OUR_ROLE
 
@@ -404,13 +404,13 @@ class ChatReader(AnswerReader):
     """Reads Chat Completions, which end with a finish_reason, or only with [DONE].
 
     Snowflake Cortex and OpenRouter's backends send only [DONE]. Usage arrives with the finish_reason, after it, or
-    never. A model thinks from its first piece of reasoning to the next text. Tool calls are recognized even if the
-    finish_reason is "stop", because some servers send that."""
+    never. A model is thinking from its first piece of reasoning until the next text. Tool calls are recognized even if
+    the finish_reason is "stop", because some servers send that."""
 
     answer_field = event_field = "choices"
 
     is_complete = False
-    """Usage can follow until [DONE]."""
+    """False, because usage can still arrive before [DONE]."""
 
     def __init__(self, attempt: RequestAttempt, prompt: Prompt, max_output_tokens: int | None = None) -> None:
         super().__init__(attempt, prompt)
@@ -421,7 +421,7 @@ class ChatReader(AnswerReader):
         self._had_no_reason = False
         self._has_said = False
         self._whole_message: Mapping[str, Any] = {}
-        """The last message sent with a delta. It repeats all deltas, or contains what none of them did."""
+        """The last message sent along with a delta. It repeats all deltas, or has text that wasn't in any of them."""
 
     def withheld_text(self) -> str:
         if self._has_said or not self.finish_reason:
@@ -509,7 +509,7 @@ class ChatReader(AnswerReader):
         return ""
 
     def _read_finish_reason(self, reason: object) -> None:
-        """Records why the model stopped. An empty reason counts only if earlier events had no finish_reason."""
+        """Records why the model stopped. An empty reason counts only if earlier events didn't have a finish_reason."""
         if reason is None:
             self._had_no_reason = True
         elif str(reason).lower() not in NO_REASONS and (reason or self._had_no_reason):
@@ -543,7 +543,7 @@ class ChatReader(AnswerReader):
 
 
 def _reports_search(event: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
-    """Returns whether an event of Perplexity, Groq's compound models, xAI or OpenRouter reports the server's search."""
+    """Returns whether an event (from Perplexity, Groq's compound models, xAI or OpenRouter) reports a search."""
     usage = object_in(event.get("usage"))
     used = usage.get("server_tool_use")
     counts = [usage.get("num_search_queries"), usage.get("num_sources_used")]
@@ -559,7 +559,7 @@ def _function(tool: ToolDefinition, parameters: Parameters) -> dict[str, Any]:
 
 
 def _cacheable_instructions(system: str) -> list[dict[str, Any]]:
-    """Returns the instructions with a cache marker after the shared prefix: tools and instructions."""
+    """Returns the instructions with a cache marker, because they end the prefix that prompts share."""
     # From GPT-5.6 on, a cached prefix is found only if it ended at such a mark or at the newest message of a request.
     # Only input can be marked: https://developers.openai.com/api/docs/guides/prompt-caching
     marked = {"type": "input_text", "text": system, "prompt_cache_breakpoint": {"mode": "explicit"}}
@@ -607,9 +607,9 @@ def _instructions_of(turn: Turn) -> list[Mapping[str, Any]]:
 
 
 def _with_namespaces(items: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Sets each call's namespace to the namespace of its tool in this request, because OpenAI refuses any other
-    namespace. A tool that was called can become searchable later, or stop being searchable. Results of earlier searches
-    define namespaces too (dust-tt/dust#31323)."""
+    """Sets each call's namespace to its tool's namespace in this request, because OpenAI refuses any other. After it is
+    called, a tool can become searchable, or stop being searchable. Results of earlier searches also define namespaces
+    (dust-tt/dust#31323)."""
     searches = [objects_in(item.get("tools")) for item in items if item.get("type") == "tool_search_output"]
     defined = {
         str(function.get("name")): str(space.get("name"))
@@ -645,13 +645,13 @@ def _chat_messages(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:
 
 
 def _with_reasoning(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns an assistant message. A space replaces missing reasoning, because OpenAI would refuse empty text."""
+    """Returns an assistant message with a space for missing reasoning, because OpenAI would refuse empty text."""
     is_bare = message["role"] == "assistant" and not _reasoning_in({**message, "content": None})
     return {**message, "reasoning_content": " "} if is_bare else message
 
 
 def _with_signature(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a message with a placeholder signature for calls by other models, unless a call is already signed."""
+    """Returns a message with placeholder signatures for other models' calls, unless a call is already signed."""
     # https://ai.google.dev/gemini-api/docs/thought-signatures, implemented as in vercel/ai (@ai-sdk/google 3.0.80)
     calls = message.get("tool_calls") or ()
     if any("extra_content" in call for call in calls):
@@ -720,7 +720,7 @@ DECISION_MODEL = "gpt-6-luna"
 
 
 class Decider:
-    """OpenAI's Decisions API: estimates how probable a statement about a message is, within a fraction of a second.
+    """OpenAI's Decisions API, which estimates in a fraction of a second the probability that a statement is true.
     https://developers.openai.com/api/docs/guides/decisions. Only gpt-6-luna supports it."""
 
     def __init__(self, settings: VendorSettings) -> None:
@@ -728,7 +728,7 @@ class Decider:
         self._api_key = settings.api_key
 
     async def decide(self, text: str, statement: str) -> Estimate:
-        """Returns the probability that the statement is true. Raises ProviderError."""
+        """Estimates the probability that the statement is true. Raises ProviderError."""
         with RequestAttempt(f"openai/{DECISION_MODEL}", self._api_key, (text,)):
             decided = await self._sdk.decisions.create(
                 model=DECISION_MODEL,

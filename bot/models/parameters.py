@@ -1,20 +1,20 @@
 """Optional parameters and effort levels: parts of a request that some models and servers reject.
 
-Support for them changes with every new model, so Typist has no list of models and no list of refusals. A refusal that
-isn't about the content, the key, the load, the room, the files or the model is about the request's form:
+Support for them changes with every new model, so Typist doesn't keep a list of models or refusals. A refusal that isn't
+about the content, the key, the load, the room, the files or the model is about the request's form:
 
-1. The next request omits the parts that the refusal names. If Typist recognizes no part, it omits the parts that nobody
-   would miss.
-2. If the next request is refused too, a bare request follows: the model, the messages with the instructions in the
-   first message, and the room. Each question causes at most three of these requests.
-3. The accepted form is remembered for the model while the process runs (`RefusedParameters`). If only the bare request
-   was accepted, every following request restores one part, starting with the part that readers miss most. If a refusal
-   might be due to a conversation's history, only that conversation's requests change.
+1. The next request omits the parts that the refusal names. If Typist doesn't recognize any, it omits the parts that
+   nobody would miss.
+2. If the next request is refused too, a bare request follows. It has only the model, the messages (with the
+   instructions in the first one) and the room. Each question causes at most three of these requests.
+3. The accepted form is remembered for the model for as long as the process runs (`RefusedParameters`). If only the bare
+   request was accepted, every following request restores one part, starting with the part that readers miss most. If a
+   refusal might be due to a conversation's history, only that conversation's requests change.
 
 Vendors share the names of effort levels, but models support different levels. Most refusals list the supported levels,
 and the next request uses the level nearest to the asker's choice. If a refusal lists no levels, the model answers with
-its own default. Errors about an effort level mention "reasoning" or "thinking", as errors about summaries do, so effort
-is checked first, and no other part is omitted for that refusal.
+its own default. Errors about an effort level mention "reasoning" or "thinking", just as errors about summaries do. So
+effort is checked first, and no other part is omitted because of that refusal.
 
 For longer thinking, a request uses the next level above the model's default. OpenAI's responses report the default. For
 other models, Typist assumes `high`, the most common default.
@@ -40,7 +40,8 @@ class OptionalParameter(Enum):
 
     TOOLS = r"\btools?\b|tool.(?:us|call|choice)|tools_limit|\bfunctions?\b"
     DISPENSABLE_TOOLS = r"\btools?\b|tool.(?:us|call|choice)|tools_limit|\bfunctions?\b|/v1/responses"
-    """Tool definitions, if all of them are dispensable. They are dropped whenever tools have a cost."""
+    """Tool definitions, if all of them are dispensable. They are dropped once tools, or tools with reasoning, are
+    refused."""
     TOOL_SEARCH = r"tool.?search|defer.?loading|\bnamespaces?\b"
     """The vendor's tool search, which makes a model read only the definitions that a question needs."""
     WEB_SEARCH = r"web.?search|max_tool_calls"
@@ -52,39 +53,39 @@ class OptionalParameter(Enum):
     )
     """The system role for instructions. Without it, instructions are put at the start of the first message."""
     OUR_ROLE = r"role\W{1,3}(?:system|developer)"
-    """The role of our instructions in the middle of a conversation. Without it, they are notes in people's messages."""
+    """The role for our instructions in mid-conversation. Without it, they become notes in people's messages."""
     USAGE = r"stream_options|include_usage"
     """The token count at the end of a stream. Without it, the count is estimated."""
     PROGRESS = r"\bdisplay\b|\badaptive\b"
-    """Claude's notes between calls, which are empty unless requested. The request also asks for thinking, so it is only
-    for models that always think."""
+    """Claude's notes between calls, which are empty unless requested. The parameter also turns on thinking, so it is
+    sent only to models that always think."""
     EFFORT = r"effort|output_config|(?:reasoning|thinking)(?!\W{0,2}summar)"
     MESSAGE_EFFORT = r"configuration_update|mid.conversation|messages\W\d+\W(?:role|output_config)\b(?!\Weffort)"
-    """The effort as a message, which leaves the cached prefix intact. Otherwise, the request has the effort."""
+    """The effort level as a message, which keeps the cached prefix valid. Without it, the request sets the level."""
     REASONING_SUMMARIES = r"reasoning|thinking"
     ENCRYPTED_REASONING = r"\binclude\b|encrypted.content"
-    """The reasoning before a tool call. It must be sent back with the result, because requests aren't stored."""
+    """The reasoning before a tool call, which must be sent back with the result because requests aren't stored."""
     STRICT = r"\bstrict\b"
     """The field that stops OpenAI from changing tool schemas."""
     SAFETY_ID = r"safety_identifier|metadata"
-    """Identifies askers to the vendor, so that it can block a single asker instead of the whole organization."""
+    """Identifies askers to the vendor, which can then block a single asker instead of the whole organization."""
     CACHE_KEY = r"prompt_cache_key|cache_control"
-    """Routes requests to the cache of their common prefix."""
+    """Routes requests with a common prefix to the cache of that prefix."""
     CACHE_BREAKPOINT = r"prompt_cache_breakpoint"
-    """Marks the end of the prefix that conversations share, for models that cache prefixes only up to such a mark."""
+    """Marks the end of the prefix that conversations share, for models that cache a prefix only up to such a mark."""
     PHASE = r"\bphase\b"
-    """Tells the model which of its earlier messages were answers and which only preceded calls."""
+    """Tells the model which of its earlier messages were answers and which were only comments before calls."""
     TOOLS_WITH_REASONING = r"/v1/responses"
     """Tools together with reasoning, which OpenAI's models reject in Chat Completions, even through gateways."""
     OLD_LIMIT = r"max_(?:completion_|output_|new_)?tokens"
-    """Chat Completions' older output limit, which all compatible servers support and OpenAI's models reject."""
+    """The older output limit of Chat Completions, which all compatible servers support but OpenAI's models reject."""
     LIMIT = r"max_\w{0,20}tokens"
     STORE = r"\bstore\b"
     """The field that prevents a server from storing requests."""
     BARE_ANSWERS = r"reasoning_content\b[^\n]{0,80}(?:must be|missing|required)|missing\W{1,3}reasoning_content"
-    """Assistant messages without reasoning, which DeepSeek, Kimi and MiMo reject while thinking."""
+    """Assistant messages without reasoning, which DeepSeek, Kimi and MiMo reject in thinking mode."""
     UNSIGNED_CALLS = r"missing \w{1,3} \W?thought.?signature"
-    """Calls that another model made or whose signature was rejected. Gemini rejects such calls."""
+    """Calls that were made by another model or whose signature was rejected. Gemini rejects both."""
     STREAM = (
         r"['\"`]stream['\"`]"
         r"|(?:(?:\bnot|n't) (?:yet )?(?:support|allow|accept|enable)\w*|verified to) (?:\w+ ){0,2}stream(?:ing)?\b"
@@ -106,9 +107,9 @@ OF_TOOLS = frozenset(
     )
 )
 MISSED = frozenset((OptionalParameter.BARE_ANSWERS, OptionalParameter.UNSIGNED_CALLS))
-"""Messages without a certain field. If a model rejects such messages, requests include the field."""
+"""Messages that lack a certain field. If a model rejects such messages, requests include the field."""
 OF_MESSAGES = MISSED | {OptionalParameter.OUR_ROLE, OptionalParameter.PHASE}
-"""Message forms that also occur in other conversations, even if a refusal refers to an earlier message."""
+"""Forms of messages that also occur in other conversations, even if a refusal points to an earlier message."""
 _NEEDED = WEB | {OptionalParameter.TOOLS, OptionalParameter.SYSTEM_ROLE}
 _KEPT = MISSED | {
     OptionalParameter.TOOLS_WITH_REASONING,
@@ -117,7 +118,7 @@ _KEPT = MISSED | {
     OptionalParameter.STORE,
     OptionalParameter.STREAM,
 }
-"""Parameters that even the bare request includes, unless a refusal names them."""
+"""Parameters that even the bare request keeps, unless a refusal names them."""
 _ALONE = (
     OptionalParameter.MESSAGE_EFFORT,
     OptionalParameter.CACHE_BREAKPOINT,
@@ -134,10 +135,10 @@ _ALONE = (
 )
 """If a refusal names one of these, no other part is omitted. Earlier entries take precedence."""
 MAX_REFUSALS = 2
-"""Maximum number of refused requests per question that are followed by another request."""
+"""Maximum number of refused requests per question to follow up with another request."""
 MAX_WORDS_CHARS = 20_000
 MAX_REFUSED_TOOLS = 8
-"""Maximum number of tools to drop individually when refusals name them. After that, all tools are dropped."""
+"""Maximum number of tools to drop individually because refusals name them. After that, all tools are dropped."""
 _TOOLS_PLACE = re.compile(r"\btools[.\[](\d{1,3})\b\]?(?:\W?function_declarations\[(\d{1,3})\])?")
 """Matches a tool's position in the request, as reported by Anthropic, OpenAI and Gemini (which has two lists)."""
 _TOO_MANY_TOOLS = re.compile(
@@ -155,7 +156,7 @@ _OTHER_API = re.compile(
     r"|chat[/ _]?completions? operation",
     re.IGNORECASE,
 )
-"""Matches OpenAI's, GitHub Copilot's, xAI's and Azure's errors for models that only another API supports."""
+"""Matches errors from OpenAI, GitHub Copilot, xAI and Azure about models that only another API supports."""
 _OTHER_API_CODES = re.compile(r"operation_?not_?supported|unsupported_api", re.IGNORECASE)
 _OF_ITEMS = re.compile(
     r"signature|thinking|thought|reasoning|encrypted.content|\brs_\w|tool_reference_unresolved", re.IGNORECASE
@@ -180,8 +181,8 @@ def parameters_in_refusal(refusal: ErrorResponse, parameters: Parameters) -> fro
 
 
 def refused_tools(refusal: ErrorResponse, tools: Sequence[ToolDefinition]) -> frozenset[str]:
-    """Returns the hashes of the tools that a refusal names or, if it names none, of the tools at the positions in the
-    refusal."""
+    """Returns the hashes of the tools that a refusal names or, if it doesn't name any, of the tools whose positions it
+    states."""
     words = str(refusal.body)[:MAX_WORDS_CHARS] if refusal.status != 404 else ""
     named = {t.definition_hash for t in tools if re.search(rf"(?<![\w-]){re.escape(t.name)}(?![\w-])", words)}
     places = {int(tool) + int(function or 0) for tool, function in _TOOLS_PLACE.findall(words)}
@@ -189,7 +190,7 @@ def refused_tools(refusal: ErrorResponse, tools: Sequence[ToolDefinition]) -> fr
 
 
 def most_tools(refusal: ErrorResponse, sent: int) -> int | None:
-    """Returns the maximum number of tools if `sent` tools were refused as too many, or None."""
+    """Returns the maximum number of tools if a refusal says that `sent` tools are too many, otherwise None."""
     words = str(refusal.body)[:MAX_WORDS_CHARS]
     if not _TOO_MANY_TOOLS.search(words):
         return None
@@ -220,14 +221,14 @@ def is_about_form(refusal: ErrorResponse, *, is_named: bool) -> bool:
 
 
 def is_about_items(refusal: ErrorResponse) -> bool:
-    """Returns whether a refusal might be about earlier output items: thinking, signatures, encrypted content."""
+    """Returns whether a refusal might be about earlier output items: thinking, signatures or encrypted content."""
     # Vendors use different terms, and bind items to different things, so only a request without the items can tell.
     words = str(refusal.body)[:MAX_WORDS_CHARS]
     return _OF_ITEMS.search(words) is not None and is_about_form(refusal, is_named=True)
 
 
 def stated_field(refusal: ErrorResponse) -> str:
-    """Returns the field of the request's body that a refusal points to, in `param` or before the sentence."""
+    """Returns the field of the request's body that a refusal names in `param` or before its sentence."""
     error = object_in(refusal.body)
     error = object_in(error.get("error")) or error
     place = _PLACE.match(str(error.get("param") or error.get("message") or ""))
@@ -236,7 +237,7 @@ def stated_field(refusal: ErrorResponse) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RefusedParameters:
-    """The parameters that a model refuses, learned from its responses so that later requests aren't refused again.
+    """The parameters that a model refuses, as learned from its responses, so that later requests can omit them.
 
     A parameter is recorded as unsupported once a request without it succeeds, because some errors mention a parameter
     but have another cause ("'rs_…' of type 'reasoning' was provided without its required following item"). If only the
@@ -256,7 +257,7 @@ class RefusedParameters:
     def parameters_to_omit(
         self, sent: frozenset[OptionalParameter], named: frozenset[OptionalParameter], *, is_last: bool
     ) -> frozenset[OptionalParameter]:
-        """Returns the parameters to omit after a refused request. `is_last`: whether no further request is allowed."""
+        """Returns the parameters to omit after a refusal. `is_last`: whether only one more request is allowed."""
         bare = sent - _KEPT
         if is_last:
             return bare | named
@@ -265,7 +266,7 @@ class RefusedParameters:
     def after_success(
         self, sent: frozenset[OptionalParameter], dropped: frozenset[OptionalParameter], *, is_conclusive: bool
     ) -> "RefusedParameters":
-        """Returns the state after success without `dropped`. `is_conclusive`: whether all of `dropped` were refused."""
+        """Returns the state after success without `dropped`. `is_conclusive`: whether all of them were refused."""
         refused = self.refused | dropped if is_conclusive else self.refused | (dropped & _KEPT)
         return RefusedParameters(refused, (self.untried | (dropped - _KEPT)) - sent - refused)
 
@@ -273,10 +274,10 @@ class RefusedParameters:
 LEVELS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """From the least to the most thinking."""
 _FAST = "low"
-"""The level for fast answers. Without any thinking (`none`), answers get worse."""
+"""The level for fast answers. Answers without any thinking (`none`) are worse."""
 _USUAL_DEFAULT = "high"
 _USUAL = frozenset(("low", "medium", "high", "xhigh"))
-"""Levels that a model is assumed to support until it reports otherwise. `max` costs more than it improves."""
+"""Levels that a model is assumed to support until it reports otherwise. `max` costs more than it is worth."""
 _LISTS = re.compile(
     r"(?:supported|allowed|valid|possible|permitted) values|one of|(?:should|must) be|expected|\buse\b", re.IGNORECASE
 )
@@ -286,7 +287,7 @@ _LEVEL = re.compile(rf"\b(?:{'|'.join(LEVELS)})\b")
 @dataclass(frozen=True, slots=True)
 class EffortLevels:
     listed: frozenset[str] | None = None
-    """Levels listed by the vendor or a refusal. Empty if the model supports no levels, None if unknown."""
+    """Levels listed by the vendor or a refusal. Empty if the model doesn't support any, None if unknown."""
     refused: frozenset[str] = frozenset()
     default: str = ""
     """The model's default level, or "" if unknown."""

@@ -1,12 +1,12 @@
-"""Prices of models, from the operator's file or the package genai-prices.
+"""Prices of models, from the operator's file or the genai-prices package.
 
 The package includes the prices as data. It can download newer prices with UpdatePrices, which Typist doesn't use:
 prices change only when the package or the operator's file changes. The cost of a model without a price is unknown,
 which is a startup error if a dollar cap is set.
 
 The file at BOT_PRICES contains negotiated prices, and prices of self-hosted models. The file contains a JSON object.
-Each key is a model as in BOT_MODELS, or a pattern with * for any characters; the first matching key applies. Prices are
-USD per million tokens; `web_search` is USD per 1,000 searches:
+Each key is a model, named as in BOT_MODELS, or a pattern with * for any characters. The first matching key applies.
+Prices are in USD per million tokens, except that `web_search` is in USD per 1,000 searches:
 
     {
       "openai/llama-4-*": {"input": 0.2, "output": 0.6},
@@ -17,7 +17,7 @@ USD per million tokens; `web_search` is USD per 1,000 searches:
     }
 
 `input` and `output` are required. By default, cached tokens and cache writes cost as much as input. A tier replaces
-prices for requests whose total input is above that number of tokens.
+prices for requests whose total input exceeds `above` tokens.
 """
 
 import json
@@ -57,7 +57,7 @@ class PriceTier:
 
 @dataclass(frozen=True, slots=True)
 class OwnPrice:
-    """The price of models that match a pattern, in USD per million tokens, by the names in TOKEN_PRICES."""
+    """Prices of models that match a pattern, in USD per million tokens, keyed by the names in TOKEN_PRICES."""
 
     pattern: str
     usd: Mapping[str, Decimal]
@@ -135,14 +135,14 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class ModelPrices:
-    """Prices of models. The package is imported for the first price, because not every command needs prices."""
+    """Prices of models. The package is imported when a price is first needed, because not every command needs one."""
 
     own: tuple[OwnPrice, ...] = ()
     base_urls: Mapping[str, str] = field(default_factory=dict)
     """Base URLs by vendor, for vendors that aren't used at their default URL."""
 
     def cost_usd(self, model: str, usage: Usage, at: float) -> float | None:
-        """Returns the cost at a time in seconds since the epoch, or None if it is unknown. Never fails."""
+        """Returns the cost at a time (in seconds since the epoch), or None if the cost is unknown. Never fails."""
         # Prices can depend on a request's input, so each request in the usage is priced separately.
         try:
             return float(sum(self._request_usd(model, request, at) for request in usage.each))
@@ -169,7 +169,7 @@ class ModelPrices:
             return False
 
     def step_tokens(self, model: str, at: float) -> int | None:
-        """Returns the input tokens per request from which the input price rises, or None if the price never rises."""
+        """Returns the number of input tokens above which a request's input price rises, or None if it never rises."""
         from genai_prices.types import TieredPrices
 
         try:
@@ -186,8 +186,8 @@ class ModelPrices:
         return next((price for price in self.own if fnmatchcase(model, price.pattern)), None)
 
     def unlisted_terms(self, model: str, usage: Usage) -> tuple[str, ...]:
-        """Returns the usage's terms without a published price, such as speed=fast. An operator's price covers all
-        terms."""
+        """Returns the usage's terms that don't have a published price, such as speed=fast. An operator's price covers
+        all terms."""
         if self._own(model):
             return ()
         try:
@@ -225,7 +225,7 @@ class ModelPrices:
 def price_of_tools(
     tools: Sequence[ToolDefinition], models: Sequence[str], prices: ModelPrices, at: float, text: str = ""
 ) -> tuple[int, float | None]:
-    """Returns the tokens that tools and text add to each question, and their USD price per 1,000 questions or None."""
+    """Returns how many tokens tools and text add to each question, and their USD price per 1,000 questions or None."""
     # Both are for the first model, which is asked first.
     estimate = TokenEstimate(tuple(models[:1]))
     tokens = estimate.definitions_tokens(tools) + (estimate.tokens(text) if text else 0) if models else 0
@@ -240,7 +240,7 @@ def _without_versions(name: str) -> str:
 
 
 def is_vendors_server(url: str) -> bool:
-    """Returns whether a URL belongs to a model vendor, according to the package, and not to a private gateway."""
+    """Returns whether a URL belongs to a model vendor, according to the package, rather than to a private gateway."""
     from genai_prices import data_snapshot
 
     try:
@@ -250,7 +250,7 @@ def is_vendors_server(url: str) -> bool:
 
 
 def vendor_of_model(name: str) -> str:
-    """Returns the vendor that makes a model, by the model's name, or "" if the package doesn't list the model."""
+    """Returns the vendor that makes the model with this name, or "" if the package doesn't list the model."""
     from genai_prices import data_snapshot
 
     try:

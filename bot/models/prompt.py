@@ -7,7 +7,7 @@ text in the prompt comes from the askers, an admin or Typist. The askers are the
 answered.
 
 A model's output inherits the origins of its input. Recorded steps and answers store their origins (`origins` in the
-tables steps and turns) for later steps, questions and attempts. Text without recorded origins could be anyone's.
+tables steps and turns) for later steps, questions and attempts. Text whose origins weren't recorded could be anyone's.
 
 Token counts are estimates, because a tokenizer would have to download its tables.
 """
@@ -27,8 +27,8 @@ from files_to_markdown.document import Document
 class Origin(StoredEnum, unknown="unknown"):
     ASKERS = "askers"
     OTHERS = "others"
-    """Other people, apps and bots: messages, names, quoted and forwarded text, link previews. Also choices that an
-    asker clicked, because a model wrote them."""
+    """Text from other people, apps and bots: messages, names, quoted and forwarded text, and link previews. Also
+    choices that an asker clicked, because a model wrote them."""
     INSTRUCTIONS = "instructions"
     """A channel's own instructions. The channel's creator, who might not be a Typist admin, can write them."""
     MEMORY = "memory"
@@ -37,14 +37,14 @@ class Origin(StoredEnum, unknown="unknown"):
     """A file's content or name, even if an asker shared it."""
     TOOL = "tool"
     AGREED = "agreed"
-    """Text from a model that the asker accepted on a card: a schedule's task or a proposed memory."""
+    """A model's text that the asker accepted on a card: a schedule's task or a proposed memory."""
     FOUND = "found"
-    """A result from the asker's own account, which might be text that anyone has sent to them."""
+    """A result from the asker's own account, which might be text that anyone could have sent to them."""
     DEFINITION = "definition"
     """A definition in a server's first list, which no admin has read."""
     WEB = "web"
     UNKNOWN = "unknown"
-    """Possibly anyone: the text that the model had read wasn't recorded."""
+    """Possibly anyone, because the origins of the text that the model had read weren't recorded."""
 
 
 Origins = frozenset[Origin]
@@ -65,7 +65,7 @@ UNKNOWN: Origins = frozenset({Origin.UNKNOWN})
 _MODELS_OWN = {"message", "reasoning", "function_call", "text", "thinking", "redacted_thinking", "tool_use", ""}
 """Types of vendor items that contain only the model's text. Items of other types come from the vendor's tools."""
 _FINDS_TOOLS = "tool_search"
-"""Prefix of the type or name of vendor items that contain only text from tool definitions."""
+"""The prefix of the type or name of vendor items that contain only text from tool definitions."""
 
 
 def merge(parts: Iterable[Origins]) -> Origins:
@@ -101,7 +101,7 @@ def is_tool_search(item: Mapping[str, Any]) -> bool:
 
 
 def parse_origins(values: Sequence[str] | None) -> Origins:
-    """Returns recorded origins, or UNKNOWN if there are none or a newer version recorded them."""
+    """Parses recorded origins. Returns UNKNOWN if none were recorded or a newer version recorded them."""
     return UNKNOWN if values is None else frozenset(map(Origin, values))
 
 
@@ -109,21 +109,21 @@ class Permission(StrEnum):
     ALLOW = "allow"
     ASK = "ask"
     DENY = "deny"
-    """The tool is hidden from the model, and its calls aren't made."""
+    """The tool is hidden from the model, and calls to it aren't made."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolRule:
     permission: Permission
     read_only: bool = False
-    """An admin has declared that the tool has no side effects, so a call can be repeated."""
+    """An admin has declared that the tool doesn't have side effects, so calls can be repeated."""
 
 
 READS_ONLY = ToolRule(Permission.ALLOW, read_only=True)
 
 
 MAX_TRANSCRIPT_CHARS = 100_000
-"""Over an hour of speech. The rest is left out."""
+"""More than an hour of speech. The rest is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +151,10 @@ class Media:
     alternative: Document | None = None
     """A PDF's text, for models that don't accept PDFs."""
     is_first: bool = False
-    """Whether this is the first of several pages or frames, and the others aren't sent."""
+    """Whether this is the first of several pages or frames and the others aren't sent."""
     other_pages: tuple["Media", ...] = ()
     tokens: int = 0
-    """Tokens that vendors count for the pixels or pages, or 0 if unknown."""
+    """The number of tokens that vendors count for the pixels or pages, or 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,30 +175,30 @@ class Turn:
     media: tuple[Media, ...] = ()
     parts: tuple[TurnPart, ...] = field(default=(), repr=False)
     """The content of a model's earlier step in this answer, or the results of its tools. Parts are sent instead of
-    `text`. The opaque items go to their vendor, and the other parts to any other vendor."""
+    `text`: opaque items to their own vendor, and the other parts to any other vendor."""
     origins: Origins = field(default=UNKNOWN, compare=False)
     instruction: str = field(default="", repr=False)
-    """Our own sentence after a user's turn, without anybody else's words. It is sent under our own role where the
-    vendor has one, and otherwise as a note in the message."""
+    """Our own sentence after a user's turn, without anyone else's words. It is sent in our own role if the vendor has
+    one, and otherwise as a note in the message."""
 
 
 CALL_TIMEOUT_S = 60.0
 
 
 class ReadResult(str):
-    """A tool's result from data that the tool already has. No call is needed for such a result."""
+    """A tool's result from data that the tool already has, so no call is needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolDefinition:
     name: str
-    """server__tool: letters, digits, _ and -, at most 64 characters."""
+    """The name as server__tool, in at most 64 letters, digits, _ and -."""
     description: str = field(repr=False)
     parameters: Mapping[str, Any] = field(repr=False)
     definition_hash: str = ""
     """Identifies the name, title, description and parameters that an admin has approved."""
     origins: Origins = field(default=TOOL, compare=False)
-    """OURS for Typist's tools, and for tools that an admin has read and approved."""
+    """OURS for Typist's own tools and for tools that an admin has read and approved."""
     rule: ToolRule = field(default=ToolRule(Permission.ASK), compare=False)
     timeout_s: float = field(default=CALL_TIMEOUT_S, compare=False)
     prepared: Callable[[Mapping[str, Any]], Mapping[str, Any] | str] | None = field(default=None, compare=False)
@@ -206,7 +206,7 @@ class ToolDefinition:
     own_account: bool = field(default=False, compare=False)
     """Whether calls use the asker's own account, which can read data that others can't."""
     is_dispensable: bool = field(default=False, compare=False)
-    """Whether nobody would miss the tool. It isn't sent to models that reject tools or only accept them at a cost."""
+    """Whether nobody would miss the tool. It isn't sent to models that reject tools or tools with reasoning."""
 
     @property
     def server(self) -> str:
@@ -214,11 +214,11 @@ class ToolDefinition:
 
 
 DEFERRED_ABOVE_CHARS = 40_000
-"""About 10,000 tokens. According to OpenAI and Anthropic, a search costs more than it saves for fewer."""
+"""About 10,000 tokens. For fewer, a search costs more than it saves, according to OpenAI and Anthropic."""
 
 
 def deferred_tools(tools: Sequence[ToolDefinition]) -> Mapping[str, Sequence[ToolDefinition]]:
-    """Returns the tools for the vendor's tool search by server, or no tools if all definitions together are short."""
+    """Returns the tools for the vendor's tool search, by server. Empty if all definitions together are short."""
     # Tools of servers with few definitions are left out, and so are Typist's own.
     servers: dict[str, list[ToolDefinition]] = {}
     for tool in tools:
@@ -239,32 +239,32 @@ class OfferedTools:
     missing: str = ""
     """A note for the model about tools that are temporarily unavailable, or ""."""
     notice: str = ""
-    """The same for the asker."""
+    """The same note, but for the asker."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebSearch:
     allowed_domains: tuple[str, ...] = ()
-    """The domains to search, including subdomains; empty for the whole web."""
+    """The domains to search, including their subdomains, or () for the whole web."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A model's complete input for one answer. The first and the last turn are user turns. User and assistant turns
-    alternate, except that a request to continue can follow results."""
+    alternate, except that a request to continue can follow tool results."""
 
     system: str = field(repr=False)
     turns: tuple[Turn, ...]
     cache_key: str = ""
-    """Identifies prompts with a common prefix to a vendor's cache, without revealing anything about them."""
+    """Tells a vendor's cache which prompts have a common prefix, without revealing anything about them."""
     tools: tuple[ToolDefinition, ...] = ()
     web_search: WebSearch | None = None
     effort: Effort = Effort.NORMAL
     system_origins: Origins = field(default=UNKNOWN, compare=False)
     asker: str = ""
-    """Distinguishes askers for the vendor, without revealing anything about them."""
+    """Lets the vendor tell askers apart, without revealing anything about them."""
     code: str = ""
-    """The code in the prompt's marks, which are lines that begin with `[CODE`. Models repeat marks without meaning."""
+    """The code in the prompt's marks, which are lines that begin with `[CODE`. Models sometimes repeat these lines."""
 
     @property
     def origins(self) -> Origins:
@@ -276,7 +276,7 @@ PDF = "application/pdf"
 
 
 OUR_SECTIONS = ("note", "memory", "calls")
-"""Types of sections that Typist writes and answers never show."""
+"""Types of sections that Typist writes and that are never shown in answers."""
 
 
 def frame_text(code: str, what: str, text: str) -> str:
@@ -284,7 +284,7 @@ def frame_text(code: str, what: str, text: str) -> str:
 
 
 def with_noted_instructions(prompt: Prompt) -> Prompt:
-    """Returns a prompt with each of our instructions as a note in its message, for models without a role for them."""
+    """Converts each of our instructions to a note in its message, for models without a role for instructions."""
     turns = []
     for turn in prompt.turns:
         if turn.instruction:
@@ -303,7 +303,7 @@ def inline_system(prompt: Prompt) -> Prompt:
 
 
 def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt, tuple[str, ...]]:
-    """Replaces media that `keep` rejects with notes. Returns the new prompt and the names of the replaced media."""
+    """Replaces media that `keep` rejects with notes. Returns the new prompt and the names of those media."""
     left_out: list[str] = []
     turns = []
     for turn in prompt.turns:
@@ -322,14 +322,14 @@ def hidden_note(name: str) -> str:
 
 
 def item_hashes(prompt: Prompt) -> frozenset[int]:
-    """Returns the hashes of opaque items that can be omitted because their turns also have other parts."""
+    """Returns hashes of the opaque items that can be omitted, because their turns also have other parts."""
     # A paused answer has no other parts.
     turns = [turn for turn in prompt.turns if not all(isinstance(part, Opaque) for part in turn.parts)]
     return frozenset(item for turn in turns for item in _hashes(turn))
 
 
 def without_items(prompt: Prompt, refused: Collection[int]) -> Prompt:
-    """Returns the prompt without the opaque items of turns that contain a refused item. `refused`: hashes of items."""
+    """Removes all opaque items from turns that contain a refused item. `refused`: hashes of items."""
     # Words, calls and results remain, which any vendor can read, so earlier calls are still recognizable as calls.
     if not refused:
         return prompt
@@ -349,7 +349,7 @@ def _hashes(turn: Turn) -> frozenset[int]:
 def newest_media_within(
     turns: Sequence[Turn], limit: int, size_of: Callable[[Media], int] = lambda media: len(media.base64)
 ) -> Collection[Media]:
-    """Returns the newest media up to a total size of `limit`, by default in base64 characters."""
+    """Returns the newest media whose total size is at most `limit`, by default in base64 characters."""
     newest: set[Media] = set()
     for turn in reversed(turns):
         for media in turn.media:
@@ -362,7 +362,7 @@ def newest_media_within(
 @dataclass(frozen=True, slots=True)
 class Estimate:
     probability: float
-    """From 0 to 1; 0 if the model refused to decide."""
+    """From 0 to 1, or 0 if the model refused to decide."""
     input_tokens: int
 
 
@@ -371,13 +371,13 @@ BYTES_PER_TOKEN = {"openai": 3.0, "azure": 3.0, "anthropic": 2.0}
 TURN_TOKENS = 4
 LEARNING_RATE = 0.2
 MAX_IMAGE_TOKENS = 4_000
-"""The highest count of any vendor for an image at its largest resolution."""
+"""The highest token count of any vendor for an image at its largest resolution."""
 PIXELS_OF_TOKEN = 28
-"""Side length, in pixels, of the square of an image that vendors count as one token."""
+"""The side length, in pixels, of a square that vendors count as one token."""
 PDF_PAGE_TOKENS = 2_350
-"""Tokens of a PDF page, text and image, as measured on Claude 5.5."""
+"""Tokens per PDF page, for its text and image together, as measured with Claude 5.5."""
 PDF_PAGE_BYTES = 75_000
-"""Bytes per page of a scan, for PDFs whose pages can't be counted."""
+"""The assumed size of a scanned page, for PDFs whose pages can't be counted."""
 
 
 def image_tokens(width: int, height: int) -> int:
@@ -386,23 +386,23 @@ def image_tokens(width: int, height: int) -> int:
 
 
 MEASURABLE_BYTES = 300
-"""Minimum size of prompts that correct the estimate. In shorter prompts, the vendor's additions outweigh the text."""
+"""Minimum size of prompts that correct the estimate. In shorter ones, the vendor's additions outweigh the text."""
 MAX_CHARS_PER_TOKEN = 8
-"""Twice the average for English text. If a server counts fewer tokens, it cut the prompt or counted a part."""
+"""Twice the average for English text. If a server counts fewer tokens, it cut the prompt or counted only part of it."""
 MIN_COUNTED_TOKENS = 1_000
-"""A server that counts fewer tokens doesn't report how much it read."""
+"""Lower counts don't show how much of the prompt a server has read."""
 
 
 class TokenEstimate:
     def __init__(self, models: tuple[str, ...]) -> None:
         self.window_tokens: int | None = None
-        """The smallest window, for prompt and answer together, that a model in use has reported, or None."""
+        """The smallest window (for prompt and answer together) that a model in use has reported, or None."""
         self.cut_prompts: dict[str, tuple[int, int]] = {}
-        """Sent tokens (estimated) and counted tokens of the first prompt that a model's server has cut."""
+        """By model: the estimated and the counted tokens of the first prompt that its server has cut."""
         self._bytes_per_token = {model: BYTES_PER_TOKEN.get(model.split("/")[0], 2.0) for model in models}
 
     def tokens(self, text: str) -> int:
-        """Returns the highest estimate among the models in use, because the prompt must fit every fallback."""
+        """Returns the highest estimate for any model in use, because the prompt must fit every fallback."""
         return int(len(text.encode(errors="replace")) / min(self._bytes_per_token.values())) + TURN_TOKENS
 
     def prompt_tokens(self, prompt: Prompt) -> int:
@@ -416,7 +416,7 @@ class TokenEstimate:
         return sum(map(self.tokens, texts)) + self.definitions_tokens(prompt.tools) + sum(media)
 
     def conversation_tokens(self, prompt: Prompt) -> int:
-        """Returns a prompt's estimated tokens without instructions and tool definitions, which askers can't shorten."""
+        """Estimates a prompt's tokens, excluding instructions and tool definitions, which askers can't shorten."""
         return self.prompt_tokens(replace(prompt, system="", tools=()))
 
     def media_tokens(self, media: Media) -> int:
@@ -433,7 +433,7 @@ class TokenEstimate:
         return min((window for window in (self.window_tokens, tokens) if window is not None), default=None)
 
     def learn(self, model: str, prompt: Prompt, usage: Usage | None, window_tokens: int | None = None) -> bool:
-        """Corrects the estimate with a request's usage. Returns whether the window is the smallest so far."""
+        """Corrects the estimate using a request's usage. Returns whether the window is the smallest so far."""
         is_smallest = window_tokens is not None and not (self.window_tokens and self.window_tokens <= window_tokens)
         self.window_tokens = window_tokens if is_smallest else self.window_tokens
         # The prompt's text doesn't include media, search results or the content of encrypted items. Searchable
@@ -471,19 +471,19 @@ def prompt_texts(prompt: Prompt) -> list[str]:
 
 
 def room_for_conversation(limit_tokens: int, taken_tokens: int) -> int:
-    """Returns the part of BOT_HISTORY_TOKENS left after tool definitions and the answer so far: at least half."""
+    """Returns how much of BOT_HISTORY_TOKENS is left after tool definitions and the answer so far: at least half."""
     return max(limit_tokens // 2, limit_tokens - taken_tokens)
 
 
 def room_in_window(limit_tokens: int, window_tokens: int | None, instruction_tokens: int) -> int:
-    """Returns the part of BOT_HISTORY_TOKENS that fits into a window with instructions and a quarter for the answer."""
+    """Returns how much of BOT_HISTORY_TOKENS fits in a window, next to instructions and a quarter for the answer."""
     if window_tokens is None:
         return limit_tokens
     return min(limit_tokens, max(window_tokens // 4, window_tokens * 3 // 4 - instruction_tokens))
 
 
 def room_for_results(limit_tokens: int, window_tokens: int | None = None, prompt_tokens: int = 0) -> int:
-    """Returns the maximum tokens of tool results in a request, given BOT_HISTORY_TOKENS."""
+    """Returns the maximum tokens for tool results in a request. `limit_tokens`: BOT_HISTORY_TOKENS."""
     # Results get more room than a conversation, because a model compares what it has found. They have to fit a window
     # besides the prompt and a quarter for the answer.
     room_tokens = 5 * limit_tokens

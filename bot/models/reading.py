@@ -1,4 +1,4 @@
-"""Reads a response's bytes in pieces, less often if there are many responses, and no longer than necessary."""
+"""Reads a response's bytes in chunks, less often if many responses are being read, and no longer than necessary."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -13,10 +13,10 @@ PIECE_BYTES = 2_048
 """Maximum bytes to process without yielding to other tasks. A gateway's cache sends a whole answer at once."""
 MANY_READ = 10
 PAUSE_S = 0.002
-"""Pause after each chunk, per response being read. Reading 200 responses word by word would use a whole core."""
+"""Pause after each chunk, for each response being read. Reading 200 responses word by word would use a whole core."""
 MAX_PAUSE_S = 0.4
 REST_S = 10.0
-"""Time limit for data after a finish reason, such as usage. Some servers never end their streams."""
+"""Time limit for data such as usage that follows a finish reason. Some servers never end their streams."""
 
 
 async def deltas_of(
@@ -66,7 +66,7 @@ _read_now: set[object] = set()
 
 
 async def paced_chunks(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Yields a response's chunks. If many responses are being read, pauses after each chunk, so that chunks grow."""
+    """Yields a response's chunks. If many responses are being read, it pauses after each, so that chunks get longer."""
     this = object()
     _read_now.add(this)
     try:

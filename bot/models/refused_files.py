@@ -19,11 +19,11 @@ from files_to_markdown.process import convert_image
 SMALLER_PIXELS = 1_000
 """Maximum side length of images after a vendor refused a large file. Text in images stays legible."""
 MIN_SHRUNK_BYTES = 20_000
-"""Minimum size of images to shrink. Smaller images don't make a request too large."""
+"""Minimum size of images to shrink. Smaller ones aren't the reason why a request is too large."""
 _REFUSALS = {EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG}
 _NAMES_FILES = re.compile(r"\b(?:image(?:s|_url)?|vision|multi-?modal|pdfs?|documents?|input_(?:file|image))\b", re.I)
 _NAMES_PDFS = re.compile(r"\bpdfs?\b", re.I)
-"""Matches PDFs. A single PDF can be refused for having too many pages."""
+"""Matches mentions of PDFs. A single PDF can be refused for having too many pages."""
 _SEES_NONE = re.compile(
     r"(?:\bnot?\b|n't|\bonly\b)[^.]{0,40}(?:support|accept|enabled|multi-?modal|vision)|\b0 image|text.only", re.I
 )
@@ -43,7 +43,7 @@ _MAX_PIXELS = re.compile(
     re.I,
 )
 _STATED_PIXELS = re.compile(r"max_side_length_pixels\W{1,5}(\d{2,5})")
-"""Matches Anthropic's field for image_dimensions_too_large (anthropic 2.14.0)."""
+"""Matches the limit in Anthropic's image_dimensions_too_large errors (anthropic 2.14.0)."""
 _NAMES_PIXELS = re.compile(r"pixel|dimension|resolution|width|height|\bsides?\b|\d\s*[x×]\s*\d", re.I)
 
 
@@ -51,7 +51,7 @@ _NAMES_PIXELS = re.compile(r"pixel|dimension|resolution|width|height|\bsides?\b|
 class RefusedFiles:
     fault: FileFault
     is_about_files: bool
-    """Whether the refusal mentions files or sizes, so that it can have no other cause."""
+    """Whether the refusal mentions files or sizes, so nothing else can be the cause."""
     max_pixels: int = 0
     is_about_pdfs: bool = False
 
@@ -84,7 +84,7 @@ def refused_files(refusal: ErrorResponse) -> RefusedFiles | None:
 
 
 async def shrink_images(prompt: Prompt, max_pixels: int, *, is_halved: bool = False) -> Prompt:
-    """Returns the prompt with images shrunk to `max_pixels` per side and, if `is_halved`, to half their bytes."""
+    """Shrinks a prompt's images to `max_pixels` per side and, if `is_halved`, to half their bytes."""
     turns = [
         replace(turn, media=tuple([await _shrink_image(file, max_pixels, is_halved=is_halved) for file in turn.media]))
         for turn in prompt.turns

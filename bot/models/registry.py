@@ -1,4 +1,4 @@
-"""Registry of the vendors that Typist supports; builds the models in use.
+"""The registry of vendors that Typist supports, which also builds the models in use.
 
 To add a vendor, write a module in this package with a function that returns a `Vendor` (unless it uses another vendor's
 API), and add an entry to `VENDORS`. The settings, their validation and the command line get the vendor's name,
@@ -42,7 +42,7 @@ LookUp = Callable[[str, VendorSettings, str, date], Awaitable[Lookup]]
 
 @dataclass(frozen=True)
 class Cloud:
-    """A cloud's requirements. Requests use the identity of the process instead of a key."""
+    """The requirements for using a cloud. Requests use the identity of the process instead of a key."""
 
     extra: str
     module: str
@@ -55,12 +55,12 @@ class Cloud:
 @dataclass(frozen=True)
 class VendorEntry:
     connect: Connect
-    """Imports the vendor's module and connects. The settings include the entry's base URL unless they override it."""
+    """Imports the vendor's module and connects. The settings include this entry's base URL unless they override it."""
     look_up: LookUp
     base_url_variable: str
     telemetry_name: str = ""
     base_url: str = ""
-    """The default base URL. If empty, the client derives the URL from the region, or base_url_variable must be set."""
+    """The default base URL. If empty, the client derives it from the region, or base_url_variable must be set."""
     default_model: str = ""
     company: str = ""
     api_key_variable: str = ""
@@ -75,10 +75,9 @@ class VendorEntry:
     apis: tuple[str, ...] = ()
     """Values of `api_variable`, with the default first."""
     can_think: Callable[[VendorSettings], bool] = lambda settings: False
-    """Whether requests reserve output tokens for thinking, which is billed as output, in addition to the answer's
-    text."""
+    """Whether requests reserve output tokens for thinking, which is billed as output, on top of the answer's text."""
     accepts_pdfs: Callable[[VendorSettings], bool] = lambda settings: True
-    """Whether the vendor's models accept PDFs. Other models get the text."""
+    """Whether the vendor's models accept PDFs. If not, they get the text."""
     can_search: Callable[[VendorSettings], bool] = lambda settings: False
     can_decide: Callable[[VendorSettings], bool] = lambda settings: False
     can_transcribe: bool = False
@@ -90,7 +89,7 @@ class VendorEntry:
         return is_on_domain(settings.base_url or self.base_url, urlsplit(self.base_url).hostname or "")
 
     def can_load_models(self, settings: VendorSettings) -> bool:
-        """Returns whether this is a server, other than a vendor's, that might load a model when a request arrives."""
+        """Returns whether this server isn't a vendor's and might have to load a model when a request arrives."""
         return not (self.cloud or self.is_own_server(settings) or known_server(settings.base_url))
 
 
@@ -136,7 +135,7 @@ def _cloud(base_url_variable: str, telemetry_name: str, cloud: Cloud, *, api: st
 
 
 async def _import_in_thread(module: str) -> Any:
-    """Imports a module in a thread, because an SDK takes seconds on a slow machine and other checks are timed."""
+    """Imports a module in a thread, because an SDK can take seconds and would delay checks that are being timed."""
     return await asyncio.to_thread(import_module, module)
 
 
@@ -223,7 +222,7 @@ KEY_COMPANIES = " or ".join(entry.company for entry in VENDORS.values() if entry
 
 
 def provider_names() -> dict[str, str]:
-    """Returns OpenTelemetry's vendor names, if they differ from ours."""
+    """Returns OpenTelemetry's names of vendors by our names, where they differ."""
     return {vendor: entry.telemetry_name for vendor, entry in VENDORS.items() if entry.telemetry_name}
 
 
@@ -245,7 +244,7 @@ async def open_models(
     patience_s: float = PATIENCE_S,
     on_result: OnResult = lambda model, result: None,
 ) -> AsyncIterator[Fallback]:
-    """Opens the models in use. `patience_s`: the time after the first failure in which another request can start."""
+    """Opens the models in use. `patience_s`: how long after the first failure another request can start."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
         vendors: dict[str, Vendor] = {}
@@ -264,7 +263,7 @@ async def open_models(
 
 
 def max_output_tokens(setup: ModelSetup) -> int:
-    """Returns the maximum output tokens, including thinking, that one answer can be billed for."""
+    """Returns the maximum number of output tokens (including thinking) that one answer can be billed for."""
     can_think = any(entry.can_think(settings) for _, entry, settings in _vendors_in_use(setup))
     return setup.options.max_output_tokens + (THINKING_TOKENS if can_think else 0)
 
@@ -293,7 +292,7 @@ def vendor_settings(vendor: str, setup: ModelSetup) -> VendorSettings:
 
 
 async def _close(vendor: Vendor) -> None:
-    """Closes a vendor's connections, with a time limit, because a hanging server might never close TLS."""
+    """Closes a vendor's connections within a time limit, because a hanging server might never close TLS."""
     with suppress(TimeoutError):
         async with asyncio.timeout(0.5):
             await vendor.aclose()

@@ -3,11 +3,11 @@
 The first entry of `REMEDIES` whose condition matches a refusal changes the request, or ends the answer with that
 refusal. The order matters, because servers use the same words to reject different things:
 
-1. the API, because an API without the model accepts nothing,
-2. the model's own items, because servers refer to items in the same way as to parameters,
+1. the API, because an API that doesn't have the model won't accept anything,
+2. the model's own items, because servers refer to items the same way as to parameters,
 3. the room for output, unless the refusal names files,
 4. the files, unless the refusal names a parameter,
-5. the form: first the parts that the refusal names are dropped, then the parts that nobody would miss.
+5. the form: first, the parts that the refusal names are dropped, then the parts that nobody would miss.
 """
 
 import logging
@@ -41,7 +41,7 @@ from bot.models.trials import TOOLS, LearnedLimits, Trial, needed_parameters
 log = logging.getLogger(__name__)
 
 MAX_FAULTS = 3
-"""Number of consecutive server errors after which a question is retried as if the request were the cause."""
+"""The number of consecutive server errors after which a question is retried as if its request were the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class RefusedRequest:
 
     @property
     def is_chance_failure(self) -> bool:
-        """Whether the server couldn't parse the model's output, which might not happen again."""
+        """Whether the server couldn't parse the model's output, which might work the next time."""
         return is_about_output(self.response)
 
     @property
@@ -82,7 +82,7 @@ class RefusedRequest:
 class Remedy:
     is_for: Callable[[RefusedRequest], bool]
     apply: Callable[[RefusedRequest], Awaitable[Trial | None]] | None
-    """Returns the next request, or None to try the following remedies. If `apply` is None, no request follows."""
+    """Returns the next request, or None to try the remedies after this one. If `apply` is None, no request follows."""
 
 
 async def apply_remedy(
@@ -119,7 +119,7 @@ async def apply_remedy(
 
 def _can_be_about_history(refused: RefusedRequest) -> bool:
     """Returns whether a refusal might be about parts of the request that other conversations don't have. A question
-    without earlier messages has no such parts. Steps can be at fault, whichever part the refusal names. Earlier
+    without earlier messages doesn't have such parts. Steps can be at fault whichever part the refusal names. Earlier
     messages can be at fault unless the refusal points to another field of the request."""
     turns = refused.trial.sent_prompt.turns
     if any(turn.parts for turn in turns):
@@ -201,7 +201,7 @@ async def _send_fewer_files(refused: RefusedRequest) -> Trial | None:
 
 
 def _has_long_tools(refused: RefusedRequest) -> bool:
-    """Returns whether a prompt is too long and mostly consists of tool definitions that readers would miss."""
+    """Returns whether a prompt is too long and consists mostly of tool definitions that readers would miss."""
     if refused.room is None or not refused.room.is_about_window:
         return False
     trial, estimate = refused.trial, refused.learned.estimate

@@ -1,13 +1,13 @@
-"""Determines how many output tokens a model's server accepts. Pure.
+"""Determines how many output tokens a model's server will accept. Pure.
 
-Servers compare a request's output limit with the model's maximum output, or with the model's window, which contains
-prompt and output. Typist chooses the output limit, so such a refusal is never about the asker's text, unless the prompt
-alone fills the window.
+Servers compare a request's output limit with the model's maximum output, or with the model's window, which has to hold
+both prompt and output. Typist chooses the output limit, so a refusal of it is never about the asker's text, unless the
+prompt alone fills the window.
 
-The window comes from the refusal or, if it states none, from the server's description of the model. If the window is
-known, a quarter of it is kept for the answer, or as much as the settings request; a prompt that leaves less is too
-long. If the window is unknown, the next request uses the largest number in the refusal below the limit that was sent,
-then a quarter of the limit.
+The window is taken from the refusal or, if the refusal doesn't state it, from the server's description of the model. If
+the window is known, a quarter of it is kept for the answer, or as much as the settings request. A prompt that leaves
+less is too long. If the window is unknown, the next request uses the largest number in the refusal that is below the
+limit that was sent, and after that a quarter of that limit.
 """
 
 import re
@@ -18,16 +18,16 @@ import regex
 from bot.errors import EndReason
 
 MAX_TRIES = 2
-"""Maximum retries with less room: from 16,384 tokens to 4,096 and then 1,024."""
+"""Maximum number of retries with less room, such as 4,096 and then 1,024 instead of 16,384 tokens."""
 MAX_WORDS_CHARS = 2_000
 MIN_ROOM = 16
 """The smallest limit that all APIs accept."""
 MIN_WINDOW = 256
 SHORT_TOKENS = 1_000
-"""Conversations shorter than this are accepted by every model."""
+"""Every model accepts conversations that are shorter than this."""
 _WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length", "max_input_tokens")
 _OUTPUTS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
-"""Names of limits in servers' descriptions of a model: vLLM, OpenRouter, Groq, Mistral and Anthropic."""
+"""Names of limits in model descriptions from vLLM, OpenRouter, Groq, Mistral and Anthropic."""
 _NUMBER = re.compile(r"(?<![\w.\-])(?:\d{1,3}(?:[,_.]\d{3})+|\d{1,9})(?:[kK]\b|(?![\w-]|\.\d))|(?<=[01]-)\d{3,9}\b")
 _LIMIT = (
     r"max_?(?:(?:output|completion|new|gen\w{0,8}|response)_?)?(?:tokens?(?:_?count)?|len(?:gth)?)"
@@ -70,7 +70,7 @@ _OF_OTHER_THINGS = (
 class Room:
     output_tokens: int | None = None
     window_tokens: int | None = None
-    """Maximum tokens of prompt and output together, or None if unknown."""
+    """The maximum number of tokens for prompt and output together, or None if unknown."""
 
     def output_limit(self, wanted_tokens: int, prompt_tokens: int) -> int:
         limit = min(wanted_tokens, self.output_tokens or wanted_tokens)
@@ -99,9 +99,9 @@ class RoomRefusal:
     numbers: tuple[int, ...]
     window_tokens: int | None
     names_output: bool
-    """Whether the refusal mentions output, so that the prompt isn't the only cause."""
+    """Whether the refusal mentions output, so the prompt isn't the only cause."""
     is_about_window: bool
-    """Whether prompt and output together, or the prompt alone, are too long."""
+    """Whether the prompt is too long, either by itself or together with the output."""
 
     def exceeds_request(self, asked_tokens: int) -> bool:
         """Returns whether the refusal states a prompt size and a window that are far larger than the request."""
@@ -110,7 +110,7 @@ class RoomRefusal:
 
     @property
     def stated_window_tokens(self) -> int | None:
-        """The window if the refusal states both the prompt's tokens and the model's maximum, or None."""
+        """The window, if the refusal states both the prompt's tokens and the model's maximum, otherwise None."""
         largest = sorted((number for number in self.numbers if number >= MIN_WINDOW), reverse=True)[:2]
         return self.window_tokens or min(largest, default=None)
 

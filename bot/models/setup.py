@@ -15,7 +15,7 @@ class VendorSettings:
     api_key: str = field(default="", repr=False)
     base_url: str = ""
     api: str = ""
-    """The name of the API in the vendor's registry entry, or "" if the vendor's module chooses it."""
+    """The name of the API in the vendor's registry entry, or "" if the vendor's module chooses the API."""
     region: str = ""
     project: str = ""
 
@@ -24,7 +24,7 @@ class VendorSettings:
 class RequestOptions:
     max_output_tokens: int
     prices: ModelPrices = field(default_factory=ModelPrices)
-    """Prices of models, for recognizing a model without a price that answers instead."""
+    """Prices of models, used to recognize that another model has answered and to see whether it has a price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ class KnownServer:
 
     domain: str
     source: str
-    """The page that recommends the server's API, and the day when that page was read."""
+    """The page that recommends an API for this server, and the date when the page was read."""
     has_responses_api: bool = True
     is_openai: bool = False
-    """Whether this is OpenAI's own API, with PDFs, web search, cache marks and safety identifiers."""
+    """Whether this is OpenAI's own API, which supports PDFs, web search, cache marks and safety identifiers."""
     has_open_models: bool = False
     """Whether the server also serves open models, whose reasoning can be in the text (CherryHQ/cherry-studio#10225)."""
 
@@ -74,7 +74,7 @@ def known_server(base_url: str) -> KnownServer | None:
 
 
 def is_vendors_own(base_url: str) -> bool:
-    """Returns whether a server has only the vendor's own models. "" is the SDK's default, or Claude in a cloud."""
+    """Returns whether a server has only the vendor's own models. "" means the SDK's default, or Claude in a cloud."""
     server = known_server(base_url)
     return not base_url or (server is not None and not server.has_open_models)
 

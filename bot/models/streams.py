@@ -1,4 +1,4 @@
-"""Turns a response's events into text, citations and tool calls: the base class for the APIs' readers.
+"""Turns a response's events into text, citations and tool calls. Contains the base class for the APIs' readers.
 
 An API's reader (openai.py, anthropic.py) turns events from wire.py into events from events.py. This module does no I/O:
 reading.py reads the socket and passes the bytes to `ResponseReader.receive`.
@@ -31,13 +31,13 @@ from bot.text import object_in, paired_json
 from slack_markdown.growing_text import Pairing, paired
 
 MIN_REPEATED_CHARS = 64
-"""Minimum length of text that is recognized as repeated. Shorter text can occur twice: 22 is two tokens."""
+"""Minimum length of text to recognize as repeated. Shorter text can occur twice, because 22 might be two tokens."""
 MAX_CALLS = 64
-"""Maximum tool calls per step. Models request a few at once, and every call is recorded, checked and shown."""
+"""Maximum tool calls per step. Models request only a few at once, and every call is recorded, checked and shown."""
 
 
 class TextParts:
-    """Inserts a blank line between the text parts of an answer, which start_part() begins.
+    """Inserts a blank line between an answer's text parts, each of which begins with a call of start_part().
 
     An answer can consist of commentary and the final text, or of text before and after a tool call. Vendors' streams
     don't separate these parts. Consecutive text blocks are one part, because Anthropic starts a content block at each
@@ -143,7 +143,7 @@ END_FORMS: tuple[tuple[re.Pattern[str], FinishReason | EndReason], ...] = tuple(
         (r"^(?:eos|eos token|completed?|end)$", FinishReason.STOP),
     )
 )
-"""Patterns for finish reasons. The first match counts; without a match, the text counts as complete."""
+"""Patterns for finish reasons. The first match counts. If there is none, the text counts as complete."""
 NO_REASONS = ("null", "none")
 _WORDS_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z]+")
 
@@ -158,7 +158,7 @@ Delta = str | Thinking | Searching | Citation
 
 
 class AnswerReader(ABC):
-    """The base class for readers of one answer. Events are dicts, because typed events cost eight times as much CPU."""
+    """Base class for readers of an answer. Events are dicts, because typed events take eight times as much CPU time."""
 
     answer_field: str
     event_field = "type"
@@ -167,7 +167,7 @@ class AnswerReader(ABC):
         self.finish_reason: FinishReason | None = None
         """The reason in the vendor's terminal marker, or None if the answer isn't complete."""
         self.unknown_finish_reason: str | None = None
-        """The vendor's finish reason, if END_FORMS doesn't match it. The text still counts as an answer."""
+        """The vendor's finish reason if END_FORMS doesn't match it. The text still counts as an answer."""
         self.failure: ProviderError | None = None
         """A failure whose reason hasn't been reported yet."""
         self.usage: Usage | None = None
@@ -176,13 +176,13 @@ class AnswerReader(ABC):
         self.is_working = False
         """Whether the model is thinking, searching or writing a tool call, so that even a ping is a sign of work."""
         self.side_events: list[Citation | Searching] = []
-        """Events other than text: sources, each URL once, and searches without an event of their own."""
+        """Events other than text: sources (each URL once) and searches that didn't have their own event."""
         self._cited_urls: set[str] = set()
         self._attempt = attempt
         self._parts = TextParts()
         self._last_delta = ""
         self.has_progress = False
-        """Whether the text of thinking is a note for readers, because only such notes were requested."""
+        """Whether thinking text is a note for readers, because only such notes were requested."""
         self.marks = TemplateMarks(prompt.code)
         self._offers_tools = bool(prompt.tools)
         self._tool_name = partial(offered_name, offered=frozenset(tool.name for tool in prompt.tools))
@@ -196,24 +196,24 @@ class AnswerReader(ABC):
 
     @abstractmethod
     def read_event(self, event: Any) -> Delta:
-        """Returns a stream event's content, or "" if it has none. Raises ProviderError for a reported failure."""
+        """Returns a stream event's content, or "" if there is none. Raises ProviderError if it reports a failure."""
 
     def read_done(self) -> None:  # noqa: B027 - most APIs have their own marker
         """Handles the stream's [DONE] line."""
 
     @abstractmethod
     def read_response(self, body: Any) -> Delta:
-        """Returns a JSON response's content, except for `withheld_text`. Raises ProviderError for a failure."""
+        """Returns a JSON response's content, except `withheld_text`. Raises ProviderError if it reports a failure."""
 
     def withheld_text(self) -> str:
-        """Returns text that was withheld as possible markup. Raises `failure` if its reason was never reported."""
+        """Returns the text that was withheld as possible markup. Raises `failure` if its reason was never reported."""
         # Called once, at the end of the stream.
         if self.failure:
             raise self.failure
         return self.marks.end(is_complete=self.finish_reason is FinishReason.STOP)
 
     def read_end(self) -> tuple[TextPart | ToolCall | Opaque, ...]:
-        """Returns a complete answer's tool calls, with its text and the items to send back with the calls' results."""
+        """Returns a complete answer's tool calls, its text, and the items to send back with the calls' results."""
         # If an answer was cut off, its last call might be incomplete.
         if self.finish_reason is FinishReason.STOP and self._calls:
             self.finish_reason = FinishReason.TOOLS
@@ -232,7 +232,7 @@ class AnswerReader(ABC):
         return [Opaque(self._attempt.vendor, paired_json(item)) for item in self._items]
 
     def prepare_continuation(self) -> None:  # noqa: B027 - only Anthropic pauses
-        """Prepares for the rest of a paused answer, which arrives in another response."""
+        """Prepares to read the rest of a paused answer, which arrives in another response."""
 
     def _record_delta(self, text: str) -> bool:
         """Records a delta. Returns False if it repeats the whole text, as gateways do at the end (ragflow#15286)."""
@@ -249,7 +249,7 @@ class AnswerReader(ABC):
         return {**item, id_field: unique_id, "name": name}
 
     def _check_call_count(self, calls: int) -> None:
-        """Raises a permanent ProviderError if a step has too many calls. A repeated request would do it again."""
+        """Raises a permanent ProviderError if a step has too many calls. The same request would cause them again."""
         if calls > MAX_CALLS:
             raise self._attempt.failure(EndReason.CUT, f"more than {MAX_CALLS} tool calls", is_temporary=False)
 
@@ -280,19 +280,19 @@ class AnswerReader(ABC):
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 _STREAM_BEGINS = (b":", b"d", b"e", b"i", b"r")
-"""First bytes of a comment or an event field (data, event, id, retry). JSON never begins with these bytes."""
+"""The first bytes of comments and event fields (data, event, id, retry). JSON never begins with any of them."""
 _MAX_BLANK_BYTES = 4096
 _JSON = "application/json"
 
 
 class ResponseReader:
-    """Reads one response, which is a stream of events, or one JSON body from a server that can't stream. A paused
-    answer continues in another response, whose ResponseReader shares the AnswerReader."""
+    """Reads one response: a stream of events, or a single JSON body from a server that can't stream. A paused answer
+    continues in another response, whose ResponseReader shares the AnswerReader."""
 
     def __init__(self, media_type: str, reader: AnswerReader, attempt: RequestAttempt) -> None:
         self.is_done = False
         self.events = 0
-        """The number of events so far, except comments and pings, which are identical events."""
+        """The number of events so far, not counting comments or pings (which repeat the previous event)."""
         self._last_event: Any = None
         self._media_type = media_type
         self._reader = reader
@@ -303,7 +303,7 @@ class ResponseReader:
         self._has_api_events = self._has_content_events = False
         self._body = bytearray()
         self._is_json = False if media_type == AWS_EVENTS else None
-        """None until known, because some servers label an event stream as JSON, or JSON as an event stream."""
+        """None until this is known, because some servers label event streams as JSON, or JSON as an event stream."""
         attempt.has_begun = media_type != _JSON
 
     @property
@@ -317,7 +317,7 @@ class ResponseReader:
         return self.is_answered or self._reader.failure is not None
 
     def receive(self, data: bytes) -> Iterator[Delta]:
-        """Yields the content of the next bytes. Raises the exceptions of `Events` and the API's reader."""
+        """Yields the content of the next bytes. Raises the same exceptions as `Events` and the API's reader."""
         try:
             for event in self._events.receive(data if self._is_json is False else self._events_in(data)):
                 yield from self._deltas_in(event)
@@ -344,7 +344,7 @@ class ResponseReader:
             raise self._attempt.failure(EndReason.UNREADABLE, f"no stream of events but {kind}")
 
     def _events_in(self, data: bytes) -> bytes:
-        """Buffers bytes until it is clear whether the body is JSON. Returns the bytes to read as events."""
+        """Buffers bytes until it is clear whether the body is JSON. Returns the bytes to parse as events."""
         self._body += data
         if len(self._body) > MAX_EVENT_BYTES:
             raise EventTooLongError

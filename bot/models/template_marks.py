@@ -1,14 +1,14 @@
 """Removes chat-template markup from the beginning and end of an answer. Pure.
 
-Servers without the right parser pass on the markup that a model writes as part of its chat template. It is removed only
-if `is_expected` is set (vendors' own endpoints never leave any), and only in two places:
+Servers without the right parser pass on the markup that a model writes as part of its chat template. The markup is
+removed only if `is_expected` is set (vendors' own endpoints never leave any), and only in two places:
 
 - The beginning: reasoning in tags or tokens, the name of the model's role, gpt-oss channels.
 - The end: end-of-turn tokens after the last word.
 
 Elsewhere, markup is text, because an answer can quote a file, a prompt or a log. A tool call that is written as text is
 never removed. Markup is recognized by its form, not by the model's name: `<|name|>` with straight or full-width bars on
-one or both sides, `◁name▷`, `[|name|]`, tags named after thinking, and the few tags that end a turn.
+one or both sides, `◁name▷`, `[|name|]`, tags with names such as `think`, and the few tags that end a turn.
 
 The result doesn't depend on how the text is split into deltas. At most MAX_MARK_CHARS characters are withheld until
 more text arrives, and every character is examined a bounded number of times.
@@ -23,13 +23,13 @@ from bot.models.prompt import OUR_SECTIONS
 
 MAX_MARK_CHARS = 160
 MAX_TAIL_CHARS = 400
-"""Maximum length of markup at the end: more than four marks and the beginning of a fifth."""
+"""Maximum length of markup at the end, which is enough for four marks and the beginning of a fifth."""
 MAX_CLOSING_CHARS = 80
 MAX_MARKS = 40
 
 _STRONG = {"think", "thinking", "thought", "thoughts", "monologue"}
 _WEAK = {"reason", "reasoning", "reflection", "scratchpad", "analysis"}
-"""Names that an answer's own XML can also use. If nothing follows such a tag, its content is the answer."""
+"""Names that can also occur in an answer's own XML. If nothing follows such an element, its content is the answer."""
 _AROUND = {"begin", "start", "end", "of", "on", "off", "inner", "chain", "process", "seed", "block", ""}
 _OWN_ROLES = {"assistant", "model", "ai", "bot", "chatbot", "gpt"}
 _OTHER_ROLES = {"user", "human", "system", "developer", "observation", "ipython", "environment"}
@@ -53,7 +53,7 @@ _TOKEN = re.compile(_TOKEN_FORM, re.IGNORECASE)
 _TOKEN_BEGINS = rf"<(?:/?[|｜]{{0,2}}/?{_NAME}{{0,60}}[|｜]{{0,2}})?|◁/?\w{{0,30}}|[\[\]](?:[~|]!?/?)?\w{{0,40}}[~|]?"
 _MAYBE_TOKEN = re.compile(_TOKEN_BEGINS)
 _CUT = r"<[|｜]{1,2}[\w▁./:+-]{0,60}[|｜]?"
-"""A token that was cut off by an output limit or by a server's stop string."""
+"""Matches a token that was cut off by an output limit or a server's stop string."""
 _WRAPPERS = r"(?:answer|response|final|final_answer|solution|output)"
 _TAIL = re.compile(rf"(?:(?:{_TOKEN_FORM}|</{_WRAPPERS}>)\s{{0,3}}){{0,4}}(?:{_TOKEN_BEGINS})?\Z", re.IGNORECASE)
 _LEFT_OVER = re.compile(rf"(?:(?:{_TOKEN_FORM})\s{{0,3}}){{1,4}}(?:{_CUT})?|{_CUT}", re.IGNORECASE)
@@ -81,11 +81,11 @@ _PROMPT_MARK = re.compile(
     r"| [a-z]{3,8})\][ \t]*(?P<end>\n|\Z)",
     re.IGNORECASE,
 )
-"""A whole line in the form of the prompt's marks (core/prompt.py). Small models change the code."""
+"""Matches a line in the form of the prompt's marks (core/prompt.py), with any code, because small models change it."""
 _END_OF_SECTION = re.compile(r"\[[0-9a-f]{6,16} end\]", re.IGNORECASE)
 _MAYBE_PROMPT_MARK = re.compile(r"\[(?:[0-9a-f]{0,16}|[0-9a-f]{6,16}[ -][^\]\n]*\]?[ \t]*)", re.IGNORECASE)
 _QUOTED = re.compile(r"[ \t\"'“‘«(\[{*_|,/>]\Z|(?<!``)`\Z|(?:\A|\n)[ \t]*\n[ \t]*\Z|:[ \t]*\n?\Z")
-"""Matches text before a token that the answer quotes: an opening mark, a blank line, a colon."""
+"""Matches text before a token that the answer quotes, such as an opening mark, a blank line or a colon."""
 _WRITTEN_CALL = re.compile(
     r"<[^<>\n]{0,40}(?:tool|function|invoke|python_tag|dsml|action)[^<>\n]{0,100}>|<function=|\[TOOL_?CALLS?\]"
     r"|<\|(?:start|channel)\|>[^<>\n]{0,60}\bto=(?!user|all)",
@@ -93,11 +93,11 @@ _WRITTEN_CALL = re.compile(
 )
 
 _FENCE_OR_MARK = re.compile(r"(?<![^.!?…\n])[ \t]{0,8}(?:(?P<fence>```)|(?P<mark>[<\[]))")
-"""Matches the start of a code block or of a possible call, at the start of a line or after a sentence."""
+"""Matches the start of a code block or a possible call, at the beginning of a line or after a sentence."""
 _THOUGHT_NAMES = rf"(?:[\w-]{{1,12}}[:|_])?(?:{'|'.join(sorted(_STRONG))})(?::\w{{1,12}})?"
 _OPENS_THOUGHT = re.compile(rf"<{_THOUGHT_NAMES}>|\[THINK\]", re.IGNORECASE)
 _BARE_END = re.compile(rf"(?<![`\"'(])(?:</{_THOUGHT_NAMES}>|\[/THINK\])[ \t]*(?=\n|\Z)", re.IGNORECASE)
-"""Matches the end of reasoning whose opening tag the template put into the prompt."""
+"""Matches the end of reasoning whose opening tag was in the prompt, because the template put it there."""
 
 
 class _Phase(Enum):
@@ -119,7 +119,7 @@ class TemplateMarks:
         self._withheld = ""
         self._opening = self._tail = ""
         self._is_bare = True
-        """Whether nothing has been removed, so that leading whitespace is part of the text."""
+        """Whether nothing has been removed so far, so leading whitespace is part of the text."""
         self._removed_marks = 0
         self._needs_break = self._has_thought = self._quotes_marks = False
         """Whether the next word starts a paragraph; whether there was reasoning; whether the text contains a token."""
@@ -134,7 +134,7 @@ class TemplateMarks:
         return text or (Thinking(len(delta)) if delta and self._phase is _Phase.THOUGHT else "")
 
     def end(self, *, is_complete: bool) -> str:
-        """Returns the rest of the answer. `is_complete`: whether the model wrote the whole answer."""
+        """Returns the rest of the answer. `is_complete`: whether the model finished writing the answer."""
         text = self._read(self._withheld + self._front_end.end(), ended=True)
         if is_complete and not (text or self._opening):
             text = "".join(self._possible_answer)
@@ -181,7 +181,7 @@ class TemplateMarks:
         return "\n" * (2 - min(2, len(self._tail) - len(self._tail.rstrip("\n"))))
 
     def _leading_mark_chars(self, head: str, *, ended: bool) -> int | None:
-        """Returns the length of a mark at the beginning, 0 if more text is needed, or None if the text has no mark."""
+        """Returns the length of a mark at the beginning, 0 if more text is needed, or None if there is no mark."""
         if not head:
             return None
         if (own := self._prompt_mark_chars(head, ended=ended)) is not None or not self.is_expected:
@@ -304,7 +304,7 @@ class TemplateMarks:
         return shown, rest if end else message[len(shown) :], bool(end)
 
     def _read_text(self, text: str, ended: bool) -> tuple[str, str]:
-        """Returns the text that can be shown, and the end of the text if that end could be trailing marks."""
+        """Splits a text into the part that can be shown and the rest, which might consist of trailing marks."""
         if not (self.is_expected and _MAY_BEGIN.search(text)):
             self._record_shown(text)
             return text, ""
@@ -352,7 +352,7 @@ def _words_in(name: str) -> set[str]:
 
 
 def _is_thought_name(name: str) -> bool:
-    """Returns whether a name means thinking, such as `think`, `mm:think` and `think:6124c78e`."""
+    """Returns whether a name stands for thinking, such as `think`, `mm:think` or `think:6124c78e`."""
     parts = [re.split(r"[\W_]+", part) for part in re.split(r"[:|]", name.lower())]
     return any(part[-1] in _STRONG or (len(part) > 1 and part[0] == "think") for part in parts)
 
@@ -364,7 +364,7 @@ def _is_closing(token: str) -> bool:
 
 
 def _closing_pattern(bracket: str, name: str) -> re.Pattern[str]:
-    """Returns a case-insensitive pattern for the tag that ends reasoning, under this or another reasoning name."""
+    """Returns a case-insensitive pattern for a tag that ends reasoning, with this name or another name for it."""
     own = re.escape(name)
     if bracket == "[":
         return re.compile(rf"\[/{own}\]", re.IGNORECASE)
@@ -374,5 +374,5 @@ def _closing_pattern(bracket: str, name: str) -> re.Pattern[str]:
 
 
 def _thought_end(text: str) -> re.Match[str] | None:
-    """Returns a text's first token, skipping tokens that only end a label."""
+    """Returns the first token in a text, skipping tokens that only end a label."""
     return next((found for found in _TOKEN.finditer(text) if not _words_in(found[0]) & {"message", "constrain"}), None)

@@ -1,4 +1,4 @@
-"""Requests to a model, and the limits that the model's server is known to have.
+"""Requests to a model, and the limits that its server is known to have.
 
 A `Trial` is one request with assumptions about the server. If the request succeeds, `LearnedLimits` remembers the
 assumptions for later requests. After a refusal, remedies.py changes the Trial.
@@ -42,12 +42,12 @@ from bot.models.room import Room
 log = logging.getLogger(__name__)
 
 MIN_SEARCHABLE = 10
-"""Minimum number of tools for a tool search. Fewer tools are all offered at once, regardless of their length."""
+"""Minimum number of tools for a tool search. If there are fewer, all are offered at once, regardless of length."""
 MAX_REFUSED_FILES = 500
 MAX_REFUSED_ITEMS = 5_000
 MAX_CONVERSATIONS = 100
 DESCRIBED_WITHIN_S = 2.0
-"""Time limit for requesting a server's description of a model, which delays the first answer that needs it."""
+"""Time limit for requesting the server's model description, which delays the first answer that needs it."""
 TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.DISPENSABLE_TOOLS))
 _FOR_THINKERS = frozenset({OptionalParameter.PROGRESS})
 EFFORT = frozenset((OptionalParameter.EFFORT, OptionalParameter.MESSAGE_EFFORT))
@@ -68,20 +68,20 @@ class Trial:
     refused_tools: frozenset[str]
     max_tools: int | None
     refusals: int = 0
-    """Number of earlier requests that were rejected because of their form or files."""
+    """The number of earlier requests that were refused because of their form or files."""
     room_refusals: int = 0
     refused_items: frozenset[int] = frozenset()
     """Hashes of the model's own items, such as thinking, that were refused and removed from the prompt."""
     dropped: frozenset[OptionalParameter] = frozenset()
     is_conclusive: bool = True
-    """Whether the refusals named all omitted parts, or only one part is omitted."""
+    """Whether the refusals named every omitted part, or only a single part is omitted."""
     max_pixels: int = 0
-    """Maximum side length of images as stated by a refusal, or 0. It is remembered."""
+    """The maximum side length of images that a refusal stated, or 0. It is remembered."""
     has_smaller_images: bool = False
     left_out: tuple[tuple[Media, FileFault], ...] = ()
     refusal_sentence: str = ""
     is_about_history: bool = False
-    """Whether a refusal might have been about earlier steps or messages, and so applies only to their conversation."""
+    """Whether a refusal might have been about earlier steps or messages, so it applies only to this conversation."""
 
     def body(self, name: str) -> dict[str, Any]:
         return self.api.request(name, self.sent_prompt, self.parameters, self.output_tokens, self.effort)
@@ -162,11 +162,11 @@ class LearnedLimits:
         self._max_pixels = 0
         self._refused_files: dict[frozenset[int], FileFault] = {}
         """Why files were refused together, by the hashes of their base64. A subset of these files is still sent,
-        because any one of them might have been at fault."""
+        because any of the others might have been at fault."""
         self._refused_items: tuple[int, ...] = ()
         self._is_described = False
         self.by_conversation: dict[int, LearnedLimits] = {}
-        """Limits of conversations whose history might be the reason, by the hash of their first message."""
+        """Limits for conversations whose history might be their cause, by the hash of the first message."""
         self._is_of_history = False
 
     async def first_trial(self, prompt: Prompt) -> Trial:
@@ -189,7 +189,7 @@ class LearnedLimits:
         )
 
     async def with_files_that_fit(self, prompt: Prompt) -> tuple[Prompt, tuple[str, ...], dict[str, FileFault]]:
-        """Returns the prompt, the names of unsupported files, and the reasons that other files are left out."""
+        """Returns the prompt, the names of unsupported files, and the reasons why other files are left out."""
         if not any(turn.media for turn in prompt.turns):
             return prompt, (), {}
         accepted, unsupported = without_media(prompt, self.api.accepts)
@@ -227,7 +227,7 @@ class LearnedLimits:
 
     def remember(self, trial: Trial, key: int, effort: str = "") -> None:
         """Remembers what the server accepts, and logs once if a setting exceeds the server's limits. If a refusal might
-        be about the history, most of this is remembered only for this conversation. `effort`: the level that the
+        have been about the history, most of this is remembered only for this conversation. `effort`: the level that the
         response reports."""
         if trial.is_about_history:
             own = copy(self.by_conversation.pop(key, self))
@@ -269,7 +269,7 @@ class LearnedLimits:
 
 
 def needed_parameters(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
-    """Returns the parameters that a prompt needs from an API. Errors about other parameters are irrelevant."""
+    """Returns the API's parameters that a prompt needs. Errors about other parameters are irrelevant."""
     # A prompt that has other tools incurs their cost anyway.
     is_dispensable = all(tool.is_dispensable for tool in prompt.tools)
     unused = {OptionalParameter.TOOLS if is_dispensable else OptionalParameter.DISPENSABLE_TOOLS}

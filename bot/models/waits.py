@@ -1,9 +1,9 @@
-"""Reads from a refusal's headers or sentence when a vendor allows the next request. Pure.
+"""Determines from a refusal's headers or sentence when a vendor will accept the next request. Pure.
 
-The first of these applies: a header about this request (`Retry-After`), the sentence, a header with a limit's reset
-time. Gateways send the reset time of every limit with each response, so only the time of the exhausted limit is used. A
-header's value can be seconds, a duration such as 6m0s, a point in time, or seconds or milliseconds since 1970. Points
-in time are compared with the response's date.
+The first of these that is present applies: a header about this request (`Retry-After`), the sentence, a header with a
+limit's reset time. Gateways send the reset time of every limit with each response, so only the time of the exhausted
+limit is used. A header's value can be a number of seconds, a duration such as 6m0s, a point in time, or seconds or
+milliseconds since 1970. Points in time are compared with the response's date.
 """
 
 import math
@@ -23,13 +23,13 @@ _TIME = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?) ?(ms|[dhms])")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SAYS_THAT_IT_ENDS = re.compile(r"\bresets? (?:at|in|on|after)\b")
 _ONCE_CHANGED = re.compile(r"\bif you (?:just|recently)\b")
-"""Matches a phrase of AWS and OpenAI. A time after the phrase is how long an account change takes to apply."""
+"""Matches a phrase that AWS and OpenAI use. A time after it is how long an account change takes to apply."""
 _LONG_PERIOD = re.compile(r"(?:per[- ]|/ ?)(day|week|month)\b|\b(dai|week|month)ly\b|\b(\d{1,2})[- ]hour\b")
 _SHORT_PERIOD = re.compile(r"(?:per[- ]|/ ?)(?:sec|min|hour)|\b[rt]pm\b")
 _PERIODS_S = {"day": 86_400.0, "dai": 86_400.0, "week": 7 * 86_400.0, "month": 30 * 86_400.0}
 _MAX_HEADER_CHARS = 100
 _SINCE_1970_S = 1e9
-"""Numbers of seconds from here on (2001) are points in time since 1970, not durations."""
+"""Larger numbers of seconds aren't durations but points in time since 1970 (in 2001 or later)."""
 _SINCE_1970_MS = 1e11
 
 
@@ -40,9 +40,9 @@ def is_passing_limit(words: str) -> bool:
 
 
 def retry_after_s(headers: Mapping[str, str], words: str, *, is_limit: bool) -> float | None:
-    """Returns how many seconds a vendor asks clients to wait, or None if it doesn't ask. `words`: the refusal's
-    sentence in lowercase. `is_limit`: whether the refusal is about a limit. The sentence can then state the limit's
-    period, and the headers its reset time."""
+    """Returns how many seconds a vendor asks clients to wait, or None if it doesn't. `words`: the refusal's sentence in
+    lowercase. `is_limit`: whether the refusal is about a limit. If so, the sentence can state the limit's period, and
+    the headers can state its reset time."""
     own = {name.lower(): value[:_MAX_HEADER_CHARS] for name, value in headers.items()}
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         if (wait_s := _header_wait_s(own.get(name, ""), own)) is not None:
@@ -69,7 +69,7 @@ def _until_reset_s(headers: Mapping[str, str], words: str) -> float | None:
 
 
 def _header_wait_s(value: str, headers: Mapping[str, str]) -> float | None:
-    """Returns a header's duration or the time until its point in time, in seconds, or None if it has neither."""
+    """Returns the seconds in a header's duration or until its point in time, or None if it doesn't state either."""
     value = value.strip()
     if _DURATION.fullmatch(value.lower()):
         return _duration_s(value.lower())

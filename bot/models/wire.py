@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 MAX_EVENT_BYTES = 8 * 2**20
-"""Maximum size of an event. The last event of a response repeats the whole answer, with its encrypted reasoning."""
+"""Maximum size of an event. A response's last event repeats the whole answer, including encrypted reasoning."""
 _BOM = b"\xef\xbb\xbf"
 COMMENT: Mapping[str, Any] = {}
-"""The event for a line without content, which only keeps the connection alive."""
+"""The event for a line that has no content and only keeps the connection alive."""
 DONE = "[DONE]"
 
 
 class EventTooLongError(ConnectionAbortedError):
-    """An event is longer than MAX_EVENT_BYTES. The rest of the stream isn't read."""
+    """Raised if an event is longer than MAX_EVENT_BYTES. The rest of the stream isn't read."""
 
     def __str__(self) -> str:
         return f"more than {MAX_EVENT_BYTES} bytes"
@@ -28,7 +28,7 @@ class EventTooLongError(ConnectionAbortedError):
 class Events(ABC):
     @abstractmethod
     def receive(self, data: bytes) -> Iterator[Any]:
-        """Yields the JSON of each event that `data` completes. Raises ValueError if the format is wrong."""
+        """Yields the JSON in each event that `data` completes. Raises ValueError if the format is wrong."""
 
     def end(self) -> Iterator[Any]:
         """Yields the last events, which are complete only because the stream has ended."""
@@ -36,7 +36,7 @@ class Events(ABC):
 
 
 class ServerSentEvents(Events):
-    """Reads the JSON of server-sent events, and two lines that the vendors' decoders discard.
+    """Reads the JSON in server-sent events, as well as two types of lines that the vendors' decoders discard.
 
     A comment (`: keepalive`) shows that a silent model is working, and a final `[DONE]` shows that an answer without a
     finish reason is complete. Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
@@ -135,7 +135,7 @@ def _parse_event(data: bytes) -> Any:
 
 
 def _parse_error(data: bytes) -> Any:
-    """Returns an error event in the format shared by all APIs. Some servers send only the error's text."""
+    """Returns an error event in the format that all APIs share. Some servers send only the error's text."""
     try:
         error = json.loads(data)
     except ValueError:
@@ -148,7 +148,7 @@ AWS_EVENTS = "application/vnd.amazon.eventstream"
 
 
 class AwsEvents(Events):
-    """Reads the JSON of Amazon Bedrock's stream events, which are binary messages with checksums.
+    """Reads the JSON in Amazon Bedrock's stream events, which are binary messages with checksums.
 
     Format:
     https://docs.aws.amazon.com/AmazonS3/latest/developerguide/RESTSelectObjectAppendix.html#RESTSelectObjectAppendix-message-format

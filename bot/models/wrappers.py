@@ -1,7 +1,8 @@
-"""Wrappers around each model: they measure requests, end stalled streams, and fall back to the next model.
+"""Wrappers that measure each model's requests, end stalled streams, and fall back to the next model.
 
 The nesting is Fallback([Stall(Measured(vendor.model(name)))]), so Measured sees every request. The SDKs' retries are
-disabled: they don't know other models, don't report that they are waiting, and accept a Retry-After of any length.
+disabled: they don't know about other models, don't report that they are waiting, and accept a Retry-After of any
+length.
 """
 
 import asyncio
@@ -58,11 +59,11 @@ class Measured:
 
 
 MAX_SILENCE_S = 600.0
-"""Twice the 300 s that gpt-6-astra was reported to think without a sign (AntigmaLabs/ante#186)."""
+"""Twice the 300 s for which gpt-6-astra was reported to think silently (AntigmaLabs/ante#186)."""
 LOADS_WITHIN_S = 300.0
 """The time limit for the first event from a server that might have to load the model. Large models take minutes."""
 PAUSED_S = 1.0
-"""A timer that is this late was delayed by a pause of the process or the machine, or by other work."""
+"""If a timer is this late, the process or the machine was paused or busy with other work."""
 
 
 def silence_s(stall_timeout_s: float) -> float:
@@ -72,11 +73,11 @@ def silence_s(stall_timeout_s: float) -> float:
 class Stall:
     """Closes a model's stream and fails as STALLED if no sign of work arrives in time.
 
-    Signs are text, and Thinking, which the readers yield for anything that arrives while a model thinks or writes a
-    tool call, even a ping; at other times, pings and empty events don't count, because vendors ping for dead models,
-    too. A model that thinks silently, or searches, gets ten times as long, up to ten minutes. After that, only signs
-    with content count. The consumer's own time isn't limited. After a pause of the process, the time restarts, because
-    data that arrived during the pause hasn't been read."""
+    Signs are text, and Thinking, which the readers yield for anything that arrives while a model is thinking or writing
+    a tool call, even for a ping. At other times, pings and empty events don't count, because vendors ping for dead
+    models, too. A model that thinks silently, or searches, gets ten times as long, up to ten minutes. After that, only
+    signs with content count. The consumer's own time isn't limited. If the process was paused, the limit restarts,
+    because data that arrived during the pause hasn't been read yet."""
 
     def __init__(self, provider: Provider, stall_timeout_s: float, *, can_load: bool = False) -> None:
         """`can_load`: whether the server might have to load the model. The first event then gets LOADS_WITHIN_S."""
@@ -128,7 +129,7 @@ class Stall:
 
 
 class _Wait:
-    """Waits for a model's events, one after another, with a single timer, because a timeout context per token would
+    """Limits each wait for a model's next event, using a single timer, because a timeout context for each token would
     take a third of the token's CPU time. A wait that takes too long is canceled. The limit restarts if the process was
     paused."""
 
@@ -148,7 +149,7 @@ class _Wait:
             self._start_timer()
 
     def end(self) -> bool:
-        """Ends the wait but keeps the timer for the next wait. Returns whether only the limit canceled the task."""
+        """Ends the wait but keeps the timer for the next one. Returns whether only the limit canceled the task."""
         self._deadline = None
         was_over, self._is_over = self._is_over, False
         return was_over and self._task.uncancel() <= self._cancellations
@@ -179,14 +180,14 @@ class _Wait:
 
 FURTHER_TRIES = 2
 PATIENCE_S = 60.0
-"""The time after the first failure in which requests can start. The first request to another model can start later."""
+"""The time after the first failure in which requests can start. The first request to another model can be later."""
 _SAYS_LOADING = re.compile(r"\bloading\b", re.IGNORECASE)
-"""llama.cpp and Hugging Face reject requests while they load a model. They get LOADS_WITHIN_S."""
+"""Matches refusals by llama.cpp and Hugging Face while they load a model. They get LOADS_WITHIN_S."""
 MAX_WAIT_S = 5.0
 """Maximum wait for the same model if another model hasn't been asked yet."""
 BACKOFF = Backoff(0.5, 8.0)
 JITTER = 0.25
-"""The random share of a wait, so that answers that failed together aren't retried together."""
+"""The random share of a wait, which keeps answers that failed together from being retried together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +197,12 @@ class NextRequest:
 
 
 class RetryPlan:
-    """Chooses the request after a failure before the answer's first word. Pure: times are arguments.
+    """Chooses the next request if one fails before the answer's first word. Pure: times are arguments.
 
-    Each model gets two more tries with growing waits, as in both vendors' SDKs; then the next model is asked at once,
-    or sooner if the failure is permanent (a bad key) or asks for a long wait. Once all models have failed, models with
-    temporary failures are asked again for a minute after the first failure, because most outages are shorter than the
-    patience of an asker who sees the retries. A request that is charged although it fails gets only two more tries."""
+    Each model gets two more tries with growing waits, as in both vendors' SDKs. Then, or as soon as a failure is
+    permanent (a bad key) or asks for a long wait, the next model is asked at once. Once all models have failed, models
+    with temporary failures are asked again until a minute after the first failure, because most outages end before an
+    asker who sees the retries loses patience. A request that is charged although it fails gets only two more tries."""
 
     def __init__(
         self, models: int, jitter: Callable[[], float] = random.random, patience_s: float = PATIENCE_S
@@ -215,8 +216,8 @@ class RetryPlan:
         self._retry_until_s = math.inf
 
     def next_request(self, error: ProviderError, now_s: float) -> NextRequest | None:
-        """Returns the request after a failed request, or None if no request should follow. A refusal is an answer, so
-        no request follows."""
+        """Returns the request to send after a failed one, or None if there shouldn't be another. A refusal is an
+        answer, so no request follows it."""
         if error.reason.is_declined:
             return None
         failed = self._model
@@ -248,7 +249,7 @@ class RetryPlan:
 
 
 OnResult = Callable[[str, EndReason | Completion | None], None]
-"""Called with each model that starts to answer (None), completes an answer or fails (reason). Must not block."""
+"""Called when a model starts to answer (None), completes an answer or fails (with the reason). Must not block."""
 
 
 class Fallback:
@@ -256,8 +257,8 @@ class Fallback:
 
     Every failure before the answer's first word leads to another request (`RetryPlan`), except a refusal, which is an
     answer. Thinking and searching aren't part of the answer. After the first word, a failure ends the step, and
-    services/answering.py continues after the text that is already in Slack. The Completion contains the model that
-    answered. If only one vendor can read steps in the prompt, only that vendor's models are asked."""
+    services/answering.py continues after the text that is already in Slack. The Completion says which model answered.
+    If only one vendor can read the steps in the prompt, only that vendor's models are asked."""
 
     def __init__(
         self,
@@ -274,7 +275,7 @@ class Fallback:
         self._on_result = on_result
 
     def starting_with(self, model: str | None, prompt: Prompt) -> "Fallback":
-        """Returns the models with `model` first. If `model` is None or not in use, returns them in the usual order."""
+        """Returns the models with `model` first, or in the usual order if `model` is None or not in use."""
         # Every prompt gets the same order.
         if model is None:
             return self
