@@ -49,7 +49,7 @@ from bot.models.failures import ErrorResponse, RequestAttempt, reason_and_senten
 from bot.models.openai import ResponsesReader
 from bot.models.parameters import EffortLevels, OptionalParameter, parameters_in_refusal
 from bot.models.prompt import Prompt, ToolDefinition
-from bot.models.refused_files import refused_files
+from bot.models.refused_files import parse_file_refusal
 from bot.models.room import parse_room_refusal
 from bot.models.template_marks import TemplateMarks
 from bot.reply import blocks as reply_blocks
@@ -176,7 +176,7 @@ def _refusal(text: str) -> object:
     EffortLevels().after_refusal("low", refusal)
     named = (
         parameters_in_refusal(refusal, tuple(OptionalParameter)),
-        refused_files(refusal),
+        parse_file_refusal(refusal),
         parse_room_refusal(reason_and_sentence(refusal)[0], text, 16_384),
     )
     return named, RequestAttempt("openai/m", "", (text,)).reported_failure(refusal.body, 400)

@@ -87,8 +87,8 @@ async def _probe(setup: ModelSetup, model: str) -> Finding:
             "is off.",
             "Turn on the server's parser: --reasoning-parser for vLLM and SGLang, --reasoning-format for llama.cpp.",
         )
-    if end and end.other_model:
-        message = texts.models.another_model_answers(model, end.other_model, end.model)
+    if end and end.substitute_model:
+        message = texts.models.another_model_answers(model, end.substitute_model, end.model)
         return warn(message, texts.models.CHOOSE_ANOTHER)
     return ok(f"{model} calls tools.") if called else _no_tools_finding(model, end)
 

@@ -409,9 +409,9 @@ def builtin_tool(
 ) -> ToolDefinition:
     whole = json.dumps([name, description, parameters], sort_keys=True)
     hash_ = hashlib.sha256(whole.encode()).hexdigest()
-    prepared = partial(convert_arguments, parameters)
+    prepare = partial(convert_arguments, parameters)
     described = name, description, parameters, hash_, OURS, READS_ONLY
-    return ToolDefinition(*described, prepared=prepared, is_dispensable=is_dispensable)
+    return ToolDefinition(*described, prepare=prepare, is_dispensable=is_dispensable)
 
 
 _READ_AS = {"integer": int, "boolean": bool, "array": list}

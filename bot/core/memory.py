@@ -208,7 +208,7 @@ _TOOL = builtin_tool(
     is_dispensable=True,
 )
 TOOLS: Mapping[bool, ToolDefinition] = {
-    is_direct: replace(_TOOL, rule=ToolRule(Permission.ASK), prepared=partial(_prepare_arguments, is_direct=is_direct))
+    is_direct: replace(_TOOL, rule=ToolRule(Permission.ASK), prepare=partial(_prepare_arguments, is_direct=is_direct))
     for is_direct in (True, False)
 }
 """The tools for proposing a memory, keyed by whether the tool is for direct messages."""

@@ -63,9 +63,9 @@ def tools_of(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, t
             left_out.append(name)
             continue
         described = (name, tool.offered_description, tool.offered_parameters, tool.hash)
-        prepared = tool.original_arguments if tool.original_names else None
+        prepare = tool.original_arguments if tool.original_names else None
         origins = OURS if is_by_admin else DEFINITION
-        definitions.append(ToolDefinition(*described, origins, rule, timeout_s, prepared=prepared))
+        definitions.append(ToolDefinition(*described, origins, rule, timeout_s, prepare=prepare))
     return ServerTools(tuple(definitions), tuple(left_out))
 
 
@@ -101,7 +101,7 @@ def sign_in_tool(servers: Sequence[str], waiting: Mapping[str, str]) -> ToolDefi
         SIGN_IN,
         OURS,
         ToolRule(Permission.ASK),
-        prepared=partial(_requested_server, waiting),
+        prepare=partial(_requested_server, waiting),
         is_dispensable=True,
     )
 

@@ -41,7 +41,7 @@ from bot.models.prompt import (
     question_index,
     server_line,
 )
-from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own
+from bot.models.setup import RequestOptions, VendorSettings, has_only_vendor_models
 from bot.models.streams import AnswerReader, Delta, text_in
 from bot.text import object_in, objects_in
 from slack_markdown.growing_text import GrowingText, paired
@@ -71,9 +71,9 @@ ANTHROPIC = Host("anthropic", max_media_bytes=30_000_000, caches_requests=True, 
 def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
     sdk = open_sdk(settings)
     api = MessagesApi(sdk, options, replace(ANTHROPIC, vendor=vendor))
-    api.described = sdk.models.retrieve
+    api.fetch_description = sdk.models.retrieve
     api.describes_thinking = True
-    api.can_leave_marks = not is_vendors_own(settings.base_url)
+    api.can_leave_marks = not has_only_vendor_models(settings.base_url)
     return Vendor(partial(VendorModel, api, settings.api_key), sdk.close)
 
 

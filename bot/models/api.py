@@ -60,7 +60,7 @@ class Api(ABC):
     accepts_pdfs = True
     can_leave_marks = False
     """Whether template markup can be left in the text, which happens on servers that the model's vendor doesn't run."""
-    other: "Api | None" = None
+    other_api: "Api | None" = None
     """Another API on the same server, which might support models or tools that this API rejects."""
 
     def __init__(self, create: Callable[..., Awaitable[Any]], options: RequestOptions, vendor: str) -> None:
@@ -69,7 +69,7 @@ class Api(ABC):
         self.vendor = vendor
         """Only this vendor's opaque items are sent back. Other vendors' items might be encrypted."""
         self.prepare: Callable[[], Awaitable[object]] | None = None
-        self.described: Callable[[str], Awaitable[object]] | None = None
+        self.fetch_description: Callable[[str], Awaitable[object]] | None = None
         self.describes_thinking = False
         """Whether the description lists types of thinking and effort levels, so none has to be refused first."""
         self.prices = options.prices

@@ -33,7 +33,7 @@ from bot.models.lookups import ANSWERED_WITHIN_S, Lookup, LookupOutcome
 from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import WEB, OptionalParameter
 from bot.models.prompt import Prompt
-from bot.models.setup import RequestOptions, VendorSettings, is_vendors_own
+from bot.models.setup import RequestOptions, VendorSettings, has_only_vendor_models
 
 _ABOUT_THE_QUESTION = re.compile(r"4(?:00|22)\b.*(?:messages|input|prompt)", re.IGNORECASE | re.DOTALL)
 # Amazon Bedrock has a separate permission for streaming.
@@ -62,7 +62,7 @@ def connect(vendor: str, settings: VendorSettings, options: RequestOptions, acce
         opener = _opener(vendor, name)
         if opener not in clients:
             clients[opener] = opener(settings, options)
-            clients[opener].api.can_leave_marks = not is_vendors_own(settings.base_url)
+            clients[opener].api.can_leave_marks = not has_only_vendor_models(settings.base_url)
         client = clients[opener]
         return VendorModel(client.api, client.key, name, access)
 

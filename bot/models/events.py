@@ -197,10 +197,10 @@ class Completion:
     """The vendor's last refusal message, for operators, or ""."""
     unparsed: Unparsed = ""
     asked_model: str = ""
-    """The model that was asked, if `other_model` is set."""
+    """The model that was asked, if `substitute_model` is set."""
     unlisted_terms: tuple[str, ...] = ()
     """Terms in `usage` whose price isn't known, so the standard price is charged."""
-    other_model: str = ""
+    substitute_model: str = ""
     """The model that answered instead of the requested model, if it isn't the same model under another name."""
 
 

@@ -30,7 +30,7 @@ from bot import network
 from bot.errors import EndReason, ProviderError
 from bot.models.codes import general_reason, precise_reason
 from bot.models.events import Citation, Searching, Thinking
-from bot.models.waits import is_passing_limit, retry_after_s
+from bot.models.waits import is_temporary_limit, retry_after_s
 from bot.text import object_in, objects_in
 from slack_markdown.growing_text import GrowingText, paired
 
@@ -242,7 +242,7 @@ class RequestAttempt:
         self.refusal: ErrorResponse | None = None
         self.window_tokens: int | None = None
         """The model's window, if an error about a prompt that is too long has stated it."""
-        self.is_short = False
+        self.is_short_conversation = False
         """Whether the conversation is too short for any server to refuse it as too long."""
         self.written_chars = 0
         self._answer = GrowingText()
@@ -290,7 +290,7 @@ class RequestAttempt:
         self.refusal = ErrorResponse(status or 200, headers or {}, body)
         codes, message = _codes_and_message(body)
         failure = _reason(codes, message, status)
-        if failure is EndReason.CONTEXT_TOO_LONG and self.is_short:
+        if failure is EndReason.CONTEXT_TOO_LONG and self.is_short_conversation:
             failure = EndReason.UNEXPECTED
         needed = self._missing_access if failure is EndReason.BAD_KEY else ""
         sentence = self.without_quotes(message)
@@ -498,6 +498,6 @@ def _reason_by_message(message: str, status: int | None) -> EndReason | None:
     passed_over = (EndReason.REFUSED, EndReason.BAD_KEY) if status and (status == 429 or status >= 500) else ()
     for form, failure in _BY_WORDS:
         if failure not in passed_over and form.search(words):
-            is_soon = failure is EndReason.OUT_OF_CREDIT and is_passing_limit(words)
+            is_soon = failure is EndReason.OUT_OF_CREDIT and is_temporary_limit(words)
             return EndReason.RATE_LIMITED if is_soon else failure
     return None

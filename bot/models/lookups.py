@@ -112,7 +112,7 @@ async def _result_or_error(call: Awaitable[Any]) -> Any:
 
 
 async def _look_up_in_list(sdk: Sdk, name: str, refused: ErrorResponse, attempt: RequestAttempt, today: date) -> Lookup:
-    listed = await _result_or_error(_models(sdk))
+    listed = await _result_or_error(_list_models(sdk))
     if isinstance(listed, ErrorResponse):
         if listed.status not in _NO_SUCH_REQUEST:
             return _lookup_after_refusal(attempt, listed)
@@ -125,7 +125,7 @@ async def _look_up_in_list(sdk: Sdk, name: str, refused: ErrorResponse, attempt:
     return Lookup.from_model(listed[name], today) if name in listed else Lookup(LookupOutcome.NO_MODEL)
 
 
-async def _models(sdk: Sdk) -> dict[str, Any] | None:
+async def _list_models(sdk: Sdk) -> dict[str, Any] | None:
     page = await sdk.models.list()
     models: dict[str, Any] = {}
     if not isinstance(getattr(page, "data", None), list):

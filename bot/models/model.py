@@ -21,7 +21,7 @@ from bot.models.events import Answering, Completion, FinishReason, StreamEvent, 
 from bot.models.failures import ErrorResponse, RequestAttempt, error_response
 from bot.models.parameters import OptionalParameter
 from bot.models.prompt import Effort, Prompt, Turn, prompt_texts
-from bot.models.reading import deltas_of
+from bot.models.reading import read_deltas
 from bot.models.remedies import apply_remedy
 from bot.models.streams import AnswerReader
 from bot.models.trials import LearnedLimits, Trial
@@ -93,11 +93,11 @@ class VendorModel:
                     continue
                 reader = reader or _reader(trial, attempt)
                 try:
-                    async with aclosing(deltas_of(response, reader, attempt)) as deltas:
+                    async with aclosing(read_deltas(response, reader, attempt)) as deltas:
                         async for delta in deltas:
                             attempt.record(delta)
                             names_other = reader.answering_model not in ("", self._name) and not charged
-                            other = (self._other_model(reader) or self.model) if names_other else ""
+                            other = (self._substitute_model(reader) or self.model) if names_other else ""
                             charged = learned.api.prices.charged_model(self.model, other) if other else charged
                             if names_other and charged != self.model:
                                 yield Answering(charged)
@@ -133,8 +133,8 @@ class VendorModel:
     ) -> Completion:
         faults = {**refused, **{media.name: fault for media, fault in trial.left_out}}
         prices = learned.api.prices
-        other_model = self._other_model(reader) if reader.answering_model not in ("", self._name) else ""
-        model = prices.charged_model(self.model, other_model or self.model)
+        substitute_model = self._substitute_model(reader) if reader.answering_model not in ("", self._name) else ""
+        model = prices.charged_model(self.model, substitute_model or self.model)
         unlisted_terms = prices.unlisted_terms(model, reader.usage) if reader.usage and reader.usage.terms else ()
         for term in unlisted_terms:
             self._log_once("the standard price counts for", term)
@@ -153,8 +153,8 @@ class VendorModel:
             unparsed=reader.unparsed,
             refusal=trial.refusal_sentence,
             unlisted_terms=unlisted_terms,
-            asked_model=self.model if other_model else "",
-            other_model=other_model,
+            asked_model=self.model if substitute_model else "",
+            substitute_model=substitute_model,
         )
 
     def _finish_reason(self, attempt: RequestAttempt, reader: AnswerReader) -> FinishReason:
@@ -173,7 +173,7 @@ class VendorModel:
             raise attempt.failure(failure, f"no text, finish reason {reason}")
         return reason
 
-    def _other_model(self, reader: AnswerReader) -> str:
+    def _substitute_model(self, reader: AnswerReader) -> str:
         """Returns the name of the model that answered, or "" if it is the requested model."""
         api, name = self._learned.api, reader.answering_model[: MAX_NAME_CHARS + 1]
         if api.prices.is_same_model(self.model, f"{api.vendor}/{name}"):
@@ -181,11 +181,11 @@ class VendorModel:
         self._log_once("another model answers:", name)
         return f"{api.vendor}/{name if len(name) <= MAX_NAME_CHARS and _NAME.fullmatch(name) else '…'}"
 
-    def _log_once(self, what: str, name: str) -> None:
+    def _log_once(self, message: str, name: str) -> None:
         name = name if re.fullmatch(r"[\w .:/@-]{0,80}", name) else "…"
-        if (what, name) not in self._logged and len(self._logged) < MAX_LOGGED_NAMES:
-            self._logged.add((what, name))
-            log.warning("%s: %s %r", self.model, what, name)
+        if (message, name) not in self._logged and len(self._logged) < MAX_LOGGED_NAMES:
+            self._logged.add((message, name))
+            log.warning("%s: %s %r", self.model, message, name)
 
     async def _send(
         self, trial: Trial, learned: LearnedLimits, attempt: RequestAttempt

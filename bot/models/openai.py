@@ -30,7 +30,7 @@ from bot.models.events import (
 from bot.models.failures import RequestAttempt
 from bot.models.lookups import Lookup, look_up
 from bot.models.model import Vendor, VendorModel
-from bot.models.parameters import MISSED, OptionalParameter, Parameters
+from bot.models.parameters import INCOMPLETE_MESSAGES, OptionalParameter, Parameters
 from bot.models.prompt import (
     PDF,
     Estimate,
@@ -48,7 +48,7 @@ from bot.models.setup import (
     KnownServer,
     RequestOptions,
     VendorSettings,
-    is_vendors_own,
+    has_only_vendor_models,
     known_server,
     uses_responses_api,
 )
@@ -66,9 +66,9 @@ def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> V
     api: Api = ChatApi(sdk, options, vendor, server)
     if uses_responses_api(settings.api, settings.base_url):
         api = ResponsesApi(sdk, options, vendor, server)
-    for one in filter(None, (api, api.other)):
-        one.described = partial(_describe_model, sdk)
-        one.can_leave_marks = not is_vendors_own(settings.base_url)
+    for one in filter(None, (api, api.other_api)):
+        one.fetch_description = partial(_describe_model, sdk)
+        one.can_leave_marks = not has_only_vendor_models(settings.base_url)
     return Vendor(partial(VendorModel, api, settings.api_key), sdk.close)
 
 
@@ -115,7 +115,7 @@ class ResponsesApi(Api):
         OptionalParameter.TOOLS_WITH_REASONING,
         OptionalParameter.USAGE,
         OptionalParameter.WEB_FETCH,
-        *MISSED,
+        *INCOMPLETE_MESSAGES,
     }
 
     def __init__(
@@ -358,10 +358,10 @@ class ChatApi(Api):
                 OptionalParameter.EFFORT,
                 OptionalParameter.LIMIT,
                 OptionalParameter.STREAM,
-                *MISSED,
+                *INCOMPLETE_MESSAGES,
             )
         )
-        self.other = ResponsesApi(sdk, options, vendor, server)
+        self.other_api = ResponsesApi(sdk, options, vendor, server)
 
     def request(
         self, model: str, prompt: Prompt, parameters: Parameters, output_tokens: int, effort: str = ""

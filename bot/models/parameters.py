@@ -96,7 +96,7 @@ class OptionalParameter(Enum):
 
 Parameters = Collection[OptionalParameter]
 WEB = frozenset((OptionalParameter.WEB_SEARCH, OptionalParameter.WEB_FETCH))
-OF_TOOLS = frozenset(
+TOOL_PARAMETERS = frozenset(
     (
         OptionalParameter.TOOLS,
         OptionalParameter.DISPENSABLE_TOOLS,
@@ -106,12 +106,12 @@ OF_TOOLS = frozenset(
         OptionalParameter.STRICT,
     )
 )
-MISSED = frozenset((OptionalParameter.BARE_ANSWERS, OptionalParameter.UNSIGNED_CALLS))
+INCOMPLETE_MESSAGES = frozenset((OptionalParameter.BARE_ANSWERS, OptionalParameter.UNSIGNED_CALLS))
 """Messages that lack a certain field. If a model rejects such messages, requests include the field."""
-OF_MESSAGES = MISSED | {OptionalParameter.OUR_ROLE, OptionalParameter.PHASE}
+MESSAGE_PARAMETERS = INCOMPLETE_MESSAGES | {OptionalParameter.OUR_ROLE, OptionalParameter.PHASE}
 """Forms of messages that also occur in other conversations, even if a refusal points to an earlier message."""
 _NEEDED = WEB | {OptionalParameter.TOOLS, OptionalParameter.SYSTEM_ROLE}
-_KEPT = MISSED | {
+_KEPT = INCOMPLETE_MESSAGES | {
     OptionalParameter.TOOLS_WITH_REASONING,
     OptionalParameter.OLD_LIMIT,
     OptionalParameter.LIMIT,
@@ -126,7 +126,7 @@ _ALONE = (
     OptionalParameter.OUR_ROLE,
     OptionalParameter.PHASE,
     OptionalParameter.PROGRESS,
-    *MISSED,
+    *INCOMPLETE_MESSAGES,
     OptionalParameter.STRICT,
     OptionalParameter.DISPENSABLE_TOOLS,
     OptionalParameter.TOOLS_WITH_REASONING,
@@ -189,7 +189,7 @@ def refused_tools(refusal: ErrorResponse, tools: Sequence[ToolDefinition]) -> fr
     return frozenset(named or (tool.definition_hash for place, tool in enumerate(tools) if place in places))
 
 
-def most_tools(refusal: ErrorResponse, sent: int) -> int | None:
+def max_tools_in_refusal(refusal: ErrorResponse, sent: int) -> int | None:
     """Returns the maximum number of tools if a refusal says that `sent` tools are too many, otherwise None."""
     words = str(refusal.body)[:MAX_WORDS_CHARS]
     if not _TOO_MANY_TOOLS.search(words):

@@ -80,46 +80,46 @@ def parse_prices(text: str) -> tuple[OwnPrice, ...]:
         raise ValueError(f"objects are nested too deeply; {_FORM}") from None
     if not isinstance(models, dict) or not models:
         raise ValueError(f"there must be a JSON object of models and their prices; {_FORM}")
-    return tuple(_own_price(pattern, values) for pattern, values in models.items())
+    return tuple(_parse_own_price(pattern, values) for pattern, values in models.items())
 
 
-def _own_price(pattern: str, values: Any) -> OwnPrice:
+def _parse_own_price(pattern: str, values: Any) -> OwnPrice:
     if not all(pattern.partition("/")):
         raise ValueError(f"models must be named vendor/model, as in BOT_MODELS; {pattern!r} isn't one")
-    usd = _prices(pattern, values, {"web_search", "tiers"})
+    usd = _parse_usd(pattern, values, {"web_search", "tiers"})
     if missing := [name for name in ("input", "output") if name not in usd]:
         raise ValueError(f"{pattern!r} needs a price for {' and '.join(missing)}, in USD per million tokens")
     web_search = usd.pop("web_search", WEB_SEARCH_USD)
-    return OwnPrice(pattern, usd, _tiers(pattern, values.get("tiers", [])), web_search)
+    return OwnPrice(pattern, usd, _parse_tiers(pattern, values.get("tiers", [])), web_search)
 
 
-def _tiers(pattern: str, tiers: Any) -> tuple[PriceTier, ...]:
+def _parse_tiers(pattern: str, tiers: Any) -> tuple[PriceTier, ...]:
     if not isinstance(tiers, list):
         raise ValueError(f"tiers of {pattern!r} must be a list; {_FORM}")
-    parsed = [_tier(pattern, values) for values in tiers]
+    parsed = [_parse_tier(pattern, values) for values in tiers]
     if len({tier.above for tier in parsed}) < len(parsed):
         raise ValueError(f"two tiers of {pattern!r} begin above the same number of tokens")
     return tuple(sorted(parsed, key=lambda tier: tier.above))
 
 
-def _tier(pattern: str, values: Any) -> PriceTier:
-    usd = _prices(f"a tier of {pattern}", values, {"above"})
+def _parse_tier(pattern: str, values: Any) -> PriceTier:
+    usd = _parse_usd(f"a tier of {pattern}", values, {"above"})
     above = usd.pop("above", None)
     if above is None or above != int(above) or not usd:
         raise ValueError(f"each tier of {pattern!r} needs a whole number of tokens as above, and a price")
     return PriceTier(int(above), usd)
 
 
-def _prices(what: str, values: Any, others: set[str]) -> dict[str, Decimal]:
+def _parse_usd(subject: str, values: Any, other_fields: set[str]) -> dict[str, Decimal]:
     if not isinstance(values, dict):
-        raise ValueError(f"{what!r} must have an object with prices; {_FORM}")
-    if unknown := sorted(values.keys() - {*TOKEN_PRICES, *others}):
-        names = ", ".join((*TOKEN_PRICES, *sorted(others)))
-        raise ValueError(f"{what!r} has {unknown[0]!r}, which isn't one of {names}")
+        raise ValueError(f"{subject!r} must have an object with prices; {_FORM}")
+    if unknown := sorted(values.keys() - {*TOKEN_PRICES, *other_fields}):
+        names = ", ".join((*TOKEN_PRICES, *sorted(other_fields)))
+        raise ValueError(f"{subject!r} has {unknown[0]!r}, which isn't one of {names}")
     usd = {name: value for name, value in values.items() if name != "tiers"}
     for name, value in usd.items():
         if not isinstance(value, Decimal) or not 0 <= value <= _MOST:
-            raise ValueError(f"{name} of {what!r} must be a number from 0 to {_MOST:,}")
+            raise ValueError(f"{name} of {subject!r} must be a number from 0 to {_MOST:,}")
     return usd
 
 
@@ -155,7 +155,7 @@ class ModelPrices:
     def charged_model(self, asked: str, answered: str) -> str:
         """Returns the model whose price is charged: the answering model if its price is known, or else the requested
         model. An operator's price for a name in BOT_MODELS applies to any model that answers under it."""
-        is_own = self._own(asked) is not None and self._own(answered) is None
+        is_own = self._own_price(asked) is not None and self._own_price(answered) is None
         return asked if is_own or self.cost_usd(answered, Usage(), 0.0) is None else answered
 
     def is_same_model(self, model: str, other: str) -> bool:
@@ -173,7 +173,7 @@ class ModelPrices:
         from genai_prices.types import TieredPrices
 
         try:
-            own = self._own(model)
+            own = self._own_price(model)
             price = _own_model_price(own) if own else self._listed(model)[1].get_prices(datetime.fromtimestamp(at, UTC))
         except LookupError:
             return None
@@ -182,13 +182,13 @@ class ModelPrices:
             return None
         return min((tier.start for tier in tiered.tiers if tier.price > tiered.base), default=None)
 
-    def _own(self, model: str) -> OwnPrice | None:
+    def _own_price(self, model: str) -> OwnPrice | None:
         return next((price for price in self.own if fnmatchcase(model, price.pattern)), None)
 
     def unlisted_terms(self, model: str, usage: Usage) -> tuple[str, ...]:
         """Returns the usage's terms that don't have a published price, such as speed=fast. An operator's price covers
         all terms."""
-        if self._own(model):
+        if self._own_price(model):
             return ()
         try:
             variants = self._listed(model)[1].price_variants or ()
@@ -198,7 +198,7 @@ class ModelPrices:
         return tuple(f"{name}={term}" for name, term in usage.terms if (name, term) not in listed)
 
     def _request_usd(self, model: str, usage: Usage, at: float) -> Decimal:
-        if own := self._own(model):
+        if own := self._own_price(model):
             return _own_model_price(own).calc_price(_usage(usage))["total_price"]
         provider, listed = self._listed(model)
         when, terms = datetime.fromtimestamp(at, UTC), dict(usage.terms)

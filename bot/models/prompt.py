@@ -78,9 +78,9 @@ def steering_origins(origins: Origins, *, own_reading: bool) -> Origins:
     return origins - (ASKERS | AGREED | FOUND | DEFINITION if own_reading else ASKERS)
 
 
-def answer_origins(recorded: Origins, its_asker: str, asker: str) -> Origins:
+def answer_origins(recorded: Origins, past_asker: str, asker: str) -> Origins:
     """Returns the origins of an earlier answer when `asker` asks a new question."""
-    return recorded if its_asker == asker else recorded | OTHERS
+    return recorded if past_asker == asker else recorded | OTHERS
 
 
 def event_origins(event: StreamEvent) -> Origins:
@@ -201,7 +201,7 @@ class ToolDefinition:
     """OURS for Typist's own tools and for tools that an admin has read and approved."""
     rule: ToolRule = field(default=ToolRule(Permission.ASK), compare=False)
     timeout_s: float = field(default=CALL_TIMEOUT_S, compare=False)
-    prepared: Callable[[Mapping[str, Any]], Mapping[str, Any] | str] | None = field(default=None, compare=False)
+    prepare: Callable[[Mapping[str, Any]], Mapping[str, Any] | str] | None = field(default=None, compare=False)
     """Returns the arguments to show for approval, an error for the model, or a ReadResult."""
     own_account: bool = field(default=False, compare=False)
     """Whether calls use the asker's own account, which can read data that others can't."""
@@ -279,8 +279,8 @@ OUR_SECTIONS = ("note", "memory", "calls")
 """Types of sections that Typist writes and that are never shown in answers."""
 
 
-def frame_text(code: str, what: str, text: str) -> str:
-    return f"[{code} {what}]\n{text}\n[{code} end]" if code else text
+def frame_text(code: str, label: str, text: str) -> str:
+    return f"[{code} {label}]\n{text}\n[{code} end]" if code else text
 
 
 def with_noted_instructions(prompt: Prompt) -> Prompt:

@@ -19,7 +19,7 @@ REST_S = 10.0
 """Time limit for data such as usage that follows a finish reason. Some servers never end their streams."""
 
 
-async def deltas_of(
+async def read_deltas(
     response: httpx2.Response, reader: AnswerReader, attempt: RequestAttempt
 ) -> AsyncGenerator[Delta, None]:
     media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
@@ -62,17 +62,17 @@ class _Rest:
             return None
 
 
-_read_now: set[object] = set()
+_open_responses: set[object] = set()
 
 
 async def paced_chunks(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """Yields a response's chunks. If many responses are being read, it pauses after each, so that chunks get longer."""
     this = object()
-    _read_now.add(this)
+    _open_responses.add(this)
     try:
         async for chunk in chunks:
             yield chunk
-            if len(_read_now) >= MANY_READ:
-                await asyncio.sleep(min(MAX_PAUSE_S, len(_read_now) * PAUSE_S))
+            if len(_open_responses) >= MANY_READ:
+                await asyncio.sleep(min(MAX_PAUSE_S, len(_open_responses) * PAUSE_S))
     finally:
-        _read_now.discard(this)
+        _open_responses.discard(this)

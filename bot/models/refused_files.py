@@ -56,7 +56,7 @@ class RefusedFiles:
     is_about_pdfs: bool = False
 
 
-def refused_files(refusal: ErrorResponse) -> RefusedFiles | None:
+def parse_file_refusal(refusal: ErrorResponse) -> RefusedFiles | None:
     failure, message = reason_and_sentence(refusal)
     words = f"{codes_as_words(refusal)} {message}"
     is_about_files = _NAMES_FILES.search(words) is not None

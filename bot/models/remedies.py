@@ -19,22 +19,22 @@ from bot.errors import EndReason, FileFault
 from bot.models.api import Api
 from bot.models.failures import ErrorResponse, RequestAttempt, is_about_output, reason_and_sentence
 from bot.models.parameters import (
+    INCOMPLETE_MESSAGES,
     MAX_REFUSALS,
     MAX_REFUSED_TOOLS,
-    MISSED,
     NO_SUCH_API,
     WEB,
     OptionalParameter,
     is_about_api,
     is_about_form,
     is_about_items,
-    most_tools,
+    max_tools_in_refusal,
     parameters_in_refusal,
     refused_tools,
     stated_field,
 )
 from bot.models.prompt import item_hashes, without_items
-from bot.models.refused_files import SMALLER_PIXELS, RefusedFiles, refused_files, shrink_images
+from bot.models.refused_files import SMALLER_PIXELS, RefusedFiles, parse_file_refusal, shrink_images
 from bot.models.room import MAX_TRIES, SHORT_TOKENS, RoomRefusal, parse_room_refusal
 from bot.models.trials import TOOLS, LearnedLimits, Trial, needed_parameters
 
@@ -73,9 +73,9 @@ class RefusedRequest:
         return frozenset() if self.named_parts.isdisjoint(TOOLS) else refused_tools(self.response, tools)
 
     @property
-    def most_tools(self) -> int | None:
+    def max_tools(self) -> int | None:
         tools = self.trial.sent_prompt.tools
-        return None if self.named_parts.isdisjoint(TOOLS) else most_tools(self.response, len(tools))
+        return None if self.named_parts.isdisjoint(TOOLS) else max_tools_in_refusal(self.response, len(tools))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ async def apply_remedy(
         attempt,
         named_parts=parameters_in_refusal(response, trial.sent_parameters),
         room=parse_room_refusal(reason, words, trial.output_tokens),
-        files=refused_files(response) if any(turn.media for turn in trial.prompt.turns) else None,
+        files=parse_file_refusal(response) if any(turn.media for turn in trial.prompt.turns) else None,
     )
     for remedy in REMEDIES:
         if remedy.is_for(refused):
@@ -130,7 +130,7 @@ def _can_be_about_history(refused: RefusedRequest) -> bool:
 
 
 def _has_no_such_model(refused: RefusedRequest) -> bool:
-    return refused.trial.api.other is not None and not refused.named_parts and is_about_api(refused.response)
+    return refused.trial.api.other_api is not None and not refused.named_parts and is_about_api(refused.response)
 
 
 def _has_no_such_model_at_both_apis(refused: RefusedRequest) -> bool:
@@ -138,7 +138,7 @@ def _has_no_such_model_at_both_apis(refused: RefusedRequest) -> bool:
 
 
 async def _ask_other_api(refused: RefusedRequest) -> Trial | None:
-    other = refused.trial.api.other
+    other = refused.trial.api.other_api
     if other is None:
         return None
     log.warning("%s: this API refuses the model or its tools, trying the server's other API", refused.learned.model)
@@ -148,7 +148,7 @@ async def _ask_other_api(refused: RefusedRequest) -> Trial | None:
 def _is_about_items(refused: RefusedRequest) -> bool:
     # Thinking is bound to the conversation, account and key with which it was made.
     has_items = bool(item_hashes(refused.trial.prompt))
-    return has_items and refused.named_parts.isdisjoint(MISSED) and is_about_items(refused.response)
+    return has_items and refused.named_parts.isdisjoint(INCOMPLETE_MESSAGES) and is_about_items(refused.response)
 
 
 async def _leave_out_items(refused: RefusedRequest) -> Trial | None:
@@ -172,7 +172,7 @@ async def _ask_for_less_room(refused: RefusedRequest) -> Trial | None:
     limit = room.new_limit(read, trial.output_tokens, prompt_tokens, is_first=is_first) if is_limit else None
     if limit is None or trial.room_refusals == MAX_TRIES:
         # Less output didn't help, and such a short conversation isn't the cause either.
-        refused.attempt.is_short = is_limit and is_short
+        refused.attempt.is_short_conversation = is_limit and is_short
         if read.is_about_window:
             refused.attempt.window_tokens = room.window_tokens or read.stated_window_tokens
             learned.room = replace(learned.room, window_tokens=room.window_tokens)
@@ -197,7 +197,7 @@ async def _send_fewer_files(refused: RefusedRequest) -> Trial | None:
     if files.is_about_files or not refused.is_last or not is_about_form(refused.response, is_named=False):
         return following
     bare = refused.learned.parameters.parameters_to_omit(trial.parameters, frozenset(), is_last=True)
-    return replace(following.without(bare, is_conclusive=False), refusals=MAX_REFUSALS)
+    return replace(following.without_parameters(bare, is_conclusive=False), refusals=MAX_REFUSALS)
 
 
 def _has_long_tools(refused: RefusedRequest) -> bool:
@@ -220,7 +220,7 @@ async def _leave_out_all_tools(refused: RefusedRequest) -> Trial | None:
     wanted_tokens = trial.api.wanted_tokens(trial.prompt.effort)
     output_tokens = room.output_limit(wanted_tokens, learned.estimate.prompt_tokens(shorter))
     # Fewer tools might fit into the window, so the next question's request includes them again.
-    without = trial.without(frozenset({OptionalParameter.TOOLS}), is_conclusive=False)
+    without = trial.without_parameters(frozenset({OptionalParameter.TOOLS}), is_conclusive=False)
     return replace(without, room=room, output_tokens=output_tokens)
 
 
@@ -234,7 +234,7 @@ async def _return_to_first_api(refused: RefusedRequest) -> Trial | None:
     return _trial_at_api(refused.learned.api, refused, frozenset({OptionalParameter.TOOLS_WITH_REASONING}))
 
 
-def _is_about_something_else(refused: RefusedRequest) -> bool:
+def _is_unrelated_to_form(refused: RefusedRequest) -> bool:
     put_back = refused.trial.parameters & refused.learned.parameters.untried
     is_known = bool(refused.named_parts or put_back or refused.trial.dropped or refused.learned.faults == MAX_FAULTS)
     return not is_about_form(refused.response, is_named=is_known)
@@ -252,7 +252,7 @@ async def _leave_out_named_tools(refused: RefusedRequest) -> Trial | None:
 
 
 async def _send_first_tools(refused: RefusedRequest) -> Trial | None:
-    most = refused.most_tools
+    most = refused.max_tools
     log.warning("%s: too many tools, asking again with the first %d", refused.learned.model, most)
     return replace(refused.trial, max_tools=most, refusals=refused.trial.refusals + 1)
 
@@ -274,8 +274,8 @@ async def _leave_out_parameters(refused: RefusedRequest) -> Trial | None:
     names = ", ".join(sorted(parameter.name.lower() for parameter in dropped))
     is_missed = not {*WEB, OptionalParameter.TOOLS}.isdisjoint(dropped)
     log.log(logging.WARNING if is_missed else logging.INFO, "%s: asking again without %s", learned.model, names)
-    is_one = len(dropped) == 1 and learned.faults < MAX_FAULTS
-    return refused.trial.without(dropped, is_conclusive=not refused.is_chance_failure and (dropped == named or is_one))
+    is_certain = dropped == named or (len(dropped) == 1 and learned.faults < MAX_FAULTS)
+    return refused.trial.without_parameters(dropped, is_conclusive=is_certain and not refused.is_chance_failure)
 
 
 REMEDIES: tuple[Remedy, ...] = (
@@ -289,9 +289,9 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy(lambda it: it.room is not None, None),
     Remedy(_has_no_other_api, _return_to_first_api),
     Remedy(lambda it: it.is_chance_failure and it.learned.faults < MAX_FAULTS, None),
-    Remedy(_is_about_something_else, None),
+    Remedy(_is_unrelated_to_form, None),
     Remedy(_is_about_tools, _leave_out_named_tools),
-    Remedy(lambda it: it.most_tools is not None, _send_first_tools),
+    Remedy(lambda it: it.max_tools is not None, _send_first_tools),
     Remedy(lambda it: OptionalParameter.TOOLS_WITH_REASONING in it.named_parts, _ask_other_api),
     Remedy(lambda it: it.named_parts == {OptionalParameter.EFFORT} and not it.is_last, _send_nearest_effort),
     Remedy(lambda it: True, _leave_out_parameters),

@@ -73,7 +73,7 @@ def known_server(base_url: str) -> KnownServer | None:
     return next((server for server in SERVERS if is_on_domain(base_url, server.domain)), None)
 
 
-def is_vendors_own(base_url: str) -> bool:
+def has_only_vendor_models(base_url: str) -> bool:
     """Returns whether a server has only the vendor's own models. "" means the SDK's default, or Claude in a cloud."""
     server = known_server(base_url)
     return not base_url or (server is not None and not server.has_open_models)

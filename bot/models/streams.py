@@ -78,21 +78,21 @@ class RepeatedComment:
     def __init__(self) -> None:
         self._comment, self._is_comment = list[str](), False
         self._expected, self._repeated_chars = "", 0
-        self._held: list[str] | None = None
+        self._withheld: list[str] | None = None
 
     def start_message(self, phase: object) -> None:
         self._expected, self._comment = "".join(self._comment), []
         self._is_comment = phase == "commentary"
-        self._held = [] if self._expected and not self._is_comment else None
+        self._withheld = [] if self._expected and not self._is_comment else None
         self._repeated_chars = 0
 
     def add(self, text: str) -> str:
         """Returns the text to show, which is "" while the message repeats the commentary."""
         bare = "".join(text.split())
-        if self._held is None:
+        if self._withheld is None:
             self._comment += [bare] if self._is_comment else []
             return text
-        self._held.append(text)
+        self._withheld.append(text)
         if self._expected.startswith(bare, self._repeated_chars):
             self._repeated_chars += len(bare)
             return ""
@@ -100,7 +100,7 @@ class RepeatedComment:
 
     def end_message(self) -> str:
         """Returns the withheld text, or "" if it repeats all of the commentary."""
-        text, self._held = "".join(self._held or ()), None
+        text, self._withheld = "".join(self._withheld or ()), None
         return "" if "".join(text.split()) == self._expected else text
 
 
@@ -123,7 +123,7 @@ def _leading_newlines(text: str) -> int:
     return len(text) - len(text.lstrip("\n"))
 
 
-END_FORMS: tuple[tuple[re.Pattern[str], FinishReason | EndReason], ...] = tuple(
+FINISH_REASON_PATTERNS: tuple[tuple[re.Pattern[str], FinishReason | EndReason], ...] = tuple(
     (re.compile(pattern), end)
     for pattern, end in (
         # Gemini: function_call_filter: MALFORMED_FUNCTION_CALL
@@ -150,7 +150,7 @@ _WORDS_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z]+")
 
 def parse_finish_reason(reason: str) -> FinishReason | EndReason | None:
     name = _WORDS_WITHIN.sub(" ", reason[:100]).strip().lower()
-    return next((end for form, end in END_FORMS if form.search(name)), None)
+    return next((end for form, end in FINISH_REASON_PATTERNS if form.search(name)), None)
 
 
 Delta = str | Thinking | Searching | Citation
@@ -167,7 +167,7 @@ class AnswerReader(ABC):
         self.finish_reason: FinishReason | None = None
         """The reason in the vendor's terminal marker, or None if the answer isn't complete."""
         self.unknown_finish_reason: str | None = None
-        """The vendor's finish reason if END_FORMS doesn't match it. The text still counts as an answer."""
+        """The vendor's finish reason if FINISH_REASON_PATTERNS doesn't match it. The text still counts as an answer."""
         self.failure: ProviderError | None = None
         """A failure whose reason hasn't been reported yet."""
         self.usage: Usage | None = None

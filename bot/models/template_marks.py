@@ -118,7 +118,7 @@ class TemplateMarks:
         self._phase = _Phase.BEGINNING
         self._withheld = ""
         self._opening = self._tail = ""
-        self._is_bare = True
+        self._is_untouched = True
         """Whether nothing has been removed so far, so leading whitespace is part of the text."""
         self._removed_marks = 0
         self._needs_break = self._has_thought = self._quotes_marks = False
@@ -161,21 +161,21 @@ class TemplateMarks:
 
     def _read_beginning(self, text: str, ended: bool) -> tuple[str, bool]:
         head = text.lstrip()
-        if not head and (ended or len(text) <= MAX_MARK_CHARS or not self._is_bare):
-            return text if self._is_bare and not ended else "", False
+        if not head and (ended or len(text) <= MAX_MARK_CHARS or not self._is_untouched):
+            return text if self._is_untouched and not ended else "", False
         is_read = self._removed_marks < MAX_MARKS
         chars = self._leading_mark_chars(head[:MAX_MARK_CHARS], ended=ended) if is_read else None
         if chars == 0 and not ended:
             return text, False
         if chars:
             self._removed_marks += 1
-            self._is_bare = False
+            self._is_untouched = False
             return head[chars:], True
         self._phase = _Phase.TEXT
         if head and self._needs_break:
             self._needs_break = False
             return f"{self._paragraph_break()}{head}", True
-        return text if self._is_bare else head, True
+        return text if self._is_untouched else head, True
 
     def _paragraph_break(self) -> str:
         return "\n" * (2 - min(2, len(self._tail) - len(self._tail.rstrip("\n"))))
@@ -240,7 +240,7 @@ class TemplateMarks:
             return at
         if words <= _HEADERS and words & _OPENERS and not _is_closing(found[0]):
             return self._header_chars(head, at)
-        if self._is_bare and not words & _OPENERS:
+        if self._is_untouched and not words & _OPENERS:
             return None
         if at == len(head) < MAX_MARK_CHARS:
             return 0
@@ -283,7 +283,7 @@ class TemplateMarks:
         self._has_thought = True
 
     def _read_thought(self, text: str, ended: bool) -> tuple[str, bool]:
-        found = self._closing_pattern.search(text) if self._closing_pattern else _thought_end(text)
+        found = self._closing_pattern.search(text) if self._closing_pattern else _first_token(text)
         at = found.end() if found else len(text) if ended else max(0, len(text) - MAX_CLOSING_CHARS)
         if self._possible_answer:
             self._possible_answer.append(text[:at])
@@ -300,7 +300,7 @@ class TemplateMarks:
         self._record_shown(shown)
         if end:
             self._phase = _Phase.BEGINNING
-            self._is_bare, self._needs_break = False, bool(self._opening)
+            self._is_untouched, self._needs_break = False, bool(self._opening)
         return shown, rest if end else message[len(shown) :], bool(end)
 
     def _read_text(self, text: str, ended: bool) -> tuple[str, str]:
@@ -373,6 +373,6 @@ def _closing_pattern(bracket: str, name: str) -> re.Pattern[str]:
     return re.compile(rf"</\s{{0,3}}{names}\s{{0,3}}>", re.IGNORECASE)
 
 
-def _thought_end(text: str) -> re.Match[str] | None:
+def _first_token(text: str) -> re.Match[str] | None:
     """Returns the first token in a text, skipping tokens that only end a label."""
     return next((found for found in _TOKEN.finditer(text) if not _words_in(found[0]) & {"message", "constrain"}), None)

@@ -15,10 +15,10 @@ from bot.errors import FileFault
 from bot.models.api import Api
 from bot.models.events import Feature
 from bot.models.parameters import (
+    INCOMPLETE_MESSAGES,
     LEVELS,
-    MISSED,
-    OF_MESSAGES,
-    OF_TOOLS,
+    MESSAGE_PARAMETERS,
+    TOOL_PARAMETERS,
     WEB,
     EffortLevels,
     OptionalParameter,
@@ -128,7 +128,7 @@ class Trial:
         is_missed = self.prompt.effort is Effort.THOROUGH and not self.effort
         return (*refused, "thinking longer") if is_missed else refused
 
-    def without(self, dropped: frozenset[OptionalParameter], *, is_conclusive: bool) -> "Trial":
+    def without_parameters(self, dropped: frozenset[OptionalParameter], *, is_conclusive: bool) -> "Trial":
         return replace(
             self,
             parameters=self.parameters - dropped,
@@ -167,7 +167,7 @@ class LearnedLimits:
         self._is_described = False
         self.by_conversation: dict[int, LearnedLimits] = {}
         """Limits for conversations whose history might be their cause, by the hash of the first message."""
-        self._is_of_history = False
+        self._is_for_conversation = False
 
     async def first_trial(self, prompt: Prompt) -> Trial:
         api, prompt = self.api, without_items(prompt, frozenset(self._refused_items))
@@ -185,7 +185,7 @@ class LearnedLimits:
             output_tokens=output_tokens,
             refused_tools=self._refused_tools,
             max_tools=self._max_tools,
-            is_about_history=self._is_of_history,
+            is_about_history=self._is_for_conversation,
         )
 
     async def with_files_that_fit(self, prompt: Prompt) -> tuple[Prompt, tuple[str, ...], dict[str, FileFault]]:
@@ -213,12 +213,12 @@ class LearnedLimits:
 
     async def fetch_room(self, room: Room) -> Room:
         """Returns the room, updated with the limits in the server's model description, which is requested once."""
-        if self._is_described or self.api.described is None:
+        if self._is_described or self.api.fetch_description is None:
             return room
         self._is_described = True
         try:
             async with asyncio.timeout(DESCRIBED_WITHIN_S):
-                described = await self.api.described(self._name)
+                described = await self.api.fetch_description(self._name)
         except Exception as error:
             log.info("%s: window not known: %s", self.model, type(error).__name__)
             return room
@@ -231,7 +231,7 @@ class LearnedLimits:
         response reports."""
         if trial.is_about_history:
             own = copy(self.by_conversation.pop(key, self))
-            own._is_of_history = True
+            own._is_for_conversation = True
             own.remember(replace(trial, is_about_history=False), key, effort)
             self.by_conversation = dict([*self.by_conversation.items(), (key, own)][-MAX_CONVERSATIONS:])
             trial = replace(
@@ -242,7 +242,7 @@ class LearnedLimits:
                 refused_tools=self._refused_tools,
                 max_tools=self._max_tools,
                 max_pixels=0,
-                dropped=trial.dropped & (OF_MESSAGES | self.parameters.untried),
+                dropped=trial.dropped & (MESSAGE_PARAMETERS | self.parameters.untried),
             )
         self.faults = 0
         self.api = trial.api
@@ -274,10 +274,10 @@ def needed_parameters(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
     is_dispensable = all(tool.is_dispensable for tool in prompt.tools)
     unused = {OptionalParameter.TOOLS if is_dispensable else OptionalParameter.DISPENSABLE_TOOLS}
     for parameters, is_used in (
-        (OF_TOOLS, prompt.tools),
+        (TOOL_PARAMETERS, prompt.tools),
         (WEB, prompt.web_search),
         ({OptionalParameter.SYSTEM_ROLE, OptionalParameter.CACHE_BREAKPOINT}, prompt.system),
-        (MISSED | {OptionalParameter.PHASE}, any(turn.role == "assistant" for turn in prompt.turns)),
+        (INCOMPLETE_MESSAGES | {OptionalParameter.PHASE}, any(turn.role == "assistant" for turn in prompt.turns)),
         (_FOR_THINKERS, prompt.tools and not api.can_leave_marks),
         ({OptionalParameter.OUR_ROLE}, any(turn.instruction for turn in prompt.turns) and not api.can_leave_marks),
         (EFFORT, prompt.effort is not Effort.NORMAL),

@@ -33,7 +33,7 @@ _SINCE_1970_S = 1e9
 _SINCE_1970_MS = 1e11
 
 
-def is_passing_limit(words: str) -> bool:
+def is_temporary_limit(words: str) -> bool:
     """Returns whether a refusal's sentence, in lowercase, states that the cause is temporary."""
     words = _ONCE_CHANGED.split(words, 1)[0]
     return _SAYS_WHEN.search(words) is not None or _SAYS_THAT_IT_ENDS.search(words) is not None

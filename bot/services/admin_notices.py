@@ -154,10 +154,10 @@ class ModelNotices:
     def on_result(self, model: str, result: EndReason | Completion | None) -> None:
         """Records that a model began to answer, that a different model answered, or how a request failed."""
         if isinstance(result, Completion):
-            if result.other_model and f"other {model}" not in self._reported:
+            if result.substitute_model and f"other {model}" not in self._reported:
                 self._reported.add(f"other {model}")
-                sentence = texts.models.another_model_answers(model, result.other_model, result.model)
-                notice = f"{model} is answered by {result.other_model}"
+                sentence = texts.models.another_model_answers(model, result.substitute_model, result.model)
+                notice = f"{model} is answered by {result.substitute_model}"
                 self._unsent[notice] = f"{sentence} {texts.models.CHOOSE_ANOTHER}"
         elif result is EndReason.MISALIGNED:
             self._unsent[f"{result} {model} {day_of(self.clock.now())}"] = texts.models.actions_stopped(model)

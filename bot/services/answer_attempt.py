@@ -298,7 +298,7 @@ class AnswerAttempt:
         refused = ""
         if self.completion is not None:
             done = self.completion
-            if done.model == done.other_model:
+            if done.model == done.substitute_model:
                 model = texts.models.answered_by(names.of(done.model))
             elif self.step is not None and done.model != self.step.model:
                 model = texts.models.fell_back(names.of(done.model))

@@ -53,8 +53,8 @@ class NotifyTool:
         """Returns the tools for a person's question in a channel. In a direct message, there is nobody to notify."""
         if question.thread.in_direct_message or question.schedule_id is not None or question.is_from_bot:
             return OfferedTools()
-        prepared = partial(self._prepare_arguments, question.thread.channel_id)
-        return OfferedTools((FIND_TOOL, replace(NOTIFY_TOOL, prepared=prepared)))
+        prepare = partial(self._prepare_arguments, question.thread.channel_id)
+        return OfferedTools((FIND_TOOL, replace(NOTIFY_TOOL, prepare=prepare)))
 
     def _prepare_arguments(self, channel_id: str, arguments: Mapping[str, Any]) -> Mapping[str, Any] | str:
         """Returns a proposal's arguments as the card shows them, or an error for the model."""

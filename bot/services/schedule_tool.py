@@ -109,13 +109,13 @@ class ScheduleTool:
         zone = self.workspace.users.zones((user_id,)).get(user_id)
         own = partial(self.stores.accounts.of_person, team_id, user_id)
         signed_in = [*await keep_trying(own, self.stores.clock, "accounts not read")] if self.servers else []
-        prepared = partial(self._prepare_arguments, user_id, zone.key if zone else "", here, names, signed_in)
+        prepare = partial(self._prepare_arguments, user_id, zone.key if zone else "", here, names, signed_in)
         # The list has only our own words and doesn't depend on the asker, so that prompts in the same place begin the
         # same.
         lines = [f"number {one.id}, {one.rule.description}{', paused' if one.pause_reason else ''}" for one in here]
         listed = f"Scheduled here now: {'; '.join(lines)}." if lines else NOTHING_HERE
         text = f"{DEFINITION.description} {listed}"
-        return OfferedTools((replace(DEFINITION, description=text, parameters=self._parameters, prepared=prepared),))
+        return OfferedTools((replace(DEFINITION, description=text, parameters=self._parameters, prepare=prepare),))
 
     @property
     def _parameters(self) -> Mapping[str, Any]:

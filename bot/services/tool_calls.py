@@ -238,7 +238,7 @@ class ToolCalls:
             return replace(planned, result=f"At most {MAX_CALLS} calls can be made in one step. This one was not made.")
         if definition.rule.permission is Permission.DENY:
             return replace(planned, state=CallState.DENIED, result="An admin denies this tool. The call was not made.")
-        prepared = definition.prepared(planned.arguments) if definition.prepared else planned.arguments
+        prepared = definition.prepare(planned.arguments) if definition.prepare else planned.arguments
         if isinstance(prepared, str):
             state = CallState.DONE if isinstance(prepared, ReadResult) else CallState.FAILED
             return replace(planned, state=state, result=str(prepared))

@@ -147,7 +147,7 @@ async def test_answer_names_another_model_than_the_one_asked(
     async with connected(api, in_process, asked) as model:
         received = [await collect(model), await collect(model)]
     other = OTHERS[asked, answered]
-    named_by = {one.completions[0].other_model.partition("/")[2] for one in received}
+    named_by = {one.completions[0].substitute_model.partition("/")[2] for one in received}
     assert ([one.text for one in received], named_by) == (["one", "one"], {other})
     logged = [record.getMessage() for record in caplog.records if "another model answers" in record.getMessage()]
     assert len(logged) == int(other != "")

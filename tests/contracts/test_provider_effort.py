@@ -327,7 +327,7 @@ async def test_openai_gets_the_effort_as_a_message_that_leaves_the_cached_beginn
 async def test_claude_gets_the_effort_as_a_message_that_leaves_the_cached_beginning_as_it_is(
     vendor: VendorServer, monkeypatch: pytest.MonkeyPatch, is_supported: bool
 ) -> None:
-    monkeypatch.setattr("bot.models.anthropic.is_vendors_own", lambda url: True)
+    monkeypatch.setattr("bot.models.anthropic.has_only_vendor_models", lambda url: True)
     await check_message_efforts(ANTHROPIC, vendor, is_supported=is_supported)
 
 

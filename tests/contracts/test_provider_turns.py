@@ -212,7 +212,7 @@ async def claude(model: ModelInfo | None) -> AsyncIterator[Provider]:
 
     sdk = anthropic.open_sdk(VendorSettings(KEY, "https://api.anthropic.com"))
     api = anthropic.MessagesApi(sdk, options())
-    api.described, api.describes_thinking = retrieve, True
+    api.fetch_description, api.describes_thinking = retrieve, True
     yield VendorModel(api, KEY, "m")
     await sdk.close()
 

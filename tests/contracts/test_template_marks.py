@@ -22,7 +22,7 @@ from bot.models.events import FinishReason, Thinking
 from bot.models.model import Vendor
 from bot.models.prompt import ToolDefinition
 from bot.models.registry import VENDORS
-from bot.models.setup import VendorSettings, is_vendors_own
+from bot.models.setup import VendorSettings, has_only_vendor_models
 from bot.models.template_marks import TemplateMarks, unparsed_content
 from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import PROMPT, ask, collect
@@ -353,7 +353,7 @@ async def test_no_mark_is_looked_for_at_a_vendors_own_address(
     ],
 )
 def test_vendors_own_address_is_known_by_its_host(url: str, is_own: bool) -> None:
-    assert is_vendors_own(url) is is_own
+    assert has_only_vendor_models(url) is is_own
 
 
 CALLS = [

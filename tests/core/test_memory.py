@@ -326,7 +326,7 @@ def _sent(memories: list[Memory], limit_tokens: int) -> tuple[str, int]:
 def test_proposal_is_a_short_line_that_hides_nothing(
     arguments: dict[str, object], prepared: dict[str, str] | None
 ) -> None:
-    here, direct = TOOLS[False].prepared, TOOLS[True].prepared
+    here, direct = TOOLS[False].prepare, TOOLS[True].prepare
     assert here is not None
     assert direct is not None
     if prepared:

@@ -85,8 +85,8 @@ TOOL = builtin_tool("tool", "", {"type": "object", "properties": {kind: {"type":
 def test_arguments_of_our_own_tools_are_read_in_the_types_that_they_name(
     given: Mapping[str, Any], read: Mapping[str, Any]
 ) -> None:
-    assert TOOL.prepared is not None
-    assert TOOL.prepared(given) == read
+    assert TOOL.prepare is not None
+    assert TOOL.prepare(given) == read
 
 
 def tools(server: str, count: int, chars: int = 10) -> ServerTools:

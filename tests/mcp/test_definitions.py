@@ -123,7 +123,7 @@ class TestNamesOfParameters:
         }
         assert tool.original_arguments({"unheard of": 1}) == {"unheard of": 1}
         [definition] = tools_of([("raw__add", tool, False)], ToolRules(), 30).definitions
-        assert (definition.prepared is None) == (own == offered)
+        assert (definition.prepare is None) == (own == offered)
 
     def test_names_that_nobody_accepts_are_read_at_once(self) -> None:
         tool = ListedTool("add", "", {"properties": {f"${number}": TEXT for number in range(100_000)}})

@@ -424,5 +424,5 @@ class TestFailures:
 def test_sign_in_is_proposed_for_each_server_and_made_where_one_is_wanted(server: object, prepared: object) -> None:
     offered = sign_in_tool(["jira", "wiki", "docs"], {"wiki": "", "jira": "write"})
     assert offered.parameters["properties"]["server"]["enum"] == ["jira", "wiki", "docs"]
-    assert offered.prepared is not None
-    assert offered.prepared({"server": server}) == prepared
+    assert offered.prepare is not None
+    assert offered.prepare({"server": server}) == prepared

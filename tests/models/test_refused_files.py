@@ -4,7 +4,7 @@ import pytest
 
 from bot.errors import FileFault
 from bot.models.failures import ErrorResponse
-from bot.models.refused_files import RefusedFiles, refused_files
+from bot.models.refused_files import RefusedFiles, parse_file_refusal
 
 BYTES = RefusedFiles(FileFault.TOO_LARGE, is_about_files=True)
 PAGE = "<html><title>413 Request Entity Too Large</title></html>"
@@ -45,4 +45,4 @@ SIZES = "At least one of the image dimensions exceed max allowed size: 1000 pixe
     ],
 )
 def test_refusal_says_what_is_wrong_with_the_files(status: int, body: object, refused: RefusedFiles | None) -> None:
-    assert refused_files(ErrorResponse(status, {}, body)) == refused
+    assert parse_file_refusal(ErrorResponse(status, {}, body)) == refused

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from bot.models.waits import is_passing_limit, retry_after_s
+from bot.models.waits import is_temporary_limit, retry_after_s
 
 DATE = {"Date": "Fri, 27 Nov 2026 22:00:00 GMT"}
 AT_22 = 1_795_816_800
@@ -95,4 +95,4 @@ def test_sentence_is_about_the_request_and_goes_before_a_limits_reset() -> None:
     ],
 )
 def test_time_that_follows_a_change_of_the_account_ends_nothing_by_itself(words: str, ends: bool) -> None:
-    assert is_passing_limit(words) is ends
+    assert is_temporary_limit(words) is ends

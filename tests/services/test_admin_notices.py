@@ -165,13 +165,13 @@ async def test_admins_read_once_that_a_vendor_refuses_and_once_that_it_answers(
 @pytest.mark.parametrize("priced_as", ["openai/x", "openai/a"], ids=["with a price", "without a price"])
 async def test_admins_read_once_that_another_model_answers(processes: Processes, priced_as: str) -> None:
     """A gateway that picks a model for each request would fill their direct messages."""
-    done = Completion(priced_as, FinishReason.STOP, None, asked_model="openai/a", other_model="openai/x")
+    done = Completion(priced_as, FinishReason.STOP, None, asked_model="openai/a", substitute_model="openai/x")
     for read in ([texts.models.another_model_answers("openai/a", "openai/x", priced_as)], []):
         both = [await processes.start(), await processes.start()]
         for one in both:
             one.on_result("openai/b", Completion("openai/b", FinishReason.STOP, None))
             one.on_result("openai/a", done)
-            one.on_result("openai/a", replace(done, other_model="openai/y"))
+            one.on_result("openai/a", replace(done, substitute_model="openai/y"))
         assert await processes.check(*both, for_s=AGAIN_S) == [f"{one} {texts.models.CHOOSE_ANOTHER}" for one in read]
 
 

@@ -245,11 +245,11 @@ SMALL = Completion(MODEL, FinishReason.STOP, Usage(10, 2))
         ),
         (
             Effort.NORMAL,
-            replace(BIG, model="openai/of-our-own", asked_model=MODEL, other_model="openai/of-our-own"),
+            replace(BIG, model="openai/of-our-own", asked_model=MODEL, substitute_model="openai/of-our-own"),
             0.0,
             "answered by of-our-own",
         ),
-        (Effort.NORMAL, replace(BIG, asked_model=MODEL, other_model="openai/of-our-own"), 0.0, NAME),
+        (Effort.NORMAL, replace(BIG, asked_model=MODEL, substitute_model="openai/of-our-own"), 0.0, NAME),
         (
             Effort.THOROUGH,
             replace(BIG, usage=None, effort="high"),
