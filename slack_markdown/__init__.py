@@ -1,1 +1,1 @@
-"""Prepares the Markdown that models write for Slack's `markdown` block."""
+"""Prepares a model's Markdown for Slack's `markdown` block."""

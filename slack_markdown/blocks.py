@@ -2,31 +2,31 @@ r"""A parser for the block structure of Markdown, one line at a time.
 
 It implements the first phase of CommonMark's parsing strategy (https://spec.commonmark.org/0.31.2/, "Appendix: A
 parsing strategy") and the tables of https://github.github.com/gfm/. `inlines.py` implements the second phase, which
-parses the inlines within a block. HTML blocks aren't parsed, because Slack shows HTML as text.
+parses the inlines within a block. HTML blocks aren't supported, because Slack shows HTML as text.
 
 In CommonMark, the structure is a tree: container blocks (list items and block quotes) hold other blocks, and leaf
-blocks hold text or code. No caller needs the tree, so the parser returns the leaf blocks as a flat list and keeps only
-the containers of the last line it read. The parser doesn't copy text: a leaf block is a list of offsets into the
-source.
+blocks hold text or code. No caller needs the tree, so the parser returns the leaf blocks as a flat list, and keeps only
+the containers around the last line that it has read. The parser doesn't copy text: a leaf block is a list of offsets
+into the source.
 
 For each line, `BlockParser` does three things, in CommonMark's order:
 
-1. It matches the open containers: the line continues those whose markers or indentation it repeats.
+1. It matches the open containers. The line continues every container whose marker or indentation it repeats.
 2. It opens the containers that begin on the line.
-3. It adds the rest of the line to the open leaf block, or begins a new one. A paragraph also accepts lines that don't
-   repeat the markers of its containers ("lazy continuation lines").
+3. It adds the rest of the line to the open leaf block, or begins a new leaf block. A paragraph also accepts lines that
+   don't repeat the markers of its containers ("lazy continuation lines").
 
 Four things are specific to Typist:
 
-- The source is an answer that grows, so its last line may be incomplete and therefore ambiguous: `-` can become a list
-  item, a thematic break, or the underline that turns the paragraph above into a heading. The parser doesn't add an
-  ambiguous line to a block; it reports where that line begins, and the renderer holds it back.
-- A LaTeX display formula belongs to its paragraph up to the end of the formula, even if one of its lines is blank or
-  would begin another block (`formulas.py`). Until the end of the formula is known, all lines after the first line are
-  held back.
-- A Markdown document in a fence (```` ```markdown ````) can contain fences of the same length, because models write it
-  that way (`fences_after`). It is sent with a longer fence.
-- Any model output must be parsed in linear time, so nesting and link reference definitions are limited.
+- The source is a growing answer, so its last line may be incomplete and therefore ambiguous. For example, `-` can
+  become a list item, a thematic break, or the underline that turns the paragraph above it into a heading. The parser
+  doesn't add an ambiguous line to a block. Instead, it reports where the line begins, and the renderer holds the line
+  back.
+- A LaTeX display formula belongs to its paragraph as a whole, even if one of its lines is blank or would begin another
+  block (`formulas.py`). Until the end of the formula is known, everything after its first line is held back.
+- A Markdown document in a fence (```` ```markdown ````) can contain fences of the same length, because that's how
+  models write such documents (`fences_after`). It is sent with a longer fence.
+- Any model output must be parsed in linear time, so nesting depth and link reference definitions are limited.
 """
 
 import re
@@ -69,7 +69,8 @@ CELL_END = regex.compile(r"(?<!\\|<(?:https?:|mailto:|tel:|[@#!])[^\s<>|]*)\|")
 _AMBIGUOUS = re.compile(
     r"[ \t]*+(?:#{1,6}|[-+*_=~`][-+*_=~` \t]*+|`{3,}[^`]*+|~{3,}.*+|\d{1,9}[.)]?|[|:-][|: \t-]*+)?[ \t]*+$"
 )
-"""Matches an incomplete line that can become a heading, list item, thematic break, fence, table row or paragraph."""
+"""Matches an incomplete line that can still become a heading, list item, thematic break, fence, table row or
+paragraph."""
 
 CODE_INDENT = 4
 """The minimum indentation of indented code, in columns."""
@@ -90,7 +91,7 @@ class LeafKind(Enum):
     HEADING = auto()
     """An ATX heading (`# …`) or a setext heading (underlined)."""
     QUOTE = auto()
-    """A paragraph in a block quote, for rewriting its text. The parser itself returns PARAGRAPH."""
+    """A paragraph in a block quote. Only used to rewrite its text, because the parser itself returns PARAGRAPH."""
     TABLE = auto()
     INDENTED_CODE = auto()
     FENCED_CODE = auto()
@@ -98,8 +99,8 @@ class LeafKind(Enum):
 
 @dataclass(slots=True)
 class SourceLine:
-    """Offsets of a source line: its start, its content after the container markers, its end. Code lines can be
-    combined."""
+    """The offsets of a source line's start, of its content (after the container markers) and of its end. Several lines
+    of code can be combined into one."""
 
     start: int
     content: int
@@ -114,7 +115,8 @@ class ListItem(NamedTuple):
     """The columns between the container's margin and the item's content."""
     marker: str
     number: int | None
-    """The displayed number, or None in a bullet list. CommonMark ignores written numbers after a list's first."""
+    """The displayed number, or None in a bullet list. CommonMark ignores all written numbers but the first in a
+    list."""
 
 
 Container = ListItem | None
@@ -123,7 +125,7 @@ Container = ListItem | None
 
 @dataclass(slots=True)
 class LeafBlock:
-    """A block that holds text or code, but no other block."""
+    """A block that contains text or code but no other blocks."""
 
     kind: LeafKind
     lines: list[SourceLine]
@@ -133,9 +135,9 @@ class LeafBlock:
     """The open fences of fenced code (`fences_after`), or () once the code is closed."""
     fence: str = ""
     sent_fence: str = ""
-    """The fence to send instead, long enough that no fence inside a document closes it."""
+    """The fence to send instead, which is long enough that fences inside a document can't close it."""
     prefix: str = ""
-    """The prefix that keeps lines of fenced code in their containers."""
+    """The prefix that keeps the lines of fenced code in their containers."""
     break_below: SourceLine | None = None
     """The thematic break directly below a paragraph, which Slack would mistake for a heading's underline."""
 
@@ -151,7 +153,7 @@ class BlockStructure:
     thematic_breaks: list[int] = field(default_factory=list)
     open_leaf: LeafBlock | None = None
     ambiguous_line: int | None = None
-    """The offset of an incomplete last line whose block isn't known yet."""
+    """The offset of an incomplete last line whose block type isn't known yet."""
     held_from: int | None = None
     """The offset after the first line of an unfinished formula. Nothing after it is parsed."""
 
@@ -173,8 +175,8 @@ def parse_blocks(
 
 
 def recent_part(markdown: str) -> str:
-    """Returns the last `MAX_LINES` lines of a text, preceded by the fences that are open before these lines. Open lists
-    and quotes are lost."""
+    """Returns the last `MAX_LINES` lines of a text, preceded by any fences that are open before them. Open lists and
+    quotes are lost."""
     start = len(markdown)
     for _ in range(MAX_LINES):
         start = markdown.rfind("\n", 0, start)
@@ -189,11 +191,11 @@ def recent_part(markdown: str) -> str:
 def fences_after(line: str, opened: tuple[str, ...]) -> tuple[str, ...]:
     """Returns the fences that are open after a line of code or text, outermost first, each as its opening line.
 
-    In a Markdown document, a fence with an info string opens a nested block and a bare fence closes the innermost open
-    one. A bare fence might open a block or end the document. It is treated as the end of the document. Fences shorter
-    than the innermost open one are code.
+    In a Markdown document, a fence with an info string opens a nested block, and a bare fence closes the innermost open
+    block. If no nested block is open, a bare fence could either open one or end the document, and is assumed to end it.
+    Fences that are shorter than the innermost open one are code.
 
-    `opened`: the fences that are open before the line. The line has no container markers.
+    `opened`: the fences that are open before the line. The line must not have container markers.
     """
     text = line.strip()
     parts = _FENCE_PARTS.match(text) if text.startswith(("```", "~~~")) else None
@@ -216,7 +218,7 @@ def _fence_of(line: str) -> str:
 
 
 def _sent_fence(line: str) -> str:
-    """Returns the fence to send for an opening line: twice as long for a Markdown document."""
+    """Returns the fence to send for an opening line, which is twice as long for a Markdown document."""
     return _fence_of(line) * (2 if _DOCUMENT.match(line.lstrip()) else 1)
 
 
@@ -245,7 +247,7 @@ def is_ambiguous(content: str) -> bool:
 
 
 class BlockParser:
-    """Parses a source line by line, in the three steps described in the module's docstring."""
+    """Parses a source line by line, in the three steps that the module's docstring describes."""
 
     def __init__(self, markdown: str, *, has_formulas: bool = False, growing: bool = False) -> None:
         self.markdown = markdown
@@ -257,7 +259,7 @@ class BlockParser:
         self.formula_end = 0
         """The offset up to which lines belong to a display formula."""
         self._last_formula_end = 0
-        """The offset after the last formula."""
+        """The offset after the last formula, whether it is displayed or not."""
 
     def lines(self, *, join_code: bool = False) -> Iterator[SourceLine]:
         """Yields the lines of the source. The caller must parse each line before requesting the next. `join_code`:
@@ -376,7 +378,8 @@ class BlockParser:
         return self.blocks.open_leaf is not None and self.blocks.open_leaf.kind is kind
 
     def _has_only_definitions(self) -> bool:
-        """Returns whether the open paragraph only has definitions so far, which can't have lazy continuation lines."""
+        """Returns whether the open paragraph so far consists only of definitions, which can't have lazy continuation
+        lines."""
         lines = self.blocks.open_leaf.lines if self.blocks.open_leaf else []
         return len(lines) <= MAX_DEFINITION_LINES and all(
             _DEFINITION.match(self.markdown, line.content, line.end) for line in lines
@@ -423,7 +426,7 @@ class BlockParser:
 
     def _is_meant_as_break(self, paragraph: LeafBlock, line: SourceLine) -> bool:
         """Returns whether an underline is meant as a thematic break. The text above a break has several lines or is a
-        sentence. If a title ends like a sentence, its underline is longer than `---`."""
+        sentence. If a title ends like a sentence, its underline is usually longer than `---`."""
         if not _THEMATIC_BREAK.match(self.markdown, line.content, line.end):
             return False
         last = paragraph.lines[-1]
@@ -486,7 +489,7 @@ class BlockParser:
         code.fence, code.sent_fence = _fence_of(opened[0]), _sent_fence(opened[0])
 
     def _begin_leaf(self, kind: LeafKind, line: SourceLine) -> None:
-        """Begins a leaf block with the line, except that indented code continues across blank lines."""
+        """Begins a leaf block with the line. Indented code, however, continues across blank lines."""
         leaf = self.blocks.open_leaf
         if kind is LeafKind.INDENTED_CODE and leaf and leaf.kind is LeafKind.INDENTED_CODE:
             leaf.lines.append(line)
@@ -501,7 +504,7 @@ def line_prefix(containers: Iterable[Container]) -> str:
 
 def _list_item(marker: re.Match[str], line_end: int, previous: ListItem | None) -> tuple[ListItem, int]:
     """Returns the list item for a marker, and the number of white space characters that belong to the marker.
-    `previous`: the item that this one ends. If both are in the same list, numbering continues."""
+    `previous`: the item before this one. If both are in the same list, numbering continues."""
     written = marker["marker"]
     space = marker["space"] or ""
     if marker.end() == line_end or _width(space) > CODE_INDENT:
@@ -520,7 +523,7 @@ def _width(indent: str) -> int:
 
 
 def _chars_of_width(indent: str, width: int) -> int:
-    """Returns how many characters of an indent are needed for a width of this many columns."""
+    """Returns the number of an indent's characters that are needed for a width of this many columns."""
     if "\t" not in indent:
         return min(width, len(indent))
     return next((chars for chars in range(len(indent) + 1) if _width(indent[:chars]) >= width), len(indent))
@@ -535,8 +538,8 @@ def cells_of(row: str) -> list[str]:
 
 
 def table_rows(lines: Sequence[str]) -> list[list[str]]:
-    """Returns the cells of a table as written, header first. No row has more cells than the header. `lines`: the
-    header, the delimiter row, and the rows. Surplus cells are joined to the row's last cell."""
+    """Returns the cells of a table as written, header first. Surplus cells are joined to the row's last cell, so no row
+    has more cells than the header. `lines`: the header, the delimiter row, and the rows."""
     head, _, *rows = map(cells_of, lines)
     last = len(head) - 1
     return [head, *(row if len(row) <= last else [*row[:last], " | ".join(filter(None, row[last:]))] for row in rows)]

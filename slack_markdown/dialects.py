@@ -1,24 +1,24 @@
 r"""Rewrites HTML, LaTeX and Slack's own markup in a block's text as Markdown.
 
-Models write these, and Slack shows them raw in a `markdown` block. One pass over a block's text rewrites them before
-`inlines.py` parses the result, so all rules for links, mentions and emphasis apply to it.
+Models write such markup, and Slack shows it unformatted in a `markdown` block. One pass over a block's text rewrites it
+before `inlines.py` parses the result, so all rules for links, mentions and emphasis apply.
 
-- **HTML** (`tags.py`). Elements that Markdown can express are converted: emphasis, code, links, images. Block tags
-  become line breaks, bullets and rows. Other harmless tags are removed and their text stays. Only names from the HTML
-  standard are tags, so `<T>` and `<your-name>` stay. An opening tag without an end tag also stays if it could be a
-  placeholder, such as `<source>` in the middle of a line. Tags that do more than show text, such as `<script>`, stay
-  with their content.
+- **HTML** (`tags.py`). Elements that Markdown can express, such as emphasis, code, links and images, are converted.
+  Block tags become line breaks, bullets and rows. Other harmless tags are removed, but their text stays. Only names
+  from the HTML standard count as tags, so `<T>` and `<your-name>` stay. An opening tag without an end tag also stays if
+  it could be a placeholder, such as `<source>` in the middle of a line. Tags that do more than show text, such as
+  `<script>`, stay with their content.
 - **LaTeX** (`formulas.py`). A formula becomes code, so that none of its characters are parsed as Markdown.
 - **Footnotes.** `[^1]` becomes ¹, and `[^name]` becomes [name], both in the text and before the note itself.
-- **Callouts.** In a quote that begins with `[!NOTE]`, that marker becomes a bold word.
+- **Callouts.** If a quote begins with a marker such as `[!NOTE]`, the marker becomes a bold word.
 - **Slack's markup.** `<https://…|label>` becomes a link. Mentions become plain names, so nobody is notified.
   An ID without a name becomes a word.
-- **URLs with spaces**, as in `[doc](https://a.example/my file.pdf)`: the spaces are encoded.
-- **Entities** become their characters, except characters that Slack or Markdown would interpret as markup.
+- **URLs with spaces**, such as `[doc](https://a.example/my file.pdf)`. The spaces are encoded.
+- **Entities** become the characters that they stand for, unless Slack or Markdown would interpret those as markup.
 
-Code spans, bare URLs and escaped characters are skipped. In a growing text, a construct whose end can still arrive is
-held back. Opening tags are the exception: they take effect immediately, and `undecided` is the offset of the earliest
-one that is still open.
+Code spans, bare URLs and escaped characters are skipped. In a growing text, a construct whose end might still arrive is
+held back. Opening tags are the exception, because they take effect immediately. `undecided` is the offset of the
+earliest one that is still open.
 """
 
 import html
@@ -56,14 +56,14 @@ MAX_TAG_CHARS = 1_000
 MAX_SCRIPT_CHARS = 60
 MAX_TAG_DEPTH = 100
 MAX_ENCODED_CHARS = 20
-"""The maximum number of characters to encode in a URL. URLs that need more are text."""
+"""The maximum number of characters to encode in a URL. URLs that need more stay as text."""
 TEXT_BACKTICK = "ˋ"
-"""Replaces a backtick that Slack would interpret as the beginning of a code span."""
+"""The replacement for a backtick that Slack would interpret as the beginning of a code span."""
 
 _MAYBE = re.compile(r"[<$&]|\[\^|\\(?:[(\[]|begin)|\]\([^\s()]*[ \t]+")
 """Matches any text that needs rewriting, except for table rows."""
 _MARK = re.compile(r"[<$&\\\]]")
-"""Matches the same texts as `_MAYBE`, but faster."""
+"""Matches more texts than `_MAYBE`, but faster, so it is tried first."""
 _CODE_WITH_CELL_END = re.compile(r"`(?!\s)[^`\n|]*\|")
 _SPECIAL = re.compile(
     r"(?P<url>https?://[^\s<>\]`|]*)|(?P<formula>\\[(\[]|\\begin\{|\$+)|\\.?|(?P<ticks>`+)|(?P<target>\]\()|<"
@@ -77,7 +77,7 @@ _LABEL_WITH_CELL_END = regex.compile(
     regex.IGNORECASE,
 )
 _OPEN_LABEL = re.compile(r"\[[^\[\]]*+(?:\](?:\([^()|]*+)?)?\Z")
-"""Matches a possible link at the end of a row."""
+"""Matches a possible incomplete link at the end of a row."""
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _ADDRESS = re.compile(r"\s*(?:https?://|mailto:)", re.IGNORECASE)
 _TARGET = re.compile(r"<[^<>\n]*>|[^\s()]*")
@@ -85,7 +85,8 @@ _SPACED_TARGET = re.compile(
     r"[ \t]*+((?:[^\s()<>]|[ \t]++(?![\"'()])|[ \t]*+\([^()\n]*+\))+?)"
     r"(?:[ \t]++(?:\"[^\"\n]*+\"|'[^'\n]*+'))?[ \t]*+(?=\))"
 )
-"""Matches up to a destination's end. Quantifiers are possessive, because a gap could be divided in 2^n ways."""
+"""Matches up to the end of a destination. Quantifiers are possessive, because gaps could otherwise be divided in 2^n
+ways."""
 _TITLED_TARGET = re.compile(r"[ \t]*[^\s()<>]+[ \t]+\([^()\n]*\)[ \t]*\)")
 """Matches a destination with a title in parentheses."""
 _GROWING_TARGET = re.compile(r"[^\n<>]*\Z")
@@ -112,13 +113,13 @@ _BEHIND_CLASS = re.compile(r"[\w+*?{|$]")
 _RAISED = frozenset(tags.RAISED["sup"].values())
 
 _CALLOUT = re.compile(r"\[!([a-z]{2,20})\][-+]?(?=\s|\Z)", re.IGNORECASE)
-"""Matches a callout's marker. A following sign can set whether the callout is collapsed."""
+"""Matches a callout's marker. A sign after it can set whether the callout is collapsed."""
 _COMMENT_END = "-->"
 _BLANK = re.compile(r"\s*")
 _SPACE = re.compile(r"[ \t]*")
 _WHITE_SPACE = re.compile(r"\s")
 _BEGINS_TEXT = re.compile(r"[^\W\d_]|\*{1,2}[^\s*]|`{1,2}[^`]|[(\[\"'“<\n]|\Z")
-"""Matches text that can't begin another block at the beginning of a line."""
+"""Matches text that can't begin another block, even at the beginning of a line."""
 
 _AROUND_ROW = re.compile(r"^[ \t\r>]*+\|?|\|[ \t\r>]*+$", re.MULTILINE)
 _LONGER_CELLS = re.compile(r"[`<$]|\\[(\[]|\]\(")
@@ -133,9 +134,9 @@ def _escaped_cell_ends(code: str) -> str:
 
 
 def rewritten(text: str, *, growing: bool, start: int = 0, kind: LeafKind = LeafKind.PARAGRAPH) -> Rewriting:
-    """Returns a block's text rewritten as Markdown. `growing`: whether more text can follow. The end is left out if
-    later text can change it. `start`: the first offset to rewrite. `kind`: headings and table rows can't have line
-    breaks."""
+    """Rewrites a block's text as Markdown. `growing`: whether more text can follow. If so, the end is left out if later
+    text can change it. `start`: the first offset to rewrite. `kind`: the block's type, because headings and table rows
+    can't have line breaks."""
     if not can_be_rewritten(text, kind, start):
         return Rewriting(text, (), len(text), False)
     is_quote = kind is LeafKind.QUOTE
@@ -144,7 +145,7 @@ def rewritten(text: str, *, growing: bool, start: int = 0, kind: LeafKind = Leaf
 
 
 def can_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
-    """Returns whether a block's text might need rewriting, which is rare. This check is fast."""
+    """Returns whether a block's text might need rewriting. The check is fast, and the result is rarely True."""
     if _MARK.search(text, start) and _MAYBE.search(text, start):
         return True
     if kind is not LeafKind.TABLE:
@@ -155,7 +156,8 @@ def can_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
 
 
 def last_cell_start(row: str) -> int:
-    """Returns the start of a growing row's last cell. A `|` in code, a formula or a link's label doesn't end a cell."""
+    """Returns the start of a growing row's last cell. A `|` in code, in a formula or in a link's label doesn't end a
+    cell."""
     markdown = rewritten(row, growing=True, kind=LeafKind.TABLE)
     label = _OPEN_LABEL.search(row)
     undecided = min(markdown.undecided, label.start() if label else len(row))
@@ -167,23 +169,24 @@ def last_cell_start(row: str) -> int:
 
 
 def as_markdown(text: str, kind: LeafKind = LeafKind.HEADING) -> str:
-    """Returns a complete text rewritten as Markdown, on one line unless `kind` allows several."""
+    """Rewrites a complete text as Markdown, on a single line unless `kind` allows several."""
     return rewritten(text, growing=False, kind=kind).text
 
 
 def _can_have_surplus_cells(markdown: str) -> bool:
-    """Returns whether a row might have more cells than a table has columns. More text doesn't change the result."""
+    """Returns whether a row might have more cells than its table has columns. Once True, the result stays True as text
+    is added."""
     delimiters = [row for row in _DELIMITERS.findall(markdown) if "-" in row and ("|" in row or ":" in row)]
     return bool(delimiters) and max(_cell_ends(markdown)) > min(_cell_ends("\n".join(delimiters)))
 
 
 def _cell_ends(lines: str) -> Iterator[int]:
-    """Yields the number of `|` between cells for each line, including escaped `|`."""
+    """Yields, for each line, the number of `|` between cells, including escaped ones."""
     return map(methodcaller("count", "|"), _AROUND_ROW.sub("", lines).split("\n"))
 
 
 def added_chars(markdown: str) -> int:
-    """Returns an upper bound on the number of characters that rewriting adds, without those for each `<`."""
+    """Returns an upper bound on the number of characters that rewriting adds, not counting those added for each `<`."""
     targets: list[str] = _LONGER_TARGET.findall(markdown)
     added = 2 * sum(target.count(" ") + target.count("\t") for target in targets) + markdown.count("[!")
     if _LONGER_LINES.search(markdown):
@@ -201,11 +204,11 @@ class _OpenTag:
     end: int
     index: int
     closing: str
-    """The replacement for the end tag, without line breaks."""
+    """The replacement for the end tag. It doesn't contain line breaks."""
     can_be_text: bool
-    """Whether the tag stays as written if it has no end tag."""
+    """Whether the tag stays as written if it doesn't have an end tag."""
     dropped: str
-    """The tag's replacement if it has no end tag and `can_be_text` is False."""
+    """The tag's replacement if it doesn't have an end tag and `can_be_text` is False."""
 
 
 @dataclass(slots=True)
@@ -223,22 +226,22 @@ class _Rewriter:
     """Whether the text is a table row, where Slack treats an unescaped `|` in code as the end of a cell."""
     is_quote: bool
     replacements: list[Replacement | None] = field(default_factory=list)
-    """The replacement is None for a tag that stays as written."""
+    """The replacements so far. None stands for a tag that stays as written."""
     tags: list[_OpenTag] = field(default_factory=list)
     lists: list[_List] = field(default_factory=list)
     is_line_empty: bool = True
-    """Whether the current output line has no visible text yet. A list item's marker doesn't count."""
+    """Whether the current output line is still without visible text. A list item's marker doesn't count."""
     is_in_row: bool = False
     has_cell: bool = False
     is_empty: bool = True
     read: int = 0
     held: int = -1
     labels: list[tuple[int, int]] = field(default_factory=list)
-    """The start and end of link labels with a `|` in a row."""
+    """The start and end of each link label in a row that contains a `|`."""
     open_code_start: int = sys.maxsize
     """The start of a code span that is open at the end of a growing row."""
     closed_at: int = -1
-    """The end of the last end tag that became a mark."""
+    """The offset after the last end tag that became a mark."""
 
     def rewritten(self, position: int) -> Rewriting:
         self.read = position
@@ -287,7 +290,7 @@ class _Rewriter:
         return index >= 0 and at < self.labels[index][1]
 
     def _hold_back(self, start: int, limit: int = MAX_CONSTRUCT_CHARS) -> bool:
-        """Holds back the construct at an offset if its end might follow. Returns whether anything is held back."""
+        """Holds back the construct at an offset if its end might still follow. Returns whether it did."""
         if self.growing and self.held < 0 and len(self.text) - start <= limit:
             self.held = start
         return self.held >= 0
@@ -301,7 +304,7 @@ class _Rewriter:
         return end
 
     def _record_visible_text(self, to: int) -> None:
-        """Records whether there is visible text between the last replacement and an offset."""
+        """Records whether there is any visible text between the last replacement and an offset."""
         gap = self.text[self.read : to]
         self.is_empty = self.is_empty and not gap.strip()
         _, has_ended, line = ("", "", gap) if self.is_in_row else gap.rpartition("|" if self.one_line else "\n")
@@ -309,7 +312,7 @@ class _Rewriter:
         self.read = to
 
     def _sent_before(self, at: int) -> str:
-        """Returns the character that is sent before an offset."""
+        """Returns the character that will be sent before an offset."""
         last = next((replacement for replacement in self.replacements[-1:] if replacement), None)
         if last and last.end == at and last.text:
             return last.text[-1]
@@ -342,7 +345,8 @@ class _Rewriter:
         return len(self.text)
 
     def _escape_cell_ends(self, start: int, end: int) -> None:
-        """Escapes each `|` of a code span in a row. After a space, the backticks could be in different cells."""
+        """Escapes each `|` in a code span of a row, unless the code begins with a space, because the backticks could
+        then be in different cells."""
         if not self.text[start : start + 1].isspace():
             for mark in CELL_END.finditer(self.text, start, end):
                 self._replace(mark.start(), mark.end(), "\\|")
@@ -556,7 +560,8 @@ class _Rewriter:
         return floor + len(self.text[floor:at].rstrip(characters))
 
     def _block_guard(self, end: int, *, always: bool = False) -> str:
-        """Returns a prefix that keeps text at the beginning of a line from becoming another block, or ""."""
+        """Returns a prefix that keeps the text at the beginning of a line from becoming another block, or "" if none is
+        needed."""
         if not (always or self.is_line_empty) or self.one_line or _BEGINS_TEXT.match(self.text, end):
             return ""
         return HAIR_SPACE
@@ -569,7 +574,8 @@ class _Rewriter:
         return self._replace(*tag.span(), sent, is_seen=bool(sent))
 
     def _read_element(self, name: str, tag: regex.Match[str]) -> int:
-        """Replaces an element together with its content (code or a superscript). Returns 0 if it has no end tag."""
+        """Replaces an element together with its content (code or a superscript). Returns 0 if it doesn't have an end
+        tag."""
         limit = MAX_SCRIPT_CHARS if name in tags.SCRIPTS else MAX_TAG_CHARS if name == "pre" else MAX_CONSTRUCT_CHARS
         end = tags.ENDS[name].search(self.text, tag.end(), tag.end() + limit)
         if not end:
@@ -628,7 +634,8 @@ class _Rewriter:
         return self.read
 
     def _open_style(self, index: int, start: int, mark: str) -> bool:
-        """Adds an emphasis mark after an opening tag and its white space. Returns False next to Markdown's marks."""
+        """Adds an emphasis mark after an opening tag and its white space. Returns False if one of Markdown's own marks
+        is adjacent."""
         replacement = self.replacements[index]
         assert replacement
         end = _BLANK.match(self.text, replacement.end).end()  # type: ignore[union-attr]
@@ -693,7 +700,7 @@ class _Rewriter:
         return self._replace(before, end, f"{closing}{space}{hair}")
 
     def _resolve_unclosed(self, tag: _OpenTag) -> None:
-        """Resolves an opening tag without an end tag: keeps it as text or drops it."""
+        """Keeps or drops an opening tag that doesn't have an end tag."""
         if tag.can_be_text:
             self.replacements[tag.index] = None
         else:
@@ -705,7 +712,7 @@ class _Rewriter:
             self.replacements[tag.index] = replacement._replace(text=tag.dropped + space)
 
     def _end_links(self) -> None:
-        """Ends the open links, because links can't be nested."""
+        """Ends any open links, because links can't be nested."""
         for at, tag in enumerate(self.tags[-MAX_TAG_DEPTH:]):
             if tag.name == "a" and tag.closing:
                 self._resolve_unclosed(tag)
@@ -754,7 +761,8 @@ class _Rewriter:
         return last.text if last else ""
 
     def _item_marker(self) -> str:
-        """Returns the next list item's marker as text. This function doesn't know the list's indentation."""
+        """Returns the next list item's marker as text, without indentation, because the list's indentation isn't known
+        here."""
         opened = self.lists[-1] if self.lists else _List(None)
         indent = "\u2003" * min(2, max(0, len(self.lists) - 1))
         if opened.number is None:
@@ -764,7 +772,8 @@ class _Rewriter:
 
 
 def _link_url(url: str) -> str:
-    """Returns the encoded URL for a Markdown link, or "" if it has no usable scheme or too many unsafe characters."""
+    """Encodes a URL for a Markdown link. Returns "" if it doesn't have a usable scheme or has too many unsafe
+    characters."""
     is_address = _SCHEME.match(url) and len(_UNSAFE.findall(url)) <= MAX_ENCODED_CHARS // 4
     return _encode_unsafe(url) if is_address else ""
 

@@ -1,12 +1,12 @@
-"""Escapes a model's text so that it can't give Slack instructions, and readers see it as written.
+"""Escapes a model's text so that it can't give Slack instructions but readers still see it as written.
 
 Every instruction to Slack begins with `<`: `<!channel>`, `<@U…>`, `<https://…|label>`.
 
 - In prose, Slack decodes `&lt;` once and doesn't treat the result as the beginning of an instruction.
-- In code, Slack decodes nothing, as far as is known. So `<` stays, and an invisible U+2060 breaks up anything that
-  would be an instruction if Slack did parse code.
+- In code, Slack doesn't decode anything, as far as we know. So `<` stays, and an invisible U+2060 breaks up anything
+  that would be an instruction if Slack did parse code.
 
-The difference between the source and the sent text is a list of replacements; every rendering step adds to it.
+The difference between the source and the sent text is a list of replacements, to which every rendering step adds.
 """
 
 import re
@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 HAIR_SPACE = "\u200a"
-"""White space by every definition, and barely visible. According to some sources, zero-width characters don't help."""
+"""A barely visible character that counts as white space by every definition. Zero-width characters reportedly don't
+help."""
 JOINER = "\u2060"
-"""WORD JOINER: zero-width, prevents line breaks, and isn't part of any instruction. In code, it is inserted only at the
-beginning of an instruction, so that people can copy the rest unchanged."""
+"""WORD JOINER, which is invisible, prevents line breaks, and isn't part of any instruction. In code, it is inserted
+only at the beginning of an instruction, so that people can copy the rest unchanged."""
 _TICKS = re.compile("`+")
 _INSTRUCTION_START = re.compile(
     r"<(?=@[A-Z0-9]|#[A-Z0-9]+[|>]|!(?i:channel|here|everyone|group|subteam|date)|[A-Za-z][\w.+-]*:[^<>\s|]*\|)"
@@ -27,7 +28,7 @@ _URL_PUNCTUATION = re.compile(r"(?<=\w)\.(?=[^\W\d_])|:(?=//)")
 
 
 class Replacement(NamedTuple):
-    """A range of a text and its replacement. An empty range is an insertion."""
+    """A range in a text, and the text that replaces it. An empty range means an insertion."""
 
     start: int
     end: int
@@ -35,7 +36,7 @@ class Replacement(NamedTuple):
 
 
 def with_replacements(text: str, replacements: Iterable[Replacement], start: int = 0, end: int | None = None) -> str:
-    """Returns a range of the text with replacements applied. The replacements must be in order."""
+    """Returns a range of a text with replacements applied, which must be in order."""
     parts = []
     for replacement in replacements:
         parts += [text[start : replacement.start], replacement.text]
@@ -48,7 +49,7 @@ def longest_ticks(text: str) -> int:
 
 
 def fence_for(code: str) -> str:
-    """Returns the shortest fence that doesn't occur in the code."""
+    """Returns the shortest fence that doesn't occur in a block of code."""
     return "`" * max(3, longest_ticks(code) + 1)
 
 
@@ -58,12 +59,13 @@ def fenced(code: str, language: str = "") -> str:
 
 
 def unlinked(text: str) -> str:
-    """Returns plain text, such as a file name, for a `rich_text` element, so that Slack doesn't turn it into links."""
+    """Changes plain text in a `rich_text` element, such as a file name, so that Slack doesn't turn parts of it into
+    links."""
     return _URL_PUNCTUATION.sub(lambda mark: f"{mark[0]}{JOINER}", text)
 
 
 def escape_code(text: str, start: int, end: int) -> Iterator[Replacement]:
-    """Yields replacements that break up instructions in code."""
+    """Yields replacements that break up Slack instructions in code."""
     for instruction in _INSTRUCTION_START.finditer(text, start, end):
         yield Replacement(instruction.end(), instruction.end(), JOINER)
 

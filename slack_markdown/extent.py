@@ -1,16 +1,16 @@
-"""Measures how much of a Slack message a page uses, once Slack has translated its Markdown into blocks.
+"""Measures how much of a Slack message a page will use once Slack has translated its Markdown into blocks.
 
 Slack's limits apply to the translation, not to the Markdown. A heading becomes a `header` block, `---` a `divider`, a
 table a `table`, and each run of other blocks between them one `rich_text`. A message can have 50 blocks, one table, and
-a limited number of characters; a `header` costs more characters than it shows.
+a limited number of characters. A `header` counts as more characters than it shows.
 
 `Extent` counts the blocks that a page's complete lines become. It reads each line once, so the cost for a growing page
 depends only on its new lines. Two properties keep page breaks stable while the text grows:
 
 - Counts never decrease when text is added.
-- A leaf block is counted once the next one begins, because until then another line can change its type.
+- A leaf block is counted once the next one begins, because until then, another line can change its type.
 
-`Extent.full` is the position where the first limit is exceeded. `pages.py` then looks for the best page break before
+`Extent.full` is the position at which the first limit is exceeded. `pages.py` then looks for the best page break before
 that line.
 """
 
@@ -34,7 +34,7 @@ MAX_BLOCKS = 45
 BLOCK_CHARS = 12_500
 """Slack accepts 13,200 characters in a message's blocks. The rest is reserved for the notice, footer and buttons."""
 HEADER_CHARS = 140
-"""The characters that a `header` costs in addition to its text. The measured value is 133."""
+"""The characters that a `header` counts as, in addition to its text. The measured value is 133."""
 MAX_ROWS = 99
 """Slack accepts 100 rows in a table. One is reserved for the row that grows."""
 MAX_COLUMNS = 20
@@ -48,11 +48,11 @@ _WORD = re.compile(r"\w")
 
 
 class FullAt(NamedTuple):
-    """The position where a page is full, as two offsets."""
+    """The position at which a page is full, as two offsets."""
 
     line_start: int
     known_at: int
-    """The length of the page's text at which it is certain that the page is full."""
+    """The length that the page's text needs before it is certain that the page is full."""
 
 
 class Extent:
@@ -60,15 +60,15 @@ class Extent:
 
     def __init__(self) -> None:
         self.full: FullAt | None = None
-        """The position where the page is full, or None while all lines fit."""
+        """The position at which the page is full, or None while all lines fit."""
         self._parser = BlockParser("")
         self._read_chars = 0
         self._heading_ends: list[int] = []
         self._blocks = 0
         self._ends_in_rich_text = False
-        """Whether the last Slack block is a `rich_text`, which another paragraph would extend."""
+        """Whether the last Slack block is a `rich_text`, which another paragraph would become part of."""
         self._counted_leaves = 0
-        """The number of leaf blocks counted in `_blocks`: all whose type is final."""
+        """The number of leaf blocks that `_blocks` already includes because their type is final."""
         self._thematic_breaks = 0
         self._last_leaf: LeafBlock | None = None
         """The last line's leaf block, unless it is a paragraph."""
@@ -78,7 +78,8 @@ class Extent:
         self._cell_chars = 0
 
     def read(self, shown: str) -> None:
-        """Counts the new complete lines of the displayed text, which must begin with the previous call's text."""
+        """Counts the lines that have become complete. The displayed text must begin with the text of the previous
+        call."""
         self._parser.markdown = shown
         while self.full is None and (end := shown.find("\n", self._read_chars)) >= 0:
             line = SourceLine(self._read_chars, self._read_chars, end)
@@ -153,7 +154,7 @@ class Extent:
 
 
 def counted_chars(text: str) -> int:
-    """Returns a text's length as Slack counts it in blocks, where `&`, `<` and `>` are entities."""
+    """Returns a text's length as Slack counts it in blocks, where `&`, `<` and `>` count as entities."""
     return len(text) + 3 * text.count("<") + 3 * text.count(">") + 4 * text.count("&")
 
 
@@ -167,7 +168,8 @@ def is_wide(markdown: str, table: LeafBlock) -> bool:
 
 
 def has_paragraph(sent: str) -> bool:
-    """Returns whether Slack converts part of the Markdown, such as a paragraph with words, into a `rich_text`."""
+    """Returns whether Slack will convert any part of the Markdown, such as a paragraph with words, into a
+    `rich_text`."""
     for leaf in parse_blocks(sent, last_line_incomplete=False).leaf_blocks:
         if leaf.kind is LeafKind.PARAGRAPH:
             text = text_of(sent, leaf.lines)

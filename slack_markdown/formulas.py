@@ -1,14 +1,15 @@
-r"""Distinguishes LaTeX formulas from prices, shell variables and words in brackets.
+r"""Tells LaTeX formulas from prices, shell variables and words in brackets.
 
 Formulas are delimited by `\(` and `\)`, `\[` and `\]`, dollar signs, or an environment, `\begin{…}`.
 
-A **display formula** begins or ends the line of its opening mark. It can contain blank lines, and lines that would
-begin another block elsewhere, such as `- b` or `=`. So `blocks.py` calls `displays` before it reads further lines.
+The opening mark of a **display formula** is at the beginning or end of its line. Such a formula can contain blank
+lines, and lines that would begin another block elsewhere, such as `- b` or `=`. So `blocks.py` calls `displays` before
+it reads further lines.
 
 Formulas are shown as LaTeX without the marks that only lay them out: an environment's rows become lines, and the braces
 of `\begin{cases}` are written.
 
-Growing text is held back as long as it can still become a formula. If it contains a sentence, it can't, because
+Growing text is held back as long as it can still become a formula. Text that contains a sentence can't, because
 formulas don't contain sentences.
 """
 
@@ -22,12 +23,12 @@ MAX_DOLLARS_CHARS = 100
 MAX_DISPLAY_CHARS = 1_000
 """The maximum length of a display formula, including its marks. Longer formulas are text."""
 MAX_WORDS_CHARS = 200
-"""The maximum number of characters of a formula to search for a sentence, which would rule out a formula."""
+"""The number of characters to search for a sentence, which would rule out a formula."""
 MAX_LINE_CHARS = 20_000
-"""The number of characters at the end of a line to search for formulas. Pages break longer lines."""
+"""The number of characters at the end of a line to search for formulas. Longer lines are split into pages."""
 
 NOTHING_BEHIND = re.compile(r"(?:\s*</\w+\s*>){0,4}\s*(?:\Z|\|)")
-"""Matches if only end tags follow in a line or table cell."""
+"""Matches if nothing but end tags follows in a line or table cell."""
 _PROSE = re.compile(r"(?:[^\W\d_]{2,}|\d+)?(?:[\s,.;:'’!?/&–—-]+(?:[^\W\d_]{2,}|\d+))*[\s.!?]*")
 SIGN = re.compile(r"[\\^_=+<>{}]")
 ENVIRONMENT = re.compile(r"\\begin\{([a-zA-Z]+\*?)\}")
@@ -61,7 +62,7 @@ HALF_DOLLARS = regex.compile(
     rf"|\d[\d.,]*+[a-zA-Z]?(?= ?[-+*/=<>^\\])(?:(?!{_OPEN_TERM}\Z){_TERM})*+(?:{_OPEN_TERM}| ?\\?[a-zA-Z]*))\Z"
 )
 _NUMBERS = regex.compile(rf"-?\d(?:[\d.,]*+(?<![.,]))?[a-zA-Z]?(?: ?(?=[-+*/=<>^\\]){_TERM}*+)?")
-"""Matches a number and a calculation with it. A price isn't followed by a dollar sign."""
+"""Matches numbers and calculations. Unlike these, a price isn't followed by another dollar sign."""
 _BRACKETED = re.compile(r"[a-zA-Z]?'?(?:\([^()]+\)|\[[^\[\]]+\])|\|[^|]+\|")
 """Matches `f(x)`, `(0, 1)` and `|x|`."""
 
@@ -79,27 +80,27 @@ _SENTENCE = regex.compile(
     rf"(?<![\w\\]){_LONG_WORD}(?:{_BETWEEN_WORDS}(?:{_SHORT_WORD}{_BETWEEN_WORDS})*+{_LONG_WORD}){{4}}"
     r"|(?:[^\W\d_\x00-\u0dff][\s\u3000-\u3002\uff0c]*+){20}"
 )
-"""Matches five words, which rule out a formula unless they are in braces. Thai and similar scripts might lack
+"""Matches five words, which rule out a formula unless they are in braces. Thai and similar scripts might not use
 spaces."""
 _IN_BRACES = regex.compile(r"(?<!\\)\{(?:[^{}\\]|\\.)*+(?:\}|\\?\Z)", regex.DOTALL)
 _MEANING = re.compile(r"\s*[=:–—-]\s*[^\W\d_]{3,}")
-"""Matches an explanation of a sign such as `$$`."""
+"""Matches the explanation that follows a sign such as `$$`, as opposed to a formula."""
 _BLANK_LINE = re.compile(r"\n[ \t>]*\n")
 _SINGLE_DOLLAR = re.compile(r"(?<![\\$])\$(?!\$)")
 
 
 class Display(NamedTuple):
-    """A formula that begins in a line and can continue in others."""
+    """A formula that begins on one line and can continue on others."""
 
     end: int
-    """The offset after the formula, or the text's end if the closing mark might follow."""
+    """The offset after the formula, or the end of the text if the closing mark might still follow."""
     is_display: bool
     """Whether it can contain blank lines and lines that would otherwise begin another block."""
     is_open: bool
 
 
 def displays(text: str, start: int, end: int, *, growing: bool) -> Iterator[Display]:
-    """Yields the display formulas that begin in the range of a paragraph's line, outside code."""
+    """Yields the display formulas that begin within a range of a paragraph's line, outside code."""
     at = max(start, end - MAX_LINE_CHARS)
     while (mark := _MARK.search(text, at, end)) and mark[0] != "`":
         at = mark.end()
@@ -169,7 +170,8 @@ def _can_be_display(formula: str, mark: str) -> bool:
 
 
 def has_sentence(formula: str) -> bool:
-    """Returns whether the text after an opening mark begins with too many words for a formula, whatever follows."""
+    """Returns whether the text after an opening mark begins with so many words that it can't be a formula, whatever
+    follows."""
     beginning = formula[:MAX_WORDS_CHARS]
     if not _SENTENCE.search(beginning):
         return False
@@ -220,8 +222,8 @@ def is_in_dollars(formula: str) -> bool:
 
 
 def is_formula(text: str, mark: str, formula: str, start: int, end: int) -> bool:
-    """Returns whether the text between two marks, such as brackets with backslashes, is a formula. `start`, `end`: the
-    offsets of the opening mark's start and the closing mark's end."""
+    """Returns whether the text between two marks, such as brackets with backslashes, is a formula. `start`: the offset
+    of the opening mark. `end`: the offset after the closing mark."""
     if not formula.strip() or "`" in formula or "<br" in formula:
         return False
     if mark != "\\begin{" and has_sentence(formula):

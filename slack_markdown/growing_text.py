@@ -1,8 +1,8 @@
-r"""Growing text from external sources, with lone surrogates repaired so that UTF-8 can encode it.
+r"""Growing text from external sources, with lone surrogates repaired so that it can be encoded in UTF-8.
 
 JSON can contain half of a surrogate pair ("\ud83d"), which Python parses into a string that sockets and databases
-reject. Some vendors' gateways cut text by UTF-16 units: they send an emoji as two halves in two deltas, or only one
-half.
+reject. Some vendors' gateways split text between UTF-16 units, so they send the halves of an emoji in two deltas, or
+send only one half.
 """
 
 import json
@@ -14,7 +14,7 @@ _ESCAPE = "\0"
 
 
 def paired(text: str) -> str:
-    """Returns the text with adjacent halves of a pair joined and lone halves replaced by U+FFFD."""
+    """Joins adjacent halves of surrogate pairs in a text, and replaces lone halves with U+FFFD."""
     if text.isascii() or not _SURROGATE.search(text):
         return text
     return _replace_lone(json.loads(json.dumps(text)) if _PAIR.search(text) else text)
@@ -22,15 +22,15 @@ def paired(text: str) -> str:
 
 def _replace_lone(text: str) -> str:
     """Replaces lone halves with U+FFFD. A 3 MB body can contain 500,000 of them, and replacing each one with UTF-16 or
-    a regular expression takes a quarter of a second. UTF-8 replaces all at once, but with "?", so the text's own "?"
-    are escaped in the meantime."""
+    a regular expression takes a quarter of a second. Encoding as Encoding as UTF-8 replaces all at once, but with "?",
+    so the text's own "?" are escaped in the meantime."""
     text = text.replace(_ESCAPE, f"{_ESCAPE}0").replace("?", f"{_ESCAPE}1")
     text = text.encode(errors="replace").decode().replace("?", "\N{REPLACEMENT CHARACTER}")
     return text.replace(f"{_ESCAPE}1", "?").replace(f"{_ESCAPE}0", _ESCAPE)
 
 
 class Pairing:
-    """Repairs text that arrives in deltas. The first half of a pair is held back until the next delta."""
+    """Repairs text that arrives in deltas. The first half of a pair is held back until the next delta arrives."""
 
     __slots__ = ("_high",)
 
@@ -48,7 +48,7 @@ class Pairing:
 
     @property
     def held_back(self) -> str:
-        """The text to add if no further delta arrives: U+FFFD for half of a pair, or ""."""
+        """The text to add if no further delta arrives: U+FFFD for half of a pair, otherwise ""."""
         return paired(self._high)
 
     def end(self) -> str:
@@ -57,7 +57,8 @@ class Pairing:
 
 
 class GrowingText:
-    """Stores a text as UTF-8. A list of deltas, which StringIO keeps in Python 3.11, needs seven times the memory."""
+    """Stores a text as UTF-8. A list of deltas, which StringIO keeps in Python 3.11, would need seven times the
+    memory."""
 
     __slots__ = ("_chars", "_pairing", "_utf8")
 

@@ -8,28 +8,28 @@ source and the sent text, as a list of replacements:
 
 - `<` is escaped, because every instruction to Slack begins with it (`escaping.py`).
 - Images become links to the image, because Slack doesn't show images in Markdown.
-- A link whose label names another host than its destination becomes text that shows both. A link whose label is
+- A link whose label names a host other than its destination becomes text that shows both. A link whose label is
   invisible becomes its URL (`links.py`).
-- Emphasis gets hair spaces next to CJK letters and is removed around bare URLs, because there Slack doesn't interpret
-  `*` and `**` as CommonMark does. Nobody has measured exactly which forms Slack accepts, so the simplest forms are
+- Emphasis gets hair spaces next to CJK letters and is removed around bare URLs, because Slack doesn't interpret `*` and
+  `**` there the way CommonMark does. Nobody has measured exactly which forms Slack accepts, so the simplest forms are
   sent.
-- Spaces inside emphasis marks, as in `**Note: **text`, are moved outside if emphasis is meant. Operators, path
-  patterns, parameters (`**kwargs`) and single marks stay.
-- Products, Python names and blanks to fill in aren't emphasis.
+- Spaces inside emphasis marks, such as in `**Note: **text`, are moved outside if emphasis is meant. Operators, path
+  patterns, parameters (`**kwargs`) and single marks stay as they are.
+- Products (`5*4*3`), Python names and blanks to fill in aren't treated as emphasis.
 - Autolinks (`<https://…>`) become bare URLs with the real host (`links.py`).
 - URLs of Slack files that readers can't open become code (`links.py`).
 
 Like CommonMark, the parser goes through the text once, with two stacks. Each delimiter run (`**`, `_`, `~~`) that can
 open emphasis is pushed onto a stack; a run that can close emphasis searches the stack for its opener. Each `[` or `![`
-is pushed onto the other stack, and a `]` pops one to see whether they form a link. Each search is limited, so the
-parser is linear for any text.
+is pushed onto the other stack, and a `]` pops one to see whether the two form a link. Each search is limited, so
+parsing takes linear time for any text.
 
 If the text is the end of a growing answer, the parser also decides how much of it to show:
 
 - A construct that is complete enough to show is closed temporarily: `**bo` is sent as `**bo**`, so that the word is
   bold from its first letter.
-- A construct that is still ambiguous is held back, such as a link without its destination, a single `*` or half an
-  entity. `InlineStructure.shown_end` is the start of the held-back text.
+- A construct that is still ambiguous, such as a link without its destination, a single `*` or half an entity, is held
+  back. `InlineStructure.shown_end` is the offset where the held-back text starts.
 """
 
 import re
@@ -61,11 +61,11 @@ from slack_markdown.links import (
 )
 
 MAX_HELD_LABEL_CHARS = 120
-"""The maximum number of characters held back after a `[` without its `]`. Longer text is shown."""
+"""The maximum number of characters to hold back after a `[` without its `]`. Longer text is shown."""
 MAX_JOINED_CHARS = 100
-"""The number of characters directly before a link that are read together with its label."""
+"""The number of characters directly before a link to read together with its label."""
 STRUCK = "(struck out: "
-"""The words before struck-out text in plain text, so that nobody takes that text as true."""
+"""The words that precede struck-out text in plain text, so that nobody takes that text to be true."""
 MAX_OPENERS = 100
 """The maximum number of open delimiter runs to consider for a closing one."""
 _MAX_WORD_CHARS = 1_000
@@ -85,15 +85,15 @@ r"""Matches the start of a URL without `//`, such as `<https:\/\/…>`. Browsers
 _INCOMPLETE_AUTOLINK = re.compile(r"<[^\s<>]*\Z")
 _DESTINATION_START = re.compile(r"\]\([ \t]*$")
 _INCOMPLETE_ENTITY = re.compile(r"(?:&#?\w{0,8}|(?<!\S)!)$")
-"""Matches half an entity, or a `!` that can become an image's, at the end."""
+"""Matches half an entity, or a `!` that might begin an image, at the end of a text."""
 _REFERENCE = re.compile(r"\[([^\[\]\\]*(?:\\.[^\[\]\\]*)*)\]")
 _TITLE = re.compile(r"""\s+(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\((?:[^()\\]|\\.)*\))""", re.DOTALL)
 _POINTED_DESTINATION = re.compile(r"<((?:[^<>\\\n]|\\.)*)>")
 _INCOMPLETE_POINTED_DESTINATION = re.compile(r"<(?:[^<>\\\n]|\\.)*\\?\Z")
 _DESTINATION_MARK = re.compile(r"\s|[()]|\\.?", re.DOTALL)
-"""Matches a possible end of a destination, and characters within it that affect where it ends."""
+"""Matches a possible end of a destination, or characters within one that affect where it ends."""
 _ENCODED = re.compile(r"<|&#?\w+;")
-"""Matches characters of a destination to decode before sending, because Slack doesn't decode them there."""
+"""Matches parts of a destination to decode before sending, because Slack doesn't decode them there."""
 _DEFINED = re.compile(r"(?<=\]:)\s*<(?P<pointed>[^<>\s]+)>|\s?(?P<url>https?:[^\s<>]+)", re.IGNORECASE)
 _PATH_START = re.compile(r"[/?#]")
 _ADDRESS_END = re.compile(r"[\s<>|\"`\[\]]|https?://", re.IGNORECASE)
@@ -104,14 +104,15 @@ _LAST_WORD = re.compile(r"(?<!\S)(?:!?\[\]\(|[*_~(\[{\"'<])*(\S+)$")
 _PHRASE_END = regex.compile(
     r"(?:[\p{Terminal_Punctuation}--[,،，、]]|…|\p{So}|[\p{Pd}--\-])[\p{Pe}\p{Pf}\"'*_~`]*\Z", regex.V1
 )
-"""Matches the end of a label or sentence. It excludes a comma, because `**` after one can begin another parameter."""
+"""Matches the end of a label or sentence. A comma doesn't count, because `**` after one can begin another parameter."""
 PRODUCT = re.compile(r"(?:[0-9]|(?<![A-Za-z])[A-Za-z])\*(?=[A-Za-z0-9])")
 """Matches a multiplication sign. As emphasis, 5*4*3 would be displayed as 543 (oobabooga/textgen#5608)."""
 NAME_OR_GAP = re.compile(
     r"(?<!\w)__[a-z][a-z0-9_]{0,60}?__(?=\(|\.[a-z])|(?<=\w\.)__[a-z][a-z0-9_]{0,60}?__(?!\w)"
     r"|_{2,40}(?:[-/.,:()+#]{1,3}+_{2,40}(?!_)){1,8}"
 )
-"""Matches Python names inside longer names, `__init__.py` and `a.__dict__`, and blanks to fill in: `__/__/____`."""
+"""Matches Python names inside longer names, such as `__init__.py` and `a.__dict__`, and blanks to fill in, such as
+`__/__/____`."""
 _DELIMITER = re.compile("[*_~]")
 _RUN_OR_CODE = re.compile(r"\\.|`[^`]*`|\*+|_+|~+", re.DOTALL)
 _SPACES = re.compile(r"\s*")
@@ -129,14 +130,14 @@ class DelimiterRun(NamedTuple):
     remaining: int
     can_close: bool
     is_loose: bool
-    """Whether it can open emphasis only with a space added before it (`_loose_flanking`) or removed after it."""
+    """Whether it can open emphasis only if a space is added before it (`_loose_flanking`) or removed after it."""
     is_followed_by_space: bool
-    """Whether a space follows it (`_opens_before_space`)."""
+    """Whether it opens emphasis although a space follows it (`_opens_before_space`)."""
     previous: "DelimiterRun | None"
 
     @property
     def max_chars(self) -> int:
-        """The maximum distance to a closing run if this run opens loosely."""
+        """The maximum distance to a closing run, if this run opens loosely."""
         return MAX_HELD_LABEL_CHARS if self.is_followed_by_space else MAX_CONSTRUCT_CHARS
 
 
@@ -146,7 +147,7 @@ class Bracket(NamedTuple):
     start: int
     is_image: bool
     last_run: DelimiterRun | None
-    """The top of the stack of delimiter runs at the time the bracket was read."""
+    """The top of the stack of delimiter runs when the bracket was read."""
     replacement_count: int
 
 
@@ -155,7 +156,7 @@ class InlineStructure:
     replacements: list[Replacement] = field(default_factory=list)
     code_spans: list[tuple[int, int]] = field(default_factory=list)
     shown_end: int = -1
-    """The start of a growing text's held-back part, or -1 if that isn't decided yet."""
+    """The offset where a growing text's held-back part starts, or -1 if that isn't decided yet."""
     closing: str = ""
     """The delimiters that temporarily close the constructs that are open at `shown_end`."""
 
@@ -165,7 +166,7 @@ class DecidedInlines(NamedTuple):
 
     end: int
     is_open: bool
-    """Whether a construct is open at the end, which changes how later text is parsed."""
+    """Whether a construct is open at the end and changes how later text is parsed."""
     replacements: list[Replacement]
 
 
@@ -178,9 +179,9 @@ def parse_inlines(
     open_files: Collection[str] = (),
     kind: LeafKind = LeafKind.PARAGRAPH,
 ) -> InlineStructure:
-    """Parses a block's text (in a table, a row or cell) and returns its replacements. `growing`: whether more text can
-    follow. Open constructs are then closed temporarily or held back. `start`: the offset after the text's link
-    reference definitions. `open_files`: IDs of Slack files that can be linked."""
+    """Parses a block's text (for a table, the text of a row or cell) and returns its replacements. `growing`: whether
+    more text can follow. If so, open constructs are closed temporarily or held back. `start`: the offset after the
+    text's link reference definitions. `open_files`: the IDs of Slack files that can be linked."""
     markdown = rewritten(text, growing=growing, start=start, kind=kind)
     inlines = _InlineParser(markdown.text, destinations, growing, open_files).parse(start)
     inlines.replacements = markdown.composed(inlines.replacements)
@@ -192,7 +193,7 @@ def parse_inlines(
 
 
 def decided_inlines(text: str, *, kind: LeafKind = LeafKind.PARAGRAPH) -> DecidedInlines:
-    """Returns the beginning of a growing text that later text can't change, except by defining a link."""
+    """Returns the beginning of a growing text whose rendering later text can't change, except by defining a link."""
     markdown = rewritten(text, growing=True, kind=kind)
     # The text after a delimiter run determines what the run does.
     end, is_open, replacements = _InlineParser(markdown.decided_text, {}, growing=True).parse_decided()
@@ -202,8 +203,8 @@ def decided_inlines(text: str, *, kind: LeafKind = LeafKind.PARAGRAPH) -> Decide
 
 
 def emphasis_marks(text: str, *, growing: bool = False) -> list[Replacement]:
-    """Returns replacements that remove paired delimiters or replace them with words, in order. All other delimiters are
-    visible."""
+    """Returns the replacements that remove paired delimiters or replace them with words, in order. All other delimiters
+    are visible to readers."""
     if not _DELIMITER.search(text):
         return []
     parser = _InlineParser(text, {}, growing)
@@ -212,14 +213,14 @@ def emphasis_marks(text: str, *, growing: bool = False) -> list[Replacement]:
 
 
 def _before_offset(end: int, replacements: Sequence[Replacement]) -> tuple[int, list[Replacement]]:
-    """Returns the offset, moved before any replacement that contains it, and the earlier replacements."""
+    """Moves an offset before any replacement that contains it. Returns that offset and the replacements before it."""
     end = min([end, *(replacement.start for replacement in replacements if replacement.start < end < replacement.end)])
     # An insertion at the offset belongs to the text after it: the rest of an element whose end is held back.
     return end, [replaced for replaced in replacements if replaced.start < replaced.end <= end or replaced.end < end]
 
 
 def normalized_label(label: str) -> str:
-    """Returns a reference label in the form that CommonMark compares: case-folded, with single spaces."""
+    """Returns a reference label in the form in which CommonMark compares labels: case-folded, with single spaces."""
     return " ".join(label.split()).casefold()
 
 
@@ -234,25 +235,25 @@ class _InlineParser:
         self.last_run: DelimiterRun | None = None
         self.brackets: list[Bracket] = []
         self.inactive_brackets = 0
-        """The number of brackets, from the bottom of the stack, that contain a link and so can't be links."""
+        """The number of brackets at the bottom of the stack that contain a link and so can't be links themselves."""
         self.images: list[Replacement] = []
-        """The images so far, replaced by their labels, in order. Images don't contain other images."""
+        """Replacements of the images so far by their labels, in order. None of the images contains another one."""
         self.marks: list[Replacement] = []
         """Removals of delimiters that are markup. Words replace the delimiters of struck-out text."""
         self._undecided_start = -1
         """The start of a code span or autolink that might be open at the end of a growing text."""
         self._undecided_pairs: list[int] = []
-        """The starts of emphasis that later text can undo.
+        """The offsets of emphasis that later text can undo.
 
-        One case is a closing run after a space, if a later run closes that run. The other is a closing run after a URL
-        that continues beyond it.
+        One case is a closing run after a space, which a later run can close. The other is a closing run after a URL
+        that might continue beyond it.
         """
         self._destination_ends: dict[int, int] = {}
-        """Ends of destinations by the offset of their opening parenthesis, in the part of the text that was
-        searched."""
+        """The ends of destinations, by the offset of their opening parenthesis, in the part of the text that has been
+        scanned."""
         self._last_end = 0
         self._last_link = (-1, "")
-        """The end of the last link, and its label with the text directly before it."""
+        """The end of the last link, and its label along with the text directly before it."""
         self.inlines = InlineStructure()
 
     def parse(self, position: int) -> InlineStructure:
@@ -300,7 +301,7 @@ class _InlineParser:
             position = self._parse_special(special)
 
     def _safe_replacements(self, end: int) -> list[Replacement]:
-        """Returns all replacements in order, including the escapes of `<` before an offset."""
+        """Returns all replacements up to an offset in order, including those that escape `<`."""
         inlines = self.inlines
         escapes = escaping.escape_prose(self.text, inlines.code_spans, inlines.replacements)
         shown_escapes = [escape for escape in escapes if escape.end <= end]
@@ -355,7 +356,8 @@ class _InlineParser:
         return start
 
     def _end_construct(self, start: int, end: int) -> None:
-        """Records the end of a code span or autolink. At the text's end, the next character can still change it."""
+        """Records the end of a code span or autolink. At the end of the text, the next character can still change
+        it."""
         self._last_end = end
         if end == len(self.text):
             self._undecided_start = start
@@ -387,7 +389,7 @@ class _InlineParser:
         return end
 
     def _flanking(self, start: int, end: int, delimiter: str) -> tuple[bool, bool]:
-        """Returns whether a run can open and close emphasis: whether it is left-flanking and right-flanking. CJK
+        """Returns whether a run can open emphasis, and whether it can close emphasis (is left- or right-flanking). CJK
         letters count as punctuation, because a hair space will separate them from the run."""
         before = self.text[start - 1] if start else " "
         after = self.text[end] if end < len(self.text) else " "
@@ -398,9 +400,9 @@ class _InlineParser:
         return left and (not right or _is_punctuation(before)), right and (not left or _is_punctuation(after))
 
     def _loose_flanking(self, start: int, end: int) -> tuple[bool, bool]:
-        """Returns whether a run opens or closes emphasis once a hair space separates it from the adjacent letter. This
-        covers `**Status:**OK` and `word**(bold)**`. Emphasis can't end with an opening quotation mark or bracket, or
-        begin with a closing one."""
+        """Returns whether a run opens, and whether it closes, emphasis once a hair space separates it from the adjacent
+        letter, such as in `**Status:**OK` and `word**(bold)**`. Emphasis can't end with an opening quotation mark or
+        bracket, or begin with a closing one."""
         if end - start == 1 and self.text[start] != "*":
             return False, False
         before, after = self.text[max(0, start - 2) : start], self.text[end : end + 2]
@@ -412,9 +414,9 @@ class _InlineParser:
         return False, is_close and len(before) == 2 and _touches_text(before[1], before[0])
 
     def _opens_before_space(self, start: int, end: int) -> bool:
-        """Returns whether a run opens emphasis once the space after it is removed: `** Note:** text`. The run must
-        begin a line or sentence, where it can't be an operator. Single marks are excluded because they can begin a
-        footnote, and `__` because it can be a blank to fill in."""
+        """Returns whether a run opens emphasis once the space after it is removed, such as in `** Note:** text`. The
+        run must begin a line or sentence, where it can't be an operator. Single marks are excluded because they can
+        begin a footnote, and `__` because it can be a blank to fill in."""
         if not 1 < end - start < 4 or self.text[start] == "_" or not self.text.startswith((" ", "\t"), end):
             return False
         if self.text[start - 1 : start] not in " \t\n|" or self._find_opener(start):
@@ -424,7 +426,8 @@ class _InlineParser:
         return is_first and not line.endswith("\\")
 
     def _escape_delimiters(self, start: int, end: int) -> int:
-        """Escapes the delimiters between two offsets, and returns the second. A URL can't contain backslashes."""
+        """Escapes the delimiters between two offsets, with percent signs in a URL, which can't contain backslashes.
+        Returns the second offset."""
         address = self.text.rfind("://", max(0, start - MAX_CONSTRUCT_CHARS), start)
         is_in_url = address >= 0 and not (
             _ADDRESS_END.search(self.text, address + 3, start) or WIDE_MARK.search(self.text, address, start)
@@ -436,14 +439,15 @@ class _InlineParser:
         return end
 
     def _find_opener(self, at: int) -> DelimiterRun | None:
-        """Returns the last run on the stack that has the delimiter at an offset."""
+        """Returns the last run on the stack with the same delimiter as the one at an offset."""
         run, considered = self.last_run, 0
         while run and run.delimiter != self.text[at] and considered < MAX_OPENERS:
             run, considered = run.previous, considered + 1
         return run if run and run.delimiter == self.text[at] else None
 
     def _close_before_space(self, run: DelimiterRun) -> bool:
-        """Closes emphasis and drops the space before the closing run (`**Note: **text`). Returns whether it did."""
+        """Closes emphasis despite a space before the closing run (`**Note: **text`), which it removes. Returns whether
+        it closed any."""
         is_behind_space = run.length > 1 and self.text[run.start - 1 : run.start] in (" ", "\t")
         opener = self._find_opener(run.start) if is_behind_space else None
         if not opener or not _is_loose_pair(opener, run) or not _can_precede_emphasis(self.text, opener.start):
@@ -467,7 +471,7 @@ class _InlineParser:
         return True
 
     def _next_run_closes(self, at: int, delimiter: str, opener_start: int) -> bool:
-        """Returns whether the next run of a delimiter closes emphasis. Records the pair if that depends on later
+        """Returns whether the next run of the same delimiter closes emphasis. Records the pair if that depends on later
         text."""
         for run in _RUN_OR_CODE.finditer(self.text, at, at + MAX_CONSTRUCT_CHARS):
             if run[0][0] == delimiter:
@@ -477,8 +481,8 @@ class _InlineParser:
         return False
 
     def _close_loosely(self, run: DelimiterRun) -> bool:
-        """Closes emphasis and adds a space after the closing run, if both runs are equally long. Returns whether the
-        emphasis was closed."""
+        """Closes emphasis and adds a space after the closing run, if both runs have the same length. Returns whether it
+        closed any."""
         opener = self._find_opener(run.start)
         if not opener or not opener.remaining == opener.length == run.remaining:
             return False
@@ -498,7 +502,7 @@ class _InlineParser:
         return True
 
     def _close_emphasis(self, run: DelimiterRun, can_open: bool) -> DelimiterRun:
-        """Pairs a closing run with its openers, and returns the run with its remaining delimiters."""
+        """Pairs a closing run with its openers, and returns the run with the delimiters that are left."""
         opener, considered = self.last_run, 0
         while opener and run.remaining and considered < MAX_OPENERS:
             considered += 1
@@ -517,7 +521,7 @@ class _InlineParser:
         return run
 
     def _pair(self, opener: DelimiterRun, closer: DelimiterRun, used: int) -> None:
-        """Turns the text between two runs into emphasis, using this many delimiters of each."""
+        """Turns the text between two runs into emphasis, using `used` delimiters of each."""
         inner, outer = opener.start + opener.remaining, closer.start + closer.length - closer.remaining
         begin, end = (STRUCK, ")") if opener.delimiter == "~" else ("", "")
         self.marks += [Replacement(inner - used, inner, begin), Replacement(outer, outer + used, end)]
@@ -568,7 +572,7 @@ class _InlineParser:
             self.inlines.replacements.append(space)
 
     def _parse_url(self, url: re.Match[str]) -> int:
-        """Parses the host of a bare URL. While the host can still continue, the URL is held back."""
+        """Parses the host of a bare URL. As long as the host might continue, the URL is held back."""
         start, end = url.span()
         if not is_web_address(self.text, start):
             return end
@@ -596,8 +600,8 @@ class _InlineParser:
             self.inlines.replacements.append(Replacement(mark.start(), mark.start(), HAIR_SPACE))
 
     def _closed_file_replacement(self, separator: int, authority: int) -> Replacement | None:
-        """Returns the replacement for the URL of a file that readers can't open, or None for other URLs. `separator`,
-        `authority`: the start and end of the URL's `://`."""
+        """Returns the replacement for the URL of a file that readers can't open, or None for any other URL.
+        `separator`, `authority`: the offsets of the URL's `://` and of the authority after it."""
         end = min(len(self.text), authority + MAX_CONSTRUCT_CHARS)
         if found := _ADDRESS_END.search(self.text, authority, end):
             end = found.start()
@@ -618,8 +622,8 @@ class _InlineParser:
         return Replacement(scheme.start(), address_end, self._spaced_code(scheme.start(), address_end, url))
 
     def _spaced_code(self, start: int, end: int, url: str) -> str:
-        """Returns a URL as code, with spaces where adjacent backticks would join the code's. Emphasis delimiters around
-        the URL can be removed later, so they don't count as adjacent."""
+        """Returns a URL as code, with spaces where adjacent backticks would otherwise join the backticks of the code.
+        Emphasis delimiters around the URL are ignored, because they can be removed later."""
         before = self.text[max(0, start - MAX_JOINED_CHARS) : start].rstrip("*_~")
         after = self.text[end : end + MAX_JOINED_CHARS].lstrip("*_~")
         return " " * before.endswith("`") + file_as_code(url) + " " * after.startswith("`")
@@ -644,13 +648,13 @@ class _InlineParser:
         return autolink.end()
 
     def _url_replacement(self, start: int, end: int, destination: str) -> Replacement:
-        """Returns the replacement that shows an unlabeled link's URL, either bare or as code."""
+        """Returns the replacement that shows the URL of an unlabeled link, either bare or as code."""
         is_closed = is_closed_file(destination, self.open_files)
         address = self._spaced_code(start, end, destination) if is_closed else bare_url(destination)
         return self._with_spaces(start, end, address)
 
     def _with_spaces(self, start: int, end: int, address: str) -> Replacement:
-        """Returns the replacement for a link, with spaces where adjacent characters would join its URL."""
+        """Returns the replacement for a link, with spaces where adjacent characters would otherwise join its URL."""
         before, after = self.text[max(0, start - 1) : start], self.text[end : end + 1]
         joins_after = after.isalnum() or not after.isascii() or (after and after in "/_-<[!@&\\")
         return Replacement(start, end, " " * before.isalnum() + address + " " * bool(joins_after))
@@ -684,7 +688,7 @@ class _InlineParser:
         return after if after > 0 else end + 1
 
     def _parse_target(self, bracket: Bracket, end: int) -> tuple[int, Sequence[str]]:
-        """Returns the end of a link and its possible destinations, or (-1, ()) if that depends on later text."""
+        """Returns the end of a link and its possible destinations, or (-1, ()) if they depend on later text."""
         following = self.text[end + 1 : end + 2]
         if not following and self.growing:
             return -1, ()
@@ -728,9 +732,9 @@ class _InlineParser:
         return (-1 if can_grow else 0), None
 
     def _destination_end(self, start: int) -> int:
-        """Returns the end of a link's destination without `<`: white space, or an unbalanced parenthesis. Each part of
-        the text is scanned once, because a scan also records the ends of destinations that begin after inner
-        parentheses."""
+        """Returns the end of a link's destination without `<`, which is at white space or an unbalanced parenthesis.
+        Each part of the text is scanned only once, because a scan also records the ends of destinations that begin
+        after inner parentheses."""
         if start - 1 in self._destination_ends:
             return self._destination_ends[start - 1]
         end = len(self.text)
@@ -749,7 +753,8 @@ class _InlineParser:
         return end
 
     def _add_link(self, bracket: Bracket, end: int, after: int, destinations: Sequence[str]) -> None:
-        """Adds the replacements for a link or image from `bracket` to `after`, whose label ends at `end`."""
+        """Adds the replacements for a link or image that extends from `bracket` to `after` and whose label ends at
+        `end`."""
         label_start = bracket.start + 1 + bracket.is_image
         inner = bisect(self.images, bracket.start, key=lambda image: image.start)
         images = self.images[inner:]
@@ -798,7 +803,7 @@ class _InlineParser:
             self.inlines.replacements += [Replacement(at, at, "\\") for at in (opening, end)]
 
     def _text_joined_before(self, start: int) -> str:
-        """Returns the text that readers see directly before a link, using the label of a link that ends there."""
+        """Returns the text that readers see directly before a link. If another link ends there, that is its label."""
         last_end, last_label = self._last_link
         before = last_label if last_end == start else self.text[max(0, start - MAX_JOINED_CHARS) : start]
         if not before or _NEVER_JOINED.match(before, len(before) - 1):
@@ -807,7 +812,8 @@ class _InlineParser:
         return _NEVER_JOINED.split(before[-MAX_JOINED_CHARS:])[-1]
 
     def _without_image_mark(self, mark: int) -> Replacement:
-        """Removes the `!` of an image, so that text before it can't turn the link into another construct."""
+        """Returns the replacement for the `!` of an image, so that text before it can't turn the link into another
+        construct."""
         if mark and self.text[mark - 1] == "]":
             return Replacement(mark, mark + 1, " ")
         escapes = mark - 1
@@ -818,7 +824,8 @@ class _InlineParser:
         return Replacement(mark, mark + 1, "")
 
     def _label_and_destination(self, bracket: Bracket, end: int, after: int, destination: str) -> list[Replacement]:
-        """Returns replacements that turn a deceptive link into text: its label, and its destination in parentheses."""
+        """Returns the replacements that turn a deceptive link into text: its label, followed by its destination in
+        parentheses."""
         if not self._is_inline_link(end, after):
             return [Replacement(at, at, "\\") for at in (bracket.start + bracket.is_image, end)]
         label_start = bracket.start + 1 + bracket.is_image
@@ -892,44 +899,47 @@ def _begins_in(replacement: Replacement, images: Sequence[Replacement]) -> bool:
 
 
 def _breaks_rule_of_three(opener: DelimiterRun, closer: DelimiterRun, closer_can_open: bool) -> bool:
-    """Returns whether CommonMark's rule 9 prevents a match: the lengths of the runs add up to a multiple of three."""
+    """Returns whether CommonMark's rule 9 prevents a match because the lengths of the runs add up to a multiple of
+    three."""
     if opener.delimiter == "~" or not (opener.can_close or closer_can_open):
         return False
     return (opener.length + closer.length) % 3 == 0 and bool(opener.length % 3 or closer.length % 3)
 
 
 def _is_loose_pair(opener: DelimiterRun, closer: DelimiterRun) -> bool:
-    """Returns whether a run closes a loosely opening run: both are unused, and they are close enough."""
+    """Returns whether a run closes a loosely opening run, which requires that both are unused and close enough."""
     is_near = closer.start - opener.start <= opener.max_chars
     return is_near and opener.remaining == opener.length == closer.length == closer.remaining
 
 
 def _begins_phrase(character: str) -> bool:
-    """Returns whether a label or sentence, but not a path or an operator, can begin with a character."""
+    """Returns whether a character can begin a label or sentence, as opposed to a path or an operator."""
     return character.isalnum() or character in "\"'¿¡" or _is_mark(character, "Po", "Pe", "Pf", "Pc", "Sm")
 
 
 def _can_precede_emphasis(text: str, start: int) -> bool:
-    """Returns whether the text before an offset can precede emphasis, and isn't a path pattern or an operator."""
+    """Returns whether the text before an offset can precede emphasis and isn't part of a path pattern or an
+    operator."""
     before = text[max(0, start - 1) : start]
     is_bracket = _is_mark(before, "Po", "Pe", "Pf", "Pc", "Sm", "Sk", "Sc")
     return not before.strip() or is_bracket or bool(CJK.match(before) or _PHRASE_END.match(before))
 
 
 def _is_mark(character: str, *others: str) -> bool:
-    """Returns whether a character is punctuation, other than a backslash, and in none of the given Unicode
+    """Returns whether a character is punctuation, but not a backslash and not in any of the given Unicode
     categories."""
     is_punctuation = bool(character) and character != "\\" and _is_punctuation(character)
     return is_punctuation and unicodedata.category(character) not in others
 
 
 def _touches_text(mark: str, beyond: str) -> bool:
-    """Returns whether a mark touches the character after it. Emoji do, even across white space."""
+    """Returns whether a mark touches the character beyond it. An emoji counts as touching it even across white
+    space."""
     return not beyond.isspace() or unicodedata.category(mark) == "So"
 
 
 def _can_separate(adjacent: str) -> bool:
-    """Returns whether emphasis next to punctuation can begin after this character and end before it."""
+    """Returns whether emphasis next to punctuation can begin after this character or end before it."""
     return adjacent.isspace() or _is_punctuation(adjacent) or bool(CJK.match(adjacent))
 
 

@@ -1,27 +1,28 @@
 """Detects deceptive links, and URLs that open more than they should.
 
-A model that reads web pages or other people's messages can be manipulated into writing any of these.
+A model that reads web pages or other people's messages can be manipulated into writing either.
 
 **Deceptive links.** In `[bank.com](https://evil.com)`, Slack only shows the label. So a link whose label names a host
-other than its destination is sent as text with both (reference links keep their brackets, `inlines.py`). Labels are
-read as a person would read them (`lookalikes.py`), and destinations as browsers do. When in doubt, a link shows its
-destination. Not everything with a dot is a host: `os.path` isn't, and `notes.md` can be a host or a file. A label that
-could be a file name is honest if the link leads to that file. A mailbox is honest if the mail goes only there. A link
-that opens an app (`tel:`, `slack:`) is honest only if the label is the same as the destination. A label that is
-invisible hides the whole link, which is therefore replaced by its URL.
+other than its destination is sent as text that contains both (reference links keep their brackets, see `inlines.py`).
+Labels are read the way a person would (`lookalikes.py`), and destinations the way browsers do. When in doubt, a link
+shows its destination. Not everything with a dot is a host: `os.path` isn't, and `notes.md` can be a host or a file. A
+label that could be a file name is honest if the link leads to that file. A label that is an email address is honest if
+the mail goes only there. A link that opens an app (`tel:`, `slack:`) is honest only if its label is the same as its
+destination. An invisible label hides the whole link, so the URL replaces the link.
 
-**Bare URLs.** Slack links each `https://…` in a text, so the host is sent in a form that shows the real destination.
-`https://gіthub.com` has a Cyrillic і, `https://github.com@evil.example` leads to evil.example, and `https://2130706433`
-to an IPv4 address. Such a host is sent in ASCII without a user name, and an IPv4 address as four numbers. If text
-follows a host directly (`https://example.com。谢谢`), a space ends the link after the visible host. The host is in the
-URL's authority, between `://` and the next `/`. The rest of the URL is sent as written.
+**Bare URLs.** Slack turns each `https://…` in a text into a link, so the host is sent in a form that shows the real
+destination. `https://gіthub.com` has a Cyrillic і, `https://github.com@evil.example` leads to evil.example, and
+`https://2130706433` to an IPv4 address. Such a host is sent in ASCII and without a user name, and an IPv4 address is
+sent as four numbers. If text follows a host directly (`https://example.com。谢谢`), a space ends the link after the
+visible host. The host is in the URL's authority, between `://` and the next `/`. The rest of the URL is sent as
+written.
 
-**Files, canvases and lists in Slack.** A post that links a file shares it, if the bot has access
+**Files, canvases and lists in Slack.** A post that links to a file shares it, if the bot has access to it
 (slackapi/bolt-python#1018), and a link to a canvas expands regardless of the post's unfurl flags
 (slackapi/python-slack-sdk#1654). Slack doesn't expand a URL in code or without its scheme (dam-agents/dam#3499). So
-such a URL is sent both as code and without its scheme, unless the conversation's readers can open the file anyway.
-Slack only expands links when a message is posted, not when it is edited, but both are sent the same way so that a
-growing answer doesn't change.
+such a URL is sent as code and without its scheme, unless the conversation's readers can open the file anyway. Slack
+only expands links when a message is posted, not when it is edited, but both are sent the same way so that a growing
+answer doesn't change.
 """
 
 import html
@@ -40,9 +41,9 @@ from slack_markdown.escaping import HAIR_SPACE, Replacement, with_replacements
 from slack_markdown.lookalikes import MAX_HOST_CHARS, ReadText, ascii_host, ipv4, ipv6, is_public_suffix, is_tld
 
 MAX_DESTINATIONS = 8
-"""The maximum number of a link's possible destinations. Links with more count as deceptive."""
+"""The maximum number of possible destinations for a link. Links with more count as deceptive."""
 MAX_LABEL_CHARS = 2_000
-"""Labels that are longer after expanding compatibility characters count as deceptive."""
+"""The maximum length of a label once compatibility characters are expanded. Longer labels count as deceptive."""
 MAX_NAMED_HOSTS = 20
 MAX_USER_CHARS = 200
 """The maximum length of a user name between a scheme and its host."""
@@ -64,35 +65,36 @@ _FILE_EXTENSIONS = frozenset(
 """Top-level domains that are also file extensions."""
 _SCHEME = re.compile(r"^(https?:)/*", re.IGNORECASE)
 _UNSAFE = re.compile(r"(?<![^\W_])_|_(?![^\W_])|[*~`\[\]()<>|\\\s\x00-\x1f]")
-"""Matches characters of a bare URL that Markdown would interpret as markup or that would end the URL."""
+"""Matches characters in a bare URL that Markdown would interpret as markup or that would end the URL."""
 _ENTITY = re.compile(r"&#?\w+;")
 _BACKSLASH = re.compile(r"\\([!-/:-@\[-`{-~])")
 _MARKUP = str.maketrans("", "", "*~`\\")
 _APP = re.compile(r"(?!https?:|mailto:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-"""Matches URL schemes that browsers don't open as a web page."""
+"""Matches URL schemes that browsers don't open as web pages."""
 _NOT_SHOWN_IN_URL = re.compile(r"[\x00-\x20]")
 _NOT_SAID = re.compile(r"[\s()./-]")
 _MAILBOX = re.compile(r"[\w.%+-]++@[\w-]++(?:\.[\w-]++)*")
 
 _WRITTEN = regex.compile(r"\?(?:(?:subject|body)=(?:[^&;#?\s%]|%(?!0[ad])[0-9a-f]{2})*+(?:&|\Z))*+\Z")
-"""Matches the part of a lowercase `mailto:` URL that only sets the subject and body, not other recipients."""
+"""Matches the query of a lowercase `mailto:` URL if it sets only the subject and body but no other recipients."""
 
 
 _once = lru_cache(maxsize=256)
-"""Caches the result for each destination, however long, because an answer can refer to it a thousand times."""
+"""Caches a function's result for each destination, however long, because an answer can refer to it a thousand times."""
 
 
 class NamedHost(NamedTuple):
     host: str
-    """The host as readers see it, in lowercase, or "" if it could be read as any host."""
+    """The host as readers see it, in lowercase, or "" if it could be read as any number of hosts."""
     is_certain: bool
-    """Whether it can't be a file name or a number instead."""
+    """Whether it can't be anything else, such as a file name or a number."""
 
 
 def is_deceptive(label: str, *destinations: str, before: str = "") -> bool:
-    """Returns whether a label shows a host that the link doesn't lead to, or hides the destination that an app would
-    open. A reference link has several possible destinations if its label is defined more than once. Each must be
-    honest. `before`: the text directly before the label. A host can begin in this text and end in the label."""
+    """Returns whether a label shows a host that the link doesn't lead to, or hides a destination that an app would
+    open. If a reference link's label is defined more than once, the link has several possible destinations, and each
+    must be honest. `before`: the text directly before the label, because a host can begin there and end in the
+    label."""
     if not before and all(
         _is_plain_address(label, destination) for destination in destinations[: MAX_DESTINATIONS + 1]
     ):
@@ -115,14 +117,15 @@ def is_deceptive(label: str, *destinations: str, before: str = "") -> bool:
 
 
 def shows_nothing(label: str) -> bool:
-    """Returns whether a label is invisible, so that the link hides itself and its destination."""
+    """Returns whether a label is invisible, which hides the link and its destination."""
     text = _read_label(label)
     return text is not None and not text.latin.strip()
 
 
 def bare_url(destination: str) -> str:
-    """Returns a destination as text that Slack links, without a user name or Markdown marks. Letters of other scripts
-    in the host become `xn--…`, because they can look like Latin ones, and an IPv4 address becomes four numbers."""
+    """Returns a destination as text that Slack turns into a link, without a user name or Markdown marks. Letters of
+    other scripts in the host become `xn--…`, because they can look like Latin ones, and an IPv4 address becomes four
+    numbers."""
     url = normalized(destination)
     try:
         parts = urlsplit(url)
@@ -136,12 +139,12 @@ def bare_url(destination: str) -> str:
 
 
 def _is_plain_address(label: str, destination: str) -> bool:
-    """Returns whether a label is the complete URL, in ASCII and without characters that could hide something."""
+    """Returns whether a label is the complete URL, in ASCII and without any characters that could hide something."""
     return label == destination and bool(_host(label)) and label.isascii() and not re.search(r"[@\\&*~`\s]", label)
 
 
 def _hides_address(label: str, destination: str) -> bool:
-    """Returns whether a link opens an app with something other than its label."""
+    """Returns whether a link opens an app with anything other than what its label says."""
     honest = _app_labels(destination)
     return bool(honest) and _NOT_SAID.sub("", label) not in honest
 
@@ -158,7 +161,7 @@ def _app_labels(destination: str) -> tuple[str, ...]:
 
 @_once
 def _possible_readings(destination: str) -> frozenset[str]:
-    """Returns the ways in which browsers might read a destination. Browsers treat a backslash as a slash."""
+    """Returns the possible ways in which browsers read a destination. They treat a backslash as a slash."""
     return frozenset([normalized(destination), decoded(destination).strip().replace("\\", "/")])
 
 
@@ -203,7 +206,7 @@ def _named_hosts(text: ReadText) -> list[NamedHost]:
 
 
 def _host_end(text: ReadText, name: re.Match[str]) -> tuple[int, bool]:
-    """Returns the end of the host in a dotted name, or 0 if it isn't a host, and whether it can't be a file name."""
+    """Returns the end of the host in a dotted name (0 if it isn't a host), and whether it can't be a file name."""
     start = name.start()
     digits = lookalikes.ascii_digits(text.written_between(*name.span()))
     # Readers interpret `1.2.3` as a version.
@@ -236,7 +239,7 @@ def _has_scheme(text: str, host_start: int) -> bool:
 
 
 def _displayed_host(text: ReadText, start: int, end: int) -> str:
-    """Returns a host as readers see it: in Latin letters if it looks Latin, or "" if one of its labels mixes
+    """Returns a host as readers see it: in Latin letters if it looks Latin, or "" if any of its labels mixes
     scripts."""
     latin, written = text.latin[start:end], text.written_between(start, end)
     if latin.isascii():
@@ -245,7 +248,8 @@ def _displayed_host(text: ReadText, start: int, end: int) -> str:
 
 
 def _leads_to(url: str, named: NamedHost, mailboxes: Collection[str]) -> bool:
-    """Returns whether a URL leads to the named host, its subdomain or file, or mails the only one of `mailboxes`."""
+    """Returns whether a URL leads to the named host, to one of its subdomains or to the named file, or sends mail to
+    the only one of `mailboxes`."""
     if url[:7].lower() == "mailto:":
         return {_mailbox(url)} == mailboxes
     host, named_host = ascii_host(_host(url)), ascii_host(named.host.removeprefix("www."))
@@ -275,17 +279,19 @@ def _file_name(url: str) -> str:
 
 
 MAX_AUTHORITY_CHARS = 400
-"""A URL with a longer authority gets a space before it, so that Slack doesn't link it."""
+"""The maximum length of an authority. A URL with a longer one gets a space before it, so that Slack doesn't turn it
+into a link."""
 MAX_INTERNATIONAL_CHARS = 40
 """The maximum number of non-ASCII characters in a linked URL's host."""
 MAX_ADDED_CHARS = 9
-"""The maximum number of characters that an international character adds to a host: `і` alone is `xn--e1a`."""
+"""The maximum number of characters that an international character adds to a host. For example, `і` alone becomes
+`xn--e1a`."""
 URL_START = r"(?:\\?:|&(?:colon|#0*58|#[xX]0*3[aA]);)(?:\\?/|&(?:sol|#0*47|#[xX]0*2[fF]);){2}"
-"""Matches `://`, including forms with backslashes and entities that Markdown removes."""
+"""Matches `://`, including forms with backslashes and entities, which Markdown removes."""
 MAYBE_CHANGED = r"://(?:\d|[^\s/?#<>|\"`]*?(?:[@%&\\]|[^\x00-\x7f])|[^\s/?#<>|\"`]{400})|\\[:/]|&(?:#|colon;|sol;)"
 """Matches any text with a URL that isn't sent as written."""
 WIDE_MARK = re.compile("[、。，；：！？（）「」『』《》〈〉【】〔〕［］｛｝\u060c\u061b\u061f\u0964]")
-"""Matches punctuation that follows text without a space in some scripts, so that it seems to continue a URL."""
+"""Matches punctuation that some scripts use without a space before it, so that it seems to continue a URL."""
 _AUTHORITY = re.compile(rf"(?:[^\s/?#<>|\"`\]]|(?<=&)#|\](?![(\[])){{0,{MAX_AUTHORITY_CHARS + 1}}}")
 _URLS_AND_CODE = re.compile(rf"```.*?(?:```|\Z)|`[^`\n]*`|{URL_START}", re.DOTALL)
 _COUNTED = re.compile(rf"{URL_START}((?:[^\s/?#<>|\"`:&\\]|(?!{URL_START})[:&\\]|(?<=&)#)*)")
@@ -298,9 +304,9 @@ _DOTS = str.maketrans(dict.fromkeys("。．｡", "."))
 _ADDRESS = re.compile(rf"{URL_START}|\]\(|<[a-z][a-z0-9+.-]*:|www\.|mailto:", re.IGNORECASE)
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*(?:`|\Z)", re.DOTALL)
 _LAST_LABEL = re.compile(r"(?<=\w)[.。．｡]([^\W\d_]{2,24})(?![\w-])")
-"""Matches a possible end of a host, including a mailbox's."""
+"""Matches the possible end of a host, including the host of an email address."""
 _JOINED = regex.compile(r"[^\x00-\x7f\p{Latin}\p{M}]|[^\w.:@%&-](?=.*@)", regex.DOTALL)
-"""Matches characters that can't continue a complete host."""
+"""Matches a character that can't be part of the host before it."""
 _HOST_END = regex.compile(r"(?=[\x00-\x7f])[^\w.%~-]|(?![\x00-\x7f])\p{P}")
 _MAX_TLD_CHARS = 24
 _BRACKETS = frozenset("[]")
@@ -308,21 +314,21 @@ _SENT_HOST = re.compile(r"[a-z0-9._~-]+")
 
 
 def is_web_address(text: str, start: int) -> bool:
-    """Returns whether the `://` at an offset follows a scheme that Slack links."""
+    """Returns whether the `://` at an offset follows a scheme that Slack turns into a link."""
     return bool(_URL_SCHEME.search(decoded(text[max(0, start - _MAX_SCHEME_CHARS) : start])))
 
 
 def has_address(markdown: str) -> bool:
-    """Returns whether a text might contain a link in any form. Hosts without a scheme and mailboxes count, because
-    clients link them, but not in code, where names of files and methods such as `main.py` look like hosts. URLs with a
-    scheme count in code, too."""
+    """Returns whether a text might contain a link in any form. Hosts without a scheme and email addresses count,
+    because clients turn them into links, but not in code, where the names of files and methods, such as `main.py`, look
+    like hosts. URLs with a scheme count even in code."""
     if _ADDRESS.search(markdown):
         return True
     return any(is_tld(label[1]) for label in _LAST_LABEL.finditer(_CODE.sub("", markdown)))
 
 
 def is_growing_authority(text: str, at: int) -> bool:
-    """Returns whether the authority at an offset can continue after the end of the text."""
+    """Returns whether the authority at an offset might continue beyond the end of the text."""
     end = _authority_end(text, at)
     return end == len(text) and end - at <= MAX_AUTHORITY_CHARS
 
@@ -355,7 +361,7 @@ def sent_authority(text: str, at: int) -> Replacement | None:
 
 
 def with_ascii_hosts(text: str) -> str:
-    """Returns a text that isn't Markdown, with ASCII hosts in its URLs except in code."""
+    """Converts the hosts of URLs to ASCII, except in code. The text isn't Markdown."""
     found = (
         match for match in _URLS_AND_CODE.finditer(text) if match[0][0] != "`" and is_web_address(text, match.start())
     )
@@ -363,8 +369,8 @@ def with_ascii_hosts(text: str) -> str:
 
 
 def international_chars(text: str) -> int:
-    """Counts characters in hosts that can become longer: non-ASCII, IPv4, escapes. More text never reduces the
-    number."""
+    """Counts the characters in hosts that can become longer, such as non-ASCII characters, IPv4 addresses and escapes.
+    The count never decreases when text is added."""
     has_urls = "/" in text or "&" in text
     return sum(_international_chars(url[1]) for url in _COUNTED.finditer(text)) if has_urls else 0
 
@@ -382,7 +388,7 @@ def _authority_end(text: str, at: int) -> int:
 
 
 def _read_authority(text: str, at: int, end: int) -> tuple[str, Sequence[int]]:
-    """Returns an authority as Markdown and browsers read it, and the offset in the text of each character."""
+    """Returns an authority the way Markdown and browsers read it, and each character's offset in the text."""
     if "&" not in text[at:end] and "\\" not in text[at:end]:
         return text[at:end], range(at, end + 1)
     offsets, characters = [at], ""
@@ -394,7 +400,7 @@ def _read_authority(text: str, at: int, end: int) -> tuple[str, Sequence[int]]:
 
 
 def _end_of_complete_host(authority: str) -> int:
-    """Returns the end of a host that is directly followed by text, or the authority's end."""
+    """Returns the end of a host that is directly followed by text, otherwise the end of the authority."""
     for joined in islice(_JOINED.finditer(authority), MAX_INTERNATIONAL_CHARS):
         before, _, tld = authority[: joined.start()].translate(_DOTS).rpartition(".")
         if before and 1 < len(tld) <= _MAX_TLD_CHARS and is_tld(tld):
@@ -411,7 +417,7 @@ def _browser_host(host: str) -> str:
 
 
 SLACK_DOMAIN = r"slack(?:-gov|-files)?\.com"
-"""Matches the URL of any Slack file, in lowercase and without escapes."""
+"""Matches part of any Slack file's URL, in lowercase and without escapes."""
 _SLACK_HOST = re.compile(rf"(?:[\w-]+\.)*(?:{SLACK_DOMAIN})")
 _ONLY_FILES = re.compile(r"(?:[\w-]+\.)*slack-files\.com|files\.slack(?:-gov)?\.com")
 _FILE_FOLDER = re.compile(r"/(?:canvas|docs|files|lists)\b")
@@ -430,7 +436,7 @@ def is_closed_file(url: str, open_files: Collection[str] = ()) -> bool:
 
 @_once
 def _files_in_slack(url: str) -> frozenset[str]:
-    """Returns the IDs of Slack files that a URL might lead to. "" is a file without an ID in its URL."""
+    """Returns the IDs of the Slack files that a URL might lead to. "" stands for a file whose ID isn't in the URL."""
     if not can_be_in_slack(url):
         return frozenset()
     try:
@@ -448,7 +454,8 @@ def _files_in_slack(url: str) -> frozenset[str]:
 
 
 def can_be_in_slack(url: str) -> bool:
-    """Returns whether browsers might read a URL as leading to Slack. This is fast, and False for most URLs."""
+    """Returns whether browsers might read a URL as leading to Slack. The check is fast, and the result is False for
+    most URLs."""
     if _NOT_PLAIN.search(url):
         url = _NOT_ASCII.sub("", unicodedata.normalize("NFKC", unquote(normalized(url))))
     return "slack" in url.lower()
@@ -466,7 +473,7 @@ def file_as_code(url: str) -> str:
 
 
 def without_schemes(text: str) -> str:
-    """Returns a text that isn't Markdown, with Slack file URLs changed so that Slack doesn't expand them."""
+    """Removes the schemes of Slack file URLs, so that Slack doesn't expand them. The text isn't Markdown."""
     if "://" not in text:
         return text
     return _FILE_ADDRESS.sub(lambda address: address[2] if is_closed_file(address[0]) else address[0], text)

@@ -1,9 +1,10 @@
-"""Converts text to the way a person reads it: without invisible characters, and with lookalikes replaced.
+"""Converts text to what a person reads, without invisible characters and with lookalikes replaced.
 
-The data is from Unicode: compatibility forms (NFKC), default-ignorable code points, confusables (UTS 39), and character
-names for the rest, such as `NEGATIVE SQUARED LATIN CAPITAL LETTER B`.
+The data comes from Unicode: compatibility forms (NFKC), default-ignorable code points, confusables (UTS 39), and for
+everything else character names, such as `NEGATIVE SQUARED LATIN CAPITAL LETTER B`.
 
-The second half of the module handles hosts as DNS and browsers do: IDNA, numeric addresses, public suffixes.
+The second half of the module handles hosts the way DNS and browsers do, including IDNA, numeric addresses and public
+suffixes.
 """
 
 import ipaddress
@@ -34,7 +35,7 @@ _LATIN_NAME = regex.compile(
 )
 _ACCENTED_NAME = regex.compile(r"LATIN (?:SMALL|CAPITAL) LETTER ([A-Z]) WITH .*")
 _ZEROS = "\u0660\u06f0"
-"""Arabic zeros: dots between letters, digits elsewhere."""
+"""Arabic zeros, which look like dots between letters but are digits elsewhere."""
 _ZERO_AS_DOT = regex.compile(rf"(?<=\p{{L}})[{_ZEROS}](?=\p{{L}})")
 _UNLISTED = dict(
     zip("кКмМтТвВнНпгьзαηκνρτυχωℓᖯᗷ", "kKmMtTBBHHnrbzankvptuxwlbB", strict=True),
@@ -43,7 +44,8 @@ _UNLISTED = dict(
 OTHER_ALPHABET = regex.compile(
     r"[\p{L}--[\p{Latin}\p{Common}\p{Inherited}\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}]]", regex.VERSION1
 )
-"""Matches letters of scripts that nobody mixes with others in a word. East Asian scripts are mixed with Latin."""
+"""Matches letters of scripts that nobody mixes with others in a word. East Asian scripts, by contrast, are mixed with
+Latin."""
 _LETTER = regex.compile(r"\p{L}")
 _DIGITS_AS_LETTERS = (str.maketrans("01", "ol"), str.maketrans("01l", "oii"))
 
@@ -63,14 +65,14 @@ class ReadText(NamedTuple):
     """The same characters as written, each with its combining marks."""
 
     def written_between(self, start: int, end: int) -> str:
-        """Returns a range as written, except that dots of hosts become full stops."""
+        """Returns a range as written, except that anything that looks like a dot becomes a full stop."""
         pairs = zip(self.latin[start:end], self.written[start:end], strict=True)
         return "".join("." if latin == "." else written for latin, written in pairs)
 
 
 def read(text: str, max_chars: int) -> ReadText | None:
-    """Returns a text as people read it, or None if it is longer than `max_chars` after expanding compatibility
-    forms."""
+    """Returns a text the way people read it, or None if expanding compatibility forms makes it longer than
+    `max_chars`."""
     if len(text) > max_chars:
         return None
     text = unicodedata.normalize("NFKC", _THIN_SPACE.sub("", text))
@@ -99,7 +101,7 @@ def table_of(text: str) -> dict[int, str]:
 
 
 def reads_as_tld(text: ReadText, start: int, end: int) -> bool:
-    """Returns whether part of a dotted name is or looks like a top-level domain."""
+    """Returns whether part of a dotted name is, or looks like, a top-level domain."""
     latin, written = text.latin[start:end], text.written_between(start, end)
     if len(latin) < 2 or latin.isdecimal():
         return False
@@ -111,7 +113,7 @@ def reads_as_tld(text: ReadText, start: int, end: int) -> bool:
 
 
 def mixes_scripts(word: str) -> bool:
-    """Returns whether a word mixes scripts, digits of several scripts, or other forms of ASCII letters."""
+    """Returns whether a word mixes scripts, mixes digits of several scripts, or uses other forms of ASCII letters."""
     if word.isascii():
         return False
     zeros = {ord(digit) - unicodedata.decimal(digit) for digit in word if digit.isdecimal()}
@@ -124,7 +126,8 @@ def mixes_scripts(word: str) -> bool:
 
 
 def is_other_form(character: str) -> bool:
-    """Returns whether a character is an unraised form of an ASCII letter, as in a Roman numeral, but not in 1º."""
+    """Returns whether a character is another form of an ASCII letter, such as a Roman numeral's, but not a raised one,
+    as in 1º."""
     if character.isascii():
         return False
     is_raised = unicodedata.decomposition(character).startswith(("<super>", "<sub>"))
@@ -149,8 +152,8 @@ def _tld_readings(latin: str, written: str) -> Iterator[str]:
 
 @lru_cache(maxsize=4_096)
 def _lookalike(character: str) -> str | None:
-    """Returns a character's ASCII lookalike or the character itself, "" if it is invisible, or None for a combining
-    mark."""
+    """Returns a character's ASCII lookalike, or the character itself if it has none, "" if it is invisible, or None if
+    it is a combining mark."""
     if character.isascii() and (character.isprintable() or character.isspace()):
         return character
     name = unicodedata.name(character, "")
@@ -179,8 +182,8 @@ def _without_accents(character: str) -> str:
 
 
 def _read_confusables() -> dict[str, str]:
-    """Returns UTS 39's confusable characters, mapped to the ASCII character that they look like. Reads the package's
-    data file, because the package's own module keeps 16 MB of names that aren't needed here."""
+    """Returns a table from UTS 39's confusable characters to the ASCII characters that they look like. It reads the
+    package's data file, because the package's own module keeps 16 MB of names that aren't needed here."""
     data = files("confusable_homoglyphs").joinpath("confusables.json").read_text("utf-8")
     lookalikes = {}
     # An entry is {"c": character, "n": name}. Dropping the name saves memory.
@@ -198,21 +201,22 @@ _CONFUSABLES = _read_confusables()
 
 @lru_cache(maxsize=1_024)
 def is_tld(name: str) -> bool:
-    """Returns whether a name is a top-level domain of the Internet or of local networks, in any script."""
+    """Returns whether a name is a top-level domain on the Internet or in local networks, in any script."""
     tld = _without_punycode(name.lower())
     return tld in _LOCAL_TLDS or _SUFFIXES.publicsuffix(f"a.{tld}") is not None
 
 
 @lru_cache(maxsize=1_024)
 def is_public_suffix(host: str) -> bool:
-    """Returns whether anybody can register names below a host (in ASCII), such as `co.uk` or `github.io`."""
+    """Returns whether anyone can register names below a host (in ASCII), such as `co.uk` or `github.io`."""
     written = ".".join(map(_without_punycode, host.split(".")))
     return _SUFFIXES.publicsuffix(written) == written
 
 
 def ascii_host(host: str) -> str:
-    """Returns a host as browsers look it up: letters of other scripts as `xn--…`, an IPv4 address as four numbers. An
-    invalid host is returned in lowercase. `xn--…` is computed as in UTS 46, non-transitional."""
+    """Returns a host in the form in which browsers look it up, with letters of other scripts as `xn--…` and an IPv4
+    address as four numbers. An invalid host is returned in lowercase. `xn--…` is computed as in UTS 46,
+    non-transitional."""
     host = host.lower().removesuffix(".")
     if len(host) > MAX_HOST_CHARS:
         return host
@@ -262,7 +266,7 @@ def _number(part: str) -> int:
 
 
 def _without_punycode(label: str) -> str:
-    """Returns a label of a host without Punycode, as in the list of public suffixes."""
+    """Decodes the Punycode in a host's label, because the list of public suffixes doesn't use it."""
     try:
         return label[4:].encode().decode("punycode") if label.startswith("xn--") else label
     except UnicodeError:

@@ -1,27 +1,27 @@
-"""Splits a growing answer into pages, each of which fits into one Slack message.
+"""Splits a growing answer into pages that each fit into a Slack message.
 
-Slack limits a message in four ways: characters of Markdown, bytes, characters of the blocks that Slack makes of the
-Markdown, and the number of these blocks. A page is full when it reaches the first of these limits.
+Slack limits four properties of a message: characters of Markdown, bytes, characters in the blocks into which Slack
+translates the Markdown, and the number of these blocks. A page is full when it reaches the first of these limits.
 
 `Pages` receives the text as deltas and cuts off full pages. It guarantees three things:
 
 - The pages together contain the whole text.
 - A full page never changes, so its message needs no further edit.
 - Page breaks depend only on the text, not on the deltas. After a crash, another process gets the same pages from the
-  same text. So a page is full at the character that reaches a limit, even if a delta goes far beyond that character.
-  Text after the character isn't considered.
+  same text. So a page is full at the character that reaches a limit, even if a delta extends far beyond that character.
+  Text after it isn't considered.
 
-The page break is between half of the page and the point where it is full. The best break wins, and the last one among
-equals: before a heading, a paragraph, a list item, another line. If there is no such break, the page ends within a
-line, after a sentence, a word, or at least a whole grapheme.
+The page break is in the second half of the page, before the point where it is full. The best break wins, and among
+equally good ones the last: before a heading, a paragraph, a list item or any other line, in this order. If there is no
+such break, the page ends within a line: after a sentence, after a word, or at least after a whole grapheme.
 
-Slack parses each message separately. So a page that begins in the middle of a block repeats the beginning of the block
+Slack parses each message separately. So a page that begins in the middle of a block repeats the beginning of that block
 (`Outline.opening`): the fence of code with its info string, a table's header and delimiter row, or the enclosing list
-items. An item's number is repeated as displayed, which can differ from the written one: many models write `1.` before
-every item.
+items. An item's number is repeated as displayed, which can differ from the number as written, because many models write
+`1.` before every item.
 
-A page also ends where parsing it would take too many steps, so that no page takes long to lay out. Only the first
-`max_full` pages are laid out; later text is stored until `lay_out` requests more pages.
+A page also ends where parsing it would take too many steps, so no page takes long to lay out. Only the first `max_full`
+pages are laid out; later text is stored until `lay_out` requests more pages.
 
 Measuring a page exactly takes time proportional to its length. So `Pages` remembers a length up to which the growing
 page fits regardless of its text, and measures again only beyond it.
@@ -44,16 +44,17 @@ from slack_markdown.render import sent_chars
 PAGE_CHARS = 11_800
 """A message's `markdown` blocks can have 12,000 characters in total. Pages stay below that."""
 PAGE_BYTES = 39_000
-"""In UTF-8. chat.postMessage truncates a text at 40,000; Slack doesn't document whether characters or bytes."""
+"""The maximum size in UTF-8. chat.postMessage truncates text at 40,000, but Slack doesn't document whether these are
+characters or bytes."""
 MAX_STEPS = 4_000
 """The maximum number of steps for a page, which take about 25 ms to parse and render."""
 LINE_STEPS = 4
-"""The steps for a line. Each Markdown mark in the line is another step."""
+"""The steps for a line. Each Markdown mark in the line adds another step."""
 URL_STEPS = 8
 HOST_STEPS = 4
-"""The steps for a bare URL, and for each non-ASCII character in its host."""
+"""The steps for each non-ASCII character in a bare URL's host. URL_STEPS is for the URL itself."""
 MAX_SENT = 1 + MAX_ADDED_CHARS
-"""The maximum number of characters, bytes and steps for one character of the source (see `sent_chars`)."""
+"""The maximum number of characters, bytes and steps that one character of the source can cost (see `sent_chars`)."""
 FITTING_CHARS = MAX_STEPS // MAX_SENT
 """The maximum length of a source that fits on any page, regardless of its content."""
 MAX_LINES = MAX_STEPS // LINE_STEPS + 2
@@ -67,10 +68,10 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The text at the beginning of a page that reopens the blocks it continues."""
+    """The text at the beginning of a page that reopens the blocks that the page continues."""
 
     lines: str = ""
-    """Complete lines: a fence, a table's header, empty list items."""
+    """Complete lines, such as a fence, a table's header or empty list items."""
     marker: str = ""
     """A marker on the first line, such as a list item's with the displayed number."""
     replaced: str = ""
@@ -90,7 +91,7 @@ class Page:
     opening: Opening = NO_OPENING
     start: int = 0
     taken_chars: int = 0
-    """The characters that a block above the page uses in its message, as Slack counts them."""
+    """The number of characters, as Slack counts them, that a block above the page takes up in its message."""
 
     @property
     def end(self) -> int:
@@ -101,7 +102,8 @@ class Page:
         return self.shown(len(self.source))[0]
 
     def shown(self, chars: int) -> tuple[str, int]:
-        """Returns the opening with the first characters of the source, and how much longer the result is."""
+        """Returns the opening followed by the first characters of the source, and how much longer the opening makes the
+        result."""
         opening = self.opening
         shift = len(opening.text) - len(opening.replaced)
         return opening.text + self.source[len(opening.replaced) : chars], shift
@@ -111,8 +113,8 @@ FIRST_PAGE = Page()
 
 
 class Pages:
-    """The pages of a growing text. `first`: the first page, if the text continues one. `max_full`: how many full pages
-    to lay out."""
+    """The pages of a growing text. `first`: the first page, if the text continues an existing one. `max_full`: how many
+    full pages to lay out."""
 
     def __init__(
         self,
@@ -133,7 +135,7 @@ class Pages:
         """A length up to which the growing page fits, regardless of its text."""
 
     def append(self, text: str) -> None:
-        """Adds a delta to the growing page, and cuts off the pages that are full."""
+        """Adds a delta to the growing page, and splits off the pages that are full."""
         if not self.is_complete:
             self._rest.append(text)
             return
@@ -155,7 +157,7 @@ class Pages:
         self.append(rest)
 
     def _cut_full_pages(self, page: Page, *, is_complete: bool = False) -> Page:
-        """Cuts full pages off a page and returns the rest. `is_complete`: whether the last line is complete."""
+        """Splits full pages off a page and returns the rest. `is_complete`: whether the last line is complete."""
         while self.is_complete and (full := self._full_at(page, is_complete=is_complete)):
             end, opening = self._page_break(page, full)
             self.full.append(replace(page, source=page.source[:end]))
@@ -171,7 +173,7 @@ class Pages:
         return page
 
     def _full_at(self, page: Page, *, is_complete: bool) -> FullAt | None:
-        """Returns where a page is full, as offsets in its source, or None while it fits."""
+        """Returns the position at which a page is full, as offsets in its source, or None if the page fits."""
         size = len(page.source)
         # A page with more lines has too many steps anyway, so later lines don't matter.
         read = "\n".join(page.source[: self.limit_chars + 1].split("\n", MAX_LINES)[:MAX_LINES])
@@ -189,7 +191,7 @@ class Pages:
         return None if chars == size else FullAt(chars, chars + 1)
 
     def finish(self) -> None:
-        """Ends the text. A last page of white space is joined to the previous page."""
+        """Ends the text. If the last page has only white space, it is joined to the previous page."""
         if self.is_complete:
             self.growing = self._cut_full_pages(self.growing, is_complete=not self.growing.source.endswith("\n"))
         left = self.growing.source + str(self._rest)
@@ -205,7 +207,8 @@ class Pages:
         return self._remaining(source, opening) >= 0
 
     def _remaining(self, source: str, opening: Opening, not_text_chars: int = 0) -> int:
-        """Returns the page's remaining characters or bytes, whichever is lower. Negative if the page is too full."""
+        """Returns how many characters, bytes or steps the page has left, whichever is lowest. Negative if the page is
+        too full."""
         if len(source) > self.limit_chars:
             return -1
         # Counting these takes as long as everything else together.
@@ -226,9 +229,9 @@ class Pages:
         return self._remaining(page.source[:chars], page.opening, not_text_chars)
 
     def _page_break(self, page: Page, full: FullAt) -> tuple[int, Opening]:
-        """Returns where a full page ends in its source, and the opening of the next page. Text after the point where
-        the page is full isn't read, so that deltas don't matter, except for one character, which can belong to the last
-        grapheme."""
+        """Returns the offset in its source where a full page ends, and the opening of the next page. The result must
+        not depend on deltas, so text after the point where the page is full isn't read, except for one character that
+        can belong to the last grapheme."""
         shown, shift = page.shown(full.known_at)
         outline = Outline(shown)
         best = None
@@ -272,8 +275,8 @@ def _break_within_line(page: Page, full: int) -> tuple[int, Opening]:
 
 def _last_sentence_end(text: str) -> int:
     """Returns the end of the last sentence in the second half of a text. If no sentence ends there, returns the end of
-    the last word, or 0. The text is a full page and one character, which belongs to the next page unless it is part of
-    a grapheme."""
+    the last word, or 0. The text is a full page and one more character, which belongs to the next page unless it is
+    part of a grapheme."""
     full = len(text) - 1
     for pattern in (SENTENCE_END, _SPACE):
         ends = [match.end() for match in pattern.finditer(text, full // 2, full)]
@@ -289,13 +292,13 @@ def _grapheme_starts(text: str) -> list[int]:
 
 
 def _steps_of(markdown: str, international: int) -> int:
-    """Estimates the steps for parsing and rendering a source with this many `international_chars`."""
+    """Estimates the steps for parsing and rendering a source that has this many `international_chars`."""
     urls = URL_STEPS * markdown.count("//") + HOST_STEPS * international
     return LINE_STEPS * markdown.count("\n") + sum(markdown.count(mark) for mark in MARKS) + urls
 
 
 class BreakQuality(IntEnum):
-    """The quality of a page break, by the first content of the next page. Higher is better."""
+    """The quality of a page break, judged by what the next page begins with. Higher is better."""
 
     LINE = 1
     ITEM = 2
@@ -304,7 +307,7 @@ class BreakQuality(IntEnum):
 
 
 class Outline:
-    """Reads a source line by line. Its other methods consider a page break before the current line."""
+    """Reads a source line by line. The methods other than `lines` are about a page break before the current line."""
 
     def __init__(self, markdown: str) -> None:
         self._parser = BlockParser(markdown, has_formulas=True, growing=True)
@@ -324,7 +327,7 @@ class Outline:
             yield line
 
     def quality(self) -> BreakQuality | None:
-        """Returns the quality of a page break before the line, or None if the line belongs to the previous one."""
+        """Returns the quality of a page break before the line, or None if the line must stay with the previous one."""
         if self._line.start < self._formula_above:
             return None
         leaf, containers, depth = self._leaf(), self._parser.containers, self._parser.continued_depth
@@ -372,7 +375,7 @@ class Outline:
         return leaf_blocks[-1] if leaf_blocks and leaf_blocks[-1].lines[-1] is self._line else None
 
     def _block_header(self, leaf: LeafBlock, open_fences: tuple[str, ...]) -> str:
-        """Returns the opening lines that the rest of a leaf block needs in order to stay the same block."""
+        """Returns the opening lines that the rest of a leaf block needs in order to remain the same block."""
         prefix, markdown = line_prefix(self._parser.containers), self._parser.markdown
         lines = leaf.lines[:2] if leaf.kind is LeafKind.TABLE else []
         header = [*open_fences, *(markdown[line.content : line.end].rstrip() for line in lines)]
@@ -383,7 +386,7 @@ class Outline:
         return "".join(self._previous_item(at) + self._empty_item(at) for at in range(depth))
 
     def _empty_item(self, depth: int) -> str:
-        """Returns the line that opens the list item at a depth, or "" for a quote, which doesn't need one."""
+        """Returns the line that opens the list item at a depth, or "" for a quote, which doesn't need such a line."""
         item = self._parser.containers[depth]
         if item is None:
             return ""
@@ -405,7 +408,8 @@ class Outline:
 
 
 def _last_line_is_tied(leaf: LeafBlock) -> bool:
-    """Returns whether a leaf block's last line belongs to the previous one: code's first line, a table's first row."""
+    """Returns whether a leaf block's last line must stay with the previous one, such as code's first line or a table's
+    first row."""
     match leaf.kind:
         case LeafKind.FENCED_CODE:
             return len(leaf.lines) == 2 or not leaf.closing

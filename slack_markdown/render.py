@@ -1,19 +1,19 @@
-"""Renders a page for Slack's `markdown` block: safe, honest about links, and well-formed while it grows.
+"""Renders a page for Slack's `markdown` block, so that it is safe, honest about links, and well-formed while it grows.
 
 Slack translates the block's Markdown into other blocks, so rendering changes little. It applies the replacements from
 `inlines.py` to all text, and the replacements from `escaping.py` to all code. A heading that is too long for Slack's
 `header` block becomes a bold paragraph, and a table that is too wide or too long for its `table` block becomes code.
 
 A growing page is rendered again for each edit. Each of these frames must look like the beginning of the final frame.
-Readers should never see a list turn into a heading, or Markdown marks instead of their effect. Two techniques ensure
-this:
+Readers should never see a list turn into a heading, or see Markdown marks instead of their effect. Two techniques
+ensure this:
 
 - Temporary closing: if a fence or emphasis is open at the end of the page, it is closed.
-- Holding back: text that can still become something else isn't sent yet. This can be half a link at the end of a
+- Holding back: text that might still become something else isn't sent yet, such as half a link at the end of a
   paragraph, the paragraph's last line (`-`, or a possible table header), or a fence line.
 
-When a line is held back, the text before it is rendered as the end of the page. As a result, the line before it might
-be held back, too. The end of a page is parsed at most four times.
+When a line is held back, the text before it is rendered as if the page ended there. As a result, the previous line
+might be held back, too. The end of a page is parsed at most four times.
 
 The cost of an edit should depend only on the new text. So the page is split at blank lines into segments that can be
 parsed separately. All segments except the last one are complete, and their rendering is cached.
@@ -28,16 +28,16 @@ parsed separately. All segments except the last one are complete, and their rend
 - **Text.** In a paragraph, complete words are final up to the first open construct: a link without its end, `*` without
   its partner, half a code span. All other replacements affect only text after their own first character. A construct
   that has been open for more than `MAX_CONSTRUCT_CHARS` is sent as written.
-- **Possible table headers.** In a table, such a line would be parsed alone. In a paragraph, it is parsed with the lines
-  before it. If no construct is open at its beginning, the result is the same; otherwise, the line is held back. A line
-  that begins with `|` is always held back, because the table might be sent as code.
+- **Possible table headers.** In a table, such a line would be parsed alone. In a paragraph, it is parsed together with
+  the lines before it. If no construct is open at its beginning, the result is the same. Otherwise, the line is held
+  back. A line that begins with `|` is always held back, because the table might be sent as code.
 
 Three things can still change appended text: a link reference definition, a heading that becomes too long for Slack, and
 a table that is too wide or too long and whose header doesn't begin with `|`. In these cases, the page is edited.
 
 **Plain text.** Notifications and screen readers use a message's `text`. While a page grows, this is the page's first
-words (`first_words`); then, it is the whole page (`plain_words`). The text has no Markdown marks and is escaped for
-mrkdwn (`mrkdwn`).
+words (`first_words`), and then the whole page (`plain_words`). The text has no Markdown marks and is escaped for mrkdwn
+(`mrkdwn`).
 """
 
 import html
@@ -98,9 +98,9 @@ DROPPED = re.compile(r"\r(?=\n)|[\u202d\u202e]")
 """Matches invisible characters. U+202D and U+202E would reverse a label, so that it seems to show another host."""
 _NEEDS_PARSING = re.compile(rf"<|\]\(|\]\[|!\[|\]:|{MAYBE_CHANGED}|(?i:{SLACK_DOMAIN})")
 _DOCUMENT_FENCE = re.compile(r"(?<![`~])(`{3,}+|~{3,}+)[ \t]*+(?:markdown|md)", re.IGNORECASE)
-"""Matches code that might be a Markdown document, whose fences are sent twice as long."""
+"""Matches the fence of code that might be a Markdown document. Such fences are sent twice as long."""
 _MARK = re.compile(r"[<&\\\[\]]")
-"""Matches everything that `_NEEDS_PARSING` does except bare URLs and hosts, but faster."""
+"""Matches whatever `_NEEDS_PARSING` does, except bare URLs and hosts, but faster."""
 _EMPHASIS_BESIDE_CJK = re.compile(rf"\*{CJK.pattern}|{CJK.pattern}\*")
 _EMPHASIS_BESIDE_MARK = re.compile(
     r"\*(?:(?<=\S(?:[^\w\s*]|_)\*)|(?<=[^\x00-\x7f\w\s]\*))\**\w"
@@ -108,16 +108,16 @@ _EMPHASIS_BESIDE_MARK = re.compile(
     r"|(?<![_~])(?:(?<=\S[^\w\s])[_~]{2}|(?<=\S)[_~]{3}|[_~]{4})[_~]*\w"
     r"|[_~](?<=[^\W_][_~])[_~]+(?:[^\w\s]|_)\S"
 )
-"""Matches emphasis that needs a space between it and a letter."""
+"""Matches emphasis that needs a space between itself and a letter."""
 _EMPHASIS_APART = re.compile(
     r"(?<!\S)(?:\*\*+|~~+)(?=[ \t])|(?<=[ \t])(?:\*\*+|~~+)(?=[^\w\s]|\Z)"
     rf"|(?:[^\w\s,*_~]|{CJK.pattern})[ \t]+(?:\*\*|__|~~)|{PRODUCT.pattern}"
 )
-"""Matches possible emphasis with spaces inside its marks, and products."""
+"""Matches products, and possible emphasis with spaces inside its marks."""
 _RUN_BESIDE_LETTER = re.compile(r"[^\W_](?:__+|~~+)|(?<=[^\s_~])(?:__+|~~+)(?=[^\W_])")
 DEFINITION = re.compile(rf"(?<!\\)(?!{FOOTNOTE})\[((?:[^\[\]\\]|\\.)+)\]:\s*(?:<([^<>\n]*)>|(\S+))", re.DOTALL)
-"""Matches more than CommonMark's definitions: an extra destination only makes more links count as deceptive. Footnotes
-are sent as text (`dialects.py`)."""
+"""Matches more than CommonMark's definitions, because an extra destination only makes more links count as deceptive.
+Footnotes are sent as text (`dialects.py`)."""
 _DEFINITION_LINE = re.compile(rf"^[ \t>*+\-\d.)]*{DEFINITION.pattern}", re.DOTALL | re.MULTILINE)
 _BEFORE_BREAK = re.compile(r"\n[ \t>]*+(?=---)")
 _SEGMENT_START = re.compile(r"(?<=\n\n)(?=\S)")
@@ -129,12 +129,13 @@ _MARKER_CHAR = re.compile(r"[^>\s]")
 MAX_TABLE_CHARS = 10_000
 """The maximum number of characters that Slack accepts in the cells of a message's tables."""
 FINAL_TABLE_LINES = 3
-"""A table's header, delimiter row and first row. Pages end before another row makes the table too long."""
+"""The number of lines that make a table final: its header, delimiter row and first row. Pages end before another row
+makes the table too long."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class LinkDefinitions:
-    """A page's link reference definitions, and the files that it can link. Equal definitions are the same object, so
+    """A page's link reference definitions, and the files that it can link to. Equal definitions are the same object, so
     the caches below can compare and hash them by identity."""
 
     destinations: LinkDestinations
@@ -162,9 +163,9 @@ def sent_chars(markdown: str, international: int | None = None) -> int:
 
 
 def rendered(markdown: str, *, growing: bool, open_files: frozenset[str] = frozenset()) -> str:
-    """Returns the Markdown to send for a page's source. `growing`: whether more text can follow. The page's end is then
-    closed temporarily or held back. `open_files`: IDs of Slack files that can be linked, because all readers can open
-    them."""
+    """Renders a page's source as the Markdown to send. `growing`: whether more text can follow. If so, the page's end
+    is closed temporarily or held back. `open_files`: the IDs of Slack files that can be linked, because all readers can
+    open them."""
     markdown = DROPPED.sub("", markdown)
     definitions = NO_DEFINITIONS
     if "]:" in markdown or open_files:
@@ -181,7 +182,8 @@ def rendered(markdown: str, *, growing: bool, open_files: frozenset[str] = froze
 
 
 def _split_segments(markdown: str, *, growing: bool) -> list[str]:
-    """Splits a source at the blank lines before unindented lines, where only fenced code and formulas can continue."""
+    """Splits a source at blank lines before unindented lines, across which only fenced code and formulas can
+    continue."""
     starts = [0, *(start.start() for start in _SEGMENT_START.finditer(markdown)), len(markdown)]
     for start, end in displays_with_blank_lines(markdown, growing=growing):
         del starts[bisect_right(starts, start) : bisect_left(starts, end, hi=len(starts) - 1)]
@@ -234,7 +236,7 @@ def _render_last(
 def _render_growing(
     segment: str, blocks: BlockStructure, definitions: LinkDefinitions, behind: str, *, incomplete: bool
 ) -> tuple[str, str] | int:
-    """Renders a growing segment and its temporary closing, or returns the start of a line to hold back completely."""
+    """Renders a growing segment and its temporary closing, or returns the offset of a line to hold back completely."""
     growing_lines = _growing_text(segment, blocks, incomplete=incomplete)
     leaf_blocks = blocks.leaf_blocks
     is_read_below = growing_lines is not None and growing_lines is leaf_blocks[-1].lines
@@ -270,7 +272,7 @@ def _render_growing(
 
 
 def _early_text(segment: str, lines: list[SourceLine], text: str, held_from: int, behind: str) -> str:
-    """Returns the words or code to show early for held-back text, including the white space before it."""
+    """Returns the words or code of held-back text that can be shown early, including the white space before them."""
     line = lines[-1]
     held_back = text[held_from:].lstrip()
     end, start = _source_offsets(lines, [held_from, len(text) - len(held_back)])
@@ -312,7 +314,7 @@ def _first_held_line(markdown: str, blocks: BlockStructure, held_back: str, *, i
 
 
 def _growing_text(markdown: str, blocks: BlockStructure, *, incomplete: bool) -> list[SourceLine] | None:
-    """Returns the lines of the growing paragraph, heading or table's last cell, or None in code."""
+    """Returns the lines of the growing paragraph, heading or last table cell, or None in code."""
     leaf = blocks.leaf_blocks[-1] if blocks.leaf_blocks else None
     if leaf is None or (leaf is not blocks.open_leaf and not (incomplete and leaf.lines[-1].end == len(markdown))):
         return None
@@ -391,7 +393,7 @@ def _surplus_cells(row: str, columns: int, found: Sequence[Replacement]) -> Iter
 
 
 def _longer_fences(markdown: str, leaf: LeafBlock) -> Iterator[Replacement]:
-    """Yields replacements that lengthen the fences of a Markdown document in code."""
+    """Yields replacements that lengthen the fences around a Markdown document."""
     longer = leaf.sent_fence.removeprefix(leaf.fence)
     for line in leaf.lines[:1] if leaf.opened else [leaf.lines[0], leaf.lines[-1]]:
         at = markdown.find(leaf.fence, line.content, line.end)
@@ -411,7 +413,7 @@ def _kind_of_text(markdown: str, leaf: LeafBlock) -> LeafKind:
 
 
 def _needs_parsing(text: str, kind: LeafKind) -> bool:
-    """Returns quickly whether a text might need replacements. Most text doesn't."""
+    """Returns whether a text might need replacements. The check is fast, and most text doesn't."""
     if (len(text) > MAX_CONSTRUCT_CHARS and "`" in text) or ("*" in text and "://" in text):
         return True
     if "__" in text and NAME_OR_GAP.search(text):
@@ -463,9 +465,9 @@ class Substitute:
 
 
 def _oversize_substitute(markdown: str, leaf: LeafBlock) -> Substitute | None:
-    """Returns the marks for a heading or table that is too large, or None for any other leaf block. A long paragraph
-    with an underline stays a paragraph: the model most likely meant a thematic break, and text that was appended to a
-    native stream stays."""
+    """Returns the marks that replace those of a heading or table that is too large, or None for any other leaf block. A
+    long paragraph with an underline stays a paragraph, because the model most likely meant a thematic break, and text
+    that was appended to a native stream can't change."""
     if leaf.kind is LeafKind.HEADING:
         return _heading_substitute(markdown, leaf)
     return _table_substitute(markdown, leaf) if leaf.kind is LeafKind.TABLE else None
@@ -515,7 +517,7 @@ def _table_substitute(markdown: str, table: LeafBlock) -> Substitute | None:
 
 
 def _continuation_prefix(markdown: str, leaf: LeafBlock) -> str:
-    """Returns the prefix that keeps further lines of the leaf block in its list items and quotes."""
+    """Returns the prefix that keeps further lines of a leaf block in its list items and quotes."""
     return _MARKER_CHAR.sub(" ", markdown[leaf.lines[0].start : leaf.lines[0].content])
 
 
@@ -524,7 +526,7 @@ def _has_content(line: str) -> bool:
 
 
 def stable_prefix(markdown: str) -> str:
-    """Returns the beginning of a growing page's rendered text that later text can't change."""
+    """Renders the beginning of a growing page, up to the point where later text could change the result."""
     markdown = DROPPED.sub("", markdown.rstrip("\r"))
     definition = _first_definition(markdown)
     markdown = markdown if definition is None else markdown[:definition]
@@ -544,7 +546,7 @@ def has_definitions(markdown: str) -> bool:
 
 
 def _first_definition(markdown: str) -> int | None:
-    """Returns the start of the first line that might be a link reference definition, unlike `if x[0]: y`, or None."""
+    """Returns the start of the first line that might be a link reference definition (unlike `if x[0]: y`), or None."""
     if "]:" not in markdown or not _DEFINITION_LINE.search(markdown):
         return None
     at = 0
@@ -578,13 +580,14 @@ def _stable_part(segment: str, open_fences: tuple[str, ...]) -> str:
 
 
 def _is_growing_heading(segment: str, last: LeafBlock) -> bool:
-    """Returns whether the last line is a heading (`# …`) that can still grow, and isn't too long for Slack yet."""
+    """Returns whether the last line is a heading (`# …`) that can still grow and isn't too long for Slack yet."""
     is_growing = last.kind is LeafKind.HEADING and last.lines[-1].end == len(segment)
     return is_growing and _oversize_substitute(segment, last) is None
 
 
 def _is_final(segment: str, blocks: BlockStructure, last: LeafBlock) -> bool:
-    """Returns whether the last heading or table isn't too large, or is a table that has ended."""
+    """Returns whether the last heading or table is final, because it isn't too large or because it is a table that has
+    ended."""
     if last.kind is LeafKind.TABLE and last is not blocks.open_leaf:
         return True
     is_too_short = last.kind is LeafKind.TABLE and segment.count("\n", last.lines[0].start) < FINAL_TABLE_LINES
@@ -592,7 +595,7 @@ def _is_final(segment: str, blocks: BlockStructure, last: LeafBlock) -> bool:
 
 
 def _stable_text(segment: str, paragraph: LeafBlock, *, incomplete: bool) -> tuple[int, list[Replacement]]:
-    """Returns the end of a growing paragraph's stable part, and the replacements in it."""
+    """Returns the end of the stable part of a growing paragraph, and the replacements in that part."""
     lines, last, kind = paragraph.lines, paragraph.lines[-1], _kind_of_text(segment, paragraph)
     is_growing = incomplete and last.end == len(segment)
     if not is_growing and "|" not in segment[last.content : last.end]:
@@ -612,7 +615,7 @@ def _stable_text(segment: str, paragraph: LeafBlock, *, incomplete: bool) -> tup
 
 
 def _decided_in_source(segment: str, lines: list[SourceLine], *, ends_line: bool, kind: LeafKind) -> DecidedInlines:
-    """Returns the decided inlines of a paragraph's lines, with offsets in the source."""
+    """Returns the decided inlines in lines of a paragraph, with offsets in the source."""
     if not lines:
         return DecidedInlines(0, False, [])
     text = text_of(segment, lines) + ("\n" if ends_line else "")
@@ -624,7 +627,7 @@ PREVIEW_CHARS = 150
 QUOTED, TABLE, DONE, TO_DO = "Quote: ", "Table: ", "done: ", "to do: "
 _COLUMN_NAME_CHARS = 40
 MAX_URL_CHARS = 100
-"""The maximum length of a link reference definition's URL in plain text."""
+"""The maximum length in plain text of a URL from a link reference definition."""
 MAX_READ_CHARS = 1_000
 """The number of characters to consider for a preview."""
 
@@ -635,7 +638,7 @@ _LINK_WITH_ADDRESS = regex.compile(
     r"(?<!\\)!?\[([^\[\]]*+)\](?:\(\s*+<?([^()\s<>]*+(?:\([^()\s]*+\)[^()\s<>]*+)*+)>?(?:\s[^()]*+)?\)|\[([^\[\]]*+)\]|)"
 )
 _ADDRESS = re.compile(r"https?://[^\s<>\0]*[^\s<>\0?!.,:*_~)]")
-"""Matches a URL without trailing marks and punctuation, as in GitHub's autolinks."""
+"""Matches a URL without trailing marks or punctuation, as in GitHub's autolinks."""
 _KEPT = re.compile(r"\0(.)", re.DOTALL)
 _FIRST_KEPT = 0xE000
 _MAYBE_MARKS = re.compile(r"[\0*_~`\\\[<&]")
@@ -651,7 +654,8 @@ _ENTITY = re.compile(r"&(?=(?:lt|gt|amp);)")
 
 
 def first_words(markdown: str, *, growing: bool) -> str:
-    """Returns a text's first sentences or words, about `PREVIEW_CHARS` long, or "" until a word is complete."""
+    """Returns a text's first sentences or words, about `PREVIEW_CHARS` characters in total, or "" until a word is
+    complete."""
     head = markdown[:MAX_READ_CHARS].replace("\r\n", "\n")
     incomplete = growing or len(markdown) > MAX_READ_CHARS
     leaf_blocks = parse_blocks(head, last_line_incomplete=incomplete).leaf_blocks
@@ -673,8 +677,8 @@ def first_words(markdown: str, *, growing: bool) -> str:
 
 
 def plain_words(sent: str) -> str:
-    """Returns a sent page as plain text with everything that Slack shows, including line breaks and link URLs. Code
-    doesn't change. Words replace marks that a screen reader doesn't read: quotes, tasks and tables."""
+    """Converts a sent page to plain text with everything that Slack shows, including line breaks and link URLs. Code
+    doesn't change. Words replace marks that a screen reader doesn't read, such as those of quotes, tasks and tables."""
     parts: list[str] = []
     end = 0
     leaf_blocks = parse_blocks(sent, last_line_incomplete=False).leaf_blocks
@@ -693,7 +697,7 @@ def plain_words(sent: str) -> str:
 
 def _definitions_of(sent: str, leaf_blocks: Iterable[LeafBlock]) -> dict[str, str]:
     """Returns the destinations of a page's link reference definitions, by normalized label. Long destinations are cut
-    off, because a page can use each definition many times."""
+    off, because a page can use a definition many times."""
     texts = [text_of(sent, leaf.lines) for leaf in leaf_blocks if leaf.kind is LeafKind.PARAGRAPH]
     found = [match for text in texts for match in DEFINITION.finditer(text[: definitions_end(text)])]
     return {
@@ -702,8 +706,8 @@ def _definitions_of(sent: str, leaf_blocks: Iterable[LeafBlock]) -> dict[str, st
 
 
 def _prefix_in_words(containers: Sequence[Container], before: Sequence[Container]) -> str:
-    """Returns the numbers and bullets before a block, and whether it is quoted. `before`: the previous block's
-    containers. Both blocks can be in the same list item."""
+    """Returns the numbers and bullets to put before a block, and whether it is quoted. `before`: the previous block's
+    containers, because both blocks can be in the same list item."""
     parts: list[str] = []
     for depth, item in enumerate(containers):
         if item is None:
@@ -734,7 +738,7 @@ def _block_text(sent: str, leaf: LeafBlock, destinations: Mapping[str, str]) -> 
 
 
 def _table_in_words(lines: Sequence[str], plain: Callable[[str], str]) -> Iterator[str]:
-    """Yields a table's header, then its rows. Each cell except the first is preceded by its column's name."""
+    """Yields a table's header, then its rows. In a row, each cell except the first is preceded by its column's name."""
     head, *rows = [[plain(cell.replace("\\|", "|")).strip() for cell in row] for row in table_rows(lines)]
     names = [beginning(name, _COLUMN_NAME_CHARS) for name in head]
     if any(head):
@@ -746,7 +750,7 @@ def _table_in_words(lines: Sequence[str], plain: Callable[[str], str]) -> Iterat
 
 
 def _task_in_words(text: str) -> str:
-    """Returns a list item's text with its task's state in words."""
+    """Returns a list item's text, with the state of its task in words."""
     task = _TASK_MARKER.match(text)
     if task is None:
         return text
@@ -757,14 +761,14 @@ def _task_in_words(text: str) -> str:
 def plain_inlines(
     text: str, destinations: Mapping[str, str] = MappingProxyType({}), *, labels_only: bool = False
 ) -> str:
-    """Returns the plain text of a line or table cell, with markup removed and link URLs kept. `destinations`: the
-    page's link reference definitions. `labels_only`: leaves out the URLs of links with a label."""
+    """Converts a line or table cell to plain text, without markup but with link URLs. `destinations`: the page's link
+    reference definitions. `labels_only`: whether to leave out the URLs of links that have a label."""
 
     return _without_marks(text, _with_addresses(destinations, labels_only=labels_only))
 
 
 def _with_addresses(destinations: Mapping[str, str], *, labels_only: bool) -> Iterable[tuple[Any, Any]]:
-    """Returns the replacements that turn links into text."""
+    """Returns the function that turns a link into text."""
 
     def label_and_address(link: regex.Match[str]) -> str:
         """Returns a link's label, followed by its URL unless the label includes it."""
@@ -783,8 +787,9 @@ def _with_addresses(destinations: Mapping[str, str], *, labels_only: bool) -> It
 
 
 def has_word(markdown: str, *, growing: bool) -> bool:
-    """Returns whether a reader sees a word, not only Markdown marks. Code counts, but the language of a fence doesn't.
-    `growing`: whether more text can follow. A text longer than `MAX_READ_CHARS` counts as having a word."""
+    """Returns whether a reader sees any words, not only Markdown marks. Code counts, but the language of a fence
+    doesn't. `growing`: whether more text can follow. Text longer than `MAX_READ_CHARS` always counts as having a
+    word."""
     blocks = parse_blocks(markdown, last_line_incomplete=growing) if len(markdown) <= MAX_READ_CHARS else None
     if blocks is None:
         return True
@@ -797,7 +802,7 @@ def has_word(markdown: str, *, growing: bool) -> bool:
 
 
 def beginning(text: str, max_chars: int) -> str:
-    """Returns the beginning of a text on one line, cut between words if possible."""
+    """Returns the beginning of a text on one line, cut off between words if possible."""
     words = " ".join(text.split())
     if len(words) <= max_chars:
         return words
@@ -805,7 +810,7 @@ def beginning(text: str, max_chars: int) -> str:
 
 
 def _punctuate(part: str) -> str:
-    """Ends a part with a full stop if it has no final punctuation, such as a heading or list item."""
+    """Adds a period to a part, such as a heading or list item, that doesn't end with punctuation."""
     part = part.strip()
     return f"{part}. " if part[-1:].isalnum() else f"{part} "
 
@@ -842,7 +847,7 @@ def _without_marks(text: str, links: Iterable[tuple[Any, Any]] = _LABELS, *, gro
 def styled_inlines(text: str) -> Iterator[tuple[str, str]]:
     """Yields the parts of `plain_inlines(text)`, each with its style: "code", "url" or "".
 
-    Where emphasis begins or ends, the text is empty and the style is the delimiter, such as "**".
+    Where emphasis begins or ends, it yields an empty text, with the delimiter (such as "**") as the style.
     """
     text, kept = _without_code_and_urls(text, _with_addresses({}, labels_only=False), growing=False)
     start = 0
@@ -859,8 +864,8 @@ def styled_inlines(text: str) -> Iterator[tuple[str, str]]:
 def _without_code_and_urls(
     text: str, links: Iterable[tuple[Any, Any]], *, growing: bool
 ) -> tuple[str, list[tuple[str, str]]]:
-    """Returns a text in which keys replace code and URLs, and the replaced text and style by key. Code and URLs contain
-    no marks.
+    """Replaces code and URLs, which can't contain marks, with keys. Returns the new text, and the replaced text with
+    its style by key.
     """
     text = text.replace("\0", "")
     kept: list[tuple[str, str]] = []

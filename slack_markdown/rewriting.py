@@ -10,12 +10,13 @@ class Rewriting(NamedTuple):
     text: str
     replacements: Sequence[Replacement]
     undecided: int
-    """The offset in the source from which later text can change the result, or the source's length."""
+    """The offset in the source after which later text can change the result, or the source's length if it can't."""
     is_open: bool
-    """Whether an open construct at the end changes how later text is parsed."""
+    """Whether a construct is open at the end and changes how later text is parsed."""
 
     def composed(self, replacements: Sequence[Replacement]) -> list[Replacement]:
-        """Converts replacements in the rewritten text to the source, and merges them with those that rewrote it."""
+        """Maps replacements in the rewritten text to the source, and merges them with the replacements that rewrote
+        it."""
         return list(_composed(self, replacements)) if self.replacements else list(replacements)
 
     @property
@@ -24,7 +25,8 @@ class Rewriting(NamedTuple):
         return self.text[: self.undecided + growth]
 
     def source_offset(self, offset: int) -> int:
-        """Returns the source offset for an offset in the rewritten text. Within a replacement, it is the start."""
+        """Returns the source offset for an offset in the rewritten text, or a replacement's start for an offset within
+        it."""
         shift = 0
         for replacement in self.replacements:
             start = replacement.start + shift

@@ -1,4 +1,4 @@
-"""The HTML elements that only show text, and patterns for their tags.
+"""HTML elements that only show text, and patterns for their tags.
 
 Only names from the HTML standard count as tags. `dialects.py` determines how each element is converted.
 """
@@ -46,7 +46,7 @@ _WORDS = frozenset(
     rt rtc ruby small source span sub sup td th time track u wbr
     """.split()  # noqa: SIM905
 )
-"""Other elements that only show text."""
+"""The names of other elements that only show text."""
 KNOWN = LINES | _WORDS | CODE | STYLES.keys()
 EMPTY = frozenset(["area", "br", "col", "hr", "img", "source", "track", "wbr"])
 OFTEN_OPEN = frozenset(
@@ -54,9 +54,9 @@ OFTEN_OPEN = frozenset(
     b br dd del dt em hr i img ins li p s strike strong sub sup td th tr u wbr
     """.split()  # noqa: SIM905
 )
-"""Elements whose end tag is optional or often omitted. Other tags without an end aren't markup."""
+"""Elements whose end tag is optional or often omitted. Other tags without an end tag aren't markup."""
 ITEMS = frozenset(["dd", "div", "dt", "li", "p", "tr"])
-"""Elements that are separated by a semicolon if they share a line."""
+"""Elements to separate with semicolons if they share a line."""
 CELLS = frozenset(["td", "th"])
 SCRIPTS = frozenset(["sub", "sup"])
 ENDS = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in CODE | SCRIPTS}
@@ -65,7 +65,7 @@ KNOWN_TAG = re.compile(rf"</?(?:{'|'.join(sorted(KNOWN, key=len, reverse=True))}
 
 
 def _raised_characters() -> dict[str, dict[int, str]]:
-    """Returns Unicode's superscripts and subscripts by the raised or lowered character."""
+    """Returns Unicode's superscripts and subscripts, keyed by the character that is raised or lowered."""
     found: dict[str, dict[int, str]] = {"sup": {}, "sub": {}}
     blocks = [(0xB2, 0xBA), (0x2B0, 0x2B9), (0x2E0, 0x2E4), (0x1D2C, 0x1D6B), (0x1D9C, 0x1DC0), (0x2070, 0x209D)]
     for character in map(chr, [*chain.from_iterable(range(*block) for block in blocks), 0x2C7C]):
@@ -80,7 +80,7 @@ RAISED = _raised_characters()
 
 
 def attributes(written: str) -> dict[str, str]:
-    """Returns a tag's attributes with values, by lowercase name."""
+    """Returns a tag's attributes that have a value, by lowercase name."""
     return {
         name.lower(): html.unescape(double or single or bare).strip()
         for name, double, single, bare in _ATTRIBUTE.findall(written)

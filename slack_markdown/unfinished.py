@@ -1,8 +1,8 @@
 """Shows the words of an unfinished link and the lines of an unfinished formula.
 
-A growing page holds back text that can still become a link or a formula. An edit can already show its words, since the
-next edit replaces them. These words are plain text or code. They contain no marks that could open another construct,
-and no URL.
+A growing page holds back text that can still become a link or a formula. An edit can show its words early, because the
+next edit replaces them. These words are plain text or code. They don't contain URLs or marks that could open another
+construct.
 """
 
 import re
@@ -17,17 +17,18 @@ _LABEL = regex.compile(r"[*_~]{0,3}!?\[\s?[*_~`]{0,3}(\p{L}(?:[\p{L}\p{M}\p{N} ,
 _FORMULA = re.compile(r"(?P<mark>\$\$|\\\[|\\\(|\\begin\{[a-zA-Z]+\*?\})(?P<formula>[^`$]+)")
 _HALF_MARK = re.compile(r"(?:\\\\(?:\[[^\]\n]*)?|\\(?:(?:e(?:nd?)?|b(?:e(?:g(?:in?)?)?)?)(?:\{[a-zA-Z]*\*?)?)?)\Z")
 _MAX_LINE_CHARS = 390
-"""The maximum length of a formula's line. Longer lines become several code spans in the end (`dialects.py`)."""
+"""The maximum length of a formula's line. The complete formula's longer lines become several code spans
+(`dialects.py`)."""
 
 
 def label_words(held_back: str) -> str:
-    """Returns the words of a link or image at the beginning of held-back text, or ""."""
+    """Returns the label of a link or image at the beginning of held-back text, or "" if there is none."""
     label = _LABEL.match(held_back)
     return label[1].rstrip() if label else ""
 
 
 def formula_lines(held_back: str) -> str:
-    """Returns the lines, as code, of a formula at the beginning of held-back text, or ""."""
+    """Returns the lines of a formula at the beginning of held-back text as code, or "" if there is none."""
     formula = _FORMULA.match(held_back)
     if not formula or not SIGN.search(formula["formula"]):
         return ""
