@@ -9,7 +9,7 @@ appends, so what may still change waits there.
 import sys
 from collections.abc import Callable
 
-from slack_markdown.render import rendered, stable_prefix
+from slack_markdown.render import render_page, stable_prefix
 
 TARGET_CHARS = 30
 WORDS = "the quick brown fox jumps over a lazy dog and then it goes on with more words that nobody needs to read "
@@ -33,7 +33,7 @@ CONSTRUCTS = {
 
 def by_edits(text: str) -> str:
     """Returns what an edit shows of a text that grows."""
-    return rendered(text, growing=True)
+    return render_page(text, growing=True)
 
 
 def longest_run(shown: Callable[[str], str], text: str) -> int:

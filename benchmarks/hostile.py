@@ -68,9 +68,9 @@ from bot.slack.json_values import Payload
 from bot.slack.text import names_in
 from demo.scenes import SCENES
 from slack_markdown import inlines, render
-from slack_markdown.escaping import unlinked
+from slack_markdown.escaping import break_links
 from slack_markdown.extent import Extent, has_paragraph
-from slack_markdown.growing_text import paired
+from slack_markdown.growing_text import join_halves
 from slack_markdown.links import bare_url, international_chars, is_deceptive, with_ascii_hosts
 from slack_markdown.pages import Pages
 from slack_markdown.render import has_definitions, mrkdwn, stable_prefix
@@ -183,8 +183,8 @@ def _refusal(text: str) -> object:
 
 
 FUNCTIONS: dict[str, Callable[[str], object]] = {
-    "rendered": lambda text: render.rendered(text, growing=False),
-    "rendered growing": lambda text: render.rendered(text, growing=True),
+    "render_page": lambda text: render.render_page(text, growing=False),
+    "render_page growing": lambda text: render.render_page(text, growing=True),
     "stable_prefix": stable_prefix,
     "has_definitions": has_definitions,
     "inlines": lambda text: inlines.parse_inlines(text, {}, growing=False),
@@ -211,8 +211,8 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "mrkdwn": mrkdwn,
     "with_ascii_hosts": with_ascii_hosts,
     "international_chars": international_chars,
-    "unlinked": unlinked,
-    "paired": paired,
+    "break_links": break_links,
+    "join_halves": join_halves,
     "body_of": lambda text: slack_text.body_of({"text": text}),
     "body_of rich_text": lambda text: slack_text.body_of(_rich_text(text)),
     "attached_to": lambda text: slack_text.attached_to(_attached(text)),
@@ -299,7 +299,7 @@ def growth(part: str) -> bool:
 
 
 READ_OF_ANSWERS = (
-    *("rendered", "rendered growing", "stable_prefix", "has_definitions", "Extent", "has_paragraph", "continued"),
+    *("render_page", "render_page growing", "stable_prefix", "has_definitions", "Extent", "has_paragraph", "continued"),
     *("first_words", "plain_words", "has_word", "long_code", "charts", "mrkdwn", "international_chars", "Pages"),
     *("template marks", "template marks, in code", "template marks, in a channel"),
 )
@@ -467,7 +467,7 @@ def steps(part: str) -> bool:
         if time.process_time() > until_s:
             break
         # As a vendor's reader hands it over.
-        text, holds = paired(text_of(shape, ANSWER_CHARS)), Holds()
+        text, holds = join_halves(text_of(shape, ANSWER_CHARS)), Holds()
         for holds.way, way in WAYS.items():
             way(text, holds)
         worst.append(holds.longest_ms)

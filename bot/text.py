@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from slack_markdown.growing_text import paired
+from slack_markdown.growing_text import join_halves
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -17,7 +17,7 @@ def without_controls(text: str) -> str:
 def paired_json(value: Any) -> Any:
     match value:
         case str():
-            return paired(value)
+            return join_halves(value)
         case dict():
             return {paired_json(key): paired_json(member) for key, member in value.items()}
         case list():

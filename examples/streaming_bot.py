@@ -25,7 +25,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_markdown.pages import Pages
-from slack_markdown.render import first_words, mrkdwn, rendered
+from slack_markdown.render import first_words, mrkdwn, render_page
 from slack_pacing.budget import RateBudget
 from slack_pacing.live import LiveMessage
 
@@ -93,7 +93,7 @@ class Thread:
 
     async def edit(self, ts: str, source: str, is_growing: bool) -> None:
         """Shows a model's Markdown in a message. Notifications and screen readers use `text`."""
-        markdown = rendered(source, growing=is_growing)
+        markdown = render_page(source, growing=is_growing)
         await self.slack.chat_update(
             channel=self.channel,
             ts=ts,

@@ -37,7 +37,7 @@ from typing import NamedTuple
 
 import regex
 
-from slack_markdown.formulas import MAYBE_DISPLAY, displays
+from slack_markdown.formulas import MAYBE_DISPLAY, find_displays
 
 _QUOTE_MARKER = re.compile(r" {0,3}>[ \t]?")
 _ITEM_MARKER = re.compile(r" {0,3}(?P<marker>[-+*]|(?P<number>\d{1,9})[.)])(?:(?P<space>[ \t]+)|\s*$)")
@@ -174,7 +174,7 @@ def parse_blocks(
     return blocks
 
 
-def recent_part(markdown: str) -> str:
+def last_lines(markdown: str) -> str:
     """Returns the last `MAX_LINES` lines of a text, preceded by any fences that are open before them. Open lists and
     quotes are lost."""
     start = len(markdown)
@@ -299,7 +299,7 @@ class BlockParser:
         """Finds a display formula that begins in the last line of a paragraph and continues after it."""
         if leaf.kind is LeafKind.PARAGRAPH and line.end > self.formula_end:
             start = max(line.content, self._last_formula_end)
-            for formula in displays(self.markdown, start, line.end, growing=self.growing):
+            for formula in find_displays(self.markdown, start, line.end, growing=self.growing):
                 self._last_formula_end = formula.end
                 self.formula_end = formula.end if formula.is_display else self.formula_end
                 if formula.is_open and line.end + 1 < len(self.markdown):

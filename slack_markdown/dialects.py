@@ -133,7 +133,7 @@ def _escaped_cell_ends(code: str) -> str:
     return re.sub(r"(?<!\\)\|", r"\|", code)
 
 
-def rewritten(text: str, *, growing: bool, start: int = 0, kind: LeafKind = LeafKind.PARAGRAPH) -> Rewriting:
+def rewrite(text: str, *, growing: bool, start: int = 0, kind: LeafKind = LeafKind.PARAGRAPH) -> Rewriting:
     """Rewrites a block's text as Markdown. `growing`: whether more text can follow. If so, the end is left out if later
     text can change it. `start`: the first offset to rewrite. `kind`: the block's type, because headings and table rows
     can't have line breaks."""
@@ -141,7 +141,7 @@ def rewritten(text: str, *, growing: bool, start: int = 0, kind: LeafKind = Leaf
         return Rewriting(text, (), len(text), False)
     is_quote = kind is LeafKind.QUOTE
     one_line = not (is_quote or kind is LeafKind.PARAGRAPH)
-    return _Rewriter(text, growing, one_line, kind is LeafKind.TABLE, is_quote).rewritten(start)
+    return _Rewriter(text, growing, one_line, kind is LeafKind.TABLE, is_quote).rewrite(start)
 
 
 def can_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
@@ -158,7 +158,7 @@ def can_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
 def last_cell_start(row: str) -> int:
     """Returns the start of a growing row's last cell. A `|` in code, in a formula or in a link's label doesn't end a
     cell."""
-    markdown = rewritten(row, growing=True, kind=LeafKind.TABLE)
+    markdown = rewrite(row, growing=True, kind=LeafKind.TABLE)
     label = _OPEN_LABEL.search(row)
     undecided = min(markdown.undecided, label.start() if label else len(row))
     ends = [cell.end() for cell in CELL_END.finditer(row, 0, undecided)]
@@ -170,7 +170,7 @@ def last_cell_start(row: str) -> int:
 
 def as_markdown(text: str, kind: LeafKind = LeafKind.HEADING) -> str:
     """Rewrites a complete text as Markdown, on a single line unless `kind` allows several."""
-    return rewritten(text, growing=False, kind=kind).text
+    return rewrite(text, growing=False, kind=kind).text
 
 
 def _can_have_surplus_cells(markdown: str) -> bool:
@@ -185,7 +185,7 @@ def _cell_ends(lines: str) -> Iterator[int]:
     return map(methodcaller("count", "|"), _AROUND_ROW.sub("", lines).split("\n"))
 
 
-def added_chars(markdown: str) -> int:
+def max_added_chars(markdown: str) -> int:
     """Returns an upper bound on the number of characters that rewriting adds, not counting those added for each `<`."""
     targets: list[str] = _LONGER_TARGET.findall(markdown)
     added = 2 * sum(target.count(" ") + target.count("\t") for target in targets) + markdown.count("[!")
@@ -243,7 +243,7 @@ class _Rewriter:
     closed_at: int = -1
     """The offset after the last end tag that became a mark."""
 
-    def rewritten(self, position: int) -> Rewriting:
+    def rewrite(self, position: int) -> Rewriting:
         self.read = position
         callout = _CALLOUT.match(self.text, position) if self.is_quote else None
         # At the end of the text, it can still become a link's label.

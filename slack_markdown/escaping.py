@@ -53,12 +53,12 @@ def fence_for(code: str) -> str:
     return "`" * max(3, longest_ticks(code) + 1)
 
 
-def fenced(code: str, language: str = "") -> str:
+def fence_code(code: str, language: str = "") -> str:
     fence = fence_for(code)
     return f"{fence}{language}\n{code}\n{fence}"
 
 
-def unlinked(text: str) -> str:
+def break_links(text: str) -> str:
     """Changes plain text in a `rich_text` element, such as a file name, so that Slack doesn't turn parts of it into
     links."""
     return _URL_PUNCTUATION.sub(lambda mark: f"{mark[0]}{JOINER}", text)

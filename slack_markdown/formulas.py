@@ -3,8 +3,8 @@ r"""Tells LaTeX formulas from prices, shell variables and words in brackets.
 Formulas are delimited by `\(` and `\)`, `\[` and `\]`, dollar signs, or an environment, `\begin{…}`.
 
 The opening mark of a **display formula** is at the beginning or end of its line. Such a formula can contain blank
-lines, and lines that would begin another block elsewhere, such as `- b` or `=`. So `blocks.py` calls `displays` before
-it reads further lines.
+lines, and lines that would begin another block elsewhere, such as `- b` or `=`. So `blocks.py` calls `find_displays`
+before it reads further lines.
 
 Formulas are shown as LaTeX without the marks that only lay them out: an environment's rows become lines, and the braces
 of `\begin{cases}` are written.
@@ -99,17 +99,17 @@ class Display(NamedTuple):
     is_open: bool
 
 
-def displays(text: str, start: int, end: int, *, growing: bool) -> Iterator[Display]:
+def find_displays(text: str, start: int, end: int, *, growing: bool) -> Iterator[Display]:
     """Yields the display formulas that begin within a range of a paragraph's line, outside code."""
     at = max(start, end - MAX_LINE_CHARS)
     while (mark := _MARK.search(text, at, end)) and mark[0] != "`":
         at = mark.end()
-        if (closing := _closing_mark(mark)) and (formula := _display(text, start, mark, closing, end, growing)):
+        if (closing := _closing_mark(mark)) and (formula := _parse_display(text, start, mark, closing, end, growing)):
             yield formula
             at = formula.end
 
 
-def displays_with_blank_lines(text: str, *, growing: bool) -> Iterator[tuple[int, int]]:
+def find_displays_with_blank_lines(text: str, *, growing: bool) -> Iterator[tuple[int, int]]:
     """Yields the start and end of possible display formulas that contain blank lines, including those in code."""
     at = 0
     while mark := MAYBE_DISPLAY.search(text, at):
@@ -132,7 +132,7 @@ def _closing_mark(mark: re.Match[str]) -> str:
     return {"$$": "$$", "\\[": "\\]"}.get(mark[0], "")
 
 
-def _display(
+def _parse_display(
     text: str, line_start: int, mark: re.Match[str], closing: str, line_end: int, growing: bool
 ) -> Display | None:
     start, limit = mark.end(), mark.start() + MAX_DISPLAY_CHARS

@@ -13,7 +13,7 @@ _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _ESCAPE = "\0"
 
 
-def paired(text: str) -> str:
+def join_halves(text: str) -> str:
     """Joins adjacent halves of surrogate pairs in a text, and replaces lone halves with U+FFFD."""
     if text.isascii() or not _SURROGATE.search(text):
         return text
@@ -44,12 +44,12 @@ class Pairing:
         delta, self._high = self._high + delta, ""
         if "\ud800" <= delta[-1:] <= "\udbff":
             delta, self._high = delta[:-1], delta[-1]
-        return paired(delta)
+        return join_halves(delta)
 
     @property
     def held_back(self) -> str:
         """The text to add if no further delta arrives: U+FFFD for half of a pair, otherwise ""."""
-        return paired(self._high)
+        return join_halves(self._high)
 
     def end(self) -> str:
         held_back, self._high = self.held_back, ""

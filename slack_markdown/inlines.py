@@ -44,20 +44,20 @@ import regex
 
 from slack_markdown import escaping
 from slack_markdown.blocks import LeafKind
-from slack_markdown.dialects import MAX_CONSTRUCT_CHARS, TEXT_BACKTICK, rewritten
+from slack_markdown.dialects import MAX_CONSTRUCT_CHARS, TEXT_BACKTICK, rewrite
 from slack_markdown.escaping import HAIR_SPACE, Replacement, with_replacements
 from slack_markdown.links import (
     URL_START,
     WIDE_MARK,
+    authority_replacement,
     bare_url,
     can_be_in_slack,
     file_as_code,
+    follows_web_scheme,
     is_closed_file,
     is_deceptive,
     is_growing_authority,
-    is_web_address,
-    sent_authority,
-    shows_nothing,
+    is_invisible,
 )
 
 MAX_HELD_LABEL_CHARS = 120
@@ -182,11 +182,11 @@ def parse_inlines(
     """Parses a block's text (for a table, the text of a row or cell) and returns its replacements. `growing`: whether
     more text can follow. If so, open constructs are closed temporarily or held back. `start`: the offset after the
     text's link reference definitions. `open_files`: the IDs of Slack files that can be linked."""
-    markdown = rewritten(text, growing=growing, start=start, kind=kind)
+    markdown = rewrite(text, growing=growing, start=start, kind=kind)
     inlines = _InlineParser(markdown.text, destinations, growing, open_files).parse(start)
-    inlines.replacements = markdown.composed(inlines.replacements)
+    inlines.replacements = markdown.compose(inlines.replacements)
     if growing:
-        inlines.shown_end, inlines.replacements = _before_offset(
+        inlines.shown_end, inlines.replacements = _cut_before(
             markdown.source_offset(inlines.shown_end), inlines.replacements
         )
     return inlines
@@ -194,11 +194,11 @@ def parse_inlines(
 
 def decided_inlines(text: str, *, kind: LeafKind = LeafKind.PARAGRAPH) -> DecidedInlines:
     """Returns the beginning of a growing text whose rendering later text can't change, except by defining a link."""
-    markdown = rewritten(text, growing=True, kind=kind)
+    markdown = rewrite(text, growing=True, kind=kind)
     # The text after a delimiter run determines what the run does.
     end, is_open, replacements = _InlineParser(markdown.decided_text, {}, growing=True).parse_decided()
     end = min(markdown.source_offset(end), markdown.undecided)
-    end, replacements = _before_offset(end, markdown.composed(replacements))
+    end, replacements = _cut_before(end, markdown.compose(replacements))
     return DecidedInlines(end, is_open or markdown.is_open, replacements)
 
 
@@ -212,14 +212,14 @@ def emphasis_marks(text: str, *, growing: bool = False) -> list[Replacement]:
     return sorted(parser.marks)
 
 
-def _before_offset(end: int, replacements: Sequence[Replacement]) -> tuple[int, list[Replacement]]:
+def _cut_before(end: int, replacements: Sequence[Replacement]) -> tuple[int, list[Replacement]]:
     """Moves an offset before any replacement that contains it. Returns that offset and the replacements before it."""
     end = min([end, *(replacement.start for replacement in replacements if replacement.start < end < replacement.end)])
     # An insertion at the offset belongs to the text after it: the rest of an element whose end is held back.
     return end, [replaced for replaced in replacements if replaced.start < replaced.end <= end or replaced.end < end]
 
 
-def normalized_label(label: str) -> str:
+def normalize_label(label: str) -> str:
     """Returns a reference label in the form in which CommonMark compares labels: case-folded, with single spaces."""
     return " ".join(label.split()).casefold()
 
@@ -574,7 +574,7 @@ class _InlineParser:
     def _parse_url(self, url: re.Match[str]) -> int:
         """Parses the host of a bare URL. As long as the host might continue, the URL is held back."""
         start, end = url.span()
-        if not is_web_address(self.text, start):
+        if not follows_web_scheme(self.text, start):
             return end
         if self.growing and is_growing_authority(self.text, end):
             before = self.text[max(self._last_end, start - len("https")) : start]
@@ -584,7 +584,7 @@ class _InlineParser:
             self.inlines.replacements.append(closed)
             self._last_end = closed.end
             return closed.end
-        if change := sent_authority(self.text, end):
+        if change := authority_replacement(self.text, end):
             self.inlines.replacements.append(change)
             self._last_end = end = change.end
         self._separate_wide_mark(url.end())
@@ -703,9 +703,9 @@ class _InlineParser:
             reference = _REFERENCE.match(self.text, end + 1)
             if reference is None and self.growing and self.text.find("]", end + 1) < 0:
                 return -1, ()
-            if reference and (destinations := self.destinations.get(normalized_label(reference[1] or label))):
+            if reference and (destinations := self.destinations.get(normalize_label(reference[1] or label))):
                 return reference.end(), destinations
-        return end + 1, self.destinations.get(normalized_label(label), ())
+        return end + 1, self.destinations.get(normalize_label(label), ())
 
     def _parse_inline_target(self, start: int) -> tuple[int, str | None]:
         """Returns the end of `(destination "title")` and the destination. Returns (-1, None) if the text might still
@@ -768,7 +768,7 @@ class _InlineParser:
         if before and not deceptive:
             deceptive = is_deceptive(readings, *destinations, before=before)
         deceptive = deceptive or any(is_closed_file(destination, self.open_files) for destination in destinations)
-        is_blank = shows_nothing(readings)
+        is_blank = is_invisible(readings)
         leads_nowhere = self._is_inline_link(end, after) and not destinations[0]
         deceptive = deceptive or is_blank or leads_nowhere
         self._last_link = (after, before + shown_label)
@@ -861,7 +861,7 @@ class _InlineParser:
         run = self.last_run
         if run and run.delimiter == "*" and not inlines.closing:
             url_start = _start_of_last_url(text, shown_end, growing=True)
-            shown_end = shown_end if url_start is None else _before_offset(url_start, inlines.replacements)[0]
+            shown_end = shown_end if url_start is None else _cut_before(url_start, inlines.replacements)[0]
         shown_end = len(text[:shown_end].rstrip())
         while run and not inlines.closing and run.start + run.length >= shown_end:
             # Nothing after the run's delimiters is shown yet.

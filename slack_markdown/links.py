@@ -95,11 +95,9 @@ def is_deceptive(label: str, *destinations: str, before: str = "") -> bool:
     open. If a reference link's label is defined more than once, the link has several possible destinations, and each
     must be honest. `before`: the text directly before the label, because a host can begin there and end in the
     label."""
-    if not before and all(
-        _is_plain_address(label, destination) for destination in destinations[: MAX_DESTINATIONS + 1]
-    ):
+    if not before and all(_is_plain_url(label, destination) for destination in destinations[: MAX_DESTINATIONS + 1]):
         return False
-    if len(destinations) > MAX_DESTINATIONS or any(_hides_address(label, destination) for destination in destinations):
+    if len(destinations) > MAX_DESTINATIONS or any(_hides_app_url(label, destination) for destination in destinations):
         return True
     text = _read_label(before + label)
     if text is None:
@@ -116,7 +114,7 @@ def is_deceptive(label: str, *destinations: str, before: str = "") -> bool:
     return any(not _leads_to(url, host, mailboxes) for url in urls for host in named)
 
 
-def shows_nothing(label: str) -> bool:
+def is_invisible(label: str) -> bool:
     """Returns whether a label is invisible, which hides the link and its destination."""
     text = _read_label(label)
     return text is not None and not text.latin.strip()
@@ -126,7 +124,7 @@ def bare_url(destination: str) -> str:
     """Returns a destination as text that Slack turns into a link, without a user name or Markdown marks. Letters of
     other scripts in the host become `xn--…`, because they can look like Latin ones, and an IPv4 address becomes four
     numbers."""
-    url = normalized(destination)
+    url = normalize_url(destination)
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -138,12 +136,12 @@ def bare_url(destination: str) -> str:
     return _UNSAFE.sub(lambda mark: f"%{ord(mark[0]):02X}", url)
 
 
-def _is_plain_address(label: str, destination: str) -> bool:
+def _is_plain_url(label: str, destination: str) -> bool:
     """Returns whether a label is the complete URL, in ASCII and without any characters that could hide something."""
     return label == destination and bool(_host(label)) and label.isascii() and not re.search(r"[@\\&*~`\s]", label)
 
 
-def _hides_address(label: str, destination: str) -> bool:
+def _hides_app_url(label: str, destination: str) -> bool:
     """Returns whether a link opens an app with anything other than what its label says."""
     honest = _app_labels(destination)
     return bool(honest) and _NOT_SAID.sub("", label) not in honest
@@ -155,14 +153,14 @@ def _app_labels(destination: str) -> tuple[str, ...]:
     if ":" not in destination and "&" not in destination:
         # It doesn't have a scheme, because without an entity it can't have a colon.
         return ()
-    url = _NOT_SHOWN_IN_URL.sub("", normalized(destination))
+    url = _NOT_SHOWN_IN_URL.sub("", normalize_url(destination))
     return tuple(_NOT_SAID.sub("", said) for said in (url, url.partition(":")[2])) if _APP.match(url) else ()
 
 
 @_once
 def _possible_readings(destination: str) -> frozenset[str]:
     """Returns the possible ways in which browsers read a destination. They treat a backslash as a slash."""
-    return frozenset([normalized(destination), decoded(destination).strip().replace("\\", "/")])
+    return frozenset([normalize_url(destination), decode_entities(destination).strip().replace("\\", "/")])
 
 
 def _read_label(label: str) -> ReadText | None:
@@ -172,18 +170,18 @@ def _read_label(label: str) -> ReadText | None:
 @_once
 def _host(url: str) -> str:
     try:
-        return urlsplit(normalized(url)).hostname or ""
+        return urlsplit(normalize_url(url)).hostname or ""
     except ValueError:
         return ""
 
 
 @_once
-def normalized(destination: str) -> str:
-    url = _BACKSLASH.sub(r"\1", decoded(destination)).strip().replace("\\", "/")
+def normalize_url(destination: str) -> str:
+    url = _BACKSLASH.sub(r"\1", decode_entities(destination)).strip().replace("\\", "/")
     return _SCHEME.sub(r"\1//", url)
 
 
-def decoded(destination: str) -> str:
+def decode_entities(destination: str) -> str:
     """Decodes the entities that Markdown recognizes. `&copy=` in a URL isn't an entity."""
     return _ENTITY.sub(lambda entity: html.unescape(entity[0]), destination)
 
@@ -273,7 +271,7 @@ def _mailbox(url: str) -> str:
 @_once
 def _file_name(url: str) -> str:
     try:
-        return unquote(urlsplit(normalized(url)).path).rpartition("/")[2].lower()
+        return unquote(urlsplit(normalize_url(url)).path).rpartition("/")[2].lower()
     except ValueError:
         return ""
 
@@ -313,12 +311,12 @@ _BRACKETS = frozenset("[]")
 _SENT_HOST = re.compile(r"[a-z0-9._~-]+")
 
 
-def is_web_address(text: str, start: int) -> bool:
+def follows_web_scheme(text: str, start: int) -> bool:
     """Returns whether the `://` at an offset follows a scheme that Slack turns into a link."""
-    return bool(_URL_SCHEME.search(decoded(text[max(0, start - _MAX_SCHEME_CHARS) : start])))
+    return bool(_URL_SCHEME.search(decode_entities(text[max(0, start - _MAX_SCHEME_CHARS) : start])))
 
 
-def has_address(markdown: str) -> bool:
+def might_have_link(markdown: str) -> bool:
     """Returns whether a text might contain a link in any form. Hosts without a scheme and email addresses count,
     because clients turn them into links, but not in code, where the names of files and methods, such as `main.py`, look
     like hosts. URLs with a scheme count even in code."""
@@ -333,7 +331,7 @@ def is_growing_authority(text: str, at: int) -> bool:
     return end == len(text) and end - at <= MAX_AUTHORITY_CHARS
 
 
-def sent_authority(text: str, at: int) -> Replacement | None:
+def authority_replacement(text: str, at: int) -> Replacement | None:
     """Returns the replacement for the authority at an offset, or None to send it as written."""
     end = _authority_end(text, at)
     if end - at > MAX_AUTHORITY_CHARS:
@@ -363,9 +361,11 @@ def sent_authority(text: str, at: int) -> Replacement | None:
 def with_ascii_hosts(text: str) -> str:
     """Converts the hosts of URLs to ASCII, except in code. The text isn't Markdown."""
     found = (
-        match for match in _URLS_AND_CODE.finditer(text) if match[0][0] != "`" and is_web_address(text, match.start())
+        match
+        for match in _URLS_AND_CODE.finditer(text)
+        if match[0][0] != "`" and follows_web_scheme(text, match.start())
     )
-    return with_replacements(text, filter(None, (sent_authority(text, url.end()) for url in found)))
+    return with_replacements(text, filter(None, (authority_replacement(text, url.end()) for url in found)))
 
 
 def international_chars(text: str) -> int:
@@ -393,7 +393,7 @@ def _read_authority(text: str, at: int, end: int) -> tuple[str, Sequence[int]]:
         return text[at:end], range(at, end + 1)
     offsets, characters = [at], ""
     for written in _CHARACTER.finditer(text, at, end):
-        read = written[0][1:] if written[0][0] == "\\" and len(written[0]) > 1 else decoded(written[0])
+        read = written[0][1:] if written[0][0] == "\\" and len(written[0]) > 1 else decode_entities(written[0])
         characters += read
         offsets += [written.end()] * len(read)
     return _AUTHORITY_END.split(characters, maxsplit=1)[0], offsets
@@ -440,7 +440,7 @@ def _files_in_slack(url: str) -> frozenset[str]:
     if not can_be_in_slack(url):
         return frozenset()
     try:
-        parts = urlsplit(normalized(url))
+        parts = urlsplit(normalize_url(url))
         host = ascii_host(parts.hostname or "")
     except ValueError:
         return frozenset()
@@ -457,7 +457,7 @@ def can_be_in_slack(url: str) -> bool:
     """Returns whether browsers might read a URL as leading to Slack. The check is fast, and the result is False for
     most URLs."""
     if _NOT_PLAIN.search(url):
-        url = _NOT_ASCII.sub("", unicodedata.normalize("NFKC", unquote(normalized(url))))
+        url = _NOT_ASCII.sub("", unicodedata.normalize("NFKC", unquote(normalize_url(url))))
     return "slack" in url.lower()
 
 
@@ -469,7 +469,7 @@ def file_ids_in(text: str) -> Iterator[str]:
 
 def file_as_code(url: str) -> str:
     """Returns a URL as Markdown code that Slack doesn't expand."""
-    return f"`{_NOT_IN_CODE.sub('', normalized(url))}`"
+    return f"`{_NOT_IN_CODE.sub('', normalize_url(url))}`"
 
 
 def without_schemes(text: str) -> str:

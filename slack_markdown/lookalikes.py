@@ -92,7 +92,7 @@ def read(text: str, max_chars: int) -> ReadText | None:
     return ReadText(_ZERO_AS_DOT.sub(".", "".join(latin)), tuple(written))
 
 
-def table_of(text: str) -> dict[int, str]:
+def lookalike_table(text: str) -> dict[int, str]:
     """Returns a table for str.translate that replaces each character of a text with its lookalike."""
     if text.isascii() and text.isprintable():
         return {}

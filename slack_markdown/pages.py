@@ -39,7 +39,7 @@ from slack_markdown.blocks import BlockParser, Container, LeafBlock, LeafKind, L
 from slack_markdown.extent import BLOCK_CHARS, Extent, FullAt
 from slack_markdown.growing_text import GrowingText
 from slack_markdown.links import MAX_ADDED_CHARS, international_chars
-from slack_markdown.render import sent_chars
+from slack_markdown.render import max_sent_chars
 
 PAGE_CHARS = 11_800
 """A message's `markdown` blocks can have 12,000 characters in total. Pages stay below that."""
@@ -54,7 +54,7 @@ URL_STEPS = 8
 HOST_STEPS = 4
 """The steps for each non-ASCII character in a bare URL's host. URL_STEPS is for the URL itself."""
 MAX_SENT = 1 + MAX_ADDED_CHARS
-"""The maximum number of characters, bytes and steps that one character of the source can cost (see `sent_chars`)."""
+"""The maximum characters, bytes and steps that one character of the source can cost (see `max_sent_chars`)."""
 FITTING_CHARS = MAX_STEPS // MAX_SENT
 """The maximum length of a source that fits on any page, regardless of its content."""
 MAX_LINES = MAX_STEPS // LINE_STEPS + 2
@@ -74,7 +74,7 @@ class Opening:
     """Complete lines, such as a fence, a table's header or empty list items."""
     marker: str = ""
     """A marker on the first line, such as a list item's with the displayed number."""
-    replaced: str = ""
+    replaced_source: str = ""
     """The beginning of the page's source that `marker` replaces."""
 
     @property
@@ -105,8 +105,8 @@ class Page:
         """Returns the opening followed by the first characters of the source, and how much longer the opening makes the
         result."""
         opening = self.opening
-        shift = len(opening.text) - len(opening.replaced)
-        return opening.text + self.source[len(opening.replaced) : chars], shift
+        shift = len(opening.text) - len(opening.replaced_source)
+        return opening.text + self.source[len(opening.replaced_source) : chars], shift
 
 
 FIRST_PAGE = Page()
@@ -161,7 +161,7 @@ class Pages:
         while self.is_complete and (full := self._full_at(page, is_complete=is_complete)):
             end, opening = self._page_break(page, full)
             self.full.append(replace(page, source=page.source[:end]))
-            if sent_chars(opening.text) > self.limit_chars // 4:
+            if max_sent_chars(opening.text) > self.limit_chars // 4:
                 # It would use too much of the page.
                 opening = NO_OPENING
             page = Page(page.source[end:], opening, page.start + end)
@@ -215,7 +215,7 @@ class Pages:
         international = international_chars(source)
         in_opening = international_chars(opening.text)
         # Counted together, because a mark in the opening can change how many characters the source becomes.
-        sent = sent_chars(opening.text + source, in_opening + international)
+        sent = max_sent_chars(opening.text + source, in_opening + international)
         counted = sent + 3 * source.count(">") + not_text_chars
         more_bytes = 0 if source.isascii() else len(source.encode("utf-8", "surrogatepass")) - len(source)
         steps = _steps_of(source, international) + _steps_of(opening.text, in_opening)
@@ -224,7 +224,7 @@ class Pages:
         )
 
     def _remaining_after(self, page: Page, chars: int) -> int:
-        shift = len(page.opening.text) - len(page.opening.replaced)
+        shift = len(page.opening.text) - len(page.opening.replaced_source)
         not_text_chars = self._extent.header_chars(shift + chars) + page.taken_chars
         return self._remaining(page.source[:chars], page.opening, not_text_chars)
 

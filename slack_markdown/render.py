@@ -69,10 +69,10 @@ from slack_markdown.blocks import (
     table_rows,
     text_of,
 )
-from slack_markdown.dialects import MAX_CONSTRUCT_CHARS, added_chars, as_markdown, can_be_rewritten, last_cell_start
+from slack_markdown.dialects import MAX_CONSTRUCT_CHARS, as_markdown, can_be_rewritten, last_cell_start, max_added_chars
 from slack_markdown.escaping import JOINER, Replacement, escape_code, fence_for, with_replacements
 from slack_markdown.extent import HEADING_CHARS, counted_chars, is_wide
-from slack_markdown.formulas import displays_with_blank_lines
+from slack_markdown.formulas import find_displays_with_blank_lines
 from slack_markdown.inlines import (
     CJK,
     NAME_OR_GAP,
@@ -81,7 +81,7 @@ from slack_markdown.inlines import (
     LinkDestinations,
     decided_inlines,
     emphasis_marks,
-    normalized_label,
+    normalize_label,
     parse_inlines,
 )
 from slack_markdown.links import (
@@ -145,7 +145,7 @@ class LinkDefinitions:
 NO_DEFINITIONS = LinkDefinitions({})
 
 
-def sent_chars(markdown: str, international: int | None = None) -> int:
+def max_sent_chars(markdown: str, international: int | None = None) -> int:
     """Returns an upper bound on a page's characters after rendering, without temporary closing."""
     international = international_chars(markdown) if international is None else international
     fences = 2 * sum(map(len, _DOCUMENT_FENCE.findall(markdown)))
@@ -159,10 +159,10 @@ def sent_chars(markdown: str, international: int | None = None) -> int:
     if "__" in markdown or "~~" in markdown:
         spaces += len(_RUN_BESIDE_LETTER.findall(markdown))
     spaces += encoded * sum(map(len, NAME_OR_GAP.findall(markdown)))
-    return len(markdown) + fences + escaped + spaces + MAX_ADDED_CHARS * international + added_chars(markdown)
+    return len(markdown) + fences + escaped + spaces + MAX_ADDED_CHARS * international + max_added_chars(markdown)
 
 
-def rendered(markdown: str, *, growing: bool, open_files: frozenset[str] = frozenset()) -> str:
+def render_page(markdown: str, *, growing: bool, open_files: frozenset[str] = frozenset()) -> str:
     """Renders a page's source as the Markdown to send. `growing`: whether more text can follow. If so, the page's end
     is closed temporarily or held back. `open_files`: the IDs of Slack files that can be linked, because all readers can
     open them."""
@@ -185,7 +185,7 @@ def _split_segments(markdown: str, *, growing: bool) -> list[str]:
     """Splits a source at blank lines before unindented lines, across which only fenced code and formulas can
     continue."""
     starts = [0, *(start.start() for start in _SEGMENT_START.finditer(markdown)), len(markdown)]
-    for start, end in displays_with_blank_lines(markdown, growing=growing):
+    for start, end in find_displays_with_blank_lines(markdown, growing=growing):
         del starts[bisect_right(starts, start) : bisect_left(starts, end, hi=len(starts) - 1)]
     return [markdown[start:end] for start, end in pairwise(starts)]
 
@@ -335,7 +335,7 @@ def _closing_fence(leaf: LeafBlock | None) -> str:
 def _shared_definitions(definitions: tuple[tuple[str, str], ...], open_files: frozenset[str]) -> LinkDefinitions:
     destinations: dict[str, list[str]] = {}
     for label, destination in dict.fromkeys(definitions):
-        destinations.setdefault(normalized_label(label), []).append(destination)
+        destinations.setdefault(normalize_label(label), []).append(destination)
     return LinkDefinitions(destinations, open_files)
 
 
@@ -701,7 +701,7 @@ def _definitions_of(sent: str, leaf_blocks: Iterable[LeafBlock]) -> dict[str, st
     texts = [text_of(sent, leaf.lines) for leaf in leaf_blocks if leaf.kind is LeafKind.PARAGRAPH]
     found = [match for text in texts for match in DEFINITION.finditer(text[: definitions_end(text)])]
     return {
-        normalized_label(match[1]): beginning(match[2] or match[3] or "", MAX_URL_CHARS) for match in reversed(found)
+        normalize_label(match[1]): beginning(match[2] or match[3] or "", MAX_URL_CHARS) for match in reversed(found)
     }
 
 
@@ -764,17 +764,17 @@ def plain_inlines(
     """Converts a line or table cell to plain text, without markup but with link URLs. `destinations`: the page's link
     reference definitions. `labels_only`: whether to leave out the URLs of links that have a label."""
 
-    return _without_marks(text, _with_addresses(destinations, labels_only=labels_only))
+    return _without_marks(text, _link_replacements(destinations, labels_only=labels_only))
 
 
-def _with_addresses(destinations: Mapping[str, str], *, labels_only: bool) -> Iterable[tuple[Any, Any]]:
-    """Returns the function that turns a link into text."""
+def _link_replacements(destinations: Mapping[str, str], *, labels_only: bool) -> Iterable[tuple[Any, Any]]:
+    """Returns patterns and their replacements, which turn links into text."""
 
-    def label_and_address(link: regex.Match[str]) -> str:
+    def label_and_url(link: regex.Match[str]) -> str:
         """Returns a link's label, followed by its URL unless the label includes it."""
         label, address = link[1].strip(), link[2] or ""
         if not address:
-            address = destinations.get(normalized_label(link[3] or label), "")
+            address = destinations.get(normalize_label(link[3] or label), "")
             if not address:
                 return str(link[0])
         if label in ("", address):
@@ -783,7 +783,7 @@ def _with_addresses(destinations: Mapping[str, str], *, labels_only: bool) -> It
         return label if is_label_enough else f"{label} ({address})"
 
     # Twice, because an image can be a link's label.
-    return ((_LINK_WITH_ADDRESS, label_and_address),) * 2
+    return ((_LINK_WITH_ADDRESS, label_and_url),) * 2
 
 
 def has_word(markdown: str, *, growing: bool) -> bool:
@@ -849,7 +849,7 @@ def styled_inlines(text: str) -> Iterator[tuple[str, str]]:
 
     Where emphasis begins or ends, it yields an empty text, with the delimiter (such as "**") as the style.
     """
-    text, kept = _without_code_and_urls(text, _with_addresses({}, labels_only=False), growing=False)
+    text, kept = _without_code_and_urls(text, _link_replacements({}, labels_only=False), growing=False)
     start = 0
     for mark in (*emphasis_marks(text), Replacement(len(text), len(text), "")):
         plain, *others = _KEPT.split(text[start : mark.start])

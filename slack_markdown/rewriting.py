@@ -14,10 +14,10 @@ class Rewriting(NamedTuple):
     is_open: bool
     """Whether a construct is open at the end and changes how later text is parsed."""
 
-    def composed(self, replacements: Sequence[Replacement]) -> list[Replacement]:
+    def compose(self, replacements: Sequence[Replacement]) -> list[Replacement]:
         """Maps replacements in the rewritten text to the source, and merges them with the replacements that rewrote
         it."""
-        return list(_composed(self, replacements)) if self.replacements else list(replacements)
+        return list(_compose(self, replacements)) if self.replacements else list(replacements)
 
     @property
     def decided_text(self) -> str:
@@ -42,7 +42,7 @@ def _growth(replacement: Replacement) -> int:
     return len(replacement.text) - (replacement.end - replacement.start)
 
 
-def _composed(first: Rewriting, second: Sequence[Replacement]) -> Iterator[Replacement]:
+def _compose(first: Rewriting, second: Sequence[Replacement]) -> Iterator[Replacement]:
     """Yields the combined replacements of two passes, merging overlapping ones."""
     parts: list[tuple[int, int, Replacement | None, int]] = [(one.start, one.end, one, 0) for one in second]
     shift = 0

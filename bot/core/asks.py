@@ -30,7 +30,7 @@ from bot.core.calls import (
     tool_title,
 )
 from bot.core.unseen import escape_unseen
-from slack_markdown.escaping import fenced
+from slack_markdown.escaping import fence_code
 from slack_markdown.lookalikes import OTHER_ALPHABET, is_other_form, mixes_scripts
 
 MAX_ARGUMENT_CHARS = 12_000
@@ -289,7 +289,7 @@ def _details_of_call(call: RecordedCall, decider: str) -> str:
     how = texts.approvals.decided_by(call.decision, name) if call.decision else ""
     heading = f"`{tool_label(call.tool)}`: {', '.join(filter(None, (outcome, how)))}"
     shown = _proposal_text(call.arguments) if call.tool in PROPOSALS else readable_json(call.arguments)
-    return f"{heading}\n{fenced(shown)}" if call.arguments else heading
+    return f"{heading}\n{fence_code(shown)}" if call.arguments else heading
 
 
 def _proposal_text(arguments: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ from bot.errors import FileFault
 from bot.models.prompt import FILE, MAX_TRANSCRIPT_CHARS, PDF, Media, Sound, hidden_note
 from files_to_markdown.document import Document, LeftOut, Obstacle, Part
 from files_to_markdown.kind import is_pdf
-from slack_markdown.escaping import fenced
+from slack_markdown.escaping import fence_code
 
 MAX_FILES = 5
 MAX_FILE_BYTES = 20 * 2**20
@@ -245,7 +245,7 @@ def file_label(file: OpenedFile) -> str:
         return f"(Attached: {name}, a recording. {about}This is said in it:)\n{text}"
     if not content.strip():
         return f"(Attached: {name}, which is empty)"
-    return f"(Attached: {name})\n{fenced(content.rstrip(), _language(file.file.name))}"
+    return f"(Attached: {name})\n{fence_code(content.rstrip(), _language(file.file.name))}"
 
 
 def _language(name: str) -> str:
@@ -263,7 +263,7 @@ def format_document(document: Document, language: str = "") -> str:
     if not document.is_markdown and not without and not guess:
         about = ""
     text = document.text.strip()
-    return f"{about}{fenced(text, language)}" if text else f"{about}(It has no text.)"
+    return f"{about}{fence_code(text, language)}" if text else f"{about}(It has no text.)"
 
 
 def unread_notice(

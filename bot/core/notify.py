@@ -17,7 +17,7 @@ from bot.core.conversation import escape
 from bot.core.prompt import one_line
 from bot.core.unseen import escape_unseen, visible
 from bot.models.prompt import Permission, ToolRule
-from slack_markdown.escaping import unlinked
+from slack_markdown.escaping import break_links
 
 FIND_PEOPLE = f"{NOTIFY}{SEPARATOR}find_people"
 MAX_PEOPLE = 20
@@ -151,4 +151,4 @@ def message_of(people: Sequence[str], asker: str, text: str) -> str:
 
 
 def _as_text(text: str) -> str:
-    return escape(unlinked(escape_unseen(text)))
+    return escape(break_links(escape_unseen(text)))

@@ -143,7 +143,7 @@ class PromptMarks:
     def without_marks(self, text: str) -> str:
         """Returns text without invisible words and without the code, even if the code is spelled with lookalikes."""
         text = replace_hidden_words(text)
-        latin = lookalikes.table_of(text)
+        latin = lookalikes.lookalike_table(text)
         if self.code not in text.translate(latin).lower():
             return text
         read = [(character, at) for at, one in enumerate(text) for character in one.translate(latin).lower()]

@@ -40,7 +40,7 @@ from bot.models.prompt import (
     frame_text,
     merge,
 )
-from slack_markdown.blocks import recent_part
+from slack_markdown.blocks import last_lines
 from slack_markdown.pages import Outline
 
 LAST_STEP = "(This is your last step: answer now with what you know, and ask for no more tools.)"
@@ -375,7 +375,7 @@ class Seam:
     @cached_property
     def _opening_lines(self) -> str:
         """The lines that open the unfinished block at the end of the text: a fence, or a table's header."""
-        outline = Outline(recent_part(self._so_far) + "x")
+        outline = Outline(last_lines(self._so_far) + "x")
         for _ in outline.lines():
             pass
         opened = outline.opening().lines

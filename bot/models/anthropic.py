@@ -44,7 +44,7 @@ from bot.models.prompt import (
 from bot.models.setup import RequestOptions, VendorSettings, has_only_vendor_models
 from bot.models.streams import AnswerReader, Delta, text_in
 from bot.text import object_in, objects_in
-from slack_markdown.growing_text import GrowingText, paired
+from slack_markdown.growing_text import GrowingText, join_halves
 
 Sdk = AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicVertex
 _CACHED = {"type": "ephemeral"}
@@ -322,11 +322,11 @@ class MessagesReader(AnswerReader):
         self._store_ended_blocks()
         self.is_working = searches or any(other.block.get("type") != "text" for other in self._open_blocks.values())
         if self.has_progress and block.get("type") == "thinking" and delta_text:
-            return Thinking(ended=True, progress=paired(delta_text))
+            return Thinking(ended=True, progress=join_halves(delta_text))
         if not searches or is_tool_search(block):
             return ""
         sought = (block.get("input") or {}).get("query") or (block.get("input") or {}).get("url")
-        self._last_query = paired(str(sought or ""))
+        self._last_query = join_halves(str(sought or ""))
         return Searching(self._last_query)
 
     def _store_ended_blocks(self) -> None:
@@ -342,7 +342,7 @@ class MessagesReader(AnswerReader):
         if kind in ("text", "thinking"):
             # The API ignores the text of thinking that it gets back with its signature.
             is_progress = self.has_progress and kind == "thinking"
-            block[kind] = "" if is_progress else paired(text_in(block.get(kind)) + delta_text)
+            block[kind] = "" if is_progress else join_halves(text_in(block.get(kind)) + delta_text)
         if kind == "tool_use":
             block = dict(self._add_call(block, "id", delta_text or block.get("input")))
             call = self._calls[-1]

@@ -30,7 +30,7 @@ from typing import Any, NoReturn
 from bot.models.events import ToolCall
 from bot.models.prompt import Prompt
 from bot.text import object_in, objects_in, paired_json, unique_members
-from slack_markdown.growing_text import paired
+from slack_markdown.growing_text import join_halves
 
 RAW_CHARS = 2_000
 """The number of characters of invalid arguments to keep for diagnosis."""
@@ -50,7 +50,7 @@ def tool_call(index: int, call_id: str, name: str, arguments: object) -> ToolCal
         except (TypeError, ValueError, RecursionError):
             raw = str(type(arguments))
     parsed = _parse_arguments(raw) if raw.strip() else {}
-    return ToolCall(index, call_id, name, parsed, "" if parsed is not None else paired(raw)[:RAW_CHARS])
+    return ToolCall(index, call_id, name, parsed, "" if parsed is not None else join_halves(raw)[:RAW_CHARS])
 
 
 def arguments_text(call: ToolCall) -> str:
@@ -81,7 +81,7 @@ class CallIds:
         """The suffix of the next ID. It never decreases, so a server's IDs can't make the search for a free ID slow."""
 
     def unique_id(self, call_id: object) -> str:
-        given = paired(str(call_id or ""))
+        given = join_halves(str(call_id or ""))
         own = given
         while not own or plain_id(own) in self._used_ids:
             own = f"{given or 'call'}_{self._number}"

@@ -32,7 +32,7 @@ from bot.models.codes import general_reason, precise_reason
 from bot.models.events import Citation, Searching, Thinking
 from bot.models.waits import is_temporary_limit, retry_after_s
 from bot.text import object_in, objects_in
-from slack_markdown.growing_text import GrowingText, paired
+from slack_markdown.growing_text import GrowingText, join_halves
 
 # Patterns for sentences, most specific first. Few servers have codes for all of these, and gateways pass on the
 # sentence without the code. A single word means little: "blocked" can refer to an IP address, "policy" to a routing
@@ -282,7 +282,7 @@ class RequestAttempt:
         # A shorter "key", such as "ollama", is a placeholder, and could be part of other words.
         is_secret = len(self._api_key) >= _MIN_KEY_CHARS
         clean = detail.replace(self._api_key, "[key]") if is_secret else detail
-        return _KEY_SHAPED.sub("[key]", paired(clean))[:max_chars]
+        return _KEY_SHAPED.sub("[key]", join_halves(clean))[:max_chars]
 
     def reported_failure(
         self, body: object, status: int | None = None, headers: Mapping[str, str] | None = None

@@ -54,7 +54,7 @@ from bot.models.setup import (
 )
 from bot.models.streams import NO_REASONS, AnswerReader, Delta, RepeatedComment, TextParts, text_in
 from bot.text import object_in, objects_in
-from slack_markdown.growing_text import paired
+from slack_markdown.growing_text import join_halves
 
 # 50 MB of files in one request; https://developers.openai.com/api/docs/guides/file-inputs
 MAX_MEDIA_BYTES = 66_000_000
@@ -265,7 +265,7 @@ class ResponsesReader(AnswerReader):
                 charged = action.get("type", "search") == "search" and item.get("status") != "failed"
                 self._web_searches += charged
                 words = action.get("query") or " ".join(action.get("queries") or ()) or action.get("url")
-                return Searching(paired(words or ""), done=True)
+                return Searching(join_halves(words or ""), done=True)
         return ""
 
     def _read_text(self, event: Any, text: object) -> str | Thinking:

@@ -28,7 +28,7 @@ from bot.models.wire import (
     ServerSentEvents,
 )
 from bot.text import object_in, paired_json
-from slack_markdown.growing_text import Pairing, paired
+from slack_markdown.growing_text import Pairing, join_halves
 
 MIN_REPEATED_CHARS = 64
 """Minimum length of text to recognize as repeated. Shorter text can occur twice, because 22 might be two tokens."""
@@ -273,9 +273,9 @@ class AnswerReader(ABC):
             self._cite(cited.get("url"), cited.get("title"))
 
     def _cite(self, url: object, title: object) -> None:
-        if isinstance(url, str) and paired(url) not in self._cited_urls:
-            self._cited_urls.add(paired(url))
-            self.side_events.append(Citation(paired(url), paired(title) if isinstance(title, str) else ""))
+        if isinstance(url, str) and join_halves(url) not in self._cited_urls:
+            self._cited_urls.add(join_halves(url))
+            self.side_events.append(Citation(join_halves(url), join_halves(title) if isinstance(title, str) else ""))
 
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"

@@ -14,7 +14,7 @@ from bot.models.failures import RequestAttempt
 from bot.models.openai import open_sdk
 from bot.models.prompt import MAX_TRANSCRIPT_CHARS, Sound
 from bot.models.setup import VendorSettings
-from slack_markdown.growing_text import paired
+from slack_markdown.growing_text import join_halves
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Transcriber:
             text = body.get("text") if isinstance(body, dict) else None
             if not isinstance(text, str):
                 raise attempt.failure(EndReason.UNREADABLE, "the response has no text")
-            return TranscriptionResult(paired(text[:MAX_TRANSCRIPT_CHARS]).strip(), _usage(body.get("usage")))
+            return TranscriptionResult(join_halves(text[:MAX_TRANSCRIPT_CHARS]).strip(), _usage(body.get("usage")))
 
     async def aclose(self) -> None:
         await self._sdk.close()

@@ -30,10 +30,10 @@ from bot.slack.blockkit import NOTE_LINE, Json
 from bot.slack.plain import PLAIN_BYTES, text_of, utf8_bytes
 from bot.slack.views.arguments import asks_in_reply
 from bot.slack.views.schedules import stop_button
-from slack_markdown.escaping import unlinked
+from slack_markdown.escaping import break_links
 from slack_markdown.extent import has_paragraph
 from slack_markdown.links import with_ascii_hosts, without_schemes
-from slack_markdown.render import beginning, first_words, mrkdwn, rendered
+from slack_markdown.render import beginning, first_words, mrkdwn, render_page
 
 MAX_VIEWERS = 20
 """Maximum number of people that a button can be limited to. If more people can click it, everyone sees the button."""
@@ -68,7 +68,7 @@ def message(view: PageView) -> Json:
     choices = view.end.choices if view.end else ()
     markdown = without_choice_list(view.markdown, choices) if choices else view.markdown
     pieces = pieces_of(markdown) if view.style.is_full and not view.growing else [(without_marks(markdown), None)]
-    shown = [(rendered(piece, growing=view.growing, open_files=view.open_files), chart) for piece, chart in pieces]
+    shown = [(render_page(piece, growing=view.growing, open_files=view.open_files), chart) for piece, chart in pieces]
     blocks = []
     # A notice without an answer already says what happened.
     if view.asked_on and view.markdown.strip():
@@ -91,7 +91,7 @@ def message(view: PageView) -> Json:
 
 def blocks_below(view: PageView) -> list[Json]:
     """Returns the blocks below a streamed page's Markdown."""
-    below = [*_blocks_below_text(view, rendered(view.markdown, growing=view.growing)), *_buttons(view)]
+    below = [*_blocks_below_text(view, render_page(view.markdown, growing=view.growing)), *_buttons(view)]
     return _restrict_to_allowed_users(below, view)
 
 
@@ -136,7 +136,7 @@ def _blocks_below_text(view: PageView, text: str) -> list[Json]:
         links = [(source.url, source.label) for source in sources]
         blocks.append(blockkit.rich_text_links(texts.answers.SOURCES, links, f"{NOTE_LINE}sources"))
     # Sent without markup, so that these lines can't contain mentions or links.
-    blocks += [_line(unlinked(line), number, is_small=is_small) for number, line in enumerate(lines)]
+    blocks += [_line(break_links(line), number, is_small=is_small) for number, line in enumerate(lines)]
     return [*blocks, *(asks_in_reply(view.asks, f"{NOTE_LINE}ask-") if view.asks else ())]
 
 
@@ -237,7 +237,7 @@ def _with_times(escaped: str) -> str:
 
 
 def _pending_calls_text(view: PageView) -> str:
-    asked = [(ask.kind, unlinked(ask.question)) for ask in view.asks if ask.decision is None]
+    asked = [(ask.kind, break_links(ask.question)) for ask in view.asks if ask.decision is None]
     return texts.approvals.asking_without_buttons(asked) if asked else ""
 
 

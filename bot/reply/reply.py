@@ -81,7 +81,7 @@ from bot.reply.streams import StartStream
 from bot.reply.style import DEFAULT_STYLE, ReplyStyle
 from slack_markdown.extent import counted_chars
 from slack_markdown.pages import PAGE_CHARS, Page, Pages
-from slack_markdown.render import has_word, rendered
+from slack_markdown.render import has_word, render_page
 from slack_pacing.pacer import Urgency
 
 MAX_PAGES = 5
@@ -208,7 +208,7 @@ class Reply:
         shown = self._message_at(call.ts).shown if isinstance(call, Change) else None
         if isinstance(shown, PageView) and shown.markdown:
             return False
-        text = call.text if isinstance(call, StartStream) else rendered(view.markdown, growing=True)
+        text = call.text if isinstance(call, StartStream) else render_page(view.markdown, growing=True)
         return not has_word(text, growing=False)
 
     @property

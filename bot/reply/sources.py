@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 from bot.core import texts
 from bot.models.events import Citation
 from slack_markdown.blocks import CELL_END, LeafBlock, LeafKind, parse_blocks
-from slack_markdown.escaping import Replacement, fenced, with_replacements
+from slack_markdown.escaping import Replacement, fence_code, with_replacements
 from slack_markdown.links import is_closed_file
 from slack_markdown.lookalikes import MAX_LABEL_CHARS, ascii_host
-from slack_markdown.render import beginning, first_words, rendered
+from slack_markdown.render import beginning, first_words, render_page
 
 MAX_SHOWN = 8
 MAX_RECORDED = 50
@@ -98,14 +98,14 @@ def canvas_title(answer: str) -> str:
 
 def canvas_markdown(answer: str, sources: Sequence[Citation] = ()) -> str:
     """Returns an answer and its sources as Markdown for a canvas. This is slow for long answers."""
-    text = rendered("\n\n".join(filter(None, (answer, plain_list(shown_sources(sources))))), growing=False)
+    text = render_page("\n\n".join(filter(None, (answer, plain_list(shown_sources(sources))))), growing=False)
     leaf_blocks = parse_blocks(text, last_line_incomplete=False).leaf_blocks
     text = with_replacements(text, sorted(r for leaf in leaf_blocks for r in _replacements(text, leaf)))
     return "".join(_canvas_lines(text))
 
 
 def as_code(markdown: str) -> str:
-    return fenced(markdown, "markdown")
+    return fence_code(markdown, "markdown")
 
 
 def _replacements(text: str, leaf: LeafBlock) -> Iterator[Replacement]:

@@ -21,8 +21,8 @@ from bot.core.job import MessageRole
 from bot.errors import Refusal
 from bot.reply.charts import has_charts
 from bot.reply.messages import Begin, Call, Change, PageView
-from slack_markdown.links import has_address
-from slack_markdown.render import has_definitions, rendered, stable_prefix
+from slack_markdown.links import might_have_link
+from slack_markdown.render import has_definitions, render_page, stable_prefix
 
 _PERSON = re.compile(r"[UW][A-Z0-9]+")
 
@@ -74,7 +74,7 @@ def needs_edit(view: PageView) -> bool:
     has_sources = view.end is not None and bool(view.end.sources)
     has_calls = bool(view.asks)
     markdown = view.markdown
-    return has_sources or has_calls or has_address(markdown) or has_definitions(markdown) or has_charts(markdown)
+    return has_sources or has_calls or might_have_link(markdown) or has_definitions(markdown) or has_charts(markdown)
 
 
 def can_begin_stream(view: PageView, page: int, *, is_below_one: bool) -> bool:
@@ -149,7 +149,7 @@ class Stream:
                 if isinstance(call, AppendStream):
                     more = self._unsent_part(stable_prefix(view.markdown), can_be_shorter=True)
                     return replace(call, text=more) if more else None
-                rest = self._unsent_part(rendered(view.markdown, growing=False))
+                rest = self._unsent_part(render_page(view.markdown, growing=False))
                 return None if rest is None else replace(call, text=rest)
         return call
 

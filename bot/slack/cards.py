@@ -19,7 +19,7 @@ from bot.core.schedules import Rule
 from bot.core.unseen import escape_unseen
 from bot.slack import blockkit
 from bot.slack.blockkit import Json, rich_text_section, span
-from slack_markdown.escaping import unlinked
+from slack_markdown.escaping import break_links
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Card:
 
 def blocks_of(ask: ApprovalCard, block_id: str) -> list[Json]:
     card = _CARDS[ask.tool](ask, json.loads(ask.arguments))
-    parts = [*card.parts, *(rich_text_section(span(unlinked(warning), "bold")) for warning in ask.warnings)]
+    parts = [*card.parts, *(rich_text_section(span(break_links(warning), "bold")) for warning in ask.warnings)]
     if ask.decision is not None:
         label = card.decline if ask.decision is Decision.DENIED else card.agree
         decided = rich_text_section(span(texts.approvals.chosen(label), "italic"))
@@ -42,7 +42,7 @@ def blocks_of(ask: ApprovalCard, block_id: str) -> list[Json]:
     terms = list(card.terms)
     if ask.expires_at is not None:
         until = texts.times.token(ask.expires_at)
-        terms.append(f"{texts.approvals.decide_until(escape(unlinked(ask.decider_name)))}{until}.")
+        terms.append(f"{texts.approvals.decide_until(escape(break_links(ask.decider_name)))}{until}.")
     agree = blockkit.button(card.by, card.agree, ask.value, primary=True)
     decline = blockkit.button(ReplyAction.DENY, card.decline, ask.value)
     return [
@@ -54,7 +54,7 @@ def blocks_of(ask: ApprovalCard, block_id: str) -> list[Json]:
 
 def _memory(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     question = rich_text_section(span(texts.memory.REMEMBER_THIS[str(arguments["for"])]))
-    quoted = blockkit.rich_text_element("rich_text_quote", span(unlinked(escape_unseen(str(arguments["text"])))))
+    quoted = blockkit.rich_text_element("rich_text_quote", span(break_links(escape_unseen(str(arguments["text"])))))
     return Card([question, quoted], texts.memory.REMEMBER, texts.memory.DONT_REMEMBER)
 
 
@@ -70,12 +70,12 @@ def _schedule(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     also = texts.schedules.ALSO_IF_UNCHANGED if arguments.get("skipped_before") else ""
     if_changed = texts.schedules.ONLY_IF_CHANGED_BY_THEN if is_once else texts.schedules.ONLY_IF_CHANGED
     without_news = if_changed if arguments["only_if_changed"] else also
-    only_if = unlinked(escape_unseen(texts.silence.posts_only_if(str(arguments.get("only_if") or ""))))
+    only_if = break_links(escape_unseen(texts.silence.posts_only_if(str(arguments.get("only_if") or ""))))
     times = arguments.get("next") if rule.cron else ()
     following = f"{texts.schedules.NEXT_TIME}{rule.dates_text(times, _asked_at(ask, times))}." if times else ""
     parts = [
         rich_text_section(span(question, "bold")),
-        blockkit.rich_text_element("rich_text_quote", span(unlinked(escape_unseen(arguments["words"])))),
+        blockkit.rich_text_element("rich_text_quote", span(break_links(escape_unseen(arguments["words"])))),
         rich_text_section(span(" ".join(filter(None, (when, following, without_news, only_if))))),
     ]
     terms = texts.schedules.terms(arguments.get("accounts") or (), is_once=is_once)
@@ -89,7 +89,7 @@ def _asked_at(ask: ApprovalCard, times: Sequence[float]) -> float:
 def _sign_in(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     server, scope = str(arguments["server"]), str(arguments.get("scope") or "")
     wanted = texts.accounts.wants_scope(server, scope) if scope else texts.accounts.wants_sign_in(server)
-    question = rich_text_section(span(unlinked(escape_unseen(wanted)), "bold"))
+    question = rich_text_section(span(break_links(escape_unseen(wanted)), "bold"))
     labels = texts.accounts.SIGN_IN, texts.accounts.NOT_NOW
     return Card([question], *labels, [texts.accounts.TERMS], ReplyAction.SIGN_IN)
 
@@ -97,8 +97,8 @@ def _sign_in(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
 def _notify(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     in_channel = bool(arguments["also_to_channel"])
     asks = texts.notify.proposes([*arguments["people"].values()], in_channel=in_channel)
-    quoted = blockkit.rich_text_element("rich_text_quote", span(unlinked(escape_unseen(arguments["text"]))))
-    question = rich_text_section(span(unlinked(escape_unseen(asks)), "bold"))
+    quoted = blockkit.rich_text_element("rich_text_quote", span(break_links(escape_unseen(arguments["text"]))))
+    question = rich_text_section(span(break_links(escape_unseen(asks)), "bold"))
     terms = texts.notify.TERMS_IN_CHANNEL if in_channel else texts.notify.TERMS
     return Card([question, quoted], texts.notify.NOTIFY, texts.notify.DONT_NOTIFY, [terms])
 

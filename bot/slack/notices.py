@@ -10,11 +10,11 @@ from bot.core.surfaces import CommandResponse, Help
 from bot.slack import blockkit, plain
 from bot.slack.blockkit import Json, actions, button, context, mrkdwn, plain_text, remark, section
 from bot.slack.quotas import usage_text
-from slack_markdown.escaping import unlinked
+from slack_markdown.escaping import break_links
 from slack_markdown.links import with_ascii_hosts
 from slack_markdown.pages import Pages
 from slack_markdown.render import mrkdwn as escaped
-from slack_markdown.render import rendered
+from slack_markdown.render import render_page
 
 
 def notification(sentence: str) -> Json:
@@ -62,8 +62,8 @@ def command_message(response: CommandResponse) -> Json:
 def action_message(response: ActionResponse) -> Json:
     markdown, note = _first_page(response.markdown)
     lines = {"sentence": response.sentence, "note": note}
-    above, *below = [blockkit.rich_text_line(unlinked(line), block_id) for block_id, line in lines.items() if line]
-    text = blockkit.markdown(rendered(markdown, growing=False))
+    above, *below = [blockkit.rich_text_line(break_links(line), block_id) for block_id, line in lines.items() if line]
+    text = blockkit.markdown(render_page(markdown, growing=False))
     return plain.message([above, text, *below])
 
 
@@ -80,8 +80,8 @@ def copy_of_answer(markdown: str, sent_by: str) -> list[Json]:
     """Returns blocks with the first page of an answer, below the name of the person who sent it to the channel."""
     first, note = _first_page(markdown)
     lines = texts.notify.sent_by(sent_by), texts.notify.REST_IN_THREAD if note else ""
-    above, *below = [blockkit.rich_text_line(unlinked(line), f"copy-{at}") for at, line in enumerate(lines) if line]
-    return [above, blockkit.markdown(rendered(first, growing=False)), *below]
+    above, *below = [blockkit.rich_text_line(break_links(line), f"copy-{at}") for at, line in enumerate(lines) if line]
+    return [above, blockkit.markdown(render_page(first, growing=False)), *below]
 
 
 def follow_up_blocks(response: ActionResponse) -> list[Json]:

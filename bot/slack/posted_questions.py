@@ -20,7 +20,7 @@ from bot.slack.blockkit import (
 )
 from bot.slack.json_values import json_objects
 from bot.slack.text import block_text, message_text
-from slack_markdown.growing_text import paired
+from slack_markdown.growing_text import join_halves
 from slack_markdown.links import without_schemes
 
 
@@ -43,7 +43,7 @@ MAX_QUOTE_CHARS = 9_000
 def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> QuotedMessage:
     """Returns a message in the form in which a question refers to it. `names`: user and channel names by ID."""
     thread_ts = message.thread_ts or message.ts
-    whole = paired(with_names(message.full_text, names).strip())
+    whole = join_halves(with_names(message.full_text, names).strip())
     quote = shortened(whole, lambda quote: len(escape(quote)), MAX_QUOTE_CHARS)
     return QuotedMessage(message.channel_id, message.ts, thread_ts, quote, response_url)
 

@@ -19,7 +19,7 @@ from bot.slack.blockkit import NOTE_LINE
 from bot.slack.file_objects import is_mail, mail_headers, mail_of
 from bot.slack.forms import MIN_TIME_S, UNREAD, FormReader
 from bot.slack.json_values import Payload, count, json_object, json_objects, string, strings, utc_text
-from slack_markdown.escaping import fenced, longest_ticks
+from slack_markdown.escaping import fence_code, longest_ticks
 
 _NOT_ANSWER = ("actions", "context_actions", "context")
 
@@ -516,7 +516,7 @@ def _code(element: Payload, inner: Sequence[Payload], labels: Mapping[str, str])
         words.append(escape(shown) if shown else _piece(one, labels, as_code=True))
     language = string(element, "language")
     code = "".join(words).strip("\n")
-    return fenced(code, language if re.fullmatch(r"[\w+#.-]{1,30}", language) else "")
+    return fence_code(code, language if re.fullmatch(r"[\w+#.-]{1,30}", language) else "")
 
 
 def _inline(elements: Iterable[Payload], labels: Mapping[str, str]) -> str:

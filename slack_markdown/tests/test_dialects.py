@@ -8,7 +8,7 @@ import re
 import pytest
 
 from slack_markdown.escaping import HAIR_SPACE as HAIR
-from slack_markdown.render import first_words, rendered, sent_chars, stable_prefix
+from slack_markdown.render import first_words, max_sent_chars, render_page, stable_prefix
 
 CELLS = "| a | b |\n|---|---|\n| "
 
@@ -424,8 +424,8 @@ ROWS = (
 
 @pytest.mark.parametrize(("written", "sent"), ROWS)
 def test_dialect_is_sent_as_markdown(written: str, sent: str) -> None:
-    assert rendered(written, growing=False) == sent
-    assert len(sent) <= sent_chars(written)
+    assert render_page(written, growing=False) == sent
+    assert len(sent) <= max_sent_chars(written)
 
 
 @pytest.mark.parametrize(("written", "sent"), ROWS)
@@ -436,7 +436,7 @@ def test_no_beginning_is_appended_that_changes(written: str, sent: str) -> None:
 @pytest.mark.parametrize(("written", "sent"), CELL_ENDS + BREAKS + TAGS + SLACK + FORMULAS + SURPLUS_CELLS + DISPLAYS)
 def test_no_frame_shows_half_a_mark(written: str, sent: str) -> None:
     for k in range(len(written) + 1):
-        frame = rendered(written[:k], growing=True)
+        frame = render_page(written[:k], growing=True)
         if "lt;" not in sent:
             assert "lt;" not in frame, written[:k]
         assert not re.search(r"(?<!\\)\$|\\[(\[]", frame), written[:k]
@@ -444,7 +444,7 @@ def test_no_frame_shows_half_a_mark(written: str, sent: str) -> None:
 
 @pytest.mark.parametrize(("written", "sent"), APART + CALLOUTS)
 def test_no_frame_shows_a_mark_that_is_taken_back(written: str, sent: str) -> None:
-    frames = [rendered(written[:k], growing=True).rstrip("*_~`") for k in range(len(written) + 1)]
+    frames = [render_page(written[:k], growing=True).rstrip("*_~`") for k in range(len(written) + 1)]
     assert [frame for frame in frames if not sent.startswith(frame.rstrip())] == []
 
 

@@ -3,8 +3,8 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from slack_markdown.blocks import fences_after, recent_part
-from slack_markdown.render import rendered, stable_prefix
+from slack_markdown.blocks import fences_after, last_lines
+from slack_markdown.render import render_page, stable_prefix
 from slack_markdown.tests.markdown_texts import paged
 
 PARSER = MarkdownIt("commonmark")
@@ -42,7 +42,7 @@ def code_of(sent: str) -> list[str]:
 
 @pytest.mark.parametrize(("document", "code"), DOCUMENTS.values(), ids=DOCUMENTS)
 def test_document_is_code_as_a_whole(document: str, code: str) -> None:
-    sent = rendered(TEXT.format(document), growing=False)
+    sent = render_page(TEXT.format(document), growing=False)
     assert code_of(sent) == [code]
     assert sent.endswith("\n\nThe last sentence.")
 
@@ -50,13 +50,13 @@ def test_document_is_code_as_a_whole(document: str, code: str) -> None:
 @pytest.mark.parametrize("document", [document for document, _ in DOCUMENTS.values()], ids=DOCUMENTS)
 def test_document_stays_code_while_it_grows(document: str) -> None:
     text = TEXT.format(document)
-    whole, code, appended = rendered(text, growing=False), code_of(rendered(text, growing=False))[0], ""
+    whole, code, appended = render_page(text, growing=False), code_of(render_page(text, growing=False))[0], ""
     for end in range(len(text)):
         stable = stable_prefix(text[:end])
         assert whole.startswith(stable)
         assert stable.startswith(appended)
         appended = stable
-        shown = code_of(rendered(text[:end], growing=True))
+        shown = code_of(render_page(text[:end], growing=True))
         assert not shown or code.startswith(shown[0])
         assert len(shown) < 2
     assert "The last sentence." not in appended[: appended.find(code)]
@@ -68,7 +68,7 @@ def test_document_goes_on_over_pages(language: str) -> None:
     pages = paged(TEXT.format(f"```{language}\n{body}\n```"), 120)
     assert len(pages) > 3
     for page in pages:
-        sent = rendered(page.markdown, growing=False)
+        sent = render_page(page.markdown, growing=False)
         assert len(code_of(sent)) <= 1
         assert sent.count("setup") == "".join(code_of(sent)).count("setup")
     assert pages[2].markdown.startswith(f"```{language}\n```sh\nsetup ")
@@ -107,6 +107,6 @@ def test_bare_fence_closes_the_innermost_block(lines: list[str], opened: tuple[s
 
 def test_end_of_a_long_text_is_read_in_its_document() -> None:
     lines = "setup\n" * 1_000
-    assert recent_part(f"```md\n```sh\n{lines}").startswith("```md\n```sh\nsetup\n")
-    assert recent_part(f"```md\n```sh\n{lines}```\n").startswith("```md\n```sh\nsetup\n")
-    assert recent_part(f"```md\n```sh\n```\n```\n{lines}").startswith("\nsetup\n")
+    assert last_lines(f"```md\n```sh\n{lines}").startswith("```md\n```sh\nsetup\n")
+    assert last_lines(f"```md\n```sh\n{lines}```\n").startswith("```md\n```sh\nsetup\n")
+    assert last_lines(f"```md\n```sh\n```\n```\n{lines}").startswith("\nsetup\n")

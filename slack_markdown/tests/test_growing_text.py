@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slack_markdown.growing_text import GrowingText, paired
+from slack_markdown.growing_text import GrowingText, join_halves
 
 CHARACTERS = st.characters(exclude_categories=[]) | st.sampled_from("\ud83d\ude00ab")
 
@@ -13,7 +13,7 @@ def test_text_is_that_of_its_deltas_with_surrogates_repaired(deltas: list[str]) 
     text = GrowingText()
     for delta in deltas:
         text.append(delta)
-    whole = paired("".join(deltas))
+    whole = join_halves("".join(deltas))
     assert (str(text), bool(text)) == (whole, bool(whole))
 
 

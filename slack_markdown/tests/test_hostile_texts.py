@@ -12,7 +12,7 @@ import pytest
 from slack_markdown.inlines import parse_inlines
 from slack_markdown.links import is_deceptive
 from slack_markdown.pages import Pages
-from slack_markdown.render import MAX_URL_CHARS, first_words, plain_words, rendered, stable_prefix
+from slack_markdown.render import MAX_URL_CHARS, first_words, plain_words, render_page, stable_prefix
 from slack_markdown.tests.costs import (
     FEW_CALLS,
     FEW_STEPS,
@@ -29,11 +29,11 @@ STEPS_PER_CHAR = 30
 
 
 def whole(text: str) -> object:
-    return rendered(text, growing=False)
+    return render_page(text, growing=False)
 
 
 def growing(text: str) -> object:
-    return rendered(text, growing=True), stable_prefix(text)
+    return render_page(text, growing=True), stable_prefix(text)
 
 
 SHAPES_BY_GATE = [
@@ -96,7 +96,7 @@ def test_text_is_read_in_linear_time(read: Callable[[str], object], shape: str) 
 )
 def test_destination_is_judged_once_however_often_it_is_used(definitions: Callable[[int], str], use: str) -> None:
     short, long = (f"{definitions(375 * size)}\n{use * (87 * size)}" for size in (1, 16))
-    assert len(rendered(long, growing=False)) < 2 * len(long)
+    assert len(render_page(long, growing=False)) < 2 * len(long)
     assert len(plain_words(long)) < 2 * MAX_URL_CHARS * long.count("[a")
     for read in (whole, plain_words):
         short_ms, long_ms = (milliseconds(read, text) for text in (short, long))
@@ -108,7 +108,7 @@ def test_page_is_rendered_in_few_steps(shape: str) -> None:
     pages = Pages(max_full=1)
     pages.append(text_of(shape, 12_500))
     for page in [*pages.full, pages.growing]:
-        assert steps(lambda markdown: rendered(markdown, growing=True), page.markdown) < FEW_CALLS // 2
+        assert steps(lambda markdown: render_page(markdown, growing=True), page.markdown) < FEW_CALLS // 2
 
 
 @pytest.mark.parametrize("shape", SHAPES_BY_GATE)

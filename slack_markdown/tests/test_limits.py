@@ -5,19 +5,19 @@ from collections.abc import Callable
 import pytest
 
 from slack_markdown import blocks, dialects, extent, formulas, inlines, links, pages, render
-from slack_markdown.blocks import fences_after, parse_blocks, recent_part, text_of
+from slack_markdown.blocks import fences_after, last_lines, parse_blocks, text_of
 from slack_markdown.escaping import HAIR_SPACE
 from slack_markdown.extent import Extent
 from slack_markdown.links import is_deceptive
 from slack_markdown.pages import Pages
-from slack_markdown.render import beginning, first_words, has_word, rendered
+from slack_markdown.render import beginning, first_words, has_word, render_page
 
 TABLE = "|a|b|\n|-|-|\n"
 HONEST = "https://bank.com"
 
 
 def sent(markdown: str) -> str:
-    return rendered(markdown, growing=False)
+    return render_page(markdown, growing=False)
 
 
 def is_full(markdown: str) -> bool:
@@ -75,7 +75,7 @@ LIMITS: dict[str, tuple[int, Callable[[int], bool]]] = {
         blocks.MAX_DEFINITION_LINES,
         lambda n: leaves("> [a]: b" + "\n> [a]: b" * (n - 1) + "\ntext") == 2,
     ),
-    "recent lines": (blocks.MAX_LINES, lambda n: recent_part("x" + "\n" * (n - 1)).startswith("x")),
+    "recent lines": (blocks.MAX_LINES, lambda n: last_lines("x" + "\n" * (n - 1)).startswith("x")),
     "label": (links.MAX_LABEL_CHARS, lambda n: not is_deceptive("a" * n, HONEST)),
     "hosts in a label": (links.MAX_NAMED_HOSTS, lambda n: not is_deceptive("bank.com " * n, HONEST)),
     "destinations": (links.MAX_DESTINATIONS, lambda n: not is_deceptive("bank.com", *[HONEST] * n)),
@@ -97,13 +97,13 @@ LIMITS: dict[str, tuple[int, Callable[[int], bool]]] = {
     "formula in lines": (formulas.MAX_DISPLAY_CHARS, lambda n: sent(f"$$x^{'2' * (n - 6)}$$")[0] == "`"),
     "open formula in lines": (
         formulas.MAX_DISPLAY_CHARS,
-        lambda n: "`" in rendered(f"so $$x^{'2' * (n - 4)}", growing=True),
+        lambda n: "`" in render_page(f"so $$x^{'2' * (n - 4)}", growing=True),
     ),
     "open formula in a line": (
         dialects.MAX_CONSTRUCT_CHARS,
-        lambda n: "`" in rendered(f"so \\(x^{'2' * (n - 4)}", growing=True),
+        lambda n: "`" in render_page(f"so \\(x^{'2' * (n - 4)}", growing=True),
     ),
-    "open label": (inlines.MAX_HELD_LABEL_CHARS, lambda n: rendered("a [" + "1" * (n - 1), growing=True) == "a"),
+    "open label": (inlines.MAX_HELD_LABEL_CHARS, lambda n: render_page("a [" + "1" * (n - 1), growing=True) == "a"),
     "open delimiters": (inlines.MAX_OPENERS - 1, lambda n: HAIR_SPACE in sent(f"世**a{' _b' * n}。**世")),
 }
 

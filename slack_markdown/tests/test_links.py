@@ -14,14 +14,14 @@ from slack_markdown.links import (
     MAX_INTERNATIONAL_CHARS,
     MAX_NAMED_HOSTS,
     file_ids_in,
-    has_address,
     is_closed_file,
     is_deceptive,
+    might_have_link,
     with_ascii_hosts,
     without_schemes,
 )
 from slack_markdown.pages import Pages
-from slack_markdown.render import rendered, sent_chars, stable_prefix
+from slack_markdown.render import max_sent_chars, render_page, stable_prefix
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ from slack_markdown.render import rendered, sent_chars, stable_prefix
 )
 def test_deceptive_link_is_sent_as_text_with_its_destination(link: str) -> None:
     for growing in (False, True):
-        shown = rendered(f"{link}\n\nAnd so on.", growing=growing)
+        shown = render_page(f"{link}\n\nAnd so on.", growing=growing)
         assert "(https://evil.com)" in shown
         assert "](" not in shown
 
@@ -77,10 +77,10 @@ BLANK = {
 @pytest.mark.parametrize("link", BLANK.values(), ids=BLANK)
 def test_link_without_a_label_shows_its_address(link: str) -> None:
     url = "https://evil.example/?q=x"
-    assert rendered(f"So {link.format(url)} it is", growing=False) == f"So {url} it is"
-    assert rendered(f"**{link.format(url)}**\n\nand", growing=True).partition("\n")[0] in (url, f"**{url}**")
+    assert render_page(f"So {link.format(url)} it is", growing=False) == f"So {url} it is"
+    assert render_page(f"**{link.format(url)}**\n\nand", growing=True).partition("\n")[0] in (url, f"**{url}**")
     for beside in ("[.bank.example](https://a.example)", "![b](https://a.example)", "b"):
-        assert f"{url} " in rendered(f"{link.format(url)}{beside}", growing=False)
+        assert f"{url} " in render_page(f"{link.format(url)}{beside}", growing=False)
 
 
 @pytest.mark.parametrize(
@@ -96,16 +96,16 @@ def test_link_without_a_label_shows_its_address(link: str) -> None:
     ],
 )
 def test_brackets_without_a_label_or_an_address_are_text(written: str) -> None:
-    sent = rendered(written, growing=False)
+    sent = render_page(written, growing=False)
     assert sent == written.replace("[", "\\[").replace("]", "\\]")
-    assert len(sent) <= sent_chars(written)
+    assert len(sent) <= max_sent_chars(written)
     for around in ("![{}", "[bank.example {}", "{} bank.example](https://evil.example)"):
-        assert sent in rendered(around.format(written), growing=False)
+        assert sent in render_page(around.format(written), growing=False)
 
 
 @pytest.mark.parametrize("label", ["[\u200b][r]", "[][r]", "[ ][r]"])
 def test_no_reference_without_a_label_is_a_link(label: str) -> None:
-    sent = rendered(f"So {label}\n\n[r]: https://evil.example", growing=False)
+    sent = render_page(f"So {label}\n\n[r]: https://evil.example", growing=False)
     assert sent.startswith(f"So {label}".replace("[", "\\[", 1).replace("]", "\\]", 1))
 
 
@@ -215,7 +215,7 @@ DECEPTIVE = {
 @pytest.mark.parametrize(("label", "address"), DECEPTIVE.values(), ids=DECEPTIVE)
 def test_label_that_names_another_host_is_deceptive(label: str, address: str) -> None:
     assert is_deceptive(label, address)
-    shown = rendered(f"[{label}]({address})", growing=False)
+    shown = render_page(f"[{label}]({address})", growing=False)
     assert "](" not in shown
 
 
@@ -299,7 +299,7 @@ HONEST = {
 @pytest.mark.parametrize(("label", "address"), HONEST.values(), ids=HONEST)
 def test_label_that_names_its_own_host_or_file_is_honest(label: str, address: str) -> None:
     assert not is_deceptive(label, address)
-    assert rendered(f"[{label}]({address})", growing=False) == f"[{label}]({address})"
+    assert render_page(f"[{label}]({address})", growing=False) == f"[{label}]({address})"
 
 
 INVISIBLE = [
@@ -351,7 +351,7 @@ def disguised_hosts(draw: st.DrawFn) -> str:
 @example("bank\u0660\ufe00com")
 def test_host_is_never_all_that_shows_of_a_link_to_another_host(label: str) -> None:
     assert is_deceptive(label, "https://evil.example/x")
-    shown = rendered(f"See [{label}](https://evil.example/x) for more.", growing=False)
+    shown = render_page(f"See [{label}](https://evil.example/x) for more.", growing=False)
     assert not re.search(r"\]\(", shown)
     assert "https://evil.example/x" in shown
 
@@ -375,7 +375,7 @@ def test_characters_that_do_not_show_hide_no_host(label: str) -> None:
     ],
 )
 def test_host_that_begins_before_a_label_is_not_all_that_shows(text: str) -> None:
-    shown = rendered(text, growing=False)
+    shown = render_page(text, growing=False)
     assert "com](" not in shown
     assert "\\[" in shown or "(https://evil.com)" in shown.rpartition("]")[2]
 
@@ -391,13 +391,13 @@ def test_host_that_begins_before_a_label_is_not_all_that_shows(text: str) -> Non
     ],
 )
 def test_link_directly_behind_other_text_stays_one(text: str) -> None:
-    assert rendered(text, growing=False) == text
+    assert render_page(text, growing=False) == text
 
 
 @pytest.mark.parametrize("label", ["[bank.com]", "[bank.com][]", "![bank.com]"])
 @pytest.mark.parametrize("between", ["\n\n", "\n\nMore.\n\n"])
 def test_label_that_is_defined_in_another_paragraph_is_no_link_to_another_host(label: str, between: str) -> None:
-    shown = rendered(f"See {label}.{between}[bank.com]: https://evil.com\n", growing=False)
+    shown = render_page(f"See {label}.{between}[bank.com]: https://evil.com\n", growing=False)
     assert shown.startswith(f"See {label.replace('[bank.com]', chr(92) + '[bank.com' + chr(92) + ']')}.")
 
 
@@ -481,7 +481,7 @@ SENT = {
 
 @pytest.mark.parametrize(("written", "sent"), SENT.values(), ids=SENT)
 def test_host_of_a_bare_url_says_where_it_leads(written: str, sent: str) -> None:
-    assert rendered(f"See {written} and so on", growing=False) == f"See {sent} and so on"
+    assert render_page(f"See {written} and so on", growing=False) == f"See {sent} and so on"
 
 
 AS_WRITTEN = {
@@ -501,13 +501,13 @@ AS_WRITTEN = {
 
 @pytest.mark.parametrize("written", AS_WRITTEN.values(), ids=AS_WRITTEN)
 def test_url_that_says_where_it_leads_is_sent_as_written(written: str) -> None:
-    assert rendered(written, growing=False) == with_ascii_hosts(written) == written
+    assert render_page(written, growing=False) == with_ascii_hosts(written) == written
 
 
 @pytest.mark.parametrize("around", ["{}", "# {}", "> - {} x", "| {} |\n|---|\n| {} |", "a\n\n{}\n\nb"])
 def test_host_says_where_it_leads_in_every_block(around: str) -> None:
     text = around.replace("{}", CYRILLIC)
-    assert rendered(text, growing=False) == text.replace(CYRILLIC, GITHUB)
+    assert render_page(text, growing=False) == text.replace(CYRILLIC, GITHUB)
 
 
 URL_PIECES = [
@@ -527,14 +527,14 @@ URLS = st.lists(st.sampled_from(URL_PIECES), max_size=24).map("".join)
 def test_page_of_hosts_fits_into_a_message(url: str) -> None:
     pages = Pages(max_full=1)
     pages.append(url * 4_000)
-    assert len(rendered(pages.full[0].markdown, growing=False)) <= 12_000
+    assert len(render_page(pages.full[0].markdown, growing=False)) <= 12_000
 
 
 def test_host_that_grows_is_held_back() -> None:
     for text in ("See https://github.com", "See https://g\u0456", "See https://", "See https://g&#11"):
-        assert rendered(text, growing=True) == "See"
+        assert render_page(text, growing=True) == "See"
         assert stable_prefix(text) in ("See", "See ")
-    assert rendered(f"See {CYRILLIC}", growing=True) == f"See {GITHUB}"
+    assert render_page(f"See {CYRILLIC}", growing=True) == f"See {GITHUB}"
 
 
 CANVAS = "https://acme.slack.com/docs/T0ACME/F0SECRET"
@@ -587,16 +587,16 @@ def test_address_of_a_file_is_known_in_all_its_forms(address: str) -> None:
 @pytest.mark.parametrize("address", NO_FILES)
 def test_other_addresses_stay_links(address: str) -> None:
     for text in (f"See {address} now.", f"See [it]({address})."):
-        assert rendered(text, growing=False) == text
+        assert render_page(text, growing=False) == text
     assert without_schemes(address) == address
 
 
 def test_address_of_a_file_is_sent_as_code() -> None:
-    assert rendered(f"See {CANVAS}, please.", growing=False) == f"See {CODE}, please."
-    assert rendered(f"See [the plan]({CANVAS}).", growing=False) == f"See the plan ({CODE})."
-    assert rendered(f"See <{CANVAS}>.", growing=False) == f"See {CODE}."
+    assert render_page(f"See {CANVAS}, please.", growing=False) == f"See {CODE}, please."
+    assert render_page(f"See [the plan]({CANVAS}).", growing=False) == f"See the plan ({CODE})."
+    assert render_page(f"See <{CANVAS}>.", growing=False) == f"See {CODE}."
     code = f"`{CANVAS}` and\n\n```\ncurl {CANVAS}\n```"
-    assert rendered(code, growing=False) == code
+    assert render_page(code, growing=False) == code
 
 
 def test_ids_of_files_are_found_in_a_text() -> None:
@@ -640,7 +640,7 @@ TEXTS = st.lists(st.sampled_from(PIECES), max_size=24).map("".join)
     ],
 )
 def test_hosts_and_mailboxes_count_as_addresses_also_without_a_scheme(text: str, counts: bool) -> None:
-    assert has_address(text) is counts
+    assert might_have_link(text) is counts
 
 
 @settings(max_examples=2 * settings().max_examples)
@@ -652,8 +652,8 @@ def test_hosts_and_mailboxes_count_as_addresses_also_without_a_scheme(text: str,
 def test_room_for_hosts_and_addresses_never_falls(text: str) -> None:
     closing = len("\n```") + text.count("`") + 2 * text.count(">") + 2 * text.count("- ")
     others = 4 * text.count("\\") + 4 * text.count("]") + closing
-    assert len(rendered(text, growing=False)) <= sent_chars(text) + others
-    sizes = [sent_chars(text[:end]) for end in range(len(text) + 1)]
+    assert len(render_page(text, growing=False)) <= max_sent_chars(text) + others
+    sizes = [max_sent_chars(text[:end]) for end in range(len(text) + 1)]
     assert sizes == sorted(sizes)
 
 
@@ -662,7 +662,7 @@ def test_room_for_hosts_and_addresses_never_falls(text: str) -> None:
 @example("https://g\u0456thub.com**")
 @example("https://\n&#1110;")
 def test_appended_beginning_of_a_url_stays(text: str) -> None:
-    final = rendered(text, growing=False)
+    final = render_page(text, growing=False)
     if "]:" not in text and "|" not in text:
         assert all(final.startswith(stable_prefix(text[:end])) for end in range(len(text) + 1))
 
@@ -673,6 +673,6 @@ def test_appended_beginning_of_a_url_stays(text: str) -> None:
 @example(f"**{CANVAS}****{CANVAS}**_a")
 @example(f"**See {CANVAS}** or *the other {CANVAS}*_a")
 def test_appended_beginning_of_a_files_address_stays(text: str) -> None:
-    final = rendered(text, growing=False)
+    final = render_page(text, growing=False)
     if not any(exception in text for exception in ("]:", "|", "](\n", "&")):
         assert all(final.startswith(stable_prefix(text[:end])) for end in range(len(text) + 1))

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from slack_markdown.escaping import HAIR_SPACE
 from slack_markdown.extent import Extent
 from slack_markdown.pages import MAX_SENT, PAGE_BYTES, PAGE_CHARS, Page, Pages
-from slack_markdown.render import rendered, sent_chars
+from slack_markdown.render import max_sent_chars, render_page
 from slack_markdown.tests.markdown_texts import ACCENTED, FAMILY, HEADING, LONG, MARKDOWN, TABLE, drawn_answer, paged
 
 # The text before the break and the text after it. A page has 60 characters.
@@ -147,7 +147,7 @@ def test_pages_fit_and_join_to_the_text_for_any_deltas(text: str, limit: int, st
     pages = paged(text, limit)
     assert "".join(page.source for page in pages) == text
     assert [text[page.start : page.end] for page in pages] == [page.source for page in pages]
-    assert all(sent_chars(page.markdown.rstrip()) <= limit for page in pages)
+    assert all(max_sent_chars(page.markdown.rstrip()) <= limit for page in pages)
     assert paged(text, limit, step) == pages
 
 
@@ -155,7 +155,7 @@ def test_pages_fit_and_join_to_the_text_for_any_deltas(text: str, limit: int, st
 def test_page_break_cuts_no_grapheme(text: str, limit: int) -> None:
     begins, at = {0}, 0
     for grapheme in regex.findall(r"\X", text):
-        if sent_chars(grapheme) > limit // 2:
+        if max_sent_chars(grapheme) > limit // 2:
             return
         at += len(grapheme)
         begins.add(at)
@@ -177,15 +177,15 @@ def test_full_pages_never_change() -> None:
 @pytest.mark.parametrize("character", ["x", "漢", "👩", "<", "&", "\ud800"])
 def test_page_is_within_the_limits_of_characters_and_bytes(character: str) -> None:
     for page in paged(character * 30_000, PAGE_CHARS)[:-1]:
-        assert sent_chars(page.markdown) <= PAGE_CHARS
+        assert max_sent_chars(page.markdown) <= PAGE_CHARS
         assert len(page.markdown.encode("utf-8", "surrogatepass")) <= PAGE_BYTES
         assert len(page.source) > 2_000
 
 
 @pytest.mark.parametrize("piece", [*map(chr, range(128)), "漢", "👩", "](", "][", "<http://", "![", "```\n"])
 def test_no_character_is_sent_as_more_than_most_sent(piece: str) -> None:
-    assert sent_chars(piece) <= MAX_SENT * len(piece)
-    assert sent_chars(piece) - len(piece) + len(piece.encode()) <= MAX_SENT * len(piece)
+    assert max_sent_chars(piece) <= MAX_SENT * len(piece)
+    assert max_sent_chars(piece) - len(piece) + len(piece.encode()) <= MAX_SENT * len(piece)
 
 
 def bytes_of_pages(deltas: Iterable[str]) -> int:
@@ -277,7 +277,7 @@ def words(source: str) -> dict[str, tuple[object, ...]]:
 def test_pages_show_each_word_as_the_whole_text_does(seed: int, limit: int) -> None:
     text = Author(seed).text()
     whole, pages = words(text), paged(text, limit)
-    shown = [words(rendered(page.markdown, growing=False)) for page in pages]
+    shown = [words(render_page(page.markdown, growing=False)) for page in pages]
     for page, places in zip(pages, shown, strict=True):
         first_word = page.source.split()[:1]
         differ = {word: (places[word], whole[word]) for word in places if places[word] != whole[word]}
@@ -312,7 +312,7 @@ def test_page_ends_before_the_heading_of_a_second_table() -> None:
     "written", ["snake_case 和 2*3*4", "`这**不是**粗体`", "```\n这**不是**粗体\n```", "没有**关闭"]
 )
 def test_text_without_emphasis_stays_unchanged(written: str) -> None:
-    assert HAIR_SPACE not in rendered(written, growing=False)
+    assert HAIR_SPACE not in render_page(written, growing=False)
 
 
 def test_lines_are_counted_once() -> None:

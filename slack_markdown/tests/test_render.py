@@ -15,10 +15,10 @@ from slack_markdown.render import (
     PREVIEW_CHARS,
     first_words,
     has_word,
+    max_sent_chars,
     mrkdwn,
     plain_words,
-    rendered,
-    sent_chars,
+    render_page,
     stable_prefix,
 )
 from slack_markdown.tests.markdown_texts import markdown_texts
@@ -105,7 +105,7 @@ PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrou
     ],
 )
 def test_incomplete_construct_is_closed_for_show_or_held_back(source: str, sent: str) -> None:
-    assert rendered(source, growing=True) == sent
+    assert render_page(source, growing=True) == sent
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_incomplete_construct_is_closed_for_show_or_held_back(source: str, sent:
     ],
 )
 def test_link_shows_its_destination_if_its_label_is_deceptive(source: str, sent: str) -> None:
-    assert rendered(source, growing=False) == sent
-    assert rendered(f"{source}\n\nand on", growing=True) == f"{sent}\n\nand on"
+    assert render_page(source, growing=False) == sent
+    assert render_page(f"{source}\n\nand on", growing=True) == f"{sent}\n\nand on"
 
 
 SENTENCES = {
@@ -167,10 +167,10 @@ HELD_CHARS = 40
 def test_sentence_behind_the_mark_of_a_formula_is_shown(opened: str, sentence: str, goes_on: str) -> None:
     text = f"{opened}{sentence}{goes_on}"
     for end in range(len(opened) + HELD_CHARS, len(text)):
-        shown = rendered(text[:end], growing=True)
+        shown = render_page(text[:end], growing=True)
         assert sentence[: end - len(opened) - HELD_CHARS] in shown
     for end in range(len(text)):
-        assert rendered(text, growing=False).startswith(stable_prefix(text[:end]))
+        assert render_page(text, growing=False).startswith(stable_prefix(text[:end]))
 
 
 @pytest.mark.parametrize(
@@ -184,9 +184,9 @@ def test_sentence_behind_the_mark_of_a_formula_is_shown(opened: str, sentence: s
 @pytest.mark.parametrize("marks", ["$$\n{}\n$$", "\\[{}\\]", "\\({}\\)"])
 def test_words_of_a_formula_are_no_sentence(marks: str, formula: str) -> None:
     text = marks.replace("{}", formula)
-    assert rendered(text, growing=False) == f"`{formula}`"
+    assert render_page(text, growing=False) == f"`{formula}`"
     for end in range(len(text) - 1):
-        frame = rendered(text[:end], growing=True)
+        frame = render_page(text[:end], growing=True)
         assert frame in ("", "\\") or formula.startswith(frame.strip("`"))
 
 
@@ -204,7 +204,7 @@ def test_words_of_a_formula_are_no_sentence(marks: str, formula: str) -> None:
 )
 @pytest.mark.parametrize("heading", ["# Title", "Title\n====="])
 def test_text_directly_below_a_heading_is_shown_as_elsewhere(heading: str, below: str, sent: str) -> None:
-    assert rendered(f"{heading}\n{below}", growing=True) == f"{heading}\n{sent}"
+    assert render_page(f"{heading}\n{below}", growing=True) == f"{heading}\n{sent}"
 
 
 @given(markdown_texts, st.booleans())
@@ -218,7 +218,7 @@ def test_text_directly_below_a_heading_is_shown_as_elsewhere(heading: str, below
 @example("[l.io![#]()](http:c)", False)
 @example("![l.io![a]](http:c)[a]:h", False)
 def test_rendering_leaves_no_image_and_no_deceptive_link(text: str, growing: bool) -> None:
-    for block in PARSER.parse(rendered(text, growing=growing)):
+    for block in PARSER.parse(render_page(text, growing=growing)):
         for at, token in enumerate(children := block.children or []):
             assert token.type != "image"
             if token.type == "link_open" and token.info != "auto":
@@ -240,7 +240,7 @@ def test_rendering_leaves_no_image_and_no_deceptive_link(text: str, growing: boo
 @example("\\(x = <!channel>")
 @example("$$\n<@U1> = x\n")
 def test_no_growing_text_shows_an_instruction(text: str) -> None:
-    assert not re.search(r"<[!@#]", rendered(text, growing=True))
+    assert not re.search(r"<[!@#]", render_page(text, growing=True))
 
 
 @given(markdown_texts)
@@ -257,12 +257,12 @@ def test_only_the_end_is_held_back(text: str) -> None:
     text = DROPPED.sub("", text)
     # Words in braces belong to a formula.
     assume("{" not in text)
-    whole = rendered(f"{text}\n\n", growing=False)
-    assert "This is the end." in rendered(f"{text}\n\nThis is the end. Nothing follows here. And", growing=True)
+    whole = render_page(f"{text}\n\n", growing=False)
+    assert "This is the end." in render_page(f"{text}\n\nThis is the end. Nothing follows here. And", growing=True)
     if not re.search(r"\]|!\[|<|\*.*http|http.*\*|http[^\s]*[^\x00-\x7f]", text, re.DOTALL):
         shown, written = (one.replace(HAIR_SPACE, "").replace("\\|", "|") for one in (whole, text.rstrip()))
         assert shown.startswith(written)
-        assert len(whole) <= sent_chars(text) + len("\n```") + text.count("`") + text.count("~") + text.count(" ")
+        assert len(whole) <= max_sent_chars(text) + len("\n```") + text.count("`") + text.count("~") + text.count(" ")
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_preview_has_no_marks(markdown: str, words: str) -> None:
     ],
 )
 def test_plain_words_of_a_page_are_all_of_them(markdown: str, words: str) -> None:
-    assert plain_words(rendered(markdown, growing=False)) == words
+    assert plain_words(render_page(markdown, growing=False)) == words
 
 
 @pytest.mark.parametrize(
@@ -358,12 +358,12 @@ def test_preview_cuts_no_word(text: str) -> None:
 
 def test_crlf_ends_a_line() -> None:
     source = "text\r\n\r\n| a | b |\r\n|--|--|\r\n| **1"
-    assert rendered(source, growing=True) == "text\n\n| a | b |\n|--|--|\n| **1**"
-    assert rendered("```py\r\nx\r\n```\r\n", growing=False) == "```py\nx\n```"
+    assert render_page(source, growing=True) == "text\n\n| a | b |\n|--|--|\n| **1**"
+    assert render_page("```py\r\nx\r\n```\r\n", growing=False) == "```py\nx\n```"
 
 
 def test_bidi_override_is_removed_from_a_label() -> None:
-    assert rendered("[\u202emoc.knab](https://a.b)", growing=False) == "[moc.knab](https://a.b)"
+    assert render_page("[\u202emoc.knab](https://a.b)", growing=False) == "[moc.knab](https://a.b)"
 
 
 @pytest.mark.parametrize(
@@ -388,7 +388,7 @@ def test_text_has_a_word_once_a_reader_would_see_one(marks: str, first: str) -> 
 
 def test_row_that_may_be_a_header_is_held_back_until_the_next_line_decides() -> None:
     row = "| Model | Price |"
-    frames = [rendered(text, growing=True) for text in ("| Mod", row, f"{row}\n|--", f"{row}\n|---|---|\n")]
+    frames = [render_page(text, growing=True) for text in ("| Mod", row, f"{row}\n|--", f"{row}\n|---|---|\n")]
     assert frames == ["", "", "", f"{row}\n|---|---|"]
 
 
@@ -408,13 +408,13 @@ def test_row_that_may_be_a_header_is_held_back_until_the_next_line_decides() -> 
 @pytest.mark.parametrize("space", ["", " "])
 def test_surplus_cells_are_shown_in_the_last_column(cell: str, sent: str, space: str) -> None:
     header = "|a|b|\n|-|-|\n"
-    assert rendered(f"{header}|1|{cell}{space}|3|4|", growing=False) == f"{header}|1|{sent}{space}\\|3\\|4|"
-    assert rendered(f"{header}1|{cell}{space}|3", growing=False) == f"{header}1|{sent}{space}\\|3"
+    assert render_page(f"{header}|1|{cell}{space}|3|4|", growing=False) == f"{header}|1|{sent}{space}\\|3\\|4|"
+    assert render_page(f"{header}1|{cell}{space}|3", growing=False) == f"{header}1|{sent}{space}\\|3"
 
 
 @pytest.mark.parametrize("entity", ["&lt;", "&amp;lt;", "&#60;", "&nbsp;"])
 def test_entity_in_code_is_not_decoded(entity: str) -> None:
-    assert rendered(f"`{entity}`", growing=False) == f"`{entity}`"
+    assert render_page(f"`{entity}`", growing=False) == f"`{entity}`"
 
 
 def test_code_around_another_replacement_is_not_escaped_as_prose() -> None:

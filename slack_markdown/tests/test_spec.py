@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from slack_markdown.pages import Pages
-from slack_markdown.render import rendered
+from slack_markdown.render import render_page
 
 PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 MARKS = {"em", "strong", "s", "code_inline"}
@@ -124,8 +124,8 @@ def frames(markdown: str) -> dict[int, list[str]]:
         else:
             pages.finish()
         for number, page in enumerate(pages.full[full:], full):
-            sent[number].append(rendered(page.markdown, growing=False))
-        sent[len(pages.full)].append(rendered(pages.growing.markdown, growing=bool(character)))
+            sent[number].append(render_page(page.markdown, growing=False))
+        sent[len(pages.full)].append(render_page(pages.growing.markdown, growing=bool(character)))
     return sent
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from slack_markdown.dialects import MAX_CONSTRUCT_CHARS
 from slack_markdown.extent import HEADING_CHARS
-from slack_markdown.render import DEFINITION, has_definitions, rendered, stable_prefix
+from slack_markdown.render import DEFINITION, has_definitions, render_page, stable_prefix
 
 LONG_HEADING = re.compile(rf"#{{1,6}}[ \t][^\n]{{{HEADING_CHARS // 5},}}")
 """A character counts as at most five."""
@@ -69,7 +69,7 @@ def test_what_is_appended_stays(texts: st.SearchStrategy[str], data: st.DataObje
     assume(not any(exception.search(text) for exception in (DEFINITION, WIDE_ROW_WITHOUT_PIPE, LONG_HEADING)))
     k = data.draw(st.integers(0, len(text)))
     stable = stable_prefix(text[:k])
-    whole = rendered(text, growing=False)
+    whole = render_page(text, growing=False)
     assert whole.startswith(stable), (text[:k], stable, whole)
 
 
@@ -101,14 +101,14 @@ def test_what_is_appended_stays(texts: st.SearchStrategy[str], data: st.DataObje
     ],
 )
 def test_no_beginning_of_a_text_appends_what_changes(text: str) -> None:
-    whole = rendered(text, growing=False)
+    whole = render_page(text, growing=False)
     assert all(whole.startswith(stable_prefix(text[:k])) for k in range(len(text) + 1))
 
 
 @given(st.lists(st.sampled_from(["word ", "*bold ", "[label ", "`code ", "<b ", "世界 ", "_a ", "![i "]), min_size=200))
 def test_held_back_text_is_bounded_in_prose(words: list[str]) -> None:
     text = "".join(words)
-    assert len(rendered(text, growing=False)) - len(stable_prefix(text)) < 2 * MAX_CONSTRUCT_CHARS
+    assert len(render_page(text, growing=False)) - len(stable_prefix(text)) < 2 * MAX_CONSTRUCT_CHARS
 
 
 @pytest.mark.parametrize(

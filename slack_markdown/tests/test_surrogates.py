@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slack_markdown.growing_text import Pairing, paired
+from slack_markdown.growing_text import Pairing, join_halves
 from slack_markdown.tests.costs import milliseconds
 
 HALVES = ["\ud83d", "\ude00", "\udbff", "\udc00"]
@@ -39,7 +39,7 @@ def expected(text: str) -> str:
     ],
 )
 def test_adjacent_halves_are_joined_and_lone_halves_replaced(text: str, repaired: str) -> None:
-    assert paired(text) == repaired
+    assert join_halves(text) == repaired
 
 
 @given(UNITS, st.lists(st.integers(0, 12)))
@@ -48,7 +48,7 @@ def test_deltas_are_repaired_as_the_whole_text_is(units: list[str], cuts: list[i
     at = sorted({0, *(cut for cut in cuts if cut < len(text)), len(text)})
     pairing = Pairing()
     repaired = [pairing.add(text[low:high]) for low, high in pairwise(at)]
-    assert "".join([*repaired, pairing.end()]) == paired(text) == expected(text)
+    assert "".join([*repaired, pairing.end()]) == join_halves(text) == expected(text)
     for delta in repaired:
         delta.encode()
 
@@ -56,4 +56,4 @@ def test_deltas_are_repaired_as_the_whole_text_is(units: list[str], cuts: list[i
 @pytest.mark.parametrize("repeated", ["\ud83d", "?\ud83d", "\0\ude00", "\ud83d\ude00\ud83d"])
 def test_many_lone_halves_take_about_as_long_as_one(repeated: str) -> None:
     one, many = "😀" * 300_000 + "\ud83d", repeated * (300_000 // len(repeated))
-    assert milliseconds(paired, many) < 5 * max(milliseconds(paired, one), 1.0)
+    assert milliseconds(join_halves, many) < 5 * max(milliseconds(join_halves, one), 1.0)

@@ -11,7 +11,7 @@ from bot.reply.reply import MAX_PAGES, Reply
 from slack_markdown.escaping import HAIR_SPACE
 from slack_markdown.extent import MAX_BLOCKS, MAX_ROWS
 from slack_markdown.pages import PAGE_CHARS
-from slack_markdown.render import rendered
+from slack_markdown.render import render_page
 from slack_markdown.tests.markdown_texts import LONG, ROW, TABLE, drawn_answer, paged
 from slack_sandbox.blocks.rules import check_blocks
 from tests.core import conversations
@@ -66,7 +66,7 @@ def test_slack_makes_no_more_blocks_than_were_counted(seed: int) -> None:
     """Pages are cut by a count that is never below Slack's own."""
     text = drawn_answer(seed)
     for page in paged(text, PAGE_CHARS):
-        sent = check_blocks([{"type": "markdown", "text": rendered(page.markdown, growing=False) or "x"}])
+        sent = check_blocks([{"type": "markdown", "text": render_page(page.markdown, growing=False) or "x"}])
         assert len(sent) <= MAX_BLOCKS
         assert kinds(sent).count("table") <= 1
 

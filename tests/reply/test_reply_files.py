@@ -16,7 +16,7 @@ from bot.reply.messages import Call, Delete, PageView, Shown, Upload
 from bot.reply.reply import MAX_PAGES, MAX_PAGES_WITHOUT_FILE, Reply
 from bot.reply.scheduler import UPLOAD_TRIES
 from slack_markdown.pages import PAGE_BYTES, PAGE_CHARS, Page
-from slack_markdown.render import sent_chars
+from slack_markdown.render import max_sent_chars
 from slack_markdown.tests.markdown_texts import MARKDOWN
 from tests.core.conversations import answer, question
 from tests.core.readers import ReadersChannel, next_of, show_all
@@ -133,7 +133,7 @@ def test_block_longer_than_the_end_is_shown_from_its_beginning() -> None:
 def test_end_of_any_text_fits_on_a_page(text: str, limit: int) -> None:
     page = end_of_answer(text, Page(), limit, PAGE_BYTES).page
     assert text[page.start :].rstrip() == page.source.rstrip()
-    assert sent_chars(page.markdown) <= limit or len(page.source) <= 1
+    assert max_sent_chars(page.markdown) <= limit or len(page.source) <= 1
 
 
 @pytest.mark.parametrize(

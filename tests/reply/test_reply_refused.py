@@ -26,7 +26,7 @@ from bot.reply.edits import (
 from bot.reply.messages import Call, Delete, Life, PageView, Shown, Upload
 from bot.reply.reply import MAX_PAGES, Reply
 from bot.retry import REPLY_CALLS
-from slack_markdown.render import sent_chars
+from slack_markdown.render import max_sent_chars
 from tests.core.conversations import answer, reply_on_short_pages
 from tests.core.readers import ReadersChannel, next_of, show_all
 from tests.reply.outcomes import done, found, refused
@@ -476,7 +476,9 @@ class RefusedReplyMachine(RuleBasedStateMachine):
     @invariant()
     def pages_are_short_and_in_order(self) -> None:
         if hasattr(self, "reply"):
-            assert all(sent_chars(view.markdown.rstrip()) <= self.page_chars for _, view in self.slack.pages.values())
+            assert all(
+                max_sent_chars(view.markdown.rstrip()) <= self.page_chars for _, view in self.slack.pages.values()
+            )
             assert list(self.reply.page_ts) == sorted(self.reply.page_ts, key=float)
 
     @precondition(lambda self: not self.reply.has_ended)

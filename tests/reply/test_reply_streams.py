@@ -16,7 +16,7 @@ from bot.reply.edits import PLAIN_TEXT_WEIGHT, Post, Update
 from bot.reply.messages import Call, Delete, Shown
 from bot.reply.reply import Reply
 from bot.reply.streams import AppendStream, Stage, StartStream, StopStream, Stream, can_be_streamed
-from slack_markdown.render import rendered
+from slack_markdown.render import render_page
 from slack_pacing.carriers import STREAM_BYTES, CarrierName
 from slack_pacing.pacer import Urgency
 from tests.core.conversations import answer, job, question
@@ -524,11 +524,11 @@ def test_pages_that_are_posted_again_are_no_longer_than_a_stream_carries() -> No
 def test_stop_appends_what_was_held_back_as_an_ended_page_shows_it() -> None:
     reply, thread = streamed("One two ")
     text = "One two *three"
-    assert rendered(text, growing=False) != rendered(text, growing=True)
+    assert render_page(text, growing=False) != render_page(text, growing=True)
     reply.append("*three")
     reply.finish(End(EndReason.WHOLE))
     show_all(reply, thread)
-    assert thread.texts == {"1.0": rendered(text, growing=False)}
+    assert thread.texts == {"1.0": render_page(text, growing=False)}
 
 
 def test_words_that_may_change_after_all_are_not_appended_and_the_stream_stays_open() -> None:

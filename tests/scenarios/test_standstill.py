@@ -30,7 +30,7 @@ Place = tuple[str, str]
 IN_AN_ANSWER: dict[str, Place] = {
     "the first word is looked for": ("bot.reply.scheduler", "has_word"),
     "text is added to a page": ("slack_markdown.pages", "Pages.append"),
-    "a page is rendered": ("bot.reply.blocks", "rendered"),
+    "a page is rendered": ("bot.reply.blocks", "render_page"),
 }
 
 

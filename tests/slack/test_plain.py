@@ -13,7 +13,7 @@ from bot.slack import blockkit
 from bot.slack.blockkit import Json
 from bot.slack.plain import PLAIN_BYTES, text_of
 from slack_markdown.escaping import JOINER
-from slack_markdown.render import DONE, QUOTED, TABLE, TO_DO, rendered
+from slack_markdown.render import DONE, QUOTED, TABLE, TO_DO, render_page
 from slack_sandbox.text.translation import translate
 
 SENTENCE = blockkit.section(blockkit.mrkdwn("<@U0ADA> asks *this*:"))
@@ -176,7 +176,7 @@ def bare(words: Iterator[str] | Sequence[str]) -> list[str]:
 @given(markdown_of_all_constructs())
 def test_text_says_what_the_picture_says(markdown: str) -> None:
     """In order, and nothing else except words about the form: where a quote, a table and a column's cell begin."""
-    page = rendered(markdown, growing=False)
+    page = render_page(markdown, growing=False)
     blocks = translate(page)
     shown, said = bare(picture_in_words(blocks)), bare(text_of([blockkit.markdown(page)]).split())
     left: Any = iter(said)

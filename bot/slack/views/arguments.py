@@ -35,7 +35,7 @@ from bot.slack.blockkit import (
     values_of,
 )
 from bot.slack.views.modal import Modal, metadata_of
-from slack_markdown.escaping import unlinked
+from slack_markdown.escaping import break_links
 
 ARGUMENTS = "arguments"
 ALLOW_ALWAYS = "allow_always"
@@ -56,7 +56,7 @@ class EditedCall:
 def arguments_modal(ask: ApprovalCard, place: ApprovalPlace | None) -> Json:
     """Returns the modal with a call's details. `place`: where the call is approved on submission, or None if the modal
     can't be submitted."""
-    said = span(texts.approvals.described_by(ask.server), "italic"), span(unlinked(ask.description))
+    said = span(texts.approvals.described_by(ask.server), "italic"), span(break_links(ask.description))
     described = [blockkit.rich_text_element("rich_text_quote", *said)] if ask.description else []
     blocks = [
         blockkit.rich_text(_heading(ask)),
@@ -158,11 +158,11 @@ def asks_in_reply(asks: Sequence[ApprovalCard], block_id: str) -> list[Json]:
 
 
 def _heading(ask: ApprovalCard) -> list[Json]:
-    return [rich_text_section(span(unlinked(ask.question), "bold"))]
+    return [rich_text_section(span(break_links(ask.question), "bold"))]
 
 
 def _warnings(ask: ApprovalCard) -> list[Json]:
-    return [rich_text_section(span(unlinked(warning), "bold")) for warning in ask.warnings]
+    return [rich_text_section(span(break_links(warning), "bold")) for warning in ask.warnings]
 
 
 def _arguments(fields: Sequence[ArgumentField]) -> list[Json]:
@@ -217,7 +217,7 @@ def _terms(asks: Sequence[ApprovalCard]) -> Json:
     because = texts.approvals.asking_reasons_text({reason for ask in asks for reason in ask.lasting_reasons}, sources)
     elements = [span("".join([*(acts_as([*names]) for acts_as, names in servers if names), because]), "italic")]
     if (until := asks[0].expires_at) is not None:
-        waits_until = texts.approvals.decide_until(unlinked(asks[0].decider_name))
+        waits_until = texts.approvals.decide_until(break_links(asks[0].decider_name))
         elements += [span(waits_until, "italic"), time_element(until, "italic"), span(".", "italic")]
     return rich_text_section(*elements)
 
