@@ -45,24 +45,25 @@ CALLS_PER_MINUTE = {
     "assistant.threads.setTitle": 50,
     "assistant.threads.setSuggestedPrompts": 50,
 }
-"""Based on Slack's documented tiers. Posts and permalinks allow several hundred a minute; these numbers stay lower."""
+"""Based on the tiers in Slack's documentation. Slack allows several hundred posts and permalinks a minute, but these
+numbers stay lower."""
 REPLIES = "chat.update"
 FIRST_WORDS = "chat.postMessage"
 STARTS, APPENDS, STOPS = "chat.startStream", "chat.appendStream", "chat.stopStream"
 POSTS = frozenset({"chat.postMessage", STARTS, "files.completeUploadExternal"})
-"""Methods that show a new message in a channel. Whether Slack counts all of them as posts isn't known."""
+"""Methods that show a new message in a channel. It isn't known whether Slack counts all of them as posts."""
 ONCE_PER_REPLY = frozenset({STARTS, STOPS})
 """Methods that each reply calls once. The call is reserved, so it never waits for other replies' calls."""
 WITHOUT_RESERVE = frozenset({APPENDS})
-"""Methods that reserve no calls, because replies begin and end with other methods."""
+"""Methods for which no calls are reserved, because replies begin and end with other methods."""
 DEFAULT_RETRY_AFTER_S = 30.0
 """The wait after a 429 without a readable Retry-After header."""
 FOLLOW_S = 1.0
 IN_CHANNEL = "posts in a channel"
-"""The key of the learned budget for posts in a channel. Other budgets are keyed by method."""
+"""The key for the learned budget for posts in a channel. All other budgets are keyed by method."""
 
 Paces = Callable[[str], float]
-"""Returns each live reply's edits per second, by method."""
+"""Returns how many calls of a method each live reply can make per second."""
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,8 @@ log = logging.getLogger(__name__)
 def retry_after_s(error: BaseException) -> float | None:
     """Returns how long Slack wants callers to wait, in seconds, or None if the error isn't a rate limit.
 
-    Reads the error's `retry_after_s`, or else the response of a slack_sdk SlackApiError with status 429.
+    Reads the error's `retry_after_s` or, if it doesn't have one, the response of a slack_sdk SlackApiError with status
+    429.
     """
     wait_s = getattr(error, "retry_after_s", None)
     if isinstance(wait_s, int | float):
@@ -83,10 +85,11 @@ def retry_after_s(error: BaseException) -> float | None:
 
 
 class RateBudget:
-    """Decides when a workspace's calls can be sent: the pacers set the time, and the ledger grants the call.
+    """Decides when a workspace's calls can be sent. The pacers set the time, and the ledger grants the call.
 
-    `ledger`: counts the calls of all processes (default: this is the only process). `clock`: default: the event loop's.
-    `calls_per_minute`: budgets by method that differ from CALLS_PER_MINUTE. Methods in neither aren't paced.
+    `ledger`: counts the calls of all processes. By default, this is the only process. `clock`: by default, the event
+    loop's clock. `calls_per_minute`: budgets by method that differ from CALLS_PER_MINUTE. Methods that are in neither
+    aren't paced.
     """
 
     def __init__(
@@ -104,19 +107,20 @@ class RateBudget:
         self._posts = ChannelPosts()
         self._learners: dict[str, Pacer | ChannelPosts] = {**self._pacers, IN_CHANNEL: self._posts}
         self._known_at: dict[str, float] = {}
-        """When each budget's newest recorded value was learned. Empty until the record has been read, so that this
-        process's initial assumptions aren't recorded."""
+        """The time at which each budget's newest recorded value was learned. Empty until recorded values have been
+        read, so that this process's initial assumptions aren't recorded."""
         self._live: dict[Hashable, tuple[float, tuple[str, ...]]] = {}
-        """When each live reply was opened, and the methods that it still uses."""
+        """The time at which each live reply was opened, and the methods that it still uses."""
         self._denied_until: dict[str, float] = {}
-        """When to ask the ledger again after it denied a call, by method."""
+        """By method: the time at which to ask the ledger again after it has denied a call."""
         self._unsent: list[str] = []
-        """Calls that the ledger counted but that were never sent, until they are returned. Otherwise, an unsent stop of
-        a stream would delay the end of another answer by a minute."""
+        """Calls that the ledger has counted but that were never sent. They are kept until they are given back, because
+        an unsent stop of a stream would otherwise delay the end of another answer by a minute."""
         self._is_ledger_away = False
 
     def on_reply_opened(self, key: Hashable, *, posts_first_words: bool = False) -> None:
-        """Reserves a call for a final edit. `posts_first_words`: the first words are a new message, not an edit."""
+        """Reserves a call for a final edit. `posts_first_words`: whether the first words are a new message instead of
+        an edit."""
         now = self._clock.monotonic()
         self._live[key] = now, (REPLIES,)
         self._pacers[REPLIES].on_reply_opened(key, now, posts_first_words=posts_first_words)
@@ -131,7 +135,7 @@ class RateBudget:
             self._pacers[APPENDS].record_lifetime(now - since)
 
     def set_methods(self, key: Hashable, methods: Sequence[str]) -> None:
-        """Records the methods that a live reply still uses, and reserves a call of each if needed."""
+        """Records the methods that a live reply still uses, and reserves a call of each method that needs one."""
         if key not in self._live or self._live[key][1] == tuple(methods):
             return
         since, before = self._live[key]
@@ -144,14 +148,14 @@ class RateBudget:
                 self._pacers[method].on_reply_joined(key, since, self._clock.monotonic())
 
     def carrier_room(self, method: str, key: Hashable) -> CarrierRoom:
-        """Returns a method's remaining capacity for a live reply that is starting to use it or already uses it."""
+        """Returns how much capacity a method has left for a live reply that starts to use it or already does."""
         pacer, now = self._pacers[method], self._clock.monotonic()
         return CarrierRoom(pacer.live_besides(key), pacer.newcomers_gap_s(now, besides=key))
 
     def choose_carrier(
         self, key: Hashable, *, has_stop: bool = False, forced: CarrierName | None = None
     ) -> CarrierName:
-        """Returns whether a live reply, or a page of it, that starts now is shown with edits or as a native stream."""
+        """Returns whether to show a live reply, or a page of it, that starts now with edits or as a native stream."""
         return choose_carrier(
             self.carrier_room(REPLIES, key),
             self.carrier_room(APPENDS, key),
@@ -166,22 +170,26 @@ class RateBudget:
         return self._pacers[method].spare_calls(now) if self._denied_until.get(method, now) <= now else 0
 
     def is_half_free(self, *methods: str) -> bool:
-        """Returns whether half of a minute's calls would be left for people."""
+        """Returns whether more than half of a minute's calls of each method are spare, which leaves enough for
+        people."""
         return all(2 * self.spare_calls(method) > CALLS_PER_MINUTE[method] for method in methods)
 
     def paces(self, now: float) -> Paces:
-        """Returns the paces at one time, for many replies. They are cached, because computing them is slow."""
+        """Returns the paces at one point in time, for use with many replies. They are cached, because computing them is
+        slow."""
         return cache(lambda method: self._pacers[method].pace(now))
 
     def ready_at(self, method: str, now: float, urgency: Urgency, key: Hashable, paces: Paces | None = None) -> float:
-        """Returns when a call can be sent. A time up to now means immediately. `paces`: the paces at `now`."""
+        """Returns the time at which a call can be sent. A time that isn't after `now` means immediately. `paces`: the
+        paces at `now`."""
         if method in ONCE_PER_REPLY:
             urgency = Urgency.FINAL
         pace = partial(paces or self.paces(now), method)
         return max(self._pacers[method].ready_at(now, urgency, key, pace), self._denied_until.get(method, now))
 
     def calls_left(self, now: float, unbegun: int) -> CallsLeft:
-        """Returns the capacity left for live replies. `unbegun`: the number of replies with a status but no message."""
+        """Returns the calls that are left for live replies. `unbegun`: the number of replies that have a status but no
+        message yet."""
         edits, since = self._pacers[REPLIES], now - RECENT_QUESTIONS_S
         asked_lately = sum(at > since for at, _ in self._live.values()) + edits.others_opened_since(since)
         posts, deletions = (self._pacers[method].calls_free_within_life(now) for method in (FIRST_WORDS, "chat.delete"))
@@ -193,14 +201,14 @@ class RateBudget:
         return left.should_begin_late(now - self._live[key][0])
 
     def post_ready_at(self, method: str, channel_id: str, now: float, kept: int = 0) -> float:
-        """Returns when the channel allows a call, with room for `kept` more posts."""
+        """Returns the time at which the channel has room for a call and `kept` more posts."""
         return self._posts.free_at(channel_id, method, now, kept) if method in POSTS else now
 
     def final_at(self, method: str, now: float, ahead: int) -> float:
         return max(self._pacers[method].final_at(now, ahead), self._denied_until.get(method, now))
 
     def on_send(self, method: str, now: float, key: Hashable, channel_id: str = "") -> None:
-        """Counts a call that is in flight, before asking the ledger. `channel_id`: the channel that it posts to."""
+        """Counts a call as in flight before the ledger is asked. `channel_id`: the channel that the call posts to."""
         self._pacers[method].on_send(now, key)
         if method in ONCE_PER_REPLY and key in self._live:
             # The call is now counted itself, so it is no longer reserved.
@@ -215,7 +223,8 @@ class RateBudget:
             self._posts.on_end(channel_id, now)
 
     def on_withdrawn(self, method: str, channel_id: str = "", *, was_granted: bool = False) -> None:
-        """Records that a call counted by `on_send` was never sent. `was_granted`: by `take`."""
+        """Records that a call counted by `on_send` was never sent. `was_granted`: whether `take_call` had granted
+        it."""
         self._pacers[method].on_withdrawn()
         if method in POSTS:
             self._posts.on_withdrawn(channel_id)
@@ -223,15 +232,16 @@ class RateBudget:
             self._unsent += [method, *([POSTS_IN + channel_id] if method in POSTS else [])]
 
     def on_rate_limit(self, method: str, retry_after_s: float, channel_id: str = "") -> None:
-        """Records a 429. A post's 429 delays its channel, and also the method if other channels are refused too."""
+        """Records a 429. If it is for a post, it delays the channel's posts, and also the whole method if other
+        channels are refused, too."""
         now = self._clock.monotonic()
         if method not in POSTS or self._posts.on_rate_limit(channel_id, method, now, retry_after_s):
             self._pacers[method].on_rate_limit(now, retry_after_s)
 
     async def take_call(self, method: str, channel_id: str = "") -> bool:
-        """Takes a call from the budget of all processes, where it counts as sent. Returns whether the call was granted.
-        While the ledger is unavailable, this process decides alone, and other processes don't learn about the call.
-        Hardly any calls are sent then, because a reply's text has to be recorded first."""
+        """Takes a call from the budget of all processes, where it then counts as sent. Returns whether the call was
+        granted. While the ledger is unavailable, this process decides alone, and other processes don't find out about
+        the call. Hardly any calls are sent then, because a reply's text has to be recorded first."""
         if method in POSTS and not await self._take_post(channel_id):
             return False
         granted = await self._ask(method, self._pacers[method].calls_per_minute)
@@ -271,8 +281,9 @@ class RateBudget:
     ) -> AsyncIterator[None]:
         """Waits until a call can be sent, and counts it. Methods without a budget don't wait.
 
-        `key`: the live reply that the call is for, if any. `urgency`: called whenever the call has waited (default:
-        FINAL). If a rate limit is raised inside (`retry_after_s`), later calls wait for as long as Slack asks.
+        `key`: the live reply that the call is for, if any. `urgency`: called each time before the call waits (default:
+        FINAL). If a rate limit error is raised inside the block (`retry_after_s`), later calls wait as long as Slack
+        asks.
         """
         if method not in self._pacers:
             yield
@@ -303,7 +314,8 @@ class RateBudget:
             self.on_end(method, channel_id)
 
     async def watch(self) -> None:
-        """Tracks other processes' calls while replies are live, until canceled, and records what is learned."""
+        """Tracks other processes' calls while replies are live, and records what this process learns. Runs until
+        canceled."""
         try:
             try:
                 # Read what earlier processes have learned. If the ledger is unavailable, the first reservation reads

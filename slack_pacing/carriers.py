@@ -1,27 +1,28 @@
 """Chooses whether a reply, or a page of it, is shown with edits or as a native stream. Pure.
 
-Slack limits the two separately: 50 edits a minute, and 20 starts, 100 appends and 20 stops of streams. The carrier is
-chosen once, when the reply or page starts:
+Slack limits the two separately, to 50 edits a minute, and to 20 starts, 100 appends and 20 stops of streams a minute.
+The carrier is chosen once, when the reply or page starts:
 
-- Edits, if a stream can't be started now, or if its stop would take one that another live stream needs.
-- Otherwise, the carrier that makes all readers wait less. If n replies share r calls a second, each gets a call every n
-  / r seconds, and its newest text is half that old on average: n * n / (2 r) for all. One more reply adds
-`marginal_staleness_s`: (2 n + 1) / (2 r).
-- If both cost the same: a stream where Slack shows its own Stop, to leave the edits to others; elsewhere edits, because
-  starts are the scarcest calls.
+- Edits, if a stream can't be started now, or if stopping it would use up a call that another live stream needs.
+- Otherwise, the carrier that makes readers wait less in total. If n replies share r calls a second, each gets a call
+  every n / r seconds, and its newest text is half that old on average: n * n / (2 r) for all. One more reply adds
+  `marginal_staleness_s`: (2 n + 1) / (2 r).
+- If both cost the same, a stream where Slack shows its own Stop button (which leaves the edits to other replies), and
+  edits elsewhere, because starts are the scarcest calls.
 
-bot/reply/streams.py decides which questions can be answered with a stream at all.
+bot/reply/streams.py decides which questions can be answered with a stream in the first place.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 STREAM_LIFE_S = 240.0
-"""After this, a stream is stopped and edits continue. Slack closes a stream after about five minutes."""
+"""The time after which a stream is stopped and edits take over. Slack closes a stream after about five minutes."""
 STREAM_BYTES = 9_000
-"""Maximum text of a page in a stream. Slack accepts about 10,000 bytes."""
+"""Maximum size of a page's text in a stream. Slack accepts about 10,000 bytes."""
 FRESH_S = 1.0
-"""Calls aren't scarce while the newest text is younger than this on average, as with two or three live answers."""
+"""As long as the newest text is younger than this on average, such as with two or three live answers, calls aren't
+scarce."""
 
 CarrierName = Literal["edit", "stream"]
 
@@ -33,12 +34,12 @@ class CarrierRoom:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the new reply's text would be fresh. On average, text is half a gap old."""
+        """Whether a new reply's text would be fresh. On average, text is half a gap old."""
         return self.gap_s / 2 <= FRESH_S
 
     @property
     def marginal_staleness_s(self) -> float:
-        """Seconds of staleness that another reply adds to all replies on this carrier."""
+        """The staleness, in seconds, that another reply adds to all replies on this carrier together."""
         return self.gap_s * (2 * self.live + 1) / (2 * (self.live + 1))
 
 
@@ -51,9 +52,9 @@ def choose_carrier(
     has_stop: bool = False,
     forced: CarrierName | None = None,
 ) -> CarrierName:
-    """Returns the carrier for a reply that starts now and can be streamed. `spare_stops`: stops beyond one for each
-    live stream. `has_stop`: Slack shows its own Stop in the thread. `forced`: the carrier that a test or benchmark
-    requests; a stream is used only if one can start."""
+    """Returns the carrier for a reply that starts now and can be streamed. `spare_stops`: the stops that are left
+    beyond one for each live stream. `has_stop`: whether Slack shows its own Stop button in the thread. `forced`: the
+    carrier that a test or benchmark requests. Even then, a stream is used only if one can start."""
     if forced == "edit" or spare_starts <= 0 or spare_stops <= 0:
         return "edit"
     if forced:

@@ -1,4 +1,4 @@
-"""The clock that budgets read, so that tests can set the time."""
+"""The clock that budgets read, which lets tests set the time."""
 
 import asyncio
 from typing import Protocol

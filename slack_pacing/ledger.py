@@ -8,7 +8,7 @@ from slack_pacing.posts import PostRule
 from slack_pacing.rates import Learned
 
 POSTS_IN = "posts "
-"""Prefix for a channel's ID, under which its posts are counted."""
+"""The prefix of a channel's ID in names under which its posts are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,33 +22,36 @@ class Reservation:
     is_granted: bool
     other_processes: Others
     learned: Mapping[str, Learned] = field(default_factory=dict)
-    """Recorded values by budget, with times on this process's monotonic clock."""
+    """Recorded values by budget. Their times are on this process's monotonic clock."""
 
 
 class LedgerUnavailable(Exception):
-    """The ledger can't be reached. Until it can, a budget counts only this process's calls."""
+    """Raised if the ledger can't be reached. Until it can, a budget counts only this process's calls."""
 
 
 class Ledger(Protocol):
     """Counts the calls of all processes. Each method can raise LedgerUnavailable."""
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
-        """Takes a call from the method's budget if one is left. `with_live`: report others' live replies too."""
+        """Takes a call from the method's budget if one is left. `with_live`: whether to report other processes' live
+        replies, too."""
         ...
 
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation: ...
 
     async def give_back(self, counted: Sequence[str]) -> None:
-        """Uncounts one unsent call of this process for each method, and for each channel with the prefix POSTS_IN."""
+        """Gives back a counted but unsent call for each item, which is a method, or a channel with the prefix
+        POSTS_IN."""
         ...
 
     async def record_learned(self, budget: str, learned: Learned) -> None:
-        """Does nothing if the recorded value is newer."""
+        """Records a learned value, unless the recorded one is newer."""
         ...
 
 
 class SingleProcess:
-    """The ledger of a bot that runs in one process: grants every call, because the budget counts them itself."""
+    """The ledger for a bot that runs in a single process. It grants every call, because the budget itself counts
+    them."""
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
         return Reservation(True, Others())
@@ -60,4 +63,4 @@ class SingleProcess:
         """Does nothing, because nothing was counted."""
 
     async def record_learned(self, budget: str, learned: Learned) -> None:
-        """Does nothing: the budget keeps what it learns until the process ends."""
+        """Does nothing, because the budget keeps what it learns until the process ends."""

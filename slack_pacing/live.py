@@ -1,8 +1,8 @@
 """Shows growing text in messages, with edits from a budget that all live messages of a workspace share.
 
-Nothing is queued. A live message knows its newest text and the text that Slack shows. While they differ, it asks the
-budget for a call, which carries the text that is newest when the call is sent. A failed call doesn't count as shown, so
-the next call carries the newest text.
+Nothing is queued. A live message knows its newest text and the text that Slack shows. While these differ, it asks the
+budget for a call, which carries whatever text is newest when the call is sent. The text of a failed call doesn't count
+as shown, so the next call carries the newest text.
 """
 
 import asyncio
@@ -14,25 +14,26 @@ from slack_pacing.budget import REPLIES, RateBudget, retry_after_s
 from slack_pacing.pacer import Urgency
 
 MAX_FAILURES = 6
-"""Consecutive failed calls, not counting rate limits, after which a message is given up."""
+"""The number of consecutive failed calls, not counting rate limits, after which a message is given up."""
 FIRST_WAIT_S = 0.5
-"""The wait after the first failed call, which doubles after each further one: 15.5 s in all."""
+"""The wait after the first failed call. It doubles after each further failure, which adds up to 15.5 s."""
 
 FINAL_WITHIN_S = 180.0
-"""The longest wait for the last text, for example while Slack refuses all edits with 429s."""
+"""The longest time to wait for the last text to be shown, for example while Slack refuses all edits with 429s."""
 
 Show = Callable[[str, bool], Awaitable[object]]
-"""Edits the message so that Slack shows the text. The second argument is whether the text can still grow, for markup
-that isn't complete yet or a sign that the model is writing. Errors can be the client's own (`retry_after_s`)."""
+"""Edits the message so that Slack shows the text. The second argument is whether the text can still grow, so that the
+function can complete markup or show that the model is still writing. The function can raise the Slack client's own
+errors (`retry_after_s`)."""
 
 log = logging.getLogger(__name__)
 
 
 class LiveMessage:
-    """A message whose text grows, as an async context manager. Leaving it waits until the last text is shown.
+    """A message whose text grows, as an async context manager. On exit, it waits until the last text is shown.
 
-    `show`: edits the message. `method`: the Slack method that `show` calls. Leaving the context raises the last error
-    of `show` if it failed MAX_FAILURES times in a row, or TimeoutError if the last text isn't shown within
+    `show`: edits the message. `method`: the Slack method that `show` calls. On exit, it raises the last error from
+    `show` if that failed MAX_FAILURES times in a row, or TimeoutError if the last text isn't shown within
     FINAL_WITHIN_S.
     """
 
@@ -46,9 +47,9 @@ class LiveMessage:
         self._changed = asyncio.Event()
 
     def write(self, text: str) -> None:
-        """Sets the whole text so far. Never waits: the text is shown once the budget allows an edit.
+        """Sets the whole text so far. Never waits, because the text is shown once the budget allows an edit.
 
-        `show` gets only the texts that are shown, so convert or render the text there.
+        `show` is called only with texts that will be shown, so convert or render the text there.
         """
         self._text = text
         self._changed.set()

@@ -3,21 +3,22 @@
 The rules, for edits:
 
 1. Slack never counts more calls than the budget in any 60 s.
-2. One call is reserved for each live reply, so that Slack shows the end of an answer at once.
+2. One call is reserved for each live reply, so that Slack can show the end of an answer at once.
 3. Two to ten calls are reserved for the first words of new answers, depending on how recently and how often people have
-   asked.
+   asked questions.
 4. First words wait if there might not be enough calls for the final edits of the next answers. An answer that has ended
    but still looks live is worse than an answer that appears late.
-5. The remaining calls are spread over the remaining seconds of answers. `pace` divides the calls that will be available
-   in the next 10, 20, ... 60 s by the seconds to be covered, and takes the smallest result. A reply's next edit is due
-   when its expected edits and its final edit would divide the rest of its life into equal parts.
+5. The remaining calls are spread over the remaining seconds of all answers. For each of the next 10, 20, ... 60 s,
+   `pace` divides the calls that will be available by the seconds to be covered, and takes the smallest result. A
+   reply's next edit is due when its expected edits and its final edit would divide the rest of its life into equal
+   parts.
 6. An answer is expected to last as long as recent answers. If it takes longer, its expected duration grows with its
    age, so its edits become less frequent.
-7. The budget is the number of calls that Slack guarantees, and the share available for progress is learned. A 429
-   halves this share, and each minute without a 429 raises it again. Final edits and first words can use all remaining
-   calls in the minute.
-8. If a minute's posts and edits aren't enough for all first words and ends, an answer with a status starts late and
-   appears as a single message at its end (`CallsLeft`).
+7. The budget is the number of calls that Slack guarantees, but how many of them progress can use is learned. A 429
+   halves this number, and each minute without a 429 raises it again. Final edits and first words can use all remaining
+   calls of the minute.
+8. If a minute's posts and edits aren't enough for the first words and the ends of all answers, an answer with a status
+   starts late and appears as a single message when it ends (`CallsLeft`).
 """
 
 import math
@@ -29,36 +30,40 @@ from enum import IntEnum
 from slack_pacing.rates import ASK_AGAIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned, LearnedRate, RateWindow
 
 OWN_GAP_S = 0.5
-"""Minimum time between two edits of a reply. People couldn't read faster edits."""
+"""Minimum time between two edits of a reply. People couldn't read the text any faster."""
 STEP_GAP_S = 1.0
-"""Minimum time between two edits while the model uses tools. Quick steps would cost 1.4 edits a second."""
+"""Minimum time between two edits while the model uses tools. Without it, quick steps would cost 1.4 edits a second."""
 USUAL_LIFE_S = 20.0
-"""The expected duration of an answer before any has ended, which counts as one answer in the average."""
+"""The expected duration of an answer before any has ended. It counts as one answer in the average."""
 REMEMBERED = 20
-"""The number of recent answers in the average duration."""
+"""The number of recent answers to include in the average duration."""
 RESERVED_AFTER_QUESTION = 5
-"""Calls reserved for newcomers just after a question: one for each newcomer, and one for the final."""
+"""The number of calls to reserve for newcomers just after a question: one for each newcomer, and one for the final."""
 KEPT_ALWAYS = 2
 KEPT_AT_MOST = 10
 FADING_S = 30.0
-"""The time in which the expected number of askers decays to about a third."""
+"""The time in which the expected number of askers falls to about a third."""
 AT_ONCE_S = 0.5
-"""Questions closer together than this count as one question, because a burst doesn't predict more questions."""
+"""Questions that are closer together than this count as one, because a burst doesn't predict more questions."""
 WEIGHT_AFTER_SILENCE = 0.1
-"""The weight of a question after a minute of silence, which predicts less."""
+"""The weight of a question after a minute of silence, which says less about how many will follow."""
 NEWCOMERS_WEIGHT = 1.5
-"""The weight of expected answers, because they also need calls for first words and finals, and arrive in crowds."""
+"""The weight of expected answers, which is higher because they also need calls for first words and finals, and arrive
+in crowds."""
 HORIZONS_S = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
 FINALS_WEIGHT = 2.5
-"""The weight of expected finals, because a crowd is noticed only while its first questions are being answered."""
+"""The weight of expected finals, which is higher because a crowd is noticed only once its first questions are being
+answered."""
 FINAL_WAIT_S = 1.5
-"""A final that would wait longer for an edit is posted as a new message, which Slack shows half a second later."""
+"""The longest that a final waits for an edit. Otherwise, it is posted as a new message, which Slack shows half a second
+later."""
 RECENT_QUESTIONS_S = 5.0
-"""The time for counting questions: short enough to show early that edits and posts won't serve 100 to 200 askers."""
+"""The period for counting recent questions. It is short, to show early that edits and posts won't suffice for 100 to
+200 askers."""
 
 
 class Urgency(IntEnum):
-    """Lower values are sent first."""
+    """The urgency of a call. Calls with lower values are sent first."""
 
     FINAL = 0
     FIRST = 1
@@ -66,34 +71,38 @@ class Urgency(IntEnum):
     STEP = 3
     """The model's steps, and the text between them."""
     QUEUED = 4
-    """A queued question's placeholder, under the rule for first words. Answers take precedence because they end."""
+    """A queued question's placeholder. The rule for first words applies to it, too, but answers take precedence because
+    they end."""
 
 
 def should_post_final(waiting_since: float, edit_at: float, post_at: float) -> bool:
-    """Returns whether to post a final as a new message because it would wait too long for an edit. `waiting_since`:
-    when it could have been sent without the budget. `edit_at`, `post_at`: when each can be sent."""
+    """Returns whether to post a final as a new message because it would wait too long for an edit. `waiting_since`: the
+    time at which it could have been sent without the budget. `edit_at`, `post_at`: the times at which an edit and a
+    post can be sent."""
     return edit_at > waiting_since + FINAL_WAIT_S and post_at < edit_at
 
 
 @dataclass(frozen=True, slots=True)
 class CallsLeft:
-    """The calls left in a minute for all live answers, to decide whether an answer can start before its end."""
+    """The calls left in a minute for all live answers, which determine whether an answer can show text before it
+    ends."""
 
     posts: int
     edits: int
     deletions: int
-    """`posts`, `edits` and `deletions` are free now or will be before an answer that starts now ends."""
+    """`posts`, `edits` and `deletions` count calls that are free now or will be before an answer that starts now
+    ends."""
     live: int
     unbegun: int
-    """Live answers that show only a status, without a message."""
+    """The number of live answers that show only a status and no message yet."""
     asked_lately: int
-    """Answers that started within LATELY_S. The same number is expected to follow."""
+    """The number of answers that started in the last RECENT_QUESTIONS_S. The same number is expected to follow."""
     usual_s: float
 
     def should_begin_late(self, age_s: float) -> bool:
-        """Returns whether an answer of this age should delay its first words, because ends might need their calls.
-        Ending an answer with a message takes an edit, or a second post and a deletion; ending any other answer takes a
-        post. After half of the usual duration, first words aren't worth a second post."""
+        """Returns whether an answer of this age should delay its first words, because the ends of answers might need
+        the calls. Ending an answer that has a message takes an edit, or a second post and a deletion. Ending any other
+        answer takes a post. After half of the usual duration, first words aren't worth a second post."""
         posted_again = self.live - self.unbegun - self.edits
         if posted_again < 0:
             return self.posts < self.unbegun
@@ -104,7 +113,7 @@ class CallsLeft:
 class Pacer:
     """Paces the calls of one method in one workspace. Times are on the monotonic clock, and `key` identifies a reply.
     `calls_per_minute`: the number that Slack guarantees. `holds_back`: whether calls are reserved for finals and first
-    words. Appending to a stream doesn't need this, because other methods start and stop a stream."""
+    words. Appending to a stream doesn't need this, because other methods start and stop streams."""
 
     def __init__(self, calls_per_minute: int = 50, *, holds_back: bool = True) -> None:
         self._holds_back = holds_back
@@ -121,10 +130,11 @@ class Pacer:
         self._asked_at = -math.inf
         self._last_opened_at = -math.inf
         self._newcomers_post = False
-        """Whether the last reply's first words needed no call."""
+        """Whether the last reply didn't need a call for its first words."""
 
     def on_reply_opened(self, key: Hashable, now: float, *, posts_first_words: bool = False) -> None:
-        """Reserves a call for a final edit. `posts_first_words`: first words need no call, now and for newcomers."""
+        """Reserves a call for a final edit. `posts_first_words`: whether first words don't need a call, now and for
+        newcomers."""
         self._opened_at[key] = self._edited_at[key] = now
         self._newcomers_post = posts_first_words
         if not posts_first_words:
@@ -138,7 +148,7 @@ class Pacer:
         self._lives_s.append(life_s)
 
     def on_reply_joined(self, key: Hashable, since: float, now: float) -> None:
-        """Records that a reply that started with another method continues with this one."""
+        """Records that a reply that started with another method now continues with this one."""
         self._opened_at[key], self._edited_at[key] = since, now
         if not self._holds_back:
             # Replies can only join this method, so joining shows how many people are asking.
@@ -148,9 +158,10 @@ class Pacer:
         del self._opened_at[key], self._edited_at[key]
 
     def ready_at(self, now: float, urgency: Urgency, key: Hashable, pace: Callable[[], float] | None = None) -> float:
-        """Returns a time up to now if a call can be sent, otherwise when to ask again. Call it only for a reply that
-        has something to show and no call in flight. The result is valid for one call, until the next `on_…` call.
-        `pace`: the pace at `now`, for callers that compute it once for many replies."""
+        """Returns a time that isn't after `now` if a call can be sent, otherwise the time at which to ask again. Call
+        it only for a reply that has something to show and no call in flight. The result is valid for a single call,
+        until any `on_…` method is called. `pace`: the pace at `now`, for callers that compute it once for many
+        replies."""
         if now < self._not_before:
             return self._not_before
         if urgency is Urgency.FINAL:
@@ -165,18 +176,19 @@ class Pacer:
         return now if has_room and due <= now else min(max(due, now + OWN_GAP_S / 10), now + ASK_AGAIN_S)
 
     def final_at(self, now: float, ahead: int) -> float:
-        """Returns the earliest time for a final after `ahead` others. Calls in flight count for a minute."""
+        """Returns the earliest time for a final that `ahead` others precede. Calls in flight count for a minute."""
         return max(self._not_before, self._window.free_at(now, ahead + 1, unknown_s=WINDOW_S))
 
     def newcomers_gap_s(self, now: float, besides: Hashable = None) -> float:
-        """Returns the expected time between two edits of a reply that starts now. `besides`: its key, if it is live."""
+        """Returns the expected time between two edits of a reply that starts now. `besides`: the reply's key, if it is
+        already live."""
         newcomers = 0 if besides in self._opened_at else 1
         return max(OWN_GAP_S, 1 / (self.pace(now, newcomers=newcomers, restarting=besides) + 1 / self.usual_s))
 
     def pace(self, now: float, newcomers: int = 0, restarting: Hashable = None) -> float:
-        """Returns the edits per second that each reply can make without exhausting the calls in any horizon.
-        `newcomers`: replies that start now, in addition to the live ones. `restarting`: a live reply that starts
-        now."""
+        """Returns the edits per second that each reply can make without using up the calls in any horizon. `newcomers`:
+        the number of replies that start now, in addition to the live ones. `restarting`: a live reply to treat as
+        starting now."""
         room = self.progress_calls(now) - (newcomers if self._holds_back else 0)
         ours = (now if key == restarting else at for key, at in self._opened_at.items())
         opened_at = (*ours, *self._others_opened_at, *[now] * newcomers)
@@ -204,7 +216,7 @@ class Pacer:
         return sum(at > then for at in self._others_opened_at)
 
     def spare_calls(self, now: float) -> int:
-        """Returns how many calls can be sent now, keeping one for each live reply."""
+        """Returns how many calls can be sent now if one is kept for each live reply."""
         return self._window.free_calls(now) - self.live if now >= self._not_before else 0
 
     def on_send(self, now: float, key: Hashable) -> None:
@@ -245,7 +257,7 @@ class Pacer:
         return self._rate.learned
 
     def learn(self, learned: Learned, now: float) -> None:
-        """Adopts what another process has learned, as if this process had received its 429."""
+        """Adopts what another process has learned, as if this process had received the 429."""
         self._rate.learned = learned
         self._not_before = max(self._not_before, learned.held_until)
         if learned.held_until > learned.at:
@@ -259,9 +271,9 @@ class Pacer:
             self._asked_at = now
 
     def gap_s(self, key: Hashable, now: float, pace: float) -> float:
-        """Returns the time between two edits of a reply in seconds. If there are fewer edits than replies, some replies
-        are edited once, in the middle of their remaining life, unless new replies need the edits for their first
-        words."""
+        """Returns the time between two edits of a reply, in seconds. If there are fewer edits than replies, some
+        replies are edited once, in the middle of their remaining life, unless new replies need those edits for their
+        first words."""
         rest_s = _remaining_s(now - self._opened_at.get(key, now), self.usual_s)
         gap_s = 1 / (pace + 1 / rest_s)
         return min(gap_s, rest_s / 2) if self._newcomers_post else gap_s
@@ -276,7 +288,7 @@ class Pacer:
         return self._window.free_calls(now) - closed_by_429 - self.live - for_newcomers
 
     def _covers_finals(self, now: float) -> bool:
-        """Returns whether all finals, even those of the next askers, can still be sent at once after one more call."""
+        """Returns whether all finals, even those for the next askers, can still be sent at once after one more call."""
         room = self._window.free_calls(now) - self.live - 1
         asking = FINALS_WEIGHT * self._expected_askers(now)
         return all(
@@ -285,7 +297,7 @@ class Pacer:
         )
 
     def _expected_askers(self, now: float) -> float:
-        """Returns how many people are expected to ask in the next 30 s: as many as recently."""
+        """Returns how many people are expected to ask in the next 30 s, which is as many as have asked recently."""
         return self._askers * math.exp(-(now - self._asked_at) / FADING_S)
 
     @property
@@ -294,5 +306,6 @@ class Pacer:
 
 
 def _remaining_s(age_s: float, usual_s: float) -> float:
-    """Returns a reply's expected remaining duration: up to the usual duration, and after that longer and longer."""
+    """Returns a reply's expected remaining duration. Up to the usual duration, it gets shorter, and after that longer
+    and longer."""
     return max(1.0, usual_s - age_s, 2 * age_s - 0.85 * usual_s)

@@ -1,4 +1,4 @@
-"""Decides when a channel has room for another post or another start of a stream. Pure."""
+"""Decides when a channel has room for another post or stream. Pure."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,9 +8,10 @@ from itertools import accumulate
 from slack_pacing.rates import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned
 
 CERTAIN_POSTS = 5
-"""A channel allows this many posts in as many seconds, including starts of streams, until Slack refuses one."""
+"""The number of posts (including starts of streams) that a channel is assumed to allow in as many seconds, until Slack
+refuses one."""
 POST_BURST = 10
-"""Simultaneous posts to try. Slack's documentation mentions short bursts, and one post per second."""
+"""The number of simultaneous posts to try. Slack's documentation mentions short bursts, and one post per second."""
 POST_GAP_S = 1.0
 LEARNED_FOR_S = 3_600.0
 """The time after a 429 in which longer bursts of posts aren't tried."""
@@ -19,12 +20,13 @@ LEARNED_FOR_S = 3_600.0
 @dataclass(frozen=True, slots=True)
 class PostRule:
     certain_posts: int = CERTAIN_POSTS
-    """The channel allows this many posts in as many seconds."""
+    """The number of posts that the channel certainly allows in as many seconds."""
     can_try_more: bool = True
-    """Whether to try more: a burst of POST_BURST and then one a second."""
+    """Whether to try more posts: a burst of POST_BURST, and then one a second."""
 
     def certain_at(self, posts: Sequence[float], now: float) -> float:
-        """Returns when a channel with posts at these times, oldest first, certainly allows another one."""
+        """Returns the time at which a channel certainly allows another post, given the times of its posts, oldest
+        first."""
         if len(posts) < self.certain_posts:
             return now
         return max(now, posts[-self.certain_posts] + self.certain_posts * POST_GAP_S + MARGIN_S)
@@ -63,29 +65,29 @@ class _Channel:
     ended_at: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
     refused_until: dict[str, float] = field(default_factory=dict)
-    """When calls can be sent again after a 429, by method."""
+    """By method: the time at which calls can be sent again after a 429."""
     denied_until: float = -math.inf
-    """When to ask the database again after it denied a post."""
+    """The time at which to ask the ledger again after it has denied a post."""
 
     def is_refused(self, now: float) -> bool:
         return any(until > now for until in self.refused_until.values())
 
     def posts(self, now: float) -> list[float]:
-        """Returns the times of the last minute's posts, oldest first. Posts in flight count as arriving now."""
+        """Returns the times of the posts in the last minute, oldest first. Posts in flight count as arriving now."""
         known = sorted(at for at in (*self.ended_at, *self.others) if at > now - WINDOW_S)
         return [*known, *[now] * self.in_flight]
 
 
 class ChannelPosts:
-    """Decides when each channel has room for another post, with a limit that is learned for all channels. A higher
-    limit is tried with one post at a time, so that a wrong guess costs one 429. After a 429, no higher limit is tried
-    for an hour."""
+    """Decides when each channel has room for another post, based on a limit that is learned for all channels. A higher
+    limit is tried with one post at a time, so that a wrong guess costs only one 429. After a 429, no higher limit is
+    tried for an hour."""
 
     def __init__(self) -> None:
         self._learned = Learned(CERTAIN_POSTS, at=-math.inf, held_until=-math.inf)
         self._channels: dict[str, _Channel] = {}
         self._trying: str | None = None
-        """The channel of a post in flight that Slack might refuse."""
+        """The channel of the post in flight that tries a higher limit, so Slack might refuse it."""
 
     @property
     def learned(self) -> Learned:
@@ -98,7 +100,8 @@ class ChannelPosts:
         return PostRule(int(self._learned.calls), can_try_more=self._learned.held_until <= now)
 
     def free_at(self, channel_id: str, method: str, now: float, kept: int = 0) -> float:
-        """Returns when a post can be sent with room for `kept` more, or when to ask again if that isn't known."""
+        """Returns the time at which a post can be sent with room for `kept` more or, if that isn't known, at which to
+        ask again."""
         rule = self.rule(now)
         channel = self._channels.get(channel_id) or _Channel()
         posts = [*channel.posts(now), *[now] * kept]
@@ -132,7 +135,7 @@ class ChannelPosts:
         self._trying = None if self._trying == channel_id else self._trying
 
     def on_rate_limit(self, channel_id: str, method: str, now: float, retry_after_s: float) -> bool:
-        """Records a post's 429. Returns whether other channels are refused too, so that the limit is the
+        """Records a post's 429. Returns whether other channels are refused, too, which means that the limit is the
         workspace's."""
         channel = self._channels.setdefault(channel_id, _Channel())
         before = channel.posts(now)[:-1]
@@ -144,7 +147,7 @@ class ChannelPosts:
         return any(other.is_refused(now) for other in self._channels.values() if other is not channel)
 
     def on_shared(self, channel_id: str, now: float, ages_s: Iterable[float], *, denied: bool) -> None:
-        """Records the ages of other processes' posts in a channel, and whether the database denied a post."""
+        """Records the ages of other processes' posts in a channel, and whether the ledger denied a post."""
         channel = self._channels[channel_id]
         channel.others = [now - age_s + OTHERS_MARGIN_S for age_s in ages_s]
         channel.denied_until = now + ASK_AGAIN_S if denied else -math.inf

@@ -1,4 +1,4 @@
-"""Slack's call limits: counted over a sliding minute, and learned from its 429s. Pure."""
+"""Slack's call limits, counted over a sliding minute and learned from its 429s. Pure."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -6,26 +6,27 @@ from dataclasses import dataclass
 
 WINDOW_S = 60.0
 MARGIN_S = 0.05
-"""Added to the window, because Typist's clock and Slack's might run at different speeds."""
+"""A margin that is added to the window, because our clock and Slack's might run at different speeds."""
 OTHERS_MARGIN_S = 1.0
 """The margin for other processes' calls, which are recorded before they are sent."""
 ASK_AGAIN_S = 0.25
-"""Maximum validity of a deadline, because each call and each reply changes the pace."""
+"""The time after which a deadline has to be computed again, because each call and each reply changes the pace."""
 LEARNED_PART = 0.1
-"""The share of the guaranteed calls that progress always keeps, and that each minute without a 429 restores."""
+"""The share of the guaranteed calls that progress always keeps. Each minute without a 429 restores the same share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
     calls: float
-    """Calls per minute for progress after the 429, or the number of certain posts."""
+    """Calls per minute for progress after a 429, or the number of certain posts."""
     at: float
     held_until: float
-    """The time until which Slack accepts no calls after a 429 or, for posts, longer bursts aren't tried."""
+    """The time until which Slack won't accept calls after a 429 or, for posts, until which longer bursts aren't
+    tried."""
 
 
 class LearnedRate:
-    """Calls per minute available for progress, as learned from Slack's responses; at most the guaranteed number."""
+    """The calls per minute that progress can use, as learned from Slack's responses. At most the guaranteed number."""
 
     def __init__(self, guaranteed: int) -> None:
         self._guaranteed = guaranteed
@@ -42,7 +43,8 @@ class LearnedRate:
 
 
 class RateWindow:
-    """Counts the calls of a sliding minute: from `on_send`, before Slack counts a call, until 60 s after `on_end`."""
+    """Counts the calls in a sliding minute. A call counts from `on_send`, before Slack counts it, until 60 s after
+    `on_end`."""
 
     def __init__(self, calls_per_minute: int) -> None:
         self._calls_per_minute = calls_per_minute
@@ -61,7 +63,7 @@ class RateWindow:
         return sum(back_at <= then for back_at in (*self._back_at, *self._others_back_at))
 
     def free_at(self, now: float, wanted: int, unknown_s: float = ASK_AGAIN_S) -> float:
-        """Returns when `wanted` calls are free, or `unknown_s` from now if that isn't known yet."""
+        """Returns the time at which `wanted` calls will be free, or `unknown_s` from now if that isn't known yet."""
         missing = wanted - self.free_calls(now)
         if missing <= 0:
             return now
@@ -72,7 +74,7 @@ class RateWindow:
         self._in_flight += 1
 
     def on_end(self, now: float) -> None:
-        """Counts a sent call for 60 more seconds."""
+        """Ends a call, which still counts for 60 more seconds."""
         self._in_flight -= 1
         self._back_at.append(now + WINDOW_S + MARGIN_S)
 
@@ -83,7 +85,7 @@ class RateWindow:
         self._others_back_at = deque(sorted(back_at))
 
     def fill(self, now: float, since: float) -> None:
-        """Counts every free call as used by something else, evenly over the minute before `since`."""
+        """Counts every free call as used by something else, spread evenly over the minute before `since`."""
         others = self.free_calls(now)
         returns = [since + WINDOW_S * (i + 1) / others for i in range(others)]
         self._back_at = deque(sorted([*self._back_at, *returns]))

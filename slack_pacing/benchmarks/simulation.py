@@ -1,13 +1,15 @@
 """Compares LiveMessage with bots that edit each message on a timer, in simulated time.
 
-Run: python -m slack_pacing.benchmarks.simulation. Exits with 1 if LiveMessage gets a 429, or shows ends later than 1 s.
+Run: python -m slack_pacing.benchmarks.simulation. Exits with 1 if LiveMessage gets a 429, or takes longer than 1 s to
+show the end of an answer.
 
 Each answer begins after 0.3 s and grows by 40 words a second for 15 s. Slack accepts 50 edits in any 60 s. `timer`
 edits each message every 0.5 s, like the fallback of vercel/chat (packages/chat/src/thread.ts at 03ad24a5, read on
 2026-11-30), and after a 429 waits as long as Slack asks, like Slack's SDKs. `slow timer` edits every 3 s.
 
-staleness: the mean age of the oldest word that isn't shown yet, over an answer's life, then over answers.
-first, final: the delay of the first word and of the complete answer; 95th percentile.
+staleness: the mean age of the oldest word that isn't shown yet, averaged over an answer's life and then over all
+answers.
+first, final: the delays of the first word and of the complete answer (95th percentile).
 """
 
 import asyncio
@@ -32,7 +34,7 @@ Answer = Callable[[EditedMessages, int], Awaitable[None]]
 
 
 def words_at(age_s: float) -> int:
-    """Returns how many words the model has written at an answer's age."""
+    """Returns how many words the model has written by an answer's age."""
     return max(0, min(WORDS, int((age_s - THINK_S) * WORDS_PER_S + 1e-9)))
 
 
@@ -90,7 +92,8 @@ def figures_of(slack: EditedMessages) -> Figures:
 
 
 def staleness_s(shown: list[tuple[float, int]]) -> float:
-    """Returns an answer's mean staleness, given the times and numbers of words that were shown. It was asked at 0."""
+    """Returns the mean staleness of an answer to a question asked at 0. `shown`: the times, and how many words were
+    shown then."""
     area = 0.0
     for (from_s, words), (until_s, _) in pairwise([(THINK_S, 0), *shown]):
         written_s = THINK_S + words / WORDS_PER_S
