@@ -9,7 +9,7 @@ from typing import Any
 
 from slack_pacing.carriers import CarrierName, CarrierRoom, choose_carrier
 from slack_pacing.clock import Clock, LoopClock
-from slack_pacing.ledger import POSTS_IN, Ledger, LedgerUnavailable, SingleProcess
+from slack_pacing.ledger import POSTS_PREFIX, Ledger, LedgerUnavailable, SingleProcess
 from slack_pacing.pacer import RECENT_QUESTIONS_S, CallsLeft, Pacer, Urgency
 from slack_pacing.posts import ChannelPosts
 from slack_pacing.rates import ASK_AGAIN_S, Learned
@@ -58,7 +58,7 @@ WITHOUT_RESERVE = frozenset({APPENDS})
 """Methods for which no calls are reserved, because replies begin and end with other methods."""
 DEFAULT_RETRY_AFTER_S = 30.0
 """The wait after a 429 without a readable Retry-After header."""
-FOLLOW_S = 1.0
+WATCH_INTERVAL_S = 1.0
 IN_CHANNEL = "posts in a channel"
 """The key for the learned budget for posts in a channel. All other budgets are keyed by method."""
 
@@ -101,7 +101,7 @@ class RateBudget:
         self._ledger = ledger or SingleProcess()
         self._clock = clock or LoopClock()
         self._pacers = {
-            method: Pacer(calls, holds_back=method not in WITHOUT_RESERVE)
+            method: Pacer(calls, has_reserve=method not in WITHOUT_RESERVE)
             for method, calls in {**CALLS_PER_MINUTE, **(calls_per_minute or {})}.items()
         }
         self._posts = ChannelPosts()
@@ -150,7 +150,7 @@ class RateBudget:
     def carrier_room(self, method: str, key: Hashable) -> CarrierRoom:
         """Returns how much capacity a method has left for a live reply that starts to use it or already does."""
         pacer, now = self._pacers[method], self._clock.monotonic()
-        return CarrierRoom(pacer.live_besides(key), pacer.newcomers_gap_s(now, besides=key))
+        return CarrierRoom(pacer.live_except(key), pacer.newcomers_gap_s(now, besides=key))
 
     def choose_carrier(
         self, key: Hashable, *, has_stop: bool = False, forced: CarrierName | None = None
@@ -187,14 +187,20 @@ class RateBudget:
         pace = partial(paces or self.paces(now), method)
         return max(self._pacers[method].ready_at(now, urgency, key, pace), self._denied_until.get(method, now))
 
-    def calls_left(self, now: float, unbegun: int) -> CallsLeft:
-        """Returns the calls that are left for live replies. `unbegun`: the number of replies that have a status but no
-        message yet."""
+    def calls_left(self, now: float, without_message: int) -> CallsLeft:
+        """Returns the calls that are left for live replies. `without_message`: the number of replies that have
+        a status but no message yet."""
         edits, since = self._pacers[REPLIES], now - RECENT_QUESTIONS_S
-        asked_lately = sum(at > since for at, _ in self._live.values()) + edits.others_opened_since(since)
+        recent_answers = sum(at > since for at, _ in self._live.values()) + edits.others_opened_since(since)
         posts, deletions = (self._pacers[method].calls_free_within_life(now) for method in (FIRST_WORDS, "chat.delete"))
         return CallsLeft(
-            posts, edits.calls_free_within_life(now), deletions, edits.live, unbegun, asked_lately, edits.usual_s
+            posts,
+            edits.calls_free_within_life(now),
+            deletions,
+            edits.live,
+            without_message,
+            recent_answers,
+            edits.usual_s,
         )
 
     def should_begin_late(self, key: Hashable, now: float, left: CallsLeft) -> bool:
@@ -229,7 +235,7 @@ class RateBudget:
         if method in POSTS:
             self._posts.on_withdrawn(channel_id)
         if was_granted and not self._is_ledger_away:
-            self._unsent += [method, *([POSTS_IN + channel_id] if method in POSTS else [])]
+            self._unsent += [method, *([POSTS_PREFIX + channel_id] if method in POSTS else [])]
 
     def on_rate_limit(self, method: str, retry_after_s: float, channel_id: str = "") -> None:
         """Records a 429. If it is for a post, it delays the channel's posts, and also the whole method if other
@@ -251,7 +257,7 @@ class RateBudget:
         # Another process might have received a 429 in the meantime.
         can_send = granted and not self._pacers[method].is_held(now)
         if not can_send and not self._is_ledger_away:
-            self._unsent += [*([method] if granted else []), *([POSTS_IN + channel_id] if method in POSTS else [])]
+            self._unsent += [*([method] if granted else []), *([POSTS_PREFIX + channel_id] if method in POSTS else [])]
         return can_send
 
     async def _take_post(self, channel_id: str) -> bool:
@@ -265,9 +271,9 @@ class RateBudget:
         now = self._clock.monotonic()
         # A 429 might have shown in the meantime that Slack doesn't allow the burst that this grant relied on.
         granted = reservation.is_granted and (self._posts.rule(now).can_try_more or not rule.can_try_more)
-        self._posts.on_shared(channel_id, now, reservation.other_processes.call_ages_s, denied=not granted)
+        self._posts.on_shared_calls(channel_id, now, reservation.other_processes.call_ages_s, denied=not granted)
         if reservation.is_granted and not granted:
-            self._unsent.append(POSTS_IN + channel_id)
+            self._unsent.append(POSTS_PREFIX + channel_id)
         return granted
 
     @asynccontextmanager
@@ -324,7 +330,7 @@ class RateBudget:
             except LedgerUnavailable as error:
                 log.debug("learned budgets not read yet: %s", error)
             while True:
-                await self._clock.sleep(FOLLOW_S)
+                await self._clock.sleep(WATCH_INTERVAL_S)
                 await self._record_learned()
                 await self._give_back()
                 if self._live:
@@ -374,5 +380,5 @@ class RateBudget:
         self._is_ledger_away = False
         self._learn(reservation.learned)
         others = reservation.other_processes
-        pacer.on_shared(self._clock.monotonic(), others.call_ages_s, others.live_ages_s)
+        pacer.on_shared_calls(self._clock.monotonic(), others.call_ages_s, others.live_ages_s)
         return reservation.is_granted

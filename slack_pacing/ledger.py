@@ -7,12 +7,12 @@ from typing import Protocol
 from slack_pacing.posts import PostRule
 from slack_pacing.rates import Learned
 
-POSTS_IN = "posts "
+POSTS_PREFIX = "posts "
 """The prefix of a channel's ID in names under which its posts are counted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Others:
+class OtherProcesses:
     call_ages_s: tuple[float, ...] = ()
     live_ages_s: tuple[float, ...] = ()
 
@@ -20,7 +20,7 @@ class Others:
 @dataclass(frozen=True, slots=True)
 class Reservation:
     is_granted: bool
-    other_processes: Others
+    other_processes: OtherProcesses
     learned: Mapping[str, Learned] = field(default_factory=dict)
     """Recorded values by budget. Their times are on this process's monotonic clock."""
 
@@ -41,7 +41,7 @@ class Ledger(Protocol):
 
     async def give_back(self, counted: Sequence[str]) -> None:
         """Gives back a counted but unsent call for each item, which is a method, or a channel with the prefix
-        POSTS_IN."""
+        POSTS_PREFIX."""
         ...
 
     async def record_learned(self, budget: str, learned: Learned) -> None:
@@ -54,10 +54,10 @@ class SingleProcess:
     them."""
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
-        return Reservation(True, Others())
+        return Reservation(True, OtherProcesses())
 
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
-        return Reservation(True, Others())
+        return Reservation(True, OtherProcesses())
 
     async def give_back(self, counted: Sequence[str]) -> None:
         """Does nothing, because nothing was counted."""

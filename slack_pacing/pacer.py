@@ -35,13 +35,13 @@ STEP_GAP_S = 1.0
 """Minimum time between two edits while the model uses tools. Without it, quick steps would cost 1.4 edits a second."""
 USUAL_LIFE_S = 20.0
 """The expected duration of an answer before any has ended. It counts as one answer in the average."""
-REMEMBERED = 20
+AVERAGED_ANSWERS = 20
 """The number of recent answers to include in the average duration."""
 RESERVED_AFTER_QUESTION = 5
 """The number of calls to reserve for newcomers just after a question: one for each newcomer, and one for the final."""
-KEPT_ALWAYS = 2
-KEPT_AT_MOST = 10
-FADING_S = 30.0
+MIN_RESERVED = 2
+MAX_RESERVED = 10
+ASKERS_DECAY_S = 30.0
 """The time in which the expected number of askers falls to about a third."""
 AT_ONCE_S = 0.5
 """Questions that are closer together than this count as one, because a burst doesn't predict more questions."""
@@ -93,9 +93,9 @@ class CallsLeft:
     """`posts`, `edits` and `deletions` count calls that are free now or will be before an answer that starts now
     ends."""
     live: int
-    unbegun: int
+    without_message: int
     """The number of live answers that show only a status and no message yet."""
-    asked_lately: int
+    recent_answers: int
     """The number of answers that started in the last RECENT_QUESTIONS_S. The same number is expected to follow."""
     usual_s: float
 
@@ -103,20 +103,20 @@ class CallsLeft:
         """Returns whether an answer of this age should delay its first words, because the ends of answers might need
         the calls. Ending an answer that has a message takes an edit, or a second post and a deletion. Ending any other
         answer takes a post. After half of the usual duration, first words aren't worth a second post."""
-        posted_again = self.live - self.unbegun - self.edits
+        posted_again = self.live - self.without_message - self.edits
         if posted_again < 0:
-            return self.posts < self.unbegun
-        posts = self.unbegun + self.asked_lately + max(0, self.live + self.asked_lately - self.edits)
+            return self.posts < self.without_message
+        posts = self.without_message + self.recent_answers + max(0, self.live + self.recent_answers - self.edits)
         return posts > self.posts or posted_again >= self.deletions or age_s > self.usual_s / 2
 
 
 class Pacer:
     """Paces the calls of one method in one workspace. Times are on the monotonic clock, and `key` identifies a reply.
-    `calls_per_minute`: the number that Slack guarantees. `holds_back`: whether calls are reserved for finals and first
+    `calls_per_minute`: the number that Slack guarantees. `has_reserve`: whether calls are reserved for finals and first
     words. Appending to a stream doesn't need this, because other methods start and stop streams."""
 
-    def __init__(self, calls_per_minute: int = 50, *, holds_back: bool = True) -> None:
-        self._holds_back = holds_back
+    def __init__(self, calls_per_minute: int = 50, *, has_reserve: bool = True) -> None:
+        self._has_reserve = has_reserve
         self.calls_per_minute = calls_per_minute
         self._rate = LearnedRate(calls_per_minute)
         self._window = RateWindow(calls_per_minute)
@@ -124,7 +124,7 @@ class Pacer:
         self._others_opened_at: list[float] = []
         self._others_newest = -math.inf
         self._edited_at: dict[Hashable, float] = {}
-        self._lives_s = deque([USUAL_LIFE_S], maxlen=REMEMBERED)
+        self._lives_s = deque([USUAL_LIFE_S], maxlen=AVERAGED_ANSWERS)
         self._not_before = -math.inf
         self._askers = 0.0
         self._asked_at = -math.inf
@@ -150,7 +150,7 @@ class Pacer:
     def on_reply_joined(self, key: Hashable, since: float, now: float) -> None:
         """Records that a reply that started with another method now continues with this one."""
         self._opened_at[key], self._edited_at[key] = since, now
-        if not self._holds_back:
+        if not self._has_reserve:
             # Replies can only join this method, so joining shows how many people are asking.
             self._count_question(now)
 
@@ -189,19 +189,19 @@ class Pacer:
         """Returns the edits per second that each reply can make without using up the calls in any horizon. `newcomers`:
         the number of replies that start now, in addition to the live ones. `restarting`: a live reply to treat as
         starting now."""
-        room = self.progress_calls(now) - (newcomers if self._holds_back else 0)
+        room = self.progress_calls(now) - (newcomers if self._has_reserve else 0)
         ours = (now if key == restarting else at for key, at in self._opened_at.items())
         opened_at = (*ours, *self._others_opened_at, *[now] * newcomers)
         usual_s, asking = self.usual_s, self._expected_askers(now)
         rests_s = [_remaining_s(now - since, usual_s) for since in opened_at]
         paces = []
         for horizon_s in HORIZONS_S:
-            expected = NEWCOMERS_WEIGHT * asking * horizon_s / FADING_S
+            expected = NEWCOMERS_WEIGHT * asking * horizon_s / ASKERS_DECAY_S
             seconds = sum(min(rest_s, horizon_s) for rest_s in rests_s) + expected * min(usual_s, horizon_s / 2)
             paces.append((room + self._window.calls_returning_by(now + horizon_s)) / max(seconds, 1.0))
         return max(0.0, min(paces))
 
-    def live_besides(self, key: Hashable) -> int:
+    def live_except(self, key: Hashable) -> int:
         return self.live - 1 if key in self._opened_at else self.live
 
     @property
@@ -230,7 +230,7 @@ class Pacer:
     def on_withdrawn(self) -> None:
         self._window.on_withdrawn()
 
-    def on_shared(self, now: float, call_ages_s: Iterable[float], live_ages_s: Iterable[float]) -> None:
+    def on_shared_calls(self, now: float, call_ages_s: Iterable[float], live_ages_s: Iterable[float]) -> None:
         self._window.set_others(now - age_s + WINDOW_S + OTHERS_MARGIN_S for age_s in call_ages_s)
         self._others_opened_at = [now - age_s for age_s in live_ages_s]
         newest = max(self._others_opened_at, default=-math.inf)
@@ -280,11 +280,11 @@ class Pacer:
 
     def progress_calls(self, now: float) -> float:
         closed_by_429 = self.calls_per_minute - self._rate.calls_at(now)
-        if not self._holds_back:
+        if not self._has_reserve:
             return self._window.free_calls(now) - closed_by_429
-        fading = math.exp(-(now - self._last_opened_at) / FADING_S)
-        by_silence = KEPT_ALWAYS + (RESERVED_AFTER_QUESTION - KEPT_ALWAYS) * fading
-        for_newcomers = min(KEPT_AT_MOST, by_silence + self._expected_askers(now))
+        fading = math.exp(-(now - self._last_opened_at) / ASKERS_DECAY_S)
+        by_silence = MIN_RESERVED + (RESERVED_AFTER_QUESTION - MIN_RESERVED) * fading
+        for_newcomers = min(MAX_RESERVED, by_silence + self._expected_askers(now))
         return self._window.free_calls(now) - closed_by_429 - self.live - for_newcomers
 
     def _covers_finals(self, now: float) -> bool:
@@ -292,13 +292,13 @@ class Pacer:
         room = self._window.free_calls(now) - self.live - 1
         asking = FINALS_WEIGHT * self._expected_askers(now)
         return all(
-            room + self._window.calls_returning_by(now + horizon_s) >= math.floor(asking * horizon_s / FADING_S)
+            room + self._window.calls_returning_by(now + horizon_s) >= math.floor(asking * horizon_s / ASKERS_DECAY_S)
             for horizon_s in HORIZONS_S[:3]
         )
 
     def _expected_askers(self, now: float) -> float:
         """Returns how many people are expected to ask in the next 30 s, which is as many as have asked recently."""
-        return self._askers * math.exp(-(now - self._asked_at) / FADING_S)
+        return self._askers * math.exp(-(now - self._asked_at) / ASKERS_DECAY_S)
 
     @property
     def usual_s(self) -> float:

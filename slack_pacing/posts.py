@@ -62,8 +62,8 @@ def _count_within(posts: Sequence[float], now: float, last_s: float) -> int:
 @dataclass(slots=True)
 class _Channel:
     in_flight: int = 0
-    ended_at: list[float] = field(default_factory=list)
-    others: list[float] = field(default_factory=list)
+    posted_at: list[float] = field(default_factory=list)
+    others_posted_at: list[float] = field(default_factory=list)
     refused_until: dict[str, float] = field(default_factory=dict)
     """By method: the time at which calls can be sent again after a 429."""
     denied_until: float = -math.inf
@@ -74,7 +74,7 @@ class _Channel:
 
     def posts(self, now: float) -> list[float]:
         """Returns the times of the posts in the last minute, oldest first. Posts in flight count as arriving now."""
-        known = sorted(at for at in (*self.ended_at, *self.others) if at > now - WINDOW_S)
+        known = sorted(at for at in (*self.posted_at, *self.others_posted_at) if at > now - WINDOW_S)
         return [*known, *[now] * self.in_flight]
 
 
@@ -111,7 +111,7 @@ class ChannelPosts:
 
     def on_send(self, channel_id: str, now: float) -> None:
         for known in self._channels.values():
-            known.ended_at = [at for at in known.ended_at if at > now - WINDOW_S]
+            known.posted_at = [at for at in known.posted_at if at > now - WINDOW_S]
         self._channels = {
             id_: known for id_, known in self._channels.items() if known.posts(now) or known.is_refused(now)
         }
@@ -123,7 +123,7 @@ class ChannelPosts:
     def on_end(self, channel_id: str, now: float) -> None:
         channel = self._channels[channel_id]
         channel.in_flight -= 1
-        channel.ended_at.append(now)
+        channel.posted_at.append(now)
         if self._trying == channel_id:
             self._trying = None
             certain = self.rule(now).after_success(channel.posts(now), now).certain_posts
@@ -146,8 +146,8 @@ class ChannelPosts:
         channel.refused_until[method] = max(channel.refused_until.get(method, now), now + retry_after_s)
         return any(other.is_refused(now) for other in self._channels.values() if other is not channel)
 
-    def on_shared(self, channel_id: str, now: float, ages_s: Iterable[float], *, denied: bool) -> None:
+    def on_shared_calls(self, channel_id: str, now: float, ages_s: Iterable[float], *, denied: bool) -> None:
         """Records the ages of other processes' posts in a channel, and whether the ledger denied a post."""
         channel = self._channels[channel_id]
-        channel.others = [now - age_s + OTHERS_MARGIN_S for age_s in ages_s]
+        channel.others_posted_at = [now - age_s + OTHERS_MARGIN_S for age_s in ages_s]
         channel.denied_until = now + ASK_AGAIN_S if denied else -math.inf

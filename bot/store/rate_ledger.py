@@ -16,7 +16,7 @@ from bot.store.database import Database, GroupCommit, acquire_lock, writes_unsyn
 from bot.store.rows import CLOCKS_DIFFER_S, insert_into, is_running
 from bot.store.schema import jobs, learned_budgets, slack_calls
 from bot.store.workers import WorkerLiveness, WorkerOperations
-from slack_pacing.ledger import POSTS_IN, Others, Reservation
+from slack_pacing.ledger import POSTS_PREFIX, OtherProcesses, Reservation
 from slack_pacing.posts import PostRule
 from slack_pacing.rates import Learned
 
@@ -49,7 +49,7 @@ class RateLedger(WorkerOperations):
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
         """Reserves a post from a channel's budget if the rule allows another post. Raises StoreError."""
         return await self._requests.add(
-            _Request(POSTS_IN + channel_id, lambda posts, now: rule.free_at(posts, now) <= now)
+            _Request(POSTS_PREFIX + channel_id, lambda posts, now: rule.free_at(posts, now) <= now)
         )
 
     @writes_unsynced
@@ -88,7 +88,7 @@ class RateLedger(WorkerOperations):
         return [
             Reservation(
                 is_granted,
-                Others(calls[request.budget].others_ages_s, live_ages_s if request.with_live else ()),
+                OtherProcesses(calls[request.budget].others_ages_s, live_ages_s if request.with_live else ()),
                 learned,
             )
             for request, is_granted in zip(requests, granted, strict=True)

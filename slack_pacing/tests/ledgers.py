@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from slack_pacing.budget import RateBudget
-from slack_pacing.ledger import LedgerUnavailable, Others, Reservation
+from slack_pacing.ledger import LedgerUnavailable, OtherProcesses, Reservation
 from slack_pacing.posts import PostRule
 from slack_pacing.rates import Learned
 from slack_pacing.tests.simulated_time import SimulatedClock
 
-NO_OTHERS = Others()
+NO_OTHERS = OtherProcesses()
 
 
 @dataclass
@@ -25,7 +25,7 @@ class LoneLedger:
     denies_until: float = -math.inf
     """Until then, calls are denied without others' calls being reported."""
     requests: int = 0
-    others: Others = NO_OTHERS
+    others: OtherProcesses = NO_OTHERS
     counted: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     learned: dict[str, Learned] = field(default_factory=dict)
 
@@ -37,7 +37,7 @@ class LoneLedger:
         granted = rule.free_at(self.counted[channel_id], now) <= now
         if granted:
             self.counted[channel_id].append(now)
-        return Reservation(granted, Others(), dict(self.learned))
+        return Reservation(granted, OtherProcesses(), dict(self.learned))
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
         await asyncio.sleep(self.delay_s)

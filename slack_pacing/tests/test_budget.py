@@ -14,16 +14,16 @@ from slack_pacing.budget import (
     APPENDS,
     CALLS_PER_MINUTE,
     DEFAULT_RETRY_AFTER_S,
-    FOLLOW_S,
     IN_CHANNEL,
     REPLIES,
     STARTS,
     STOPS,
+    WATCH_INTERVAL_S,
     RateBudget,
     retry_after_s,
 )
 from slack_pacing.carriers import CarrierName
-from slack_pacing.ledger import Others, Reservation
+from slack_pacing.ledger import OtherProcesses, Reservation
 from slack_pacing.pacer import RECENT_QUESTIONS_S, USUAL_LIFE_S, CallsLeft, Urgency
 from slack_pacing.posts import POST_BURST, PostRule
 from slack_pacing.rates import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned
@@ -174,15 +174,15 @@ async def test_rate_limit_of_a_channel_delays_its_next_post_alone(channel_id: st
 @simulated
 async def test_denied_call_is_requested_again_later_and_leaves_nothing_in_flight() -> None:
     """Another process has used all calls, which come back when they are a minute old."""
-    ledger = LoneLedger(others=Others(call_ages_s=(10.0,) * BUDGET))
-    asyncio.get_running_loop().call_later(30, setattr, ledger, "others", Others())
+    ledger = LoneLedger(others=OtherProcesses(call_ages_s=(10.0,) * BUDGET))
+    asyncio.get_running_loop().call_later(30, setattr, ledger, "others", OtherProcesses())
     times = await turns(new_budget(ledger), BUDGET)
     assert times == [pytest.approx(WINDOW_S + OTHERS_MARGIN_S - 10)] * BUDGET
 
 
 @simulated
 async def test_without_the_ledger_a_process_stays_within_what_it_knows() -> None:
-    ledger = LoneLedger(others=Others(call_ages_s=(1.0,) * 40, live_ages_s=(5.0,)))
+    ledger = LoneLedger(others=OtherProcesses(call_ages_s=(1.0,) * 40, live_ages_s=(5.0,)))
     budget = new_budget(ledger)
     assert await take(budget, UPDATE)
     ledger.is_away = True
@@ -390,7 +390,7 @@ async def test_denied_start_or_stop_leaves_answers_to_edits_for_a_moment(method:
 @simulated
 async def test_what_is_left_for_live_replies_is_counted_over_all_processes() -> None:
     clock = SetClock(NOW - 10.0)
-    others = Others(live_ages_s=(RECENT_QUESTIONS_S - 0.1, RECENT_QUESTIONS_S, 60.0))
+    others = OtherProcesses(live_ages_s=(RECENT_QUESTIONS_S - 0.1, RECENT_QUESTIONS_S, 60.0))
     budget = RateBudget(LoneLedger(others=others), clock)
     budget.on_reply_opened("old")
     clock.now_s = NOW - RECENT_QUESTIONS_S
@@ -402,7 +402,7 @@ async def test_what_is_left_for_live_replies_is_counted_over_all_processes() -> 
     budget.on_end(REPLIES)
     for method, calls in ((POST, 3), (METHOD, 2), (REPLIES, 4)):
         send(budget, method, calls)
-    left = CallsLeft(240 - 3, 50 - 5, 50 - 2, live=6, unbegun=1, asked_lately=2, usual_s=USUAL_LIFE_S)
+    left = CallsLeft(240 - 3, 50 - 5, 50 - 2, live=6, without_message=1, recent_answers=2, usual_s=USUAL_LIFE_S)
     assert budget.calls_left(NOW, 1) == left
     crowded = replace(left, edits=0, posts=0)
     assert [budget.should_begin_late(key, NOW, left) for key in ("old", "new")] == [False, False]
@@ -450,7 +450,7 @@ async def test_ledger_is_followed_each_second_while_any_reply_is_live() -> None:
 
 @simulated
 async def test_other_processes_live_replies_hold_back_calls_for_their_finals() -> None:
-    async with watching(LoneLedger(others=Others(live_ages_s=(5.0,) * CALLS_PER_MINUTE[UPDATE]))) as budget:
+    async with watching(LoneLedger(others=OtherProcesses(live_ages_s=(5.0,) * CALLS_PER_MINUTE[UPDATE]))) as budget:
         budget.on_reply_opened("a")
         assert can_go(budget, UPDATE, Urgency.FIRST)
         await asyncio.sleep(1.5)
@@ -459,7 +459,7 @@ async def test_other_processes_live_replies_hold_back_calls_for_their_finals() -
 
 @simulated
 async def test_other_processes_live_replies_hold_back_no_posts() -> None:
-    budget = new_budget(LoneLedger(others=Others(live_ages_s=(5.0,) * CALLS_PER_MINUTE[POST])))
+    budget = new_budget(LoneLedger(others=OtherProcesses(live_ages_s=(5.0,) * CALLS_PER_MINUTE[POST])))
     assert await take(budget, POST)
     assert can_go(budget, POST, Urgency.FIRST)
 
@@ -483,7 +483,7 @@ async def test_429_while_the_database_is_away_is_told_with_its_age_when_it_is_ba
         await asyncio.sleep(100)
         assert not ledger.learned
         ledger.is_away = False
-        await asyncio.sleep(2 * FOLLOW_S)
+        await asyncio.sleep(2 * WATCH_INTERVAL_S)
     assert ledger.learned[UPDATE] == Learned(25.0, at=10.0, held_until=40.0)
 
 
@@ -500,7 +500,7 @@ async def test_newest_of_what_two_processes_learned_while_the_database_was_away_
         budget.on_rate_limit(UPDATE, RETRY_AFTER_S)
         ledger.learned[UPDATE] = Learned(40.0, theirs_at, theirs_at)
         assert await budget.take_call(READ), "the record is read"
-        await asyncio.sleep(2 * FOLLOW_S)
+        await asyncio.sleep(2 * WATCH_INTERVAL_S)
     assert ledger.learned[UPDATE] == newest
 
 
@@ -508,7 +508,7 @@ async def test_newest_of_what_two_processes_learned_while_the_database_was_away_
 async def test_each_lesson_is_recorded_once() -> None:
     ledger = LoneLedger(learned={READ: Learned(20.0, 0.0, 10.0)})
     async with watching(ledger) as budget:
-        await asyncio.sleep(FOLLOW_S / 2)
+        await asyncio.sleep(WATCH_INTERVAL_S / 2)
         for limited, recorded in (
             ([], []),
             ([UPDATE], [UPDATE]),
@@ -520,6 +520,6 @@ async def test_each_lesson_is_recorded_once() -> None:
             await asyncio.sleep(200)
             for method in limited:
                 budget.on_rate_limit(method, RETRY_AFTER_S, "C1")
-            await asyncio.sleep(2 * FOLLOW_S)
+            await asyncio.sleep(2 * WATCH_INTERVAL_S)
             assert await budget.take_call("chat.delete"), "the record is read"
             assert set(ledger.learned) == set(recorded)

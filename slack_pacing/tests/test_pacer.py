@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slack_pacing.pacer import (
+    AVERAGED_ANSWERS,
     FINAL_WAIT_S,
-    KEPT_ALWAYS,
-    KEPT_AT_MOST,
+    MAX_RESERVED,
+    MIN_RESERVED,
     OWN_GAP_S,
-    REMEMBERED,
     STEP_GAP_S,
     USUAL_LIFE_S,
     CallsLeft,
@@ -78,8 +78,8 @@ def test_busy_replies_leave_calls_for_a_newcomer_and_for_all_finals(replies: int
 def test_questions_at_other_processes_count_for_newcomers_too() -> None:
     quiet, busy = Pacer(), Pacer()
     for tenth in range(600):
-        busy.on_shared(tenth / 10, call_ages_s=(), live_ages_s=[tenth % 50 / 10])
-    busy.on_shared(60.0, call_ages_s=(), live_ages_s=())
+        busy.on_shared_calls(tenth / 10, call_ages_s=(), live_ages_s=[tenth % 50 / 10])
+    busy.on_shared_calls(60.0, call_ages_s=(), live_ages_s=())
     assert len(edits_of_one(quiet, until=100, start=60)) > len(edits_of_one(busy, until=100, start=60))
 
 
@@ -303,7 +303,7 @@ def test_call_comes_back_exactly_at_the_edge_of_the_window(answered_at: float) -
 
 def test_call_of_another_process_comes_back_at_its_own_edge() -> None:
     pacer = Pacer(calls_per_minute=1)
-    pacer.on_shared(100.0, call_ages_s=[10.0], live_ages_s=())
+    pacer.on_shared_calls(100.0, call_ages_s=[10.0], live_ages_s=())
     edge = 90.0 + WINDOW_S + OTHERS_MARGIN_S
     assert pacer.ready_at(100.0, FINAL, "a") == edge
     assert not can_go(pacer, math.nextafter(edge, 0), FINAL)
@@ -314,7 +314,7 @@ def test_calls_of_other_processes_that_come_back_in_an_answers_life_are_expected
     pacer = Pacer(calls_per_minute=3)
     send(pacer, 100.0, 1)
     back_soon, back_late = 100.0 - WINDOW_S + 1, 100.0
-    pacer.on_shared(100.0, call_ages_s=[100.0 - back_soon, 100.0 - back_late], live_ages_s=())
+    pacer.on_shared_calls(100.0, call_ages_s=[100.0 - back_soon, 100.0 - back_late], live_ages_s=())
     assert pacer.calls_free_within_life(100.0) == 1
 
 
@@ -335,7 +335,7 @@ def test_first_words_need_a_call_beyond_other_processes_finals() -> None:
         pacer = Pacer()
         pacer.on_reply_opened("a", -300.0)
         used(pacer, 50 - free)
-        pacer.on_shared(0.0, call_ages_s=(), live_ages_s=[200.0, 200.0])
+        pacer.on_shared_calls(0.0, call_ages_s=(), live_ages_s=[200.0, 200.0])
         assert can_go(pacer, 0.0, FIRST) is may_begin
 
 
@@ -369,7 +369,7 @@ def test_some_replies_are_edited_in_the_middle_of_their_lives_where_edits_are_fe
     for key in range(40):
         pacer.on_reply_opened(key, 0.0, posts_first_words=True)
     times = [0.1 * tenth for tenth in range(200) if send_if_ready(pacer, 0.1 * tenth, tenth % 40)]
-    assert len(times) == 50 - 40 - KEPT_ALWAYS
+    assert len(times) == 50 - 40 - MIN_RESERVED
     assert min(times) > USUAL_LIFE_S / 4
     assert max(times) < USUAL_LIFE_S / 2 + 4.0
 
@@ -379,7 +379,7 @@ def test_at_most_ten_calls_are_kept_for_newcomers() -> None:
     for second in range(120):
         pacer.on_reply_opened(second, float(second))
         pacer.on_reply_closed(second, second + 0.5)
-    assert pacer.calls_per_minute - pacer.progress_calls(120.0) == KEPT_AT_MOST
+    assert pacer.calls_per_minute - pacer.progress_calls(120.0) == MAX_RESERVED
 
 
 @pytest.mark.parametrize("waits", [(40.0, 2.0), (2.0, 40.0)])
@@ -498,27 +498,27 @@ def test_final_is_expected_after_a_minute_where_calls_are_in_flight_and_not_befo
     assert pacer.final_at(0.0, 0) == 90.0
 
 
-QUIET = CallsLeft(posts=240, edits=50, deletions=50, live=1, unbegun=1, asked_lately=1, usual_s=15.0)
-CROWD = replace(QUIET, posts=140, live=120, unbegun=30, asked_lately=60)
+QUIET = CallsLeft(posts=240, edits=50, deletions=50, live=1, without_message=1, recent_answers=1, usual_s=15.0)
+CROWD = replace(QUIET, posts=140, live=120, without_message=30, recent_answers=60)
 BEGINNINGS: Mapping[str, tuple[CallsLeft, float, bool]] = {
     "alone": (QUIET, 0.0, False),
-    "20 at once": (replace(QUIET, live=20, unbegun=20, asked_lately=20), 0.0, False),
-    "50 at once": (replace(QUIET, live=50, unbegun=50, asked_lately=50), 0.0, False),
-    "the 95th of 100 within ten seconds": (replace(QUIET, posts=165, live=75, asked_lately=50), 0.0, False),
-    "the 95th of 200 within ten seconds": (replace(QUIET, posts=165, live=75, asked_lately=95), 0.0, True),
-    "the last of 200 at once": (replace(QUIET, live=200, unbegun=200, asked_lately=200), 0.0, False),
+    "20 at once": (replace(QUIET, live=20, without_message=20, recent_answers=20), 0.0, False),
+    "50 at once": (replace(QUIET, live=50, without_message=50, recent_answers=50), 0.0, False),
+    "the 95th of 100 within ten seconds": (replace(QUIET, posts=165, live=75, recent_answers=50), 0.0, False),
+    "the 95th of 200 within ten seconds": (replace(QUIET, posts=165, live=75, recent_answers=95), 0.0, True),
+    "the last of 200 at once": (replace(QUIET, live=200, without_message=200, recent_answers=200), 0.0, False),
     "an edit is left for its end": (replace(CROWD, edits=91), 0.0, False),
     "even late in its life": (replace(CROWD, edits=91), 60.0, False),
     "no edit is left": (replace(CROWD, edits=90), 0.0, True),
     "the others need the posts": (replace(CROWD, edits=91, posts=29), 0.0, True),
     "a post is left for each": (replace(CROWD, edits=91, posts=30), 0.0, False),
-    "posts for all and for whoever asks next": (replace(QUIET, live=75, asked_lately=50, posts=126), 0.0, False),
-    "one post less": (replace(QUIET, live=75, asked_lately=50, posts=125), 0.0, True),
-    "half of its life is left": (replace(QUIET, live=75, asked_lately=50), 7.5, False),
-    "less of its life is left": (replace(QUIET, live=75, asked_lately=50), 7.6, True),
-    "a deletion is left": (replace(QUIET, live=75, asked_lately=0, deletions=25), 0.0, False),
-    "the others need the deletions": (replace(QUIET, live=75, asked_lately=0, deletions=24), 0.0, True),
-    "nothing is left": (CallsLeft(0, 0, 0, live=1, unbegun=1, asked_lately=0, usual_s=15.0), 0.0, True),
+    "posts for all and for whoever asks next": (replace(QUIET, live=75, recent_answers=50, posts=126), 0.0, False),
+    "one post less": (replace(QUIET, live=75, recent_answers=50, posts=125), 0.0, True),
+    "half of its life is left": (replace(QUIET, live=75, recent_answers=50), 7.5, False),
+    "less of its life is left": (replace(QUIET, live=75, recent_answers=50), 7.6, True),
+    "a deletion is left": (replace(QUIET, live=75, recent_answers=0, deletions=25), 0.0, False),
+    "the others need the deletions": (replace(QUIET, live=75, recent_answers=0, deletions=24), 0.0, True),
+    "nothing is left": (CallsLeft(0, 0, 0, live=1, without_message=1, recent_answers=0, usual_s=15.0), 0.0, True),
 }
 
 
@@ -546,14 +546,14 @@ def test_final_is_posted_again_only_if_that_is_sooner_and_an_edit_too_late(
 
 
 @pytest.mark.parametrize(
-    ("holds_back", "gaps_s"),
+    ("has_reserve", "gaps_s"),
     [(True, [0.5, 0.5, 1.22, 2.24, 4.29, 8.37]), (False, [0.5, 0.5, 1.18, 2.03, 3.52, 5.85])],
     ids=["edits", "appends"],
 )
-def test_newcomer_may_expect_the_gap_that_it_gets_beside_so_many_others(holds_back: bool, gaps_s: list[float]) -> None:
+def test_newcomer_may_expect_the_gap_that_it_gets_beside_so_many_others(has_reserve: bool, gaps_s: list[float]) -> None:
     expected, received = [], []
     for others in (0, 1, 5, 10, 20, 40):
-        pacer = Pacer(100, holds_back=holds_back)
+        pacer = Pacer(100, has_reserve=has_reserve)
         for key in range(others):
             pacer.on_reply_joined(key, since=50.0, now=50.0)
         expected.append(pacer.newcomers_gap_s(50.0))
@@ -566,7 +566,7 @@ def test_newcomer_may_expect_the_gap_that_it_gets_beside_so_many_others(holds_ba
 def test_method_that_replies_only_join_expects_as_many_more_as_have_joined() -> None:
     gaps_s = []
     for joined in (1, 6):
-        pacer = Pacer(100, holds_back=False)
+        pacer = Pacer(100, has_reserve=False)
         for key in range(joined):
             pacer.on_reply_joined(key, since=0.0, now=float(key))
             pacer.on_reply_left(key)
@@ -578,8 +578,8 @@ def test_method_that_replies_only_join_expects_as_many_more_as_have_joined() -> 
 def test_lives_of_replies_that_use_a_method_no_longer_count_for_it() -> None:
     gaps_s = []
     for life_s in (5.0, 100.0):
-        pacer = Pacer(20, holds_back=False)
-        for key in range(REMEMBERED):
+        pacer = Pacer(20, has_reserve=False)
+        for key in range(AVERAGED_ANSWERS):
             pacer.on_reply_joined(key, since=0.0, now=0.0)
             pacer.on_reply_left(key)
             pacer.record_lifetime(life_s)
@@ -603,8 +603,8 @@ def test_spare_calls_are_those_beyond_one_for_each_live_reply() -> None:
 
 def test_progress_without_finals_to_hold_back_may_use_every_call() -> None:
     counts = []
-    for holds_back in (True, False):
-        pacer = Pacer(10, holds_back=holds_back)
+    for has_reserve in (True, False):
+        pacer = Pacer(10, has_reserve=has_reserve)
         pacer.on_reply_joined("a", since=0.0, now=0.0)
         counts.append(0)
         while can_go(pacer, 30.0, PROGRESS):
@@ -714,7 +714,7 @@ def test_replies_that_end_soon_leave_more_calls_to_others() -> None:
     def beside(age_s: float) -> float:
         pacer = Pacer(calls_per_minute=50)
         pacer.on_reply_opened("a", 1_000.0)
-        pacer.on_shared(1_000.0, call_ages_s=(), live_ages_s=[age_s] * 10)
+        pacer.on_shared_calls(1_000.0, call_ages_s=(), live_ages_s=[age_s] * 10)
         return next_edit_s(pacer, 1_000.0)
 
     assert beside(10.0) < 0.8 * beside(0.0)
@@ -722,7 +722,7 @@ def test_replies_that_end_soon_leave_more_calls_to_others() -> None:
 
 def test_answers_that_ended_at_once_do_not_stop_later_edits() -> None:
     pacer = Pacer()
-    for key in range(REMEMBERED):
+    for key in range(AVERAGED_ANSWERS):
         pacer.on_reply_opened(key, 0.0)
         pacer.on_reply_closed(key, 0.0)
     pacer.on_reply_opened("a", 0.0)
@@ -739,7 +739,7 @@ def test_expected_life_of_an_answer_follows_recent_answers() -> None:
             pacer.on_reply_closed(key, 1_000.0)
         return edits_of_one(pacer, until=2_060, start=2_000)
 
-    short, long = [5.0] * REMEMBERED, [100.0] * 200
+    short, long = [5.0] * AVERAGED_ANSWERS, [100.0] * 200
     assert after(long + short) == after(short)
     assert sum(at < 2_010 for at in after(short)) > sum(at < 2_010 for at in after(long))
 
@@ -766,12 +766,12 @@ def test_reply_of_another_process_counts_as_one_question_however_often_it_is_rep
     pacer = Pacer()
     pacer.on_reply_opened("a", -600.0)
     for second in range(60):
-        pacer.on_shared(float(second), call_ages_s=(), live_ages_s=[float(second)])
+        pacer.on_shared_calls(float(second), call_ages_s=(), live_ages_s=[float(second)])
     assert kept_calls(pacer, 60.0, live=2) == math.floor(2 + 3.4 * math.exp(-2))
 
 
 def test_report_without_live_replies_is_not_a_question() -> None:
     pacer = Pacer()
     pacer.on_reply_opened("a", -600.0)
-    pacer.on_shared(0.0, call_ages_s=(), live_ages_s=())
+    pacer.on_shared_calls(0.0, call_ages_s=(), live_ages_s=())
     assert kept_calls(pacer, 0.0, live=1) == 2

@@ -184,12 +184,12 @@ def test_start_leaves_room_for_posts_that_are_kept() -> None:
 def test_posts_of_other_processes_count_in_their_channel() -> None:
     posts = ChannelPosts()
     posts.on_send("C1", 50.0)
-    posts.on_shared("C1", 50.0, [1.0] * (POST_BURST - 1), denied=False)
+    posts.on_shared_calls("C1", 50.0, [1.0] * (POST_BURST - 1), denied=False)
     posts.on_end("C1", 50.0)
     assert posts.free_at("C1", POST, 50.0) == pytest.approx(51.0)
-    posts.on_shared("C1", 50.0, [], denied=True)
+    posts.on_shared_calls("C1", 50.0, [], denied=True)
     assert posts.free_at("C1", POST, 50.0) == 50.25, "the database is asked again soon"
-    posts.on_shared("C1", 50.0, [], denied=False)
+    posts.on_shared_calls("C1", 50.0, [], denied=False)
     assert posts.free_at("C1", POST, 50.0) == 50.0, "it has room again"
 
 

@@ -10,7 +10,7 @@ from bot.store import Stores
 from bot.store.rate_ledger import WINDOW_S
 from bot.store.rows import CLOCKS_DIFFER_S
 from bot.store.schema import learned_budgets, slack_calls
-from slack_pacing.ledger import Others, Reservation
+from slack_pacing.ledger import OtherProcesses, Reservation
 from slack_pacing.posts import PostRule
 from slack_pacing.rates import Learned
 from tests.clocks import ManualClock
@@ -76,8 +76,10 @@ async def test_others_calls_are_reported_without_own_calls(process: Process, clo
     await theirs.rate_ledger.reserve("chat.update", 50)
     clock.now_s += 5
     with_live = await ours.rate_ledger.reserve("chat.update", 50, with_live=True)
-    assert with_live.other_processes == Others(call_ages_s=(15.0, 5.0), live_ages_s=(15.0, 15.0))
-    assert (await ours.rate_ledger.reserve("chat.update", 50)).other_processes == Others(call_ages_s=(15.0, 5.0))
+    assert with_live.other_processes == OtherProcesses(call_ages_s=(15.0, 5.0), live_ages_s=(15.0, 15.0))
+    assert (await ours.rate_ledger.reserve("chat.update", 50)).other_processes == OtherProcesses(
+        call_ages_s=(15.0, 5.0)
+    )
 
 
 async def test_calls_of_ended_processes_count_as_others(process: Process) -> None:
@@ -116,7 +118,7 @@ async def test_post_comes_back_after_its_seconds_and_another_process_learns_of_i
     assert (await ours.rate_ledger.reserve_post("A", rule)).is_granted
     clock.now_s += 1
     assert (await theirs.rate_ledger.reserve_post("A", rule)) == Reservation(
-        is_granted=True, other_processes=Others((1.0,))
+        is_granted=True, other_processes=OtherProcesses((1.0,))
     )
     assert not (await ours.rate_ledger.reserve_post("A", rule)).is_granted
     clock.now_s += 3.1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from bot.store import Stores
-from slack_pacing.budget import APPENDS, CALLS_PER_MINUTE, FIRST_WORDS, FOLLOW_S, REPLIES, STARTS, RateBudget
+from slack_pacing.budget import APPENDS, CALLS_PER_MINUTE, FIRST_WORDS, REPLIES, STARTS, WATCH_INTERVAL_S, RateBudget
 from slack_pacing.pacer import Urgency
 from slack_pacing.posts import CERTAIN_POSTS, LEARNED_FOR_S, POST_BURST
 from slack_pacing.rates import WINDOW_S
@@ -102,7 +102,7 @@ async def test_429_of_one_process_holds_back_the_others_call_too(shared_url: str
         # Two channels, so that a 429 of posts is the workspace's.
         ours.refused(method, "C1")
         ours.refused(method, "C2")
-        await ours.passes(FOLLOW_S)
+        await ours.passes(WATCH_INTERVAL_S)
         assert theirs.goes_in_s(method) == 0
         assert not await theirs.is_granted(method, "C3"), "the reservation tells it"
         assert theirs.goes_in_s(method) == RETRY_AFTER_S
@@ -113,7 +113,7 @@ async def test_burst_that_one_process_was_refused_is_not_tried_by_the_other_one(
         for process, channel_id in ((ours, "C1"), (theirs, "C2")):
             process.posts_at_once(channel_id, CERTAIN_POSTS)
         ours.refused(POST, "C1")
-        await ours.passes(FOLLOW_S)
+        await ours.passes(WATCH_INTERVAL_S)
         assert theirs.posts_at_once("C2", 1, are_answered=False) == 1
         theirs.budget.on_withdrawn(POST, "C2")
         assert [await theirs.is_granted(POST, "C2") for _ in range(2)] == [False, True]
@@ -129,8 +129,8 @@ async def test_call_that_was_granted_and_never_left_is_given_back_within_a_secon
         assert not await theirs.is_granted(method, "C0")
         ours.budget.on_send(method, ours.now, None, "C1")
         ours.budget.on_withdrawn(method, "C1", was_granted=True)
-        await ours.passes(FOLLOW_S)
-        await theirs.passes(FOLLOW_S)
+        await ours.passes(WATCH_INTERVAL_S)
+        await theirs.passes(WATCH_INTERVAL_S)
         assert await theirs.is_granted(method, "C1")
 
 
@@ -138,11 +138,11 @@ async def test_live_replies_hear_of_another_processes_429_within_a_second(shared
     async with running(shared_url, "w1") as ours, running(shared_url, "w2") as theirs:
         theirs.budget.on_reply_opened("a")
         ours.refused(UPDATE)
-        await ours.passes(FOLLOW_S)
-        await theirs.passes(FOLLOW_S)
-        assert theirs.goes_in_s(UPDATE) == RETRY_AFTER_S - FOLLOW_S
+        await ours.passes(WATCH_INTERVAL_S)
+        await theirs.passes(WATCH_INTERVAL_S)
+        assert theirs.goes_in_s(UPDATE) == RETRY_AFTER_S - WATCH_INTERVAL_S
         for _ in range(40):
-            await theirs.passes(FOLLOW_S)
+            await theirs.passes(WATCH_INTERVAL_S)
         assert theirs.budget.spare_calls(UPDATE) == 50 * 41 // 60 - 1, (
             "calls come back from the 429 on, one is the reply's"
         )
@@ -156,7 +156,7 @@ async def test_one_429_halves_the_budget_of_two_processes_once(shared_url: str) 
         ours.refused(UPDATE)
         theirs.refused(UPDATE)
         for process in (ours, theirs, ours):
-            await process.passes(FOLLOW_S)
+            await process.passes(WATCH_INTERVAL_S)
             await process.is_granted(UPDATE)
         theirs.refused(UPDATE)
         for process in (ours, theirs):
