@@ -1,4 +1,4 @@
-"""Prints a file's text: `python -m files_to_markdown FILE`, for people who report a bug.
+"""Prints a file's text (`python -m files_to_markdown FILE`), for people who report a bug.
 
 Parts that were left out are listed on stderr. Exits with 1 and the reason if the file can't be read.
 """
@@ -25,7 +25,7 @@ _REASONS = {
 
 
 async def read_file(name: str, content: bytes) -> Document | ConvertedImage | Obstacle:
-    """Returns a file's text, the converted image, or why the file can't be read."""
+    """Returns a file's text, the converted image, or the reason why the file can't be read."""
     kind = Format.PDF if is_pdf(content) else document_kind(name, "", content)
     if kind is None and (text := short_text(content)) is not None:
         return Document(text, is_markdown=False)

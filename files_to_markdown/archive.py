@@ -1,4 +1,4 @@
-"""Archives of XML such as office files: their limits, entries, relationships, and elements.
+"""Archives of XML, such as office files: their limits, entries, relationships and elements.
 
 Producers use several versions of the same namespaces, so elements and attributes are found by their local names.
 """
@@ -19,11 +19,11 @@ MAX_ENTRIES = 5_000
 _CHUNK_BYTES = 2**18
 _TYPES = "[Content_Types].xml"
 STREAMED = re.compile(r"content\.xml|xl/(?:worksheets/[^/]*|sharedStrings\d*)\.xml")
-"""Entries that are read only until there is enough text, so their size doesn't matter."""
+"""Matches entries whose size doesn't matter, because they are read only until there is enough text."""
 
 
 class Archive:
-    """An office file. Raises Unreadable if it can't be read or its directory shows that it is too large."""
+    """An office file. Raises Unreadable if it can't be read, or if its directory shows that it is too large."""
 
     def __init__(self, content: bytes) -> None:
         self._zip = zipfile.ZipFile(io.BytesIO(content))
@@ -42,7 +42,8 @@ class Archive:
         self._spellings = {name.lower(): name for name in self.names}
 
     def spelled(self, name: str) -> str:
-        """Returns a part's name with its entry's capitalization. Names ignore case (ECMA-376, part 2)."""
+        """Returns a part's name as its entry capitalizes it, because the case of names doesn't matter (ECMA-376, part
+        2)."""
         return self._spellings.get(name.lower(), name)
 
     def bytes_of(self, name: str) -> bytes:
@@ -55,8 +56,8 @@ class Archive:
         return parsed(self._read(name))
 
     def beginning(self, name: str, max_bytes: int) -> tuple[ElementTree.Element, bool]:
-        """Returns the beginning of an entry as XML, and whether it is complete. The last elements might be
-        incomplete."""
+        """Returns the beginning of an entry as XML, and whether that is the whole entry. If not, its last elements
+        might be incomplete."""
         with self.stream(name) as stream:
             return beginning_of(stream, max_bytes)
 
@@ -74,7 +75,7 @@ class Archive:
         return {one.get("PartName", one.get("Extension", "")).lstrip("/"): one.get("ContentType", "") for one in types}
 
     def matching(self, pattern: str) -> Iterator[str]:
-        """Yields the names of entries that match a pattern, ordered by the numbers in them."""
+        """Yields the names of entries that match a pattern, ordered by the numbers in their names."""
         found = [name for name in self.names if re.fullmatch(pattern, name)]
         return iter(sorted(found, key=lambda name: [int(digits) for digits in re.findall(r"\d+", name)]))
 
@@ -84,14 +85,15 @@ class Archive:
 
 
 def parsed(xml: bytes) -> ElementTree.Element:
-    """Parses XML. expat doesn't load external entities, and rejects expanding ones."""
+    """Parses XML. expat doesn't load external entities, and rejects entities that expand too much."""
     return ElementTree.fromstring(xml)  # noqa: S314
 
 
 def beginning_of(
     stream: IO[bytes], limit: int, size_of: Callable[[bytes], int] = len
 ) -> tuple[ElementTree.Element, bool]:
-    """Returns the beginning of an XML file, and whether it is complete. `size_of`: measures a chunk for the limit."""
+    """Returns the beginning of an XML file, and whether that is the whole file. `size_of`: measures a chunk for the
+    limit."""
     size = 0
     builder = ElementTree.TreeBuilder()
     parser = ElementTree.XMLParser(target=builder)  # noqa: S314
@@ -111,7 +113,7 @@ def attribute(element: ElementTree.Element, name: str) -> str:
 
 
 def relations_of(archive: Archive, name: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yields the IDs of a part's relationships, each with its type and target part."""
+    """Yields the ID of each relationship of a part, with its type and target part."""
     for element in _relations(archive, name):
         target = posixpath.normpath(posixpath.join(posixpath.dirname(name), element.get("Target", ""))).lstrip("/")
         yield element.get("Id", ""), (element.get("Type", "").rpartition("/")[2], archive.spelled(target))
@@ -124,7 +126,8 @@ def _relations(archive: Archive, name: str) -> Iterable[ElementTree.Element]:
 
 
 def main_part(archive: Archive, root: str, usual: str) -> str:
-    """Returns the main document part if its root element matches, otherwise the part that matches `usual`, or ""."""
+    """Returns the main document part if its root element is `root`, otherwise the first part that matches `usual`, or
+    ""."""
     begin = re.compile(rb"<(?:\w+:)?%s[\s>]" % root.encode())
     related = (target for kind, target in dict(relations_of(archive, "")).values() if kind == "officeDocument")
     found = (name for name in related if begin.search(archive.bytes_of(name)[:10_000]))

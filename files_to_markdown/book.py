@@ -1,4 +1,4 @@
-"""Converts books (epub) to Markdown: web pages in an archive, in the order of the book's spine."""
+"""Converts books (epub) to Markdown. A book is an archive of web pages, which are read in the order of its spine."""
 
 import posixpath
 from urllib.parse import unquote

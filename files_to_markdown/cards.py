@@ -1,7 +1,7 @@
 """Converts address books and calendars (vCard, iCalendar, LDIF) to decoded text, one line per property.
 
-Lines in these files are folded, and each value can be encoded in a different charset. Property names and everything
-that isn't encoded stay the same.
+Lines in these files are folded, and each value can be encoded in a different charset. Property names, and everything
+that isn't encoded, stay the same.
 """
 
 import binascii
@@ -17,7 +17,7 @@ _BASE64 = re.compile(rb";(?:ENCODING=)?(?:BASE64|B)(?=;|$)", re.IGNORECASE)
 _CHARSET = re.compile(rb';CHARSET="?([\w.:-]{2,40})', re.IGNORECASE)
 _SETTING = re.compile(rb';(?:(?:ENCODING=)?(?:QUOTED-PRINTABLE|BASE64|B)|CHARSET="?[\w.:-]*"?)(?=;|$)', re.IGNORECASE)
 _VERSION = re.compile(rb"VERSION:\s*(\d\.\d)", re.IGNORECASE)
-"""In vCard up to 2.1 and vCalendar 1.0, a line is folded at a space, which is kept."""
+"""Matches the version. In vCard up to 2.1 and vCalendar 1.0, lines are folded at a space, which is kept."""
 _WITHIN_LETTER = re.compile(rb"[ \t]=[89AB][0-9A-F]", re.IGNORECASE)
 
 
@@ -63,7 +63,7 @@ def _unfold(content: bytes) -> Iterator[bytes]:
 
 
 def _parse_line(line: bytes) -> tuple[bytes, bytes, str]:
-    """Returns a line's name and its parameters other than encodings, its value, and its declared charset."""
+    """Returns a line's name (including parameters other than encodings), its value, and its declared charset."""
     found = _PROPERTY.match(line)
     if found is None:
         return b"", line, ""
@@ -82,7 +82,7 @@ def _parse_line(line: bytes) -> tuple[bytes, bytes, str]:
 
 
 def _decode_base64(encoded: bytes, charset: str) -> bytes | None:
-    """Decodes base64 text, or returns None if it is another type of file or damaged."""
+    """Decodes base64 text. Returns None if it is damaged or contains another type of file."""
     try:
         content = binascii.a2b_base64(encoded.strip(), strict_mode=True)
         text = content.decode(python_charset(charset) or "utf-8")

@@ -1,5 +1,5 @@
-"""Reads properties of an xls file's cells that calamine doesn't report: number formats, errors, and whether a cell is
-hidden.
+"""Reads the properties of an xls file's cells that calamine doesn't report: number formats, errors, and whether a cell
+is hidden.
 
 Source: [MS-XLS], https://learn.microsoft.com/openspecs/office_file_formats/ms-xls
 """
@@ -18,7 +18,7 @@ _ERROR_NAMES = {0: "#NULL!", 7: "#DIV/0!", 15: "#VALUE!", 23: "#REF!", 29: "#NAM
 _IS_HIDDEN_ROW, _IS_ERROR = 0x20, 2
 ERRORS = frozenset(_ERROR_NAMES.values())
 _MAX_CELLS = 300_000
-"""More cells than fit into a document's text."""
+"""Maximum number of formats to store, which exceeds the number of cells that fit in a document's text."""
 _COLUMNS = 256
 _EXCEL_97 = 0x600
 
@@ -28,12 +28,12 @@ class SheetFormats:
     """The formats of a sheet's cells. Rows and columns are counted from 0."""
 
     codes: dict[int, str] = field(default_factory=dict)
-    """Formats other than General, by `row * 256 + column`. An error's format is the error's name."""
+    """Formats other than General, by `row * 256 + column`. For an error, the format is the error's name."""
     hidden_rows: set[int] = field(default_factory=set)
     hidden_columns: set[int] = field(default_factory=set)
 
     def of(self, row: int, column: int) -> str:
-        """Returns a cell's format, or General if it isn't known."""
+        """Returns a cell's format, or General if the format isn't known."""
         return self.codes.get(row * _COLUMNS + column, GENERAL) if column < _COLUMNS else GENERAL
 
 
@@ -44,7 +44,7 @@ class CellFormats:
 
 
 def cell_formats(content: bytes) -> CellFormats:
-    """Returns the formats of an xls file. The formats are empty if the file's records are damaged."""
+    """Returns the formats in an xls file, which are empty if the file's records are damaged."""
     from olefile import OleFileIO
 
     found = CellFormats()
@@ -63,7 +63,8 @@ def cell_formats(content: bytes) -> CellFormats:
 
 
 def _records(stream: bytes, at: int) -> Iterator[tuple[int, bytes]]:
-    """Yields the type and content of the records from an offset to the end of its part, except for charts in it."""
+    """Yields the type and content of the records from an offset to the end of that part of the file, except for charts
+    in it."""
     depth = 0
     while at + 4 <= len(stream):
         kind, size = struct.unpack_from("<HH", stream, at)
@@ -95,14 +96,14 @@ def _read_globals(stream: bytes, found: CellFormats) -> tuple[list[int], list[st
 
 
 def _format_code(record: bytes, *, is_wide: bool) -> str:
-    """Returns the format in a record. Since Excel 97, a flag shows whether its characters have two bytes."""
+    """Returns the format in a record. Since Excel 97, a flag shows whether the format's characters have two bytes."""
     if is_wide and record[4:5] == b"\1":
         return record[5:].decode("utf-16-le", errors="replace")
     return record[5 if is_wide else 3 :].decode("latin-1")
 
 
 def _add_formats(stream: bytes, place: int, styles: list[str], room: int, sheet: SheetFormats) -> None:
-    """Adds the formats of a sheet. `room`: the maximum number of cells with a format."""
+    """Adds the formats of a sheet. `room`: the maximum number of cells whose format is stored."""
     for kind, record in _records(stream, place):
         if kind == _ROW:
             row, flags = struct.unpack_from("<H10xH", record)

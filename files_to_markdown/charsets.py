@@ -1,9 +1,9 @@
 """Decodes text in its declared charset, as UTF-8, or in the charset that chardet guesses. Guesses are reported.
 
-Python imports each codec when its name first occurs, in any of a mail's headers or an RTF file's fonts. This import
-fails once the process can't open files. So `load_codecs` loads all of them beforehand, in 0.1 s and 4 MB. Other
-programs' names for the same charsets are mapped to Python's codecs here, also for libraries that decode text
-themselves.
+Python imports each codec when its name first occurs, for example in a mail's headers or an RTF file's fonts. This
+import fails once the process can't open files anymore. So `load_codecs` loads all codecs beforehand, which takes 0.1 s
+and 4 MB. Other programs' names for the same charsets are mapped to Python's codecs here, which also helps libraries
+that decode text themselves.
 """
 
 import codecs
@@ -22,7 +22,7 @@ from files_to_markdown.document import MAX_CONTROLS, MAX_CONTROLS_OF_GUESS, deco
 _NO_CHARSETS = frozenset(
     ("aliases", "idna", "punycode", "undefined", "mbcs", "oem", "unicode_escape", "raw_unicode_escape")
 )
-"""Codecs that aren't charsets of files. Decoding punycode takes quadratic time."""
+"""Codecs that aren't charsets of files. Besides, decoding punycode takes quadratic time."""
 _PREFIX = re.compile(r"(?:x|cs)(?=[a-z])")
 _PAGE = re.compile(r"(?:windows|win|microsoft|ms|cp|codepage|dos|oem|ibm|ansi)0*(\d{3,4})")
 _ALIASES = {
@@ -87,7 +87,8 @@ _SUPERSETS = {
     "euc_kr": ("cp949",),
     "big5": ("cp950", "big5hkscs"),
 }
-"""The charset that programs use when they declare a smaller one, such as windows-1252 with its curly quotes."""
+"""The charsets that programs actually use when they declare a smaller one, such as windows-1252 with its curly
+quotes."""
 _SEVEN_BITS = re.compile(r"iso2022|hz|utf-7")
 _MARKS = {
     b"\xff\xfe\0\0": "utf-32",
@@ -101,23 +102,24 @@ _GUESSED = (
     *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp874"),
     *("koi8-u", "iso8859-2", "iso8859-5", "cp866"),
 )
-"""A selection of chardet's charsets, because more candidates cause more mistakes among the common ones."""
+"""The charsets that chardet can guess. With more candidates, it would make more mistakes among the common ones."""
 _WESTERN = "cp1252"
 _LATIN = (_WESTERN, "cp1250", "cp1254", "cp1257", "iso8859-2")
 _CYRILLIC = ("cp1251", "mac_cyrillic")
-"""Excludes the Mac's charset from chardet's candidates, because it only differs in capitals."""
+"""Cyrillic charsets. The Mac's isn't one of chardet's candidates, because it differs only in capitals."""
 _RIVALS = (_WESTERN, "cp1250", "iso8859-2", "cp1254", "mac_roman", "cp850", "cp852")
 """Charsets for Latin letters, most common first. chardet also knows Mac Roman and the DOS charsets, but guesses them
-too often. So they are used here only if chardet's guess puts letters where words don't have them."""
+too often. So they are tried only if chardet's guess results in letters where words don't have them."""
 _MAINFRAME = "cp037"
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
 _ALONE = re.compile(r"(?<=[A-Za-z])[^\x00-\x7f](?![^\x00-\x7f])|(?<![^\x00-\x7f])[^\x00-\x7f](?=[A-Za-z])")
-"""Matches a letter among Latin ones without another letter of its script, which is rare in two-byte charsets."""
+"""Matches a letter next to a Latin one but not next to another letter of its own script, which is rare in two-byte
+charsets."""
 _DRAWN_LINE = re.compile(r"([^\W\d_a-zA-Z])\1\1+")
-"""Matches a repeated letter: DOS box-drawing lines around a table, decoded in the wrong charset."""
+"""Matches a repeated letter, which is what DOS lines around a table become when decoded in the wrong charset."""
 _JUDGED_CHARS = 20_000
 _MIN_ODDNESS = 0.2
-"""Normal text has a lower share: kΩ, geht´s."""
+"""The minimum share of odd characters in wrongly decoded text. Normal text, such as kΩ or geht´s, has a lower share."""
 _WITHIN_WORDS = frozenset("\u2019\u2018\u00b7\u2013\u2014\u2026\u00ad\u2010\u2011\u200c\u200d")
 """Apostrophes, hyphens and dashes, which occur between letters."""
 _NEVER_IN_WORDS = frozenset("ƒ\ufffd")
@@ -125,10 +127,10 @@ _NEVER_BEFORE_LETTERS = frozenset("†‡‰")
 _NEVER_BEHIND_LETTERS = frozenset("§¶¼½¾¬¦¤")
 _UTF_8_LETTER = re.compile(rb"[\xc2-\xf4][\x80-\xbf]+")
 _SIDE_BY_SIDE = re.compile(rb"[\x80-\xff]{2}|\x83[@-~]\x83")
-"""Matches two-byte characters. In Western text such as °C, non-ASCII bytes occur singly. Katakana in Shift_JIS are the
-byte 83, each followed by an ASCII byte."""
+"""Matches two-byte characters. In Western text, such as °C, non-ASCII bytes occur singly. In Shift_JIS, each katakana
+is the byte 83 followed by an ASCII byte."""
 _MIN_LETTERS_BYTES = 6
-"""With fewer bytes in UTF-8 characters, the text might be in a two-byte charset."""
+"""If fewer bytes belong to UTF-8 characters, the text might be in a two-byte charset."""
 _UPPER_CONTROLS = re.compile("[\x80-\x84\x86-\x9f]")
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 _LETTER = re.compile(rb"[\x80-\xff]")
@@ -144,10 +146,10 @@ _SHOWN = {
     _MAINFRAME: "EBCDIC",
 }
 _PRIMERS = ("Имя;Город;Сумма".encode("cp1251"), "Größe;3".encode(_WESTERN), "名前カタカナ".encode("euc_jp"))
-"""Makes chardet load its tables, which it otherwise loads on demand."""
+"""Texts that make chardet load its tables, which it would otherwise load on demand."""
 _MIN_CONFIDENCE = 0.05
 _MIN_LEAD = 0.01
-"""The minimum lead of another Latin charset over the Western one."""
+"""The minimum difference in confidence by which another Latin charset must beat the Western one."""
 _LETTER_IN_WORD = re.compile(rb"(?<=[A-Za-z])[\x80-\xff]|[\x80-\xff](?=[A-Za-z])")
 _SAMPLE_BYTES = 100_000
 _MAX_ODD = 0.02
@@ -156,14 +158,14 @@ _MAX_ODD = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """A text and its guessed charset, or "" if the charset isn't a guess."""
+    """A decoded text and the charset that was guessed, or "" if the charset isn't a guess."""
 
     text: str = field(repr=False)
     guess: str = ""
 
 
 def load_codecs() -> None:
-    """Loads all text codecs, so that none is imported later."""
+    """Loads all text codecs, so that none has to be imported later."""
     for module in pkgutil.iter_modules(encodings.__path__):
         if module.name != "punycode":
             with suppress(LookupError, ImportError):
@@ -211,7 +213,8 @@ def _base_charsets(key: str) -> Iterator[str]:
 
 
 def _import_codec(key: str, name: str) -> codecs.CodecInfo | None:
-    """Returns a codec that isn't loaded yet, or None if its module is `name`, because that lookup would recurse."""
+    """Returns a codec that hasn't been loaded yet, or None if its module is `name`, because looking that up would
+    recurse."""
     names = encodings.aliases.aliases
     module = {_key(one): module for alias, module in names.items() for one in (alias, module)}.get(key, key)
     with suppress(LookupError):
@@ -223,7 +226,7 @@ codecs.register(_find_codec)
 
 
 def python_charset(charset: str) -> str:
-    """Returns Python's name for a charset, or "" if it doesn't have one or it isn't a charset of files."""
+    """Returns Python's name for a charset, or "" if Python doesn't support it or it isn't a charset of files."""
     if any(_key(name) == _key(charset) for name in _NO_CHARSETS):
         return ""
     try:
@@ -234,7 +237,7 @@ def python_charset(charset: str) -> str:
 
 
 def decode(content: bytes, declared: Sequence[str] = ()) -> Letters | None:
-    """Decodes content, or returns None if it isn't text. `declared`: charsets that the file declares, best first."""
+    """Decodes content. Returns None if it isn't text. `declared`: the charsets that the file declares, best first."""
     if (text := _decode_wide(content)) is not None:
         return Letters(text)
     # Padding of disk blocks, and the DOS end-of-file character.
@@ -255,7 +258,7 @@ def decode(content: bytes, declared: Sequence[str] = ()) -> Letters | None:
 
 
 def _non_ascii_lines(content: bytes) -> Iterator[bytes]:
-    """Yields non-ASCII lines until there are enough for a guess. In a table, such lines can come late."""
+    """Yields non-ASCII lines until there are enough for a guess. In a table, the first such line can come late."""
     room, at = _SAMPLE_BYTES, 0
     while room > 0 and (letter := _LETTER.search(content, at)):
         begin = max(content.rfind(b"\n", at, letter.start()) + 1, at, letter.start() - _MAX_LEAD_BYTES)
@@ -286,7 +289,7 @@ def _has_two_bytes(name: str) -> bool:
 
 
 def _decode_strictly(content: bytes, name: str) -> str | None:
-    """Decodes the content, or returns None if bytes are invalid in this charset or result in control characters."""
+    """Decodes the content. Returns None if any bytes are invalid in this charset or become control characters."""
     try:
         text = content.decode("utf-8-sig" if name == "utf-8" else name)
     except (UnicodeError, LookupError):
@@ -297,7 +300,8 @@ def _decode_strictly(content: bytes, name: str) -> str | None:
 
 
 def _decode_wide(content: bytes) -> str | None:
-    """Decodes UTF-16 or UTF-32, recognized by a byte order mark or by zeros in the same positions throughout."""
+    """Decodes UTF-16 or UTF-32, which are recognized by a byte order mark or by zeros in the same positions
+    throughout."""
     for mark, name in _MARKS.items():
         if content.startswith(mark):
             whole = content[: len(content) // len(mark) * len(mark)]
@@ -315,7 +319,7 @@ def _decode_wide(content: bytes) -> str | None:
 
 
 def _decode_ebcdic(content: bytes) -> str | None:
-    """Decodes EBCDIC, where nearly all letters and digits are non-ASCII and @ is a space."""
+    """Decodes EBCDIC, in which nearly all letters and digits are non-ASCII bytes and @ is a space."""
     sample = content[:_SAMPLE_BYTES]
     if sample.count(b"@") * 20 < len(sample) or sample.count(b" ") or len(_LETTER.findall(sample)) * 3 < len(sample):
         return None
@@ -325,14 +329,15 @@ def _decode_ebcdic(content: bytes) -> str | None:
 
 
 def _is_plausible(text: str) -> bool:
-    """Returns whether nearly all characters are assigned. Random bytes decode to many unassigned characters."""
+    """Returns whether nearly all characters are assigned in Unicode. Random bytes decode to many unassigned ones."""
     sample = text[:2_000]
     odd = sum(character == "\ufffd" or unicodedata.category(character) in ("Cn", "Co") for character in sample)
     return odd <= len(sample) * _MAX_ODD
 
 
 def _decode_damaged(content: bytes, name: str) -> str | None:
-    """Decodes text with a few damaged bytes. In UTF-8, these are decoded as windows-1252, because logs mix both."""
+    """Decodes text that has a few damaged bytes. If the text is UTF-8, these are decoded as windows-1252, because logs
+    mix the two."""
     if name == "utf-8":
         text, odd = _decode_mixed(content)
         if odd * 4 > len(_UTF_8_LETTER.findall(content)):
@@ -345,7 +350,7 @@ def _decode_damaged(content: bytes, name: str) -> str | None:
 
 
 def _decode_mixed(content: bytes) -> tuple[str, int]:
-    """Decodes a mix of UTF-8 and windows-1252. Also returns the number of bytes that aren't UTF-8."""
+    """Decodes a mix of UTF-8 and windows-1252. Also returns how many bytes aren't UTF-8."""
     text = content.decode(errors="surrogateescape")
     return _ESCAPED_BYTE.subn(lambda found: _decode_western(found[0]), text)
 
@@ -373,7 +378,7 @@ def _guess(content: bytes, sample: bytes) -> Letters | None:
 
 
 def _trusted_charset(found: Mapping[str, float], sample: bytes) -> str:
-    """Returns chardet's first charset, or the Western charset if that is doubtful."""
+    """Returns chardet's first choice, or the Western charset if that choice is doubtful."""
     name, confidence = next(iter(found.items()), (_WESTERN, 0))
     if name in _LATIN:
         is_seen = _LETTER_IN_WORD.search(sample) is not None
@@ -383,7 +388,7 @@ def _trusted_charset(found: Mapping[str, float], sample: bytes) -> str:
 
 
 def _likelier_charset(sample: bytes, guess: str) -> str:
-    """Returns the charset that results in words where a guess results in odd characters, otherwise the guess."""
+    """Returns a charset that results in words where the guessed one results in odd characters, otherwise the guess."""
     text = sample.decode(guess, errors="replace")
     odd = _oddness(text)
     names = _rival_charsets(guess, text, odd)
@@ -406,7 +411,8 @@ def _rival_charsets(guess: str, text: str, odd: float) -> Sequence[str]:
 
 
 def _oddness(text: str) -> float:
-    """Returns the share of non-ASCII characters in positions where words don't have them: MŸller, Rйunion, £ód¼."""
+    """Returns the share of non-ASCII characters that are where words don't have them, such as in MŸller, Rйunion or
+    £ód¼."""
     framed = f" {text[:_JUDGED_CHARS]} "
     odd = [_is_odd(*framed[found.start() - 1 : found.end() + 1]) for found in _NON_ASCII.finditer(framed)]
     in_lines = sum(len(found[0]) for found in _DRAWN_LINE.finditer(framed))
@@ -414,7 +420,8 @@ def _oddness(text: str) -> float:
 
 
 def _is_odd(before: str, character: str, after: str) -> bool:
-    """Returns whether a character doesn't fit its neighbors, because words don't mix scripts or have inner capitals."""
+    """Returns whether a character doesn't fit its neighbors. Words, for example, don't mix scripts or have inner
+    capitals."""
     if character in _NEVER_IN_WORDS or (character in _NEVER_BEFORE_LETTERS and after.isalpha()):
         return True
     if character.isalpha():

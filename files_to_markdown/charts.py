@@ -9,11 +9,12 @@ from files_to_markdown.number_formats import GENERAL, format_saved
 
 MAX_POINTS = 10_000
 _ANY_PER_CENT = "0.##########%"
-"""Axes show fewer digits than their numbers have."""
+"""Shows all digits of a percentage, because axes show fewer digits than their numbers have."""
 
 
 def add_chart(root: Element, draft: Draft) -> None:
-    """Adds a chart's titles, and a table with a row for each series. A chart without numbers is left out."""
+    """Adds a chart's titles, and a table with a row for each series. A chart without numbers is reported as left
+    out."""
     for title in (element for element in root.iter() if local(element) == "title"):
         text = " ".join(" ".join(_texts_of(title)).split())
         draft.add(f"Chart: {text}" if text else "", "\n")
@@ -60,13 +61,14 @@ def _with_labels(points: list[str], labels: Element | None) -> list[str]:
 
 
 def _format_of(element: Element | None) -> str:
-    """Returns the number format of an axis or label, or "" if it uses the numbers' format."""
+    """Returns the number format of an axis or label, or "" if it uses the format of the numbers."""
     own = None if element is None else child(element, "numFmt")
     return "" if own is None or attribute(own, "sourceLinked") in ("1", "true") else attribute(own, "formatCode")
 
 
 def _points(data: Element, otherwise: str = "", *, is_1904: bool = False) -> list[str]:
-    """Returns the values in their positions, the inner level of categories first. `otherwise`: the default format."""
+    """Returns the values in order of position. For categories with levels, the inner level comes first. `otherwise`:
+    the default format."""
     points: dict[int, list[str]] = {}
     saved = next((one.text for one in data.iter() if local(one) == "formatCode"), attribute(data, "formatCode"))
     is_number = saved or any(local(one) in ("numCache", "numLit") for one in data.iter())

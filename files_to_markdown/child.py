@@ -1,13 +1,13 @@
-"""The process that reads one document or converts one image: bytes in, JSON out.
+"""The process that reads one document, or converts one image, from its bytes to JSON.
 
 It is called as `python -m files_to_markdown.child KIND`. For an image, two more arguments are the maximum pixels of the
 longer side and the maximum bytes of a PNG.
 
 The resource limits are set before it reads anything. Once the document and the libraries are in memory, it gives up the
-rights to open files and start processes. Some system calls still work, because they don't need an open file: calls that
-take a path or access another process. So it also gives up everything that Landlock covers (isolation.py). On a kernel
-without Landlock, code that a document injects into a library can still remove and truncate files that its user can
-write. A nonzero exit code means that the document is damaged or too large (process.py).
+rights to open files and start processes. Some system calls would still work because they don't need an open file, such
+as those that take a path or access another process. So it also gives up everything that Landlock covers (isolation.py).
+On a kernel without Landlock, code that a document injects into a library can still remove or truncate files that its
+user can write. A nonzero exit code means that the document is damaged or too large (process.py).
 """
 
 import base64
@@ -50,7 +50,7 @@ _LIBRARIES: Mapping[Format, Sequence[str]] = {
         *(f"PIL.{name}ImagePlugin" for name in ("Avif", "Bmp", "Gif", "Jpeg", "Mpo", "Png", "Ppm", "Tiff", "WebP")),
     ),
 }
-"""The libraries of each format. All other formats are text, whose charset might have to be guessed."""
+"""The libraries that each format needs. All other formats are text, whose charset might have to be guessed."""
 _MAIL = (
     b"Content-Type: multipart/mixed; boundary=b\n\n"
     b"--b\nContent-Transfer-Encoding: base64\n\nYQ==\n--b\nContent-Transfer-Encoding: x-uuencode\n\nbegin 644 a\n"
@@ -58,10 +58,10 @@ _MAIL = (
     b"--b\nContent-Disposition: attachment; filename*=utf-8''a\nContent-Transfer-Encoding: quoted-printable\n\na\n"
     b"--b--\n"
 )
-"""Imported first, because `email` imports its modules on demand."""
+"""A mail that is read first, because `email` imports its modules on demand."""
 
 _NARROW = "__substg1.0_1000001E".encode("utf-16-le")
-"""The text of an Outlook message in a charset that might not be declared."""
+"""The name of an Outlook message's text in a charset that might not be declared."""
 _NO_MEMORY_FOR_XML = errors.codes[errors.XML_ERROR_NO_MEMORY]
 
 
@@ -115,7 +115,7 @@ def _result_json(kind: Format, content: bytes) -> dict[str, object]:
 
 
 def _lower_limit(what: int, most: int) -> None:
-    """Lowers a limit permanently. If the system rejects that, an OSError ends the process."""
+    """Lowers a resource limit permanently. If the system refuses, an OSError ends the process."""
     _, allowed = resource.getrlimit(what)
     most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
     # macOS doesn't limit the address space.
@@ -124,14 +124,16 @@ def _lower_limit(what: int, most: int) -> None:
 
 
 def _schedule_time_is_up() -> None:
-    """Schedules TimeIsUp one second before the CPU time limit, so that the beginning of a document is returned."""
+    """Schedules TimeIsUp one second before the CPU time limit, so that the beginning of a document can still be
+    returned."""
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     signal.signal(signal.SIGXCPU, time_is_up)
     resource.setrlimit(resource.RLIMIT_CPU, (max(1, most - 1), most))
 
 
 def time_is_up(_signal: int, _frame: FrameType | None) -> None:
-    """Handles the signal before the CPU limit. If a library swallows the exception, the kernel kills the process."""
+    """Handles the signal that comes before the CPU limit. If a library swallows the exception, the kernel kills the
+    process later."""
     raise TimeIsUp
 
 
@@ -142,7 +144,7 @@ def _volunteer_for_oom_killer() -> None:
 
 
 def _load_modules(kind: Format, content: bytes) -> None:
-    """Imports all modules that open files, which is impossible later."""
+    """Imports all modules that open files, which won't be possible later."""
     for library in _LIBRARIES.get(kind, ()):
         # formats.py reports what can't be read without a library.
         with suppress(ModuleNotFoundError):

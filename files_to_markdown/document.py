@@ -1,7 +1,7 @@
 """The result of converting a file: its text, and the parts that were left out. No I/O.
 
-`child.py` creates it from a file's bytes in a separate process, which also converts images. Both processes use the
-limits defined here.
+`child.py` creates the result from a file's bytes in a separate process, which also converts images. Both processes use
+the limits that are defined here.
 """
 
 import re
@@ -12,31 +12,33 @@ from enum import StrEnum
 from files_to_markdown.embedded import MIN_CHARS, without_embedded
 
 MAX_DOCUMENT_BYTES = 64 * 2**20
-"""More than any downloaded file."""
+"""Maximum size of a document. Downloaded files are never larger."""
 MEMORY_BYTES = 384 * 2**20
-"""Limits the address space, which is larger than the memory in use."""
+"""The limit of the address space, which is larger than the memory in use."""
 CPU_S = 6
 WALL_S = 15.0
-"""Time limit, which includes waiting for a CPU. On a busy machine, CPU_S can take longer, so there is a second try."""
+"""Time limit, including time spent waiting for a CPU. On a busy machine, CPU_S can take longer than this, so there is a
+second try."""
 MAX_OUTPUT_BYTES = 5 * 2**20
-"""More than MAX_CHARS need, and more than an image of MAX_IMAGE_BYTES in base64."""
+"""Maximum size of the process's output, which is enough for MAX_CHARS and for MAX_IMAGE_BYTES in base64."""
 OUT_OF_MEMORY = 3
 """The exit code of a process that ran out of memory."""
 MAX_IMAGE_BYTES = 3_700_000
 """Anthropic accepts 5 MB of base64 per image: https://platform.claude.com/docs/en/build-with-claude/vision"""
 MAX_IMAGE_PIXELS = 2_000
-"""The longer side. Anthropic accepts 8,000 pixels, or 2,000 in a request with more than 20 images. All vendors scale
-larger images down."""
+"""The maximum longer side of an image. Anthropic accepts 8,000 pixels, or 2,000 in a request with more than 20 images.
+All vendors scale larger images down."""
 MAX_PAGES = 5
-"""Maximum number of a scan's pages that become images. Together, they have at most MAX_IMAGE_BYTES."""
+"""Maximum number of a scan's pages that become images. All of them together have at most MAX_IMAGE_BYTES."""
 MAX_CHARS = 1_000_000
 MAX_NAMES = 3
 """Maximum number of left-out parts to list by name. The others are only counted."""
 MAX_REPEATED = 100
-"""Maximum repetitions of a cell or row. The empty rest of a sheet is a row that is repeated a million times."""
+"""Maximum repetitions of a cell or row. For example, the empty rest of a sheet is a row that is repeated a million
+times."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _PADDING = re.compile(r"\x00{8,}")
-"""Matches zeros in a log that was cut during a write or power failure."""
+"""Matches the zeros in a log that was cut off by a power failure or during a write."""
 _SAMPLE_CHARS = 100_000
 _SHOWN_CONTROLS = {
     **dict.fromkeys((*range(32), 0x7F)),
@@ -44,16 +46,16 @@ _SHOWN_CONTROLS = {
     **{code: code for code in (0x09, 0x0A, 0x0C, 0x0D, 0x1B)},
     0x0B: 0x0A,
 }
-"""Replacements for control characters: field separators become visible symbols, a vertical tab ends a line."""
+"""Replacements for control characters. Field separators become visible symbols, and a vertical tab ends a line."""
 
 
 class Format(StrEnum):
-    """The formats that are distinguished before a document is read. ARCHIVE and OLE include several office formats."""
+    """The formats that are told apart before a document is read. ARCHIVE and OLE include several office formats."""
 
     ARCHIVE = "archive"
     OLE = "ole"
     FLAT_ODF = "flat OpenDocument"
-    """One XML file instead of an archive: fodt, fods, fodp."""
+    """An OpenDocument that is one XML file instead of an archive: fodt, fods, fodp."""
     OFFICE_XML = "XML of Office 2003"
     RTF = "rtf"
     HTML = "html"
@@ -63,7 +65,7 @@ class Format(StrEnum):
     CARDS = "cards"
     """Address books and calendars: vCard, iCalendar, LDIF."""
     TEXT = "text"
-    """Text that is long, contains other files, or whose charset must be guessed."""
+    """Text that is long, that contains other files, or whose charset must be guessed."""
     PDF = "pdf"
     IMAGE = "image"
 
@@ -92,17 +94,17 @@ class Part(StrEnum):
     HIDDEN_TEXT = "hidden passage"
     CONTROL = "form control"
     OLD_SHEET = "old sheet"
-    """Everything except cells in xls and xlsb files."""
+    """Everything except the cells of xls and xlsb files."""
     BINARY_SHEET = "binary sheet"
-    """In xlsb files only: number formats, and which rows and columns are hidden."""
+    """Number formats, and which rows and columns are hidden (in xlsb files only)."""
     EMBEDDED = "embedded file"
-    """A file encoded within a text (embedded.py)."""
+    """A file that is encoded within a text (embedded.py)."""
     MIDDLE = "middle"
     END = "end"
 
 
 class Obstacle(StrEnum):
-    """Why a document can't be read."""
+    """The reason why a document can't be read."""
 
     KIND = "kind"
     """The file's format isn't supported."""
@@ -113,9 +115,9 @@ class Obstacle(StrEnum):
     DAMAGED = "damaged"
     PROTECTED = "protected"
     TOO_LARGE = "too large"
-    """Reading it would need too much memory or time."""
+    """Reading the document would need too much memory or time."""
     TOO_SLOW = "too slow"
-    """The machine was too busy to read it in time."""
+    """The machine was too busy to read the document in time."""
     TOO_MANY_PIXELS = "too many pixels"
 
 
@@ -124,7 +126,7 @@ class LeftOut:
     part: Part
     count: int
     names: tuple[str, ...] = field(default=(), repr=False)
-    """Names of the first parts in the document."""
+    """The names of the first such parts in the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +134,11 @@ class Document:
     text: str = field(repr=False)
     left_out: Sequence[LeftOut] = ()
     guessed_charset: str = ""
-    """The charset used to decode the text if it was guessed, or ""."""
+    """The charset that was guessed to decode the text, or "" if none was."""
     is_markdown: bool = True
-    """False for unchanged plain text."""
+    """False if the text is unchanged plain text."""
     pages: int = 0
-    """The number of pages in a PDF, including those without text, or 0 for other documents."""
+    """The number of pages in a PDF, including pages without text, or 0 for other documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ class ConvertedImage:
     media_type: str
     base64: str = field(repr=False)
     has_more: bool
-    """Whether the file has more pages or frames than the images here."""
+    """Whether the file has more pages or frames than are included here."""
     other_pages: tuple["ConvertedImage", ...] = ()
 
 
@@ -159,22 +161,24 @@ def decode_text(content: bytes) -> str | None:
 
 
 MAX_INLINE_BYTES = 2**18
-"""Maximum size of a text that is read in this process, within 10 ms."""
+"""Maximum size of a text to read in this process, which takes at most 10 ms."""
 
 
 def short_text(content: bytes) -> str | None:
-    """Returns a file's text if it is short UTF-8 without embedded files, and None otherwise."""
+    """Returns a file's text if it is short, in UTF-8 and without embedded files, otherwise None."""
     text = decode_text(content) if len(content) <= MAX_INLINE_BYTES else None
     return None if text is None or without_embedded(text)[1] else text
 
 
 MAX_CONTROLS = 0.25
-"""Maximum share of control characters in text whose charset is certain. A FIX log has one after each field."""
+"""Maximum share of control characters in text whose charset is certain. A FIX log, for example, has one after each
+field."""
 MAX_CONTROLS_OF_GUESS = 0.02
 
 
 def is_binary(text: str, max_controls: float) -> bool:
-    """Returns whether there are too many control characters for text. `max_controls`: their maximum share."""
+    """Returns whether there are too many control characters for this to be text. `max_controls`: their maximum
+    share."""
     sample = _PADDING.sub("", text.lstrip("\0")[:_SAMPLE_CHARS])
     if not sample:
         return bool(text)
@@ -182,7 +186,7 @@ def is_binary(text: str, max_controls: float) -> bool:
 
 
 def displayed_text(text: str) -> str:
-    """Returns a text as a terminal shows it: without control characters, and with uniform line ends."""
+    """Returns a text the way a terminal shows it, without control characters and with uniform line endings."""
     # A 20 MB file can have ten times as many line ends as characters that are used, and replacing them takes 0.1 s.
     text = text.replace("\r\n", "\n", MAX_CHARS)
     if not _CONTROLS.search(text):
@@ -193,7 +197,7 @@ def displayed_text(text: str) -> str:
 
 
 def _apply_backspaces(line: str) -> str:
-    """Returns a line in which each backspace has deleted the previous character."""
+    """Applies the backspaces in a line, each of which deletes the previous character."""
     kept: list[str] = []
     for character in line:
         if character != "\b":
@@ -214,15 +218,15 @@ class Unreadable(Exception):
 
 
 class Full(Exception):
-    """The text of a document has reached its maximum length."""
+    """Raised when the text of a document has reached its maximum length."""
 
 
 class TimeIsUp(Full):
-    """A document has used nearly all of its CPU time."""
+    """Raised when a document has used nearly all of its CPU time."""
 
 
 def _cell_text(text: str) -> str:
-    """Returns a text for a table cell, with <br> as line break."""
+    """Returns a text for a table cell, with <br> for each line break."""
     lines = (_SPACE_BUT_TABS.sub(" ", line).strip() for line in (text.strip().split("\n") if "\n" in text else [text]))
     return "<br>".join(lines).replace("|", "\\|")
 
@@ -265,7 +269,7 @@ class Draft:
         return text
 
     def add_ends(self, text: str) -> None:
-        """Adds the beginning and the end of a text, because the end of a log matters most."""
+        """Adds a text or, if it is too long, its beginning and end, because the end of a log matters most."""
         text = self._without_embedded(text)
         half = MAX_CHARS // 2 - 100
         if len(text) > 2 * half:
@@ -274,7 +278,7 @@ class Draft:
         self.add(text)
 
     def table(self, rows: Iterable[Sequence[str]]) -> None:
-        """Adds a table with its header as the first row. Empty rows and trailing empty cells are dropped."""
+        """Adds a table whose first row is its header. Empty rows and trailing empty cells are dropped."""
         self._end_lines()
         is_header = True
         for row in rows:
@@ -289,7 +293,7 @@ class Draft:
         self._end_lines()
 
     def leave_out(self, part: Part, names: Sequence[str] = (), count: int = 1) -> None:
-        """Records parts that are left out: those with these names, or `count` of them."""
+        """Records that parts are left out, either by their names or as a `count`."""
         if not (count := len(names) or count):
             return
         before = self._left_out.get(part, LeftOut(part, 0))
@@ -301,11 +305,11 @@ class Draft:
         return not self._pieces
 
     def record_guess(self, charset: str) -> None:
-        """Records the guessed charset of a part of the text, unless it is ""."""
+        """Records the guessed charset for a part of the text, unless it is ""."""
         self._guessed_charset = self._guessed_charset or charset
 
     def _end_lines(self) -> None:
-        """Adds an empty line, because Markdown would join the next block to these lines."""
+        """Adds an empty line, because Markdown would otherwise join the next block to the lines before it."""
         if self._pieces and not self._pieces[-1].endswith("\n\n"):
             self._pieces[-1] += "\n"
 

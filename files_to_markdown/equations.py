@@ -1,4 +1,4 @@
-"""Converts Word and PowerPoint equations to a line of text, because text has no fractions or powers."""
+"""Converts Word and PowerPoint equations to a line of text, because text doesn't have fractions or powers."""
 
 from xml.etree.ElementTree import Element
 
@@ -13,7 +13,7 @@ _AROUND = {
     "rad": ("√(", ")"),
     "mr": ("", "; "),
 }
-"""The delimiters around parts of an equation."""
+"""The delimiters to put around parts of an equation."""
 
 
 def equation(element: Element) -> str:

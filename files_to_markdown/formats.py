@@ -26,29 +26,32 @@ from files_to_markdown.word import read_word
 from files_to_markdown.workbook import read_workbook
 
 _HAS_OLD_READERS = all(map(importlib.util.find_spec, ("compressed_rtf", "olefile", "striprtf")))
-"""Programs can leave out the packages that read old office files, RTF and Outlook messages."""
+"""Whether the packages that read old office files, RTF and Outlook messages are installed. They are optional."""
 
 _CHARSET = re.compile(
     rb"(?:charset|coding|set names)(?:\s{0,9}[=:]\s{0,9}|\s{1,9})[\"']?([\w.:-]{2,40})|code_page\((\d{3,5})\)"
     rb"|\\inputencoding\{([\w-]{2,40})\}|\\(?:usepackage|RequirePackage)\s?\[([\w-]{2,40})\]\s?\{inputenc\}",
     re.IGNORECASE,
 )
-"""The charset declarations of web pages, XML, style sheets, vCards, translations, database dumps, Python and TeX."""
+"""Matches charset declarations in web pages, XML, style sheets, vCards, translations, database dumps, Python and
+TeX."""
 
 _BODY = re.compile(rb"<office:(text|spreadsheet|presentation|drawing)[\s/>]")
 _LEAD_BYTES = 2_048
 _MAX_TAGS = 1_200_000
-"""Maximum number of tags in office files that are one XML file. Pictures use many bytes, but elements use memory."""
+"""Maximum number of tags in office files that are one XML file. Bytes aren't limited, because pictures have many, but
+only elements use memory."""
 _LETTER = re.compile(rb"[\x80-\xff]")
 _MAX_JOINED = 3
 _MAX_STYLES_BYTES = 2**20
-"""Cell styles come before the cells."""
+"""Maximum size of the cell styles that come before an OpenDocument's body."""
 _CONTROLS = bytes((*range(1, 9), 11, *range(14, 27), *range(28, 32), 127))
-"""Control characters in a page's bytes, except those that switch charsets or end lines."""
+"""Control characters to remove from a page's bytes, that is, all except those that switch charsets or end lines."""
 
 
 def read(kind: Format, content: bytes) -> Document:
-    """Converts a document to Markdown, up to TimeIsUp. Raises Unreadable, or any error of the libraries."""
+    """Converts a document to Markdown. After TimeIsUp, returns what has been converted so far. Raises Unreadable, or
+    any error of the libraries."""
     draft = Draft()
     try:
         kind = _add(kind, content, draft)
@@ -63,8 +66,8 @@ def read(kind: Format, content: bytes) -> Document:
 
 
 def _add(kind: Format, content: bytes, draft: Draft, declared: Sequence[str] = (), depth: int = 0) -> Format:
-    """Adds a file to a draft, and returns the format it was read as. `declared`: charsets declared outside the file.
-    `depth`: the number of documents around this file."""
+    """Adds a file to a draft, and returns the format that it was read as. `declared`: charsets that are declared
+    outside the file. `depth`: the number of documents that contain this file."""
     match kind:
         case Format.ARCHIVE:
             _add_archive(content, draft, depth)
@@ -100,7 +103,8 @@ def _add_text(kind: Format, content: bytes, draft: Draft, declared: Sequence[str
 
 
 def _add_xml(content: bytes, draft: Draft, depth: int) -> Format:
-    """Adds an office file that is one XML file, and returns its format. Plain text can begin the same way."""
+    """Adds an office file that is one XML file, and returns its format, which can be TEXT because plain text can begin
+    the same way."""
     try:
         root, is_whole = beginning_of(io.BytesIO(content.lstrip()), _MAX_TAGS, lambda piece: piece.count(b"<"))
     except ParseError:
@@ -130,7 +134,7 @@ def _add_pdf(content: bytes, draft: Draft) -> Format:
 
 
 def _add_joined(name: str, media_type: str, content: bytes, draft: Draft, depth: int) -> None:
-    """Adds a file that a document includes in its text. Raises Unreadable if it isn't read."""
+    """Adds a file that a document includes in its text. Raises Unreadable if the file can't be read."""
     is_page = "htm" in f"{media_type} {name.rpartition('.')[2]}".lower()
     text = Format.HTML if is_page else Format.TEXT
     kind = document_kind(name, media_type.partition(";")[0], content) or text
@@ -140,12 +144,13 @@ def _add_joined(name: str, media_type: str, content: bytes, draft: Draft, depth:
 
 
 def _without_controls(content: bytes) -> bytes:
-    """Returns a page without invisible bytes, which LibreOffice writes for form fields."""
+    """Removes invisible bytes from a page, which LibreOffice writes for form fields."""
     return content if b"\0" in content else content.translate(None, _CONTROLS)
 
 
 def _declared_charsets(content: bytes) -> list[str]:
-    """Returns the charsets declared at the beginning of a text or, without any, near its first non-ASCII character."""
+    """Returns the charsets that are declared at the beginning of a text or, if there are none, before its first
+    non-ASCII character."""
     letter = _LETTER.search(content)
     lines = content[max(0, letter.start() - _LEAD_BYTES) : letter.start()] if letter else b""
     return _charset_names(content[:_LEAD_BYTES]) or _charset_names(lines)
@@ -183,7 +188,7 @@ def _add_archive(content: bytes, draft: Draft, depth: int) -> None:
 
 
 def _type_from_content(archive: Archive) -> bytes:
-    """Returns an OpenDocument's type from its content, or b"" for any other archive."""
+    """Determines an OpenDocument's type from its content. Returns b"" for any other archive."""
     if "content.xml" not in archive.names:
         return b""
     with archive.stream("content.xml") as stream:
@@ -192,7 +197,8 @@ def _type_from_content(archive: Archive) -> bytes:
 
 
 def _add_ole(content: bytes, draft: Draft) -> None:
-    """Adds a file from before 2007, using the names in its root. Protected newer files have the same format."""
+    """Adds an office file from before 2007, which it recognizes by the names in its root. Protected newer files have
+    the same container."""
     if "EncryptedPackage".encode("utf-16-le") in content:
         raise Unreadable(Obstacle.PROTECTED)
     _check_old_readers()
@@ -221,7 +227,7 @@ def _check_old_readers() -> None:
 
 
 def _decode(content: bytes, declared: Sequence[str], draft: Draft) -> str:
-    """Decodes content, and records in the draft whether the charset is a guess. Raises Unreadable."""
+    """Decodes content, and records it in the draft if the charset is a guess. Raises Unreadable."""
     if (letters := decode(content, [*declared, *_declared_charsets(content)])) is None:
         raise Unreadable(Obstacle.KIND)
     draft.record_guess(letters.guess)

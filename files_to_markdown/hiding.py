@@ -2,8 +2,8 @@
 
 A page or mail can hide instructions to a model in invisible text, so models don't get such text.
 
-Only simple style rules count: for an element, a class or an ID. Rules for print, narrow screens or descendants are
-ignored, and a class that a script could show counts as hidden.
+Only simple style rules count, which are those for an element, a class or an ID. Rules for print, narrow screens or
+descendants are ignored, and a class that a script could show counts as hidden.
 """
 
 import re
@@ -32,13 +32,13 @@ _FONT_SIZE = re.compile(
     r"(?=\s*(?:[!;/]|$)|\s+[\w\"'-])",
     re.IGNORECASE,
 )
-"""Matches a font size. Within an element of size zero, relative sizes are zero, too."""
+"""Matches a font size. Relative sizes don't count, because they are zero within an element of size zero."""
 _TRANSPARENT = re.compile(
     rf"(?:^|[;\s])color\s*:\s*(?:transparent|(?:rgb|hsl)a\([^;)]{{1,40}},\s*{_ZERO}\s*\)|#(?:\w{{3}}0|\w{{6}}00)\b)",
     re.IGNORECASE,
 )
 _CLIPPED = re.compile(r"background-clip\s*:\s*text", re.IGNORECASE)
-"""Matches text that is transparent to a background."""
+"""Matches a style that shows the background through transparent text, which is therefore visible."""
 _CUT = re.compile(r"overflow(?:-[xy])?\s*:\s*(?:hidden|clip)", re.IGNORECASE)
 _SHOWING = re.compile(r"(?:^|[;\s])display\s*:\s*(?!none)\w", re.IGNORECASE)
 _MAX_STYLE_CHARS = 2_000
@@ -51,13 +51,13 @@ def _has_seen_letters(style: str) -> bool | None:
 
 
 def is_hiding(style: str) -> bool:
-    """Returns whether CSS declarations hide an element with its content."""
+    """Returns whether CSS declarations hide an element and its content."""
     style = style[:_MAX_STYLE_CHARS]
     return _HIDING.search(style) is not None or (_SIZES.search(style) is not None and _CUT.search(style) is not None)
 
 
 class StyleSheets:
-    """The style rules of one page, by selector."""
+    """The style rules of a page, by selector."""
 
     def __init__(self) -> None:
         self._hides: dict[str, bool] = {}
@@ -94,7 +94,7 @@ def _style_of(attributes: Mapping[str, str | None]) -> str:
 
 
 def _matching_rule(tag: str, attributes: Mapping[str, str | None], rules: Mapping[str, bool]) -> bool | None:
-    """Returns the value of the rules that apply to an element, or None."""
+    """Returns the value of the rule that applies to an element, or None if there is none."""
     if not rules:
         return None
     names = [f".{name}" for name in (attributes.get("class") or "").lower().split()]
@@ -111,7 +111,7 @@ def _without_comments(css: str) -> str:
 
 
 def _rules(sheet: str) -> Iterator[tuple[str, str]]:
-    """Yields the selectors and declarations of a style sheet's rules, except for nested rules."""
+    """Yields the selectors and the declarations of each rule in a style sheet, except for nested rules."""
     depth, selectors, before = 0, "", ""
     for piece in _BRACE.split(_without_comments(sheet)):
         if piece == "{":

@@ -1,4 +1,4 @@
-"""Converts images for vendors: one frame or the pages of a scan, scaled to the size that models use."""
+"""Converts images for vendors: one frame, or the pages of a scan, scaled to the size that models use."""
 
 import io
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from PIL import AvifImagePlugin, Image, ImageOps, TiffImagePlugin
 from files_to_markdown.document import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_PAGES, Obstacle, Unreadable
 
 MAX_UNPACKED_BYTES = 84_000_000
-"""Limits the file, its pixels, and those of half a resize. A small file can declare any number of pixels. With Python
-and the result, a process that does nothing else uses less than 120 MB."""
+"""The limit for the file, its pixels, and the pixels of half a resize together, because a small file can declare any
+number of pixels. Including Python and the result, a process that does nothing else uses less than 120 MB."""
 MAX_SUBFILES = 50
-"""Maximum number of images in a TIFF to check for pages."""
+"""Maximum number of images in a TIFF file to check for pages."""
 PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "RGBA": 5, "LA": 5, "PA": 5}
 """Bytes per pixel by mode, including a copy of one band if bands are scaled one by one. Other modes need 4."""
 _SUBFILE, _OLD_SUBFILE = 254, 255
-"""TIFF tags. A smaller copy of another image or its mask isn't a page."""
+"""TIFF tags that show whether an image is a smaller copy or a mask of another one, and so isn't a page."""
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 
 # The process can't start threads.
@@ -29,15 +29,15 @@ def converted(
     content: bytes, max_pixels: int = MAX_IMAGE_PIXELS, max_png_bytes: int = MAX_IMAGE_BYTES
 ) -> tuple[str, bytes, bool]:
     """Converts an image's first page. Returns the media type, the bytes, and whether there are more pages or frames.
-    `max_pixels`: the maximum longer side. `max_png_bytes`: a larger PNG becomes a JPEG. Raises Unreadable if unpacking
-    would need too much memory, or any error of the library."""
+    `max_pixels`: the maximum longer side. `max_png_bytes`: the maximum size of a PNG, because a larger one becomes a
+    JPEG. Raises Unreadable if unpacking would need too much memory, or any error of the library."""
     pages = list(_pages(content))
     most = max_png_bytes // MAX_PAGES if len(pages) > 1 else max_png_bytes
     return *_convert_page(content, pages[0], max_pixels, most), len(pages) > 1 or _is_animated(content)
 
 
 def further_pages(content: bytes, room_bytes: int) -> tuple[list[tuple[str, bytes]], bool]:
-    """Converts an image's pages (not frames) after the first, and returns whether there are more."""
+    """Converts an image's pages (not frames) after the first, and also returns whether there are more."""
     found: list[tuple[str, bytes]] = []
     pages = list(_pages(content))[1:]
     # A page that is damaged or too large ends the list, and so does running out of time.
@@ -51,7 +51,8 @@ def further_pages(content: bytes, room_bytes: int) -> tuple[list[tuple[str, byte
 
 
 def _pages(content: bytes) -> Iterator[int]:
-    """Yields the indexes of a scan's pages, up to one more than become images; for any other image, only the first."""
+    """Yields the indexes of a scan's pages, up to one more than can become images. For any other image, yields only the
+    first."""
     yield 0
     with suppress(Exception), Image.open(io.BytesIO(content), formats=_FORMATS) as image:
         found, at = 1, 0
@@ -85,7 +86,7 @@ def _convert_page(content: bytes, page: int, max_pixels: int, max_png_bytes: int
 
 
 def _is_animated(content: bytes) -> bool:
-    """Returns whether an image has a second frame. Counting all frames can take as long as unpacking them."""
+    """Returns whether an image has a second frame. Counting all of them could take as long as unpacking them."""
     # A damaged second frame doesn't count.
     with suppress(Exception), Image.open(io.BytesIO(content), formats=_FORMATS) as image:
         image.seek(1)
@@ -111,7 +112,7 @@ def _scaled_size(image: Image.Image, max_pixels: int) -> tuple[int, int]:
 
 
 def _encode(image: Image.Image, max_png_bytes: int) -> tuple[str, bytes]:
-    """Returns the image as lossless PNG, or as JPEG if the PNG is too large."""
+    """Returns an image as a lossless PNG, or as a JPEG if the PNG would be too large."""
     packed = io.BytesIO()
     if image.mode.startswith("I;16") or image.mode == "I":
         # The direct conversion would clip each of 65,536 shades at 255.

@@ -1,16 +1,16 @@
 """Linux protections against other processes of the same user, and against the process that reads documents.
 
-`hide_memory` is for every process that has secrets. Without this protection, any program of the same user can read
-secrets: from /proc/PID/environ, or from memory (process_vm_readv, ptrace).
+`hide_memory` is for every process that has secrets. Without this protection, any program of the same user can read the
+secrets from /proc/PID/environ or from memory (process_vm_readv, ptrace).
 https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2const.html
 
 `deny_files` is for the process that reads a document. https://docs.kernel.org/userspace-api/landlock.html lists what
-Landlock covers: opening, creating, renaming and removing files; since Linux 6.2 truncating them; since 6.7 TCP; since
-6.12 signals and abstract sockets. Every version protects the memory of other processes. No version covers a file's
-mode, owner, times and extended attributes (setxattr), whether a file exists, or limits and priorities of the user's
-other processes (prlimit, setpriority).
+Landlock covers: opening, creating, renaming and removing files, since Linux 6.2 also truncating them, since 6.7 TCP,
+and since 6.12 signals and abstract sockets. Every version protects the memory of other processes. No version covers a
+file's mode, owner, times and extended attributes (setxattr), whether a file exists, or the limits and priorities of the
+user's other processes (prlimit, setpriority).
 
-Other systems have neither protection. There, only core dumps are disabled.
+Other systems don't have either protection. There, only core dumps are disabled.
 """
 
 import ctypes
@@ -27,21 +27,21 @@ PR_SET_NO_NEW_PRIVS = 38
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
 LANDLOCK_CREATE_RULESET_VERSION = 1
 TRUNCATE_ABI = 3
-"""Landlock's version in Linux 6.2. With earlier versions, a file can be truncated by its path."""
+"""Landlock's version in Linux 6.2. Earlier versions don't prevent truncating a file by its path."""
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
-"""The number of file access rights in each version. Later versions have as many as the last one listed."""
+"""The number of file access rights in each version. Later versions have as many as the last one here."""
 
 
 def hide_memory() -> None:
-    """Permanently protects this process's memory and environment from the same user's other processes and from core
-    dumps. Programs that it starts don't write core dumps either, but their memory isn't protected."""
+    """Permanently protects this process's memory and environment from the user's other processes and from core dumps.
+    Programs that this process starts don't write core dumps either, but their memory isn't protected."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if ON_LINUX:
         _set_process_attribute(PR_SET_DUMPABLE, 0)
 
 
 def others_can_read(file: Path) -> bool:
-    """Returns whether all users of this machine can read a file; False if it doesn't exist."""
+    """Returns whether all users of this machine can read a file, or False if it doesn't exist."""
     try:
         return bool(file.stat().st_mode & stat.S_IROTH)
     except OSError:
@@ -56,8 +56,8 @@ def landlock_abi() -> int:
 
 
 def deny_files() -> None:
-    """Permanently denies this process everything that Landlock covers. Does nothing without Landlock. Open files stay
-    usable. Raises OSError if the kernel has Landlock but rejects the call."""
+    """Permanently denies this process everything that Landlock covers, or does nothing if the kernel doesn't have
+    Landlock. Open files can still be used. Raises OSError if the kernel has Landlock but rejects the call."""
     abi = landlock_abi()
     if not abi:
         return
@@ -78,7 +78,7 @@ def _set_process_attribute(attribute: int, value: int) -> None:
 
 
 def _system_call(number: int, *arguments: int | bytes | None) -> int:
-    """Makes a system call without a function in the C library, and returns its result."""
+    """Makes a system call that the C library doesn't have a function for, and returns its result."""
     call = _libc().syscall
     call.restype = ctypes.c_long
     # Passed as long, because the number of arguments varies.

@@ -1,4 +1,4 @@
-"""Determines a document's format: from its bytes, and for text from its name and MIME type. No I/O."""
+"""Determines a document's format from its bytes and, for text, also from its name and MIME type. No I/O."""
 
 import re
 
@@ -12,18 +12,18 @@ _PDF = re.compile(rb"(?<![ -~])%PDF-[0-9]")
 _MAILS = ("eml", "emlx", "mbox", "mht", "mhtml")
 _PAGES = ("html", "htm", "xhtml")
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|body)[\s>]", re.IGNORECASE)
-"""Matches a complete page. Anything else is a template, which is useful unchanged."""
+"""Matches a complete page. Anything else is a template, which is more useful unchanged."""
 _CARDS = re.compile(rb"BEGIN:V(?:CARD|CALENDAR|NOTE|MSG)\b|(?:(?:#[^\n]*+\n|version: ?1\s)\s*+)*dn::? ", re.IGNORECASE)
-"""Can follow comments, which programs that query a directory write first."""
+"""Matches an address book or calendar, after the comments that programs write when they query a directory."""
 _OFFICE = ("doc", "docx", "xls", "xlsx")
-"""Extensions that programs give exported pages and tables, so that an office program opens them."""
+"""Extensions that programs give to exported pages and tables, so that an office program opens them."""
 _TABLES = ("csv", "tsv")
 _MIME = re.compile(rb"^MIME-Version:", re.IGNORECASE | re.MULTILINE)
-"""Matches a page that wikis export with Word's extension, or a mail if it has the other headers."""
+"""Matches a header of pages that wikis export with Word's extension, and of mails that also have the other headers."""
 _HEADER = re.compile(rb"[!-9;-~]+:|[ \t]")
 _SENDER = re.compile(rb"^From:", re.IGNORECASE | re.MULTILINE)
 _MAYBE_MAILS = ("msg", "txt")
-"""Extensions that people and programs give raw mail, unless they use none."""
+"""Extensions that people and programs give to raw mail, if they use any."""
 _TAG = re.compile(rb"<(?:table|t[rdh]|p|div|h[1-6]|[uo]l|br)[\s/>]", re.IGNORECASE)
 _OFFICE_XML = re.compile(
     rb'progid="(?:Word\.Document|Excel\.Sheet|PowerPoint\.Show)"|<w:wordDocument[\s>]|<pkg:package[\s>]'
@@ -33,12 +33,12 @@ _WHOLE_PAGE = re.compile(
     rb"(?:<\?xml[^>]{0,200}>\s*+)?(?:<!--[^>]{0,200}-->\s*+)?<(?:!doctype\s+html|html|head|body|table)[\s>]",
     re.IGNORECASE,
 )
-"""Beginnings that rule out a table, because the text has another format."""
+"""Matches beginnings that rule out a table, because the text is a web page."""
 _FLAT_ODF = re.compile(rb"(?:<\?xml[^>]{0,200}>)?\s{0,20}(?:<!--[^>]{0,200}-->\s{0,20})?<office:document\s")
 
 
 def document_kind(name: str, media_type: str, content: bytes) -> Format | None:
-    """Returns the format to read a file as, or None if it is text, an image, a PDF, or isn't supported."""
+    """Returns the format to read a file as, or None if the file is text, an image or a PDF, or isn't supported."""
     for beginning, kind in _BEGINNINGS.items():
         if content.startswith(beginning):
             return kind
@@ -64,7 +64,7 @@ def document_kind(name: str, media_type: str, content: bytes) -> Format | None:
 
 
 def _is_mail(content: bytes) -> bool:
-    """Returns whether a file has mail headers and nothing else before its first empty line."""
+    """Returns whether a file has mail headers, and nothing else, before its first empty line."""
     headers = content[:_MAX_HEADERS_BYTES].lstrip().replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     if not (_MIME.search(headers) and _SENDER.search(headers)):
         return False
@@ -72,13 +72,14 @@ def _is_mail(content: bytes) -> bool:
 
 
 def is_pdf(content: bytes) -> bool:
-    """Returns whether a file is a PDF. The signature can follow other bytes. Text that mentions the signature within a
-    line isn't a PDF."""
+    """Returns whether a file is a PDF. Other bytes can precede the signature, but text that mentions it within a line
+    isn't a PDF."""
     return _PDF.search(content, 0, 1_024) is not None
 
 
 def _lead(content: bytes) -> bytes:
-    """Returns a text's first bytes, without byte order mark and spaces. For UTF-16, these are its ASCII characters."""
+    """Returns a text's first bytes, without the byte order mark and spaces. For UTF-16, returns only the ASCII
+    characters."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content[:_LEAD_BYTES].decode("utf-16", "ignore").encode("ascii", "ignore").lstrip()
     return content[:_LEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()

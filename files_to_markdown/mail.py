@@ -1,7 +1,7 @@
 """Converts mail to Markdown: headers, text, and the names of attachments.
 
 Python's parser splits a mail into its parts. It gets the bytes as Latin-1, so that each text and header can be decoded
-here from its bytes (charsets.py): mailers declare charsets that don't exist, a wrong charset, or none.
+from its bytes here (charsets.py), because mailers declare charsets that don't exist, the wrong charset, or none at all.
 """
 
 import base64
@@ -24,26 +24,26 @@ _HEADERS = ("From", "To", "Cc", "Bcc", "Date", "Subject")
 _BODIES = ("text/plain", "text/html")
 _CALENDAR = "text/calendar"
 _MAILS_WITHIN = ("message/rfc822", "message/global", "message/news")
-"""Types of messages that contain mails. Other message types are reports, which consist of fields."""
+"""Types of parts that contain mails. Other message types are reports, which consist of fields."""
 _PIECES = ("message/partial", "message/external-body")
-"""Parts of mails that are stored elsewhere."""
+"""Types of parts whose content is stored elsewhere."""
 _MAX_DEPTH = 5
 _MAX_FIELDS = 50
 _WORD = re.compile(r"=\?([\w.:+-]{1,60})(?:\*[\w-]{0,60})?\?([bq])\?([^?]*)\?=", re.IGNORECASE)
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?)")
 _EMLX = re.compile(rb"\s{0,20}(\d{1,10})[ \t]{0,20}\r?\n")
-"""The mail's size, which Apple Mail writes before it."""
+"""Matches the size of a mail, which Apple Mail writes before it."""
 _MBOX = re.compile(rb"(?:\A|\r?\n\r?\n)From [^\n]*\r?\n")
 _UNSAID = ("VTIMEZONE", "VALARM")
-"""Parts of an invitation that only programs use, like lines with "X-"."""
+"""Parts of an invitation that only programs use, as they do lines that begin with "X-"."""
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 _MANY_WORDS = 50
 _MAX_CHOICES = 10
-"""Maximum nested alternatives, because each one examines its complete content."""
+"""Maximum depth of nested alternatives, because choosing one examines its whole content."""
 _MAX_MAILS = 2_000
 _MAX_HEADER_CHARS = 50_000
 _SAMPLE_CHARS = 20_000
-"""Length of an alternative's beginning to examine when choosing one."""
+"""The number of characters at an alternative's beginning to examine when choosing one."""
 
 
 def read_mail(content: bytes, draft: Draft) -> None:
@@ -57,7 +57,7 @@ def read_mail(content: bytes, draft: Draft) -> None:
 
 
 def add_mail(mail: _Part, draft: Draft, depth: int = 0) -> None:
-    """Adds a mail whose strings have one character per byte. `depth`: the number of mails that contain it."""
+    """Adds a mail whose strings have one character per byte. `depth`: the number of mails that contain this one."""
     for name in _HEADERS:
         if value := " ".join(_header_of(mail, name, draft).split()):
             draft.add(f"{name}: {value}", "\n")
@@ -82,8 +82,8 @@ def add_mail(mail: _Part, draft: Draft, depth: int = 0) -> None:
 
 
 def _is_body(part: _Part, mail: _Part, name: str) -> bool:
-    """Returns whether a part is text to read with the mail. A body can have a file name. A mail without parts is its
-    own body."""
+    """Returns whether a part is text to read as part of the mail. A body can have a file name. A mail without parts is
+    its own body."""
     if _is_attached(part) and part is not mail:
         return False
     # A part that should have parts but doesn't is text.
@@ -91,7 +91,7 @@ def _is_body(part: _Part, mail: _Part, name: str) -> bool:
 
 
 def _add_attached(part: _Part, draft: Draft, depth: int) -> None:
-    """Adds an attached mail, or a report's fields for each recipient."""
+    """Adds an attached mail, or the fields that a report has for each recipient."""
     for inner in _attached_mails(part):
         if part.get_content_type() not in _MAILS_WITHIN:
             fields = (
@@ -105,8 +105,8 @@ def _add_attached(part: _Part, draft: Draft, depth: int) -> None:
 
 
 def _parts_of(part: _Part, *, is_shown: bool, depth: int = 0) -> Iterator[tuple[_Part, bool]]:
-    """Yields a mail's parts, and whether to show each: one of the alternatives, but not the resources of a page
-    (multipart/related), such as its style sheets. An attached mail is one part."""
+    """Yields each of a mail's parts and whether to show it. Only one of several alternatives is shown, and a page's
+    resources (multipart/related), such as its style sheets, aren't. An attached mail is one part."""
     inner = _subparts(part) if part.get_content_maintype() == "multipart" else []
     if not inner:
         yield part, is_shown
@@ -127,7 +127,7 @@ def _subparts(part: _Part) -> list[_Part]:
 
 
 def _attached_mails(part: _Part) -> list[_Part]:
-    """Returns the mails in a part. Some programs encode attached mails, which the standards forbid."""
+    """Returns the mails in a part. Some programs encode attached mails, although the standards forbid that."""
     encoding = _header_of(part, "Content-Transfer-Encoding", Draft()).lower()
     inner = _subparts(part)
     if encoding not in ("base64", "quoted-printable"):
@@ -139,7 +139,8 @@ def _attached_mails(part: _Part) -> list[_Part]:
 
 
 def _best_alternative(parts: Sequence[_Part]) -> "_Part | None":
-    """Returns the first part with non-blank plain text, otherwise HTML. Some plain texts only mention the HTML."""
+    """Returns the first part with non-blank plain text, otherwise the first with HTML. Some plain text only refers to
+    the HTML."""
     plain, page = (next((part for part in parts if _word_count(part, kind)), None) for kind in _BODIES)
     if plain and page and _word_count(page, "text/html") > 2 * _word_count(plain, "text/plain") + _MANY_WORDS:
         return page
@@ -181,7 +182,7 @@ def _header_of(mail: _Part, name: str, draft: Draft) -> str:
 
 
 def _decode_words(raw: str, draft: Draft) -> str:
-    """Decodes the encoded words of a header or name. One character can be split across two words."""
+    """Decodes the encoded words in a header or name. A character can be split across two words."""
     parts: list[tuple[str, bytes]] = []
     at = 0
     raw = _BETWEEN_WORDS.sub(r"\1", raw)
@@ -236,7 +237,7 @@ def _decode(content: bytes, charset: str, draft: Draft) -> str:
 
 
 def _unflow(part: _Part, text: str) -> str:
-    """Returns the paragraphs of a text whose lines were wrapped for transport (RFC 3676)."""
+    """Restores the paragraphs of a text whose lines were wrapped for transport (RFC 3676)."""
     if str(part.get_param("format", "")).lower() != "flowed":
         return text
     is_space_kept = str(part.get_param("delsp", "")).lower() != "yes"

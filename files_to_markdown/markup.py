@@ -35,18 +35,18 @@ _ENDED_BY_NEXT = {
     **dict.fromkeys(("td", "th"), frozenset(("td", "th", "tr"))),
     **{tag: frozenset((tag,)) for tag in ("li", "tr", "option")},
 }
-"""Elements with an optional end tag, and the start tags that end them."""
+"""Elements whose end tag is optional, and the start tags that end them."""
 _NAMED = {
     **dict.fromkeys(("audio", "video"), Part.RECORDING),
     **dict.fromkeys(("embed", "object", "frame"), Part.ATTACHMENT),
     "math": Part.EQUATION,
 }
-"""Equation elements whose letters and digits are read without their layout."""
+"""Elements to report as left out. The letters and digits of an equation are still read, without their layout."""
 _MARKS = {"code": "`", "q": '"', "s": "~~", "del": "~~", "strike": "~~"}
-"""Excludes bold and italic, because editors split words into several runs."""
+"""Marks for inline elements. There are none for bold and italic, because editors split words into several runs."""
 _LONG_END = re.compile(r"</(script|style)[\s/][^<>]{0,200}>", re.IGNORECASE)
 _LINK = re.compile(r"(?!javascript:|data:|about:|blob:|cid:)[a-z][a-z0-9+.-]{1,20}:", re.IGNORECASE)
-"""Matches links to show. Other links point into the document or contain data."""
+"""Matches URLs of links to show. Other links point to places in the document or contain data."""
 _RAISED = {"sup": "^", "sub": "_"}
 _STRUCK = re.compile(r"text-decoration(?:-line)?\s*:[^;]{0,60}line-through", re.IGNORECASE)
 _SHIFTED = re.compile(r"vertical-align\s*:\s*(su[pb])", re.IGNORECASE)
@@ -54,7 +54,7 @@ _SIMPLE = re.compile(r"[\w.,+*\u2212-]+")
 _BETWEEN_STRUCK = re.compile(r"~~([ \t]*)~~")
 _LINE = re.compile("^", re.MULTILINE)
 _MAX_QUOTATIONS = 10
-"""The deepest quotation level with its own mark. Marks of deeper levels would be longer than their text."""
+"""The deepest quotation level that gets its own mark. The marks of deeper levels would be longer than their text."""
 _SPACES = re.compile(r"[^\S\t]+")
 _TICKED = {"checkbox": "☐☒", "radio": "○◉", "switch": "☐☒"}
 _UNSEEN = ("hidden", "password", "file")
@@ -72,7 +72,7 @@ _MAX_FORMULA_LEAD_CHARS = 3_000
 
 
 def link(words: str, address: str) -> str:
-    """Returns a Markdown link, or only the words if the destination is in the document."""
+    """Returns a Markdown link, or only the words if the destination is within the document."""
     return f"[{words}]({address})" if _LINK.match(address) and words.strip() else words
 
 
@@ -82,8 +82,8 @@ def link_to_formula_url(words: str, formula: str) -> str:
 
 
 def raised(before: str, text: str, sign: str) -> str:
-    """Returns a superscript or subscript as text. `before`: the preceding text. `sign`: ^ or _. Footnote marks aren't
-    superscripts: they are in brackets, or alone."""
+    """Returns a superscript or subscript as text. `before`: the preceding text. `sign`: ^ or _. Footnote marks, which
+    are in brackets or stand alone, don't count as superscripts."""
     is_joined = before[-1:].isalnum() or before[-1:] in (")", "]", "}", "'", '"', "’", "”")
     if not is_joined or not text.strip() or text.lstrip().startswith(("[", "^", "_")):
         return text
@@ -96,7 +96,7 @@ def struck(text: str) -> str:
 
 
 def joined(text: str) -> str:
-    """Merges adjacent strikethrough runs, because programs split text arbitrarily."""
+    """Merges adjacent runs of strikethrough, because programs split text arbitrarily."""
     return _BETWEEN_STRUCK.sub(r"\1", text)
 
 
@@ -105,7 +105,7 @@ class _Table:
         self.rows: list[list[str]] = []
         self.spans: list[tuple[int, int]] = []
         self._row_spans: Counter[int] = Counter()
-        """The number of further rows that a cell above spans, by column."""
+        """By column: the number of further rows that a cell above spans."""
 
     def begin_row(self) -> None:
         if self.rows:
@@ -131,7 +131,7 @@ class _Table:
 @dataclass(slots=True)
 class _List:
     number: int | None = None
-    """The next item's number, or None if items have no numbers or it is unknown."""
+    """The next item's number, or None if it is unknown or the items don't have numbers."""
     step: int = 1
     type: str = ""
 
@@ -145,11 +145,11 @@ class _List:
 
 
 class _Visibility(IntEnum):
-    """The part of an element that people see."""
+    """The extent to which people can see an element."""
 
     NOTHING = 0
     NO_LETTERS = 1
-    """The font size is zero, unless a nested element sets one. Mail uses this around columns."""
+    """The font size is zero, unless a nested element sets another one. Mails do this around columns."""
     ALL = 2
 
 
@@ -170,8 +170,8 @@ class _Choice:
 
 
 class Markup(HTMLParser):
-    """Adds the blocks of an HTML text to a draft. `labeled`: whether unordered items already have a bullet and tabs are
-    columns, as in mammoth's output."""
+    """Adds the blocks of an HTML text to a draft. `labeled`: whether unordered items already have a bullet and tabs
+    separate columns, as in mammoth's output."""
 
     def __init__(self, draft: Draft, *, labeled: bool = False) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class Markup(HTMLParser):
         self._text: list[str] = []
         self._lists: list[_List] = []
         self._prefix = ""
-        """The mark of a heading, list item or quotation, before the next block."""
+        """The mark of a heading, list item or quotation to put before the next block."""
         self._tables: list[_Table] = []
         self._links: list[str] = []
         self._skipping = ""
@@ -188,9 +188,9 @@ class Markup(HTMLParser):
         self._is_code = False
         self._quotations = 0
         self._raised: list[tuple[str, int]] = []
-        """Open superscripts and subscripts, with their starts in the text."""
+        """The open superscripts and subscripts, and the positions in the text where they start."""
         self._spans: list[tuple[bool, bool]] = []
-        """For each open span: whether its style raises or lowers it, and whether it is struck."""
+        """For each open span: whether its style raises or lowers it, and whether its style strikes it out."""
         self._sheets = StyleSheets()
         self._is_sheet = False
         self._hidden_elements: list[str] = []
@@ -200,10 +200,11 @@ class Markup(HTMLParser):
         self._open_elements = Counter[str]()
         """The open visible elements, by tag."""
         self._is_reported = False
-        """Whether the hidden element or drawing is reported as left out. Elements without words aren't."""
+        """Whether the hidden element or drawing has been reported as left out. Elements without words aren't
+        reported."""
         self._choice: _Choice | None = None
         self._has_parentheses = False
-        """Whether ruby readings already have parentheses."""
+        """Whether ruby readings already have parentheses in the text."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._skipping:
@@ -387,7 +388,7 @@ class Markup(HTMLParser):
             self._append_text(f" {' '.join(value.split())} " if value else "")
 
     def _add_checkbox(self, attributes: Mapping[str, str | None]) -> None:
-        """Adds the checkbox of an element that scripts turn into one."""
+        """Adds a checkbox if scripts turn the element into one."""
         role, state = attributes.get("role") or "", attributes.get("aria-checked")
         if role in _TICKED and state:
             self._append_text(f"{_TICKED[role][state == 'true']} ")

@@ -1,4 +1,4 @@
-"""Converts Jupyter notebooks (ipynb) to Markdown: the cells and the text of their outputs.
+"""Converts Jupyter notebooks (ipynb) to Markdown, with the cells and the text of their outputs.
 
 Source: https://nbformat.readthedocs.io/en/latest/format_description.html. Versions before 4 keep cells in worksheets.
 """
@@ -13,10 +13,10 @@ from files_to_markdown.markup import read_html
 
 _COLORS = re.compile(r"\x1b\[[0-9;]{0,20}m")
 _TEXTS = ("text/markdown", "text/latex", "text/plain", "text")
-"""An output's formats, best first. HTML usually has a plain alternative, which is shorter."""
+"""Formats of an output, best first. HTML usually has a plain alternative, which is shorter."""
 _PAGES = ("text/html", "html")
 _OBJECT = re.compile(r"\s*<[\w.]{1,100} object(?: at 0x[0-9a-f]{1,16})?>\s*", re.IGNORECASE)
-"""A plain format that only contains the name of a class."""
+"""Matches plain text that contains only the name of a class."""
 
 
 def read_notebook(text: str, draft: Draft) -> None:
@@ -49,7 +49,7 @@ def _objects(value: object) -> list[Mapping[str, Any]]:
 
 
 def _join_lines(value: object, between: str = "") -> str:
-    """Joins text that is stored as a string or a list of lines."""
+    """Joins text that is stored either as a string or as a list of lines."""
     if isinstance(value, list):
         return between.join(line for line in value if isinstance(line, str))
     return value if isinstance(value, str) else ""

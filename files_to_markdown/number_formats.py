@@ -1,6 +1,7 @@
-"""Formats numbers as spreadsheets show them: `0.0%`, `#,##0 "€";[Red](#,##0)` and `[h]:mm`.
+"""Formats numbers the way spreadsheets show them, using formats such as `0.0%`, `#,##0 "€";[Red](#,##0)` and `[h]:mm`.
 
-Source: ECMA-376 part 1, 18.8.30 and 18.8.31. Dates are in ISO 8601, because their order depends on the country.
+Source: ECMA-376 part 1, 18.8.30 and 18.8.31. Dates become ISO 8601, because the order of their parts depends on the
+country.
 """
 
 import re
@@ -43,15 +44,16 @@ BUILT_IN = {
     49: "@",
     **dict.fromkeys((14, 15, 16, 17, *range(27, 37), *range(50, 59)), _DATE),
 }
-"""Formats that files reference by number. Money formats use the sign of the reader's country, which isn't known."""
+"""Formats that files refer to by number. Money formats don't have a currency sign, because it depends on the reader's
+country."""
 _TOKEN = re.compile(
     r'"(?P<quoted>[^"]*)"?|\\(?P<escaped>.)|_.|\*.|\[\$(?P<currency>[^\]-]*+)[^\]]*+\]|\[(?P<bracket>[^\]]*)\]'
     r"|(?P<exponent>[eE][+-])|(?P<run>[A-Za-z\u00c0-\u024f\u1e00-\u1eff]+)|(?P<other>.)",
     re.DOTALL,
 )
 _FIELDS = re.compile(r"[ymdhsgebatz]+|(.)\1*", re.IGNORECASE)
-"""Matches parts of a date, or a run of other letters, which is a word such as General, Standard and Geral. Parts are
-letters of Excel or ISO 8601 or, in other languages, one repeated letter."""
+"""Matches the parts of a date. Any other run of letters is a word, such as General, Standard or Geral. Parts are
+letters that Excel or ISO 8601 uses or, in other languages, one repeated letter."""
 _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?[\d.]+)")
 _ELAPSED = re.compile(r"[hms]+", re.IGNORECASE)
 _HOLDS = {
@@ -66,7 +68,7 @@ _PLACES = "0#?"
 _PARTS_OF_SECOND = re.compile("s[.,](0{1,3})")
 _MAX_FORMAT_CHARS = 255
 _MAX_SERIAL = 2_958_466
-"""The serial number of the first day of the year 10000."""
+"""The serial number of the first day in the year 10000."""
 _MAX_DIGITS = 27
 """The maximum precision that Decimal can round."""
 _DAY_S = 86_400
@@ -76,7 +78,7 @@ Token = tuple[str, str]
 
 
 def format_saved(text: str, code: str, *, is_1904: bool = False) -> str:
-    """Formats a number that a file stores as text. Other text is returned unchanged."""
+    """Formats a number that a file stores as text. Returns any other text unchanged."""
     try:
         number = float(text)
     except ValueError:
@@ -118,7 +120,7 @@ def format_text(text: str, code: str) -> str:
 
 
 def general(value: float) -> str:
-    """Returns a number without a format, with the 15 digits that spreadsheets keep."""
+    """Formats a number that doesn't have a format, with the 15 digits that spreadsheets keep."""
     return str(int(value)) if abs(value) < 2**53 and value == int(value) else f"{value:.15g}"
 
 
@@ -150,8 +152,9 @@ def _tokenize(code: str) -> list[list[Token]]:
 
 
 def _with_general(section: list[Token]) -> list[Token]:
-    """Replaces words for Excel's General format with General: unquoted letters that aren't a date or next to digits.
-    Each language has its own word for General, such as G/通用格式, and programs write it in any case."""
+    """Replaces words for Excel's General format with General. Such words are unquoted letters that aren't part of a
+    date or next to digits. Each language has its own word for General, such as G/通用格式, and programs write it in any
+    case."""
     is_said = [kind == "word" or (kind == "place" and category(text)[0] in "LM") for kind, text in section]
     if True not in is_said or _is_date(section) or _has_digits(section) or ("place", "@") in section:
         return [("literal" if kind == "word" else kind, text) for kind, text in section]
@@ -165,7 +168,7 @@ def _has_digits(tokens: list[Token]) -> bool:
 
 
 def _choose_section(sections: list[list[Token]], value: float) -> tuple[list[Token], bool | None]:
-    """Returns the section for a number, and whether to add a minus sign, or None to show the number without a sign."""
+    """Returns the section for a number, and whether to add a minus sign (None to show the number without its sign)."""
     for at, section in enumerate(sections[:3]):
         for kind, text in section:
             if kind == "condition" and (found := _CONDITION.match(text)):
@@ -272,7 +275,7 @@ def _number(number: Decimal, tokens: list[Token]) -> str:
 
 
 def _format_integer(digits: str, tokens: list[Token]) -> str:
-    """Returns the integer digits in their places, filled from the last place to the first."""
+    """Puts the digits of an integer in their places, from the last place to the first."""
     places = [at for at, (kind, text) in enumerate(tokens) if kind == "place" and text in _PLACES]
     if not places:
         return digits + "".join(text for _, text in tokens if text != ",")
@@ -322,7 +325,7 @@ def _scientific(number: Decimal, texts: list[str]) -> str:
 
 
 def _split_exponent(number: Decimal, places: int, step: int) -> tuple[str, int]:
-    """Returns the digits before E, and the exponent: a multiple of `step`, 3 for engineering notation."""
+    """Returns the digits before E, and the exponent, which is a multiple of `step` (3 in engineering notation)."""
     power = number.adjusted() // step * step if number else 0
     digits = f"{number.scaleb(-power):.{places}f}"
     if len(digits.partition(".")[0]) > step:

@@ -1,8 +1,8 @@
 """Numbers the paragraphs of a Word document, as defined in numbering.xml and the styles.
 
-A paragraph or its style references a list and a level. Lists with the same definition continue counting, unless one of
-them sets a start. Source: ECMA-376 part 1, 17.9. An unknown number format gives no number, because a wrong number would
-mislead readers.
+A paragraph or its style refers to a list and a level. Lists with the same definition continue each other's numbers,
+unless one of them sets a start. Source: ECMA-376 part 1, 17.9. If a number format is unknown, there is no number,
+because a wrong one would mislead readers.
 """
 
 import re
@@ -56,7 +56,8 @@ class _Level:
     text: str | None = None
     start: int = 0
     restarts_after: int | None = None
-    """The last level, counted from 0, after which it restarts. None: every level above; -1: it never restarts."""
+    """The deepest level, counted from 0, after which this level restarts. None means that it restarts after every level
+    above, and -1 that it never does."""
     is_legal: bool = False
     has_space: bool = True
     zeros: int = 0
@@ -75,7 +76,7 @@ class _Instance:
     definition: str
     levels: dict[int, _Level]
     starts: dict[int, int]
-    """The start values that override the definition's."""
+    """Start values by level, which override those of the definition."""
     begun: set[int] = field(default_factory=set)
 
 
@@ -90,7 +91,7 @@ class _Style:
 class Label:
     level: int
     text: str
-    """BULLET, or a number with its punctuation, or "" if there is none or it is unknown."""
+    """BULLET, or a number with its punctuation, or "" if there is no number or it is unknown."""
     is_spaced: bool = True
 
 

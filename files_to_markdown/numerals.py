@@ -31,7 +31,8 @@ def roman(number: int) -> str | None:
 
 
 def letters(number: int, alphabet: str = "abcdefghijklmnopqrstuvwxyz", *, counts_on: bool = False) -> str | None:
-    """Returns c for 3 and bb for 28, as in Word, or ab with `counts_on`, as on web pages. None if out of range."""
+    """Returns c for 3. For 28, returns bb, as in Word, or with `counts_on` ab, as on web pages. Returns None if out of
+    range."""
     if not 0 < number <= 20 * len(alphabet):
         return None
     if counts_on:

@@ -1,4 +1,4 @@
-"""Differences between OpenDocument sheets and tables in text: hidden parts, dates, and drawings over cells."""
+"""Handles what OpenDocument sheets have but tables in text don't: hidden parts, dates, and drawings over cells."""
 
 from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
@@ -26,7 +26,7 @@ def rows_of(table: Element) -> Iterator[Element]:
 
 
 def columns_of(table: Element, is_wanted: Callable[[Element], bool]) -> list[range]:
-    """Returns the ranges of columns that match, counted from 0."""
+    """Returns the ranges of columns that `is_wanted` accepts, counted from 0."""
     wanted = []
     at = 0
     # Columns come before rows, and can also be in groups.
@@ -48,8 +48,8 @@ def _columns(table: Element) -> Iterator[Element]:
 
 
 def value_text(cell: Element, draft: Draft) -> str | None:
-    """Returns the text for a cell's value, or None if its paragraphs show it. A date with a custom format could have
-    any order, so it is formatted like dates in xlsx files."""
+    """Returns the text for a cell's value, or None if the cell's paragraphs show it. The parts of a date with a custom
+    format could be in any order, so dates are formatted like those in xlsx files."""
     kinds = [value for key, value in cell.attrib.items() if key.endswith("}value-type")]
     draft.leave_out(Part.ERROR, count="error" in kinds)
     date, value = attribute(cell, "date-value"), attribute(cell, "value")

@@ -1,4 +1,4 @@
-"""Interprets the styles of an OpenDocument file: list numbers, superscripts, hidden parts."""
+"""Interprets the styles of an OpenDocument file, which determine list numbers, superscripts and hidden parts."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +26,7 @@ class _Level:
     before: str = ""
     after: str = ""
     pattern: str = ""
-    """The complete number in LibreOffice's form, such as %1%.%2%."""
+    """The pattern of the complete number in LibreOffice's format, such as %1%.%2%."""
     start: int = 1
     shown: int = 1
     counts_on: bool = True
@@ -39,7 +39,7 @@ class Count:
 
 
 class OdfStyles:
-    """The styles of a file, and the numbers of its lists. Lists and headings must be passed in order."""
+    """The styles of a file, and the counts of its lists. Lists and headings must be passed in order."""
 
     def __init__(self, roots: Iterable[Element]) -> None:
         self._styles: dict[tuple[str, str], _Style] = {}
@@ -74,15 +74,15 @@ class OdfStyles:
         return ""
 
     def sign(self, span: Element) -> str:
-        """Returns ^ for a superscript, _ for a subscript."""
+        """Returns ^ for a superscript, _ for a subscript, otherwise ""."""
         place = self._property("text", attribute(span, "style-name"), "text-position").partition(" ")[0]
         if place.startswith(("sub", "-")):
             return "_"
         return "^" if place.startswith("super") or place.strip("0%") else ""
 
     def strikes(self, element: Element, *, otherwise: bool) -> bool:
-        """Returns whether a cell, a paragraph or a part of a paragraph is struck. `otherwise`: whether the parent is
-        struck."""
+        """Returns whether a cell, a paragraph or part of a paragraph is struck out. `otherwise`: whether its parent
+        is."""
         kind = local(element)
         # Rows and columns name the style of cells that don't have one.
         is_line = kind in ("table-row", "table-column")
@@ -101,14 +101,14 @@ class OdfStyles:
         return self._property("drawing-page", attribute(page, "style-name"), "visibility") == "hidden"
 
     def shows_on_slide(self, page: Element, name: str) -> bool:
-        """Returns whether a slide shows its footer or another element controlled by a property."""
+        """Returns whether a slide shows its footer, or another element that a property controls."""
         return self._property("drawing-page", attribute(page, "style-name"), name) != "false"
 
     def hides_sheet(self, sheet: Element) -> bool:
         return self._property("table", attribute(sheet, "style-name"), "display") == "false"
 
     def begin_list(self, element: Element) -> Count:
-        """Returns the count for a list, which is new or continues that of another list."""
+        """Returns the count for a list, which is either new or continues another list's count."""
         style = attribute(element, "style-name")
         count = self._by_id.get(attribute(element, "continue-list"))
         if count is None and attribute(element, "continue-numbering") == "true":
@@ -120,7 +120,7 @@ class OdfStyles:
         return count
 
     def levels_of(self, element: Element, count: Count) -> Count:
-        """Returns the count for a nested list, which can have its own style."""
+        """Returns the count for a nested list, which can have a style of its own."""
         levels = self._lists.get(attribute(element, "style-name"))
         return count if levels is None else Count(levels, count.at)
 
@@ -131,7 +131,7 @@ class OdfStyles:
 
 
 def next_label(count: Count, level: int, start: str = "") -> str:
-    """Counts a list item and returns its label, or "" if it has none or the label is unknown."""
+    """Counts a list item and returns its label, or "" if it doesn't have a label or the label is unknown."""
     own = count.levels.get(level, _Level(is_bullet=True))
     is_start = start.isdecimal() and len(start) < 8
     count.at[level] = int(start) if is_start else min(count.at.get(level, own.start - 1) + 1, MAX_NUMBER)
@@ -190,7 +190,7 @@ def _level(element: Element) -> _Level:
 
 
 def control_text(control: Element) -> str | None:
-    """Returns the visible text of a form control, or None if it is unknown."""
+    """Returns the visible text of a form control, or None if the text is unknown."""
     name = local(control)
     label = attribute(control, "label")
     if name == "checkbox":

@@ -1,8 +1,8 @@
 """Converts Office documents and workbooks that are stored as one XML file to Markdown.
 
-With few exceptions, a Word 2003 document has the elements of a newer document, so it is converted to a newer document.
-A flat package is a newer file in another container, and is also converted. This module reads Excel 2003 workbooks
-itself. Source: Microsoft's Office 2003 XML Reference Schemas, and [MS-FLATOPC] for packages.
+With few exceptions, a Word 2003 document has the same elements as a newer document, so it is converted to one. A flat
+package is a newer file in another container, and is also converted. Excel 2003 workbooks are read in this module.
+Source: Microsoft's Office 2003 XML Reference Schemas, and [MS-FLATOPC] for packages.
 """
 
 import io
@@ -21,11 +21,11 @@ from files_to_markdown.number_formats import GENERAL, format_saved, shown
 from files_to_markdown.word import line_of
 
 _MAX_GAP, _MAX_COLUMNS = 100, 16_384
-"""Maximum empty cells in a row, of which more are dropped, and Excel's maximum number of columns."""
+"""Maximum number of consecutive empty cells to keep in a row, and Excel's maximum number of columns."""
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _WORD_2003 = "{http://schemas.microsoft.com/office/word/2003/wordml}"
 _AROUND = frozenset(("sect", "sub-section", "content"))
-"""Elements around paragraphs and runs that only group them."""
+"""Elements that only group paragraphs and runs."""
 _CHANGES = {"Word.Insertion": "ins", "Word.Deletion": "del"}
 _DATE, _TIME = "yyyy-mm-dd", "hh:mm:ss"
 _NAMED = {
@@ -44,7 +44,7 @@ _NAMED = {
 
 
 def packed(root: Element, draft: Draft) -> bytes:
-    """Returns a flat package or a Word 2003 document as an archive. Word 2003 comments are reported as left out."""
+    """Converts a flat package or a Word 2003 document to an archive. Word 2003 comments are reported as left out."""
     parts = dict(_parts(root)) if local(root) == "package" else _word_parts(root, draft)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -113,7 +113,7 @@ def _convert_element(element: Element, name: str, draft: Draft) -> None:
 
 
 def _write_label(paragraph: Element) -> None:
-    """Writes an item's number or bullet, which Word stored for other programs, into its text."""
+    """Writes an item's number or bullet, which Word stores for other programs, into the item's text."""
     properties = child(paragraph, "pPr")
     listed = None if properties is None else child(properties, "listPr")
     if properties is None or listed is None:
@@ -179,7 +179,7 @@ class _Rows:
         return cells
 
     def _text_of(self, parts: Mapping[str, Element], said: Mapping[str, str]) -> str:
-        """Returns a cell's displayed text. `said`: its attributes."""
+        """Returns a cell's displayed text. `said`: the cell's attributes."""
         self._draft.leave_out(Part.COMMENT, count="Comment" in parts)
         if (data := parts.get("Data")) is None:
             formula = said.get("Formula", "")

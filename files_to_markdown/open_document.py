@@ -21,7 +21,7 @@ from files_to_markdown.odf_sheets import (
 from files_to_markdown.odf_styles import Count, OdfStyles, control_text, described, mark_text, next_label
 
 _MAX_SHEETS_BYTES = 24 * 2**20
-"""The limit for sheets. MAX_CHARS of text need less, unless nearly all of it is formatting."""
+"""The maximum size of the sheets' XML to read. MAX_CHARS of text need less, unless it is nearly all formatting."""
 _NOT_READ = frozenset(
     (
         *("tracked-changes", "forms", "settings", "annotation", "page-number", "number", "script"),
@@ -30,14 +30,14 @@ _NOT_READ = frozenset(
     )
 )
 _AT_EDGE = {"date-time": "Date", "footer": "Footer"}
-"""Slide elements that can use texts shared by all slides."""
+"""Slide elements whose text can be shared by all slides."""
 _HEADERS = tuple(f"{name}{page}" for name in ("header", "footer") for page in ("", "-left", "-first"))
 _DESCRIBED = frozenset(("frame", "custom-shape", "rect", "line", "path", "polygon", "ellipse", "circle", "g"))
 
 
 def read_open_document(root: Element, styles: Element, archive: Archive | None, draft: Draft) -> None:
-    """Adds an odt or odp file, or a flat file of any type, to a draft. `styles`: the headers and footers. `archive`:
-    contains the embedded objects; None for a flat file."""
+    """Adds an odt or odp file, or a flat file of any type, to a draft. `styles`: the element with the styles, headers
+    and footers. `archive`: the archive with the embedded objects, or None for a flat file."""
     own = _OpenDocument(OdfStyles([styles]), styles, archive, draft)
     seen = set()
     for element in styles.iter():
@@ -93,7 +93,7 @@ class _OpenDocument:
         self._deleted = {attribute(one, "id") for one in regions}
         self._deletions: set[str] = set()
         self._is_struck = False
-        """Whether the text around the next piece is struck."""
+        """Whether the text around the next piece is struck out."""
         self.masters: dict[str, Element] = {}
         declared = (one for one in root.iter() if local(one) in {f"{name}-decl" for name in _AT_EDGE})
         self._declared = {attribute(one, "name"): "".join(one.itertext()) for one in declared}
@@ -207,7 +207,7 @@ class _OpenDocument:
             yield _Line(self._master_text(attribute(page, "master-page-name")))
 
     def _master_text(self, name: str) -> str:
-        """Returns the text that slides get from a master, once for all slides."""
+        """Returns the text that slides get from a master, only once for all slides."""
         own = Element("page")
         # Placeholder text isn't shown.
         own.extend(
@@ -253,7 +253,7 @@ class _OpenDocument:
                 yield row
 
     def _cell_text(self, cell: Element, *, is_struck: bool) -> str:
-        """Returns a sheet cell's text. `is_struck`: whether a cell without a style is struck."""
+        """Returns the text of a sheet's cell. `is_struck`: whether cells without a style are struck out."""
         text = value_text(cell, self._draft)
         self._is_struck = self._styles.strikes(cell, otherwise=is_struck and not attribute(cell, "style-name"))
         text = "<br>".join(self.lines_of(_without(cell, DRAWN))) if text is None else text
@@ -264,7 +264,7 @@ class _OpenDocument:
         return joined(self._struck_pieces_of(element)).replace("\u00ad", "").strip(" \n").rstrip()
 
     def _struck_pieces_of(self, element: Element, before: str = "") -> str:
-        """Returns the text of a paragraph or a part of it, with marks where strikethrough begins and ends."""
+        """Returns the text of a paragraph or part of one, with marks where strikethrough begins and ends."""
         around = self._is_struck
         self._is_struck = self._styles.strikes(element, otherwise=around)
         text = "".join(self._pieces_of(element, before))
@@ -272,7 +272,7 @@ class _OpenDocument:
         return struck(text) if is_changed else text
 
     def _pieces_of(self, element: Element, before: str = "") -> Iterator[str]:
-        """Yields the pieces of a text. A footnote comes after its mark in parentheses. `before`: the preceding text."""
+        """Yields the pieces of a text. A footnote follows its mark, in parentheses. `before`: the preceding text."""
         yield "" if self._deletions else element.text or ""
         before = element.text or before
         for one in element:
@@ -285,7 +285,7 @@ class _OpenDocument:
             yield "" if self._deletions else one.tail or ""
 
     def _track_deletion(self, element: Element) -> None:
-        """Tracks the start and end of a tracked deletion, which flat files keep in place."""
+        """Follows the start and end of a tracked deletion, which flat files keep in place."""
         id_ = attribute(element, "change-id")
         if local(element) == "change-start" and id_ in self._deleted:
             self._deletions.add(id_)
@@ -341,7 +341,7 @@ class _OpenDocument:
         return text or ""
 
     def _drawing_text(self, shape: Element) -> str:
-        """Returns a drawing's text. Objects and tables have a picture for other programs."""
+        """Returns a drawing's text. For objects and tables, the drawing is a picture for other programs."""
         words = f"![{text}]" if (text := described(shape)) else ""
         embedded = child(shape, "object")
         if embedded is not None:
@@ -384,7 +384,7 @@ def _without(element: Element, names: Sequence[str]) -> Element:
 
 
 def _stored_number(element: Element) -> str:
-    """Returns the number that a file stores for programs that can't count, or ""."""
+    """Returns the number that a file stores for programs that can't count, or "" if there is none."""
     number = child(element, "number")
     return "" if number is None else (number.text or "").strip()
 

@@ -1,7 +1,7 @@
 """Converts Outlook messages (msg) to Markdown, by turning them into mails for the mail reader.
 
-A message is a compound file. A small property is in its storage's property table. Any other property is in a stream
-whose name identifies the property. Recipients and attachments have their own storages. Source: [MS-OXMSG],
+A message is a compound file. Small properties are in the property table of their storage. Every other property has its
+own stream, whose name identifies the property. Recipients and attachments have their own storages. Source: [MS-OXMSG],
 https://learn.microsoft.com/openspecs/exchange_server_protocols/ms-oxmsg
 """
 
@@ -21,23 +21,23 @@ from files_to_markdown.mail import add_mail
 from files_to_markdown.rtf import read_rtf
 
 PROPERTIES = "__properties_version1.0"
-"""A message's property table, which distinguishes it from other compound files."""
+"""The name of a message's property table, which distinguishes messages from other compound files."""
 _NOT_A_HEADER = "Microsoft Mail Internet Headers Version 2.0"
 _RECIPIENT, _ATTACHMENT, _EMBEDDED = "__recip_version1.0_", "__attach_version1.0_", "__substg1.0_3701000D"
 _HEADER_BYTES = {_RECIPIENT: 8, _ATTACHMENT: 8, _EMBEDDED: 24}
-"""The size of the header before a property table. In the message itself, it is 32 bytes."""
+"""The size of the header before a property table. For the message itself, it is 32 bytes."""
 _SUBJECT, _BODY, _HTML, _RTF, _TRANSPORT = "0037", "1000", "1013", "1009", "007D"
 _FROM, _FROM_ADDRESS = ("0042", "0C1A"), ("5D02", "5D01", "0065", "0C1F")
 _NAME, _ADDRESS = ("3001",), ("39FE", "3003")
 _FILE_NAME = ("3707", "3704", "3001", "370E")
-"""The file name properties or, without any, the file type."""
+"""Properties with the file name or, if there is none, the file type."""
 _KIND, _CODE_PAGE, _BODY_CODE_PAGE = 0x0C15, 0x3FFD, 0x3FDE
 _SENT, _ARRIVED = 0x0039, 0x0E06
 _MEETING = {"Start": 0x0060, "End": 0x0061}
 _NAMES, _SETS, _NUMBERED = "__nameid_version1.0", "0002", "0003"
 """The streams that map named properties to IDs, by property set and number."""
 _MAX_NAMED_BYTES = 2**18
-"""Eight-byte entries for all IDs from 8000 to FFFF."""
+"""Maximum size of the entries, which is eight bytes for each ID from 8000 to FFFF."""
 _DATES = {
     "Start": (0x62002, 0x820D),
     "End": (0x62002, 0x820E),
@@ -53,7 +53,7 @@ _TEXTS = {
     "Home address": (0x62004, 0x801A),
     "Work address": (0x62004, 0x801B),
 }
-"""Visible properties of appointments, tasks and contacts."""
+"""Visible text properties of appointments, tasks and contacts."""
 _DONE = (0x62003, 0x8102)
 """The completed share of a task, from 0 to 1."""
 _CONTACT = {
@@ -79,10 +79,10 @@ _CODE_PAGES = {
     65000: "utf-7",
     65001: "utf-8",
 }
-"""Code pages that aren't part of the names of Python's codecs."""
+"""Python's names for code pages whose numbers aren't part of the codecs' names."""
 _MAX_RECIPIENTS = 200
 _MAX_RTF_BYTES = 2 * 2**20
-"""Maximum size. Unpacking more would take seconds."""
+"""Maximum size of compressed RTF. Unpacking more would take seconds."""
 _FIRST_DAY = datetime(1601, 1, 1, tzinfo=UTC)
 
 
@@ -133,7 +133,7 @@ def _named_property_ids(message: "_Storage") -> dict[tuple[int, int], int]:
 
 
 def _headers(message: "_Storage", draft: Draft) -> Message:
-    """Returns a mail without text. The original headers are kept, except for drafts."""
+    """Returns a mail without text. It has the message's original headers, which drafts don't have."""
     sent = message_from_string(_latin1_text(message.text(_TRANSPORT)).removeprefix(_NOT_A_HEADER).lstrip())
     people = _recipients(message, draft)
     own = {

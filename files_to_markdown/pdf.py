@@ -1,4 +1,5 @@
-"""Extracts the text of PDFs: pages, forms, comments and links. PDFium reads them, and is imported on first use."""
+"""Extracts the text of PDFs: their pages, forms, comments and links. PDFium, which reads them, is imported on first
+use."""
 
 import ctypes
 import re
@@ -10,24 +11,26 @@ from typing import Any
 from files_to_markdown.document import Draft, Obstacle, Part, Unreadable
 
 _DIVIDED = re.compile("[\ufffe\x02](?:\r?\n)?")
-"""Matches PDFium's output for a hyphen at a line break within a word."""
+"""Matches what PDFium returns for a hyphen at a line break within a word."""
 _UNKNOWN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufffd\ue000-\uf8ff]")
-"""Matches a glyph number instead of a character that its font doesn't identify. People see the character."""
+"""Matches the glyph number that stands for a character if the font doesn't identify the character. People see the
+character."""
 _MAX_UNKNOWN = 0.25
-"""Pages with a larger share of glyph numbers count as pages without text. Bullets can be glyph numbers, too."""
+"""The maximum share of glyph numbers, because bullets can be glyph numbers, too. Pages with more count as pages without
+text."""
 _MAX_TEXT_BYTES = 200_000
 _CHECKBOX, _RADIO, _BUTTON = 2, 3, 1
 _MAX_OPTIONS = 1_000
 _UNSEEN = 2 | 32
 _PASSWORD = 1 << 13
-"""The flag of a password field, which shows dots."""
+"""The flag of password fields, which show dots."""
 _LEFT_OUT = {
     "FILEATTACHMENT": Part.ATTACHMENT,
     "THREED": Part.MODEL,
     **dict.fromkeys(("MOVIE", "RICHMEDIA", "SCREEN", "SOUND"), Part.RECORDING),
 }
 _NO_COMMENTS = frozenset(("LINK", "POPUP", "PRINTERMARK", "TRAPNET", "WIDGET", "XFAWIDGET", *_LEFT_OUT))
-"""Annotations that aren't readers' comments. A popup repeats the comment that it belongs to."""
+"""Annotations that aren't comments by readers. A popup repeats the comment that it belongs to."""
 
 
 def read_pdf(content: bytes, draft: Draft) -> None:
@@ -58,8 +61,8 @@ def read_pdf(content: bytes, draft: Draft) -> None:
 
 
 def _text(page: Any) -> str:
-    """Returns a page's text, with the letters of each ligature in order. PDFium reverses the letters of ligatures in
-    right-to-left scripts, such as lam and alef."""
+    """Returns a page's text, with the letters of each ligature in the right order. In right-to-left scripts, PDFium
+    reverses the letters of ligatures, such as lam and alef."""
     text: str = page.get_text_range()
     # Beyond the BMP, PDFium's text offsets aren't Python's.
     if not any("\u0590" <= char <= "\u08ff" for char in text) or max(text) > "\uffff":
@@ -82,7 +85,7 @@ def _reversed_ligatures() -> frozenset[str]:
 
 
 def _is_one_glyph(page: Any, places: range) -> bool:
-    """Returns whether characters of a page's text all have exactly the same position."""
+    """Returns whether characters in a page's text all have exactly the same position."""
     import pypdfium2.raw as pdfium
 
     origins = set()
@@ -100,7 +103,7 @@ def _attachment_names(pdf: Any) -> Iterator[str]:
 
 
 def _annotation_texts(pdf: Any, page: Any, draft: Draft) -> Iterator[str]:
-    """Yields text that isn't in a page's content: completed fields, comments and URLs."""
+    """Yields text that isn't part of a page's content: completed fields, comments and URLs."""
     import pypdfium2.raw as pdfium
 
     names = {value: name.removeprefix("FPDF_ANNOT_") for name, value in vars(pdfium).items() if _is_subtype(name)}
@@ -146,7 +149,7 @@ def _field(pdfium: Any, form: Any, annotation: Any) -> Iterator[str]:
 
 
 def _value(pdfium: Any, form: Any, annotation: Any) -> str:
-    """Returns a field's displayed value: for a choice, the labels of the selected options."""
+    """Returns a field's displayed value. For a choice, these are the labels of the selected options."""
     count = min(pdfium.FPDFAnnot_GetOptionCount(form, annotation), _MAX_OPTIONS)
     chosen = [at for at in range(count) if pdfium.FPDFAnnot_IsOptionSelected(form, annotation, at)]
     if chosen:

@@ -1,8 +1,8 @@
-"""Determines from its bytes whether an image can be sent unchanged. It does no I/O, and the time doesn't depend on the
-number of pixels.
+"""Determines from an image's bytes whether it can be sent unchanged. No I/O, and the time doesn't depend on the number
+of pixels.
 
 Vendors reject a whole request if one image is too large, damaged or in an unusual format. So an image is sent unchanged
-only if its bytes show that it is plain; any other image is decoded and rewritten in a separate process. The limits are
+only if its bytes show that it is plain. Any other image is decoded and rewritten in a separate process. The limits are
 those of the strictest vendor, because any model in use might answer.
 
 Sources: RFC 2083 and the APNG extension for PNG, ITU-T T.81 for JPEG, and
@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from files_to_markdown.document import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
 
 MAX_SEGMENTS = 200
-"""Maximum segments before a JPEG's size. Cameras write about twenty."""
+"""Maximum number of segments before a JPEG's size. Cameras write about twenty."""
 MAX_CHUNKS = 64
-"""Maximum chunks before a PNG's pixels."""
+"""Maximum number of chunks before a PNG's pixels."""
 END_BYTES = 32
 """The maximum distance between a JPEG's end marker and the end of the file."""
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -28,8 +28,8 @@ Size = tuple[int, int]
 
 
 def is_plain_image(content: bytes, media_type: str) -> bool:
-    """Returns whether all vendors accept an image unchanged: if it is complete, upright, still, small and in a common
-    format.
+    """Returns whether all vendors accept an image unchanged because it is complete, upright, still, small and in a
+    common format.
     """
     read = _READERS.get(media_type)
     size = read(content) if read and len(content) <= MAX_IMAGE_BYTES else None

@@ -1,7 +1,7 @@
 """Starts and limits the process that reads a document or converts an image.
 
-A process that hangs or misbehaves can't block the program that starts it. A thread starts the process and waits for its
-output, because both would block the event loop.
+A process that hangs or misbehaves can't block the program that started it. A thread starts the process and waits for
+its output, because either would block the event loop.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _TRIES = 2
 MAX_COUNTED_PAGES = 1_000_000
 _CHUNK_BYTES = 64 * 1024
 _TOO_MUCH = (OUT_OF_MEMORY, -signal.SIGXCPU, -signal.SIGKILL, -signal.SIGABRT)
-"""Exit codes of a process that reaches a limit. Libraries in Rust and C++ abort if they can't allocate memory."""
+"""Exit codes of a process that has reached a limit. Libraries in Rust and C++ abort if they can't allocate memory."""
 
 T = TypeVar("T")
 
@@ -47,20 +47,22 @@ log = logging.getLogger(__name__)
 
 
 async def read_document(kind: Format, content: bytes) -> Document | Obstacle:
-    """Converts a document to Markdown, or returns why it can't, within little more than twice WALL_S."""
+    """Converts a document to Markdown, or returns the reason why it can't be read. Takes little more than twice WALL_S
+    at most."""
     return _parse_output(await _run_reader(kind, content), _parse_document)
 
 
 async def convert_image(
     content: bytes, max_pixels: int = MAX_IMAGE_PIXELS, max_png_bytes: int = MAX_IMAGE_BYTES
 ) -> ConvertedImage | Obstacle:
-    """Converts an image to one that vendors accept, or returns why it can't, within twice WALL_S. `max_pixels`: the
-    maximum longer side. `max_png_bytes`: a larger PNG becomes a JPEG."""
+    """Converts an image to one that vendors accept, or returns the reason why it can't be read. Takes twice WALL_S at
+    most. `max_pixels`: the maximum longer side. `max_png_bytes`: the maximum size of a PNG, because a larger one
+    becomes a JPEG."""
     return _parse_output(await _run_reader(Format.IMAGE, content, str(max_pixels), str(max_png_bytes)), _parse_image)
 
 
 async def _run_reader(kind: Format, content: bytes, *arguments: str) -> bytes | Obstacle:
-    """Returns the process's output for a document. If the first process was too slow, a second one tries."""
+    """Returns the process's output for a document. If the first process is too slow, a second one tries again."""
     said: bytes | Obstacle = Obstacle.TOO_SLOW
     for _ in range(_TRIES):
         reader = _Reader((kind, *arguments), content)
@@ -106,7 +108,8 @@ class _Reader:
         return output
 
     def kill(self) -> None:
-        """Kills the process and its children, which share its group, even right after it has started."""
+        """Kills the process and its children, which are in the same group, even if the process has only just
+        started."""
         self._is_killed = True
         process = self._process
         if process is not None and process.returncode is None:
@@ -128,7 +131,8 @@ class _Reader:
         )
 
     def _output(self, process: subprocess.Popen[bytes], deadline: float) -> bytes | None:
-        """Sends the document to the process. Returns its output, or None if that is too long or too slow."""
+        """Sends the document to the process. Returns the process's output, or None if it is too long or arrives too
+        late."""
         assert process.stdin is not None
         assert process.stdout is not None
         output = bytearray()
@@ -149,7 +153,7 @@ class _Reader:
         return None
 
     def _feed(self, process: subprocess.Popen[bytes]) -> bool:
-        """Writes a piece of the document. Returns whether there is more to write."""
+        """Writes the next piece of the document. Returns whether there is more to write."""
         assert process.stdin is not None
         try:
             written = os.write(process.stdin.fileno(), self._content[:_CHUNK_BYTES])

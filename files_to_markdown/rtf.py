@@ -1,7 +1,7 @@
-"""Converts RTF to Markdown. striprtf reads it; content that it would lose is rewritten first.
+"""Converts RTF to Markdown. striprtf reads it, after content that striprtf would lose has been rewritten.
 
-One pass over the control words keeps track of groups. It turns fields, forms and superscripts into text and paragraph
-ends within a cell into line breaks, and drops hidden text. Source: Microsoft's Rich Text Format 1.9.1.
+One pass over the control words keeps track of groups. It turns fields, forms and superscripts into text, turns
+paragraph ends within a cell into line breaks, and drops hidden text. Source: Microsoft's Rich Text Format 1.9.1.
 """
 
 import re
@@ -25,11 +25,11 @@ _FONT_PAGE = re.compile(rb"\\cpg(\d{3,5})")
 _FONT = re.compile(r"(\\f\d+)([^;]*+;?)")
 _LINE_END = re.compile(r"[\r\n]+")
 _BOTH = re.compile(rb"\\upr\s?\{")
-"""Matches text for old readers, before the same text in Unicode."""
+"""Matches text for old readers, which precedes the same text in Unicode."""
 _UNICODE = re.compile(rb"\{\\\*\\ud(?![a-z])[ ]?")
 _UNESCAPED = re.compile(rb"[\x80-\xff]")
 _STYLED = re.compile(rb"\\cs\d")
-"""Matches a character style with a star before it. Old readers skip the control word, but not the text."""
+"""Matches a character style after a star. Old readers then skip the control word, but not the text."""
 _MAX_HEADER_BYTES = 1_000
 _MAX_FONTS = 1_000
 _ENDS = (b"par", b"line", b"cell", b"row", b"page", b"sect")
@@ -37,20 +37,20 @@ _MAX_CODES = 100
 _MAX_CODE_BYTES = 4_000
 """Maximum size of one piece of a field's code."""
 _SYMBOL = re.compile(r"^([ \t]*)[\uf020-\uf0ff](?=\s)", re.MULTILINE)
-"""Matches an item's bullet from a symbol font."""
+"""Matches a list item's bullet from a symbol font."""
 _SPECIAL = re.compile(rb"([{}\\])")
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
     sign: bytes = b""
-    """^ in a superscript, _ in a subscript."""
+    """The sign for a superscript (^) or subscript (_), or b""."""
     is_hidden: bool = False
     is_struck: bool = False
     is_aside: bool = False
     """Whether striprtf skips the whole group."""
     is_code: bool = False
-    """Whether it is a field's code or a form field's content."""
+    """Whether the group is a field's code or a form field's content."""
     closing: bytes = b""
 
 
@@ -58,13 +58,13 @@ class _State:
 class _Field:
     depth: int
     shown: int
-    """The number of visible pieces of text before it."""
+    """The number of visible pieces of text before the field."""
     code: list[bytes] = field(default_factory=list)
     numbers: dict[bytes, int] = field(default_factory=dict)
     entries: list[bytes] = field(default_factory=list)
 
     def add(self, text: bytes) -> None:
-        """Stores a piece of the field's code, or of an entry in a form's list."""
+        """Stores a piece of the field's code, or of an entry in a form field's list."""
         if self.entries and self.numbers.get(b"fftype") == 2:
             self.entries[-1] = self.entries[-1][:_MAX_CODE_BYTES] + text[:_MAX_CODE_BYTES]
         elif len(self.code) < _MAX_CODES:
@@ -94,7 +94,7 @@ class _Rewriter:
         self._last_text = b""
         self._is_mark_open = False
         self._has_begun = False
-        """Whether the last token began a group. Only then does a star mean that old readers skip the group."""
+        """Whether the last token began a group. Only there does a star mean that old readers skip the group."""
 
     def rewritten(self, content: bytes) -> Iterator[bytes]:
         at = 0
@@ -143,7 +143,7 @@ class _Rewriter:
             yield self._fields[-1].value()
 
     def _end_field(self, of: _Field) -> bytes:
-        """Returns the words of a field without a result. If they are unknown, counts the field and returns b""."""
+        """Returns the words for a field without a result. If they are unknown, counts the field and returns b""."""
         state = self._states[-1]
         code = b"".join(of.code).decode("latin-1")
         if of.shown < self._shown_count or of.numbers or state.is_hidden or state.is_aside or link_target(code):
@@ -221,7 +221,7 @@ def _apply_word(state: _State, word: bytes, number: int | None) -> _State:
 
 
 def read_rtf(content: bytes, draft: Draft) -> None:
-    """Adds an rtf file to a draft. A table row's cells are separated by bars."""
+    """Adds an rtf file to a draft. Bars separate the cells of a table row."""
     from striprtf.striprtf import charset_map, destinations, font_table_group, rtf_to_text
 
     # striprtf would drop footnotes, headers, footers and text boxes, so they become plain groups. Tracked deletions
@@ -260,7 +260,7 @@ def read_rtf(content: bytes, draft: Draft) -> None:
 
 
 def _without_unset_charsets(fonts: str) -> str:
-    """Removes fonts without a charset, which use the file's charset. striprtf would use the next font's."""
+    """Removes fonts without a charset. They use the file's charset, but striprtf would use the next font's."""
     return _FONT.sub(lambda found: found[0] if "\\fcharset" in found[2] else found[2], _LINE_END.sub("", fonts))
 
 

@@ -1,4 +1,4 @@
-"""Converts spreadsheets and CSV to Markdown tables. calamine reads spreadsheets, and is imported on first use."""
+"""Converts spreadsheets and CSV to Markdown tables. calamine, which reads spreadsheets, is imported on first use."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from files_to_markdown.document import MAX_CHARS, MAX_DOCUMENT_BYTES, Draft, Obs
 from files_to_markdown.number_formats import GENERAL, general, shown
 
 _GLOBALS = re.compile(rb"\x09\x08[\x08\x10]\0\0[\x05\x06]\x05\0")
-"""Matches the beginning of a workbook's records, since Excel 5."""
+"""Matches the beginning of a workbook's records (Excel 5 and later)."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _FILEPASS, _FIRST_RECORDS = 0x2F, 4
 
@@ -66,7 +66,7 @@ def _is_error(cell: Cell, code: str) -> bool:
 
 
 def is_protected(content: bytes) -> bool:
-    """Returns whether one of an xls file's first records requires a password ([MS-XLS] 2.4.117)."""
+    """Returns whether any of an xls file's first records requires a password ([MS-XLS] 2.4.117)."""
     for begin in _GLOBALS.finditer(content):
         at = begin.start()
         for _ in range(_FIRST_RECORDS):
@@ -99,7 +99,7 @@ _QUOTED = re.compile(r'"([^"]*)"\s*')
 _MAX_CELL_CHARS = 100_000
 """Maximum length of a quoted cell. Excel's cells have at most 32,767 characters."""
 _MAX_READ_AGAIN_CHARS = 5_000_000
-"""Maximum amount of text to read again because of unclosed quotes."""
+"""Maximum number of characters to read again because of unclosed quotes."""
 
 
 def read_csv(text: str, draft: Draft) -> None:
@@ -116,7 +116,8 @@ def read_csv(text: str, draft: Draft) -> None:
 
 
 def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
-    """Yields the rows. A quote that isn't closed at a cell's end is text, as in 5" between tabs."""
+    """Yields the rows. A quotation mark that isn't closed by the end of its cell is literal text, such as 5" in a
+    tab-separated row."""
     lines = io.StringIO(text, newline="")
     room = _MAX_READ_AGAIN_CHARS
     while room > 0:
@@ -138,7 +139,8 @@ def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
 
 
 def _cells_of(line: str, delimiter: str) -> list[str]:
-    """Returns the cells of a line with misplaced quotes, which are text unless they contain a delimiter."""
+    """Returns the cells of a line with misplaced quotation marks, which are literal text unless there is a delimiter
+    between them."""
     csv.field_size_limit(MAX_DOCUMENT_BYTES)
     as_quoted, as_text = (
         next(csv.reader([line], delimiter=delimiter, skipinitialspace=True, quoting=quoting), [])
@@ -150,14 +152,14 @@ def _cells_of(line: str, delimiter: str) -> list[str]:
 
 
 def _delimiter(text: str) -> str:
-    """Returns the delimiter that gives most rows the same number of cells, at least two."""
+    """Returns the delimiter with which most rows have the same number of cells (at least two)."""
     # Among equals, the first wins, because commas also occur within numbers and sentences.
     best = max(_DELIMITERS, key=lambda delimiter: _regularity(text, delimiter))
     return best if _regularity(text, best) else ","
 
 
 def _regularity(text: str, delimiter: str) -> float:
-    """Returns the share of rows with the most common number of cells, at least two."""
+    """Returns the share of rows that have the most common number of cells (at least two)."""
     sniffed = zip(range(100), _csv_rows(text[:MAX_CHARS], delimiter), strict=False)
     widths = Counter(len(row) for _, row in sniffed if row)
     return max((count for width, count in widths.items() if width > 1), default=0) / max(1, widths.total())

@@ -1,4 +1,4 @@
-"""Converts presentations (pptx) to Markdown: each slide with its title first, and the speaker notes."""
+"""Converts presentations (pptx) to Markdown. Each slide begins with its title, and includes its speaker notes."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,7 +40,7 @@ def read_slides(archive: Archive, main: str, draft: Draft) -> None:
 
 
 def _add_layouts(archive: Archive, name: str, seen: set[str], draft: Draft) -> None:
-    """Adds the text that a slide gets from its layout and master, once for all slides."""
+    """Adds the text that a slide gets from its layout and master, only once for all slides."""
     for kind, target in dict(relations_of(archive, name)).values():
         if kind in ("slideLayout", "slideMaster") and target not in seen and target in archive.names:
             seen.add(target)
@@ -51,7 +51,7 @@ def _add_layouts(archive: Archive, name: str, seen: set[str], draft: Draft) -> N
 
 
 def _placeholder(shape: Element) -> str:
-    """Returns a placeholder's type, such as a title, or "" for other shapes."""
+    """Returns a placeholder's type, such as title, or "" for other shapes."""
     found = next((element for element in shape.iter() if local(element) == "ph"), None)
     return "" if found is None else attribute(found, "type") or "obj"
 
@@ -133,7 +133,7 @@ class Shapes:
             (add_chart if name == "chart" else add_diagram)(root, self._draft)
 
     def _address(self, element: Element | None) -> str:
-        """Returns the URL that clicking a shape or text opens, or "" within the presentation."""
+        """Returns the URL that a click on a shape or text opens, or "" if the link leads to the presentation itself."""
         clicked = None if element is None else child(element, "hlinkClick")
         return "" if clicked is None else self._addresses.get(attribute(clicked, "id"), "")
 
@@ -145,7 +145,7 @@ class Shapes:
 
 
 def _branch(element: Element) -> Element:
-    """Returns the alternative to read: the newest one with visible content."""
+    """Returns the alternative to read, which is the newest one with visible content."""
     branches = [
         *(one for one in element if local(one) == "Choice"),
         *(one for one in element if local(one) == "Fallback"),
@@ -167,7 +167,7 @@ def _text(pieces: Iterable[str]) -> str:
 
 
 def _pieces(element: Element, addresses: Mapping[str, str]) -> Iterator[str]:
-    """Yields the text of an element's paragraphs, one per line, in pieces."""
+    """Yields the text of an element's paragraphs in pieces, with one paragraph per line."""
     before = ""
     for part in _parts(element):
         name = local(part)
@@ -182,7 +182,7 @@ def _pieces(element: Element, addresses: Mapping[str, str]) -> Iterator[str]:
 
 
 def _parts(element: Element) -> Iterator[Element]:
-    """Yields the paragraphs, runs, breaks, equations and loose texts in an element."""
+    """Yields the paragraphs, runs, breaks, equations and loose text in an element."""
     if local(element) == "p":
         yield element
     for part in element:

@@ -1,7 +1,7 @@
-"""Converts Word documents (docx) to Markdown. mammoth reads the body with footnotes, insertions and comments.
+"""Converts Word documents (docx) to Markdown. mammoth reads the body with its footnotes, insertions and comments.
 
-mammoth skips unknown elements with all their text, and references to missing parts can break it. So the file is
-rewritten first (word_parts.py) and then contains only valid references and elements that mammoth knows. List numbers
+But it skips unknown elements with all of their text, and can fail on references to missing parts. So the file is
+rewritten first (word_parts.py), until it contains only valid references and elements that mammoth knows. List numbers
 are counted beforehand (numbering.py). This module reads headers, footers, charts and diagrams itself.
 """
 
@@ -21,13 +21,13 @@ from files_to_markdown.markup import joined, raised, read_html, struck
 from files_to_markdown.word_parts import LIST_ID, MAX_LISTED, Rewriter, Styles
 
 _MAX_XML_BYTES, _MAX_NOTES_BYTES = 3 * 2**20, 2**20
-"""The limits for the main text and for each part with notes. mammoth takes a second for 1.5 MB."""
+"""The maximum size of the main text, and of each part with notes. mammoth takes a second for 1.5 MB."""
 _MAX_ELEMENTS = 120_000
-"""Maximum number of elements in a text. Each needs a kilobyte once all are read."""
+"""Maximum number of elements in a text. Each one takes up a kilobyte once it has been read."""
 _BATCH_ELEMENTS = 20_000
-"""The batch size for mammoth. If time runs out, the finished batches are the beginning of the document."""
+"""The batch size for mammoth. If time runs out, the batches that are finished form the beginning of the document."""
 _CHUNK = "\U0010fffd"
-"""A character that no script uses."""
+"""A character that no script uses, which marks the position of a joined file."""
 _NOTES = ("footnotes", "endnotes", "comments")
 _NOTED = frozenset(("footnoteReference", "endnoteReference", "commentReference"))
 _RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
@@ -45,8 +45,8 @@ _STYLE_MAP = "\n".join(
 
 
 def read_word(archive: Archive, main: str, draft: Draft, join: Callable[[str, str, bytes], None]) -> None:
-    """Adds a docx file to a draft. `join`: adds a file that Word joins when it opens the document, by its name, type
-    and bytes. It can raise Unreadable."""
+    """Adds a docx file to a draft. `join`: adds a file that Word inserts when it opens the document, given its name,
+    type and bytes. It can raise Unreadable."""
     import mammoth
 
     folder = posixpath.dirname(main)
@@ -91,7 +91,7 @@ def read_word(archive: Archive, main: str, draft: Draft, join: Callable[[str, st
 
 
 def _join_chunk(parts: "_Parts", id_: str, join: Callable[[str, str, bytes], None], draft: Draft) -> None:
-    """Adds a file that Word joins when it opens the document, or reports it as an attachment."""
+    """Adds a file that Word inserts when it opens the document, or reports it as an attachment."""
     if not parts.is_there(id_):
         draft.leave_out(Part.ATTACHMENT)
         return
@@ -106,7 +106,7 @@ def _join_chunk(parts: "_Parts", id_: str, join: Callable[[str, str, bytes], Non
 
 
 def _mark_chunks(document: Element) -> list[str]:
-    """Marks the position of each file that is joined between paragraphs, and returns their IDs."""
+    """Marks the position of each file that is inserted between paragraphs, and returns the files' IDs."""
     namespace = "".join(document.tag.rpartition("}")[:2])
     body = child(document, "body")
     ids = []
@@ -125,7 +125,7 @@ class _Parts:
         self.related = dict(relations_of(archive, main))
         self._folder = posixpath.dirname(main)
         self.are_whole = True
-        """Whether the text and its notes have been read completely."""
+        """Whether the text and its notes have been read in full."""
 
     def name(self, kind: str) -> str:
         found = [target for related, target in self.related.values() if related == kind]
@@ -138,7 +138,7 @@ class _Parts:
         return self.beginning(name, _MAX_NOTES_BYTES) if kind in _NOTES else self.archive.xml(name)
 
     def beginning(self, name: str, max_bytes: int) -> Element:
-        """Returns the beginning of a part, without a last paragraph, table or note that might be incomplete."""
+        """Returns the beginning of a part, without the last paragraph, table or note if that might be incomplete."""
         root, is_whole = self.archive.beginning(name, max_bytes)
         self.are_whole = self.are_whole and is_whole
         body = child(root, "body")
@@ -201,8 +201,8 @@ def line_of(root: Element) -> str:
 def _rewritten_files(
     parts: _Parts, styles: Styles, body: Rewriter, chunks: list[str], draft: Draft
 ) -> Iterator[io.BytesIO]:
-    """Yields the file in a form that mammoth can read, in pieces if it is long. Pictures are only counted. Adds to
-    `chunks` the IDs of files that are joined between paragraphs, at the marks _CHUNK."""
+    """Yields the file in a form that mammoth can read, in several pieces if it is long. Pictures are only counted. The
+    IDs of files that are inserted between paragraphs, where _CHUNK marks are, are added to `chunks`."""
     document = parts.beginning(parts.main, _MAX_XML_BYTES)
     chunks += _mark_chunks(document)
     body.rewrite(document)
@@ -222,7 +222,7 @@ def _rewritten_files(
 
 
 def _batches(document: Element) -> Iterator[Element]:
-    """Yields the document several times, each time with only the next batch of its blocks."""
+    """Yields the same document several times, each time with only the next batch of its blocks."""
     if (body := child(document, "body")) is None:
         yield document
         return
@@ -255,7 +255,7 @@ def _pack(packed: zipfile.ZipFile, kind: str, root: Element, addresses: Mapping[
 
 
 def _numbering(namespace: str) -> bytes:
-    """Returns the single list that all items belong to. The text of each item already contains its number."""
+    """Returns the definition of the one list that all items belong to. Each item's text already contains its number."""
     root = Element(f"{namespace}numbering")
     definition = ElementTree.SubElement(root, f"{namespace}abstractNum", {f"{namespace}abstractNumId": "0"})
     for level in range(MAX_LISTED + 1):

@@ -23,9 +23,10 @@ _TAGS = {
     "ptab": "tab",
     "softHyphen": _IGNORED,
 }
-"""Elements that are treated like others, by name."""
+"""Elements to treat like other elements, by name."""
 _USED = {"rPr": ("strike", "vertAlign", "del"), "pPr": ("pStyle", "numPr", "rPr")}
-"""Run and paragraph properties that mammoth gets. Others are most of a file, and cost most of its time."""
+"""Run and paragraph properties that are passed to mammoth. The others make up most of a file, and would take most of
+the time."""
 _NOTE_KINDS = {"footnoteReference": "footnotes", "endnoteReference": "endnotes", "commentReference": "comments"}
 _HEADING = re.compile(r"heading(?: ?([1-6]))?", re.IGNORECASE)
 _HYPERLINK = re.compile(r"\s{0,99}HYPERLINK\b", re.IGNORECASE)
@@ -50,17 +51,17 @@ _UNSEEN = frozenset(
         "CONTROL",
     ]
 )
-"""Fields that show nothing, and those that are read in another way."""
+"""Fields that don't show anything, or that are read in another way."""
 _LINK_PART = re.compile(r'\\(?P<switch>\w)|["“](?P<quoted>[^"”]*)["”]?|(?P<plain>[^\s"“\\]+)')
 _WITH_ARGUMENT = "lot"
-"""Switches of a link field before a place in the document, a tooltip and a window."""
+"""Switches of a link field that take an argument: a place in the document, a tooltip or a window."""
 _EQUATION_FIELD = re.compile(r"\s*EQ\s", re.IGNORECASE)
 _BOXES = {
     **dict.fromkeys("🞎🞏🞐🞑🞒🞓🗆🗌🗖❏❐❑❒□", "☐"),
     **dict.fromkeys("🗹🗸", "☑"),
     **dict.fromkeys("🗷🗵🗴", "☒"),
 }
-"""Boxes in symbol fonts, as the characters that other programs use."""
+"""Boxes in symbol fonts, and the characters that other programs use for them."""
 
 
 class Styles:
@@ -88,7 +89,7 @@ class Styles:
         return Numbering(self._numbering, self._root)
 
     def readable(self, namespace: str) -> Element:
-        """Returns the styles in the form that mammoth expects. Styles without a type are paragraph styles."""
+        """Returns the styles in the form that mammoth expects. Styles without a type count as paragraph styles."""
         root = Element(f"{namespace}styles")
         for style in self._all_styles():
             if id_ := attribute(style, "styleId"):
@@ -121,7 +122,7 @@ class _Drawn:
 
 
 class Rewriter:
-    """Rewrites one part, and records omitted content in the draft."""
+    """Rewrites one part of a document, and records omitted content in the draft."""
 
     def __init__(
         self, styles: Styles, addresses: Mapping[str, str], notes: Mapping[str, Collection[str]], draft: Draft
@@ -136,7 +137,7 @@ class Rewriter:
         self._namespace = ""
         self._in_box_field = False
         self._codes: list[list[Element] | None] = []
-        """The code of each open field in parts, or None after its result begins."""
+        """For each open field: the parts of its code, or None once its result has begun."""
         self._rewriters: Mapping[str, Callable[[Element], None]] = {
             "oMath": self._rewrite_equation,
             "fldSimple": self._rewrite_field,
@@ -245,7 +246,7 @@ class Rewriter:
             _drop_attribute(element, "id")
 
     def _rewrite_chunk(self, element: Element) -> None:
-        """Records a file that Word joins when it opens the document, to be added later."""
+        """Records a file that Word inserts when it opens the document, so that it can be added later."""
         self.chunks.append(attribute(element, "id"))
 
     def _rewrite_deletion(self, element: Element) -> None:
@@ -267,7 +268,7 @@ class Rewriter:
             row.insert(0, cell)
 
     def _rewrite_field(self, element: Element) -> None:
-        """Turns a link into a field of several runs, which mammoth supports."""
+        """Turns a link into a field that consists of several runs, which mammoth supports."""
         code = attribute(element, "instr")
         children = list(element)
         element.tag = f"{self._namespace}smartTag"
@@ -285,7 +286,8 @@ class Rewriter:
             self._draft.leave_out(Part.FIELD, count=words is None)
 
     def _follow_field(self, at: str) -> None:
-        """Rewrites the code of a link field, which can be in several parts, for mammoth."""
+        """Follows the beginning, separator and end of a field, and rewrites the code of a link field for mammoth. The
+        code can be in several parts."""
         if at == "begin":
             self._codes.append([])
         elif at == "separate" and self._codes:
@@ -298,7 +300,7 @@ class Rewriter:
             self._end_code(parts, words or None)
 
     def _end_code(self, parts: Sequence[Element], words: str | None) -> None:
-        """Blanks the results of nested fields in a field's code, and replaces the code with words or its link."""
+        """Removes the results of nested fields from a field's code, and replaces the code with words or its link."""
         code = "".join(part.text or "" for part in parts)
         is_link = link_target(code) is not None
         for at, part in enumerate(parts):
@@ -316,7 +318,7 @@ class Rewriter:
         _retag(element, f"{self._namespace}smartTag", *([] if base is None else [base]), *said)
 
     def _rewrite_control(self, element: Element) -> None:
-        """Replaces a checkbox with a box character, because its own can be any character."""
+        """Replaces a checkbox with a box character, because the document can use any character for it."""
         properties, content = child(element, "sdtPr"), child(element, "sdtContent")
         box = None if properties is None else child(properties, "checkbox")
         if properties is None or box is None or content is None:
@@ -396,7 +398,8 @@ class Rewriter:
             ElementTree.SubElement(properties, f"{self._namespace}strike")
 
     def _raise(self, properties: Element, style: str) -> None:
-        """Marks text as superscript or subscript if its style or a smaller, shifted font makes it look like one."""
+        """Marks text as superscript or subscript if its style, or a smaller and shifted font, makes it look like
+        one."""
         shift = value_of(properties, "position")
         is_small = re.fullmatch(r"-?[1-9]\d*", shift) and child(properties, "sz") is not None
         kind = ("subscript" if shift[0] == "-" else "superscript") if is_small else self._styles.raised.get(style)
@@ -404,7 +407,7 @@ class Rewriter:
             ElementTree.SubElement(properties, f"{self._namespace}vertAlign", {f"{self._namespace}val": kind})
 
     def _join_initials(self, root: Element) -> None:
-        """Joins a drop cap, which is a separate paragraph, with the paragraph that it begins."""
+        """Joins a drop cap, which is a separate paragraph, to the paragraph that it begins."""
         if not any(attribute(frame, "dropCap") for frame in root.iter(f"{self._namespace}framePr")):
             return
         for parent in list(root.iter()):
@@ -468,7 +471,7 @@ _FONTS = frozenset(("Symbol", "Webdings", "Wingdings", "Wingdings 2", "Wingdings
 
 
 def _symbols(text: str, font: str) -> str:
-    """Converts letters in a symbol font to the characters that it shows. An unknown symbol becomes �."""
+    """Converts letters in a symbol font to the characters that the font shows. An unknown symbol becomes �."""
     from mammoth.docx.dingbats import dingbats
 
     if font not in _FONTS and all(not 0xE000 <= ord(char) <= 0xF8FF for char in text):
@@ -487,7 +490,7 @@ def _shows(properties: Element | None) -> bool:
 
 
 def _branches(element: Element) -> tuple[list[Element], list[Element]]:
-    """Returns the alternatives of a drawing to read, and the copies for older programs."""
+    """Returns the alternatives of a drawing that should be read, and its copies for older programs."""
     choices = [one for one in element if local(one) == "Choice"]
     fallbacks = [one for one in element if local(one) == "Fallback"]
     if local(element) != "AlternateContent" or not choices:
@@ -521,7 +524,7 @@ def _retag(element: Element, tag: str, *children: Element) -> None:
 
 
 def prompt_of(code: str) -> str | None:
-    """Returns the words that a field without a result shows, "" if it shows none, or None if they are unknown."""
+    """Returns the words that a field without a result shows, "" if it doesn't show any, or None if they are unknown."""
     words = code.split(maxsplit=2)
     name = words[0].upper() if words else ""
     if name in _PROMPTS:
@@ -530,7 +533,8 @@ def prompt_of(code: str) -> str | None:
 
 
 def link_target(code: str) -> tuple[str, str] | None:
-    """Returns the URL and the bookmark in a link field's code, without tooltip and window, or None for other fields."""
+    """Returns the URL and the bookmark in a link field's code, without the tooltip or window, or None for other
+    fields."""
     if (lead := _HYPERLINK.match(code)) is None:
         return None
     address, place, switch = "", "", ""

@@ -1,7 +1,7 @@
-"""Converts xlsx files to Markdown tables, row by row: a sheet is unpacked only until there is enough text.
+"""Converts xlsx files to Markdown tables, row by row, so that a sheet is unpacked only until there is enough text.
 
-Cells are shown as people see them (number_formats.py), formulas as their saved results. Hidden sheets, rows and columns
-aren't read, because the person who shares a file might not know about them. Hidden parts are reported as left out.
+Cells are shown the way people see them (number_formats.py), and formulas as their saved results. Hidden sheets, rows
+and columns aren't read, because the person who shares a file might not know about them. They are reported as left out.
 """
 
 import re
@@ -18,13 +18,13 @@ from files_to_markdown.slides import Shapes
 
 _COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml"
 _OLD_CONTROL = rb"ObjectType=\"(?!Note|Pict|Group|Shape)"
-"""Excel before 2010 also stores form controls with the comments."""
+"""Matches a form control. Excel before 2010 stores these with the comments."""
 _MAX_STRINGS_CHARS = 8 * MAX_CHARS
-"""Limits the string table. Cells that come early in a workbook have early strings."""
+"""Maximum number of characters of the string table to read. Cells that come early in a workbook have early strings."""
 _MAX_STRING_CHARS = 32_767
 _MAX_DRAWING_BYTES = 4 * 2**20
 _MAX_GAP = 30
-"""Cells after more empty columns than these are shown with their cell references instead."""
+"""Maximum number of empty columns to show in a row. After a longer gap, a cell is shown with its reference instead."""
 _RAISED = {"superscript": "^", "subscript": "_"}
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 _TRUE = ("1", "true")
@@ -81,7 +81,7 @@ def _add_drawings(archive: Archive, sheet: str, draft: Draft) -> None:
 
 
 def _relationship_id(sheet: Element) -> str:
-    """Returns the ID of a sheet's relationship. Other attributes have the same name in other namespaces."""
+    """Returns the ID of a sheet's relationship. In other namespaces, other attributes have the same name."""
     return next((value for key, value in sheet.attrib.items() if key.endswith("}id")), "")
 
 
@@ -124,9 +124,9 @@ def _strings(archive: Archive, name: str) -> list[str]:
 
 
 def _elements(archive: Archive, name: str, wanted: Collection[str]) -> Iterator[Element]:
-    """Yields the elements with these names below a part's root and its children, and removes complete elements from
-    memory. Handling an event for each element would take most of the time. So the tree is examined while it grows: all
-    children except the last are complete."""
+    """Yields the elements with these names among the children and grandchildren of a part's root, and removes complete
+    elements from memory. Handling an event for each element would take most of the time. So the tree is examined while
+    it grows, when all children except the last are complete."""
     builder = TreeBuilder()
     parser = XMLParser(target=builder)  # noqa: S314
     with archive.stream(name) as stream:
@@ -169,7 +169,7 @@ def _plain(text: str) -> str:
 
 
 class _Sheet:
-    """Reads one sheet, whose columns and links are stored before and after its rows."""
+    """Reads one sheet. Its columns are stored before its rows, and its links after them."""
 
     def __init__(self, archive: Archive, name: str, book: _Book, draft: Draft) -> None:
         self._archive, self._name, self._book, self._draft = archive, name, book, draft
@@ -238,7 +238,7 @@ class _Sheet:
         return cells
 
     def _text_of(self, cell: Element) -> str:
-        """Returns a cell's displayed text, or the formula if there is no saved result."""
+        """Returns a cell's displayed text, or its formula if there is no saved result."""
         parts = {local(child): child for child in cell}
         value = (parts["v"].text or "") if "v" in parts else ""
         formula = parts["f"].text or "" if "f" in parts else ""

@@ -1,4 +1,4 @@
-"""The documents that documents.py and the tests read: typical shared files, written by several programs.
+"""The documents that documents.py and the tests read, which are typical shared files written by several programs.
 
 A file is named `{content}-{producer}.{format}`, and `pieces()` returns its paragraphs and cells. Files named
 `protected-…` need a password.
@@ -19,7 +19,8 @@ _ENDS = ("in <all> regions.", "at 5 > 3 sites.", "by A|B tests.", "for Müller &
 
 
 def _content(number: int) -> dict[str, list[str]]:
-    """Returns the content of the documents with this number. Each piece occurs once, and none is part of another."""
+    """Returns the content of the documents with this number. Each piece occurs once, and none of them is part of
+    another."""
     words = _WORDS[number]
     cells = ["Name", "Count", "Price", "Since", "Note"]
     for at in range(12):
@@ -71,7 +72,7 @@ _MADE: dict[str, tuple[str, ...]] = {
     "python.eml": ("paragraphs",),
     "python-html.eml": (*_TEXT, "table", "footnote"),
 }
-"""The parts of the content that each program's files have."""
+"""The parts of the content that the files of each program have."""
 
 
 def pieces(file: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Measures the reading of documents: python -m files_to_markdown.benchmarks.documents
+"""Measures how documents are read: python -m files_to_markdown.benchmarks.documents
 
 1. For the corpus (benchmarks/document_corpus.py), the share of extracted paragraphs and cells, by format and in total,
    with the median and maximum of the CPU time in seconds and of the peak memory needed to read a document.
@@ -84,7 +84,7 @@ LARGE: Mapping[str, Callable[[], bytes]] = {
 
 
 async def read(name: str, content: bytes) -> tuple[Document | None, float]:
-    """Returns a document, or None if it was refused, and the time in seconds."""
+    """Returns a document (or None if it was refused) and the time in seconds."""
     began = time.monotonic()
     kind = document_kind(name, "", content) or (Format.PDF if name.endswith("pdf") else Format.TEXT)
     document = await read_document(kind, content)
@@ -96,14 +96,14 @@ def _plain(text: str) -> str:
 
 
 def kept_pieces(name: str, document: Document | None) -> tuple[int, int]:
-    """Returns how many of a file's pieces a document has, and how many there are."""
+    """Returns how many of a file's pieces a document has, and how many pieces the file has."""
     text = _plain(document.text) if document else ""
     found = [_plain(piece) in text for piece in pieces(name)]
     return sum(found), len(found)
 
 
 def measure(path: Path) -> dict[str, Any]:
-    """Reads a file. Resource usage is counted for this process, so each file needs a separate one."""
+    """Reads a file, and prints the resource usage of this process. Each file therefore needs a separate process."""
     document, _ = asyncio.run(read(path.name, path.read_bytes()))
     kept, of = kept_pieces(path.name, document) if path.name in corpus() else (int(document is not None), 1)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)

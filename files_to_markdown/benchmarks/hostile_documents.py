@@ -1,5 +1,5 @@
-"""Documents designed to harm their reader, by name. Each document is small, or unpacks to much more data than its size
-suggests."""
+"""Documents designed to harm the process that reads them, by name. Each document is small, or unpacks to much more data
+than its size suggests."""
 
 import io
 import struct
@@ -192,4 +192,4 @@ HOSTILE: Mapping[str, Callable[[], bytes]] = {
     "no pages.pdf": lambda: b"%PDF-1.7\n" + b"\0\xff" * 5_000,
     "endless pages.pdf": lambda: _page_tree(1_000),
 }
-"""Refused documents by name. A name's extension is the document's format."""
+"""Documents that must be refused, by name. A name's extension is the document's format."""

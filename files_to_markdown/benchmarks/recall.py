@@ -1,10 +1,11 @@
-"""Measures the extracted words of foreign files: python -m files_to_markdown.benchmarks.recall FOLDER...
+"""Measures how many words of other people's files are extracted: python -m files_to_markdown.benchmarks.recall
+FOLDER...
 
 Each folder contains other people's office files, such as a checkout of the tests of pandoc, python-docx or Apache POI.
-The text is compared with the raw XML: the text nodes of a document's parts, regardless of their meaning. That includes
-hidden and repeated text, and the strings of a workbook, but not its numbers. A word counts once per file. For each
-format, prints the number of files read, the share of words found in total, in the median file and in the worst file;
-then the files that lose the most words.
+The text is compared with the raw XML, that is, with the text nodes of a document's parts, regardless of their meaning.
+These include hidden and repeated text, and the strings of a workbook, but not its numbers. A word counts once per file.
+For each format, prints the number of files read, the share of words found in total, in the median file and in the worst
+file; then the files that lose the most words.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 class Recall(NamedTuple):
-    """The number of words in a file's XML, and those missing from its text."""
+    """The number of words in a file's XML, and the words that are missing from its text."""
 
     name: str
     seen: int
@@ -69,7 +70,8 @@ def _texts(element: ElementTree.Element, *, is_all: bool) -> Iterator[str]:
 
 
 async def recall_of(path: Path, content: bytes, turn: asyncio.Semaphore) -> Recall | str:
-    """Returns a file's lost words, or why it isn't compared: the XML is damaged, or the library refuses it."""
+    """Returns the words that a file loses, or the reason why it isn't compared, such as damaged XML or a refusal by the
+    library."""
     async with turn:
         try:
             seen = bare_words(path.suffix[1:].lower(), content)
