@@ -269,8 +269,8 @@ def _non_ascii_lines(content: bytes) -> Iterator[bytes]:
 
 
 def _charsets_before_utf8(content: bytes, names: Sequence[str]) -> Iterator[str]:
-    """Yields the charsets to try before UTF-8: 7-bit charsets, and 2-byte charsets if there are few UTF-8
-    characters.
+    """Yields the charsets to try before UTF-8: 7-bit charsets and, if there are few UTF-8 characters, 2-byte
+    charsets.
     """
     yield from filter(_SEVEN_BITS.match, names)
     if _ESCAPED.search(content):

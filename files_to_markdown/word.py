@@ -1,8 +1,8 @@
 """Converts Word documents (docx) to Markdown. mammoth reads the body with its footnotes, insertions and comments.
 
-But it skips unknown elements with all of their text, and can fail on references to missing parts. So the file is
-rewritten first (word_parts.py), until it contains only valid references and elements that mammoth knows. List numbers
-are counted beforehand (numbering.py). This module reads headers, footers, charts and diagrams itself.
+However, mammoth skips unknown elements with all of their text, and can fail on references to missing parts. So the file
+is rewritten first (word_parts.py), until it contains only valid references and elements that mammoth knows. List
+numbers are counted beforehand (numbering.py). This module reads headers, footers, charts and diagrams itself.
 """
 
 import io
