@@ -41,7 +41,7 @@ class Archive:
         self.names = [entry.filename for entry in entries]
         self._spellings = {name.lower(): name for name in self.names}
 
-    def spelled(self, name: str) -> str:
+    def entry_name(self, name: str) -> str:
         """Returns a part's name as its entry capitalizes it, because the case of names doesn't matter (ECMA-376, part
         2)."""
         return self._spellings.get(name.lower(), name)
@@ -53,7 +53,7 @@ class Archive:
         return self._zip.open(name)
 
     def xml(self, name: str) -> ElementTree.Element:
-        return parsed(self._read(name))
+        return parse_xml(self._read(name))
 
     def beginning(self, name: str, max_bytes: int) -> tuple[ElementTree.Element, bool]:
         """Returns the beginning of an entry as XML, and whether that is the whole entry. If not, its last elements
@@ -74,17 +74,17 @@ class Archive:
         types = self.xml(_TYPES) if _TYPES in self.names else ()
         return {one.get("PartName", one.get("Extension", "")).lstrip("/"): one.get("ContentType", "") for one in types}
 
-    def matching(self, pattern: str) -> Iterator[str]:
+    def names_matching(self, pattern: str) -> Iterator[str]:
         """Yields the names of entries that match a pattern, ordered by the numbers in their names."""
         found = [name for name in self.names if re.fullmatch(pattern, name)]
         return iter(sorted(found, key=lambda name: [int(digits) for digits in re.findall(r"\d+", name)]))
 
-    def count(self, pattern: str, of: bytes) -> int:
-        """Returns the number of matches of `of` in the entries whose names match the pattern."""
-        return sum(len(re.findall(of, self.bytes_of(name))) for name in self.matching(pattern))
+    def count(self, pattern: str, wanted: bytes) -> int:
+        """Returns the number of matches of `wanted` in the entries whose names match the pattern."""
+        return sum(len(re.findall(wanted, self.bytes_of(name))) for name in self.names_matching(pattern))
 
 
-def parsed(xml: bytes) -> ElementTree.Element:
+def parse_xml(xml: bytes) -> ElementTree.Element:
     """Parses XML. expat doesn't load external entities, and rejects entities that expand too much."""
     return ElementTree.fromstring(xml)  # noqa: S314
 
@@ -104,7 +104,7 @@ def beginning_of(
     return builder.close(), not chunk
 
 
-def local(element: ElementTree.Element) -> str:
+def local_name(element: ElementTree.Element) -> str:
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
@@ -116,12 +116,12 @@ def relations_of(archive: Archive, name: str) -> Iterator[tuple[str, tuple[str, 
     """Yields the ID of each relationship of a part, with its type and target part."""
     for element in _relations(archive, name):
         target = posixpath.normpath(posixpath.join(posixpath.dirname(name), element.get("Target", ""))).lstrip("/")
-        yield element.get("Id", ""), (element.get("Type", "").rpartition("/")[2], archive.spelled(target))
+        yield element.get("Id", ""), (element.get("Type", "").rpartition("/")[2], archive.entry_name(target))
 
 
 def _relations(archive: Archive, name: str) -> Iterable[ElementTree.Element]:
     folder, file = posixpath.split(name)
-    relations = archive.spelled(posixpath.join(folder, "_rels", f"{file}.rels"))
+    relations = archive.entry_name(posixpath.join(folder, "_rels", f"{file}.rels"))
     return archive.xml(relations) if relations in archive.names else ()
 
 
@@ -131,7 +131,7 @@ def main_part(archive: Archive, root: str, usual: str) -> str:
     begin = re.compile(rb"<(?:\w+:)?%s[\s>]" % root.encode())
     related = (target for kind, target in dict(relations_of(archive, "")).values() if kind == "officeDocument")
     found = (name for name in related if begin.search(archive.bytes_of(name)[:10_000]))
-    return next(found, "") or next(archive.matching(usual), "")
+    return next(found, "") or next(archive.names_matching(usual), "")
 
 
 def external_urls(archive: Archive, name: str) -> dict[str, str]:
@@ -143,7 +143,7 @@ def external_urls(archive: Archive, name: str) -> dict[str, str]:
 
 
 def child(element: ElementTree.Element, name: str) -> ElementTree.Element | None:
-    return next((one for one in element if local(one) == name), None)
+    return next((one for one in element if local_name(one) == name), None)
 
 
 def value_of(element: ElementTree.Element, name: str) -> str:

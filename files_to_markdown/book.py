@@ -4,7 +4,7 @@ import posixpath
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
-from files_to_markdown.archive import Archive, attribute, local
+from files_to_markdown.archive import Archive, attribute, local_name
 from files_to_markdown.charsets import decode
 from files_to_markdown.document import Draft, Obstacle, Part, Unreadable
 from files_to_markdown.markup import read_html
@@ -17,9 +17,9 @@ def read_book(archive: Archive, draft: Draft) -> None:
     package = _first_attribute(archive.xml(CONTAINER), "rootfile", "full-path")
     root = archive.xml(package)
     folder = posixpath.dirname(package)
-    items = {attribute(one, "id"): one for one in root.iter() if local(one) == "item"}
+    items = {attribute(one, "id"): one for one in root.iter() if local_name(one) == "item"}
     names = []
-    for reference in (one for one in root.iter() if local(one) == "itemref"):
+    for reference in (one for one in root.iter() if local_name(one) == "itemref"):
         if (item := items.get(attribute(reference, "idref"))) is not None:
             names.append(posixpath.normpath(posixpath.join(folder, unquote(attribute(item, "href")))))
     # Publishers also encrypt fonts, which doesn't matter.
@@ -35,4 +35,4 @@ def read_book(archive: Archive, draft: Draft) -> None:
 
 
 def _first_attribute(root: Element, name: str, of: str) -> str:
-    return next(attribute(one, of) for one in root.iter() if local(one) == name)
+    return next(attribute(one, of) for one in root.iter() if local_name(one) == name)

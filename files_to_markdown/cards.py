@@ -8,7 +8,7 @@ import binascii
 import re
 from collections.abc import Iterator, Sequence
 
-from files_to_markdown.charsets import Letters, decode, python_charset
+from files_to_markdown.charsets import DecodedText, decode, python_charset
 from files_to_markdown.document import Draft, Obstacle, Unreadable, displayed_text, is_binary
 
 _PROPERTY = re.compile(rb'[^:";]*+(?P<settings>[^:"]*+(?:"[^"]*+"[^:"]*+)*):(?P<value>(?s:.*))')
@@ -37,10 +37,10 @@ def read_cards(content: bytes, declared: Sequence[str], draft: Draft) -> None:
         draft.add((name.decode(errors="replace") + letters.text).replace("\n", "\n  "), "\n")
 
 
-def _decode_value(value: bytes, names: Sequence[str]) -> Letters:
+def _decode_value(value: bytes, names: Sequence[str]) -> DecodedText:
     if value.isascii() and b"\x1b" not in value:
-        return Letters(displayed_text(value.decode()))
-    return decode(value, names) or Letters(value.decode(errors="replace"))
+        return DecodedText(displayed_text(value.decode()))
+    return decode(value, names) or DecodedText(value.decode(errors="replace"))
 
 
 def _unfold(content: bytes) -> Iterator[bytes]:

@@ -32,7 +32,7 @@ class SheetFormats:
     hidden_rows: set[int] = field(default_factory=set)
     hidden_columns: set[int] = field(default_factory=set)
 
-    def of(self, row: int, column: int) -> str:
+    def format_at(self, row: int, column: int) -> str:
         """Returns a cell's format, or General if the format isn't known."""
         return self.codes.get(row * _COLUMNS + column, GENERAL) if column < _COLUMNS else GENERAL
 

@@ -157,7 +157,7 @@ _MAX_ODD = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Letters:
+class DecodedText:
     """A decoded text and the charset that was guessed, or "" if the charset isn't a guess."""
 
     text: str = field(repr=False)
@@ -236,24 +236,24 @@ def python_charset(charset: str) -> str:
     return info.name if info._is_text_encoding else ""
 
 
-def decode(content: bytes, declared: Sequence[str] = ()) -> Letters | None:
+def decode(content: bytes, declared: Sequence[str] = ()) -> DecodedText | None:
     """Decodes content. Returns None if it isn't text. `declared`: the charsets that the file declares, best first."""
     if (text := _decode_wide(content)) is not None:
-        return Letters(text)
+        return DecodedText(text)
     # Padding of disk blocks, and the DOS end-of-file character.
     content = content.rstrip(b"\0\x1a") or content
     names = [name for name in map(python_charset, declared) if name]
     for name in (*_charsets_before_utf8(content, names), "utf-8", *_wider_charsets(names)):
         if (text := _decode_strictly(content, name)) is not None:
-            return Letters(text)
+            return DecodedText(text)
     if (text := _decode_ebcdic(content)) is not None:
-        return Letters(text, _display_name(_MAINFRAME))
+        return DecodedText(text, _display_name(_MAINFRAME))
     sample = b"\n".join(_non_ascii_lines(content))
     if not sample:
         return None
     for name in (*names, "utf-8"):
         if _decode_damaged(sample, name) is not None and (text := _decode_damaged(content, name)) is not None:
-            return Letters(text, _display_name(name))
+            return DecodedText(text, _display_name(name))
     return _guess(content, sample)
 
 
@@ -359,13 +359,13 @@ def _decode_western(escaped: str) -> str:
     return escaped.encode(errors="surrogateescape").decode(_WESTERN, errors="replace")
 
 
-def _guess(content: bytes, sample: bytes) -> Letters | None:
+def _guess(content: bytes, sample: bytes) -> DecodedText | None:
     try:
         import chardet
     except (ImportError, OSError):
         # Opening files is denied, and the need wasn't foreseen: a part of a mail declares no charset, or an unknown
         # one.
-        return Letters(displayed_text(content.decode(_WESTERN, errors="replace")), _display_name(_WESTERN))
+        return DecodedText(displayed_text(content.decode(_WESTERN, errors="replace")), _display_name(_WESTERN))
 
     found = chardet.detect_all(sample, ignore_threshold=True, include_encodings=_GUESSED, compat_names=False)
     name = _likelier_charset(
@@ -374,7 +374,7 @@ def _guess(content: bytes, sample: bytes) -> Letters | None:
     text = _decode_mixed(content)[0] if name == "utf-8" else content.decode(name, errors="replace")
     if is_binary(text, MAX_CONTROLS_OF_GUESS) or text.count("\ufffd") > max(2, len(text) * _MAX_ODD):
         return None
-    return Letters(displayed_text(text), _display_name(name))
+    return DecodedText(displayed_text(text), _display_name(name))
 
 
 def _trusted_charset(found: Mapping[str, float], sample: bytes) -> str:

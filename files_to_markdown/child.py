@@ -103,10 +103,10 @@ def _result_json(kind: Format, content: bytes) -> dict[str, object]:
         return asdict(formats.read(kind, content))
     from files_to_markdown import images
 
-    media_type, packed, has_more = images.converted(content, *map(int, sys.argv[2:4]))
+    media_type, packed, has_more = images.convert_first_page(content, *map(int, sys.argv[2:4]))
     other_pages: list[tuple[str, bytes]] = []
     if has_more:
-        other_pages, has_more = images.further_pages(content, MAX_IMAGE_BYTES - len(packed))
+        other_pages, has_more = images.convert_further_pages(content, MAX_IMAGE_BYTES - len(packed))
     pages = [
         {"media_type": kind, "base64": base64.b64encode(page).decode(), "has_more": False}
         for kind, page in ((media_type, packed), *other_pages)
@@ -114,13 +114,13 @@ def _result_json(kind: Format, content: bytes) -> dict[str, object]:
     return {**pages[0], "has_more": has_more, "other_pages": pages[1:]}
 
 
-def _lower_limit(what: int, most: int) -> None:
+def _lower_limit(limit: int, maximum: int) -> None:
     """Lowers a resource limit permanently. If the system refuses, an OSError ends the process."""
-    _, allowed = resource.getrlimit(what)
-    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+    _, allowed = resource.getrlimit(limit)
+    maximum = maximum if allowed == resource.RLIM_INFINITY else min(maximum, allowed)
     # macOS doesn't limit the address space.
     with suppress(ValueError):
-        resource.setrlimit(what, (most, most))
+        resource.setrlimit(limit, (maximum, maximum))
 
 
 def _schedule_time_is_up() -> None:

@@ -277,7 +277,7 @@ class Draft:
             text = f"{text[:half]}\n\n(…)\n\n{text[-half:]}"
         self.add(text)
 
-    def table(self, rows: Iterable[Sequence[str]]) -> None:
+    def add_table(self, rows: Iterable[Sequence[str]]) -> None:
         """Adds a table whose first row is its header. Empty rows and trailing empty cells are dropped."""
         self._end_lines()
         is_header = True

@@ -2,7 +2,7 @@
 
 from xml.etree.ElementTree import Element
 
-from files_to_markdown.archive import attribute, local
+from files_to_markdown.archive import attribute, local_name
 
 _AROUND = {
     "num": ("(", ")"),
@@ -18,16 +18,21 @@ _AROUND = {
 
 def equation(element: Element) -> str:
     """Returns an equation on one line, such as (a)/(b)."""
-    name = local(element)
+    name = local_name(element)
     if name == "t":
         return element.text or ""
     if name == "chr":
         return attribute(element, "val")
-    if name == "naryPr" and all(local(child) != "chr" for child in element):
+    if name == "naryPr" and all(local_name(child) != "chr" for child in element):
         return "∫"
     text = "".join(map(equation, element))
     before, after = _AROUND.get(name, ("", ""))
     if name == "d":
-        signs = {local(sign): attribute(sign, "val") for child in element if local(child) == "dPr" for sign in child}
+        signs = {
+            local_name(sign): attribute(sign, "val")
+            for child in element
+            if local_name(child) == "dPr"
+            for sign in child
+        }
         before, after = signs.get("begChr", "("), signs.get("endChr", ")")
     return f"{before}{text}{after}" if text else ""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from xml.etree.ElementTree import ParseError
 
-from files_to_markdown.archive import Archive, beginning_of, local, main_part
+from files_to_markdown.archive import Archive, beginning_of, local_name, main_part
 from files_to_markdown.book import CONTAINER, read_book
 from files_to_markdown.cards import read_cards
 from files_to_markdown.charsets import decode
@@ -16,7 +16,7 @@ from files_to_markdown.kind import document_kind
 from files_to_markdown.mail import read_mail
 from files_to_markdown.markup import read_html
 from files_to_markdown.notebook import read_notebook
-from files_to_markdown.office_xml import packed, read_office_sheets
+from files_to_markdown.office_xml import pack_archive, read_office_sheets
 from files_to_markdown.open_document import read_open_document, read_open_sheets
 from files_to_markdown.pdf import read_pdf
 from files_to_markdown.rtf import read_rtf
@@ -109,13 +109,13 @@ def _add_xml(content: bytes, draft: Draft, depth: int) -> Format:
         root, is_whole = beginning_of(io.BytesIO(content.lstrip()), _MAX_TAGS, lambda piece: piece.count(b"<"))
     except ParseError:
         return _add(Format.TEXT, content, draft)
-    match local(root):
+    match local_name(root):
         case "document":
             read_open_document(root, root, None, draft)
         case "Workbook":
             read_office_sheets(root, draft)
         case "wordDocument" | "package":
-            _add_archive(packed(root, draft), draft, depth)
+            _add_archive(pack_archive(root, draft), draft, depth)
         case _:
             return _add(Format.TEXT, content, draft)
     draft.leave_out(Part.END, count=not is_whole)

@@ -44,7 +44,7 @@ _SHOWING = re.compile(r"(?:^|[;\s])display\s*:\s*(?!none)\w", re.IGNORECASE)
 _MAX_STYLE_CHARS = 2_000
 
 
-def _has_seen_letters(style: str) -> bool | None:
+def _has_visible_letters(style: str) -> bool | None:
     """Returns whether CSS declarations set a visible font size, or None if they don't set one."""
     sizes = list(_FONT_SIZE.finditer(style, 0, _MAX_STYLE_CHARS))
     return sizes[-1]["none"] is None if sizes else None
@@ -61,17 +61,17 @@ class StyleSheets:
 
     def __init__(self) -> None:
         self._hides: dict[str, bool] = {}
-        self._has_seen_letters: dict[str, bool] = {}
+        self._has_visible_letters: dict[str, bool] = {}
 
     def add(self, sheet: str) -> None:
         """Parses a style sheet. Later rules override earlier ones with the same selector."""
         for selectors, declarations in _rules(sheet[:_MAX_SHEET_CHARS]):
-            hides, has_visible_letters = is_hiding(declarations), _has_seen_letters(declarations)
+            hides, has_visible_letters = is_hiding(declarations), _has_visible_letters(declarations)
             says = hides or _SHOWING.search(declarations, 0, _MAX_STYLE_CHARS)
             for selector in selectors.split(",") if says or has_visible_letters is not None else ():
                 if (selector := selector.strip().lower()) and _SIMPLE.fullmatch(selector):
                     self._hides |= {selector: hides} if says else {}
-                    self._has_seen_letters |= {} if has_visible_letters is None else {selector: has_visible_letters}
+                    self._has_visible_letters |= {} if has_visible_letters is None else {selector: has_visible_letters}
 
     def hide(self, tag: str, attributes: Mapping[str, str | None]) -> bool:
         style = _style_of(attributes)
@@ -85,8 +85,8 @@ class StyleSheets:
 
     def has_visible_letters(self, tag: str, attributes: Mapping[str, str | None]) -> bool | None:
         """Returns whether an element's font size is visible, or None if it is inherited."""
-        own = _has_seen_letters(_style_of(attributes))
-        return _matching_rule(tag, attributes, self._has_seen_letters) if own is None else own
+        own = _has_visible_letters(_style_of(attributes))
+        return _matching_rule(tag, attributes, self._has_visible_letters) if own is None else own
 
 
 def _style_of(attributes: Mapping[str, str | None]) -> str:

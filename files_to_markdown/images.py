@@ -25,7 +25,7 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 Image.MAX_IMAGE_PIXELS = None
 
 
-def converted(
+def convert_first_page(
     content: bytes, max_pixels: int = MAX_IMAGE_PIXELS, max_png_bytes: int = MAX_IMAGE_BYTES
 ) -> tuple[str, bytes, bool]:
     """Converts an image's first page. Returns the media type, the bytes, and whether there are more pages or frames.
@@ -36,7 +36,7 @@ def converted(
     return *_convert_page(content, pages[0], max_pixels, most), len(pages) > 1 or _is_animated(content)
 
 
-def further_pages(content: bytes, room_bytes: int) -> tuple[list[tuple[str, bytes]], bool]:
+def convert_further_pages(content: bytes, room_bytes: int) -> tuple[list[tuple[str, bytes]], bool]:
     """Converts an image's pages (not frames) after the first, and also returns whether there are more."""
     found: list[tuple[str, bytes]] = []
     pages = list(_pages(content))[1:]

@@ -42,7 +42,7 @@ def document_kind(name: str, media_type: str, content: bytes) -> Format | None:
     for beginning, kind in _BEGINNINGS.items():
         if content.startswith(beginning):
             return kind
-    lead = _lead(content)
+    lead = _leading_bytes(content)
     if lead.startswith(_RTF) or _CARDS.match(lead):
         return Format.RTF if lead.startswith(_RTF) else Format.CARDS
     if _FLAT_ODF.match(lead):
@@ -77,7 +77,7 @@ def is_pdf(content: bytes) -> bool:
     return _PDF.search(content, 0, 1_024) is not None
 
 
-def _lead(content: bytes) -> bytes:
+def _leading_bytes(content: bytes) -> bytes:
     """Returns a text's first bytes, without the byte order mark and spaces. For UTF-16, returns only the ASCII
     characters."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):

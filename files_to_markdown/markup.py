@@ -71,9 +71,9 @@ _FORMULA_LINK = re.compile(r'HYPERLINK\(\s{0,9}"([^"]+)"', re.IGNORECASE)
 _MAX_FORMULA_LEAD_CHARS = 3_000
 
 
-def link(words: str, address: str) -> str:
+def link(words: str, url: str) -> str:
     """Returns a Markdown link, or only the words if the destination is within the document."""
-    return f"[{words}]({address})" if _LINK.match(address) and words.strip() else words
+    return f"[{words}]({url})" if _LINK.match(url) and words.strip() else words
 
 
 def link_to_formula_url(words: str, formula: str) -> str:
@@ -81,7 +81,7 @@ def link_to_formula_url(words: str, formula: str) -> str:
     return link(words, found[1]) if found else words
 
 
-def raised(before: str, text: str, sign: str) -> str:
+def format_script(before: str, text: str, sign: str) -> str:
     """Returns a superscript or subscript as text. `before`: the preceding text. `sign`: ^ or _. Footnote marks, which
     are in brackets or stand alone, don't count as superscripts."""
     is_joined = before[-1:].isalnum() or before[-1:] in (")", "]", "}", "'", '"', "’", "”")
@@ -90,12 +90,12 @@ def raised(before: str, text: str, sign: str) -> str:
     return f"{sign}{text}" if _SIMPLE.fullmatch(text) else f"{sign}({text.strip()})"
 
 
-def struck(text: str) -> str:
+def strike_out(text: str) -> str:
     words = text.strip()
     return text.replace(words, f"~~{words}~~", 1) if words else text
 
 
-def joined(text: str) -> str:
+def merge_strikethrough(text: str) -> str:
     """Merges adjacent runs of strikethrough, because programs split text arbitrarily."""
     return _BETWEEN_STRUCK.sub(r"\1", text)
 
@@ -229,9 +229,9 @@ class Markup(HTMLParser):
             self._is_at_most(_Visibility.NOTHING) or _is_dot(attributes) or self._sheets.hide("iframe", attributes)
         )
 
-    def _is_at_most(self, seen: _Visibility) -> bool:
-        """Returns whether the innermost open element is no more visible than `seen`."""
-        return bool(self._visibilities) and self._visibilities[-1] <= seen
+    def _is_at_most(self, visibility: _Visibility) -> bool:
+        """Returns whether the innermost open element is no more visible than `visibility`."""
+        return bool(self._visibilities) and self._visibilities[-1] <= visibility
 
     def _is_hidden(self, tag: str, attributes: Mapping[str, str | None]) -> bool:
         while self._hidden_elements and tag in _ENDED_BY_NEXT.get(self._hidden_elements[-1], ()):
@@ -410,7 +410,7 @@ class Markup(HTMLParser):
         if not self._raised and len(self._text) > at:
             text = "".join(self._text[at:])
             del self._text[at:]
-            self._append_text(raised(self._text[-1] if self._text else "", text, _RAISED[tag]))
+            self._append_text(format_script(self._text[-1] if self._text else "", text, _RAISED[tag]))
 
     def _begin_block(self, tag: str, attributes: Mapping[str, str | None]) -> None:
         if self._tables:
@@ -420,7 +420,7 @@ class Markup(HTMLParser):
         if tag == "table":
             self._tables.append(_Table())
         elif tag in ("ul", "ol"):
-            self._lists.append(_opened_list(tag, attributes))
+            self._lists.append(_new_list(tag, attributes))
         elif tag == "li":
             self._prefix = "  " * (min(len(self._lists), 20) - 1) + self._list_marker(attributes)
         elif tag in _HEADINGS:
@@ -450,7 +450,7 @@ class Markup(HTMLParser):
             self._end_cell()
             self._tables[-1].spans.append((_span(attributes, "colspan"), _span(attributes, "rowspan")))
         elif tag in ("ul", "ol"):
-            self._lists.append(_opened_list(tag, attributes))
+            self._lists.append(_new_list(tag, attributes))
         elif tag == "li":
             self._append_text(self._list_marker(attributes))
 
@@ -489,7 +489,7 @@ class Markup(HTMLParser):
             self._append_text(f"{outside} {inner}")
             return
         self._draft.add(outside)
-        self._draft.table(table.rows)
+        self._draft.add_table(table.rows)
 
     def _clear(self) -> None:
         self._text.clear()
@@ -521,7 +521,7 @@ def read_html(html: str, draft: Draft, *, labeled: bool = False) -> None:
     markup.close()
 
 
-def _opened_list(tag: str, attributes: Mapping[str, str | None]) -> _List:
+def _new_list(tag: str, attributes: Mapping[str, str | None]) -> _List:
     is_reversed = "reversed" in attributes
     if tag == "ul" or (is_reversed and not attributes.get("start")):
         return _List()

@@ -85,17 +85,17 @@ def format_saved(text: str, code: str, *, is_1904: bool = False) -> str:
         return text
     if not isfinite(number):
         return text
-    return general(number) if code == GENERAL else shown(number, code, is_1904=is_1904)
+    return format_general(number) if code == GENERAL else format_value(number, code, is_1904=is_1904)
 
 
-def shown(value: float, code: str, *, is_1904: bool = False) -> str:
+def format_value(value: float, code: str, *, is_1904: bool = False) -> str:
     sections = _sections(code[:_MAX_FORMAT_CHARS])
     tokens, is_negative = _choose_section(sections, value)
     if not tokens:
         return ""
     if any(kind == "general" for kind, _ in tokens):
         around = [
-            general(abs(value) if is_negative is None else value) if kind == "general" else text
+            format_general(abs(value) if is_negative is None else value) if kind == "general" else text
             for kind, text in tokens
         ]
         return "".join(around).strip()
@@ -106,7 +106,7 @@ def shown(value: float, code: str, *, is_1904: bool = False) -> str:
         text = _number(number, tokens)
         has_digits = any(digit in "123456789" for digit in text)
         return f"-{text}" if is_negative and has_digits else text
-    return general(value) if ("place", "@") in tokens else _literals(tokens)
+    return format_general(value) if ("place", "@") in tokens else _literals(tokens)
 
 
 def format_text(text: str, code: str) -> str:
@@ -119,7 +119,7 @@ def format_text(text: str, code: str) -> str:
     ).strip()
 
 
-def general(value: float) -> str:
+def format_general(value: float) -> str:
     """Formats a number that doesn't have a format, with the 15 digits that spreadsheets keep."""
     return str(int(value)) if abs(value) < 2**53 and value == int(value) else f"{value:.15g}"
 
@@ -211,7 +211,7 @@ def _format_date(value: float, tokens: list[Token], *, is_1904: bool) -> str:
         has_minutes = "m" in letters or elapsed == "m"
         return _duration(value, elapsed, has_minutes=has_minutes, has_seconds=has_seconds, places=places)
     if not 0 <= value < _MAX_SERIAL:
-        return general(value)
+        return format_general(value)
     # In the 1900 date system, number 60 is a day that didn't exist.
     epoch = datetime(1904, 1, 1) if is_1904 else datetime(1899, 12, 30 + (value < 60))
     seconds, fraction = _seconds(value, places)

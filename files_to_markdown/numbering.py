@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
-from files_to_markdown.archive import attribute, child, is_on, local, value_of
+from files_to_markdown.archive import attribute, child, is_on, local_name, value_of
 from files_to_markdown.numerals import MAX_NUMBER, chinese, circled, in_words, letters, ordinal, roman, russian
 
 BULLET = "-"
@@ -106,14 +106,14 @@ class Numbering:
         for element in styles if styles is not None else ():
             self._add_style(element)
         for element in numbering if numbering is not None else ():
-            if local(element) == "abstractNum":
+            if local_name(element) == "abstractNum":
                 self._definitions[attribute(element, "abstractNumId")] = _definition(element)
-            elif local(element) == "num":
+            elif local_name(element) == "num":
                 self._instances[attribute(element, "numId")] = _instance(element)
 
     def _add_style(self, element: Element) -> None:
         id_ = attribute(element, "styleId")
-        if local(element) != "style" or not id_ or id_ in self._styles:
+        if local_name(element) != "style" or not id_ or id_ in self._styles:
             return
         list_id, level = _list_reference(child(element, "pPr"))
         self._styles[id_] = _Style(value_of(element, "basedOn"), list_id, level)
@@ -206,7 +206,7 @@ def _start(instance: _Instance, definition: _Definition, level: int) -> int:
 def _definition(element: Element) -> _Definition:
     definition = _Definition(linked_style=value_of(element, "numStyleLink"))
     for level in element:
-        if local(level) == "lvl":
+        if local_name(level) == "lvl":
             at = _number(attribute(level, "ilvl"), 0)
             definition.levels.setdefault(at, _read_level(level))
             if style := value_of(level, "pStyle"):
@@ -217,7 +217,7 @@ def _definition(element: Element) -> _Definition:
 def _instance(element: Element) -> _Instance:
     instance = _Instance(value_of(element, "abstractNumId"), {}, {})
     for override in element:
-        if local(override) == "lvlOverride":
+        if local_name(override) == "lvlOverride":
             at = _number(attribute(override, "ilvl"), 0)
             if (level := child(override, "lvl")) is not None:
                 instance.levels[at] = _read_level(level)
@@ -228,7 +228,7 @@ def _instance(element: Element) -> _Instance:
 
 def _read_level(element: Element) -> _Level:
     # A format unknown to older programs has an alternative that they know.
-    formats = [one for one in element.iter() if local(one) == "numFmt"]
+    formats = [one for one in element.iter() if local_name(one) == "numFmt"]
     name = attribute(formats[0], "val") if formats else "decimal"
     zeros = 0
     if name == "custom" and _ZEROS.match(custom := attribute(formats[0], "format")):

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
 
-from files_to_markdown.archive import Archive, attribute, child, local
+from files_to_markdown.archive import Archive, attribute, child, local_name
 from files_to_markdown.document import Draft, Part
-from files_to_markdown.number_formats import general
+from files_to_markdown.number_formats import format_general
 
 _CONTENT = "content.xml"
 DRAWN = ("frame", "custom-shape", "rect", "line", "path", "polygon", "ellipse", "circle", "g", "control", "caption")
@@ -18,7 +18,7 @@ def is_hidden(element: Element) -> bool:
 
 def rows_of(table: Element) -> Iterator[Element]:
     for one in table:
-        name = local(one)
+        name = local_name(one)
         if name == "table-row":
             yield one
         elif name.startswith("table-") and name != "table-column":
@@ -41,9 +41,9 @@ def columns_of(table: Element, is_wanted: Callable[[Element], bool]) -> list[ran
 
 def _columns(table: Element) -> Iterator[Element]:
     for one in table:
-        if local(one) == "table-column":
+        if local_name(one) == "table-column":
             yield one
-        elif local(one) in ("table-columns", "table-column-group", "table-header-columns"):
+        elif local_name(one) in ("table-columns", "table-column-group", "table-header-columns"):
             yield from _columns(one)
 
 
@@ -65,13 +65,13 @@ def value_text(cell: Element, draft: Draft) -> str | None:
     except ValueError:
         saved = (attribute(cell, name) for name in ("string-value", "boolean-value", "time-value"))
         return next(filter(None, saved), value).replace("true", "TRUE").replace("false", "FALSE") if kinds else None
-    return f"{general(number * 100)}%" if "percentage" in kinds else general(number)
+    return f"{format_general(number * 100)}%" if "percentage" in kinds else format_general(number)
 
 
 def report_drawings(sheet: Element, archive: Archive | None, draft: Draft) -> None:
     """Reports the drawings over a sheet as left out."""
     for shape in sheet.iter():
-        if local(shape) not in DRAWN:
+        if local_name(shape) not in DRAWN:
             continue
         embedded = child(shape, "object")
         if embedded is not None:
@@ -82,5 +82,5 @@ def report_drawings(sheet: Element, archive: Archive | None, draft: Draft) -> No
             draft.leave_out(Part.ATTACHMENT)
         elif child(shape, "image") is not None:
             draft.leave_out(Part.PICTURE)
-        elif any(local(one) in ("p", "h") and "".join(one.itertext()).strip() for one in shape.iter()):
+        elif any(local_name(one) in ("p", "h") and "".join(one.itertext()).strip() for one in shape.iter()):
             draft.leave_out(Part.TEXT_BOX)

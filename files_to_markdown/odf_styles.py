@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
-from files_to_markdown.archive import attribute, child, local
+from files_to_markdown.archive import attribute, child, local_name
 from files_to_markdown.numerals import MAX_NUMBER, letters, roman
 
 BULLET = "-"
@@ -48,12 +48,12 @@ class OdfStyles:
         self._by_id: dict[str, Count] = {}
         self._outline = Count({})
         for element in (element for root in roots for element in root.iter()):
-            name = local(element)
+            name = local_name(element)
             if name == "style":
                 properties = {
                     key.rpartition("}")[2]: value
                     for one in element
-                    if local(one) in ("text-properties", "drawing-page-properties", "table-properties")
+                    if local_name(one) in ("text-properties", "drawing-page-properties", "table-properties")
                     for key, value in one.attrib.items()
                 }
                 key = attribute(element, "family"), attribute(element, "name")
@@ -83,7 +83,7 @@ class OdfStyles:
     def strikes(self, element: Element, *, otherwise: bool) -> bool:
         """Returns whether a cell, a paragraph or part of a paragraph is struck out. `otherwise`: whether its parent
         is."""
-        kind = local(element)
+        kind = local_name(element)
         # Rows and columns name the style of cells that don't have one.
         is_line = kind in ("table-row", "table-column")
         if not (style := attribute(element, "default-cell-style-name" if is_line else "style-name")):
@@ -94,7 +94,7 @@ class OdfStyles:
         return line != "none" if line else otherwise
 
     def hides(self, element: Element) -> bool:
-        family = "paragraph" if local(element) in ("p", "h") else "text"
+        family = "paragraph" if local_name(element) in ("p", "h") else "text"
         return self._property(family, attribute(element, "style-name"), "display") == "none"
 
     def hides_page(self, page: Element) -> bool:
@@ -177,7 +177,7 @@ def _level(element: Element) -> _Level:
     start, shown = attribute(element, "start-value"), attribute(element, "display-levels")
     form = attribute(element, "num-format")
     return _Level(
-        is_bullet=local(element) in ("list-level-style-bullet", "list-level-style-image"),
+        is_bullet=local_name(element) in ("list-level-style-bullet", "list-level-style-image"),
         # An unknown format gives no number.
         format=form if form in tuple("1aAiI") else "",
         before=attribute(element, "num-prefix"),
@@ -191,7 +191,7 @@ def _level(element: Element) -> _Level:
 
 def control_text(control: Element) -> str | None:
     """Returns the visible text of a form control, or None if the text is unknown."""
-    name = local(control)
+    name = local_name(control)
     label = attribute(control, "label")
     if name == "checkbox":
         state = attribute(control, "current-state") or attribute(control, "state")
@@ -200,14 +200,14 @@ def control_text(control: Element) -> str | None:
         is_chosen = (attribute(control, "current-selected") or attribute(control, "selected")) == "true"
         return f"{'◉' if is_chosen else '○'} {label}".strip()
     if name == "listbox":
-        options = (one for one in control if local(one) == "option")
+        options = (one for one in control if local_name(one) == "option")
         return ", ".join(
             attribute(one, "label")
             for one in options
             if (attribute(one, "current-selected") or attribute(one, "selected")) == "true"
         )
     if name in ("text", "textarea", "formatted-text", "number", "date", "time", "combobox"):
-        lines = (one.text or "" for one in control if local(one) == "p")
+        lines = (one.text or "" for one in control if local_name(one) == "p")
         return attribute(control, "current-value") or attribute(control, "value") or " ".join(lines)
     if name in ("button", "fixed-text", "frame"):
         return label
@@ -217,7 +217,7 @@ def control_text(control: Element) -> str | None:
 def mark_text(mark: Element) -> str | None:
     """Returns the checkbox or the selected entry of a Word form field, or None for other fields."""
     kind = attribute(mark, "type").rpartition(".")[2]
-    parameters = {attribute(one, "name"): attribute(one, "value") for one in mark if local(one) == "param"}
+    parameters = {attribute(one, "name"): attribute(one, "value") for one in mark if local_name(one) == "param"}
     if kind == "FORMCHECKBOX":
         return "☒" if "true" in (parameters.get("Checkbox_Checked"), parameters.get("Checkbox_Result")) else "☐"
     if kind == "FORMDROPDOWN":
@@ -227,7 +227,7 @@ def mark_text(mark: Element) -> str | None:
     return None
 
 
-def described(shape: Element) -> str:
+def description_of(shape: Element) -> str:
     texts = (child(shape, name) for name in ("desc", "title"))
     found = next((one.text for one in texts if one is not None and one.text), "") or ""
     return " ".join(found.split())

@@ -14,10 +14,10 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import quoteattr
 
-from files_to_markdown.archive import attribute, child, local, value_of
+from files_to_markdown.archive import attribute, child, local_name, value_of
 from files_to_markdown.document import Draft, Part
-from files_to_markdown.markup import link, struck
-from files_to_markdown.number_formats import GENERAL, format_saved, shown
+from files_to_markdown.markup import link, strike_out
+from files_to_markdown.number_formats import GENERAL, format_saved, format_value
 from files_to_markdown.word import line_of
 
 _MAX_GAP, _MAX_COLUMNS = 100, 16_384
@@ -43,9 +43,9 @@ _NAMED = {
 """Named number formats in Excel 2003."""
 
 
-def packed(root: Element, draft: Draft) -> bytes:
+def pack_archive(root: Element, draft: Draft) -> bytes:
     """Converts a flat package or a Word 2003 document to an archive. Word 2003 comments are reported as left out."""
-    parts = dict(_parts(root)) if local(root) == "package" else _word_parts(root, draft)
+    parts = dict(_parts(root)) if local_name(root) == "package" else _word_parts(root, draft)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in parts.items():
@@ -72,16 +72,16 @@ def _word_parts(root: Element, draft: Draft) -> dict[str, bytes]:
     parts: dict[str, bytes] = {}
     for element in list(root.iter()):
         if element.tag.startswith(_WORD_2003):
-            element.tag = _WORD + local(element)
+            element.tag = _WORD + local_name(element)
         element.attrib = {key.replace(_WORD_2003, _WORD): value for key, value in element.attrib.items()}
-        _convert_element(element, local(element), draft)
+        _convert_element(element, local_name(element), draft)
     for section in root.iter(f"{_WORD}sectPr"):
-        for header in [one for one in section if local(one) in ("hdr", "ftr")]:
+        for header in [one for one in section if local_name(one) in ("hdr", "ftr")]:
             parts[f"word/header{len(parts)}.xml"] = ElementTree.tostring(header, "utf-8")
             section.remove(header)
     document = Element(f"{_WORD}document")
-    document.extend(one for one in root if local(one) == "body")
-    styles = next((one for one in root if local(one) == "styles"), Element(f"{_WORD}styles"))
+    document.extend(one for one in root if local_name(one) == "body")
+    styles = next((one for one in root if local_name(one) == "styles"), Element(f"{_WORD}styles"))
     parts["word/document.xml"] = ElementTree.tostring(document, "utf-8")
     parts["word/styles.xml"] = ElementTree.tostring(styles, "utf-8")
     return parts
@@ -102,8 +102,8 @@ def _convert_element(element: Element, name: str, draft: Draft) -> None:
     elif name in ("footnote", "endnote"):
         note = line_of(element)
         element.tag, element.text, element[:] = f"{_WORD}t", f" ({note})" if note else "", []
-    elif name == "pict" and all(local(one) != "imagedata" for one in element.iter()):
-        for one in (one for one in element if local(one) == "binData"):
+    elif name == "pict" and all(local_name(one) != "imagedata" for one in element.iter()):
+        for one in (one for one in element if local_name(one) == "binData"):
             one.tag = "imagedata"
     elif name in ("binData", "imagedata"):
         # A picture's data would leave no room for the text after it.
@@ -125,19 +125,19 @@ def _write_label(paragraph: Element) -> None:
 
 
 def read_office_sheets(root: Element, draft: Draft) -> None:
-    styles = {attribute(one, "ID"): _style(one) for one in root.iter() if local(one) == "Style"}
-    for sheet in (one for one in root if local(one) == "Worksheet"):
+    styles = {attribute(one, "ID"): _style(one) for one in root.iter() if local_name(one) == "Style"}
+    for sheet in (one for one in root if local_name(one) == "Worksheet"):
         name = attribute(sheet, "Name")
-        if any(local(one) == "Visible" and "Hidden" in (one.text or "") for one in sheet.iter()):
+        if any(local_name(one) == "Visible" and "Hidden" in (one.text or "") for one in sheet.iter()):
             draft.leave_out(Part.HIDDEN_SHEET, [name])
             continue
         draft.add(f"## Sheet {name}")
-        for table in (one for one in sheet if local(one) == "Table"):
-            draft.table(_Rows(styles, draft).of(table))
+        for table in (one for one in sheet if local_name(one) == "Table"):
+            draft.add_table(_Rows(styles, draft).read(table))
 
 
 def _style(style: Element) -> tuple[str, bool]:
-    code = next((attribute(one, "Format") for one in style if local(one) == "NumberFormat"), "")
+    code = next((attribute(one, "Format") for one in style if local_name(one) == "NumberFormat"), "")
     return _NAMED.get(code, code), any(attribute(one, "StrikeThrough") == "1" for one in style)
 
 
@@ -147,27 +147,27 @@ class _Rows:
         self._hidden: set[int] = set()
         self._named: set[int] = set()
 
-    def of(self, table: Element) -> Iterator[list[str]]:
+    def read(self, table: Element) -> Iterator[list[str]]:
         at = 0
         for element in table:
-            if local(element) == "Column":
+            if local_name(element) == "Column":
                 said = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
                 at = _number(said, "Index") - 1 if "Index" in said else at
                 columns = range(at, at + 1 + _number(said, "Span"))
                 at = columns.stop
                 self._hidden |= set(columns[:_MAX_COLUMNS]) if said.get("Hidden") == "1" else set()
-            elif local(element) == "Row" and attribute(element, "Hidden") == "1":
-                self._draft.leave_out(Part.HIDDEN_ROW, count=any(local(one) == "Data" for one in element.iter()))
-            elif local(element) == "Row":
+            elif local_name(element) == "Row" and attribute(element, "Hidden") == "1":
+                self._draft.leave_out(Part.HIDDEN_ROW, count=any(local_name(one) == "Data" for one in element.iter()))
+            elif local_name(element) == "Row":
                 yield self._cells(element)
 
     def _cells(self, row: Element) -> list[str]:
         cells: list[str] = []
         at = shown = 0
-        for cell in (one for one in row if local(one) == "Cell"):
+        for cell in (one for one in row if local_name(one) == "Cell"):
             said = {key.rpartition("}")[2]: value for key, value in cell.attrib.items()}
             at = _number(said, "Index") - 1 if "Index" in said else at
-            text = self._text_of({local(one): one for one in cell}, said)
+            text = self._text_of({local_name(one): one for one in cell}, said)
             if at in self._hidden:
                 self._draft.leave_out(Part.HIDDEN_COLUMN, count=bool(text) and at not in self._named)
                 self._named |= {at} if text else set()
@@ -178,16 +178,16 @@ class _Rows:
             at += 1 + _number(said, "MergeAcross")
         return cells
 
-    def _text_of(self, parts: Mapping[str, Element], said: Mapping[str, str]) -> str:
-        """Returns a cell's displayed text. `said`: the cell's attributes."""
+    def _text_of(self, parts: Mapping[str, Element], attributes: Mapping[str, str]) -> str:
+        """Returns a cell's displayed text. `attributes`: the cell's attributes."""
         self._draft.leave_out(Part.COMMENT, count="Comment" in parts)
         if (data := parts.get("Data")) is None:
-            formula = said.get("Formula", "")
+            formula = attributes.get("Formula", "")
             self._draft.leave_out(Part.FORMULA, count=bool(formula))
             return formula
-        code, is_struck = self._styles.get(said.get("StyleID", ""), ("", False))
+        code, is_struck = self._styles.get(attributes.get("StyleID", ""), ("", False))
         text = self._format_value("".join(data.itertext()), attribute(data, "Type"), code)
-        return link(struck(text) if is_struck else text, said.get("HRef", ""))
+        return link(strike_out(text) if is_struck else text, attributes.get("HRef", ""))
 
     def _format_value(self, text: str, kind: str, code: str) -> str:
         match kind:
@@ -214,4 +214,4 @@ def _format_date(text: str, code: str) -> str:
         return text
     # Excel's calendar has an extra day at the end of February 1900.
     days = (moment - datetime(1899, 12, 30)) / timedelta(days=1) - (moment < datetime(1900, 3, 1))
-    return shown(days, code or (_DATE if days == int(days) else f"{_DATE} {_TIME}"))
+    return format_value(days, code or (_DATE if days == int(days) else f"{_DATE} {_TIME}"))

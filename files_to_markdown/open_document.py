@@ -7,9 +7,9 @@ from functools import partial
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from files_to_markdown.archive import Archive, attribute, child, local
+from files_to_markdown.archive import Archive, attribute, child, local_name
 from files_to_markdown.document import MAX_REPEATED, Draft, Obstacle, Part, Unreadable
-from files_to_markdown.markup import joined, link, link_to_formula_url, raised, struck
+from files_to_markdown.markup import format_script, link, link_to_formula_url, merge_strikethrough, strike_out
 from files_to_markdown.odf_sheets import (
     DRAWN,
     columns_of,
@@ -18,7 +18,7 @@ from files_to_markdown.odf_sheets import (
     rows_of,
     value_text,
 )
-from files_to_markdown.odf_styles import Count, OdfStyles, control_text, described, mark_text, next_label
+from files_to_markdown.odf_styles import Count, OdfStyles, control_text, description_of, mark_text, next_label
 
 _MAX_SHEETS_BYTES = 24 * 2**20
 """The maximum size of the sheets' XML to read. MAX_CHARS of text need less, unless it is nearly all formatting."""
@@ -41,30 +41,30 @@ def read_open_document(root: Element, styles: Element, archive: Archive | None, 
     own = _OpenDocument(OdfStyles([styles]), styles, archive, draft)
     seen = set()
     for element in styles.iter():
-        if local(element) not in _HEADERS or attribute(element, "display") == "false":
+        if local_name(element) not in _HEADERS or attribute(element, "display") == "false":
             continue
         if (text := " ".join(own.lines_of(element))) and text not in seen:
             seen.add(text)
-            draft.add(f"{local(element)[:6].capitalize()}: {text}")
-    body = next(element for element in root if local(element) == "body")
+            draft.add(f"{local_name(element)[:6].capitalize()}: {text}")
+    body = next(element for element in root if local_name(element) == "body")
     reader = _OpenDocument(OdfStyles([styles, root] if styles is not root else [root]), root, archive, draft)
-    reader.masters = {attribute(one, "name"): one for one in styles.iter() if local(one) == "master-page"}
+    reader.masters = {attribute(one, "name"): one for one in styles.iter() if local_name(one) == "master-page"}
     reader.add(body)
-    deleted = (one for one in root.iter() if local(one) == "deletion" and any(part.text for part in one.iter()))
+    deleted = (one for one in root.iter() if local_name(one) == "deletion" and any(part.text for part in one.iter()))
     draft.leave_out(Part.DELETION, count=sum(1 for _ in deleted))
-    draft.leave_out(Part.COMMENT, count=sum(local(element) == "annotation" for element in root.iter()))
+    draft.leave_out(Part.COMMENT, count=sum(local_name(element) == "annotation" for element in root.iter()))
 
 
 def read_open_sheets(archive: Archive, draft: Draft) -> None:
     root, is_whole = archive.beginning("content.xml", _MAX_SHEETS_BYTES)
-    if not is_whole and not any(local(element) == "table-row" for element in root.iter()):
+    if not is_whole and not any(local_name(element) == "table-row" for element in root.iter()):
         raise Unreadable(Obstacle.TOO_LARGE)
     styles = archive.xml("styles.xml") if "styles.xml" in archive.names else root
     # A sheet's headers are those of printed pages.
     reader = _OpenDocument(OdfStyles([styles, root] if styles is not root else [root]), root, archive, draft)
-    comments = sum(local(element) == "annotation" for element in root.iter())
+    comments = sum(local_name(element) == "annotation" for element in root.iter())
     try:
-        reader.add(next(element for element in root if local(element) == "body"))
+        reader.add(next(element for element in root if local_name(element) == "body"))
         draft.leave_out(Part.END, count=not is_whole)
     finally:
         draft.leave_out(Part.COMMENT, count=comments)
@@ -87,22 +87,24 @@ class _OpenDocument:
         self._styles = styles
         self._archive = archive
         self._slides = 0
-        forms = (form for form in root.iter() if local(form) == "forms")
+        forms = (form for form in root.iter() if local_name(form) == "forms")
         self._controls = {attribute(one, "id"): one for form in forms for one in form.iter() if attribute(one, "id")}
-        regions = (one for one in root.iter() if local(one) == "changed-region" and child(one, "deletion") is not None)
+        regions = (
+            one for one in root.iter() if local_name(one) == "changed-region" and child(one, "deletion") is not None
+        )
         self._deleted = {attribute(one, "id") for one in regions}
         self._deletions: set[str] = set()
         self._is_struck = False
         """Whether the text around the next piece is struck out."""
         self.masters: dict[str, Element] = {}
-        declared = (one for one in root.iter() if local(one) in {f"{name}-decl" for name in _AT_EDGE})
+        declared = (one for one in root.iter() if local_name(one) in {f"{name}-decl" for name in _AT_EDGE})
         self._declared = {attribute(one, "name"): "".join(one.itertext()) for one in declared}
         self._charts: list[_Line | _Table] = []
 
     def add(self, element: Element) -> None:
         for block in self._blocks(element):
             if isinstance(block, _Table):
-                self._draft.table(block.rows)
+                self._draft.add_table(block.rows)
             else:
                 self._draft.add(block.text, "\n" if block.is_listed else "\n\n")
 
@@ -117,7 +119,7 @@ class _OpenDocument:
 
     def _blocks(self, element: Element) -> Iterator[_Line | _Table]:
         for one in element:
-            yield from self._block(one, local(one), is_sheet=local(element) == "spreadsheet")
+            yield from self._block(one, local_name(one), is_sheet=local_name(element) == "spreadsheet")
 
     def _block(self, element: Element, name: str, *, is_sheet: bool = False) -> Iterator[_Line | _Table]:
         if name in _NOT_READ:
@@ -153,7 +155,7 @@ class _OpenDocument:
             self._draft.leave_out(Part.HIDDEN_TEXT, count=any(part.text for part in element.iter()))
             return
         text = self._text_of(element)
-        if local(element) == "h":
+        if local_name(element) == "h":
             level_text = attribute(element, "outline-level")
             level = int(level_text) if level_text.isdecimal() and len(level_text) < 4 else 1
             number = _stored_number(element) or ("" if lead else self._styles.heading(element, level))
@@ -171,13 +173,13 @@ class _OpenDocument:
         """Yields the items of a list. `level`: 1 for a list that isn't nested."""
         count = self._styles.levels_of(element, count)
         indent = "  " * (min(level, 20) - 1)
-        for item in (one for one in element if local(one) in ("list-item", "list-header")):
+        for item in (one for one in element if local_name(one) in ("list-item", "list-header")):
             # The label before its first paragraph. An item that only contains a list isn't counted.
-            is_first = local(item) == "list-item"
+            is_first = local_name(item) == "list-item"
             for one in item:
-                if local(one) == "list":
+                if local_name(one) == "list":
                     yield from self._list(one, count, level + 1)
-                elif local(one) in ("p", "h"):
+                elif local_name(one) in ("p", "h"):
                     lead = indent
                     if is_first:
                         label = next_label(count, level, attribute(item, "start-value"))
@@ -186,7 +188,7 @@ class _OpenDocument:
                     yield from self._paragraph(one, lead if is_first else "", is_listed=True)
                     is_first = False
                 else:
-                    yield from self._block(one, local(one))
+                    yield from self._block(one, local_name(one))
 
     def _page(self, page: Element) -> Iterator[_Line | _Table]:
         self._slides += 1
@@ -213,7 +215,7 @@ class _OpenDocument:
         own.extend(
             one
             for one in self.masters.pop(name, ())
-            if local(one) != "notes" and attribute(one, "placeholder") != "true"
+            if local_name(one) != "notes" and attribute(one, "placeholder") != "true"
         )
         words = " ".join(self.lines_of(own))
         return f"On slides of this layout: {words}" if words else ""
@@ -239,7 +241,7 @@ class _OpenDocument:
             row: list[str] = []
             at = 0
             for cell in one:
-                if local(cell) not in ("table-cell", "covered-table-cell"):
+                if local_name(cell) not in ("table-cell", "covered-table-cell"):
                     continue
                 is_struck = self._styles.strikes(one, otherwise=any(at in some for some in struck_columns))
                 text = self._cell_text(cell, is_struck=is_struck) if is_sheet else "<br>".join(self.lines_of(cell))
@@ -257,11 +259,11 @@ class _OpenDocument:
         text = value_text(cell, self._draft)
         self._is_struck = self._styles.strikes(cell, otherwise=is_struck and not attribute(cell, "style-name"))
         text = "<br>".join(self.lines_of(_without(cell, DRAWN))) if text is None else text
-        text, self._is_struck = joined(struck(text)) if self._is_struck else text, False
+        text, self._is_struck = merge_strikethrough(strike_out(text)) if self._is_struck else text, False
         return link_to_formula_url(text, attribute(cell, "formula"))
 
     def _text_of(self, element: Element) -> str:
-        return joined(self._struck_pieces_of(element)).replace("\u00ad", "").strip(" \n").rstrip()
+        return merge_strikethrough(self._struck_pieces_of(element)).replace("\u00ad", "").strip(" \n").rstrip()
 
     def _struck_pieces_of(self, element: Element, before: str = "") -> str:
         """Returns the text of a paragraph or part of one, with marks where strikethrough begins and ends."""
@@ -269,7 +271,7 @@ class _OpenDocument:
         self._is_struck = self._styles.strikes(element, otherwise=around)
         text = "".join(self._pieces_of(element, before))
         is_changed, self._is_struck = self._is_struck != around, around
-        return struck(text) if is_changed else text
+        return strike_out(text) if is_changed else text
 
     def _pieces_of(self, element: Element, before: str = "") -> Iterator[str]:
         """Yields the pieces of a text. A footnote follows its mark, in parentheses. `before`: the preceding text."""
@@ -277,7 +279,7 @@ class _OpenDocument:
         before = element.text or before
         for one in element:
             self._track_deletion(one)
-            if local(one) not in _NOT_READ:
+            if local_name(one) not in _NOT_READ:
                 for piece in self._piece(one, before):
                     before = piece or before
                     yield piece
@@ -287,13 +289,13 @@ class _OpenDocument:
     def _track_deletion(self, element: Element) -> None:
         """Follows the start and end of a tracked deletion, which flat files keep in place."""
         id_ = attribute(element, "change-id")
-        if local(element) == "change-start" and id_ in self._deleted:
+        if local_name(element) == "change-start" and id_ in self._deleted:
             self._deletions.add(id_)
-        elif local(element) == "change-end":
+        elif local_name(element) == "change-end":
             self._deletions.discard(id_)
 
     def _piece(self, one: Element, before: str) -> Iterator[str]:
-        name = local(one)
+        name = local_name(one)
         if name == "span":
             yield from self._span(one, before)
         elif name in _DESCRIBED:
@@ -306,31 +308,31 @@ class _OpenDocument:
         else:
             yield from self._pieces_of(one, before)
 
-    def _substitute_text(self, one: Element, name: str) -> str | None:
+    def _substitute_text(self, element: Element, name: str) -> str | None:
         """Returns the text that replaces an element, or None to use its content."""
         if name in ("s", "tab", "line-break"):
-            return {"s": " " * min(_number(one, "c"), 1_000), "tab": "\t"}.get(name, "\n")
+            return {"s": " " * min(_number(element, "c"), 1_000), "tab": "\t"}.get(name, "\n")
         if name == "note-body":
-            return f" ({' '.join(self.lines_of(one))})"
+            return f" ({' '.join(self.lines_of(element))})"
         if name in ("p", "h"):
             # In a frame or a text box within a paragraph.
-            return f" {self._text_of(one)} "
+            return f" {self._text_of(element)} "
         if name == "a":
-            return link("".join(self._pieces_of(one)), attribute(one, "href"))
+            return link("".join(self._pieces_of(element)), attribute(element, "href"))
         if name == "ruby-text":
-            return f"({self._text_of(one)})"
+            return f"({self._text_of(element)})"
         if name == "control":
-            return f" {self._control_text(one)} "
+            return f" {self._control_text(element)} "
         if name in ("fieldmark", "fieldmark-start"):
-            return mark_text(one)
-        return " ".join(["", *self.lines_of(one), ""]) if name == "list" else None
+            return mark_text(element)
+        return " ".join(["", *self.lines_of(element), ""]) if name == "list" else None
 
     def _span(self, span: Element, before: str) -> Iterator[str]:
         text = self._struck_pieces_of(span, before)
         if self._styles.hides(span):
             self._draft.leave_out(Part.HIDDEN_TEXT, count=bool(text))
         elif sign := self._styles.sign(span):
-            yield raised(before, text, sign)
+            yield format_script(before, text, sign)
         else:
             yield text
 
@@ -342,7 +344,7 @@ class _OpenDocument:
 
     def _drawing_text(self, shape: Element) -> str:
         """Returns a drawing's text. For objects and tables, the drawing is a picture for other programs."""
-        words = f"![{text}]" if (text := described(shape)) else ""
+        words = f"![{text}]" if (text := description_of(shape)) else ""
         embedded = child(shape, "object")
         if embedded is not None:
             return f"{words}{self._embedded_text(embedded)}"
@@ -355,31 +357,31 @@ class _OpenDocument:
     def _embedded_text(self, element: Element) -> str:
         name = posixpath.normpath(posixpath.join(attribute(element, "href"), "content.xml"))
         content = self._archive.xml(name) if self._archive and name in self._archive.names else element
-        if (formula := next((one for one in content.iter() if local(one) == "math"), None)) is not None:
+        if (formula := next((one for one in content.iter() if local_name(one) == "math"), None)) is not None:
             # LibreOffice stores the formula as a line of text.
-            said = next((one.text for one in formula.iter() if local(one) == "annotation"), None)
+            said = next((one.text for one in formula.iter() if local_name(one) == "annotation"), None)
             self._draft.leave_out(Part.EQUATION, count=said is None)
             return f" {said} " if said else ""
-        charts = (one for one in content.iter() if local(one) == "chart" and child(one, "chart") is None)
+        charts = (one for one in content.iter() if local_name(one) == "chart" and child(one, "chart") is None)
         chart = next(charts, None)
         if chart is None:
             self._draft.leave_out(Part.ATTACHMENT)
             return ""
-        titles = " ".join(line for one in chart if local(one) == "title" for line in self.lines_of(one))
-        tables = [_Table(list(self._rows_of(one))) for one in chart if local(one) == "table"]
+        titles = " ".join(line for one in chart if local_name(one) == "title" for line in self.lines_of(one))
+        tables = [_Table(list(self._rows_of(one))) for one in chart if local_name(one) == "table"]
         self._charts += [_Line(f"Chart: {titles}" if titles else "", is_listed=True), *tables]
         return ""
 
 
 def _is_hidden(element: Element) -> bool:
     return attribute(element, "is-hidden") == "true" or (
-        local(element) == "section" and attribute(element, "display") == "none"
+        local_name(element) == "section" and attribute(element, "display") == "none"
     )
 
 
 def _without(element: Element, names: Sequence[str]) -> Element:
     rest = ElementTree.Element(element.tag)
-    rest.extend(one for one in element if local(one) not in names)
+    rest.extend(one for one in element if local_name(one) not in names)
     return rest
 
 

@@ -130,7 +130,7 @@ def _text_of_annotation(pdfium: Any, pdf: Any, annotation: Any, name: str) -> It
     if name == "WIDGET" and pdf.formenv:
         yield from _field(pdfium, pdf.formenv, annotation)
     elif name == "LINK":
-        yield from _address(pdfium, pdf, annotation)
+        yield from _link_text(pdfium, pdf, annotation)
     elif name not in _NO_COMMENTS and (words := _read_string(pdfium.FPDFAnnot_GetStringValue, annotation, b"Contents")):
         yield f"Comment: {' '.join(words.split())}"
 
@@ -159,7 +159,7 @@ def _value(pdfium: Any, form: Any, annotation: Any) -> str:
     return "•••" if value and is_password else value
 
 
-def _address(pdfium: Any, pdf: Any, annotation: Any) -> Iterator[str]:
+def _link_text(pdfium: Any, pdf: Any, annotation: Any) -> Iterator[str]:
     link = pdfium.FPDFAnnot_GetLink(annotation)
     action = pdfium.FPDFLink_GetAction(link) if link else None
     if action and (size := pdfium.FPDFAction_GetURIPath(pdf, action, None, 0)):

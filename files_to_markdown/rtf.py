@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from files_to_markdown.document import Draft, Part
-from files_to_markdown.markup import joined, link
+from files_to_markdown.markup import link, merge_strikethrough
 from files_to_markdown.word_parts import link_target, prompt_of
 
 _ASIDE = re.compile(rb"\{(?:\\\*)?\\(?:footnote|(?:header|footer)[lrf]?|shp|shpinst|shptxt|pntext)(?![a-z])")
@@ -96,7 +96,7 @@ class _Rewriter:
         self._has_begun = False
         """Whether the last token began a group. Only there does a star mean that old readers skip the group."""
 
-    def rewritten(self, content: bytes) -> Iterator[bytes]:
+    def rewrite(self, content: bytes) -> Iterator[bytes]:
         at = 0
         while (found := _TOKEN.match(content, at)) is not None:
             at = found.end()
@@ -229,7 +229,7 @@ def read_rtf(content: bytes, draft: Draft) -> None:
     readable = _UNICODE.sub(rb"{\\plain ", _BOTH.sub(rb"{\\*\\upra ", _ASIDE.sub(rb"{\\plain ", content)))
     readable, deletions = _DELETED.subn(rb"\\*\\deleted", readable)
     rewriter = _Rewriter(frozenset(map(str.encode, destinations)))
-    readable = b"".join(rewriter.rewritten(readable))
+    readable = b"".join(rewriter.rewrite(readable))
     # RTF is ASCII, with other characters escaped in the charset that the file declares by number (charsets.py).
     named = _CHARSET.search(content[:_MAX_HEADER_BYTES])
     charset = _CHARSETS[named[1]] if named else "cp1252"
@@ -243,7 +243,7 @@ def read_rtf(content: bytes, draft: Draft) -> None:
     rtf = rtf.replace(fonts_said, _without_unset_charsets(fonts_said), 1)
     text = rtf_to_text(rtf, charset, "replace")  # type: ignore[no-untyped-call]
     # It writes an emoji as the two halves of its escape.
-    draft.add(joined(_SYMBOL.sub(r"\1•", _join_halves(text).replace("\u00ad", ""))))
+    draft.add(merge_strikethrough(_SYMBOL.sub(r"\1•", _join_halves(text).replace("\u00ad", ""))))
     draft.leave_out(Part.COMMENT, count=content.count(b"{\\*\\annotation"))
     draft.leave_out(Part.DELETION, count=deletions)
     draft.leave_out(Part.HIDDEN_TEXT, count=rewriter.hidden)

@@ -11,7 +11,7 @@ from typing import Any
 
 from files_to_markdown.cell_formats import ERRORS, CellFormats, SheetFormats, cell_formats
 from files_to_markdown.document import MAX_CHARS, MAX_DOCUMENT_BYTES, Draft, Obstacle, Part, Unreadable
-from files_to_markdown.number_formats import GENERAL, general, shown
+from files_to_markdown.number_formats import GENERAL, format_general, format_value
 
 _GLOBALS = re.compile(rb"\x09\x08[\x08\x10]\0\0[\x05\x06]\x05\0")
 """Matches the beginning of a workbook's records (Excel 5 and later)."""
@@ -42,14 +42,14 @@ def read_sheets(content: bytes, draft: Draft) -> None:
         draft.add(f"## Sheet {sheet.name}")
         if sheet.typ is SheetTypeEnum.WorkSheet:
             own = formats.sheets[number] if number < len(formats.sheets) else SheetFormats()
-            draft.table(_rows(workbook.get_sheet_by_name(sheet.name), own, draft, is_1904=formats.is_1904))
+            draft.add_table(_rows(workbook.get_sheet_by_name(sheet.name), own, draft, is_1904=formats.is_1904))
 
 
 def _rows(sheet: Any, formats: SheetFormats, draft: Draft, *, is_1904: bool) -> Iterator[list[str]]:
     _, first = sheet.start or (0, 0)
     named: set[int] = set()
     for at, row in enumerate(sheet.iter_rows()):
-        cells = [(column, cell, formats.of(at, column)) for column, cell in enumerate(row, first)]
+        cells = [(column, cell, formats.format_at(at, column)) for column, cell in enumerate(row, first)]
         if at in formats.hidden_rows:
             draft.leave_out(Part.HIDDEN_ROW, count=any(cell != "" for cell in row))
             continue
@@ -83,12 +83,12 @@ def _format_cell(cell: Cell, code: str, *, is_1904: bool) -> str:
     if isinstance(cell, bool):
         return str(cell).upper()
     if isinstance(cell, int | float):
-        return general(cell) if code == GENERAL else shown(cell, code, is_1904=is_1904)
+        return format_general(cell) if code == GENERAL else format_value(cell, code, is_1904=is_1904)
     if isinstance(cell, time):
         cell = datetime.combine(date.min, cell) - datetime.min
         code = "hh:mm:ss" if code == GENERAL else code
     if isinstance(cell, timedelta):
-        return shown(cell / timedelta(days=1), "[h]:mm:ss" if code == GENERAL else code, is_1904=is_1904)
+        return format_value(cell / timedelta(days=1), "[h]:mm:ss" if code == GENERAL else code, is_1904=is_1904)
     if isinstance(cell, datetime):
         return cell.isoformat(" ", "seconds").removesuffix(" 00:00:00")
     return code if _is_error(cell, code) else str(cell)
@@ -112,7 +112,7 @@ def read_csv(text: str, draft: Draft) -> None:
         # NUL.
         doubled = text.replace("\\\\", "\0").replace('\\"', '\\""').replace("\0", "\\\\")
         text = max(text, doubled, key=lambda one: _regularity(one, delimiter))
-    draft.table(_csv_rows(text, delimiter))
+    draft.add_table(_csv_rows(text, delimiter))
 
 
 def _csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from xml.etree.ElementTree import Element, ParseError
 
-from files_to_markdown.archive import Archive, attribute, child, external_urls, local, relations_of
+from files_to_markdown.archive import Archive, attribute, child, external_urls, local_name, relations_of
 from files_to_markdown.charts import add_chart, add_diagram
 from files_to_markdown.document import Draft, Part
 from files_to_markdown.equations import equation
-from files_to_markdown.markup import joined, link, raised, struck
+from files_to_markdown.markup import format_script, link, merge_strikethrough, strike_out
 from files_to_markdown.numerals import MAX_NUMBER, circled, letters, roman
 
 _TITLES = ("title", "ctrTitle")
@@ -19,7 +19,7 @@ _NUMBERED = re.compile(r"(alphaLc|alphaUc|arabic|romanLc|romanUc|circleNum)(\w*)
 
 def read_slides(archive: Archive, main: str, draft: Draft) -> None:
     related = dict(relations_of(archive, main))
-    entries = [element for element in archive.xml(main).iter() if local(element) == "sldId"]
+    entries = [element for element in archive.xml(main).iter() if local_name(element) == "sldId"]
     for entry in entries:
         # The attribute `id` occurs twice; the relationship's comes last.
         entry.attrib.pop("id", None)
@@ -44,7 +44,9 @@ def _add_layouts(archive: Archive, name: str, seen: set[str], draft: Draft) -> N
     for kind, target in dict(relations_of(archive, name)).values():
         if kind in ("slideLayout", "slideMaster") and target not in seen and target in archive.names:
             seen.add(target)
-            shapes = [shape for shape in archive.xml(target).iter() if local(shape) == "sp" and not _placeholder(shape)]
+            shapes = [
+                shape for shape in archive.xml(target).iter() if local_name(shape) == "sp" and not _placeholder(shape)
+            ]
             words = " ".join(" ".join("\n".join(map(_plain_lines, shapes)).split()).split())
             draft.add(f"On slides of this layout: {words}" if words else "")
             _add_layouts(archive, target, seen, draft)
@@ -52,7 +54,7 @@ def _add_layouts(archive: Archive, name: str, seen: set[str], draft: Draft) -> N
 
 def _placeholder(shape: Element) -> str:
     """Returns a placeholder's type, such as title, or "" for other shapes."""
-    found = next((element for element in shape.iter() if local(element) == "ph"), None)
+    found = next((element for element in shape.iter() if local_name(element) == "ph"), None)
     return "" if found is None else attribute(found, "type") or "obj"
 
 
@@ -64,15 +66,17 @@ class Shapes:
         self._addresses = external_urls(archive, name)
 
     def add_slide(self, root: Element, number: int) -> None:
-        titles = [shape for shape in root.iter() if local(shape) == "sp" and _placeholder(shape) in _TITLES]
+        titles = [shape for shape in root.iter() if local_name(shape) == "sp" and _placeholder(shape) in _TITLES]
         title = " ".join(" ".join(self._lines_of(shape) for shape in titles).split())
         self._draft.add(f"## Slide {number}{f': {title}' if title else ''}")
         self.add(root)
-        filled = (one for one in root.iter() if local(one) in ("spPr", "bgPr") and child(one, "blipFill") is not None)
+        filled = (
+            one for one in root.iter() if local_name(one) in ("spPr", "bgPr") and child(one, "blipFill") is not None
+        )
         self._draft.leave_out(Part.PICTURE, count=sum(1 for _ in filled))
         for kind, target in self._related.values():
             if kind == "notesSlide" and target in self._archive.names:
-                shapes = [shape for shape in self._archive.xml(target).iter() if local(shape) == "sp"]
+                shapes = [shape for shape in self._archive.xml(target).iter() if local_name(shape) == "sp"]
                 notes = (_plain_lines(shape) for shape in shapes if _placeholder(shape) != "sldNum")
                 text = "\n".join(filter(None, notes))
                 self._draft.add(f"Notes: {text}" if text else "")
@@ -80,13 +84,13 @@ class Shapes:
     def add(self, parent: Element) -> None:
         numbers = _Numbers(parent)
         for element in parent:
-            name = local(element)
+            name = local_name(element)
             if name == "p":
                 text = self._lines_of(element)
                 self._draft.add(numbers.sign_of(element) + text if text else "", "\n")
             elif name == "tbl":
-                rows = (row for row in element if local(row) == "tr")
-                self._draft.table([self._cell(one) for one in row if local(one) == "tc"] for row in rows)
+                rows = (row for row in element if local_name(row) == "tr")
+                self._draft.add_table([self._cell(one) for one in row if local_name(one) == "tc"] for row in rows)
             elif name == "AlternateContent":
                 self.add(_branch(element))
             elif name in ("sp", "pic", "graphicFrame", "cxnSp", "grpSp"):
@@ -102,19 +106,19 @@ class Shapes:
     def _add_shape(self, shape: Element, name: str) -> None:
         if name == "sp" and _placeholder(shape) in (*_TITLES, "sldNum"):
             return
-        about = next((one for group in shape for one in group if local(one) == "cNvPr"), None)
+        about = next((one for group in shape for one in group if local_name(one) == "cNvPr"), None)
         if about is not None and attribute(about, "hidden") in ("1", "true"):
             # A form control has a hidden shape, but is displayed in another way.
-            is_control = any(local(one) == "compatExt" for one in about.iter())
+            is_control = any(local_name(one) == "compatExt" for one in about.iter())
             self._draft.leave_out(
-                Part.HIDDEN_TEXT, count=not is_control and any(local(one) == "t" for one in shape.iter())
+                Part.HIDDEN_TEXT, count=not is_control and any(local_name(one) == "t" for one in shape.iter())
             )
             return
         if name == "pic":
-            is_recording = any(local(one) in _RECORDINGS for one in shape.iter())
+            is_recording = any(local_name(one) in _RECORDINGS for one in shape.iter())
             self._draft.leave_out(Part.RECORDING if is_recording else Part.PICTURE)
         description = "" if about is None else " ".join(attribute(about, "descr").split())
-        address = self._address(about)
+        address = self._link_url(about)
         if description or address:
             self._draft.add(link(f"![{description}]", address) if description else address, "\n")
         self.add(shape)
@@ -132,7 +136,7 @@ class Shapes:
         else:
             (add_chart if name == "chart" else add_diagram)(root, self._draft)
 
-    def _address(self, element: Element | None) -> str:
+    def _link_url(self, element: Element | None) -> str:
         """Returns the URL that a click on a shape or text opens, or "" if the link leads to the presentation itself."""
         clicked = None if element is None else child(element, "hlinkClick")
         return "" if clicked is None else self._addresses.get(attribute(clicked, "id"), "")
@@ -147,15 +151,15 @@ class Shapes:
 def _branch(element: Element) -> Element:
     """Returns the alternative to read, which is the newest one with visible content."""
     branches = [
-        *(one for one in element if local(one) == "Choice"),
-        *(one for one in element if local(one) == "Fallback"),
+        *(one for one in element if local_name(one) == "Choice"),
+        *(one for one in element if local_name(one) == "Fallback"),
     ]
     shown = (branch for branch in branches if not _shows_nothing_known(branch))
     return next(shown, next(iter(branches), Element("none")))
 
 
 def _shows_nothing_known(element: Element) -> bool:
-    return not any(local(one) in _SHOWN for one in element.iter())
+    return not any(local_name(one) in _SHOWN for one in element.iter())
 
 
 def _plain_lines(element: Element) -> str:
@@ -163,14 +167,14 @@ def _plain_lines(element: Element) -> str:
 
 
 def _text(pieces: Iterable[str]) -> str:
-    return joined("".join(pieces)).strip()
+    return merge_strikethrough("".join(pieces)).strip()
 
 
 def _pieces(element: Element, addresses: Mapping[str, str]) -> Iterator[str]:
     """Yields the text of an element's paragraphs in pieces, with one paragraph per line."""
     before = ""
     for part in _parts(element):
-        name = local(part)
+        name = local_name(part)
         if name == "oMath":
             piece = f" {equation(part)} "
         elif name in ("r", "fld"):
@@ -183,27 +187,29 @@ def _pieces(element: Element, addresses: Mapping[str, str]) -> Iterator[str]:
 
 def _parts(element: Element) -> Iterator[Element]:
     """Yields the paragraphs, runs, breaks, equations and loose text in an element."""
-    if local(element) == "p":
+    if local_name(element) == "p":
         yield element
     for part in element:
-        if local(part) in ("r", "fld", "br", "tab", "oMath", "t"):
+        if local_name(part) in ("r", "fld", "br", "tab", "oMath", "t"):
             yield part
-        elif local(part) == "AlternateContent":
+        elif local_name(part) == "AlternateContent":
             yield from _parts(_branch(part))
-        elif local(part) != "Fallback":
+        elif local_name(part) != "Fallback":
             yield from _parts(part)
 
 
 def _run(run: Element, before: str, addresses: Mapping[str, str]) -> str:
-    text = "".join("\t" if local(one) == "tab" else one.text or "" for one in run if local(one) in ("t", "tab"))
+    text = "".join(
+        "\t" if local_name(one) == "tab" else one.text or "" for one in run if local_name(one) in ("t", "tab")
+    )
     properties = child(run, "rPr")
     if properties is None or not text:
         return text.replace("\u00ad", "")
     baseline = attribute(properties, "baseline")
     if baseline and baseline.strip("0%"):
-        text = raised(before, text, "_" if baseline.startswith("-") else "^")
+        text = format_script(before, text, "_" if baseline.startswith("-") else "^")
     if attribute(properties, "strike") in ("sngStrike", "dblStrike"):
-        text = struck(text)
+        text = strike_out(text)
     clicked = child(properties, "hlinkClick")
     return link(text, "" if clicked is None else addresses.get(attribute(clicked, "id"), "")).replace("\u00ad", "")
 
@@ -211,7 +217,7 @@ def _run(run: Element, before: str, addresses: Mapping[str, str]) -> str:
 class _Numbers:
     def __init__(self, body: Element) -> None:
         styles = child(body, "lstStyle")
-        self._inherited = {local(level): level for level in (styles if styles is not None else ())}
+        self._inherited = {local_name(level): level for level in (styles if styles is not None else ())}
         self._counts: dict[int, tuple[str, int]] = {}
 
     def sign_of(self, paragraph: Element) -> str:
@@ -220,13 +226,13 @@ class _Numbers:
         level = int(level_text) if level_text in tuple("12345678") else 0
         sources = [one for one in (properties, self._inherited.get(f"lvl{level + 1}pPr")) if one is not None]
         sign = next(
-            (one for source in sources for one in source if local(one) in ("buAutoNum", "buChar", "buNone")), None
+            (one for source in sources for one in source if local_name(one) in ("buAutoNum", "buChar", "buNone")), None
         )
         self._counts = {at: count for at, count in self._counts.items() if at <= level}
-        number = "" if sign is None or local(sign) != "buAutoNum" else self._next(sign, level)
+        number = "" if sign is None or local_name(sign) != "buAutoNum" else self._next(sign, level)
         if not number:
             self._counts.pop(level, None)
-            is_listed = level if sign is None else local(sign) != "buNone"
+            is_listed = level if sign is None else local_name(sign) != "buNone"
             number = "-" if is_listed else ""
         return f"{'  ' * level}{number} " if number else "  " * level
 

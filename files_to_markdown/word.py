@@ -14,10 +14,10 @@ from itertools import accumulate
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from files_to_markdown.archive import Archive, attribute, child, external_urls, is_off, local, relations_of
+from files_to_markdown.archive import Archive, attribute, child, external_urls, is_off, local_name, relations_of
 from files_to_markdown.charts import add_chart, add_diagram
 from files_to_markdown.document import Draft, Full, Obstacle, Part, Unreadable
-from files_to_markdown.markup import joined, raised, read_html, struck
+from files_to_markdown.markup import format_script, merge_strikethrough, read_html, strike_out
 from files_to_markdown.word_parts import LIST_ID, MAX_LISTED, Rewriter, Styles
 
 _MAX_XML_BYTES, _MAX_NOTES_BYTES = 3 * 2**20, 2**20
@@ -111,7 +111,7 @@ def _mark_chunks(document: Element) -> list[str]:
     body = child(document, "body")
     ids = []
     for element in document if body is None else body:
-        if local(element) == "altChunk":
+        if local_name(element) == "altChunk":
             ids.append(attribute(element, "id"))
             element.tag, element[:] = f"{namespace}p", [Element(f"{namespace}r")]
             ElementTree.SubElement(element[0], f"{namespace}t").text = _CHUNK
@@ -156,7 +156,7 @@ class _Parts:
         return id_ in self.related and self.related[id_][1] in self.archive.names
 
     def headers(self) -> Iterator[str]:
-        listed = self.archive.matching(rf"{re.escape(self._folder)}/(?:header|footer)\d*\.xml")
+        listed = self.archive.names_matching(rf"{re.escape(self._folder)}/(?:header|footer)\d*\.xml")
         related = (target for kind, target in self.related.values() if kind in ("header", "footer"))
         yield from (name for name in dict.fromkeys([*listed, *related]) if name in self.archive.names)
 
@@ -173,7 +173,7 @@ def _add_headers(parts: _Parts, styles: Styles, draft: Draft) -> None:
     for name in parts.headers():
         root = parts.archive.xml(name)
         Rewriter(styles, {}, {}, draft).rewrite(root)
-        text = f"{'Header' if local(root) == 'hdr' else 'Footer'}: {line_of(root)}"
+        text = f"{'Header' if local_name(root) == 'hdr' else 'Footer'}: {line_of(root)}"
         if text not in seen and not text.endswith(": "):
             draft.add(text)
         seen.add(text)
@@ -183,10 +183,10 @@ def line_of(root: Element) -> str:
     pieces: list[str] = []
     sign, is_struck = "", False
     for part in root.iter():
-        name = local(part)
+        name = local_name(part)
         if name == "t" and part.text:
-            text = raised(pieces[-1] if pieces else "", part.text, sign) if sign else part.text
-            pieces.append(struck(text) if is_struck else text)
+            text = format_script(pieces[-1] if pieces else "", part.text, sign) if sign else part.text
+            pieces.append(strike_out(text) if is_struck else text)
         elif name in ("p", "tab", "br"):
             pieces.append(" ")
         elif name == "r":
@@ -195,7 +195,7 @@ def line_of(root: Element) -> str:
             is_struck = not is_off(part)
         elif name == "vertAlign":
             sign = {"superscript": "^", "subscript": "_"}.get(attribute(part, "val"), "")
-    return " ".join(joined("".join(pieces)).split())
+    return " ".join(merge_strikethrough("".join(pieces)).split())
 
 
 def _rewritten_files(
@@ -207,7 +207,7 @@ def _rewritten_files(
     chunks += _mark_chunks(document)
     body.rewrite(document)
     # Notes are numbered in the order in which mammoth reads them.
-    has_notes = any(local(one) in _NOTED for one in document.iter())
+    has_notes = any(local_name(one) in _NOTED for one in document.iter())
     for batch in [document] if chunks or has_notes else _batches(document):
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from files_to_markdown.archive import attribute, child, is_off, is_on, local, value_of
+from files_to_markdown.archive import attribute, child, is_off, is_on, local_name, value_of
 from files_to_markdown.document import Draft, Part
 from files_to_markdown.equations import equation
 from files_to_markdown.markup import link
@@ -83,7 +83,7 @@ class Styles:
         return f"Heading{found[1] or 1}" if found else ""
 
     def _all_styles(self) -> Iterator[Element]:
-        yield from (style for style in (self._root if self._root is not None else ()) if local(style) == "style")
+        yield from (style for style in (self._root if self._root is not None else ()) if local_name(style) == "style")
 
     def numbering(self) -> Numbering:
         return Numbering(self._numbering, self._root)
@@ -159,17 +159,17 @@ class Rewriter:
         self._namespace = "".join(root.tag.rpartition("}")[:2])
         self._draw(root)
         for element in list(root.iter()):
-            self._rewrite(element, local(element))
+            self._rewrite(element, local_name(element))
         self._number(root)
         self._join_initials(root)
         for name, used in _USED.items():
             for element in root.iter(f"{self._namespace}{name}"):
-                element[:] = [one for one in element if local(one) in used]
+                element[:] = [one for one in element if local_name(one) in used]
 
     def _draw(self, root: Element) -> None:
         dropped: set[int] = set()
         for element in list(root.iter()):
-            if local(element) not in _DRAWN or id(element) in dropped:
+            if local_name(element) not in _DRAWN or id(element) in dropped:
                 continue
             drawn = _Drawn()
             kept, others = _branches(element)
@@ -179,7 +179,7 @@ class Rewriter:
                 self._collect_drawing(kept, drawn)
             dropped |= {id(one) for branch in others for one in branch.iter()}
             if drawn.is_empty():
-                if local(element) == "AlternateContent":
+                if local_name(element) == "AlternateContent":
                     _retag(element, f"{self._namespace}smartTag", *(one for branch in kept for one in branch))
                 continue
             for part in drawn.parts:
@@ -193,7 +193,7 @@ class Rewriter:
 
     def _collect_drawing(self, elements: Iterable[Element], drawn: _Drawn) -> None:
         for element in elements:
-            name = local(element)
+            name = local_name(element)
             if name == "txbxContent":
                 drawn.boxes.append(element)
             elif name == "AlternateContent":
@@ -201,7 +201,7 @@ class Rewriter:
             else:
                 before = len(drawn.parts)
                 self._collect_drawing(element, drawn)
-                if name == "object" and any(local(one) in ("OLEObject", "control") for one in element.iter()):
+                if name == "object" and any(local_name(one) in ("OLEObject", "control") for one in element.iter()):
                     # It is shown as a picture.
                     drawn.parts[before:] = [_kind_of(element)]
                 self._record_element(element, name, drawn)
@@ -251,7 +251,7 @@ class Rewriter:
 
     def _rewrite_deletion(self, element: Element) -> None:
         # Without text, it is a paragraph's mark.
-        self._draft.leave_out(Part.DELETION, count=any(local(one) == "delText" for one in element.iter()))
+        self._draft.leave_out(Part.DELETION, count=any(local_name(one) == "delText" for one in element.iter()))
 
     def _rewrite_span(self, element: Element) -> None:
         if not attribute(element, "val").isdecimal():
@@ -308,12 +308,12 @@ class Rewriter:
                 part.tag, part.text = f"{self._namespace}t", words
             elif at == 0 and is_link:
                 part.text = _link_code(code)
-            elif words or is_link or local(part) == "t":
+            elif words or is_link or local_name(part) == "t":
                 part.text = ""
 
     def _rewrite_ruby(self, element: Element) -> None:
         base, reading = child(element, "rubyBase"), child(element, "rt")
-        words = "" if reading is None else "".join(one.text or "" for one in reading.iter() if local(one) == "t")
+        words = "" if reading is None else "".join(one.text or "" for one in reading.iter() if local_name(one) == "t")
         said = [self._text(f"({words})")] if words else []
         _retag(element, f"{self._namespace}smartTag", *([] if base is None else [base]), *said)
 
@@ -326,7 +326,7 @@ class Rewriter:
         properties.remove(box)
         state = child(box, "checked")
         sign = "☒" if state is not None and not is_off(state) else "☐"
-        signs = [one for one in content.iter() if local(one) in ("t", "sym")]
+        signs = [one for one in content.iter() if local_name(one) in ("t", "sym")]
         if not signs:
             content.append(self._run(self._text(sign)))
         elif len(signs[0].text or "") < 2:
@@ -334,7 +334,7 @@ class Rewriter:
 
     def _rewrite_old_control(self, element: Element) -> None:
         """Replaces a Word 97 form field with its value. A text field's value is in the text."""
-        if local(element) == "instrText":
+        if local_name(element) == "instrText":
             if self._codes and (parts := self._codes[-1]) is not None:
                 parts.append(element)
             if self._in_box_field:
@@ -353,7 +353,7 @@ class Rewriter:
             element[:] = []
             self._in_box_field = True
         elif (choice := child(data, "ddList")) is not None:
-            entries = [attribute(one, "val") for one in choice if local(one) == "listEntry"]
+            entries = [attribute(one, "val") for one in choice if local_name(one) == "listEntry"]
             chosen = value_of(choice, "result") or value_of(choice, "default") or "0"
             at = int(chosen) if chosen.isdecimal() else 0
             element.tag, element.text = f"{self._namespace}t", entries[at] if at < len(entries) else ""
@@ -369,13 +369,13 @@ class Rewriter:
             self._strike(run)
         fonts = None if properties is None else child(properties, "rFonts")
         font = "" if fonts is None else attribute(fonts, "ascii") or attribute(fonts, "hAnsi")
-        texts = [one for one in run if local(one) in ("t", "sym")]
+        texts = [one for one in run if local_name(one) in ("t", "sym")]
         if is_hidden:
             self._draft.leave_out(Part.HIDDEN_TEXT, count=bool(texts))
         if (parts := next((codes for codes in reversed(self._codes) if codes is not None), None)) is not None:
-            parts += [one for one in texts if local(one) == "t"]
+            parts += [one for one in texts if local_name(one) == "t"]
         for text in texts:
-            if local(text) == "sym":
+            if local_name(text) == "sym":
                 code = attribute(text, "char")
                 char = chr(int(code, 16)) if re.fullmatch(r"[0-9A-Fa-f]{1,4}", code) else ""
                 text.tag, text.text = f"{self._namespace}t", _symbols(char, attribute(text, "font"))
@@ -413,12 +413,12 @@ class Rewriter:
         for parent in list(root.iter()):
             initial: Element | None = None
             for element in parent:
-                if local(element) != "p":
+                if local_name(element) != "p":
                     continue
                 properties = child(element, "pPr")
                 if initial is not None:
                     at = 0 if properties is None else 1
-                    element[at:at] = [one for one in initial if local(one) != "pPr"]
+                    element[at:at] = [one for one in initial if local_name(one) != "pPr"]
                     initial[:] = []
                 frame = None if properties is None else child(properties, "framePr")
                 initial = element if frame is not None and attribute(frame, "dropCap") in ("drop", "margin") else None
@@ -440,7 +440,7 @@ class Rewriter:
                 self._strike(run)
             if heading := self._styles.heading(style):
                 properties.append(Element(f"{self._namespace}pStyle", {f"{self._namespace}val": heading}))
-                properties.remove(next(one for one in properties if local(one) == "pStyle"))
+                properties.remove(next(one for one in properties if local_name(one) == "pStyle"))
             if (named := child(properties, "numPr")) is not None:
                 properties.remove(named)
             if label is None or not label.text or not any(one.text for one in paragraph.iter(f"{self._namespace}t")):
@@ -491,15 +491,15 @@ def _shows(properties: Element | None) -> bool:
 
 def _branches(element: Element) -> tuple[list[Element], list[Element]]:
     """Returns the alternatives of a drawing that should be read, and its copies for older programs."""
-    choices = [one for one in element if local(one) == "Choice"]
-    fallbacks = [one for one in element if local(one) == "Fallback"]
-    if local(element) != "AlternateContent" or not choices:
-        return ([element], []) if local(element) != "AlternateContent" else (fallbacks, [])
+    choices = [one for one in element if local_name(one) == "Choice"]
+    fallbacks = [one for one in element if local_name(one) == "Fallback"]
+    if local_name(element) != "AlternateContent" or not choices:
+        return ([element], []) if local_name(element) != "AlternateContent" else (fallbacks, [])
     return choices, fallbacks
 
 
 def _kind_of(element: Element) -> Part:
-    program = next((attribute(one, "ProgID") for one in element.iter() if local(one) == "OLEObject"), None)
+    program = next((attribute(one, "ProgID") for one in element.iter() if local_name(one) == "OLEObject"), None)
     if program is None:
         return Part.CONTROL
     return Part.EQUATION if program.startswith("Equation") else Part.ATTACHMENT

@@ -10,9 +10,17 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
-from files_to_markdown.archive import MAX_UNPACKED_BYTES, Archive, attribute, external_urls, is_on, local, relations_of
+from files_to_markdown.archive import (
+    MAX_UNPACKED_BYTES,
+    Archive,
+    attribute,
+    external_urls,
+    is_on,
+    local_name,
+    relations_of,
+)
 from files_to_markdown.document import MAX_CHARS, Draft, Obstacle, Part, Unreadable
-from files_to_markdown.markup import joined, link_to_formula_url, struck
+from files_to_markdown.markup import link_to_formula_url, merge_strikethrough, strike_out
 from files_to_markdown.number_formats import BUILT_IN, GENERAL, format_saved, format_text
 from files_to_markdown.slides import Shapes
 
@@ -43,15 +51,17 @@ class _Book:
 def read_workbook(archive: Archive, workbook: str, draft: Draft) -> None:
     root = archive.xml(workbook)
     parts = dict(relations_of(archive, workbook))
-    sheets = [(sheet, parts.get(_relationship_id(sheet), ("", ""))) for sheet in root.iter() if local(sheet) == "sheet"]
+    sheets = [
+        (sheet, parts.get(_relationship_id(sheet), ("", ""))) for sheet in root.iter() if local_name(sheet) == "sheet"
+    ]
     hidden = [attribute(sheet, "name") for sheet, _ in sheets if attribute(sheet, "state") not in ("", "visible")]
     draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
     draft.leave_out(Part.COMMENT, count=_comment_count(archive))
-    draft.leave_out(Part.ATTACHMENT, count=sum(1 for _ in archive.matching(r"xl/embeddings/[^/]+")))
-    controls = sum(1 for _ in archive.matching(r"xl/ctrlProps/[^/]+"))
+    draft.leave_out(Part.ATTACHMENT, count=sum(1 for _ in archive.names_matching(r"xl/embeddings/[^/]+")))
+    controls = sum(1 for _ in archive.names_matching(r"xl/ctrlProps/[^/]+"))
     draft.leave_out(Part.CONTROL, count=max(controls, archive.count(r"xl/drawings/[^/]*\.vml", _OLD_CONTROL)))
-    draft.leave_out(Part.CONTROL, count=sum(1 for _ in archive.matching(r"xl/activeX/[^/]+\.xml")))
-    properties = next((one for one in root if local(one) == "workbookPr"), root)
+    draft.leave_out(Part.CONTROL, count=sum(1 for _ in archive.names_matching(r"xl/activeX/[^/]+\.xml")))
+    properties = next((one for one in root if local_name(one) == "workbookPr"), root)
     target = next((to for kind, to in parts.values() if kind == "sharedStrings"), "")
     is_1904 = attribute(properties, "date1904") not in ("", "0", "false")
     book = _Book(_strings(archive, target), *_styles(archive, parts), is_1904)
@@ -98,11 +108,13 @@ def _styles(archive: Archive, parts: Mapping[str, tuple[str, str]]) -> tuple[lis
     if name not in archive.names:
         return [], frozenset()
     root = archive.xml(name)
-    codes = {attribute(one, "numFmtId"): attribute(one, "formatCode") for one in root.iter() if local(one) == "numFmt"}
-    styles = next((one for one in root if local(one) == "cellXfs"), root)
-    cells = [style for style in styles if local(style) == "xf"]
+    codes = {
+        attribute(one, "numFmtId"): attribute(one, "formatCode") for one in root.iter() if local_name(one) == "numFmt"
+    }
+    styles = next((one for one in root if local_name(one) == "cellXfs"), root)
+    cells = [style for style in styles if local_name(style) == "xf"]
     numbers = [attribute(style, "numFmtId") for style in cells]
-    fonts = next((one for one in root if local(one) == "fonts"), ())
+    fonts = next((one for one in root if local_name(one) == "fonts"), ())
     lines = {str(at) for at, font in enumerate(fonts) if is_on(font, "strike")}
     return (
         [codes.get(id_) or BUILT_IN.get(int(id_) if id_.isdecimal() else 0, GENERAL) for id_ in numbers],
@@ -143,9 +155,9 @@ def _elements(archive: Archive, name: str, wanted: Collection[str]) -> Iterator[
 def _complete_elements(root: Element, wanted: Collection[str], *, is_done: bool) -> Iterator[Element]:
     closed = len(root) - (not is_done)
     for at, element in enumerate(list(root)):
-        if local(element) not in wanted:
+        if local_name(element) not in wanted:
             inner = element[: len(element) - (at >= closed)]
-            yield from (child for child in inner if local(child) in wanted)
+            yield from (child for child in inner if local_name(child) in wanted)
             del element[: len(inner)]
         elif at < closed:
             yield element
@@ -155,16 +167,16 @@ def _complete_elements(root: Element, wanted: Collection[str], *, is_done: bool)
 def _rich_text(element: Element) -> str:
     parts = []
     for child in element:
-        if local(child) == "t":
+        if local_name(child) == "t":
             parts.append(child.text or "")
-        elif local(child) == "r":
-            raised = next((attribute(one, "val") for one in child.iter() if local(one) == "vertAlign"), "")
-            text = _RAISED.get(raised, "") + "".join(one.text or "" for one in child if local(one) == "t")
-            parts.append(struck(text) if any(is_on(one, "strike") for one in child) else text)
-    return joined(_plain("".join(parts)))
+        elif local_name(child) == "r":
+            raised = next((attribute(one, "val") for one in child.iter() if local_name(one) == "vertAlign"), "")
+            text = _RAISED.get(raised, "") + "".join(one.text or "" for one in child if local_name(one) == "t")
+            parts.append(strike_out(text) if any(is_on(one, "strike") for one in child) else text)
+    return merge_strikethrough(_unescape("".join(parts)))
 
 
-def _plain(text: str) -> str:
+def _unescape(text: str) -> str:
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text[:_MAX_STRING_CHARS])
 
 
@@ -190,7 +202,7 @@ class _Sheet:
 
     def _add_rows(self) -> None:
         try:
-            self._draft.table(self._rows())
+            self._draft.add_table(self._rows())
         except Unreadable:
             if not self._has_cells:
                 raise
@@ -198,9 +210,11 @@ class _Sheet:
 
     def _rows(self) -> Iterator[list[str]]:
         for element in _elements(self._archive, self._name, ("col", "row", "hyperlink", "picture")):
-            match local(element):
+            match local_name(element):
                 case "row" if _is_hidden(element, "ht"):
-                    self._book.counted[Part.HIDDEN_ROW] += any(local(cell) == "c" and len(cell) for cell in element)
+                    self._book.counted[Part.HIDDEN_ROW] += any(
+                        local_name(cell) == "c" and len(cell) for cell in element
+                    )
                 case "row":
                     cells = self._cells(element)
                     self._has_cells = self._has_cells or bool(cells)
@@ -221,7 +235,7 @@ class _Sheet:
         cells: list[str] = []
         column = skipped = 0
         for cell in row:
-            if local(cell) != "c":
+            if local_name(cell) != "c":
                 continue
             address = cell.get("r", "")
             column = _column_of(address) or column + 1
@@ -239,7 +253,7 @@ class _Sheet:
 
     def _text_of(self, cell: Element) -> str:
         """Returns a cell's displayed text, or its formula if there is no saved result."""
-        parts = {local(child): child for child in cell}
+        parts = {local_name(child): child for child in cell}
         value = (parts["v"].text or "") if "v" in parts else ""
         formula = parts["f"].text or "" if "f" in parts else ""
         kind = cell.get("t", "n")
@@ -256,7 +270,7 @@ class _Sheet:
         code = formats[at] if at < len(formats) else GENERAL
         text = self._format_value(kind, _rich_text(parts["is"]) if "is" in parts else value, code)
         # A string with several fonts has its own strikethrough.
-        text = struck(text) if at in self._book.struck and "~~" not in text else text
+        text = strike_out(text) if at in self._book.struck and "~~" not in text else text
         return link_to_formula_url(text, formula)
 
     def _format_value(self, kind: str, value: str, code: str) -> str:
@@ -264,11 +278,11 @@ class _Sheet:
             case "s":
                 strings = self._book.strings
                 is_there = value.isdecimal() and int(value) < len(strings)
-                return format_text(strings[int(value)], code) if is_there else self._without_string()
+                return format_text(strings[int(value)], code) if is_there else self._missing_string()
             case "inlineStr":
                 return format_text(value, code)
             case "str":
-                return format_text(_plain(value), code)
+                return format_text(_unescape(value), code)
             case "b":
                 return "TRUE" if value in _TRUE else "FALSE" if value else ""
             case "e":
@@ -278,7 +292,7 @@ class _Sheet:
                 return value.replace("T", " ").removesuffix(" 00:00:00")
         return format_saved(value, code, is_1904=self._book.is_1904)
 
-    def _without_string(self) -> str:
+    def _missing_string(self) -> str:
         self._book.counted[Part.STRING] += 1
         return "…"
 

@@ -152,7 +152,7 @@ def test_each_sheet_has_formats_of_its_own() -> None:
 def test_damaged_records_have_no_formats(size: int) -> None:
     whole = stream(cell(0, 0.5, SHARE), cell(0, 0.5, 0))
     for damaged in (whole[:size], whole[:size] + b"\xff" * 9 + whole[size + 9 :]):
-        assert all(sheet.of(5, 5) == "General" for sheet in cell_formats(compound({"Workbook": damaged})).sheets)
+        assert all(sheet.format_at(5, 5) == "General" for sheet in cell_formats(compound({"Workbook": damaged})).sheets)
 
 
 @pytest.mark.parametrize("sheet", [cell(0, 1, SHARE) * 300_000, begin(32) * 300_000, record(1) * 1_500_000])

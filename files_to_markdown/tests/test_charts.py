@@ -2,7 +2,7 @@
 
 import pytest
 
-from files_to_markdown.archive import parsed
+from files_to_markdown.archive import parse_xml
 from files_to_markdown.charts import add_chart, add_diagram
 from files_to_markdown.document import Document, Draft, LeftOut, Part
 
@@ -84,7 +84,7 @@ CHARTS = {
 def test_numbers_of_a_chart_are_shown_in_its_formats(series: str, beside: str, categories: str, values: str) -> None:
     plot = f'<c:lineChart><c:ser>{series}</c:ser><c:axId val="0"/><c:axId val="1"/></c:lineChart>'
     draft = Draft()
-    add_chart(parsed(f"<c:chartSpace {C}>{beside}{plot}</c:chartSpace>".encode()), draft)
+    add_chart(parse_xml(f"<c:chartSpace {C}>{beside}{plot}</c:chartSpace>".encode()), draft)
     lines = draft.document().text.split("\n")
     assert lines[0] == f"|  | {categories or '2026-05-01 | 2026-06-01'} |"
     assert lines[2] == f"|  | {values or '5 | 7'} |"
@@ -96,7 +96,7 @@ def test_each_series_has_its_own_categories_and_all_its_numbers() -> None:
     bubbles = numbers("xVal", "c", "d", cache="strCache") + numbers("yVal", "1", "2") + numbers("bubbleSize", "3", "4")
     draft = Draft()
     chart = f"<c:chartSpace {C}><c:plot>{series}<c:ser>{bubbles}</c:ser></c:plot></c:chartSpace>"
-    add_chart(parsed(chart.encode()), draft)
+    add_chart(parse_xml(chart.encode()), draft)
     shown = ["a | b", "5 | 7", "5 | 7", "c | d", "5 | 7", "1 | 2", "3 | 4"]
     lines = [line for line in draft.document().text.split("\n") if "---" not in line]
     assert lines == [f"|  | {row} |" for row in shown]
@@ -106,14 +106,14 @@ def test_charts_of_office_2016_have_their_formats_beside_their_numbers() -> None
     level = '<cx:lvl ptCount="2" formatCode="0.0%"><cx:pt idx="0">0.155</cx:pt><cx:pt idx="1">0.2</cx:pt></cx:lvl>'
     data = f'<cx:chartData><cx:data id="0"><cx:numDim type="val">{level}</cx:numDim></cx:data></cx:chartData>'
     draft = Draft()
-    add_chart(parsed(f'<cx:chartSpace xmlns:cx="cx">{data}</cx:chartSpace>'.encode()), draft)
+    add_chart(parse_xml(f'<cx:chartSpace xmlns:cx="cx">{data}</cx:chartSpace>'.encode()), draft)
     assert draft.document().text.startswith("| 15.5% | 20.0% |")
 
 
 def test_charts_and_diagrams_that_keep_nothing_are_named() -> None:
     draft = Draft()
     for chart in ("<c:title><a:t>Sales</a:t></c:title><c:ser/>", "<c:ser><c:val><c:numCache/></c:val></c:ser>", ""):
-        add_chart(parsed(f'<c:chartSpace {C} xmlns:a="a">{chart}</c:chartSpace>'.encode()), draft)
+        add_chart(parse_xml(f'<c:chartSpace {C} xmlns:a="a">{chart}</c:chartSpace>'.encode()), draft)
     for diagram in ("", "<d:pt><d:t><a:p/></d:t></d:pt>"):
-        add_diagram(parsed(f'<d:dataModel xmlns:d="d" xmlns:a="a">{diagram}</d:dataModel>'.encode()), draft)
+        add_diagram(parse_xml(f'<d:dataModel xmlns:d="d" xmlns:a="a">{diagram}</d:dataModel>'.encode()), draft)
     assert draft.document() == Document("Chart: Sales", (LeftOut(Part.CHART, 3), LeftOut(Part.DIAGRAM, 2)))

@@ -19,7 +19,7 @@ PREPARE = """
 import pathlib, sys
 from files_to_markdown import document, images
 try:
-    images.converted(pathlib.Path(sys.argv[1]).read_bytes())
+    images.convert_first_page(pathlib.Path(sys.argv[1]).read_bytes())
     print("accepted")
 except document.Unreadable:
     print("refused")
@@ -93,7 +93,7 @@ def test_plain_image_is_sent_as_it_is(content: bytes, media_type: str) -> None:
 @pytest.mark.parametrize(("content", "media_type", "size"), CONVERTED.values(), ids=CONVERTED)
 def test_large_or_rare_image_becomes_a_plain_one(content: bytes, media_type: str, size: tuple[int, int]) -> None:
     assert not is_plain_image(content, media_type)
-    kind, converted, _ = images.converted(content)
+    kind, converted, _ = images.convert_first_page(content)
     assert (is_plain_image(converted, kind), image_size(converted, kind)) == (True, size)
 
 
@@ -101,7 +101,7 @@ def test_large_or_rare_image_becomes_a_plain_one(content: bytes, media_type: str
 def test_damaged_image_is_found_before_it_is_sent(content: bytes, media_type: str) -> None:
     assert not is_plain_image(content, media_type)
     with pytest.raises((OSError, SyntaxError, ValueError, EOFError)):
-        images.converted(content)
+        images.convert_first_page(content)
 
 
 def test_image_of_many_bytes_is_converted() -> None:
@@ -113,13 +113,13 @@ def test_image_of_many_bytes_is_converted() -> None:
 def test_shades_of_16_bits_stay_apart() -> None:
     gray = io.BytesIO()
     Image.new("I;16", (8, 6), 0x8000).save(gray, "PNG")
-    _, content, _ = images.converted(gray.getvalue())
+    _, content, _ = images.convert_first_page(gray.getvalue())
     assert Image.open(io.BytesIO(content)).getpixel((0, 0)) == 0x80
 
 
 def test_animated_image_becomes_its_first_frame() -> None:
     moving = picture("WEBP", (8, 6), save_all=True, append_images=[Image.new("RGB", (8, 6), "red")])
-    media_type, content, has_more = images.converted(moving)
+    media_type, content, has_more = images.convert_first_page(moving)
     with Image.open(io.BytesIO(content)) as image:
         red, green, blue = image.convert("RGB").getpixel((0, 0))  # type: ignore[misc]
     assert (media_type, has_more, red < 20, green > 110, blue > 110) == ("image/png", True, True, True, True)
@@ -154,30 +154,30 @@ def shades_of(pages: list[tuple[str, bytes]]) -> list[object]:
     ids=["as many as are shown", "more", "smaller copies and masks", "a damaged page", "frames", "one"],
 )
 def test_pages_of_a_scan_become_images(content: bytes, shades: list[int], has_more: bool) -> None:
-    pages, is_more = images.further_pages(content, MAX_IMAGE_BYTES)
+    pages, is_more = images.convert_further_pages(content, MAX_IMAGE_BYTES)
     assert (shades_of(pages), is_more) == (shades, has_more)
 
 
 def test_pages_take_no_more_than_their_room() -> None:
-    pages, has_more = images.further_pages(scan((0, {}), (1, {}), (2, {})), 100)
+    pages, has_more = images.convert_further_pages(scan((0, {}), (1, {}), (2, {})), 100)
     assert (shades_of(pages), has_more) == ([1], True)
 
 
 @pytest.mark.parametrize(("pages", "media_type"), [(1, "image/png"), (2, "image/jpeg")])
 def test_first_page_of_several_takes_its_share_of_the_room(pages: int, media_type: str) -> None:
     content = scan(*[(0, {})] * pages)
-    _, packed, _ = images.converted(content)
-    assert images.converted(content, max_png_bytes=len(packed) * MAX_PAGES - 1)[0] == media_type
+    _, packed, _ = images.convert_first_page(content)
+    assert images.convert_first_page(content, max_png_bytes=len(packed) * MAX_PAGES - 1)[0] == media_type
 
 
 def test_small_copy_is_no_further_page() -> None:
-    assert images.converted(scan((0, {}), (1, {254: 1})))[2] is False
+    assert images.convert_first_page(scan((0, {}), (1, {254: 1})))[2] is False
 
 
 @pytest.mark.parametrize("mode", ["P", "L", "LA", "RGBA", "CMYK"])
 def test_large_image_of_any_color_mode_is_converted(mode: str) -> None:
     large = picture("JPEG" if mode == "CMYK" else "PNG", (2_100, 700), mode)
-    media_type, content, has_more = images.converted(large, max_png_bytes=10)
+    media_type, content, has_more = images.convert_first_page(large, max_png_bytes=10)
     assert (media_type, has_more) == ("image/jpeg", False)
     assert Image.open(io.BytesIO(content)).size == (2_000, 667)
 
@@ -188,7 +188,7 @@ def test_large_image_of_any_color_mode_is_converted(mode: str) -> None:
 def test_transparent_image_that_becomes_a_jpeg_stands_on_white(mode: str, clear_color: object) -> None:
     clear = io.BytesIO()
     Image.new(mode, (2_100, 700)).save(clear, "PNG", **({} if clear_color is None else {"transparency": clear_color}))
-    media_type, content, _ = images.converted(clear.getvalue(), max_png_bytes=10)
+    media_type, content, _ = images.convert_first_page(clear.getvalue(), max_png_bytes=10)
     with Image.open(io.BytesIO(content)) as image:
         assert (media_type, image.getpixel((0, 0))) == ("image/jpeg", (255, 255, 255))
 
@@ -222,5 +222,5 @@ def test_accepted_image_peaks_below_120_mb(
 
 def test_progressive_jpeg_counts_what_its_decoder_holds() -> None:
     with pytest.raises(Unreadable) as raised:
-        images.converted(picture("JPEG", (6_000, 5_000), progressive=True))
+        images.convert_first_page(picture("JPEG", (6_000, 5_000), progressive=True))
     assert raised.value.refusal is Obstacle.TOO_MANY_PIXELS

@@ -216,7 +216,7 @@ def sign(font: str, char: str) -> str:
     return f'<w:r><w:sym w:font="{font}" w:char="{char}"/></w:r>'
 
 
-def struck(property_: str, words: str) -> str:
+def strike_out(property_: str, words: str) -> str:
     return f'<w:r><w:rPr><w:{property_}/></w:rPr><w:t xml:space="preserve">{words}</w:t></w:r>'
 
 
@@ -300,17 +300,17 @@ INLINE: dict[str, tuple[str, str]] = {
         "10^6 H_2O",
     ),
     "a soft hyphen": ("<w:r><w:t>c</w:t><w:softHyphen/><w:t>d</w:t></w:r>", "cd"),
-    "struck": (f"{struck('strike', 'Old')}{struck('dstrike', ' price')}{run(' New')}", "~~Old price~~ New"),
+    "struck": (f"{strike_out('strike', 'Old')}{strike_out('dstrike', ' price')}{run(' New')}", "~~Old price~~ New"),
     "signs for Latin letters alone": (
         "<w:r><w:rPr><w:rFonts w:ascii='Wingdings' w:hAnsi='Arial'/></w:rPr><w:t>\u00fe</w:t></w:r>",
         "☑",
     ),
     "struck and hidden no more": (
-        struck('strike w:val="0"', "a")
-        + struck('dstrike w:val="false"', "b")
-        + struck('vanish w:val="off"', "c")
-        + struck('strike w:val="off"', "d")
-        + struck('dstrike w:val="none"', "e"),
+        strike_out('strike w:val="0"', "a")
+        + strike_out('dstrike w:val="false"', "b")
+        + strike_out('vanish w:val="off"', "c")
+        + strike_out('strike w:val="off"', "d")
+        + strike_out('dstrike w:val="none"', "e"),
         "abcde",
     ),
     "old watermark": (f'<w:r><w:pict><v:shape {O}><v:textpath string="DRAFT"/></v:shape></w:pict></w:r>', "DRAFT"),
@@ -359,9 +359,9 @@ STRUCK_STYLES = (
 
 
 def test_styles_that_strike_are_followed_unless_the_words_say_otherwise() -> None:
-    old = struck("rStyle w:val='Old'", "Old")
-    kept = struck("strike w:val='0'", " kept")
-    new = "".join(struck(f"rStyle w:val='Old'/><w:{kind} w:val='0'", " New") for kind in ("strike", "dstrike"))
+    old = strike_out("rStyle w:val='Old'", "Old")
+    kept = strike_out("strike w:val='0'", " kept")
+    new = "".join(strike_out(f"rStyle w:val='Old'/><w:{kind} w:val='0'", " New") for kind in ("strike", "dstrike"))
     body = f"<w:p>{old}{new}</w:p>{paragraph('Done', style='Done').replace('</w:p>', f'{kept}</w:p>')}"
     assert read(body, styles=STRUCK_STYLES).text == "~~Old~~ New New\n\n~~Done~~ kept"
 

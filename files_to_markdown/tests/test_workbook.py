@@ -10,7 +10,7 @@ import pytest
 from files_to_markdown import formats, workbook
 from files_to_markdown.benchmarks.hostile_documents import packed, xlsx
 from files_to_markdown.document import MAX_CHARS, Document, Format, LeftOut, Part
-from files_to_markdown.number_formats import format_text, shown
+from files_to_markdown.number_formats import format_text, format_value
 from files_to_markdown.tests.test_formats import MC, A, R, relations, with_part
 from files_to_markdown.tests.test_word import CHART, SHOWN_CHART
 
@@ -106,11 +106,11 @@ SHOWN = [
 
 @pytest.mark.parametrize(("value", "code", "text"), SHOWN)
 def test_number_is_shown_by_its_format(value: float, code: str, text: str) -> None:
-    assert shown(value, code) == text
+    assert format_value(value, code) == text
 
 
 def test_dates_count_from_1904_where_the_file_says_so() -> None:
-    assert shown(0, "yyyy-mm-dd", is_1904=True) == "1904-01-01"
+    assert format_value(0, "yyyy-mm-dd", is_1904=True) == "1904-01-01"
 
 
 def test_format_of_a_text_puts_words_around_it() -> None:

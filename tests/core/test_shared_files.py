@@ -38,8 +38,8 @@ def opened(file: File, content: bytes) -> OpenedFile:
     if reason := reason_unreadable(file):
         return OpenedFile(file, reason)
     if detect_media_type(content).startswith("image/"):
-        media_type, packed, _ = images.converted(content)
-        rest, has_more = images.further_pages(content, MAX_IMAGE_BYTES - len(packed))
+        media_type, packed, _ = images.convert_first_page(content)
+        rest, has_more = images.convert_further_pages(content, MAX_IMAGE_BYTES - len(packed))
         first, *pages = (
             Media(file.name, kind, base64.b64encode(page).decode()) for kind, page in ((media_type, packed), *rest)
         )
