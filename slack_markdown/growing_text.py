@@ -22,7 +22,7 @@ def join_halves(text: str) -> str:
 
 def _replace_lone(text: str) -> str:
     """Replaces lone halves with U+FFFD. A 3 MB body can contain 500,000 of them, and replacing each one with UTF-16 or
-    a regular expression takes a quarter of a second. Encoding as Encoding as UTF-8 replaces all at once, but with "?",
+    a regular expression takes a quarter of a second. Encoding as UTF-8 replaces all at once, but with "?",
     so the text's own "?" are escaped in the meantime."""
     text = text.replace(_ESCAPE, f"{_ESCAPE}0").replace("?", f"{_ESCAPE}1")
     text = text.encode(errors="replace").decode().replace("?", "\N{REPLACEMENT CHARACTER}")

@@ -18,7 +18,7 @@ MAX_ERROR_BYTES = 64 * 2**10
 """Maximum size of an error's body. Vendors' errors are less than a kilobyte."""
 ERROR_WITHIN_S = 10.0
 """Time limit for reading an error's body. After that, the part received so far is used."""
-_OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
+_TRANSFER_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
 
 
 def limited_client(http_client: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
@@ -63,7 +63,7 @@ async def _read_beginning(response: httpx2.Response) -> bytes:
 
 
 def _decompressed_response(response: httpx2.Response, content: bytes) -> httpx2.Response:
-    headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _OF_THE_WIRE]
+    headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _TRANSFER_HEADERS]
     return httpx2.Response(
         response.status_code, headers=headers, content=content, request=response.request, extensions=response.extensions
     )

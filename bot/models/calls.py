@@ -147,7 +147,7 @@ class _PartialCall:
     call_id: str
     name: str
     arguments: list[str] = field(default_factory=list)
-    whole: Mapping[str, Any] | None = None
+    whole_object: Mapping[str, Any] | None = None
     index: object = None
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -177,7 +177,7 @@ class ChatToolCalls:
         own = {"index", "id", "type", "function"}.union(("name", *_ARGUMENTS) if is_flat else ())
         call.extra |= {key: value for key, value in piece.items() if key not in own}
         if isinstance(arguments, Mapping):
-            call.whole = arguments
+            call.whole_object = arguments
             return len(name) + len(str(arguments))
         text = arguments if isinstance(arguments, str) else json.dumps(arguments) if arguments else ""
         call.arguments += [text] if text else []
@@ -190,7 +190,7 @@ class ChatToolCalls:
     def calls(self, unique_id: Callable[[str], str], tool_name: Callable[[str], str]) -> list[ToolCall]:
         """Returns the calls in order, with IDs from `unique_id` and the names of offered tools from `tool_name`."""
         return [
-            tool_call(index, unique_id(pieces.call_id), tool_name(pieces.name), pieces.whole or pieces.text)
+            tool_call(index, unique_id(pieces.call_id), tool_name(pieces.name), pieces.whole_object or pieces.text)
             for index, pieces in enumerate(self._calls_with_names())
         ]
 
@@ -202,8 +202,8 @@ class ChatToolCalls:
 
     def _call_for_piece(self, index: object, call_id: str, name: str, arguments: object) -> _PartialCall:
         known = self._by_id.get((index, call_id)) if call_id else None
-        goes_on = bool(arguments) and not name and index in self._last_by_index
-        if known is None and (goes_on or not call_id):
+        continues = bool(arguments) and not name and index in self._last_by_index
+        if known is None and (continues or not call_id):
             known = self._continued_call(index, name, arguments)
         if known is None:
             known = self._last_by_index[index] = _PartialCall(call_id, name, index=index)

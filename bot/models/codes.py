@@ -96,12 +96,12 @@ _ANYWHERE_CHARS = 8_000
 def precise_reason(codes: Sequence[str], sentence: str) -> EndReason | None:
     """Returns the reason for the first code that has a single cause, or None. Such a code is more precise than any
     sentence."""
-    return next((_PRECISE[name] for name in _names(codes, sentence) if name in _PRECISE), None)
+    return next((_PRECISE[name] for name in _all_codes(codes, sentence) if name in _PRECISE), None)
 
 
 def general_reason(codes: Sequence[str], sentence: str, status: int | None) -> EndReason | None:
     """Returns the reason that the codes' forms and categories suggest, or None if the error status is more precise."""
-    names = _names(codes, sentence)
+    names = _all_codes(codes, sentence)
     by_form = [reason for form, reason in _BY_FORM if any(form.search(name) for name in names if name not in CODES)]
     reasons = [*by_form, *(_CATEGORIES[name] for name in names if name in _CATEGORIES)]
     clear = [reason for reason in reasons if reason not in _VAGUE]
@@ -109,7 +109,7 @@ def general_reason(codes: Sequence[str], sentence: str, status: int | None) -> E
     return next(iter(clear or ([] if is_error_status else reasons)), None)
 
 
-def _names(codes: Sequence[str], sentence: str) -> list[str]:
+def _all_codes(codes: Sequence[str], sentence: str) -> list[str]:
     text = sentence[:_ANYWHERE_CHARS]
     every = [*codes, *_NESTED_CODE.findall(text), *_CLASS_NAME.findall(text)]
     return [_WORDS_WITHIN.sub("_", code).lower() for code in every]

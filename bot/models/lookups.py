@@ -59,10 +59,10 @@ class Lookup:
 
     @classmethod
     def from_model(cls, model: Any, today: date) -> "Lookup":
-        fields = dict(_fields(model))
-        days = (day_of(value) for name, value in fields.items() if _ENDS.search(name))
+        fields = dict(_flat_fields(model))
+        days = (parse_day(value) for name, value in fields.items() if _ENDS.search(name))
         named = (str(value) for name, value in fields.items() if _REPLACES.search(name) and _NAME.fullmatch(str(value)))
-        retirement_date, shut_down = min(filter(None, days), default=None), day_of(fields.get("shutdown_date"))
+        retirement_date, shut_down = min(filter(None, days), default=None), parse_day(fields.get("shutdown_date"))
         # Anthropic's date isn't used: a deprecated model might still answer after it.
         has_ended = fields.get("lifecycle") == "retired" or (shut_down and shut_down <= today)
         outcome = LookupOutcome.RETIRED if has_ended else LookupOutcome.MODEL
@@ -137,12 +137,12 @@ async def _list_models(sdk: Sdk) -> dict[str, Any] | None:
     return models
 
 
-def _fields(described: Any) -> Iterator[tuple[str, object]]:
+def _flat_fields(described: Any) -> Iterator[tuple[str, object]]:
     for name, value in dict(described).items():
         yield from value.items() if isinstance(value, Mapping) else ((name, value),)
 
 
-def day_of(value: object) -> date | None:
+def parse_day(value: object) -> date | None:
     if isinstance(value, datetime):
         return value.date()
     try:

@@ -91,7 +91,7 @@ class VendorModel:
                 response, trial = await self._send(trial, learned, attempt)
                 if response is None:
                     continue
-                reader = reader or _reader(trial, attempt)
+                reader = reader or _open_reader(trial, attempt)
                 try:
                     async with aclosing(read_deltas(response, reader, attempt)) as deltas:
                         async for delta in deltas:
@@ -215,7 +215,7 @@ class VendorModel:
         return replace(following, refusal_sentence=said)
 
 
-def _reader(trial: Trial, attempt: RequestAttempt) -> AnswerReader:
+def _open_reader(trial: Trial, attempt: RequestAttempt) -> AnswerReader:
     # A call can only be for a tool that the request offered.
     reader = trial.api.reader(attempt, trial.sent_prompt, trial.output_tokens)
     reader.marks.is_expected = trial.api.can_leave_marks

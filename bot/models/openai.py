@@ -94,7 +94,7 @@ async def look_up_model(settings: VendorSettings, name: str, today: date) -> Loo
         return await look_up(sdk, name, settings.api_key, today)
 
 
-_OPENAIS_ALONE = frozenset(
+_OPENAI_ONLY = frozenset(
     (
         OptionalParameter.CACHE_BREAKPOINT,
         OptionalParameter.MESSAGE_EFFORT,
@@ -111,7 +111,7 @@ class ResponsesApi(Api):
     max_media_bytes = MAX_MEDIA_BYTES
     optional_parameters = frozenset(OptionalParameter) - {
         OptionalParameter.OLD_LIMIT,
-        *_OPENAIS_ALONE,
+        *_OPENAI_ONLY,
         OptionalParameter.TOOLS_WITH_REASONING,
         OptionalParameter.USAGE,
         OptionalParameter.WEB_FETCH,
@@ -125,9 +125,9 @@ class ResponsesApi(Api):
         # A server that the settings call compatible is assumed to have everything but the marks, which it might ignore.
         self.accepts_pdfs = server is None or server.is_openai
         if server and server.is_openai:
-            self.optional_parameters |= _OPENAIS_ALONE
+            self.optional_parameters |= _OPENAI_ONLY
         elif server:
-            self.optional_parameters -= _OPENAIS
+            self.optional_parameters -= _OPENAI_FORMAT
 
     def request(
         self, model: str, prompt: Prompt, parameters: Parameters, output_tokens: int, effort: str = ""
@@ -186,7 +186,7 @@ class ResponsesApi(Api):
         return ResponsesReader(attempt, prompt, output_tokens)
 
 
-_OPENAIS = {OptionalParameter.SAFETY_ID, OptionalParameter.TOOL_SEARCH, OptionalParameter.WEB_SEARCH}
+_OPENAI_FORMAT = {OptionalParameter.SAFETY_ID, OptionalParameter.TOOL_SEARCH, OptionalParameter.WEB_SEARCH}
 """Parameters that other vendors' Responses APIs don't support in OpenAI's format."""
 _FAILED = ("failed", "cancelled")
 _LAST_EVENTS = {f"response.{end}" for end in ("completed", "done", "incomplete", *_FAILED)}
@@ -207,7 +207,7 @@ class ResponsesReader(AnswerReader):
         self._web_searches = 0
         self._has_deltas = False
         self._comments: RepeatedComment | None = None
-        self._place: tuple[object, object] | None = None
+        self._last_part: tuple[object, object] | None = None
         """The part that the last text belonged to. Needed because some servers don't announce new parts."""
 
     def read_event(self, event: Any) -> Delta:
@@ -273,8 +273,8 @@ class ResponsesReader(AnswerReader):
         said = self._comments.add(said) if self._comments else said
         if not said or not self._record_delta(said):
             return ""
-        if place != self._place:
-            self._place = place
+        if place != self._last_part:
+            self._last_part = place
             self._parts.start_part()
         delta = self.marks.add(self._parts.add(said))
         self.is_working = isinstance(delta, Thinking)
@@ -316,12 +316,12 @@ class ResponsesReader(AnswerReader):
                 parts = objects_in({"text": content} if isinstance(content, str) else content)
                 for annotation in (one for part in parts for one in objects_in(part.get("annotations"))):
                     self._cite_annotation(annotation)
-                if self._place:
+                if self._last_part:
                     continue
                 comments.start_message(phase)
                 text = TextParts.join(part.get("text") or part.get("refusal") or "" for part in parts)
                 texts.append(comments.add(text) + comments.end_message() if phase else text)
-        return self._end_message({}) if self._place else self.marks.add(TextParts.join(texts))
+        return self._end_message({}) if self._last_part else self.marks.add(TextParts.join(texts))
 
     def _end_message(self, event: Any) -> str | Thinking:
         return self._read_text(event, self._comments.end_message()) if self._comments else ""
@@ -419,12 +419,12 @@ class ChatReader(AnswerReader):
         self._reasoning = ChatReasoning()
         self._has_searched = False
         self._had_no_reason = False
-        self._has_said = False
+        self._has_output = False
         self._whole_message: Mapping[str, Any] = {}
         """The last message sent along with a delta. It repeats all deltas, or has text that wasn't in any of them."""
 
     def withheld_text(self) -> str:
-        if self._has_said or not self.finish_reason:
+        if self._has_output or not self.finish_reason:
             return super().withheld_text()
         said = self._read_message(self._whole_message)
         return (said if isinstance(said, str) else "") + super().withheld_text()
@@ -433,7 +433,7 @@ class ChatReader(AnswerReader):
         self.finish_reason = self.finish_reason or FinishReason.STOP
 
     def read_event(self, event: Any) -> str | Thinking:
-        delta = self._read(event)
+        delta = self._read_chunk(event)
         if delta:
             self.is_working = isinstance(delta, Thinking)
         return delta
@@ -468,7 +468,7 @@ class ChatReader(AnswerReader):
         if error.reason is not EndReason.UNREADABLE:
             raise error
 
-    def _read(self, event: Any) -> str | Thinking:
+    def _read_chunk(self, event: Any) -> str | Thinking:
         choice = object_in(event.get("choices"))
         self.answering_model = str(event.get("model") or self.answering_model)
         # Groq has both in `x_groq`, Moonshot has the usage in the choice, and OpenRouter has the error there.
@@ -497,7 +497,7 @@ class ChatReader(AnswerReader):
     def _read_message(self, message: Mapping[str, Any]) -> str | Thinking:
         called_chars = self._read_calls(message)
         text = text_in(message.get("content")) or text_in(message.get("refusal"))
-        self._has_said |= bool(text or called_chars)
+        self._has_output |= bool(text or called_chars)
         if text:
             return self.marks.add(self._parts.add(text))
         if called_chars:

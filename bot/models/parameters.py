@@ -147,7 +147,7 @@ _TOO_MANY_TOOLS = re.compile(
     r"|\btools\W{1,3}array too long|(?:at most|up to|maximum of|limit of|more than) \d{1,4} (?:tools|functions)",
     re.IGNORECASE,
 )
-_MOST = re.compile(
+_STATED_MAX = re.compile(
     r"(?:max|at most|up to|limit|more than|exceed|less than|fewer than)\D{0,50}(\d{1,4})\b", re.IGNORECASE
 )
 NO_SUCH_API = (400, 403, 404, 405, 501)
@@ -158,12 +158,12 @@ _OTHER_API = re.compile(
 )
 """Matches errors from OpenAI, GitHub Copilot, xAI and Azure about models that only another API supports."""
 _OTHER_API_CODES = re.compile(r"operation_?not_?supported|unsupported_api", re.IGNORECASE)
-_OF_ITEMS = re.compile(
+_ITEM_WORDS = re.compile(
     r"signature|thinking|thought|reasoning|encrypted.content|\brs_\w|tool_reference_unresolved", re.IGNORECASE
 )
 _PLACE = re.compile(r"[a-z_]{1,40}(?=$|[\[.:])")
-_NOT_OF_THE_REQUEST = (401, 402, 407, 408, 409, 424, 425, 429, 499)
-_SERVERS_OWN = (500, 501)
+_UNRELATED_STATUSES = (401, 402, 407, 408, 409, 424, 425, 429, 499)
+_INTERNAL_ERRORS = (500, 501)
 """Statuses for internal server errors. llama.cpp and other servers also use them when they reject parameters."""
 _UNCLEAR = (EndReason.UNEXPECTED, EndReason.UNREADABLE, EndReason.SERVER_ERROR)
 
@@ -194,7 +194,7 @@ def max_tools_in_refusal(refusal: ErrorResponse, sent: int) -> int | None:
     words = str(refusal.body)[:MAX_WORDS_CHARS]
     if not _TOO_MANY_TOOLS.search(words):
         return None
-    return next((number for number in map(int, _MOST.findall(words)) if 0 < number < sent), sent // 2) or None
+    return next((number for number in map(int, _STATED_MAX.findall(words)) if 0 < number < sent), sent // 2) or None
 
 
 def is_about_api(refusal: ErrorResponse) -> bool:
@@ -210,8 +210,8 @@ def is_about_form(refusal: ErrorResponse, *, is_named: bool) -> bool:
     if (
         refusal.headers.get("x-should-retry") == "true"
         or (status in BAD_REQUEST and is_temporary(refusal) and not is_about_output(refusal))
-        or status in _NOT_OF_THE_REQUEST
-        or (status >= 500 and status not in _SERVERS_OWN)
+        or status in _UNRELATED_STATUSES
+        or (status >= 500 and status not in _INTERNAL_ERRORS)
     ):
         return False
     if is_named:
@@ -224,7 +224,7 @@ def is_about_items(refusal: ErrorResponse) -> bool:
     """Returns whether a refusal might be about earlier output items: thinking, signatures or encrypted content."""
     # Vendors use different terms, and bind items to different things, so only a request without the items can tell.
     words = str(refusal.body)[:MAX_WORDS_CHARS]
-    return _OF_ITEMS.search(words) is not None and is_about_form(refusal, is_named=True)
+    return _ITEM_WORDS.search(words) is not None and is_about_form(refusal, is_named=True)
 
 
 def stated_field(refusal: ErrorResponse) -> str:

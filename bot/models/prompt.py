@@ -62,9 +62,9 @@ DEFINITION: Origins = frozenset({Origin.DEFINITION})
 WEB: Origins = frozenset({Origin.WEB})
 UNKNOWN: Origins = frozenset({Origin.UNKNOWN})
 
-_MODELS_OWN = {"message", "reasoning", "function_call", "text", "thinking", "redacted_thinking", "tool_use", ""}
+_MODEL_TEXT_TYPES = {"message", "reasoning", "function_call", "text", "thinking", "redacted_thinking", "tool_use", ""}
 """Types of vendor items that contain only the model's text. Items of other types come from the vendor's tools."""
-_FINDS_TOOLS = "tool_search"
+_TOOL_SEARCH = "tool_search"
 """The prefix of the type or name of vendor items that contain only text from tool definitions."""
 
 
@@ -90,14 +90,14 @@ def event_origins(event: StreamEvent) -> Origins:
         case Opaque(item=item) if is_tool_search(item):
             return OURS
         case Opaque(item=item):
-            return OURS if str(item.get("type") or "") in _MODELS_OWN else WEB
+            return OURS if str(item.get("type") or "") in _MODEL_TEXT_TYPES else WEB
         case Completion(usage=Usage(web_searches=searches)) if searches:
             return WEB
     return OURS
 
 
 def is_tool_search(item: Mapping[str, Any]) -> bool:
-    return str(item.get("type")).startswith(_FINDS_TOOLS) or str(item.get("name")).startswith(_FINDS_TOOLS)
+    return str(item.get("type")).startswith(_TOOL_SEARCH) or str(item.get("name")).startswith(_TOOL_SEARCH)
 
 
 def parse_origins(values: Sequence[str] | None) -> Origins:
@@ -325,7 +325,7 @@ def item_hashes(prompt: Prompt) -> frozenset[int]:
     """Returns hashes of the opaque items that can be omitted, because their turns also have other parts."""
     # A paused answer has no other parts.
     turns = [turn for turn in prompt.turns if not all(isinstance(part, Opaque) for part in turn.parts)]
-    return frozenset(item for turn in turns for item in _hashes(turn))
+    return frozenset(item for turn in turns for item in _item_hashes(turn))
 
 
 def without_items(prompt: Prompt, refused: Collection[int]) -> Prompt:
@@ -335,14 +335,14 @@ def without_items(prompt: Prompt, refused: Collection[int]) -> Prompt:
         return prompt
     turns = [
         replace(turn, parts=tuple(part for part in turn.parts if not isinstance(part, Opaque)))
-        if not _hashes(turn).isdisjoint(refused)
+        if not _item_hashes(turn).isdisjoint(refused)
         else turn
         for turn in prompt.turns
     ]
     return replace(prompt, turns=tuple(turns))
 
 
-def _hashes(turn: Turn) -> frozenset[int]:
+def _item_hashes(turn: Turn) -> frozenset[int]:
     return frozenset(map(hash, _opaque_items(turn)))
 
 

@@ -26,7 +26,7 @@ async def read_deltas(
     received = ResponseReader(media_type, reader, attempt)
     async with aclosing(response), aclosing(paced_chunks(response.aiter_bytes())) as chunks:
         attempt.is_connected = True
-        rest = _Rest()
+        rest = _RestReader()
         while not received.is_done and (chunk := await rest.next_chunk(chunks, received)) is not None:
             for at in range(0, len(chunk), PIECE_BYTES):
                 if at:
@@ -45,7 +45,7 @@ async def read_deltas(
             yield delta
 
 
-class _Rest:
+class _RestReader:
     def __init__(self) -> None:
         self._deadline = 0.0
         self._events = -1

@@ -24,10 +24,10 @@ _REFUSALS = {EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG}
 _NAMES_FILES = re.compile(r"\b(?:image(?:s|_url)?|vision|multi-?modal|pdfs?|documents?|input_(?:file|image))\b", re.I)
 _NAMES_PDFS = re.compile(r"\bpdfs?\b", re.I)
 """Matches mentions of PDFs. A single PDF can be refused for having too many pages."""
-_SEES_NONE = re.compile(
+_HAS_NO_VISION = re.compile(
     r"(?:\bnot?\b|n't|\bonly\b)[^.]{0,40}(?:support|accept|enabled|multi-?modal|vision)|\b0 image|text.only", re.I
 )
-_OF_ONE_FILE = re.compile(r"format|media.type|size|dimension|resolution|pixel|corrupt|decode|could not process", re.I)
+_FILE_FAULT = re.compile(r"format|media.type|size|dimension|resolution|pixel|corrupt|decode|could not process", re.I)
 _TOO_MANY_BYTES = re.compile(
     r"too (?:large|big)|larger than|payload"
     r"|\bexceed\w*\b[^.]{0,40}\b(?:size|bytes?|[kmg]i?b)\b|(?:size|bytes)\b[^.]{0,40}\b(?:exceed|limit)",
@@ -75,7 +75,7 @@ def parse_file_refusal(refusal: ErrorResponse) -> RefusedFiles | None:
         fault = FileFault.TOO_LARGE
     elif is_too_long or (_TOO_MANY_FILES.search(message) and not is_about_pdfs):
         fault = FileFault.TOGETHER
-    elif needs_name or (_SEES_NONE.search(message) and not _OF_ONE_FILE.search(message)):
+    elif needs_name or (_HAS_NO_VISION.search(message) and not _FILE_FAULT.search(message)):
         fault = FileFault.KIND
     else:
         fault = FileFault.FILE

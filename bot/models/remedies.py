@@ -167,7 +167,7 @@ async def _ask_for_less_room(refused: RefusedRequest) -> Trial | None:
     # A prompt that certainly fits isn't the cause.
     is_short = learned.estimate.conversation_tokens(trial.prompt) < SHORT_TOKENS
     fits = prompt_tokens < room.window_tokens // 2 if room.window_tokens else is_short
-    is_limit = read.names_output or (fits and not read.exceeds_request(prompt_tokens + trial.output_tokens))
+    is_limit = read.mentions_output or (fits and not read.exceeds_request(prompt_tokens + trial.output_tokens))
     is_first = trial.room_refusals == 0
     limit = room.new_limit(read, trial.output_tokens, prompt_tokens, is_first=is_first) if is_limit else None
     if limit is None or trial.room_refusals == MAX_TRIES:

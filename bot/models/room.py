@@ -55,7 +55,7 @@ _WINDOW = regex.compile(
     r"|(?<!\d)(\d(?:[\d,_.]{0,14}\d)?[kK]?)(?:[- ]tokens?)?(?: maximum)? (?:context|sequence) (?:length|window|size)",
     regex.IGNORECASE,
 )
-_OF_OTHER_THINGS = (
+_UNRELATED_REASONS = (
     EndReason.BAD_KEY,
     EndReason.OUT_OF_CREDIT,
     EndReason.UNKNOWN_MODEL,
@@ -98,7 +98,7 @@ class Room:
 class RoomRefusal:
     numbers: tuple[int, ...]
     window_tokens: int | None
-    names_output: bool
+    mentions_output: bool
     """Whether the refusal mentions output, so the prompt isn't the only cause."""
     is_about_window: bool
     """Whether the prompt is too long, either by itself or together with the output."""
@@ -117,7 +117,7 @@ class RoomRefusal:
 
 def parse_room_refusal(reason: EndReason, words: str, asked_tokens: int) -> RoomRefusal | None:
     """Parses a refusal's sentence (`words`). Returns None if the refusal isn't about the room."""
-    if reason in _OF_OTHER_THINGS:
+    if reason in _UNRELATED_REASONS:
         return None
     words = words[:MAX_WORDS_CHARS]
     numbers = tuple(map(_parse_number, _NUMBER.findall(words)))
@@ -125,15 +125,15 @@ def parse_room_refusal(reason: EndReason, words: str, asked_tokens: int) -> Room
     says_too_large = bool(_TOO_LARGE.search(words))
     is_other = _OTHER_PARAMETER.search(words) and not (is_smaller and says_too_large)
     is_quoted = asked_tokens in numbers and reason is EndReason.UNEXPECTED and "token" in words
-    names_output = (is_quoted or bool(_OUTPUT.search(words))) and not is_other
+    mentions_output = (is_quoted or bool(_OUTPUT.search(words))) and not is_other
     is_about_window = reason is EndReason.CONTEXT_TOO_LONG
-    if not is_about_window and not (names_output and (says_too_large or is_smaller)):
+    if not is_about_window and not (mentions_output and (says_too_large or is_smaller)):
         return None
     named = (_parse_number(match[1] or match[2]) for match in _WINDOW.finditer(words))
     # The sum of prompt and limit isn't a window.
     windows = (number for number in named if number >= MIN_WINDOW and number - asked_tokens not in numbers)
     window = min(windows, default=None)
-    return RoomRefusal(numbers, window, names_output, is_about_window)
+    return RoomRefusal(numbers, window, mentions_output, is_about_window)
 
 
 def _first_limit(model: object, names: tuple[str, ...]) -> int | None:

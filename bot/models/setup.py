@@ -51,13 +51,13 @@ class KnownServer:
     """Whether the server also serves open models, whose reasoning can be in the text (CherryHQ/cherry-studio#10225)."""
 
 
-_MICROSOFTS = "https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses, 2026-11-28"
-_OPENAIS = "https://developers.openai.com/api/docs/guides/migrate-to-responses, 2026-11-28"
-OPENAI = KnownServer("openai.com", _OPENAIS, is_openai=True)
+_MICROSOFT_PAGE = "https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses, 2026-11-28"
+_OPENAI_PAGE = "https://developers.openai.com/api/docs/guides/migrate-to-responses, 2026-11-28"
+OPENAI = KnownServer("openai.com", _OPENAI_PAGE, is_openai=True)
 SERVERS = (
     OPENAI,
-    KnownServer("azure.com", _MICROSOFTS, is_openai=True, has_open_models=True),
-    KnownServer("azure.us", _MICROSOFTS, is_openai=True, has_open_models=True),
+    KnownServer("azure.com", _MICROSOFT_PAGE, is_openai=True, has_open_models=True),
+    KnownServer("azure.us", _MICROSOFT_PAGE, is_openai=True, has_open_models=True),
     # Its Chat Completions are deprecated and lose the model's reasoning. It accepts PDFs only as URLs.
     KnownServer("x.ai", "https://docs.x.ai/developers/model-capabilities/text/comparison, 2026-11-30"),
     KnownServer("generativelanguage.googleapis.com", "https://ai.google.dev/gemini-api/docs/openai, 2026-11-30", False),

@@ -21,7 +21,7 @@ _SAYS_WHEN = re.compile(
 _DURATION = re.compile(rf"\A{_TIMES}")
 _TIME = re.compile(r"(?<![\d.])(\d++(?:\.\d++)?) ?(ms|[dhms])")
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_SAYS_THAT_IT_ENDS = re.compile(r"\bresets? (?:at|in|on|after)\b")
+_SAYS_LIMIT_ENDS = re.compile(r"\bresets? (?:at|in|on|after)\b")
 _ONCE_CHANGED = re.compile(r"\bif you (?:just|recently)\b")
 """Matches a phrase that AWS and OpenAI use. A time after it is how long an account change takes to apply."""
 _LONG_PERIOD = re.compile(r"(?:per[- ]|/ ?)(day|week|month)\b|\b(dai|week|month)ly\b|\b(\d{1,2})[- ]hour\b")
@@ -36,7 +36,7 @@ _SINCE_1970_MS = 1e11
 def is_temporary_limit(words: str) -> bool:
     """Returns whether a refusal's sentence, in lowercase, states that the cause is temporary."""
     words = _ONCE_CHANGED.split(words, 1)[0]
-    return _SAYS_WHEN.search(words) is not None or _SAYS_THAT_IT_ENDS.search(words) is not None
+    return _SAYS_WHEN.search(words) is not None or _SAYS_LIMIT_ENDS.search(words) is not None
 
 
 def retry_after_s(headers: Mapping[str, str], words: str, *, is_limit: bool) -> float | None:

@@ -181,7 +181,7 @@ class _Wait:
 FURTHER_TRIES = 2
 PATIENCE_S = 60.0
 """The time after the first failure in which requests can start. The first request to another model can be later."""
-_SAYS_LOADING = re.compile(r"\bloading\b", re.IGNORECASE)
+_LOADING_REFUSAL = re.compile(r"\bloading\b", re.IGNORECASE)
 """Matches refusals by llama.cpp and Hugging Face while they load a model. They get LOADS_WITHIN_S."""
 MAX_WAIT_S = 5.0
 """Maximum wait for the same model if another model hasn't been asked yet."""
@@ -221,7 +221,7 @@ class RetryPlan:
         if error.reason.is_declined:
             return None
         failed = self._model
-        is_loading = error.reason is EndReason.OVERLOADED and _SAYS_LOADING.search(error.detail) is not None
+        is_loading = error.reason is EndReason.OVERLOADED and _LOADING_REFUSAL.search(error.detail) is not None
         patience_s = max(self._patience_s, LOADS_WITHIN_S) if is_loading and self._patience_s else self._patience_s
         self._retry_until_s = min(self._retry_until_s, now_s + patience_s)
         self._failures[failed] += 1

@@ -135,7 +135,7 @@ def read(words: str) -> RoomRefusal | None:
 def test_limit_that_a_server_takes_is_found_in_few_requests(words: str, limit: int, window: int | None) -> None:
     refusal = read(words)
     assert refusal
-    assert refusal.names_output
+    assert refusal.mentions_output
     assert refusal.window_tokens in (None, window)
     room, asked, tries = Room(window_tokens=refusal.window_tokens), ASKED, 0
     while asked > limit:
@@ -151,7 +151,7 @@ def test_prompt_that_is_too_long_is_told_from_a_limit(words: str, window: int) -
     refusal = read(words)
     assert refusal
     assert refusal.is_about_window
-    assert (refusal.names_output, refusal.stated_window_tokens) == (False, window)
+    assert (refusal.mentions_output, refusal.stated_window_tokens) == (False, window)
 
 
 @pytest.mark.parametrize("words", OTHERS)
@@ -159,7 +159,7 @@ def test_other_refusals_say_nothing_of_the_room(words: str) -> None:
     assert read(words) is None
 
 
-OF_WINDOW = RoomRefusal((), None, names_output=True, is_about_window=True)
+OF_WINDOW = RoomRefusal((), None, mentions_output=True, is_about_window=True)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_description_of_a_model_tells_its_room(described: dict[str, object], roo
 def test_refusal_that_counts_otherwise_names_more_than_twice_of_what_was_asked_for(
     numbers: tuple[int, ...], asked_tokens: int, counts_more: bool
 ) -> None:
-    refusal = RoomRefusal(numbers, None, names_output=False, is_about_window=True)
+    refusal = RoomRefusal(numbers, None, mentions_output=False, is_about_window=True)
     assert refusal.exceeds_request(asked_tokens) is counts_more
 
 
@@ -223,7 +223,7 @@ def test_refusal_that_counts_otherwise_names_more_than_twice_of_what_was_asked_f
 def test_longest_prompt_is_no_number_that_is_too_small_for_a_window(
     numbers: tuple[int, ...], longest: int | None
 ) -> None:
-    assert RoomRefusal(numbers, None, names_output=False, is_about_window=True).stated_window_tokens == longest
+    assert RoomRefusal(numbers, None, mentions_output=False, is_about_window=True).stated_window_tokens == longest
 
 
 def test_what_refusals_told_counts_more_than_the_description() -> None:
