@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.core.texts.models import OWN_NAMES
-from bot.reply.late import ASK_EVENT, MENTION_EVENT
+from bot.reply.outbox_sender import ASK_EVENT, MENTION_EVENT
 from bot.slack.posted_questions import modal_id_of
 from slack_sandbox.control import unescape
 from slack_sandbox.workspace import Change, Changed, Deleted, Message, Posted, Workspace

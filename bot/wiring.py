@@ -29,7 +29,7 @@ from bot.core.calls import NOTIFY, READ_CHANNEL, REMEMBER, SCHEDULE, SLACK
 from bot.core.caps import CAP_MARK
 from bot.core.channel_settings import DefaultSettings
 from bot.core.schedules import RUN_REPORT, parse_weekly_rule
-from bot.core.sign_in_addresses import SignInAddresses
+from bot.core.sign_in_urls import SignInUrls
 from bot.core.triage import Engagement, Identity, TriageRules
 from bot.errors import StoreAway
 from bot.mcp.config import HttpTransport
@@ -267,7 +267,7 @@ def _workspace(
         carrier=settings.carrier,
         scopes=installation.scopes,
         token_refused=lambda: bot_token.refused,
-        sign_in_addresses=_sign_in_addresses(settings),
+        sign_in_urls=_sign_in_urls(settings),
         style=ReplyStyle(admins=settings.admins),
         enabled_actions=frozenset(action for action, is_on in enabled.items() if is_on),
         reads_tabs=settings.read_tabs,
@@ -335,10 +335,10 @@ async def _mcp_servers(settings: Settings, clock: Clock) -> AsyncIterator["McpSe
         yield servers
 
 
-def _sign_in_addresses(settings: Settings) -> SignInAddresses:
+def _sign_in_urls(settings: Settings) -> SignInUrls:
     transports = (server.transport for server in settings.mcp.servers if settings.secret_keys)
     # Without a server's name, because all URLs with this prefix belong to sign-ins.
-    return SignInAddresses(one.sign_in.redirect_uri("") for one in transports if isinstance(one, HttpTransport))
+    return SignInUrls(one.sign_in.redirect_uri("") for one in transports if isinstance(one, HttpTransport))
 
 
 def _has_accounts(settings: Settings) -> bool:

@@ -22,7 +22,7 @@ from bot.clock import Clock, keep_trying
 from bot.core import texts
 from bot.core.conversation import Question
 from bot.core.notifications import Notification
-from bot.core.sign_in_addresses import CODE_LETTERS
+from bot.core.sign_in_urls import CODE_LETTERS
 from bot.mcp.config import ServerConfig
 from bot.slack.notices import notification
 from bot.store.accounts import REFRESH_S, Accounts, Owner

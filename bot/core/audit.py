@@ -41,7 +41,7 @@ class Subject:
     arguments_hash: str = ""
 
     @property
-    def opened(self) -> dict[str, str]:
+    def non_empty_fields(self) -> dict[str, str]:
         values = (self.user_id, self.channel_id, self.thread_ts, self.ts, self.arguments_hash)
         return {name: value for name, value in zip(SUBJECT_FIELDS, values, strict=True) if value}
 

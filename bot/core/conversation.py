@@ -160,7 +160,7 @@ class Question:
     is_command: bool = False
     """Whether the question is a command that needs no model (core/memory.py, core/schedules.py)."""
     had_sign_in: bool = False
-    """Whether a sign-in URL was removed from the asker's text (core/sign_in_addresses.py)."""
+    """Whether a sign-in URL was removed from the asker's text (core/sign_in_urls.py)."""
     is_held: bool = False
     """Whether nothing is posted until the work is done, because of a rule in words (core/silence.py)."""
     alert_kind: str = ""

@@ -15,7 +15,7 @@ from bot.errors import Backoff
 
 OUTBOX_HOLD_S = 30.0
 """The time for which a claimed entry is reserved. After that, any process can claim the entry again."""
-TRY_WITHIN_S = OUTBOX_HOLD_S - 5.0
+TRY_TIMEOUT_S = OUTBOX_HOLD_S - 5.0
 """Maximum duration of a try, which ends before another process can claim the entry."""
 BACKOFF = Backoff(OUTBOX_HOLD_S, 3_600.0)
 MAX_TRIES = 30

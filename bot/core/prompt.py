@@ -135,10 +135,10 @@ class PromptMarks:
     def time_mark(self, at: datetime, zone: str) -> str:
         return f"[{self.code} at {time_text(at, zone)}]\n"
 
-    def section(self, what: str, text: str) -> str:
-        """Wraps text that the question's author didn't write in marks with the conversation's code. `what`: attached,
+    def section(self, kind: str, text: str) -> str:
+        """Wraps text that the question's author didn't write in marks with the conversation's code. `kind`: attached,
         file, memory or note."""
-        return frame_text(self.code, what, self.without_marks(text))
+        return frame_text(self.code, kind, self.without_marks(text))
 
     def without_marks(self, text: str) -> str:
         """Returns text without invisible words and without the code, even if the code is spelled with lookalikes."""

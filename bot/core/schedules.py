@@ -58,7 +58,7 @@ _FIELDS = 5
 _MAX_CRON_CHARS = 200
 _STEP = re.compile(r"/(\d+)", re.ASCII)
 _MAX_STEPS = (60, 24, 31, 12, 6)
-_SINCE_CHANGE = timedelta(hours=3)
+_MAX_CLOCK_SHIFT = timedelta(hours=3)
 """Longer than the clocks are set back in any zone."""
 _MINUTE = timedelta(minutes=1)
 _ANY_DAY = datetime(2026, 1, 1)
@@ -152,7 +152,7 @@ class Rule:
         zone = zone_of(self.zone)
         best = math.inf
         # A wall time before this one might be repeated.
-        for wall in CronSim(self.cron, _wall_time(moment, zone) - _SINCE_CHANGE):
+        for wall in CronSim(self.cron, _wall_time(moment, zone) - _MAX_CLOCK_SHIFT):
             instants = self._instants(wall, zone)
             best = min(best, *(instant for instant in instants if instant > moment), math.inf)
             if instants and instants[0] > moment:

@@ -20,7 +20,7 @@ from slack_markdown.render import beginning, first_words
 UsedT = TypeVar("UsedT", Amount, int)
 
 TITLE_CHARS = 60
-TOP = 10
+MAX_LISTED = 10
 """Maximum number of people, channels, models and tools to list. The rest are added up."""
 DIRECT_MESSAGES = ""
 """Represents all direct messages in a list of channels, because a single direct message would identify a person."""
@@ -53,7 +53,7 @@ class Quotas:
 @dataclass(frozen=True, slots=True)
 class ChannelsWithSettings:
     listed_channels: Sequence[tuple[str, Sequence[str]]] = ()
-    """At most TOP channels, with sentences about how their settings differ from the defaults."""
+    """At most MAX_LISTED channels, with sentences about how their settings differ from the defaults."""
     other_count: int = 0
 
 
@@ -88,10 +88,10 @@ def rank(this_month: Mapping[str, UsedT], last_month: Mapping[str, UsedT], zero:
     lines.sort(key=lambda line: (_weight(line[1]), _weight(line[2])), reverse=True)
     others_this = zero
     others_last = zero
-    for _, this, last in lines[TOP:]:
+    for _, this, last in lines[MAX_LISTED:]:
         others_this = others_this + this
         others_last = others_last + last
-    return Ranking(lines[:TOP], len(lines[TOP:]), (others_this, others_last))
+    return Ranking(lines[:MAX_LISTED], len(lines[MAX_LISTED:]), (others_this, others_last))
 
 
 def _weight(used: Amount | int) -> tuple[float, float]:

@@ -321,7 +321,7 @@ USD_PER_TOKEN = 0.10 / 1_000_000
 """The price of a decision's input at OpenAI. Output is free."""
 MAX_MESSAGES = 12
 MAX_CHARS = 500
-NEEDED_PROBABILITY = 0.8
+MIN_PROBABILITY = 0.8
 """Minimum probability for accepting a decision. With this minimum, 199 of 201 decisions were right
 (etsabary/luna-decisions-benchmark)."""
 

@@ -146,11 +146,11 @@ class Answer:
 
     def piece_to_record(self) -> Piece | None:
         """Returns the piece to record, or None if everything is recorded or an earlier attempt left more text."""
-        chars, on_record = len(self._text), max(self._recorded.chars, self._earlier_recorded_chars)
+        chars, recorded_chars = len(self._text), max(self._recorded.chars, self._earlier_recorded_chars)
         if self.end is not None:
             is_new = self._recorded.end is None
         else:
-            is_new = chars > on_record or (chars == on_record and self.sources != self._recorded.sources)
+            is_new = chars > recorded_chars or (chars == recorded_chars and self.sources != self._recorded.sources)
         return self.unrecorded_piece if is_new else None
 
     def on_recorded(self, piece: Piece) -> None:

@@ -161,7 +161,7 @@ class Carriers:
             return None
         after = self._edits.on_refused(call, reason)
         if after is AfterRefusal.STOP and isinstance(call, Change):
-            self._streams[call.ts] = Stream(stage=Stage.LEFT)
+            self._streams[call.ts] = Stream(stage=Stage.MUST_STOP)
         return after
 
     def _drop_ended_streams(self) -> None:

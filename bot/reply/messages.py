@@ -69,8 +69,8 @@ class Shown:
 
     page_ts: tuple[str, ...] = ()
     shows_end: bool = False
-    attached: tuple[FileMessage, ...] = ()
-    outdated: bool = False
+    file_messages: tuple[FileMessage, ...] = ()
+    is_outdated: bool = False
     """Whether the pages show an earlier version, which is replaced at once."""
     replaced_ts: tuple[str, ...] = ()
     """Messages that no longer belong to the reply but haven't been deleted yet."""
@@ -111,7 +111,7 @@ def recorded_reply(job: Job) -> Shown:
     page_ts = ts_of(job.messages, MessageRole.PAGE)
     return Shown(
         page_ts=page_ts,
-        outdated=bool(page_ts) and not current,
+        is_outdated=bool(page_ts) and not current,
         replaced_ts=ts_of(job.messages, MessageRole.REPLACED, MessageRole.STRAY),
         stream_page=next((number for number, page in enumerate(current) if page.for_stream), None),
         pending_roles=tuple(message.role for message in job.messages if message.role in PENDING_ROLES),

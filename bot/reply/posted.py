@@ -28,7 +28,7 @@ from bot.slack.text import answer_of, body_of
 METADATA_EVENT = "typist_reply"
 _NUMBERS = ("page", "version", "shown_chars")
 COMPARED_CHARS = 40
-FILES_WITHIN_S = 600.0
+MAX_FILE_DELAY_S = 600.0
 """Maximum time between an answer's last page and its files."""
 
 
@@ -96,23 +96,23 @@ class PostedReplies:
         """Returns the part of a job's reply or earlier version that Slack shows, and messages that might be streams."""
         messages, is_all = await self._own_messages(job.question)
         if job.page_ts and not is_all:
-            older, _ = await self._own_messages(job.question, f"{float(job.page_ts[-1]) + FILES_WITHIN_S:.6f}")
+            older, _ = await self._own_messages(job.question, f"{float(job.page_ts[-1]) + MAX_FILE_DELAY_S:.6f}")
             messages = list({message["ts"]: message for message in (*older, *messages)}.values())
         by_ts = {message["ts"]: message for message in messages}
         job = replace(job, messages=_updated_messages(job, by_ts, is_all=is_all))
-        on_record = recorded_reply(job)
+        recorded = recorded_reply(job)
         current = [by_ts.get(page.ts, {}) for page in current_pages(job)]
         shows_end = (
-            bool(current) and len(current) == len(on_record.page_ts) and bool(_page_metadata(current[-1]).get("end"))
+            bool(current) and len(current) == len(recorded.page_ts) and bool(_page_metadata(current[-1]).get("end"))
         )
         known = {message.ts for message in job.messages}
         late = [page["ts"] for page in _page_messages(job.question, messages) if page["ts"] not in known]
         shown = replace(
-            on_record,
+            recorded,
             shows_end=shows_end,
-            attached=tuple(_file_messages(job.question, messages)),
-            replaced_ts=(*on_record.replaced_ts, *(late if shows_end else ())),
-            pending_roles=() if shows_end else on_record.pending_roles,
+            file_messages=tuple(_file_messages(job.question, messages)),
+            replaced_ts=(*recorded.replaced_ts, *(late if shows_end else ())),
+            pending_roles=() if shows_end else recorded.pending_roles,
         )
         return shown, _streams(job.question, messages)
 
@@ -186,19 +186,19 @@ def metadata_of(question: Question, page: int, view: PageView) -> Payload:
     return {"event_type": METADATA_EVENT, "event_payload": payload}
 
 
-def is_answered(question_ts: str, ours: Iterable[Payload], on_record: Collection[str]) -> bool | None:
+def is_answered(question_ts: str, bot_messages: Iterable[Payload], recorded_ts: Collection[str]) -> bool | None:
     """Returns whether the bot's messages in Slack answer an unrecorded question, or None if it is unclear.
 
-    `on_record`: the ts of the bot's recorded messages. Slack can have more of its messages than that if the database
+    `recorded_ts`: the ts of the bot's recorded messages. Slack can have more of its messages than that if the database
     was restored or the question was erased. The answer to a later question also answers earlier ones. It is unclear if
     there are only other messages from the bot below the question (a placeholder, an offer, a notice or an unfinished
     stream), or if an earlier answer was edited after the question, because that edit might have answered the question.
     """
     in_doubt = False
-    for message in ours:
+    for message in bot_messages:
         payload = _page_metadata(message)
         answers_ts = string(payload, "question_ts")
-        if message["ts"] in on_record:
+        if message["ts"] in recorded_ts:
             in_doubt = in_doubt or answers_ts > question_ts
         elif message["ts"] < question_ts:
             in_doubt = in_doubt or string(json_object(message, "edited"), "ts") > question_ts
@@ -228,8 +228,8 @@ def _updated_messages(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> t
     """Returns the recorded messages, without those that were deleted in Slack, and with pages whose responses were
     lost."""
     there = [message for message in job.messages if message.ts in by_ts or not is_all or message.role in PENDING_ROLES]
-    on_record = [message for message in job.messages if message.role is MessageRole.PAGE]
-    pages = list(takewhile(lambda page: page in there, on_record))
+    recorded_pages = [message for message in job.messages if message.role is MessageRole.PAGE]
+    pages = list(takewhile(lambda page: page in there, recorded_pages))
     known = {message.ts for message in job.messages}
     last = pages[-1].ts if pages else ""
     for page in _page_messages(job.question, list(by_ts.values())):

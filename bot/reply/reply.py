@@ -123,7 +123,7 @@ class Reply:
         self.messages = [
             *(ReplyMessage(MessageRole.PAGE, ts) for ts in shown.page_ts),
             *(ReplyMessage(MessageRole.REPLACED, ts) for ts in shown.replaced_ts),
-            *(ReplyMessage(MessageRole.FILE, attached.ts, attached) for attached in shown.attached),
+            *(ReplyMessage(MessageRole.FILE, message.ts, message) for message in shown.file_messages),
             *(ReplyMessage(role, "") for role in shown.pending_roles),
         ]
         """The messages that Slack shows or might show, including those that still have to be deleted."""
@@ -147,7 +147,7 @@ class Reply:
         self._ends_below_file = False
         self._end_of_answer: EndOfAnswer | None = None
         self._lay_out(self._pages, answer.text_to_keep)
-        if shown.outdated and not shown.queued:
+        if shown.is_outdated and not shown.queued:
             self._on_event(ReplyEvent.GROW)
 
     def messages_with(self, *roles: MessageRole) -> list[ReplyMessage]:
@@ -159,7 +159,7 @@ class Reply:
 
     @property
     def recorded_messages(self) -> tuple[RecordedMessage, ...]:
-        earlier = max(0, self.job.version - self.initial.outdated)
+        earlier = max(0, self.job.version - self.initial.is_outdated)
         pages = [
             RecordedMessage(
                 page.ts,
@@ -600,7 +600,7 @@ class Reply:
 
     def _next_file_deletion(self) -> Delete | None:
         """Returns the call that deletes files with an earlier attempt's text, or None if Slack shows no such files."""
-        if not self.has_ended and (self.answer.is_shorter_than_earlier or not self.initial.outdated):
+        if not self.has_ended and (self.answer.is_shorter_than_earlier or not self.initial.is_outdated):
             return None
         wanted = file_keys(self._files or ())
         surplus = next((message for message in self._file_messages() if not message.files <= wanted), None)

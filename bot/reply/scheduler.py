@@ -91,17 +91,17 @@ REFUSED_DELAY_S = 1.0
 """Time for which a placeholder waits for first words if Slack has refused a status, so that readers see nothing."""
 LAST_CALLS_S = 0.8
 """Time for calls in flight to finish when the process ends. The next process looks up the outcome of canceled calls."""
-CALL_KEPT_S = 1.0
+CALL_CACHE_S = 1.0
 """Time for which a reply's next call is kept. This is limited because streams must end after some time."""
-LOOK_AGAIN_S = 0.1
+RECHECK_DELAY_S = 0.1
 """Delay before checking again while the lease has expired, or while a reply has no visible word."""
 MAX_WORDLESS_S = 1.0
 """Time for which a page's first text waits for a visible word. After that, an edit shows the text anyway."""
 UPLOAD_TRIES = 3
 """Number of consecutive refusals after which an answer continues in pages instead of a file."""
-PLACEHOLDER_WITHIN_S = 5.0
+PLACEHOLDER_TIMEOUT_S = 5.0
 """Time limit for sending a queued question's placeholder. After 10 s, the job can be claimed without a placeholder."""
-AWAY_PAUSE_S = 1.0
+STORE_RETRY_DELAY_S = 1.0
 
 T = TypeVar("T")
 
@@ -219,7 +219,7 @@ class ScheduledReply:
         self.wordless_since = min(self.wordless_since, now)
         if is_late:
             self.reply.carriers.begin_with_post()
-        self.not_before = now + LOOK_AGAIN_S
+        self.not_before = now + RECHECK_DELAY_S
         return None
 
     def on_outcome(self, call: Call, outcome: Outcome, now: float) -> None:
@@ -389,7 +389,7 @@ class EditScheduler:
         """Posts and records a queued question's placeholder. The caller must cancel it when the job is no longer
         queued."""
         async with self._channel_locks.setdefault(job.question.thread.channel_id, asyncio.Lock()):
-            live = self._schedule(Answer(job), Shown(job.page_ts, outdated=True, queued=True))
+            live = self._schedule(Answer(job), Shown(job.page_ts, is_outdated=True, queued=True))
             if not job.page_ts:
                 live.asked_at = _asked_at(job)
             try:
@@ -462,7 +462,7 @@ class EditScheduler:
         while True:
             now = self.clock.monotonic()
             if not self._lease.is_valid(now):
-                return now + LOOK_AGAIN_S
+                return now + RECHECK_DELAY_S
             calls = self._next_calls(now)
             look_again_at = self._post_ends_again(calls, now)
             paces = self._budget.paces(now)
@@ -488,7 +488,7 @@ class EditScheduler:
             if now >= live.deadline:
                 live.reply.abandon()
                 live.call = None
-            is_kept = live.call is not None and now < live.call_computed_at + CALL_KEPT_S
+            is_kept = live.call is not None and now < live.call_computed_at + CALL_CACHE_S
             if call := live.call if is_kept else self._next_call(live, now):
                 calls[live] = call
         return calls
@@ -648,7 +648,7 @@ class EditScheduler:
 
     async def _begin_placeholder(self, live: ScheduledReply) -> bool:
         """Reserves a queued question's job while its placeholder is sent. Returns False if it must not be sent."""
-        live.deadline = self.clock.monotonic() + PLACEHOLDER_WITHIN_S
+        live.deadline = self.clock.monotonic() + PLACEHOLDER_TIMEOUT_S
         try:
             if await self._worker_queue.begin_placeholder(live.reply.job):
                 return True
@@ -660,7 +660,7 @@ class EditScheduler:
 
     def _on_store_unavailable(self, error: StoreError) -> None:
         log.warning("answers pause until the database records them: %s", error)
-        self._store_retry_at = self.clock.monotonic() + AWAY_PAUSE_S
+        self._store_retry_at = self.clock.monotonic() + STORE_RETRY_DELAY_S
 
     async def _record_messages(self, live: ScheduledReply) -> None:
         """Records the reply's messages after a call has changed them. If that fails, the answer still continues."""

@@ -89,7 +89,7 @@ def can_begin_stream(view: PageView, page: int, *, is_below_one: bool) -> bool:
 class Stage(Enum):
     STARTING = auto()
     OPEN = auto()
-    LEFT = auto()
+    MUST_STOP = auto()
     """The stream must be stopped and its page edited, because the message's content is unknown or has to change."""
     OVER = auto()
     """The stream didn't start, or Typist or Slack stopped it."""
@@ -97,8 +97,8 @@ class Stage(Enum):
 
 _NEXT: Mapping[Stage, tuple[Stage, ...]] = {
     Stage.STARTING: (Stage.OPEN, Stage.OVER),
-    Stage.OPEN: (Stage.LEFT, Stage.OVER),
-    Stage.LEFT: (Stage.OVER,),
+    Stage.OPEN: (Stage.MUST_STOP, Stage.OVER),
+    Stage.MUST_STOP: (Stage.OVER,),
     Stage.OVER: (),
 }
 """The allowed transitions. All others have no effect."""
@@ -106,13 +106,13 @@ _NEXT: Mapping[Stage, tuple[Stage, ...]] = {
 _NEEDS: Mapping[Stage, tuple[type[Call], ...]] = {
     Stage.STARTING: (StartStream, AppendStream, StopStream),
     Stage.OPEN: (AppendStream, StopStream),
-    Stage.LEFT: (AppendStream, StopStream),
+    Stage.MUST_STOP: (AppendStream, StopStream),
     Stage.OVER: (),
 }
 
 
 class Stream:
-    """A native stream that shows one page until `until`. `stage` is LEFT for a stream that Slack reports as open."""
+    """A native stream that shows one page until `until`. `stage` is MUST_STOP if Slack reports the stream as open."""
 
     def __init__(self, until: float = math.inf, stage: Stage = Stage.STARTING) -> None:
         self.stage = stage
@@ -126,7 +126,7 @@ class Stream:
 
     @property
     def must_stop(self) -> bool:
-        return self.stage is Stage.LEFT
+        return self.stage is Stage.MUST_STOP
 
     @property
     def is_over(self) -> bool:
@@ -144,7 +144,7 @@ class Stream:
                 return replace(call, text=text) if text else None
             case AppendStream(view=view) | StopStream(view=PageView() as view):
                 if needs_edit(view):
-                    self._enter_stage(Stage.LEFT)
+                    self._enter_stage(Stage.MUST_STOP)
                     return None
                 if isinstance(call, AppendStream):
                     more = self._unsent_part(stable_prefix(view.markdown), can_be_shorter=True)
@@ -159,14 +159,14 @@ class Stream:
         if text.startswith(self._appended_text):
             return text[len(self._appended_text) :]
         if not (can_be_shorter and self._appended_text.startswith(text)):
-            self._enter_stage(Stage.LEFT)
+            self._enter_stage(Stage.MUST_STOP)
         return None
 
     def end(self, now: float) -> None:
         if now >= self._until:
             # If a start is in flight, its stream ends once Slack has responded.
             self._until = -math.inf
-            self._enter_stage(Stage.LEFT)
+            self._enter_stage(Stage.MUST_STOP)
 
     def on_confirmed(self, call: Begin | Change) -> None:
         match call:
@@ -180,7 +180,7 @@ class Stream:
 
     def on_refused(self, call: Begin | Change, reason: Refusal) -> None:
         is_over = isinstance(call, StartStream) or reason is Refusal.STREAM_CLOSED or reason.is_gone
-        self._enter_stage(Stage.OVER if is_over or (call.view is None and not reason.is_temporary) else Stage.LEFT)
+        self._enter_stage(Stage.OVER if is_over or (call.view is None and not reason.is_temporary) else Stage.MUST_STOP)
 
     def _enter_stage(self, stage: Stage) -> None:
         self.stage = stage if stage in _NEXT[self.stage] else self.stage

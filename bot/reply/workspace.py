@@ -6,10 +6,10 @@ from bot.clock import Clock
 from bot.core.actions import ReplyAction
 from bot.core.conversation import Question
 from bot.core.lease import Lease
-from bot.core.sign_in_addresses import SignInAddresses
+from bot.core.sign_in_urls import SignInUrls
 from bot.core.triage import Identity
 from bot.reply.delivery import MessageTransport
-from bot.reply.late import OutboxSender
+from bot.reply.outbox_sender import OutboxSender
 from bot.reply.posted import PostedReplies
 from bot.reply.scheduler import EditScheduler
 from bot.reply.style import DEFAULT_STYLE, ReplyStyle
@@ -46,7 +46,7 @@ class Workspace:
         carrier: CarrierName | None = "edit",
         scopes: Collection[str] | None = None,
         token_refused: Callable[[], bool] = lambda: False,
-        sign_in_addresses: SignInAddresses | None = None,
+        sign_in_urls: SignInUrls | None = None,
         style: ReplyStyle = DEFAULT_STYLE,
         enabled_actions: frozenset[ReplyAction] = frozenset(),
         reads_tabs: bool = False,
@@ -56,7 +56,7 @@ class Workspace:
         self.lease = Lease()
         self.telemetry = client.telemetry
         self.is_token_refused = token_refused
-        self.sign_in_addresses = sign_in_addresses = sign_in_addresses or SignInAddresses()
+        self.sign_in_urls = sign_in_urls = sign_in_urls or SignInUrls()
         self.budget = RateBudget(ledger, clock)
         self.paced = paced = PacedClient(client, self.budget, clock)
         posted = PostedReplies(paced, me.user_id)
@@ -67,7 +67,7 @@ class Workspace:
         self.scheduler = EditScheduler(
             transport, self.budget, self.lease, clock, worker_queue, carrier, self.telemetry, style
         )
-        self.history = History(paced, me.bot_id, sign_in_addresses)
+        self.history = History(paced, me.bot_id, sign_in_urls)
         self.files = Files(client)
         self.canvases = Canvases(paced, scopes, me.user_id, open_now)
         self.can_read_reactions = scopes is None or REACTIONS_SCOPE in scopes
@@ -76,7 +76,7 @@ class Workspace:
         self.surfaces = Surfaces(client, paced, threads, self.ephemeral, me.user_id)
         self.pane = Pane(paced)
         self.readers = ChannelReaders(paced, self.users)
-        self.search = SlackSearch(paced, self.readers, sign_in_addresses)
+        self.search = SlackSearch(paced, self.readers, sign_in_urls)
         pages = ChannelPages(paced, self.canvases, reads_tabs=reads_tabs)
         self.channel_reader = ChannelReader(paced, self.users, self.history, self.readers, pages)
         self.outbox_sender = OutboxSender(transport, posted, threads)

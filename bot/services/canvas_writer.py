@@ -19,7 +19,7 @@ from bot.core.job import AnswerRecord, MessageRole
 from bot.core.outbox import OutboxEntry
 from bot.errors import Refused, Stuck
 from bot.reply.charts import without_marks
-from bot.reply.late import link_message
+from bot.reply.outbox_sender import link_message
 from bot.reply.sources import as_code, canvas_markdown, canvas_title
 from bot.reply.workspace import Workspace
 from bot.services.side_messages import update_side_messages

@@ -13,7 +13,7 @@ from bot.core import texts
 from bot.core.job import MessageRole
 from bot.core.outbox import OutboxEntry
 from bot.errors import Refused
-from bot.reply.late import copy_message
+from bot.reply.outbox_sender import copy_message
 from bot.reply.workspace import Workspace
 from bot.services.canvas_writer import MAX_TRIES
 from bot.services.side_messages import update_side_messages

@@ -21,8 +21,8 @@ from bot.core.channel_settings import (
 from bot.core.conversation import Question, ThreadKey, escape, is_direct_message, message_link
 from bot.core.surfaces import (
     HELP,
+    MAX_LISTED,
     SETTINGS_FIELDS,
-    TOP,
     USAGE,
     ChannelsWithSettings,
     CommandResponse,
@@ -270,4 +270,4 @@ class AppHome:
         own = {channel_id: change_sentences(ChannelSettings(), of, self.defaults) for channel_id, of in stored.items()}
         # For example, a channel's model might have been removed from BOT_MODELS.
         lines = [(channel_id, sentences) for channel_id, sentences in own.items() if sentences]
-        return ChannelsWithSettings(lines[:TOP], len(lines[TOP:]))
+        return ChannelsWithSettings(lines[:MAX_LISTED], len(lines[MAX_LISTED:]))

@@ -21,7 +21,7 @@ from bot.core.actions import ActionResponse
 from bot.core.closings import Closing
 from bot.core.conversation import ANSWERED_SUBTYPES, Message, Question, ThreadKey, addressed_user_ids
 from bot.core.triage import (
-    NEEDED_PROBABILITY,
+    MIN_PROBABILITY,
     UNKNOWN_PARTICIPANTS,
     USD_PER_TOKEN,
     Engagement,
@@ -165,7 +165,7 @@ class Gate:
             raise
         await self._count_usage(question, decision.input_tokens)
         log.info("doubtful message %s: probability %.2f", question.ts, decision.probability)
-        if decision.probability < NEEDED_PROBABILITY:
+        if decision.probability < MIN_PROBABILITY:
             return False
         async with asyncio.timeout(READ_WITHIN_S):
             message = await self._history.message(question.thread.team_id, question.thread.channel_id, question.ts)

@@ -218,7 +218,7 @@ def _alert_limit_notice(question: Question, runs_a_day: int) -> Notification:
 
 def queued_question(workspace: Workspace, question: Question) -> Question:
     """Returns a question as it is stored with its job, without sign-in URLs and marked if it is a command."""
-    question = workspace.sign_in_addresses.question_without_urls(question)
+    question = workspace.sign_in_urls.question_without_urls(question)
     is_command = not question.is_held and any(
         command_in(question, workspace.me) for command_in in (memory.memory_command, schedules.schedule_command)
     )

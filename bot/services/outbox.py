@@ -16,14 +16,14 @@ from bot.core.asks import cards_of_step
 from bot.core.calls import card_types
 from bot.core.job import MENTION_ROLES, SIDE_ROLES
 from bot.core.notifications import DueNotification
-from bot.core.outbox import MAX_TRIES, TRY_WITHIN_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
+from bot.core.outbox import MAX_TRIES, TRY_TIMEOUT_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
 from bot.core.picture import picture
 from bot.errors import NotShown, RateLimited, Refused, StoreError, Stuck, trace_of
 from bot.logs import of_job
 from bot.reply.answer import Answer
 from bot.reply.delivery import update
-from bot.reply.late import approval_reminder, ready_message
 from bot.reply.messages import Life
+from bot.reply.outbox_sender import approval_reminder, ready_message
 from bot.reply.scheduler import show_end
 from bot.reply.workspace import Workspace
 from bot.services.canvas_writer import CanvasWriter
@@ -143,12 +143,12 @@ class Outbox:
 
     async def _try_entry(self, entry: OutboxEntry | DueNotification) -> float | None:
         """Tries an entry. Returns the delay before the next try, or None if the entry is complete. Slack calls end
-        sooner than TRY_WITHIN_S, so a try that takes longer has waited for rate limits."""
+        sooner than TRY_TIMEOUT_S, so a try that takes longer has waited for rate limits."""
         was_rate_limited = False
         try:
             if isinstance(entry, OutboxEntry) and entry.kind is OutboxKind.POST_QUESTION:
                 return await self.question_posts.post(entry)
-            async with asyncio.timeout(TRY_WITHIN_S):
+            async with asyncio.timeout(TRY_TIMEOUT_S):
                 await self._make_calls(entry)
             return None
         except Refused as refused:
@@ -168,7 +168,7 @@ class Outbox:
         return wait_s(entry.tries, was_rate_limited=was_rate_limited)
 
     async def _make_calls(self, entry: OutboxEntry | DueNotification) -> None:
-        until = self.stores.clock.monotonic() + TRY_WITHIN_S
+        until = self.stores.clock.monotonic() + TRY_TIMEOUT_S
 
         def in_time() -> bool:
             """Returns False if the process was paused for so long that another process might have made the call."""

@@ -34,7 +34,7 @@ from bot.core.access import UserKind
 from bot.core.actions import ActionResponse
 from bot.core.choices import AwaitedChoice
 from bot.core.conversation import SLACK_USER_IDS, Message, Question, ThreadKey, escape, ids_to_name
-from bot.core.outbox import OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry
+from bot.core.outbox import OUTBOX_HOLD_S, TRY_TIMEOUT_S, OutboxEntry
 from bot.core.schedules import GRACE_S, Run
 from bot.core.surfaces import CommandResponse, Invocation
 from bot.core.unposted import MessageQuestion, QuotedMessage, direct_message_placeholder, post_text, reaction_view_id
@@ -88,7 +88,7 @@ class MessageShortcut:
     check_now: Callable[[], None]
 
     async def open(self, invocation: Invocation, message: Message) -> None:
-        message = self.workspace.sign_in_addresses.message_without_urls(message)
+        message = self.workspace.sign_in_urls.message_without_urls(message)
         if denial := await self._denial(invocation.user_id, invocation.channel_id):
             about = quoted(message, invocation.response_url, {})
             await _tell(self.workspace, self.access_control, invocation.user_id, about, denial)
@@ -106,7 +106,7 @@ class MessageShortcut:
         about = submitted.about
         if denial := await self._denial(user_id, about.channel_id):
             return await self.access_control.with_admin_names(denial)
-        if self.workspace.sign_in_addresses.has_url(submitted.text):
+        if self.workspace.sign_in_urls.has_url(submitted.text):
             return texts.accounts.PASTED_IN_MESSAGE
         try:
             await self.ask_once(user_id, submitted.view_id, about, submitted.text)
@@ -117,7 +117,7 @@ class MessageShortcut:
 
     async def ask_once(self, user_id: str, view_id: str, about: QuotedMessage, text: str) -> bool:
         """Records a question to be posted at once. Returns False if it was already asked. Raises StoreError."""
-        team_id, text = self.workspace.me.team_id, self.workspace.sign_in_addresses.without_urls(text)
+        team_id, text = self.workspace.me.team_id, self.workspace.sign_in_urls.without_urls(text)
         is_new = await self.stores.unposted_questions.ask(team_id, view_id, user_id, about, text)
         if is_new:
             self.check_now()
@@ -162,7 +162,7 @@ class QuestionPosts:
             return await self._post_run(entry, question)
         is_temporary, sentence = True, texts.shortcut.QUESTION_MAYBE_ASKED
         try:
-            async with asyncio.timeout(TRY_WITHIN_S):
+            async with asyncio.timeout(TRY_TIMEOUT_S):
                 await self._post_and_queue(entry, question)
             return None
         except NotAsked as given_up:
@@ -187,7 +187,7 @@ class QuestionPosts:
     async def _post_run(self, entry: OutboxEntry, question: MessageQuestion) -> float | None:
         """Posts and queues a schedule's run, unless the run is skipped or nothing is new. Raises StoreError."""
         try:
-            async with asyncio.timeout(TRY_WITHIN_S):
+            async with asyncio.timeout(TRY_TIMEOUT_S):
                 if run := await self.runs.run_to_post(entry, has_worked=question.has_worked):
                     if question.is_held:
                         asked = replace(self._question(question, *run.place_before_post(entry.job_id)), is_held=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 from bot.core.job import MessageRole
 from bot.core.outbox import OutboxEntry
-from bot.reply.late import SideMessage
+from bot.reply.outbox_sender import SideMessage
 from bot.reply.workspace import Workspace
 from bot.store import Stores
 

@@ -29,7 +29,7 @@ from bot.core.channels import topic_text
 from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, linked_message, message_link, with_names
 from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
 from bot.core.read_pages import page_head
-from bot.core.sign_in_addresses import SignInAddresses
+from bot.core.sign_in_urls import SignInUrls
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import OfferedTools, ToolDefinition
 from bot.retry import HISTORY_PAGE, Retrier
@@ -66,9 +66,9 @@ class _Reading:
 
 
 class History:
-    def __init__(self, client: PacedClient, bot_id: str, sign_in_addresses: SignInAddresses) -> None:
+    def __init__(self, client: PacedClient, bot_id: str, sign_in_urls: SignInUrls) -> None:
         self._client = client
-        self._sign_in_addresses = sign_in_addresses
+        self._sign_in_urls = sign_in_urls
         self._clock = client.clock
         self._bot_id = bot_id
 
@@ -173,7 +173,7 @@ class History:
 
     def message_of(self, question: Question, message: Mapping[str, Any]) -> Message:
         """Converts a message from Slack's response to a Message in the question's channel, without sign-in URLs."""
-        return self._sign_in_addresses.message_without_urls(self._to_message(question, message))
+        return self._sign_in_urls.message_without_urls(self._to_message(question, message))
 
     def _to_message(self, question: Question, message: Mapping[str, Any]) -> Message:
         bot_id = string(message, "bot_id") or None

@@ -28,7 +28,7 @@ from bot.core.calls import (
 )
 from bot.core.conversation import Question, with_names
 from bot.core.prompt import one_line
-from bot.core.sign_in_addresses import SignInAddresses
+from bot.core.sign_in_urls import SignInUrls
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import OfferedTools, ToolDefinition
 from bot.slack.client import TURN_WITHIN_S, PacedClient
@@ -97,9 +97,9 @@ log = logging.getLogger(__name__)
 
 
 class SlackSearch:
-    def __init__(self, client: PacedClient, readers: ChannelReaders, sign_in_addresses: SignInAddresses) -> None:
+    def __init__(self, client: PacedClient, readers: ChannelReaders, sign_in_urls: SignInUrls) -> None:
         self._client = client
-        self._sign_in_addresses = sign_in_addresses
+        self._sign_in_urls = sign_in_urls
         self._readers = readers
         self._tokens: dict[tuple[str, str], str] = {}
         self._offered = OfferedTools((BY_WORDS,))
@@ -164,7 +164,7 @@ class SlackSearch:
         log.info("slack search for message %s: results=%d", use.question.ts, len(hits))
         if not hits:
             return CallResult(CallState.DONE, NOTHING_FOUND)
-        shown = self._sign_in_addresses.without_urls("\n\n".join(map(_hit_text, hits)))
+        shown = self._sign_in_urls.without_urls("\n\n".join(map(_hit_text, hits)))
         data = result_for_model(shown, NAME, secrets.token_hex(8))
         return CallResult(CallState.DONE, f"{data}\n{CITE}", can_be_stored=False)
 

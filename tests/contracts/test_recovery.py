@@ -15,8 +15,8 @@ from bot.errors import EndReason, Refusal, Refused
 from bot.reply.answer import Answer
 from bot.reply.delivery import MessageDelivery, MessageTransport
 from bot.reply.edits import Post, Update
-from bot.reply.late import OutboxSender
 from bot.reply.messages import Call, Delete, PageView, Shown
+from bot.reply.outbox_sender import OutboxSender
 from bot.reply.outcomes import CallDone, CallLost
 from bot.reply.posted import PostedReplies
 from bot.reply.reply import Reply
@@ -100,7 +100,7 @@ async def test_reply_that_an_attempt_left_by_itself_is_continued_without_a_look_
     question = await asked(sandbox)
     reply = await growing(transport, question, TEXT)
     job = Job(1, question, 2, reply.recorded_messages, version=version, checkpoint=Checkpoint(f"{TEXT}, and more"))
-    shown = Shown(reply.page_ts, outdated=version == 1)
+    shown = Shown(reply.page_ts, is_outdated=version == 1)
     assert await transport.recover(job) == shown
     assert not [call for call in sandbox.calls if call.method == "conversations.replies"]
 
@@ -190,8 +190,8 @@ async def test_answer_older_than_the_look_back_keeps_its_messages(
         await sandbox.say("ada", question.thread.channel_id, f"{number}")
     job = Job(1, question, 2, (*reply.recorded_messages, POSTING), version=1)
     shown = await transport.recover(job)
-    assert (shown.page_ts, shown.outdated) == (reply.page_ts, True)
-    assert not (await transport.recover(replace(job, version=0))).outdated
+    assert (shown.page_ts, shown.is_outdated) == (reply.page_ts, True)
+    assert not (await transport.recover(replace(job, version=0))).is_outdated
 
 
 async def test_answer_whose_text_has_expired_is_read_from_slack(

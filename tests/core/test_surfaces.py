@@ -4,7 +4,7 @@ import pytest
 
 from bot.core.caps import Amount
 from bot.core.conversation import Question, ThreadKey
-from bot.core.surfaces import TOP, Ranking, TypedCommand, rank, thread_title, was_asked_in_pane
+from bot.core.surfaces import MAX_LISTED, Ranking, TypedCommand, rank, thread_title, was_asked_in_pane
 
 
 @pytest.mark.parametrize(
@@ -37,13 +37,13 @@ def test_first_word_is_the_subcommand(text: str, subcommand: str) -> None:
 
 
 def test_largest_users_of_this_month_and_then_of_the_last_are_listed_and_the_others_are_a_sum() -> None:
-    used = {f"U{number:02}": Amount(10 + number, 1.0) for number in range(TOP + 2)}
+    used = {f"U{number:02}": Amount(10 + number, 1.0) for number in range(MAX_LISTED + 2)}
     this = {"UCOSTS": Amount(1, 2.0), **used}
     last = {"UCOSTS": Amount(5, 0.5), "U00": Amount(7, 0.25), "ULAST": Amount(9, 9.0)}
     first, second, *_ = (found := rank(this, last, Amount())).top
     assert first == ("UCOSTS", this["UCOSTS"], last["UCOSTS"])
-    assert second == (f"U{TOP + 1}", this[f"U{TOP + 1}"], Amount())
-    assert (len(found.top), found.other_count) == (TOP, 4)
+    assert second == (f"U{MAX_LISTED + 1}", this[f"U{MAX_LISTED + 1}"], Amount())
+    assert (len(found.top), found.other_count) == (MAX_LISTED, 4)
     rest = [this["U02"], this["U01"], this["U00"]]
     assert found.other_usage == (sum(rest, Amount()), Amount(16, 9.25))
 

@@ -27,15 +27,15 @@ from bot.reply.messages import Call, Delete, Life, PageView, Shown, Upload
 from bot.reply.outcomes import Outcome
 from bot.reply.reply import Reply
 from bot.reply.scheduler import (
-    AWAY_PAUSE_S,
     LAST_CALLS_S,
-    LOOK_AGAIN_S,
     MAX_IN_FLIGHT,
     MAX_WORDLESS_S,
     PLACEHOLDER_DELAY_S,
-    PLACEHOLDER_WITHIN_S,
+    PLACEHOLDER_TIMEOUT_S,
+    RECHECK_DELAY_S,
     REFUSED_DELAY_S,
     SCARCE_DELAY_S,
+    STORE_RETRY_DELAY_S,
     ScheduledReply,
 )
 from bot.retry import REPLY_CALLS
@@ -250,12 +250,12 @@ async def test_first_edit_waits_a_bounded_time_for_a_word() -> None:
         await asyncio.sleep(1)
         reply.append("```")
         await asyncio.sleep(5)
-        assert schedule.times(Update) == [pytest.approx(1 + MAX_WORDLESS_S, abs=2 * LOOK_AGAIN_S)]
+        assert schedule.times(Update) == [pytest.approx(1 + MAX_WORDLESS_S, abs=2 * RECHECK_DELAY_S)]
         assert reply.freshness.first_word_delay_s is None
         reply.append("\ncode")
         await asyncio.sleep(5)
         await reply.finish(End(EndReason.WHOLE))
-    assert reply.freshness.first_word_delay_s == pytest.approx(0.0, abs=LOOK_AGAIN_S)
+    assert reply.freshness.first_word_delay_s == pytest.approx(0.0, abs=RECHECK_DELAY_S)
 
 
 @simulated
@@ -268,7 +268,7 @@ async def test_later_page_waits_again_for_its_first_word(monkeypatch: pytest.Mon
             reply.append(text)
             await asyncio.sleep(5)
         await reply.abandon()
-    assert schedule.times(Post) == [0, pytest.approx(11 + MAX_WORDLESS_S, abs=2 * LOOK_AGAIN_S)]
+    assert schedule.times(Post) == [0, pytest.approx(11 + MAX_WORDLESS_S, abs=2 * RECHECK_DELAY_S)]
 
 
 @simulated
@@ -634,7 +634,7 @@ async def test_answers_pause_while_the_database_is_away_and_go_on_after_it() -> 
         await asyncio.sleep(20)
         assert schedule.calls() == before
         schedule.records.is_away = False
-        async with asyncio.timeout(2 * AWAY_PAUSE_S):
+        async with asyncio.timeout(2 * STORE_RETRY_DELAY_S):
             await asyncio.gather(first.finish(End(EndReason.WHOLE)), second.finish(End(EndReason.WHOLE)))
     assert schedule.records.texts == {1: "Hello. More.", 2: "Hello. More."}
     assert schedule.records.asked_while_away < 50, "one answer asks for all"
@@ -806,7 +806,7 @@ async def test_placeholder_of_a_question_that_is_not_queued_any_more_is_not_post
 @simulated
 async def test_placeholder_that_was_begun_too_long_ago_is_withheld_and_begun_again() -> None:
     async with scheduling() as schedule:
-        schedule.records.begins_s = PLACEHOLDER_WITHIN_S + 1
+        schedule.records.begins_s = PLACEHOLDER_TIMEOUT_S + 1
         posting = asyncio.create_task(schedule.scheduler.post_placeholder(job_of(1)))
         await asyncio.sleep(schedule.records.begins_s + 0.5)
         schedule.records.begins_s = 0.0
@@ -816,7 +816,7 @@ async def test_placeholder_that_was_begun_too_long_ago_is_withheld_and_begun_aga
         schedule.records.is_away = False
         await asyncio.wait_for(posting, 30)
         assert schedule.calls() == [(1, "Post")]
-    assert schedule.records.asked_while_away <= 30 / AWAY_PAUSE_S + 1
+    assert schedule.records.asked_while_away <= 30 / STORE_RETRY_DELAY_S + 1
 
 
 @simulated

@@ -46,7 +46,7 @@ from tests.reply.outcomes import done, found, refused
 
 LEFT, OLD = "Hello wor", "One.\n\nTwo is"
 WHOLE, CUT = End(EndReason.WHOLE), End(EndReason.CUT, sentence_notice("Cut."))
-MESSAGE, OUTDATED = Shown(("7.0",)), Shown(("7.0",), outdated=True)
+MESSAGE, OUTDATED = Shown(("7.0",)), Shown(("7.0",), is_outdated=True)
 
 
 @pytest.mark.parametrize(
@@ -397,7 +397,7 @@ def test_placeholder_of_a_queued_question_says_so() -> None:
 
 
 def test_found_placeholder_is_not_posted_again() -> None:
-    reply, channel = Reply(answer(), Shown(outdated=True, queued=True)), ReadersChannel()
+    reply, channel = Reply(answer(), Shown(is_outdated=True, queued=True)), ReadersChannel()
     post = next_of(reply, Post)
     ts = channel.take(post)
     refused(reply, post, Refusal.TRANSIENT)

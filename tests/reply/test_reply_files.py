@@ -250,7 +250,7 @@ def answer_file(text: str, name: str = "") -> AttachedFile:
 )
 def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: str, stays: bool) -> None:
     earlier_files = (answer_file(before),)
-    reply = Reply(answer(), Shown(("7.0",), attached=(FileMessage("8.0", ("F1",), file_keys(earlier_files)),)))
+    reply = Reply(answer(), Shown(("7.0",), file_messages=(FileMessage("8.0", ("F1",), file_keys(earlier_files)),)))
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append(SEVEN_PAGES)
     show_all(reply, channel)
@@ -265,7 +265,9 @@ def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: st
 
 def test_current_file_beside_another_one_is_uploaded_again_before_their_message_is_deleted() -> None:
     earlier_files = (answer_file(SEVEN_PAGES), answer_file("print()", "code-1.py"))
-    reply = Reply(answer(), Shown(("7.0",), attached=(FileMessage("8.0", ("F1", "F2"), file_keys(earlier_files)),)))
+    reply = Reply(
+        answer(), Shown(("7.0",), file_messages=(FileMessage("8.0", ("F1", "F2"), file_keys(earlier_files)),))
+    )
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append(SEVEN_PAGES)
     reply.finish(End(EndReason.WHOLE))
@@ -281,7 +283,7 @@ def test_current_file_beside_another_one_is_uploaded_again_before_their_message_
 def test_files_of_an_earlier_version_are_deleted_while_the_new_one_grows() -> None:
     earlier_files = (answer_file(SEVEN_PAGES),)
     attached = (FileMessage("8.0", ("F1",), file_keys(earlier_files)),)
-    reply = Reply(answer(), Shown(("7.0",), attached=attached, outdated=True))
+    reply = Reply(answer(), Shown(("7.0",), file_messages=attached, is_outdated=True))
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append("Another answer.")
     show_all(reply, channel)
@@ -291,7 +293,7 @@ def test_files_of_an_earlier_version_are_deleted_while_the_new_one_grows() -> No
 def test_shorter_partial_answer_keeps_the_file_of_an_earlier_attempt() -> None:
     earlier_files = (answer_file(SEVEN_PAGES),)
     reply = Reply(
-        answer(SEVEN_PAGES), Shown(("7.0",), attached=(FileMessage("8.0", ("F1",), file_keys(earlier_files)),))
+        answer(SEVEN_PAGES), Shown(("7.0",), file_messages=(FileMessage("8.0", ("F1",), file_keys(earlier_files)),))
     )
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append("Less.")

@@ -116,7 +116,7 @@ def looking_often(step: Step | None) -> None:
 
     admin_notices.LOOK_S = LOOK_S
     vars(notifications)["OUTBOX_HOLD_S"] = HOLD_S
-    vars(outbox)["TRY_WITHIN_S"] = HOLD_S / 2
+    vars(outbox)["TRY_TIMEOUT_S"] = HOLD_S / 2
     if step is not None:
         die_at(step)
 

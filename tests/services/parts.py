@@ -4,7 +4,7 @@ import copy
 from typing import Any, TypeVar
 
 from bot.core.lease import Lease
-from bot.core.sign_in_addresses import SignInAddresses
+from bot.core.sign_in_urls import SignInUrls
 from bot.core.triage import Identity
 from bot.reply.workspace import Workspace
 from bot.store import Stores
@@ -30,7 +30,7 @@ def workspace_of(**parts: Any) -> Workspace:
         "telemetry": OFF,
         "is_token_refused": lambda: False,
         "enabled_actions": frozenset(),
-        "sign_in_addresses": SignInAddresses(),
+        "sign_in_urls": SignInUrls(),
     }
     return having(object.__new__(Workspace), **alone | parts)
 

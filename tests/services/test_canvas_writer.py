@@ -12,7 +12,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job, MessageRole
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import EndReason, Refusal, Refused
-from bot.reply.late import SideMessage
+from bot.reply.outbox_sender import SideMessage
 from bot.reply.sources import as_code
 from bot.services.canvas_writer import MAX_TRIES, CanvasWriter
 from bot.slack.blockkit import Json

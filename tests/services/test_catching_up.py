@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.sign_in_addresses import SignInAddresses
+from bot.core.sign_in_urls import SignInUrls
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.reply.posted import METADATA_EVENT
 from bot.services.catching_up import (
@@ -98,7 +98,7 @@ class Absence:
     def __post_init__(self) -> None:
         self.slack = ScriptedSlack(self.clock)
         slack: Any = self.slack
-        history = History(slack, ME.bot_id, SignInAddresses())
+        history = History(slack, ME.bot_id, SignInUrls())
         self.workspace = workspace_of(paced=slack, history=history)
 
     async def receive(self, event_id: str, message: Message, *, offer_first: bool) -> bool:

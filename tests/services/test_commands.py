@@ -13,7 +13,15 @@ from bot.core.calls import AllowedTool
 from bot.core.caps import Amount, CapField, CapOwner, Scope, UsageToDate, parse_caps
 from bot.core.channel_settings import ChannelSettings, DefaultSettings, SettingsPlace, settings_line
 from bot.core.conversation import Question, ThreadKey
-from bot.core.surfaces import TOP, ChannelsWithSettings, CommandResponse, Help, HomeView, Invocation, TypedCommand
+from bot.core.surfaces import (
+    MAX_LISTED,
+    ChannelsWithSettings,
+    CommandResponse,
+    Help,
+    HomeView,
+    Invocation,
+    TypedCommand,
+)
 from bot.core.triage import Engagement
 from bot.errors import RateLimited
 from bot.models.prices import ModelPrices
@@ -408,7 +416,7 @@ async def test_home_of_a_person_without_access_says_so(stage: Stage) -> None:
     assert stage.slack.homes == [("UADA", stage.access.with_admin_mentions(Denial.GUEST))]
 
 
-@pytest.mark.parametrize(("channels", "others"), [(TOP - 1, 0), (TOP, 0), (TOP + 1, 1)])
+@pytest.mark.parametrize(("channels", "others"), [(MAX_LISTED - 1, 0), (MAX_LISTED, 0), (MAX_LISTED + 1, 1)])
 async def test_admins_home_lists_ten_channels_with_settings_of_their_own(
     stage: Stage, channels: int, others: int
 ) -> None:
@@ -424,7 +432,7 @@ async def test_admins_home_lists_ten_channels_with_settings_of_their_own(
     assert shown.workspace is not None
     listed = shown.workspace.channels
     assert ([channel_id for channel_id, _ in listed.listed_channels], listed.other_count) == (
-        [f"C{number:03}" for number in range(min(TOP, channels))],
+        [f"C{number:03}" for number in range(min(MAX_LISTED, channels))],
         others,
     )
     assert isinstance(listed, ChannelsWithSettings)

@@ -14,7 +14,7 @@ from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.schedules import GRACE_S, LATE_S, Rule, Run, Schedule
-from bot.core.sign_in_addresses import SignInAddresses
+from bot.core.sign_in_urls import SignInUrls
 from bot.core.surfaces import CommandResponse, Invocation
 from bot.core.triage import Identity
 from bot.core.unposted import MessageQuestion, QuotedMessage
@@ -476,7 +476,7 @@ async def test_person_without_access_is_told_so_instead_of_asked_in_a_modal() ->
 
 async def test_modal_with_the_address_of_a_sign_in_asks_nothing() -> None:
     stage = staged()
-    stage.shortcut.workspace.sign_in_addresses = SignInAddresses(["https://typist.example/oauth/callback"])
+    stage.shortcut.workspace.sign_in_urls = SignInUrls(["https://typist.example/oauth/callback"])
     asked = SubmittedQuestion("V1", ABOUT, "What is https://typist.example/oauth/callback?code=1&state=2")
     assert await stage.shortcut.ask("U1", asked) == texts.accounts.PASTED_IN_MESSAGE
     assert stage.records.asked == []

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bot.core.notifications import Notification
-from bot.core.outbox import OUTBOX_HOLD_S, TRY_WITHIN_S, wait_s
+from bot.core.outbox import OUTBOX_HOLD_S, TRY_TIMEOUT_S, wait_s
 from bot.errors import RateLimited, Refusal, Refused, TypistError
 from bot.slack.blockkit import Json
 from bot.store import Stores
@@ -83,6 +83,6 @@ async def test_process_that_was_paused_tells_nobody(stores: Stores) -> None:
     await stores.notifications.add("T1", Notification("UA", "key", SENTENCE))
     await slack.get_due(stores)
     assert slack.still()
-    clock_of(stores).now_s += TRY_WITHIN_S
-    assert TRY_WITHIN_S < OUTBOX_HOLD_S
+    clock_of(stores).now_s += TRY_TIMEOUT_S
+    assert TRY_TIMEOUT_S < OUTBOX_HOLD_S
     assert not slack.still()

@@ -11,12 +11,12 @@ import pytest
 from bot.core.calls import CallState, Decision, RecordedCall, Step
 from bot.core.job import Checkpoint, End, Job, MessageRole, RecordedMessage, page_ts
 from bot.core.notifications import DueNotification
-from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TRY_WITHIN_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
+from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TRY_TIMEOUT_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.logs import PrivateFormatter
 from bot.reply.answer import Answer
-from bot.reply.late import SideMessage
 from bot.reply.messages import Life, Shown
+from bot.reply.outbox_sender import SideMessage
 from bot.services.outbox import AT_ONCE, AWAY_S, DECISIONS_WITHIN_S, LOOK_S, Outbox
 from bot.slack.json_values import Payload
 from slack_sandbox.testing.processes import WITHIN_S as TEST_WITHIN_S
@@ -353,8 +353,8 @@ async def test_process_that_was_paused_tells_nobody(entry: OutboxEntry) -> None:
     stage = Stage(Entries([[entry]], [waiting(False)]))
     await stage.look()
     assert stage.sender.still()
-    stage.clock.now_s += TRY_WITHIN_S
-    assert TRY_WITHIN_S < OUTBOX_HOLD_S
+    stage.clock.now_s += TRY_TIMEOUT_S
+    assert TRY_TIMEOUT_S < OUTBOX_HOLD_S
     assert not stage.sender.still()
 
 

@@ -8,7 +8,7 @@ import pytest
 from bot.core.job import MENTION_ROLES, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import Refusal, Refused
-from bot.reply.late import SideMessage, ready_message
+from bot.reply.outbox_sender import SideMessage, ready_message
 from bot.services.side_messages import update_side_messages
 from bot.slack.json_values import Payload
 from tests.services.answering import QUESTION

@@ -13,7 +13,7 @@ from bot.core.caps import Amount, CapOwner, OwnCap, Period, Scope, UsageToDate, 
 from bot.core.channel_settings import ChannelSettings, DefaultSettings, change_sentences, settings_line
 from bot.core.surfaces import (
     DIRECT_MESSAGES,
-    TOP,
+    MAX_LISTED,
     ChannelsWithSettings,
     HomeView,
     MonthUsage,
@@ -104,11 +104,11 @@ def test_home_lists_accounts(accounts: Mapping[str, tuple[float, str]], lines: l
     assert shown == (["\n".join([f"*{texts.accounts.YOUR_ACCOUNTS}*", *lines])] if lines else [])
 
 
-@pytest.mark.parametrize(("number", "more"), [(1, ""), (TOP, ""), (TOP + 2, " · … and 2 more.")])
+@pytest.mark.parametrize(("number", "more"), [(1, ""), (MAX_LISTED, ""), (MAX_LISTED + 2, " · … and 2 more.")])
 def test_home_lists_channels_with_the_last_first(number: int, more: str) -> None:
     channels = [f"C{index}" for index in range(number)]
     shown = view_text(home_view(HomeView(DEFAULTS, NO_QUOTAS, channels)))
-    assert f"*{texts.home.WHERE_YOU_ASK}*\\n{' · '.join(f'<#{id_}>' for id_ in channels[:TOP])}{more}'" in shown
+    assert f"*{texts.home.WHERE_YOU_ASK}*\\n{' · '.join(f'<#{id_}>' for id_ in channels[:MAX_LISTED])}{more}'" in shown
 
 
 NOTHING = MonthUsage(Amount(), {}, {}, {}, {})
@@ -155,7 +155,7 @@ def test_admin_sees_who_used_most_of_what_this_month_and_last() -> None:
 
 @pytest.mark.parametrize("sentences", [["I answer every new post."], ["I ask a model with a long name first."] * 9])
 def test_admin_sees_as_many_channels_with_settings_as_fit_and_how_many_more(sentences: list[str]) -> None:
-    listed = [(f"C{number}", sentences) for number in range(TOP)]
+    listed = [(f"C{number}", sentences) for number in range(MAX_LISTED)]
     channels = ChannelsWithSettings(listed, 90)
     workspace = WorkspaceUsage(SPENT, NOTHING, NOTHING, NO_CAPS, {"Access": "members"}, 1.5, channels)
     shown = view_text(home_view(HomeView(DEFAULTS, USAGE, (), workspace)))
@@ -252,7 +252,7 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
     every = [f"{scope}/{period}=1{unit}" for scope in Scope for period in Period for unit in ("usd", "tokens")]
     caps = parse_caps(",".join(every))
     quotas = Quotas(caps, owns, tuple(many))
-    own_settings = ChannelsWithSettings([(id_, ["I ask <one> first."] * 15) for id_ in list(channels)[:TOP]], 90)
+    own_settings = ChannelsWithSettings([(id_, ["I ask <one> first."] * 15) for id_ in list(channels)[:MAX_LISTED]], 90)
     workspace = WorkspaceUsage(SPENT, month, month, quotas, {"Models": "y <&> " * 2_000}, 1.5, own_settings)
     settings = replace(DEFAULTS, system_prompt="z" * 9_000)
     usage = UsageToDate(SPENT, [cap_use(cap, Amount(10**15), NOON) for cap in caps])

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bot.clock import Clock
-from bot.core.sign_in_addresses import SignInAddresses
+from bot.core.sign_in_urls import SignInUrls
 from bot.core.surfaces import AppContext
 from bot.reply.workspace import Workspace
 from bot.slack.client import SlackClient, new_session
@@ -45,5 +45,5 @@ async def workspace_of(client: SlackClient, clock: Clock) -> Workspace:
         account_kinds=KindsInMemory(clock),
         open_now=nothing_open,
         clock=clock,
-        sign_in_addresses=SignInAddresses([REDIRECT_URI]),
+        sign_in_urls=SignInUrls([REDIRECT_URI]),
     )

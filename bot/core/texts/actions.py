@@ -92,10 +92,10 @@ ONLY_ASKER = {
 """Descriptions of the actions that only an answer's asker and admins can take, keyed by ReplyAction."""
 
 
-def only_asker(asker: str, does: str) -> str:
-    """Returns the sentence that refuses an action to anyone but the asker. `asker`: a user ID. `does`: a value of
+def only_asker(asker: str, action: str) -> str:
+    """Returns the sentence that refuses an action to anyone but the asker. `asker`: a user ID. `action`: a value of
     ONLY_ASKER."""
-    return f"Only <@{asker}> or a Typist admin can {does}."
+    return f"Only <@{asker}> or a Typist admin can {action}."
 
 
 def only_asker_agrees(asker: str) -> str:

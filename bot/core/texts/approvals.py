@@ -24,7 +24,7 @@ _SEVERAL_WAIT = "should I go ahead with everything I asked you about above?"
 
 
 def reminder(mention: str, kinds: Collection[str]) -> str:
-    return f"{mention} {_CARDS[next(iter(kinds))].waits if len(kinds) == 1 else _SEVERAL_WAIT}"
+    return f"{mention} {_CARDS[next(iter(kinds))].reminder_end if len(kinds) == 1 else _SEVERAL_WAIT}"
 
 
 def _undone(kinds: Collection[str]) -> str:
@@ -33,7 +33,7 @@ def _undone(kinds: Collection[str]) -> str:
 
 def replied_instead_text(kinds: Collection[str]) -> str:
     first, *others = kinds
-    own = "" if others else _CARDS[first].replied
+    own = "" if others else _CARDS[first].replied_instead
     return f"{own or f'{_undone(kinds)} because you wrote instead.'} I'll answer below your message."
 
 

@@ -91,10 +91,10 @@ def nothing_to_forget(number: int) -> str:
     return f"There's no memory number {number} here. For the list, ask me “What do you remember?”"
 
 
-def memory_line(number: int, text: str, said: str, link: str) -> str:
+def memory_line(number: int, text: str, attribution: str, link: str) -> str:
     """Returns a memory's line in the list, as Markdown. `link`: a link to the memory's message, or "" if
     unavailable."""
-    return f"- {text} (number {number}, {f'[{said}]({link})' if link else said})"
+    return f"- {text} (number {number}, {f'[{attribution}]({link})' if link else attribution})"
 
 
 def memory_attribution(person: str, day: str, changed_by: str, *, is_proposed: bool) -> str:

@@ -9,11 +9,11 @@ class CardWords(NamedTuple):
     """Shown while the approved call runs, or "" to show the tool's title. Begins with a verb that ends in -ing."""
     undone: str
     """The beginning of sentences about a card that was declined or expired."""
-    waits: str
+    reminder_end: str
     """The end of a reminder to decide."""
     about: str = ""
     """The subject of a card that Slack can't show, or "" if its question includes the subject."""
-    replied: str = ""
+    replied_instead: str = ""
     """Reports that the asker wrote a message instead, which ends the answer. "" if `undone` fits."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.caps import CapField, CapOwner, EnteredLimits, OwnerCaps, Period, Scope, UsageToDate, limit_as_entered
 from bot.core.conversation import escape
-from bot.core.surfaces import TOP, WorkspaceUsage
+from bot.core.surfaces import MAX_LISTED, WorkspaceUsage
 from bot.slack.blockkit import (
     Json,
     actions,
@@ -129,13 +129,13 @@ def _quotas_text(workspace: WorkspaceUsage) -> str:
         elif (cap.window, cap.in_dollars) not in replaced:
             lines.append(texts.quotas.quota_usage(name, cap.percent_used(workspace.usage_by_period[cap.window.period])))
     by_use = sorted(quotas.own_caps, key=lambda own: (-own.cap.used_by(own.usage) / own.cap.limit, own.owner.id))
-    for own in by_use[:TOP]:
+    for own in by_use[:MAX_LISTED]:
         window = own.cap.window
         name = texts.quotas.quota_for_admins(window.scope, own.owner.id, own.cap.limit_text, window.period)
         lines.append(texts.quotas.quota_usage(name, own.cap.percent_used(own.usage)))
-    if len(by_use) > TOP:
-        lines.append(texts.home.more_quotas(len(by_use) - TOP))
+    if len(by_use) > MAX_LISTED:
+        lines.append(texts.home.more_quotas(len(by_use) - MAX_LISTED))
     if quotas.unpriced and any(cap.in_dollars for cap in (*quotas.defaults, *(own.cap for own in quotas.own_caps))):
-        unpriced = [escape(beginning(name, texts.models.MODEL_NAME_CHARS)) for name in quotas.unpriced[:TOP]]
+        unpriced = [escape(beginning(name, texts.models.MODEL_NAME_CHARS)) for name in quotas.unpriced[:MAX_LISTED]]
         lines.append(texts.home.unpriced_models_text(unpriced))
     return "\n".join(lines or [texts.home.NO_QUOTAS_SET])

@@ -12,7 +12,7 @@ from bot.core import texts
 from bot.core.caps import Amount, Period
 from bot.core.channel_settings import DefaultSettings
 from bot.core.conversation import escape, is_direct_message
-from bot.core.surfaces import TOP, ChannelsWithSettings, HomeView, Ranking, UsedT, WorkspaceUsage, rank
+from bot.core.surfaces import MAX_LISTED, ChannelsWithSettings, HomeView, Ranking, UsedT, WorkspaceUsage, rank
 from bot.slack.blockkit import (
     PIECE_CHARS,
     SECTION_CHARS,
@@ -84,8 +84,8 @@ def _shorten_block(block: Json, room: int) -> Json:
 
 
 def _own_channels(channels: Sequence[str]) -> list[Json]:
-    shown = [f"<#{channel_id}>" for channel_id in channels[:TOP]]
-    more = [texts.home.more_channels(len(channels) - TOP)] if len(channels) > TOP else []
+    shown = [f"<#{channel_id}>" for channel_id in channels[:MAX_LISTED]]
+    more = [texts.home.more_channels(len(channels) - MAX_LISTED)] if len(channels) > MAX_LISTED else []
     return [_paragraph(texts.home.WHERE_YOU_ASK, " · ".join([*shown, *more]))] if shown else []
 
 

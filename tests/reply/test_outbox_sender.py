@@ -13,8 +13,8 @@ from bot.core.job import MENTION_ROLES, SIDE_ROLES, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import Refusal, Refused
-from bot.reply.late import OutboxSender, SideMessage, approval_reminder, link_message, ready_message
 from bot.reply.messages import Delete
+from bot.reply.outbox_sender import OutboxSender, SideMessage, approval_reminder, link_message, ready_message
 from bot.slack.blockkit import remark
 from bot.slack.posted_questions import posted_question
 

@@ -18,7 +18,7 @@ _PART = re.compile(r"(?<![\w-])(?:code|state)=[^\s<>&]+", re.ASCII)
 _AFTER_URL = ")]}.,;:!?'\"*`"
 
 
-class SignInAddresses:
+class SignInUrls:
     """Recognizes sign-in URLs by their beginning, which is one of Typist's redirect URLs, or by their code and
     state."""
 

@@ -6,13 +6,13 @@ import pytest
 
 from bot.core import texts
 from bot.core.conversation import Message, Question, ThreadKey
-from bot.core.sign_in_addresses import SignInAddresses
+from bot.core.sign_in_urls import SignInUrls
 from bot.slack.text import attached_to, body_of
 
 GONE = texts.accounts.ADDRESS_REMOVED
 QUERY = "code=canary&state=canary&iss=https://jira.example"
 LOOPBACK, PAGE = "127.0.0.1:47823/callback", "typist.example/oauth/callback"
-ADDRESSES = SignInAddresses([f"http://{LOOPBACK}", f"https://{PAGE}"])
+ADDRESSES = SignInUrls([f"http://{LOOPBACK}", f"https://{PAGE}"])
 STATE = "canary-" * 6 + "x"
 HERE, THERE = f"http://{LOOPBACK}?{QUERY}", f"https://{PAGE}?{QUERY}"
 NESTED = "https://search.example/?q=http%3A%2F%2F127.0.0.1%3A47823%2Fcallback%3Fcode%3Dcanary%26state%3Dcanary"
@@ -55,7 +55,7 @@ NESTED = "https://search.example/?q=http%3A%2F%2F127.0.0.1%3A47823%2Fcallback%3F
 def test_address_with_a_query_that_leads_back_from_a_sign_in_is_removed(text: str, left: str) -> None:
     assert ADDRESSES.without_urls(text) == left
     assert ADDRESSES.without_urls(left) == left
-    assert SignInAddresses().without_urls(text) == text
+    assert SignInUrls().without_urls(text) == text
 
 
 ESCAPED = HERE.replace("&", "&amp;")

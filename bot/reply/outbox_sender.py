@@ -127,21 +127,23 @@ class OutboxSender:
         """Returns the metadata, by ts, of separate messages that have these roles but no recorded ts."""
         if all(message.ts for message in entry.side_messages if message.role in roles):
             return {}
-        on_record = {message.ts for message in entry.side_messages}
+        recorded_ts = {message.ts for message in entry.side_messages}
         events = [_EVENTS[role] for role in roles if role in _EVENTS]
         found = {}
         for message in await self._posted.messages_since(entry.question):
             metadata = object_in(message.get("metadata"))
             is_of_question = object_in(metadata.get("event_payload")).get("question_ts") == entry.question.ts
-            is_known = message["ts"] in on_record or not self._posted.is_own(message)
+            is_known = message["ts"] in recorded_ts or not self._posted.is_own(message)
             if is_of_question and metadata.get("event_type") in events and not is_known:
                 found[str(message["ts"])] = metadata
         return found
 
-    async def post_side_message(self, entry: OutboxEntry, message: SideMessage, still: Callable[[], bool]) -> str:
-        """Posts a separate message and returns its ts. Sends nothing if `still()` is False."""
+    async def post_side_message(
+        self, entry: OutboxEntry, message: SideMessage, is_still_ours: Callable[[], bool]
+    ) -> str:
+        """Posts a separate message and returns its ts. Sends nothing if `is_still_ours()` is False."""
         thread = entry.question.thread
-        with only_while(still):
+        with only_while(is_still_ours):
             _, ts = await self._threads.post(
                 thread.channel_id,
                 thread.thread_ts,
