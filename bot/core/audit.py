@@ -1,4 +1,4 @@
-"""The audit log: who asked, approved, changed and erased what, without content. Pure.
+"""The audit log: who asked, approved, changed or erased what, without any content. Pure.
 
 Each entry is written in the same transaction as the change (bot/store/audit.py) and exported as a line of JSON. Times,
 models, costs and states don't identify anyone. Fields that identify people can be erased: the actor, and `Subject`,
@@ -27,7 +27,8 @@ class EntryKind(StrEnum):
     SETTING = "setting"
     ERASURE = "erasure"
     IDENTITY = "identity"
-    """The asker's identity was sent to a gateway or an MCP server in headers. The entry doesn't include the values."""
+    """The asker's identity was sent to a gateway or an MCP server in headers. The entry doesn't include the headers'
+    values."""
     REPLAY = "replay"
     """A question was sent to a model again for a comparison (services/replay.py)."""
 

@@ -41,7 +41,7 @@ SEPARATOR = "__"
 """Separates the owner's name from the tool's. Owner names never contain it, so a full name identifies the owner."""
 MAX_CALL_S = 3_600.0
 MAX_RESULT_CHARS = 20_000
-"""About 5,000 tokens, which are billed again with every later step of the answer."""
+"""Maximum length of a result: about 5,000 tokens, which are billed again with every later step of the answer."""
 MAX_TOOLS = 100
 """Maximum number of MCP tools in one conversation. OpenAI accepts 128, and our own tools need room too."""
 MAX_DEFINITIONS_CHARS = 400_000
@@ -54,7 +54,7 @@ MAX_OPTIONS, MAX_OPTION_CHARS = 99, 75
 option."""
 READ_CHANNEL = "read_channel"
 SLACK = "slack"
-"""Owner of Typist's built-in tools, like an MCP server's name."""
+"""The owner of Typist's built-in tools, used like an MCP server's name."""
 REMEMBER, SCHEDULE, SIGN_IN, NOTIFY = "remember", "schedule", "sign_in", "notify"
 LASTING_PROPOSALS = (REMEMBER, SCHEDULE, NOTIFY)
 PROPOSALS = (*LASTING_PROPOSALS, SIGN_IN)

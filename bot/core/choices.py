@@ -16,7 +16,7 @@ from bot.models.events import ToolCall
 from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
 
 TOOL_NAME = "offer_choices"
-"""Has no owner prefix, so that no MCP server can have a tool with this name."""
+"""The tool's name. It has no owner prefix, so that no MCP server can have a tool with the same name."""
 MAX_CHOICES = 5
 MAX_CHOICE_CHARS = 200
 LABEL_CHARS = 75

@@ -53,7 +53,7 @@ class File:
     mimetype: str = ""
     filetype: str = ""
     mode: str = ""
-    """hosted, snippet, external, tombstone, hidden_by_limit, ..."""
+    """Slack's mode: hosted, snippet, external, tombstone, hidden_by_limit, ..."""
     access: str = ""
     """Slack's file_access: visible, check_file_info, ..."""
     url: str = ""
@@ -65,7 +65,7 @@ class File:
     seconds: float = 0.0
     """Duration in seconds, or 0 if Slack doesn't report it."""
     size_bytes: int = 0
-    """0 if Slack doesn't report it."""
+    """The size in bytes, or 0 if Slack doesn't report it."""
     preview_url: str = ""
     """The URL of Slack's smaller copy of an image, as PNG or JPEG, or ""."""
     is_quoted: bool = False

@@ -141,7 +141,7 @@ _SIGN_IN = re.compile(rb"<title>[^<]*\bSlack</title>|class=\"signin|/signin\b", 
 
 
 def short_name(name: str) -> str:
-    """Returns a user-chosen name on one line. The middle of a long name is cut."""
+    """Returns a user-chosen name on one line. The middle of a long name is left out."""
     name = " ".join(name.translate(_BIDI_CONTROLS).split()).replace("`", "'")
     return name if len(name) <= NAME_CHARS else f"{name[:50]}…{name[-25:]}"
 
@@ -255,7 +255,8 @@ def _language(name: str) -> str:
 
 
 def format_document(document: Document, language: str = "") -> str:
-    """Formats a document for the model: its text, with a note about omitted parts. `language`: of a code block."""
+    """Formats a document for the model: its text, with a note about omitted parts. `language`: the language of the code
+    block around the text."""
     without = ", ".join(_omission_phrase(part) for part in document.left_out)
     guess = f"; its charset is a guess: {document.guessed_charset}" if document.guessed_charset else ""
     form, language = ("As Markdown", "markdown") if document.is_markdown else ("As text", language)
@@ -501,7 +502,7 @@ def _pages_of(media: Media) -> Iterator[Media]:
 
 
 def _with_label(media: Media, marks: PromptMarks | None) -> Media:
-    """Returns an image or PDF with a replacement text for models that don't support it."""
+    """Returns an image or PDF with replacement text for models that don't support it."""
     label, pages = hidden_note(media.name), 0
     if media.alternative is not None and media.alternative.text.strip():
         label = f"(Instead of {media.name}, which you can't be shown:)\n{format_document(media.alternative)}"

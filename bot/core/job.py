@@ -291,7 +291,7 @@ class End:
     reason: EndReason
     notices: tuple[Notice, ...] = ()
     footer: str = ""
-    """The line with the model's name, or "" without text."""
+    """The line with the model's name, or "" if there is no text."""
     model: str | None = None
     usage: Usage | None = None
     """Usage reported by the vendor, or an estimate. None if no model was asked."""

@@ -2,8 +2,8 @@
 
 REPLY and SIDE_MESSAGES entries only report that a question's record has changed: REPLY concerns the reply's messages,
 and SIDE_MESSAGES the messages that mention the asker. The process that claims an entry reads the record and updates
-Slack to match it (QuestionRecord, core/picture.py). So the update doesn't depend on what changed, how often, or on
-earlier tries. An entry of another kind is a single call.
+Slack to match it (QuestionRecord, core/picture.py). Therefore, the update doesn't depend on what changed, on how often
+it changed, or on earlier tries. An entry of another kind is a single call.
 """
 
 from dataclasses import dataclass

@@ -94,7 +94,7 @@ class Picture:
         return texts.answers.FOOTER_INCOMPLETE if is_cut or self.reason.is_failure else ""
 
     def with_names(self, names: Mapping[str, str], admins: Sequence[str]) -> "Picture":
-        """Returns the picture with names of deciders and admins. Mentions would notify them every time."""
+        """Returns the picture with the names of deciders and admins, because mentions would notify them every time."""
         decided = tuple(replace(one, name=names.get(one.user_id, one.user_id)) for one in self.decisions)
         named = [names[admin] for admin in admins if admin in names]
         notices = tuple(texts.access.with_admins(notice, named) for notice in self.notices)

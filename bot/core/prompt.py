@@ -165,7 +165,7 @@ class PromptMarks:
 
 
 def time_text(at: datetime, zone: str) -> str:
-    """Returns weekday, date, time and UTC offset, and the time zone's name if it adds information."""
+    """Returns the weekday, date, time and UTC offset, and the time zone's name if it adds information."""
     # Etc/GMT-3 even reads as the opposite of UTC+03:00.
     is_offset = zone.startswith("Etc/") or (zone.isalpha() and not at.utcoffset() and at.tzname() in ("UTC", zone))
     offset = at.isoformat(timespec="minutes")[16:].replace("+00:00", "")

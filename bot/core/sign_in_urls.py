@@ -38,8 +38,8 @@ class SignInUrls:
     def without_urls(self, text: str) -> str:
         if not self.has_url(text):
             return text
-        whole = _PART.sub(texts.accounts.ADDRESS_REMOVED, _WORD.sub(self._without, text))
-        return _CODE.sub(texts.accounts.ADDRESS_REMOVED, whole)
+        whole = _PART.sub(texts.accounts.SIGN_IN_URL_REMOVED, _WORD.sub(self._without, text))
+        return _CODE.sub(texts.accounts.SIGN_IN_URL_REMOVED, whole)
 
     def message_without_urls(self, message: Message) -> Message:
         return replace(
@@ -59,4 +59,4 @@ class SignInUrls:
         begun = self._begin.search(word[0]) if self._begin else None
         at = begun.start() if begun else 0
         before, address = word[0][:at].removesuffix("https://").removesuffix("http://"), word[0][at:]
-        return f"{before}{texts.accounts.ADDRESS_REMOVED}{address[len(address.rstrip(_AFTER_URL)) :]}"
+        return f"{before}{texts.accounts.SIGN_IN_URL_REMOVED}{address[len(address.rstrip(_AFTER_URL)) :]}"

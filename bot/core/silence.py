@@ -16,7 +16,7 @@ from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
 from slack_markdown.render import beginning
 
 TOOL_NAME = "stay_silent"
-"""Has no owner prefix, so that no MCP server can have a tool with this name."""
+"""The tool's name. It has no owner prefix, so that no MCP server can have a tool with the same name."""
 MAX_RULE_CHARS = 300
 MAX_REASON_CHARS = 200
 LISTED_REASONS = 10

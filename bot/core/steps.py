@@ -317,7 +317,7 @@ class Seam:
         self._cut_off = cut_off
         self._held = ""
         self._held_at = 0
-        """The position of the held characters in the text, or -1 once they don't occur in it."""
+        """The position of the held characters in the text, or -1 once they no longer occur in it."""
         self._joined = not so_far
 
     def join(self, delta: str) -> str:

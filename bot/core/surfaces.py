@@ -77,7 +77,7 @@ class HomeView:
     workspace: WorkspaceUsage | None = None
     schedules: Sequence[Schedule] = ()
     waiting_answers: Sequence[tuple[str, str, float]] = ()
-    """The person's answers that await an approval: channel, message link and deadline."""
+    """The person's answers that await approval: channel, message link and deadline."""
     accounts: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     """The person's accounts by MCP server: time of sign-in, in seconds since the epoch, and scopes."""
 

@@ -58,7 +58,7 @@ STOPS_WORK = re.compile(
     rf"(?:stop|cancel)\s+(?P<whose>the|my|this|our)\s+(?P<about>(?:\w{{1,40}}\s+){{0,2}}{_WORK})"
     r"(?:\s+(?:here|in\s+here|in\s+this\s+channel))?"
 )
-"""A command to stop the answer in progress or, without one, a schedule (core/schedules.py)."""
+"""Matches a command to stop the answer in progress or, if there is none, a schedule (core/schedules.py)."""
 _QUIET_WORDS = (
     "shut up|sei (?:bitte )?(?:still|ruhig|leise)|tais-toi|sois silencieux|reste silencieux|cállate|guarda silencio|"
     "fica quieto|fique quieto|fique em silêncio|stai zitto|fai silenzio|wees stil|hou je stil|помолчи|молчи|"
@@ -192,7 +192,8 @@ def triage(message: Message, me: Identity, participants: Participants, rules: Tr
 def reason_to_ignore(  # noqa: PLR0911
     message: Message, me: Identity, participants: Participants, rules: TriageRules
 ) -> IgnoreReason | None:
-    """Returns why to ignore a person's channel message without a mention of the bot, or None to answer it."""
+    """Returns the reason to ignore a person's channel message that doesn't mention the bot, or None if it should be
+    answered."""
     if is_addressed_to_another(message.text, me.name):
         return IgnoreReason.OTHER_ADDRESSEE
     if message.thread_ts is None:

@@ -60,7 +60,8 @@ class MessageQuestion:
 
 
 def reaction_view_id(emoji: str, channel_id: str, ts: str) -> str:
-    """Returns the view_id of a question by reaction, which is the same for everyone who adds this emoji."""
+    """Returns the view_id of a question that was asked with a reaction. It is the same for everyone who adds this
+    emoji."""
     return f"{_REACTION}:{emoji}:{channel_id}:{ts}"
 
 

@@ -245,7 +245,7 @@ class CurrentStep:
 ARRIVALS_S = 0.1
 """Time within which words are counted as a single arrival."""
 MAX_ARRIVALS = 16
-"""Maximum arrivals to keep. If there are more, every second arrival is merged into the previous one."""
+"""Maximum number of arrivals to keep. If there are more, every second arrival is merged into the previous one."""
 
 
 @dataclass(slots=True)

@@ -41,7 +41,8 @@ NOT_SHARED = "not_shared"
 """Our own error for files that Slack reported as shared but that no message shows."""
 MAX_REFUSALS = 1_000
 MAX_POST_SEARCHES = 3
-"""Maximum failed searches for a lost post before the page is posted again. A duplicate is better than no message."""
+"""Maximum number of failed searches for a lost post before the page is posted again. A duplicate is better than no
+message."""
 CALL_TIMEOUT_S = 60.0
 """Time limit for a call and everything that belongs to it, such as uploading a file."""
 CLEAN_UP_TIMEOUT_S = 20.0

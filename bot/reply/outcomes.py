@@ -22,7 +22,8 @@ class CallFound:
 
 @dataclass(frozen=True, slots=True)
 class CallRefused:
-    """Slack refused the call and did nothing, except that with OUTSIDE_THREAD, it posted the message."""
+    """Slack refused the call and did nothing. The exception is OUTSIDE_THREAD, which means that Slack posted the
+    message."""
 
     error: Refused
 

@@ -198,7 +198,8 @@ class ScheduledReply:
 
     @property
     def can_be_one_message(self) -> bool:
-        """Whether the reply can be sent as one message at its end: readers see a status, and no decision is pending."""
+        """Whether the reply can be sent as one message at its end, because readers see a status and no decision is
+        pending."""
         return self.has_status and not (self.reply.messages or self.reply.has_ended or self.reply.awaits_decision)
 
     def next_call(self) -> Call | None:
@@ -467,8 +468,8 @@ class EditScheduler:
             look_again_at = self._post_ends_again(calls, now)
             paces = self._budget.paces(now)
             unbegun = sum(live.can_be_one_message for live in calls)
-            left = self._budget.calls_left(now, unbegun) if unbegun else None
-            dues = [due for live, call in calls.items() if (due := self._due_call(live, call, now, paces, left))]
+            calls_left = self._budget.calls_left(now, unbegun) if unbegun else None
+            dues = [due for live, call in calls.items() if (due := self._due_call(live, call, now, paces, calls_left))]
             # The outbox can wait until the rate limit ends, but questions that are queued after this one can't.
             too_late = [due for due in dues if due.live.reply.has_ended and due.ready_at > now + REPLY_CALLS.within_s]
             for due in too_late:
@@ -538,10 +539,10 @@ class EditScheduler:
         return look_again_at
 
     def _due_call(
-        self, live: ScheduledReply, call: Call, now: float, paces: Paces, left: CallsLeft | None
+        self, live: ScheduledReply, call: Call, now: float, paces: Paces, calls_left: CallsLeft | None
     ) -> Due | None:
         """Returns a call with the time when it can be sent, or None if too many calls of its method are in flight.
-        `left`: the calls left for all replies, if a reply might be sent as one message at its end."""
+        `calls_left`: the calls left for all replies, if a reply might be sent as one message at its end."""
         method = METHODS[type(call)]
         urgency = live.reply.urgency_of(call)
         if list(self._in_flight.values()).count(method) >= MAX_IN_FLIGHT:
@@ -549,7 +550,7 @@ class EditScheduler:
         in_channel_at = self._budget.post_ready_at(method, call.question.thread.channel_id, now)
         ready_at = max(self._budget.ready_at(method, now, urgency, live, paces), in_channel_at, live.not_before)
         can_wait = ready_at <= now and live.can_be_one_message and isinstance(call, Post)
-        if can_wait and left is not None and self._budget.should_begin_late(live, now, left):
+        if can_wait and calls_left is not None and self._budget.should_begin_late(live, now, calls_left):
             ready_at = now + ASK_AGAIN_S
         return Due(live, call, urgency, ready_at)
 

@@ -9,7 +9,7 @@ from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.sign_in_urls import SignInUrls
 from bot.slack.text import attached_to, body_of
 
-GONE = texts.accounts.ADDRESS_REMOVED
+GONE = texts.accounts.SIGN_IN_URL_REMOVED
 QUERY = "code=canary&state=canary&iss=https://jira.example"
 LOOPBACK, PAGE = "127.0.0.1:47823/callback", "typist.example/oauth/callback"
 ADDRESSES = SignInUrls([f"http://{LOOPBACK}", f"https://{PAGE}"])

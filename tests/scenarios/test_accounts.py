@@ -514,7 +514,7 @@ async def test_address_in_a_message_is_used_for_nothing_and_never_read_again(
     stage.vendor.script(by_results(calls("", (READ_CHANNEL, {})), says("I see.")))
     await stage.sandbox.say("ada", message.channel, "and now?")
     await says_here("I see.", message.channel)
-    await stage.sandbox.say("ada", message.channel, f"what does {texts.accounts.ADDRESS_REMOVED} mean?")
+    await stage.sandbox.say("ada", message.channel, f"what does {texts.accounts.SIGN_IN_URL_REMOVED} mean?")
     await stage.sandbox.wait_for(lambda: sum("I see." in shown(one) for one in stage.bots(message.channel)) == 2)
     await stage.sandbox.say("ada", message.channel, f"remember that my page is {address}")
     await says_here("Remembered", message.channel)
@@ -526,7 +526,7 @@ async def test_address_in_a_message_is_used_for_nothing_and_never_read_again(
     await says_here(texts.accounts.PASTED_IN_MESSAGE, "general", asked)
     await stage.sandbox.say("grace", "general", "@typist and what is it?", thread_ts=asked)
     await says_here("I see.", "general", asked)
-    requests, gone = [json.dumps(request.body) for request in stage.vendor.requests], texts.accounts.ADDRESS_REMOVED
+    requests, gone = [json.dumps(request.body) for request in stage.vendor.requests], texts.accounts.SIGN_IN_URL_REMOVED
     # Only the prompt of a new thread, before the channel is read, has none.
     assert [gone in request for request in requests][-5:] == [True, False, True, True, True]
     dump = await dump_of(another_process)

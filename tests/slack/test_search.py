@@ -296,7 +296,7 @@ async def test_no_message_that_is_found_reads_as_two(stage: SearchStage, line_br
 async def test_address_of_a_sign_in_is_not_among_the_results(stage: SearchStage) -> None:
     await stage.sandbox.say("grace", "random", f"launch {REDIRECT_URI}?code=canary&state=canary")
     result = (await stage.result(await stage.asked())).text
-    assert texts.accounts.ADDRESS_REMOVED in result
+    assert texts.accounts.SIGN_IN_URL_REMOVED in result
     assert "canary" not in result
 
 

@@ -1,7 +1,8 @@
 """All user-facing text in Slack, with one module per feature: `texts.memory.UNDONE`.
 
-Text is short and friendly and never blames. The bot calls itself "I". An action, state or limit has the same name
-everywhere: queued, regenerate, continue, quota, Typist admin. A sentence that refuses something says what to do next.
+Text is short and friendly, and never blames anyone. The bot calls itself "I". An action, state or limit has the same
+name everywhere: queued, regenerate, continue, quota, Typist admin. A sentence that refuses something says what to do
+next.
 
 This package imports nothing else from core, so any module can use it. A sentence with values is a function of plain
 strings and numbers. Functions insert values unchanged: the caller escapes values that Slack would read as markup.

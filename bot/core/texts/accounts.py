@@ -57,7 +57,7 @@ PASTED_IN_MESSAGE = (
     "That's a sign-in URL, and I can't use it here. Please delete your message and ask again. Then press Sign in and "
     "follow the steps there."
 )
-ADDRESS_REMOVED = "[sign-in URL removed]"
+SIGN_IN_URL_REMOVED = "[sign-in URL removed]"
 """Replaces sign-in URLs in all text that Typist reads, records or sends to a model."""
 CONFIRM_FIRST = "Then press Done."
 DONE = "Done"

@@ -42,7 +42,8 @@ def answered_by(name: str) -> str:
 
 
 def another_model_answers(model: str, other_model: str, priced_as: str) -> str:
-    """Tells operators that another model answers requests for a model in BOT_MODELS. All names are vendor/model."""
+    """Tells operators that another model answers requests for a model in BOT_MODELS. All names have the form
+    vendor/model."""
     is_priced = priced_as == other_model
     price = "Its price counts" if is_priced else f"Its price isn't known, so the price of {priced_as} counts"
     return f"{model} is answered by another model, {other_model.partition('/')[2]}. {price}."

@@ -33,7 +33,7 @@ _OFFSET = re.compile(r"Etc/GMT([+-])(\d+)")
 
 
 def in_words(cron: str, zone: str) -> str:
-    """Describes five cron fields for the middle of a sentence, such as "weekdays at 9:00 AM"."""
+    """Describes five cron fields in words that fit in the middle of a sentence, such as "weekdays at 9:00 AM"."""
     parsed = CronSim(cron, _ANY_DAY)
     days, times = _days(parsed), _times(parsed, partial(clock_time, zone=zone))
     if times.startswith("at "):

@@ -108,6 +108,6 @@ def _before(text: str, now: float = 0.0, then: float = 0.0) -> str:
 
 
 def _parts(numbers: Mapping[str, int]) -> str:
-    """Returns numbers with labels, largest first: " (2 too long, 1 wrong)", or "" for none."""
+    """Returns numbers with labels, largest first: " (2 too long, 1 wrong)", or "" if there are none."""
     parts = [f"{numbers[name]:,} {name.replace('_', ' ')}" for name in sorted(numbers, key=lambda name: -numbers[name])]
     return f" ({', '.join(parts)})" if parts else ""
