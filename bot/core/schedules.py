@@ -59,7 +59,7 @@ _MAX_CRON_CHARS = 200
 _STEP = re.compile(r"/(\d+)", re.ASCII)
 _MAX_STEPS = (60, 24, 31, 12, 6)
 _MAX_CLOCK_SHIFT = timedelta(hours=3)
-"""Longer than the clocks are set back in any zone."""
+"""An upper bound: no zone sets its clocks back by this much."""
 _MINUTE = timedelta(minutes=1)
 _ANY_DAY = datetime(2026, 1, 1)
 _RUN = "schedule"
@@ -212,7 +212,7 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 @cache
-def _zones_by_written_name() -> Mapping[str, str]:
+def _zones_by_lowercase_name() -> Mapping[str, str]:
     """Returns IANA time zones keyed by lowercase name, both in IANA's spelling and in the form that Typist shows."""
     names = (resources.files("tzdata") / "zones").read_text("utf-8").split()
     counts = Counter(map(texts.rules.city, names))
@@ -231,7 +231,7 @@ def valid_rule(zone: str, now: float, *, cron: str = "", at: str = "", min_gap_m
     cron, at, zone = (
         " ".join(cron.upper().split()),
         at.strip(),
-        _zones_by_written_name().get(_normalized_zone(zone), zone),
+        _zones_by_lowercase_name().get(_normalized_zone(zone), zone),
     )
     if bool(cron) == bool(at):
         raise UnusableRule(texts.schedules.RULE_OR_TIME)

@@ -1,7 +1,7 @@
 """Finds Slack IDs in a model's text, and replaces them with names. Pure.
 
-Models know people by name, but results of tools and pasted text contain IDs: `<@U0123ABCD>`, `<#C0123ABCD>` and
-`<!subteam^S0123ABCD>`, or `@U0123ABCD`. IDs in quotation marks, and at the beginning of code, stay as written.
+Models know people by name, but tool results and pasted text contain IDs: `<@U0123ABCD>`, `<#C0123ABCD>` and
+`<!subteam^S0123ABCD>`, or `@U0123ABCD`. IDs in quotation marks or at the beginning of code aren't changed.
 """
 
 import re
@@ -14,7 +14,8 @@ WRITTEN_ID = re.compile(
     rf"|(?<!<)@(?P<bare>[UW]{_ID}{{4,14}})(?!\w))"
 )
 HALF_ID = re.compile(r"(?:<(?:[@#]|![subteam^]{0,8})?[A-Z0-9]{0,15}(?:\|[^<>|\n]{0,80})?|@[A-Z0-9]{0,15})?\Z")
-"""Matches the end of a text that can still become an ID, or nothing at the text's end."""
+"""Matches the end of a text that might become an ID once more text follows. Otherwise, matches the empty string
+there."""
 _MARKUP = re.compile(r"[\\`*_~\[\]<>|]")
 _UNKNOWN = {"C": "a channel", "G": "a channel", "S": "a group", "U": "someone", "W": "someone"}
 
@@ -24,7 +25,8 @@ def written_ids(text: str) -> list[str]:
 
 
 def with_names(text: str, names: Mapping[str, str]) -> str:
-    """Returns a text with names instead of IDs. `names`: by ID. An ID without a name becomes a word."""
+    """Returns text with names instead of IDs. `names`: names by ID. An ID without a name is replaced with a word such
+    as “someone”."""
     return WRITTEN_ID.sub(partial(_name, names), text)
 
 
