@@ -47,7 +47,7 @@ FEATURES: Mapping[str, Feature] = {
     "caps, usage": Feature(
         r"caps|usage|quota|prices",
         r"\bcaps\b|\bCap\w*|quota(?!tion)|Quota|texts\.quotas|UsageLedger|CAPS",
-        211,
+        217,  # a run of kept tests has a limit, and says first what it will cost
     ),
     "notifying people": Feature(
         r"notify|channel_copy",
@@ -85,14 +85,14 @@ FEATURES: Mapping[str, Feature] = {
         20,
     ),
     "replay": Feature(
-        r"replay|kept_tests",
+        r"replay|kept_test",
         r"[Rr]eplay\w*|REPLAY",
         14,
     ),
     "house questions": Feature(
-        r"kept_tests|house_questions",
+        r"kept_test|house_question",
         r"kept_tests?\b|KeptTest\w*|KEEP_TEST|house_questions?|HouseQuestions|HOUSE_QUESTIONS",
-        28,
+        31,
     ),
     "smoke": Feature(
         r"smoke",

@@ -13,7 +13,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -32,9 +32,9 @@ from bot.core.caps import DAY_S
 from bot.core.conversation import message_link, without_bot_mention
 from bot.core.job import Job
 from bot.core.usage import AnswerUsage, Thumb
-from bot.errors import CapReached, EndReason, ProviderError, RateLimited, SettingsError
+from bot.errors import CapReached, ProviderError, RateLimited, SettingsError
 from bot.models.events import Usage
-from bot.settings import Settings, model_prices, parse_model_option
+from bot.settings import Settings, model_prices, models_in_use, parse_model_option
 
 if TYPE_CHECKING:
     from bot.cli.replay_judge import Judge
@@ -45,20 +45,24 @@ if TYPE_CHECKING:
 
 LIMIT_USD = 10.0
 BEGIN = "{count:,} of {all:,} questions left to ask {model}, for at most ${left:g}. Nothing will be posted."
+KEPT = "{count:,} tests will ask {model}, for about ${about:.4f} and at most ${limit:g}. Nothing will be posted."
 JUDGED = "{judge} will then compare the answers to {count:,} questions, in both orders, for about ${usd:.4f} of that."
 DENIED = "{count:,} questions weren't asked because their askers no longer have access."
 AT_LIMIT = "Stopped at the limit of ${limit:g}. To continue, repeat this command with a higher --limit."
+NO_PRICE = "{model} has no price, so the limit can't be enforced. Add a price (it can be 0) to the BOT_PRICES file."
 OTHER_JUDGE = "{folder} has verdicts from {judge}. Use that judge, or another folder with --folder."
 FAILING = "Stopped: {model} failed ({end}). To continue, repeat this command."
 OTHERS = "{folder} contains a replay with a different model, system prompt or tools. Use another folder with --folder."
 OPEN_FOLDER = "Other users can write to {folder}. Use another folder with --folder, or run: chmod go-w {folder}"
 UNUSABLE = "Can't write to {file}: {reason}. Use another folder with --folder."
 _OTHERS_WRITE = 0o022
-_FAILS_ALL = {EndReason.BAD_KEY, EndReason.UNKNOWN_MODEL, EndReason.OUT_OF_CREDIT}
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, help="model to ask instead of BOT_MODELS, as vendor/model")
+    parser.add_argument("--model", help="model to ask instead of BOT_MODELS, as vendor/model")
+    parser.add_argument(
+        "--kept", action="store_true", help="ask only the questions of kept tests, and check the answers"
+    )
     parser.add_argument(
         "--since",
         metavar="DAY",
@@ -153,13 +157,13 @@ def _replay(env: Mapping[str, str], options: argparse.Namespace) -> int:
         prompt = Path(options.system_prompt).read_text("utf-8", "replace").strip() if options.system_prompt else ""
     except OSError as error:
         raise SettingsError([f"--system-prompt: {options.system_prompt}: {error.strerror}."]) from None
+    if options.kept:
+        return _replay_kept(env, options, prompt)
+    if not options.model:
+        raise SettingsError(["typist replay needs --model or --kept."])
     model, ours = _settings(env, "--model", options.model)
     judge, judges = _settings(env, "--judge", options.judge) if options.judge else ("", None)
-    # The vendor's search would be a tool.
-    ours = replace(ours, system_prompt=prompt or ours.system_prompt, web_search=None)
-    logs.set_up_quietly(ours.log_level, ours.log_format)
-    if not ours.slack_bot_token:
-        raise SettingsError(["typist replay needs SLACK_BOT_TOKEN."])
+    ours = _set_up(ours, prompt)
     since = first_day_of_usage(options.since)
     path = Path(options.folder or "replay-" + re.sub(r"[^\w.-]+", "-", model))
     version = hashlib.sha256(prompt.encode()).hexdigest() if prompt else ""
@@ -174,16 +178,60 @@ def _replay(env: Mapping[str, str], options: argparse.Namespace) -> int:
     return asyncio.run(_run(ours, judges, options, folder))
 
 
+def _set_up(ours: Settings, prompt: str) -> Settings:
+    """Sets up logging, and returns the settings of the models that are asked."""
+    logs.set_up_quietly(ours.log_level, ours.log_format)
+    if not ours.slack_bot_token:
+        raise SettingsError(["typist replay needs SLACK_BOT_TOKEN."])
+    # The vendor's search would be a tool.
+    return replace(ours, system_prompt=prompt or ours.system_prompt, web_search=None)
+
+
 def _settings(env: Mapping[str, str], option: str, value: str) -> tuple[str, Settings]:
-    [model, *others] = parse_model_option(value, option)
+    """Returns the model and settings. `value`: "" for the models in BOT_MODELS, of which the first is returned."""
+    [model, *others] = parse_model_option(value, option) if value else [""]
     if others:
         raise SettingsError([f"{option} must be one model."])
-    ours = settings.read({**env, "BOT_MODELS": model}, needs_model=True)
-    if model_prices(ours).cost_usd(model, Usage(1, 1), time.time()) is None:
-        raise SettingsError(
-            [f"{model} has no price, so the limit can't be enforced. Add a price (it can be 0) to the BOT_PRICES file."]
-        )
-    return model, ours
+    ours = settings.read({**env, "BOT_MODELS": model} if model else env, needs_model=True)
+    for one in models_in_use(ours):
+        if model_prices(ours).cost_usd(one, Usage(1, 1), time.time()) is None:
+            raise SettingsError([NO_PRICE.format(model=one)])
+    return model or models_in_use(ours)[0], ours
+
+
+def _replay_kept(env: Mapping[str, str], options: argparse.Namespace, prompt: str) -> int:
+    if options.since or options.judge or options.folder:
+        raise SettingsError(["--since, --judge and --folder can't be combined with --kept."])
+    model, ours = _settings(env, "--model", options.model or "")
+    return asyncio.run(_run_kept(_set_up(ours, prompt), model, options))
+
+
+async def _run_kept(ours: Settings, model: str, options: argparse.Namespace) -> int:
+    """Prints a line of JSON for each kept test. Returns EXIT_FAILED if a test failed or wasn't run."""
+    from bot.services.kept_test_run import KeptTestRun
+    from bot.wiring import open_answering
+
+    async with open_answering(ours, SystemClock(), has_tools=True) as answering:
+        replaced = _replaced(has_model=bool(options.model), has_prompt=bool(options.system_prompt))
+        run = KeptTestRun(answering, options.limit, replaced)
+        tests = await answering.stores.kept_tests.all(answering.workspace.me.team_id)
+        channels = await _chosen(options, {test.channel_id for test in tests}, answering.workspace.surfaces)
+        tests = [test for test in tests if test.channel_id in channels]
+        about_usd = await run.estimated_usd(tests)
+        print_note(KEPT.format(count=len(tests), model=model, about=about_usd, limit=options.limit))
+        failed, stopped = 0, ""
+        try:
+            async for result in run.results(tests):
+                failed += bool(result.failed)
+                print(json.dumps(result.as_json), flush=True)
+        except CapReached:
+            stopped = AT_LIMIT.format(limit=options.limit)
+        except ProviderError as error:
+            stopped = FAILING.format(model=error.model, end=error.reason)
+    for note in (stopped, run.denied and DENIED.format(count=run.denied)):
+        if note:
+            print_note(note)
+    return EXIT_FAILED if failed or stopped else 0
 
 
 async def _run(ours: Settings, judges: Settings | None, options: argparse.Namespace, folder: Folder) -> int:
@@ -201,9 +249,7 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
             judge = await stack.enter_async_context(open_judge(judges))
         replays = Replays(answering.stores.database)
         asked = await replays.question_ids(folder.of["since"] * DAY_S)
-        channels = {channel for channel in asked.values() if options.channel is None or channel in options.channel}
-        if not options.direct_messages:
-            channels = await _channels_among(channels, answering.workspace.surfaces)
+        channels = await _chosen(options, set(asked.values()), answering.workspace.surfaces)
         ids = [job_id for job_id, channel in asked.items() if channel in channels]
         left = [job_id for job_id in ids if not folder.has(job_id)]
         usd = max(0.0, folder.limit_usd - folder.spent_usd)
@@ -211,7 +257,7 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
         if judge is not None:
             left = [job_id for job_id in ids if not folder.has(job_id) or folder.needs_verdict(job_id)]
             print_note(await _judge_notice(judge, replays, folder, left))
-        stopped = await _ask_each(answering, replays, folder, left, judge, has_prompt=bool(folder.of["system_prompt"]))
+        stopped = await _ask_each(answering, replays, folder, left, judge)
         await _report(ours, replays, folder, answering.workspace.channel_reader)
     if not stopped:
         return 0
@@ -219,8 +265,11 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
     return EXIT_FAILED
 
 
-async def _channels_among(conversations: Iterable[str], surfaces: "Surfaces") -> set[str]:
-    """Returns the channels among the conversations, without direct messages and group conversations."""
+async def _chosen(options: argparse.Namespace, conversations: set[str], surfaces: "Surfaces") -> set[str]:
+    """Returns the conversations that the options choose: by default, without direct and group messages."""
+    conversations = {one for one in conversations if options.channel is None or one in options.channel}
+    if options.direct_messages:
+        return conversations
     looks = {one: partial(surfaces.is_among_direct_messages, one) for one in sorted(conversations)}
     clock = SystemClock()
     return {one for one, look in looks.items() if not await keep_trying(look, clock, "channel not read", RateLimited)}
@@ -247,8 +296,6 @@ async def _ask_each(
     folder: Folder,
     job_ids: list[int],
     judge: "Judge | None",
-    *,
-    has_prompt: bool,
 ) -> str:
     """Asks the questions one by one. Returns the reason for stopping early, or "" if all questions were asked."""
     from bot.services.access_control import ANSWERS_WAIT_S
@@ -262,7 +309,7 @@ async def _ask_each(
             continue
         try:
             if not folder.has(job_id):
-                said = await _ask(answering, replays, folder, asked, has_prompt=has_prompt)
+                said = await _ask(answering, folder, asked)
                 print_note(f"{number:,} of {len(job_ids):,}: {said}, ${folder.spent_usd:.4f} so far")
             if judge is not None and folder.needs_verdict(job_id):
                 said = await _compare(judge, replays, folder, asked.job)
@@ -276,32 +323,27 @@ async def _ask_each(
     return ""
 
 
-async def _ask(
-    answering: "Answering", replays: "Replays", folder: Folder, asked: "RecordedQuestion", *, has_prompt: bool
-) -> str:
+async def _ask(answering: "Answering", folder: Folder, asked: "RecordedQuestion") -> str:
     """Asks a question. Returns how the answer ended. Raises CapReached, and ProviderError for general failures."""
     from bot.cli.replay_report import recorded
     from bot.services.replay import ask_again
 
-    async def spend(job: Job, most_usd: float) -> None:
-        folder.begin(job.id, most_usd)
-        await replays.record_question(job, folder.of["model"])
-
     job, question = asked.job, asked.job.question
-    calling = replays.record_call if "tools" in folder.of else None
-    now = await ask_again(answering, asked, spend, calling, has_prompt=has_prompt)
-    [use] = now.uses
-    if use.input_tokens:
-        await replays.record_usage(job, use)
-    if now.end is EndReason.CAP_REACHED:
-        raise CapReached("beyond the limit")
-    if not use.input_tokens and (now.end.is_temporary or now.end in _FAILS_ALL):
+    replaced = _replaced(has_model=True, has_prompt=bool(folder.of["system_prompt"]))
+    try:
+        begin = partial(folder.begin, job.id)
+        now = await ask_again(answering, asked, begin, replaced, has_tools="tools" in folder.of)
+    except ProviderError:
         folder.add(job.id, at_most_usd=0.0)
-        raise ProviderError(now.end, folder.of["model"])
+        raise
     about = {"asked": time_text(float(question.ts)), "channel": question.thread.channel_id}
     words = without_bot_mention(question.text, answering.workspace.me.user_id)
     folder.add(job.id, **about, question=words, then=recorded(asked.original), now=recorded(now))
     return f"{now.end}, {now.seconds:.1f} s"
+
+
+def _replaced(*, has_model: bool, has_prompt: bool) -> dict[str, Any]:
+    return ({"model": None} if has_model else {}) | ({"system_prompt": ""} if has_prompt else {})
 
 
 async def _compare(judge: "Judge", replays: "Replays", folder: Folder, job: Job) -> str:
@@ -353,7 +395,8 @@ SUBCOMMAND = Subcommand(
     "Asks recorded questions again, with the code that answers questions in Slack, and writes a folder with "
     "report.html, which shows both answers side by side, and results.jsonl. Nothing is posted, and only tools that "
     "read are called. Running it again with the same folder continues where the last run ended. Exits with 1 if it "
-    "stopped before the last question.",
+    "stopped before the last question. With --kept, prints a line of JSON for each kept test, and exits with 1 if a "
+    "test failed.",
     _replay,
     _add_arguments,
 )

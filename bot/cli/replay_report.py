@@ -64,7 +64,7 @@ def recorded(given: Given) -> dict[str, Any]:
         "output_tokens": used.output_tokens,
         "chars": len(given.text),
         "text": given.text,
-        "calls": given.calls,
+        "calls": len(given.tools),
         "searches": used.web_searches,
     }
 

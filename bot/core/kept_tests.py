@@ -78,6 +78,13 @@ class Check:
                 return len(text.split()) <= int(self.value)
 
 
+@dataclass(frozen=True, slots=True)
+class KeptTest:
+    job_id: int
+    channel_id: str
+    checks: tuple[Check, ...]
+
+
 def proposed_checks(text: str, calls: Iterable[RecordedCall]) -> tuple[tuple[Check, ...], int]:
     """Returns checks that an answer passes, and how many of them, from the first one on, to preselect."""
     tools = dict.fromkeys(call.tool for call in calls if _is_made_in_replays(call))

@@ -7,8 +7,9 @@ tools that need no approval and don't use anyone's own account. Slack is only re
 question and its calls are written to the database.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bot.core.calls import CallResult, CallState, RecordedCall, ToolUse
 from bot.core.channel_settings import ChannelSettings
@@ -16,6 +17,7 @@ from bot.core.conversation import Note, Question
 from bot.core.job import End, Job
 from bot.core.prompt import Conversation, with_earlier_questions
 from bot.core.usage import AnswerUsage
+from bot.errors import CapReached, EndReason, ProviderError
 from bot.models.prompt import READS_ONLY, Effort, OfferedTools
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.answering import Answering
@@ -24,11 +26,12 @@ from bot.services.quota import Quota
 from bot.services.slack_conversation import SlackConversation
 from bot.services.standalone import CollectedText, InMemory, NoRecords, attempt_at, run_to_end
 from bot.services.transcripts import Transcription
-from bot.store.replays import Given, RecordedQuestion
+from bot.store.replays import Given, RecordedQuestion, Replays
 
 Spend = Callable[[Job, float], Awaitable[None]]
 """Called before each request with the answer's maximum cost in dollars, including that request. Raises CapReached."""
 OnCall = Callable[[Job, RecordedCall], Awaitable[None]]
+_FAILS_ALL = {EndReason.BAD_KEY, EndReason.UNKNOWN_MODEL, EndReason.OUT_OF_CREDIT}
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,11 @@ class _PastConversation(SlackConversation):
     """A recorded question's conversation as it was when the recorded answer ended. Records nothing."""
 
     recorded: RecordedQuestion = field(kw_only=True)
-    has_prompt: bool = field(kw_only=True)
-    """Whether the replay has its own system prompt, which also replaces the channel's."""
+    replaced: Mapping[str, Any] = field(kw_only=True)
+    """The channel settings that the replay replaces."""
 
     async def channel(self, question: Question) -> ChannelSettings:
-        channel = replace(await super().channel(question), model=None)
-        return replace(channel, system_prompt="") if self.has_prompt else channel
+        return replace(await super().channel(question), **self.replaced)
 
     async def read(self, job: Job, *, posts_before: bool) -> Conversation:
         question, history = job.question, self.workspace.history
@@ -92,7 +94,42 @@ class _ReadOnlyTools:
 
 
 async def ask_again(
-    answering: Answering, recorded: RecordedQuestion, spend: Spend, on_call: OnCall | None, *, has_prompt: bool
+    answering: Answering,
+    recorded: RecordedQuestion,
+    begin: Callable[[float], None],
+    replaced: Mapping[str, Any],
+    *,
+    has_tools: bool,
+) -> Given:
+    """Answers a recorded question again, and adds its requests and calls to the audit log. Raises CapReached, and
+    ProviderError for a general failure without cost.
+
+    `begin`: called before each request with the answer's maximum cost in dollars, including that request. Can raise
+    CapReached. `replaced`: the channel settings that the replay replaces.
+    """
+    replays, model = Replays(answering.stores.database), answering.quota.models[0]
+
+    async def spend(job: Job, most_usd: float) -> None:
+        begin(most_usd)
+        await replays.record_question(job, model)
+
+    given = await _answered(answering, recorded, spend, replays.record_call if has_tools else None, replaced)
+    [use] = given.uses
+    if use.input_tokens:
+        await replays.record_usage(recorded.job, use)
+    if given.end is EndReason.CAP_REACHED:
+        raise CapReached("beyond the limit")
+    if not use.input_tokens and (given.end.is_temporary or given.end in _FAILS_ALL):
+        raise ProviderError(given.end, model)
+    return given
+
+
+async def _answered(
+    answering: Answering,
+    recorded: RecordedQuestion,
+    spend: Spend,
+    on_call: OnCall | None,
+    replaced: Mapping[str, Any],
 ) -> Given:
     """Answers a recorded question again. CapReached from `spend` ends the answer. `on_call`: called with each tool
     call, or None if the model gets no tools."""
@@ -104,7 +141,7 @@ async def ask_again(
     ports = replace(
         ports,
         records=records,
-        conversation=_PastConversation(*of_slack, recorded=recorded, has_prompt=has_prompt),
+        conversation=_PastConversation(*of_slack, recorded=recorded, replaced=replaced),
         tools=_ReadOnlyTools(ports.tools) if ports.tools and on_call else None,
         spending=_ReplayLimit(quota, spend, attempt),
     )
@@ -113,8 +150,7 @@ async def ask_again(
     used, end = given.used, given.end
     tokens = used.usage.input_tokens, used.usage.output_tokens
     model = end.model or quota.models[0]
-    use = AnswerUsage(
-        clock.now(), job.id, "", job.question.thread.channel_id, model, end.reason, *tokens, used.usd, end.first_token_s
-    )
-    calls = sum(len(step.calls) for step in records.steps) if isinstance(records, _AuditedCalls) else 0
-    return Given(given.text, end.reason, clock.monotonic() - began, [use], calls)
+    about = job.id, "", job.question.thread.channel_id, model, end.reason
+    use = AnswerUsage(clock.now(), *about, *tokens, used.usd, end.first_token_s)
+    tools = tuple(call.tool for step in records.steps for call in step.calls if call.state is CallState.DONE)
+    return Given(given.text, end.reason, clock.monotonic() - began, [use], tools)

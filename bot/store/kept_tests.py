@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question
-from bot.core.kept_tests import MAX_TESTS, Check, CheckKind
+from bot.core.kept_tests import MAX_TESTS, Check, CheckKind, KeptTest
 from bot.store import audit
 from bot.store.database import Operations, acquire_lock, reads, writes
 from bot.store.rows import has_row, upsert
@@ -23,6 +23,13 @@ class KeptTests(Operations):
         """Returns the checks for an answer, or () if it isn't kept."""
         these = sa.select(kept_tests.c.checks).where(kept_tests.c.job_id == job_id)
         return _checks_of(await connection.scalar(these) or ())
+
+    @reads
+    async def all(self, connection: AsyncConnection, team_id: str) -> list[KeptTest]:
+        """Returns a workspace's tests, oldest first."""
+        both = sa.select(kept_tests, jobs.c.channel_id).join_from(kept_tests, jobs).where(jobs.c.team_id == team_id)
+        rows = await connection.execute(both.order_by(kept_tests.c.job_id))
+        return [KeptTest(row.job_id, row.channel_id, _checks_of(row.checks)) for row in rows]
 
     @writes
     async def keep(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.audit import Entry, EntryKind, call_entry, subject_of
-from bot.core.calls import RecordedCall
+from bot.core.calls import CallState, RecordedCall
 from bot.core.conversation import Note
 from bot.core.job import Job
 from bot.core.usage import AnswerUsage, Thumb
@@ -31,7 +31,8 @@ class Given:
     end: EndReason
     seconds: float | None
     uses: Sequence[AnswerUsage]
-    calls: int = 0
+    tools: tuple[str, ...] = ()
+    """The full names of the tools whose calls succeeded, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,18 @@ class Replays(Operations):
         job = replace(job, stop_requested=False, asked_at=row.created_at)
         seconds = None if row.started_at is None else last.created_at - row.started_at
         uses = await attempt_usages(connection, since, of_job)
-        calls = await connection.scalar(sa.select(sa.func.count()).where(tool_calls.c.job_id == job_id))
-        then = Given(last.answer, EndReason(last.end_reason), seconds, uses, calls or 0)
+        is_done = tool_calls.c.state == CallState.DONE.value
+        called = sa.select(tool_calls.c.tool).where(tool_calls.c.job_id == job_id, is_done)
+        in_order = called.order_by(tool_calls.c.version, tool_calls.c.step_no, tool_calls.c.index)
+        tools = tuple((await connection.scalars(in_order)).all())
+        then = Given(last.answer, EndReason(last.end_reason), seconds, uses, tools)
         note = note_of(last.note) if last.answer else None
         said = await thumbs(connection, since, feedback.c.job_id == job_id)
         return RecordedQuestion(job, then, last.created_at, note, said)
+
+    @reads
+    async def uses(self, connection: AsyncConnection, job_ids: Sequence[int]) -> list[AnswerUsage]:
+        return await attempt_usages(connection, 0.0, turns.c.job_id.in_(job_ids))
 
     @writes
     async def record_question(self, connection: AsyncConnection, job: Job, model: str) -> None:

@@ -104,7 +104,7 @@ def test_answer_is_shown_as_its_markdown_says(markdown: str, html: str) -> None:
 
 def test_what_differs_most_comes_first() -> None:
     refused = Given("", EndReason.REFUSED, None, [use(EndReason.REFUSED)])
-    other = Given("It is so.", EndReason.WHOLE, 2.0, [use()], calls=3)
+    other = Given("It is so.", EndReason.WHOLE, 2.0, [use()], ("notes__list",) * 3)
     lines = [
         line(job=1),
         line(job=2, now=other),

@@ -79,7 +79,7 @@ async def test_question_is_read_as_it_was_asked_with_its_newest_answer(timed: St
     assert found is not None
     assert found == RecordedQuestion(
         replace(job, follow_ups=(FollowUp(later, 0),), wish=Wish(continues=True)),
-        Given("Half. Whole.", EndReason.WHOLE, 9.0, used, calls=1),
+        Given("Half. Whole.", EndReason.WHOLE, 9.0, used),
         clock.now_s,
         Note("Noon.", OTHERS),
         said,

@@ -1,0 +1,87 @@
+"""Asks the questions of kept tests again, one by one, and checks the answers, without posting anything."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.core.kept_tests import Check, KeptTest
+from bot.errors import CapReached, EndReason
+from bot.models.events import Usage
+from bot.services.access_control import ANSWERS_WAIT_S
+from bot.services.answering import Answering
+from bot.services.replay import ask_again
+from bot.store.replays import Given, RecordedQuestion, Replays
+
+TRIES = 2
+"""A failed test is repeated once, because a model answers in other words each time."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    test: KeptTest
+    asked: RecordedQuestion
+    now: Given
+    failed: tuple[Check, ...]
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        question = self.asked.job.question
+        return {
+            "job": self.test.job_id,
+            "channel": question.thread.channel_id,
+            "passed": not self.failed,
+            "failed": [[check.kind, check.value] for check in self.failed],
+            "question": question.text,
+            "then": self.asked.original.text,
+            "now": self.now.text,
+            "end": self.now.end,
+            "model": self.now.uses[-1].model,
+            "tools": self.now.tools,
+        }
+
+
+@dataclass
+class KeptTestRun:
+    answering: Answering
+    limit_usd: float
+    replaced: Mapping[str, Any]
+    """The channel settings that the run replaces."""
+    denied: int = field(default=0, init=False)
+    """The number of tests whose askers no longer have access."""
+    spent_usd: float = field(default=0.0, init=False)
+
+    async def estimated_usd(self, tests: Sequence[KeptTest]) -> float:
+        """Returns what the tests will cost if each answer uses as many tokens as the kept answer."""
+        quota, replays = self.answering.quota, Replays(self.answering.stores.database)
+        uses, now = await replays.uses([test.job_id for test in tests]), self.answering.stores.clock.now()
+        used = [Usage(use.input_tokens or 0, use.output_tokens or 0) for use in uses]
+        return sum(quota.prices.cost_usd(quota.models[0], usage, now) or 0.0 for usage in used)
+
+    async def results(self, tests: Sequence[KeptTest]) -> AsyncIterator[TestResult]:
+        """Yields the results of tests that can still be run. Raises CapReached and ProviderError."""
+        for test in tests:
+            asked = await Replays(self.answering.stores.database).read(test.job_id, 0.0)
+            if asked is None:
+                continue
+            if await self.answering.access_control.denial(asked.job.question, within_s=ANSWERS_WAIT_S):
+                self.denied += 1
+                continue
+            yield await self._result(test, asked)
+
+    async def _result(self, test: KeptTest, asked: RecordedQuestion) -> TestResult:
+        for _ in range(TRIES):
+            now = await ask_again(self.answering, asked, self._begin, self.replaced, has_tools=True)
+            self.spent_usd += now.uses[-1].cost_usd or 0.0
+            is_whole = now.end is EndReason.WHOLE
+            failed = tuple(check for check in test.checks if not (is_whole and check.passes(now.text, now.tools)))
+            if not failed:
+                break
+        log.info("kept test of job %d: failed=%d end=%s", test.job_id, len(failed), now.end)
+        return TestResult(test, asked, now, failed)
+
+    def _begin(self, most_usd: float) -> None:
+        if self.spent_usd + most_usd > self.limit_usd:
+            raise CapReached("beyond the limit")
