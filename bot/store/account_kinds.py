@@ -1,4 +1,4 @@
-"""User types from recent Slack lookups, so that a restart doesn't look up everyone again."""
+"""Stores user types from recent Slack lookups, so that a restarted process doesn't look up everyone again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class AccountKinds(Operations):
         return [None] * len(found)
 
     async def read(self, team_id: str, user_id: str) -> AccountKind | None:
-        """Returns a user type that is younger than KINDS_KEPT_S, or None."""
+        """Returns a user type if it was looked up within the last KINDS_KEPT_S seconds, or None."""
         return await self._reads.add((team_id, user_id))
 
     @reads

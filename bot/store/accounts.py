@@ -1,6 +1,6 @@
 """People's accounts at MCP servers, pending sign-ins, and Typist's client registrations. All secrets are ciphertext.
 
-Every write encrypts the account again, so comparing secrets detects changes.
+Every write encrypts the account again, so an unchanged secret means that the account hasn't changed.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from bot.store.rows import upsert
 from bot.store.schema import accounts, oauth_clients, schedules, sign_ins
 
 SIGN_IN_S = 600.0
-"""The limit for a sign-in, from opening the link until pasting the URL."""
+"""Time limit for a sign-in, from opening the link to pasting the URL."""
 REFRESH_S = 30.0
-"""The time for which a process reserves a refresh. Longer than the requests take."""
+"""Duration of a process's reservation for a token refresh. The refresh requests take less time than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ class Owner:
 class Accounts(Operations):
     @reads
     async def of_person(self, connection: AsyncConnection, team_id: str, user_id: str) -> dict[str, tuple[float, str]]:
-        """Returns the sign-in time (in seconds since the epoch) and scopes of a person's accounts, by server."""
+        """Returns the sign-in time (in seconds since the epoch) and scopes of each of a person's accounts, keyed by
+        server."""
         theirs = accounts.c.team_id == team_id, accounts.c.user_id == user_id
         columns = accounts.c.server, accounts.c.since, accounts.c.scope
         rows = await connection.execute(sa.select(*columns).where(*theirs).order_by(accounts.c.server))
@@ -64,7 +65,7 @@ class Accounts(Operations):
     async def begin_sign_in(
         self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str, secret: str
     ) -> None:
-        """Stores a pending sign-in for a call, and replaces any pending sign-in of this person at this server."""
+        """Stores a pending sign-in for a call, replacing any pending sign-in by the same person to the same server."""
         await connection.execute(sa.delete(sign_ins).where(*_is_owned_by(owner, sign_ins)))
         values = {**_key_columns(owner), "call": call, "secret": secret, "expires_at": self._now() + SIGN_IN_S}
         await connection.execute(sa.insert(sign_ins).values(state_hash=state_hash, **values))
@@ -111,8 +112,8 @@ class Accounts(Operations):
 
     @writes
     async def begin_refresh(self, connection: AsyncConnection, owner: Owner, secret: str) -> bool:
-        """Reserves a token refresh for REFRESH_S. Returns False if another process refreshes the token or the secret
-        has changed."""
+        """Reserves a token refresh for REFRESH_S. Returns False if another process is already refreshing the token, or
+        if the secret has changed."""
         now = self._now()
         free = _is_unchanged(owner, secret), accounts.c.refreshing_until <= now
         begun = sa.update(accounts).where(*free).values(refreshing_until=now + REFRESH_S)

@@ -1,4 +1,4 @@
-"""Recorded answers: the versions that buttons act on, feedback and deletion."""
+"""Recorded answers: finding the version that a button acts on, recording feedback, and deleting answers."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,8 @@ from bot.store.rows import (
 from bot.store.schema import audit_entries, feedback, jobs, memories, schedules, seen_events, tool_calls, turns
 
 REPLIES_READ = 500
-"""Maximum number of a thread's jobs whose replies are read. A direct message can continue for years."""
+"""Maximum number of jobs per thread whose replies are read. There is a limit because a direct message can continue for
+years."""
 
 
 class RecordedAnswers(Operations):
@@ -61,7 +62,7 @@ class RecordedAnswers(Operations):
     async def unfinished_answer(
         self, connection: AsyncConnection, thread: ThreadKey, event_id: str
     ) -> AnswerRecord | None:
-        """Returns a thread's unfinished answer, or None if there is none or the event was handled before."""
+        """Returns a thread's unfinished answer, or None if there isn't one or if the event has already been handled."""
         is_handled = await has_row(connection, seen_events.c.event_id == event_id)
         return None if is_handled else await _newest_answer(connection, thread, IS_BEGUN)
 
@@ -93,7 +94,8 @@ class RecordedAnswers(Operations):
 
     @writes
     async def delete(self, connection: AsyncConnection, job_id: int, by: str) -> None:
-        """Empties an answer's text, but keeps its usage. The outbox deletes its messages once no worker writes them."""
+        """Clears an answer's text but keeps its usage. The outbox deletes the messages once no worker is writing to
+        them."""
         this = sa.update(jobs).where(jobs.c.id == job_id)
         gone = this.values(answer_deleted=True, mention_at=None)
         deleted = (await connection.execute(gone.returning(*audit.JOB_COLUMNS))).one_or_none()
@@ -129,7 +131,7 @@ class RecordedAnswers(Operations):
 
     @writes
     async def record_feedback(self, connection: AsyncConnection, about: AnswerRecord, user_id: str, value: int) -> None:
-        """Records a person's feedback, 1 or -1, and replaces their earlier feedback and reason."""
+        """Records a person's feedback (1 or -1), replacing their earlier feedback and reason."""
         end = about.end
         of_version = {"model": end.model, "prompt_version": end.prompt_version} if end else {}
         values = {"value": value, **of_version, "at": self._now(), "reason": None}
@@ -139,7 +141,7 @@ class RecordedAnswers(Operations):
     async def record_reason(
         self, connection: AsyncConnection, job_id: int, user_id: str, reason: DownReason
     ) -> str | None:
-        """Records a person's reason for their -1. Returns the rated model, or None if the -1 was withdrawn."""
+        """Records a person's reason for a -1 rating. Returns the rated model, or None if the rating was withdrawn."""
         theirs = feedback.c.job_id == job_id, feedback.c.user_id == user_id, feedback.c.value == -1
         given = sa.update(feedback).where(*theirs).values(reason=reason.value).returning(feedback.c.model)
         model: str | None = await connection.scalar(given)
@@ -149,8 +151,9 @@ class RecordedAnswers(Operations):
     async def replies(
         self, connection: AsyncConnection, thread: ThreadKey, before_ts: str | None = None
     ) -> Mapping[str, RecordedReply]:
-        """Returns the bot's messages for a thread's newest 500 questions (before `before_ts`), by ts. Answers with
-        expired text are excluded. Answers that a vendor declined have no text, because it would be declined again."""
+        """Returns the bot's messages for a thread's newest 500 questions (before `before_ts`), keyed by ts. Excludes
+        answers whose text has expired. Answers that a vendor declined have no text, because the vendor would decline it
+        again."""
         newest = (
             sa.select(
                 jobs.c.id,
@@ -255,8 +258,8 @@ async def answer_record(connection: AsyncConnection, row: sa.Row[Any]) -> Answer
 
 
 async def with_record(connection: AsyncConnection, row: sa.Row[Any]) -> Job | None:
-    """Returns an ended job with its answer's record, or None if there is no answer. The answer's other questions aren't
-    included."""
+    """Returns a finished job with the record of its answer, or None if there is no answer. Excludes other questions
+    that share the answer."""
     record = await answer_record(connection, row)
     if record.end is None:
         return None
@@ -295,7 +298,7 @@ async def open_choices(connection: AsyncConnection, row: sa.Row[Any]) -> tuple[s
 
 
 async def close_choices(connection: AsyncConnection, job_id: int, now: float, chosen: str) -> None:
-    """Records which choice a person clicked below an ended answer, and withdraws the other choices."""
+    """Records which choice a person clicked below a finished answer, and withdraws the others."""
     row = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one_or_none()
     if row is None or not await open_choices(connection, row):
         return
@@ -306,7 +309,7 @@ async def close_choices(connection: AsyncConnection, job_id: int, now: float, ch
 
 
 async def with_versions(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """Returns the jobs with the text that they continue, and with `has_previous` set."""
+    """Returns the jobs, with `has_previous` set and with the text that they will continue."""
     again = [job.id for job in claimed if job.version > 0]
     if not again:
         return list(claimed)
@@ -334,7 +337,8 @@ async def _turns(connection: AsyncConnection, job_ids: Sequence[int]) -> Sequenc
 
 
 def _has_expired(row: sa.Row[Any]) -> bool:
-    """Returns whether a model's text was removed. If a model wrote nothing, Slack shows nothing either."""
+    """Returns whether a model's text was removed from the database. An answer also looks like this if the model wrote
+    nothing, but then Slack has nothing to show either."""
     is_empty = row.answer == "" and row.model is not None
     return is_empty and not EndReason(row.end_reason).is_midway and not row.answer_deleted
 
@@ -346,7 +350,7 @@ async def empty_calls(connection: AsyncConnection, thread: ThreadKey, job_id: in
 
 
 async def empty_continued_turn(connection: AsyncConnection, job: Job) -> None:
-    """Empties the newest turn of the job. The turn that continues it will contain both parts."""
+    """Clears the text of the job's newest turn. The turn that continues it will contain the text of both."""
     await connection.execute(sa.update(turns).where(turns.c.id == _newest_turn(job.id)).values(NO_ANSWER))
 
 

@@ -1,8 +1,8 @@
-"""The audit in the database: adding, reading, erasing and expiring entries.
+"""Stores the audit: adds, reads, erases and expires its entries.
 
 An entry is written in the transaction of the change that it records, so neither exists without the other. Entries never
 change, except that erasure empties the fields that identify people, and retention deletes the oldest. Anyone who can
-write to the database can also add entries, so auditors need an export that somebody else keeps (security.md).
+write to the database can also add entries, so auditors need an export kept by somebody else (security.md).
 """
 
 import json
@@ -21,7 +21,8 @@ from bot.store.rows import verbatim_condition
 from bot.store.schema import AUDIT_HAS_BY, audit_entries, jobs, tool_calls, turns
 
 MAX_DROPPED = 100
-"""Maximum number of rows deleted per transaction, which blocks SQLite's other writers for some milliseconds."""
+"""Maximum number of rows deleted per transaction. On SQLite, each transaction blocks other writers for a few
+milliseconds."""
 
 JOB_COLUMNS: tuple[sa.Column[Any], ...] = (
     jobs.c.id,
@@ -62,8 +63,8 @@ async def record_setting(
     channel_id: str = "",
     user_id: str = "",
 ) -> None:
-    """Records that a person changed a setting, in the transaction of the change. `facts`: the new value, as JSON
-    without names and text. `user_id`: the person that the setting concerns, if any."""
+    """Records that a person changed a setting, in the same transaction as the change. `facts`: the new value as JSON,
+    without names or text. `user_id`: the person that the setting concerns, if any."""
     # A direct message's channel identifies a person.
     subject = Subject(user_id or (by if is_direct_message(channel_id) else ""), channel_id)
     await append(connection, now, [Entry(EntryKind.SETTING, {"setting": setting, **facts}, team_id, None, subject, by)])
@@ -81,7 +82,7 @@ async def erase_subjects(connection: AsyncConnection, *which: sa.ColumnElement[b
 
 
 async def erase_person(connection: AsyncConnection, user_id: str | None) -> None:
-    """Empties the fields that identify a person (None for everybody) as the subject or author of entries."""
+    """Clears the fields of entries that identify a person (None for everybody) as their subject or author."""
     await erase_subjects(connection, audit_entries.c.user_id == user_id if user_id else sa.true())
     by_them = audit_entries.c.by_id == user_id if user_id else sa.true()
     await connection.execute(sa.update(audit_entries).where(by_them, verbatim_condition(AUDIT_HAS_BY)).values(by_id=""))
@@ -107,8 +108,9 @@ class Audit(Operations):
     async def page(
         self, connection: AsyncConnection, first: int, limit: int, *, texts: bool = False, user_id: str = ""
     ) -> list[dict[str, Any]]:
-        """Returns audit entries in export format, beginning with an ID. `texts`: whether to include stored text.
-        `user_id`: only entries about or by this person, with text only in entries about the person."""
+        """Returns audit entries in export format, starting from the ID `first`. `texts`: whether to include stored
+        text. `user_id`: if given, includes only entries about or by this person, and text only for entries about
+        them."""
         entries = sa.select(audit_entries).where(audit_entries.c.id >= first).order_by(audit_entries.c.id).limit(limit)
         if user_id:
             entries = entries.where(sa.or_(audit_entries.c.user_id == user_id, audit_entries.c.by_id == user_id))
@@ -126,7 +128,7 @@ class Audit(Operations):
     async def count_ended_sign_ins(
         self, connection: AsyncConnection, team_id: str, since: float, until: float
     ) -> Counter[str]:
-        """Returns the number of sign-ins that each MCP server didn't renew between two times."""
+        """Returns how many sign-ins each MCP server refused to renew between two times."""
         changes = sa.select(audit_entries.c.facts).where(
             audit_entries.c.at >= since,
             audit_entries.c.at < until,
@@ -159,7 +161,7 @@ def _exported_entry(row: sa.Row[Any]) -> dict[str, Any]:
 
 
 async def entry_texts(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> list[dict[str, Any]]:
-    """Returns the text for each entry: a question's newest text, an answer, or a call's arguments and result."""
+    """Returns each entry's text: the newest text of a question, an answer, or the arguments and result of a call."""
     job_ids = {row.job_id for row in rows if row.job_id is not None}
     by_key: dict[tuple[Any, ...], dict[str, Any]] = {}
     for job in await connection.execute(sa.select(jobs.c.id, jobs.c.text).where(jobs.c.id.in_(job_ids))):

@@ -1,11 +1,11 @@
 """Backups: all rows of a SQLite or PostgreSQL database in one SQLite file.
 
-A backup of SQLite uses SQLite's online backup. A backup of PostgreSQL contains the rows of one snapshot, in tables
-created by our migrations. Each database can be restored from a backup of the other, so a backup is also how to move
+SQLite is backed up with its online backup API. A backup of PostgreSQL contains the rows of a single snapshot, in tables
+created by our migrations. A backup of either database can be restored to the other, so backups are also the way to move
 from SQLite to PostgreSQL.
 
-The new file is written next to the target, checked, synced to disk and renamed, so a failure or kill leaves either the
-previous file or a complete new file. On PostgreSQL, a restore is one transaction.
+The new file is written next to the target, checked, synced to disk and renamed, so even if the process fails or is
+killed, the target is either the previous file or a complete new one. On PostgreSQL, a restore is a single transaction.
 
 The age of a database or backup is that of its newest recorded Slack message, question, or audit entry.
 """
@@ -55,7 +55,8 @@ class Backup:
 
 
 async def newest_at(engine: AsyncEngine) -> float:
-    """Returns the newest recorded time, in seconds since 1970, or 0 if it can't be read. Raises StoreError."""
+    """Returns the newest time recorded in the database, in seconds since 1970, or 0 if it can't be read. Raises
+    StoreError."""
     try:
         if await empty_database_problem(engine):
             return 0.0
@@ -117,7 +118,7 @@ async def check_unused(engine: AsyncEngine) -> None:
 
 
 def _check_replaceable(file: Path, source: Path | None, newest: float) -> None:
-    """Raises StoreError unless the file to replace is a backup and isn't newer than the database."""
+    """Raises StoreError if a file isn't a backup that can be replaced, or if it is newer than the database."""
     if file.is_dir():
         raise StoreError(f"{file} is a directory. Add the name of a file.")
     if file.exists() and not file.is_file():
@@ -140,9 +141,8 @@ def _database_files(database: Path) -> list[Path]:
 
 @asynccontextmanager
 async def _replacement_file(file: Path, source: Path | None, *, keeps: bool = True) -> AsyncIterator[Path]:
-    """Yields a new file that replaces `file` if the block succeeds. Only the owner can read the new file. Symlinks are
-    followed.
-    `source`: the file that the block reads."""
+    """Yields a new file, which replaces `file` if the block succeeds. Only the owner can read the new file. Follows
+    symlinks. `source`: the file that the block reads."""
     target = _resolved_path(file)
     new = target.with_name(f"{target.name}.new")
     if source is not None and _resolved_path(source) == new:
@@ -182,7 +182,8 @@ def _lock(opened: int, new: Path) -> None:
 
 
 def _publish(opened: int, new: Path, file: Path) -> None:
-    """Renames a complete file. As root, keeps the owner of the replaced file, or uses the folder's owner."""
+    """Renames a complete file to its final name. When run as root, keeps the owner of the replaced file, or uses the
+    folder's owner if there was no file."""
     if os.geteuid() == 0:
         owner = (file if file.exists() else file.parent).stat()
         os.chown(opened, owner.st_uid, owner.st_gid)
@@ -216,7 +217,8 @@ def _remove_log(new: Path) -> None:
 
 
 def read(file: Path, name: str = "") -> Backup:
-    """Returns a backup's contents. Raises StoreError about `name` if the backup is damaged or from a later version."""
+    """Returns a backup's contents. Raises StoreError, which refers to the backup as `name`, if it is damaged or from a
+    later version."""
     name = name or str(file)
     if not file.is_file():
         raise StoreError(f"{file} isn't a file." if file.exists() else f"There is no file {file}.")
@@ -274,8 +276,8 @@ async def _copy_from_server(engine: AsyncEngine, new: Path) -> None:
 
 
 async def _check_revision(connection: AsyncConnection) -> None:
-    """Raises StoreError if a database lacks tables or columns of this version. A newer database can only have
-    additional tables and columns."""
+    """Raises StoreError if a database lacks tables or columns that this version needs. Newer versions only add tables
+    and columns."""
     revision = str(await connection.run_sync(read_revision))
     if revision != REVISION and is_known(revision):
         raise StoreError(
@@ -287,7 +289,8 @@ async def _check_revision(connection: AsyncConnection) -> None:
 
 
 def _sqlite_column(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """Returns a column as SQLite stores it. JSON becomes text, because a JSON null could be mistaken for NULL."""
+    """Returns a column in the type that SQLite stores. A JSON column becomes text, because a JSON null could be
+    mistaken for NULL."""
     if isinstance(column.type, sa.JSON):
         return sa.cast(column, sa.Text)
     return sa.cast(column, sa.Integer) if isinstance(column.type, sa.Boolean) else column

@@ -1,8 +1,8 @@
-"""Tool calls, and people's decisions about them (core/calls.py).
+"""Stores tool calls and people's decisions about them (core/calls.py).
 
-Each call is committed as begun before it is made, so that no call is made twice. Both a decision and a worker that
-releases the job lock the job's row first. So either the worker sees the decision, or the decision sees that the job is
-waiting. The end of this module stores the tool definitions that admins have approved.
+Each call is recorded as begun, and the record is committed, before the call is made. Therefore, no call is made twice.
+Both recording a decision and releasing the job lock the job's row first. Therefore, either the worker sees the
+decision, or the decision finds the job waiting. `ToolPins` stores the tool definitions that admins have approved.
 """
 
 import json
@@ -57,7 +57,7 @@ class RecordedCalls(MeteredOperations):
 
     @writes
     async def record_step(self, connection: AsyncConnection, job: Job, step: Step, end: End, piece: Piece) -> bool:
-        """Records a step, its usage and its text before its calls. Returns False if the job is lost or outdated."""
+        """Records a step with its usage and the text before its calls. Returns False if the job is lost or outdated."""
         held = HeldJob(job, self._worker.name)
         now = self._now()
         if not await _lock_if_held(connection, held):
@@ -80,7 +80,7 @@ class RecordedCalls(MeteredOperations):
     @writes
     async def begin_call(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
         """Records that a READY call is about to be made. Returns False if the call must not be made. A BEGUN call can
-        begin again if its tool is declared read-only. No call begins after a stop was requested."""
+        begin again if its tool is declared read-only. No call begins once a stop has been requested."""
         if not await _lock_if_held(connection, HeldJob(job, self._worker.name), ~jobs.c.stop_requested):
             return False
         this = (*_is_call(job, call, call.startable_states), tool_calls.c.binding == call.binding)
@@ -117,8 +117,8 @@ class RecordedCalls(MeteredOperations):
 
     @writes
     async def take_follow_ups(self, connection: AsyncConnection, job: Job, step_no: int) -> tuple[FollowUp, ...]:
-        """Adds the asker's new questions to a step, up to the first question that is by someone else, has files, or was
-        begun."""
+        """Adds the asker's new questions to a step. Stops at the first question that has files, has been begun, or was
+        asked by someone else."""
         if not await _lock_if_held(connection, HeldJob(job, self._worker.name), ~jobs.c.stop_requested):
             return ()
         return await claim.join_follow_ups(connection, job, step_no, self._now())
@@ -127,11 +127,11 @@ class RecordedCalls(MeteredOperations):
     async def wait_for_decisions(
         self, connection: AsyncConnection, job: Job, piece: Piece | None, mention_at: float | None, shown_at: float
     ) -> bool:
-        """Releases the job, with the last piece of its text, until its ASKED calls are decided.
+        """Releases the job until its ASKED calls are decided, and records the last piece of its text.
 
-        The outbox mentions the asker at `mention_at`, unless that is None or the job has continued. A message from the
-        asker since `shown_at`, when the calls were shown, denies them immediately. Returns False without a change if no
-        call awaits a decision, or if the job is lost, stopped or outdated.
+        The outbox will mention the asker at `mention_at`, unless that is None or the job has continued by then. A
+        message from the asker since `shown_at`, when the calls were shown, denies them immediately. Returns False
+        without a change if no call awaits a decision, or if the job is lost, stopped or outdated.
         """
         held, thread = HeldJob(job, self._worker.name), job.question.thread
         now = self._now()
@@ -170,7 +170,8 @@ class RecordedCalls(MeteredOperations):
 
     @reads
     async def calls_denied_by_reply(self, connection: AsyncConnection, job: Job) -> tuple[RecordedCall, ...]:
-        """Returns the calls of the asker's previous answer that this message denied or that might have acted."""
+        """Returns the calls of the asker's previous answer that were denied by this message or might have had an
+        effect."""
         first = (*job.earlier_questions, job.question)[0]
         of_asker = in_thread(first.thread), jobs.c.user_id == first.user_id, jobs.c.ts < first.ts
         newest = sa.select(jobs.c.id, jobs.c.version).where(*of_asker).order_by(jobs.c.ts.desc()).limit(1)
@@ -245,7 +246,8 @@ async def _lock_if_held(
 
 
 async def release(connection: AsyncConnection, job_id: int, now: float, **values: Any) -> bool:
-    """Releases a job from waiting for approval and updates its mentions. Returns False if the job isn't live."""
+    """Returns a job that is awaiting approval to the queue, and updates its mentions. Returns False if the job isn't
+    live."""
     status = sa.case((IS_AWAITING_APPROVAL, Status.QUEUED.value), else_=jobs.c.status)
     released = sa.update(jobs).where(jobs.c.id == job_id, IS_LIVE)
     values = {"status": status, "waits_until": None, "mention_at": None, **values}
@@ -265,7 +267,8 @@ class Approvals(WorkerOperations):
     async def answers_awaiting(
         self, connection: AsyncConnection, team_id: str, user_id: str, limit: int
     ) -> list[tuple[ThreadKey, str, float]]:
-        """Returns a person's answers that await approval, newest first, each as its thread, last page and deadline."""
+        """Returns the thread, last page and deadline of each of a person's answers that await approval, newest
+        first."""
         of_person = jobs.c.team_id == team_id, jobs.c.user_id == user_id, ~jobs.c.stop_requested
         waiting = sa.select(jobs).where(IS_AWAITING_APPROVAL, jobs.c.waits_until > self._now(), *of_person)
         rows = await connection.execute(waiting.order_by(jobs.c.id.desc()).limit(limit))
@@ -283,7 +286,8 @@ class Approvals(WorkerOperations):
         user_id: str,
         arguments: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Records a decision. Returns False if the call isn't waiting or has changed. `arguments`: for EDITED calls."""
+        """Records a decision. Returns False if the call isn't awaiting one or has changed. `arguments`: for EDITED
+        calls."""
         now = self._now()
         # A late decision has no effect, even if nobody has checked for expired approvals yet.
         in_time = sa.and_(IS_AWAITING_APPROVAL, jobs.c.waits_until > now)
@@ -353,7 +357,7 @@ class Approvals(WorkerOperations):
 
     @writes
     async def expire(self, connection: AsyncConnection) -> int:
-        """Denies calls whose approval has expired. Returns the number of jobs that can continue."""
+        """Denies calls that weren't approved in time. Returns the number of jobs that can continue."""
         now = self._now()
         late: sa.Select[Any] = (
             sa.select(*audit.JOB_COLUMNS, jobs.c.version)
@@ -369,8 +373,9 @@ class Approvals(WorkerOperations):
 
 
 async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
-    """Denies waiting calls in threads where the asker has written instead. Returns whether any call was denied. If a
-    job is about to wait at the same time, it either finds these questions or is found here (`wait_for_decisions`)."""
+    """Denies calls that await approval in threads where the asker has written a message instead of deciding. Returns
+    whether any call was denied. If a job starts to wait at the same time, either `wait_for_decisions` finds these
+    questions or this function finds the waiting job."""
     follow_ups = [question for question in questions if not question.begins_thread]
     await _lock_threads(connection, {question.thread for question in follow_ups})
     return await has_row(connection, IS_AWAITING_APPROVAL) and await _deny_above(connection, follow_ups, now)
@@ -406,9 +411,9 @@ async def _decide(
     *which: sa.ColumnElement[bool],
     **edited: str,
 ) -> bool:
-    """Records a decision about a job's calls. Returns whether the job has such calls. Releases the job if no call is
-    waiting. `job`: the columns audit.JOB_COLUMNS and the version. `which`: conditions for the calls. `edited`: columns
-    that a person has changed."""
+    """Records a decision about a job's calls. Returns whether any calls matched. Returns the job to the queue if no
+    other call is waiting. `job`: the columns audit.JOB_COLUMNS and the version. `which`: conditions for the calls.
+    `edited`: columns that a person has changed."""
     asked = _is_asked(job.id, job.version)
     is_approved = decision in (Decision.APPROVED, Decision.EDITED, Decision.IN_THREAD)
     state = CallState.READY if is_approved else CallState.DENIED
@@ -450,9 +455,9 @@ def _is_asked(job_id: int, version: int) -> sa.ColumnElement[bool]:
 
 class ToolPins(Operations):
     async def pin(self, server: str, seen: Mapping[str, Pin]) -> Mapping[str, Pin]:
-        """Records a server's first list of tools. Returns the accepted definitions of the tools in `seen`. Tools that
-        were added later without an admin's approval are excluded. If several processes list a server's tools at the
-        same time, the first one's list is recorded."""
+        """Records the tools that a server lists first. Returns the accepted definitions of the tools in `seen`.
+        Excludes tools that were added later and that no admin has approved. If several processes list a server's tools
+        at the same time, only the first process's list is recorded."""
         marker = full_tool_name(server, "*")
         pinned = await self.read((*seen, marker))
         if marker not in pinned:

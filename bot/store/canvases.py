@@ -1,8 +1,8 @@
-"""Copies of answers: canvases, and files with their tables.
+"""Stores copies of answers: canvases, and files that contain the answers' tables.
 
-A request for a copy is an outbox entry, so any process can create it, once per version. Slack's method for canvases
-isn't idempotent: if its response is lost, the next try creates another canvas, and nobody sees the first canvas. A
-recorded canvas isn't created again.
+A request for a copy is an outbox entry, so any process can create the copy, but only once per version. Slack's method
+that creates canvases isn't idempotent: if its response is lost, the next attempt creates another canvas, and nobody
+will see the first one. Once a canvas is recorded, it isn't created again.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class AnswerCanvases(Operations):
         user_id: str,
         kind: OutboxKind = OutboxKind.MAKE_CANVAS,
     ) -> bool:
-        """Queues a copy of an answer for a person. Returns False if the copy exists or the job is gone."""
+        """Queues a copy of an answer for a person. Returns False if the copy already exists or the job was deleted."""
         # Serializes clicks handled by several processes.
         if await connection.scalar(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update()) is None:
             return False
@@ -54,7 +54,8 @@ class AnswerCanvases(Operations):
 
     @writes
     async def record(self, connection: AsyncConnection, job_id: int, canvas: AnswerCanvas) -> bool:
-        """Records an answer's canvas. Returns False if the answer was deleted or another canvas is recorded."""
+        """Records an answer's canvas. Returns False if the answer was deleted, or if a different canvas is already
+        recorded."""
         this = sa.select(jobs.c.answer_deleted).where(jobs.c.id == job_id).with_for_update()
         if await connection.scalar(this) is not False:
             return False

@@ -22,7 +22,7 @@ class ChannelSettingsStore(Operations):
 
     @reads
     async def all(self, connection: AsyncConnection, team_id: str) -> dict[str, ChannelSettings]:
-        """Returns the settings of all channels with settings, by channel ID. Excludes direct messages."""
+        """Returns the settings of every channel that has any, keyed by channel ID. Excludes direct messages."""
         of_team = sa.select(channel_settings).where(channel_settings.c.team_id == team_id)
         rows = (await connection.execute(of_team.order_by(channel_settings.c.channel_id))).all()
         found = {row.channel_id: _settings(row) for row in rows if not is_direct_message(row.channel_id)}
@@ -32,8 +32,8 @@ class ChannelSettingsStore(Operations):
     async def write(
         self, connection: AsyncConnection, team_id: str, channel_id: str, settings: ChannelSettings, by: str = ""
     ) -> None:
-        """Replaces a channel's settings. All processes use the new settings from the next question on. `by`: the person
-        recorded in the audit."""
+        """Replaces a channel's settings. All processes use the new settings starting with the next question. `by`: the
+        person to record in the audit."""
         channel = {"team_id": team_id, "channel_id": channel_id}
         await upsert(connection, channel_settings, channel, asdict(settings))
         prompt = settings.system_prompt

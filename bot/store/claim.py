@@ -1,41 +1,42 @@
-"""Claims: which jobs a worker can take, from the queue or from dead workers, and which jobs share an answer.
+"""Claims jobs: decides which jobs a worker takes from the queue or from dead workers, and which jobs share an answer.
 
-A claim first takes over the jobs of dead workers, and then claims queued jobs up to its limit:
+A claim first takes over the jobs of dead workers. It then claims queued jobs, up to a limit, in three steps:
 
-1. `_LEADERS` finds one job for each thread without a running job: the released job if there is one, otherwise the
-   oldest. A thread waits while its leader's placeholder is being posted or an end is being shown. People with the
-   maximum number of running answers are skipped. Scheduled runs come after people's questions and have separate limits,
-   so that they don't delay their creator's questions.
+1. `_LEADERS` finds one job in each thread that has no running job: the released job if there is one, or else the
+   oldest. A thread is skipped while its leader's placeholder is being posted or the end of an answer is being shown.
+   People who have the maximum number of running answers are also skipped. Scheduled runs come after people's questions
+   and have separate limits, so that they don't delay their creator's questions.
 2. `batches` adds the asker's jobs queued after each leader, and `_claimable_batches` picks the newest if the asker can
-   have another answer. Both steps repeat until the limit is reached or no skipped job makes room for another person's
-   job.
-3. The update that claims them checks the status again, and `end_batched` ends the jobs before them.
+   have another answer. Steps 1 and 2 repeat until the limit is reached, or until no skipped job makes room for another
+   person's job.
+3. The UPDATE that claims the picked jobs checks their status again, and `end_batched` ends the earlier jobs in their
+   batches.
 
-Races. On PostgreSQL, an advisory lock makes claims run one after another, because two concurrent claims wouldn't count
-each other's answers for a person; SQLite has only one writer. Leaders are locked, and leaders that are already locked
-are skipped. A unique index allows one running job per thread, so a worker that claims without this lock (a process of
-another version) gets an IntegrityError and tries again.
+Races. On PostgreSQL, an advisory lock makes claims run one after another, because two concurrent claims wouldn't see
+each other's jobs when counting a person's running answers. SQLite has only one writer. Leaders are locked, and leaders
+that are already locked are skipped. A unique index allows one running job per thread, so a worker that claims without
+the advisory lock (in a process of another version) gets an IntegrityError and tries again.
 
-A takeover rechecks each dead worker's heartbeat with its row locked: a worker that has sent a heartbeat since the
+A takeover locks each dead worker's row and checks its heartbeat again. A worker that has sent a heartbeat since the
 failure detector's observation keeps its jobs. The dead worker's attempts are charged for the usage in its last
 heartbeat.
 
 Batches. If a person queues several questions in a row in a thread, all of them share the newest question's answer. All
-jobs in a batch have the same asker, because an answer has one person's permissions: their tools, approvals, Slack
-search and caps. Commands only share an answer with other commands; otherwise a model would read them.
+jobs in a batch have the same asker, because an answer is bound to one person's permissions: their tools, approvals,
+Slack search and caps. Commands share an answer only with other commands; otherwise, a model would read them.
 
-A thread's oldest queued job is its leader. `batches` collects the asker's following jobs that never began and whose
-placeholders nobody is editing, up to the first other job. The newest is claimed. `end_batched` ends the jobs before it,
-records `answered_with` for each, and adds a turn. The outbox clears their placeholders, because the answer appears
-below the newest.
+A thread's oldest queued job is its leader. `batches` collects the asker's following jobs, stopping at the first job
+that was already begun, whose placeholder is being edited, or that has another asker. The newest job in the batch is
+claimed. `end_batched` ends the earlier jobs, and records `answered_with` and a turn for each. The outbox removes their
+placeholders, because the answer will appear below the newest question.
 
-A running answer also adds questions before each step of a model that uses tools (`join_follow_ups`). The answer's first
-prompt can't include them, so `joined_step` records which step read them first.
+If the model uses tools, new questions can also join a running answer before each of its steps (`join_follow_ups`). The
+answer's first prompt can't include these questions, so `joined_step` records which step was the first to read them.
 
-If the claimed job gets no answer, `unbatch` returns the other jobs of the batch to the queue, with their placeholders
-unless the outbox has begun to clear them. The leader is locked the whole time, so no other claim changes its thread. A
-question that arrives late or is regenerated can still get ahead of the leader. Then it becomes the leader, or the claim
-reads the leaders again.
+If the claimed job isn't answered, `unbatch` returns the batch's other jobs to the queue. They keep their placeholders
+unless the outbox has begun to remove them. The leader is locked the whole time, so no other claim changes its thread. A
+question that arrives late or is regenerated can still get ahead of the leader. In that case, either this question
+becomes the leader or the claim reads the leaders again.
 """
 
 from collections import Counter
@@ -87,7 +88,7 @@ _RUNNING_OF_ASKER: sa.ScalarSelect[int] = (
     )
     .scalar_subquery()
 )
-"""The number of the asker's running jobs: scheduled runs for a run, questions for a question."""
+"""The number of the asker's running jobs of the same type: scheduled runs if the job is a run, or else questions."""
 _OF_THREAD = same_thread(_OTHERS, jobs)
 _IS_EARLIER = sa.tuple_(_OTHERS.c.attempts == 0, _OTHERS.c.ts) < sa.tuple_(jobs.c.attempts == 0, jobs.c.ts)
 _LEADERS = (
@@ -116,7 +117,8 @@ MAX_AHEAD = 10
 """Maximum number of earlier answers that are checked for messages below a job's placeholder."""
 RESTARTS_AT_ONCE = 3
 RESTART_PAUSE_S = 10.0
-"""The pause before each further restart. Every restart calls a model, but edits during the pause cost nothing."""
+"""The pause before each further restart of an answer. Every restart calls a model, so edits made during the pause are
+covered by a single restart."""
 
 
 async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_per_user: int, now: float) -> list[Job]:
@@ -162,7 +164,8 @@ async def _is_overtaken(connection: AsyncConnection, job: Job) -> bool:
 
 
 def _claimable_batches(groups: Sequence[Sequence[sa.Row[Any]]], max_per_user: int) -> dict[int, list[int]]:
-    """Returns the newest job of each group whose asker can have another answer, with the IDs of the earlier jobs."""
+    """Returns the ID of each group's newest job, with the IDs of the earlier jobs, if the asker can have another
+    running answer."""
     picked: dict[int, list[int]] = {}
     of_person: Counter[tuple[str, str, bool]] = Counter()
     for *before, newest in groups:
@@ -225,8 +228,8 @@ async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> 
 
 
 async def _workers_still_dead(connection: AsyncConnection, dead: Mapping[str, Observation]) -> list[str]:
-    """Returns the workers without a heartbeat since their observation. Locks the workers' rows to prevent further
-    heartbeats."""
+    """Returns the workers that haven't sent a heartbeat since they were observed. Locks the workers' rows to prevent
+    further heartbeats."""
     rows = sa.select(workers).where(workers.c.worker.in_(list(dead))).order_by(workers.c.worker).with_for_update()
     beats = {row.worker: row.beat for row in await connection.execute(rows)}
     return [name for name, observation in dead.items() if beats.get(name) == observation.beat]
@@ -237,7 +240,8 @@ def _oldest_first(rows: Sequence[sa.Row[Any]]) -> list[Job]:
 
 
 LATE_POST_S = 20.0
-"""The time in which an unrecorded placeholder can still appear in Slack. After that, its call was given up."""
+"""The period in which an unrecorded placeholder can still appear in Slack. After that, the call that posts it has been
+given up."""
 
 ENDED_COLUMNS = (*audit.JOB_COLUMNS, jobs.c.version, jobs.c.messages, jobs.c.placeholder_due_since)
 
@@ -245,7 +249,8 @@ ENDED_COLUMNS = (*audit.JOB_COLUMNS, jobs.c.version, jobs.c.messages, jobs.c.pla
 async def batches(
     connection: AsyncConnection, leaders: Sequence[sa.Row[Any]], is_free: sa.ColumnElement[bool]
 ) -> list[Sequence[sa.Row[Any]]]:
-    """Returns the jobs that are answered together for each leader, oldest first, including the leader."""
+    """Returns, for each leader, the jobs that will be answered together, including the leader. The oldest job comes
+    first."""
     threads = [_thread_of(leader) for leader in leaders if leader.is_followed]
     if not threads:
         return [[leader] for leader in leaders]
@@ -267,7 +272,7 @@ def _thread_of(row: sa.Row[Any]) -> tuple[str, ...]:
 
 
 def _first_batch(queued: Iterable[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
-    """Returns a thread's first queued jobs, ending before a job that can't join or has another asker."""
+    """Returns the first of a thread's queued jobs, up to the first job that can't join them or has another asker."""
     joining = list(takewhile(lambda row: row.can_join, queued))
     return list(takewhile(lambda row: _batch_key(row) == _batch_key(joining[0]), joining))
 
@@ -278,7 +283,8 @@ def _batch_key(row: sa.Row[Any]) -> tuple[str, bool]:
 
 
 async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequence[int]], now: float) -> None:
-    """Ends the jobs that share a claimed job's answer (by ID), and queues clearing their placeholders."""
+    """Ends the earlier jobs that share a claimed job's answer, given their IDs by the claimed job's ID. Queues removing
+    their placeholders."""
     ended: list[sa.Row[Any]] = []
     for job_id, earlier in claimed.items():
         batched = {"status": Status.ENDED.value, "end_reason": EndReason.BATCHED.value}
@@ -306,8 +312,8 @@ async def unbatch(connection: AsyncConnection, job_id: int, now: float) -> None:
 
 
 async def keep_placeholders(connection: AsyncConnection, job_ids: Sequence[int], now: float) -> None:
-    """Keeps the placeholders of jobs that will be answered after all. A placeholder that might be gone is posted
-    again."""
+    """Keeps the placeholders of jobs that will be answered separately after all. Posts a placeholder again if it might
+    be gone."""
     untouched = await outbox.delete_redundant(connection, job_ids, now)
     cleared = jobs.c.id.in_(set(job_ids) - set(untouched)), jobs.c.attempts == 0
     await connection.execute(sa.update(jobs).where(*cleared).values(messages=[]))
@@ -316,7 +322,7 @@ async def keep_placeholders(connection: AsyncConnection, job_ids: Sequence[int],
 async def record_queue_ends(
     connection: AsyncConnection, rows: Sequence[sa.Row[Any]], reason: EndReason, now: float
 ) -> None:
-    """Records why queued jobs ended, and queues clearing their placeholders. `rows` have ENDED_COLUMNS."""
+    """Records why queued jobs ended, and queues removing their placeholders. `rows` must contain ENDED_COLUMNS."""
     ended = {"end": reason.value}
     await audit.append(connection, now, [audit.job_entry(row, EntryKind.ANSWER, ended) for row in rows])
     await clear_placeholders(connection, rows, now)
@@ -347,7 +353,8 @@ async def with_batched_questions(connection: AsyncConnection, claimed: Sequence[
 
 
 async def join_follow_ups(connection: AsyncConnection, job: Job, step_no: int, now: float) -> tuple[FollowUp, ...]:
-    """Adds questions that the asker of a running job has queued in its thread (RecordedCalls.take_follow_ups)."""
+    """Adds the questions that a running job's asker has queued in the same thread (see
+    RecordedCalls.take_follow_ups)."""
     queued = sa.select(jobs).where(in_thread(job.question.thread), is_queued(), jobs.c.ts > job.question.ts)
     rows = (await connection.execute(queued.order_by(jobs.c.ts).with_for_update())).all()
 
@@ -365,6 +372,6 @@ async def join_follow_ups(connection: AsyncConnection, job: Job, step_no: int, n
 
 
 async def add_follow_ups_to_prompt(connection: AsyncConnection, job_id: int) -> None:
-    """Moves the questions that joined earlier versions of an answer into the new version's first prompt."""
+    """Moves questions that joined an earlier version of an answer to the new version's first prompt."""
     joined = jobs.c.answered_with == job_id, jobs.c.joined_step.is_not(None)
     await connection.execute(sa.update(jobs).where(*joined).values(joined_step=0))

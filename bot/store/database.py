@@ -1,40 +1,41 @@
-"""The database: opening it, and running the operations of the store's classes (`Operations`).
+"""Opens the database, and runs the operations of the store's classes (`Operations`).
 
 `create_engine` creates an engine for DATABASE_URL: SQLite through aiosqlite, PostgreSQL through psycopg 3. Only
-PostgreSQL has advisory locks and notifications between processes. These belong to a database, not to a schema, so their
-names contain the schema's name.
+PostgreSQL has advisory locks and notifications between processes. Locks and notifications belong to a database, not to
+a schema, so their names contain the schema's name.
 
-A method marked with `reads` or `writes` is one transaction, and gets a connection that callers don't pass:
+A method decorated with `reads` or `writes` is one transaction. It receives a connection, which callers don't pass:
 
     class Notifications(Operations):
-        @writes
-        async def claim(self, connection: AsyncConnection, team_id: str, ...) -> bool: ...
+    @writes
+    async def claim(self, connection: AsyncConnection, team_id: str, ...) -> bool: ...
 
     await notifications.claim("T1", ...)
 
-A method with several transactions is marked with `completes`, and gets connections from `begin_read` and `begin_write`.
-`writes_unsynced` doesn't wait for the disk, which takes most of a small transaction's time. Such writes survive a
-killed process, but a power cut can undo them until a later transaction is synced. All operations guarantee the
-following:
+A method with several transactions is decorated with `completes`, and gets its connections from `begin_read` and
+`begin_write`. `writes_unsynced` doesn't wait for the disk, which takes most of a small transaction's time. Such writes
+survive a killed process, but a power cut can undo them until a later transaction is synced. All operations guarantee
+the following:
 
-- **An operation continues even if its caller is canceled.** It runs in a separate task, for which the caller waits
-  through `asyncio.shield`. If a driver is canceled during a statement, it can't tell what the server did, so SQLAlchemy
-  drops the connection, and an in-memory SQLite database with it. Cancellations are common: Stop cancels an attempt, and
-  heartbeats time out.
+- **An operation continues even if its caller is canceled.** It runs in a separate task, and the caller waits for the
+  task through `asyncio.shield`. Otherwise, a driver that is canceled during a statement wouldn't know what the server
+  did, so SQLAlchemy would drop the connection, and an in-memory SQLite database with it. Cancellations are common: Stop
+  cancels an attempt, and heartbeats time out.
 - **An operation has a time limit.** On PostgreSQL, it fails after ANSWER_WITHIN_S, because a hanging server keeps its
-  connections open. The server's lock_timeout and the pool's timeout are shorter and report specific errors first. A
-  SQLite file is on this machine and has its busy_timeout. Erasure has no limit (`completes(bounded=False)`).
-- **A failure is a StoreError.** `failed_at` is the time of the last failure. Events that this process missed since then
-  must not be held against other workers (workers.py), and Slack calls since then must not be treated as never made
-  (rate_ledger.py).
+  connections open. The server's lock_timeout and the pool's timeout are shorter, so that they can report more specific
+  errors first. A SQLite file, which is on this machine, uses busy_timeout instead. Erasure has no limit
+  (`completes(bounded=False)`).
+- **A failure is raised as a StoreError.** `failed_at` is the time of the last failure. Events that this process missed
+  since then must not be held against other workers (workers.py), and Slack calls since then must not be treated as
+  never made (rate_ledger.py).
 - **A failed write is remembered** until the same write succeeds for the same job, or nobody has retried it for
-  FAILING_S. When the disk is full, some writes fail while others, such as a probe's, succeed. Answers wait for their
-  own writes, which they retry every few seconds.
+  FAILING_S. When the disk is full, some writes fail while others, such as a probe's, succeed. Answers don't rely on
+  this: they wait for their own writes, retrying every few seconds.
 
 The database is closed in steps (stores.py), so that nothing waits for a hanging server: `refuse_new`, then
 `wait_for_operations` for a limited time, `cancel_operations` for the remaining operations, and `dispose`.
 
-Requests from many callers that arrive during one transaction can share the next one (`GroupCommit`).
+Requests by many callers that arrive while a transaction is running can share the next one (`GroupCommit`).
 """
 
 import asyncio
@@ -74,13 +75,14 @@ _MODE_RETRY_S = 0.02
 _POSTGRESQL_CONNECTIONS = 5
 _SQLITE_READERS = 4
 """The number of read-only connections to a SQLite file. When two hundred answers begin at once, their reads take
-seconds. With a single connection, heartbeats and calls to Slack would wait for them."""
+seconds. If there were only one connection, heartbeats and calls to Slack would have to wait for these reads."""
 _POOL_TIMEOUT_S = 8.0
-"""When two hundred answers begin at once, their operations queue for seconds, and retries would make the queue longer.
-An event that waits this long is redelivered, which has no effect."""
+"""Time limit for getting a connection from the pool. When two hundred answers begin at once, their operations wait for
+seconds, and retries would make the queue longer. Slack redelivers an event that waits this long, which has no
+effect."""
 _FIRST_ANSWER_S = 5.0
-"""The limit for a new connection's first statements. A pooler in session mode accepts more connections than it can
-serve, and keeps them waiting for minutes."""
+"""Time limit for a new connection's first statements. A pooler in session mode accepts more connections than it can
+serve, and keeps the rest waiting for minutes."""
 _LET_GO_S = 1.0
 _CONNECTION = {
     "connect_timeout": 5,
@@ -99,13 +101,13 @@ _SESSION = (
 )
 
 READS = "typist_reads"
-"""The execution option for read-only transactions. On SQLite, these don't wait for a writer."""
+"""The execution option for read-only transactions. On SQLite, such transactions don't wait for writers."""
 UNSYNCED = "typist_unsynced"
-"""The execution option for transactions that don't wait for the disk. A power cut can undo them."""
+"""The execution option for transactions that don't wait for the disk, which means that a power cut can undo them."""
 OWNERS_ALONE = 0o600
 _IDENTITY = "identity"
 _SYNCHRONOUS = "synchronous"
-"""The key in a connection's `info` for SQLite's `synchronous` setting, which outlasts a transaction."""
+"""The key under which a connection's `info` stores SQLite's `synchronous` setting, which outlasts a transaction."""
 
 _ENCODED = "In the user and the password, write % as %25, @ as %40, / as %2F, : as %3A, # as %23 and ? as %3F."
 _STRAY_AT = f"DATABASE_URL contains @ in another place than before the host. {_ENCODED}"
@@ -156,7 +158,8 @@ def _check_path(given: str, url: sa.URL) -> None:
 
 
 async def database_time(engine: AsyncEngine, clock: Clock) -> float:
-    """Returns the server's time, because processes' clocks differ. For SQLite, returns this machine's time."""
+    """Returns the server's time, because the clocks of processes can differ. For SQLite, returns this machine's
+    time."""
     if engine.dialect.name != "postgresql":
         return clock.now()
     async with engine.connect() as connection:
@@ -175,8 +178,7 @@ class NoConnection(TimeoutError):
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Turns database, driver and network errors into StoreError. The block must not do anything except database
-    work."""
+    """Converts database, driver and network errors to StoreError. The block must only use the database."""
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
@@ -196,7 +198,8 @@ async def connected(database_url: str | sa.URL) -> AsyncIterator[AsyncEngine]:
 
 @asynccontextmanager
 async def limit_time(limit_s: float | None, let_go_s: float = _LET_GO_S) -> AsyncIterator[None]:
-    """Raises TimeoutError if the block takes longer than `limit_s`. Drops the connection `let_go_s` later."""
+    """Raises TimeoutError if the block takes longer than `limit_s`. If the block still hasn't ended `let_go_s` later,
+    drops the connection."""
     # The inner timeout makes psycopg ask the server to cancel, which takes up to ten seconds. The outer one ends that.
     async with asyncio.timeout(limit_s and limit_s + let_go_s), asyncio.timeout(limit_s):
         yield
@@ -215,11 +218,13 @@ _ADDITIONS = (
     "\nEither provide the file",
     "\nMultiple connection",
 )
-"""Ends of PostgreSQL messages: a row, a function, the statement, a question, advice to skip certificate checks."""
+"""Endings of PostgreSQL messages that are left out: a row, a function, the statement, a question, or advice to skip
+certificate checks."""
 
 
 _NEXT_ERROR = re.compile(r"\n(?:- host: .*?, hostaddr: \S+: )?(?=conn)")
-"""Precedes each further error of a client that has tried several hosts, or a connection with and without TLS."""
+"""Precedes each further error if the client has tried several hosts, or has tried to connect both with and without
+TLS."""
 
 
 def reason_of(error: Exception) -> str:
@@ -320,8 +325,8 @@ _BY_WORDS = {
     "timeout expired": _SILENT_FIX,
     "does not answer": _SILENT_FIX,
 }
-"""Remedies by text in errors without a code, latest stage of connecting first. The client has no codes while it
-connects, and poolers have their own."""
+"""Remedies by text in errors that have no code. The latest stage of connecting comes first. The client reports no codes
+while it is connecting, and poolers have their own codes."""
 _REMEDY = "Check DATABASE_URL, and that the database runs, is reachable and has room."
 
 
@@ -367,7 +372,8 @@ ENCODING_FIX = "Create one in UTF-8: CREATE DATABASE typist ENCODING 'UTF8' TEMP
 
 
 def _sqlite_engine(url: sa.URL, connections: int = 1) -> AsyncEngine:
-    """Returns an engine with one connection: SQLite has one writer, and each in-memory connection is a new database."""
+    """Returns an engine with a single connection, because SQLite has only one writer and each in-memory connection
+    opens a new database."""
     try:
         with warnings.catch_warnings():
             # For options that the driver doesn't know. A value that it can't parse is a ValueError.
@@ -406,7 +412,8 @@ def _reader_of(engine: AsyncEngine) -> AsyncEngine:
 
 
 def _prepare_file(file: Path, _dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> None:
-    """Creates a file that only its owner can access. Raises StoreError with the reason, which SQLite doesn't report."""
+    """Creates a file that only its owner can access. If that fails, raises StoreError with the reason, which SQLite
+    doesn't report."""
     file = file.absolute()
     arguments[0], named["uri"] = sqlite_uri(file), True
     if file.is_dir():
@@ -450,7 +457,7 @@ def _record_identity(file: Path, _connection: object, record: Any) -> None:
 
 
 def _check_identity(file: Path, connection: sa.Connection) -> None:
-    """Raises StoreError before writing to a file that was moved, because no later process would find the data."""
+    """Raises StoreError if the database file was moved, because no later process would find data written to it."""
     is_reading = connection.get_execution_options().get(READS)
     if not is_reading and connection.info[_IDENTITY] != _identity(file):
         raise StoreError(
@@ -529,7 +536,8 @@ def _postgresql_engine(url: sa.URL) -> AsyncEngine:
 
 
 def _leave_standby(context: sa.ExceptionContext) -> None:
-    """Drops all connections once any is read-only. After a failover, new ones can reach the writable server."""
+    """Drops all connections if one of them is read-only. After a failover, new connections can reach the writable
+    server."""
     if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
         context.is_disconnect = True
 
@@ -562,7 +570,8 @@ async def _prepare_postgresql(connection: "psycopg.AsyncConnection[Any]") -> Non
 
 
 MESSAGE_PREFIX = "said "
-"""The prefix of a notification with text for other processes (ProcessMessages). Other notifications only wake them."""
+"""The prefix of a notification that contains a message to other processes (ProcessMessages). Any other notification
+only wakes them."""
 
 
 def on_postgresql(connection: AsyncConnection) -> bool:
@@ -570,7 +579,8 @@ def on_postgresql(connection: AsyncConnection) -> bool:
 
 
 async def acquire_lock(connection: AsyncConnection, name: str) -> None:
-    """Makes transactions with the same name run one at a time in all processes. SQLite has only one writer."""
+    """Makes transactions that lock the same name run one at a time across all processes. Does nothing on SQLite, which
+    has only one writer."""
     if on_postgresql(connection):
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key(name))))
 
@@ -597,7 +607,7 @@ log = logging.getLogger(__name__)
 ANSWER_WITHIN_S = 10.0
 _VALUE_ERRORS = DataError, IntegrityError
 FAILING_S = 60.0
-"""Longer than an operation and the delay before its retry."""
+"""The period in which a failed write is remembered. It is longer than an operation plus the delay before a retry."""
 DISPOSE_WITHIN_S = 0.3
 
 
@@ -623,7 +633,8 @@ class Database:
         return await self.complete(_transaction(self.begin_write(synced=synced), work), name=name)
 
     async def complete(self, operation: Coroutine[Any, Any, T], *, bounded: bool = True, name: str = "") -> T:
-        """Runs an operation to its end even if the caller is canceled. `name` identifies a failure for `check`."""
+        """Runs an operation to completion even if the caller is canceled. `name`: identifies the operation in `check`
+        if it fails."""
         key = name, current_job.get()
 
         async def run() -> T:
@@ -659,7 +670,7 @@ class Database:
 
     async def check(self) -> None:
         """Raises StoreError if a table or column is missing, a row can't be written, or a recent write is failing. The
-        row is committed, because SQLite notices a full disk only then. Failing writes are checked too, because even a
+        row is committed, because only then does SQLite notice a full disk. Recent failures count too, because even a
         full disk might have room for one row."""
         await self.write(_check_tables, synced=False)
         since = self.clock.monotonic() - FAILING_S
@@ -682,7 +693,8 @@ class Database:
             log.warning("erasure: SQLite's log not emptied, because it is in use; the next hour's retention does it")
 
     async def overwrite_deleted(self) -> None:
-        """Overwrites deleted rows, including copies in SQLite's log and in pages whose rows were moved."""
+        """Overwrites the data of deleted rows, including copies in SQLite's log and in pages from which rows were
+        moved."""
         try:
             async with self.engine.connect() as connection:
                 if self.on_server:
@@ -733,7 +745,7 @@ async def _check_tables(connection: AsyncConnection) -> None:
 
 
 async def try_row(connection: AsyncConnection, random_bytes: int = 0) -> None:
-    """Writes and removes a row. With random bytes, the row needs additional disk space."""
+    """Writes and deletes a row. A row with random bytes needs additional disk space."""
     row = {"team_id": "", "channel_id": token_hex(8)}
     await connection.execute(sa.insert(channel_settings).values(**row, system_prompt=token_hex(random_bytes)))
     await connection.execute(sa.delete(channel_settings).filter_by(**row))
@@ -763,7 +775,7 @@ def writes(method: Transaction[S, P, T]) -> Operation[S, P, T]:
 
 
 def writes_unsynced(method: Transaction[S, P, T]) -> Operation[S, P, T]:
-    """Makes a method one transaction, like `writes`, but a power cut can undo it."""
+    """Makes a method one transaction, like `writes`, except that a power cut can undo the transaction."""
     return _in_transaction(method, partial(Database.write, synced=False, name=method.__qualname__))
 
 
@@ -797,8 +809,9 @@ MAX_GROUP = 200
 
 
 class GroupCommit(Generic[ItemT, Result]):
-    """Collects items while a transaction runs, and writes them together in the next transaction. `write` writes up to
-    MAX_GROUP items in one transaction, in the order in which they were added, and returns a result for each."""
+    """Collects items while a transaction runs, and writes them together in the next transaction. `write` is called with
+    up to MAX_GROUP items in the order in which they were added. It writes them in one transaction and returns a result
+    for each."""
 
     def __init__(self, write: Callable[[Sequence[ItemT]], Awaitable[Sequence[Result]]]) -> None:
         self._write = write

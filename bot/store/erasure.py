@@ -1,10 +1,10 @@
-"""Erasure deletes questions and answers on request. Retention deletes data that is too old to keep.
+"""Deletes questions and answers on request (erasure), and deletes data that is too old to keep (retention).
 
-Column types declare what belongs to a person and when rows expire (bot/store/schema.py). This module applies these
-rules and contains the rules for jobs. Feature modules contain the rules that a type can't express.
+Column types declare what belongs to a person and when rows expire (bot/store/schema.py). This module applies those
+declarations, and contains the rules for jobs. Feature modules contain any rules that a column type can't express.
 
-Only its worker can end a running job's answer in Slack. Such a job is asked to stop, and its end deletes the row
-(worker_queue.py) with all rows that refer to it.
+Only a running job's worker can end the job's answer in Slack. Erasure therefore asks the worker to stop, and the row is
+deleted when the job ends (worker_queue.py), with all rows that refer to it.
 
 SQLite has one writer, so a single transaction for all expired rows would block every answer. Retention therefore reads
 IDs without a lock and deletes them in batches. Each batch is a transaction that checks its rows again. The batch size
@@ -69,7 +69,8 @@ _Type = TypeVar("_Type")
 class Erasure(WorkerOperations):
     @completes(bounded=False)
     async def erase(self, *, user_id: str | None = None, thread: ThreadKey | None = None) -> Counter[Noun]:
-        """Deletes a person's, a thread's or all data. Returns the number of rows by noun. Running jobs stop first."""
+        """Deletes the data of a person or a thread, or all data. Returns the number of deleted rows by noun. Running
+        jobs are stopped first."""
         async with self._database.begin_write() as connection:
             await unposted.erase(connection, user_id, thread)
             counts = await _erase_jobs(connection, user_id, thread)
@@ -80,7 +81,7 @@ class Erasure(WorkerOperations):
 
     @completes(bounded=False)
     async def expire(self, before: float) -> int:
-        """Empties the text of jobs that ended before a time (seconds since the epoch), and keeps their usage. Returns
+        """Clears the text of jobs that ended before a time (in seconds since the epoch), but keeps their usage. Returns
         the number of jobs. Event IDs are kept for an hour, because Slack can redeliver events."""
         count = await expire(self._database, before)
         # Always, because this also completes erasures by buttons, edits and `forget` since then.
@@ -95,7 +96,8 @@ def nouns(*, of_thread: bool) -> list[Noun]:
 
 
 async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> Counter[Noun]:
-    """Deletes the jobs of a person or a thread, or all jobs. Also counts jobs that are deleted when they end."""
+    """Deletes the jobs of a person or a thread, or all jobs. Returns their number, including running jobs, which will
+    be deleted when they end."""
     where: list[sa.ColumnElement[bool]] = []
     if user_id is not None:
         where.append(jobs.c.user_id == user_id)
@@ -120,8 +122,8 @@ async def _erase_jobs(connection: AsyncConnection, user_id: str | None, thread: 
 
 
 async def _erase_rows(connection: AsyncConnection, user_id: str | None, thread: ThreadKey | None) -> Counter[Noun]:
-    """Deletes rows that belong to a person or everybody, or are about a thread. Returns the number of rows with text,
-    by noun."""
+    """Deletes rows that belong to a person or to everybody, or that are about a thread. Returns the number of deleted
+    rows with text, by noun."""
     counts = Counter(dict.fromkeys(nouns(of_thread=thread is not None), 0))
     for table in metadata.tables.values():
         if (which := _erasure_condition(table, user_id, thread)) is not None:
@@ -156,7 +158,8 @@ def _columns(kind: type[_Type], *tables: sa.Table) -> Iterator[tuple[sa.Column[A
 
 
 async def _erase_person(connection: AsyncConnection, user_id: str | None) -> int:
-    """Removes a person, or everybody, from other rows. Returns the number of deleted direct-message settings."""
+    """Removes the names of a person, or of everybody, from rows that belong to others. Returns the number of deleted
+    direct-message settings."""
     settings = await _erase_settings_of_direct_messages(connection, user_id)
     await usage.erase_person(connection, user_id)
     if user_id:
@@ -197,9 +200,11 @@ async def _erase_from_audit(
 
 
 RECORDS_KEPT_S = 400 * 24 * 3600.0
-"""The time for which a question's record is kept without text, for usage: over a year and a month."""
+"""The period for which a question's record is kept without its text, to report usage. It is longer than a year and a
+month."""
 SLACK_RETRIES_S = 3600.0
-"""The time in which Slack can redeliver an event. Without the event's ID, its question would be answered twice."""
+"""The period in which Slack can redeliver an event. If the event's ID were deleted earlier, its question could be
+answered twice."""
 UNPOSTED_KEPT_S = 24 * 3600.0
 """Longer than a modal stays open, and longer than Typist tries to post a question."""
 FIRST_BATCH, MAX_BATCH = 50, 100
