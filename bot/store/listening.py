@@ -1,9 +1,9 @@
-"""The time of the last message from Slack, and catching up after a gap (services/catching_up.py).
+"""Stores when Slack last sent a message, and the progress of catching up after a gap (services/catching_up.py).
 
-A workspace has one row, shared by all processes. `record_message_time` records the newest message from Slack to any of
-them. If the previous message is older than GAP_S, questions might have been missed, and the row stores the gap. One
-process at a time catches up: it acquires the gap with `claim_gap`, holds it with `extend_hold`, and records which
-places it has checked. If that process dies, another process continues the search.
+Each workspace has one row, which all processes share. `record_message_time` records the time of the newest message from
+Slack to any process. If the previous message is more than GAP_S older, questions might have been missed, and the row
+stores the gap. One process at a time catches up: it claims the gap with `claim_gap`, keeps it with `extend_hold`, and
+records which places it has checked. If that process dies, another process continues the search.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,19 +21,20 @@ from bot.store.schema import jobs, listening
 from bot.store.workers import WorkerOperations, living_workers_in
 
 GAP_S = 360.0
-"""Shorter gaps lose nothing. Slack delivers an event at once, again at once, after 1 minute, after 5 more, and then
-never: the last attempt comes 360 to 369 s after the first one."""
+"""Nothing is lost in shorter gaps. Slack delivers an event at once, retries at once, after 1 minute, and after 5 more
+minutes, and then gives up. The last attempt comes 360 to 369 s after the first one."""
 MARGIN_S = 420.0
-"""Maximum age of an event that Slack still had to redeliver when a gap began."""
+"""Maximum age, at the beginning of a gap, of an event that Slack hadn't delivered yet."""
 HOLD_S = 30.0
-"""The time for which a process holds a catch-up after its last update, before another process can continue it."""
+"""The period after its last update for which a process keeps a catch-up. After that, another process can continue
+it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
     looked_at: int = 0
     unread: int = 0
-    """Conversations and threads that Slack didn't return completely."""
+    """Conversations and threads that Slack returned only in part."""
     answered: int = 0
     offered: int = 0
 
@@ -54,7 +55,7 @@ class MissedGap:
     ends_at: float
     done: frozenset[str] = frozenset()
     ahead: tuple[str, ...] = ()
-    """Keys of the places to check, in order: those listed by Slack, and those found later."""
+    """Keys of the places to check, in order: places that Slack listed, followed by places that were found later."""
     tally: Tally = Tally()
 
     @property
@@ -79,7 +80,8 @@ class Report:
 class Listening(WorkerOperations):
     @writes
     async def record_message_time(self, connection: AsyncConnection, team_id: str, heard_at: float) -> None:
-        """Records a message from Slack, and the gap before it if questions might have been missed."""
+        """Records the time of a message from Slack, and the gap before the message if questions might have been
+        missed."""
         new = insert_into(connection, listening).values(team_id=team_id, heard_at=heard_at)
         if await connection.scalar(new.on_conflict_do_nothing().returning(listening.c.heard_at)) is not None:
             return
@@ -98,7 +100,8 @@ class Listening(WorkerOperations):
 
     @writes
     async def claim_gap(self, connection: AsyncConnection, team_id: str) -> MissedGap | None:
-        """Claims, for HOLD_S, the gap that this process will catch up on. Returns None if no unclaimed gap exists."""
+        """Claims a gap for HOLD_S, so that this process can catch up on it. Returns None if there is no unclaimed
+        gap."""
         now, row = self._now(), listening.c
         is_free = sa.or_(row.held_by.is_(None), is_past(row.held_until, now, HOLD_S))
         free = sa.update(listening).where(row.team_id == team_id, row.missed_from.is_not(None), is_free)
@@ -123,13 +126,13 @@ class Listening(WorkerOperations):
 
     @writes
     async def record(self, connection: AsyncConnection, missed: MissedGap) -> bool:
-        """Records progress. Returns False without a change if `extend_hold` would return False."""
+        """Records progress. Does nothing and returns False if `extend_hold` would return False."""
         progress = {"done": sorted(missed.done), "ahead": missed.ahead, "tally": asdict(missed.tally)}
         return await self._change(connection, missed.team_id, {"progress": progress})
 
     @writes
     async def complete(self, connection: AsyncConnection, missed: MissedGap) -> bool:
-        """Ends the catch-up. Returns False without a change if `extend_hold` would return False."""
+        """Ends the catch-up. Does nothing and returns False if `extend_hold` would return False."""
         report = {"begins_at": missed.begins_at, "ends_at": missed.ends_at, "tally": asdict(missed.tally)}
         over = {"missed_from": None, "missed_until": None, "progress": {}, "report": report}
         return await self._change(connection, missed.team_id, over)
@@ -155,7 +158,8 @@ class Listening(WorkerOperations):
 
 
 async def read_teams(connection: AsyncConnection) -> Mapping[str, float]:
-    """Returns when Slack last sent any process on this database a message, in seconds since 1970, by workspace ID."""
+    """Returns when Slack last sent a message to any process that uses this database, in seconds since 1970, keyed by
+    workspace ID."""
     return {row.team_id: row.heard_at for row in await connection.execute(sa.select(listening))}
 
 

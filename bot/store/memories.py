@@ -1,4 +1,4 @@
-"""Memories, by the channel or direct message where people asked for them.
+"""Stores memories for each channel or direct message where people asked Typist to remember something.
 
 Each write adds an audit entry without the memory's text. Writes for one channel run one after another, so that numbers
 are unique and the limit is enforced. A removed memory's row and number remain, because people might refer to a list
@@ -33,7 +33,7 @@ class Memories(Operations):
     async def remember(
         self, connection: AsyncConnection, question: Question, text: str, *, is_private: bool, is_proposed: bool = False
     ) -> RememberResult:
-        """Stores a memory from a message if there is room. Replaces an earlier memory from the same message."""
+        """Stores a memory from a message if there is room, replacing any earlier memory from the same message."""
         now, place = self._now(), question.thread.place
         await _lock_place(connection, place)
         of_message = _is_in(place, jobs), jobs.c.ts == question.ts, ~HAS_CONTENT
@@ -63,7 +63,7 @@ class Memories(Operations):
 
     @writes
     async def forget(self, connection: AsyncConnection, place: Place, number: int, by: str) -> Memory | None:
-        """Removes a memory so that it can be restored. Returns the memory, or None if the number isn't in use."""
+        """Removes a memory so that it can be restored. Returns the memory, or None if no memory has this number."""
         this = sa.select(*_OF_MEMORY).where(_is_in(place), _IS_IN_EFFECT, memories.c.number == number)
         row = (await connection.execute(this)).one_or_none()
         if row is not None:
@@ -72,7 +72,8 @@ class Memories(Operations):
 
     @writes
     async def restore(self, connection: AsyncConnection, question: Question, number: int, by: str, job_id: int) -> bool:
-        """Undoes a `forget` that a job's answer reported. Returns False if the text is gone or there is no room."""
+        """Undoes a `forget` that a job's answer reported. Returns False if the text was already deleted or there is no
+        room."""
         place, now = question.thread.place, self._now()
         await _lock_place(connection, place)
         is_meant = _is_in(place), ~_IS_IN_EFFECT, memories.c.number == number, memories.c.text != ""
@@ -105,8 +106,8 @@ class Memories(Operations):
         *,
         is_private: bool,
     ) -> bool:
-        """Changes text by ID, removes memories without text, and renews the memories in `kept`. Returns False if there
-        is no room."""
+        """Changes the text of memories by ID, removes memories whose new text is empty, and renews the memories in
+        `kept`. Returns False if there is no room."""
         await _lock_place(connection, place)
         in_place = await _memory_rows(connection, place)
         if not _has_room(in_place, {row.id: texts[row.id] for row in in_place if row.id in texts}):
@@ -149,7 +150,8 @@ async def _memory_rows(connection: AsyncConnection, place: Place) -> Sequence[sa
 
 
 def _has_room(in_place: Sequence[sa.Row[int, int, str]], changed: Mapping[int, str]) -> bool:
-    """Returns whether there is room for changed text, by ID. "" removes a memory, and an unknown ID adds a memory."""
+    """Returns whether there is room for changed text, given by memory ID. An empty text removes the memory, and an
+    unknown ID adds one."""
     before = {row.id: row.text for row in in_place}
     after = [text for text in {**before, **changed}.values() if text]
     # Changes that don't increase the size always fit, even if the place is too full.
@@ -188,5 +190,5 @@ def _is_in(place: Place, table: sa.Table = memories) -> sa.ColumnElement[bool]:
 
 
 def _is_from_message(question: Question) -> sa.ColumnElement[bool]:
-    """Returns whether a person's message contained the memory. A memory in an answer was proposed by a model."""
+    """Returns whether the memory comes from a person's message. Memories in answers were proposed by a model."""
     return sa.and_(~memories.c.is_proposed, memories.c.ts == question.ts)

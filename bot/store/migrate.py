@@ -1,9 +1,9 @@
 """Migrates a database to the newest schema. Any number of processes can migrate a database at once.
 
-A new database gets the schema's tables; an older one gets them by migrations. A migration never changes after its
-release. The revision alone doesn't prove what a database contains: it might come from an unreleased version, a restored
-backup might be incomplete, and another program might use the same table for its own revision. The tables are therefore
-compared with the schema at each start (`schema_mismatches`).
+The tables of a new database are created from the schema, and older databases are upgraded through migrations. A
+migration never changes after its release. The revision alone doesn't prove what a database contains: it might come from
+an unreleased version, a restored backup might be incomplete, and another program might use the same table for its own
+revision. The tables are therefore compared with the schema at each start (`schema_mismatches`).
 """
 
 import functools
@@ -35,15 +35,15 @@ log = logging.getLogger(__name__)
 MISMATCH_FIX = "Name a new database in DATABASE_URL, or restore a backup."
 SCRIPTS = "bot.store:migrations"
 TABLE_WITHIN_S = 4
-"""The time for which a migration waits for a table. Statements of other processes give up after 5 s."""
+"""Time limit for waiting until a table isn't locked. The statements of other processes give up after 5 s."""
 _LOCK_KEY = 0x7479706973740001
-"""Any number that all versions share. It spells "typist", 1."""
+"""An arbitrary number that is the same in all versions. It spells "typist", followed by 1."""
 
 
 async def migrate(engine: AsyncEngine) -> str:
     """Applies all missing migrations in one transaction. Returns the schema's revision. Raises StoreError. On
-    PostgreSQL, other processes wait for an advisory lock, which ends with its transaction and works through poolers. On
-    SQLite, they wait at BEGIN IMMEDIATE, as they do for any writer."""
+    PostgreSQL, other processes wait for an advisory lock, which is released at the end of the transaction and works
+    through poolers. On SQLite, they wait at BEGIN IMMEDIATE, just as they wait for any writer."""
     with database_errors():
         return await _migrate(engine)
 
@@ -66,7 +66,8 @@ async def lock_migrations(connection: AsyncConnection) -> None:
 
 
 async def empty_database_problem(engine: AsyncEngine) -> str:
-    """Returns a sentence if the database has no Typist tables, or "". Raises StoreError."""
+    """Returns a sentence about the problem if the database has no Typist tables, or "" if it has them. Raises
+    StoreError."""
     file = database_file(engine.url)
     if file is not None and file.parent.is_dir() and not file.exists():
         return f"Nothing is recorded yet: there is no database at {file.absolute()}."
@@ -150,7 +151,7 @@ def _expected_schema(dialect: sa.Dialect) -> Mapping[tuple[str, str], str]:
 
 
 def is_known(revision: str) -> bool:
-    """Returns whether this version has the migration to a revision. Newer versions have more."""
+    """Returns whether this version includes the migration to a revision. Newer versions include more migrations."""
     from alembic.script import ScriptDirectory
 
     return revision in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}

@@ -1,8 +1,8 @@
-"""One-time notifications to people and channels, across all processes (bot/core/notifications.py).
+"""Stores notifications to people and channels, so that only one process sends each of them (bot/core/notifications.py).
 
-A row reserves its key. While it has a `due_at`, its content must still be sent: a process claims it like an outbox
-entry, by moving `due_at`. Writes by other processes then fail. Some notifications, such as ephemeral messages in a
-channel, are sent directly: their key is claimed, and the row never has content.
+A row reserves its key. While the row has a `due_at`, its content still has to be sent. A process claims the row like an
+outbox entry, by moving `due_at`, which makes writes by other processes fail. Some notifications, such as ephemeral
+messages in a channel, are sent directly. In that case, only the key is claimed, and the row never has content.
 """
 
 import math
@@ -20,7 +20,7 @@ from bot.store.rows import insert_into, is_past
 from bot.store.schema import NOTIFICATIONS_KEPT_S, jobs, notifications
 
 BACKUP = "backup"
-"""The key of the last `typist backup`, which belongs to no workspace."""
+"""The key that records the last `typist backup`, which doesn't belong to a workspace."""
 _SENT = {"due_at": None, "content": None}
 _KEY = tuple(notifications.primary_key)
 
@@ -30,8 +30,8 @@ class Notifications(Operations):
     async def claim(
         self, connection: AsyncConnection, team_id: str, recipient: str, key: str, every_s: float = math.inf
     ) -> bool:
-        """Returns True once per key and recipient within `every_s`. The caller must then notify. The recipient "" is
-        everybody."""
+        """Returns True once per key and recipient every `every_s` seconds. The caller must then send the notification.
+        The recipient "" stands for everybody."""
         return await claim(connection, team_id, recipient, key, self._now(), every_s)
 
     async def is_known(self, team_id: str, recipient: str, key: str) -> bool:
@@ -51,7 +51,7 @@ class Notifications(Operations):
 
     @writes
     async def withdraw(self, connection: AsyncConnection, team_id: str, recipient: str, key: str) -> None:
-        """Forgets the notification with this key, and all notifications whose keys begin with this key and a space."""
+        """Deletes the notification with this key, and all notifications whose keys begin with this key and a space."""
         *of_recipient, is_key = _has_key(team_id, recipient, key)
         begins = notifications.c.key.startswith(f"{key} ", autoescape=True)
         await connection.execute(sa.delete(notifications).where(*of_recipient, is_key | begins))
@@ -95,8 +95,8 @@ class Notifications(Operations):
 
     @writes
     async def complete(self, connection: AsyncConnection, due: DueNotification) -> None:
-        """Records that a notification was sent, unless another process claimed it. A notification that ends an earlier
-        notification is deleted."""
+        """Records that a notification was sent, unless another process claimed it. Deletes a notification that reported
+        the end of an earlier one."""
         await connection.execute(sa.delete(notifications).where(*_is_unchanged(due), notifications.c.is_told))
         told = sa.update(notifications).where(*_is_unchanged(due)).values(is_told=True, at=self._now(), **_SENT)
         await connection.execute(told)
@@ -119,7 +119,7 @@ async def claim(
 
 
 async def add(connection: AsyncConnection, now: float, team_id: str, *new: Notification) -> None:
-    """Queues notifications with new keys, and cancels unsent ends of notifications whose keys are known."""
+    """Queues notifications whose keys are new. If a key is known, cancels the notification's unsent end."""
     if not new:
         return
     values: list[dict[str, Any]] = [
@@ -133,7 +133,8 @@ async def add(connection: AsyncConnection, now: float, team_id: str, *new: Notif
 
 
 async def erase_person(connection: AsyncConnection, user_id: str) -> None:
-    """Deletes other people's notifications that identify a person as a cap's owner or by a direct message's ID."""
+    """Deletes notifications to other people that identify a person, either as the owner of a cap or by the ID of a
+    direct message."""
     direct = sa.select(jobs.c.channel_id).where(jobs.c.user_id == user_id, jobs.c.channel_id.startswith("D"))
     in_direct = sa.or_(*(notifications.c.key.contains(mark + jobs.c.channel_id + mark) for mark in (" ", "/")))
     named = sa.or_(

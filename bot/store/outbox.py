@@ -1,11 +1,11 @@
-"""The outbox: calls to Slack outside running replies, each made at least once.
+"""The outbox: calls to Slack that aren't part of running replies. Each call is made at least once.
 
 An entry is written in the transaction that makes it necessary. A process claims an entry by moving its `due_at` into
 the future; if the process dies, the entry becomes due again. `due_at` is also the fence: completing or postponing an
 entry requires the `due_at` of the claim, so it has no effect after another process's claim. Adding an entry again
-increments `changes` and makes it due again, but the process that has claimed it keeps it. Slack can refuse a call for
-as long as a channel is archived, or while Slack is down. An entry that was tried MAX_TRIES times remains, and is tried
-again only after it is added again or woken.
+increments `changes` and makes the entry due again, but doesn't take it away from the process that has claimed it. Slack
+can refuse a call for as long as a channel is archived or Slack is down. After MAX_TRIES attempts, an entry remains in
+the outbox, but is tried again only if it is added again or woken.
 """
 
 from collections.abc import Collection
@@ -61,7 +61,7 @@ def is_taken(entry: OutboxEntry) -> sa.ColumnElement[bool]:
 
 
 async def make_due_again(connection: AsyncConnection, entry: OutboxEntry, now: float) -> None:
-    """Makes an entry due now if this process still holds it, because it was added again in the meantime."""
+    """Makes an entry due now if this process still holds it. Used for an entry that was added again in the meantime."""
     again = {"due_at": now, "tries": 0, "is_held": False}
     await connection.execute(sa.update(outbox_entries).where(is_current(entry)).values(again))
 
@@ -73,8 +73,8 @@ def is_held_now(now: float | sa.ColumnElement[float], of: sa.FromClause = outbox
 def is_reply_being_edited(
     now: float | sa.ColumnElement[float], job_id: sa.ColumnElement[int]
 ) -> sa.ColumnElement[bool]:
-    """Returns whether a process might be editing a job's reply. While it is being edited, other processes must not
-    change its messages."""
+    """Returns whether a process might be editing a job's reply. During that time, other processes must not change the
+    reply's messages."""
     return sa.exists().where(_EDITING.c.job_id == job_id, _IS_EDIT, is_held_now(now, _EDITING))
 
 
@@ -83,7 +83,8 @@ def is_reply_shown() -> sa.ColumnElement[bool]:
 
 
 async def tidy(connection: AsyncConnection, question: Question, job_id: int, now: float) -> None:
-    """Queues edits of answers that aren't their conversation's last: the answer above an ended job, or its own."""
+    """Queues edits of answers that are no longer the last in their conversation. Given a job that has ended, this can
+    be the answer above it or the job's own answer."""
     others = in_thread(question.thread), HAS_ANSWER
     above = sa.select(jobs.c.id).where(*others, HAS_ENDED, jobs.c.ts < question.ts).order_by(jobs.c.ts.desc()).limit(1)
     below = sa.select(sa.literal(job_id)).where(sa.exists().where(*others, jobs.c.ts > question.ts))
@@ -97,8 +98,8 @@ async def cancel(connection: AsyncConnection, kind: OutboxKind, job_id: int) -> 
 
 
 async def delete_redundant(connection: AsyncConnection, job_ids: Collection[int], now: float) -> list[int]:
-    """Deletes entries that the jobs' next attempts make redundant. Returns the jobs whose entries were untried. Claimed
-    entries are kept, because no attempt begins while its reply is being edited."""
+    """Deletes entries that the jobs' next attempts make redundant. Returns the jobs whose entries hadn't been tried
+    yet. Keeps claimed entries, because no attempt begins while its reply is being edited."""
     of_replies = EDITS_REPLY, outbox_entries.c.job_id.in_(job_ids)
     free = sa.delete(outbox_entries).where(*of_replies, ~is_held_now(now))
     rows = await connection.execute(free.returning(outbox_entries.c.job_id, outbox_entries.c.tries))
@@ -106,13 +107,13 @@ async def delete_redundant(connection: AsyncConnection, job_ids: Collection[int]
 
 
 async def delete_shown(connection: AsyncConnection, job_id: int) -> None:
-    """Deletes a failed update after an attempt has shown its end. Entries for later changes are kept."""
+    """Deletes a failed update once an attempt has shown the job's end. Keeps entries for later changes."""
     tried_before = EDITS_REPLY, outbox_entries.c.tries > 0
     await connection.execute(sa.delete(outbox_entries).where(outbox_entries.c.job_id == job_id, *tried_before))
 
 
 async def wake(connection: AsyncConnection, now: float, *which: sa.ColumnElement[bool]) -> None:
-    """Retries the failed entries of jobs that meet the conditions, except claimed entries."""
+    """Makes the failed entries of jobs that meet the conditions due now, except for claimed entries."""
     entry = outbox_entries.c
     failed = sa.select(entry.id).join(jobs).where(entry.tries > 0, *which)
     # In a fixed order, because two processes might do this at once.
@@ -130,5 +131,5 @@ async def queue_updates_where(connection: AsyncConnection, now: float, *which: s
 
 
 async def queue_updates(connection: AsyncConnection, job_ids: Collection[int], at: float) -> None:
-    """Queues updates of replies, due from `at` on, after their questions' records have changed."""
+    """Queues updates of replies after the records of their questions have changed. The updates are due at `at`."""
     await add(connection, OutboxKind.REPLY, job_ids, at)

@@ -31,7 +31,8 @@ from bot.store.schema import jobs, outbox_entries
 class OutboxEntries(Operations):
     @completes()
     async def claim_due(self, limit: int) -> list[OutboxEntry]:
-        """Claims up to `limit` due entries for OUTBOX_HOLD_S. Entries that are incomplete by then become due again."""
+        """Claims up to `limit` due entries for OUTBOX_HOLD_S. Entries that haven't been completed by then become due
+        again."""
         now = self._now()
         # Usually nothing is due, and this check takes no lock.
         async with self._database.begin_read() as connection:
@@ -92,8 +93,8 @@ class OutboxEntries(Operations):
 
     @reads
     async def unshown_end(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns an ended job with the version to show, or None if there is nothing to show. Nobody can claim the job
-        while this process holds the entry."""
+        """Returns a finished job with the version to show, or None if there is nothing to show. No process can claim
+        the job while this process holds the entry."""
         ended = sa.select(jobs).where(jobs.c.id == entry.job_id, HAS_ENDED, ~jobs.c.answer_deleted)
         # If someone has written below it, the reply to a deleted question is kept.
         shown = ended if entry.target is ReplyTarget.UNLESS_FOLLOWED else ended.where(HAS_CONTENT)
@@ -102,7 +103,7 @@ class OutboxEntries(Operations):
 
     @reads
     async def job_awaiting_approval(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
-        """Returns a job that awaits approval, with its text and steps, or None if there is no such job. Nobody can
+        """Returns the entry's job with its text and steps if the job is awaiting approval, or None. No process can
         claim the job while this process holds the entry."""
         waiting = sa.select(jobs).where(jobs.c.id == entry.job_id, IS_AWAITING_APPROVAL)
         row = (await connection.execute(waiting)).one_or_none()

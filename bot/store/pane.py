@@ -12,7 +12,7 @@ from bot.store.schema import PANE_CONTEXT_KEPT_S, pane_contexts
 class PaneContexts(Operations):
     @reads
     async def read(self, connection: AsyncConnection, team_id: str, user_id: str) -> AppContext:
-        """Returns the channel and message that were open next to the pane within the last eight hours."""
+        """Returns the channel and message that a person last had open next to the pane, within the last eight hours."""
         of_person = (
             pane_contexts.c.team_id == team_id,
             pane_contexts.c.user_id == user_id,

@@ -1,4 +1,5 @@
-"""PostgreSQL's LISTEN on a separate connection: it wakes this process, and its lock shows that the process is alive."""
+"""Runs PostgreSQL's LISTEN on a separate connection. Notifications wake this process, and the connection's lock shows
+that the process is alive."""
 
 import asyncio
 import logging
@@ -16,13 +17,15 @@ from bot.store.database import MESSAGE_PREFIX, channel, connection_arguments, li
 
 SELF_TEST_S = 2.0
 READY_WITHIN_S = 15.0
-"""The time to wait for the lock before polling. A server that lost our last connection can hold it for hours."""
+"""The time to wait for the lock before polling instead. A server that lost our last connection can hold the lock for
+hours."""
 CHECK_S = 5.0
-"""The interval for checking the connection, and the limit for a response. A hanging server keeps its connections open,
-but might have lost our lock."""
+"""The interval at which the connection is checked, and the time limit for a response. A hanging server keeps its
+connections open but might have lost our lock."""
 BACKOFF = Backoff(0.5, 5.0)
 DEAF_PAUSE_S = 60.0
-"""The pause if LISTEN receives nothing, as with a pooler in transaction mode, which might be removed later."""
+"""The pause before trying again if LISTEN receives nothing, for example because of a pooler in transaction mode. An
+admin might remove the pooler later."""
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +60,8 @@ class Listener:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def cancel(self) -> None:
-        """Cancels without waiting. psycopg asks the server to cancel, and a second cancellation would end that."""
+        """Cancels listening without waiting for the end. psycopg asks the server to cancel the statement, and a second
+        cancellation would interrupt that request."""
         if self._task is not None:
             self._task.cancel()
 

@@ -1,13 +1,13 @@
-"""Queue operations for services: adding questions, and requesting changes to their jobs.
+"""The queue's operations for services, which add questions and request changes to their jobs.
 
 **Enqueueing.** A commit waits for the disk, so questions that arrive during one share the next (`GroupCommit`). Each
 question gets the same result as if it came alone: whether its event or message was seen before, and whether it must
 wait. With separate transactions at 100 questions a second, while answers were running, 73 weren't acknowledged within
 Slack's three seconds. With shared transactions, all were acknowledged within 2 s (benchmarks.md).
 
-**Changes.** A queued job is changed immediately. For a begun job, the request and the new version are stored for its
-worker, which changes it now or at the next attempt (core/job.py). For an ended job, outbox entries are added. All
-methods lock the job's row first, so that a concurrent claim or end comes before or after them.
+**Changes.** A queued job is changed immediately. If a job has begun, the request and the new version are stored for its
+worker, which changes the job now or at the next attempt (core/job.py). If a job has ended, outbox entries are added.
+All methods lock the job's row first, so that a concurrent claim or end happens either before or after the change.
 """
 
 import logging
@@ -65,7 +65,7 @@ class Arrival:
     has_no_room: bool
     is_offer: bool = False
     job_id: int | None = None
-    """The job of a question that the bot posted for its asker (`UnpostedQuestions`), or None for a new job."""
+    """The existing job if the bot posted the question for its asker (`UnpostedQuestions`), or None for a new job."""
 
 
 class QuestionQueue(WorkerOperations):
@@ -84,12 +84,12 @@ class QuestionQueue(WorkerOperations):
         offered: bool = False,
         job_id: int | None = None,
     ) -> EnqueueResult | None:
-        """Stores a question as a job, or returns None if its event or message is already stored.
+        """Stores a question as a job. Returns None if its event or message is already stored.
 
-        Also returns None for a bot's question beyond the limits of core/access.py. Arrival documents the arguments. The
-        job needs a placeholder if an earlier question in its thread isn't answered, if the asker has the maximum number
-        of running answers, or if this process is `full`. The caller posts it, between `WorkerQueue.begin_placeholder`
-        and `record_placeholder`.
+        Also returns None if a bot's question exceeds the limits in core/access.py. `Arrival` documents the arguments.
+        The job needs a placeholder if an earlier question in its thread isn't answered, if the asker has the maximum
+        number of running answers, or if this process is `full`. The caller posts it, between
+        `WorkerQueue.begin_placeholder` and `record_placeholder`.
         """
         # Each batch has a time limit, but the wait for a question's own batch doesn't.
         return await self._arrivals.add(Arrival(event_id, question, full, offered, job_id))
@@ -128,8 +128,8 @@ class QuestionQueue(WorkerOperations):
 
     @reads
     async def can_post_placeholder(self, connection: AsyncConnection, question: Question) -> bool:
-        """Returns whether all earlier questions in the thread have messages, so that the new placeholder will be the
-        last one."""
+        """Returns whether all earlier questions in the thread already have messages, in which case the new placeholder
+        will come last."""
         before = sa.select(jobs.c.messages).where(in_thread(question.thread), IS_LIVE, jobs.c.ts < question.ts)
         return all(page_ts(messages_of(row)) for row in await connection.execute(before))
 
@@ -145,7 +145,8 @@ class QuestionQueue(WorkerOperations):
 
     @writes
     async def request_stop(self, connection: AsyncConnection, job_id: int) -> bool:
-        """Asks the job's worker to stop, or ends an unclaimed job. Returns False if the job has ended."""
+        """Asks the job's worker to stop, or ends the job if no worker has claimed it. Returns False if the job has
+        already ended."""
         now = self._now()
         this = sa.update(jobs).where(jobs.c.id == job_id)
         queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_values(EndReason.STOPPED))
@@ -165,9 +166,10 @@ class QuestionQueue(WorkerOperations):
         *,
         full: bool = False,
     ) -> EnqueueResult | None:
-        """Requeues an ended job, to be answered again in the same messages. The old answer is kept as an earlier turn.
+        """Requeues a job that has ended, so that it is answered again in the same messages. The old answer is kept as
+        an earlier turn.
 
-        `wish`: the wish for the new version. A version that continues the previous one inherits its other wishes.
+        `wish`: the wish for the new version. A version that continues the previous one inherits the other wishes.
         Returns None if the job hasn't ended, or if its question was deleted or has expired. As with `enqueue`, a job
         that must wait needs a placeholder.
         """
@@ -186,9 +188,9 @@ class QuestionQueue(WorkerOperations):
     async def edit(self, connection: AsyncConnection, question: Question, edited_ts: str) -> bool:
         """Stores a question's new text. Returns False if the message isn't a question or was deleted.
 
-        A running answer restarts in its messages; its worker learns about the edit from a heartbeat. An ended answer
-        also restarts, unless somebody else has written in the thread since or another question came. In that case, the
-        reply says that the question was edited. Commands always run again.
+        A running answer restarts in its messages; its worker learns about the edit from a heartbeat. A finished answer
+        also restarts, unless somebody else has written in the thread or another question has arrived since then. In
+        that case, the reply says that the question was edited. Commands always run again.
         """
         thread = question.thread
         row = await _lock_job_at(connection, thread.team_id, thread.channel_id, question.ts)
@@ -215,9 +217,9 @@ class QuestionQueue(WorkerOperations):
 
     @writes
     async def delete(self, connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> bool:
-        """Removes a question so that it isn't answered, with its memories, and with its reply unless a person wrote
-        after it. Returns False if the message isn't a question. Slack can deliver a message after its deletion, so a
-        message without a job is recorded as deleted and can't become a question later."""
+        """Removes a question and its memories, so that it won't be answered. Also removes its reply, unless a person
+        has written after the reply. Returns False if the message isn't a question. Slack can deliver a message after
+        its deletion, so a message without a job is recorded as deleted and can't become a question later."""
         await memories.forget_message(connection, (team_id, channel_id), ts, self._now())
         row = await _lock_job_at(connection, team_id, channel_id, ts)
         if row is None:
@@ -272,7 +274,8 @@ def _state(row: sa.Row[Any]) -> State:
 
 
 def _is_no_question(row: sa.Row[Any]) -> bool:
-    """Returns whether a message is no longer a question: the asker was denied, or it was deleted or has expired."""
+    """Returns whether a message no longer counts as a question, because the asker was denied or because the message was
+    deleted or has expired."""
     state = _state(row)
     is_empty = row.text == "" and not row.files
     return state is State.DENIED or bool(is_empty and (row.stop_requested or not state.is_live))
@@ -283,7 +286,8 @@ def _ended_values(reason: EndReason) -> dict[str, Any]:
 
 
 async def _add_alert(connection: AsyncConnection, first: sa.Row[Any], later: Question, now: float) -> None:
-    """Adds a later alert to the first alert of its burst. A resolved alert restarts the answer."""
+    """Adds a later alert to the first alert of its burst. Restarts the answer if the later alert reports that the
+    problem is resolved."""
     text = with_later_alert(first.text, later.text)
     if first.question_deleted or text == first.text:
         return
@@ -342,7 +346,8 @@ async def _requeue(connection: AsyncConnection, row: sa.Row[Any], now: float, wi
 
 
 async def _requeue_edited(connection: AsyncConnection, job_id: int, now: float) -> None:
-    """Records an edit to an ended job's question. Requeues the job unless other people have written since."""
+    """Records an edit to the question of a job that has ended. Requeues the job unless other people have written since
+    then."""
     row = await _lock_for_regeneration(connection, job_id)
     if row is None:
         return
@@ -355,7 +360,7 @@ async def _requeue_edited(connection: AsyncConnection, job_id: int, now: float) 
 
 
 async def _is_last_in_thread(connection: AsyncConnection, job_id: int) -> bool:
-    """Returns whether a job's question is the last message in its thread that isn't the bot's."""
+    """Returns whether a job's question is the last message in its thread, apart from the bot's own."""
     later = jobs.alias()
     lines = thread_lines
     after = sa.or_(
@@ -421,7 +426,7 @@ async def _deleted_messages(
 async def _messages_of_eager_bots(
     connection: AsyncConnection, questions: Sequence[Question], now: float
 ) -> list[tuple[str, str, str]]:
-    """Returns messages by bots that ask so often that they might be responding to our answers."""
+    """Returns the messages of bots that ask so often that they might be responding to our answers."""
     # Until their commit, because concurrent transactions wouldn't count each other's questions.
     for team_id in sorted({question.thread.team_id for question in questions if question.is_from_bot}):
         await acquire_lock(connection, f"bots {team_id}")
@@ -439,7 +444,8 @@ async def _messages_of_eager_bots(
 async def _bot_questions(
     connection: AsyncConnection, question: Question, taken: Sequence[Question], now: float
 ) -> BotQuestions:
-    """Returns the number of a bot's questions, up to the limits. `taken`: questions about to be stored."""
+    """Counts a bot's questions, in a row and per hour, up to the limits. `taken`: questions that are about to be
+    stored."""
     newest = sa.select(jobs.c.ts, jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())
     of_thread = {row.ts: row.from_bot for row in await connection.execute(newest.limit(MAX_BOT_QUESTIONS_IN_A_ROW))}
     of_thread |= {other.ts: other.is_from_bot for other in taken if other.thread == question.thread}
@@ -455,7 +461,7 @@ async def _bot_questions(
 class _QueueBefore:
     oldest: dict[ThreadKey, str]
     threads: Counter[tuple[str, str, bool]]
-    """The number of threads with live jobs, by team, user, and whether the jobs are runs."""
+    """The number of threads with live jobs, keyed by the team, the user, and whether the jobs are runs."""
     max_per_user: int
 
     def is_behind(self, arrival: Arrival) -> bool:
@@ -477,7 +483,8 @@ async def _queue_before(connection: AsyncConnection, arrivals: Collection[Arriva
 
 
 async def _record_events(connection: AsyncConnection, arrivals: Sequence[Arrival], now: float) -> Collection[str]:
-    """Records events and returns new event IDs. The order is fixed, so that two transactions can't deadlock."""
+    """Records events, and returns the IDs of the new ones. Events are inserted in a fixed order so that two
+    transactions can't deadlock."""
     event_ids = sorted({arrival.event_id for arrival in arrivals})
     new = insert_into(connection, seen_events).on_conflict_do_nothing().returning(seen_events.c.event_id)
     rows = await connection.scalars(new, [{"event_id": event_id, "seen_at": now} for event_id in event_ids])
@@ -500,7 +507,8 @@ async def _oldest_queued(connection: AsyncConnection, threads: Collection[Thread
 async def _live_threads(
     connection: AsyncConnection, people: Collection[tuple[str, str]]
 ) -> Counter[tuple[str, str, bool]]:
-    """Returns the number of each person's threads with live runs or questions: the maximum that could run at once."""
+    """Returns the number of each person's threads with live runs or questions, which is the maximum number that could
+    run at once."""
     is_run = jobs.c.schedule_id.is_not(None).label("is_run")
     columns = (jobs.c.team_id, jobs.c.user_id, is_run, jobs.c.channel_id, jobs.c.thread_ts)
     theirs = sa.tuple_(jobs.c.team_id, jobs.c.user_id).in_(list(people))
@@ -513,7 +521,8 @@ async def _live_threads(
 async def _add_jobs(
     connection: AsyncConnection, arrivals: Iterable[Arrival], now: float
 ) -> dict[tuple[str, str, str], int]:
-    """Adds jobs and returns the new jobs' IDs. A transaction with a duplicate event waits for this transaction."""
+    """Adds jobs and returns their IDs. Another transaction that contains one of these events waits for this
+    transaction."""
     # All processes write jobs in the same order, that of the messages.
     in_order = sorted(arrivals, key=lambda arrival: (arrival.question.ts, _message_key(arrival.question)))
     added = {}

@@ -1,6 +1,6 @@
-"""The rate ledger: counts the Slack calls of all processes, which share each minute's budget.
+"""The rate ledger, which counts the Slack calls of all processes, because processes share each minute's budget.
 
-The ledger also stores what processes have learned about the budgets from Slack's responses, and returns it with each
+The ledger also stores the budgets that processes have learned from Slack's responses, and returns them with each
 reservation. Every call is counted before it is sent, so requests come in bursts: fifty questions make two hundred calls
 in a second. Requests that arrive during one transaction share the next one (`GroupCommit`).
 """
@@ -23,9 +23,10 @@ from slack_pacing.rates import Learned
 WINDOW_S = 61.0
 """Slack's minute, plus a second for network delays and differing clocks."""
 OWN_WINDOW_S = 60.0
-"""For the worker's own calls, because its pacer knows when Slack responded."""
+"""The same period for the worker's own calls. It needs no margin, because the worker's pacer knows when Slack
+responded."""
 Allows = Callable[[Sequence[float], float], bool]
-"""Returns whether another call is allowed after calls at these times, in order."""
+"""Given the times of earlier calls, in order, returns whether another call is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ class RateLedger(WorkerOperations):
         self._requests = GroupCommit(self._reserve_all)
 
     async def reserve(self, method: str, calls_per_minute: int, *, with_live: bool = False) -> Reservation:
-        """Reserves a call from the method's budget if a call is available. `with_live`: whether to report other
-        processes' live replies."""
+        """Reserves a call from the method's budget if one is available. `with_live`: whether to report other processes'
+        live replies."""
         return await self._requests.add(_Request(method, lambda calls, now: len(calls) < calls_per_minute, with_live))
 
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
@@ -54,7 +55,8 @@ class RateLedger(WorkerOperations):
 
     @writes_unsynced
     async def give_back(self, connection: AsyncConnection, counted: Sequence[str]) -> None:
-        """Gives back this process's unused reservations, one for each name in `counted`. Raises StoreError."""
+        """Returns unused reservations of this process to their budgets, one for each name in `counted`. Raises
+        StoreError."""
         for name in counted:
             newest = sa.select(sa.func.max(slack_calls.c.id)).where(
                 slack_calls.c.method == name, slack_calls.c.worker == self._worker.name
@@ -107,7 +109,8 @@ class RateLedger(WorkerOperations):
 @dataclass(slots=True)
 class _Calls:
     times: list[float] = field(default_factory=list)
-    """Times of the calls, in order. Other processes' calls count for longer, so their times are shifted later."""
+    """Times of the calls, in order. The times of other processes' calls are shifted later, because their calls count
+    for longer."""
     others_ages_s: tuple[float, ...] = ()
     has_old: bool = False
 
@@ -120,7 +123,7 @@ class _Calls:
 
 
 async def _recent_calls(connection: AsyncConnection, worker: str, counted: set[str], now: float) -> dict[str, _Calls]:
-    """Returns the last minute's calls by name. Locks the names until the transaction ends."""
+    """Returns the calls made within the last minute, keyed by name. Locks the names until the transaction ends."""
     # In order, so that no two processes deadlock.
     for name in sorted(counted):
         await acquire_lock(connection, f"calls {name}")

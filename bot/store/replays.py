@@ -1,4 +1,4 @@
-"""Recorded questions whose text and answers are still stored, so that they can be asked again."""
+"""Finds recorded questions that can be asked again, because their text and answers are still stored."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -41,15 +41,15 @@ class RecordedQuestion:
     original: Given
     ended_at: float
     note: Note | None = field(repr=False)
-    """The part of the prompt that only concerns this question, or None if it isn't stored."""
+    """The part of the prompt that applies only to this question, or None if it isn't stored."""
     thumbs: Sequence[Thumb]
 
 
 class Replays(Operations):
     @reads
     async def question_ids(self, connection: AsyncConnection, since: float) -> dict[int, str]:
-        """Returns channels by job ID for jobs that called a model since a time (seconds since the epoch), oldest
-        first."""
+        """Returns the channel of each job that has called a model since a time (in seconds since the epoch), keyed by
+        job ID, oldest first."""
         asked = sa.exists().where(turns.c.job_id == jobs.c.id, turns.c.created_at >= since, turns.c.model.is_not(None))
         found = sa.select(jobs.c.id, jobs.c.channel_id).where(*_CAN_BE_ASKED, asked).order_by("id")
         return {row.id: row.channel_id for row in await connection.execute(found)}

@@ -1,7 +1,7 @@
-"""Conversions between our types and table rows, and the conditions of core/job.py in SQL: live, begun, same thread.
+"""Converts between our types and table rows, and expresses core/job.py's conditions in SQL: live, begun, same thread.
 
-No other module repeats these conditions. Databases only use a partial index if a condition has the index's exact form
-(bot/store/schema.py), so statuses are literals in the statements, not parameters.
+No other module repeats these conditions. A database uses a partial index only if a condition has exactly the same form
+as the index's (bot/store/schema.py), so statuses are literals in the statements, not parameters.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,7 +56,8 @@ def verbatim_condition(condition: str) -> sa.ColumnElement[bool]:
 
 NO_ANSWER: dict[str, Any] = {"answer": "", "sources": None, "note": None, "end": None}
 NO_CALL_TEXTS: dict[str, Any] = {"arguments": "", "result": "", "binding": ""}
-"""Also empties the hash of the arguments, because short arguments can be guessed from it."""
+"""Values that clear a call's text. They also clear the hash of the arguments, because short arguments could be guessed
+from it."""
 
 
 def thread_of(row: sa.Row[Any]) -> ThreadKey:
@@ -156,7 +157,7 @@ def job_of(row: sa.Row[Any]) -> Job:
 
 
 def wish_of(row: sa.Row[Any]) -> Wish:
-    """Returns the wish for a job's version. Values from other versions of Typist are ignored."""
+    """Returns the wish for a job's version. Ignores values from other versions of Typist."""
     values: Mapping[str, Any] = row.wish or {}
     known = {field.name: values[field.name] for field in fields(Wish) if field.name in values}
     return Wish(**known | {"effort": next((effort for effort in Effort if effort == known.get("effort")), None)})
@@ -167,7 +168,7 @@ def transcripts_of(row: sa.Row[Any]) -> dict[str, str]:
 
 
 def _file_of(values: Mapping[str, Any]) -> File:
-    """Returns a stored file. Fields from newer versions of Typist are ignored."""
+    """Returns a stored file. Ignores fields from newer versions of Typist."""
     return File(**{field.name: values[field.name] for field in fields(File) if field.name in values})
 
 
@@ -199,7 +200,8 @@ def end_of_turn(row: sa.Row[Any]) -> End:
 
 
 def end_values(end: End) -> dict[str, Any]:
-    """Returns an end in stored form, without defaults, sources (stored in a column) and usage (stored as a charge)."""
+    """Returns an end in the form in which it is stored. Leaves out defaults, sources (which have a column) and usage
+    (which is stored as a charge)."""
     usual = End(end.reason)
     values = {name: getattr(end, name) for name in _JSON_FIELDS if getattr(end, name) != getattr(usual, name)}
     if end.notices:
@@ -209,7 +211,7 @@ def end_values(end: End) -> dict[str, Any]:
 
 
 def end_of(values: Mapping[str, Any], sources: Sequence[Citation]) -> End:
-    """Returns a stored end. Fields from newer versions of Typist are ignored."""
+    """Returns a stored end. Ignores fields from newer versions of Typist."""
     known = {field.name: values[field.name] for field in fields(End) if field.name in values}
     typed: dict[str, Any] = {"reason": EndReason(values["reason"]), "origins": parse_origins(values["origins"])}
     typed |= {"choices": tuple(values.get("choices", ())), "note": note_of(values.get("note"))}
@@ -238,12 +240,13 @@ QUEUED = sa.literal_column(f"'{Status.QUEUED.value}'", sa.Text)
 RUNNING = sa.literal_column(f"'{Status.RUNNING.value}'", sa.Text)
 AWAITING_APPROVAL = sa.literal_column(f"'{Status.AWAITING_APPROVAL.value}'", sa.Text)
 CLOCKS_DIFFER_S = 10.0
-"""Maximum difference between processes' clocks, which are set to the server's or machine's time at startup."""
+"""Maximum difference between the clocks of two processes. At startup, a process sets its clock to the time of the
+server or machine."""
 Jobs = sa.FromClause
 
 
 def is_queued(of: Jobs = jobs) -> sa.ColumnElement[bool]:
-    """Returns whether a live job can be claimed: it is QUEUED or RELEASED."""
+    """Returns whether a live job can be claimed because it is QUEUED or RELEASED."""
     return of.c.status == QUEUED
 
 
@@ -256,28 +259,30 @@ IS_AWAITING_APPROVAL = jobs.c.status == AWAITING_APPROVAL
 IS_LIVE = sa.or_(is_queued(), is_running(), IS_AWAITING_APPROVAL)
 HAS_ENDED = jobs.c.status == Status.ENDED.value
 IS_AHEAD = sa.or_(is_running(), sa.and_(is_queued(), jobs.c.attempts > 0))
-"""Whether the job precedes all others in its thread: it is begun and isn't awaiting a person."""
+"""Whether the job precedes all others in its thread because it has begun and isn't waiting for a person."""
 IS_BEGUN = sa.or_(IS_AHEAD, IS_AWAITING_APPROVAL)
 """Whether a worker is writing the job's answer, or the next attempt will continue it."""
 IS_MIDWAY = turns.c.end_reason.in_([reason.value for reason in EndReason if reason.is_midway])
 IS_DENIED = jobs.c.end_reason.is_not_distinct_from(EndReason.DENIED.value)
 CAN_BE_REGENERATED = sa.and_(HAS_ENDED, jobs.c.answered_with.is_(None), ~IS_DENIED, ~jobs.c.answer_deleted)
-"""Whether the job has ended, other than by a denial or in another job's answer."""
+"""Whether the job has ended and can be answered again. It can't if it was denied, if it shared a later job's answer, or
+if its answer was deleted."""
 HAS_ANSWER = sa.and_(jobs.c.attempts > 0, jobs.c.answered_with.is_(None), ~IS_DENIED)
 """Whether the job's answer has begun, even if it was deleted."""
 HAS_CONTENT = verbatim_condition(JOB_HAS_CONTENT)
-"""Whether the question has text or files, and so was neither deleted nor expired."""
+"""Whether the question has text or files, which means that it wasn't deleted and hasn't expired."""
 
 
 def is_batched_with(job_id: Any) -> sa.ColumnElement[bool]:
-    """Returns whether a question shares this later job's answer and wasn't deleted."""
+    """Returns whether a question wasn't deleted and is answered together with this job, which came later."""
     return sa.and_(jobs.c.answered_with == job_id, jobs.c.end_reason == EndReason.BATCHED.value)
 
 
 def is_past(
     due_at: sa.ColumnElement[Any], now: float | sa.ColumnElement[float], max_wait_s: Any
 ) -> sa.ColumnElement[bool]:
-    """Returns whether a stored time has passed. A time beyond the maximum wait comes from a wrong clock."""
+    """Returns whether a stored time has passed. A time that is further away than the maximum wait also counts, because
+    it comes from a wrong clock."""
     return sa.or_(due_at <= now, due_at > now + max_wait_s + CLOCKS_DIFFER_S)
 
 
@@ -307,7 +312,7 @@ def has_jobs() -> sa.ColumnElement[bool]:
 
 @dataclass(frozen=True, slots=True)
 class HeldJob:
-    """A job claimed by a worker. Fences the worker's writes about the job."""
+    """A job claimed by a worker. Fences the worker's writes to the job."""
 
     job: Job
     worker: str

@@ -2,14 +2,16 @@
 
 A run is a job (`jobs.schedule_id`). When a schedule is due, one transaction locks its row, adds the job with the outbox
 entry that posts it, and sets `next_at` to the first due time after now. The job's `asked_as`, which is unique, contains
-the schedule and due time. A due time therefore has one job, even if several processes check or one of them dies.
+the schedule and the due time. A due time therefore has only one job, even if several processes check the schedule or
+one of them dies.
 
-Due times that passed while no process was running, or while a clock was stopped, are handled together:
-core/schedules.py decides which of them to run. If a clock was fast, `next_at` is too late; each process corrects this
+Due times that passed while no process was running or while a clock was stopped are handled together, and
+core/schedules.py decides which of them to run. If a clock was fast, `next_at` is too late. Each process corrects this
 at startup.
 
-A stopped schedule keeps its row for a few days, for Undo. Only `restore` finds it. The transaction that skips a run
-(deleting its job) or pauses a schedule also adds the notification with the reason.
+The row of a stopped schedule is kept for a few days so that people can undo stopping it. Only `restore` reads such
+rows. The transaction that skips a run (by deleting its job) or pauses a schedule also adds the notification that gives
+the reason.
 """
 
 import logging
@@ -48,11 +50,11 @@ from bot.store.schema import charges, jobs, schedules, tool_calls, turns
 from bot.store.usage import TOKENS
 
 AT_ONCE = 50
-"""Maximum number of runs to begin per transaction. The next check begins the others."""
+"""Maximum number of runs to begin per transaction. The next check begins the rest."""
 
 _IS_NOT_STOPPED = schedules.c.stopped_at.is_(None)
 _RULED = sa.func.count(), sa.func.count().filter(jobs.c.held.is_(False))
-"""The number of runs with a rule in words, and of those that posted something."""
+"""The number of runs that have a rule in words, and the number of those that posted something."""
 _IS_ANY_DUE = sa.select(sa.exists().where(schedules.c.next_at <= sa.bindparam("now")))
 
 log = logging.getLogger(__name__)
@@ -75,8 +77,8 @@ class ScheduleStore(Operations):
         proposal: Proposal,
         most: int = MAX_IN_CHANNEL,
     ) -> int:
-        """Stores a schedule and returns its ID. Raises UnusableRule, including when there is no room or an equal
-        schedule exists. `most`: the maximum number of this person's schedules in the channel."""
+        """Stores a schedule and returns its ID. Raises UnusableRule, also if there is no room for the schedule or an
+        equal one exists. `most`: the maximum number of this person's schedules in the channel."""
         now = self._now()
         await _check_new(connection, team_id, channel_id, user_id, proposal, most)
         values = {
@@ -134,8 +136,8 @@ class ScheduleStore(Operations):
         day_tokens: int,
         most: int = MAX_IN_CHANNEL,
     ) -> bool:
-        """Changes a schedule's task, rule and caps. A paused schedule remains paused. Raises UnusableRule, including
-        when there is no room for a one-time schedule that has already run. `most`: as in `create`."""
+        """Changes a schedule's task, rule and caps. A paused schedule remains paused. Raises UnusableRule, also if
+        there is no longer room for a one-time schedule that has already run. `most`: as in `create`."""
         row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         if row is None:
             return False
@@ -164,7 +166,8 @@ class ScheduleStore(Operations):
         reason: PauseReason,
         by: str = "",
     ) -> bool:
-        """Pauses a schedule and deletes an unposted run. Returns False if the schedule is already paused."""
+        """Pauses a schedule, and deletes its run if that hasn't been posted yet. Returns False if the schedule is
+        already paused."""
         row = await _lock_schedule(connection, team_id, schedule_id)
         if row is None or row.paused:
             return False
@@ -177,8 +180,8 @@ class ScheduleStore(Operations):
     async def resume(
         self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, because: PauseReason | None = None
     ) -> float | None:
-        """Resumes a schedule that was paused `because` of this reason. Returns the next time, or None if it is still
-        paused."""
+        """Resumes a schedule, but only if it was paused for the reason `because`, if given. Returns the next due time,
+        or None if the schedule is still paused."""
         row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         if row is None or not row.paused or because not in (None, row.paused):
             return None
@@ -240,7 +243,8 @@ class ScheduleStore(Operations):
 
     @completes()
     async def begin_due(self, limit: int = AT_ONCE) -> int:
-        """Begins up to `limit` due runs, each once across all processes. Returns the number of runs."""
+        """Begins up to `limit` runs that are due. Each run begins only once, even with several processes. Returns the
+        number of runs."""
         now = self._now()
         if not self._is_corrected:
             await self._correct_due_times(now)
@@ -273,7 +277,7 @@ class ScheduleStore(Operations):
 
     @reads
     async def tokens_used(self, connection: AsyncConnection, schedule: Schedule, job_id: int) -> tuple[int, int]:
-        """Returns the tokens used by a run, and the tokens used by all runs of its schedule on this UTC day."""
+        """Returns the number of tokens used by a run, and by all runs of its schedule on the current UTC day."""
         return await _tokens_used(connection, schedule.team_id, schedule.channel_id, schedule.id, job_id, self._now())
 
     @reads
@@ -288,7 +292,7 @@ class ScheduleStore(Operations):
     async def count_ruled(
         self, connection: AsyncConnection, team_id: str, since: float, within_s: float
     ) -> tuple[int, int]:
-        """Counts a period's ended jobs with a rule in words, and those that posted something."""
+        """Counts the finished jobs from a period that have a rule in words, and those that posted something."""
         of_period = jobs.c.created_at >= since, jobs.c.created_at < since + within_s
         this = jobs.c.team_id == team_id, jobs.c.held.is_not(None), HAS_ENDED, *of_period
         runs, posts = (await connection.execute(sa.select(*_RULED).where(*this))).one()
@@ -296,8 +300,9 @@ class ScheduleStore(Operations):
 
     @writes
     async def skip(self, connection: AsyncConnection, schedule: Schedule, job_id: int, because: PauseReason) -> None:
-        """Deletes an unposted run, and notifies people of the reason. A temporary reason pauses the schedule after
-        MAX_FAILURES consecutive runs, or if it has no next time. Any other reason pauses it immediately."""
+        """Deletes an unposted run, and notifies people of the reason. If the reason is temporary, pauses the schedule
+        only after MAX_FAILURES consecutive runs or if there is no next due time. For any other reason, pauses the
+        schedule immediately."""
         row, now = await _lock_schedule(connection, schedule.team_id, schedule.id), self._now()
         this = sa.delete(jobs).where(jobs.c.id == job_id, IS_UNPOSTED).returning(jobs.c.asked_as)
         asked_as = None if row is None else await connection.scalar(this)
@@ -334,7 +339,7 @@ class ScheduleStore(Operations):
 
 
 async def _count_runs(connection: AsyncConnection, ids: Sequence[int]) -> Mapping[int, tuple[int, int]]:
-    """Counts the ended runs with a rule in words, and those that posted something, by schedule."""
+    """Counts each schedule's finished runs that have a rule in words, and those that posted something."""
     if not ids:
         return {}
     ended = jobs.c.schedule_id.in_(ids), jobs.c.held.is_not(None), HAS_ENDED
@@ -343,7 +348,8 @@ async def _count_runs(connection: AsyncConnection, ids: Sequence[int]) -> Mappin
 
 
 async def on_run_end(connection: AsyncConnection, job_id: int, reason: EndReason, now: float) -> None:
-    """Counts the end of a run, in the same transaction. Notifies people if the end pauses the schedule."""
+    """Counts a run as failed or successful, in the transaction that ends it. Notifies people if this pauses the
+    schedule."""
     run = sa.select(schedules, jobs.c.asked_as).join_from(jobs, schedules, schedules.c.id == jobs.c.schedule_id)
     this = run.where(jobs.c.id == job_id, _IS_NOT_STOPPED).with_for_update(of=schedules)
     row = (await connection.execute(this)).one_or_none()
@@ -367,7 +373,8 @@ async def _count_end(
     job_id: int | None = None,
     because: PauseReason = PauseReason.FAILURES,
 ) -> PauseReason | None:
-    """Counts a failure or success. Returns the reason if this pauses the locked schedule, or None."""
+    """Counts a run's failure or success. Returns the reason if this pauses the schedule, or None. The schedule's row
+    must be locked."""
     if reason.is_answer:
         await _update(connection, row, failures=0)
         return None
@@ -386,7 +393,7 @@ async def _count_end(
 
 
 async def _begin_run(connection: AsyncConnection, row: sa.Row[Any], now: float) -> bool:
-    """Begins a due run unless it is too late, and sets the next due time. The schedule's row is locked."""
+    """Begins a due run unless it is too late, and sets the next due time. The schedule's row must be locked."""
     due_at: float | None = None
     next_at: float | None = None
     paused = PauseReason.MISSED
@@ -407,7 +414,7 @@ async def _begin_run(connection: AsyncConnection, row: sa.Row[Any], now: float) 
 
 
 async def _add_run(connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float) -> bool:
-    """Adds a run's job, which the outbox posts. Returns False if this due time already has a job."""
+    """Adds the job of a run, which the outbox will post. Returns False if this due time already has a job."""
     about = QuotedMessage(row.channel_id, "", "", "", "")
     held = True if row.only_if else None
     values = unposted_values(row.team_id, run_id(row.id, due_at), row.user_id, about, row.text, now)
@@ -427,7 +434,7 @@ async def _notify(
 
 
 def _has_changed(schedule_id: int) -> sa.ColumnElement[bool]:
-    """Returns whether a job's answer created or changed a schedule. Such an answer shows the schedule's state."""
+    """Returns whether a job's answer created or changed a schedule and therefore shows the schedule's state."""
     made = sa.select(tool_calls.c.job_id).where(tool_calls.c.tool == SCHEDULE, tool_calls.c.made == schedule_id)
     return jobs.c.id.in_(made)
 
@@ -530,7 +537,8 @@ async def _check_new(
     proposal: Proposal,
     most: int = MAX_IN_CHANNEL,
 ) -> None:
-    """Raises UnusableRule if a channel has no room for a person's proposal, or they already have an equal schedule."""
+    """Raises UnusableRule if a channel has no room for the schedule that a person proposes, or if they already have an
+    equal one."""
     found = await _lock_active_schedules(connection, team_id, channel_id)
     theirs = (one for one in found if one.user_id == user_id)
     if same := next((one for one in theirs if proposal.is_same_as(one.as_proposal)), None):

@@ -1,6 +1,6 @@
 """Defines the database tables: seen events, jobs and their turns, workers, and feature-specific tables.
 
-A new database gets these tables directly. A database from an earlier release gets them through migrations
+The tables of a new database are created directly. A database from an earlier release is migrated to them
 (bot/store/migrations/versions). Column types such as OwnerId declare what erasure and retention (bot/store/erasure.py)
 do with the rows.
 """
@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 REVISION = "0.1.0"
-"""The last release that changed the schema. A database with this revision needs no migration."""
+"""The last release that changed the schema. A database with this revision doesn't need a migration."""
 
 metadata = sa.MetaData(
     naming_convention={
@@ -21,7 +21,7 @@ metadata = sa.MetaData(
 )
 
 RowId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""SQLite generates IDs only for INTEGER columns."""
+"""The type of generated IDs. SQLite generates IDs only for INTEGER columns."""
 
 
 class SafeText(sa.types.TypeDecorator[str]):
@@ -38,11 +38,12 @@ class SafeText(sa.types.TypeDecorator[str]):
 
 
 Noun = tuple[str, str]
-"""The name for a deleted row in `typist forget`: singular and plural."""
+"""The name that `typist forget` uses for deleted rows, in singular and plural."""
 
 
 class OwnerId(sa.Text):
-    """The ID of the row's owner. Erasing that person deletes the row, which `typist forget` counts with a noun."""
+    """The ID of the row's owner. Erasing that person deletes the row. `typist forget` counts deleted rows under the
+    noun."""
 
     def __init__(self, noun: Noun | None = None) -> None:
         super().__init__()
@@ -50,7 +51,7 @@ class OwnerId(sa.Text):
 
 
 class MemberId(sa.Text):
-    """The ID of a person who doesn't own the row. Erasing that person empties the column."""
+    """The ID of a person who doesn't own the row. Erasing that person clears the column."""
 
 
 class OwnChannelId(sa.Text):
@@ -69,13 +70,13 @@ ACCOUNT: Noun = ("sign-in to a server", "sign-ins to servers")
 _DAY_S = 24 * 3600.0
 HALF_A_YEAR_S = 180 * _DAY_S
 UNDO_S = 7 * _DAY_S
-"""The time in which people can undo stopping or forgetting something."""
+"""The period in which people can undo stopping a schedule or forgetting a memory."""
 KINDS_KEPT_S = 3600.0
-"""The time for which a user type is kept. Older ones are never trusted (slack/users.py)."""
+"""The period for which a user type is kept. Older user types are never trusted (slack/users.py)."""
 NOTIFICATIONS_KEPT_S = 62 * _DAY_S
 """The time after which a notification's key can be used again."""
 PANE_CONTEXT_KEPT_S = 8 * 3600.0
-"""The time for which a context is valid without an update. After that, the person has probably left."""
+"""The period for which a pane's context is valid without an update. After that, the person has probably left."""
 
 seen_events = sa.Table(
     "seen_events",
@@ -437,7 +438,7 @@ quiet_threads = sa.Table(
 )
 
 THREAD_TABLES = (group_threads, thread_lines, quiet_threads)
-"""Tables of facts about threads. Their rows are deleted with the thread's last job."""
+"""Tables of facts about threads. A thread's rows are deleted together with its last job."""
 
 # Pending calls to Slack about jobs, by any process (bot/store/outbox.py).
 outbox_entries = sa.Table(

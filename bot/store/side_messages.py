@@ -1,6 +1,6 @@
-"""Separate messages for a reply: mentions of the asker, and links to canvases.
+"""Stores the separate messages of a reply: mentions of the asker, and links to canvases.
 
-Each message is recorded before it is posted, without a ts until Slack has responded. A process that finds a message
+Each message is recorded before it is posted, and has no ts until Slack has responded. A process that finds a message
 without a ts looks for it in Slack. Only the process that has claimed the outbox entry writes these messages
 (core/outbox.py).
 """

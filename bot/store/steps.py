@@ -1,12 +1,13 @@
-"""The work that attempts record as they go: the answer's text, and the model's steps with their calls.
+"""Stores the work that attempts record along the way: the answer's text, and the model's steps with their calls.
 
-**Text.** An attempt appends only new text, so a long answer costs no more per second than a short answer. Each row
-replaces the text from its start on, because an attempt that takes over can continue from a little before the end. A row
-that arrives late, after its writer gave up on it, contains less text, so within an attempt a row never shortens it.
+**Text.** An attempt appends only new text, so a long answer costs no more per second than a short one. Each row
+replaces any text after its starting position, because an attempt that takes over can continue from a point a little
+before the end. A row that arrives late, after its writer has given up on it, contains less text, so within one attempt,
+a row never shortens the text.
 
-**Steps.** The output of a step (`steps`) and the beginning of its prompt are needed until its job ends. A step is
-recorded in one transaction with the answer's text up to its end, so it only needs that text's length. Calls
-(`tool_calls`) are kept as long as the answer, for its details and for later versions.
+**Steps.** The output of a step (`steps`) and the beginning of its prompt are needed until the job ends. A step is
+recorded in the same transaction as the answer's text up to the end of the step, so it only needs to store the length of
+that text. Calls (`tool_calls`) are kept for as long as the answer, because its details and later versions need them.
 """
 
 import json
@@ -36,7 +37,8 @@ _FROM_PIECE = {
 
 
 async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[Job, Piece]) -> bool:
-    """Appends text to the worker's jobs. Returns False if some jobs were lost or have a newer version."""
+    """Appends text to the worker's jobs. Returns False if the worker has lost any of the jobs or any has a newer
+    version."""
     if not pieces:
         return True
     ours = (
@@ -70,7 +72,7 @@ async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[
 
 
 async def with_attempts(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    """Returns the jobs with the text and steps that earlier attempts at the same version have recorded."""
+    """Returns the jobs with the text and steps recorded by earlier attempts at the same version."""
     resumed = [job.id for job in claimed if job.attempts > 1]
     if not resumed:
         return list(claimed)
@@ -127,7 +129,7 @@ _IS_PINNED = sa.and_(tool_pins.c.tool == tool_calls.c.tool, tool_pins.c.definiti
 _AS_ASKED: sa.Select[Any] = sa.select(tool_calls, tool_pins.c.definition, _REPEATS.label("repeats")).outerjoin(
     tool_pins, _IS_PINNED
 )
-"""Selects calls with their pinned definitions, and whether they repeat calls of earlier versions."""
+"""Selects calls with their pinned definitions, and with whether each repeats a call of an earlier version."""
 
 
 def call_of(row: sa.Row[Any]) -> RecordedCall:

@@ -35,7 +35,8 @@ from bot.store.workers import ProcessMessages, WorkerLiveness
 
 NO_LIMIT = 1_000_000
 CLOSE_WITHIN_S = 0.8
-"""The limit for a server; a file has none. A process has 5 s in total to end."""
+"""Time limit for closing the connections to a server. Closing a file has no limit. A process has 5 s in total to
+exit."""
 LET_GO_S = 0.3
 
 log = logging.getLogger(__name__)
@@ -54,12 +55,13 @@ class Stores:
         """Creates stores on an engine that can be shared.
 
         `worker`: identifies this process among the processes that share the database. Without `open`, this process
-        doesn't hold a lock, so other processes detect its death only by its silence. `max_per_user`: the limit for one
-        person's running answers, across all processes. `prices`: for charging answers; None if no job ends here.
-        `caps`: the caps in the settings, which apply unless admins have set other caps.
+        doesn't hold a lock, so other processes can detect its death only by its silence. `max_per_user`: the limit for
+        one person's running answers, across all processes. `prices`: for charging answers, or None if no jobs end in
+        this process. `caps`: the caps in the settings, which apply unless admins have set other caps.
         """
         self.clock = clock
-        """The clock for stored times: the server's, which all processes share, or this machine's for SQLite."""
+        """The clock for stored times. It is the server's clock, which all processes share, or this machine's clock for
+        SQLite."""
         self.database = database = Database(engine, clock)
         self._worker = WorkerLiveness(database, worker, clock)
         self.question_queue = QuestionQueue(database, self._worker, max_per_user)

@@ -1,4 +1,4 @@
-"""Participants: whether Typist and several people have written in a thread, and who wrote last."""
+"""Stores a thread's participants: whether Typist or several people have written in the thread, and who wrote last."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from bot.store.schema import THREAD_TABLES, group_threads, jobs, quiet_threads, 
 
 THREADS_AT_ONCE = 100
 LINES_KEPT = 3 * MAX_LINES
-"""The number of lines per thread. Slack can redeliver a message after later ones were recorded."""
+"""The number of lines kept per thread. Slack can redeliver a message after later ones have been recorded."""
 
 
 class ThreadParticipants(Operations):
@@ -24,9 +24,9 @@ class ThreadParticipants(Operations):
     async def participants_at(
         self, connection: AsyncConnection, thread: ThreadKey, user_id: str, ts: str
     ) -> Participants:
-        """Returns who was in the thread when `user_id` wrote the message `ts`. Excludes later messages, even if Slack
-        delivers this one late. A redelivered message gives the same result, even a question, which makes the bot a
-        participant only afterwards."""
+        """Returns a thread's participants at the time when `user_id` wrote the message `ts`. Excludes later messages,
+        even if Slack delivers this one late. The result is the same if the message is delivered again, even if it is a
+        question, because a question makes the bot a participant only from then on."""
         asked = in_thread(thread), ~IS_DENIED
         facts = sa.select(
             sa.exists().where(*asked, jobs.c.ts < ts),
@@ -46,8 +46,8 @@ class ThreadParticipants(Operations):
 
     @reads
     async def last_answer(self, connection: AsyncConnection, thread: ThreadKey, ts: str) -> str | None:
-        """Returns the text of the answer before `ts`, "" while that answer is being written, or None while it is
-        waiting for a person."""
+        """Returns the text of the last answer before `ts`. Returns "" while that answer is being written, and None if
+        there is no such answer or it is waiting for a person."""
         answered = jobs.outerjoin(turns, turns.c.job_id == sa.func.coalesce(jobs.c.answered_with, jobs.c.id))
         last = sa.select(jobs.c.status, jobs.c.end_reason, turns.c.answer).select_from(answered)
         last = last.where(in_thread(thread), ~IS_DENIED, jobs.c.ts < ts)
@@ -60,8 +60,9 @@ class ThreadParticipants(Operations):
     async def mark_group(
         self, connection: AsyncConnection, thread: ThreadKey, ts: str, starter: str | None = None
     ) -> None:
-        """Records that several people have written in a thread since the message `ts` or an earlier recorded message.
-        `starter`: the author of the thread's first message, if a person wrote it and it isn't a question."""
+        """Records that several people have written in a thread, starting with the message `ts`. Keeps the earlier start
+        if one is recorded. `starter`: the author of the thread's first message, if a person wrote it and it isn't a
+        question."""
         if starter is not None:
             await _add_line(connection, thread, starter, thread.thread_ts or "")
         row = insert_into(connection, group_threads).values(**thread_values(thread), since_ts=ts)
@@ -86,7 +87,8 @@ class ThreadParticipants(Operations):
 
     @writes
     async def set_quiet(self, connection: AsyncConnection, thread: ThreadKey, *, quiet: bool, ts: str) -> bool:
-        """Records whether the bot is quiet from the message or click `ts` on. Returns False if `ts` is outdated."""
+        """Records whether the bot is quiet, starting with the message or click `ts`. Returns False if `ts` is
+        outdated."""
         values = {"quiet": quiet, "switched_ts": ts}
         row = insert_into(connection, quiet_threads).values(**thread_values(thread), **values)
         newer = row.on_conflict_do_update(
@@ -109,7 +111,7 @@ def _starter(thread: ThreadKey) -> sa.ColumnElement[Any]:
 
 
 async def _lines_before(connection: AsyncConnection, thread: ThreadKey, ts: str) -> tuple[Line, ...]:
-    """Returns the last lines before a message. An answer comes right after its question, as in Slack."""
+    """Returns the last lines before a message. As in Slack, an answer comes right after its question."""
     written = sa.select(thread_lines.c.ts, thread_lines.c.user_id).where(
         in_thread(thread, thread_lines), thread_lines.c.ts < ts
     )

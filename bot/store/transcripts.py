@@ -1,4 +1,4 @@
-"""Stores transcripts with their question, so that no recording is transcribed twice."""
+"""Stores transcripts with their questions, so that no recording is transcribed twice."""
 
 from collections.abc import Mapping, Sequence
 
@@ -44,7 +44,7 @@ class Transcripts(MeteredOperations):
 
     @reads
     async def of_thread(self, connection: AsyncConnection, thread: ThreadKey) -> Mapping[str, str]:
-        """Returns the transcripts of a thread's newest 500 questions, by file ID."""
+        """Returns the transcripts of a thread's newest 500 questions, keyed by file ID."""
         newest = sa.select(jobs.c.transcripts).where(in_thread(thread)).order_by(jobs.c.ts.desc()).limit(REPLIES_READ)
         found: dict[str, str] = {}
         for row in await connection.execute(newest):

@@ -1,10 +1,10 @@
-"""Questions that the bot posts for their askers.
+"""Stores questions that the bot posts for their askers.
 
-Before it is posted, such a question is an UNPOSTED job, and an outbox entry posts it. The entry is also a lease: only
-one process at a time posts the question, and if that process dies, another process tries again. A write fails if the
+Until such a question is posted, it is an UNPOSTED job, and an outbox entry posts it. The entry also serves as a lease:
+only one process at a time posts the question, and if that process dies, another tries again. Writes fail once the
 entry's `due_at` has changed. Both the process that posted the question and the process that receives Slack's event
-about the post try to queue the job. The first process also records the message in the same transaction, and the second
-process changes nothing.
+about the post try to queue the job. Whichever is first also records the message, in the same transaction, and the other
+changes nothing.
 """
 
 from typing import Any
@@ -41,7 +41,8 @@ class UnpostedQuestions(Operations):
     async def draft(
         self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage
     ) -> None:
-        """Stores the subject of an open modal. The row is kept for a day unless `ask` adds the question."""
+        """Stores the message that an open modal is about. The row is deleted after a day unless `ask` has added the
+        question."""
         draft = insert_into(connection, jobs).values(unposted_values(team_id, view_id, user_id, about, "", self._now()))
         await connection.execute(draft.on_conflict_do_nothing())
 
@@ -49,8 +50,8 @@ class UnpostedQuestions(Operations):
     async def ask(
         self, connection: AsyncConnection, team_id: str, view_id: str, user_id: str, about: QuotedMessage, text: str
     ) -> bool:
-        """Stores a question for the outbox to post. Returns False if the question was asked before. A draft's `about`
-        is kept."""
+        """Stores a question for the outbox to post. If a draft exists, its `about` is kept. Returns False if the
+        question has already been asked."""
         now = self._now()
         new = insert_into(connection, jobs).values(unposted_values(team_id, view_id, user_id, about, text, now))
         is_draft = sa.and_(IS_UNPOSTED, jobs.c.text == "")
@@ -64,7 +65,8 @@ class UnpostedQuestions(Operations):
 
     @reads
     async def read(self, connection: AsyncConnection, entry: OutboxEntry) -> MessageQuestion | None:
-        """Returns the question that an entry posts, or None if it was already posted or erased."""
+        """Returns the question that an entry will post, or None if the question has already been posted or was
+        erased."""
         this = sa.select(jobs).where(jobs.c.id == entry.job_id, IS_UNPOSTED)
         row = (await connection.execute(this)).one_or_none()
         if row is None:
@@ -86,7 +88,8 @@ class UnpostedQuestions(Operations):
 
     @writes
     async def record_direct_post(self, connection: AsyncConnection, entry: OutboxEntry, *, begun: bool) -> bool:
-        """Records that a direct-message post begins or wasn't sent. Returns False if the entry was claimed."""
+        """Records that posting a question in a direct message begins, or that nothing was sent. Returns False if
+        another process has claimed the entry."""
         row = await _lock_job(connection, jobs.c.id == entry.job_id, outbox.is_taken(entry))
         if row is not None:
             await _update(connection, row, elsewhere=begun)
@@ -96,7 +99,8 @@ class UnpostedQuestions(Operations):
     async def record_post(
         self, connection: AsyncConnection, team_id: str, view_id: str, channel_id: str, ts: str
     ) -> None:
-        """Records where a question was posted and queues it, even if the asker was told that this might have failed."""
+        """Records where a question was posted, and queues it, even if the asker was told that posting it might have
+        failed."""
         row = await _lock_job(connection, jobs.c.team_id == team_id, jobs.c.asked_as == view_id)
         if row is not None:
             await _update(connection, row, posted=[channel_id, ts])
@@ -109,7 +113,7 @@ class UnpostedQuestions(Operations):
 
 
 async def queue_posted(connection: AsyncConnection, job_id: int, question: Question, now: float) -> bool:
-    """Queues a question after its message was posted. Returns False if it was already posted or was erased."""
+    """Queues a question after its message was posted. Returns False if the question is already queued or was erased."""
     row = await _lock_job(connection, jobs.c.id == job_id)
     if row is None:
         return False

@@ -1,23 +1,24 @@
-"""The usage ledger: charges for models and who caused them, and how much running answers can still use.
+"""The usage ledger, which stores the charges for models and who caused them, and limits how much running answers can
+still use.
 
-`charges` has one row for each charged attempt, step, transcription and decision about a message, and an open row for
-each running attempt:
+The table `charges` has a row for each charged attempt, step, transcription and decision about a message. It also has an
+open row for each running attempt:
 
-- A claim opens the attempt's row. While open, it contains the attempt's reservation and the current step's usage so
-  far, which each heartbeat updates.
-- A recorded step gets a separate row, and the open row starts over for the next step. A heartbeat or end that reports
-  an earlier step is late, and counts nothing.
-- The end of the attempt closes the row with the charge; an interruption closes it with the usage so far. A row without
-  usage is deleted.
+- A claim opens the attempt's row. While the row is open, it contains the attempt's reservation and the usage of the
+  current step so far, which is updated with each heartbeat.
+- When a step is recorded, it gets a separate row, and the open row starts over for the next step. A heartbeat or end
+  that reports an earlier step arrived late and isn't counted.
+- The end of the attempt closes the row with the charge. An interruption closes the row with the usage so far. A row
+  without usage is deleted.
 
-To close a job's open row, or to add another charge, a worker must hold the job's lock and have passed the fence; other
-writes about an attempt include its worker and number. Locks are taken in one order: jobs by their IDs, then open rows
-by their jobs, then the caps of a workspace. Closed rows never change, except that erasure removes the names in them.
-Closed rows don't refer to a job, and therefore outlive it.
+To close a job's open row or add another charge, a worker must hold the job's lock and have passed the fence. Other
+writes to an attempt's row include the attempt's worker and number. Locks are taken in one order: jobs by their IDs,
+then open rows by their jobs, then the caps of a workspace. Closed rows never change, except that erasure removes
+people's names. They don't refer to a job, so they can outlive it.
 
-Caps, App Home and `typist usage` sum up these rows. Indexes are fast enough for caps: the sum over a month of 60,000
-charges takes 8 ms in a SQLite file of 720,000. An admin's cap replaces BOT_CAPS for the workspace, a channel or a
-person.
+Caps, App Home and `typist usage` add up these rows. Indexes make this fast enough for caps: adding up a month's 60,000
+charges takes 8 ms in a SQLite file with 720,000 charges. An admin's cap replaces BOT_CAPS for the workspace, a channel
+or a person.
 """
 
 import asyncio
@@ -87,7 +88,7 @@ _UPDATE_SO_FAR = (
 
 
 class Charge(NamedTuple):
-    """A closed row: the charge, in the ledger's columns, and who caused it."""
+    """A closed row, which contains the charge (in the ledger's columns) and who caused it."""
 
     id: int
     scope_ids: ScopeIds
@@ -129,13 +130,15 @@ async def update_so_far(connection: AsyncConnection, worker: str, spent: Mapping
 
 
 async def lock_open(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
-    """Locks open rows in the order that heartbeats use, before a statement that changes them in any order."""
+    """Locks open rows in the same order as heartbeats do. Call this before a statement that changes the rows in an
+    arbitrary order."""
     rows = sa.select(charges.c.id).where(IS_OPEN, *which).order_by(charges.c.job_id)
     await connection.execute(rows.with_for_update())
 
 
 async def erase_person(connection: AsyncConnection, user_id: str | None) -> None:
-    """Deletes a person's caps, and removes the person's name from charges. For everybody, deletes the charges too."""
+    """Deletes a person's caps, and removes the person's name from charges. If everybody is erased, also deletes the
+    charges."""
     own_cap = caps.c.scope_id == user_id if user_id else sa.true()
     await connection.execute(sa.delete(caps).where(caps.c.scope == Scope.USER.value, own_cap))
     theirs = charges.c.user_id == user_id if user_id else sa.true()
@@ -155,7 +158,7 @@ class Meter:
     prices: ModelPrices | None
     """Prices, or None if nothing is charged."""
     caps: Sequence[Cap]
-    """Caps from the settings, which apply unless admins have set others."""
+    """Caps from the settings, which apply unless admins have set other caps."""
 
     async def charge_step(self, connection: AsyncConnection, job: Job, step_no: int, end: End, now: float) -> None:
         await self.charge_request(connection, job, end, now)
@@ -190,7 +193,8 @@ class Meter:
         return charge
 
     async def charge_interrupted(self, connection: AsyncConnection, interrupted: Sequence[Job], now: float) -> None:
-        """Closes the rows of attempts that another attempt will continue, and records a turn for each with usage."""
+        """Closes the rows of attempts that another attempt will continue, and records a turn for each attempt that has
+        usage."""
         ours = IS_OPEN, charges.c.job_id.in_([job.id for job in interrupted])
         rows = {row.job_id: row for row in await connection.execute(sa.select(charges).where(*ours))}
         ended: dict[Job, tuple[dict[str, Any], Charge | None]] = {}
@@ -209,7 +213,8 @@ class Meter:
     async def record_turns(
         self, connection: AsyncConnection, ended: Mapping[Job, tuple[Mapping[str, Any], Charge | None]], now: float
     ) -> None:
-        """Records the turns of attempts and steps, and notifies admins if usage has reached a percentage of a cap."""
+        """Records the turns of attempts and steps. Notifies admins if usage has reached one of the percentages of a
+        cap."""
         if not ended:
             return
         rows = [{**turn, "charge_id": charge and charge.id} for turn, charge in ended.values()]
@@ -255,8 +260,8 @@ class UsageLedger(WorkerOperations):
 
     @completes()
     async def reserve(self, job: Job, most: Amount, defaults: Sequence[Cap]) -> CapCheck:
-        """Reserves an answer's maximum usage until its attempt ends, if the caps leave room. `defaults`: the caps that
-        apply unless admins have set other caps. A workspace's reservations are made one after another."""
+        """Reserves an answer's maximum usage until its attempt ends, if the caps leave enough room. A workspace's
+        reservations are made one after another. `defaults`: the caps that apply unless admins have set other caps."""
         scope_ids = scope_ids_of(job.question)
         if not defaults:
             # Without caps, an answer doesn't wait for a lock.
@@ -298,8 +303,8 @@ class UsageLedger(WorkerOperations):
     async def usage_by_window(
         self, connection: AsyncConnection, scope_ids: ScopeIds, windows: Collection[CapWindow]
     ) -> Mapping[CapWindow, Amount]:
-        """Returns the usage in the current period of each window. An attempt's usage belongs to the day on which the
-        attempt ended."""
+        """Returns the usage in each window's current period. An attempt's usage counts on the day when the attempt
+        ended."""
         return await _usage(connection, scope_ids, windows, self._now())
 
     async def usage_by_period(self, scope_ids: ScopeIds, scope: Scope) -> dict[Period, Amount]:
@@ -327,14 +332,15 @@ class UsageLedger(WorkerOperations):
     async def usage_by_day(
         self, connection: AsyncConnection, team_id: str, owner: CapOwner, first: int
     ) -> Mapping[int, Amount]:
-        """Returns a cap owner's usage by day, from day `first` on. Days are counted from 1970-01-01."""
+        """Returns a cap owner's usage on each day, starting with day `first`. Days are counted from 1970-01-01."""
         of_owner = _is_charged_to(ScopeIds(team_id, owner.id, owner.id), owner.scope)
         days = sa.select(charges.c.day, *_SUMS).where(*of_owner, charges.c.day >= first).group_by(charges.c.day)
         return {day: _amount(*sums) for day, *sums in await connection.execute(days)}
 
     @reads
     async def month_usage(self, connection: AsyncConnection, team_id: str, first: int, end: int) -> MonthUsage:
-        """Returns a workspace's usage from day `first` until before day `end`. Days are counted from 1970-01-01."""
+        """Returns a workspace's usage from day `first` up to, but not including, day `end`. Days are counted from
+        1970-01-01."""
         of_month = charges.c.team_id == team_id, charges.c.day >= first, charges.c.day < end
         by = (charges.c.user_id, charges.c.channel_id, charges.c.model)
         # Added up in the database, because App Home is opened more often than a report is run.
@@ -358,7 +364,7 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def questions_of_askers(self, connection: AsyncConnection, team_id: str, day: int, limit: int) -> list[int]:
-        """Returns the numbers of questions of the people who asked most on a day, counted from 1970-01-01."""
+        """Returns how many questions the most active people asked on a day, which is counted from 1970-01-01."""
         number = sa.func.count(charges.c.job_id.distinct())
         asked = sa.select(number).where(charges.c.team_id == team_id, charges.c.day == day, charges.c.user_id != "")
         most = asked.group_by(charges.c.user_id).order_by(number.desc()).limit(limit)
@@ -366,7 +372,8 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def week_usage(self, connection: AsyncConnection, team_id: str, first: int, most_disliked: int) -> WeekUsage:
-        """Returns the week's usage from day `first` (counted from 1970-01-01), with up to `most_disliked` channels."""
+        """Returns the usage of the week that begins on day `first` (counted from 1970-01-01), with up to
+        `most_disliked` of the channels with the most 👎."""
         count, over, first_s = sa.func.count(), ~IS_MIDWAY, turns.c.first_token_s
         sums = (
             sa.func.count(jobs.c.user_id.distinct()).filter(over),
@@ -399,8 +406,8 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def channels_asked_in(self, connection: AsyncConnection, team_id: str, user_id: str, first: int) -> list[str]:
-        """Returns the channels where a person has asked since day `first` (counted from 1970-01-01), newest first,
-        excluding direct messages."""
+        """Returns the channels where a person has asked questions since day `first` (counted from 1970-01-01), most
+        recent first. Excludes direct messages."""
         channel_id = charges.c.channel_id
         of_person = _is_charged_to(ScopeIds(team_id, user_id, ""), Scope.USER)
         theirs = (
@@ -438,7 +445,7 @@ class CapStore(Operations):
     async def change(
         self, connection: AsyncConnection, team_id: str, owner: CapOwner, limits: Limits, *, by: str
     ) -> bool:
-        """Sets and removes an owner's caps, starting with the next answer. Returns whether any cap changed."""
+        """Sets or removes an owner's caps, starting with the next answer. Returns whether any cap has changed."""
         # Prevents reservations and other changes between this read and the write.
         await acquire_lock(connection, f"caps {team_id}")
         before = {CapField.of(cap): cap.limit for cap in await _caps_of(connection, team_id, owner)}
@@ -542,7 +549,7 @@ def _is_in_week(team_id: str, first: int, at: sa.ColumnElement[float]) -> sa.Col
 
 
 def _select_week(team_id: str, first: int, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """Selects the attempts of a week that are included in reports (AnswerUsage.is_counted)."""
+    """Selects a week's attempts that are included in reports (AnswerUsage.is_counted)."""
     counts = sa.or_(~IS_MIDWAY, TOKENS > 0, charges.c.cost_usd > 0)
     return sa.select(*columns).select_from(_ATTEMPTS).where(_is_in_week(team_id, first, turns.c.created_at), counts)
 
@@ -550,7 +557,7 @@ def _select_week(team_id: str, first: int, *columns: sa.ColumnElement[Any]) -> s
 async def _week_feedback(
     connection: AsyncConnection, team_id: str, first: int, most_disliked: int
 ) -> tuple[int, int, dict[DownReason, int], dict[str, int]]:
-    """Returns a week's number of 👍 and of 👎, the reasons for 👎, and the channels with the most 👎."""
+    """Returns the number of 👍 and of 👎 in a week, the number of 👎 by reason, and the channels with the most 👎."""
     of_week, count = _is_in_week(team_id, first, feedback.c.at), sa.func.count()
     given = feedback.join(jobs, feedback.c.job_id == jobs.c.id)
     value, reason = feedback.c.value, feedback.c.reason
@@ -591,7 +598,8 @@ async def attempt_usages(
 
 
 def _is_in_team(team_id: str) -> sa.ColumnElement[bool]:
-    """Returns whether a job belongs to a team. Prevents SQLite from using an index to scan all of the team's jobs."""
+    """Returns whether a job belongs to a team, in a form that keeps SQLite from using an index to scan all of the
+    team's jobs."""
     return jobs.c.team_id.concat("") == team_id
 
 

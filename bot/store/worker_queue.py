@@ -30,20 +30,21 @@ from bot.store.usage import Meter, MeteredOperations
 from bot.store.workers import WorkerLiveness
 
 MAX_HANDED_OUT = 1_000
-"""A worker that remembers more jobs than this drops those that it no longer has."""
+"""A worker that remembers more jobs than this forgets the ones that it no longer has."""
 _IS_ANY_QUEUED = sa.select(sa.exists().where(is_queued()))
 NO_PIECES: Mapping[Job, Piece] = {}
 NO_ESTIMATE = StepEstimate()
 
 
 class WorkerQueue(MeteredOperations):
-    """Claims jobs for a worker, reports which of them were stopped or edited, and records their end.
+    """Claims jobs for a worker, reports which of them were stopped or edited, and records how they end.
 
-    Every write includes the worker and the attempt, so that a worker that lost the job writes nothing. A queued job's
-    placeholder is posted before there is an attempt, and includes the previous attempt instead.
+    Every write is conditional on the worker and the attempt, so that a worker that has lost the job doesn't write
+    anything. A queued job's placeholder is posted before an attempt begins, so its writes are conditional on the
+    previous attempt instead.
 
-    If a commit's response is lost, jobs can be claimed without anything working on them. After a failed claim, the next
-    one therefore first returns claimed jobs that weren't handed out.
+    If a commit's response is lost, jobs can be claimed although nothing is working on them. Therefore, the first claim
+    after a failed claim first returns claimed jobs that weren't handed out.
     """
 
     def __init__(self, database: Database, worker: WorkerLiveness, meter: Meter, max_per_user: int) -> None:
@@ -56,10 +57,10 @@ class WorkerQueue(MeteredOperations):
 
     @completes()
     async def claim(self, limit: int) -> list[Job]:
-        """Claims up to `limit` jobs for this worker, the oldest first, and one per thread.
+        """Claims up to `limit` jobs for this worker, one per thread, oldest first.
 
         claim.py explains the order. Call it about once a second and after `wait`, because dead workers are detected
-        only by polling. Don't cancel it: jobs claimed for a canceled caller stay claimed.
+        only by polling. Don't cancel it, because jobs that were claimed for a canceled caller stay claimed.
         """
         if limit <= 0:
             return []
@@ -105,12 +106,13 @@ class WorkerQueue(MeteredOperations):
         )
 
     async def wait(self, timeout_s: float) -> None:
-        """Waits for another process's change, or the timeout. SQLite reports no changes, and the wait can end early."""
+        """Waits until another process reports a change or the time runs out. With SQLite, no changes are reported. The
+        wait can also end early."""
         await self._worker.wait(timeout_s)
 
     @writes_unsynced
     async def checkpoint(self, connection: AsyncConnection, pieces: Mapping[Job, Piece]) -> bool:
-        """Records new text of running answers. Returns False if jobs were skipped because they are lost or outdated."""
+        """Records new text of running answers. Returns False if any job was skipped because it is lost or outdated."""
         return await steps.append_text(connection, self._worker.name, pieces)
 
     @writes_unsynced
@@ -122,8 +124,8 @@ class WorkerQueue(MeteredOperations):
     @writes_unsynced
     async def begin_placeholder(self, connection: AsyncConnection, job: Job) -> bool:
         """Prevents a queued job from being claimed for PLACEHOLDER_HOLD_S, while its placeholder is being posted.
-        Returns False if the placeholder must not be posted, because the job was claimed or has ended. Otherwise, can be
-        called again."""
+        Returns False if the placeholder must not be posted because the job was claimed or has ended. Can be called
+        again unless it has returned False."""
         is_unclaimed = jobs.c.attempts == job.attempts, jobs.c.version == job.version, is_queued()
         begun = sa.update(jobs).where(jobs.c.id == job.id, *is_unclaimed).values(placeholder_due_since=self._now())
         return (await connection.execute(begun)).rowcount > 0
@@ -157,10 +159,10 @@ class WorkerQueue(MeteredOperations):
     ) -> bool:
         """Ends the job and records its turn with the answer's text. Returns False if this worker has lost the job.
 
-        `mention`: let the outbox mention the asker. `canvas_for`: the person who requested a canvas, or "".
-        `for_outbox`: work that Slack rejected, which goes to the outbox. `told`: the notification for the asker if the
-            end can't be shown. If the question was edited in the meantime, the turn is recorded and the job is released
-            instead.
+        `mention`: whether the outbox should mention the asker. `canvas_for`: the person who requested a canvas, or "".
+        `for_outbox`: work that Slack rejected, which goes to the outbox. `told`: the notification to send to the asker
+        if the end can't be shown. If the question was edited in the meantime, the turn is recorded and the job is
+        released instead.
         """
         held = HeldJob(job, self._worker.name)
         now = self._now()
@@ -185,10 +187,11 @@ class WorkerQueue(MeteredOperations):
         is_interrupted: bool = False,
         speaks: bool = False,
     ) -> bool:
-        """Releases a claimed job for any worker, with the last piece of its text and the attempt's usage.
-        `is_interrupted`: the model failed after its first word. This counts as an attempt, like a worker's death.
-        `speaks`: the answer of a held job is to be shown, for a schedule's run below a post that the outbox makes.
-        Returns False if this worker has lost the job."""
+        """Releases a claimed job so that any worker can claim it, and records the last piece of its text and the
+        attempt's usage. Returns False if this worker has lost the job. `is_interrupted`: whether the model failed after
+        its first word, which counts as an attempt, just like a worker's death. `speaks`: whether the answer of a held
+        job will be shown after all. For a schedule's run, the outbox first makes a post, and the answer is shown below
+        it."""
         held = HeldJob(job, self._worker.name)
         async with self._database.begin_write() as connection:
             await steps.append_text(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
@@ -237,7 +240,7 @@ class WorkerQueue(MeteredOperations):
     async def _end_job(
         self, connection: AsyncConnection, held: HeldJob, end: End, text: str, now: float
     ) -> sa.Row[Any] | None:
-        """Ends the job, or requeues an outdated job, and records the turn. Returns None if the job was lost."""
+        """Ends the job, or requeues it if it is outdated, and records the turn. Returns None if the job was lost."""
         job = held.job
         # A stop takes precedence over an edit.
         outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_requested)
@@ -291,7 +294,7 @@ class WorkerQueue(MeteredOperations):
         *,
         mention: bool,
     ) -> None:
-        """Drops the attempt's data, adds outbox entries, and wakes workers that are waiting for the job."""
+        """Deletes the attempt's data, adds outbox entries, and wakes workers that are waiting for the job."""
         job, is_outdated = held.job, row.status == Status.QUEUED
         await steps.drop_text(connection, jobs.c.id == job.id)
         await steps.drop_steps(connection, jobs.c.id == job.id)
@@ -320,7 +323,7 @@ class WorkerQueue(MeteredOperations):
 
 
 async def _erase_from_audit(connection: AsyncConnection, job: Job, turn: Mapping[str, Any], now: float) -> None:
-    """Removes an erased question's asker from the audit, and records its end without them."""
+    """Removes the asker of an erased question from the audit, and records the question's end without the asker."""
     end = Entry(EntryKind.ANSWER, answer_facts(turn), job.question.thread.team_id, job.id)
     await audit.append(connection, now, [end])
     of_job = in_thread(job.question.thread, audit_entries), audit_entries.c.job_id == job.id

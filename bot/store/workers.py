@@ -1,22 +1,24 @@
-"""Workers that share a database: how they show that they are alive, and observe, wake and message each other.
+"""Workers that share a database: how they show that they are alive, and how they observe, wake and message each other.
 
-A worker has a row, a heartbeat, and a lock that its death releases: a session lock on PostgreSQL (pg_notify.py), a
-locked file next to the database on SQLite. The failure detector, which does no I/O and gets the time from its caller,
-decides which other workers are dead.
+Each worker has a row, a heartbeat, and a lock that is released when it dies. On PostgreSQL, this is a session lock
+(pg_notify.py). On SQLite, it is a locked file next to the database. The failure detector, which does no I/O and gets
+the time from its caller, decides which other workers are dead.
 
 A dead worker can't report its death, and a living one might be paused, slow or cut off from the database. The detector
-therefore watches all workers with jobs, and suspects a worker for one of two reasons:
+therefore watches all workers that have jobs, and suspects a worker for one of two reasons:
 
 - Its lock is free. The operating system or the server releases a process's lock at its death, so this is quick. A
-  PostgreSQL restart releases all locks, so a free lock counts only after a grace period, in which a living worker
-  reconnects and sends a heartbeat. A free file lock is certain and needs no grace period.
+  PostgreSQL restart releases all locks, so a free lock counts only after a grace period, during which a living worker
+  would reconnect and send a heartbeat. A free file lock is certain and needs no grace period.
 - It is silent: its heartbeat hasn't changed for SILENCE_S. Silence also reveals a process that is paused or can't reach
-  the database. Such a worker stops editing after half that time (core/lease.py), so two never edit one reply.
+  the database. Such a worker stops editing after half that time (core/lease.py), so two workers never edit the same
+  reply.
 
-Clocks of different machines are never compared: a worker's silence counts from the moment when this process first saw
-its current heartbeat, on this process's monotonic clock. A detector that hasn't observed for MAX_GAP_S might have been
-paused itself, or the database might have been unavailable: it discards its observations and gives all workers their
-full time again. The takeover checks each heartbeat once more, with the row locked (claim.py).
+Clocks of different machines are never compared. A worker's silence is measured on this process's monotonic clock,
+starting when this process first saw the worker's current heartbeat. If the detector hasn't observed anything for
+MAX_GAP_S, this process might have been paused itself, or the database might have been unavailable. The detector then
+discards its observations, and gives all workers their full time again. The takeover locks each row and checks its
+heartbeat once more (claim.py).
 """
 
 import asyncio
@@ -59,10 +61,11 @@ if TYPE_CHECKING:
 SILENCE_S = 8.0
 """A worker is considered dead if its heartbeat hasn't changed for this long."""
 LOCK_GRACE_S = 1.5
-"""The time in which a living worker reconnects to a restarted PostgreSQL and sends a heartbeat."""
+"""The period in which a living worker should reconnect to a restarted PostgreSQL server and send a heartbeat."""
 OBSERVE_EVERY_S = 0.25
 CHECK_EVERY_S = 0.5
-"""The check interval while others have jobs. A death that is detected sooner delays their jobs less."""
+"""The interval between checks while other workers have jobs. The sooner a death is detected, the less the worker's jobs
+are delayed."""
 MAX_GAP_S = 3.0
 """Maximum time between observations. A process with longer gaps might have been paused."""
 
@@ -93,7 +96,7 @@ class FailureDetector:
         self._watched.clear()
 
     def dead_workers(self, now_s: float, observations: Mapping[str, Observation]) -> dict[str, Observation]:
-        """Returns the workers that have died. A worker that is no longer observed has no jobs."""
+        """Returns the workers that have died. A worker that isn't in `observations` has no jobs anymore."""
         if now_s - self._observed_at_s > MAX_GAP_S:
             self.reset()
         self._observed_at_s = now_s
@@ -176,17 +179,18 @@ def has_path(path: Path, file: int) -> bool:
 
 
 HEARD_WITHIN_S = 60.0
-"""A running process receives something from Slack more often than this."""
+"""Maximum time between two messages from Slack to a running process."""
 KEPT_S = 24 * 3600.0
-"""The time for which a dead worker's row without jobs is kept."""
+"""The period for which a dead worker's row is kept if it has no jobs."""
 MAX_BYTES = 7_900
-"""PostgreSQL accepts payloads below 8,000 bytes."""
+"""Maximum size of a payload. PostgreSQL accepts less than 8,000 bytes."""
 
 log = logging.getLogger(__name__)
 
 
 class WorkerLiveness:
-    """This process as a worker. Only a worker with jobs sends heartbeats, because idle workers aren't watched."""
+    """Represents this process as a worker. Only workers that have jobs send heartbeats, because idle workers aren't
+    watched."""
 
     def __init__(self, database: Database, name: str, clock: Clock) -> None:
         self.name = name
@@ -212,7 +216,7 @@ class WorkerLiveness:
             await connection.execute(statement.select_from(jobs).where(*where).limit(1) if where else statement)
 
     async def wake_all(self, connection: AsyncConnection) -> None:
-        """Makes every process, including this one, send a heartbeat soon. Any of these processes might have the job."""
+        """Makes every process, including this one, send a heartbeat soon, because any of them might have the job."""
         await self.wake_others(connection)
         self.wake()
 
@@ -267,7 +271,8 @@ class WorkerLiveness:
             self._listener.cancel()
 
     async def deregister(self) -> None:
-        """Releases the lock, and deletes the row unless jobs are left, which other workers then take over."""
+        """Releases the lock, and deletes the row unless this worker still has jobs, which other workers will take
+        over."""
         if self._listener is not None:
             await self._listener.close()
         try:
@@ -322,9 +327,9 @@ async def living_workers(engine: AsyncEngine, now: float) -> list[str]:
 
 
 async def living_workers_in(connection: AsyncConnection, file: Path | None, now: float) -> list[str]:
-    """Returns the names of a database's running workers. `file`: the database's path, or None if it isn't a file. If a
-    pooler doesn't allow locks, a worker is considered running if it received something from Slack within
-    HEARD_WITHIN_S. An in-memory database has only workers of this process."""
+    """Returns the names of the running workers that use a database. If a pooler doesn't support locks, a worker is
+    considered running if it received something from Slack within HEARD_WITHIN_S. An in-memory database is used only by
+    workers of this process. `file`: the database's path, or None if the database isn't a file."""
     if not on_postgresql(connection):
         locks = FileLocks(file, "") if file else None
         names = await connection.scalars(sa.select(workers.c.worker))
@@ -346,4 +351,4 @@ def _other_workers_query(*, on_server: bool) -> sa.Select[tuple[str, int, bool]]
 
 
 _OTHERS = {on_server: _other_workers_query(on_server=on_server) for on_server in (False, True)}
-"""Built once, because one of them runs about once a second."""
+"""Built only once, because one of these statements is executed about once a second."""

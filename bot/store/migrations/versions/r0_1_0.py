@@ -5,4 +5,4 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Never runs: a new database has the newest tables from the start."""
+    """Never runs, because a new database has the newest tables from the start."""
