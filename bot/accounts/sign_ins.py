@@ -400,11 +400,11 @@ class SignIns:
     async def _end(self, owner: Owner, secret: str, question: Question | None = None) -> None:
         """Deletes an account with invalid tokens, unless it has changed. Notifies the account's owner if there is a
         question."""
-        told: Notification | None = None
+        notice: Notification | None = None
         if question is not None:
             key = f"sign-in ended {owner.server} {question.thread.channel_id}/{question.ts}"
-            told = Notification(owner.user_id, key, notification(texts.accounts.sign_in_ended(owner.server)))
-        if await self._accounts.delete_account(owner, secret, "ended", told=told):
+            notice = Notification(owner.user_id, key, notification(texts.accounts.sign_in_ended(owner.server)))
+        if await self._accounts.delete_account(owner, secret, "ended", notification=notice):
             log.info("MCP server %s: the sign-in of user %s has ended", owner.server, owner.user_id)
             self._telemetry.count_account_change("ended")
             self._on_change(owner.user_id)

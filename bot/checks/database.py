@@ -26,7 +26,7 @@ from bot.store.database import (
     limit_time,
     reason_of,
     remedy_for,
-    try_row,
+    write_test_row,
 )
 from bot.store.listening import Report, read_reports
 from bot.store.migrate import MISMATCH_FIX, is_known, mismatch_message, read_revision, schema_mismatches
@@ -94,7 +94,7 @@ class DatabaseChecks:
                     await connection.execute(sa.text("CREATE TABLE typist_check (id INTEGER)"))
                     await connection.execute(sa.text("DROP TABLE typist_check"))
                 else:
-                    await try_row(connection, random_bytes=PROBED_BYTES)
+                    await write_test_row(connection, random_bytes=PROBED_BYTES)
         except (SQLAlchemyError, OSError) as error:
             return fail(f"The database can't be written to ({reason_of(error)}).", remedy_for(error))
         return ok("The database can be written to.")

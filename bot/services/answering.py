@@ -301,7 +301,7 @@ class Answering:
                 attempt.answer.text,
                 mention=mention,
                 for_outbox=ended.for_outbox,
-                told=ended.notification_to_asker,
+                notification=ended.notification_to_asker,
                 canvas_for=ended.canvas_for,
             )
 
@@ -322,7 +322,7 @@ class Answering:
         async def release() -> None:
             await self._record_messages(attempt)
             piece, phase, spent = attempt.answer.piece_to_record(), attempt.phase, attempt.spent
-            how = {"is_interrupted": phase is Phase.INTERRUPTED, "speaks": phase is Phase.WORKED}
+            how = {"is_interrupted": phase is Phase.INTERRUPTED, "posts_answer": phase is Phase.WORKED}
             await self.stores.worker_queue.release(attempt.job, piece, spent, **how)
 
         match attempt.phase:

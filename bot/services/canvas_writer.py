@@ -47,7 +47,7 @@ class CanvasWriter:
     async def write(self, entry: OutboxEntry, is_still_ours: Callable[[], bool]) -> None:
         """Saves an answer as a canvas, or reports a permanent failure to the person who requested it. Sends nothing
         once `is_still_ours()` is False, because another process might have claimed the entry."""
-        answer = await self.stores.recorded_answers.of_job(entry.question.thread, entry.job_id)
+        answer = await self.stores.recorded_answers.answer_of_job(entry.question.thread, entry.job_id)
         if answer is None or answer.is_deleted:
             return
         if not answer.is_whole:

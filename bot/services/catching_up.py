@@ -156,7 +156,7 @@ class CatchUp:
 
     async def _catch_up(self, missed: MissedGap) -> None:
         if not self.hours:
-            await self.stores.listening.complete(missed)
+            await self.stores.listening.end_catch_up(missed)
             return
         log.info("catch-up: nothing came from Slack for %.0f min, looking for missed questions", missed.away_s / 60)
         now = self.stores.clock.now()
@@ -171,7 +171,7 @@ class CatchUp:
         if progress.failed:
             raise _ConversationsUnread(f"{progress.failed} conversations were not read")
         missed = missed.after("", (), Tally(unread=len({*missed.ahead} - missed.done)))
-        if not await self.stores.listening.complete(missed):
+        if not await self.stores.listening.end_catch_up(missed):
             raise _CatchUpLost
         tally = missed.tally
         log.info(
@@ -224,7 +224,7 @@ class CatchUp:
         return missed
 
     async def _record(self, missed: MissedGap) -> None:
-        if not await self.stores.listening.record(missed):
+        if not await self.stores.listening.record_progress(missed):
             raise _CatchUpLost
 
     async def _places(self, missed: MissedGap, oldest: float) -> list[_Place]:

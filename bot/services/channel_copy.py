@@ -31,7 +31,7 @@ class ChannelCopyWriter:
     async def send(self, entry: OutboxEntry, is_still_ours: Callable[[], bool]) -> None:
         """Posts the copy, or reports a permanent failure to the person who asked for it. Sends nothing once
         `is_still_ours()` is False. Raises RateLimited, Refused and StoreError."""
-        answer = await self.stores.recorded_answers.of_job(entry.question.thread, entry.job_id)
+        answer = await self.stores.recorded_answers.answer_of_job(entry.question.thread, entry.job_id)
         copies = [one for one in entry.side_messages if one.role is MessageRole.CHANNEL_COPY and one.ts]
         if answer is None or answer.is_deleted or any(one.version == answer.version for one in copies):
             return

@@ -218,7 +218,7 @@ class AppHome:
         channels = await self._recent_channels(user_id)
         schedules = await self.stores.schedules.of_person(self.workspace.me.team_id, user_id)
         waiting = await self._waiting_approvals(user_id)
-        accounts = await self.stores.accounts.of_person(self.workspace.me.team_id, user_id) if self.has_accounts else {}
+        accounts = await self.stores.accounts.by_server(self.workspace.me.team_id, user_id) if self.has_accounts else {}
         view = HomeView(self.defaults, usage, channels, workspace, schedules, waiting, accounts)
         await self.workspace.surfaces.publish_home(user_id, view)
 
@@ -238,7 +238,7 @@ class AppHome:
         first, _ = days_of_last_month(self.stores.clock.now())
         asked_in = [
             channel_id
-            for channel_id in await self.stores.usage.channels_asked_in(team_id, user_id, first)
+            for channel_id in await self.stores.usage.channels_with_questions_of(team_id, user_id, first)
             if not self.access_control.known_denial(Question(ThreadKey(team_id, channel_id, None), "", user_id, ""))
         ]
         if not asked_in:
@@ -266,7 +266,7 @@ class AppHome:
         )
 
     async def _channels_with_settings(self) -> ChannelsWithSettings:
-        stored = await self.stores.channel_settings.all(self.workspace.me.team_id)
+        stored = await self.stores.channel_settings.read_all(self.workspace.me.team_id)
         own = {channel_id: change_sentences(ChannelSettings(), of, self.defaults) for channel_id, of in stored.items()}
         # For example, a channel's model might have been removed from BOT_MODELS.
         lines = [(channel_id, sentences) for channel_id, sentences in own.items() if sentences]

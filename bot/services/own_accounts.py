@@ -34,9 +34,9 @@ class OwnAccounts:
         """Shows a person's accounts and, to an admin, the number of signed-in people. Returns an error message, or ""
         if there is none."""
         team_id = self.workspace.me.team_id
-        accounts = await self.stores.accounts.of_person(team_id, invocation.user_id) if self.sign_ins else {}
+        accounts = await self.stores.accounts.by_server(team_id, invocation.user_id) if self.sign_ins else {}
         is_admin = self.sign_ins is not None and invocation.user_id in self.access_control.admins
-        people = await self.stores.accounts.counts(team_id) if is_admin else {}
+        people = await self.stores.accounts.counts_by_server(team_id) if is_admin else {}
         if not (accounts or people):
             return texts.accounts.NO_ACCOUNTS
         await self.workspace.surfaces.open(invocation.trigger_id, ACCOUNTS.build(accounts, people))
@@ -66,7 +66,7 @@ class OwnAccounts:
         for owner in (one for one in owners if one.team_id == team_id):
             signing_out = partial(sign_ins.sign_out, owner, admin)
             done += await keep_trying(signing_out, self.stores.clock, f"MCP server {server}: user not signed out")
-        remaining = (await accounts.counts(team_id)).get(server, 0)
+        remaining = (await accounts.counts_by_server(team_id)).get(server, 0)
         said = texts.accounts.everybody_signed_out(server, done, remaining)
         await self._tell(admin, f"everybody signed out {server}", said)
 

@@ -115,7 +115,7 @@ class Quota:
         return check_caps(caps, used, dict.fromkeys(Scope, Amount())) == CapCheck()
 
     async def _caps_and_usage(self, scope_ids: ScopeIds) -> tuple[tuple[Cap, ...], Mapping[CapWindow, Amount]]:
-        caps = await self.stores.caps.in_force(scope_ids, self.caps)
+        caps = await self.stores.caps.caps_in_force(scope_ids, self.caps)
         return caps, await self.stores.usage.usage_by_window(scope_ids, {cap.window for cap in caps}) if caps else {}
 
     async def count_usage(self, question: Question, tokens: int, cost_usd: float) -> None:
@@ -144,11 +144,13 @@ class Quota:
         """Returns a person's usage today and this month, and the caps that apply in a channel (or, with "",
         everywhere). Raises StoreError."""
         ids = ScopeIds(team_id, user_id, channel_id)
-        in_force = [cap for cap in await self.stores.caps.in_force(ids, self.caps) if ids.id_of(cap.window.scope)]
-        scopes = {Scope.USER, *(cap.window.scope for cap in in_force)}
+        caps_in_force = [
+            cap for cap in await self.stores.caps.caps_in_force(ids, self.caps) if ids.id_of(cap.window.scope)
+        ]
+        scopes = {Scope.USER, *(cap.window.scope for cap in caps_in_force)}
         spent = {scope: await self.stores.usage.usage_by_period(ids, scope) for scope in scopes}
         now = self.stores.clock.now()
-        used = [cap_use(cap, spent[cap.window.scope][cap.window.period], now) for cap in in_force]
+        used = [cap_use(cap, spent[cap.window.scope][cap.window.period], now) for cap in caps_in_force]
         return UsageToDate(spent[Scope.USER], used)
 
     def max_usage(self, input_tokens: int, web_searches: int, effort: Effort) -> Amount:

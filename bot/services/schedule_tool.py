@@ -107,7 +107,7 @@ class ScheduleTool:
         here = await keep_trying(standing, self.stores.clock, "schedules not read")
         names = await self.workspace.users.names((user_id, *(one.user_id for one in here)))
         zone = self.workspace.users.zones((user_id,)).get(user_id)
-        own = partial(self.stores.accounts.of_person, team_id, user_id)
+        own = partial(self.stores.accounts.by_server, team_id, user_id)
         signed_in = [*await keep_trying(own, self.stores.clock, "accounts not read")] if self.servers else []
         prepare = partial(self._prepare_arguments, user_id, zone.key if zone else "", here, names, signed_in)
         # The list has only our own words and doesn't depend on the asker, so that prompts in the same place begin the

@@ -38,4 +38,4 @@ async def update_side_messages(
             ts = await sender.post_side_message(entry, wanted, is_still_ours)
         await stores.outbox.record_posted(entry, wanted.recorded(ts))
     if gone:
-        await stores.outbox.record_gone(entry, gone)
+        await stores.outbox.record_deleted(entry, gone)

@@ -101,7 +101,7 @@ class SignInModal:
         if isinstance(awaited, AwaitedSignIn):
             return await self.decisions.schedules.is_signed_out(awaited.schedule)
         before = awaited.answer
-        answer = await self.decisions.stores.recorded_answers.of_job(before.question.thread, before.job_id)
+        answer = await self.decisions.stores.recorded_answers.answer_of_job(before.question.thread, before.job_id)
         if answer is None or answer.is_deleted or not answer.state.is_live or answer.version != before.version:
             return False
         return awaited.call in answer.calls

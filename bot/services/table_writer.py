@@ -29,7 +29,7 @@ class TableWriter:
     async def share(self, entry: OutboxEntry, is_still_ours: Callable[[], bool]) -> None:
         """Shares an answer's tables, or reports a permanent failure to the person who requested them. Sends nothing
         once `is_still_ours()` is False. Raises RateLimited, Refused and StoreError."""
-        answer = await self.stores.recorded_answers.of_job(entry.question.thread, entry.job_id)
+        answer = await self.stores.recorded_answers.answer_of_job(entry.question.thread, entry.job_id)
         if answer is None or answer.is_deleted:
             return
         try:

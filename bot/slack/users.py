@@ -303,8 +303,8 @@ class Users:
             return
         if found is not None:
             profile = self._profile(user_id)
-            if found.at > profile.kind_at:
-                self._keep(user_id, replace(profile, kind=found.kind, kind_at=found.at, domain=None))
+            if found.looked_up_at > profile.kind_at:
+                self._keep(user_id, replace(profile, kind=found.kind, kind_at=found.looked_up_at, domain=None))
 
     async def team_id(self, user_id: str) -> str:
         """Returns a person's workspace. This is our workspace unless Slack reports in time that the person is only in

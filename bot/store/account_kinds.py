@@ -21,7 +21,7 @@ class AccountKind:
     team_id: str
     user_id: str
     kind: UserKind
-    at: float
+    looked_up_at: float
     """When the lookup began, on this process's monotonic clock."""
 
 
@@ -46,7 +46,7 @@ class AccountKinds(Operations):
                 "team_id": one.team_id,
                 "user_id": one.user_id,
                 "kind": one.kind.value,
-                "looked_up_at": self._epoch_s + one.at,
+                "looked_up_at": self._epoch_s + one.looked_up_at,
             }
             for _, one in sorted(people.items())
         ]

@@ -29,7 +29,7 @@ class Owner:
 
 class Accounts(Operations):
     @reads
-    async def of_person(self, connection: AsyncConnection, team_id: str, user_id: str) -> dict[str, tuple[float, str]]:
+    async def by_server(self, connection: AsyncConnection, team_id: str, user_id: str) -> dict[str, tuple[float, str]]:
         """Returns the sign-in time (in seconds since the epoch) and scopes of each of a person's accounts, keyed by
         server."""
         theirs = accounts.c.team_id == team_id, accounts.c.user_id == user_id
@@ -43,7 +43,7 @@ class Accounts(Operations):
         return found
 
     @reads
-    async def counts(self, connection: AsyncConnection, team_id: str) -> dict[str, int]:
+    async def counts_by_server(self, connection: AsyncConnection, team_id: str) -> dict[str, int]:
         people = sa.select(accounts.c.server, sa.func.count()).where(accounts.c.team_id == team_id)
         rows = await connection.execute(people.group_by(accounts.c.server).order_by(accounts.c.server))
         return {server: int(people) for server, people in rows}
@@ -133,7 +133,7 @@ class Accounts(Operations):
         secret: str,
         why: str,
         by: str = "",
-        told: Notification | None = None,
+        notification: Notification | None = None,
     ) -> bool:
         """Deletes an account. Returns False if the account has changed. `by`: the admin who deletes the account, or ""
         for its owner."""
@@ -141,8 +141,8 @@ class Accounts(Operations):
         if not (await connection.execute(sa.delete(accounts).where(_is_unchanged(owner, secret)))).rowcount:
             return False
         await _record_change(connection, owner, why, now, by or owner.user_id)
-        if told is not None:
-            await notifications.add(connection, now, owner.team_id, told)
+        if notification is not None:
+            await notifications.add(connection, now, owner.team_id, notification)
         return True
 
     @reads

@@ -55,7 +55,7 @@ class RecordedAnswers(Operations):
         return await _newest_answer(connection, thread, is_shown)
 
     @reads
-    async def of_job(self, connection: AsyncConnection, thread: ThreadKey, job_id: int) -> AnswerRecord | None:
+    async def answer_of_job(self, connection: AsyncConnection, thread: ThreadKey, job_id: int) -> AnswerRecord | None:
         return await _newest_answer(connection, thread, jobs.c.id == job_id)
 
     @reads

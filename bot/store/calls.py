@@ -156,7 +156,7 @@ class RecordedCalls(MeteredOperations):
             await outbox.add(connection, OutboxKind.SIDE_MESSAGES, [job.id], min(mention_at, now + BACKOFF.max_s))
             await side_messages.queue_updates(connection, [job.id], now)
         since = sa.select(jobs).where(in_thread(thread), is_queued(), jobs.c.created_at > shown_at)
-        await _deny_above(connection, map(question_of, await connection.execute(since)), now)
+        await _deny_calls_above(connection, map(question_of, await connection.execute(since)), now)
         await self._worker.wake_others(connection)
         return True
 
@@ -378,7 +378,7 @@ async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Questio
     questions or this function finds the waiting job."""
     follow_ups = [question for question in questions if not question.begins_thread]
     await _lock_threads(connection, {question.thread for question in follow_ups})
-    return await has_row(connection, IS_AWAITING_APPROVAL) and await _deny_above(connection, follow_ups, now)
+    return await has_row(connection, IS_AWAITING_APPROVAL) and await _deny_calls_above(connection, follow_ups, now)
 
 
 async def _lock_threads(connection: AsyncConnection, threads: Collection[ThreadKey]) -> None:
@@ -386,7 +386,7 @@ async def _lock_threads(connection: AsyncConnection, threads: Collection[ThreadK
         await acquire_lock(connection, name)
 
 
-async def _deny_above(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
+async def _deny_calls_above(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
     denied = False
     for question in questions:
         of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id

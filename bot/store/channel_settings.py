@@ -21,7 +21,7 @@ class ChannelSettingsStore(Operations):
         return ChannelSettings() if row is None else _settings(row)
 
     @reads
-    async def all(self, connection: AsyncConnection, team_id: str) -> dict[str, ChannelSettings]:
+    async def read_all(self, connection: AsyncConnection, team_id: str) -> dict[str, ChannelSettings]:
         """Returns the settings of every channel that has any, keyed by channel ID. Excludes direct messages."""
         of_team = sa.select(channel_settings).where(channel_settings.c.team_id == team_id)
         rows = (await connection.execute(of_team.order_by(channel_settings.c.channel_id))).all()

@@ -73,24 +73,24 @@ from bot.store.usage import Meter
 from bot.store.workers import Observation
 
 # Built once, because workers poll, and an alias copies every column: it is most of the cost of a claim's statement.
-_OTHERS = jobs.alias()
-_THEIRS = jobs.alias()
+_OTHER_JOBS = jobs.alias()
+_JOBS_OF_ASKER = jobs.alias()
 _IS_RUN = jobs.c.schedule_id.is_not(None).label("is_run")
-_OF_QUEUED = jobs.c.id, jobs.c.user_id, jobs.c.is_command, _IS_RUN
+_QUEUED_COLUMNS = jobs.c.id, jobs.c.user_id, jobs.c.is_command, _IS_RUN
 _RUNNING_OF_ASKER: sa.ScalarSelect[int] = (
     sa.select(sa.func.count())
     .correlate(jobs)
     .where(
-        is_running(_THEIRS),
-        _THEIRS.c.team_id == jobs.c.team_id,
-        _THEIRS.c.user_id == jobs.c.user_id,
-        _THEIRS.c.schedule_id.is_(None) == jobs.c.schedule_id.is_(None),
+        is_running(_JOBS_OF_ASKER),
+        _JOBS_OF_ASKER.c.team_id == jobs.c.team_id,
+        _JOBS_OF_ASKER.c.user_id == jobs.c.user_id,
+        _JOBS_OF_ASKER.c.schedule_id.is_(None) == jobs.c.schedule_id.is_(None),
     )
     .scalar_subquery()
 )
 """The number of the asker's running jobs of the same type: scheduled runs if the job is a run, or else questions."""
-_OF_THREAD = same_thread(_OTHERS, jobs)
-_IS_EARLIER = sa.tuple_(_OTHERS.c.attempts == 0, _OTHERS.c.ts) < sa.tuple_(jobs.c.attempts == 0, jobs.c.ts)
+_OF_THREAD = same_thread(_OTHER_JOBS, jobs)
+_IS_EARLIER = sa.tuple_(_OTHER_JOBS.c.attempts == 0, _OTHER_JOBS.c.ts) < sa.tuple_(jobs.c.attempts == 0, jobs.c.ts)
 _LEADERS = (
     sa.select(
         jobs.c.id,
@@ -101,12 +101,12 @@ _LEADERS = (
         _IS_RUN,
         _RUNNING_OF_ASKER.label("running_of_asker"),
         sa.and_(
-            jobs.c.attempts == 0, sa.exists().where(_OF_THREAD, is_queued(_OTHERS), _OTHERS.c.ts > jobs.c.ts)
+            jobs.c.attempts == 0, sa.exists().where(_OF_THREAD, is_queued(_OTHER_JOBS), _OTHER_JOBS.c.ts > jobs.c.ts)
         ).label("is_followed"),
     )
     .where(
         is_queued(),
-        ~sa.exists().where(_OF_THREAD, sa.or_(is_running(_OTHERS), sa.and_(is_queued(_OTHERS), _IS_EARLIER))),
+        ~sa.exists().where(_OF_THREAD, sa.or_(is_running(_OTHER_JOBS), sa.and_(is_queued(_OTHER_JOBS), _IS_EARLIER))),
     )
     .order_by(jobs.c.schedule_id.is_not(None), jobs.c.id)
     .with_for_update(skip_locked=True, of=jobs)
@@ -256,7 +256,7 @@ async def batches(
         return [[leader] for leader in leaders]
     thread, can_join = thread_columns(), sa.and_(jobs.c.attempts == 0, is_free).label("can_join")
     queued: sa.Select[Any] = (
-        sa.select(*thread, *_OF_QUEUED, _RUNNING_OF_ASKER.label("running_of_asker"), can_join)
+        sa.select(*thread, *_QUEUED_COLUMNS, _RUNNING_OF_ASKER.label("running_of_asker"), can_join)
         .where(is_queued(), sa.tuple_(*thread).in_(threads))
         .order_by(*thread, jobs.c.ts)
     )

@@ -83,7 +83,7 @@ effect."""
 _FIRST_ANSWER_S = 5.0
 """Time limit for a new connection's first statements. A pooler in session mode accepts more connections than it can
 serve, and keeps the rest waiting for minutes."""
-_LET_GO_S = 1.0
+_DROP_AFTER_S = 1.0
 _CONNECTION = {
     "connect_timeout": 5,
     # Detects a server that vanished without closing the connection within 20 s.
@@ -197,11 +197,11 @@ async def connected(database_url: str | sa.URL) -> AsyncIterator[AsyncEngine]:
 
 
 @asynccontextmanager
-async def limit_time(limit_s: float | None, let_go_s: float = _LET_GO_S) -> AsyncIterator[None]:
-    """Raises TimeoutError if the block takes longer than `limit_s`. If the block still hasn't ended `let_go_s` later,
-    drops the connection."""
+async def limit_time(limit_s: float | None, drop_after_s: float = _DROP_AFTER_S) -> AsyncIterator[None]:
+    """Raises TimeoutError if the block takes longer than `limit_s`. If the block still hasn't ended `drop_after_s`
+    later, drops the connection."""
     # The inner timeout makes psycopg ask the server to cancel, which takes up to ten seconds. The outer one ends that.
-    async with asyncio.timeout(limit_s and limit_s + let_go_s), asyncio.timeout(limit_s):
+    async with asyncio.timeout(limit_s and limit_s + drop_after_s), asyncio.timeout(limit_s):
         yield
 
 
@@ -210,7 +210,7 @@ def database_file(url: sa.URL) -> Path | None:
     return Path(url.database) if in_file and url.database else None
 
 
-_ADDITIONS = (
+_OMITTED_ENDINGS = (
     "\nDETAIL",
     "\nCONTEXT",
     "\nLINE ",
@@ -239,7 +239,7 @@ def reason_of(error: Exception) -> str:
     message = str(cause)
     if not getattr(cause, "sqlstate", None):
         message = min(_NEXT_ERROR.split(message), key=_connection_stage)
-    for addition in _ADDITIONS:
+    for addition in _OMITTED_ENDINGS:
         message = message.partition(addition)[0]
     return " ".join(_ERRNO.sub("", message).split()).rstrip(".")
 
@@ -295,7 +295,7 @@ _REMEDIES = {
     "SQLITE_CORRUPT": "Restore a backup: typist restore FILE.",
     "SQLITE_NOTADB": "Correct the file in DATABASE_URL, or restore a backup: typist restore FILE.",
 }
-_BY_WORDS = {
+_REMEDIES_BY_TEXT = {
     "read-only file system": _READ_ONLY_DISK_FIX,
     "denied for schema": _SCHEMA_FIX,
     "connection slots": _CONNECTIONS_FIX,
@@ -336,7 +336,9 @@ def _connection_stage(error: str) -> tuple[bool, int]:
     text = error.lower()
     # A server that refused TLS for another reason reports the attempt without TLS as "no encryption".
     is_of_server = "fatal:" in text and "no encryption" not in text
-    return not is_of_server, next((at for at, words in enumerate(_BY_WORDS) if words in text), len(_BY_WORDS))
+    return not is_of_server, next(
+        (at for at, words in enumerate(_REMEDIES_BY_TEXT) if words in text), len(_REMEDIES_BY_TEXT)
+    )
 
 
 def _is_unreachable(error: Exception) -> bool:
@@ -357,7 +359,7 @@ def remedy_for(error: Exception) -> str:
     # The third word of a code such as SQLITE_BUSY_SNAPSHOT only shows where SQLite detected the error.
     code = "_".join(str(getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", "")).split("_")[:2])
     text = reason_of(error).lower()
-    return next((fix for words, fix in _BY_WORDS.items() if words in text), "") or _REMEDIES.get(code, _REMEDY)
+    return next((fix for words, fix in _REMEDIES_BY_TEXT.items() if words in text), "") or _REMEDIES.get(code, _REMEDY)
 
 
 async def encoding_problem(connection: AsyncConnection) -> str:
@@ -472,13 +474,13 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 async def _configure_sqlite(connection: "aiosqlite.Connection") -> None:
     await connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-    await _write_ahead(connection)
+    await _turn_on_write_ahead_log(connection)
     await connection.execute("PRAGMA foreign_keys = ON")
     # Overwrite deleted content, so that erased text can't be found in free pages.
     await connection.execute("PRAGMA secure_delete = ON")
 
 
-async def _write_ahead(connection: "aiosqlite.Connection") -> None:
+async def _turn_on_write_ahead_log(connection: "aiosqlite.Connection") -> None:
     """Turns on SQLite's write-ahead log, even if several processes open a new file at once."""
     given_up_at_s = monotonic() + _BUSY_TIMEOUT_MS / 1000
     while True:
@@ -531,11 +533,11 @@ def _postgresql_engine(url: sa.URL) -> AsyncEngine:
     connection_arguments(engine)
     sa.event.listen(engine.sync_engine, "do_connect", _connect_postgresql)
     sa.event.listen(engine.sync_engine, "begin", _begin_postgresql)
-    sa.event.listen(engine.sync_engine, "handle_error", _leave_standby)
+    sa.event.listen(engine.sync_engine, "handle_error", _drop_standby_connections)
     return engine
 
 
-def _leave_standby(context: sa.ExceptionContext) -> None:
+def _drop_standby_connections(context: sa.ExceptionContext) -> None:
     """Drops all connections if one of them is read-only. After a failover, new connections can reach the writable
     server."""
     if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
@@ -741,10 +743,10 @@ async def _transaction(
 
 async def _check_tables(connection: AsyncConnection) -> None:
     await connection.execute(_ALL_COLUMNS)
-    await try_row(connection)
+    await write_test_row(connection)
 
 
-async def try_row(connection: AsyncConnection, random_bytes: int = 0) -> None:
+async def write_test_row(connection: AsyncConnection, random_bytes: int = 0) -> None:
     """Writes and deletes a row. A row with random bytes needs additional disk space."""
     row = {"team_id": "", "channel_id": token_hex(8)}
     await connection.execute(sa.insert(channel_settings).values(**row, system_prompt=token_hex(random_bytes)))

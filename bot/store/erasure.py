@@ -218,7 +218,7 @@ class Expiry:
     empty_values: dict[str, Any] | None = None
 
     @property
-    def due(self) -> sa.Select[Any]:
+    def due_rows(self) -> sa.Select[Any]:
         return sa.select(*self.table.primary_key).where(*self.conditions)
 
 
@@ -266,7 +266,7 @@ async def _apply_expiry(database: Database, expiry: Expiry) -> int:
     removed, size = 0, FIRST_BATCH
     while True:
         async with database.begin_read() as connection:
-            keys = (await connection.execute(expiry.due.limit(size))).all()
+            keys = (await connection.execute(expiry.due_rows.limit(size))).all()
         if not keys:
             return removed
         async with database.begin_write() as connection:

@@ -125,13 +125,13 @@ class Listening(WorkerOperations):
         return await self._change(connection, team_id, {})
 
     @writes
-    async def record(self, connection: AsyncConnection, missed: MissedGap) -> bool:
+    async def record_progress(self, connection: AsyncConnection, missed: MissedGap) -> bool:
         """Records progress. Does nothing and returns False if `extend_hold` would return False."""
         progress = {"done": sorted(missed.done), "ahead": missed.ahead, "tally": asdict(missed.tally)}
         return await self._change(connection, missed.team_id, {"progress": progress})
 
     @writes
-    async def complete(self, connection: AsyncConnection, missed: MissedGap) -> bool:
+    async def end_catch_up(self, connection: AsyncConnection, missed: MissedGap) -> bool:
         """Ends the catch-up. Does nothing and returns False if `extend_hold` would return False."""
         report = {"begins_at": missed.begins_at, "ends_at": missed.ends_at, "tally": asdict(missed.tally)}
         over = {"missed_from": None, "missed_until": None, "progress": {}, "report": report}

@@ -39,7 +39,7 @@ class OutboxEntries(Operations):
             if (await connection.execute(_DUE.limit(1), {"now": now})).first() is None:
                 return []
         async with self._database.begin_write() as connection:
-            return await _take(connection, limit, now)
+            return await _claim_entries(connection, limit, now)
 
     @writes
     async def complete(self, connection: AsyncConnection, entry: OutboxEntry) -> None:
@@ -72,7 +72,7 @@ class OutboxEntries(Operations):
             await side_messages.record_message(connection, entry.job_id, message)
 
     @writes
-    async def record_gone(
+    async def record_deleted(
         self, connection: AsyncConnection, entry: OutboxEntry, messages: Sequence[RecordedMessage]
     ) -> None:
         await side_messages.delete_messages(connection, entry.job_id, messages)
@@ -151,7 +151,7 @@ _DUE = _due()
 """Built once, because it runs every second."""
 
 
-async def _take(connection: AsyncConnection, limit: int, now: float) -> list[OutboxEntry]:
+async def _claim_entries(connection: AsyncConnection, limit: int, now: float) -> list[OutboxEntry]:
     entry = outbox_entries.c
     free = _DUE.limit(limit).with_for_update(of=outbox_entries, skip_locked=True).cte("free")
     taken = sa.update(outbox_entries).where(entry.id.in_(sa.select(free.c.id)))

@@ -177,7 +177,7 @@ class QuestionQueue(WorkerOperations):
         if row is None:
             return None
         again = Arrival("", question_of(row), full)
-        waits = (await _queue_before(connection, [again], self._max_per_user)).is_behind(again)
+        waits = (await _queue_state(connection, [again], self._max_per_user)).must_wait(again)
         wish = replace(wish_of(row), continues=True) if wish.continues else wish
         await _requeue(connection, row, self._now(), wish)
         if full or not waits:
@@ -194,7 +194,7 @@ class QuestionQueue(WorkerOperations):
         """
         thread = question.thread
         row = await _lock_job_at(connection, thread.team_id, thread.channel_id, question.ts)
-        if row is None or _is_no_question(row):
+        if row is None or _is_no_longer_question(row):
             return False
         await self._worker.wake_all(connection)
         # Two edits within a second can have the same time.
@@ -226,7 +226,7 @@ class QuestionQueue(WorkerOperations):
             values = {"event_id": deletion_event_id(team_id, channel_id, ts), "seen_at": self._now()}
             await connection.execute(insert_into(connection, seen_events).values(values).on_conflict_do_nothing())
             return False
-        if _is_no_question(row):
+        if _is_no_longer_question(row):
             return False
         await self._worker.wake_all(connection)
         now = self._now()
@@ -273,7 +273,7 @@ def _state(row: sa.Row[Any]) -> State:
     return state_of(row.status, row.attempts, row.end_reason)
 
 
-def _is_no_question(row: sa.Row[Any]) -> bool:
+def _is_no_longer_question(row: sa.Row[Any]) -> bool:
     """Returns whether a message no longer counts as a question, because the asker was denied or because the message was
     deleted or has expired."""
     state = _state(row)
@@ -394,14 +394,14 @@ async def write_arrivals(
         del first_messages[message]
     if not first_messages:
         return [None] * len(arrivals)
-    queue = await _queue_before(connection, first_messages.values(), max_per_user)
+    queue = await _queue_state(connection, first_messages.values(), max_per_user)
     ids = await _add_jobs(connection, first_messages.values(), now)
     asked = [(ids[message], arrival.question) for message, arrival in first_messages.items() if message in ids]
     await audit.append(connection, now, [question_entry(question, job_id) for job_id, question in asked])
     taken: dict[str, EnqueueResult] = {}
     for message, arrival in first_messages.items():
         if message in ids:
-            taken[arrival.event_id] = EnqueueResult(ids[message], queue.is_behind(arrival))
+            taken[arrival.event_id] = EnqueueResult(ids[message], queue.must_wait(arrival))
     return [
         taken.get(arrival.event_id) if first_events.get(arrival.event_id) is arrival else None for arrival in arrivals
     ]
@@ -458,13 +458,13 @@ async def _bot_questions(
 
 
 @dataclass(frozen=True, slots=True)
-class _QueueBefore:
+class _QueueState:
     oldest: dict[ThreadKey, str]
     threads: Counter[tuple[str, str, bool]]
     """The number of threads with live jobs, keyed by the team, the user, and whether the jobs are runs."""
     max_per_user: int
 
-    def is_behind(self, arrival: Arrival) -> bool:
+    def must_wait(self, arrival: Arrival) -> bool:
         question = arrival.question
         person = (question.thread.team_id, question.user_id, question.schedule_id is not None)
         first = self.oldest.get(question.thread)
@@ -475,11 +475,11 @@ class _QueueBefore:
         return full or (first is not None and first < question.ts)
 
 
-async def _queue_before(connection: AsyncConnection, arrivals: Collection[Arrival], max_per_user: int) -> _QueueBefore:
+async def _queue_state(connection: AsyncConnection, arrivals: Collection[Arrival], max_per_user: int) -> _QueueState:
     questions = [arrival.question for arrival in arrivals]
     oldest = await _oldest_queued(connection, {question.thread for question in questions})
     people = {(question.thread.team_id, question.user_id) for question in questions}
-    return _QueueBefore(oldest, await _live_threads(connection, people), max_per_user)
+    return _QueueState(oldest, await _live_threads(connection, people), max_per_user)
 
 
 async def _record_events(connection: AsyncConnection, arrivals: Sequence[Arrival], now: float) -> Collection[str]:

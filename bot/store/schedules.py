@@ -53,7 +53,7 @@ AT_ONCE = 50
 """Maximum number of runs to begin per transaction. The next check begins the rest."""
 
 _IS_NOT_STOPPED = schedules.c.stopped_at.is_(None)
-_RULED = sa.func.count(), sa.func.count().filter(jobs.c.held.is_(False))
+_RUN_COUNTS = sa.func.count(), sa.func.count().filter(jobs.c.held.is_(False))
 """The number of runs that have a rule in words, and the number of those that posted something."""
 _IS_ANY_DUE = sa.select(sa.exists().where(schedules.c.next_at <= sa.bindparam("now")))
 
@@ -98,7 +98,7 @@ class ScheduleStore(Operations):
 
     @reads
     async def of_channel(self, connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
-        return await self._schedules_where(
+        return await self._read_schedules(
             connection, schedules.c.team_id == team_id, schedules.c.channel_id == channel_id
         )
 
@@ -108,20 +108,18 @@ class ScheduleStore(Operations):
 
     @reads
     async def of_person(self, connection: AsyncConnection, team_id: str, user_id: str) -> list[Schedule]:
-        return await self._schedules_where(connection, schedules.c.team_id == team_id, schedules.c.user_id == user_id)
+        return await self._read_schedules(connection, schedules.c.team_id == team_id, schedules.c.user_id == user_id)
 
     @reads
     async def all(self, connection: AsyncConnection, team_id: str) -> list[Schedule]:
-        return await self._schedules_where(connection, schedules.c.team_id == team_id)
+        return await self._read_schedules(connection, schedules.c.team_id == team_id)
 
     @reads
     async def read(
         self, connection: AsyncConnection, team_id: str, schedule_id: int, *, is_stopped: bool = False
     ) -> Schedule | None:
         this = schedules.c.team_id == team_id, schedules.c.id == schedule_id
-        found = await self._schedules_where(
-            connection, *this, state=~_IS_NOT_STOPPED if is_stopped else _IS_NOT_STOPPED
-        )
+        found = await self._read_schedules(connection, *this, state=~_IS_NOT_STOPPED if is_stopped else _IS_NOT_STOPPED)
         return found[0] if found else None
 
     @writes
@@ -289,13 +287,13 @@ class ScheduleStore(Operations):
         return [(due_at_of(row.asked_as), _notice_text(row.end)) for row in rows]
 
     @reads
-    async def count_ruled(
+    async def count_jobs_with_rule(
         self, connection: AsyncConnection, team_id: str, since: float, within_s: float
     ) -> tuple[int, int]:
         """Counts the finished jobs from a period that have a rule in words, and those that posted something."""
         of_period = jobs.c.created_at >= since, jobs.c.created_at < since + within_s
         this = jobs.c.team_id == team_id, jobs.c.held.is_not(None), HAS_ENDED, *of_period
-        runs, posts = (await connection.execute(sa.select(*_RULED).where(*this))).one()
+        runs, posts = (await connection.execute(sa.select(*_RUN_COUNTS).where(*this))).one()
         return runs, posts
 
     @writes
@@ -326,7 +324,7 @@ class ScheduleStore(Operations):
                     async with self._database.begin_write() as connection:
                         await _update(connection, row, next_at=next_at)
 
-    async def _schedules_where(
+    async def _read_schedules(
         self,
         connection: AsyncConnection,
         *which: sa.ColumnElement[bool],
@@ -343,7 +341,9 @@ async def _count_runs(connection: AsyncConnection, ids: Sequence[int]) -> Mappin
     if not ids:
         return {}
     ended = jobs.c.schedule_id.in_(ids), jobs.c.held.is_not(None), HAS_ENDED
-    rows = await connection.execute(sa.select(jobs.c.schedule_id, *_RULED).where(*ended).group_by(jobs.c.schedule_id))
+    rows = await connection.execute(
+        sa.select(jobs.c.schedule_id, *_RUN_COUNTS).where(*ended).group_by(jobs.c.schedule_id)
+    )
     return {schedule_id: (runs, posts) for schedule_id, runs, posts in rows}
 
 

@@ -76,7 +76,7 @@ KINDS_KEPT_S = 3600.0
 NOTIFICATIONS_KEPT_S = 62 * _DAY_S
 """The time after which a notification's key can be used again."""
 PANE_CONTEXT_KEPT_S = 8 * 3600.0
-"""The period for which a pane's context is valid without an update. After that, the person has probably left."""
+"""The period for which a stored context is valid without an update. After that, the person has probably left."""
 
 seen_events = sa.Table(
     "seen_events",

@@ -80,7 +80,7 @@ async def with_attempts(connection: AsyncConnection, claimed: Sequence[Job]) -> 
     rows: defaultdict[tuple[int, int], list[sa.Row[Any]]] = defaultdict(list)
     for row in await connection.execute(texts.order_by(checkpoints.c.attempt, checkpoints.c.id)):
         rows[row.job_id, row.version].append(row)
-    of_steps = _AS_ASKED.where(tool_calls.c.job_id.in_(resumed)).order_by(tool_calls.c.index)
+    of_steps = _CALLS_AND_PINS.where(tool_calls.c.job_id.in_(resumed)).order_by(tool_calls.c.index)
     made: defaultdict[tuple[int, int, int], list[RecordedCall]] = defaultdict(list)
     for call in await connection.execute(of_steps):
         made[call.job_id, call.version, call.step_no].append(call_of(call))
@@ -126,7 +126,7 @@ _REPEATS = sa.exists().where(
     _EARLIER.c.begun_at.is_not(None),
 )
 _IS_PINNED = sa.and_(tool_pins.c.tool == tool_calls.c.tool, tool_pins.c.definition_hash == tool_calls.c.definition_hash)
-_AS_ASKED: sa.Select[Any] = sa.select(tool_calls, tool_pins.c.definition, _REPEATS.label("repeats")).outerjoin(
+_CALLS_AND_PINS: sa.Select[Any] = sa.select(tool_calls, tool_pins.c.definition, _REPEATS.label("repeats")).outerjoin(
     tool_pins, _IS_PINNED
 )
 """Selects calls with their pinned definitions, and with whether each repeats a call of an earlier version."""
@@ -159,7 +159,7 @@ def call_of(row: sa.Row[Any]) -> RecordedCall:
 async def read_calls(
     connection: AsyncConnection, job_id: int, version: int | sa.ScalarSelect[int], *which: sa.ColumnElement[bool]
 ) -> tuple[RecordedCall, ...]:
-    of_version = _AS_ASKED.where(tool_calls.c.job_id == job_id, tool_calls.c.version == version, *which)
+    of_version = _CALLS_AND_PINS.where(tool_calls.c.job_id == job_id, tool_calls.c.version == version, *which)
     in_order = of_version.order_by(tool_calls.c.step_no, tool_calls.c.index)
     return tuple(map(call_of, (await connection.execute(in_order)).all()))
 

@@ -37,7 +37,7 @@ NO_LIMIT = 1_000_000
 CLOSE_WITHIN_S = 0.8
 """Time limit for closing the connections to a server. Closing a file has no limit. A process has 5 s in total to
 exit."""
-LET_GO_S = 0.3
+DROP_AFTER_S = 0.3
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class Stores:
     async def close(self) -> None:
         self.database.refuse_new()
         try:
-            async with limit_time(CLOSE_WITHIN_S if self.database.on_server else None, LET_GO_S):
+            async with limit_time(CLOSE_WITHIN_S if self.database.on_server else None, DROP_AFTER_S):
                 await self.database.wait_for_operations()
                 with database_errors():
                     await self._worker.deregister()

@@ -68,13 +68,13 @@ from bot.store.rows import IS_MIDWAY, in_thread, turn_values, upsert
 from bot.store.schema import caps, charges, feedback, jobs, tool_calls, turns
 from bot.store.workers import WorkerLiveness, WorkerOperations
 
-DIRECT_OF_ERASED = "D"
+ERASED_DIRECT_MESSAGE = "D"
 """The channel ID for charges in an erased person's direct messages, because the real one would identify the person."""
 TOKENS = charges.c.input_tokens + charges.c.output_tokens
 IS_OPEN = charges.c.day.is_(None)
 _NO_RESERVE = {"reserved_tokens": 0, "reserved_usd": 0.0}
-_NOTHING_SO_FAR = {"input_tokens": 0, "output_tokens": 0, "model": None}
-_UPDATE_SO_FAR = (
+_NO_USAGE_YET = {"input_tokens": 0, "output_tokens": 0, "model": None}
+_UPDATE_OPEN_CHARGE = (
     sa.update(charges)
     .where(
         IS_OPEN,
@@ -83,7 +83,7 @@ _UPDATE_SO_FAR = (
         charges.c.attempt == sa.bindparam("of_attempt"),
         charges.c.step_no <= sa.bindparam("of_step"),
     )
-    .values({name: sa.bindparam(f"new_{name}", type_=charges.c[name].type) for name in _NOTHING_SO_FAR})
+    .values({name: sa.bindparam(f"new_{name}", type_=charges.c[name].type) for name in _NO_USAGE_YET})
 )
 
 
@@ -101,7 +101,7 @@ async def insert_open_charges(connection: AsyncConnection, job_ids: Collection[i
     columns = {
         "team_id": jobs.c.team_id,
         "user_id": user_id,
-        "channel_id": sa.case((is_hidden, DIRECT_OF_ERASED), else_=jobs.c.channel_id),
+        "channel_id": sa.case((is_hidden, ERASED_DIRECT_MESSAGE), else_=jobs.c.channel_id),
         "job_id": jobs.c.id,
         "worker": jobs.c.worker,
         "attempt": jobs.c.attempts,
@@ -111,7 +111,7 @@ async def insert_open_charges(connection: AsyncConnection, job_ids: Collection[i
         await connection.execute(sa.insert(charges).from_select(list(columns), begun))
 
 
-async def update_so_far(connection: AsyncConnection, worker: str, spent: Mapping[Job, StepEstimate]) -> None:
+async def update_open_charges(connection: AsyncConnection, worker: str, spent: Mapping[Job, StepEstimate]) -> None:
     # In the same order in all processes, which prevents deadlocks.
     rows = [
         {
@@ -126,10 +126,10 @@ async def update_so_far(connection: AsyncConnection, worker: str, spent: Mapping
         for job, used in sorted(spent.items(), key=lambda item: item[0].id)
     ]
     if rows:
-        await connection.execute(_UPDATE_SO_FAR, rows)
+        await connection.execute(_UPDATE_OPEN_CHARGE, rows)
 
 
-async def lock_open(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
+async def lock_open_charges(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
     """Locks open rows in the same order as heartbeats do. Call this before a statement that changes the rows in an
     arbitrary order."""
     rows = sa.select(charges.c.id).where(IS_OPEN, *which).order_by(charges.c.job_id)
@@ -142,9 +142,9 @@ async def erase_person(connection: AsyncConnection, user_id: str | None) -> None
     own_cap = caps.c.scope_id == user_id if user_id else sa.true()
     await connection.execute(sa.delete(caps).where(caps.c.scope == Scope.USER.value, own_cap))
     theirs = charges.c.user_id == user_id if user_id else sa.true()
-    await lock_open(connection, theirs)
+    await lock_open_charges(connection, theirs)
     # A direct message's channel identifies a person.
-    channel_id = sa.case((charges.c.channel_id.startswith("D"), DIRECT_OF_ERASED), else_=charges.c.channel_id)
+    channel_id = sa.case((charges.c.channel_id.startswith("D"), ERASED_DIRECT_MESSAGE), else_=charges.c.channel_id)
     nameless = sa.update(charges).values(user_id="", channel_id=channel_id)
     await connection.execute((nameless if user_id else sa.delete(charges)).where(theirs))
 
@@ -163,7 +163,7 @@ class Meter:
     async def charge_step(self, connection: AsyncConnection, job: Job, step_no: int, end: End, now: float) -> None:
         await self.charge_request(connection, job, end, now)
         next_step = sa.update(charges).where(IS_OPEN, charges.c.job_id == job.id)
-        await connection.execute(next_step.values(step_no=step_no + 1, **_NOTHING_SO_FAR))
+        await connection.execute(next_step.values(step_no=step_no + 1, **_NO_USAGE_YET))
 
     async def charge_request(self, connection: AsyncConnection, job: Job, end: End, now: float) -> None:
         charge = None
@@ -266,7 +266,7 @@ class UsageLedger(WorkerOperations):
         if not defaults:
             # Without caps, an answer doesn't wait for a lock.
             async with self._database.begin_read() as connection:
-                if not await in_force(connection, scope_ids, defaults):
+                if not await caps_in_force(connection, scope_ids, defaults):
                     return CapCheck()
         # The database takes one at a time anyway. Callers that wait for its lock must not use up all our connections.
         async with self._reserving, self._database.begin_write() as connection:
@@ -279,7 +279,7 @@ class UsageLedger(WorkerOperations):
             # First, like an end. In the opposite order, the two could deadlock.
             await connection.execute(sa.select(charges.c.id).where(*this).with_for_update())
             await acquire_lock(connection, f"caps {scope_ids.team_id}")
-            caps_now = await in_force(connection, scope_ids, defaults)
+            caps_now = await caps_in_force(connection, scope_ids, defaults)
             # In this order, an answer that ends in between briefly counts twice, and is never missed.
             scopes = {cap.window.scope for cap in caps_now}
             reserved = {scope: await _reserved_by_others(connection, job, scope) for scope in scopes}
@@ -405,7 +405,9 @@ class UsageLedger(WorkerOperations):
         )
 
     @reads
-    async def channels_asked_in(self, connection: AsyncConnection, team_id: str, user_id: str, first: int) -> list[str]:
+    async def channels_with_questions_of(
+        self, connection: AsyncConnection, team_id: str, user_id: str, first: int
+    ) -> list[str]:
         """Returns the channels where a person has asked questions since day `first` (counted from 1970-01-01), most
         recent first. Excludes direct messages."""
         channel_id = charges.c.channel_id
@@ -426,10 +428,10 @@ class CapStore(Operations):
         return await _caps_of(connection, team_id, owner)
 
     @reads
-    async def in_force(
+    async def caps_in_force(
         self, connection: AsyncConnection, scope_ids: ScopeIds, defaults: Sequence[Cap]
     ) -> tuple[Cap, ...]:
-        return await in_force(connection, scope_ids, defaults)
+        return await caps_in_force(connection, scope_ids, defaults)
 
     @reads
     async def all_caps(self, connection: AsyncConnection, team_id: str) -> list[OwnCap]:
@@ -474,7 +476,7 @@ def _audit_value(limit: float | None) -> float | str:
     return "default" if limit is None else int(limit) if limit.is_integer() else limit
 
 
-async def in_force(connection: AsyncConnection, scope_ids: ScopeIds, defaults: Sequence[Cap]) -> tuple[Cap, ...]:
+async def caps_in_force(connection: AsyncConnection, scope_ids: ScopeIds, defaults: Sequence[Cap]) -> tuple[Cap, ...]:
     owners = [CapOwner(scope, scope_ids.id_of(scope)) for scope in Scope]
     return effective_caps(defaults, await _caps_of(connection, scope_ids.team_id, *owners))
 
@@ -525,7 +527,7 @@ async def _reserved_by_others(connection: AsyncConnection, job: Job, scope: Scop
 
 
 async def _notify_admins(connection: AsyncConnection, scope_ids: ScopeIds, now: float, defaults: Sequence[Cap]) -> None:
-    team_id, caps_now = scope_ids.team_id, await in_force(connection, scope_ids, defaults)
+    team_id, caps_now = scope_ids.team_id, await caps_in_force(connection, scope_ids, defaults)
     if not caps_now:
         return
     # If two charges pass a mark together, the second has to see the first.

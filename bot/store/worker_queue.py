@@ -93,7 +93,7 @@ class WorkerQueue(MeteredOperations):
             await self._worker.send_heartbeat(connection)
             # After the jobs' rows, because code that ends an attempt locks both in this order.
             await steps.append_text(connection, self._worker.name, pieces)
-            await usage.update_so_far(connection, self._worker.name, news)
+            await usage.update_open_charges(connection, self._worker.name, news)
             rows = {(row.id, row.attempts): row for row in await connection.execute(held)}
         self._recorded_usage = dict(claimed)
         ours = {job: rows[job.id, job.attempts] for job in claimed if (job.id, job.attempts) in rows}
@@ -154,22 +154,22 @@ class WorkerQueue(MeteredOperations):
         *,
         mention: bool = False,
         for_outbox: OutboxKind | None = None,
-        told: Notification | None = None,
+        notification: Notification | None = None,
         canvas_for: str = "",
     ) -> bool:
         """Ends the job and records its turn with the answer's text. Returns False if this worker has lost the job.
 
         `mention`: whether the outbox should mention the asker. `canvas_for`: the person who requested a canvas, or "".
-        `for_outbox`: work that Slack rejected, which goes to the outbox. `told`: the notification to send to the asker
-        if the end can't be shown. If the question was edited in the meantime, the turn is recorded and the job is
-        released instead.
+        `for_outbox`: work that Slack rejected, which goes to the outbox. `notification`: sent to the asker if the end
+        can't be shown. If the question was edited in the meantime, the turn is recorded and the job is released
+        instead.
         """
         held = HeldJob(job, self._worker.name)
         now = self._now()
         async with self._database.begin_write() as connection:
             row = await self._end_job(connection, held, end, text, now)
             if row is not None:
-                await self._clean_up(connection, held, row, now, for_outbox, told, mention=mention)
+                await self._clean_up(connection, held, row, now, for_outbox, notification, mention=mention)
             if canvas_for and row is not None and row.status == Status.ENDED and not row.stop_requested:
                 await outbox.add(connection, OutboxKind.MAKE_CANVAS, [job.id], now, canvas_for)
         self._handed_out.discard((job.id, job.attempts))
@@ -185,27 +185,27 @@ class WorkerQueue(MeteredOperations):
         spent: StepEstimate = NO_ESTIMATE,
         *,
         is_interrupted: bool = False,
-        speaks: bool = False,
+        posts_answer: bool = False,
     ) -> bool:
         """Releases a claimed job so that any worker can claim it, and records the last piece of its text and the
         attempt's usage. Returns False if this worker has lost the job. `is_interrupted`: whether the model failed after
-        its first word, which counts as an attempt, just like a worker's death. `speaks`: whether the answer of a held
-        job will be shown after all. For a schedule's run, the outbox first makes a post, and the answer is shown below
-        it."""
+        its first word, which counts as an attempt, just like a worker's death. `posts_answer`: whether the answer of a
+        held job will be shown after all. For a schedule's run, the outbox first makes a post, and the answer is shown
+        below it."""
         held = HeldJob(job, self._worker.name)
         async with self._database.begin_write() as connection:
             await steps.append_text(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
             interruptions = jobs.c.interruptions + int(is_interrupted)
             released = held.fenced_update.values(status=Status.QUEUED.value, worker=None, interruptions=interruptions)
-            must_post = speaks and job.question.schedule_id is not None
+            must_post = posts_answer and job.question.schedule_id is not None
             if must_post:
                 released = released.values(status=Status.UNPOSTED.value, channel_id="", thread_ts="", ts=None)
-            released = released.values(held=False) if speaks else released
+            released = released.values(held=False) if posts_answer else released
             is_released = (await connection.execute(released)).rowcount > 0
             if is_released and must_post:
                 await outbox.add_missing(connection, OutboxKind.POST_QUESTION, job.id, self._now())
             if is_released:
-                await usage.update_so_far(connection, self._worker.name, {job: spent})
+                await usage.update_open_charges(connection, self._worker.name, {job: spent})
                 await self._meter.charge_interrupted(connection, [job], self._now())
                 await self._worker.wake_others(connection)
         self._handed_out.discard((job.id, job.attempts))
@@ -290,7 +290,7 @@ class WorkerQueue(MeteredOperations):
         row: sa.Row[Any],
         now: float,
         for_outbox: OutboxKind | None,
-        told: Notification | None,
+        notification: Notification | None,
         *,
         mention: bool,
     ) -> None:
@@ -303,15 +303,15 @@ class WorkerQueue(MeteredOperations):
             await outbox.delete_shown(connection, job.id)
         if is_over:
             await outbox.tidy(connection, job.question, job.id, now)
-        if told and is_over:
-            await notifications.add(connection, now, job.question.thread.team_id, told)
+        if notification and is_over:
+            await notifications.add(connection, now, job.question.thread.team_id, notification)
         elif for_outbox and is_over:
             await outbox.add(connection, for_outbox, [job.id], now + wait_s(0))
         elif is_over and (row.answer_deleted or row.question_deleted or row.version != job.version):
             # This attempt has shown something that must not stay, or lost the reply to an edit without another attempt
             # following.
             await outbox.queue_updates(connection, [job.id], now)
-        is_to_be_shown = not told and not ts_of(messages_of(row), MessageRole.STRAY)
+        is_to_be_shown = not notification and not ts_of(messages_of(row), MessageRole.STRAY)
         mentions = mention and is_to_be_shown and is_over and not (row.stop_requested or row.answer_deleted)
         if mentions:
             await connection.execute(sa.update(jobs).where(jobs.c.id == job.id).values(mention_at=now))

@@ -258,7 +258,7 @@ class WorkerLiveness:
         if not self._detector.is_due(self._clock.monotonic()):
             return {}
         async with self._database.begin_read() as connection:
-            others = (await connection.execute(_OTHERS[on_postgresql(connection)], {"me": self.name})).all()
+            others = (await connection.execute(_OTHER_WORKERS[on_postgresql(connection)], {"me": self.name})).all()
             locks = self._locks
             observations = {
                 row.worker: Observation(row.beat, bool(row.free) and (locks is None or locks.is_free(row.worker)))
@@ -350,5 +350,5 @@ def _other_workers_query(*, on_server: bool) -> sa.Select[tuple[str, int, bool]]
     )
 
 
-_OTHERS = {on_server: _other_workers_query(on_server=on_server) for on_server in (False, True)}
+_OTHER_WORKERS = {on_server: _other_workers_query(on_server=on_server) for on_server in (False, True)}
 """Built only once, because one of these statements is executed about once a second."""

@@ -53,7 +53,7 @@ def test_order_is_wrong_if_it_is_carried_out_already(text: str, is_set: set[str]
     assert wrong_orders(text, is_set) == wrong
 
 
-REMEDIES = {**database._BY_WORDS, **database._REMEDIES, "": database._REMEDY}
+REMEDIES = {**database._REMEDIES_BY_TEXT, **database._REMEDIES, "": database._REMEDY}
 
 
 @pytest.mark.parametrize("reason", REMEDIES)

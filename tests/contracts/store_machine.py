@@ -614,7 +614,7 @@ class Machine(RuleBasedStateMachine):
             if can_post and is_heard:
                 self._do(store.record_posted(entry, message))
         if is_heard:
-            self._do(store.record_gone(entry, entry.outdated_messages))
+            self._do(store.record_deleted(entry, entry.outdated_messages))
         assert self.model.show_beside(entry, message, is_heard=is_heard) == (message and can_post)
 
     @rule(entry=taken, worker=workers)

@@ -266,7 +266,7 @@ async def test_refused_token_is_refreshed_and_a_refused_refresh_ends_the_account
     assert new not in (None, token)
     jira.people.refresh.clear()
     assert await ours.access_token(ADA, str(new)) is None
-    assert await timed.accounts.of_person("T1", "U1") == {}
+    assert await timed.accounts.by_server("T1", "U1") == {}
 
 
 async def is_told(stores: Stores) -> None:
@@ -539,7 +539,7 @@ async def test_signing_out_revokes_tokens_where_the_server_can(timed: Stores, ji
     gone = replace(ADA, server="gone")
     await timed.accounts.sign_in(gone, "secret", "")
     assert await ours.sign_out(gone)
-    assert await timed.accounts.of_person("T1", "U1") == {}
+    assert await timed.accounts.by_server("T1", "U1") == {}
     assert revoked == [ADA]
 
 
@@ -550,7 +550,7 @@ async def test_admins_see_how_many_are_signed_in_and_the_audit_names_who_signed_
     owners = [ADA, replace(ADA, user_id="U2"), replace(ADA, server="other"), replace(ADA, team_id="T2")]
     for owner in owners:
         await signed_in(ours, jira, owner)
-    assert await timed.accounts.counts("T1") == {"jira": 2, "other": 1}
+    assert await timed.accounts.counts_by_server("T1") == {"jira": 2, "other": 1}
     assert await timed.accounts.owners(server="other") == owners[2:3]
     assert await timed.accounts.owners(user_id="U2") == owners[1:2]
     assert len(await timed.accounts.owners()) == len(owners)

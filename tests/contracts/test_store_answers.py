@@ -86,7 +86,7 @@ async def test_versions_are_swapped_one_by_one(store: Stores) -> None:
     seen = []
     for to_next in (False, False, False, True, True, True):
         await store.recorded_answers.switch_version(job.id, to_next=to_next)
-        shown = await store.recorded_answers.of_job(THREAD, job.id)
+        shown = await store.recorded_answers.answer_of_job(THREAD, job.id)
         assert shown
         seen.append((shown.text, shown.has_previous, shown.has_next))
         assert texts_of(await store.recorded_answers.replies(THREAD)) == {"5.1": shown.text}
@@ -114,7 +114,7 @@ async def test_new_version_is_shown_whichever_was_shown_before(store: Stores) ->
         assert await store.question_queue.regenerate(job.id)
     job = await one(store)
     assert await store.worker_queue.finish(job, End(EndReason.WHOLE), "Third.")
-    shown = await store.recorded_answers.of_job(THREAD, job.id)
+    shown = await store.recorded_answers.answer_of_job(THREAD, job.id)
     assert shown
     assert (shown.text, shown.has_next) == ("Third.", False)
     assert await store.outbox.claim_due(9) == []
@@ -127,7 +127,7 @@ async def test_buttons_of_an_answer_act_on_nothing_once_its_question_is_denied(s
     assert await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.")
     found = [
         await store.recorded_answers.answer_in_message(THREAD, "5.1"),
-        await store.recorded_answers.of_job(THREAD, job.id),
+        await store.recorded_answers.answer_of_job(THREAD, job.id),
     ]
     assert all(found)
     assert await store.question_queue.regenerate(job.id)
@@ -135,7 +135,7 @@ async def test_buttons_of_an_answer_act_on_nothing_once_its_question_is_denied(s
         await one(store), End(EndReason.DENIED, sentence_notice("Ask your admin.")), ""
     )
     assert await store.recorded_answers.answer_in_message(THREAD, "5.1") is None
-    assert await store.recorded_answers.of_job(THREAD, job.id) is None
+    assert await store.recorded_answers.answer_of_job(THREAD, job.id) is None
 
 
 async def claimed_again(store: Stores, **written: object) -> Wish:
@@ -214,7 +214,7 @@ async def test_buttons_find_all_that_is_on_record_of_an_answer(timed: Stores, cl
     assert await timed.question_queue.regenerate(job.id)
     again = await one(timed)
     growing = AnswerRecord(job.id, asked(1), State.RUNNING, version=1, text="First.", end=ended, ended_at=first_at)
-    assert await timed.recorded_answers.of_job(THREAD, job.id) == growing
+    assert await timed.recorded_answers.answer_of_job(THREAD, job.id) == growing
     messages = (*recorded_pages("5.1", "5.2", version=1), RecordedMessage("5.3", MessageRole.FILE, 1))
     await timed.worker_queue.record_messages(again, messages)
     assert await timed.worker_queue.finish(again, replace(WHOLE_END, reason=EndReason.STOPPED), "Second.")
@@ -235,7 +235,7 @@ async def test_buttons_find_all_that_is_on_record_of_an_answer(timed: Stores, cl
     apart_from_it = {"team_id": "T2"}, {"channel_id": "C2"}, {"thread_ts": "1.5"}
     for elsewhere in (replace(THREAD, **other) for other in apart_from_it):
         assert await timed.recorded_answers.answer_in_message(elsewhere, "5.2") is None
-        assert await timed.recorded_answers.of_job(elsewhere, job.id) is None
+        assert await timed.recorded_answers.answer_of_job(elsewhere, job.id) is None
 
 
 async def test_answer_that_is_being_written_is_found_by_its_thread_until_the_event_is_handled(store: Stores) -> None:
@@ -312,7 +312,7 @@ async def test_feedback_is_the_last_that_a_person_gave_and_its_reason_is_of_a_th
     timed: Stores, clock: ManualClock
 ) -> None:
     job = await answered(timed)
-    about = await timed.recorded_answers.of_job(THREAD, job.id)
+    about = await timed.recorded_answers.answer_of_job(THREAD, job.id)
     assert about is not None
 
     async def given() -> list[Thumb]:

@@ -141,7 +141,7 @@ async def test_retention_finds_old_rows_by_an_index(on_file: Process, clock: Man
     store = await on_file("w1", clock)
     await answer_many(store, 10)
     expiry = expiries(clock.now_s, clock.now_s)[number]
-    statement = expiry.due.compile(store.database.engine.sync_engine, compile_kwargs={"literal_binds": True})
+    statement = expiry.due_rows.compile(store.database.engine.sync_engine, compile_kwargs={"literal_binds": True})
     async with store.database.engine.connect() as connection:
         plan = [str(row.detail) for row in await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
     small = {
@@ -166,7 +166,7 @@ async def test_records_without_texts_are_removed_after_400_days(timed: Stores, c
     await timed.participants.mark_group(THREAD, "1.0")
     await timed.participants.record_line(THREAD, "U2", "2.0")
     await timed.participants.set_quiet(THREAD, quiet=True, ts="2.0")
-    answer = await timed.recorded_answers.of_job(THREAD, 1)
+    answer = await timed.recorded_answers.answer_of_job(THREAD, 1)
     assert answer
     await timed.recorded_answers.record_feedback(answer, "U1", 1)
     clock.now_s += RECORDS_KEPT_S - DAY_S

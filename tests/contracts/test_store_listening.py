@@ -52,13 +52,13 @@ async def test_another_process_goes_on_where_a_dead_one_was(process: Process, cl
     missed = await first.listening.claim_gap(TEAM)
     assert missed is not None
     recorded = missed.after("C1", ["C1 1.0"], FOUND)
-    assert await first.listening.record(recorded)
+    assert await first.listening.record_progress(recorded)
     clock.now_s += HOLD_S
     assert await second.listening.claim_gap(TEAM) == recorded
     assert not await first.listening.extend_hold(TEAM)
-    assert not await first.listening.record(recorded.after("C2", (), FOUND))
-    assert not await first.listening.complete(recorded)
-    assert await second.listening.complete(recorded.after("C3", (), FOUND))
+    assert not await first.listening.record_progress(recorded.after("C2", (), FOUND))
+    assert not await first.listening.end_catch_up(recorded)
+    assert await second.listening.end_catch_up(recorded.after("C3", (), FOUND))
     assert await second.listening.claim_gap(TEAM) is None
     async with second.database.engine.connect() as connection:
         [report] = await read_reports(connection)
@@ -69,7 +69,7 @@ async def test_another_gap_makes_everything_due_once_more(timed: Stores, clock: 
     began = await away(clock, timed, 2 * GAP_S)
     missed = await timed.listening.claim_gap(TEAM)
     assert missed is not None
-    await timed.listening.record(missed.after("C1", (), FOUND))
+    await timed.listening.record_progress(missed.after("C1", (), FOUND))
     await away(clock, timed, 2 * GAP_S)
     assert not await timed.listening.extend_hold(TEAM)
     assert await timed.listening.claim_gap(TEAM) == MissedGap(TEAM, began, clock.now_s)

@@ -225,6 +225,6 @@ async def test_answer_gets_a_menu_once_another_answer_of_its_conversation_has_en
 
 
 async def has_menu(store: Stores, number: int) -> bool:
-    record = await store.recorded_answers.of_job(THREAD, number)
+    record = await store.recorded_answers.answer_of_job(THREAD, number)
     assert record
     return record.is_followed

@@ -334,7 +334,7 @@ class Stage:
         await self.post(entry, held)
         [job] = await self.store.worker_queue.claim(1)
         # The stage asks a person's question, and only a run's post comes after its work.
-        await self.store.worker_queue.release(replace(job, question=held), speaks=True)
+        await self.store.worker_queue.release(replace(job, question=held), posts_answer=True)
 
     async def post(self, entry: OutboxEntry, question: Question = POSTED) -> bool:
         return await self.store.question_queue.enqueue("view V1", question, job_id=entry.job_id) is not None

@@ -20,7 +20,7 @@ from bot.store import Stores, claim, steps
 from bot.store.calls import RecordedCalls, deny_by_reply
 from bot.store.database import create_engine
 from bot.store.erasure import QUESTION
-from bot.store.outbox_entries import _take
+from bot.store.outbox_entries import _claim_entries
 from bot.store.queue import Arrival, QuestionQueue, write_arrivals
 from bot.store.schema import charges, checkpoints, jobs, workers
 from bot.store.workers import Observation
@@ -307,7 +307,7 @@ async def test_two_processes_never_take_the_same_entry(server_store: Stores, lim
     engine = server_store.database.engine
     async with engine.connect() as first, engine.connect() as second:
         now = SystemClock().now() + 1
-        taken = [await _take(connection, limit, now) for connection in (first, second)]
+        taken = [await _claim_entries(connection, limit, now) for connection in (first, second)]
         assert [len(entries) for entries in taken] == ([1, 1] if limit == 1 else [2, 0])
     assert len({entry.id for entries in taken for entry in entries}) == 2
 

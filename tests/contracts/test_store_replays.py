@@ -70,7 +70,7 @@ async def test_question_is_read_as_it_was_asked_with_its_newest_answer(timed: St
     again = await one(timed)
     clock.now_s += 9
     assert await timed.worker_queue.finish(again, replace(DONE, note=Note("Noon.", OTHERS)), "Half. Whole.")
-    about = await timed.recorded_answers.of_job(THREAD, job.id)
+    about = await timed.recorded_answers.answer_of_job(THREAD, job.id)
     assert about is not None
     await timed.recorded_answers.record_feedback(about, "U7", -1)
     async with timed.database.begin_read() as connection:

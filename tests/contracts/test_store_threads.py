@@ -121,6 +121,6 @@ async def test_channels_with_settings_of_their_own_are_listed(store: Stores) -> 
         ("T2", "C4", own),
     ):
         await store.channel_settings.write(team_id, channel_id, settings)
-    assert await store.channel_settings.all("T1") == {"C1": with_reaction, "C2": own}
+    assert await store.channel_settings.read_all("T1") == {"C1": with_reaction, "C2": own}
     async with store.database.begin_read() as connection:
         assert await read_chosen_servers(connection) == {"C2": ("time",), "D1": ("time",), "C4": ("time",)}

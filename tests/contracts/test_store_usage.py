@@ -302,11 +302,11 @@ class TestMonth:
         theirs = await asked_in("C3", 6, "U2")
         # A decision about a message that isn't a question is charged to its writer.
         await timed.usage.charge_message(replace(theirs, user_id="U1"), Amount(10), ())
-        assert await timed.usage.channels_asked_in("T1", "U1", first) == ["C1", "C2"]
-        assert await timed.usage.channels_asked_in("T1", "U1", first - 1) == ["C1", "C2", "CBEFORE"]
-        assert await timed.usage.channels_asked_in("T2", "U1", first) == []
+        assert await timed.usage.channels_with_questions_of("T1", "U1", first) == ["C1", "C2"]
+        assert await timed.usage.channels_with_questions_of("T1", "U1", first - 1) == ["C1", "C2", "CBEFORE"]
+        assert await timed.usage.channels_with_questions_of("T2", "U1", first) == []
         await timed.erasure.erase(user_id="U1")
-        assert await timed.usage.channels_asked_in("T1", "U1", first) == []
+        assert await timed.usage.channels_with_questions_of("T1", "U1", first) == []
 
     async def test_only_calls_that_were_made_count(self, store: Stores) -> None:
         job = await begun(store, apart(1))

@@ -43,7 +43,7 @@ class KindsInMemory(AccountKinds):
 
     async def read(self, team_id: str, user_id: str) -> AccountKind | None:
         found = self.kinds.get(user_id)
-        return found if found and self.clock.monotonic() - found.at < KINDS_KEPT_S else None
+        return found if found and self.clock.monotonic() - found.looked_up_at < KINDS_KEPT_S else None
 
 
 @dataclass

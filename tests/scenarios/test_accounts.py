@@ -493,8 +493,8 @@ async def test_admin_sees_how_many_are_signed_in_and_signs_everybody_out(
     told = stage.sandbox.dm("grace")
     await stage.sandbox.wait_for(lambda: [one for one in stage.bots(told) if done in one.text])
     await stage.sandbox.wait_for(lambda: len(jira.people.access) == len(jira.people.refresh) == 1)
-    assert await another_process.accounts.counts(TEAM_ID) == {}
-    assert await another_process.accounts.counts("T0OTHER") == {"jira": 1}
+    assert await another_process.accounts.counts_by_server(TEAM_ID) == {}
+    assert await another_process.accounts.counts_by_server("T0OTHER") == {"jira": 1}
 
 
 async def test_address_in_a_message_is_used_for_nothing_and_never_read_again(

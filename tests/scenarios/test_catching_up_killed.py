@@ -25,9 +25,9 @@ STEPS: list[Step] = [
     ("bot.store.listening", "Listening", "claim_gap", True),
     ("bot.services.intake", "Intake", "enqueue", False),
     ("bot.services.intake", "Intake", "enqueue", True),
-    ("bot.store.listening", "Listening", "record", False),
-    ("bot.store.listening", "Listening", "record", True),
-    ("bot.store.listening", "Listening", "complete", False),
+    ("bot.store.listening", "Listening", "record_progress", False),
+    ("bot.store.listening", "Listening", "record_progress", True),
+    ("bot.store.listening", "Listening", "end_catch_up", False),
 ]
 """Where the process is killed: module, class, method, and whether after the method has returned."""
 

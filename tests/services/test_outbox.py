@@ -81,7 +81,7 @@ class Entries:
     async def record_posted(self, entry: OutboxEntry, message: RecordedMessage) -> None:
         self.beside.append(message)
 
-    async def record_gone(self, entry: OutboxEntry, messages: Sequence[RecordedMessage]) -> None:
+    async def record_deleted(self, entry: OutboxEntry, messages: Sequence[RecordedMessage]) -> None:
         self.gone_ts += [message.ts for message in messages]
 
     async def postpone(self, entry: OutboxEntry, delay_s: float) -> None:

@@ -50,7 +50,7 @@ class Thread:
     async def record_posted(self, entry: OutboxEntry, message: RecordedMessage) -> None:
         self.happened.append(f"on record {message.ts}")
 
-    async def record_gone(self, entry: OutboxEntry, messages: Collection[RecordedMessage]) -> None:
+    async def record_deleted(self, entry: OutboxEntry, messages: Collection[RecordedMessage]) -> None:
         self.happened += [f"off record {message.ts or 'without ts'}" for message in messages]
 
     async def show(self, entry: OutboxEntry, wanted: SideMessage | None) -> list[str]:
