@@ -1,4 +1,5 @@
-"""Builds Block Kit objects (https://docs.slack.dev/reference/block-kit). The caller escapes text in mrkdwn. Pure."""
+"""Builds Block Kit objects (https://docs.slack.dev/reference/block-kit). The caller must escape text that is used as
+mrkdwn. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -11,17 +12,17 @@ OPTION_CHARS = 75
 CONFIRM_TITLE_CHARS = 100
 SECTION_CHARS = 3_000
 PIECE_CHARS = 2_900
-"""Maximum length of each block of a split text. Slack's limit is SECTION_CHARS."""
+"""Maximum length of each block when text is split across several blocks. Slack's limit is SECTION_CHARS."""
 _INITIAL = {
     "value": "initial_value",
     "selected_option": "initial_option",
     "selected_options": "initial_options",
     "selected_time": "initial_time",
 }
-"""Keys of initial values in a view, by key of the submitted value in an element's state."""
+"""Keys of initial values in a view, keyed by the name under which an element's state contains the submitted value."""
 
 NOTE_LINE = "about-answer-"
-"""The block_id prefix of notices and buttons below an answer. An answer's own blocks have no block_id from us."""
+"""The block_id prefix of notices and buttons below an answer. We don't set a block_id in the answer's own blocks."""
 
 
 def plain_text(text: str) -> Json:
@@ -29,7 +30,7 @@ def plain_text(text: str) -> Json:
 
 
 def mrkdwn(text: str) -> Json:
-    """Returns mrkdwn text in which Slack doesn't link URLs and names (`verbatim`)."""
+    """Returns an mrkdwn text object in which Slack doesn't turn URLs or names into links (`verbatim`)."""
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
@@ -101,14 +102,14 @@ def span(text: str, *styles: str) -> Json:
 
 
 def time_element(at: float, *styles: str) -> Json:
-    """Returns a rich_text element with a time in the reader's time zone. `at`: seconds since the epoch."""
+    """Returns a rich_text element that shows a time in the reader's time zone. `at`: seconds since the epoch."""
     element = {"type": "date", "timestamp": int(at), "format": times.TIME, "fallback": times.in_utc(at)}
     return _with(element, style=dict.fromkeys(styles, True))
 
 
 def chart(kind: str, title: str, labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]]) -> Json:
-    """Returns a bar, line or area chart for a message. `series`: names, each with a value per label. Labels have up to
-    20 characters."""
+    """Returns a bar, line or area chart for a message. `series`: the values of each named series, one per label. Labels
+    can have up to 20 characters."""
     drawn = [{"name": name, "data": _points(labels, values)} for name, values in series]
     chart = {"type": kind, "series": drawn, "axis_config": {"categories": list(labels)}}
     return {"type": "data_visualization", "title": title, "chart": chart}
@@ -136,7 +137,8 @@ def button(
 
 
 def overflow(action_id: str, labels: Mapping[str, str]) -> Json:
-    """Returns a menu of up to five actions behind a ⋯ button. `labels`: the labels by the value that a click sends."""
+    """Returns a ⋯ button that opens a menu of up to five actions. `labels`: labels, keyed by the value that a click
+    sends."""
     return {"type": "overflow", "action_id": action_id, "options": list(_options(labels).values())}
 
 
@@ -212,7 +214,8 @@ def checkboxes(action_id: str, labels: Mapping[str, str], *, chosen: Collection[
 
 
 def multi_static_select(action_id: str, labels: Mapping[str, str]) -> Json:
-    """Returns a menu with every option selected, so that users can remove some options. `labels`: labels by value."""
+    """Returns a menu in which every option is selected, so that users can remove some of them. `labels`: labels, keyed
+    by value."""
     options = list(_options(labels).values())
     return {"type": "multi_static_select", "action_id": action_id, "options": options, "initial_options": options}
 
@@ -232,7 +235,7 @@ def initial_view(view: Mapping[str, Any]) -> Json:
 
 
 def checked(view: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Returns the selected options of a field, or () if the modal lacks that field."""
+    """Returns the selected options of a field, or () if the modal doesn't have that field."""
     elements = view["state"]["values"].get(name, {}).values()
     return tuple(str(option["value"]) for element in elements for option in element.get("selected_options") or ())
 
@@ -271,7 +274,7 @@ def home(blocks: Sequence[Json]) -> Json:
 
 
 def remark(sentence: str) -> list[Json]:
-    """Returns the blocks of a message that isn't part of an answer. `sentence`: mrkdwn."""
+    """Returns the blocks for a sentence (mrkdwn) that isn't part of an answer."""
     return [{**section(mrkdwn(sentence)), "block_id": f"{NOTE_LINE}remark"}]
 
 

@@ -1,9 +1,9 @@
 """Reads canvases that users share or link, and creates canvases for answers.
 
-A canvas's text comes from canvases.getContent, not from a file's bytes. A canvas attached to a message is shared with
-the message's readers. A link can point to any canvas that the app can open, so files.info is first asked whether the
-conversation's readers have access. Until then, not even the canvas's name is revealed. In a direct message, nobody but
-the asker reads the answer, so a canvas that they have open can be read, too.
+A canvas's text is fetched with canvases.getContent, not downloaded as a file. A canvas attached to a message is shared
+with the message's readers. A link, however, can point to any canvas that the app can open. Therefore, Typist first
+checks with files.info whether the conversation's readers have access. Until then, not even the canvas's name is
+revealed. In a direct message, only the asker reads the answer, so a canvas that they have open can also be read.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 class Canvases:
     """Reads and creates canvases. `scopes`: the bot token's scopes, or None if Slack doesn't list them. `open_now`:
-    returns what a person has open, by team and user. Raises StoreError."""
+    given a team and a user, returns what that person has open. Raises StoreError."""
 
     def __init__(
         self, client: PacedClient, scopes: Collection[str] | None, bot_user_id: str, open_now: OpenNow
@@ -53,8 +53,8 @@ class Canvases:
         self.can_write = scopes is None or WRITE_CANVASES_SCOPE in scopes
 
     async def read(self, canvases: Sequence[File], question: Question) -> Mapping[str, OpenedFile]:
-        """Returns each canvas's text as Markdown, or why it can't be read, by ID. A failing canvas raises no
-        exception."""
+        """Returns each canvas's text as Markdown, or the reason it can't be read, keyed by ID. Doesn't raise an
+        exception for a canvas that can't be read."""
         opened: dict[str, OpenedFile] = {}
         try:
             async with asyncio.timeout(TURN_WITHIN_S):
@@ -86,7 +86,7 @@ class Canvases:
         return OpenedFile(canvas, Document(content[:MAX_CHARS], left_out))
 
     async def _is_open(self, canvas_id: str, question: Question) -> bool:
-        """Returns whether the asker has the canvas open, and is the only reader of the answer."""
+        """Returns whether the asker has the canvas open and is the only person who can read the answer."""
         thread = question.thread
         try:
             return (
@@ -118,8 +118,8 @@ class Canvases:
         return ("", "") if reason else (one_line(file_of(described).name), string(described, "permalink"))
 
     async def create(self, title: str, markdown: str, channel_id: str, still: Callable[[], bool]) -> str:
-        """Creates a canvas that only the bot can see, unless `still()` is False. Returns the canvas ID. If the
-        workspace's plan only allows canvases in channel tabs, adds the canvas to the tab of `channel_id`. Raises
+        """Creates a canvas that only the bot can see, unless `still()` returns False. Returns the canvas ID. If the
+        workspace's plan allows canvases only in channel tabs, adds the canvas to the tab of `channel_id`. Raises
         RateLimited and Refused."""
         content: dict[str, Any] = {"title": title, "document_content": {"type": "markdown", "markdown": markdown}}
         with only_while(still):
@@ -140,7 +140,8 @@ class Canvases:
         return str(described["permalink"])
 
     async def share(self, canvas_id: str, thread: ThreadKey, asker: str) -> None:
-        """Lets a conversation's members read a canvas. In direct messages, Slack accepts user IDs but no channel ID."""
+        """Gives a conversation's members read access to a canvas. For direct messages, Slack accepts user IDs but not a
+        channel ID."""
         people = [asker] if thread.in_direct_message else await self._people_of_group(thread.channel_id)
         readers = {"user_ids": people} if people else {"channel_ids": [thread.channel_id]}
         answer = await self._client.call("canvases.access.set", canvas_id=canvas_id, access_level="read", **readers)
@@ -157,7 +158,8 @@ class Canvases:
                 raise
 
     async def _people_of_group(self, channel_id: str) -> list[str]:
-        """Returns a group message's members, or [] for other channels. Needs channels:read, groups:read, mpim:read."""
+        """Returns the members of a group direct message, or [] for any other channel. Needs channels:read, groups:read
+        and mpim:read."""
         try:
             answer = await self._client.call("conversations.info", channel=channel_id)
         except Refused as error:

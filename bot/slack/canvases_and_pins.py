@@ -32,7 +32,7 @@ def parameters(*, reads_tabs: bool) -> Mapping[str, Any]:
 
 
 class ChannelPages:
-    """Reads what a channel shows besides messages. `reads_tabs`: whether to list canvases and pins."""
+    """Reads the content that a channel shows besides messages. `reads_tabs`: whether to list canvases and pins."""
 
     def __init__(self, client: PacedClient, canvases: Canvases, *, reads_tabs: bool) -> None:
         self._client = client
@@ -40,7 +40,8 @@ class ChannelPages:
         self.reads_tabs = reads_tabs
 
     async def result(self, question: Question, arguments: Mapping[str, Any]) -> CallResult | None:
-        """Returns the result of a call that asks for a canvas, or None. Never raises because of a canvas."""
+        """Returns the result of a tool call that asks for a canvas, or None for any other call. Never raises an
+        exception because of a canvas."""
         canvas_id = str(arguments.get("canvas") or "")
         if not canvas_id:
             return None

@@ -1,7 +1,7 @@
-"""Renders cards: proposals from Typist's own tools, shown to the asker instead of a call's arguments. Pure.
+"""Renders cards, which are proposals by Typist's own tools that the asker sees instead of a call's arguments. Pure.
 
-A model wrote a card's content, so the content isn't treated as markup. The asker agrees with a button that is bound to
-the call exactly as shown (core/calls.py).
+A card's content was written by a model, so it isn't treated as markup. The asker agrees by clicking a button that is
+bound to the call exactly as it is shown (core/calls.py).
 """
 
 import json

@@ -1,10 +1,10 @@
 """Calls Slack's Web API, and turns each failure into RateLimited or Refused.
 
-A Slack token is considered invalid only if Slack returns an error from a closed list. Other errors can be temporary:
-rate limits, server errors, a proxy's HTML page, a network that isn't up yet. Typist retries these forever and logs each
-attempt. While the bot token is considered refused, the worker claims no jobs and questions stay queued
-(services/worker.py). Any call can discover that the token is refused (`Credential.on_call_refused`), but only auth.test
-can discover that it works again (`watch`).
+A Slack token is considered invalid only if Slack returns one of a fixed list of errors. Other errors can be temporary,
+such as rate limits, server errors, a proxy's HTML page, or a network that isn't up yet. Typist retries these forever
+and logs each attempt. While the bot token is considered refused, the worker claims no jobs and questions stay queued
+(services/worker.py). Any call can reveal that the token is refused (`Credential.on_call_refused`), but only auth.test
+can reveal that it works again (`watch`).
 """
 
 import asyncio
@@ -43,21 +43,24 @@ log = logging.getLogger(__name__)
 
 CALL_TIMEOUT_S = 15
 CLOSE_TIMEOUT_S = 1.0
-"""Time limit for closing a WebSocket. Slack leaves TCP connections open, and an exiting process has little time."""
+"""Time limit for closing a WebSocket. Slack leaves TCP connections open, and a process that is exiting has little
+time."""
 TURN_WITHIN_S = 20.0
 """Time limit for fetching data from Slack while a user or model waits, including the wait for budget."""
 DEFAULT_RETRY_AFTER_S = 30.0
 MAX_RETRY_AFTER_S = 3_600.0
-"""Maximum Retry-After to obey. Slack's values are about a minute, and a rate limit outlasts a restart."""
+"""Maximum Retry-After that Typist obeys. Slack's values are about a minute, and a rate limit outlasts a restart."""
 LOOK_S = 60.0
 """Interval at which a running process checks its bot token."""
 LOOK_AGAIN_S = 5.0
-"""Interval for rechecking a refused token. It is short because users are waiting for answers."""
+"""Interval at which a refused token is checked again. It is short because users are waiting for answers."""
 CONFIRM_S = 5.0
-"""Delay before rechecking a token after a refused call. One wrong error must not delay questions for long."""
+"""Delay before checking a token after a call was refused. It is short so that a single wrong error doesn't delay
+questions for long."""
 MAX_LIST_PAGES = 20
 NO_UNFURLS = {"unfurl_links": False, "unfurl_media": False}
-"""Stops link previews, a known way to leak data: Slack fetches URLs. The arguments matter only when posting."""
+"""Turns off link previews, which are a known way to leak data because Slack fetches their URLs. The arguments have an
+effect only when a message is posted."""
 NO_OBJECT = "no JSON object"
 """Our own error for a response that isn't a JSON object."""
 _ADMIN_ERRORS = """
@@ -77,12 +80,13 @@ class RequestWithheld(aiohttp.ClientError):
 
 
 class CallRedirected(aiohttp.ClientError):
-    """The call was redirected, as by a proxy's sign-in page. Slack's API never redirects."""
+    """The call was redirected, for example to a proxy's sign-in page. Slack's API never redirects calls."""
 
 
 @contextmanager
 def only_while(allowed: Callable[[], bool]) -> Iterator[None]:
-    """Withholds a request if `allowed` returns False once a connection is open, which can take a while."""
+    """Withholds the block's requests if `allowed` returns False once a connection is open, because opening one can take
+    a while."""
     token = _allowed.set(allowed)
     try:
         yield
@@ -91,7 +95,7 @@ def only_while(allowed: Callable[[], bool]) -> Iterator[None]:
 
 
 def new_session() -> aiohttp.ClientSession:
-    """Returns an HTTP session for the process. Without a session, the SDK opens a TCP connection for each call."""
+    """Returns an HTTP session for the process. Without a session, the SDK would open a TCP connection for each call."""
     checks = aiohttp.TraceConfig()
     checks.on_connection_reuseconn.append(_check_allowed)
     checks.on_connection_create_end.append(_check_allowed)
@@ -122,7 +126,8 @@ async def _check_allowed(*_: object) -> None:
 
 
 async def _reject_redirect(_session: object, _context: object, answer: aiohttp.TraceRequestRedirectParams) -> None:
-    """Rejects redirects of calls, which would send the content to another host. File downloads can be redirected."""
+    """Rejects a redirected call, because its content would be sent to another host. File downloads can be
+    redirected."""
     if answer.method == "POST":
         answer.response.close()
         raise CallRedirected(f"{answer.url.host} answers with a redirect, HTTP {answer.response.status}")
@@ -134,13 +139,14 @@ class Installation:
     team_name: str
     scopes: frozenset[str] | None
     slack_time_s: float | None
-    """Slack's clock, in seconds since 1970, or None if the response has no date."""
+    """The time according to Slack, in seconds since 1970, or None if the response has no date."""
     is_organization: bool = False
     """Whether the token belongs to an organization (Enterprise Grid) instead of a workspace."""
 
 
 class SlackClient:
-    """Calls Slack's methods. Only raises RateLimited and Refused, after passing token refusals to `token_refused`."""
+    """Calls Slack's methods. Raises only RateLimited and Refused. If Slack refuses the token, first passes the error to
+    `token_refused`."""
 
     def __init__(
         self,
@@ -164,7 +170,8 @@ class SlackClient:
         self.sdk_client.proxy = None
 
     def on_post(self, posted: Callable[[str, str, bool], None]) -> None:
-        """Sets a callback for posts in threads, which gets the channel, thread_ts, and whether a stream began."""
+        """Sets a callback for posts in threads. It receives the channel, the thread_ts, and whether a stream has
+        begun."""
         self._posted = posted
 
     @property
@@ -185,8 +192,8 @@ class SlackClient:
 
     async def post(self, **arguments: Any) -> tuple[str, str]:
         """Posts a message. Returns the message's channel and ts. Raises Refused with OUTSIDE_THREAD if Slack posted the
-        message outside its thread because the thread was deleted. Only the missing thread_ts in the response reveals
-        the deletion (slack-go/slack#1571)."""
+        message outside its thread because the thread was deleted. The only sign of the deletion is that the response
+        lacks a thread_ts (slack-go/slack#1571)."""
         method = "chat.postMessage"
         answer = await self.call(method, **arguments, **NO_UNFURLS)
         channel, ts, message = answer.get("channel"), answer.get("ts"), answer.get("message")
@@ -232,7 +239,7 @@ class SlackClient:
             return response
 
     async def respond(self, response_url: str, message: Mapping[str, Any]) -> None:
-        """Responds to a command, shortcut or button through its response_url, which needs no token."""
+        """Responds to a command, shortcut or button through its response_url, for which no token is needed."""
         try:
             content = {**message, **NO_UNFURLS}
             async with self.session.post(response_url, json=content, allow_redirects=False) as response:
@@ -270,7 +277,7 @@ class SlackClient:
 
 
 def _reason(error: Exception, url: str) -> str:
-    """Returns why a request got no response. Removes the URL, which might contain a secret."""
+    """Returns the reason a request didn't get a response. Removes the URL, because it might contain a secret."""
     if isinstance(error, CallRedirected):
         return str(error)
     return network.reason_of(error, url) or type(error).__name__
@@ -322,7 +329,8 @@ class Credential:
     _doubted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def used(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Returns the result of a call. Raises SlackSetupError if Slack refuses the token, or the call's exception."""
+        """Returns the result of a call. Raises SlackSetupError if Slack refuses the token. Otherwise, raises the same
+        exceptions as the call."""
         try:
             result = await call()
         except Refused as error:
@@ -347,7 +355,8 @@ class Credential:
         self._doubted.set()
 
     async def keep_trying(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Retries a call until Slack accepts the token, and returns its result. Only raises SlackSetupError."""
+        """Retries a call until it succeeds, and returns its result. Raises only SlackSetupError, if Slack refuses the
+        token."""
         return await Retrier(CONNECTION, self.clock, "not connected yet").call(lambda: self.used(call))
 
     async def watch(self, call: Callable[[], Awaitable[object]]) -> None:
@@ -393,7 +402,8 @@ def app_credential(clock: Clock) -> Credential:
 
 
 class PacedClient:
-    """Makes calls that don't serve live replies, once the method's budget allows it. Raises RateLimited and Refused."""
+    """Makes calls that aren't for live replies, waiting until the method's budget allows them. Raises RateLimited and
+    Refused."""
 
     def __init__(self, client: SlackClient, budget: RateBudget, clock: Clock) -> None:
         self._client = client
@@ -412,8 +422,8 @@ class PacedClient:
 async def pages(
     call: Callable[..., Awaitable[Payload]], method: str, most: int = MAX_LIST_PAGES, **arguments: Any
 ) -> AsyncIterator[Payload]:
-    """Yields up to `most` pages of a Slack list, until a cursor repeats. A cursor in the last page means that more
-    pages exist."""
+    """Yields up to `most` pages of a Slack list, and stops early if a cursor repeats. If the last page that is yielded
+    has a cursor, there are more pages."""
     cursors = {""}
     cursor: str | None = None
     for _ in range(most):

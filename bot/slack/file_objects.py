@@ -15,14 +15,14 @@ _SHARED_IN = ("channels", "groups", "ims")
 _PREVIEW = re.compile(r"thumb_(\d{2,4})")
 _CLIPS = ("slack_audio", "slack_video")
 MAX_MAIL_CHARS = 10_000
-"""Maximum length of an email shown in full. Longer emails are read as files, whose middle can be cut."""
+"""Maximum length of an email that is shown in full. Longer emails are read as files, which can be cut in the middle."""
 MAX_MAIL_HEADER_CHARS = 500
 
 
 def files_of(message: Mapping[str, Any]) -> tuple[File, ...]:
     """Returns the files of a message and of the messages it forwards. Slack lets readers of a forwarded message open
-    its files but not its canvases. A canvas therefore has no name until its access is checked, because its title can be
-    as private as its content."""
+    its files but not its canvases. A canvas therefore has no name until access to it has been checked, because its
+    title can be as private as its content."""
     shared = [file_of(file) for file in json_objects(message, "files")]
     forwarded = [
         file_of(file) for holder in json_objects(message, "attachments") for file in json_objects(holder, "files")
@@ -61,7 +61,7 @@ def file_of(file: Mapping[str, Any]) -> File:
 
 
 def _file_name(file: Payload) -> str:
-    """Returns a file's user-facing name. Objects that were created in Slack, such as canvases, only have a title."""
+    """Returns a file's user-facing name. Objects that were created in Slack, such as canvases, have only a title."""
     name, title = string(file, "name"), string(file, "title")
     return (name if "." in name else title or name) or texts.files.FILE_UNNAMED
 
@@ -82,7 +82,8 @@ def _mail_text(file: Payload) -> str:
 
 
 def mail_headers(file: Payload) -> str:
-    """Returns an email's author, date, subject and attachment names. Apps get no other data about attachments."""
+    """Returns an email's author, date, subject and attachment names. Slack doesn't give apps any other data about
+    attachments."""
     senders = [string(sender, "original") or string(sender, "address") for sender in json_objects(file, "from")]
     headers = {
         "From": ", ".join(senders) or string(file, "from"),
@@ -103,7 +104,8 @@ def _previews(file: Payload) -> Iterator[tuple[int, str]]:
 
 
 def is_for_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bool:
-    """Returns whether a file is shared in the thread's channel, or is the asker's own if nobody else can read it."""
+    """Returns whether a file is shared in the thread's channel. A file that nobody else can read also counts if it is
+    the asker's own."""
     # A channel's own canvas isn't listed in the other fields.
     channels = {string(file, "linked_channel_id"), *(id_ for key in _SHARED_IN for id_ in strings(file, key))}
     shares = [share for share in json_object(file, "shares").values() if isinstance(share, Mapping)]

@@ -1,10 +1,10 @@
-"""Reads shared files: only from Slack's hosts, with limits on bytes, time and memory.
+"""Reads shared files, but only from Slack's hosts and with limits on bytes, time and memory.
 
-A file's URL comes from an event, and a redirect can lead anywhere, so the token is sent only to Slack's hosts. An HTML
-page instead of the expected type is Slack's sign-in page, which means that the scope is missing.
+A file's URL comes from an event, and a redirect can lead to any host, so the token is sent only to Slack's hosts. An
+HTML page instead of the expected type is Slack's sign-in page, which means that the scope is missing.
 
-One user's files never block other users' files. Memory is reserved according to the sizes reported by Slack, and each
-user can have up to half of it. Each user has at most one document in the queue of the document-reading process.
+One user's files never block other users' files. Memory is reserved based on the sizes that Slack reports, and each user
+can reserve up to half of it. Each user can have at most one document in the queue of the process that reads documents.
 """
 
 import asyncio
@@ -53,13 +53,15 @@ from files_to_markdown.process import convert_image, read_document
 READING_S = 60.0
 """Time limit for all files of one question, including the wait for memory."""
 MAX_HELD_BYTES = 100 * 2**20
-"""Memory limit for all live answers in the process. Sending a request takes about three times as much."""
+"""Memory limit for the files of all live answers in the process. Sending a request takes about three times as much
+memory."""
 TEXT_BYTES = 2**20
-"""Memory for a document's text in addition to its bytes (documents/document.py), and the tolerance for wrong sizes."""
+"""Memory reserved for a document's text in addition to its bytes (documents/document.py). Also the tolerance for wrong
+sizes."""
 MAX_REDIRECTS = 2
 
 Transcribe = Callable[[File, Sound], Awaitable[str | Unread]]
-"""Returns the words spoken in a recording, or why they are unknown, within READING_S."""
+"""Returns the words spoken in a recording, or the reason they are unknown, within READING_S."""
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +78,9 @@ class Files:
     async def reading(
         self, files: Sequence[File], asker: str, *, transcribe: Transcribe | None = None
     ) -> AsyncIterator[Mapping[str, OpenedFile]]:
-        """Yields each file's content, or the reason it can't be read, by ID. A failing file raises no exception. Until
-        the context ends, memory is reserved: first for the reported sizes, then for the actual sizes. `asker`: the
-        asker's user ID. `transcribe`: transcribes recordings that have no transcript."""
+        """Yields each file's content, or the reason it can't be read, keyed by ID. Doesn't raise an exception for a
+        file that can't be read. Until the context ends, memory is reserved for the reported sizes, and later for the
+        actual sizes. `asker`: the asker's user ID. `transcribe`: transcribes recordings that have no transcript."""
         opened: dict[str, OpenedFile] = {}
         held_bytes = 0
         max_bytes = min(MAX_BYTES, sum(map(_reserved_bytes, files)))
@@ -114,7 +116,7 @@ class Files:
     async def _content(
         self, file: File, left: int, transcribe: Transcribe | None
     ) -> tuple[File, bytes | str | Transcript | Unread]:
-        """Returns Slack's current file object, with its bytes, email or transcript, or why it can't be read."""
+        """Returns Slack's current file object and its bytes, email or transcript, or the reason it can't be read."""
         try:
             if file.transcript is None and (file.access == CHECK_FILE_INFO or not file.url):
                 # In a channel shared with another organization, the event has only the ID.
@@ -138,7 +140,7 @@ class Files:
             return file, Unread.FAILED
 
     async def _read_recording(self, file: File, left: int, transcribe: Transcribe | None) -> Transcript | Unread:
-        """Returns a recording's transcript, which is already stored, or made by Slack or a model."""
+        """Returns a recording's transcript: a stored one, Slack's, or one made by a model."""
         if file.transcript is not None:
             return Transcript(file.transcript)
         if file.captions_url:
@@ -247,7 +249,8 @@ def _image(name: str, media_type: str, content: bytes) -> Media:
 
 
 def can_get_token(url: URL, api: URL) -> bool:
-    """Returns whether a URL can get the bot token: https in slack.com or the API's domain, or the API's own origin."""
+    """Returns whether the bot token can safely be sent to a URL: HTTPS on slack.com or on the API's domain, or the
+    API's own origin."""
     if not (url.scheme and url.host) or url.user is not None:
         return False
     if url.origin() == api.origin():
@@ -258,7 +261,7 @@ def can_get_token(url: URL, api: URL) -> bool:
 
 
 async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> bytes | Unread:
-    """Reads a file's bytes up to the limits, because the size that Slack reports isn't trusted."""
+    """Reads a file's bytes. Enforces the limits while reading, because the size that Slack reports isn't trusted."""
     most = min(left, _reserved_bytes(file))
     if (response.content_length or 0) > most:
         return _too_big(file, most, left)
@@ -273,7 +276,8 @@ async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> byte
 
 
 def _too_big(file: File, most: int, left: int) -> Unread:
-    """Returns the limit that a file exceeds: `most` bytes for one file, or the `left` bytes for all files."""
+    """Returns which limit a file exceeds: the `most` bytes for one file, or the `left` bytes remaining for all
+    files."""
     if most in (MAX_FILE_BYTES, left):
         return Unread.TOO_BIG if most == MAX_FILE_BYTES else Unread.TOO_MUCH
     log.warning("file %s not read: larger than Slack says: size=%d", file.id, file.size_bytes)
@@ -294,7 +298,8 @@ def _size_bytes(content: Content) -> int:
 
 
 class MemoryBudget:
-    """Memory that live answers share, up to half of it per person. An answer reserves all its memory at once."""
+    """Memory that live answers share. Each person can reserve up to half of it. An answer reserves all of its memory at
+    once."""
 
     def __init__(self, free_bytes: int) -> None:
         self._free_bytes = free_bytes
@@ -320,7 +325,7 @@ class MemoryBudget:
 
 
 class FairLock:
-    """A lock with a fair queue, in which each person has only one place at a time."""
+    """A lock with a fair queue, in which each person can have only one place at a time."""
 
     def __init__(self) -> None:
         self._lock, self._turns = asyncio.Lock(), Turns()

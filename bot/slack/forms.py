@@ -1,16 +1,18 @@
 """Reads objects of unknown types by their structure. Pure.
 
-Slack adds block types every few months, each with its own key names. Objects of unknown types are therefore read by
-rules that apply to any object:
+Slack adds block types every few months, each with its own key names. Objects of unknown types are therefore read
+according to rules that apply to any object:
 
-- Objects of known types, under any key, are read as usual, in their position.
-- Strings are text if their key suggests it ("subtitle") or if they can hardly be anything else, because IDs have no
-  spaces. A user or channel ID is a mention; a channel ID next to a message's ts is a reference to that message.
-- A value and numbers follow their label, and a check mark precedes the label.
-- A URL next to a label becomes its link. URLs of pictures are left out, because Slack doesn't show them.
+- Objects of known types are read as usual, in their position, whatever their key is.
+- Strings are text if their key suggests that ("subtitle") or if they can hardly be anything else (IDs, for example,
+  have no spaces). A user or channel ID is a mention. A channel ID next to a message's ts is a reference to that
+  message.
+- Values and numbers come after their label, and a check mark comes before it.
+- A URL next to a label turns the label into a link. URLs of pictures are left out, because Slack doesn't show them.
 - Lists of lists are tables.
-- Repetitions are left out: a message's text next to its blocks, a plain title next to a rich one.
-- An object without readable content is replaced by its type, once per message, so that the model knows about the gap.
+- Repetitions are left out, such as a message's text next to its blocks, or a plain title next to a rich one.
+- An object without readable content is replaced by its type, once per message, so that the model knows that something
+  is missing.
 
 Each object is read once, and nesting is limited.
 """
@@ -47,12 +49,12 @@ _VALUE = "value"
 """The key of values that elements send back to the app, and that other objects show to users."""
 _CELLS = "cells"
 _INSTEAD = frozenset(("text", "fallback"))
-"""Keys whose values can repeat neighboring ones for simple clients."""
+"""Keys whose values can repeat neighboring values for clients that don't support those."""
 _PICTURES = re.compile(r"icon|image|img|thumb|avatar|logo|photo|picture|preview|poster")
 _OF_PICTURES = ("text", "title", "label", "caption", "description")
 _ADDRESS = re.compile(r"(?:https?://|mailto:|tel:)\S+\Z", re.IGNORECASE)
 _SHOWN = re.compile(r"[A-Z][a-z]+[.!?:]?\Z|(?!#)(?!.*\d{9})[^A-Za-z_\d]*+\d[^A-Za-z_]*+\Z")
-"""A capitalized word, a date or an amount. IDs and option names don't look like these."""
+"""Matches a capitalized word, a date or an amount. IDs and option names don't look like these."""
 _OF_ID = re.compile(r"(?:.*_)?ids?|.*I[Dd]s?", re.DOTALL)
 _MENTIONED = re.compile(r"(?:(?P<person>[UW])|[CG])(?=[A-Z]*\d)[A-Z0-9]{6,20}\Z")
 _TS = re.compile(r"\d{10}\.\d{6}\Z")
@@ -71,15 +73,15 @@ class _Part:
     key: str
     text: str
     is_words: bool = False
-    """Whether the part is a string or a text object, rather than a child with its own position."""
+    """Whether the part is a string or a text object, rather than a child object with a position of its own."""
     is_block: bool = False
     """Whether the part needs an empty line before and after it."""
 
 
 class FormReader:
-    """Reads the objects of one message. `known`: returns the text of an object of a known type at a nesting level, or
-    None. `line`: returns a list of text elements as one line, or None for other lists. `link`: returns a link in
-    mrkdwn."""
+    """Reads the objects of one message. `known`: given an object of a known type and its nesting level, returns the
+    object's text. Otherwise, returns None. `line`: converts a list of text elements to a line. Returns None for other
+    lists. `link`: returns a link in mrkdwn."""
 
     def __init__(
         self,
@@ -108,7 +110,8 @@ class FormReader:
         return _joined(list(self._items("", nodes, level)))
 
     def table(self, rows: Sequence[Any], level: int) -> str:
-        """Returns rows (lists, objects with a list of cells, or objects whose values are cells) as a Markdown table."""
+        """Converts rows to a Markdown table. A row is a list, an object with a list of cells, or an object whose values
+        are the cells."""
         lines: list[str] = []
         for row in rows:
             cells = [self._cell(cell, level) for cell in _cells(row)]
@@ -181,7 +184,8 @@ class FormReader:
                 yield from self._items(key, value, level + 1)
 
     def _with_links(self, node: Object, parts: Sequence[_Part]) -> Iterator[_Part]:
-        """Yields the parts, with labels as links to their URLs. A URL without a label becomes a separate part."""
+        """Yields the parts, with labels turned into links to their URLs. A URL without a label becomes a separate
+        part."""
         addresses = {str(key): value for key, value in node.items() if _is_shown_address(str(key), value)}
         labels = dict.fromkeys(part.key for part in parts if part.is_words)
         by_label: dict[str, str] = {}
@@ -211,7 +215,7 @@ _BAR = re.compile(r"<[^<>]*>|\|")
 
 
 def _escaped_bars(found: re.Match[str]) -> str:
-    """Returns markup or a bar with each bar escaped, except the bar between a URL and its label."""
+    """Returns the found markup or bar with each bar escaped, except for the bar between a URL and its label."""
     before, bar, label = found[0].partition("|") if found[0] != "|" else ("", "", "|")
     return before + bar + label.replace("|", "\\|")
 
@@ -267,7 +271,8 @@ def _is_words(key: str, value: str) -> bool:
 
 
 def _strings(key: str, values: Sequence[str]) -> Iterator[_Part]:
-    """Yields the strings in a list as one part, or the mentions in a list of IDs. App options are rarely in lists."""
+    """Yields the strings in a list as one part. In a list of IDs, keeps only mentions. Options for the app are rarely
+    in lists."""
     words = [_mention(value) or value for value in values if not _ADDRESS.match(value)]
     is_ids = _OF_ID.fullmatch(key) is not None
     if said := [word for word in words if word.startswith("<") or not is_ids]:
@@ -280,7 +285,7 @@ def _mention(value: str) -> str:
 
 
 def _message_ts(node: Object) -> str:
-    """Returns the ts of the message, not the thread, that an object refers to, or ""."""
+    """Returns the ts of the message that an object refers to (not the ts of its thread), or ""."""
     found = (
         value
         for key, value in node.items()
@@ -338,7 +343,7 @@ def _plain(text: str) -> str:
 
 
 def _without_repetitions(node: Object, parts: Sequence[_Part]) -> Iterator[_Part]:
-    """Yields the parts, except for parts that only repeat other parts for simple clients."""
+    """Yields the parts, except for parts that only repeat others for clients that don't support those."""
     if len(parts) < 2:
         yield from parts
         return

@@ -1,16 +1,16 @@
-"""Reads conversations from Slack for prompts, and for a tool with which a model can read more of the channel.
+"""Reads conversations from Slack, both for prompts and for a tool that lets a model read more of the channel.
 
 `History` reads the messages for every prompt. Slack returns a thread from its beginning, but only the first message and
 the newest messages matter. After some pages, each call therefore skips half of the remaining time. Messages that can't
-be read in time are left out, and the prompt mentions the gap.
+be read in time are left out, and the prompt says that some are missing.
 
 `ChannelReader` implements the tool, which reads messages from the channel where the question was asked. Everyone who
-can read the answer can read that channel, so the tool needs no permission checks. Other channels are read only through
-a link to one of their messages, and only if the channel is public, the asker is a workspace member, and only workspace
-members can read the answer. Slack returns the newest messages first, so each further page is older. Apps outside
-Slack's Marketplace might get only 15 messages a minute. Messages that arrived before a refusal are kept, and the result
-mentions that more are missing. Messages stay in memory because users edit and delete them, so a process that takes over
-the job reads them again.
+can read the answer can also read that channel, so no permissions have to be checked. Other channels are read only
+through a link to one of their messages, and only if the channel is public, the asker is a workspace member, and only
+workspace members can read the answer. Slack returns the newest messages first, so each further page is older. Apps
+outside Slack's Marketplace might get only 15 messages a minute. If Slack refuses a call, the messages read so far are
+kept, and the result says that more are missing. Messages are kept only in memory, because users edit and delete them. A
+process that takes over the job reads them again.
 """
 
 import asyncio
@@ -48,14 +48,16 @@ THREAD_PAGE_MESSAGES = 999
 """Slack's maximum per call."""
 THREAD_PAGES = 8
 MAX_CALLS = 20
-"""Maximum calls per thread, and per version of an answer by a model's tool calls. Slack allows 50 a minute in total."""
+"""Maximum number of calls to Slack to read a thread, and for a model's tool calls in one version of an answer. Slack
+allows 50 a minute in total."""
 NEWEST_MESSAGES = 1_000
 DIRECT_MESSAGES = 60
 POSTS_BEFORE = 10
-"""Number of the channel's posts that are read for a bare mention."""
+"""Number of the channel's posts that are read if a question is only a mention."""
 LOOK_BACK_MESSAGES = 200
 READ_WITHIN_S = 45.0
-"""Time limit for a whole conversation, including waits. After that, the prompt only has the pages read so far."""
+"""Time limit for reading a conversation, including waits. When it runs out, the prompt contains only the pages read so
+far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,12 @@ class History:
         self._bot_id = bot_id
 
     async def messages(self, question: Question, before_ts: str | None = None) -> list[Message]:
-        """Returns the question's conversation as it is in Slack now, oldest first. A new thread needs no call.
+        """Returns the question's conversation as it currently is in Slack, oldest message first. No call is made for a
+        new thread.
 
         For a thread, returns the first message and the newest thousand messages. For a direct message, returns the
-        newest 60 messages (before `before_ts`). Messages that Slack doesn't return in time are left out, and the next
-        message is marked (`is_after_gap`).
+        newest 60 messages (before `before_ts`). Messages that Slack doesn't return in time are left out, and the
+        message after them is marked (`is_after_gap`).
         """
         if question.begins_thread:
             return []
@@ -87,8 +90,8 @@ class History:
         return await self._thread(reading, thread_ts)
 
     async def message(self, team_id: str, channel_id: str, ts: str) -> Message | None:
-        """Returns a channel's message, or None if the message is deleted, unreadable or ours. Raises RateLimited, and
-        Refused for a temporary failure."""
+        """Returns a message in a channel, or None if the message was deleted, can't be read, or is the bot's own.
+        Raises RateLimited, and Refused for a temporary failure."""
         try:
             async with asyncio.timeout(TURN_WITHIN_S):
                 # For the ts of a reply, Slack returns that reply. For any other ts, Slack returns a thread, which
@@ -122,7 +125,8 @@ class History:
         return _Reading(question, until, retrying)
 
     async def posts_before(self, question: Question) -> list[Message]:
-        """Returns a channel's last posts before a question, oldest first, or only the question if Slack refuses."""
+        """Returns a channel's last posts before a question, oldest first. If Slack refuses, returns only the
+        question."""
         reading = self._reading(question)
         answer = await self._page("conversations.history", reading, latest=question.ts, limit=POSTS_BEFORE)
         if answer is None:
@@ -130,7 +134,8 @@ class History:
         return [self.message_of(question, message) for message in messages_in(answer)[::-1]]
 
     async def _thread(self, reading: _Reading, thread_ts: str) -> list[Message]:
-        """Reads a thread page by page. Slack returns the oldest messages first, and the first message on every page."""
+        """Reads a thread page by page. Slack returns the oldest messages first, and repeats the thread's first message
+        on every page."""
         question = reading.question
         first: list[Message] = []
         newest: deque[Message] = deque(maxlen=NEWEST_MESSAGES)
@@ -268,7 +273,7 @@ _TS = re.compile(r"\d{1,12}\.\d{6}", re.ASCII)
 
 
 class _UnusableArgument(Exception):
-    """An argument is unusable or its target can't be read. The exception's message is for the model."""
+    """An argument can't be used, or its target can't be read. The exception's message is shown to the model."""
 
 
 class _Answer(NamedTuple):
@@ -292,13 +297,14 @@ class _Page:
     messages: list[Payload]
     has_more: bool = False
     is_cut: bool = False
-    """Whether Slack refused the rest."""
+    """Whether messages are missing because Slack refused a call."""
     is_forbidden: bool = False
     """Whether Slack would refuse the same call again."""
 
 
 class ChannelReader:
-    """Reads the question's channel, its threads and linked messages. Needs the history scopes."""
+    """Reads messages for a model: those in the question's channel and its threads, and linked messages. Needs the
+    history scopes."""
 
     def __init__(
         self, client: PacedClient, users: Users, history: History, readers: ChannelReaders, pages: ChannelPages
@@ -316,7 +322,8 @@ class ChannelReader:
         return OfferedTools((self._definition,))
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Reads a page of messages. A refusal from Slack becomes a sentence for the model, not an exception."""
+        """Reads a page of messages. If Slack refuses, returns a sentence for the model instead of raising an
+        exception."""
         if use.tool != READ_CHANNEL or use.definition_hash != self._definition.definition_hash:
             return CallResult.failed(NO_SUCH_TOOL)
         answer = _Answer(*use.question.place, use.version)
@@ -388,7 +395,8 @@ class ChannelReader:
         return self._users.zones([question.user_id]).get(question.user_id, UTC)
 
     async def _check_readable(self, question: Question, channel_id: str) -> None:
-        """Raises _UnusableArgument if the answer's readers can't read a channel, or RateLimited or Refused."""
+        """Raises _UnusableArgument if not everyone who can read the answer can read a channel. Also raises RateLimited
+        and Refused."""
         if channel_id == question.thread.channel_id:
             return
         is_members = not question.is_from_bot and await self._users.kind(question.user_id) is UserKind.MEMBER

@@ -1,7 +1,7 @@
 """Reads typed values from Slack's JSON. Pure.
 
-A missing value or a value of another type is read as empty, because payloads change without notice. For payloads that
-are useless without a value, handlers/payloads.py raises instead.
+A value that is missing or has the wrong type is read as empty, because payloads change without notice. If a payload is
+useless without a value, handlers/payloads.py raises an exception instead.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ def json_objects(holder: Payload, key: str) -> list[Payload]:
 
 
 def utc_text(seconds: str) -> str:
-    """Formats seconds since the epoch as "2026-11-23 09:00 UTC", or returns "" if the string isn't a time."""
+    """Formats a string of seconds since the epoch as "2026-11-23 09:00 UTC". Returns "" if the string isn't a time."""
     try:
         return f"{datetime.fromtimestamp(float(seconds), UTC):%Y-%m-%d %H:%M} UTC"
     except (ValueError, OverflowError, OSError):
@@ -49,5 +49,5 @@ def next_cursor(page: Payload) -> str:
 
 
 def messages_in(answer: Payload) -> list[Payload]:
-    """Returns the messages in a response from Slack, skipping objects without a ts."""
+    """Returns the messages in a response from Slack. Skips objects without a ts."""
     return [message for message in json_objects(answer, "messages") if string(message, "ts")]

@@ -1,7 +1,7 @@
 """Builds the app's manifest. The repository's manifests are generated from it.
 
-The bot works with any names that operators choose in the manifest: the handler accepts every slash command sent to the
-app, and shortcuts are identified by their callback_id. https://docs.slack.dev/reference/app-manifest
+The bot works with any names that operators choose in the manifest, because the handler accepts every slash command sent
+to the app, and shortcuts are identified by their callback_id. https://docs.slack.dev/reference/app-manifest
 """
 
 import re
@@ -47,13 +47,15 @@ REACT_SCOPE = "reactions:write"
 OPTIONAL_SCOPES = frozenset(
     {READ_CANVASES_SCOPE, WRITE_CANVASES_SCOPE, "files:read", "files:write", REACTIONS_SCOPE, REACT_SCOPE}
 )
-"""Scopes that can be declined at installation. Only canvases, files and reactions are then unavailable."""
+"""Scopes that admins can decline when they install the app. Without them, only canvases, files and reactions are
+unavailable."""
 AGENT_SCOPE = "assistant:write"
 PINS_SCOPE = "pins:read"
 SEARCH_SCOPE = "search:read.public"
 GROUPS_SCOPE, EMAIL_SCOPE = "usergroups:read", "users:read.email"
 NEEDED_SCOPES = frozenset({"app_mentions:read", "chat:write", "im:history", "users:read", EMAIL_SCOPE})
-"""Scopes without which some users' questions stay unanswered. Each other scope is for a single feature."""
+"""Scopes without which some users' questions would stay unanswered. Each of the other scopes is for a single
+feature."""
 _EVENTS = (
     "app_home_opened",
     "app_mention",
@@ -80,13 +82,13 @@ _ESSENTIAL = re.compile(
 @dataclass(frozen=True, slots=True)
 class Difference:
     where: str
-    """The path in the manifest, such as "settings.socket_mode_enabled"."""
+    """The path of the setting in the manifest, such as "settings.socket_mode_enabled"."""
     expected: str
-    """The requirement: "be true", "contain message.im"."""
+    """The requirement, such as "be true" or "contain message.im"."""
 
     @property
     def is_essential(self) -> bool:
-        """Whether the difference leaves questions unanswered, instead of only breaking a single feature."""
+        """Whether the difference leaves questions unanswered, rather than just breaking a single feature."""
         return bool(_ESSENTIAL.search(f"{self.where} {self.expected}"))
 
     def __str__(self) -> str:
@@ -100,7 +102,8 @@ def scopes_of(*, agent: bool, extra: Collection[str] = ()) -> list[str]:
 def app_manifest(
     *, agent: bool = False, extra: Collection[str] = (), name: str = DEFAULT_NAME, command: str = DEFAULT_COMMAND
 ) -> Json:
-    """Returns an app's manifest, with Slack's Agents feature if `agent`. Raises ValueError for unusable names."""
+    """Returns an app's manifest, which includes Slack's Agents feature if `agent` is set. Raises ValueError if a name
+    can't be used."""
     if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
         raise ValueError(f"--name must have 1 to {MAX_NAME_CHARACTERS} characters.")
     if not _COMMAND.fullmatch(command):
@@ -159,9 +162,9 @@ def app_manifest(
 
 
 def differences(exported: Mapping[str, Any], *, extra: Collection[str] = ()) -> list[Difference]:
-    """Returns the settings that an app's manifest lacks or sets differently from what this version of Typist needs.
-    `exported`: the response of apps.manifest.export. Names, descriptions and additional settings aren't differences:
-    Slack adds settings that nobody made (slackapi/slack-cli#591), and operators can add their own."""
+    """Returns the settings that this version of Typist needs but that an app's manifest lacks or sets differently.
+    `exported`: the response of apps.manifest.export. Names, descriptions and additional settings don't count, because
+    Slack adds settings that nobody made (slackapi/slack-cli#591) and operators can add their own."""
     features = exported.get("features") or {}
     expected = app_manifest(agent="agent_view" in features or "assistant_view" in features, extra=extra)
     # Optional scopes can be required: in apps created before Slack had optional scopes, or by an operator's choice.

@@ -1,4 +1,4 @@
-"""Renders welcome messages, and responses to commands and buttons that only one person can see. Pure."""
+"""Renders welcome messages, and responses to commands and buttons, which only one person can see. Pure."""
 
 import re
 
@@ -18,16 +18,16 @@ from slack_markdown.render import render_page
 
 
 def notification(sentence: str) -> Json:
-    """Returns chat.postMessage's arguments for a mrkdwn sentence that Slack always shows in full (`expand`)."""
+    """Returns chat.postMessage's arguments for an mrkdwn sentence that Slack always shows in full (`expand`)."""
     return {"text": sentence, "blocks": [block | {"expand": True} for block in remark(sentence)]}
 
 
 SUGGESTION = "suggestion"
-"""Action ID prefix of a suggested prompt's button, followed by a dash and its number."""
+"""Action ID prefix of a suggested prompt's button. It is followed by a dash and the prompt's number."""
 
 
 def welcome(greeting: str, seen: str) -> Json:
-    """Returns chat.postMessage's arguments for a welcome. The welcome isn't marked as an answer, because a reply to it
+    """Returns chat.postMessage's arguments for a welcome message. It isn't marked as an answer, because a reply to it
     begins a conversation."""
     return plain.message([*remark(greeting), suggestion_row(), context(mrkdwn(seen))])
 
@@ -68,7 +68,7 @@ def action_message(response: ActionResponse) -> Json:
 
 
 def action_text(response: ActionResponse) -> str:
-    """Returns an action's response as text for a response_url, which doesn't support Markdown blocks."""
+    """Returns an action's response as text, because a response_url doesn't support Markdown blocks."""
     markdown, note = _first_page(response.markdown)
     # Our own sentence can mention admins without notifying them, because only the person who clicked can see it.
     sentence = _MENTION.sub(r"<@\1>", escaped(response.sentence))

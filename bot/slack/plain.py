@@ -2,7 +2,8 @@
 
 Screen readers and phone notifications use a message's `text`, not its blocks
 (docs.slack.dev/reference/methods/chat.postmessage). The text is therefore generated from the blocks, including the
-labels of their buttons. If it is too long, its longest part is shortened first, so dates, notices and buttons remain.
+labels of their buttons. If the text is too long, its longest part is shortened first, so that dates, notices and
+buttons are kept.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from slack_markdown.escaping import JOINER
 from slack_markdown.render import QUOTED, mrkdwn, plain_words
 
 PLAIN_BYTES = 3_800
-"""In UTF-8. chat.update accepts 4,000 bytes of text."""
+"""Maximum size in UTF-8. chat.update accepts 4,000 bytes of text."""
 _MIN_PART_BYTES = 100
 _FENCE = "```"
 
@@ -38,7 +39,7 @@ def text_of(blocks: Iterable[Json]) -> str:
 
 
 def _shorten(text: str, max_bytes: int) -> str:
-    """Shortens mrkdwn, between words if possible and never inside a mention or date."""
+    """Shortens mrkdwn. Cuts it between words if possible, and never inside a mention or date."""
     head = text.encode("utf-8", "replace")[: max_bytes - len("…".encode())].decode("utf-8", "ignore")
     at = max(head.rfind(" "), head.rfind("\n"))
     head = head[:at] if at > len(head) // 2 else head

@@ -36,12 +36,12 @@ _REACTION = "reacted-by-"
 RUN = "scheduled-by-"
 MARK = "asked-in-"
 MAX_QUOTE_CHARS = 9_000
-"""Maximum length of a quote with entities. Slack accepts 13,200 characters per message; the question has up to
-3,000."""
+"""Maximum length of a quote, including entities. Slack accepts 13,200 characters per message, of which the question
+takes up to 3,000."""
 
 
 def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> QuotedMessage:
-    """Returns a message in the form in which a question refers to it. `names`: user and channel names by ID."""
+    """Returns a message in the form in which a question quotes it. `names`: user and channel names, keyed by ID."""
     thread_ts = message.thread_ts or message.ts
     whole = join_halves(with_names(message.full_text, names).strip())
     quote = shortened(whole, lambda quote: len(escape(quote)), MAX_QUOTE_CHARS)
@@ -49,12 +49,12 @@ def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> Quo
 
 
 def posted_question(question: MessageQuestion, *, elsewhere: bool) -> Json:
-    """Returns chat.postMessage's arguments for a question. `elsewhere`: whether the post is for the asker's direct
-    message.
+    """Returns chat.postMessage's arguments for a question. `elsewhere`: whether the question is posted in the asker's
+    direct message.
 
-    A question asked with an emoji shows only the emoji, because the asker never wrote its words. Nothing in the message
-    links to a Slack file, because the asker could mention a file that the readers can't open. The intro's block_id
-    identifies the modal, so that a retry finds the message.
+    A question asked with an emoji shows only the emoji, because the asker didn't write the question's words. Nothing in
+    the message links to a Slack file, because the asker could refer to a file that the readers can't open. The intro's
+    block_id identifies the modal, so that a retry finds the message.
     """
     asker = f"<@{question.user_id}>"
     intro, block = texts.shortcut.asks_about_this(asker), _BLOCK
@@ -87,14 +87,15 @@ def _parts(quote: str) -> Iterator[str]:
 
 
 def modal_id_of(message: Mapping[str, Any]) -> str | None:
-    """Returns the ID of the modal in which one of our messages was asked, or None if the message has no modal."""
+    """Returns the ID of the modal in which the question in one of our messages was asked, or None if there was no
+    modal."""
     ids = (str(block.get("block_id", "")) for block in json_objects(message, "blocks"))
     return next((id_.removeprefix(MARK) for id_ in ids if id_.startswith(MARK)), None)
 
 
 def parse_posted_question(message: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    """Returns a posted question's asker, words and quote (core/conversation.py), or None if the message isn't a posted
-    question."""
+    """Returns the asker, the words and the quote (core/conversation.py) of a posted question, or None if a message
+    isn't one."""
     blocks = json_objects(message, "blocks")
     for mark, own_words in ((_CHOICE, texts.shortcut.MY_CHOICE), (RUN, texts.schedules.SCHEDULED_TASK)):
         if by_model := next((block for block in blocks if _has_type(block, mark)), None):

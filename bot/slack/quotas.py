@@ -9,7 +9,8 @@ from bot.slack.blockkit import Json, chart, context, mrkdwn, plain_text, section
 
 
 def cap_notification(sentence: str, unit: str, daily: Sequence[tuple[str, float]]) -> Json:
-    """Returns a notification to Typist admins: a sentence of mrkdwn, and a chart unless `daily` is empty."""
+    """Returns a notification to Typist admins, which consists of an mrkdwn sentence and, unless `daily` is empty, a
+    chart."""
     days, used = [day for day, _ in daily], [amount for _, amount in daily]
     charts = [chart("bar", texts.quotas.used_per_day(unit), days, [(unit, used)])] if daily else []
     blocks = [section(mrkdwn(sentence)), *charts, context(plain_text(texts.quotas.QUOTAS_ARE_SET_IN_HOME))]
@@ -29,7 +30,8 @@ def quota_lines(usage: UsageToDate) -> list[str]:
 
 
 def quotas_to_show(usage: UsageToDate) -> list[CapUse]:
-    """Returns a person's own quotas and exhausted shared quotas, or all shared quotas if the person has none."""
+    """Returns a person's own quotas and any shared quotas that are used up. If the person has no quotas, returns all
+    shared quotas."""
     own = list(filter(_is_own, usage.caps))
     shared = [use for use in usage.caps if not _is_own(use)]
     return [*own, *(use for use in shared if use.percent == 100 or not own)]

@@ -1,8 +1,8 @@
 """Maps Slack's error names to their meaning.
 
-Only the names listed here prove that a message, channel or token is gone. Calls that return any other name, or a
-response that isn't a JSON object, are retried in other forms (reply/edits.py) and given up after minutes. A response
-without an error name didn't come from Slack's method.
+Only the names listed here prove that a message, channel or token is gone. If a call returns any other name or a
+response that isn't a JSON object, it is retried in other forms (reply/edits.py) and given up after a few minutes. A
+response without an error name didn't come from Slack's method.
 """
 
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ _NAMES: Mapping[Refusal, str] = {
 """Error names that are documented (docs.slack.dev/reference/methods) or were observed (Sandbox fidelity)."""
 _REASON_OF = {name: reason for reason, names in _NAMES.items() for name in names.split()}
 METHOD_GONE = ("deprecated_endpoint", "method_deprecated", "unknown_method")
-"""Slack's errors for a method that was removed, for any call."""
+"""Errors that any call can return if Slack has removed the method."""
 
 
 def reason_of(name: str) -> Refusal:

@@ -1,11 +1,11 @@
-"""Searches Slack: a tool that finds messages in public channels, with the asker's permissions.
+"""The tool that searches Slack: it finds messages in public channels, with the asker's permissions.
 
 A bot can search only with the action_token of a user's message, and gets only results that this user can see. The token
 stays in the memory of the processes that were running when the message arrived (bot/services/intake.py). A process that
-started later can't search for that question, and the call's result explains this to the model.
+started later can't search on behalf of that question, and the result of the call explains this to the model.
 
 Slack forbids keeping search results, so they are never stored or logged. A process that takes over the job can search
-again. If assistant.search.info reports AI search, messages are found by meaning, otherwise by keywords. If Slack
+again. Messages are found by meaning if assistant.search.info reports AI search, and by keywords otherwise. If Slack
 reports that the app can't search, models aren't offered the tool.
 """
 
@@ -103,16 +103,17 @@ class SlackSearch:
         self._readers = readers
         self._tokens: dict[tuple[str, str], str] = {}
         self._offered = OfferedTools((BY_WORDS,))
-        """The tool that Slack last reported as supported, or the version that works in every workspace."""
+        """The version of the tool that Slack last reported as supported. Until then, the version that works in every
+        workspace."""
         self._asked_at = -math.inf
 
     def keep(self, channel_id: str, ts: str, action_token: str) -> None:
-        """Stores the action token of a question's event in memory. Drops the oldest token if there are too many."""
+        """Keeps the action token of a question's event in memory. Drops the oldest token if there are too many."""
         cache_newest(self._tokens, (channel_id, ts), action_token)
 
     async def definitions(self, question: Question) -> OfferedTools:
-        """Returns the search tool unless outsiders can read the answer. If the token is missing, a call tells the model
-        why the search fails."""
+        """Returns the search tool unless outsiders can read the answer. If the token is missing, the result of a call
+        tells the model why the search failed."""
         return await self._offer() if await self._readers.are_insiders(question.thread) else OfferedTools()
 
     async def _offer(self) -> OfferedTools:
@@ -132,7 +133,7 @@ class SlackSearch:
         return self._offered
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Searches once. Never raises: turns refusals from Slack into a sentence for the model."""
+        """Searches once. Never raises an exception: if Slack refuses, returns a sentence for the model."""
         if use.tool != NAME or use.definition_hash not in (BY_WORDS.definition_hash, BY_MEANING.definition_hash):
             return CallResult.failed(NO_SUCH_TOOL)
         query = use.arguments.get("query")

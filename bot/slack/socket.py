@@ -1,12 +1,12 @@
 """Keeps two Socket Mode connections to Slack open, so that refreshing one leaves no gap.
 
-Slack ends connections right after hello if there are too many processes or Socket Mode is off. A connection is
-therefore considered a success only after STEADY_S. Until then, new connections are opened at growing intervals, up to
-STEADY_S, and /readyz reports the reason. If the network cuts a connection after twenty seconds, Typist is offline for
-ten seconds at most.
+Slack ends connections right after its hello message if there are too many processes or Socket Mode is off. A connection
+therefore counts as successful only after STEADY_S. Until one is, Typist opens new connections at growing intervals, up
+to STEADY_S, and /readyz reports the reason. If the network cuts a connection after twenty seconds, Typist is offline
+for at most ten seconds.
 
 The SDK takes up to ten seconds to notice a lost connection, and its own loop can retry an expired ticket forever.
-Typist therefore watches the connections itself, and requests a new ticket for each attempt.
+Therefore, Typist watches the connections itself and requests a new ticket for each attempt.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ PING_INTERVAL_S = 5
 WATCH_S = 0.5
 CONNECT_TIMEOUT_S = 10
 STEADY_S = CONNECTION.backoff.max_s
-"""Minimum duration of a successful connection."""
+"""The time after which a connection counts as successful."""
 OPEN = "apps.connections.open"
 REFRESH = frozenset({"warning", "refresh_requested"})
-"""Slack's reasons for ending a connection that only mean that Typist should open a new one."""
+"""Slack's reasons for ending a connection that just mean that Typist should open a new one."""
 RECOUNT = "recount"
-"""Our own reason for ending a connection: the next hello reports how many connections the app has."""
+"""Our own reason for ending a connection, which is that the next hello reports how many connections the app has."""
 SETTLE_S = 30.0
-"""The time in which a closed connection can still count in Slack's hello."""
+"""The time for which Slack's hello can still count a closed connection."""
 ADVICE = {
     "too_many_websockets": "An app has 10 connections at most. Stop other processes that use this SLACK_APP_TOKEN.",
     "link_disabled": "Turn Socket Mode on: api.slack.com/apps → your app → Socket Mode.",
@@ -53,17 +53,19 @@ log = logging.getLogger(__name__)
 
 
 class SocketConnection(SocketModeClient):
-    """The SDK's client with our timeouts and errors. The client only reconnects on request. Times are monotonic."""
+    """The SDK's client with our timeouts and errors. It reconnects only on request. Times are on the monotonic
+    clock."""
 
     opened_at: float = 0.0
     heard_at: float | None = None
-    """When Slack last sent a message, including a hello, or None."""
+    """When Slack last sent a message (including a hello), or None if it never has."""
     app_connections: int = 0
     greeted_at: float = -math.inf
     end_reason: str = ""
-    """Slack's reason for ending the connection, or "" if it is open or was cut."""
+    """Slack's reason for ending the connection, or "" if the connection is open or was lost without a reason."""
     problem: str = ""
-    """Why connections don't last, as a sentence, from the second failure in a row until one lasts, or ""."""
+    """The reason connections don't last, as a sentence, or "". It is set after two failures in a row, until a
+    connection lasts."""
 
     def __init__(self, app: AsyncApp, web: SlackClient, app_token: str, clock: Clock) -> None:
         super().__init__(
@@ -78,7 +80,7 @@ class SocketConnection(SocketModeClient):
         self._ended = asyncio.Event()
 
     async def run_message_listeners(self, message: dict[str, Any], raw_message: str) -> None:
-        """Handles a message from Slack. The SDK's own method reconnects at once after each `disconnect`."""
+        """Handles a message from Slack. The SDK's own method would reconnect immediately after each `disconnect`."""
         if message.get("type") != "disconnect":
             self.heard_at = self._clock.monotonic()
             count = message.get("num_connections")
@@ -106,7 +108,7 @@ class SocketConnection(SocketModeClient):
         return await self.is_connected()
 
     async def close_session(self) -> None:
-        """Closes the connection within CLOSE_TIMEOUT_S, so that it doesn't count toward the app's limit anymore."""
+        """Closes the connection within CLOSE_TIMEOUT_S, so that it no longer counts toward the app's limit."""
         if self.current_session is None:
             return
         try:
@@ -119,14 +121,16 @@ class SocketConnection(SocketModeClient):
         return self._clock.monotonic() - self.opened_at
 
     async def issue_new_wss_url(self) -> str:
-        """Requests a socket URL. Raises RateLimited and Refused; the SDK's own method would wait for rate limits."""
+        """Requests a socket URL. Raises RateLimited and Refused, whereas the SDK's own method would wait out rate
+        limits."""
         url = (await self._web.call(OPEN)).get("url")
         if not isinstance(url, str):
             raise Refused(OPEN, "no address in the answer", Refusal.TRANSIENT)
         return url
 
     async def connect(self) -> None:
-        """Connects once. The SDK's own method retries the same URL forever, although its ticket is valid only once."""
+        """Connects once. The SDK's own method would retry the same URL forever, although its ticket is valid only
+        once."""
         await self.close_session()
         assert self.wss_uri is not None, "connect_to_new_endpoint asks for it"
         session = await self.aiohttp_client_session.ws_connect(
@@ -160,7 +164,7 @@ class SocketConnection(SocketModeClient):
             raise Refused("a connection", "another one is being made", Refusal.TRANSIENT)
 
     async def end(self) -> None:
-        """Closes everything within CLOSE_TIMEOUT_S. The SDK's own close waits for Slack, step by step."""
+        """Closes everything within CLOSE_TIMEOUT_S. The SDK's own close() waits for Slack at each step."""
         self.closed = True
         for task in (self.message_processor, self.current_session_monitor, self.message_receiver):
             if task is not None:
@@ -199,23 +203,24 @@ class Sockets:
         await asyncio.gather(*(connection.end() for connection in self._connections))
 
     async def up(self) -> int:
-        """Returns the number of open connections. After a failure, a new connection only counts after STEADY_S."""
+        """Returns the number of open connections. After a failure, a new connection counts only after STEADY_S."""
         return sum([await connection.is_connected() and not connection.problem for connection in self._connections])
 
     def heard_at(self) -> float | None:
-        """Returns the time of Slack's last message, or None if there was none. Excludes pings, because Slack answers
-        pings even if it doesn't deliver events."""
+        """Returns the time of Slack's last message, or None if there was none. Excludes pings, because Slack responds
+        to pings even while it isn't delivering events."""
         heard = [connection.heard_at for connection in self._connections if connection.heard_at is not None]
         return max(heard, default=None)
 
     def app_connections(self) -> tuple[int, float]:
-        """Returns the number of the app's connections in Slack's last hello, and the time of that hello on the
-        monotonic clock."""
+        """Returns the number of the app's connections that Slack's last hello reported, and the time of that hello on
+        the monotonic clock."""
         last = max(self._connections, key=lambda connection: connection.greeted_at)
         return last.app_connections, last.greeted_at
 
     def recount(self) -> None:
-        """Renews one connection, so that Slack reports the app's connections. Other connections remain open."""
+        """Renews one connection, so that Slack reports the number of the app's connections. Other connections remain
+        open."""
         min(self._connections, key=lambda connection: connection.opened_at).end_for(RECOUNT)
 
     def problem(self) -> str:
@@ -261,7 +266,8 @@ class Sockets:
             refused = await self._renew(connection, refused)
 
     async def _renew(self, connection: SocketConnection, refused: str) -> str:
-        """Connects. Returns why Slack refuses the token, or "". `refused`: the last refusal that was logged."""
+        """Connects. Returns the reason Slack refuses the token, or "" if it doesn't. `refused`: the last refusal that
+        was logged."""
         try:
             await self._credential.keep_trying(connection.renew)
         except SlackSetupError as error:

@@ -1,6 +1,6 @@
 """Shows everything except replies: notices, posted questions, modals, App Home and the assistant pane.
 
-Posts go into threads or are ephemeral: only one person can see an ephemeral message, and Slack never stores it.
+Posts are sent to threads or are ephemeral, which means that only one person can see them and Slack never stores them.
 """
 
 import asyncio
@@ -41,10 +41,10 @@ NOTICE_EVENT = "typist_notice"
 TOLD_WITHIN_S = 600.0
 """Time limit for delivering a notice. At a launch, hundreds of people share the same 100 calls a minute."""
 CHANNELS_PER_PAGE = 200
-"""The maximum that Slack recommends."""
+"""Number of channels per page: the maximum that Slack recommends."""
 MAX_PER_PAGE = 999
 MAX_CHANNEL_PAGES = 5
-"""Maximum pages of one person's channels, because all people share 50 calls a minute."""
+"""Maximum number of pages with one person's channels. All people share 50 calls a minute."""
 
 
 class EphemeralMessages:
@@ -58,9 +58,9 @@ class EphemeralMessages:
         await self._client.call("chat.postEphemeral", **place, **message, **NO_UNFURLS)
 
     async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
-        """Shows a sentence to the asker where the question was written, and logs it if Slack never accepts it. Slack
-        can lose the message. Retries end after TOLD_WITHIN_S. If the question isn't in a thread, the sentence is shown
-        in the channel, because Slack shows no ephemeral messages in a thread without replies."""
+        """Shows a sentence to the asker where the question was written. Retries for up to TOLD_WITHIN_S, and logs the
+        sentence if Slack never accepts it. Slack can also lose the message. If the question isn't in a thread, the
+        sentence is shown in the channel, because Slack doesn't show ephemeral messages in a thread without replies."""
         thread = question.thread
         if question.begins_thread:
             thread = ThreadKey(thread.team_id, thread.channel_id, None)
@@ -100,10 +100,11 @@ class ThreadPoster:
 
 SESSIONS = "agents.sessions.setStatus"
 SESSIONS_A_MINUTE = 20
-"""Maximum new sessions, out of 50 calls a minute, so that ending them needn't wait. Other answers have our Stop
-button."""
+"""Maximum number of new sessions, out of 50 calls a minute, so that ending a session doesn't have to wait. Answers
+without a session have our own Stop button."""
 NO_AGENT = ("not_allowed", "not_authorized")
-"""Slack's errors for apps without agent_view. The second one was observed (kirodotdev/KiroCrew#9822)."""
+"""Slack's errors for apps without agent_view. The second error isn't documented but was observed
+(kirodotdev/KiroCrew#9822)."""
 STOP_EVENT_MISSING = "missing_agent_session_stopped_event_subscription"
 LOADING_MESSAGE_CHARS = 50
 """Maximum length of a loading message. Slack refuses longer ones (letta-ai/letta-code#3553)."""
@@ -117,12 +118,12 @@ class Pane:
     def __init__(self, client: PacedClient) -> None:
         self._client = client
         self.has_sessions = True
-        """Whether the app has agent sessions. Assumed until Slack refuses one."""
+        """Whether the app has agent sessions, which is assumed until Slack refuses one."""
         self._begun_at = deque([-math.inf] * SESSIONS_A_MINUTE, maxlen=SESSIONS_A_MINUTE)
         """Start times of the last sessions, on the monotonic clock."""
 
     async def suggest(self, channel_id: str, thread_ts: str | None) -> None:
-        """Shows suggested prompts in a thread or, without `thread_ts`, in the whole direct message."""
+        """Shows suggested prompts in a thread or, if `thread_ts` isn't given, in the whole direct message."""
         await self._client.call(
             "assistant.threads.setSuggestedPrompts",
             channel_id=channel_id,
@@ -133,15 +134,15 @@ class Pane:
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
         """Shows a status in any thread until the bot posts, for up to two minutes. "" removes the status. The status is
-        sent as plain text: Slack decodes no entities or emoji names in it. Without loading messages, Slack shows its
-        own phrases in channels (slack-go/slack#1487)."""
+        sent as plain text, because Slack doesn't decode entities or emoji names in it. Without loading messages, Slack
+        shows its own phrases in channels (slack-go/slack#1487)."""
         loading = loading_message(status) or None
         await self._client.call(
             "assistant.threads.setStatus", status=status, loading_messages=loading, **_place(thread)
         )
 
     async def set_title(self, thread: ThreadKey, title: str) -> None:
-        """Sets the thread's title in the pane's list, through the agent's session if it has one."""
+        """Sets the thread's title in the pane's list, using the agent's session if there is one."""
         if self.has_sessions:
             try:
                 await self._client.call("agents.sessions.rename", title=title, **_place(thread))
@@ -154,9 +155,9 @@ class Pane:
         await self._client.call("assistant.threads.setTitle", title=title, **_place(thread))
 
     async def begin_session(self, thread: ThreadKey) -> bool | None:
-        """Shows Slack's Stop button in an agent's thread. Returns False if the button isn't shown, or None without a
-        session. Only apps with agent_view have sessions, so Slack isn't asked again after it has refused one. Slack
-        shows no Stop button for apps that aren't subscribed to the button's event."""
+        """Shows Slack's Stop button in an agent's thread. Returns False if the button isn't shown, or None if no
+        session was begun. Only apps with agent_view have sessions, so Slack isn't asked again after it has refused one.
+        Slack doesn't show its Stop button for apps that aren't subscribed to the button's event."""
         now = self._client.clock.monotonic()
         has_room = now >= self._begun_at[0] + WINDOW_S and self._client.budget.spare_calls(SESSIONS) > 0
         if not (self.has_sessions and has_room):
@@ -181,7 +182,8 @@ class Pane:
 
 
 def loading_message(status: str) -> str:
-    """Returns a status as a loading message: without commas, which separate messages, and cut by UTF-16 length."""
+    """Returns a status in the form of a loading message. Commas are removed, because they separate messages, and the
+    text is cut based on its UTF-16 length."""
     text = status.replace(",", "").strip()
     if _utf16_units(text) <= LOADING_MESSAGE_CHARS:
         return text
@@ -210,7 +212,7 @@ class Surfaces:
     """Modals, App Home, responses, channels and posted questions.
 
     Methods raise RateLimited and Refused. Methods that respond to a person's action only log Slack's refusals, because
-    the action has already taken effect. Slack opens a modal only within three seconds of the action that created its
+    the action has already taken effect. Slack opens a modal only within three seconds of the action that created the
     trigger. Reading a channel and its members needs the scopes channels:read, groups:read and mpim:read.
     """
 
@@ -229,8 +231,8 @@ class Surfaces:
         self._bot_user_id = bot_user_id
 
     async def open(self, trigger_id: str, view: Json, *, in_modal: bool = False) -> str:
-        """Opens a modal, above the current one if `in_modal`. Returns the modal's view ID. Triggers expire within
-        seconds."""
+        """Opens a modal, on top of the current one if `in_modal` is set. Returns the modal's view ID. Triggers expire
+        within seconds."""
         method = "views.push" if in_modal else "views.open"
         answer = await self._client.call(method, trigger_id=trigger_id, view=view)
         return string(json_object(answer, "view"), "id")
@@ -284,7 +286,8 @@ class Surfaces:
             log.warning("response not sent: %s", error)
 
     async def creator(self, channel_id: str) -> str | None:
-        """Returns a channel's creator, "" if Slack doesn't report it, or None if the bot can't see the channel."""
+        """Returns the ID of a channel's creator, "" if Slack doesn't report it, or None if the bot can't see the
+        channel."""
         try:
             answer = await self._paced.call("conversations.info", channel=channel_id)
         except Refused as error:
@@ -305,7 +308,7 @@ class Surfaces:
 
     async def channels_of(self, user_id: str, types: str = "public_channel,private_channel") -> frozenset[str]:
         """Returns a person's public channels, and the private channels that both the person and the bot are in.
-        `types`: Slack's types, separated by commas. Excludes archived channels and the end of a very long list."""
+        `types`: Slack's types, separated by commas. Excludes archived channels. A very long list is cut off."""
         found: list[str] = []
         arguments = {"user": user_id, "types": types, "exclude_archived": True, "limit": CHANNELS_PER_PAGE}
         async for page in pages(self._paced.call, "users.conversations", MAX_CHANNEL_PAGES, **arguments):
@@ -313,7 +316,8 @@ class Surfaces:
         return frozenset(found)
 
     async def has_messages(self, channel_id: str, before_ts: str | None = None) -> bool:
-        """Returns whether anyone but the bot and Slack recently wrote in a direct message (before `before_ts`)."""
+        """Returns whether anyone other than the bot and Slack has recently written in a direct message (before
+        `before_ts`)."""
         answer = await self._paced.call(
             "conversations.history", channel=channel_id, latest=before_ts, limit=LOOK_BACK_MESSAGES
         )
@@ -326,8 +330,8 @@ class Surfaces:
         return ts
 
     async def notify(self, recipient: str, message: Json, key: str, still: Callable[[], bool]) -> None:
-        """Posts a message (in a thread if it has a `thread_ts`) and stores `key` in its metadata, to find it later.
-        Retries without the chart if Slack refuses it, as in some workspaces."""
+        """Posts a message (in a thread if it has a `thread_ts`), and stores `key` in its metadata so that the message
+        can be found later. Tries again without the chart if Slack refuses it, as Slack does in some workspaces."""
         thread_ts = message.get("thread_ts")
         message = {name: value for name, value in message.items() if name != "thread_ts"}
         marked = partial(self._threads.post, recipient, thread_ts, metadata=_notification(key))
@@ -342,7 +346,8 @@ class Surfaces:
                 await marked(**plain.message(blocks))
 
     async def is_notified(self, recipient: str, message: Json, key: str, since: float) -> bool:
-        """Returns whether `notify` has posted this key since a time, or False if Slack refuses to list messages."""
+        """Returns whether `notify` has posted a message with this key since a time. Returns False if Slack refuses to
+        list messages."""
         try:
             return await self._has_message(recipient, message.get("thread_ts"), _notification(key), since)
         except Refused as refused:
@@ -361,7 +366,8 @@ class Surfaces:
         return any(message.get("metadata") == metadata for message in messages_in(answer))
 
     async def _direct_message(self, user_id: str) -> str:
-        """Returns the channel ID of a person's direct message, or "" if there is none. Needs the scope im:read."""
+        """Returns the channel ID of a person's direct message with the bot, or "" if there isn't one. Needs the scope
+        im:read."""
         async for page in pages(self._paced.call, "users.conversations", types="im", limit=MAX_PER_PAGE):
             for one in json_objects(page, "channels"):
                 if string(one, "user") == user_id:
@@ -403,7 +409,8 @@ class Surfaces:
             return await self._threads.post(question.about.channel_id, None, **message)
 
     async def restate_run(self, channel_id: str, ts: str, schedule_id: int, stopped_by: str) -> None:
-        """Shows in a run's post who stopped it for good or, with "", that nobody has. Other messages don't change."""
+        """Updates a run's post to show who stopped its runs for good or, if `stopped_by` is "", that nobody has.
+        Messages that aren't a run's post don't change."""
         answer = await self._paced.call("conversations.history", channel=channel_id, latest=ts, inclusive=True, limit=1)
         for message in messages_in(answer):
             if message["ts"] == ts and message.get("user") == self._bot_user_id and modal_id_of(message):
@@ -420,8 +427,8 @@ class Surfaces:
         return bool(next_cursor(page))
 
     async def is_among_direct_messages(self, channel_id: str) -> bool:
-        """Returns whether Slack lists a conversation under Direct messages, as it does a group's. Raises RateLimited.
-        Returns True if Slack doesn't describe the conversation."""
+        """Returns whether Slack lists a conversation under Direct messages, which includes group messages. Returns True
+        if Slack refuses to describe the conversation. Raises RateLimited."""
         if is_direct_message(channel_id):
             return True
         try:
@@ -432,7 +439,7 @@ class Surfaces:
         return bool(json_object(answer, "channel").get("is_mpim"))
 
     async def has_news(self, channel_id: str, since: float) -> bool:
-        """Returns whether anybody but the bot and Slack has written in a channel or its threads since a time."""
+        """Returns whether anybody other than the bot and Slack has written in a channel or its threads since a time."""
         answer = await self._paced.call("conversations.history", channel=channel_id, limit=LOOK_BACK_MESSAGES)
         not_people = {*SLACK_USER_IDS, self._bot_user_id}
 
@@ -448,7 +455,8 @@ class Surfaces:
         return any(map(is_news, messages_in(answer)))
 
     async def find_question(self, question: MessageQuestion, since: float) -> str | None:
-        """Returns the ts of the question's post since a time (seconds since the epoch), or None if there is no post."""
+        """Returns the ts of the message in which a question was posted since a time (in seconds since the epoch), or
+        None if there isn't one."""
         thread = {"ts": question.about.thread_ts} if question.about.thread_ts else {}
         answer = await self._paced.call(
             "conversations.replies" if thread else "conversations.history",

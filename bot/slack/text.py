@@ -1,9 +1,9 @@
 """Converts a message to the text that readers see in Slack. Pure.
 
-The text consists of the message's blocks and the attachments below them. All parts are joined as mrkdwn, with structure
-(lists, quotes, code, emphasis) as Markdown, and then converted to the format that core/conversation.py describes.
-mrkdwn has `<…>` for users, channels, links and dates, and its own marks for emphasis. Sources: docs.slack.dev,
-"Formatting message text" and "Rich text block".
+The text consists of the message's blocks and the attachments below them. All parts are joined as mrkdwn, except that
+structure (lists, quotes, code, emphasis) is written as Markdown. The result is then converted to the format that
+core/conversation.py describes. mrkdwn uses `<…>` for users, channels, links and dates, and has its own markup for
+emphasis. Sources: docs.slack.dev, "Formatting message text" and "Rich text block".
 """
 
 import re
@@ -25,7 +25,7 @@ _NOT_ANSWER = ("actions", "context_actions", "context")
 
 
 def answer_of(message: Mapping[str, Any]) -> Payload:
-    """Returns a reply's message with only the answer's blocks, as Slack converted them."""
+    """Returns a reply's message with only the answer's blocks, in the form to which Slack converted them."""
     answers = [
         block
         for block in json_objects(message, "blocks")
@@ -35,27 +35,29 @@ def answer_of(message: Mapping[str, Any]) -> Payload:
 
 
 MAX_ATTACHED_CHARS = 40_000
-"""Maximum length of a Slack message. Attachments beyond this length are left out entirely."""
+"""Maximum total length of attachments, which is that of a Slack message. Attachments beyond this length are left out
+entirely."""
 MAX_COST = 12_000
-"""Maximum cost of blocks. Costlier ones count as empty, because the message's text has the same words and is faster."""
+"""Maximum cost of reading blocks. Blocks that cost more count as empty, because the message's text contains the same
+words and can be read faster."""
 ELEMENT_COST = 8
-"""The cost of an object or list item. In table cells, the cost is 1, because Slack limits the text of tables."""
+"""The cost of an object or list item. In table cells, it is 1, because Slack limits the amount of text in tables."""
 FREE_KEYS = 6
-"""The number of an object's keys that cost nothing. Each further key costs 1. Hardly any element has more."""
+"""The number of an object's keys that cost nothing. Each additional key costs 1. Hardly any element has more keys."""
 MAX_DEPTH = 4
 MAX_TIME_S = 100_000_000_000
-"""Maximum time in seconds. Larger numbers are in milliseconds."""
+"""Larger numbers are times in milliseconds, not seconds."""
 TOO_MUCH = "(This message has more parts than can be shown to you.)"
 MAX_QUOTED_CHARS = 1_500
-"""Maximum length of a message in a tool's result."""
+"""Maximum length of a message that is quoted in a tool's result."""
 INDENT = "    "
 MAX_INDENT = 8
-"""Slack's limit for indentation."""
+"""Maximum number of indentation levels in Slack."""
 MORE = "(More is attached.)"
 OWN_EMOJI = "emoji"
 """The target in `<!emoji^name>`, which represents a custom emoji without a Unicode character."""
 CANVAS = "canvas"
-"""The target in `<!canvas^F…|label>`, which represents a canvas's title."""
+"""The target in `<!canvas^F…|label>`, which represents the title of a canvas."""
 
 _WRITTEN = (
     *("rich_text", "markdown", "header", "section", "context", "actions", "context_actions", "image", "divider"),
@@ -103,11 +105,12 @@ _BUTTONS = ("button", "workflow_button", "icon_button", "feedback_buttons")
 _CELLS = ("raw_text", "raw_number", "rich_text", "rich_text_section", *_INLINE)
 _AXES = ("x_label", "y_label")
 _TABLE_HEADS = ("header", "headers", "header_row", "columns")
-"""Keys for a table's header, if it isn't the first row."""
+"""Keys that contain a table's header if the header isn't the first row."""
 
 
 def body_of(message: Payload) -> str:
-    """Returns the text of the author's blocks or, without blocks, `text` with an app's attachments (as in alerts)."""
+    """Returns the text of the author's blocks, or `text` if there are none, followed by the attachments that an app
+    posted (as alerts do)."""
     text = string(message, "text")
     written, _ = _split_blocks(message)
     posted, _ = _split_attachments(message)
@@ -117,7 +120,8 @@ def body_of(message: Payload) -> str:
 
 
 def attached_to(message: Payload) -> str:
-    """Returns the text below a message: emails, forwarded and quoted messages, link previews, other attachments."""
+    """Returns the text that is shown below a message: emails, forwarded and quoted messages, link previews, and other
+    attachments."""
     _, unknown = _split_blocks(message)
     _, others = _split_attachments(message)
     if not (unknown or others or message.get("files")):
@@ -128,7 +132,8 @@ def attached_to(message: Payload) -> str:
 
 
 def _split_blocks(message: Payload) -> tuple[list[Payload], list[Payload]]:
-    """Returns the author's blocks, and other blocks. In a user's message, unknown types might quote other people."""
+    """Returns the author's blocks, and all other blocks. In a user's message, blocks of unknown types might quote other
+    people."""
     blocks = json_objects(message, "blocks")
     if not string(message, "user") or string(message, "bot_id") or is_by_app(message):
         return blocks, []
@@ -136,7 +141,8 @@ def _split_blocks(message: Payload) -> tuple[list[Payload], list[Payload]]:
 
 
 def _split_attachments(message: Payload) -> tuple[list[Payload], list[Payload]]:
-    """Returns the attachments that an app posted with its message, and all other attachments, such as link previews."""
+    """Returns the attachments that an app posted with its message, and all other attachments, such as link previews
+    that Slack added."""
     attachments = json_objects(message, "attachments")
     if not string(message, "bot_id"):
         return [], attachments
@@ -155,18 +161,19 @@ def app_name(message: Payload) -> str | None:
 
 
 def is_by_app(message: Payload) -> bool:
-    """Returns whether an app wrote the message. Only Slack's clients for people set client_msg_id."""
+    """Returns whether an app wrote the message. Only the Slack clients that people use set client_msg_id."""
     return "app_id" in message and "client_msg_id" not in message
 
 
 def _quoted_emails(holder: Payload) -> list[str]:
-    """Returns a message's emails, each quoted in full so that no part of an email can pass for a member's words."""
+    """Returns a message's emails. Each is quoted in full, so that no part of an email can be mistaken for a member's
+    words."""
     mails = [file for file in json_objects(holder, "files") if is_mail(file)]
     return [f"Mail:\n{quoted(escape(mail_of(mail) or mail_headers(mail)))}" for mail in mails]
 
 
 def _attachments(attachments: Iterable[Payload], depth: int, *, is_own: bool = False) -> str:
-    """Returns the text of attachments, quoted unless the message's author wrote them (`is_own`)."""
+    """Returns the text of attachments. Quotes it unless the message's author wrote the attachments (`is_own`)."""
     parts: list[str] = []
     size_chars = cost = 0
     for attachment in attachments:
@@ -215,7 +222,7 @@ def _attachment(attachment: Payload, depth: int, is_own: bool) -> str:
 
 
 def _fallback_text(attachment: Payload) -> str:
-    """Returns the text of an attachment without the usual keys, which is an object by another app or the fallback."""
+    """Returns the text of an attachment that lacks the usual keys: an object by another app, or else the fallback."""
     unusual = {
         key: value
         for key, value in attachment.items()
@@ -231,7 +238,7 @@ def _linked_label(attachment: Payload, key: str, address: str) -> str:
 
 
 def _forwarded_text(attachment: Payload, depth: int) -> str:
-    """Returns the text of a message that a user forwarded (`is_share`) or whose link Slack unfurled."""
+    """Returns the text of a message that a user forwarded (`is_share`), or for which Slack unfurled a link."""
     labels = names_in(string(attachment, "text"))
     messages = [json_object(block, "message") for block in json_objects(attachment, "message_blocks")]
     instead = string(attachment, "text") if len(messages) == 1 else ""
@@ -262,7 +269,8 @@ def _author(attachment: Payload) -> str:
 
 
 def _blocks(blocks: Sequence[Payload], labels: Mapping[str, str], depth: int, instead: str = "") -> str:
-    """Returns the text of blocks as mrkdwn, or `instead` if they have none. `labels`: names in the message, by ID."""
+    """Returns the text of blocks as mrkdwn, or `instead` if they have no text. `labels`: names in the message, keyed by
+    ID."""
     parts = [] if depth == 0 or _cost(blocks) > MAX_COST else _BlockReader(labels).texts(blocks)
     if all(part.startswith(UNREAD) for part in parts):
         parts = [*filter(None, [markdown_emphasis(instead)]), *parts]
@@ -270,7 +278,7 @@ def _blocks(blocks: Sequence[Payload], labels: Mapping[str, str], depth: int, in
 
 
 def _cost(holder: Any) -> int:
-    """Estimates how long it takes to read a message or a part of it. The estimate isn't exact if it exceeds
+    """Estimates how long it takes to read a message or a part of one. Stops counting once the estimate exceeds
     MAX_COST."""
     left, cost = [(holder, ELEMENT_COST)], 0
     while left and cost <= MAX_COST:
@@ -344,7 +352,7 @@ class _BlockReader:
         return f"{caption}\n\n{table}" if caption and table else caption or table
 
     def _chart(self, block: Payload, level: int) -> str | None:
-        """Returns a chart's numbers as a table, with a row for each segment or for each label of its series."""
+        """Returns a chart's numbers as a table, with a row for each segment, or for each label of the series."""
         chart = json_object(block, "chart")
         axes = json_object(chart, "axis_config")
         series = json_objects(chart, "series") or [{"name": "", "data": chart.get("segments")}]
@@ -419,7 +427,7 @@ def _remote_file(block: Payload) -> str | None:
 
 
 def _button(element: Payload) -> str:
-    """Returns a button with a URL as a link, or "" for other buttons, because a model can't click them."""
+    """Returns a link if a button has a URL. Returns "" for other buttons, because a model can't click them."""
     url = string(element, "url") or string(json_object(json_object(element, "workflow"), "trigger"), "url")
     return link(url, unescape(_text_of(element, "text") or string(element, "text"))) if url else ""
 
@@ -442,7 +450,7 @@ def _option(option: Payload) -> str:
 
 
 def _points(series: Payload, axes: Payload) -> dict[str, str]:
-    """Returns a series' numbers by label: a category, or the point's position on the axis."""
+    """Returns a series' numbers, keyed by label. The label is a category, or the point's position on the axis."""
     data = series.get("data")
     categories = strings(axes, "categories")
     points: dict[str, str] = {}
@@ -493,7 +501,8 @@ _PLAIN: Mapping[str, Callable[[Payload], str | None]] = {
 
 
 def block_text(block: Payload) -> str:
-    """Returns the text of a block posted by the bot, as mrkdwn. Slack has turned emoji and links into elements."""
+    """Returns the text of a block that the bot posted, as mrkdwn. Slack has turned its emoji and links into
+    elements."""
     lines = [map(_as_text_element, json_objects(element, "elements")) for element in json_objects(block, "elements")]
     return "\n".join(_inline(line, {}) for line in lines)
 
@@ -503,12 +512,12 @@ def quoted(text: str) -> str:
 
 
 def quoted_for_model(text: str) -> str:
-    """Returns text found by a tool as a quote, so that nothing in one message can be read as another message."""
+    """Returns a message found by a tool as a quote, so that no part of it can be mistaken for another message."""
     return quoted(f"{text[:MAX_QUOTED_CHARS]} […]" if len(text) > MAX_QUOTED_CHARS else text)
 
 
 def _code(element: Payload, inner: Sequence[Payload], labels: Mapping[str, str]) -> str:
-    """Returns a code block, in which URLs follow the labels of links, because code can't contain markup."""
+    """Returns a code block. The labels of links are followed by their URLs, because code can't contain markup."""
     words = []
     for one in inner:
         text, url = string(one, "text"), string(one, "url")
@@ -520,7 +529,7 @@ def _code(element: Payload, inner: Sequence[Payload], labels: Mapping[str, str])
 
 
 def _inline(elements: Iterable[Payload], labels: Mapping[str, str]) -> str:
-    """Returns elements as a line. Adjacent elements with the same style share their marks."""
+    """Returns elements as a single line. Adjacent elements with the same style share their markup."""
     parts = []
     for styles, group in groupby(elements, key=_styles):
         text = "".join(_piece(element, labels, "code" in styles) for element in group)
@@ -529,7 +538,7 @@ def _inline(elements: Iterable[Payload], labels: Mapping[str, str]) -> str:
 
 
 def _styles(element: Payload) -> frozenset[str]:
-    """Returns an element's styles, except for mentions, so that a message still begins with its mention."""
+    """Returns an element's styles. Mentions have none, so that a message that begins with a mention still does."""
     if element.get("type") not in ("text", "link", "emoji"):
         return frozenset()
     style = json_object(element, "style")
@@ -539,7 +548,8 @@ def _styles(element: Payload) -> frozenset[str]:
 
 
 def _with_styles(line: str, styles: frozenset[str]) -> str:
-    """Adds a style's marks inside any outer spaces, because Markdown doesn't allow spaces next to the marks."""
+    """Adds the markup of styles to the text between any leading and trailing spaces, because Markdown doesn't allow
+    spaces next to its markup."""
     words = line.strip()
     if not words or not styles:
         return line
@@ -599,21 +609,22 @@ def _as_text_element(element: Payload) -> Payload:
 
 
 def link(url: str, label: str) -> str:
-    """Returns a link in mrkdwn. The URL and the label must be unescaped."""
+    """Returns a link in mrkdwn. The URL and the label must not be escaped."""
     target = escape(url.translate({ord(mark): f"%{ord(mark):02X}" for mark in "<>| \n\t"}))
     label = escape(" ".join(label.split()))
     return f"<{target}|{label}>" if label and label != target else f"<{target}>"
 
 
 def _has_own_label(url: str, label: str) -> bool:
-    """Returns whether a label adds information to the URL. Slack's own labels only repeat the URL."""
+    """Returns whether a link's label adds information to its URL. Labels that Slack sets itself only repeat the URL."""
     bare = _QUIET_SCHEMES.sub("", url)
     return bool(url) and label.strip() not in ("", url, bare, bare.rstrip("/"))
 
 
 def markdown_emphasis(mrkdwn: str) -> str:
-    """Converts emphasis in mrkdwn to Markdown: `**bold**` and `~~gone~~` need two marks, `_this_` one. `>>>` quotes
-    everything that follows. Markdown has no such mark, so each line is marked."""
+    """Converts emphasis in mrkdwn to Markdown. `**bold**` and `~~gone~~` need two characters on each side, whereas
+    `_this_` needs one. `>>>` quotes everything that follows. Markdown has no equivalent, so each line is quoted
+    separately."""
     marked = mrkdwn
     for pattern, marks in _EMPHASIS:
         marked = pattern.sub(partial(_with_marks, marks), marked)
@@ -626,7 +637,7 @@ def _with_marks(marks: str, match: re.Match[str]) -> str:
 
 
 def names_in(mrkdwn: str) -> dict[str, str]:
-    """Returns the names of users, channels and groups that the mrkdwn itself contains, by ID."""
+    """Returns the names of users, channels and groups that the mrkdwn itself contains, keyed by ID."""
     return dict(_NAMED.findall(mrkdwn))
 
 
@@ -641,7 +652,7 @@ def message_text(mrkdwn: str) -> str:
 
 
 def _without_markup(text: str) -> str:
-    """Escapes every `<` that doesn't begin markup, because apps send such text."""
+    """Escapes each `<` in text without markup. Apps send text with an unescaped `<`."""
     return text.replace("<", "&lt;")
 
 
@@ -668,7 +679,7 @@ def _sequence(match: re.Match[str]) -> str:
 
 
 def _special(target: str, label: str) -> str:
-    """Returns the displayed form of mentions like `<!here>`, and of `<!date^seconds^format^link|fallback>`."""
+    """Returns the form in which readers see mentions such as `<!here>`, and `<!date^seconds^format^link|fallback>`."""
     kind, _, rest = target.partition("^")
     if kind == "date":
         seconds, _, how = rest.partition("^")

@@ -1,7 +1,7 @@
 """Checks access by user group or email domain (BOT_ALLOW_USERS).
 
-One usergroups.list call returns all groups with their members. A response is trusted for as long as a person's user
-type, and refreshed earlier, so that a short Slack outage doesn't deny anyone access.
+A single usergroups.list call returns all groups with their members. A response is trusted for as long as a person's
+user type but is refreshed earlier, so that nobody is denied access because of a short Slack outage.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from bot.slack.users import KIND_TRUSTED_S, KIND_WITHIN_S, Users
 
 READ_AGAIN_S = KIND_TRUSTED_S / 2
 TRY_AGAIN_S = 15.0
-"""Pause after a failed call, unless Slack asks for another."""
+"""The pause after a failed call, unless Slack asks for a different pause."""
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,8 @@ async def list_groups(client: PacedClient | SlackClient) -> Sequence[Mapping[str
 
 
 async def read_groups(client: PacedClient | SlackClient, groups: Collection[str]) -> Mapping[str, frozenset[str]]:
-    """Returns the members of those groups that exist, by ID or handle. Raises RateLimited and Refused."""
+    """Returns the members of each group that exists, keyed by the group's ID or handle. Raises RateLimited and
+    Refused."""
     alive = await list_groups(client)
     by_name = {string(one, name): frozenset(strings(one, "users")) for name in ("handle", "id") for one in alive}
     return {group: by_name[group] for group in groups if group in by_name}
@@ -50,7 +51,8 @@ class AccessGroups:
     _reading: asyncio.Task[None] | None = field(default=None, init=False)
 
     def known(self, user_id: str) -> bool | None:
-        """Returns whether the rules include a person, or None if the data is over ten minutes old (five for a "no")."""
+        """Returns whether the rules include a person. Returns None if the data is more than ten minutes old, or five if
+        the answer would be no."""
         in_group: bool | None = user_id in self._people
         # Someone who joins a group should gain access sooner than someone who leaves it loses access.
         trusted_s = KIND_TRUSTED_S if in_group else READ_AGAIN_S

@@ -1,26 +1,26 @@
-"""Looks up people: their names and time zones, and whether they are members, guests or strangers.
+"""Looks up people's names and time zones, and whether people are members, guests or strangers.
 
-All of these are in the response of users.info, which is cached once. User types decide access, so they are trusted for
-ten minutes or looked up immediately. Names only make IDs readable, so they are trusted for an hour, like time zones.
-Channel names (conversations.info) are cached the same way. `ChannelReaders` determines whether everyone who can read a
-channel belongs to the workspace.
+All of this is in the response of users.info, which is cached as a whole. User types decide who has access, so they are
+trusted for only ten minutes and then looked up immediately. Names only make IDs readable, so they are trusted for an
+hour, as are time zones. Channel names (conversations.info) are cached the same way. `ChannelReaders` determines whether
+everyone who can read a channel belongs to the workspace.
 
 Slack accepts 100 users.info calls a minute (pacing/budget.py), for user types and names together. Therefore:
 
 - Everyone waiting for the same person shares one lookup and its retries.
 - Lookups of user types are queued, with AT_ONCE of them open at a time. A failed lookup keeps its slot for a delay that
-  grows with consecutive failures for any person, and then goes to the end of the queue. During an outage, at most half
-  of the calls are used no matter how many lookups wait. The recovery is noticed within seconds, because successful
-  lookups aren't delayed.
-- If more than MAX_LOOKED_UP people are waited for, or more than there are calls left, users.list is read in parallel, a
-  thousand people per call, until all of them are found. users.info still looks up people who aren't in the list, such
-  as strangers. If Slack refuses the list, the queue continues without it.
-- Names are skipped when calls become scarce.
-- The last KEPT_FOR_PRESSES calls are reserved for people who press a button, enter a command or submit a modal. Lookups
-  of these people skip the queue, because Slack allows only seconds.
+  grows with the number of consecutive failures (for any person), and then goes to the end of the queue. During an
+  outage, at most half of the calls are used, no matter how many lookups are waiting. The recovery is noticed within
+  seconds, because successful lookups aren't delayed.
+- If lookups of more than MAX_LOOKED_UP people are waiting, or of more people than there are calls left, users.list is
+  read in parallel, a thousand people per call, until all of them are found. People who aren't in the list, such as
+  strangers, are still looked up with users.info. If Slack refuses the list, the queue continues without it.
+- Names aren't looked up when calls become scarce.
+- The last KEPT_FOR_PRESSES calls are reserved for people who click a button, enter a command or submit a modal. Lookups
+  of these people skip the queue, because Slack expects a response within seconds.
 
-User types that were waited for are stored with the time of their lookup (store/account_kinds.py). A restarted process
-and other processes trust them for as long as the process that asked.
+If something waited for a user type, the type is stored with the time of its lookup (store/account_kinds.py). Other
+processes, and a restarted process, trust it for as long as the process that looked it up.
 """
 
 import asyncio
@@ -51,14 +51,15 @@ NOW_S = 1.0
 """Maximum age of a running lookup that counts as current. Lookups that have ended don't count."""
 KIND_TRUSTED_S = 600.0
 KEPT_S = KINDS_KEPT_S
-"""The time for which a name is trusted, and a user type applies while Slack returns no newer one."""
+"""The time for which a name is trusted. A user type is used for this long if Slack doesn't return a newer one."""
 NAMES_WITHIN_S = 5.0
 """Time limit for a prompt's names, and for a channel's readers. Later responses are also cached."""
 KIND_WITHIN_S = 45.0
-"""Default time limit for a user type, enough for two calls without a response, so that a short outage denies nobody."""
+"""Default time limit for a user type. It is enough for two calls that get no response, so that nobody is denied because
+of a short outage."""
 AT_ONCE = 5
 MAX_NAMES = 50
-"""Maximum lookups per prompt: half of the users.info calls that Slack allows per minute."""
+"""Maximum number of lookups per prompt: half of the users.info calls that Slack allows per minute."""
 KEPT_FOR_KINDS = 40
 KEPT_FOR_PRESSES = 10
 TURN_S = 0.5
@@ -66,25 +67,25 @@ TURN_S = 0.5
 READERS_TRUSTED_S = 60.0
 PEOPLE_PER_PAGE = 1_000
 MAX_PAGES = 3
-"""Maximum pages of a channel's members. Channels with more members count as channels with outsiders."""
+"""Maximum number of pages with a channel's members. A channel with more members counts as having outsiders."""
 MAX_LOOKED_UP = 20
 MAX_LISTED = 20_000
-"""Maximum number of people to list: their pages take a minute's worth of users.list calls."""
+"""Maximum number of people to list. Their pages take a minute's worth of users.list calls."""
 LIST_AGAIN_S = 60.0
-"""Pause after a list was read completely or refused by Slack."""
+"""The pause after a list was read completely or refused by Slack."""
 LISTED_AT_ONCE = 100
 """Number of listed people to process before yielding to the event loop."""
 MAX_KEPT = 5_000
 """Maximum number of channels or questions to remember, per cache."""
 STRANGER_ERRORS = ("user_not_found", "user_not_visible")
-"""Slack's errors for people whom the workspace can't see."""
+"""Slack's errors for people who aren't visible in the workspace."""
 SHARED = ("is_shared", "is_ext_shared", "is_org_shared", "is_pending_ext_shared", "pending_shared")
 """Slack's fields for a channel that people in other workspaces can read, now or soon."""
 
 MEMBER_ID = re.compile("[UW][A-Z0-9]{2,}")
 _USER, _CHANNEL = ("users.info", "user"), ("conversations.info", "channel")
 _METHODS = {"U": _USER, "W": _USER, "C": _CHANNEL, "G": _CHANNEL}
-"""The method and argument for a lookup, by the first letter of an ID."""
+"""The method and argument for looking up an ID, keyed by the ID's first letter."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -101,10 +102,11 @@ class Profile:
     kind_at: float = -math.inf
     """When the lookup of the user type or the channel began."""
     team_id: str = ""
-    """The workspace of a person outside ours; "" for others, or if Slack doesn't report it."""
+    """The workspace of a person who is outside ours, or "" for other people and if Slack doesn't report it."""
     zone: ZoneInfo | None = None
     domain: str | None = None
-    """A member's email domain, as of `kind_at`; "" for others and without the scope; None if Slack wasn't asked."""
+    """A member's email domain as of `kind_at`. "" for anyone else or if the scope is missing, and None if Slack wasn't
+    asked."""
     channel: Channel | None = None
 
 
@@ -113,7 +115,7 @@ class _Lookup:
     listed: asyncio.Future[None]
     """Done once a list has returned this person."""
     task: asyncio.Task[bool] | None = None
-    """The result is False if Slack's refusal is final."""
+    """The lookup. Its result is False if Slack refused permanently."""
     waiting: int = 0
 
     @property
@@ -133,9 +135,9 @@ class Users:
         self._lookups: dict[str, _Lookup] = {}
         self._line = asyncio.Semaphore(AT_ONCE)
         self._failures = NO_FAILURES
-        """Number of consecutive failures of user type lookups, for any person."""
+        """Number of consecutive failed lookups of user types, for any person."""
         self._to_list: set[str] = set()
-        """People whose user types somebody is waiting for, and who haven't been in the list."""
+        """People whose user types are needed and who haven't been found in the list yet."""
         self._listing: asyncio.Task[None] | None = None
         self._list_again_at = -math.inf
         self._background = Background()
@@ -156,9 +158,9 @@ class Users:
     ) -> UserKind | None:
         """Returns a person's user type, or None if Slack doesn't return it within `within_s`.
 
-        The type can be ten minutes old, or an hour old while Slack fails. With `now_within_s`, Slack must return a type
-        that is current, or at most `max_age_s` old, within that time. `is_press`: whether to skip the queue, because
-        the person is waiting after pressing something.
+        The type can be ten minutes old, or an hour old while Slack is failing. If `now_within_s` is given, the type
+        must be current, or at most `max_age_s` old, and Slack must return it within that time. `is_press`: whether to
+        skip the queue because the person is waiting after clicking something.
         """
         if now_within_s is not None:
             recent = self.known(user_id, max_age_s)
@@ -169,11 +171,13 @@ class Users:
         return kind or self.known(user_id, KEPT_S)
 
     def known_domain(self, user_id: str) -> str | None:
-        """Returns a member's email domain, "" if there is none, or None if the data is too old (as in `known`)."""
+        """Returns a member's email domain, "" if there is none, or None if the data is too old (just as for
+        `known`)."""
         return None if self.known(user_id) is None else self._profile(user_id).domain
 
     async def domain(self, user_id: str, *, within_s: float = KIND_WITHIN_S, is_press: bool = False) -> str | None:
-        """Returns a member's email domain, asking Slack for up to `within_s`. Needs users:read.email."""
+        """Returns a member's email domain. If it has to be looked up, waits for Slack for up to `within_s`. Needs
+        users:read.email."""
         if self.known_domain(user_id) is None:
             await self._look_up_kind(user_id, KIND_TRUSTED_S, within_s, is_press)
         return self.known_domain(user_id)
@@ -202,8 +206,8 @@ class Users:
         return None
 
     async def _ask_at_once(self, user_id: str) -> bool:
-        """Requests a person's user type once, if the rate limit allows another call. Returns False if the request must
-        be queued."""
+        """Requests a person's user type once if the rate limit allows another call. Returns False if the lookup must be
+        queued instead."""
         if self._client.budget.spare_calls(_USER[0]) <= 0:
             return False
         try:
@@ -214,7 +218,8 @@ class Users:
         return True
 
     async def _ask_in_queue(self, user_id: str, lookup: _Lookup) -> bool:
-        """Requests a person's user type until Slack returns it, refuses permanently, or nobody is waiting anymore."""
+        """Keeps requesting a person's user type until Slack returns it or refuses permanently, or until nobody is
+        waiting for it anymore."""
         self._to_list.add(user_id)
         self._list_if_many()
         try:
@@ -249,19 +254,21 @@ class Users:
         return self._client.budget.spare_calls(_USER[0]) - KEPT_FOR_PRESSES
 
     def _list_if_many(self) -> None:
-        """Starts listing everyone if looking up people one by one would exceed MAX_LOOKED_UP or the spare calls."""
+        """Starts listing everyone if more people must be looked up than MAX_LOOKED_UP or the spare calls allow."""
         if len(self._to_list) > min(MAX_LOOKED_UP, max(0, self._spare)):
             self._list_people()
 
     def _list_people(self) -> asyncio.Task[None] | None:
-        """Returns the task that reads the list, starting it if needed, or None if it was read or refused recently."""
+        """Returns the task that reads the list, and starts it if necessary. Returns None if the list was recently read
+        or refused."""
         if self._listing is None and self._clock.monotonic() >= self._list_again_at:
             # In a separate context, because it serves other jobs too.
             self._listing = asyncio.create_task(self._read_list(), context=Context())
         return self._listing
 
     async def _read_list(self) -> None:
-        """Caches the workspace's people from Slack's list, page by page, until everyone waited for is found."""
+        """Caches the workspace's people from Slack's list, page by page, until everyone who is needed has been
+        found."""
         asked_at = self._clock.monotonic()
         try:
             async for people in pages_of_people(self._client):
@@ -307,14 +314,15 @@ class Users:
                 self._keep(user_id, replace(profile, kind=found.kind, kind_at=found.looked_up_at, domain=None))
 
     async def team_id(self, user_id: str) -> str:
-        """Returns a person's workspace. This is our workspace unless Slack reports in time that the person is only in
-        another workspace."""
+        """Returns the ID of a person's workspace. This is our workspace unless Slack reports in time that the person is
+        only in another one."""
         await self.names((user_id,))
         return self._profile(user_id).team_id or self._team_id
 
     async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
-        """Returns the names of the first MAX_NAMES people and channels by ID. Excludes names that Slack doesn't return,
-        and private channels except `in_channel`, because readers of other channels might not know their names."""
+        """Returns the names of the first MAX_NAMES people and channels, keyed by ID. Excludes names that Slack doesn't
+        return. Also excludes private channels other than `in_channel`, because readers of the answer might not know
+        their names."""
         wanted = [id_ for id_ in ids if id_[:1] in _METHODS][:MAX_NAMES]
         with suppress(TimeoutError):
             async with asyncio.timeout(NAMES_WITHIN_S):
@@ -327,12 +335,12 @@ class Users:
         return {id_: name for id_ in ids if (name := self._profile(id_).name)}
 
     def admins_to_name(self, admins: Iterable[str]) -> list[str]:
-        """Returns the IDs of a few admins to contact, without accounts that are known to be deactivated."""
+        """Returns the IDs of a few admins to contact. Excludes accounts that are known to be deactivated."""
         left = (one for one in sorted(admins) if self._profile(one).kind is not UserKind.DEACTIVATED)
         return list(islice(left, MAX_ADMINS_LISTED))
 
     async def is_private(self, channel_id: str) -> bool | None:
-        """Returns whether a channel is private, as of the last minutes, or None if Slack doesn't report it."""
+        """Returns whether a channel was private within the last few minutes, or None if Slack doesn't report it."""
         if is_direct_message(channel_id):
             return True
         await self._look_up_channel(channel_id, self._profile(channel_id).kind_at)
@@ -341,7 +349,8 @@ class Users:
         return known.channel.is_private if known.channel and is_current else None
 
     async def channel(self, channel_id: str) -> Channel | None:
-        """Returns a channel as of the last minutes, or an older state if Slack doesn't answer, or None."""
+        """Returns a channel as it was within the last few minutes. If Slack doesn't respond, returns an older state, or
+        None if there isn't one."""
         if is_direct_message(channel_id):
             return DIRECT_MESSAGE
         await self._look_up_channel(channel_id, self._profile(channel_id).named_at)
@@ -354,7 +363,8 @@ class Users:
                     await self._share_lookup(channel_id, self._ask_for_name)
 
     def zones(self, ids: Sequence[str]) -> Mapping[str, ZoneInfo]:
-        """Returns the time zones of people by ID, if lookups of their names or user types returned them."""
+        """Returns the time zones of people, keyed by ID. Includes only time zones that were returned by lookups of
+        names or user types."""
         return {id_: zone for id_ in ids if (zone := self._profile(id_).zone)}
 
     async def _look_up_name(self, id_: str) -> None:
@@ -372,7 +382,7 @@ class Users:
         return True
 
     async def _share_lookup(self, id_: str, ask: Callable[[str, _Lookup], Coroutine[Any, Any, bool]]) -> bool:
-        """Waits for the running lookup, or for a lookup that `ask` starts. The lookup continues if this call is
+        """Waits for the running lookup, or for a new one that `ask` starts. The lookup continues even if this call is
         canceled."""
         lookup = self._lookups.get(id_)
         if lookup is None:
@@ -433,7 +443,7 @@ _UNKNOWN = Profile()
 
 
 def cache_newest(kept: dict[K, V], key: K, value: V, most: int | None = None) -> None:
-    """Adds a value to a cache as its newest value, and drops the oldest values beyond `most` (default MAX_KEPT)."""
+    """Adds a value to a cache as its newest value. If there are more than `most` values, drops the oldest ones."""
     kept.pop(key, None)
     kept[key] = value
     if len(kept) > (MAX_KEPT if most is None else most):
@@ -447,7 +457,7 @@ async def pages_of_people(client: PacedClient | SlackClient) -> AsyncIterator[Se
 
 
 async def pages_of_channels(client: SlackClient) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
-    """Yields pages of public channels, and of private channels with the bot. Raises RateLimited and Refused."""
+    """Yields pages of public channels, and of private channels that the bot is in. Raises RateLimited and Refused."""
     async for page in _pages(client, "conversations.list", "channels", types="public_channel,private_channel"):
         yield page
 
@@ -460,7 +470,8 @@ async def _pages(
 
 
 async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
-    """Returns the names, by ID, of members with this ID or whole name, ignoring case. Needs the scope users:read."""
+    """Returns the members who have this ID or whole name, ignoring case, as names keyed by ID. Needs the scope
+    users:read."""
     try:
         if MEMBER_ID.fullmatch(words):
             found = [json_object(await client.call("users.info", user=words), "user")]
@@ -477,7 +488,8 @@ async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
 
 
 async def kinds_by_id(client: SlackClient, ids: Collection[str], team_id: str) -> Mapping[str, UserKind | None]:
-    """Returns people's user types by ID, with None for people unknown to Slack. Needs the scope users:read."""
+    """Returns people's user types, keyed by ID. The user type is None for people that Slack doesn't know. Needs the
+    scope users:read."""
     kinds: dict[str, UserKind | None] = {}
     if len(ids) > MAX_LOOKED_UP:
         async for people in pages_of_people(client):
@@ -529,13 +541,13 @@ async def email_of(client: PacedClient, user_id: str, team_id: str) -> str:
 
 
 def domain_of(user: Mapping[str, Any]) -> str:
-    """Returns the domain of a person's email address, or "" if Slack shows no address or an unconfirmed address."""
+    """Returns the domain of a person's email address, or "" if Slack doesn't show the address or it isn't confirmed."""
     address = string(json_object(user, "profile"), "email") if user.get("is_email_confirmed") is not False else ""
     return address.rpartition("@")[2].lower()
 
 
 def zone_of(user: Mapping[str, Any]) -> ZoneInfo | None:
-    """Returns a person's time zone, or None if Slack doesn't report it or this machine doesn't know it."""
+    """Returns a person's time zone, or None if Slack doesn't report the time zone or this machine doesn't know it."""
     try:
         return ZoneInfo(string(user, "tz"))
     except (ValueError, LookupError, OSError):
@@ -543,8 +555,8 @@ def zone_of(user: Mapping[str, Any]) -> ZoneInfo | None:
 
 
 def teams_of(user: Mapping[str, Any], team_id: str) -> list[str]:
-    """Returns a person's workspaces, beginning with the home workspace (`team_id` by default). Enterprise Grid can add
-    other workspaces."""
+    """Returns the IDs of a person's workspaces, beginning with their home workspace (`team_id` by default). In
+    Enterprise Grid, a person can be in several workspaces."""
     home = string(user, "team_id") or team_id
     return [home, *strings(json_object(user, "enterprise_user"), "teams")]
 
@@ -556,7 +568,7 @@ def name_of(user_or_channel: Mapping[str, Any]) -> str:
 
 
 def channel_of(slack_object: Mapping[str, Any]) -> Channel:
-    """Converts Slack's channel object to a Channel. A channel without any type counts as private."""
+    """Converts Slack's channel object to a Channel. A channel whose type is missing counts as private."""
     types = {"is_im": ChannelType.DIRECT, "is_mpim": ChannelType.GROUP}
     default = ChannelType.PUBLIC if slack_object.get("is_private") is False else ChannelType.PRIVATE
     type_ = next((type_ for key, type_ in types.items() if slack_object.get(key)), default)
@@ -567,10 +579,10 @@ def channel_of(slack_object: Mapping[str, Any]) -> Channel:
 class ChannelReaders:
     """Determines whether everyone who can read a channel belongs to the workspace.
 
-    The results that a model finds on behalf of a member are shown to everyone in the channel. A guest or a member of
-    another organization could then read public channels that they aren't in. Slack has no flag for channels with
-    guests, so the channel's members are compared with the workspace's people. If Slack doesn't answer in time, a person
-    is treated as an outsider. Needs the scopes channels:read, groups:read, mpim:read and users:read.
+    Anything that a model finds on behalf of a member is shown to everyone in the channel, so a guest or a member of
+    another organization could read content from public channels that they aren't in. Slack doesn't flag channels that
+    have guests, so the channel's members are compared with the workspace's people. If Slack doesn't respond in time, a
+    person is treated as an outsider. Needs the scopes channels:read, groups:read, mpim:read and users:read.
     """
 
     def __init__(self, client: PacedClient, users: Users) -> None:
@@ -579,7 +591,7 @@ class ChannelReaders:
         self._insiders_only: dict[str, tuple[bool, float]] = {}
 
     async def are_insiders(self, thread: ThreadKey) -> bool:
-        """Returns whether only people in the workspace can read a thread. Direct messages have only one reader."""
+        """Returns whether only people in the workspace can read a thread. A direct message has only one reader."""
         if thread.in_direct_message:
             return True
         channel_id, now = thread.channel_id, self._client.clock.monotonic()
@@ -605,8 +617,8 @@ class ChannelReaders:
         return bool(members) and kinds <= {UserKind.MEMBER, UserKind.BOT}
 
     async def names_of_members(self, channel_id: str) -> Mapping[str, str]:
-        """Returns the names of the people in a channel by ID, or {} if there are too many people. If Slack doesn't
-        return a name, the ID is used instead. Raises RateLimited and Refused."""
+        """Returns the names of the people in a channel, keyed by ID, or {} if there are too many people. If Slack
+        doesn't return a name, uses the ID instead. Raises RateLimited and Refused."""
         members = await self._members(channel_id)
         people = [member for member in members if self._users.known(member) not in (UserKind.BOT, UserKind.DEACTIVATED)]
         # Other processes might have looked up the user types, which are stored without names.
