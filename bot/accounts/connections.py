@@ -1,4 +1,5 @@
-"""Connections to MCP servers with people's own accounts: opened when needed, limited in number, closed when unused."""
+"""Manages connections to MCP servers with people's own accounts. They are opened when needed, limited in number, and
+closed when unused."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from bot.store.accounts import Owner
 MAX_OPEN = 50
 UNUSED_S = 300.0
 JUST_USED_S = 30.0
-"""Connections used this recently stay open, because a call might be about to begin."""
+"""Connections that were used this recently stay open, because a call might be about to begin."""
 
 
 @dataclass(slots=True)
@@ -31,11 +32,11 @@ class Connections:
         self._servers = servers
         self._clock = clock
         self._open: dict[Owner, _Connection] = {}
-        """The most recently used connection is last."""
+        """Open connections. The most recently used one is last."""
         self._closing_tasks: dict[asyncio.Task[None], McpServer] = {}
 
     async def account_problem(self, server: str) -> str:
-        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in."""
+        """Returns the reason nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in."""
         return (
             await self._sign_ins.account_problem(server)
             if server in self._sign_ins.server_names

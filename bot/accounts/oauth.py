@@ -1,9 +1,10 @@
-"""The OAuth client for authorization servers: discovery, registration, and tokens for a code or refresh token.
+"""The OAuth client for authorization servers. It discovers them, registers Typist, and exchanges codes and refresh
+tokens for tokens.
 
-Metadata isn't trusted. It must contain the server's own issuer, PKCE with S256, code and token endpoints at that
-issuer's origin, and HTTPS URLs. For servers that don't comply, an admin can configure what to trust (`SignInConfig`).
-URLs must not point into a private network unless the MCP server is in one itself. Redirects aren't followed. Errors
-quote only the origin of a server's URL, because the rest might contain a secret.
+Metadata isn't trusted. It must state the server's own issuer and PKCE with S256, its code and token endpoints must be
+on the issuer's origin, and its URLs must use HTTPS. For servers that don't comply, an admin can configure what to trust
+(`SignInConfig`). URLs must not point to a private network unless the MCP server itself is in one. Redirects aren't
+followed. Errors quote only the origin of a server's URL, because the rest might contain a secret.
 """
 
 import asyncio
@@ -41,15 +42,16 @@ from bot.mcp.config import SignInConfig
 
 WITHIN_S = 10.0
 REGISTERED_WITHIN_S = 30.0
-"""A long limit, because Typist loses a registration whose response comes too late."""
+"""The limit for registering. It is long because Typist loses a registration whose response arrives too late."""
 MAX_BYTES = 256_000
 MAX_TRIED = 3
 """Maximum number of authorization servers, and of metadata URLs, to try for one MCP server."""
 MAX_URL_CHARS = 1_000
 MAX_LINK_CHARS = 3_000
-"""Slack rejects links with longer URLs."""
+"""Maximum length of a link's URL. Slack rejects longer ones."""
 MAX_SCOPE_CHARS = 1_000
-"""If a server lists longer scopes, Typist requests none, and the server chooses."""
+"""Maximum length of a list of scopes. If a server's list is longer, Typist doesn't request any scopes, and the server
+chooses them."""
 MAX_LISTED = 200
 """Longer lists in documents are ignored."""
 MAX_LIFETIME_S = 10 * 365 * 24 * 3600
@@ -58,7 +60,7 @@ _GRANTS = ["authorization_code", "refresh_token"]
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 PENDING, SLOW_DOWN, DENIED = "authorization_pending", "slow_down", "access_denied"
 _IPV4_PREFIXES = (b"\0\x64\xff\x9b", b"\0\0\0\0")
-"""Prefixes of IPv6 addresses that end with an IPv4 address."""
+"""Prefixes of IPv6 addresses that end in an IPv4 address."""
 _TRANSIENT_ERRORS = ("temporarily_unavailable", "server_error", SLOW_DOWN)
 _TRANSIENT_STATUSES = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _ERROR_MEANINGS = {
@@ -68,7 +70,7 @@ _ERROR_MEANINGS = {
     "invalid_code": "the code is too old, or used already",
     "code_already_used": "the code is too old, or used already",
 }
-"""User-facing meanings of errors, each the rest of a sentence."""
+"""User-facing meanings of errors, each worded as the rest of a sentence."""
 _REFUSALS = {
     "invalid_request": "can't read the request",
     "invalid_client": "doesn't know Typist's client ID or secret",
@@ -88,22 +90,23 @@ _REFUSALS = {
     "account_selection_required": "wants you to choose an account there",
     "consent_required": "needs consent, perhaps from an administrator there",
 }
-"""Errors of authorization servers, each a predicate: RFC 6749 (4.1.2.1, 5.2), RFC 7591 (3.2.2), RFC 8707 (2) and OpenID
-Connect Core (3.1.2.6), read on 2026-11-30."""
+"""Meanings of errors from authorization servers, each worded as a predicate. The errors are defined in RFC 6749
+(4.1.2.1, 5.2), RFC 7591 (3.2.2), RFC 8707 (2) and OpenID Connect Core (3.1.2.6), read on 2026-11-30."""
 _SCOPE = re.compile(r"[!#-\[\]-~]+")
 """A single scope (RFC 6749, 3.3)."""
 _BEARER_TYPES = ("", "bearer", "n_a", "user")
-"""Types of bearer tokens. Slack returns `user`, and RFC 8693 N_A."""
+"""Token types that stand for bearer tokens. Slack returns `user`, and RFC 8693 defines N_A."""
 _WITH_SECRET = ("client_secret_basic", "client_secret_post")
 _STANDARD = SignInConfig()
 _accepted_methods: dict[tuple[str, str], str] = {}
-"""The method for sending the secret that worked after the first one was rejected, by issuer and client ID."""
+"""The method of sending the client secret that worked after another method was rejected, keyed by issuer and client
+ID."""
 _ADDRESS = TypeAdapter(AnyHttpUrl)
 M = TypeVar("M", bound=BaseModel)
 
 
 class SignInFailed(TypistError):
-    """An authorization server rejects a request or can't be used. `str()` returns the rest of a sentence about the
+    """An authorization server rejected a request or can't be used. `str()` returns the rest of a sentence about the
     server. `is_final`: whether the refresh token is no longer valid. `is_client_forgotten`: whether the server no
     longer knows Typist."""
 
@@ -118,7 +121,7 @@ class Client:
     id: str
     secret: str = field(default="", repr=False)
     method: str = "none"
-    """OAuth's name for the method of sending the secret."""
+    """OAuth's name for the method of sending the client secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +133,17 @@ class AuthorizationServer:
     token_endpoint: str
     registration_endpoint: str
     resource: str
-    """The MCP server's resource identifier in tokens, or "" if requests must not include it."""
+    """The MCP server's resource identifier for token requests, or "" if requests must not include it."""
     scope: str
     sends_issuer: bool
     secret_methods: tuple[str, ...] = ()
     revocation_endpoint: str = ""
     """The endpoint for revoking tokens (RFC 7009)."""
     has_client_documents: bool = False
-    """Whether a client's ID can be the URL of a metadata document."""
+    """Whether a client ID can be the URL of a metadata document."""
     device_authorization_endpoint: str = ""
-    """The endpoint for requesting codes to confirm (RFC 8628). Without `authorization_endpoint`, the only way to sign
-    in."""
+    """The endpoint for requesting codes that people confirm (RFC 8628). If there is no `authorization_endpoint`, this
+    is the only way to sign in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,8 @@ class DeviceCode(BaseModel):
     user_code: str = Field(pattern="^[!-~]{1,40}$", repr=False)
     verification_uri: AnyHttpUrl | None = None
     verification_url: AnyHttpUrl | None = None
-    """Google's name for it: https://developers.google.com/identity/protocols/oauth2/limited-input-device"""
+    """Google's name for `verification_uri`:
+    https://developers.google.com/identity/protocols/oauth2/limited-input-device"""
     verification_uri_complete: AnyHttpUrl | None = Field(default=None, repr=False)
     interval: int = Field(default=5, ge=0, le=60)
 
@@ -182,7 +186,8 @@ class _Tokens(BaseModel):
     refresh_token: str = ""
     scope: str = ""
     authed_user: "_Tokens | None" = None
-    """The person's token in Slack's oauth.v2.access, next to the bot's (docs.slack.dev, read on 2026-11-30)."""
+    """The person's token in the response of Slack's oauth.v2.access, next to the bot token (docs.slack.dev, read on
+    2026-11-30)."""
 
 
 class _Refusal(BaseModel):
@@ -235,7 +240,7 @@ async def discover(server_url: str, config: SignInConfig = _STANDARD) -> Authori
 
 
 def distinct_scopes(text: str) -> str:
-    """Returns the distinct scopes in a text, or "" if there are too many."""
+    """Returns the scopes in a space-separated list without duplicates, or "" if there are too many."""
     scopes = text.split(" ") if len(text) <= MAX_SCOPE_CHARS else ()
     return " ".join(dict.fromkeys(filter(_SCOPE.fullmatch, scopes)))
 
@@ -250,7 +255,7 @@ def _origins_of(*hosts: str) -> list[str]:
 
 
 def _trusted_endpoint(metadata: _Metadata, config: SignInConfig, endpoint: AnyHttpUrl | None) -> str:
-    """Returns an endpoint at the issuer's origin or a configured host, or "" if it has another host."""
+    """Returns an endpoint from the metadata if it is on the issuer's origin or a configured host, or "" otherwise."""
     # Otherwise, a server could send people to another server's page and receive its codes (RFC 9700, 4.4).
     trusted_origins = (_origin(metadata.issuer), *_origins_of(config.token_host))
     return str(endpoint) if endpoint is not None and _origin(endpoint) in trusted_origins else ""
@@ -270,8 +275,8 @@ def _mismatch(own: str, resource: ProtectedResourceMetadata) -> str:
 async def _authorization_server_metadata(
     resource: ProtectedResourceMetadata, server_url: str, config: SignInConfig
 ) -> _Metadata | None:
-    """Returns the metadata of the first usable authorization server, or None if there is none. Raises the first
-    SignInFailed."""
+    """Returns the metadata of the first authorization server that can be used, or None if there isn't one. Raises the
+    first SignInFailed."""
     problem: SignInFailed | None = None
     for issuer in map(str, resource.authorization_servers[:MAX_TRIED]):
         urls = build_oauth_authorization_server_metadata_discovery_urls(issuer, server_url)
@@ -362,8 +367,8 @@ def _has_code_flow(metadata: _Metadata) -> bool:
 async def register(
     at: AuthorizationServer, metadata: Mapping[str, Any], server_url: str
 ) -> tuple[Client, float | None]:
-    """Registers Typist with `metadata` (RFC 7591). Returns the client, and when its secret expires in seconds since
-    1970 or None."""
+    """Registers Typist with `metadata` (RFC 7591). Returns the client, and the time at which its secret expires (in
+    seconds since 1970) or None."""
     asked = {**metadata, "scope": at.scope} if at.scope else dict(metadata)
     if not at.authorization_endpoint:
         asked |= {"grant_types": [_DEVICE_GRANT, "refresh_token"], "response_types": []}
@@ -382,7 +387,7 @@ async def register(
 
 
 def configured_client_id(at: AuthorizationServer, config: SignInConfig, server: str) -> str:
-    """Returns the configured client ID for a server, or "" if Typist registers itself at that server."""
+    """Returns the configured client ID for a server, or "" if Typist registers itself with that server."""
     document_url = config.document_url(server)
     if at.has_client_documents and document_url and at.authorization_endpoint:
         return document_url
@@ -423,7 +428,7 @@ def authorization_url(at: AuthorizationServer, client: Client, redirect_uri: str
 async def exchange_code(
     at: AuthorizationServer, client: Client, redirect_uri: str, code: str, verifier: str, server_url: str
 ) -> Tokens:
-    """Returns the tokens for a code. Raises SignInFailed."""
+    """Exchanges a code for tokens. Raises SignInFailed."""
     asked = {
         "grant_type": "authorization_code",
         "code": code,
@@ -455,7 +460,8 @@ async def request_device_code(
 
 
 async def poll_device_code(at: AuthorizationServer, client: Client, code: str, server_url: str) -> Tokens | str:
-    """Returns the tokens for a device code, or RFC 8628's error name if there are none yet. Raises SignInFailed."""
+    """Returns the tokens for a device code, or RFC 8628's error name if the code hasn't been confirmed yet. Raises
+    SignInFailed."""
     asked = {"grant_type": _DEVICE_GRANT, "device_code": code, "resource": at.resource}
     answer = await _post_as_client(at, at.token_endpoint, client, asked, server_url)
     refusal = _parse(_Refusal, answer.body)
@@ -465,14 +471,14 @@ async def poll_device_code(at: AuthorizationServer, client: Client, code: str, s
 
 
 async def refresh(at: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> Tokens:
-    """Returns new tokens for a refresh token, which might be invalid afterwards. Raises SignInFailed."""
+    """Returns new tokens in exchange for a refresh token, which might be invalid afterwards. Raises SignInFailed."""
     asked = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token, "resource": at.resource}
     new = _read_tokens(await _post_as_client(at, at.token_endpoint, client, asked, server_url), tokens.scope)
     return new if new.refresh_token else replace(new, refresh_token=tokens.refresh_token)
 
 
 async def revoke(at: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> None:
-    """Revokes tokens if the server supports that. Raises SignInFailed."""
+    """Revokes tokens if the server supports it. Raises SignInFailed."""
     for token in filter(None, (tokens.refresh_token, tokens.access_token) if at.revocation_endpoint else ()):
         answer = await _post_as_client(at, at.revocation_endpoint, client, {"token": token}, server_url)
         if answer.status == HTTPStatus.BAD_REQUEST and not client.secret:
@@ -484,21 +490,22 @@ async def revoke(at: AuthorizationServer, client: Client, tokens: Tokens, server
 
 
 def error_meaning(error: str) -> str:
-    """Returns the meaning of a standard error as the rest of a sentence, or "" for another error, which might contain
-    secrets."""
+    """Returns the meaning of a standard error as the rest of a sentence. Returns "" for any other error, because it
+    might contain secrets."""
     refusal = f"its authorization server {_REFUSALS[error]} ({error})" if error in _REFUSALS else ""
     return _ERROR_MEANINGS.get(error, refusal)
 
 
 def _reason(answer: _Answer, otherwise: str = "refuses") -> str:
-    """Returns the meaning of a response's standard error, or else of its HTTP status, as the rest of a sentence."""
+    """Returns the meaning of a response's standard error or, if it has none, of its HTTP status, as the rest of a
+    sentence."""
     refusal = _parse(_Refusal, answer.body)
     meaning = error_meaning(refusal.error) if refusal is not None else ""
     return meaning or f"its authorization server {otherwise} (HTTP {answer.status})"
 
 
 def _read_tokens(answer: _Answer, scope: str) -> Tokens:
-    """Returns the tokens in a response. `scope`: the default if the response states no scope. Raises SignInFailed."""
+    """Returns the tokens in a response. `scope`: used if the response doesn't state a scope. Raises SignInFailed."""
     refusal = _parse(_Refusal, answer.body)
     if refusal is not None or answer.status not in _OK:
         # Except for these, OAuth errors mean that the code, token or client is invalid, with any status: GitHub uses
@@ -528,7 +535,8 @@ def _read_tokens(answer: _Answer, scope: str) -> Tokens:
 async def _post_as_client(
     at: AuthorizationServer, url: str, client: Client, asked: Mapping[str, str], server_url: str
 ) -> _Answer:
-    """Posts a form, and tries the other method for sending the secret if the first fails. Raises SignInFailed."""
+    """Posts a form. If the server rejects one method of sending the client secret, tries the other. Raises
+    SignInFailed."""
     key = at.issuer, client.id
     client = replace(client, method=_accepted_methods.get(key, client.method)) if client.secret else client
     answer = await _post_form(client, url, asked, server_url)
@@ -561,8 +569,8 @@ async def _post_form(client: Client, url: str, asked: Mapping[str, str], server_
 async def _first_document(
     urls: Iterable[str], server_url: str, kind: type[M], problem_of: Callable[[M], str]
 ) -> M | None:
-    """Returns the first document that `problem_of` accepts, or None if there are no documents. Raises SignInFailed with
-    the first problem."""
+    """Returns the first document for which `problem_of` returns "", or None if no URL has a document. Otherwise, raises
+    SignInFailed with the first problem."""
     problem: SignInFailed | None = None
     for url in urls:
         try:
@@ -581,7 +589,7 @@ async def _first_document(
 
 
 def _parse(kind: type[M], body: bytes) -> M | None:
-    """Parses a document as a model, without optional members that are unreadable. Returns None if that fails."""
+    """Parses a document as a model, leaving out optional members that can't be read. Returns None if that fails."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
@@ -636,7 +644,7 @@ async def _limited_body(response: httpx2.Response) -> bytes:
 
 
 def check_url_form(url: str, server_url: str) -> None:
-    """Raises SignInFailed for a URL that metadata can't contain, or whose host is easy to mistake for another."""
+    """Raises SignInFailed if metadata must not contain a URL, or if its host is easy to mistake for another."""
     address, server = urlsplit(url), urlsplit(server_url)
     is_local = server.scheme == "http" and _is_loopback(address.hostname or "") and _is_loopback(server.hostname or "")
     if address.scheme != "https" and not is_local:
@@ -665,7 +673,7 @@ def _is_loopback(host: str) -> bool:
 
 
 async def is_private(host: str) -> bool:
-    """Returns whether a host resolves to an address that isn't on the internet. Raises SignInFailed."""
+    """Returns whether a host resolves to an address that isn't on the public internet. Raises SignInFailed."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -674,7 +682,8 @@ async def is_private(host: str) -> bool:
 
 
 def _is_public(address: str) -> bool:
-    """Returns whether an IP address is on the internet, including any IPv4 address that an IPv6 address contains."""
+    """Returns whether an IP address is on the public internet. If an IPv6 address contains an IPv4 address, that must
+    be too."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv4Address):
         return ip.is_global and not ip.is_multicast

@@ -1,10 +1,12 @@
 """The page at BOT_PUBLIC_URL to which browsers return after a sign-in.
 
-An attacker could send somebody a link to sign in for the attacker's call, and would get that person's account.
-Therefore, the page only shows a code, and nothing happens until the person whose call is waiting types it in Slack. The
-attack works only if the victim gives the attacker the code, as in sign-ins where people paste a URL.
+An attacker could send somebody a link to a sign-in for the attacker's own call, and would then be able to use that
+person's account. Therefore, the page only shows a code, and nothing happens until the person whose call is waiting
+types this code into Slack. The attack works only if the victim gives the attacker the code, as in sign-ins where people
+paste a URL.
 
-Anyone on the internet can open the page. It shows nothing from the request and can only delay other sign-ins.
+Anyone on the internet can open the page. It doesn't show anything from the request, and opening it can do no more than
+delay other sign-ins.
 """
 
 import asyncio
@@ -47,16 +49,17 @@ log = logging.getLogger(__name__)
 
 
 class SignInPage:
-    """Shows the results of sign-ins. `on_redirect`: gets the query and the server's name, returns text and a code."""
+    """Shows the results of sign-ins. `on_redirect`: given the query and the server's name, returns a text and a
+    code."""
 
     def __init__(self, config: SignInConfig, on_redirect: Callable[[str, str], Awaitable[tuple[str, str]]]) -> None:
         self._config = config
         self._on_redirect = on_redirect
         self._database_lock = asyncio.Lock()
-        """Keeps a flood of requests from using database connections that answers need."""
+        """Prevents a flood of requests from using up the database connections that answers need."""
 
     async def on_document_request(self, request: web.Request) -> web.Response:
-        """Returns the client-ID metadata document, which is public. The document's URL is Typist's client ID."""
+        """Returns the client-ID metadata document, which is public. Its URL is Typist's client ID."""
         server = request.match_info.get("server", "")
         return web.json_response({"client_id": self._config.document_url(server), **self._config.metadata(server)})
 

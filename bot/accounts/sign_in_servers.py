@@ -1,4 +1,5 @@
-"""The MCP servers that people sign in to: their authorization servers, and Typist's registrations there."""
+"""Finds the authorization servers of MCP servers that people sign in to, and manages Typist's registrations with
+them."""
 
 import asyncio
 import logging
@@ -14,15 +15,16 @@ from bot.store.accounts import Accounts
 
 KNOWN_FOR_S = 3_600.0
 REGISTERED_FOR_S = 7 * 24 * 3600
-"""Typist registers again after this time, because a server that lost the registration might report that only to people,
-on its page. A registration that expires sooner is used only for KNOWN_FOR_S."""
+"""Typist registers again after this time, because a server that has lost the registration might report this only on its
+page, where people sign in. A registration that expires sooner is used only for KNOWN_FOR_S."""
 FAILED_FOR_S = 60.0
 """The time for which a failed discovery is cached."""
 OFFERED_WITHIN_S = 5.0
-"""The time that a question waits for a server's discovery, if the last discovery didn't take longer."""
+"""The time for which a question waits for the discovery of a server. It doesn't wait if the last discovery took
+longer."""
 DISCOVERED_WITHIN_S = 30.0
 PRESSED_WITHIN_S = 1.0
-"""The limit for a request while a person waits for a modal. Slack opens it only within 3 s of a click."""
+"""The time limit for a request while a person is waiting for a modal, which Slack opens only within 3 s of a click."""
 SLOW = "its authorization server hasn't answered yet"
 
 log = logging.getLogger(__name__)
@@ -48,11 +50,11 @@ class SignInServers:
         }
         self._discovered: dict[str, _Discovery] = {}
         self._discovery_tasks: dict[str, tuple[float, asyncio.Task[_Discovery]]] = {}
-        """Running discoveries with their start times, even those that no question is waiting for."""
+        """Running discoveries with their start times, including discoveries that no question is waiting for."""
 
     async def account_problem(self, server: str) -> str:
-        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in. Raises
-        StoreError."""
+        """Returns the reason nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in.
+        Raises StoreError."""
         known, now = self._discovered.get(server), self._clock.monotonic()
         if known is not None and known.valid_until > now:
             return known.problem
@@ -68,8 +70,8 @@ class SignInServers:
             discovery.cancel()
 
     async def find(self, server: str) -> tuple[AuthorizationServer, Client]:
-        """Returns a server's authorization server and the OAuth client that Typist uses with it. Raises SignInFailed,
-        StoreError."""
+        """Returns the authorization server of an MCP server, and the OAuth client that Typist uses with it. Raises
+        SignInFailed, StoreError."""
         known = await self._discovery(server)
         if known.found is not None and await self._is_registration_replaced(server, *known.found):
             self._discovered.pop(server, None)
@@ -79,7 +81,8 @@ class SignInServers:
         return known.found
 
     async def client_for_scopes(self, server: str, at: AuthorizationServer, client: Client) -> Client:
-        """Returns a client that can request more scopes than Typist has registered, or `client` if it can."""
+        """Returns a client that can request more scopes than Typist has registered for. Returns `client` if it doesn't
+        have to be registered for them, or if registering fails."""
         config = self.transports[server].sign_in
         if oauth.configured_client_id(at, config, server) or not at.registration_endpoint:
             return client
@@ -93,7 +96,8 @@ class SignInServers:
             return client
 
     async def forget_client(self, server: str, at: AuthorizationServer, client: Client) -> None:
-        """Drops a registration that the server forgot, so that the next sign-in registers again. Raises StoreError."""
+        """Drops a registration that the authorization server has forgotten, so that Typist registers again at the next
+        sign-in. Raises StoreError."""
         for labels in (self._labels(at, server), self._labels(at, server, at.scope)):
             secret = await self._accounts.client_secret(*labels)
             if secret and self._vault.decrypt(labels, secret) == asdict(client):
@@ -148,8 +152,8 @@ class SignInServers:
         return known
 
     async def _registered_client(self, at: AuthorizationServer, server: str, scopes: str = "") -> Client:
-        """Returns Typist's stored registration, or a new registration. Raises SignInFailed, StoreError. `scopes`: all
-        scopes if the registration needs more scopes than usual."""
+        """Returns Typist's stored registration, or registers Typist. Raises SignInFailed, StoreError. `scopes`: all
+        scopes, if the client needs more scopes than usual."""
         labels, transport = self._labels(at, server, scopes), self.transports[server]
         secret = await self._accounts.client_secret(*labels)
         content = self._vault.decrypt(labels, secret, REGISTERED_FOR_S) if secret else None
@@ -163,7 +167,8 @@ class SignInServers:
         return client
 
     def _labels(self, at: AuthorizationServer, server: str, scopes: str = "") -> tuple[str, str]:
-        """Returns an issuer and a redirect URI (or device endpoint) with scopes, which identify a registration."""
+        """Returns two strings that identify a registration: the issuer, and the redirect URI (or device endpoint) with
+        the scopes."""
         redirect_uri = self.transports[server].sign_in.redirect_uri(server)
         place = redirect_uri if at.authorization_endpoint else at.device_authorization_endpoint
         return at.issuer, f"{place} {' '.join(sorted(scopes.split()))}".rstrip()

@@ -1,4 +1,5 @@
-"""Sign-ins: the link to a server's page, the pasted URL or code, and a person's tokens afterwards."""
+"""Signs people in to MCP servers: creates the link to a server's page, handles the pasted URL or code, and refreshes
+tokens afterwards."""
 
 import asyncio
 import hashlib
@@ -29,13 +30,14 @@ from bot.store.accounts import REFRESH_S, Accounts, Owner
 from bot.telemetry import OFF, Telemetry
 
 EARLY_S = 60.0
-"""Tokens are refreshed this early (or after half their lifetime), because calls take time and clocks differ."""
+"""Tokens are refreshed this long before they expire, or after half of their lifetime, because calls take time and
+clocks differ."""
 LOOK_AGAIN_S = 0.1
 CLOSE_WITHIN_S = 2.0
 SIGN_OUT_TRIES = 3
 MAX_REVOKING = 8
 POLL_FOR_S = 120.0
-"""The time for which Typist polls the server for a code after the person says that they confirmed it."""
+"""The time for which Typist polls the server after a person says that they have confirmed a code."""
 SLOWER_S = 5
 _CODE_CHARS = 8
 
@@ -65,9 +67,9 @@ class _Account:
 @dataclass(frozen=True, slots=True)
 class SignInLinks:
     url: str = field(repr=False)
-    """The page that redirects back with a code, or ""."""
+    """The URL of the page that redirects back with a code, or ""."""
     device_url: str = field(default="", repr=False)
-    """The page where people only confirm `user_code`, or ""."""
+    """The URL of the page where people only confirm `user_code`, or ""."""
     user_code: str = field(default="", repr=False)
 
 
@@ -76,7 +78,7 @@ async def _always_waiting() -> bool:
 
 
 class SignIns:
-    """Signs people in to MCP servers. Several processes can sign people in at once."""
+    """Signs people in to MCP servers. Several processes can do so at the same time."""
 
     def __init__(
         self,
@@ -89,7 +91,8 @@ class SignIns:
         changed: Callable[[str], None] = lambda _: None,
         revoked: Callable[[Owner], None] = lambda _: None,
     ) -> None:
-        """`changed`: gets the ID of a user who signs in or out here. `revoked`: gets the owner of revoked tokens."""
+        """`changed`: called with the ID of a user who signs in or out in this process. `revoked`: called with the owner
+        of revoked tokens."""
         self._accounts = accounts
         self._vault = Vault(keys)
         self._clock = clock
@@ -114,7 +117,8 @@ class SignIns:
         return [one.server for one in owners if self._decrypt_account(one, await self._accounts.secret(one)) is None]
 
     async def begin(self, owner: Owner, call: str, scope: str = "") -> SignInLinks:
-        """Begins a sign-in for a call, with the extra `scope`. Returns its links. Raises SignInFailed, StoreError."""
+        """Begins a sign-in for a call, requesting the additional `scope`. Returns the links for the modal. Raises
+        SignInFailed, StoreError."""
         at, client = await self._servers.find(owner.server)
         if scope:
             granted = self._decrypt_account(owner, await self._accounts.secret(owner))
@@ -138,7 +142,8 @@ class SignIns:
         return SignInLinks(url, *((device.urls[0], device.user_code) if device else ()))
 
     async def _device_code(self, server: str, at: AuthorizationServer, client: Client) -> oauth.DeviceCode | None:
-        """Returns a code to confirm, or None if none is needed. Raises SignInFailed if only a code would work."""
+        """Requests a code for the person to confirm. Returns None if no code is needed. Raises SignInFailed if only a
+        code would work."""
         # The code on Typist's own page is as easy to use, and can't be confirmed on behalf of a stranger.
         if not at.device_authorization_endpoint or (at.authorization_endpoint and self.has_code_page(server)):
             return None
@@ -153,7 +158,7 @@ class SignIns:
             return None
 
     async def _complete_by_code(self, owner: Owner, call: str, is_waiting: IsWaiting) -> str:
-        """Signs a person in after the person has confirmed a code. Returns the problem, or "" if it worked. Raises
+        """Signs a person in after they have confirmed a code. Returns the problem, or "" if it worked. Raises
         StoreError."""
         state, secret = await self._accounts.pending_sign_in_of(owner, call) or ("", "")
         content = self._vault.decrypt(self._labels(owner), secret) if secret else None
@@ -195,7 +200,8 @@ class SignIns:
         return bool(self._transports[server].sign_in.public_url)
 
     async def on_redirect(self, query: str, server: str = "") -> tuple[str, str]:
-        """Returns a sentence and a code for Typist's page. A reload returns the same values. Raises StoreError."""
+        """Returns a sentence and a code for Typist's page. When the page is reloaded, returns the same values. Raises
+        StoreError."""
         brought = _query_values(query) or {}
         state_hash = _state_hash(brought.get("state", ""))
         # Can't be guessed from the link alone.
@@ -222,7 +228,7 @@ class SignIns:
         return texts.accounts.TYPE_CODE, code
 
     async def entry_problem(self, owner: Owner, call: str, address: str) -> str:
-        """Returns the reason a pasted URL or code can't be used, as a sentence, or "" if it can. Raises StoreError."""
+        """Returns a sentence with the reason a pasted URL or code can't be used, or "" if it can. Raises StoreError."""
         query = self._entered_values(owner, address)
         if query is None:
             return texts.accounts.NOT_THE_ADDRESS
@@ -232,7 +238,7 @@ class SignIns:
 
     @staticmethod
     def _redirect_problem(owner: Owner, query: Mapping[str, str], denied: str) -> str:
-        """Returns a sentence about a redirect's error. Logs a standard error."""
+        """Returns a sentence about the error in a redirect, and logs the error if it is a standard one."""
         meaning = oauth.error_meaning(query.get("error", ""))
         why = meaning or "its page reports an unknown error"
         log.warning("MCP server %s: user %s not signed in: %s", owner.server, owner.user_id, why)
@@ -241,10 +247,9 @@ class SignIns:
     async def complete(
         self, owner: Owner, call: str, address: str | None, is_waiting: IsWaiting = _always_waiting
     ) -> str:
-        """Signs a person in with a URL or code, which works once. Returns the problem, or "" if it succeeded. Raises
-        StoreError.
-        `address`: None if the person confirms a code at the server, which takes a while. The wait ends early once
-        `is_waiting()` returns False.
+        """Signs a person in with a URL or code, which works only once. Returns the problem, or "" if it worked. Raises
+        StoreError. `address`: the URL or code, or None if the person confirms a code on the server's page. In that
+        case, waits for the server, but only while `is_waiting()` returns True.
         """
         if address is None:
             return await self._complete_by_code(owner, call, is_waiting)
@@ -289,7 +294,8 @@ class SignIns:
         return await self._accounts.allows_schedule(owner, schedule_id)
 
     async def is_signed_in(self, owner: Owner) -> bool:
-        """Returns whether an account can be used. Raises StoreError, and TimeoutError if a later attempt might work."""
+        """Returns whether an account can be used. Raises StoreError. Raises TimeoutError if a later attempt might
+        work."""
         try:
             return owner.server in self._transports and await self.access_token(owner) is not None
         except SignInFailed as error:
@@ -297,7 +303,7 @@ class SignIns:
 
     async def sign_out(self, owner: Owner, by: str = "") -> bool:
         """Deletes an account and revokes its tokens. Returns False if the account keeps changing. `by`: the ID of the
-        admin who signs the owner out, or "" if the owner does."""
+        admin who signs the owner out, or "" if the owner signs out."""
         for _ in range(SIGN_OUT_TRIES):
             if (secret := await self._accounts.secret(owner)) is None:
                 return True
@@ -312,8 +318,8 @@ class SignIns:
 
     async def access_token(self, owner: Owner, refused: str = "", question: Question | None = None) -> str | None:
         """Returns a person's access token, or None if the person is signed out. Refreshes a token that is about to
-        expire. `refused`: a token that the server no longer accepts. `question`: the question that needs the token;
-        its asker is notified if the sign-in has ended. Raises SignInFailed if the refresh might work later, and
+        expire. `refused`: a token that the server no longer accepts. `question`: the question that needs the token. Its
+        asker is notified if the sign-in has ended. Raises SignInFailed if the refresh might work later, and
         StoreError."""
         is_renewed = False
         while (secret := await self._accounts.secret(owner)) is not None:
@@ -346,7 +352,8 @@ class SignIns:
                 task.cancel()
 
     def _in_background(self, refresh: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Returns a task that continues after the answer ends, because the refresh token might already be used up."""
+        """Returns a task that continues even after the answer ends, because the refresh token might already be used
+        up."""
         task = asyncio.create_task(refresh)
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
@@ -391,15 +398,16 @@ class SignIns:
             log.warning("MCP server %s: tokens of user %s not revoked: %s", owner.server, owner.user_id, error)
 
     def _decrypt_account(self, owner: Owner, secret: str | None) -> _Account | None:
-        """Returns a decrypted account, or None if there is no account, or if its key or server was removed."""
+        """Returns a decrypted account, or None if there is no account or if its key or server was removed from the
+        configuration."""
         if secret is None or owner.server not in self._transports:
             return None
         content = self._vault.decrypt(self._labels(owner), secret)
         return None if content is None else _Account.of(content)
 
     async def _end(self, owner: Owner, secret: str, question: Question | None = None) -> None:
-        """Deletes an account with invalid tokens, unless it has changed. Notifies the account's owner if there is a
-        question."""
+        """Deletes an account whose tokens are invalid, unless it has changed. Notifies the owner if a question needed
+        the account."""
         notice: Notification | None = None
         if question is not None:
             key = f"sign-in ended {owner.server} {question.thread.channel_id}/{question.ts}"
@@ -419,7 +427,8 @@ class SignIns:
         return owner.team_id, owner.user_id, owner.server, self._transports[owner.server].url
 
     def _entered_values(self, owner: Owner, entry: str) -> dict[str, str] | None:
-        """Returns the values that a person entered in the modal, or None if it isn't a sign-in's redirect URL."""
+        """Returns the values in a person's entry in the modal, or None if a pasted URL isn't a redirect from a
+        sign-in."""
         if self.has_code_page(owner.server):
             # The browser's values are already stored.
             return {"state": re.sub("[^A-Z]", "", entry.upper()), "code": ""}
@@ -432,7 +441,7 @@ class SignIns:
         return self._transports[server].sign_in.redirect_uri(server)
 
     def _is_page_of(self, server: str, named: str) -> bool:
-        """Returns whether a server's sign-ins return to the Typist page with this name in its path."""
+        """Returns whether sign-ins to a server return to the Typist page that has this name in its path."""
         if server not in self._transports or not self.has_code_page(server):
             return False
         return named == ("" if self._transports[server].sign_in.client_id else server)
@@ -443,7 +452,7 @@ def _state_hash(state: str) -> str:
 
 
 def _redirect_query(address: str, redirect_uri: str) -> dict[str, str] | None:
-    """Returns the values in a pasted redirect URL, or None if it's a different URL or repeats a value."""
+    """Returns the values in a pasted redirect URL, or None if it's a different URL or contains a value twice."""
     address = address.strip()
     # Some browsers copy it without http://.
     address = address if "://" in address else f"http://{address}"
@@ -456,7 +465,8 @@ def _redirect_query(address: str, redirect_uri: str) -> dict[str, str] | None:
 
 
 def _query_values(query: str) -> dict[str, str] | None:
-    """Returns the values in a redirect's query, or None if it isn't a sign-in's response or repeats a value."""
+    """Returns the values in a redirect's query, or None if it isn't the response to a sign-in or contains a value
+    twice."""
     try:
         values = parse_qs(query, max_num_fields=20)
     except ValueError:

@@ -10,7 +10,8 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 
 class Vault:
-    """Encrypts with the first of several keys. Decrypts with any of the keys, but only for the secret's owner."""
+    """Encrypts data with the first of several keys. Decrypts data with any of the keys, but only for the owner for whom
+    it was encrypted."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         keys = tuple(keys)
@@ -19,7 +20,7 @@ class Vault:
         self._first_key = keys[0].encode()
 
     def derive_letters(self, text: str, alphabet: str, number: int) -> str:
-        """Derives letters from a text, so that only someone with the first key can compute them."""
+        """Derives letters from a text in a way that requires the first key."""
         digest = int.from_bytes(
             hmac.digest(self._first_key, f"letters {text}".encode("utf-8", "surrogatepass"), "sha256")
         )
@@ -29,7 +30,8 @@ class Vault:
         return self._fernet.encrypt(json.dumps([list(owner), content]).encode()).decode()
 
     def decrypt(self, owner: Sequence[str], secret: str, max_age_s: int | None = None) -> Mapping[str, Any] | None:
-        """Returns the decrypted content, or None if it belongs to another owner, is too old, or its key is gone."""
+        """Returns the decrypted content, or None if it belongs to another owner or is too old, or if its key was
+        removed."""
         try:
             of, content = json.loads(self._fernet.decrypt(secret, max_age_s))
         except InvalidToken:
@@ -37,7 +39,8 @@ class Vault:
         return dict(content) if of == list(owner) else None
 
     def key_index(self, secret: str) -> int | None:
-        """Returns the index of the key that decrypts a secret, or None if the key is gone. Key 0 encrypts."""
+        """Returns the index of the key that decrypts a secret, or None if that key was removed. Key 0 is used for
+        encryption."""
         for place, key in enumerate(self._keys):
             with suppress(InvalidToken):
                 key.decrypt(secret)

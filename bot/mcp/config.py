@@ -1,23 +1,25 @@
-"""The file at BOT_MCP_CONFIG: servers in the format that MCP clients share, and rules for their tools.
+"""Reads the file at BOT_MCP_CONFIG, which lists servers in the format that MCP clients share, and rules for their
+tools.
 
     {
-      "mcpServers": {
-        "time": {"command": "mcp-server-time", "args": ["--local-timezone", "UTC"]},
-        "github": {"type": "http", "url": "https://…/mcp", "headers": {"Authorization": "Bearer ${GITHUB_TOKEN}"}}
-      },
-      "deny": ["github__delete_file"], "ask": [], "allow": ["time__*"],
-      "readOnly": ["time__*", "github__list_issues"],
-      "directMessages": ["time"]
+    "mcpServers": {
+    "time": {"command": "mcp-server-time", "args": ["--local-timezone", "UTC"]},
+    "github": {"type": "http", "url": "https://…/mcp", "headers": {"Authorization": "Bearer ${GITHUB_TOKEN}"}}
+    },
+    "deny": ["github__delete_file"], "ask": [], "allow": ["time__*"],
+    "readOnly": ["time__*", "github__list_issues"],
+    "directMessages": ["time"]
     }
 
-Other clients' files work if they are plain JSON. Typist uses the keys of these files where possible, and lists unused
-keys in `McpSetup.notes`. Another client's key never allows a call: only `allow` and an admin do.
+Other clients' files work if they are plain JSON. Typist uses the keys of these files where possible, and lists the keys
+that it doesn't use in `McpSetup.notes`. A key that belongs to another client never allows a call. Only `allow` and
+admins can do that.
 
-Each channel's settings list the servers that it can use. Direct messages have no such settings, because nobody but the
-person in them could open the settings, so the file lists the servers for all direct messages.
+Each channel's settings list the servers that can be used in it. Direct messages have no such settings, because nobody
+but the person in a direct message could open them. Instead, the file lists the servers for all direct messages.
 
-Any value of a server can contain a secret. Errors therefore refer to places in the file without quoting values, and
-reprs omit them.
+Any value in a server's configuration can contain a secret. Therefore, errors refer to a position in the file without
+quoting values, and reprs omit values.
 """
 
 import json
@@ -41,15 +43,16 @@ from bot.models.prompt import CALL_TIMEOUT_S, Permission, ToolRule
 from bot.text import RepeatedKey, unique_members
 
 MAX_MESSAGE_BYTES = 8_000_000
-"""The limit for one line, event or body. Most tools' images fit, although Typist doesn't pass them on."""
+"""Maximum size of a single line, event or body. The images that most tools return fit, although Typist doesn't pass
+them on."""
 TOO_LONG = f"exceeded the {MAX_MESSAGE_BYTES} byte limit"
-"""Part of every error about a message that is too long. The SDK's error about events uses the same words."""
+"""A phrase that occurs in every error about a message that is too long. The SDK uses the same phrase for events."""
 MAX_SERVER_NAME_CHARS = 32
 MAX_SERVERS = 10
-"""A Slack field has at most 10 checkboxes."""
+"""Maximum number of servers. A field in Slack can have at most 10 checkboxes."""
 
 MAX_TIMEOUT_S = 600.0
-"""Maximum timeout. An answer waits for its calls, and occupies one of Typist's slots meanwhile."""
+"""Maximum timeout. While an answer waits for its calls, it occupies one of Typist's slots."""
 
 T = TypeVar("T")
 
@@ -85,37 +88,41 @@ class StdioTransport:
     command: str = field(repr=False)
     args: tuple[str, ...] = field(default=(), repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The process's environment variables other than HOME, LOGNAME, PATH, SHELL, TERM and USER."""
+    """The process's environment variables, apart from HOME, LOGNAME, PATH, SHELL, TERM and USER."""
     cwd: str | None = field(default=None, repr=False)
 
 
 CALLBACK_PATH = "/oauth/callback"
-"""The path at BOT_PUBLIC_URL to which sign-ins return, with `-` and the server's name if Typist registers itself."""
+"""The path at BOT_PUBLIC_URL to which sign-ins return. If Typist registers itself, it is followed by `-` and the
+server's name."""
 DOCUMENT_PATH = "/oauth/client"
-"""The path at BOT_PUBLIC_URL to the client metadata documents (one per server) that authorization servers read."""
+"""The path at BOT_PUBLIC_URL to the client metadata documents, one per server, which authorization servers read."""
 CALLBACK_PORT = 47823
-"""The port of the loopback address to which sign-ins return, where no program should listen."""
+"""The port of the loopback address to which sign-ins return. No program should be listening on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignInConfig:
     client_id: str = ""
-    """"" if Typist registers itself. Can be the URL of the client-ID metadata document."""
+    """Typist's client ID, which can be the URL of its client-ID metadata document, or "" if Typist registers itself."""
     client_secret: str = field(default="", repr=False)
     scopes: str = ""
-    """Separated by spaces, or "" for the scopes that the server requests. People aren't asked for other scopes."""
+    """Scopes separated by spaces, or "" for the scopes that the server requests. People aren't asked to grant any other
+    scopes."""
     port: int = CALLBACK_PORT
     host: str = "127.0.0.1"
     public_url: str = ""
     issuer: str = ""
-    """The issuer that an admin trusts, wherever its metadata is found, or "" for the issuer in the server's
+    """The issuer that an admin trusts, regardless of where its metadata is found, or "" for the issuer in the server's
     metadata."""
     token_host: str = ""
-    """Another host, besides the issuer's, that an admin trusts with codes and tokens, or ""."""
+    """Another host that an admin trusts with codes and tokens, in addition to the issuer's host, or ""."""
     device_host: str = ""
-    """Another host, besides the issuer's, that an admin trusts with the page where people confirm codes, or ""."""
+    """Another host that an admin trusts with the page where people confirm codes, in addition to the issuer's host, or
+    ""."""
     has_pkce: bool = False
-    """Whether an admin confirms that the authorization server supports PKCE although its metadata doesn't report it."""
+    """Whether an admin has confirmed that the authorization server supports PKCE, although its metadata doesn't say
+    so."""
     sends_resource: bool = True
     """Whether requests include the MCP server's URL, as the protocol requires. Entra ID rejects such requests."""
 
@@ -129,7 +136,8 @@ class SignInConfig:
         return f"{self.public_url}{CALLBACK_PATH}{path}" if self.public_url else f"{loopback}{path}"
 
     def allowed_scopes(self, scopes: str) -> str:
-        """Returns the scopes that the file's list contains, or all scopes if it has no list."""
+        """Returns those of the given scopes that are listed in the file, or all of them if the file doesn't list
+        any."""
         allowed = self.scopes.split()
         return " ".join(scope for scope in scopes.split() if not allowed or scope in allowed)
 
@@ -161,11 +169,11 @@ class HttpTransport:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     sign_in: SignInConfig = SignInConfig()
     token: str = field(default="", repr=False)
-    """The access token of a person's own account, or "" for the account that all askers share."""
+    """The access token for a person's own account, or "" for the account that all askers share."""
 
     @property
     def can_need_sign_in(self) -> bool:
-        """Whether people can be asked to sign in, because the file has no shared credentials."""
+        """Whether people can be asked to sign in, which is the case if the file has no shared credentials."""
         return "authorization" not in map(str.lower, self.headers)
 
     @property
@@ -180,19 +188,19 @@ class ServerConfig:
     name: str
     transport: StdioTransport | HttpTransport
     is_legacy: bool = False
-    """Whether to connect with `initialize` at once, because the server responds to nothing else."""
+    """Whether to connect with `initialize` right away, because the server doesn't respond to anything else."""
     timeout_s: float = CALL_TIMEOUT_S
 
     @property
     def identity_headers(self) -> Mapping[str, str]:
-        """The headers with placeholders for the asker's identity."""
+        """Headers that contain placeholders for the asker's identity."""
         headers = self.transport.headers if isinstance(self.transport, HttpTransport) else {}
         return {name: value for name, value in headers.items() if placeholders(value)}
 
 
 @dataclass(frozen=True, slots=True)
 class ToolRules:
-    """An admin's rules for tools, as patterns: server__tool, or server__* for all of a server's tools."""
+    """An admin's rules for tools. Each pattern is either server__tool, or server__* for all of a server's tools."""
 
     deny: frozenset[str] = frozenset()
     ask: frozenset[str] = frozenset()
@@ -228,13 +236,14 @@ class McpSetup:
 
     @property
     def identity(self) -> dict[str, frozenset[str]]:
-        """The placeholders for the asker's identity, by server."""
+        """The placeholders for the asker's identity, keyed by server."""
         sent = {one.name: map(placeholders, one.identity_headers.values()) for one in self.servers}
         return {f"BOT_MCP_CONFIG: {name}": frozenset[str]().union(*headers) for name, headers in sent.items()}
 
 
 def read_setup(path: Path, env: Mapping[str, str], public_url: str = "") -> McpSetup:
-    """Returns a file's servers and rules, with `env` variables expanded. Raises SettingsError with all problems."""
+    """Returns the servers and rules in a file, with variables from `env` expanded. Raises SettingsError with all
+    problems."""
     problems: list[str] = []
     reader = _Reader(path.name, env, public_url, problems, [], set())
     setup = reader.setup(_file_content(path))
@@ -408,7 +417,8 @@ class _Reader:
         )
 
     def _command_words(self, place: str, value: object) -> list[str]:
-        """Returns the words of a command. A string is split like a command line, unless it is the name of a program."""
+        """Returns a command as a list of words. A string is split like a command line unless it is the name of a
+        program."""
         command = self._string(place, value, lambda text: text.strip() and _is_argument(text))
         if not isinstance(value, str) or not command or len(command.split()) < 2 or shutil.which(command):
             return [command]

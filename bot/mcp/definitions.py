@@ -1,8 +1,9 @@
-"""Tool definitions: as servers send them, and as models are offered them (named, hashed, capped and made visible).
+"""Converts tool definitions from the form that servers send to the form that is offered to models. Tools are named and
+hashed, long definitions are left out, and invisible characters are made visible.
 
-The model reads a description as part of its instructions although someone else wrote it, and people who approve calls
-read the title. Definitions therefore need an admin's approval: the hash of the server's entire definition is pinned
-(bot/store/calls.py), and a changed definition isn't offered.
+The model reads a description as part of its instructions, although someone else wrote it, and people who approve calls
+read the title. Definitions therefore need an admin's approval. The hash of the server's entire definition is pinned
+(bot/store/calls.py), and a definition that has changed isn't offered.
 """
 
 import hashlib
@@ -29,10 +30,11 @@ from bot.mcp.schemas import (
 
 MAX_NAME_CHARS = 64
 MAX_SCHEMA_CHARS = 20_000
-"""Tools with longer schemas aren't offered, because they would cost about 5,000 tokens per step."""
+"""Maximum length of a schema. Tools with longer schemas aren't offered, because each would cost about 5,000 tokens or
+more per step."""
 
 _PARAMETER = re.compile("[A-Za-z0-9_.-]{1,64}")
-"""Parameter names that Anthropic accepts. Anthropic rejects tools with any other names."""
+"""Matches parameter names that Anthropic accepts. Anthropic rejects tools with any other parameter names."""
 _NOT_IN_PARAMETERS = re.compile("[^A-Za-z0-9_.-]")
 _BROKEN = "typist/broken"
 """The `_meta` key that marks an unusable definition. The server's own `_meta` is dropped."""
@@ -40,24 +42,26 @@ _BROKEN = "typist/broken"
 
 @dataclass(frozen=True)
 class ListedTool:
-    """A tool as its server describes it. Expensive properties are cached, because every question uses them."""
+    """A tool as its server describes it. Properties that are expensive to compute are cached, because every question
+    uses them."""
 
     name: str
     description: str = field(repr=False)
     parameters: Mapping[str, Any] = field(repr=False)
     title: str = field(default="", repr=False)
-    """Shown to people who approve calls, or "" if the server doesn't provide one."""
+    """The title that is shown to people who approve calls, or "" if the server doesn't provide one."""
     is_broken: bool = False
 
     @classmethod
     def from_sdk(cls, tool: Tool) -> "ListedTool":
-        """Creates a tool from an SDK object whose definition `readable_result` (responses.py) has converted."""
+        """Creates a tool from an SDK object. Its definition must have been converted by `readable_result`
+        (responses.py)."""
         is_broken = bool(tool.meta and tool.meta.get(_BROKEN))
         return cls(tool.name, tool.description or "", tool.input_schema, tool.title or "", is_broken)
 
     @property
     def canonical_json(self) -> str:
-        """The parts that an admin approves, as JSON with sorted keys."""
+        """The parts of the definition that an admin approves, as JSON with sorted keys."""
         whole = [self.name, self.description, self.parameters, self.title]
         return json.dumps(whole, sort_keys=True, separators=(",", ":"))
 
@@ -75,7 +79,8 @@ class ListedTool:
 
     @cached_property
     def offered_parameters(self) -> dict[str, Any]:
-        """The parameter schema for models. Values, and names that vendors accept, are unchanged."""
+        """The parameter schema for models. Values, and names that vendors accept, are the same as in the server's
+        schema."""
         schema = flat_schema(offered_schema(dict(self.parameters)))
         offered = {own: name for name, own in self.original_names.items()}
         properties = {offered.get(own, own): one for own, one in schema["properties"].items()}
@@ -89,7 +94,8 @@ class ListedTool:
 
     @cached_property
     def original_names(self) -> dict[str, str]:
-        """The server's parameter names by offered name, for parameters whose names vendors don't accept."""
+        """The server's names of parameters, keyed by the offered name. Includes only names that vendors don't
+        accept."""
         given = flat_schema(dict(self.parameters))["properties"]
         accepted = {name: _NOT_IN_PARAMETERS.sub("_", name) for name in given}
         counts = Counter(accepted.values())
@@ -102,9 +108,9 @@ class ListedTool:
 
 
 def offered_names(server: str, tools: Iterable[ListedTool]) -> dict[str, ListedTool]:
-    """Returns a server's tools by the names that rules and models use. Characters that vendors don't accept are
-    replaced by _. If another tool has the resulting or shortened name, a hash is appended, so that rules written for
-    one tool never apply to another."""
+    """Returns a server's tools, keyed by the names that rules and models use. Characters that vendors don't accept are
+    replaced with _. If another tool has the same name after this or after shortening, a hash is appended, so that rules
+    written for one tool never apply to another."""
     named: dict[str, ListedTool] = {}
     changed: dict[str, list[ListedTool]] = {}
     # If two tools have the same name, a broken one doesn't replace the other.
@@ -134,7 +140,7 @@ def _vendor_name(plain: str, name: str, *, is_alone: bool) -> str:
 
 
 def readable_definition(tool: Any, number: int) -> dict[str, Any]:
-    """Returns a tool's definition in a form that the SDK accepts, marked as broken if it is unusable."""
+    """Returns a tool's definition in a form that the SDK accepts. Marks it as broken if it can't be used."""
     tool = tool if isinstance(tool, dict) else {}
     name, notes = tool.get("name"), tool.get("annotations")
     title = tool.get("title") or (notes.get("title") if isinstance(notes, dict) else None)

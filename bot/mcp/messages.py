@@ -1,7 +1,8 @@
 """Parses servers' messages, including messages that aren't quite JSON-RPC.
 
-Hand-written servers omit `jsonrpc` or the request's ID, send an error as text, wrap a response in a list, start with a
-byte order mark, or cut text in the middle of an emoji. The SDK rejects such messages although their meaning is clear.
+Some hand-written servers omit `jsonrpc` or the request's ID, send an error as text, wrap a response in a list, begin
+with a byte order mark, or cut text in the middle of an emoji. The SDK rejects such messages even though their meaning
+is clear.
 """
 
 import json
@@ -22,11 +23,12 @@ from bot.text import object_in, objects_in, paired_json
 
 _OF_EVENTS = ("data:", "event:", "id:", "retry:", ":")
 MAX_REPAIRED_BYTES = 250_000
-"""Longer messages aren't repaired, because parsing them in other ways would take too long."""
+"""Maximum size of a message to repair. Trying to parse longer messages in other ways would take too long."""
 
 
 def parse_message(data: bytes, answers: RequestId | None = None) -> JSONRPCMessage | None:
-    """Returns the message in `data`, or None if there is none. `answers` replaces a response's ID unless it is None."""
+    """Returns the message in `data`, or None if there isn't one. `answers`: the ID of the request, which replaces the
+    ID of a response unless it is None."""
     with suppress(ValidationError):
         message = jsonrpc_message_adapter.validate_json(data, by_name=False)
         if answers is None or not isinstance(message, JSONRPCResponse | JSONRPCError):
@@ -42,14 +44,15 @@ def parse_message(data: bytes, answers: RequestId | None = None) -> JSONRPCMessa
 
 
 def _event_data(text: str) -> list[Any]:
-    """Returns the JSON of events that aren't marked as an event stream. Raises ValueError for invalid JSON."""
+    """Returns the parsed data of events from a response that isn't marked as an event stream. Raises ValueError for
+    invalid JSON."""
     events = "\n".join(text.splitlines()).split("\n\n")
     data = ("\n".join(line[5:] for line in event.split("\n") if line.startswith("data:")) for event in events)
     return [json.loads(one) for one in data if one.strip()]
 
 
 def _first_response(said: Any, answers: RequestId | None) -> JSONRPCMessage | None:
-    """Returns the first response in parsed JSON, or None if there is none. Raises ValueError for an invalid
+    """Returns the first response in parsed JSON, or None if there isn't one. Raises ValueError for an invalid
     response."""
     responses = [one for one in objects_in(said) if "method" not in one and (one.get("error") or "result" in one)]
     response = object_in(responses)

@@ -1,4 +1,4 @@
-"""Remedies for MCP servers that are down, for operators."""
+"""Tells operators how to fix MCP servers that are down."""
 
 from collections.abc import Mapping
 
@@ -21,11 +21,11 @@ _REMEDIES: Mapping[str, str] = {
     "isn't from an MCP server": "Correct this server's url: a web page or another service responds there.",
     "command was not found": "Correct this server's command, or install it.",
 }
-"""The remedy for a reason, by words in it. The first match counts."""
+"""Remedies, keyed by words that occur in the reason a server is down. The first match counts."""
 
 
 def down_sentences(config: ServerConfig, reason: str) -> tuple[str, str]:
-    """Returns the message for operators that a server is down, and the remedy."""
+    """Returns a message that tells operators that a server is down, and a remedy."""
     found = (fix for words, fix in _REMEDIES.items() if words in reason)
     fix = network.remedy(reason, "BOT_MCP_CONFIG") or next(found, "")
     if not fix and isinstance(config.transport, StdioTransport):

@@ -1,7 +1,7 @@
 """Converts MCP servers' responses into a form that the SDK accepts, and call results into text.
 
-The SDK rejects a whole list of tools, or a whole result, for one invalid part. The SDK therefore receives only the
-fields that Typist uses, and each definition and part is converted separately (`readable_result`).
+The SDK rejects an entire list of tools, or an entire result, if a single part is invalid. It is therefore given only
+the fields that Typist uses, and each definition and part is converted separately (`readable_result`).
 """
 
 import base64
@@ -79,7 +79,7 @@ class _ReadableStream:
 
 
 def readable_result(result: dict[str, Any]) -> dict[str, Any]:
-    """Returns a response's result with only the fields that Typist uses. Results of unknown types are unchanged."""
+    """Returns a response's result, reduced to the fields that Typist uses. Doesn't change results of unknown types."""
     if "tools" in result and "content" not in result:
         return _readable_tool_list(result)
     if "protocolVersion" in result and "content" not in result:
@@ -128,7 +128,8 @@ def _readable_call_result(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _readable_part(part: Any) -> dict[str, Any]:
-    """Returns a part of a result with only the fields that Typist uses. A part of an unknown type becomes text."""
+    """Returns a part of a result, reduced to the fields that Typist uses. Converts a part of an unknown type to
+    text."""
     match part:
         case {"type": "image" | "audio" as kind, "data": str(data)}:
             return {"type": kind, "data": data, "mimeType": _string_value(part, "mimeType") or UNKNOWN_TYPE}
@@ -151,7 +152,7 @@ def _string_value(part: Mapping[Any, Any], key: str) -> str:
 
 
 def result_text(result: CallToolResult) -> str:
-    """Returns a result's contents as text, in order. The structured content is added unless a text repeats it."""
+    """Returns a result's contents as text, in order. Adds the structured content unless one of the texts repeats it."""
     parts = [_part_text(content) for content in result.content]
     structured = result.structured_content
     texts = [part.text for part in result.content if isinstance(part, TextContent)]

@@ -1,8 +1,8 @@
-"""Parameter schemas of tools: as servers write them, and in a form that all vendors accept. Pure.
+"""Converts the parameter schemas of tools from the form that servers write to a form that all vendors accept. Pure.
 
-A definition keeps the schema that the server intends (`input_schema`), and an admin approves that schema. Models are
-offered a different schema (`offered_schema`, `flat_schema`, `without_dangling_references`), because vendors reject the
-whole request for one invalid keyword in one tool.
+A definition contains the schema that the server intends (`input_schema`), and this is the schema that an admin
+approves. Models are offered a different schema (`offered_schema`, `flat_schema`, `without_dangling_references`),
+because vendors reject an entire request for a single invalid keyword in one tool.
 """
 
 import json
@@ -19,14 +19,15 @@ PATTERN = "Matches the regular expression {pattern}"
 
 _PROSE = ("description", "title")
 _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-"""JSON Schema keywords that map names to schemas. PHP writes an empty map as a list."""
+"""JSON Schema keywords whose value maps names to schemas. PHP writes an empty map as a list."""
 _DATA = ("const", "default", "enum", "example", "examples")
 _ALTERNATIVES = ("allOf", "anyOf", "oneOf", "prefixItems")
 _COUNTS = tuple(f"{end}{things}" for end in ("min", "max") for things in ("Length", "Items", "Contains", "Properties"))
 _OF_DOCUMENTS = ("$schema", "$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$vocabulary", "$comment")
-"""Keywords with which schema documents identify and reference each other. A model gets each schema by itself."""
+"""Keywords that schema documents use to identify and reference each other. Models don't need them, because they get
+each schema by itself."""
 _NOT_AT_THE_TOP = ("$ref", "allOf", "anyOf", "oneOf", "not", "enum", "required")
-"""Keywords that vendors reject at the top level of a parameter schema, or that `flat_schema` writes itself."""
+"""Keywords that vendors reject at the top level of a parameter schema, or that `flat_schema` sets itself."""
 _DIFFERENT = ("enum", "required")
 _KINDS = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
 _ONE_SCHEMA = (
@@ -47,7 +48,7 @@ _MAY_BE: Mapping[str, tuple[type, ...]] = {
 
 
 class UnusableSchema(Exception):
-    """A tool's schema can't describe arguments."""
+    """A tool's schema doesn't describe an object with arguments."""
 
 
 def input_schema(schema: Any) -> dict[str, Any]:
@@ -83,7 +84,8 @@ def _corrected_schema(schema: Any) -> Any:
 
 
 def offered_schema(schema: Any) -> Any:
-    """Returns a schema with visible prose, and without anything that JSON Schema doesn't allow."""
+    """Returns a schema in which invisible characters are made visible, without anything that JSON Schema doesn't
+    allow."""
     if isinstance(schema, list):
         return [offered_schema(one) for one in schema]
     if not isinstance(schema, dict):
@@ -122,7 +124,7 @@ def _offered_value(key: str, value: Any) -> Any:
 
 
 def _is_out_of_range(key: str, value: Any) -> bool:
-    """Returns whether a keyword's value is or contains a number that JSON Schema or JSON doesn't allow."""
+    """Returns whether the value of a keyword is, or contains, a number that JSON Schema or JSON doesn't allow."""
     if key in _COUNTS or key == "multipleOf":
         return value < 0 or (value == 0 and key == "multipleOf")
     if key in _DATA or isinstance(value, float):
@@ -134,7 +136,7 @@ def _is_out_of_range(key: str, value: Any) -> bool:
 
 
 def without_dangling_references(part: Any, schema: Mapping[str, Any]) -> Any:
-    """Returns a part of a schema without dangling references. Vendors reject requests with dangling references."""
+    """Returns a part of a schema without dangling references, because vendors reject requests that contain them."""
     if isinstance(part, list):
         return [without_dangling_references(one, schema) for one in part]
     if not isinstance(part, dict):
@@ -149,7 +151,7 @@ def without_dangling_references(part: Any, schema: Mapping[str, Any]) -> Any:
 
 
 def _reference_target(schema: Any, reference: str) -> Any:
-    """Returns the target of a reference (RFC 6901) in a schema, or None if it doesn't exist."""
+    """Returns the part of a schema to which a reference points (RFC 6901), or None if it doesn't exist."""
     if reference != "#" and not reference.startswith("#/"):
         return None
     part = schema
@@ -168,9 +170,9 @@ def _is_array_without_items(schema: Mapping[str, Any]) -> bool:
 
 
 def flat_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns an object's schema with all parameters at the top level, and without top-level keywords that combine
-    schemas. OpenAI and Anthropic reject such keywords. OpenAI also rejects a schema without a list of parameters, and
-    Gemini rejects required parameters that aren't listed and `true` as a parameter's schema."""
+    """Returns an object's schema with all parameters at the top level and without top-level keywords that combine
+    schemas, because OpenAI and Anthropic reject such keywords. OpenAI also rejects a schema without a list of
+    parameters. Gemini rejects required parameters that aren't listed, and `true` as the schema of a parameter."""
 
     def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
         return object_in(_reference_target(schema, str(part.get("$ref")))) or part

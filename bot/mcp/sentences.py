@@ -1,11 +1,11 @@
-"""Text about MCP servers for users and models: why a server is down, and how a call ended."""
+"""Text about MCP servers for users and models, such as why a server is down or how a call ended."""
 
 DOWN_CLOSED = "the connection is closed"
 DOWN_NO_ANSWER = "no answer in time"
 DOWN_STARTING = "it is starting"
 DOWN_LATE = "it has not listed its tools yet"
 LATE = (DOWN_STARTING, DOWN_LATE)
-"""Reasons that only mean that a server is slow, so a later question might get its tools."""
+"""Reasons that only mean that a server is slow. A later question might get its tools."""
 DOWN_SIGN_IN = "people must sign in there"
 DOWN_NO_SIGN_IN = "people must sign in there, and nobody can: `typist check` says why"
 DOWN_HEADER_REFUSED = "HTTP 401: it refuses the Authorization header in BOT_MCP_CONFIG"

@@ -1,12 +1,12 @@
 """One MCP server: connects when first needed, reconnects after a loss, and calls its tools.
 
-A call is sent once, or once more if the server refuses it and states how long to wait. If it fails before it is sent,
-its state is FAILED. After that, only the server knows whether it ran, so its state is UNKNOWN unless an admin declared
-the tool read-only.
+A call is sent once, and only once more if the server refuses it and states how long to wait. If the call fails before
+it is sent, its state is FAILED. If it fails afterwards, only the server knows whether it ran, so its state is UNKNOWN
+unless an admin has declared the tool read-only.
 
-The SDK requires that the task that opened a connection also closes it, and cancels that task when the server dies. Each
-connection therefore has a task (`ServerConnection.run`) that only opens, waits and closes. Calls run in other tasks,
-which fail by themselves when the server dies.
+The SDK requires a connection to be closed by the task that opened it, and cancels that task when the server dies.
+Therefore, each connection has a task (`ServerConnection.run`) that only opens it, waits, and closes it. Calls run in
+other tasks, which fail on their own when the server dies.
 """
 
 import asyncio
@@ -89,10 +89,11 @@ log = logging.getLogger(__name__)
 
 _TYPIST = Implementation(name="typist", title="Typist", version=__version__)
 START_WITHIN_S = 60.0
-"""The limit from starting a server to listing its tools. npx and uvx might have to download the server first."""
+"""Time limit from starting a server until its tools are listed. npx and uvx might have to download the server first."""
 LIST_WITHIN_S = 4.0
 MAX_LISTED_TOOLS = 1_000
-"""Limited because every question compares all of a server's tools with those that an admin approved."""
+"""Maximum number of tools that a server can list. It is limited because, for every question, all of a server's tools
+are compared with those that an admin has approved."""
 MAX_PAGES = 20
 
 
@@ -101,12 +102,13 @@ class TooManyTools(Exception):
 
 
 class ServerDown(Exception):
-    """A server can't be used now. `str()` returns the reason, without secrets."""
+    """A server currently can't be used. `str()` returns the reason, without secrets."""
 
 
 class ServerConnection:
     def __init__(self, config: ServerConfig, clock: Clock, on_end: Callable[["ServerConnection"], None]) -> None:
-        """`run` opens the connection. `on_end` runs once `reason` is known, before tasks waiting for it resume."""
+        """Doesn't open the connection, which `run` does. `on_end` is called once `reason` is known, before tasks that
+        are waiting for the connection resume."""
         self._config = config
         self._clock = clock
         self._on_end = on_end
@@ -141,7 +143,7 @@ class ServerConnection:
         self._retired.set()
 
     def end(self) -> None:
-        """Closes the connection immediately. Its running calls fail."""
+        """Closes the connection immediately. Calls in progress fail."""
         self._retired.set()
         self._idle.set()
 
@@ -190,7 +192,8 @@ class ServerConnection:
 
     @contextmanager
     def use_client(self) -> Iterator[Client]:
-        """Yields the client for one request, and keeps a retired connection open meanwhile. Raises ServerDown."""
+        """Yields the client for one request. Keeps the connection open until the request has ended, even if the
+        connection is retired. Raises ServerDown."""
         if self._client is None:
             raise ServerDown(self._reason or DOWN_CLOSED)
         self._calls += 1
@@ -232,7 +235,8 @@ class ServerConnection:
         return self._is_sdk_error(error) and (TOO_LONG in error.message or self._is_line_too_long)
 
     def failed_call_result(self, error: MCPError, *, read_only: bool) -> tuple[CallResult, bool]:
-        """Returns a failed call's result, and whether the server wrote its text. Retires an unusable connection."""
+        """Returns the result of a failed call, and whether the server wrote its text. Retires the connection if it
+        can't be used anymore."""
         if error.code == SIGN_IN_WANTED and self._can_need_sign_in:
             return CallResult.failed(SIGN_IN_FIRST), False
         if error.code == SCOPE_WANTED and (scope := self._grantable_scope(error)):
@@ -253,7 +257,7 @@ class ServerConnection:
         return CallResult(CallState.DONE, text, is_error=True), False
 
     def _grantable_scope(self, error: MCPError) -> str:
-        """Returns the scope that a server asks a person to grant, or "" if the admin's list excludes it."""
+        """Returns the scope that a server asks a person to grant, or "" if the admin doesn't allow that scope."""
         transport, scope = self._config.transport, object_in(error.data).get(SCOPE)
         if not (isinstance(transport, HttpTransport) and transport.token and isinstance(scope, str)):
             return ""
@@ -261,7 +265,8 @@ class ServerConnection:
         return scope if scope.isprintable() and is_allowed else ""
 
     def _is_sdk_error(self, error: MCPError) -> bool:
-        """Returns whether the SDK itself created an error, because the server's response was lost or unreadable."""
+        """Returns whether the SDK itself created an error because the server's response was lost or couldn't be
+        read."""
         is_process = isinstance(self._config.transport, StdioTransport)
         if is_process and not (error.code == CONNECTION_CLOSED and self._retired.is_set()):
             return False
@@ -272,7 +277,7 @@ class ServerConnection:
         return isinstance(self._config.transport, HttpTransport) and self._config.transport.can_need_sign_in
 
     def _failure_reason(self, error: BaseException) -> str:
-        """Returns why a connection failed, without quoting the server."""
+        """Returns the reason a connection failed, without quoting the server."""
         # The SDK reports failures in groups, of which the first counts.
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
@@ -325,7 +330,7 @@ def _lost_call_result(why: str, *, read_only: bool) -> CallResult:
 
 
 async def _list_tools(client: Client) -> tuple[ListedTool, ...]:
-    """Returns all tools that a server lists, without repeated definitions. A repeated cursor ends the list."""
+    """Returns all tools that a server lists, without duplicates. A repeated cursor ends the list."""
     tools: dict[str, ListedTool] = {}
     cursor: str | None = None
     cursors: set[str] = set()
@@ -352,21 +357,23 @@ async def _list_tools(client: Client) -> tuple[ListedTool, ...]:
 
 
 MAX_ASKED = 50
-"""Maximum number of open connections with askers' identities, for all servers."""
+"""Maximum number of open connections with askers' identities, across all servers."""
 MAX_CALLS = 8
-"""Maximum number of simultaneous calls. Further calls wait, within their timeouts."""
+"""Maximum number of simultaneous calls to a server. Additional calls wait, but only as long as their timeouts allow."""
 LISTED_FOR_S = 60.0
 CLOSE_WITHIN_S = 2.5
-"""Longer than it takes to kill a process: EXIT_WITHIN_S twice, and KILLED_WITHIN_S twice."""
+"""Time limit for closing connections. It is longer than killing a process takes: twice EXIT_WITHIN_S plus twice
+KILLED_WITHIN_S."""
 BACKOFF = Backoff(1.0, 60.0)
-"""The delay before reconnecting after consecutive failures. There is no delay after the first one."""
+"""The delay before reconnecting after consecutive failures. There is no delay after the first failure."""
 STABLE_S = 60.0
 """A connection that lasts this long resets the count of failures."""
 _REFUSED_BY_HTTP = (HTTP_REFUSED, SIGN_IN_WANTED, SCOPE_WANTED, HTTP_LIMITED)
 _REJECTION_CODES = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, *_REFUSED_BY_HTTP)
-"""Errors with which a server rejects a call before running it."""
+"""Error codes with which a server rejects a call before running it."""
 _SESSION_FORGOTTEN = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.BAD_REQUEST)
-"""Statuses for a forgotten session, for example after a restart. The protocol specifies only the first."""
+"""HTTP statuses of servers that have forgotten a session, for example after a restart. The protocol specifies only the
+first one."""
 _STATUS_REASONS = {403: DOWN_FORBIDDEN, 404: DOWN_NOT_FOUND, 405: DOWN_NO_POST}
 _SDK_ERRORS = {
     CONNECTION_CLOSED: ("Connection closed", "SSE stream "),
@@ -374,7 +381,8 @@ _SDK_ERRORS = {
     INVALID_REQUEST: ("Session terminated", "Unexpected content type: ", "server answered a request with ", "Redirect"),
     PARSE_ERROR: ("Failed to parse JSON response: ", "Failed to parse SSE message: "),
 }
-"""Beginnings of the SDK's own errors, by code. Servers use the same codes for their tools' errors."""
+"""The texts with which the SDK's own errors begin, keyed by code. Servers use the same codes for errors of their
+tools."""
 
 
 class McpServer:
@@ -403,25 +411,25 @@ class McpServer:
 
     @property
     def start_failure(self) -> str:
-        """Why the last start failed, or "" if it didn't. The reason is kept until the next start has ended."""
+        """The reason the last start failed, or "" if it didn't. It is kept until the next start has ended."""
         return self._last_reason if self._failed_start_s else ""
 
     @property
     def problem(self) -> str | None:
-        """Why the server is down, "" if it isn't down, or None if that is unknown because nobody has used it or people
-        sign in."""
+        """The reason the server is down, or "" if it isn't. None if this is unknown because nobody has used the server
+        yet, or because people must sign in to it."""
         if self._connection is not None and self._connection.opened_at is not None:
             return ""
         return None if self.start_failure in ("", DOWN_SIGN_IN) else self.start_failure
 
     def retry(self, every_s: float) -> None:
-        """Begins to connect again, unless the last retry was less than `every_s` ago."""
+        """Starts to reconnect, unless the last attempt was less than `every_s` ago."""
         if self._connection and self._clock.monotonic() - self._connection.started_at >= every_s:
             with suppress(ServerDown):
                 self._current_connection()
 
     async def wait_until_ready(self, within_s: float) -> None:
-        """Waits up to `within_s` from the server's start until it can be used. Raises ServerDown."""
+        """Waits until the server can be used, but no longer than `within_s` after its start. Raises ServerDown."""
         # A server whose last start failed after a longer time isn't waited for.
         hung = self._failed_start_s >= within_s
         connection = self._current_connection()
@@ -452,8 +460,7 @@ class McpServer:
         on_progress: Callable[[], None] = lambda: None,
     ) -> tuple[CallResult, bool]:
         """Calls a tool by the name that its server uses. Returns the result, and whether the server wrote the result's
-        text.
-        `on_progress`: called when the server reports progress, which also restarts the call's timeout."""
+        text. `on_progress`: called whenever the server reports progress, which also restarts the call's timeout."""
         until = self._clock.monotonic() + timeout_s
         try:
             async with self._timeout_at(until):
@@ -528,7 +535,8 @@ class McpServer:
     async def _call_with_retry(
         self, client: Client, tool: str, arguments: Mapping[str, Any], until: float, on_notification: ProgressFnT
     ) -> CallToolResult:
-        """Calls a tool and returns its result. If the server asks for a delay, tries once more if time is left."""
+        """Calls a tool and returns its result. If the server asks for a delay, tries once more after it if there is
+        enough time."""
         try:
             return await client.call_tool(tool, dict(arguments), progress_callback=on_notification)
         except MCPError as error:
@@ -539,7 +547,8 @@ class McpServer:
         return await client.call_tool(tool, dict(arguments), progress_callback=on_notification)
 
     def _current_connection(self) -> ServerConnection:
-        """Returns the connection, or a new one after a loss. Raises ServerDown if it's too early to reconnect."""
+        """Returns the connection, or opens a new one if it was lost. Raises ServerDown if it's too early to
+        reconnect."""
         if self._connection is not None and self._connection.is_usable:
             return self._connection
         if self._is_closed or self._clock.monotonic() < self._next_try_at:
@@ -567,11 +576,11 @@ class McpServers:
         self.by_name = {config.name: McpServer(config, clock) for config in configs}
         self._identity = {config.name: config for config in configs if config.identity_headers}
         self._asked: dict[tuple[str, ...], McpServer] = {}
-        """Connections with askers' identities. The most recently used one is last."""
+        """Servers connected with an asker's identity. The most recently used one is last."""
         self._retiring = set[asyncio.Task[None]]()
 
     async def connected_as_asker(self, name: str) -> McpServer:
-        """Returns the server connected with the asker's identity, if its headers contain placeholders."""
+        """Returns the server, connected with the asker's identity if its headers contain placeholders."""
         config = self._identity.get(name)
         if config is None:
             return self.by_name[name]

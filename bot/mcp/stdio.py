@@ -1,8 +1,8 @@
 """The transport for MCP servers that run as child processes. Messages are lines on stdin and stdout.
 
-Unlike the SDK's transport, it limits the length of lines and how long a process can take to exit (Typist has less time
-than the SDK allows). A process that closes its stdout is reported too, so that the next call goes to a new process
-instead of being lost.
+Unlike the SDK's transport, this one limits the length of lines and the time that a process can take to exit, because
+Typist has less time than the SDK allows. It also reports a process that closes its stdout, so that the next call goes
+to a new process instead of being lost.
 """
 
 import asyncio
@@ -24,19 +24,20 @@ from bot.mcp.messages import parse_message
 log = logging.getLogger(__name__)
 
 EXIT_WITHIN_S = 0.7
-"""Limit for a process to exit after its stdin is closed, and again after SIGTERM. Typist has 5 s to exit."""
+"""Time limit for a process to exit after its stdin is closed, and again after SIGTERM. Typist itself has 5 s to
+exit."""
 KILLED_WITHIN_S = 0.5
 
 Incoming = SessionMessage | Exception
-"""The type that SDK sessions read. This transport sends no errors."""
+"""The type of messages that SDK sessions read. This transport never sends errors."""
 
 
 @asynccontextmanager
 async def stdio_transport(
     server: StdioTransport, on_end: Callable[[bool], None]
 ) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Incoming], MemoryObjectSendStream[SessionMessage]]]:
-    """Starts a server, yields its message streams, and stops it on exit. `on_end`: called after the last message with
-    whether the process sent a line that is too long."""
+    """Starts a server, yields its message streams, and stops it on exit. `on_end`: called after the last message. Its
+    argument states whether the process sent a line that is too long."""
     process = await _start_process(server)
     to_session, incoming = anyio.create_memory_object_stream[Incoming]()
     outgoing, from_session = anyio.create_memory_object_stream[SessionMessage]()

@@ -1,8 +1,8 @@
-"""The HTTP client for remote MCP servers. It limits responses, and repairs responses that violate the protocol
-slightly.
+"""The HTTP client for remote MCP servers. It limits the size of responses, and repairs responses that violate the
+protocol slightly.
 
-The SDK's transport reports an error status without the response's body. This client therefore replaces the body of a
-refused call with a JSON-RPC error that includes the server's message.
+The SDK's transport reports an error status without the body of the response. If a server refuses a call, this client
+therefore replaces the body with a JSON-RPC error that includes the server's message.
 """
 
 import asyncio
@@ -36,12 +36,15 @@ from bot.models.waits import retry_after_s
 T = TypeVar("T")
 
 HTTP_REFUSED = -31400
-"""Typist's code for a call that the server refused with HTTP 4xx and without a JSON-RPC error (`http_client`)."""
+"""Typist's own error code for a call that the server refused with HTTP 4xx and without a JSON-RPC error
+(`http_client`)."""
 SIGN_IN_WANTED = -31401
 SCOPE_WANTED = -31403
-"""HTTP_REFUSED by a server that requires a scope that the token lacks. The error's data is {SCOPE: the scopes}."""
+"""The code instead of HTTP_REFUSED if the server requires a scope that the token lacks. The error's data is {SCOPE: the
+scopes}."""
 HTTP_LIMITED = -31429
-"""HTTP_REFUSED with HTTP 429 by a server that states how long to wait. The data is {RETRY_AFTER_S: seconds}."""
+"""The code instead of HTTP_REFUSED if the server responded with HTTP 429 and stated how long to wait. The error's data
+is {RETRY_AFTER_S: seconds}."""
 RETRY_AFTER_S = "retry_after_s"
 SCOPE = "scope"
 
@@ -58,7 +61,8 @@ class ResponseListener(Protocol):
 
 
 def http_client(url: str, headers: Mapping[str, str], listener: ResponseListener) -> httpx2.AsyncClient:
-    """Returns a client that sends `headers`, calls `listener` for responses to JSON-RPC requests, and limits bodies."""
+    """Returns a client that sends `headers`, calls `listener` for responses to JSON-RPC requests, and limits the size
+    of bodies."""
 
     async def on_response(response: httpx2.Response) -> None:
         status = response.status_code
@@ -96,7 +100,8 @@ _EXCHANGE = "typist.exchange"
 
 
 class _Exchange:
-    """A call's HTTP request and response. Both end when the call is canceled, even if the server doesn't end them."""
+    """The HTTP request and response of a call. Both end when the call is canceled, even if the server doesn't end
+    them."""
 
     def __init__(self) -> None:
         self._timeout: asyncio.Timeout | None = None
@@ -135,17 +140,19 @@ class _Client(httpx2.AsyncClient):
 
 
 def _request_id(request: httpx2.Request) -> RequestId | None:
-    """Returns the ID of the JSON-RPC request in an HTTP request, or None for a notification or a stream's GET."""
+    """Returns the ID of the JSON-RPC request in an HTTP request, or None for a notification or a GET that opens a
+    stream."""
     message = json.loads(request.content or b"{}")
     return message.get("id") if "method" in message else None
 
 
 CALLS = b'"tools/call"'
-"""Part of every request for a call. If another request contains it, its refusal is converted too."""
+"""Bytes that occur in every request that calls a tool. If another request contains them, its refusal is converted
+too."""
 MAX_ERROR_BYTES = 64_000
 MAX_SCOPE_CHARS = 200
 _GATEWAY_STATUSES = range(502, 600)
-"""Statuses with which a gateway reports that it doesn't know how a call ended."""
+"""HTTP statuses with which a gateway reports that it doesn't know how a call ended."""
 
 
 def _needs_sign_in(response: httpx2.Response) -> bool:
@@ -160,8 +167,8 @@ def _content_type(response: httpx2.Response) -> str:
 
 
 async def _correct_type(response: httpx2.Response) -> None:
-    """Sets a response's type to JSON if its body is a message. Web frameworks add a type if the server didn't set
-    one."""
+    """Sets a response's content type to JSON if its body is a message. If a server doesn't set a type, its web
+    framework adds one, which can be wrong."""
     has_type = _content_type(response).startswith(("application/json", "text/event-stream"))
     request_id = _request_id(response.request)
     if has_type or response.status_code != HTTPStatus.OK or request_id is None:
@@ -215,8 +222,8 @@ async def _replace_with_error(response: httpx2.Response, refused: ErrorData, sec
 
 
 def _error_body(response: httpx2.Response, refused: ErrorData, body: bytes, secrets: Iterable[str]) -> bytes | None:
-    """Returns a refusal as a JSON-RPC error without `secrets`, or None if the refusal is a gateway's that doesn't know
-    how the call ended."""
+    """Returns a refusal as a JSON-RPC error without `secrets`. Returns None if the refusal comes from a gateway that
+    doesn't know how the call ended."""
     with suppress(ValidationError):
         if refused.code == HTTP_REFUSED and isinstance(
             jsonrpc_message_adapter.validate_json(body, by_name=False), JSONRPCError
@@ -236,7 +243,8 @@ def _error_body(response: httpx2.Response, refused: ErrorData, body: bytes, secr
 
 
 class _Canceled(httpx2.SSEError, httpx2.StreamError):
-    """Ends a response. After another error, the SDK would continue the stream elsewhere, or end the session."""
+    """Raised to end a response. If a different error were raised, the SDK would continue the stream in another request
+    or end the session."""
 
 
 class _AbandonableBody(httpx2.AsyncByteStream):
@@ -257,7 +265,8 @@ class _AbandonableBody(httpx2.AsyncByteStream):
 
 
 class _RepairedMessage(httpx2.AsyncByteStream):
-    """A response body that is a single message. If it is a response to this request, it gets this request's ID."""
+    """A response body that consists of a single message. If the message is a response, it is given the ID of this
+    request."""
 
     def __init__(self, stream: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
         self._stream = stream
@@ -273,7 +282,8 @@ class _RepairedMessage(httpx2.AsyncByteStream):
 
 
 class _RepairedEvents(_RepairedMessage):
-    """An event stream in which every event contains a message, whatever its name. Long events stay unchanged."""
+    """An event stream in which every event contains a message, whatever the event's name is. Long events aren't
+    changed."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         event: list[bytes] = []
@@ -297,7 +307,7 @@ class _RepairedEvents(_RepairedMessage):
         yield b"\n".join((*(event if is_long else self._repaired_event(event)), b"", b""))
 
     def _repaired_event(self, lines: list[bytes]) -> list[bytes]:
-        """Returns an event's lines without data that isn't JSON, such as a "ping" that keeps a connection alive."""
+        """Returns an event's lines without data that isn't JSON, such as a "ping" that keeps the connection alive."""
         data = b"\n".join(one.removeprefix(b"data:") for one in lines if one.startswith(b"data:")).strip()
         if lines and lines[0].lstrip().startswith(b"{"):
             # The response isn't an event stream, whatever its type is.

@@ -1,4 +1,5 @@
-"""The MCP tools that a question can use. New and changed tools are left out until an admin approves them."""
+"""Finds and calls the MCP tools that a question can use. New and changed tools are left out until an admin approves
+them."""
 
 import asyncio
 import logging
@@ -45,7 +46,7 @@ from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers, ServerDown
 from bot.models.prompt import DEFINITION, OURS, OfferedTools, Permission, ToolDefinition, ToolRule
 
 OFFERED_WITHIN_S = 5.0
-"""The time that an answer waits for a starting server's tools. A later answer might get them."""
+"""The time for which an answer waits for the tools of a server that is starting. A later answer might get them."""
 MAX_NAMES_CHARS = 2_000
 NOT_SIGNED_IN = "The person isn't signed in to this server."
 
@@ -53,7 +54,8 @@ log = logging.getLogger(__name__)
 
 
 def tools_of(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, timeout_s: float) -> ServerTools:
-    """Returns a server's tools for models, given each tool's name and whether an admin has approved it."""
+    """Returns a server's tools in the form in which they are offered to models. `listed`: each tool's name, and whether
+    an admin has approved it."""
     definitions, left_out = [], []
     for name, tool, is_by_admin in listed:
         rule = rules.rule_for(name)
@@ -81,12 +83,13 @@ class OwnAccounts(Protocol):
         ...
 
     async def account_problem(self, server: str) -> str:
-        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in."""
+        """Returns the reason nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in."""
         ...
 
 
 def sign_in_tool(servers: Sequence[str], waiting: Mapping[str, str]) -> ToolDefinition:
-    """Returns the tool for proposing a sign-in. `waiting`: servers that need a sign-in, with the missing scopes."""
+    """Returns the tool with which a model proposes a sign-in. `waiting`: servers that need a sign-in, with the missing
+    scopes."""
     # The hash doesn't depend on the servers, because a call is waiting while its asker signs in to one of them.
     return ToolDefinition(
         SIGN_IN,
@@ -131,12 +134,13 @@ class McpTools:
         self._accounts = accounts
         self._logged_left_out: set[tuple[str, ...]] = set()
         self._quarantined: dict[str, set[tuple[str, str]]] = {}
-        """The tools in each server's last list that aren't offered, with their hashes."""
+        """The tools in each server's most recent list that aren't offered, with their hashes."""
         self._sign_in_problems: dict[str, str] = {}
-        """Why nobody can sign in to a server, or "" if people can, for each server that has required it."""
+        """For each server that has required a sign-in, the reason nobody can sign in to it, or "" if people can."""
 
     async def definitions(self, question: Question) -> OfferedTools:
-        """Returns the tools of the channel's servers, if they are available within seconds."""
+        """Returns the tools of the servers that the question's channel can use. Leaves out servers that aren't
+        available within seconds."""
         servers = await self._usable_servers(question)
         place = await self._combined_tools(servers, OFFERED_WITHIN_S, question)
         wanted = {one.name: self._accounts and self._accounts.missing_scope(question, one.name) for one in servers}
@@ -163,7 +167,8 @@ class McpTools:
         return OfferedTools((*sign_in, *place.offered), " ".join(missing), notice)
 
     async def problems(self) -> dict[str, str]:
-        """Returns why each used server is down, or "" if it works. A server where nobody can sign in is down."""
+        """Returns, for each server that has been used, the reason it is down, or "" if it works. A server that nobody
+        can sign in to counts as down."""
         await self._servers_with_sign_in([name for name, problem in self._sign_in_problems.items() if problem])
         found = {name: server.problem for name, server in self._servers.items()} | self._sign_in_problems
         return {name: problem for name, problem in found.items() if problem is not None}
@@ -172,8 +177,8 @@ class McpTools:
         self._servers[server].retry(every_s)
 
     async def place_tools(self, names: Sequence[str], within_s: float) -> PlaceTools:
-        """Returns a channel's tools from these servers. Slow servers and servers with a sign-in aren't reported as
-        down."""
+        """Returns the tools that a channel has from these servers. Slow servers, and servers that people sign in to,
+        aren't reported as down."""
         place = await self._combined_tools(
             [server for name, server in self._servers.items() if name in names], within_s
         )
@@ -192,9 +197,9 @@ class McpTools:
         )
 
     async def call(self, use: ToolUse) -> CallResult:
-        """Calls a tool once, if the question's channel can use it and its definition is the approved one.
-        `use.timeout_s` limits the total time for reaching the server, checking its list, and the call. Progress
-        restarts the timeout."""
+        """Calls a tool once if the question's channel can use it and its definition is the one that was approved.
+        `use.timeout_s` limits the total time for reaching the server, checking its list of tools, and making the call.
+        Progress restarts the timeout."""
         until = self._clock.monotonic() + use.timeout_s
         if use.tool == SIGN_IN:
             return await self._account_result(use)
@@ -263,7 +268,8 @@ class McpTools:
         return server
 
     async def _asker_server(self, server: McpServer, question: Question | None) -> McpServer:
-        """Returns a server with the asker's own account, or the shared server. Raises ServerDown, StoreError."""
+        """Returns a server connected with the asker's own account, or else the shared server. Raises ServerDown,
+        StoreError."""
         if self._accounts is None or question is None or question.is_from_bot:
             return server
         return await self._accounts.asker_server(question, server.name) or server
@@ -284,7 +290,7 @@ class McpTools:
     async def _combined_tools(
         self, servers: Sequence[McpServer], within_s: float, question: Question | None = None
     ) -> PlaceTools:
-        """Returns the servers' tools up to the limits. Logs once which tools were left out."""
+        """Returns the servers' tools, up to the limits. Logs which tools were left out, but only once."""
         offers = await asyncio.gather(*(self._offered_tools(server, within_s, question) for server in servers))
         place = tools_within_limits(offer for offer in offers if isinstance(offer, ServerTools))
         if place.left_out and place.left_out not in self._logged_left_out:
@@ -320,7 +326,7 @@ class McpTools:
     async def _approved_tools(
         self, server: McpServer, max_age_s: float = LISTED_FOR_S
     ) -> dict[str, tuple[ListedTool, Pin]]:
-        """Returns a server's approved tools with their pins. Tools that are new or have changed are left out."""
+        """Returns a server's approved tools with their pins. Leaves out tools that are new or have changed."""
         listed = offered_names(server.name, await server.tools(max_age_s))
         named = {name: tool for name, tool in listed.items() if not tool.is_broken}
         pins = await self._pin(server.name, {name: Pin(tool.hash, tool.canonical_json) for name, tool in named.items()})
