@@ -215,7 +215,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "join_halves": join_halves,
     "body_of": lambda text: slack_text.body_of({"text": text}),
     "body_of rich_text": lambda text: slack_text.body_of(_rich_text(text)),
-    "attached_to": lambda text: slack_text.attached_to(_attached(text)),
+    "attachments_text": lambda text: slack_text.attachments_text(_attached(text)),
     "labels": names_in,
     "with_names": lambda text: with_names(text, {}),
     "ids_to_name": ids_to_name,

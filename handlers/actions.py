@@ -30,7 +30,7 @@ from bot.slack.views.modal import Modal
 from bot.slack.views.question import ASK_ABOUT, ASK_MODAL
 from bot.slack.views.schedules import CHANGE_SCHEDULE, ScheduleAction, SubmittedSchedule
 from bot.slack.views.settings import SETTINGS
-from bot.slack.views.sign_in import ADDRESS_MODAL
+from bot.slack.views.sign_in import SIGN_IN_MODAL
 from handlers.payloads import (
     approval_of,
     caps_press_of,
@@ -74,7 +74,7 @@ def register_buttons(
     on_quiet = press_listener(turns, lambda body: quiet_threads.on_press(quiet_press_of(body, team_id)))
     app.view(ARGUMENTS)(press_listener(turns, lambda body: actions.on_press(approval_of(body, team_id))))
     register_modal(app, turns, EDIT_ARGUMENTS, actions.decisions.approve_edited)
-    register_modal(app, turns, ADDRESS_MODAL, actions.sign_in.check_url, actions.sign_in.sign_in)
+    register_modal(app, turns, SIGN_IN_MODAL, actions.sign_in.check_url, actions.sign_in.sign_in)
     # Stop doesn't wait for other presses, which might be waiting for a server.
     app.action(ReplyAction.STOP)(press_listener(Turns(), pressed))
     for action in set(ReplyAction) - {ReplyAction.STOP}:

@@ -22,7 +22,7 @@ from bot.services.schedules import SchedulePress
 from bot.services.shortcut import Reaction
 from bot.services.welcome import SuggestionPress
 from bot.slack.file_objects import files_of
-from bot.slack.text import app_name, attached_to, body_of, is_by_app
+from bot.slack.text import app_name, attachments_text, body_of, is_by_app
 from bot.slack.views import caps
 from bot.slack.views.arguments import approval_in
 from bot.slack.views.modal import Modal, place_in
@@ -77,7 +77,7 @@ def _message(event: Mapping[str, Any], ts: str, team_id: str) -> Message:
         app_name=app_name(event),
         app_id=_string_or_none({**_object_or_empty(event, "bot_profile"), **event}, "app_id") or "",
         text=body_of(event),
-        attached_text=attached_to(event),
+        attached_text=attachments_text(event),
         files=files_of(event),
     )
 

@@ -41,10 +41,10 @@ from bot.mcp.challenges import challenge_values
 from bot.mcp.config import SignInConfig
 
 WITHIN_S = 10.0
-REGISTERED_WITHIN_S = 30.0
+REGISTER_WITHIN_S = 30.0
 """The limit for registering. It is long because Typist loses a registration whose response arrives too late."""
 MAX_BYTES = 256_000
-MAX_TRIED = 3
+MAX_SERVERS_TRIED = 3
 """Maximum number of authorization servers, and of metadata URLs, to try for one MCP server."""
 MAX_URL_CHARS = 1_000
 MAX_LINK_CHARS = 3_000
@@ -209,8 +209,8 @@ async def discover(server_url: str, config: SignInConfig = _STANDARD) -> Authori
     named = [
         str(address) for one in challenge_values(challenge.headers, "resource_metadata") if (address := _parse_url(one))
     ]
-    urls = (*named[:MAX_TRIED], *build_protected_resource_metadata_discovery_urls(None, server_url))
-    known = await _first_document(urls, server_url, ProtectedResourceMetadata, partial(_mismatch, own))
+    urls = (*named[:MAX_SERVERS_TRIED], *build_protected_resource_metadata_discovery_urls(None, server_url))
+    known = await _first_document(urls, server_url, ProtectedResourceMetadata, partial(_resource_problem, own))
     # By the first version of the protocol, a server without metadata is its own authorization server.
     itself = f"{urlsplit(own).scheme}://{urlsplit(own).netloc}"
     resource = known or ProtectedResourceMetadata.model_validate({"resource": own, "authorization_servers": [itself]})
@@ -267,7 +267,7 @@ def _parse_url(text: str) -> AnyHttpUrl | None:
     return None
 
 
-def _mismatch(own: str, resource: ProtectedResourceMetadata) -> str:
+def _resource_problem(own: str, resource: ProtectedResourceMetadata) -> str:
     is_own = check_resource_allowed(requested_resource=own, configured_resource=str(resource.resource))
     return "" if is_own else "its metadata is that of another server"
 
@@ -278,7 +278,7 @@ async def _authorization_server_metadata(
     """Returns the metadata of the first authorization server that can be used, or None if there isn't one. Raises the
     first SignInFailed."""
     problem: SignInFailed | None = None
-    for issuer in map(str, resource.authorization_servers[:MAX_TRIED]):
+    for issuer in map(str, resource.authorization_servers[:MAX_SERVERS_TRIED]):
         urls = build_oauth_authorization_server_metadata_discovery_urls(issuer, server_url)
         try:
             metadata = await _first_document(urls, server_url, _Metadata, partial(_sign_in_problem, issuer, config))
@@ -374,7 +374,7 @@ async def register(
         asked |= {"grant_types": [_DEVICE_GRANT, "refresh_token"], "response_types": []}
     elif at.device_authorization_endpoint:
         asked |= {"grant_types": [*_GRANTS, _DEVICE_GRANT]}
-    answer = await _send("POST", at.registration_endpoint, server_url, REGISTERED_WITHIN_S, json=asked)
+    answer = await _send("POST", at.registration_endpoint, server_url, REGISTER_WITHIN_S, json=asked)
     if answer.status not in _OK:
         raise SignInFailed(_reason(answer, "refuses to register Typist"))
     client = _parse(OAuthClientInformationFull, answer.body)

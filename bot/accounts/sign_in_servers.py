@@ -23,7 +23,7 @@ OFFERED_WITHIN_S = 5.0
 """The time for which a question waits for the discovery of a server. It doesn't wait if the last discovery took
 longer."""
 DISCOVERED_WITHIN_S = 30.0
-PRESSED_WITHIN_S = 1.0
+MODAL_REQUEST_WITHIN_S = 1.0
 """The time limit for a request while a person is waiting for a modal, which Slack opens only within 3 s of a click."""
 SLOW = "its authorization server hasn't answered yet"
 
@@ -89,7 +89,7 @@ class SignInServers:
         try:
             # Some authorization servers, such as those built with MCP's SDK, only grant scopes that a client registered
             # with.
-            async with asyncio.timeout(PRESSED_WITHIN_S):
+            async with asyncio.timeout(MODAL_REQUEST_WITHIN_S):
                 return await self._registered_client(at, server, at.scope)
         except (SignInFailed, TimeoutError) as error:
             log.info("MCP server %s: not registered for further scopes: %s", server, str(error) or SLOW)

@@ -17,7 +17,7 @@ from mcp.client.auth.oauth2 import PKCEParameters
 
 from bot.accounts import oauth
 from bot.accounts.oauth import AuthorizationServer, Client, SignInFailed, Tokens
-from bot.accounts.sign_in_servers import PRESSED_WITHIN_S, SignInServers
+from bot.accounts.sign_in_servers import MODAL_REQUEST_WITHIN_S, SignInServers
 from bot.accounts.vault import Vault
 from bot.clock import Clock, keep_trying
 from bot.core import texts
@@ -148,7 +148,7 @@ class SignIns:
         if not at.device_authorization_endpoint or (at.authorization_endpoint and self.has_code_page(server)):
             return None
         try:
-            async with asyncio.timeout(PRESSED_WITHIN_S if at.authorization_endpoint else None):
+            async with asyncio.timeout(MODAL_REQUEST_WITHIN_S if at.authorization_endpoint else None):
                 transport = self._transports[server]
                 return await oauth.request_device_code(at, client, transport.url, transport.sign_in)
         except (SignInFailed, TimeoutError) as error:
@@ -209,7 +209,7 @@ class SignIns:
         pending = self._accounts.pending_sign_in
         begun = await pending(state_hash) or await pending(_state_hash(code))
         owner, secret = begun or (None, "")
-        if owner is None or not self._is_page_of(owner.server, server):
+        if owner is None or not self._returns_to_page(owner.server, server):
             return texts.accounts.LINK_IS_OLD, ""
         content = self._vault.decrypt(self._labels(owner), secret)
         if content is not None and content.get("brought") == brought:
@@ -440,7 +440,7 @@ class SignIns:
     def _redirect_uri(self, server: str) -> str:
         return self._transports[server].sign_in.redirect_uri(server)
 
-    def _is_page_of(self, server: str, named: str) -> bool:
+    def _returns_to_page(self, server: str, named: str) -> bool:
         """Returns whether sign-ins to a server return to the Typist page that has this name in its path."""
         if server not in self._transports or not self.has_code_page(server):
             return False

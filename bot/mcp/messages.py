@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from bot.text import object_in, objects_in, paired_json
 
-_OF_EVENTS = ("data:", "event:", "id:", "retry:", ":")
+_EVENT_BEGINNINGS = ("data:", "event:", "id:", "retry:", ":")
 MAX_REPAIRED_BYTES = 250_000
 """Maximum size of a message to repair. Trying to parse longer messages in other ways would take too long."""
 
@@ -38,7 +38,7 @@ def parse_message(data: bytes, answers: RequestId | None = None) -> JSONRPCMessa
         return None
     with suppress(ValueError, RecursionError):
         text = data.decode("utf-8-sig", "replace")
-        said = _event_data(text) if text.startswith(_OF_EVENTS) else [json.loads(text)]
+        said = _event_data(text) if text.startswith(_EVENT_BEGINNINGS) else [json.loads(text)]
         return _first_response([one for each in said for one in objects_in(paired_json(each))], answers)
     return None
 

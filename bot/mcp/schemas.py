@@ -23,10 +23,10 @@ _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSc
 _DATA = ("const", "default", "enum", "example", "examples")
 _ALTERNATIVES = ("allOf", "anyOf", "oneOf", "prefixItems")
 _COUNTS = tuple(f"{end}{things}" for end in ("min", "max") for things in ("Length", "Items", "Contains", "Properties"))
-_OF_DOCUMENTS = ("$schema", "$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$vocabulary", "$comment")
+_DOCUMENT_KEYWORDS = ("$schema", "$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$vocabulary", "$comment")
 """Keywords that schema documents use to identify and reference each other. Models don't need them, because they get
 each schema by itself."""
-_NOT_AT_THE_TOP = ("$ref", "allOf", "anyOf", "oneOf", "not", "enum", "required")
+_NOT_AT_TOP_LEVEL = ("$ref", "allOf", "anyOf", "oneOf", "not", "enum", "required")
 """Keywords that vendors reject at the top level of a parameter schema, or that `flat_schema` sets itself."""
 _DIFFERENT = ("enum", "required")
 _KINDS = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
@@ -34,7 +34,7 @@ _ONE_SCHEMA = (
     *("items", "additionalItems", "unevaluatedItems", "additionalProperties", "unevaluatedProperties"),
     *("contains", "propertyNames", "not", "if", "then", "else", "contentSchema"),
 )
-_MAY_BE: Mapping[str, tuple[type, ...]] = {
+_ALLOWED_TYPES: Mapping[str, tuple[type, ...]] = {
     "type": (str, list),
     **dict.fromkeys(_MAPS, (dict,)),
     **dict.fromkeys((*_ALTERNATIVES, *_DIFFERENT, "examples"), (list,)),
@@ -100,7 +100,11 @@ def offered_schema(schema: Any) -> Any:
 
 
 def _is_allowed(key: str, value: Any) -> bool:
-    if key in _OF_DOCUMENTS or type(value) not in _MAY_BE.get(key, (type(value),)) or _is_out_of_range(key, value):
+    if (
+        key in _DOCUMENT_KEYWORDS
+        or type(value) not in _ALLOWED_TYPES.get(key, (type(value),))
+        or _is_out_of_range(key, value)
+    ):
         return False
     if key in _ALTERNATIVES:
         return any(isinstance(one, dict | bool) for one in value)
@@ -188,5 +192,5 @@ def flat_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
         if one is True or isinstance(one, Mapping):
             properties.setdefault(name, {} if one is True else one)
     required = dict.fromkeys(name for part in whole for name in part.get("required") or () if name in properties)
-    kept = {k: v for k, v in schema.items() if k not in _NOT_AT_THE_TOP}
+    kept = {k: v for k, v in schema.items() if k not in _NOT_AT_TOP_LEVEL}
     return {**kept, "properties": properties, **({"required": list(required)} if required else {})}

@@ -223,7 +223,7 @@ class ServerConnection:
         # The protocol doesn't require a server to state where people sign in: a well-known URL can do so.
         is_asked_for = needs_sign_in or status == HTTPStatus.UNAUTHORIZED
         self.needs_sign_in = self.needs_sign_in or (is_asked_for and self._can_need_sign_in)
-        if has_session and status in _SESSION_FORGOTTEN:
+        if has_session and status in _FORGOTTEN_SESSION_STATUSES:
             self.retire()
 
     def _on_messages_end(self, is_too_long: bool) -> None:
@@ -356,7 +356,7 @@ async def _list_tools(client: Client) -> tuple[ListedTool, ...]:
     return tuple(tools.values())
 
 
-MAX_ASKED = 50
+MAX_ASKER_CONNECTIONS = 50
 """Maximum number of open connections with askers' identities, across all servers."""
 MAX_CALLS = 8
 """Maximum number of simultaneous calls to a server. Additional calls wait, but only as long as their timeouts allow."""
@@ -371,7 +371,7 @@ STABLE_S = 60.0
 _REFUSED_BY_HTTP = (HTTP_REFUSED, SIGN_IN_WANTED, SCOPE_WANTED, HTTP_LIMITED)
 _REJECTION_CODES = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, *_REFUSED_BY_HTTP)
 """Error codes with which a server rejects a call before running it."""
-_SESSION_FORGOTTEN = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.BAD_REQUEST)
+_FORGOTTEN_SESSION_STATUSES = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.BAD_REQUEST)
 """HTTP statuses of servers that have forgotten a session, for example after a restart. The protocol specifies only the
 first one."""
 _STATUS_REASONS = {403: DOWN_FORBIDDEN, 404: DOWN_NOT_FOUND, 405: DOWN_NO_POST}
@@ -592,7 +592,7 @@ class McpServers:
             self._asked.pop(key) if key in self._asked else McpServer(replace(config, transport=transport), self.clock)
         )
         self._asked[key] = held
-        if len(self._asked) > MAX_ASKED:
+        if len(self._asked) > MAX_ASKER_CONNECTIONS:
             oldest = self._asked.pop(next(iter(self._asked)))
             self._retiring.add(task := asyncio.create_task(oldest.retire()))
             task.add_done_callback(self._retiring.discard)

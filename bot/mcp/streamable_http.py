@@ -77,7 +77,7 @@ def http_client(url: str, headers: Mapping[str, str], listener: ResponseListener
         if (exchange := response.request.extensions.get(_EXCHANGE)) is not None:
             response.stream = _AbandonableBody(response.stream, exchange)
         response.stream = _repaired_body(response)
-        if status >= HTTPStatus.BAD_REQUEST and CALLS in response.request.content:
+        if status >= HTTPStatus.BAD_REQUEST and CALL_MARKER in response.request.content:
             words = network.refusal(status, url) or REFUSED_BY_STATUS.format(status=status)
             refused = _refusal_error(response, words, needs_sign_in=needs_sign_in)
             await _replace_with_error(response, refused, headers.values())
@@ -146,7 +146,7 @@ def _request_id(request: httpx2.Request) -> RequestId | None:
     return message.get("id") if "method" in message else None
 
 
-CALLS = b'"tools/call"'
+CALL_MARKER = b'"tools/call"'
 """Bytes that occur in every request that calls a tool. If another request contains them, its refusal is converted
 too."""
 MAX_ERROR_BYTES = 64_000

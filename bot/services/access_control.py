@@ -93,7 +93,7 @@ class AccessControl:
         if (
             denial is Denial.UNKNOWN
             and not self._rules.needs_groups_or_email(question)
-            and (kind := await self._users.last_known(question.user_id))
+            and (kind := await self._users.last_known_kind(question.user_id))
         ):
             return self._rules.denial(question, kind)
         return await self.denial(question, within_s=ANSWERS_WAIT_S) if denial is Denial.UNKNOWN else denial
@@ -132,7 +132,7 @@ async def refusal_to_change(access_control: AccessControl, workspace: Workspace,
         return denial
     if not is_direct_message(channel_id):
         return await channel_refusal(access_control, workspace, user_id, channel_id)
-    person = await workspace.surfaces.person_of(channel_id)
+    person = await workspace.surfaces.user_in_direct_message(channel_id)
     return "" if person in ("", user_id) else texts.commands.NOT_YOUR_CHANNEL
 
 

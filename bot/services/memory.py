@@ -167,7 +167,11 @@ class MemoryCommands:
         surfaces = self.workspace.surfaces
         try:
             if is_direct_message(channel_id):
-                return "" if await surfaces.person_of(channel_id) == user_id else texts.memory.NOT_YOUR_DIRECT_MESSAGE
+                return (
+                    ""
+                    if await surfaces.user_in_direct_message(channel_id) == user_id
+                    else texts.memory.NOT_YOUR_DIRECT_MESSAGE
+                )
             return (
                 "" if channel_id in await surfaces.channels_of(user_id, ALL_CHANNELS) else texts.memory.NOT_IN_CHANNEL
             )

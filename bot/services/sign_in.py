@@ -15,7 +15,7 @@ from bot.core.calls import Decision
 from bot.core.schedules import AwaitedSignIn
 from bot.services.decisions import Decisions
 from bot.slack.views.schedules import schedule_id_in_button
-from bot.slack.views.sign_in import ADDRESS_MODAL, SubmittedSignIn
+from bot.slack.views.sign_in import SIGN_IN_MODAL, SubmittedSignIn
 from bot.store.accounts import Owner
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class SignInModal:
             return ActionResponse(texts.accounts.cannot_sign_in(awaited.server, str(error)))
         place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
         with_code = sign_ins.has_code_page(awaited.server)
-        view = ADDRESS_MODAL.build(awaited.server, place=place, with_code=with_code, **asdict(links))
+        view = SIGN_IN_MODAL.build(awaited.server, place=place, with_code=with_code, **asdict(links))
         await self.decisions.workspace.surfaces.open(press.trigger_id, view)
         return None
 

@@ -18,7 +18,7 @@ from bot.core.prompt import one_line
 from bot.core.surfaces import AppContext
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.slack.client import TURN_WITHIN_S, PacedClient, only_while
-from bot.slack.file_objects import file_of, is_for_readers
+from bot.slack.file_objects import file_of, is_visible_to_readers
 from bot.slack.json_values import Payload, json_object, string, strings
 from bot.slack.manifest import READ_CANVASES_SCOPE, WRITE_CANVASES_SCOPE
 from files_to_markdown.document import MAX_CHARS, Document, LeftOut, Part
@@ -99,7 +99,7 @@ class Canvases:
     async def _describe(self, canvas_id: str, question: Question) -> tuple[Payload, Unread | None]:
         """Returns a canvas's file object, {} if it isn't shared with the conversation, and why it can't be read."""
         described = json_object(await self._client.call("files.info", file=canvas_id), "file")
-        is_readable = is_for_readers(described, question.thread, question.user_id)
+        is_readable = is_visible_to_readers(described, question.thread, question.user_id)
         if not (is_readable or await self._is_open(canvas_id, question)):
             return {}, Unread.CANVAS_NOT_SHARED
         canvas = file_of(described)

@@ -103,7 +103,7 @@ def _previews(file: Payload) -> Iterator[tuple[int, str]]:
             yield int(size[1]), url
 
 
-def is_for_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bool:
+def is_visible_to_readers(file: Mapping[str, Any], thread: ThreadKey, asker: str) -> bool:
     """Returns whether a file is shared in the thread's channel. A file that nobody else can read also counts if it is
     the asker's own."""
     # A channel's own canvas isn't listed in the other fields.

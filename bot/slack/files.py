@@ -161,7 +161,7 @@ class Files:
     async def _download(self, file: File, left: int) -> bytes | Unread:
         url = URL(file.url)
         for _ in range(1 + MAX_REDIRECTS):
-            if not can_get_token(url, self._api):
+            if not is_trusted_with_token(url, self._api):
                 log.warning("file %s not read: host %s must not get the token", file.id, url.host)
                 return Unread.FAILED
             timeout = aiohttp.ClientTimeout(total=READING_S)
@@ -248,7 +248,7 @@ def _image(name: str, media_type: str, content: bytes) -> Media:
     return Media(name, media_type, base64.b64encode(content).decode(), tokens=image_tokens(*size) if size else 0)
 
 
-def can_get_token(url: URL, api: URL) -> bool:
+def is_trusted_with_token(url: URL, api: URL) -> bool:
     """Returns whether the bot token can safely be sent to a URL: HTTPS on slack.com or on the API's domain, or the
     API's own origin."""
     if not (url.scheme and url.host) or url.user is not None:
@@ -264,18 +264,18 @@ async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> byte
     """Reads a file's bytes. Enforces the limits while reading, because the size that Slack reports isn't trusted."""
     most = min(left, _reserved_bytes(file))
     if (response.content_length or 0) > most:
-        return _too_big(file, most, left)
+        return _exceeded_limit(file, most, left)
     content = bytearray()
     async for chunk in response.content.iter_chunked(2**16):
         content += chunk
         if len(content) > most:
-            return _too_big(file, most, left)
+            return _exceeded_limit(file, most, left)
     if is_sign_in_page(file, response.content_type, bytes(content[:4096])):
         return Unread.SCOPE
     return bytes(content)
 
 
-def _too_big(file: File, most: int, left: int) -> Unread:
+def _exceeded_limit(file: File, most: int, left: int) -> Unread:
     """Returns which limit a file exceeds: the `most` bytes for one file, or the `left` bytes remaining for all
     files."""
     if most in (MAX_FILE_BYTES, left):

@@ -34,37 +34,37 @@ MIN_TIME_S = 1_000_000_000
 """Lower numbers aren't times since the epoch."""
 MAX_COMPARED_CHARS = 4_000
 
-_WORDS = re.compile(
+_TEXT_KEYS = re.compile(
     r"alt|answer|body|caption|comments?|contents?|desc|description|details?|footer|head(?:er|ing|line)|hint|label|level"
     r"|message|name|notes?|output|question|quote|state|status|subheader|subject|subtext|subtitle|summary|text|title"
 )
 """Last words of keys whose values are text, even if the value is a single word."""
-_HEADS = frozenset(("title", "header", "heading", "headline", "name", "label", "caption"))
-_STATES = frozenset(("status", "state", "level"))
+_HEADING_KEYS = frozenset(("title", "header", "heading", "headline", "name", "label", "caption"))
+_STATUS_KEYS = frozenset(("status", "state", "level"))
 """Keys that Slack shows as an icon or color."""
-_BELOW_HEADS = frozenset(("subtitle", "subheader", *_STATES))
-_LAST = frozenset(("action", "actions", "button", "buttons", "footer", "accessory"))
-_HIDDEN = frozenset(("type", "block_id", "action_id", "callback_id", "confirm", "placeholder", "style"))
+_SUBHEADING_KEYS = frozenset(("subtitle", "subheader", *_STATUS_KEYS))
+_TRAILING_KEYS = frozenset(("action", "actions", "button", "buttons", "footer", "accessory"))
+_HIDDEN_KEYS = frozenset(("type", "block_id", "action_id", "callback_id", "confirm", "placeholder", "style"))
 _VALUE = "value"
 """The key of values that elements send back to the app, and that other objects show to users."""
 _CELLS = "cells"
-_INSTEAD = frozenset(("text", "fallback"))
+_FALLBACK_KEYS = frozenset(("text", "fallback"))
 """Keys whose values can repeat neighboring values for clients that don't support those."""
-_PICTURES = re.compile(r"icon|image|img|thumb|avatar|logo|photo|picture|preview|poster")
-_OF_PICTURES = ("text", "title", "label", "caption", "description")
-_ADDRESS = re.compile(r"(?:https?://|mailto:|tel:)\S+\Z", re.IGNORECASE)
-_SHOWN = re.compile(r"[A-Z][a-z]+[.!?:]?\Z|(?!#)(?!.*\d{9})[^A-Za-z_\d]*+\d[^A-Za-z_]*+\Z")
+_PICTURE_KEYS = re.compile(r"icon|image|img|thumb|avatar|logo|photo|picture|preview|poster")
+_PICTURE_TEXT_KEYS = ("text", "title", "label", "caption", "description")
+_URL = re.compile(r"(?:https?://|mailto:|tel:)\S+\Z", re.IGNORECASE)
+_READABLE_VALUE = re.compile(r"[A-Z][a-z]+[.!?:]?\Z|(?!#)(?!.*\d{9})[^A-Za-z_\d]*+\d[^A-Za-z_]*+\Z")
 """Matches a capitalized word, a date or an amount. IDs and option names don't look like these."""
-_OF_ID = re.compile(r"(?:.*_)?ids?|.*I[Dd]s?", re.DOTALL)
-_MENTIONED = re.compile(r"(?:(?P<person>[UW])|[CG])(?=[A-Z]*\d)[A-Z0-9]{6,20}\Z")
+_ID_KEYS = re.compile(r"(?:.*_)?ids?|.*I[Dd]s?", re.DOTALL)
+_MENTION_ID = re.compile(r"(?:(?P<person>[UW])|[CG])(?=[A-Z]*\d)[A-Z0-9]{6,20}\Z")
 _TS = re.compile(r"\d{10}\.\d{6}\Z")
-_TICKED = re.compile(r"(?:is_)?(?:checked|completed?|done|selected|ticked)\Z")
-_LAYOUT = re.compile(r"(?:.*_)?(?:columns?|height|indent|index|offset|order|padding|size|span|version|width)\Z")
+_CHECKED_KEYS = re.compile(r"(?:is_)?(?:checked|completed?|done|selected|ticked)\Z")
+_LAYOUT_KEYS = re.compile(r"(?:.*_)?(?:columns?|height|indent|index|offset|order|padding|size|span|version|width)\Z")
 """Keys of numbers that control the layout."""
-_TIMES = re.compile(r"(?:.*_)?(?:at|date|due|end|start|time|timestamp|ts)\Z")
+_TIME_KEYS = re.compile(r"(?:.*_)?(?:at|date|due|end|start|time|timestamp|ts)\Z")
 _LAST_WORD = re.compile(r"(?:[A-Z]|(?<![a-z0-9]))[a-z0-9]++\Z")
-_OF_ADDRESS = re.compile(r"_?(?:url|link|href)\Z", re.IGNORECASE)
-_NO_LETTERS = re.compile(r"[\W_]+")
+_URL_KEYS = re.compile(r"_?(?:url|link|href)\Z", re.IGNORECASE)
+_NON_LETTERS = re.compile(r"[\W_]+")
 _NO_NAME = re.compile(r"[^\w.-]+")
 
 
@@ -140,7 +140,7 @@ class FormReader:
         parts = [
             part
             for key, value in sorted(node.items(), key=lambda item: _rank(str(item[0])))
-            if key not in _HIDDEN and key != "fallback" and not (key == _VALUE and is_pressed)
+            if key not in _HIDDEN_KEYS and key != "fallback" and not (key == _VALUE and is_pressed)
             for part in self._value(str(key), value, level, ts)
         ]
         yield from _with_values(node, list(self._with_links(node, list(_without_repetitions(node, parts)))))
@@ -148,13 +148,13 @@ class FormReader:
     def _value(self, key: str, value: Any, level: int, ts: str = "") -> Iterator[_Part]:
         if isinstance(value, str):
             if _is_words(key, value):
-                said = f"{key}: {value}" if _last_word(key) in _STATES else value.strip("\n")
+                said = f"{key}: {value}" if _last_word(key) in _STATUS_KEYS else value.strip("\n")
                 yield _Part(key, said, is_words=True)
             elif mention := _mention(value):
                 yield _Part(key, f"(message {ts} in {mention})" if ts and mention.startswith("<#") else mention)
         elif isinstance(value, Mapping):
             # Slack doesn't show an icon's name to users.
-            if _PICTURES.search(key) and not any(_last_word(str(held)) in _OF_PICTURES for held in value):
+            if _PICTURE_KEYS.search(key) and not any(_last_word(str(held)) in _PICTURE_TEXT_KEYS for held in value):
                 return
             is_words = _is_text(value)
             if text := self.read(value, level + 1).strip("\n"):
@@ -186,11 +186,11 @@ class FormReader:
     def _with_links(self, node: Object, parts: Sequence[_Part]) -> Iterator[_Part]:
         """Yields the parts, with labels turned into links to their URLs. A URL without a label becomes a separate
         part."""
-        addresses = {str(key): value for key, value in node.items() if _is_shown_address(str(key), value)}
+        addresses = {str(key): value for key, value in node.items() if _is_visible_url(str(key), value)}
         labels = dict.fromkeys(part.key for part in parts if part.is_words)
         by_label: dict[str, str] = {}
         for key in sorted(addresses, key=len):
-            base = _OF_ADDRESS.sub("", key)
+            base = _URL_KEYS.sub("", key)
             label = base if base in labels else next(iter(labels), "")
             if label and label not in by_label and (base == label or not by_label):
                 by_label[label] = addresses.pop(key)
@@ -225,7 +225,7 @@ def _cells(row: Any) -> Sequence[Any]:
         held = row.get(_CELLS)
         if isinstance(held, list):
             return held
-        shown = [(str(key), value) for key, value in row.items() if key not in _HIDDEN]
+        shown = [(str(key), value) for key, value in row.items() if key not in _HIDDEN_KEYS]
         # Slack shows users only the IDs that it can replace by names.
         read = [(key, value) for key, value in shown if not _is_id(key, value) or _mention(value)]
         return [_mention(value) if _is_id(key, value) else value for key, value in read]
@@ -233,7 +233,7 @@ def _cells(row: Any) -> Sequence[Any]:
 
 
 def _is_id(key: str, value: Any) -> bool:
-    return isinstance(value, str) and _OF_ID.fullmatch(key) is not None
+    return isinstance(value, str) and _ID_KEYS.fullmatch(key) is not None
 
 
 @lru_cache(maxsize=1_000)
@@ -242,9 +242,9 @@ def _rank(key: str) -> int:
     last = _last_word(key)
     if key == _VALUE:
         return 3
-    if last in _HEADS and not _PICTURES.search(key):
+    if last in _HEADING_KEYS and not _PICTURE_KEYS.search(key):
         return 0
-    return 1 if last in _BELOW_HEADS or _PICTURES.search(key) else 3 if last in _LAST else 2
+    return 1 if last in _SUBHEADING_KEYS or _PICTURE_KEYS.search(key) else 3 if last in _TRAILING_KEYS else 2
 
 
 @lru_cache(maxsize=1_000)
@@ -259,28 +259,28 @@ def _is_text(value: Object) -> bool:
 
 def _is_words(key: str, value: str) -> bool:
     text = value.strip()
-    if not text or _ADDRESS.match(text) or _OF_ID.fullmatch(key) or _MENTIONED.match(text):
+    if not text or _URL.match(text) or _ID_KEYS.fullmatch(key) or _MENTION_ID.match(text):
         return False
     return (
         key == _VALUE
-        or _WORDS.fullmatch(_last_word(key)) is not None
+        or _TEXT_KEYS.fullmatch(_last_word(key)) is not None
         or len(text.split(None, 1)) > 1
         or not text.isascii()
-        or _SHOWN.match(text) is not None
+        or _READABLE_VALUE.match(text) is not None
     )
 
 
 def _strings(key: str, values: Sequence[str]) -> Iterator[_Part]:
     """Yields the strings in a list as one part. In a list of IDs, keeps only mentions. Options for the app are rarely
     in lists."""
-    words = [_mention(value) or value for value in values if not _ADDRESS.match(value)]
-    is_ids = _OF_ID.fullmatch(key) is not None
+    words = [_mention(value) or value for value in values if not _URL.match(value)]
+    is_ids = _ID_KEYS.fullmatch(key) is not None
     if said := [word for word in words if word.startswith("<") or not is_ids]:
         yield _Part(key, ", ".join(said), is_words=not is_ids)
 
 
 def _mention(value: str) -> str:
-    found = _MENTIONED.match(value)
+    found = _MENTION_ID.match(value)
     return f"<{'@' if found['person'] else '#'}{value}>" if found else ""
 
 
@@ -305,7 +305,9 @@ def _with_values(node: Object, parts: Sequence[_Part]) -> list[_Part]:
         between = ": " if is_line else "\n"
         last = replace(last, text=f"{last.text}{between}{numbers}")
     first = others[0] if others else last
-    ticks = [is_ticked for key, is_ticked in node.items() if isinstance(is_ticked, bool) and _TICKED.match(str(key))]
+    ticks = [
+        is_ticked for key, is_ticked in node.items() if isinstance(is_ticked, bool) and _CHECKED_KEYS.match(str(key))
+    ]
     if ticks and first.text:
         first = replace(first, text=f"{'☑' if ticks[0] else '☐'} {first.text}")
     return [first, *others[1:], last] if others else [first]
@@ -322,15 +324,17 @@ def _numbers(node: Object) -> str:
         for key, value in node.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
         if not (
-            _LAYOUT.match(str(key)) or _OF_ID.fullmatch(str(key)) or (_TIMES.match(str(key)) and value < MIN_TIME_S)
+            _LAYOUT_KEYS.match(str(key))
+            or _ID_KEYS.fullmatch(str(key))
+            or (_TIME_KEYS.match(str(key)) and value < MIN_TIME_S)
         )
     ]
-    said = [(key, f"<!date^{number}>" if _TIMES.match(key) else number) for key, number in numbers]
+    said = [(key, f"<!date^{number}>" if _TIME_KEYS.match(key) else number) for key, number in numbers]
     return ", ".join(f"{key} {number}" if len(said) > 1 else number for key, number in said)
 
 
-def _is_shown_address(key: str, value: object) -> bool:
-    return isinstance(value, str) and _ADDRESS.match(value) is not None and not _PICTURES.search(key.lower())
+def _is_visible_url(key: str, value: object) -> bool:
+    return isinstance(value, str) and _URL.match(value) is not None and not _PICTURE_KEYS.search(key.lower())
 
 
 def _is_block(value: Object) -> bool:
@@ -339,7 +343,7 @@ def _is_block(value: Object) -> bool:
 
 
 def _plain(text: str) -> str:
-    return _NO_LETTERS.sub("", text).casefold()
+    return _NON_LETTERS.sub("", text).casefold()
 
 
 def _without_repetitions(node: Object, parts: Sequence[_Part]) -> Iterator[_Part]:
@@ -349,14 +353,14 @@ def _without_repetitions(node: Object, parts: Sequence[_Part]) -> Iterator[_Part
         return
     has_blocks = any(part.key == "blocks" for part in parts)
     others = ""
-    if any(part.is_words and part.key in _INSTEAD for part in parts):
+    if any(part.is_words and part.key in _FALLBACK_KEYS for part in parts):
         others = _plain("".join(part.text for part in parts if not part.is_words)[:MAX_COMPARED_CHARS])
     said: set[str] = set()
     for part in parts:
         # Lists can repeat a value.
         is_single = not isinstance(node.get(part.key), list | tuple) and len(part.text) < MAX_COMPARED_CHARS
         plain = _plain(part.text) if is_single else ""
-        is_instead = part.is_words and part.key in _INSTEAD and others != ""
+        is_instead = part.is_words and part.key in _FALLBACK_KEYS and others != ""
         if plain in said or (is_instead and (has_blocks or plain in others)):
             continue
         if plain:

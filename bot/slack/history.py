@@ -38,7 +38,7 @@ from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.file_objects import files_of
 from bot.slack.json_values import Payload, count, json_object, messages_in, string
 from bot.slack.posted_questions import parse_posted_question
-from bot.slack.text import answer_of, app_name, attached_to, body_of, is_by_app, quoted_for_model
+from bot.slack.text import answer_of, app_name, attachments_text, body_of, is_by_app, quoted_for_model
 from bot.slack.users import ChannelReaders, Users, cache_newest, channel_of
 from slack_markdown.render import beginning
 
@@ -192,7 +192,7 @@ class History:
             channel_id=question.thread.channel_id,
             ts=message["ts"],
             text=body_of(answer_of(message) if is_ours else message),
-            attached_text="" if is_ours else attached_to(message),
+            attached_text="" if is_ours else attachments_text(message),
             thread_ts=string(message, "thread_ts") or None,
             user_id=string(message, "user") or None,
             bot_id=bot_id,

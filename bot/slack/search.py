@@ -60,8 +60,10 @@ def _definition(how: str, query: str) -> ToolDefinition:
     return builtin_tool(NAME, description, parameters)
 
 
-BY_WORDS = _definition("Use a few keywords that the messages would contain", "Keywords, without quotes or operators")
-BY_MEANING = _definition(
+KEYWORD_SEARCH = _definition(
+    "Use a few keywords that the messages would contain", "Keywords, without quotes or operators"
+)
+SEMANTIC_SEARCH = _definition(
     "It finds messages by what they mean: ask a whole question, or use a few keywords",
     "A question in a sentence, or keywords, without quotes or operators",
 )
@@ -102,7 +104,7 @@ class SlackSearch:
         self._sign_in_urls = sign_in_urls
         self._readers = readers
         self._tokens: dict[tuple[str, str], str] = {}
-        self._offered = OfferedTools((BY_WORDS,))
+        self._offered = OfferedTools((KEYWORD_SEARCH,))
         """The version of the tool that Slack last reported as supported. Until then, the version that works in every
         workspace."""
         self._asked_at = -math.inf
@@ -125,7 +127,9 @@ class SlackSearch:
         try:
             async with asyncio.timeout(INFO_WITHIN_S):
                 info = await self._client.call(INFO)
-            self._offered = OfferedTools((BY_MEANING if info.get("is_ai_search_enabled") is True else BY_WORDS,))
+            self._offered = OfferedTools(
+                (SEMANTIC_SEARCH if info.get("is_ai_search_enabled") is True else KEYWORD_SEARCH,)
+            )
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning("Slack doesn't say what its search can do: %s", error or "no answer")
             if isinstance(error, Refused) and error.name in _SENTENCES:
@@ -134,7 +138,10 @@ class SlackSearch:
 
     async def call(self, use: ToolUse) -> CallResult:
         """Searches once. Never raises an exception: if Slack refuses, returns a sentence for the model."""
-        if use.tool != NAME or use.definition_hash not in (BY_WORDS.definition_hash, BY_MEANING.definition_hash):
+        if use.tool != NAME or use.definition_hash not in (
+            KEYWORD_SEARCH.definition_hash,
+            SEMANTIC_SEARCH.definition_hash,
+        ):
             return CallResult.failed(NO_SUCH_TOOL)
         query = use.arguments.get("query")
         if not isinstance(query, str) or not query.strip():

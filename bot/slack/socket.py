@@ -37,7 +37,7 @@ CONNECT_TIMEOUT_S = 10
 STEADY_S = CONNECTION.backoff.max_s
 """The time after which a connection counts as successful."""
 OPEN = "apps.connections.open"
-REFRESH = frozenset({"warning", "refresh_requested"})
+REFRESH_REASONS = frozenset({"warning", "refresh_requested"})
 """Slack's reasons for ending a connection that just mean that Typist should open a new one."""
 RECOUNT = "recount"
 """Our own reason for ending a connection, which is that the next hello reports how many connections the app has."""
@@ -247,7 +247,7 @@ class Sockets:
                 self._set_problem(connection, "")
             if is_up:
                 continue
-            if connection.end_reason in REFRESH:
+            if connection.end_reason in REFRESH_REASONS:
                 log.info("connection to Slack ended for a refresh, opening a new one")
             elif connection.end_reason == RECOUNT:
                 await connection.close_session()

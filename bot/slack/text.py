@@ -21,7 +21,7 @@ from bot.slack.forms import MIN_TIME_S, UNREAD, FormReader
 from bot.slack.json_values import Payload, count, json_object, json_objects, string, strings, utc_text
 from slack_markdown.escaping import fence_code, longest_ticks
 
-_NOT_ANSWER = ("actions", "context_actions", "context")
+_NON_ANSWER_TYPES = ("actions", "context_actions", "context")
 
 
 def answer_of(message: Mapping[str, Any]) -> Payload:
@@ -29,7 +29,7 @@ def answer_of(message: Mapping[str, Any]) -> Payload:
     answers = [
         block
         for block in json_objects(message, "blocks")
-        if block.get("type") not in _NOT_ANSWER and not str(block.get("block_id", "")).startswith(NOTE_LINE)
+        if block.get("type") not in _NON_ANSWER_TYPES and not str(block.get("block_id", "")).startswith(NOTE_LINE)
     ]
     return {"text": "" if message.get("blocks") else message.get("text", ""), "blocks": answers}
 
@@ -54,12 +54,12 @@ INDENT = "    "
 MAX_INDENT = 8
 """Maximum number of indentation levels in Slack."""
 MORE = "(More is attached.)"
-OWN_EMOJI = "emoji"
+CUSTOM_EMOJI = "emoji"
 """The target in `<!emoji^name>`, which represents a custom emoji without a Unicode character."""
 CANVAS = "canvas"
 """The target in `<!canvas^F…|label>`, which represents the title of a canvas."""
 
-_WRITTEN = (
+_AUTHORS_BLOCK_TYPES = (
     *("rich_text", "markdown", "header", "section", "context", "actions", "context_actions", "image", "divider"),
     *("table", "data_table", "data_visualization", "container", "card", "carousel", "alert", "task_card", "plan"),
 )
@@ -71,12 +71,12 @@ _SEQUENCE = re.compile(
     r"|(?P<url>[A-Za-z][A-Za-z0-9+.-]*:[^<>|\s]+)(?:\|(?P<label>[^<>]*))?)>"
 )
 _MENTION_ID = re.compile(r"[A-Z0-9]+")
-_NAMED = re.compile(r"<(?:[@#]|!subteam\^)([A-Z0-9]+)\|@?([^<>]+)>")
-_KEPT = r"```.*?```|`[^`\n]+`|<[^<>\n]*>"
+_LABELED_MENTION = re.compile(r"<(?:[@#]|!subteam\^)([A-Z0-9]+)\|@?([^<>]+)>")
+_CODE_OR_MARKUP = r"```.*?```|`[^`\n]+`|<[^<>\n]*>"
 _EMPHASIS = [
     (
         re.compile(
-            rf"(?P<kept>{_KEPT})|(?<!{mark})(?<![^\W_]){mark}(?=\S)"
+            rf"(?P<kept>{_CODE_OR_MARKUP})|(?<!{mark})(?<![^\W_]){mark}(?=\S)"
             rf"(?P<words>(?:`[^`\n]+`|<[^<>\n]*>|[^{mark}<`\n])+?)(?<=\S){mark}(?!{mark})(?![^\W_])",
             re.DOTALL,
         ),
@@ -85,7 +85,7 @@ _EMPHASIS = [
     for mark, marks in ((r"\*", "**"), ("~", "~~"))
 ]
 _REST_QUOTED = re.compile(r"```.*?```|^(?P<mark>(?:>|&gt;){3})", re.DOTALL | re.MULTILINE)
-_QUIET_SCHEMES = re.compile(r"^(?:https?://|mailto:|tel:)", re.IGNORECASE)
+_OMITTED_SCHEMES = re.compile(r"^(?:https?://|mailto:|tel:)", re.IGNORECASE)
 _REFERENCES = {
     "user": ("@", "user_id"),
     "channel": ("#", "channel_id"),
@@ -119,7 +119,7 @@ def body_of(message: Payload) -> str:
     return message_text("\n\n".join(filter(None, (body, below))))
 
 
-def attached_to(message: Payload) -> str:
+def attachments_text(message: Payload) -> str:
     """Returns the text that is shown below a message: emails, forwarded and quoted messages, link previews, and other
     attachments."""
     _, unknown = _split_blocks(message)
@@ -137,7 +137,9 @@ def _split_blocks(message: Payload) -> tuple[list[Payload], list[Payload]]:
     blocks = json_objects(message, "blocks")
     if not string(message, "user") or string(message, "bot_id") or is_by_app(message):
         return blocks, []
-    return [b for b in blocks if b.get("type") in _WRITTEN], [b for b in blocks if b.get("type") not in _WRITTEN]
+    return [b for b in blocks if b.get("type") in _AUTHORS_BLOCK_TYPES], [
+        b for b in blocks if b.get("type") not in _AUTHORS_BLOCK_TYPES
+    ]
 
 
 def _split_attachments(message: Payload) -> tuple[list[Payload], list[Payload]]:
@@ -576,7 +578,7 @@ def _piece(element: Payload, labels: Mapping[str, str], as_code: bool) -> str:
             return escape(text or url) if as_code or not url else link(url, text)
         case "emoji":
             name = string(element, "name")
-            return f":{escape(name)}:" if element.get("unicode") or "|" in name else f"<!{OWN_EMOJI}^{escape(name)}>"
+            return f":{escape(name)}:" if element.get("unicode") or "|" in name else f"<!{CUSTOM_EMOJI}^{escape(name)}>"
         case "canvas":
             title, file_id = string(element, "label") or text, string(element, "file_id")
             mention = canvas_mention(file_id) if _ID.match(file_id) else ""
@@ -617,7 +619,7 @@ def link(url: str, label: str) -> str:
 
 def _has_own_label(url: str, label: str) -> bool:
     """Returns whether a link's label adds information to its URL. Labels that Slack sets itself only repeat the URL."""
-    bare = _QUIET_SCHEMES.sub("", url)
+    bare = _OMITTED_SCHEMES.sub("", url)
     return bool(url) and label.strip() not in ("", url, bare, bare.rstrip("/"))
 
 
@@ -638,7 +640,7 @@ def _with_marks(marks: str, match: re.Match[str]) -> str:
 
 def names_in(mrkdwn: str) -> dict[str, str]:
     """Returns the names of users, channels and groups that the mrkdwn itself contains, keyed by ID."""
-    return dict(_NAMED.findall(mrkdwn))
+    return dict(_LABELED_MENTION.findall(mrkdwn))
 
 
 def message_text(mrkdwn: str) -> str:
@@ -646,12 +648,12 @@ def message_text(mrkdwn: str) -> str:
     Markdown."""
     parts, end = [], 0
     for sequence in _SEQUENCE.finditer(mrkdwn):
-        parts += [_without_markup(mrkdwn[end : sequence.start()]), _sequence(sequence)]
+        parts += [_escape_stray_angle_brackets(mrkdwn[end : sequence.start()]), _sequence(sequence)]
         end = sequence.end()
-    return "".join([*parts, _without_markup(mrkdwn[end:])])
+    return "".join([*parts, _escape_stray_angle_brackets(mrkdwn[end:])])
 
 
-def _without_markup(text: str) -> str:
+def _escape_stray_angle_brackets(text: str) -> str:
     """Escapes each `<` in text without markup. Apps send text with an unescaped `<`."""
     return text.replace("<", "&lt;")
 
@@ -659,7 +661,7 @@ def _without_markup(text: str) -> str:
 def _sequence(match: re.Match[str]) -> str:
     if match["url"] is not None:
         url, label = unescape(match["url"]), unescape(match["label"] or "").strip()
-        target = url if "://" in url else _QUIET_SCHEMES.sub("", url)
+        target = url if "://" in url else _OMITTED_SCHEMES.sub("", url)
         return escape(f"[{label}]({target})" if _has_own_label(url, label) else target)
     mark = match["mark"]
     target = match["target"]
@@ -668,7 +670,7 @@ def _sequence(match: re.Match[str]) -> str:
         kind, _, id_ = target.partition("^")
         if kind == "subteam" and (named := named_mention(id_, "@" + (name or id_).removeprefix("@"))):
             return named
-        if kind == OWN_EMOJI:
+        if kind == CUSTOM_EMOJI:
             return named_mention("EMOJI", f":{unescape(id_)}:")
         if kind == CANVAS:
             return named_mention(id_, name) or escape(name)

@@ -47,7 +47,7 @@ from bot.slack.text import message_text
 from bot.store.account_kinds import AccountKind, AccountKinds
 from bot.store.schema import KINDS_KEPT_S
 
-NOW_S = 1.0
+CURRENT_WITHIN_S = 1.0
 """Maximum age of a running lookup that counts as current. Lookups that have ended don't count."""
 KIND_TRUSTED_S = 600.0
 KEPT_S = KINDS_KEPT_S
@@ -99,14 +99,14 @@ class Profile:
     """The name, or "" if a scope for names is missing."""
     named_at: float = -math.inf
     kind: UserKind | None = None
-    kind_at: float = -math.inf
+    kind_as_of: float = -math.inf
     """When the lookup of the user type or the channel began."""
     team_id: str = ""
     """The workspace of a person who is outside ours, or "" for other people and if Slack doesn't report it."""
     zone: ZoneInfo | None = None
     domain: str | None = None
-    """A member's email domain as of `kind_at`. "" for anyone else or if the scope is missing, and None if Slack wasn't
-    asked."""
+    """A member's email domain at the time `kind_as_of`. "" for anyone else or if the scope is missing, and None if
+    Slack wasn't asked."""
     channel: Channel | None = None
 
 
@@ -145,7 +145,7 @@ class Users:
     def known(self, user_id: str, max_age_s: float = KIND_TRUSTED_S) -> UserKind | None:
         """Returns a person's user type if Slack reported it recently enough, or None."""
         profile = self._profile(user_id)
-        return profile.kind if self._clock.monotonic() < profile.kind_at + max_age_s else None
+        return profile.kind if self._clock.monotonic() < profile.kind_as_of + max_age_s else None
 
     async def kind(
         self,
@@ -164,7 +164,7 @@ class Users:
         """
         if now_within_s is not None:
             recent = self.known(user_id, max_age_s)
-            return recent or await self._look_up_kind(user_id, NOW_S, now_within_s, is_press)
+            return recent or await self._look_up_kind(user_id, CURRENT_WITHIN_S, now_within_s, is_press)
         if (kind := self.known(user_id)) is None:
             await self._load_recorded(user_id)
             kind = self.known(user_id) or await self._look_up_kind(user_id, KIND_TRUSTED_S, within_s, is_press)
@@ -182,7 +182,7 @@ class Users:
             await self._look_up_kind(user_id, KIND_TRUSTED_S, within_s, is_press)
         return self.known_domain(user_id)
 
-    async def last_known(self, user_id: str) -> UserKind | None:
+    async def last_known_kind(self, user_id: str) -> UserKind | None:
         if self.known(user_id, KEPT_S) is None:
             await self._load_recorded(user_id)
         return self.known(user_id, KEPT_S)
@@ -195,9 +195,9 @@ class Users:
                 is_found = is_press and await self._ask_at_once(user_id)
                 while is_found or await self._share_lookup(user_id, self._ask_in_queue):
                     profile, is_found = self._profile(user_id), False
-                    if profile.kind_at > after:
+                    if profile.kind_as_of > after:
                         if profile.kind is not None:
-                            found = AccountKind(self._team_id, user_id, profile.kind, profile.kind_at)
+                            found = AccountKind(self._team_id, user_id, profile.kind, profile.kind_as_of)
                             recording = self._recorded.record(found)
                             self._background.start(recording, f"type of user {user_id} not recorded")
                         return profile.kind
@@ -290,7 +290,7 @@ class Users:
         self._list_again_at = self._clock.monotonic() + LIST_AGAIN_S
 
     def _on_listed(self, user_id: str, profile: Profile) -> None:
-        if profile.kind_at > self._profile(user_id).kind_at:
+        if profile.kind_as_of > self._profile(user_id).kind_as_of:
             self._keep(user_id, profile)
         self._to_list.discard(user_id)
         if lookup := self._lookups.pop(user_id, None):
@@ -310,8 +310,8 @@ class Users:
             return
         if found is not None:
             profile = self._profile(user_id)
-            if found.looked_up_at > profile.kind_at:
-                self._keep(user_id, replace(profile, kind=found.kind, kind_at=found.looked_up_at, domain=None))
+            if found.looked_up_at > profile.kind_as_of:
+                self._keep(user_id, replace(profile, kind=found.kind, kind_as_of=found.looked_up_at, domain=None))
 
     async def team_id(self, user_id: str) -> str:
         """Returns the ID of a person's workspace. This is our workspace unless Slack reports in time that the person is
@@ -343,9 +343,9 @@ class Users:
         """Returns whether a channel was private within the last few minutes, or None if Slack doesn't report it."""
         if is_direct_message(channel_id):
             return True
-        await self._look_up_channel(channel_id, self._profile(channel_id).kind_at)
+        await self._look_up_channel(channel_id, self._profile(channel_id).kind_as_of)
         known = self._profile(channel_id)
-        is_current = self._clock.monotonic() < known.kind_at + KIND_TRUSTED_S
+        is_current = self._clock.monotonic() < known.kind_as_of + KIND_TRUSTED_S
         return known.channel.is_private if known.channel and is_current else None
 
     async def channel(self, channel_id: str) -> Channel | None:

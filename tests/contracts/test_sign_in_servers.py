@@ -23,7 +23,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.mcp.config import HttpTransport, McpSetup, ServerConfig, SignInConfig
 from bot.mcp.server import open_servers
 from bot.mcp.tools import McpTools
-from bot.slack.views.sign_in import ADDRESS_MODAL
+from bot.slack.views.sign_in import SIGN_IN_MODAL
 from bot.store import Stores
 from tests.clocks import ManualClock
 from tests.contracts.test_accounts import ADA, CALL, KEY, sign_ins, signed_in
@@ -415,7 +415,7 @@ async def test_person_may_confirm_a_code_where_the_server_has_a_page_and_codes(t
     async with sign_in_server(says=BOTH) as jira:
         ours = sign_ins(timed, jira.config)
         links = await ours.begin(ADA, CALL)
-        view = json.dumps(ADDRESS_MODAL.build("jira", place=PLACE, with_code=False, **vars_of(links)))
+        view = json.dumps(SIGN_IN_MODAL.build("jira", place=PLACE, with_code=False, **vars_of(links)))
         assert links.user_code
         assert links.user_code in view
         assert view.index("/authorize") < view.index("/device?user_code")
@@ -437,6 +437,6 @@ async def test_server_that_gives_no_code_in_time_leaves_the_address_to_paste(tim
         ours = sign_ins(timed, jira.config)
         links = await ours.begin(ADA, CALL)
         assert (bool(links.url), links.user_code) == (True, "")
-        view = json.dumps(ADDRESS_MODAL.build("jira", place=PLACE, with_code=False, **vars_of(links)))
+        view = json.dumps(SIGN_IN_MODAL.build("jira", place=PLACE, with_code=False, **vars_of(links)))
         assert urlsplit(links.url).netloc in view
         await ours.close()

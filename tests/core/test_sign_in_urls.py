@@ -7,7 +7,7 @@ import pytest
 from bot.core import texts
 from bot.core.conversation import Message, Question, ThreadKey
 from bot.core.sign_in_urls import SignInUrls
-from bot.slack.text import attached_to, body_of
+from bot.slack.text import attachments_text, body_of
 
 GONE = texts.accounts.SIGN_IN_URL_REMOVED
 QUERY = "code=canary&state=canary&iss=https://jira.example"
@@ -76,7 +76,7 @@ RICH = {"type": "rich_text", "elements": [{"type": "rich_text_section", "element
     ],
 )
 def test_nothing_of_an_address_is_left_of_a_message_in_slacks_forms(payload: dict[str, object]) -> None:
-    shown = Message("T1", "C1", "1.0", body_of(payload), attached_to(payload))
+    shown = Message("T1", "C1", "1.0", body_of(payload), attachments_text(payload))
     assert "canary" in shown.full_text
     assert "canary" not in ADDRESSES.message_without_urls(shown).full_text
 

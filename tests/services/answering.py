@@ -272,7 +272,7 @@ class Accounts(Users, EphemeralMessages):
         self.token_refused = self.token_refused or self.refuses_token
         return None if self.token_refused else self.kind_of_all
 
-    async def last_known(self, user_id: str) -> UserKind | None:
+    async def last_known_kind(self, user_id: str) -> UserKind | None:
         return self.kind_of_all
 
     async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:

@@ -92,7 +92,7 @@ class Directory:
         kinds = [one for one in self.asked if len(one) == 4]
         return self.kinds[min(len(kinds), len(self.kinds)) - 1]
 
-    async def last_known(self, user_id: str) -> UserKind | None:
+    async def last_known_kind(self, user_id: str) -> UserKind | None:
         return self.last
 
     async def is_listed(self, user_id: str, *, within_s: float, is_press: bool) -> bool | None:
@@ -245,7 +245,7 @@ async def test_question_is_shown_as_queued_unless_its_asker_is_surely_denied(
 class Places:
     owner: str | None
 
-    async def person_of(self, channel_id: str) -> str:
+    async def user_in_direct_message(self, channel_id: str) -> str:
         return self.owner or ""
 
     async def creator(self, channel_id: str) -> str | None:

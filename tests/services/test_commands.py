@@ -92,7 +92,7 @@ class Slack(Accounts):
     async def creator(self, channel_id: str) -> str | None:
         return {"C1": "UADA", "C2": "UBEN"}.get(channel_id)
 
-    async def person_of(self, channel_id: str) -> str:
+    async def user_in_direct_message(self, channel_id: str) -> str:
         return "UADA" if channel_id == "D1" else "UBEN"
 
     async def channels_of(self, user_id: str) -> frozenset[str]:

@@ -63,7 +63,7 @@ class Slack:
     async def link_base(self, channel_id: str, ts: str) -> str:
         return BASE
 
-    async def person_of(self, channel_id: str) -> str:
+    async def user_in_direct_message(self, channel_id: str) -> str:
         if self.refused:
             raise self.refused
         return "UADA" if channel_id == "D1" else "UBEN"

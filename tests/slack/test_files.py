@@ -17,7 +17,7 @@ from bot.core.files import Unread, choose_files
 from bot.models.prompt import Media
 from bot.slack.client import SlackClient, new_session
 from bot.slack.file_objects import file_of, files_of
-from bot.slack.files import TEXT_BYTES, FairLock, Files, MemoryBudget, can_get_token
+from bot.slack.files import TEXT_BYTES, FairLock, Files, MemoryBudget, is_trusted_with_token
 from files_to_markdown.benchmarks.document_corpus import corpus
 from files_to_markdown.document import Document, Format, Obstacle
 from files_to_markdown.process import read_document
@@ -112,14 +112,14 @@ async def test_canceled_turn_leaves_the_line() -> None:
     ],
 )
 def test_only_slacks_hosts_get_the_token(url: str, may: bool) -> None:
-    assert can_get_token(URL(url), URL("http://127.0.0.1:3000/api/")) is may
+    assert is_trusted_with_token(URL(url), URL("http://127.0.0.1:3000/api/")) is may
 
 
 def test_hosts_of_the_web_apis_own_domain_get_the_token() -> None:
     url = URL("https://files.slack-gov.com/a")
-    assert can_get_token(url, URL("https://slack-gov.com/api/"))
-    assert not can_get_token(url, URL("https://slack.com/api/"))
-    assert not can_get_token(URL("https://notslack-gov.com/a"), URL("https://slack-gov.com/api/"))
+    assert is_trusted_with_token(url, URL("https://slack-gov.com/api/"))
+    assert not is_trusted_with_token(url, URL("https://slack.com/api/"))
+    assert not is_trusted_with_token(URL("https://notslack-gov.com/a"), URL("https://slack-gov.com/api/"))
 
 
 TEXT = b"word " * 2_000

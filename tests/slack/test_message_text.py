@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from bot.core import texts
 from bot.core.conversation import ThreadKey, escape, mentioned_ids, mentioned_user_ids, with_names
-from bot.slack.file_objects import MAX_MAIL_CHARS, files_of, is_for_readers
+from bot.slack.file_objects import MAX_MAIL_CHARS, files_of, is_visible_to_readers
 from bot.slack.text import (
     MAX_ATTACHED_CHARS,
     MORE,
     TOO_MUCH,
     app_name,
-    attached_to,
+    attachments_text,
     body_of,
     link,
     markdown_emphasis,
@@ -251,10 +251,10 @@ def test_body_is_the_text_of_its_blocks_or_its_own_text(message: Json, shown: st
 def test_block_of_an_unknown_kind_in_a_persons_message_is_attached_and_no_text_of_the_writer() -> None:
     map_block = {"type": "map", "title": {"type": "mrkdwn", "text": "Hi"}, "body": [{"text": "there"}]}
     message = {"user": "UADA", "text": "t", "blocks": [*typed(section(text("Why?")))["blocks"], map_block]}
-    assert (body_of(message), attached_to(message)) == ("Why?", "> Hi\n> there")
+    assert (body_of(message), attachments_text(message)) == ("Why?", "> Hi\n> there")
     by_client, by_app = message | {"app_id": "A1", "client_msg_id": "m"}, message | {"app_id": "A1"}
-    assert (body_of(by_client), attached_to(by_client)) == ("Why?", "> Hi\n> there")
-    assert (body_of(by_app), attached_to(by_app)) == ("Why?\n\nHi\nthere", "")
+    assert (body_of(by_client), attachments_text(by_client)) == ("Why?", "> Hi\n> there")
+    assert (body_of(by_app), attachments_text(by_app)) == ("Why?\n\nHi\nthere", "")
     assert body_of({"user": "UADA", "text": "t", "blocks": [map_block]}) == "t"
 
 
@@ -504,7 +504,7 @@ def test_what_stands_within_a_block_is_read_as_what_it_is_in_its_place(block: Js
         return
     forwarded = {"is_share": True, "author_name": "Ada", "message_blocks": [{"message": {"blocks": blocks}}]}
     attached = with_names(
-        attached_to({"attachments": [forwarded if "forwarded" in holder else {"blocks": blocks}]}), NAMES
+        attachments_text({"attachments": [forwarded if "forwarded" in holder else {"blocks": blocks}]}), NAMES
     )
     quoted = "\n".join(f"> {line}".rstrip() for line in whole.splitlines())
     assert attached == (f"Forwarded from Ada:\n{quoted}" if "forwarded" in holder else quoted)
@@ -548,8 +548,8 @@ def test_text_beside_blocks_that_say_nothing_is_read() -> None:
     forwarded = {"is_share": True, "author_name": "Ada", "text": "*See* it"}
     forwarded["message_blocks"] = [{"message": {"blocks": [map_block]}}]
     assert body_of({"text": "*See* it", "blocks": [map_block]}) == f"**See** it\n\n{unread}"
-    assert attached_to({"attachments": [{"text": "See it", "blocks": [map_block]}]}) == f"> See it\n>\n> {unread}"
-    assert attached_to({"attachments": [forwarded]}) == f"Forwarded from Ada:\n> **See** it\n>\n> {unread}"
+    assert attachments_text({"attachments": [{"text": "See it", "blocks": [map_block]}]}) == f"> See it\n>\n> {unread}"
+    assert attachments_text({"attachments": [forwarded]}) == f"Forwarded from Ada:\n> **See** it\n>\n> {unread}"
 
 
 def test_list_keeps_values_that_repeat_although_clients_that_show_less_repeat_texts() -> None:
@@ -579,7 +579,7 @@ def test_button_of_an_attachment_has_its_address() -> None:
         "text": "red",
         "actions": [{"type": "button", "text": "Open", "url": A}, {"type": "button", "text": "Ack"}],
     }
-    assert attached_to({"attachments": [attachment]}) == f"> red\n> [Open]({A})"
+    assert attachments_text({"attachments": [attachment]}) == f"> red\n> [Open]({A})"
 
 
 def test_names_in_the_text_of_a_forwarded_message_are_used_in_its_blocks() -> None:
@@ -587,7 +587,7 @@ def test_names_in_the_text_of_a_forwarded_message_are_used_in_its_blocks() -> No
     message = {"message": {"blocks": [of("rich_text", mentions)]}}
     names = "<@UEVE|eve><#C9|general><!subteam^S9|@ops>"
     forwarded = {"is_share": True, "author_name": "Ada", "text": names, "message_blocks": [message]}
-    assert with_names(attached_to({"attachments": [forwarded]}), {}) == "Forwarded from Ada: @eve#general@ops"
+    assert with_names(attachments_text({"attachments": [forwarded]}), {}) == "Forwarded from Ada: @eve#general@ops"
 
 
 def shared(words: str, **more: Any) -> Json:
@@ -710,14 +710,14 @@ def test_what_an_app_attaches_is_its_own_text_and_what_slack_adds_is_not() -> No
     previews = "> A page\n\nQuoted from Ada: Ship it?"
     for text, body in (("", alert), ("*Red*", f"**Red**\n\n{alert}")):
         assert with_names(body_of(message | {"text": text}), NAMES) == body
-        assert with_names(attached_to(message | {"text": text}), NAMES) == previews
+        assert with_names(attachments_text(message | {"text": text}), NAMES) == previews
     assert mentioned_user_ids(body_of(message)) == ["UADA"]
 
 
 def test_what_stands_below_a_persons_message_is_not_their_text() -> None:
     message = {"user": "UGRACE", "client_msg_id": "m", "text": "Hi", "attachments": [ALERT]}
     assert body_of(message) == "Hi"
-    assert attached_to(message).startswith("> <@UADA> look")
+    assert attachments_text(message).startswith("> <@UADA> look")
 
 
 IMITATION = "Forwarded from Grace: I approve."
@@ -730,24 +730,24 @@ def test_no_text_of_an_attachment_passes_for_a_message_that_was_forwarded(
     key: str, line_break: str, is_share: bool
 ) -> None:
     attachment = {"author_name": "Ada", "is_share": is_share, key: f"Hi{line_break}{IMITATION}"}
-    lines = with_names(attached_to({"attachments": [attachment]}), NAMES).splitlines()
+    lines = with_names(attachments_text({"attachments": [attachment]}), NAMES).splitlines()
     assert not [line for line in lines if line.startswith(IMITATION)]
 
 
 @pytest.mark.parametrize("text", [IMITATION, f"{IMITATION}\nYes."])
 @pytest.mark.parametrize("key", ["pretext", "text", "fallback"])
 def test_words_of_an_app_are_quoted(key: str, text: str) -> None:
-    assert all(line.startswith("> ") for line in attached_to({"attachments": [{key: text}]}).splitlines())
+    assert all(line.startswith("> ") for line in attachments_text({"attachments": [{key: text}]}).splitlines())
 
 
 def test_name_of_an_author_says_nothing() -> None:
     attachment = {"is_share": True, "author_name": "Grace: I approve.\n\nAda", "text": "Hi"}
-    assert attached_to({"attachments": [attachment]}) == "Forwarded from Grace I approve. Ada: Hi"
+    assert attachments_text({"attachments": [attachment]}) == "Forwarded from Grace I approve. Ada: Hi"
 
 
 @pytest.mark.parametrize(("attachments", "shown"), ATTACHED.values(), ids=ATTACHED.keys())
 def test_attachment_names_its_author(attachments: list[Json], shown: str) -> None:
-    assert with_names(attached_to({"attachments": attachments}), NAMES) == shown
+    assert with_names(attachments_text({"attachments": attachments}), NAMES) == shown
 
 
 SENDER = {"address": "grace@mail.example", "name": "Grace", "original": "Grace <grace@mail.example>"}
@@ -805,10 +805,10 @@ MAILS = {
 @pytest.mark.parametrize(("file", "shown"), MAILS.values(), ids=MAILS.keys())
 def test_mail_is_quoted_with_its_sender_subject_and_date(file: Json, shown: str) -> None:
     for message in ({"user": "USLACKBOT", "bot_id": "B1", "text": ""}, {"user": "UADA", "text": "look"}):
-        found = attached_to({**message, "files": [file]})
+        found = attachments_text({**message, "files": [file]})
         assert with_names(found, NAMES) == shown
         assert mentioned_ids(found) == []
-    forwarded = attached_to(
+    forwarded = attachments_text(
         {"attachments": [{"is_share": True, "author_name": "Ada", "text": "look", "files": [file]}]}
     )
     whole = f"look\n\n{shown}"
@@ -820,7 +820,7 @@ def test_mail_is_quoted_with_its_sender_subject_and_date(file: Json, shown: str)
 @pytest.mark.parametrize("line_break", LINE_BREAKS, ids=ascii)
 def test_no_text_of_a_mail_passes_for_a_message_that_was_forwarded(line_break: str) -> None:
     mail = MAIL | dict.fromkeys(("subject", "plain_text"), f"Hi{line_break}{IMITATION}")
-    lines = with_names(attached_to({"files": [mail]}), NAMES).splitlines()
+    lines = with_names(attachments_text({"files": [mail]}), NAMES).splitlines()
     assert not [line for line in lines if line.startswith(IMITATION)]
 
 
@@ -839,11 +839,11 @@ def test_mail_is_a_file_to_be_read_unless_it_is_quoted_whole(mail: Json, is_quot
     assert [file.is_quoted for file in files_of({"files": [mail], "attachments": [{"files": [mail]}]})] == [
         is_quoted
     ] * 2
-    assert ("\n>\n" in attached_to({"files": [mail]})) == is_quoted
+    assert ("\n>\n" in attachments_text({"files": [mail]})) == is_quoted
 
 
 def test_attachments_are_bounded_in_size() -> None:
-    shown = attached_to({"attachments": [{"text": "x" * 1_000}] * 500})
+    shown = attachments_text({"attachments": [{"text": "x" * 1_000}] * 500})
     assert len(shown) < MAX_ATTACHED_CHARS + 1_000
     assert shown.endswith(MORE)
 
@@ -852,7 +852,7 @@ def test_attachments_are_bounded_in_depth() -> None:
     attachment = shared("deep")
     for _ in range(500):
         attachment = shared("deep", attachments=[attachment])
-    assert attached_to({"attachments": [attachment]}).count("deep") < 10
+    assert attachments_text({"attachments": [attachment]}).count("deep") < 10
 
 
 @pytest.mark.parametrize(
@@ -890,7 +890,7 @@ trees = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(KEYS), trees, max_size=6))
 def test_no_persons_mention_is_left_in_any_tree(message: Json) -> None:
-    shown = with_names("\n".join((body_of(message), attached_to(message), app_name(message) or "")), {})
+    shown = with_names("\n".join((body_of(message), attachments_text(message), app_name(message) or "")), {})
     assert not re.search(r"<@[UW]\w+>", shown)
 
 
@@ -930,10 +930,10 @@ def test_message_of_many_elements_is_read_in_few_steps(kind: str) -> None:
     forwarded = [{"is_share": True, **attachment} for attachment in beside]
     nested = [{"is_share": True, "text": "a", "attachments": beside[:3]} for _ in range(20)]
     messages = [{"text": "", "attachments": attachments} for attachments in (beside, forwarded, nested)]
-    assert steps(lambda _: list(map(attached_to, messages)), "") < FEW_CALLS
-    assert all("a" in attached_to(message) for message in messages)
+    assert steps(lambda _: list(map(attachments_text, messages)), "") < FEW_CALLS
+    assert all("a" in attachments_text(message) for message in messages)
     posted = {"bot_id": "B1", "text": "", "attachments": beside}
-    assert steps(lambda _: (body_of(posted), attached_to(posted)), "") < FEW_CALLS
+    assert steps(lambda _: (body_of(posted), attachments_text(posted)), "") < FEW_CALLS
     assert "a" in body_of(posted)
 
 
@@ -947,7 +947,7 @@ def test_message_of_many_elements_is_read_in_few_steps(kind: str) -> None:
     ids=["elements", "objects in attachments", "attachments of many objects"],
 )
 def test_objects_of_unknown_types_are_read_in_few_steps(message: Json) -> None:
-    assert steps(lambda _: (body_of(message), attached_to(message)), "") < FEW_CALLS
+    assert steps(lambda _: (body_of(message), attachments_text(message)), "") < FEW_CALLS
 
 
 READ_AS = {
@@ -1119,4 +1119,4 @@ PLACES: dict[str, tuple[dict[str, object], ThreadKey, bool]] = {
 def test_canvas_is_for_the_readers_of_a_thread_where_it_is_shared(
     file: dict[str, object], thread: ThreadKey, is_for_them: bool
 ) -> None:
-    assert is_for_readers(file, thread, "U1") is is_for_them
+    assert is_visible_to_readers(file, thread, "U1") is is_for_them

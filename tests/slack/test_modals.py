@@ -49,7 +49,7 @@ from bot.slack.views.settings import (
     MAX_REVOCABLE,
     SETTINGS,
 )
-from bot.slack.views.sign_in import ADDRESS_MODAL, SubmittedSignIn
+from bot.slack.views.sign_in import SIGN_IN_MODAL, SubmittedSignIn
 from slack_sandbox.blocks.rules import check_blocks
 from slack_sandbox.blocks.view_rules import check_view
 from tests.changed_settings import CHANGED
@@ -586,7 +586,7 @@ METADATA: Mapping[str, tuple[Callable[[Json], object], Mapping[str, object], Map
     "no time": (ASK_MODAL.read, asdict(ABOUT), {"thread_ts": "now"}),
     "an empty time": (ASK_MODAL.read, asdict(ABOUT), {"ts": ""}),
     "a time on a line": (ASK_MODAL.read, asdict(ABOUT), {"ts": "2.0\n"}),
-    "a channel by a sign-in": (ADDRESS_MODAL.read, asdict(ApprovalPlace("C1", None, "1.0", "v")), {"channel_id": "U1"}),
+    "a channel by a sign-in": (SIGN_IN_MODAL.read, asdict(ApprovalPlace("C1", None, "1.0", "v")), {"channel_id": "U1"}),
     "a choice": (ASK_MODAL.read, asdict(ABOUT), {"offered_by": 1}),
     "no message": (place_of_call, asdict(ApprovalPlace("C1", None, "1.0", "v")), {"message_ts": None}),
     "an owner's path": (CAPS.read, {"scope": "channel", "id": "C1"}, {"id": "../C1"}),
@@ -634,9 +634,9 @@ def test_modal_of_accounts_lists_as_many_as_slack_takes() -> None:
 )
 def test_address_that_a_person_pastes_is_read_with_its_call(url: str, entered: str, address: str | None) -> None:
     place = ApprovalPlace("C1", "1.0", "2.0", "5 0")
-    view = ADDRESS_MODAL.build("jira", url, place, with_code=False)
-    read = ADDRESS_MODAL.read(submitted(view, address=entered))
+    view = SIGN_IN_MODAL.build("jira", url, place, with_code=False)
+    read = SIGN_IN_MODAL.read(submitted(view, address=entered))
     assert read == SubmittedSignIn(place, address)
-    assert ADDRESS_MODAL.first_field(read) in {block["block_id"] for block in view["blocks"] if "block_id" in block}
-    confirmed = ADDRESS_MODAL.build("jira", "", place, with_code=False, user_code="A-B", device_url=url)
-    assert ADDRESS_MODAL.read(submitted(confirmed)) == SubmittedSignIn(place, None)
+    assert SIGN_IN_MODAL.first_field(read) in {block["block_id"] for block in view["blocks"] if "block_id" in block}
+    confirmed = SIGN_IN_MODAL.build("jira", "", place, with_code=False, user_code="A-B", device_url=url)
+    assert SIGN_IN_MODAL.read(submitted(confirmed)) == SubmittedSignIn(place, None)

@@ -25,8 +25,8 @@ ARGUMENTS = [
         set[str](),
         {"since", "newest", "thread", "channel", "link", "page", "canvas", "about"},
     ),
-    (search.BY_WORDS, {"query"}, set[str]()),
-    (search.BY_MEANING, {"query"}, set[str]()),
+    (search.KEYWORD_SEARCH, {"query"}, set[str]()),
+    (search.SEMANTIC_SEARCH, {"query"}, set[str]()),
 ]
 
 

@@ -19,7 +19,7 @@ from bot.services.schedules import SchedulePress
 from bot.services.shortcut import Reaction
 from bot.slack.file_objects import file_of, files_of
 from bot.slack.posted_questions import parse_posted_question
-from bot.slack.text import app_name, attached_to, body_of
+from bot.slack.text import app_name, attachments_text, body_of
 from bot.slack.users import kind_of, name_of
 from bot.slack.views.memory import MEMORY
 from bot.slack.views.question import ASK_MODAL
@@ -276,7 +276,7 @@ def test_translated_answer_is_read_with_its_structure() -> None:
             "| Body | Distance |\n| --- | --- |\n| [Moon](https://moon.example/) | 384400 |",
         ]
     )
-    assert (app_name(message), attached_to(message), files_of(message), parse_posted_question(message)) == (
+    assert (app_name(message), attachments_text(message), files_of(message), parse_posted_question(message)) == (
         "Typist",
         "",
         (),

@@ -17,7 +17,16 @@ from bot.core.conversation import Question, ThreadKey
 from bot.models.prompt import Permission, ToolRule
 from bot.slack import search
 from bot.slack.json_values import utc_text
-from bot.slack.search import BY_MEANING, BY_WORDS, INFO, MAX_QUERY_CHARS, MAX_RESULTS, METHOD, NAME, SlackSearch
+from bot.slack.search import (
+    INFO,
+    KEYWORD_SEARCH,
+    MAX_QUERY_CHARS,
+    MAX_RESULTS,
+    METHOD,
+    NAME,
+    SEMANTIC_SEARCH,
+    SlackSearch,
+)
 from bot.slack.users import MAX_KEPT
 from handlers.payloads import action_token_of
 from slack_sandbox.faults import FaultSettings
@@ -46,7 +55,9 @@ class SearchStage:
 
     async def result(self, question: Question, *, timeout_s: float = 10, **arguments: Any) -> CallResult:
         return await self.search.call(
-            ToolUse(question, NAME, BY_WORDS.definition_hash, arguments or {"query": "launch"}, timeout_s=timeout_s)
+            ToolUse(
+                question, NAME, KEYWORD_SEARCH.definition_hash, arguments or {"query": "launch"}, timeout_s=timeout_s
+            )
         )
 
     def searches(self) -> int:
@@ -135,7 +146,7 @@ async def test_results_with_less_than_slack_documents_are_shown_by_what_they_hav
 async def test_tool_is_read_only_runs_unasked_and_is_offered_without_a_token(stage: SearchStage) -> None:
     question = await stage.asked(keep=False)
     [definition] = (await stage.search.definitions(question)).definitions
-    assert definition == BY_WORDS
+    assert definition == KEYWORD_SEARCH
     assert definition.rule == ToolRule(Permission.ALLOW, read_only=True)
 
 
@@ -149,17 +160,19 @@ def asked_for_info(stage: SearchStage) -> int:
 
 async def test_search_by_meaning_is_offered_where_slack_has_it() -> None:
     async with search_stage(has_ai_search=True) as stage:
-        assert await offered(stage) == (BY_MEANING,)
+        assert await offered(stage) == (SEMANTIC_SEARCH,)
         await stage.sandbox.say("grace", "random", "The launch is on Friday")
         question = await stage.asked()
         arguments = {"query": "launch"}
-        result = await stage.search.call(ToolUse(question, NAME, BY_MEANING.definition_hash, arguments, timeout_s=10))
+        result = await stage.search.call(
+            ToolUse(question, NAME, SEMANTIC_SEARCH.definition_hash, arguments, timeout_s=10)
+        )
         assert "The launch is on" in result.text
 
 
 async def test_slack_is_asked_once_what_its_search_can_do(stage: SearchStage) -> None:
     for _ in range(3):
-        assert await offered(stage) == (BY_WORDS,)
+        assert await offered(stage) == (KEYWORD_SEARCH,)
     assert asked_for_info(stage) == 1
 
 
@@ -187,9 +200,9 @@ async def test_search_by_words_is_offered_where_slack_does_not_say_what_it_can_d
 ) -> None:
     monkeypatch.setattr(search, "INFO_WITHIN_S", 0.3)
     stage.sandbox.faults.start(fault, **settings)
-    assert await offered(stage) == (BY_WORDS,)
+    assert await offered(stage) == (KEYWORD_SEARCH,)
     asked = asked_for_info(stage)
-    assert await offered(stage) == (BY_WORDS,)
+    assert await offered(stage) == (KEYWORD_SEARCH,)
     assert asked_for_info(stage) == asked, "the next question asks nothing"
 
 
@@ -263,7 +276,7 @@ async def test_answer_that_does_not_come_fails_in_time(stage: SearchStage) -> No
 
 async def test_nothing_is_searched_where_outsiders_read_by_now(stage: SearchStage) -> None:
     question = await stage.asked()
-    assert (await stage.search.definitions(question)).definitions == (BY_WORDS,)
+    assert (await stage.search.definitions(question)).definitions == (KEYWORD_SEARCH,)
     with_guests = replace(question, thread=replace(question.thread, channel_id="C0RANDOM"))
     stage.search.keep("C0RANDOM", question.ts, "a token")
     assert await stage.result(with_guests) == CallResult(CallState.FAILED, search.OUTSIDERS, is_error=True)
@@ -276,7 +289,9 @@ async def test_call_without_a_query_fails_before_it_leaves(stage: SearchStage, a
     assert stage.searches() == 0
 
 
-@pytest.mark.parametrize(("tool", "definition_hash"), [("slack__post", BY_WORDS.definition_hash), (NAME, "other")])
+@pytest.mark.parametrize(
+    ("tool", "definition_hash"), [("slack__post", KEYWORD_SEARCH.definition_hash), (NAME, "other")]
+)
 async def test_other_tool_or_definition_is_not_called(stage: SearchStage, tool: str, definition_hash: str) -> None:
     result = await stage.search.call(
         ToolUse(await stage.asked(), tool, definition_hash, {"query": "launch"}, timeout_s=1)

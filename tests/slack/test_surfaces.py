@@ -209,7 +209,7 @@ async def test_whose_a_channel_is_may_stay_unsaid(
     answer: Json | Refused, creator: str | Refused | None, person: str | Refused
 ) -> None:
     slack = Slack({INFO: answer})
-    for asked, told in ((slack.surfaces.creator, creator), (slack.surfaces.person_of, person)):
+    for asked, told in ((slack.surfaces.creator, creator), (slack.surfaces.user_in_direct_message, person)):
         with pytest.raises(Refused) if isinstance(told, Refused) else nullcontext():
             assert await asked("C1") == told
     assert slack.asked == [{"method": INFO, "channel": "C1"}] * 2

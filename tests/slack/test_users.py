@@ -537,9 +537,9 @@ async def test_restarted_process_knows_a_kind_for_as_long_as_the_first_one_would
     assert await stage.restarted().kind("U0ADA", now_within_s=5.0) is UserKind.GUEST
     await asyncio.sleep(0.1)
     stage.clock.ahead_s += KIND_TRUSTED_S
-    assert await stage.restarted().last_known("U0ADA") is UserKind.GUEST
+    assert await stage.restarted().last_known_kind("U0ADA") is UserKind.GUEST
     stage.clock.ahead_s += KEPT_S
-    assert await stage.restarted().last_known("U0ADA") is None
+    assert await stage.restarted().last_known_kind("U0ADA") is None
 
 
 @pytest.mark.parametrize("error", ["account_inactive", "missing_scope"])

@@ -40,7 +40,7 @@ from slack_markdown.escaping import break_links
 ARGUMENTS = "arguments"
 ALLOW_ALWAYS = "allow_always"
 _EDIT = "edit_arguments"
-_UNNAMED = "–"
+_MULTILINE_ITEM = "–"
 """Replaces a list item that spans several lines."""
 _FIELD = re.compile(r"argument-(\d{1,4})", re.ASCII)
 
@@ -177,7 +177,7 @@ def _arguments(fields: Sequence[ArgumentField]) -> list[Json]:
             parts.append(blockkit.bullets([], argument.depth))
         value = [span(argument.value, "code")] if argument.value and not argument.is_block else []
         space = [span(" ")] if name and value else []
-        parts[-1]["elements"].append(rich_text_section(*([*name, *space, *value] or [span(_UNNAMED)])))
+        parts[-1]["elements"].append(rich_text_section(*([*name, *space, *value] or [span(_MULTILINE_ITEM)])))
         if argument.is_block:
             parts.append(blockkit.code_block(argument.value))
     return parts or [rich_text_section(span(texts.approvals.NO_ARGUMENTS, "italic"))]
@@ -194,7 +194,7 @@ def _fields(arguments: Sequence[ArgumentField]) -> Iterator[Json]:
             yield blockkit.rich_text(_arguments(together))
             together = []
         if argument.chars > PIECE_CHARS:
-            for piece in _pieces(f"{argument.name}:" if argument.name else _UNNAMED):
+            for piece in _pieces(f"{argument.name}:" if argument.name else _MULTILINE_ITEM):
                 name = rich_text_section(_name(argument, piece))
                 yield blockkit.rich_text([blockkit.bullets([name], argument.depth) if argument.depth else name])
             yield from map(blockkit.rich_text_preformatted, _pieces(argument.value))

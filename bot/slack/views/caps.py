@@ -70,11 +70,11 @@ def _parse_submission(view: Mapping[str, Any]) -> SubmittedCaps:
 
 def entered_caps(view: Mapping[str, Any]) -> EnteredLimits:
     """Returns the entries in fields that a person changed. Another admin might have changed other fields."""
-    entered, shown = _cap_texts(view), _cap_texts(initial_view(view))
+    entered, shown = _entered_texts(view), _entered_texts(initial_view(view))
     return tuple((field, text) for field, text in entered.items() if text != shown.get(field, ""))
 
 
-def _cap_texts(view: Mapping[str, Any]) -> dict[CapField, str]:
+def _entered_texts(view: Mapping[str, Any]) -> dict[CapField, str]:
     fields = {field: view["state"]["values"].get(field) for field in CapField}
     elements = {field: next(iter(states.values())) for field, states in fields.items() if states}
     return {field: str(element.get("value") or "").strip() for field, element in elements.items()}

@@ -50,7 +50,7 @@ from slack_markdown.render import beginning
 
 MAX_LISTED = 20
 """Maximum schedules per channel. A person can have more in total."""
-WORDS_ROOMS = (300, 150, 75, 30, 10)
+WORDS_LIMITS = (300, 150, 75, 30, 10)
 """Lengths to which a list can cut schedules' words. The first that fits is used."""
 LIST_CHARS = 13_000
 """Maximum length of a list. Slack accepts 13,200 characters in a message; for views, the limit hasn't been measured."""
@@ -119,8 +119,8 @@ class ScheduleList:
 
 
 def schedules_modal(listed: ScheduleList) -> Json:
-    by_room = (_list(listed, room) for room in WORDS_ROOMS)
-    blocks = next((blocks for blocks in by_room if _chars(blocks) <= LIST_CHARS), _list(listed, WORDS_ROOMS[-1]))
+    by_room = (_list(listed, room) for room in WORDS_LIMITS)
+    blocks = next((blocks for blocks in by_room if _chars(blocks) <= LIST_CHARS), _list(listed, WORDS_LIMITS[-1]))
     metadata = json.dumps({"channel_id": listed.channel_id})
     return {
         **read_only_modal(texts.schedules.SCHEDULES, blocks, close=texts.actions.CLOSE_DETAILS),
@@ -201,7 +201,7 @@ def run_notice(schedule: Schedule, report: RunReport, signed_out: Sequence[str] 
         return _pause_notice(schedule, signed_out)
     next_time = "" if schedule.next_at is None else texts.times.token(schedule.next_at)
     sentence = texts.schedules.run_skipped(texts.times.token(report.due_at), report.skip_reason, next_time)
-    words = context(plain_text(_words(schedule, WORDS_ROOMS[0])))
+    words = context(plain_text(_words(schedule, WORDS_LIMITS[0])))
     return plain.message([section(mrkdwn(sentence)), words])
 
 
@@ -213,7 +213,7 @@ def _pause_notice(schedule: Schedule, signed_out: Sequence[str]) -> Json:
         else texts.schedules.PAUSE_REASONS[schedule.pause_reason or ""]
     )
     sentence = texts.schedules.schedule_paused(why, f"<@{schedule.user_id}>", place)
-    words = section(plain_text(_words(schedule, WORDS_ROOMS[0])))
+    words = section(plain_text(_words(schedule, WORDS_LIMITS[0])))
     number, buttons = str(schedule.id), []
     if signed_out:
         buttons.append(button(ReplyAction.SIGN_IN, texts.accounts.SIGN_IN, number, primary=True))
@@ -246,7 +246,7 @@ def posted_run(question: MessageQuestion, run: Run, names: Mapping[str, str], *,
     return plain.message([quote, line])
 
 
-def restated_run(message: Mapping[str, Any], schedule_id: int, stopped_by: str) -> Json:
+def updated_run_post(message: Mapping[str, Any], schedule_id: int, stopped_by: str) -> Json:
     """Returns a run's post with the person who stopped its schedule or, with "", with Stop again."""
     *quote, line = json_objects(message, "blocks")
     text = line["text"]["text"].partition(texts.schedules.STOPPED_BY)[0]

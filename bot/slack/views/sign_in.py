@@ -82,4 +82,4 @@ def _parse_submission(view: Mapping[str, Any]) -> SubmittedSignIn:
     return SubmittedSignIn(ApprovalPlace(**metadata_of(view)), values_of(view).get(_ADDRESS) or None)
 
 
-ADDRESS_MODAL = Modal(_ID, _sign_in_modal, _parse_submission, lambda _: _ADDRESS)
+SIGN_IN_MODAL = Modal(_ID, _sign_in_modal, _parse_submission, lambda _: _ADDRESS)
