@@ -888,7 +888,7 @@ def _missing_cloud_access(vendor: VendorEntry, cloud: Cloud, ours: VendorSetting
 
 def _identity(env: Mapping[str, str], settings: Settings) -> dict[str, frozenset[str]]:
     found = {variable: identity.placeholders(env.get(variable, "")) for variable in identity.GATEWAY_HEADERS.values()}
-    return {name: sent for name, sent in (found | settings.mcp.identity).items() if sent}
+    return {name: sent for name, sent in (found | settings.mcp.identity_placeholders).items() if sent}
 
 
 def _contradictions(settings: Settings) -> list[str]:

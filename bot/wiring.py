@@ -181,7 +181,7 @@ async def open_bot(
             settings.slack_bot_token, settings.slack_api_url, session, bot_token.on_call_refused, telemetry
         )
         probes.problem = lambda: bot_token.problem or app_token.problem
-        probes.token_refused = lambda: bot_token.refused
+        probes.token_refused = lambda: bot_token.is_refused
         checkup = Checkup(settings, clock, session, client)
         await log_start(checkup)
         installation = checkup.slack.installation = await bot_token.keep_trying(client.installation)
@@ -242,7 +242,7 @@ async def open_answering(settings: Settings, clock: Clock, *, has_tools: bool) -
     async with AsyncExitStack() as stack:
         session, bot_token = await stack.enter_async_context(new_session()), bot_credential(clock)
         client = SlackClient(settings.slack_bot_token, settings.slack_api_url, session, bot_token.on_call_refused)
-        installation = await bot_token.used(client.installation)
+        installation = await bot_token.attempt(client.installation)
         stores = await Stores.open(settings.database_url, uuid4().hex, clock)
         stack.push_async_callback(stores.close)
         workspace = _workspace(settings, stores, client, installation, bot_token)
@@ -351,7 +351,7 @@ def _sign_ins(settings: Settings, stores: Stores, workspace: Workspace, home: Ap
     from bot.accounts.sign_ins import SignIns
 
     keys, servers, telemetry = settings.secret_keys, settings.mcp.servers, workspace.telemetry
-    return SignIns(stores.accounts, keys, servers, stores.clock, telemetry, changed=home.on_changed)
+    return SignIns(stores.accounts, keys, servers, stores.clock, telemetry, on_change=home.on_changed)
 
 
 @asynccontextmanager

@@ -98,19 +98,19 @@ class SignInServers:
     async def forget_client(self, server: str, at: AuthorizationServer, client: Client) -> None:
         """Drops a registration that the authorization server has forgotten, so that Typist registers again at the next
         sign-in. Raises StoreError."""
-        for labels in (self._labels(at, server), self._labels(at, server, at.scope)):
-            secret = await self._accounts.client_secret(*labels)
-            if secret and self._vault.decrypt(labels, secret) == asdict(client):
-                await self._accounts.record_client(*labels, "")
+        for key in (self._registration_key(at, server), self._registration_key(at, server, at.scope)):
+            secret = await self._accounts.client_secret(*key)
+            if secret and self._vault.decrypt(key, secret) == asdict(client):
+                await self._accounts.record_client(*key, "")
 
     async def _is_registration_replaced(self, server: str, at: AuthorizationServer, client: Client) -> bool:
-        labels = self._labels(at, server)
+        key = self._registration_key(at, server)
         secret = (
             None
             if oauth.configured_client_id(at, self.transports[server].sign_in, server)
-            else await self._accounts.client_secret(*labels)
+            else await self._accounts.client_secret(*key)
         )
-        return secret is not None and self._vault.decrypt(labels, secret) != asdict(client)
+        return secret is not None and self._vault.decrypt(key, secret) != asdict(client)
 
     async def _discovery(self, server: str) -> _Discovery:
         known = self._discovered.get(server)
@@ -154,19 +154,19 @@ class SignInServers:
     async def _registered_client(self, at: AuthorizationServer, server: str, scopes: str = "") -> Client:
         """Returns Typist's stored registration, or registers Typist. Raises SignInFailed, StoreError. `scopes`: all
         scopes, if the client needs more scopes than usual."""
-        labels, transport = self._labels(at, server, scopes), self.transports[server]
-        secret = await self._accounts.client_secret(*labels)
-        content = self._vault.decrypt(labels, secret, REGISTERED_FOR_S) if secret else None
+        key, transport = self._registration_key(at, server, scopes), self.transports[server]
+        secret = await self._accounts.client_secret(*key)
+        content = self._vault.decrypt(key, secret, REGISTERED_FOR_S) if secret else None
         if content is not None:
             return Client(**content)
         if not at.registration_endpoint:
             raise SignInFailed("its authorization server registers nobody: set oauth.clientId in BOT_MCP_CONFIG")
         client, ends_at = await oauth.register(at, transport.sign_in.metadata(server), transport.url)
         if ends_at is None or ends_at > self._clock.now() + REGISTERED_FOR_S:
-            await self._accounts.record_client(*labels, self._vault.encrypt(labels, asdict(client)))
+            await self._accounts.record_client(*key, self._vault.encrypt(key, asdict(client)))
         return client
 
-    def _labels(self, at: AuthorizationServer, server: str, scopes: str = "") -> tuple[str, str]:
+    def _registration_key(self, at: AuthorizationServer, server: str, scopes: str = "") -> tuple[str, str]:
         """Returns two strings that identify a registration: the issuer, and the redirect URI (or device endpoint) with
         the scopes."""
         redirect_uri = self.transports[server].sign_in.redirect_uri(server)

@@ -88,11 +88,11 @@ class SignIns:
         clock: Clock,
         telemetry: Telemetry = OFF,
         *,
-        changed: Callable[[str], None] = lambda _: None,
-        revoked: Callable[[Owner], None] = lambda _: None,
+        on_change: Callable[[str], None] = lambda _: None,
+        on_revocation: Callable[[Owner], None] = lambda _: None,
     ) -> None:
-        """`changed`: called with the ID of a user who signs in or out in this process. `revoked`: called with the owner
-        of revoked tokens."""
+        """`on_change`: called with the ID of a user who signs in or out in this process. `on_revocation`: called with
+        the owner of revoked tokens."""
         self._accounts = accounts
         self._vault = Vault(keys)
         self._clock = clock
@@ -101,8 +101,8 @@ class SignIns:
         self._tasks: set[asyncio.Task[None]] = set()
         self._telemetry = telemetry
         self._revocation_slots = asyncio.Semaphore(MAX_REVOKING)
-        self._on_change = changed
-        self._on_revoked = revoked
+        self._on_change = on_change
+        self._on_revocation = on_revocation
 
     @property
     def server_names(self) -> tuple[str, ...]:
@@ -227,9 +227,9 @@ class SignIns:
             return texts.accounts.LINK_IS_OLD, ""
         return texts.accounts.TYPE_CODE, code
 
-    async def entry_problem(self, owner: Owner, call: str, address: str) -> str:
+    async def entry_problem(self, owner: Owner, call: str, entry: str) -> str:
         """Returns a sentence with the reason a pasted URL or code can't be used, or "" if it can. Raises StoreError."""
-        query = self._entered_values(owner, address)
+        query = self._entered_values(owner, entry)
         if query is None:
             return texts.accounts.NOT_THE_ADDRESS
         if not await self._accounts.is_open(_state_hash(query.get("state", "")), owner, call):
@@ -245,15 +245,15 @@ class SignIns:
         return denied if query.get("error") == oauth.DENIED else texts.accounts.failed_there(meaning)
 
     async def complete(
-        self, owner: Owner, call: str, address: str | None, is_waiting: IsWaiting = _always_waiting
+        self, owner: Owner, call: str, entry: str | None, is_waiting: IsWaiting = _always_waiting
     ) -> str:
         """Signs a person in with a URL or code, which works only once. Returns the problem, or "" if it worked. Raises
-        StoreError. `address`: the URL or code, or None if the person confirms a code on the server's page. In that
+        StoreError. `entry`: the URL or code, or None if the person confirms a code on the server's page. In that
         case, waits for the server, but only while `is_waiting()` returns True.
         """
-        if address is None:
+        if entry is None:
             return await self._complete_by_code(owner, call, is_waiting)
-        query = self._entered_values(owner, address) or {}
+        query = self._entered_values(owner, entry) or {}
         state_hash = _state_hash(query.get("state", ""))
         _, secret = await self._accounts.pending_sign_in(state_hash) or (owner, "")
         content = self._vault.decrypt(self._labels(owner), secret) if secret else None
@@ -393,7 +393,7 @@ class SignIns:
             async with self._revocation_slots:
                 await oauth.revoke(account.at, account.client, account.tokens, self._transports[owner.server].url)
             if account.at.revocation_endpoint:
-                self._on_revoked(owner)
+                self._on_revocation(owner)
         except SignInFailed as error:
             log.warning("MCP server %s: tokens of user %s not revoked: %s", owner.server, owner.user_id, error)
 
@@ -451,13 +451,13 @@ def _state_hash(state: str) -> str:
     return hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _redirect_query(address: str, redirect_uri: str) -> dict[str, str] | None:
+def _redirect_query(url: str, redirect_uri: str) -> dict[str, str] | None:
     """Returns the values in a pasted redirect URL, or None if it's a different URL or contains a value twice."""
-    address = address.strip()
+    url = url.strip()
     # Some browsers copy it without http://.
-    address = address if "://" in address else f"http://{address}"
+    url = url if "://" in url else f"http://{url}"
     try:
-        parts, ours = urlsplit(address), urlsplit(redirect_uri)
+        parts, ours = urlsplit(url), urlsplit(redirect_uri)
     except ValueError:
         return None
     is_ours = (parts.scheme, parts.netloc, parts.path) == (ours.scheme, ours.netloc, ours.path)

@@ -76,7 +76,7 @@ async def _read_files(contents: Mapping[str, bytes]) -> list[files.OpenedFile]:
         print_note(f"Reading {', '.join(file.name for file in wanted)}.")
         for file in wanted:
             is_too_big = len(contents[file.id]) > files.MAX_FILE_BYTES
-            read = files.Unread.TOO_BIG if is_too_big else await FileContents().of(file, contents[file.id], "")
+            read = files.Unread.TOO_BIG if is_too_big else await FileContents().convert(file, contents[file.id], "")
             opened.append(files.OpenedFile(file, read))
     if unreadable := [file for file in opened if isinstance(file.content, files.Unread)]:
         raise SettingsError([files.unread_notice(unreadable)])

@@ -137,7 +137,7 @@ async def _sign_out(ours: Settings, stores: "Stores", user_id: str | None) -> tu
     from bot.accounts.sign_ins import SignIns
 
     left = set(owners)
-    sign_ins = SignIns(stores.accounts, ours.secret_keys, ours.mcp.servers, stores.clock, revoked=left.discard)
+    sign_ins = SignIns(stores.accounts, ours.secret_keys, ours.mcp.servers, stores.clock, on_revocation=left.discard)
     for owner in owners:
         await sign_ins.sign_out(owner)
     await sign_ins.close(REVOKED_WITHIN_S)
@@ -157,7 +157,7 @@ async def _add_team(ours: Settings, thread: ThreadKey) -> ThreadKey:
 
     async with new_session() as session:
         web = SlackClient(ours.slack_bot_token, ours.slack_api_url, session)
-        return replace(thread, team_id=(await bot_credential(SystemClock()).used(web.identity)).team_id)
+        return replace(thread, team_id=(await bot_credential(SystemClock()).attempt(web.identity)).team_id)
 
 
 def deletion_sentence(counts: Mapping["Noun", int]) -> str:

@@ -250,7 +250,9 @@ async def _search(talk: _Conversation) -> str:
 
 async def _files(talk: _Conversation) -> str:
     contents = {File(name, name): (FILES / name).read_bytes() for name in ("square.png", "code.pdf")}
-    opened = [OpenedFile(file, await FileContents().of(file, content, ASKER)) for file, content in contents.items()]
+    opened = [
+        OpenedFile(file, await FileContents().convert(file, content, ASKER)) for file, content in contents.items()
+    ]
     conversation = InMemoryConversation(opened={one.file.id: one for one in opened}, me=ME)
     asked = "Which color has the square, and which code has the PDF? Write only both."
     answered, end = await talk.answer(talk.question(asked, files=tuple(contents)), conversation)

@@ -235,7 +235,7 @@ class McpSetup:
         return tuple(server.name for server in self.servers)
 
     @property
-    def identity(self) -> dict[str, frozenset[str]]:
+    def identity_placeholders(self) -> dict[str, frozenset[str]]:
         """The placeholders for the asker's identity, keyed by server."""
         sent = {one.name: map(placeholders, one.identity_headers.values()) for one in self.servers}
         return {f"BOT_MCP_CONFIG: {name}": frozenset[str]().union(*headers) for name, headers in sent.items()}

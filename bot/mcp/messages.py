@@ -26,20 +26,20 @@ MAX_REPAIRED_BYTES = 250_000
 """Maximum size of a message to repair. Trying to parse longer messages in other ways would take too long."""
 
 
-def parse_message(data: bytes, answers: RequestId | None = None) -> JSONRPCMessage | None:
-    """Returns the message in `data`, or None if there isn't one. `answers`: the ID of the request, which replaces the
-    ID of a response unless it is None."""
+def parse_message(data: bytes, request_id: RequestId | None = None) -> JSONRPCMessage | None:
+    """Returns the message in `data`, or None if there isn't one. `request_id`: the ID of the request, which replaces
+    the ID of a response unless it is None."""
     with suppress(ValidationError):
         message = jsonrpc_message_adapter.validate_json(data, by_name=False)
-        if answers is None or not isinstance(message, JSONRPCResponse | JSONRPCError):
+        if request_id is None or not isinstance(message, JSONRPCResponse | JSONRPCError):
             return message
-        return message.model_copy(update={"id": answers})
+        return message.model_copy(update={"id": request_id})
     if len(data) > MAX_REPAIRED_BYTES:
         return None
     with suppress(ValueError, RecursionError):
         text = data.decode("utf-8-sig", "replace")
         said = _event_data(text) if text.startswith(_EVENT_BEGINNINGS) else [json.loads(text)]
-        return _first_response([one for each in said for one in objects_in(paired_json(each))], answers)
+        return _first_response([one for each in said for one in objects_in(paired_json(each))], request_id)
     return None
 
 
@@ -51,12 +51,12 @@ def _event_data(text: str) -> list[Any]:
     return [json.loads(one) for one in data if one.strip()]
 
 
-def _first_response(said: Any, answers: RequestId | None) -> JSONRPCMessage | None:
+def _first_response(parsed: Any, request_id: RequestId | None) -> JSONRPCMessage | None:
     """Returns the first response in parsed JSON, or None if there isn't one. Raises ValueError for an invalid
     response."""
-    responses = [one for one in objects_in(said) if "method" not in one and (one.get("error") or "result" in one)]
+    responses = [one for one in objects_in(parsed) if "method" not in one and (one.get("error") or "result" in one)]
     response = object_in(responses)
-    request_id = response.get("id") if answers is None else answers
+    request_id = response.get("id") if request_id is None else request_id
     if not response or not isinstance(request_id, int | str):
         return None
     if error := response.get("error"):

@@ -575,7 +575,7 @@ class McpServers:
         self.clock = clock
         self.by_name = {config.name: McpServer(config, clock) for config in configs}
         self._identity = {config.name: config for config in configs if config.identity_headers}
-        self._asked: dict[tuple[str, ...], McpServer] = {}
+        self._asker_servers: dict[tuple[str, ...], McpServer] = {}
         """Servers connected with an asker's identity. The most recently used one is last."""
         self._retiring = set[asyncio.Task[None]]()
 
@@ -589,11 +589,13 @@ class McpServers:
         key = name, *chain.from_iterable(identity.items())
         transport = replace(config.transport, headers={**config.transport.request_headers, **identity})
         held = (
-            self._asked.pop(key) if key in self._asked else McpServer(replace(config, transport=transport), self.clock)
+            self._asker_servers.pop(key)
+            if key in self._asker_servers
+            else McpServer(replace(config, transport=transport), self.clock)
         )
-        self._asked[key] = held
-        if len(self._asked) > MAX_ASKER_CONNECTIONS:
-            oldest = self._asked.pop(next(iter(self._asked)))
+        self._asker_servers[key] = held
+        if len(self._asker_servers) > MAX_ASKER_CONNECTIONS:
+            oldest = self._asker_servers.pop(next(iter(self._asker_servers)))
             self._retiring.add(task := asyncio.create_task(oldest.retire()))
             task.add_done_callback(self._retiring.discard)
         return held
@@ -601,7 +603,7 @@ class McpServers:
     async def close(self) -> None:
         for task in self._retiring:
             task.cancel()
-        await asyncio.gather(*(server.close() for server in (*self.by_name.values(), *self._asked.values())))
+        await asyncio.gather(*(server.close() for server in (*self.by_name.values(), *self._asker_servers.values())))
 
 
 @asynccontextmanager

@@ -51,7 +51,7 @@ class AccessControl:
 
     def known_denial(self, question: Question) -> Denial | None:
         """Returns why the asker is denied access, or None if the asker has access or only Slack can tell."""
-        kind = UserKind.BOT if question.is_from_bot else self._users.known(question.user_id)
+        kind = UserKind.BOT if question.is_from_bot else self._users.known_kind(question.user_id)
         if kind is None and self._rules.needs_user_type(question):
             return None
         is_listed = (

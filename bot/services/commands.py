@@ -96,12 +96,14 @@ class SlashCommands:
         if refusal := await refusal_to_change(self.access_control, self.workspace, user_id, place.channel_id):
             return {"model": await self.access_control.with_admin_names(refusal)}
         before = await self.stores.channel_settings.read(self.workspace.me.team_id, place.channel_id)
-        settings = with_changes(before, submitted.shown, submitted.entered)
+        settings = with_changes(before, submitted.initial_settings, submitted.entered)
         if user_id not in self.access_control.admins:
             # Servers act with the bot's credentials, so only admins can enable them in a channel.
             settings = replace(settings, mcp_servers=before.mcp_servers)
-        elif submitted.revoked:
-            await self.stores.approvals.revoke(submitted.revoked, user_id, self.workspace.me.team_id, place.channel_id)
+        elif submitted.revoked_tools:
+            await self.stores.approvals.revoke(
+                submitted.revoked_tools, user_id, self.workspace.me.team_id, place.channel_id
+            )
         # Unchanged settings aren't written, because the audit log has an entry for each write.
         if settings != before:
             await self.stores.channel_settings.write(self.workspace.me.team_id, place.channel_id, settings, user_id)

@@ -143,15 +143,17 @@ class MemoryCommands:
         place = submitted.place
         if refusal := await self._modal_refusal(user_id, place.channel_id):
             return await self.access_control.with_admin_names(refusal)
-        if too_long := [chars for text in submitted.changed.values() if (chars := visible_chars(text)) > MAX_CHARS]:
+        if too_long := [
+            chars for text in submitted.changed_texts.values() if (chars := visible_chars(text)) > MAX_CHARS
+        ]:
             return texts.memory.memory_too_long(too_long[0], MAX_CHARS)
         is_private = await self.workspace.users.is_private(place.channel_id)
         if is_private is None:
             return texts.memory.MEMORY_UNAVAILABLE
         store, here = self.stores.memories, (self.workspace.me.team_id, place.channel_id)
         hidden = [one.id for one in await store.of_place(here) if one.is_private is not is_private]
-        kept = [id_ for id_ in hidden if id_ in submitted.listed] if submitted.keeps_hidden else []
-        if not await store.change(here, user_id, submitted.changed, kept, is_private=is_private):
+        kept = [id_ for id_ in hidden if id_ in submitted.listed_ids] if submitted.keeps_hidden else []
+        if not await store.change(here, user_id, submitted.changed_texts, kept, is_private=is_private):
             return texts.memory.NO_ROOM_FOR_CHANGES
         log.info("user %s changed the memories of channel %s", user_id, place.channel_id)
         if place.response_url:

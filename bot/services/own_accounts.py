@@ -44,7 +44,7 @@ class OwnAccounts:
 
     async def sign_out(self, user_id: str, submitted: SubmittedAccounts) -> str:
         """Signs a person out of the servers that they unchecked. Returns an error message, or "" if there is none."""
-        for server in submitted.ended if self.sign_ins else ():
+        for server in submitted.servers if self.sign_ins else ():
             assert self.sign_ins is not None
             if not await self.sign_ins.sign_out(Owner(self.workspace.me.team_id, user_id, server)):
                 return texts.accounts.SIGN_OUT_FAILED
@@ -55,7 +55,7 @@ class OwnAccounts:
         """Signs everybody out of the servers that an admin unchecked, in the background, and reports the result."""
         if self.sign_ins is None or user_id not in self.access_control.admins:
             return
-        for server in submitted.ended_for_all:
+        for server in submitted.servers_of_everybody:
             log.info("user %s signs everybody out of MCP server %s", user_id, server)
             failure = f"admin {user_id} not told that everybody is signed out of MCP server {server}"
             self._background.start(self._sign_everybody_out(self.sign_ins, user_id, server), failure)

@@ -46,7 +46,7 @@ from bot.services.access_control import AccessControl
 from bot.services.intake import Intake
 from bot.services.notifications import Notifier
 from bot.services.scheduled_runs import ScheduledRuns
-from bot.slack.posted_questions import quoted
+from bot.slack.posted_questions import quote_of
 from bot.slack.users import NAMES_WITHIN_S
 from bot.slack.views.question import ASK_MODAL, SubmittedQuestion
 from bot.store import Stores
@@ -90,11 +90,11 @@ class MessageShortcut:
     async def open(self, invocation: Invocation, message: Message) -> None:
         message = self.workspace.sign_in_urls.message_without_urls(message)
         if denial := await self._denial(invocation.user_id, invocation.channel_id):
-            about = quoted(message, invocation.response_url, {})
+            about = quote_of(message, invocation.response_url, {})
             await _tell(self.workspace, self.access_control, invocation.user_id, about, denial)
             return
         names = await _mentioned_names(self.workspace, message, NAMES_IN_MODAL_WITHIN_S)
-        about = quoted(message, invocation.response_url, names)
+        about = quote_of(message, invocation.response_url, names)
         view_id = await self.workspace.surfaces.open(invocation.trigger_id, ASK_MODAL.build(about, message.user_id))
         try:
             await self.stores.unposted_questions.draft(self.workspace.me.team_id, view_id, invocation.user_id, about)
@@ -216,7 +216,7 @@ class QuestionPosts:
                 log.debug("message %s can't be asked about", about.ts)
                 raise NotAsked("")
             names = await _mentioned_names(self.workspace, message, NAMES_WITHIN_S)
-            question = replace(question, about=quoted(message, about.response_url, names))
+            question = replace(question, about=quote_of(message, about.response_url, names))
         posted = await self._post(entry, question)
         await self.intake.enqueue(f"view {question.view_id}", posted, job_id=entry.job_id)
         if _is_direct(question):
@@ -374,7 +374,7 @@ class Reactions:
 
     def _can_ask(self, reaction: Reaction) -> bool:
         """Returns whether a person is known to have access, without calling Slack. Explains a denial to the person."""
-        if self.workspace.users.known(reaction.user_id) is UserKind.BOT:
+        if self.workspace.users.known_kind(reaction.user_id) is UserKind.BOT:
             return False
         asked = self._question(reaction)
         if denial := self.access_control.known_denial(asked):

@@ -48,7 +48,7 @@ class SignInModal:
 
     async def check_url(self, user_id: str, pasted: SubmittedSignIn) -> str:
         """Returns why a pasted URL can't be used to sign in, or "" if it might work. Raises StoreError."""
-        if pasted.address is None:
+        if pasted.entry is None:
             # The server is asked later, because its response can take longer than Slack waits.
             return ""
         press = self.decisions.presses.from_modal(ReplyAction.SIGN_IN, user_id, pasted.place)
@@ -56,13 +56,13 @@ class SignInModal:
         if isinstance(found, str):
             return await self.decisions.presses.access_control.with_admin_names(found)
         sign_ins, awaited = found
-        return await sign_ins.entry_problem(self._owner(awaited), awaited.name, pasted.address)
+        return await sign_ins.entry_problem(self._owner(awaited), awaited.name, pasted.entry)
 
     async def sign_in(self, user_id: str, pasted: SubmittedSignIn) -> None:
         """Signs a person in with a pasted URL and continues the call or schedule, or explains to the person why that
         isn't possible."""
         press = self.decisions.presses.from_modal(ReplyAction.SIGN_IN, user_id, pasted.place)
-        await self.decisions.presses.respond(press, self._sign_in(press, pasted.address))
+        await self.decisions.presses.respond(press, self._sign_in(press, pasted.entry))
 
     async def _sign_in(self, press: Press, address: str | None) -> ActionResponse | None:
         found = await self._awaited_sign_in(press)

@@ -234,7 +234,7 @@ def initial_view(view: Mapping[str, Any]) -> Json:
     return {**view, "state": {"values": fields}}
 
 
-def checked(view: Mapping[str, Any], name: str) -> tuple[str, ...]:
+def checked_options(view: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """Returns the selected options of a field, or () if the modal doesn't have that field."""
     elements = view["state"]["values"].get(name, {}).values()
     return tuple(str(option["value"]) for element in elements for option in element.get("selected_options") or ())

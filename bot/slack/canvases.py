@@ -117,12 +117,12 @@ class Canvases:
             return "", ""
         return ("", "") if reason else (one_line(file_of(described).name), string(described, "permalink"))
 
-    async def create(self, title: str, markdown: str, channel_id: str, still: Callable[[], bool]) -> str:
-        """Creates a canvas that only the bot can see, unless `still()` returns False. Returns the canvas ID. If the
-        workspace's plan allows canvases only in channel tabs, adds the canvas to the tab of `channel_id`. Raises
+    async def create(self, title: str, markdown: str, channel_id: str, is_current: Callable[[], bool]) -> str:
+        """Creates a canvas that only the bot can see, unless `is_current()` returns False. Returns the canvas ID. If
+        the workspace's plan allows canvases only in channel tabs, adds the canvas to the tab of `channel_id`. Raises
         RateLimited and Refused."""
         content: dict[str, Any] = {"title": title, "document_content": {"type": "markdown", "markdown": markdown}}
-        with only_while(still):
+        with only_while(is_current):
             try:
                 answer = await self._client.call("canvases.create", **content)
             except Refused as error:

@@ -324,11 +324,11 @@ class Credential:
     clock: Clock
     problem: str = field(default="", init=False)
     """Why Slack doesn't accept the token, as a sentence, or "" if it does."""
-    refused: bool = field(default=False, init=False)
+    is_refused: bool = field(default=False, init=False)
     """Whether Slack has rejected the token and hasn't accepted it since."""
-    _doubted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _recheck_requested: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
-    async def used(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def attempt(self, call: Callable[[], Awaitable[T]]) -> T:
         """Returns the result of a call. Raises SlackSetupError if Slack refuses the token. Otherwise, raises the same
         exceptions as the call."""
         try:
@@ -344,36 +344,36 @@ class Credential:
             self.problem = str(error)
             raise
         self.problem = ""
-        self.refused = False
+        self.is_refused = False
         return result
 
     def on_call_refused(self, error: Refused) -> None:
         """Marks the token as refused after Slack rejected a call because of it. `watch` then checks the token."""
-        if not self.refused:
+        if not self.is_refused:
             self._refuse(error)
             log.error("%s", self.problem)
-        self._doubted.set()
+        self._recheck_requested.set()
 
     async def keep_trying(self, call: Callable[[], Awaitable[T]]) -> T:
         """Retries a call until it succeeds, and returns its result. Raises only SlackSetupError, if Slack refuses the
         token."""
-        return await Retrier(CONNECTION, self.clock, "not connected yet").call(lambda: self.used(call))
+        return await Retrier(CONNECTION, self.clock, "not connected yet").call(lambda: self.attempt(call))
 
     async def watch(self, call: Callable[[], Awaitable[object]]) -> None:
         """Checks the token every minute, and more often while it is refused, so that the log and /readyz report a
         revoked token."""
         while True:
             try:
-                async with asyncio.timeout(LOOK_AGAIN_S if self.refused else LOOK_S):
-                    await self._doubted.wait()
+                async with asyncio.timeout(LOOK_AGAIN_S if self.is_refused else LOOK_S):
+                    await self._recheck_requested.wait()
             except TimeoutError:
                 pass
             else:
                 await self.clock.sleep(CONFIRM_S)
-                self._doubted.clear()
+                self._recheck_requested.clear()
             before = self.problem
             try:
-                await self.used(call)
+                await self.attempt(call)
             except SlackSetupError as error:
                 if self.problem != before:
                     log.error("%s", error)
@@ -384,7 +384,7 @@ class Credential:
                     log.info("%s is accepted by Slack again", self.variable)
 
     def _refuse(self, error: Refused) -> None:
-        self.refused = True
+        self.is_refused = True
         self.problem = f"Slack doesn't accept {self.variable} ({error.error}). {self.advice}"
 
 

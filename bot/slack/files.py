@@ -111,7 +111,7 @@ class Files:
         described, found = await self._content(file, left, transcribe)
         if not isinstance(found, bytes):
             return OpenedFile(described, found), 0
-        return OpenedFile(described, await self._contents.of(described, found, asker)), len(found)
+        return OpenedFile(described, await self._contents.convert(described, found, asker)), len(found)
 
     async def _content(
         self, file: File, left: int, transcribe: Transcribe | None
@@ -174,7 +174,7 @@ class Files:
                 if response.status != 200:
                     log.warning("file %s: HTTP %d", file.id, response.status)
                     return {403: Unread.NO_ACCESS, 404: Unread.DELETED}.get(response.status, Unread.FAILED)
-                return await _body(file, response, left)
+                return await _read_body(file, response, left)
         return Unread.FAILED
 
 
@@ -195,7 +195,7 @@ class FileContents:
         self._converting = FairLock()
         self._reading_document = FairLock()
 
-    async def of(self, file: File, content: bytes, asker: str) -> Content:
+    async def convert(self, file: File, content: bytes, asker: str) -> Content:
         kind = detect_media_type(content)
         alternative: Document | Obstacle | None = None
         if kind == HEIC:
@@ -260,7 +260,7 @@ def is_trusted_with_token(url: URL, api: URL) -> bool:
     return ours and url.scheme == "https" and url.explicit_port is None
 
 
-async def _body(file: File, response: aiohttp.ClientResponse, left: int) -> bytes | Unread:
+async def _read_body(file: File, response: aiohttp.ClientResponse, left: int) -> bytes | Unread:
     """Reads a file's bytes. Enforces the limits while reading, because the size that Slack reports isn't trusted."""
     most = min(left, _reserved_bytes(file))
     if (response.content_length or 0) > most:

@@ -40,7 +40,7 @@ MAX_QUOTE_CHARS = 9_000
 takes up to 3,000."""
 
 
-def quoted(message: Message, response_url: str, names: Mapping[str, str]) -> QuotedMessage:
+def quote_of(message: Message, response_url: str, names: Mapping[str, str]) -> QuotedMessage:
     """Returns a message in the form in which a question quotes it. `names`: user and channel names, keyed by ID."""
     thread_ts = message.thread_ts or message.ts
     whole = join_halves(with_names(message.full_text, names).strip())

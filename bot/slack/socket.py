@@ -292,6 +292,6 @@ class Sockets:
 
     async def _try_once(self, connection: SocketConnection) -> None:
         try:
-            await self._credential.used(connection.renew)
+            await self._credential.attempt(connection.renew)
         except (RateLimited, Refused, SlackSetupError) as error:
             log.warning("connection to Slack failed: %s", error)

@@ -329,13 +329,13 @@ class Surfaces:
         _, ts = await retrying.call(lambda: self._threads.post(channel_id, None, **message))
         return ts
 
-    async def notify(self, recipient: str, message: Json, key: str, still: Callable[[], bool]) -> None:
+    async def notify(self, recipient: str, message: Json, key: str, is_current: Callable[[], bool]) -> None:
         """Posts a message (in a thread if it has a `thread_ts`), and stores `key` in its metadata so that the message
         can be found later. Tries again without the chart if Slack refuses it, as Slack does in some workspaces."""
         thread_ts = message.get("thread_ts")
         message = {name: value for name, value in message.items() if name != "thread_ts"}
         marked = partial(self._threads.post, recipient, thread_ts, metadata=_notification(key))
-        with only_while(still):
+        with only_while(is_current):
             try:
                 await marked(**message)
             except Refused as refused:
@@ -385,14 +385,14 @@ class Surfaces:
         await self._paced.call("chat.delete", channel=channel_id, ts=ts)
 
     async def post_question(
-        self, question: MessageQuestion, still: Callable[[], bool], *, elsewhere: bool
+        self, question: MessageQuestion, is_current: Callable[[], bool], *, elsewhere: bool
     ) -> tuple[str, str]:
         """Posts a question in the message's thread or in the asker's direct message. Returns the channel ID and ts.
-        `still`: called right before sending. If it returns False, nothing is sent and Refused is raised."""
+        `is_current`: called right before sending. If it returns False, nothing is sent and Refused is raised."""
         about = question.about
         channel_id, thread_ts = (question.user_id, None) if elsewhere else (about.channel_id, about.thread_ts or None)
         message = posted_question(question, elsewhere=elsewhere)
-        with only_while(still):
+        with only_while(is_current):
             return await self._threads.post(channel_id, thread_ts, **message)
 
     async def post_run(
@@ -400,12 +400,12 @@ class Surfaces:
         question: MessageQuestion,
         run: Run,
         names: Mapping[str, str],
-        still: Callable[[], bool],
+        is_current: Callable[[], bool],
         *,
         is_late: bool,
     ) -> tuple[str, str]:
         message = posted_run(question, run, names, is_late=is_late)
-        with only_while(still):
+        with only_while(is_current):
             return await self._threads.post(question.about.channel_id, None, **message)
 
     async def update_run_post(self, channel_id: str, ts: str, schedule_id: int, stopped_by: str) -> None:

@@ -50,7 +50,7 @@ from bot.store.schema import KINDS_KEPT_S
 CURRENT_WITHIN_S = 1.0
 """Maximum age of a running lookup that counts as current. Lookups that have ended don't count."""
 KIND_TRUSTED_S = 600.0
-KEPT_S = KINDS_KEPT_S
+TRUSTED_S = KINDS_KEPT_S
 """The time for which a name is trusted. A user type is used for this long if Slack doesn't return a newer one."""
 NAMES_WITHIN_S = 5.0
 """Time limit for a prompt's names, and for a channel's readers. Later responses are also cached."""
@@ -62,7 +62,7 @@ MAX_NAMES = 50
 """Maximum number of lookups per prompt: half of the users.info calls that Slack allows per minute."""
 KEPT_FOR_KINDS = 40
 KEPT_FOR_PRESSES = 10
-TURN_S = 0.5
+QUEUE_CHECK_S = 0.5
 """Interval at which the queue checks whether a call is available."""
 READERS_TRUSTED_S = 60.0
 PEOPLE_PER_PAGE = 1_000
@@ -133,16 +133,16 @@ class Users:
         self._recorded = recorded
         self._profiles: dict[str, Profile] = {}
         self._lookups: dict[str, _Lookup] = {}
-        self._line = asyncio.Semaphore(AT_ONCE)
+        self._queue_slots = asyncio.Semaphore(AT_ONCE)
         self._failures = NO_FAILURES
         """Number of consecutive failed lookups of user types, for any person."""
-        self._to_list: set[str] = set()
+        self._not_yet_listed: set[str] = set()
         """People whose user types are needed and who haven't been found in the list yet."""
         self._listing: asyncio.Task[None] | None = None
         self._list_again_at = -math.inf
         self._background = Background()
 
-    def known(self, user_id: str, max_age_s: float = KIND_TRUSTED_S) -> UserKind | None:
+    def known_kind(self, user_id: str, max_age_s: float = KIND_TRUSTED_S) -> UserKind | None:
         """Returns a person's user type if Slack reported it recently enough, or None."""
         profile = self._profile(user_id)
         return profile.kind if self._clock.monotonic() < profile.kind_as_of + max_age_s else None
@@ -163,17 +163,17 @@ class Users:
         skip the queue because the person is waiting after clicking something.
         """
         if now_within_s is not None:
-            recent = self.known(user_id, max_age_s)
+            recent = self.known_kind(user_id, max_age_s)
             return recent or await self._look_up_kind(user_id, CURRENT_WITHIN_S, now_within_s, is_press)
-        if (kind := self.known(user_id)) is None:
+        if (kind := self.known_kind(user_id)) is None:
             await self._load_recorded(user_id)
-            kind = self.known(user_id) or await self._look_up_kind(user_id, KIND_TRUSTED_S, within_s, is_press)
-        return kind or self.known(user_id, KEPT_S)
+            kind = self.known_kind(user_id) or await self._look_up_kind(user_id, KIND_TRUSTED_S, within_s, is_press)
+        return kind or self.known_kind(user_id, TRUSTED_S)
 
     def known_domain(self, user_id: str) -> str | None:
         """Returns a member's email domain, "" if there is none, or None if the data is too old (just as for
-        `known`)."""
-        return None if self.known(user_id) is None else self._profile(user_id).domain
+        `known_kind`)."""
+        return None if self.known_kind(user_id) is None else self._profile(user_id).domain
 
     async def domain(self, user_id: str, *, within_s: float = KIND_WITHIN_S, is_press: bool = False) -> str | None:
         """Returns a member's email domain. If it has to be looked up, waits for Slack for up to `within_s`. Needs
@@ -183,17 +183,17 @@ class Users:
         return self.known_domain(user_id)
 
     async def last_known_kind(self, user_id: str) -> UserKind | None:
-        if self.known(user_id, KEPT_S) is None:
+        if self.known_kind(user_id, TRUSTED_S) is None:
             await self._load_recorded(user_id)
-        return self.known(user_id, KEPT_S)
+        return self.known_kind(user_id, TRUSTED_S)
 
     async def _look_up_kind(self, user_id: str, max_age_s: float, within_s: float, is_press: bool) -> UserKind | None:
         """Returns a person's user type from a lookup begun at most `max_age_s` ago, or None if it takes too long."""
         after = self._clock.monotonic() - max_age_s
         try:
             async with asyncio.timeout(within_s):
-                is_found = is_press and await self._ask_at_once(user_id)
-                while is_found or await self._share_lookup(user_id, self._ask_in_queue):
+                is_found = is_press and await self._request_immediately(user_id)
+                while is_found or await self._share_lookup(user_id, self._request_in_queue):
                     profile, is_found = self._profile(user_id), False
                     if profile.kind_as_of > after:
                         if profile.kind is not None:
@@ -205,7 +205,7 @@ class Users:
             log.warning("the type of user %s is not known: Slack doesn't answer", user_id)
         return None
 
-    async def _ask_at_once(self, user_id: str) -> bool:
+    async def _request_immediately(self, user_id: str) -> bool:
         """Requests a person's user type once if the rate limit allows another call. Returns False if the lookup must be
         queued instead."""
         if self._client.budget.spare_calls(_USER[0]) <= 0:
@@ -217,17 +217,17 @@ class Users:
             return False
         return True
 
-    async def _ask_in_queue(self, user_id: str, lookup: _Lookup) -> bool:
+    async def _request_in_queue(self, user_id: str, lookup: _Lookup) -> bool:
         """Keeps requesting a person's user type until Slack returns it or refuses permanently, or until nobody is
         waiting for it anymore."""
-        self._to_list.add(user_id)
+        self._not_yet_listed.add(user_id)
         self._list_if_many()
         try:
             while True:
-                async with self._line:
+                async with self._queue_slots:
                     while lookup.is_needed and self._spare <= 0:
                         self._list_if_many()
-                        await self._clock.sleep(TURN_S)
+                        await self._clock.sleep(QUEUE_CHECK_S)
                     if not lookup.is_needed:
                         return True
                     try:
@@ -247,7 +247,7 @@ class Users:
                         return True
         finally:
             if self._lookups.get(user_id) is lookup:
-                self._to_list.discard(user_id)
+                self._not_yet_listed.discard(user_id)
 
     @property
     def _spare(self) -> int:
@@ -255,7 +255,7 @@ class Users:
 
     def _list_if_many(self) -> None:
         """Starts listing everyone if more people must be looked up than MAX_LOOKED_UP or the spare calls allow."""
-        if len(self._to_list) > min(MAX_LOOKED_UP, max(0, self._spare)):
+        if len(self._not_yet_listed) > min(MAX_LOOKED_UP, max(0, self._spare)):
             self._list_people()
 
     def _list_people(self) -> asyncio.Task[None] | None:
@@ -278,7 +278,7 @@ class Users:
                     self._on_listed(
                         str(person.get("id")), self._parse_profile(person, self._clock.monotonic(), asked_at)
                     )
-                if not self._to_list:
+                if not self._not_yet_listed:
                     return
                 asked_at = self._clock.monotonic()
         except (RateLimited, Refused) as error:
@@ -286,21 +286,21 @@ class Users:
         finally:
             self._listing = None
         # People missing from this list aren't looked for in the next one.
-        self._to_list.clear()
+        self._not_yet_listed.clear()
         self._list_again_at = self._clock.monotonic() + LIST_AGAIN_S
 
     def _on_listed(self, user_id: str, profile: Profile) -> None:
         if profile.kind_as_of > self._profile(user_id).kind_as_of:
             self._keep(user_id, profile)
-        self._to_list.discard(user_id)
+        self._not_yet_listed.discard(user_id)
         if lookup := self._lookups.pop(user_id, None):
             lookup.listed.set_result(None)
 
     async def list_people(self, ids: Collection[str]) -> None:
-        self._to_list.update(ids)
+        self._not_yet_listed.update(ids)
         if listing := self._list_people():
             await asyncio.wait((listing,))
-        self._to_list.difference_update(ids)
+        self._not_yet_listed.difference_update(ids)
 
     async def _load_recorded(self, user_id: str) -> None:
         try:
@@ -368,7 +368,7 @@ class Users:
         return {id_: zone for id_ in ids if (zone := self._profile(id_).zone)}
 
     async def _look_up_name(self, id_: str) -> None:
-        if self._clock.monotonic() < self._profile(id_).named_at + KEPT_S:
+        if self._clock.monotonic() < self._profile(id_).named_at + TRUSTED_S:
             return
         spare = self._client.budget.spare_calls(_USER[0]) - len(self._lookups)
         if _METHODS.get(id_[:1], _USER) is not _USER or spare > KEPT_FOR_KINDS:
@@ -613,14 +613,16 @@ class ChannelReaders:
         if not channel or any(channel.get(field) for field in SHARED):
             return False
         members = await self._members(channel_id)
-        kinds = {self._users.known(member) for member in members}
+        kinds = {self._users.known_kind(member) for member in members}
         return bool(members) and kinds <= {UserKind.MEMBER, UserKind.BOT}
 
     async def names_of_members(self, channel_id: str) -> Mapping[str, str]:
         """Returns the names of the people in a channel, keyed by ID, or {} if there are too many people. If Slack
         doesn't return a name, uses the ID instead. Raises RateLimited and Refused."""
         members = await self._members(channel_id)
-        people = [member for member in members if self._users.known(member) not in (UserKind.BOT, UserKind.DEACTIVATED)]
+        people = [
+            member for member in members if self._users.known_kind(member) not in (UserKind.BOT, UserKind.DEACTIVATED)
+        ]
         # Other processes might have looked up the user types, which are stored without names.
         unnamed = [person for person in people if not self._users.known_names((person,))]
         if len(unnamed) > MAX_LOOKED_UP:
@@ -638,7 +640,7 @@ class ChannelReaders:
             members += strings(page, "members")
         if next_cursor(page):
             return ()
-        unknown = [member for member in members if self._users.known(member) is None]
+        unknown = [member for member in members if self._users.known_kind(member) is None]
         if len(unknown) > MAX_LOOKED_UP:
             await self._users.list_people(unknown)
         else:

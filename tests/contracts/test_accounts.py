@@ -64,7 +64,7 @@ def sign_ins(
     keys: tuple[str, ...] = (KEY,),
     revoked: Callable[[Owner], None] = lambda _: None,
 ) -> SignIns:
-    return SignIns(stores.accounts, keys, servers, stores.clock, revoked=revoked)
+    return SignIns(stores.accounts, keys, servers, stores.clock, on_revocation=revoked)
 
 
 async def signed_in(ours: SignIns, jira: SignInServer, owner: Owner = ADA, person: str = "ada") -> None:
@@ -371,7 +371,7 @@ async def test_change_of_an_account_is_told_for_what_shows_it(
     timed: Stores, clock: ManualClock, jira: SignInServer
 ) -> None:
     changed = list[str]()
-    ours = SignIns(timed.accounts, (KEY,), [jira.config], clock, changed=changed.append)
+    ours = SignIns(timed.accounts, (KEY,), [jira.config], clock, on_change=changed.append)
     await signed_in(ours, jira)
     assert changed == ["U1"]
     clock.now_s += 3_600

@@ -249,7 +249,7 @@ class Accounts(Users, EphemeralMessages):
     presses: list[bool] = field(default_factory=list)
     """Of each look-up: whether somebody waits for what they pressed."""
 
-    def known(self, user_id: str, max_age_s: float = 0.0) -> UserKind | None:
+    def known_kind(self, user_id: str, max_age_s: float = 0.0) -> UserKind | None:
         return None
 
     async def kind(

@@ -24,7 +24,7 @@ from tests.services.presses import MemorySurfaces, actions_on
 class KnownAccounts(Accounts):
     """Accounts whose kind is known without asking Slack."""
 
-    def known(self, user_id: str, max_age_s: float = 0.0) -> UserKind | None:
+    def known_kind(self, user_id: str, max_age_s: float = 0.0) -> UserKind | None:
         return self.kind_of_all
 
 

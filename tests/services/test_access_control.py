@@ -99,7 +99,7 @@ class Directory:
         self.asked.append((user_id, within_s, is_press))
         return self.named
 
-    def known(self, user_id: str) -> Any:
+    def known_kind(self, user_id: str) -> Any:
         return self.last
 
     def control(self, rules: AccessRules, stores: Stores) -> AccessControl:

@@ -197,7 +197,7 @@ class Stage:
         self, user_id: str, entered: ChannelSettings, place: SettingsPlace = PLACE, **submitted: Any
     ) -> dict[str, str]:
         """Submits the modal of a channel that had no settings when it was opened."""
-        form: dict[str, Any] = {"shown": ChannelSettings(), "revoked": (), "caps": (), **submitted}
+        form: dict[str, Any] = {"initial_settings": ChannelSettings(), "revoked_tools": (), "caps": (), **submitted}
         problems = await self.commands().save_channel_settings(user_id, SubmittedSettings(place, entered, **form))
         await idle()
         return problems
@@ -317,7 +317,7 @@ async def test_only_an_admins_form_changes_servers_approvals_and_quotas(stage: S
     is_admin = user_id == "UADMIN"
     entered = ChannelSettings("openai/other", mcp_servers=("jira",), engagement=Engagement.EVERYONE)
     caps = ((CapField.TOKENS_A_DAY, "7"),) if is_admin else ()
-    assert await stage.save(user_id, entered, revoked=["wiki__find"], caps=caps) == {}
+    assert await stage.save(user_id, entered, revoked_tools=["wiki__find"], caps=caps) == {}
     settings = replace(entered, reaction="eyes", mcp_servers=("jira",) if is_admin else ("wiki",))
     assert await stage.stores.channel_settings.read("T1", "C1") == settings
     assert stage.approvals.revoked == ([(["wiki__find"], user_id, "T1", "C1")] if is_admin else [])

@@ -175,7 +175,7 @@ class Askers:
     async def kind(self, user_id: str) -> UserKind:
         return self.kind_
 
-    def known(self, user_id: str) -> UserKind:
+    def known_kind(self, user_id: str) -> UserKind:
         return self.kind_
 
     def known_denial(self, question: Question) -> Denial | None:

@@ -55,12 +55,12 @@ def test_a_refused_call_counts_at_once_and_auth_test_soon_decides(
         await asyncio.sleep(10)
         for _ in range(3):
             token.on_call_refused(REVOKED)
-        assert token.refused
+        assert token.is_refused
         await asyncio.sleep(CONFIRM_S + 0.1)
-        assert (token.refused, slack.at) == (is_bad, [10 + CONFIRM_S])
+        assert (token.is_refused, slack.at) == (is_bad, [10 + CONFIRM_S])
         slack.refuses = False
         await asyncio.sleep(LOOK_S)
-        assert (token.refused, token.problem) == (False, "")
+        assert (token.is_refused, token.problem) == (False, "")
         watching.cancel()
 
     with caplog.at_level(logging.INFO):
@@ -82,7 +82,7 @@ def test_a_token_that_works_again_is_noticed_within_10_s(works_after_s: float) -
         await asyncio.sleep(works_after_s)
         slack.refuses = False
         await asyncio.sleep(10)
-        assert not token.refused
+        assert not token.is_refused
         watching.cancel()
 
     run_simulated(work())

@@ -95,7 +95,7 @@ def test_untouched_settings_stay_unchanged(settings: ChannelSettings) -> None:
     view = settings_view(settings, replace(DEFAULTS, mcp_servers=("time",)))
     initial_view = SETTINGS.read(submitted(view))
     assert (initial_view.place, initial_view.entered) == (CHANNEL, settings)
-    assert SETTINGS.read(submitted(view, system_prompt="Other.", model=DEFAULT)).shown == settings
+    assert SETTINGS.read(submitted(view, system_prompt="Other.", model=DEFAULT)).initial_settings == settings
 
 
 def settings_view(
@@ -299,10 +299,10 @@ def test_warnings_about_tools_stand_below_the_servers() -> None:
 def test_removed_tools_are_revoked_and_no_others(tools: list[str]) -> None:
     view = settings_view(allowed_tools=tools)
     submission = {**submitted(view), "blocks": view["blocks"]}
-    assert SETTINGS.read(submission).revoked == ()
+    assert SETTINGS.read(submission).revoked_tools == ()
     submission["state"]["values"][ALLOWED_TOOLS] = {"x": {"selected_options": []}}
-    assert SETTINGS.read(submission).revoked == tuple(tools[:MAX_REVOCABLE])
-    assert SETTINGS.read(submitted(view)).revoked == (), "the modal didn't list any"
+    assert SETTINGS.read(submission).revoked_tools == tuple(tools[:MAX_REVOCABLE])
+    assert SETTINGS.read(submitted(view)).revoked_tools == (), "the modal didn't list any"
 
 
 @pytest.mark.parametrize(
@@ -540,14 +540,14 @@ def test_text_whose_values_the_tool_lists_is_edited_in_a_menu(text: str, options
     [element] = [block["element"] for block in view["blocks"] if block["type"] == "input"]
     shown = [option["value"] for option in element["options"]] if "options" in element else None
     assert shown == options
-    assert EDIT_ARGUMENTS.read(submitted(view)).typed == {}
+    assert EDIT_ARGUMENTS.read(submitted(view)).strings == {}
     if options:
         assert element["initial_option"]["value"] == text
         chosen = submitted(view)
         [field] = chosen["state"]["values"].values()
         [state] = field.values()
         state["selected_option"] = element["options"][-1]
-        assert EDIT_ARGUMENTS.read(chosen).typed == {0: "high"}
+        assert EDIT_ARGUMENTS.read(chosen).strings == {0: "high"}
 
 
 @pytest.mark.parametrize(

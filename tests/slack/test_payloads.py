@@ -520,12 +520,12 @@ IN_MEMORY_MODAL = {
 
 def test_changes_of_memories_are_parsed_whatever_their_shape() -> None:
     _, submitted = submission_in(IN_MEMORY_MODAL, MEMORY)
-    assert submitted.changed == {8: "", 9: "<@U0BEN> &amp; &lt;b&gt;"}
-    assert (submitted.listed, submitted.keeps_hidden) == ([7, 8, 9], True)
+    assert submitted.changed_texts == {8: "", 9: "<@U0BEN> &amp; &lt;b&gt;"}
+    assert (submitted.listed_ids, submitted.keeps_hidden) == ([7, 8, 9], True)
     assert settings_press_of(IN_MEMORY_MODAL) == ("U0ADA", "1.2", submitted.place)
     for _, mutation in mutations(IN_MEMORY_MODAL, 5):
         with suppress(PayloadError):
-            assert all(id_ < 10**18 for id_ in submission_in(mutation, MEMORY)[1].listed)
+            assert all(id_ < 10**18 for id_ in submission_in(mutation, MEMORY)[1].listed_ids)
 
 
 @pytest.mark.parametrize("value", ["", "x", "-1", "9" * 19, "7 or 1"])

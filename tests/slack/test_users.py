@@ -16,12 +16,12 @@ from bot.slack import users as users_module
 from bot.slack.users import (
     KEPT_FOR_KINDS,
     KEPT_FOR_PRESSES,
-    KEPT_S,
     KIND_TRUSTED_S,
     KIND_WITHIN_S,
     MAX_LOOKED_UP,
     NAMES_WITHIN_S,
     READERS_TRUSTED_S,
+    TRUSTED_S,
     ChannelReaders,
     Users,
     domain_of,
@@ -158,18 +158,18 @@ async def test_kind_is_trusted_for_ten_minutes_and_then_looked_up_again(stage: U
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     stage.become_guest("U0ADA")
     stage.clock.ahead_s += KIND_TRUSTED_S - 1
-    assert await stage.users.kind("U0ADA") is stage.users.known("U0ADA") is UserKind.MEMBER
+    assert await stage.users.kind("U0ADA") is stage.users.known_kind("U0ADA") is UserKind.MEMBER
     assert stage.lookups() == 1
     stage.clock.ahead_s += 1
-    assert stage.users.known("U0ADA") is None
-    assert await stage.users.kind("U0ADA") is stage.users.known("U0ADA") is UserKind.GUEST
+    assert stage.users.known_kind("U0ADA") is None
+    assert await stage.users.kind("U0ADA") is stage.users.known_kind("U0ADA") is UserKind.GUEST
     assert stage.lookups() == 2
 
 
 async def test_name_is_trusted_for_an_hour(stage: UsersStage) -> None:
     assert await stage.users.names(["U0ADA"]) == {"U0ADA": "Ada"}
     stage.become_guest("U0ADA")
-    stage.clock.ahead_s += KEPT_S - 1
+    stage.clock.ahead_s += TRUSTED_S - 1
     assert await stage.users.names(["U0ADA"]) == {"U0ADA": "Ada"}
     stage.clock.ahead_s += 1
     assert await stage.users.names(["U0ADA"]) != {"U0ADA": "Ada"}
@@ -187,7 +187,7 @@ async def test_name_and_kind_cost_one_lookup(stage: UsersStage) -> None:
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     assert await stage.users.names(["U0ADA"]) == {"U0ADA": "Ada"}
     await stage.users.names(["U0GRACE"])
-    assert stage.users.known("U0GRACE") is UserKind.MEMBER
+    assert stage.users.known_kind("U0GRACE") is UserKind.MEMBER
     assert stage.lookups() == 2
 
 
@@ -218,7 +218,7 @@ async def test_name_of_a_private_channel_is_only_for_its_own_conversations(stage
 
 async def test_channels_have_names_and_no_kind(stage: UsersStage) -> None:
     assert await stage.users.names(["C0GENERAL", "U0ADA", "S0GROUP"]) == {"C0GENERAL": "general", "U0ADA": "Ada"}
-    assert stage.users.known("C0GENERAL") is None
+    assert stage.users.known_kind("C0GENERAL") is None
     assert stage.lookups() == 1
 
 
@@ -237,7 +237,7 @@ async def test_last_known_kind_applies_while_slack_fails(stage: UsersStage) -> N
     stage.clock.ahead_s += KIND_TRUSTED_S
     stage.sandbox.faults.start("internal_error", method="users.info")
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
-    assert stage.users.known("U0ADA") is None, "it must be looked up again the next time"
+    assert stage.users.known_kind("U0ADA") is None, "it must be looked up again the next time"
     assert [round(sleep_s, 3) for sleep_s in stage.clock.sleeps[:4]] == [0.5, 1, 2, 4]
     assert {round(sleep_s, 3) for sleep_s in stage.clock.sleeps[4:]} == {6}
     assert await stage.users.kind("U0GRACE") is None
@@ -267,7 +267,7 @@ async def test_kinds_are_looked_up_each_time_and_names_once_an_hour_without_the_
 
 @pytest.mark.parametrize("user_id", ["U0NOBODY", "B0NOBODY"])
 async def test_person_whom_the_workspace_may_not_see_is_external(stage: UsersStage, user_id: str) -> None:
-    assert await stage.users.kind(user_id) is stage.users.known(user_id) is UserKind.EXTERNAL
+    assert await stage.users.kind(user_id) is stage.users.known_kind(user_id) is UserKind.EXTERNAL
     assert await stage.users.names([user_id]) == {}
     assert stage.lookups() == 1
 
@@ -276,7 +276,7 @@ async def test_oldest_profiles_are_dropped_beyond_the_limit(stage: UsersStage, m
     monkeypatch.setattr(users_module, "MAX_LISTED", 2)
     for user_id in ("U0ADA", "U0GRACE", "U0NOBODY"):
         await stage.users.kind(user_id)
-    assert [stage.users.known(user_id) for user_id in ("U0ADA", "U0GRACE")] == [None, UserKind.MEMBER]
+    assert [stage.users.known_kind(user_id) for user_id in ("U0ADA", "U0GRACE")] == [None, UserKind.MEMBER]
 
 
 async def test_profile_that_is_looked_up_again_is_the_newest(
@@ -288,7 +288,7 @@ async def test_profile_that_is_looked_up_again_is_the_newest(
     stage.clock.ahead_s += KIND_TRUSTED_S
     for user_id in ("U0ADA", "U0NOBODY"):
         await stage.users.kind(user_id)
-    assert stage.users.known("U0ADA") is UserKind.MEMBER
+    assert stage.users.known_kind("U0ADA") is UserKind.MEMBER
     assert await stage.users.names(["U0ADA"]) == {"U0ADA": "Ada"}
     assert stage.lookups() == 4, "the oldest was dropped, not the one looked up again"
 
@@ -538,7 +538,7 @@ async def test_restarted_process_knows_a_kind_for_as_long_as_the_first_one_would
     await asyncio.sleep(0.1)
     stage.clock.ahead_s += KIND_TRUSTED_S
     assert await stage.restarted().last_known_kind("U0ADA") is UserKind.GUEST
-    stage.clock.ahead_s += KEPT_S
+    stage.clock.ahead_s += TRUSTED_S
     assert await stage.restarted().last_known_kind("U0ADA") is None
 
 
@@ -546,7 +546,7 @@ async def test_restarted_process_knows_a_kind_for_as_long_as_the_first_one_would
 async def test_last_known_kind_applies_for_an_hour_while_slack_refuses(stage: UsersStage, error: str) -> None:
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     stage.sandbox.faults.start("refuse", method="users.info", error=error)
-    stage.clock.ahead_s += KEPT_S - 100
+    stage.clock.ahead_s += TRUSTED_S - 100
     assert await stage.users.kind("U0ADA") is UserKind.MEMBER
     stage.clock.ahead_s += 101
     assert await stage.users.kind("U0ADA") is None

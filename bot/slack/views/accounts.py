@@ -1,4 +1,4 @@
-"""Shows a person's accounts at MCP servers in App Home, and in the modal for signing out. Pure."""
+"""Shows a person's accounts on MCP servers in App Home, and in the modal for signing out. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,23 +6,34 @@ from typing import Any
 
 from bot.core import texts
 from bot.core.conversation import escape
-from bot.slack.blockkit import Json, checkboxes, checked, context, input_field, modal, mrkdwn, plain_text, section
+from bot.slack.blockkit import (
+    Json,
+    checkboxes,
+    checked_options,
+    context,
+    input_field,
+    modal,
+    mrkdwn,
+    plain_text,
+    section,
+)
 from bot.slack.views.modal import Modal
 
 _ID, _KEPT, _EVERYBODY = "accounts", "kept", "everybody"
 MAX_LISTED = 10
-"""Slack's limit for one field, which is also the limit for servers in BOT_MCP_CONFIG."""
+"""Maximum number of servers in the modal. This is Slack's limit for one field, and also the limit for servers in
+BOT_MCP_CONFIG."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmittedAccounts:
-    ended: Sequence[str]
-    ended_for_all: Sequence[str] = ()
+    servers: Sequence[str]
+    servers_of_everybody: Sequence[str] = ()
 
 
 def _accounts_modal(signed_in: Mapping[str, tuple[float, str]], people: Mapping[str, int]) -> Json:
-    """Returns the accounts modal. `signed_in`: time and scopes by server. `people`: the number of signed-in people by
-    server, for admins."""
+    """Returns the accounts modal. `signed_in`: the sign-in time and scopes, keyed by server. `people`: for admins, the
+    number of people who are signed in, keyed by server."""
     listed = list(people.items())[:MAX_LISTED]
     everybody = {server: texts.accounts.people_signed_in(server, number) for server, number in listed}
     fields = (
@@ -63,7 +74,9 @@ def _parse_submission(view: Mapping[str, Any]) -> SubmittedAccounts:
     ended: dict[str, list[str]] = {}
     for block in view["blocks"]:
         listed = (str(option["value"]) for option in block["element"]["options"])
-        ended[block["block_id"]] = [server for server in listed if server not in checked(view, block["block_id"])]
+        ended[block["block_id"]] = [
+            server for server in listed if server not in checked_options(view, block["block_id"])
+        ]
     return SubmittedAccounts(ended.get(_KEPT, ()), ended.get(_EVERYBODY, ()))
 
 

@@ -1,8 +1,8 @@
-"""Shows a tool call that awaits a decision: in a reply, and in full in a modal. Pure.
+"""Shows a tool call that awaits a decision, both in a reply and, in full, in a modal. Pure.
 
-A tool's title and description come from its server, so the server's name is shown below the title. The modal shows the
-description and the tool's real name. Arguments other than plain names are shown as code, so that Slack doesn't turn
-values into emoji, links or mentions.
+A tool's title and description are written by its server, so the server's name is shown below the title. The modal also
+shows the description and the tool's real name. Arguments other than plain names are shown as code, so that Slack
+doesn't turn their values into emoji, links or mentions.
 """
 
 import json
@@ -22,7 +22,7 @@ from bot.slack.blockkit import (
     PIECE_CHARS,
     Json,
     checkboxes,
-    checked,
+    checked_options,
     initial_view,
     input_field,
     modal,
@@ -41,15 +41,15 @@ ARGUMENTS = "arguments"
 ALLOW_ALWAYS = "allow_always"
 _EDIT = "edit_arguments"
 _MULTILINE_ITEM = "–"
-"""Replaces a list item that spans several lines."""
+"""Shown instead of a name before a list item that spans several lines."""
 _FIELD = re.compile(r"argument-(\d{1,4})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class EditedCall:
     place: ApprovalPlace
-    typed: Mapping[int, str]
-    """Edited strings, by argument index."""
+    strings: Mapping[int, str]
+    """The edited strings, keyed by argument index."""
     fields: Sequence[str]
 
 
@@ -82,7 +82,7 @@ def arguments_modal(ask: ApprovalCard, place: ApprovalPlace | None) -> Json:
 
 
 def approval_in(view: Mapping[str, Any]) -> tuple[ApprovalPlace, ReplyAction]:
-    allows = ALLOW_ALWAYS in checked(view, ALLOW_ALWAYS)
+    allows = ALLOW_ALWAYS in checked_options(view, ALLOW_ALWAYS)
     return place_of_call(view), ReplyAction.ALLOW_ALWAYS if allows else ReplyAction.APPROVE
 
 
@@ -166,7 +166,7 @@ def _warnings(ask: ApprovalCard) -> list[Json]:
 
 
 def _arguments(fields: Sequence[ArgumentField]) -> list[Json]:
-    """Returns arguments in order. Short arguments are shown as a list, and longer arguments as code blocks."""
+    """Returns blocks that show arguments in order. Short arguments are shown as a list, longer ones as code blocks."""
     parts: list[Json] = []
     for argument in fields:
         name = [_name(argument, f"{argument.name}:")] if argument.name else []
@@ -223,7 +223,7 @@ def _terms(asks: Sequence[ApprovalCard]) -> Json:
 
 
 def _buttons(asks: Sequence[ApprovalCard]) -> list[Json]:
-    """Returns the buttons for calls. A call that isn't shown in full can be approved only in the modal."""
+    """Returns the buttons below calls. A call that isn't shown in full can be approved only in the modal."""
     value, [first, *others] = " ".join(ask.value for ask in asks), asks
     deny = blockkit.button(ReplyAction.DENY, texts.actions.all_label(texts.actions.DENY, len(asks)), value)
     edit = (

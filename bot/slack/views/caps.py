@@ -1,4 +1,4 @@
-"""Shows caps: the modal for the workspace, a channel or a person, and App Home's blocks. Pure."""
+"""Shows caps in the modal for the workspace, a channel or a person, and in App Home. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -90,7 +90,7 @@ SET_PERSON_CAPS = "set_person_caps"
 
 
 SET_CHANNEL_CAPS = "set_channel_caps"
-"""Action IDs of the button and the menus that open the caps modal."""
+"""Action IDs of the button and menus that open the caps modal."""
 
 
 def home_quota_blocks(usage: UsageToDate) -> list[Json]:

@@ -1,7 +1,7 @@
 """Shows App Home. Pure.
 
-App Home explains what to ask and where, who sees what, and how to stop. It also shows a person's quotas and, for
-admins, the default settings, the workspace's usage and all channels' settings.
+App Home explains what to ask and where, who can see what, and how to stop an answer. It also shows a person's quotas.
+For admins, it shows the default settings, the workspace's usage, and the settings of all channels.
 """
 
 import math
@@ -36,7 +36,7 @@ from slack_markdown.render import beginning
 PROMPT_CHARS = 400
 HOME_CHARS = 12_500
 """Maximum length of App Home's text. Slack accepts 13,200 characters in a message's blocks, and counts about 100 per
-header; the rest is for buttons and menus. Whether this limit also applies to views hasn't been measured."""
+header. The remainder is for buttons and menus. Whether this limit also applies to views hasn't been measured."""
 HEADER_COST = 100
 BAR_CHARS = 8
 
@@ -64,7 +64,7 @@ def home_view(view: HomeView) -> Json:
 
 
 def _blocks_that_fit(blocks: Sequence[Json]) -> list[Json]:
-    """Returns the blocks with the longest ones cut to the same length, so that Slack accepts the total."""
+    """Returns the blocks, with the longest ones cut to the same length so that Slack accepts the total."""
     by_room = ([_shorten_block(block, room) for block in blocks] for room in range(SECTION_CHARS, 0, -100))
     return next(fitting for fitting in by_room if sum(map(_length, fitting)) <= HOME_CHARS)
 
@@ -139,7 +139,8 @@ def _channels_text(channels: ChannelsWithSettings) -> str:
 
 
 def _usage_blocks(workspace: WorkspaceUsage) -> list[Json]:
-    """Returns usage by person, channel, model and tool as text, because Slack accepts charts only in messages."""
+    """Returns blocks with the usage by person, channel, model and tool. They contain text, because Slack accepts charts
+    only in messages."""
     this_month, last_month = workspace.this_month, workspace.last_month
     people = rank(this_month.people, last_month.people, Amount())
     channels = rank(this_month.channels, last_month.channels, Amount())
@@ -175,7 +176,7 @@ def _in_both_months(this: UsedT, last: UsedT, amount: Callable[[UsedT], str]) ->
 
 
 def _parts(used: Sequence[Amount | int]) -> list[float]:
-    """Returns each amount as a fraction of the largest amount, in dollars, or in tokens if any price is unknown."""
+    """Returns each amount as a fraction of the largest one. Compares dollars, or tokens if any price is unknown."""
     in_dollars = all(isinstance(amount, Amount) and (amount.cost_usd > 0 or not amount.tokens) for amount in used)
     numbers = [
         amount if isinstance(amount, int) else amount.cost_usd if in_dollars else amount.tokens for amount in used

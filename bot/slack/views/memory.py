@@ -1,4 +1,4 @@
-"""Builds the modal for editing and removing the memories of a channel or direct message. Pure."""
+"""Builds the modal in which people edit and remove the memories of a channel or direct message. Pure."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from bot.core.memory import Memory, parse_text
 from bot.slack.blockkit import (
     Json,
     checkboxes,
-    checked,
+    checked_options,
     context,
     initial_view,
     input_field,
@@ -34,15 +34,15 @@ _MEMORY_FIELD = re.compile(rf"{_ID}-(\d{{1,18}})", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class SubmittedMemories:
     place: SettingsPlace
-    changed: Mapping[int, str]
-    """Edited text, by ID. An empty text removes the memory."""
-    listed: Sequence[int]
+    changed_texts: Mapping[int, str]
+    """Edited text, keyed by memory ID. An empty text removes the memory."""
+    listed_ids: Sequence[int]
     keeps_hidden: bool
 
 
 def _memory_modal(place: SettingsPlace, memories: Sequence[Memory], base: str, *, is_private: bool) -> Json:
-    """Returns the memory modal. `base`: the prefix of message links, or "" if unknown. `is_private`: whether the place
-    is private now."""
+    """Returns the memory modal. `base`: the prefix of message links, or "" if it is unknown. `is_private`: whether the
+    place is currently private."""
     blocks = [context(mrkdwn(texts.memory.MEMORY_EXPLAINED))]
     if hidden := sum(memory.is_private is not is_private for memory in memories):
         box = checkboxes(KEEP_HIDDEN, {KEEP_HIDDEN: texts.memory.keep_hidden(hidden)}, chosen=(), focus=False)
@@ -81,7 +81,9 @@ def _parse_submission(view: Mapping[str, Any]) -> SubmittedMemories:
     if not ids:
         raise ValueError("memories")
     changed = {id_: parse_text(typed.get(name, "")) for name, id_ in ids.items() if typed.get(name) != shown.get(name)}
-    return SubmittedMemories(place_in(view), changed, list(ids.values()), KEEP_HIDDEN in checked(view, KEEP_HIDDEN))
+    return SubmittedMemories(
+        place_in(view), changed, list(ids.values()), KEEP_HIDDEN in checked_options(view, KEEP_HIDDEN)
+    )
 
 
-MEMORY = Modal(_ID, _memory_modal, _parse_submission, lambda submitted: f"{_ID}-{submitted.listed[0]}")
+MEMORY = Modal(_ID, _memory_modal, _parse_submission, lambda submitted: f"{_ID}-{submitted.listed_ids[0]}")

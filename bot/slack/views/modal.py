@@ -1,8 +1,8 @@
 """Declares modals, and parses the metadata that comes back when a person submits one. Pure.
 
-A modal that people submit is one `Modal`, at the end of its module in this package. A service opens the modal with
-`Surfaces.open` and saves the submission. `handlers.actions.register_modal` handles everything else: Slack's time limit,
-errors, and the placement of a sentence about a submission.
+Each modal that people submit is a `Modal`, defined at the end of its module in this package. A service opens the modal
+with `Surfaces.open` and saves the submission. `handlers.actions.register_modal` handles everything else: Slack's time
+limit, errors, and where to show a sentence about a submission.
 """
 
 import json
@@ -29,9 +29,10 @@ class Modal(Generic[P, S]):
     callback_id: str
     build: Callable[P, Json]
     read: Callable[[Mapping[str, Any]], S]
-    """Returns the submission. Raises ValueError, LookupError or TypeError for a view with a different structure."""
+    """Returns the submission in a view. Raises ValueError, LookupError or TypeError if the view has a different
+    structure."""
     first_field: Callable[[S], str]
-    """Returns the block_id of the field below which Slack shows a sentence about the whole submission."""
+    """Returns the block_id of the field below which Slack shows sentences that concern the whole submission."""
 
 
 _TS = r"[0-9]{1,12}\.[0-9]{1,9}"
@@ -43,7 +44,7 @@ _FORMS = {
     "response_url": re.compile(r"(?:https?://\S{1,2000})?"),
     "id": re.compile("[A-Z0-9]{1,40}"),
 }
-"""Formats of values in private_metadata, which anyone with the app's signing secret or socket could forge."""
+"""Formats of values in private_metadata. Anyone who has the app's signing secret or socket could forge it."""
 
 
 def metadata_of(view: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -24,11 +24,11 @@ from bot.slack.views.modal import Modal, metadata_of
 from slack_markdown.render import beginning
 
 ASK_ABOUT = "ask_about"
-"""The callback ID of the modal, and of the shortcut in the manifest (slack/manifest.py)."""
+"""The callback ID of the modal and of the shortcut in the manifest (slack/manifest.py)."""
 QUESTION = "question"
 _QUOTE_BYTES = 2_000
-"""Maximum quote in private_metadata, whose limit is 3,000 characters or bytes. store/unposted.py has the whole
-quote."""
+"""Maximum size of the quote in private_metadata, which can have 3,000 characters or bytes. store/unposted.py stores the
+whole quote."""
 _DISPLAYED_QUOTE_CHARS = 300
 
 

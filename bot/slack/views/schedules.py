@@ -1,7 +1,7 @@
-"""Renders schedules: the list, the modal for changes, notices about runs, and App Home's blocks. Pure.
+"""Renders schedules: the list, the modal in which people change them, notices about runs, and App Home's blocks. Pure.
 
-A model wrote a schedule's words, so they aren't treated as markup. A button's value is a schedule ID that isn't
-trusted: when somebody clicks, the schedule is looked up and the person's rights are checked.
+A schedule's words were written by a model, so they aren't treated as markup. A button's value is a schedule ID, which
+isn't trusted. When somebody clicks the button, the schedule is looked up and the person's rights are checked.
 """
 
 import json
@@ -23,7 +23,7 @@ from bot.slack.blockkit import (
     actions,
     button,
     checkboxes,
-    checked,
+    checked_options,
     confirm,
     context,
     divider,
@@ -49,9 +49,9 @@ from slack_markdown.links import without_schemes
 from slack_markdown.render import beginning
 
 MAX_LISTED = 20
-"""Maximum schedules per channel. A person can have more in total."""
+"""Maximum number of schedules per channel. A person can have more in total."""
 WORDS_LIMITS = (300, 150, 75, 30, 10)
-"""Lengths to which a list can cut schedules' words. The first that fits is used."""
+"""Lengths to which the words of schedules in a list can be cut. The first one with which the list fits is used."""
 LIST_CHARS = 13_000
 """Maximum length of a list. Slack accepts 13,200 characters in a message; for views, the limit hasn't been measured."""
 MAX_AT_HOME = 5
@@ -64,10 +64,10 @@ _SCHEDULE_ID = re.compile("[0-9]{1,18}")
 
 
 class ScheduleAction(StrEnum):
-    """The action_id of a schedule button. The value of such a button is a schedule ID."""
+    """The action_id of a schedule's button. The value of such a button is a schedule ID."""
 
     LIST = "schedules"
-    """The button's value is a channel, or "" for the person's own schedules."""
+    """The value of this button is a channel ID instead, or "" for the person's own schedules."""
     CHANGE = "schedule_change"
     RUN = "schedule_run"
     PAUSE = "schedule_pause"
@@ -83,7 +83,7 @@ class ScheduleField(StrEnum):
     """Cron weekdays, separated by commas."""
     TIME = "time"
     OTHER = "other"
-    """Replaces DAYS and TIME: five cron fields or one time, optionally followed by a time zone."""
+    """Replaces DAYS and TIME. Contains five cron fields or a single time, optionally followed by a time zone."""
     ONLY_IF_CHANGED = "only_if_changed"
     ONLY_IF = "only_if"
     RUN_TOKENS = "run_tokens"
@@ -93,7 +93,7 @@ class ScheduleField(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ListPlace:
     channel_id: str
-    """The list's channel, or "" for all of a person's own schedules."""
+    """The channel whose schedules are listed, or "" for all of a person's own schedules."""
     view_id: str
 
 
@@ -102,7 +102,8 @@ class SubmittedSchedule:
     schedule_id: int
     place: ListPlace | None
     entered: Mapping[ScheduleField, str]
-    """Changed fields. Others keep their current values, which somebody else might have changed meanwhile."""
+    """Entries in the fields that were changed. Other fields keep their current values, which somebody else might have
+    changed in the meantime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class ScheduleList:
     reader_id: str
     is_admin: bool
     outcome: str = ""
-    """The result of the reader's last action, in mrkdwn."""
+    """The result of the reader's last action, as mrkdwn."""
 
     def can_change(self, schedule: Schedule) -> bool:
         return self.is_admin or schedule.user_id == self.reader_id
@@ -129,7 +130,7 @@ def schedules_modal(listed: ScheduleList) -> Json:
 
 
 def _chars(node: Any) -> int:
-    """Returns the total length of text in blocks as Slack counts it, including buttons and their dialogs."""
+    """Returns the total length of the text in blocks, counted as Slack does, including buttons and their dialogs."""
     if not isinstance(node, dict):
         return sum(map(_chars, node)) if isinstance(node, list) else 0
     own = counted_chars(node["text"]) if isinstance(node.get("text"), str) else 0
@@ -163,7 +164,8 @@ def schedule_id(value: str) -> int:
 
 
 def schedule_id_in_button(value: str) -> int | None:
-    """Returns the schedule ID in the value of a sign-in button, or None if the button is for an answer's call."""
+    """Returns the schedule ID in the value of a sign-in button, or None if the button belongs to a call in an
+    answer."""
     return int(value) if _SCHEDULE_ID.fullmatch(value) else None
 
 
@@ -178,7 +180,7 @@ def _place_of(channel_id: str, view_id: str) -> ListPlace:
 
 
 def list_button(channel_id: str) -> Json:
-    """Returns the button that lists a channel's schedules, or the person's own if `channel_id` is ""."""
+    """Returns the button that lists a channel's schedules, or the person's own schedules if `channel_id` is ""."""
     return button(ScheduleAction.LIST, texts.schedules.SCHEDULES, channel_id)
 
 
@@ -195,8 +197,8 @@ def home_schedule_blocks(schedules: Sequence[Schedule]) -> list[Json]:
 
 
 def run_notice(schedule: Schedule, report: RunReport, signed_out: Sequence[str] = ()) -> Json:
-    """Returns chat.postMessage's arguments for a notice of a skipped run or pause. `signed_out`: servers with missing
-    sign-ins."""
+    """Returns chat.postMessage's arguments for a notice that a run was skipped or a schedule was paused. `signed_out`:
+    servers for which sign-ins are missing."""
     if report.has_caused_pause(schedule):
         return _pause_notice(schedule, signed_out)
     next_time = "" if schedule.next_at is None else texts.times.token(schedule.next_at)
@@ -227,8 +229,8 @@ def _pause_notice(schedule: Schedule, signed_out: Sequence[str]) -> Json:
 
 
 def run_line(schedule: Schedule, names: Mapping[str, str], *, is_late: bool, block_id: str) -> Json:
-    """Returns the line in a run's post about its creator and rule, with Stop. `names`: user names by ID. A one-time run
-    is a reminder, so the line mentions the creator and has no Stop button."""
+    """Returns the line in a run's post that shows its creator and rule, with a Stop button. `names`: user names, keyed
+    by ID. A one-time run is a reminder, so its line mentions the creator and has no Stop button."""
     creator, changer = (escape(names.get(id_, id_)) for id_ in (schedule.user_id, schedule.changed_by))
     is_once = schedule.rule.at is not None
     creator = f"<@{schedule.user_id}>" if is_once and not is_direct_message(schedule.channel_id) else creator
@@ -239,7 +241,8 @@ def run_line(schedule: Schedule, names: Mapping[str, str], *, is_late: bool, blo
 
 
 def posted_run(question: MessageQuestion, run: Run, names: Mapping[str, str], *, is_late: bool) -> Json:
-    """Returns chat.postMessage's arguments for a run, which the line's block_id identifies. `names`: by user ID."""
+    """Returns chat.postMessage's arguments for a run. The line's block_id identifies the run. `names`: keyed by user
+    ID."""
     text = without_schemes(question.text)
     line = run_line(run.schedule, names, is_late=is_late, block_id=f"{MARK}{question.view_id}")
     quote = rich_text_quote(text, f"{RUN}{question.user_id}")
@@ -247,7 +250,8 @@ def posted_run(question: MessageQuestion, run: Run, names: Mapping[str, str], *,
 
 
 def updated_run_post(message: Mapping[str, Any], schedule_id: int, stopped_by: str) -> Json:
-    """Returns a run's post with the person who stopped its schedule or, with "", with Stop again."""
+    """Returns a run's post that shows who stopped the schedule. If `stopped_by` is "", the post has its Stop button
+    again."""
     *quote, line = json_objects(message, "blocks")
     text = line["text"]["text"].partition(texts.schedules.STOPPED_BY)[0]
     text += texts.schedules.STOPPED_BY + escape(stopped_by) if stopped_by else ""
@@ -302,7 +306,8 @@ def _runs(schedule: Schedule) -> list[str]:
 
 
 def silent_runs_modal(schedule: Schedule, silent: Sequence[tuple[float, str]]) -> Json:
-    """Returns the modal with the reasons of a schedule's last silent runs, as due time and reason."""
+    """Returns the modal that lists the due time of each of a schedule's last silent runs, and the reason it was
+    silent."""
     blocks = [section(mrkdwn(" · ".join([*_timing_lines(schedule), *_runs(schedule)])))]
     for due_at, reason in silent:
         blocks += [context(mrkdwn(texts.times.token(due_at))), section(plain_text(without_schemes(reason)))]
@@ -338,7 +343,7 @@ def stop_button(number: int, label: str = texts.actions.STOP, *, asks: bool = Tr
 
 def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | None, zone: str) -> Json:
     """Returns the modal that changes a schedule. `place`: the list that shows it, or None. `weekly`: the rule in the
-    reader's `zone`, or None if the rule isn't just days and a time."""
+    reader's `zone`, or None if the rule doesn't consist of just days and a time."""
     label = texts.schedules.SCHEDULE_LABELS[ScheduleField.WORDS]
     words = text_area(ScheduleField.WORDS, placeholder=label, initial=schedule.words, focus=True)
     skips = checkboxes(
@@ -401,13 +406,15 @@ def _parse_submission(view: Mapping[str, Any]) -> SubmittedSchedule:
 def _entered_values(view: Mapping[str, Any]) -> dict[ScheduleField, str]:
     values = values_of(view)
     boxes = {
-        field: ",".join(sorted(checked(view, field))) for field in (ScheduleField.DAYS, ScheduleField.ONLY_IF_CHANGED)
+        field: ",".join(sorted(checked_options(view, field)))
+        for field in (ScheduleField.DAYS, ScheduleField.ONLY_IF_CHANGED)
     }
     return {field: values.get(field, "").strip() for field in ScheduleField} | boxes
 
 
 def rule_as_entered(rule: Rule) -> str:
-    """Formats a rule as people enter it: five cron fields or one time, followed by the time zone."""
+    """Formats a rule in the form in which people enter it: five cron fields or a single time, followed by the time
+    zone."""
     when = rule.cron if rule.at is None else f"{datetime.fromtimestamp(rule.at, zone_of(rule.zone)):%Y-%m-%d %H:%M}"
     return f"{when} {rule.zone}"
 

@@ -1,4 +1,5 @@
-"""Builds the modal with a channel's settings, including caps for admins. A field's block_id is the setting's name."""
+"""Builds the modal with a channel's settings, which includes caps for admins. A field's block_id is the setting's
+name."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from bot.slack.blockkit import (
     actions,
     button,
     checkboxes,
-    checked,
+    checked_options,
     context,
     header,
     initial_view,
@@ -40,7 +41,7 @@ _ID = "settings"
 DEFAULT = "default"
 _PLACEHOLDER_CHARS = 150
 MAX_REVOCABLE = 50
-"""Maximum always-allowed tools in the modal. `typist mcp` lists all."""
+"""Maximum number of always-allowed tools in the modal. `typist mcp` lists all of them."""
 ALLOWED_TOOLS = "allowed_tools"
 _UNSET = ChannelSettings()
 
@@ -66,7 +67,7 @@ def _settings_modal(
     """Returns the modal with a channel's settings. `focus`: the field with the cursor.
 
     `defaults.mcp_servers`: servers that the person can choose. `allowed_tools`: always-allowed tools that the person
-    can revoke. If one of them is empty, its field is left out. `caps`: the channel's caps, for an admin.
+    can revoke. If one of these is empty, its field is left out. `caps`: the channel's caps, for an admin.
     `tool_warnings`: warnings about the channel's servers, in mrkdwn.
     """
     channel = texts.settings.THIS_DIRECT_MESSAGE if is_direct_message(place.channel_id) else f"<#{place.channel_id}>"
@@ -121,7 +122,8 @@ def _field(name: str, setting: Setting, value: Any, defaults: DefaultSettings, *
 
 
 def _with_default(labels: Mapping[str, str], default: str, chosen: str | None) -> dict[str, str]:
-    """Returns a menu's options, beginning with the environment's default, which isn't repeated unless chosen."""
+    """Returns a menu's options, beginning with the default from the environment. The default isn't repeated unless it
+    was chosen."""
     default = labels.get(default, default)
     others = {value: label for value, label in labels.items() if label != default or value == chosen}
     return {DEFAULT: texts.settings.default_option(default), **others}
@@ -144,7 +146,7 @@ def _entered(view: Mapping[str, Any], values: Mapping[str, str], name: str) -> A
         case "switch":
             return False if values.get(name) == "off" else None
         case "checkboxes":
-            return setting.parse(checked(view, name))
+            return setting.parse(checked_options(view, name))
         case "line" | "area":
             return setting.parse(values.get(name, "").strip())
         case "menu" | "radio buttons":
@@ -157,7 +159,7 @@ def _entered(view: Mapping[str, Any], values: Mapping[str, str], name: str) -> A
 def _revoked_tools(view: Mapping[str, Any]) -> tuple[str, ...]:
     fields = [block for block in view.get("blocks") or () if block.get("block_id") == ALLOWED_TOOLS]
     listed = [str(option["value"]) for block in fields for option in block["element"]["options"]]
-    kept = checked(view, ALLOWED_TOOLS)
+    kept = checked_options(view, ALLOWED_TOOLS)
     return tuple(tool for tool in listed if tool not in kept)
 
 

@@ -1,4 +1,5 @@
-"""Builds the modal for signing in to an MCP server: a link to its page, and a field for a URL or code. Pure."""
+"""Builds the modal for signing in to an MCP server, with a link to the server's page and a field for a URL or code.
+Pure."""
 
 import json
 from collections.abc import Mapping
@@ -23,20 +24,20 @@ from bot.slack.blockkit import (
 from bot.slack.views.modal import Modal, metadata_of
 
 _ID = "sign_in_address"
-_ADDRESS = "address"
+_ENTRY = "address"
 
 
 @dataclass(frozen=True, slots=True)
 class SubmittedSignIn:
     place: ApprovalPlace
-    address: str | None = field(repr=False)
-    """The pasted URL or code, or None if the person confirmed a code at the server."""
+    entry: str | None = field(repr=False)
+    """The pasted URL or the code, or None if the person confirmed a code on the server's page."""
 
 
 def _sign_in_modal(
     server: str, url: str, place: ApprovalPlace, *, with_code: bool, user_code: str = "", device_url: str = ""
 ) -> Json:
-    """Returns the sign-in modal for a server. `url`: the sign-in page, or "" if people only confirm a code.
+    """Returns the sign-in modal for a server. `url`: the URL of the sign-in page, or "" if people only confirm a code.
     `with_code`: whether the sign-in ends on Typist's own page. `user_code`: a code to confirm at `device_url` instead
     of entering anything."""
     of_code = texts.accounts.THEN_TYPE, texts.accounts.KEEP_CODE, texts.accounts.CODE, "WDJB-MJHT"
@@ -59,11 +60,11 @@ def _sign_in_modal(
             rich_text_section(span(texts.accounts.ON_A_PHONE), confirm, span(texts.accounts.confirm_then(user_code)))
         )
     text_field = text_line if with_code else text_area
-    entry = text_field(_ADDRESS, placeholder=example, initial="", focus=False)
+    entry = text_field(_ENTRY, placeholder=example, initial="", focus=False)
     return modal(
         _ID,
         texts.accounts.SIGN_IN_TITLE,
-        [rich_text(shown), *([input_field(_ADDRESS, label, entry, optional=bool(user_code))] if url else [])],
+        [rich_text(shown), *([input_field(_ENTRY, label, entry, optional=bool(user_code))] if url else [])],
         submit=texts.accounts.SIGN_IN if url else texts.accounts.DONE,
         close=texts.settings.CANCEL,
         private_metadata=json.dumps(asdict(place)),
@@ -79,7 +80,7 @@ def _host(url: str) -> str:
 
 
 def _parse_submission(view: Mapping[str, Any]) -> SubmittedSignIn:
-    return SubmittedSignIn(ApprovalPlace(**metadata_of(view)), values_of(view).get(_ADDRESS) or None)
+    return SubmittedSignIn(ApprovalPlace(**metadata_of(view)), values_of(view).get(_ENTRY) or None)
 
 
-SIGN_IN_MODAL = Modal(_ID, _sign_in_modal, _parse_submission, lambda _: _ADDRESS)
+SIGN_IN_MODAL = Modal(_ID, _sign_in_modal, _parse_submission, lambda _: _ENTRY)
