@@ -266,7 +266,7 @@ def _workspace(
         clock=stores.clock,
         carrier=settings.carrier,
         scopes=installation.scopes,
-        token_refused=lambda: bot_token.refused,
+        token_refused=lambda: bot_token.is_refused,
         sign_in_urls=_sign_in_urls(settings),
         style=ReplyStyle(admins=settings.admins),
         enabled_actions=frozenset(action for action, is_on in enabled.items() if is_on),

@@ -246,7 +246,7 @@ def _messages() -> Iterator[tuple[str, Json]]:
     asked = MessageQuestion("T0SANDBOX", "schedule:1:1764000000", "U0ADA", _ABOUT, _SCHEDULE.words, 0.0, schedule_id=1)
     posted = schedules.posted_run(asked, run, {"U0ADA": "Ada", "U0GRACE": "Grace"}, is_late=True)
     yield "run of a schedule", posted
-    yield "run of a stopped schedule", schedules.updated_run_post(posted, 1, "Grace")
+    yield "run of a stopped schedule", schedules.restated_run(posted, 1, "Grace")
     yield "welcome", notices.welcome(texts.welcome.WELCOME_IN_DIRECT_MESSAGE, texts.welcome.SEEN_IN_DIRECT_MESSAGE)
     contents: Mapping[str, str | Help | UsageToDate] = {
         "help": Help("/typist", "halp"),

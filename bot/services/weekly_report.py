@@ -72,7 +72,9 @@ class WeeklyReport:
             slowest_s=used.slowest_first_token_s,
             usd=used.cost_usd,
             unpriced_tokens=used.unpriced_tokens,
-            rule_runs=await self.stores.schedules.count_jobs_with_rule(self.admins.team_id, first * DAY_S, WEEK_DAYS * DAY_S),
+            rule_runs=await self.stores.schedules.count_jobs_with_rule(
+                self.admins.team_id, first * DAY_S, WEEK_DAYS * DAY_S
+            ),
         )
 
     async def _places(self, by_channel: Mapping[str, int]) -> Mapping[str, int]:

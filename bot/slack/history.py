@@ -177,7 +177,7 @@ class History:
             return None
 
     def message_of(self, question: Question, message: Mapping[str, Any]) -> Message:
-        """Converts a message from Slack's response to a Message in the question's channel, without sign-in URLs."""
+        """Converts a message from Slack's response to a Message in the question's channel. Removes sign-in URLs."""
         return self._sign_in_urls.message_without_urls(self._to_message(question, message))
 
     def _to_message(self, question: Question, message: Mapping[str, Any]) -> Message:

@@ -31,7 +31,7 @@ from bot.slack.notices import action_message, action_text, command_message, foll
 from bot.slack.posted_questions import modal_id_of, posted_question
 from bot.slack.users import PEOPLE_PER_PAGE
 from bot.slack.views.home import denied_view, home_view
-from bot.slack.views.schedules import posted_run, updated_run_post
+from bot.slack.views.schedules import posted_run, restated_run
 from slack_pacing.rates import WINDOW_S
 
 log = logging.getLogger(__name__)
@@ -408,13 +408,13 @@ class Surfaces:
         with only_while(is_current):
             return await self._threads.post(question.about.channel_id, None, **message)
 
-    async def update_run_post(self, channel_id: str, ts: str, schedule_id: int, stopped_by: str) -> None:
+    async def restate_run(self, channel_id: str, ts: str, schedule_id: int, stopped_by: str) -> None:
         """Updates a run's post to show who stopped its runs for good or, if `stopped_by` is "", that nobody has.
         Messages that aren't a run's post don't change."""
         answer = await self._paced.call("conversations.history", channel=channel_id, latest=ts, inclusive=True, limit=1)
         for message in messages_in(answer):
             if message["ts"] == ts and message.get("user") == self._bot_user_id and modal_id_of(message):
-                shown = updated_run_post(message, schedule_id, stopped_by)
+                shown = restated_run(message, schedule_id, stopped_by)
                 await self._paced.call("chat.update", channel=channel_id, ts=ts, **shown)
 
     async def is_in_channel(self, user_id: str, channel_id: str) -> bool:

@@ -63,7 +63,8 @@ class AccessGroups:
         return in_group or in_domain or (None if None in (in_group, in_domain) else False)
 
     async def is_listed(self, user_id: str, *, within_s: float = KIND_WITHIN_S, is_press: bool = False) -> bool | None:
-        """Returns whether the rules include a person, asking Slack if needed. Each of the two lists gets `within_s`."""
+        """Returns whether the rules include a person, asking Slack if necessary. `within_s`: time limit for each of the
+        two lists."""
         if self.rules.groups and self.client.clock.monotonic() >= max(self._read_at + READ_AGAIN_S, self._try_at):
             # In a separate context, because other jobs also wait for this task.
             self._reading = self._reading or asyncio.create_task(self._read(), context=Context())

@@ -1,9 +1,10 @@
 """The queue's operations for services, which add questions and request changes to their jobs.
 
-**Enqueueing.** A commit waits for the disk, so questions that arrive during one share the next (`GroupCommit`). Each
-question gets the same result as if it came alone: whether its event or message was seen before, and whether it must
-wait. With separate transactions at 100 questions a second, while answers were running, 73 weren't acknowledged within
-Slack's three seconds. With shared transactions, all were acknowledged within 2 s (benchmarks.md).
+**Enqueueing.** A commit waits for the disk, so questions that arrive during a commit share the next one
+(`GroupCommit`). Each question gets the same result as if it had come alone, namely whether its event or message was
+seen before and whether it must wait. At 100 questions a second, while answers were running, 73 questions weren't
+acknowledged within Slack's three seconds if each had a separate transaction. With shared transactions, all were
+acknowledged within 2 s (benchmarks.md).
 
 **Changes.** A queued job is changed immediately. If a job has begun, the request and the new version are stored for its
 worker, which changes the job now or at the next attempt (core/job.py). If a job has ended, outbox entries are added.

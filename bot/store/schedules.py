@@ -195,8 +195,8 @@ class ScheduleStore(Operations):
     async def stop(
         self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, clicked_ts: str = ""
     ) -> bool:
-        """Stops a schedule and deletes an unposted run. A run in progress continues. `clicked_ts`: the run's post with
-        the clicked button, or ""."""
+        """Stops a schedule, and deletes its run if that hasn't been posted yet. A run in progress continues.
+        `clicked_ts`: the run's post with the clicked button, or ""."""
         row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         if row is None:
             return False

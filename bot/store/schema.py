@@ -21,7 +21,7 @@ metadata = sa.MetaData(
 )
 
 RowId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""The type of generated IDs. SQLite generates IDs only for INTEGER columns."""
+"""The type of generated IDs. The type of generated IDs. SQLite generates IDs only for INTEGER columns."""
 
 
 class SafeText(sa.types.TypeDecorator[str]):
@@ -70,7 +70,7 @@ ACCOUNT: Noun = ("sign-in to a server", "sign-ins to servers")
 _DAY_S = 24 * 3600.0
 HALF_A_YEAR_S = 180 * _DAY_S
 UNDO_S = 7 * _DAY_S
-"""The period in which people can undo stopping a schedule or forgetting a memory."""
+"""The period in which people can undo stopping or forgetting something."""
 KINDS_KEPT_S = 3600.0
 """The period for which a user type is kept. Older user types are never trusted (slack/users.py)."""
 NOTIFICATIONS_KEPT_S = 62 * _DAY_S

@@ -69,7 +69,8 @@ def _parse_submission(view: Mapping[str, Any]) -> SubmittedCaps:
 
 
 def entered_caps(view: Mapping[str, Any]) -> EnteredLimits:
-    """Returns the entries in fields that a person changed. Another admin might have changed other fields."""
+    """Returns the entries in the fields that a person changed. Another admin might have changed other fields in the
+    meantime."""
     entered, shown = _entered_texts(view), _entered_texts(initial_view(view))
     return tuple((field, text) for field, text in entered.items() if text != shown.get(field, ""))
 

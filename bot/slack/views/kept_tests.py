@@ -8,7 +8,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.asks import ApprovalPlace
 from bot.core.kept_tests import Check
-from bot.slack.blockkit import Json, checkboxes, checked, context, input_field, modal, mrkdwn
+from bot.slack.blockkit import Json, checkboxes, checked_options, context, input_field, modal, mrkdwn
 from bot.slack.views.modal import Modal, metadata_of
 
 _ID, _CHECKS = "keep_test", "checks"
@@ -39,7 +39,7 @@ def _test_modal(place: ApprovalPlace, proposed: Sequence[Check], chosen: Collect
 
 
 def _parse_submission(view: Mapping[str, Any]) -> SubmittedTest:
-    return SubmittedTest(ApprovalPlace(**metadata_of(view)), checked(view, _CHECKS))
+    return SubmittedTest(ApprovalPlace(**metadata_of(view)), checked_options(view, _CHECKS))
 
 
 KEEP_TEST = Modal(_ID, _test_modal, _parse_submission, lambda _: _CHECKS)

@@ -249,7 +249,7 @@ def posted_run(question: MessageQuestion, run: Run, names: Mapping[str, str], *,
     return plain.message([quote, line])
 
 
-def updated_run_post(message: Mapping[str, Any], schedule_id: int, stopped_by: str) -> Json:
+def restated_run(message: Mapping[str, Any], schedule_id: int, stopped_by: str) -> Json:
     """Returns a run's post that shows who stopped the schedule. If `stopped_by` is "", the post has its Stop button
     again."""
     *quote, line = json_objects(message, "blocks")

@@ -50,8 +50,8 @@ _UNSET = ChannelSettings()
 class SubmittedSettings:
     place: SettingsPlace
     entered: ChannelSettings
-    shown: ChannelSettings
-    revoked: Sequence[str]
+    initial_settings: ChannelSettings
+    revoked_tools: Sequence[str]
     caps: EnteredLimits
 
 
