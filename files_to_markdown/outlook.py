@@ -99,7 +99,7 @@ def read_message(file: OleFileIO, draft: Draft) -> None:
     add_mail(mail, draft)
     if not mail.get_payload():
         _add_rtf(message.binary(_RTF), draft)
-    attached = message.inner(_ATTACHMENT)
+    attached = message.entries_named(_ATTACHMENT)
     draft.leave_out(Part.ATTACHMENT, [_name_of(message.storage(name)) for name in attached[:MAX_NAMES]], count=0)
     draft.leave_out(Part.ATTACHMENT, count=max(0, len(attached) - MAX_NAMES))
 
@@ -119,7 +119,7 @@ def _fields(message: "_Storage") -> dict[str, str]:
 
 def _named_property_ids(message: "_Storage") -> dict[tuple[int, int], int]:
     """Returns the IDs of named properties, by property set and number."""
-    if not message.inner(_NAMES):
+    if not message.entries_named(_NAMES):
         return {}
     names = message.storage(_NAMES)
     sets, ids = names.binary(_SETS), {}
@@ -150,7 +150,7 @@ def _headers(message: "_Storage", draft: Draft) -> Message:
 
 
 def _recipients(message: "_Storage", draft: Draft) -> dict[str, list[str]]:
-    names = message.inner(_RECIPIENT)
+    names = message.entries_named(_RECIPIENT)
     draft.leave_out(Part.END, count=len(names) > _MAX_RECIPIENTS)
     people: dict[str, list[str]] = {kind: [] for kind in _KINDS.values()}
     for storage in map(message.storage, names[:_MAX_RECIPIENTS]):
@@ -167,7 +167,7 @@ def _person(storage: "_Storage", names: Sequence[str], addresses: Sequence[str])
 
 def _name_of(attached: "_Storage") -> str:
     """Returns the name of an attached file, or the subject of an attached message."""
-    inner = attached.storage(_EMBEDDED) if attached.inner(_EMBEDDED) else None
+    inner = attached.storage(_EMBEDDED) if attached.entries_named(_EMBEDDED) else None
     return (inner.text(_SUBJECT) if inner else "") or attached.text(*_FILE_NAME) or "?"
 
 
@@ -253,7 +253,7 @@ class _Storage:
         self._draft.record_guess(letters.guess)
         return letters.text
 
-    def inner(self, prefix: str) -> list[str]:
+    def entries_named(self, prefix: str) -> list[str]:
         return sorted(name for name in self._entry_names if name.startswith(prefix.lower()))
 
     def storage(self, name: str) -> "_Storage":

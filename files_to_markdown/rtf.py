@@ -57,7 +57,7 @@ class _State:
 @dataclass(slots=True)
 class _Field:
     depth: int
-    shown: int
+    shown_before: int
     """The number of visible pieces of text before the field."""
     code: list[bytes] = field(default_factory=list)
     numbers: dict[bytes, int] = field(default_factory=dict)
@@ -146,7 +146,7 @@ class _Rewriter:
         """Returns the words for a field without a result. If they are unknown, counts the field and returns b""."""
         state = self._states[-1]
         code = b"".join(of.code).decode("latin-1")
-        if of.shown < self._shown_count or of.numbers or state.is_hidden or state.is_aside or link_target(code):
+        if of.shown_before < self._shown_count or of.numbers or state.is_hidden or state.is_aside or link_target(code):
             return b""
         words = prompt_of(code)
         self.fields += words is None
@@ -182,9 +182,9 @@ class _Rewriter:
         yield token
 
     def _begin_result(self, state: _State, of: _Field) -> Iterator[bytes]:
-        address, place = link_target(b"".join(of.code).decode("latin-1").replace("\\\\", "\\")) or ("", "")
-        if link("x", address) != "x":
-            target = f"{address}{'#' if place else ''}{place}".encode("latin-1")
+        url, place = link_target(b"".join(of.code).decode("latin-1").replace("\\\\", "\\")) or ("", "")
+        if link("x", url) != "x":
+            target = f"{url}{'#' if place else ''}{place}".encode("latin-1")
             self._states[-1] = replace(state, closing=b"](" + _SPECIAL.sub(rb"\\\1", target) + b")")
             yield self._end_strikethrough() + b"["
 

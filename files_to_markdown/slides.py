@@ -63,7 +63,7 @@ class Shapes:
         self._archive = archive
         self._draft = draft
         self._related = dict(relations_of(archive, name))
-        self._addresses = external_urls(archive, name)
+        self._urls = external_urls(archive, name)
 
     def add_slide(self, root: Element, number: int) -> None:
         titles = [shape for shape in root.iter() if local_name(shape) == "sp" and _placeholder(shape) in _TITLES]
@@ -87,7 +87,7 @@ class Shapes:
             name = local_name(element)
             if name == "p":
                 text = self._lines_of(element)
-                self._draft.add(numbers.sign_of(element) + text if text else "", "\n")
+                self._draft.add(numbers.label_of(element) + text if text else "", "\n")
             elif name == "tbl":
                 rows = (row for row in element if local_name(row) == "tr")
                 self._draft.add_table([self._cell(one) for one in row if local_name(one) == "tc"] for row in rows)
@@ -97,7 +97,7 @@ class Shapes:
                 self._add_shape(element, name)
             elif name in ("chart", "relIds", "oleObj", "model3d"):
                 self._add_object(element, name)
-            elif name == "contentPart" or (name == "graphicData" and _shows_nothing_known(element)):
+            elif name == "contentPart" or (name == "graphicData" and _has_no_known_content(element)):
                 self._draft.leave_out(Part.PICTURE)
             elif name not in ("Fallback", "timing"):
                 # A copy for older programs is stored next to it, and animations refer to shapes.
@@ -118,9 +118,9 @@ class Shapes:
             is_recording = any(local_name(one) in _RECORDINGS for one in shape.iter())
             self._draft.leave_out(Part.RECORDING if is_recording else Part.PICTURE)
         description = "" if about is None else " ".join(attribute(about, "descr").split())
-        address = self._link_url(about)
-        if description or address:
-            self._draft.add(link(f"![{description}]", address) if description else address, "\n")
+        url = self._link_url(about)
+        if description or url:
+            self._draft.add(link(f"![{description}]", url) if description else url, "\n")
         self.add(shape)
 
     def _add_object(self, element: Element, name: str) -> None:
@@ -139,13 +139,13 @@ class Shapes:
     def _link_url(self, element: Element | None) -> str:
         """Returns the URL that a click on a shape or text opens, or "" if the link leads to the presentation itself."""
         clicked = None if element is None else child(element, "hlinkClick")
-        return "" if clicked is None else self._addresses.get(attribute(clicked, "id"), "")
+        return "" if clicked is None else self._urls.get(attribute(clicked, "id"), "")
 
     def _cell(self, cell: Element) -> str:
         return "<br>".join(filter(None, map(str.strip, self._lines_of(cell).split("\n"))))
 
     def _lines_of(self, element: Element) -> str:
-        return _text(_pieces(element, self._addresses))
+        return _text(_pieces(element, self._urls))
 
 
 def _branch(element: Element) -> Element:
@@ -154,11 +154,11 @@ def _branch(element: Element) -> Element:
         *(one for one in element if local_name(one) == "Choice"),
         *(one for one in element if local_name(one) == "Fallback"),
     ]
-    shown = (branch for branch in branches if not _shows_nothing_known(branch))
+    shown = (branch for branch in branches if not _has_no_known_content(branch))
     return next(shown, next(iter(branches), Element("none")))
 
 
-def _shows_nothing_known(element: Element) -> bool:
+def _has_no_known_content(element: Element) -> bool:
     return not any(local_name(one) in _SHOWN for one in element.iter())
 
 
@@ -170,7 +170,7 @@ def _text(pieces: Iterable[str]) -> str:
     return merge_strikethrough("".join(pieces)).strip()
 
 
-def _pieces(element: Element, addresses: Mapping[str, str]) -> Iterator[str]:
+def _pieces(element: Element, urls: Mapping[str, str]) -> Iterator[str]:
     """Yields the text of an element's paragraphs in pieces, with one paragraph per line."""
     before = ""
     for part in _parts(element):
@@ -178,7 +178,7 @@ def _pieces(element: Element, addresses: Mapping[str, str]) -> Iterator[str]:
         if name == "oMath":
             piece = f" {equation(part)} "
         elif name in ("r", "fld"):
-            piece = _run(part, before, addresses)
+            piece = _run(part, before, urls)
         else:
             piece = {"tab": "\t", "t": part.text or ""}.get(name, "\n")
         before = piece or before
@@ -198,7 +198,7 @@ def _parts(element: Element) -> Iterator[Element]:
             yield from _parts(part)
 
 
-def _run(run: Element, before: str, addresses: Mapping[str, str]) -> str:
+def _run(run: Element, before: str, urls: Mapping[str, str]) -> str:
     text = "".join(
         "\t" if local_name(one) == "tab" else one.text or "" for one in run if local_name(one) in ("t", "tab")
     )
@@ -211,7 +211,7 @@ def _run(run: Element, before: str, addresses: Mapping[str, str]) -> str:
     if attribute(properties, "strike") in ("sngStrike", "dblStrike"):
         text = strike_out(text)
     clicked = child(properties, "hlinkClick")
-    return link(text, "" if clicked is None else addresses.get(attribute(clicked, "id"), "")).replace("\u00ad", "")
+    return link(text, "" if clicked is None else urls.get(attribute(clicked, "id"), "")).replace("\u00ad", "")
 
 
 class _Numbers:
@@ -220,7 +220,7 @@ class _Numbers:
         self._inherited = {local_name(level): level for level in (styles if styles is not None else ())}
         self._counts: dict[int, tuple[str, int]] = {}
 
-    def sign_of(self, paragraph: Element) -> str:
+    def label_of(self, paragraph: Element) -> str:
         properties = child(paragraph, "pPr")
         level_text = "" if properties is None else attribute(properties, "lvl")
         level = int(level_text) if level_text in tuple("12345678") else 0

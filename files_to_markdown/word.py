@@ -75,16 +75,16 @@ def read_word(archive: Archive, main: str, draft: Draft, join: Callable[[str, st
             read_html(piece, draft, labeled=True)
             if at < len(pieces) - 1:
                 _join_chunk(parts, chunks[at], join, draft)
-    draft.leave_out(Part.END, count=not parts.are_whole)
+    draft.leave_out(Part.END, count=not parts.is_complete)
     for id_ in [*chunks[len(pieces) - 1 :], *body.chunks]:
         _join_chunk(parts, id_, join, draft)
     for id_ in body.charts:
-        if not parts.is_there(id_):
+        if not parts.has_part(id_):
             draft.leave_out(Part.CHART)
         else:
             add_chart(archive.xml(parts.related[id_][1]), draft)
     for id_ in body.diagrams:
-        if not parts.is_there(id_):
+        if not parts.has_part(id_):
             draft.leave_out(Part.DIAGRAM)
         else:
             add_diagram(archive.xml(parts.related[id_][1]), draft)
@@ -92,7 +92,7 @@ def read_word(archive: Archive, main: str, draft: Draft, join: Callable[[str, st
 
 def _join_chunk(parts: "_Parts", id_: str, join: Callable[[str, str, bytes], None], draft: Draft) -> None:
     """Adds a file that Word inserts when it opens the document, or reports it as an attachment."""
-    if not parts.is_there(id_):
+    if not parts.has_part(id_):
         draft.leave_out(Part.ATTACHMENT)
         return
     name = parts.related[id_][1]
@@ -124,7 +124,7 @@ class _Parts:
         self.main = main
         self.related = dict(relations_of(archive, main))
         self._folder = posixpath.dirname(main)
-        self.are_whole = True
+        self.is_complete = True
         """Whether the text and its notes have been read in full."""
 
     def name(self, kind: str) -> str:
@@ -140,7 +140,7 @@ class _Parts:
     def beginning(self, name: str, max_bytes: int) -> Element:
         """Returns the beginning of a part, without the last paragraph, table or note if that might be incomplete."""
         root, is_whole = self.archive.beginning(name, max_bytes)
-        self.are_whole = self.are_whole and is_whole
+        self.is_complete = self.is_complete and is_whole
         body = child(root, "body")
         blocks = root if body is None else body
         # A table that is longer than the limit isn't dropped, because its first rows are complete.
@@ -149,10 +149,10 @@ class _Parts:
         ends = accumulate(sum(1 for _ in block.iter()) for block in blocks)
         if over := next((at for at, count in enumerate(ends) if at and count > _MAX_ELEMENTS), 0):
             del blocks[over:]
-            self.are_whole = False
+            self.is_complete = False
         return root
 
-    def is_there(self, id_: str) -> bool:
+    def has_part(self, id_: str) -> bool:
         return id_ in self.related and self.related[id_][1] in self.archive.names
 
     def headers(self) -> Iterator[str]:
@@ -215,8 +215,8 @@ def _rewritten_files(
                 _pack_notes(packed, parts, styles, body, draft)
             namespace = "".join(document.tag.rpartition("}")[:2])
             packed.writestr("[Content_Types].xml", _TYPES)
-            _pack(packed, "document", batch, body.addresses)
-            packed.writestr("word/styles.xml", ElementTree.tostring(styles.readable(namespace), "utf-8"))
+            _pack(packed, "document", batch, body.urls)
+            packed.writestr("word/styles.xml", ElementTree.tostring(styles.for_mammoth(namespace), "utf-8"))
             packed.writestr("word/numbering.xml", _numbering(namespace))
         yield file
 
@@ -243,14 +243,14 @@ def _pack_notes(packed: zipfile.ZipFile, parts: _Parts, styles: Styles, body: Re
             root[:] = [note for note in root if attribute(note, "id")]
             notes.rewrite(root)
             body.charts += notes.charts
-            _pack(packed, kind, root, notes.addresses)
+            _pack(packed, kind, root, notes.urls)
 
 
-def _pack(packed: zipfile.ZipFile, kind: str, root: Element, addresses: Mapping[str, str]) -> None:
+def _pack(packed: zipfile.ZipFile, kind: str, root: Element, urls: Mapping[str, str]) -> None:
     packed.writestr(f"word/{kind}.xml", ElementTree.tostring(root, "utf-8"))
     relations = Element("Relationships", xmlns=_RELATIONS)
-    for id_, address in addresses.items():
-        ElementTree.SubElement(relations, "Relationship", Id=id_, Type="hyperlink", Target=address)
+    for id_, url in urls.items():
+        ElementTree.SubElement(relations, "Relationship", Id=id_, Type="hyperlink", Target=url)
     packed.writestr(f"word/_rels/{kind}.xml.rels", ElementTree.tostring(relations, "utf-8"))
 
 

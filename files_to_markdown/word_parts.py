@@ -88,7 +88,7 @@ class Styles:
     def numbering(self) -> Numbering:
         return Numbering(self._numbering, self._root)
 
-    def readable(self, namespace: str) -> Element:
+    def for_mammoth(self, namespace: str) -> Element:
         """Returns the styles in the form that mammoth expects. Styles without a type count as paragraph styles."""
         root = Element(f"{namespace}styles")
         for style in self._all_styles():
@@ -125,9 +125,9 @@ class Rewriter:
     """Rewrites one part of a document, and records omitted content in the draft."""
 
     def __init__(
-        self, styles: Styles, addresses: Mapping[str, str], notes: Mapping[str, Collection[str]], draft: Draft
+        self, styles: Styles, urls: Mapping[str, str], notes: Mapping[str, Collection[str]], draft: Draft
     ) -> None:
-        self.addresses = addresses
+        self.urls = urls
         self.charts: list[str] = []
         self.diagrams: list[str] = []
         self.chunks: list[str] = []
@@ -225,9 +225,9 @@ class Rewriter:
     def _describe(self, element: Element, drawn: _Drawn) -> None:
         text = " ".join((attribute(element, "descr") or attribute(element, "title")).split())
         clicked = child(element, "hlinkClick")
-        address = self.addresses.get(attribute(clicked, "id"), "") if clicked is not None else ""
-        if text or address:
-            drawn.words.append(link(f"![{text}]", address) if text else address)
+        url = self.urls.get(attribute(clicked, "id"), "") if clicked is not None else ""
+        if text or url:
+            drawn.words.append(link(f"![{text}]", url) if text else url)
 
     def _rewrite(self, element: Element, name: str) -> None:
         if name in _TAGS:
@@ -242,7 +242,7 @@ class Rewriter:
         _retag(element, f"{self._namespace}r", self._text(f" {equation(element)} "))
 
     def _rewrite_link(self, element: Element) -> None:
-        if attribute(element, "id") not in self.addresses:
+        if attribute(element, "id") not in self.urls:
             _drop_attribute(element, "id")
 
     def _rewrite_chunk(self, element: Element) -> None:
@@ -364,7 +364,7 @@ class Rewriter:
         style = "" if properties is None else value_of(properties, "rStyle")
         is_hidden = _is_hidden(run) or (style in self._styles.hidden and not _shows(properties))
         if properties is not None and child(properties, "vertAlign") is None:
-            self._raise(properties, style)
+            self._mark_as_script(properties, style)
         if style in self._styles.struck:
             self._strike(run)
         fonts = None if properties is None else child(properties, "rFonts")
@@ -397,7 +397,7 @@ class Rewriter:
         if child(properties, "strike") is None and child(properties, "dstrike") is None:
             ElementTree.SubElement(properties, f"{self._namespace}strike")
 
-    def _raise(self, properties: Element, style: str) -> None:
+    def _mark_as_script(self, properties: Element, style: str) -> None:
         """Marks text as superscript or subscript if its style, or a smaller and shifted font, makes it look like
         one."""
         shift = value_of(properties, "position")
@@ -537,7 +537,7 @@ def link_target(code: str) -> tuple[str, str] | None:
     fields."""
     if (lead := _HYPERLINK.match(code)) is None:
         return None
-    address, place, switch = "", "", ""
+    url, place, switch = "", "", ""
     for found in _LINK_PART.finditer(code, lead.end()):
         said = found["quoted"] or found["plain"] or ""
         if found["switch"]:
@@ -546,12 +546,12 @@ def link_target(code: str) -> tuple[str, str] | None:
         if switch == "l":
             place = said
         elif not switch or switch not in _WITH_ARGUMENT:
-            address = address or said
+            url = url or said
         switch = ""
-    return address, place
+    return url, place
 
 
 def _link_code(code: str) -> str:
     """Returns a link field's code in the form that mammoth supports."""
-    address, place = link_target(code) or ("", "")
-    return f' HYPERLINK "{address}{f"#{place}" if place else ""}" ' if address else f' HYPERLINK \\l "{place}" '
+    url, place = link_target(code) or ("", "")
+    return f' HYPERLINK "{url}{f"#{place}" if place else ""}" ' if url else f' HYPERLINK \\l "{place}" '

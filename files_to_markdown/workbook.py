@@ -193,10 +193,10 @@ class _Sheet:
     def add(self) -> None:
         try:
             self._add_rows()
-            addresses = external_urls(self._archive, self._name) if self._links else {}
+            urls = external_urls(self._archive, self._name) if self._links else {}
             for cell, id_, place in self._links:
-                if address := addresses.get(id_):
-                    self._draft.add(f"- {cell}: {address}{place}", "\n")
+                if url := urls.get(id_):
+                    self._draft.add(f"- {cell}: {url}{place}", "\n")
         finally:
             self._book.counted[Part.HIDDEN_COLUMN] += len(self._columns_left_out)
 
@@ -237,8 +237,8 @@ class _Sheet:
         for cell in row:
             if local_name(cell) != "c":
                 continue
-            address = cell.get("r", "")
-            column = _column_of(address) or column + 1
+            reference = cell.get("r", "")
+            column = _column_of(reference) or column + 1
             if not (text := self._text_of(cell)):
                 continue
             if any(first <= column <= last for first, last in self._hidden_columns):
@@ -246,7 +246,7 @@ class _Sheet:
                 continue
             gap = column - 1 - skipped - len(cells)
             if gap > _MAX_GAP:
-                text = f"{address}: {text}"
+                text = f"{reference}: {text}"
                 skipped, gap = column - 1 - len(cells), 0
             cells += [*[""] * gap, text]
         return cells
@@ -301,9 +301,9 @@ def _is_hidden(element: Element, size: str) -> bool:
     return attribute(element, "hidden") in _TRUE or attribute(element, size) == "0"
 
 
-def _column_of(address: str) -> int:
+def _column_of(reference: str) -> int:
     column = 0
-    for letter in address[:3]:
+    for letter in reference[:3]:
         if not "A" <= letter <= "Z":
             break
         column = column * 26 + ord(letter) - 64
