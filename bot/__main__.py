@@ -27,7 +27,8 @@ def main() -> None:
 
 
 def set_default_home() -> None:
-    """Sets HOME as Docker would for a user without an entry in /etc/passwd, because libraries need a home on import."""
+    """Sets HOME as Docker would for a user who isn't in /etc/passwd, because some libraries need a home directory when
+    they are imported."""
     if os.path.expanduser("~") == "~":
         os.environ["HOME"] = "/"
 

@@ -22,7 +22,7 @@ from bot.standstill import end_long_steps
 from bot.wiring import Bot, WrapModels, open_bot, open_telemetry
 
 LAST_TASKS_S = 1.0
-"""Time limit for the other tasks after live answers have ended or were handed over."""
+"""Time limit for all other tasks once live answers have ended or been handed over."""
 
 MACHINES_CLOCK = SystemClock()
 
@@ -45,7 +45,7 @@ async def run(
     wrap_models: WrapModels = lambda models: models,
     tools: Tools | None = None,
 ) -> None:
-    """Runs the bot until `shutdown`. From the start, /readyz reports what startup is waiting for. `wrap_models`:
+    """Runs the bot until `shutdown`. Even during startup, /readyz reports what the bot is waiting for. `wrap_models`:
     returns the models to use instead of the settings' models; the sandbox adds its scripted model. `tools`: replaces
     the tools in BOT_MCP_CONFIG."""
     probes = Probes(is_stopping=shutdown.requested.is_set)
@@ -64,7 +64,8 @@ async def run(
 async def _build_unless_stopped(
     building: AbstractAsyncContextManager[Bot], stack: AsyncExitStack, stop: asyncio.Event
 ) -> Bot | None:
-    """Builds the bot. Returns None if a signal arrives first, because startup can wait for Slack for hours."""
+    """Builds the bot, or returns None if a signal arrives first. Building can take hours, because it waits for
+    Slack."""
     loop = asyncio.get_running_loop()
     patience = asyncio.timeout(None)
 

@@ -15,16 +15,17 @@ from bot.errors import Backoff, SlackSetupError, StoreError, TypistError, trace_
 
 
 class Clock(Protocol):
-    """The only source of the time, so that tests can set it."""
+    """The only source of time, so that tests can set it."""
 
     def now(self) -> float: ...
 
     def monotonic(self) -> float:
-        """Returns seconds that never decrease and include the machine's sleep, for pacing and measuring."""
+        """Returns seconds that never decrease and that include time when the machine sleeps, for pacing and
+        measuring."""
         ...
 
     def anchored_at(self, now_s: float) -> "Clock":
-        """Returns a clock that shows `now_s` at this moment and then advances with `monotonic`."""
+        """Returns a clock that shows `now_s` now and then advances with `monotonic`."""
         ...
 
     async def sleep(self, delay_s: float) -> None: ...
@@ -48,7 +49,7 @@ class SystemClock:
 
 
 class AnchoredClock:
-    """A clock that was set once. Deadlines don't move if the machine's clock is changed."""
+    """A clock that is set only once, so that deadlines don't move if the machine's clock is changed."""
 
     def __init__(self, clock: Clock, now_s: float) -> None:
         self._clock = clock
@@ -88,7 +89,8 @@ async def keep_running(loop: Callable[[], Coroutine[None, None, None]]) -> None:
 async def keep_trying(
     operation: Callable[[], Awaitable[T]], clock: Clock, what: str, failures: type[Exception] = StoreError
 ) -> T:
-    """Repeats an operation after `failures` until it succeeds, and returns the result. `what` is for the log."""
+    """Repeats an operation until it succeeds, and returns the result. `failures`: the exceptions to retry after.
+    `what`: names the operation in the log."""
     failed = 0
     while True:
         try:
@@ -103,7 +105,7 @@ MAX_TRIES = 4
 
 
 async def try_again(operation: Callable[[], Awaitable[T]], clock: Clock, failure: str) -> T | None:
-    """Returns the operation's result, or None if the database is unavailable for several seconds. Logs `failure`."""
+    """Returns the operation's result, or None if the database stays unavailable for several seconds. Logs `failure`."""
     for failures in range(1, MAX_TRIES + 1):
         try:
             return await operation()
@@ -121,7 +123,8 @@ def extend_timeout(limit: asyncio.Timeout, seconds: float, until: float) -> None
 
 
 class Background:
-    """Background tasks that nothing awaits, such as acknowledging to Slack. References are kept until the tasks end."""
+    """Background tasks that nothing awaits, such as sending an acknowledgment to Slack. Keeps references to the tasks
+    until they end."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -130,7 +133,8 @@ class Background:
         return len(self._tasks)
 
     def start(self, work: Coroutine[Any, Any, None], failure: str, within_s: float | None = None) -> asyncio.Task[None]:
-        """Starts a task. `failure`: describes the missing effect in the log if the task fails or exceeds `within_s`."""
+        """Starts a task. `failure`: tells the log what wasn't done if the task fails or takes longer than
+        `within_s`."""
         task = asyncio.create_task(_log_failure(work, failure, within_s))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -138,7 +142,7 @@ class Background:
 
 
 class Turns:
-    """Runs the work of each person one at a time, so that many clicks by one person don't delay others."""
+    """Runs each person's work one piece at a time, so that one person's many clicks don't delay others."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -148,7 +152,7 @@ class Turns:
         return self._locks.setdefault(person, asyncio.Lock())
 
     async def once(self, person: str, what: Hashable, work: Callable[[], Awaitable[None]]) -> None:
-        """Runs a person's work in turn, unless the same work is unfinished."""
+        """Runs a person's work in turn, unless the same work is already waiting or running."""
         if (person, what) in self._unfinished:
             return
         self._unfinished.add((person, what))

@@ -33,8 +33,8 @@ class PayloadError(TypistError):
 
 
 class StoredEnum(StrEnum):
-    """An enum with stored values. A value that only another version of Typist knows is read as the class's `unknown`,
-    because that version might run during a deployment, or have run before a rollback."""
+    """An enum with stored values. A value that only another version of Typist knows is read as the class's `unknown`.
+    That version might be running during a deployment, or might have run before a rollback."""
 
     unknown_value: ClassVar[str]
 
@@ -62,18 +62,18 @@ class EndReason(StoredEnum, unknown="internal_error"):
     OFFERED = "offered"
     """The question was found late, so Typist only offered to answer it."""
     COMMAND = "command"
-    """The message was a command about memories, which doesn't need a model."""
+    """The message was a command about memories, so no model was needed."""
     SILENT = "silent"
-    """The work succeeded, and by a rule in words its result wasn't worth a post."""
+    """The work succeeded, but according to a rule that people wrote, its result wasn't worth posting."""
     BATCHED = "batched"
     """The question was answered together with a later question in the thread."""
 
     STOPPED = "stopped"
-    """A person pressed Stop, or the question was deleted or erased."""
+    """A person clicked Stop, or the question was deleted or erased."""
     QUESTION_DELETED = "question_deleted"
     REPLY_GONE = "reply_gone"
     SHUT_OUT = "shut_out"
-    """The reply's channel was archived or otherwise closed to Typist. It might be reopened."""
+    """The reply's channel was archived or otherwise closed to Typist, but might be reopened."""
 
     DENIED = "denied"
     CAP_REACHED = "cap_reached"
@@ -90,7 +90,7 @@ class EndReason(StoredEnum, unknown="internal_error"):
     EMPTY = "empty"
     ONLY_THOUGHT = "only_thought"
     WROTE_CALL = "wrote_call"
-    """Only in old answers: a model wrote a tool call into its text."""
+    """A model wrote a tool call into its text. This reason occurs only in old answers."""
     STALLED = "stalled"
     CUT = "cut"
     UNREACHABLE = "unreachable"
@@ -98,14 +98,15 @@ class EndReason(StoredEnum, unknown="internal_error"):
     """The vendor failed without reporting an overload."""
     UNREADABLE = "unreadable"
     """The model's URL returned a redirect, a web page or other JSON instead of an answer or an error of its API. Such a
-    request isn't charged, because no model ran: a model's answer follows the API. A partial answer is CUT."""
+    request isn't charged: no model ran, because a model's answer would follow the API. A partial answer is CUT
+    instead."""
     UNEXPECTED = "unexpected"
     """The vendor refused the request for an unknown reason."""
 
     NOT_SHOWN = "not_shown"
     """Slack accepted none of the reply's calls for minutes, or the reply couldn't be laid out."""
     STUCK = "stuck"
-    """Processing the answer's text blocked the event loop, so the answer was ended without its text."""
+    """Processing the answer's text blocked the event loop, so the answer ended without its text."""
     INTERNAL_ERROR = "internal_error"
     INTERRUPTED_TOO_OFTEN = "interrupted_too_often"
     INTERRUPTED = "interrupted"
@@ -120,7 +121,7 @@ class EndReason(StoredEnum, unknown="internal_error"):
 
     @property
     def is_continuable(self) -> bool:
-        """Whether Continue can extend the answer if it has text."""
+        """Whether clicking Continue can extend the answer if it has text."""
         return self in _CONTINUABLE
 
     @property
@@ -135,8 +136,8 @@ class EndReason(StoredEnum, unknown="internal_error"):
 
     @property
     def is_declined(self) -> bool:
-        """Whether a vendor decided against the question or its answer. The question and the answer are then never sent
-        to a model again."""
+        """Whether a vendor decided against the question or its answer, neither of which is then sent to a model
+        again."""
         return self in _DECLINED
 
     @property
@@ -193,8 +194,8 @@ _CHARGED_WITHOUT_TEXT = {
 
 
 _FREE_BEFORE_OUTPUT = {("anthropic", EndReason.REFUSED)}
-"""Failures that a vendor doesn't charge if they come before any output, as vendor and reason. Anthropic: "You are not
-billed for a refusal that arrives before any output" (read on 2026-11-30, in a copy of August).
+"""Pairs of vendor and reason: failures that the vendor doesn't charge for if they come before any output. Anthropic:
+"You are not billed for a refusal that arrives before any output" (read on 2026-11-30, in a copy of August).
 https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback"""
 
 
@@ -203,7 +204,7 @@ class FileFault(Enum):
     """The vendor can't read or doesn't accept some of the files."""
     TOO_LARGE = auto()
     TOGETHER = auto()
-    """There are too many files, or the files and the text have too many tokens together."""
+    """There are too many files, or the files and the text together have too many tokens."""
     KIND = auto()
 
 
@@ -243,7 +244,7 @@ class ProviderError(TypistError):
 
 
 class CapReached(TypistError):
-    """A cap is used up. `str()` is the sentence for the asker, with the time when the cap resets."""
+    """A cap is used up. `str()` is a sentence for the asker, which includes the time when the cap resets."""
 
 
 class RateLimited(TypistError):
@@ -262,11 +263,11 @@ class Refusal(StrEnum):
     CHANNEL_GONE = "channel_gone"
     """The channel was deleted, or Typist can't write there."""
     TOKEN_GONE = "token_gone"  # noqa: S105
-    """The token is revoked, expired or rejected: no call succeeds until an admin reinstalls the app."""
+    """The token was revoked, has expired or is rejected. No call succeeds until an admin reinstalls the app."""
     FORBIDDEN = "forbidden"
     """The app's scopes or the workspace's policy forbid this call, so the same call would be refused again."""
     OUTSIDE_THREAD = "outside_thread"
-    """Slack posted the message outside its thread because the thread was deleted. `Refused.ts`: the message."""
+    """Slack posted the message outside its thread because the thread was deleted. `Refused.ts` is the message's ts."""
     TOO_LONG = "too_long"
     UNEDITABLE = "uneditable"
     """The message can't be edited anymore, but a new message can be posted."""
@@ -281,7 +282,7 @@ class Refusal(StrEnum):
     TRANSIENT = "transient"
     """Slack or the network failed. The call might have succeeded."""
     UNKNOWN = "unknown"
-    """Slack reported an unknown error name. The call is tried again."""
+    """Slack reported an unknown error name. The call will be tried again."""
 
     @property
     def is_temporary(self) -> bool:
@@ -289,17 +290,19 @@ class Refusal(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether the same call never succeeds later. A rejected token might be accepted again or replaced."""
+        """Whether trying the same call later can't succeed. False for a rejected token, which might be accepted again
+        or replaced."""
         return not (self.is_temporary or self is Refusal.TOKEN_GONE)
 
     @property
     def is_for_good(self) -> bool:
-        """Whether the call can never succeed later. False for CHANNEL_GONE, because people can reopen a channel."""
+        """Whether the call can never succeed. False for CHANNEL_GONE, because people can reopen a channel."""
         return self.is_final and self is not Refusal.CHANNEL_GONE
 
     @property
     def is_unavailable(self) -> bool:
-        """Whether Slack refuses the method in a channel regardless of arguments, so it can be skipped for a while."""
+        """Whether Slack refuses the method in a channel regardless of its arguments, so that it can be skipped for a
+        while."""
         return self in (Refusal.FORBIDDEN, Refusal.CHANNEL_GONE)
 
     @property
@@ -326,7 +329,7 @@ class Refused(TypistError):
 
 
 class NothingAsked(TypistError):
-    """A mention has no text, and the conversation has no earlier text that the mention could be about."""
+    """A mention has no text, and the conversation has no earlier text that it could be about."""
 
 
 class NotShown(TypistError):
@@ -338,7 +341,7 @@ class SlackSetupError(TypistError):
 
 
 class Stuck(TypistError):
-    """A step of the event loop computed for too long (standstill.py). The log shows where the step was."""
+    """A step of the event loop computed for too long (standstill.py). The log shows where it was."""
 
 
 class StoreError(TypistError, LedgerUnavailable):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 EMAIL = "asker.email"
 PLACEHOLDERS = ("asker.id", EMAIL, "asker.hash", "channel.id")
 GATEWAY_HEADERS = {"openai": "OPENAI_CUSTOM_HEADERS", "anthropic": "ANTHROPIC_CUSTOM_HEADERS"}
-"""Variables in which the vendors' SDKs read headers, by vendor."""
+"""Variables from which the vendors' SDKs read headers, by vendor."""
 _PLACEHOLDER = re.compile(r"\{((?:asker|channel)\.[a-z]{1,20})\}")
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
@@ -26,7 +26,7 @@ class Asker:
     values: Callable[[], Awaitable[Mapping[str, str]]] = field(repr=False)
     """Returns the known values by placeholder."""
     record: Callable[[str, Sequence[str]], Awaitable[None]]
-    """Records which placeholders' values are sent to a receiver."""
+    """Records the placeholders whose values are sent to a receiver."""
 
 
 ASKER: ContextVar[Asker | None] = ContextVar("asker", default=None)
@@ -37,8 +37,8 @@ def placeholders(header: str) -> frozenset[str]:
 
 
 async def fill(headers: Mapping[str, str], receiver: str) -> dict[str, str]:
-    """Returns headers with values instead of placeholders, and records that. A header with an unknown value is left
-    out."""
+    """Returns headers with their placeholders filled, and records which values are sent. A header with an unknown value
+    is left out."""
     asker = ASKER.get()
     values = await asker.values() if asker else {}
     known = {name: text for name, text in headers.items() if all(map(values.get, placeholders(text)))}
@@ -51,7 +51,8 @@ async def fill(headers: Mapping[str, str], receiver: str) -> dict[str, str]:
 
 
 def identifying_client(client: "type[httpx2.AsyncClient]", *, is_gateway: bool) -> "type[httpx2.AsyncClient]":
-    """Returns a class of clients that fill placeholders in headers, or remove these headers if it isn't a gateway."""
+    """Returns a client class that fills placeholders in headers, or removes such headers if the server isn't a
+    gateway."""
 
     class IdentifyingClient(client):  # type: ignore[misc,valid-type]
         async def send(self, request: "httpx2.Request", **more: Any) -> "httpx2.Response":

@@ -38,15 +38,15 @@ from bot.errors import StoreClosed, TypistError, source_path
 OURS = ("bot", "handlers", "files_to_markdown")
 BOLT = "slack_bolt"
 MIN_LEVELS = {BOLT: logging.ERROR, "opentelemetry": logging.ERROR, "psycopg": logging.ERROR, "mcp": logging.CRITICAL}
-"""Minimum levels of libraries' records; WARNING for others. Bolt warns about receiving a token twice, which is
-intended. OpenTelemetry warns at each retry while a collector is unavailable, before it reports lost spans. Psycopg and
-MCP's SDK log failures that they also raise."""
+"""Minimum levels for records of these libraries. For all others, it is WARNING. Bolt warns about receiving a token
+twice, which is intended. OpenTelemetry warns at each retry while a collector is unavailable, before it reports lost
+spans. Psycopg and MCP's SDK log failures that they also raise."""
 _VALUES = re.compile(r"""[:({\[<="'`\n]""")
 _VALUES_IN_TEMPLATE = re.compile(r"""[:=](?! ?%[\w.])|(?<!%)\(|[{\[<"'`\n]""")
 _CONVERSION = re.compile(r"%(?:\((\w+)\))?[-#0 +]*+\d*+(?:\.\d++)?[a-zA-Z%]")
 _BARE = re.compile(r"[\w./:@+-]+", re.ASCII)
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-"""Matches characters that could start a line like another record's, or move a terminal's cursor."""
+"""Matches characters that could start a line that looks like another record, or move a terminal's cursor."""
 FIRST_QUIET_S, MAX_QUIET_S = 60.0, 960.0
 MAX_SAID = 500
 current_job: ContextVar[int | None] = ContextVar("current_job", default=None)
@@ -80,13 +80,13 @@ def line(sentence: str, *, is_error: bool = True) -> str:
 
 
 def begin(log_format: str) -> None:
-    """Logs warnings and errors until `set_up`, which knows the level."""
+    """Logs warnings and errors until `set_up` is called with the configured level."""
     set_up("warning", log_format)
     take_over()
 
 
 def take_over() -> None:
-    """Logs warnings and uncaught exceptions, which Python would print to stderr."""
+    """Logs warnings and uncaught exceptions, which Python would otherwise print to stderr."""
 
     def warned(
         message: Warning | str,
@@ -145,7 +145,8 @@ class Repeats(logging.Filter):
 
 class _Handler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Reports that a record can't be written. Python would print its arguments, which might be a user's text."""
+        """Reports that a record can't be written. By default, Python would print its arguments, which might be a user's
+        text."""
         # The stream itself might have failed.
         with suppress(OSError, ValueError):
             self.stream.write(f"{line(f'record not written: logger={record.name}')}\n")

@@ -47,13 +47,13 @@ _PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
 """Variables of botocore, and of requests, which Google's and Microsoft's libraries use."""
 _UNTRUSTED = {2, 18, 19, 20, 21}
-"""OpenSSL's error codes for a certificate that wasn't issued by a trusted authority."""
+"""OpenSSL's error codes for certificates that weren't issued by a trusted authority."""
 _PROXY_ERRORS = ("ClientHttpProxyError", "ClientProxyConnectionError", "ProxyError", "ConnectError", "ConnectTimeout")
-"""Names of aiohttp's, httpx2's and requests' error classes for a proxy that refuses or is unreachable. They aren't
-imported."""
+"""Names of aiohttp's, httpx2's and requests' error classes for a proxy that refuses a request or is unreachable. The
+classes aren't imported."""
 _NO_CONNECTION = ("ClientConnectorError", "ClientConnectorDNSError", "ClientOSError", "ServerDisconnectedError")
-"""Names of aiohttp's error classes, which the vendors' SDKs also use here, for a connection that didn't open or closed
-before a response."""
+"""Names of error classes for a connection that didn't open, or was closed before the response. They are aiohttp's,
+which the vendors' SDKs use here as well."""
 _NO_HTTP = "ClientResponseError"
 """aiohttp's error class for a response that can't be read as HTTP. Its subclasses are for other errors."""
 _REACHED = (0, errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
@@ -80,7 +80,7 @@ _REMEDIES = {
         "Check this machine's network, and firewalls on the way.",
     ),
 }
-"""Remedies by words in a reason from `reason_of`. The first match counts."""
+"""Remedies, by words that occur in a reason from `reason_of`. The first match is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +134,8 @@ def httpx2_proxy(url: str) -> "httpx2.Proxy | None":
 
 def forwarded_headers(url: str) -> dict[str, str]:
     """Returns the proxy's headers for requests to an http URL. Raises SettingsError. An https request goes through a
-    tunnel, and the request that opens the tunnel has these headers. For http, aiohttp (which the vendors' SDKs use
-    through httpx2) opens no tunnel and then omits the headers of `httpx2_proxy`."""
+    tunnel, and the request that opens the tunnel already has these headers. For http, aiohttp (which the vendors' SDKs
+    use through httpx2) opens no tunnel and then omits the headers of `httpx2_proxy`."""
     proxy = proxy_of(url) if urlsplit(url).scheme == "http" else None
     return _authorization(proxy) if proxy else {}
 
@@ -212,7 +212,8 @@ def reason_of(error: BaseException, url: str) -> str:
 
 
 def remedy(reason: str, address: str) -> str:
-    """Returns the remedy for a reason from `reason_of`, or "" if there is none. `address`: the setting with the URL."""
+    """Returns the remedy for a reason from `reason_of`, or "" if there is none. `url_setting`: the setting that
+    contains the URL."""
     return next((fix for words, fix in _REMEDIES.items() if words in reason), "").replace("{address}", address)
 
 
@@ -222,7 +223,8 @@ def needs_password(error: BaseException) -> bool:
 
 
 def refusal(status: int, url: str) -> str:
-    """Returns the meaning of a status that only proxies send, as the rest of a sentence, or "" for any other status."""
+    """Returns the meaning of a status that only proxies send, as the rest of a sentence, or "" for all other
+    statuses."""
     if status != _PROXY_AUTHENTICATION_REQUIRED:
         return ""
     with suppress(SettingsError):
@@ -267,7 +269,8 @@ def _connection_problem(causes: Iterable[BaseException], address: SplitResult) -
 
 
 def _http_problem(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns the rest of a sentence about a non-HTTP response, possibly from another service, or ""."""
+    """Returns the rest of a sentence about a response that isn't HTTP, possibly from another service, or "" for other
+    errors."""
     is_unreadable = address.hostname and any(type(cause).__name__ == _NO_HTTP for cause in causes)
     return f"{_displayed_host(address)} gives an answer that can't be read as HTTP" if is_unreadable else ""
 
@@ -305,7 +308,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _set_variables(env: Mapping[str, str], names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Yields the variables that have a value. As in curl, lowercase names take precedence."""
+    """Yields the variables that have a value. As with curl, lowercase names take precedence."""
     for name in names:
         if value := env.get(name.lower(), "").strip() or env.get(name, "").strip():
             yield name, value
@@ -362,7 +365,8 @@ def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _is_in_no_proxy(entry: str, host: str, port: int) -> bool:
-    """Returns whether an entry of NO_PROXY covers a host: *, a name with its subdomains, an address or a network."""
+    """Returns whether a NO_PROXY entry covers a host. An entry is *, a name (which includes its subdomains), an IP
+    address or a network."""
     if entry == "*":
         return True
     name, only_port = _split_port(entry.rpartition("://")[2].rstrip("/"))

@@ -4,12 +4,12 @@ Slack declines a call in three ways, identified by the error name (bot/slack/ref
 
 1. A rate limit (HTTP 429): nothing was done. Typist waits as long as Retry-After says, up to `max_retry_after_s`.
 2. A failure that might be temporary (`Refusal.is_temporary`): an outage, a lost connection, an unknown error name.
-   Waits grow (`Backoff`). Slack might have done the call, so a caller whose call must not happen twice checks for its
-   result first.
+   Waits grow (`Backoff`). Slack might have carried out the call, so a caller whose call must not happen twice first
+   checks for its result.
 3. Any other refusal: the same call would be refused again, so it isn't retried.
 
-`Retrier` applies a policy to a call and sleeps between tries. The edit scheduler applies a policy without sleeping,
-because other replies continue meanwhile.
+`Retrier` applies a policy to a call and sleeps between tries. The edit scheduler applies a policy without sleeping, so
+that other replies can continue in the meantime.
 """
 
 import logging
@@ -43,10 +43,10 @@ class RetryPolicy:
     backoff: Backoff
     max_tries: float = math.inf
     within_s: float = math.inf
-    """A failure later than this after the first one isn't retried."""
+    """Time after the first failure beyond which no failure is retried."""
     max_retry_after_s: float = math.inf
     retries_any_refusal: bool = False
-    """Also retry permanent refusals, because the caller handles those that are final."""
+    """Whether permanent refusals are retried too, because the caller handles those that are final."""
     rate_limits_only: bool = False
 
     def next_try_at(self, error: RateLimited | Refused, failures: Failures, now: float) -> float | None:
@@ -69,12 +69,12 @@ USER_KIND = RetryPolicy(Backoff(0.5, 6.0))
 EPHEMERAL = RetryPolicy(Backoff(1.0, 8.0), max_tries=5, max_retry_after_s=60.0)
 """For an ephemeral message. Slack doesn't store it, so it appears twice if a response was lost."""
 NOTICE = RetryPolicy(Backoff(1.0, 30.0), max_tries=5, max_retry_after_s=60.0, rate_limits_only=True)
-"""For notifying a channel. A missing notice is better than a duplicate."""
+"""For notifying a channel, where a missing notice is better than a duplicate."""
 LOOKS = Backoff(0.5, 8.0)
 MAX_LOOKS = 6
 OUTSIDE_THREAD_DELETION = RetryPolicy(Backoff(0.5, 8.0), max_tries=6)
 CONNECTION = RetryPolicy(Backoff(1.0, 30.0), max_retry_after_s=300.0, retries_any_refusal=True)
-"""For connecting to Slack, for as long as the process runs, unless Slack reports an invalid token."""
+"""For connecting to Slack. Retries for as long as the process runs, unless Slack reports an invalid token."""
 
 
 class Retrier:

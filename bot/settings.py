@@ -103,7 +103,7 @@ def _url(value: str) -> str:
 
 
 def _public_url(value: str) -> str:
-    """Parses a URL with only a host and a port. A path would change the URL where a sign-in ends."""
+    """Parses a URL that has only a host and a port. A path would change the URL to which a sign-in redirects."""
     if not _PUBLIC_URL.fullmatch(value.lower()):
         raise ValueError("must be a URL such as https://typist.example.com, with HTTPS and without a path")
     return value.lower().rstrip("/")
@@ -132,7 +132,7 @@ TOKEN_KINDS = {
 _JOINER = re.compile("(?<=[\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])\u200d(?=[\u2190-\u2bff\U0001f000-\U0001faff])")
 """Matches the character that joins emoji into one: 🏳️‍🌈."""
 _SECRET = re.compile(rf"\b(?:sk-|{'|'.join(map(re.escape, TOKEN_KINDS))})[\w.-]{{7,}}\w|(?<=:/)/?[^\s/@]+@")
-"""Matches a possible token, key or password in a sentence about a setting, where somebody put it by mistake."""
+"""Matches a possible token, key or password in a sentence about a setting into which somebody put it by mistake."""
 
 
 def _token(prefix: str) -> Callable[[str], str]:
@@ -166,7 +166,7 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 
 def _address_and_port(value: str) -> tuple[str, int]:
-    """Parses a port on the loopback interface, or an address and a port: 0.0.0.0:8080, [::]:8080."""
+    """Parses a port on the loopback interface, or an address with a port, such as 0.0.0.0:8080 or [::]:8080."""
     address, _, port = value.rpartition(":")
     try:
         host = str(ipaddress.ip_address(address.strip("[]"))) if address else "127.0.0.1"
@@ -182,7 +182,7 @@ def _on_off(value: str) -> bool:
 
 
 _RUN_TOGETHER = re.compile(rf"[^\w/.:@-](?:{'|'.join(VENDORS)})/")
-"""Matches a second model after something other than a comma. Some servers' model names contain spaces."""
+"""Matches a second model that follows something other than a comma. Some servers' model names contain spaces."""
 
 
 def parse_models(value: str) -> tuple[str, ...]:
@@ -218,7 +218,7 @@ def _suggestion(model: str) -> str:
 
 
 def parse_model_names(value: str) -> dict[str, str]:
-    """Returns the display names that differ from the model's name, by model. Raises ValueError. A display name is the
+    """Returns display names, by model, if they differ from the model's name. Raises ValueError. A display name is the
     name after `as`, or vendor/model if models of two vendors have the same name."""
     listed = dict(_named_models(value))
     chosen = {model: name for model, name in listed.items() if name is not None}
@@ -303,14 +303,15 @@ def _kinds(value: str) -> frozenset[UserKind]:
 
 
 def _file_name(value: str) -> str:
-    """Parses a file name. Raises ValueError for a value like a file's content, because errors could show a key."""
+    """Parses a file name. Raises ValueError for a value that looks like a file's content, because an error message
+    could show a key."""
     if value.startswith(("{", "[")):
         raise ValueError("must be the path of a file, not its content")
     return value
 
 
 def _path(value: str) -> Path:
-    """Parses a path and expands ~, which isn't expanded in an environment file."""
+    """Parses a path and expands ~, which an environment file doesn't expand."""
     try:
         return Path(value).expanduser()
     except RuntimeError:
@@ -369,13 +370,14 @@ class Settings:
     models: tuple[str, ...] = _setting("BOT_MODELS", parse_models, ())
     model_names: ModelNames = field(default=OWN_NAMES)
     misnamed_variables: Mapping[str, str] = field(default_factory=dict)
-    """Typist's variables, by the names that other programs read instead."""
+    """Typist's variables, by the names under which other programs read them."""
     system_prompt: str = _setting("BOT_SYSTEM_PROMPT")
     history_tokens: int = _setting("BOT_HISTORY_TOKENS", whole_number(500, 1_000_000), 16_000)
     max_output_tokens: int = _setting("BOT_MAX_OUTPUT_TOKENS", whole_number(16, 128_000), 8_192)
     stall_timeout_s: int = _setting("BOT_STALL_TIMEOUT_S", whole_number(1, 3_600), 60)
     carrier: CarrierName | None = None
-    """A carrier that tests and benchmarks force. No variable sets it, and Typist chooses a carrier for each reply."""
+    """The carrier for all replies, which only tests and benchmarks set. Otherwise, Typist chooses a carrier for each
+    reply."""
     done_mention_s: int = _setting("BOT_DONE_PING_S", whole_number(0, 86_400), 60)
     engagement: str = _setting("BOT_ENGAGEMENT", _one_of(*Engagement), Engagement.FOLLOW_UPS.value)
     web_search: WebSearch | None = _setting("BOT_WEB_SEARCH", parse_web_search, None)
@@ -423,7 +425,7 @@ _UNSET_FIX = "Set it, or write ${NAME:-} if it can be empty. In DATABASE_URL, wr
 
 
 def environment(env_file: Path = ENV_FILE) -> dict[str, str]:
-    """Returns the process's environment, completed with variables from `.env`. Raises SettingsError."""
+    """Returns the process's environment, plus variables from `.env` that it doesn't have. Raises SettingsError."""
     statements = list(parse_stream(StringIO(_env_text(env_file))))
     known = os.environ.keys() | {statement.key for statement in statements}
     problems = ((_line_of(one), _statement_error(one) or _unset_reference(one, known)) for one in statements)
@@ -435,7 +437,7 @@ def environment(env_file: Path = ENV_FILE) -> dict[str, str]:
 
 
 def _statement_error(binding: Binding) -> str:
-    """Returns what's wrong with a line of `.env`, worded to follow its location, or "" if the line is valid."""
+    """Returns the problem with a line of `.env`, worded to follow the line's location, or "" if the line is valid."""
     _, _, value = binding.original.string.partition("=")
     if binding.error and value.lstrip()[:1] in ("'", '"'):
         return "the value's quotes must be closed, with at most a comment after them"
@@ -465,7 +467,7 @@ def _without_empty_repetitions(statements: Iterable[Binding]) -> Iterator[str]:
 
 
 def overridden_line_sentences(env_file: Path) -> list[str]:
-    """Returns a sentence for each line of `.env` whose value a later line replaces with another one."""
+    """Returns a sentence for each line of `.env` whose value is overridden by a later line with another value."""
     statements = [one for one in parse_stream(StringIO(_env_text(env_file))) if one.key and one.value]
     last = {one.key: one for one in statements}
     replaced = [(one, last[one.key]) for one in statements if one.value != last[one.key].value]
@@ -566,7 +568,7 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
 
 
 FILE = "_FILE"
-"""Suffix of variables with the path of a secret's file. Docker and Kubernetes put secrets into files."""
+"""Suffix of variables that contain the path of a secret's file. Docker and Kubernetes put secrets into files."""
 
 
 def secret_variables() -> list[str]:
@@ -575,7 +577,7 @@ def secret_variables() -> list[str]:
 
 
 def _read_secret_files(env: Mapping[str, str]) -> Mapping[str, str]:
-    """Returns the environment with the content of secrets' files instead of their paths. Raises SettingsError."""
+    """Returns the environment with the secret files' content instead of their paths. Raises SettingsError."""
     whole, problems = dict(env), []
     for variable in secret_variables():
         path = whole.pop(variable + FILE, "").strip()
@@ -671,14 +673,14 @@ def _is_installed(module: str) -> bool:
 
 
 def _missing_extra(needed_for: str, extra: str, module: str) -> list[str]:
-    """Returns a problem if the module isn't installed, which the extra includes."""
+    """Returns a problem if a module that belongs to an extra isn't installed."""
     if _is_installed(module):
         return []
     return [f"{needed_for} needs the extra {extra}. Install it: {install_command(extra)}"]
 
 
 def pip_install() -> str:
-    """Returns the beginning of a command that installs packages for this Python, regardless of PATH."""
+    """Returns the start of a command that installs packages for this Python, whatever PATH is."""
     if _is_installed("pip"):
         return f"{shlex.quote(sys.executable)} -m pip install"
     # In the image, and in environments created by uv.
@@ -704,7 +706,7 @@ def install_command(extra: str) -> str:
 
 
 def _parse_variable(env: Mapping[str, str], variable: str, parse: Callable[[str], Any], problems: list[str]) -> Any:
-    """Returns a variable's value, or None if it is unset or invalid; adds to `problems`."""
+    """Returns a variable's value, or None if it is unset or invalid. Adds to `problems` if it is invalid."""
     value = env.get(variable, "").strip()
     if not value:
         return None
@@ -838,7 +840,7 @@ def _unknown_variables(env: Mapping[str, str]) -> list[str]:
 
 
 def _misnamed_hint(env: Mapping[str, str], *missing: str) -> str:
-    """Returns a sentence about set variables whose names resemble a missing one's, or ""."""
+    """Returns a sentence about variables that are set and whose names resemble a missing one, or ""."""
     known = variables()
     others = [name for name, value in env.items() if name not in known and value.strip()]
     similar = {name for variable in missing for name in difflib.get_close_matches(variable, others, n=1, cutoff=0.8)}
@@ -847,7 +849,8 @@ def _misnamed_hint(env: Mapping[str, str], *missing: str) -> str:
 
 
 def _find_misnamed(env: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """Returns Slack settings that are set without BOT_ to a different value, like emulators' SLACK_API_URL."""
+    """Returns Slack settings that are also set without BOT_, but to a different value, such as SLACK_API_URL for an
+    emulator."""
     found = {}
     for setting in _fields():
         variable = setting.metadata["variable"]
@@ -892,7 +895,8 @@ def _identity(env: Mapping[str, str], settings: Settings) -> dict[str, frozenset
 
 
 def _contradictions(settings: Settings) -> list[str]:
-    """Returns a sentence for each setting that another setting makes impossible or ineffective."""
+    """Returns a sentence for each setting that conflicts with another setting or that another setting makes
+    ineffective."""
     ours = {
         SLACK: ("BOT_SLACK_SEARCH", settings.slack_search),
         READ_CHANNEL: ("BOT_READ_CHANNEL", settings.read_channel),

@@ -3,12 +3,12 @@
 While a step of the event loop runs, nothing else is answered, no heartbeat is sent, and SIGTERM waits. External text is
 processed in linear time, so no step should take long. The limits in this module apply if that fails.
 
-If a step computes, the kernel counts the process's CPU time and sends SIGPROF after every second of CPU time
-(setitimer). Python runs signal handlers in the main thread between two instructions, and also inside a regular
-expression that doesn't finish. The handler can therefore see the current step, and raises `Stuck` in the step after
-MAX_STEP_S. The step's caller treats `Stuck` like any error: one answer ends with a sentence, and the process continues.
-Other processes take over jobs only after 8 s of silence (store/workers.py), so they don't get the same text. Time
-during which the process waits, is stopped or is suspended doesn't count.
+While a step computes, the kernel counts the process's CPU time and sends SIGPROF after every second of it (setitimer).
+Python runs signal handlers in the main thread between two instructions, and also inside a regular expression that
+doesn't finish. The handler can therefore see the current step, and raises `Stuck` in the step after MAX_STEP_S. The
+step's caller treats `Stuck` like any error: one answer ends with a sentence, and the process continues. Other processes
+take over jobs only after 8 s of silence (store/workers.py), so they don't get the same text. Time during which the
+process waits, is stopped or is suspended doesn't count.
 
 If a process hangs, no handler runs, because the main thread is in a system call that restarts, or C code holds the
 interpreter. If the loop doesn't beat for STANDSTILL_S, a C thread, which doesn't need the interpreter, writes the
@@ -36,9 +36,9 @@ from bot.errors import Stuck, source_path
 
 TICK_S = 1.0
 MAX_STEP_S = 3.0
-"""Maximum CPU seconds of a step: less than a lease (4 s), so that the process keeps its jobs."""
+"""Maximum CPU seconds for a step. It is less than a lease (4 s), so that the process keeps its jobs."""
 STANDSTILL_S = 30.0
-"""Maximum time without a beat: shorter than deployments wait for a process to exit after SIGTERM."""
+"""Maximum time without a beat. It is shorter than the time that deployments give a process to exit after SIGTERM."""
 BEAT_S = 5.0
 MAX_FRAMES = 20
 _STEP = asyncio.Handle._run.__code__

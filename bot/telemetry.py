@@ -1,11 +1,11 @@
 """Typist's metrics and spans, recorded with OpenTelemetry's API. Without a provider, nothing is recorded.
 
 Nothing is registered globally. Providers are passed in (telemetry_sdk.py), so libraries' own instrumentation stays off.
-The current span is also stored here, because MCP's SDK would send the ID of OpenTelemetry's current span to each
+The current span is stored in this module, because MCP's SDK would send the ID of OpenTelemetry's current span to every
 server.
 
 Labels and attributes never contain text, people or channels. Labels have few values: a Slack method, a model of
-BOT_MODELS, its vendor, an MCP server, an end reason. Spans include their job's ID, like log lines.
+BOT_MODELS, its vendor, an MCP server, an end reason. Like log lines, spans include their job's ID.
 
 Names with `gen_ai.` follow OpenTelemetry's conventions for models. operate.md lists all metrics in Prometheus'
 form.
@@ -23,13 +23,13 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, Tracer
 from bot.errors import EndReason, RateLimited, Refused
 
 DELAYS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0)
-"""Histogram buckets, which include the objectives in operate.md."""
+"""Histogram bucket boundaries, which include the objectives in operate.md."""
 DURATIONS_S = tuple(0.01 * 2**power for power in range(14))
 TOKENS = tuple(float(4**power) for power in range(14))
 ERROR_TYPE = "error.type"
 METHOD = "slack.method"
 ACCOUNT_CHANGES = ("signed_in", "signed_out", "ended")
-"""Changes of a person's account at an MCP server. "ended" means that its server didn't renew it."""
+"""Changes to a person's account at an MCP server. "ended" means that the server didn't renew it."""
 _current: ContextVar[Span] = ContextVar("span", default=INVALID_SPAN)
 
 
@@ -252,7 +252,8 @@ class ModelRequest:
             self.span.set_attribute(f"gen_ai.usage.{kind}_tokens", tokens)
 
     def record_end(self, failure: EndReason | None, now: float) -> None:
-        """Records the request's end. `failure`: None if the request succeeded or nothing was waiting for it."""
+        """Records the request's end. `failure`: None if the request succeeded or if nothing was waiting for it
+        anymore."""
         labels = self.labels
         if failure is not None:
             _set_span_error(self.span, failure.value)

@@ -1,8 +1,8 @@
 """OpenTelemetry's SDK for telemetry.py: metrics for GET /metrics, and spans over OTLP/HTTP. Imported only if enabled.
 
 The SDK also reads its own variables: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_HEADERS,
-OTEL_TRACES_SAMPLER and others. An unresponsive collector loses spans but has no other effect, because a thread sends
-them from a bounded queue.
+OTEL_TRACES_SAMPLER and others. If a collector doesn't respond, spans are lost, but nothing else is affected, because a
+thread sends them from a bounded queue.
 """
 
 import logging
@@ -50,7 +50,7 @@ def _meter(registry: CollectorRegistry, resource: Resource) -> Iterator[Meter]:
 
 
 def _session(url: str) -> "Session":
-    """Returns a session that sends spans through the configured proxy, and logs if the proxy refuses them."""
+    """Returns a session that sends spans through the configured proxy, and logs when the proxy refuses them."""
     from requests import PreparedRequest, Response, Session
     from requests.exceptions import ConnectionError
 

@@ -1,4 +1,4 @@
-"""External text and JSON, which can have control characters, half of a surrogate pair, or repeated keys."""
+"""External text and JSON, which can contain control characters, half of a surrogate pair, or repeated keys."""
 
 import re
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def paired_json(value: Any) -> Any:
 
 
 def objects_in(value: Any) -> list[Mapping[str, Any]]:
-    """Returns the objects in a list, or a single object sent instead of a list. Ignores other values."""
+    """Returns the objects in a list, or a single object that was sent instead of a list. Ignores other values."""
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, Mapping)]
 
 

@@ -1,8 +1,8 @@
 """Builds the bot from its settings. No other module connects services, stores and Slack.
 
-`open_bot` opens everything that has to be closed, in order: the tools' servers, Slack's Web API, the database, the
-models. `_Parts` contains the objects that several services share. `_answering` builds the answering service, `_listen`
-registers the handlers for Slack events and clicks, and `_loops` returns the background loops.
+`open_bot` opens everything that has to be closed again, in this order: the tools' servers, Slack's Web API, the
+database, and the models. `_Parts` contains the objects that several services share. `_answering` builds the answering
+service, `_listen` registers the handlers for Slack events and clicks, and `_loops` returns the background loops.
 """
 
 import logging
@@ -237,7 +237,7 @@ async def open_bot(
 @asynccontextmanager
 async def open_answering(settings: Settings, clock: Clock, *, has_tools: bool) -> AsyncIterator[Answering]:
     """Opens the answering service, without the loops that claim questions and show answers in Slack. `has_tools`:
-    whether models get the MCP servers' tools, without people's accounts. Models never get any other tools. Raises
+    whether models get the MCP servers' tools, but not people's accounts. Models get no other tools. Raises
     SlackSetupError, RateLimited, Refused and StoreError."""
     async with AsyncExitStack() as stack:
         session, bot_token = await stack.enter_async_context(new_session()), bot_credential(clock)
@@ -275,7 +275,7 @@ def _workspace(
 
 
 async def _stores(settings: Settings, clock: Clock) -> Stores:
-    """Opens the database. Waits if the server is unavailable, as for Slack. Raises StoreError."""
+    """Opens the database. If its server is unavailable, waits just as for Slack. Raises StoreError."""
     prices, most = model_prices(settings), settings.max_concurrent_per_user
     worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
     opening = partial(Stores.open, settings.database_url, worker, clock, most, prices, settings.caps)
@@ -311,7 +311,7 @@ async def _transcriber(settings: Settings) -> AsyncIterator["Transcriber | None"
 
 @contextmanager
 def open_telemetry(settings: Settings) -> Iterator[Telemetry]:
-    """Opens a recorder for traces, and for metrics if a port serves them. Without the SDK, nothing is recorded."""
+    """Opens a recorder for traces and, if a port serves them, for metrics. Without the SDK, nothing is recorded."""
     with_metrics = settings.health_at is not None and has_telemetry()
     if not (with_metrics or settings.traces_url):
         yield OFF
@@ -576,7 +576,7 @@ def _bolt(settings: Settings, me: Identity) -> AsyncApp:
     )
 
     async def authorize() -> AuthorizeResult:
-        """Returns the same result for every event, without an auth.test call per event."""
+        """Returns the same result for every event, which saves an auth.test call per event."""
         return result
 
     return AsyncApp(
@@ -615,7 +615,7 @@ def enabled_web_search(settings: Settings) -> WebSearch | None:
 
 
 def settings_for_admins(settings: Settings) -> dict[str, str]:
-    """Returns the settings that App Home shows to Typist admins, without URLs and secrets."""
+    """Returns the settings that App Home shows to Typist admins, without URLs or secrets."""
     return texts.home.settings_for_admins(
         list(map(settings.model_names.of, models_in_use(settings))),
         ["members", *sorted(settings.allow_also)],

@@ -116,7 +116,8 @@ def register_commands(app: AsyncApp, turns: Turns, commands: SlashCommands, ques
 def register_settings_button(
     app: AsyncApp, turns: Turns, action_id: str, opened: Callable[[str, str, SettingsPlace], Awaitable[None]]
 ) -> None:
-    """Registers a button in channel settings. `opened`: called with the person's ID, the modal's trigger, the place."""
+    """Registers a button in channel settings. `open_modal`: called with the person's ID, the trigger for a modal, and
+    the place."""
 
     async def on_press(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         await ack()
@@ -175,8 +176,8 @@ def register_modal(
     saved: Callable[[str, S], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
     """Registers the listener for a modal's submission. `save` is called with the person's ID and the submission. It
-    returns a sentence about the whole submission, "" if it is saved, or a sentence for each invalid field. `saved` runs
-    afterwards in the background, because Bolt acknowledges only when a listener has ended."""
+    returns a sentence about the whole submission, "" if it is saved, or a sentence for each invalid field. `after_save`
+    runs afterwards in the background, because Bolt acknowledges only after a listener returns."""
     background = Background()
 
     async def on_submission(ack: AsyncAck, body: Mapping[str, Any]) -> None:

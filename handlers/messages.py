@@ -54,9 +54,9 @@ def register_messages(
     app: AsyncApp, intake: Intake, edits: MessageEdits, shortcut: MessageShortcut, reactions: Reactions
 ) -> None:
     """Routes mentions and messages to intake, edits and deletions to message edits, and reactions to `reactions`.
-    Payloads for which no listener exists are acknowledged too. Otherwise, Slack would send an event three more times,
-    and show a person an error for a click or a closed modal. For them, Bolt raises an exception, and `on_error`
-    acknowledges the payload."""
+    Payloads that have no listener are acknowledged too. Otherwise, Slack would send an event three more times, and show
+    a person an error for a click or a closed modal. Bolt raises an exception for such payloads, and `on_error`
+    acknowledges them."""
 
     me = shortcut.workspace.me
     team_id = me.team_id
@@ -140,7 +140,7 @@ async def _on_own_message(event: Mapping[str, Any], team_id: str, shortcut: Mess
 async def _on_message_changed(
     event_id: str, event: Mapping[str, Any], team_id: str, intake: Intake, edits: MessageEdits
 ) -> None:
-    """Routes an edit to message edits, and the completed message of another app's stream to intake."""
+    """Routes an edit to message edits, and the completed message from another app's stream to intake."""
     before, after = messages_of_edit(event, team_id)
     if after is not None and is_stream_end(event):
         await intake.receive(event_id, after)

@@ -1,7 +1,7 @@
 """Parses Slack's payloads into our types.
 
-Slack's payloads change without notice. For any input, a parser returns values of the declared types or raises
-PayloadError; such a payload is acknowledged and logged (handlers/messages.py), because it would fail again.
+Slack's payloads change without notice. For any input, a parser either returns values of the declared types or raises
+PayloadError. A payload that raises it is acknowledged and logged (handlers/messages.py), because it would fail again.
 """
 
 import re
@@ -56,8 +56,8 @@ def event_in(body: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
 
 @parser
 def message_of(event: Mapping[str, Any], team_id: str) -> Message:
-    """Returns the message in an event of type app_mention or message. `team_id`: the bot's. In a Slack Connect channel,
-    the envelope and the message contain the workspace that hosts the channel, or the author's."""
+    """Returns the message in an event of type app_mention or message. `team_id`: the bot's workspace. In a Slack
+    Connect channel, the envelope and the message contain either the host workspace or the author's."""
     return _message(event, _ts(event, "ts"), team_id)
 
 
@@ -83,8 +83,9 @@ def _message(event: Mapping[str, Any], ts: str, team_id: str) -> Message:
 
 
 def is_first_delivery(event: Mapping[str, Any], headers: Mapping[str, Sequence[str]], bot_user_id: str) -> bool:
-    """Returns whether a delivery is a message's first, which is true exactly once across all processes. A mention in a
-    channel causes two events, of which only app_mention counts. Slack numbers its retries."""
+    """Returns whether this is a message's first delivery, which is true exactly once across all processes. A mention in
+    a channel causes two events, of which only app_mention counts. Retries are recognized by the number that Slack gives
+    them."""
     tries = headers.get("x-slack-retry-num") or ["0"]
     is_in_channel = event.get("type") == "message" and event.get("channel_type") != "im"
     is_twin = is_in_channel and bot_user_id in mentioned_user_ids(str(event.get("text")))
@@ -92,8 +93,8 @@ def is_first_delivery(event: Mapping[str, Any], headers: Mapping[str, Sequence[s
 
 
 def action_token_of(event: Mapping[str, Any]) -> str:
-    """Returns the token for searching Slack on behalf of the message's author, or "". Slack documents the token at the
-    top level of the event, but was seen to send it in assistant_thread."""
+    """Returns the token for searching Slack on behalf of the message's author, or "". According to Slack's docs, the
+    token is at the top level of the event, but it has also been seen in assistant_thread."""
     thread = event.get("assistant_thread")
     nested = thread.get("action_token") if isinstance(thread, Mapping) else None
     token = nested or event.get("action_token")
@@ -161,8 +162,8 @@ def join_of(event: Mapping[str, Any]) -> tuple[str, str, str]:
 
 @parser
 def viewer_of(body: Mapping[str, Any]) -> str:
-    """Returns the viewer in an event of type app_context_changed. The event doesn't identify the person, so the result
-    is the user on whose behalf it was delivered. Slack's Node types do have a user."""
+    """Returns the viewer in an event of type app_context_changed. The event itself doesn't identify the person,
+    although Slack's Node types include a user, so the result is the user on whose behalf the event was delivered."""
     _, event = event_in(body)
     return _string_or_none(event, "user") or _string(body["authorizations"][0], "user_id")
 
@@ -204,7 +205,7 @@ def invocation_of_command(command: Mapping[str, Any]) -> Invocation:
 
 @parser
 def command_of(command: Mapping[str, Any]) -> TypedCommand:
-    """Returns the typed command: its name as in the manifest, and the text after it."""
+    """Returns the typed command: its name, as written in the manifest, and the text after it."""
     return TypedCommand(_string(command, "command"), _string_or_none(command, "text") or "")
 
 
@@ -268,8 +269,8 @@ def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
 
 
 def context_in_view(holder: Mapping[str, Any]) -> AppContext:
-    """Returns what a person has open next to the pane, for events of both app types. Entities come in order of
-    relevance, and don't depend on each other. Lists are ignored."""
+    """Returns what a person has open next to the pane, for events of both app types. Entities are sorted by relevance
+    and independent of each other. Lists are ignored."""
     match holder.get("context"):
         case {"channel_id": str(channel_id)} if channel_id:
             return AppContext(channel_id)
@@ -329,7 +330,8 @@ def _clicked_message(body: Mapping[str, Any], team_id: str) -> tuple[ThreadKey, 
 
 @parser
 def follow_up_press_of(body: Mapping[str, Any], team_id: str) -> Press:
-    """Returns the click on a button below the response to an earlier click. The click's message is the answer's."""
+    """Returns the click on a button below the response to an earlier click. The result refers to the answer's
+    message."""
     press = press_of(body, team_id)
     action = body["actions"][0]
     return replace(press, message_ts=_ts(action, "value"), value=_string(action, "action_id").partition("-")[2])
@@ -352,7 +354,7 @@ def suggestion_press_of(body: Mapping[str, Any]) -> SuggestionPress:
 
 @parser
 def quiet_press_of(body: Mapping[str, Any], team_id: str) -> QuietPress:
-    """Returns the click on the button that quiets a thread. The thread of an ephemeral message is in the container."""
+    """Returns the click on the button that quiets a thread. An ephemeral message's thread is given in the container."""
     container = _object(body, "container")
     thread = ThreadKey(team_id, _string(container, "channel_id"), _ts(container, "thread_ts"))
     user_id = _string(_object(body, "user"), "id")

@@ -1,4 +1,4 @@
-"""Listens to clicks, one at a time for each person."""
+"""Handles each person's clicks one at a time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -16,8 +16,8 @@ WITHIN_S = 2.5
 def press_listener(
     turns: Turns, work: Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 ) -> Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]:
-    """Returns a click listener that works in the background, because Bolt acknowledges only after a listener returns. A
-    click on a button whose earlier click isn't finished has no effect, because the earlier click's outcome will be
+    """Returns a click listener that works in the background, because Bolt acknowledges only after a listener returns.
+    Clicking a button again before the first click is finished has no effect, because the first click's outcome will be
     shown."""
     background = Background()
 

@@ -38,7 +38,7 @@ T = TypeVar("T")
 N = TypeVar("N")
 
 PROBED_BYTES = 32_768
-"""Bytes to write for a check. Fewer might fit into a table's pages even if the disk is full."""
+"""Number of bytes that a check writes. Fewer bytes might fit into a table's existing pages even if the disk is full."""
 
 
 class DatabaseChecks:

@@ -20,11 +20,12 @@ from bot.network import remedy
 
 _PING = ToolDefinition("ping", "Answers pong.", {"type": "object", "properties": {}})
 PROBE_TOKENS = 6_000
-"""More than the smallest default windows. Each word of the probe is at least a token in every vocabulary."""
+"""Exceeds the smallest default context windows. Each word of the probe is at least one token in every vocabulary."""
 _WORDS = f"{'word ' * PROBE_TOKENS}\n\nIgnore these words. Call the tool ping once, now."
 _PROBE = Prompt("You test a connection.", (Turn("user", _WORDS),), tools=(_PING,))
 PROBE_WITHIN_S = LOADS_WITHIN_S
-"""Time limit for a probe of a model. Its server might have to load it, and reads slowly without a GPU."""
+"""Time limit for a probe of a model. The server might have to load the model, and reads a prompt slowly without a
+GPU."""
 LOOKED_UP_WITHIN_S = 60.0
 """Time limit for a lookup, including importing the vendor's SDK."""
 PROBE_LATE_S = 10.0
@@ -49,7 +50,7 @@ async def probe_model(setup: ModelSetup, model: str) -> Finding:
 
 
 async def _probe(setup: ModelSetup, model: str) -> Finding:
-    """Asks a model to call a tool at the end of a long prompt. A lookup can't show failures, because servers silently
+    """Asks a model to call a tool at the end of a long prompt. A lookup can't reveal failures, because servers silently
     refuse or ignore tools, and silently cut prompts."""
     called = False
     end: Completion | None = None
@@ -168,7 +169,8 @@ def _retirement_warning(model: str, day: date, replacement: str) -> Finding:
 
 
 def _problem(model: str, lookup: Lookup, entry: VendorEntry, settings: VendorSettings) -> tuple[str, str]:
-    """Returns a lookup's message and remedy. Messages about a vendor omit the model, so that they are reported once."""
+    """Returns a lookup's message and remedy. Messages about a vendor omit the model, so that each is reported only
+    once."""
     vendor, reason, key, base_url = model.partition("/")[0], lookup.detail, entry.api_key_variable, entry.base_url
     choose = f"Choose another model in BOT_MODELS instead of {model}, or check what {key} has access to."
     if " " in model:

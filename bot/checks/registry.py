@@ -1,10 +1,10 @@
-"""All checks, in report order: what each check covers, when it is made, and its dependencies.
+"""All checks, in report order. For each one: what it checks, when it runs, and which checks it depends on.
 
 A check is a function that returns a finding: what is wrong, and how to fix it. `typist check` prints findings, a
 starting process logs them, and the daily checks also notify Typist admins (daily.py).
 
-These checks can be made at any time. Problems that take minutes to confirm (a vendor that refuses the key, too many
-connections) are monitored while answering instead (bot/services/admin_notices.py).
+These checks can run at any time. Problems that take minutes to confirm, such as a vendor that refuses the key or too
+many connections, are instead monitored while Typist answers (bot/services/admin_notices.py).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -47,18 +47,19 @@ class Occasion(Flag):
     PROBE_MODELS = auto()
     """`typist check --probe-models`: each model reads 6,000 tokens and calls a tool."""
     START = auto()
-    """A process or a sandbox starts: no calls, so that startup isn't delayed. Made once the inputs are available."""
+    """A process or a sandbox starts: no calls, so that startup isn't delayed. These checks run once their inputs are
+    available."""
     RUN = auto()
     """`typist run` starts: no calls."""
     CONNECTED = auto()
     """`typist run` has connected to Slack: free calls that don't delay answers."""
     DAILY = auto()
-    """Once a day, in one of all processes: free calls. Admins are notified of each finding once."""
+    """Once a day, in only one process: free calls. Admins are notified of each finding once."""
 
 
 @dataclass
 class Checkup:
-    """The inputs for one run's checks. A running process provides the clients that it has already opened."""
+    """The inputs for the checks of one run. A running process provides the clients that it has already opened."""
 
     settings: Settings
     clock: Clock
@@ -115,7 +116,7 @@ class Check:
     """Returns the models or servers, or nothing if the check doesn't apply."""
     needs: Sequence[str] = ()
     after: Sequence[str] = ()
-    """IDs of checks that run first, whatever their result."""
+    """IDs of checks that must finish first, whatever their result."""
     within_s: float = 0.0
     is_vital: bool = True
 
@@ -322,7 +323,7 @@ def planned_checks(at: Checkup, on: Occasion) -> list[PlannedCheck]:
 
 
 async def log_start(at: Checkup, *having: str) -> None:
-    """Logs the findings of startup checks that became possible with the last of these checks."""
+    """Logs the findings of startup checks that need the last of these checks, and no checks other than these."""
     ready = {check.id for check in CHECKS if set(having[-1:]) <= set(check.needs) <= set(having)}
     (await run_checks([check for check in planned_checks(at, Occasion.START) if check.id in ready])).log()
 
@@ -335,9 +336,9 @@ async def run_all(
     env_file: Path | None = None,
     only: AbstractSet[str] | None = None,
 ) -> CheckReport:
-    """Makes the checks of these settings, which might come from `env_file`, and returns the report. `probe`: a channel
-    to post in. `probe_models`: whether to ask models to call a tool. `only`: the IDs of the checks to make, or None for
-    all checks."""
+    """Checks these settings, which might come from `env_file`, and returns the report. `probe`: a channel to post in.
+    `probe_models`: whether to ask models to call a tool. `only`: the IDs of the checks to run, or None for all
+    checks."""
     on = Occasion.COMMAND
     on |= Occasion.PROBE if probe is not None else on
     on |= Occasion.PROBE_MODELS if probe_models else on

@@ -2,7 +2,7 @@
 
 A finding states what is wrong and how to fix it; both texts are written next to the check. All checks of a run are made
 concurrently, each with a time limit, and all are reported. A check waits for the checks that it needs, and is skipped
-if any of these checks failed. If a check raises an unexpected exception, it has failed, and the other checks continue.
+if any of them failed. A check that raises an unexpected exception counts as failed, and the others continue.
 """
 
 import asyncio
@@ -49,14 +49,14 @@ class Finding:
     """The text of the finding, or "" for a check that was skipped because of `cause`."""
     fix: str = ""
     cause: str = ""
-    """The reason for skipping checks that need this check, as a clause, or "" for "it didn't pass"."""
+    """A clause that says why checks that need this one are skipped, or "" for "it didn't pass"."""
     details: Sequence[str] = ()
     people: AbstractSet[str] = frozenset()
     """The IDs of people in the message. Admins among them aren't notified."""
     is_notable: bool = False
-    """Whether the finding is logged at startup although nothing is wrong."""
+    """Whether the finding is logged at startup even if nothing is wrong."""
     is_made: bool = True
-    """False if the check itself failed or timed out, which isn't reported to admins in Slack."""
+    """False if the check itself failed or timed out. Admins aren't notified of that in Slack."""
     id: str = ""
 
     @property
@@ -147,7 +147,8 @@ def _summary(failed: int, warned: int, skipped: int) -> str:
 
 WITHIN_S = 12.0
 ANSWER_WITHIN_S = 8.0
-"""Time limit for Slack or the database in a check: below WITHIN_S, so that the check can report what is missing."""
+"""Time limit for Slack or the database in a check. It is below WITHIN_S, so that the check can report what didn't
+respond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ class PlannedCheck:
     after: Sequence[str] = ()
     within_s: float = 0.0
     is_vital: bool = True
-    """Whether questions stay unanswered if the check fails. A check that times out is otherwise only a warning."""
+    """Whether questions stay unanswered if the check fails. If they don't, a timeout is only a warning."""
 
 
 async def run_checks(checks: Sequence[PlannedCheck]) -> CheckReport:

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from bot.mcp.definitions import ListedTool
 
 MCP_WITHIN_S = 11.0
-"""Time limit for a server: enough if it ignores the newest protocol."""
+"""Time limit for a server. It is long enough even if the server ignores the newest protocol."""
 CHECKED_WITHIN_S = MCP_WITHIN_S + 10.0
 """Time limit for a check, which also closes the connection or finds out how people sign in."""
 
 
 async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str] | None]], keys: Sequence[str]) -> Finding:
-    """Reports how many accounts BOT_SECRET_KEYS decrypts, and how many need an older key. `read`: gets all secrets."""
+    """Reports how many accounts BOT_SECRET_KEYS can decrypt, and how many need an older key. `read`: returns all
+    secrets."""
     secrets = await read()
     if not secrets:
         return ok("Nobody is signed in to an MCP server.")
@@ -43,7 +44,7 @@ async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str] | None]], ke
 
 
 class ServerChecks:
-    """Checks each MCP server separately, and then the tools that models get where several servers are used together."""
+    """Checks each MCP server separately, and then the tools that models get in places that use several servers."""
 
     def __init__(
         self, setup: McpSetup, clock: Clock, price: Callable[[Sequence[ToolDefinition]], str], *, has_keys: bool
@@ -186,7 +187,8 @@ def _tool_problems(
 
 
 def _left_out_text(places: Sequence[str], counts: Mapping[str, int], left_out: Sequence[str]) -> str:
-    """Lists the tools that are left out where the same servers are used. `counts`: the number of tools by server."""
+    """Lists the tools that are left out, once for all places with the same servers. `counts`: the number of tools by
+    server."""
     servers = ", ".join(f"{server} has {count}" for server, count in counts.items())
     named = ", ".join([*places[:5], *([f"{more} more"] if (more := len(places) - 5) > 0 else [])])
     return f"{named}: more tools than models can be offered ({servers}). Left out: {', '.join(left_out)}."

@@ -1,12 +1,12 @@
 """Checks of the Slack app: tokens, scopes, Socket Mode, the manifest, and events.
 
 A bot token can't see much of its app's setup: neither its event subscriptions nor whether the Messages tab is on. With
-a configuration token, the whole manifest is compared. Without that token, a probe shows whether events arrive: it posts
-a message, waits for the message's event, and deletes it.
+a configuration token, the whole manifest is compared. Without one, a probe shows whether events arrive: it posts a
+message, waits for the message's event, and deletes the message.
 
 The checks open a separate socket. Slack sends each event to only one of an app's connections, so a running bot might
 get the probe's event, and this socket might get an event meant for the bot. This socket acknowledges only the probe's
-event, so Slack delivers other events again, to another connection.
+event, so Slack delivers all others again over another connection.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from bot.slack.users import is_open, kinds_by_id
 
 SKEW_WARNED_S = 30.0
 SKEW_FAILED_S = 300.0
-"""The clock error beyond which Slack's signed requests count as replayed."""
+"""The clock error above which Slack's signed requests would count as replayed."""
 
 YOUR_APP = "api.slack.com/apps → your app"
 TRY_LATER_FIX = "Try again in a few minutes. Slack's status: slack-status.com."
@@ -238,7 +238,7 @@ def connections_sentence(others: int) -> str:
 
 @dataclass
 class SlackChecks:
-    """Checks one app. `app` uses the app-level token, and `config` uses the configuration token if there is one."""
+    """Checks one app. `app` uses the app-level token, and `config` the configuration token, if there is one."""
 
     bot: SlackClient
     app: SlackClient
@@ -452,7 +452,7 @@ class SlackChecks:
 
 
 class CheckSocket:
-    """A socket that has received hello, and records the messages whose events arrive."""
+    """A socket that has received hello. It records the messages whose events arrive."""
 
     def __init__(self, connection: aiohttp.ClientWebSocketResponse, hello: dict[str, Any]) -> None:
         count = hello.get("num_connections")

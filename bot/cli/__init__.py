@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 EXIT_FAILED = 1
-"""The exit code if something failed, is unhealthy or was declined."""
+"""The exit code if something failed, is unhealthy or was declined by the user."""
 EXIT_INVALID = 2
 WORKER = "admin"
 """The worker name of a subcommand's process, which doesn't claim jobs."""

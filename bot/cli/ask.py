@@ -24,9 +24,9 @@ from bot.settings import Settings, model_prices, model_setup, parse_model_option
 from bot.text import without_controls
 
 PATIENCE_S = 7.0
-"""Time limit for retries: shorter than in Slack, because people see the failure and can ask again."""
+"""Time limit for retries. It is shorter than in Slack, because people see the failure and can ask again."""
 HISTORY_TOKENS = 10_000_000
-"""So high that a file is cut only if it exceeds the model's window."""
+"""Large enough that a file is cut only if it exceeds the model's window."""
 _PATH = re.compile(r"(?:~|\.\.?)/\S*|/[^/\s]+/\S+")
 """Matches a word that can only be a path, even if the file doesn't exist."""
 

@@ -69,7 +69,8 @@ def _print(report: CheckReport, *, as_json: bool) -> None:
 
 
 def replace_unencodable_output() -> None:
-    """Makes stdout replace characters that the terminal can't encode: marks with words, and other characters with ?."""
+    """Makes stdout replace characters that the terminal can't encode. Marks become words, and all other characters
+    become "?"."""
 
     def replace_marks(error: UnicodeError) -> tuple[str, int]:
         assert isinstance(error, UnicodeEncodeError)

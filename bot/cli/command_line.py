@@ -135,7 +135,7 @@ def _failed(code: int, *sentences: str) -> int:
 
 
 class _Once(argparse.Action):
-    """An option that can be given once. By default, argparse silently drops the first of two values."""
+    """An option that can be given only once. By default, argparse silently drops the first of two values."""
 
     _set_in: argparse.Namespace | None = None
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bot.store.schema import Noun
 
 ROOT = "root"
-"""The log's word for direct messages outside threads, which have no thread ts."""
+"""The log's name for direct messages outside threads, which have no thread ts."""
 
 REVOKED_WITHIN_S = 60.0
 

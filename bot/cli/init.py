@@ -1,8 +1,8 @@
 """`typist init`: asks for the settings that connect Typist to Slack, checks each answer, and writes it to `.env`.
 
-Existing settings are neither asked for nor changed. A pasted token or key is checked immediately, and written as soon
-as it is accepted: a person who stops midway loses nothing, and the next run asks for the missing settings. Pasted
-values are never printed or logged.
+Existing settings are neither asked for nor changed. A pasted token or key is checked immediately and written as soon as
+it is accepted. A person who stops midway therefore loses nothing, and the next run asks only for what is missing.
+Pasted values are never printed or logged.
 
 `typist manifest` prints the manifest from which Slack creates the app.
 """
@@ -40,7 +40,7 @@ from bot.slack.manifest import DEFAULT_COMMAND, DEFAULT_NAME, app_manifest
 BOT_TOKEN, APP_TOKEN, CONFIG_TOKEN, ADMINS = "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_CONFIG_TOKEN", "BOT_ADMINS"
 CAPS, COST_ALERT = "BOT_CAPS", "BOT_COST_ALERT"
 QUESTION, QUESTIONS_A_MONTH = Usage(3_000, 400), 5 * 21
-"""A usual question's tokens, and a person's questions: five each workday, as in the README."""
+"""A typical question's tokens, and a person's questions per month (five per workday, as in the README)."""
 PREFIXES = {"xoxb-": BOT_TOKEN, "xapp-": APP_TOKEN}
 KEYS = {entry.api_key_variable: name for name, entry in VENDORS.items() if entry.api_key_variable}
 ANY_KEY = ""
@@ -188,8 +188,8 @@ class _Init:
         return PASTE_OR_ENTER.format(on_enter=self._new_app.on_enter) if self._new_app else PASTE
 
     def _continue_with(self, new_app: NewApp, token: str) -> None:
-        """Does what Enter does, or creates the app with a configuration token, which expires after 12 hours and isn't
-        stored."""
+        """Without a token, does what Enter stands for. With a configuration token, which expires after 12 hours and
+        isn't stored, creates the app."""
         if not token:
             new_app.enter(self._settings())
             return
@@ -356,7 +356,7 @@ def _own_command() -> str:
 
 
 def _possible_variables(pasted: str, wanted: str) -> list[str]:
-    """Returns the variables whose format a token or key has, or else `wanted`, or all candidates."""
+    """Returns the variable that a token or key is for, `wanted` if its format is unknown, or all possible variables."""
     named = next((name for prefix, name in PREFIXES.items() if pasted.startswith(prefix)), "")
     if named or (wanted and not vendor_of_key(pasted)):
         return [named or wanted]
@@ -372,7 +372,8 @@ def _choose(variables: Sequence[str]) -> str:
 
 
 def _add_model_of(vendor: str, ours: Settings) -> Settings:
-    """Returns settings with a model for checking a vendor's key, even if no model in use is from that vendor."""
+    """Returns settings that include a model for checking a vendor's key, even if no model in use is from that
+    vendor."""
     models = settings.models_in_use(ours)
     if not vendor or any(model.partition("/")[0] == vendor for model in models):
         return ours

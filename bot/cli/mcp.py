@@ -124,7 +124,7 @@ async def _agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
 
 
 async def _tool_states(ours: Settings, stores: "Stores") -> tuple[dict[str, ToolState], dict[str, str]]:
-    """Returns the tools by name, and the reasons why servers are down, by server."""
+    """Returns the tools by name, and for each server that is down, the reason."""
     from bot.clock import SystemClock
     from bot.mcp.definitions import offered_names
     from bot.mcp.server import START_WITHIN_S, ServerDown, open_servers

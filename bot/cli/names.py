@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bot.slack.client import SlackClient
 
 WITHIN_S = 60.0
-"""Time limit for all names together, so that reports aren't delayed for longer."""
+"""Time limit for looking up all names, so that reports are delayed by at most this long."""
 MISSING = "Slack didn't return the names of {count} of these within {within_s:.0f} s."
 
 
@@ -24,8 +24,9 @@ def in_one_line(name: str) -> str:
 
 
 async def names_of(ours: Settings, ids: Iterable[str]) -> Mapping[str, str]:
-    """Returns Slack's names of people and channels, from lists if there are many, or else one by one. Names that Slack
-    doesn't return in time are left out, with a notice on stderr. If there is no token, all names are left out."""
+    """Returns Slack's names of people and channels. Many names are read from lists, and a few are looked up one by one.
+    Names that Slack doesn't return in time are left out, with a notice on stderr. Without a token, all names are left
+    out."""
     if not ours.slack_bot_token:
         return {}
     from bot.slack.client import SlackClient, new_session

@@ -1,7 +1,7 @@
 """The Slack app that a person creates during `typist init`: on a Slack page, or with a configuration token.
 
-Slack's page gets the manifest from its URL. Since July 2026, people report that the page can lose the manifest before
-the editor opens, and that the editor can still need the manifest in the URL. The URL therefore includes the manifest.
+Slack's page gets the manifest from its URL. Since July 2026, people have reported that the page can lose the manifest
+before the editor opens, and that the editor can still require it in the URL. The URL therefore includes the manifest.
 People can also paste it from the clipboard, if the terminal supports that, or from a file.
 
 Slack has no method for installing an app or creating an app-level token, so a person always does both.

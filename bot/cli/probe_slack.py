@@ -1,4 +1,5 @@
-"""`typist probe-slack`: checks on a real Slack what the sandbox and the bot assume about it, and writes a report."""
+"""`typist probe-slack`: checks the sandbox's and the bot's assumptions about Slack in a real workspace, and writes a
+report."""
 
 import argparse
 import asyncio
@@ -42,7 +43,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Terminal:
-    """Asks questions without blocking the loop, so that Ctrl-C is handled while a question is open."""
+    """Asks questions without blocking the event loop, so that Ctrl-C works while a question is open."""
 
     def __init__(self) -> None:
         self._typed = b""

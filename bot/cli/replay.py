@@ -1,8 +1,8 @@
 """`typist replay`: asks recorded questions with another model or system prompt, and compares the answers.
 
-The folder's results.jsonl contains the results. A request's maximum cost is recorded before the request is sent, and
-its answer before the next question is asked. If the process is killed, no question is asked twice: the unfinished
-question is charged at its maximum cost.
+The results are in the folder's results.jsonl. A request's maximum cost is recorded before the request is sent, and an
+answer is recorded before the next question is asked. If the process is killed, no question is asked twice, and the
+unfinished question counts at its maximum cost.
 """
 
 import argparse
@@ -125,7 +125,7 @@ class Folder:
 
     @property
     def spent_usd(self) -> float:
-        """The cost of all answers. An unfinished answer is included at its maximum cost."""
+        """The cost of all answers. An unfinished answer counts at its maximum cost."""
         of_answers = (line["now"]["usd"] if "now" in line else line["at_most_usd"] for line in self.lines.values())
         return float(sum((*of_answers, *(line["judge"]["usd"] for line in self.lines.values() if "judge" in line))))
 
@@ -135,7 +135,7 @@ class Folder:
         return "now" in line and "judge" not in line and all(line[at]["text"].strip() for at in ("then", "now"))
 
     def begin(self, job_id: int, most_usd: float) -> None:
-        """Records an answer's maximum cost with the next request. Raises CapReached if it exceeds the limit."""
+        """Records an answer's maximum cost, including the next request. Raises CapReached if it exceeds the limit."""
         begun_usd = self.lines[job_id]["at_most_usd"] if job_id in self.lines else 0.0
         self.check(most_usd - begun_usd)
         self.add(job_id, at_most_usd=most_usd)
@@ -266,7 +266,8 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
 
 
 async def _chosen(options: argparse.Namespace, conversations: set[str], surfaces: "Surfaces") -> set[str]:
-    """Returns the conversations that the options choose: by default, without direct and group messages."""
+    """Returns the conversations that the options choose. By default, excludes direct messages and group
+    conversations."""
     conversations = {one for one in conversations if options.channel is None or one in options.channel}
     if options.direct_messages:
         return conversations
@@ -276,7 +277,7 @@ async def _chosen(options: argparse.Namespace, conversations: set[str], surfaces
 
 
 async def _judge_notice(judge: "Judge", replays: "Replays", folder: Folder, job_ids: list[int]) -> str:
-    """Returns the sentence that announces the judge. Missing answers are assumed to be as long as recorded answers."""
+    """Returns the sentence that announces the judge. Assumes that missing answers will be as long as recorded ones."""
     usds = []
     for job_id in job_ids:
         if folder.has(job_id):
@@ -324,7 +325,8 @@ async def _ask_each(
 
 
 async def _ask(answering: "Answering", folder: Folder, asked: "RecordedQuestion") -> str:
-    """Asks a question. Returns how the answer ended. Raises CapReached, and ProviderError for general failures."""
+    """Asks a question and returns how the answer ended. Raises CapReached, and ProviderError for failures that would
+    affect every question."""
     from bot.cli.replay_report import recorded
     from bot.services.replay import ask_again
 

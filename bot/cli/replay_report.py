@@ -1,7 +1,8 @@
-"""The report of a replay, as sums and as a page. Text from models and people is data: the page runs and loads nothing.
+"""The report of a replay, as totals and as an HTML page. The page runs and loads nothing, because it contains text from
+models and people.
 
-The page shows an answer's Markdown nearly as Slack does, and lists the largest differences first. Each link shows its
-URL as text. Answers are in the format of results.jsonl.
+The page shows an answer's Markdown nearly as Slack does, and lists the largest differences first. The URL of each link
+is shown as text. Answers are in the format of results.jsonl.
 """
 
 import hashlib

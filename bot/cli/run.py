@@ -1,7 +1,7 @@
 """Commands that run until a signal (`typist run`, `typist sandbox`), and `typist health`, which checks readiness.
 
-`run` connects to Slack and answers there. `sandbox` starts the bot in a Slack on this machine (demo/serve.py). A
-clone with only the pinned packages has no `slack_sandbox`, so it is imported only where it is used.
+`run` connects to Slack and answers there. `sandbox` starts the bot in a simulated Slack on this machine
+(demo/serve.py). A clone with only the pinned packages has no `slack_sandbox`, so it is imported only where it is used.
 """
 
 import argparse
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 END_WITHIN_S = 4.7
-"""Time limit for shutdown after BOT_DRAIN_S. Its steps take at most 4.1 s in total; platforms kill after 30 s."""
+"""Time limit for shutdown after BOT_DRAIN_S. The steps take at most 4.1 s in total, and platforms kill a process after
+30 s."""
 
 
 def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
@@ -74,7 +75,8 @@ def exit_on_sigterm() -> None:
 
 
 async def until_signaled(run: "Callable[[Shutdown], Awaitable[None]]", drain_s: float) -> None:
-    """Runs the bot until it ends. The first ending signal drains the bot; a second doesn't wait for live answers."""
+    """Runs the bot until it ends. The first signal drains the bot; after a second one, it no longer waits for live
+    answers."""
     from bot.app import Shutdown
 
     shutdown = Shutdown()
@@ -97,14 +99,15 @@ async def until_signaled(run: "Callable[[Shutdown], Awaitable[None]]", drain_s: 
 
 
 def ending_signals() -> tuple[signal.Signals, ...]:
-    """Returns the signals that end the bot. SIGHUP means that the terminal was closed, unless `nohup` blocks it."""
+    """Returns the signals that end the bot. SIGHUP means that the terminal was closed. It is excluded if `nohup` blocks
+    it."""
     is_kept_away = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return (signal.SIGTERM, signal.SIGINT) if is_kept_away else (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def _exit_after(delay_s: float) -> None:
     """Exits the process after a delay, even if a DNS lookup's thread, a driver or a loop is stuck. Nothing is lost:
-    another process, or the next start, takes over the jobs as after a crash."""
+    another process, or the next start, takes over the jobs, just as it would after a crash."""
 
     def exit_now() -> None:
         late = logs.line("shutdown took too long; exiting. Unfinished answers will be resumed at the next start.")

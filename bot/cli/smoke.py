@@ -52,7 +52,7 @@ def _smoke(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 
 def all_passed(results: Sequence["SmokeResult"]) -> bool:
-    """Returns whether nothing failed and every model was asked at least once."""
+    """Returns whether nothing failed and every model was called at least once."""
     asked = {one.model for one in results if one.status == "ok"}
     return all(one.status != "fail" and one.model in asked for one in results)
 

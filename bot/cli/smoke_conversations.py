@@ -46,7 +46,7 @@ ME = Identity("TSMOKE", "UTYPIST", "BTYPIST", "Typist")
 EMPTY = InMemoryConversation(me=ME)
 CHANNEL, ASKER = "CSMOKE", "UADA"
 SHELVES = 350
-"""Length of a list of about 5,000 tokens: some models cache nothing below 4,096."""
+"""Length of a list that takes about 5,000 tokens, because some models cache nothing below 4,096."""
 READ_SHARE = 0.5
 """Minimum share of a repeated prompt that must be read from the cache. Vendors count cached tokens in steps."""
 NUMBERS = 90
@@ -71,7 +71,7 @@ _OTHERS = tuple(
     for verb in ("create", "rename", "share", "list", "delete")
     for noun in ("invoice", "meeting", "contract", "shipment", "budget", "ticket")
 )
-"""Enough definitions that OpenAI and Claude search for the tool instead of reading all of them."""
+"""Enough tools that OpenAI and Claude search for the right one instead of reading all definitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class SmokeResult:
 
 
 class _Wrong(Exception):
-    """A conversation failed. The exception's text is the message."""
+    """A conversation failed. The exception's text is shown to the person who runs the command."""
 
 
 def _expect(is_right: bool, message: str) -> None:
@@ -105,8 +105,8 @@ def _expect(is_right: bool, message: str) -> None:
 
 @dataclass(eq=False)
 class _Conversation:
-    """One conversation with a model, with the total usage of its answers. Every answer opens the model again, so it
-    knows nothing that another process has learned about the model."""
+    """One conversation with a model, and the total usage of its answers. The model is opened again for every answer, so
+    an answer doesn't depend on anything that was learned about the model earlier."""
 
     setup: ModelSetup
     prices: ModelPrices
@@ -173,7 +173,8 @@ async def _words(talk: _Conversation) -> str:
 
 
 async def _thread(talk: _Conversation) -> str:
-    """Tests caching, which isn't guaranteed. Asks a third question if the second reads nothing from the cache."""
+    """Tests caching. Because caching isn't guaranteed, asks a third question if the second reads nothing from the
+    cache."""
     shelves = "\n".join(f"On shelf {number} stands box {7 * number + 3}." for number in range(1, SHELVES + 1))
     messages: list[Message] = []
     replies: dict[str, RecordedReply] = {}

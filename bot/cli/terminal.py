@@ -34,7 +34,7 @@ def copy_to_clipboard(text: str, env: Mapping[str, str]) -> None:
 
 
 def has_browser(env: Mapping[str, str]) -> bool:
-    """Returns whether a browser can open. Without a screen, Python would start a text browser in the terminal."""
+    """Returns whether a browser can be opened. Without a screen, Python would start a text browser in the terminal."""
     if env.get("BROWSER"):
         return True
     if sys.platform == "darwin":
@@ -55,7 +55,8 @@ def open_browser(url: str) -> bool:
 @contextmanager
 def set_echo(*, is_on: bool) -> Iterator[None]:
     """Turns the terminal's echo on or off within the context. A hidden question accepts input that was typed earlier. A
-    question with a visible answer discards such input, because the secret, or Enter, was meant for another question."""
+    question with a visible answer discards such input, because it was meant for an earlier question and might be a
+    secret."""
     before = termios.tcgetattr(sys.stdin)
     changed = [*before[:3], before[3] | termios.ECHO if is_on else before[3] & ~termios.ECHO, *before[4:]]
     termios.tcsetattr(sys.stdin, termios.TCSAFLUSH if is_on else termios.TCSADRAIN, changed)
@@ -76,7 +77,8 @@ def hidden_answer(question: str) -> str:
 
 
 def has_terminal() -> bool:
-    """Returns whether stdin is a terminal. If stdin was closed before the start, `sys.stdin` is None."""
+    """Returns whether stdin is a terminal. If stdin was already closed when the process started, `sys.stdin` is
+    None."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 

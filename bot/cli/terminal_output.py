@@ -10,8 +10,8 @@ NO_ANSWER = "No answer yet: {reason}. Trying again…"
 
 
 class Terminal(CollectedText):
-    """Prints an answer to stdout as it arrives, and failures to stderr. `at_once`: whether to print the whole answer at
-    the end."""
+    """Prints an answer to stdout as it arrives, and failures to stderr. `at_end`: whether to wait and print the whole
+    answer at its end instead."""
 
     def __init__(self, *, at_once: bool = False) -> None:
         super().__init__()
