@@ -104,7 +104,7 @@ async def keep_trying(
 MAX_TRIES = 4
 
 
-async def try_again(operation: Callable[[], Awaitable[T]], clock: Clock, failure: str) -> T | None:
+async def try_briefly(operation: Callable[[], Awaitable[T]], clock: Clock, failure: str) -> T | None:
     """Returns the operation's result, or None if the database stays unavailable for several seconds. Logs `failure`."""
     for failures in range(1, MAX_TRIES + 1):
         try:
@@ -148,16 +148,16 @@ class Turns:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._unfinished: set[Hashable] = set()
 
-    def of(self, person: str) -> asyncio.Lock:
+    def lock_of(self, person: str) -> asyncio.Lock:
         return self._locks.setdefault(person, asyncio.Lock())
 
-    async def once(self, person: str, what: Hashable, work: Callable[[], Awaitable[None]]) -> None:
+    async def run_once(self, person: str, what: Hashable, work: Callable[[], Awaitable[None]]) -> None:
         """Runs a person's work in turn, unless the same work is already waiting or running."""
         if (person, what) in self._unfinished:
             return
         self._unfinished.add((person, what))
         try:
-            async with self.of(person):
+            async with self.lock_of(person):
                 await work()
         finally:
             self._unfinished.discard((person, what))

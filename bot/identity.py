@@ -36,7 +36,7 @@ def placeholders(header: str) -> frozenset[str]:
     return frozenset(_PLACEHOLDER.findall(header))
 
 
-async def fill(headers: Mapping[str, str], receiver: str) -> dict[str, str]:
+async def fill_placeholders(headers: Mapping[str, str], receiver: str) -> dict[str, str]:
     """Returns headers with their placeholders filled, and records which values are sent. A header with an unknown value
     is left out."""
     asker = ASKER.get()
@@ -59,7 +59,7 @@ def identifying_client(client: "type[httpx2.AsyncClient]", *, is_gateway: bool) 
             wanted = {name: text for name, text in request.headers.items() if placeholders(text)}
             for name in wanted:
                 del request.headers[name]
-            request.headers.update(await fill(wanted, request.url.host) if is_gateway else {})
+            request.headers.update(await fill_placeholders(wanted, request.url.host) if is_gateway else {})
             response: httpx2.Response = await super().send(request, **more)
             return response
 

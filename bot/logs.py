@@ -79,7 +79,7 @@ def line(sentence: str, *, is_error: bool = True) -> str:
     return JsonFormatter().format(logging.makeLogRecord({"name": "bot", "levelname": level, "msg": sentence}))
 
 
-def begin(log_format: str) -> None:
+def set_up_early(log_format: str) -> None:
     """Logs warnings and errors until `set_up` is called with the configured level."""
     set_up("warning", log_format)
     take_over()

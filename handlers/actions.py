@@ -114,7 +114,7 @@ def register_commands(app: AsyncApp, turns: Turns, commands: SlashCommands, ques
 
 
 def register_settings_button(
-    app: AsyncApp, turns: Turns, action_id: str, opened: Callable[[str, str, SettingsPlace], Awaitable[None]]
+    app: AsyncApp, turns: Turns, action_id: str, open_modal: Callable[[str, str, SettingsPlace], Awaitable[None]]
 ) -> None:
     """Registers a button in channel settings. `open_modal`: called with the person's ID, the trigger for a modal, and
     the place."""
@@ -123,7 +123,7 @@ def register_settings_button(
         await ack()
         user_id, trigger_id, place = settings_press_of(body)
         try:
-            await _run_in_turn(turns, user_id, lambda: opened(user_id, trigger_id, place))
+            await _run_in_turn(turns, user_id, lambda: open_modal(user_id, trigger_id, place))
         except (TypistError, TimeoutError) as error:
             log.warning("modal of %s not opened: %s", action_id, error or "it took too long")
 
@@ -173,7 +173,7 @@ def register_modal(
     turns: Turns,
     modal: Modal[..., S],
     save: Callable[[str, S], Awaitable[str | Mapping[str, str]]],
-    saved: Callable[[str, S], Coroutine[Any, Any, None]] | None = None,
+    after_save: Callable[[str, S], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
     """Registers the listener for a modal's submission. `save` is called with the person's ID and the submission. It
     returns a sentence about the whole submission, "" if it is saved, or a sentence for each invalid field. `after_save`
@@ -192,15 +192,15 @@ def register_modal(
             await ack(response_action="errors", errors=dict(problems))
             return
         await ack()
-        if saved:
+        if after_save:
             failure = f"user {user_id} doesn't see what follows modal {modal.callback_id}"
-            background.start(saved(user_id, submitted), failure, SAVED_WITHIN_S)
+            background.start(after_save(user_id, submitted), failure, SAVED_WITHIN_S)
 
     app.view(modal.callback_id)(on_submission)
 
 
 async def _run_in_turn(turns: Turns, user_id: str, work: Callable[[], Awaitable[T]]) -> T:
-    async with asyncio.timeout(WITHIN_S), turns.of(user_id):
+    async with asyncio.timeout(WITHIN_S), turns.lock_of(user_id):
         return await work()
 
 

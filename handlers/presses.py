@@ -23,7 +23,7 @@ def press_listener(
 
     async def on_press(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
-        working = asyncio.create_task(turns.once(*presser_of(body), lambda: work(body)))
+        working = asyncio.create_task(turns.run_once(*presser_of(body), lambda: work(body)))
         await asyncio.wait({working}, timeout=WITHIN_S)
         if working.done():
             await working

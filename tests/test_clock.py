@@ -36,7 +36,7 @@ async def test_a_persons_work_is_done_in_turn_and_unfinished_work_isnt_repeated(
             began.append(f"{person} {what}")
             await go.wait()
 
-        await turns.once(person, what, work)
+        await turns.run_once(person, what, work)
 
     presses = [("U1", "table"), ("U1", "table"), ("U1", "canvas"), ("U2", "table"), ("U1", "canvas")]
     waiting = [asyncio.create_task(press(*one)) for one in presses]
@@ -57,4 +57,4 @@ async def test_failed_work_ends_a_persons_turn() -> None:
 
     for _ in range(2):
         with pytest.raises(StoreError):
-            await turns.once("U1", "table", fail)
+            await turns.run_once("U1", "table", fail)

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from aiohttp import web
 
-from bot.identity import ASKER, Asker, fill, identifying_client
+from bot.identity import ASKER, Asker, fill_placeholders, identifying_client
 from tests.mcp.flood import served
 
 VALUES = {"asker.id": "U0ADA", "asker.email": "zoë%@exämple.org", "asker.hash": "", "channel.id": "C1\r\nX-Admin: yes"}
@@ -40,13 +40,13 @@ async def test_value_that_a_header_cannot_hold_is_encoded_and_an_unknown_one_lea
     header: str, sent: str | None, recorded: list[str] | None
 ) -> None:
     there = Recorded()
-    assert await fill({"X": header}, "gateway") == ({} if sent is None else {"X": sent})
+    assert await fill_placeholders({"X": header}, "gateway") == ({} if sent is None else {"X": sent})
     assert there == ([("gateway", recorded)] if recorded else [])
 
 
 async def test_without_an_asker_no_header_is_sent() -> None:
     ASKER.set(None)
-    assert await fill({"X": "{asker.id}", "Y": "y"}, "gateway") == {"Y": "y"}
+    assert await fill_placeholders({"X": "{asker.id}", "Y": "y"}, "gateway") == {"Y": "y"}
 
 
 @pytest.mark.parametrize(("is_gateway", "seen"), [(True, "U0ADA"), (False, None)])

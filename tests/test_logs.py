@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import logs
-from bot.clock import SystemClock, keep_trying, try_again
+from bot.clock import SystemClock, keep_trying, try_briefly
 from bot.errors import StoreError
 from bot.store import Stores
 from bot.store.database import create_engine
@@ -61,7 +61,7 @@ def test_own_record_is_written_unchanged(written: io.StringIO) -> None:
 async def test_work_that_the_end_of_the_process_cuts_off_is_no_error(written: io.StringIO) -> None:
     store = Stores(create_engine("sqlite+aiosqlite:///:memory:"), "w1", SystemClock())
     await store.close()
-    for work in (keep_trying, try_again):
+    for work in (keep_trying, try_briefly):
         trying = asyncio.create_task(
             work(lambda: store.memories.of_place(("T1", "C1")), store.clock, "memories not read")
         )

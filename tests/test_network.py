@@ -1,4 +1,4 @@
-"""Which way an address is reached: by the variables that curl, Go and OpenSSL read."""
+"""The route to a URL, by the variables that curl, Go and OpenSSL read."""
 
 import asyncio
 import os
@@ -13,34 +13,34 @@ import pytest
 
 from bot import network
 from bot.errors import SettingsError
-from bot.network import Way, reason_of, remedy, route_to
+from bot.network import Route, reason_of, remedy, route_to
 
 SLACK = "https://slack.com/api/"
 PROXY = "http://proxy.example:3128"
-DIRECTLY = Way()
-EXEMPT = Way(variable="NO_PROXY")
-BY_HTTPS = Way(PROXY, "HTTPS_PROXY")
+DIRECTLY = Route()
+EXEMPT = Route(variable="NO_PROXY")
+BY_HTTPS = Route(PROXY, "HTTPS_PROXY")
 
-WAYS: list[tuple[str, Mapping[str, str], str, Way]] = [
+ROUTES: list[tuple[str, Mapping[str, str], str, Route]] = [
     ("no variable", {}, SLACK, DIRECTLY),
     ("https", {"HTTPS_PROXY": PROXY}, SLACK, BY_HTTPS),
     ("in small letters", {"https_proxy": PROXY}, SLACK, BY_HTTPS),
     ("small letters come first", {"https_proxy": PROXY, "HTTPS_PROXY": "http://other.example"}, SLACK, BY_HTTPS),
     ("an empty one is not set", {"https_proxy": " ", "HTTPS_PROXY": PROXY}, SLACK, BY_HTTPS),
     ("a socket", {"HTTPS_PROXY": PROXY}, "wss://wss-primary.slack.com/link/?ticket=1", BY_HTTPS),
-    ("an open socket", {"HTTP_PROXY": PROXY}, "ws://slack.example/link/", Way(PROXY, "HTTP_PROXY")),
+    ("an open socket", {"HTTP_PROXY": PROXY}, "ws://slack.example/link/", Route(PROXY, "HTTP_PROXY")),
     ("http is another scheme", {"HTTP_PROXY": PROXY}, SLACK, DIRECTLY),
     ("https is another scheme", {"HTTPS_PROXY": PROXY}, "http://models.example/v1", DIRECTLY),
-    ("all, https", {"ALL_PROXY": PROXY}, SLACK, Way(PROXY, "ALL_PROXY")),
-    ("all, http", {"all_proxy": PROXY}, "http://models.example/v1", Way(PROXY, "ALL_PROXY")),
+    ("all, https", {"ALL_PROXY": PROXY}, SLACK, Route(PROXY, "ALL_PROXY")),
+    ("all, http", {"all_proxy": PROXY}, "http://models.example/v1", Route(PROXY, "ALL_PROXY")),
     ("the exact one before all", {"ALL_PROXY": "http://other.example", "HTTPS_PROXY": PROXY}, SLACK, BY_HTTPS),
-    ("all, exported", {"ALL_PROXY": PROXY, "HTTPS_PROXY": PROXY}, SLACK, Way(PROXY, "ALL_PROXY")),
+    ("all, exported", {"ALL_PROXY": PROXY, "HTTPS_PROXY": PROXY}, SLACK, Route(PROXY, "ALL_PROXY")),
     ("without a scheme", {"HTTPS_PROXY": "proxy.example:3128"}, SLACK, BY_HTTPS),
-    ("with a slash", {"HTTPS_PROXY": f"{PROXY}/"}, SLACK, Way(f"{PROXY}/", "HTTPS_PROXY")),
-    ("a scheme in capitals", {"HTTPS_PROXY": PROXY.upper()}, SLACK, Way(PROXY.upper(), "HTTPS_PROXY")),
-    ("in IPv6", {"HTTPS_PROXY": "http://[::1]:1"}, SLACK, Way("http://[::1]:1", "HTTPS_PROXY")),
-    ("an international name", {"HTTPS_PROXY": "http://höst:1"}, SLACK, Way("http://höst:1", "HTTPS_PROXY")),
-    ("over TLS", {"HTTPS_PROXY": "https://proxy.example"}, SLACK, Way("https://proxy.example", "HTTPS_PROXY")),
+    ("with a slash", {"HTTPS_PROXY": f"{PROXY}/"}, SLACK, Route(f"{PROXY}/", "HTTPS_PROXY")),
+    ("a scheme in capitals", {"HTTPS_PROXY": PROXY.upper()}, SLACK, Route(PROXY.upper(), "HTTPS_PROXY")),
+    ("in IPv6", {"HTTPS_PROXY": "http://[::1]:1"}, SLACK, Route("http://[::1]:1", "HTTPS_PROXY")),
+    ("an international name", {"HTTPS_PROXY": "http://höst:1"}, SLACK, Route("http://höst:1", "HTTPS_PROXY")),
+    ("over TLS", {"HTTPS_PROXY": "https://proxy.example"}, SLACK, Route("https://proxy.example", "HTTPS_PROXY")),
     ("loopback", {"ALL_PROXY": PROXY}, "http://127.0.0.1:11434/v1", DIRECTLY),
     ("loopback in IPv6", {"ALL_PROXY": PROXY}, "http://[::1]:11434/v1", DIRECTLY),
     ("localhost", {"ALL_PROXY": PROXY}, "http://localhost:11434/v1", DIRECTLY),
@@ -89,15 +89,15 @@ EXCEPTIONS: list[tuple[str, str, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("env", "url", "way"), [case[1:] for case in WAYS], ids=[case[0] for case in WAYS])
-def test_variables_lead_to_a_proxy_or_directly(env: Mapping[str, str], url: str, way: Way) -> None:
-    assert route_to(url, env) == way
+@pytest.mark.parametrize(("env", "url", "route"), [case[1:] for case in ROUTES], ids=[case[0] for case in ROUTES])
+def test_variables_lead_to_a_proxy_or_directly(env: Mapping[str, str], url: str, route: Route) -> None:
+    assert route_to(url, env) == route
 
 
 @pytest.mark.parametrize(("exempt", "url", "is_direct"), EXCEPTIONS)
 def test_no_proxy_names_what_is_reached_directly(exempt: str, url: str, is_direct: bool) -> None:
-    way = route_to(url, {"ALL_PROXY": PROXY, "NO_PROXY": exempt})
-    assert way == (EXEMPT if is_direct else Way(PROXY, "ALL_PROXY"))
+    route = route_to(url, {"ALL_PROXY": PROXY, "NO_PROXY": exempt})
+    assert route == (EXEMPT if is_direct else Route(PROXY, "ALL_PROXY"))
 
 
 UNUSABLE = [
@@ -138,10 +138,10 @@ def test_proxy_that_cannot_be_used_is_named_by_its_variable_without_its_value(va
 
 
 def test_password_is_neither_shown_nor_in_a_repr() -> None:
-    way = route_to(SLACK, {"HTTPS_PROXY": "http://typist:geheim@proxy.example:3128"})
-    assert way.proxy == "http://typist:geheim@proxy.example:3128"
-    assert way.displayed_proxy == "proxy.example:3128"
-    assert "geheim" not in repr(way)
+    route = route_to(SLACK, {"HTTPS_PROXY": "http://typist:geheim@proxy.example:3128"})
+    assert route.proxy == "http://typist:geheim@proxy.example:3128"
+    assert route.displayed_proxy == "proxy.example:3128"
+    assert "geheim" not in repr(route)
 
 
 def test_libraries_without_an_argument_read_what_env_says(monkeypatch: pytest.MonkeyPatch) -> None:

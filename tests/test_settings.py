@@ -20,7 +20,7 @@ from bot.models.events import Usage
 from bot.models.prompt import WebSearch
 from bot.models.registry import VENDORS
 from bot.models.setup import VendorSettings
-from bot.settings import Settings, install_command, pip_install
+from bot.settings import Settings, install_command, pip_install_command
 from bot.wiring import open_telemetry
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
@@ -486,7 +486,7 @@ def test_a_setting_is_added_to_the_file_and_all_else_stays(
     file = tmp_path / ".env"
     if before is not None:
         file.write_bytes(before.encode())
-    settings.complete_env_file(name, value, file)
+    settings.add_to_env_file(name, value, file)
     assert file.read_bytes().decode() == after
     assert settings.environment(file)[name] == value
     assert (file.stat().st_mode & 0o777, list(tmp_path.iterdir())) == (0o600, [file])
@@ -495,17 +495,17 @@ def test_a_setting_is_added_to_the_file_and_all_else_stays(
 def test_a_file_behind_a_link_is_completed_and_the_link_stays(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / ".env").symlink_to(tmp_path / "there/settings")
-    settings.complete_env_file("BOT_ADMINS", "U0ADA", tmp_path / ".env")
+    settings.add_to_env_file("BOT_ADMINS", "U0ADA", tmp_path / ".env")
     assert (tmp_path / ".env").is_symlink()
     assert (tmp_path / "there/settings").read_text() == "BOT_ADMINS=U0ADA\n"
 
 
 def test_a_file_that_cannot_be_completed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"nowhere/\.env can't be written: No such file or directory\."):
-        settings.complete_env_file("BOT_ADMINS", "U0ADA", tmp_path / "nowhere/.env")
+        settings.add_to_env_file("BOT_ADMINS", "U0ADA", tmp_path / "nowhere/.env")
     monkeypatch.setenv("BOT_ADMINS", "")
     with pytest.raises(SettingsError, match="BOT_ADMINS is empty in the environment, which overrides"):
-        settings.complete_env_file("BOT_ADMINS", "U0ADA", tmp_path / ".env")
+        settings.add_to_env_file("BOT_ADMINS", "U0ADA", tmp_path / ".env")
 
 
 def test_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -620,7 +620,7 @@ def test_missing_extra_of_a_cloud_is_one_sentence_with_its_command(
     with pytest.raises(SettingsError) as caught:
         settings.read({**CLOUDS, "BOT_MODELS": model})
     extra = {"boto3": "bedrock", "google.auth": "vertex"}.get(module, "azure")
-    assert caught.value.problems == [f"{model} needs the extra {extra}. Install it: {pip_install()} {package}"]
+    assert caught.value.problems == [f"{model} needs the extra {extra}. Install it: {pip_install_command()} {package}"]
 
 
 def test_postgresql_needs_its_extra_and_sqlite_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -712,17 +712,17 @@ def test_wrong_file_of_prices_is_reported_in_one_line(tmp_path: Path, text: str,
 @pytest.mark.parametrize("extra", ["telemetry", "local", "bedrock"])
 def test_command_for_an_extra_installs_its_packages_and_never_typist_again(extra: str) -> None:
     """A `pip install '.[extra]'` would replace an editable install by a copy, and needs the repository."""
-    assert install_command(extra).startswith(f"{pip_install()} ")
-    packages = shlex.split(install_command(extra).removeprefix(pip_install()))
+    assert install_command(extra).startswith(f"{pip_install_command()} ")
+    packages = shlex.split(install_command(extra).removeprefix(pip_install_command()))
     declared = tomllib.loads(EXAMPLE.with_name("pyproject.toml").read_text())["project"]["optional-dependencies"][extra]
     assert {Requirement(package) for package in packages} == {Requirement(package) for package in declared}
 
 
 def test_packages_are_installed_for_the_python_that_runs_typist(monkeypatch: pytest.MonkeyPatch) -> None:
     """A `pip` without a path may be another Python's: the image's environment has none of its own."""
-    assert shlex.split(pip_install()) == [sys.executable, "-m", "pip", "install"]
+    assert shlex.split(pip_install_command()) == [sys.executable, "-m", "pip", "install"]
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert shlex.split(pip_install()) == ["pip", "--python", sys.prefix, "install"]
+    assert shlex.split(pip_install_command()) == ["pip", "--python", sys.prefix, "install"]
 
 
 def test_traces_need_their_extra_and_the_port_does_without(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ async def notify_admins(at: Checkup, admins: AdminNotices) -> None:
     report = await run_checks(planned_checks(at, Occasion.DAILY))
     report.log()
     for finding in report.checks:
-        if finding.is_problem and finding.is_made:
+        if finding.is_problem and finding.is_conclusive:
             others = replace(admins, admins=set(admins.admins) - finding.people)
             await others.send(_notice(finding), finding.sentence)
         elif finding.status is CheckStatus.OK:

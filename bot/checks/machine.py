@@ -14,7 +14,7 @@ from bot.errors import SettingsError
 from bot.mcp.config import HttpTransport
 from bot.models.prices import price_of_tools
 from bot.models.registry import vendor_settings
-from bot.network import Way
+from bot.network import Route
 from bot.settings import Settings, model_prices, model_setup, models_in_use
 from bot.store.database import create_engine, database_file
 from files_to_markdown import isolation
@@ -101,21 +101,24 @@ async def check_network(ours: Settings) -> Finding:
     urls += [server.transport.url for server in ours.mcp.servers if isinstance(server.transport, HttpTransport)]
     urls.append(ours.traces_url)
     try:
-        ways = {urlsplit(url).hostname or "": network.route_to(url) for url in urls if url}
+        routes = {urlsplit(url).hostname or "": network.route_to(url) for url in urls if url}
     except SettingsError as error:
         fix = "Typist supports http and https proxies. Exempt hosts with NO_PROXY. See company.md in Typist's docs."
         return fail(str(error), fix)
     certificates = network.certificates()
     trusted = f"Using the certificates in {certificates}." if certificates else "Using the system's certificates."
-    if not any(way.variable for way in ways.values()):
+    if not any(route.variable for route in routes.values()):
         return ok(f"No proxy is set: servers are reached directly. {trusted}")
-    return ok(f"Network routes to the servers: {trusted}", *(f"{host}: {_route(way)}" for host, way in ways.items()))
+    return ok(
+        f"Network routes to the servers: {trusted}",
+        *(f"{host}: {_route_text(one)}" for host, one in routes.items()),
+    )
 
 
-def _route(way: Way) -> str:
-    if way.proxy:
-        return f"through the proxy {way.displayed_proxy} ({way.variable})"
-    return f"directly ({way.variable})" if way.variable else "directly"
+def _route_text(route: Route) -> str:
+    if route.proxy:
+        return f"through the proxy {route.displayed_proxy} ({route.variable})"
+    return f"directly ({route.variable})" if route.variable else "directly"
 
 
 async def check_traces(url: str, session: ClientSession) -> Finding:

@@ -66,7 +66,7 @@ class Checkup:
     session: ClientSession
     bot: SlackClient
     env_file: Path | None = None
-    probed: str = ""
+    probe_channel: str = ""
     slack: SlackChecks = field(init=False)
     database: DatabaseChecks = field(init=False)
     servers: ServerChecks = field(init=False)
@@ -175,7 +175,7 @@ CHECKS: Sequence[Check] = (
     Check(
         PROBE_POST,
         "the test message",
-        lambda at, _: at.slack.probe_post(at.probed),
+        lambda at, _: at.slack.probe_post(at.probe_channel),
         Occasion.PROBE,
         needs=[BOT_TOKEN, SOCKET_MODE],
     ),
@@ -322,7 +322,7 @@ def planned_checks(at: Checkup, on: Occasion) -> list[PlannedCheck]:
     ]
 
 
-async def log_start(at: Checkup, *having: str) -> None:
+async def log_startup_findings(at: Checkup, *having: str) -> None:
     """Logs the findings of startup checks that need the last of these checks, and no checks other than these."""
     ready = {check.id for check in CHECKS if set(having[-1:]) <= set(check.needs) <= set(having)}
     (await run_checks([check for check in planned_checks(at, Occasion.START) if check.id in ready])).log()
@@ -352,10 +352,10 @@ async def log_findings(ours: Settings, on: Occasion, env_file: Path | None = Non
 
 
 @asynccontextmanager
-async def _open_checkup(ours: Settings, env_file: Path | None = None, probed: str = "") -> AsyncIterator[Checkup]:
+async def _open_checkup(ours: Settings, env_file: Path | None = None, channel: str = "") -> AsyncIterator[Checkup]:
     async with new_session() as session:
         bot = SlackClient(ours.slack_bot_token, ours.slack_api_url, session)
-        at = Checkup(ours, SystemClock(), session, bot, env_file, probed)
+        at = Checkup(ours, SystemClock(), session, bot, env_file, channel)
         try:
             yield at
         finally:

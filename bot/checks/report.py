@@ -55,7 +55,7 @@ class Finding:
     """The IDs of people in the message. Admins among them aren't notified."""
     is_notable: bool = False
     """Whether the finding is logged at startup even if nothing is wrong."""
-    is_made: bool = True
+    is_conclusive: bool = True
     """False if the check itself failed or timed out. Admins aren't notified of that in Slack."""
     id: str = ""
 
@@ -205,15 +205,15 @@ async def _make_check(check: PlannedCheck) -> Finding:
     except TimeoutError:
         fix = "Check the network, proxies, firewalls and the server. Then run the check again."
         severity = fail if check.is_vital else warn
-        late = replace(severity(f"Timed out: {check.name}.", fix), is_made=False)
+        late = replace(severity(f"Timed out: {check.name}.", fix), is_conclusive=False)
         # Regardless of the call: if Slack answers nothing, that is one problem.
         of_slack = check.id.startswith("slack.")
         return replace(late, message=f"{SLACK_SILENT}.", cause=SLACK_SILENT) if of_slack else late
     except TypistError as error:
-        return replace(fail(str(error), SETTINGS_FIX), is_made=False)
+        return replace(fail(str(error), SETTINGS_FIX), is_conclusive=False)
     except Exception as error:
         # The exception's message might contain a secret.
         message = f"A check failed unexpectedly ({trace_of(error)}): {check.name}."
         return replace(
-            fail(message, "This is a bug in Typist's check. The rest of the report is valid."), is_made=False
+            fail(message, "This is a bug in Typist's check. The rest of the report is valid."), is_conclusive=False
         )

@@ -50,7 +50,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     question = "\n\n".join(filter(None, parts))
     if not (question or read):
         raise SettingsError(['No question given. Try: typist ask "your question"'])
-    return asyncio.run(_ask(ours, question, read, at_once=options.no_stream))
+    return asyncio.run(_ask(ours, question, read, at_end=options.no_stream))
 
 
 def _file_content(word: str) -> bytes | None:
@@ -83,9 +83,9 @@ async def _read_files(contents: Mapping[str, bytes]) -> list[files.OpenedFile]:
     return opened
 
 
-async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes], *, at_once: bool) -> int:
+async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes], *, at_end: bool) -> int:
     # Imported here because they load the model clients.
-    from bot.cli.terminal_output import Terminal
+    from bot.cli.terminal_output import TerminalOutput
     from bot.models.registry import open_models
     from bot.services.prompt_builder import PromptSettings
     from bot.services.standalone import InMemoryConversation, UnlimitedSpending, answer
@@ -95,7 +95,7 @@ async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes],
     asked = Question(ThreadKey("T", "D", ts), ts, "U", escape(question), tuple(file.file for file in opened))
     facts = [NOW.format(now=time_text(now, now.tzname() or ""))]
     conversation = InMemoryConversation(opened={file.file.id: file for file in opened}, facts=facts)
-    spending, terminal = UnlimitedSpending(model_prices(settings)), Terminal(at_once=at_once)
+    spending, terminal = UnlimitedSpending(model_prices(settings)), TerminalOutput(at_end=at_end)
     prompts = PromptSettings(system_prompt_in_use(settings), HISTORY_TOKENS, settings.web_search)
     async with open_models(model_setup(settings), patience_s=PATIENCE_S) as models:
         answered = await answer(asked, conversation, models, shown=terminal, spending=spending, settings=prompts)

@@ -11,7 +11,7 @@ from bot.cli import Subcommand
 from bot.cli.forget import check_member_ids
 from bot.cli.names import names_of
 from bot.cli.terminal import print_note
-from bot.cli.usage import relative_day
+from bot.cli.usage import parse_relative_day
 from bot.core import audit
 from bot.core.caps import DAY_S
 from bot.errors import SettingsError
@@ -38,15 +38,15 @@ def _export_audit(env: Mapping[str, str], options: argparse.Namespace) -> int:
     if options.texts and not options.json:
         raise SettingsError(["--texts needs --json."])
     check_member_ids([options.user] if options.user else [])
-    since = first_time_of_audit(options.since) if options.since else 0.0
+    since = parse_audit_start(options.since) if options.since else 0.0
     asyncio.run(_export(ours, since, options.user, as_json=options.json, texts=options.texts))
     return 0
 
 
-def first_time_of_audit(text: str) -> float:
+def parse_audit_start(text: str) -> float:
     """Parses --since into seconds since 1970, at least 0. A time without an offset is read as UTC. Raises
     SettingsError."""
-    if (day := relative_day(text)) is not None:
+    if (day := parse_relative_day(text)) is not None:
         return float(day * DAY_S)
     try:
         time_named = datetime.fromisoformat(text)

@@ -91,26 +91,26 @@ def run_command(arguments: Sequence[str]) -> int:
             stream.flush()
         return code
     except SettingsError as error:
-        return _failed(EXIT_INVALID, *error.problems)
+        return _report(EXIT_INVALID, *error.problems)
     except ProviderError as error:
         # The sentence might suggest asking a Typist admin, but the reader might be one, so the reason is added.
-        return _failed(
+        return _report(
             EXIT_FAILED, texts.models.for_error(error), *([f"The reason: {error.detail}"] if error.detail else [])
         )
     except TypistError as error:
-        return _failed(EXIT_FAILED, texts.models.for_error(error))
+        return _report(EXIT_FAILED, texts.models.for_error(error))
     except BrokenPipeError:
         # The reader closed the pipe, as `| head` does.
         return EXIT_FAILED
     except OSError as error:
-        return _failed(EXIT_FAILED, f"A system call failed: {os.strerror(error.errno or 0)} ({trace_of(error)}).")
+        return _report(EXIT_FAILED, f"A system call failed: {os.strerror(error.errno or 0)} ({trace_of(error)}).")
     except Exception as error:
-        return _failed(EXIT_FAILED, f"Unexpected error: {trace_of(error)}. Please report this.")
+        return _report(EXIT_FAILED, f"Unexpected error: {trace_of(error)}. Please report this.")
 
 
 def _run(arguments: Sequence[str]) -> int:
     # In the environment's format until .env is read.
-    logs.begin(settings.log_format(os.environ))
+    logs.set_up_early(settings.log_format(os.environ))
     parser = argument_parser()
     try:
         options = parser.parse_args(arguments)
@@ -118,7 +118,7 @@ def _run(arguments: Sequence[str]) -> int:
         # argparse has written help, the version or the error.
         return EXIT_INVALID if ended.code else 0
     env = settings.environment()
-    logs.begin(settings.log_format(env))
+    logs.set_up_early(settings.log_format(env))
     network.export_settings(env)
     if options.command is None:
         # If only one of the tokens is set, `run` reports the missing one.
@@ -127,7 +127,7 @@ def _run(arguments: Sequence[str]) -> int:
     return SUBCOMMANDS[options.command].run(env, options)
 
 
-def _failed(code: int, *sentences: str) -> int:
+def _report(code: int, *sentences: str) -> int:
     """Writes sentences to stderr if it is writable, and returns the exit code."""
     with suppress(OSError):
         print(*map(logs.line, map(without_controls, sentences)), sep="\n", file=sys.stderr, flush=True)

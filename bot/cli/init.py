@@ -34,7 +34,7 @@ from bot.errors import RateLimited, Refused, SettingsError
 from bot.models.events import Usage
 from bot.models.registry import KEY_COMPANIES, VENDORS, vendor_of_key, vendors_of_key
 from bot.models.setup import VendorSettings
-from bot.settings import WHERE, Settings
+from bot.settings import SOURCES, Settings
 from bot.slack.manifest import DEFAULT_COMMAND, DEFAULT_NAME, app_manifest
 
 BOT_TOKEN, APP_TOKEN, CONFIG_TOKEN, ADMINS = "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_CONFIG_TOKEN", "BOT_ADMINS"
@@ -53,10 +53,10 @@ ASK: Mapping[str, str] = {
     "(api.slack.com/apps) → Basic Information → App-Level Tokens → Generate Token and Scopes. Enter a name, add the\n"
     "scope connections:write, and click Generate.",
     ANY_KEY: (
-        f"Copy a key from {KEY_COMPANIES}: {' or '.join(WHERE[variable] for variable in KEYS)}. For your own\n"
+        f"Copy a key from {KEY_COMPANIES}: {' or '.join(SOURCES[variable] for variable in KEYS)}. For your own\n"
         "model server, press Ctrl-C and set OPENAI_BASE_URL and BOT_MODELS in .env (see setup.md in Typist's docs)."
     ),
-    **{variable: f"Copy the value of {variable}: {WHERE[variable]}." for variable in KEYS},
+    **{variable: f"Copy the value of {variable}: {SOURCES[variable]}." for variable in KEYS},
 }
 PASTE = "Paste it here (it stays hidden): "
 PASTE_OR_ENTER = "{on_enter}, or paste a token here (it stays hidden): "
@@ -239,7 +239,7 @@ class _Init:
         return {registry.MODEL.format(model) for model in models if model.partition("/")[0] == KEYS[variable]}
 
     def _write(self, variable: str, value: str) -> None:
-        settings.complete_env_file(variable, value)
+        settings.add_to_env_file(variable, value)
         self.env[variable] = value
         print(WRITTEN.format(variable=variable))
 

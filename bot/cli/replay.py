@@ -25,7 +25,7 @@ from bot.cli import EXIT_FAILED, Subcommand
 from bot.cli.names import names_of
 from bot.cli.smoke import dollars
 from bot.cli.terminal import print_note
-from bot.cli.usage import first_day_of_usage
+from bot.cli.usage import parse_usage_start
 from bot.clock import SystemClock, keep_trying
 from bot.core.audit import time_text
 from bot.core.caps import DAY_S
@@ -119,7 +119,7 @@ class Folder:
         os.fchmod(file, 0o600)
         return file
 
-    def has(self, job_id: int) -> bool:
+    def has_answer(self, job_id: int) -> bool:
         line = self.lines.get(job_id)
         return line is not None and ("now" in line or line["at_most_usd"] > 0)
 
@@ -164,7 +164,7 @@ def _replay(env: Mapping[str, str], options: argparse.Namespace) -> int:
     model, ours = _settings(env, "--model", options.model)
     judge, judges = _settings(env, "--judge", options.judge) if options.judge else ("", None)
     ours = _set_up(ours, prompt)
-    since = first_day_of_usage(options.since)
+    since = parse_usage_start(options.since)
     path = Path(options.folder or "replay-" + re.sub(r"[^\w.-]+", "-", model))
     version = hashlib.sha256(prompt.encode()).hexdigest() if prompt else ""
     of = {"model": model, "system_prompt": version, "since": since} | ({"tools": True} if options.tools else {})
@@ -251,11 +251,11 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
         asked = await replays.question_ids(folder.of["since"] * DAY_S)
         channels = await _chosen(options, set(asked.values()), answering.workspace.surfaces)
         ids = [job_id for job_id, channel in asked.items() if channel in channels]
-        left = [job_id for job_id in ids if not folder.has(job_id)]
+        left = [job_id for job_id in ids if not folder.has_answer(job_id)]
         usd = max(0.0, folder.limit_usd - folder.spent_usd)
         print_note(BEGIN.format(count=len(left), all=len(ids), model=folder.of["model"], left=usd))
         if judge is not None:
-            left = [job_id for job_id in ids if not folder.has(job_id) or folder.needs_verdict(job_id)]
+            left = [job_id for job_id in ids if not folder.has_answer(job_id) or folder.needs_verdict(job_id)]
             print_note(await _judge_notice(judge, replays, folder, left))
         stopped = await _ask_each(answering, replays, folder, left, judge)
         await _report(ours, replays, folder, answering.workspace.channel_reader)
@@ -280,7 +280,7 @@ async def _judge_notice(judge: "Judge", replays: "Replays", folder: Folder, job_
     """Returns the sentence that announces the judge. Assumes that missing answers will be as long as recorded ones."""
     usds = []
     for job_id in job_ids:
-        if folder.has(job_id):
+        if folder.has_answer(job_id):
             usds.append(judge.usd(folder.lines[job_id], at_most=False))
         elif (asked := await replays.read(job_id, folder.of["since"] * DAY_S)) and (
             text := asked.original.text.strip()
@@ -309,7 +309,7 @@ async def _ask_each(
             denied += 1
             continue
         try:
-            if not folder.has(job_id):
+            if not folder.has_answer(job_id):
                 said = await _ask(answering, folder, asked)
                 print_note(f"{number:,} of {len(job_ids):,}: {said}, ${folder.spent_usd:.4f} so far")
             if judge is not None and folder.needs_verdict(job_id):
@@ -327,7 +327,7 @@ async def _ask_each(
 async def _ask(answering: "Answering", folder: Folder, asked: "RecordedQuestion") -> str:
     """Asks a question and returns how the answer ended. Raises CapReached, and ProviderError for failures that would
     affect every question."""
-    from bot.cli.replay_report import recorded
+    from bot.cli.replay_report import answer_values
     from bot.services.replay import ask_again
 
     job, question = asked.job, asked.job.question
@@ -340,7 +340,7 @@ async def _ask(answering: "Answering", folder: Folder, asked: "RecordedQuestion"
         raise
     about = {"asked": time_text(float(question.ts)), "channel": question.thread.channel_id}
     words = without_bot_mention(question.text, answering.workspace.me.user_id)
-    folder.add(job.id, **about, question=words, then=recorded(asked.original), now=recorded(now))
+    folder.add(job.id, **about, question=words, then=answer_values(asked.original), now=answer_values(now))
     return f"{now.end}, {now.seconds:.1f} s"
 
 
@@ -365,7 +365,7 @@ async def _compare(judge: "Judge", replays: "Replays", folder: Folder, job: Job)
 
 
 async def _report(ours: Settings, replays: "Replays", folder: Folder, reader: "ChannelReader") -> None:
-    from bot.cli.replay_report import TIMES, UNFINISHED, figures, page, totals
+    from bot.cli.replay_report import TIMES, UNFINISHED, labeled_totals, page, totals
 
     lines = []
     uses: list[AnswerUsage] = []
@@ -378,7 +378,7 @@ async def _report(ours: Settings, replays: "Replays", folder: Folder, reader: "C
             lines.append({**line, "thumbs_down": totals((), asked.thumbs).thumbs_down, "link": link})
             uses += asked.original.uses
             thumbs += asked.thumbs
-    sums, names = figures(lines, totals(uses, thumbs)), await names_of(ours, {line["channel"] for line in lines})
+    sums, names = labeled_totals(lines, totals(uses, thumbs)), await names_of(ours, {line["channel"] for line in lines})
     killed = [job_id for job_id, line in folder.lines.items() if "now" not in line and line["at_most_usd"] > 0]
     notes = [TIMES, *([UNFINISHED.format(", ".join(map(str, killed)))] if killed else [])]
     judges = "".join({f", judged by {line['judge']['model']}" for line in lines if "judge" in line})

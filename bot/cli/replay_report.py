@@ -53,7 +53,7 @@ PAGE = (
 )
 
 
-def recorded(given: Given) -> dict[str, Any]:
+def answer_values(given: Given) -> dict[str, Any]:
     used, last = totals(given.uses), given.uses[-1]
     return {
         "model": last.model,
@@ -76,7 +76,7 @@ def totals(uses: Iterable[AnswerUsage], thumbs: Iterable[Thumb] = ()) -> UsageLi
     return report.total
 
 
-def figures(lines: Sequence[Line], then: UsageLine) -> list[list[str]]:
+def labeled_totals(lines: Sequence[Line], then: UsageLine) -> list[list[str]]:
     """Returns labeled totals for both sides. `then`: the earlier totals, in the format of `typist usage`."""
     now = totals(_use_of(line["now"]) for line in lines)
 
@@ -154,7 +154,7 @@ def _section(line: Line, names: Mapping[str, str]) -> str:
     if "judge" in line:
         about += f" · {_verdict(line['judge'])}"
     sides = [line["then"], line["now"]]
-    pair = "".join(f"<div>{_small(_about(at, line[at]))}{_to_html(line[at]['text'])}</div>" for at in ("then", "now"))
+    pair = "".join(f"<div>{_small(_heading(at, line[at]))}{_to_html(line[at]['text'])}</div>" for at in ("then", "now"))
     shown = {"down": line["thumbs_down"], "tools": any(side.get("calls") or side.get("searches") for side in sides)}
     classes = " ".join(name for name in FILTERS if shown[name])
     thread = f"<p>{_link(line['link'], 'Open in Slack')}</p>" if line.get("link") else ""
@@ -170,7 +170,7 @@ def _verdict(judge: Line) -> str:
     return f"judge: {better}, ${judge['usd']:.6f}"
 
 
-def _about(at: str, given: Line) -> str:
+def _heading(at: str, given: Line) -> str:
     first, whole = ("-" if given[name] is None else f"{given[name]:.2f} s" for name in ("first_word_s", "seconds"))
     used = f"${given['usd']:.6f} · {given['input_tokens']:,} tokens in, {given['output_tokens']:,} out"
     times = f"first word {first}, all {'shown' if at == 'then' else 'written'} {whole}"

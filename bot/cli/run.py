@@ -21,7 +21,7 @@ from bot import __version__, logs, settings, standstill
 from bot.cli import EXIT_FAILED, Subcommand
 from bot.clock import Background
 from bot.errors import SettingsError
-from bot.settings import Settings, pip_install
+from bot.settings import Settings, pip_install_command
 from bot.slack.manifest import app_manifest
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _start_sandbox(env: Mapping[str, str], options: argparse.Namespace) -> int:
         import slack_sandbox.server  # noqa: F401
     except ModuleNotFoundError as error:
         raise SettingsError(
-            [f"The sandbox needs the package {error.name}. Install it in a clone: {pip_install()} --editable ."]
+            [f"The sandbox needs the package {error.name}. Install it in a clone: {pip_install_command()} --editable ."]
         ) from error
     from slack_sandbox.start import StartError
 

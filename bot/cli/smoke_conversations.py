@@ -62,12 +62,12 @@ _NOTE = ToolDefinition(
     "1",
     OURS,
 )
-_LONG = {
+_LONG_SCHEMA = {
     "type": "object",
     "properties": {f"field_{n}": {"type": "string", "description": "Text." * 4} for n in range(24)},
 }
-_OTHERS = tuple(
-    ToolDefinition(f"smoke__{verb}_{noun}", f"{verb.title()}s a {noun}.", _LONG, f"{verb} {noun}", OURS)
+_OTHER_TOOLS = tuple(
+    ToolDefinition(f"smoke__{verb}_{noun}", f"{verb.title()}s a {noun}.", _LONG_SCHEMA, f"{verb} {noun}", OURS)
     for verb in ("create", "rename", "share", "list", "delete")
     for noun in ("invoice", "meeting", "contract", "shipment", "budget", "ticket")
 )
@@ -94,13 +94,13 @@ class SmokeResult:
         return Finding(self.status, f"{self.model} {self.conversation}: {self.message}{spent}", fix).lines()
 
 
-class _Wrong(Exception):
+class _ConversationFailed(Exception):
     """A conversation failed. The exception's text is shown to the person who runs the command."""
 
 
 def _expect(is_right: bool, message: str) -> None:
     if not is_right:
-        raise _Wrong(message)
+        raise _ConversationFailed(message)
 
 
 @dataclass(eq=False)
@@ -112,7 +112,7 @@ class _Conversation:
     prices: ModelPrices
     system_prompt: str
     remaining_usd: float
-    at: float = field(default_factory=time.time)
+    started_at: float = field(default_factory=time.time)
     """The first message's time in seconds since the epoch, which identifies the conversation's thread."""
     usage: Usage = field(default_factory=Usage)
     usd: float = 0.0
@@ -143,8 +143,8 @@ class _Conversation:
             )
 
     def question(self, text: str, after_s: float = 0.0, files: tuple[File, ...] = ()) -> Question:
-        thread = ThreadKey(ME.team_id, CHANNEL, f"{self.at:.6f}")
-        return Question(thread, f"{self.at + after_s:.6f}", ASKER, f"<@{ME.user_id}> {text}", files)
+        thread = ThreadKey(ME.team_id, CHANNEL, f"{self.started_at:.6f}")
+        return Question(thread, f"{self.started_at + after_s:.6f}", ASKER, f"<@{ME.user_id}> {text}", files)
 
     async def answer(
         self,
@@ -241,12 +241,12 @@ async def _tool(talk: _Conversation) -> str:
 async def _search(talk: _Conversation) -> str:
     question = talk.question('Note down "buy milk", then tell me the number of the note.')
     records, note = InMemory(), replace(_NOTE, rule=ToolRule(Permission.ALLOW))
-    answered, end = await talk.answer(question, EMPTY, _Notes((*_OTHERS, note)), requests=2, records=records)
+    answered, end = await talk.answer(question, EMPTY, _Notes((*_OTHER_TOOLS, note)), requests=2, records=records)
     refused = f" Its server refused the request: {end.refusal}" if end.refusal else ""
     called = [call.tool for step in records.steps for call in step.calls]
     is_right = called == [_NOTE.name] and NOTE_NUMBER in answered.text
-    _expect(is_right, f"The model didn't find and call the one right tool among {len(_OTHERS) + 1}.{refused}")
-    return f"Found the right tool among {len(_OTHERS) + 1} and called it."
+    _expect(is_right, f"The model didn't find and call the one right tool among {len(_OTHER_TOOLS) + 1}.{refused}")
+    return f"Found the right tool among {len(_OTHER_TOOLS) + 1} and called it."
 
 
 async def _files(talk: _Conversation) -> str:
@@ -326,7 +326,7 @@ async def run_smoke(setup: ModelSetup, prices: ModelPrices, system_prompt: str, 
             status = CheckStatus.OK
         except CapReached as reached:
             status, message = CheckStatus.SKIPPED, str(reached)
-        except _Wrong as wrong:
+        except _ConversationFailed as wrong:
             message = str(wrong)
         except ProviderError as error:
             message = f"Failed: {error.reason}" + (f" ({error.detail})" if error.detail else "")
@@ -335,7 +335,7 @@ async def run_smoke(setup: ModelSetup, prices: ModelPrices, system_prompt: str, 
                 refused[model] = error.reason
         except TimeoutError:
             pass
-        used, seconds = talk.usage, time.time() - talk.at
+        used, seconds = talk.usage, time.time() - talk.started_at
         tokens = used.input_tokens, used.cached_input_tokens, used.output_tokens
         found.append(SmokeResult(model, conversation, status, message, *tokens, talk.usd, seconds))
     return sorted(found, key=lambda one: setup.models.index(one.model))

@@ -9,13 +9,13 @@ from bot.text import without_controls
 NO_ANSWER = "No answer yet: {reason}. Trying again…"
 
 
-class Terminal(CollectedText):
+class TerminalOutput(CollectedText):
     """Prints an answer to stdout as it arrives, and failures to stderr. `at_end`: whether to wait and print the whole
     answer at its end instead."""
 
-    def __init__(self, *, at_once: bool = False) -> None:
+    def __init__(self, *, at_end: bool = False) -> None:
         super().__init__()
-        self._at_once = at_once
+        self._at_once = at_end
         self._wrote = ""
 
     def append(self, text: str) -> None:

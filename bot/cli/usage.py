@@ -44,7 +44,7 @@ def _add_usage_arguments(parser: argparse.ArgumentParser) -> None:
 def _report_usage(env: Mapping[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     logs.set_up(ours.log_level, ours.log_format)
-    since = first_day_of_usage(options.since)
+    since = parse_usage_start(options.since)
     report, nothing = asyncio.run(_report(ours.database_url, options.by, since))
     has_ids = not options.csv and report.group_by in ("user", "channel")
     names = asyncio.run(names_of(ours, report.sorted_lines())) if has_ids else {}
@@ -59,11 +59,11 @@ def _report_usage(env: Mapping[str, str], options: argparse.Namespace) -> int:
     return 0
 
 
-def first_day_of_usage(text: str | None) -> int:
+def parse_usage_start(text: str | None) -> int:
     """Parses --since into days since 1970 in UTC. Raises SettingsError."""
     if text is None:
         return day_of(time.time()) - 30
-    if (day := relative_day(text)) is not None:
+    if (day := parse_relative_day(text)) is not None:
         return day
     try:
         return parse_day(text)
@@ -71,7 +71,7 @@ def first_day_of_usage(text: str | None) -> int:
         raise SettingsError([f"--since must be a day such as 2026-11-20, yesterday or 7d, not {text}."]) from None
 
 
-def relative_day(text: str) -> int | None:
+def parse_relative_day(text: str) -> int | None:
     """Parses today, yesterday, or 7d for seven days ago. Returns days since 1970 in UTC, or None for other text."""
     days = re.fullmatch(r"(\d{1,4})d", {"today": "0d", "yesterday": "1d"}.get(text, text), re.ASCII)
     return day_of(time.time()) - int(days[1]) if days else None

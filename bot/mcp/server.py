@@ -43,7 +43,7 @@ from bot import __version__, network
 from bot.clock import Clock, extend_timeout
 from bot.core.calls import MAX_CALL_S, SCOPE_FIRST, SIGN_IN_FIRST, CallResult, CallState
 from bot.errors import Backoff, trace_of
-from bot.identity import fill
+from bot.identity import fill_placeholders
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG, HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import ListedTool
 from bot.mcp.responses import error_text, readable_messages, result_text
@@ -585,7 +585,7 @@ class McpServers:
         if config is None:
             return self.by_name[name]
         assert isinstance(config.transport, HttpTransport)
-        identity = await fill(config.identity_headers, f"MCP server {name}")
+        identity = await fill_placeholders(config.identity_headers, f"MCP server {name}")
         key = name, *chain.from_iterable(identity.items())
         transport = replace(config.transport, headers={**config.transport.request_headers, **identity})
         held = (

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
-from bot.clock import Clock, try_again
+from bot.clock import Clock, try_briefly
 from bot.core import alerts
 from bot.core import prompt as prompts
 from bot.core.beginnings import BuiltPrompt, beginning_record, restore_prompt
@@ -178,7 +178,7 @@ class PromptBuilder:
         return is_less or has_results
 
     async def _settings_of(self, question: Question) -> ChannelSettings:
-        found = await try_again(lambda: self.conversation.channel(question), self.clock, "channel settings not read")
+        found = await try_briefly(lambda: self.conversation.channel(question), self.clock, "channel settings not read")
         return found or ChannelSettings()
 
     async def includes_earlier_posts(self, question: Question) -> bool:

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bot.clock import try_again
+from bot.clock import try_briefly
 from bot.core import prompt as prompts
 from bot.core.access import UserKind
 from bot.core.canvases import CANVAS_RULE, canvas_requester, is_canvas
@@ -76,7 +76,7 @@ class SlackConversation:
         question, read = job.question, self.stores.recorded_answers.replies
         known = None
         if not question.begins_thread:
-            known = await try_again(
+            known = await try_briefly(
                 lambda: read(question.thread, question.ts), self.stores.clock, "recorded answers not read"
             )
         return Conversation(question, messages, known or {}, [earlier.ts for earlier in job.earlier_questions])
@@ -94,7 +94,7 @@ class SlackConversation:
         """Returns the prompt's text about the place's memories. Excludes memories from before the channel was made
         public or private."""
         thread, users = question.thread, self.workspace.users
-        kept = await try_again(
+        kept = await try_briefly(
             lambda: self.stores.memories.of_place(thread.place), self.stores.clock, "memories not read"
         )
         if not kept:
@@ -108,7 +108,7 @@ class SlackConversation:
         """Returns a note with lines about a scheduled run, a canvas and the asker's open channel, then `lines`."""
         question, run = job.question, None
         if question.schedule_id:
-            run = await try_again(lambda: self.stores.schedules.run(job.id), self.stores.clock, "schedule not read")
+            run = await try_briefly(lambda: self.stores.schedules.run(job.id), self.stores.clock, "schedule not read")
         rule, rule_origins = run.only_if if run else "", OURS
         if question.is_held and not run:
             # Written by somebody who can change the channel's settings.
@@ -129,7 +129,7 @@ class SlackConversation:
         """Returns sentences about what is open next to the asker's pane, or "" if Typist can't see it."""
         person = question.thread.team_id, question.user_id
         read = self.stores.pane_context.read
-        context = await try_again(lambda: read(*person), self.stores.clock, "pane context not read") or AppContext()
+        context = await try_briefly(lambda: read(*person), self.stores.clock, "pane context not read") or AppContext()
         channel_id = context.channel_id
         # Using a private channel's name is safe: the asker has the channel open, and nobody else reads the answer.
         names = await self.workspace.users.names([channel_id], in_channel=channel_id) if channel_id else {}
@@ -141,7 +141,7 @@ class SlackConversation:
     ) -> Mapping[str, OpenedFile]:
         shared, clock = files_newest_first(messages), self.stores.clock
         shared = (
-            await try_again(
+            await try_briefly(
                 lambda: self.transcription.with_known_transcripts(job, shared), clock, "transcripts not read"
             )
             or shared
@@ -161,7 +161,7 @@ class SlackConversation:
         return {**{file.id: read[file.id] for file in wanted}, **unread}
 
     async def keep_transcripts(self, job: Job, files: Sequence[File]) -> None:
-        await try_again(lambda: self.transcription.record(job, files), self.stores.clock, "transcripts not recorded")
+        await try_briefly(lambda: self.transcription.record(job, files), self.stores.clock, "transcripts not recorded")
 
     async def _restart_if_edited(self, job: Job, messages: Sequence[Message]) -> None:
         """Records edits that no event has reported yet, and waits for the attempt to be canceled and restarted. A

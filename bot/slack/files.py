@@ -332,5 +332,5 @@ class FairLock:
 
     @asynccontextmanager
     async def turn(self, person: str) -> AsyncIterator[None]:
-        async with self._turns.of(person), self._lock:
+        async with self._turns.lock_of(person), self._lock:
             yield

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot.cli.audit import first_time_of_audit
+from bot.cli.audit import parse_audit_start
 from bot.cli.forget import ErasureTarget, deletion_sentence, parse_thread
-from bot.cli.usage import first_day_of_usage
+from bot.cli.usage import parse_usage_start
 from bot.core.caps import DAY_S, day_of
 from bot.core.conversation import ThreadKey
 from bot.errors import SettingsError
@@ -40,25 +40,25 @@ EIGHT_S = 1_800_000_000.0
     ],
 )
 def test_audit_begins_at_a_time_of_utc_unless_it_has_an_offset(text: str, seconds: float) -> None:
-    assert first_time_of_audit(text) == seconds
+    assert parse_audit_start(text) == seconds
 
 
 def test_usage_begins_at_a_day_of_utc_or_thirty_days_ago() -> None:
-    assert first_day_of_usage("2027-01-15") * DAY_S == EIGHT_S - 8 * 3_600
+    assert parse_usage_start("2027-01-15") * DAY_S == EIGHT_S - 8 * 3_600
     today = day_of(time.time())
-    assert today <= first_day_of_usage(None) + 30 <= today + 1
+    assert today <= parse_usage_start(None) + 30 <= today + 1
 
 
 @pytest.mark.parametrize(("text", "ago"), [("today", 0), ("yesterday", 1), ("7d", 7), ("0030d", 30)])
 def test_every_command_counts_days_back_from_today(text: str, ago: int) -> None:
     today = day_of(time.time())
-    for day in (first_day_of_usage(text), first_time_of_audit(text) / DAY_S):
+    for day in (parse_usage_start(text), parse_audit_start(text) / DAY_S):
         assert today <= day + ago <= today + 1
 
 
 @pytest.mark.parametrize("text", ["", "tomorrow", "2027-13-01", "15.01.2027", "-1d", "99999d", "٣d"])
 def test_what_is_no_day_is_refused(text: str) -> None:
-    for read in (first_time_of_audit, first_day_of_usage):
+    for read in (parse_audit_start, parse_usage_start):
         with pytest.raises(SettingsError, match="--since must be a day such as 2026-11-20"):
             read(text)
 

@@ -32,7 +32,7 @@ def test_record_tells_what_was_asked_and_judged_and_what_all_of_it_has_cost(fold
     folder.add(4, at_most_usd=0.5)
     folder.add(5, at_most_usd=0.0)
     assert folder.spent_usd == 0.25 + 0.125 + 0.0625 + 0.5
-    assert [number for number in range(1, 7) if folder.has(number)] == [1, 2, 3, 4]
+    assert [number for number in range(1, 7) if folder.has_answer(number)] == [1, 2, 3, 4]
     assert [number for number in range(1, 7) if folder.needs_verdict(number)] == [1]
 
 
@@ -43,7 +43,7 @@ def test_requests_may_reach_the_limit_together_and_none_may_pass_it(folder: Fold
     folder.begin(2, 0.75)
     with pytest.raises(CapReached):
         folder.begin(3, 0.0625)
-    assert (folder.spent_usd, folder.has(3)) == (1.0, False)
+    assert (folder.spent_usd, folder.has_answer(3)) == (1.0, False)
 
 
 @pytest.mark.parametrize(

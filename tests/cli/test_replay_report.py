@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.cli.replay_report import figures, page, recorded, totals
+from bot.cli.replay_report import answer_values, labeled_totals, page, totals
 from bot.core.usage import AnswerUsage, Thumb
 from bot.errors import EndReason
 from bot.store.replays import Given
@@ -27,7 +27,7 @@ def use(end: EndReason = EndReason.WHOLE, usd: float = 0.002, first_s: float | N
 
 def line(text: str = "Because.", now: Given | None = None, **known: Any) -> dict[str, Any]:
     given = Given(text, EndReason.WHOLE, 2.0, [use()])
-    sides = {"then": recorded(given), "now": recorded(now or given)}
+    sides = {"then": answer_values(given), "now": answer_values(now or given)}
     about = {"job": 7, "asked": "2026-11-20T08:00:00.000000Z", "channel": "C1", "question": text, "thumbs_down": 0}
     return {**about, **sides, **known}
 
@@ -62,10 +62,10 @@ class Parts(HTMLParser):
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_whatever_was_written_is_text(text: str) -> None:
-    html = page(text, figures([line(text)], totals([use()])), [line(text, channel=text)], {text: text})
+    html = page(text, labeled_totals([line(text)], totals([use()])), [line(text, channel=text)], {text: text})
     parts = Parts(html)
     linked = line("Because https://a.example.")
-    plain = Parts(page("", figures([linked], totals([use()])), [linked], {}))
+    plain = Parts(page("", labeled_totals([linked], totals([use()])), [linked], {}))
     assert parts.tags <= plain.tags
     assert parts.attributes <= plain.attributes
     assert not parts.tags & {"script", "img", "link", "iframe", "form"}
@@ -138,11 +138,11 @@ def test_what_differs_most_comes_first() -> None:
 def test_sums_are_those_of_usage() -> None:
     failed = Given("", EndReason.REFUSED, None, [use(EndReason.REFUSED, usd=0.001, first_s=None)])
     slow = Given("word " * 20, EndReason.WHOLE, 9.0, [use(first_s=4.0)])
-    lines = [line(), line("It is so.", failed), line(now=slow, then=recorded(slow))]
+    lines = [line(), line("It is so.", failed), line(now=slow, then=answer_values(slow))]
     thumbs = [Thumb(0.0, "U1", "C1", None, -1)]
-    # An answer of two attempts counts once in `recorded`, and as in `typist usage` in the sums.
+    # An answer of two attempts counts once in `answer_values`, and as in `typist usage` in the sums.
     uses = [use(), use(), use(EndReason.CUT)]
-    assert figures(lines, totals(uses, thumbs)) == [
+    assert labeled_totals(lines, totals(uses, thumbs)) == [
         ["", "then", "now"],
         ["answers", "2", "2"],
         ["failures", "1", "1"],
@@ -175,7 +175,7 @@ def test_section_has_the_facts_of_its_question_and_of_both_answers(verdict: str 
 
 
 def test_report_of_no_question_has_no_medians() -> None:
-    assert figures([], totals([]))[-4:] == [
+    assert labeled_totals([], totals([]))[-4:] == [
         ["seconds to the first word (median)", "-", "-"],
         ["seconds in total (median)", "-", "-"],
         ["characters (median)", "-", "-"],

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from bot.cli import terminal
-from bot.cli.terminal_output import Terminal
+from bot.cli.terminal_output import TerminalOutput
 from bot.models.events import Retrying
 from tests.core.conversations import answer
 
@@ -59,9 +59,9 @@ HOSTILE = "a\x1b[2J\x1b]0;title\x07\x1b]8;;https://x.test\x1b\\b\x9b1m\rc\x00\x0
 HARMLESS = "a[2J]0;title]8;;https://x.test\\b1mc\td\n"
 
 
-@pytest.mark.parametrize("at_once", [False, True])
-def test_answer_in_a_terminal_has_no_control_sequences(capsys: pytest.CaptureFixture[str], at_once: bool) -> None:
-    shown = Terminal(at_once=at_once)
+@pytest.mark.parametrize("at_end", [False, True])
+def test_answer_in_a_terminal_has_no_control_sequences(capsys: pytest.CaptureFixture[str], at_end: bool) -> None:
+    shown = TerminalOutput(at_end=at_end)
     shown.answer = answer()
     for character in HOSTILE:
         shown.append(character)

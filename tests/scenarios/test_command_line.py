@@ -13,7 +13,7 @@ import pytest
 from bot import __version__
 from bot.core import texts
 from bot.errors import EndReason
-from bot.settings import pip_install
+from bot.settings import pip_install_command
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import WITHIN_S, output, wait_for_line
 from tests.forked import forked_bot, forked_command
@@ -252,7 +252,7 @@ async def test_sandbox_without_its_packages_says_how_to_install_them(tmp_path: P
         _, err = await output(process)
     assert process.returncode == 2
     assert err.splitlines() == [
-        f"typist: The sandbox needs the package {package}. Install it in a clone: {pip_install()} --editable ."
+        f"typist: The sandbox needs the package {package}. Install it in a clone: {pip_install_command()} --editable ."
     ]
 
 

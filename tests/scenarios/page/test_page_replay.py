@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, Request, expect
 
-from bot.cli.replay_report import figures, page, totals
+from bot.cli.replay_report import labeled_totals, page, totals
 from bot.core.usage import AnswerUsage, Thumb
 from bot.errors import EndReason
 from bot.store.replays import Given
@@ -32,7 +32,7 @@ def report() -> str:
     refused = AnswerUsage(0.0, 0, "", "", "openai/other", EndReason.REFUSED, 1_200, 0, 0.0003, None)
     lines = [good, down, line(HOSTILE[0], Given("", EndReason.REFUSED, 0.6, [refused]))]
     lines += [line(text + " long" * 300 + "x" * 400) for text in HOSTILE[1:]]
-    sums = figures(lines, totals([use()] * len(lines), [Thumb(0.0, "", "", None, -1)]))
+    sums = labeled_totals(lines, totals([use()] * len(lines), [Thumb(0.0, "", "", None, -1)]))
     return page(f"{len(lines)} questions at openai/other", sums, lines, {"C1": "#general"})
 
 
