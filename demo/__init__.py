@@ -1,1 +1,2 @@
-"""The showcase: Typist in a Slack on this machine, with a scripted, local or pasted model. `typist sandbox` runs it."""
+"""The showcase: Typist in a simulated Slack on this machine, with a scripted or local model or a pasted key. `typist
+sandbox` runs it."""

@@ -1,6 +1,6 @@
 """`python -m demo export.zip` starts the sandbox with a Slack export.
 
-Further arguments are those of `typist sandbox`.
+All other arguments are passed to `typist sandbox`.
 """
 
 import os
@@ -15,7 +15,7 @@ USAGE = "Usage: python -m demo EXPORT.zip [arguments of typist sandbox]"
 
 
 def main() -> None:
-    """Opens the export, runs the sandbox and exits: it doesn't return."""
+    """Opens the export, runs the sandbox and exits the process, so it never returns."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         print(USAGE, file=sys.stderr)
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _progress(read: int, total: int) -> None:
-    """Shows on a terminal how much is read, and elsewhere nothing."""
+    """Shows how much has been read, but only on a terminal."""
     if sys.stderr.isatty() and total:
         end = "\r" if read < total else "\n"
         print(f"Reading the export: {100 * read // total} %", end=end, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Typist in a company's own Slack export: its settings there, and a tour of five presses."""
+"""Typist in a company's own Slack export: the settings for it, and a tour of five cards."""
 
 from collections.abc import Collection, Mapping
 from contextvars import ContextVar
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from slack_sandbox.export.opened import Export
 
 in_use: Final = ContextVar["Export | None"]("in_use", default=None)
-"""The export that this process shows in place of the sample workspace."""
+"""The export that this process shows instead of the sample workspace."""
 GOES_TO: Final = (
     "{note} What an answer needs of the export goes there with the question, and nothing else leaves this machine."
 )
@@ -25,12 +25,13 @@ CARDS_NOTE: Final = "Five presses with your own data. The answers come from the 
 
 
 def workspace_name(file_name: str) -> str:
-    """Returns the workspace's name as Slack writes it into the name of an export."""
+    """Returns the workspace's name, which Slack includes in an export's file name."""
     return file_name.removesuffix(".zip").partition(" Slack export")[0][:60]
 
 
 def settings_for(export: "Export", settings: Settings) -> Settings:
-    """Returns the settings for an export: its owners are Typist admins, and the model knows what it reads."""
+    """Returns the settings for an export. The workspace's owners become Typist admins, and the prompt tells the model
+    about the export."""
     owners = frozenset(user.id for user in export.people if user.is_owner and not user.deleted)
     about = ABOUT_EXPORT.format(last_day=export.report.last_day or "an unknown day")
     prompt = system_prompt_in_use(settings) + about
@@ -38,9 +39,9 @@ def settings_for(export: "Export", settings: Settings) -> Settings:
 
 
 def tour(export: "Export") -> tuple[Card, ...]:
-    """Returns the cards for an export, for the person who wrote most: each is asked where its answer is.
+    """Returns an export's cards, for the person who wrote the most.
 
-    An export without threads has fewer.
+    Each card's question is asked where its answer can be found. If the export has no threads, there are fewer cards.
     """
     cards = []
     person = next((user.id for user in export.people if user.bot_id is None and not user.deleted), "")
@@ -60,7 +61,7 @@ def tour(export: "Export") -> tuple[Card, ...]:
             )
         )
     public = [channel for channel, kind in shared.items() if kind == "channel"]
-    busiest = _fullest(public, {channel: len(export.indexes[channel]) for channel in public})
+    busiest = _highest_channel(public, {channel: len(export.indexes[channel]) for channel in public})
     if busiest:
         cards += [
             Card(
@@ -75,7 +76,7 @@ def tour(export: "Export") -> tuple[Card, ...]:
                 "What the export has of it: its name",
                 "Files and canvases have no content in an export. Typist says so instead of guessing.",
                 ("Which files were shared here last, and what do they say?",),
-                place=Spot(_fullest(public, export.with_files)),
+                place=Spot(_highest_channel(public, export.with_files)),
             ),
             Card(
                 "Each weekday",
@@ -97,6 +98,6 @@ def tour(export: "Export") -> tuple[Card, ...]:
     return tuple(cards)
 
 
-def _fullest(channels: Collection[str], counts: Mapping[str, int]) -> str:
-    """Returns the channel with the highest count, "" without one."""
+def _highest_channel(channels: Collection[str], counts: Mapping[str, int]) -> str:
+    """Returns the channel with the highest count, or "" if there are no channels."""
     return max(channels, key=lambda channel: counts.get(channel, 0), default="")

@@ -1,4 +1,5 @@
-"""What the sandbox's page says of Typist: its cards, who answers, and whom it answers; and the settings behind that."""
+"""The sandbox page's information about Typist (its cards, which model answers, and whom Typist answers), and the
+settings that it reflects."""
 
 import re
 import secrets
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from slack_sandbox.export.opened import Export
 
 _SCHEDULED = re.compile(r"\b(?:Created|Changed) schedule \d|\bPress \W{0,4}Time passes\b")
-"""What Typist says below an answer with which a person has created or changed a schedule, and what the script says in
-it, which stays once the schedule is stopped."""
+"""Matches Typist's notice below an answer that created or changed a schedule, and the script's own text about it, which
+remains after the schedule is stopped."""
 REAL_ANSWERS = (
     f"For real answers, paste an {KEY_COMPANIES} key in the page, or start Ollama, LM Studio or llama.cpp before "
     "the sandbox."
@@ -42,7 +43,7 @@ ROLES = {
     "external": UserKind.EXTERNAL,
     "app": UserKind.BOT,
 }
-"""The sandbox's roles that are answered only if the settings say so."""
+"""The sandbox's roles that Typist answers only if the settings allow it."""
 ADMINS = frozenset({"U0ADA"})
 """Ada owns the sandbox's workspace."""
 CARDS_NOTE = "The bot is real; its answers are scripted."
@@ -51,7 +52,7 @@ BADGES = {
     ScriptedModel.model: Badge("scripted", "A script wrote this answer. No model was asked."),
     LocalModel.model: Badge("toy model", "A very small model wrote this answer. Much of what it says is wrong."),
 }
-"""What stands beside the answers of these models."""
+"""The badges that the page shows next to these models' answers."""
 
 
 def for_sandbox(settings: Settings, tracker_url: str) -> Settings:
@@ -79,7 +80,7 @@ def has_tools(settings: Settings) -> bool:
 
 
 def _key() -> str:
-    """Returns a key for people's accounts at the tracker, which forgets them when the sandbox stops."""
+    """Returns a key that encrypts people's accounts at the tracker, which forgets them when the sandbox stops."""
     return urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
@@ -90,10 +91,10 @@ def guide_of(
     pass_time: "PassTime | None" = None,
     export: "Export | None" = None,
 ) -> "Guide":
-    """Returns what the page says of Typist: its cards, who answers, and whom it answers.
+    """Returns the page's information about Typist: its cards, which model answers, and whom Typist answers.
 
-    `use_key`: what the page does with a key that a person pastes; None: it takes none. `pass_time`: what makes
-    scheduled runs due; None: the page has no button for it. `export`: what the workspace is made of, if not the sample.
+    `use_key`: called with a key that a person pastes, or None if the page doesn't accept keys. `pass_time`: makes
+    scheduled runs due, or None if the page has no button for that. `export`: replaces the sample workspace.
     """
     needs_server = {scene.title for scene in SCENES if scene.call and scene.call.needs_server}
     cards = tuple(
@@ -148,9 +149,10 @@ def guide_of(
 
 
 def writer_of(message: Message, presumed: str) -> str:
-    """Returns the model that has written a message of Typist; "" if it has a model's words no more than a notice has.
+    """Returns the model that wrote a message of Typist's, or "" if no model wrote it, as is the case for notices.
 
-    A whole answer names its model in its footer. `presumed`: the model that writes one that still grows.
+    The footer of a complete answer shows the model. `presumed`: the model that is assumed for an answer that is still
+    growing.
     """
     page = (message.metadata or {}).get("event_payload") or {}
     is_written = page.get("shown_chars") and page.get("end") != EndReason.COMMAND

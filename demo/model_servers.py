@@ -1,7 +1,7 @@
-"""Finds a model server on this machine: Ollama, LM Studio or llama.cpp, on its default port.
+"""Finds a model server on this machine: Ollama, LM Studio or llama.cpp, each on its default port.
 
-Only 127.0.0.1 is asked, without a proxy and without following redirects. All servers are asked at the same time, so
-that a search takes `ANSWER_WITHIN_S` at most, whatever is on these ports.
+Requests go only to 127.0.0.1, without a proxy, and redirects aren't followed. All servers are queried at the same time,
+so a search takes at most `ANSWER_WITHIN_S`, whatever is listening on these ports.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import aiohttp
 ANSWER_WITHIN_S = 0.8
 _MAX_BYTES = 1_000_000
 _NO_CHAT = ("embed", "rerank", "whisper", "tts", "bge-", "clip", "stable-diffusion")
-"""Parts of the names of models that write no answers."""
+"""Parts of model names that identify models that don't write answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +32,18 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that runs, and the model to ask."""
+    """A running server, and the model to call."""
 
     server: Server
     model: str
 
 
 SERVERS = (Server("Ollama", 11434), Server("LM Studio", 1234), Server("llama.cpp", 8080))
-"""The servers to look for. The first that is found is used."""
+"""The servers to look for. The first one that is found is used."""
 
 
 async def find_server(servers: Sequence[Server] = SERVERS) -> RunningServer | None:
-    """Returns the first of the servers that runs and has a model for answers, or None."""
+    """Returns the first server that is running and has a model that writes answers, or None."""
     async with aiohttp.ClientSession(trust_env=False) as session:
         models = await asyncio.gather(*(_model_of(session, server) for server in servers))
     running = (RunningServer(server, model) for server, model in zip(servers, models, strict=True) if model)
@@ -51,7 +51,8 @@ async def find_server(servers: Sequence[Server] = SERVERS) -> RunningServer | No
 
 
 async def _model_of(session: aiohttp.ClientSession, server: Server) -> str | None:
-    """Returns the server's first model that writes answers, or None if another program uses the port."""
+    """Returns the server's first model that writes answers, or None if there is none or another program uses the
+    port."""
     try:
         async with (
             asyncio.timeout(ANSWER_WITHIN_S),
@@ -65,7 +66,7 @@ async def _model_of(session: aiohttp.ClientSession, server: Server) -> str | Non
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
-    """Returns the response's body. Raises ValueError if it is too long to be a list of models."""
+    """Returns the response's body. Raises ValueError if the body is too long to be a list of models."""
     body = b""
     async for chunk in response.content.iter_any():
         body += chunk

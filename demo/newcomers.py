@@ -1,7 +1,7 @@
-"""What a script answers to what newcomers write first, where no model is connected that could.
+"""Scripted answers to what newcomers typically write first, for when no model is connected that could answer.
 
-Each answer is true: it is about the bot, or about what the script has read. It invents no news, and sums nothing up
-that it can't. Pure.
+Every answer is true, because it is about the bot or about text that the script has read. The script doesn't make up
+news, and doesn't claim to summarize text that it can't summarize. Pure.
 """
 
 import re
@@ -24,7 +24,7 @@ _DAYS: Mapping[str, str] = {
     "morning": "*",
     "daily": "*",
 }
-"""The last field of cron, by a day's name."""
+"""The day-of-week field of a cron expression, by a day's name."""
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _HOURS = {"midnight": 0, "noon": 12, **{name: hour for hour, name in enumerate(_NUMBERS, 1)}}
 _USUAL_HOUR = 9
@@ -38,35 +38,35 @@ _WHEN = re.compile(
     rf"(?: morning)?(?:,? at {_TIME})?(?=[\s,:;.!?]|$)",
     re.IGNORECASE,
 )
-"""Days, and maybe a time, as in "every weekday at 9"."""
+"""Matches days, possibly with a time, such as "every weekday at 9"."""
 _EDGES = " ,;:.!?\n"
 _ASKS_SOMETHING = re.compile(r"(?:why|what|who|how|when|where|which|is|are|was|do|does|did)\b", re.IGNORECASE)
 _POLITE = re.compile(r"^(?:please|can you|could you|and|then)\b[ ,]*|[ ,]*\bplease$", re.IGNORECASE)
 _GREETING = re.compile(r"^(?:hi|hey|hello|hallo|good (?:morning|afternoon|evening))(?: there| typist)?[ ,.!:-]+(?=\w)")
-"""A greeting that something follows."""
+"""Matches a greeting that is followed by more text."""
 _SPEAKER = re.compile(r"(?:^|\n)\[\w{8}(?:-\w+| at) [^\n\]]*\]\n")
-"""The line of a prompt above a message."""
+"""Matches the line that a prompt has above each message."""
 _BROUGHT_ALONG = re.compile(r"\n\n(?:\(Attached: |\[\w{8} (?:file|attached)\])")
 _TASK = re.compile(
     rf"{re.escape(texts.schedules.SCHEDULED_TASK)}\n\n\[\w{{8}} attached\]\n(.*?)\n\[\w{{8}} end\]"
     r"(?:\n\n\[\w{8} note\].*)?$",
     re.DOTALL,
 )
-"""What the run of a schedule asks."""
+"""Matches the question of a schedule's run."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstAnswer:
-    """What a script says to one of these messages, before it calls a tool or at all."""
+    """A scripted answer to one of these messages, or its part before a tool call."""
 
     text: str
     call: Call | None = None
 
 
 def first_answer(turn: str, tools: Mapping[str, str]) -> FirstAnswer | None:
-    """Returns what a script answers to a person's turn of a prompt; None if a model has to.
+    """Returns the scripted answer to a person's turn in a prompt, or None if a model must answer.
 
-    `tools`: the descriptions of those that are offered, by name.
+    `tools`: the descriptions of offered tools, by name.
     """
     words = _POLITE.sub("", " ".join(_own_words(turn).casefold().replace("’", "'").split()).strip(_EDGES))
     if not 0 < len(words) <= _MAX_CHARS:
@@ -75,7 +75,7 @@ def first_answer(turn: str, tools: Mapping[str, str]) -> FirstAnswer | None:
     for answer, forms in _FORMS.items():
         if any(re.fullmatch(form, said) for form in forms for said in asked):
             return answer(turn, tools)
-    return _change(words, tools) or _proposed(_own_words(turn))
+    return _propose_change(words, tools) or _propose_schedule(_own_words(turn))
 
 
 def _own_words(turn: str) -> str:
@@ -112,11 +112,11 @@ def _catch_up(turn: str, tools: Mapping[str, str]) -> FirstAnswer:
         if reads
         else "I catch you up in channels: ask me there. I can't read more here."
     )
-    return FirstAnswer(text, Call(READ_TOOL, {"newest": 100}, _caught_up, ""))
+    return FirstAnswer(text, Call(READ_TOOL, {"newest": 100}, _summary_or_newest, ""))
 
 
-def _caught_up(result: str) -> str:
-    """Returns a summary of the showcase's channel, or the newest posts of another, as they are."""
+def _summary_or_newest(result: str) -> str:
+    """Returns a summary of the showcase's channel, or another channel's newest posts, unchanged."""
     posts = list(POST.finditer(result))
     if all(post.words in {found["text"] for found in posts} for post in LAUNCH.posts):
         return catch_up(result)
@@ -144,8 +144,9 @@ def _read(turn: str, tools: Mapping[str, str]) -> FirstAnswer:
     )
 
 
-def _change(words: str, tools: Mapping[str, str]) -> FirstAnswer | None:
-    """Returns a proposal to change the newest schedule of a place, as "make it ten" wants; None for other words."""
+def _propose_change(words: str, tools: Mapping[str, str]) -> FirstAnswer | None:
+    """Returns a proposal to change the newest schedule in a place, such as for "make it ten", or None for other
+    messages."""
     wanted = re.fullmatch(rf"(?:(?:make|change|move|set|do) (?:it|that) )?(?:to |at )*{_TIME}(?: instead)?", words)
     if wanted is None or not re.search(r"^(?:make|change|move|set)|instead$", words):
         return None
@@ -160,8 +161,8 @@ def _change(words: str, tools: Mapping[str, str]) -> FirstAnswer | None:
     return FirstAnswer("I'll propose a change.", _schedule_call({"number": int(number), "cron": _cron(wanted, rule)}))
 
 
-def _proposed(message: str) -> FirstAnswer | None:
-    """Returns a proposal of a schedule for a message that begins or ends with days; None for any other message."""
+def _propose_schedule(message: str) -> FirstAnswer | None:
+    """Returns a proposal for a new schedule if a message begins or ends with days, or None for other messages."""
     when = _WHEN.search(message)
     if when is None or len(message) > _MAX_CHARS or _ASKS_SOMETHING.match(message):
         return None
@@ -182,7 +183,7 @@ def _schedule_call(arguments: Mapping[str, object]) -> Call:
 
 
 def _cron(time: re.Match[str], days: str) -> str:
-    """Returns five fields for a time of day and the days that are named in a text."""
+    """Returns a cron expression for a time of day and the days that a text mentions."""
     hour = (time["hour"] or str(_USUAL_HOUR)).casefold()
     number = _HOURS[hour] if hour in _HOURS else int(hour)
     if time["half"]:
@@ -220,4 +221,4 @@ _FORMS: Mapping[Callable[[str, Mapping[str, str]], FirstAnswer], Sequence[str]] 
         "(?:news|headlines|weather)(?: like)?(?: today| tomorrow| in [a-z ]{1,30})?",
     ),
 }
-"""The words that each of these answers, in small letters."""
+"""Patterns of lowercase messages, by the function that answers them."""

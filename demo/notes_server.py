@@ -1,7 +1,7 @@
-"""An MCP server on stdio for the demo: `python demo/notes_server.py`. It keeps notes in memory, and no file.
+"""An MCP server on stdio for the demo: `python demo/notes_server.py`. It keeps notes only in memory.
 
-It has a few lines of the protocol (2025-11-25), in place of the SDK: importing the SDK takes seconds on a busy machine,
-and an answer doesn't wait longer than five for a server that starts.
+It implements a small part of the protocol (2025-11-25) instead of using the SDK. Importing the SDK takes seconds on a
+busy machine, and an answer waits no longer than five seconds for a server to start.
 """
 
 import json
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def answered(method: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Returns the result of a request, or its error."""
+    """Returns a request's result or error."""
     match method:
         case "initialize":
             about = {"name": "notes", "version": "1"}

@@ -1,4 +1,4 @@
-"""Time passes in the sandbox: the next run of each schedule is due at once."""
+"""Lets time pass in the sandbox, so that the next run of each schedule is due at once."""
 
 import asyncio
 import time
@@ -20,20 +20,20 @@ NOT_POSTED = "Its run wasn't posted: Slack refuses it, or a person of the channe
 _WITHIN_S = 10.0
 _LOOK_S = 0.05
 _LOOKS_BY = "conversations.history"
-"""How the bot sees whether somebody has written, before it posts a run."""
+"""The method with which the bot checks, before it posts a run, whether somebody has written."""
 
 
 @dataclass
 class PassingTime:
-    """Lets time pass for a bot, up to the next run of each of its schedules."""
+    """Lets time pass for a bot until the next run of each of its schedules."""
 
     bot: "Bot | None" = None
-    """None until it has started."""
+    """The bot, or None until it has started."""
     sandbox: "Sandbox | None" = None
-    """Where the runs are posted."""
+    """The sandbox in which runs are posted."""
 
     async def __call__(self) -> str:
-        """Makes the runs due; returns what has happened then, as sentences."""
+        """Makes the runs due, and returns sentences about what happened."""
         if self.bot is None or self.sandbox is None:
             return STARTING
         due = [
@@ -63,5 +63,5 @@ class PassingTime:
 
 
 def _posts(schedule: "Schedule", bot: "Bot", sandbox: "Sandbox") -> set[str]:
-    """Returns the ts of the bot's messages outside threads where a schedule runs."""
+    """Returns the ts of the bot's messages outside threads in a schedule's channel."""
     return {one.ts for one in sandbox.messages(schedule.channel_id) if one.user_id == bot.me.user_id}

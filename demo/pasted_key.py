@@ -1,7 +1,7 @@
-"""A vendor's API key that a person pastes into the sandbox's page. It is kept in memory, and sent only to the vendor.
+"""A vendor's API key that a person pastes into the sandbox's page.
 
-Its models answer from the next question on. Once the key is removed, its connections close as soon as no answer uses
-them.
+The key is kept only in memory and sent only to the vendor. Its models answer all later questions. Once the key is
+removed, its connections are closed as soon as no answer uses them.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bot.models.wrappers import Fallback
 
 CHECK_WITHIN_S = 20.0
-"""How long a vendor may take to say whether it accepts a key."""
+"""Time limit for a vendor to report whether it accepts a key."""
 MAX_KEY_CHARS = 1_000
 
 NOT_A_KEY = f"This isn't an {KEY_COMPANIES} key. Theirs begin with sk-."
@@ -36,7 +36,7 @@ NO_RESPONSE = "no response"
 
 
 class PastedKey:
-    """The key in use, if there is one. `settings`: what the key is added to."""
+    """The key in use, if there is one. `settings`: the settings to which the key is added."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -44,13 +44,13 @@ class PastedKey:
 
     @property
     def models(self) -> "_KeyModels | None":
-        """The models that answer with the key, None without a key."""
+        """The models that answer with the key, or None without a key."""
         return self._opened
 
     async def use(self, pasted: str) -> str:
-        """Checks a key at its vendor. Returns "" if its models answer from now on, else a sentence that says why not.
+        """Checks a key with its vendor. Returns "" if its models will answer now, or a sentence about why not.
 
-        The key before it is removed only then.
+        The previous key is removed only if the new one is accepted.
         """
         key = pasted.strip()
         vendor = vendors_of_key(key)[0]
@@ -71,7 +71,7 @@ class PastedKey:
         return ""
 
     async def remove(self) -> None:
-        """Forgets the key. Answers that it is writing go on to their end."""
+        """Forgets the key. Answers that are already being written with it are completed."""
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.is_removed = True
@@ -80,33 +80,33 @@ class PastedKey:
 
 @dataclass(eq=False)
 class _KeyModels:
-    """The models of one key."""
+    """One key's models."""
 
     models: "Fallback"
     connections: AsyncExitStack
     answering: int = 0
-    """How many requests are being answered."""
+    """Number of requests that are being answered."""
     is_removed: bool = False
 
     def starting_with(self, model: str | None, prompt: Prompt) -> "_KeyProvider":
-        """Returns a provider that the key's connections stay open for."""
+        """Returns a provider for which the key's connections stay open."""
         return _KeyProvider(self, self.models.starting_with(model, prompt))
 
     async def close_if_unused(self) -> None:
-        """Closes the connections of a key that is removed, unless an answer still needs them."""
+        """Closes a removed key's connections unless an answer still needs them."""
         if self.is_removed and not self.answering:
             await self.connections.aclose()
 
 
 class _KeyProvider:
-    """A model of a key, for one answer."""
+    """One of a key's models, for one answer."""
 
     def __init__(self, key: _KeyModels, provider: "Provider") -> None:
         self.key, self.provider = key, provider
         self.model = provider.model
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[StreamEvent, None]:
-        """Yields what the model says. Raises ProviderError, also if the key's connections are closed."""
+        """Yields the model's answer. Raises ProviderError, including when the key's connections are closed."""
         if self.key.is_removed and not self.key.answering:
             raise ProviderError(EndReason.BAD_KEY, self.model, detail="the key was removed on the page")
         self.key.answering += 1
@@ -120,7 +120,7 @@ class _KeyProvider:
 
 
 async def _problem(vendor: str, keyed: Settings) -> str:
-    """Asks the vendor, free of charge, about the key and its first model. Returns why it can't be used, or ""."""
+    """Looks up the key's first model at the vendor, free of charge. Returns why the key can't be used, or ""."""
     entry, model = VENDORS[vendor], keyed.models[0]
     name = model.partition("/")[2]
     try:

@@ -1,6 +1,6 @@
-"""The scenes of the sandbox's showcase: the questions of the page's cards, and the scripts that answer them.
+"""The scenes of the sandbox's showcase: the questions on the page's cards, and the scripts that answer them.
 
-The answers read like a model's own. What they show of Typist is explained in a scene's note.
+The answers read like a model's own. Each scene's note explains which features of Typist its answers show.
 """
 
 import json
@@ -14,74 +14,78 @@ from slack_sandbox.page.guide import Reply
 from slack_sandbox.sample_workspace import Post, Room
 
 TOOL_SERVER, TRACKER = "notes", "tracker"
-"""The names under which the demo's MCP servers (notes_server.py, tracker_server.py) have to be configured."""
+"""The names that the demo's MCP servers (notes_server.py, tracker_server.py) must have in the configuration."""
 Script = Callable[[str], str]
-"""Takes a question with its files, as a model reads it, and returns the answer."""
+"""Returns the answer to a question, which is given as a model reads it, with its files."""
 
 ATTACHED = re.compile(
     r"\(Attached: (?P<name>[^\n]+)\)\n(?:\(As [^\n]*\)\n)?(?P<fence>`{3,})[^\n]*\n(?P<content>.*?)\n(?P=fence)",
     re.DOTALL,
 )
 _RULE = re.compile(r"[| :-]+")
-"""The line below a table's header."""
+"""Matches the line below a table's header."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A tool that a scene's answer calls after its script, and what it says then."""
+    """A tool call that a scene's answer makes after its script, and the rest of the answer."""
 
     tool: str
     arguments: Mapping[str, object]
     rest: Script
-    """Takes what the tool returned, or why it wasn't called, and returns the rest of the answer."""
+    """Returns the rest of the answer, given the tool's result or the reason why the tool wasn't called."""
     not_offered: str
-    """The rest of the answer if the asker may not use the tool, or its server isn't running yet."""
+    """The rest of the answer if the asker can't use the tool or its server isn't running yet."""
     then: "Call | None" = None
-    """The call that follows this one instead of its remaining steps, or that replaces it if only the other tool is
-    offered."""
+    """The call that follows this one instead of the rest of the answer. If only the other tool is offered, it replaces
+    this call."""
 
     def offered(self, tools: Container[str]) -> "Call | None":
-        """Returns the first of this call and those behind it whose tool is offered."""
+        """Returns the first call in the chain, beginning with this one, whose tool is offered, or None."""
         return self if self.tool in tools else self.then and self.then.offered(tools)
 
     def made(self, tool: str) -> "Call":
-        """Returns the call of a tool, which is this one or one of those behind it."""
+        """Returns the call to the given tool, which is this call or a later one in the chain."""
         return self if self.then is None or self.tool == tool else self.then.made(tool)
 
     @property
     def needs_server(self) -> bool:
-        """Whether it is for a tool of the demo's MCP servers."""
+        """Whether the call, or a later one in the chain, needs one of the demo's MCP servers."""
         return self.tool.startswith((TOOL_SERVER, TRACKER)) or bool(self.then and self.then.needs_server)
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One card of the page."""
+    """One card on the page."""
 
     title: str
     detail: str
     note: str
-    """Explains what its answers show, beside them. Beside several answers at once, the page shows meters."""
+    """Explanation that the page shows next to the scene's answers. If several answers grow at once, the page also shows
+    meters."""
     scripts: dict[str, Script]
-    """The scripts by question. Several questions are asked at the same time, each by another person."""
+    """Scripts by question. If there are several questions, they are asked at the same time, each by a different
+    person."""
     file: UploadedFile | None = None
     """A file that is shared with the question."""
     room: Room | None = None
-    """The channel where it is asked, if it has one of its own."""
+    """The channel where the questions are asked, if the scene has its own."""
     limited: bool = False
-    """Whether its answer stops at a length limit, so that Continue is offered."""
+    """Whether the answer stops at a length limit, so that Continue is offered."""
     call: Call | None = None
-    """What its first answer calls. If that needs the server, the page asks in the direct message with the bot."""
+    """The tool call that the first answer makes. If the call needs one of the demo's servers, the page asks the
+    question in the direct message with the bot."""
     reply_calls: Mapping[str, Call] = field(default_factory=dict)
-    """What the answers of `reply_scripts` call, by the same words."""
+    """The tool calls that the answers in `reply_scripts` make, by the same messages."""
     replies: tuple[Reply, ...] = ()
-    """What people write below the first question."""
+    """Messages that people write below the first question."""
     reply_scripts: Mapping[str, Script] = field(default_factory=dict)
-    """The scripts of the replies that a channel's mode may make questions, and of choices, by their words."""
+    """Scripts for replies that can be questions, depending on the channel's mode, and for choices, by message."""
 
     @property
     def waits(self) -> bool:
-        """Whether its answer waits for a press. All calls but one that reads ask first."""
+        """Whether the answer waits for somebody to click a button. All calls except for reading the channel ask
+        somebody first."""
         return self.call is not None and self.call.tool != READ_TOOL
 
     @property
@@ -94,7 +98,7 @@ def _says(text: str) -> Script:
 
 
 def read_file(text: str) -> str:
-    """Returns an answer that is computed from the file's text in the prompt."""
+    """Returns an answer that is computed from a file's text in the prompt."""
     attached = ATTACHED.search(text)
     lines = attached["content"].splitlines() if attached else []
     rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("|") and not _RULE.fullmatch(line)]
@@ -113,7 +117,8 @@ def read_file(text: str) -> str:
 
 
 def _hear(text: str) -> str:
-    """Returns the answer to the clip of the card, or to what another clip's transcript in the prompt says."""
+    """Returns the answer to the card's clip, or for another clip, an answer that quotes its transcript in the
+    prompt."""
     said = re.search(r"This is said in it:\)\n([^\n]+)", text)
     if said is None:
         return "I couldn't hear the clip. The notice below says why."
@@ -125,11 +130,11 @@ POST = re.compile(
     r"> (?P<text>[^\n]*)",
     re.MULTILINE,
 )
-"""A post as a model reads it, with its link."""
+"""Matches a post with its link, in the form that a model reads."""
 
 
 def catch_up(result: str) -> str:
-    """Returns the rest of an answer that sums up the launch, with links to the posts in what was read."""
+    """Returns the rest of an answer that summarizes the launch, with links to the posts that the model read."""
     links = {post["text"]: f"[{post['who']}, {post['at']}]({post['link']})" for post in POST.finditer(result)}
     if not all(post.words in links for post in LAUNCH.posts):
         return f" I can only sum up #{LAUNCH.name}: pick the card Catch me up, and I'll do that there."
@@ -186,7 +191,7 @@ Measure these three, in this order:
 Only the first one needs access to production, so ask Grace for it.
 """
 _CLIP = b"\0\0\0\x18ftypM4A \0\0\0\0M4A mp42" + bytes(4_096)
-"""The head of a clip, and silence: nobody plays it."""
+"""The header of an audio file, and no sound, because nobody plays the clip."""
 
 
 def _total(cells: Iterable[list[str]]) -> int:
@@ -354,7 +359,7 @@ Before you post it:
 }
 
 NOTE_TOOL = f"{TOOL_SERVER}__add_note"
-"""The tool's name in requests to a model."""
+"""The note tool's name in requests to a model."""
 _TOOL_MISSING = (
     "\n\nThat doesn't work right now: the server of the tool is still starting, or you may not use tools. "
     "**Regenerate** tries again."
@@ -382,14 +387,14 @@ CHOICE_TOOL = "offer_choices"
 READ_TOOL = "read_channel"
 SCHEDULE_TOOL = "schedule"
 SIGN_IN_TOOL = "sign_in"
-"""The bot's own tools, in requests to a model."""
+"""Names of the bot's own tools in requests to a model."""
 
 _SUM_UP = "Sum up what was said here since your last summary."
-"""What the scheduled run of a card does."""
+"""The task of the schedule that a card creates."""
 
 
 def scheduled(result: str) -> str:
-    """Returns the rest of an answer that has proposed a schedule. `result`: what the tool said."""
+    """Returns the rest of an answer that proposed a schedule. `result`: the tool's result."""
     if known := re.search(r"That's already scheduled[^.\n]*\.", result):
         return f"\n\n{known[0]}"
     if "Created schedule" not in result and "Changed schedule" not in result:
@@ -422,7 +427,7 @@ SCENES = (
         "Stop or continue",
         "A long answer: press Stop while it grows, or Continue at its length limit.",
         "Press Stop while it grows: the text so far stays, and the model writes no further. Or wait for its length "
-        "limit: Continue goes on in the same message, and Save as canvas keeps the complete answer. Simulate Slack "
+        "limit: Continue adds to the same message, and Save as canvas keeps the complete answer. Simulate Slack "
         "failures has switches. Turn one on while an answer grows, turn it off, and the answer recovers.",
         {"Write a runbook for a deployment that goes wrong, in full.": _says(_LONG)},
         limited=True,

@@ -1,7 +1,7 @@
-"""What the scripted model says: to the scenes' questions, to newcomers' first ones, and one answer to all others. Pure.
+"""The scripted model's answers to the scenes' questions, newcomers' first messages and everything else. Pure.
 
-A question that is word for word one of scenes.py is answered by its script, which reads like a model's own answer: the
-page marks it as scripted. The answer to all others says so itself.
+A question that is word for word in scenes.py is answered by its script. Because the script reads like a model's own
+answer, the page marks it as scripted. The answer to everything else states that it is scripted.
 """
 
 import re
@@ -13,9 +13,10 @@ from demo.newcomers import first_answer
 from demo.scenes import SCENES, Call, Scene
 
 LIMIT_TOKENS = 380
-"""Where the long answer stops as if at its length limit: after about 13 seconds. Tokens are words here."""
+"""The number of tokens, which are words here, after which the long answer stops as if at its length limit. They take
+about 13 seconds."""
 _SEAM_CHARS = 60
-"""How many of an answer's last characters tell where it stopped. They occur only once in a script."""
+"""Number of characters at an answer's end that identify where it stopped. They occur only once in a script."""
 _OTHER_ANSWER = """\
 This is a **scripted answer**{number}: no model is connected, so nobody has thought about your question. \
 It was this:
@@ -46,27 +47,27 @@ To get real answers, paste an {companies} key in the sandbox's page, below the m
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What the model is asked."""
+    """The conversation in a request to the scripted model."""
 
     turns: tuple[str, ...] = field(repr=False)
-    """The user's and the model's words in turn. The question is the last one, with its files."""
+    """The user's and the model's turns, alternating. The last turn is the question, with its files."""
     so_far: str = field(default="", repr=False)
-    """The answer so far, if the script goes on after it."""
+    """The answer so far, if the script continues it."""
     result: str | None = field(default=None, repr=False)
-    """What the tool returned that the answer called last."""
+    """The result of the answer's last tool call."""
     called: str = ""
-    """The name of that tool."""
+    """The tool of that call."""
     tools: Mapping[str, str] = field(default_factory=dict)
-    """The descriptions of the tools that are offered, by name."""
+    """The descriptions of offered tools, by name."""
     mark: str = ""
-    """Tells conversations apart that begin alike."""
+    """Distinguishes conversations that begin with the same text."""
 
     @property
     def scene(self) -> tuple[Scene, str] | None:
-        """The scene that the question belongs to, and its words there."""
+        """The scene that the question belongs to, and the question's wording there."""
         for scene in SCENES:
             for question in scene.all_scripts:
-                # A speaker's mark may stand above the question, its files follow it. Another message never does. A
+                # The question can have a speaker's mark above it and its files below it, but never another message. A
                 # choice is between marks.
                 if re.search(
                     rf"(?:^|\n){re.escape(question)}(?:\n\n(?:\(|\[\w+ (?:file|attached)])|\n\[\w+ end]|$)",
@@ -78,17 +79,17 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the model says in response to one request."""
+    """The model's response to one request."""
 
     tokens: Sequence[str]
     is_cut: bool = False
-    """Whether it stops at the length limit."""
+    """Whether the response stops at the length limit."""
     call: Call | None = None
-    """The tool that it calls at its end."""
+    """The tool call at the response's end."""
 
 
 def step(asked: Conversation, count: int) -> Step:
-    """Returns the next step of the answer, which is the `count`th to this question."""
+    """Returns the next step of an answer. `count`: the number of the answer among all answers to this question."""
     is_limited = False
     if asked.scene:
         scene, question = asked.scene
@@ -112,7 +113,7 @@ def step(asked: Conversation, count: int) -> Step:
 
 
 def words(text: str) -> list[str]:
-    """Splits a text into words, each with the space before it. Joined, they are the text again."""
+    """Splits a text into words, each with the whitespace before it. Joining them restores the text."""
     return re.findall(r"\s*\S+|\s+$", text)
 
 
@@ -128,7 +129,7 @@ def _other_answer(asked: Conversation, count: int) -> str:
 
 
 def _rest(answer: str, so_far: str) -> str:
-    """Returns what is missing of an answer; all of it if `so_far` isn't this script's."""
+    """Returns the missing rest of an answer, or all of it if `so_far` isn't from this script."""
     seam = so_far.rstrip()[-_SEAM_CHARS:]
     at = answer.rfind(seam) if seam else -1
     return answer[at + len(seam) :] if at >= 0 else answer

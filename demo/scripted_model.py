@@ -1,8 +1,8 @@
-"""The scripted model: a server on the loopback interface with OpenAI's Chat Completions, whose answers are script.py's.
+"""The scripted model: a server on the loopback interface with OpenAI's Chat Completions API.
 
-It streams word by word, and never fails. Its usage says what a vendor's cache would have read: the longest beginning
-that a request shares with an earlier one, in units of 128 tokens from 1,024 on (OpenAI's guide to prompt caching, read
-on 2026-11-28). A token is a word.
+Its answers come from script.py. It streams word by word and never fails. Its reported usage includes the tokens that a
+vendor would have read from its cache: the longest beginning that a request shares with an earlier one, in units of 128
+tokens starting at 1,024 (OpenAI's guide to prompt caching, read on 2026-11-28). A token is a word.
 """
 
 import asyncio
@@ -27,28 +27,28 @@ HOST: Final = "127.0.0.1"
 TOKENS_PER_S = 30.0
 """Slow enough to watch."""
 _MAX_REQUEST_BYTES: Final = 64 * 2**20
-"""Questions may come with images."""
+"""The limit is high because questions can include images."""
 _CLOSE_TIMEOUT_S: Final = 0.1
 _MIN_CACHED, _UNIT, _MAX_CACHED_REQUESTS = 1_024, 128, 100
 _CODE: Final = re.compile(r"\[([0-9a-f]{8}) is the code ")
-"""The first line of a conversation. Each has its own code."""
+"""Matches the first line of a conversation, which has a code of its own."""
 
 
 class ScriptedModel:
-    """Serves the model to any number of clients, in `async with`."""
+    """Serves the model to any number of clients, in an `async with` block."""
 
     model: Final = "scripted"
 
     def __init__(self, requests_to_go_on: Collection[str], tokens_per_s: float = TOKENS_PER_S) -> None:
-        """`requests_to_go_on`: what the client writes below an unfinished answer, so that the model goes on."""
+        """`requests_to_go_on`: texts that the client adds after an unfinished answer so that the model continues it."""
         self.base_url = ""
         """The base URL for an OpenAI client."""
         self.tokens_per_s = tokens_per_s
         self._requests_to_go_on = requests_to_go_on
         self._answers: Counter[tuple[str, ...]] = Counter()
-        """How many answers each question got in its conversation, so that one to Regenerate is visibly another."""
+        """Number of answers to each question in its conversation, so that Regenerate visibly produces a new answer."""
         self._cached: deque[list[str]] = deque(maxlen=_MAX_CACHED_REQUESTS)
-        """The tokens of the latest requests."""
+        """Tokens of the latest requests."""
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
@@ -63,11 +63,11 @@ class ScriptedModel:
         await self._runner.cleanup()
 
     def knows(self, turns: Sequence[str]) -> bool:
-        """Returns whether a conversation ends with a question of a scene. Its turns are the user's and the model's."""
+        """Returns whether a conversation ends with a scene's question. `turns`: the user's and the model's turns."""
         return self._conversation(turns).scene is not None
 
     def greets(self, turns: Sequence[str]) -> bool:
-        """Returns whether a conversation ends with something that newcomers write first."""
+        """Returns whether a conversation ends with a message that newcomers typically write first."""
         return first_answer(self._conversation(turns).turns[-1], {}) is not None
 
     def _conversation(
@@ -118,7 +118,7 @@ class ScriptedModel:
         }
 
     def _read(self, body: Mapping[str, Any]) -> Conversation:
-        """Returns the conversation in a request. The steps of the answer begin with its first call of a tool."""
+        """Returns the conversation in a request. The answer's steps begin with its first tool call."""
         messages = [message for message in body["messages"] if message["role"] != "system"]
         first_call = next((at for at, message in enumerate(messages) if message.get("tool_calls")), len(messages))
         called = [call["function"]["name"] for message in messages for call in message.get("tool_calls") or ()]
@@ -168,7 +168,7 @@ def _finish_reason(said: Step) -> str:
 
 
 def _text_of(message: Mapping[str, Any]) -> str:
-    """Returns a message's text. A content of several parts may have images among them."""
+    """Returns a message's text. If the content has several parts, some of them can be images, which are ignored."""
     content = message.get("content") or ""
     if isinstance(content, str):
         return content

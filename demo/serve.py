@@ -1,4 +1,4 @@
-"""Runs Typist in a Slack on this machine, with a real model even if no API key is set."""
+"""Runs Typist in a simulated Slack on this machine, with a real model if one is available, even without an API key."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,9 +30,9 @@ NEXT_STEP = "To connect your own Slack: typist init"
 async def serve(
     ours: Settings, shutdown: "Shutdown", port: int | None, model: str | None, manifest: Any, *, strict_posts: bool
 ) -> None:
-    """Runs until `shutdown`. `model` is local, scripted or vendor/name; None chooses one.
+    """Runs the sandbox and the bot until `shutdown`. `model`: local, scripted, vendor/name, or None to choose one.
 
-    When a person drops an export on the page, the sandbox and the bot start again with it, at the same port.
+    When a person drops an export on the page, the sandbox and the bot restart with it on the same port.
     """
     from bot.app import Shutdown
 
@@ -53,7 +53,7 @@ async def serve(
 
 
 async def _follow(shutdown: "Shutdown", ending: "Shutdown") -> None:
-    """Ends one run as the process's signals say."""
+    """Ends one run when the process receives signals."""
     await shutdown.requested.wait()
     ending.requested.set()
     await shutdown.at_once.wait()
@@ -62,7 +62,7 @@ async def _follow(shutdown: "Shutdown", ending: "Shutdown") -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """What one run of the sandbox begins with."""
+    """The inputs for one run of the sandbox."""
 
     ours: Settings
     port: int | None
@@ -72,8 +72,8 @@ class _Start:
     export: "Export | None"
 
 
-async def _serve(start_with: _Start, shutdown: "Shutdown", drop: "Callable[[Export], None]") -> int:
-    """Runs until `shutdown`, and returns the port. `drop` is told of an export with which to start again."""
+async def _serve(start_with: _Start, shutdown: "Shutdown", on_drop: "Callable[[Export], None]") -> int:
+    """Runs until `shutdown`, and returns the port. `on_drop`: called with an export to restart with."""
     export, model = start_with.export, start_with.model
     ours = start_with.ours if export is None else settings_for(export, start_with.ours)
     async with AsyncExitStack() as stack:
@@ -99,7 +99,7 @@ async def _serve(start_with: _Start, shutdown: "Shutdown", drop: "Callable[[Expo
 
         async def use_export(name: str, content: BinaryIO) -> str:
             try:
-                drop(await asyncio.to_thread(open_export, content, workspace_name(name)))
+                on_drop(await asyncio.to_thread(open_export, content, workspace_name(name)))
             except ExportError as error:
                 return str(error)
             # The response to this request is sent first.

@@ -1,4 +1,4 @@
-"""The spreadsheet of the showcase: an Excel file with one sheet to read and a hidden one."""
+"""The showcase's spreadsheet: an Excel file with one visible sheet and one hidden sheet."""
 
 import io
 import zipfile
@@ -18,7 +18,7 @@ _CONTENT_TYPES = (
 
 
 def spreadsheet(rows: Sequence[Sequence[str]], hidden: Sequence[Sequence[str]]) -> bytes:
-    """Returns an xlsx file of a sheet with these rows and a hidden sheet. Cells of digits are numbers."""
+    """Returns an xlsx file with a sheet of `rows` and a hidden sheet. Cells that contain only digits are numbers."""
     book = (
         f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets><sheet name="Questions" sheetId="1" r:id="r1"/>'
         '<sheet name="Draft" sheetId="2" state="hidden" r:id="r2"/></sheets></workbook>'

@@ -1,8 +1,8 @@
-"""The tracker: an MCP server over HTTP to which people sign in, with its own authorization server, for the demo.
+"""The demo's tracker: an MCP server over HTTP that people sign in to, with its own authorization server.
 
-It knows the tasks of three people, and shows each of them only their own. Its page asks which of them you are, and no
-password. All that it learns is in memory. It has a few lines of the protocols (MCP 2025-11-25; OAuth 2.1 with PKCE, RFC
-7591, 7636, 8414, 9207, 9728), in place of the SDK, which would import a second web server.
+It has tasks for three people, and shows each of them only their own. The sign-in page asks which of them you are but
+doesn't ask for a password. Everything is kept in memory. It implements a small part of the protocols (MCP 2025-11-25;
+OAuth 2.1 with PKCE, RFC 7591, 7636, 8414, 9207, 9728) instead of using the SDK, which would import a second web server.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ button{{font:inherit;display:block;width:100%;margin:.5em 0;padding:.6em}}</styl
 
 @dataclass(frozen=True, slots=True)
 class _Grant:
-    """What a person has agreed to; a code or a refresh token stands for it."""
+    """A person's consent, which a code or a refresh token represents."""
 
     person: str
     client_id: str
@@ -59,21 +59,21 @@ class _Grant:
 
 
 class TrackerServer:
-    """Serves until it is left, in `async with`."""
+    """Serves requests within an `async with` block."""
 
     def __init__(self) -> None:
         self.url = ""
-        """The address of its MCP endpoint."""
+        """The URL of the MCP endpoint."""
         self._issuer = ""
         self._clients: dict[str, dict[str, Any]] = {}
         self._grants: dict[str, _Grant] = {}
-        """By code or refresh token."""
+        """Grants by code or refresh token."""
         self._people: dict[str, str] = {}
-        """By access token."""
+        """People by access token."""
 
     @property
     def signed_in(self) -> list[str]:
-        """The people for whom an access token holds, once for each token."""
+        """The people with a valid access token, once for each token."""
         return list(self._people.values())
 
     async def __aenter__(self) -> Self:
@@ -139,7 +139,7 @@ class TrackerServer:
         return web.Response(text=page, content_type="text/html")
 
     async def _authorize(self, request: web.Request) -> web.Response:
-        """Sends the browser back with a code."""
+        """Redirects the browser back with a code."""
         form = {name: str(value) for name, value in (await request.post()).items()}
         client = self._clients.get(form.get("client_id", ""))
         if client is None or form.get("redirect_uri") not in client["redirect_uris"] or form.get("person") not in TASKS:
@@ -167,7 +167,7 @@ class TrackerServer:
         return web.Response()
 
     async def _answer(self, request: web.Request) -> web.Response:
-        """Answers one message of MCP."""
+        """Answers one MCP message."""
         person = self._people.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
         if person is None:
             where = f"{self._issuer}/.well-known/oauth-protected-resource/mcp"
@@ -176,19 +176,19 @@ class TrackerServer:
         message = await request.json()
         if "id" not in message:
             return web.Response(status=202)
-        answer = _answered(person, message["method"], message.get("params") or {})
+        answer = _result_or_error(person, message["method"], message.get("params") or {})
         return web.json_response({"jsonrpc": "2.0", "id": message["id"], **answer})
 
 
 def _is_by(grant: _Grant, form: Mapping[str, str]) -> bool:
-    """Returns whether a code comes back from the client that asked for it (RFC 7636)."""
+    """Returns whether a code was sent by the client that requested it (RFC 7636)."""
     digest = urlsafe_b64encode(hashlib.sha256(form.get("code_verifier", "").encode()).digest()).rstrip(b"=")
     is_same_client = (form.get("client_id"), form.get("redirect_uri")) == (grant.client_id, grant.redirect_uri)
     return is_same_client and hmac.compare_digest(digest, grant.challenge.encode())
 
 
-def _answered(person: str, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the result of a request, or its error."""
+def _result_or_error(person: str, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a request's result or error."""
     match method:
         case "initialize":
             about = {"name": "tracker", "version": "1"}

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = (
     "bot",
     "handlers",
+    "demo",
     "slack_markdown",
     "files_to_markdown",
     "slack_pacing",

@@ -1,5 +1,4 @@
-"""The judge of a replay: a model that decides which of two answers is better, without knowing where either one came
-from.
+"""The judge of a replay: a model that decides which of two answers is better, without knowing their source.
 
 The judge is asked in both orders, because models favor one position. A verdict must be a single word that is the
 judge's whole reply. Answers are sent within a JSON string, so text in an answer can't be mistaken for a verdict.

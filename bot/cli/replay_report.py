@@ -1,8 +1,8 @@
-"""The report of a replay, as totals and as an HTML page. The page runs and loads nothing, because it contains text from
-models and people.
+"""The report of a replay, as totals and as an HTML page.
 
-The page shows an answer's Markdown nearly as Slack does, and lists the largest differences first. The URL of each link
-is shown as text. Answers are in the format of results.jsonl.
+The page runs and loads nothing, because it contains text from models and people. The page shows an answer's Markdown
+nearly as Slack does, and lists the largest differences first. The URL of each link is shown as text. Answers are in the
+format of results.jsonl.
 """
 
 import hashlib

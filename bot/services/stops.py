@@ -52,8 +52,7 @@ class AnswerStopper:
             await self.workspace.surfaces.respond_to_action(thread, user_id, "", ActionResponse(sentence))
 
     async def stop_by_message(self, thread: ThreadKey, user_id: str, message_ts: str) -> bool:
-        """Stops the answer that is being written in a thread. Returns False if no answer is being written. Raises
-        StoreError.
+        """Stops the answer that is being written in a thread. Returns False if there is none. Raises StoreError.
 
         Outside threads, "stop" also applies to the person's answer in a thread if the person has only one unfinished
         answer. Slack sends two events for one message, and both can arrive twice. If the first event stopped nothing, a
