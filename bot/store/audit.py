@@ -128,7 +128,7 @@ class Audit(Operations):
     async def count_ended_sign_ins(
         self, connection: AsyncConnection, team_id: str, since: float, until: float
     ) -> Counter[str]:
-        """Returns how many sign-ins each MCP server refused to renew between two times."""
+        """Returns how many sign-ins to each MCP server weren't renewed, and therefore ended, between two times."""
         changes = sa.select(audit_entries.c.facts).where(
             audit_entries.c.at >= since,
             audit_entries.c.at < until,

@@ -459,7 +459,7 @@ def _record_identity(file: Path, _connection: object, record: Any) -> None:
 
 
 def _check_identity(file: Path, connection: sa.Connection) -> None:
-    """Raises StoreError if the database file was moved, because no later process would find data written to it."""
+    """Raises StoreError before a write if the database file was moved, because no later process would find the data."""
     is_reading = connection.get_execution_options().get(READS)
     if not is_reading and connection.info[_IDENTITY] != _identity(file):
         raise StoreError(
