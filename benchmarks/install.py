@@ -161,9 +161,10 @@ async def _answer(session: aiohttp.ClientSession, url: str) -> None:
 
 
 def _disk_mb(folder: Path) -> float:
-    """Returns what a folder's files take on disk. A file with several names counts once."""
+    """Returns what a folder's files take on disk. Files with several names count once, and mounted ones don't."""
     files = (path.lstat() for path in folder.rglob("*"))
-    return sum({(file.st_dev, file.st_ino): file.st_blocks * 512 for file in files}.values()) / 1e6
+    own = {file.st_ino: file.st_blocks for file in files if file.st_dev == folder.stat().st_dev}
+    return sum(own.values()) * 512 / 1e6
 
 
 def _installed_uvx(folder: Path) -> str:
