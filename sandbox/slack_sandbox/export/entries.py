@@ -46,8 +46,9 @@ def ts_of(entry: Mapping[str, Any], key: str = "ts") -> int:
     also numbers, which are precise enough for microseconds."""
     value = entry.get(key)
     if not isinstance(value, str):
-        is_time = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MAX_TS_S
-        return round(value * 1_000_000) if is_time else 0
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MAX_TS_S:
+            return round(value * 1_000_000)
+        return 0
     if (
         len(value) == _TS_CHARS
         and value[10] == "."
