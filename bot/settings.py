@@ -326,6 +326,12 @@ def _weekly(value: str) -> str:
     return value
 
 
+def _house_questions(value: str) -> str:
+    if value.lower() in ("on", "off"):
+        return "on" if _on_off(value) else ""
+    return _weekly(value)
+
+
 def _price_file(value: str) -> tuple[OwnPrice, ...]:
     path = _path(_file_name(value))
     try:
@@ -387,7 +393,8 @@ class Settings:
     retention_days: int = _setting("BOT_RETENTION_DAYS", whole_number(1, 36_500), 30)
     weekly_report: str = _setting("BOT_WEEKLY_REPORT", _weekly, "")
     """When the report is due, in the format of `parse_weekly_rule` (core/schedules.py), or "" for never."""
-    house_questions: bool = _setting("BOT_HOUSE_QUESTIONS", _on_off, False)
+    house_questions: str = _setting("BOT_HOUSE_QUESTIONS", _house_questions, "")
+    """"on" if answers can be kept as tests, or also when to run the tests, as in `weekly_report`."""
     catch_up_hours: int = _setting("BOT_CATCH_UP_HOURS", whole_number(0, 168), 12)
     admins: frozenset[str] = _setting("BOT_ADMINS", _users, frozenset())
     allow_also: frozenset[UserKind] = _setting("BOT_ALLOW_ALSO", _kinds, frozenset())
@@ -406,6 +413,10 @@ class Settings:
     traces_url: str = _setting("BOT_TRACES_URL", _url)
     log_level: str = _setting("BOT_LOG_LEVEL", _one_of("debug", "info", "warning", "error"), "info")
     log_format: str = _setting("BOT_LOG_FORMAT", _one_of("text", "json"), "text")
+
+    @property
+    def runs_kept_tests(self) -> bool:
+        return self.house_questions not in ("", "on")
 
     def with_vendor(self, name: str, vendor: VendorSettings) -> "Settings":
         return replace(self, vendors={**self.vendors, name: vendor})
@@ -929,6 +940,12 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append("BOT_READ_TABS needs BOT_READ_CHANNEL, the tool that reads tabs and pins.")
     if settings.weekly_report and not settings.admins:
         problems.append("BOT_WEEKLY_REPORT needs BOT_ADMINS, the people who get the report.")
+    if settings.runs_kept_tests:
+        problems += [] if settings.admins else ["BOT_HOUSE_QUESTIONS needs BOT_ADMINS, the people who get the message."]
+        problems += [
+            f"BOT_HOUSE_QUESTIONS stops at a limit in dollars, and {model} has no price. Add it to the BOT_PRICES file."
+            for model in unpriced_models(settings)
+        ]
     if settings.cost_alert and not settings.admins:
         problems.append("BOT_COST_ALERT needs BOT_ADMINS, the people who get the message.")
     if any(cap.in_dollars for cap in settings.caps):

@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -229,6 +229,7 @@ async def open_bot(
             partial(bot_token.watch, client.identity),
             partial(run_checks, checks, clock),
             catching_up.run,
+            *_house_questions(parts, models, mcp_servers, admins),
             *([connections.run] if connections else []),
         )
         yield Bot(me, worker, sockets, outbox, loops, mcp_servers)
@@ -255,7 +256,7 @@ async def open_answering(settings: Settings, clock: Clock, *, has_tools: bool) -
 def _workspace(
     settings: Settings, stores: Stores, client: SlackClient, installation: Installation, bot_token: Credential
 ) -> Workspace:
-    enabled = {ReplyAction.SEND_TO_CHANNEL: settings.notify, ReplyAction.KEEP_TEST: settings.house_questions}
+    enabled = {ReplyAction.SEND_TO_CHANNEL: settings.notify, ReplyAction.KEEP_TEST: bool(settings.house_questions)}
     return Workspace(
         installation.identity,
         client,
@@ -555,6 +556,21 @@ def _weekly_report(parts: _Parts, checkup: Checkup, admins: AdminNotices) -> Ite
         rule = parse_weekly_rule(settings.weekly_report)
         retiring, is_direct = partial(retirement_sentences, checkup), parts.workspace.surfaces.is_among_direct_messages
         yield WeeklyReport(rule, parts.stores, retiring, admins, is_direct).check
+
+
+def _house_questions(
+    parts: _Parts, models: Models, servers: "McpServers | None", admins: AdminNotices
+) -> Iterator[Loop]:
+    settings = parts.settings
+    if settings.runs_kept_tests:
+        # Imported late, because few people use it.
+        from bot.services.house_questions import HouseQuestions
+
+        # Answers are the same as on the command line.
+        alone = replace(parts, settings=replace(settings, web_search=None))
+        answering = _answering(alone, models, Toolbox({}, _mcp_tools(parts, servers, None)), None)
+        check = HouseQuestions(parse_weekly_rule(settings.house_questions), answering, admins).check
+        yield partial(run_checks, [check], parts.stores.clock)
 
 
 def _cost_alert(parts: _Parts, admins: AdminNotices) -> Iterator[Check]:

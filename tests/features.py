@@ -27,7 +27,7 @@ FEATURES: Mapping[str, Feature] = {
     "schedules": Feature(
         r"schedul|texts/rules",
         r"(?<!edit_)\bschedul(?:e|es|ed_runs|e_tool|e_id|e_accounts)\b|SCHEDULE[DS]?\b|Schedules?\b|schedule_\w+|ScheduleTool|ScheduledRuns|ScheduleAction|RUN_RULE|run_times",
-        216,
+        217,  # house questions have a weekly rule
     ),
     "memory": Feature(
         r"memor",
@@ -47,7 +47,7 @@ FEATURES: Mapping[str, Feature] = {
     "caps, usage": Feature(
         r"caps|usage|quota|prices",
         r"\bcaps\b|\bCap\w*|quota(?!tion)|Quota|texts\.quotas|UsageLedger|CAPS",
-        217,  # a run of kept tests has a limit, and says first what it will cost
+        221,  # a run of kept tests has a limit, and says first what it will cost
     ),
     "notifying people": Feature(
         r"notify|channel_copy",
@@ -82,17 +82,17 @@ FEATURES: Mapping[str, Feature] = {
     "weekly report": Feature(
         r"weekly",
         r"weekly_(?:report|rule)|WeeklyReport|weekly report|texts\.weekly|weekly as weekly|\b_weekly\b|WeekUsage",
-        20,
+        23,  # house questions have the same times
     ),
     "replay": Feature(
-        r"replay|kept_test",
+        r"replay|kept_test|house_question",
         r"[Rr]eplay\w*|REPLAY",
         14,
     ),
     "house questions": Feature(
         r"kept_test|house_question",
         r"kept_tests?\b|KeptTest\w*|KEEP_TEST|house_questions?|HouseQuestions|HOUSE_QUESTIONS",
-        31,
+        42,
     ),
     "smoke": Feature(
         r"smoke",
@@ -122,7 +122,7 @@ FEATURES: Mapping[str, Feature] = {
     "a channel's settings": Feature(
         r"channel_settings|views/settings|texts/settings",
         r"ChannelSettings\w*|channel_settings|SettingsPlace|DefaultSettings",
-        69,
+        70,  # a change of them runs a channel's kept tests
     ),
 }
 

@@ -106,6 +106,23 @@ PROBLEMS = {
         {"BOT_WEEKLY_REPORT": "mon 9:00 Europe/Berln", "BOT_ADMINS": "U0ADA"},
         ["BOT_WEEKLY_REPORT has a time zone that doesn't exist, 'Europe/Berln'. Write"],
     ),
+    "no time for house questions": (
+        {"BOT_HOUSE_QUESTIONS": "sometimes", "BOT_ADMINS": "U0ADA"},
+        ["BOT_HOUSE_QUESTIONS must be a day of the week and a time, and optionally a time zone, such as mon 9:00 (in"],
+    ),
+    "house questions for nobody": (
+        {"BOT_HOUSE_QUESTIONS": "mon 8:00"},
+        ["BOT_HOUSE_QUESTIONS needs BOT_ADMINS, the people who get the message."],
+    ),
+    "house questions at any cost": (
+        {
+            "BOT_HOUSE_QUESTIONS": "mon 8:00",
+            "BOT_ADMINS": "U0ADA",
+            "BOT_MODELS": "openai/unpriced-model",
+            "OPENAI_API_KEY": "k",
+        },
+        ["BOT_HOUSE_QUESTIONS stops at a limit in dollars, and openai/unpriced-model has no price. Add it to the"],
+    ),
     "a report for nobody": (
         {"BOT_WEEKLY_REPORT": "mon 9:00"},
         ["BOT_WEEKLY_REPORT needs BOT_ADMINS, the people who get the report."],

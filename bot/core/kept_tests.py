@@ -7,7 +7,7 @@ wording, because a model words each answer differently.
 import hashlib
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -85,7 +85,7 @@ class KeptTest:
     checks: tuple[Check, ...]
 
 
-def proposed_checks(text: str, calls: Iterable[RecordedCall]) -> tuple[tuple[Check, ...], int]:
+def proposed_checks(text: str, calls: Sequence[RecordedCall]) -> tuple[tuple[Check, ...], int]:
     """Returns checks that an answer passes, and how many of them, from the first one on, to preselect."""
     tools = dict.fromkeys(call.tool for call in calls if _is_made_in_replays(call))
     is_unknown = Check(CheckKind.UNKNOWN).passes(text, ())
@@ -95,9 +95,11 @@ def proposed_checks(text: str, calls: Iterable[RecordedCall]) -> tuple[tuple[Che
     words = [one for word in _facts(text)[:MAX_PROPOSED] if (one := Check(CheckKind.WORD, word)).passes(text, ())]
     most = Check(CheckKind.MAX_WORDS, str(10 * (int(_ROOM * len(text.split())) // 10 + 1)))
     called = [Check(CheckKind.TOOL, tool) for tool in tools][:_MAX_TOOLS]
-    # Numbers in an answer that doesn't know are rarely facts.
-    facts = 0 if is_unknown else _PRESELECTED_WORDS
-    first = [*called[:1], *states, *links[:1], *words[:facts], most][:MAX_CHECKS]
+    # An answer has what its tools returned in any wording. Numbers in an answer that doesn't know are rarely facts.
+    returned = "\n".join(call.result for call in calls)
+    found = [word for word in words if word.passes(returned, ())] or words
+    facts = [] if is_unknown else found[:_PRESELECTED_WORDS]
+    first = [*called[:1], *states, *links[:1], *facts, most][:MAX_CHECKS]
     return tuple(dict.fromkeys([*first, *called, *links, *words, most]))[:MAX_PROPOSED], len(first)
 
 

@@ -1,7 +1,7 @@
 """Asks the questions of kept tests again, one by one, and checks the answers, without posting anything."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,17 @@ TRIES = 2
 """A failed test is repeated once, because a model answers in other words each time."""
 
 log = logging.getLogger(__name__)
+
+
+async def checked(ask: Callable[[], Awaitable[Given]], checks: Sequence[Check]) -> tuple[Given, tuple[Check, ...]]:
+    """Returns the last answer and the checks that it fails. An answer that isn't whole fails all of them."""
+    for _ in range(TRIES):
+        now = await ask()
+        is_whole = now.end is EndReason.WHOLE
+        failed = tuple(check for check in checks if not (is_whole and check.passes(now.text, now.tools)))
+        if not failed:
+            break
+    return now, failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +83,12 @@ class KeptTestRun:
             yield await self._result(test, asked)
 
     async def _result(self, test: KeptTest, asked: RecordedQuestion) -> TestResult:
-        for _ in range(TRIES):
-            now = await ask_again(self.answering, asked, self._begin, self.replaced, has_tools=True)
-            self.spent_usd += now.uses[-1].cost_usd or 0.0
-            is_whole = now.end is EndReason.WHOLE
-            failed = tuple(check for check in test.checks if not (is_whole and check.passes(now.text, now.tools)))
-            if not failed:
-                break
+        async def ask() -> Given:
+            given = await ask_again(self.answering, asked, self._begin, self.replaced, has_tools=True)
+            self.spent_usd += given.uses[-1].cost_usd or 0.0
+            return given
+
+        now, failed = await checked(ask, test.checks)
         log.info("kept test of job %d: failed=%d end=%s", test.job_id, len(failed), now.end)
         return TestResult(test, asked, now, failed)
 

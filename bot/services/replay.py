@@ -81,7 +81,7 @@ class _AuditedCalls(InMemory):
 
 
 @dataclass(frozen=True)
-class _ReadOnlyTools:
+class ReadOnlyTools:
     tools: Tools
 
     async def definitions(self, question: Question) -> OfferedTools:
@@ -142,7 +142,7 @@ async def _answered(
         ports,
         records=records,
         conversation=_PastConversation(*of_slack, recorded=recorded, replaced=replaced),
-        tools=_ReadOnlyTools(ports.tools) if ports.tools and on_call else None,
+        tools=ReadOnlyTools(ports.tools) if ports.tools and on_call else None,
         spending=_ReplayLimit(quota, spend, attempt),
     )
     steps = replace(answering.steps, ports=ports)

@@ -1,6 +1,7 @@
 """What is proposed as a test of an answer, and which other answers pass it."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -35,6 +36,12 @@ def test_facts_states_and_length_of_an_answer_are_proposed(text: str, said: list
 
 def test_tools_that_a_replay_can_call_are_proposed() -> None:
     assert proposed("Tea.", LIST, LIST) == ["tool notes__list", "max_words 10"]
+
+
+def test_facts_that_a_tool_returned_are_preselected_before_others() -> None:
+    text = "As of 2026, in 3 steps: it takes 28 days."
+    assert proposed(text, replace(LIST, result="28 days"))[1:] == ["word 28", "max_words 20"]
+    assert proposed(text)[:2] == ["word 2026", "word 3"]
 
 
 @pytest.mark.parametrize(

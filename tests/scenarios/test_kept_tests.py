@@ -15,7 +15,7 @@ from slack_sandbox.workspace import Message
 from tests.scenarios.answers import answered, press, rows
 from tests.scenarios.conftest import Stage, buttons, says
 
-pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True, house_questions=True)]
+pytestmark = [pytest.mark.skips_waits, pytest.mark.bot(on_disk=True, house_questions="on")]
 
 ANSWER = "It takes **28** days, or 14 in June. See https://wiki.example/leave for all of it."
 LINK, DAYS, JUNE, LENGTH = (
@@ -90,7 +90,7 @@ async def test_forged_and_outdated_submissions_are_refused(stage: Stage, setting
     assert await kept(settings) == []
 
 
-@pytest.mark.bot(house_questions=False)
+@pytest.mark.bot(house_questions="")
 async def test_button_is_off_by_default(stage: Stage, settings: Settings) -> None:
     _, message = await answered(stage, settings)
     assert MORE not in buttons(message)

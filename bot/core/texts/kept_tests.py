@@ -1,6 +1,8 @@
 """Text about answers that are kept as tests, and about tests that fail."""
 
-from bot.core.texts.words import count
+from collections.abc import Sequence
+
+from bot.core.texts.words import count, listed
 
 KEEP = "Keep as a test"
 SAVE = "Keep"
@@ -26,6 +28,29 @@ def at_most(number: int) -> str:
 
 def too_many_tests(number: int) -> str:
     return f"There are already {number} tests in this workspace. Please stop keeping another one first."
+
+
+def report(failed: int, tests: int, lines: Sequence[str], stopped: str) -> str:
+    """Returns the message to admins after a run, in mrkdwn. `lines`: some failed tests. `stopped`: why it stopped."""
+    left = failed - len(lines)
+    more = f"…and {count(left, 'other test', 'other tests')}. `typist replay --kept` shows all." if left else ""
+    head = f"{failed} of {count(tests, 'kept test', 'kept tests')} failed." if tests else ""
+    return "\n".join(filter(None, (" ".join(filter(None, (head, stopped))), *lines, more)))
+
+
+def at_limit(usd: float) -> str:
+    return f"I stopped running kept tests at the limit of ${usd:g}."
+
+
+def failure(link: str, checks: Sequence[str], question: str, before: str, now: str) -> str:
+    """Returns a failed test's line in mrkdwn. The other arguments are escaped."""
+    asked = f"<{link}|{question}>" if link else question
+    return f"• {asked}\nThe answer no longer {listed(checks)}.\n_Before:_ {before}\n_Now:_ {now or '(no answer)'}"
+
+
+def private_failure(link: str, checks: int) -> str:
+    question = f"<{link}|A question>" if link else "A question"
+    return f"• {question} in a private conversation: {count(checks, 'check', 'checks')} failed."
 
 
 def check(kind: str, value: str) -> str:
