@@ -507,7 +507,7 @@ class _Rewriter:
         elif what in _GROUPS:
             sent = f"@{what}"
         elif what and what.startswith("subteam^"):
-            unnamed = "a group" if _ID.fullmatch(what, len("subteam^")) else what.removeprefix("subteam^")
+            unnamed = "a group" if _ID.fullmatch(what, len("subteam^")) else f"@{what.removeprefix('subteam^')}"
             sent = f"@{name.lstrip('@')}" if name.lstrip("@") else unnamed
         elif what and what.startswith("date^"):
             sent = name

@@ -15,7 +15,7 @@ from slack_markdown.formulas import SIGN, readable
 _LABEL = regex.compile(r"[*_~]{0,3}!?\[\s?[*_~`]{0,3}(\p{L}(?:[\p{L}\p{M}\p{N} ,;'’\"“”()?!%–—-]|[.:](?= ))*+)")
 """Matches a label up to the first character that might be markup or part of a URL."""
 _FORMULA = re.compile(r"(?P<mark>\$\$|\\\[|\\\(|\\begin\{[a-zA-Z]+\*?\})(?P<formula>[^`$]+)")
-_HALF_MARK = re.compile(r"(?:\\\\(?:\[[^\]\n]*)?|\\(?:(?:e(?:nd?)?|b(?:e(?:g(?:in?)?)?)?)(?:\{[a-zA-Z]*\*?)?)?)\Z")
+_HALF_MARK = re.compile(r"(?:\\\\(?:\[[^\]\n\\]*)?|\\(?:(?:e(?:nd?)?|b(?:e(?:g(?:in?)?)?)?)(?:\{[a-zA-Z]*\*?)?)?)\Z")
 _MAX_LINE_CHARS = 390
 """The maximum length of a formula's line. The complete formula's longer lines become several code spans
 (`dialects.py`)."""

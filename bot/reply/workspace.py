@@ -51,7 +51,6 @@ class Workspace:
         enabled_actions: frozenset[ReplyAction] = frozenset(),
         reads_tabs: bool = False,
     ) -> None:
-        self.enabled_actions = enabled_actions
         self.me = me
         self.lease = Lease()
         self.telemetry = client.telemetry
@@ -70,6 +69,7 @@ class Workspace:
         self.history = History(paced, me.bot_id, sign_in_urls)
         self.files = Files(client)
         self.canvases = Canvases(paced, scopes, me.user_id, open_now)
+        self.optional_actions = enabled_actions | ({ReplyAction.CANVAS} if self.canvases.can_write else set())
         self.can_read_reactions = scopes is None or REACTIONS_SCOPE in scopes
         self.can_react = scopes is None or REACT_SCOPE in scopes
         self.ephemeral = EphemeralMessages(paced)
@@ -80,10 +80,6 @@ class Workspace:
         pages = ChannelPages(paced, self.canvases, reads_tabs=reads_tabs)
         self.channel_reader = ChannelReader(paced, self.users, self.history, self.readers, pages)
         self.outbox_sender = OutboxSender(transport, posted, threads)
-
-    @property
-    def optional_actions(self) -> frozenset[ReplyAction]:
-        return self.enabled_actions | {ReplyAction.CANVAS} if self.canvases.can_write else self.enabled_actions
 
     async def asker_name_in_channel(self, question: Question) -> str:
         """Returns the asker's name, for other readers of a channel, or "" in a direct message."""

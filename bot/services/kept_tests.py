@@ -53,7 +53,7 @@ class KeptTestModal:
             return texts.kept_tests.CHOOSE_ONE
         if not await kept_tests.keep(answer.job_id, answer.question, chosen, user_id):
             return texts.kept_tests.too_many_tests(MAX_TESTS)
-        log.info("user %s keeps the answer of job %d as a test with %d checks", user_id, answer.job_id, len(chosen))
+        log.info("user %s keeps the answer of job %d as a test: checks=%d", user_id, answer.job_id, len(chosen))
         return ""
 
     async def _refusal(self, pressed: PressedAnswer) -> str:

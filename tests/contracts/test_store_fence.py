@@ -81,6 +81,7 @@ OTHERS = {
     "recorded_answers.switch_version",
     "approvals.decide",
     "answer_canvases.request",
+    "kept_tests.keep",
     "answer_canvases.record",
     "answer_canvases.forget",
     "memories.restore",

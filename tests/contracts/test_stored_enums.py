@@ -21,6 +21,7 @@ LATER = "from_a_later_version"
 READ_OTHERWISE = {
     "Scope": "queries select known scopes only",
     "UserKind": "an unknown user type is looked up again",
+    "CheckKind": "checks of unknown kinds are left out",
     "OutboxKind": "entries of unknown kinds stay for the version that knows them",
 }
 STORE = Path(bot.store.__file__).parent

@@ -254,6 +254,7 @@ BESIDE_ANSWERS = {
     "chat.getPermalink",
     "conversations.list",
     "conversations.members",
+    "pins.list",
     "reactions.add",
     "usergroups.list",
     "users.conversations",

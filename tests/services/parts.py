@@ -3,6 +3,7 @@
 import copy
 from typing import Any, TypeVar
 
+from bot.core.actions import ReplyAction
 from bot.core.lease import Lease
 from bot.core.sign_in_urls import SignInUrls
 from bot.core.triage import Identity
@@ -29,7 +30,7 @@ def workspace_of(**parts: Any) -> Workspace:
         "lease": Lease(),
         "telemetry": OFF,
         "is_token_refused": lambda: False,
-        "enabled_actions": frozenset(),
+        "optional_actions": {ReplyAction.CANVAS} if getattr(parts.get("canvases"), "can_write", False) else frozenset(),
         "sign_in_urls": SignInUrls(),
     }
     return having(object.__new__(Workspace), **alone | parts)

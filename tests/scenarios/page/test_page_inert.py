@@ -71,7 +71,7 @@ async def test_answer_executes_nothing_while_growing_and_when_complete_and_reads
     answer = thread(page).locator(".message").last.locator(".body")
     await expect(answer).to_contain_text("and then the end.")
     await expect(answer).not_to_contain_text("Writing…")
-    for text in ("@channel @here @everyone @U0ADA #C0GENERAL", "<script>window.caught = 1</script>"):
+    for text in ("@channel @here @everyone @Ada #general", "<script>window.caught = 1</script>"):
         await expect(answer).to_contain_text(text)
     for link in await answer.locator("a[href]").all():
         assert (await link.get_attribute("href") or "").startswith(("https://", "mailto:"))
