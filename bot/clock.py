@@ -1,6 +1,6 @@
 """Clocks, background tasks, and retries.
 
-Loops are restarted after errors, required database operations are repeated, and background tasks' errors are logged.
+Loops are restarted after errors, required database operations are retried, and background tasks' errors are logged.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ class Clock(Protocol):
     def now(self) -> float: ...
 
     def monotonic(self) -> float:
-        """Returns seconds that never decrease and that include time when the machine sleeps, for pacing and
+        """Returns seconds that never decrease, including the time that the machine is asleep, for pacing and
         measuring."""
         ...
 

@@ -45,7 +45,7 @@ _STYLE_MAP = "\n".join(
 
 
 def read_word(archive: Archive, main: str, draft: Draft, join: Callable[[str, str, bytes], None]) -> None:
-    """Adds a docx file to a draft. `join`: adds a file that Word inserts when it opens the document, given its name,
+    """Reads a docx file into a draft. `join`: adds a file that Word inserts when it opens the document, given its name,
     type and bytes. It can raise Unreadable."""
     import mammoth
 

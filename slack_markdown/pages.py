@@ -157,7 +157,8 @@ class Pages:
         self.append(rest)
 
     def _cut_full_pages(self, page: Page, *, is_complete: bool = False) -> Page:
-        """Splits full pages off a page and returns the rest. `is_complete`: whether the last line is complete."""
+        """Splits off as many full pages as the text fills, and returns the rest. `is_complete`: whether the last line
+        is complete."""
         while self.is_complete and (full := self._full_at(page, is_complete=is_complete)):
             end, opening = self._page_break(page, full)
             self.full.append(replace(page, source=page.source[:end]))

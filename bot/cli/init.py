@@ -188,8 +188,8 @@ class _Init:
         return PASTE_OR_ENTER.format(on_enter=self._new_app.on_enter) if self._new_app else PASTE
 
     def _continue_with(self, new_app: NewApp, token: str) -> None:
-        """Without a token, does what Enter stands for. With a configuration token, which expires after 12 hours and
-        isn't stored, creates the app."""
+        """Without a token, does what Enter stands for. Creates the app with a configuration token, which expires after
+        12 hours and isn't stored."""
         if not token:
             new_app.enter(self._settings())
             return

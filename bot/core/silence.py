@@ -59,7 +59,7 @@ class Silence:
 
 
 def rule_note(rule: str) -> str:
-    """Returns the sentences about a rule in words for the prompt."""
+    """Returns the prompt's sentences about a rule in words."""
     return _NOTE.format(rule=" ".join(rule.split()))
 
 

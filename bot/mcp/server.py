@@ -107,7 +107,7 @@ class ServerDown(Exception):
 
 class ServerConnection:
     def __init__(self, config: ServerConfig, clock: Clock, on_end: Callable[["ServerConnection"], None]) -> None:
-        """Doesn't open the connection, which `run` does. `on_end` is called once `reason` is known, before tasks that
+        """Doesn't open the connection; `run` does that. `on_end` is called once `reason` is known, before tasks that
         are waiting for the connection resume."""
         self._config = config
         self._clock = clock

@@ -393,7 +393,7 @@ def is_without_identity(error: Exception) -> bool:
 
 
 def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[str], str]:
-    """Returns an error's codes, most specific first, and the vendor's sentence."""
+    """Returns an error's codes, most specific first, and the vendor's message."""
     # A gateway's sentence is followed by the upstream server's, which contains the reason.
     # Gemini's errors are lists of one.
     first = body[0] if isinstance(body, list) and body else body

@@ -112,7 +112,8 @@ _NEEDS: Mapping[Stage, tuple[type[Call], ...]] = {
 
 
 class Stream:
-    """A native stream that shows one page until `until`. `stage` is MUST_STOP if Slack reports the stream as open."""
+    """A native stream that shows one page, and expires at `until`. `stage` is MUST_STOP if Slack reports the stream as
+    open."""
 
     def __init__(self, until: float = math.inf, stage: Stage = Stage.STARTING) -> None:
         self.stage = stage

@@ -168,7 +168,7 @@ class Intake:
             self._reaction_tasks.start(reacting, f"no reaction to message {message.ts}")
 
     def ask_gate(self, event_id: str, question: Question | None) -> None:
-        """Asks a model about a doubtful message in the background, because acknowledgments can't wait for a model."""
+        """Asks a model about an unclear message in the background, because acknowledgments can't wait for a model."""
         gate = self._triage.gate
         if question is None or gate is None:
             return

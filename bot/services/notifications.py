@@ -75,9 +75,9 @@ class Notifier:
         self._background.start(telling, f"user {user_id} is not told that their question isn't saved")
 
     async def send(self, due: DueNotification, write: Writer | None, is_still_ours: Callable[[], bool]) -> None:
-        """Sends a notification while `is_still_ours()` is True. Raises StoreError. Recipients of an earlier try are
-        skipped. If Slack rejects one recipient, the others still get it; afterwards, RateLimited or Refused is raised
-        if a later try might succeed."""
+        """Sends a notification while `is_still_ours()` is True. Raises StoreError. Recipients who were notified in an
+        earlier try are skipped. If Slack rejects one recipient, the others still get it; afterwards, RateLimited or
+        Refused is raised if a later try might succeed."""
         notifications, failure = self.stores.notifications, None
         messages = await write(due.content) if write else {due.recipient: due.content}
         for recipient, message in messages.items():

@@ -142,8 +142,8 @@ class Outbox:
             log.error("%s: outcome not recorded, retrying: %s", entry, trace_of(error))
 
     async def _try_entry(self, entry: OutboxEntry | DueNotification) -> float | None:
-        """Tries an entry. Returns the delay before the next try, or None if the entry is complete. Slack calls end
-        sooner than TRY_TIMEOUT_S, so a try that takes longer has waited for rate limits."""
+        """Tries an entry. Returns the delay before the next try, or None if the entry is complete. Slack calls finish
+        within TRY_TIMEOUT_S, so a try that takes longer must have been waiting for rate limits."""
         was_rate_limited = False
         try:
             if isinstance(entry, OutboxEntry) and entry.kind is OutboxKind.POST_QUESTION:

@@ -1,7 +1,7 @@
 """The ports of the answering loop, implemented with Slack and SQL, or in memory (standalone.py).
 
 `Steps` runs the loop, `PromptBuilder` builds its prompts, and `ToolCalls` makes its calls. None of these classes
-imports Slack or SQL. Operations whose docstrings mention StoreError raise it while the database is unavailable.
+depends on Slack or SQL. Operations whose docstrings mention StoreError raise it while the database is unavailable.
 """
 
 from collections.abc import Callable, Mapping, Sequence

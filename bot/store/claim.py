@@ -322,7 +322,8 @@ async def keep_placeholders(connection: AsyncConnection, job_ids: Sequence[int],
 async def record_queue_ends(
     connection: AsyncConnection, rows: Sequence[sa.Row[Any]], reason: EndReason, now: float
 ) -> None:
-    """Records why queued jobs ended, and queues removing their placeholders. `rows` must contain ENDED_COLUMNS."""
+    """Records why queued jobs ended, and queues the removal of their placeholders. `rows` must contain
+    ENDED_COLUMNS."""
     ended = {"end": reason.value}
     await audit.append(connection, now, [audit.job_entry(row, EntryKind.ANSWER, ended) for row in rows])
     await clear_placeholders(connection, rows, now)

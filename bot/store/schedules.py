@@ -9,9 +9,9 @@ Due times that passed while no process was running or while a clock was stopped 
 core/schedules.py decides which of them to run. If a clock was fast, `next_at` is too late. Each process corrects this
 at startup.
 
-The row of a stopped schedule is kept for a few days so that people can undo stopping it. Only `restore` reads such
-rows. The transaction that skips a run (by deleting its job) or pauses a schedule also adds the notification that gives
-the reason.
+A stopped schedule's row is kept for a few days so that people can undo the stop. Only `restore` reads such rows. The
+transaction that skips a run (by deleting its job) or pauses a schedule also adds the notification that gives the
+reason.
 """
 
 import logging
@@ -337,7 +337,7 @@ class ScheduleStore(Operations):
 
 
 async def _count_runs(connection: AsyncConnection, ids: Sequence[int]) -> Mapping[int, tuple[int, int]]:
-    """Counts each schedule's finished runs that have a rule in words, and those that posted something."""
+    """Counts, for each schedule, the finished runs with a rule in words, and how many of them posted something."""
     if not ids:
         return {}
     ended = jobs.c.schedule_id.in_(ids), jobs.c.held.is_not(None), HAS_ENDED

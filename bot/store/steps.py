@@ -2,8 +2,8 @@
 
 **Text.** An attempt appends only new text, so a long answer costs no more per second than a short one. Each row
 replaces any text after its starting position, because an attempt that takes over can continue from a point a little
-before the end. A row that arrives late, after its writer has given up on it, contains less text, so within one attempt,
-a row never shortens the text.
+before the end. A row that arrives after its writer has given up on it contains less text. So that it can't replace
+newer text, a row never shortens the text within one attempt.
 
 **Steps.** The output of a step (`steps`) and the beginning of its prompt are needed until the job ends. A step is
 recorded in the same transaction as the answer's text up to the end of the step, so it only needs to store the length of

@@ -84,7 +84,7 @@ async def test_installed_wheel_checks_answers_and_exports_its_audit(
     async with ScriptedModel(()) as model:
         of_model = {"OPENAI_BASE_URL": model.base_url, "BOT_MODELS": "openai/scripted"}
         checked, _ = await replace(typist, env={**env, **of_model}).output("check")
-    assert checked.endswith("\nEverything is set up. 2 checks were not made (–).\n")
+    assert checked.endswith("\nEverything is set up. 2 checks were skipped (–).\n")
     vendor.script(says("Because."))
     async with typist.process("run") as process:
         await wait_for_line(process.stderr, "started")

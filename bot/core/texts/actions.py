@@ -47,7 +47,7 @@ def button_list_text(labels: Sequence[str]) -> str:
 ANSWER_UNKNOWN = "I no longer have this answer, so I can't do anything with it. Please ask again."
 ANSWER_DELETED = "This answer was deleted."
 ANSWER_UNFINISHED = "I'm still writing this answer. Please try again when it's finished."
-BUTTON_OUTDATED = "That button is out of date. Please use the ones that are below the answer now, or write to me."
+BUTTON_OUTDATED = "That button is out of date. Please use the buttons that are below the answer now, or message me."
 TABLES_BEGUN = "I'm saving the table as a file. I'll post it here in a moment."
 TABLES_EXIST = "I've already posted the table as a file here."
 TABLES_FAILED = "I couldn't post the table as a file: Slack wouldn't allow it. Please ask a workspace admin."

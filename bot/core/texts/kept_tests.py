@@ -27,7 +27,7 @@ def at_most(number: int) -> str:
 
 
 def too_many_tests(number: int) -> str:
-    return f"There are already {number} tests in this workspace. Please stop keeping another one first."
+    return f"There are already {number} tests in this workspace. Please remove one of the others first."
 
 
 def report(failed: int, tests: int, lines: Sequence[str], stopped: str) -> str:

@@ -67,9 +67,7 @@ def already_remembered(number: int) -> str:
     return f"I already remember that as number {number}."
 
 
-NO_ROOM_FOR_CHANGES = (
-    "I don't have room for this much text here. Please shorten it, or clear the field of another memory."
-)
+NO_ROOM_FOR_CHANGES = "I don't have room for this much text here. Please shorten it, or clear another memory's field."
 
 
 def memory_full(oldest: int) -> str:

@@ -96,8 +96,9 @@ def model_refused(failure: EndReason, model: str) -> str:
 def actions_stopped(model: str) -> str:
     return (
         f"{model}: the provider stopped an answer because of what the model did with its tools. I didn't try again. "
-        "The asker can see the provider's explanation and the calls. To find the answer, look for “misaligned” in my "
-        "log; `typist audit` lists the calls. If this happens again today, I won't send another message."
+        "The person who asked can see the provider's explanation and the calls. To find the answer, look for "
+        "“misaligned” in my log; `typist audit` lists the calls. If this happens again today, I won't send another "
+        "message."
     )
 
 

@@ -71,7 +71,8 @@ REACTION_EVERYDAY = "People use this emoji all the time, and I'd answer every ti
 REACTION_QUESTION = "Answer this message. If it doesn't ask anything, explain it."
 """The question that the model is asked when a person adds the emoji to a message. People don't see it."""
 TOO_MANY_REACTIONS = (
-    "You asked about many messages with the emoji, so I skipped the last one. Please wait a few minutes, or mention me."
+    "You asked about too many messages with the emoji, so I skipped the last one. Please wait a few minutes, or "
+    "mention me."
 )
 SWITCH = {"on": "On", "off": "Off"}
 

@@ -162,7 +162,7 @@ def _rich_text_problems(block: Json, pointer: str) -> Iterator[str]:
 
 
 def _leaf_problems(elements: Any, pointer: str) -> Iterator[str]:
-    """Yields the problems of a line, quote or code, which can't be empty. A link can have an empty text."""
+    """Yields the problems of a line, quote or code, which can't be empty. A link's text can be empty."""
     if not isinstance(elements, list) or not elements:
         yield f"missing required field: elements [json-pointer:{pointer}]"
         return

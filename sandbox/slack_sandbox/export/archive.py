@@ -1,4 +1,4 @@
-"""Reads the files in an export, a ZIP or an unpacked folder, and their JSON, in memory and within limits.
+"""Reads an export (a ZIP or an unpacked folder) and parses its JSON, in memory and within limits.
 
 Real exports don't have paths that lead outside the ZIP, so a ZIP with such a path is refused. Each file has a known
 purpose or is reported by name. A year of a company's messages takes 100,000 small files. `zipfile` takes longer to open
