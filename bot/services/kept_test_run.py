@@ -13,8 +13,8 @@ from bot.services.answering import Answering
 from bot.services.replay import ask_again
 from bot.store.replays import Given, RecordedQuestion, Replays
 
-TRIES = 2
-"""A failed test is repeated once, because a model answers in other words each time."""
+TRIES = 3
+"""A failed test is repeated up to twice, because a model answers in other words each time."""
 
 log = logging.getLogger(__name__)
 

@@ -69,10 +69,10 @@ async def test_tests_pass_with_the_unchanged_bot(recorded: Recorded) -> None:
         assert len(kinds.all()) == 2 * 3
 
 
-async def test_failed_test_is_repeated_once_and_reported_with_both_answers(recorded: Recorded) -> None:
+async def test_failed_test_is_repeated_twice_and_reported_with_both_answers(recorded: Recorded) -> None:
     await keep(recorded, {1: [word("test on 1"), word("word")], 4: [word("word")], 5: [word("word")]})
     lines, _ = await run(recorded, "--model", "openai/other", code=1)
-    assert recorded.asked() == [1, 1, 4], "direct messages are left out"
+    assert recorded.asked() == [1, 1, 1, 4], "direct messages are left out"
     failed, passed = lines
     assert (failed["failed"], passed["failed"]) == ([["word", "test on 1"]], [])
     assert failed["then"].startswith("test on 1.")
