@@ -7,7 +7,8 @@ from bot.core.texts.words import count, listed
 KEEP = "Keep as a test"
 SAVE = "Keep"
 EXPLAINED = (
-    "I'll ask this question again after changes, such as a new model or prompt, and tell an admin if an answer fails."
+    "Typist admins can have me answer this question again after a change, such as a new model. They'll see whether "
+    "the new answer passes."
 )
 CHECKS = "A good answer"
 CLEAR = "To stop keeping the test, clear every box."
