@@ -1,4 +1,4 @@
-"""Which regressions 200 kept tests find, and how often they fail for an unchanged bot.
+"""Measures how many regressions 200 kept tests find, and how often the tests fail for an unchanged bot.
 
 Run: python -m benchmarks.house_questions [--seed 1]
 
@@ -46,14 +46,14 @@ _FILLER = "Please also note that this may change, so it is best to look at the p
 
 @dataclass(frozen=True)
 class Setup:
-    """What the bot and its model are like in one run."""
+    """The bot and its model in one run."""
 
     system: str = SYSTEM
     tools: tuple[str, ...] = TOOLS
     empty: tuple[str, ...] = ()
     """The tools that find nothing."""
     habits: Mapping[str, float] = field(default_factory=dict)
-    """How often the model makes a mistake, by its name, if not as usual."""
+    """The probabilities of mistakes, by name, that differ from the usual ones."""
 
 
 USUAL = {"no link": 0.02, "no call": 0.02, "no question": 0.02, "wrong number": 0.01, "aside": 0.15, "long": 0.01}

@@ -1,7 +1,7 @@
 """From nothing to the first complete answer, in the three ways of docs/admins/setup.md: python -m benchmarks.install
 
 uvx runs the wheel in dist/, a clone of the newest commit runs `make run`, and buildah loads the image in dist/, which
-runs in a chroot in place of a container. `make dist` builds both files. Each run has an empty HOME and empty caches of
+runs in a chroot instead of a container. `make dist` builds both files. Each run has an empty HOME and empty caches of
 its own. When the showcase is open, a person asks the question of its first card over HTTP. The run ends with the
 complete answer.
 
@@ -40,7 +40,7 @@ _READY = re.compile(r"Typist's sandbox is at (http://127\.0\.0\.1:\d+)")
 _LOOK_S = 0.1
 _STOPS_WITHIN_S = 30.0
 _INDEX_VARIABLES = ("PIP_", "UV_", "SSL_CERT_")
-"""How this machine reaches the package index."""
+"""Prefixes of the environment variables with which installers reach the package index."""
 
 
 @dataclass(frozen=True)
