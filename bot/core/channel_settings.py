@@ -25,6 +25,8 @@ from slack_markdown.render import beginning
 MAX_PROMPT_CHARS = 2_000
 """Maximum length of a system prompt, which is billed with every question. Slack's limit is 3,000 characters."""
 DISPLAYED_PROMPT_CHARS = 60
+ALWAYS_LISTED = ("model", "system_prompt", "engagement", "web_search")
+"""The settings that a channel's line lists even if the channel hasn't changed them."""
 _EMOJI = re.compile(r"[\w+'-]{1,100}")
 _VARIANT = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
 
@@ -44,7 +46,7 @@ class SettingsPlace:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """A channel's settings. Unset fields use the values in DefaultSettings. Changes are announced in field order."""
+    """A channel's settings. Unset fields use the values in DefaultSettings."""
 
     model: str | None = None
     """The first model to ask in this channel. The other models are fallbacks."""
@@ -212,31 +214,30 @@ def setting_problems(settings: ChannelSettings, defaults: DefaultSettings) -> di
 
 
 def change_sentences(before: ChannelSettings, after: ChannelSettings, defaults: DefaultSettings) -> list[str]:
-    """Returns a mrkdwn sentence for each setting whose effective value changed. System prompts are left out because of
-    their length."""
+    """Returns a mrkdwn sentence for each setting whose effective value changed. The system prompt isn't quoted because
+    of its length."""
     old, new = _effective_values(before, defaults), _effective_values(after, defaults)
-    names = [field.name for field in fields(ChannelSettings) if new[field.name] != old[field.name]]
-    return [CHANNEL_SETTINGS[name].words.channel_sentence(_escaped(new[name])) for name in names]
+    return [_sentence(name, value) for name, value in new.items() if value != old[name]]
+
+
+def settings_line(settings: ChannelSettings, defaults: DefaultSettings, channel_id: str) -> str:
+    """Returns mrkdwn sentences about the settings that apply in a channel: the most important ones, and those that the
+    channel has changed."""
+    default, own = _effective_values(ChannelSettings(), defaults), _effective_values(settings, defaults)
+    rows = CHANNEL_SETTINGS.items()
+    here = [name for name, row in rows if not (row.is_channel_only and is_direct_message(channel_id))]
+    listed = [name for name in here if own[name] != default[name] or (name in ALWAYS_LISTED and own[name] is not None)]
+    own_prompt = escape(beginning(settings.system_prompt, DISPLAYED_PROMPT_CHARS))
+    return texts.commands.settings_here([_sentence(name, own[name]) for name in listed], own_prompt)
 
 
 def _effective_values(settings: ChannelSettings, defaults: DefaultSettings) -> dict[str, Any]:
     return {name: row.effective(defaults, getattr(settings, name)) for name, row in CHANNEL_SETTINGS.items()}
 
 
-def _escaped(value: Any) -> Any:
+def _sentence(name: str, value: Any) -> str:
     if isinstance(value, tuple):
-        return tuple(map(escape, value))
-    return escape(value) if isinstance(value, str) else value
-
-
-def settings_line(settings: ChannelSettings, defaults: DefaultSettings, channel_id: str) -> str:
-    now = _effective_values(settings, defaults)
-    own_prompt = beginning(settings.system_prompt, DISPLAYED_PROMPT_CHARS) if settings.system_prompt else None
-    engagement = texts.commands.answered_messages_text(
-        now["engagement"], now["new_posts"], now["gate"], now["reaction"]
-    )
-    answers = texts.commands.answer_style_text(settings.effort, settings.length)
-    answered = "" if is_direct_message(channel_id) else engagement
-    return texts.commands.settings_here(
-        now["model"], own_prompt, answers, answered, now["web_search"], now["read_channel"]
-    )
+        value = tuple(map(escape, value))
+    elif isinstance(value, str):
+        value = escape(value)
+    return CHANNEL_SETTINGS[name].words.channel_sentence(value)

@@ -55,7 +55,7 @@ def command_message(response: CommandResponse) -> Json:
             text = sentence
     blocks = [section(mrkdwn(text))]
     if response.settings:
-        blocks.append(context(plain_text(response.settings)))
+        blocks.append(context(mrkdwn(response.settings)))
     return plain.message(blocks)
 
 

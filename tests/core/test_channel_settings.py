@@ -16,6 +16,7 @@ from bot.core.channel_settings import (
     emoji_name,
     prompt_version,
     setting_problems,
+    settings_line,
     with_changes,
 )
 from bot.core.surfaces import SETTINGS_FIELDS
@@ -73,12 +74,12 @@ def test_form_changes_only_what_a_person_changed_in_it() -> None:
     assert with_changes(since, shown, submitted) == replace(since, model=None, mcp_servers=())
 
 
-def test_changes_are_told_in_the_order_of_the_fields() -> None:
+def test_changes_are_announced_in_the_order_of_the_modal() -> None:
     changed = ChannelSettings(length=Length.FULL, effort=Effort.FAST, new_posts=True, web_search=False)
     assert change_sentences(NONE, changed, IN_USE) == [
-        "I answer every new post.",
-        texts.settings.EFFORT.channel_sentence("fast"),
         texts.settings.LENGTH.channel_sentence("full"),
+        texts.settings.EFFORT.channel_sentence("fast"),
+        "I answer every new post.",
         texts.settings.WEB_SEARCH.channel_sentence(False),
     ]
     assert (
@@ -194,6 +195,7 @@ def test_each_change_has_a_sentence_in_both_directions(settings: ChannelSettings
     assert change_sentences(NONE, settings, FOR_ALL) == [on]
     assert change_sentences(settings, NONE, FOR_ALL) == [off]
     assert change_sentences(settings, settings, FOR_ALL) == []
+    assert on in settings_line(settings, FOR_ALL, "C1")
 
 
 @pytest.mark.parametrize(
@@ -202,6 +204,37 @@ def test_each_change_has_a_sentence_in_both_directions(settings: ChannelSettings
 )
 def test_change_without_an_effect_has_no_sentence(settings: ChannelSettings) -> None:
     assert change_sentences(NONE, settings, FOR_ALL) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "defaults", "channel_id", "sentences"),
+    [
+        (
+            NONE,
+            DEFAULTS,
+            "C1",
+            "I follow my default instructions. The person I'm talking with doesn't need to mention me.",
+        ),
+        (NONE, DEFAULTS, "D1", "I follow my default instructions."),
+        (NONE, FOR_ALL, "D1", "I follow my default instructions. I search the web when a question needs it."),
+        (
+            ChannelSettings(system_prompt="Be\n<brief>."),
+            DEFAULTS,
+            "D1",
+            "I follow this channel's own instructions. My instructions begin with: “Be &lt;brief&gt;.”",
+        ),
+        (
+            ChannelSettings(gate=True, web_search=False, read_channel=False),
+            DEFAULTS,
+            "D1",
+            "I follow my default instructions.",
+        ),
+    ],
+)
+def test_line_lists_what_matters_most_and_what_the_channel_changed(
+    settings: ChannelSettings, defaults: DefaultSettings, channel_id: str, sentences: str
+) -> None:
+    assert settings_line(settings, defaults, channel_id) == f"Settings here: I ask one first. {sentences}"
 
 
 @pytest.mark.parametrize("name", CHANGED)

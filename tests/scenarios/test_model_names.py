@@ -28,7 +28,7 @@ async def test_people_read_the_name_that_an_admin_gives_a_model(sandbox: Sandbox
 
         ada = sandbox.client("ada")
         await ada.command("general", "/typist")
-        assert f"Settings here: {NAME} · default prompt" in last_notice(stage)
+        assert f"Settings here: I ask {IN_MRKDWN} first. I follow my default instructions." in last_notice(stage)
         text = await home(stage, "ada")
         assert f"*Model*: {IN_MRKDWN}\n" in text
         assert f"*Models*: {IN_MRKDWN}, then other" in text

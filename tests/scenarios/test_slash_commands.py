@@ -48,7 +48,7 @@ async def test_help_lists_commands_and_settings_in_force(stage: Stage) -> None:
         response = await response_to(stage, "alan", typed)
         assert "`/typist settings` opens this channel's settings" in response
         assert "/typist usage" in response
-        assert "Settings here: test · default prompt · follow-ups don't need a mention" in response
+        assert "Settings here: I ask test first. I follow my default instructions. The person I'm talking" in response
     unknown = await response_to(stage, "alan", "/typist <!here>")
     assert unknown.startswith(
         "I don't know `/typist &lt;!here&gt;`. These are the commands I know:\n• `/typist schedules` lists"
@@ -75,7 +75,8 @@ async def test_channel_creator_sets_everything_in_one_modal(
     )
     response = last_notice(stage)
     assert texts.commands.SETTINGS_SAVED in response
-    assert "other · custom prompt (“Answer in rhymes.”) · every question needs a mention" in response
+    assert "I ask other first. I follow this channel's own instructions. Every question needs a mention." in response
+    assert "My instructions begin with: “Answer in rhymes.”" in response
     asked = await stage.mention()
     await stage.answers("general", asked)
     request = stage.vendor.requests[-1].body
@@ -119,7 +120,7 @@ async def test_settings_are_saved_although_the_channel_cannot_be_told(stage: Sta
 
 async def test_settings_of_another_process_are_in_the_modal_and_in_force(stage: Stage, another_process: Stores) -> None:
     await another_process.channel_settings.write(TEAM_ID, GENERAL, ChannelSettings("openai/other", "Be brief."))
-    assert "other · custom prompt (“Be brief.”)" in await response_to(stage, "alan", "/typist help")
+    assert "My instructions begin with: “Be brief.”" in await response_to(stage, "alan", "/typist help")
     ada = await opened(stage, "ada", "/typist prompt")
     assert await ada.submit({"engagement": "everyone"}) == {}
     stored = await another_process.channel_settings.read(TEAM_ID, GENERAL)

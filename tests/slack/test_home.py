@@ -10,7 +10,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.caps import Amount, CapOwner, OwnCap, Period, Scope, UsageToDate, cap_use, parse_caps
-from bot.core.channel_settings import ChannelSettings, DefaultSettings, change_sentences, settings_line
+from bot.core.channel_settings import DefaultSettings
 from bot.core.surfaces import (
     DIRECT_MESSAGES,
     MAX_LISTED,
@@ -21,7 +21,6 @@ from bot.core.surfaces import (
     TypedCommand,
     WorkspaceUsage,
 )
-from bot.core.triage import Engagement
 from bot.slack.blockkit import Json
 from bot.slack.quotas import usage_text
 from bot.slack.views.home import home_view
@@ -262,58 +261,6 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
     for whole in (texts.home.SEEN[False], texts.welcome.STOP_OR_QUIET, texts.home.WHERE_TO_SET, "<#C0"):
         assert whole.replace("\n", "\\n") in shown
     assert "\\n…" in shown
-
-
-@pytest.mark.parametrize(
-    ("settings", "defaults", "line"),
-    [
-        (ChannelSettings(), DEFAULTS, "one · default prompt · follow-ups don't need a mention"),
-        (
-            ChannelSettings("anthropic/two", engagement=Engagement.MENTIONS),
-            DEFAULTS,
-            "two · default prompt · every",
-        ),
-        (ChannelSettings("openai/gone"), DEFAULTS, "one · "),
-        (ChannelSettings(system_prompt="Be\nbrief."), DEFAULTS, "custom prompt (“Be brief.”)"),
-        (
-            ChannelSettings(engagement=Engagement.FOLLOW_UPS),
-            DefaultSettings(("m",), "", engagement=Engagement.MENTIONS),
-            "follow-ups don't need a mention",
-        ),
-        (
-            ChannelSettings(engagement=Engagement.EVERYONE, new_posts=True),
-            DEFAULTS,
-            "nobody needs to mention me in my threads · I answer every new post",
-        ),
-        (ChannelSettings(reaction="eyes"), DEFAULTS, " · react with :eyes: to ask about a message"),
-        (
-            ChannelSettings(gate=True),
-            replace(DEFAULTS, gate=True),
-            "don't need a mention · a model decides in unclear cases",
-        ),
-        (ChannelSettings(), replace(DEFAULTS, web_search=True), " · web search on"),
-        (ChannelSettings(web_search=False), replace(DEFAULTS, web_search=True), " · web search off"),
-        (ChannelSettings(read_channel=False), replace(DEFAULTS, read_channel=True), " · reading this channel is off"),
-    ],
-)
-def test_settings_in_effect_are_one_line(settings: ChannelSettings, defaults: DefaultSettings, line: str) -> None:
-    assert line in settings_line(settings, defaults, "C1")
-
-
-@pytest.mark.parametrize("defaults", [DEFAULTS, replace(DEFAULTS, read_channel=True)])
-def test_only_a_channel_that_turned_reading_off_says_so(defaults: DefaultSettings) -> None:
-    own = ChannelSettings(read_channel=None if defaults.read_channel else False)
-    assert "reading" not in settings_line(own, defaults, "C1")
-
-
-def test_what_typists_own_settings_do_not_offer_is_in_effect_nowhere() -> None:
-    own = ChannelSettings(gate=True, web_search=False)
-    assert settings_line(own, DEFAULTS, "C1") == settings_line(ChannelSettings(), DEFAULTS, "C1")
-    assert change_sentences(ChannelSettings(), own, DEFAULTS) == []
-
-
-def test_settings_of_a_direct_message_name_no_mentions() -> None:
-    assert settings_line(ChannelSettings(), DEFAULTS, "D1") == "Settings here: one · default prompt"
 
 
 @pytest.mark.parametrize(

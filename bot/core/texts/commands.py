@@ -1,5 +1,7 @@
 """Responses to the slash command."""
 
+from collections.abc import Sequence
+
 WHAT_I_DO = (
     "Mention me in a channel or send me a direct message. I'll read the thread and its files. To ask about any "
     "message, choose *Ask … about this* from its menu."
@@ -30,36 +32,7 @@ def unknown_command(command: str, subcommand: str) -> str:
     return f"I don't know `{command} {subcommand}`. These are the commands I know:\n"
 
 
-def answered_messages_text(engagement: str, new_posts: bool, gate: bool, reaction: str) -> str:
-    """Describes which messages in a channel are answered without a mention. `engagement`: a key of ENGAGEMENTS.
-    `reaction`: the name of the emoji that asks about a message, or ""."""
-    summaries = {
-        "mentions": "every question needs a mention",
-        "follow-ups": "follow-ups don't need a mention",
-        "everyone": "nobody needs to mention me in my threads",
-    }
-    decides = " · a model decides in unclear cases" if gate and engagement == "follow-ups" else ""
-    posts = " · I answer every new post" if new_posts else ""
-    return (
-        summaries[engagement]
-        + decides
-        + posts
-        + (f" · react with :{reaction}: to ask about a message" if reaction else "")
-    )
-
-
-def answer_style_text(effort: str, length: str) -> str:
-    """Describes the effort and length chosen for a channel, or returns "" for the defaults."""
-    chosen = [choice for choice in (effort, length) if choice != "normal"]
-    return f"{' and '.join(chosen)} answers" if chosen else ""
-
-
-def settings_here(
-    model: str, own_prompt: str | None, answers: str, answered: str, web_search: bool | None, read_channel: bool | None
-) -> str:
-    """Summarizes a channel's settings. `own_prompt`: the beginning of the channel's prompt. `answered`: "" in a direct
-    message. `web_search` is None if BOT_WEB_SEARCH is off, and `read_channel` if BOT_READ_CHANNEL is off."""
-    prompt = "default prompt" if own_prompt is None else f"custom prompt (“{own_prompt}”)"
-    search = {None: None, True: "web search on", False: "web search off"}[web_search]
-    reading = "reading this channel is off" if read_channel is False else None
-    return " · ".join(filter(None, (f"Settings here: {model}", prompt, answers, answered, search, reading)))
+def settings_here(sentences: Sequence[str], own_prompt: str) -> str:
+    """Lists what applies in a channel. `own_prompt`: the beginning of the channel's system prompt, or ""."""
+    quoted = [f"My instructions begin with: “{own_prompt}”"] if own_prompt else []
+    return f"Settings here: {' '.join([*sentences, *quoted])}"
