@@ -17,6 +17,7 @@ from bot.core import files, texts
 from bot.core.conversation import File, Question, ThreadKey, escape
 from bot.core.job import NoticeKind
 from bot.core.prompt import NOW, time_text
+from bot.core.texts.files import Unread
 from bot.errors import EndReason, SettingsError
 from bot.models.events import Completion
 from bot.reply.sources import plain_list, shown_sources
@@ -76,9 +77,9 @@ async def _read_files(contents: Mapping[str, bytes]) -> list[files.OpenedFile]:
         print_note(f"Reading {', '.join(file.name for file in wanted)}.")
         for file in wanted:
             is_too_big = len(contents[file.id]) > files.MAX_FILE_BYTES
-            read = files.Unread.TOO_BIG if is_too_big else await FileContents().convert(file, contents[file.id], "")
+            read = Unread.TOO_BIG if is_too_big else await FileContents().convert(file, contents[file.id], "")
             opened.append(files.OpenedFile(file, read))
-    if unreadable := [file for file in opened if isinstance(file.content, files.Unread)]:
+    if unreadable := [file for file in opened if isinstance(file.content, Unread)]:
         raise SettingsError([files.unread_notice(unreadable)])
     return opened
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from bot.core import texts
 from bot.core.conversation import Question
+from bot.core.texts.access import Denial
 
 MAX_ADMINS_LISTED = 3
 MAX_BOT_QUESTIONS_IN_A_ROW = 3
@@ -24,19 +24,6 @@ class UserKind(StrEnum):
 
 
 OPTIONAL_KINDS = (UserKind.GUEST, UserKind.EXTERNAL, UserKind.BOT)
-
-
-class Denial(StrEnum):
-    """The reason for a denial. The value is the sentence shown to the asker."""
-
-    PERSON = texts.access.DENIED_USER
-    CHANNEL = texts.access.DENIED_CHANNEL
-    GUEST = texts.access.DENIED_GUEST
-    EXTERNAL = texts.access.DENIED_EXTERNAL
-    BOT = texts.access.DENIED_BOT
-    UNKNOWN = texts.access.DENIED_UNKNOWN
-    NOT_A_MEMBER = texts.approvals.ONLY_MEMBERS_APPROVE
-    """The asker has access, but only workspace members can make this request."""
 
 
 _DENIALS = {

@@ -14,7 +14,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from itertools import chain, islice
 from types import MappingProxyType
 
@@ -22,6 +21,7 @@ from bot.core import texts
 from bot.core.canvases import LINK, MENTIONED, is_canvas, linked_canvas
 from bot.core.conversation import File
 from bot.core.prompt import NAME_CHARS, CountTokens, PromptMarks, PromptMessage, without_middle
+from bot.core.texts.files import Unread
 from bot.errors import FileFault
 from bot.models.prompt import FILE, MAX_TRANSCRIPT_CHARS, PDF, Media, Sound, hidden_note
 from files_to_markdown.document import Document, LeftOut, Obstacle, Part
@@ -34,39 +34,6 @@ MAX_BYTES = 50 * 2**20
 """The maximum size of all files in one answer."""
 MAX_FILES_LISTED = 6
 NOTHING_REFUSED: Mapping[str, FileFault] = MappingProxyType({})
-
-
-class Unread(Enum):
-    """The reason a file isn't read. The value is shown in parentheses after the file's name."""
-
-    KIND = texts.files.FILE_TYPE
-    IMAGE_KIND = texts.files.FILE_IMAGE_TYPE
-    OLD_FORMAT = texts.files.FILE_OLD_FORMAT
-    EXTRA = texts.files.FILE_EXTRA_MISSING
-    DAMAGED = texts.files.FILE_DAMAGED
-    PROTECTED = texts.files.FILE_PROTECTED
-    TOO_LARGE = texts.files.FILE_TOO_LARGE
-    TOO_MANY_PIXELS = texts.files.FILE_TOO_MANY_PIXELS
-    TOO_BIG = texts.files.FILE_TOO_BIG
-    TOO_MUCH = texts.files.FILES_TOO_BIG
-    TOO_MANY = texts.files.TOO_MANY_FILES
-    SCOPE = texts.files.FILE_SCOPE_MISSING
-    EXTERNAL = texts.files.FILE_EXTERNAL
-    DELETED = texts.files.FILE_DELETED
-    HIDDEN = texts.files.FILE_HIDDEN
-    NO_ACCESS = texts.files.FILE_NO_ACCESS
-    FAILED = texts.files.FILE_FAILED
-    TOO_SLOW = texts.files.FILE_TOO_SLOW
-    BUSY = texts.files.FILE_NOT_READ_IN_TIME
-    REFUSED = texts.files.FILE_REFUSED
-    TOO_LARGE_FOR_MODEL = texts.files.FILE_TOO_LARGE_FOR_MODEL
-    TOO_MUCH_FOR_MODEL = texts.files.FILES_TOO_MUCH_FOR_MODEL
-    CANVAS_SCOPE = texts.canvases.SCOPE_MISSING
-    CANVAS_NOT_SHARED = texts.canvases.NOT_SHARED
-    CANVAS_NOT_FOUND = texts.canvases.NOT_FOUND
-    CLIP_UNHEARD = texts.files.CLIP_NOT_TRANSCRIBED
-    UNHEARD = texts.files.AUDIO_NOT_TRANSCRIBED
-    NOT_HEARD = texts.files.TRANSCRIPTION_FAILED
 
 
 REFUSED = {

@@ -8,8 +8,9 @@ import logging
 from collections.abc import Iterable
 
 from bot.core import access, texts
-from bot.core.access import AccessRules, Denial, UserKind
+from bot.core.access import AccessRules, UserKind
 from bot.core.conversation import Question, ThreadKey, is_direct_message, mentioned_user_ids, with_names
+from bot.core.texts.access import Denial
 from bot.reply.workspace import Workspace
 from bot.services.notifications import Notifier
 from bot.slack.user_groups import AccessGroups

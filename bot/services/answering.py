@@ -33,12 +33,12 @@ from dataclasses import dataclass, replace
 
 from bot.clock import keep_trying, monotonic_began_at
 from bot.core import texts
-from bot.core.access import Denial
 from bot.core.canvases import canvas_requester
 from bot.core.job import End, Job, sentence_notice
 from bot.core.notifications import Notification
 from bot.core.outbox import OutboxKind
 from bot.core.picture import picture
+from bot.core.texts.access import Denial
 from bot.errors import (
     EndReason,
     StoreError,

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from bot.clock import Background
 from bot.core import channel_settings, texts
-from bot.core.access import Denial
 from bot.core.calls import MAX_TOOLS, PlaceTools
 from bot.core.caps import CapOwner, Scope, ScopeIds, UsageToDate, days_of_last_month
 from bot.core.channel_settings import (
@@ -33,6 +32,7 @@ from bot.core.surfaces import (
     TypedCommand,
     WorkspaceUsage,
 )
+from bot.core.texts.access import Denial
 from bot.core.unposted import direct_message_placeholder
 from bot.errors import RateLimited, Refused
 from bot.models.prices import price_of_tools

@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from bot.clock import keep_trying
 from bot.core import texts
-from bot.core.access import Denial
 from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState, ToolUse
 from bot.core.channel_settings import SettingsPlace
 from bot.core.conversation import Question, ThreadKey, escape, is_direct_message, message_link
@@ -32,6 +31,7 @@ from bot.core.memory import (
     visible_chars,
 )
 from bot.core.surfaces import CommandResponse, Invocation
+from bot.core.texts.access import Denial
 from bot.errors import Refusal, Refused
 from bot.models.prompt import OfferedTools
 from bot.reply.workspace import Workspace

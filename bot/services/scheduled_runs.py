@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.core import texts
-from bot.core.access import Denial, UserKind
+from bot.core.access import UserKind
 from bot.core.conversation import Question, ThreadKey, is_direct_message
 from bot.core.outbox import OutboxEntry
 from bot.core.schedules import PauseReason, Run, RunReport, Schedule
+from bot.core.texts.access import Denial
 from bot.errors import Refusal, Refused
 from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl

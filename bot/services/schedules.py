@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from bot.clock import keep_trying
 from bot.core import texts
-from bot.core.access import Denial
 from bot.core.actions import ActionResponse
 from bot.core.conversation import Question, ThreadKey, is_direct_message
 from bot.core.job import Job, Notice, NoticeKind, sentence_notice
@@ -44,6 +43,7 @@ from bot.core.schedules import (
 )
 from bot.core.silence import LISTED_REASONS
 from bot.core.surfaces import Invocation
+from bot.core.texts.access import Denial
 from bot.core.unposted import direct_message_placeholder
 from bot.core.unseen import visible
 from bot.errors import RateLimited, Refusal, Refused, StoreError

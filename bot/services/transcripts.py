@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from bot.clock import keep_trying
 from bot.core.conversation import File
-from bot.core.files import Unread, is_recording
+from bot.core.files import is_recording
 from bot.core.job import End, Job
+from bot.core.texts.files import Unread
 from bot.errors import EndReason, ProviderError, StoreError
 from bot.models.events import Usage
 from bot.models.prompt import Sound

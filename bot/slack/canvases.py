@@ -13,9 +13,10 @@ from typing import Any
 
 from bot.core.canvases import is_canvas
 from bot.core.conversation import CHECK_FILE_INFO, File, Question, ThreadKey
-from bot.core.files import OpenedFile, Unread, reason_unreadable
+from bot.core.files import OpenedFile, reason_unreadable
 from bot.core.prompt import one_line
 from bot.core.surfaces import AppContext
+from bot.core.texts.files import Unread
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.slack.client import TURN_WITHIN_S, PacedClient, only_while
 from bot.slack.file_objects import file_of, is_visible_to_readers

@@ -29,7 +29,6 @@ from bot.core.files import (
     Content,
     OpenedFile,
     Transcript,
-    Unread,
     captions_text,
     detect_media_type,
     is_recording,
@@ -40,6 +39,7 @@ from bot.core.files import (
     short_name,
     supported_sound,
 )
+from bot.core.texts.files import Unread
 from bot.errors import RateLimited, Refused
 from bot.models.prompt import PDF, PDF_PAGE_TOKENS, Media, Sound, image_tokens
 from bot.slack.client import SlackClient

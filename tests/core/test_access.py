@@ -13,12 +13,12 @@ from bot.core.access import (
     UNCHECKED,
     AccessRules,
     BotQuestions,
-    Denial,
     DenialNotice,
     UserKind,
     denial_notice,
 )
 from bot.core.conversation import Question, ThreadKey
+from bot.core.texts.access import Denial
 from tests.core.user_kinds import SUBSETS
 
 

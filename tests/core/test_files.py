@@ -15,7 +15,6 @@ from bot.core.conversation import File, ThreadKey
 from bot.core.files import (
     MAX_FILES,
     OpenedFile,
-    Unread,
     attach_files,
     captions_text,
     file_ids_since_answer,
@@ -27,6 +26,7 @@ from bot.core.files import (
     with_linked_canvases,
 )
 from bot.core.prompt import PromptMarks, PromptMessage
+from bot.core.texts.files import Unread
 from bot.errors import FileFault
 from bot.models.prompt import (
     PDF,
@@ -252,7 +252,7 @@ class TestLabelsAndNotices:
 
     def test_bidi_override_is_removed_from_a_files_name(self) -> None:
         opened = OpenedFile(File("F1", "a\u202egpj.exe"), Unread.KIND)
-        assert files.unread_notice([opened]) == f"Not read: agpj.exe ({texts.files.FILE_TYPE})."
+        assert files.unread_notice([opened]) == f"Not read: agpj.exe ({Unread.KIND.value})."
 
     @pytest.mark.parametrize(
         ("name", "shown"),
@@ -318,10 +318,10 @@ class TestLabelsAndNotices:
             (
                 texts.files.only_text_read(["b.pdf"]),
                 texts.files.charset_guessed([("a.log", "cp1252")]),
-                f"Not read: the middle of a.log (too long), c.zip ({texts.files.FILE_TYPE}).",
+                f"Not read: the middle of a.log (too long), c.zip ({Unread.KIND.value}).",
             )
         )
-        assert files.file_label(opened[2]) == f"(Attached, but not shown to you: c.zip, {texts.files.FILE_TYPE})"
+        assert files.file_label(opened[2]) == f"(Attached, but not shown to you: c.zip, {Unread.KIND.value})"
 
     def test_files_without_a_name_have_no_number(self) -> None:
         unnamed = [File(f"F{at}", texts.files.FILE_UNNAMED) for at in range(2)]
@@ -339,17 +339,17 @@ class TestLabelsAndNotices:
 
     def test_notice_counts_files_beyond_the_first_six(self) -> None:
         line = files.unread_notice([OpenedFile(file, Unread.TOO_MANY) for file in some(9)])
-        assert line.startswith(f"Not read: 0.txt ({texts.files.TOO_MANY_FILES}), 1.txt ")
-        assert line.endswith(f"5.txt ({texts.files.TOO_MANY_FILES}), and 3 more.")
+        assert line.startswith(f"Not read: 0.txt ({Unread.TOO_MANY.value}), 1.txt ")
+        assert line.endswith(f"5.txt ({Unread.TOO_MANY.value}), and 3 more.")
 
     def test_notice_names_media_that_the_model_cannot_take(self) -> None:
         opened = [OpenedFile(NOTES, "text"), OpenedFile(File("F2", "a.png"), media("a.png"))]
         assert files.unread_notice(opened) == ""
         assert files.unread_notice(opened, ("a.png",)) == f"Not read: a.png ({texts.files.IMAGE_NOT_FOR_MODEL})."
         for fault, reason in {
-            FileFault.FILE: texts.files.FILE_REFUSED,
-            FileFault.TOO_LARGE: texts.files.FILE_TOO_LARGE_FOR_MODEL,
-            FileFault.TOGETHER: texts.files.FILES_TOO_MUCH_FOR_MODEL,
+            FileFault.FILE: Unread.REFUSED.value,
+            FileFault.TOO_LARGE: Unread.TOO_LARGE_FOR_MODEL.value,
+            FileFault.TOGETHER: Unread.TOO_MUCH_FOR_MODEL.value,
         }.items():
             assert files.unread_notice(opened, ("a.png",), {"a.png": fault}) == f"Not read: a.png ({reason})."
 
@@ -374,7 +374,7 @@ class TestLabelsAndNotices:
             "F5": "a.zip",
         }
         notice = files.unread_notice(apart.values(), ("a.png (2nd)",), {"a.png (2nd)": FileFault.FILE})
-        assert f"a.png (2nd) ({texts.files.FILE_REFUSED})" in notice
+        assert f"a.png (2nd) ({Unread.REFUSED.value})" in notice
         assert "(1st)" not in notice
         assert files.file_label(apart["F4"]) == "(Attached: a.py (2nd))\n```py\nx = 2\n```"
         in_prompt = attach_files(messages, apart)

@@ -162,12 +162,12 @@ def test_footer_says_nothing_of_an_answer_whose_asker_wrote_instead(
 def test_deciders_and_the_admins_to_ask_are_named() -> None:
     calls = [replace(CALL, index=at, decided_by=by) for at, by in enumerate(("U2", "U1", ""))]
     shown = below(End(EndReason.WHOLE, sentence_notice("Not now.")), TEXT, calls=calls)
-    asks_admin = below(End(EndReason.DENIED, sentence_notice(texts.access.DENIED_USER)), TEXT, calls=calls)
+    asks_admin = below(End(EndReason.DENIED, sentence_notice(texts.access.Denial.PERSON)), TEXT, calls=calls)
     assert (shown.user_ids_to_name(["U9"]), asks_admin.user_ids_to_name(["U9", "U8"])) == (
         ["U2", "U1"],
         ["U2", "U1", "U9", "U8"],
     )
     named = asks_admin.with_names({"U1": "Ada", "U9": "Grace"}, ["U8", "U9"])
     assert [one.name for one in named.decisions] == ["U2", "Ada", ""]
-    assert named.notices == (texts.access.with_admins(texts.access.DENIED_USER, ["Grace"]),)
+    assert named.notices == (texts.access.with_admins(texts.access.Denial.PERSON, ["Grace"]),)
     assert below(END, TEXT, chosen_choice="Staging").chosen_choice == "Staging"

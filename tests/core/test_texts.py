@@ -16,8 +16,8 @@ import pytest
 from cronsim import CronSimError
 
 from bot.core import texts
-from bot.core.access import Denial
-from bot.core.files import Unread
+from bot.core.texts.access import Denial
+from bot.core.texts.files import Unread
 from bot.core.texts.settings import Words
 from bot.errors import EndReason, NotShown, ProviderError, StoreError
 from tests.ugly import DAYS, NAMES, NOTHING, NUMBERS, TIMES
@@ -218,9 +218,9 @@ def test_status_has_no_comma_which_would_divide_it(status: str) -> None:
 
 
 def test_admins_are_named_where_there_are_any() -> None:
-    assert texts.access.with_admins(texts.access.DENIED_USER, []) == texts.access.DENIED_USER
-    assert texts.access.with_admins(texts.access.DENIED_USER, ["<@U1>", "<@U2>"]).endswith("Ask <@U1> or <@U2>.")
-    three = texts.access.with_admins(texts.access.DENIED_USER, ["Ada", "Grace", "Alan"])
+    assert texts.access.with_admins(texts.access.Denial.PERSON, []) == texts.access.Denial.PERSON
+    assert texts.access.with_admins(texts.access.Denial.PERSON, ["<@U1>", "<@U2>"]).endswith("Ask <@U1> or <@U2>.")
+    three = texts.access.with_admins(texts.access.Denial.PERSON, ["Ada", "Grace", "Alan"])
     assert three.endswith("Ask Ada, Grace or Alan.")
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from bot.core import texts
 from bot.core.conversation import File
-from bot.core.files import OpenedFile, Unread, file_label
+from bot.core.files import OpenedFile, file_label
+from bot.core.texts.files import Unread
 from bot.services import schedule_tool
 from demo.newcomers import NO_MODEL, first_answer
 from demo.scenes import LAUNCH, READ_TOOL, SCHEDULE_TOOL

@@ -13,9 +13,10 @@ from openai.types.chat import ChatCompletion
 
 from bot.core import choices, texts
 from bot.core.conversation import File, ThreadKey
-from bot.core.files import OpenedFile, Transcript, Unread, file_label
+from bot.core.files import OpenedFile, Transcript, file_label
 from bot.core.prompt import GO_ON as REQUEST_TO_GO_ON
 from bot.core.prompt import PromptMarks
+from bot.core.texts.files import Unread
 from bot.models.events import ToolCall
 from demo.models import GO_ON
 from demo.scenes import CHOICE_TOOL, LAUNCH, NOTE_TOOL, READ_TOOL, SCENES, Scene

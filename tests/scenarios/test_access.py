@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from bot.core import texts
-from bot.core.access import MAX_BOT_QUESTIONS_IN_A_ROW, Denial, UserKind
+from bot.core.access import MAX_BOT_QUESTIONS_IN_A_ROW, UserKind
+from bot.core.texts.access import Denial
 from bot.settings import Settings
 from slack_sandbox.server import Sandbox
 from tests.scenarios.conftest import Stage, growing, running, says, shown

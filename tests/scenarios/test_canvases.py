@@ -47,7 +47,7 @@ async def test_linked_canvas_of_another_channel_is_not_read_nor_named(stage: Sta
     if not is_member:
         stage.sandbox.workspace.leave("random", stage.sandbox.bot_user_id)
     answer = await answer_to(stage, f"when? {canvas_link(canvas_id)}")
-    reason = texts.canvases.NOT_SHARED if is_member else texts.canvases.NOT_FOUND
+    reason = texts.files.Unread.CANVAS_NOT_SHARED.value if is_member else texts.files.Unread.CANVAS_NOT_FOUND.value
     assert answer == f"{ANSWER}\nNot read: {texts.canvases.UNNAMED} ({reason})."
     assert not any(word in str(request.body) for request in stage.vendor.requests for word in ("Plan", "balloon"))
     assert stage.calls("canvases.getContent") == []

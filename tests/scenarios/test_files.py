@@ -14,6 +14,7 @@ from PIL import Image
 
 from bot.core import texts
 from bot.core.files import MAX_FILE_BYTES
+from bot.core.texts.files import Unread
 from bot.models.prices import parse_prices
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
@@ -143,7 +144,7 @@ async def test_file_of_an_earlier_message_is_used(stage: Stage) -> None:
 
 async def test_unreadable_file_is_named_only_once(stage: Stage) -> None:
     answer = await asked(stage, UploadedFile("song.mp3", b"ID3", "audio/mpeg"))
-    assert answer == f"{ANSWER}\nNot read: song.mp3 ({texts.files.AUDIO_NOT_TRANSCRIBED})."
+    assert answer == f"{ANSWER}\nNot read: song.mp3 ({Unread.UNHEARD.value})."
     root = stage.sandbox.messages("general")[-1].ts
     await stage.sandbox.say("ada", "general", "@typist and now?", root)
     assert (await stage.answers("general", root, count=2))[-1] == ANSWER
@@ -158,13 +159,13 @@ def claiming(pixels: int) -> bytes:
 
 OLD = CORPUS.with_name("old.tar.xz")
 REFUSED = {
-    "a type found by its content": (UploadedFile("a.dat", b"\0\1\2\3" * 9), texts.files.FILE_TYPE),
-    "an old format": (UploadedFile("plan.doc", packed_files(OLD)["old.doc"]), texts.files.FILE_OLD_FORMAT),
-    "damaged": (UploadedFile("a.gif", b"GIF89a\0"), texts.files.FILE_DAMAGED),
-    "too many pixels": (UploadedFile("a.gif", claiming(60_000)), texts.files.FILE_TOO_MANY_PIXELS),
-    "too big": (UploadedFile("a.txt", b"a" * (MAX_FILE_BYTES + 1)), texts.files.FILE_TOO_BIG),
-    "protected": (UploadedFile("plan.xlsx", HOSTILE["protected.xlsx"]()), texts.files.FILE_PROTECTED),
-    "a clip": (UploadedFile("Audio clip (2026-10-09 10:35:15).m4a", b""), texts.files.CLIP_NOT_TRANSCRIBED),
+    "a type found by its content": (UploadedFile("a.dat", b"\0\1\2\3" * 9), Unread.KIND.value),
+    "an old format": (UploadedFile("plan.doc", packed_files(OLD)["old.doc"]), Unread.OLD_FORMAT.value),
+    "damaged": (UploadedFile("a.gif", b"GIF89a\0"), Unread.DAMAGED.value),
+    "too many pixels": (UploadedFile("a.gif", claiming(60_000)), Unread.TOO_MANY_PIXELS.value),
+    "too big": (UploadedFile("a.txt", b"a" * (MAX_FILE_BYTES + 1)), Unread.TOO_BIG.value),
+    "protected": (UploadedFile("plan.xlsx", HOSTILE["protected.xlsx"]()), Unread.PROTECTED.value),
+    "a clip": (UploadedFile("Audio clip (2026-10-09 10:35:15).m4a", b""), Unread.CLIP_UNHEARD.value),
 }
 
 
@@ -224,16 +225,14 @@ async def test_slow_file_is_not_waited_for(stage: Stage, monkeypatch: pytest.Mon
     monkeypatch.setattr(reading, "READING_S", 0.5)
     stage.sandbox.faults.start("file_slow", times=1, delay_s=5.0)
     answer = await asked(stage, UploadedFile("slow.md", b"Too late."), UploadedFile("notes.md", b"All is well."))
-    assert (
-        answer == f"{ANSWER}\nNot read: slow.md ({texts.files.FILE_TOO_SLOW}), notes.md ({texts.files.FILE_TOO_SLOW})."
-    )
+    assert answer == f"{ANSWER}\nNot read: slow.md ({Unread.TOO_SLOW.value}), notes.md ({Unread.TOO_SLOW.value})."
 
 
 FAULTS: dict[str, tuple[str, FaultSettings, str]] = {
-    "refused": ("file_refused", {"status": 403}, texts.files.FILE_NO_ACCESS),
+    "refused": ("file_refused", {"status": 403}, Unread.NO_ACCESS.value),
     "gone": ("file_refused", {"status": 404}, "deleted"),
-    "broken": ("file_refused", {"status": 500}, texts.files.FILE_FAILED),
-    "larger than its size field": ("file_larger", {"more_bytes": 10 * MAX_FILE_BYTES}, texts.files.FILE_FAILED),
+    "broken": ("file_refused", {"status": 500}, Unread.FAILED.value),
+    "larger than its size field": ("file_larger", {"more_bytes": 10 * MAX_FILE_BYTES}, Unread.FAILED.value),
 }
 
 
@@ -249,7 +248,7 @@ async def test_missing_scope_is_named(vendor: VendorServer) -> None:
     async with Sandbox(scopes=SCOPES - {"files:read"}) as sandbox, running(settings_of(sandbox, vendor)):
         uploads = [UploadedFile("plan.png", picture("PNG")), UploadedFile("page.html", b"<p>Ours</p>")]
         answer = await asked(Stage(sandbox, vendor), *uploads)
-    scope = texts.files.FILE_SCOPE_MISSING
+    scope = Unread.SCOPE.value
     assert answer == f"{ANSWER}\nNot read: plan.png ({scope}), page.html ({scope})."
 
 
@@ -296,7 +295,7 @@ async def test_files_are_requested_from_slack_only(stage: Stage) -> None:
         ]
         asked_ts = shared(stage, *({"id": f"F{n}", "name": f"{n}.txt", "url_private": u} for n, u in enumerate(urls)))
         (answer,) = await stage.answers("general", asked_ts)
-    names = ", ".join(f"{n}.txt ({texts.files.FILE_FAILED})" for n in range(5))
+    names = ", ".join(f"{n}.txt ({Unread.FAILED.value})" for n in range(5))
     assert answer == f"{ANSWER}\nNot read: {names}."
     assert tokens == []
 
@@ -317,7 +316,7 @@ async def test_total_size_of_an_answers_files_is_limited(stage: Stage) -> None:
     uploads = [UploadedFile(f"{number}.txt", b"a" * (18 * 2**20)) for number in range(3)]
     answer = await asked(stage, *uploads)
     assert answer.startswith(f"{ANSWER}\nNot read: ")
-    assert f"2.txt ({texts.files.FILES_TOO_BIG})" in answer
+    assert f"2.txt ({Unread.TOO_MUCH.value})" in answer
 
 
 async def test_answer_comes_without_refused_pictures_and_names_them(stage: Stage) -> None:
@@ -331,7 +330,7 @@ async def test_answer_comes_without_refused_pictures_and_names_them(stage: Stage
     refused = refusal(400, {"error": {"message": "Bad request"}})
     stage.vendor.script(lambda request: refused if any(one in str(request.body) for one in bad) else says(ANSWER))
     answer = await asked(stage, *uploads)
-    reason = texts.files.FILE_REFUSED
+    reason = Unread.REFUSED.value
     named = ", ".join(f"{name} ({reason})" for name in ("photo.png (1st)", "photo.png (2nd)", "b.png"))
     assert answer == f"{ANSWER}\nNot read: {named}."
     assert "(You can't be shown photo.png (2nd).)" in str(stage.vendor.requests[-1].body)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bot.core import texts
-from bot.core.access import Denial
 from bot.core.actions import ReplyAction
+from bot.core.texts.access import Denial
 from bot.settings import Settings
 from slack_sandbox.server import Sandbox
 from tests.scenarios.answers import press, reply

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from bot.core import texts
-from bot.core.access import Denial
 from bot.core.channel_settings import ChannelSettings
+from bot.core.texts.access import Denial
 from bot.core.triage import Engagement
 from bot.settings import Settings
 from bot.slack.manifest import app_manifest

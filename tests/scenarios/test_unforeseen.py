@@ -390,7 +390,7 @@ async def outcome(case: PersonCase, way: Way) -> str:
         result = DELETED
     elif way.begins is names_a_person and case.lasts == FOR_EVER:
         # An asker who might be a guest gets no answer, because guests may not ask here.
-        said = texts.access.DENIED_UNKNOWN
+        said = texts.access.Denial.UNKNOWN
         await until(lambda: said in " ".join(map(shown, case.replies)), f"a denial for the asker of {case}")
         result = DENIED
     else:

@@ -188,7 +188,7 @@ async def test_answer_goes_on_if_the_transcription_fails(
     notes = UploadedFile("notes.md", b"All is well.")
     async with asked(settings, sandbox, clip(), notes, text="What is it?") as (stage, _):
         [answer] = await stage.answers(sandbox.dm("ada"), None)
-        assert answer == f"Friday.\nNot read: {NAME} ({texts.files.TRANSCRIPTION_FAILED})."
+        assert answer == f"Friday.\nNot read: {NAME} ({texts.files.Unread.NOT_HEARD.value})."
     assert "All is well." in speaker.questions[0]
 
 
@@ -215,7 +215,7 @@ async def test_file_that_is_no_sound_is_not_sent(settings: Settings, sandbox: Sa
     speaker = Speaker(vendor, heard())
     async with asked(settings, sandbox, clip(content=b"\0\1\2 no sound")) as (stage, _):
         [answer] = await stage.answers(sandbox.dm("ada"), None)
-        assert answer.endswith(f"Not read: {NAME} ({texts.files.FILE_TYPE}).")
+        assert answer.endswith(f"Not read: {NAME} ({texts.files.Unread.KIND.value}).")
     assert not speaker.hearings
 
 

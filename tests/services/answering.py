@@ -13,11 +13,12 @@ from bot.core.access import AccessRules, UserKind
 from bot.core.asks import ApprovalCard
 from bot.core.calls import RecordedCall
 from bot.core.conversation import File, Message, Question, ThreadKey
-from bot.core.files import OpenedFile, Unread
+from bot.core.files import OpenedFile
 from bot.core.job import End, Job, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxKind
 from bot.core.picture import Picture
 from bot.core.surfaces import Visibility
+from bot.core.texts.files import Unread
 from bot.core.texts.models import OWN_NAMES
 from bot.models.events import Completion, FinishReason, StreamEvent, Usage
 from bot.models.prices import ModelPrices

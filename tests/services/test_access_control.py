@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.access import AccessRules, Denial, UserKind
+from bot.core.access import AccessRules, UserKind
+from bot.core.texts.access import Denial
 from bot.services.access_control import (
     ANSWERS_WAIT_S,
     CHECKED_WITHIN_S,

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from bot.clock import Clock, SystemClock
-from bot.core.access import AccessRules, Denial, UserKind
+from bot.core.access import AccessRules, UserKind
 from bot.core.conversation import Question, ThreadKey
+from bot.core.texts.access import Denial
 from bot.services.access_control import AccessControl
 from bot.services.notifications import Notifier
 from bot.settings import read

@@ -16,12 +16,13 @@ from bot.core.canvases import CANVAS_RULE
 from bot.core.caps import parse_caps
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, ThreadKey
-from bot.core.files import OpenedFile, Unread, unread_notice
+from bot.core.files import OpenedFile, unread_notice
 from bot.core.job import Checkpoint, End, Job, RecordedMessage, StepEstimate, sentence_notice
 from bot.core.outbox import OutboxKind
 from bot.core.picture import Picture
 from bot.core.steps import MIN_CHARS
 from bot.core.surfaces import Visibility
+from bot.core.texts.files import Unread
 from bot.errors import EndReason, ProviderError
 from bot.models.events import (
     Citation,
@@ -235,7 +236,7 @@ async def test_a_question_is_queued_again_however_long_the_database_is_away(stag
     assert (await stage.row()).status == "queued"
 
 
-DENIED_GUEST = texts.access.with_admins(texts.access.DENIED_GUEST, ["<@UADMIN>"])
+DENIED_GUEST = texts.access.with_admins(texts.access.Denial.GUEST, ["<@UADMIN>"])
 
 
 async def test_denied_asker_gets_an_explanation_and_no_reply(stage: AnsweringStage) -> None:
@@ -779,7 +780,7 @@ async def test_asker_whose_placeholder_is_shown_is_denied_only_if_slack_says_so_
     await attempt_at(alone, lambda job: replace(job, messages=messages, attempts=attempts, checkpoint=checkpoint))
     shown = end_of(alone)
     assert (shown.reason, len(alone.model.prompts)) == (expected, expected is EndReason.WHOLE)
-    assert shown.notice == (texts.access.DENIED_GUEST if expected is EndReason.DENIED else "")
+    assert shown.notice == (texts.access.Denial.GUEST if expected is EndReason.DENIED else "")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.access import AccessRules, Denial, UserKind
+from bot.core.access import AccessRules, UserKind
 from bot.core.calls import AllowedTool
 from bot.core.caps import Amount, CapField, CapOwner, Scope, UsageToDate, parse_caps
 from bot.core.channel_settings import ChannelSettings, DefaultSettings, SettingsPlace, settings_line
@@ -22,6 +22,7 @@ from bot.core.surfaces import (
     Invocation,
     TypedCommand,
 )
+from bot.core.texts.access import Denial
 from bot.core.triage import Engagement
 from bot.errors import RateLimited
 from bot.models.prices import ModelPrices

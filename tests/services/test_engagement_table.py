@@ -16,11 +16,12 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core import texts
-from bot.core.access import Denial, UserKind
+from bot.core.access import UserKind
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import File, Message, ThreadKey
 from bot.core.outbox import OutboxKind
 from bot.core.surfaces import CommandResponse
+from bot.core.texts.access import Denial
 from bot.core.triage import Engagement
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import EndReason

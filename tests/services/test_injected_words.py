@@ -17,10 +17,11 @@ from bot.core.actions import ReplyAction
 from bot.core.asks import card_of_call
 from bot.core.calls import SIGN_IN, SIGN_IN_FIRST, CallState, Decision, RecordedCall, Step
 from bot.core.conversation import File, Message, Question, RecordedReply, ThreadKey
-from bot.core.files import OpenedFile, Unread, attach_files
+from bot.core.files import OpenedFile, attach_files
 from bot.core.job import FollowUp, Job
 from bot.core.prompt import Conversation, PromptMarks
 from bot.core.steps import with_steps
+from bot.core.texts.files import Unread
 from bot.models.events import Citation, Completion, FinishReason, Opaque, Searching, StreamEvent, ToolCall, Usage
 from bot.models.prompt import (
     AGREED,

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.access import Denial
 from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState, ToolUse
 from bot.core.channel_settings import SettingsPlace
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import Job, Notice, NoticeKind, sentence_notice
 from bot.core.memory import MAX_CHARS, MAX_MEMORIES, TOOLS, Memory
 from bot.core.surfaces import CommandResponse
+from bot.core.texts.access import Denial
 from bot.errors import Refusal, Refused
 from bot.models.prompt import OfferedTools
 from bot.services.access_control import CHECKED_WITHIN_S

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.access import Denial, UserKind
+from bot.core.access import UserKind
 from bot.core.actions import ActionResponse
 from bot.core.caps import DAY_S
 from bot.core.channel_settings import ChannelSettings
@@ -16,6 +16,7 @@ from bot.core.outbox import OUTBOX_HOLD_S, OutboxEntry, OutboxKind
 from bot.core.schedules import GRACE_S, LATE_S, Rule, Run, Schedule
 from bot.core.sign_in_urls import SignInUrls
 from bot.core.surfaces import CommandResponse, Invocation
+from bot.core.texts.access import Denial
 from bot.core.triage import Identity
 from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import RateLimited, Refusal, Refused, StoreError

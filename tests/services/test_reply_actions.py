@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core import choices, texts
-from bot.core.access import AccessRules, Denial, UserKind
+from bot.core.access import AccessRules, UserKind
 from bot.core.actions import CONFIRMED, MORE, WISHES, ActionResponse, Press, ReplyAction
 from bot.core.asks import MAX_ARGUMENT_CHARS, SHOWN_ARGUMENT_CHARS, ApprovalPlace, button_value
 from bot.core.audit import arguments_hash
@@ -19,6 +19,7 @@ from bot.core.conversation import ThreadKey
 from bot.core.job import AnswerRecord, End, Job, StepEstimate, Wish
 from bot.core.outbox import OutboxKind
 from bot.core.picture import CANVAS_MIN_CHARS, picture
+from bot.core.texts.access import Denial
 from bot.core.usage import DownReason
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.mcp.definitions import ListedTool
@@ -340,7 +341,7 @@ async def test_changed_call_is_bound_to_what_its_approver_has_submitted() -> Non
     ("user_id", "kind", "typed", "refused"),
     [
         ("U2", UserKind.MEMBER, {0: "Bread"}, "Only @U1 or a Typist admin can decide on this."),
-        ("U1", UserKind.GUEST, {0: "Bread"}, texts.approvals.ONLY_MEMBERS_APPROVE),
+        ("U1", UserKind.GUEST, {0: "Bread"}, texts.access.Denial.NOT_A_MEMBER),
         (
             "U1",
             UserKind.MEMBER,
@@ -391,7 +392,7 @@ async def test_only_members_approve_what_may_change_something(tool: str, action:
     async with asked_about(replace(MILK, name=tool), rules=rules, access=GUESTS_TOO) as (stage, actions, [call]):
         stage.accounts.kind_of_all = UserKind.GUEST
         response = await actions.perform(press_of(call, action, "UADMIN"))
-        assert response == (ActionResponse(texts.approvals.ONLY_MEMBERS_APPROVE) if refused else None)
+        assert response == (ActionResponse(texts.access.Denial.NOT_A_MEMBER) if refused else None)
         [now] = await newest_calls(stage.stores, 1)
         assert (now.decision is None) is refused
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from bot.core.access import Denial, UserKind
+from bot.core.access import UserKind
 from bot.core.conversation import Question, ThreadKey
 from bot.core.outbox import OutboxEntry
 from bot.core.schedules import RUN_REPORT, PauseReason, Proposal, Rule, RunReport, Schedule
+from bot.core.texts.access import Denial
 from bot.errors import Refusal, Refused
 from bot.services.scheduled_runs import LOOKUP_S, ScheduledRuns
 from bot.services.tool_calls import MEMBER_WITHIN_S

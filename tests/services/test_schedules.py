@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot.core import texts
-from bot.core.access import AccessRules, Denial, UserKind
+from bot.core.access import AccessRules, UserKind
 from bot.core.actions import ActionResponse
 from bot.core.conversation import ThreadKey
 from bot.core.schedules import DAY_TOKENS, MAX_WORDS_CHARS, RUN_TOKENS, PauseReason, Proposal, Rule, Schedule, Weekly
+from bot.core.texts.access import Denial
 from bot.errors import Refusal, Refused
 from bot.services.access_control import AccessControl
 from bot.services.notifications import Notifier

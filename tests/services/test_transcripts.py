@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot.core.conversation import File
-from bot.core.files import Unread
+from bot.core.texts.files import Unread
 from bot.errors import EndReason, ProviderError
 from bot.models.prompt import Sound
 from bot.models.transcription import Transcriber, TranscriptionResult

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from bot.core import texts
-from bot.core.access import AccessRules, Denial, UserKind
+from bot.core.access import AccessRules, UserKind
 from bot.core.actions import ActionResponse
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import ThreadKey
+from bot.core.texts.access import Denial
 from bot.core.unposted import QuotedMessage
 from bot.errors import RateLimited, StoreError
 from bot.services.access_control import AccessControl

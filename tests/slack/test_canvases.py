@@ -9,8 +9,8 @@ import pytest
 
 from bot.core.canvases import CANVAS
 from bot.core.conversation import CHECK_FILE_INFO, File, Question, ThreadKey
-from bot.core.files import Unread
 from bot.core.surfaces import AppContext
+from bot.core.texts.files import Unread
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.slack.canvases import NEEDS_CHANNEL, Canvases
 from bot.slack.canvases_and_pins import ChannelPages

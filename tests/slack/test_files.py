@@ -13,7 +13,8 @@ from PIL import Image
 from yarl import URL
 
 from bot.core.conversation import File
-from bot.core.files import Unread, choose_files
+from bot.core.files import choose_files
+from bot.core.texts.files import Unread
 from bot.models.prompt import Media
 from bot.slack.client import SlackClient, new_session
 from bot.slack.file_objects import file_of, files_of

@@ -2,15 +2,25 @@
 
 import re
 from collections.abc import Sequence
+from enum import StrEnum
 
 from bot.core.texts.words import listed
 
-DENIED_USER = "You don't have access to this bot. Ask your Typist admin."
-DENIED_CHANNEL = "I'm not available in this channel. Ask your Typist admin."
-DENIED_GUEST = "Guests don't have access to this bot. Ask your Typist admin."
-DENIED_EXTERNAL = "People from other organizations don't have access to this bot. Ask your Typist admin."
-DENIED_BOT = "Other bots don't have access to this bot. Ask your Typist admin."
-DENIED_UNKNOWN = "I can't check your access right now. Please ask again in a few minutes."
+
+class Denial(StrEnum):
+    """The reason for a denial. The value is the sentence shown to the asker."""
+
+    PERSON = "You don't have access to this bot. Ask your Typist admin."
+    CHANNEL = "I'm not available in this channel. Ask your Typist admin."
+    GUEST = "Guests don't have access to this bot. Ask your Typist admin."
+    EXTERNAL = "People from other organizations don't have access to this bot. Ask your Typist admin."
+    BOT = "Other bots don't have access to this bot. Ask your Typist admin."
+    UNKNOWN = "I can't check your access right now. Please ask again in a few minutes."
+    NOT_A_MEMBER = (
+        "Only members of this workspace can approve or deny this. If you are one, please try again in a minute."
+    )
+    """The asker has access, but only workspace members can make this request."""
+
 
 SOMEBODY_JOINED = {
     "follow-ups": "Other people are writing here now. Mention me if you want an answer.",

@@ -156,9 +156,6 @@ ALLOW_ALWAYS_SCOPE = (
 )
 
 
-ONLY_MEMBERS_APPROVE = (
-    "Only members of this workspace can approve or deny this. If you are one, please try again in a minute."
-)
 ONLY_ACCOUNTS_OWNER = "Only the person whose account I'd use can see or approve this. An admin can deny it."
 ONLY_ADMIN_ALLOWS = "Only a Typist admin can always allow a tool."
 ALWAYS_ALLOWED = (

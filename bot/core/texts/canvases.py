@@ -15,6 +15,3 @@ NOT_MADE = (
 )
 NOT_OPENED = "I saved the answer as a canvas, but Slack wouldn't let me share it with the people here."
 UNNAMED = "a canvas"
-SCOPE_MISSING = "a workspace admin must give this app the canvases:read scope"
-NOT_SHARED = "not shared in this conversation"
-NOT_FOUND = "deleted, or not shared with me"

@@ -1,40 +1,51 @@
 """Text below an answer about unread files, such as "Not read: a.zip (a file type I can't read)." """
 
 from collections.abc import Sequence
+from enum import Enum
 
 from bot.core.texts.words import listed
 
 READABLE = "PDFs, Office and OpenDocument files, emails, web pages, text, images and voice clips"
-FILE_TYPE = f"a file type I can't read; I can read {READABLE}"
-FILE_IMAGE_TYPE = "an image type I can't read; save it as JPEG or PNG"
-FILE_OLD_FORMAT = "an old Word or PowerPoint format; save it as .docx or .pptx"
-FILE_EXTRA_MISSING = "reading this format requires my “files” extra, which isn't installed"
-FILE_DAMAGED = "damaged"
-FILE_PROTECTED = "password-protected"
-FILE_TOO_LARGE = "too large to unpack and read"
-FILE_TOO_MANY_PIXELS = "too many pixels; send a smaller copy"
-FILE_TOO_BIG = "larger than 20 MB"
-FILES_TOO_BIG = "the files together are larger than 50 MB"
-TOO_MANY_FILES = "I read five files at a time, starting with the newest message"
-FILE_SCOPE_MISSING = "this app needs the files:read scope"
-FILE_EXTERNAL = "stored outside Slack"
-FILE_DELETED = "deleted"
-FILE_HIDDEN = "hidden by your Slack plan's limits"
-FILE_NO_ACCESS = "Slack won't let me open it"
-FILE_FAILED = "Slack didn't deliver it"
-FILE_TOO_SLOW = "the download took too long"
-FILE_NOT_READ_IN_TIME = "I'm too busy to read it now"
-FILE_REFUSED = "the model's provider rejected it"
-FILE_TOO_LARGE_FOR_MODEL = "too large for the model's provider"
-FILES_TOO_MUCH_FOR_MODEL = "too much together for this model"
+
+
+class Unread(Enum):
+    """The reason a file isn't read. The value is shown in parentheses after the file's name."""
+
+    KIND = f"a file type I can't read; I can read {READABLE}"
+    IMAGE_KIND = "an image type I can't read; save it as JPEG or PNG"
+    OLD_FORMAT = "an old Word or PowerPoint format; save it as .docx or .pptx"
+    EXTRA = "reading this format requires my “files” extra, which isn't installed"
+    DAMAGED = "damaged"
+    PROTECTED = "password-protected"
+    TOO_LARGE = "too large to unpack and read"
+    TOO_MANY_PIXELS = "too many pixels; send a smaller copy"
+    TOO_BIG = "larger than 20 MB"
+    TOO_MUCH = "the files together are larger than 50 MB"
+    TOO_MANY = "I read five files at a time, starting with the newest message"
+    SCOPE = "this app needs the files:read scope"
+    EXTERNAL = "stored outside Slack"
+    DELETED = "deleted"
+    HIDDEN = "hidden by your Slack plan's limits"
+    NO_ACCESS = "Slack won't let me open it"
+    FAILED = "Slack didn't deliver it"
+    TOO_SLOW = "the download took too long"
+    BUSY = "I'm too busy to read it now"
+    REFUSED = "the model's provider rejected it"
+    TOO_LARGE_FOR_MODEL = "too large for the model's provider"
+    TOO_MUCH_FOR_MODEL = "too much together for this model"
+    CANVAS_SCOPE = "a workspace admin must give this app the canvases:read scope"
+    CANVAS_NOT_SHARED = "not shared in this conversation"
+    CANVAS_NOT_FOUND = "deleted, or not shared with me"
+    CLIP_UNHEARD = (
+        "no transcript: open its transcript in Slack and press Regenerate, "
+        "or ask your Typist admin to turn on transcription with BOT_TRANSCRIBE"
+    )
+    UNHEARD = "your Typist admin can turn on transcription with BOT_TRANSCRIBE"
+    NOT_HEARD = "I couldn't transcribe it; press Regenerate to try again"
+
+
 SCAN_NOT_FOR_MODEL = "it has no text, and this model can't look at its pages"
 IMAGE_NOT_FOR_MODEL = "this model can't look at images"
-CLIP_NOT_TRANSCRIBED = (
-    "no transcript: open its transcript in Slack and press Regenerate, "
-    "or ask your Typist admin to turn on transcription with BOT_TRANSCRIBE"
-)
-AUDIO_NOT_TRANSCRIBED = "your Typist admin can turn on transcription with BOT_TRANSCRIBE"
-TRANSCRIPTION_FAILED = "I couldn't transcribe it; press Regenerate to try again"
 FILE_UNNAMED = "a file"
 
 
