@@ -33,7 +33,7 @@ import regex
 from bot.core.conversation import Question
 from bot.core.unseen import escape_unseen, json_escape, visible
 from bot.errors import StoredEnum
-from bot.models.prompt import OURS, READS_ONLY, UNKNOWN, Origins, ToolDefinition
+from bot.models.prompt import OURS, READS_ONLY, UNKNOWN, Origins, ToolDefinition, ToolRule
 from bot.text import object_in
 from files_to_markdown.embedded import without_embedded
 
@@ -404,13 +404,26 @@ def made_calls_by_tool(calls: Iterable[RecordedCall]) -> Counter[str]:
     return Counter(tool_label(call.tool) for call in calls if call.state in _MADE)
 
 
+def object_schema(properties: Mapping[str, Any], required: Sequence[str] = ()) -> Mapping[str, Any]:
+    """Returns the JSON schema of a tool's arguments."""
+    must_have = {"required": list(required)} if required else {}
+    return {"type": "object", "properties": properties, **must_have, "additionalProperties": False}
+
+
 def builtin_tool(
-    name: str, description: str, parameters: Mapping[str, Any], *, is_dispensable: bool = False
+    name: str,
+    description: str,
+    properties: Mapping[str, Any],
+    required: Sequence[str] = (),
+    *,
+    rule: ToolRule = READS_ONLY,
+    is_dispensable: bool = False,
 ) -> ToolDefinition:
+    parameters = object_schema(properties, required)
     whole = json.dumps([name, description, parameters], sort_keys=True)
     hash_ = hashlib.sha256(whole.encode()).hexdigest()
     prepare = partial(convert_arguments, parameters)
-    described = name, description, parameters, hash_, OURS, READS_ONLY
+    described = name, description, parameters, hash_, OURS, rule
     return ToolDefinition(*described, prepare=prepare, is_dispensable=is_dispensable)
 
 

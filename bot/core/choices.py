@@ -9,7 +9,7 @@ person who clicked (`MessageQuestion`).
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bot.core.calls import convert_arguments
+from bot.core.calls import convert_arguments, object_schema
 from bot.core.job import AnswerRecord
 from bot.core.unseen import visible
 from bot.models.events import ToolCall
@@ -28,9 +28,8 @@ DEFINITION = ToolDefinition(
     "you can't answer well without knowing which of a few things the reader wants, and their choice changes your "
     "answer. Don't use it to offer more help or to confirm. Call no other tool beside it, and don't write the question "
     "or the choices in your text: they are shown below it. The reader may press a button or write something else.",
-    {
-        "type": "object",
-        "properties": {
+    object_schema(
+        {
             "question": {"type": "string", "description": "One short question"},
             "choices": {
                 "type": "array",
@@ -39,9 +38,8 @@ DEFINITION = ToolDefinition(
                 "maxItems": MAX_CHOICES,
             },
         },
-        "required": ["question", "choices"],
-        "additionalProperties": False,
-    },
+        ("question", "choices"),
+    ),
     origins=OURS,
     rule=READS_ONLY,
     is_dispensable=True,

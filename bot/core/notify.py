@@ -8,7 +8,7 @@ read the thread.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from bot.core import texts
@@ -26,15 +26,20 @@ MAX_CHARS = 1_000
 MAX_FOUND = 20
 _MENTIONS_ALL = re.compile(r"[@!]?(?:here|channel|everyone)")
 
-_FIND = {
-    "type": "object",
-    "properties": {"name": {"type": "string", "description": "A part of a person's name, or a user group's handle"}},
-    "required": ["name"],
-    "additionalProperties": False,
-}
-_NOTIFY = {
-    "type": "object",
-    "properties": {
+FIND_TOOL = builtin_tool(
+    FIND_PEOPLE,
+    "Returns the people in this channel, and the user groups, whose names contain the given text. Names in your "
+    f"answers notify nobody. The tool {NOTIFY} proposes to notify people.",
+    {"name": {"type": "string", "description": "A part of a person's name, or a user group's handle"}},
+    ("name",),
+    is_dispensable=True,
+)
+NOTIFY_TOOL = builtin_tool(
+    NOTIFY,
+    "Proposes to mention people in this channel or a user group in this thread, or to post a message to the "
+    "channel. Use it only if the asker wants somebody to be told, asked or to take over. The asker sees a card "
+    "with the names and decides. Until then, nobody is notified.",
+    {
         "ids": {
             "type": "array",
             "items": {"type": "string"},
@@ -42,31 +47,14 @@ _NOTIFY = {
         },
         "text": {
             "type": "string",
-            "description": f"Plain text for them, complete in itself, at most {MAX_CHARS} characters. For somebody who "
-            "takes over the thread, a summary of it",
+            "description": f"Plain text for them, complete in itself, at most {MAX_CHARS} characters. For somebody "
+            "who takes over the thread, a summary of it",
         },
         "also_to_channel": {"type": "boolean", "description": "Whether the whole channel should see the text"},
     },
-    "required": ["text"],
-    "additionalProperties": False,
-}
-FIND_TOOL = builtin_tool(
-    FIND_PEOPLE,
-    "Returns the people in this channel, and the user groups, whose names contain the given text. Names in your "
-    f"answers notify nobody. The tool {NOTIFY} proposes to notify people.",
-    _FIND,
-    is_dispensable=True,
-)
-NOTIFY_TOOL = replace(
-    builtin_tool(
-        NOTIFY,
-        "Proposes to mention people in this channel or a user group in this thread, or to post a message to the "
-        "channel. Use it only if the asker wants somebody to be told, asked or to take over. The asker sees a card "
-        "with the names and decides. Until then, nobody is notified.",
-        _NOTIFY,
-        is_dispensable=True,
-    ),
+    ("text",),
     rule=ToolRule(Permission.ASK),
+    is_dispensable=True,
 )
 
 # Text for the model about a proposal that isn't possible.

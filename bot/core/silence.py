@@ -9,7 +9,7 @@ model then has to answer. Runs that fail in another way have an end that is alwa
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bot.core.calls import CallState, RecordedCall, convert_arguments
+from bot.core.calls import CallState, RecordedCall, convert_arguments, object_schema
 from bot.core.unseen import visible
 from bot.models.events import ToolCall
 from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
@@ -26,14 +26,10 @@ DEFINITION = ToolDefinition(
     "Ends your turn without posting anything. Call it, alone and without writing text, only after you have done the "
     "task, and only if the rule for posting says that the result is not worth a post. If something failed or is "
     "missing, answer and say so instead.",
-    {
-        "type": "object",
-        "properties": {
-            "reason": {"type": "string", "description": "Why nothing is posted, in one sentence: what you looked at"}
-        },
-        "required": ["reason"],
-        "additionalProperties": False,
-    },
+    object_schema(
+        {"reason": {"type": "string", "description": "Why nothing is posted, in one sentence: what you looked at"}},
+        ("reason",),
+    ),
     origins=OURS,
     rule=READS_ONLY,
 )

@@ -19,6 +19,7 @@ from bot.core.calls import (
     PlaceTools,
     ServerTools,
     ToolUse,
+    object_schema,
     result_for_model,
     tool_owner,
     tools_within_limits,
@@ -95,12 +96,7 @@ def sign_in_tool(servers: Sequence[str], waiting: Mapping[str, str]) -> ToolDefi
         SIGN_IN,
         "Asks the person to sign in to a server with their own account. Its tools are there after that. Use it only "
         "if the question needs what that server has.",
-        {
-            "type": "object",
-            "properties": {"server": {"type": "string", "enum": list(servers)}},
-            "required": ["server"],
-            "additionalProperties": False,
-        },
+        object_schema({"server": {"type": "string", "enum": list(servers)}}, ("server",)),
         SIGN_IN,
         OURS,
         ToolRule(Permission.ASK),

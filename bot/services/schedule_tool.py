@@ -40,47 +40,41 @@ from bot.store import Stores
 
 log = logging.getLogger(__name__)
 
-DEFINITION = replace(
-    builtin_tool(
-        SCHEDULE,
-        "Proposes a schedule for this conversation: what you do here by yourself at set times, or once later. Or "
-        "proposes to change or stop one by its number: “make it ten instead” is a change. You can't pause, resume or "
-        "run one: people do that with the buttons of the list, which the slash command shows with `schedules`. Call it "
-        "only if the asker wants that in their own message. They see a card and decide; until then, nothing changes. "
-        "Without arguments, it proposes nothing, and returns what each schedule here does, and whose it is.",
-        {
-            "type": "object",
-            "properties": {
-                "words": {
-                    "type": "string",
-                    "description": "What to do each time, without the times. Complete in itself, in the asker's "
-                    f"language, at most {MAX_WORDS_CHARS} characters",
-                },
-                "cron": {
-                    "type": "string",
-                    "description": "Five fields, such as 0 9 * * 1-5. At most hourly. "
-                    "They can't say every other week, and the asker must choose: 0 9 * * TUE, 0 9 * * TUE#1,TUE#3, or "
-                    "0 9 1,15 * *",
-                },
-                "at": {"type": "string", "description": "Instead of cron, one time: 2026-12-10T09:00"},
-                "zone": {"type": "string", "description": "An IANA zone, if the asker names another one than theirs"},
-                "only_if_changed": {
-                    "type": "boolean",
-                    "description": "Whether to skip a run if nobody has written here since the last one",
-                },
-                "only_if": {
-                    "type": "string",
-                    "description": "The asker's rule in words for posting a result, such as: something changed. "
-                    "Without a rule, each run posts",
-                },
-                "number": {"type": "integer", "description": "The schedule to change or stop; what you omit stays"},
-                "stop": {"type": "boolean", "description": "Whether to stop the schedule with this number for good"},
-            },
-            "additionalProperties": False,
+DEFINITION = builtin_tool(
+    SCHEDULE,
+    "Proposes a schedule for this conversation: what you do here by yourself at set times, or once later. Or "
+    "proposes to change or stop one by its number: “make it ten instead” is a change. You can't pause, resume or "
+    "run one: people do that with the buttons of the list, which the slash command shows with `schedules`. Call it "
+    "only if the asker wants that in their own message. They see a card and decide; until then, nothing changes. "
+    "Without arguments, it proposes nothing, and returns what each schedule here does, and whose it is.",
+    {
+        "words": {
+            "type": "string",
+            "description": "What to do each time, without the times. Complete in itself, in the asker's "
+            f"language, at most {MAX_WORDS_CHARS} characters",
         },
-        is_dispensable=True,
-    ),
+        "cron": {
+            "type": "string",
+            "description": "Five fields, such as 0 9 * * 1-5. At most hourly. "
+            "They can't say every other week, and the asker must choose: 0 9 * * TUE, 0 9 * * TUE#1,TUE#3, or "
+            "0 9 1,15 * *",
+        },
+        "at": {"type": "string", "description": "Instead of cron, one time: 2026-12-10T09:00"},
+        "zone": {"type": "string", "description": "An IANA zone, if the asker names another one than theirs"},
+        "only_if_changed": {
+            "type": "boolean",
+            "description": "Whether to skip a run if nobody has written here since the last one",
+        },
+        "only_if": {
+            "type": "string",
+            "description": "The asker's rule in words for posting a result, such as: something changed. "
+            "Without a rule, each run posts",
+        },
+        "number": {"type": "integer", "description": "The schedule to change or stop; what you omit stays"},
+        "stop": {"type": "boolean", "description": "Whether to stop the schedule with this number for good"},
+    },
     rule=ToolRule(Permission.ASK),
+    is_dispensable=True,
 )
 
 # Text for the model about the result of a call.

@@ -221,25 +221,21 @@ _DESCRIPTION = (
     "names the value of `page` for the next one. Cite each message that you use by its link."
 )
 _PARAMETERS: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {
-        "since": {
-            "type": "string",
-            "description": "Only posts since this time: ISO 8601, by the asker's clock, for example 2026-11-23T09:00",
-        },
-        "newest": {"type": "integer", "minimum": 1, "maximum": PAGE_MESSAGES, "description": "Only so many posts"},
-        "thread": {"type": "string", "description": "The ts of a post: returns it with its replies"},
-        "channel": {"type": "string", "description": "The ID of a public channel to read instead of this one"},
-        "link": {"type": "string", "description": "A link to a message, here or in a public channel: as `thread`"},
-        "page": {"type": "string", "description": "The next page, as the result before named it"},
+    "since": {
+        "type": "string",
+        "description": "Only posts since this time: ISO 8601, by the asker's clock, for example 2026-11-23T09:00",
     },
-    "additionalProperties": False,
+    "newest": {"type": "integer", "minimum": 1, "maximum": PAGE_MESSAGES, "description": "Only so many posts"},
+    "thread": {"type": "string", "description": "The ts of a post: returns it with its replies"},
+    "channel": {"type": "string", "description": "The ID of a public channel to read instead of this one"},
+    "link": {"type": "string", "description": "A link to a message, here or in a public channel: as `thread`"},
+    "page": {"type": "string", "description": "The next page, as the result before named it"},
 }
 
 
 def _definition(*, reads_tabs: bool) -> ToolDefinition:
-    properties = {**_PARAMETERS["properties"], **parameters(reads_tabs=reads_tabs)}
-    return builtin_tool(READ_CHANNEL, _DESCRIPTION, {**_PARAMETERS, "properties": properties}, is_dispensable=True)
+    properties = {**_PARAMETERS, **parameters(reads_tabs=reads_tabs)}
+    return builtin_tool(READ_CHANNEL, _DESCRIPTION, properties, is_dispensable=True)
 
 
 DEFINITION, WITH_TABS = _definition(reads_tabs=False), _definition(reads_tabs=True)

@@ -51,13 +51,7 @@ def _definition(how: str, query: str) -> ToolDefinition:
         "nothing fits. Slack's index lags: messages from the last hours, or even from yesterday, might be missing. "
         "Cite each message that you use by its link."
     )
-    parameters = {
-        "type": "object",
-        "properties": {"query": {"type": "string", "description": query}},
-        "required": ["query"],
-        "additionalProperties": False,
-    }
-    return builtin_tool(NAME, description, parameters)
+    return builtin_tool(NAME, description, {"query": {"type": "string", "description": query}}, ("query",))
 
 
 KEYWORD_SEARCH = _definition(

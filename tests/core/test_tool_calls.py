@@ -58,7 +58,7 @@ def test_data_stands_between_two_marks() -> None:
 
 
 KINDS = ("string", "integer", "boolean", "array")
-TOOL = builtin_tool("tool", "", {"type": "object", "properties": {kind: {"type": kind} for kind in KINDS}})
+TOOL = builtin_tool("tool", "", {kind: {"type": kind} for kind in KINDS})
 
 
 @pytest.mark.parametrize(
