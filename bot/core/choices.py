@@ -89,29 +89,23 @@ def offered_choices(calls: Sequence[ToolCall]) -> Choices | str:
         return _NOTHING_OFFERED.format(problem=_NOT_ALONE)
     arguments = convert_arguments(DEFINITION.parameters, calls[0].arguments or {})
     question, choices = arguments.get("question"), arguments.get("choices")
-    problem = _problem(question, choices)
-    if problem or not isinstance(question, str) or not isinstance(choices, list):
-        return _NOTHING_OFFERED.format(problem=problem)
-    return Choices(visible(question.strip()), tuple(map(_on_a_line, choices)))
+    asked = question.strip() if isinstance(question, str) else ""
+    offered = choices if isinstance(choices, list) and all(isinstance(choice, str) for choice in choices) else []
+    lines = [" ".join(visible(choice).split()) for choice in offered]
+    problem = _problem(asked, lines)
+    return _NOTHING_OFFERED.format(problem=problem) if problem else Choices(visible(asked), tuple(lines))
 
 
-def _problem(question: object, choices: object) -> str:
-    if not isinstance(question, str) or not 0 < len(question.strip()) <= MAX_QUESTION_CHARS:
+def _problem(question: str, lines: Sequence[str]) -> str:
+    if not 0 < len(question) <= MAX_QUESTION_CHARS:
         return _NO_QUESTION
-    if not isinstance(choices, list) or not 0 < len(choices) <= MAX_CHOICES:
+    if not 0 < len(lines) <= MAX_CHOICES:
         return _NO_LIST
-    if not all(isinstance(choice, str) for choice in choices):
-        return _NO_LIST
-    lines = [_on_a_line(choice) for choice in choices]
     if not all(lines):
         return _EMPTY
     if any(len(line) > MAX_CHOICE_CHARS for line in lines):
         return _TOO_LONG
     return _TWICE if len({line.casefold() for line in lines}) < len(lines) else ""
-
-
-def _on_a_line(choice: str) -> str:
-    return " ".join(visible(choice).split())
 
 
 def question_id(job_id: int, version: int) -> str:
