@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from bot.clock import SystemClock
 from bot.core.channel_settings import ChannelSettings
-from bot.core.job import page_ts
+from bot.core.job import ANSWER_ROLES, ts_of
 from bot.core.outbox import OutboxKind
 from bot.store.audit import Audit
 from bot.store.channel_settings import ChannelSettingsStore
@@ -216,7 +216,8 @@ def _read_jobs(url: str) -> list[RecordedJob]:
     rows = _rows(url, sa.select(*columns, jobs.c.messages).order_by(jobs.c.id))
     names = [column.name for column in columns]
     return [
-        RecordedJob(**{name: row._mapping[name] for name in names}, page_ts=page_ts(messages_of(row))) for row in rows
+        RecordedJob(**{name: row._mapping[name] for name in names}, page_ts=ts_of(messages_of(row), *ANSWER_ROLES))
+        for row in rows
     ]
 
 

@@ -397,10 +397,6 @@ def ts_of(messages: Sequence[RecordedMessage], *roles: MessageRole) -> tuple[str
     return tuple(message.ts for role in roles for message in messages if message.role is role)
 
 
-def page_ts(messages: Sequence[RecordedMessage]) -> tuple[str, ...]:
-    return ts_of(messages, *ANSWER_ROLES)
-
-
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
     """The record of an answer in the version that readers see. The record can change after the answer's end."""
@@ -485,7 +481,7 @@ class Job:
 
     @property
     def page_ts(self) -> tuple[str, ...]:
-        return page_ts(self.messages)
+        return ts_of(self.messages, *ANSWER_ROLES)
 
     @property
     def has_begun(self) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.audit import EntryKind
 from bot.core.calls import SCHEDULE, has_decided_proposal
 from bot.core.conversation import Question, RecordedReply, ThreadKey
-from bot.core.job import AnswerRecord, Checkpoint, Job, Notice, NoticeKind, page_ts, state_of
+from bot.core.job import ANSWER_ROLES, AnswerRecord, Checkpoint, Job, Notice, NoticeKind, state_of, ts_of
 from bot.core.picture import picture
 from bot.core.steps import text_to_continue
 from bot.core.usage import DownReason
@@ -182,7 +182,7 @@ class RecordedAnswers(Operations):
             questions[row.answered_with or row.id].add(row.ts)
         found: dict[str, RecordedReply] = {}
         for row in rows:
-            shown = page_ts(messages_of(row))
+            shown = ts_of(messages_of(row), *ANSWER_ROLES)
             is_refused = row.end_reason is not None and EndReason(row.end_reason).is_declined
             if _has_expired(row) and not is_refused:
                 for ts in shown:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.calls import APPROVAL_S
-from bot.core.job import Job, RecordedMessage, Status, page_ts
+from bot.core.job import ANSWER_ROLES, Job, RecordedMessage, Status, ts_of
 from bot.core.outbox import BACKOFF, MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, QuestionRecord, ReplyTarget
 from bot.errors import EndReason
 from bot.store import answers, outbox, side_messages, steps
@@ -196,7 +196,7 @@ def _entry(row: sa.Row[Any], record: QuestionRecord) -> OutboxEntry:
         job_id=row.answered_with or row.id,
         version=row.version,
         question=question_of(row),
-        page_ts=page_ts(record.messages),
+        page_ts=ts_of(record.messages, *ANSWER_ROLES),
         target=record.target,
         waits_until=row.waits_until if record.is_waiting else None,
         side_messages=record.side_messages,

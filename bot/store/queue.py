@@ -26,7 +26,7 @@ from bot.core.alerts import BURST_S, MAX_VERSIONS, is_resolved, with_later_alert
 from bot.core.audit import EntryKind, question_entry
 from bot.core.caps import DAY_S
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import NO_WISH, EnqueueResult, State, Status, Wish, page_ts, state_of
+from bot.core.job import ANSWER_ROLES, NO_WISH, EnqueueResult, State, Status, Wish, state_of, ts_of
 from bot.core.notifications import Notification
 from bot.errors import EndReason
 from bot.store import audit, claim, memories, notifications, outbox, side_messages, steps
@@ -132,7 +132,7 @@ class QuestionQueue(WorkerOperations):
         """Returns whether all earlier questions in the thread already have messages, in which case the new placeholder
         will come last."""
         before = sa.select(jobs.c.messages).where(in_thread(question.thread), IS_LIVE, jobs.c.ts < question.ts)
-        return all(page_ts(messages_of(row)) for row in await connection.execute(before))
+        return all(ts_of(messages_of(row), *ANSWER_ROLES) for row in await connection.execute(before))
 
     @reads
     async def status(self, connection: AsyncConnection, job_id: int) -> Status | None:

@@ -15,7 +15,6 @@ from bot.core.job import (
     NoticeKind,
     Piece,
     RecordedMessage,
-    page_ts,
     sentence_notice,
     ts_of,
 )
@@ -27,7 +26,7 @@ MESSAGES = (*(RecordedMessage(f"{at}.5", MessageRole[role]) for at, role in enum
 
 
 def test_readers_see_pages_and_then_what_slack_posted_elsewhere() -> None:
-    assert page_ts(MESSAGES) == replace(job(), messages=MESSAGES).page_ts == ("3.5", "6.5", "2.5")
+    assert replace(job(), messages=MESSAGES).page_ts == ("3.5", "6.5", "2.5")
     assert ts_of(MESSAGES, MessageRole.POSTING, MessageRole.FILE) == ("", "1.5")
     assert ts_of(MESSAGES, MessageRole.LINK) == ts_of(MESSAGES) == ()
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from bot.clock import Clock
 from bot.core.conversation import Question, ThreadKey
-from bot.core.job import PENDING_ROLES, Job, Piece, RecordedMessage, page_ts, ts_of
+from bot.core.job import ANSWER_ROLES, PENDING_ROLES, Job, Piece, RecordedMessage, ts_of
 from bot.core.lease import Lease
 from bot.core.surfaces import Visibility
 from bot.errors import RateLimited, Refusal, Refused, StoreError
@@ -71,7 +71,7 @@ class RecordsInMemory(WorkerQueue):
             await asyncio.sleep(self.delay_s)
         else:
             await asyncio.sleep(self.pages_delay_s)
-        shown = job.id, page_ts(messages)
+        shown = job.id, ts_of(messages, *ANSWER_ROLES)
         if shown != (job.id, dict(self.pages).get(job.id, ())):
             self.pages.append(shown)
         self.messages[job.id] = tuple(messages)

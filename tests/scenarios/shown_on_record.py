@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot.core.actions import ReplyAction
-from bot.core.job import page_ts
+from bot.core.job import ANSWER_ROLES, ts_of
 from bot.core.picture import picture, refusal
 from bot.errors import EndReason
 from bot.reply import blocks
@@ -65,7 +65,7 @@ class Shown:
             rows = (await connection.execute(sa.select(jobs))).all()
             beside_jobs = await side_messages.messages_of_jobs(connection, [row.id for row in rows])
             for row in rows:
-                pages = page_ts(messages_of(row))
+                pages = ts_of(messages_of(row), *ANSWER_ROLES)
                 posted = [message.ts for message in beside_jobs[row.id]]
                 explained |= {row.ts, *pages, *posted}
                 # The question was deleted before the first message of its reply came, if the reply is gone.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.core.calls import CallState, Decision, RecordedCall, Step
-from bot.core.job import Checkpoint, End, Job, MessageRole, RecordedMessage, page_ts
+from bot.core.job import ANSWER_ROLES, Checkpoint, End, Job, MessageRole, RecordedMessage, ts_of
 from bot.core.notifications import DueNotification
 from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TRY_TIMEOUT_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
@@ -94,7 +94,7 @@ class Entries:
         return self.jobs.pop(0)
 
     async def record_messages(self, entry: OutboxEntry, messages: Sequence[RecordedMessage]) -> None:
-        self.pages.append(page_ts(messages))
+        self.pages.append(ts_of(messages, *ANSWER_ROLES))
 
 
 @dataclass
