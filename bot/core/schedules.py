@@ -18,7 +18,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -56,6 +56,7 @@ DAY_TOKENS = 300_000
 MAX_AHEAD_S = 5 * 366 * DAY_S
 _FIELDS = 5
 _MAX_CRON_CHARS = 200
+_MAX_DAY_CHARS = len("2026-12-24")
 _STEP = re.compile(r"/(\d+)", re.ASCII)
 _MAX_STEPS = (60, 24, 31, 12, 6)
 _MAX_CLOCK_SHIFT = timedelta(hours=3)
@@ -253,28 +254,20 @@ def _check_zone(name: str) -> None:
 
 
 def _parse_time(text: str, zone: str, now: float) -> float:
-    if _is_day(text):
-        # An ISO parser would read it as midnight, when nobody wants to be reminded.
-        raise UnusableRule(texts.schedules.TIME_OF_DAY_MISSING)
     in_zone = zone_of(zone)
     try:
         time = datetime.fromisoformat(text)
         at = (time if time.tzinfo else time.replace(tzinfo=in_zone)).timestamp()
     except (ValueError, OverflowError):
         raise UnusableRule(texts.schedules.UNREADABLE_TIME) from None
+    if len(text) <= _MAX_DAY_CHARS:
+        # The parser reads it as midnight, when nobody wants to be reminded.
+        raise UnusableRule(texts.schedules.TIME_OF_DAY_MISSING)
     if at <= now:
         raise UnusableRule(texts.schedules.TIME_HAS_PASSED)
     if at > now + MAX_AHEAD_S:
         raise UnusableRule(texts.schedules.TIME_TOO_FAR)
     return float(math.floor(at))
-
-
-def _is_day(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_cron(cron: str, min_gap_minutes: int) -> None:
