@@ -121,19 +121,14 @@ def mixed_scripts(words: Sequence[str]) -> str:
     return f"Careful: these words mix letters or digits of different alphabets: {', '.join(words)}"
 
 
-DECISIONS = {
-    "approved": "Approved.",
-    "edited": "Approved with changes.",
-    "in_thread": "Approved for this thread.",
-    "denied": "Denied.",
-}
-"""Shown instead of the buttons of a decided call while other calls are waiting."""
 _DECIDED = {
-    "approved": "approved by",
-    "edited": "approved with changes by",
-    "in_thread": "approved for this thread by",
-    "denied": "denied by",
+    "approved": "approved",
+    "edited": "approved with changes",
+    "in_thread": "approved for this thread",
+    "denied": "denied",
 }
+DECISIONS = {decision: f"{sentence_case(words)}." for decision, words in _DECIDED.items()}
+"""Shown instead of the buttons of a decided call while other calls are waiting."""
 
 
 def chosen(label: str) -> str:
@@ -143,7 +138,7 @@ def chosen(label: str) -> str:
 def decided(kind: str, decision: str, calls: int, person: str, *, is_only_one: bool) -> str:
     if kind != "call":
         return f"{_CARDS[kind].undone}, as {person} decided" if decision == "denied" else f"{person} agreed"
-    words = f"{_DECIDED[decision]} {person}"
+    words = f"{_DECIDED[decision]} by {person}"
     return sentence_case(words) if is_only_one else f"{count(calls, 'call', 'calls')} {words}"
 
 
@@ -207,11 +202,5 @@ CALL_STATES = {
 
 def decided_by(decision: str, person: str) -> str:
     """Reports who decided on a call. The text is shown after one of CALL_STATES."""
-    return {
-        "approved": f"approved by {person}",
-        "edited": f"approved with changes by {person}",
-        "in_thread": f"approved for this thread by {person}",
-        "denied": f"denied by {person}",
-        "replied": f"{person} wrote instead",
-        "expired": "nobody decided in time",
-    }[decision]
+    undecided = {"replied": f"{person} wrote instead", "expired": "nobody decided in time"}
+    return undecided.get(decision) or f"{_DECIDED[decision]} by {person}"
