@@ -65,10 +65,8 @@ def _are_from_asker(arguments: Any, own: set[str], ids: frozenset[str] | set[str
 
 
 def _is_inflection(word: str, other: str) -> bool:
-    shared = next((at for at, pair in enumerate(zip(word, other, strict=False)) if pair[0] != pair[1]), None)
-    shared = min(len(word), len(other)) if shared is None else shared
-    is_word = word.isalpha() and other.isalpha()
-    return is_word and shared >= max(_MIN_STEM, max(len(word), len(other)) - _MAX_ENDING)
+    stem_chars = max(_MIN_STEM, max(len(word), len(other)) - _MAX_ENDING)
+    return word.isalpha() and other.isalpha() and word[:stem_chars] == other[:stem_chars]
 
 
 def _values(value: Any, name: str) -> Iterator[tuple[str, str]]:

@@ -282,9 +282,9 @@ def _unread_phrases(file: OpenedFile, left_out: Collection[str], refused: Mappin
         if parts := [_omission_phrase(part) for part in read.left_out if part not in ends]:
             yield texts.files.parts_not_read(parts, file.name)
         for part in ends:
-            yield (texts.files.end_not_read if part.part is Part.END else texts.files.middle_not_read)(file.name)
+            yield texts.files.too_long(_omission_phrase(part), file.name)
     if file.truncated:
-        yield texts.files.middle_not_read(file.name)
+        yield texts.files.too_long(texts.files.MIDDLE, file.name)
 
 
 def _substitute_text(content: object, left_out: Collection[str]) -> Document | None:

@@ -157,11 +157,7 @@ class PromptMarks:
     def with_reopened_mark(self, text: str, at: int) -> str:
         """Returns text that was cut, with the opening mark of a section added again at `at` if it was cut off."""
         begun = sum(text.count(f"[{self.code} {what}]") for what in ("attached", "file", "note"))
-        return text if text.count(self._end) <= begun else f"{text[:at]}[{self.code} attached]\n{text[at:]}"
-
-    @property
-    def _end(self) -> str:
-        return f"[{self.code} end]"
+        return text if text.count(f"[{self.code} end]") <= begun else f"{text[:at]}[{self.code} attached]\n{text[at:]}"
 
 
 def time_text(at: datetime, zone: str) -> str:

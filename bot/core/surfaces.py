@@ -86,12 +86,9 @@ def rank(this_month: Mapping[str, UsedT], last_month: Mapping[str, UsedT], zero:
     names = sorted({*this_month, *last_month})
     lines = [(name, this_month.get(name, zero), last_month.get(name, zero)) for name in names]
     lines.sort(key=lambda line: (_weight(line[1]), _weight(line[2])), reverse=True)
-    others_this = zero
-    others_last = zero
-    for _, this, last in lines[MAX_LISTED:]:
-        others_this = others_this + this
-        others_last = others_last + last
-    return Ranking(lines[:MAX_LISTED], len(lines[MAX_LISTED:]), (others_this, others_last))
+    others = lines[MAX_LISTED:]
+    other_usage = sum((this for _, this, _ in others), zero), sum((last for *_, last in others), zero)
+    return Ranking(lines[:MAX_LISTED], len(others), other_usage)
 
 
 def _weight(used: Amount | int) -> tuple[float, float]:

@@ -87,8 +87,7 @@ def _asked_at(ask: ApprovalCard, times: Sequence[float]) -> float:
 
 
 def _sign_in(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
-    server, scope = str(arguments["server"]), str(arguments.get("scope") or "")
-    wanted = texts.accounts.wants_scope(server, scope) if scope else texts.accounts.wants_sign_in(server)
+    wanted = texts.accounts.wants_sign_in(str(arguments["server"]), str(arguments.get("scope") or ""))
     question = rich_text_section(span(break_links(escape_unseen(wanted)), "bold"))
     labels = texts.accounts.SIGN_IN, texts.accounts.NOT_NOW
     return Card([question], *labels, [texts.accounts.TERMS], ReplyAction.SIGN_IN)

@@ -17,12 +17,10 @@ CARDS = {
 TERMS = "I'll use your account only for you. In a channel, I'll ask before each call."
 
 
-def wants_sign_in(server: str) -> str:
+def wants_sign_in(server: str, scope: str = "") -> str:
+    if scope:
+        return f"{server} needs more permissions for that: {scope}. Please sign in again to grant them."
     return f"To use {server} for you, I need you to sign in."
-
-
-def wants_scope(server: str, scope: str) -> str:
-    return f"{server} needs more permissions for that: {scope}. Please sign in again to grant them."
 
 
 def open_page(server: str, host: str) -> str:

@@ -58,8 +58,8 @@ def file_not_read(name: str, reason: str) -> str:
     return f"{name} ({reason})"
 
 
-def middle_not_read(name: str) -> str:
-    return f"the middle of {name} (too long)"
+def too_long(part: str, name: str) -> str:
+    return f"{part} of {name} (too long)"
 
 
 def first_pictures_read(name: str, count: int) -> str:
@@ -69,10 +69,6 @@ def first_pictures_read(name: str, count: int) -> str:
 
 def pages_seen(name: str, count: int) -> str:
     return f"I saw the {count} pages of {name} as images."
-
-
-def end_not_read(name: str) -> str:
-    return f"the end of {name} (too long)"
 
 
 def only_text_read(names: Sequence[str]) -> str:
