@@ -117,7 +117,7 @@ async def test_password_of_any_characters_connects_once_it_is_encoded_as_docs_sa
     own_server: PostgresqlServer,
 ) -> None:
     """Else the error says how to encode it: a part of it may have been decoded."""
-    (command,) = re.findall(r"To encode them: `(python3 -c .*)`", (ROOT / "docs/admins/company.md").read_text())
+    (command,) = re.findall(r"encodes a password:\s+`(python3 -c .*)`", (ROOT / "docs/admins/company.md").read_text())
     for number, password in enumerate(["p@ss", "a/b", "a:b#c?d", "50%41", " é&=+[x]"]):
         url = create_role(own_server.url, f"role{number}", password)
         encoded = await asyncio.to_thread(

@@ -156,7 +156,7 @@ async def test_process_takes_six_connections_as_docs_say(own_server: PostgresqlS
     await store.close()
     assert most == 6
     assert "up to six connections" in remedy_for(NoConnection())
-    assert "needs six per process" in " ".join((ROOT / "docs/admins/company.md").read_text().split())
+    assert "needs six connections per process" in " ".join((ROOT / "docs/admins/company.md").read_text().split())
 
 
 @pytest.mark.parametrize("size", [6, 3])
