@@ -40,7 +40,7 @@ BOUNDED = {
     "slack_markdown.links._MAILBOX": 2_000,
     "slack_markdown.tags._ATTRIBUTE": 1_000,
     "files_to_markdown.number_formats._TOKEN": 255,
-    "bot.models.failures._BY_WORDS": 2_000,
+    "bot.models.failures._SENTENCE_PATTERNS": 2_000,
     "bot.models.room._": 2_000,
 }
 """The most characters that an expression reads, by the beginning of its name: its caller cuts longer texts."""

@@ -59,33 +59,26 @@ _CATEGORIES, _PRECISE = (
 )
 CODES: Mapping[str, EndReason] = _PRECISE | _CATEGORIES
 _VAGUE = (EndReason.UNEXPECTED, EndReason.SERVER_ERROR)
-_BY_FORM = tuple(
-    (re.compile(pattern), failure)
-    for pattern, failure in (
-        (
-            r"budget|billing|credit|payment|arrear|spend_limit|insufficient_(?:user_)?(?:quota|balance|funds)",
-            EndReason.OUT_OF_CREDIT,
-        ),
-        (
-            r"policy|moderation|censor|content_?filter|guardrail|safety|sensitive|prohibited|data_?inspection|hooks_failed",
-            EndReason.REFUSED,
-        ),
-        (r"context_?(?:length|window)|exceed_context|too_many_prompt", EndReason.CONTEXT_TOO_LONG),
-        (r"authentication|auth_error|api_?key|no_db_connection|unauthorized", EndReason.BAD_KEY),
-        (r"rate_?limit|throttl|too_many_requests", EndReason.RATE_LIMITED),
-        (r"overload|capacity_exceeded", EndReason.OVERLOADED),
-        (
-            r"model_(?:not_(?:found|available|supported)|decommissioned|access_denied)|(?:unavailable|unknown)_model"
-            r"|deployment_not_found|^invalid_model$",
-            EndReason.UNKNOWN_MODEL,
-        ),
-        # The same request, or the same image, would be refused again.
-        (
-            r"image|invalid|mismatch|unsupported|not_(?:found|allowed|supported)|too_(?:large|small|long)|malformed",
-            EndReason.UNEXPECTED,
-        ),
-    )
-)
+_CODE_PATTERNS = {
+    EndReason.OUT_OF_CREDIT: re.compile(
+        r"budget|billing|credit|payment|arrear|spend_limit|insufficient_(?:user_)?(?:quota|balance|funds)"
+    ),
+    EndReason.REFUSED: re.compile(
+        r"policy|moderation|censor|content_?filter|guardrail|safety|sensitive|prohibited|data_?inspection|hooks_failed"
+    ),
+    EndReason.CONTEXT_TOO_LONG: re.compile(r"context_?(?:length|window)|exceed_context|too_many_prompt"),
+    EndReason.BAD_KEY: re.compile(r"authentication|auth_error|api_?key|no_db_connection|unauthorized"),
+    EndReason.RATE_LIMITED: re.compile(r"rate_?limit|throttl|too_many_requests"),
+    EndReason.OVERLOADED: re.compile(r"overload|capacity_exceeded"),
+    EndReason.UNKNOWN_MODEL: re.compile(
+        r"model_(?:not_(?:found|available|supported)|decommissioned|access_denied)|(?:unavailable|unknown)_model"
+        r"|deployment_not_found|^invalid_model$"
+    ),
+    # The same request, or the same image, would be refused again.
+    EndReason.UNEXPECTED: re.compile(
+        r"image|invalid|mismatch|unsupported|not_(?:found|allowed|supported)|too_(?:large|small|long)|malformed"
+    ),
+}
 _CLASS_NAME = re.compile(r"\b[A-Z][A-Za-z]{3,60}(?=Error\b|Exception\b|Violation\b)|\bResponsibleAIPolicyViolation\b")
 _NESTED_CODE = re.compile(r"""['"](?:code|type|status)\\?['"]\s*:\s*\\?['"]([A-Za-z][\w.-]{2,60})\\?['"]""")
 _WORDS_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z0-9]+")
@@ -102,7 +95,8 @@ def precise_reason(codes: Sequence[str], sentence: str) -> EndReason | None:
 def general_reason(codes: Sequence[str], sentence: str, status: int | None) -> EndReason | None:
     """Returns the reason that the codes' forms and categories suggest, or None if the error status is more precise."""
     names = _all_codes(codes, sentence)
-    by_form = [reason for form, reason in _BY_FORM if any(form.search(name) for name in names if name not in CODES)]
+    unlisted = [name for name in names if name not in CODES]
+    by_form = [reason for reason, pattern in _CODE_PATTERNS.items() if any(map(pattern.search, unlisted))]
     reasons = [*by_form, *(_CATEGORIES[name] for name in names if name in _CATEGORIES)]
     clear = [reason for reason in reasons if reason not in _VAGUE]
     is_error_status = status is not None and status >= HTTPStatus.MULTIPLE_CHOICES

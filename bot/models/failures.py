@@ -37,98 +37,86 @@ from slack_markdown.growing_text import GrowingText, join_halves
 # Patterns for sentences, most specific first. Few servers have codes for all of these, and gateways pass on the
 # sentence without the code. A single word means little: "blocked" can refer to an IP address, "policy" to a routing
 # policy.
-_BY_WORDS = tuple(
-    (re.compile(pattern), failure)
-    for pattern, failure in (
-        # Cerebras returns 403 and mlx_lm 404 if a model doesn't accept images; OpenRouter returns 404 if no provider
-        # accepts all parts of a request.
-        (
-            r"multimodal is not enabled|no endpoints found that (?:support|can)\b"
-            r"|only \W?text\W? [\w ]{0,20}(?:supported|accepted|allowed)",
-            EndReason.UNEXPECTED,
-        ),
-        # The path is wrong, for example without /v1: LM Studio (with status 200), OpenAI, Cloudflare, Go and Express.
-        (
-            r"^(?:unexpected endpoint|invalid url|could not route|404 page not found|cannot (?:post|get) /)",
-            EndReason.UNREADABLE,
-        ),
-        (
-            r"(?:insufficient|not (?:have )?enough) (?:account )?(?:balance|credit|funds|quota)"
-            r"|(?:credits?|balance|quota)[\w ]{0,20} (?:too low|not enough|exhausted|insufficient|negative|restricted)"
-            r"|\b(?:credits?|balance|budget)\b[\w '\"-]{0,40} (?:depleted|exhausted|used up)"
-            r"|used (?:all|up)\b[\w ,]{0,30}(?:credit|allocation|balance)|(?:out of|requires more) credit|credit card"
-            r"|(?:exceeded|crossed|over|reached) (?:(?:your|the|its|monthly|specified|included|total|\w+space) ){0,3}"
-            r"(?:credit|budget|spend|current quota|api usage limit)"
-            r"|(?:budget|spend|credit|key|usage) (?:limit )?(?:has been |was )?(?:exceeded|reached)"
-            r"|spend(?:ing)? limit|payment (?:required|method|failed|instrument)"
-            r"|\b(?:have (?:any|no)|no(?: more| remaining| available)?) credits(?! were)"
-            r"|(?:plan|package|subscription|trial|free tier)(?! key)\b[\w ]{0,24} (?:expired|exhausted)"
-            r"|billing (?:hard )?(?:limit|details|to be enabled)|\benable billing"
-            r"|余额|额度.{0,8}(?:不足|用尽|耗尽)|充值",
-            EndReason.OUT_OF_CREDIT,
-        ),
-        (
-            r"\bmodel\b(?: (?:id|name|identifier|code|you requested))?[ :=`'\"]{0,3}[\w./:@-]{0,100}[`'\"]{0,2},?"
-            r" (?:(?:is|was|does|has|been|either) ){0,3}"
-            r"(?:not (?:a valid|valid|found|exist|known|recogni[sz]ed|servable|loaded\b(?! yet)"
-            r"|supported(?! (?:with|when|by)(?! provider)))|unknown|decommissioned|retired|deprecated|unavailable in\b)"
-            r"|(?:unknown|invalid|unavailable|no such|(?:un|not )supported|access to(?: the)?) (?:model|deployment)\b"
-            r"(?! (?:output|response|param|config|argument|input))|model (?:identifier|id|name) is invalid"
-            # Classified as a limit or a server error, it would be retried.
-            r"|\b(?:plan|subscription|tier)\b[\w ]{0,20}(?:not|n't) (?:include access|support model)"
-            r"|\bmodel requires an? [\w ]{0,20}(?:subscription|plan)\b|\bmodel\b[^\n]{0,140}\bend of (?:its )?life\b"
-            r"|not a valid model|on-demand throughput|模型不存在",
-            EndReason.UNKNOWN_MODEL,
-        ),
-        (
-            r"\b(?:api[ _-]?key|access token|auth\w* token|token|credentials?|(?:subscription|api) key)\b[ :]{1,2}?"
-            r"(?:[\w*.-]{1,60} )?(?:is |are |was |has )?"
-            r"(?:not valid|not found|invalid|expired|incorrect|missing|revoked)"
-            r"|(?:invalid|incorrect|missing|expired|wrong|\bno)(?: (?:or|missing|proxy|server|authentication)){0,3}"
-            r" (?:api[ _-]?(?:key|token)|(?:access|auth\w*|server) token|token passed|auth\w* header|credentials)"
-            r"|(?:organization|account|workspace|project)\b[\w -]{0,40} (?:has been|is|was)"
-            r" (?:disabled|deactivated|banned|restricted|suspended|terminated)"
-            r"|authorization header|login fail",
-            EndReason.BAD_KEY,
-        ),
-        (
-            r"(?:prompt|inputs?|messages|request)\b(?! (?:image|file|pdf|audio))"
-            r"[\w `()]{0,20} (?:too long|too large|longer than|greater than max|exceeds? max)"
-            r"|(?:prompt|inputs?|messages|request) (?:contains?|has|have) \d+ tokens, [\w ]{0,20}(?:above|exceed|large)"
-            r"|(?:prompt|inputs?|messages|image and text)(?:\b|_tokens)(?! (?:image|file|pdf|audio))[\w `()+]{0,40}"
-            r" (?:exceed\w*|must be (?:<=|less than)) (?:the |its |your )?(?:max|limit|model|\d{4})"
-            r"|shorter (?:prompt|or fewer inputs)|'(?:input|messages)\b[^'\n]{0,60}': string too long"
-            r"|prompt too long|context (?:window|limit|size|length)|max(?:imum)? (?:prompt|input) length"
-            r"|number of input tokens(?! per\b)[\w ]{0,30} exceed|range of input length|`?inputs`? must have less"
-            r"|model token limit|reduce the length of the (?:mes|inp|pro)"
-            r"|(?:prompt|input|context) length\b[\w `()+.,]{0,60} (?:should|must|can)\W?not exceed"
-            r"|超长|token数?量?超过上限",
-            EndReason.CONTEXT_TOO_LONG,
-        ),
-        (
-            r"\bflagged\b|(?:content|safety|usage) [\w ]{0,12}(?:polic|guideline|filter)"
-            r"|violat\w* [\w ]{0,30}(?:polic|guideline|safety)|inappropriate content|(?:high|exists) risk"
-            r"|sensitive (?:content|words?|data|info)|new_sensitive|safety (?:system|check|model)"
-            r"|guardrail\w*\b[^\n]{0,60}\b(?:block|violat|fail|interven|trigger|reject)"
-            r"|(?:block|violat|fail|interven|trigger|reject)\w*\b[^\n]{0,60}\b(?:(?:guard)?rails?|moderation)\b"
-            r"|\b(?:prompt|request|content|response|entity|question)\b[\w ]{0,20}\b(?:blocked|filtered)\b"
-            r"(?! by (?:an? )?(?:ip|network|firewall))|不安全|敏感",
-            EndReason.REFUSED,
-        ),
-        (
-            r"\boverload(?:ed)?\b|high (?:demand|traffic|load)\b|capacity (?:temporarily )?exceeded|over capacity"
-            r"|currently loading"
-            r"|(?:service|temporarily) (?:unavailable|offline|down)|\bdegraded (?:function|state|mode)\b",
-            EndReason.OVERLOADED,
-        ),
-        (r"rate limit (?:exceeded|reached)|too many requests|due to rate limit", EndReason.RATE_LIMITED),
-        # LM Studio and Ollama report this, and load the model again.
-        (
-            r"\b(?:model|runner|worker)\b(?: process)?(?: has| is| was)? (?:crashed|unloaded|terminated)",
-            EndReason.SERVER_ERROR,
-        ),
-    )
-)
+_SENTENCE_PATTERNS = {
+    # Cerebras returns 403 and mlx_lm 404 if a model doesn't accept images; OpenRouter returns 404 if no provider
+    # accepts all parts of a request.
+    EndReason.UNEXPECTED: re.compile(
+        r"multimodal is not enabled|no endpoints found that (?:support|can)\b"
+        r"|only \W?text\W? [\w ]{0,20}(?:supported|accepted|allowed)"
+    ),
+    # The path is wrong, for example without /v1: LM Studio (with status 200), OpenAI, Cloudflare, Go and Express.
+    EndReason.UNREADABLE: re.compile(
+        r"^(?:unexpected endpoint|invalid url|could not route|404 page not found|cannot (?:post|get) /)"
+    ),
+    EndReason.OUT_OF_CREDIT: re.compile(
+        r"(?:insufficient|not (?:have )?enough) (?:account )?(?:balance|credit|funds|quota)"
+        r"|(?:credits?|balance|quota)[\w ]{0,20} (?:too low|not enough|exhausted|insufficient|negative|restricted)"
+        r"|\b(?:credits?|balance|budget)\b[\w '\"-]{0,40} (?:depleted|exhausted|used up)"
+        r"|used (?:all|up)\b[\w ,]{0,30}(?:credit|allocation|balance)|(?:out of|requires more) credit|credit card"
+        r"|(?:exceeded|crossed|over|reached) (?:(?:your|the|its|monthly|specified|included|total|\w+space) ){0,3}"
+        r"(?:credit|budget|spend|current quota|api usage limit)"
+        r"|(?:budget|spend|credit|key|usage) (?:limit )?(?:has been |was )?(?:exceeded|reached)"
+        r"|spend(?:ing)? limit|payment (?:required|method|failed|instrument)"
+        r"|\b(?:have (?:any|no)|no(?: more| remaining| available)?) credits(?! were)"
+        r"|(?:plan|package|subscription|trial|free tier)(?! key)\b[\w ]{0,24} (?:expired|exhausted)"
+        r"|billing (?:hard )?(?:limit|details|to be enabled)|\benable billing"
+        r"|余额|额度.{0,8}(?:不足|用尽|耗尽)|充值"
+    ),
+    EndReason.UNKNOWN_MODEL: re.compile(
+        r"\bmodel\b(?: (?:id|name|identifier|code|you requested))?[ :=`'\"]{0,3}[\w./:@-]{0,100}[`'\"]{0,2},?"
+        r" (?:(?:is|was|does|has|been|either) ){0,3}"
+        r"(?:not (?:a valid|valid|found|exist|known|recogni[sz]ed|servable|loaded\b(?! yet)"
+        r"|supported(?! (?:with|when|by)(?! provider)))|unknown|decommissioned|retired|deprecated|unavailable in\b)"
+        r"|(?:unknown|invalid|unavailable|no such|(?:un|not )supported|access to(?: the)?) (?:model|deployment)\b"
+        r"(?! (?:output|response|param|config|argument|input))|model (?:identifier|id|name) is invalid"
+        # Classified as a limit or a server error, it would be retried.
+        r"|\b(?:plan|subscription|tier)\b[\w ]{0,20}(?:not|n't) (?:include access|support model)"
+        r"|\bmodel requires an? [\w ]{0,20}(?:subscription|plan)\b|\bmodel\b[^\n]{0,140}\bend of (?:its )?life\b"
+        r"|not a valid model|on-demand throughput|模型不存在"
+    ),
+    EndReason.BAD_KEY: re.compile(
+        r"\b(?:api[ _-]?key|access token|auth\w* token|token|credentials?|(?:subscription|api) key)\b[ :]{1,2}?"
+        r"(?:[\w*.-]{1,60} )?(?:is |are |was |has )?"
+        r"(?:not valid|not found|invalid|expired|incorrect|missing|revoked)"
+        r"|(?:invalid|incorrect|missing|expired|wrong|\bno)(?: (?:or|missing|proxy|server|authentication)){0,3}"
+        r" (?:api[ _-]?(?:key|token)|(?:access|auth\w*|server) token|token passed|auth\w* header|credentials)"
+        r"|(?:organization|account|workspace|project)\b[\w -]{0,40} (?:has been|is|was)"
+        r" (?:disabled|deactivated|banned|restricted|suspended|terminated)"
+        r"|authorization header|login fail"
+    ),
+    EndReason.CONTEXT_TOO_LONG: re.compile(
+        r"(?:prompt|inputs?|messages|request)\b(?! (?:image|file|pdf|audio))"
+        r"[\w `()]{0,20} (?:too long|too large|longer than|greater than max|exceeds? max)"
+        r"|(?:prompt|inputs?|messages|request) (?:contains?|has|have) \d+ tokens, [\w ]{0,20}(?:above|exceed|large)"
+        r"|(?:prompt|inputs?|messages|image and text)(?:\b|_tokens)(?! (?:image|file|pdf|audio))[\w `()+]{0,40}"
+        r" (?:exceed\w*|must be (?:<=|less than)) (?:the |its |your )?(?:max|limit|model|\d{4})"
+        r"|shorter (?:prompt|or fewer inputs)|'(?:input|messages)\b[^'\n]{0,60}': string too long"
+        r"|prompt too long|context (?:window|limit|size|length)|max(?:imum)? (?:prompt|input) length"
+        r"|number of input tokens(?! per\b)[\w ]{0,30} exceed|range of input length|`?inputs`? must have less"
+        r"|model token limit|reduce the length of the (?:mes|inp|pro)"
+        r"|(?:prompt|input|context) length\b[\w `()+.,]{0,60} (?:should|must|can)\W?not exceed"
+        r"|超长|token数?量?超过上限"
+    ),
+    EndReason.REFUSED: re.compile(
+        r"\bflagged\b|(?:content|safety|usage) [\w ]{0,12}(?:polic|guideline|filter)"
+        r"|violat\w* [\w ]{0,30}(?:polic|guideline|safety)|inappropriate content|(?:high|exists) risk"
+        r"|sensitive (?:content|words?|data|info)|new_sensitive|safety (?:system|check|model)"
+        r"|guardrail\w*\b[^\n]{0,60}\b(?:block|violat|fail|interven|trigger|reject)"
+        r"|(?:block|violat|fail|interven|trigger|reject)\w*\b[^\n]{0,60}\b(?:(?:guard)?rails?|moderation)\b"
+        r"|\b(?:prompt|request|content|response|entity|question)\b[\w ]{0,20}\b(?:blocked|filtered)\b"
+        r"(?! by (?:an? )?(?:ip|network|firewall))|不安全|敏感"
+    ),
+    EndReason.OVERLOADED: re.compile(
+        r"\boverload(?:ed)?\b|high (?:demand|traffic|load)\b|capacity (?:temporarily )?exceeded|over capacity"
+        r"|currently loading"
+        r"|(?:service|temporarily) (?:unavailable|offline|down)|\bdegraded (?:function|state|mode)\b"
+    ),
+    EndReason.RATE_LIMITED: re.compile(r"rate limit (?:exceeded|reached)|too many requests|due to rate limit"),
+    # LM Studio and Ollama report this, and load the model again.
+    EndReason.SERVER_ERROR: re.compile(
+        r"\b(?:model|runner|worker)\b(?: process)?(?: has| is| was)? (?:crashed|unloaded|terminated)"
+    ),
+}
 _MAX_WORDS_CHARS = 2_000
 _BY_STATUS = {
     401: EndReason.BAD_KEY,
@@ -496,8 +484,8 @@ def _reason_by_message(message: str, status: int | None) -> EndReason | None:
     words = message[:_MAX_WORDS_CHARS].lower()
     # Rate limits and server errors mention policies and keys of their own.
     passed_over = (EndReason.REFUSED, EndReason.BAD_KEY) if status and (status == 429 or status >= 500) else ()
-    for form, failure in _BY_WORDS:
-        if failure not in passed_over and form.search(words):
+    for failure, pattern in _SENTENCE_PATTERNS.items():
+        if failure not in passed_over and pattern.search(words):
             is_soon = failure is EndReason.OUT_OF_CREDIT and is_temporary_limit(words)
             return EndReason.RATE_LIMITED if is_soon else failure
     return None
