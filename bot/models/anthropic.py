@@ -3,7 +3,6 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
 from functools import partial
 from itertools import starmap
 from typing import Any
@@ -25,7 +24,6 @@ from bot.models.events import (
     reported_tokens,
 )
 from bot.models.failures import RequestAttempt
-from bot.models.lookups import Lookup, look_up
 from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import WEB, OptionalParameter, Parameters
 from bot.models.prompt import (
@@ -85,12 +83,6 @@ def connection(url: str) -> dict[str, Any]:
     # Typist measures requests itself, and vendors shouldn't receive trace IDs.
     untraced = {"traces": False, "propagation": False}
     return {**client_arguments(DefaultAioHttpClient, url), "open_telemetry": untraced}
-
-
-async def look_up_model(settings: VendorSettings, name: str, today: date) -> Lookup:
-    """Looks up a model: https://platform.claude.com/docs/en/api/models/retrieve"""
-    async with open_sdk(settings) as sdk:
-        return await look_up(sdk, name, settings.api_key, today)
 
 
 class MessagesApi(Api):

@@ -70,7 +70,10 @@ class Lookup:
 
 
 async def look_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
-    """Checks whether the key is valid and the model exists. Raises TimeoutError after ANSWERED_WITHIN_S."""
+    """Checks whether the key is valid and the model exists. Raises TimeoutError after ANSWERED_WITHIN_S.
+
+    https://developers.openai.com/api/reference/resources/models
+    https://platform.claude.com/docs/en/api/models/retrieve"""
     # A vendor's SDK requests the one model. Compatible servers might not support that request, so they are asked for a
     # list of models. Something that isn't such an API can also respond: the SDKs return a web page with status 200 as a
     # str, and foreign JSON as an object without an ID.

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
 from functools import partial
 from itertools import chain
 from typing import Any, Literal
@@ -28,7 +27,6 @@ from bot.models.events import (
     reported_tokens,
 )
 from bot.models.failures import RequestAttempt
-from bot.models.lookups import Lookup, look_up
 from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import INCOMPLETE_MESSAGES, OptionalParameter, Parameters
 from bot.models.prompt import (
@@ -86,12 +84,6 @@ async def _describe_model(sdk: AsyncOpenAI, name: str) -> object:
         if model.id == name:
             return model
     return None
-
-
-async def look_up_model(settings: VendorSettings, name: str, today: date) -> Lookup:
-    """Looks up a model: https://developers.openai.com/api/reference/resources/models"""
-    async with open_sdk(settings) as sdk:
-        return await look_up(sdk, name, settings.api_key, today)
 
 
 _OPENAI_ONLY = frozenset(

@@ -1,25 +1,22 @@
 """The registry of vendors that Typist supports, which also builds the models in use.
 
-To add a vendor, write a module in this package with a function that returns a `Vendor` (unless it uses another vendor's
-API), and add an entry to `VENDORS`. The settings, their validation and the command line get the vendor's name,
+To add a vendor, write a module in this package with the functions `connect` and `open_sdk` (unless it uses another
+vendor's API), and add an entry to `VENDORS`. The settings, their validation and the command line get the vendor's name,
 variables and default model from that entry. Prices are in bot/models/prices.py. For a cloud that serves a vendor's
 models, add a client to clouds.py.
 """
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import partial
 from importlib import import_module
-from typing import Any
 from urllib.parse import urlsplit
 
 from bot.clock import SystemClock
 from bot.models.events import THINKING_TOKENS
-from bot.models.lookups import Lookup
+from bot.models.lookups import Lookup, look_up
 from bot.models.model import Provider, Vendor
 from bot.models.setup import (
     OPENAI,
@@ -33,11 +30,8 @@ from bot.models.setup import (
 from bot.models.wrappers import PATIENCE_S, Fallback, Measured, OnResult, Stall
 from bot.telemetry import OFF, Telemetry
 
+_CLOUDS = "bot.models.clouds"
 ENTRA = "a managed identity, a service principal or az login"
-
-
-Connect = Callable[[str, VendorSettings, RequestOptions], Vendor]
-LookUp = Callable[[str, VendorSettings, str, date], Awaitable[Lookup]]
 
 
 @dataclass(frozen=True)
@@ -54,9 +48,8 @@ class Cloud:
 
 @dataclass(frozen=True)
 class VendorEntry:
-    connect: Connect
-    """Imports the vendor's module and connects. The settings include this entry's base URL unless they override it."""
-    look_up: LookUp
+    module: str
+    """The module with the vendor's API."""
     base_url_variable: str
     telemetry_name: str = ""
     base_url: str = ""
@@ -74,13 +67,33 @@ class VendorEntry:
     api_variable: str = ""
     apis: tuple[str, ...] = ()
     """Values of `api_variable`, with the default first."""
-    can_think: Callable[[VendorSettings], bool] = lambda settings: False
+    can_think: Callable[[VendorSettings], bool] = lambda settings: True
     """Whether requests reserve output tokens for thinking, which is billed as output, on top of the answer's text."""
     accepts_pdfs: Callable[[VendorSettings], bool] = lambda settings: True
     """Whether the vendor's models accept PDFs. If not, they get the text."""
-    can_search: Callable[[VendorSettings], bool] = lambda settings: False
+    can_search: Callable[[VendorSettings], bool] = lambda settings: True
     can_decide: Callable[[VendorSettings], bool] = lambda settings: False
     can_transcribe: bool = False
+
+    def connect(self, vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
+        """Imports the vendor's module and connects. The settings include this entry's base URL unless they override
+        it."""
+        if self.cloud:
+            clouds = import_module(_CLOUDS)
+            connected: Vendor = clouds.connect(vendor, settings, options, self.cloud.access)
+        else:
+            connected = import_module(self.module).connect(vendor, settings, options)
+        return connected
+
+    async def look_up(self, vendor: str, settings: VendorSettings, name: str, today: date) -> Lookup:
+        modules = (self.module, self.cloud.module, _CLOUDS) if self.cloud else (self.module,)
+        # In a thread, because an SDK can take seconds to import and would delay checks that are being timed.
+        *_, module = [await asyncio.to_thread(import_module, module) for module in modules]
+        if self.cloud:
+            lookup: Lookup = await module.look_up_model(vendor, settings, name)
+            return lookup
+        async with module.open_sdk(settings) as sdk:
+            return await look_up(sdk, name, settings.api_key, today)
 
     def needs_key(self, settings: VendorSettings) -> bool:
         return not self.cloud and (not self.can_be_keyless or self.is_own_server(settings))
@@ -93,11 +106,6 @@ class VendorEntry:
         return not (self.cloud or self.is_own_server(settings) or known_server(settings.base_url))
 
 
-def _connect(module: str, vendor: str, settings: VendorSettings, options: RequestOptions, *access: str) -> Vendor:
-    connected: Vendor = import_module(module).connect(vendor, settings, options, *access)
-    return connected
-
-
 def _has_openais_features(settings: VendorSettings) -> bool:
     server = known_server(settings.base_url)
     return server.is_openai if server else settings.api == "responses"
@@ -107,44 +115,9 @@ def _can_search(settings: VendorSettings) -> bool:
     return uses_responses_api(settings.api, settings.base_url) and _has_openais_features(settings)
 
 
-async def _look_up(module: str, _: str, settings: VendorSettings, name: str, today: date) -> Lookup:
-    lookup: Lookup = await (await _import_in_thread(module)).look_up_model(settings, name, today)
-    return lookup
-
-
-def _cloud(base_url_variable: str, telemetry_name: str, cloud: Cloud, *, api: str, can_search: bool) -> VendorEntry:
-    def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
-        return _connect("bot.models.clouds", vendor, settings, options, cloud.access)
-
-    async def look_up(vendor: str, settings: VendorSettings, name: str, today: date) -> Lookup:
-        await _import_in_thread(f"bot.models.{api}")
-        await _import_in_thread(cloud.module)
-        clouds = await _import_in_thread("bot.models.clouds")
-        lookup: Lookup = await clouds.look_up_model(vendor, settings, name)
-        return lookup
-
-    return VendorEntry(
-        connect,
-        look_up,
-        base_url_variable,
-        telemetry_name,
-        cloud=cloud,
-        can_think=lambda settings: True,
-        can_search=lambda settings: can_search,
-    )
-
-
-async def _import_in_thread(module: str) -> Any:
-    """Imports a module in a thread, because an SDK can take seconds and would delay checks that are being timed."""
-    return await asyncio.to_thread(import_module, module)
-
-
-log = logging.getLogger(__name__)
-
 VENDORS: Mapping[str, VendorEntry] = {
     "openai": VendorEntry(
-        connect=partial(_connect, "bot.models.openai"),
-        look_up=partial(_look_up, "bot.models.openai"),
+        "bot.models.openai",
         default_model="openai/gpt-6-luna",
         company="OpenAI",
         api_key_variable="OPENAI_API_KEY",
@@ -164,8 +137,7 @@ VENDORS: Mapping[str, VendorEntry] = {
         can_decide=lambda settings: _can_search(settings) and known_server(settings.base_url) in (None, OPENAI),
     ),
     "anthropic": VendorEntry(
-        connect=partial(_connect, "bot.models.anthropic"),
-        look_up=partial(_look_up, "bot.models.anthropic"),
+        "bot.models.anthropic",
         default_model="anthropic/claude-haiku-5-5",
         company="Anthropic",
         api_key_variable="ANTHROPIC_API_KEY",
@@ -173,26 +145,25 @@ VENDORS: Mapping[str, VendorEntry] = {
         key_prefixes=("sk-ant-",),
         base_url_variable="ANTHROPIC_BASE_URL",
         base_url="https://api.anthropic.com",
-        can_think=lambda settings: True,
-        can_search=lambda settings: True,
     ),
-    "bedrock": _cloud(
+    "bedrock": VendorEntry(
+        "bot.models.anthropic",
         "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
         "aws.bedrock",
-        Cloud(
+        cloud=Cloud(
             "bedrock",
             "boto3",
             "an IAM role or a profile of the AWS CLI",
             "the IAM actions bedrock:InvokeModel and bedrock:InvokeModelWithResponseStream",
             region_variable="AWS_REGION",
         ),
-        api="anthropic",
-        can_search=False,
+        can_search=lambda settings: False,
     ),
-    "vertex": _cloud(
+    "vertex": VendorEntry(
+        "bot.models.anthropic",
         "ANTHROPIC_VERTEX_BASE_URL",
         "gcp.vertex_ai",
-        Cloud(
+        cloud=Cloud(
             "vertex",
             "google.auth",
             "a service account or gcloud auth application-default login",
@@ -200,22 +171,18 @@ VENDORS: Mapping[str, VendorEntry] = {
             region_variable="GOOGLE_CLOUD_LOCATION",
             project_variable="GOOGLE_CLOUD_PROJECT",
         ),
-        api="anthropic",
-        can_search=True,
     ),
-    "foundry": _cloud(
+    "foundry": VendorEntry(
+        "bot.models.anthropic",
         "ANTHROPIC_FOUNDRY_BASE_URL",
         "azure.ai.inference",
-        Cloud("azure", "azure.identity.aio", ENTRA, "the role Cognitive Services User on the Foundry resource"),
-        api="anthropic",
-        can_search=True,
+        cloud=Cloud("azure", "azure.identity.aio", ENTRA, "the role Cognitive Services User on the Foundry resource"),
     ),
-    "azure": _cloud(
+    "azure": VendorEntry(
+        "bot.models.openai",
         "AZURE_OPENAI_BASE_URL",
         "azure.ai.openai",
-        Cloud("azure", "azure.identity.aio", ENTRA, "the role Cognitive Services OpenAI User on the resource"),
-        api="openai",
-        can_search=True,
+        cloud=Cloud("azure", "azure.identity.aio", ENTRA, "the role Cognitive Services OpenAI User on the resource"),
     ),
 }
 KEY_COMPANIES = " or ".join(entry.company for entry in VENDORS.values() if entry.api_key_variable)

@@ -14,12 +14,13 @@ from functools import cache, partial
 import pytest
 
 from bot.errors import EndReason
-from bot.models import anthropic, bodies, openai
+from bot.models import bodies
 from bot.models.bodies import MAX_ERROR_BYTES
 from bot.models.failures import MAX_WRITTEN_CHARS
 from bot.models.lookups import Lookup, LookupOutcome
 from bot.models.prompt import ToolDefinition
 from bot.models.reading import PIECE_BYTES
+from bot.models.registry import VENDORS
 from bot.models.setup import VendorSettings
 from bot.models.streams import MAX_CALLS
 from bot.models.wire import MAX_EVENT_BYTES
@@ -143,9 +144,8 @@ NO_END = b'{"id": "m", "object": "model", "x": "'
 
 
 async def look_up(url: str, vendor: str) -> Lookup:
-    if vendor == "openai":
-        return await openai.look_up_model(VendorSettings(KEY, f"{url}/v1"), "m", date(2026, 11, 25))
-    return await anthropic.look_up_model(VendorSettings(KEY, url), "m", date(2026, 11, 25))
+    settings = VendorSettings(KEY, f"{url}/v1" if vendor == "openai" else url)
+    return await VENDORS[vendor].look_up(vendor, settings, "m", date(2026, 11, 25))
 
 
 @pytest.mark.parametrize("name", ["openai", "anthropic"])

@@ -1,7 +1,8 @@
 """The models in use, as the settings define them."""
 
+import sys
 from dataclasses import replace
-from datetime import date
+from types import ModuleType, SimpleNamespace
 from typing import cast
 
 import pytest
@@ -9,7 +10,6 @@ import pytest
 from bot import settings
 from bot.errors import SettingsError
 from bot.models.events import THINKING_TOKENS
-from bot.models.lookups import Lookup, LookupOutcome
 from bot.models.model import Vendor
 from bot.models.registry import (
     VENDORS,
@@ -56,12 +56,9 @@ async def test_new_vendor_needs_one_registry_entry(monkeypatch: pytest.MonkeyPat
         given.append((vendor, vendor_settings))
         return Vendor(lambda name: ScriptedProvider(("Yes.", END), model=f"echo/{name}"), close)
 
-    async def look_up(vendor: str, vendor_settings: VendorSettings, name: str, today: date) -> Lookup:
-        return Lookup(LookupOutcome.MODEL)
-
+    monkeypatch.setitem(sys.modules, "echo", cast(ModuleType, SimpleNamespace(connect=connect)))
     entry = VendorEntry(
-        connect,
-        look_up,
+        "echo",
         default_model="echo/one",
         api_key_variable="ECHO_API_KEY",
         api_key_page="echo.example/keys",
@@ -98,7 +95,7 @@ def test_key_of_no_known_form_may_be_of_each_vendor_whose_keys_have_any(
     key: str, vendors: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, row in {"echo": {"key_prefixes": ("echo-",)}, "other": {"has_other_keys": True}}.items():
-        entry = VendorEntry(VENDORS["openai"].connect, VENDORS["openai"].look_up, "", **row)  # type: ignore[arg-type]
+        entry = VendorEntry("bot.models.openai", "", **row)  # type: ignore[arg-type]
         monkeypatch.setitem(cast(dict[str, VendorEntry], VENDORS), name, entry)
     assert vendors_of_key(key) == vendors
 

@@ -27,7 +27,7 @@ from bot.mcp.config import HttpTransport, ServerConfig
 from bot.mcp.server import ServerDown
 from bot.mcp.streamable_http import http_client
 from bot.models.lookups import LookupOutcome
-from bot.models.openai import look_up_model
+from bot.models.registry import VENDORS
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.slack.client import SlackClient, new_session
@@ -270,7 +270,9 @@ async def test_over_http_look_ups_slack_mcp_servers_and_collectors_tell_the_prox
     async with new_session() as session:
         with pytest.raises(Refused) as refused:
             await SlackClient("xoxb-1", url, session).identity()
-    looked_up = await look_up_model(VendorSettings(base_url=url, api_key="sk-1"), "m", date(2026, 11, 26))
+    looked_up = await VENDORS["openai"].look_up(
+        "openai", VendorSettings(base_url=url, api_key="sk-1"), "m", date(2026, 11, 26)
+    )
     if not refused_over_http:
         assert "proxy" not in f"{down.value} {refused.value} {looked_up.detail}"
         return
