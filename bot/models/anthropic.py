@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import starmap
 from typing import Any
@@ -53,22 +53,9 @@ SEARCH_RULE = (
 """An instruction, because the search tool can't have a description and deferred definitions aren't visible."""
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
-    vendor: str
-    max_media_bytes: int
-    caches_requests: bool
-    """Whether the service accepts cache_control on a whole request. All services accept it on a content block."""
-    web: frozenset[OptionalParameter]
-
-
-# A request can have 32 MB in total.
-ANTHROPIC = Host("anthropic", max_media_bytes=30_000_000, caches_requests=True, web=WEB)
-
-
 def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
     sdk = open_sdk(settings)
-    api = MessagesApi(sdk, options, replace(ANTHROPIC, vendor=vendor))
+    api = MessagesApi(sdk, options, vendor)
     api.fetch_description = sdk.models.retrieve
     api.describes_thinking = True
     api.can_leave_marks = not has_only_vendor_models(settings.base_url)
@@ -89,23 +76,26 @@ class MessagesApi(Api):
     """The Messages API. Turns are sent unchanged, because a Prompt already follows Anthropic's rules. All current
     models support images and PDFs: https://platform.claude.com/docs/en/build-with-claude/vision and .../pdf-support"""
 
-    def __init__(self, sdk: Sdk, options: RequestOptions, host: Host = ANTHROPIC) -> None:
-        super().__init__(lambda **body: sdk.messages.with_raw_response.create(**body), options, host.vendor)
-        self._host = host
-        self.max_media_bytes = host.max_media_bytes
-        # Most Claude models think by default. Pings arrive throughout.
-        self.optional_parameters = host.web | {
-            OptionalParameter.TOOLS,
-            OptionalParameter.DISPENSABLE_TOOLS,
-            OptionalParameter.SYSTEM_ROLE,
-            OptionalParameter.OUR_ROLE,
-            OptionalParameter.EFFORT,
-            OptionalParameter.PROGRESS,
-            OptionalParameter.CACHE_KEY,
-            OptionalParameter.SAFETY_ID,
-            OptionalParameter.TOOL_SEARCH,
-        }
-        if host.vendor == ANTHROPIC.vendor:
+    # A request can have 32 MB in total.
+    max_media_bytes = 30_000_000
+    caches_requests = True
+    """Whether the service accepts cache_control on a whole request. All services accept it on a content block."""
+    # Most Claude models think by default. Pings arrive throughout.
+    optional_parameters = WEB | {
+        OptionalParameter.TOOLS,
+        OptionalParameter.DISPENSABLE_TOOLS,
+        OptionalParameter.SYSTEM_ROLE,
+        OptionalParameter.OUR_ROLE,
+        OptionalParameter.EFFORT,
+        OptionalParameter.PROGRESS,
+        OptionalParameter.CACHE_KEY,
+        OptionalParameter.SAFETY_ID,
+        OptionalParameter.TOOL_SEARCH,
+    }
+
+    def __init__(self, sdk: Sdk, options: RequestOptions, vendor: str = "anthropic") -> None:
+        super().__init__(lambda **body: sdk.messages.with_raw_response.create(**body), options, vendor)
+        if vendor == "anthropic":
             self.optional_parameters |= {OptionalParameter.MESSAGE_EFFORT}
 
     def request(
@@ -161,7 +151,7 @@ class MessagesApi(Api):
         # A message with only an effort can't be marked.
         ends = [at if messages[at]["content"] else at - 1 for at in ends]
         asked = [messages[at] for at in ends if messages[at]["role"] != "assistant"][-2:]
-        if self._host.caches_requests and messages[-1]["content"]:
+        if self.caches_requests and messages[-1]["content"]:
             body["cache_control"] = _CACHED
             asked = asked[:-1]
         for message in asked:

@@ -103,14 +103,16 @@ def _bedrock(settings: VendorSettings, options: RequestOptions) -> _Client:
 
     from bot.models import anthropic
 
-    host = anthropic.Host("bedrock", max_media_bytes=18_000_000, caches_requests=False, web=frozenset())
     identity = aws_identity(settings.region)
     sdk = AsyncAnthropicBedrock(
         aws_region=settings.region,
         base_url=settings.base_url or None,
         **anthropic.connection(settings.base_url or _bedrock_url(settings)),
     )
-    api = anthropic.MessagesApi(sdk, options, host)
+    api = anthropic.MessagesApi(sdk, options, "bedrock")
+    api.max_media_bytes = 18_000_000
+    api.caches_requests = False
+    api.optional_parameters -= WEB
     # A Bedrock API key, in the variable that the SDK reads, doesn't need an identity.
     if sdk.api_key is None:
         api.prepare = identity.find
@@ -151,8 +153,6 @@ def _vertex(settings: VendorSettings, options: RequestOptions) -> _Client:
     from bot.models import anthropic
 
     identity = google_identity()
-    web = frozenset({OptionalParameter.WEB_SEARCH})
-    host = anthropic.Host("vertex", max_media_bytes=28_000_000, caches_requests=False, web=web)
     sdk = AsyncAnthropicVertex(
         region=settings.region,
         project_id=settings.project,
@@ -163,7 +163,10 @@ def _vertex(settings: VendorSettings, options: RequestOptions) -> _Client:
     async def prepare() -> None:
         sdk.credentials = await identity.find()
 
-    api = anthropic.MessagesApi(sdk, options, host)
+    api = anthropic.MessagesApi(sdk, options, "vertex")
+    api.max_media_bytes = 28_000_000
+    api.caches_requests = False
+    api.optional_parameters -= {OptionalParameter.WEB_FETCH}
     api.prepare = prepare
     return _Client(api, sdk.close)
 
@@ -174,12 +177,11 @@ def _foundry(settings: VendorSettings, options: RequestOptions) -> _Client:
 
     from bot.models import anthropic
 
-    host = anthropic.Host("foundry", max_media_bytes=30_000_000, caches_requests=True, web=WEB)
     entra = Entra()
     sdk = AsyncAnthropicFoundry(
         base_url=settings.base_url, azure_ad_token_provider=entra.token, **anthropic.connection(settings.base_url)
     )
-    return _Client(anthropic.MessagesApi(sdk, options, host), partial(_close, sdk.close, entra.aclose))
+    return _Client(anthropic.MessagesApi(sdk, options, "foundry"), partial(_close, sdk.close, entra.aclose))
 
 
 def _azure(settings: VendorSettings, options: RequestOptions) -> _Client:

@@ -26,7 +26,7 @@ from bot.core.surfaces import AppContext, pane_context_line
 from bot.models import anthropic, openai
 from bot.models.api import Api
 from bot.models.events import Opaque, ToolCall
-from bot.models.parameters import EffortLevels, OptionalParameter
+from bot.models.parameters import WEB, EffortLevels, OptionalParameter
 from bot.models.prompt import ASKERS, OURS, Effort, OfferedTools, Prompt, TokenEstimate, ToolDefinition
 from bot.models.setup import RequestOptions
 from bot.reply.answer import Answer
@@ -51,7 +51,6 @@ pytestmark = pytest.mark.wide
 QUESTION_TOKENS, ANSWER_TOKENS, RESULT_TOKENS = 60, 250, 250
 STEPS, THREADS, QUESTIONS = 8, 20, 10
 OPTIONS = RequestOptions(max_output_tokens=16_384)
-AT_BEDROCK = anthropic.Host("bedrock", 18_000_000, caches_requests=False, web=frozenset())
 ASKED_AT = 1_764_000_000.0
 PEOPLE = "UADA", "UGRACE", "UALAN"
 MESSAGE_EFFORT = {OptionalParameter.MESSAGE_EFFORT}
@@ -64,9 +63,13 @@ class Vendor:
     rule: Callable[[], CacheRule]
 
 
+AT_BEDROCK = anthropic.MessagesApi(NOBODY, OPTIONS, "bedrock")
+AT_BEDROCK.caches_requests = False
+AT_BEDROCK.optional_parameters -= WEB
+
 VENDORS: Mapping[str, Vendor] = {
     "Anthropic": Vendor(anthropic.MessagesApi(NOBODY, OPTIONS), AnthropicRule),
-    "Bedrock, Vertex": Vendor(anthropic.MessagesApi(NOBODY, OPTIONS, AT_BEDROCK), AnthropicRule),
+    "Bedrock, Vertex": Vendor(AT_BEDROCK, AnthropicRule),
     "OpenAI >= 5.6": Vendor(openai.ResponsesApi(NOBODY, OPTIONS, "openai"), OpenAIRule),
     "OpenAI < 5.6": Vendor(openai.ResponsesApi(NOBODY, OPTIONS, "openai"), OlderOpenAIRule),
     "DeepSeek": Vendor(openai.ChatApi(NOBODY, OPTIONS, "openai", None), DeepSeekRule),
