@@ -164,7 +164,7 @@ def _output_items(text: str) -> object:
 
 
 def _cited(text: str) -> object:
-    reader = MessagesReader(RequestAttempt("anthropic/m", ""), OFFERING)
+    reader = MessagesReader(RequestAttempt("anthropic/m", ""), OFFERING, 1)
     for at, piece in enumerate(_pieces(text)):
         citation = {"url": f"https://a.example/{at}", "title": piece}
         reader.read_event({"type": "content_block_delta", "delta": {"type": "citations_delta", "citation": citation}})

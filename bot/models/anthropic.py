@@ -95,6 +95,7 @@ class MessagesApi(Api):
 
     def __init__(self, sdk: Sdk, options: RequestOptions, vendor: str = "anthropic") -> None:
         super().__init__(lambda **body: sdk.messages.with_raw_response.create(**body), options, vendor)
+        self.reader = MessagesReader
         if vendor == "anthropic":
             self.optional_parameters |= {OptionalParameter.MESSAGE_EFFORT}
 
@@ -157,9 +158,6 @@ class MessagesApi(Api):
         for message in asked:
             message["content"] = _cached_blocks(message["content"])
 
-    def reader(self, attempt: RequestAttempt, prompt: Prompt, output_tokens: int) -> AnswerReader:
-        return MessagesReader(attempt, prompt)
-
 
 _DELTAS = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "input_json_delta"}
 
@@ -180,8 +178,8 @@ class MessagesReader(AnswerReader):
     answer_field = "content"
     is_complete = False
 
-    def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
-        super().__init__(attempt, prompt)
+    def __init__(self, attempt: RequestAttempt, prompt: Prompt, max_output_tokens: int) -> None:
+        super().__init__(attempt, prompt, max_output_tokens)
         # If the answer continues in another request, that request has to repeat its blocks unchanged.
         self._keeps_blocks = self._offers_tools or prompt.web_search is not None
         self._stop_reason: str | None = None

@@ -16,7 +16,6 @@ from bot import network
 from bot.identity import GATEWAY_HEADERS, identifying_client, placeholders
 from bot.models.bodies import limited_client
 from bot.models.events import LONGER_THINKING_TOKENS, THINKING_TOKENS, Opaque, TextPart
-from bot.models.failures import RequestAttempt
 from bot.models.parameters import OptionalParameter, Parameters
 from bot.models.prices import is_vendors_server
 from bot.models.prompt import PDF, Effort, Media, Prompt, Turn, TurnPart
@@ -52,6 +51,7 @@ def client_arguments(http_client: type[httpx2.AsyncClient], url: str) -> dict[st
 
 
 class Api(ABC):
+    reader: type[AnswerReader]
     max_media_bytes: int
     """Maximum base64 bytes in one request."""
     optional_parameters: frozenset[OptionalParameter]
@@ -73,8 +73,8 @@ class Api(ABC):
         self.describes_thinking = False
         """Whether the description lists types of thinking and effort levels, so none has to be refused first."""
         self.prices = options.prices
+        self.text_tokens = options.max_output_tokens
         self._create = create
-        self._options = options
 
     def accepts(self, media: Media) -> bool:
         return self.accepts_pdfs or media.media_type != PDF
@@ -84,10 +84,6 @@ class Api(ABC):
         self, model: str, prompt: Prompt, parameters: Parameters, output_tokens: int, effort: str = ""
     ) -> dict[str, Any]:
         """Returns a request's body. `effort`: the vendor's name for the level, or "" for the model's default."""
-
-    @property
-    def text_tokens(self) -> int:
-        return self._options.max_output_tokens
 
     def wanted_tokens(self, effort: Effort) -> int:
         """Returns the output limit to send. Vendors count thinking toward the limit, not only text."""
@@ -99,10 +95,6 @@ class Api(ABC):
             await self.prepare()
         response: httpx2.Response = (await self._create(**body)).http_response
         return response
-
-    @abstractmethod
-    def reader(self, attempt: RequestAttempt, prompt: Prompt, output_tokens: int) -> AnswerReader:
-        """Returns a reader for the response to a request with this output limit."""
 
 
 def content_of(

@@ -114,6 +114,7 @@ class ResponsesApi(Api):
         self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str, server: KnownServer | None = OPENAI
     ) -> None:
         super().__init__(lambda **body: sdk.responses.with_raw_response.create(**body), options, vendor)
+        self.reader = ResponsesReader
         # A server that the settings call compatible is assumed to have everything but the marks, which it might ignore.
         self.accepts_pdfs = server is None or server.is_openai
         if server and server.is_openai:
@@ -174,9 +175,6 @@ class ResponsesApi(Api):
             listed.insert(question_index(prompt), [{"type": "configuration_update", "reasoning": {"effort": effort}}])
         return [*chain.from_iterable(listed)]
 
-    def reader(self, attempt: RequestAttempt, prompt: Prompt, output_tokens: int) -> AnswerReader:
-        return ResponsesReader(attempt, prompt, output_tokens)
-
 
 _OPENAI_FORMAT = {OptionalParameter.SAFETY_ID, OptionalParameter.TOOL_SEARCH, OptionalParameter.WEB_SEARCH}
 """Parameters that other vendors' Responses APIs don't support in OpenAI's format."""
@@ -192,8 +190,7 @@ class ResponsesReader(AnswerReader):
     answer_field = "output"
 
     def __init__(self, attempt: RequestAttempt, prompt: Prompt, max_output_tokens: int) -> None:
-        super().__init__(attempt, prompt)
-        self._max_output_tokens = max_output_tokens
+        super().__init__(attempt, prompt, max_output_tokens)
         self._read_items: set[int] = set()
         """Hashes of the output items' JSON. Searching a list would be slow for responses with thousands of items."""
         self._web_searches = 0
@@ -333,6 +330,7 @@ class ChatApi(Api):
 
     def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str, server: KnownServer | None) -> None:
         super().__init__(lambda **body: sdk.chat.completions.with_raw_response.create(**body), options, vendor)
+        self.reader = ChatReader
         # Compatible servers support images in OpenAI's format if their model has vision. Only OpenAI supports PDFs.
         self._at_openai = self.accepts_pdfs = at_openai = server is not None and server.is_openai
         # Other servers' models might not think, and would use the extra tokens for text.
@@ -388,9 +386,6 @@ class ChatApi(Api):
                 body["reasoning_effort"] = "none"
         return body
 
-    def reader(self, attempt: RequestAttempt, prompt: Prompt, output_tokens: int) -> AnswerReader:
-        return ChatReader(attempt, prompt, output_tokens)
-
 
 class ChatReader(AnswerReader):
     """Reads Chat Completions, which end with a finish_reason, or only with [DONE].
@@ -404,9 +399,8 @@ class ChatReader(AnswerReader):
     is_complete = False
     """False, because usage can still arrive before [DONE]."""
 
-    def __init__(self, attempt: RequestAttempt, prompt: Prompt, max_output_tokens: int | None = None) -> None:
-        super().__init__(attempt, prompt)
-        self._max_output_tokens = max_output_tokens
+    def __init__(self, attempt: RequestAttempt, prompt: Prompt, max_output_tokens: int) -> None:
+        super().__init__(attempt, prompt, max_output_tokens)
         self._chat_calls = ChatToolCalls()
         self._reasoning = ChatReasoning()
         self._has_searched = False

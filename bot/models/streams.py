@@ -163,7 +163,7 @@ class AnswerReader(ABC):
     answer_field: str
     event_field = "type"
 
-    def __init__(self, attempt: RequestAttempt, prompt: Prompt) -> None:
+    def __init__(self, attempt: RequestAttempt, prompt: Prompt, max_output_tokens: int) -> None:
         self.finish_reason: FinishReason | None = None
         """The reason in the vendor's terminal marker, or None if the answer isn't complete."""
         self.unknown_finish_reason: str | None = None
@@ -179,6 +179,7 @@ class AnswerReader(ABC):
         """Events other than text: sources (each URL once) and searches that didn't have their own event."""
         self._cited_urls: set[str] = set()
         self._attempt = attempt
+        self._max_output_tokens = max_output_tokens
         self._parts = TextParts()
         self._last_delta = ""
         self.has_progress = False

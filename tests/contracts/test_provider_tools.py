@@ -414,7 +414,7 @@ def after(prompt: Prompt, received: Received) -> Prompt:
 
 def read_by_chat(*deltas: steps.Item) -> Sequence[TextPart | ToolCall | Opaque]:
     """Returns what a whole answer of Chat Completions holds besides its text."""
-    reader = ChatReader(RequestAttempt("openai/m", ""), CALLING)
+    reader = ChatReader(RequestAttempt("openai/m", ""), CALLING, 1)
     for delta in deltas:
         reader.read_event({"choices": [{"delta": delta}]})
     reader.read_done()
