@@ -25,7 +25,7 @@ from bot.models.events import (
 )
 from bot.models.failures import RequestAttempt
 from bot.models.model import Vendor, VendorModel
-from bot.models.parameters import WEB, OptionalParameter, Parameters
+from bot.models.parameters import TOOLS, WEB, OptionalParameter, Parameters
 from bot.models.prompt import (
     PDF,
     Media,
@@ -82,8 +82,7 @@ class MessagesApi(Api):
     """Whether the service accepts cache_control on a whole request. All services accept it on a content block."""
     # Most Claude models think by default. Pings arrive throughout.
     optional_parameters = WEB | {
-        OptionalParameter.TOOLS,
-        OptionalParameter.DISPENSABLE_TOOLS,
+        *TOOLS,
         OptionalParameter.SYSTEM_ROLE,
         OptionalParameter.OUR_ROLE,
         OptionalParameter.EFFORT,

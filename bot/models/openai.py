@@ -28,7 +28,7 @@ from bot.models.events import (
 )
 from bot.models.failures import RequestAttempt
 from bot.models.model import Vendor, VendorModel
-from bot.models.parameters import INCOMPLETE_MESSAGES, OptionalParameter, Parameters
+from bot.models.parameters import INCOMPLETE_MESSAGES, TOOLS, OptionalParameter, Parameters
 from bot.models.prompt import (
     PDF,
     Estimate,
@@ -86,14 +86,12 @@ async def _describe_model(sdk: AsyncOpenAI, name: str) -> object:
     return None
 
 
-_OPENAI_ONLY = frozenset(
-    (
-        OptionalParameter.CACHE_BREAKPOINT,
-        OptionalParameter.MESSAGE_EFFORT,
-        OptionalParameter.OUR_ROLE,
-        OptionalParameter.PHASE,
-    )
-)
+_OPENAI_ONLY = {
+    OptionalParameter.CACHE_BREAKPOINT,
+    OptionalParameter.MESSAGE_EFFORT,
+    OptionalParameter.OUR_ROLE,
+    OptionalParameter.PHASE,
+}
 """Parameters that other servers with OpenAI-compatible APIs might ignore."""
 
 
@@ -319,7 +317,6 @@ class ResponsesReader(AnswerReader):
 _CLAUDE = re.compile("claude|anthropic", re.IGNORECASE)
 """Matches models whose vendor caches prompts only on request, even through a gateway."""
 _COUNTED_STREAM = {OptionalParameter.STREAM, OptionalParameter.USAGE}
-_AT_OPENAI = OptionalParameter.SAFETY_ID, OptionalParameter.OUR_ROLE
 
 
 class ChatApi(Api):
@@ -327,6 +324,17 @@ class ChatApi(Api):
     servers."""
 
     max_media_bytes = MAX_MEDIA_BYTES
+    optional_parameters = INCOMPLETE_MESSAGES | {
+        *TOOLS,
+        OptionalParameter.CACHE_KEY,
+        OptionalParameter.STRICT,
+        OptionalParameter.TOOLS_WITH_REASONING,
+        OptionalParameter.SYSTEM_ROLE,
+        OptionalParameter.USAGE,
+        OptionalParameter.EFFORT,
+        OptionalParameter.LIMIT,
+        OptionalParameter.STREAM,
+    }
 
     def __init__(self, sdk: AsyncOpenAI, options: RequestOptions, vendor: str, server: KnownServer | None) -> None:
         super().__init__(lambda **body: sdk.chat.completions.with_raw_response.create(**body), options, vendor)
@@ -335,21 +343,8 @@ class ChatApi(Api):
         self._at_openai = self.accepts_pdfs = at_openai = server is not None and server.is_openai
         # Other servers' models might not think, and would use the extra tokens for text.
         self.thinking_tokens = THINKING_TOKENS if at_openai else 0
-        self.optional_parameters = frozenset(
-            (
-                *(_AT_OPENAI if at_openai else (OptionalParameter.OLD_LIMIT,)),
-                OptionalParameter.CACHE_KEY,
-                OptionalParameter.TOOLS,
-                OptionalParameter.DISPENSABLE_TOOLS,
-                OptionalParameter.STRICT,
-                OptionalParameter.TOOLS_WITH_REASONING,
-                OptionalParameter.SYSTEM_ROLE,
-                OptionalParameter.USAGE,
-                OptionalParameter.EFFORT,
-                OptionalParameter.LIMIT,
-                OptionalParameter.STREAM,
-                *INCOMPLETE_MESSAGES,
-            )
+        self.optional_parameters |= (
+            {OptionalParameter.SAFETY_ID, OptionalParameter.OUR_ROLE} if at_openai else {OptionalParameter.OLD_LIMIT}
         )
         self.other_api = ResponsesApi(sdk, options, vendor, server)
 

@@ -96,16 +96,13 @@ class OptionalParameter(Enum):
 
 Parameters = Collection[OptionalParameter]
 WEB = frozenset((OptionalParameter.WEB_SEARCH, OptionalParameter.WEB_FETCH))
-TOOL_PARAMETERS = frozenset(
-    (
-        OptionalParameter.TOOLS,
-        OptionalParameter.DISPENSABLE_TOOLS,
-        OptionalParameter.TOOL_SEARCH,
-        OptionalParameter.TOOLS_WITH_REASONING,
-        OptionalParameter.ENCRYPTED_REASONING,
-        OptionalParameter.STRICT,
-    )
-)
+TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.DISPENSABLE_TOOLS))
+TOOL_PARAMETERS = TOOLS | {
+    OptionalParameter.TOOL_SEARCH,
+    OptionalParameter.TOOLS_WITH_REASONING,
+    OptionalParameter.ENCRYPTED_REASONING,
+    OptionalParameter.STRICT,
+}
 INCOMPLETE_MESSAGES = frozenset((OptionalParameter.BARE_ANSWERS, OptionalParameter.UNSIGNED_CALLS))
 """Messages that lack a certain field. If a model rejects such messages, requests include the field."""
 MESSAGE_PARAMETERS = INCOMPLETE_MESSAGES | {OptionalParameter.OUR_ROLE, OptionalParameter.PHASE}
@@ -174,7 +171,7 @@ def parameters_in_refusal(refusal: ErrorResponse, parameters: Parameters) -> fro
     named = frozenset(parameter for parameter in parameters if re.search(parameter.value, words, re.IGNORECASE))
     if not named.isdisjoint(WEB):
         # A hosted tool is called a tool too.
-        named -= {OptionalParameter.TOOLS, OptionalParameter.DISPENSABLE_TOOLS}
+        named -= TOOLS
     # A feature that the server doesn't stream is dropped before streaming is.
     named = named - {OptionalParameter.STREAM} or named
     return next((frozenset({alone}) for alone in _ALONE if alone in named), named)

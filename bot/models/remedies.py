@@ -23,6 +23,7 @@ from bot.models.parameters import (
     MAX_REFUSALS,
     MAX_REFUSED_TOOLS,
     NO_SUCH_API,
+    TOOLS,
     WEB,
     OptionalParameter,
     is_about_api,
@@ -36,7 +37,7 @@ from bot.models.parameters import (
 from bot.models.prompt import item_hashes, without_items
 from bot.models.refused_files import SMALLER_PIXELS, RefusedFiles, parse_file_refusal, shrink_images
 from bot.models.room import MAX_TRIES, SHORT_TOKENS, RoomRefusal, parse_room_refusal
-from bot.models.trials import TOOLS, LearnedLimits, Trial, needed_parameters
+from bot.models.trials import LearnedLimits, Trial, needed_parameters
 
 log = logging.getLogger(__name__)
 

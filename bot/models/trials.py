@@ -19,6 +19,7 @@ from bot.models.parameters import (
     LEVELS,
     MESSAGE_PARAMETERS,
     TOOL_PARAMETERS,
+    TOOLS,
     WEB,
     EffortLevels,
     OptionalParameter,
@@ -48,7 +49,6 @@ MAX_REFUSED_ITEMS = 5_000
 MAX_CONVERSATIONS = 100
 DESCRIBED_WITHIN_S = 2.0
 """Time limit for requesting the server's model description, which delays the first answer that needs it."""
-TOOLS = frozenset((OptionalParameter.TOOLS, OptionalParameter.DISPENSABLE_TOOLS))
 _FOR_THINKERS = frozenset({OptionalParameter.PROGRESS})
 EFFORT = frozenset((OptionalParameter.EFFORT, OptionalParameter.MESSAGE_EFFORT))
 _FEATURES: Mapping[OptionalParameter, Feature] = {
