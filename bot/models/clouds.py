@@ -28,7 +28,7 @@ from typing import Any
 
 from bot.errors import EndReason, ProviderError
 from bot.models.api import Api, client_arguments
-from bot.models.failures import RequestAttempt, error_response, is_without_identity
+from bot.models.failures import RequestAttempt, is_without_identity
 from bot.models.lookups import ANSWERED_WITHIN_S, Lookup, LookupOutcome
 from bot.models.model import Vendor, VendorModel
 from bot.models.parameters import WEB, OptionalParameter
@@ -72,7 +72,7 @@ def connect(vendor: str, settings: VendorSettings, options: RequestOptions, acce
 async def look_up_model(vendor: str, settings: VendorSettings, name: str) -> Lookup:
     client = _opener(vendor, name)(settings, _SMALLEST)
     try:
-        with RequestAttempt(f"{vendor}/{name}", client.key) as attempt:
+        with RequestAttempt(f"{vendor}/{name}", client.key):
             try:
                 body = client.api.request(name, Prompt("", ()), (OptionalParameter.LIMIT,), _SMALLEST.max_output_tokens)
                 async with asyncio.timeout(ANSWERED_WITHIN_S):
@@ -80,9 +80,7 @@ async def look_up_model(vendor: str, settings: VendorSettings, name: str) -> Loo
             except Exception as error:
                 if is_without_identity(error):
                     return Lookup(LookupOutcome.NO_IDENTITY, type(error).__name__)
-                if (refused := error_response(error)) is None:
-                    raise
-                raise attempt.reported_failure(refused.body, refused.status, refused.headers) from None
+                raise
             await response.aclose()
             return Lookup(LookupOutcome.MODEL)
     except ProviderError as error:
