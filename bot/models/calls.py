@@ -126,12 +126,9 @@ def _parse_float(literal: str) -> float:
 
 
 def _parse_int(literal: str) -> int:
-    if len(literal) > MAX_INTEGER_CHARS:
+    if len(literal) > MAX_INTEGER_CHARS or int(float(literal)) != int(literal):
         _reject_number(literal)
-    number = int(literal)
-    if int(float(number)) != number:
-        _reject_number(literal)
-    return number
+    return int(literal)
 
 
 def _is_deep(value: Any) -> bool:

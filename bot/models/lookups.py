@@ -161,8 +161,7 @@ def _is_about_missing_model(body: object, name: str) -> bool:
     if not isinstance(error, dict):
         return False
     codes = {str(error.get("code")), str(error.get("type"))}
-    is_vague = "not_found_error" in codes and name not in str(error.get("message"))
-    return "model_not_found" in codes or ("not_found_error" in codes and not is_vague)
+    return "model_not_found" in codes or ("not_found_error" in codes and name in str(error.get("message")))
 
 
 def _lookup_after_refusal(attempt: RequestAttempt, response: ErrorResponse) -> Lookup:

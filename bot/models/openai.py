@@ -162,10 +162,7 @@ class ResponsesApi(Api):
         """Converts the turns to items. `effort`: the level to set right before the question, or "" for no change."""
         has_phases = OptionalParameter.PHASE in parameters
         listed = [
-            [
-                *_responses_items(turn, self.vendor, has_phases=has_phases),
-                *(_instructions_of(turn) if turn.instruction else ()),
-            ]
+            [*_responses_items(turn, self.vendor, has_phases=has_phases), *_instructions_of(turn)]
             for turn in prompt.turns
         ]
         if effort:
@@ -355,7 +352,7 @@ class ChatApi(Api):
         messages = [
             message
             for turn in prompt.turns
-            for message in (*_chat_messages(turn, self.vendor), *(_instructions_of(turn) if turn.instruction else ()))
+            for message in (*_chat_messages(turn, self.vendor), *_instructions_of(turn))
         ]
         if OptionalParameter.BARE_ANSWERS not in parameters:
             messages = [*map(_with_reasoning, messages)]
@@ -584,7 +581,7 @@ def _responses_items(turn: Turn, vendor: str, *, has_phases: bool) -> list[Mappi
 
 
 def _instructions_of(turn: Turn) -> list[Mapping[str, Any]]:
-    return [{"role": "developer", "content": turn.instruction}]
+    return [{"role": "developer", "content": turn.instruction}] if turn.instruction else []
 
 
 def _with_namespaces(items: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
