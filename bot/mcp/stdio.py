@@ -41,10 +41,9 @@ async def stdio_transport(
     process = await _start_process(server)
     to_session, incoming = anyio.create_memory_object_stream[Incoming]()
     outgoing, from_session = anyio.create_memory_object_stream[SessionMessage]()
-    pipes = _Pipes(process, to_session, from_session, on_end)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(pipes.read_stdout)
-        tasks.start_soon(pipes.write_stdin)
+        tasks.start_soon(_read_stdout, process, to_session, on_end)
+        tasks.start_soon(_write_stdin, process, from_session, to_session, on_end)
         try:
             yield incoming, outgoing
         finally:
@@ -55,50 +54,45 @@ async def stdio_transport(
                 await _stop_process(process)
 
 
-class _Pipes:
-    def __init__(
-        self,
-        process: Process,
-        to_session: MemoryObjectSendStream[Incoming],
-        from_session: MemoryObjectReceiveStream[SessionMessage],
-        on_end: Callable[[bool], None],
-    ) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._stdin, self._stdout = process.stdin, process.stdout
-        self._to_session = to_session
-        self._from_session = from_session
-        self._on_end = on_end
-
-    async def read_stdout(self) -> None:
-        is_too_long = False
-        with self._to_session, suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
-            while True:
-                try:
-                    line = await self._stdout.readline()
-                except ValueError:
-                    is_too_long = True
-                    break
-                if not line:
-                    break
-                message = parse_message(line)
-                if message is None:
-                    log.debug("MCP server: line ignored, not a message")
-                    continue
-                await self._to_session.send(SessionMessage(message))
-        self._on_end(is_too_long)
-
-    async def write_stdin(self) -> None:
-        with self._from_session:
+async def _read_stdout(
+    process: Process, to_session: MemoryObjectSendStream[Incoming], on_end: Callable[[bool], None]
+) -> None:
+    assert process.stdout is not None
+    is_too_long = False
+    with to_session, suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
+        while True:
             try:
-                async for outgoing in self._from_session:
-                    line = outgoing.message.model_dump_json(by_alias=True, exclude_unset=True)
-                    self._stdin.write(line.encode() + b"\n")
-                    await self._stdin.drain()
-            except ConnectionError:
-                # The process might still be running without responding to anything.
-                self._to_session.close()
-                self._on_end(False)
+                line = await process.stdout.readline()
+            except ValueError:
+                is_too_long = True
+                break
+            if not line:
+                break
+            message = parse_message(line)
+            if message is None:
+                log.debug("MCP server: line ignored, not a message")
+                continue
+            await to_session.send(SessionMessage(message))
+    on_end(is_too_long)
+
+
+async def _write_stdin(
+    process: Process,
+    from_session: MemoryObjectReceiveStream[SessionMessage],
+    to_session: MemoryObjectSendStream[Incoming],
+    on_end: Callable[[bool], None],
+) -> None:
+    assert process.stdin is not None
+    with from_session:
+        try:
+            async for outgoing in from_session:
+                line = outgoing.message.model_dump_json(by_alias=True, exclude_unset=True)
+                process.stdin.write(line.encode() + b"\n")
+                await process.stdin.drain()
+        except ConnectionError:
+            # The process might still be running without responding to anything.
+            to_session.close()
+            on_end(False)
 
 
 async def _start_process(server: StdioTransport) -> Process:
