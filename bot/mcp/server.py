@@ -218,7 +218,7 @@ class ServerConnection:
             messages = readable_messages(transport)
             yield await stack.enter_async_context(Client(messages, client_info=_TYPIST, mode=mode, cache=None))
 
-    def _on_response(self, status: int, *, has_session: bool, needs_sign_in: bool) -> None:
+    def _on_response(self, status: int, has_session: bool, needs_sign_in: bool) -> None:
         self._status, self._has_sign_in_url = status, self._has_sign_in_url or needs_sign_in
         # The protocol doesn't require a server to state where people sign in: a well-known URL can do so.
         is_asked_for = needs_sign_in or status == HTTPStatus.UNAUTHORIZED

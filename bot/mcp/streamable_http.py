@@ -8,10 +8,11 @@ therefore replaces the body with a JSON-RPC error that includes the server's mes
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 import httpx2
@@ -56,26 +57,23 @@ class ResponseTooLong(httpx2.StreamError):
         super().__init__(f"The response {TOO_LONG}.")
 
 
-class ResponseListener(Protocol):
-    def __call__(self, status: int, *, has_session: bool, needs_sign_in: bool) -> None: ...
-
-
-def http_client(url: str, headers: Mapping[str, str], listener: ResponseListener) -> httpx2.AsyncClient:
-    """Returns a client that sends `headers`, calls `listener` for responses to JSON-RPC requests, and limits the size
-    of bodies."""
+def http_client(
+    url: str, headers: Mapping[str, str], listener: Callable[[int, bool, bool], None]
+) -> httpx2.AsyncClient:
+    """Returns a client that sends `headers` and limits the size of bodies. For each response to a JSON-RPC request,
+    calls `listener` with the status, whether the request belongs to a session, and whether people must sign in."""
 
     async def on_response(response: httpx2.Response) -> None:
         status = response.status_code
         needs_sign_in = _needs_sign_in(response)
         if _request_id(response.request) is not None:
-            has_session = MCP_SESSION_ID in response.request.headers
-            listener(status, has_session=has_session, needs_sign_in=needs_sign_in)
+            listener(status, MCP_SESSION_ID in response.request.headers, needs_sign_in)
         # A few bytes can decompress to gigabytes. Left compressed, such a body isn't JSON.
         response.headers.pop("content-encoding", None)
         await _correct_type(response)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         if (exchange := response.request.extensions.get(_EXCHANGE)) is not None:
-            response.stream = _AbandonableBody(response.stream, exchange)
+            response.stream = _ConvertedBody(response.stream, partial(_until_canceled, exchange))
         response.stream = _repaired_body(response)
         if status >= HTTPStatus.BAD_REQUEST and CALL_MARKER in response.request.content:
             words = network.refusal(status, url) or REFUSED_BY_STATUS.format(status=status)
@@ -182,11 +180,11 @@ async def _correct_type(response: httpx2.Response) -> None:
 def _repaired_body(response: httpx2.Response) -> httpx2.AsyncByteStream:
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     if response.status_code != HTTPStatus.OK:
-        return _LimitedBody(response.stream)
-    if _content_type(response).startswith("text/event-stream"):
-        # An event stream can last for days. The SDK limits each event.
-        return _RepairedEvents(response.stream, response.request)
-    return _RepairedMessage(_LimitedBody(response.stream), response.request)
+        return _ConvertedBody(response.stream, _limited)
+    # An event stream can last for days. The SDK limits each event.
+    is_events = _content_type(response).startswith("text/event-stream")
+    convert = partial(repaired_events if is_events else _repaired_message, _request_id(response.request))
+    return _ConvertedBody(response.stream, convert)
 
 
 async def _body_start(response: httpx2.Response, max_bytes: int = MAX_ERROR_BYTES) -> bytes:
@@ -247,94 +245,85 @@ class _Canceled(httpx2.SSEError, httpx2.StreamError):
     or end the session."""
 
 
-class _AbandonableBody(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream, exchange: _Exchange) -> None:
+class _ConvertedBody(httpx2.AsyncByteStream):
+    def __init__(
+        self,
+        stream: httpx2.AsyncByteStream,
+        convert: Callable[[httpx2.AsyncByteStream], AsyncIterator[bytes]],
+    ) -> None:
         self._stream = stream
-        self._exchange = exchange
+        self._convert = convert
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        chunks = aiter(self._stream)
-        try:
-            while (chunk := await self._exchange.wait_for(anext(chunks, None))) is not None:
-                yield chunk
-        except TimeoutError:
-            raise _Canceled("canceled") from None
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._convert(self._stream)
 
     async def aclose(self) -> None:
         await self._stream.aclose()
 
 
-class _RepairedMessage(httpx2.AsyncByteStream):
-    """A response body that consists of a single message. If the message is a response, it is given the ID of this
-    request."""
-
-    def __init__(self, stream: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
-        self._stream = stream
-        self._answers = _request_id(request)
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        body = b"".join([chunk async for chunk in self._stream])
-        message = parse_message(body, self._answers) if len(body) <= MAX_REPAIRED_BYTES else None
-        yield _message_json(message) if message is not None else body
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+async def _limited(stream: httpx2.AsyncByteStream) -> AsyncIterator[bytes]:
+    read_bytes = 0
+    async for chunk in stream:
+        read_bytes += len(chunk)
+        if read_bytes > MAX_MESSAGE_BYTES:
+            raise ResponseTooLong
+        yield chunk
 
 
-class _RepairedEvents(_RepairedMessage):
-    """An event stream in which every event contains a message, whatever the event's name is. Long events aren't
+async def _until_canceled(exchange: _Exchange, stream: httpx2.AsyncByteStream) -> AsyncIterator[bytes]:
+    chunks = aiter(stream)
+    try:
+        while (chunk := await exchange.wait_for(anext(chunks, None))) is not None:
+            yield chunk
+    except TimeoutError:
+        raise _Canceled("canceled") from None
+
+
+async def _repaired_message(request_id: RequestId | None, stream: httpx2.AsyncByteStream) -> AsyncIterator[bytes]:
+    """Yields a body that consists of a single message. If the message is a response, it is given this request's ID."""
+    body = b"".join([chunk async for chunk in _limited(stream)])
+    message = parse_message(body, request_id) if len(body) <= MAX_REPAIRED_BYTES else None
+    yield _message_json(message) if message is not None else body
+
+
+async def repaired_events(request_id: RequestId | None, stream: httpx2.AsyncByteStream) -> AsyncIterator[bytes]:
+    """Yields an event stream in which every event contains a message, whatever the event's name is. Long events aren't
     changed."""
+    event: list[bytes] = []
+    line: list[bytes] = []
+    held_bytes, is_long = 0, False
+    async for chunk in stream:
+        first, *others = chunk.split(b"\n")
+        line.append(first)
+        for other in others:
+            event.append(b"".join(line))
+            line = [other]
+            if not event[-1].strip(b"\r"):
+                lines = event[:-1] if is_long else _repaired_event(event[:-1], request_id)
+                yield b"\n".join((*lines, b"", b""))
+                event, held_bytes, is_long = [], 0, False
+        held_bytes += len(chunk)
+        if held_bytes > MAX_REPAIRED_BYTES:
+            yield b"\n".join((*event, b"".join(line)))
+            event, line, held_bytes, is_long = [], [], 0, True
+    event.append(b"".join(line))
+    # A server might end without the blank line.
+    yield b"\n".join((*(event if is_long else _repaired_event(event, request_id)), b"", b""))
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        event: list[bytes] = []
-        line: list[bytes] = []
-        held_bytes, is_long = 0, False
-        async for chunk in self._stream:
-            first, *others = chunk.split(b"\n")
-            line.append(first)
-            for other in others:
-                event.append(b"".join(line))
-                line = [other]
-                if not event[-1].strip(b"\r"):
-                    yield b"\n".join((*(event[:-1] if is_long else self._repaired_event(event[:-1])), b"", b""))
-                    event, held_bytes, is_long = [], 0, False
-            held_bytes += len(chunk)
-            if held_bytes > MAX_REPAIRED_BYTES:
-                yield b"\n".join((*event, b"".join(line)))
-                event, line, held_bytes, is_long = [], [], 0, True
-        event.append(b"".join(line))
-        # A server might end without the blank line.
-        yield b"\n".join((*(event if is_long else self._repaired_event(event)), b"", b""))
 
-    def _repaired_event(self, lines: list[bytes]) -> list[bytes]:
-        """Returns an event's lines without data that isn't JSON, such as a "ping" that keeps the connection alive."""
-        data = b"\n".join(one.removeprefix(b"data:") for one in lines if one.startswith(b"data:")).strip()
-        if lines and lines[0].lstrip().startswith(b"{"):
-            # The response isn't an event stream, whatever its type is.
-            data, lines = b"\n".join(lines), []
-        if not data or len(data) > MAX_REPAIRED_BYTES:
-            return lines
-        others = [one for one in lines if not one.startswith((b"data:", b"event:"))]
-        if (message := parse_message(data, self._answers)) is not None:
-            return [*others, b"data: " + _message_json(message)]
-        return lines if data.startswith(b"{") else others
+def _repaired_event(lines: list[bytes], request_id: RequestId | None) -> list[bytes]:
+    """Returns an event's lines without data that isn't JSON, such as a "ping" that keeps the connection alive."""
+    data = b"\n".join(one.removeprefix(b"data:") for one in lines if one.startswith(b"data:")).strip()
+    if lines and lines[0].lstrip().startswith(b"{"):
+        # The response isn't an event stream, whatever its type is.
+        data, lines = b"\n".join(lines), []
+    if not data or len(data) > MAX_REPAIRED_BYTES:
+        return lines
+    others = [one for one in lines if not one.startswith((b"data:", b"event:"))]
+    if (message := parse_message(data, request_id)) is not None:
+        return [*others, b"data: " + _message_json(message)]
+    return lines if data.startswith(b"{") else others
 
 
 def _message_json(message: JSONRPCMessage) -> bytes:
     return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
-
-
-class _LimitedBody(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        read_bytes = 0
-        async for chunk in self._stream:
-            read_bytes += len(chunk)
-            if read_bytes > MAX_MESSAGE_BYTES:
-                raise ResponseTooLong
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()

@@ -185,7 +185,7 @@ async def test_everything_goes_through_the_proxy(
 async def test_mcp_servers_are_reached_the_same_way(slack: SlackBehindTls) -> None:
     statuses: list[int] = []
 
-    def answered(status: int, *, has_session: bool, needs_sign_in: bool) -> None:
+    def answered(status: int, has_session: bool, needs_sign_in: bool) -> None:
         statuses.append(status)
         assert not has_session
 
