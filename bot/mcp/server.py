@@ -44,34 +44,10 @@ from bot.clock import Clock, extend_timeout
 from bot.core.calls import MAX_CALL_S, SCOPE_FIRST, SIGN_IN_FIRST, CallResult, CallState
 from bot.errors import Backoff, trace_of
 from bot.identity import fill_placeholders
+from bot.mcp import sentences
 from bot.mcp.config import MAX_MESSAGE_BYTES, TOO_LONG, HttpTransport, ServerConfig, StdioTransport
 from bot.mcp.definitions import ListedTool
 from bot.mcp.responses import error_text, readable_messages, result_text
-from bot.mcp.sentences import (
-    ANOTHER_TOO_LONG,
-    CALL_LATE,
-    CALL_LOST,
-    DOWN_CLOSED,
-    DOWN_FORBIDDEN,
-    DOWN_HEADER_REFUSED,
-    DOWN_HEADERS_REFUSED,
-    DOWN_NO_ANSWER,
-    DOWN_NO_HTTP,
-    DOWN_NO_POST,
-    DOWN_NOT_FOUND,
-    DOWN_NOT_MCP,
-    DOWN_REDIRECTS,
-    DOWN_SIGN_IN,
-    DOWN_STARTING,
-    DOWN_TOO_LONG,
-    DOWN_UNREADABLE,
-    DOWN_VERSION,
-    DOWN_WITHOUT_HEADERS,
-    RESULT_TOO_LONG,
-    RESULT_UNREADABLE,
-    SERVER_BUSY,
-    SERVER_DOWN,
-)
 from bot.mcp.stdio import stdio_transport
 from bot.mcp.streamable_http import (
     HTTP_LIMITED,
@@ -161,12 +137,12 @@ class ServerConnection:
                 self._client = None
         except (Exception, BaseExceptionGroup) as error:
             self._reason = self._failure_reason(error)
-            if self._reason == DOWN_SIGN_IN:
+            if self._reason == sentences.DOWN_SIGN_IN:
                 log.info("MCP server %s requires people to sign in", self._config.name)
             else:
                 log.warning("MCP server %s is down: %s", self._config.name, self._reason)
         finally:
-            self._reason = self._reason or DOWN_CLOSED
+            self._reason = self._reason or sentences.DOWN_CLOSED
             self._client = None
             self._on_end(self)
             self._opened_or_failed.set()
@@ -195,7 +171,7 @@ class ServerConnection:
         """Yields the client for one request. Keeps the connection open until the request has ended, even if the
         connection is retired. Raises ServerDown."""
         if self._client is None:
-            raise ServerDown(self._reason or DOWN_CLOSED)
+            raise ServerDown(self._reason or sentences.DOWN_CLOSED)
         self._calls += 1
         self._idle.clear()
         try:
@@ -249,11 +225,11 @@ class ServerConnection:
         if error.code in (CONNECTION_CLOSED, INVALID_REQUEST):
             self.retire()
         if not self._is_message_too_long(error) and error.code != PARSE_ERROR:
-            return _lost_call_result(CALL_LOST, read_only=read_only), False
+            return _lost_call_result(sentences.CALL_LOST, read_only=read_only), False
         if self._calls_at_last_line > 1:
             # A process's line can be the result of any call in progress.
-            return _lost_call_result(ANOTHER_TOO_LONG, read_only=read_only), False
-        text = RESULT_TOO_LONG if self._is_message_too_long(error) else RESULT_UNREADABLE
+            return _lost_call_result(sentences.ANOTHER_TOO_LONG, read_only=read_only), False
+        text = sentences.RESULT_TOO_LONG if self._is_message_too_long(error) else sentences.RESULT_UNREADABLE
         return CallResult(CallState.DONE, text, is_error=True), False
 
     def _grantable_scope(self, error: MCPError) -> str:
@@ -288,9 +264,11 @@ class ServerConnection:
             case OSError(errno=int(number)):
                 return os.strerror(number)
             case httpx2.TransportError():
-                url = self._config.transport.url if isinstance(self._config.transport, HttpTransport) else ""
                 is_reached = isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError)
-                return network.reason_of(error, url) or (DOWN_NO_HTTP if is_reached else "it can't be reached")
+                url = self._config.transport.url if isinstance(self._config.transport, HttpTransport) else ""
+                return network.reason_of(error, url) or (
+                    sentences.DOWN_NO_HTTP if is_reached else "it can't be reached"
+                )
             case MCPError() as answer:
                 return self._error_reason(answer)
             case unforeseen:
@@ -298,30 +276,38 @@ class ServerConnection:
 
     def _error_reason(self, error: MCPError) -> str:
         if self._is_message_too_long(error):
-            return DOWN_TOO_LONG
+            return sentences.DOWN_TOO_LONG
         transport = self._config.transport
         # Older versions of the protocol don't have a separate code for that.
         if error.code == UNSUPPORTED_PROTOCOL_VERSION or "supported" in object_in(error.data):
-            return DOWN_VERSION
+            return sentences.DOWN_VERSION
         if isinstance(transport, HttpTransport) and self._status >= HTTPStatus.MULTIPLE_CHOICES:
             return network.refusal(self._status, transport.url) or self._status_reason
         if not self._is_sdk_error(error):
             return f"it answered with error {error.code}"
         if error.code == CONNECTION_CLOSED:
-            return DOWN_CLOSED if isinstance(transport, HttpTransport) else "its process has ended"
-        return DOWN_UNREADABLE if error.code == PARSE_ERROR else DOWN_NOT_MCP.format(status=self._status)
+            return sentences.DOWN_CLOSED if isinstance(transport, HttpTransport) else "its process has ended"
+        return (
+            sentences.DOWN_UNREADABLE
+            if error.code == PARSE_ERROR
+            else sentences.DOWN_NOT_MCP.format(status=self._status)
+        )
 
     @property
     def _status_reason(self) -> str:
         if self._status == HTTPStatus.UNAUTHORIZED:
             assert isinstance(self._config.transport, HttpTransport)
             if not self._can_need_sign_in:
-                return DOWN_HEADER_REFUSED
+                return sentences.DOWN_HEADER_REFUSED
             if self._has_sign_in_url:
-                return DOWN_SIGN_IN
-            return DOWN_HEADERS_REFUSED if self._config.transport.request_headers else DOWN_WITHOUT_HEADERS
+                return sentences.DOWN_SIGN_IN
+            return (
+                sentences.DOWN_HEADERS_REFUSED
+                if self._config.transport.request_headers
+                else sentences.DOWN_WITHOUT_HEADERS
+            )
         if self._status < HTTPStatus.BAD_REQUEST:
-            return DOWN_REDIRECTS.format(status=self._status)
+            return sentences.DOWN_REDIRECTS.format(status=self._status)
         return _STATUS_REASONS.get(self._status, f"HTTP {self._status}")
 
 
@@ -374,7 +360,7 @@ _REJECTION_CODES = (METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH, *_REFUSED
 _FORGOTTEN_SESSION_STATUSES = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.BAD_REQUEST)
 """HTTP statuses of servers that have forgotten a session, for example after a restart. The protocol specifies only the
 first one."""
-_STATUS_REASONS = {403: DOWN_FORBIDDEN, 404: DOWN_NOT_FOUND, 405: DOWN_NO_POST}
+_STATUS_REASONS = {403: sentences.DOWN_FORBIDDEN, 404: sentences.DOWN_NOT_FOUND, 405: sentences.DOWN_NO_POST}
 _SDK_ERRORS = {
     CONNECTION_CLOSED: ("Connection closed", "SSE stream "),
     INTERNAL_ERROR: ("Server returned an error response",),
@@ -420,7 +406,7 @@ class McpServer:
         yet, or because people must sign in to it."""
         if self._connection is not None and self._connection.opened_at is not None:
             return ""
-        return None if self.start_failure in ("", DOWN_SIGN_IN) else self.start_failure
+        return None if self.start_failure in ("", sentences.DOWN_SIGN_IN) else self.start_failure
 
     def retry(self, every_s: float) -> None:
         """Starts to reconnect, unless the last attempt was less than `every_s` ago."""
@@ -438,7 +424,7 @@ class McpServer:
             async with asyncio.timeout(max(0.0, left_s)):
                 await connection.wait_until_open()
         except TimeoutError:
-            raise ServerDown(self.start_failure or DOWN_STARTING) from None
+            raise ServerDown(self.start_failure or sentences.DOWN_STARTING) from None
 
     async def tools(self, max_age_s: float = LISTED_FOR_S) -> tuple[ListedTool, ...]:
         connection = self._current_connection()
@@ -466,7 +452,7 @@ class McpServer:
             async with self._timeout_at(until):
                 await self._call_slots.acquire()
         except TimeoutError:
-            return CallResult.failed(SERVER_BUSY), False
+            return CallResult.failed(sentences.SERVER_BUSY), False
         try:
             return await self._call(tool, arguments, until, read_only, on_progress)
         finally:
@@ -504,7 +490,7 @@ class McpServer:
                 connection = self._current_connection()
                 await connection.wait_until_open()
         except (ServerDown, TimeoutError):
-            return CallResult.failed(SERVER_DOWN), False
+            return CallResult.failed(sentences.SERVER_DOWN), False
         try:
             with connection.use_client() as client:
                 longest = asyncio.get_running_loop().time() + MAX_CALL_S
@@ -516,18 +502,18 @@ class McpServer:
 
                     result = await self._call_with_retry(client, tool, arguments, until, on_notification)
         except ServerDown:
-            return CallResult.failed(SERVER_DOWN), False
+            return CallResult.failed(sentences.SERVER_DOWN), False
         except TimeoutError:
-            return _lost_call_result(CALL_LATE.format(limit_s=self.timeout_s), read_only=read_only), False
+            return _lost_call_result(sentences.CALL_LATE.format(limit_s=self.timeout_s), read_only=read_only), False
         except MCPError as error:
             return connection.failed_call_result(error, read_only=read_only)
         except (RuntimeError, ValidationError):
             # The SDK validates a result after the call.
-            return CallResult(CallState.DONE, RESULT_UNREADABLE, is_error=True), False
+            return CallResult(CallState.DONE, sentences.RESULT_UNREADABLE, is_error=True), False
         except Exception as error:
             log.warning("MCP server %s: call failed: %s", self.name, type(error).__name__)
             connection.retire()
-            return _lost_call_result(CALL_LOST, read_only=read_only), False
+            return _lost_call_result(sentences.CALL_LOST, read_only=read_only), False
         # The text can have megabytes, so a thread converts it to keep the event loop free.
         text = await asyncio.to_thread(result_text, result)
         return CallResult(CallState.DONE, text, is_error=bool(result.is_error)), True
@@ -616,9 +602,9 @@ async def open_servers(configs: Sequence[ServerConfig], clock: Clock) -> AsyncIt
 
 
 _REASONS: Mapping[type[Exception], str] = {
-    TimeoutError: DOWN_NO_ANSWER,
+    TimeoutError: sentences.DOWN_NO_ANSWER,
     FileNotFoundError: "its command was not found",
-    ResponseTooLong: DOWN_TOO_LONG,
+    ResponseTooLong: sentences.DOWN_TOO_LONG,
     TooManyTools: "it lists more than 1,000 tools",
-    ValidationError: DOWN_UNREADABLE,
+    ValidationError: sentences.DOWN_UNREADABLE,
 }

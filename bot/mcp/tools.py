@@ -27,22 +27,9 @@ from bot.core.calls import (
 from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question
 from bot.errors import StoreError
+from bot.mcp import sentences
 from bot.mcp.config import McpSetup, ToolRules
 from bot.mcp.definitions import ListedTool, offered_names
-from bot.mcp.sentences import (
-    CALL_DENIED,
-    DATABASE_AWAY,
-    DEFINITION_CHANGED,
-    DOWN_LATE,
-    DOWN_NO_SIGN_IN,
-    DOWN_SIGN_IN,
-    LATE,
-    SERVER_DOWN,
-    TOOLS_CLOSED,
-    TOOLS_LATE,
-    TOOLS_LEFT_OUT,
-    TOOLS_MISSING,
-)
 from bot.mcp.server import LISTED_FOR_S, McpServer, McpServers, ServerDown
 from bot.models.prompt import DEFINITION, OURS, OfferedTools, Permission, ToolDefinition, ToolRule
 
@@ -143,7 +130,7 @@ class McpTools:
         own = [name for name, scope in wanted.items() if scope is not None]
         asking = [server.name for server in servers if server.needs_sign_in and server.name not in own]
         # Even with their own account, because the server might have ended it.
-        unsigned = [name for name, why in place.down_reasons.items() if why == DOWN_SIGN_IN]
+        unsigned = [name for name, why in place.down_reasons.items() if why == sentences.DOWN_SIGN_IN]
         asking += [name for name in (*unsigned, *(one for one in own if wanted[one])) if name not in asking]
         # There is nobody to sign in.
         is_alone = question.is_from_bot or question.schedule_id is not None
@@ -151,14 +138,14 @@ class McpTools:
         waiting = {name: wanted[name] or "" for name in reachable}
         named = list(dict.fromkeys((*waiting, *own)))
         sign_in = (sign_in_tool(named, waiting),) if named else ()
-        late = [name for name, why in place.down_reasons.items() if why in LATE]
+        late = [name for name, why in place.down_reasons.items() if why in sentences.LATE]
         closed = [name for name in unsigned if name not in waiting]
         down = [name for name in place.down_reasons if name not in (*late, *waiting, *closed)]
-        sentences = ((TOOLS_MISSING, down), (TOOLS_LATE, late), (TOOLS_CLOSED, closed))
-        missing = [sentence.format(servers=", ".join(names)) for sentence, names in sentences if names]
+        absent = ((sentences.TOOLS_MISSING, down), (sentences.TOOLS_LATE, late), (sentences.TOOLS_CLOSED, closed))
+        missing = [sentence.format(servers=", ".join(names)) for sentence, names in absent if names]
         left_out = [name for name in place.down_reasons if name not in waiting]
         if place.left_out:
-            missing.append(TOOLS_LEFT_OUT.format(tools=", ".join(place.left_out)[:MAX_NAMES_CHARS]))
+            missing.append(sentences.TOOLS_LEFT_OUT.format(tools=", ".join(place.left_out)[:MAX_NAMES_CHARS]))
         notice = texts.answers.servers_left_out(left_out) if left_out else ""
         return OfferedTools((*sign_in, *place.offered), " ".join(missing), notice)
 
@@ -178,14 +165,14 @@ class McpTools:
         place = await self._combined_tools(
             [server for name, server in self._servers.items() if name in names], within_s
         )
-        down = {name: why for name, why in place.down_reasons.items() if why not in LATE}
-        unsigned = [name for name, why in down.items() if why == DOWN_SIGN_IN]
+        down = {name: why for name, why in place.down_reasons.items() if why not in sentences.LATE}
+        unsigned = [name for name, why in down.items() if why == sentences.DOWN_SIGN_IN]
         try:
             async with asyncio.timeout(within_s):
                 sign_in = await self._servers_with_sign_in(unsigned)
         except TimeoutError:
             sign_in = unsigned
-        down |= dict.fromkeys(unsigned, DOWN_NO_SIGN_IN)
+        down |= dict.fromkeys(unsigned, sentences.DOWN_NO_SIGN_IN)
         return replace(
             place,
             down_reasons={name: down[name] for name in down if name not in sign_in},
@@ -203,7 +190,7 @@ class McpTools:
         usable = {server.name: server for server in await self._usable_servers(use.question)}
         server = usable.get(tool_owner(use.tool))
         if server is None or rule.permission is Permission.DENY:
-            return CallResult.failed(CALL_DENIED)
+            return CallResult.failed(sentences.CALL_DENIED)
         try:
             async with asyncio.timeout(use.timeout_s):
                 if use.uses_own_account:
@@ -214,9 +201,9 @@ class McpTools:
                 # The server might have changed the definition since a person approved the call.
                 agreed = await self._approved_tools(server, LISTED_FOR_S if rule.read_only else 0.0)
         except (ServerDown, StoreError, TimeoutError):
-            return CallResult.failed(SERVER_DOWN)
+            return CallResult.failed(sentences.SERVER_DOWN)
         if use.tool not in agreed or agreed[use.tool][0].hash != use.definition_hash:
-            return CallResult.failed(DEFINITION_CHANGED)
+            return CallResult.failed(sentences.DEFINITION_CHANGED)
         listed = agreed[use.tool][0]
         left_s = until - self._clock.monotonic()
         result, by_server = await server.call(
@@ -303,12 +290,12 @@ class McpTools:
                 shared, server = server, await self._ready_server(server, within_s, question)
                 agreed = await self._approved_tools(server)
         except TimeoutError:
-            why = server.start_failure or DOWN_LATE
+            why = server.start_failure or sentences.DOWN_LATE
         except ServerDown as error:
             why = str(error)
         except StoreError as error:
             log.error("MCP server %s: no tools available: %s", server.name, error)
-            return DATABASE_AWAY
+            return sentences.DATABASE_AWAY
         else:
             known = [(name, tool, pin.is_admin_approved) for name, (tool, pin) in agreed.items()]
             named = offered_names(server.name, await server.tools())
