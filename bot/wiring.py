@@ -344,7 +344,7 @@ def _sign_in_urls(settings: Settings) -> SignInUrls:
 
 def _has_accounts(settings: Settings) -> bool:
     transports = (server.transport for server in settings.mcp.servers if settings.secret_keys)
-    return any(isinstance(one, HttpTransport) and one.can_need_sign_in for one in transports)
+    return any(transport.can_need_sign_in for transport in transports)
 
 
 def _sign_ins(settings: Settings, stores: Stores, workspace: Workspace, home: AppHome) -> "SignIns":

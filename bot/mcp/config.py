@@ -30,7 +30,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -85,6 +85,9 @@ _ENV_NAME = re.compile(r"[^=\0\ud800-\udfff]+")
 
 @dataclass(frozen=True, slots=True)
 class StdioTransport:
+    url: ClassVar[str] = ""
+    headers: ClassVar[Mapping[str, str]] = {}
+    can_need_sign_in: ClassVar[bool] = False
     command: str = field(repr=False)
     args: tuple[str, ...] = field(default=(), repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -194,8 +197,7 @@ class ServerConfig:
     @property
     def identity_headers(self) -> Mapping[str, str]:
         """Headers that contain placeholders for the asker's identity."""
-        headers = self.transport.headers if isinstance(self.transport, HttpTransport) else {}
-        return {name: value for name, value in headers.items() if placeholders(value)}
+        return {name: value for name, value in self.transport.headers.items() if placeholders(value)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,8 @@ class ServerConnection:
         self._idle.set()
         self._retired = asyncio.Event()
         self._opened_or_failed = asyncio.Event()
-        self._reason = ""
+        self.reason = ""
+        """The reason the connection failed or ended, or "" if it is opening or open."""
         self._listing = asyncio.Lock()
         self._listed_at = 0.0
         self._tools: tuple[ListedTool, ...] = ()
@@ -109,11 +110,7 @@ class ServerConnection:
 
     @property
     def is_usable(self) -> bool:
-        return not (self._retired.is_set() or self._reason)
-
-    @property
-    def reason(self) -> str:
-        return self._reason
+        return not (self._retired.is_set() or self.reason)
 
     def retire(self) -> None:
         self._retired.set()
@@ -136,21 +133,21 @@ class ServerConnection:
                 await self._idle.wait()
                 self._client = None
         except (Exception, BaseExceptionGroup) as error:
-            self._reason = self._failure_reason(error)
-            if self._reason == sentences.DOWN_SIGN_IN:
+            self.reason = self._failure_reason(error)
+            if self.reason == sentences.DOWN_SIGN_IN:
                 log.info("MCP server %s requires people to sign in", self._config.name)
             else:
-                log.warning("MCP server %s is down: %s", self._config.name, self._reason)
+                log.warning("MCP server %s is down: %s", self._config.name, self.reason)
         finally:
-            self._reason = self._reason or sentences.DOWN_CLOSED
+            self.reason = self.reason or sentences.DOWN_CLOSED
             self._client = None
             self._on_end(self)
             self._opened_or_failed.set()
 
     async def wait_until_open(self) -> None:
         await self._opened_or_failed.wait()
-        if self._reason:
-            raise ServerDown(self._reason)
+        if self.reason:
+            raise ServerDown(self.reason)
 
     async def tools(self, max_age_s: float) -> tuple[ListedTool, ...]:
         await self.wait_until_open()
@@ -171,7 +168,7 @@ class ServerConnection:
         """Yields the client for one request. Keeps the connection open until the request has ended, even if the
         connection is retired. Raises ServerDown."""
         if self._client is None:
-            raise ServerDown(self._reason or sentences.DOWN_CLOSED)
+            raise ServerDown(self.reason or sentences.DOWN_CLOSED)
         self._calls += 1
         self._idle.clear()
         try:
@@ -198,7 +195,7 @@ class ServerConnection:
         self._status, self._has_sign_in_url = status, self._has_sign_in_url or needs_sign_in
         # The protocol doesn't require a server to state where people sign in: a well-known URL can do so.
         is_asked_for = needs_sign_in or status == HTTPStatus.UNAUTHORIZED
-        self.needs_sign_in = self.needs_sign_in or (is_asked_for and self._can_need_sign_in)
+        self.needs_sign_in = self.needs_sign_in or (is_asked_for and self._config.transport.can_need_sign_in)
         if has_session and status in _FORGOTTEN_SESSION_STATUSES:
             self.retire()
 
@@ -213,7 +210,7 @@ class ServerConnection:
     def failed_call_result(self, error: MCPError, *, read_only: bool) -> tuple[CallResult, bool]:
         """Returns the result of a failed call, and whether the server wrote its text. Retires the connection if it
         can't be used anymore."""
-        if error.code == SIGN_IN_WANTED and self._can_need_sign_in:
+        if error.code == SIGN_IN_WANTED and self._config.transport.can_need_sign_in:
             return CallResult.failed(SIGN_IN_FIRST), False
         if error.code == SCOPE_WANTED and (scope := self._grantable_scope(error)):
             self.missing_scope = scope
@@ -248,10 +245,6 @@ class ServerConnection:
             return False
         return error.message.startswith(_SDK_ERRORS.get(error.code, ()))
 
-    @property
-    def _can_need_sign_in(self) -> bool:
-        return isinstance(self._config.transport, HttpTransport) and self._config.transport.can_need_sign_in
-
     def _failure_reason(self, error: BaseException) -> str:
         """Returns the reason a connection failed, without quoting the server."""
         # The SDK reports failures in groups, of which the first counts.
@@ -265,8 +258,7 @@ class ServerConnection:
                 return os.strerror(number)
             case httpx2.TransportError():
                 is_reached = isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError)
-                url = self._config.transport.url if isinstance(self._config.transport, HttpTransport) else ""
-                return network.reason_of(error, url) or (
+                return network.reason_of(error, self._config.transport.url) or (
                     sentences.DOWN_NO_HTTP if is_reached else "it can't be reached"
                 )
             case MCPError() as answer:
@@ -297,7 +289,7 @@ class ServerConnection:
     def _status_reason(self) -> str:
         if self._status == HTTPStatus.UNAUTHORIZED:
             assert isinstance(self._config.transport, HttpTransport)
-            if not self._can_need_sign_in:
+            if not self._config.transport.can_need_sign_in:
                 return sentences.DOWN_HEADER_REFUSED
             if self._has_sign_in_url:
                 return sentences.DOWN_SIGN_IN
