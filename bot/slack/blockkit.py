@@ -1,9 +1,11 @@
 """Builds Block Kit objects (https://docs.slack.dev/reference/block-kit). The caller must escape text that is used as
 mrkdwn. Pure."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from bot.core import texts
 from bot.core.texts import times
 
 Json = dict[str, Any]
@@ -157,10 +159,9 @@ def confirm(title: str, text: str, *, yes: str, no: str) -> Json:
     }
 
 
-def text_area(action_id: str, *, placeholder: str, initial: str = "", focus: bool) -> Json:
+def text_area(*, placeholder: str, initial: str = "", focus: bool = False) -> Json:
     element = {
         "type": "plain_text_input",
-        "action_id": action_id,
         "multiline": True,
         "focus_on_load": focus,
         "placeholder": plain_text(placeholder),
@@ -168,22 +169,17 @@ def text_area(action_id: str, *, placeholder: str, initial: str = "", focus: boo
     return _with(element, initial_value=initial)
 
 
-def text_line(action_id: str, *, placeholder: str, initial: str, focus: bool) -> Json:
-    return {**text_area(action_id, placeholder=placeholder, initial=initial, focus=focus), "multiline": False}
+def text_line(*, placeholder: str, initial: str = "", focus: bool = False) -> Json:
+    return {**text_area(placeholder=placeholder, initial=initial, focus=focus), "multiline": False}
 
 
-def number_input(action_id: str, *, placeholder: str, initial: str = "", decimals: bool) -> Json:
-    element = {
-        "type": "number_input",
-        "action_id": action_id,
-        "is_decimal_allowed": decimals,
-        "placeholder": plain_text(placeholder),
-    }
+def number_input(*, placeholder: str, initial: str, decimals: bool) -> Json:
+    element = {"type": "number_input", "is_decimal_allowed": decimals, "placeholder": plain_text(placeholder)}
     return _with(element, initial_value=initial)
 
 
-def time_picker(action_id: str, initial: str) -> Json:
-    return _with({"type": "timepicker", "action_id": action_id}, initial_time=initial)
+def time_picker(initial: str) -> Json:
+    return _with({"type": "timepicker"}, initial_time=initial)
 
 
 def users_select(action_id: str, placeholder: str) -> Json:
@@ -199,33 +195,30 @@ def channel_select(action_id: str, placeholder: str) -> Json:
     }
 
 
-def static_select(action_id: str, labels: Mapping[str, str], *, chosen: str, focus: bool) -> Json:
-    return _choice("static_select", action_id, labels, chosen, focus)
+def static_select(labels: Mapping[str, str], *, chosen: str, focus: bool = False) -> Json:
+    return _choice("static_select", labels, chosen, focus)
 
 
-def radio_buttons(action_id: str, labels: Mapping[str, str], *, chosen: str, focus: bool) -> Json:
-    return _choice("radio_buttons", action_id, labels, chosen, focus)
+def radio_buttons(labels: Mapping[str, str], *, chosen: str, focus: bool = False) -> Json:
+    return _choice("radio_buttons", labels, chosen, focus)
 
 
-def checkboxes(action_id: str, labels: Mapping[str, str], *, chosen: Collection[str], focus: bool) -> Json:
+def checkboxes(labels: Mapping[str, str], *, chosen: Collection[str] = (), focus: bool = False) -> Json:
     options = _options(labels)
-    element = {
-        "type": "checkboxes",
-        "action_id": action_id,
-        "options": list(options.values()),
-        "focus_on_load": focus,
-    }
+    element = {"type": "checkboxes", "options": list(options.values()), "focus_on_load": focus}
     return _with(element, initial_options=[option for value, option in options.items() if value in chosen])
 
 
-def multi_static_select(action_id: str, labels: Mapping[str, str]) -> Json:
+def multi_static_select(labels: Mapping[str, str]) -> Json:
     """Returns a menu in which every option is selected, so that users can remove some of them. `labels`: labels, keyed
     by value."""
     options = list(_options(labels).values())
-    return {"type": "multi_static_select", "action_id": action_id, "options": options, "initial_options": options}
+    return {"type": "multi_static_select", "options": options, "initial_options": options}
 
 
-def input_field(name: str, label: str, element: Json, *, hint: str = "", optional: bool) -> Json:
+def input_field(name: str, label: str, element: Json, *, hint: str = "", optional: bool = True) -> Json:
+    """Returns a modal's field. `name`: its block_id, and the action_id of its element."""
+    element = {**element, "action_id": name}
     block = {"type": "input", "block_id": name, "optional": optional, "label": plain_text(label), "element": element}
     return _with(block, hint=plain_text(hint) if hint else None)
 
@@ -256,20 +249,29 @@ def values_of(view: Mapping[str, Any]) -> dict[str, str]:
     return values
 
 
-def read_only_modal(title: str, blocks: Sequence[Json], *, close: str) -> Json:
-    return {"type": "modal", "title": plain_text(title), "close": plain_text(close), "blocks": list(blocks)}
+def read_only_modal(title: str, blocks: Sequence[Json]) -> Json:
+    close = plain_text(texts.actions.CLOSE_DETAILS)
+    return {"type": "modal", "title": plain_text(title), "close": close, "blocks": list(blocks)}
 
 
 def modal(
-    callback_id: str, title: str, blocks: Sequence[Json], *, submit: str, close: str, private_metadata: str
+    callback_id: str,
+    title: str,
+    blocks: Sequence[Json],
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    submit: str = texts.settings.SAVE,
+    close: str = texts.settings.CANCEL,
 ) -> Json:
+    """Returns a modal that people submit. `metadata`: what the submission contains besides the fields, as
+    private_metadata."""
     return {
         "type": "modal",
         "callback_id": callback_id,
         "title": plain_text(title),
         "submit": plain_text(submit),
         "close": plain_text(close),
-        "private_metadata": private_metadata,
+        "private_metadata": "" if metadata is None else json.dumps(metadata, ensure_ascii=False),
         "blocks": list(blocks),
     }
 
@@ -283,11 +285,10 @@ def remark(sentence: str) -> list[Json]:
     return [{**section(mrkdwn(sentence)), "block_id": f"{NOTE_LINE}remark"}]
 
 
-def _choice(kind: str, action_id: str, labels: Mapping[str, str], chosen: str, focus: bool) -> Json:
+def _choice(kind: str, labels: Mapping[str, str], chosen: str, focus: bool) -> Json:
     options = _options(labels)
     return {
         "type": kind,
-        "action_id": action_id,
         "options": list(options.values()),
         "initial_option": options[chosen],
         "focus_on_load": focus,

@@ -14,7 +14,7 @@ from bot.services.sign_in import SignInModal
 from bot.services.stops import AnswerStopper
 from bot.slack.blockkit import Json
 from bot.slack.surfaces import Surfaces
-from bot.slack.views.arguments import place_of_call
+from bot.slack.views.modal import place_of_call
 from tests.services.answering import AnsweringStage
 from tests.services.parts import having
 

@@ -39,9 +39,10 @@ from bot.settings import MAX_MODELS, parse_model_names, parse_models
 from bot.slack.blockkit import Json
 from bot.slack.plain import text_of
 from bot.slack.views.accounts import ACCOUNTS, MAX_LISTED, SubmittedAccounts
-from bot.slack.views.arguments import EDIT_ARGUMENTS, approval_in, arguments_modal, asks_in_reply, place_of_call
+from bot.slack.views.arguments import EDIT_ARGUMENTS, approval_in, arguments_modal, asks_in_reply
 from bot.slack.views.caps import CAPS, SubmittedCaps, entered_caps
 from bot.slack.views.memory import MEMORY
+from bot.slack.views.modal import place_of_call
 from bot.slack.views.question import ASK_MODAL, SubmittedQuestion
 from bot.slack.views.settings import (
     ALLOWED_TOOLS,

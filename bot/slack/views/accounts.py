@@ -40,18 +40,12 @@ def _accounts_modal(signed_in: Mapping[str, tuple[float, str]], people: Mapping[
         (_KEPT, texts.accounts.SIGNED_IN_TO, texts.accounts.SIGN_OUT_HINT, _labels(signed_in)),
         (_EVERYBODY, texts.accounts.EVERYBODY, texts.accounts.EVERYBODY_HINT, everybody),
     )
-    return modal(
-        _ID,
-        texts.accounts.ACCOUNTS_TITLE,
-        [
-            input_field(name, label, checkboxes(name, labels, chosen=labels, focus=False), hint=hint, optional=True)
-            for name, label, hint, labels in fields
-            if labels
-        ],
-        submit=texts.settings.SAVE,
-        close=texts.settings.CANCEL,
-        private_metadata="",
-    )
+    blocks = [
+        input_field(name, label, checkboxes(labels, chosen=labels), hint=hint)
+        for name, label, hint, labels in fields
+        if labels
+    ]
+    return modal(_ID, texts.accounts.ACCOUNTS_TITLE, blocks)
 
 
 def home_account_blocks(signed_in: Mapping[str, tuple[float, str]]) -> list[Json]:

@@ -5,8 +5,6 @@ shows the description and the tool's real name. Arguments other than plain names
 doesn't turn their values into emoji, links or mentions.
 """
 
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
@@ -23,7 +21,6 @@ from bot.slack.blockkit import (
     Json,
     checkboxes,
     checked_options,
-    initial_view,
     input_field,
     modal,
     read_only_modal,
@@ -32,9 +29,8 @@ from bot.slack.blockkit import (
     static_select,
     text_area,
     time_element,
-    values_of,
 )
-from bot.slack.views.modal import Modal, metadata_of
+from bot.slack.views.modal import Modal, edited_texts, place_of_call
 from slack_markdown.escaping import break_links
 
 ARGUMENTS = "arguments"
@@ -42,7 +38,7 @@ ALLOW_ALWAYS = "allow_always"
 _EDIT = "edit_arguments"
 _MULTILINE_ITEM = "–"
 """Shown instead of a name before a list item that spans several lines."""
-_FIELD = re.compile(r"argument-(\d{1,4})", re.ASCII)
+_FIELD = "argument"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +62,18 @@ def arguments_modal(ask: ApprovalCard, place: ApprovalPlace | None) -> Json:
         blockkit.rich_text([*_warnings(ask), _terms([ask])]),
     ]
     if place is None:
-        return read_only_modal(texts.actions.ARGUMENTS_TITLE, blocks, close=texts.actions.CLOSE_DETAILS)
+        return read_only_modal(texts.actions.ARGUMENTS_TITLE, blocks)
     if ask.can_allow_always:
-        box = checkboxes(ALLOW_ALWAYS, {ALLOW_ALWAYS: texts.actions.ALLOW_ALWAYS}, chosen=(), focus=False)
+        box = checkboxes({ALLOW_ALWAYS: texts.actions.ALLOW_ALWAYS})
         label = texts.approvals.FROM_NOW_ON
-        blocks.append(input_field(ALLOW_ALWAYS, label, box, hint=texts.approvals.ALLOW_ALWAYS_SCOPE, optional=True))
+        blocks.append(input_field(ALLOW_ALWAYS, label, box, hint=texts.approvals.ALLOW_ALWAYS_SCOPE))
     return modal(
         ARGUMENTS,
         texts.actions.ARGUMENTS_TITLE,
         blocks,
+        asdict(place),
         submit=texts.actions.APPROVE,
         close=texts.actions.CLOSE_DETAILS,
-        private_metadata=json.dumps(asdict(place)),
     )
 
 
@@ -86,19 +82,15 @@ def approval_in(view: Mapping[str, Any]) -> tuple[ApprovalPlace, ReplyAction]:
     return place_of_call(view), ReplyAction.ALLOW_ALWAYS if allows else ReplyAction.APPROVE
 
 
-def place_of_call(view: Mapping[str, Any]) -> ApprovalPlace:
-    return ApprovalPlace(**metadata_of(view))
-
-
 def _edit_modal(ask: ApprovalCard, place: ApprovalPlace) -> Json:
     fields, editable = [], ask.editable_strings
     for index, text in editable.items():
         block_id, name = field_name(index), ask.outer_fields[index].name
         if (options := ask.options.get(name)) and 0 < len(text) <= MAX_OPTION_CHARS:
             labels = {option: option for option in (text, *options)}
-            entry = static_select(block_id, labels, chosen=text, focus=False)
+            entry = static_select(labels, chosen=text)
         else:
-            entry = text_area(block_id, placeholder=name, initial=text, focus=False)
+            entry = text_area(placeholder=name, initial=text)
         fields.append(input_field(block_id, name, entry, optional=name not in ask.required_arguments))
     places = accumulate(not argument.depth for argument in ask.fields)
     others = [argument for argument, place in zip(ask.fields, places, strict=True) if place - 1 not in editable]
@@ -110,23 +102,18 @@ def _edit_modal(ask: ApprovalCard, place: ApprovalPlace) -> Json:
         _EDIT,
         texts.actions.ARGUMENTS_TITLE,
         [explained, *fields, *fixed, terms],
+        asdict(place),
         submit=texts.actions.APPROVE_EDITED,
-        close=texts.settings.CANCEL,
-        private_metadata=json.dumps(asdict(place)),
     )
 
 
-def field_name(place: int) -> str:
-    return f"argument-{place}"
+def field_name(index: int) -> str:
+    return f"{_FIELD}-{index}"
 
 
 def _parse_edits(view: Mapping[str, Any]) -> EditedCall:
-    typed, shown = values_of(view), values_of(initial_view(view))
-    places = {name: int(found[1]) for name in view["state"]["values"] if (found := _FIELD.fullmatch(name))}
-    if not places:
-        raise ValueError("arguments")
-    changed = {at: typed.get(name, "") for name, at in places.items() if typed.get(name) != shown.get(name)}
-    return EditedCall(place_of_call(view), changed, list(places))
+    edited, indexes = edited_texts(view, _FIELD)
+    return EditedCall(place_of_call(view), edited, list(map(field_name, indexes)))
 
 
 EDIT_ARGUMENTS = Modal(_EDIT, _edit_modal, _parse_edits, lambda edited: edited.fields[0])

@@ -1,6 +1,5 @@
 """Shows caps in the modal for the workspace, a channel or a person, and in App Home. Pure."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -25,6 +24,7 @@ from bot.slack.blockkit import (
     plain_text,
     section,
     users_select,
+    values_of,
 )
 from bot.slack.quotas import amount_text, quota_lines, quotas_to_show
 from bot.slack.views.modal import Modal, metadata_of
@@ -41,14 +41,8 @@ class SubmittedCaps:
 
 def _caps_modal(caps: OwnerCaps) -> Json:
     owner = texts.quotas.quota_owner(caps.owner.scope, caps.owner.id)
-    return modal(
-        _ID,
-        texts.quotas.QUOTAS_TITLE,
-        [section(mrkdwn(texts.quotas.quotas_apply_to(owner))), *caps_fields(caps)],
-        submit=texts.settings.SAVE,
-        close=texts.settings.CANCEL,
-        private_metadata=json.dumps(asdict(caps.owner)),
-    )
+    blocks = [section(mrkdwn(texts.quotas.quotas_apply_to(owner))), *caps_fields(caps)]
+    return modal(_ID, texts.quotas.QUOTAS_TITLE, blocks, asdict(caps.owner))
 
 
 def caps_fields(caps: OwnerCaps) -> list[Json]:
@@ -58,8 +52,8 @@ def caps_fields(caps: OwnerCaps) -> list[Json]:
         own, default = caps.own_caps.get(field), caps.defaults.get(field)
         placeholder = texts.settings.default_option(default.limit_text) if default else texts.quotas.NO_QUOTA
         initial = limit_as_entered(own.limit) if own else ""
-        entry = number_input(field, placeholder=placeholder, initial=initial, decimals=field.in_dollars)
-        blocks.append(input_field(field, texts.quotas.QUOTA_LABELS[field], entry, optional=True))
+        entry = number_input(placeholder=placeholder, initial=initial, decimals=field.in_dollars)
+        blocks.append(input_field(field, texts.quotas.QUOTA_LABELS[field], entry))
     return blocks
 
 
@@ -71,14 +65,9 @@ def _parse_submission(view: Mapping[str, Any]) -> SubmittedCaps:
 def entered_caps(view: Mapping[str, Any]) -> EnteredLimits:
     """Returns the entries in the fields that a person changed. Another admin might have changed other fields in the
     meantime."""
-    entered, shown = _entered_texts(view), _entered_texts(initial_view(view))
-    return tuple((field, text) for field, text in entered.items() if text != shown.get(field, ""))
-
-
-def _entered_texts(view: Mapping[str, Any]) -> dict[CapField, str]:
-    fields = {field: view["state"]["values"].get(field) for field in CapField}
-    elements = {field: next(iter(states.values())) for field, states in fields.items() if states}
-    return {field: str(element.get("value") or "").strip() for field, element in elements.items()}
+    entered, shown = values_of(view), values_of(initial_view(view))
+    fields = {field: entered.get(field, "").strip() for field in CapField if field in view["state"]["values"]}
+    return tuple((field, text) for field, text in fields.items() if text != shown.get(field, ""))
 
 
 CAPS = Modal(_ID, _caps_modal, _parse_submission, lambda _: next(iter(CapField)))

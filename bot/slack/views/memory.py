@@ -1,7 +1,5 @@
 """Builds the modal in which people edit and remove the memories of a channel or direct message. Pure."""
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,20 +13,16 @@ from bot.slack.blockkit import (
     checkboxes,
     checked_options,
     context,
-    initial_view,
     input_field,
     modal,
     mrkdwn,
     text_area,
-    values_of,
 )
-from bot.slack.views.modal import Modal, place_in
+from bot.slack.views.modal import Modal, edited_texts, place_in
 
 _ID = "memory"
 OPEN_MEMORY = "open_memory"
 KEEP_HIDDEN = "keep_hidden"
-
-_MEMORY_FIELD = re.compile(rf"{_ID}-(\d{{1,18}})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +39,16 @@ def _memory_modal(place: SettingsPlace, memories: Sequence[Memory], base: str, *
     place is currently private."""
     blocks = [context(mrkdwn(texts.memory.MEMORY_EXPLAINED))]
     if hidden := sum(memory.is_private is not is_private for memory in memories):
-        box = checkboxes(KEEP_HIDDEN, {KEEP_HIDDEN: texts.memory.keep_hidden(hidden)}, chosen=(), focus=False)
+        box = checkboxes({KEEP_HIDDEN: texts.memory.keep_hidden(hidden)})
         why = texts.memory.MEMORIES_HIDDEN[is_private]
-        blocks.append(input_field(KEEP_HIDDEN, texts.memory.KEEP_HIDDEN, box, hint=why, optional=True))
+        blocks.append(input_field(KEEP_HIDDEN, texts.memory.KEEP_HIDDEN, box, hint=why))
     for memory in memories:
-        name = f"{_ID}-{memory.id}"
-        entry = text_area(name, placeholder=texts.memory.MEMORY_EXPLAINED, initial=unescape(memory.text), focus=False)
-        label = texts.memory.memory_number(memory.number)
-        blocks.append(input_field(name, label, entry, optional=True))
+        entry = text_area(placeholder=texts.memory.MEMORY_EXPLAINED, initial=unescape(memory.text))
+        blocks.append(input_field(f"{_ID}-{memory.id}", texts.memory.memory_number(memory.number), entry))
         blocks.append(
             context(mrkdwn(_origin_line(memory, place.channel_id, base, is_hidden=memory.is_private is not is_private)))
         )
-    return modal(
-        _ID,
-        texts.memory.MEMORY_TITLE,
-        blocks,
-        submit=texts.settings.SAVE,
-        close=texts.settings.CANCEL,
-        private_metadata=json.dumps(asdict(place), ensure_ascii=False),
-    )
+    return modal(_ID, texts.memory.MEMORY_TITLE, blocks, asdict(place))
 
 
 def _origin_line(memory: Memory, channel_id: str, base: str, *, is_hidden: bool) -> str:
@@ -76,14 +61,9 @@ def _origin_line(memory: Memory, channel_id: str, base: str, *, is_hidden: bool)
 
 
 def _parse_submission(view: Mapping[str, Any]) -> SubmittedMemories:
-    typed, shown = values_of(view), values_of(initial_view(view))
-    ids = {name: int(found[1]) for name in view["state"]["values"] if (found := _MEMORY_FIELD.fullmatch(name))}
-    if not ids:
-        raise ValueError("memories")
-    changed = {id_: parse_text(typed.get(name, "")) for name, id_ in ids.items() if typed.get(name) != shown.get(name)}
-    return SubmittedMemories(
-        place_in(view), changed, list(ids.values()), KEEP_HIDDEN in checked_options(view, KEEP_HIDDEN)
-    )
+    edited, ids = edited_texts(view, _ID)
+    changed = {id_: parse_text(text) for id_, text in edited.items()}
+    return SubmittedMemories(place_in(view), changed, ids, KEEP_HIDDEN in checked_options(view, KEEP_HIDDEN))
 
 
 MEMORY = Modal(_ID, _memory_modal, _parse_submission, lambda submitted: f"{_ID}-{submitted.listed_ids[0]}")

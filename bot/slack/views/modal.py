@@ -7,18 +7,13 @@ limit, errors, and where to show a sentence about a submission.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from bot.core import texts
+from bot.core.asks import ApprovalPlace
 from bot.core.channel_settings import SettingsPlace
-from bot.slack.blockkit import (
-    Json,
-    mrkdwn,
-    read_only_modal,
-    section,
-)
+from bot.slack.blockkit import Json, initial_view, mrkdwn, read_only_modal, section, values_of
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -61,5 +56,21 @@ def place_in(view: Mapping[str, Any]) -> SettingsPlace:
     return SettingsPlace(**metadata_of(view))
 
 
+def place_of_call(view: Mapping[str, Any]) -> ApprovalPlace:
+    return ApprovalPlace(**metadata_of(view))
+
+
+def edited_texts(view: Mapping[str, Any], prefix: str) -> tuple[Mapping[int, str], Sequence[int]]:
+    """Returns the edited texts in a modal's numbered fields (`prefix-7`), keyed by number, and the numbers of all of
+    these fields. Raises ValueError if there are none."""
+    field = re.compile(rf"{prefix}-(\d{{1,18}})", re.ASCII)
+    numbers = {name: int(found[1]) for name in view["state"]["values"] if (found := field.fullmatch(name))}
+    if not numbers:
+        raise ValueError(prefix)
+    entered, initial = values_of(view), values_of(initial_view(view))
+    edited = [name for name in numbers if entered.get(name) != initial.get(name)]
+    return {numbers[name]: entered.get(name, "") for name in edited}, list(numbers.values())
+
+
 def sentence_modal(sentence: str, title: str) -> Json:
-    return read_only_modal(title, [section(mrkdwn(sentence))], close=texts.actions.CLOSE_DETAILS)
+    return read_only_modal(title, [section(mrkdwn(sentence))])

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any
 
 from bot.core import texts
@@ -40,24 +39,17 @@ class SubmittedQuestion:
 
 
 def _question_modal(about: QuotedMessage, writer_id: str | None) -> Json:
-    in_json = partial(json.dumps, ensure_ascii=False)
-    about = replace(about, quote=shortened(about.quote or "", lambda quote: len(in_json(quote).encode()), _QUOTE_BYTES))
-    question = text_area(QUESTION, placeholder=texts.shortcut.EXPLAIN, focus=True)
+    quote = shortened(
+        about.quote or "", lambda quote: len(json.dumps(quote, ensure_ascii=False).encode()), _QUOTE_BYTES
+    )
+    about = replace(about, quote=quote)
+    question = text_area(placeholder=texts.shortcut.EXPLAIN, focus=True)
     blocks = [
         context(mrkdwn(texts.shortcut.message_from(f"<@{writer_id}>" if writer_id else ""))),
         section(plain_text(beginning(about.quote or "", _DISPLAYED_QUOTE_CHARS) or texts.shortcut.NO_TEXT)),
-        input_field(
-            QUESTION, texts.shortcut.QUESTION_LABEL, question, hint=texts.shortcut.QUESTION_HINT, optional=True
-        ),
+        input_field(QUESTION, texts.shortcut.QUESTION_LABEL, question, hint=texts.shortcut.QUESTION_HINT),
     ]
-    return modal(
-        ASK_ABOUT,
-        texts.shortcut.ASK_TITLE,
-        blocks,
-        submit=texts.shortcut.ASK,
-        close=texts.settings.CANCEL,
-        private_metadata=in_json(asdict(about)),
-    )
+    return modal(ASK_ABOUT, texts.shortcut.ASK_TITLE, blocks, asdict(about), submit=texts.shortcut.ASK)
 
 
 def _parse_submission(view: Mapping[str, Any]) -> SubmittedQuestion:

@@ -123,10 +123,7 @@ def schedules_modal(listed: ScheduleList) -> Json:
     by_room = (_list(listed, room) for room in WORDS_LIMITS)
     blocks = next((blocks for blocks in by_room if _chars(blocks) <= LIST_CHARS), _list(listed, WORDS_LIMITS[-1]))
     metadata = json.dumps({"channel_id": listed.channel_id})
-    return {
-        **read_only_modal(texts.schedules.SCHEDULES, blocks, close=texts.actions.CLOSE_DETAILS),
-        "private_metadata": metadata,
-    }
+    return {**read_only_modal(texts.schedules.SCHEDULES, blocks), "private_metadata": metadata}
 
 
 def _chars(node: Any) -> int:
@@ -311,7 +308,7 @@ def silent_runs_modal(schedule: Schedule, silent: Sequence[tuple[float, str]]) -
     blocks = [section(mrkdwn(" · ".join([*_timing_lines(schedule), *_runs(schedule)])))]
     for due_at, reason in silent:
         blocks += [context(mrkdwn(texts.times.token(due_at))), section(plain_text(without_schemes(reason)))]
-    return read_only_modal(texts.silence.SILENT_RUNS, blocks, close=texts.actions.CLOSE_DETAILS)
+    return read_only_modal(texts.silence.SILENT_RUNS, blocks)
 
 
 def _buttons(schedule: Schedule) -> Json:
@@ -345,43 +342,21 @@ def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | 
     """Returns the modal that changes a schedule. `place`: the list that shows it, or None. `weekly`: the rule in the
     reader's `zone`, or None if the rule doesn't consist of just days and a time."""
     label = texts.schedules.SCHEDULE_LABELS[ScheduleField.WORDS]
-    words = text_area(ScheduleField.WORDS, placeholder=label, initial=schedule.words, focus=True)
     skips = checkboxes(
-        ScheduleField.ONLY_IF_CHANGED,
         {ScheduleField.ONLY_IF_CHANGED: texts.schedules.SKIP_IF_UNCHANGED},
         chosen=(ScheduleField.ONLY_IF_CHANGED,) if schedule.only_if_changed else (),
-        focus=False,
     )
     labels = {str(day % 7): texts.rules.day_of_week(day) for day in range(1, 8)}
     chosen = tuple(map(str, weekly.days)) if weekly else ()
-    days = checkboxes(ScheduleField.DAYS, labels, chosen=chosen, focus=False)
     other = "" if weekly else rule_as_entered(schedule.rule)
     time_label = texts.schedules.in_zone(texts.schedules.SCHEDULE_LABELS[ScheduleField.TIME], zone)
     fields = [
-        _field(ScheduleField.WORDS, words),
-        _field(ScheduleField.DAYS, days, optional=True),
-        input_field(
-            ScheduleField.TIME,
-            time_label,
-            time_picker(ScheduleField.TIME, weekly.time if weekly else ""),
-            optional=True,
-        ),
-        _field(
-            ScheduleField.OTHER,
-            text_line(ScheduleField.OTHER, placeholder="0 9 1 * *", initial=other, focus=False),
-            optional=True,
-        ),
-        _field(ScheduleField.ONLY_IF_CHANGED, skips, optional=True),
-        _field(
-            ScheduleField.ONLY_IF,
-            text_line(
-                ScheduleField.ONLY_IF,
-                placeholder=texts.silence.PLACEHOLDER,
-                initial=schedule.only_if,
-                focus=False,
-            ),
-            optional=True,
-        ),
+        _field(ScheduleField.WORDS, text_area(placeholder=label, initial=schedule.words, focus=True), optional=False),
+        _field(ScheduleField.DAYS, checkboxes(labels, chosen=chosen)),
+        input_field(ScheduleField.TIME, time_label, time_picker(weekly.time if weekly else "")),
+        _field(ScheduleField.OTHER, text_line(placeholder="0 9 1 * *", initial=other)),
+        _field(ScheduleField.ONLY_IF_CHANGED, skips),
+        _field(ScheduleField.ONLY_IF, text_line(placeholder=texts.silence.PLACEHOLDER, initial=schedule.only_if)),
         _tokens_field(ScheduleField.RUN_TOKENS, schedule.run_tokens),
         _tokens_field(ScheduleField.DAY_TOKENS, schedule.day_tokens),
     ]
@@ -389,9 +364,7 @@ def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | 
         _ID,
         texts.schedules.CHANGE_SCHEDULE_TITLE,
         [context(mrkdwn(" · ".join(_timing_lines(schedule)))), *fields],
-        submit=texts.settings.SAVE,
-        close=texts.settings.CANCEL,
-        private_metadata=json.dumps({"id": str(schedule.id), "place": asdict(place) if place else None}),
+        {"id": str(schedule.id), "place": asdict(place) if place else None},
     )
 
 
@@ -419,14 +392,14 @@ def rule_as_entered(rule: Rule) -> str:
     return f"{when} {rule.zone}"
 
 
-def _field(name: ScheduleField, element: Json, *, optional: bool = False) -> Json:
+def _field(name: ScheduleField, element: Json, *, optional: bool = True) -> Json:
     hint = texts.schedules.SCHEDULE_HINTS.get(name, "")
     return input_field(name, texts.schedules.SCHEDULE_LABELS[name], element, hint=hint, optional=optional)
 
 
 def _tokens_field(name: ScheduleField, initial: int) -> Json:
-    entry = number_input(name, placeholder=texts.schedules.SCHEDULE_LABELS[name], initial=str(initial), decimals=False)
-    return _field(name, entry)
+    entry = number_input(placeholder=texts.schedules.SCHEDULE_LABELS[name], initial=str(initial), decimals=False)
+    return _field(name, entry, optional=False)
 
 
 CHANGE_SCHEDULE = Modal(_ID, _change_modal, _parse_submission, lambda _: ScheduleField.WORDS)

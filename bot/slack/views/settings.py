@@ -1,7 +1,6 @@
 """Builds the modal with a channel's settings, which includes caps for admins. A field's block_id is the setting's
 name."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -80,19 +79,12 @@ def _settings_modal(
             blocks += [context(mrkdwn(warning)) for warning in tool_warnings]
     if allowed_tools:
         tools = {tool: tool_label(tool) for tool in allowed_tools[:MAX_REVOCABLE]}
-        menu, hint = multi_static_select(ALLOWED_TOOLS, tools), texts.settings.ALLOWED_TOOLS_HINT
-        blocks.append(input_field(ALLOWED_TOOLS, texts.settings.ALLOWED_TOOLS, menu, hint=hint, optional=True))
+        menu, hint = multi_static_select(tools), texts.settings.ALLOWED_TOOLS_HINT
+        blocks.append(input_field(ALLOWED_TOOLS, texts.settings.ALLOWED_TOOLS, menu, hint=hint))
     blocks.append(actions([list_button(place.channel_id), button(OPEN_MEMORY, texts.memory.SHOW_MEMORY)]))
     if caps:
         blocks += [header(texts.quotas.CHANNEL_QUOTAS), *caps_fields(caps)]
-    return modal(
-        _ID,
-        texts.settings.SETTINGS_TITLE,
-        blocks,
-        submit=texts.settings.SAVE,
-        close=texts.settings.CANCEL,
-        private_metadata=json.dumps(asdict(place), ensure_ascii=False),
-    )
+    return modal(_ID, texts.settings.SETTINGS_TITLE, blocks, asdict(place))
 
 
 def _field(name: str, setting: Setting, value: Any, defaults: DefaultSettings, *, has_focus: bool) -> list[Json]:
@@ -102,17 +94,17 @@ def _field(name: str, setting: Setting, value: Any, defaults: DefaultSettings, *
         case "menu" | "radio buttons":
             choice = static_select if setting.control == "menu" else radio_buttons
             options = labels if getattr(_UNSET, name) else _with_default(labels, default, value)
-            element = choice(name, options, chosen=value if value in labels else DEFAULT, focus=has_focus)
+            element = choice(options, chosen=value if value in labels else DEFAULT, focus=has_focus)
         case "switch":
             chosen = "off" if value is False else "on"
-            element = radio_buttons(name, texts.settings.SWITCH, chosen=chosen, focus=has_focus)
+            element = radio_buttons(texts.settings.SWITCH, chosen=chosen, focus=has_focus)
         case "checkboxes":
             boxes = value if isinstance(value, tuple) else labels if value else ()
-            element = checkboxes(name, labels, chosen=boxes, focus=has_focus)
+            element = checkboxes(labels, chosen=boxes, focus=has_focus)
         case "line" | "area":
             text = text_line if setting.control == "line" else text_area
             placeholder = words.placeholder or beginning(defaults.system_prompt, _PLACEHOLDER_CHARS)
-            element = text(name, placeholder=placeholder, initial=value, focus=has_focus)
+            element = text(placeholder=placeholder, initial=value, focus=has_focus)
     if default is None or (setting.control == "checkboxes" and not labels):
         return []
     # A menu's hint explains the other options.

@@ -1,7 +1,6 @@
 """Builds the modal for signing in to an MCP server, with a link to the server's page and a field for a URL or code.
 Pure."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -21,7 +20,7 @@ from bot.slack.blockkit import (
     text_line,
     values_of,
 )
-from bot.slack.views.modal import Modal, metadata_of
+from bot.slack.views.modal import Modal, place_of_call
 
 _ID = "sign_in_address"
 _ENTRY = "address"
@@ -60,15 +59,9 @@ def _sign_in_modal(
             rich_text_section(span(texts.accounts.ON_A_PHONE), confirm, span(texts.accounts.confirm_then(user_code)))
         )
     text_field = text_line if with_code else text_area
-    entry = text_field(_ENTRY, placeholder=example, initial="", focus=False)
-    return modal(
-        _ID,
-        texts.accounts.SIGN_IN_TITLE,
-        [rich_text(shown), *([input_field(_ENTRY, label, entry, optional=bool(user_code))] if url else [])],
-        submit=texts.accounts.SIGN_IN if url else texts.accounts.DONE,
-        close=texts.settings.CANCEL,
-        private_metadata=json.dumps(asdict(place)),
-    )
+    fields = [input_field(_ENTRY, label, text_field(placeholder=example), optional=bool(user_code))] if url else []
+    submit = texts.accounts.SIGN_IN if url else texts.accounts.DONE
+    return modal(_ID, texts.accounts.SIGN_IN_TITLE, [rich_text(shown), *fields], asdict(place), submit=submit)
 
 
 def _link(url: str, text: str) -> Json:
@@ -80,7 +73,7 @@ def _host(url: str) -> str:
 
 
 def _parse_submission(view: Mapping[str, Any]) -> SubmittedSignIn:
-    return SubmittedSignIn(ApprovalPlace(**metadata_of(view)), values_of(view).get(_ENTRY) or None)
+    return SubmittedSignIn(place_of_call(view), values_of(view).get(_ENTRY) or None)
 
 
 SIGN_IN_MODAL = Modal(_ID, _sign_in_modal, _parse_submission, lambda _: _ENTRY)
