@@ -13,7 +13,7 @@ looks for the file by its ID.
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -31,7 +31,7 @@ from bot.reply.streams import AppendStream, ChooseStream, StartStream, StopStrea
 from bot.retry import LOOKS, MAX_LOOKS, RECOVERY, Retrier
 from bot.slack.client import PacedClient, SlackClient, only_while
 from bot.slack.json_values import string
-from bot.slack.users import Users
+from bot.slack.users import Users, cache_newest
 from slack_pacing.budget import RateBudget
 from slack_pacing.carriers import STREAM_LIFE_S, CarrierName
 
@@ -75,9 +75,7 @@ class Streams:
     def refused(self, question: Question, error: Refused) -> None:
         """Records that Slack refused a stream, so that this person's next answers in this channel use edits."""
         if error.reason.is_unavailable:
-            self._refused[_channel_and_user(question)] = None
-            if len(self._refused) > MAX_REFUSALS:
-                del self._refused[next(iter(self._refused))]
+            cache_newest(self._refused, _channel_and_user(question), None, MAX_REFUSALS)
 
     async def start(self, call: StartStream) -> str:
         thread = call.question.thread
@@ -152,14 +150,10 @@ class ReplyFiles:
         self._posted = posted
         self._streams = streams
 
-    async def delete(self, call: Delete) -> None:
-        await self._delete(call, self._client)
-
-    async def delete_paced(self, call: Delete) -> None:
-        await self._delete(call, self._paced)
-
-    async def _delete(self, call: Delete, client: SlackClient | PacedClient) -> None:
-        """Deletes a message and its files. An open stream is stopped first (cant_delete_message)."""
+    async def delete(self, call: Delete, *, is_paced: bool = False) -> None:
+        """Deletes a message and its files. An open stream is stopped first (cant_delete_message). `is_paced`: whether
+        the scheduler has already paced the call."""
+        client = self._client if is_paced else self._paced
         await self._delete_files(call.file_ids)
         place = {"channel": call.question.thread.channel_id, "ts": call.ts}
         try:
@@ -229,7 +223,7 @@ class ReplyFiles:
         await self._delete_files(ids)
         for call in await self._posted.files_at_root(question):
             if set(ids) & set(call.file_ids):
-                await self.delete_paced(call)
+                await self.delete(call)
 
     async def _delete_files(self, file_ids: Sequence[str]) -> None:
         """Deletes files. Slack doesn't delete files together with their message, or a message together with its
@@ -248,21 +242,13 @@ def _sharing_arguments(upload: Upload, ids: Sequence[str]) -> dict[str, Any]:
     return {"channel_id": thread.channel_id, "thread_ts": thread.thread_ts, "files": files}
 
 
-@dataclass(frozen=True)
-class Senders:
-    client: SlackClient
-    posted: PostedReplies
-    streams: Streams
-    files: ReplyFiles
-
-
 class MessageDelivery:
     """Sends one reply's calls, one at a time, and tracks lost responses. Doesn't change the reply."""
 
-    def __init__(self, senders: Senders, reply: Reply) -> None:
+    def __init__(self, transport: "MessageTransport", reply: Reply) -> None:
         self.lost: set[MessageRole] = set()
         """POSTING or STARTING, if Slack might have carried out such a call even though its response never arrived."""
-        self._senders = senders
+        self._transport = transport
         self.reply = reply
         self._failed_searches = 0
         self._staged: tuple[Upload, list[str]] | None = None
@@ -297,19 +283,19 @@ class MessageDelivery:
                 await self._remove_lost_stream()
             match call:
                 case StartStream():
-                    return CallDone(await self._senders.streams.start(call))
+                    return CallDone(await self._transport.streams.start(call))
                 case Post():
                     return await self._post(call)
                 case Upload():
                     return await self._upload(call, can_send)
                 case AppendStream(ts=ts):
-                    await self._senders.streams.append(call)
+                    await self._transport.streams.append(call)
                 case StopStream(ts=ts):
-                    await self._senders.streams.stop(call)
+                    await self._transport.streams.stop(call)
                 case Update(ts=ts):
-                    await update(self._senders.client, call)
+                    await update(self._transport.client, call)
                 case Delete(ts=ts):
-                    await self._senders.files.delete(call)
+                    await self._transport.files.delete(call, is_paced=True)
                 case _:
                     raise TypeError(f"no way to send a {type(call).__name__}")
         return CallDone(ts)
@@ -317,7 +303,7 @@ class MessageDelivery:
     def _on_outcome(self, call: Call, outcome: Outcome) -> None:
         match outcome:
             case CallRefused(error) if isinstance(call, StartStream):
-                self._senders.streams.refused(call.question, error)
+                self._transport.streams.refused(call.question, error)
             case CallLost(Refused() as error):
                 if isinstance(call, Begin):
                     self.lost.add(call.pending_role)
@@ -338,9 +324,9 @@ class MessageDelivery:
     async def _remove_streams(self) -> None:
         reply = self.reply
         question = reply.job.question
-        found = await self._senders.posted.streams(question)
+        found = await self._transport.posted.streams(question)
         text = reply.text
-        await self._senders.streams.remove(question, found, self._known_ts, text, keeps_stop=reply.keeps_stop)
+        await self._transport.streams.remove(question, found, self._known_ts, text, keeps_stop=reply.keeps_stop)
 
     @property
     def _known_ts(self) -> tuple[str, ...]:
@@ -354,8 +340,8 @@ class MessageDelivery:
         try:
             async with asyncio.timeout(CLEAN_UP_TIMEOUT_S):
                 known = [message.ts for message in reply.messages if message.role is not MessageRole.REPLACED]
-                for call in await self._senders.posted.late_messages(reply.job.question, known):
-                    await self._senders.files.delete_paced(call)
+                for call in await self._transport.posted.late_messages(reply.job.question, known):
+                    await self._transport.files.delete(call)
                 if reply.messages_with(MessageRole.STARTING):
                     await self._remove_streams()
         except (Refused, RateLimited, TimeoutError) as error:
@@ -374,13 +360,13 @@ class MessageDelivery:
             if message is not None:
                 shows_call = message.is_current and self.reply.has_ended
                 return CallDone(message.ts) if shows_call else CallFound(message.ts)
-        return CallDone(await post(self._senders.client, call))
+        return CallDone(await post(self._transport.client, call))
 
     async def _find_lost_post(self, call: Post) -> FoundPost | None:
         """Returns the message created by a post whose response was lost, or None if Slack didn't post it. Raises
         Refused if a later search might still find the message."""
         try:
-            return await self._senders.posted.find(call, self._known_ts)
+            return await self._transport.posted.find(call, self._known_ts)
         except Refused as error:
             self._failed_searches += 1
             if error.reason in (Refusal.OUTSIDE_THREAD, Refusal.MESSAGE_GONE):
@@ -394,11 +380,11 @@ class MessageDelivery:
         """Uploads and shares files. Checks the lease again before sharing, because uploading takes a while."""
         is_retry = self._staged is not None and self._staged[0] == call
         if self._staged is None or not is_retry:
-            self._staged = call, await self._senders.files.stage(call)
+            self._staged = call, await self._transport.files.stage(call)
         ids = self._staged[1]
-        ts = await self._senders.posted.find_files(call.question, ids) if is_retry else None
+        ts = await self._transport.posted.find_files(call.question, ids) if is_retry else None
         if ts is None and can_send():
-            ts = await self._senders.files.share(call, ids, is_retry=is_retry)
+            ts = await self._transport.files.share(call, ids, is_retry=is_retry)
         return CallUnsent() if ts is None else CallDone(ts)
 
 
@@ -429,19 +415,21 @@ RECOVERY_TIMEOUT_S = 60.0
 
 class MessageTransport:
     def __init__(self, client: SlackClient, paced: PacedClient, posted: PostedReplies, users: Users) -> None:
-        streams = Streams(client, paced, users)
-        self.senders = Senders(client, posted, streams, ReplyFiles(client, paced, posted, streams))
+        self.client = client
+        self.posted = posted
+        self.streams = Streams(client, paced, users)
+        self.files = ReplyFiles(client, paced, posted, self.streams)
         self._clock = paced.clock
 
     def offer(
         self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierName | None
     ) -> ChooseStream | None:
         """Returns a function that chooses streams for the reply `key`, or None if Slack is known to refuse streams."""
-        is_possible = self.senders.streams.can_start(question)
+        is_possible = self.streams.can_start(question)
         return partial(choose_stream, budget, key, forced) if is_possible else None
 
     def delivery(self, reply: Reply) -> MessageDelivery:
-        return MessageDelivery(self.senders, reply)
+        return MessageDelivery(self, reply)
 
     async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
         """Returns the part of a job's reply that Slack shows, or should show according to the record. Never raises."""
@@ -462,14 +450,14 @@ class MessageTransport:
         # The record might lack a lost post, an end that was being shown, or file IDs.
         is_unsure = any(message.role in (*PENDING_ROLES, MessageRole.FILE) for message in job.messages)
         must_ask = is_unsure or job.checkpoint.end is not None
-        shown, streams = await self.senders.posted.shown(job) if must_ask else (recorded_reply(job), ())
+        shown, streams = await self.posted.shown(job) if must_ask else (recorded_reply(job), ())
         try:
             if shown.stream_page is not None and not shown.shows_end:
-                await self.senders.streams.stop_paced(job.question, shown.page_ts[-1], keeps_stop=keeps_stop)
+                await self.streams.stop_paced(job.question, shown.page_ts[-1], keeps_stop=keeps_stop)
             if any(message.role is MessageRole.STARTING for message in job.messages):
                 known = (*shown.page_ts, *shown.replaced_ts)
                 text = job.checkpoint.text
-                await self.senders.streams.remove(job.question, streams, known, text, keeps_stop=keeps_stop)
+                await self.streams.remove(job.question, streams, known, text, keeps_stop=keeps_stop)
         except Refused as error:
             if error.reason.is_temporary:
                 raise
@@ -480,7 +468,7 @@ class MessageTransport:
         """Deletes messages that an earlier attempt replaced. Returns the part of the reply that Slack shows."""
         for ts in shown.replaced_ts:
             try:
-                await self.senders.files.delete_paced(Delete(job.question, ts, keeps_stop=keeps_stop))
+                await self.files.delete(Delete(job.question, ts, keeps_stop=keeps_stop))
             except (RateLimited, Refused) as error:
                 log.warning("replaced message not deleted: %s", error)
                 return shown

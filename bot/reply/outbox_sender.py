@@ -13,15 +13,14 @@ from bot.core.conversation import ANSWERED_SUBTYPES
 from bot.core.job import MessageRole, RecordedMessage
 from bot.core.outbox import OutboxEntry
 from bot.errors import Refused
-from bot.reply.delivery import MessageTransport
+from bot.reply.delivery import ReplyFiles
 from bot.reply.messages import Delete
 from bot.reply.posted import PostedReplies
 from bot.slack.blockkit import Json, remark
-from bot.slack.client import only_while
+from bot.slack.client import PacedClient, only_while
 from bot.slack.json_values import Payload
 from bot.slack.plain import text_of
 from bot.slack.posted_questions import parse_posted_question
-from bot.slack.surfaces import ThreadPoster
 from bot.text import object_in
 
 log = logging.getLogger(__name__)
@@ -91,15 +90,10 @@ def _mention(entry: OutboxEntry) -> str:
 class OutboxSender:
     """Makes an outbox entry's calls to Slack. Methods raise RateLimited and Refused."""
 
-    def __init__(
-        self,
-        transport: MessageTransport,
-        posted: PostedReplies,
-        threads: ThreadPoster,
-    ) -> None:
-        self._transport = transport
+    def __init__(self, client: PacedClient, posted: PostedReplies, files: ReplyFiles) -> None:
+        self._client = client
         self._posted = posted
-        self._threads = threads
+        self._files = files
 
     async def clear(self, entry: OutboxEntry) -> None:
         """Deletes the reply's recorded messages, or searches for them if none are recorded."""
@@ -144,7 +138,7 @@ class OutboxSender:
         """Posts a separate message and returns its ts. Sends nothing if `is_still_ours()` is False."""
         thread = entry.question.thread
         with only_while(is_still_ours):
-            _, ts = await self._threads.post(
+            _, ts = await self._client.post(
                 thread.channel_id,
                 thread.thread_ts,
                 text=message.text,
@@ -168,7 +162,7 @@ class OutboxSender:
     async def _delete(self, calls: Sequence[Delete]) -> None:
         for call in calls:
             try:
-                await self._transport.senders.files.delete_paced(call)
+                await self._files.delete(call)
             except Refused as error:
                 if not error.reason.is_for_good:
                     raise

@@ -20,7 +20,7 @@ from bot.slack.files import Files
 from bot.slack.history import ChannelReader, History
 from bot.slack.manifest import REACT_SCOPE, REACTIONS_SCOPE
 from bot.slack.search import SlackSearch
-from bot.slack.surfaces import EphemeralMessages, Pane, Surfaces, ThreadPoster
+from bot.slack.surfaces import EphemeralMessages, Pane, Surfaces
 from bot.slack.users import ChannelReaders, Users
 from bot.store.account_kinds import AccountKinds
 from bot.store.worker_queue import WorkerQueue
@@ -59,10 +59,9 @@ class Workspace:
         self.budget = RateBudget(ledger, clock)
         self.paced = paced = PacedClient(client, self.budget, clock)
         posted = PostedReplies(paced, me.user_id)
-        threads = ThreadPoster(paced)
         self.users = Users(paced, me.team_id, account_kinds)
         transport = MessageTransport(client, paced, posted, self.users)
-        self.reply_files = transport.senders.files
+        self.reply_files = transport.files
         self.scheduler = EditScheduler(
             transport, self.budget, self.lease, clock, worker_queue, carrier, self.telemetry, style
         )
@@ -73,13 +72,13 @@ class Workspace:
         self.can_read_reactions = scopes is None or REACTIONS_SCOPE in scopes
         self.can_react = scopes is None or REACT_SCOPE in scopes
         self.ephemeral = EphemeralMessages(paced)
-        self.surfaces = Surfaces(client, paced, threads, self.ephemeral, me.user_id)
+        self.surfaces = Surfaces(client, paced, self.ephemeral, me.user_id)
         self.pane = Pane(paced)
         self.readers = ChannelReaders(paced, self.users)
         self.search = SlackSearch(paced, self.readers, sign_in_urls)
         pages = ChannelPages(paced, self.canvases, reads_tabs=reads_tabs)
         self.channel_reader = ChannelReader(paced, self.users, self.history, self.readers, pages)
-        self.outbox_sender = OutboxSender(transport, posted, threads)
+        self.outbox_sender = OutboxSender(paced, posted, transport.files)
 
     async def asker_name_in_channel(self, question: Question) -> str:
         """Returns the asker's name, for other readers of a channel, or "" in a direct message."""

@@ -28,7 +28,7 @@ from bot import network
 from bot.clock import Clock
 from bot.core.triage import Identity
 from bot.errors import RateLimited, Refusal, Refused, SettingsError, SlackSetupError
-from bot.retry import CONNECTION, Retrier
+from bot.retry import CONNECTION, OUTSIDE_THREAD_DELETION, Retrier
 from bot.slack.json_values import Payload, json_objects, next_cursor, string
 from bot.slack.manifest import AGENT_SCOPE
 from bot.slack.refusals import RATE_LIMITED, reason_of
@@ -411,12 +411,27 @@ class PacedClient:
         self.clock = clock
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
-        async with self.budget.paced_call(method, _channel_id(arguments)):
+        channel_id = str(arguments.get("channel") or arguments.get("channel_id") or "")
+        async with self.budget.paced_call(method, channel_id):
             return await self._client.call(method, **arguments)
 
-    async def post(self, **arguments: Any) -> tuple[str, str]:
-        async with self.budget.paced_call("chat.postMessage", _channel_id(arguments)):
-            return await self._client.post(**arguments)
+    async def post(self, channel_id: str, thread_ts: str | None, **message: object) -> tuple[str, str]:
+        """Posts a message. Returns the message's channel and ts. If the thread was deleted, raises Refused with
+        OUTSIDE_THREAD, and deletes the message that Slack posted outside of it."""
+        try:
+            async with self.budget.paced_call("chat.postMessage", channel_id):
+                return await self._client.post(channel=channel_id, thread_ts=thread_ts, **message)
+        except Refused as error:
+            if error.reason is Refusal.OUTSIDE_THREAD:
+                await self._delete(channel_id, error.ts)
+            raise
+
+    async def _delete(self, channel_id: str, ts: str) -> None:
+        retrying = Retrier(OUTSIDE_THREAD_DELETION, self.clock, "message posted outside its thread, deleting it")
+        try:
+            await retrying.call(lambda: self.call("chat.delete", channel=channel_id, ts=ts))
+        except (RateLimited, Refused) as error:
+            log.error("message %s in channel %s posted outside its thread and not deleted: %s", ts, channel_id, error)
 
 
 async def pages(
@@ -432,7 +447,3 @@ async def pages(
         if (cursor := next_cursor(page)) in cursors:
             return
         cursors.add(cursor)
-
-
-def _channel_id(arguments: Mapping[str, Any]) -> str:
-    return str(arguments.get("channel") or arguments.get("channel_id") or "")

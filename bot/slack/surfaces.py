@@ -21,7 +21,7 @@ from bot.core.schedules import Run
 from bot.core.surfaces import CommandResponse, HomeView
 from bot.core.unposted import MessageQuestion
 from bot.errors import RateLimited, Refusal, Refused, trace_of
-from bot.retry import EPHEMERAL, NOTICE, OUTSIDE_THREAD_DELETION, Retrier
+from bot.retry import EPHEMERAL, NOTICE, Retrier
 from bot.slack import plain
 from bot.slack.blockkit import Json
 from bot.slack.client import NO_UNFURLS, PacedClient, SlackClient, only_while, pages
@@ -73,29 +73,6 @@ class EphemeralMessages:
             log.warning("user %s is not told: %s", question.user_id, error or "it took too long")
         except Exception as error:
             log.error("user %s is not told: %s", question.user_id, trace_of(error))
-
-
-class ThreadPoster:
-    def __init__(self, client: PacedClient) -> None:
-        self._client = client
-
-    async def post(self, channel_id: str, thread_ts: str | None, **message: object) -> tuple[str, str]:
-        """Posts a message. Returns the message's channel and ts. Raises Refused (OUTSIDE_THREAD) if the thread was
-        deleted."""
-        try:
-            return await self._client.post(channel=channel_id, thread_ts=thread_ts, **message)
-        except Refused as error:
-            if error.reason is Refusal.OUTSIDE_THREAD:
-                await self._delete(channel_id, error.ts)
-            raise
-
-    async def _delete(self, channel_id: str, ts: str) -> None:
-        try:
-            await Retrier(
-                OUTSIDE_THREAD_DELETION, self._client.clock, "message posted outside its thread, deleting it"
-            ).call(lambda: self._client.call("chat.delete", channel=channel_id, ts=ts))
-        except (RateLimited, Refused) as error:
-            log.error("message %s in channel %s posted outside its thread and not deleted: %s", ts, channel_id, error)
 
 
 SESSIONS = "agents.sessions.setStatus"
@@ -220,13 +197,11 @@ class Surfaces:
         self,
         client: SlackClient,
         paced: PacedClient,
-        threads: ThreadPoster,
         ephemeral: EphemeralMessages,
         bot_user_id: str,
     ) -> None:
         self._client = client
         self._paced = paced
-        self._threads = threads
         self._ephemeral = ephemeral
         self._bot_user_id = bot_user_id
 
@@ -326,7 +301,7 @@ class Surfaces:
 
     async def tell_channel(self, channel_id: str, message: Json) -> str:
         retrying = Retrier(NOTICE, self._paced.clock, f"channel {channel_id} is not told yet")
-        _, ts = await retrying.call(lambda: self._threads.post(channel_id, None, **message))
+        _, ts = await retrying.call(lambda: self._paced.post(channel_id, None, **message))
         return ts
 
     async def notify(self, recipient: str, message: Json, key: str, is_current: Callable[[], bool]) -> None:
@@ -334,7 +309,7 @@ class Surfaces:
         can be found later. Tries again without the chart if Slack refuses it, as Slack does in some workspaces."""
         thread_ts = message.get("thread_ts")
         message = {name: value for name, value in message.items() if name != "thread_ts"}
-        marked = partial(self._threads.post, recipient, thread_ts, metadata=_notification(key))
+        marked = partial(self._paced.post, recipient, thread_ts, metadata=_notification(key))
         with only_while(is_current):
             try:
                 await marked(**message)
@@ -393,7 +368,7 @@ class Surfaces:
         channel_id, thread_ts = (question.user_id, None) if elsewhere else (about.channel_id, about.thread_ts or None)
         message = posted_question(question, elsewhere=elsewhere)
         with only_while(is_current):
-            return await self._threads.post(channel_id, thread_ts, **message)
+            return await self._paced.post(channel_id, thread_ts, **message)
 
     async def post_run(
         self,
@@ -406,7 +381,7 @@ class Surfaces:
     ) -> tuple[str, str]:
         message = posted_run(question, run, names, is_late=is_late)
         with only_while(is_current):
-            return await self._threads.post(question.about.channel_id, None, **message)
+            return await self._paced.post(question.about.channel_id, None, **message)
 
     async def restate_run(self, channel_id: str, ts: str, schedule_id: int, stopped_by: str) -> None:
         """Updates a run's post to show who stopped its runs for good or, if `stopped_by` is "", that nobody has.

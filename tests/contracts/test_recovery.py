@@ -109,7 +109,7 @@ async def test_reply_that_an_attempt_left_by_itself_is_continued_without_a_look_
 async def test_stream_that_an_attempt_left_open_is_stopped_without_a_look_at_slack(
     sandbox: Sandbox, transport: MessageTransport, complete_pages: int
 ) -> None:
-    question, streams = await asked(sandbox), transport.senders.streams
+    question, streams = await asked(sandbox), transport.streams
     messages: tuple[RecordedMessage, ...] = ()
     for page in range(complete_pages + 1):
         ts = await streams.start(StartStream(question, page, PageView("Some words"), "Some words"))
@@ -141,7 +141,7 @@ async def test_stream_that_is_not_on_record_is_removed_although_its_first_stop_f
 ) -> None:
     question = await asked(sandbox)
     reply = await growing(transport, question, TEXT)
-    await transport.senders.streams.start(StartStream(question, 0, PageView("word"), "word"))
+    await transport.streams.start(StartStream(question, 0, PageView("word"), "word"))
     sandbox.faults.start(fault, method="chat.stopStream", times=1)
     messages = (*reply.recorded_messages, RecordedMessage("", MessageRole.STARTING))
     await transport.recover(Job(1, question, 2, messages, checkpoint=Checkpoint(TEXT)))
@@ -153,7 +153,7 @@ async def test_message_is_no_lost_stream_if_no_start_of_one_is_on_record(
 ) -> None:
     question = await asked(sandbox)
     reply = await growing(transport, question, TEXT)
-    other = await transport.senders.streams.start(StartStream(question, 0, PageView("word"), "Some bold words"))
+    other = await transport.streams.start(StartStream(question, 0, PageView("word"), "Some bold words"))
     await transport.recover(Job(1, question, 2, (*reply.recorded_messages, POSTING), checkpoint=Checkpoint(TEXT)))
     assert [message.ts for message in sandbox.messages("general", question.ts)[1:]] == [*reply.page_ts, other]
 
@@ -315,17 +315,16 @@ async def show_everything(transport: MessageTransport, reply: Reply) -> None:
         await sent(delivery, reply, call)
 
 
-@pytest.mark.parametrize("paced", [True, False])
+@pytest.mark.parametrize("is_paced", [True, False])
 async def test_stream_that_is_still_open_is_stopped_before_it_is_deleted(
-    sandbox: Sandbox, transport: MessageTransport, paced: bool
+    sandbox: Sandbox, transport: MessageTransport, is_paced: bool
 ) -> None:
     question = await asked(sandbox)
-    ts = await transport.senders.streams.start(StartStream(question, 0, PageView(markdown="Some words"), "Some words"))
-    delete = transport.senders.files.delete_paced if paced else transport.senders.files.delete
-    await delete(Delete(question, ts))
+    ts = await transport.streams.start(StartStream(question, 0, PageView(markdown="Some words"), "Some words"))
+    await transport.files.delete(Delete(question, ts), is_paced=is_paced)
     assert [message.ts for message in sandbox.messages("general", question.ts)] == [question.ts]
     with pytest.raises(Refused) as caught:
-        await delete(Delete(question, question.ts))
+        await transport.files.delete(Delete(question, question.ts), is_paced=is_paced)
     assert caught.value.error == "cant_delete_message", "another one's message isn't deleted"
 
 
@@ -333,10 +332,8 @@ async def test_stream_that_is_still_open_is_stopped_before_it_is_deleted(
 async def test_deletion_of_an_open_stream_keeps_slacks_own_stop_while_the_answer_goes_on(keeps_stop: bool) -> None:
     async with posting(manifests.agent()) as (sandbox, transport, _):
         question = await asked(sandbox)
-        ts = await transport.senders.streams.start(
-            StartStream(question, 0, PageView(markdown="Some words"), "Some words")
-        )
-        await transport.senders.files.delete(Delete(question, ts, keeps_stop=keeps_stop))
+        ts = await transport.streams.start(StartStream(question, 0, PageView(markdown="Some words"), "Some words"))
+        await transport.files.delete(Delete(question, ts, keeps_stop=keeps_stop))
         session = sandbox.panes.session("C0GENERAL", question.ts)
         assert session is not None
         assert session.status == ("processing" if keeps_stop else "active")
@@ -351,7 +348,7 @@ async def test_reply_is_deleted_once_slack_takes_the_token_again(
     question = await asked(sandbox)
     reply = await growing(transport, question, TEXT)
     unused: Any = None
-    sender = OutboxSender(transport, transport.senders.posted, unused)
+    sender = OutboxSender(unused, transport.posted, transport.files)
     entry = OutboxEntry(1, OutboxKind.REPLY, 0.0, 1, 1, 0, question, reply.page_ts)
     sandbox.faults.start("refuse", method=refused, error="token_revoked", times=1)
     with pytest.raises(Refused):

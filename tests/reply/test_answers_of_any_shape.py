@@ -123,7 +123,7 @@ READERS: Mapping[str, tuple[tuple[str, ...], Callable[[OddSlack], Awaitable[obje
         ("channel", "members"),
         lambda slack: slack.workspace.canvases.share("F1", IN_THREAD.thread, "U1"),
     ),
-    "an upload": (("upload_url", "file_id"), lambda slack: slack.transport.senders.files.stage(UPLOAD)),
+    "an upload": (("upload_url", "file_id"), lambda slack: slack.transport.files.stage(UPLOAD)),
 }
 
 

@@ -29,10 +29,10 @@ class Memory:
     readers: ChannelReaders
 
     async def learn_that_streams_are_refused(self, number: int) -> None:
-        self.transport.senders.streams.refused(parse_posted_question(number), REFUSED)
+        self.transport.streams.refused(parse_posted_question(number), REFUSED)
 
     async def knows_that_streams_are_refused(self, number: int) -> bool:
-        return not self.transport.senders.streams.can_start(parse_posted_question(number))
+        return not self.transport.streams.can_start(parse_posted_question(number))
 
     async def learn_readers(self, number: int) -> None:
         assert await self.readers.are_insiders(parse_posted_question(number).thread)

@@ -41,11 +41,10 @@ class Channel:
     """What Slack says of the next posts."""
 
     def __post_init__(self) -> None:
-        self.senders = self.files = self
         every: Any = self
         self.sender = OutboxSender(every, every, every)
 
-    async def delete_paced(self, call: Delete) -> None:
+    async def delete(self, call: Delete) -> None:
         self.deleted.append(call.ts)
         if self.error:
             raise self.error

@@ -140,7 +140,7 @@ def told(stage: Stage, user: str = "grace") -> list[Message]:
 
 BEFORE, AFTER = (("bot.slack.surfaces", "Surfaces", "notify", is_after) for is_after in (False, True))
 ADDED = ("bot.store.notifications", "Notifications", "add", True)
-SENT = ("bot.slack.surfaces", "ThreadPoster", "post", True)
+SENT = ("bot.slack.client", "PacedClient", "post", True)
 
 
 @pytest.mark.parametrize(

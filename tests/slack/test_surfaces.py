@@ -179,7 +179,7 @@ class Slack(ScriptedClient):
     @property
     def surfaces(self) -> Surfaces:
         every: Any = self
-        return Surfaces(every, every, every, every, "UBOT")
+        return Surfaces(every, every, every, "UBOT")
 
 
 INFO = "conversations.info"
