@@ -1,10 +1,10 @@
 """One attempt at a job: its progress, usage and end.
 
-When an attempt ends, its IDs, times and counts are logged and sent to telemetry (`JobLife`). Its text never is.
+When an attempt ends, its IDs, times and counts are logged and sent to telemetry (`AttemptReport`). Its text never is.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeVar
@@ -24,7 +24,7 @@ from bot.core.calls import (
     count_made_calls,
     made_calls_by_tool,
 )
-from bot.core.conversation import NO_NOTE, ThreadKey
+from bot.core.conversation import NO_NOTE
 from bot.core.files import unread_notice
 from bot.core.job import End, Job, Notice, NoticeKind, StepEstimate, sentence_notice
 from bot.core.read_pages import count_messages_read
@@ -339,49 +339,20 @@ async def end_of(attempt: AnswerAttempt, asking: Awaitable[T], names: texts.mode
 
 
 @dataclass(frozen=True, slots=True)
-class Durations:
+class AttemptReport:
+    job: Job
+    end: End
+    """The attempt's end, with the usage of all its requests."""
     waited_s: float
     """Seconds from what caused the attempt (the question, its last edit, a button click or the asker's decision) to the
     claim."""
     total_s: float
     """Seconds from the claim to the end."""
-    first_token_s: float | None = None
-    """Seconds from the claim to the first token, or None if there are no tokens."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobLife:
-    job_id: int
-    thread: ThreadKey
-    question_ts: str
-    attempt: int
-    end_reason: EndReason
-    model: str | None
-    usage: Usage | None
-    times: Durations
     cost_usd: float | None
     calls: int
     """The number of Slack calls that showed the attempt: posts, edits, and calls that start, append to or stop a
     stream."""
     freshness: Freshness
-
-    @classmethod
-    def of(
-        cls, job: Job, end: End, times: Durations, cost_usd: float | None, calls: int, freshness: Freshness
-    ) -> "JobLife":
-        return cls(
-            job_id=job.id,
-            thread=job.question.thread,
-            question_ts=job.question.ts,
-            attempt=job.attempts,
-            end_reason=end.reason,
-            model=end.model,
-            usage=end.usage,
-            times=times,
-            cost_usd=cost_usd,
-            calls=calls,
-            freshness=freshness,
-        )
 
 
 def waited_s(job: Job, claimed_at: float) -> float:
@@ -392,37 +363,34 @@ def waited_s(job: Job, claimed_at: float) -> float:
     return max(0.0, claimed_at - (float(job.question.ts) if is_first else job.asked_at))
 
 
-Metrics = Callable[[JobLife], None]
-"""Called with each finished attempt. It runs on the event loop, so it must not block."""
-
-
-def report_attempt(telemetry: Telemetry, life: JobLife) -> None:
-    """Logs a finished attempt and records it in telemetry, except for its costs, which are recorded for each step."""
-    usage, times, freshness = life.usage, life.times, life.freshness
+def report_attempt(telemetry: Telemetry, report: AttemptReport) -> None:
+    """Logs a finished attempt and records it in telemetry, except for its costs, which are recorded for each step. Runs
+    on the event loop, so it must not block."""
+    job, end, freshness, usage = report.job, report.end, report.freshness, report.end.usage
     # None means unknown.
     values = {
-        "thread": str(life.thread),
-        "question": life.question_ts,
-        "attempt": life.attempt,
-        "end": life.end_reason.value,
-        "model": life.model,
-        "waited_s": round(times.waited_s, 2),
-        "first_token_s": _rounded(times.first_token_s, 2),
+        "thread": str(job.question.thread),
+        "question": job.question.ts,
+        "attempt": job.attempts,
+        "end": end.reason.value,
+        "model": end.model,
+        "waited_s": round(report.waited_s, 2),
+        "first_token_s": _rounded(end.first_token_s, 2),
         "first_word_delay_s": _rounded(freshness.first_word_delay_s, 2),
         "staleness_s": _rounded(freshness.staleness_s, 2),
         "final_lag_s": _rounded(freshness.final_lag_s, 2),
-        "total_s": round(times.total_s, 2),
+        "total_s": round(report.total_s, 2),
         "input_tokens": usage and usage.input_tokens,
         "output_tokens": usage and usage.output_tokens,
         "cached_input_tokens": usage and usage.cached_input_tokens,
         "web_searches": (usage and usage.web_searches) or None,
-        "cost_usd": _rounded(life.cost_usd, 6),
-        "calls": life.calls,
+        "cost_usd": _rounded(report.cost_usd, 6),
+        "calls": report.calls,
     }
     log.info("attempt ended", extra=fields(values))
     telemetry.record_answer_end(
-        life.end_reason,
-        life.calls,
+        end.reason,
+        report.calls,
         first_word_delay_s=freshness.first_word_delay_s,
         staleness_s=freshness.staleness_s,
         final_lag_s=freshness.final_lag_s,

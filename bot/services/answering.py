@@ -29,6 +29,7 @@ request that failed before its first word counts only if vendors charge for such
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bot.clock import keep_trying, monotonic_began_at
@@ -52,10 +53,8 @@ from bot.reply.workspace import Workspace
 from bot.services.access_control import ANSWERS_WAIT_S, AccessControl
 from bot.services.answer_attempt import (
     AnswerAttempt,
-    Durations,
+    AttemptReport,
     GivenUp,
-    JobLife,
-    Metrics,
     Phase,
     end_of,
     total_usd,
@@ -99,7 +98,7 @@ class Answering:
     stores: Stores
     workspace: Workspace
     steps: Steps
-    metrics: Metrics
+    report_attempt: Callable[[AttemptReport], None]
     access_control: AccessControl
     quota: Quota
     pane: AssistantPane
@@ -267,14 +266,15 @@ class Answering:
     def _report(self, attempt: AnswerAttempt, end: End) -> None:
         live = attempt.live
         total_s = self.stores.clock.monotonic() - attempt.claimed_at
-        times = Durations(waited_s(attempt.job, self.stores.clock.now() - total_s), total_s, attempt.first_token_s)
+        waiting_s = waited_s(attempt.job, self.stores.clock.now() - total_s)
         cost_usd = self.quota.cost_usd(end)
         self.workspace.telemetry.count_cost(end.model, cost_usd)
         used = attempt.used.plus(end.usage, cost_usd)
-        whole = replace(end, usage=used.usage) if end.usage else end
+        whole = replace(end, usage=used.usage if end.usage else None, first_token_s=attempt.first_token_s)
         is_shown = live is not None and not (live.reply.is_gone or live.reply.is_unshown)
         freshness = live.freshness if live is not None and is_shown else Freshness()
-        self.metrics(JobLife.of(attempt.job, whole, times, used.usd, live.successful_calls if live else 0, freshness))
+        calls = live.successful_calls if live else 0
+        self.report_attempt(AttemptReport(attempt.job, whole, waiting_s, total_s, used.usd, calls, freshness))
 
     async def _finish(self, attempt: AnswerAttempt, end: End) -> End:
         attempt.phase = Phase.ENDING

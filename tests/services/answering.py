@@ -26,7 +26,7 @@ from bot.models.prompt import Prompt, TokenEstimate
 from bot.reply.answer import Answer, Freshness
 from bot.reply.messages import Life, Shown
 from bot.services.access_control import AccessControl
-from bot.services.answer_attempt import AnswerAttempt, JobLife
+from bot.services.answer_attempt import AnswerAttempt, AttemptReport
 from bot.services.answering import Answering, AnswerSettings
 from bot.services.memory import MemoryCommands
 from bot.services.notifications import Notifier
@@ -331,7 +331,7 @@ class AnsweringStage:
     pane: RecordedStatuses = field(default_factory=RecordedStatuses)
     tools: Tools | None = None
     history_tokens: int = 8_000
-    lives: list[JobLife] = field(default_factory=list)
+    reports: list[AttemptReport] = field(default_factory=list)
     attempts: list[AnswerAttempt] = field(default_factory=list)
     last_row: sa.Row[tuple[object, ...]] = field(init=False)
     calls: Sequence[RecordedCall] = field(init=False)
@@ -363,7 +363,7 @@ class AnsweringStage:
             stores,
             workspace,
             steps,
-            self.lives.append,
+            self.reports.append,
             access,
             quota,
             pane,

@@ -104,7 +104,7 @@ async def writing(stage: AnsweringStage) -> None:
 
 
 async def with_life(stage: AnsweringStage) -> None:
-    await stage.until(lambda: bool(stage.lives), "the answer has ended")
+    await stage.until(lambda: bool(stage.reports), "the answer has ended")
 
 
 async def turns_of(stage: AnsweringStage) -> Sequence[sa.Row[Any]]:
@@ -137,9 +137,9 @@ async def test_stop_while_the_model_writes_ends_the_answer_with_its_text_so_far(
     assert stage.model.hung_up, "the stream must be closed, so that the vendor stops billing"
     assert (await stage.row()).end_reason == EndReason.STOPPED
     assert seen(stage.replies.opened[0].end) == words(EndReason.STOPPED, footer=MODEL_NAME)
-    [life] = stage.lives
-    assert life.usage is not None, "what the model wrote counts by estimate"
-    assert life.usage.output_tokens > 0
+    [report] = stage.reports
+    assert report.end.usage is not None, "what the model wrote counts by estimate"
+    assert report.end.usage.output_tokens > 0
 
 
 async def test_stop_while_the_model_thinks_in_silence_counts_its_thinking(stage: AnsweringStage) -> None:
@@ -148,9 +148,9 @@ async def test_stop_while_the_model_thinks_in_silence_counts_its_thinking(stage:
     stage.clock.now_s += 2.0
     stage.worker.stop_answer(stage.attempts[0].job.id)
     await stage.ended()
-    [life] = stage.lives
-    assert life.usage is not None
-    assert life.usage.output_tokens >= 2.0 * HIDDEN_TOKENS_PER_S
+    [report] = stage.reports
+    assert report.end.usage is not None
+    assert report.end.usage.output_tokens >= 2.0 * HIDDEN_TOKENS_PER_S
 
 
 async def test_stop_before_the_model_is_asked_asks_no_model(stage: AnsweringStage) -> None:
@@ -173,7 +173,7 @@ async def test_hand_over_releases_the_job_with_the_text_so_far(stage: AnsweringS
     assert messages_of(row) == MESSAGES
     [job] = await stage.stores.worker_queue.claim(1)
     assert job.checkpoint.text == "Because."
-    assert stage.lives == []
+    assert stage.reports == []
 
 
 async def test_lost_job_is_left_to_the_process_that_took_it_over(stage: AnsweringStage) -> None:
@@ -246,7 +246,7 @@ async def test_denied_asker_gets_an_explanation_and_no_reply(stage: AnsweringSta
     assert (stage.replies.opening, stage.model.prompts) == (0, [])
     assert (await stage.row()).end_reason == EndReason.DENIED
     await stage.until(lambda: stage.accounts.sentences == [DENIED_GUEST], "the asker reads why")
-    await stage.until(lambda: [life.end_reason for life in stage.lives] == [EndReason.DENIED], "it is reported")
+    await stage.until(lambda: [report.end.reason for report in stage.reports] == [EndReason.DENIED], "it is reported")
 
 
 @pytest.mark.parametrize(
@@ -298,9 +298,9 @@ async def test_failed_requests_that_are_charged_count_beside_the_one_that_answer
     stage.model.events = (*lost, "Because.", Completion(MODEL, FinishReason.STOP, Usage(10, 2)))
     stage.open_all()
     await stage.ended()
-    [life] = stage.lives
-    assert life.usage is not None
-    assert (life.usage.input_tokens > 10, life.usage.output_tokens) == (True, 100 + 2)
+    [report] = stage.reports
+    assert report.end.usage is not None
+    assert (report.end.usage.input_tokens > 10, report.end.usage.output_tokens) == (True, 100 + 2)
     assert stage.replies.opened[0].activities == [texts.models.TRYING_AGAIN, ""]
 
 
@@ -437,7 +437,7 @@ async def test_end_is_recorded_once_an_unavailable_database_is_back(stage: Answe
     await stage.ended()
     assert stage.clock.sleeps[:5] == [0.5, 1.0, 2.0, 4.0, 5.0]
     assert (await stage.row()).end_reason == EndReason.WHOLE
-    assert len(stage.lives) == 1
+    assert len(stage.reports) == 1
 
 
 async def test_end_is_recorded_after_an_unexpected_error_of_its_record(
@@ -462,9 +462,9 @@ async def test_metrics_of_an_answer_have_its_times(stage: AnsweringStage) -> Non
     stage.clock.now_s += 3.0
     stage.model.may_end.set()
     await stage.ended()
-    [life] = stage.lives
-    assert (life.times.waited_s, life.times.first_token_s, life.times.total_s) == (10.0, 2.0, 5.0)
-    assert (life.end_reason, life.usage, life.calls) == (EndReason.WHOLE, Usage(10, 2), 3)
+    [report] = stage.reports
+    assert (report.waited_s, report.end.first_token_s, report.total_s) == (10.0, 2.0, 5.0)
+    assert (report.end.reason, report.end.usage, report.calls) == (EndReason.WHOLE, Usage(10, 2), 3)
 
 
 # Ends, as readers see them and as they are recorded.

@@ -309,7 +309,7 @@ async def test_charge_of_each_step_is_counted_also_before_an_approval() -> None:
             stage.change(workspace=workspace, telemetry=telemetry)
             assert await decide(stage, await waiting(stage), Decision.APPROVED)
             await ended(stage)
-            [life] = stage.lives
+            [report] = stage.reports
             used = sa.select(charges.c.model, charges.c.input_tokens, charges.c.output_tokens).order_by(charges.c.id)
             async with stage.stores.database.engine.connect() as connection:
                 steps = (await connection.execute(used)).all()
@@ -319,7 +319,7 @@ async def test_charge_of_each_step_is_counted_also_before_an_approval() -> None:
     [counted] = [sample.value for sample in samples if sample.name == "typist_cost_usd_total"]
     usd = [ModelPrices().cost_usd(model, Usage(*tokens), BEGAN_S) or 0.0 for model, *tokens in steps]
     assert len(usd) == 3
-    assert (life.cost_usd, counted) == pytest.approx((usd[-1], sum(usd)))
+    assert (report.cost_usd, counted) == pytest.approx((usd[-1], sum(usd)))
 
 
 BEGUN = "999980.000000"

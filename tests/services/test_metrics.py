@@ -10,16 +10,18 @@ from bot.core.job import End, Job, sentence_notice
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.reply.answer import Freshness
-from bot.services.answer_attempt import Durations, JobLife, report_attempt, waited_s
+from bot.services.answer_attempt import AttemptReport, report_attempt, waited_s
 from bot.telemetry import OFF
 
 QUESTION = Question(ThreadKey("T1", "C1", "1.000100"), "2.000200", "U1", "a private question")
 JOB = Job(7, QUESTION, attempts=2)
 DONE = End(
-    EndReason.WHOLE, sentence_notice("a private notice"), model="openai/gpt-6-luna", usage=Usage(1_000, 200, 400)
+    EndReason.WHOLE,
+    sentence_notice("a private notice"),
+    model="openai/gpt-6-luna",
+    usage=Usage(1_000, 200, 400),
+    first_token_s=0.789,
 )
-TIMES = Durations(waited_s=0.031, total_s=12.345, first_token_s=0.789)
-
 
 FRESHNESS = Freshness()
 FRESHNESS.on_written(5, 10.0)
@@ -28,23 +30,20 @@ FRESHNESS.on_shown(5, 10.8)
 FRESHNESS.on_end_shown(10.8)
 
 
-def life(
-    end: End = DONE, times: Durations = TIMES, cost_usd: float | None = 0.000164, freshness: Freshness = FRESHNESS
-) -> JobLife:
-    return JobLife.of(JOB, end, times, cost_usd, 9, freshness)
+REPORT = AttemptReport(JOB, DONE, 0.031, 12.345, 0.000164, 9, FRESHNESS)
 
 
-def fields_of(life: JobLife, caplog: pytest.LogCaptureFixture) -> dict[str, object]:
+def fields_of(report: AttemptReport, caplog: pytest.LogCaptureFixture) -> dict[str, object]:
     caplog.clear()
     with caplog.at_level(logging.INFO, "bot.services.answer_attempt"):
-        report_attempt(OFF, life)
+        report_attempt(OFF, report)
     [record] = caplog.records
     assert record.getMessage() == "attempt ended"
     return dict(getattr(record, "fields", {}))
 
 
 def test_ended_attempt_is_one_record_with_fields(caplog: pytest.LogCaptureFixture) -> None:
-    assert fields_of(life(), caplog) == {
+    assert fields_of(REPORT, caplog) == {
         "thread": "T1/C1/1.000100",
         "question": "2.000200",
         "attempt": 2,
@@ -75,10 +74,11 @@ def test_wait_is_that_of_the_attempt_and_not_the_questions_age(attempts: int, ve
 
 
 def test_unknown_values_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    fields = fields_of(life(End(EndReason.CUT), Durations(waited_s=0, total_s=1), None, Freshness()), caplog)
+    fields = fields_of(AttemptReport(JOB, End(EndReason.CUT), 0, 1, None, 9, Freshness()), caplog)
     assert set(fields) == {"thread", "question", "attempt", "end", "waited_s", "total_s", "calls"}
 
 
-def test_metrics_contain_no_text_and_no_asker() -> None:
-    assert "private" not in repr(life())
-    assert "U1" not in repr(life())
+def test_metrics_contain_no_text_and_no_asker(caplog: pytest.LogCaptureFixture) -> None:
+    fields = repr(fields_of(REPORT, caplog))
+    assert "private" not in fields
+    assert "U1" not in fields

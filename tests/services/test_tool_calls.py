@@ -252,7 +252,7 @@ async def test_question_of_another_person_is_answered_while_the_job_waits(notes:
         assert taken is not None
         assert not taken.needs_placeholder
         stage.worker.wake()
-        await stage.until(lambda: len(stage.lives) == 1, "the other answer has ended")
+        await stage.until(lambda: len(stage.reports) == 1, "the other answer has ended")
         states = await statuses(stage)
     assert states == ["awaiting_approval", "ended"]
 
