@@ -28,6 +28,7 @@ from bot.core.actions import ReplyAction
 from bot.core.calls import NOTIFY, READ_CHANNEL, REMEMBER, SCHEDULE, SLACK
 from bot.core.caps import CAP_MARK
 from bot.core.channel_settings import DefaultSettings
+from bot.core.outbox import OutboxKind
 from bot.core.schedules import RUN_REPORT, parse_weekly_rule
 from bot.core.sign_in_urls import SignInUrls
 from bot.core.triage import Engagement, Identity, TriageRules
@@ -483,8 +484,13 @@ def _listen(
     runs = ScheduledRuns(stores, workspace, access, quota, parts.schedules)
     posts = QuestionPosts(stores, workspace, intake, access, runs)
     writers = {CAP_MARK: CapNotifications(stores, settings.admins).write, RUN_REPORT: runs.write}
-    copying = CanvasWriter(stores, workspace), TableWriter(stores, workspace), ChannelCopyWriter(stores, workspace)
-    outbox = Outbox(stores, workspace, settings.admins, parts.notifier, writers, *copying, posts, runs)
+    canvases = CanvasWriter(stores, workspace)
+    copiers = {
+        OutboxKind.MAKE_CANVAS: canvases,
+        OutboxKind.SHARE_TABLES: TableWriter(stores, workspace),
+        OutboxKind.SEND_TO_CHANNEL: ChannelCopyWriter(stores, workspace),
+    }
+    outbox = Outbox(stores, workspace, settings.admins, parts.notifier, writers, canvases, copiers, posts, runs)
     shortcut = MessageShortcut(stores, workspace, access, outbox.check_now)
     reactions = Reactions(stores, workspace, access, parts.notifier, shortcut)
     # Registered first, because Bolt asks one handler after another, and most events are messages.

@@ -11,72 +11,50 @@ messages. Erasing data doesn't delete canvases or messages in Slack.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from typing import ClassVar
 
 from bot.core import texts
 from bot.core.job import AnswerRecord, MessageRole
 from bot.core.outbox import OutboxEntry
-from bot.errors import Refused, Stuck
+from bot.errors import Refused
 from bot.reply.charts import without_marks
 from bot.reply.outbox_sender import link_message
 from bot.reply.sources import as_code, canvas_markdown, canvas_title
-from bot.reply.workspace import Workspace
-from bot.services.side_messages import update_side_messages
-from bot.store import Stores
+from bot.services.side_messages import MAX_COPY_TRIES, AnswerCopier, update_side_messages
 from bot.store.canvases import AnswerCanvas
-
-MAX_TRIES = 4
-"""These tries take no longer than a quarter of an hour, because a person is waiting for the canvas."""
-_SENTENCES: Mapping[str, str] = {
-    "missing_scope": texts.canvases.FORBIDDEN,
-    "canvas_disabled_user_team": texts.canvases.OFF,
-    "canvas_creation_failed": texts.canvases.REFUSED,
-}
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class CanvasWriter:
+class CanvasWriter(AnswerCopier):
     """Processes the outbox's canvas entries. All methods raise RateLimited, Refused and StoreError."""
 
-    stores: Stores
-    workspace: Workspace
+    sentences: ClassVar = {
+        "": texts.canvases.NOT_MADE,
+        "missing_scope": texts.canvases.FORBIDDEN,
+        "canvas_disabled_user_team": texts.canvases.OFF,
+        "canvas_creation_failed": texts.canvases.REFUSED,
+    }
 
-    async def write(self, entry: OutboxEntry, is_still_ours: Callable[[], bool]) -> None:
-        """Saves an answer as a canvas, or reports a permanent failure to the person who requested it. Sends nothing
-        once `is_still_ours()` is False, because another process might have claimed the entry."""
-        answer = await self.stores.recorded_answers.answer_of_job(entry.question.thread, entry.job_id)
-        if answer is None or answer.is_deleted:
-            return
+    async def _copy(self, entry: OutboxEntry, answer: AnswerRecord, is_still_ours: Callable[[], bool]) -> str:
         if not answer.is_whole:
-            await self._tell_requester(entry, texts.canvases.OF_INCOMPLETE)
-            return
+            return texts.canvases.OF_INCOMPLETE
         if not self.workspace.canvases.can_write:
-            await self._tell_requester(entry, texts.canvases.FORBIDDEN)
-            return
-        if entry.tries > MAX_TRIES:
-            await self._tell_requester(entry, texts.canvases.NOT_MADE)
-            return
-        try:
-            canvas = await self._ensure_canvas(entry, answer, is_still_ours)
-        except (Refused, Stuck) as error:
-            if isinstance(error, Refused) and error.reason.is_temporary:
-                raise
-            log.warning("canvas not made: %s", error)
-            name = error.name if isinstance(error, Refused) else ""
-            await self._tell_requester(entry, _SENTENCES.get(name, texts.canvases.NOT_MADE))
-            return
+            return texts.canvases.FORBIDDEN
+        if entry.tries > MAX_COPY_TRIES:
+            return texts.canvases.NOT_MADE
+        canvas = await self._ensure_canvas(entry, answer, is_still_ours)
         if canvas is None:
-            return
+            return ""
         try:
             await self.workspace.canvases.share(canvas.canvas_id, entry.question.thread, entry.question.user_id)
         except Refused as refused:
             if refused.reason.is_temporary:
                 raise
             log.warning("canvas %s not shared: %s", canvas.canvas_id, refused)
-            await self._tell_requester(entry, texts.canvases.NOT_OPENED)
+            return texts.canvases.NOT_OPENED
+        return ""
 
     async def delete(self, entry: OutboxEntry) -> None:
         for canvas in await self.stores.answer_canvases.of_job(entry.job_id):
@@ -120,6 +98,3 @@ class CanvasWriter:
                 raise
             log.warning("canvas made of code, because Slack doesn't accept its Markdown: %s", refused)
         return await self.workspace.canvases.create(title, as_code(markdown), channel_id, is_still_ours)
-
-    async def _tell_requester(self, entry: OutboxEntry, sentence: str) -> None:
-        await self.workspace.ephemeral.tell(replace(entry.question, user_id=entry.about), sentence)

@@ -27,12 +27,10 @@ from bot.reply.outbox_sender import approval_reminder, ready_message
 from bot.reply.scheduler import show_end
 from bot.reply.workspace import Workspace
 from bot.services.canvas_writer import CanvasWriter
-from bot.services.channel_copy import ChannelCopyWriter
 from bot.services.notifications import Notifier, Writer
 from bot.services.scheduled_runs import ScheduledRuns
 from bot.services.shortcut import QuestionPosts
-from bot.services.side_messages import update_side_messages
-from bot.services.table_writer import TableWriter
+from bot.services.side_messages import AnswerCopier, update_side_messages
 from bot.store import Stores
 from slack_pacing.budget import REPLIES
 
@@ -63,8 +61,7 @@ class Outbox:
     notifier: Notifier
     writers: Mapping[str, Writer]
     canvas_writer: CanvasWriter
-    table_writer: TableWriter
-    channel_copy_writer: ChannelCopyWriter
+    copiers: Mapping[OutboxKind, AnswerCopier]
     question_posts: QuestionPosts
     runs: ScheduledRuns
     _running: set[asyncio.Task[None]] = field(default_factory=set, init=False)
@@ -182,14 +179,10 @@ class Outbox:
                 await self._show_reply(entry, until)
             case OutboxKind.SIDE_MESSAGES:
                 await self._update_mention(entry, in_time)
-            case OutboxKind.MAKE_CANVAS:
-                await self.canvas_writer.write(entry, in_time)
-            case OutboxKind.SHARE_TABLES:
-                await self.table_writer.share(entry, in_time)
-            case OutboxKind.SEND_TO_CHANNEL:
-                await self.channel_copy_writer.send(entry, in_time)
             case OutboxKind.RESTATE_RUN:
                 await self.runs.restate(entry)
+            case _:
+                await self.copiers[entry.kind].copy(entry, in_time)
 
     async def _show_reply(self, entry: OutboxEntry, until: float) -> None:
         match entry.target:

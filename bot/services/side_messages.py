@@ -1,12 +1,52 @@
-"""Posts and deletes a reply's separate messages: mentions and links to canvases (bot/store/side_messages.py)."""
+"""Posts and deletes a reply's separate messages: mentions and copies of the answer (bot/store/side_messages.py)."""
 
-from collections.abc import Callable, Collection
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
-from bot.core.job import MessageRole
+from bot.core.job import AnswerRecord, MessageRole
 from bot.core.outbox import OutboxEntry
+from bot.errors import Refused, Stuck
 from bot.reply.outbox_sender import SideMessage
 from bot.reply.workspace import Workspace
 from bot.store import Stores
+
+MAX_COPY_TRIES = 4
+"""These tries take no longer than a quarter of an hour, because a person is waiting for the copy."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AnswerCopier:
+    """Copies answers on request in one way, such as to a canvas."""
+
+    stores: Stores
+    workspace: Workspace
+    sentences: ClassVar[Mapping[str, str]]
+    """Sentences for the requester about refusals, by Slack's name for the refusal. "" stands for all other names."""
+
+    async def copy(self, entry: OutboxEntry, is_still_ours: Callable[[], bool]) -> None:
+        """Copies an answer that still exists, or tells the person who requested the copy why that isn't possible. Sends
+        nothing once `is_still_ours()` is False, because another process might have claimed the entry. Raises
+        RateLimited, StoreError, and Refused if a later try might succeed."""
+        answer = await self.stores.recorded_answers.answer_of_job(entry.question.thread, entry.job_id)
+        if answer is None or answer.is_deleted:
+            return
+        try:
+            problem = await self._copy(entry, answer, is_still_ours)
+        except (Refused, Stuck) as error:
+            if isinstance(error, Refused) and error.reason.is_temporary:
+                raise
+            log.warning("%s: answer not copied: %s", entry, error)
+            problem = self.sentences.get(error.name if isinstance(error, Refused) else "", self.sentences[""])
+        if problem:
+            await self.workspace.ephemeral.tell(replace(entry.question, user_id=entry.about), problem)
+
+    async def _copy(self, entry: OutboxEntry, answer: AnswerRecord, is_still_ours: Callable[[], bool]) -> str:
+        """Copies the answer. Returns a sentence about why that isn't possible, or "" if the copy exists."""
+        raise NotImplementedError
 
 
 async def update_side_messages(

@@ -14,7 +14,8 @@ from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import EndReason, Refusal, Refused
 from bot.reply.outbox_sender import SideMessage
 from bot.reply.sources import as_code
-from bot.services.canvas_writer import MAX_TRIES, CanvasWriter
+from bot.services.canvas_writer import CanvasWriter
+from bot.services.side_messages import MAX_COPY_TRIES
 from bot.slack.blockkit import Json
 from bot.slack.canvases import Canvases
 from bot.slack.json_values import Payload
@@ -117,17 +118,17 @@ async def test_next_try_goes_on_after_a_failure_that_may_pass_and_the_person_is_
     slack = CanvasesInSlack({refused: error})
     writer = writer_of(stores, slack)
     with nullcontext() if sentence else pytest.raises(Refused):
-        await writer.write(await taken(stores, job), bool)
+        await writer.copy(await taken(stores, job), bool)
     assert slack.told == ([("U7", sentence)] if sentence else [])
-    await writer.write(await taken(stores, job, tries=2), bool)
+    await writer.copy(await taken(stores, job, tries=2), bool)
     assert slack.calls == calls
 
 
-@pytest.mark.parametrize(("tries", "is_made"), [(MAX_TRIES, True), (MAX_TRIES + 1, False)])
+@pytest.mark.parametrize(("tries", "is_made"), [(MAX_COPY_TRIES, True), (MAX_COPY_TRIES + 1, False)])
 async def test_person_who_wants_a_canvas_waits_for_some_tries_only(stores: Stores, tries: int, is_made: bool) -> None:
     job = await answered(stores)
     slack = CanvasesInSlack()
-    await writer_of(stores, slack).write(await taken(stores, job, tries), bool)
+    await writer_of(stores, slack).copy(await taken(stores, job, tries), bool)
     assert slack.calls == (ALL_CALLS if is_made else [])
     assert slack.told == ([] if is_made else [("U7", texts.canvases.NOT_MADE)])
 
@@ -145,7 +146,7 @@ async def test_person_is_told_once_why_an_answer_gets_no_canvas(
 ) -> None:
     job = await answered(stores, reason)
     slack = CanvasesInSlack(can_write=can_write)
-    await writer_of(stores, slack).write(await taken(stores, job), bool)
+    await writer_of(stores, slack).copy(await taken(stores, job), bool)
     assert (slack.calls, slack.told) == ([], [("U7", sentence)])
 
 
@@ -162,7 +163,7 @@ async def test_canvas_holds_the_answer_in_the_channel_of_its_question_if_need_be
 ) -> None:
     job = await answered(stores)
     slack = CanvasesInSlack(dict(errors))
-    await writer_of(stores, slack).write(await taken(stores, job), bool)
+    await writer_of(stores, slack).copy(await taken(stores, job), bool)
     assert (slack.calls, slack.told) == (ALL_CALLS, [])
     assert slack.made == [(QUESTION.thread.channel_id, markdown)]
 
@@ -172,7 +173,7 @@ async def test_answer_that_is_deleted_has_no_canvas(stores: Stores) -> None:
     slack = CanvasesInSlack(while_creating=lambda: stores.recorded_answers.delete(job.id, "U1"))
     for calls in (["create", "delete F1"], []):
         slack.calls.clear()
-        await writer_of(stores, slack).write(await taken(stores, job), bool)
+        await writer_of(stores, slack).copy(await taken(stores, job), bool)
         assert (slack.calls, slack.told) == (calls, [])
 
 

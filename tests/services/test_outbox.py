@@ -11,7 +11,16 @@ import pytest
 from bot.core.calls import CallState, Decision, RecordedCall, Step
 from bot.core.job import ANSWER_ROLES, Checkpoint, End, Job, MessageRole, RecordedMessage, ts_of
 from bot.core.notifications import DueNotification
-from bot.core.outbox import MAX_TRIES, OUTBOX_HOLD_S, TRY_TIMEOUT_S, OutboxEntry, OutboxKind, ReplyTarget, wait_s
+from bot.core.outbox import (
+    COPY_ROLES,
+    MAX_TRIES,
+    OUTBOX_HOLD_S,
+    TRY_TIMEOUT_S,
+    OutboxEntry,
+    OutboxKind,
+    ReplyTarget,
+    wait_s,
+)
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.logs import PrivateFormatter
 from bot.reply.answer import Answer
@@ -141,11 +150,8 @@ class CanvasCalls:
 
     made: list[str]
 
-    async def write(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
-        self.made.append("write canvas")
-
-    async def share(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
-        self.made.append("share tables")
+    async def copy(self, entry: OutboxEntry, still: Callable[[], bool]) -> None:
+        self.made.append(f"copy: {entry.kind}")
 
     async def delete(self, entry: OutboxEntry) -> None:
         self.made.append("delete canvases")
@@ -209,7 +215,7 @@ class Stage:
         slack = {"outbox_sender": self.sender, "scheduler": self.replies, "users": Accounts()}
         workspace = workspace_of(**slack, canvases=SimpleNamespace(can_write=False))
         unused: Any = None
-        doubles: Any = (canvases, canvases, canvases, self.question_posts, NoRuns())
+        doubles: Any = (canvases, dict.fromkeys(COPY_ROLES, canvases), self.question_posts, NoRuns())
         self.outbox = Outbox(stores, workspace, (), unused, {}, *doubles)
         self.replies.may_open.set()
         self.replies.may_finish.set()
@@ -282,8 +288,8 @@ async def test_log_lines_of_an_entry_have_its_job(caplog: pytest.LogCaptureFixtu
             GONE,
         ),
         (entry(OutboxKind.SIDE_MESSAGES, side_messages=MENTIONED, outdated_messages=MENTIONED[1:]), []),
-        (entry(OutboxKind.MAKE_CANVAS), ["write canvas"]),
-        (entry(OutboxKind.SHARE_TABLES), ["share tables"]),
+        (entry(OutboxKind.MAKE_CANVAS), ["copy: make_canvas"]),
+        (entry(OutboxKind.SHARE_TABLES), ["copy: share_tables"]),
     ],
 )
 async def test_calls_follow_from_what_an_entry_has_of_the_record(entry: OutboxEntry, calls: list[str]) -> None:
