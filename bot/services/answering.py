@@ -60,12 +60,13 @@ from bot.services.answer_attempt import (
     total_usd,
     waited_s,
 )
-from bot.services.live_output import LiveOutput, UnseenOutput
+from bot.services.live_output import LiveOutput
 from bot.services.memory import MemoryCommands
 from bot.services.pane import AssistantPane
 from bot.services.ports import Output
 from bot.services.quota import Quota
 from bot.services.schedules import Schedules
+from bot.services.standalone import CollectedText
 from bot.services.steps import Steps
 from bot.slack.notices import notification
 from bot.store import Stores
@@ -203,7 +204,7 @@ class Answering:
             return _stopped_end(attempt)
         attempt.phase = Phase.STREAMING
         names, admins = self.settings.model_names, self.access_control.admins
-        output: Output = UnseenOutput(attempt.answer)
+        output: Output = CollectedText()
         if live is not None:
             output = LiveOutput(self.stores, self.workspace, self.pane, attempt.job, live, admins)
         try:

@@ -139,26 +139,3 @@ class LiveOutput:
         if self.live.reply.is_withheld:
             raise Stuck("the answer's text can't be shown")
         return None
-
-
-@dataclass(frozen=True)
-class UnseenOutput:
-    """Hides an attempt at a held question, whose answer might not be worth a post (core/silence.py)."""
-
-    answer: Answer
-
-    async def begin(self, answer: Answer) -> None:
-        """Shows nothing."""
-
-    def append(self, text: str) -> None:
-        self.answer.append(text)
-
-    def show(self, activity: Activity) -> None:
-        """Shows nothing."""
-
-    async def ask(self, calls: Sequence[RecordedCall]) -> None:
-        """Gives up the attempt, because only a visible reply has buttons."""
-        raise GivenUp(Phase.WORKED)
-
-    def unseen_end(self) -> End | None:
-        return None

@@ -153,7 +153,8 @@ class NoRecords(InMemory):
 
 @dataclass
 class CollectedText:
-    """Collects the text without showing it. A call that needs a person's approval ends the attempt."""
+    """Collects the text without showing it. A call that needs a person's approval ends the attempt, because only a
+    visible reply has buttons."""
 
     answer: Answer | None = field(default=None, init=False)
 
@@ -168,7 +169,7 @@ class CollectedText:
         """Shows nothing."""
 
     async def ask(self, calls: Sequence[RecordedCall]) -> None:
-        raise GivenUp(Phase.AWAITING_APPROVAL)
+        raise GivenUp(Phase.WORKED)
 
     def unseen_end(self) -> End | None:
         return None
