@@ -15,7 +15,7 @@ that other replies can continue in the meantime.
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from bot.clock import Clock
@@ -77,17 +77,18 @@ CONNECTION = RetryPolicy(Backoff(1.0, 30.0), max_retry_after_s=300.0, retries_an
 """For connecting to Slack. Retries for as long as the process runs, unless Slack reports an invalid token."""
 
 
+@dataclass(eq=False)
 class Retrier:
     """Makes calls, retrying each call until it succeeds or the policy gives up. The policy's tries are shared by all
-    calls.
-    `problem`: describes a failure in the log. `until`: when to stop retrying, on the monotonic clock."""
+    calls."""
 
-    def __init__(self, policy: RetryPolicy, clock: Clock, problem: str, *, until: float = math.inf) -> None:
-        self._problem = problem
-        self._policy = policy
-        self._clock = clock
-        self._until = until
-        self._failures = NO_FAILURES
+    policy: RetryPolicy
+    clock: Clock
+    problem: str
+    """Describes a failure in the log."""
+    until: float = field(default=math.inf, kw_only=True)
+    """When to stop retrying, on the monotonic clock."""
+    _failures: Failures = field(default=NO_FAILURES, init=False)
 
     async def call(self, call: Callable[[], Awaitable[T]]) -> T:
         """Returns the call's result. Raises the call's last RateLimited or Refused once the policy gives up."""
@@ -95,10 +96,10 @@ class Retrier:
             try:
                 return await call()
             except (RateLimited, Refused) as error:
-                now = self._clock.monotonic()
+                now = self.clock.monotonic()
                 self._failures = self._failures.plus_one(now)
-                next_try_at = self._policy.next_try_at(error, self._failures, now)
-                if next_try_at is None or next_try_at > self._until:
+                next_try_at = self.policy.next_try_at(error, self._failures, now)
+                if next_try_at is None or next_try_at > self.until:
                     raise
-                log.warning("%s: %s Next try in %.0f s.", self._problem, error, next_try_at - now)
-            await self._clock.sleep(next_try_at - now)
+                log.warning("%s: %s Next try in %.0f s.", self.problem, error, next_try_at - now)
+            await self.clock.sleep(next_try_at - now)

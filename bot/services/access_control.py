@@ -5,7 +5,7 @@ acknowledgment: enqueueing a question takes 5 ms, but users.info takes 0.1 s.
 """
 
 import logging
-from collections.abc import Iterable
+from dataclasses import dataclass
 
 from bot.core import access, texts
 from bot.core.access import AccessRules, UserKind
@@ -24,43 +24,34 @@ ANSWERS_WAIT_S = 300.0
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class AccessControl:
-    def __init__(
-        self,
-        rules: AccessRules,
-        users: Users,
-        notifier: Notifier,
-        admins: Iterable[str] = (),
-        people: AccessGroups | None = None,
-    ) -> None:
-        """`admins`: Typist admins whom denied askers can contact. `people`: checks the user groups and email domains in
-        `rules`."""
-        self.admins = frozenset(admins)
-        self._rules = rules
-        self._users = users
-        self._people = people
-        self._notifier = notifier
+    rules: AccessRules
+    users: Users
+    notifier: Notifier
+    admins: frozenset[str] = frozenset()
+    """Typist admins, whom denied askers can contact."""
+    people: AccessGroups | None = None
+    """Checks the user groups and email domains in `rules`."""
 
     @property
     def named_admins(self) -> list[str]:
-        return self._users.admins_to_name(self.admins)
+        return self.users.admins_to_name(self.admins)
 
     @property
     def can_allow_bots(self) -> bool:
         """Whether triage can treat bots' mentions as questions."""
-        return UserKind.BOT in self._rules.extra_kinds or bool(self._rules.allow_users)
+        return UserKind.BOT in self.rules.extra_kinds or bool(self.rules.allow_users)
 
     def known_denial(self, question: Question) -> Denial | None:
         """Returns why the asker is denied access, or None if the asker has access or only Slack can tell."""
-        kind = UserKind.BOT if question.is_from_bot else self._users.known_kind(question.user_id)
-        if kind is None and self._rules.needs_user_type(question):
+        kind = UserKind.BOT if question.is_from_bot else self.users.known_kind(question.user_id)
+        if kind is None and self.rules.needs_user_type(question):
             return None
         is_listed = (
-            self._people.known(question.user_id)
-            if self._people and self._rules.needs_groups_or_email(question)
-            else False
+            self.people.known(question.user_id) if self.people and self.rules.needs_groups_or_email(question) else False
         )
-        return None if is_listed is None else self._rules.denial(question, kind, is_listed)
+        return None if is_listed is None else self.rules.denial(question, kind, is_listed)
 
     async def denial(
         self,
@@ -75,15 +66,15 @@ class AccessControl:
         denied, so that guests don't get access during a Slack outage. `now_within_s`, `within_s` and `is_press` work as
         in Users.kind."""
         kind = UserKind.BOT if question.is_from_bot else None
-        if kind is None and (members_only or self._rules.needs_user_type(question)):
-            kind = await self._users.kind(
+        if kind is None and (members_only or self.rules.needs_user_type(question)):
+            kind = await self.users.kind(
                 question.user_id, now_within_s=now_within_s, within_s=within_s, is_press=is_press
             )
         is_listed: bool | None = False
-        if self._people and self._rules.needs_groups_or_email(question):
+        if self.people and self.rules.needs_groups_or_email(question):
             within_s = within_s if now_within_s is None else now_within_s
-            is_listed = await self._people.is_listed(question.user_id, within_s=within_s, is_press=is_press)
-        if denial := self._rules.denial(question, kind, is_listed):
+            is_listed = await self.people.is_listed(question.user_id, within_s=within_s, is_press=is_press)
+        if denial := self.rules.denial(question, kind, is_listed):
             return denial
         return Denial.NOT_A_MEMBER if members_only and kind is not UserKind.MEMBER else None
 
@@ -93,10 +84,10 @@ class AccessControl:
         denial = await self.denial(question, now_within_s=CHECKED_WITHIN_S)
         if (
             denial is Denial.UNKNOWN
-            and not self._rules.needs_groups_or_email(question)
-            and (kind := await self._users.last_known_kind(question.user_id))
+            and not self.rules.needs_groups_or_email(question)
+            and (kind := await self.users.last_known_kind(question.user_id))
         ):
-            return self._rules.denial(question, kind)
+            return self.rules.denial(question, kind)
         return await self.denial(question, within_s=ANSWERS_WAIT_S) if denial is Denial.UNKNOWN else denial
 
     async def can_be_queued(self, question: Question) -> bool:
@@ -114,7 +105,7 @@ class AccessControl:
 
     async def with_admin_names(self, refusal: str) -> str:
         """Adds the admins' names to a refusal, for places where mentions aren't rendered."""
-        names = await self._users.names([*mentioned_user_ids(refusal), *sorted(self.admins)])
+        names = await self.users.names([*mentioned_user_ids(refusal), *sorted(self.admins)])
         admins = [names[admin] for admin in self.named_admins if admin in names]
         return texts.access.with_admins(with_names(refusal, names), admins)
 
@@ -123,7 +114,7 @@ class AccessControl:
         log.info("user %s is denied: %s", question.user_id, denial.name.lower())
         if not question.is_from_bot:
             notice = access.denial_notice(question, denial)
-            self._notifier.show_in_background(question, self.with_admin_mentions(denial), notice.name, notice.every_s)
+            self.notifier.show_in_background(question, self.with_admin_mentions(denial), notice.name, notice.every_s)
 
 
 async def refusal_to_change(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:

@@ -129,52 +129,51 @@ class QuietThreads:
         return user_id is not None and (user_id == starter or user_id in self.access_control.admins)
 
 
+@dataclass(frozen=True)
 class Gate:
     """Asks a small model whether a doubtful message is for the bot. Records nothing but usage."""
 
-    def __init__(self, decider: "Decider", workspace: Workspace, quota: Quota, estimate: TokenEstimate) -> None:
-        self._decider = decider
-        self._history = workspace.history
-        self._quota = quota
-        self._estimate = estimate
-        self._me = workspace.me
+    decider: "Decider"
+    workspace: Workspace
+    quota: Quota
+    estimate: TokenEstimate
 
     async def is_for_us(self, question: Question) -> bool:
-        return await self._is_likely(question, gate_statement(self._me))
+        return await self._is_likely(question, gate_statement(self.workspace.me))
 
     async def is_closing(self, question: Question) -> bool:
-        return await self._is_likely(question, closing_statement(self._me))
+        return await self._is_likely(question, closing_statement(self.workspace.me))
 
     async def _is_likely(self, question: Question, asked: str) -> bool:
         """Returns whether a message still exists and the model is sure that a statement about it is true."""
-        if not await self._quota.is_below_caps(question):
+        if not await self.quota.is_below_caps(question):
             log.info("doubtful message %s ignored: a cap is used up", question.ts)
             return False
         async with asyncio.timeout(READ_WITHIN_S):
-            messages = await self._history.messages(question)
+            messages = await self.workspace.history.messages(question)
         if all(message.ts != question.ts for message in messages):
             log.info("doubtful message %s ignored: Slack doesn't have it", question.ts)
             return False
-        text = transcript(messages, question.ts, self._me)
+        text = transcript(messages, question.ts, self.workspace.me)
         try:
             async with asyncio.timeout(DECIDED_WITHIN_S):
-                decision = await self._decider.decide(text, asked)
+                decision = await self.decider.decide(text, asked)
         except TimeoutError:
             # The vendor bills the request anyway.
-            await self._count_usage(question, self._estimate.tokens(text + asked))
+            await self._count_usage(question, self.estimate.tokens(text + asked))
             raise
         await self._count_usage(question, decision.input_tokens)
         log.info("doubtful message %s: probability %.2f", question.ts, decision.probability)
         if decision.probability < MIN_PROBABILITY:
             return False
         async with asyncio.timeout(READ_WITHIN_S):
-            message = await self._history.message(question.thread.team_id, question.thread.channel_id, question.ts)
+            message = await self.workspace.history.message(*question.thread.place, question.ts)
         if message is None:
             log.info("doubtful message %s ignored: it was deleted meanwhile", question.ts)
         return message is not None
 
     async def _count_usage(self, question: Question, tokens: int) -> None:
-        await self._quota.count_usage(question, tokens, tokens * USD_PER_TOKEN)
+        await self.quota.count_usage(question, tokens, tokens * USD_PER_TOKEN)
 
 
 @dataclass(frozen=True)

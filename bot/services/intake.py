@@ -6,7 +6,7 @@ Slack also sends message_changed for link previews and many other changes.
 
 import json
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from bot.clock import Background
 from bot.core import memory, schedules, texts
@@ -65,31 +65,18 @@ class SharedTokens:
         await self._other_processes.send(json.dumps([_KIND, *named]))
 
 
+@dataclass(eq=False)
 class Intake:
-    def __init__(
-        self,
-        stores: Stores,
-        workspace: Workspace,
-        worker: Worker,
-        access_control: AccessControl,
-        stops: AnswerStopper,
-        triage: MessageTriage,
-        notifier: Notifier,
-        action_tokens: SharedTokens | None,
-    ) -> None:
-        self._queue = stores.question_queue
-        self._outbox = stores.outbox
-        self._participants = stores.participants
-        self._worker = worker
-        self._access_control = access_control
-        self._stops = stops
-        self._triage = triage
-        self._notifier = notifier
-        self._me = workspace.me
-        self._workspace = workspace
-        self._action_tokens = action_tokens
-        self._gate_tasks = Background()
-        self._reaction_tasks = Background()
+    stores: Stores
+    workspace: Workspace
+    worker: Worker
+    access_control: AccessControl
+    stops: AnswerStopper
+    triage: MessageTriage
+    notifier: Notifier
+    action_tokens: SharedTokens | None
+    _gate_tasks: Background = field(default_factory=Background, init=False)
+    _reaction_tasks: Background = field(default_factory=Background, init=False)
 
     async def receive(
         self,
@@ -110,24 +97,24 @@ class Intake:
         found: Question | Ignore | None = None
         try:
             if message.subtype in REOPENED_SUBTYPES:
-                await self._outbox.wake(message.team_id, message.channel_id)
-            stop = thread_to_stop(message, self._me)
-            if stop and await self._stops.stop_by_message(stop, message.user_id or "", message.ts):
+                await self.stores.outbox.wake(message.team_id, message.channel_id)
+            stop = thread_to_stop(message, self.workspace.me)
+            if stop and await self.stops.stop_by_message(stop, message.user_id or "", message.ts):
                 return False
-            participants = await self._triage.participants_at(message)
-            found = await self._triage.decide(message, participants)
+            participants = await self.triage.participants_at(message)
+            found = await self.triage.decide(message, participants)
             if stop and isinstance(found, Ignore):
-                await self._stops.tell_who_can_stop(stop, message.user_id or "", message.ts)
+                await self.stops.tell_who_can_stop(stop, message.user_id or "", message.ts)
             if participants.begins_group:
                 # Written only after the decision, because a database that rejects writes can still tell whether the
                 # message is a question.
-                await self._participants.mark_group(message.thread, message.ts)
+                await self.stores.participants.mark_group(message.thread, message.ts)
             return await self._carry_out(event_id, message, participants, found, action_token, offer_first=offer_first)
         except StoreError:
             # If the database failed before the decision, the message alone decides.
-            found = found or self._triage.decide_from_message(message)
-            if notify_unsaved and isinstance(found, Question) and not self._access_control.known_denial(found):
-                self._notifier.tell_not_saved(found)
+            found = found or self.triage.decide_from_message(message)
+            if notify_unsaved and isinstance(found, Question) and not self.access_control.known_denial(found):
+                self.notifier.tell_not_saved(found)
             raise
 
     async def _carry_out(
@@ -147,29 +134,29 @@ class Intake:
                 return False
             await self._record_line(message, participants)
             self.ask_gate(event_id, found.doubtful_question)
-        elif denial := self._access_control.known_denial(found):
+        elif denial := self.access_control.known_denial(found):
             await self._record_line(message, participants)
-            self._access_control.explain_denial(found, denial)
+            self.access_control.explain_denial(found, denial)
         else:
             if participants.is_quiet:
-                await self._triage.quiet_threads.on_mention(message, participants)
-            if action_token and self._action_tokens is not None:
-                await self._action_tokens.keep(found, action_token)
+                await self.triage.quiet_threads.on_mention(message, participants)
+            if action_token and self.action_tokens is not None:
+                await self.action_tokens.keep(found, action_token)
             return await self.enqueue(event_id, found, offer_first=offer_first)
         return False
 
     def can_be_alert(self, message: Message) -> bool:
-        return can_be_alert(message, self._me, self._triage.rules)
+        return can_be_alert(message, self.workspace.me, self.triage.rules)
 
     def _react_to_thanks(self, message: Message, found: Ignore) -> None:
         """Reacts to thanks with an emoji. Closings aren't recorded, because they don't change whose turn it is."""
-        if found.closing is Closing.THANKS and self._workspace.can_react:
-            reacting = self._workspace.surfaces.react(message.channel_id, message.ts, THANKS_REACTION)
+        if found.closing is Closing.THANKS and self.workspace.can_react:
+            reacting = self.workspace.surfaces.react(message.channel_id, message.ts, THANKS_REACTION)
             self._reaction_tasks.start(reacting, f"no reaction to message {message.ts}")
 
     def ask_gate(self, event_id: str, question: Question | None) -> None:
         """Asks a model about an unclear message in the background, because acknowledgments can't wait for a model."""
-        gate = self._triage.gate
+        gate = self.triage.gate
         if question is None or gate is None:
             return
         if len(self._gate_tasks) >= MAX_IN_DOUBT:
@@ -179,33 +166,34 @@ class Intake:
         self._gate_tasks.start(deciding, f"doubtful message {question.ts} ignored")
 
     async def _enqueue_if_for_us(self, event_id: str, question: Question, gate: Gate) -> None:
-        if await self._access_control.denial(question) is None and await gate.is_for_us(question):
+        if await self.access_control.denial(question) is None and await gate.is_for_us(question):
             await self.enqueue(event_id, question)
 
     async def _record_line(self, message: Message, participants: Participants) -> None:
         if participants.has_others and message.thread_ts is not None:
-            await self._participants.record_line(message.thread, message.user_id or "", message.ts)
+            await self.stores.participants.record_line(message.thread, message.user_id or "", message.ts)
 
     async def enqueue(
         self, event_id: str, question: Question, *, offer_first: bool = False, job_id: int | None = None
     ) -> bool:
         """Queues a question. Returns whether the question is new. `job_id`: the job of a question that the bot posted.
         Raises StoreError."""
-        full, question = self._worker.is_full, queued_question(self._workspace, question)
+        queue, full = self.stores.question_queue, self.worker.is_full
+        question = queued_question(self.workspace, question)
         # A held question gets no offer, because nobody asked it.
         offer_first = offer_first and not question.is_held
         if question.alert_kind:
-            runs = self._triage.rules.alert_runs
+            runs = self.triage.rules.alert_runs
             notice = _alert_limit_notice(question, runs)
-            enqueued = await self._queue.enqueue_alert(event_id, question, runs, notice, full=full)
+            enqueued = await queue.enqueue_alert(event_id, question, runs, notice, full=full)
         else:
-            enqueued = await self._queue.enqueue(event_id, question, full=full, offered=offer_first, job_id=job_id)
+            enqueued = await queue.enqueue(event_id, question, full=full, offered=offer_first, job_id=job_id)
         if enqueued is None:
             log.debug("message %s is no new question", question.ts)
         elif enqueued.needs_placeholder:
-            self._worker.post_placeholder(Job(enqueued.job_id, question, attempts=0))
+            self.worker.post_placeholder(Job(enqueued.job_id, question, attempts=0))
         else:
-            self._worker.on_question(Job(enqueued.job_id, question, attempts=0))
+            self.worker.on_question(Job(enqueued.job_id, question, attempts=0))
         return enqueued is not None
 
 
@@ -225,54 +213,55 @@ def queued_question(workspace: Workspace, question: Question) -> Question:
     return replace(question, is_command=is_command)
 
 
+@dataclass(frozen=True)
 class MessageEdits:
-    def __init__(self, stores: Stores, workspace: Workspace, worker: Worker, intake: Intake) -> None:
-        self._questions = stores.question_queue
-        self._worker = worker
-        self._intake = intake
-        self._me = workspace.me
-        self._workspace = workspace
+    stores: Stores
+    workspace: Workspace
+    worker: Worker
+    intake: Intake
 
     async def on_message_edited(self, event_id: str, before: Message, after: Message, edited_ts: str) -> None:
         """Applies a message edit. Adding a mention, or text to a closing, makes the message a question."""
         if after.subtype == "tombstone":
             await self.on_message_deleted(before)
-        elif self._intake.can_be_alert(after):
-            if before.full_text != after.full_text and await self._record_edit(after, edited_ts):
-                self._worker.wake()
-        elif not is_from_person(after, self._me):
+        elif self.intake.can_be_alert(after):
+            if before.full_text != after.full_text:
+                await self._record_edit(after, edited_ts)
+        elif not is_from_person(after, self.workspace.me):
             log.debug("edit of message %s ignored: not by a person", after.ts)
         elif self._own_text(before) != self._own_text(after) and await self._record_edit(after, edited_ts):
-            self._worker.wake()
+            return
         elif self._became_question(before, after):
-            await self._intake.receive(event_id, after)
+            await self.intake.receive(event_id, after)
 
     async def on_mention_edited(self, event_id: str, message: Message, edited_ts: str) -> None:
         """Applies an edit of a message that mentions us, without its previous text. For channels that the bot isn't in,
         Slack sends no other event about edits. The message becomes a question if it isn't a question yet, because the
         mention might be new."""
-        if not is_from_person(message, self._me):
+        if not is_from_person(message, self.workspace.me):
             log.debug("edit of message %s ignored: not by a person", message.ts)
-        elif await self._record_edit(message, edited_ts):
-            self._worker.wake()
-        else:
-            await self._intake.receive(event_id, message)
+        elif not await self._record_edit(message, edited_ts):
+            await self.intake.receive(event_id, message)
 
     async def on_message_deleted(self, message: Message) -> None:
         """Removes a deleted message's question, and its reply unless a person wrote after it."""
-        is_asked = is_from_person(message, self._me) or self._intake.can_be_alert(message)
-        if is_asked and await self._questions.delete(message.team_id, message.channel_id, message.ts):
-            self._worker.wake()
+        is_asked = is_from_person(message, self.workspace.me) or self.intake.can_be_alert(message)
+        if is_asked and await self.stores.question_queue.delete(message.team_id, message.channel_id, message.ts):
+            self.worker.wake()
 
     async def _record_edit(self, message: Message, edited_ts: str) -> bool:
-        question = message.as_question(message.thread_ts)
-        return await self._questions.edit(queued_question(self._workspace, question), edited_ts)
+        """Records the edit of a question. Returns False if the message isn't a question yet."""
+        question = queued_question(self.workspace, message.as_question(message.thread_ts))
+        is_recorded = await self.stores.question_queue.edit(question, edited_ts)
+        if is_recorded:
+            self.worker.wake()
+        return is_recorded
 
     def _became_question(self, before: Message, after: Message) -> bool:
-        mentions_us = [self._me.user_id in addressed_user_ids(message.text) for message in (before, after)]
+        mentions_us = [self.workspace.me.user_id in addressed_user_ids(message.text) for message in (before, after)]
         return mentions_us == [False, True] or bool(
-            closing_of_message(before, self._me) and not closing_of_message(after, self._me)
+            closing_of_message(before, self.workspace.me) and not closing_of_message(after, self.workspace.me)
         )
 
     def _own_text(self, message: Message) -> str:
-        return without_bot_mention(message.text, self._me.user_id)
+        return without_bot_mention(message.text, self.workspace.me.user_id)

@@ -353,7 +353,7 @@ class AnsweringStage:
         quota = Quota(stores, notifier, (), (MODEL,), 1_000, ModelPrices())
         prompts = PromptSettings("You are a colleague.", self.history_tokens)
         estimate, transcription = TokenEstimate((MODEL,)), Transcription(stores, None, quota)
-        access = AccessControl(AccessRules(), self.accounts, notifier, ("UADMIN",))
+        access = AccessControl(AccessRules(), self.accounts, notifier, frozenset({"UADMIN"}))
         pane = AssistantPane(stores, workspace, ThreadStatuses(self.pane, self.clock))
         conversation = SlackConversation(stores, workspace, transcription)
         ports = Ports(stores.recorded_calls, conversation, self.tools, quota, self.clock)

@@ -46,9 +46,8 @@ class Recipients:
         unused: Any = None
         runs: Any = _NoRuns()
         workspace = workspace_of(surfaces=self)
-        outbox = Outbox(
-            stores, workspace, (), Notifier(stores, workspace), writers or {}, unused, unused, unused, unused, runs
-        )
+        notifier = Notifier(stores, workspace)
+        outbox = Outbox(stores, workspace, (), notifier, writers or {}, unused, unused, unused, runs)
         outbox.check_now()
         await outbox.end(WITHIN_S)
 

@@ -33,7 +33,7 @@ async def test_denied_person_reads_three_admins_and_a_bot_reads_nothing(
 ) -> None:
     accounts = Accounts()
     notifier = Notifier(stores, workspace_of(ephemeral=accounts))
-    admins = ("U6", "U4", "U3", "U5")
+    admins = frozenset({"U6", "U4", "U3", "U5"})
     access_control = AccessControl(AccessRules(), accounts, notifier, admins)
     access_control.explain_denial(replace(QUESTION, is_from_bot=from_bot), Denial.GUEST)
     await idle()
@@ -106,7 +106,9 @@ class Directory:
     def control(self, rules: AccessRules, stores: Stores) -> AccessControl:
         slack: Any = self
         people: Any = _Named(self)
-        return AccessControl(rules, slack, Notifier(stores, workspace_of(ephemeral=Accounts())), ("UADMIN",), people)
+        return AccessControl(
+            rules, slack, Notifier(stores, workspace_of(ephemeral=Accounts())), frozenset({"UADMIN"}), people
+        )
 
 
 @dataclass

@@ -155,7 +155,7 @@ class Stage:
         slack: Any = self.slack
         self.workspace = workspace_of(surfaces=slack, users=slack, channel_reader=slack)
         notifier = Notifier(self.stores, self.workspace)
-        self.access = AccessControl(self.rules, self.slack, notifier, ("UADMIN",))
+        self.access = AccessControl(self.rules, self.slack, notifier, frozenset({"UADMIN"}))
         self.quota = Quota(self.stores, notifier, CAPS, (MODEL,), 1_000, ModelPrices())
         self.caps = CapSettings(self.stores, self.workspace, CAPS, ("my-own",), self.access)
         self.schedules, self.remembering = Opening(""), Opening("")

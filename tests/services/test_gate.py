@@ -44,13 +44,15 @@ class SureModel(Decider):
         return Estimate(1.0, 10)
 
 
-@dataclass
 class Rights(AccessControl):
     """Says who may ask, once `may_say` is set."""
 
-    error: Exception | None = None
-    """Why nobody can say whether the writer may ask."""
-    may_say: asyncio.Event = field(default_factory=asyncio.Event)
+    error: Exception | None
+    may_say: asyncio.Event
+
+    def __init__(self, error: Exception | None) -> None:
+        """`error`: why nobody can say whether the writer may ask."""
+        vars(self).update(error=error, may_say=asyncio.Event())
 
     async def denial(self, question: Question, **more: Any) -> None:
         await self.may_say.wait()
@@ -69,11 +71,10 @@ class GateStage:
 
     def __post_init__(self) -> None:
         quota = AnsweringStage(self.stores, InstantClock()).answering.quota
-        self.model, self.rights = SureModel(), object.__new__(Rights)
-        self.rights.error, self.rights.may_say = self.error, asyncio.Event()
+        self.model, self.rights = SureModel(), Rights(self.error)
         gate = Gate(self.model, workspace_of(history=Thread(self.has)), quota, TokenEstimate((MODEL,)))
         self.intake = IntakeStage(self.stores, gate).intake
-        self.intake._access_control = self.rights
+        self.intake.access_control = self.rights
 
     def decide(self) -> None:
         self.intake.ask_gate("Ev1", DOUBTFUL)

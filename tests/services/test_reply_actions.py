@@ -232,7 +232,9 @@ async def asked_about(
     async with staged(NotesServer(rules), asking(*calls), ANSWER, question=replace(QUESTION, **question)) as stage:
         accounts, stores = stage.accounts, stage.stores
         if access:
-            control = AccessControl(access, accounts, Notifier(stores, workspace_of(ephemeral=accounts)), ("UADMIN",))
+            control = AccessControl(
+                access, accounts, Notifier(stores, workspace_of(ephemeral=accounts)), frozenset({"UADMIN"})
+            )
             stage.change(access_control=control)
         await ended(stage, "awaiting_approval")
         async with stores.database.engine.begin() as connection:

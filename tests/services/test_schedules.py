@@ -92,7 +92,7 @@ class Stage:
     def __post_init__(self) -> None:
         slack: Any = self.slack
         workspace = workspace_of(users=slack, surfaces=slack)
-        self.access = AccessControl(AccessRules(), slack, Notifier(self.stores, workspace), ("UADMIN",))
+        self.access = AccessControl(AccessRules(), slack, Notifier(self.stores, workspace), frozenset({"UADMIN"}))
         self.schedules = Schedules(self.stores, workspace, self.access, self.sign_ins)
 
     async def created(self, proposal: Proposal = WEEKDAYS, channel_id: str = "C1", user_id: str = "UADA") -> Schedule:

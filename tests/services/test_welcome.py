@@ -97,7 +97,7 @@ class Stage:
         slack: Any = self.slack
         shortcut: Any = self.questions
         access = AccessControl(
-            rules or AccessRules(), slack, Notifier(self.stores, workspace_of(ephemeral=slack)), ("UADMIN",)
+            rules or AccessRules(), slack, Notifier(self.stores, workspace_of(ephemeral=slack)), frozenset({"UADMIN"})
         )
         workspace = workspace_of(me=replace(ME, has_pane=has_pane), surfaces=slack, users=slack)
         stores = having(self.stores, outbox=self, clock=self.clock)
