@@ -31,32 +31,37 @@ LIMITS: Mapping[str, object] = {
     "Blocks in a stored message": sizes.BLOCKS,
     "Characters in all blocks of a message": sizes.ALL_TEXT,
     "Characters in a `markdown` block": rules.MARKDOWN,
-    "Characters in `text` of chat.postMessage, which cuts off the rest": rules.POST_TEXT,
-    "UTF-8 bytes in `text` of chat.update": rules.UPDATE_TEXT_BYTES,
+    "Characters in the `text` of `chat.postMessage`, which cuts off longer text": rules.POST_TEXT,
+    "UTF-8 bytes in the `text` of `chat.update`": rules.UPDATE_TEXT_BYTES,
     "Characters in a header": sizes.HEADER_TEXT,
-    "Characters in a section, and in each field": f"{rules.SECTION_TEXT:,}, {rules.SECTION_FIELD:,}",
-    "Rows and columns in a table": f"{sizes.TABLE_ROWS}, {sizes.TABLE_COLUMNS}",
-    "Characters in a message's tables": sizes.TABLE_TEXT,
-    "Characters in a button's text, value and URL": (
-        f"{elements.BUTTON_TEXT}, {elements.BUTTON_VALUE:,}, {elements.BUTTON_URL:,}"
+    "Characters in a section": f"{rules.SECTION_TEXT:,}, and {rules.SECTION_FIELD:,} in each of its fields",
+    "Size of a table": f"{sizes.TABLE_ROWS} rows and {sizes.TABLE_COLUMNS} columns",
+    "Characters in all tables of a message": sizes.TABLE_TEXT,
+    "Characters in a button": (
+        f"{elements.BUTTON_TEXT} in its text, {elements.BUTTON_VALUE:,} in its value and "
+        f"{elements.BUTTON_URL:,} in its URL"
     ),
-    "Characters in an option's text and value": f"{elements.OPTION_TEXT}, {elements.OPTION_VALUE}",
+    "Characters in an option": f"{elements.OPTION_TEXT} in its text and {elements.OPTION_VALUE} in its value",
     "Characters in a placeholder": elements.PLACEHOLDER,
-    "Characters in action_id, block_id and callback_id": elements.IDENTIFIER,
-    "Characters that a person must type before block_suggestion, by default": elements.MIN_QUERY_LENGTH,
-    "Options in a response to block_suggestion": elements.MAX_SUGGESTED_OPTIONS,
+    "Characters in each `action_id`, `block_id` and `callback_id`": elements.IDENTIFIER,
+    "Characters that a person must type before Slack sends `block_suggestion`, by default": elements.MIN_QUERY_LENGTH,
+    "Options in a response to `block_suggestion`": elements.MAX_SUGGESTED_OPTIONS,
     "Blocks in a view": view_rules.BLOCKS,
     "Bytes in a view": view_rules.VIEW_BYTES,
-    "Characters in a view's title, and in private_metadata": f"{view_rules.TITLE}, {view_rules.PRIVATE_METADATA:,}",
+    "Characters in a view": (
+        f"{view_rules.TITLE} in its title and {view_rules.PRIVATE_METADATA:,} in `private_metadata`"
+    ),
     "Modals on top of each other": views.MAX_STACKED,
-    "Seconds until a trigger_id expires": f"{triggers.LIFE_S:.0f}",
-    "Seconds until an action_token expires; results per search": f"{action_tokens.LIFE_S:.0f}, {search.MAX_RESULTS}",
-    "Uses of a response_url, and seconds until it expires": f"{responses.USES}, {responses.LIFE_S:,.0f}",
+    "Seconds until a `trigger_id` expires": f"{triggers.LIFE_S:.0f}",
+    "Seconds until an `action_token` expires": f"{action_tokens.LIFE_S:.0f}",
+    "Results per search": search.MAX_RESULTS,
+    "Uses of a `response_url`": responses.USES,
+    "Seconds until a `response_url` expires": f"{responses.LIFE_S:,.0f}",
     "Bytes in a file": files.MAX_BYTES,
     "Socket Mode connections": socket_mode.MAX_CONNECTIONS,
     "Seconds until Slack closes a native stream": f"{streams.LIFE_S:.0f}",
-    "Slash commands, shortcuts and events in a manifest": (
-        f"{manifest.MAX_COMMANDS}, {manifest.MAX_SHORTCUTS}, {manifest.MAX_EVENTS}"
+    "Size of a manifest": (
+        f"{manifest.MAX_COMMANDS} slash commands, {manifest.MAX_SHORTCUTS} shortcuts and {manifest.MAX_EVENTS} events"
     ),
 }
 """The limits to list, and the sandbox's constants."""
@@ -74,15 +79,15 @@ def generated() -> str:
     limits = [(what, f"{limit:,}" if isinstance(limit, int) else limit) for what, limit in LIMITS.items()]
     sections = {
         "Methods": (
-            "Methods by scope, with rate limits in calls per minute. One of the listed scopes is enough:",
+            "This list shows each method's limit in calls per minute. If several scopes are listed, one is enough:",
             listed((scopes, ", ".join(methods[scopes])) for scopes in sorted(methods)),
         ),
         "Events": (
-            "Events by required scope:",
+            "The events are listed by the scope that they require:",
             listed((scope, _names(events[scope])) for scope in sorted(events)),
             f"The manifest can also contain Slack's other {len(NEVER_SENT)} events, but the sandbox never sends them.",
         ),
-        "Blocks": ("Elements in each block:", listed(blocks)),
+        "Blocks": ("Each block can contain these elements:", listed(blocks)),
         "Limits": (listed(limits),),
     }
     return "\n".join("\n".join((f"## {heading}\n", *_spaced(parts))) for heading, parts in sections.items())
