@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 
-from bot.checks.registry import Checkup, Occasion, planned_checks
-from bot.checks.report import CheckStatus, Finding, run_checks
+from bot.checks.registry import Checkup, planned_checks
+from bot.checks.report import CheckStatus, Finding, Occasion, run_checks
 from bot.clock import Clock
 from bot.core.caps import DAY_S, HOUR_S
 from bot.errors import TypistError, trace_of

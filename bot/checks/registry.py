@@ -7,12 +7,11 @@ These checks can run at any time. Problems that take minutes to confirm, such as
 many connections, are instead monitored while Typist answers (bot/services/admin_notices.py).
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from enum import Flag, auto
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from aiohttp import ClientSession
 
 from bot.checks import machine, models, servers
 from bot.checks.database import DatabaseChecks, check_workspace
-from bot.checks.report import SETTINGS, CheckReport, Finding, PlannedCheck, run_checks
+from bot.checks.report import SETTINGS, Check, CheckReport, Occasion, run_checks
 from bot.checks.servers import ServerChecks
 from bot.checks.slack import SlackChecks
 from bot.clock import Clock, SystemClock
@@ -36,25 +35,8 @@ from bot.store.listening import read_teams
 
 BOT_TOKEN, CONNECTION = "slack.bot_token", "database.connection"
 APP_TOKEN, SCOPES, SOCKET_MODE, SAME_APP = "slack.app_token", "slack.scopes", "slack.socket_mode", "slack.same_app"
-PROBE_POST, MODEL, SERVER = "slack.probe_post", "model.{}", "mcp.{}"
-
-
-class Occasion(Flag):
-    COMMAND = auto()
-    """`typist check`: any call that changes nothing and is free, or nearly so."""
-    PROBE = auto()
-    """`typist check --probe`: posts a message in Slack."""
-    PROBE_MODELS = auto()
-    """`typist check --probe-models`: each model reads 6,000 tokens and calls a tool."""
-    START = auto()
-    """A process or a sandbox starts: no calls, so that startup isn't delayed. These checks run once their inputs are
-    available."""
-    RUN = auto()
-    """`typist run` starts: no calls."""
-    CONNECTED = auto()
-    """`typist run` has connected to Slack: free calls that don't delay answers."""
-    DAILY = auto()
-    """Once a day, in only one process: free calls. Admins are notified of each finding once."""
+PROBE_POST, PROBE_EVENT = "slack.probe_post", "slack.probe_event"
+MODEL, WRITE, SCHEMA = "model.{}", "database.write", "database.schema"
 
 
 @dataclass
@@ -97,235 +79,178 @@ class Checkup:
         return texts.settings.tools_price(*price)
 
 
-def _once(applies: object) -> Sequence[str]:
-    return [""] if applies else []
-
-
-def _models(at: Checkup) -> Sequence[str]:
-    return models_in_use(at.settings)
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    id: str
-    """The ID that scripts use; never change it. {} is the model or server, also in `name` and `needs`."""
-    name: str
-    make: Callable[[Checkup, str], Awaitable[Finding]]
-    on: Occasion = Occasion.COMMAND
-    subjects: Callable[[Checkup], Iterable[str]] = lambda _: ("",)
-    """Returns the models or servers, or nothing if the check doesn't apply."""
-    needs: Sequence[str] = ()
-    after: Sequence[str] = ()
-    """IDs of checks that must finish first, whatever their result."""
-    within_s: float = 0.0
-    is_vital: bool = True
-
-
 _AND_START = Occasion.COMMAND | Occasion.START
 
-CHECKS: Sequence[Check] = (
-    Check(
-        SETTINGS,
-        "the settings",
-        lambda at, _: machine.check_settings(at.settings, at.env_file, at.clock.now()),
-        _AND_START,
-    ),
-    Check(
-        "isolation",
-        "the kernel's protection",
-        lambda *_: machine.check_isolation(),
-        Occasion.COMMAND | Occasion.RUN,
-    ),
-    Check(
+
+def planned_checks(at: Checkup, on: Occasion) -> list[Check]:
+    return [check for check in all_checks(at) if check.on & on]
+
+
+def all_checks(at: Checkup) -> Iterator[Check]:
+    """Yields the checks of all occasions that apply to the settings, in report order. Their IDs never change, because
+    scripts use them."""
+    ours = at.settings
+    yield Check(
+        SETTINGS, "the settings", lambda: machine.check_settings(ours, at.env_file, at.clock.now()), on=_AND_START
+    )
+    yield Check("isolation", "the kernel's protection", machine.check_isolation, on=Occasion.COMMAND | Occasion.RUN)
+    yield Check(
         "files",
         "whether other users can read files with secrets",
-        lambda at, _: machine.check_files(at.env_file, at.settings.database_url),
-        Occasion.RUN,
-    ),
-    Check("network", "the network routes to the servers", lambda at, _: machine.check_network(at.settings)),
-    Check(BOT_TOKEN, "SLACK_BOT_TOKEN", lambda at, _: at.slack.check_bot_token()),
-    Check(SCOPES, "the bot token's scopes", lambda at, _: at.slack.check_scopes(), _AND_START, needs=[BOT_TOKEN]),
-    Check("slack.clock", "this machine's clock", lambda at, _: at.slack.check_clock(), _AND_START, needs=[BOT_TOKEN]),
-    Check(APP_TOKEN, "SLACK_APP_TOKEN", lambda at, _: at.slack.check_app_token()),
-    Check(SOCKET_MODE, "Socket Mode", lambda at, _: at.slack.check_socket_mode(), needs=[APP_TOKEN]),
-    Check(
+        lambda: machine.check_files(at.env_file, ours.database_url),
+        on=Occasion.RUN,
+    )
+    yield Check("network", "the network routes to the servers", lambda: machine.check_network(ours))
+    yield from _slack_checks(ours, at.slack, at.probe_channel)
+    yield from _model_checks(ours, at.today)
+    yield from _database_checks(at)
+    if ours.traces_url:
+        yield Check(
+            "traces", "BOT_TRACES_URL", lambda: machine.check_traces(ours.traces_url, at.session), is_vital=False
+        )
+    yield from _server_checks(at)
+
+
+def _slack_checks(ours: Settings, slack: SlackChecks, probe_channel: str) -> Iterator[Check]:
+    yield Check(BOT_TOKEN, "SLACK_BOT_TOKEN", slack.check_bot_token)
+    yield Check(SCOPES, "the bot token's scopes", slack.check_scopes, needs=[BOT_TOKEN], on=_AND_START)
+    yield Check("slack.clock", "this machine's clock", slack.check_clock, needs=[BOT_TOKEN], on=_AND_START)
+    yield Check(APP_TOKEN, "SLACK_APP_TOKEN", slack.check_app_token)
+    yield Check(SOCKET_MODE, "Socket Mode", slack.check_socket_mode, needs=[APP_TOKEN])
+    yield Check(
         SAME_APP,
         "whether both tokens belong to the same app",
-        lambda at, _: at.slack.check_same_app(),
+        slack.check_same_app,
         needs=[BOT_TOKEN, APP_TOKEN],
         after=[SOCKET_MODE],
-    ),
-    Check("slack.manifest", "the app's manifest", lambda at, _: at.slack.check_manifest(), after=[SAME_APP]),
-    Check(
-        "slack.named",
-        "whether the people and channels in the settings exist",
-        lambda at, _: at.slack.check_named(at.settings.admins, access_rules_of(at.settings)),
-        Occasion.COMMAND | Occasion.DAILY,
-        lambda at: _once(at.settings.admins or at.settings.allow_channels or access_rules_of(at.settings).people),
-        needs=[SCOPES],
-        is_vital=False,
-    ),
-    Check(
-        "slack.user_groups",
-        "the user groups in BOT_ALLOW_USERS",
-        lambda at, _: at.slack.check_user_groups(access_rules_of(at.settings)),
-        subjects=lambda at: _once(access_rules_of(at.settings).groups),
-        needs=[SCOPES],
-    ),
-    Check(
+    )
+    yield Check("slack.manifest", "the app's manifest", slack.check_manifest, after=[SAME_APP])
+    rules = access_rules_of(ours)
+    if ours.admins or ours.allow_channels or rules.people:
+        yield Check(
+            "slack.named",
+            "whether the people and channels in the settings exist",
+            lambda: slack.check_named(ours.admins, rules),
+            needs=[SCOPES],
+            is_vital=False,
+            on=Occasion.COMMAND | Occasion.DAILY,
+        )
+    if rules.groups:
+        yield Check(
+            "slack.user_groups",
+            "the user groups in BOT_ALLOW_USERS",
+            lambda: slack.check_user_groups(rules),
+            needs=[SCOPES],
+        )
+    yield Check(
         PROBE_POST,
         "the test message",
-        lambda at, _: at.slack.probe_post(at.probe_channel),
-        Occasion.PROBE,
+        lambda: slack.probe_post(probe_channel),
         needs=[BOT_TOKEN, SOCKET_MODE],
-    ),
-    Check(
-        "slack.probe_event",
-        "the test message's event",
-        lambda at, _: at.slack.probe_event(),
-        Occasion.PROBE,
-        needs=[PROBE_POST],
-    ),
-    Check(
+        on=Occasion.PROBE,
+    )
+    yield Check(PROBE_EVENT, "the test message's event", slack.probe_event, needs=[PROBE_POST], on=Occasion.PROBE)
+    yield Check(
         "slack.probe_delete",
         "whether the test message can be deleted",
-        lambda at, _: at.slack.probe_delete(),
-        Occasion.PROBE,
+        slack.probe_delete,
         needs=[PROBE_POST],
-        after=["slack.probe_event"],
-    ),
-    Check(
-        MODEL,
-        "{}",
-        lambda at, model: models.check_model(model_setup(at.settings), model, at.today),
-        Occasion.COMMAND | Occasion.CONNECTED,
-        _models,
-        within_s=models.LOOKED_UP_WITHIN_S,
-    ),
-    Check(
-        "model.{}.retirement",
-        "whether {} retires soon",
-        lambda at, model: models.check_retirement(model_setup(at.settings), model, at.today),
-        Occasion.DAILY,
-        _models,
-        within_s=models.LOOKED_UP_WITHIN_S + 5.0,
-    ),
-    Check(
-        "transcription",
-        "BOT_TRANSCRIBE",
-        lambda at, _: models.check_transcription(model_setup(at.settings), at.settings.transcribe),
-        subjects=lambda at: _once(at.settings.transcribe),
-        is_vital=False,
-    ),
-    Check(
-        "model.{}.tools",
-        "whether {} calls tools",
-        lambda at, model: models.probe_model(model_setup(at.settings), model),
-        Occasion.PROBE_MODELS,
-        _models,
-        needs=[MODEL],
-        within_s=models.PROBE_WITHIN_S + 5.0,
-    ),
-    Check(CONNECTION, "the database", lambda at, _: at.database.check_connection()),
-    Check(
-        "database.write",
-        "whether the database can be written to",
-        lambda at, _: at.database.check_write(),
-        needs=[CONNECTION],
-    ),
-    Check(
-        "database.schema",
-        "the database schema",
-        lambda at, _: at.database.check_schema(),
-        needs=[CONNECTION],
-        after=["database.write"],
-    ),
-    Check(
+        after=[PROBE_EVENT],
+        on=Occasion.PROBE,
+    )
+
+
+def _model_checks(ours: Settings, today: date) -> Iterator[Check]:
+    for model in models_in_use(ours):
+        yield Check(
+            MODEL.format(model),
+            model,
+            partial(models.check_model, model_setup(ours), model, today),
+            within_s=models.LOOKED_UP_WITHIN_S,
+            on=Occasion.COMMAND | Occasion.CONNECTED,
+        )
+    for model in models_in_use(ours):
+        yield Check(
+            f"model.{model}.retirement",
+            f"whether {model} retires soon",
+            partial(models.check_retirement, model_setup(ours), model, today),
+            within_s=models.LOOKED_UP_WITHIN_S + 5.0,
+            on=Occasion.DAILY,
+        )
+    if ours.transcribe:
+        yield Check(
+            "transcription",
+            "BOT_TRANSCRIBE",
+            lambda: models.check_transcription(model_setup(ours), ours.transcribe),
+            is_vital=False,
+        )
+    for model in models_in_use(ours):
+        yield Check(
+            f"model.{model}.tools",
+            f"whether {model} calls tools",
+            partial(models.probe_model, model_setup(ours), model),
+            needs=[MODEL.format(model)],
+            within_s=models.PROBE_WITHIN_S + 5.0,
+            on=Occasion.PROBE_MODELS,
+        )
+
+
+def _database_checks(at: Checkup) -> Iterator[Check]:
+    database, slack = at.database, at.slack
+    yield Check(CONNECTION, "the database", database.check_connection)
+    yield Check(WRITE, "whether the database can be written to", database.check_write, needs=[CONNECTION])
+    yield Check(SCHEMA, "the database schema", database.check_schema, needs=[CONNECTION], after=[WRITE])
+    yield Check(
         "database.workspace",
         "whether the database is this workspace's",
-        lambda at, _: check_workspace(partial(at.read, read_teams), at.slack.installation.identity.team_id),
-        _AND_START,
+        lambda: check_workspace(partial(at.read, read_teams), slack.installation.identity.team_id),
         needs=[BOT_TOKEN, CONNECTION],
-        after=["database.schema"],
-    ),
-    Check(
+        after=[SCHEMA],
+        on=_AND_START,
+    )
+    yield Check(
         "slack.connections",
         "whether another process receives events",
-        lambda at, _: at.slack.check_connections(at.database.count_live_processes),
+        lambda: slack.check_connections(database.count_live_processes),
         needs=[SOCKET_MODE, CONNECTION],
-        after=["database.schema"],
-    ),
-    Check(
-        "database.catch_up",
-        "the last catch-up",
-        lambda at, _: at.database.check_catch_up(),
-        needs=[CONNECTION],
-        after=["database.schema"],
-    ),
-    Check(
-        "traces",
-        "BOT_TRACES_URL",
-        lambda at, _: machine.check_traces(at.settings.traces_url, at.session),
-        subjects=lambda at: _once(at.settings.traces_url),
-        is_vital=False,
-    ),
-    Check(
-        SERVER,
-        "the MCP server {}",
-        lambda at, name: at.servers.check_server(name),
-        subjects=lambda at: at.settings.mcp.names,
-        within_s=servers.CHECKED_WITHIN_S,
-        is_vital=False,
-    ),
-    Check(
-        "mcp",
-        "the total number of MCP tools",
-        lambda at, _: at.servers.check_places(partial(at.read, read_chosen_servers)),
-        subjects=lambda at: _once(at.settings.mcp.servers),
-        after=[CONNECTION, SERVER],
-        is_vital=False,
-    ),
-    Check(
-        "sign_ins",
-        "whether BOT_SECRET_KEYS can decrypt the sign-ins to MCP servers",
-        lambda at, _: servers.check_sign_ins(partial(at.read, read_secrets), at.settings.secret_keys),
-        _AND_START,
-        lambda at: _once(at.settings.mcp.servers or at.settings.secret_keys),
-        needs=[CONNECTION],
-    ),
-)
+        after=[SCHEMA],
+    )
+    yield Check("database.catch_up", "the last catch-up", database.check_catch_up, needs=[CONNECTION], after=[SCHEMA])
 
 
-def planned_checks(at: Checkup, on: Occasion) -> list[PlannedCheck]:
-    rows = [(check, subject) for check in CHECKS if check.on & on for subject in check.subjects(at)]
-
-    def dependencies(names: Iterable[str], subject: str) -> list[str]:
-        """Returns the IDs of a check's dependencies. A model's check depends only on checks of the same model."""
-        return [
-            other.id.format(theirs)
-            for name in names
-            for other, theirs in rows
-            if other.id == name and (not subject or theirs in ("", subject))
-        ]
-
-    return [
-        PlannedCheck(
-            check.id.format(subject),
-            check.name.format(subject),
-            partial(check.make, at, subject),
-            dependencies(check.needs, subject),
-            dependencies(check.after, subject),
-            check.within_s,
-            check.is_vital,
+def _server_checks(at: Checkup) -> Iterator[Check]:
+    ours = at.settings
+    server_ids = {name: f"mcp.{name}" for name in ours.mcp.names}
+    for name, server_id in server_ids.items():
+        yield Check(
+            server_id,
+            f"the MCP server {name}",
+            partial(at.servers.check_server, name),
+            within_s=servers.CHECKED_WITHIN_S,
+            is_vital=False,
         )
-        for check, subject in rows
-    ]
+    if ours.mcp.servers:
+        yield Check(
+            "mcp",
+            "the total number of MCP tools",
+            lambda: at.servers.check_places(partial(at.read, read_chosen_servers)),
+            after=[CONNECTION, *server_ids.values()],
+            is_vital=False,
+        )
+    if ours.mcp.servers or ours.secret_keys:
+        yield Check(
+            "sign_ins",
+            "whether BOT_SECRET_KEYS can decrypt the sign-ins to MCP servers",
+            lambda: servers.check_sign_ins(partial(at.read, read_secrets), ours.secret_keys),
+            needs=[CONNECTION],
+            on=_AND_START,
+        )
 
 
 async def log_startup_findings(at: Checkup, *having: str) -> None:
     """Logs the findings of startup checks that need the last of these checks, and no checks other than these."""
-    ready = {check.id for check in CHECKS if set(having[-1:]) <= set(check.needs) <= set(having)}
-    (await run_checks([check for check in planned_checks(at, Occasion.START) if check.id in ready])).log()
+    checks = planned_checks(at, Occasion.START)
+    (await run_checks([check for check in checks if set(having[-1:]) <= set(check.needs) <= set(having)])).log()
 
 
 async def run_all(

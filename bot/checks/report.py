@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import Flag, StrEnum, auto
 
 from bot.core.unseen import visible
 from bot.errors import TypistError, trace_of
@@ -151,21 +151,41 @@ ANSWER_WITHIN_S = 8.0
 respond."""
 
 
+class Occasion(Flag):
+    COMMAND = auto()
+    """`typist check`: any call that changes nothing and is free, or nearly so."""
+    PROBE = auto()
+    """`typist check --probe`: posts a message in Slack."""
+    PROBE_MODELS = auto()
+    """`typist check --probe-models`: each model reads 6,000 tokens and calls a tool."""
+    START = auto()
+    """A process or a sandbox starts: no calls, so that startup isn't delayed. These checks run once their inputs are
+    available."""
+    RUN = auto()
+    """`typist run` starts: no calls."""
+    CONNECTED = auto()
+    """`typist run` has connected to Slack: free calls that don't delay answers."""
+    DAILY = auto()
+    """Once a day, in only one process: free calls. Admins are notified of each finding once."""
+
+
 @dataclass(frozen=True, slots=True)
-class PlannedCheck:
-    """One check of a run, and its dependencies. A dependency that isn't part of the run is treated as passed."""
+class Check:
+    """A check, and its dependencies. A dependency that isn't part of the run is treated as passed."""
 
     id: str
     name: str
     make: Callable[[], Awaitable[Finding]]
     needs: Sequence[str] = ()
     after: Sequence[str] = ()
+    """IDs of checks that must finish first, whatever their result."""
     within_s: float = 0.0
     is_vital: bool = True
     """Whether questions stay unanswered if the check fails. If they don't, a timeout is only a warning."""
+    on: Occasion = Occasion.COMMAND
 
 
-async def run_checks(checks: Sequence[PlannedCheck]) -> CheckReport:
+async def run_checks(checks: Sequence[Check]) -> CheckReport:
     tasks: dict[str, asyncio.Task[Finding]] = {}
     names = {check.id: check.name for check in checks}
     # No task runs before all have been created.
@@ -179,7 +199,7 @@ async def run_checks(checks: Sequence[PlannedCheck]) -> CheckReport:
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-async def _result(check: PlannedCheck, names: Mapping[str, str], tasks: Mapping[str, asyncio.Task[Finding]]) -> Finding:
+async def _result(check: Check, names: Mapping[str, str], tasks: Mapping[str, asyncio.Task[Finding]]) -> Finding:
     before = {id_: await tasks[id_] for id_ in (*check.needs, *check.after) if id_ in tasks}
     failed = next((id_ for id_ in check.needs if id_ in before and not before[id_].passed), None)
     if failed is not None:
@@ -198,7 +218,7 @@ def _no_finding(name: str, cause: str) -> str:
     return f"Skipped because {cause}: {name}."
 
 
-async def _make_check(check: PlannedCheck) -> Finding:
+async def _make_check(check: Check) -> Finding:
     try:
         async with asyncio.timeout(max(WITHIN_S, check.within_s)):
             return await check.make()

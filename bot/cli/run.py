@@ -39,7 +39,8 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     exit_on_sigterm()
     ours = settings.read(env, needs_slack=True, needs_model=True)
     from bot import app
-    from bot.checks.registry import Occasion, log_findings
+    from bot.checks.registry import log_findings
+    from bot.checks.report import Occasion
 
     beside = Background()
     logs.set_up(ours.log_level, ours.log_format)

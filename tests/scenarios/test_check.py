@@ -33,7 +33,7 @@ from bot.checks import report as all_checks
 from bot.checks import servers as server_checks
 from bot.checks import slack as slack_checks
 from bot.checks.registry import run_all
-from bot.checks.report import CheckReport, CheckStatus, Finding, PlannedCheck, ok, run_checks
+from bot.checks.report import Check, CheckReport, CheckStatus, Finding, ok, run_checks
 from bot.clock import SystemClock
 from bot.core.channel_settings import ChannelSettings
 from bot.mcp.config import HttpTransport
@@ -1198,13 +1198,13 @@ async def test_an_unforeseen_error_is_a_line_and_the_others_go_on(monkeypatch: p
         return ok("Good.")
 
     steps = [
-        PlannedCheck("surprising", "surprising", surprising),
-        PlannedCheck("endless", "endless", endless),
-        PlannedCheck("dependent", "dependent", good, needs=["surprising"]),
-        PlannedCheck("later", "later", good, after=["endless"]),
-        PlannedCheck("slack.bot_token", "SLACK_BOT_TOKEN", endless),
-        PlannedCheck("slack.scopes", "the bot token's scopes", good, needs=["slack.bot_token"]),
-        PlannedCheck("slack.clock", "this machine's clock", good, needs=["slack.scopes"]),
+        Check("surprising", "surprising", surprising),
+        Check("endless", "endless", endless),
+        Check("dependent", "dependent", good, needs=["surprising"]),
+        Check("later", "later", good, after=["endless"]),
+        Check("slack.bot_token", "SLACK_BOT_TOKEN", endless),
+        Check("slack.scopes", "the bot token's scopes", good, needs=["slack.bot_token"]),
+        Check("slack.clock", "this machine's clock", good, needs=["slack.scopes"]),
     ]
     report = await run_checks(steps)
     assert [check.status for check in report.checks] == [FAIL, FAIL, SKIPPED, OK, FAIL, SKIPPED, SKIPPED]
