@@ -140,24 +140,6 @@ _NAMED_FIXES = {
 }
 
 
-def check_scopes(installation: Installation, *, extra: Collection[str] = ()) -> Finding:
-    if installation.scopes is None:
-        return skipped("Slack's response didn't list the token's scopes.")
-    agent = AGENT_SCOPE in installation.scopes
-    expected = scopes_of(agent=agent, extra=extra)
-    missing = [scope for scope in expected if scope not in installation.scopes]
-    agents = f"the Agents feature is {'on' if agent else 'off'}"
-    if not missing:
-        return ok(f"The bot token has all {len(expected)} scopes, and {agents}.")
-    missing.sort(key=lambda scope: scope not in NEEDED_SCOPES)
-    losses = ("\n" if len(missing) > 1 else " ") + ";\n".join(f"{one} ({SCOPE_LOSSES[one]})" for one in missing)
-    if OPTIONAL_SCOPES.issuperset(missing):
-        message = f"The bot token has all required scopes, and {agents}. Without optional scopes:{losses}."
-        return ok(message, is_notable=True)
-    severity = fail if NEEDED_SCOPES.intersection(missing) else warn
-    return severity(f"Missing scopes:{losses}.", MANIFEST_FIX)
-
-
 def check_clock(installation: Installation, now_s: float) -> Finding:
     if installation.slack_time_s is None:
         return skipped("Slack's response didn't have a usable Date header.")
@@ -172,32 +154,6 @@ def check_clock(installation: Installation, now_s: float) -> Finding:
     severity = fail if abs(skew_s) > SKEW_FAILED_S else warn
     fix = "Synchronize this machine's clock, for example with NTP. Costs, quotas and retention depend on it."
     return severity(message, fix)
-
-
-async def check_named(slack: SlackClient, team_id: str, admins: Collection[str], rules: AccessRules) -> Finding:
-    try:
-        kinds = await kinds_by_id(slack, {*admins, *rules.people}, team_id)
-        channels = [one for one in sorted(rules.allow_channels) if not await is_open(slack, one)]
-    except (RateLimited, Refused) as error:
-        return skipped(f"Slack didn't return the users and channels in the settings ({_error_name(error)}).")
-    lost = {one for one in rules.people if kinds[one] in (None, UserKind.DEACTIVATED)}
-    wrong = [("BOT_ADMINS", one) for one in sorted(admins) if kinds[one] is not UserKind.MEMBER]
-    wrong += [("BOT_ALLOW_USERS", one) for one in sorted(lost)]
-    sentences = [f"{variable} includes {one}, who is {_KINDS[kinds[one]]}." for variable, one in wrong]
-    sentences += [
-        f"BOT_ALLOW_CHANNELS includes {one}, which doesn't exist, is archived, or is private and doesn't include this "
-        "app."
-        for one in channels
-    ]
-    if not sentences:
-        count = len({*admins, *rules.people}) + len(rules.allow_channels)
-        return ok(f"All {count} people and channels in the settings exist in Slack.")
-    fixes = dict.fromkeys(_NAMED_FIXES[variable] for variable, _ in wrong)
-    fixes |= dict.fromkeys([_NAMED_FIXES["BOT_ALLOW_CHANNELS"]] if channels else [])
-    # Otherwise, others are served.
-    is_vital = lost == rules.allow_users != set() or set(channels) == rules.allow_channels != set()
-    found = (fail if is_vital else warn)("\n".join(sentences), f"{' '.join(fixes)} Then restart Typist.")
-    return replace(found, people=frozenset(one for _, one in wrong))
 
 
 def refuse_organization(installation: Installation) -> None:
@@ -281,7 +237,22 @@ class SlackChecks:
         return self._bot_token
 
     async def check_scopes(self) -> Finding:
-        return check_scopes(self.installation, extra=self.extra)
+        installation = self.installation
+        if installation.scopes is None:
+            return skipped("Slack's response didn't list the token's scopes.")
+        agent = AGENT_SCOPE in installation.scopes
+        expected = scopes_of(agent=agent, extra=self.extra)
+        missing = [scope for scope in expected if scope not in installation.scopes]
+        agents = f"the Agents feature is {'on' if agent else 'off'}"
+        if not missing:
+            return ok(f"The bot token has all {len(expected)} scopes, and {agents}.")
+        missing.sort(key=lambda scope: scope not in NEEDED_SCOPES)
+        losses = ("\n" if len(missing) > 1 else " ") + ";\n".join(f"{one} ({SCOPE_LOSSES[one]})" for one in missing)
+        if OPTIONAL_SCOPES.issuperset(missing):
+            message = f"The bot token has all required scopes, and {agents}. Without optional scopes:{losses}."
+            return ok(message, is_notable=True)
+        severity = fail if NEEDED_SCOPES.intersection(missing) else warn
+        return severity(f"Missing scopes:{losses}.", MANIFEST_FIX)
 
     async def check_user_groups(self, rules: AccessRules) -> Finding:
         try:
@@ -301,7 +272,29 @@ class SlackChecks:
         return ok(f"People in user groups: {sizes}.")
 
     async def check_named(self, admins: Collection[str], rules: AccessRules) -> Finding:
-        return await check_named(self.bot, self.installation.identity.team_id, admins, rules)
+        try:
+            kinds = await kinds_by_id(self.bot, {*admins, *rules.people}, self.installation.identity.team_id)
+            channels = [one for one in sorted(rules.allow_channels) if not await is_open(self.bot, one)]
+        except (RateLimited, Refused) as error:
+            return skipped(f"Slack didn't return the users and channels in the settings ({_error_name(error)}).")
+        lost = {one for one in rules.people if kinds[one] in (None, UserKind.DEACTIVATED)}
+        wrong = [("BOT_ADMINS", one) for one in sorted(admins) if kinds[one] is not UserKind.MEMBER]
+        wrong += [("BOT_ALLOW_USERS", one) for one in sorted(lost)]
+        sentences = [f"{variable} includes {one}, who is {_KINDS[kinds[one]]}." for variable, one in wrong]
+        sentences += [
+            f"BOT_ALLOW_CHANNELS includes {one}, which doesn't exist, is archived, or is private and doesn't include "
+            "this app."
+            for one in channels
+        ]
+        if not sentences:
+            count = len({*admins, *rules.people}) + len(rules.allow_channels)
+            return ok(f"All {count} people and channels in the settings exist in Slack.")
+        fixes = dict.fromkeys(_NAMED_FIXES[variable] for variable, _ in wrong)
+        fixes |= dict.fromkeys([_NAMED_FIXES["BOT_ALLOW_CHANNELS"]] if channels else [])
+        # Otherwise, others are served.
+        is_vital = lost == rules.allow_users != set() or set(channels) == rules.allow_channels != set()
+        found = (fail if is_vital else warn)("\n".join(sentences), f"{' '.join(fixes)} Then restart Typist.")
+        return replace(found, people=frozenset(one for _, one in wrong))
 
     async def check_clock(self) -> Finding:
         return check_clock(self.installation, self.clock.now())
