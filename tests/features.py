@@ -81,7 +81,7 @@ FEATURES: Mapping[str, Feature] = {
     ),
     "weekly report": Feature(
         r"weekly",
-        r"weekly_(?:report|rule)|WeeklyReport|weekly report|texts\.weekly|weekly as weekly|\b_weekly\b|WeekUsage",
+        r"weekly_(?:report|rule)|WeeklyReport|weekly report|texts\.weekly|weekly as weekly|\b_weekly\b",
         23,  # house questions have the same times
     ),
     "replay": Feature(

@@ -176,19 +176,3 @@ class UsageReport:
             "week": format_day(day - (day - self.first_day) % WEEK_DAYS),
         }[self.group_by]
         return self.lines.setdefault(key, UsageLine())
-
-
-@dataclass(frozen=True, slots=True)
-class WeekUsage:
-    questions: Mapping[EndReason, int]
-    people: int
-    attempts: Mapping[EndReason, int]
-    cost_usd: float
-    unpriced_tokens: int
-    median_first_token_s: float | None
-    slowest_first_token_s: float | None
-    thumbs_up: int
-    thumbs_down: int
-    down_reasons: Mapping[DownReason, int]
-    disliked: Mapping[str, int]
-    """The number of 👎 in each of the channels with the most. "" represents all direct messages."""

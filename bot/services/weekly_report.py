@@ -6,13 +6,13 @@ repeat any text. If no process is running when a report is due, the report is se
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from bot.core import texts
 from bot.core.caps import DAY_S, day_of, format_day
 from bot.core.schedules import Rule
-from bot.core.usage import ANSWERED, FAILURES, UNANSWERED, WEEK_DAYS
+from bot.core.usage import WEEK_DAYS
 from bot.services.admin_notices import AdminNotices
 from bot.store import Stores
 
@@ -57,25 +57,10 @@ class WeeklyReport:
         )
 
     async def _week(self, first: int) -> texts.weekly.Week:
-        used = await self.stores.usage.week_usage(self.admins.team_id, first, MOST_DISLIKED)
-        return texts.weekly.Week(
-            questions=sum(used.questions.values()),
-            people=used.people,
-            answers=sum(used.attempts.get(reason, 0) for reason in ANSWERED),
-            stopped=sum(number for reason, number in used.attempts.items() if reason.is_stop),
-            failed={reason.value: number for reason, number in used.attempts.items() if reason in FAILURES},
-            unanswered={reason.value: number for reason, number in used.questions.items() if reason in UNANSWERED},
-            thumbs=(used.thumbs_up, used.thumbs_down),
-            reasons={reason.value: number for reason, number in used.down_reasons.items()},
-            disliked=await self._places(used.disliked),
-            median_s=used.median_first_token_s,
-            slowest_s=used.slowest_first_token_s,
-            usd=used.cost_usd,
-            unpriced_tokens=used.unpriced_tokens,
-            rule_runs=await self.stores.schedules.count_jobs_with_rule(
-                self.admins.team_id, first * DAY_S, WEEK_DAYS * DAY_S
-            ),
-        )
+        team_id = self.admins.team_id
+        week = await self.stores.usage.week_usage(team_id, first, MOST_DISLIKED)
+        rule_runs = await self.stores.schedules.count_jobs_with_rule(team_id, first * DAY_S, WEEK_DAYS * DAY_S)
+        return replace(week, disliked=await self._places(week.disliked), rule_runs=rule_runs)
 
     async def _places(self, by_channel: Mapping[str, int]) -> Mapping[str, int]:
         """Returns numbers by channel. The channel "" includes all direct messages and group conversations."""

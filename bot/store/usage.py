@@ -58,7 +58,8 @@ from bot.core.conversation import Question, is_direct_message
 from bot.core.job import End, Job, StepEstimate
 from bot.core.notifications import Notification
 from bot.core.surfaces import DIRECT_MESSAGES, MonthUsage
-from bot.core.usage import WEEK_DAYS, AnswerUsage, DownReason, Thumb, WeekUsage
+from bot.core.texts.weekly import Week
+from bot.core.usage import ANSWERED, FAILURES, UNANSWERED, WEEK_DAYS, AnswerUsage, DownReason, Thumb
 from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices
@@ -371,7 +372,7 @@ class UsageLedger(WorkerOperations):
         return list(await connection.scalars(most))
 
     @reads
-    async def week_usage(self, connection: AsyncConnection, team_id: str, first: int, most_disliked: int) -> WeekUsage:
+    async def week_usage(self, connection: AsyncConnection, team_id: str, first: int, most_disliked: int) -> Week:
         """Returns the usage of the week that begins on day `first` (counted from 1970-01-01), with up to
         `most_disliked` of the channels with the most 👎."""
         count, over, first_s = sa.func.count(), ~IS_MIDWAY, turns.c.first_token_s
@@ -389,19 +390,23 @@ class UsageLedger(WorkerOperations):
         ends = sa.select(turns.c.end_reason, count).where(turns.c.id.in_(last)).group_by(turns.c.end_reason)
         in_order = _select_week(team_id, first, first_s).where(first_s.is_not(None)).order_by(first_s)
         middle = (await connection.scalars(in_order.offset(max(0, waits - 1) // 2).limit(2 - waits % 2))).all()
-        thumbs_up, thumbs_down, down_reasons, disliked = await _week_feedback(connection, team_id, first, most_disliked)
-        return WeekUsage(
-            questions={EndReason(reason): number for reason, number in await connection.execute(ends)},
+        attempts = {EndReason(reason): number for reason, number in await connection.execute(by_end)}
+        questions = {EndReason(reason): number for reason, number in await connection.execute(ends)}
+        up, down, reasons, disliked = await _week_feedback(connection, team_id, first, most_disliked)
+        return Week(
+            questions=sum(questions.values()),
             people=people,
-            attempts={EndReason(reason): number for reason, number in await connection.execute(by_end)},
-            cost_usd=usd or 0.0,
-            unpriced_tokens=int(unpriced or 0),
-            median_first_token_s=median(middle) if middle else None,
-            slowest_first_token_s=slowest_s,
-            thumbs_up=thumbs_up,
-            thumbs_down=thumbs_down,
-            down_reasons=down_reasons,
+            answers=sum(number for reason, number in attempts.items() if reason in ANSWERED),
+            stopped=sum(number for reason, number in attempts.items() if reason.is_stop),
+            failed={reason.value: number for reason, number in attempts.items() if reason in FAILURES},
+            unanswered={reason.value: number for reason, number in questions.items() if reason in UNANSWERED},
+            thumbs=(up, down),
+            reasons=reasons,
             disliked=disliked,
+            median_s=median(middle) if middle else None,
+            slowest_s=slowest_s,
+            usd=usd or 0.0,
+            unpriced_tokens=int(unpriced or 0),
         )
 
     @reads
@@ -558,7 +563,7 @@ def _select_week(team_id: str, first: int, *columns: sa.ColumnElement[Any]) -> s
 
 async def _week_feedback(
     connection: AsyncConnection, team_id: str, first: int, most_disliked: int
-) -> tuple[int, int, dict[DownReason, int], dict[str, int]]:
+) -> tuple[int, int, dict[str, int], dict[str, int]]:
     """Returns the number of 👍 and of 👎 in a week, the number of 👎 by reason, and the channels with the most 👎."""
     of_week, count = _is_in_week(team_id, first, feedback.c.at), sa.func.count()
     given = feedback.join(jobs, feedback.c.job_id == jobs.c.id)
@@ -566,10 +571,10 @@ async def _week_feedback(
     place = sa.case((jobs.c.channel_id.startswith("D"), ""), else_=jobs.c.channel_id).label("place")
     by_reason = sa.select(value, reason, count).select_from(given).where(of_week).group_by(value, reason)
     by_place = sa.select(place, count).select_from(given).where(of_week, value <= 0).group_by(place)
-    thumbs, reasons = Counter[bool](), Counter[DownReason]()
+    thumbs, reasons = Counter[bool](), Counter[str]()
     for thumb, why, number in await connection.execute(by_reason):
         thumbs[thumb > 0] += number
-        reasons += Counter({DownReason(why): number} if why else {})
+        reasons += Counter({DownReason(why).value: number} if why else {})
     most = await connection.execute(by_place.order_by(count.desc(), place).limit(most_disliked))
     return thumbs[True], thumbs[False], reasons, {channel_id: int(number) for channel_id, number in most}
 
