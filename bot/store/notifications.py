@@ -45,10 +45,6 @@ class Notifications(Operations):
         )
         return at
 
-    @reads
-    async def last_backup_at(self, connection: AsyncConnection) -> float | None:
-        return await connection.scalar(sa.select(notifications.c.at).where(*_has_key("", "", BACKUP)))
-
     @writes
     async def withdraw(self, connection: AsyncConnection, team_id: str, recipient: str, key: str) -> None:
         """Deletes the notification with this key, and all notifications whose keys begin with this key and a space."""
