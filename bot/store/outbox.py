@@ -92,11 +92,6 @@ async def tidy(connection: AsyncConnection, question: Question, job_id: int, now
     await add(connection, OutboxKind.TIDY, earlier, now + TIDY_AFTER_S)
 
 
-async def cancel(connection: AsyncConnection, kind: OutboxKind, job_id: int) -> None:
-    this = sa.delete(outbox_entries).where(outbox_entries.c.kind == kind.value, outbox_entries.c.job_id == job_id)
-    await connection.execute(this)
-
-
 async def delete_redundant(connection: AsyncConnection, job_ids: Collection[int], now: float) -> list[int]:
     """Deletes entries that the jobs' next attempts make redundant. Returns the jobs whose entries hadn't been tried
     yet. Keeps claimed entries, because no attempt begins while its reply is being edited."""
