@@ -257,11 +257,6 @@ async def release(connection: AsyncConnection, job_id: int, now: float, **values
     return True
 
 
-_ALLOWED = [
-    allowed_tools.c[name] for name in ("team_id", "channel_id", "tool", "definition_hash", "allowed_by", "allowed_at")
-]
-
-
 class Approvals(WorkerOperations):
     @reads
     async def answers_awaiting(
@@ -333,7 +328,7 @@ class Approvals(WorkerOperations):
     async def allowed_tools(
         self, connection: AsyncConnection, team_id: str | None = None, channel_id: str | None = None
     ) -> tuple[AllowedTool, ...]:
-        in_order = sa.select(*_ALLOWED).order_by(*_ALLOWED[:3])
+        in_order = sa.select(allowed_tools).order_by(*allowed_tools.primary_key)
         rows = await connection.execute(in_order.where(*_in_channel(team_id, channel_id)))
         return tuple(AllowedTool(*row) for row in rows)
 
@@ -348,7 +343,7 @@ class Approvals(WorkerOperations):
     ) -> int:
         """Makes tools require approval again. Returns the number of deleted permissions."""
         revoked = sa.delete(allowed_tools).where(allowed_tools.c.tool.in_(tools), *_in_channel(team_id, channel_id))
-        rows = (await connection.execute(revoked.returning(*_ALLOWED[:3]))).all()
+        rows = (await connection.execute(revoked.returning(*allowed_tools.primary_key))).all()
         for row in rows:
             facts = {"tool": row.tool, "definition": ""}
             channel = {"team_id": row.team_id, "channel_id": row.channel_id}
