@@ -65,14 +65,10 @@ class AnswerCanvases(Operations):
 
     @writes
     async def forget(self, connection: AsyncConnection, job_id: int, version: int) -> None:
-        await connection.execute(sa.delete(canvases).where(*_is_canvas_of(job_id, version)))
+        await connection.execute(sa.delete(canvases).where(canvases.c.job_id == job_id, canvases.c.version == version))
 
 
 async def erase_requests(connection: AsyncConnection, user_id: str | None) -> None:
     theirs = outbox_entries.c.about == user_id if user_id else sa.true()
     is_wanted = outbox_entries.c.kind.in_([kind.value for kind in COPY_ROLES])
     await connection.execute(sa.delete(outbox_entries).where(is_wanted, theirs))
-
-
-def _is_canvas_of(job_id: int, version: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return canvases.c.job_id == job_id, canvases.c.version == version

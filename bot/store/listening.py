@@ -7,7 +7,7 @@ records which places it has checked. If that process dies, another process conti
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,11 +39,7 @@ class Tally:
     offered: int = 0
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(*(ours + theirs for ours, theirs in zip(_numbers(self), _numbers(other), strict=True)))
-
-
-def _numbers(tally: Tally) -> tuple[int, ...]:
-    return tally.looked_at, tally.unread, tally.answered, tally.offered
+        return Tally(*map(int.__add__, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, slots=True)
