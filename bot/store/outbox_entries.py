@@ -25,7 +25,7 @@ from bot.store.rows import (
     messages_of,
     question_of,
 )
-from bot.store.schema import jobs, outbox_entries
+from bot.store.schema import jobs, messages_beside, outbox_entries
 
 
 class OutboxEntries(Operations):
@@ -75,7 +75,10 @@ class OutboxEntries(Operations):
     async def record_deleted(
         self, connection: AsyncConnection, entry: OutboxEntry, messages: Sequence[RecordedMessage]
     ) -> None:
-        await side_messages.delete_messages(connection, entry.job_id, messages)
+        of_job, ids = messages_beside.c.job_id == entry.job_id, messages_beside.c
+        these = [(message.role.value, message.version, message.ts) for message in messages]
+        deleted = sa.tuple_(ids.role, ids.version, ids.ts).in_(these)
+        await connection.execute(sa.delete(messages_beside).where(of_job, deleted))
 
     @writes
     async def postpone(self, connection: AsyncConnection, entry: OutboxEntry, delay_s: float) -> None:

@@ -41,10 +41,3 @@ async def queue_updates(connection: AsyncConnection, job_ids: Collection[int], n
     is_mention = messages_beside.c.role.in_([role.value for role in MENTION_ROLES])
     mentioned = sa.select(messages_beside.c.job_id).where(is_mention, messages_beside.c.job_id.in_(job_ids)).distinct()
     await outbox.add(connection, OutboxKind.SIDE_MESSAGES, (await connection.scalars(mentioned)).all(), now)
-
-
-async def delete_messages(connection: AsyncConnection, job_id: int, messages: Collection[RecordedMessage]) -> None:
-    for message in messages:
-        this = messages_beside.c.job_id == job_id, messages_beside.c.role == message.role.value
-        same = messages_beside.c.version == message.version, messages_beside.c.ts == message.ts
-        await connection.execute(sa.delete(messages_beside).where(*this, *same))
