@@ -100,8 +100,7 @@ class RecordedAnswers(Operations):
         gone = this.values(answer_deleted=True, mention_at=None)
         deleted = (await connection.execute(gone.returning(*audit.JOB_COLUMNS))).one_or_none()
         await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(NO_ANSWER))
-        await steps.drop_text(connection, jobs.c.id == job_id)
-        await steps.drop_steps(connection, jobs.c.id == job_id)
+        await steps.drop_progress(connection, job_id)
         await outbox.queue_updates(connection, [job_id], self._now())
         if deleted:
             await empty_calls(connection, thread_of(deleted), job_id)
@@ -344,7 +343,7 @@ def _has_expired(row: sa.Row[Any]) -> bool:
 
 
 async def empty_calls(connection: AsyncConnection, thread: ThreadKey, job_id: int) -> None:
-    await steps.empty_call_texts(connection, tool_calls.c.job_id == job_id)
+    await steps.empty_call_texts(connection, job_id)
     of_calls = audit_entries.c.job_id == job_id, audit_entries.c.arguments_hash != ""
     await audit.erase_subjects(connection, in_thread(thread, audit_entries), *of_calls)
 

@@ -309,8 +309,7 @@ async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> b
         return False
     # The existing text answers the old question.
     await release(connection, job_id, now, **_next_version(row, replace(wish_of(row), continues=False), now))
-    await steps.drop_text(connection, jobs.c.id == job_id)
-    await steps.drop_steps(connection, jobs.c.id == job_id)
+    await steps.drop_progress(connection, job_id)
     await claim.add_follow_ups_to_prompt(connection, job_id)
     return True
 

@@ -114,8 +114,10 @@ def _combine_pieces(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
     return Checkpoint(text, end, sources) if rows else Checkpoint()
 
 
-async def drop_text(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
-    await connection.execute(sa.delete(checkpoints).where(checkpoints.c.job_id.in_(sa.select(jobs.c.id).where(*which))))
+async def drop_progress(connection: AsyncConnection, job_id: int) -> None:
+    """Deletes the text and steps that a job's attempts have recorded so far, but not its calls."""
+    for table in (checkpoints, steps):
+        await connection.execute(sa.delete(table).where(table.c.job_id == job_id))
 
 
 _EARLIER = tool_calls.alias()
@@ -164,11 +166,6 @@ async def read_calls(
     return tuple(map(call_of, (await connection.execute(in_order)).all()))
 
 
-async def drop_steps(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
-    await connection.execute(sa.delete(steps).where(steps.c.job_id.in_(sa.select(jobs.c.id).where(*which))))
-
-
-async def empty_call_texts(connection: AsyncConnection, *which: sa.ColumnElement[bool]) -> None:
-    await connection.execute(
-        sa.update(tool_calls).where(verbatim_condition(CALL_HAS_CONTENT), *which).values(NO_CALL_TEXTS)
-    )
+async def empty_call_texts(connection: AsyncConnection, job_id: int) -> None:
+    these = tool_calls.c.job_id == job_id, verbatim_condition(CALL_HAS_CONTENT)
+    await connection.execute(sa.update(tool_calls).where(*these).values(NO_CALL_TEXTS))

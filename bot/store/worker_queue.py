@@ -295,9 +295,8 @@ class WorkerQueue(MeteredOperations):
         mention: bool,
     ) -> None:
         """Deletes the attempt's data, adds outbox entries, and wakes workers that are waiting for the job."""
-        job, is_outdated = held.job, row.status == Status.QUEUED
-        await steps.drop_text(connection, jobs.c.id == job.id)
-        await steps.drop_steps(connection, jobs.c.id == job.id)
+        is_outdated = row.status == Status.QUEUED
+        await steps.drop_progress(connection, job.id)
         is_over = not (is_outdated or row.erase_requested)
         if for_outbox is not OutboxKind.REPLY and (job.version > 0 or job.attempts > 1):
             await outbox.delete_shown(connection, job.id)
