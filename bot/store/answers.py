@@ -292,14 +292,10 @@ async def _memories_in_effect(
     return frozenset((await connection.scalars(these)).all())
 
 
-async def open_choices(connection: AsyncConnection, row: sa.Row[Any]) -> tuple[str, ...]:
-    return picture(await answer_record(connection, row)).choices
-
-
 async def close_choices(connection: AsyncConnection, job_id: int, now: float, chosen: str) -> None:
     """Records which choice a person clicked below a finished answer, and withdraws the others."""
     row = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one_or_none()
-    if row is None or not await open_choices(connection, row):
+    if row is None or not picture(await answer_record(connection, row)).choices:
         return
     newest = turns.c.id == _newest_turn(job_id)
     end = await connection.scalar(sa.select(turns.c.end).where(newest))
