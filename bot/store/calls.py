@@ -36,7 +36,6 @@ from bot.store.database import Operations, acquire_lock, reads, writes
 from bot.store.rows import (
     IS_AWAITING_APPROVAL,
     IS_LIVE,
-    HeldJob,
     has_row,
     in_thread,
     insert_into,
@@ -58,9 +57,8 @@ class RecordedCalls(MeteredOperations):
     @writes
     async def record_step(self, connection: AsyncConnection, job: Job, step: Step, end: End, piece: Piece) -> bool:
         """Records a step with its usage and the text before its calls. Returns False if the job is lost or outdated."""
-        held = HeldJob(job, self._worker.name)
         now = self._now()
-        if not await _lock_if_held(connection, held):
+        if not await self._lock_if_held(connection, job):
             return False
         key = {"job_id": job.id, "version": job.version, "step_no": step.step_no}
         values = {**key, "chars": step.chars, "model": step.model, "items": json.dumps(step.items)}
@@ -70,7 +68,7 @@ class RecordedCalls(MeteredOperations):
         if await connection.scalar(new.returning(schema.steps.c.id)) is None:
             # Recorded earlier by a transaction whose commit wasn't confirmed.
             return True
-        await steps.append_text(connection, held.worker, {job: piece})
+        await steps.append_text(connection, self._worker.name, {job: piece})
         if step.calls:
             await connection.execute(sa.insert(tool_calls), [_call_values(job, call, now) for call in step.calls])
             await audit.append(connection, now, [call_entry(job, call) for call in step.calls])
@@ -81,7 +79,7 @@ class RecordedCalls(MeteredOperations):
     async def begin_call(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
         """Records that a READY call is about to be made. Returns False if the call must not be made. A BEGUN call can
         begin again if its tool is declared read-only. No call begins once a stop has been requested."""
-        if not await _lock_if_held(connection, HeldJob(job, self._worker.name), ~jobs.c.stop_requested):
+        if not await self._lock_if_held(connection, job, ~jobs.c.stop_requested):
             return False
         this = (*_is_call(job, call, call.startable_states), tool_calls.c.binding == call.binding)
         now = self._now()
@@ -95,7 +93,7 @@ class RecordedCalls(MeteredOperations):
     async def end_call(self, connection: AsyncConnection, job: Job, call: RecordedCall) -> bool:
         """Records a call's final state and result. Returns False if the call has already ended or the job is lost."""
         # A call's end counts in any version.
-        if not await _lock_if_held(connection, HeldJob(job, self._worker.name), of_version=False):
+        if not await self._lock_if_held(connection, job, of_version=False):
             return False
         now = self._now()
         values = {
@@ -119,7 +117,7 @@ class RecordedCalls(MeteredOperations):
     async def take_follow_ups(self, connection: AsyncConnection, job: Job, step_no: int) -> tuple[FollowUp, ...]:
         """Adds the asker's new questions to a step. Stops at the first question that has files, has been begun, or was
         asked by someone else."""
-        if not await _lock_if_held(connection, HeldJob(job, self._worker.name), ~jobs.c.stop_requested):
+        if not await self._lock_if_held(connection, job, ~jobs.c.stop_requested):
             return ()
         return await claim.join_follow_ups(connection, job, step_no, self._now())
 
@@ -133,15 +131,14 @@ class RecordedCalls(MeteredOperations):
         message from the asker since `shown_at`, when the calls were shown, denies them immediately. Returns False
         without a change if no call awaits a decision, or if the job is lost, stopped or outdated.
         """
-        held, thread = HeldJob(job, self._worker.name), job.question.thread
-        now = self._now()
+        now, thread = self._now(), job.question.thread
         await _lock_threads(connection, [thread])
-        if not await _lock_if_held(connection, held, ~jobs.c.stop_requested):
+        if not await self._lock_if_held(connection, job, ~jobs.c.stop_requested):
             return False
         if not await has_row(connection, _is_asked(job.id, job.version)):
             return False
         if piece:
-            await steps.append_text(connection, held.worker, {job: piece})
+            await steps.append_text(connection, self._worker.name, {job: piece})
         if mention_at is not None and mention_at >= now + APPROVAL_S:
             mention_at = None
         waiting = {
@@ -150,7 +147,7 @@ class RecordedCalls(MeteredOperations):
             "waits_until": now + APPROVAL_S,
             "mention_at": mention_at,
         }
-        await connection.execute(held.fenced_update.values(waiting))
+        await connection.execute(sa.update(jobs).where(self._is_held(job)).values(waiting))
         await usage.delete_open_charge(connection, job.id)
         if mention_at is not None:
             await outbox.add(connection, OutboxKind.SIDE_MESSAGES, [job.id], min(mention_at, now + BACKOFF.max_s))
@@ -204,6 +201,14 @@ class RecordedCalls(MeteredOperations):
             server for row in rows if row.created_at >= since.get(server := tool_owner(row.tool), math.inf)
         )
 
+    async def _lock_if_held(
+        self, connection: AsyncConnection, job: Job, *also: sa.ColumnElement[bool], of_version: bool = True
+    ) -> bool:
+        """Locks the job's row. Returns False if the worker has lost the job or the job's version is outdated."""
+        version = [jobs.c.version == job.version] if of_version else []
+        this = sa.select(jobs.c.id).where(self._is_held(job), *version, *also)
+        return (await connection.execute(this.with_for_update())).one_or_none() is not None
+
 
 def _call_values(job: Job, call: RecordedCall, now: float) -> dict[str, Any]:
     return {
@@ -234,15 +239,6 @@ def _is_call(job: Job, call: RecordedCall, states: Iterable[CallState]) -> tuple
         tool_calls.c.index == call.index,
         tool_calls.c.state.in_([state.value for state in states]),
     )
-
-
-async def _lock_if_held(
-    connection: AsyncConnection, held: HeldJob, *also: sa.ColumnElement[bool], of_version: bool = True
-) -> bool:
-    """Locks the job's row. Returns False if the worker has lost the job or the job's version is outdated."""
-    version = [jobs.c.version == held.job.version] if of_version else []
-    this = sa.select(jobs.c.id).where(*held.of_attempt, *version, *also)
-    return (await connection.execute(this.with_for_update())).one_or_none() is not None
 
 
 async def release(connection: AsyncConnection, job_id: int, now: float, **values: Any) -> bool:

@@ -5,7 +5,7 @@ as the index's (bot/store/schema.py), so statuses are literals in the statements
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -308,24 +308,3 @@ def thread_values(thread: ThreadKey) -> dict[str, str]:
 def has_jobs() -> sa.ColumnElement[bool]:
     """Returns whether a row of `workers` belongs to a worker with jobs, which other workers must watch."""
     return sa.exists().where(jobs.c.worker == workers.c.worker, is_running())
-
-
-@dataclass(frozen=True, slots=True)
-class HeldJob:
-    """A job claimed by a worker. Fences the worker's writes to the job."""
-
-    job: Job
-    worker: str
-
-    @property
-    def of_attempt(self) -> tuple[sa.ColumnElement[bool], ...]:
-        return (
-            jobs.c.id == self.job.id,
-            jobs.c.attempts == self.job.attempts,
-            jobs.c.worker == self.worker,
-            is_running(),
-        )
-
-    @property
-    def fenced_update(self) -> sa.Update:
-        return sa.update(jobs).where(*self.of_attempt)

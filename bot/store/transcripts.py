@@ -9,7 +9,7 @@ from bot.core.conversation import File, ThreadKey
 from bot.core.job import End, Job
 from bot.store.answers import REPLIES_READ
 from bot.store.database import reads, writes
-from bot.store.rows import HeldJob, in_thread, transcripts_of
+from bot.store.rows import in_thread, transcripts_of
 from bot.store.schema import jobs
 from bot.store.usage import MeteredOperations
 
@@ -26,8 +26,8 @@ class Transcripts(MeteredOperations):
         self, connection: AsyncConnection, job: Job, files: Sequence[File], end: End | None = None
     ) -> bool:
         """Records new transcripts, and the usage in `end`. Returns False if this worker has lost the job."""
-        held = HeldJob(job, self._worker.name)
-        ours = sa.select(jobs.c.transcripts, jobs.c.stop_requested).where(*held.of_attempt).with_for_update()
+        is_held = self._is_held(job)
+        ours = sa.select(jobs.c.transcripts, jobs.c.stop_requested).where(is_held).with_for_update()
         row = (await connection.execute(ours)).one_or_none()
         if row is None:
             return False
@@ -37,7 +37,8 @@ class Transcripts(MeteredOperations):
             return True
         if not row.stop_requested:
             # If the question was deleted, none of its content must be stored again.
-            await connection.execute(held.fenced_update.values(transcripts={**new, **row.transcripts}))
+            both = {**new, **row.transcripts}
+            await connection.execute(sa.update(jobs).where(is_held).values(transcripts=both))
         if end is not None:
             await self._meter.charge_request(connection, job, end, self._now())
         return True

@@ -16,7 +16,6 @@ from bot.store import answers, audit, claim, notifications, outbox, schedules, s
 from bot.store.database import Database, completes, writes_unsynced
 from bot.store.rows import (
     NO_ANSWER,
-    HeldJob,
     in_thread,
     is_queued,
     is_running,
@@ -118,8 +117,7 @@ class WorkerQueue(MeteredOperations):
     @writes_unsynced
     async def record_messages(self, connection: AsyncConnection, job: Job, messages: Sequence[RecordedMessage]) -> None:
         """Records the reply's messages, unless the attempt has lost the job."""
-        held = HeldJob(job, self._worker.name)
-        await connection.execute(held.fenced_update.values(reply_values(messages)))
+        await connection.execute(sa.update(jobs).where(self._is_held(job)).values(reply_values(messages)))
 
     @writes_unsynced
     async def begin_placeholder(self, connection: AsyncConnection, job: Job) -> bool:
@@ -164,12 +162,11 @@ class WorkerQueue(MeteredOperations):
         can't be shown. If the question was edited in the meantime, the turn is recorded and the job is released
         instead.
         """
-        held = HeldJob(job, self._worker.name)
         now = self._now()
         async with self._database.begin_write() as connection:
-            row = await self._end_job(connection, held, end, text, now)
+            row = await self._end_job(connection, job, end, text, now)
             if row is not None:
-                await self._clean_up(connection, held, row, now, for_outbox, notification, mention=mention)
+                await self._clean_up(connection, job, row, now, for_outbox, notification, mention=mention)
             if canvas_for and row is not None and row.status == Status.ENDED and not row.stop_requested:
                 await outbox.add(connection, OutboxKind.MAKE_CANVAS, [job.id], now, canvas_for)
         self._handed_out.discard((job.id, job.attempts))
@@ -192,11 +189,14 @@ class WorkerQueue(MeteredOperations):
         its first word, which counts as an attempt, just like a worker's death. `posts_answer`: whether the answer of a
         held job will be shown after all. For a schedule's run, the outbox first makes a post, and the answer is shown
         below it."""
-        held = HeldJob(job, self._worker.name)
         async with self._database.begin_write() as connection:
             await steps.append_text(connection, self._worker.name, {job: piece} if piece else NO_PIECES)
             interruptions = jobs.c.interruptions + int(is_interrupted)
-            released = held.fenced_update.values(status=Status.QUEUED.value, worker=None, interruptions=interruptions)
+            released = (
+                sa.update(jobs)
+                .where(self._is_held(job))
+                .values(status=Status.QUEUED.value, worker=None, interruptions=interruptions)
+            )
             must_post = posts_answer and job.question.schedule_id is not None
             if must_post:
                 released = released.values(status=Status.UNPOSTED.value, channel_id="", thread_ts="", ts=None)
@@ -238,17 +238,20 @@ class WorkerQueue(MeteredOperations):
             return []
 
     async def _end_job(
-        self, connection: AsyncConnection, held: HeldJob, end: End, text: str, now: float
+        self, connection: AsyncConnection, job: Job, end: End, text: str, now: float
     ) -> sa.Row[Any] | None:
         """Ends the job, or requeues it if it is outdated, and records the turn. Returns None if the job was lost."""
-        job = held.job
         # A stop takes precedence over an edit.
         outdated = sa.and_(jobs.c.version != job.version, ~jobs.c.stop_requested)
-        ended = held.fenced_update.values(
-            status=sa.case((outdated, Status.QUEUED.value), else_=Status.ENDED.value),
-            end_reason=sa.case((outdated, None), else_=end.reason.value),
-            mention_at=None,
-            unposted=None,
+        ended = (
+            sa.update(jobs)
+            .where(self._is_held(job))
+            .values(
+                status=sa.case((outdated, Status.QUEUED.value), else_=Status.ENDED.value),
+                end_reason=sa.case((outdated, None), else_=end.reason.value),
+                mention_at=None,
+                unposted=None,
+            )
         )
         columns = (
             jobs.c.erase_requested,
@@ -286,7 +289,7 @@ class WorkerQueue(MeteredOperations):
     async def _clean_up(
         self,
         connection: AsyncConnection,
-        held: HeldJob,
+        job: Job,
         row: sa.Row[Any],
         now: float,
         for_outbox: OutboxKind | None,

@@ -37,6 +37,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.clock import Clock
+from bot.core.job import Job
 from bot.errors import StoreError
 from bot.store.database import (
     OWNERS_ALONE,
@@ -296,6 +297,11 @@ class WorkerOperations(Operations):
     def __init__(self, database: Database, worker: WorkerLiveness) -> None:
         super().__init__(database)
         self._worker = worker
+
+    def _is_held(self, job: Job) -> sa.ColumnElement[bool]:
+        """Returns whether this worker still has a job that it claimed. Fences the worker's writes to the job."""
+        this = jobs.c.id == job.id, jobs.c.attempts == job.attempts, jobs.c.worker == self._worker.name
+        return sa.and_(*this, is_running())
 
 
 class ProcessMessages(WorkerOperations):
