@@ -527,7 +527,7 @@ def _loops(
     settings, stores, workspace = parts.settings, parts.stores, parts.workspace
     kept = (
         RetentionRule("texts", stores.erasure.expire, settings.retention_days),
-        RetentionRule("audit entries", stores.audit.expire, AUDIT_DAYS),
+        RetentionRule("audit entries", stores.erasure.expire_audit, AUDIT_DAYS),
     )
     return (
         workspace.scheduler.run,

@@ -1,4 +1,4 @@
-"""Stores the audit: adds, reads, erases and expires its entries.
+"""Stores the audit: adds, reads and erases its entries.
 
 An entry is written in the transaction of the change that it records, so neither exists without the other. Entries never
 change, except that erasure empties the fields that identify people, and retention deletes the oldest. Anyone who can
@@ -19,10 +19,6 @@ from bot.core.conversation import Question, is_direct_message
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import verbatim_condition
 from bot.store.schema import AUDIT_HAS_BY, audit_entries, jobs, tool_calls, turns
-
-MAX_DROPPED = 100
-"""Maximum number of rows deleted per transaction. On SQLite, each transaction blocks other writers for a few
-milliseconds."""
 
 JOB_COLUMNS: tuple[sa.Column[Any], ...] = (
     jobs.c.id,
@@ -137,19 +133,6 @@ class Audit(Operations):
         )
         changed = map(json.loads, await connection.scalars(changes))
         return Counter(facts["server"] for facts in changed if facts.get("account") == "ended")
-
-    async def expire(self, before: float) -> int:
-        """Deletes entries older than a time (in seconds since the epoch). Returns the number of deleted entries."""
-        dropped = 0
-        while count := await self._delete_oldest(before):
-            dropped += count
-        return dropped
-
-    @writes
-    async def _delete_oldest(self, connection: AsyncConnection, before: float) -> int:
-        oldest = sa.select(audit_entries.c.id).order_by(audit_entries.c.at).limit(MAX_DROPPED)
-        too_old = audit_entries.c.id.in_(oldest.where(audit_entries.c.at < before))
-        return (await connection.execute(sa.delete(audit_entries).where(too_old))).rowcount
 
 
 def _exported_entry(row: sa.Row[Any]) -> dict[str, Any]:

@@ -83,10 +83,18 @@ class Erasure(WorkerOperations):
     async def expire(self, before: float) -> int:
         """Clears the text of jobs that ended before a time (in seconds since the epoch), but keeps their usage. Returns
         the number of jobs. Event IDs are kept for an hour, because Slack can redeliver events."""
-        count = await expire(self._database, before)
+        count = 0
+        for expiry in expiries(before, self._now()):
+            removed = await _apply_expiry(self._database, expiry)
+            count += removed if expiry.empty_values is not None else 0
         # Always, because this also completes erasures by buttons, edits and `forget` since then.
         await self._database.truncate_log()
         return count
+
+    @completes(bounded=False)
+    async def expire_audit(self, before: float) -> int:
+        """Deletes audit entries older than a time (in seconds since the epoch). Returns the number of entries."""
+        return await _apply_expiry(self._database, Expiry(audit_entries, (audit_entries.c.at < before,)))
 
 
 def nouns(*, of_thread: bool) -> list[Noun]:
@@ -252,14 +260,6 @@ def expiries(before: float, now: float) -> tuple[Expiry, ...]:
 def _has_job(table: sa.Table, *which: sa.ColumnElement[bool], only_ended: bool = True) -> sa.ColumnElement[bool]:
     ended = (HAS_ENDED,) if only_ended else ()
     return sa.exists().where(jobs.c.id == table.c.job_id, *ended, *which)
-
-
-async def expire(database: Database, before: float) -> int:
-    texts = 0
-    for expiry in expiries(before, database.clock.now()):
-        removed = await _apply_expiry(database, expiry)
-        texts += removed if expiry.empty_values is not None else 0
-    return texts
 
 
 async def _apply_expiry(database: Database, expiry: Expiry) -> int:

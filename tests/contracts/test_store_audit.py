@@ -16,8 +16,6 @@ from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.store import Stores
 from bot.store.accounts import Owner
-from bot.store.audit import MAX_DROPPED
-from bot.store.schema import audit_entries
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import (
@@ -33,7 +31,6 @@ from tests.contracts.stores import (
     asked,
     asking_step,
     begun,
-    count,
     enqueued,
     one,
     taken_over,
@@ -269,7 +266,7 @@ async def test_entries_are_found_by_indexes(on_file: Process) -> None:
 
     await store.audit.first_id_since(1.0)
     await store.audit.page(1, 10)
-    await store.audit.expire(SystemClock().now() + 1)
+    await store.erasure.expire_audit(SystemClock().now() + 1)
     await store.recorded_answers.delete(1, "U1")
     await store.erasure.erase(user_id="U1")
     await store.erasure.erase(thread=THREAD)
@@ -286,30 +283,14 @@ async def test_oldest_entries_go(timed: Stores, clock: ManualClock) -> None:
         await answered(timed, number)
         clock.now_s += 10
     before = await lines(timed)
-    assert await timed.audit.expire(clock.now_s - 20) == 2
+    assert await timed.erasure.expire_audit(clock.now_s - 20) == 2
     assert await lines(timed) == before[2:]
     assert await timed.audit.first_id_since(clock.now_s - 20) == before[2]["id"]
-    assert await timed.audit.expire(clock.now_s - 20) == 0
-    assert await timed.audit.expire(clock.now_s) == 4
+    assert await timed.erasure.expire_audit(clock.now_s - 20) == 0
+    assert await timed.erasure.expire_audit(clock.now_s) == 4
     assert await timed.audit.first_id_since(0.0) is None
     await answered(timed, 4)
     assert [line["id"] for line in await lines(timed)] == [7, 8], "an id is never used again"
-
-
-@pytest.mark.long
-async def test_many_old_entries_go_in_several_transactions(timed: Stores, clock: ManualClock) -> None:
-    for number in range(MAX_DROPPED + 10):
-        await timed.question_queue.enqueue(f"Ev{number}", asked(number))
-    dropped: list[int] = []
-
-    @sa.event.listens_for(timed.database.engine.sync_engine, "after_cursor_execute")
-    def note(_connection: object, cursor: sa.CursorResult[object], statement: str, *_: object) -> None:
-        if statement.startswith("DELETE"):
-            dropped.append(cursor.rowcount)
-
-    assert await timed.audit.expire(clock.now_s + 1) == MAX_DROPPED + 10
-    assert dropped == [MAX_DROPPED, 10, 0]
-    assert await count(timed, audit_entries) == 0
 
 
 async def test_sign_ins_that_servers_did_not_renew_are_counted_by_server(timed: Stores, clock: ManualClock) -> None:

@@ -330,7 +330,7 @@ async def test_text_is_emptied_within_an_hour_of_its_retention_time(retention: R
 async def test_audit_entries_go_after_days_of_their_own(retention: Retention, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     retention.clock.now_s += (DAYS - 1) * DAY_S
-    await retention.until_next(RetentionRule("audit entries", retention.store.audit.expire, DAYS - 2))
+    await retention.until_next(RetentionRule("audit entries", retention.store.erasure.expire_audit, DAYS - 2))
     assert "retention: removed: what=audit entries count=2 " in caplog.text
     assert await retention.store.audit.page(1, 100) == []
     assert await retention.texts() == ["why?"]
