@@ -218,7 +218,7 @@ class AppHome:
         workspace = await self._workspace_usage() if user_id in self.access_control.admins else None
         usage = await self.quota.personal_usage(self.workspace.me.team_id, user_id)
         channels = await self._recent_channels(user_id)
-        schedules = await self.stores.schedules.of_person(self.workspace.me.team_id, user_id)
+        schedules = await self.stores.schedules.all(self.workspace.me.team_id, user_id=user_id)
         waiting = await self._waiting_approvals(user_id)
         accounts = await self.stores.accounts.by_server(self.workspace.me.team_id, user_id) if self.has_accounts else {}
         view = HomeView(self.defaults, usage, channels, workspace, schedules, waiting, accounts)

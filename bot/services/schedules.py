@@ -412,9 +412,9 @@ class Schedules:
         None for a channel that the person isn't in."""
         team_id, schedules = self.workspace.me.team_id, self.stores.schedules
         if not channel_id:
-            found = await schedules.of_person(team_id, user_id)
+            found = await schedules.all(team_id, user_id=user_id)
         elif await self._is_in_channel(user_id, channel_id):
-            found = await schedules.of_channel(team_id, channel_id)
+            found = await schedules.all(team_id, channel_id)
         else:
             return None
         return ScheduleList(channel_id, found, user_id, user_id in self.access_control.admins)

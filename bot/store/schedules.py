@@ -97,22 +97,17 @@ class ScheduleStore(Operations):
         return int(row.id)
 
     @reads
-    async def of_channel(self, connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
-        return await self._read_schedules(
-            connection, schedules.c.team_id == team_id, schedules.c.channel_id == channel_id
-        )
-
-    @reads
     async def active_schedules(self, connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
         return await _active_schedules(connection, team_id, channel_id)
 
     @reads
-    async def of_person(self, connection: AsyncConnection, team_id: str, user_id: str) -> list[Schedule]:
-        return await self._read_schedules(connection, schedules.c.team_id == team_id, schedules.c.user_id == user_id)
-
-    @reads
-    async def all(self, connection: AsyncConnection, team_id: str) -> list[Schedule]:
-        return await self._read_schedules(connection, schedules.c.team_id == team_id)
+    async def all(
+        self, connection: AsyncConnection, team_id: str, channel_id: str = "", user_id: str = ""
+    ) -> list[Schedule]:
+        """Returns the schedules of a workspace, or only those in a channel or by a person."""
+        of_team = {"team_id": team_id, "channel_id": channel_id, "user_id": user_id}
+        these = (schedules.c[name] == value for name, value in of_team.items() if value)
+        return await self._read_schedules(connection, *these)
 
     @reads
     async def read(

@@ -115,7 +115,7 @@ async def posted(store: Stores) -> Job:
 
 
 async def ran(store: Stores, clock: ManualClock, end: End = DONE) -> Job:
-    [schedule] = await store.schedules.of_channel("T1", "C1")
+    [schedule] = await store.schedules.all("T1", "C1")
     assert schedule.next_at is not None
     clock.now_s = schedule.next_at
     assert await store.schedules.begin_due() == 1
@@ -149,13 +149,11 @@ async def test_schedule_is_kept_as_it_was_proposed(timed: Stores, clock: ManualC
     assert (once.rule, once.next_at, once.is_done) == (ONCE.rule, NINE, False)
     theirs, elsewhere = await created(timed, ONCE, "C1", "U2"), await created(timed, ONCE, "C2", "U1")
     assert (
-        await timed.schedules.of_channel("T1", "C1")
-        == await timed.schedules.active_schedules("T1", "C1")
-        == [daily, theirs]
+        await timed.schedules.all("T1", "C1") == await timed.schedules.active_schedules("T1", "C1") == [daily, theirs]
     )
-    assert await timed.schedules.of_person("T1", "U1") == [daily, elsewhere]
+    assert await timed.schedules.all("T1", user_id="U1") == [daily, elsewhere]
     assert await timed.schedules.all("T1") == [daily, once, theirs, elsewhere]
-    for found in (timed.schedules.of_channel("T2", "C1"), timed.schedules.of_person("T2", "U1")):
+    for found in (timed.schedules.all("T2", "C1"), timed.schedules.all("T2", user_id="U1")):
         assert await found == []
     assert (await timed.schedules.all("T2"), await timed.schedules.read("T2", daily.id)) == ([], None)
     assert await timed.schedules.read("T1", daily.id, is_stopped=True) is None
@@ -670,7 +668,7 @@ async def test_usage_counts_for_its_run_its_day_and_its_month(timed: Stores, clo
     third = replace(DONE, model="openai/gpt-6.1-sol", usage=Usage(1_000, 200))
     assert await timed.worker_queue.finish(await posted(timed), third, YES)
     assert (await stored(timed, daily.id)).usage == Amount(1_260, 0.004)
-    assert [one.usage for one in await timed.schedules.of_channel("T1", "C1")] == [Amount(1_260, 0.004)]
+    assert [one.usage for one in await timed.schedules.all("T1", "C1")] == [Amount(1_260, 0.004)]
     clock.now_s += DAY_S
     assert await timed.schedules.tokens_used(daily, second.id) == (30, 0)
     clock.now_s += 3 * DAY_S
@@ -685,8 +683,8 @@ async def test_erasing_a_person_removes_their_schedules_and_runs(timed: Stores, 
     clock.now_s = NINE
     await timed.schedules.begin_due()
     await timed.erasure.erase(user_id="U1")
-    assert await timed.schedules.of_channel("T1", "C1") == []
-    assert [schedule.id for schedule in await timed.schedules.of_channel("T1", "C2")] == [others.id]
+    assert await timed.schedules.all("T1", "C1") == []
+    assert [schedule.id for schedule in await timed.schedules.all("T1", "C2")] == [others.id]
     assert await runs(timed) == [(run_id(others.id, NINE), "unposted")]
 
 
@@ -696,9 +694,9 @@ async def test_single_time_goes_with_texts_of_its_age(timed: Stores, clock: Manu
     clock.now_s = NINE
     await timed.schedules.begin_due()
     await timed.erasure.expire(NINE)
-    assert len(await timed.schedules.of_channel("T1", "C1")) == 2
+    assert len(await timed.schedules.all("T1", "C1")) == 2
     await timed.erasure.expire(NINE + 1)
-    assert [schedule.id for schedule in await timed.schedules.of_channel("T1", "C1")] == [daily.id]
+    assert [schedule.id for schedule in await timed.schedules.all("T1", "C1")] == [daily.id]
 
 
 async def runs_queued(store: Stores, clock: ManualClock, number: int) -> None:
@@ -750,7 +748,7 @@ async def test_stop_can_be_undone_for_some_days(timed: Stores, clock: ManualCloc
     assert await timed.schedules.stop("T1", daily.id, "U1")
     assert await timed.schedules.read("T1", daily.id) is None
     assert not await timed.schedules.stop("T1", daily.id, "U1")
-    assert await timed.schedules.of_person("T1", "U1") == []
+    assert await timed.schedules.all("T1", user_id="U1") == []
     clock.now_s += DAY_S
     assert await timed.schedules.begin_due() == 0
     assert await restored()

@@ -138,7 +138,7 @@ async def test_member_creates_finds_changes_runs_pauses_resumes_and_stops_a_sche
     ):
         await press_in_list(stage, alan, action, texts.schedules.SCHEDULE_PRESSED[action])
         assert state in modal_text(alan)
-    assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
+    assert await another_process.schedules.all(TEAM_ID, GENERAL) == []
 
 
 async def test_asker_alone_agrees(stage: Stage, another_process: Stores) -> None:
@@ -147,10 +147,10 @@ async def test_asker_alone_agrees(stage: Stage, another_process: Stores) -> None
     for action in (ReplyAction.APPROVE, ReplyAction.DENY):
         for user in ("ada", "grace"):
             assert await press(stage, message, action, user) == texts.actions.only_asker_agrees("U0ALAN")
-    assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
+    assert await another_process.schedules.all(TEAM_ID, GENERAL) == []
     assert await press(stage, message, ReplyAction.APPROVE, "alan") is None
     await ended(stage, asked)
-    [schedule] = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
+    [schedule] = await another_process.schedules.all(TEAM_ID, GENERAL)
     alan = stage.sandbox.client("alan")
     await alan.command("general", "/typist schedules")
     assert texts.schedules.ONLY_IF_SOMETHING_IS_NEW in modal_text(alan)
@@ -184,7 +184,7 @@ async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_
         assert words in shown(card)
     assert await press(stage, card, ReplyAction.APPROVE, "alan") is None
     assert f"Changed schedule {mine}: weekdays at 10:00 (Berlin), next on " in shown(await ended(stage, asked))
-    schedules = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
+    schedules = await another_process.schedules.all(TEAM_ID, GENERAL)
     assert [(one.id, one.rule.cron) for one in schedules] == [(mine, "0 10 * * 1-5"), (theirs, "0 9 * * 1-5")]
 
     for arguments, read in (
@@ -235,7 +235,7 @@ async def test_model_knows_what_is_scheduled_and_proposes_to_change_and_to_stop_
     assert f"Stopped schedule {mine}, weekdays at 09:00 (UTC). It won't run anymore." in shown(
         await ended(stage, asked)
     )
-    assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [theirs]
+    assert [one.id for one in await another_process.schedules.all(TEAM_ID, GENERAL)] == [theirs]
 
 
 @pytest.mark.parametrize("is_stopped_elsewhere", [False, True])
@@ -245,7 +245,7 @@ async def test_answer_whose_schedule_is_stopped_says_so_and_offers_no_stop(
     asked, message = await proposed(stage)
     assert await press(stage, message, ReplyAction.APPROVE, "alan") is None
     message = await ended(stage, asked)
-    [created] = await another_process.schedules.of_channel(TEAM_ID, GENERAL)
+    [created] = await another_process.schedules.all(TEAM_ID, GENERAL)
     forged = await press(stage, message, ScheduleAction.STOP, "alan", str(created.id + 1))
     assert forged == texts.schedules.SCHEDULE_GONE
     if is_stopped_elsewhere:
@@ -259,7 +259,7 @@ async def test_answer_whose_schedule_is_stopped_says_so_and_offers_no_stop(
     assert await press(stage, message, ScheduleAction.RESTORE, "ada", str(created.id)) == refused
     assert "\nCreated schedule" not in shown(message)
     assert not {ScheduleAction.STOP, ReplyAction.REGENERATE} & set(buttons(message))
-    assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
+    assert await another_process.schedules.all(TEAM_ID, GENERAL) == []
 
 
 async def test_commands_of_one_batch_see_what_those_before_them_did(stage: Stage, another_process: Stores) -> None:
@@ -279,7 +279,7 @@ async def test_commands_of_one_batch_see_what_those_before_them_did(stage: Stage
         not in answer.partition(texts.schedules.stopped(mine, "weekdays at 09:00 (Berlin)", WORDS))[0]
     )
     assert texts.schedules.nothing_to_stop(str(mine)) in answer
-    assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [other]
+    assert [one.id for one in await another_process.schedules.all(TEAM_ID, GENERAL)] == [other]
 
 
 async def test_plain_words_list_and_stop_schedules_without_a_model(stage: Stage, another_process: Stores) -> None:
@@ -322,7 +322,7 @@ async def test_plain_words_list_and_stop_schedules_without_a_model(stage: Stage,
         f"Stopped schedule {theirs}, weekdays at 09:00 (Berlin): “Remind us of the retro.” It won't" in theirs_stopped
     )
     assert texts.schedules.NOTHING_HERE in await told("What's scheduled?")
-    assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
+    assert await another_process.schedules.all(TEAM_ID, GENERAL) == []
     stage.vendor.script(says("Which one?"))
     assert "Which one?" in await told("stop the presses")
 
@@ -339,10 +339,10 @@ async def test_words_mean_the_answer_that_is_being_written_before_any_schedule(
     goes_on.set()
     await stage.settled()
     assert len(stage.bots("general", asked)) == 1
-    assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [mine]
+    assert [one.id for one in await another_process.schedules.all(TEAM_ID, GENERAL)] == [mine]
     await stage.sandbox.say("alan", "general", "@typist stop the summary", asked)
     await stage.answers("general", asked, 2)
-    assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
+    assert await another_process.schedules.all(TEAM_ID, GENERAL) == []
 
 
 async def test_words_about_somebody_elses_answer_stop_no_schedule(stage: Stage, another_process: Stores) -> None:
@@ -355,7 +355,7 @@ async def test_words_about_somebody_elses_answer_stop_no_schedule(stage: Stage, 
     stage.vendor.script(says("Which one?"))
     goes_on.set()
     assert "Which one?" in (await stage.answers("general", asked, 2))[1]
-    assert [one.id for one in await another_process.schedules.of_channel(TEAM_ID, GENERAL)] == [mine]
+    assert [one.id for one in await another_process.schedules.all(TEAM_ID, GENERAL)] == [mine]
 
 
 async def test_person_who_writes_stop_below_anothers_answer_learns_who_can_stop_it(stage: Stage) -> None:
@@ -382,7 +382,7 @@ async def test_declined_proposal_creates_nothing(stage: Stage, another_process: 
     asked, message = await proposed(stage)
     assert await press(stage, message, ReplyAction.DENY, "alan") is None
     assert "I didn't create this schedule, as Alan decided" in shown(await ended(stage, asked))
-    assert await another_process.schedules.of_channel(TEAM_ID, GENERAL) == []
+    assert await another_process.schedules.all(TEAM_ID, GENERAL) == []
 
 
 async def test_schedule_that_is_over_gets_another_time_only_where_there_is_room(
