@@ -64,8 +64,13 @@ def thread_of(row: sa.Row[Any]) -> ThreadKey:
     return ThreadKey(row.team_id, row.channel_id, row.thread_ts or None)
 
 
+def known_fields(kind: type, values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Returns the values that a dataclass has fields for. Other values might come from newer versions of Typist."""
+    return {field.name: values[field.name] for field in fields(kind) if field.name in values}
+
+
 def question_of(row: sa.Row[Any]) -> Question:
-    files = tuple(map(_file_of, row.files))
+    files = tuple(File(**known_fields(File, file)) for file in row.files)
     return Question(
         thread_of(row),
         row.ts or "",
@@ -157,19 +162,12 @@ def job_of(row: sa.Row[Any]) -> Job:
 
 
 def wish_of(row: sa.Row[Any]) -> Wish:
-    """Returns the wish for a job's version. Ignores values from other versions of Typist."""
-    values: Mapping[str, Any] = row.wish or {}
-    known = {field.name: values[field.name] for field in fields(Wish) if field.name in values}
+    known = known_fields(Wish, row.wish or {})
     return Wish(**known | {"effort": next((effort for effort in Effort if effort == known.get("effort")), None)})
 
 
 def transcripts_of(row: sa.Row[Any]) -> dict[str, str]:
     return {file_id: text for file_id, (_, text) in row.transcripts.items()}
-
-
-def _file_of(values: Mapping[str, Any]) -> File:
-    """Returns a stored file. Ignores fields from newer versions of Typist."""
-    return File(**{field.name: values[field.name] for field in fields(File) if field.name in values})
 
 
 _JSON_FIELDS = ("footer", "model", "first_token_s", "prompt_version", "effort")
@@ -211,12 +209,10 @@ def end_values(end: End) -> dict[str, Any]:
 
 
 def end_of(values: Mapping[str, Any], sources: Sequence[Citation]) -> End:
-    """Returns a stored end. Ignores fields from newer versions of Typist."""
-    known = {field.name: values[field.name] for field in fields(End) if field.name in values}
     typed: dict[str, Any] = {"reason": EndReason(values["reason"]), "origins": parse_origins(values["origins"])}
     typed |= {"choices": tuple(values.get("choices", ())), "note": note_of(values.get("note"))}
     typed["notices"] = tuple(Notice(NoticeKind(kind), *rest) for kind, *rest in values.get("notices", ()))
-    return End(**{**known, **typed}, sources=sources)
+    return End(**{**known_fields(End, values), **typed}, sources=sources)
 
 
 def note_values(note: Note) -> list[Any] | None:

@@ -45,7 +45,7 @@ from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
 from bot.store import audit, notifications, outbox
 from bot.store.database import Database, Operations, acquire_lock, completes, reads, writes
-from bot.store.rows import HAS_ENDED, IS_LIVE, IS_UNPOSTED, has_row, insert_into, unposted_values
+from bot.store.rows import HAS_ENDED, IS_LIVE, IS_UNPOSTED, has_row, insert_into, known_fields, unposted_values
 from bot.store.schema import charges, jobs, schedules, tool_calls, turns
 from bot.store.usage import TOKENS
 
@@ -495,28 +495,16 @@ def _rule_of(row: sa.Row[Any]) -> Rule:
 
 
 def _schedule(row: sa.Row[Any], used: Amount | None = None, runs: tuple[int, int] = (0, 0)) -> Schedule:
-    return Schedule(
-        id=row.id,
-        team_id=row.team_id,
-        channel_id=row.channel_id,
-        user_id=row.user_id,
-        words=row.text,
-        rule=_rule_of(row),
-        only_if_changed=row.only_if_changed,
-        run_tokens=row.run_tokens,
-        day_tokens=row.day_tokens,
-        next_at=row.next_at,
-        last_at=row.last_at,
-        failures=row.failures,
-        pause_reason=PauseReason(row.paused) if row.paused else None,
-        created_at=row.created_at,
-        changed_by=row.changed_by,
-        accounts=tuple(row.accounts),
-        usage=used or Amount(),
-        only_if=row.only_if,
-        runs=runs[0],
-        posts=runs[1],
-    )
+    converted: dict[str, Any] = {
+        "words": row.text,
+        "rule": _rule_of(row),
+        "pause_reason": PauseReason(row.paused) if row.paused else None,
+        "accounts": tuple(row.accounts),
+        "usage": used or Amount(),
+        "runs": runs[0],
+        "posts": runs[1],
+    }
+    return Schedule(**{**known_fields(Schedule, row._mapping), **converted})
 
 
 async def _lock_active_schedules(connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:

@@ -23,7 +23,16 @@ from bot.core.calls import NO_CLAIMS, CallState, Decision, RecordedCall, Step, c
 from bot.core.job import Checkpoint, Job, Piece
 from bot.models.events import Citation
 from bot.models.prompt import parse_origins
-from bot.store.rows import NO_CALL_TEXTS, end_of, end_values, is_running, source_values, sources_of, verbatim_condition
+from bot.store.rows import (
+    NO_CALL_TEXTS,
+    end_of,
+    end_values,
+    is_running,
+    known_fields,
+    source_values,
+    sources_of,
+    verbatim_condition,
+)
 from bot.store.schema import CALL_HAS_CONTENT, SafeText, checkpoints, jobs, steps, tool_calls, tool_pins
 
 _FROM_PIECE = {
@@ -136,26 +145,17 @@ _CALLS_AND_PINS: sa.Select[Any] = sa.select(tool_calls, tool_pins.c.definition, 
 
 def call_of(row: sa.Row[Any]) -> RecordedCall:
     definition = row._mapping.get("definition")
-    return RecordedCall(
-        step_no=row.step_no,
-        # A row is a tuple, which has a method named index.
-        index=row._mapping["index"],
-        call_id=row.call_id,
-        tool=row.tool,
-        arguments=json.loads(row.arguments or "{}"),
-        definition_hash=row.definition_hash,
-        state=CallState(row.state),
-        read_only=row.read_only,
-        result=row.result,
-        result_is_error=row.result_is_error,
-        item_no=row.made,
-        uses_own_account=row.own_account,
-        approval_reasons=tuple(row.because),
-        decision=Decision(row.decision) if row.decision else None,
-        decided_by=row.decided_by,
-        claims=claims_of_definition(definition) if definition else NO_CLAIMS,
-        is_repeat=bool(row._mapping.get("repeats")),
-    )
+    converted: dict[str, Any] = {
+        "arguments": json.loads(row.arguments or "{}"),
+        "state": CallState(row.state),
+        "item_no": row.made,
+        "uses_own_account": row.own_account,
+        "approval_reasons": tuple(row.because),
+        "decision": Decision(row.decision) if row.decision else None,
+        "claims": claims_of_definition(definition) if definition else NO_CLAIMS,
+        "is_repeat": bool(row._mapping.get("repeats")),
+    }
+    return RecordedCall(**{**known_fields(RecordedCall, row._mapping), **converted})
 
 
 async def read_calls(
