@@ -35,7 +35,6 @@ from bot.store.workers import living_workers_in
 from files_to_markdown.isolation import others_can_read
 
 T = TypeVar("T")
-N = TypeVar("N")
 
 PROBED_BYTES = 32_768
 """Number of bytes that a check writes. Fewer bytes might fit into a table's existing pages even if the disk is full."""
@@ -127,18 +126,18 @@ class DatabaseChecks:
     async def read(self, read: Callable[[AsyncConnection], Awaitable[T]]) -> T | None:
         """Returns the result of `read`, or None if no tables exist or they can't be read."""
         with suppress(SQLAlchemyError, OSError):
-            return await self._read(read, None)
+            return await self._read(read)
         return None
 
     async def count_live_processes(self) -> int | None:
         with suppress(SQLAlchemyError, OSError):
             file = database_file(self._engine.url) if self._engine else None
-            return len(await self._read(partial(living_workers_in, file=file, now=time.time()), []))
+            return len(await self._read(partial(living_workers_in, file=file, now=time.time())) or ())
         return None
 
     async def check_catch_up(self) -> Finding:
         try:
-            reports: list[Report] = await self._read(read_reports, [])
+            reports = await self._read(read_reports)
         except (SQLAlchemyError, OSError) as error:
             return _unusable(error)
         if not reports:
@@ -147,12 +146,12 @@ class DatabaseChecks:
         fix = "Ask in these conversations whether a question was missed. The log lists them."
         return warn(gap_sentence(last), fix) if last.tally.unread else ok(gap_sentence(last))
 
-    async def _read(self, read: Callable[[AsyncConnection], Awaitable[T]], nothing: N) -> T | N:
-        """Returns the result of `read`, or `nothing` if no tables exist. Raises SQLAlchemyError and OSError."""
+    async def _read(self, read: Callable[[AsyncConnection], Awaitable[T]]) -> T | None:
+        """Returns the result of `read`, or None if no tables exist. Raises SQLAlchemyError and OSError."""
         if self._engine is None:
-            return nothing
+            return None
         async with self._begin(READS) as connection:
-            return nothing if await connection.run_sync(read_revision) is None else await read(connection)
+            return None if await connection.run_sync(read_revision) is None else await read(connection)
 
     @asynccontextmanager
     async def _begin(self, option: str, *, commits: bool = False) -> AsyncIterator[AsyncConnection]:
