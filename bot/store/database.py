@@ -400,7 +400,7 @@ def _sqlite_engine(url: sa.URL, connections: int = 1) -> AsyncEngine:
         sa.event.listen(engine.sync_engine, "do_connect", partial(_prepare_file, file))
         sa.event.listen(engine.sync_engine, "connect", partial(_record_identity, file))
         sa.event.listen(engine.sync_engine, "begin", partial(_check_identity, file))
-    sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine.sync_engine, "connect", lambda connection, _: connection.run_async(_configure_sqlite))
     sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
@@ -466,10 +466,6 @@ def _check_identity(file: Path, connection: sa.Connection) -> None:
             f"{file.absolute()} is not the file that this process opened: it was moved, deleted or replaced since. "
             "Put it back with the files beside it, or restart Typist."
         )
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.run_async(_configure_sqlite)
 
 
 async def _configure_sqlite(connection: "aiosqlite.Connection") -> None:

@@ -45,16 +45,12 @@ async def migrate(engine: AsyncEngine) -> str:
     PostgreSQL, other processes wait for an advisory lock, which is released at the end of the transaction and works
     through poolers. On SQLite, they wait at BEGIN IMMEDIATE, just as they wait for any writer."""
     with database_errors():
-        return await _migrate(engine)
-
-
-async def _migrate(engine: AsyncEngine) -> str:
-    async with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            await lock_migrations(connection)
-        if problem := await encoding_problem(connection):
-            raise StoreError(f"{problem} {ENCODING_FIX}")
-        return await connection.run_sync(upgrade)
+        async with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                await lock_migrations(connection)
+            if problem := await encoding_problem(connection):
+                raise StoreError(f"{problem} {ENCODING_FIX}")
+            return await connection.run_sync(upgrade)
 
 
 async def lock_migrations(connection: AsyncConnection) -> None:
