@@ -427,7 +427,7 @@ def _mcp_tools(parts: _Parts, servers: "McpServers | None", accounts: "Connectio
 
 
 def _toolbox(parts: _Parts, tools: Tools | None) -> Tools:
-    servers = parts.sign_ins.server_names if parts.sign_ins else ()
+    servers = tuple(parts.sign_ins.servers.transports) if parts.sign_ins else ()
     proposals = ScheduleTool(parts.stores, parts.workspace, parts.access.admins, servers)
     own: dict[str, Tools] = {REMEMBER: parts.remembering, SCHEDULE: proposals}
     if parts.settings.notify:

@@ -38,18 +38,19 @@ class Connections:
     async def account_problem(self, server: str) -> str:
         """Returns the reason nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in."""
         return (
-            await self._sign_ins.account_problem(server)
-            if server in self._sign_ins.server_names
+            await self._sign_ins.servers.account_problem(server)
+            if server in self._sign_ins.servers.transports
             else "its credentials are shared"
         )
 
     async def asker_server(self, question: Question, name: str) -> McpServer | None:
         """Returns the server connected as the asker, or None if the asker has no usable account. Raises ServerDown,
         StoreError."""
-        if name not in self._sign_ins.server_names:
+        if name not in self._sign_ins.servers.transports:
             return None
         owner = Owner(question.thread.team_id, question.user_id, name)
-        if question.schedule_id is not None and not await self._sign_ins.allows_schedule(owner, question.schedule_id):
+        schedule_id, accounts = question.schedule_id, self._sign_ins.accounts
+        if schedule_id is not None and not await accounts.allows_schedule(owner, schedule_id):
             return None
         held = self._open.get(owner)
         refused = held.token if held is not None and held.server.needs_sign_in else ""

@@ -93,40 +93,33 @@ class SignIns:
     ) -> None:
         """`on_change`: called with the ID of a user who signs in or out in this process. `on_revocation`: called with
         the owner of revoked tokens."""
-        self._accounts = accounts
+        self.accounts = accounts
         self._vault = Vault(keys)
         self._clock = clock
-        self._servers = SignInServers(accounts, self._vault, servers, clock)
-        self._transports = self._servers.transports
+        self.servers = SignInServers(accounts, self._vault, servers, clock)
+        self._transports = self.servers.transports
         self._tasks: set[asyncio.Task[None]] = set()
         self._telemetry = telemetry
         self._revocation_slots = asyncio.Semaphore(MAX_REVOKING)
         self._on_change = on_change
         self._on_revocation = on_revocation
 
-    @property
-    def server_names(self) -> tuple[str, ...]:
-        return tuple(self._transports)
-
-    async def account_problem(self, server: str) -> str:
-        return await self._servers.account_problem(server)
-
     async def servers_signed_out_of(self, team_id: str, user_id: str, servers: Iterable[str]) -> list[str]:
         """Returns the servers where a person has no account that can be decrypted. Raises StoreError."""
         owners = [Owner(team_id, user_id, server) for server in servers]
-        return [one.server for one in owners if self._decrypt_account(one, await self._accounts.secret(one)) is None]
+        return [one.server for one in owners if self._decrypt_account(one, await self.accounts.secret(one)) is None]
 
     async def begin(self, owner: Owner, call: str, scope: str = "") -> SignInLinks:
         """Begins a sign-in for a call, requesting the additional `scope`. Returns the links for the modal. Raises
         SignInFailed, StoreError."""
-        at, client = await self._servers.find(owner.server)
+        at, client = await self.servers.find(owner.server)
         if scope:
-            granted = self._decrypt_account(owner, await self._accounts.secret(owner))
+            granted = self._decrypt_account(owner, await self.accounts.secret(owner))
             wanted = f"{at.scope} {granted.tokens.scope if granted else ''} {scope}"
             wanted = oauth.distinct_scopes(self._transports[owner.server].sign_in.allowed_scopes(wanted))
             if wanted != at.scope:
                 at = replace(at, scope=wanted)
-                client = await self._servers.client_for_scopes(owner.server, at, client)
+                client = await self.servers.client_for_scopes(owner.server, at, client)
         state, pkce = secrets.token_urlsafe(32), PKCEParameters.generate()
         redirect_uri, url = self._redirect_uri(owner.server), ""
         if at.authorization_endpoint:
@@ -136,7 +129,7 @@ class SignIns:
         if device is not None:
             own |= {"device_code": device.device_code, "interval_s": max(device.interval, 1)}
         content = {"at": asdict(at), "client": asdict(client), **own}
-        await self._accounts.begin_sign_in(
+        await self.accounts.begin_sign_in(
             _state_hash(state), owner, call, self._vault.encrypt(self._labels(owner), content)
         )
         return SignInLinks(url, *((device.urls[0], device.user_code) if device else ()))
@@ -160,7 +153,7 @@ class SignIns:
     async def _complete_by_code(self, owner: Owner, call: str, is_waiting: IsWaiting) -> str:
         """Signs a person in after they have confirmed a code. Returns the problem, or "" if it worked. Raises
         StoreError."""
-        state, secret = await self._accounts.pending_sign_in_of(owner, call) or ("", "")
+        state, secret = await self.accounts.pending_sign_in_of(owner, call) or ("", "")
         content = self._vault.decrypt(self._labels(owner), secret) if secret else None
         if content is None or "device_code" not in content:
             return texts.accounts.CONFIRM_AGAIN
@@ -170,23 +163,23 @@ class SignIns:
             return texts.accounts.STILL_ASKING
         ours = _state_hash(secrets.token_urlsafe(32))
         sealed = self._vault.encrypt(self._labels(owner), {**content, "asked_until": until + oauth.WITHIN_S})
-        if not await self._accounts.replace_state(state, ours, sealed):
+        if not await self.accounts.replace_state(state, ours, sealed):
             return texts.accounts.STILL_ASKING
         known = _Account.pending(content)
         interval_s = content["interval_s"]
-        while self._clock.now() < until and await self._accounts.is_open(ours, owner, call) and await is_waiting():
+        while self._clock.now() < until and await self.accounts.is_open(ours, owner, call) and await is_waiting():
             try:
                 url = self._transports[owner.server].url
                 said = await oauth.poll_device_code(known.at, known.client, content["device_code"], url)
             except SignInFailed as error:
                 if error.is_final:
-                    await self._accounts.take_sign_in(ours, owner, call)
+                    await self.accounts.take_sign_in(ours, owner, call)
                     return await self._on_failure(owner, known, error)
                 said = oauth.SLOW_DOWN
             if isinstance(said, Tokens):
                 signed_in = replace(known, tokens=said)
                 # Nobody else has these tokens. If the write took effect although it seemed to fail, they are revoked.
-                ending = partial(self._accounts.take_sign_in, ours, owner, call)
+                ending = partial(self.accounts.take_sign_in, ours, owner, call)
                 if await keep_trying(ending, self._clock, "sign-in not ended") is None or not await is_waiting():
                     await self._revoke(owner, signed_in)
                     return texts.accounts.CONFIRM_AGAIN
@@ -206,7 +199,7 @@ class SignIns:
         state_hash = _state_hash(brought.get("state", ""))
         # Can't be guessed from the link alone.
         code = self._vault.derive_letters(json.dumps(brought, sort_keys=True), CODE_LETTERS, _CODE_CHARS)
-        pending = self._accounts.pending_sign_in
+        pending = self.accounts.pending_sign_in
         begun = await pending(state_hash) or await pending(_state_hash(code))
         owner, secret = begun or (None, "")
         if owner is None or not self._returns_to_page(owner.server, server):
@@ -223,7 +216,7 @@ class SignIns:
         if "code" not in brought:
             return self._redirect_problem(owner, brought, texts.accounts.NOT_GRANTED), ""
         sealed = self._vault.encrypt(self._labels(owner), {**content, "brought": brought})
-        if not await self._accounts.replace_state(state_hash, _state_hash(code), sealed):
+        if not await self.accounts.replace_state(state_hash, _state_hash(code), sealed):
             return texts.accounts.LINK_IS_OLD, ""
         return texts.accounts.TYPE_CODE, code
 
@@ -232,7 +225,7 @@ class SignIns:
         query = self._entered_values(owner, entry)
         if query is None:
             return texts.accounts.NOT_THE_ADDRESS
-        if not await self._accounts.is_open(_state_hash(query.get("state", "")), owner, call):
+        if not await self.accounts.is_open(_state_hash(query.get("state", "")), owner, call):
             return self._expiry_text(owner)
         return "" if "code" in query else self._redirect_problem(owner, query, texts.accounts.DENIED_THERE)
 
@@ -255,7 +248,7 @@ class SignIns:
             return await self._complete_by_code(owner, call, is_waiting)
         query = self._entered_values(owner, entry) or {}
         state_hash = _state_hash(query.get("state", ""))
-        _, secret = await self._accounts.pending_sign_in(state_hash) or (owner, "")
+        _, secret = await self.accounts.pending_sign_in(state_hash) or (owner, "")
         content = self._vault.decrypt(self._labels(owner), secret) if secret else None
         query |= content.get("brought", {}) if content else {}
         if content is None or not query.get("code") or "verifier" not in content:
@@ -263,7 +256,7 @@ class SignIns:
         known = _Account.pending(content)
         if not _is_from_issuer(query.get("iss"), known.at):
             return texts.accounts.sign_in_failed(owner.server, texts.accounts.FROM_ANOTHER_SERVER)
-        if await self._accounts.take_sign_in(state_hash, owner, call) is None:
+        if await self.accounts.take_sign_in(state_hash, owner, call) is None:
             return self._expiry_text(owner)
         try:
             url = self._transports[owner.server].url
@@ -278,20 +271,17 @@ class SignIns:
     async def _on_failure(self, owner: Owner, known: _Account, error: SignInFailed) -> str:
         log.warning("MCP server %s: user %s not signed in: %s", owner.server, owner.user_id, error)
         if error.is_client_forgotten:
-            await self._servers.forget_client(owner.server, known.at, known.client)
+            await self.servers.forget_client(owner.server, known.at, known.client)
         return texts.accounts.sign_in_failed(owner.server, str(error))
 
     async def _sign_in(self, owner: Owner, account: _Account) -> None:
         sealed = self._encrypt_account(owner, account)
         # Nobody else has these tokens.
         recording = f"MCP server {owner.server}: tokens of user {owner.user_id} not recorded"
-        await keep_trying(lambda: self._accounts.sign_in(owner, sealed, account.tokens.scope), self._clock, recording)
+        await keep_trying(lambda: self.accounts.sign_in(owner, sealed, account.tokens.scope), self._clock, recording)
         log.info("MCP server %s: user %s signed in", owner.server, owner.user_id)
         self._telemetry.count_account_change("signed_in")
         self._on_change(owner.user_id)
-
-    async def allows_schedule(self, owner: Owner, schedule_id: int) -> bool:
-        return await self._accounts.allows_schedule(owner, schedule_id)
 
     async def is_signed_in(self, owner: Owner) -> bool:
         """Returns whether an account can be used. Raises StoreError. Raises TimeoutError if a later attempt might
@@ -305,9 +295,9 @@ class SignIns:
         """Deletes an account and revokes its tokens. Returns False if the account keeps changing. `by`: the ID of the
         admin who signs the owner out, or "" if the owner signs out."""
         for _ in range(SIGN_OUT_TRIES):
-            if (secret := await self._accounts.secret(owner)) is None:
+            if (secret := await self.accounts.secret(owner)) is None:
                 return True
-            if await self._accounts.delete_account(owner, secret, "signed_out", by):
+            if await self.accounts.delete_account(owner, secret, "signed_out", by):
                 if (account := self._decrypt_account(owner, secret)) is not None:
                     self._in_background(self._revoke(owner, account))
                 self._telemetry.count_account_change("signed_out")
@@ -322,7 +312,7 @@ class SignIns:
         asker is notified if the sign-in has ended. Raises SignInFailed if the refresh might work later, and
         StoreError."""
         is_renewed = False
-        while (secret := await self._accounts.secret(owner)) is not None:
+        while (secret := await self.accounts.secret(owner)) is not None:
             account = self._decrypt_account(owner, secret)
             if account is None:
                 return None
@@ -331,12 +321,12 @@ class SignIns:
             # Once is enough, whatever the server returned.
             if is_renewed or (is_good and account.tokens.access_token != refused):
                 # Re-encrypts, so that an older key can be removed. A process that refreshes the tokens also does this.
-                if self._vault.key_index(secret) and await self._accounts.begin_refresh(owner, secret):
-                    await self._accounts.end_refresh(owner, secret, self._vault.reencrypt(secret))
+                if self._vault.key_index(secret) and await self.accounts.begin_refresh(owner, secret):
+                    await self.accounts.end_refresh(owner, secret, self._vault.reencrypt(secret))
                 return account.tokens.access_token
             if not account.tokens.refresh_token:
                 await self._end(owner, secret)
-            elif await self._accounts.begin_refresh(owner, secret):
+            elif await self.accounts.begin_refresh(owner, secret):
                 await asyncio.shield(self._in_background(self._refresh(owner, secret, account, question)))
                 is_renewed = True
             else:
@@ -345,7 +335,7 @@ class SignIns:
         return None
 
     async def close(self, within_s: float = CLOSE_WITHIN_S) -> None:
-        self._servers.close()
+        self.servers.close()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=within_s)
             for task in late:
@@ -373,18 +363,18 @@ class SignIns:
         except (SignInFailed, TimeoutError) as error:
             if isinstance(error, SignInFailed) and error.is_final:
                 if error.is_client_forgotten:
-                    await self._servers.forget_client(owner.server, account.at, account.client)
+                    await self.servers.forget_client(owner.server, account.at, account.client)
                 await self._end(owner, secret, question)
                 return
-            await self._accounts.end_refresh(owner, secret, secret)
+            await self.accounts.end_refresh(owner, secret, secret)
             raise SignInFailed(str(error) or "its authorization server doesn't answer") from None
         renewed = replace(account, tokens=tokens)
         sealed = self._encrypt_account(owner, renewed)
         recording = f"MCP server {owner.server}: tokens of user {owner.user_id} not recorded"
         is_recorded = await keep_trying(
-            lambda: self._accounts.end_refresh(owner, secret, sealed), self._clock, recording
+            lambda: self.accounts.end_refresh(owner, secret, sealed), self._clock, recording
         )
-        if not is_recorded and await self._accounts.secret(owner) is None:
+        if not is_recorded and await self.accounts.secret(owner) is None:
             # The person has signed out in the meantime.
             await self._revoke(owner, renewed)
 
@@ -412,7 +402,7 @@ class SignIns:
         if question is not None:
             key = f"sign-in ended {owner.server} {question.thread.channel_id}/{question.ts}"
             notice = Notification(owner.user_id, key, notification(texts.accounts.sign_in_ended(owner.server)))
-        if await self._accounts.delete_account(owner, secret, "ended", notification=notice):
+        if await self.accounts.delete_account(owner, secret, "ended", notification=notice):
             log.info("MCP server %s: the sign-in of user %s has ended", owner.server, owner.user_id)
             self._telemetry.count_account_change("ended")
             self._on_change(owner.user_id)

@@ -93,7 +93,7 @@ class SignInModal:
             awaited = pressed if isinstance(pressed, str) else pressed.call
         if isinstance(awaited, str):
             return awaited
-        if sign_ins is None or awaited.server not in sign_ins.server_names:
+        if sign_ins is None or awaited.server not in sign_ins.servers.transports:
             return texts.accounts.cannot_sign_in(awaited.server, texts.accounts.NOT_SET_UP)
         return sign_ins, awaited
 

@@ -722,14 +722,14 @@ async def test_erased_person_has_no_account_and_no_sign_in(timed: Stores, jira: 
 async def test_typist_registers_again_after_a_week(
     timed: Stores, jira: SignInServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert await sign_ins(timed, jira.config).account_problem("jira") == ""
+    assert await sign_ins(timed, jira.config).servers.account_problem("jira") == ""
     jira.people.clients.clear()
     # The age is that of the ciphertext.
     monkeypatch.setattr(sign_in_servers, "REGISTERED_FOR_S", -1)
     ours = sign_ins(timed, jira.config)
     await signed_in(ours, jira)
     monkeypatch.undo()
-    assert await sign_ins(timed, jira.config).account_problem("jira") == ""
+    assert await sign_ins(timed, jira.config).servers.account_problem("jira") == ""
     assert len(jira.people.clients) == 1
 
 
@@ -739,7 +739,7 @@ async def test_typist_registers_again_once_a_server_says_that_it_forgot_it(
     """codex#29630, pi-mcp-adapter#90: its page would refuse each further sign-in."""
     finds_out, other = [sign_ins(await process(name, clock), jira.config) for name in ("w1", "w2")]
     await signed_in(finds_out, jira)
-    assert await other.account_problem("jira") == ""
+    assert await other.servers.account_problem("jira") == ""
     forgotten = [*jira.people.clients]
     jira.people.clients.clear()
     clock.now_s += 3_600
@@ -759,10 +759,10 @@ async def test_typist_registers_again_once_a_server_says_that_it_forgot_it(
 
 async def test_typist_registers_once_and_uses_what_the_file_names(timed: Stores, jira: SignInServer) -> None:
     for _ in range(2):
-        assert await sign_ins(timed, jira.config).account_problem("jira") == ""
+        assert await sign_ins(timed, jira.config).servers.account_problem("jira") == ""
     assert len(jira.people.clients) == 1
     async with sign_in_server(registers=False) as closed:
-        problem = await sign_ins(timed, closed.config).account_problem("jira")
+        problem = await sign_ins(timed, closed.config).servers.account_problem("jira")
         assert problem == "its authorization server registers nobody: set oauth.clientId in BOT_MCP_CONFIG"
         config = await named(closed)
         assert "canary" not in repr(config)
@@ -1356,7 +1356,7 @@ async def test_registration_is_kept_unless_its_secret_ends_soon(
     async with served(answer) as url:
         config = ServerConfig("jira", HttpTransport(f"{url}/mcp"))
         for _ in range(2):
-            assert await sign_ins(timed, config).account_problem("jira") == ""
+            assert await sign_ins(timed, config).servers.account_problem("jira") == ""
     assert len(asked) == registrations
 
 
