@@ -58,7 +58,8 @@ class Memories(Operations):
             said_in = {**thread_values(question.thread), "ts": question.ts, "user_id": question.user_id}
             values = fresh | {"number": number, "text": text, "is_proposed": is_proposed, "created_at": now}
             await connection.execute(sa.insert(memories).values(values | said_in))
-        await self._record_change(connection, "proposed" if is_proposed else "remembered", place, question.user_id)
+        done = "proposed" if is_proposed else "remembered"
+        await _record_change(connection, done, place, now, question.user_id)
         return RememberResult(kept, number)
 
     @writes
@@ -81,19 +82,19 @@ class Memories(Operations):
         if row is None or not _has_room(await _memory_rows(connection, place), {0: row.text}):
             return False
         await connection.execute(sa.update(memories).where(memories.c.id == row.id).values(forgotten_at=None))
-        await self._record_change(connection, "restored", place, by)
+        await _record_change(connection, "restored", place, now, by)
         is_said = sa.and_(_is_in(place, jobs), jobs.c.ts == row.ts)
         await outbox.queue_updates_where(connection, now, sa.or_(is_said, jobs.c.id == job_id))
         return True
 
     @writes
     async def take_back(self, connection: AsyncConnection, question: Question, by: str) -> bool:
-        return await self._remove(connection, question.thread.place, by, _is_from_message(question))
+        return await _remove(connection, question.thread.place, _is_from_message(question), self._now(), by)
 
     @writes
     async def undo(self, connection: AsyncConnection, question: Question, by: str) -> bool:
         """Removes the memories from a message or its answer. Returns False if no such memory exists."""
-        return await self._remove(connection, question.thread.place, by, memories.c.ts == question.ts)
+        return await _remove(connection, question.thread.place, memories.c.ts == question.ts, self._now(), by)
 
     @writes
     async def change(
@@ -108,27 +109,22 @@ class Memories(Operations):
     ) -> bool:
         """Changes the text of memories by ID, removes memories whose new text is empty, and renews the memories in
         `kept`. Returns False if there is no room."""
+        now = self._now()
         await _lock_place(connection, place)
         in_place = await _memory_rows(connection, place)
         if not _has_room(in_place, {row.id: texts[row.id] for row in in_place if row.id in texts}):
             return False
-        fresh = {"is_private": is_private, "renewed_at": self._now()}
+        fresh = {"is_private": is_private, "renewed_at": now}
         for id_ in {*texts, *kept}:
             this, text = memories.c.id == id_, texts.get(id_)
             if text == "":
-                await self._remove(connection, place, by, this)
+                await _remove(connection, place, this, now, by)
                 continue
             values = fresh | ({"text": text, "changed_by": by} if text else {})
             these = sa.update(memories).where(_is_in(place), _IS_IN_EFFECT, this)
             if (await connection.execute(these.values(values))).rowcount:
-                await self._record_change(connection, "changed" if text else "kept", place, by)
+                await _record_change(connection, "changed" if text else "kept", place, now, by)
         return True
-
-    async def _remove(self, connection: AsyncConnection, place: Place, by: str, these: sa.ColumnElement[bool]) -> bool:
-        return await _remove(connection, place, these, self._now(), by)
-
-    async def _record_change(self, connection: AsyncConnection, done: str, place: Place, by: str) -> None:
-        await _record_change(connection, done, place, self._now(), by)
 
 
 async def forget_message(connection: AsyncConnection, place: Place, ts: str, now: float) -> None:
