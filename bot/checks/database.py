@@ -31,7 +31,7 @@ from bot.store.database import (
 from bot.store.listening import Report, read_reports
 from bot.store.migrate import MISMATCH_FIX, is_known, mismatch_message, read_revision, schema_mismatches
 from bot.store.schema import REVISION
-from bot.store.workers import living_workers_in
+from bot.store.workers import living_workers
 from files_to_markdown.isolation import others_can_read
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ class DatabaseChecks:
     async def count_live_processes(self) -> int | None:
         with suppress(SQLAlchemyError, OSError):
             file = database_file(self._engine.url) if self._engine else None
-            return len(await self._read(partial(living_workers_in, file=file, now=time.time())) or ())
+            return len(await self._read(partial(living_workers, file=file, now=time.time())) or ())
         return None
 
     async def check_catch_up(self) -> Finding:

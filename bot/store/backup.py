@@ -107,7 +107,11 @@ async def restore(file: Path, engine: AsyncEngine) -> None:
 async def check_unused(engine: AsyncEngine) -> None:
     """Raises StoreError if a Typist process is using the database. A damaged database is treated as unused."""
     try:
-        names = [] if await empty_database_problem(engine) else await living_workers(engine, time.time())
+        if await empty_database_problem(engine):
+            return
+        with database_errors():
+            async with engine.execution_options(**{READS: True}).begin() as connection:
+                names = await living_workers(connection, database_file(engine.url), time.time())
     except StoreError:
         # A damaged database can be replaced. A server that can't be used fails at the next step.
         return

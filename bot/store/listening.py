@@ -18,7 +18,7 @@ from bot.store import outbox
 from bot.store.database import database_file, reads, writes
 from bot.store.rows import CLOCKS_DIFFER_S, insert_into, is_past, thread_columns, thread_of
 from bot.store.schema import jobs, listening
-from bot.store.workers import WorkerOperations, living_workers_in
+from bot.store.workers import WorkerOperations, living_workers
 
 GAP_S = 360.0
 """Nothing is lost in shorter gaps. Slack delivers an event at once, retries at once, after 1 minute, and after 5 more
@@ -144,7 +144,7 @@ class Listening(WorkerOperations):
 
     @reads
     async def living_workers(self, connection: AsyncConnection) -> list[str]:
-        return await living_workers_in(connection, database_file(self._database.engine.url), self._now())
+        return await living_workers(connection, database_file(self._database.engine.url), self._now())
 
     async def _change(self, connection: AsyncConnection, team_id: str, values: dict[str, Any]) -> bool:
         ours = listening.c.team_id == team_id, listening.c.held_by == self._worker.name

@@ -326,13 +326,7 @@ class ProcessMessages(WorkerOperations):
         await connection.execute(sa.select(sa.func.pg_notify(channel(), payload)))
 
 
-async def living_workers(engine: AsyncEngine, now: float) -> list[str]:
-    with database_errors():
-        async with engine.execution_options(**{READS: True}).begin() as connection:
-            return await living_workers_in(connection, database_file(engine.url), now)
-
-
-async def living_workers_in(connection: AsyncConnection, file: Path | None, now: float) -> list[str]:
+async def living_workers(connection: AsyncConnection, file: Path | None, now: float) -> list[str]:
     """Returns the names of the running workers that use a database. If a pooler doesn't support locks, a worker is
     considered running if it received something from Slack within HEARD_WITHIN_S. An in-memory database is used only by
     workers of this process. `file`: the database's path, or None if the database isn't a file."""
