@@ -338,9 +338,7 @@ async def clear_placeholders(connection: AsyncConnection, rows: Sequence[sa.Row[
 async def with_batched_questions(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
     if not claimed:
         return []
-    batched = sa.select(jobs).where(
-        jobs.c.answered_with.in_([job.id for job in claimed]), jobs.c.end_reason == EndReason.BATCHED.value
-    )
+    batched = sa.select(jobs).where(is_batched_with(*(job.id for job in claimed)))
     rows: dict[int, list[sa.Row[Any]]] = {}
     for row in await connection.execute(batched.order_by(jobs.c.ts)):
         rows.setdefault(row.answered_with, []).append(row)

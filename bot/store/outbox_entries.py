@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.calls import APPROVAL_S
 from bot.core.job import ANSWER_ROLES, Job, RecordedMessage, Status, ts_of
 from bot.core.outbox import BACKOFF, MAX_TRIES, OUTBOX_HOLD_S, OutboxEntry, OutboxKind, QuestionRecord, ReplyTarget
-from bot.errors import EndReason
 from bot.store import answers, outbox, side_messages, steps
 from bot.store.database import Operations, completes, reads, writes
 from bot.store.rows import (
@@ -17,6 +16,7 @@ from bot.store.rows import (
     IS_AWAITING_APPROVAL,
     IS_LIVE,
     has_row,
+    is_batched_with,
     is_past,
     is_queued,
     is_running,
@@ -170,8 +170,8 @@ async def _claim_entries(connection: AsyncConnection, limit: int, now: float) ->
 async def _records(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> dict[int, QuestionRecord]:
     found = await side_messages.messages_of_jobs(connection, [row.id for row in rows])
     deleted = [row.id for row in rows if row.question_deleted]
-    is_batched = jobs.c.answered_with.in_(deleted), jobs.c.end_reason == EndReason.BATCHED.value
-    asked = set(await connection.scalars(sa.select(jobs.c.answered_with).where(*is_batched))) if deleted else set()
+    batched = sa.select(jobs.c.answered_with).where(is_batched_with(*deleted))
+    asked = set(await connection.scalars(batched)) if deleted else set()
     return {
         row.id: QuestionRecord(
             Status(row.status),

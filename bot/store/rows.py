@@ -269,9 +269,9 @@ HAS_CONTENT = verbatim_condition(JOB_HAS_CONTENT)
 """Whether the question has text or files, which means that it wasn't deleted and hasn't expired."""
 
 
-def is_batched_with(job_id: Any) -> sa.ColumnElement[bool]:
-    """Returns whether a question wasn't deleted and is answered together with this job, which came later."""
-    return sa.and_(jobs.c.answered_with == job_id, jobs.c.end_reason == EndReason.BATCHED.value)
+def is_batched_with(*job_ids: int) -> sa.ColumnElement[bool]:
+    """Returns whether a question wasn't deleted and is answered together with one of these jobs, which came later."""
+    return sa.and_(jobs.c.answered_with.in_(job_ids), jobs.c.end_reason == EndReason.BATCHED.value)
 
 
 def is_past(
