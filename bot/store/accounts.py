@@ -3,7 +3,7 @@
 Every write encrypts the account again, so an unchanged secret means that the account hasn't changed.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -67,7 +67,7 @@ class Accounts(Operations):
     ) -> None:
         """Stores a pending sign-in for a call, replacing any pending sign-in by the same person to the same server."""
         await connection.execute(sa.delete(sign_ins).where(*_is_owned_by(owner, sign_ins)))
-        values = {**_key_columns(owner), "call": call, "secret": secret, "expires_at": self._now() + SIGN_IN_S}
+        values = {**asdict(owner), "call": call, "secret": secret, "expires_at": self._now() + SIGN_IN_S}
         await connection.execute(sa.insert(sign_ins).values(state_hash=state_hash, **values))
 
     @reads
@@ -107,7 +107,7 @@ class Accounts(Operations):
     async def sign_in(self, connection: AsyncConnection, owner: Owner, secret: str, scope: str) -> None:
         now = self._now()
         values = {"secret": secret, "scope": scope, "since": now, "refreshing_until": 0.0}
-        await upsert(connection, accounts, _key_columns(owner), values)
+        await upsert(connection, accounts, asdict(owner), values)
         await _record_change(connection, owner, "signed_in", now, owner.user_id)
 
     @writes
@@ -164,12 +164,8 @@ async def read_secrets(connection: AsyncConnection) -> list[str]:
     return list(await connection.scalars(sa.select(accounts.c.secret)))
 
 
-def _key_columns(owner: Owner) -> dict[str, str]:
-    return {"team_id": owner.team_id, "user_id": owner.user_id, "server": owner.server}
-
-
 def _is_owned_by(owner: Owner, table: sa.Table) -> list[sa.ColumnElement[bool]]:
-    return [table.c[name] == value for name, value in _key_columns(owner).items()]
+    return [table.c[name] == value for name, value in asdict(owner).items()]
 
 
 def _is_unchanged(owner: Owner, secret: str) -> sa.ColumnElement[bool]:
