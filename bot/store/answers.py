@@ -98,7 +98,7 @@ class RecordedAnswers(Operations):
         them."""
         this = sa.update(jobs).where(jobs.c.id == job_id)
         gone = this.values(answer_deleted=True, mention_at=None)
-        deleted = (await connection.execute(gone.returning(*audit.JOB_COLUMNS))).one_or_none()
+        deleted = (await connection.execute(gone.returning(jobs))).one_or_none()
         await connection.execute(sa.update(turns).where(turns.c.job_id == job_id).values(NO_ANSWER))
         await steps.drop_progress(connection, job_id)
         await outbox.queue_updates(connection, [job_id], self._now())

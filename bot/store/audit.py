@@ -20,14 +20,6 @@ from bot.store.database import Operations, reads, writes
 from bot.store.rows import verbatim_condition
 from bot.store.schema import AUDIT_HAS_BY, audit_entries, jobs, tool_calls, turns
 
-JOB_COLUMNS: tuple[sa.Column[Any], ...] = (
-    jobs.c.id,
-    jobs.c.team_id,
-    jobs.c.channel_id,
-    jobs.c.thread_ts,
-    jobs.c.ts,
-    jobs.c.user_id,
-)
 _SUBJECT = ("user_id", "channel_id", "thread_ts", "ts", "arguments_hash")
 
 

@@ -282,12 +282,8 @@ class Approvals(WorkerOperations):
         now = self._now()
         # A late decision has no effect, even if nobody has checked for expired approvals yet.
         in_time = sa.and_(IS_AWAITING_APPROVAL, jobs.c.waits_until > now)
-        job: sa.Select[Any] = sa.select(*audit.JOB_COLUMNS, jobs.c.version).where(
-            jobs.c.id == job_id,
-            jobs.c.version == version,
-            ~jobs.c.stop_requested,
-            sa.or_(in_time, is_running()),
-        )
+        of_version = jobs.c.id == job_id, jobs.c.version == version
+        job = sa.select(jobs).where(*of_version, ~jobs.c.stop_requested, sa.or_(in_time, is_running()))
         asked = (await connection.execute(job.with_for_update())).one_or_none()
         if asked is None:
             return False
@@ -350,11 +346,7 @@ class Approvals(WorkerOperations):
     async def expire(self, connection: AsyncConnection) -> int:
         """Denies calls that weren't approved in time. Returns the number of jobs that can continue."""
         now = self._now()
-        late: sa.Select[Any] = (
-            sa.select(*audit.JOB_COLUMNS, jobs.c.version)
-            .where(IS_AWAITING_APPROVAL, jobs.c.waits_until <= now)
-            .order_by(jobs.c.id)
-        )
+        late = sa.select(jobs).where(IS_AWAITING_APPROVAL, jobs.c.waits_until <= now).order_by(jobs.c.id)
         rows = (await connection.execute(late.with_for_update(skip_locked=True))).all()
         for row in rows:
             await _decide(connection, row, Decision.EXPIRED, "", now)
@@ -380,10 +372,8 @@ async def _lock_threads(connection: AsyncConnection, threads: Collection[ThreadK
 async def _deny_calls_above(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
     denied = False
     for question in questions:
-        of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id
-        waiting: sa.Select[Any] = sa.select(*audit.JOB_COLUMNS, jobs.c.version, jobs.c.messages).where(
-            *of_asker, IS_AWAITING_APPROVAL, jobs.c.ts < question.ts
-        )
+        of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id, jobs.c.ts < question.ts
+        waiting = sa.select(jobs).where(*of_asker, IS_AWAITING_APPROVAL)
         for row in (await connection.execute(waiting.with_for_update())).all():
             # A message above the page with the calls was written before them, however late Slack delivers it.
             if max(ts_of(messages_of(row), MessageRole.PAGE), default="") > question.ts:
@@ -403,8 +393,7 @@ async def _decide(
     **edited: str,
 ) -> bool:
     """Records a decision about a job's calls. Returns whether any calls matched. Returns the job to the queue if no
-    other call is waiting. `job`: the columns audit.JOB_COLUMNS and the version. `which`: conditions for the calls.
-    `edited`: columns that a person has changed."""
+    other call is waiting. `which`: conditions for the calls. `edited`: columns that a person has changed."""
     asked = _is_asked(job.id, job.version)
     is_approved = decision in (Decision.APPROVED, Decision.EDITED, Decision.IN_THREAD)
     state = CallState.READY if is_approved else CallState.DENIED

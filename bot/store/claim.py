@@ -243,8 +243,6 @@ LATE_POST_S = 20.0
 """The period in which an unrecorded placeholder can still appear in Slack. After that, the call that posts it has been
 given up."""
 
-ENDED_COLUMNS = (*audit.JOB_COLUMNS, jobs.c.version, jobs.c.messages, jobs.c.placeholder_due_since)
-
 
 async def batches(
     connection: AsyncConnection, leaders: Sequence[sa.Row[Any]], is_free: sa.ColumnElement[bool]
@@ -290,7 +288,7 @@ async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequenc
         batched = {"status": Status.ENDED.value, "end_reason": EndReason.BATCHED.value}
         update = sa.update(jobs).where(jobs.c.id.in_(earlier), is_queued())
         update = update.values(**batched, answered_with=job_id)
-        ended += (await connection.execute(update.returning(*ENDED_COLUMNS))).all()
+        ended += (await connection.execute(update.returning(jobs))).all()
     if ended:
         batch = [turn_values(row.id, row.version, End(EndReason.BATCHED), "", now) for row in ended]
         await connection.execute(sa.insert(turns), batch)
@@ -322,8 +320,7 @@ async def keep_placeholders(connection: AsyncConnection, job_ids: Sequence[int],
 async def record_queue_ends(
     connection: AsyncConnection, rows: Sequence[sa.Row[Any]], reason: EndReason, now: float
 ) -> None:
-    """Records why queued jobs ended, and queues the removal of their placeholders. `rows` must contain
-    ENDED_COLUMNS."""
+    """Records why queued jobs ended, and queues the removal of their placeholders."""
     ended = {"end": reason.value}
     await audit.append(connection, now, [audit.job_entry(row, EntryKind.ANSWER, ended) for row in rows])
     await clear_placeholders(connection, rows, now)

@@ -151,7 +151,7 @@ class QuestionQueue(WorkerOperations):
         now = self._now()
         this = sa.update(jobs).where(jobs.c.id == job_id)
         queued = this.where(is_queued(), jobs.c.attempts == 0).values(_ended_values(EndReason.STOPPED))
-        stopped = (await connection.execute(queued.returning(*claim.ENDED_COLUMNS))).all()
+        stopped = (await connection.execute(queued.returning(jobs))).all()
         await claim.record_queue_ends(connection, stopped, EndReason.STOPPED, now)
         changed = bool(stopped) or await release(connection, job_id, now, stop_requested=True)
         if changed:

@@ -136,8 +136,7 @@ class WorkerQueue(MeteredOperations):
         queued the job posts the placeholder. If the job ended in the meantime, the outbox deletes it."""
         is_unclaimed = jobs.c.attempts == job.attempts, sa.or_(is_queued(), jobs.c.attempts == 0)
         queued = sa.update(jobs).where(jobs.c.id == job.id, *is_unclaimed).values(reply_values(messages))
-        recorded = queued.returning(jobs.c.id, jobs.c.status, jobs.c.messages, jobs.c.placeholder_due_since)
-        row = (await connection.execute(recorded)).one_or_none()
+        row = (await connection.execute(queued.returning(jobs))).one_or_none()
         if row is not None and row.status == Status.QUEUED:
             await self._worker.wake_others(connection)
         elif row is not None:
@@ -253,17 +252,7 @@ class WorkerQueue(MeteredOperations):
                 unposted=None,
             )
         )
-        columns = (
-            jobs.c.erase_requested,
-            jobs.c.stop_requested,
-            jobs.c.status,
-            jobs.c.answer_deleted,
-            jobs.c.messages,
-            jobs.c.schedule_id,
-            jobs.c.version,
-            jobs.c.question_deleted,
-        )
-        row = (await connection.execute(ended.returning(*columns))).one_or_none()
+        row: sa.Row[Any] | None = (await connection.execute(ended.returning(jobs))).one_or_none()
         if row is None:
             return None
         turn = turn_values(job.id, job.version, end, text, now)

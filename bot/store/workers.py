@@ -34,18 +34,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.clock import Clock
 from bot.core.job import Job
 from bot.errors import StoreError
 from bot.store.database import (
     OWNERS_ALONE,
-    READS,
     Database,
     Operations,
     channel,
-    database_errors,
     database_file,
     lock_key,
     message_prefix,
