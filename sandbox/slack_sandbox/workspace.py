@@ -430,6 +430,7 @@ class Workspace:
     def delete(self, message: Message) -> None:
         """Deletes a message. A root with replies becomes a tombstone, as in Slack."""
         self._deleted.append(message)
+        self.pins.pop((message.channel, message.ts), None)
         if message.ephemeral_to is not None:
             self.ephemerals.remove(message)
             self._notify(Deleted(message))

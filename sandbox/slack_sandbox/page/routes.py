@@ -20,6 +20,7 @@ from slack_sandbox.page.guard import body, done, for_page, strings
 from slack_sandbox.page.guide import Guide
 from slack_sandbox.page.render import Renderer
 from slack_sandbox.page.surfaces import PageSurfaces
+from slack_sandbox.page.tabs import tabs_json
 from slack_sandbox.page.updates import PageUpdates
 from slack_sandbox.people import People
 from slack_sandbox.problems import Problems
@@ -69,6 +70,7 @@ class PageApi:
             "answers": self._answer_calls.newest_json,
             "problems": self.problems.newest_json,
             "notifications": self.notifications.counts_json,
+            "tabs": self.tabs_json,
         }
         self.updates = PageUpdates(self.workspace, self.message_json, polled)
         self._carriers = CarrierCounts(self.workspace, self._answer_calls, self.updates.refresh)
@@ -170,6 +172,9 @@ class PageApi:
         ]
         return methods + channels
 
+    def tabs_json(self) -> list[Json]:
+        return tabs_json(self.workspace, self.people.files)
+
     def faults_json(self) -> list[Json]:
         return [self._fault_json(group, kind) for group, kinds in GROUPS.items() for kind in kinds]
 
@@ -222,6 +227,7 @@ class PageApi:
             "answers": self._answer_calls.newest_json(),
             "problems": self.problems.newest_json(),
             "notifications": self.notifications.counts_json(),
+            "tabs": self.tabs_json(),
             "faults": self.faults_json(),
             "guide": self.guide.state(),
             "token": self._token,

@@ -123,7 +123,7 @@ def pins(app: App, args: Json) -> Json:
     channel = app.joined_channel(args)
     items: list[Json] = []
     for (channel_id, ts), (created, user_id) in app.workspace.pins.items():
-        if channel_id == channel.id and app.workspace.log(channel.id).has(ts):
+        if channel_id == channel.id:
             message = app.workspace.message(channel.id, ts)
             fields = message_json(app.workspace, message) | {"permalink": permalink(message), "pinned_to": [channel.id]}
             item = {"type": "message", "channel": channel.id, "message": fields}

@@ -353,7 +353,7 @@ function goTo(channel, ts) {
   } else if (!message || !world.sees(message)) {
     complain(new Error("This message was deleted."));
   } else {
-    if (channel !== open.channel || !byId("home").hidden) openChannel(channel);
+    if (channel !== open.channel || surfaces.tab !== "messages") openChannel(channel);
     if (!isRoot(message) && open.thread !== message.thread_ts) openThread(message.thread_ts);
     // Where the thread covers the channel, it would cover the message.
     if (isRoot(message) && open.thread && !ROOM_FOR_THREAD.matches) closeThread();
@@ -556,6 +556,7 @@ const onEvent = {
     if (channel === open.channel) showChannel();
     else sidebar.showConversations(open.channel);
   },
+  tabs: (tabs) => surfaces.onTabs(tabs),
   views: (views) => surfaces.onViews(views),
   pane: (pane) => {
     surfaces.onPane(pane);

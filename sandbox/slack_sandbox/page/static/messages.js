@@ -18,7 +18,7 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-d
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const dayAndClock = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
 const DAY_MS = 86_400_000;
-const timeOf = (ts) => (Date.now() - when(ts) < DAY_MS ? clock : dayAndClock).format(when(ts));
+export const timeOf = (ts) => (Date.now() - when(ts) < DAY_MS ? clock : dayAndClock).format(when(ts));
 const when = (ts) => new Date(Number(ts) * 1000);
 
 /**

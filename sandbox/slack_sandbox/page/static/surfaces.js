@@ -1,8 +1,9 @@
 // The app's surfaces besides messages: modal, Home, commands, shortcuts, the assistant's pane, an agent's prompts.
 
 import { Pane, Prompts } from "./assistant.js";
-import { byId, moveFocus, post } from "./dom.js";
+import { byId, post } from "./dom.js";
 import { Home, Modal } from "./modal.js";
+import { TabPanel, Tabs } from "./tabs.js";
 
 /**
  * `page`: complain(error), say(text, files, threadTs, channel), names(), closeThread(), the `actions` of MessageList,
@@ -16,12 +17,8 @@ export class Surfaces {
     this.home = new Home(world);
     this.pane = new Pane(world, page);
     this.prompts = new Prompts((text) => page.say(text, [], null, this.channel.id));
-    this.tabs = [byId("tab-home"), byId("tab-messages")];
-    for (const tab of this.tabs) tab.addEventListener("click", () => this.#open(tab.id.slice(4)));
-    byId("tabs").addEventListener("keydown", (event) => {
-      const keys = { ArrowLeft: "ArrowUp", ArrowRight: "ArrowDown" };
-      if (keys[event.key]) moveFocus(new KeyboardEvent("keydown", { key: keys[event.key] }), this.tabs);
-    });
+    this.tabs = new Tabs(world, (tab) => this.#open(tab));
+    this.tabPanel = new TabPanel(world);
   }
 
   /** Show the surfaces for a channel and the current person. */
@@ -29,9 +26,8 @@ export class Surfaces {
     const isNew = this.channel?.id !== channel.id || this.me !== this.world.me;
     this.channel = channel;
     this.me = this.world.me;
-    // Two people's own direct message has no app.
     const isDirect = Boolean(channel.user_id);
-    byId("tabs").hidden = !(isDirect && this.world.app.home_tab);
+    this.tabs.offer(channel);
     this.modal.show();
     this.pane.show();
     this.#showTab("messages");
@@ -64,7 +60,7 @@ export class Surfaces {
     this.world.views.set(views.user_id, views);
     if (views.user_id !== this.world.me) return;
     this.modal.show();
-    if (!byId("home").hidden) this.home.show();
+    if (this.tab === "home") this.home.show();
   }
 
   onPane(pane) {
@@ -76,27 +72,34 @@ export class Surfaces {
     this.#showPrompts();
   }
 
+  onTabs(tabs) {
+    this.world.setTabs(tabs);
+    this.tabs.offer(this.channel);
+    this.#showTab(this.tabs.has(this.tab) ? this.tab : "messages");
+  }
+
   #open(tab) {
     this.#showTab(tab);
-    this.#tell("open_tab", { tab });
+    // Slack tells the app about its own tabs only.
+    if (this.channel.user_id && ["home", "messages"].includes(tab)) this.#tell("open_tab", { tab });
   }
 
   #showTab(tab) {
     const isHome = tab === "home";
-    for (const node of this.tabs) {
-      const isChosen = node.id === `tab-${tab}`;
-      node.setAttribute("aria-selected", String(isChosen));
-      node.tabIndex = isChosen ? 0 : -1;
-    }
+    const isMessages = tab === "messages";
+    this.tab = tab;
+    this.tabs.select(tab);
     byId("home").hidden = !isHome;
-    for (const node of this.page.messages) node.hidden = isHome;
+    for (const node of this.page.messages) node.hidden = !isMessages;
     if (isHome) this.home.show();
+    if (isHome || isMessages) this.tabPanel.hide();
+    else this.tabPanel.show(tab, this.channel).catch(this.page.complain);
     this.#showPrompts();
   }
 
   // An agent's prompts belong to the whole DM; an assistant's belong to a thread in its pane.
   #showPrompts() {
-    const isAgents = this.world.app.pane === "agent" && this.channel.user_id && byId("home").hidden;
+    const isAgents = this.world.app.pane === "agent" && this.channel.user_id && this.tab === "messages";
     if (isAgents) this.prompts.show(this.world.panes.get(this.channel.id).suggestions);
     else this.prompts.hide();
   }

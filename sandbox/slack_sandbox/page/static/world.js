@@ -30,6 +30,7 @@ export class World {
     this.guide = state.guide;
     this.token = state.token;
     this.views = new Map(state.views.map((views) => [views.user_id, views]));
+    this.setTabs(state.tabs);
     this.panes = new Map(state.panes.map((pane) => [pane.channel, pane]));
     this.messages = new Map(state.channels.map((channel) => [channel.id, new Map()]));
     this.threads.clear();
@@ -148,6 +149,15 @@ export class World {
   /** The app's shortcuts of a type: message or global. */
   shortcuts(type) {
     return this.app.shortcuts.filter((shortcut) => shortcut.type === type);
+  }
+
+  setTabs(tabs) {
+    this.tabs = new Map(tabs.map((each) => [each.channel, each]));
+  }
+
+  /** A conversation's canvases and pins. */
+  tabsOf(channel) {
+    return this.tabs.get(channel.id) || { canvases: [], pins: [] };
   }
 
   /** The current person's DM with the app. */
