@@ -33,6 +33,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.job import AnswerRecord, End, Notice, NoticeKind, State, sentence_notice
 from bot.core.kept_tests import proposed_checks
 from bot.core.memory import Memory
+from bot.core.notify import heading
 from bot.core.picture import Picture, picture
 from bot.core.schedules import PauseReason, Proposal, Rule, Run, RunReport, Schedule, Weekly
 from bot.core.surfaces import CommandResponse, Help, HomeView, MonthUsage, Quotas, WorkspaceUsage
@@ -266,6 +267,7 @@ def _messages() -> Iterator[tuple[str, Json]]:
         "details of an answer",
         notices.action_message(ActionResponse(texts.approvals.TOOLS_USED, f"- one\n\n{TABLE}")),
     )
+    yield "text for people", notices.passed_on(heading(["U0GRACE"], "Ada"), "Please *look* at <this>.")
     yield "copy of an answer in its channel", plain.message(notices.copy_of_answer(f"# Title\n\n{TABLE}", "Ada"))
     for name, view_id in {
         "in a modal": "V1",

@@ -133,10 +133,7 @@ def _people_of(known: Addressees, id_: str) -> Mapping[str, str]:
     return {id_: known.names[id_]}
 
 
-def message_of(people: Sequence[str], asker: str, text: str) -> str:
-    """Returns the message that notifies people, in mrkdwn. Only `people` (user IDs) are mentioned."""
-    return texts.notify.message(" ".join(f"<@{id_}>" for id_ in people), _as_text(asker), _as_text(text))
-
-
-def _as_text(text: str) -> str:
-    return escape(break_links(escape_unseen(text)))
+def heading(people: Sequence[str], asker: str) -> str:
+    """Returns the first line of the message that notifies people, in mrkdwn. Mentions only `people` (user IDs)."""
+    person = escape(break_links(escape_unseen(asker)))
+    return texts.notify.heading(" ".join(f"<@{id_}>" for id_ in people), person)

@@ -25,13 +25,14 @@ from bot.core.notify import (
     Addressees,
     UnusableProposal,
     UserGroup,
-    message_of,
+    heading,
     proposal,
 )
 from bot.errors import RateLimited, Refused
 from bot.models.prompt import OfferedTools
 from bot.reply.workspace import Workspace
 from bot.slack.json_values import string, strings
+from bot.slack.notices import passed_on
 from bot.slack.user_groups import list_groups
 from bot.slack.users import cache_newest
 from bot.store import Stores
@@ -105,7 +106,7 @@ class NotifyTool:
             return CallResult(CallState.DONE, texts.notify.NOBODY_LEFT)
         asker = await self.workspace.asker_name_in_channel(question)
         content = {
-            "text": message_of([*people], asker, arguments["text"]),
+            **passed_on(heading([*people], asker), arguments["text"]),
             "thread_ts": question.thread.thread_ts,
             **({"reply_broadcast": True} if in_channel else {}),
         }

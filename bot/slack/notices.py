@@ -7,6 +7,7 @@ from bot.core.actions import ActionResponse
 from bot.core.caps import UsageToDate
 from bot.core.conversation import escape
 from bot.core.surfaces import CommandResponse, Help
+from bot.core.unseen import escape_unseen
 from bot.slack import blockkit, plain
 from bot.slack.blockkit import Json, actions, button, context, mrkdwn, plain_text, remark, section
 from bot.slack.quotas import usage_text
@@ -82,6 +83,13 @@ def copy_of_answer(markdown: str, sent_by: str) -> list[Json]:
     lines = texts.notify.sent_by(sent_by), texts.notify.REST_IN_THREAD if note else ""
     above, *below = [blockkit.rich_text_line(break_links(line), f"copy-{at}") for at, line in enumerate(lines) if line]
     return [above, blockkit.markdown(render_page(first, growing=False)), *below]
+
+
+def passed_on(heading: str, text: str) -> Json:
+    """Returns chat.postMessage's arguments for a text that the asker has seen on a card, below a heading in mrkdwn. The
+    text looks the same as on the card: Slack formats nothing in it."""
+    quote = blockkit.rich_text_quote(break_links(escape_unseen(text)), "passed-on")
+    return plain.message([section(mrkdwn(heading)), quote])
 
 
 def follow_up_blocks(response: ActionResponse) -> list[Json]:

@@ -17,9 +17,11 @@ from bot.core.notify import (
     Addressees,
     UnusableProposal,
     UserGroup,
-    message_of,
+    heading,
     proposal,
 )
+from bot.slack.notices import passed_on
+from slack_sandbox.control import live_controls
 
 KNOWN = Addressees(
     {"U1": "Ada", "U2": "Grace <!channel>", **{f"U{at}": f"Person {at}" for at in range(10, 40)}},
@@ -88,8 +90,10 @@ def test_10_000_hostile_texts_and_names_mention_nobody_but_the_people_on_the_car
     for _ in range(10_000):
         text, asker = ("".join(dealt.choices(HOSTILE, k=dealt.randint(1, 12))) for _ in range(2))
         people = dealt.sample(["U1", "U2", "U10"], dealt.randint(0, 3))
-        message = message_of(people, asker, text)
-        assert re.findall("<[^>]*>?", message) == [f"<@{person}>" for person in people]
+        message = passed_on(heading(people, asker), text)
+        mentions = [f"<@{person}>" for person in people]
+        assert re.findall("<[^>]*>?", message["text"]) == mentions
+        assert live_controls("", message["blocks"]) == mentions
 
 
 @pytest.mark.parametrize("state", CallState)

@@ -39,7 +39,9 @@ async def test_asker_sees_who_would_be_notified_and_one_press_mentions_them_once
     assert refused == texts.actions.only_asker_agrees("U0ADA")
     await asyncio.gather(*(press(stage, card, ReplyAction.APPROVE, value=value_of(card)) for _ in range(5)))
     [message] = await stage.sandbox.wait_for(lambda: notifications(stage, asked))
-    assert message.text.startswith("<@U0GRACE> Ada asked me to tell you:\nPlease look at &lt;")
+    assert message.text.startswith("<@U0GRACE>, Ada asked me to tell you:\n\n")
+    assert shown(message) == TEXT
+    assert TEXT in shown(card)
     assert all(mark not in message.text for mark in ("<@U0ALAN>", "<!channel>", "<https"))
     assert texts.notify.notified(["Grace"], 0) in shown(await ended(stage, asked))
     await on_record(settings)
@@ -89,7 +91,7 @@ async def test_group_is_mentioned_as_its_members_in_the_channel(stage: Stage) ->
     assert "Should I notify Grace and Alan (2 people) and send this to the channel?" in shown(card)
     await press(stage, card, ReplyAction.APPROVE, value=value_of(card))
     [message] = await stage.sandbox.wait_for(lambda: notifications(stage, asked))
-    assert message.text.startswith("<@U0GRACE> <@U0ALAN> Ada asked me to tell you:")
+    assert message.text.startswith("<@U0GRACE> <@U0ALAN>, Ada asked me to tell you:")
     assert message.subtype == "thread_broadcast"
 
 

@@ -30,13 +30,11 @@ def proposes(names: Sequence[str], *, in_channel: bool) -> str:
     return f"Should I notify {people}{' and send this to the channel' if in_channel else ''}?"
 
 
-def message(mentions: str, asker: str, text: str) -> str:
-    """Returns the message that notifies people or, if there are no `mentions`, the whole channel. `mentions`: in
+def heading(mentions: str, asker: str) -> str:
+    """Returns the line above a text for people or, if there are no `mentions`, for the whole channel. `mentions`: in
     Slack's syntax."""
     person = asker or "Somebody in this thread"
-    return (
-        f"{mentions} {person} asked me to tell you:\n{text}" if mentions else f"{person} asked me to post this:\n{text}"
-    )
+    return f"{mentions}, {person} asked me to tell you:" if mentions else f"{person} asked me to post this:"
 
 
 def notified(names: Sequence[str], left: int) -> str:
