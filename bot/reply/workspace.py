@@ -76,7 +76,7 @@ class Workspace:
         self.pane = Pane(paced)
         self.readers = ChannelReaders(paced, self.users)
         self.search = SlackSearch(paced, self.readers, sign_in_urls)
-        pages = ChannelPages(paced, self.canvases, reads_tabs=reads_tabs)
+        pages = ChannelPages(paced, self.canvases, self.files, reads_tabs=reads_tabs)
         self.channel_reader = ChannelReader(paced, self.users, self.history, self.readers, pages)
         self.outbox_sender = OutboxSender(paced, posted, transport.files)
 

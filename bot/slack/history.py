@@ -262,7 +262,7 @@ MISSING = "Slack gave no more messages now, so some are missing beyond these. Sa
 NEXT_PAGE = "More messages are on the next page: page={page}"
 
 MAX_PIN_CHARS = 100
-PINS = "The beginnings of pinned messages, newest pin first. `thread` returns a whole one:"
+PINS = "The beginnings of pinned messages, newest pin first. `thread` returns a whole one, and `canvas` a file's text:"
 NO_PINS = "The pins couldn't be read. Say so."
 
 _TS = re.compile(r"\d{1,12}\.\d{6}", re.ASCII)

@@ -9,11 +9,14 @@ from bot.core.calls import READ_CHANNEL
 from bot.core.conversation import Question
 from bot.models.prompt import OURS, OfferedTools, Permission
 from bot.settings import Settings
+from bot.slack.canvases_and_pins import NOT_READABLE
 from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import Json
 from tests.scenarios.conftest import Stage, manifest, running, says
+from tests.scenarios.test_files import handbook
 from tests.scenarios.tools import Notes, asking, by_results, calls, results_in
+from tests.slack.test_files import PNG
 from tests.streams.server import VendorRequest, VendorResponse, VendorServer
 
 pytestmark = [pytest.mark.skips_waits]
@@ -85,6 +88,49 @@ def repeat_pins(request: VendorRequest) -> VendorResponse:
     pins = re.findall(r"^(\w+), .*, ts .*\n> (.*)$", results[0], re.MULTILINE)
     pinned = [f"{writer} pinned: {words}" for writer, words in pins]
     return says("\n\n".join((*pinned, results[-1].splitlines()[-2] if tab else "No plan.")))
+
+
+def read_pinned_file(request: VendorRequest) -> VendorResponse:
+    """Reads about the channel, then the file of its pinned message, and answers with the last result."""
+    results = results_in(request)
+    if not results:
+        return calls("", (READ_CHANNEL, {"about": True}))
+    if len(results) == 1 and (file := re.search(r"\[.+, ID (F\w+)\]$", results[0], re.MULTILINE)):
+        return calls("", (READ_CHANNEL, {"canvas": file[1]}))
+    return says(results[-1])
+
+
+@pytest.mark.slack(manifest=reading_tabs())
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        pytest.param(UploadedFile("deploy.md", b"Deploy only on Tuesdays."), "Deploy only on Tuesdays.", id="text"),
+        pytest.param(UploadedFile("deploy.pdf", handbook(1)), "Rule 1 of all.", id="PDF"),
+        pytest.param(UploadedFile("deploy.png", PNG), NOT_READABLE, id="picture"),
+    ],
+)
+@pytest.mark.bot(read_tabs=True)
+async def test_asker_learns_what_a_pinned_file_says(
+    stage: Stage, vendor: VendorServer, file: UploadedFile, said: str
+) -> None:
+    vendor.script(read_pinned_file)
+    await stage.sandbox.pin("ada", "general", await stage.sandbox.share("grace", "general", "Here:", [file]))
+    [answer] = await stage.answers("general", await stage.mention("what does the pinned file say?"))
+    assert said in answer
+
+
+@pytest.mark.parametrize("reads_tabs", [True, False])
+async def test_file_elsewhere_or_without_the_setting_is_not_read(
+    sandbox: Sandbox, vendor: VendorServer, settings: Settings, reads_tabs: bool
+) -> None:
+    channel = "random" if reads_tabs else "general"
+    await sandbox.share("ada", channel, "Here:", [UploadedFile("secret.md", b"We ship by balloon.")])
+    [file] = sandbox.files.stored()
+    vendor.script(by_results(calls("", (READ_CHANNEL, {"canvas": file.id})), says("No.")))
+    stage = Stage(sandbox, vendor)
+    async with running(replace(settings, read_tabs=reads_tabs)):
+        await stage.answers("general", await stage.mention("what does it say?"))
+    assert results_in(vendor.requests[-1]) == [NOT_READABLE]
 
 
 @pytest.mark.slack(manifest=reading_tabs())

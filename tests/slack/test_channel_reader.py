@@ -78,7 +78,7 @@ async def reader_stage() -> AsyncIterator[ReaderStage]:
         - set(scopes)
     )
     async with connected_workspace(SystemClock(), manifest=manifest) as (sandbox, workspace):
-        pages = ChannelPages(workspace.paced, workspace.canvases, reads_tabs=True)
+        pages = ChannelPages(workspace.paced, workspace.canvases, workspace.files, reads_tabs=True)
         parts = workspace.paced, workspace.users, workspace.history, workspace.readers
         yield ReaderStage(sandbox, workspace.channel_reader, ChannelReader(*parts, pages))
 
