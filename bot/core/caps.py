@@ -97,8 +97,12 @@ class Cap:
     @property
     def setting(self) -> str:
         """The cap in BOT_CAPS syntax, such as "user/day=200000tokens"."""
-        limit = format(Decimal(str(self.limit)).normalize(), "f")
-        return f"{self.window.scope}/{self.window.period}={limit}{'usd' if self.in_dollars else 'tokens'}"
+        unit = "usd" if self.in_dollars else "tokens"
+        return f"{self.window.scope}/{self.window.period}={self.limit_as_entered}{unit}"
+
+    @property
+    def limit_as_entered(self) -> str:
+        return format(Decimal(str(self.limit)).normalize(), "f")
 
     @property
     def limit_text(self) -> str:
@@ -190,8 +194,8 @@ def effective_caps(defaults: Sequence[Cap], own: Sequence[Cap]) -> tuple[Cap, ..
 
 def due_notices(cap: Cap, used: Amount, owner_id: str, now: float) -> list[CapNotice]:
     month = format_day(first_day(Period.MONTH, now)).rpartition("-")[0]
-    part = 100 * cap.used_by(used) / cap.limit
-    return [CapNotice(cap, owner_id, percent, month) for percent in NOTICE_PERCENTS if part >= percent]
+    used_percent = cap.percent_used(used)
+    return [CapNotice(cap, owner_id, percent, month) for percent in NOTICE_PERCENTS if used_percent >= percent]
 
 
 def check_caps(caps: Sequence[Cap], used: Mapping[CapWindow, Amount], reserved: Mapping[Scope, Amount]) -> CapCheck:
@@ -228,9 +232,10 @@ def cap_reached_text(cap: Cap, now: float, *, is_admin: bool) -> str:
 
 
 def cap_warning(cap: Cap, used: Amount, now: float) -> str | None:
-    if 100 * cap.used_by(used) / cap.limit < NOTICE_PERCENTS[0]:
+    percent = cap.percent_used(used)
+    if percent < NOTICE_PERCENTS[0]:
         return None
-    return texts.quotas.quota_nearly_used(str(cap), cap.percent_used(used), _next_reset(cap, now))
+    return texts.quotas.quota_nearly_used(str(cap), percent, _next_reset(cap, now))
 
 
 def cap_warning_key(cap: Cap, scope_ids: ScopeIds, now: float) -> str:
@@ -335,10 +340,6 @@ def cap_problems(entered: EnteredLimits, unpriced: Sequence[str]) -> dict[str, s
         elif text and field.in_dollars and unpriced:
             found[field] = texts.quotas.quota_needs_prices(unpriced)
     return found
-
-
-def limit_as_entered(limit: float) -> str:
-    return f"{limit:.0f}" if limit == int(limit) else str(limit)
 
 
 def _number(field: CapField, text: str) -> float | None:

@@ -37,7 +37,6 @@ from bot.core.caps import (
     entered_limits,
     first_day,
     format_day,
-    limit_as_entered,
     parse_caps,
     parse_day,
 )
@@ -340,5 +339,5 @@ def test_amount_is_nothing_without_tokens_and_dollars(used: tuple[int, float], i
 
 @pytest.mark.parametrize(("limit", "shown"), [(20.0, "20"), (0.5, "0.5"), (1e12, "1000000000000")])
 def test_limit_is_shown_as_it_is_entered(limit: float, shown: str) -> None:
-    assert limit_as_entered(limit) == shown
+    assert Cap(DAY, limit, in_dollars=True).limit_as_entered == shown
     assert entered_limits(((CapField.DOLLARS_A_DAY, shown),)) == {CapField.DOLLARS_A_DAY: limit}

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bot.core import texts
-from bot.core.caps import CapField, CapOwner, EnteredLimits, OwnerCaps, Period, Scope, UsageToDate, limit_as_entered
+from bot.core.caps import CapField, CapOwner, EnteredLimits, OwnerCaps, Period, Scope, UsageToDate
 from bot.core.conversation import escape
 from bot.core.surfaces import MAX_LISTED, WorkspaceUsage
 from bot.slack.blockkit import (
@@ -51,7 +51,7 @@ def caps_fields(caps: OwnerCaps) -> list[Json]:
     for field in CapField:
         own, default = caps.own_caps.get(field), caps.defaults.get(field)
         placeholder = texts.settings.default_option(default.limit_text) if default else texts.quotas.NO_QUOTA
-        initial = limit_as_entered(own.limit) if own else ""
+        initial = own.limit_as_entered if own else ""
         entry = number_input(placeholder=placeholder, initial=initial, decimals=field.in_dollars)
         blocks.append(input_field(field, texts.quotas.QUOTA_LABELS[field], entry))
     return blocks
