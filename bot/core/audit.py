@@ -8,7 +8,7 @@ which includes the hash of a call's arguments because short arguments can be gue
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -43,8 +43,7 @@ class Subject:
 
     @property
     def non_empty_fields(self) -> dict[str, str]:
-        values = (self.user_id, self.channel_id, self.thread_ts, self.ts, self.arguments_hash)
-        return {name: value for name, value in zip(SUBJECT_FIELDS, values, strict=True) if value}
+        return {name: value for name, value in zip(SUBJECT_FIELDS, astuple(self), strict=True) if value}
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class Check:
             case CheckKind.UNKNOWN:
                 return bool(_DOES_NOT_KNOW.search(text))
             case CheckKind.ASKS:
-                return _asks_back(text)
+                return has_question_mark(text.rstrip()[-2:])
             case CheckKind.LINK:
                 return self.value in _links(text)
             case CheckKind.WORD:
@@ -88,9 +88,8 @@ class KeptTest:
 def proposed_checks(text: str, calls: Sequence[RecordedCall]) -> tuple[tuple[Check, ...], int]:
     """Returns checks that an answer passes, and how many of them, from the first one on, to preselect."""
     tools = dict.fromkeys(call.tool for call in calls if _is_made_in_replays(call))
-    is_unknown = Check(CheckKind.UNKNOWN).passes(text, ())
-    states = [Check(CheckKind.UNKNOWN)] if is_unknown else []
-    states += [Check(CheckKind.ASKS)] if _asks_back(text) else []
+    unknown = Check(CheckKind.UNKNOWN)
+    states = [check for check in (unknown, Check(CheckKind.ASKS)) if check.passes(text, ())]
     links = [Check(CheckKind.LINK, url) for url in _links(text)][:_MAX_LINKS]
     words = [one for word in _facts(text)[:MAX_PROPOSED] if (one := Check(CheckKind.WORD, word)).passes(text, ())]
     most = Check(CheckKind.MAX_WORDS, str(10 * (int(_ROOM * len(text.split())) // 10 + 1)))
@@ -98,7 +97,7 @@ def proposed_checks(text: str, calls: Sequence[RecordedCall]) -> tuple[tuple[Che
     # An answer has what its tools returned in any wording. Numbers in an answer that doesn't know are rarely facts.
     returned = "\n".join(call.result for call in calls)
     found = [word for word in words if word.passes(returned, ())] or words
-    facts = [] if is_unknown else found[:_PRESELECTED_WORDS]
+    facts = [] if unknown in states else found[:_PRESELECTED_WORDS]
     first = [*called[:1], *states, *links[:1], *facts, most][:MAX_CHECKS]
     return tuple(dict.fromkeys([*first, *called, *links, *words, most]))[:MAX_PROPOSED], len(first)
 
@@ -107,10 +106,6 @@ def _is_made_in_replays(call: RecordedCall) -> bool:
     """Returns whether a replay can make a call: it only reads, with nobody's account, and nobody had to approve it."""
     is_free = call.read_only and call.decision is None and not call.uses_own_account
     return is_free and call.state is CallState.DONE and tool_owner(call.tool) not in _NOT_IN_REPLAYS
-
-
-def _asks_back(text: str) -> bool:
-    return has_question_mark(text.rstrip()[-2:])
 
 
 def _links(text: str) -> Sequence[str]:
