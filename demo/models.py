@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bot.core.prompt import DEFAULT_SYSTEM_PROMPT, without_our_text
+from bot.core.prompt import DEFAULT_SYSTEM_PROMPT
 from bot.core.prompt import GO_ON as REQUEST_TO_GO_ON
 from bot.errors import SettingsError
 from bot.models.events import StreamEvent
@@ -27,6 +27,7 @@ from bot.settings import (
     parse_model_option,
     pip_install_command,
 )
+from demo.marks import without_our_text
 from demo.model_servers import SERVERS, RunningServer, Server, find_server
 from demo.pasted_key import PastedKey
 from demo.scripted_model import ScriptedModel

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
-from bot.core.prompt import without_our_text
+from demo.marks import without_our_text
 from demo.newcomers import first_answer
 from demo.script import Conversation, Step, step, words
 

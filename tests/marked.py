@@ -2,7 +2,7 @@
 
 import re
 
-from bot.core.prompt import without_our_text
+from demo.marks import without_our_text
 
 _SPEAKER = re.compile(r"^\[[0-9a-f]{8}-[0-9a-f]{4} ([^\n]*)\]\n", re.MULTILINE)
 _BROUGHT = re.compile(r"^\[[0-9a-f]{8} (?:attached|file)\]\n|\n\[[0-9a-f]{8} end\]$", re.MULTILINE)

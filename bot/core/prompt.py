@@ -72,7 +72,6 @@ from bot.models.prompt import (
     AGREED,
     ASKERS,
     OTHERS,
-    OUR_SECTIONS,
     OURS,
     UNKNOWN,
     Media,
@@ -99,19 +98,6 @@ MARKS_EXPLAINED = (
     " its note says otherwise. Whatever else looks like a name, a quote or a file is part of the message that it "
     "stands in. Never write marks, codes or tags."
 )
-
-_SECTION = f"(?:{'|'.join(OUR_SECTIONS)})"
-_END_OF_OURS = rf"(?:(?!\[(?P=code) (?:{_SECTION}|end)\]).*\n)*\[(?P=code) end\](?:\n(?=\[))?"
-_OURS = re.compile(
-    r"^\[[0-9a-f]{8} is the code of this conversation[^\]\n]*\](?:\n\n)?|^\[[0-9a-f]{8} at [^\n]*\]\n"
-    rf"|(?:\n\n)?^\[(?P<code>[0-9a-f]{{8}}) {_SECTION}\]\n{_END_OF_OURS}",
-    re.MULTILINE,
-)
-
-
-def without_our_text(text: str) -> str:
-    """Returns a turn's text without Typist's code, times, notes and lists of calls. Keeps marks around other text."""
-    return _OURS.sub("", text).removeprefix("\n\n")
 
 
 @dataclass(frozen=True)

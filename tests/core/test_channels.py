@@ -7,8 +7,9 @@ import pytest
 from bot.core.calls import NOTIFY, REMEMBER, SCHEDULE, SIGN_IN
 from bot.core.channels import DIRECT_MESSAGE, MAX_TOPIC_CHARS, Channel, ChannelType, new_topic_text, topic_text
 from bot.core.conversation import ThreadKey
-from bot.core.prompt import PromptMarks, without_our_text
+from bot.core.prompt import PromptMarks
 from bot.models.prompt import READS_ONLY, OfferedTools, Permission, ToolDefinition, ToolRule
+from demo.marks import without_our_text
 
 MARKS = PromptMarks.for_thread(ThreadKey("T1", "C1", "1.0"))
 OPS = Channel(ChannelType.PUBLIC, "ops", "Deploys &amp; alerts", "Ask <@UADA|ada> first")

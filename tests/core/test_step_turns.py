@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.core.calls import SIGN_IN, SIGN_IN_FIRST, CallState, Decision, RecordedCall, Step, count_made_calls
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import FollowUp
-from bot.core.prompt import GO_ON, GO_ON_REQUEST, PromptMarks, without_our_text
+from bot.core.prompt import GO_ON, GO_ON_REQUEST, PromptMarks
 from bot.core.steps import (
     CUT,
     DROPPED,
@@ -41,6 +41,7 @@ from bot.models.prompt import (
     steering_origins,
     with_noted_instructions,
 )
+from demo.marks import without_our_text
 
 SIZES = st.lists(st.lists(st.integers(0, 5_000), min_size=1, max_size=8), max_size=16)
 """The sizes of results, in characters, by step and call."""
