@@ -23,7 +23,7 @@ from bot.core.calls import (
     decisions_by_button,
     has_decided_proposal,
 )
-from bot.core.job import AnswerRecord, End, Notice, NoticeKind
+from bot.core.job import AnswerRecord, End, NoticeKind
 from bot.core.tables import might_have_tables
 from bot.errors import EndReason
 from bot.models.events import Citation
@@ -48,6 +48,8 @@ _UNDONE_TEXTS = {
     NoticeKind.STOPPED: texts.schedules.RESTORED,
 }
 """The text that replaces a notice after someone has undone its action."""
+_UNDO_KINDS = (NoticeKind.REMEMBERED, NoticeKind.FORGOTTEN, NoticeKind.STOPPED)
+"""Notices with an Undo button. A new schedule has a Stop button instead."""
 _WITHOUT_QUESTION = (ReplyAction.UNDO, ReplyAction.DETAILS, ReplyAction.FEEDBACK, ReplyAction.DELETE)
 _FOLLOW_UP_ACTIONS = (ReplyAction.DELETE, ReplyAction.FEEDBACK_REASON)
 """Clicks that follow another click, allowed even if the answer has changed: confirming Delete, and a vote's reason."""
@@ -151,13 +153,6 @@ def picture(record: AnswerRecord, *, optional: Collection[ReplyAction] = ()) -> 
     )
 
 
-def _can_be_undone(notice: Notice, record: AnswerRecord) -> bool:
-    """Returns whether a notice needs an Undo button. Schedules have a separate Stop button."""
-    return (
-        notice.kind in _UNDONE_TEXTS and notice.kind is not NoticeKind.SCHEDULED and notice not in record.undone_notices
-    )
-
-
 def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool) -> tuple[ReplyAction, ...]:
     text, is_emptied = record.text, record.is_emptied
     has_text = bool(text.strip())
@@ -171,8 +166,9 @@ def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool) -> tuple[
     is_newest = not record.has_next
     is_whole = record.is_whole and is_newest
     can_repeat = not (has_acted or end.reason is EndReason.MISALIGNED)
+    can_undo = any(notice.kind in _UNDO_KINDS and notice not in record.undone_notices for notice in end.notices)
     is_offered = {
-        ReplyAction.UNDO: is_emptied or any(_can_be_undone(notice, record) for notice in end.notices),
+        ReplyAction.UNDO: is_emptied or can_undo,
         ReplyAction.CONTINUE: is_answer and end.reason.is_continuable and is_newest,
         ReplyAction.REGENERATE: can_repeat,
         ReplyAction.PREVIOUS: record.has_previous,
