@@ -309,7 +309,7 @@ async def test_call_in_a_channel_asks_the_accounts_owner_alone(
     assert await ada.submit({"address": address}) == {}
     wanted = stage.sandbox.wait_for(lambda: [one for one in stage.bots("general", asked) if "Whoami?" in shown(one)])
     [calling] = await wanted
-    assert texts.approvals.acts_as_asker(["jira"]).strip() in shown(calling)
+    assert texts.approvals.acts_as(["jira"], is_asker=True).strip() in shown(calling)
     assert ReplyAction.ALLOW_ALWAYS not in buttons(calling)
     for action in (ReplyAction.APPROVE, ReplyAction.ARGUMENTS):
         assert await press(stage, calling, action, "grace") == texts.approvals.ONLY_ACCOUNTS_OWNER

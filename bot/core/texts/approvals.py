@@ -69,12 +69,10 @@ def running(kind: str, tool: str, server: str, title: str) -> str:
     return _CARDS[kind].running or _OUR_TOOLS.get(tool, f"Using {server}: {title}…")
 
 
-def acts_as(servers: Sequence[str]) -> str:
+def acts_as(servers: Sequence[str], *, is_asker: bool = False) -> str:
+    if is_asker:
+        return f"I'll use your own {listed(servers)} account, and everyone in this conversation will see what I find. "
     return f"I'll use {listed(servers)} as your Typist admin set it up, not with an account of yours. "
-
-
-def acts_as_asker(servers: Sequence[str]) -> str:
-    return f"I'll use your own {listed(servers)} account, and everyone in this conversation will see what I find. "
 
 
 _REASONS = {

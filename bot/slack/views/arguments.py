@@ -196,13 +196,11 @@ def _pieces(text: str) -> list[str]:
 
 
 def _terms(asks: Sequence[ApprovalCard]) -> Json:
-    acting = {False: texts.approvals.acts_as, True: texts.approvals.acts_as_asker}
-    servers = (
-        (acts_as, {ask.server: 0 for ask in asks if ask.uses_own_account is own}) for own, acts_as in acting.items()
-    )
+    servers = {own: {ask.server: 0 for ask in asks if ask.uses_own_account is own} for own in (False, True)}
+    accounts = [texts.approvals.acts_as([*names], is_asker=own) for own, names in servers.items() if names]
     sources = dict.fromkeys(source for ask in asks for source in ask.sources)
     because = texts.approvals.asking_reasons_text({reason for ask in asks for reason in ask.lasting_reasons}, sources)
-    elements = [span("".join([*(acts_as([*names]) for acts_as, names in servers if names), because]), "italic")]
+    elements = [span("".join([*accounts, because]), "italic")]
     if (until := asks[0].expires_at) is not None:
         waits_until = texts.approvals.decide_until(break_links(asks[0].decider_name))
         elements += [span(waits_until, "italic"), time_element(until, "italic"), span(".", "italic")]
