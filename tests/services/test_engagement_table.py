@@ -37,7 +37,7 @@ from tests.services.presses import MemorySurfaces
 pytestmark = pytest.mark.wide
 
 PAGE = Path(__file__).parents[2] / "docs" / "admins" / "channels.md"
-IN_EACH_MODE = "In each mode:"
+IN_EACH_MODE = "These events have the same outcome in every mode:"
 ANSWERED, CHANGED, REMOVED, NOTHING = "answered", "starts over", "answer removed", "–"
 TOLD = {
     texts.access.with_admins(Denial.GUEST, ["<@UADMIN>"]): "told: no access",
@@ -221,37 +221,37 @@ async def shortcut(cell: Cell) -> tuple[str | None, Event]:
 
 
 ROWS: dict[str, Row] = {
-    "post that mentions the bot": post(MENTION + "why?"),
-    "post": post("How do I log in?"),
-    "post that begins with another person's name": post(f"<@{GRACE}> lunch?"),
-    "post with a file and words": post("It fails", files=PHOTO, subtype="file_share"),
-    "post with a file only": post("", files=PHOTO, subtype="file_share"),
-    "reply in a thread without the bot": elsewhere,
-    "reply that mentions the bot": reply(MENTION + "and I?", GRACE, among=True),
-    "asker's reply, alone with the bot": reply("and then?"),
-    "asker's reply, right after the bot's answer": reply("and then?", among=True),
-    "asker's reply after another person's": late_reply,
+    "a post that mentions the bot": post(MENTION + "why?"),
+    "a post": post("How do I log in?"),
+    "a post that begins with another person's name": post(f"<@{GRACE}> lunch?"),
+    "a post with a file and text": post("It fails", files=PHOTO, subtype="file_share"),
+    "a post with only a file": post("", files=PHOTO, subtype="file_share"),
+    "a reply in a thread without the bot": elsewhere,
+    "a reply that mentions the bot": reply(MENTION + "and I?", GRACE, among=True),
+    "the asker's reply in a thread with only the bot": reply("and then?"),
+    "the asker's reply right after the bot's answer": reply("and then?", among=True),
+    "the asker's reply after another person's reply": late_reply,
     "another person's reply": reply("and I?", GRACE, among=True),
-    "reply that begins with another person's name": reply(f"<@{GRACE}> and you?"),
-    "reply sent to the channel, too (broadcast)": reply("and then?", subtype="thread_broadcast"),
-    "file only, alone with the bot": reply("", files=PHOTO, subtype="file_share"),
-    "file only, among several people": reply("", among=True, files=PHOTO, subtype="file_share"),
-    "edit that adds a mention": edit(f"<@{ADA}> and I?", f"<@{ADA}> and I? {MENTION}"),
-    "edit that adds words to a question": edit(MENTION + "and I?", MENTION + "and I, today?"),
-    "edit that adds words to a message without an answer": edit(f"<@{ADA}> look", f"<@{ADA}> look here"),
-    "edit that removes another person's name": edit(f"<@{ADA}> and you?", "and you?"),
-    "edit that removes the mention": edit(MENTION + "and I?", "and I?"),
-    "deletion of a question": deletion(MENTION + "and I?"),
-    "deletion of a message without an answer": deletion(f"<@{ADA}> look"),
+    "a reply that begins with another person's name": reply(f"<@{GRACE}> and you?"),
+    "a reply that is also sent to the channel": reply("and then?", subtype="thread_broadcast"),
+    "a file without text in a thread with only the bot": reply("", files=PHOTO, subtype="file_share"),
+    "a file without text in a thread with several people": reply("", among=True, files=PHOTO, subtype="file_share"),
+    "an edit that adds a mention": edit(f"<@{ADA}> and I?", f"<@{ADA}> and I? {MENTION}"),
+    "an edit that adds words to a question": edit(MENTION + "and I?", MENTION + "and I, today?"),
+    "an edit that adds words to a message without an answer": edit(f"<@{ADA}> look", f"<@{ADA}> look here"),
+    "an edit that removes another person's name": edit(f"<@{ADA}> and you?", "and you?"),
+    "an edit that removes the mention": edit(MENTION + "and I?", "and I?"),
+    "the deletion of a question": deletion(MENTION + "and I?"),
+    "the deletion of a message without an answer": deletion(f"<@{ADA}> look"),
     "another bot's reply": reply("Built.", "UCI", bot_id="BCI", among=True),
-    "guest's reply": by(UserKind.GUEST),
-    "outsider's reply": by(UserKind.EXTERNAL),
-    "message shortcut": shortcut,
-    "redelivery of a question": again(MENTION + "and I?"),
-    "redelivery of a message without an answer": again(f"<@{ADA}> look"),
-    '"stay quiet" from the thread\'s starter': reply("stay quiet", among=True),
+    "a guest's reply": by(UserKind.GUEST),
+    "an outsider's reply": by(UserKind.EXTERNAL),
+    "the message shortcut": shortcut,
+    "the redelivery of a question": again(MENTION + "and I?"),
+    "the redelivery of a message without an answer": again(f"<@{ADA}> look"),
+    '"stay quiet" from the person who started the thread': reply("stay quiet", among=True),
     '"stay quiet" from another person': reply("stay quiet", GRACE, among=True),
-    "direct message": post("why?", channel_type="im"),
+    "a direct message": post("why?", channel_type="im"),
 }
 
 
