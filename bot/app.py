@@ -119,7 +119,7 @@ async def _end(bot: Bot, working: asyncio.Task[None], others: list[asyncio.Task[
     # ends.
     await bot.worker.hand_over()
     if bot.mcp_servers is not None:
-        others = [*others, asyncio.create_task(bot.mcp_servers.close())]
+        others = [*others, asyncio.create_task(bot.mcp_servers.aclose())]
     _, late = await asyncio.wait((closing, working, *others), timeout=LAST_TASKS_S)
     for task in late:
         task.cancel()

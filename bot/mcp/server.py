@@ -13,7 +13,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from contextvars import Context
 from dataclasses import replace
 from http import HTTPStatus
@@ -578,19 +578,14 @@ class McpServers:
             task.add_done_callback(self._retiring.discard)
         return held
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         for task in self._retiring:
             task.cancel()
         await asyncio.gather(*(server.close() for server in (*self.by_name.values(), *self._asker_servers.values())))
 
 
-@asynccontextmanager
-async def open_servers(configs: Sequence[ServerConfig], clock: Clock) -> AsyncIterator[McpServers]:
-    servers = McpServers(configs, clock)
-    try:
-        yield servers
-    finally:
-        await servers.close()
+def open_servers(configs: Sequence[ServerConfig], clock: Clock) -> aclosing[McpServers]:
+    return aclosing(McpServers(configs, clock))
 
 
 _REASONS: Mapping[type[Exception], str] = {
