@@ -197,28 +197,24 @@ class FileContents:
 
     async def convert(self, file: File, content: bytes, asker: str) -> Content:
         kind = detect_media_type(content)
-        alternative: Document | Obstacle | None = None
         if kind == HEIC:
             return Unread.IMAGE_KIND
         if kind.startswith("image/"):
             if is_plain_image(content, kind):
                 return _image(short_name(file.name), kind, content)
             return await self._convert_image(file, content, asker)
-        if kind == PDF:
-            # The text is needed for the page count, and for models that don't support PDFs or that many pages.
-            alternative = await self._read_document(Format.PDF, content, asker)
-            if alternative is Obstacle.PROTECTED:
-                return Unread.PROTECTED
-        elif document := document_kind(file.name, file.mimetype, content):
-            read = await self._read_document(document, content, asker)
-            return REFUSED[read] if isinstance(read, Obstacle) else read
-        else:
-            if (text := short_text(content)) is not None:
+        if kind != PDF:
+            document = document_kind(file.name, file.mimetype, content)
+            if document is None and (text := short_text(content)) is not None:
                 return text
             # Guessing a charset takes unbounded time, and a long text blocks the event loop, so both are done in the
             # process.
-            guessed = await self._read_document(Format.TEXT, content, asker)
-            return REFUSED[guessed] if isinstance(guessed, Obstacle) else guessed
+            read = await self._read_document(document or Format.TEXT, content, asker)
+            return REFUSED[read] if isinstance(read, Obstacle) else read
+        # The text is needed for the page count, and for models that don't support PDFs or that many pages.
+        alternative = await self._read_document(Format.PDF, content, asker)
+        if alternative is Obstacle.PROTECTED:
+            return Unread.PROTECTED
         # Models can see a PDF's pages even if its text can't be read.
         text_instead = alternative if isinstance(alternative, Document) else None
         tokens = PDF_PAGE_TOKENS * text_instead.pages if text_instead else 0
