@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
-from typing import Any, NamedTuple
+from typing import Any
 
 from bot.core.access import UserKind
 from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState, ToolUse, builtin_tool, result_for_model
@@ -60,13 +60,6 @@ READ_WITHIN_S = 45.0
 far."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    question: Question
-    until: float
-    retrying: Retrier
-
-
 class History:
     def __init__(self, client: PacedClient, bot_id: str, sign_in_urls: SignInUrls) -> None:
         self._client = client
@@ -84,10 +77,9 @@ class History:
         """
         if question.begins_thread:
             return []
-        reading, thread_ts = self._reading(question), question.thread.thread_ts
-        if thread_ts is None:
-            return await self._direct_message(reading, before_ts)
-        return await self._thread(reading, thread_ts)
+        if question.thread.thread_ts is None:
+            return await self._direct_message(question, before_ts)
+        return await self._thread(question, question.thread.thread_ts)
 
     async def message(self, team_id: str, channel_id: str, ts: str) -> Message | None:
         """Returns a message in a channel, or None if the message was deleted, can't be read, or is the bot's own.
@@ -110,33 +102,33 @@ class History:
             return None
         return self.message_of(in_channel, found)
 
-    async def _direct_message(self, reading: _Reading, before_ts: str | None) -> list[Message]:
-        answer = await self._page("conversations.history", reading, limit=DIRECT_MESSAGES, latest=before_ts)
+    async def _direct_message(self, question: Question, before_ts: str | None) -> list[Message]:
+        retrying = self._retrier()
+        answer = await self._page(question, retrying, "conversations.history", limit=DIRECT_MESSAGES, latest=before_ts)
         if answer is None:
-            return [_as_message_after_gap(reading.question)]
-        messages = [self.message_of(reading.question, message) for message in messages_in(answer)[::-1]]
+            return [_as_message_after_gap(question)]
+        messages = [self.message_of(question, message) for message in messages_in(answer)[::-1]]
         if messages and answer.get("has_more"):
             messages[0] = replace(messages[0], is_after_gap=True)
         return messages
 
-    def _reading(self, question: Question) -> _Reading:
+    def _retrier(self) -> Retrier:
         until = self._clock.monotonic() + READ_WITHIN_S
-        retrying = Retrier(HISTORY_PAGE, self._clock, "a conversation can't be read", until=until)
-        return _Reading(question, until, retrying)
+        return Retrier(HISTORY_PAGE, self._clock, "a conversation can't be read", until=until)
 
     async def posts_before(self, question: Question) -> list[Message]:
         """Returns a channel's last posts before a question, oldest first. If Slack refuses, returns only the
         question."""
-        reading = self._reading(question)
-        answer = await self._page("conversations.history", reading, latest=question.ts, limit=POSTS_BEFORE)
+        retrying = self._retrier()
+        answer = await self._page(question, retrying, "conversations.history", latest=question.ts, limit=POSTS_BEFORE)
         if answer is None:
             return [_as_message_after_gap(question)]
         return [self.message_of(question, message) for message in messages_in(answer)[::-1]]
 
-    async def _thread(self, reading: _Reading, thread_ts: str) -> list[Message]:
+    async def _thread(self, question: Question, thread_ts: str) -> list[Message]:
         """Reads a thread page by page. Slack returns the oldest messages first, and repeats the thread's first message
         on every page."""
-        question = reading.question
+        retrying = self._retrier()
         first: list[Message] = []
         newest: deque[Message] = deque(maxlen=NEWEST_MESSAGES)
         has_gap, after = False, thread_ts
@@ -145,7 +137,7 @@ class History:
             if call >= THREAD_PAGES:
                 after = f"{(float(after) + float(question.ts)) / 2:.6f}"
             answer = await self._page(
-                "conversations.replies", reading, ts=thread_ts, oldest=after, limit=THREAD_PAGE_MESSAGES
+                question, retrying, "conversations.replies", ts=thread_ts, oldest=after, limit=THREAD_PAGE_MESSAGES
             )
             if answer is None:
                 end = [_as_message_after_gap(question)]
@@ -165,11 +157,13 @@ class History:
             newest[0] = replace(newest[0], is_after_gap=True)
         return [*first, *newest, *end]
 
-    async def _page(self, method: str, reading: _Reading, **arguments: Any) -> dict[str, Any] | None:
-        channel_id = reading.question.thread.channel_id
+    async def _page(
+        self, question: Question, retrying: Retrier, method: str, **arguments: Any
+    ) -> dict[str, Any] | None:
+        channel_id = question.thread.channel_id
         try:
-            async with asyncio.timeout(reading.until - self._clock.monotonic()):
-                return await reading.retrying.call(lambda: self._client.call(method, channel=channel_id, **arguments))
+            async with asyncio.timeout(retrying.until - self._clock.monotonic()):
+                return await retrying.call(lambda: self._client.call(method, channel=channel_id, **arguments))
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning(
                 "conversation in channel %s read only in part: %s", channel_id, str(error) or "it took too long"
@@ -272,10 +266,8 @@ class _UnusableArgument(Exception):
     """An argument can't be used, or its target can't be read. The exception's message is shown to the model."""
 
 
-class _Answer(NamedTuple):
-    channel_id: str
-    ts: str
-    version: int
+_Answer = tuple[str, str, int]
+"""A version of an answer: the question's channel and ts, and the version's number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +314,7 @@ class ChannelReader:
         exception."""
         if use.tool != READ_CHANNEL or use.definition_hash != self._definition.definition_hash:
             return CallResult.failed(NO_SUCH_TOOL)
-        answer = _Answer(*use.question.place, use.version)
+        answer = (*use.question.place, use.version)
         if self._calls.get(answer, 0) >= MAX_CALLS:
             return CallResult.failed(TOO_MANY_CALLS)
         if result := await self._pages.result(use.question, use.arguments):
