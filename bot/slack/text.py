@@ -112,8 +112,8 @@ def body_of(message: Payload) -> str:
     """Returns the text of the author's blocks, or `text` if there are none, followed by the attachments that an app
     posted (as alerts do)."""
     text = string(message, "text")
-    written, _ = _split_blocks(message)
-    posted, _ = _split_attachments(message)
+    written = [block for block in json_objects(message, "blocks") if not _might_quote(message, block)]
+    posted = [one for one in json_objects(message, "attachments") if _is_posted_by_app(message, one)]
     body = _blocks(written, names_in(text), MAX_DEPTH, text) or (TOO_MUCH if _cost(written) > MAX_COST else "")
     below = _attachments(posted, MAX_DEPTH, is_own=True) if posted else ""
     return message_text("\n\n".join(filter(None, (body, below))))
@@ -122,8 +122,8 @@ def body_of(message: Payload) -> str:
 def attachments_text(message: Payload) -> str:
     """Returns the text that is shown below a message: emails, forwarded and quoted messages, link previews, and other
     attachments."""
-    _, unknown = _split_blocks(message)
-    _, others = _split_attachments(message)
+    unknown = [block for block in json_objects(message, "blocks") if _might_quote(message, block)]
+    others = [one for one in json_objects(message, "attachments") if not _is_posted_by_app(message, one)]
     if not (unknown or others or message.get("files")):
         return ""
     unread = _blocks(unknown, names_in(string(message, "text")), MAX_DEPTH) if unknown else ""
@@ -131,27 +131,17 @@ def attachments_text(message: Payload) -> str:
     return message_text("\n\n".join(filter(None, below)))
 
 
-def _split_blocks(message: Payload) -> tuple[list[Payload], list[Payload]]:
-    """Returns the author's blocks, and all other blocks. In a user's message, blocks of unknown types might quote other
-    people."""
-    blocks = json_objects(message, "blocks")
-    if not string(message, "user") or string(message, "bot_id") or is_by_app(message):
-        return blocks, []
-    return [b for b in blocks if b.get("type") in _AUTHORS_BLOCK_TYPES], [
-        b for b in blocks if b.get("type") not in _AUTHORS_BLOCK_TYPES
-    ]
+def _might_quote(message: Payload, block: Payload) -> bool:
+    """Returns whether a block might quote other people, which is possible if a user's message has a block of an unknown
+    type."""
+    is_by_user = bool(string(message, "user")) and not string(message, "bot_id") and not is_by_app(message)
+    return is_by_user and block.get("type") not in _AUTHORS_BLOCK_TYPES
 
 
-def _split_attachments(message: Payload) -> tuple[list[Payload], list[Payload]]:
-    """Returns the attachments that an app posted with its message, and all other attachments, such as link previews
-    that Slack added."""
-    attachments = json_objects(message, "attachments")
-    if not string(message, "bot_id"):
-        return [], attachments
-    # Attachments added by Slack have a from_url.
-    added = [bool(attachment.get("from_url")) or _is_message(attachment) for attachment in attachments]
-    posted = [attachment for attachment, is_added in zip(attachments, added, strict=True) if not is_added]
-    return posted, [attachment for attachment, is_added in zip(attachments, added, strict=True) if is_added]
+def _is_posted_by_app(message: Payload, attachment: Payload) -> bool:
+    """Returns whether an app posted an attachment with its message. Slack adds others, such as link previews, and sets
+    their from_url."""
+    return bool(string(message, "bot_id")) and not (attachment.get("from_url") or _is_message(attachment))
 
 
 def app_name(message: Payload) -> str | None:
@@ -310,7 +300,6 @@ class _BlockReader:
             "data_visualization": self._chart,
             "section": self._section,
             **dict.fromkeys(("context", "actions", "context_actions"), self._elements),
-            **{kind: partial(_read_plain, read) for kind, read in _PLAIN.items()},
         }
 
     def texts(self, blocks: Sequence[Payload]) -> list[str]:
@@ -321,6 +310,8 @@ class _BlockReader:
         kind = string(node, "type")
         if read := self._readers.get(kind):
             return read(node, level)
+        if read_plain := _PLAIN.get(kind):
+            return read_plain(node)
         if kind.startswith("rich_text_"):
             return self._rich_text({"elements": [node]}, level)
         if kind in _INLINE:
@@ -407,10 +398,6 @@ class _BlockReader:
             sign = f"{number}. " if element.get("style") == "ordered" else "- "
             text = self._forms.read(item, level + 1) if "type" in item else self._flow([item], level)
             yield indent + sign + text.strip("\n").replace("\n", f"\n{indent}{' ' * len(sign)}")
-
-
-def _read_plain(read: Callable[[Payload], str | None], node: Payload, level: int) -> str | None:
-    return read(node)
 
 
 def _header(block: Payload) -> str:
