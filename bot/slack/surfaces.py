@@ -204,6 +204,7 @@ class Surfaces:
         self._paced = paced
         self._ephemeral = ephemeral
         self._bot_user_id = bot_user_id
+        self._not_people = {*SLACK_USER_IDS, bot_user_id}
 
     async def open(self, trigger_id: str, view: Json, *, in_modal: bool = False) -> str:
         """Opens a modal, on top of the current one if `in_modal` is set. Returns the modal's view ID. Triggers expire
@@ -296,8 +297,7 @@ class Surfaces:
         answer = await self._paced.call(
             "conversations.history", channel=channel_id, latest=before_ts, limit=LOOK_BACK_MESSAGES
         )
-        not_people = {*SLACK_USER_IDS, self._bot_user_id}
-        return any(string(message, "user") not in not_people for message in messages_in(answer))
+        return any(string(message, "user") not in self._not_people for message in messages_in(answer))
 
     async def tell_channel(self, channel_id: str, message: Json) -> str:
         retrying = Retrier(NOTICE, self._paced.clock, f"channel {channel_id} is not told yet")
@@ -324,21 +324,22 @@ class Surfaces:
         """Returns whether `notify` has posted a message with this key since a time. Returns False if Slack refuses to
         list messages."""
         try:
-            return await self._has_message(recipient, message.get("thread_ts"), _notification(key), since)
+            channel_id = recipient if recipient[0] not in "UW" else await self._direct_message(recipient)
+            thread_ts, metadata = message.get("thread_ts"), {"include_all_metadata": True}
+            messages = await self._messages_since(since, channel_id, thread_ts, **metadata) if channel_id else []
         except Refused as refused:
             if refused.reason.is_temporary:
                 raise
             log.warning("not looked for a notification to %s, sending it: %s", recipient, refused)
             return False
+        return any(posted.get("metadata") == _notification(key) for posted in messages)
 
-    async def _has_message(self, recipient: str, thread_ts: str | None, metadata: Json, since: float) -> bool:
-        channel_id = recipient if recipient[0] not in "UW" else await self._direct_message(recipient)
-        if not channel_id:
-            return False
-        arguments = {"oldest": f"{since:.6f}", "limit": LOOK_BACK_MESSAGES, "include_all_metadata": True}
+    async def _messages_since(
+        self, since: float, channel_id: str, thread_ts: str | None, **arguments: bool
+    ) -> list[Payload]:
         method = "conversations.replies" if thread_ts else "conversations.history"
-        answer = await self._paced.call(method, channel=channel_id, ts=thread_ts, **arguments)
-        return any(message.get("metadata") == metadata for message in messages_in(answer))
+        place = {"channel": channel_id, "ts": thread_ts or None, "oldest": f"{since:.6f}"}
+        return messages_in(await self._paced.call(method, **place, limit=LOOK_BACK_MESSAGES, **arguments))
 
     async def _direct_message(self, user_id: str) -> str:
         """Returns the channel ID of a person's direct message with the bot, or "" if there isn't one. Needs the scope
@@ -416,30 +417,22 @@ class Surfaces:
     async def has_news(self, channel_id: str, since: float) -> bool:
         """Returns whether anybody other than the bot and Slack has written in a channel or its threads since a time."""
         answer = await self._paced.call("conversations.history", channel=channel_id, limit=LOOK_BACK_MESSAGES)
-        not_people = {*SLACK_USER_IDS, self._bot_user_id}
 
         def is_news(message: Mapping[str, Any]) -> bool:
             is_post = message.get("subtype") in CONVERSATION_SUBTYPES
-            is_by_others = is_post and string(message, "user") not in not_people
+            is_by_others = is_post and string(message, "user") not in self._not_people
             if is_by_others and float(message["ts"]) > since:
                 return True
             # Slack lists some of the people who replied, but not the times of their replies.
             is_replied = float(string(message, "latest_reply") or 0.0) > since
-            return is_replied and not set(strings(message, "reply_users")) <= not_people
+            return is_replied and not set(strings(message, "reply_users")) <= self._not_people
 
         return any(map(is_news, messages_in(answer)))
 
     async def find_question(self, question: MessageQuestion, since: float) -> str | None:
         """Returns the ts of the message in which a question was posted since a time (in seconds since the epoch), or
         None if there isn't one."""
-        thread = {"ts": question.about.thread_ts} if question.about.thread_ts else {}
-        answer = await self._paced.call(
-            "conversations.replies" if thread else "conversations.history",
-            channel=question.about.channel_id,
-            oldest=f"{since:.6f}",
-            limit=LOOK_BACK_MESSAGES,
-            **thread,
-        )
+        found = await self._messages_since(since, question.about.channel_id, question.about.thread_ts)
         # Another app could give its message the same block_id.
-        messages = [message for message in messages_in(answer) if message.get("user") == self._bot_user_id]
+        messages = [message for message in found if message.get("user") == self._bot_user_id]
         return next((str(message["ts"]) for message in messages if modal_id_of(message) == question.view_id), None)

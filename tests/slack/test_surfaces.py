@@ -278,6 +278,6 @@ async def test_posted_question_is_looked_for_where_it_was_posted(thread_ts: str)
     about = QuotedMessage("C1", "1.5", thread_ts, "", "")
     question = MessageQuestion("T1", "V1", "U1", about, "Why?", 0.0)
     assert await slack.surfaces.find_question(question, 7.25) == "3.0"
-    place = {"ts": "1.0"} if thread_ts else {}
+    place = {"ts": thread_ts or None}
     since = {"oldest": "7.250000", "limit": LOOK_BACK_MESSAGES}
     assert slack.asked == [{"method": method, "channel": "C1", **since, **place}]
