@@ -138,36 +138,32 @@ class PostedReplies:
         return _streams(question, (await self._own_messages(question))[0])
 
     async def messages_since(self, question: Question) -> list[Payload]:
-        return (await self._read_conversation(question))[0]
+        return (await self._read(question, question.thread.thread_ts))[0]
 
-    async def _own_messages(self, question: Question, latest_ts: str = "") -> tuple[list[Payload], bool]:
-        messages, is_all = await self._read_conversation(question, latest_ts)
+    async def _own_messages(self, question: Question, latest_ts: str | None = None) -> tuple[list[Payload], bool]:
+        messages, is_all = await self._read(question, question.thread.thread_ts, latest_ts)
         return list(filter(self.is_own, messages)), is_all
 
     async def _messages_at_root(self, question: Question) -> list[Payload]:
-        return list(filter(self.is_own, (await self._read_method("conversations.history", question))[0]))
+        return list(filter(self.is_own, (await self._read(question, None))[0]))
 
     def is_own(self, message: Payload) -> bool:
         return message.get("user") == self._bot_user_id
 
-    async def _read_conversation(self, question: Question, latest_ts: str = "") -> tuple[list[Payload], bool]:
-        """Returns the conversation's messages from the question on, oldest first, and whether the list is complete. If
-        a direct message has too many messages, Slack returns only the newest ones, and `latest_ts` can be used to
-        request older ones."""
-        thread_ts = question.thread.thread_ts
-        latest = {"latest": latest_ts} if latest_ts else {}
-        if thread_ts is None:
-            return await self._read_method("conversations.history", question, **latest)
-        return await self._read_method("conversations.replies", question, ts=thread_ts, **latest)
-
-    async def _read_method(self, method: str, question: Question, **arguments: str) -> tuple[list[Payload], bool]:
+    async def _read(
+        self, question: Question, thread_ts: str | None, latest_ts: str | None = None
+    ) -> tuple[list[Payload], bool]:
+        """Returns the messages of a thread, or of the channel if `thread_ts` is None, from the question on, oldest
+        first, and whether the list is complete. If a direct message has too many messages, Slack returns only the
+        newest ones, and `latest_ts` can be used to request older ones."""
         answer = await self._client.call(
-            method,
+            "conversations.history" if thread_ts is None else "conversations.replies",
             channel=question.thread.channel_id,
+            ts=thread_ts,
             oldest=question.ts,
+            latest=latest_ts,
             limit=LOOK_BACK_MESSAGES,
             include_all_metadata=True,
-            **arguments,
         )
         messages = sorted(messages_in(answer), key=lambda message: str(message["ts"]))
         return messages, not answer.get("has_more")
