@@ -32,7 +32,7 @@ class CallRefused:
 class CallLimited:
     """The call must wait for a rate limit, for its channel, or for the first visible word."""
 
-    error: RateLimited | None = None
+    error: RateLimited
 
 
 @dataclass(frozen=True, slots=True)

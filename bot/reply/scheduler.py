@@ -609,7 +609,7 @@ class EditScheduler:
             outcome = CallUnsent(Refused(method, type(error).__name__, Refusal.UNKNOWN))
         finally:
             self._in_flight[live] = ""
-            if isinstance(outcome, CallLimited) and outcome.error is not None:
+            if isinstance(outcome, CallLimited):
                 self._budget.on_rate_limit(method, outcome.error.retry_after_s, channel_id)
             if has_left:
                 self._budget.on_end(method, channel_id)

@@ -61,12 +61,7 @@ def rich_text_line(text: str, block_id: str) -> Json:
     """Returns a line in italics. Tokens of times (`times.token`) are shown in the reader's time zone."""
     parts = enumerate(times.TOKEN.split(text))
     elements = [time_element(int(part), "italic") if at % 2 else span(part, "italic") for at, part in parts if part]
-    # Written out, because every answer passes here, and tests limit how many functions an answer passes.
-    return {
-        "type": "rich_text",
-        "elements": [{"type": "rich_text_section", "elements": elements}],
-        "block_id": block_id,
-    }
+    return rich_text([rich_text_section(*elements)], block_id)
 
 
 def rich_text_links(heading: str, links: Sequence[tuple[str, str]], block_id: str) -> Json:
