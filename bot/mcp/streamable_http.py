@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -245,20 +246,16 @@ class _Canceled(httpx2.SSEError, httpx2.StreamError):
     or end the session."""
 
 
+@dataclass(eq=False)
 class _ConvertedBody(httpx2.AsyncByteStream):
-    def __init__(
-        self,
-        stream: httpx2.AsyncByteStream,
-        convert: Callable[[httpx2.AsyncByteStream], AsyncIterator[bytes]],
-    ) -> None:
-        self._stream = stream
-        self._convert = convert
+    stream: httpx2.AsyncByteStream
+    convert: Callable[[httpx2.AsyncByteStream], AsyncIterator[bytes]]
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._convert(self._stream)
+        return self.convert(self.stream)
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        await self.stream.aclose()
 
 
 async def _limited(stream: httpx2.AsyncByteStream) -> AsyncIterator[bytes]:

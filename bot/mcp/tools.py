@@ -5,7 +5,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -99,34 +99,25 @@ def _requested_server(waiting: Mapping[str, str], arguments: Mapping[str, Any]) 
     return {"server": server} | ({"scope": waiting[server]} if waiting[server] else {})
 
 
+@dataclass(eq=False)
 class McpTools:
-    def __init__(
-        self,
-        setup: McpSetup,
-        servers: McpServers,
-        pin: Callable[[str, Mapping[str, Pin]], Awaitable[Mapping[str, Pin]]],
-        channel_settings: Callable[[str, str], Awaitable[ChannelSettings]],
-        accounts: OwnAccounts | None = None,
-    ) -> None:
-        self._setup = setup
-        self._servers = servers.by_name
-        self._as_asked = servers.connected_as_asker
-        self._clock = servers.clock
-        self._pin = pin
-        self._channel_settings = channel_settings
-        self._accounts = accounts
-        self._logged_left_out: set[tuple[str, ...]] = set()
-        self._quarantined: dict[str, set[tuple[str, str]]] = {}
-        """The tools in each server's most recent list that aren't offered, with their hashes."""
-        self._sign_in_problems: dict[str, str] = {}
-        """For each server that has required a sign-in, the reason nobody can sign in to it, or "" if people can."""
+    setup: McpSetup
+    servers: McpServers
+    pin: Callable[[str, Mapping[str, Pin]], Awaitable[Mapping[str, Pin]]]
+    channel_settings: Callable[[str, str], Awaitable[ChannelSettings]]
+    accounts: OwnAccounts | None = None
+    _logged_left_out: set[tuple[str, ...]] = field(default_factory=set, init=False)
+    _quarantined: dict[str, set[tuple[str, str]]] = field(default_factory=dict, init=False)
+    """The tools in each server's most recent list that aren't offered, with their hashes."""
+    _sign_in_problems: dict[str, str] = field(default_factory=dict, init=False)
+    """For each server that has required a sign-in, the reason nobody can sign in to it, or "" if people can."""
 
     async def definitions(self, question: Question) -> OfferedTools:
         """Returns the tools of the servers that the question's channel can use. Leaves out servers that aren't
         available within seconds."""
         servers = await self._usable_servers(question)
         place = await self._combined_tools(servers, OFFERED_WITHIN_S, question)
-        wanted = {one.name: self._accounts and self._accounts.missing_scope(question, one.name) for one in servers}
+        wanted = {one.name: self.accounts and self.accounts.missing_scope(question, one.name) for one in servers}
         own = [name for name, scope in wanted.items() if scope is not None]
         asking = [server.name for server in servers if server.needs_sign_in and server.name not in own]
         # Even with their own account, because the server might have ended it.
@@ -153,17 +144,17 @@ class McpTools:
         """Returns, for each server that has been used, the reason it is down, or "" if it works. A server that nobody
         can sign in to counts as down."""
         await self._servers_with_sign_in([name for name, problem in self._sign_in_problems.items() if problem])
-        found = {name: server.problem for name, server in self._servers.items()} | self._sign_in_problems
+        found = {name: server.problem for name, server in self.servers.by_name.items()} | self._sign_in_problems
         return {name: problem for name, problem in found.items() if problem is not None}
 
     def retry(self, server: str, every_s: float) -> None:
-        self._servers[server].retry(every_s)
+        self.servers.by_name[server].retry(every_s)
 
     async def place_tools(self, names: Sequence[str], within_s: float) -> PlaceTools:
         """Returns the tools that a channel has from these servers. Slow servers, and servers that people sign in to,
         aren't reported as down."""
         place = await self._combined_tools(
-            [server for name, server in self._servers.items() if name in names], within_s
+            [server for name, server in self.servers.by_name.items() if name in names], within_s
         )
         down = {name: why for name, why in place.down_reasons.items() if why not in sentences.LATE}
         unsigned = [name for name, why in down.items() if why == sentences.DOWN_SIGN_IN]
@@ -183,10 +174,10 @@ class McpTools:
         """Calls a tool once if the question's channel can use it and its definition is the one that was approved.
         `use.timeout_s` limits the total time for reaching the server, checking its list of tools, and making the call.
         Progress restarts the timeout."""
-        until = self._clock.monotonic() + use.timeout_s
+        until = self.servers.clock.monotonic() + use.timeout_s
         if use.tool == SIGN_IN:
             return await self._account_result(use)
-        rule = self._setup.rules.rule_for(use.tool)
+        rule = self.setup.rules.rule_for(use.tool)
         usable = {server.name: server for server in await self._usable_servers(use.question)}
         server = usable.get(tool_owner(use.tool))
         if server is None or rule.permission is Permission.DENY:
@@ -205,7 +196,7 @@ class McpTools:
         if use.tool not in agreed or agreed[use.tool][0].hash != use.definition_hash:
             return CallResult.failed(sentences.DEFINITION_CHANGED)
         listed = agreed[use.tool][0]
-        left_s = until - self._clock.monotonic()
+        left_s = until - self.servers.clock.monotonic()
         result, by_server = await server.call(
             listed.name, use.arguments, timeout_s=left_s, read_only=rule.read_only, on_progress=use.on_progress
         )
@@ -228,9 +219,9 @@ class McpTools:
         return CallResult(CallState.DONE, texts.accounts.signed_in(name))
 
     async def _servers_with_sign_in(self, names: Sequence[str]) -> list[str]:
-        if self._accounts is None:
+        if self.accounts is None:
             return []
-        problems = await asyncio.gather(*map(self._accounts.account_problem, names), return_exceptions=True)
+        problems = await asyncio.gather(*map(self.accounts.account_problem, names), return_exceptions=True)
         for name, problem in zip(names, problems, strict=True):
             if isinstance(problem, BaseException) and not isinstance(problem, StoreError):
                 raise problem
@@ -253,22 +244,22 @@ class McpTools:
     async def _asker_server(self, server: McpServer, question: Question | None) -> McpServer:
         """Returns a server connected with the asker's own account, or else the shared server. Raises ServerDown,
         StoreError."""
-        if self._accounts is None or question is None or question.is_from_bot:
+        if self.accounts is None or question is None or question.is_from_bot:
             return server
-        return await self._accounts.asker_server(question, server.name) or server
+        return await self.accounts.asker_server(question, server.name) or server
 
     async def _usable_servers(self, question: Question) -> list[McpServer]:
         """Returns the servers that a question's channel can use, or no servers if the database is unavailable."""
         thread = question.thread
         if thread.in_direct_message:
-            names: Sequence[str] = self._setup.direct_message_servers
+            names: Sequence[str] = self.setup.direct_message_servers
         else:
             try:
-                names = (await self._channel_settings(thread.team_id, thread.channel_id)).mcp_servers
+                names = (await self.channel_settings(thread.team_id, thread.channel_id)).mcp_servers
             except StoreError as error:
                 log.error("MCP: channel settings not read, no tools: %s", error)
                 return []
-        return [await self._as_asked(name) for name in self._servers if name in names]
+        return [await self.servers.connected_as_asker(name) for name in self.servers.by_name if name in names]
 
     async def _combined_tools(
         self, servers: Sequence[McpServer], within_s: float, question: Question | None = None
@@ -300,7 +291,7 @@ class McpTools:
             known = [(name, tool, pin.is_admin_approved) for name, (tool, pin) in agreed.items()]
             named = offered_names(server.name, await server.tools())
             known += [(name, tool, False) for name, tool in named.items() if tool.is_broken]
-            tools = tools_of(known, self._setup.rules, server.timeout_s)
+            tools = tools_of(known, self.setup.rules, server.timeout_s)
             definitions = (replace(tool, own_account=server is not shared) for tool in tools.definitions)
             return replace(tools, definitions=tuple(definitions))
         log.info("MCP server %s: no tools available: %s", server.name, why)
@@ -312,7 +303,7 @@ class McpTools:
         """Returns a server's approved tools with their pins. Leaves out tools that are new or have changed."""
         listed = offered_names(server.name, await server.tools(max_age_s))
         named = {name: tool for name, tool in listed.items() if not tool.is_broken}
-        pins = await self._pin(server.name, {name: Pin(tool.hash, tool.canonical_json) for name, tool in named.items()})
+        pins = await self.pin(server.name, {name: Pin(tool.hash, tool.canonical_json) for name, tool in named.items()})
         agreed = {
             name: (tool, pins[name])
             for name, tool in named.items()

@@ -303,35 +303,25 @@ class Due:
         return self.urgency, 0.0 if is_in_order else self.live.last_response_at
 
 
+@dataclass(eq=False)
 class EditScheduler:
-    def __init__(
-        self,
-        transport: MessageTransport,
-        budget: RateBudget,
-        lease: Lease,
-        clock: Clock,
-        worker_queue: WorkerQueue,
-        carrier: CarrierName | None = "edit",
-        telemetry: Telemetry = OFF,
-        style: ReplyStyle = DEFAULT_STYLE,
-    ) -> None:
-        self._style = style
-        self._telemetry = telemetry
-        self._carrier = carrier
-        self._transport = transport
-        self._budget = budget
-        self._lease = lease
-        self.clock = clock
-        self._worker_queue = worker_queue
-        self._store_retry_at = -math.inf
-        self._live_replies: list[ScheduledReply] = []
-        self._in_flight: dict[ScheduledReply, str] = {}
-        """The methods of calls in progress, or "" once Slack has responded."""
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._wake = asyncio.Event()
-        self._channel_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        """Locks that let only one queued question's placeholder per channel join the loop, because the loop checks
-        every reply."""
+    transport: MessageTransport
+    budget: RateBudget
+    lease: Lease
+    clock: Clock
+    worker_queue: WorkerQueue
+    carrier: CarrierName | None = "edit"
+    telemetry: Telemetry = OFF
+    style: ReplyStyle = DEFAULT_STYLE
+    _store_retry_at: float = field(default=-math.inf, init=False)
+    _live_replies: list[ScheduledReply] = field(default_factory=list, init=False)
+    _in_flight: dict[ScheduledReply, str] = field(default_factory=dict, init=False)
+    """The methods of calls in progress, or "" once Slack has responded."""
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _channel_locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, init=False)
+    """Locks that let only one queued question's placeholder per channel join the loop, because the loop checks every
+    reply."""
 
     async def open(
         self,
@@ -348,7 +338,7 @@ class EditScheduler:
         """
         job = answer.job
         is_fresh = not job.messages and job.checkpoint.end is None
-        shown = NOTHING_SHOWN if is_fresh else await self._transport.recover(job, has_stop=has_stop)
+        shown = NOTHING_SHOWN if is_fresh else await self.transport.recover(job, has_stop=has_stop)
         if job.must_move_down:
             shown = replace(shown, page_ts=(), replaced_ts=(*shown.page_ts, *shown.replaced_ts))
         live = self._schedule(answer, replace(shown, has_stop=has_stop), until)
@@ -367,21 +357,21 @@ class EditScheduler:
                 delay_s = SCARCE_DELAY_S if sign is Visibility.MAY_BE_SEEN else REFUSED_DELAY_S
         live.not_before = self.clock.monotonic() + delay_s
         live.has_status = delay_s > REFUSED_DELAY_S
-        self._budget.on_reply_opened(live, posts_first_words=delay_s > 0)
+        self.budget.on_reply_opened(live, posts_first_words=delay_s > 0)
         return live
 
     def _are_calls_scarce(self, live: ScheduledReply) -> bool:
         """Returns whether edits can't keep a reply up to date, its channel's budget doesn't allow two posts, or streams
         are forced."""
-        if self._carrier == "stream":
+        if self.carrier == "stream":
             return True
         now = self.clock.monotonic()
-        next_post_at = self._budget.post_ready_at(METHODS[Post], live.reply.job.question.thread.channel_id, now, kept=1)
-        return next_post_at > now or not self._budget.carrier_room(METHODS[Update], live).is_fresh
+        next_post_at = self.budget.post_ready_at(METHODS[Post], live.reply.job.question.thread.channel_id, now, kept=1)
+        return next_post_at > now or not self.budget.carrier_room(METHODS[Update], live).is_fresh
 
     def edit_of_end(self, job: Job, end: End, shown: Picture) -> Update | None:
         """Returns the edit that shows an ended answer's picture, or None if more than one call is needed."""
-        reply = Reply(Answer(job), recorded_reply(job), self._style)
+        reply = Reply(Answer(job), recorded_reply(job), self.style)
         reply.finish(end, shown)
         call = reply.next_call()
         return call if isinstance(call, Update) and call.view.end is not None else None
@@ -409,7 +399,7 @@ class EditScheduler:
     def allow_stream(self, job: Job) -> None:
         """Allows a native stream for a job's reply, unless Slack is known to refuse streams."""
         for live in [live for live in self._live_replies if live.reply.job.id == job.id]:
-            if offer := self._transport.offer(job.question, self._budget, live, self._carrier):
+            if offer := self.transport.offer(job.question, self.budget, live, self.carrier):
                 live.reply.carriers.offer_streams(offer)
                 self.on_changed(live)
 
@@ -450,10 +440,10 @@ class EditScheduler:
 
     def _schedule(self, answer: Answer, shown: Shown, until: float = math.inf) -> ScheduledReply:
         try:
-            reply = Reply(answer, shown, self._style)
+            reply = Reply(answer, shown, self.style)
         except Stuck:
-            reply = Reply(answer, shown, self._style, is_withheld=True)
-        live = ScheduledReply(self, reply, self._transport.delivery(reply), until)
+            reply = Reply(answer, shown, self.style, is_withheld=True)
+        live = ScheduledReply(self, reply, self.transport.delivery(reply), until)
         self._live_replies.append(live)
         self.on_changed(live)
         return live
@@ -462,13 +452,13 @@ class EditScheduler:
         """Starts every call that can be sent now. Returns the time at which to check again."""
         while True:
             now = self.clock.monotonic()
-            if not self._lease.is_valid(now):
+            if not self.lease.is_valid(now):
                 return now + RECHECK_DELAY_S
             calls = self._next_calls(now)
             look_again_at = self._post_ends_again(calls, now)
-            paces = self._budget.paces(now)
+            paces = self.budget.paces(now)
             unbegun = sum(live.can_be_one_message for live in calls)
-            calls_left = self._budget.calls_left(now, unbegun) if unbegun else None
+            calls_left = self.budget.calls_left(now, unbegun) if unbegun else None
             dues = [due for live, call in calls.items() if (due := self._due_call(live, call, now, paces, calls_left))]
             # The outbox can wait until the rate limit ends, but questions that are queued after this one can't.
             too_late = [due for due in dues if due.live.reply.has_ended and due.ready_at > now + REPLY_CALLS.within_s]
@@ -507,7 +497,7 @@ class EditScheduler:
         return live.call
 
     def _update_needed_calls(self, live: ScheduledReply) -> None:
-        self._budget.set_methods(
+        self.budget.set_methods(
             live, [METHODS[kind] for kind in live.reply.carriers.needed_calls(ended=live.reply.has_ended)]
         )
 
@@ -518,12 +508,12 @@ class EditScheduler:
         for live, call in calls.items():
             if not live.reply.can_be_posted_again(call):
                 continue
-            edit_at = self._budget.final_at(METHODS[Update], now, ahead)
+            edit_at = self.budget.final_at(METHODS[Update], now, ahead)
             ahead += 1
             if edit_at <= now or live.not_before > now:
                 continue
-            in_channel_at = self._budget.post_ready_at(METHODS[Post], call.question.thread.channel_id, now)
-            post_at = max(self._budget.final_at(METHODS[Post], now, 0), in_channel_at)
+            in_channel_at = self.budget.post_ready_at(METHODS[Post], call.question.thread.channel_id, now)
+            post_at = max(self.budget.final_at(METHODS[Post], now, 0), in_channel_at)
             ended_at = live.freshness.ended_at
             waits_since = now if ended_at is None else max(ended_at, live.last_response_at, live.not_before)
             if not should_post_final(waits_since, edit_at, post_at):
@@ -547,10 +537,10 @@ class EditScheduler:
         urgency = live.reply.urgency_of(call)
         if list(self._in_flight.values()).count(method) >= MAX_IN_FLIGHT:
             return None
-        in_channel_at = self._budget.post_ready_at(method, call.question.thread.channel_id, now)
-        ready_at = max(self._budget.ready_at(method, now, urgency, live, paces), in_channel_at, live.not_before)
+        in_channel_at = self.budget.post_ready_at(method, call.question.thread.channel_id, now)
+        ready_at = max(self.budget.ready_at(method, now, urgency, live, paces), in_channel_at, live.not_before)
         can_wait = ready_at <= now and live.can_be_one_message and isinstance(call, Post)
-        if can_wait and calls_left is not None and self._budget.should_begin_late(live, now, calls_left):
+        if can_wait and calls_left is not None and self.budget.should_begin_late(live, now, calls_left):
             ready_at = now + ASK_AGAIN_S
         return Due(live, call, urgency, ready_at)
 
@@ -560,7 +550,7 @@ class EditScheduler:
             return
         method = METHODS[type(call)]
         self._in_flight[live] = method
-        self._budget.on_send(method, now, live, call.question.thread.channel_id)
+        self.budget.on_send(method, now, live, call.question.thread.channel_id)
         task = asyncio.create_task(self._send(live, call), context=live.context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -595,7 +585,7 @@ class EditScheduler:
             # A queued question's placeholder is reported to the database only once the budget is granted,
             # because a longer reservation would also delay the answer.
             is_recorded = is_queued or await self._record_before_call(live, call)
-            is_granted = is_recorded and await self._budget.take_call(method, channel_id)
+            is_granted = is_recorded and await self.budget.take_call(method, channel_id)
             is_begun = is_granted and (not is_queued or await self._begin_placeholder(live))
             if is_begun and self._can_send(live):
                 has_left, outcome = True, CallLost()
@@ -610,37 +600,37 @@ class EditScheduler:
         finally:
             self._in_flight[live] = ""
             if isinstance(outcome, CallLimited):
-                self._budget.on_rate_limit(method, outcome.error.retry_after_s, channel_id)
+                self.budget.on_rate_limit(method, outcome.error.retry_after_s, channel_id)
             if has_left:
-                self._budget.on_end(method, channel_id)
+                self.budget.on_end(method, channel_id)
                 live.last_response_at = self.clock.monotonic()
             else:
-                self._budget.on_withdrawn(method, channel_id, was_granted=is_granted)
+                self.budget.on_withdrawn(method, channel_id, was_granted=is_granted)
             live.on_outcome(call, outcome, self.clock.monotonic())
         if live.asked_at is not None and live.reply.page_ts:
             # The question now has its first message.
-            self._telemetry.record_placeholder_delay(max(0.0, self.clock.now() - live.asked_at))
+            self.telemetry.record_placeholder_delay(max(0.0, self.clock.now() - live.asked_at))
             live.asked_at = None
         return outcome
 
     def _can_send(self, live: ScheduledReply) -> bool:
         """Returns whether the job still belongs to this process. This is the last check before a call is sent."""
         now = self.clock.monotonic()
-        return live.reply.life is not Life.ABANDONED and now < live.deadline and self._lease.is_valid(now)
+        return live.reply.life is not Life.ABANDONED and now < live.deadline and self.lease.is_valid(now)
 
     async def _record_before_call(self, live: ScheduledReply, call: Call) -> bool:
         answer = live.reply.answer
         if self.clock.monotonic() >= self._store_retry_at:
             try:
                 if piece := answer.piece_to_record():
-                    if not await self._worker_queue.checkpoint({answer.job: piece}):
+                    if not await self.worker_queue.checkpoint({answer.job: piece}):
                         if live.reply.life is not Life.ABANDONED:
                             log.warning("not shown further, because another attempt answers it")
                             live.reply.abandon()
                         return False
                     answer.on_recorded(piece)
                 if isinstance(call, Begin):
-                    await self._worker_queue.record_messages(live.reply.job, live.reply.recorded_messages)
+                    await self.worker_queue.record_messages(live.reply.job, live.reply.recorded_messages)
                 return True
             except StoreError as error:
                 self._on_store_unavailable(error)
@@ -651,7 +641,7 @@ class EditScheduler:
         """Reserves a queued question's job while its placeholder is sent. Returns False if it must not be sent."""
         live.deadline = self.clock.monotonic() + PLACEHOLDER_TIMEOUT_S
         try:
-            if await self._worker_queue.begin_placeholder(live.reply.job):
+            if await self.worker_queue.begin_placeholder(live.reply.job):
                 return True
             live.reply.abandon()
         except StoreError as error:
@@ -666,7 +656,7 @@ class EditScheduler:
     async def _record_messages(self, live: ScheduledReply) -> None:
         """Records the reply's messages after a call has changed them. If that fails, the answer still continues."""
         is_queued = live.reply.initial.queued
-        record = self._worker_queue.record_placeholder if is_queued else self._worker_queue.record_messages
+        record = self.worker_queue.record_placeholder if is_queued else self.worker_queue.record_messages
         try:
             await record(live.reply.job, live.reply.recorded_messages)
         except StoreError as error:
@@ -678,7 +668,7 @@ class EditScheduler:
         if live in self._live_replies:
             self._live_replies.remove(live)
             if not live.reply.initial.queued:
-                self._budget.on_reply_closed(live)
+                self.budget.on_reply_closed(live)
         live.idle.set()
 
 

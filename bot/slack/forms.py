@@ -19,7 +19,7 @@ Each object is read once, and nesting is limited.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -78,28 +78,24 @@ class _Part:
     """Whether the part needs an empty line before and after it."""
 
 
+@dataclass(eq=False)
 class FormReader:
-    """Reads the objects of one message. `known`: given an object of a known type and its nesting level, returns the
-    object's text. Otherwise, returns None. `line`: converts a list of text elements to a line. Returns None for other
-    lists. `link`: returns a link in mrkdwn."""
+    """Reads the objects of one message."""
 
-    def __init__(
-        self,
-        known: Callable[[Object, int], str | None],
-        line: Callable[[Sequence[Any]], str | None],
-        link: Callable[[str, str], str],
-    ) -> None:
-        self._known = known
-        self._line = line
-        self._link = link
-        self._named: set[str] = set()
+    known: Callable[[Object, int], str | None]
+    """Returns the text of an object of a known type, given its nesting level, and None for any other object."""
+    line: Callable[[Sequence[Any]], str | None]
+    """Converts a list of text elements to a line. Returns None for other lists."""
+    link: Callable[[str, str], str]
+    """Returns a link in mrkdwn."""
+    _named: set[str] = field(default_factory=set, init=False)
 
     def read(self, node: Object, level: int = 0) -> str:
         """Returns an object's text, or "" if it has none. Adds a note for each unreadable element type, once per
         type."""
         if level >= MAX_LEVELS:
             return self._unknown_element(node)
-        if (known := self._known(node, level)) is not None:
+        if (known := self.known(node, level)) is not None:
             return known
         parts = list(self._parts(node, level))
         if not parts and (fallback := node.get("fallback")):
@@ -173,7 +169,7 @@ class FormReader:
             yield _Part(key, self.table(values, level), is_block=True)
             return
         yield from _strings(key, [value for value in values if isinstance(value, str)])
-        if (line := self._line(values)) is not None:
+        if (line := self.line(values)) is not None:
             yield _Part(key, line)
             return
         for value in values:
@@ -200,10 +196,10 @@ class FormReader:
                 continue
             address = by_label.pop(part.key)
             # A label can't contain markup.
-            text = f"{part.text} {self._link(address, '')}" if "<" in part.text else self._link(address, part.text)
+            text = f"{part.text} {self.link(address, '')}" if "<" in part.text else self.link(address, part.text)
             yield _Part(part.key, text, is_words=True)
         for key, address in addresses.items():
-            yield _Part(key, self._link(address, ""), is_words=True)
+            yield _Part(key, self.link(address, ""), is_words=True)
 
 
 def escape_cell(text: str) -> str:

@@ -19,7 +19,7 @@ import re
 import secrets
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -290,21 +290,22 @@ class _Page:
     """Whether Slack would refuse the same call again."""
 
 
+@dataclass(eq=False)
 class ChannelReader:
     """Reads messages for a model: those in the question's channel and its threads, and linked messages. Needs the
     history scopes."""
 
-    def __init__(
-        self, client: PacedClient, users: Users, history: History, readers: ChannelReaders, pages: ChannelPages
-    ) -> None:
-        self._client = client
-        self._users = users
-        self._history = history
-        self._readers = readers
-        self._pages = pages
-        self._definition = WITH_TABS if pages.reads_tabs else DEFINITION
-        self._calls: dict[_Answer, int] = {}
-        self._workspace_url = ""
+    client: PacedClient
+    users: Users
+    history: History
+    readers: ChannelReaders
+    pages: ChannelPages
+    _calls: dict[_Answer, int] = field(default_factory=dict, init=False)
+    _workspace_url: str = field(default="", init=False)
+
+    @property
+    def _definition(self) -> ToolDefinition:
+        return WITH_TABS if self.pages.reads_tabs else DEFINITION
 
     async def definitions(self, question: Question) -> OfferedTools:
         return OfferedTools((self._definition,))
@@ -317,12 +318,12 @@ class ChannelReader:
         answer = (*use.question.place, use.version)
         if self._calls.get(answer, 0) >= MAX_CALLS:
             return CallResult.failed(TOO_MANY_CALLS)
-        if result := await self._pages.result(use.question, use.arguments):
+        if result := await self.pages.result(use.question, use.arguments):
             self._count(answer)
             return result
-        until = self._client.clock.monotonic() + min(use.timeout_s, TURN_WITHIN_S)
+        until = self.client.clock.monotonic() + min(use.timeout_s, TURN_WITHIN_S)
         try:
-            async with asyncio.timeout(until - self._client.clock.monotonic()):
+            async with asyncio.timeout(until - self.client.clock.monotonic()):
                 wanted = await self._parse_arguments(use.question, use.arguments)
                 if use.arguments.get("about") is True:
                     self._count(answer)
@@ -339,12 +340,12 @@ class ChannelReader:
         return CallResult(CallState.DONE, shown, can_be_stored=shown == NOTHING_THERE)
 
     async def _about(self, question: Question, channel_id: str) -> CallResult:
-        channel = json_object(await self._client.call("conversations.info", channel=channel_id), "channel")
+        channel = json_object(await self.client.call("conversations.info", channel=channel_id), "channel")
         sections = [topic_text(channel_of(channel))]
-        if self._pages.reads_tabs:
-            sections.append("\n".join(await self._pages.tab_lines(channel, question)))
+        if self.pages.reads_tabs:
+            sections.append("\n".join(await self.pages.tab_lines(channel, question)))
             try:
-                pins = await self._lines(question, channel_id, await self._pages.pins(channel_id), MAX_PIN_CHARS)
+                pins = await self._lines(question, channel_id, await self.pages.pins(channel_id), MAX_PIN_CHARS)
             except Refused as error:
                 log.warning("pins of channel %s not read: %s", channel_id, error)
                 sections.append(NO_PINS)
@@ -379,19 +380,19 @@ class ChannelReader:
         return _PageRequest(channel_id, newest, since_ts, page_ts, thread_ts)
 
     async def _zone(self, question: Question) -> tzinfo:
-        await self._users.names([question.user_id])
-        return self._users.zones([question.user_id]).get(question.user_id, UTC)
+        await self.users.names([question.user_id])
+        return self.users.zones([question.user_id]).get(question.user_id, UTC)
 
     async def _check_readable(self, question: Question, channel_id: str) -> None:
         """Raises _UnusableArgument if not everyone who can read the answer can read a channel. Also raises RateLimited
         and Refused."""
         if channel_id == question.thread.channel_id:
             return
-        is_members = not question.is_from_bot and await self._users.kind(question.user_id) is UserKind.MEMBER
-        if not (is_members and await self._readers.are_insiders(question.thread)):
+        is_members = not question.is_from_bot and await self.users.kind(question.user_id) is UserKind.MEMBER
+        if not (is_members and await self.readers.are_insiders(question.thread)):
             raise _UnusableArgument(NOT_READABLE)
         try:
-            channel = json_object(await self._client.call("conversations.info", channel=channel_id), "channel")
+            channel = json_object(await self.client.call("conversations.info", channel=channel_id), "channel")
         except Refused as error:
             if error.reason.is_temporary:
                 raise
@@ -411,7 +412,7 @@ class ChannelReader:
             arguments = {"channel": wanted.channel_id, "limit": wanted.newest - len(page.messages)}
             arguments |= {"oldest": begins_ts or None, "latest": ends_ts, "ts": wanted.thread_ts or None}
             try:
-                async with asyncio.timeout(until - self._client.clock.monotonic()):
+                async with asyncio.timeout(until - self.client.clock.monotonic()):
                     found_page = await self._fetch(answer, arguments)
             except (RateLimited, Refused, TimeoutError) as error:
                 log.warning("channel %s read only in part: %s", wanted.channel_id, str(error) or "it took too long")
@@ -436,7 +437,7 @@ class ChannelReader:
         if self._count(answer) >= MAX_CALLS:
             raise RateLimited("too many calls for one answer", 0.0)
         method = "conversations.replies" if arguments["ts"] else "conversations.history"
-        return await self._client.call(method, **{name: value for name, value in arguments.items() if value})
+        return await self.client.call(method, **{name: value for name, value in arguments.items() if value})
 
     def _count(self, answer: _Answer) -> int:
         """Counts a call, and returns the number of earlier calls for the same answer."""
@@ -449,7 +450,7 @@ class ChannelReader:
     ) -> list[tuple[Message, str]]:
         """Returns each message and its text for the model, without notices. `max_chars`: shortens texts."""
         messages = [
-            (self._history.message_of(question, found), count(found, "reply_count"))
+            (self.history.message_of(question, found), count(found, "reply_count"))
             for found in found_messages
             if (string(found, "subtype") or None) in CONVERSATION_SUBTYPES and found["ts"] != question.ts
         ]
@@ -457,7 +458,7 @@ class ChannelReader:
         ids = [
             id_ for message, _ in messages[::-1] for id_ in (message.writer_id, *ids_to_name(message.full_text)) if id_
         ]
-        names = await self._users.names(list(dict.fromkeys(ids)), in_channel=channel_id)
+        names = await self.users.names(list(dict.fromkeys(ids)), in_channel=channel_id)
         zone = await self._zone(question)
         base = await self.link_base(channel_id, question.ts)
         return [(message, _line(message, replies, names, zone, base, max_chars)) for message, replies in messages]
@@ -494,7 +495,7 @@ class ChannelReader:
         if not self._workspace_url:
             try:
                 async with asyncio.timeout(TURN_WITHIN_S):
-                    answer = await self._client.call("chat.getPermalink", channel=channel_id, message_ts=ts)
+                    answer = await self.client.call("chat.getPermalink", channel=channel_id, message_ts=ts)
             except (RateLimited, Refused, TimeoutError):
                 return ""
             self._workspace_url = string(answer, "permalink").partition("/archives/")[0]

@@ -127,7 +127,7 @@ class SchedulerProcess:
 
     async def crash(self) -> None:
         """Ends the process in the middle of its calls. What has reached Slack stays."""
-        self.scheduler._lease = Lease()
+        self.scheduler.lease = Lease()
         calls = list(self.scheduler._tasks)
         for task in (*self.tasks, *calls):
             task.cancel()

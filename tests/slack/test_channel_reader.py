@@ -242,7 +242,7 @@ async def test_what_arrived_before_a_refusal_counts(
 ) -> None:
     await stage.say(30)
     question = await stage.asked()
-    call = stage.reader._client.call
+    call = stage.reader.client.call
 
     async def limited(method: str, **arguments: Any) -> dict[str, Any]:
         """Returns 15 messages, as Slack does to apps outside its Marketplace, and then refuses."""
@@ -252,7 +252,7 @@ async def test_what_arrived_before_a_refusal_counts(
                 stage.sandbox.faults.start("refuse", method=method, error=error)
         return await call(method, **arguments)
 
-    monkeypatch.setattr(stage.reader._client, "call", limited)
+    monkeypatch.setattr(stage.reader.client, "call", limited)
     result = await stage.read(question)
     assert numbers(result) == list(range(15, 30))
     assert history.MISSING in result.text
