@@ -1,7 +1,7 @@
-"""The people of a chaos run.
+"""Simulates the people in a chaos run.
 
-They write questions and remarks at their planned times, and edit and delete some of them. They also approve and deny
-calls: at once or later, at times twice, and again if nothing happens.
+They write questions and remarks at their planned times, and edit and delete some of these. They also approve and deny
+calls, at once or later, sometimes twice, and again if nothing happens.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""Runs Typist with one carrier for all answers: `python -m benchmarks.carried edit|stream|auto run`.
+"""Runs Typist with the same carrier for all answers: `python -m benchmarks.carried edit|stream|auto run`.
 
-Typist chooses the carrier of each answer (slack_pacing/carriers.py). Benchmarks and tests force one.
+Normally, Typist chooses a carrier for each answer (slack_pacing/carriers.py). Benchmarks and tests force one.
 """
 
 import sys

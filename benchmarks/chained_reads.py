@@ -1,7 +1,8 @@
-"""Counts approvals in 60 ordinary chains of reads with an asker's own account: `python -m benchmarks.chained_reads`.
+"""Counts approvals in 60 ordinary chains of reads with the asker's account: `python -m benchmarks.chained_reads`.
 
-The asker has allowed reading in the thread, so a first read asks nobody. Prints the cards if nothing that the account
-found counts as somebody else's text, if each later read asks, and by Typist's rule (bot/core/asked_values.py).
+The asker has allowed reading in the thread, so a first read needs no approval. Prints the number of approval cards for
+three rules: results of the account never count as other people's text, every later read needs approval, and Typist's
+own rule (bot/core/asked_values.py).
 """
 
 import json

@@ -1,26 +1,26 @@
-"""Chaos test: bot processes answer many questions while random faults hit everything that they depend on.
+"""Tests that bot processes answer every question while random faults hit everything that they depend on.
 
 Run: python -m benchmarks.chaos [--processes 3] [--questions 200] [--threads 40] [--minutes 9] [--seed 1] [--seeds 1]
                                 [--database postgresql|sqlite] [--tools] [--posts strict] [--schedules 0] [--outages]
 
 - Processes are killed, paused and replaced. Sockets drop. Events are delivered twice. PostgreSQL restarts.
-- Slack refuses calls, is slow or loses responses. The sandbox enforces Slack's budgets, and with `--posts strict` five
-  posts in 5 s for each channel.
-- The model's vendor refuses requests, breaks answers and goes away for a while, within what Typist promises to ride out
-  (vendor_failures.py).
-- People edit and delete some of their questions. In channels that take them, questions have no mention, and people
+- Slack rejects calls, is slow or loses responses. The sandbox enforces Slack's rate limits, and with `--posts strict`
+  a limit of five posts in 5 s per channel.
+- The model's vendor rejects requests, breaks off answers and becomes unreachable for a while, but only as much as
+  Typist promises to tolerate (vendor_failures.py).
+- People edit and delete some of their questions. In channels that allow it, questions have no mention, and people
   write messages that the bot must not answer (question_plan.py).
 - With `--tools`, the model calls tools of an MCP server for some questions. Some tools write, some take seconds, and
-  some need an approval.
+  some need approval.
+- With `--schedules`, this many schedules are due during the run, and each must be posted and answered exactly once
+  (scheduled_questions.py).
 
-- With `--schedules`, so many schedules come due meanwhile: each is posted and answered once (scheduled_questions.py).
-
-With `--outages`, questions are asked while no bot can hear them instead (benchmarks/outages.py).
+With `--outages`, questions are asked while no bot can receive them (benchmarks/outages.py).
 
 At the end, benchmarks/invariants.py checks that each question has one complete answer to its newest text, in its thread
 and in order, or none if it was deleted, that nothing else is answered, and that Slack and the database agree.
-benchmarks/tool_invariants.py checks that no call that may change something was made twice. Prints faults, figures and
-violations; exits with 1 if there is a violation. Each run leaves the processes' logs and a timeline in a folder.
+benchmarks/tool_invariants.py checks that no call that can change something was made twice. Prints faults, figures and
+violations, and exits with 1 if there is a violation. Each run writes the processes' logs and a timeline to a folder.
 """
 
 import argparse

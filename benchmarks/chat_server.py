@@ -1,4 +1,4 @@
-"""The base of the benchmarks' models: an OpenAI-compatible server on 127.0.0.1 that streams Chat Completions."""
+"""Base class of the benchmarks' models: an OpenAI-compatible server on 127.0.0.1 that streams Chat Completions."""
 
 import json
 from abc import ABC, abstractmethod

@@ -1,10 +1,10 @@
-"""Measures the bot's memory, idle and for each live reply, a live reply's CPU, and an answer's CPU by its length.
+"""Measures the memory and CPU time that the bot needs when idle, for each live reply, and by an answer's length.
 
-Live replies are measured by each carrier: edits of a message, and native streams. The CPU of 100 live replies is also
-measured for the edit scheduler alone, in simulated time.
+Live replies are measured with both carriers: edits of a message, and native streams. The CPU time of 100 live replies
+is also measured for the edit scheduler alone, in simulated time.
 
-It also measures the cost of metrics and traces, and of reading many streams at once: each through the real provider
-into a Reply, from a vendor in another process (`--serve`).
+The benchmark also measures the cost of metrics and traces, and of reading many streams at once. Each stream comes from
+a vendor in another process (`--serve`), and passes through the real provider into a Reply.
 
 Run: python -m benchmarks.costs. Exits with 1 if a target is missed.
 """

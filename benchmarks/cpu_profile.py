@@ -1,9 +1,9 @@
-"""Shows where the CPU of a reply goes: `python -m benchmarks.cpu_profile [--carrier edit|stream] [--replies 5]`.
+"""Shows where a reply's CPU time goes: `python -m benchmarks.cpu_profile [--carrier edit|stream] [--replies 5]`.
 
-The bot runs in a process of its own under cProfile, and answers one question after the other with 600 words at 40 a
-second. A first answer isn't counted. The profile is read by the package that a function belongs to: what Python's own
-modules do for one, such as asyncio or json, stands by itself. A profiler makes small functions look dearer than they
-are, so shares count, and milliseconds are those of the process without it.
+The bot runs in a separate process under cProfile, and answers one question after the other with 600 words at 40 words a
+second. The first answer isn't counted. The profile is grouped by the package that a function belongs to. Python's own
+modules, such as asyncio or json, are listed separately. Because a profiler makes small functions look more expensive
+than they are, only the shares come from the profile. The milliseconds come from a process without the profiler.
 """
 
 import argparse

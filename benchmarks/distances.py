@@ -1,11 +1,11 @@
-"""Measures which tests notice a small change: how many imports away they are, and in which gate.
+"""Measures which tests detect a small change: how many imports away they are, and which gate runs them.
 
     python -m benchmarks.distances --seed 67 --sample 20
 
-Each mutant is one of those that `make mutants` makes, in a module of bot/ drawn at random, and stands in a copy of the
-tree. Tests run from near to far, and at each distance those of `make test` before those left to `.ci/run`, until each
-gate has one that failed. It needs `make mutants` once, which installs mutmut, and Chromium. A mutant that nothing
-notices takes as long as `.ci/run`.
+Each change is one of the mutants that `make mutants` makes, in a random module of bot/, and is applied to a copy of the
+tree. Tests run from near to far. At each distance, the tests in `make test` run before those that only `.ci/run` runs,
+until one test of each gate has failed. The benchmark needs Chromium, and mutmut, which `make mutants` installs. A
+mutant that no test detects takes as long as `.ci/run`.
 """
 
 import argparse

@@ -1,21 +1,21 @@
-"""Measures which messages the rules for speaking without a mention take, on labeled conversations.
+"""Measures which messages in labeled conversations the bot would answer without a mention.
 
     python -m benchmarks.engagement FILE [--json]
 
-FILE has one conversation a line: `{"lines": [{"by", "text", "to_bot"?}, ...]}`. `by` is BOT or a person, who is
-written `@P2` where a text names them. Lines with `to_bot` are judged: it is true where people say that the bot was
-spoken to. Each person's line goes through `triage`, which decides in production, with the participants that the store
-would have on record: below each question that it takes, the bot has spoken.
+FILE contains one conversation per line: `{"lines": [{"by", "text", "to_bot"?}, ...]}`. `by` is BOT or a person, such as
+P2, whom a text mentions as `@P2`. Only lines with `to_bot` are judged, which is true if people say that the line was
+addressed to the bot. Each person's line goes through `triage`, which decides in production, with the participants that
+the store would have recorded. The bot counts as having answered each question that `triage` accepts.
 
-Figures are percentages from 0 to 100. *Precision*: how many of the taken lines were spoken to the bot; 100 if none is
-taken, because none is wrong. *Recall*: how many of the lines spoken to the bot are taken. `--json` prints one line:
+Figures are percentages from 0 to 100. *Precision* is the share of accepted lines that were addressed to the bot (100 if
+none is accepted). *Recall* is the share of lines addressed to the bot that are accepted. `--json` prints one line:
 `{"mentions": {"precision": 100.0, "recall": 0.0}, "follow-ups": ..., "everyone": ..., "two people": ...}`. *Two people*
-is the rule before these: only who is alone with the bot needs no mention. *Closings answered* is the default without
+is an older rule: only a person who is alone with the bot needs no mention. *Closings answered* is the default without
 the rule that leaves thanks and agreement unanswered.
 
-Lines may be labeled with `needs_answer` instead, as in benchmarks/closings.jsonl: what matters then is how many of the
-closings stay unanswered, in percent, and how many questions are lost. Messages in doubt count as answered: no model is
-asked. `--json` prints `{"unanswered": 100.0, "closings": 52, "lost": 0, "questions": 44}`.
+Lines can be labeled with `needs_answer` instead, as in benchmarks/closings.jsonl. The figures are then the share of
+closings that stay unanswered, and the number of lost questions. Messages in doubt count as answered, because no model
+is called. `--json` prints `{"unanswered": 100.0, "closings": 52, "lost": 0, "questions": 44}`.
 
 Exits with 1 if the default is below its target.
 """

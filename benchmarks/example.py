@@ -1,7 +1,7 @@
-"""Measures the example (examples/streaming_bot.py) beside Typist and beside the example with plain throttling.
+"""Compares the example (examples/streaming_bot.py) with Typist, and with the example with plain throttling.
 
-Run: python -m benchmarks.example [--rows 8,20] [--posts strict]. The rows are those of `benchmarks.live`: so many
-questions at once, answers of 600 words at 40 words a second. `throttled` edits each answer every second
+Run: python -m benchmarks.example [--rows 8,20] [--posts strict]. The rows are the same as in `benchmarks.live`: this
+many questions at once, with 600-word answers at 40 words a second. `throttled` edits each answer every second
 (benchmarks/timed_bot.py). Exits with 1 if the example gets a 429 or loses a word.
 """
 

@@ -1,13 +1,15 @@
-"""Does an answer about an export have its source? `python -m benchmarks.export_questions EXPORT.zip questions.jsonl`.
+"""Measures for how many questions about an export the bot finds the source.
 
-The bot runs in the sandbox with the export. A scripted model gets each question, calls at most three times what it is
-offered (Slack's search, or the reading of the channel), and knows nothing but what the bot sends. A source counts as
-found if the bot's last request has it. Where guests read a channel, the bot offers no search there, so the question is
-asked a second time in the asker's direct message.
+    python -m benchmarks.export_questions EXPORT.zip questions.jsonl
 
-A line of the questions has `id`, `question`, `asker` (a handle), `asked_in` (a channel's name), `sources` (each with
-`channel` and `ts`) and `must_not_say`. Exits with 1 if fewer sources than `--at-least` are found, or if a request has
-what must not be said.
+The bot runs in the sandbox with the export. A scripted model gets each question, makes at most three calls to the tools
+that it is offered (Slack search, or reading the channel), and knows only what the bot sends. A source counts as found
+if the bot's last request contains it. If guests can read a channel, the bot doesn't offer search there, so the question
+is asked again in the asker's direct message.
+
+Each line of the questions has `id`, `question`, `asker` (a handle), `asked_in` (a channel's name), `sources` (each with
+`channel` and `ts`) and `must_not_say`. Exits with 1 if fewer sources than `--at-least` are found, or if a request
+contains something in `must_not_say`.
 """
 
 import argparse

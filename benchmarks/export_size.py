@@ -1,11 +1,11 @@
-"""How long a Slack export takes to open, and how much memory: `python -m benchmarks.export_size EXPORT.zip`.
+"""Measures the time and memory needed to open a Slack export: `python -m benchmarks.export_size EXPORT.zip`.
 
-Prints the seconds, the most memory of the process and of those that help it, what was read, how long a search takes,
-and how long the first page of the fullest channel. `--messages` and `--channels` are what the export has, if that is
-known: then other counts are an error. `--make` writes an export of that size first, of invented words that are as
-unevenly rare as those of a language, and as many to a message as people write.
+Prints the seconds, the peak memory of the process and its helper processes, what was read, and the time for a search
+and for the first page of the largest channel. `--messages` and `--channels` are the expected counts; other counts are
+an error. `--make` first writes an export of that size. Its invented words are as unevenly distributed as those of a
+language, and its messages are as long as those that people write.
 
-Exits with 1 if opening takes more than 60 s or 1 GB, a page more than 0.3 s, or a count differs.
+Exits with 1 if opening takes more than 60 s or 1 GB, a page takes more than 0.3 s, or a count differs.
 """
 
 import argparse

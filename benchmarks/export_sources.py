@@ -1,9 +1,11 @@
-"""Does every source that an answer can cite open on the page? `python -m benchmarks.export_sources EXPORT QUESTIONS`.
+"""Checks that every source that an answer can cite opens on the page.
 
-The sandbox shows the export in Chromium. For each of `--askers` (handles), the bot sends a direct message with the link
-of each source (see `export_questions.py`). The asker clicks the link, and a source counts as opened once the page shows
-its message. A message in a private channel or a direct message has to open for its members, and for nobody else.
-Exits with 1 if a source opens for the wrong people.
+    python -m benchmarks.export_sources EXPORT QUESTIONS
+
+The sandbox shows the export in Chromium. For each of `--askers` (handles), the bot sends a direct message with a link
+to each source (see `export_questions.py`). The asker clicks the link, and a source counts as opened once the page shows
+its message. A message in a private channel or a direct message has to open for its members, and for nobody else. Exits
+with 1 if a source opens for the wrong people.
 """
 
 import argparse

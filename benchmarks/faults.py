@@ -1,6 +1,6 @@
-"""The faults of a chaos run, injected into bots, database and Slack in an order drawn from a seed.
+"""Injects the faults of a chaos run into bots, database and Slack, in an order that depends on a seed.
 
-The model's vendor fails by a plan of its own (vendor_failures.py).
+The failures of the model's vendor follow a separate plan (vendor_failures.py).
 """
 
 import asyncio

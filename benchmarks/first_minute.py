@@ -1,11 +1,11 @@
-"""From a clone to the first answer, as README.md says: python -m benchmarks.first_minute
+"""Measures the time from a clone to the first answer, by README.md's steps: `python -m benchmarks.first_minute`.
 
-It clones this repository's last commit, runs `make init` in a terminal, pastes two tokens and a key, names the admin,
-runs `make run`, and mentions the bot. The sandbox is Slack, and a server on 127.0.0.1 is OpenAI: only pip's downloads
-leave this machine. A person takes longer, because they read, and create the app.
+The benchmark clones this repository's last commit, runs `make init` in a terminal, pastes two tokens and a key, enters
+the admin, runs `make run`, and mentions the bot. The sandbox plays Slack, and a server on 127.0.0.1 plays OpenAI, so
+only pip connects to other machines. A person takes longer, because they have to read, and to create the app.
 
-It prints each step with its seconds, and what the terminals and Slack showed, with tokens and key masked. It fails if
-all but the installation takes more than a minute, or if a step doesn't come to its end.
+Prints the duration of each step, and what the terminals and Slack showed, with tokens and key masked. Fails if the
+steps after the installation take more than a minute, or if a step doesn't finish.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
-"""Measures how many characters of a growing construct come without a change of what is shown.
+"""Measures how many characters of a growing construct arrive without changing the displayed text.
 
     python -m benchmarks.held_back
 
-Each construct is drawn out, so that its end comes late. By edits, what Slack can show of it should show; a stream only
-appends, so what may still change waits there.
+Each construct is long, so that its end arrives late. With edits, Slack should show as much of the construct as
+possible. A stream can only append, so text that might still change has to wait.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Measures that no text takes more than linear time, and that none holds the event loop.
+"""Checks that no text takes more than linear time to process, and that none blocks the event loop for long.
 
 Run: python -m benchmarks.hostile [growth|repeats|holds] [part of a function's or a shape's name] (minutes; all without
 a name). It prints each failure as it is found and exits with 1 if there is one.

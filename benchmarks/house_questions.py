@@ -3,13 +3,13 @@
 Run: python -m benchmarks.house_questions [--seed 1]
 
 A scripted model words each answer differently and makes mistakes: it mentions numbers that aren't facts, and sometimes
-leaves out a link, a call or a question back. What it knows comes from the prompt and from the results of five tools.
-Its answers are kept with the preselected checks, as by a person who only presses *Keep*. The unchanged bot runs ten
-times, and once with each of 20 regressions: a rule or facts cut from the prompt, a tool that is gone or finds nothing,
-another model. A regression is found if more tests fail than in each run of the unchanged bot.
+leaves out a link, a call or a question back. The model's facts come from the prompt and from the results of five tools.
+Its answers are kept with the preselected checks, as if a person only clicked *Keep*. The bot runs ten times unchanged,
+and once with each of 20 regressions, such as a rule or facts cut from the prompt, a tool that is missing or finds
+nothing, or another model. A regression is found if more tests fail than in each run of the unchanged bot.
 
-The loop is that of real answers (bot/services/standalone.py). Exits with 1 if fewer than 18 regressions are found, or
-if more than 5% of an unchanged bot's tests fail.
+The loop is the same as for real answers (bot/services/standalone.py). Exits with 1 if fewer than 18 regressions are
+found, or if more than 5% of an unchanged bot's tests fail.
 """
 
 import argparse

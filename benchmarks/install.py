@@ -1,12 +1,11 @@
-"""From nothing to the first complete answer, in the three ways of docs/admins/setup.md: python -m benchmarks.install
+"""Measures time and disk space needed for the first answer, installed in three ways: python -m benchmarks.install
 
 uvx runs the wheel in dist/, a clone of the newest commit runs `make run`, and buildah loads the image in dist/, which
-runs in a chroot instead of a container. `make dist` builds both files. Each run has an empty HOME and empty caches of
-its own. When the showcase is open, a person asks the question of its first card over HTTP. The run ends with the
-complete answer.
+runs in a chroot instead of a container. `make dist` builds both files. Each run has its own empty HOME and caches. When
+the showcase is open, a person asks the question of its first card over HTTP. The run ends with the complete answer.
 
-It prints the seconds until the page and the answer, and what is then on disk: medians of `--runs`, with their range.
-Downloads of packages are included, and are all that leaves this machine. The wheel and the image are already here.
+Prints the seconds until the page and the answer appear, and the disk space that is then in use: medians of `--runs`,
+with their range. The time includes downloading packages, but not the wheel and the image, which are already here.
 A run without an answer fails, after ten minutes at the latest. --ways uvx,clone,image
 """
 

@@ -1,16 +1,16 @@
-"""Measures other bots for Slack beside Typist, unmodified, as `benchmarks.live` measures Typist.
+"""Measures other Slack bots, unmodified, in the same way that `benchmarks.live` measures Typist.
 
 Run: python -m benchmarks.installed_rivals [--rows 1,8,20] [--bots typist,chat-sdk,…] [--posts strict]
     [--sources FOLDER] [--cache FOLDER]
 
 Each bot is installed once, outside of the repository: packages from npm or PyPI, sources by git from GitHub at the
-commit below, or from `FOLDER/<bot>`. All run against the sandbox with the same model, and get nothing but Slack's
-address, tokens, and the model's address; their settings are those that their documentation recommends for answers that
-grow. A bot that can't be installed or doesn't connect is named with the reason, and the others are measured.
+commit below, or from `FOLDER/<bot>`. All bots run against the sandbox with the same model, and get only Slack's URL,
+tokens, and the model's URL. Their settings are those that their documentation recommends for answers that grow. If a
+bot can't be installed or doesn't connect, the reason is printed, and the other bots are measured.
 
-The questions are asked in channels, which all of these bots know. Typist has the row's manifest; the others are agents,
-so that they may stream, with all scopes that any of them uses. A bot that doesn't stream from the model gets the whole
-answer when the model has said its last word.
+The questions are asked in channels, which all of these bots support. Typist has the row's manifest. The other bots are
+agents, so that they can stream, with all scopes that any of them uses. A bot that doesn't stream from the model gets
+the whole answer when the model has said its last word.
 """
 
 import argparse

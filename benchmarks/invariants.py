@@ -1,8 +1,8 @@
-"""The invariants of a chaos run, checked on the recorded evidence. Pure: no I/O, no clock.
+"""Checks the invariants of a chaos run on the recorded evidence. Pure: no I/O, no clock.
 
 Each question must have one complete answer to its newest text, in its thread and in order, or none if it was deleted.
-Nothing else may be answered. Slack and the database must agree, and what the model charged must be on record once. A
-violation names the requests for the answer, and which of them the model's vendor failed.
+No other message may be answered. Slack and the database must agree, and all usage must be recorded exactly once. A
+violation lists the requests for the answer, and which of these the model's vendor failed.
 """
 
 import math

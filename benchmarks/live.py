@@ -1,4 +1,4 @@
-"""Measures how fresh live answers are, within Slack's budgets, with a model that sends 40 words/s.
+"""Measures how fresh live answers are within Slack's rate limits, with a model that writes 40 words a second.
 
 Run: python -m benchmarks.live [--carriers auto,edit,stream] [--posts generous,strict] [--seed 1]
     [--rows beginnings-1,…,1,8,20,50,20-a-minute,60-a-minute,one-channel,new-people-200,…,runs-48,…,agent-1,…,

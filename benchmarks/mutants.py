@@ -1,4 +1,4 @@
-"""Measures which small changes to a module its tests notice: mutation testing with mutmut, in a copy of the tree.
+"""Measures which small changes to a module its tests detect: mutation testing with mutmut, in a copy of the tree.
 
 mutmut changes expressions; slips.py adds the slips that people make. The tree itself is never changed. Survivors are
 printed as diffs, and in the end the shares by package.

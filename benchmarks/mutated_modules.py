@@ -1,4 +1,4 @@
-"""Which modules of bot/ and the libraries `make mutants` measures, and which tests should notice a change in one.
+"""Chooses the modules that `make mutants` measures, and the tests that should detect a change in each of them.
 
 Each module has its turn once in WEEKS weeks. Its tests are those named like it, those that show its package's
 behaviors, and those nearest to it by their imports: the test modules that import it and, if these are few, those that

@@ -1,9 +1,9 @@
-"""Outages: people ask while no bot can hear them, for ten minutes or three hours. Then Typist comes back.
+"""Simulates outages: for ten minutes or three hours, people ask questions that no bot can receive.
 
-Run by `python -m benchmarks.chaos --outages`. Everything is in one process, whose loop skips idle waits, and the bots
-are told that hours have passed; the database, Slack's Web API and its sockets are real. Events of an outage are lost.
-In one kind all bots are down, in another Slack can't be reached, and in the third its connections are up and silent.
-The bots that come back meet further faults: rate limits, slow calls, failures, and an end in the middle of catching up.
+Run by `python -m benchmarks.chaos --outages`. Everything runs in one process, whose loop skips idle waits, and the
+bots' clock says that hours have passed. The database, Slack's Web API and its sockets are real. Events during an outage
+are lost. There are three types of outages: all bots are down, Slack is unreachable, or Slack's connections are open but
+silent. The bots that come back meet further faults: rate limits, slow calls, failures, and crashes while they catch up.
 Afterwards, Slack delivers some of the events after all.
 
 Each question must have exactly one reply: an answer, or an offer if it is old or others have replied; deleted ones have

@@ -1,4 +1,4 @@
-"""Compares rules for sharing Slack's budgets, by simulation.
+"""Compares rules for sharing Slack's rate limits, in simulations.
 
 Run: python -m benchmarks.pacing [--carriers]. The first table compares the bot's Pacer with other rules for edits
 alone. In the second, which `--carriers` prints alone, the bot's edit scheduler shows the answers by edits, native

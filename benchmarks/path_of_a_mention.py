@@ -1,4 +1,4 @@
-"""Lists the functions that a mention and a pressed approval pass, in order, and how often each path turns back.
+"""Lists the functions that handle a mention or a click on Approve, in order, and how often each path turns back.
 
 Functions of bot/, handlers/ and the libraries count. A mention asks in a channel, in the bot that runs in this process,
 on the sandbox. The approval is for a tool of an MCP server, from the click to the end of the answer. A function counts

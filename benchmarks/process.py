@@ -1,4 +1,4 @@
-"""Runs bots as processes, and reads their CPU and memory from /proc, so Linux only."""
+"""Runs bots as processes, and reads their CPU time and memory from /proc (Linux only)."""
 
 import asyncio
 import os

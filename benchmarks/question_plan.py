@@ -1,6 +1,6 @@
-"""What people write in a chaos run, and the model's answers, drawn from a seed. Pure: no I/O, no clock.
+"""Plans people's messages and the model's answers in a chaos run, based on a seed. Pure: no I/O, no clock.
 
-Each word of an answer names its question and its position, so that lost, doubled and foreign words are found.
+Each word of an answer contains its question and its position, so that missing, doubled and foreign words are detected.
 
 Each channel has a different mode of bot/core/triage.py. A question has no mention if its channel's mode takes it
 without one. A remark is a message that no mode takes: an answer to it is a violation.

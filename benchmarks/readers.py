@@ -1,4 +1,4 @@
-"""Records what readers of questions' threads see: growing, replaced, and deleted messages, and first signs."""
+"""Records what people in a question's thread see: growing, replaced and deleted messages, and the first response."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field

@@ -1,11 +1,11 @@
-"""Measures how a channel is read: `python -m benchmarks.reading [--messages 2000] [--since-monday 600]`.
+"""Measures how a model reads a channel: `python -m benchmarks.reading [--messages 2000] [--since-monday 600]`.
 
-A channel has so many messages, a part of them since Monday began for the asker, who lives in Tokyo, some within seconds
-of that moment. They ask what was said since Monday. The model asks for that, and for each further page, as the tool's
-results name it. Slack is the sandbox with its limits, and shows each message once.
+A channel has this many messages. Some are from Monday or later in the time zone of the asker, who lives in Tokyo, and
+some of these were sent within seconds of midnight. The asker wants to know what was said since Monday. The model reads
+the first page, and then each page that the tool's results mention. The sandbox enforces Slack's limits.
 
-Prints which messages the model got, how many calls of Slack and requests to the model that took, how many tokens the
-last request has by the bot's own estimate, and how long the answer took. Exits with 1 if a message is missing or
+Prints which messages the model got, the number of Slack calls and of requests to the model, the number of tokens in the
+last request by the bot's own estimate, and how long the answer took. Exits with 1 if a message is missing or
 shouldn't be there, or if Slack refused a call.
 """
 

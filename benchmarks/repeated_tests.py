@@ -1,8 +1,8 @@
-"""Runs `make test` several times, the last times beside busy loops, to find tests that fail by chance.
+"""Runs `make test` several times, at the end alongside busy loops, to find tests that fail by chance.
 
     make test-repeatedly
 
-Each run starts without the examples that Hypothesis kept of earlier runs. The exit code is the number of failed runs.
+Each run starts without the examples that Hypothesis saved in earlier runs. The exit code is the number of failed runs.
 The output of a failed run is kept in a file whose path is printed.
 """
 

@@ -1,4 +1,4 @@
-"""Schedules in a chaos run: each is due once, while faults are injected, and asks the model a question of its own."""
+"""Creates schedules in a chaos run. Each is due once while faults are injected, and asks a different question."""
 
 import asyncio
 import random

@@ -1,10 +1,10 @@
-"""A year of schedules in eight zones: each due time is run exactly once, and none is multiplied.
+"""Checks that schedules in eight time zones run exactly once at each due time over a year.
 
 Run: python -m benchmarks.schedules [--database sqlite|postgresql] [--days 366] [--seed 1]
 
-Two processes look for due schedules on a real database, as the bot's outbox does, while the time runs fast. They are
-killed (SIGKILL) at any moment, restarted, and sometimes both away for up to three hours. Clocks step forward and back,
-which a process notices when it is restarted. People pause and resume schedules.
+Two processes look for due schedules in a real database, as the bot's outbox does, while simulated time runs fast. They
+are killed (SIGKILL) at random moments and restarted, and sometimes both are down for up to three hours. Clocks step
+forward and back, which a process notices when it is restarted. People pause and resume schedules.
 
 The runs in the database are compared with due times that are found minute by minute of UTC, without the code that the
 bot uses for that, and with the rules for what is missed: of several due times only the newest, and none older than an

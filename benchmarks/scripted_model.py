@@ -1,8 +1,8 @@
-"""The model of a chaos run: an OpenAI-compatible server that answers and fails by plan.
+"""Simulates the model in a chaos run: an OpenAI-compatible server that answers and fails according to a plan.
 
-What it says depends on nothing but the prompt. Asked the same again, it makes the same calls of tools, with the same
-tokens in their arguments (tool_plan.py). An answer that used tools ends with what became of each call. Asked to go on
-after a part of an answer, it does so exactly there, or repeats the part's last words, as models do.
+The model's answers depend only on the prompt. For the same prompt, it makes the same tool calls, with the same tokens
+in their arguments (tool_plan.py). An answer that used tools ends with the outcome of each call. If the model is asked
+to continue a partial answer, it either continues exactly there or repeats the last words, as real models do.
 
 Which requests fail is decided by `failures` (vendor_failures.py).
 """

@@ -1,4 +1,4 @@
-"""Runs mutmut with more mutations: the slips that people make.
+"""Runs mutmut with additional mutations, such as the mistakes that people make.
 
 A slip is often a line that is missing: a call, a reset, a `return` or `continue` after a check. By itself mutmut
 changes statements and drops none. Others are two things in the wrong order: the operands of `or`, two arguments, what

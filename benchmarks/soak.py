@@ -1,4 +1,4 @@
-"""Whether memory and open files stay flat over 20,000 answers of one process, with faults all the time.
+"""Checks that one process's memory and open files stay constant over 20,000 answers with constant faults.
 
 Run: python -m benchmarks.soak [--answers 20000] [--minutes 45] [--database sqlite|postgresql] [--askers 40]
      python -m benchmarks.soak --retention 500000

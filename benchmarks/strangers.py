@@ -1,4 +1,4 @@
-"""Runs the bot with programs that nobody here made, as their docs say, and prints what the asker sees.
+"""Runs the bot with other people's programs, set up as their docs say, and prints what the asker sees.
 
 Run: python -m benchmarks.strangers [--programs litellm,llama.cpp,mcp] [--cache FOLDER]
 

@@ -1,4 +1,4 @@
-"""Reads tables as files back with LibreOffice: `python -m benchmarks.table_read_back [--show]`. Needs `soffice`.
+"""Reads exported tables back with LibreOffice (`soffice`): `python -m benchmarks.table_read_back [--show]`.
 
 It takes each table in the texts of the tests, the scenes and the docs, and tables of cells that
 spreadsheets take for something else, and of the lines of the Markdown specifications. They are written as *Download

@@ -1,4 +1,4 @@
-"""The example with plain throttling: each answer is edited every second, without regard for the other answers.
+"""Runs the example with plain throttling: each answer is edited once a second, regardless of other answers.
 
 After a 429, a call waits as long as Slack asks, like Slack's SDKs. benchmarks/example.py measures it.
 """

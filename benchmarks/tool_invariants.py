@@ -1,4 +1,4 @@
-"""The invariants of a chaos run with tools, and of its audit: server, database, answers and audit agree. Pure.
+"""Checks that server, database, answers and audit agree after a chaos run with tools. Pure: no I/O, no clock.
 
 No call that may change something is made twice. One that is done on record was made once, one that nobody knows the end
 of at most once, and any other never. Calls of read-only tools may be repeated. Each answer says of each of its calls

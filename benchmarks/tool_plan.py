@@ -1,4 +1,4 @@
-"""The tool calls of a chaos run: which ones the model makes for a question, and how it says what became of them. Pure.
+"""Plans the model's tool calls for each question in a chaos run, and how its answer reports their outcomes. Pure.
 
 Each call's arguments carry a token that names its question and its place. A model that is asked the same again makes
 the same calls with the same tokens, so a call that was made twice is found by its token.

@@ -1,4 +1,4 @@
-"""The failures of a model's vendor on a bad day, drawn from a seed. Pure: no I/O, no clock.
+"""Plans the failures of a model's vendor on a bad day, based on a seed. Pure: no I/O, no clock.
 
 Some requests are refused, or break before or after the first word. Now and then the whole vendor is away: it refuses
 every request, and breaks some of the answers under way. A question's nth request draws the same failure in each run.

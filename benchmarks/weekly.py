@@ -1,4 +1,4 @@
-"""Measures that the weekly report holds up nobody: `python -m benchmarks.weekly [--database sqlite|postgresql]`.
+"""Measures how long the weekly report blocks the process: `python -m benchmarks.weekly [--database sqlite|postgresql]`.
 
 A company's week: so many attempts in its 40 busy hours, at random, as many the week before, and so many thumbs. Then
 the report is made, three times. While one turn of the event loop lasts, the process answers nobody else.
