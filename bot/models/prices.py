@@ -41,7 +41,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TOKEN_PRICES = ("input", "cached_input", "cache_write", "output")
+_TOKEN_PRICES = {
+    "input": "input_mtok",
+    "cached_input": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
+    "output": "output_mtok",
+}
 WEB_SEARCH_USD = Decimal(10)
 """OpenAI's and Anthropic's price for 1,000 searches."""
 
@@ -57,7 +62,7 @@ class PriceTier:
 
 @dataclass(frozen=True, slots=True)
 class OwnPrice:
-    """Prices of models that match a pattern, in USD per million tokens, keyed by the names in TOKEN_PRICES."""
+    """Prices of models that match a pattern, in USD per million tokens, keyed by the names in _TOKEN_PRICES."""
 
     pattern: str
     usd: Mapping[str, Decimal]
@@ -113,8 +118,8 @@ def _parse_tier(pattern: str, values: Any) -> PriceTier:
 def _parse_usd(subject: str, values: Any, other_fields: set[str]) -> dict[str, Decimal]:
     if not isinstance(values, dict):
         raise ValueError(f"{subject!r} must have an object with prices; {_FORM}")
-    if unknown := sorted(values.keys() - {*TOKEN_PRICES, *other_fields}):
-        names = ", ".join((*TOKEN_PRICES, *sorted(other_fields)))
+    if unknown := sorted(values.keys() - {*_TOKEN_PRICES, *other_fields}):
+        names = ", ".join((*_TOKEN_PRICES, *sorted(other_fields)))
         raise ValueError(f"{subject!r} has {unknown[0]!r}, which isn't one of {names}")
     usd = {name: value for name, value in values.items() if name != "tiers"}
     for name, value in usd.items():
@@ -125,12 +130,6 @@ def _parse_usd(subject: str, values: Any, other_fields: set[str]) -> dict[str, D
 
 _VERSION = re.compile(r"[-@:.](?:\d{4}-?\d\d-?\d\d|\d{3,4}|latest|preview|v\d+(?::\d+)?)$")
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]")
-_NAMES = {
-    "input": "input_mtok",
-    "cached_input": "cache_read_mtok",
-    "cache_write": "cache_write_mtok",
-    "output": "output_mtok",
-}
 
 
 @dataclass(frozen=True)
@@ -282,7 +281,7 @@ def _own_model_price(own: OwnPrice) -> "ModelPrice":
     for tier in own.tiers:
         levels.append({**levels[-1], **tier.usd})
     prices: dict[str, Decimal | TieredPrices] = {"web_searches_kcount": own.web_search}
-    for name, key in _NAMES.items():
+    for name, key in _TOKEN_PRICES.items():
         base, *others = (usd.get(name, usd["input"]) for usd in levels)
         tiers = [Tier(tier.above, price) for tier, price in zip(own.tiers, others, strict=True)]
         prices[key] = TieredPrices(base, tiers) if tiers else base
