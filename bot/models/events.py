@@ -115,9 +115,6 @@ class Loading:
     ended: bool = False
 
 
-LOADING, LOADED = Loading(), Loading(ended=True)
-
-
 @dataclass(frozen=True, slots=True)
 class Answering:
     """A notice that a model other than the requested one is answering from here on, at its own price."""

@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from bot.clock import Clock
 from bot.errors import Backoff, EndReason, ProviderError
 from bot.models.events import (
-    LOADED,
-    LOADING,
     SIGNS_OF_WORK,
     Completion,
+    Loading,
     Opaque,
     Retrying,
     Searching,
@@ -90,11 +89,11 @@ class Stall:
         time = asyncio.get_running_loop().time
         is_loading = self._can_load
         if is_loading:
-            yield LOADING
+            yield Loading()
         with closing(_Wait()) as wait:
             async with aclosing(self._provider.stream(prompt)) as events:
-                limit_s, longest_s = float(self._stall_timeout_s), max(float(self._stall_timeout_s), MAX_SILENCE_S)
-                limit_s = max(limit_s, LOADS_WITHIN_S) if is_loading else limit_s
+                longest_s = max(self._stall_timeout_s, MAX_SILENCE_S)
+                limit_s = max(self._stall_timeout_s, LOADS_WITHIN_S) if is_loading else self._stall_timeout_s
                 only_signs_s = 0.0
                 while True:
                     left_s, began_s = longest_s - only_signs_s, time()
@@ -114,17 +113,15 @@ class Stall:
                         wait.end()
                     if is_loading:
                         is_loading = False
-                        yield LOADED
+                        yield Loading(ended=True)
+                    can_be_silent = is_only_sign = False
                     match event:
-                        case Thinking(ended=False) | Searching(done=False):
-                            limit_s = silence_s(self._stall_timeout_s)
-                        case _:
-                            limit_s = self._stall_timeout_s
-                    match event:
-                        case Thinking(chars=0) | Searching(done=False):
-                            only_signs_s += time() - began_s
-                        case _:
-                            only_signs_s = 0.0
+                        case Thinking():
+                            can_be_silent, is_only_sign = not event.ended, event.chars == 0
+                        case Searching():
+                            can_be_silent = is_only_sign = not event.done
+                    limit_s = silence_s(self._stall_timeout_s) if can_be_silent else self._stall_timeout_s
+                    only_signs_s = only_signs_s + time() - began_s if is_only_sign else 0.0
                     yield event
 
 
@@ -132,8 +129,6 @@ class _Wait:
     """Limits each wait for a model's next event, using a single timer, because a timeout context for each token would
     take a third of the token's CPU time. A wait that takes too long is canceled. The limit restarts if the process was
     paused."""
-
-    __slots__ = ("_cancellations", "_deadline", "_is_over", "_limit_s", "_task", "_timer")
 
     def __init__(self) -> None:
         self._deadline: float | None = None
