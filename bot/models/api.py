@@ -18,7 +18,7 @@ from bot.models.bodies import limited_client
 from bot.models.events import LONGER_THINKING_TOKENS, THINKING_TOKENS, Opaque, TextPart
 from bot.models.parameters import OptionalParameter, Parameters
 from bot.models.prices import is_vendors_server
-from bot.models.prompt import PDF, Effort, Media, Prompt, Turn, TurnPart
+from bot.models.prompt import Effort, Media, Prompt, Turn, TurnPart
 from bot.models.setup import RequestOptions
 from bot.models.streams import AnswerReader
 
@@ -75,9 +75,6 @@ class Api(ABC):
         self.prices = options.prices
         self.text_tokens = options.max_output_tokens
         self._create = create
-
-    def accepts(self, media: Media) -> bool:
-        return self.accepts_pdfs or media.media_type != PDF
 
     @abstractmethod
     def request(

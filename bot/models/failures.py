@@ -225,7 +225,7 @@ class RequestAttempt:
         """Whether the response begins like an answer. If the rest is unreadable, the answer was then cut off."""
         self.is_connected = False
         """Whether the response has begun, so that a lost connection cuts off the answer."""
-        self._access = access
+        self._missing_access = f"needs {access}:" if access else ""
         self._prompt_texts = prompt_texts
         self.refusal: ErrorResponse | None = None
         self.window_tokens: int | None = None
@@ -323,10 +323,6 @@ class RequestAttempt:
             return error
         said = self.loggable_sentence(ErrorResponse(HTTPStatus.OK, {}, body))
         return self.failure(EndReason.UNREADABLE, ": ".join(filter(None, ("JSON without an answer", said))))
-
-    @property
-    def _missing_access(self) -> str:
-        return f"needs {self._access}:" if self._access else ""
 
     def without_quotes(self, message: str) -> str:
         """Replaces words in a vendor's sentence with an ellipsis if they also occur in the question or answer."""

@@ -113,7 +113,9 @@ class VendorModel:
                 if reader.finish_reason is not FinishReason.PAUSED or pauses == MAX_PAUSES:
                     break
                 pauses += 1
-                trial = _with_paused_turn(trial, Turn("assistant", "", parts=tuple(reader.opaque_items())))
+                paused = Turn("assistant", "", parts=tuple(reader.opaque_items()))
+                longer = replace(trial.prompt, turns=(*trial.prompt.turns, paused))
+                trial = replace(trial, prompt=longer, refusals=0, room_refusals=0)
                 reader.prepare_continuation()
             for event in reader.read_end():
                 yield event
@@ -221,8 +223,3 @@ def _open_reader(trial: Trial, attempt: RequestAttempt) -> AnswerReader:
     reader.marks.is_expected = trial.api.can_leave_marks
     reader.has_progress = OptionalParameter.PROGRESS in trial.parameters
     return reader
-
-
-def _with_paused_turn(trial: Trial, paused: Turn) -> Trial:
-    longer = replace(trial.prompt, turns=(*trial.prompt.turns, paused))
-    return replace(trial, prompt=longer, refusals=0, room_refusals=0)

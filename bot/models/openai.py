@@ -228,11 +228,8 @@ class ResponsesReader(AnswerReader):
                 response, end = object_in(event.get("response")), kind.rpartition(".")[2]
                 self.answering_model = str(response.get("model") or self.answering_model)
                 response = {**response, "status": response.get("status") or end}
-                return self._finish(response) if kind in _LAST_EVENTS else ""
+                return self.read_response(response) if kind in _LAST_EVENTS else ""
         return ""
-
-    def read_response(self, body: Any) -> str | Thinking:
-        return self._finish(body)
 
     def _read_item(self, item: Any) -> Searching | Literal[""]:
         """Stores a complete output item unless it repeats an earlier item. Returns a `Searching` if a search ended."""
@@ -264,26 +261,26 @@ class ResponsesReader(AnswerReader):
         self.is_working = isinstance(delta, Thinking)
         return delta
 
-    def _finish(self, response: Any) -> str | Thinking:
+    def read_response(self, body: Any) -> str | Thinking:
         """Records how the response ended. Returns the response's text if no text arrived in deltas."""
-        if response.get("error"):
-            raise self._attempt.reported_failure(response["error"])
+        if body.get("error"):
+            raise self._attempt.reported_failure(body["error"])
         if not self._items:
-            for item in response.get("output") or ():
+            for item in body.get("output") or ():
                 if search := self._read_item(item):
                     self.side_events.append(search)
-        self.answering_model = str(response.get("model") or self.answering_model)
-        self.effort = str(object_in(response.get("reasoning")).get("effort") or "")
-        usage = response.get("usage")
+        self.answering_model = str(body.get("model") or self.answering_model)
+        self.effort = str(object_in(body.get("reasoning")).get("effort") or "")
+        usage = body.get("usage")
         # One search can have several queries, or none that is charged.
-        billed = object_in(object_in(response.get("tool_usage")).get("web_search")).get("num_requests")
+        billed = object_in(object_in(body.get("tool_usage")).get("web_search")).get("num_requests")
         searches = self._web_searches if billed is None else reported_tokens(billed)
-        terms = price_terms(response)
+        terms = price_terms(body)
         self.usage = usage and replace(_usage(usage, "input", "output"), web_searches=searches, terms=terms)
-        status = str(response.get("status") or "")
+        status = str(body.get("status") or "")
         is_incomplete = status == "incomplete"
         # Some servers omit the details.
-        reason = str((response.get("incomplete_details") or {}).get("reason") or "length") if is_incomplete else status
+        reason = str((body.get("incomplete_details") or {}).get("reason") or "length") if is_incomplete else status
         if status in _FAILED:
             # Azure's next event contains the reason.
             self.failure = self._attempt.failure(EndReason.CUT, f"finish reason {status}")
@@ -337,7 +334,7 @@ class ChatApi(Api):
         super().__init__(lambda **body: sdk.chat.completions.with_raw_response.create(**body), options, vendor)
         self.reader = ChatReader
         # Compatible servers support images in OpenAI's format if their model has vision. Only OpenAI supports PDFs.
-        self._at_openai = self.accepts_pdfs = at_openai = server is not None and server.is_openai
+        self.accepts_pdfs = at_openai = server is not None and server.is_openai
         # Other servers' models might not think, and would use the extra tokens for text.
         self.thinking_tokens = THINKING_TOKENS if at_openai else 0
         self.optional_parameters |= (
@@ -365,7 +362,7 @@ class ChatApi(Api):
             **({"stream_options": {"include_usage": True}} if set(parameters) >= _COUNTED_STREAM else {}),
             **_keys(prompt, parameters),
         }
-        if OptionalParameter.CACHE_KEY in parameters and not self._at_openai and _CLAUDE.search(model):
+        if OptionalParameter.CACHE_KEY in parameters and _CLAUDE.search(model):
             body["extra_body"] = {"cache_control": {"type": "ephemeral"}}
         if OptionalParameter.LIMIT in parameters:
             limit = "max_tokens" if OptionalParameter.OLD_LIMIT in parameters else "max_completion_tokens"
@@ -441,11 +438,6 @@ class ChatReader(AnswerReader):
             self.read_done()
         return "".join(text for text in said if isinstance(text, str))
 
-    def _read_unknown(self, event: Any) -> None:
-        error = self._attempt.missing_answer_failure(event)
-        if error.reason is not EndReason.UNREADABLE:
-            raise error
-
     def _read_chunk(self, event: Any) -> str | Thinking:
         choice = object_in(event.get("choices"))
         self.answering_model = str(event.get("model") or self.answering_model)
@@ -457,7 +449,9 @@ class ChatReader(AnswerReader):
             self.usage = replace(_usage(usage, "prompt", "completion"), terms=price_terms(event))
         if not choice:
             if event.get("choices") is None and event and not usage and self.finish_reason is None:
-                self._read_unknown(event)
+                error = self._attempt.missing_answer_failure(event)
+                if error.reason is not EndReason.UNREADABLE:
+                    raise error
             self._read_sources(event, {})
             return ""
         self._read_finish_reason(choice.get("finish_reason"))

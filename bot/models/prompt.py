@@ -134,9 +134,6 @@ class Sound:
     content: bytes = field(repr=False)
 
 
-Role = Literal["user", "assistant"]
-
-
 class Effort(StrEnum):
     FAST = "fast"
     NORMAL = "normal"
@@ -170,7 +167,7 @@ TurnPart = TextPart | ToolCall | ToolResult | Opaque
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    role: Role
+    role: Literal["user", "assistant"]
     text: str = field(repr=False)
     media: tuple[Media, ...] = ()
     parts: tuple[TurnPart, ...] = field(default=(), repr=False)

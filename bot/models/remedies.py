@@ -60,11 +60,6 @@ class RefusedRequest:
         return self.files is not None and self.files.is_about_files
 
     @property
-    def is_chance_failure(self) -> bool:
-        """Whether the server couldn't parse the model's output, which might work the next time."""
-        return is_about_output(self.response)
-
-    @property
     def is_last(self) -> bool:
         return self.trial.refusals + 1 == MAX_REFUSALS
 
@@ -132,10 +127,6 @@ def _can_be_about_history(refused: RefusedRequest) -> bool:
 
 def _has_no_such_model(refused: RefusedRequest) -> bool:
     return refused.trial.api.other_api is not None and not refused.named_parts and is_about_api(refused.response)
-
-
-def _has_no_such_model_at_both_apis(refused: RefusedRequest) -> bool:
-    return _has_no_such_model(refused) and OptionalParameter.TOOLS_WITH_REASONING in refused.trial.dropped
 
 
 async def _ask_other_api(refused: RefusedRequest) -> Trial | None:
@@ -241,10 +232,6 @@ def _is_unrelated_to_form(refused: RefusedRequest) -> bool:
     return not is_about_form(refused.response, is_named=is_known)
 
 
-def _is_about_tools(refused: RefusedRequest) -> bool:
-    return len(refused.trial.refused_tools) < MAX_REFUSED_TOOLS and bool(refused.named_tools)
-
-
 async def _leave_out_named_tools(refused: RefusedRequest) -> Trial | None:
     trial, named = refused.trial, refused.named_tools
     left_out = [tool.name for tool in trial.sent_prompt.tools if tool.definition_hash in named]
@@ -276,11 +263,11 @@ async def _leave_out_parameters(refused: RefusedRequest) -> Trial | None:
     is_missed = not {*WEB, OptionalParameter.TOOLS}.isdisjoint(dropped)
     log.log(logging.WARNING if is_missed else logging.INFO, "%s: asking again without %s", learned.model, names)
     is_certain = dropped == named or (len(dropped) == 1 and learned.faults < MAX_FAULTS)
-    return refused.trial.without_parameters(dropped, is_conclusive=is_certain and not refused.is_chance_failure)
+    return refused.trial.without_parameters(dropped, is_conclusive=is_certain and not is_about_output(refused.response))
 
 
 REMEDIES: tuple[Remedy, ...] = (
-    Remedy(_has_no_such_model_at_both_apis, None),
+    Remedy(lambda it: _has_no_such_model(it) and OptionalParameter.TOOLS_WITH_REASONING in it.trial.dropped, None),
     Remedy(_has_no_such_model, _ask_other_api),
     Remedy(_is_about_items, _leave_out_items),
     Remedy(lambda it: it.room is not None and not it.is_about_files, _ask_for_less_room),
@@ -289,9 +276,10 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy(_has_long_tools, _leave_out_all_tools),
     Remedy(lambda it: it.room is not None, None),
     Remedy(_has_no_other_api, _return_to_first_api),
-    Remedy(lambda it: it.is_chance_failure and it.learned.faults < MAX_FAULTS, None),
+    # The model's output might be parsable the next time.
+    Remedy(lambda it: is_about_output(it.response) and it.learned.faults < MAX_FAULTS, None),
     Remedy(_is_unrelated_to_form, None),
-    Remedy(_is_about_tools, _leave_out_named_tools),
+    Remedy(lambda it: len(it.trial.refused_tools) < MAX_REFUSED_TOOLS and bool(it.named_tools), _leave_out_named_tools),
     Remedy(lambda it: it.max_tools is not None, _send_first_tools),
     Remedy(lambda it: OptionalParameter.TOOLS_WITH_REASONING in it.named_parts, _ask_other_api),
     Remedy(lambda it: it.named_parts == {OptionalParameter.EFFORT} and not it.is_last, _send_nearest_effort),

@@ -64,7 +64,7 @@ class TextParts:
         if self._part_started and text:
             self._part_started = False
             if self._has_text:
-                newlines = _leading_newlines(self._tail[::-1]) + _leading_newlines(text)
+                newlines = len(self._tail) - len(self._tail.rstrip("\n")) + len(text) - len(text.lstrip("\n"))
                 text = "\n" * max(0, 2 - newlines) + text
         self._has_text = self._has_text or bool(text.strip())
         self._tail = text[-2:] if len(text) > 1 else (self._tail + text)[-2:]
@@ -117,10 +117,6 @@ def text_in(content: Any) -> str:
         case {"text": text, **others} if others.get("type") in (None, "text", "output_text"):
             return text_in(text)
     return ""
-
-
-def _leading_newlines(text: str) -> int:
-    return len(text) - len(text.lstrip("\n"))
 
 
 FINISH_REASON_PATTERNS: tuple[tuple[re.Pattern[str], FinishReason | EndReason], ...] = tuple(

@@ -174,11 +174,9 @@ class TemplateMarks:
         self._phase = _Phase.TEXT
         if head and self._needs_break:
             self._needs_break = False
-            return f"{self._paragraph_break()}{head}", True
+            newlines = len(self._tail) - len(self._tail.rstrip("\n"))
+            return "\n" * max(0, 2 - newlines) + head, True
         return text if self._is_untouched else head, True
-
-    def _paragraph_break(self) -> str:
-        return "\n" * (2 - min(2, len(self._tail) - len(self._tail.rstrip("\n"))))
 
     def _leading_mark_chars(self, head: str, *, ended: bool) -> int | None:
         """Returns the length of a mark at the beginning, 0 if more text is needed, or None if there is no mark."""

@@ -49,7 +49,6 @@ MAX_REFUSED_ITEMS = 5_000
 MAX_CONVERSATIONS = 100
 DESCRIBED_WITHIN_S = 2.0
 """Time limit for requesting the server's model description, which delays the first answer that needs it."""
-_FOR_THINKERS = frozenset({OptionalParameter.PROGRESS})
 EFFORT = frozenset((OptionalParameter.EFFORT, OptionalParameter.MESSAGE_EFFORT))
 _FEATURES: Mapping[OptionalParameter, Feature] = {
     OptionalParameter.TOOLS: "tools",
@@ -174,7 +173,8 @@ class LearnedLimits:
         needed = needed_parameters(prompt, api)
         if api.describes_thinking and not needed.isdisjoint((OptionalParameter.EFFORT, OptionalParameter.PROGRESS)):
             self.room = await self.fetch_room(self.room)
-        parameters = self.parameters.allowed(needed - (frozenset() if self.levels.always_thinks else _FOR_THINKERS))
+        needed = needed if self.levels.always_thinks else needed - {OptionalParameter.PROGRESS}
+        parameters = self.parameters.allowed(needed)
         output_tokens = self.room.output_limit(api.wanted_tokens(prompt.effort), self.estimate.prompt_tokens(prompt))
         return Trial(
             api,
@@ -192,7 +192,7 @@ class LearnedLimits:
         """Returns the prompt, the names of unsupported files, and the reasons why other files are left out."""
         if not any(turn.media for turn in prompt.turns):
             return prompt, (), {}
-        accepted, unsupported = without_media(prompt, self.api.accepts)
+        accepted, unsupported = without_media(prompt, lambda media: self.api.accepts_pdfs or media.media_type != PDF)
         fit = newest_media_within(accepted.turns, self.api.max_media_bytes)
         fitting, too_large = without_media(accepted, lambda media: media in fit)
         if self._max_pixels:
@@ -278,7 +278,7 @@ def needed_parameters(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
         (WEB, prompt.web_search),
         ({OptionalParameter.SYSTEM_ROLE, OptionalParameter.CACHE_BREAKPOINT}, prompt.system),
         (INCOMPLETE_MESSAGES | {OptionalParameter.PHASE}, any(turn.role == "assistant" for turn in prompt.turns)),
-        (_FOR_THINKERS, prompt.tools and not api.can_leave_marks),
+        ({OptionalParameter.PROGRESS}, prompt.tools and not api.can_leave_marks),
         ({OptionalParameter.OUR_ROLE}, any(turn.instruction for turn in prompt.turns) and not api.can_leave_marks),
         (EFFORT, prompt.effort is not Effort.NORMAL),
         ({OptionalParameter.SAFETY_ID}, prompt.asker),
