@@ -211,12 +211,6 @@ class _OpenTag:
     """The tag's replacement if it doesn't have an end tag and `can_be_text` is False."""
 
 
-@dataclass(slots=True)
-class _List:
-    number: int | None
-    """The next item's number, or None in a bullet list."""
-
-
 @dataclass
 class _Rewriter:
     text: str
@@ -228,7 +222,8 @@ class _Rewriter:
     replacements: list[Replacement | None] = field(default_factory=list)
     """The replacements so far. None stands for a tag that stays as written."""
     tags: list[_OpenTag] = field(default_factory=list)
-    lists: list[_List] = field(default_factory=list)
+    lists: list[int | None] = field(default_factory=list)
+    """For each open list, the next item's number, or None in a bullet list."""
     is_line_empty: bool = True
     """Whether the current output line is still without visible text. A list item's marker doesn't count."""
     is_in_row: bool = False
@@ -748,7 +743,7 @@ class _Rewriter:
             return line_end if is_first else " \\| "
         if name in ("ul", "ol"):
             number = re.search(r"start\s*=\s*\W?(\d{1,6})", attributes)
-            self.lists.append(_List(None if name == "ul" else int(number[1]) if number else 1))
+            self.lists.append(None if name == "ul" else int(number[1]) if number else 1)
         elif name in ("/ul", "/ol"):
             del self.lists[-1:]
         elif name == "li":
@@ -763,12 +758,12 @@ class _Rewriter:
     def _item_marker(self) -> str:
         """Returns the next list item's marker as text, without indentation, because the list's indentation isn't known
         here."""
-        opened = self.lists[-1] if self.lists else _List(None)
+        number = self.lists[-1] if self.lists else None
         indent = "\u2003" * min(2, max(0, len(self.lists) - 1))
-        if opened.number is None:
+        if number is None:
             return f"{indent}• "
-        opened.number += 1
-        return f"{indent or HAIR_SPACE}{opened.number - 1}. "
+        self.lists[-1] = number + 1
+        return f"{indent or HAIR_SPACE}{number}. "
 
 
 def _link_url(url: str) -> str:

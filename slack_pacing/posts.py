@@ -84,20 +84,16 @@ class ChannelPosts:
     tried for an hour."""
 
     def __init__(self) -> None:
-        self._learned = Learned(CERTAIN_POSTS, at=-math.inf, held_until=-math.inf)
+        self.learned = Learned(CERTAIN_POSTS, at=-math.inf, held_until=-math.inf)
         self._channels: dict[str, _Channel] = {}
         self._trying: str | None = None
         """The channel of the post in flight that tries a higher limit, so Slack might refuse it."""
 
-    @property
-    def learned(self) -> Learned:
-        return self._learned
-
     def learn(self, learned: Learned, now: float) -> None:
-        self._learned = learned
+        self.learned = learned
 
     def rule(self, now: float) -> PostRule:
-        return PostRule(int(self._learned.calls), can_try_more=self._learned.held_until <= now)
+        return PostRule(int(self.learned.calls), can_try_more=self.learned.held_until <= now)
 
     def free_at(self, channel_id: str, method: str, now: float, kept: int = 0) -> float:
         """Returns the time at which a post can be sent with room for `kept` more or, if that isn't known, at which to
@@ -127,8 +123,8 @@ class ChannelPosts:
         if self._trying == channel_id:
             self._trying = None
             certain = self.rule(now).after_success(channel.posts(now), now).certain_posts
-            if certain > self._learned.calls:
-                self._learned = replace(self._learned, calls=certain, at=now)
+            if certain > self.learned.calls:
+                self.learned = replace(self.learned, calls=certain, at=now)
 
     def on_withdrawn(self, channel_id: str) -> None:
         self._channels[channel_id].in_flight -= 1
@@ -140,8 +136,8 @@ class ChannelPosts:
         channel = self._channels.setdefault(channel_id, _Channel())
         before = channel.posts(now)[:-1]
         rule = self.rule(now).after_refusal(before, now)
-        held_until = self._learned.held_until if rule.can_try_more else now + LEARNED_FOR_S
-        self._learned = Learned(rule.certain_posts, now, held_until)
+        held_until = self.learned.held_until if rule.can_try_more else now + LEARNED_FOR_S
+        self.learned = Learned(rule.certain_posts, now, held_until)
         self._trying = None if self._trying == channel_id else self._trying
         channel.refused_until[method] = max(channel.refused_until.get(method, now), now + retry_after_s)
         return any(other.is_refused(now) for other in self._channels.values() if other is not channel)
