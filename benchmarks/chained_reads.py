@@ -13,7 +13,7 @@ from typing import Any
 
 from bot.core.calls import CallState, Decision, RecordedCall, Step, result_for_model
 from bot.models.events import ToolCall
-from bot.models.prompt import ASKERS, FOUND, OURS, READS_ONLY, ToolDefinition
+from bot.models.prompt import ASKERS, FOUND, OURS, READ_ONLY_RULE, ToolDefinition
 from bot.services.tool_calls import Offer, ToolCalls
 
 Chain = Sequence[tuple[str, Mapping[str, Any], str]]
@@ -99,7 +99,9 @@ def asked_calls(question: str, chain: Chain) -> list[bool]:
         "properties": {"format": {"enum": ["full", "short"]}, "jql": {"description": "text ~"}},
     }
     tools = {
-        f"docs__{name}": ToolDefinition(f"docs__{name}", "", options, "a hash", OURS, READS_ONLY, own_account=True)
+        f"docs__{name}": ToolDefinition(
+            f"docs__{name}", "", options, "a hash", OURS, READ_ONLY_RULE, uses_own_account=True
+        )
         for name in names
     }
     offer, steps, asked = Offer(tools, agreed_servers=frozenset({"docs"})), list[Step](), list[bool]()

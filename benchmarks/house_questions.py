@@ -24,7 +24,7 @@ from bot.core.calls import CallResult, CallState, ToolUse
 from bot.core.conversation import Question, ThreadKey
 from bot.core.kept_tests import Check, proposed_checks
 from bot.models.events import Completion, FinishReason, StreamEvent, ToolCall, Usage
-from bot.models.prompt import OURS, READS_ONLY, OfferedTools, Prompt, ToolDefinition, ToolResult
+from bot.models.prompt import OURS, READ_ONLY_RULE, OfferedTools, Prompt, ToolDefinition, ToolResult
 from bot.services.kept_test_run import checked
 from bot.services.prompt_builder import PromptSettings
 from bot.services.standalone import HISTORY_TOKENS, InMemory, InMemoryConversation, answer
@@ -83,7 +83,7 @@ class Documents:
     setup: Setup
 
     async def definitions(self, question: Question) -> OfferedTools:
-        shown = {"type": "object", "properties": {"number": {"type": "integer"}}}, "a hash", OURS, READS_ONLY
+        shown = {"type": "object", "properties": {"number": {"type": "integer"}}}, "a hash", OURS, READ_ONLY_RULE
         return OfferedTools(
             tuple(ToolDefinition(f"docs__{tool}", f"Searches {tool}.", *shown) for tool in self.setup.tools)
         )

@@ -34,7 +34,7 @@ from bot.core.triage import Engagement
 from bot.errors import SettingsError
 from bot.mcp.config import McpSetup, read_setup
 from bot.models.events import Usage
-from bot.models.prices import ModelPrices, OwnPrice, is_vendors_server, parse_prices, vendor_of_model
+from bot.models.prices import CustomPrice, ModelPrices, is_vendors_server, parse_prices, vendor_of_model
 from bot.models.prompt import WebSearch
 from bot.models.registry import VENDORS, Cloud, VendorEntry, models_that_search, vendor_of_key, vendor_settings
 from bot.models.setup import ModelSetup, RequestOptions, VendorSettings
@@ -332,7 +332,7 @@ def _house_questions(value: str) -> str:
     return _weekly(value)
 
 
-def _price_file(value: str) -> tuple[OwnPrice, ...]:
+def _price_file(value: str) -> tuple[CustomPrice, ...]:
     path = _path(_file_name(value))
     try:
         prices = parse_prices(path.read_text("utf-8-sig"))
@@ -405,7 +405,7 @@ class Settings:
     secret_keys: tuple[str, ...] = _setting("BOT_SECRET_KEYS", _secret_keys, (), secret=True)
     """Keys that encrypt people's accounts at MCP servers, newest first."""
     caps: tuple[Cap, ...] = _setting("BOT_CAPS", parse_caps, ())
-    prices: tuple[OwnPrice, ...] = _setting("BOT_PRICES", _price_file, ())
+    prices: tuple[CustomPrice, ...] = _setting("BOT_PRICES", _price_file, ())
     max_concurrent_per_user: int = _setting("BOT_MAX_CONCURRENT_PER_USER", whole_number(1, 10_000), 3)
     drain_s: int = _setting("BOT_DRAIN_S", whole_number(0, 3_600), 25)
     health_at: tuple[str, int] | None = _setting("BOT_HEALTH_PORT", _address_and_port, None)

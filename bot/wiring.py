@@ -448,7 +448,7 @@ def _answering(parts: _Parts, models: Models, tools: Tools, transcriber: "Transc
         enabled_web_search(settings),
         reads_channel=settings.read_channel,
         needs_pdf_texts=not all_accept_pdfs(model_setup(settings)),
-        step_tokens=lambda model: quota.prices.step_tokens(model or quota.models[0], stores.clock.now()),
+        step_tokens=lambda model: quota.prices.price_tier_tokens(model or quota.models[0], stores.clock.now()),
     )
     transcription = Transcription(stores, transcriber, quota)
     pane = AssistantPane(stores, workspace, parts.statuses)

@@ -117,7 +117,7 @@ def mixes_scripts(word: str) -> bool:
     if word.isascii():
         return False
     zeros = {ord(digit) - unicodedata.decimal(digit) for digit in word if digit.isdecimal()}
-    if len(zeros) > 1 or any(map(is_other_form, word)):
+    if len(zeros) > 1 or any(map(is_variant_of_ascii_letter, word)):
         return True
     others = OTHER_ALPHABET.findall(word)
     # The first word of a letter's name is its script.
@@ -125,7 +125,7 @@ def mixes_scripts(word: str) -> bool:
     return len(scripts) > 1 or 0 < len(others) < len(_LETTER.findall(word))
 
 
-def is_other_form(character: str) -> bool:
+def is_variant_of_ascii_letter(character: str) -> bool:
     """Returns whether a character is another form of an ASCII letter, such as a Roman numeral's, but not a raised one,
     as in 1º."""
     if character.isascii():

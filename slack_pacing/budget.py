@@ -150,7 +150,7 @@ class RateBudget:
     def carrier_room(self, method: str, key: Hashable) -> CarrierRoom:
         """Returns how much capacity a method has left for a live reply that starts to use it or already does."""
         pacer, now = self._pacers[method], self._clock.monotonic()
-        return CarrierRoom(pacer.live_except(key), pacer.newcomers_gap_s(now, besides=key))
+        return CarrierRoom(pacer.count_live_except(key), pacer.newcomers_gap_s(now, besides=key))
 
     def choose_carrier(
         self, key: Hashable, *, has_stop: bool = False, forced: CarrierName | None = None
@@ -191,7 +191,7 @@ class RateBudget:
         """Returns the calls that are left for live replies. `without_message`: the number of replies that have
         a status but no message yet."""
         edits, since = self._pacers[REPLIES], now - RECENT_QUESTIONS_S
-        recent_answers = sum(at > since for at, _ in self._live.values()) + edits.others_opened_since(since)
+        recent_answers = sum(at > since for at, _ in self._live.values()) + edits.count_others_opened_since(since)
         posts, deletions = (self._pacers[method].calls_free_within_life(now) for method in (FIRST_WORDS, "chat.delete"))
         return CallsLeft(
             posts,
@@ -203,8 +203,8 @@ class RateBudget:
             edits.usual_s,
         )
 
-    def should_begin_late(self, key: Hashable, now: float, left: CallsLeft) -> bool:
-        return left.should_begin_late(now - self._live[key][0])
+    def should_start_late(self, key: Hashable, now: float, left: CallsLeft) -> bool:
+        return left.should_start_late(now - self._live[key][0])
 
     def post_ready_at(self, method: str, channel_id: str, now: float, kept: int = 0) -> float:
         """Returns the time at which the channel has room for a call and `kept` more posts."""

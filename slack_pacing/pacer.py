@@ -99,7 +99,7 @@ class CallsLeft:
     """The number of answers that started in the last RECENT_QUESTIONS_S. The same number is expected to follow."""
     usual_s: float
 
-    def should_begin_late(self, age_s: float) -> bool:
+    def should_start_late(self, age_s: float) -> bool:
         """Returns whether an answer of this age should delay its first words, because the ends of answers might need
         the calls. Ending an answer that has a message takes an edit, or a second post and a deletion. Ending any other
         answer takes a post. After half of the usual duration, first words aren't worth a second post."""
@@ -201,7 +201,7 @@ class Pacer:
             paces.append((room + self._window.calls_returning_by(now + horizon_s)) / max(seconds, 1.0))
         return max(0.0, min(paces))
 
-    def live_except(self, key: Hashable) -> int:
+    def count_live_except(self, key: Hashable) -> int:
         return self.live - 1 if key in self._opened_at else self.live
 
     @property
@@ -212,7 +212,7 @@ class Pacer:
         """Returns how many calls are free now or will return before an answer that starts now ends."""
         return self._window.free_calls(now) + self._window.calls_returning_by(now + self.usual_s)
 
-    def others_opened_since(self, then: float) -> int:
+    def count_others_opened_since(self, then: float) -> int:
         return sum(at > then for at in self._others_opened_at)
 
     def spare_calls(self, now: float) -> int:

@@ -31,7 +31,7 @@ from bot.core.calls import (
 )
 from bot.core.unseen import escape_unseen
 from slack_markdown.escaping import fence_code
-from slack_markdown.lookalikes import OTHER_ALPHABET, is_other_form, mixes_scripts
+from slack_markdown.lookalikes import OTHER_ALPHABET, is_variant_of_ascii_letter, mixes_scripts
 
 MAX_ARGUMENT_CHARS = 12_000
 """Maximum length of arguments in an approval request. Slack accepts 13,200 characters in a message's blocks, counting
@@ -325,5 +325,5 @@ def mixed_script_words(text: str) -> tuple[str, ...]:
 
 def _escaped_lookalike(character: str) -> str:
     is_digit = character.isdecimal() and not character.isascii()
-    is_escaped = is_digit or OTHER_ALPHABET.match(character) or is_other_form(character)
+    is_escaped = is_digit or OTHER_ALPHABET.match(character) or is_variant_of_ascii_letter(character)
     return json.dumps(character)[1:-1] if is_escaped else character

@@ -33,7 +33,7 @@ import regex
 from bot.core.conversation import Question
 from bot.core.unseen import escape_unseen, json_escape, visible
 from bot.errors import StoredEnum
-from bot.models.prompt import OURS, READS_ONLY, UNKNOWN, Origins, ToolDefinition, ToolRule
+from bot.models.prompt import OURS, READ_ONLY_RULE, UNKNOWN, Origins, ToolDefinition, ToolRule
 from bot.text import object_in
 from files_to_markdown.embedded import without_embedded
 
@@ -416,7 +416,7 @@ def builtin_tool(
     properties: Mapping[str, Any],
     required: Sequence[str] = (),
     *,
-    rule: ToolRule = READS_ONLY,
+    rule: ToolRule = READ_ONLY_RULE,
     is_dispensable: bool = False,
 ) -> ToolDefinition:
     parameters = object_schema(properties, required)

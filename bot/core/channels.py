@@ -84,4 +84,4 @@ def _could_act(tools: OfferedTools) -> bool:
     """Returns whether a call could be made without a person's decision because of what the prompt says."""
     # Tools that are missing now, or that a sign-in adds, could act on the same prompt later.
     reads_only = all(tool.rule.read_only or tool.name in LASTING_PROPOSALS for tool in tools.definitions)
-    return bool(tools.missing) or not reads_only or any(tool.own_account for tool in tools.definitions)
+    return bool(tools.missing_note) or not reads_only or any(tool.uses_own_account for tool in tools.definitions)

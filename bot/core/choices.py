@@ -13,7 +13,7 @@ from bot.core.calls import convert_arguments, object_schema
 from bot.core.job import AnswerRecord
 from bot.core.unseen import visible
 from bot.models.events import ToolCall
-from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
+from bot.models.prompt import OURS, READ_ONLY_RULE, ToolDefinition
 
 TOOL_NAME = "offer_choices"
 """The tool's name. It has no owner prefix, so that no MCP server can have a tool with the same name."""
@@ -41,7 +41,7 @@ DEFINITION = ToolDefinition(
         ("question", "choices"),
     ),
     origins=OURS,
-    rule=READS_ONLY,
+    rule=READ_ONLY_RULE,
     is_dispensable=True,
 )
 

@@ -288,9 +288,9 @@ def _unread_phrases(file: OpenedFile, left_out: Collection[str], refused: Mappin
 
 
 def _substitute_text(content: object, left_out: Collection[str]) -> Document | None:
-    if not isinstance(content, Media) or content.name not in left_out or content.alternative is None:
+    if not isinstance(content, Media) or content.name not in left_out or content.text_alternative is None:
         return None
-    return content.alternative if content.alternative.text.strip() else None
+    return content.text_alternative if content.text_alternative.text.strip() else None
 
 
 def _omission_phrase(left_out: LeftOut) -> str:
@@ -431,7 +431,7 @@ def truncate_files(
 
 
 def file_text(file: OpenedFile) -> str | None:
-    content = file.content.alternative if isinstance(file.content, Media) else file.content
+    content = file.content.text_alternative if isinstance(file.content, Media) else file.content
     if isinstance(content, Document | Transcript):
         return content.text
     return content if isinstance(content, str) else None
@@ -439,8 +439,8 @@ def file_text(file: OpenedFile) -> str | None:
 
 def _with_text(file: OpenedFile, text: str) -> OpenedFile:
     content = file.content
-    if isinstance(content, Media) and content.alternative:
-        content = replace(content, alternative=replace(content.alternative, text=text))
+    if isinstance(content, Media) and content.text_alternative:
+        content = replace(content, text_alternative=replace(content.text_alternative, text=text))
     else:
         content = replace(content, text=text) if isinstance(content, Document | Transcript) else text
     return replace(file, content=content, truncated=True)
@@ -471,7 +471,7 @@ def _pages_of(media: Media) -> Iterator[Media]:
 def _with_label(media: Media, marks: PromptMarks | None) -> Media:
     """Returns an image or PDF with replacement text for models that don't support it."""
     label, pages = hidden_note(media.name), 0
-    if media.alternative is not None and media.alternative.text.strip():
-        label = f"(Instead of {media.name}, which you can't be shown:)\n{format_document(media.alternative)}"
-        pages = media.alternative.pages
-    return replace(media, alternative=Document(marks.section("file", label) if marks else label, pages=pages))
+    if media.text_alternative is not None and media.text_alternative.text.strip():
+        label = f"(Instead of {media.name}, which you can't be shown:)\n{format_document(media.text_alternative)}"
+        pages = media.text_alternative.pages
+    return replace(media, text_alternative=Document(marks.section("file", label) if marks else label, pages=pages))

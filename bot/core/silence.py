@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from bot.core.calls import CallState, RecordedCall, convert_arguments, object_schema
 from bot.core.unseen import visible
 from bot.models.events import ToolCall
-from bot.models.prompt import OURS, READS_ONLY, ToolDefinition
+from bot.models.prompt import OURS, READ_ONLY_RULE, ToolDefinition
 from slack_markdown.render import beginning
 
 TOOL_NAME = "stay_silent"
@@ -31,7 +31,7 @@ DEFINITION = ToolDefinition(
         ("reason",),
     ),
     origins=OURS,
-    rule=READS_ONLY,
+    rule=READ_ONLY_RULE,
 )
 
 _NOTE = (

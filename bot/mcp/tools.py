@@ -292,7 +292,7 @@ class McpTools:
             named = offered_names(server.name, await server.tools())
             known += [(name, tool, False) for name, tool in named.items() if tool.is_broken]
             tools = tools_of(known, self.setup.rules, server.timeout_s)
-            definitions = (replace(tool, own_account=server is not shared) for tool in tools.definitions)
+            definitions = (replace(tool, uses_own_account=server is not shared) for tool in tools.definitions)
             return replace(tools, definitions=tuple(definitions))
         log.info("MCP server %s: no tools available: %s", server.name, why)
         return why

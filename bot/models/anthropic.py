@@ -9,8 +9,8 @@ from typing import Any
 
 from anthropic import AsyncAnthropic, AsyncAnthropicBedrock, AsyncAnthropicVertex, DefaultAioHttpClient
 
-from bot.models.api import Api, client_arguments, content_of, parts_for
-from bot.models.calls import plain_id, tool_call
+from bot.models.api import Api, client_arguments, parts_to_send, turn_content
+from bot.models.calls import parse_call, plain_id
 from bot.models.events import (
     MAX_SEARCHES,
     FinishReason,
@@ -40,12 +40,12 @@ from bot.models.prompt import (
     server_line,
 )
 from bot.models.setup import RequestOptions, VendorSettings, has_only_vendor_models
-from bot.models.streams import AnswerReader, Delta, text_in
+from bot.models.streams import AnswerReader, Delta, text_of_content
 from bot.text import object_in, objects_in
 from slack_markdown.growing_text import GrowingText, join_halves
 
 Sdk = AsyncAnthropic | AsyncAnthropicBedrock | AsyncAnthropicVertex
-_CACHED = {"type": "ephemeral"}
+_CACHE_MARK = {"type": "ephemeral"}
 SEARCH_RULE = (
     "You have more tools than you can see. Before you say that you can't do or reach something, search for a tool for "
     "it. The servers and their tools:\n"
@@ -98,7 +98,7 @@ class MessagesApi(Api):
         if vendor == "anthropic":
             self.optional_parameters |= {OptionalParameter.MESSAGE_EFFORT}
 
-    def request(
+    def body(
         self, model: str, prompt: Prompt, parameters: Parameters, output_tokens: int, effort: str = ""
     ) -> dict[str, Any]:
         # No temperature, top_p or top_k, because current models refuse them.
@@ -143,7 +143,7 @@ class MessagesApi(Api):
         # many calls is longer, so the position that the previous request marked is marked again.
         if body.get("tools"):
             *others, last = body["tools"]
-            body["tools"] = [*others, {**last, "cache_control": _CACHED}]
+            body["tools"] = [*others, {**last, "cache_control": _CACHE_MARK}]
         if system := body.get("system"):
             body["system"] = _cached_blocks(system)
         messages = body["messages"]
@@ -152,13 +152,13 @@ class MessagesApi(Api):
         ends = [at if messages[at]["content"] else at - 1 for at in ends]
         asked = [messages[at] for at in ends if messages[at]["role"] != "assistant"][-2:]
         if self.caches_requests and messages[-1]["content"]:
-            body["cache_control"] = _CACHED
+            body["cache_control"] = _CACHE_MARK
             asked = asked[:-1]
         for message in asked:
             message["content"] = _cached_blocks(message["content"])
 
 
-_DELTAS = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "input_json_delta"}
+_DELTA_TYPES = {"text": "text_delta", "thinking": "thinking_delta", "partial_json": "input_json_delta"}
 
 
 @dataclass(eq=False, slots=True)
@@ -260,12 +260,12 @@ class MessagesReader(AnswerReader):
         # This is the only sign of thinking that is redacted or not displayed.
         self.is_working = kind != "text"
         # Other servers' blocks can start with text.
-        return self.marks.add(self._parts.add(text_in(block.get("text")))) if kind == "text" else ""
+        return self.marks.add(self._parts.add(text_of_content(block.get("text")))) if kind == "text" else ""
 
     def _read_delta(self, delta: Any, open_block: _OpenBlock) -> Delta:
-        match delta.get("type") or next((kind for field, kind in _DELTAS.items() if field in delta), ""):
+        match delta.get("type") or next((kind for field, kind in _DELTA_TYPES.items() if field in delta), ""):
             case "text_delta":
-                text = text_in(delta.get("text"))
+                text = text_of_content(delta.get("text"))
                 if self._keeps_blocks:
                     open_block.delta_text.append(text)
                 return self.marks.add(self._parts.add(text))
@@ -273,7 +273,7 @@ class MessagesReader(AnswerReader):
                 open_block.block["signature"] = delta.get("signature")
                 return Thinking()
             case "thinking_delta":
-                thinking = text_in(delta.get("thinking"))
+                thinking = text_of_content(delta.get("thinking"))
                 if self._keeps_blocks:
                     open_block.delta_text.append(thinking)
                 return Thinking(len(thinking))
@@ -297,7 +297,7 @@ class MessagesReader(AnswerReader):
         block, delta_text = open_block.block, str(open_block.delta_text)
         searches = block.get("type") == "server_tool_use"
         if searches and delta_text:
-            block["input"] = dict(tool_call(0, "", "", delta_text).arguments or {})
+            block["input"] = dict(parse_call(0, "", "", delta_text).arguments or {})
         self._store_ended_blocks()
         self.is_working = searches or any(other.block.get("type") != "text" for other in self._open_blocks.values())
         if self.has_progress and block.get("type") == "thinking" and delta_text:
@@ -321,7 +321,7 @@ class MessagesReader(AnswerReader):
         if kind in ("text", "thinking"):
             # The API ignores the text of thinking that it gets back with its signature.
             is_progress = self.has_progress and kind == "thinking"
-            block[kind] = "" if is_progress else join_halves(text_in(block.get(kind)) + delta_text)
+            block[kind] = "" if is_progress else join_halves(text_of_content(block.get(kind)) + delta_text)
         if kind == "tool_use":
             block = dict(self._add_call(block, "id", delta_text or block.get("input")))
             call = self._calls[-1]
@@ -391,7 +391,7 @@ def _web_tools(search: WebSearch, parameters: Parameters) -> list[dict[str, Any]
 
 def _cached_blocks(content: str | Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    return [*blocks[:-1], {**blocks[-1], "cache_control": _CACHED}]
+    return [*blocks[:-1], {**blocks[-1], "cache_control": _CACHE_MARK}]
 
 
 def _messages(prompt: Prompt, vendor: str, effort: str) -> list[dict[str, Any]]:
@@ -410,8 +410,8 @@ def _messages(prompt: Prompt, vendor: str, effort: str) -> list[dict[str, Any]]:
 
 def _content(turn: Turn, vendor: str, names: Collection[str]) -> str | Sequence[Mapping[str, Any]]:
     if not turn.parts:
-        return content_of(turn, _media_block)
-    parts = parts_for(turn, lambda opaque: opaque.vendor == vendor)
+        return turn_content(turn, _media_block)
+    parts = parts_to_send(turn, lambda opaque: opaque.vendor == vendor)
     # All results must come first, or the request is refused.
     return [_part_block(part, names) for part in sorted(parts, key=lambda part: not isinstance(part, ToolResult))]
 

@@ -77,7 +77,7 @@ class Api(ABC):
         self._create = create
 
     @abstractmethod
-    def request(
+    def body(
         self, model: str, prompt: Prompt, parameters: Parameters, output_tokens: int, effort: str = ""
     ) -> dict[str, Any]:
         """Returns a request's body. `effort`: the vendor's name for the level, or "" for the model's default."""
@@ -94,7 +94,7 @@ class Api(ABC):
         return response
 
 
-def content_of(
+def turn_content(
     turn: Turn, media_part: Callable[[Media], dict[str, Any]], text_type: str = "text"
 ) -> str | list[dict[str, Any]]:
     if not turn.media:
@@ -102,7 +102,7 @@ def content_of(
     return [*(media_part(media) for media in turn.media), {"type": text_type, "text": turn.text}]
 
 
-def parts_for(turn: Turn, is_own: Callable[[Opaque], bool]) -> list[TurnPart]:
+def parts_to_send(turn: Turn, is_own: Callable[[Opaque], bool]) -> list[TurnPart]:
     """Returns a turn's opaque items that `is_own` accepts, or all of its other parts if there are no such items."""
     own: list[TurnPart] = [part for part in turn.parts if isinstance(part, Opaque) and is_own(part)]
     neutral: list[TurnPart] = [part for part in turn.parts if not isinstance(part, Opaque)]

@@ -42,7 +42,7 @@ _NAME = re.compile(r"[\w-]+", re.ASCII)
 _ARGUMENTS = ("arguments", "input", "parameters")
 
 
-def tool_call(index: int, call_id: str, name: str, arguments: object) -> ToolCall:
+def parse_call(index: int, call_id: str, name: str, arguments: object) -> ToolCall:
     raw = arguments if isinstance(arguments, str) else ""
     if isinstance(arguments, Mapping):
         try:
@@ -146,7 +146,7 @@ class _PartialCall:
     arguments: list[str] = field(default_factory=list)
     whole_object: Mapping[str, Any] | None = None
     index: object = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra_fields: dict[str, Any] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -172,7 +172,7 @@ class ChatToolCalls:
         arguments = next((function[name] for name in _ARGUMENTS if name in function), None)
         call = self._call_for_piece(piece.get("index"), str(call_id), str(name), arguments)
         own = {"index", "id", "type", "function"}.union(("name", *_ARGUMENTS) if is_flat else ())
-        call.extra |= {key: value for key, value in piece.items() if key not in own}
+        call.extra_fields |= {key: value for key, value in piece.items() if key not in own}
         if isinstance(arguments, Mapping):
             call.whole_object = arguments
             return len(name) + len(str(arguments))
@@ -187,12 +187,12 @@ class ChatToolCalls:
     def calls(self, unique_id: Callable[[str], str], tool_name: Callable[[str], str]) -> list[ToolCall]:
         """Returns the calls in order, with IDs from `unique_id` and the names of offered tools from `tool_name`."""
         return [
-            tool_call(index, unique_id(pieces.call_id), tool_name(pieces.name), pieces.whole_object or pieces.text)
+            parse_call(index, unique_id(pieces.call_id), tool_name(pieces.name), pieces.whole_object or pieces.text)
             for index, pieces in enumerate(self._calls_with_names())
         ]
 
-    def extras(self) -> list[Mapping[str, Any]]:
-        return [pieces.extra for pieces in self._calls_with_names()]
+    def extra_fields(self) -> list[Mapping[str, Any]]:
+        return [pieces.extra_fields for pieces in self._calls_with_names()]
 
     def _calls_with_names(self) -> list[_PartialCall]:
         return [call for call in self._calls if call.name]
@@ -239,7 +239,7 @@ class _Detail:
                 # The signature comes last, after empty ones.
                 self.fields[name] = value
 
-    def whole(self) -> dict[str, Any]:
+    def joined(self) -> dict[str, Any]:
         return self.fields | {name: "".join(pieces) for name, pieces in self.texts.items()}
 
 
@@ -272,10 +272,10 @@ class ChatReasoning:
         if not self._details:
             return texts
         texts.pop("reasoning", None)
-        return texts | {"reasoning_details": [item.whole() for item in self._details]}
+        return texts | {"reasoning_details": [item.joined() for item in self._details]}
 
 
-def chat_message(calls: list[ToolCall], extras: list[Mapping[str, Any]], text: str, **own: Any) -> dict[str, Any]:
+def chat_message(calls: list[ToolCall], extra_fields: list[Mapping[str, Any]], text: str, **own: Any) -> dict[str, Any]:
     return {
         "role": "assistant",
         "content": text or None,
@@ -287,6 +287,6 @@ def chat_message(calls: list[ToolCall], extras: list[Mapping[str, Any]], text: s
                 "type": "function",
                 "function": {"name": call.name, "arguments": arguments_text(call)},
             }
-            for call, extra in zip(calls, extras, strict=True)
+            for call, extra in zip(calls, extra_fields, strict=True)
         ],
     }

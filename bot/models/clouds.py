@@ -35,12 +35,12 @@ from bot.models.parameters import WEB, OptionalParameter
 from bot.models.prompt import Prompt
 from bot.models.setup import RequestOptions, VendorSettings, has_only_vendor_models
 
-_ABOUT_THE_QUESTION = re.compile(r"4(?:00|22)\b.*(?:messages|input|prompt)", re.IGNORECASE | re.DOTALL)
+_QUESTION_REFUSAL = re.compile(r"4(?:00|22)\b.*(?:messages|input|prompt)", re.IGNORECASE | re.DOTALL)
 # Amazon Bedrock has a separate permission for streaming.
 _SMALLEST = RequestOptions(max_output_tokens=16)
 _OPENAI_MODEL_IDS = re.compile(r"(?:^|[./])openai\.")
 """Matches the Bedrock IDs of OpenAI's models and their inference profiles, such as us.openai.gpt-6-luna."""
-_OUTCOMES = {
+_OUTCOMES_BY_REASON = {
     EndReason.BAD_KEY: LookupOutcome.KEY_REFUSED,
     EndReason.UNKNOWN_MODEL: LookupOutcome.NO_MODEL,
     EndReason.UNREACHABLE: LookupOutcome.UNREACHABLE,
@@ -58,23 +58,23 @@ def connect(vendor: str, settings: VendorSettings, options: RequestOptions, acce
     """Returns a cloud's models, named VENDOR/NAME. `access`: the required permission."""
     clients: dict[_Opener, _Client] = {}
 
-    def model(name: str) -> VendorModel:
-        opener = _opener(vendor, name)
+    def open_model(name: str) -> VendorModel:
+        opener = _choose_opener(vendor, name)
         if opener not in clients:
             clients[opener] = opener(settings, options)
             clients[opener].api.can_leave_marks = not has_only_vendor_models(settings.base_url)
         client = clients[opener]
         return VendorModel(client.api, client.key, name, access)
 
-    return Vendor(model, lambda: _close(*(client.aclose for client in clients.values())))
+    return Vendor(open_model, lambda: _close(*(client.aclose for client in clients.values())))
 
 
 async def look_up_model(vendor: str, settings: VendorSettings, name: str) -> Lookup:
-    client = _opener(vendor, name)(settings, _SMALLEST)
+    client = _choose_opener(vendor, name)(settings, _SMALLEST)
     try:
         with RequestAttempt(f"{vendor}/{name}", client.key):
             try:
-                body = client.api.request(name, Prompt("", ()), (OptionalParameter.LIMIT,), _SMALLEST.max_output_tokens)
+                body = client.api.body(name, Prompt("", ()), (OptionalParameter.LIMIT,), _SMALLEST.max_output_tokens)
                 async with asyncio.timeout(ANSWERED_WITHIN_S):
                     response = await client.api.post(body)
             except Exception as error:
@@ -84,9 +84,9 @@ async def look_up_model(vendor: str, settings: VendorSettings, name: str) -> Loo
             await response.aclose()
             return Lookup(LookupOutcome.MODEL)
     except ProviderError as error:
-        if error.reason is EndReason.UNEXPECTED and _ABOUT_THE_QUESTION.match(error.detail):
+        if error.reason is EndReason.UNEXPECTED and _QUESTION_REFUSAL.match(error.detail):
             return Lookup(LookupOutcome.MODEL)
-        return Lookup(_OUTCOMES.get(error.reason, LookupOutcome.FAILED), error.detail)
+        return Lookup(_OUTCOMES_BY_REASON.get(error.reason, LookupOutcome.FAILED), error.detail)
     finally:
         await client.aclose()
 
@@ -199,12 +199,12 @@ _Opener = Callable[[VendorSettings, RequestOptions], _Client]
 _OPENERS: Mapping[str, _Opener] = {"bedrock": _bedrock, "vertex": _vertex, "foundry": _foundry, "azure": _azure}
 
 
-def _opener(vendor: str, name: str) -> _Opener:
+def _choose_opener(vendor: str, name: str) -> _Opener:
     return _bedrock_openai if vendor == "bedrock" and _OPENAI_MODEL_IDS.search(name) else _OPENERS[vendor]
 
 
-async def _close(*closing: Callable[[], Awaitable[None]]) -> None:
-    for close in closing:
+async def _close(*close_functions: Callable[[], Awaitable[None]]) -> None:
+    for close in close_functions:
         await close()
 
 
@@ -221,7 +221,7 @@ class CredentialLookup:
 
     async def find(self) -> Any:
         if self._pending is None or self._pending.done():
-            self._pending = _in_own_thread(self._find_credentials)
+            self._pending = _run_in_daemon_thread(self._find_credentials)
         async with asyncio.timeout(CREDENTIALS_WITHIN_S):
             return await asyncio.shield(self._pending)
 
@@ -281,7 +281,7 @@ def google_identity() -> CredentialLookup:
     return CredentialLookup(find)
 
 
-def _in_own_thread(function: Callable[[], Any]) -> asyncio.Future[Any]:
+def _run_in_daemon_thread(function: Callable[[], Any]) -> asyncio.Future[Any]:
     """Calls a function in a daemon thread, which can't keep the process from exiting. Returns a future result."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()

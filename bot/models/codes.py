@@ -58,7 +58,7 @@ _CATEGORIES, _PRECISE = (
     for table in (_CATEGORIES_BY_REASON, _CODES_BY_REASON)
 )
 CODES: Mapping[str, EndReason] = _PRECISE | _CATEGORIES
-_VAGUE = (EndReason.UNEXPECTED, EndReason.SERVER_ERROR)
+_VAGUE_REASONS = (EndReason.UNEXPECTED, EndReason.SERVER_ERROR)
 _CODE_PATTERNS = {
     EndReason.OUT_OF_CREDIT: re.compile(
         r"budget|billing|credit|payment|arrear|spend_limit|insufficient_(?:user_)?(?:quota|balance|funds)"
@@ -82,7 +82,7 @@ _CODE_PATTERNS = {
 _CLASS_NAME = re.compile(r"\b[A-Z][A-Za-z]{3,60}(?=Error\b|Exception\b|Violation\b)|\bResponsibleAIPolicyViolation\b")
 _NESTED_CODE = re.compile(r"""['"](?:code|type|status)\\?['"]\s*:\s*\\?['"]([A-Za-z][\w.-]{2,60})\\?['"]""")
 _WORDS_WITHIN = re.compile(r"(?<=[a-z])(?=[A-Z])|[^A-Za-z0-9]+")
-_ANYWHERE_CHARS = 8_000
+_MAX_SEARCHED_CHARS = 8_000
 """The number of characters of a sentence to search for codes."""
 
 
@@ -98,12 +98,12 @@ def general_reason(codes: Sequence[str], sentence: str, status: int | None) -> E
     unlisted = [name for name in names if name not in CODES]
     by_form = [reason for reason, pattern in _CODE_PATTERNS.items() if any(map(pattern.search, unlisted))]
     reasons = [*by_form, *(_CATEGORIES[name] for name in names if name in _CATEGORIES)]
-    clear = [reason for reason in reasons if reason not in _VAGUE]
+    clear = [reason for reason in reasons if reason not in _VAGUE_REASONS]
     is_error_status = status is not None and status >= HTTPStatus.MULTIPLE_CHOICES
     return next(iter(clear or ([] if is_error_status else reasons)), None)
 
 
 def _all_codes(codes: Sequence[str], sentence: str) -> list[str]:
-    text = sentence[:_ANYWHERE_CHARS]
+    text = sentence[:_MAX_SEARCHED_CHARS]
     every = [*codes, *_NESTED_CODE.findall(text), *_CLASS_NAME.findall(text)]
     return [_WORDS_WITHIN.sub("_", code).lower() for code in every]

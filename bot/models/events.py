@@ -81,13 +81,13 @@ class Usage:
         return self.input_tokens > 0 and self.output_tokens > 0
 
     @property
-    def each(self) -> "tuple[Usage, ...]":
+    def single_requests(self) -> "tuple[Usage, ...]":
         return self.requests or (self,)
 
     def __add__(self, other: "Usage") -> "Usage":
         names = [name for name in self.__slots__ if name not in ("terms", "requests")]
         sums = {name: getattr(self, name) + getattr(other, name) for name in names}
-        return Usage(**sums, terms=other.terms or self.terms, requests=(*self.each, *other.each))
+        return Usage(**sums, terms=other.terms or self.terms, requests=(*self.single_requests, *other.single_requests))
 
 
 @dataclass(frozen=True, slots=True)

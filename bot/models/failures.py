@@ -118,7 +118,7 @@ _SENTENCE_PATTERNS = {
     ),
 }
 _MAX_WORDS_CHARS = 2_000
-_BY_STATUS = {
+_REASONS_BY_STATUS = {
     401: EndReason.BAD_KEY,
     402: EndReason.OUT_OF_CREDIT,
     403: EndReason.BAD_KEY,
@@ -136,7 +136,7 @@ _BY_STATUS = {
     529: EndReason.OVERLOADED,
 }
 _OVER_QUOTA = re.compile(r"\bquota (?:is |was |has been )?(?:exceeded|reached)|out of [\w ]{0,20}quota", re.IGNORECASE)
-_PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
+_WEB_PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
 _ERROR_KEYS = ("error", "errors", "base_resp")
 """Names of the error field: for most vendors, for Cloudflare and watsonx, and for MiniMax (with status 200)."""
 _SENTENCE_KEYS = ("message", "Message", "msg", "status_msg", "error_msg")
@@ -195,16 +195,16 @@ def reason_and_sentence(response: ErrorResponse, *, by_numbers: bool = True) -> 
     return _reason(codes, message, response.status if by_numbers else BAD_REQUEST[0]), message
 
 
-def codes_as_words(response: ErrorResponse) -> str:
+def codes_text(response: ErrorResponse) -> str:
     return " ".join(_codes_and_message(response.body)[0]).replace("_", " ")
 
 
 def is_temporary(refusal: ErrorResponse) -> bool:
     """Returns whether the same request might soon succeed, according to `x-should-retry` or the refusal's reason."""
     codes, message = _codes_and_message(refusal.body)
-    told = refusal.headers.get("x-should-retry")
-    if told in ("true", "false"):
-        return told == "true"
+    stated = refusal.headers.get("x-should-retry")
+    if stated in ("true", "false"):
+        return stated == "true"
     return _reason(codes, message, refusal.status).is_temporary or is_about_output(refusal)
 
 
@@ -263,8 +263,8 @@ class RequestAttempt:
     def is_whole_text(self, text: str) -> bool:
         return len(self._answer) == len(text) and self.text == text
 
-    def failure(self, failure: EndReason, detail: str, *, is_temporary: bool | None = None) -> ProviderError:
-        return ProviderError(failure, self.model, detail=self._redact(detail), is_temporary=is_temporary)
+    def failure(self, reason: EndReason, detail: str, *, is_temporary: bool | None = None) -> ProviderError:
+        return ProviderError(reason, self.model, detail=self._redact(detail), is_temporary=is_temporary)
 
     def _redact(self, detail: str, max_chars: int = 300) -> str:
         # A shorter "key", such as "ollama", is a placeholder, and could be part of other words.
@@ -303,8 +303,8 @@ class RequestAttempt:
     def _explanation(self, body: object, message: str) -> str:
         """Returns why OpenAI stopped an answer (openai 3.57.0, ResponseError.misalignment), or its sentence."""
         error = object_in(object_in(body).get("error")) or object_in(body)
-        told = object_in(error.get("misalignment")).get("detailed_explanation")
-        return self._redact(told if isinstance(told, str) and told else message, MAX_EXPLANATION_CHARS)
+        stated = object_in(error.get("misalignment")).get("detailed_explanation")
+        return self._redact(stated if isinstance(stated, str) and stated else message, MAX_EXPLANATION_CHARS)
 
     def loggable_sentence(self, refusal: ErrorResponse) -> str:
         return self._redact(self.without_quotes(_codes_and_message(refusal.body)[1]))
@@ -386,7 +386,7 @@ def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[st
     if isinstance(error, str) and isinstance(first, dict):
         # NestJS, Fastify and Spring put a title there, and the sentence next to it.
         beside = next((first[name] for name in _SENTENCE_KEYS if isinstance(first.get(name), str)), "")
-        sentences = [error, "" if beside in error else beside, *_waits_in(first)]
+        sentences = [error, "" if beside in error else beside, *_stated_waits(first)]
         return [], ": ".join(filter(None, sentences))
     if not isinstance(error, dict):
         return [], error if isinstance(error, str) else ""
@@ -397,7 +397,7 @@ def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[st
     message = next((error[name] for name in _SENTENCE_KEYS if error.get(name)), None)
     waits = [f"retry in {one['retryDelay']}" for one in objects_in(details) if one.get("retryDelay")]
     sentences = [message if isinstance(message, str) else "", _mistral_detail(error.get("detail"))]
-    sentences += waits or _waits_in(error)
+    sentences += waits or _stated_waits(error)
     # Xiaomi puts the reason where others name a parameter.
     param = error.get("param")
     if isinstance(param, str) and " " in param:
@@ -424,9 +424,9 @@ def _codes_and_message(body: object, levels: int = _MAX_NESTED) -> tuple[list[st
     return codes, ": ".join(dict.fromkeys(filter(None, sentences)))
 
 
-def _waits_in(error: Mapping[str, Any]) -> list[str]:
-    told = (error.get(name) for name in _WAIT_KEYS)
-    waits = [wait for wait in told if isinstance(wait, int | float) and not isinstance(wait, bool) and 0 < wait < 1e8]
+def _stated_waits(error: Mapping[str, Any]) -> list[str]:
+    stated = (error.get(name) for name in _WAIT_KEYS)
+    waits = [wait for wait in stated if isinstance(wait, int | float) and not isinstance(wait, bool) and 0 < wait < 1e8]
     return [f"retry in {math.ceil(wait)}s" for wait in waits[:1]]
 
 
@@ -450,7 +450,7 @@ def _mistral_detail(detail: object) -> str:
 def _reason(codes: list[str], message: str, status: int | None) -> EndReason:
     if (by_code := precise_reason(codes, message)) is not None:
         return by_code
-    is_page = _PAGE.match(message) is not None
+    is_page = _WEB_PAGE.match(message) is not None
     if not is_page and (by_words := _reason_by_message(message, status)) is not None:
         return by_words
     if (by_code := general_reason(codes, message, status)) is not None:
@@ -463,8 +463,8 @@ def _reason(codes: list[str], message: str, status: int | None) -> EndReason:
         # Azure's gateway counts tokens per month and reports when the next month begins.
         return EndReason.RATE_LIMITED
     for known in statuses:
-        if known in _BY_STATUS and not (is_page and known == HTTPStatus.NOT_FOUND):
-            return _BY_STATUS[known]
+        if known in _REASONS_BY_STATUS and not (is_page and known == HTTPStatus.NOT_FOUND):
+            return _REASONS_BY_STATUS[known]
     if statuses:
         is_servers = any(known in _SERVER_FAULT_STATUSES or known >= 500 for known in statuses)
     else:

@@ -25,7 +25,7 @@ Sdk: TypeAlias = "AsyncOpenAI | AsyncAnthropic"
 ANSWERED_WITHIN_S = 10.0
 """Time limit for a lookup, excluding the import of the SDK, which takes seconds on a busy machine."""
 MAX_LISTED = 2_000
-_NO_SUCH_REQUEST = (404, 405, 501)
+_UNSUPPORTED_REQUEST_STATUSES = (404, 405, 501)
 _ENDS = re.compile(r"shut_?down|retire(?!d)|expir|sunset|end_?of_?(?:life|support)|deprecation", re.IGNORECASE)
 """Matches the names of fields with the last day of a model, as opposed to the day when the vendor deprecates it."""
 _REPLACES = re.compile("replacement|successor", re.IGNORECASE)
@@ -95,9 +95,9 @@ async def _look_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
         if not isinstance(answer, ErrorResponse):
             if isinstance(getattr(answer, "id", None), str):
                 return Lookup.from_model(answer, today)
-            came = "a web page" if isinstance(answer, str) else "JSON that isn't a model"
-            return Lookup(LookupOutcome.NOT_THE_API, came)
-        if answer.status not in _NO_SUCH_REQUEST:
+            received = "a web page" if isinstance(answer, str) else "JSON that isn't a model"
+            return Lookup(LookupOutcome.NOT_THE_API, received)
+        if answer.status not in _UNSUPPORTED_REQUEST_STATUSES:
             return _lookup_after_refusal(attempt, answer)
         if _is_about_missing_model(answer.body, name):
             return Lookup(LookupOutcome.NO_MODEL)
@@ -114,15 +114,15 @@ async def _result_or_error(call: Awaitable[Any]) -> Any:
         return response
 
 
-async def _look_up_in_list(sdk: Sdk, name: str, refused: ErrorResponse, attempt: RequestAttempt, today: date) -> Lookup:
+async def _look_up_in_list(sdk: Sdk, name: str, refusal: ErrorResponse, attempt: RequestAttempt, today: date) -> Lookup:
     listed = await _result_or_error(_list_models(sdk))
     if isinstance(listed, ErrorResponse):
-        if listed.status not in _NO_SUCH_REQUEST:
+        if listed.status not in _UNSUPPORTED_REQUEST_STATUSES:
             return _lookup_after_refusal(attempt, listed)
-        if isinstance(refused.body, dict):
-            is_no_model = "not_found_error" in str(refused.body)
+        if isinstance(refusal.body, dict):
+            is_no_model = "not_found_error" in str(refusal.body)
             return Lookup(LookupOutcome.NO_MODEL if is_no_model else LookupOutcome.NO_LIST)
-        return Lookup(LookupOutcome.NOT_THE_API, f"HTTP {refused.status}")
+        return Lookup(LookupOutcome.NOT_THE_API, f"HTTP {refusal.status}")
     if listed is None:
         return Lookup(LookupOutcome.NOT_THE_API, "something other than a list of models")
     return Lookup.from_model(listed[name], today) if name in listed else Lookup(LookupOutcome.NO_MODEL)
@@ -140,8 +140,8 @@ async def _list_models(sdk: Sdk) -> dict[str, Any] | None:
     return models
 
 
-def _flat_fields(described: Any) -> Iterator[tuple[str, object]]:
-    for name, value in dict(described).items():
+def _flat_fields(description: Any) -> Iterator[tuple[str, object]]:
+    for name, value in dict(description).items():
         yield from value.items() if isinstance(value, Mapping) else ((name, value),)
 
 

@@ -80,12 +80,12 @@ class VendorModel:
         """Yields an answer's events. An answer without text or a tool call fails as EMPTY or ONLY_THOUGHT."""
         key = hash(prompt.turns[0].text)
         learned = self._learned.by_conversation.get(key, self._learned)
-        prompt, unsupported_files, refused = await learned.with_files_that_fit(prompt)
+        prompt, unsupported_files, refused = await learned.with_accepted_files(prompt)
         with RequestAttempt(self.model, self._api_key, prompt_texts(prompt), self._access) as attempt:
             trial, reader = await learned.first_trial(prompt), None
             pauses, charged = 0, ""
             while True:
-                if trial.is_nonstreaming:
+                if trial.is_without_streaming:
                     # Nothing else will be yielded until the whole answer arrives.
                     yield Thinking()
                 response, trial = await self._send(trial, learned, attempt)
@@ -194,7 +194,7 @@ class VendorModel:
     ) -> tuple[httpx2.Response | None, Trial]:
         """Sends the request, changing it after each refusal. Returns the response and the accepted request. The
         response is None if the next request, which hasn't been sent yet, is the first one without streaming."""
-        began_whole = trial.is_nonstreaming
+        began_whole = trial.is_without_streaming
         while True:
             try:
                 return await trial.api.post(trial.body(self._name)), trial
@@ -203,7 +203,7 @@ class VendorModel:
                 if following is None:
                     raise
                 trial = following
-                if trial.is_nonstreaming and not began_whole:
+                if trial.is_without_streaming and not began_whole:
                     return None, trial
 
     async def _next_trial(

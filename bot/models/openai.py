@@ -11,7 +11,7 @@ from typing import Any, Literal
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from bot.errors import EndReason
-from bot.models.api import Api, client_arguments, content_of, parts_for
+from bot.models.api import Api, client_arguments, parts_to_send, turn_content
 from bot.models.calls import ChatReasoning, ChatToolCalls, arguments_text, chat_message
 from bot.models.events import (
     MAX_SEARCHES,
@@ -50,7 +50,7 @@ from bot.models.setup import (
     known_server,
     uses_responses_api,
 )
-from bot.models.streams import NO_REASONS, AnswerReader, Delta, RepeatedComment, TextParts, text_in
+from bot.models.streams import NO_REASONS, AnswerReader, Delta, RepeatedComment, TextParts, text_of_content
 from bot.text import object_in, objects_in
 from slack_markdown.growing_text import join_halves
 
@@ -120,18 +120,18 @@ class ResponsesApi(Api):
         elif server:
             self.optional_parameters -= _OPENAI_FORMAT
 
-    def request(
+    def body(
         self, model: str, prompt: Prompt, parameters: Parameters, output_tokens: int, effort: str = ""
     ) -> dict[str, Any]:
         is_marked = prompt.system and OptionalParameter.CACHE_BREAKPOINT in parameters
         tools = _responses_tools(prompt.tools, parameters)
         message_effort = effort if OptionalParameter.MESSAGE_EFFORT in parameters else ""
-        items = _with_namespaces(self._items(prompt, parameters, message_effort), tools)
+        items = _with_namespaces(self._input_items(prompt, parameters, message_effort), tools)
         body: dict[str, Any] = {
             "model": model,
             "input": [*_cacheable_instructions(prompt.system), *items] if is_marked else items,
             "stream": OptionalParameter.STREAM in parameters,
-            **_keys(prompt, parameters),
+            **_identifiers(prompt, parameters),
         }
         if OptionalParameter.LIMIT in parameters:
             body["max_output_tokens"] = output_tokens
@@ -158,11 +158,11 @@ class ResponsesApi(Api):
             body["include"] = ["reasoning.encrypted_content"]
         return body
 
-    def _items(self, prompt: Prompt, parameters: Parameters, effort: str) -> list[Mapping[str, Any]]:
+    def _input_items(self, prompt: Prompt, parameters: Parameters, effort: str) -> list[Mapping[str, Any]]:
         """Converts the turns to items. `effort`: the level to set right before the question, or "" for no change."""
         has_phases = OptionalParameter.PHASE in parameters
         listed = [
-            [*_responses_items(turn, self.vendor, has_phases=has_phases), *_instructions_of(turn)]
+            [*_responses_items(turn, self.vendor, has_phases=has_phases), *_instruction_messages(turn)]
             for turn in prompt.turns
         ]
         if effort:
@@ -173,8 +173,8 @@ class ResponsesApi(Api):
 
 _OPENAI_FORMAT = {OptionalParameter.SAFETY_ID, OptionalParameter.TOOL_SEARCH, OptionalParameter.WEB_SEARCH}
 """Parameters that other vendors' Responses APIs don't support in OpenAI's format."""
-_FAILED = ("failed", "cancelled")
-_LAST_EVENTS = {f"response.{end}" for end in ("completed", "done", "incomplete", *_FAILED)}
+_FAILED_STATUSES = ("failed", "cancelled")
+_LAST_EVENTS = {f"response.{end}" for end in ("completed", "done", "incomplete", *_FAILED_STATUSES)}
 
 
 class ResponsesReader(AnswerReader):
@@ -207,7 +207,7 @@ class ResponsesReader(AnswerReader):
                 self._cite_annotation(object_in(event.get("annotation")))
             # Reasoning, under any name that servers use for it, or a call that is being written.
             case str() as name if name.endswith(".delta"):
-                return Thinking(len(text_in(event.get("delta"))))
+                return Thinking(len(text_of_content(event.get("delta"))))
             case "response.output_item.added" | "response.content_part.added":
                 item = event.get("item") or {"type": "message"}
                 kind = item.get("type")
@@ -250,7 +250,7 @@ class ResponsesReader(AnswerReader):
         return ""
 
     def _read_text(self, event: Any, text: object) -> str | Thinking:
-        place, said = (event.get("output_index"), event.get("content_index")), text_in(text)
+        place, said = (event.get("output_index"), event.get("content_index")), text_of_content(text)
         said = self._comments.add(said) if self._comments else said
         if not said or not self._record_delta(said):
             return ""
@@ -276,12 +276,12 @@ class ResponsesReader(AnswerReader):
         billed = object_in(object_in(body.get("tool_usage")).get("web_search")).get("num_requests")
         searches = self._web_searches if billed is None else reported_tokens(billed)
         terms = price_terms(body)
-        self.usage = usage and replace(_usage(usage, "input", "output"), web_searches=searches, terms=terms)
+        self.usage = usage and replace(_parse_usage(usage, "input", "output"), web_searches=searches, terms=terms)
         status = str(body.get("status") or "")
         is_incomplete = status == "incomplete"
         # Some servers omit the details.
         reason = str((body.get("incomplete_details") or {}).get("reason") or "length") if is_incomplete else status
-        if status in _FAILED:
+        if status in _FAILED_STATUSES:
             # Azure's next event contains the reason.
             self.failure = self._attempt.failure(EndReason.CUT, f"finish reason {status}")
             return ""
@@ -308,7 +308,7 @@ class ResponsesReader(AnswerReader):
         return self._read_text(event, self._comments.end_message()) if self._comments else ""
 
 
-_CLAUDE = re.compile("claude|anthropic", re.IGNORECASE)
+_CLAUDE_MODEL = re.compile("claude|anthropic", re.IGNORECASE)
 """Matches models whose vendor caches prompts only on request, even through a gateway."""
 _COUNTED_STREAM = {OptionalParameter.STREAM, OptionalParameter.USAGE}
 
@@ -342,14 +342,14 @@ class ChatApi(Api):
         )
         self.other_api = ResponsesApi(sdk, options, vendor, server)
 
-    def request(
+    def body(
         self, model: str, prompt: Prompt, parameters: Parameters, output_tokens: int, effort: str = ""
     ) -> dict[str, Any]:
         system = [{"role": "system", "content": prompt.system}] if prompt.system else []
         messages = [
             message
             for turn in prompt.turns
-            for message in (*_chat_messages(turn, self.vendor), *_instructions_of(turn))
+            for message in (*_chat_messages(turn, self.vendor), *_instruction_messages(turn))
         ]
         if OptionalParameter.BARE_ANSWERS not in parameters:
             messages = [*map(_with_reasoning, messages)]
@@ -360,9 +360,9 @@ class ChatApi(Api):
             "messages": [*system, *messages],
             "stream": OptionalParameter.STREAM in parameters,
             **({"stream_options": {"include_usage": True}} if set(parameters) >= _COUNTED_STREAM else {}),
-            **_keys(prompt, parameters),
+            **_identifiers(prompt, parameters),
         }
-        if OptionalParameter.CACHE_KEY in parameters and _CLAUDE.search(model):
+        if OptionalParameter.CACHE_KEY in parameters and _CLAUDE_MODEL.search(model):
             body["extra_body"] = {"cache_control": {"type": "ephemeral"}}
         if OptionalParameter.LIMIT in parameters:
             limit = "max_tokens" if OptionalParameter.OLD_LIMIT in parameters else "max_completion_tokens"
@@ -370,7 +370,7 @@ class ChatApi(Api):
         if effort:
             body["reasoning_effort"] = effort
         if prompt.tools:
-            body["tools"] = [{"type": "function", "function": _function(tool, parameters)} for tool in prompt.tools]
+            body["tools"] = [{"type": "function", "function": _definition(tool, parameters)} for tool in prompt.tools]
             if OptionalParameter.TOOLS_WITH_REASONING not in parameters:
                 body["reasoning_effort"] = "none"
         return body
@@ -420,11 +420,11 @@ class ChatReader(AnswerReader):
         if self._calls and self.usage and self.usage.output_tokens == self._max_output_tokens:
             # vLLM reports "tool_calls" even for a call that was cut off by the limit.
             self.finish_reason = FinishReason.LENGTH
-        extras = self._chat_calls.extras()
+        extra_fields = self._chat_calls.extra_fields()
         # If there is no server-specific data, any other server can continue the calls.
         own = self._reasoning.fields()
-        if own or any(extras):
-            self._items = [chat_message(self._calls, extras, self._attempt.text, **own)]
+        if own or any(extra_fields):
+            self._items = [chat_message(self._calls, extra_fields, self._attempt.text, **own)]
         return super().read_end()
 
     def read_response(self, body: Any) -> str | Thinking:
@@ -446,7 +446,7 @@ class ChatReader(AnswerReader):
         if failed := next((place for place in places[: 2 if choice else None] if place.get("error")), None):
             raise self._attempt.reported_failure(event if failed is event else {"error": failed["error"]})
         if usage := next(filter(None, (object_in(place.get("usage")) for place in places)), {}):
-            self.usage = replace(_usage(usage, "prompt", "completion"), terms=price_terms(event))
+            self.usage = replace(_parse_usage(usage, "prompt", "completion"), terms=price_terms(event))
         if not choice:
             if event.get("choices") is None and event and not usage and self.finish_reason is None:
                 error = self._attempt.missing_answer_failure(event)
@@ -461,14 +461,14 @@ class ChatReader(AnswerReader):
         self._read_sources(event, message)
         self._whole_message = object_in(choice.get("message")) or self._whole_message
         is_last = self.finish_reason is not None and message is choice.get("message")
-        text = text_in(message.get("content"))
+        text = text_of_content(message.get("content"))
         if not self._record_delta(text) or (is_last and self._attempt.is_whole_text(text)):
             message = {**message, "content": None}
         return self._read_message(message)
 
     def _read_message(self, message: Mapping[str, Any]) -> str | Thinking:
         called_chars = self._read_calls(message)
-        text = text_in(message.get("content")) or text_in(message.get("refusal"))
+        text = text_of_content(message.get("content")) or text_of_content(message.get("refusal"))
         self._has_output |= bool(text or called_chars)
         if text:
             return self.marks.add(self._parts.add(text))
@@ -524,7 +524,7 @@ def _reports_search(event: Mapping[str, Any], message: Mapping[str, Any]) -> boo
     return any((*counts, *found, message.get("annotations"), message.get("executed_tools")))
 
 
-def _function(tool: ToolDefinition, parameters: Parameters) -> dict[str, Any]:
+def _definition(tool: ToolDefinition, parameters: Parameters) -> dict[str, Any]:
     # Without `strict`, OpenAI would try to make the schema strict, which changes the meaning of optional arguments.
     lax = {"strict": False} if OptionalParameter.STRICT in parameters else {}
     return {"name": tool.name, "description": tool.description, "parameters": tool.parameters, **lax}
@@ -542,9 +542,9 @@ def _responses_tools(tools: Sequence[ToolDefinition], parameters: Parameters) ->
     """Returns tool definitions. Searchable tools are grouped by server, so that the model reads only their names."""
     # https://developers.openai.com/api/docs/guides/tools-tool-search
     deferred = deferred_tools(tools) if OptionalParameter.TOOL_SEARCH in parameters else {}
-    sent = [{"type": "function", **_function(tool, parameters)} for tool in tools if tool.server not in deferred]
+    sent = [{"type": "function", **_definition(tool, parameters)} for tool in tools if tool.server not in deferred]
     for server, its in deferred.items():
-        functions = [{"type": "function", **_function(tool, parameters), "defer_loading": True} for tool in its]
+        functions = [{"type": "function", **_definition(tool, parameters), "defer_loading": True} for tool in its]
         sent.append({"type": "namespace", "name": server, "description": server_line(server, its), "tools": functions})
     return [*sent, {"type": "tool_search"}] if deferred else sent
 
@@ -553,14 +553,14 @@ def _responses_items(turn: Turn, vendor: str, *, has_phases: bool) -> list[Mappi
     phase = "commentary" if any(isinstance(part, ToolCall) for part in turn.parts) else "final_answer"
     more = {"phase": phase} if has_phases and turn.role == "assistant" else {}
     if not turn.parts:
-        return [{"role": turn.role, "content": content_of(turn, _responses_part, "input_text"), **more}]
+        return [{"role": turn.role, "content": turn_content(turn, _responses_part, "input_text"), **more}]
     items: list[Mapping[str, Any]] = []
     own = [part.item for part in turn.parts if isinstance(part, Opaque) and part.vendor == vendor]
     reasoning = [item for item in own if item.get("type") == "reasoning"]
     # Reasoning that isn't stored anywhere is refused, and so are items that refer to it. Text and calls are then sent
     # back without IDs.
     complete = all(item.get("encrypted_content") or item.get("content") for item in reasoning)
-    for part in parts_for(turn, lambda opaque: opaque.vendor == vendor and "type" in opaque.item and complete):
+    for part in parts_to_send(turn, lambda opaque: opaque.vendor == vendor and "type" in opaque.item and complete):
         match part:
             case Opaque():
                 items.append(part.item)
@@ -574,7 +574,7 @@ def _responses_items(turn: Turn, vendor: str, *, has_phases: bool) -> list[Mappi
     return items
 
 
-def _instructions_of(turn: Turn) -> list[Mapping[str, Any]]:
+def _instruction_messages(turn: Turn) -> list[Mapping[str, Any]]:
     return [{"role": "developer", "content": turn.instruction}] if turn.instruction else []
 
 
@@ -602,8 +602,8 @@ def _with_namespaces(items: Sequence[Mapping[str, Any]], tools: Sequence[Mapping
 
 def _chat_messages(turn: Turn, vendor: str) -> list[Mapping[str, Any]]:
     if not turn.parts:
-        return [{"role": turn.role, "content": content_of(turn, _chat_part)}]
-    parts = parts_for(turn, lambda opaque: opaque.vendor == vendor and "type" not in opaque.item)
+        return [{"role": turn.role, "content": turn_content(turn, _chat_part)}]
+    parts = parts_to_send(turn, lambda opaque: opaque.vendor == vendor and "type" not in opaque.item)
     texts = [part.text for part in parts if isinstance(part, TextPart)]
     if calls := [part for part in parts if isinstance(part, ToolCall)]:
         return [chat_message(calls, [{}] * len(calls), "\n\n".join(texts))]
@@ -654,7 +654,7 @@ def _data_url(media: Media) -> str:
     return f"data:{media.media_type};base64,{media.base64}"
 
 
-def _keys(prompt: Prompt, parameters: Parameters) -> dict[str, str]:
+def _identifiers(prompt: Prompt, parameters: Parameters) -> dict[str, str]:
     keys = {
         "prompt_cache_key": prompt.cache_key if OptionalParameter.CACHE_KEY in parameters else "",
         "safety_identifier": prompt.asker if OptionalParameter.SAFETY_ID in parameters else "",
@@ -671,7 +671,7 @@ def _reasoning_in(message: Mapping[str, Any]) -> str:
     return str(next((value for name, value in message.items() if value and _REASONING.search(name)), own) or "")
 
 
-def _usage(usage: Mapping[str, Any], input_name: str, output_name: str) -> Usage:
+def _parse_usage(usage: Mapping[str, Any], input_name: str, output_name: str) -> Usage:
     details = object_in(usage.get(f"{input_name}_tokens_details"))
     # Mistral and older DeepSeek servers use different names.
     cached = details.get("cached_tokens"), usage.get("num_cached_tokens"), usage.get("prompt_cache_hit_tokens")

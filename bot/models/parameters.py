@@ -107,8 +107,8 @@ INCOMPLETE_MESSAGES = frozenset((OptionalParameter.BARE_ANSWERS, OptionalParamet
 """Messages that lack a certain field. If a model rejects such messages, requests include the field."""
 MESSAGE_PARAMETERS = INCOMPLETE_MESSAGES | {OptionalParameter.OUR_ROLE, OptionalParameter.PHASE}
 """Forms of messages that also occur in other conversations, even if a refusal points to an earlier message."""
-_NEEDED = WEB | {OptionalParameter.TOOLS, OptionalParameter.SYSTEM_ROLE}
-_KEPT = INCOMPLETE_MESSAGES | {
+_MISSED_BY_READERS = WEB | {OptionalParameter.TOOLS, OptionalParameter.SYSTEM_ROLE}
+_KEPT_IN_BARE_REQUEST = INCOMPLETE_MESSAGES | {
     OptionalParameter.TOOLS_WITH_REASONING,
     OptionalParameter.OLD_LIMIT,
     OptionalParameter.LIMIT,
@@ -116,7 +116,7 @@ _KEPT = INCOMPLETE_MESSAGES | {
     OptionalParameter.STREAM,
 }
 """Parameters that even the bare request keeps, unless a refusal names them."""
-_ALONE = (
+_OMITTED_ALONE = (
     OptionalParameter.MESSAGE_EFFORT,
     OptionalParameter.CACHE_BREAKPOINT,
     OptionalParameter.TOOL_SEARCH,
@@ -158,11 +158,11 @@ _OTHER_API_CODES = re.compile(r"operation_?not_?supported|unsupported_api", re.I
 _ITEM_WORDS = re.compile(
     r"signature|thinking|thought|reasoning|encrypted.content|\brs_\w|tool_reference_unresolved", re.IGNORECASE
 )
-_PLACE = re.compile(r"[a-z_]{1,40}(?=$|[\[.:])")
+_FIELD_NAME = re.compile(r"[a-z_]{1,40}(?=$|[\[.:])")
 _UNRELATED_STATUSES = (401, 402, 407, 408, 409, 424, 425, 429, 499)
 _INTERNAL_ERRORS = (500, 501)
 """Statuses for internal server errors. llama.cpp and other servers also use them when they reject parameters."""
-_UNCLEAR = (EndReason.UNEXPECTED, EndReason.UNREADABLE, EndReason.SERVER_ERROR)
+_UNCLEAR_REASONS = (EndReason.UNEXPECTED, EndReason.UNREADABLE, EndReason.SERVER_ERROR)
 
 
 def parameters_in_refusal(refusal: ErrorResponse, parameters: Parameters) -> frozenset[OptionalParameter]:
@@ -174,7 +174,7 @@ def parameters_in_refusal(refusal: ErrorResponse, parameters: Parameters) -> fro
         named -= TOOLS
     # A feature that the server doesn't stream is dropped before streaming is.
     named = named - {OptionalParameter.STREAM} or named
-    return next((frozenset({alone}) for alone in _ALONE if alone in named), named)
+    return next((frozenset({alone}) for alone in _OMITTED_ALONE if alone in named), named)
 
 
 def refused_tools(refusal: ErrorResponse, tools: Sequence[ToolDefinition]) -> frozenset[str]:
@@ -212,7 +212,7 @@ def is_about_form(refusal: ErrorResponse, *, is_named: bool) -> bool:
     ):
         return False
     if is_named:
-        return reason_and_sentence(refusal, by_numbers=False)[0] in _UNCLEAR
+        return reason_and_sentence(refusal, by_numbers=False)[0] in _UNCLEAR_REASONS
     reason = reason_and_sentence(refusal)[0]
     return reason is EndReason.UNEXPECTED or (reason is EndReason.UNREADABLE and status in BAD_REQUEST)
 
@@ -224,11 +224,11 @@ def is_about_items(refusal: ErrorResponse) -> bool:
     return _ITEM_WORDS.search(words) is not None and is_about_form(refusal, is_named=True)
 
 
-def stated_field(refusal: ErrorResponse) -> str:
+def field_in_refusal(refusal: ErrorResponse) -> str:
     """Returns the field of the request's body that a refusal names in `param` or before its sentence."""
     error = object_in(refusal.body)
     error = object_in(error.get("error")) or error
-    place = _PLACE.match(str(error.get("param") or error.get("message") or ""))
+    place = _FIELD_NAME.match(str(error.get("param") or error.get("message") or ""))
     return place[0] if place else ""
 
 
@@ -255,27 +255,27 @@ class RefusedParameters:
         self, sent: frozenset[OptionalParameter], named: frozenset[OptionalParameter], *, is_last: bool
     ) -> frozenset[OptionalParameter]:
         """Returns the parameters to omit after a refusal. `is_last`: whether only one more request is allowed."""
-        bare = sent - _KEPT
+        bare = sent - _KEPT_IN_BARE_REQUEST
         if is_last:
             return bare | named
-        return named or (sent & self.untried) or (sent - _KEPT - _NEEDED) or bare
+        return named or (sent & self.untried) or (sent - _KEPT_IN_BARE_REQUEST - _MISSED_BY_READERS) or bare
 
     def after_success(
         self, sent: frozenset[OptionalParameter], dropped: frozenset[OptionalParameter], *, is_conclusive: bool
     ) -> "RefusedParameters":
         """Returns the state after success without `dropped`. `is_conclusive`: whether all of them were refused."""
-        refused = self.refused | dropped if is_conclusive else self.refused | (dropped & _KEPT)
-        return RefusedParameters(refused, (self.untried | (dropped - _KEPT)) - sent - refused)
+        refused = self.refused | dropped if is_conclusive else self.refused | (dropped & _KEPT_IN_BARE_REQUEST)
+        return RefusedParameters(refused, (self.untried | (dropped - _KEPT_IN_BARE_REQUEST)) - sent - refused)
 
 
 LEVELS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """From the least to the most thinking."""
 _FAST = "low"
 """The level for fast answers. Answers without any thinking (`none`) are worse."""
-_USUAL_DEFAULT = "high"
-_USUAL = frozenset(("low", "medium", "high", "xhigh"))
+_USUAL_DEFAULT_LEVEL = "high"
+_USUAL_LEVELS = frozenset(("low", "medium", "high", "xhigh"))
 """Levels that a model is assumed to support until it reports otherwise. `max` costs more than it is worth."""
-_LISTS = re.compile(
+_LIST_START = re.compile(
     r"(?:supported|allowed|valid|possible|permitted) values|one of|(?:should|must) be|expected|\buse\b", re.IGNORECASE
 )
 _LEVEL = re.compile(rf"\b(?:{'|'.join(LEVELS)})\b")
@@ -299,7 +299,7 @@ class EffortLevels:
                 # If two levels are equally near, use the cheaper one.
                 return min(self._usable, key=lambda level: abs(LEVELS.index(level) - LEVELS.index(_FAST)), default="")
             case Effort.THOROUGH:
-                own = LEVELS.index(self.default or _USUAL_DEFAULT)
+                own = LEVELS.index(self.default or _USUAL_DEFAULT_LEVEL)
                 # The highest level below could still be above the model's default.
                 below = "" if self.default else next((level for level in reversed(self._usable) if level != "none"), "")
                 return next((level for level in self._usable if LEVELS.index(level) > own), below)
@@ -307,7 +307,7 @@ class EffortLevels:
 
     @property
     def _usable(self) -> list[str]:
-        return sorted((_USUAL if self.listed is None else self.listed) - self.refused, key=LEVELS.index)
+        return sorted((_USUAL_LEVELS if self.listed is None else self.listed) - self.refused, key=LEVELS.index)
 
     def with_description(self, model: object) -> "EffortLevels":
         effort = getattr(getattr(model, "capabilities", None), "effort", None)
@@ -319,7 +319,7 @@ class EffortLevels:
 
     def after_refusal(self, level: str, refusal: ErrorResponse) -> "EffortLevels":
         words = str(refusal.body)
-        list_begins = _LISTS.search(words)
+        list_begins = _LIST_START.search(words)
         listed = frozenset(_LEVEL.findall(words, list_begins.end()) if list_begins else ()) or self.listed
         # A refusal that doesn't name the level is about any effort.
         is_of_any = listed is None and level not in _LEVEL.findall(words)

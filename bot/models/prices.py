@@ -50,8 +50,8 @@ _TOKEN_PRICES = {
 WEB_SEARCH_USD = Decimal(10)
 """OpenAI's and Anthropic's price for 1,000 searches."""
 
-_MOST = 1_000_000_000
-_FORM = "company.md in Typist's docs shows the form"
+_MAX_PRICE = 1_000_000_000
+_FORM_HINT = "company.md in Typist's docs shows the form"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class PriceTier:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnPrice:
+class CustomPrice:
     """Prices of models that match a pattern, in USD per million tokens, keyed by the names in _TOKEN_PRICES."""
 
     pattern: str
@@ -73,7 +73,7 @@ class OwnPrice:
         return self.pattern
 
 
-def parse_prices(text: str) -> tuple[OwnPrice, ...]:
+def parse_prices(text: str) -> tuple[CustomPrice, ...]:
     """Parses a price file, keeping its order. Raises ValueError with a description of the problem."""
     try:
         models = json.loads(text, parse_int=Decimal, parse_float=Decimal, object_pairs_hook=unique_members)
@@ -82,25 +82,25 @@ def parse_prices(text: str) -> tuple[OwnPrice, ...]:
     except RepeatedKey as repeated:
         raise ValueError(f"{str(repeated)!r} is there twice") from None
     except RecursionError:
-        raise ValueError(f"objects are nested too deeply; {_FORM}") from None
+        raise ValueError(f"objects are nested too deeply; {_FORM_HINT}") from None
     if not isinstance(models, dict) or not models:
-        raise ValueError(f"there must be a JSON object of models and their prices; {_FORM}")
-    return tuple(_parse_own_price(pattern, values) for pattern, values in models.items())
+        raise ValueError(f"there must be a JSON object of models and their prices; {_FORM_HINT}")
+    return tuple(_parse_custom_price(pattern, values) for pattern, values in models.items())
 
 
-def _parse_own_price(pattern: str, values: Any) -> OwnPrice:
+def _parse_custom_price(pattern: str, values: Any) -> CustomPrice:
     if not all(pattern.partition("/")):
         raise ValueError(f"models must be named vendor/model, as in BOT_MODELS; {pattern!r} isn't one")
     usd = _parse_usd(pattern, values, {"web_search", "tiers"})
     if missing := [name for name in ("input", "output") if name not in usd]:
         raise ValueError(f"{pattern!r} needs a price for {' and '.join(missing)}, in USD per million tokens")
     web_search = usd.pop("web_search", WEB_SEARCH_USD)
-    return OwnPrice(pattern, usd, _parse_tiers(pattern, values.get("tiers", [])), web_search)
+    return CustomPrice(pattern, usd, _parse_tiers(pattern, values.get("tiers", [])), web_search)
 
 
 def _parse_tiers(pattern: str, tiers: Any) -> tuple[PriceTier, ...]:
     if not isinstance(tiers, list):
-        raise ValueError(f"tiers of {pattern!r} must be a list; {_FORM}")
+        raise ValueError(f"tiers of {pattern!r} must be a list; {_FORM_HINT}")
     parsed = [_parse_tier(pattern, values) for values in tiers]
     if len({tier.above for tier in parsed}) < len(parsed):
         raise ValueError(f"two tiers of {pattern!r} begin above the same number of tokens")
@@ -117,14 +117,14 @@ def _parse_tier(pattern: str, values: Any) -> PriceTier:
 
 def _parse_usd(subject: str, values: Any, other_fields: set[str]) -> dict[str, Decimal]:
     if not isinstance(values, dict):
-        raise ValueError(f"{subject!r} must have an object with prices; {_FORM}")
+        raise ValueError(f"{subject!r} must have an object with prices; {_FORM_HINT}")
     if unknown := sorted(values.keys() - {*_TOKEN_PRICES, *other_fields}):
         names = ", ".join((*_TOKEN_PRICES, *sorted(other_fields)))
         raise ValueError(f"{subject!r} has {unknown[0]!r}, which isn't one of {names}")
     usd = {name: value for name, value in values.items() if name != "tiers"}
     for name, value in usd.items():
-        if not isinstance(value, Decimal) or not 0 <= value <= _MOST:
-            raise ValueError(f"{name} of {subject!r} must be a number from 0 to {_MOST:,}")
+        if not isinstance(value, Decimal) or not 0 <= value <= _MAX_PRICE:
+            raise ValueError(f"{name} of {subject!r} must be a number from 0 to {_MAX_PRICE:,}")
     return usd
 
 
@@ -136,26 +136,26 @@ _NOT_IN_NAMES = re.compile(r"[^a-z0-9]")
 class ModelPrices:
     """Prices of models. The package is imported when a price is first needed, because not every command needs one."""
 
-    own: tuple[OwnPrice, ...] = ()
+    custom: tuple[CustomPrice, ...] = ()
     base_urls: Mapping[str, str] = field(default_factory=dict)
     """Base URLs by vendor, for vendors that aren't used at their default URL."""
 
-    def cost_usd(self, model: str, usage: Usage, at: float) -> float | None:
+    def cost_usd(self, model: str, usage: Usage, time: float) -> float | None:
         """Returns the cost at a time (in seconds since the epoch), or None if the cost is unknown. Never fails."""
         # Prices can depend on a request's input, so each request in the usage is priced separately.
         try:
-            return float(sum(self._request_usd(model, request, at) for request in usage.each))
+            return float(sum(self._request_usd(model, request, time) for request in usage.single_requests))
         except LookupError:
             return None
         except ValueError as error:
             log.error("model %s: price not usable, cost unknown: %s", model, error)
             return None
 
-    def charged_model(self, asked: str, answered: str) -> str:
+    def charged_model(self, asked_model: str, answering_model: str) -> str:
         """Returns the model whose price is charged: the answering model if its price is known, or else the requested
         model. An operator's price for a name in BOT_MODELS applies to any model that answers under it."""
-        is_own = self._own_price(asked) is not None and self._own_price(answered) is None
-        return asked if is_own or self.cost_usd(answered, Usage(), 0.0) is None else answered
+        is_custom = self._custom_price(asked_model) is not None and self._custom_price(answering_model) is None
+        return asked_model if is_custom or self.cost_usd(answering_model, Usage(), 0.0) is None else answering_model
 
     def is_same_model(self, model: str, other: str) -> bool:
         """Returns whether two names mean the same model: their prices match, or only a prefix or version differs."""
@@ -163,17 +163,18 @@ class ModelPrices:
         if stems[0].endswith(stems[1]) or stems[1].endswith(stems[0]):
             return True
         try:
-            return self._listed(model) == self._listed(other)
+            return self._listed_model(model) == self._listed_model(other)
         except LookupError:
             return False
 
-    def step_tokens(self, model: str, at: float) -> int | None:
+    def price_tier_tokens(self, model: str, time: float) -> int | None:
         """Returns the number of input tokens above which a request's input price rises, or None if it never rises."""
         from genai_prices.types import TieredPrices
 
+        when = datetime.fromtimestamp(time, UTC)
         try:
-            own = self._own_price(model)
-            price = _own_model_price(own) if own else self._listed(model)[1].get_prices(datetime.fromtimestamp(at, UTC))
+            custom = self._custom_price(model)
+            price = _custom_model_price(custom) if custom else self._listed_model(model)[1].get_prices(when)
         except LookupError:
             return None
         tiered = price.input_mtok
@@ -181,36 +182,36 @@ class ModelPrices:
             return None
         return min((tier.start for tier in tiered.tiers if tier.price > tiered.base), default=None)
 
-    def _own_price(self, model: str) -> OwnPrice | None:
-        return next((price for price in self.own if fnmatchcase(model, price.pattern)), None)
+    def _custom_price(self, model: str) -> CustomPrice | None:
+        return next((price for price in self.custom if fnmatchcase(model, price.pattern)), None)
 
     def unlisted_terms(self, model: str, usage: Usage) -> tuple[str, ...]:
         """Returns the usage's terms that don't have a published price, such as speed=fast. An operator's price covers
         all terms."""
-        if self._own_price(model):
+        if self._custom_price(model):
             return ()
         try:
-            variants = self._listed(model)[1].price_variants or ()
+            variants = self._listed_model(model)[1].price_variants or ()
         except LookupError:
             return ()
         listed = {term for variant in variants for term in variant.when.items()}
         return tuple(f"{name}={term}" for name, term in usage.terms if (name, term) not in listed)
 
-    def _request_usd(self, model: str, usage: Usage, at: float) -> Decimal:
-        if own := self._own_price(model):
-            return _own_model_price(own).calc_price(_usage(usage))["total_price"]
-        provider, listed = self._listed(model)
-        when, terms = datetime.fromtimestamp(at, UTC), dict(usage.terms)
-        priced = listed.calc_price(_usage(usage), provider, genai_request_timestamp=when, price_context=terms)
+    def _request_usd(self, model: str, usage: Usage, time: float) -> Decimal:
+        if custom := self._custom_price(model):
+            return _custom_model_price(custom).calc_price(_genai_usage(usage))["total_price"]
+        provider, listed = self._listed_model(model)
+        when, terms = datetime.fromtimestamp(time, UTC), dict(usage.terms)
+        priced = listed.calc_price(_genai_usage(usage), provider, genai_request_timestamp=when, price_context=terms)
         return priced.total_price
 
     def window_tokens(self, model: str) -> int | None:
         """Returns a model's context window, or None if the package doesn't list it."""
         with suppress(LookupError):
-            return self._listed(model)[1].context_window
+            return self._listed_model(model)[1].context_window
         return None
 
-    def _listed(self, model: str) -> "tuple[Provider, ModelInfo]":
+    def _listed_model(self, model: str) -> "tuple[Provider, ModelInfo]":
         from genai_prices import data_snapshot
 
         find, (vendor, _, name) = data_snapshot.get_snapshot().find_provider_model, model.partition("/")
@@ -222,13 +223,13 @@ class ModelPrices:
 
 
 def price_of_tools(
-    tools: Sequence[ToolDefinition], models: Sequence[str], prices: ModelPrices, at: float, text: str = ""
+    tools: Sequence[ToolDefinition], models: Sequence[str], prices: ModelPrices, time: float, text: str = ""
 ) -> tuple[int, float | None]:
     """Returns how many tokens tools and text add to each question, and their USD price per 1,000 questions or None."""
     # Both are for the first model, which is asked first.
     estimate = TokenEstimate(tuple(models[:1]))
     tokens = estimate.definitions_tokens(tools) + (estimate.tokens(text) if text else 0) if models else 0
-    usd = prices.cost_usd(models[0], Usage(tokens), at) if models else None
+    usd = prices.cost_usd(models[0], Usage(tokens), time) if models else None
     return tokens, None if usd is None else 1_000 * usd
 
 
@@ -258,7 +259,7 @@ def vendor_of_model(name: str) -> str:
         return ""
 
 
-def _usage(usage: Usage) -> "genai_prices.Usage":
+def _genai_usage(usage: Usage) -> "genai_prices.Usage":
     """Converts usage to the package's format, which rejects more cached tokens than input tokens."""
     # A compatible server that reports such numbers didn't include cached tokens in its input.
     from genai_prices import Usage as GenaiUsage
@@ -274,15 +275,15 @@ def _usage(usage: Usage) -> "genai_prices.Usage":
     )
 
 
-def _own_model_price(own: OwnPrice) -> "ModelPrice":
+def _custom_model_price(custom: CustomPrice) -> "ModelPrice":
     from genai_prices.types import ModelPrice, Tier, TieredPrices
 
-    levels = [own.usd]
-    for tier in own.tiers:
+    levels = [custom.usd]
+    for tier in custom.tiers:
         levels.append({**levels[-1], **tier.usd})
-    prices: dict[str, Decimal | TieredPrices] = {"web_searches_kcount": own.web_search}
+    prices: dict[str, Decimal | TieredPrices] = {"web_searches_kcount": custom.web_search}
     for name, key in _TOKEN_PRICES.items():
         base, *others = (usd.get(name, usd["input"]) for usd in levels)
-        tiers = [Tier(tier.above, price) for tier, price in zip(own.tiers, others, strict=True)]
+        tiers = [Tier(tier.above, price) for tier, price in zip(custom.tiers, others, strict=True)]
         prices[key] = TieredPrices(base, tiers) if tiers else base
     return ModelPrice(**prices)

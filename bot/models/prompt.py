@@ -72,10 +72,10 @@ def merge(parts: Iterable[Origins]) -> Origins:
     return frozenset[Origin]().union(*parts)
 
 
-def steering_origins(origins: Origins, *, own_reading: bool) -> Origins:
-    """Returns the origins that could make a call do something that the askers don't want. `own_reading`: whether the
-    call only reads with the asker's own account and with the asker's arguments."""
-    return origins - (ASKERS | AGREED | FOUND | DEFINITION if own_reading else ASKERS)
+def steering_origins(origins: Origins, *, is_private_read: bool) -> Origins:
+    """Returns the origins that could make a call do something that the askers don't want. `is_private_read`: whether
+    the call only reads with the asker's own account and with the asker's arguments."""
+    return origins - (ASKERS | AGREED | FOUND | DEFINITION if is_private_read else ASKERS)
 
 
 def answer_origins(recorded: Origins, past_asker: str, asker: str) -> Origins:
@@ -119,7 +119,7 @@ class ToolRule:
     """An admin has declared that the tool doesn't have side effects, so calls can be repeated."""
 
 
-READS_ONLY = ToolRule(Permission.ALLOW, read_only=True)
+READ_ONLY_RULE = ToolRule(Permission.ALLOW, read_only=True)
 
 
 MAX_TRANSCRIPT_CHARS = 100_000
@@ -145,7 +145,7 @@ class Media:
     name: str
     media_type: str
     base64: str = field(repr=False)
-    alternative: Document | None = None
+    text_alternative: Document | None = None
     """A PDF's text, for models that don't accept PDFs."""
     is_first: bool = False
     """Whether this is the first of several pages or frames and the others aren't sent."""
@@ -200,7 +200,7 @@ class ToolDefinition:
     timeout_s: float = field(default=CALL_TIMEOUT_S, compare=False)
     prepare: Callable[[Mapping[str, Any]], Mapping[str, Any] | str] | None = field(default=None, compare=False)
     """Returns the arguments to show for approval, an error for the model, or a ReadResult."""
-    own_account: bool = field(default=False, compare=False)
+    uses_own_account: bool = field(default=False, compare=False)
     """Whether calls use the asker's own account, which can read data that others can't."""
     is_dispensable: bool = field(default=False, compare=False)
     """Whether nobody would miss the tool. It isn't sent to models that reject tools or tools with reasoning."""
@@ -220,7 +220,7 @@ def deferred_tools(tools: Sequence[ToolDefinition]) -> Mapping[str, Sequence[Too
     servers: dict[str, list[ToolDefinition]] = {}
     for tool in tools:
         servers.setdefault(tool.server, []).append(tool)
-    chars = {server: sum(len(_definition(tool)) for tool in its) for server, its in servers.items()}
+    chars = {server: sum(len(_definition_json(tool)) for tool in its) for server, its in servers.items()}
     if sum(chars.values()) <= DEFERRED_ABOVE_CHARS:
         return {}
     return {server: its for server, its in servers.items() if chars[server] > DEFERRED_ABOVE_CHARS // 10}
@@ -233,7 +233,7 @@ def server_line(server: str, tools: Sequence[ToolDefinition]) -> str:
 @dataclass(frozen=True, slots=True)
 class OfferedTools:
     definitions: tuple[ToolDefinition, ...] = ()
-    missing: str = ""
+    missing_note: str = ""
     """A note for the model about tools that are temporarily unavailable, or ""."""
     notice: str = ""
     """The same note, but for the asker."""
@@ -308,7 +308,7 @@ def without_media(prompt: Prompt, keep: Callable[[Media], bool]) -> tuple[Prompt
         removed = [media for media in turn.media if not keep(media)]
         left_out += [media.name for media in removed]
         # A PDF is replaced by its text, if it has any.
-        texts = (media.alternative.text if media.alternative else "" for media in removed)
+        texts = (media.text_alternative.text if media.text_alternative else "" for media in removed)
         remarks = "".join(f"\n\n{text or hidden_note(media.name)}" for text, media in zip(texts, removed, strict=True))
         turns.append(replace(turn, text=turn.text + remarks, media=sent) if removed else turn)
     return replace(prompt, turns=tuple(turns)), tuple(left_out)
@@ -369,7 +369,7 @@ TURN_TOKENS = 4
 LEARNING_RATE = 0.2
 MAX_IMAGE_TOKENS = 4_000
 """The highest token count of any vendor for an image at its largest resolution."""
-PIXELS_OF_TOKEN = 28
+TOKEN_SIDE_PIXELS = 28
 """The side length, in pixels, of a square that vendors count as one token."""
 PDF_PAGE_TOKENS = 2_350
 """Tokens per PDF page, for its text and image together, as measured with Claude 5.5."""
@@ -378,7 +378,7 @@ PDF_PAGE_BYTES = 75_000
 
 
 def image_tokens(width: int, height: int) -> int:
-    squares = math.ceil(width / PIXELS_OF_TOKEN) * math.ceil(height / PIXELS_OF_TOKEN)
+    squares = math.ceil(width / TOKEN_SIDE_PIXELS) * math.ceil(height / TOKEN_SIDE_PIXELS)
     return min(MAX_IMAGE_TOKENS, squares)
 
 
@@ -421,10 +421,10 @@ class TokenEstimate:
             return media.tokens or MAX_IMAGE_TOKENS
         pages = media.tokens or PDF_PAGE_TOKENS * (1 + len(media.base64) * 3 // 4 // PDF_PAGE_BYTES)
         # Some models get the text instead.
-        return max(pages, self.tokens(media.alternative.text) if media.alternative else 0)
+        return max(pages, self.tokens(media.text_alternative.text) if media.text_alternative else 0)
 
     def definitions_tokens(self, tools: Sequence[ToolDefinition]) -> int:
-        return sum(self.tokens(_definition(tool)) for tool in tools)
+        return sum(self.tokens(_definition_json(tool)) for tool in tools)
 
     def smallest_window(self, tokens: int | None) -> int | None:
         return min((window for window in (self.window_tokens, tokens) if window is not None), default=None)
@@ -443,7 +443,7 @@ class TokenEstimate:
             or any(turn.media or _opaque_items(turn) for turn in prompt.turns)
         ):
             return is_smallest
-        texts = [*prompt_texts(prompt), *map(_definition, prompt.tools)]
+        texts = [*prompt_texts(prompt), *map(_definition_json, prompt.tools)]
         size_bytes = sum(len(text.encode(errors="replace")) for text in texts)
         if model not in self._bytes_per_token or usage.input_tokens <= 0 or size_bytes < MEASURABLE_BYTES:
             return is_smallest
@@ -489,7 +489,7 @@ def room_for_results(limit_tokens: int, window_tokens: int | None = None, prompt
     return min(room_tokens, max(window_tokens // 8, window_tokens * 3 // 4 - prompt_tokens))
 
 
-def _definition(tool: ToolDefinition) -> str:
+def _definition_json(tool: ToolDefinition) -> str:
     return json.dumps({"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)})
 
 

@@ -11,7 +11,7 @@ from bot.models.streams import AnswerReader, Delta, ResponseReader
 
 PIECE_BYTES = 2_048
 """Maximum bytes to process without yielding to other tasks. A gateway's cache sends a whole answer at once."""
-MANY_READ = 10
+MANY_RESPONSES = 10
 PAUSE_S = 0.002
 """Pause after each chunk, for each response being read. Reading 200 responses word by word would use a whole core."""
 MAX_PAUSE_S = 0.4
@@ -72,7 +72,7 @@ async def paced_chunks(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, No
     try:
         async for chunk in chunks:
             yield chunk
-            if len(_open_responses) >= MANY_READ:
+            if len(_open_responses) >= MANY_RESPONSES:
                 await asyncio.sleep(min(MAX_PAUSE_S, len(_open_responses) * PAUSE_S))
     finally:
         _open_responses.discard(this)

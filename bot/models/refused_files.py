@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from bot.errors import EndReason, FileFault
-from bot.models.failures import BAD_REQUEST, ErrorResponse, codes_as_words, is_temporary, reason_and_sentence
+from bot.models.failures import BAD_REQUEST, ErrorResponse, codes_text, is_temporary, reason_and_sentence
 from bot.models.prompt import Media, Prompt
 from files_to_markdown.document import MAX_IMAGE_BYTES, Obstacle
 from files_to_markdown.plain_images import image_size
@@ -20,9 +20,9 @@ SMALLER_PIXELS = 1_000
 """Maximum side length of images after a vendor refused a large file. Text in images stays legible."""
 MIN_SHRUNK_BYTES = 20_000
 """Minimum size of images to shrink. Smaller ones aren't the reason why a request is too large."""
-_REFUSALS = {EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG}
-_NAMES_FILES = re.compile(r"\b(?:image(?:s|_url)?|vision|multi-?modal|pdfs?|documents?|input_(?:file|image))\b", re.I)
-_NAMES_PDFS = re.compile(r"\bpdfs?\b", re.I)
+_REFUSAL_REASONS = {EndReason.UNEXPECTED, EndReason.CONTEXT_TOO_LONG}
+_FILE_WORDS = re.compile(r"\b(?:image(?:s|_url)?|vision|multi-?modal|pdfs?|documents?|input_(?:file|image))\b", re.I)
+_PDF_WORDS = re.compile(r"\bpdfs?\b", re.I)
 """Matches mentions of PDFs. A single PDF can be refused for having too many pages."""
 _HAS_NO_VISION = re.compile(
     r"(?:\bnot?\b|n't|\bonly\b)[^.]{0,40}(?:support|accept|enabled|multi-?modal|vision)|\b0 image|text.only", re.I
@@ -44,7 +44,7 @@ _MAX_PIXELS = re.compile(
 )
 _STATED_PIXELS = re.compile(r"max_side_length_pixels\W{1,5}(\d{2,5})")
 """Matches the limit in Anthropic's image_dimensions_too_large errors (anthropic 2.14.0)."""
-_NAMES_PIXELS = re.compile(r"pixel|dimension|resolution|width|height|\bsides?\b|\d\s*[x×]\s*\d", re.I)
+_PIXEL_WORDS = re.compile(r"pixel|dimension|resolution|width|height|\bsides?\b|\d\s*[x×]\s*\d", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +58,19 @@ class RefusedFiles:
 
 def parse_file_refusal(refusal: ErrorResponse) -> RefusedFiles | None:
     failure, message = reason_and_sentence(refusal)
-    words = f"{codes_as_words(refusal)} {message}"
-    is_about_files = _NAMES_FILES.search(words) is not None
+    words = f"{codes_text(refusal)} {message}"
+    is_about_files = _FILE_WORDS.search(words) is not None
     # If the refusal looks like a server error or an unknown model, it must mention files.
     needs_name = failure in (EndReason.SERVER_ERROR, EndReason.UNKNOWN_MODEL)
-    is_refusal = failure in _REFUSALS or (failure is EndReason.UNREADABLE and refusal.status in BAD_REQUEST)
+    is_refusal = failure in _REFUSAL_REASONS or (failure is EndReason.UNREADABLE and refusal.status in BAD_REQUEST)
     if not (is_about_files if needs_name else is_refusal and not is_temporary(refusal)):
         return None
     limits = [int(side) for found in _MAX_PIXELS.findall(message) for side in found if side]
-    max_pixels = min(limits, default=0) if _NAMES_PIXELS.search(message) else 0
+    max_pixels = min(limits, default=0) if _PIXEL_WORDS.search(message) else 0
     if stated := _STATED_PIXELS.search(str(refusal.body)):
         max_pixels = int(stated[1])
     is_too_long = failure is EndReason.CONTEXT_TOO_LONG
-    is_about_pdfs = _NAMES_PDFS.search(message) is not None and "image" not in message.lower()
+    is_about_pdfs = _PDF_WORDS.search(message) is not None and "image" not in message.lower()
     if refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (not is_too_long and _TOO_MANY_BYTES.search(words)):
         fault = FileFault.TOO_LARGE
     elif is_too_long or (_TOO_MANY_FILES.search(message) and not is_about_pdfs):

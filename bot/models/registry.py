@@ -30,7 +30,7 @@ from bot.models.setup import (
 from bot.models.wrappers import PATIENCE_S, Fallback, Measured, OnResult, Stall
 from bot.telemetry import OFF, Telemetry
 
-_CLOUDS = "bot.models.clouds"
+_CLOUDS_MODULE = "bot.models.clouds"
 ENTRA = "a managed identity, a service principal or az login"
 
 
@@ -79,14 +79,14 @@ class VendorEntry:
         """Imports the vendor's module and connects. The settings include this entry's base URL unless they override
         it."""
         if self.cloud:
-            clouds = import_module(_CLOUDS)
+            clouds = import_module(_CLOUDS_MODULE)
             connected: Vendor = clouds.connect(vendor, settings, options, self.cloud.access)
         else:
             connected = import_module(self.module).connect(vendor, settings, options)
         return connected
 
     async def look_up(self, vendor: str, settings: VendorSettings, name: str, today: date) -> Lookup:
-        modules = (self.module, self.cloud.module, _CLOUDS) if self.cloud else (self.module,)
+        modules = (self.module, self.cloud.module, _CLOUDS_MODULE) if self.cloud else (self.module,)
         # In a thread, because an SDK can take seconds to import and would delay checks that are being timed.
         *_, module = [await asyncio.to_thread(import_module, module) for module in modules]
         if self.cloud:

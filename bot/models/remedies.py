@@ -26,13 +26,13 @@ from bot.models.parameters import (
     TOOLS,
     WEB,
     OptionalParameter,
+    field_in_refusal,
     is_about_api,
     is_about_form,
     is_about_items,
     max_tools_in_refusal,
     parameters_in_refusal,
     refused_tools,
-    stated_field,
 )
 from bot.models.prompt import item_hashes, without_items
 from bot.models.refused_files import SMALLER_PIXELS, RefusedFiles, parse_file_refusal, shrink_images
@@ -76,7 +76,7 @@ class RefusedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    is_for: Callable[[RefusedRequest], bool]
+    applies_to: Callable[[RefusedRequest], bool]
     apply: Callable[[RefusedRequest], Awaitable[Trial | None]] | None
     """Returns the next request, or None to try the remedies after this one. If `apply` is None, no request follows."""
 
@@ -104,7 +104,7 @@ async def apply_remedy(
         files=parse_file_refusal(response) if any(turn.media for turn in trial.prompt.turns) else None,
     )
     for remedy in REMEDIES:
-        if remedy.is_for(refused):
+        if remedy.applies_to(refused):
             following = await remedy.apply(refused) if remedy.apply else None
             if following is not None:
                 return replace(following, is_about_history=trial.is_about_history or _can_be_about_history(refused))
@@ -120,7 +120,7 @@ def _can_be_about_history(refused: RefusedRequest) -> bool:
     turns = refused.trial.sent_prompt.turns
     if any(turn.parts for turn in turns):
         return True
-    place = stated_field(refused.response)
+    place = field_in_refusal(refused.response)
     is_of_request = place not in ("input", "messages") and place in refused.trial.body("")
     return any(turn.role == "assistant" for turn in turns) and not is_of_request
 
@@ -240,9 +240,9 @@ async def _leave_out_named_tools(refused: RefusedRequest) -> Trial | None:
 
 
 async def _send_first_tools(refused: RefusedRequest) -> Trial | None:
-    most = refused.max_tools
-    log.warning("%s: too many tools, asking again with the first %d", refused.learned.model, most)
-    return replace(refused.trial, max_tools=most, refusals=refused.trial.refusals + 1)
+    max_tools = refused.max_tools
+    log.warning("%s: too many tools, asking again with the first %d", refused.learned.model, max_tools)
+    return replace(refused.trial, max_tools=max_tools, refusals=refused.trial.refusals + 1)
 
 
 async def _send_nearest_effort(refused: RefusedRequest) -> Trial | None:

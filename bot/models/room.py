@@ -25,8 +25,8 @@ MIN_ROOM = 16
 MIN_WINDOW = 256
 SHORT_TOKENS = 1_000
 """Every model accepts conversations that are shorter than this."""
-_WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length", "max_input_tokens")
-_OUTPUTS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+_WINDOW_FIELDS = ("max_model_len", "context_length", "context_window", "max_context_length", "max_input_tokens")
+_OUTPUT_FIELDS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 """Names of limits in model descriptions from vLLM, OpenRouter, Groq, Mistral and Anthropic."""
 _NUMBER = re.compile(r"(?<![\w.\-])(?:\d{1,3}(?:[,_.]\d{3})+|\d{1,9})(?:[kK]\b|(?![\w-]|\.\d))|(?<=[01]-)\d{3,9}\b")
 _LIMIT = (
@@ -41,7 +41,7 @@ _OUTPUT = re.compile(
     r"|token limit|in the output|\bcompletion\b",
     re.IGNORECASE,
 )
-_TOO_LARGE = re.compile(
+_TOO_LARGE_WORDS = re.compile(
     r"too (?:large|big|high|many|long)|exceed|greater|larger|less than|lower|at most|must be|should be|range|up to"
     r"|<=?|≤|max(?:imum)? (?:of|is|value)|limit|reduce|fewer|out of|invalid|超|参数非法|最大",
     re.IGNORECASE,
@@ -90,7 +90,7 @@ class Room:
         return limit if is_first else quarter if quarter >= MIN_ROOM else None
 
     def with_description(self, model: object) -> "Room":
-        output, window = _first_limit(model, _OUTPUTS), _first_limit(model, _WINDOWS)
+        output, window = _first_limit(model, _OUTPUT_FIELDS), _first_limit(model, _WINDOW_FIELDS)
         return replace(self, output_tokens=self.output_tokens or output, window_tokens=self.window_tokens or window)
 
 
@@ -122,7 +122,7 @@ def parse_room_refusal(reason: EndReason, words: str, asked_tokens: int) -> Room
     words = words[:MAX_WORDS_CHARS]
     numbers = tuple(map(_parse_number, _NUMBER.findall(words)))
     is_smaller = any(MIN_ROOM <= number < asked_tokens for number in numbers)
-    says_too_large = bool(_TOO_LARGE.search(words))
+    says_too_large = bool(_TOO_LARGE_WORDS.search(words))
     is_other = _OTHER_PARAMETER.search(words) and not (is_smaller and says_too_large)
     is_quoted = asked_tokens in numbers and reason is EndReason.UNEXPECTED and "token" in words
     mentions_output = (is_quoted or bool(_OUTPUT.search(words))) and not is_other

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from bot.errors import EndReason, ProviderError
-from bot.models.calls import CallIds, offered_name, tool_call
+from bot.models.calls import CallIds, offered_name, parse_call
 from bot.models.events import Citation, FinishReason, Opaque, Searching, TextPart, Thinking, ToolCall, Unparsed, Usage
 from bot.models.failures import RequestAttempt
 from bot.models.prompt import Prompt
@@ -104,7 +104,7 @@ class RepeatedComment:
         return "" if "".join(text.split()) == self._expected else text
 
 
-def text_in(content: Any) -> str:
+def text_of_content(content: Any) -> str:
     match content:
         case str():
             return content
@@ -113,9 +113,9 @@ def text_in(content: Any) -> str:
             return json.dumps(content)
         case list():
             # One of Mistral's parts is reasoning.
-            return TextParts.join(map(text_in, content))
+            return TextParts.join(map(text_of_content, content))
         case {"text": text, **others} if others.get("type") in (None, "text", "output_text"):
-            return text_in(text)
+            return text_of_content(text)
     return ""
 
 
@@ -241,7 +241,7 @@ class AnswerReader(ABC):
     def _add_call(self, item: Mapping[str, Any], id_field: str, arguments: object) -> Mapping[str, Any]:
         self._check_call_count(len(self._calls) + 1)
         unique_id, name = self._call_ids.unique_id(item.get(id_field)), self._tool_name(str(item["name"]))
-        call = tool_call(len(self._calls), unique_id, name, arguments)
+        call = parse_call(len(self._calls), unique_id, name, arguments)
         self._calls.append(call)
         return {**item, id_field: unique_id, "name": name}
 

@@ -27,18 +27,18 @@ MAX_TAIL_CHARS = 400
 MAX_CLOSING_CHARS = 80
 MAX_MARKS = 40
 
-_STRONG = {"think", "thinking", "thought", "thoughts", "monologue"}
-_WEAK = {"reason", "reasoning", "reflection", "scratchpad", "analysis"}
+_THINK_WORDS = {"think", "thinking", "thought", "thoughts", "monologue"}
+_ANALYSIS_WORDS = {"reason", "reasoning", "reflection", "scratchpad", "analysis"}
 """Names that can also occur in an answer's own XML. If nothing follows such an element, its content is the answer."""
-_AROUND = {"begin", "start", "end", "of", "on", "off", "inner", "chain", "process", "seed", "block", ""}
+_CONNECTING_WORDS = {"begin", "start", "end", "of", "on", "off", "inner", "chain", "process", "seed", "block", ""}
 _OWN_ROLES = {"assistant", "model", "ai", "bot", "chatbot", "gpt"}
 _OTHER_ROLES = {"user", "human", "system", "developer", "observation", "ipython", "environment"}
-_CALLS = {"tool", "tools", "function", "action", "plugin", "python", "invoke", "call", "calls", "dsml"}
-_HEADERS = {"im", "start", "begin", "of", "turn", "header", "id", "role", "b"}
-_OPENERS = {"begin", "start", "bos", "sop", "s", "b", "unused", "reserved", *_OWN_ROLES}
-_ENDS = {"end", "close", "suffix", "eom"}
+_CALL_WORDS = {"tool", "tools", "function", "action", "plugin", "python", "invoke", "call", "calls", "dsml"}
+_HEADER_WORDS = {"im", "start", "begin", "of", "turn", "header", "id", "role", "b"}
+_OPENING_WORDS = {"begin", "start", "bos", "sop", "s", "b", "unused", "reserved", *_OWN_ROLES}
+_CLOSING_WORDS = {"end", "close", "suffix", "eom"}
 _ANSWER_CHANNELS = {"final", "answer", "response", "output", "text", "content"}
-_FOR_READERS = {"", "user", "all", "assistant"}
+_READER_NAMES = {"", "user", "all", "assistant"}
 
 _NAME = r"[\w▁./:+-]"
 _SPECIAL = (
@@ -94,7 +94,7 @@ _WRITTEN_CALL = re.compile(
 
 _FENCE_OR_MARK = re.compile(r"(?<![^.!?…\n])[ \t]{0,8}(?:(?P<fence>```)|(?P<mark>[<\[]))")
 """Matches the start of a code block or a possible call, at the beginning of a line or after a sentence."""
-_THOUGHT_NAMES = rf"(?:[\w-]{{1,12}}[:|_])?(?:{'|'.join(sorted(_STRONG))})(?::\w{{1,12}})?"
+_THOUGHT_NAMES = rf"(?:[\w-]{{1,12}}[:|_])?(?:{'|'.join(sorted(_THINK_WORDS))})(?::\w{{1,12}})?"
 _OPENS_THOUGHT = re.compile(rf"<{_THOUGHT_NAMES}>|\[THINK\]", re.IGNORECASE)
 _BARE_END = re.compile(rf"(?<![`\"'(])(?:</{_THOUGHT_NAMES}>|\[/THINK\])[ \t]*(?=\n|\Z)", re.IGNORECASE)
 """Matches the end of reasoning whose opening tag was in the prompt, because the template put it there."""
@@ -215,7 +215,7 @@ class TemplateMarks:
             return 0 if maybe and not is_other and len(head) < MAX_MARK_CHARS else None
         name, words = found["name"], _words_in(found["name"])
         is_strong = _is_thought_name(name)
-        if not is_strong and not (words & _WEAK and words <= _WEAK | _AROUND):
+        if not is_strong and not (words & _ANALYSIS_WORDS and words <= _ANALYSIS_WORDS | _CONNECTING_WORDS):
             return None
         if found["slash"]:
             return found.end() if self._has_thought and is_strong else None
@@ -229,16 +229,16 @@ class TemplateMarks:
         if found is None:
             return 0 if _MAYBE_TOKEN.fullmatch(head) else None
         words, at = _words_in(found[0]), found.end()
-        if words & (_CALLS | _OTHER_ROLES):
+        if words & (_CALL_WORDS | _OTHER_ROLES):
             return None
         if "channel" in words and not _is_closing(found[0]):
             return self._channel_chars(head, at)
-        if words & (_STRONG | _WEAK | {"inner"}) and not _is_closing(found[0]):
+        if words & (_THINK_WORDS | _ANALYSIS_WORDS | {"inner"}) and not _is_closing(found[0]):
             self._begin_thought(None)
             return at
-        if words <= _HEADERS and words & _OPENERS and not _is_closing(found[0]):
+        if words <= _HEADER_WORDS and words & _OPENING_WORDS and not _is_closing(found[0]):
             return self._header_chars(head, at)
-        if self._is_untouched and not words & _OPENERS:
+        if self._is_untouched and not words & _OPENING_WORDS:
             return None
         if at == len(head) < MAX_MARK_CHARS:
             return 0
@@ -251,7 +251,7 @@ class TemplateMarks:
             return 0 if _MAYBE_LABEL.fullmatch(head, at) and len(head) < MAX_MARK_CHARS else None
         if label["to"] == "self":
             self._begin_thought(None)
-        elif (label["to"] or "") not in _FOR_READERS:
+        elif (label["to"] or "") not in _READER_NAMES:
             return None
         return label.end()
 
@@ -259,7 +259,7 @@ class TemplateMarks:
         channel = _CHANNEL.match(head, at)
         if channel is None:
             return 0 if len(head) < MAX_MARK_CHARS else None
-        if (channel["to"] or "") not in _FOR_READERS:
+        if (channel["to"] or "") not in _READER_NAMES:
             return None
         if channel["name"].lower() == "commentary":
             self._phase = _Phase.PREAMBLE
@@ -288,7 +288,7 @@ class TemplateMarks:
         if found is None:
             return text[at:], False
         self._phase = _Phase.BEGINNING
-        is_over = self._closing_pattern is not None or _is_closing(found[0]) or bool(_words_in(found[0]) & _STRONG)
+        is_over = self._closing_pattern is not None or _is_closing(found[0]) or bool(_words_in(found[0]) & _THINK_WORDS)
         return text[found.end() if is_over else found.start() :], True
 
     def _read_preamble(self, text: str, ended: bool) -> tuple[str, str, bool]:
@@ -352,13 +352,13 @@ def _words_in(name: str) -> set[str]:
 def _is_thought_name(name: str) -> bool:
     """Returns whether a name stands for thinking, such as `think`, `mm:think` or `think:6124c78e`."""
     parts = [re.split(r"[\W_]+", part) for part in re.split(r"[:|]", name.lower())]
-    return any(part[-1] in _STRONG or (len(part) > 1 and part[0] == "think") for part in parts)
+    return any(part[-1] in _THINK_WORDS or (len(part) > 1 and part[0] == "think") for part in parts)
 
 
 def _is_closing(token: str) -> bool:
     """Returns whether a token has a slash, a bar on the right side only, or a word such as "end"."""
     is_right = token[0] == "<" and token[1] not in "|｜/" and token[-2] in "|｜"
-    return "/" in token or is_right or bool(_words_in(token) & _ENDS)
+    return "/" in token or is_right or bool(_words_in(token) & _CLOSING_WORDS)
 
 
 def _closing_pattern(bracket: str, name: str) -> re.Pattern[str]:
@@ -366,7 +366,7 @@ def _closing_pattern(bracket: str, name: str) -> re.Pattern[str]:
     own = re.escape(name)
     if bracket == "[":
         return re.compile(rf"\[/{own}\]", re.IGNORECASE)
-    others = "|".join(sorted(_STRONG))
+    others = "|".join(sorted(_THINK_WORDS))
     names = rf"(?:{own}|(?:[\w-]{{1,12}}[:|_])?(?:{others}))(?::\w{{1,12}})?"
     return re.compile(rf"</\s{{0,3}}{names}\s{{0,3}}>", re.IGNORECASE)
 

@@ -49,7 +49,7 @@ MAX_REFUSED_ITEMS = 5_000
 MAX_CONVERSATIONS = 100
 DESCRIBED_WITHIN_S = 2.0
 """Time limit for requesting the server's model description, which delays the first answer that needs it."""
-EFFORT = frozenset((OptionalParameter.EFFORT, OptionalParameter.MESSAGE_EFFORT))
+EFFORT_PARAMETERS = frozenset((OptionalParameter.EFFORT, OptionalParameter.MESSAGE_EFFORT))
 _FEATURES: Mapping[OptionalParameter, Feature] = {
     OptionalParameter.TOOLS: "tools",
     OptionalParameter.WEB_SEARCH: "web search",
@@ -83,14 +83,14 @@ class Trial:
     """Whether a refusal might have been about earlier steps or messages, so it applies only to this conversation."""
 
     def body(self, name: str) -> dict[str, Any]:
-        return self.api.request(name, self.sent_prompt, self.parameters, self.output_tokens, self.effort)
+        return self.api.body(name, self.sent_prompt, self.parameters, self.output_tokens, self.effort)
 
     @property
     def has_too_little_room(self) -> bool:
         return self.output_tokens < self.api.text_tokens
 
     @property
-    def is_nonstreaming(self) -> bool:
+    def is_without_streaming(self) -> bool:
         return OptionalParameter.STREAM in self.omitted_parameters
 
     @property
@@ -117,7 +117,7 @@ class Trial:
 
     @property
     def sent_parameters(self) -> frozenset[OptionalParameter]:
-        return self.parameters if self.effort else self.parameters - EFFORT
+        return self.parameters if self.effort else self.parameters - EFFORT_PARAMETERS
 
     @property
     def refused_features(self) -> tuple[Feature, ...]:
@@ -188,7 +188,7 @@ class LearnedLimits:
             is_about_history=self._is_for_conversation,
         )
 
-    async def with_files_that_fit(self, prompt: Prompt) -> tuple[Prompt, tuple[str, ...], dict[str, FileFault]]:
+    async def with_accepted_files(self, prompt: Prompt) -> tuple[Prompt, tuple[str, ...], dict[str, FileFault]]:
         """Returns the prompt, the names of unsupported files, and the reasons why other files are left out."""
         if not any(turn.media for turn in prompt.turns):
             return prompt, (), {}
@@ -280,7 +280,7 @@ def needed_parameters(prompt: Prompt, api: Api) -> frozenset[OptionalParameter]:
         (INCOMPLETE_MESSAGES | {OptionalParameter.PHASE}, any(turn.role == "assistant" for turn in prompt.turns)),
         ({OptionalParameter.PROGRESS}, prompt.tools and not api.can_leave_marks),
         ({OptionalParameter.OUR_ROLE}, any(turn.instruction for turn in prompt.turns) and not api.can_leave_marks),
-        (EFFORT, prompt.effort is not Effort.NORMAL),
+        (EFFORT_PARAMETERS, prompt.effort is not Effort.NORMAL),
         ({OptionalParameter.SAFETY_ID}, prompt.asker),
         # A server that only resembles the vendor's might ignore a tool or message of an unknown type, or a role.
         ({OptionalParameter.MESSAGE_EFFORT}, not api.can_leave_marks),

@@ -173,7 +173,7 @@ class _Wait:
             self._task.cancel()
 
 
-FURTHER_TRIES = 2
+MAX_RETRIES = 2
 PATIENCE_S = 60.0
 """The time after the first failure in which requests can start. The first request to another model can be later."""
 _LOADING_REFUSAL = re.compile(r"\bloading\b", re.IGNORECASE)
@@ -232,11 +232,11 @@ class RetryPlan:
         if unasked is None:
             return min(models, key=lambda model: self._ready_at_s[model])
         is_soon = self._ready_at_s[failed] <= min(now_s + MAX_WAIT_S, self._retry_until_s)
-        return failed if is_soon and self._failures[failed] <= FURTHER_TRIES else unasked
+        return failed if is_soon and self._failures[failed] <= MAX_RETRIES else unasked
 
     def _wait_s(self, error: ProviderError) -> float:
         failures = self._failures[self._model]
-        is_enough = error.reason.is_charged_without_text and failures > FURTHER_TRIES
+        is_enough = error.reason.is_charged_without_text and failures > MAX_RETRIES
         if is_enough or not error.is_temporary:
             return math.inf
         share = JITTER * self._jitter()

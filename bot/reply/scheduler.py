@@ -540,7 +540,7 @@ class EditScheduler:
         in_channel_at = self.budget.post_ready_at(method, call.question.thread.channel_id, now)
         ready_at = max(self.budget.ready_at(method, now, urgency, live, paces), in_channel_at, live.not_before)
         can_wait = ready_at <= now and live.can_be_one_message and isinstance(call, Post)
-        if can_wait and calls_left is not None and self.budget.should_begin_late(live, now, calls_left):
+        if can_wait and calls_left is not None and self.budget.should_start_late(live, now, calls_left):
             ready_at = now + ASK_AGAIN_S
         return Due(live, call, urgency, ready_at)
 

@@ -121,7 +121,7 @@ class PromptBuilder:
             continued = prompts.with_continuation(continued, so_far, job.continued_origins)
         # Room is reserved for the text of PDFs, which replaces them only when the model is asked.
         media = [media for message in continued for media in message.media] if self.settings.needs_pdf_texts else []
-        instead = (medium.alternative.text for medium in media if medium.alternative)
+        instead = (medium.text_alternative.text for medium in media if medium.text_alternative)
         room_tokens -= sum(map(self.estimate.tokens, instead))
         truncated = prompts.truncate(continued, self.estimate.tokens, room_tokens, question_tokens)
         shared_tokens = instructions_tokens + self.estimate.definitions_tokens(tools.definitions)
@@ -215,7 +215,7 @@ class PromptBuilder:
         )
         bare = prompts.BARE_MENTION_RULE if reads_posts else ""
         alert = alerts.NOTE if job.question.alert_kind else ""
-        return list(filter(None, (bare, alert, tools.missing, prompts.NOW.format(now=now) if now else "")))
+        return list(filter(None, (bare, alert, tools.missing_note, prompts.NOW.format(now=now) if now else "")))
 
     async def _with_files(
         self,
@@ -244,4 +244,4 @@ class PromptBuilder:
 
 
 def _has_pages(media: Media) -> bool:
-    return media.alternative is not None and media.alternative.pages > 0
+    return media.text_alternative is not None and media.text_alternative.pages > 0

@@ -18,7 +18,7 @@ from bot.core.job import End, Job
 from bot.core.prompt import Conversation, with_earlier_questions
 from bot.core.usage import AnswerUsage
 from bot.errors import CapReached, EndReason, ProviderError
-from bot.models.prompt import READS_ONLY, Effort, OfferedTools
+from bot.models.prompt import READ_ONLY_RULE, Effort, OfferedTools
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.answering import Answering
 from bot.services.ports import Tools
@@ -86,7 +86,7 @@ class ReadOnlyTools:
 
     async def definitions(self, question: Question) -> OfferedTools:
         offered = await self.tools.definitions(question)
-        reads = (tool for tool in offered.definitions if tool.rule == READS_ONLY and not tool.own_account)
+        reads = (tool for tool in offered.definitions if tool.rule == READ_ONLY_RULE and not tool.uses_own_account)
         return replace(offered, definitions=tuple(reads))
 
     async def call(self, use: ToolUse) -> CallResult:

@@ -61,7 +61,7 @@ from bot.models.prompt import (
     FOUND,
     INSTRUCTIONS,
     OURS,
-    READS_ONLY,
+    READ_ONLY_RULE,
     OfferedTools,
     Origins,
     Permission,
@@ -171,23 +171,23 @@ class ToolCalls:
                 definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
         if not definitions:
             is_held = question.is_held and not is_run
-            return Offer(has_choices=can_choose, missing=offered.missing, notice=offered.notice, is_held=is_held)
+            return Offer(has_choices=can_choose, missing=offered.missing_note, notice=offered.notice, is_held=is_held)
         agreed = frozenset[str]()
         if is_run:
             # During a run, nobody is there to approve a call, and Slack gives no permission to search.
             definitions = tuple(
-                tool for tool in definitions if tool.rule == READS_ONLY and tool_owner(tool.name) != SLACK
+                tool for tool in definitions if tool.rule == READ_ONLY_RULE and tool_owner(tool.name) != SLACK
             )
-            if own := {tool_owner(tool.name) for tool in definitions if tool.own_account}:
+            if own := {tool_owner(tool.name) for tool in definitions if tool.uses_own_account}:
                 agreed = frozenset(own)
                 definitions = tuple(tool for tool in definitions if tool.name != READ_CHANNEL)
         elif not await conversation.is_member(question):
             definitions = tuple(tool for tool in definitions if tool.rule.read_only)
-        elif not thread.in_direct_message and any(tool.own_account for tool in definitions):
+        elif not thread.in_direct_message and any(tool.uses_own_account for tool in definitions):
             agreed = await self.keep_trying(lambda: self.ports.records.servers_allowed_in_thread(question))
         always = await self.keep_trying(lambda: self.ports.records.always_allowed(thread))
         tools = {tool.name: tool for tool in definitions}
-        missing, is_private = (offered.missing, offered.notice), thread.in_direct_message
+        missing, is_private = (offered.missing_note, offered.notice), thread.in_direct_message
         return Offer(tools, frozenset(always.items()), can_choose, *missing, is_private, agreed, question.is_held)
 
     def plan(
@@ -228,7 +228,7 @@ class ToolCalls:
             definition.definition_hash if definition else "",
             CallState.FAILED,
             definition.rule.read_only if definition else False,
-            uses_own_account=definition.own_account if definition else False,
+            uses_own_account=definition.uses_own_account if definition else False,
         )
         if definition is None:
             return replace(planned, result=f"There is no tool named {call.name!r}.")
@@ -344,9 +344,9 @@ def _reasons_to_ask(
     read. `is_askers`: returns whether the call's arguments come from the asker."""
     rule = definition.rule
     is_allowed = rule.permission is Permission.ALLOW
-    if definition.own_account and not offer.is_private:
+    if definition.uses_own_account and not offer.is_private:
         agreed = tool_owner(definition.name) in offer.agreed_servers and rule.read_only
-        steering = steering_origins(origins, own_reading=True) if rule.read_only else OURS
+        steering = steering_origins(origins, is_private_read=True) if rule.read_only else OURS
         # A server's own definitions only lead to what the server has anyway.
         others = merge(tool.origins for tool in offer.by_name.values() if tool.server != definition.server)
         found = origins & FOUND | others & DEFINITION
@@ -356,8 +356,8 @@ def _reasons_to_ask(
     if is_allowed and rule.read_only:
         return ()
     if is_allowed or (definition.name, definition.definition_hash) in offer.always_allowed:
-        return (*sorted(steering_origins(origins, own_reading=False)), *((WROTE,) if offer.has_written else ()))
-    return (BY_RULE,) if definition.own_account else (NOT_YET, *(origins & INSTRUCTIONS))
+        return (*sorted(steering_origins(origins, is_private_read=False)), *((WROTE,) if offer.has_written else ()))
+    return (BY_RULE,) if definition.uses_own_account else (NOT_YET, *(origins & INSTRUCTIONS))
 
 
 EXPIRE_EVERY_S = 30.0

@@ -61,7 +61,7 @@ class ChannelPages:
         # The conversation's readers can open it, but it isn't a canvas.
         async with self._files.reading([canvas.file], question.user_id) as opened:
             file = opened[canvas_id]
-        content = file.content.alternative if isinstance(file.content, Media) else file.content
+        content = file.content.text_alternative if isinstance(file.content, Media) else file.content
         if content is None or isinstance(content, Unread):
             return CallResult.failed(NOT_READABLE)
         return unstored_result(file_label(replace(file, content=content)))

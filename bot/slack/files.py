@@ -288,7 +288,7 @@ def _reserved_bytes(file: File) -> int:
 def _size_bytes(content: Content) -> int:
     if isinstance(content, Media):
         pages = sum(len(page.base64) for page in (content, *content.other_pages))
-        return pages + (len(content.alternative.text) if content.alternative else 0)
+        return pages + (len(content.text_alternative.text) if content.text_alternative else 0)
     text = content.text if isinstance(content, Document | Transcript) else content
     return len(text) if isinstance(text, str) else 0
 

@@ -405,10 +405,10 @@ async def test_what_is_left_for_live_replies_is_counted_over_all_processes() -> 
     left = CallsLeft(240 - 3, 50 - 5, 50 - 2, live=6, without_message=1, recent_answers=2, usual_s=USUAL_LIFE_S)
     assert budget.calls_left(NOW, 1) == left
     crowded = replace(left, edits=0, posts=0)
-    assert [budget.should_begin_late(key, NOW, left) for key in ("old", "new")] == [False, False]
-    assert budget.should_begin_late("new", NOW, crowded)
+    assert [budget.should_start_late(key, NOW, left) for key in ("old", "new")] == [False, False]
+    assert budget.should_start_late("new", NOW, crowded)
     free = replace(left, edits=0, posts=99)
-    assert [budget.should_begin_late(key, NOW, replace(free, usual_s=19.9)) for key in ("old", "new")] == [True, False]
+    assert [budget.should_start_late(key, NOW, replace(free, usual_s=19.9)) for key in ("old", "new")] == [True, False]
 
 
 async def take(budget: RateBudget, method: str) -> bool:

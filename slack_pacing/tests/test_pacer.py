@@ -526,7 +526,7 @@ BEGINNINGS: Mapping[str, tuple[CallsLeft, float, bool]] = {
 def test_answer_begins_late_where_its_first_words_would_take_the_calls_of_others_ends(
     left: CallsLeft, age_s: float, is_late: bool
 ) -> None:
-    assert left.should_begin_late(age_s) is is_late
+    assert left.should_start_late(age_s) is is_late
 
 
 @pytest.mark.parametrize(

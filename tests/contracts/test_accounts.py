@@ -460,7 +460,7 @@ async def test_call_with_an_own_account_is_made_with_no_other(
     ours = sign_ins(timed, jira.config)
     await signed_in(ours, jira)
     [tool] = [tool for tool in (await tools.definitions(ASKED)).definitions if tool.name == "jira__whoami"]
-    use = ToolUse(ASKED, tool.name, tool.definition_hash, {}, timeout_s=30, uses_own_account=tool.own_account)
+    use = ToolUse(ASKED, tool.name, tool.definition_hash, {}, timeout_s=30, uses_own_account=tool.uses_own_account)
     assert "You are ada." in (await tools.call(use)).text
     await ours.sign_out(ADA)
     await ours.close()
@@ -497,7 +497,7 @@ async def test_server_that_does_not_name_where_people_sign_in_is_asked_and_its_t
         async with open_servers(setup.servers, clock) as servers:
             tools = McpTools(setup, servers, timed.tool_pins.pin, timed.channel_settings.read, held)
             offered = await tools.definitions(ASKED)
-            assert ([tool.name for tool in offered.definitions], offered.missing) == ([SIGN_IN], "")
+            assert ([tool.name for tool in offered.definitions], offered.missing_note) == ([SIGN_IN], "")
             await signed_in(ours, jira)
             for _ in range(2):
                 assert await whoami(held) == "You are ada."

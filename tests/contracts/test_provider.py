@@ -894,7 +894,7 @@ async def test_malformed_first_event_is_asked_for_again_as_after_a_cut(
     assert (await ask(api, in_process, broken, api.streamed("one"), wrap=wrapped)).text == "one"
     received = await ask(api, in_process, broken, wrap=wrapped)
     assert received.failure is EndReason.CUT
-    assert len(received.retries) == wrappers.FURTHER_TRIES
+    assert len(received.retries) == wrappers.MAX_RETRIES
 
 
 @ALL_APIS

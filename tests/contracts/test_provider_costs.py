@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.models import openai
-from bot.models.prices import ModelPrices, OwnPrice, parse_prices
+from bot.models.prices import CustomPrice, ModelPrices, parse_prices
 from bot.models.prompt import WebSearch
 from bot.models.setup import RequestOptions, VendorSettings
 from tests.contracts.in_process import InProcessVendor
@@ -194,7 +194,7 @@ BOTH_OWN = parse_prices('{"openai/gemini-*": {"input": 1, "output": 1}}')
 async def test_answer_costs_what_the_model_that_answered_costs(
     in_process: InProcessVendor,
     answered: str,
-    own: Sequence[OwnPrice],
+    own: Sequence[CustomPrice],
     charged: str,
     december_usd: float,
     january_usd: float,

@@ -308,7 +308,7 @@ async def test_server_that_hangs_takes_no_sign_in_away_and_costs_one_question_it
             offered = await tools.definitions(QUESTION)
             [sign_in] = [tool for tool in offered.definitions if tool.name == SIGN_IN]
             assert sign_in.parameters["properties"]["server"]["enum"] == ["jira"]
-            assert "Their servers do answer" in offered.missing
+            assert "Their servers do answer" in offered.missing_note
             clock.now_s += 1
         assert slow.asked.count(slow.hangs_at) == 1
 

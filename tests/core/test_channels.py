@@ -8,7 +8,7 @@ from bot.core.calls import NOTIFY, REMEMBER, SCHEDULE, SIGN_IN
 from bot.core.channels import DIRECT_MESSAGE, MAX_TOPIC_CHARS, Channel, ChannelType, new_topic_text, topic_text
 from bot.core.conversation import ThreadKey
 from bot.core.prompt import PromptMarks
-from bot.models.prompt import READS_ONLY, OfferedTools, Permission, ToolDefinition, ToolRule
+from bot.models.prompt import READ_ONLY_RULE, OfferedTools, Permission, ToolDefinition, ToolRule
 from demo.marks import without_our_text
 
 MARKS = PromptMarks.for_thread(ThreadKey("T1", "C1", "1.0"))
@@ -39,8 +39,8 @@ def test_first_line_names_the_channel_and_no_name_ends_it(channel: Channel, desc
     assert without_our_text(f"{mark}\n\nwhy?") == "why?"
 
 
-def tool(name: str, rule: ToolRule = READS_ONLY, *, own_account: bool = False) -> ToolDefinition:
-    return ToolDefinition(name, "", {}, rule=rule, own_account=own_account)
+def tool(name: str, rule: ToolRule = READ_ONLY_RULE, *, own_account: bool = False) -> ToolDefinition:
+    return ToolDefinition(name, "", {}, rule=rule, uses_own_account=own_account)
 
 
 ALLOWED, ASKING = ToolRule(Permission.ALLOW), ToolRule(Permission.ASK)
@@ -53,7 +53,7 @@ OFFERED: dict[str, tuple[OfferedTools, bool]] = {
     "the asker's own account": (OfferedTools((READS, tool("mail__find", own_account=True))), False),
     "a tool that writes": (OfferedTools((tool("notes__add", ALLOWED),)), False),
     "a tool that an admin could always allow": (OfferedTools((tool("notes__add", ASKING),)), False),
-    "tools that are missing now": (OfferedTools(missing="The tools of notes are missing."), False),
+    "tools that are missing now": (OfferedTools(missing_note="The tools of notes are missing."), False),
 }
 
 

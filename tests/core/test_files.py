@@ -505,7 +505,7 @@ class TestMedia:
         assert estimate.prompt_tokens(Prompt("", (turn,))) == texts_tokens + 4_000 + 5 * 2_350, "of unknown sizes"
         known = replace(turn, media=tuple(replace(one, tokens=7) for one in turn.media))
         assert estimate.prompt_tokens(Prompt("", (known,))) == texts_tokens + 2 * 7
-        dense = replace(media("a.pdf", kind=PDF), alternative=Document("word " * 10_000))
+        dense = replace(media("a.pdf", kind=PDF), text_alternative=Document("word " * 10_000))
         tokens = estimate.prompt_tokens(Prompt("", (replace(turn, media=(dense,)),)))
         assert tokens == texts_tokens + estimate.tokens("word " * 10_000)
 

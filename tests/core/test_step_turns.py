@@ -141,7 +141,7 @@ def test_words_that_may_not_be_the_askers_are_known_as_such(
 ) -> None:
     asked = [FollowUp(question, 0) for question in follow_ups]
     read = with_steps(PROMPT, [], asked, "UBOT", begun=begun).origins
-    assert bool(steering_origins(read, own_reading=False)) is holds_others
+    assert bool(steering_origins(read, is_private_read=False)) is holds_others
 
 
 def test_follow_up_that_was_deleted_leaves_nothing() -> None:

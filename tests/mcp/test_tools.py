@@ -106,7 +106,7 @@ async def all_there(tools: McpTools) -> None:
     """Waits until no server's tools are missing: another process answers."""
 
     async def are() -> bool:
-        return not (await tools.definitions(asked())).missing
+        return not (await tools.definitions(asked())).missing_note
 
     await until_read(are, "the tools of all servers", look_s=0.1)
 
@@ -199,7 +199,7 @@ class TestDefinitions:
         for _ in range(2):
             offered = await tools.definitions(asked())
             assert [one.name for one in offered.definitions] == [f"raw__tool{number:03}" for number in range(MAX_TOOLS)]
-            assert offered.missing == TOOLS_LEFT_OUT.format(tools="raw__tool100, raw__large")
+            assert offered.missing_note == TOOLS_LEFT_OUT.format(tools="raw__tool100, raw__large")
         assert caplog.text.count("not_offered=raw__tool100, raw__large") == 1
         place = await tools.place_tools(["raw", "other"], 10)
         assert place.left_out == ("raw__tool100", "raw__large", "other__look")
@@ -219,7 +219,7 @@ class TestDefinitions:
         assert (await tools.place_tools(["raw"], 10)).left_out == ("raw__later",)
         offered = await tools.definitions(asked())
         assert [one.name for one in offered.definitions] == before
-        assert offered.missing == TOOLS_LEFT_OUT.format(tools="raw__later")
+        assert offered.missing_note == TOOLS_LEFT_OUT.format(tools="raw__later")
 
     async def test_server_that_grew_too_large_while_running_is_down_and_says_why(
         self, tools: McpTools, raw: RawServer, clock: HurriedClock
@@ -228,7 +228,7 @@ class TestDefinitions:
         raw.script([tool(f"tool{number}") for number in range(MAX_LISTED_TOOLS + 1)])
         clock.ahead_s += 61
         assert (await tools.place_tools(["raw"], 10)).down_reasons == {"raw": "it lists more than 1,000 tools"}
-        assert (await tools.definitions(asked())).missing == TOOLS_MISSING.format(servers="raw")
+        assert (await tools.definitions(asked())).missing_note == TOOLS_MISSING.format(servers="raw")
 
     async def test_definition_changed_between_two_processes_is_not_offered(
         self, opening: Opening, raw: RawServer
@@ -318,7 +318,7 @@ class TestFailures:
         raw.script([], start="die")
         offered = await tools.definitions(asked())
         assert [one.name for one in offered.definitions] == ["other__look"]
-        assert offered.missing == TOOLS_MISSING.format(servers="raw")
+        assert offered.missing_note == TOOLS_MISSING.format(servers="raw")
         assert (await call(tools, "raw__look")).text == SERVER_DOWN
 
     async def test_server_that_has_failed_is_called_down_while_it_starts_again(
@@ -344,7 +344,7 @@ class TestFailures:
             begun = time.monotonic()
             offered = await tools.definitions(asked())
             assert [one.name for one in offered.definitions] == ["other__look"]
-            missing.append(offered.missing)
+            missing.append(offered.missing_note)
             took_s.append(time.monotonic() - begun)
             await asyncio.sleep(0.1)
             # Beside other work, a process is ended before it has begun.
@@ -375,7 +375,7 @@ class TestFailures:
         for _ in range(2):
             offered = await tools.definitions(asked())
             assert [one.name for one in offered.definitions] == ["other__look"]
-            assert offered.missing == TOOLS_LATE.format(servers="raw")
+            assert offered.missing_note == TOOLS_LATE.format(servers="raw")
             assert (await tools.place_tools(["raw"], 0.1)).down_reasons == {}
         raw.script(TOOLS)
         await all_there(tools)

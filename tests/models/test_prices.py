@@ -241,4 +241,4 @@ def test_step_is_where_input_costs_more(model: str, step: int | None) -> None:
     tiers = [{"above": 1_000, "output": 9}, {"above": 5_000, "input": 3}, {"above": 9_000, "input": 4}]
     own = {"input": 2, "output": 2, "tiers": tiers}
     text = json.dumps({"openai/own": own, "openai/own-cheaper": own | {"tiers": [{"above": 5, "input": 1}]}})
-    assert ModelPrices(parse_prices(text)).step_tokens(model, NOW) == step
+    assert ModelPrices(parse_prices(text)).price_tier_tokens(model, NOW) == step

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import EndReason, ProviderError
-from bot.models.wrappers import BACKOFF, FURTHER_TRIES, LOADS_WITHIN_S, MAX_WAIT_S, PATIENCE_S, NextRequest, RetryPlan
+from bot.models.wrappers import BACKOFF, LOADS_WITHIN_S, MAX_RETRIES, MAX_WAIT_S, PATIENCE_S, NextRequest, RetryPlan
 from tests.models.scripts import failed
 
 PASSING = [reason for reason in EndReason if reason.is_temporary]
@@ -140,5 +140,5 @@ def test_whatever_fails_requests_are_bounded_in_number_and_time(
         now_s += following.wait_s
         assert following.model not in asked or now_s <= first_s + PATIENCE_S
         asked.add(following.model)
-        most = PATIENCE_S / (0.75 * BACKOFF.max_s) + 6 + FURTHER_TRIES
+        most = PATIENCE_S / (0.75 * BACKOFF.max_s) + 6 + MAX_RETRIES
         assert requests <= models * most

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bot.models.calls import ChatToolCalls, tool_call
+from bot.models.calls import ChatToolCalls, parse_call
 
 DEEP = '{"a": ' + "[" * 200 + "]" * 200 + "}"
 
@@ -35,7 +35,7 @@ DEEP = '{"a": ' + "[" * 200 + "]" * 200 + "}"
     ids=lambda arguments: str(arguments)[:40],
 )
 def test_arguments_that_another_reader_may_change_are_refused(arguments: str | Mapping[str, Any]) -> None:
-    assert tool_call(0, "c1", "pay__send", arguments).arguments is None
+    assert parse_call(0, "c1", "pay__send", arguments).arguments is None
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_arguments_that_another_reader_may_change_are_refused(arguments: str | M
     ],
 )
 def test_other_arguments_are_taken_as_they_are(arguments: object, parsed: Mapping[str, Any]) -> None:
-    assert tool_call(0, "c1", "pay__send", arguments).arguments == parsed
+    assert parse_call(0, "c1", "pay__send", arguments).arguments == parsed
 
 
 def test_data_beside_a_call_is_collected_from_all_its_pieces() -> None:
@@ -61,4 +61,4 @@ def test_data_beside_a_call_is_collected_from_all_its_pieces() -> None:
     calls.add({"index": 0, "function": {"arguments": "{}"}, "provider_data": "p"})
     calls.add({"index": 0, "function": {"arguments": ""}})
     calls.add({"index": 1, "id": "c2", "function": {"name": "list", "arguments": "{}"}})
-    assert calls.extras() == [{"extra_content": {"google": {"signature": "s"}}, "provider_data": "p"}, {}]
+    assert calls.extra_fields() == [{"extra_content": {"google": {"signature": "s"}}, "provider_data": "p"}, {}]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.models.reading import MANY_READ, MAX_PAUSE_S, paced_chunks
+from bot.models.reading import MANY_RESPONSES, MAX_PAUSE_S, paced_chunks
 from slack_pacing.tests.simulated_time import run_simulated
 
 WORDS = 200
@@ -34,7 +34,7 @@ async def read(responses: int) -> list[tuple[bytes, int, float]]:
     return await asyncio.gather(*(parts() for _ in range(responses)))
 
 
-@pytest.mark.parametrize(("responses", "at_most"), [(MANY_READ - 1, WORDS), (100, WORDS * WORD_S / 0.2 + 1)])
+@pytest.mark.parametrize(("responses", "at_most"), [(MANY_RESPONSES - 1, WORDS), (100, WORDS * WORD_S / 0.2 + 1)])
 def test_parts_are_larger_while_many_responses_are_read(responses: int, at_most: float) -> None:
     for came, parts, ended_s in run_simulated(read(responses)):
         assert came == b"w" * WORDS
@@ -44,7 +44,7 @@ def test_parts_are_larger_while_many_responses_are_read(responses: int, at_most:
 
 def test_response_that_is_left_counts_no_longer() -> None:
     async def leave() -> None:
-        for _ in range(2 * MANY_READ):
+        for _ in range(2 * MANY_RESPONSES):
             left = paced_chunks(response())
             await anext(left)
             await left.aclose()

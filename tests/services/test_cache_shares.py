@@ -223,7 +223,7 @@ def read_and_sent(
     parameters = vendor.api.optional_parameters if parameters is None else parameters
     for prompt, steps in requests:
         sent, level = with_steps(prompt, steps, (), ME.user_id), EffortLevels().level(prompt.effort)
-        body = vendor.api.request("m", sent, parameters, 16_384, level)
+        body = vendor.api.body("m", sent, parameters, 16_384, level)
         found.append((rule.read(body), tokens(beginnings(blocks_of(body))[-1])))
     return found
 
@@ -281,7 +281,7 @@ async def test_each_prompt_begins_with_the_bytes_of_the_one_before(case: str) ->
         before = ""
         for prompt, steps in requests:
             sent = with_steps(prompt, steps, (), ME.user_id)
-            [*_, text] = beginnings(blocks_of(vendor.api.request("m", sent, vendor.api.optional_parameters, 16_384)))
+            [*_, text] = beginnings(blocks_of(vendor.api.body("m", sent, vendor.api.optional_parameters, 16_384)))
             assert text.startswith(before)
             before = text
 

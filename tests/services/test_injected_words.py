@@ -31,7 +31,7 @@ from bot.models.prompt import (
     INSTRUCTIONS,
     OTHERS,
     OURS,
-    READS_ONLY,
+    READ_ONLY_RULE,
     TOOL,
     UNKNOWN,
     WEB,
@@ -145,7 +145,7 @@ def state_of_read(
 ) -> CallState:
     """Returns what becomes of a call that reads with the asker's own account, as they allowed for the thread."""
     tool_calls = ToolCalls(NO_PORTS)
-    tool = ToolDefinition(READ, "Finds.", {}, "a hash", OURS, READS_ONLY, own_account=True)
+    tool = ToolDefinition(READ, "Finds.", {}, "a hash", OURS, READ_ONLY_RULE, uses_own_account=True)
     offer = Offer({READ: tool, other.name: other}, is_private=is_private, agreed_servers=frozenset({"docs"}))
     [planned] = tool_calls.plan([ToolCall(0, "call_1", READ, {"text": "salary"})], 0, offer, origins, asked)
     return planned.state
@@ -246,7 +246,7 @@ def test_card_offers_to_allow_more_only_if_the_next_such_call_then_runs_unasked(
     origins: Collection[Origin],
 ) -> None:
     read = frozenset(origins) | ASKERS
-    tool = ToolDefinition(READ, "", {}, "a hash", OURS, ToolRule(permission, read_only), own_account=own_account)
+    tool = ToolDefinition(READ, "", {}, "a hash", OURS, ToolRule(permission, read_only), uses_own_account=own_account)
     before = Offer({READ: tool}, is_private=is_private, has_written=has_written)
     always = frozenset(() if own_account else {(READ, "a hash")})
     allowed = replace(before, agreed_servers=frozenset({"docs"}), always_allowed=always)

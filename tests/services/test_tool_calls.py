@@ -22,7 +22,7 @@ from bot.models.events import Opaque, StreamEvent, ToolCall
 from bot.models.prompt import (
     CALL_TIMEOUT_S,
     OURS,
-    READS_ONLY,
+    READ_ONLY_RULE,
     OfferedTools,
     Permission,
     Prompt,
@@ -526,11 +526,11 @@ def test_call_beside_choices_keeps_a_reason_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("rule", "own", "agreed", "is_private", "state"),
     [
-        (READS_ONLY, False, "", False, CallState.READY),
-        (READS_ONLY, True, "", False, CallState.ASKED),
-        (READS_ONLY, True, "", True, CallState.READY),
-        (READS_ONLY, True, "notes", False, CallState.READY),
-        (READS_ONLY, True, "other", False, CallState.ASKED),
+        (READ_ONLY_RULE, False, "", False, CallState.READY),
+        (READ_ONLY_RULE, True, "", False, CallState.ASKED),
+        (READ_ONLY_RULE, True, "", True, CallState.READY),
+        (READ_ONLY_RULE, True, "notes", False, CallState.READY),
+        (READ_ONLY_RULE, True, "other", False, CallState.ASKED),
         (ToolRule(Permission.ASK, read_only=True), True, "notes", False, CallState.ASKED),
         (ToolRule(Permission.ALLOW), True, "notes", False, CallState.ASKED),
         (ToolRule(Permission.ALLOW), True, "notes", True, CallState.READY),
@@ -540,7 +540,7 @@ def test_call_beside_choices_keeps_a_reason_of_its_own() -> None:
 def test_agreement_to_own_account_is_for_reading_calls_of_its_server(
     rule: ToolRule, own: bool, agreed: str, is_private: bool, state: CallState
 ) -> None:
-    tool = ToolDefinition("notes__list", "", {}, rule=rule, own_account=own)
+    tool = ToolDefinition("notes__list", "", {}, rule=rule, uses_own_account=own)
     offer = tool_calls.Offer({tool.name: tool}, is_private=is_private, agreed_servers=frozenset({agreed}))
     [planned] = ToolCalls(NO_PORTS).plan([ToolCall(0, "call_1", tool.name, {})], 0, offer, OURS)
     assert planned.state is state
