@@ -127,15 +127,15 @@ async def show_answer(thread: Thread, ts: str, deltas: AsyncIterator[str]) -> No
 
 async def fill_page(pages: Pages, number: int, deltas: AsyncIterator[str], message: LiveMessage) -> bool:
     """Shows the page with this number in a message while it grows. Returns whether another page follows."""
-    while len(pages.full) <= number:
+    while len(pages.full_pages) <= number:
         delta = await anext(deltas, None)
         if delta is None:
             pages.finish()
             break
         pages.append(delta)
-        message.write(pages.growing.markdown)
-    is_full = len(pages.full) > number
-    page = pages.full[number] if is_full else pages.growing
+        message.write(pages.growing_page.markdown)
+    is_full = len(pages.full_pages) > number
+    page = pages.full_pages[number] if is_full else pages.growing_page
     message.write(page.markdown or "*The answer is empty.*")
     return is_full
 

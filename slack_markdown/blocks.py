@@ -131,7 +131,7 @@ class LeafBlock:
     lines: list[SourceLine]
     containers: tuple[Container, ...] = ()
     """The list items and block quotes around the block, outermost first."""
-    opened: tuple[str, ...] = ()
+    open_fences: tuple[str, ...] = ()
     """The open fences of fenced code (`fences_after`), or () once the code is closed."""
     fence: str = ""
     sent_fence: str = ""
@@ -144,7 +144,7 @@ class LeafBlock:
     @property
     def closing(self) -> str:
         """The line that would close fenced code, including the containers' prefix, or "" once the code is closed."""
-        return self.prefix + self.sent_fence if self.opened else ""
+        return self.prefix + self.sent_fence if self.open_fences else ""
 
 
 @dataclass(slots=True)
@@ -182,34 +182,34 @@ def last_lines(markdown: str) -> str:
         start = markdown.rfind("\n", 0, start)
         if start < 0:
             return markdown
-    opened: tuple[str, ...] = ()
+    open_fences: tuple[str, ...] = ()
     for line in _FENCE_LINE.finditer(markdown, 0, start):
-        opened = fences_after(line[0], opened)
-    return "\n".join(opened) + markdown[start:]
+        open_fences = fences_after(line[0], open_fences)
+    return "\n".join(open_fences) + markdown[start:]
 
 
-def fences_after(line: str, opened: tuple[str, ...]) -> tuple[str, ...]:
+def fences_after(line: str, open_fences: tuple[str, ...]) -> tuple[str, ...]:
     """Returns the fences that are open after a line of code or text, outermost first, each as its opening line.
 
     In a Markdown document, a fence with an info string opens a nested block, and a bare fence closes the innermost open
     block. If no nested block is open, a bare fence could either open one or end the document, and is assumed to end it.
     Fences that are shorter than the innermost open one are code.
 
-    `opened`: the fences that are open before the line. The line must not have container markers.
+    `open_fences`: the fences that are open before the line. The line must not have container markers.
     """
     text = line.strip()
     parts = _FENCE_PARTS.match(text) if text.startswith(("```", "~~~")) else None
     if parts is None:
-        return opened
-    if not opened:
+        return open_fences
+    if not open_fences:
         return (line.rstrip(),)
-    if not parts[1].startswith(_fence_of(opened[-1])):
-        return opened
-    outer = opened[0].lstrip()
+    if not parts[1].startswith(_fence_of(open_fences[-1])):
+        return open_fences
+    outer = open_fences[0].lstrip()
     is_sent_apart = bool(_DOCUMENT.match(outer)) and len(parts[1]) < len(_sent_fence(outer))
     if not parts[2]:
-        return opened[:-1] if is_sent_apart else ()
-    return (*opened, line.rstrip()) if is_sent_apart and len(opened) < MAX_DEPTH else opened
+        return open_fences[:-1] if is_sent_apart else ()
+    return (*open_fences, line.rstrip()) if is_sent_apart and len(open_fences) < MAX_DEPTH else open_fences
 
 
 def _fence_of(line: str) -> str:
@@ -311,13 +311,13 @@ class BlockParser:
         if self.continued_depth == depth_before and self._is_open(LeafKind.FENCED_CODE):
             self._add_code(line, incomplete)
             return
-        opened = self._open_containers(line)
+        new_containers = self._open_containers(line)
         if incomplete and (self._is_blank(line) or _AMBIGUOUS.match(self.markdown, line.content, line.end)):
             self.blocks.ambiguous_line = line.start
             return
         can_be_lazy = (
             self.continued_depth < depth_before
-            and not opened
+            and not new_containers
             and self._is_open(LeafKind.PARAGRAPH)
             and not self._has_only_definitions()
         )
@@ -326,8 +326,8 @@ class BlockParser:
             # This doesn't use _add_text, because a lazy continuation line can't be a delimiter row.
             self.blocks.open_leaf.lines.append(line)
             return
-        if opened or self.continued_depth < depth_before:
-            self.containers[self.continued_depth :] = opened
+        if new_containers or self.continued_depth < depth_before:
+            self.containers[self.continued_depth :] = new_containers
             self.blocks.open_leaf = None
         self._add_to_leaf(line)
 
@@ -478,15 +478,15 @@ class BlockParser:
             return
         code.lines.append(line)
         if code.fence in text and not self._is_indented(line):
-            code.opened = fences_after(text, code.opened)
-            self.blocks.open_leaf = code if code.opened else None
+            code.open_fences = fences_after(text, code.open_fences)
+            self.blocks.open_leaf = code if code.open_fences else None
 
-    def begin_code(self, line: SourceLine, opened: tuple[str, ...]) -> None:
-        """Begins fenced code with the line. `opened`: the fences that are open after it."""
+    def begin_code(self, line: SourceLine, open_fences: tuple[str, ...]) -> None:
+        """Begins fenced code with the line. `open_fences`: the fences that are open after it."""
         self._begin_leaf(LeafKind.FENCED_CODE, line)
         code = self.blocks.leaf_blocks[-1]
-        code.opened, code.prefix = opened, line_prefix(self.containers)
-        code.fence, code.sent_fence = _fence_of(opened[0]), _sent_fence(opened[0])
+        code.open_fences, code.prefix = open_fences, line_prefix(self.containers)
+        code.fence, code.sent_fence = _fence_of(open_fences[0]), _sent_fence(open_fences[0])
 
     def _begin_leaf(self, kind: LeafKind, line: SourceLine) -> None:
         """Begins a leaf block with the line. Indented code, however, continues across blank lines."""

@@ -44,7 +44,7 @@ from slack_markdown.formulas import (
     has_sentence,
     is_formula,
     is_in_dollars,
-    readable,
+    readable_formula,
 )
 from slack_markdown.rewriting import Rewriting
 
@@ -97,7 +97,7 @@ _TOKEN = re.compile(
     r"|(?P<url>(?:https?://|mailto:|tel:)[^<>|\s]{1,1000})\|(?P<label>[^<>|\n]{0,400})|(?P<mail>mailto:[^<>|\s?]+))>"
 )
 _ID = re.compile(r"[UWCGS](?=[A-Z]*\d)[A-Z0-9]{7,14}")
-_UNNAMED = {"@": "someone", "#": "a channel"}
+_WORDS_FOR_UNNAMED = {"@": "someone", "#": "a channel"}
 """Words for an ID in Slack's markup without a name."""
 _GROUPS = frozenset(["here", "channel", "everyone", "group"])
 _HALF_TOKEN = re.compile(
@@ -140,8 +140,8 @@ def rewrite(text: str, *, growing: bool, start: int = 0, kind: LeafKind = LeafKi
     if not can_be_rewritten(text, kind, start):
         return Rewriting(text, (), len(text), False)
     is_quote = kind is LeafKind.QUOTE
-    one_line = not (is_quote or kind is LeafKind.PARAGRAPH)
-    return _Rewriter(text, growing, one_line, kind is LeafKind.TABLE, is_quote).rewrite(start)
+    is_one_line = not (is_quote or kind is LeafKind.PARAGRAPH)
+    return _Rewriter(text, growing, is_one_line, kind is LeafKind.TABLE, is_quote).rewrite(start)
 
 
 def can_be_rewritten(text: str, kind: LeafKind, start: int = 0) -> bool:
@@ -207,7 +207,7 @@ class _OpenTag:
     """The replacement for the end tag. It doesn't contain line breaks."""
     can_be_text: bool
     """Whether the tag stays as written if it doesn't have an end tag."""
-    dropped: str
+    dropped_text: str
     """The tag's replacement if it doesn't have an end tag and `can_be_text` is False."""
 
 
@@ -215,7 +215,7 @@ class _OpenTag:
 class _Rewriter:
     text: str
     growing: bool
-    one_line: bool
+    is_one_line: bool
     is_row: bool
     """Whether the text is a table row, where Slack treats an unescaped `|` in code as the end of a cell."""
     is_quote: bool
@@ -229,8 +229,8 @@ class _Rewriter:
     is_in_row: bool = False
     has_cell: bool = False
     is_empty: bool = True
-    read: int = 0
-    held: int = -1
+    read_end: int = 0
+    held_from: int = -1
     labels: list[tuple[int, int]] = field(default_factory=list)
     """The start and end of each link label in a row that contains a `|`."""
     open_code_start: int = sys.maxsize
@@ -239,7 +239,7 @@ class _Rewriter:
     """The offset after the last end tag that became a mark."""
 
     def rewrite(self, position: int) -> Rewriting:
-        self.read = position
+        self.read_end = position
         callout = _CALLOUT.match(self.text, position) if self.is_quote else None
         # At the end of the text, it can still become a link's label.
         if callout and not (callout.end() == len(self.text) and self._hold_back(position)):
@@ -247,12 +247,12 @@ class _Rewriter:
         if self.is_row:
             self.labels = [label.span() for label in _LABEL_WITH_CELL_END.finditer(self.text)]
         pattern = _SPECIAL_IN_ROW if self.labels else _SPECIAL
-        while self.held < 0 and (special := pattern.search(self.text, position)):
+        while self.held_from < 0 and (special := pattern.search(self.text, position)):
             position = self._read_special(special)
-        size = len(self.text) if self.held < 0 else self.held
+        size = len(self.text) if self.held_from < 0 else self.held_from
         undecided, is_open = (
             min(size, self.open_code_start),
-            bool(self.tags or self.held >= 0 or self.open_code_start < size),
+            bool(self.tags or self.held_from >= 0 or self.open_code_start < size),
         )
         for tag in self.tags:
             if self.growing and size - tag.start <= MAX_CONSTRUCT_CHARS:
@@ -277,36 +277,36 @@ class _Rewriter:
             return self._read_footnote(start)
         if special[0] == "|":
             return self._replace(start, end, "\\|") if self._is_in_label(start) else end
-        return self._read_angle(start) if special[0] == "<" else end
+        return self._read_angle_bracket(start) if special[0] == "<" else end
 
-    def _is_in_label(self, at: int) -> bool:
+    def _is_in_label(self, offset: int) -> bool:
         """Returns whether an offset in a row is within a link label that contains a `|`."""
-        index = bisect(self.labels, (at,)) - 1
-        return index >= 0 and at < self.labels[index][1]
+        index = bisect(self.labels, (offset,)) - 1
+        return index >= 0 and offset < self.labels[index][1]
 
     def _hold_back(self, start: int, limit: int = MAX_CONSTRUCT_CHARS) -> bool:
         """Holds back the construct at an offset if its end might still follow. Returns whether it did."""
-        if self.growing and self.held < 0 and len(self.text) - start <= limit:
-            self.held = start
-        return self.held >= 0
+        if self.growing and self.held_from < 0 and len(self.text) - start <= limit:
+            self.held_from = start
+        return self.held_from >= 0
 
     def _replace(self, start: int, end: int, sent: str, *, is_seen: bool = True) -> int:
         if is_seen:
             self._record_visible_text(start)
             self.is_line_empty = self.is_empty = False
         self.replacements.append(Replacement(start, end, sent))
-        self.read = end
+        self.read_end = end
         return end
 
-    def _record_visible_text(self, to: int) -> None:
+    def _record_visible_text(self, end: int) -> None:
         """Records whether there is any visible text between the last replacement and an offset."""
-        gap = self.text[self.read : to]
+        gap = self.text[self.read_end : end]
         self.is_empty = self.is_empty and not gap.strip()
-        _, has_ended, line = ("", "", gap) if self.is_in_row else gap.rpartition("|" if self.one_line else "\n")
+        _, has_ended, line = ("", "", gap) if self.is_in_row else gap.rpartition("|" if self.is_one_line else "\n")
         self.is_line_empty = (self.is_line_empty or bool(has_ended)) and not line.strip()
-        self.read = to
+        self.read_end = end
 
-    def _sent_before(self, at: int) -> str:
+    def _character_before(self, at: int) -> str:
         """Returns the character that will be sent before an offset."""
         last = next((replacement for replacement in self.replacements[-1:] if replacement), None)
         if last and last.end == at and last.text:
@@ -373,9 +373,9 @@ class _Rewriter:
             self._replace(*entity.span(), character)
         return entity.end()
 
-    def _is_in_url(self, at: int) -> bool:
-        separator = self.text.rfind("://", max(0, at - 300), at)
-        return separator >= 0 and not _WHITE_SPACE.search(self.text, separator, at)
+    def _is_in_url(self, offset: int) -> bool:
+        separator = self.text.rfind("://", max(0, offset - 300), offset)
+        return separator >= 0 and not _WHITE_SPACE.search(self.text, separator, offset)
 
     def _read_footnote(self, start: int) -> int:
         """Replaces the mark of a footnote, in the text or before the note itself."""
@@ -396,7 +396,7 @@ class _Rewriter:
         if not (label.isdecimal() or (len(label) == 1 and raised != label)):
             return self._replace(start, end, f"\\[{label}\\]")
         # So that ¹ and ² aren't read as 12.
-        return self._replace(start, end, f",{raised}" if self._sent_before(start) in _RAISED else raised)
+        return self._replace(start, end, f",{raised}" if self._character_before(start) in _RAISED else raised)
 
     # Formulas.
 
@@ -427,9 +427,9 @@ class _Rewriter:
             return end
         if not is_formula(self.text, mark, formula, start, after):
             return end
-        row_end = "; " if mark == "\\(" or self.one_line or self.is_in_row else "\n"
+        row_end = "; " if mark == "\\(" or self.is_one_line or self.is_in_row else "\n"
         whole = self.text[start:after] if mark == "\\begin{" else formula.lstrip(" \t")
-        return self._replace_with_code(start, after, readable(whole, row_end, has_rows=mark in ("$$", "\\[")))
+        return self._replace_with_code(start, after, readable_formula(whole, row_end, has_rows=mark in ("$$", "\\[")))
 
     def _read_dollars(self, start: int) -> int:
         before = self.text[max(0, start - 1) : start]
@@ -437,7 +437,7 @@ class _Rewriter:
             return start + 1
         if dollars := DOLLARS.match(self.text, start):
             if is_in_dollars(dollars[1]):
-                return self._replace_with_code(*dollars.span(), readable(dollars[1], "; ", has_rows=False))
+                return self._replace_with_code(*dollars.span(), readable_formula(dollars[1], "; ", has_rows=False))
             return start + 1
         if HALF_DOLLARS.match(self.text, start) and not has_sentence(self.text[start : start + MAX_CONSTRUCT_CHARS]):
             self._hold_back(start)
@@ -447,7 +447,7 @@ class _Rewriter:
         if longest_ticks(code) > 1:
             code = code.replace("`", TEXT_BACKTICK)
         ticks = "``" if "`" in code else "`"
-        lines = [" ".join(code.split())] if self.one_line or self.is_in_row else code.expandtabs(4).splitlines()
+        lines = [" ".join(code.split())] if self.is_one_line or self.is_in_row else code.expandtabs(4).splitlines()
         lines = [_escaped_cell_ends(line.rstrip()) if self.is_row else line.rstrip() for line in lines if line.strip()]
         if len(lines) == 1:
             lines[0] = lines[0].strip()
@@ -460,13 +460,13 @@ class _Rewriter:
         ]
         pad = " " if "`" in code else ""
         spans = "\n".join(f"{ticks}{pad}{piece}{pad}{ticks}" for piece in pieces)
-        before = HAIR_SPACE if self._sent_before(start) == "`" else ""
+        before = HAIR_SPACE if self._character_before(start) == "`" else ""
         after = HAIR_SPACE if self.text.startswith("`", end) else ""
         return self._replace(start, end, f"{before}{spans}{after}")
 
     # Constructs that begin with `<`.
 
-    def _read_angle(self, start: int) -> int:
+    def _read_angle_bracket(self, start: int) -> int:
         if self.text.startswith("<!--", start):
             return self._read_comment(start)
         if token := _TOKEN.match(self.text, start):
@@ -497,7 +497,7 @@ class _Rewriter:
             address = _encode_unsafe(html.unescape(token["url"]))
             sent = f"[{label}]({address})" if label else f"<{address}>"
         elif sign in ("@", "#") and re.fullmatch(r"[\w.-]+", what):
-            unnamed = _UNNAMED[sign] if _ID.fullmatch(what) else sign + what
+            unnamed = _WORDS_FOR_UNNAMED[sign] if _ID.fullmatch(what) else sign + what
             sent = sign + name.lstrip(sign) if name.lstrip(sign) else unnamed
         elif what in _GROUPS:
             sent = f"@{what}"
@@ -519,7 +519,7 @@ class _Rewriter:
             return self._read_image(tag)
         if name in tags.ENDS and (end := self._read_element(name, tag)):
             return end
-        if self.held >= 0:
+        if self.held_from >= 0:
             return tag.end()
         return self._open_tag(name, tag)
 
@@ -528,7 +528,7 @@ class _Rewriter:
         end = _SPACE.match(self.text, tag.end()).end()  # type: ignore[union-attr]
         if end == len(self.text) and self._hold_back(start):
             return end
-        if self.one_line or self.is_in_row:
+        if self.is_one_line or self.is_in_row:
             return self._replace_with_separator(tag.start(), tag.end(), "; ")
         if self.text.startswith("\n", end) or end == len(self.text) or self.is_empty:
             sent = HAIR_SPACE if self.is_line_empty and not self.is_empty else ""
@@ -544,7 +544,7 @@ class _Rewriter:
         is_last = bool(NOTHING_BEHIND.match(self.text, end))
         if is_last and end == len(self.text) and self._hold_back(start):
             return end
-        before = self.text[:start].rstrip()[-1:] if self.read == start else self._sent_before(start)
+        before = self.text[:start].rstrip()[-1:] if self.read_end == start else self._character_before(start)
         sent = "" if self.is_line_empty or is_last else separator if before.isalnum() else " "
         self._replace(start, tag_end if is_last else end, sent, is_seen=False)
         self.is_line_empty = self.is_line_empty or bool(sent)
@@ -557,7 +557,7 @@ class _Rewriter:
     def _block_guard(self, end: int, *, always: bool = False) -> str:
         """Returns a prefix that keeps the text at the beginning of a line from becoming another block, or "" if none is
         needed."""
-        if not (always or self.is_line_empty) or self.one_line or _BEGINS_TEXT.match(self.text, end):
+        if not (always or self.is_line_empty) or self.is_one_line or _BEGINS_TEXT.match(self.text, end):
             return ""
         return HAIR_SPACE
 
@@ -580,7 +580,7 @@ class _Rewriter:
         if name in tags.SCRIPTS:
             return self._replace_script(name, tag, end, content)
         if name == "pre" and not self.is_line_empty:
-            self._open_line(tag.start(), tag.start())
+            self._begin_line(tag.start(), tag.start())
         code = html.unescape(tags.KNOWN_TAG.sub("", tags.LINE_BREAK.sub("\n", content)))
         if not code.strip():
             return self._replace(tag.start(), end.end(), "", is_seen=False)
@@ -604,7 +604,7 @@ class _Rewriter:
         if name in tags.EMPTY and name not in tags.OFTEN_OPEN and not tag["attributes"]:
             return start + 1
         is_first = self.is_line_empty
-        before = self._sent_before(start)
+        before = self._character_before(start)
         closing = tags.STYLES.get(name, "")
         address = ""
         if name == "a":
@@ -612,11 +612,11 @@ class _Rewriter:
             closing = f"]({address})" if address else ""
             self._end_links()
         if name in tags.CELLS or name in tags.LINES:
-            dropped = self._open_line(start, end, name, tag["attributes"])
+            dropped = self._begin_line(start, end, name, tag["attributes"])
         else:
             dropped = "" if closing else self._block_guard(end)
             self._replace(start, end, dropped, is_seen=False)
-        if self.held >= 0:
+        if self.held_from >= 0:
             return end
         index = len(self.replacements) - 1
         if closing and not self._open_style(index, start, "[" if address else closing):
@@ -626,7 +626,7 @@ class _Rewriter:
             is_meant = name in tags.OFTEN_OPEN and not is_behind_word and self.tags and not self.tags[-1].can_be_text
             can_be_text = not tag["attributes"] and not is_first and not is_meant
             self.tags.append(_OpenTag(name, start, end, index, closing, can_be_text, dropped))
-        return self.read
+        return self.read_end
 
     def _open_style(self, index: int, start: int, mark: str) -> bool:
         """Adds an emphasis mark after an opening tag and its white space. Returns False if one of Markdown's own marks
@@ -648,7 +648,7 @@ class _Rewriter:
         is_apart = mark in "**~~" and not space and before.isalnum() and not after.isalnum() and after != "<"
         hair = HAIR_SPACE if is_apart or (before == mark[0] and self.closed_at == replacement.start) else ""
         self.replacements[index] = Replacement(replacement.start, end, f"{replacement.text}{space}{hair}{mark}")
-        self.read = end
+        self.read_end = end
         self.is_line_empty = self.is_empty = False
         return True
 
@@ -662,19 +662,19 @@ class _Rewriter:
         if opened and start - opened.start > MAX_CONSTRUCT_CHARS:
             self._resolve_unclosed(opened)
         elif opened and opened.closing:
-            closing = self._style_end(opened, start)
+            closing = self._closing_mark(opened, start)
         if name in tags.LINES:
             if closing:
                 self._close_style(start, start, closing)
-            self._open_line(start, end, f"/{name}")
-            return max(self.read, end)
+            self._begin_line(start, end, f"/{name}")
+            return max(self.read_end, end)
         if closing:
             return self._close_style(start, end, closing)
         if opened and opened.name == "a" and not closing and not opened.closing:
             return self._replace(start, end, "", is_seen=False)
         return self._replace(start, end, self._block_guard(end), is_seen=False)
 
-    def _style_end(self, opened: _OpenTag, start: int) -> str:
+    def _closing_mark(self, opened: _OpenTag, start: int) -> str:
         """Returns the mark that closes a style, or "" for an empty element."""
         replacement = self.replacements[opened.index]
         assert replacement
@@ -685,7 +685,7 @@ class _Rewriter:
 
     def _close_style(self, start: int, end: int, closing: str) -> int:
         before = self._space_before(start)
-        inner, after = self._sent_before(before), self.text[end : end + 1]
+        inner, after = self._character_before(before), self.text[end : end + 1]
         if before < start and not after and self._hold_back(before):
             return end
         space = " " if before < start and after.strip() else ""
@@ -704,7 +704,7 @@ class _Rewriter:
     def _drop_tag(self, tag: _OpenTag) -> None:
         if replacement := self.replacements[tag.index]:
             space = self.text[tag.end : replacement.end] if tag.closing else ""
-            self.replacements[tag.index] = replacement._replace(text=tag.dropped + space)
+            self.replacements[tag.index] = replacement._replace(text=tag.dropped_text + space)
 
     def _end_links(self) -> None:
         """Ends any open links, because links can't be nested."""
@@ -713,16 +713,16 @@ class _Rewriter:
                 self._resolve_unclosed(tag)
                 self.tags[max(0, len(self.tags) - MAX_TAG_DEPTH) + at].closing = ""
 
-    def _open_line(self, start: int, end: int, name: str = "", attributes: str = "") -> str:
+    def _begin_line(self, start: int, end: int, name: str = "", attributes: str = "") -> str:
         """Replaces a tag that begins a new line, and the surrounding white space. Returns the replacement."""
         if name in ("tr", "/tr", "/table"):
             # The line of a finished row isn't empty.
             self.is_line_empty = self.is_line_empty and not self.is_in_row
             self.is_in_row, self.has_cell = name == "tr", False
         if self.is_in_row and name != "tr" and name not in tags.CELLS:
-            return self._in_one_line(start, end, " ")
-        if self.one_line:
-            return self._in_one_line(start, end, "; " if name.strip("/") in tags.ITEMS else " ")
+            return self._replace_in_one_line(start, end, " ")
+        if self.is_one_line:
+            return self._replace_in_one_line(start, end, "; " if name.strip("/") in tags.ITEMS else " ")
         # Only an open tag guarantees that the lines above are rewritten together with this one.
         start = self._space_before(start, None if self.tags else " \t")
         after = _BLANK.match(self.text, end).end()  # type: ignore[union-attr]
@@ -750,7 +750,7 @@ class _Rewriter:
             return line_end + self._item_marker()
         return line_end + ("———\n" if name == "hr" else "")
 
-    def _in_one_line(self, start: int, end: int, separator: str) -> str:
+    def _replace_in_one_line(self, start: int, end: int, separator: str) -> str:
         self._replace_with_separator(start, end, separator)
         last = self.replacements[-1] if self.replacements else None
         return last.text if last else ""

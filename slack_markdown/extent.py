@@ -10,8 +10,8 @@ depends only on its new lines. Two properties keep page breaks stable while the 
 - Counts never decrease when text is added.
 - A leaf block is counted once the next one begins, because until then, another line can change its type.
 
-`Extent.full` is the position at which the first limit is exceeded. `pages.py` then looks for the best page break before
-that line.
+`Extent.full_at` is the position at which the first limit is exceeded. `pages.py` then looks for the best page break
+before that line.
 """
 
 import re
@@ -59,7 +59,7 @@ class Extent:
     """Counts the blocks, characters and table rows of a page's complete lines."""
 
     def __init__(self) -> None:
-        self.full: FullAt | None = None
+        self.full_at: FullAt | None = None
         """The position at which the page is full, or None while all lines fit."""
         self._parser = BlockParser("")
         self._read_chars = 0
@@ -81,7 +81,7 @@ class Extent:
         """Counts the lines that have become complete. The displayed text must begin with the text of the previous
         call."""
         self._parser.markdown = shown
-        while self.full is None and (end := shown.find("\n", self._read_chars)) >= 0:
+        while self.full_at is None and (end := shown.find("\n", self._read_chars)) >= 0:
             line = SourceLine(self._read_chars, self._read_chars, end)
             self._read_chars = end + 1
             self._parser.parse_line(line)
@@ -137,20 +137,20 @@ class Extent:
             self._cell_chars += _cell_chars(self._parser.markdown, table.lines[0])
             # Slack rejected a second table in 2025. Whether it accepts one now isn't known.
             if self._tables > 1:
-                self._end_before(table.lines[0])
+                self._set_full_before(table.lines[0])
         elif table.lines[-1] is line:
             self._cell_chars += _cell_chars(self._parser.markdown, line)
             rows = len(table.lines) - 1
             # A table's header stays with its first row, regardless of the row's length.
             if rows > MAX_ROWS or (self._cell_chars > CELL_CHARS and rows > 2):
-                self._end_before(line)
+                self._set_full_before(line)
 
     def _check_blocks(self, blocks: int, line: SourceLine) -> None:
         if blocks > MAX_BLOCKS:
-            self._end_before(line)
+            self._set_full_before(line)
 
-    def _end_before(self, line: SourceLine) -> None:
-        self.full = self.full or FullAt(line.start, self._read_chars)
+    def _set_full_before(self, line: SourceLine) -> None:
+        self.full_at = self.full_at or FullAt(line.start, self._read_chars)
 
 
 def counted_chars(text: str) -> int:

@@ -179,7 +179,7 @@ def has_sentence(formula: str) -> bool:
     return bool(_SENTENCE.search(_IN_BRACES.sub("=", _IN_BRACES.sub("=", beginning))))
 
 
-def readable(formula: str, row_end: str, *, has_rows: bool) -> str:
+def readable_formula(formula: str, row_end: str, *, has_rows: bool) -> str:
     """Returns a formula without the marks that only lay it out. `row_end`: the text between rows. `has_rows`: whether
     there can be rows outside the environments in it."""
     if "&" not in formula and "\\\\" not in formula and "\\begin" not in formula:

@@ -136,7 +136,7 @@ class DelimiterRun(NamedTuple):
     previous: "DelimiterRun | None"
 
     @property
-    def max_chars(self) -> int:
+    def max_distance(self) -> int:
         """The maximum distance to a closing run, if this run opens loosely."""
         return MAX_HELD_LABEL_CHARS if self.is_followed_by_space else MAX_CONSTRUCT_CHARS
 
@@ -438,12 +438,12 @@ class _InlineParser:
                 self.inlines.replacements.append(Replacement(at, at + 1, sent))
         return end
 
-    def _find_opener(self, at: int) -> DelimiterRun | None:
+    def _find_opener(self, offset: int) -> DelimiterRun | None:
         """Returns the last run on the stack with the same delimiter as the one at an offset."""
         run, considered = self.last_run, 0
-        while run and run.delimiter != self.text[at] and considered < MAX_OPENERS:
+        while run and run.delimiter != self.text[offset] and considered < MAX_OPENERS:
             run, considered = run.previous, considered + 1
-        return run if run and run.delimiter == self.text[at] else None
+        return run if run and run.delimiter == self.text[offset] else None
 
     def _close_before_space(self, run: DelimiterRun) -> bool:
         """Closes emphasis despite a space before the closing run (`**Note: **text`), which it removes. Returns whether
@@ -466,17 +466,17 @@ class _InlineParser:
             is_meant = ends_phrase and _begins_phrase(after)
         if not is_meant or self._next_run_closes(end, run.delimiter, opener.start):
             return False
-        self._pair(opener, run, run.length)
+        self._pair_runs(opener, run, run.length)
         self.last_run = opener.previous
         return True
 
-    def _next_run_closes(self, at: int, delimiter: str, opener_start: int) -> bool:
+    def _next_run_closes(self, start: int, delimiter: str, opener_start: int) -> bool:
         """Returns whether the next run of the same delimiter closes emphasis. Records the pair if that depends on later
         text."""
-        for run in _RUN_OR_CODE.finditer(self.text, at, at + MAX_CONSTRUCT_CHARS):
+        for run in _RUN_OR_CODE.finditer(self.text, start, start + MAX_CONSTRUCT_CHARS):
             if run[0][0] == delimiter:
                 return not self.text[run.start() - 1].isspace()
-        if self.growing and len(self.text) <= at + MAX_CONSTRUCT_CHARS:
+        if self.growing and len(self.text) <= start + MAX_CONSTRUCT_CHARS:
             self._undecided_pairs.append(opener_start)
         return False
 
@@ -487,7 +487,7 @@ class _InlineParser:
         if not opener or not opener.remaining == opener.length == run.remaining:
             return False
         end = opener.start + opener.length
-        if run.start - opener.start > opener.max_chars or (run.length == 1 and self.text[end] in "./"):
+        if run.start - opener.start > opener.max_distance or (run.length == 1 and self.text[end] in "./"):
             return False
         if (
             opener.is_loose
@@ -497,7 +497,7 @@ class _InlineParser:
             )
         ):
             return False
-        self._pair(opener, run, run.length)
+        self._pair_runs(opener, run, run.length)
         self.last_run = opener.previous
         return True
 
@@ -514,17 +514,17 @@ class _InlineParser:
                 opener = opener.previous
                 continue
             used = 2 if min(opener.remaining, run.remaining) >= 2 else 1
-            self._pair(opener, run, used)
+            self._pair_runs(opener, run, used)
             run = run._replace(remaining=run.remaining - used)
             rest = opener._replace(remaining=opener.remaining - used)
             opener = self.last_run = rest if rest.remaining else rest.previous
         return run
 
-    def _pair(self, opener: DelimiterRun, closer: DelimiterRun, used: int) -> None:
-        """Turns the text between two runs into emphasis, using `used` delimiters of each."""
+    def _pair_runs(self, opener: DelimiterRun, closer: DelimiterRun, delimiters: int) -> None:
+        """Turns the text between two runs into emphasis, using this many delimiters of each."""
         inner, outer = opener.start + opener.remaining, closer.start + closer.length - closer.remaining
         begin, end = (STRUCK, ")") if opener.delimiter == "~" else ("", "")
-        self.marks += [Replacement(inner - used, inner, begin), Replacement(outer, outer + used, end)]
+        self.marks += [Replacement(inner - delimiters, inner, begin), Replacement(outer, outer + delimiters, end)]
         self._separate_emphasis(opener, closer)
 
     def _separate_emphasis(self, opener: DelimiterRun, closer: DelimiterRun) -> None:
@@ -564,9 +564,9 @@ class _InlineParser:
             end -= 1
         return start, end
 
-    def _add_space(self, delimiter: str, at: int, outer: str, inner: str) -> None:
+    def _add_space(self, delimiter: str, offset: int, outer: str, inner: str) -> None:
         """Adds a space between a run and the adjacent letter where Slack needs one to recognize the run."""
-        space = Replacement(at, at, HAIR_SPACE)
+        space = Replacement(offset, offset, HAIR_SPACE)
         is_needed = outer.isalnum() and bool(inner) and _is_punctuation(inner)
         if (is_needed or (delimiter == "*" and CJK.match(outer))) and space not in self.inlines.replacements[-8:]:
             self.inlines.replacements.append(space)
@@ -636,10 +636,10 @@ class _InlineParser:
             self.inlines.replacements.append(self._url_replacement(*autolink.span(), autolink[1]))
         elif autolink := _OTHER_AUTOLINK.match(self.text, start):
             if autolink[1]:
-                self.inlines.replacements.append(self._with_spaces(*autolink.span(), autolink[1]))
+                self.inlines.replacements.append(self._spaced_replacement(*autolink.span(), autolink[1]))
             elif _WEB.match(autolink[0]):
                 code = self._spaced_code(*autolink.span(), autolink[0][1:-1])
-                self.inlines.replacements.append(self._with_spaces(*autolink.span(), code))
+                self.inlines.replacements.append(self._spaced_replacement(*autolink.span(), code))
         else:
             if self.growing and _INCOMPLETE_AUTOLINK.match(self.text, start):
                 self.inlines.shown_end = start
@@ -651,9 +651,9 @@ class _InlineParser:
         """Returns the replacement that shows the URL of an unlabeled link, either bare or as code."""
         is_closed = is_closed_file(destination, self.open_files)
         address = self._spaced_code(start, end, destination) if is_closed else bare_url(destination)
-        return self._with_spaces(start, end, address)
+        return self._spaced_replacement(start, end, address)
 
-    def _with_spaces(self, start: int, end: int, address: str) -> Replacement:
+    def _spaced_replacement(self, start: int, end: int, address: str) -> Replacement:
         """Returns the replacement for a link, with spaces where adjacent characters would otherwise join its URL."""
         before, after = self.text[max(0, start - 1) : start], self.text[end : end + 1]
         joins_after = after.isalnum() or not after.isascii() or (after and after in "/_-<[!@&\\")
@@ -781,7 +781,7 @@ class _InlineParser:
         elif images:
             # Links can't contain links, so an image in a link's label is replaced by the image's own label.
             since = self.inlines.replacements[bracket.replacement_count :]
-            outside = [replacement for replacement in since if not _begins_in(replacement, images)]
+            outside = [replacement for replacement in since if not _begins_within(replacement, images)]
             self.inlines.replacements[bracket.replacement_count :] = [*images, *outside]
         if not deceptive and self._is_inline_link(end, after) and _ENCODED.search(self.text, end + 1, after):
             self.inlines.replacements.append(Replacement(end + 1, after, f"({bare_url(destinations[0])})"))
@@ -855,7 +855,7 @@ class _InlineParser:
             shown_end = shown_end if inlines.closing else entity.start()
         run = self.last_run
         while run:
-            if run.is_followed_by_space and shown_end - run.start <= run.max_chars:
+            if run.is_followed_by_space and shown_end - run.start <= run.max_distance:
                 shown_end, self.last_run, inlines.closing = run.start, run.previous, ""
             run = run.previous
         run = self.last_run
@@ -892,7 +892,7 @@ class _InlineParser:
             self.marks.append(Replacement(run.start, run.start + run.remaining, begin))
 
 
-def _begins_in(replacement: Replacement, images: Sequence[Replacement]) -> bool:
+def _begins_within(replacement: Replacement, images: Sequence[Replacement]) -> bool:
     """Returns whether a replacement begins within one of these images, which are in order."""
     before = bisect(images, replacement.start, key=lambda image: image.start)
     return before > 0 and replacement.start < images[before - 1].end
@@ -908,7 +908,7 @@ def _breaks_rule_of_three(opener: DelimiterRun, closer: DelimiterRun, closer_can
 
 def _is_loose_pair(opener: DelimiterRun, closer: DelimiterRun) -> bool:
     """Returns whether a run closes a loosely opening run, which requires that both are unused and close enough."""
-    is_near = closer.start - opener.start <= opener.max_chars
+    is_near = closer.start - opener.start <= opener.max_distance
     return is_near and opener.remaining == opener.length == closer.length == closer.remaining
 
 
@@ -925,22 +925,22 @@ def _can_precede_emphasis(text: str, start: int) -> bool:
     return not before.strip() or is_bracket or bool(CJK.match(before) or _PHRASE_END.match(before))
 
 
-def _is_mark(character: str, *others: str) -> bool:
+def _is_mark(character: str, *excluded_categories: str) -> bool:
     """Returns whether a character is punctuation, but not a backslash and not in any of the given Unicode
     categories."""
     is_punctuation = bool(character) and character != "\\" and _is_punctuation(character)
-    return is_punctuation and unicodedata.category(character) not in others
+    return is_punctuation and unicodedata.category(character) not in excluded_categories
 
 
-def _touches_text(mark: str, beyond: str) -> bool:
+def _touches_text(mark: str, next_character: str) -> bool:
     """Returns whether a mark touches the character beyond it. An emoji counts as touching it even across white
     space."""
-    return not beyond.isspace() or unicodedata.category(mark) == "So"
+    return not next_character.isspace() or unicodedata.category(mark) == "So"
 
 
-def _can_separate(adjacent: str) -> bool:
+def _can_separate(character: str) -> bool:
     """Returns whether emphasis next to punctuation can begin after this character or end before it."""
-    return adjacent.isspace() or _is_punctuation(adjacent) or bool(CJK.match(adjacent))
+    return character.isspace() or _is_punctuation(character) or bool(CJK.match(character))
 
 
 def _is_punctuation(character: str) -> bool:

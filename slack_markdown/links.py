@@ -79,7 +79,7 @@ _WRITTEN = regex.compile(r"\?(?:(?:subject|body)=(?:[^&;#?\s%]|%(?!0[ad])[0-9a-f
 """Matches the query of a lowercase `mailto:` URL if it sets only the subject and body but no other recipients."""
 
 
-_once = lru_cache(maxsize=256)
+_cached = lru_cache(maxsize=256)
 """Caches a function's result for each destination, however long, because an answer can refer to it a thousand times."""
 
 
@@ -138,7 +138,7 @@ def bare_url(destination: str) -> str:
 
 def _is_plain_url(label: str, destination: str) -> bool:
     """Returns whether a label is the complete URL, in ASCII and without any characters that could hide something."""
-    return label == destination and bool(_host(label)) and label.isascii() and not re.search(r"[@\\&*~`\s]", label)
+    return label == destination and bool(_host_of(label)) and label.isascii() and not re.search(r"[@\\&*~`\s]", label)
 
 
 def _hides_app_url(label: str, destination: str) -> bool:
@@ -147,7 +147,7 @@ def _hides_app_url(label: str, destination: str) -> bool:
     return bool(honest) and _NOT_SAID.sub("", label) not in honest
 
 
-@_once
+@_cached
 def _app_labels(destination: str) -> tuple[str, ...]:
     """Returns the honest labels, without punctuation, for a link that opens an app, or () if a browser opens it."""
     if ":" not in destination and "&" not in destination:
@@ -157,25 +157,25 @@ def _app_labels(destination: str) -> tuple[str, ...]:
     return tuple(_NOT_SAID.sub("", said) for said in (url, url.partition(":")[2])) if _APP.match(url) else ()
 
 
-@_once
+@_cached
 def _possible_readings(destination: str) -> frozenset[str]:
     """Returns the possible ways in which browsers read a destination. They treat a backslash as a slash."""
     return frozenset([normalize_url(destination), decode_entities(destination).strip().replace("\\", "/")])
 
 
 def _read_label(label: str) -> ReadText | None:
-    return lookalikes.read(html.unescape(label).translate(_MARKUP), MAX_LABEL_CHARS)
+    return lookalikes.read_text(html.unescape(label).translate(_MARKUP), MAX_LABEL_CHARS)
 
 
-@_once
-def _host(url: str) -> str:
+@_cached
+def _host_of(url: str) -> str:
     try:
         return urlsplit(normalize_url(url)).hostname or ""
     except ValueError:
         return ""
 
 
-@_once
+@_cached
 def normalize_url(destination: str) -> str:
     url = _BACKSLASH.sub(r"\1", decode_entities(destination)).strip().replace("\\", "/")
     return _SCHEME.sub(r"\1//", url)
@@ -250,7 +250,7 @@ def _leads_to(url: str, named: NamedHost, mailboxes: Collection[str]) -> bool:
     the only one of `mailboxes`."""
     if url[:7].lower() == "mailto:":
         return {_mailbox(url)} == mailboxes
-    host, named_host = ascii_host(_host(url)), ascii_host(named.host.removeprefix("www."))
+    host, named_host = ascii_host(_host_of(url)), ascii_host(named.host.removeprefix("www."))
     if named_host and host.removeprefix("www.") == named_host:
         return True
     if named_host and host.endswith("." + named_host) and not is_public_suffix(named_host):
@@ -263,12 +263,12 @@ def _leads_to(url: str, named: NamedHost, mailboxes: Collection[str]) -> bool:
     return extension in _FILE_EXTENSIONS and "." not in name and _file_name(url) == named.host
 
 
-@_once
+@_cached
 def _mailbox(url: str) -> str:
     return _WRITTEN.sub("", url.lower().removeprefix("mailto:"))
 
 
-@_once
+@_cached
 def _file_name(url: str) -> str:
     try:
         return unquote(urlsplit(normalize_url(url)).path).rpartition("/")[2].lower()
@@ -325,10 +325,10 @@ def might_have_link(markdown: str) -> bool:
     return any(is_tld(label[1]) for label in _LAST_LABEL.finditer(_CODE.sub("", markdown)))
 
 
-def is_growing_authority(text: str, at: int) -> bool:
+def is_growing_authority(text: str, start: int) -> bool:
     """Returns whether the authority at an offset might continue beyond the end of the text."""
-    end = _authority_end(text, at)
-    return end == len(text) and end - at <= MAX_AUTHORITY_CHARS
+    end = _authority_end(text, start)
+    return end == len(text) and end - start <= MAX_AUTHORITY_CHARS
 
 
 def authority_replacement(text: str, at: int) -> Replacement | None:
@@ -382,9 +382,9 @@ def _international_chars(authority: str) -> int:
     return min(international, MAX_INTERNATIONAL_CHARS)
 
 
-def _authority_end(text: str, at: int) -> int:
-    authority = _AUTHORITY.match(text, at)
-    return authority.end() if authority else at
+def _authority_end(text: str, start: int) -> int:
+    authority = _AUTHORITY.match(text, start)
+    return authority.end() if authority else start
 
 
 def _read_authority(text: str, at: int, end: int) -> tuple[str, Sequence[int]]:
@@ -434,7 +434,7 @@ def is_closed_file(url: str, open_files: Collection[str] = ()) -> bool:
     return any(file_id not in open_files for file_id in _files_in_slack(url))
 
 
-@_once
+@_cached
 def _files_in_slack(url: str) -> frozenset[str]:
     """Returns the IDs of the Slack files that a URL might lead to. "" stands for a file whose ID isn't in the URL."""
     if not can_be_in_slack(url):

@@ -70,7 +70,7 @@ class ReadText(NamedTuple):
         return "".join("." if latin == "." else written for latin, written in pairs)
 
 
-def read(text: str, max_chars: int) -> ReadText | None:
+def read_text(text: str, max_chars: int) -> ReadText | None:
     """Returns a text the way people read it, or None if expanding compatibility forms makes it longer than
     `max_chars`."""
     if len(text) > max_chars:

@@ -20,8 +20,8 @@ Slack parses each message separately. So a page that begins in the middle of a b
 items. An item's number is repeated as displayed, which can differ from the number as written, because many models write
 `1.` before every item.
 
-A page also ends where parsing it would take too many steps, so no page takes long to lay out. Only the first `max_full`
-pages are laid out; later text is stored until `lay_out` requests more pages.
+A page also ends where parsing it would take too many steps, so no page takes long to lay out. Only the first
+`max_full_pages` pages are laid out; later text is stored until `lay_out` requests more pages.
 
 Measuring a page exactly takes time proportional to its length. So `Pages` remembers a length up to which the growing
 page fits regardless of its text, and measures again only beyond it.
@@ -90,7 +90,7 @@ class Page:
     source: str = ""
     opening: Opening = NO_OPENING
     start: int = 0
-    taken_chars: int = 0
+    reserved_chars: int = 0
     """The number of characters, as Slack counts them, that a block above the page takes up in its message."""
 
     @property
@@ -99,9 +99,9 @@ class Page:
 
     @property
     def markdown(self) -> str:
-        return self.shown(len(self.source))[0]
+        return self.text_up_to(len(self.source))[0]
 
-    def shown(self, chars: int) -> tuple[str, int]:
+    def text_up_to(self, chars: int) -> tuple[str, int]:
         """Returns the opening followed by the first characters of the source, and how much longer the opening makes the
         result."""
         opening = self.opening
@@ -113,8 +113,8 @@ FIRST_PAGE = Page()
 
 
 class Pages:
-    """The pages of a growing text. `first`: the first page, if the text continues an existing one. `max_full`: how many
-    full pages to lay out."""
+    """The pages of a growing text. `first`: the first page, if the text continues an existing one. `max_full_pages`:
+    how many full pages to lay out."""
 
     def __init__(
         self,
@@ -122,13 +122,13 @@ class Pages:
         limit_bytes: int = PAGE_BYTES,
         first: Page = FIRST_PAGE,
         *,
-        max_full: float = math.inf,
+        max_full_pages: float = math.inf,
     ) -> None:
         self.limit_chars = limit_chars
         self.limit_bytes = limit_bytes
-        self.max_full = max_full
-        self.full: list[Page] = []
-        self.growing = first
+        self.max_full_pages = max_full_pages
+        self.full_pages: list[Page] = []
+        self.growing_page = first
         self._rest = GrowingText()
         self._extent = Extent()
         self._safe_chars = 0
@@ -139,21 +139,21 @@ class Pages:
         if not self.is_complete:
             self._rest.append(text)
             return
-        page = replace(self.growing, source=self.growing.source + text)
+        page = replace(self.growing_page, source=self.growing_page.source + text)
         # Slack's blocks are counted once their lines are complete.
         if len(page.source) > self._safe_chars or "\n" in text:
             page = self._cut_full_pages(page)
-        self.growing = page
+        self.growing_page = page
 
     @property
     def is_complete(self) -> bool:
         """Whether the whole text is laid out."""
-        return len(self.full) < self.max_full
+        return len(self.full_pages) < self.max_full_pages
 
-    def lay_out(self, max_full: int) -> None:
+    def lay_out(self, max_full_pages: int) -> None:
         rest = str(self._rest)
         self._rest.clear()
-        self.max_full = max_full
+        self.max_full_pages = max_full_pages
         self.append(rest)
 
     def _cut_full_pages(self, page: Page, *, is_complete: bool = False) -> Page:
@@ -161,7 +161,7 @@ class Pages:
         is complete."""
         while self.is_complete and (full := self._full_at(page, is_complete=is_complete)):
             end, opening = self._page_break(page, full)
-            self.full.append(replace(page, source=page.source[:end]))
+            self.full_pages.append(replace(page, source=page.source[:end]))
             if max_sent_chars(opening.text) > self.limit_chars // 4:
                 # It would use too much of the page.
                 opening = NO_OPENING
@@ -178,15 +178,15 @@ class Pages:
         size = len(page.source)
         # A page with more lines has too many steps anyway, so later lines don't matter.
         read = "\n".join(page.source[: self.limit_chars + 1].split("\n", MAX_LINES)[:MAX_LINES])
-        shown, shift = page.shown(min(size, len(read) + 1))
+        shown, shift = page.text_up_to(min(size, len(read) + 1))
         ends_line = is_complete and len(shown) == size + shift
         self._extent.read(f"{shown}\n" if ends_line else shown)
         chars = size
         if size > self._safe_chars:
             left = self._remaining_after(page, size)
-            chars = size if left >= 0 else self._longest_fit(page)
+            chars = size if left >= 0 else self._longest_fitting_chars(page)
             self._safe_chars = size + max(left, 0) // MAX_SENT
-        full = self._extent.full
+        full = self._extent.full_at
         if full and full.line_start > shift and full.known_at - shift <= chars + is_complete:
             return FullAt(full.line_start - shift, full.known_at - shift)
         return None if chars == size else FullAt(chars, chars + 1)
@@ -194,15 +194,19 @@ class Pages:
     def finish(self) -> None:
         """Ends the text. If the last page has only white space, it is joined to the previous page."""
         if self.is_complete:
-            self.growing = self._cut_full_pages(self.growing, is_complete=not self.growing.source.endswith("\n"))
-        left = self.growing.source + str(self._rest)
-        if self.full and len(left) <= self.limit_chars and not left.strip():
-            last = self.full.pop()
-            self.growing = replace(last, source=last.source + left)
+            self.growing_page = self._cut_full_pages(
+                self.growing_page, is_complete=not self.growing_page.source.endswith("\n")
+            )
+        left = self.growing_page.source + str(self._rest)
+        if self.full_pages and len(left) <= self.limit_chars and not left.strip():
+            last = self.full_pages.pop()
+            self.growing_page = replace(last, source=last.source + left)
             self._rest.clear()
 
     def text(self, first_page: int = 0) -> str:
-        return "".join(page.source for page in self.full[first_page:]) + self.growing.source + str(self._rest)
+        return (
+            "".join(page.source for page in self.full_pages[first_page:]) + self.growing_page.source + str(self._rest)
+        )
 
     def fits(self, source: str, opening: Opening = NO_OPENING) -> bool:
         return self._remaining(source, opening) >= 0
@@ -226,14 +230,14 @@ class Pages:
 
     def _remaining_after(self, page: Page, chars: int) -> int:
         shift = len(page.opening.text) - len(page.opening.replaced_source)
-        not_text_chars = self._extent.header_chars(shift + chars) + page.taken_chars
+        not_text_chars = self._extent.header_chars(shift + chars) + page.reserved_chars
         return self._remaining(page.source[:chars], page.opening, not_text_chars)
 
     def _page_break(self, page: Page, full: FullAt) -> tuple[int, Opening]:
         """Returns the offset in its source where a full page ends, and the opening of the next page. The result must
         not depend on deltas, so text after the point where the page is full isn't read, except for one character that
         can belong to the last grapheme."""
-        shown, shift = page.shown(full.known_at)
+        shown, shift = page.text_up_to(full.known_at)
         outline = Outline(shown)
         best = None
         best_quality = BreakQuality.LINE
@@ -253,7 +257,7 @@ class Pages:
             best = early
         return best or _break_within_line(page, full.line_start)
 
-    def _longest_fit(self, page: Page) -> int:
+    def _longest_fitting_chars(self, page: Page) -> int:
         low, high = 1, min(len(page.source) - 1, self.limit_chars)
         while low < high:
             middle = (low + high + 1) // 2
@@ -264,11 +268,11 @@ class Pages:
         return low
 
 
-def _break_within_line(page: Page, full: int) -> tuple[int, Opening]:
-    beginning = page.source[: full + 1]
+def _break_within_line(page: Page, full_chars: int) -> tuple[int, Opening]:
+    beginning = page.source[: full_chars + 1]
     # After a sentence or a word, or else after the last whole grapheme. A grapheme longer than a page is cut.
-    end = _last_sentence_end(beginning) or _grapheme_starts(beginning)[-1] or full
-    shown, shift = page.shown(full + 1)
+    end = _last_sentence_end(beginning) or _grapheme_starts(beginning)[-1] or full_chars
+    shown, shift = page.text_up_to(full_chars + 1)
     outline = Outline(shown)
     line = next(line for line in outline.lines() if end <= line.end - shift)
     return end, outline.opening() if end == line.start - shift else outline.opening_within_line()
@@ -321,7 +325,7 @@ class Outline:
         leaf_blocks = self._parser.blocks.leaf_blocks
         for line in self._parser.lines():
             self._leaf_above = leaf_blocks[-1] if leaf_blocks else None
-            self._fences_above = self._leaf_above.opened if self._leaf_above else ()
+            self._fences_above = self._leaf_above.open_fences if self._leaf_above else ()
             self._formula_above = self._parser.formula_end
             self._parser.parse_line(line)
             self._line = line
@@ -331,7 +335,7 @@ class Outline:
         """Returns the quality of a page break before the line, or None if the line must stay with the previous one."""
         if self._line.start < self._formula_above:
             return None
-        leaf, containers, depth = self._leaf(), self._parser.containers, self._parser.continued_depth
+        leaf, containers, depth = self._current_leaf(), self._parser.containers, self._parser.continued_depth
         above = self._leaf_above
         # A break here would leave a heading at the end of a page, or code that only this line closes: a line outside
         # the code's list item closes it without a fence.
@@ -349,7 +353,7 @@ class Outline:
         return None if leaf and _last_line_is_tied(leaf) else BreakQuality.LINE
 
     def opening(self) -> Opening:
-        leaf, containers, depth = self._leaf(), self._parser.containers, self._parser.continued_depth
+        leaf, containers, depth = self._current_leaf(), self._parser.containers, self._parser.continued_depth
         lines = self._empty_items(depth)
         if leaf and leaf.lines[0] is not self._line:
             return Opening(lines + self._block_header(leaf, self._fences_above))
@@ -362,8 +366,8 @@ class Outline:
         return Opening(lines, space + _numbered_marker(item), space + item.marker)
 
     def opening_within_line(self) -> Opening:
-        leaf, containers = self._leaf(), self._parser.containers
-        header = self._block_header(leaf, leaf.opened) if leaf else ""
+        leaf, containers = self._current_leaf(), self._parser.containers
+        header = self._block_header(leaf, leaf.open_fences) if leaf else ""
         if header or not containers:
             return Opening(self._empty_items(len(containers)) + header)
         last = len(containers) - 1
@@ -371,7 +375,7 @@ class Outline:
         marker = self._empty_item(last).rstrip("\n") + " " if containers[last] else line_prefix(containers)
         return Opening(self._empty_items(last) + previous, marker)
 
-    def _leaf(self) -> LeafBlock | None:
+    def _current_leaf(self) -> LeafBlock | None:
         leaf_blocks = self._parser.blocks.leaf_blocks
         return leaf_blocks[-1] if leaf_blocks and leaf_blocks[-1].lines[-1] is self._line else None
 

@@ -206,7 +206,7 @@ def render_complete(
     blocks = parse_blocks(segment, last_line_incomplete=False, open_fences=open_fences)
     code = blocks.open_leaf
     # Fenced code in a list item or quote ends with that container, so it isn't open in the next segment.
-    open_after = code.opened if code and not code.prefix else ()
+    open_after = code.open_fences if code and not code.prefix else ()
     return with_replacements(segment, _replacements_of(segment, blocks.leaf_blocks, definitions)), open_after
 
 
@@ -401,7 +401,7 @@ def _surplus_cells(row: str, columns: int, found: Sequence[Replacement]) -> Iter
 def _longer_fences(markdown: str, leaf: LeafBlock) -> Iterator[Replacement]:
     """Yields replacements that lengthen the fences around a Markdown document."""
     longer = leaf.sent_fence.removeprefix(leaf.fence)
-    for line in leaf.lines[:1] if leaf.opened else [leaf.lines[0], leaf.lines[-1]]:
+    for line in leaf.lines[:1] if leaf.open_fences else [leaf.lines[0], leaf.lines[-1]]:
         at = markdown.find(leaf.fence, line.content, line.end)
         if longer and at >= 0:
             yield Replacement(at, at, longer)

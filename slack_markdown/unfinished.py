@@ -10,7 +10,7 @@ import re
 import regex
 
 from slack_markdown.escaping import escape_code, with_replacements
-from slack_markdown.formulas import SIGN, readable
+from slack_markdown.formulas import SIGN, readable_formula
 
 _LABEL = regex.compile(r"[*_~]{0,3}!?\[\s?[*_~`]{0,3}(\p{L}(?:[\p{L}\p{M}\p{N} ,;'’\"“”()?!%–—-]|[.:](?= ))*+)")
 """Matches a label up to the first character that might be markup or part of a URL."""
@@ -34,6 +34,6 @@ def formula_lines(held_back: str) -> str:
         return ""
     mark = formula["mark"]
     whole = (mark if mark.startswith("\\begin") else "") + _HALF_MARK.sub("", formula["formula"])
-    shown = readable(whole, "; " if mark == "\\(" else "\n", has_rows=mark in ("$$", "\\["))
+    shown = readable_formula(whole, "; " if mark == "\\(" else "\n", has_rows=mark in ("$$", "\\["))
     lines = (line.strip()[:_MAX_LINE_CHARS] for line in shown.expandtabs(4).splitlines())
     return "\n".join(f"`{with_replacements(line, escape_code(line, 0, len(line)))}`" for line in lines if line)

@@ -12,7 +12,7 @@ from slack_pacing.clock import Clock, LoopClock
 from slack_pacing.ledger import POSTS_PREFIX, Ledger, LedgerUnavailable, SingleProcess
 from slack_pacing.pacer import RECENT_QUESTIONS_S, CallsLeft, Pacer, Urgency
 from slack_pacing.posts import ChannelPosts
-from slack_pacing.rates import ASK_AGAIN_S, Learned
+from slack_pacing.rates import ASK_AGAIN_S, LearnedLimit
 
 CALLS_PER_MINUTE = {
     "chat.update": 50,
@@ -59,7 +59,7 @@ WITHOUT_RESERVE = frozenset({APPENDS})
 DEFAULT_RETRY_AFTER_S = 30.0
 """The wait after a 429 without a readable Retry-After header."""
 WATCH_INTERVAL_S = 1.0
-IN_CHANNEL = "posts in a channel"
+CHANNEL_POSTS = "posts in a channel"
 """The key for the learned budget for posts in a channel. All other budgets are keyed by method."""
 
 Paces = Callable[[str], float]
@@ -105,7 +105,7 @@ class RateBudget:
             for method, calls in {**CALLS_PER_MINUTE, **(calls_per_minute or {})}.items()
         }
         self._posts = ChannelPosts()
-        self._learners: dict[str, Pacer | ChannelPosts] = {**self._pacers, IN_CHANNEL: self._posts}
+        self._learned_budgets: dict[str, Pacer | ChannelPosts] = {**self._pacers, CHANNEL_POSTS: self._posts}
         self._known_at: dict[str, float] = {}
         """The time at which each budget's newest recorded value was learned. Empty until recorded values have been
         read, so that this process's initial assumptions aren't recorded."""
@@ -150,10 +150,10 @@ class RateBudget:
     def carrier_room(self, method: str, key: Hashable) -> CarrierRoom:
         """Returns how much capacity a method has left for a live reply that starts to use it or already does."""
         pacer, now = self._pacers[method], self._clock.monotonic()
-        return CarrierRoom(pacer.count_live_except(key), pacer.newcomers_gap_s(now, besides=key))
+        return CarrierRoom(pacer.count_live_except(key), pacer.newcomers_gap_s(now, own_key=key))
 
     def choose_carrier(
-        self, key: Hashable, *, has_stop: bool = False, forced: CarrierName | None = None
+        self, key: Hashable, *, has_stop: bool = False, forced_carrier: CarrierName | None = None
     ) -> CarrierName:
         """Returns whether to show a live reply, or a page of it, that starts now with edits or as a native stream."""
         return choose_carrier(
@@ -162,7 +162,7 @@ class RateBudget:
             spare_starts=self.spare_calls(STARTS),
             spare_stops=self.spare_calls(STOPS),
             has_stop=has_stop,
-            forced=forced,
+            forced_carrier=forced_carrier,
         )
 
     def spare_calls(self, method: str) -> int:
@@ -187,8 +187,8 @@ class RateBudget:
         pace = partial(paces or self.paces(now), method)
         return max(self._pacers[method].ready_at(now, urgency, key, pace), self._denied_until.get(method, now))
 
-    def calls_left(self, now: float, without_message: int) -> CallsLeft:
-        """Returns the calls that are left for live replies. `without_message`: the number of replies that have
+    def calls_left(self, now: float, replies_without_message: int) -> CallsLeft:
+        """Returns the calls that are left for live replies. `replies_without_message`: the number of replies that have
         a status but no message yet."""
         edits, since = self._pacers[REPLIES], now - RECENT_QUESTIONS_S
         recent_answers = sum(at > since for at, _ in self._live.values()) + edits.count_others_opened_since(since)
@@ -197,21 +197,21 @@ class RateBudget:
             posts,
             edits.calls_free_within_life(now),
             deletions,
-            edits.live,
-            without_message,
+            edits.live_replies,
+            replies_without_message,
             recent_answers,
-            edits.usual_s,
+            edits.usual_life_s,
         )
 
     def should_start_late(self, key: Hashable, now: float, left: CallsLeft) -> bool:
         return left.should_start_late(now - self._live[key][0])
 
-    def post_ready_at(self, method: str, channel_id: str, now: float, kept: int = 0) -> float:
-        """Returns the time at which the channel has room for a call and `kept` more posts."""
-        return self._posts.free_at(channel_id, method, now, kept) if method in POSTS else now
+    def post_ready_at(self, method: str, channel_id: str, now: float, extra_posts: int = 0) -> float:
+        """Returns the time at which the channel has room for a call and `extra_posts` more posts."""
+        return self._posts.free_at(channel_id, method, now, extra_posts) if method in POSTS else now
 
-    def final_at(self, method: str, now: float, ahead: int) -> float:
-        return max(self._pacers[method].final_at(now, ahead), self._denied_until.get(method, now))
+    def final_at(self, method: str, now: float, finals_ahead: int) -> float:
+        return max(self._pacers[method].final_at(now, finals_ahead), self._denied_until.get(method, now))
 
     def on_send(self, method: str, now: float, key: Hashable, channel_id: str = "") -> None:
         """Counts a call as in flight before the ledger is asked. `channel_id`: the channel that the call posts to."""
@@ -250,12 +250,12 @@ class RateBudget:
         the call. Hardly any calls are sent then, because a reply's text has to be recorded first."""
         if method in POSTS and not await self._take_post(channel_id):
             return False
-        granted = await self._ask(method, self._pacers[method].calls_per_minute)
+        granted = await self._reserve_call(method, self._pacers[method].calls_per_minute)
         now = self._clock.monotonic()
         if not granted:
             self._denied_until[method] = now + ASK_AGAIN_S
         # Another process might have received a 429 in the meantime.
-        can_send = granted and not self._pacers[method].is_held(now)
+        can_send = granted and not self._pacers[method].must_wait(now)
         if not can_send and not self._is_ledger_away:
             self._unsent += [*([method] if granted else []), *([POSTS_PREFIX + channel_id] if method in POSTS else [])]
         return can_send
@@ -334,7 +334,7 @@ class RateBudget:
                 await self._record_learned()
                 await self._give_back()
                 if self._live:
-                    await self._ask(REPLIES, 0)
+                    await self._reserve_call(REPLIES, 0)
         finally:
             await self._record_learned()
             await self._give_back()
@@ -351,25 +351,25 @@ class RateBudget:
     async def _record_learned(self) -> None:
         try:
             for budget in list(self._known_at):
-                own = self._learners[budget].learned
-                if own is not None and own.at > self._known_at[budget]:
+                own = self._learned_budgets[budget].learned
+                if own is not None and own.learned_at > self._known_at[budget]:
                     await self._ledger.record_learned(budget, own)
-                    self._known_at[budget] = own.at
+                    self._known_at[budget] = own.learned_at
         except LedgerUnavailable as error:
             log.debug("learned budgets not recorded yet: %s", error)
 
-    def _learn(self, recorded: Mapping[str, Learned]) -> None:
+    def _learn(self, recorded: Mapping[str, LearnedLimit]) -> None:
         """Adopts recorded values that are newer than this process's own."""
         is_first = not self._known_at
         if is_first:
-            self._known_at = dict.fromkeys(self._learners, -math.inf)
-        for budget in self._learners.keys() & recorded.keys():
-            own, learned = self._learners[budget].learned, recorded[budget]
-            if own is None or is_first or learned.at > own.at:
-                self._learners[budget].learn(learned, self._clock.monotonic())
-                self._known_at[budget] = learned.at
+            self._known_at = dict.fromkeys(self._learned_budgets, -math.inf)
+        for budget in self._learned_budgets.keys() & recorded.keys():
+            own, learned = self._learned_budgets[budget].learned, recorded[budget]
+            if own is None or is_first or learned.learned_at > own.learned_at:
+                self._learned_budgets[budget].learn(learned, self._clock.monotonic())
+                self._known_at[budget] = learned.learned_at
 
-    async def _ask(self, method: str, calls_per_minute: int) -> bool:
+    async def _reserve_call(self, method: str, calls_per_minute: int) -> bool:
         pacer = self._pacers[method]
         try:
             reservation = await self._ledger.reserve(method, calls_per_minute, with_live=method == REPLIES)

@@ -29,7 +29,7 @@ CarrierName = Literal["edit", "stream"]
 
 @dataclass(frozen=True, slots=True)
 class CarrierRoom:
-    live: int
+    live_replies: int
     gap_s: float
 
     @property
@@ -40,7 +40,7 @@ class CarrierRoom:
     @property
     def marginal_staleness_s(self) -> float:
         """The staleness, in seconds, that another reply adds to all replies on this carrier together."""
-        return self.gap_s * (2 * self.live + 1) / (2 * (self.live + 1))
+        return self.gap_s * (2 * self.live_replies + 1) / (2 * (self.live_replies + 1))
 
 
 def choose_carrier(
@@ -50,14 +50,15 @@ def choose_carrier(
     spare_starts: int,
     spare_stops: int,
     has_stop: bool = False,
-    forced: CarrierName | None = None,
+    forced_carrier: CarrierName | None = None,
 ) -> CarrierName:
     """Returns the carrier for a reply that starts now and can be streamed. `spare_stops`: the stops that are left
-    beyond one for each live stream. `has_stop`: whether Slack shows its own Stop button in the thread. `forced`: the
-    carrier that a test or benchmark requests. Even then, a stream is used only if one can start."""
-    if forced == "edit" or spare_starts <= 0 or spare_stops <= 0:
+    beyond one for each live stream. `has_stop`: whether Slack shows its own Stop button in the thread.
+    `forced_carrier`: the carrier that a test or benchmark requests. Even then, a stream is used only if one can
+    start."""
+    if forced_carrier == "edit" or spare_starts <= 0 or spare_stops <= 0:
         return "edit"
-    if forced:
-        return forced
+    if forced_carrier:
+        return forced_carrier
     gain_s = edits.marginal_staleness_s - appends.marginal_staleness_s
     return "stream" if gain_s > 0 or (has_stop and gain_s == 0) else "edit"

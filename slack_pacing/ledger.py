@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from slack_pacing.posts import PostRule
-from slack_pacing.rates import Learned
+from slack_pacing.rates import LearnedLimit
 
 POSTS_PREFIX = "posts "
 """The prefix of a channel's ID in names under which its posts are counted."""
@@ -21,7 +21,7 @@ class OtherProcesses:
 class Reservation:
     is_granted: bool
     other_processes: OtherProcesses
-    learned: Mapping[str, Learned] = field(default_factory=dict)
+    learned: Mapping[str, LearnedLimit] = field(default_factory=dict)
     """Recorded values by budget. Their times are on this process's monotonic clock."""
 
 
@@ -39,12 +39,12 @@ class Ledger(Protocol):
 
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation: ...
 
-    async def give_back(self, counted: Sequence[str]) -> None:
+    async def give_back(self, unsent: Sequence[str]) -> None:
         """Gives back a counted but unsent call for each item, which is a method, or a channel with the prefix
         POSTS_PREFIX."""
         ...
 
-    async def record_learned(self, budget: str, learned: Learned) -> None:
+    async def record_learned(self, budget: str, learned: LearnedLimit) -> None:
         """Records a learned value, unless the recorded one is newer."""
         ...
 
@@ -59,8 +59,8 @@ class SingleProcess:
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
         return Reservation(True, OtherProcesses())
 
-    async def give_back(self, counted: Sequence[str]) -> None:
+    async def give_back(self, unsent: Sequence[str]) -> None:
         """Does nothing, because nothing was counted."""
 
-    async def record_learned(self, budget: str, learned: Learned) -> None:
+    async def record_learned(self, budget: str, learned: LearnedLimit) -> None:
         """Does nothing, because the budget keeps what it learns until the process ends."""

@@ -27,7 +27,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from slack_pacing.rates import ASK_AGAIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned, LearnedRate, RateWindow
+from slack_pacing.rates import ASK_AGAIN_S, OTHERS_MARGIN_S, WINDOW_S, LearnedLimit, LearnedRate, RateWindow
 
 OWN_GAP_S = 0.5
 """Minimum time between two edits of a reply. People couldn't read the text any faster."""
@@ -92,22 +92,26 @@ class CallsLeft:
     deletions: int
     """`posts`, `edits` and `deletions` count calls that are free now or will be before an answer that starts now
     ends."""
-    live: int
-    without_message: int
+    live_replies: int
+    replies_without_message: int
     """The number of live answers that show only a status and no message yet."""
     recent_answers: int
     """The number of answers that started in the last RECENT_QUESTIONS_S. The same number is expected to follow."""
-    usual_s: float
+    usual_life_s: float
 
     def should_start_late(self, age_s: float) -> bool:
         """Returns whether an answer of this age should delay its first words, because the ends of answers might need
         the calls. Ending an answer that has a message takes an edit, or a second post and a deletion. Ending any other
         answer takes a post. After half of the usual duration, first words aren't worth a second post."""
-        posted_again = self.live - self.without_message - self.edits
+        posted_again = self.live_replies - self.replies_without_message - self.edits
         if posted_again < 0:
-            return self.posts < self.without_message
-        posts = self.without_message + self.recent_answers + max(0, self.live + self.recent_answers - self.edits)
-        return posts > self.posts or posted_again >= self.deletions or age_s > self.usual_s / 2
+            return self.posts < self.replies_without_message
+        posts = (
+            self.replies_without_message
+            + self.recent_answers
+            + max(0, self.live_replies + self.recent_answers - self.edits)
+        )
+        return posts > self.posts or posted_again >= self.deletions or age_s > self.usual_life_s / 2
 
 
 class Pacer:
@@ -167,7 +171,7 @@ class Pacer:
         if urgency is Urgency.FINAL:
             return self._window.free_at(now, 1)
         if urgency in (Urgency.FIRST, Urgency.QUEUED):
-            ready_at = self._window.free_at(now, self.live + 1)
+            ready_at = self._window.free_at(now, self.live_replies + 1)
             return ready_at if ready_at > now or self._covers_finals(now) else now + ASK_AGAIN_S
         own_gap_s = STEP_GAP_S if urgency is Urgency.STEP else OWN_GAP_S
         gap_s = self.gap_s(key, now, pace() if pace else self.pace(now))
@@ -175,49 +179,50 @@ class Pacer:
         has_room = self.progress_calls(now) > 0
         return now if has_room and due <= now else min(max(due, now + OWN_GAP_S / 10), now + ASK_AGAIN_S)
 
-    def final_at(self, now: float, ahead: int) -> float:
-        """Returns the earliest time for a final that `ahead` others precede. Calls in flight count for a minute."""
-        return max(self._not_before, self._window.free_at(now, ahead + 1, unknown_s=WINDOW_S))
+    def final_at(self, now: float, finals_ahead: int) -> float:
+        """Returns the earliest time for a final edit after `finals_ahead` others. Calls in flight count for a
+        minute."""
+        return max(self._not_before, self._window.free_at(now, finals_ahead + 1, unknown_wait_s=WINDOW_S))
 
-    def newcomers_gap_s(self, now: float, besides: Hashable = None) -> float:
-        """Returns the expected time between two edits of a reply that starts now. `besides`: the reply's key, if it is
+    def newcomers_gap_s(self, now: float, own_key: Hashable = None) -> float:
+        """Returns the expected time between two edits of a reply that starts now. `own_key`: the reply's key, if it is
         already live."""
-        newcomers = 0 if besides in self._opened_at else 1
-        return max(OWN_GAP_S, 1 / (self.pace(now, newcomers=newcomers, restarting=besides) + 1 / self.usual_s))
+        newcomers = 0 if own_key in self._opened_at else 1
+        return max(OWN_GAP_S, 1 / (self.pace(now, newcomers=newcomers, restarting_key=own_key) + 1 / self.usual_life_s))
 
-    def pace(self, now: float, newcomers: int = 0, restarting: Hashable = None) -> float:
+    def pace(self, now: float, newcomers: int = 0, restarting_key: Hashable = None) -> float:
         """Returns the edits per second that each reply can make without using up the calls in any horizon. `newcomers`:
-        the number of replies that start now, in addition to the live ones. `restarting`: a live reply to treat as
+        the number of replies that start now, in addition to the live ones. `restarting_key`: a live reply to treat as
         starting now."""
         room = self.progress_calls(now) - (newcomers if self._has_reserve else 0)
-        ours = (now if key == restarting else at for key, at in self._opened_at.items())
+        ours = (now if key == restarting_key else at for key, at in self._opened_at.items())
         opened_at = (*ours, *self._others_opened_at, *[now] * newcomers)
-        usual_s, asking = self.usual_s, self._expected_askers(now)
-        rests_s = [_remaining_s(now - since, usual_s) for since in opened_at]
+        usual_life_s, asking = self.usual_life_s, self._expected_askers(now)
+        rests_s = [_remaining_s(now - since, usual_life_s) for since in opened_at]
         paces = []
         for horizon_s in HORIZONS_S:
             expected = NEWCOMERS_WEIGHT * asking * horizon_s / ASKERS_DECAY_S
-            seconds = sum(min(rest_s, horizon_s) for rest_s in rests_s) + expected * min(usual_s, horizon_s / 2)
+            seconds = sum(min(rest_s, horizon_s) for rest_s in rests_s) + expected * min(usual_life_s, horizon_s / 2)
             paces.append((room + self._window.calls_returning_by(now + horizon_s)) / max(seconds, 1.0))
         return max(0.0, min(paces))
 
     def count_live_except(self, key: Hashable) -> int:
-        return self.live - 1 if key in self._opened_at else self.live
+        return self.live_replies - 1 if key in self._opened_at else self.live_replies
 
     @property
-    def live(self) -> int:
+    def live_replies(self) -> int:
         return len(self._opened_at) + len(self._others_opened_at)
 
     def calls_free_within_life(self, now: float) -> int:
         """Returns how many calls are free now or will return before an answer that starts now ends."""
-        return self._window.free_calls(now) + self._window.calls_returning_by(now + self.usual_s)
+        return self._window.free_calls(now) + self._window.calls_returning_by(now + self.usual_life_s)
 
-    def count_others_opened_since(self, then: float) -> int:
-        return sum(at > then for at in self._others_opened_at)
+    def count_others_opened_since(self, since: float) -> int:
+        return sum(at > since for at in self._others_opened_at)
 
     def spare_calls(self, now: float) -> int:
         """Returns how many calls can be sent now if one is kept for each live reply."""
-        return self._window.free_calls(now) - self.live if now >= self._not_before else 0
+        return self._window.free_calls(now) - self.live_replies if now >= self._not_before else 0
 
     def on_send(self, now: float, key: Hashable) -> None:
         self._window.on_send()
@@ -231,7 +236,7 @@ class Pacer:
         self._window.on_withdrawn()
 
     def on_shared_calls(self, now: float, call_ages_s: Iterable[float], live_ages_s: Iterable[float]) -> None:
-        self._window.set_others(now - age_s + WINDOW_S + OTHERS_MARGIN_S for age_s in call_ages_s)
+        self._window.set_other_calls(now - age_s + WINDOW_S + OTHERS_MARGIN_S for age_s in call_ages_s)
         self._others_opened_at = [now - age_s for age_s in live_ages_s]
         newest = max(self._others_opened_at, default=-math.inf)
         if newest > self._others_newest + AT_ONCE_S:
@@ -249,19 +254,19 @@ class Pacer:
         self._not_before = max(self._not_before, now + retry_after_s)
         self._window.fill(now, since=now)
 
-    def is_held(self, now: float) -> bool:
+    def must_wait(self, now: float) -> bool:
         return now < self._not_before
 
     @property
-    def learned(self) -> Learned | None:
+    def learned(self) -> LearnedLimit | None:
         return self._rate.learned
 
-    def learn(self, learned: Learned, now: float) -> None:
+    def learn(self, learned: LearnedLimit, now: float) -> None:
         """Adopts what another process has learned, as if this process had received the 429."""
         self._rate.learned = learned
         self._not_before = max(self._not_before, learned.held_until)
-        if learned.held_until > learned.at:
-            self._window.fill(now, since=learned.at)
+        if learned.held_until > learned.learned_at:
+            self._window.fill(now, since=learned.learned_at)
 
     def _count_question(self, now: float) -> None:
         self._last_opened_at = now
@@ -274,7 +279,7 @@ class Pacer:
         """Returns the time between two edits of a reply, in seconds. If there are fewer edits than replies, some
         replies are edited once, in the middle of their remaining life, unless new replies need those edits for their
         first words."""
-        rest_s = _remaining_s(now - self._opened_at.get(key, now), self.usual_s)
+        rest_s = _remaining_s(now - self._opened_at.get(key, now), self.usual_life_s)
         gap_s = 1 / (pace + 1 / rest_s)
         return min(gap_s, rest_s / 2) if self._newcomers_post else gap_s
 
@@ -285,11 +290,11 @@ class Pacer:
         fading = math.exp(-(now - self._last_opened_at) / ASKERS_DECAY_S)
         by_silence = MIN_RESERVED + (RESERVED_AFTER_QUESTION - MIN_RESERVED) * fading
         for_newcomers = min(MAX_RESERVED, by_silence + self._expected_askers(now))
-        return self._window.free_calls(now) - closed_by_429 - self.live - for_newcomers
+        return self._window.free_calls(now) - closed_by_429 - self.live_replies - for_newcomers
 
     def _covers_finals(self, now: float) -> bool:
         """Returns whether all finals, even those for the next askers, can still be sent at once after one more call."""
-        room = self._window.free_calls(now) - self.live - 1
+        room = self._window.free_calls(now) - self.live_replies - 1
         asking = FINALS_WEIGHT * self._expected_askers(now)
         return all(
             room + self._window.calls_returning_by(now + horizon_s) >= math.floor(asking * horizon_s / ASKERS_DECAY_S)
@@ -301,11 +306,11 @@ class Pacer:
         return self._askers * math.exp(-(now - self._asked_at) / ASKERS_DECAY_S)
 
     @property
-    def usual_s(self) -> float:
+    def usual_life_s(self) -> float:
         return sum(self._lives_s) / len(self._lives_s)
 
 
-def _remaining_s(age_s: float, usual_s: float) -> float:
+def _remaining_s(age_s: float, usual_life_s: float) -> float:
     """Returns a reply's expected remaining duration. Up to the usual duration, it gets shorter, and after that longer
     and longer."""
-    return max(1.0, usual_s - age_s, 2 * age_s - 0.85 * usual_s)
+    return max(1.0, usual_life_s - age_s, 2 * age_s - 0.85 * usual_life_s)

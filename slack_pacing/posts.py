@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
-from slack_pacing.rates import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned
+from slack_pacing.rates import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, LearnedLimit
 
 CERTAIN_POSTS = 5
 """The number of posts (including starts of streams) that a channel is assumed to allow in as many seconds, until Slack
@@ -84,23 +84,23 @@ class ChannelPosts:
     tried for an hour."""
 
     def __init__(self) -> None:
-        self.learned = Learned(CERTAIN_POSTS, at=-math.inf, held_until=-math.inf)
+        self.learned = LearnedLimit(CERTAIN_POSTS, learned_at=-math.inf, held_until=-math.inf)
         self._channels: dict[str, _Channel] = {}
         self._trying: str | None = None
         """The channel of the post in flight that tries a higher limit, so Slack might refuse it."""
 
-    def learn(self, learned: Learned, now: float) -> None:
+    def learn(self, learned: LearnedLimit, now: float) -> None:
         self.learned = learned
 
     def rule(self, now: float) -> PostRule:
         return PostRule(int(self.learned.calls), can_try_more=self.learned.held_until <= now)
 
-    def free_at(self, channel_id: str, method: str, now: float, kept: int = 0) -> float:
-        """Returns the time at which a post can be sent with room for `kept` more or, if that isn't known, at which to
-        ask again."""
+    def free_at(self, channel_id: str, method: str, now: float, extra_posts: int = 0) -> float:
+        """Returns the time at which a post can be sent with room for `extra_posts` more or, if that isn't known, at
+        which to ask again."""
         rule = self.rule(now)
         channel = self._channels.get(channel_id) or _Channel()
-        posts = [*channel.posts(now), *[now] * kept]
+        posts = [*channel.posts(now), *[now] * extra_posts]
         free_at = max(rule.free_at(posts, now), channel.refused_until.get(method, now), channel.denied_until)
         is_tried = free_at <= now < rule.certain_at(posts, now)
         return now + ASK_AGAIN_S if is_tried and (self._trying is not None or channel.in_flight) else free_at
@@ -124,7 +124,7 @@ class ChannelPosts:
             self._trying = None
             certain = self.rule(now).after_success(channel.posts(now), now).certain_posts
             if certain > self.learned.calls:
-                self.learned = replace(self.learned, calls=certain, at=now)
+                self.learned = replace(self.learned, calls=certain, learned_at=now)
 
     def on_withdrawn(self, channel_id: str) -> None:
         self._channels[channel_id].in_flight -= 1
@@ -137,7 +137,7 @@ class ChannelPosts:
         before = channel.posts(now)[:-1]
         rule = self.rule(now).after_refusal(before, now)
         held_until = self.learned.held_until if rule.can_try_more else now + LEARNED_FOR_S
-        self.learned = Learned(rule.certain_posts, now, held_until)
+        self.learned = LearnedLimit(rule.certain_posts, now, held_until)
         self._trying = None if self._trying == channel_id else self._trying
         channel.refused_until[method] = max(channel.refused_until.get(method, now), now + retry_after_s)
         return any(other.is_refused(now) for other in self._channels.values() if other is not channel)

@@ -16,10 +16,10 @@ LEARNED_PART = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class LearnedLimit:
     calls: float
     """Calls per minute for progress after a 429, or the number of certain posts."""
-    at: float
+    learned_at: float
     held_until: float
     """The time until which Slack won't accept calls after a 429 or, for posts, until which longer bursts aren't
     tried."""
@@ -30,16 +30,16 @@ class LearnedRate:
 
     def __init__(self, guaranteed: int) -> None:
         self._guaranteed = guaranteed
-        self.learned: Learned | None = None
+        self.learned: LearnedLimit | None = None
 
     def calls_at(self, now: float) -> float:
         if self.learned is None:
             return self._guaranteed
-        minutes = max(0.0, now - self.learned.at) // WINDOW_S
+        minutes = max(0.0, now - self.learned.learned_at) // WINDOW_S
         return min(self._guaranteed, self.learned.calls + minutes * LEARNED_PART * self._guaranteed)
 
     def on_rate_limit(self, now: float, held_until: float) -> None:
-        self.learned = Learned(max(self.calls_at(now) / 2, LEARNED_PART * self._guaranteed), now, held_until)
+        self.learned = LearnedLimit(max(self.calls_at(now) / 2, LEARNED_PART * self._guaranteed), now, held_until)
 
 
 class RateWindow:
@@ -59,16 +59,17 @@ class RateWindow:
         used = self._in_flight + len(self._back_at) + len(self._others_back_at)
         return self._calls_per_minute - used
 
-    def calls_returning_by(self, then: float) -> int:
-        return sum(back_at <= then for back_at in (*self._back_at, *self._others_back_at))
+    def calls_returning_by(self, time: float) -> int:
+        return sum(back_at <= time for back_at in (*self._back_at, *self._others_back_at))
 
-    def free_at(self, now: float, wanted: int, unknown_s: float = ASK_AGAIN_S) -> float:
-        """Returns the time at which `wanted` calls will be free, or `unknown_s` from now if that isn't known yet."""
-        missing = wanted - self.free_calls(now)
+    def free_at(self, now: float, wanted_calls: int, unknown_wait_s: float = ASK_AGAIN_S) -> float:
+        """Returns the time at which `wanted_calls` will be free, or a time `unknown_wait_s` from now if that isn't
+        known yet."""
+        missing = wanted_calls - self.free_calls(now)
         if missing <= 0:
             return now
         known = sorted((*self._back_at, *self._others_back_at))
-        return known[missing - 1] if missing <= len(known) else now + unknown_s
+        return known[missing - 1] if missing <= len(known) else now + unknown_wait_s
 
     def on_send(self) -> None:
         self._in_flight += 1
@@ -81,7 +82,7 @@ class RateWindow:
     def on_withdrawn(self) -> None:
         self._in_flight -= 1
 
-    def set_others(self, back_at: Iterable[float]) -> None:
+    def set_other_calls(self, back_at: Iterable[float]) -> None:
         self._others_back_at = deque(sorted(back_at))
 
     def fill(self, now: float, since: float) -> None:

@@ -115,11 +115,11 @@ def end_of_answer(text: str, first: Page, limit_chars: int, limit_bytes: int) ->
     that people can read the conclusion."""
     rest = text[first.start :]
     if len(rest) <= limit_chars:
-        pages = Pages(limit_chars, limit_bytes, first, max_full=1)
+        pages = Pages(limit_chars, limit_bytes, first, max_full_pages=1)
         pages.append(rest)
         pages.finish()
-        if not pages.full:
-            return EndOfAnswer(pages.growing, "")
+        if not pages.full_pages:
+            return EndOfAnswer(pages.growing_page, "")
     page = _end_page(text, first.start, limit_chars, limit_bytes)
     return EndOfAnswer(page, left_out_notice(text[first.start : page.start]))
 
@@ -129,12 +129,12 @@ def _end_page(text: str, first: int, limit_chars: int, limit_bytes: int) -> Page
     while True:
         start, code = _start_of_end(text, first, chars)
         opening = Opening(code) if len(code) <= limit_chars // 4 else NO_OPENING
-        pages = Pages(limit_chars, limit_bytes, Page("", opening, start), max_full=5)
+        pages = Pages(limit_chars, limit_bytes, Page("", opening, start), max_full_pages=5)
         pages.append(text[start:].rstrip())
         pages.finish()
         if pages.is_complete or chars <= 1:
-            return pages.growing
-        chars = min(chars // 2, pages.growing.start - start)
+            return pages.growing_page
+        chars = min(chars // 2, pages.growing_page.start - start)
 
 
 def _start_of_end(text: str, first: int, chars: int) -> tuple[int, str]:

@@ -54,7 +54,7 @@ def choose_stream(
     budget: RateBudget, key: Hashable, forced: CarrierName | None, now: float, has_stop: bool
 ) -> Stream | None:
     """Returns a stream for a page of a live reply, or None if edits should be used (`ChooseStream`)."""
-    carrier = budget.choose_carrier(key, has_stop=has_stop, forced=forced)
+    carrier = budget.choose_carrier(key, has_stop=has_stop, forced_carrier=forced)
     return Stream(until=now + STREAM_LIFE_S) if carrier == "stream" else None
 
 

@@ -492,7 +492,7 @@ class Reply:
 
     @property
     def _last_page(self) -> int:
-        last = len(self._pages.full) - (not self._pages.is_complete)
+        last = len(self._pages.full_pages) - (not self._pages.is_complete)
         return min(last, self._max_pages - 1) + self._has_end_page
 
     @property
@@ -525,12 +525,12 @@ class Reply:
             return replace(view, left_out=self._end_below_file.left_out) if is_before_end else view
         end = self._picture if self.has_ended else None
         if end and not self._missing_files():
-            is_left_out = self._files is None and page < len(self._pages.full)
+            is_left_out = self._files is None and page < len(self._pages.full_pages)
             left_out = texts.answers.omitted_pages_text(MAX_PAGES_WITHOUT_FILE) if is_left_out else ""
             is_only_end = is_end_page and bool(self._end_below_file.left_out)
             about_files = files_notice(self._files, is_only_end) if self._files else ""
             return replace(view, end=replace(end, notices=(*end.notices, *filter(None, (about_files, left_out)))))
-        if page < len(self._pages.full):
+        if page < len(self._pages.full_pages):
             return replace(view, rest_in_file=True, has_stop=self.initial.has_stop)
         activity, asks = (self._activity, ()) if isinstance(self._activity, str) else ("", self._activity)
         # While calls await a decision, no answer is being written, so Slack shows no Stop button.
@@ -544,7 +544,7 @@ class Reply:
         )
 
     def _page(self, page: int) -> Page:
-        return self._pages.full[page] if page < len(self._pages.full) else self._pages.growing
+        return self._pages.full_pages[page] if page < len(self._pages.full_pages) else self._pages.growing_page
 
     def _mark_final_pages(self) -> None:
         while self._has_next_page(page := self._final_pages):
@@ -563,18 +563,18 @@ class Reply:
 
     @property
     def _has_more_pages(self) -> bool:
-        return not self._pages.is_complete and len(self._pages.full) < self._max_pages
+        return not self._pages.is_complete and len(self._pages.full_pages) < self._max_pages
 
     def _complete_pages(self) -> None:
         self._pages.finish()
-        self._final_pages = min(self._final_pages, len(self._pages.full))
+        self._final_pages = min(self._final_pages, len(self._pages.full_pages))
         self._ends_below_file, self._end_of_answer = False, None
-        if self._files is None or not self._pages.full or self._has_more_pages:
+        if self._files is None or not self._pages.full_pages or self._has_more_pages:
             self._files = None if self._files is None else ()
             return
         text = self.text
         ts = self.job.question.ts
-        whole = [whole_answer(text, ts)] if len(self._pages.full) >= MAX_PAGES else []
+        whole = [whole_answer(text, ts)] if len(self._pages.full_pages) >= MAX_PAGES else []
         self._ends_below_file = bool(whole) and bool(text[self._page(MAX_PAGES).start :].strip())
         self._files = (*whole, *long_code(text, ts))
 
@@ -608,8 +608,8 @@ class Reply:
 
     def _empty_pages(self) -> Pages:
         heard = texts.answers.transcript_line(self._transcript) if self._transcript else ""
-        first = Page(taken_chars=counted_chars(heard))
-        return Pages(*self._edits.page_limits(0, self.page_chars), first, max_full=1)
+        first = Page(reserved_chars=counted_chars(heard))
+        return Pages(*self._edits.page_limits(0, self.page_chars), first, max_full_pages=1)
 
     def _lay_out_if_form_changed(self, first_plain_page: float) -> None:
         if self._edits.first_plain_page != first_plain_page:
@@ -618,8 +618,8 @@ class Reply:
     def _lay_out_from(self, page: int) -> None:
         old = self._pages
         first = replace(self._page(page), source="")
-        pages = Pages(*self._edits.page_limits(page, self.page_chars), first, max_full=self._final_pages + 1)
-        pages.full = old.full[:page]
+        pages = Pages(*self._edits.page_limits(page, self.page_chars), first, max_full_pages=self._final_pages + 1)
+        pages.full_pages = old.full_pages[:page]
         self._lay_out(pages, old.text(page))
         if self.has_ended:
             self._complete_pages()
@@ -633,7 +633,7 @@ class Reply:
     def apply_form(self) -> None:
         """Lays out the text again from the first page that has another form, once the text reaches that page."""
         forms = (self._edits.first_short_page, self._edits.first_plain_page)
-        begins = int(max((page for page in forms if page <= len(self._pages.full)), default=-1))
+        begins = int(max((page for page in forms if page <= len(self._pages.full_pages)), default=-1))
         limits = self._pages.limit_chars, self._pages.limit_bytes
         if begins >= 0 and self._edits.page_limits(begins, self.page_chars) != limits:
             self._lay_out_from(begins)

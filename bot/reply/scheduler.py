@@ -366,7 +366,9 @@ class EditScheduler:
         if self.carrier == "stream":
             return True
         now = self.clock.monotonic()
-        next_post_at = self.budget.post_ready_at(METHODS[Post], live.reply.job.question.thread.channel_id, now, kept=1)
+        next_post_at = self.budget.post_ready_at(
+            METHODS[Post], live.reply.job.question.thread.channel_id, now, extra_posts=1
+        )
         return next_post_at > now or not self.budget.carrier_room(METHODS[Update], live).is_fresh
 
     def edit_of_end(self, job: Job, end: End, shown: Picture) -> Update | None:

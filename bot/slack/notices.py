@@ -98,9 +98,9 @@ def follow_up_blocks(response: ActionResponse) -> list[Json]:
 
 
 def _first_page(markdown: str) -> tuple[str, str]:
-    pages = Pages(max_full=1)
+    pages = Pages(max_full_pages=1)
     pages.append(markdown)
-    first, *more = [*pages.full, pages.growing]
+    first, *more = [*pages.full_pages, pages.growing_page]
     return first.markdown, texts.actions.REST_LEFT_OUT if more else ""
 
 

@@ -18,7 +18,7 @@ from bot.store.schema import jobs, learned_budgets, slack_calls
 from bot.store.workers import WorkerLiveness, WorkerOperations
 from slack_pacing.ledger import POSTS_PREFIX, OtherProcesses, Reservation
 from slack_pacing.posts import PostRule
-from slack_pacing.rates import Learned
+from slack_pacing.rates import LearnedLimit
 
 WINDOW_S = 61.0
 """Slack's minute, plus a second for network delays and differing clocks."""
@@ -84,7 +84,7 @@ class RateLedger(WorkerOperations):
         # A future time recorded by a wrong clock would count as the newest for years.
         credible = sa.select(learned_budgets).where(learned_budgets.c.learned_at <= now + CLOCKS_DIFFER_S)
         learned = {
-            row.budget: Learned(row.calls, row.learned_at - self._epoch_s, row.held_until - self._epoch_s)
+            row.budget: LearnedLimit(row.calls, row.learned_at - self._epoch_s, row.held_until - self._epoch_s)
             for row in await connection.execute(credible)
         }
         return [
@@ -97,8 +97,8 @@ class RateLedger(WorkerOperations):
         ]
 
     @writes_unsynced
-    async def record_learned(self, connection: AsyncConnection, budget: str, learned: Learned) -> None:
-        learned_at, held_until = (self._epoch_s + at for at in (learned.at, learned.held_until))
+    async def record_learned(self, connection: AsyncConnection, budget: str, learned: LearnedLimit) -> None:
+        learned_at, held_until = (self._epoch_s + at for at in (learned.learned_at, learned.held_until))
         values = {"calls": learned.calls, "learned_at": learned_at, "held_until": held_until}
         recorded_at = learned_budgets.c.learned_at
         is_older = sa.or_(recorded_at < learned_at, recorded_at > self._now() + CLOCKS_DIFFER_S)

@@ -396,7 +396,7 @@ learned_budgets = sa.Table(
     "learned_budgets",
     metadata,
     sa.Column("budget", sa.Text, primary_key=True),
-    # As in Learned (pacing/rates.py).
+    # As in LearnedLimit (slack_pacing/rates.py).
     sa.Column("calls", sa.Double, nullable=False),
     sa.Column("learned_at", sa.Double, nullable=False),
     sa.Column("held_until", sa.Double, nullable=False),

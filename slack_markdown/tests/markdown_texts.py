@@ -16,7 +16,7 @@ def paged(text: str, limit: int, step: int = 10**9) -> list[Page]:
     for start in range(0, len(text), step):
         pages.append(text[start : start + step])
     pages.finish()
-    return [*pages.full, pages.growing]
+    return [*pages.full_pages, pages.growing_page]
 
 
 MARKDOWN = st.lists(

@@ -105,9 +105,9 @@ def test_destination_is_judged_once_however_often_it_is_used(definitions: Callab
 
 @pytest.mark.parametrize("shape", SHAPES_BY_GATE)
 def test_page_is_rendered_in_few_steps(shape: str) -> None:
-    pages = Pages(max_full=1)
+    pages = Pages(max_full_pages=1)
     pages.append(text_of(shape, 12_500))
-    for page in [*pages.full, pages.growing]:
+    for page in [*pages.full_pages, pages.growing_page]:
         assert steps(lambda markdown: render_page(markdown, growing=True), page.markdown) < FEW_CALLS // 2
 
 

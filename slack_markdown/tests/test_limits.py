@@ -23,7 +23,7 @@ def sent(markdown: str) -> str:
 def is_full(markdown: str) -> bool:
     extent = Extent()
     extent.read(markdown)
-    return extent.full is not None
+    return extent.full_at is not None
 
 
 def fits(source: str, limit_chars: int = 10**6, limit_bytes: int = 10**6) -> bool:

@@ -525,9 +525,9 @@ URLS = st.lists(st.sampled_from(URL_PIECES), max_size=24).map("".join)
 
 @pytest.mark.parametrize("url", ["https://\u0456.\u0456 ", "https://1 ", "https://\u0456", "https://a@b "])
 def test_page_of_hosts_fits_into_a_message(url: str) -> None:
-    pages = Pages(max_full=1)
+    pages = Pages(max_full_pages=1)
     pages.append(url * 4_000)
-    assert len(render_page(pages.full[0].markdown, growing=False)) <= 12_000
+    assert len(render_page(pages.full_pages[0].markdown, growing=False)) <= 12_000
 
 
 def test_host_that_grows_is_held_back() -> None:

@@ -170,8 +170,8 @@ def test_full_pages_never_change() -> None:
     before: list[Page] = []
     for word in ("word " * 200).split(" "):
         pages.append(word + " ")
-        assert pages.full[: len(before)] == before
-        before = list(pages.full)
+        assert pages.full_pages[: len(before)] == before
+        before = list(pages.full_pages)
 
 
 @pytest.mark.parametrize("character", ["x", "漢", "👩", "<", "&", "\ud800"])
@@ -191,7 +191,7 @@ def test_no_character_is_sent_as_more_than_most_sent(piece: str) -> None:
 def bytes_of_pages(deltas: Iterable[str]) -> int:
     """Returns the memory used by the pages of these deltas, which nothing else keeps in memory."""
     tracemalloc.start()
-    pages = Pages(max_full=1)
+    pages = Pages(max_full_pages=1)
     for delta in deltas:
         pages.append(delta)
     held, _ = tracemalloc.get_traced_memory()

@@ -118,14 +118,14 @@ def frames(markdown: str) -> dict[int, list[str]]:
     """Returns all frames of each page while the text grows, and the final one; "" for a frame without a block."""
     pages, sent = Pages(), defaultdict[int, list[str]](list)
     for character in [*markdown, ""]:
-        full = len(pages.full)
+        full = len(pages.full_pages)
         if character:
             pages.append(character)
         else:
             pages.finish()
-        for number, page in enumerate(pages.full[full:], full):
+        for number, page in enumerate(pages.full_pages[full:], full):
             sent[number].append(render_page(page.markdown, growing=False))
-        sent[len(pages.full)].append(render_page(pages.growing.markdown, growing=bool(character)))
+        sent[len(pages.full_pages)].append(render_page(pages.growing_page.markdown, growing=bool(character)))
     return sent
 
 
@@ -175,5 +175,5 @@ def test_pages_join_to_the_example(source: str, cases: list[tuple[int, str]], li
         for character in markdown:
             pages.append(character)
         assert pages.text() == markdown, number
-        for page in (*pages.full, pages.growing):
+        for page in (*pages.full_pages, pages.growing_page):
             assert pages.fits(page.source, page.opening), number

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from slack_pacing.budget import RateBudget
 from slack_pacing.ledger import LedgerUnavailable, OtherProcesses, Reservation
 from slack_pacing.posts import PostRule
-from slack_pacing.rates import Learned
+from slack_pacing.rates import LearnedLimit
 from slack_pacing.tests.simulated_time import SimulatedClock
 
 NO_OTHERS = OtherProcesses()
@@ -27,7 +27,7 @@ class LoneLedger:
     requests: int = 0
     others: OtherProcesses = NO_OTHERS
     counted: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    learned: dict[str, Learned] = field(default_factory=dict)
+    learned: dict[str, LearnedLimit] = field(default_factory=dict)
 
     async def reserve_post(self, channel_id: str, rule: PostRule) -> Reservation:
         await asyncio.sleep(self.delay_s)
@@ -55,7 +55,7 @@ class LoneLedger:
     async def give_back(self, counted: Sequence[str]) -> None:
         """Changes nothing: no other process waits for these calls."""
 
-    async def record_learned(self, budget: str, learned: Learned) -> None:
+    async def record_learned(self, budget: str, learned: LearnedLimit) -> None:
         await asyncio.sleep(self.delay_s)
         if self.is_away:
             raise LedgerUnavailable("The ledger is away.")

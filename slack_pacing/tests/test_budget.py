@@ -13,8 +13,8 @@ import pytest
 from slack_pacing.budget import (
     APPENDS,
     CALLS_PER_MINUTE,
+    CHANNEL_POSTS,
     DEFAULT_RETRY_AFTER_S,
-    IN_CHANNEL,
     REPLIES,
     STARTS,
     STOPS,
@@ -26,7 +26,7 @@ from slack_pacing.carriers import CarrierName
 from slack_pacing.ledger import OtherProcesses, Reservation
 from slack_pacing.pacer import RECENT_QUESTIONS_S, USUAL_LIFE_S, CallsLeft, Urgency
 from slack_pacing.posts import POST_BURST, PostRule
-from slack_pacing.rates import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned
+from slack_pacing.rates import ASK_AGAIN_S, MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, LearnedLimit
 from slack_pacing.tests.ledgers import LoneLedger, watching
 from slack_pacing.tests.simulated_time import SimulatedClock, run_simulated
 
@@ -232,7 +232,7 @@ def send(budget: RateBudget, method: str, calls: int) -> None:
 
 def live_by_method(budget: RateBudget) -> dict[str, int]:
     """Returns how many live replies use each method's calls."""
-    return {method: budget._pacers[method].live for method in (REPLIES, STARTS, APPENDS, STOPS)}
+    return {method: budget._pacers[method].live_replies for method in (REPLIES, STARTS, APPENDS, STOPS)}
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_stream_counts_from_when_its_reply_was_opened(budget: RateBudget, clock:
     budget.set_methods("a", OPEN)
     clock.now_s += 5.0
     budget.on_reply_closed("a")
-    assert budget._pacers[STOPS].usual_s == (USUAL_LIFE_S + 10.0) / 2
+    assert budget._pacers[STOPS].usual_life_s == (USUAL_LIFE_S + 10.0) / 2
 
 
 @pytest.mark.parametrize(
@@ -323,8 +323,8 @@ def test_stream_needs_a_start_and_a_stop_that_no_other_needs(
         budget.set_methods(number, OPEN)
     send(budget, STARTS, started)
     budget.on_reply_opened("a")
-    assert budget.choose_carrier("a", forced=STREAM) is expected
-    assert budget.choose_carrier("a", forced="edit") == "edit"
+    assert budget.choose_carrier("a", forced_carrier=STREAM) is expected
+    assert budget.choose_carrier("a", forced_carrier="edit") == "edit"
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_less_crowded_budget_carries(budget: RateBudget, edited: int, streamed: 
             budget.set_methods(number, OPEN)
     budget.on_reply_opened("a")
     before = live_by_method(budget)
-    assert budget.choose_carrier("a", forced=AUTO) is expected
+    assert budget.choose_carrier("a", forced_carrier=AUTO) is expected
     assert live_by_method(budget) == before, "the question changes nothing"
     assert budget.ready_at(REPLIES, NOW + WINDOW_S, Urgency.PROGRESS, "a") <= NOW + WINDOW_S
     budget.on_reply_closed("a")
@@ -367,9 +367,9 @@ def test_appends_of_a_stream_may_use_their_whole_budget(budget: RateBudget) -> N
 def test_used_budget_carries_less(budget: RateBudget) -> None:
     budget.on_reply_opened("a")
     send(budget, REPLIES, 30)
-    assert budget.choose_carrier("a", forced=AUTO) == "stream"
+    assert budget.choose_carrier("a", forced_carrier=AUTO) == "stream"
     send(budget, APPENDS, 100)
-    assert budget.choose_carrier("a", forced=AUTO) == "edit"
+    assert budget.choose_carrier("a", forced_carrier=AUTO) == "edit"
 
 
 @pytest.mark.parametrize("method", [STARTS, STOPS])
@@ -381,10 +381,10 @@ async def test_denied_start_or_stop_leaves_answers_to_edits_for_a_moment(method:
     budget.on_send(method, NOW, "a")
     assert not await budget.take_call(method)
     budget.on_withdrawn(method)
-    assert budget.choose_carrier("a", forced=STREAM) == "edit"
+    assert budget.choose_carrier("a", forced_carrier=STREAM) == "edit"
     assert budget.ready_at(method, NOW, Urgency.FINAL, "a") == budget.final_at(method, NOW, 0) == NOW + ASK_AGAIN_S
     clock.now_s += ASK_AGAIN_S
-    assert budget.choose_carrier("a", forced=STREAM) == "stream"
+    assert budget.choose_carrier("a", forced_carrier=STREAM) == "stream"
 
 
 @simulated
@@ -402,13 +402,18 @@ async def test_what_is_left_for_live_replies_is_counted_over_all_processes() -> 
     budget.on_end(REPLIES)
     for method, calls in ((POST, 3), (METHOD, 2), (REPLIES, 4)):
         send(budget, method, calls)
-    left = CallsLeft(240 - 3, 50 - 5, 50 - 2, live=6, without_message=1, recent_answers=2, usual_s=USUAL_LIFE_S)
+    left = CallsLeft(
+        240 - 3, 50 - 5, 50 - 2, live_replies=6, replies_without_message=1, recent_answers=2, usual_life_s=USUAL_LIFE_S
+    )
     assert budget.calls_left(NOW, 1) == left
     crowded = replace(left, edits=0, posts=0)
     assert [budget.should_start_late(key, NOW, left) for key in ("old", "new")] == [False, False]
     assert budget.should_start_late("new", NOW, crowded)
     free = replace(left, edits=0, posts=99)
-    assert [budget.should_start_late(key, NOW, replace(free, usual_s=19.9)) for key in ("old", "new")] == [True, False]
+    assert [budget.should_start_late(key, NOW, replace(free, usual_life_s=19.9)) for key in ("old", "new")] == [
+        True,
+        False,
+    ]
 
 
 async def take(budget: RateBudget, method: str) -> bool:
@@ -484,21 +489,21 @@ async def test_429_while_the_database_is_away_is_told_with_its_age_when_it_is_ba
         assert not ledger.learned
         ledger.is_away = False
         await asyncio.sleep(2 * WATCH_INTERVAL_S)
-    assert ledger.learned[UPDATE] == Learned(25.0, at=10.0, held_until=40.0)
+    assert ledger.learned[UPDATE] == LearnedLimit(25.0, learned_at=10.0, held_until=40.0)
 
 
 @pytest.mark.parametrize(
-    ("theirs_at", "newest"), [(100.0, Learned(25.0, 200.0, 230.0)), (201.0, Learned(40.0, 201.0, 201.0))]
+    ("theirs_at", "newest"), [(100.0, LearnedLimit(25.0, 200.0, 230.0)), (201.0, LearnedLimit(40.0, 201.0, 201.0))]
 )
 @simulated
 async def test_newest_of_what_two_processes_learned_while_the_database_was_away_stays(
-    theirs_at: float, newest: Learned
+    theirs_at: float, newest: LearnedLimit
 ) -> None:
     ledger = LoneLedger()
     async with watching(ledger) as budget:
         await asyncio.sleep(200)
         budget.on_rate_limit(UPDATE, RETRY_AFTER_S)
-        ledger.learned[UPDATE] = Learned(40.0, theirs_at, theirs_at)
+        ledger.learned[UPDATE] = LearnedLimit(40.0, theirs_at, theirs_at)
         assert await budget.take_call(READ), "the record is read"
         await asyncio.sleep(2 * WATCH_INTERVAL_S)
     assert ledger.learned[UPDATE] == newest
@@ -506,14 +511,14 @@ async def test_newest_of_what_two_processes_learned_while_the_database_was_away_
 
 @simulated
 async def test_each_lesson_is_recorded_once() -> None:
-    ledger = LoneLedger(learned={READ: Learned(20.0, 0.0, 10.0)})
+    ledger = LoneLedger(learned={READ: LearnedLimit(20.0, 0.0, 10.0)})
     async with watching(ledger) as budget:
         await asyncio.sleep(WATCH_INTERVAL_S / 2)
         for limited, recorded in (
             ([], []),
             ([UPDATE], [UPDATE]),
             ([], []),
-            ([UPDATE, POST], [UPDATE, IN_CHANNEL]),
+            ([UPDATE, POST], [UPDATE, CHANNEL_POSTS]),
             ([], []),
         ):
             ledger.learned.clear()

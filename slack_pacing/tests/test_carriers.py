@@ -38,7 +38,7 @@ def test_second_answer_without_a_placeholder_is_streamed(live: int, carrier: Car
 def test_forced_carrier_is_chosen_while_a_stream_can_start(
     forced: CarrierName | None, spare_starts: int, carrier: CarrierName, edits: CarrierRoom
 ) -> None:
-    assert choose_carrier(edits, IDLE, spare_starts=spare_starts, spare_stops=20, forced=forced) is carrier
+    assert choose_carrier(edits, IDLE, spare_starts=spare_starts, spare_stops=20, forced_carrier=forced) is carrier
 
 
 @pytest.mark.parametrize(("has_stop", "carrier"), [(True, "stream"), (False, "edit")])

@@ -22,7 +22,7 @@ from slack_pacing.pacer import (
     Urgency,
     should_post_final,
 )
-from slack_pacing.rates import MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, Learned, LearnedRate
+from slack_pacing.rates import MARGIN_S, OTHERS_MARGIN_S, WINDOW_S, LearnedLimit, LearnedRate
 
 FINAL, FIRST, PROGRESS = Urgency.FINAL, Urgency.FIRST, Urgency.PROGRESS
 
@@ -460,8 +460,8 @@ def test_process_that_learns_from_another_knows_the_same_from_then_on(
 def test_longer_one_of_two_processes_rate_limits_applies() -> None:
     pacer = Pacer()
     pacer.on_rate_limit(100.0, 60.0)
-    pacer.learn(Learned(25.0, at=101.0, held_until=110.0), 102.0)
-    assert [pacer.is_held(now) for now in (111.0, 159.9, 160.0)] == [True, True, False]
+    pacer.learn(LearnedLimit(25.0, learned_at=101.0, held_until=110.0), 102.0)
+    assert [pacer.must_wait(now) for now in (111.0, 159.9, 160.0)] == [True, True, False]
 
 
 @pytest.mark.parametrize("urgency", list(Urgency))
@@ -475,7 +475,7 @@ def test_429_of_another_process_holds_calls_back_as_our_own_does(urgency: Urgenc
     assert learned is not None
     heard_at = 100.0 + heard_after_s
     ours.learn(learned, heard_at)
-    assert ours.is_held(heard_at) is theirs.is_held(heard_at) is (heard_after_s < 30)
+    assert ours.must_wait(heard_at) is theirs.must_wait(heard_at) is (heard_after_s < 30)
     for now in (heard_at, heard_at + 20, heard_at + 31, heard_at + 62, heard_at + 300):
         assert ours.ready_at(now, urgency, "a") == theirs.ready_at(now, urgency, "a")
 
@@ -498,27 +498,41 @@ def test_final_is_expected_after_a_minute_where_calls_are_in_flight_and_not_befo
     assert pacer.final_at(0.0, 0) == 90.0
 
 
-QUIET = CallsLeft(posts=240, edits=50, deletions=50, live=1, without_message=1, recent_answers=1, usual_s=15.0)
-CROWD = replace(QUIET, posts=140, live=120, without_message=30, recent_answers=60)
+QUIET = CallsLeft(
+    posts=240, edits=50, deletions=50, live_replies=1, replies_without_message=1, recent_answers=1, usual_life_s=15.0
+)
+CROWD = replace(QUIET, posts=140, live_replies=120, replies_without_message=30, recent_answers=60)
 BEGINNINGS: Mapping[str, tuple[CallsLeft, float, bool]] = {
     "alone": (QUIET, 0.0, False),
-    "20 at once": (replace(QUIET, live=20, without_message=20, recent_answers=20), 0.0, False),
-    "50 at once": (replace(QUIET, live=50, without_message=50, recent_answers=50), 0.0, False),
-    "the 95th of 100 within ten seconds": (replace(QUIET, posts=165, live=75, recent_answers=50), 0.0, False),
-    "the 95th of 200 within ten seconds": (replace(QUIET, posts=165, live=75, recent_answers=95), 0.0, True),
-    "the last of 200 at once": (replace(QUIET, live=200, without_message=200, recent_answers=200), 0.0, False),
+    "20 at once": (replace(QUIET, live_replies=20, replies_without_message=20, recent_answers=20), 0.0, False),
+    "50 at once": (replace(QUIET, live_replies=50, replies_without_message=50, recent_answers=50), 0.0, False),
+    "the 95th of 100 within ten seconds": (replace(QUIET, posts=165, live_replies=75, recent_answers=50), 0.0, False),
+    "the 95th of 200 within ten seconds": (replace(QUIET, posts=165, live_replies=75, recent_answers=95), 0.0, True),
+    "the last of 200 at once": (
+        replace(QUIET, live_replies=200, replies_without_message=200, recent_answers=200),
+        0.0,
+        False,
+    ),
     "an edit is left for its end": (replace(CROWD, edits=91), 0.0, False),
     "even late in its life": (replace(CROWD, edits=91), 60.0, False),
     "no edit is left": (replace(CROWD, edits=90), 0.0, True),
     "the others need the posts": (replace(CROWD, edits=91, posts=29), 0.0, True),
     "a post is left for each": (replace(CROWD, edits=91, posts=30), 0.0, False),
-    "posts for all and for whoever asks next": (replace(QUIET, live=75, recent_answers=50, posts=126), 0.0, False),
-    "one post less": (replace(QUIET, live=75, recent_answers=50, posts=125), 0.0, True),
-    "half of its life is left": (replace(QUIET, live=75, recent_answers=50), 7.5, False),
-    "less of its life is left": (replace(QUIET, live=75, recent_answers=50), 7.6, True),
-    "a deletion is left": (replace(QUIET, live=75, recent_answers=0, deletions=25), 0.0, False),
-    "the others need the deletions": (replace(QUIET, live=75, recent_answers=0, deletions=24), 0.0, True),
-    "nothing is left": (CallsLeft(0, 0, 0, live=1, without_message=1, recent_answers=0, usual_s=15.0), 0.0, True),
+    "posts for all and for whoever asks next": (
+        replace(QUIET, live_replies=75, recent_answers=50, posts=126),
+        0.0,
+        False,
+    ),
+    "one post less": (replace(QUIET, live_replies=75, recent_answers=50, posts=125), 0.0, True),
+    "half of its life is left": (replace(QUIET, live_replies=75, recent_answers=50), 7.5, False),
+    "less of its life is left": (replace(QUIET, live_replies=75, recent_answers=50), 7.6, True),
+    "a deletion is left": (replace(QUIET, live_replies=75, recent_answers=0, deletions=25), 0.0, False),
+    "the others need the deletions": (replace(QUIET, live_replies=75, recent_answers=0, deletions=24), 0.0, True),
+    "nothing is left": (
+        CallsLeft(0, 0, 0, live_replies=1, replies_without_message=1, recent_answers=0, usual_life_s=15.0),
+        0.0,
+        True,
+    ),
 }
 
 
@@ -598,7 +612,7 @@ def test_spare_calls_are_those_beyond_one_for_each_live_reply() -> None:
     assert [pacer.spare_calls(now) > 0 for now in (39.9, 80.0)] == [False, True]
     assert pacer.spare_calls(39.9) == 0
     pacer.on_reply_left(1)
-    assert pacer.live == 2
+    assert pacer.live_replies == 2
 
 
 def test_progress_without_finals_to_hold_back_may_use_every_call() -> None:

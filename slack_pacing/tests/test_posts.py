@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slack_pacing.posts import CERTAIN_POSTS, LEARNED_FOR_S, POST_BURST, ChannelPosts, PostRule
-from slack_pacing.rates import WINDOW_S, Learned
+from slack_pacing.rates import WINDOW_S, LearnedLimit
 
 POST, START = "chat.postMessage", "chat.startStream"
 
@@ -200,7 +200,7 @@ def test_processes_that_share_what_they_learn_are_refused_one_post_in_all(turns:
     for number, wait_s in turns:
         slack.now += wait_s
         slack.posts = processes[number]
-        newest = max((posts.learned for posts in processes), key=lambda learned: learned.at)
+        newest = max((posts.learned for posts in processes), key=lambda learned: learned.learned_at)
         slack.posts.learn(newest, slack.now)
         slack.post(f"C{number}")
     assert len(slack.refused) <= 1
@@ -215,8 +215,10 @@ def test_burst_that_another_process_was_allowed_needs_no_trial() -> None:
         ours.on_send("C2", 200.0)
 
 
-@pytest.mark.parametrize(("last_at", "learned"), [(4.9, Learned(6, 4.9, -math.inf)), (4.97, None)])
-def test_longer_burst_is_news_and_a_post_that_adds_nothing_is_none(last_at: float, learned: Learned | None) -> None:
+@pytest.mark.parametrize(("last_at", "learned"), [(4.9, LearnedLimit(6, 4.9, -math.inf)), (4.97, None)])
+def test_longer_burst_is_news_and_a_post_that_adds_nothing_is_none(
+    last_at: float, learned: LearnedLimit | None
+) -> None:
     """Six posts in 4.97 s may be five in five seconds."""
     posts = ChannelPosts()
     before = posts.learned
@@ -230,13 +232,13 @@ def test_longer_burst_is_news_and_a_post_that_adds_nothing_is_none(last_at: floa
 @pytest.mark.parametrize(
     ("before", "learned"),
     [
-        (0, Learned(CERTAIN_POSTS, 1.0, -math.inf)),
-        (3, Learned(3, 1.0, 1.0 + LEARNED_FOR_S)),
-        (CERTAIN_POSTS, Learned(CERTAIN_POSTS, 1.0, 1.0 + LEARNED_FOR_S)),
+        (0, LearnedLimit(CERTAIN_POSTS, 1.0, -math.inf)),
+        (3, LearnedLimit(3, 1.0, 1.0 + LEARNED_FOR_S)),
+        (CERTAIN_POSTS, LearnedLimit(CERTAIN_POSTS, 1.0, 1.0 + LEARNED_FOR_S)),
     ],
     ids=["not explained by our posts", "fewer than were certain", "a trial"],
 )
-def test_refusal_after_so_many_posts_teaches(before: int, learned: Learned) -> None:
+def test_refusal_after_so_many_posts_teaches(before: int, learned: LearnedLimit) -> None:
     posts = ChannelPosts()
     for _ in range(before):
         posts.on_send("C1", 1.0)
@@ -248,7 +250,7 @@ def test_refusal_after_so_many_posts_teaches(before: int, learned: Learned) -> N
 
 def test_shorter_burst_that_a_refusal_taught_is_exceeded_only_by_trials_after_an_hour() -> None:
     posts = ChannelPosts()
-    posts.learn(Learned(3, at=100.0, held_until=100.0 + LEARNED_FOR_S), 100.0)
+    posts.learn(LearnedLimit(3, learned_at=100.0, held_until=100.0 + LEARNED_FOR_S), 100.0)
     assert posts.rule(LEARNED_FOR_S) == PostRule(3, can_try_more=False)
     assert posts.rule(LEARNED_FOR_S + 100.0) == PostRule(3, can_try_more=True)
 

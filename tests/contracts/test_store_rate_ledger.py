@@ -12,7 +12,7 @@ from bot.store.rows import CLOCKS_DIFFER_S
 from bot.store.schema import learned_budgets, slack_calls
 from slack_pacing.ledger import OtherProcesses, Reservation
 from slack_pacing.posts import PostRule
-from slack_pacing.rates import Learned
+from slack_pacing.rates import LearnedLimit
 from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import apart, count, enqueued
@@ -135,22 +135,22 @@ class BootedClock(ManualClock):
         return self.now_s - self.booted_s
 
 
-async def recorded(store: Stores) -> dict[str, Learned]:
+async def recorded(store: Stores) -> dict[str, LearnedLimit]:
     return dict((await store.rate_ledger.reserve("chat.update", 0)).learned)
 
 
 async def test_what_one_process_learned_has_the_same_age_in_another_one(process: Process) -> None:
     ours = await process("w1", BootedClock(booted_s=1_699_999_000.0))
     theirs = await process("w2", BootedClock(booted_s=1_699_000_000.0))
-    await ours.rate_ledger.record_learned("chat.update", Learned(25.5, at=990.0, held_until=1_020.0))
-    assert await recorded(theirs) == {"chat.update": Learned(25.5, at=999_990.0, held_until=1_000_020.0)}
+    await ours.rate_ledger.record_learned("chat.update", LearnedLimit(25.5, learned_at=990.0, held_until=1_020.0))
+    assert await recorded(theirs) == {"chat.update": LearnedLimit(25.5, learned_at=999_990.0, held_until=1_000_020.0)}
     post = await theirs.rate_ledger.reserve_post("C1", PostRule())
     assert post.learned == await recorded(theirs), "each reservation brings it"
 
 
 async def test_what_was_learned_before_any_429_is_recorded(store: Stores) -> None:
     now = store.clock.monotonic()
-    await store.rate_ledger.record_learned("posts", Learned(8, now, held_until=-math.inf))
+    await store.rate_ledger.record_learned("posts", LearnedLimit(8, now, held_until=-math.inf))
     assert [learned.held_until for learned in (await recorded(store)).values()] == [-math.inf]
 
 
@@ -158,10 +158,12 @@ async def test_what_was_learned_before_any_429_is_recorded(store: Stores) -> Non
 async def test_newest_knowledge_of_a_budget_stays_on_record(
     timed: Stores, clock: ManualClock, newest_first: bool
 ) -> None:
-    older, newer = (Learned(calls, clock.now_s - age_s, clock.now_s) for calls, age_s in ((40.0, 60.0), (20.0, 30.0)))
+    older, newer = (
+        LearnedLimit(calls, clock.now_s - age_s, clock.now_s) for calls, age_s in ((40.0, 60.0), (20.0, 30.0))
+    )
     for learned in (newer, older) if newest_first else (older, newer):
         await timed.rate_ledger.record_learned("chat.update", learned)
-    other = Learned(100.0, clock.now_s, clock.now_s)
+    other = LearnedLimit(100.0, clock.now_s, clock.now_s)
     await timed.rate_ledger.record_learned("chat.appendStream", other)
     assert await recorded(timed) == {"chat.update": newer, "chat.appendStream": other}
     assert await count(timed, learned_budgets) == 2
@@ -170,8 +172,10 @@ async def test_newest_knowledge_of_a_budget_stays_on_record(
 async def test_knowledge_that_a_wrong_clock_recorded_for_the_future_counts_for_nothing(
     timed: Stores, clock: ManualClock
 ) -> None:
-    a_little, far = (Learned(5.0, clock.now_s + ahead_s, 0.0) for ahead_s in (CLOCKS_DIFFER_S, CLOCKS_DIFFER_S + 1))
-    now = Learned(25.0, clock.now_s, clock.now_s + 30)
+    a_little, far = (
+        LearnedLimit(5.0, clock.now_s + ahead_s, 0.0) for ahead_s in (CLOCKS_DIFFER_S, CLOCKS_DIFFER_S + 1)
+    )
+    now = LearnedLimit(25.0, clock.now_s, clock.now_s + 30)
     await timed.rate_ledger.record_learned("chat.update", far)
     await timed.rate_ledger.record_learned("chat.appendStream", a_little)
     assert await recorded(timed) == {"chat.appendStream": a_little}

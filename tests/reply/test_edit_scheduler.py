@@ -201,7 +201,7 @@ async def test_reply_that_has_ended_holds_no_room_in_the_budget() -> None:
     async with scheduling() as schedule:
         replies = [await schedule.open(number) for number in (1, 2)]
         await replies[0].finish(End(EndReason.WHOLE))
-        assert schedule.budget.carrier_room("chat.update", None).live == 1
+        assert schedule.budget.carrier_room("chat.update", None).live_replies == 1
 
 
 @simulated

@@ -60,7 +60,7 @@ def test_another_form_and_an_earlier_text_are_laid_out_one_page_at_a_time(repeat
     call = other_form.next_call()
     assert isinstance(call, Post)
     earlier = Reply(answer(text), Shown(("2.0",)))
-    page = steps(lambda _: Pages(max_full=1).append(text), "")
+    page = steps(lambda _: Pages(max_full_pages=1).append(text), "")
     assert steps(lambda _: refused(other_form, call, Refusal.TOO_LONG), "") <= 2 * page
     assert steps(lambda _: earlier.finish(End(EndReason.CUT, sentence_notice("Cut."))), "") <= 2 * page
     assert other_form.text == earlier.text == text
