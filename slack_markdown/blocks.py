@@ -51,7 +51,7 @@ _BEHIND_SENTENCE = "*_~`\"')]”’»）」"
 _DELIMITER_ROW = regex.compile(r" {0,3}\|?[ \t]*:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?\s*$")
 _INDENT = re.compile(r"[ \t]*")
 FOOTNOTE = r"\[\^(?:[1-9][0-9]{0,2}|[A-Za-z](?:[A-Za-z][A-Za-z0-9]{0,30}(?:[._-][A-Za-z0-9]{1,30}){0,3})?)\]"
-"""Matches a footnote's mark, but no character class such as `[^a-z]`."""
+"""Matches a footnote's mark, but not a character class such as `[^a-z]`."""
 _LABEL_START = rf"[ \t]*(?!{FOOTNOTE})\[(?!\s*\])"
 _DEFINITION = re.compile(
     rf"{_LABEL_START}"
@@ -62,7 +62,7 @@ _DEFINITION = re.compile(
     re.DOTALL,
 )
 DEFINITION_START = re.compile(rf"{_LABEL_START}[^\[\]]*\]:")
-"""Matches the first line of a possible link reference definition, but no footnote."""
+"""Matches the first line of a possible link reference definition, but not a footnote."""
 _LINK = re.compile(r"\][(\[]")
 CELL_END = regex.compile(r"(?<!\\|<(?:https?:|mailto:|tel:|[@#!])[^\s<>|]*)\|")
 """Matches the end of a table cell. `dialects.py` rewrites the `|` before a label in Slack's markup."""
@@ -91,7 +91,8 @@ class LeafKind(Enum):
     HEADING = auto()
     """An ATX heading (`# …`) or a setext heading (underlined)."""
     QUOTE = auto()
-    """A paragraph in a block quote. Only used to rewrite its text, because the parser itself returns PARAGRAPH."""
+    """A paragraph in a block quote. It is used only when its text is rewritten, because the parser itself returns
+    PARAGRAPH."""
     TABLE = auto()
     INDENTED_CODE = auto()
     FENCED_CODE = auto()
@@ -263,7 +264,7 @@ class BlockParser:
 
     def lines(self, *, join_code: bool = False) -> Iterator[SourceLine]:
         """Yields the lines of the source. The caller must parse each line before requesting the next. `join_code`:
-        combine lines of fenced code outside containers, which is faster."""
+        whether to combine lines of fenced code outside containers, which is faster."""
         start, size = 0, len(self.markdown)
         while start < size:
             end = self.markdown.find("\n", start)

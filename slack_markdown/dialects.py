@@ -63,7 +63,7 @@ TEXT_BACKTICK = "ˋ"
 _MAYBE = re.compile(r"[<$&]|\[\^|\\(?:[(\[]|begin)|\]\([^\s()]*[ \t]+")
 """Matches any text that needs rewriting, except for table rows."""
 _MARK = re.compile(r"[<$&\\\]]")
-"""Matches more texts than `_MAYBE`, but faster, so it is tried first."""
+"""Matches more texts than `_MAYBE` does. It is faster, so it is tried first."""
 _CODE_WITH_CELL_END = re.compile(r"`(?!\s)[^`\n|]*\|")
 _SPECIAL = re.compile(
     r"(?P<url>https?://[^\s<>\]`|]*)|(?P<formula>\\[(\[]|\\begin\{|\$+)|\\.?|(?P<ticks>`+)|(?P<target>\]\()|<"
@@ -85,8 +85,8 @@ _SPACED_TARGET = re.compile(
     r"[ \t]*+((?:[^\s()<>]|[ \t]++(?![\"'()])|[ \t]*+\([^()\n]*+\))+?)"
     r"(?:[ \t]++(?:\"[^\"\n]*+\"|'[^'\n]*+'))?[ \t]*+(?=\))"
 )
-"""Matches up to the end of a destination. Quantifiers are possessive, because gaps could otherwise be divided in 2^n
-ways."""
+"""Matches the text up to the end of a destination. Quantifiers are possessive, because the spaces could otherwise be
+divided among them in 2^n ways."""
 _TITLED_TARGET = re.compile(r"[ \t]*[^\s()<>]+[ \t]+\([^()\n]*\)[ \t]*\)")
 """Matches a destination with a title in parentheses."""
 _GROWING_TARGET = re.compile(r"[^\n<>]*\Z")
@@ -98,7 +98,7 @@ _TOKEN = re.compile(
 )
 _ID = re.compile(r"[UWCGS](?=[A-Z]*\d)[A-Z0-9]{7,14}")
 _WORDS_FOR_UNNAMED = {"@": "someone", "#": "a channel"}
-"""Words for an ID in Slack's markup without a name."""
+"""The words that replace an ID without a name in Slack's markup."""
 _GROUPS = frozenset(["here", "channel", "everyone", "group"])
 _HALF_TOKEN = re.compile(
     r"<(?:[@#!][\w.^{}: ,-]{0,200}|(?:https?|mailto|tel):[^<>|\s]{0,1000})(?:\|[^<>|\n]{0,400})?\Z"
@@ -736,7 +736,8 @@ class _Rewriter:
         return sent
 
     def _line_start(self, name: str, attributes: str) -> str:
-        """Returns the replacement for a tag that begins a new line: a line break if needed, and a marker."""
+        """Returns the replacement for a tag that begins a new line, which consists of a line break, if one is needed,
+        and a marker."""
         line_end = "" if self.is_line_empty or self.is_empty else "\n"
         if name in tags.CELLS:
             is_first, self.has_cell = not (self.has_cell and self.is_in_row), True

@@ -48,7 +48,7 @@ _WORD = re.compile(r"\w")
 
 
 class FullAt(NamedTuple):
-    """The position at which a page is full, as two offsets."""
+    """Two offsets that describe where a page is full."""
 
     line_start: int
     known_at: int

@@ -23,7 +23,7 @@ MAX_DOLLARS_CHARS = 100
 MAX_DISPLAY_CHARS = 1_000
 """The maximum length of a display formula, including its marks. Longer formulas are text."""
 MAX_WORDS_CHARS = 200
-"""The number of characters to search for a sentence, which would rule out a formula."""
+"""The number of characters to search for a sentence. A sentence rules out a formula."""
 MAX_LINE_CHARS = 20_000
 """The number of characters at the end of a line to search for formulas. Longer lines are split into pages."""
 
@@ -44,7 +44,8 @@ _ENVIRONMENTS = {
     "vmatrix": ("| ", " |", "  "),
     "Vmatrix": ("‖ ", " ‖", "  "),
 }
-"""Text for an environment's beginning, its end and its `&` ("" if `&` only aligns). Others stay as written."""
+"""Text for an environment's beginning, its end and its `&` ("" if `&` only aligns). Other environments stay as
+written."""
 _LAYOUT = re.compile(
     r"\\(?P<edge>begin|end)\{(?P<name>[a-zA-Z]+)\*?\}(?:(?:(?<=array\})|(?<=at\}))\{[^{}\n]{0,60}\})?"
     r"|(?P<row>\\\\\*?(?:\[-?[\d.]{1,6}[a-z]{2}\])?)|(?P<column>&)"

@@ -220,7 +220,8 @@ def _cut_before(end: int, replacements: Sequence[Replacement]) -> tuple[int, lis
 
 
 def normalize_label(label: str) -> str:
-    """Returns a reference label in the form in which CommonMark compares labels: case-folded, with single spaces."""
+    """Returns a reference label in the form in which CommonMark compares labels, which is case-folded with single
+    spaces."""
     return " ".join(label.split()).casefold()
 
 
@@ -237,7 +238,8 @@ class _InlineParser:
         self.inactive_brackets = 0
         """The number of brackets at the bottom of the stack that contain a link and so can't be links themselves."""
         self.images: list[Replacement] = []
-        """Replacements of the images so far by their labels, in order. None of the images contains another one."""
+        """The replacements that turn the images so far into their labels, in order. None of the images contains another
+        one."""
         self.marks: list[Replacement] = []
         """Removals of delimiters that are markup. Words replace the delimiters of struck-out text."""
         self._undecided_start = -1
@@ -249,8 +251,7 @@ class _InlineParser:
         that might continue beyond it.
         """
         self._destination_ends: dict[int, int] = {}
-        """The ends of destinations, by the offset of their opening parenthesis, in the part of the text that has been
-        scanned."""
+        """The ends of the destinations that have been scanned so far, by the offset of their opening parenthesis."""
         self._last_end = 0
         self._last_link = (-1, "")
         """The end of the last link, and its label along with the text directly before it."""
@@ -426,8 +427,8 @@ class _InlineParser:
         return is_first and not line.endswith("\\")
 
     def _escape_delimiters(self, start: int, end: int) -> int:
-        """Escapes the delimiters between two offsets, with percent signs in a URL, which can't contain backslashes.
-        Returns the second offset."""
+        """Escapes the delimiters between two offsets. In a URL, which can't contain backslashes, percent signs escape
+        them. Returns the second offset."""
         address = self.text.rfind("://", max(0, start - MAX_CONSTRUCT_CHARS), start)
         is_in_url = address >= 0 and not (
             _ADDRESS_END.search(self.text, address + 3, start) or WIDE_MARK.search(self.text, address, start)
@@ -926,7 +927,7 @@ def _can_precede_emphasis(text: str, start: int) -> bool:
 
 
 def _is_mark(character: str, *excluded_categories: str) -> bool:
-    """Returns whether a character is punctuation, but not a backslash and not in any of the given Unicode
+    """Returns whether a character is punctuation other than a backslash and isn't in any of the excluded Unicode
     categories."""
     is_punctuation = bool(character) and character != "\\" and _is_punctuation(character)
     return is_punctuation and unicodedata.category(character) not in excluded_categories

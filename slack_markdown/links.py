@@ -80,7 +80,8 @@ _WRITTEN = regex.compile(r"\?(?:(?:subject|body)=(?:[^&;#?\s%]|%(?!0[ad])[0-9a-f
 
 
 _cached = lru_cache(maxsize=256)
-"""Caches a function's result for each destination, however long, because an answer can refer to it a thousand times."""
+"""Caches a function's result for each destination, however long it is, because an answer can refer to the same
+destination a thousand times."""
 
 
 class NamedHost(NamedTuple):
@@ -237,7 +238,7 @@ def _has_scheme(text: str, host_start: int) -> bool:
 
 
 def _displayed_host(text: ReadText, start: int, end: int) -> str:
-    """Returns a host as readers see it: in Latin letters if it looks Latin, or "" if any of its labels mixes
+    """Returns a host as readers see it, in Latin letters if it looks Latin, or "" if any of its labels mixes
     scripts."""
     latin, written = text.latin[start:end], text.written_between(start, end)
     if latin.isascii():

@@ -126,8 +126,8 @@ def mixes_scripts(word: str) -> bool:
 
 
 def is_variant_of_ascii_letter(character: str) -> bool:
-    """Returns whether a character is another form of an ASCII letter, such as a Roman numeral's, but not a raised one,
-    as in 1º."""
+    """Returns whether a character is another form of an ASCII letter, such as a letter of a Roman numeral. Raised
+    letters, such as in 1º, don't count."""
     if character.isascii():
         return False
     is_raised = unicodedata.decomposition(character).startswith(("<super>", "<sub>"))

@@ -212,8 +212,8 @@ class Pages:
         return self._remaining(source, opening) >= 0
 
     def _remaining(self, source: str, opening: Opening, not_text_chars: int = 0) -> int:
-        """Returns how many characters, bytes or steps the page has left, whichever is lowest. Negative if the page is
-        too full."""
+        """Returns how many characters, bytes or steps the page has left, whichever is lowest. The result is negative if
+        the page is too full."""
         if len(source) > self.limit_chars:
             return -1
         # Counting these takes as long as everything else together.

@@ -112,7 +112,7 @@ class RateBudget:
         self._live: dict[Hashable, tuple[float, tuple[str, ...]]] = {}
         """The time at which each live reply was opened, and the methods that it still uses."""
         self._denied_until: dict[str, float] = {}
-        """By method: the time at which to ask the ledger again after it has denied a call."""
+        """The time, by method, at which to ask the ledger again after it has denied a call."""
         self._unsent: list[str] = []
         """Calls that the ledger has counted but that were never sent. They are kept until they are given back, because
         an unsent stop of a stream would otherwise delay the end of another answer by a minute."""
@@ -238,8 +238,8 @@ class RateBudget:
             self._unsent += [method, *([POSTS_PREFIX + channel_id] if method in POSTS else [])]
 
     def on_rate_limit(self, method: str, retry_after_s: float, channel_id: str = "") -> None:
-        """Records a 429. If it is for a post, it delays the channel's posts, and also the whole method if other
-        channels are refused, too."""
+        """Records a 429. A 429 for a post delays the channel's posts and, if other channels' posts are refused too, the
+        whole method."""
         now = self._clock.monotonic()
         if method not in POSTS or self._posts.on_rate_limit(channel_id, method, now, retry_after_s):
             self._pacers[method].on_rate_limit(now, retry_after_s)

@@ -38,7 +38,8 @@ USUAL_LIFE_S = 20.0
 AVERAGED_ANSWERS = 20
 """The number of recent answers to include in the average duration."""
 RESERVED_AFTER_QUESTION = 5
-"""The number of calls to reserve for newcomers just after a question: one for each newcomer, and one for the final."""
+"""The number of calls to reserve for new answers just after a question: one for each answer's first words, and one for
+a final edit."""
 MIN_RESERVED = 2
 MAX_RESERVED = 10
 ASKERS_DECAY_S = 30.0
@@ -55,11 +56,11 @@ FINALS_WEIGHT = 2.5
 """The weight of expected finals, which is higher because a crowd is noticed only once its first questions are being
 answered."""
 FINAL_WAIT_S = 1.5
-"""The longest that a final waits for an edit. Otherwise, it is posted as a new message, which Slack shows half a second
+"""The longest time that a final edit waits. Otherwise, it is posted as a new message, which Slack shows half a second
 later."""
 RECENT_QUESTIONS_S = 5.0
-"""The period for counting recent questions. It is short, to show early that edits and posts won't suffice for 100 to
-200 askers."""
+"""The period for counting recent questions. It is short so that a crowd of 100 to 200 askers, for which edits and posts
+won't suffice, is noticed early."""
 
 
 class Urgency(IntEnum):

@@ -65,7 +65,7 @@ class _Channel:
     posted_at: list[float] = field(default_factory=list)
     others_posted_at: list[float] = field(default_factory=list)
     refused_until: dict[str, float] = field(default_factory=dict)
-    """By method: the time at which calls can be sent again after a 429."""
+    """The time, by method, at which calls can be sent again after a 429."""
     denied_until: float = -math.inf
     """The time at which to ask the ledger again after it has denied a post."""
 

@@ -50,7 +50,8 @@ SEARCH_RULE = (
     "You have more tools than you can see. Before you say that you can't do or reach something, search for a tool for "
     "it. The servers and their tools:\n"
 )
-"""An instruction, because the search tool can't have a description and deferred definitions aren't visible."""
+"""This is part of the instructions because the search tool can't have a description, and the model can't see deferred
+definitions."""
 
 
 def connect(vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
@@ -137,8 +138,8 @@ class MessagesApi(Api):
         return body
 
     def _mark_for_cache(self, body: dict[str, Any]) -> None:
-        """Marks the ends of the tools, the instructions and the last two prompts, so that later requests are cached up
-        to there."""
+        """Marks the ends of the tools, the instructions and the last two prompts, so that later requests can reuse the
+        cache up to these points."""
         # A request can have four marks. A mark finds cache entries written up to 20 blocks before it, and a step with
         # many calls is longer, so the position that the previous request marked is marked again.
         if body.get("tools"):
@@ -171,8 +172,9 @@ class _OpenBlock:
 class MessagesReader(AnswerReader):
     """Reads responses of the Messages API, whose terminal marker is the stop reason in a message_delta.
 
-    Usage can follow it. Some streams end without message_stop or continue with pings. An answer's content blocks arrive
-    in deltas and must be sent back complete. Text with sources arrives in many blocks, even within a sentence."""
+    The usage can arrive after it. Some streams end without message_stop or continue with pings. An answer's content
+    blocks arrive in deltas and must be sent back complete. Text with sources arrives in many blocks, even within a
+    sentence."""
 
     answer_field = "content"
     is_complete = False
@@ -187,7 +189,7 @@ class MessagesReader(AnswerReader):
         self._terms: dict[str, str] = {}
         self._usage_before_pause: Usage | None = None
         self._open_blocks: dict[object, _OpenBlock] = {}
-        """By index: incomplete blocks, and complete ones after an incomplete one, because gateways interleave
+        """Incomplete blocks by index, and complete blocks that follow an incomplete one, because gateways interleave
         blocks."""
         self._last_query = ""
 

@@ -71,7 +71,8 @@ class Api(ABC):
         self.prepare: Callable[[], Awaitable[object]] | None = None
         self.fetch_description: Callable[[str], Awaitable[object]] | None = None
         self.describes_thinking = False
-        """Whether the description lists types of thinking and effort levels, so none has to be refused first."""
+        """Whether the model's description lists thinking types and effort levels, so that Typist doesn't have to learn
+        them from refusals."""
         self.prices = options.prices
         self.text_tokens = options.max_output_tokens
         self._create = create

@@ -150,7 +150,7 @@ class _PartialCall:
 
     @property
     def text(self) -> str:
-        """The arguments as JSON, even if a piece repeats all arguments, or is `{}` before or after them."""
+        """The arguments as JSON, even if one piece repeats all of them, or an extra `{}` comes before or after them."""
         text, last = "".join(self.arguments), (self.arguments or [""])[-1]
         is_again = text == 2 * last or all(map(last.startswith, self.arguments))
         readings = (text, last if is_again else "", text.removeprefix("{}").removesuffix("{}"))
@@ -226,7 +226,8 @@ class _Detail:
     texts: dict[str, list[str]] = field(default_factory=dict)
 
     def can_join(self, fragment: Mapping[str, Any]) -> bool:
-        """Returns whether a fragment with this item's index and type continues it. Gemini's differ only in ID."""
+        """Returns whether a fragment with this item's index and type continues it. Gemini's items differ only in their
+        IDs."""
         ids = self.fields.get("id"), fragment.get("id")
         return not all(ids) or ids[0] == ids[1]
 

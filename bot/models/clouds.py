@@ -282,7 +282,8 @@ def google_identity() -> CredentialLookup:
 
 
 def _run_in_daemon_thread(function: Callable[[], Any]) -> asyncio.Future[Any]:
-    """Calls a function in a daemon thread, which can't keep the process from exiting. Returns a future result."""
+    """Calls a function in a daemon thread, which can't keep the process from exiting. Returns a future for the
+    result."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
     # Retrieves an error even if nothing is waiting for it anymore.

@@ -222,7 +222,7 @@ class RequestAttempt:
         self.model = model
         self.vendor = model.partition("/")[0]
         self.has_begun = False
-        """Whether the response begins like an answer. If the rest is unreadable, the answer was then cut off."""
+        """Whether the response begins like an answer. If it does and the rest is unreadable, the answer was cut off."""
         self.is_connected = False
         """Whether the response has begun, so that a lost connection cuts off the answer."""
         self._missing_access = f"needs {access}:" if access else ""

@@ -158,7 +158,8 @@ class ModelPrices:
         return asked_model if is_custom or self.cost_usd(answering_model, Usage(), 0.0) is None else answering_model
 
     def is_same_model(self, model: str, other: str) -> bool:
-        """Returns whether two names mean the same model: their prices match, or only a prefix or version differs."""
+        """Returns whether two names refer to the same model, because their prices match or they differ only in a prefix
+        or version."""
         stems = [_NOT_IN_NAMES.sub("", _without_versions(name.partition("/")[2].casefold())) for name in (model, other)]
         if stems[0].endswith(stems[1]) or stems[1].endswith(stems[0]):
             return True
@@ -225,7 +226,8 @@ class ModelPrices:
 def price_of_tools(
     tools: Sequence[ToolDefinition], models: Sequence[str], prices: ModelPrices, time: float, text: str = ""
 ) -> tuple[int, float | None]:
-    """Returns how many tokens tools and text add to each question, and their USD price per 1,000 questions or None."""
+    """Returns how many tokens tools and text add to each question, and what these tokens cost in USD per 1,000
+    questions, or None if the price is unknown."""
     # Both are for the first model, which is asked first.
     estimate = TokenEstimate(tuple(models[:1]))
     tokens = estimate.definitions_tokens(tools) + (estimate.tokens(text) if text else 0) if models else 0

@@ -116,7 +116,7 @@ class Permission(StrEnum):
 class ToolRule:
     permission: Permission
     read_only: bool = False
-    """An admin has declared that the tool doesn't have side effects, so calls can be repeated."""
+    """Whether an admin has declared that the tool doesn't have side effects, so that calls can be repeated."""
 
 
 READ_ONLY_RULE = ToolRule(Permission.ALLOW, read_only=True)
@@ -215,7 +215,7 @@ DEFERRED_ABOVE_CHARS = 40_000
 
 
 def deferred_tools(tools: Sequence[ToolDefinition]) -> Mapping[str, Sequence[ToolDefinition]]:
-    """Returns the tools for the vendor's tool search, by server. Empty if all definitions together are short."""
+    """Returns the tools for the vendor's tool search by server, or nothing if all definitions together are short."""
     # Tools of servers with few definitions are left out, and so are Typist's own.
     servers: dict[str, list[ToolDefinition]] = {}
     for tool in tools:

@@ -37,7 +37,7 @@ MAX_CALLS = 64
 
 
 class TextParts:
-    """Inserts a blank line between an answer's text parts, each of which begins with a call of start_part().
+    """Inserts a blank line between an answer's text parts, each of which begins with a call to start_part().
 
     An answer can consist of commentary and the final text, or of text before and after a tool call. Vendors' streams
     don't separate these parts. Consecutive text blocks are one part, because Anthropic starts a content block at each

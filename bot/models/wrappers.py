@@ -72,11 +72,11 @@ def silence_s(stall_timeout_s: float) -> float:
 class Stall:
     """Closes a model's stream and fails as STALLED if no sign of work arrives in time.
 
-    Signs are text, and Thinking, which the readers yield for anything that arrives while a model is thinking or writing
-    a tool call, even for a ping. At other times, pings and empty events don't count, because vendors ping for dead
-    models, too. A model that thinks silently, or searches, gets ten times as long, up to ten minutes. After that, only
-    signs with content count. The consumer's own time isn't limited. If the process was paused, the limit restarts,
-    because data that arrived during the pause hasn't been read yet."""
+    Signs of work are text and Thinking. The readers yield Thinking for anything that arrives while a model is thinking
+    or writing a tool call, even for a ping. At other times, pings and empty events don't count, because vendors ping
+    for dead models, too. A model that thinks silently, or searches, gets ten times as long, up to ten minutes. After
+    that, only signs with content count. The consumer's own time isn't limited. If the process was paused, the limit
+    restarts, because data that arrived during the pause hasn't been read yet."""
 
     def __init__(self, provider: Provider, stall_timeout_s: float, *, can_load: bool = False) -> None:
         """`can_load`: whether the server might have to load the model. The first event then gets LOADS_WITHIN_S."""
