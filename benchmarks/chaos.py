@@ -68,7 +68,7 @@ from benchmarks.tool_plan import SERVER
 from benchmarks.tool_server import agree_to_tools, tool_server
 from benchmarks.vendor_failures import VendorFailures
 from bot.core.channel_settings import ChannelSettings
-from bot.models.wrappers import silence_s
+from bot.models.wrappers import max_silence_s
 from slack_sandbox.server import Sandbox
 from slack_sandbox.web_api.budgets import POST_RULES
 from tests.fast import run_fast
@@ -117,7 +117,7 @@ class Run:
         Slack's budget delays them, and questions of one thread come one after another. A model that stalls in a tool
         call is thought to think.
         """
-        return max(45 + 15 * self.minutes, silence_s(self.stall_timeout_s) + 30)
+        return max(45 + 15 * self.minutes, max_silence_s(self.stall_timeout_s) + 30)
 
 
 @dataclass

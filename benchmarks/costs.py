@@ -36,7 +36,7 @@ from bot.models import anthropic, openai
 from bot.models.model import Provider
 from bot.models.prompt import Prompt, Turn
 from bot.models.setup import RequestOptions, VendorSettings
-from bot.models.wrappers import Fallback, Stall
+from bot.models.wrappers import Fallback, StallTimeout
 from bot.reply import blocks as reply_blocks
 from bot.reply.answer import Answer
 from bot.reply.edits import Post, Update
@@ -525,7 +525,7 @@ async def measure(api: str, url: str) -> float:
         vendor = anthropic.connect("anthropic", VendorSettings("key", url), options)
     else:
         vendor = openai.connect("openai", VendorSettings("key", f"{url}/v1", api), options)
-    provider = Fallback([Stall(vendor.model("m"), stall_timeout_s=60)])
+    provider = Fallback([StallTimeout(vendor.model("m"), stall_timeout_s=60)])
     # It imports modules and connects, so that neither is measured.
     async with aclosing(provider.stream(PROMPT)) as stream:
         await anext(stream)

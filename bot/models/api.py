@@ -25,8 +25,8 @@ from bot.models.streams import AnswerReader
 
 def client_arguments(http_client: type[httpx2.AsyncClient], url: str) -> dict[str, Any]:
     """Returns the constructor arguments for a vendor SDK's client. `http_client`: the SDK's connection pool class."""
-    # No read timeout, because a model can think for a long time and pings would keep a stalled read alive. `Stall`
-    # limits silence.
+    # No read timeout, because a model can think for a long time and pings would keep a stalled read alive.
+    # `StallTimeout` limits silence.
     timeout = httpx2.Timeout(None, connect=5.0)
     # Follow-up questions arrive within a minute or two. A kept connection saves their handshakes.
     limits = httpx2.Limits(max_connections=1000, keepalive_expiry=120.0)

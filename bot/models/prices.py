@@ -136,7 +136,7 @@ _NOT_IN_NAMES = re.compile(r"[^a-z0-9]")
 class ModelPrices:
     """Prices of models. The package is imported when a price is first needed, because not every command needs one."""
 
-    custom: tuple[CustomPrice, ...] = ()
+    custom_prices: tuple[CustomPrice, ...] = ()
     base_urls: Mapping[str, str] = field(default_factory=dict)
     """Base URLs by vendor, for vendors that aren't used at their default URL."""
 
@@ -184,7 +184,7 @@ class ModelPrices:
         return min((tier.start for tier in tiered.tiers if tier.price > tiered.base), default=None)
 
     def _custom_price(self, model: str) -> CustomPrice | None:
-        return next((price for price in self.custom if fnmatchcase(model, price.pattern)), None)
+        return next((price for price in self.custom_prices if fnmatchcase(model, price.pattern)), None)
 
     def unlisted_terms(self, model: str, usage: Usage) -> tuple[str, ...]:
         """Returns the usage's terms that don't have a published price, such as speed=fast. An operator's price covers

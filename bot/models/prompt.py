@@ -68,8 +68,8 @@ _TOOL_SEARCH = "tool_search"
 """The prefix of the type or name of vendor items that contain only text from tool definitions."""
 
 
-def merge(parts: Iterable[Origins]) -> Origins:
-    return frozenset[Origin]().union(*parts)
+def merge(origin_sets: Iterable[Origins]) -> Origins:
+    return frozenset[Origin]().union(*origin_sets)
 
 
 def steering_origins(origins: Origins, *, is_private_read: bool) -> Origins:

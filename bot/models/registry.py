@@ -27,7 +27,7 @@ from bot.models.setup import (
     known_server,
     uses_responses_api,
 )
-from bot.models.wrappers import PATIENCE_S, Fallback, Measured, OnResult, Stall
+from bot.models.wrappers import PATIENCE_S, Fallback, MeasuredProvider, OnResult, StallTimeout
 from bot.telemetry import OFF, Telemetry
 
 _CLOUDS_MODULE = "bot.models.clouds"
@@ -223,9 +223,9 @@ async def open_models(
                 stack.push_async_callback(_close, vendors[vendor])
             provider: Provider = vendors[vendor].model(name)
             if telemetry.is_on:
-                provider = Measured(provider, telemetry, clock)
+                provider = MeasuredProvider(provider, telemetry, clock)
             can_load = VENDORS[vendor].can_load_models(vendor_settings(vendor, setup))
-            providers.append(Stall(provider, setup.stall_timeout_s, can_load=can_load))
+            providers.append(StallTimeout(provider, setup.stall_timeout_s, can_load=can_load))
         yield Fallback(providers, patience_s=patience_s, on_result=on_result)
 
 

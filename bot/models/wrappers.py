@@ -1,8 +1,8 @@
 """Wrappers that measure each model's requests, end stalled streams, and fall back to the next model.
 
-The nesting is Fallback([Stall(Measured(vendor.model(name)))]), so Measured sees every request. The SDKs' retries are
-disabled: they don't know about other models, don't report that they are waiting, and accept a Retry-After of any
-length.
+The nesting is Fallback([StallTimeout(MeasuredProvider(vendor.model(name)))]), so MeasuredProvider sees every request.
+The SDKs' retries are disabled because they don't know about other models, don't report that they are waiting, and accept
+a Retry-After of any length.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from bot.telemetry import Telemetry
 log = logging.getLogger(__name__)
 
 
-class Measured:
+class MeasuredProvider:
     def __init__(self, provider: Provider, telemetry: Telemetry, clock: Clock) -> None:
         self.model = provider.model
         self._provider = provider
@@ -65,11 +65,11 @@ PAUSED_S = 1.0
 """If a timer is this late, the process or the machine was paused or busy with other work."""
 
 
-def silence_s(stall_timeout_s: float) -> float:
+def max_silence_s(stall_timeout_s: float) -> float:
     return max(stall_timeout_s, min(10 * stall_timeout_s, MAX_SILENCE_S))
 
 
-class Stall:
+class StallTimeout:
     """Closes a model's stream and fails as STALLED if no sign of work arrives in time.
 
     Signs of work are text and Thinking. The readers yield Thinking for anything that arrives while a model is thinking
@@ -120,7 +120,7 @@ class Stall:
                             can_be_silent, is_only_sign = not event.ended, event.chars == 0
                         case Searching():
                             can_be_silent = is_only_sign = not event.done
-                    limit_s = silence_s(self._stall_timeout_s) if can_be_silent else self._stall_timeout_s
+                    limit_s = max_silence_s(self._stall_timeout_s) if can_be_silent else self._stall_timeout_s
                     only_signs_s = only_signs_s + time() - began_s if is_only_sign else 0.0
                     yield event
 

@@ -24,7 +24,7 @@ from bot.models.openai import ChatReader, ResponsesReader
 from bot.models.prompt import ToolDefinition
 from bot.models.streams import AnswerReader, parse_finish_reason
 from bot.models.wire import MAX_EVENT_BYTES
-from bot.models.wrappers import Fallback, Stall
+from bot.models.wrappers import Fallback, StallTimeout
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.contracts.in_process import AnyVendor, InProcessVendor
 from tests.contracts.notifications import LONG, PROMPT, Received, ask, collect, connected
@@ -53,7 +53,7 @@ def plain(provider: Provider) -> Provider:
 
 
 def wrapped(provider: Provider) -> Provider:
-    return Fallback([Stall(provider, stall_timeout_s=10)])
+    return Fallback([StallTimeout(provider, stall_timeout_s=10)])
 
 
 WRAPS = pytest.mark.parametrize("wrap", [plain, wrapped], ids=["plain", "wrapped"])

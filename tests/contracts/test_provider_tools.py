@@ -21,7 +21,7 @@ from bot.models.prompt import Prompt, ToolDefinition, ToolResult, Turn, WebSearc
 from bot.models.registry import VENDORS
 from bot.models.setup import VendorSettings
 from bot.models.streams import MAX_CALLS
-from bot.models.wrappers import Fallback, Stall
+from bot.models.wrappers import Fallback, StallTimeout
 from tests.contracts.in_process import AnyVendor, InProcessVendor
 from tests.contracts.notifications import PROMPT, Received, ask, collect, connected
 from tests.contracts.vendors import ANTHROPIC, APIS, CHAT, KEY, RESPONSES, VendorApi, options
@@ -1168,7 +1168,7 @@ class TestSilence:
         at = next(number for number, chunk in enumerate(chunks) if mark in chunk)
         paused = VendorResponse([b"".join(chunks[:at]), b"".join(chunks[at:])], pause_s=60)
         async with asyncio.timeout(600):
-            received = await ask(api, vendor, paused, prompt=SEARCHING, wrap=partial(Stall, stall_timeout_s=30))
+            received = await ask(api, vendor, paused, prompt=SEARCHING, wrap=partial(StallTimeout, stall_timeout_s=30))
         assert received.error is None
 
     @ALL_APIS
@@ -1181,5 +1181,7 @@ class TestSilence:
         at = next(number for number, chunk in enumerate(chunks) if b'"type": "web_search_tool_result"' in chunk)
         hanging = VendorResponse(chunks[:at], ending=ResponseEnd.HANG, ping=b"")
         async with asyncio.timeout(600):
-            received = await ask(ANTHROPIC, vendor, hanging, prompt=SEARCHING, wrap=partial(Stall, stall_timeout_s=5))
+            received = await ask(
+                ANTHROPIC, vendor, hanging, prompt=SEARCHING, wrap=partial(StallTimeout, stall_timeout_s=5)
+            )
         assert received.failure is EndReason.STALLED

@@ -1,4 +1,4 @@
-"""Stall and Fallback around each API: silence and lost connections over real HTTP, refusals in process."""
+"""StallTimeout and Fallback around each API: silence and lost connections over real HTTP, refusals in process."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from bot.core.texts.models import for_error
 from bot.errors import EndReason
 from bot.models.events import FinishReason, Retrying, Usage
 from bot.models.model import Provider
-from bot.models.wrappers import Fallback, Stall
+from bot.models.wrappers import Fallback, StallTimeout
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.contracts.in_process import InProcessVendor
 from tests.contracts.notifications import LONG, ask, collect, connected
@@ -113,7 +113,7 @@ EMPTY_THOUGHTS = {
 
 
 def stalling(stall_timeout_s: float) -> Callable[[Provider], Provider]:
-    return partial(Stall, stall_timeout_s=stall_timeout_s)
+    return partial(StallTimeout, stall_timeout_s=stall_timeout_s)
 
 
 def responses_item(kind: str, event: str = "added") -> bytes:
@@ -379,7 +379,9 @@ class TestFurtherTries:
         self, vendor: VendorServer, api: VendorApi, ending: ResponseEnd
     ) -> None:
         broken = VendorResponse(api.unended(), ending=ending)
-        received = await ask(api, vendor, broken, api.streamed("one"), wrap=lambda model: asking(Stall(model, 5)))
+        received = await ask(
+            api, vendor, broken, api.streamed("one"), wrap=lambda model: asking(StallTimeout(model, 5))
+        )
         assert (received.text, received.retries) == ("one", [Retrying(0.5, is_charged=True)])
 
     @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Stall, in simulated time: when exactly a silent model is hung up on, and whose waiting counts."""
+"""StallTimeout, in simulated time: when exactly a silent model is hung up on, and whose waiting counts."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -8,7 +8,7 @@ import pytest
 from bot.errors import EndReason
 from bot.models.events import Loading, Searching, StreamEvent, Thinking
 from bot.models.prompt import Prompt
-from bot.models.wrappers import Stall, silence_s
+from bot.models.wrappers import StallTimeout, max_silence_s
 from slack_pacing.tests.simulated_time import SimulatedLoop, run_simulated
 from tests.models.scripts import END, PROMPT, THINKING, ScriptedProvider, Step, TimedEvents, receive
 from tests.simulated_time import SimulatedClock
@@ -21,7 +21,7 @@ LOADS = Loading()
 
 
 def loaded_from(*steps: Step) -> TimedEvents:
-    return run_simulated(receive(Stall(ScriptedProvider(steps), TIMEOUT_S, can_load=True)))
+    return run_simulated(receive(StallTimeout(ScriptedProvider(steps), TIMEOUT_S, can_load=True)))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_model_that_may_be_loading_gets_five_minutes_for_its_first_event(
 
 
 def received_from(*steps: Step, reader_s: float = 0.0) -> TimedEvents:
-    return run_simulated(receive(Stall(ScriptedProvider(steps), TIMEOUT_S), reader_s))
+    return run_simulated(receive(StallTimeout(ScriptedProvider(steps), TIMEOUT_S), reader_s))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def received_from(*steps: Step, reader_s: float = 0.0) -> TimedEvents:
 )
 def test_silent_model_is_hung_up_on_when_its_time_is_over(steps: list[Step], ends_s: float, limit_s: float) -> None:
     model = ScriptedProvider(steps)
-    received = run_simulated(receive(Stall(model, TIMEOUT_S)))
+    received = run_simulated(receive(StallTimeout(model, TIMEOUT_S)))
     assert received.failure is EndReason.STALLED
     assert received.error is not None
     assert (received.error.model, received.error.detail) == ("openai/m", f"nothing for {limit_s:g} s")
@@ -140,7 +140,7 @@ def test_pause_of_the_process_is_no_stall(steps: list[Step], ends_s: float | Non
         loop = asyncio.get_running_loop()
         assert isinstance(loop, SimulatedLoop)
         loop.call_at(5.0, loop.pause, 60.0)
-        return await receive(Stall(ScriptedProvider(steps), TIMEOUT_S))
+        return await receive(StallTimeout(ScriptedProvider(steps), TIMEOUT_S))
 
     received = run_simulated(paused())
     assert received.failure is (None if ends_s is None else EndReason.STALLED)
@@ -152,7 +152,7 @@ def test_readers_cancellation_is_no_stall() -> None:
     """Even at the moment when the model's time is over."""
 
     async def canceled_after(seconds: float) -> bool:
-        task = asyncio.create_task(receive(Stall(ScriptedProvider([60.0]), TIMEOUT_S)))
+        task = asyncio.create_task(receive(StallTimeout(ScriptedProvider([60.0]), TIMEOUT_S)))
         await asyncio.sleep(seconds)
         task.cancel()
         await asyncio.wait([task])
@@ -166,7 +166,7 @@ def test_cancellation_that_comes_with_a_stall_is_not_swallowed() -> None:
     """The loop cancels the reader in the same iteration that finds the stall: both count."""
 
     async def both() -> bool:
-        task = asyncio.create_task(receive(Stall(ScriptedProvider([60.0]), TIMEOUT_S)))
+        task = asyncio.create_task(receive(StallTimeout(ScriptedProvider([60.0]), TIMEOUT_S)))
         await asyncio.sleep(0)
         asyncio.get_running_loop().call_at(TIMEOUT_S, task.cancel)
         await asyncio.wait([task])
@@ -185,7 +185,7 @@ def test_task_that_was_canceled_before_still_notices_a_stall() -> None:
         try:
             await asyncio.sleep(0)
         except asyncio.CancelledError:
-            received = await receive(Stall(ScriptedProvider([60.0]), TIMEOUT_S))
+            received = await receive(StallTimeout(ScriptedProvider([60.0]), TIMEOUT_S))
         cancellations = task.cancelling()
         task.uncancel()
         return received.failure, cancellations
@@ -195,7 +195,7 @@ def test_task_that_was_canceled_before_still_notices_a_stall() -> None:
 
 def test_reader_is_left_alone_after_the_end() -> None:
     async def reads_and_waits() -> float:
-        await receive(Stall(ScriptedProvider(["a", END]), TIMEOUT_S))
+        await receive(StallTimeout(ScriptedProvider(["a", END]), TIMEOUT_S))
         await asyncio.sleep(1000.0)
         return SimulatedClock().monotonic()
 
@@ -206,7 +206,7 @@ def test_closing_closes_the_model_at_once() -> None:
     model = ScriptedProvider(["a", 60.0])
 
     async def close_early() -> None:
-        stream = Stall(model, TIMEOUT_S).stream(PROMPT)
+        stream = StallTimeout(model, TIMEOUT_S).stream(PROMPT)
         assert await anext(stream) == "a"
         await stream.aclose()
 
@@ -215,12 +215,12 @@ def test_closing_closes_the_model_at_once() -> None:
 
 
 def test_stall_has_the_name_of_its_model() -> None:
-    assert Stall(ScriptedProvider(model="openai/x"), TIMEOUT_S).model == "openai/x"
+    assert StallTimeout(ScriptedProvider(model="openai/x"), TIMEOUT_S).model == "openai/x"
 
 
 @pytest.mark.parametrize(("timeout_s", "longest_s"), [(1, 10), (59, 590), (60, 600), (61, 600), (1800, 1800)])
 def test_silence_of_a_thinking_model_is_bounded(timeout_s: float, longest_s: float) -> None:
-    assert silence_s(timeout_s) == longest_s
+    assert max_silence_s(timeout_s) == longest_s
 
 
 def test_model_that_answers_in_spite_of_the_limit_leaves_no_cancellation_behind() -> None:
@@ -239,7 +239,7 @@ def test_model_that_answers_in_spite_of_the_limit_leaves_no_cancellation_behind(
     async def heard() -> tuple[list[StreamEvent], int]:
         task = asyncio.current_task()
         assert task is not None
-        received = await receive(Stall(Stubborn(), TIMEOUT_S))
+        received = await receive(StallTimeout(Stubborn(), TIMEOUT_S))
         return received.items, task.cancelling()
 
     assert run_simulated(heard()) == (["a", END], 0)
@@ -247,7 +247,7 @@ def test_model_that_answers_in_spite_of_the_limit_leaves_no_cancellation_behind(
 
 def test_stream_leaves_no_timer_behind() -> None:
     async def timers() -> int:
-        await receive(Stall(ScriptedProvider(["a", 5.0, "b", END]), TIMEOUT_S))
+        await receive(StallTimeout(ScriptedProvider(["a", 5.0, "b", END]), TIMEOUT_S))
         loop = asyncio.get_running_loop()
         assert isinstance(loop, SimulatedLoop)
         return loop.timers
