@@ -40,6 +40,7 @@ MAX_DEPTH = 100
 MAX_NAME_CHARS = 64
 _NAME = re.compile(r"[\w-]+", re.ASCII)
 _ARGUMENTS = ("arguments", "input", "parameters")
+_TEXT_FIELDS = ("text", "summary", "data")
 
 
 def parse_call(index: int, call_id: str, name: str, arguments: object) -> ToolCall:
@@ -242,9 +243,6 @@ class _Detail:
 
     def joined(self) -> dict[str, Any]:
         return self.fields | {name: "".join(pieces) for name, pieces in self.texts.items()}
-
-
-_TEXT_FIELDS = ("text", "summary", "data")
 
 
 class ChatReasoning:

@@ -318,8 +318,7 @@ class RequestAttempt:
             or first.get("object") == "error"
             or _is_status(first.get("code"))
         )
-        is_known = is_error or error.reason not in (EndReason.SERVER_ERROR, EndReason.UNEXPECTED)
-        if is_known:
+        if is_error or error.reason not in (EndReason.SERVER_ERROR, EndReason.UNEXPECTED):
             return error
         said = self.loggable_sentence(ErrorResponse(HTTPStatus.OK, {}, body))
         return self.failure(EndReason.UNREADABLE, ": ".join(filter(None, ("JSON without an answer", said))))

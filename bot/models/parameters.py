@@ -247,9 +247,8 @@ class RefusedParameters:
     def allowed(self, offered: frozenset[OptionalParameter]) -> frozenset[OptionalParameter]:
         waiting = [parameter for parameter in OptionalParameter if parameter in self.untried & offered]
         has_price = not self.refused.isdisjoint((OptionalParameter.TOOLS, OptionalParameter.TOOLS_WITH_REASONING))
-        return (
-            offered - self.refused - set(waiting[1:]) - ({OptionalParameter.DISPENSABLE_TOOLS} if has_price else set())
-        )
+        too_costly = {OptionalParameter.DISPENSABLE_TOOLS} if has_price else set()
+        return offered - self.refused - set(waiting[1:]) - too_costly
 
     def parameters_to_omit(
         self, sent: frozenset[OptionalParameter], named: frozenset[OptionalParameter], *, is_last: bool

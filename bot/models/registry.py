@@ -78,11 +78,9 @@ class VendorEntry:
     def connect(self, vendor: str, settings: VendorSettings, options: RequestOptions) -> Vendor:
         """Imports the vendor's module and connects. The settings include this entry's base URL unless they override
         it."""
-        if self.cloud:
-            clouds = import_module(_CLOUDS_MODULE)
-            connected: Vendor = clouds.connect(vendor, settings, options, self.cloud.access)
-        else:
-            connected = import_module(self.module).connect(vendor, settings, options)
+        module = import_module(_CLOUDS_MODULE if self.cloud else self.module)
+        access = (self.cloud.access,) if self.cloud else ()
+        connected: Vendor = module.connect(vendor, settings, options, *access)
         return connected
 
     async def look_up(self, vendor: str, settings: VendorSettings, name: str, today: date) -> Lookup:

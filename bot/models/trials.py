@@ -111,9 +111,8 @@ class Trial:
     def effort(self) -> str:
         # Such a model accepts tools only if it doesn't reason.
         can_reason = OptionalParameter.TOOLS_WITH_REASONING not in self.omitted_parameters or not self.sent_prompt.tools
-        return (
-            self.levels.level(self.prompt.effort) if OptionalParameter.EFFORT in self.parameters and can_reason else ""
-        )
+        has_level = can_reason and OptionalParameter.EFFORT in self.parameters
+        return self.levels.level(self.prompt.effort) if has_level else ""
 
     @property
     def sent_parameters(self) -> frozenset[OptionalParameter]:

@@ -1,8 +1,8 @@
 """Wrappers that measure each model's requests, end stalled streams, and fall back to the next model.
 
 The nesting is Fallback([StallTimeout(MeasuredProvider(vendor.model(name)))]), so MeasuredProvider sees every request.
-The SDKs' retries are disabled because they don't know about other models, don't report that they are waiting, and accept
-a Retry-After of any length.
+The SDKs' retries are disabled because they don't know about other models, don't report that they are waiting, and
+accept a Retry-After of any length.
 """
 
 import asyncio
@@ -105,9 +105,8 @@ class StallTimeout:
                     except asyncio.CancelledError:
                         if not wait.end():
                             raise
-                        detail = (
-                            f"nothing for {limit_s:g} s" if limit_s <= left_s else f"only pings for {longest_s:g} s"
-                        )
+                        only_pings = f"only pings for {longest_s:g} s"
+                        detail = f"nothing for {limit_s:g} s" if limit_s <= left_s else only_pings
                         raise ProviderError(EndReason.STALLED, self.model, detail=detail) from None
                     finally:
                         wait.end()
