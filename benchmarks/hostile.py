@@ -101,7 +101,7 @@ def _paged(text: str) -> None:
 def _resumed(text: str) -> None:
     seam = Seam(text)
     seam.join(text[len(text) // 2 :])
-    seam.rest()
+    seam.finish()
 
 
 def _triaged(text: str) -> object:

@@ -44,7 +44,7 @@ UNFINISHED_NOTES = (
     texts.answers.WRITING,
     texts.answers.QUEUED,
     texts.approvals.decide_until(""),
-    texts.approvals.running("call", "", "", "").partition(":")[0],
+    texts.approvals.running_text("call", "", "", "").partition(":")[0],
 )
 CLAIM_DELAY_S = 1.0
 """A claim is stamped with the time of its request. It may then wait this long for another transaction."""

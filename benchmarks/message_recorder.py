@@ -13,7 +13,7 @@ from slack_sandbox.workspace import Change, Changed, Deleted, Message, Posted, W
 
 MODEL = "openai/scripted"
 """The model that answers in what is recorded."""
-FOOTER = re.compile(rf"{OWN_NAMES.of(MODEL)}( · \d+ tools?)?( · (stopped|incomplete))?")
+FOOTER = re.compile(rf"{OWN_NAMES.label(MODEL)}( · \d+ tools?)?( · (stopped|incomplete))?")
 """The footer names the model, how many tools it used, and the answer's state. It isn't a notice."""
 DECIDED = re.compile(r"(\d+ calls? )?(approved|denied) by .+", re.IGNORECASE)
 """Who decided about the answer's calls (texts.decided). That isn't a notice either."""

@@ -237,7 +237,7 @@ class Outages:
             shown_pages = [f"{asked.channel} {ts}" for ts in job.page_ts]
             pages += shown_pages
             words = [replies.get(page, "") for page in shown_pages]
-            expected = texts.answers.offer_after_absence(asked.ts) if asked.is_offered else ANSWER
+            expected = texts.answers.late_offer(asked.ts) if asked.is_offered else ANSWER
             if words != [expected]:
                 self.violations.append(f"{name}: {words} instead of {expected!r}")
         self.violations += [f"{page}: a message that belongs to no reply" for page in set(replies) - set(pages)]

@@ -226,7 +226,7 @@ def parse_model_names(value: str) -> dict[str, str]:
         if not (0 < len(name) <= MODEL_NAME_CHARS and _JOINER.sub("", name).isprintable()):
             limit = f"1 to {MODEL_NAME_CHARS} printable characters"
             raise ValueError(f"must have a name of {limit} after `{model} as`")
-    names = {model: chosen.get(model) or OWN_NAMES.of(model) for model in listed}
+    names = {model: chosen.get(model) or OWN_NAMES.label(model) for model in listed}
     taken = Counter(name.casefold() for name in names.values())
     shared = [model for model, name in names.items() if taken[name.casefold()] > 1]
     if both := [model for model in shared if model in chosen]:

@@ -380,7 +380,7 @@ def _parts(settings: Settings, stores: Stores, workspace: Workspace, *, has_acco
     estimate = TokenEstimate(models_in_use(settings))
     remembering = MemoryCommands(stores, workspace, access)
     quota = build_quota(settings, stores, notifier)
-    unpriced = tuple(map(settings.model_names.of, unpriced_models(settings)))
+    unpriced = tuple(map(settings.model_names.label, unpriced_models(settings)))
     caps = CapSettings(stores, workspace, settings.caps, unpriced, access)
     defaults, shown = default_settings(settings, workspace), settings_for_admins(settings)
     home = AppHome(stores, workspace, quota, caps, access, defaults, shown, has_accounts)
@@ -639,7 +639,7 @@ def enabled_web_search(settings: Settings) -> WebSearch | None:
 def settings_for_admins(settings: Settings) -> dict[str, str]:
     """Returns the settings that App Home shows to Typist admins, without URLs or secrets."""
     return texts.home.settings_for_admins(
-        list(map(settings.model_names.of, models_in_use(settings))),
+        list(map(settings.model_names.label, models_in_use(settings))),
         ["members", *sorted(settings.allow_also)],
         settings.max_output_tokens,
         settings.max_concurrent_per_user,

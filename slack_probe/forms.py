@@ -15,7 +15,7 @@ from bot.core.calls import NOTIFY, SCHEDULE, DecidedCalls, Decision
 from bot.core.caps import (
     Amount,
     CapOwner,
-    CapUse,
+    CapUsage,
     OwnCap,
     OwnerCaps,
     Period,
@@ -176,11 +176,9 @@ RARE_STATES: Mapping[str, PageView] = {
     ),
     "above a later answer": ended("Words.", WHOLE, is_followed=True),
     "remembered": ended(
-        "", End(EndReason.COMMAND, (Notice(NoticeKind.REMEMBERED, texts.memory.remembered("#general", 1)),))
+        "", End(EndReason.COMMAND, (Notice(NoticeKind.REMEMBERED, texts.memory.remembered_notice("#general", 1)),))
     ),
-    "offered later": ended(
-        "", End(EndReason.OFFERED, sentence_notice(texts.answers.offer_after_absence("1764000000.000100")))
-    ),
+    "offered later": ended("", End(EndReason.OFFERED, sentence_notice(texts.answers.late_offer("1764000000.000100")))),
 }
 _PLACE = SettingsPlace("C0GENERAL", "https://hooks.example/1")
 _AUTH = "https://auth.example/authorize?state=1&scope=read"
@@ -196,7 +194,7 @@ _DEFAULTS = DefaultSettings(
 _ABOUT = QuotedMessage("C0GENERAL", "2.000100", "1.000100", "A quote of some words", "https://hooks.example/1")
 _SPENT = dict.fromkeys(Period, Amount(1_234, 0.02))
 _CAPS = parse_caps("user/day=2000tokens,user/month=7usd,channel/day=5usd")
-_USAGE = UsageToDate(_SPENT, [CapUse(cap, 50, 1_764_000_000.0) for cap in _CAPS])
+_USAGE = UsageToDate(_SPENT, [CapUsage(cap, 50, 1_764_000_000.0) for cap in _CAPS])
 _OWNED = OwnerCaps(
     CapOwner(Scope.CHANNEL, "C0GENERAL"),
     caps_by_field(_CAPS, Scope.CHANNEL),

@@ -384,7 +384,7 @@ def test_models_follow_from_the_settings(env: dict[str, str], models: tuple[str,
 )
 def test_people_read_the_name_that_a_model_is_given_or_else_its_own(models: str, names: list[str]) -> None:
     ours = settings.read({**SECRETS, "BOT_MODELS": models})
-    assert [ours.model_names.of(model) for model in ours.models] == names
+    assert [ours.model_names.label(model) for model in ours.models] == names
     assert "/" in ours.models[0]
     assert "as" not in " ".join(ours.models).split()
 

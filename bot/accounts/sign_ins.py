@@ -212,7 +212,7 @@ class SignIns:
         # An address from somewhere else must leave the sign-in as it is.
         is_checked = "code" in brought or "iss" in brought
         if is_checked and not _is_from_issuer(brought.get("iss"), _Account.pending(content).at):
-            return texts.accounts.failed_there(texts.accounts.FROM_ANOTHER_SERVER), ""
+            return texts.accounts.browser_error_text(texts.accounts.FROM_ANOTHER_SERVER), ""
         if "code" not in brought:
             return self._redirect_problem(owner, brought, texts.accounts.NOT_GRANTED), ""
         sealed = self._vault.encrypt(self._labels(owner), {**content, "brought": brought})
@@ -235,7 +235,7 @@ class SignIns:
         meaning = oauth.error_meaning(query.get("error", ""))
         why = meaning or "its page reports an unknown error"
         log.warning("MCP server %s: user %s not signed in: %s", owner.server, owner.user_id, why)
-        return denied if query.get("error") == oauth.DENIED else texts.accounts.failed_there(meaning)
+        return denied if query.get("error") == oauth.DENIED else texts.accounts.browser_error_text(meaning)
 
     async def complete(
         self, owner: Owner, call: str, entry: str | None, is_waiting: IsWaiting = _always_waiting

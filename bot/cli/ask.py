@@ -107,7 +107,7 @@ async def _ask(settings: Settings, question: str, contents: Mapping[str, bytes],
         print(f"\n{without_controls(sources)}", flush=True)
     if completion is None:
         return 0
-    name = settings.model_names.of(completion.model)
+    name = settings.model_names.label(completion.model)
     cost_usd = spending.cost_usd(replace(end, usage=completion.usage))
     is_cut = end.reason is EndReason.LENGTH_LIMIT
     print_note(summary(name, completion, end.first_token_s or 0.0, cost_usd))

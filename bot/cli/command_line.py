@@ -95,10 +95,10 @@ def run_command(arguments: Sequence[str]) -> int:
     except ProviderError as error:
         # The sentence might suggest asking a Typist admin, but the reader might be one, so the reason is added.
         return _report(
-            EXIT_FAILED, texts.models.for_error(error), *([f"The reason: {error.detail}"] if error.detail else [])
+            EXIT_FAILED, texts.models.error_text(error), *([f"The reason: {error.detail}"] if error.detail else [])
         )
     except TypistError as error:
-        return _report(EXIT_FAILED, texts.models.for_error(error))
+        return _report(EXIT_FAILED, texts.models.error_text(error))
     except BrokenPipeError:
         # The reader closed the pipe, as `| head` does.
         return EXIT_FAILED

@@ -92,17 +92,17 @@ class DenialNotice:
     every_s: float
 
 
-IN_DIRECT_MESSAGE = DenialNotice("denied_in_direct_message", 60.0)
-IN_CHANNELS = DenialNotice("denied", 3600.0)
-UNCHECKED = DenialNotice("access_not_checked", 0.0)
+DIRECT_MESSAGE_NOTICE = DenialNotice("denied_in_direct_message", 60.0)
+CHANNEL_NOTICE = DenialNotice("denied", 3600.0)
+UNCHECKED_NOTICE = DenialNotice("access_not_checked", 0.0)
 
 
 def denial_notice(question: Question, denial: Denial) -> DenialNotice:
     """Returns the notice for a denial, with the minimum time between two notices. That time is longer in channels,
     where a script could otherwise use up the app's ephemeral messages."""
     if denial is Denial.UNKNOWN:
-        return UNCHECKED
-    return IN_DIRECT_MESSAGE if question.thread.in_direct_message else IN_CHANNELS
+        return UNCHECKED_NOTICE
+    return DIRECT_MESSAGE_NOTICE if question.thread.in_direct_message else CHANNEL_NOTICE
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ MAX_WORDS = 100
 """Maximum number of words in arguments from the asker. Longer arguments count as found text."""
 _WORD = re.compile(r"\w+")
 _NAME_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
-_NAMES_OF_IDS = frozenset(
+_ID_NAME_PARTS = frozenset(
     ["id", "ids", "iid", "uuid", "key", "url", "uri", "path", "sha", "cursor", "token", "number", "after"]
 )
 _ID = re.compile(r"\S*[^\W_A-Za-z]\S*|\S*[^\w\s]\S*", re.ASCII)
@@ -34,33 +34,33 @@ _NOT_APPROVED = (Decision.DENIED, Decision.REPLIED, Decision.EXPIRED)
 
 
 def are_from_asker(
-    arguments: Mapping[str, Any], definition: ToolDefinition, asked: str, steps: Sequence[Step] = ()
+    arguments: Mapping[str, Any], definition: ToolDefinition, asker_text: str, steps: Sequence[Step] = ()
 ) -> bool:
-    """Returns whether all values in a call's arguments come from the asker. `asked`: the asker's messages."""
-    own = _words(f"{asked} {definition.name} {definition.description} {json.dumps(definition.parameters)}")
+    """Returns whether all values in a call's arguments come from the asker. `asker_text`: the asker's messages."""
+    own_words = _words(f"{asker_text} {definition.name} {definition.description} {json.dumps(definition.parameters)}")
     ids = set[str]()
     for step in steps:
         for call in (call for call in step.calls if call.uses_own_account and call.decision not in _NOT_APPROVED):
             is_first = Origin.FOUND not in step.origins
-            is_search = is_first or call.decision is not None or _are_from_asker(call.arguments, own, frozenset())
-            if is_search or _are_from_asker(call.arguments, own, ids):
-                own |= _words(json.dumps(call.arguments, ensure_ascii=False))
+            is_search = is_first or call.decision is not None or _are_from_asker(call.arguments, own_words, frozenset())
+            if is_search or _are_from_asker(call.arguments, own_words, ids):
+                own_words |= _words(json.dumps(call.arguments, ensure_ascii=False))
             if is_search and call.state is CallState.DONE and tool_owner(call.tool) == definition.server:
                 ids |= set(_ids_in(call.result))
-    return _are_from_asker(arguments, own, ids)
+    return _are_from_asker(arguments, own_words, ids)
 
 
 def _words(text: str) -> set[str]:
     return set(_WORD.findall(text.casefold()))
 
 
-def _are_from_asker(arguments: Any, own: set[str], ids: frozenset[str] | set[str]) -> bool:
+def _are_from_asker(arguments: Any, own_words: set[str], ids: frozenset[str] | set[str]) -> bool:
     rest = [value for name, value in _values(arguments, "") if not (value in ids and _is_id_name(name))]
     words = {word for value in rest for word in _words(value)}
     stems = {word[:_MIN_STEM] for word in words}
-    near = [word for word in own if word[:_MIN_STEM] in stems]
+    near = [word for word in own_words if word[:_MIN_STEM] in stems]
     return len(words) <= MAX_WORDS and all(
-        word in own or any(_is_inflection(word, one) for one in near) for word in words
+        word in own_words or any(_is_inflection(word, one) for one in near) for word in words
     )
 
 
@@ -86,7 +86,7 @@ def _values(value: Any, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_id_name(name: str) -> bool:
-    return not _NAMES_OF_IDS.isdisjoint(part.lower() for part in _NAME_PART.findall(name))
+    return not _ID_NAME_PARTS.isdisjoint(part.lower() for part in _NAME_PART.findall(name))
 
 
 def _ids_in(result: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.calls import (
     MAX_LABEL_CHARS,
-    NOT_YET,
+    NOT_YET_ALLOWED,
     PROPOSALS,
     SEPARATOR,
     SIGN_IN,
@@ -144,12 +144,12 @@ class ApprovalCard:
         return tuple(shown)
 
     @property
-    def outer_fields(self) -> tuple[ArgumentField, ...]:
+    def top_level_fields(self) -> tuple[ArgumentField, ...]:
         return tuple(argument for argument in self.fields if not argument.depth)
 
     @property
     def editable_strings(self) -> Mapping[int, str]:
-        held = [(index, argument.text) for index, argument in enumerate(self.outer_fields) if not self.is_proposal]
+        held = [(index, argument.text) for index, argument in enumerate(self.top_level_fields) if not self.is_proposal]
         return dict([(index, text) for index, text in held if text is not None][:MAX_EDITABLE])
 
     @property
@@ -176,7 +176,7 @@ class ApprovalPlace:
     value: str
 
 
-def cards_of_step(
+def approval_cards(
     calls: Sequence[RecordedCall], version: int, until: float | None, *, person: str = "", is_admin: bool = False
 ) -> tuple[ApprovalCard, ...]:
     """Returns a step's approval requests, or () if no call is waiting. Includes requests that have already been
@@ -186,18 +186,18 @@ def cards_of_step(
     asked = (call for call in calls if _is_asked_or_decided(call))
     return tuple(
         replace(
-            card_of_call(call, calls, version, until, is_admin=is_admin),
+            approval_card(call, calls, version, until, is_admin=is_admin),
             decider_name=escape_unseen(" ".join(person.split())),
         )
         for call in asked
     )
 
 
-def card_of_call(
+def approval_card(
     call: RecordedCall, calls: Sequence[RecordedCall], version: int, until: float | None, *, is_admin: bool = False
 ) -> ApprovalCard:
     """Returns the approval request for a call. `calls`: all calls of the same step, including this one."""
-    reasons = tuple(reason for reason in call.approval_reasons if reason != NOT_YET)
+    reasons = tuple(reason for reason in call.approval_reasons if reason != NOT_YET_ALLOWED)
     beside = sum(_is_asked_or_decided(other) for other in calls if other.step_no == call.step_no)
     return ApprovalCard(
         tool_label(call.tool),
@@ -229,10 +229,10 @@ def argument_fields(values: Mapping[str, Any] | Sequence[Any], depth: int = 0) -
     fields: list[ArgumentField] = []
     named = values.items() if isinstance(values, Mapping) else ((None, value) for value in values)
     for name, value in named:
-        shown = "" if name is None else name if _PLAIN_NAME.fullmatch(name) else _on_a_line(name)
+        shown = "" if name is None else name if _PLAIN_NAME.fullmatch(name) else _one_line_json(name)
         is_nested = isinstance(value, (Mapping, list)) and bool(value) and depth < MAX_DEPTH
         typed = None if depth or name is None else _editable_text(name, value)
-        fields.append(ArgumentField(shown, "" if is_nested else _value(value), typed, depth))
+        fields.append(ArgumentField(shown, "" if is_nested else _shown_value(value), typed, depth))
         if is_nested:
             fields += argument_fields(value, depth + 1)
     return tuple(fields)
@@ -246,10 +246,10 @@ def _editable_text(name: str, value: Any) -> str | None:
     return value if is_named and is_held else None
 
 
-def _value(value: Any) -> str:
+def _shown_value(value: Any) -> str:
     if isinstance(value, str):
-        return escape_unseen(value) if _is_unambiguous(value) else _on_a_line(value)
-    on_a_line = _on_a_line(value)
+        return escape_unseen(value) if _is_unambiguous(value) else _one_line_json(value)
+    on_a_line = _one_line_json(value)
     return on_a_line if len(on_a_line) <= INLINE_CHARS else readable_json(value)
 
 
@@ -264,16 +264,16 @@ def with_edited_strings(arguments: Mapping[str, Any], typed: Mapping[int, str]) 
     return {name: typed.get(index, value) for index, (name, value) in enumerate(arguments.items())}
 
 
-def _on_a_line(value: Any) -> str:
+def _one_line_json(value: Any) -> str:
     return escape_unseen(json.dumps(value, ensure_ascii=False))
 
 
 def activity_of(call: RecordedCall) -> str:
     server, title = tool_label(tool_owner(call.tool)), call.claims.title or tool_title(call.tool)
-    return texts.approvals.running(card_type(call.tool, call.arguments), call.tool, server, title)
+    return texts.approvals.running_text(card_type(call.tool, call.arguments), call.tool, server, title)
 
 
-def deciders(calls: Sequence[RecordedCall]) -> list[str]:
+def decider_ids(calls: Sequence[RecordedCall]) -> list[str]:
     return list(dict.fromkeys(call.decided_by for call in calls if call.decided_by))
 
 
@@ -286,7 +286,7 @@ def _details_of_call(call: RecordedCall, decider: str) -> str:
     outcome = texts.approvals.CALL_STATES[call.state]
     # Escaping keeps names from starting a line or acting as Markdown.
     name = re.sub(r"([\\`*_~<>\[\]()|])", r"\\\1", escape_unseen(decider).replace("\n", " "))
-    how = texts.approvals.decided_by(call.decision, name) if call.decision else ""
+    how = texts.approvals.decider_text(call.decision, name) if call.decision else ""
     heading = f"`{tool_label(call.tool)}`: {', '.join(filter(None, (outcome, how)))}"
     shown = _proposal_text(call.arguments) if call.tool in PROPOSALS else readable_json(call.arguments)
     return f"{heading}\n{fence_code(shown)}" if call.arguments else heading

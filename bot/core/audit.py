@@ -42,7 +42,7 @@ class Subject:
     arguments_hash: str = ""
 
     @property
-    def non_empty_fields(self) -> dict[str, str]:
+    def exported_fields(self) -> dict[str, str]:
         return {name: value for name, value in zip(SUBJECT_FIELDS, astuple(self), strict=True) if value}
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bot.core import texts
 from bot.core.actions import CALL_ACTIONS, Press, ReplyAction
-from bot.core.asks import ApprovalCard, button_value, call_of_button, card_of_call
+from bot.core.asks import ApprovalCard, approval_card, button_value, call_of_button
 from bot.core.calls import CallState, Decision, RecordedCall
 from bot.core.choices import AwaitedChoice, choice_of_button
 from bot.core.job import AnswerRecord
@@ -60,9 +60,9 @@ class AwaitedCall:
     def scope(self) -> str:
         return str(self.call.arguments.get("scope") or "")
 
-    def ask(self, *, is_admin: bool = False) -> ApprovalCard:
+    def card(self, *, is_admin: bool = False) -> ApprovalCard:
         answer = self.answer
-        return card_of_call(self.call, answer.calls, answer.version, answer.waits_until, is_admin=is_admin)
+        return approval_card(self.call, answer.calls, answer.version, answer.waits_until, is_admin=is_admin)
 
 
 ClickedDecision = AwaitedCall | AwaitedChoice
@@ -82,7 +82,7 @@ def clicked_decision(press: Press, value: str, answer: AnswerRecord, admins: Col
     if call is None:
         return sentence or gone
     awaited = AwaitedCall(answer, call)
-    ask = awaited.ask()
+    ask = awaited.card()
     allowed = allowed_user_ids(action, answer.question.user_id, admins, ask)
     if allowed is not None and user_id not in allowed:
         if ask.is_proposal:

@@ -3,7 +3,7 @@
 An answer that uses tools resends its prompt with each step, sometimes from another process, or hours later after an
 approval. Meanwhile, the conversation, memories, settings or tools might change. Newer Claude models bind their thoughts
 to everything before them, and reject an answer that continues with a different prompt. Therefore, the first step's
-record includes the beginning of the prompt (`prompt_record`), and later attempts restore it (`restore_prompt`). Only
+record includes the beginning of the prompt (`serialize_prompt`), and later attempts restore it (`restore_prompt`). Only
 the identities of files are recorded. A compressed beginning takes up 5 kB without tools, and 80 kB with a long thread
 and 25,000 tokens of tool definitions.
 
@@ -51,14 +51,14 @@ class BuiltPrompt:
     has_files: bool = False
 
 
-_FACTS = ("prompt_version", "memory_count", "has_files")
+_RECORDED_FIELDS = ("prompt_version", "memory_count", "has_files")
 
 
-def prompt_record(built: BuiltPrompt) -> str:
+def serialize_prompt(built: BuiltPrompt) -> str:
     """Returns the compressed form in which a prompt is stored. Excludes steps and file contents."""
     prompt, note = built.prompt, built.note
     turns = [
-        [turn.role, turn.text, sorted(turn.origins), [*map(_file, turn.media)], turn.instruction]
+        [turn.role, turn.text, sorted(turn.origins), [*map(_file_id, turn.media)], turn.instruction]
         for turn in prompt.turns
     ]
     tools = [
@@ -72,21 +72,21 @@ def prompt_record(built: BuiltPrompt) -> str:
         "tools": tools,
         "cache_key": prompt.cache_key,
         "note": [note.text, sorted(note.origins)],
-        "facts": [getattr(built, name) for name in _FACTS],
+        "facts": [getattr(built, name) for name in _RECORDED_FIELDS],
     }
     return base64.b64encode(zlib.compress(json.dumps(values).encode(), level=1)).decode()
 
 
-def beginning_record(steps: Sequence[Step]) -> str:
+def latest_beginning(steps: Sequence[Step]) -> str:
     return next((step.beginning for step in reversed(steps) if step.beginning), "")
 
 
 def restore_prompt(record: str, built: BuiltPrompt) -> BuiltPrompt:
     """Returns the recorded prompt. Files, current tool definitions and all other settings come from `built`."""
     values = json.loads(zlib.decompress(base64.b64decode(record)))
-    files = {tuple(_file(media)): media for turn in built.prompt.turns for media in turn.media}
+    files = {tuple(_file_id(media)): media for turn in built.prompt.turns for media in turn.media}
     turns = [
-        replace(_turn(role, text, origins, media, files), instruction=instruction)
+        replace(_restored_turn(role, text, origins, media, files), instruction=instruction)
         for role, text, origins, media, instruction in values["turns"]
     ]
     tools = [
@@ -102,7 +102,7 @@ def restore_prompt(record: str, built: BuiltPrompt) -> BuiltPrompt:
         tools=with_new_tools(tools, built.prompt.tools),
         cache_key=values["cache_key"],
     )
-    facts = dict(zip(_FACTS, values["facts"], strict=True))
+    facts = dict(zip(_RECORDED_FIELDS, values["facts"], strict=True))
     return replace(built, prompt=prompt, note=Note(text, parse_origins(origins)), **facts)
 
 
@@ -113,7 +113,7 @@ def with_new_tools(tools: Sequence[ToolDefinition], offered: Sequence[ToolDefini
     return (*kept, *now.values())
 
 
-def _turn(
+def _restored_turn(
     role: Any, text: str, origins: Sequence[str], files: Sequence[Sequence[str]], known: Mapping[tuple[str, ...], Media]
 ) -> Turn:
     media = tuple(known[key] for file in files if (key := tuple(file)) in known)
@@ -121,7 +121,7 @@ def _turn(
     return Turn(role, "\n\n".join([text, *gone]), media, origins=parse_origins(origins))
 
 
-def _file(media: Media) -> list[str]:
+def _file_id(media: Media) -> list[str]:
     ends = media.base64[:_HASHED_CHARS] + media.base64[-_HASHED_CHARS:]
     return [media.name, f"{len(media.base64)} {hashlib.sha256(ends.encode()).hexdigest()}"]
 
@@ -138,14 +138,14 @@ class PrefixHash:
 
     def add_turns(self, turns: Sequence[Turn]) -> None:
         for turn in turns:
-            said: Any = [*map(_values, turn.parts)] if turn.parts else turn.text
-            self._hash.update(json.dumps([turn.role, said, [*map(_file, turn.media)], turn.instruction]).encode())
+            said: Any = [*map(_hashed_values, turn.parts)] if turn.parts else turn.text
+            self._hash.update(json.dumps([turn.role, said, [*map(_file_id, turn.media)], turn.instruction]).encode())
 
     def __str__(self) -> str:
         return self._hash.hexdigest()
 
 
-def _values(part: TurnPart) -> list[Any]:
+def _hashed_values(part: TurnPart) -> list[Any]:
     match part:
         case TextPart():
             return [part.text]

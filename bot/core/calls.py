@@ -113,7 +113,7 @@ class ServerTools:
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceTools:
+class AvailableTools:
     """MCP tools that are available in one channel or direct message."""
 
     offered: tuple[ToolDefinition, ...] = ()
@@ -127,7 +127,7 @@ class PlaceTools:
         return Counter(tool_owner(name) for name in (*(tool.name for tool in self.offered), *self.left_out))
 
 
-def tools_within_limits(servers: Iterable[ServerTools]) -> PlaceTools:
+def tools_within_limits(servers: Iterable[ServerTools]) -> AvailableTools:
     """Returns the tools that fit within the limits, in order. A tool that is too large is skipped, but later tools that
     fit are still included."""
     offered: list[ToolDefinition] = []
@@ -142,7 +142,7 @@ def tools_within_limits(servers: Iterable[ServerTools]) -> PlaceTools:
                 offered.append(tool)
                 chars = longer
         left_out += server.left_out
-    return PlaceTools(tuple(offered), tuple(left_out))
+    return AvailableTools(tuple(offered), tuple(left_out))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ class CallState(StoredEnum, unknown="unknown"):
         return self in (CallState.DONE, CallState.FAILED, CallState.DENIED, CallState.UNKNOWN)
 
 
-UNDER_WAY = (CallState.READY, CallState.BEGUN)
+UNFINISHED_STATES = (CallState.READY, CallState.BEGUN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +280,7 @@ class Decision(StoredEnum, unknown="denied"):
     EXPIRED = "expired"
 
 
-NOT_YET, BY_RULE, WROTE, NOT_ASKED = "not_yet", "by_rule", "wrote", "not_asked"
+NOT_YET_ALLOWED, REQUIRED_BY_RULE, HAS_WRITTEN, NOT_REQUESTED = "not_yet", "by_rule", "wrote", "not_asked"
 """Reasons to ask for approval, apart from the origins of text: nobody has allowed such calls yet, an admin's rule
 requires approval, an earlier version of the answer might have changed something, or arguments don't come from the
 asker."""
@@ -306,7 +306,7 @@ class RecordedCall:
     """Whether the call uses the asker's own account. Only the asker can approve such a call."""
     approval_reasons: tuple[str, ...] = field(default=(), compare=False)
     """Reasons why the call needs approval: the constants above, origins of the text that the model had read, and tools
-    that found text with the asker's account. Only NOT_YET disappears once such calls are allowed.
+    that found text with the asker's account. Only NOT_YET_ALLOWED disappears once such calls are allowed.
     """
     decision: Decision | None = None
     decided_by: str = ""
@@ -322,7 +322,7 @@ class RecordedCall:
     def startable_states(self) -> tuple[CallState, ...]:
         """States in which the call can be made. Calls that only read can be repeated, and so can calls that notify
         people, because each notification is sent only once."""
-        return UNDER_WAY if self.read_only or self.tool == NOTIFY else (CallState.READY,)
+        return UNFINISHED_STATES if self.read_only or self.tool == NOTIFY else (CallState.READY,)
 
     @property
     def binding(self) -> str:
@@ -392,16 +392,16 @@ def has_decided_proposal(calls: Iterable[RecordedCall]) -> bool:
     return any(call.decision not in (None, Decision.EXPIRED) for call in lasting)
 
 
-_MADE = (CallState.DONE, CallState.FAILED, CallState.UNKNOWN)
+_MADE_STATES = (CallState.DONE, CallState.FAILED, CallState.UNKNOWN)
 
 
 def count_made_calls(calls: Iterable[RecordedCall]) -> int:
-    return sum(call.state in _MADE for call in calls)
+    return sum(call.state in _MADE_STATES for call in calls)
 
 
 def made_calls_by_tool(calls: Iterable[RecordedCall]) -> Counter[str]:
     """Returns the number of calls that were made, or might have been, keyed by the tool's display name."""
-    return Counter(tool_label(call.tool) for call in calls if call.state in _MADE)
+    return Counter(tool_label(call.tool) for call in calls if call.state in _MADE_STATES)
 
 
 def object_schema(properties: Mapping[str, Any], required: Sequence[str] = ()) -> Mapping[str, Any]:
@@ -427,7 +427,7 @@ def builtin_tool(
     return ToolDefinition(*described, prepare=prepare, is_dispensable=is_dispensable)
 
 
-_READ_AS = {"integer": int, "boolean": bool, "array": list}
+_JSON_TYPES = {"integer": int, "boolean": bool, "array": list}
 
 
 def convert_arguments(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -438,10 +438,10 @@ def convert_arguments(parameters: Mapping[str, Any], arguments: Mapping[str, Any
 
 
 def _convert_value(value: Any, type_: str) -> Any:
-    if type_ not in _READ_AS or not isinstance(value, str):
+    if type_ not in _JSON_TYPES or not isinstance(value, str):
         return value
     try:
         read = json.loads(value.lower() if type_ == "boolean" else value)
     except (ValueError, RecursionError):
         return value
-    return read if type(read) is _READ_AS[type_] else value
+    return read if type(read) is _JSON_TYPES[type_] else value

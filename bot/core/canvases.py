@@ -7,15 +7,15 @@ from bot.core import texts
 from bot.core.conversation import CHECK_FILE_INFO, File, Question, without_bot_mention
 
 CANVAS = "application/vnd.slack-docs"
-LINK = re.compile(
+CANVAS_LINK = re.compile(
     r"(?<![\w./-])(?:https://)?[\w.-]{1,100}\.slack(?:-gov)?\.com/docs/[TE][A-Z0-9]{1,30}/(F[A-Z0-9]{1,30})\b"
 )
 CANVAS_RULE = (
     "The reader asks for a canvas, and your answer is saved as one: write the document itself, beginning with its "
     "heading, and say nothing about the canvas."
 )
-_CANVAS_MENTION = "(Canvas {id})"
-MENTIONED = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
+_MENTION_FORMAT = "(Canvas {id})"
+CANVAS_MENTION = re.compile(r"\(Canvas (F[A-Z0-9]{1,30})\)")
 
 
 def is_canvas(file: File) -> bool:
@@ -31,7 +31,7 @@ def linked_canvas(canvas_id: str) -> File:
 def canvas_mention(canvas_id: str) -> str:
     """Returns a placeholder for a canvas, which is later replaced with the canvas's name. Slack provides only the
     ID."""
-    return _CANVAS_MENTION.format(id=canvas_id)
+    return _MENTION_FORMAT.format(id=canvas_id)
 
 
 _AT_BEGINNING = re.compile(r"(?:please[, ]\s*)?as (?:a )?(?:slack )?canvas\s*[:,]", re.IGNORECASE)

@@ -87,12 +87,12 @@ class Cap:
     limit: float
     in_dollars: bool
 
-    def used_by(self, amount: Amount) -> float:
+    def amount_in_unit(self, amount: Amount) -> float:
         return amount.cost_usd if self.in_dollars else amount.tokens
 
     def percent_used(self, amount: Amount) -> int:
         """Returns the used percentage of the cap, from 0 to 100, rounded down."""
-        return min(100, int(100 * self.used_by(amount) / self.limit))
+        return min(100, int(100 * self.amount_in_unit(amount) / self.limit))
 
     @property
     def setting(self) -> str:
@@ -153,7 +153,7 @@ class CapNotice:
 
 
 @dataclass(frozen=True, slots=True)
-class CapUse:
+class CapUsage:
     cap: Cap
     percent: int
     resets_at: float
@@ -162,7 +162,7 @@ class CapUse:
 @dataclass(frozen=True, slots=True)
 class UsageToDate:
     usage_by_period: Mapping[Period, Amount]
-    caps: Sequence[CapUse]
+    caps: Sequence[CapUsage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +201,10 @@ def due_notices(cap: Cap, used: Amount, owner_id: str, now: float) -> list[CapNo
 def check_caps(caps: Sequence[Cap], used: Mapping[CapWindow, Amount], reserved: Mapping[Scope, Amount]) -> CapCheck:
     fully_reserved = None
     for cap in caps:
-        cap_used = cap.used_by(used[cap.window])
+        cap_used = cap.amount_in_unit(used[cap.window])
         if cap_used >= cap.limit:
             return CapCheck(reached_cap=cap)
-        if cap_used + cap.used_by(reserved[cap.window.scope]) >= cap.limit:
+        if cap_used + cap.amount_in_unit(reserved[cap.window.scope]) >= cap.limit:
             fully_reserved = cap
     return CapCheck(reserved_cap=fully_reserved)
 
@@ -255,15 +255,15 @@ def cap_notice_text(notice: CapNotice, now: float) -> str:
     return texts.quotas.quota_nearly_used(quota, notice.percent, resets_at)
 
 
-def daily_use(cap: Cap, by_day: Mapping[int, Amount], now: float) -> list[tuple[str, float]]:
+def daily_usage(cap: Cap, by_day: Mapping[int, Amount], now: float) -> list[tuple[str, float]]:
     """Returns a cap's daily usage for a chart, as pairs of a label such as "Nov 9" and an amount in the cap's unit."""
     today = day_of(now)
     days = range(today - DAYS_IN_CHART + 1, today + 1)
-    return [(f"{_date(day):%b} {_date(day).day}", cap.used_by(by_day.get(day, Amount()))) for day in days]
+    return [(f"{_date(day):%b} {_date(day).day}", cap.amount_in_unit(by_day.get(day, Amount()))) for day in days]
 
 
-def cap_use(cap: Cap, used: Amount, now: float) -> CapUse:
-    return CapUse(cap, cap.percent_used(used), _next_reset(cap, now))
+def cap_usage(cap: Cap, used: Amount, now: float) -> CapUsage:
+    return CapUsage(cap, cap.percent_used(used), _next_reset(cap, now))
 
 
 def _next_reset(cap: Cap, now: float) -> int:
@@ -302,7 +302,7 @@ class CapField(StrEnum):
         return Period.MONTH if self in (CapField.DOLLARS_A_MONTH, CapField.TOKENS_A_MONTH) else Period.DAY
 
     @classmethod
-    def of(cls, cap: Cap) -> "CapField":
+    def for_cap(cls, cap: Cap) -> "CapField":
         return next(field for field in cls if (field.period, field.in_dollars) == (cap.window.period, cap.in_dollars))
 
     def cap(self, scope: Scope, limit: float) -> Cap:
@@ -324,25 +324,25 @@ class OwnerCaps:
 
 
 def caps_by_field(caps: Sequence[Cap], scope: Scope) -> Mapping[CapField, Cap]:
-    return {CapField.of(cap): cap for cap in caps if cap.window.scope is scope}
+    return {CapField.for_cap(cap): cap for cap in caps if cap.window.scope is scope}
 
 
-def entered_limits(entered: EnteredLimits) -> Limits:
-    return {field: _number(field, text) if text else None for field, text in entered}
+def parse_limits(entered: EnteredLimits) -> Limits:
+    return {field: _parse_limit(field, text) if text else None for field, text in entered}
 
 
 def cap_problems(entered: EnteredLimits, unpriced: Sequence[str]) -> dict[str, str]:
     """Returns an error message for each invalid field. `unpriced`: models in use without a price."""
     found: dict[str, str] = {}
     for field, text in entered:
-        if text and _number(field, text) is None:
+        if text and _parse_limit(field, text) is None:
             found[field] = texts.quotas.quota_not_a_number(field.in_dollars)
         elif text and field.in_dollars and unpriced:
             found[field] = texts.quotas.quota_needs_prices(unpriced)
     return found
 
 
-def _number(field: CapField, text: str) -> float | None:
+def _parse_limit(field: CapField, text: str) -> float | None:
     try:
         number = float(text) if field.in_dollars else int(text)
     except ValueError:

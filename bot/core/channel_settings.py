@@ -28,7 +28,7 @@ DISPLAYED_PROMPT_CHARS = 60
 ALWAYS_LISTED = ("model", "system_prompt", "engagement", "web_search")
 """The settings that a channel's line lists even if the channel hasn't changed them."""
 _EMOJI = re.compile(r"[\w+'-]{1,100}")
-_VARIANT = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
+_EMOJI_VARIATION = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
 
 
 class Length(StrEnum):
@@ -80,7 +80,7 @@ def with_changes(before: ChannelSettings, shown: ChannelSettings, submitted: Cha
 def emoji_name(text: str) -> str:
     """Returns an emoji's name in Slack's events, without skin tone: "+1" for 👍 or "thumbsup"."""
     name = text.strip().strip(":").partition("::")[0].lower()
-    return _emoji_names().get(_VARIANT.sub("", name), name)
+    return _emoji_names().get(_EMOJI_VARIATION.sub("", name), name)
 
 
 @cache
@@ -121,7 +121,7 @@ class DefaultSettings:
 
     def model_name(self, chosen: str | None = None) -> str:
         """Returns the name of the model to ask first: the chosen model if it is still in use, otherwise the default."""
-        return self.names.of(chosen if chosen in self.models else next(iter(self.models), ""))
+        return self.names.label(chosen if chosen in self.models else next(iter(self.models), ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +138,19 @@ class Setting:
     is_available: Callable[[DefaultSettings], bool] = lambda _: True
     options: Callable[[DefaultSettings], Mapping[str, str]] = lambda _: {}
     """Returns the labels of the options, if they aren't in `words`."""
-    applies: Callable[[DefaultSettings, Any], Any] = lambda _, value: value
+    resolve: Callable[[DefaultSettings, Any], Any] = lambda _, value: value
     problem: Callable[[DefaultSettings, Any], str] = lambda *_: ""
 
-    def effective(self, defaults: DefaultSettings, value: Any) -> Any:
+    def effective_value(self, defaults: DefaultSettings, value: Any) -> Any:
         """Returns the value that applies to the channel, or None if the setting isn't available."""
         if not self.is_available(defaults):
             return None
-        return value is not False if self.control == "switch" else self.applies(defaults, value)
+        return value is not False if self.control == "switch" else self.resolve(defaults, value)
 
 
 def _model_problem(defaults: DefaultSettings, model: str | None) -> str:
     is_one = model is None or model in defaults.models
-    return "" if is_one else words.choose_a_model(list(map(defaults.names.of, defaults.models)))
+    return "" if is_one else words.choose_a_model(list(map(defaults.names.label, defaults.models)))
 
 
 def _prompt_problem(_: DefaultSettings, prompt: str) -> str:
@@ -158,7 +158,7 @@ def _prompt_problem(_: DefaultSettings, prompt: str) -> str:
 
 
 def _only_if_problem(_: DefaultSettings, rule: str) -> str:
-    return texts.silence.too_long(MAX_RULE_CHARS) if len(rule) > MAX_RULE_CHARS else ""
+    return texts.silence.rule_too_long(MAX_RULE_CHARS) if len(rule) > MAX_RULE_CHARS else ""
 
 
 def _apps_problem(_: DefaultSettings, apps: str) -> str:
@@ -177,15 +177,15 @@ CHANNEL_SETTINGS: Mapping[str, Setting] = {
         "menu",
         str,
         words.MODEL,
-        options=lambda bot: {model: bot.names.of(model) for model in bot.models},
-        applies=DefaultSettings.model_name,
+        options=lambda bot: {model: bot.names.label(model) for model in bot.models},
+        resolve=DefaultSettings.model_name,
         problem=_model_problem,
     ),
     "system_prompt": Setting("area", str, words.SYSTEM_PROMPT, problem=_prompt_problem),
     "length": Setting("menu", Length, words.LENGTH),
     "effort": Setting("menu", Effort, words.EFFORT),
     "engagement": _ChannelSetting(
-        "radio buttons", Engagement, words.ENGAGEMENT, applies=lambda bot, own: own or bot.engagement
+        "radio buttons", Engagement, words.ENGAGEMENT, resolve=lambda bot, own: own or bot.engagement
     ),
     "new_posts": _ChannelSetting("checkboxes", bool, words.NEW_POSTS),
     "only_if": _ChannelSetting("line", str, words.ONLY_IF, problem=_only_if_problem),
@@ -232,7 +232,7 @@ def settings_line(settings: ChannelSettings, defaults: DefaultSettings, channel_
 
 
 def _effective_values(settings: ChannelSettings, defaults: DefaultSettings) -> dict[str, Any]:
-    return {name: row.effective(defaults, getattr(settings, name)) for name, row in CHANNEL_SETTINGS.items()}
+    return {name: row.effective_value(defaults, getattr(settings, name)) for name, row in CHANNEL_SETTINGS.items()}
 
 
 def _sentence(name: str, value: Any) -> str:

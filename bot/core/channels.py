@@ -70,7 +70,7 @@ def new_topic_text(channel: Channel | None, tools: OfferedTools, earlier_notes: 
     if channel is None or channel.type in (ChannelType.DIRECT, ChannelType.GROUP):
         return ""
     newest = next((note for note in list(earlier_notes)[::-1] if NO_INSTRUCTIONS in note.splitlines()), "")
-    if not (newest or channel.topic or channel.purpose) or _could_act(tools):
+    if not (newest or channel.topic or channel.purpose) or _can_act_without_approval(tools):
         return ""
     text = topic_text(channel)
     return "" if f"\n{text}\n" in f"\n{newest}\n" else text
@@ -80,7 +80,7 @@ def _one_line(text: str) -> str:
     return " ".join(visible(with_names(text, {})).split())[:MAX_TOPIC_CHARS]
 
 
-def _could_act(tools: OfferedTools) -> bool:
+def _can_act_without_approval(tools: OfferedTools) -> bool:
     """Returns whether a call could be made without a person's decision because of what the prompt says."""
     # Tools that are missing now, or that a sign-in adds, could act on the same prompt later.
     reads_only = all(tool.rule.read_only or tool.name in LASTING_PROPOSALS for tool in tools.definitions)

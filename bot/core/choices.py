@@ -50,9 +50,9 @@ _NOTHING_OFFERED = "Nothing was offered: {problem} Call the tool again, or answe
 _NOT_ALONE = "call no other tool in the same step."
 _NO_QUESTION = f"the question must be a text of at most {MAX_QUESTION_CHARS} characters, and not be empty."
 _NO_LIST = f"the choices must be a list of one to {MAX_CHOICES} texts."
-_EMPTY = "a choice is empty."
-_TOO_LONG = f"a choice is longer than {MAX_CHOICE_CHARS} characters."
-_TWICE = "a choice comes twice."
+_EMPTY_CHOICE = "a choice is empty."
+_CHOICE_TOO_LONG = f"a choice is longer than {MAX_CHOICE_CHARS} characters."
+_DUPLICATE_CHOICE = "a choice comes twice."
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +102,10 @@ def _problem(question: str, lines: Sequence[str]) -> str:
     if not 0 < len(lines) <= MAX_CHOICES:
         return _NO_LIST
     if not all(lines):
-        return _EMPTY
+        return _EMPTY_CHOICE
     if any(len(line) > MAX_CHOICE_CHARS for line in lines):
-        return _TOO_LONG
-    return _TWICE if len({line.casefold() for line in lines}) < len(lines) else ""
+        return _CHOICE_TOO_LONG
+    return _DUPLICATE_CHOICE if len({line.casefold() for line in lines}) < len(lines) else ""
 
 
 def question_id(job_id: int, version: int) -> str:

@@ -37,7 +37,7 @@ def unaccented(text: str) -> str:
     return letters.translate(_STROKES)
 
 
-def _plain(text: str) -> str:
+def _normalized(text: str) -> str:
     return unaccented(unicodedata.normalize("NFKC", text).casefold().replace("’", "'"))
 
 
@@ -57,7 +57,7 @@ def _parse_table(table: str) -> dict[str, frozenset[str]]:
 
 _Part = tuple[int, Closing | None]
 """The word count and meaning of part of a message. The meaning is None if unknown."""
-_TABLE = _parse_table(_plain(Path(__file__).with_name("closings.txt").read_text("utf-8")))
+_TABLE = _parse_table(_normalized(Path(__file__).with_name("closings.txt").read_text("utf-8")))
 _MEANINGS = {
     **dict.fromkeys(_TABLE["beside"], Closing.NOTHING),
     **dict.fromkeys(_TABLE["agreement"] | _TABLE["rest agreement"], Closing.AGREEMENT),
@@ -68,7 +68,7 @@ _OPENING_MEANINGS = {
     **dict.fromkeys(_TABLE["rest agreement"], Closing.AGREEMENT),
 }
 _ALL_MEANINGS = _MEANINGS | dict.fromkeys(_TABLE["before"], Closing.AGREEMENT)
-_LONGEST = max(len(phrase.split()) for phrase in _ALL_MEANINGS)
+_MAX_PHRASE_WORDS = max(len(phrase.split()) for phrase in _ALL_MEANINGS)
 # Emoji names from Slack, Unicode and workspaces.
 _EMOJI = {
     Closing.THANKS: re.compile(r"(?<!broken[_ ])heart|pray|folded hands|thank|thx|^ty$|hug|bow\b|bowing|bouquet"),
@@ -99,7 +99,7 @@ def has_question_mark(text: str) -> bool:
 def closing_of_text(text: str, name: str = "") -> Closing | None:
     """Returns the type of closing, or None if the text isn't a closing. `text`: without the bot's mention. Thanks to
     other people are classified as agreement."""
-    said, parts = _parse_parts(text, _phrases_with_name(_plain(name), Closing.NOTHING))
+    said, parts = _parse_parts(text, _phrases_with_name(_normalized(name), Closing.NOTHING))
     unknown = sum(words for words, kind in parts if kind is None)
     said |= {kind for _, kind in parts if kind}
     if None in said or not said:
@@ -111,7 +111,7 @@ def closing_of_text(text: str, name: str = "") -> Closing | None:
 
 def is_courtesy(text: str, name: str = "") -> bool:
     """Returns whether text is only a greeting, thanks or emoji. The message can include the bot's `name`."""
-    said, parts = _parse_parts(text, _phrases_with_name(_plain(name), Closing.AGREEMENT))
+    said, parts = _parse_parts(text, _phrases_with_name(_normalized(name), Closing.AGREEMENT))
     kinds = {kind for _, kind in parts}
     return None not in kinds and bool(said | kinds - {Closing.NOTHING})
 
@@ -131,7 +131,7 @@ def _parse_parts(text: str, meanings: Mapping[str, Closing]) -> tuple[set[Closin
     if len(text) > MAX_CHARS or _ASKS.search(text):
         return set(), [(len(text), None)]
     words = _EMOJI_NAME.sub(",", _MENTION.sub(",", _SMILEY.sub(",", text)))
-    words = _MODIFIER.sub("", _plain(words))
+    words = _MODIFIER.sub("", _normalized(words))
     symbols = {character for character in words if unicodedata.category(character) in ("So", "Cn")}
     marks = {character for character in words if character > "\x7f" and unicodedata.category(character)[0] == "P"}
     emoji = [*_EMOJI_NAME.findall(text.casefold()), *(unicodedata.name(symbol, "").lower() for symbol in symbols)]
@@ -147,7 +147,7 @@ def _parse_parts(text: str, meanings: Mapping[str, Closing]) -> tuple[set[Closin
 def _parse_part(words: list[str], meanings: Mapping[str, Closing]) -> Closing | None:
     said = {Closing.NOTHING}
     while words:
-        sizes = range(min(_LONGEST, len(words)), 0, -1)
+        sizes = range(min(_MAX_PHRASE_WORDS, len(words)), 0, -1)
         rest = next((size for size in sizes if " ".join(words[:size]) in _OPENING_MEANINGS and size < len(words)), 0)
         kind = _OPENING_MEANINGS.get(" ".join(words[:rest]))
         if kind is Closing.AGREEMENT or (kind and kind in said):

@@ -179,7 +179,7 @@ class Question:
         return self.thread.thread_ts == self.ts
 
     @property
-    def place(self) -> tuple[str, str]:
+    def channel_and_ts(self) -> tuple[str, str]:
         return self.thread.channel_id, self.ts
 
     def as_message(self) -> Message:
@@ -243,7 +243,7 @@ _MARKS = re.compile(r"(?:\d{1,3}[.)])?(?:[^\w`\"'“”„‘’«»]|_)*")
 """List markers, emphasis and emoji, which are neither words nor quotation marks nor code."""
 _MAX_COURTESY_WORDS = 8
 _MAX_COMMAND_CHARS = 300
-_POINTING = f"{_SENTENCE_ENDS}^,:…⬆️👆"
+_POINTING_CHARACTERS = f"{_SENTENCE_ENDS}^,:…⬆️👆"
 _POINTING_WORDS = re.compile(r"this|that|(?:see )?(?:the )?above|(?:any |your )?thoughts|wdyt")
 
 
@@ -314,7 +314,7 @@ def named_mention(id_: str, name: str) -> str:
     return f"<!{id_}|{escape(name)}>" if _ID.fullmatch(id_) else ""
 
 
-def without_users(text: str) -> str:
+def without_user_mentions(text: str) -> str:
     return _USER.sub("", text)
 
 
@@ -370,7 +370,7 @@ def _is_courtesy(words: list[str], bot_user_id: str, bot_name: str) -> bool:
 
 def is_only_bot_mention(text: str, bot_user_id: str) -> bool:
     """Returns whether text only mentions the bot or points to earlier messages, as in "@typist thoughts?"."""
-    words = _EMOJI.sub("", without_bot_mention(text, bot_user_id)).strip(_POINTING).casefold()
+    words = _EMOJI.sub("", without_bot_mention(text, bot_user_id)).strip(_POINTING_CHARACTERS).casefold()
     return _POINTING_WORDS.fullmatch(words) is not None or not any(map(str.isalnum, words))
 
 

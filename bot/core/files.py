@@ -18,7 +18,7 @@ from itertools import chain, islice
 from types import MappingProxyType
 
 from bot.core import texts
-from bot.core.canvases import LINK, MENTIONED, is_canvas, linked_canvas
+from bot.core.canvases import CANVAS_LINK, CANVAS_MENTION, is_canvas, linked_canvas
 from bot.core.conversation import File
 from bot.core.prompt import NAME_CHARS, CountTokens, PromptMarks, PromptMessage, without_middle
 from bot.core.texts.files import Unread
@@ -33,7 +33,7 @@ MAX_FILE_BYTES = 20 * 2**20
 MAX_BYTES = 50 * 2**20
 """The maximum size of all files in one answer."""
 MAX_FILES_LISTED = 6
-NOTHING_REFUSED: Mapping[str, FileFault] = MappingProxyType({})
+NO_REFUSALS: Mapping[str, FileFault] = MappingProxyType({})
 
 
 REFUSED = {
@@ -48,7 +48,7 @@ REFUSED = {
 }
 
 
-BY_FAULT = {
+REASONS_BY_FAULT = {
     FileFault.FILE: Unread.REFUSED,
     FileFault.TOO_LARGE: Unread.TOO_LARGE_FOR_MODEL,
     FileFault.TOGETHER: Unread.TOO_MUCH_FOR_MODEL,
@@ -75,7 +75,7 @@ class OpenedFile:
     @property
     def name(self) -> str:
         name = short_name(self.file.name)
-        return texts.files.one_of_several(name, self.number) if self.number else name
+        return texts.files.numbered_name(name, self.number) if self.number else name
 
 
 HEIC = "image/heic"
@@ -235,7 +235,7 @@ def format_document(document: Document, language: str = "") -> str:
 
 
 def unread_notice(
-    files: Collection[OpenedFile], left_out: Collection[str] = (), refused: Mapping[str, FileFault] = NOTHING_REFUSED
+    files: Collection[OpenedFile], left_out: Collection[str] = (), refused: Mapping[str, FileFault] = NO_REFUSALS
 ) -> str:
     """Returns sentences about unread files and parts of files, with reasons, or "" if everything was read. `left_out`:
     names of media that weren't sent to the model. `refused`: media that the vendor refused, with reasons."""
@@ -259,7 +259,7 @@ def unread_notice(
 
 def _refusal_reason(read: Media, refused: Mapping[str, FileFault]) -> str:
     if fault := refused.get(read.name):
-        return BY_FAULT[fault].value
+        return REASONS_BY_FAULT[fault].value
     return texts.files.IMAGE_NOT_FOR_MODEL if read.media_type.startswith("image/") else texts.files.SCAN_NOT_FOR_MODEL
 
 
@@ -301,11 +301,11 @@ def _omission_phrase(left_out: LeftOut) -> str:
         Part.BINARY_SHEET: texts.files.BINARY_SHEET,
         Part.OLD_SHEET: texts.files.OLD_SHEET,
     }.get(left_out.part)
-    return fixed or texts.files.left_out(left_out.part.value, left_out.count, names)
+    return fixed or texts.files.omitted_parts(left_out.part.value, left_out.count, names)
 
 
 MAX_CAPTIONS_BYTES = 500_000
-_TIMES = re.compile(r"(?:\d+:)?\d\d:\d\d[.,]\d{3}[ \t]+-->")
+_CUE_TIMES = re.compile(r"(?:\d+:)?\d\d:\d\d[.,]\d{3}[ \t]+-->")
 _TAG = re.compile(r"<[^<>]*>")
 _QUICKTIME = b"qt  "
 
@@ -351,7 +351,7 @@ def _cue_lines(text: str) -> Iterator[str]:
     for line in text.split("\n"):
         if not line.strip():
             is_cue = False
-        elif _TIMES.match(line):
+        elif _CUE_TIMES.match(line):
             is_cue = True
         elif is_cue:
             yield line
@@ -370,7 +370,7 @@ def with_linked_canvases(messages: Sequence[PromptMessage]) -> list[PromptMessag
     with_linked: list[PromptMessage] = []
     for message in messages:
         own = {file.id for file in message.files}
-        found = chain(LINK.finditer(message.text), MENTIONED.finditer(message.text))
+        found = chain(CANVAS_LINK.finditer(message.text), CANVAS_MENTION.finditer(message.text))
         ids = (id_ for id_ in dict.fromkeys(match[1] for match in found) if id_ not in own)
         linked = (shared.get(id_) or linked_canvas(id_) for id_ in ids)
         # One more than can be read, so that readers are told about it. A message has room for thousands.
@@ -456,7 +456,7 @@ def attach_files(messages: Sequence[PromptMessage], files: Mapping[str, OpenedFi
         own = message.text.removeprefix(message.header)
         text = message.header + "\n\n".join([own, *labels]).strip()
         found = (file.content for file in new if isinstance(file.content, Media))
-        media = tuple(_with_label(page, message.marks) for medium in found for page in _pages_of(medium))
+        media = tuple(_with_replacement_text(page, message.marks) for medium in found for page in _pages_of(medium))
         origins = message.origins | FILE if new else message.origins
         with_files.append(replace(message, text=text, media=media, origins=origins))
     return with_files[::-1]
@@ -468,7 +468,7 @@ def _pages_of(media: Media) -> Iterator[Media]:
     yield from (replace(page, name=media.name) for page in media.other_pages)
 
 
-def _with_label(media: Media, marks: PromptMarks | None) -> Media:
+def _with_replacement_text(media: Media, marks: PromptMarks | None) -> Media:
     """Returns an image or PDF with replacement text for models that don't support it."""
     label, pages = hidden_note(media.name), 0
     if media.text_alternative is not None and media.text_alternative.text.strip():

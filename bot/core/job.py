@@ -488,7 +488,7 @@ class Job:
         """Whether a model has already been asked for this version. If so, the asker had access at that time."""
         return bool(self.checkpoint.text or self.checkpoint.end or self.steps)
 
-    def ended(self, end: End, text: str, calls: Sequence[RecordedCall] = ()) -> AnswerRecord:
+    def answer_record(self, end: End, text: str, calls: Sequence[RecordedCall] = ()) -> AnswerRecord:
         return AnswerRecord(
             self.id,
             self.question,

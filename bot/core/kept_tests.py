@@ -20,9 +20,9 @@ MAX_CHECKS, MAX_PROPOSED = 5, 10
 """Slack's limit for checkboxes is ten."""
 _MAX_TOOLS, _MAX_LINKS, _MAX_WORD_CHARS = 2, 2, 60
 _PRESELECTED_WORDS = 2
-_ROOM = 1.5
+_LENGTH_FACTOR = 1.5
 """A new answer can have this many times the words of the answer."""
-_NOT_IN_REPLAYS = (SLACK, READ_CHANNEL)
+_SERVERS_NOT_IN_REPLAYS = (SLACK, READ_CHANNEL)
 _URL = re.compile(r"https?://[^\s<>()\[\]`\"|]+")
 _URL_END = ".,;:!?*_'"
 _LIST_NUMBER = re.compile(r"^[ \t]*\d{1,9}[.)][ \t]", re.MULTILINE)
@@ -30,7 +30,7 @@ _NUMBER = re.compile(r"(?<![\w.,/:-])\d+(?:[.,:]\d+)*%?(?![\w/-])")
 _CODE, _BOLD = re.compile(r"`([^`\n]+)`"), re.compile(r"\*\*([^*\n]+)\*\*")
 _MARKUP = re.compile(r"[*_`~]")
 _BETWEEN_THOUSANDS = re.compile(r"(?<=\d)[,'’\u00a0\u202f](?=\d{3}(?!\d))")
-_ALONE = r"(?<!\w)(?<!\d[.,:/-]){}(?!\w|[.,:/-]\d)"
+_WHOLE_WORD = r"(?<!\w)(?<!\d[.,:/-]){}(?!\w|[.,:/-]\d)"
 """Matches a word, or a number that isn't part of a longer number or of a date."""
 _DOES_NOT_KNOW = re.compile(
     r"\b(?:do(?:n['’]t| not) (?:know|have)|(?:am|['’]m) not (?:sure|able to)|can(?:not|['’]t) (?:find|tell|see)|"
@@ -73,7 +73,7 @@ class Check:
             case CheckKind.LINK:
                 return self.value in _links(text)
             case CheckKind.WORD:
-                return bool(re.search(_ALONE.format(re.escape(_plain(self.value))), _plain(text)))
+                return bool(re.search(_WHOLE_WORD.format(re.escape(_normalized(self.value))), _normalized(text)))
             case CheckKind.MAX_WORDS:
                 return len(text.split()) <= int(self.value)
 
@@ -92,7 +92,7 @@ def proposed_checks(text: str, calls: Sequence[RecordedCall]) -> tuple[tuple[Che
     states = [check for check in (unknown, Check(CheckKind.ASKS)) if check.passes(text, ())]
     links = [Check(CheckKind.LINK, url) for url in _links(text)][:_MAX_LINKS]
     words = [one for word in _facts(text)[:MAX_PROPOSED] if (one := Check(CheckKind.WORD, word)).passes(text, ())]
-    most = Check(CheckKind.MAX_WORDS, str(10 * (int(_ROOM * len(text.split())) // 10 + 1)))
+    most = Check(CheckKind.MAX_WORDS, str(10 * (int(_LENGTH_FACTOR * len(text.split())) // 10 + 1)))
     called = [Check(CheckKind.TOOL, tool) for tool in tools][:_MAX_TOOLS]
     # An answer has what its tools returned in any wording. Numbers in an answer that doesn't know are rarely facts.
     returned = "\n".join(call.result for call in calls)
@@ -105,7 +105,7 @@ def proposed_checks(text: str, calls: Sequence[RecordedCall]) -> tuple[tuple[Che
 def _is_made_in_replays(call: RecordedCall) -> bool:
     """Returns whether a replay can make a call: it only reads, with nobody's account, and nobody had to approve it."""
     is_free = call.read_only and call.decision is None and not call.uses_own_account
-    return is_free and call.state is CallState.DONE and tool_owner(call.tool) not in _NOT_IN_REPLAYS
+    return is_free and call.state is CallState.DONE and tool_owner(call.tool) not in _SERVERS_NOT_IN_REPLAYS
 
 
 def _links(text: str) -> Sequence[str]:
@@ -119,11 +119,11 @@ def _facts(text: str) -> Sequence[str]:
     facts: dict[str, str] = {}
     for word in found:
         if 0 < len(word) <= _MAX_WORD_CHARS:
-            facts.setdefault(_plain(word), word)
+            facts.setdefault(_normalized(word), word)
     return list(facts.values())
 
 
-def _plain(text: str) -> str:
+def _normalized(text: str) -> str:
     """Returns text in lowercase, without markup, and with numbers and spaces written in one way."""
     text = _MARKUP.sub("", unicodedata.normalize("NFKC", text)).casefold()
     return " ".join(_BETWEEN_THOUSANDS.sub("", text).split())

@@ -58,13 +58,13 @@ NOTIFY_TOOL = builtin_tool(
 )
 
 # Text for the model about a proposal that isn't possible.
-_NOTHING = "Nothing was proposed: "
-NO_TEXT = f"{_NOTHING}the text must have 1 to {MAX_CHARS} characters."
-NOBODY = f"{_NOTHING}give IDs that {FIND_PEOPLE} returned, or set also_to_channel."
-NOT_ALL = f"{_NOTHING}@here, @channel and @everyone are never mentioned."
-TOO_MANY = f"{_NOTHING}at most {MAX_PEOPLE} people can be notified, and these are {{count}}. Tell the asker."
-NOBODY_THERE = f"{_NOTHING}nobody of the group {{handle}} is in this channel. Tell the asker."
-NOBODY_FOUND = "No person in this channel and no user group has such a name."
+_NOT_PROPOSED = "Nothing was proposed: "
+NO_TEXT = f"{_NOT_PROPOSED}the text must have 1 to {MAX_CHARS} characters."
+UNKNOWN_IDS = f"{_NOT_PROPOSED}give IDs that {FIND_PEOPLE} returned, or set also_to_channel."
+MENTIONS_EVERYONE = f"{_NOT_PROPOSED}@here, @channel and @everyone are never mentioned."
+TOO_MANY = f"{_NOT_PROPOSED}at most {MAX_PEOPLE} people can be notified, and these are {{count}}. Tell the asker."
+GROUP_NOT_IN_CHANNEL = f"{_NOT_PROPOSED}nobody of the group {{handle}} is in this channel. Tell the asker."
+NO_MATCHING_NAME = "No person in this channel and no user group has such a name."
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def proposal(known: Addressees | None, arguments: Mapping[str, Any]) -> Mapping[
     in_channel = arguments.get("also_to_channel") is True
     is_list = isinstance(ids, list) and all(isinstance(id_, str) for id_ in ids)
     if not (is_list and (ids or in_channel)):
-        raise UnusableProposal(NOBODY)
+        raise UnusableProposal(UNKNOWN_IDS)
     people: dict[str, str] = {}
     for id_ in dict.fromkeys(ids):
         people |= _people_of(known or Addressees({}), id_)
@@ -121,15 +121,15 @@ def proposal(known: Addressees | None, arguments: Mapping[str, Any]) -> Mapping[
 def _people_of(known: Addressees, id_: str) -> Mapping[str, str]:
     """Returns the names of a person, or of a group's members in the channel, by ID. Raises UnusableProposal."""
     if _MENTIONS_ALL.fullmatch(id_):
-        raise UnusableProposal(NOT_ALL)
+        raise UnusableProposal(MENTIONS_EVERYONE)
     if group := known.groups.get(id_):
         if group.size > MAX_PEOPLE:
             raise UnusableProposal(TOO_MANY.format(count=group.size))
         if not group.members:
-            raise UnusableProposal(NOBODY_THERE.format(handle=group.handle))
+            raise UnusableProposal(GROUP_NOT_IN_CHANNEL.format(handle=group.handle))
         return {member: known.names[member] for member in group.members}
     if id_ not in known.names:
-        raise UnusableProposal(NOBODY)
+        raise UnusableProposal(UNKNOWN_IDS)
     return {id_: known.names[id_]}
 
 

@@ -52,7 +52,7 @@ class OutboxKind(StrEnum):
     """Show in a run's post who stopped its schedule, or that nobody has."""
 
 
-EDITS_OF_REPLY = OutboxKind.REPLY, OutboxKind.TIDY
+REPLY_EDIT_KINDS = OutboxKind.REPLY, OutboxKind.TIDY
 """Kinds of entries that edit a reply's messages. Only one process at a time handles them for a reply."""
 COPY_ROLES = {
     OutboxKind.MAKE_CANVAS: MessageRole.LINK,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from bot.core import texts
 from bot.core.actions import CALL_ACTIONS, OPTIONAL_ACTIONS, ReplyAction
-from bot.core.asks import ApprovalCard, card_of_call
+from bot.core.asks import ApprovalCard, approval_card
 from bot.core.calls import (
     CallState,
     DecidedCalls,
@@ -40,7 +40,7 @@ _NEEDS_TEXT = (
     ReplyAction.KEEP_TEST,
     ReplyAction.FEEDBACK,
 )
-_NOTHING_WITHOUT_TEXT = (EndReason.WHOLE, EndReason.NOTHING_ASKED)
+_EMPTY_WITHOUT_TEXT = (EndReason.WHOLE, EndReason.NOTHING_ASKED)
 _UNDONE_TEXTS = {
     NoticeKind.REMEMBERED: texts.memory.UNDONE,
     NoticeKind.FORGOTTEN: texts.memory.RESTORED,
@@ -103,13 +103,13 @@ class Picture:
         return replace(self, decisions=decided, notices=notices)
 
     def user_ids_to_name(self, admins: Collection[str]) -> list[str]:
-        deciders = [one.user_id for one in self.decisions if one.user_id]
-        asks_admin = any(map(texts.access.names_an_admin, self.notices))
-        return [*deciders, *(admins if asks_admin else ())]
+        decider_ids = [one.user_id for one in self.decisions if one.user_id]
+        asks_admin = any(map(texts.access.mentions_an_admin, self.notices))
+        return [*decider_ids, *(admins if asks_admin else ())]
 
     @property
     def without_text(self) -> "Picture":
-        left = () if self.reason in _NOTHING_WITHOUT_TEXT else (one for one in self.buttons if one not in _NEEDS_TEXT)
+        left = () if self.reason in _EMPTY_WITHOUT_TEXT else (one for one in self.buttons if one not in _NEEDS_TEXT)
         return replace(self, notices=(texts.answers.STUCK,), sources=(), choices=(), buttons=tuple(left))
 
 
@@ -123,7 +123,7 @@ def picture(record: AnswerRecord, *, optional: Collection[ReplyAction] = ()) -> 
         return Picture()
     if record.state.is_live:
         waiting = [call for call in calls if call.state is CallState.ASKED]
-        asks = tuple(card_of_call(call, calls, record.version, record.waits_until) for call in waiting)
+        asks = tuple(approval_card(call, calls, record.version, record.waits_until) for call in waiting)
         return Picture(buttons=(ReplyAction.STOP,), asks=asks)
     if end is None:
         return Picture()
@@ -156,7 +156,7 @@ def picture(record: AnswerRecord, *, optional: Collection[ReplyAction] = ()) -> 
 def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool) -> tuple[ReplyAction, ...]:
     text, is_emptied = record.text, record.is_emptied
     has_text = bool(text.strip())
-    if end.reason is EndReason.DENIED or (end.reason in _NOTHING_WITHOUT_TEXT and not (has_text or is_emptied)):
+    if end.reason is EndReason.DENIED or (end.reason in _EMPTY_WITHOUT_TEXT and not (has_text or is_emptied)):
         return ()
     if end.reason is EndReason.OFFERED:
         return () if record.is_expired else (ReplyAction.REGENERATE,)

@@ -365,10 +365,10 @@ def _from_person(message: Message, conversation: Conversation, me: Identity) -> 
     return replace(written, attached_text=attached)
 
 
-def origins_of_text(text: str, known: Collection[str]) -> Origins:
+def origins_of_text(text: str, known_ids: Collection[str]) -> Origins:
     """Returns the origins of an asker's text. The name in a mention of an unknown person counts as other people's
     text."""
-    return ASKERS if set(mentioned_ids(text)) <= set(known) else ASKERS | OTHERS
+    return ASKERS if set(mentioned_ids(text)) <= set(known_ids) else ASKERS | OTHERS
 
 
 def ids_to_look_up(messages: Sequence[PromptMessage], me: Identity) -> list[str]:
@@ -588,8 +588,10 @@ def _is_combining(char: str) -> bool:
     return char in _JOINERS or unicodedata.combining(char) > 0
 
 
-def build_prompt(system: str, messages: Sequence[PromptMessage], begin: str = "", begins: Origins = OURS) -> Prompt:
-    """Merges messages into alternating turns. `begin`: the beginning of the first turn. Raises NothingAsked."""
+def build_prompt(
+    system: str, messages: Sequence[PromptMessage], opening: str = "", opening_origins: Origins = OURS
+) -> Prompt:
+    """Merges messages into alternating turns. `opening`: the beginning of the first turn. Raises NothingAsked."""
     turns = []
     for is_bot, group in groupby(_with_remarks(messages), key=lambda message: message.speaker_id is None):
         merged = list(group)
@@ -602,7 +604,7 @@ def build_prompt(system: str, messages: Sequence[PromptMessage], begin: str = ""
         raise NothingAsked
     first = turns[0]
     turns[0] = replace(
-        first, text="\n\n".join(filter(None, (begin, first.text))), origins=merge((first.origins, begins))
+        first, text="\n\n".join(filter(None, (opening, first.text))), origins=merge((first.origins, opening_origins))
     )
     return Prompt(system, tuple(turns))
 

@@ -13,7 +13,7 @@ _HEAD = re.compile(
 )
 
 
-def page_head(messages: int, oldest: datetime) -> str:
+def page_heading(messages: int, oldest: datetime) -> str:
     """Returns the first line of a page: the number of messages and the time of the oldest."""
     counted = f"{messages} {'message' if messages == 1 else 'messages'}"
     return f"{counted} since {oldest:%Y-%m-%d %H:%M}, times in {oldest.tzinfo or UTC}"

@@ -63,7 +63,7 @@ _MAX_CLOCK_SHIFT = timedelta(hours=3)
 """An upper bound: no zone sets its clocks back by this much."""
 _MINUTE = timedelta(minutes=1)
 _ANY_DAY = datetime(2026, 1, 1)
-_RUN = "schedule"
+_RUN_PREFIX = "schedule"
 _TYPED_TIME = re.compile(r"(\d{4}-\S+(?:\s+\d\S*)?)(?:\s+([^\W\d_].*))?")
 _CLOCK = re.compile(
     r"(\d{4}-\d\d-\d\d)[,T\s]\s*(?:at\s+)?(\d{1,2})(?::(\d\d))?(?:\s*([ap])\.?m\b\.?)?(?!\d)", re.ASCII | re.I
@@ -76,13 +76,13 @@ _DAY_AND_TIME = re.compile(
 )
 _WORD = re.compile(r"\w+")
 _MIN_STEM, _MAX_STEM = 3, 5
-_HERE = r"(?:\s+(?:here|in\s+here|in\s+this\s+channel))?"
+_OPTIONAL_HERE = r"(?:\s+(?:here|in\s+here|in\s+this\s+channel))?"
 _ASKS_FOR_LIST = re.compile(
     r"(?:what(?:'?s|\s+is)\s+scheduled|(?:what|which)\s+schedules\s+(?:are\s+there|do\s+you\s+have)|"
-    rf"(?:list|show)(?:\s+me)?(?:\s+all)?(?:\s+(?:the|your))?\s+schedules){_HERE}"
+    rf"(?:list|show)(?:\s+me)?(?:\s+all)?(?:\s+(?:the|your))?\s+schedules){_OPTIONAL_HERE}"
 )
 _STOPS_NUMBER = re.compile(
-    rf"(?:stop|cancel|delete|remove)\s+(?:the\s+)?schedule\s+(?:(?:number|no\.?|nr\.?)\s+)?#?(\d{{1,9}}){_HERE}",
+    rf"(?:stop|cancel|delete|remove)\s+(?:the\s+)?schedule\s+(?:(?:number|no\.?|nr\.?)\s+)?#?(\d{{1,9}}){_OPTIONAL_HERE}",
     re.ASCII,
 )
 _VERBS = {"summary": ("summarize", "summarise"), "reminder": ("remind",)}
@@ -131,7 +131,7 @@ class Rule:
     def description(self) -> str:
         """The rule in words that fit in the middle of a sentence, such as "weekdays at 9:00 AM (Berlin)"."""
         at, zone = self.at, self.zone
-        words = texts.rules.in_words(self.cron, zone) if at is None else texts.times.once(self._local(at), zone)
+        words = texts.rules.describe_cron(self.cron, zone) if at is None else texts.times.once(self._local(at), zone)
         return texts.schedules.in_zone(words, zone)
 
     def _local(self, at: float) -> datetime:
@@ -139,12 +139,12 @@ class Rule:
 
     def dates_text(self, times: Sequence[float], now: float) -> str:
         """Formats times in the rule's zone, such as "Friday, November 27 at 9:00 AM, then Monday, November 30"."""
-        return texts.times.dates([*map(self._local, times)], self._local(now).date(), self.zone)
+        return texts.times.format_dates([*map(self._local, times)], self._local(now).date(), self.zone)
 
     def first_day_text(self, after: float) -> str:
         """Returns the first due day, such as "Friday, November 27", or "" if `description` includes it."""
         found = self.due_after(after) if self.at is None else None
-        return "" if found is None else texts.times.on_day(self._local(found), self._local(after))
+        return "" if found is None else texts.times.format_weekday(self._local(found), self._local(after))
 
     def due_after(self, moment: float) -> float | None:
         """Returns the first due time after a moment, or None. Raises UnusableRule."""
@@ -154,7 +154,7 @@ class Rule:
         best = math.inf
         # A wall time before this one might be repeated.
         for wall in CronSim(self.cron, _wall_time(moment, zone) - _MAX_CLOCK_SHIFT):
-            instants = self._instants(wall, zone)
+            instants = self._instants_at(wall, zone)
             best = min(best, *(instant for instant in instants if instant > moment), math.inf)
             if instants and instants[0] > moment:
                 return best
@@ -183,7 +183,7 @@ class Rule:
             newest, later = later, self.due_after(later)
         return newest, later
 
-    def _instants(self, wall: datetime, zone: ZoneInfo) -> Sequence[float]:
+    def _instants_at(self, wall: datetime, zone: ZoneInfo) -> Sequence[float]:
         """Returns the times at which clocks show a wall time: none, one or two, but always one for a rule for certain
         times."""
         minutes, hours = self.cron.split()[:2]
@@ -436,7 +436,7 @@ def valid_only_if(text: str) -> str:
     """Returns a rule in words on one line. Raises UnusableRule."""
     rule = " ".join(text.split())
     if len(rule) > MAX_RULE_CHARS:
-        raise UnusableRule(texts.silence.too_long(MAX_RULE_CHARS))
+        raise UnusableRule(texts.silence.rule_too_long(MAX_RULE_CHARS))
     return rule
 
 
@@ -556,7 +556,7 @@ class Run:
     def since(self) -> float:
         return self.schedule.created_at if self.previous_due_at is None else self.previous_due_at
 
-    def place_before_post(self, job_id: int) -> tuple[str, str]:
+    def temporary_place(self, job_id: int) -> tuple[str, str]:
         """Returns the channel, and a ts that no message or other run has, for a run that works before it posts."""
         return self.schedule.channel_id, f"{int(self.due_at)}.{job_id % 1_000_000:06}"
 
@@ -591,10 +591,10 @@ class RunReport:
 
 def run_id(schedule_id: int, due_at: float) -> str:
     """Returns the view_id of a run's question. Milliseconds distinguish runs that people start in the same second."""
-    return f"{_RUN}:{schedule_id}:{f'{due_at:.3f}'.removesuffix('.000')}"
+    return f"{_RUN_PREFIX}:{schedule_id}:{f'{due_at:.3f}'.removesuffix('.000')}"
 
 
-def due_at_of(view_id: str) -> float:
+def due_at_of_run(view_id: str) -> float:
     return float(view_id.rpartition(":")[2])
 
 

@@ -25,20 +25,20 @@ class SignInUrls:
     def __init__(self, redirect_uris: Iterable[str] = ()) -> None:
         # Some browsers copy a URL without its scheme.
         uris = {re.escape(uri.partition("://")[2]) for uri in redirect_uris}
-        self._begin = re.compile(rf"(?:{'|'.join(uris)})(?:-[A-Za-z0-9_-]+)?\?") if uris else None
+        self._url_beginning = re.compile(rf"(?:{'|'.join(uris)})(?:-[A-Za-z0-9_-]+)?\?") if uris else None
 
     def has_url(self, text: str) -> bool:
         # Another URL can include one in its query.
-        return self._begin is not None and any(map(self._has_url, {text, unquote(text)}))
+        return self._url_beginning is not None and any(map(self._matches_url, {text, unquote(text)}))
 
-    def _has_url(self, text: str) -> bool:
-        assert self._begin is not None
-        return bool(self._begin.search(text) or ("code=" in text and _STATE.search(text)))
+    def _matches_url(self, text: str) -> bool:
+        assert self._url_beginning is not None
+        return bool(self._url_beginning.search(text) or ("code=" in text and _STATE.search(text)))
 
     def without_urls(self, text: str) -> str:
         if not self.has_url(text):
             return text
-        whole = _PART.sub(texts.accounts.SIGN_IN_URL_REMOVED, _WORD.sub(self._without, text))
+        whole = _PART.sub(texts.accounts.SIGN_IN_URL_REMOVED, _WORD.sub(self._without_url, text))
         return _CODE.sub(texts.accounts.SIGN_IN_URL_REMOVED, whole)
 
     def message_without_urls(self, message: Message) -> Message:
@@ -53,10 +53,10 @@ class SignInUrls:
         text, attached_chars = message.full_text, message.attached_chars
         return replace(question, text=text, attached_chars=attached_chars, had_sign_in=had_sign_in)
 
-    def _without(self, word: re.Match[str]) -> str:
+    def _without_url(self, word: re.Match[str]) -> str:
         if not self.has_url(word[0]):
             return word[0]
-        begun = self._begin.search(word[0]) if self._begin else None
+        begun = self._url_beginning.search(word[0]) if self._url_beginning else None
         at = begun.start() if begun else 0
         before, address = word[0][:at].removesuffix("https://").removesuffix("http://"), word[0][at:]
         return f"{before}{texts.accounts.SIGN_IN_URL_REMOVED}{address[len(address.rstrip(_AFTER_URL)) :]}"

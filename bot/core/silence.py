@@ -45,8 +45,8 @@ _NOT_ALONE = "call no other tool in the same step, and write no text beside it. 
 _NO_REASON = "the reason is missing. Call it again with a reason, or answer."
 _NO_WORK = "you haven't read anything. Do the task first, with your tools, or write an answer."
 _FAILED = "the last call of {tools} failed. Make the call again, or write an answer that says what failed."
-_JOINED = "somebody has written to you meanwhile. Write an answer."
-_CUT = "your output was cut off. Write an answer."
+_MESSAGE_ADDED = "somebody has written to you meanwhile. Write an answer."
+_OUTPUT_CUT = "your output was cut off. Write an answer."
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,10 @@ def rule_note(rule: str) -> str:
     return _NOTE.format(rule=" ".join(rule.split()))
 
 
-def silence_in(
+def requested_silence(
     calls: Sequence[ToolCall],
-    made: Sequence[RecordedCall],
-    searches: int,
+    earlier_calls: Sequence[RecordedCall],
+    search_count: int,
     *,
     needs_work: bool,
     has_text: bool = False,
@@ -71,29 +71,29 @@ def silence_in(
 ) -> Silence | str:
     """Returns the silence that a step asks for, the reason to refuse it, or "" if the step doesn't ask for silence.
 
-    `made`: earlier calls. `searches`: the number of web searches so far. `needs_work`: whether reading only the message
-    isn't enough. `has_text`, `is_cut`: whether this step has text or was cut off. `is_joined`: whether the answer is
-    also for a person's later message.
+    `search_count`: the number of web searches so far. `needs_work`: whether reading only the message isn't enough.
+    `has_text`, `is_cut`: whether this step has text or was cut off. `is_joined`: whether the answer is also for a
+    person's later message.
     """
     asked = [call for call in calls if call.name == TOOL_NAME]
     if not asked:
         return ""
     reason = convert_arguments(DEFINITION.parameters, asked[0].arguments or {}).get("reason")
     words = " ".join(visible(reason).split()) if isinstance(reason, str) else ""
-    problem = _problem(made, searches, needs_work=needs_work)
+    problem = _work_problem(earlier_calls, search_count, needs_work=needs_work)
     if len(calls) > 1 or has_text:
         problem = _NOT_ALONE
     elif is_joined or is_cut:
-        problem = _JOINED if is_joined else _CUT
+        problem = _MESSAGE_ADDED if is_joined else _OUTPUT_CUT
     elif not words:
         problem = _NO_REASON
     return _REFUSED.format(problem=problem) if problem else Silence(beginning(words, MAX_REASON_CHARS))
 
 
-def _problem(made: Sequence[RecordedCall], searches: int, *, needs_work: bool) -> str:
+def _work_problem(earlier_calls: Sequence[RecordedCall], search_count: int, *, needs_work: bool) -> str:
     """Returns why the work so far isn't enough for silence, or "" if it is."""
-    last = {call.tool: call.state is CallState.DONE and not call.result_is_error for call in made}
+    last = {call.tool: call.state is CallState.DONE and not call.result_is_error for call in earlier_calls}
     last.pop(TOOL_NAME, None)
     if failed := sorted(tool for tool, has_succeeded in last.items() if not has_succeeded):
         return _FAILED.format(tools=", ".join(failed))
-    return _NO_WORK if needs_work and not (last or searches) else ""
+    return _NO_WORK if needs_work and not (last or search_count) else ""

@@ -331,7 +331,7 @@ class Seam:
         self._joined = continuation is not None
         return continuation or ""
 
-    def rest(self) -> str:
+    def finish(self) -> str:
         if self._joined:
             return ""
         self._joined = True

@@ -12,12 +12,12 @@ from bot.core import texts
 from bot.core.calls import READ_CHANNEL
 from bot.core.caps import Amount, Cap, OwnCap, Period, UsageToDate
 from bot.core.channel_settings import DefaultSettings
-from bot.core.conversation import Question, with_names, without_users
+from bot.core.conversation import Question, with_names, without_user_mentions
 from bot.core.schedules import Schedule
 from bot.core.texts.models import OWN_NAMES, ModelNames
 from slack_markdown.render import beginning, first_words
 
-UsedT = TypeVar("UsedT", Amount, int)
+UsageT = TypeVar("UsageT", Amount, int)
 
 TITLE_CHARS = 60
 MAX_LISTED = 10
@@ -36,10 +36,10 @@ class MonthUsage:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking(Generic[UsedT]):
-    top: Sequence[tuple[str, UsedT, UsedT]]
+class Ranking(Generic[UsageT]):
+    top: Sequence[tuple[str, UsageT, UsageT]]
     other_count: int
-    other_usage: tuple[UsedT, UsedT]
+    other_usage: tuple[UsageT, UsageT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +82,16 @@ class HomeView:
     """The person's accounts by MCP server: time of sign-in, in seconds since the epoch, and scopes."""
 
 
-def rank(this_month: Mapping[str, UsedT], last_month: Mapping[str, UsedT], zero: UsedT) -> Ranking[UsedT]:
+def rank(this_month: Mapping[str, UsageT], last_month: Mapping[str, UsageT], zero: UsageT) -> Ranking[UsageT]:
     names = sorted({*this_month, *last_month})
     lines = [(name, this_month.get(name, zero), last_month.get(name, zero)) for name in names]
-    lines.sort(key=lambda line: (_weight(line[1]), _weight(line[2])), reverse=True)
+    lines.sort(key=lambda line: (_usage_key(line[1]), _usage_key(line[2])), reverse=True)
     others = lines[MAX_LISTED:]
     other_usage = sum((this for _, this, _ in others), zero), sum((last for *_, last in others), zero)
     return Ranking(lines[:MAX_LISTED], len(others), other_usage)
 
 
-def _weight(used: Amount | int) -> tuple[float, float]:
+def _usage_key(used: Amount | int) -> tuple[float, float]:
     return (used.cost_usd, used.tokens) if isinstance(used, Amount) else (0.0, used)
 
 
@@ -155,7 +155,7 @@ def was_asked_in_pane(question: Question) -> bool:
 
 
 def thread_title(question: Question) -> str:
-    words = first_words(with_names(without_users(question.text), {}), growing=False)
+    words = first_words(with_names(without_user_mentions(question.text), {}), growing=False)
     return beginning(words, TITLE_CHARS) or texts.welcome.PANE_UNTITLED
 
 

@@ -199,7 +199,7 @@ def reason_to_ignore(  # noqa: PLR0911
     if message.thread_ts is None:
         if not rules.answers_new_posts:
             return IgnoreReason.NOT_ADDRESSED
-        has_words = message.text.strip() and (_has_more(message) or not is_courtesy(message.text, me.name))
+        has_words = message.text.strip() and (_has_attachments(message) or not is_courtesy(message.text, me.name))
         return None if has_words else IgnoreReason.NO_WORDS
     if not participants.has_bot and message.parent_user_id != me.user_id:
         return IgnoreReason.OTHER_THREAD
@@ -285,12 +285,12 @@ LAST_CHARS = 300
 
 def closing_of_message(message: Message, me: Identity) -> Closing | None:
     """Returns the type of a message's closing, or None if the message might need an answer."""
-    if _has_more(message):
+    if _has_attachments(message):
         return None
     return closing_of_text(without_bot_mention(message.full_text, me.user_id), me.name)
 
 
-def _has_more(message: Message) -> bool:
+def _has_attachments(message: Message) -> bool:
     return bool(message.files or message.attached_chars)
 
 
@@ -305,7 +305,7 @@ def _own_words(message: Message, me: Identity) -> str:
     return "" if has_question_mark(words) else unaccented(plain_command(words, me.user_id, me.name))
 
 
-def second_person_ts(question: Question, by_people: Iterable[Message]) -> str | None:
+def second_writer_ts(question: Question, by_people: Iterable[Message]) -> str | None:
     """Returns the ts of the first message by a second person in the question's thread, or None."""
     if question.thread.thread_ts is None:
         return None

@@ -43,7 +43,7 @@ class AnswerUsage:
         return self.end_reason in FAILURES
 
     @property
-    def counts(self) -> bool:
+    def is_counted(self) -> bool:
         """Whether the report includes the attempt: its question ended, or it used tokens or money."""
         return not self.end_reason.is_midway or bool(self.input_tokens or self.output_tokens or self.cost_usd)
 
@@ -147,15 +147,15 @@ class UsageReport:
 
     def add_replays(self, uses: Iterable[AnswerUsage]) -> None:
         for use in uses:
-            for line in (self._line(use), self.total):
+            for line in (self._line_for(use), self.total):
                 line.replay_usd += use.cost_usd or 0.0
 
     def add_attempts(self, uses: Iterable[AnswerUsage], thumbs: Iterable[Thumb] = ()) -> None:
-        for use in filter(lambda use: use.counts, uses):
-            for line in (self._line(use), self.total):
+        for use in filter(lambda use: use.is_counted, uses):
+            for line in (self._line_for(use), self.total):
                 line.add_attempt(use)
         for thumb in thumbs:
-            for line in (self._line(thumb), self.total):
+            for line in (self._line_for(thumb), self.total):
                 line.add_thumb(thumb)
 
     def sorted_lines(self) -> Mapping[str, UsageLine]:
@@ -166,12 +166,12 @@ class UsageReport:
         by_usage = sorted(self.lines.items(), key=lambda item: (-item[1].cost_usd, -item[1].tokens, item[0]))
         return dict(by_usage)
 
-    def _line(self, of: AnswerUsage | Thumb) -> UsageLine:
-        day = day_of(of.at)
+    def _line_for(self, record: AnswerUsage | Thumb) -> UsageLine:
+        day = day_of(record.at)
         key = {
-            "user": of.user_id,
-            "channel": of.channel_id,
-            "model": of.model or NO_MODEL,
+            "user": record.user_id,
+            "channel": record.channel_id,
+            "model": record.model or NO_MODEL,
             "day": format_day(day),
             "week": format_day(day - (day - self.first_day) % WEEK_DAYS),
         }[self.group_by]

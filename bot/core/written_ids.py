@@ -13,7 +13,7 @@ WRITTEN_ID = re.compile(
     rf"(?<![\w`\"'=])(?:<(?:@|#|!subteam\^)(?P<id>[UWCGS]{_ID}{{2,14}})(?:\|(?P<name>[^<>|\n]{{0,80}}))?>"
     rf"|(?<!<)@(?P<bare>[UW]{_ID}{{4,14}})(?!\w))"
 )
-HALF_ID = re.compile(r"(?:<(?:[@#]|![subteam^]{0,8})?[A-Z0-9]{0,15}(?:\|[^<>|\n]{0,80})?|@[A-Z0-9]{0,15})?\Z")
+PARTIAL_ID = re.compile(r"(?:<(?:[@#]|![subteam^]{0,8})?[A-Z0-9]{0,15}(?:\|[^<>|\n]{0,80})?|@[A-Z0-9]{0,15})?\Z")
 """Matches the end of a text that might become an ID once more text follows. Otherwise, matches the empty string
 there."""
 _MARKUP = re.compile(r"[\\`*_~\[\]<>|]")
@@ -27,10 +27,10 @@ def written_ids(text: str) -> list[str]:
 def with_names(text: str, names: Mapping[str, str]) -> str:
     """Returns text with names instead of IDs. `names`: names by ID. An ID without a name is replaced with a word such
     as “someone”."""
-    return WRITTEN_ID.sub(partial(_name, names), text)
+    return WRITTEN_ID.sub(partial(_replacement, names), text)
 
 
-def _name(names: Mapping[str, str], found: re.Match[str]) -> str:
+def _replacement(names: Mapping[str, str], found: re.Match[str]) -> str:
     id_ = found["id"] or found["bare"]
     name = " ".join((names.get(id_) or found["name"] or "").split()).lstrip("@#")
     sign = "#" if id_[0] in "CG" else "@"

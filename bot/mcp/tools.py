@@ -13,10 +13,10 @@ from bot.core import texts
 from bot.core.calls import (
     MAY_HAVE_CHANGED,
     SIGN_IN,
+    AvailableTools,
     CallResult,
     CallState,
     Pin,
-    PlaceTools,
     ServerTools,
     ToolUse,
     object_schema,
@@ -150,7 +150,7 @@ class McpTools:
     def retry(self, server: str, every_s: float) -> None:
         self.servers.by_name[server].retry(every_s)
 
-    async def place_tools(self, names: Sequence[str], within_s: float) -> PlaceTools:
+    async def place_tools(self, names: Sequence[str], within_s: float) -> AvailableTools:
         """Returns the tools that a channel has from these servers. Slow servers, and servers that people sign in to,
         aren't reported as down."""
         place = await self._combined_tools(
@@ -216,7 +216,7 @@ class McpTools:
                 return CallResult.failed(NOT_SIGNED_IN)
         except (ServerDown, StoreError):
             return CallResult.failed(NOT_SIGNED_IN)
-        return CallResult(CallState.DONE, texts.accounts.signed_in(name))
+        return CallResult(CallState.DONE, texts.accounts.signed_in_message(name))
 
     async def _servers_with_sign_in(self, names: Sequence[str]) -> list[str]:
         if self.accounts is None:
@@ -263,7 +263,7 @@ class McpTools:
 
     async def _combined_tools(
         self, servers: Sequence[McpServer], within_s: float, question: Question | None = None
-    ) -> PlaceTools:
+    ) -> AvailableTools:
         """Returns the servers' tools, up to the limits. Logs which tools were left out, but only once."""
         offers = await asyncio.gather(*(self._offered_tools(server, within_s, question) for server in servers))
         place = tools_within_limits(offer for offer in offers if isinstance(offer, ServerTools))

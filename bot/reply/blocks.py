@@ -186,7 +186,7 @@ def _choice_buttons(choices: Sequence[str], version: int) -> Json:
 def _decision_line(decided: Sequence[DecidedCalls]) -> str:
     is_only_one = [one.calls for one in decided] == [1]
     said = (
-        texts.approvals.decided(
+        texts.approvals.decision_text(
             one.kind,
             one.decision,
             one.calls,

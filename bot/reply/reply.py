@@ -283,7 +283,7 @@ class Reply:
         since its end."""
         if self.answer.end is None:
             self.answer.finish(end)
-        self._picture = shown or picture(self.job.ended(end, self.answer.text))
+        self._picture = shown or picture(self.job.answer_record(end, self.answer.text))
         if self.is_withheld or end.reason is EndReason.STUCK:
             self.withhold()
         else:

@@ -232,7 +232,7 @@ class AnswerAttempt:
         if done and (unparsed := texts.answers.UNPARSED[done.unparsed]):
             yield Notice(NoticeKind.UNPARSED, unparsed)
         if calls and (late := card_types(calls, Decision.EXPIRED)):
-            yield Notice(NoticeKind.EXPIRED, texts.approvals.expired(late))
+            yield Notice(NoticeKind.EXPIRED, texts.approvals.expired_text(late))
         opened = self.built.new_files if self.built else ()
         left_out, refused = (done.left_out, done.refused_files) if done else ((), {})
         left_out = (*left_out, *(self.built.pdfs_as_text if self.built else ()))
@@ -246,7 +246,7 @@ class AnswerAttempt:
         if not isinstance(error, TypistError):
             log.error("unexpected error, ending the job: %s", trace_of(error))
             return End(EndReason.INTERNAL_ERROR, sentence_notice(texts.answers.INTERNAL_ERROR))
-        sentence = texts.models.for_error(error, names, goes_on=self.has_text)
+        sentence = texts.models.error_text(error, names, goes_on=self.has_text)
         if not isinstance(error, ProviderError):
             return End(_REASONS.get(type(error), EndReason.INTERNAL_ERROR), sentence_notice(sentence))
         log.warning("model %s failed: %s %s", error.model, error.reason, error.detail)
@@ -255,11 +255,11 @@ class AnswerAttempt:
             step.clear_request_usage()
             self.step = step if step.failed_usage != Usage() else None
         if error.reason is EndReason.EMPTY and count_made_calls(self.answer.calls):
-            sentence = texts.models.silent_after_tools(names.of(error.model))
+            sentence = texts.models.silent_after_tools(names.label(error.model))
         if error.reason is EndReason.MISALIGNED:
             explanation = escape_unseen(" ".join(error.explanation.split()))
             calls = made_calls_by_tool(self.answer.calls)
-            sentence = texts.models.actions_stopped_text(names.of(error.model), calls, explanation)
+            sentence = texts.models.actions_stopped_text(names.label(error.model), calls, explanation)
         return End(
             error.reason, sentence_notice(sentence), model=(self.step and self.step.answering_model) or error.model
         )
@@ -294,14 +294,14 @@ class AnswerAttempt:
 
     def _footer(self, now: float, usd: float | None, names: texts.models.ModelNames) -> str:
         effort = self._effort_text(usd)
-        model = names.of(self.step.answering_model or self.step.model) if self.step else ""
+        model = names.label(self.step.answering_model or self.step.model) if self.step else ""
         refused = ""
         if self.completion is not None:
             done = self.completion
             if done.model == done.substitute_model:
-                model = texts.models.answered_by(names.of(done.model))
+                model = texts.models.answered_by(names.label(done.model))
             elif self.step is not None and done.model != self.step.model:
-                model = texts.models.fell_back(names.of(done.model))
+                model = texts.models.fell_back(names.label(done.model))
             refused = texts.models.refused_features(self.completion.refused) if self.completion.refused else ""
         used = self.searches, count_made_calls(self.answer.calls)
         work = texts.answers.work_summary(*used) if any(used) else ""

@@ -160,7 +160,7 @@ class Answering:
         if recorded and live.reply.initial.is_end_shown:
             await live.abandon()
         else:
-            record = job.ended(end, attempt.answer.text, attempt.answer.calls)
+            record = job.answer_record(end, attempt.answer.text, attempt.answer.calls)
             shown = picture(record, optional=self.workspace.optional_actions)
             await show_end(live, end, shown, self.workspace.users, self.access_control.admins)
         unposted = _unposted_notification(job, live) if live.reply.is_gone else None
@@ -227,10 +227,11 @@ class Answering:
             return End(EndReason.DENIED, sentence_notice(denial))
         if attempt.job.interruptions >= MAX_INTERRUPTIONS:
             return End(
-                EndReason.INTERRUPTED_TOO_OFTEN, sentence_notice(texts.models.interrupted(goes_on=attempt.has_text))
+                EndReason.INTERRUPTED_TOO_OFTEN,
+                sentence_notice(texts.models.interrupted(goes_on=attempt.has_text)),
             )
         if attempt.job.is_offer:
-            return End(EndReason.OFFERED, sentence_notice(texts.answers.offer_after_absence(attempt.job.question.ts)))
+            return End(EndReason.OFFERED, sentence_notice(texts.answers.late_offer(attempt.job.question.ts)))
         done = None
         # The question might have been a command before it was edited.
         if attempt.job.question.is_command or attempt.job.version:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from bot.clock import Background
 from bot.core import channel_settings, texts
-from bot.core.calls import MAX_TOOLS, PlaceTools
+from bot.core.calls import MAX_TOOLS, AvailableTools
 from bot.core.caps import CapOwner, Scope, ScopeIds, UsageToDate, days_of_last_month
 from bot.core.channel_settings import (
     ChannelSettings,
@@ -66,7 +66,7 @@ class SlashCommands:
     caps: CapSettings
     defaults: DefaultSettings
     subcommands: Mapping[str, Subcommand]
-    list_tools: Callable[[Sequence[str], float], Awaitable[PlaceTools]] | None
+    list_tools: Callable[[Sequence[str], float], Awaitable[AvailableTools]] | None
     """Returns the MCP servers' tools, within the given number of seconds. None if no servers are configured."""
     _background: Background = field(default_factory=Background, init=False)
 
@@ -149,14 +149,14 @@ class SlashCommands:
         return None
 
     async def _tool_warnings(self, servers: Sequence[str]) -> Sequence[str]:
-        place = await self.list_tools(servers, TOOLS_WITHIN_S) if self.list_tools else PlaceTools()
+        place = await self.list_tools(servers, TOOLS_WITHIN_S) if self.list_tools else AvailableTools()
         down = [texts.settings.server_down(name, reason) for name, reason in place.down_reasons.items()]
         too_many = [texts.settings.tools_left_out(place.counts, MAX_TOOLS, place.left_out)] if place.left_out else []
         quota, priced = self.quota, list[str]()
         if place.offered:
             price = price_of_tools(place.offered, quota.models, quota.prices, self.stores.clock.now())
-            priced.append(texts.settings.tools_priced(texts.settings.tools_price(*price)))
-        return *priced, *too_many, *map(texts.settings.signs_in, place.sign_in_servers), *down
+            priced.append(texts.settings.tools_price_note(texts.settings.tools_price(*price)))
+        return *priced, *too_many, *map(texts.settings.sign_in_note, place.sign_in_servers), *down
 
     async def _denial(self, user_id: str, channel_id: str) -> Denial | None:
         thread = ThreadKey(self.workspace.me.team_id, channel_id, None)

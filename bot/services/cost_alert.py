@@ -49,5 +49,5 @@ class CostAlert:
         in_place, by_model = spent.channels[place].cost_usd, spent.models[model].cost_usd
         channel = "" if place == DIRECT_MESSAGES or await self.is_direct(place) else place
         questions = await usage.questions_of_askers(team_id, today, ASKERS)
-        sentence = texts.quotas.cost_alert(usd, mean, channel, in_place, self.names.of(model), by_model, questions)
+        sentence = texts.quotas.cost_alert(usd, mean, channel, in_place, self.names.label(model), by_model, questions)
         await self.admins.send(notice, sentence)

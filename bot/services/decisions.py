@@ -90,7 +90,7 @@ class Decisions:
         """Shows a call's arguments in a modal, where people who can approve the call can also edit its strings."""
         press, awaited = pressed.press, pressed.call
         admins = self.presses.access_control.admins
-        ask = awaited.ask(is_admin=press.user_id in admins)
+        ask = awaited.card(is_admin=press.user_id in admins)
         can_approve = awaited.is_open and not refusal(ReplyAction.APPROVE, pressed.answer, press.user_id, admins)
         place = ApprovalPlace(press.thread.channel_id, press.thread.thread_ts, press.message_ts, press.value)
         if press.action is ReplyAction.ARGUMENTS:
@@ -108,10 +108,10 @@ class Decisions:
         pressed = await self.presses.check(self.presses.from_modal(ReplyAction.APPROVE, user_id, edited.place))
         if isinstance(pressed, str):
             return await self.presses.access_control.with_admin_names(pressed)
-        awaited, ask = pressed.call, pressed.call.ask()
+        awaited, ask = pressed.call, pressed.call.card()
         typed = {index: text for index, text in edited.strings.items() if index in ask.editable_strings}
         emptied = [at for at, text in typed.items() if not text.strip()]
-        if missing := [at for at in emptied if ask.outer_fields[at].name in ask.required_arguments]:
+        if missing := [at for at in emptied if ask.top_level_fields[at].name in ask.required_arguments]:
             return {field_name(at): texts.approvals.REQUIRED for at in missing}
         if not typed:
             return await self.proceed(awaited, Decision.APPROVED, user_id)

@@ -82,11 +82,11 @@ class HouseQuestions:
                 count += 1
                 failed += [result] if result.failed else []
         except CapReached:
-            stopped = texts.kept_tests.at_limit(LIMIT_USD)
+            stopped = texts.kept_tests.cost_limit_reached(LIMIT_USD)
         if failed or stopped:
             lines = [await self._line(result) for result in failed[:REPORTED]]
             notice = f"{_KEY} failed {self.answering.stores.clock.now():.0f}"
-            await self.admins.send(notice, texts.kept_tests.report(len(failed), count, lines, stopped))
+            await self.admins.send(notice, texts.kept_tests.run_report(len(failed), count, lines, stopped))
 
     async def _line(self, result: TestResult) -> str:
         """Returns a failed test's line, with text only from public channels: admins might not see other channels."""
@@ -96,10 +96,10 @@ class HouseQuestions:
         link = message_link(base, thread.channel_id, question.ts, thread.thread_ts)
         if await workspace.users.is_private(thread.channel_id) is not False:
             return texts.kept_tests.private_failure(link, len(result.failed))
-        checks = [texts.kept_tests.check(check.kind, escape(check.value)) for check in result.failed]
+        checks = [texts.kept_tests.check_text(check.kind, escape(check.value)) for check in result.failed]
         words = unescape(without_bot_mention(question.text, workspace.me.user_id))
         said = words, result.asked.original.text, result.now.text
-        return texts.kept_tests.failure(link, checks, *map(_excerpt, said))
+        return texts.kept_tests.failed_test_line(link, checks, *map(_excerpt, said))
 
 
 def _excerpt(text: str) -> str:

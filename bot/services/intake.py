@@ -200,7 +200,7 @@ class Intake:
 def _alert_limit_notice(question: Question, runs_a_day: int) -> Notification:
     """Returns a post that tells a channel, at most once per UTC day, that further alerts are skipped."""
     channel_id = question.thread.channel_id
-    content = notification(texts.alerts.used_up(runs_a_day))
+    content = notification(texts.alerts.limit_reached(runs_a_day))
     return Notification(channel_id, f"alerts used up {day_of(float(question.ts))}", content)
 
 

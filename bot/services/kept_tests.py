@@ -48,7 +48,7 @@ class KeptTestModal:
         if len(chosen) < len(submitted.keys):
             return texts.kept_tests.ANSWER_CHANGED
         if len(chosen) > MAX_CHECKS:
-            return texts.kept_tests.at_most(MAX_CHECKS)
+            return texts.kept_tests.choose_at_most(MAX_CHECKS)
         if not (chosen or await kept_tests.checks(answer.job_id)):
             return texts.kept_tests.CHOOSE_ONE
         if not await kept_tests.keep(answer.job_id, answer.question, chosen, user_id):

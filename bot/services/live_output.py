@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.core import texts
-from bot.core.asks import cards_of_step
+from bot.core.asks import approval_cards
 from bot.core.calls import APPROVAL_S, RecordedCall
 from bot.core.conversation import Question
 from bot.core.job import End, Job, sentence_notice
@@ -114,7 +114,7 @@ class LiveOutput:
         until, is_admin = self.stores.clock.now() + APPROVAL_S, self.job.question.user_id in self.admins
         person = await self.workspace.asker_name_in_channel(self.job.question)
         await self.live.ask_for_decisions(
-            cards_of_step(calls, self.job.version, until, person=person, is_admin=is_admin)
+            approval_cards(calls, self.job.version, until, person=person, is_admin=is_admin)
         )
         if self.live.reply.is_gone:
             # Nobody can see the buttons.

@@ -24,7 +24,7 @@ from bot.core.memory import (
     MemoryCommand,
     RememberOutcome,
     Verb,
-    ids_in,
+    ids_in_memories,
     memory_command,
     reason_not_to_keep,
     text_on_one_line,
@@ -95,9 +95,9 @@ class MemoryCommands:
         if gone is None:
             return CommandResult(sentence_notice(texts.memory.nothing_to_forget(number)))
         is_private = await users.is_private(question.thread.channel_id)
-        names = await users.names(ids_in([gone]), in_channel=question.thread.channel_id)
+        names = await users.names(ids_in_memories([gone]), in_channel=question.thread.channel_id)
         text = text_on_one_line(gone.text, names) if gone.is_private is is_private else ""
-        return CommandResult((Notice(NoticeKind.FORGOTTEN, texts.memory.forgotten(number, text), number),))
+        return CommandResult((Notice(NoticeKind.FORGOTTEN, texts.memory.forgotten_notice(number, text), number),))
 
     async def definitions(self, question: Question) -> OfferedTools:
         """Returns the tool that proposes a memory. A scheduled run doesn't get the tool, because no reader is present
@@ -205,7 +205,7 @@ class MemoryCommands:
         here = texts.memory.OUR_DIRECT_MESSAGE if question.thread.in_direct_message else texts.memory.THIS_CHANNEL
         # Slack's name for a group message, such as mpdm-ada--grace-1, isn't shown to users.
         is_named = name and not name.startswith("mpdm-")
-        sentence = texts.memory.remembered(f"#{name}" if is_named else here, done.number)
+        sentence = texts.memory.remembered_notice(f"#{name}" if is_named else here, done.number)
         return CallResult(CallState.DONE, sentence, item_no=done.number)
 
     async def _list_memories(self, question: Question) -> CommandResult:
@@ -216,7 +216,7 @@ class MemoryCommands:
         is_private = await self.workspace.users.is_private(thread.channel_id)
         if is_private is None:
             return CommandResult(sentence_notice(texts.memory.MEMORY_UNAVAILABLE))
-        names = await self.workspace.users.names(ids_in(memories), in_channel=thread.channel_id)
+        names = await self.workspace.users.names(ids_in_memories(memories), in_channel=thread.channel_id)
         base = await self.workspace.channel_reader.link_base(thread.channel_id, question.ts)
         lines = [_memory_line(memory, names, base, thread.channel_id, is_private) for memory in memories]
         are_hidden = any(memory.is_private is not is_private for memory in memories)
@@ -232,7 +232,7 @@ def _memory_line(memory: Memory, names: Mapping[str, str], base: str, channel_id
     text = text_on_one_line(memory.text, names) if memory.is_private is is_private else texts.memory.HIDDEN
     person, changed_by = (names.get(id_, id_) for id_ in (memory.user_id, memory.changed_by))
     said = texts.memory.memory_attribution(
-        person, texts.times.day(memory.created_at), changed_by, is_proposed=memory.is_proposed
+        person, texts.times.format_date(memory.created_at), changed_by, is_proposed=memory.is_proposed
     )
     return texts.memory.memory_line(
         memory.number, text, said, message_link(base, channel_id, memory.ts, memory.thread_ts)

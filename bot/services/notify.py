@@ -20,7 +20,7 @@ from bot.core.notifications import Notification
 from bot.core.notify import (
     FIND_PEOPLE,
     FIND_TOOL,
-    NOBODY_FOUND,
+    NO_MATCHING_NAME,
     NOTIFY_TOOL,
     Addressees,
     UnusableProposal,
@@ -80,7 +80,7 @@ class NotifyTool:
             return await self._notify(use, known)
         cache_newest(self._addressees, use.question.thread.channel_id, known)
         found = known.lines(str(use.arguments.get("name") or ""))
-        shown = result_for_model(found, FIND_PEOPLE, secrets.token_hex(8)) if found else NOBODY_FOUND
+        shown = result_for_model(found, FIND_PEOPLE, secrets.token_hex(8)) if found else NO_MATCHING_NAME
         return CallResult(CallState.DONE, shown)
 
     async def _read_addressees(self, channel_id: str, *, with_groups: bool) -> Addressees:
@@ -116,5 +116,5 @@ class NotifyTool:
         await self.stores.notifications.add(question.thread.team_id, one)
         log.info("user %s notifies people: %d", question.user_id, len(people))
         return CallResult(
-            CallState.DONE, texts.notify.notified([*people.values()], len(arguments["people"]) - len(people))
+            CallState.DONE, texts.notify.notified_notice([*people.values()], len(arguments["people"]) - len(people))
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
-from bot.core.asks import cards_of_step
+from bot.core.asks import approval_cards
 from bot.core.calls import card_types
 from bot.core.job import MENTION_ROLES, SIDE_ROLES
 from bot.core.notifications import DueNotification
@@ -251,7 +251,7 @@ class Outbox:
             return
         person = await self.workspace.asker_name_in_channel(before.question)
         asks = partial(
-            cards_of_step, until=entry.waits_until, person=person, is_admin=before.question.user_id in self.admins
+            approval_cards, until=entry.waits_until, person=person, is_admin=before.question.user_id in self.admins
         )
         live = await self.workspace.scheduler.open(Answer(before), until=until)
         try:

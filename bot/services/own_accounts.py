@@ -48,7 +48,7 @@ class OwnAccounts:
             assert self.sign_ins is not None
             if not await self.sign_ins.sign_out(Owner(self.workspace.me.team_id, user_id, server)):
                 return texts.accounts.SIGN_OUT_FAILED
-            await self._tell(user_id, f"signed out {server}", texts.accounts.signed_out(server))
+            await self._tell(user_id, f"signed out {server}", texts.accounts.signed_out_message(server))
         return ""
 
     async def sign_everybody_out(self, user_id: str, submitted: SubmittedAccounts) -> None:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from bot.clock import Clock, try_briefly
 from bot.core import alerts
 from bot.core import prompt as prompts
-from bot.core.beginnings import BuiltPrompt, beginning_record, restore_prompt
+from bot.core.beginnings import BuiltPrompt, latest_beginning, restore_prompt
 from bot.core.channel_settings import ChannelSettings, prompt_version
 from bot.core.channels import new_topic_text
 from bot.core.conversation import Note, Question, RecordedReply, is_only_bot_mention
@@ -91,7 +91,7 @@ class PromptBuilder:
         `show`: called with speech in recordings. `window_tokens`: the model's window, if it has rejected a longer
         prompt. File contents are counted as used memory until `memory` closes.
         """
-        job, beginning = answer.job, "" if window_tokens else beginning_record(answer.job.steps)
+        job, beginning = answer.job, "" if window_tokens else latest_beginning(answer.job.steps)
         built = await self._without_turns(job, tools)
         reads_posts = await self.includes_earlier_posts(job.question)
         # The conversation is also read for an answer that continues, because its question might have been edited.

@@ -28,14 +28,14 @@ from bot.core.caps import (
     cap_notice_text,
     cap_problems,
     cap_reached_text,
-    cap_use,
+    cap_usage,
     cap_warning,
     cap_warning_key,
     caps_by_field,
     check_caps,
-    daily_use,
+    daily_usage,
     day_of,
-    entered_limits,
+    parse_limits,
     scope_ids_of,
 )
 from bot.core.conversation import Question
@@ -149,7 +149,7 @@ class Quota:
         scopes = {Scope.USER, *(cap.window.scope for cap in caps_in_force)}
         spent = {scope: await self.stores.usage.usage_by_period(ids, scope) for scope in scopes}
         now = self.stores.clock.now()
-        used = [cap_use(cap, spent[cap.window.scope][cap.window.period], now) for cap in caps_in_force]
+        used = [cap_usage(cap, spent[cap.window.scope][cap.window.period], now) for cap in caps_in_force]
         return UsageToDate(spent[Scope.USER], used)
 
     def max_usage(self, input_tokens: int, web_searches: int, effort: Effort) -> Amount:
@@ -205,7 +205,7 @@ class CapSettings:
         owner, entered = submitted.owner, submitted.entered
         if problems := await self.problems(user_id, entered):
             return problems
-        if await self.stores.caps.change(self.workspace.me.team_id, owner, entered_limits(entered), by=user_id):
+        if await self.stores.caps.change(self.workspace.me.team_id, owner, parse_limits(entered), by=user_id):
             log.info("admin %s changed the caps of %s %s", user_id, owner.scope, owner.id)
         return {}
 
@@ -222,5 +222,5 @@ class CapNotifications:
         unit = texts.quotas.DOLLARS_UNIT if notice.cap.in_dollars else texts.quotas.TOKENS_UNIT
         owner = CapOwner(notice.cap.window.scope, notice.owner_id)
         by_day = await self.stores.usage.usage_by_day(content["team_id"], owner, day_of(now) - DAYS_IN_CHART)
-        message = cap_notification(cap_notice_text(notice, now), unit, daily_use(notice.cap, by_day, now))
+        message = cap_notification(cap_notice_text(notice, now), unit, daily_usage(notice.cap, by_day, now))
         return dict.fromkeys(sorted(self.admins), message)

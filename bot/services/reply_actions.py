@@ -5,7 +5,7 @@ from functools import cached_property
 
 from bot.core import texts
 from bot.core.actions import CONFIRMED, MORE, VOTES, WISHES, ActionResponse, Press, ReplyAction
-from bot.core.asks import call_details, deciders
+from bot.core.asks import call_details, decider_ids
 from bot.core.awaited import DECISIONS
 from bot.core.conversation import plain_words
 from bot.core.job import Job, NoticeKind
@@ -162,7 +162,7 @@ class ReplyActions:
 
     async def _show_details(self, pressed: PressedAnswer) -> ActionResponse:
         calls = pressed.answer.calls
-        names = await self.workspace.users.names(deciders(calls))
+        names = await self.workspace.users.names(decider_ids(calls))
         return ActionResponse(texts.approvals.TOOLS_USED, call_details(calls, names))
 
     async def _undo(self, pressed: PressedAnswer) -> ActionResponse | None:

@@ -172,7 +172,7 @@ class ScheduleTool:
             raise UnusableRule(texts.schedules.NOT_YOUR_SCHEDULE)
         if changed is not None and use.arguments.get("stop"):
             await schedules.stop(team_id, changed.id, user_id)
-            return CallResult(CallState.DONE, texts.schedules.stopped(changed.id, changed.rule.description))
+            return CallResult(CallState.DONE, texts.schedules.stopped_notice(changed.id, changed.rule.description))
         proposal = parse_proposal(use.arguments, "", now, min_gap_minutes=min_gap_minutes(user_id, self.admins))
         said = proposal.rule.description, proposal.rule.first_day_text(now)
         if changed is not None:
@@ -180,12 +180,12 @@ class ScheduleTool:
             if not await schedules.change(team_id, changed.id, user_id, proposal, *caps):
                 raise UnusableRule(texts.schedules.SCHEDULE_GONE)
             log.info("user %s changed schedule %d", user_id, changed.id)
-            sentence = texts.schedules.changed(changed.id, *said, is_paused=bool(changed.pause_reason))
+            sentence = texts.schedules.changed_notice(changed.id, *said, is_paused=bool(changed.pause_reason))
             return CallResult(CallState.DONE, sentence, item_no=changed.id)
         most = max_schedules(user_id, channel_id, self.admins)
         created = await schedules.create(team_id, channel_id, user_id, proposal, most)
         log.info("user %s created schedule %d in channel %s", user_id, created, channel_id)
-        return CallResult(CallState.DONE, texts.schedules.scheduled(created, *said), item_no=created)
+        return CallResult(CallState.DONE, texts.schedules.created_notice(created, *said), item_no=created)
 
 
 def _parameters_for_servers(servers: Sequence[str]) -> Mapping[str, Any]:

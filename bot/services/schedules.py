@@ -140,7 +140,7 @@ class Schedules:
         await keep_trying(stop, self.stores.clock, "schedule not stopped")
         here.remove(schedule)
         words = beginning(visible(schedule.words), LISTED_CHARS)
-        sentence = texts.schedules.stopped(schedule.id, schedule.rule.description, words)
+        sentence = texts.schedules.stopped_notice(schedule.id, schedule.rule.description, words)
         return CommandResult((Notice(NoticeKind.STOPPED, sentence, schedule.id),))
 
     async def restore(self, schedule_id: int, user_id: str, job_id: int = 0, clicked_ts: str = "") -> str:
@@ -334,7 +334,7 @@ class Schedules:
                 is_done = await schedules.pause(team_id, schedule.id, PauseReason.BY_PERSON, user_id)
             case ScheduleAction.RESUME:
                 if missing := await self.signed_out_of(schedule):
-                    return texts.schedules.must_sign_in_first(", ".join(missing), f"<@{schedule.user_id}>")
+                    return texts.schedules.sign_in_needed(", ".join(missing), f"<@{schedule.user_id}>")
                 is_done = await schedules.resume(team_id, schedule.id, user_id) is not None
             case ScheduleAction.STOP:
                 is_done = await schedules.stop(team_id, schedule.id, user_id, press.message_ts)
@@ -380,14 +380,14 @@ class Schedules:
         """Resumes a schedule that was waiting for a sign-in, and notifies its creator. Returns an error message, or ""
         if there is none."""
         if missing := await self.signed_out_of(schedule):
-            return texts.schedules.must_sign_in_first(", ".join(missing), f"<@{schedule.user_id}>")
+            return texts.schedules.sign_in_needed(", ".join(missing), f"<@{schedule.user_id}>")
         by, because = schedule.user_id, PauseReason.SIGNED_OUT
         next_at = await self.stores.schedules.resume(schedule.team_id, schedule.id, by, because)
         if next_at is None:
             is_over = await self.is_signed_out(schedule)
             return texts.schedules.SIGNED_IN_TOO_LATE if is_over else texts.schedules.WAITS_FOR_NO_SIGN_IN
         log.info("schedule %d resumed by a sign-in of user %s", schedule.id, by)
-        sentence = texts.schedules.resumed(schedule.id, schedule.rule.description, texts.times.token(next_at))
+        sentence = texts.schedules.resumed_message(schedule.id, schedule.rule.description, texts.times.token(next_at))
         # A direct message, because Slack can lose an ephemeral message while the person is on the server's page.
         told = Notification(by, f"schedule resumed {schedule.id} {next_at}", notification(sentence))
         await self.stores.notifications.add(schedule.team_id, told)

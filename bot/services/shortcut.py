@@ -190,7 +190,7 @@ class QuestionPosts:
             async with asyncio.timeout(TRY_TIMEOUT_S):
                 if run := await self.runs.run_to_post(entry, has_worked=question.has_worked):
                     if question.is_held:
-                        asked = replace(self._question(question, *run.place_before_post(entry.job_id)), is_held=True)
+                        asked = replace(self._question(question, *run.temporary_place(entry.job_id)), is_held=True)
                     else:
                         asked = await self._post(entry, question, run)
                     name = "work" if question.is_held else "view"

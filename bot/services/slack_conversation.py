@@ -20,13 +20,13 @@ from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import CHECK_FILE_INFO, File, Message, Note, Question
 from bot.core.files import OpenedFile, choose_files, files_newest_first
 from bot.core.job import Job
-from bot.core.memory import NO_MEMORIES, SentMemories, ids_in, memories_section
+from bot.core.memory import NO_MEMORIES, SentMemories, ids_in_memories, memories_section
 from bot.core.prompt import Conversation, CountTokens, PromptMarks, PromptMessage
 from bot.core.schedules import RUN_RULE, run_times_text
 from bot.core.silence import rule_note
 from bot.core.steps import fixed_text, starting_text
 from bot.core.surfaces import AppContext, pane_context_line, was_asked_in_pane
-from bot.core.triage import Identity, is_from_person, second_person_ts
+from bot.core.triage import Identity, is_from_person, second_writer_ts
 from bot.errors import StoreError
 from bot.models.prompt import INSTRUCTIONS, OTHERS, OURS
 from bot.reply.workspace import Workspace
@@ -101,7 +101,7 @@ class SlackConversation:
             return NO_MEMORIES
         is_private = await users.is_private(thread.channel_id)
         shown = [memory for memory in kept if memory.is_private is is_private]
-        names = await users.names(ids_in(shown), in_channel=thread.channel_id)
+        names = await users.names(ids_in_memories(shown), in_channel=thread.channel_id)
         return memories_section(shown, names, marks, count_tokens, limit_tokens, question.user_id)
 
     async def note(self, job: Job, lines: Sequence[str]) -> Note:
@@ -184,7 +184,7 @@ class SlackConversation:
     async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
         """Records a thread in which several people wrote before the first question, and who started it."""
         by_people = [message for message in messages if is_from_person(message, self.me)]
-        if since_ts := second_person_ts(question, by_people):
+        if since_ts := second_writer_ts(question, by_people):
             first_ts = question.thread.thread_ts
             starter = next((message.user_id for message in by_people if message.ts == first_ts), None)
             try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from bot.clock import SystemClock
 from bot.core.beginnings import BuiltPrompt
-from bot.core.calls import UNDER_WAY, CallState, Decision, RecordedCall, Step
+from bot.core.calls import UNFINISHED_STATES, CallState, Decision, RecordedCall, Step
 from bot.core.channel_settings import ChannelSettings
 from bot.core.channels import Channel
 from bot.core.conversation import File, Message, Note, Question, RecordedReply, ThreadKey
@@ -125,7 +125,7 @@ class InMemory:
         return True
 
     async def end_call(self, job: Job, call: RecordedCall) -> bool:
-        if self._calls[call.key].state not in UNDER_WAY:
+        if self._calls[call.key].state not in UNFINISHED_STATES:
             return False
         self._calls[call.key] = call
         return True

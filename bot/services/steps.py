@@ -21,13 +21,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from bot.core import texts
-from bot.core.beginnings import BuiltPrompt, PrefixHash, beginning_record, prompt_record, with_new_tools
+from bot.core.beginnings import BuiltPrompt, PrefixHash, latest_beginning, serialize_prompt, with_new_tools
 from bot.core.calls import SIGN_IN_RESULTS, CallState, Decision, Step, card_types
 from bot.core.choices import Choices
 from bot.core.conversation import without_bot_mention
 from bot.core.job import End, sentence_notice
 from bot.core.silence import TOOL_NAME as SILENCE
-from bot.core.silence import Silence, silence_in
+from bot.core.silence import Silence, requested_silence
 from bot.core.steps import (
     Seam,
     cut_to_fit,
@@ -36,7 +36,7 @@ from bot.core.steps import (
     with_steps,
     without_oldest_results,
 )
-from bot.core.written_ids import HALF_ID, WRITTEN_ID, with_names, written_ids
+from bot.core.written_ids import PARTIAL_ID, WRITTEN_ID, with_names, written_ids
 from bot.errors import EndReason, ProviderError
 from bot.models.events import (
     MAX_SEARCHES,
@@ -217,8 +217,8 @@ class Steps:
         asked = _text_of_asker(answer, built.prompt)
         calls = self.tool_calls.plan(step.calls, step_no, offer, answer.origins, asked, answer.steps)
         items = items_of(step.parts, begun)
-        beginning = prompt_record(built)
-        is_known = beginning == beginning_record(answer.steps)
+        beginning = serialize_prompt(built)
+        is_known = beginning == latest_beginning(answer.steps)
         begins = "" if is_known else beginning, str(PrefixHash(step_prompt))
         piece = answer.unrecorded_piece
         done = Step(step_no, piece.chars, items, completion.model, calls, answer.origins, *begins)
@@ -327,11 +327,11 @@ class _StepText:
     async def receive(self, delta: str) -> None:
         """Shows the model's text once it is clear how the text joins the earlier text."""
         text = self._held + self._seam.join(delta)
-        self._held = HALF_ID.search(text)[0]  # type: ignore[index]
+        self._held = PARTIAL_ID.search(text)[0]  # type: ignore[index]
         await self._append(text.removesuffix(self._held))
 
     async def end(self) -> None:
-        await self._append(self._held + self._seam.rest())
+        await self._append(self._held + self._seam.finish())
 
     async def _append(self, text: str) -> None:
         if text:
@@ -387,7 +387,7 @@ def _end_of_step(
 
 def _silence_in(attempt: AnswerAttempt, offer: Offer, step: CurrentStep) -> Silence | str:
     answer = attempt.answer
-    return silence_in(
+    return requested_silence(
         step.calls,
         answer.calls,
         attempt.searches,

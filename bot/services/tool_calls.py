@@ -35,15 +35,15 @@ from bot.core import choices, silence
 from bot.core.asked_values import are_from_asker
 from bot.core.asks import MAX_ARGUMENT_CHARS, activity_of, can_be_shown, readable_json
 from bot.core.calls import (
-    BY_RULE,
+    HAS_WRITTEN,
     MAX_CALL_S,
     NO_SUCH_TOOL,
-    NOT_ASKED,
-    NOT_YET,
+    NOT_REQUESTED,
+    NOT_YET_ALLOWED,
     READ_CHANNEL,
+    REQUIRED_BY_RULE,
     RESULT_NOT_STORED,
     SLACK,
-    WROTE,
     CallResult,
     CallState,
     RecordedCall,
@@ -246,7 +246,7 @@ class ToolCalls:
         because = _reasons_to_ask(
             definition, offer, origins, lambda: are_from_asker(prepared, definition, asked, steps)
         )
-        if NOT_ASKED in because:
+        if NOT_REQUESTED in because:
             because += tuple(dict.fromkeys(one.tool for step in steps for one in step.calls if one.uses_own_account))
         if not because:
             return replace(planned, state=CallState.READY)
@@ -351,13 +351,14 @@ def _reasons_to_ask(
         others = merge(tool.origins for tool in offer.by_name.values() if tool.server != definition.server)
         found = origins & FOUND | others & DEFINITION
         is_found = rule.read_only and found and not is_askers()
-        read = (NOT_ASKED, *sorted(found | steering)) if is_found else sorted(steering)
-        return (*(() if agreed else (NOT_YET,)), *(() if is_allowed else (BY_RULE,)), *read)
+        read = (NOT_REQUESTED, *sorted(found | steering)) if is_found else sorted(steering)
+        return (*(() if agreed else (NOT_YET_ALLOWED,)), *(() if is_allowed else (REQUIRED_BY_RULE,)), *read)
     if is_allowed and rule.read_only:
         return ()
     if is_allowed or (definition.name, definition.definition_hash) in offer.always_allowed:
-        return (*sorted(steering_origins(origins, is_private_read=False)), *((WROTE,) if offer.has_written else ()))
-    return (BY_RULE,) if definition.uses_own_account else (NOT_YET, *(origins & INSTRUCTIONS))
+        written = (HAS_WRITTEN,) if offer.has_written else ()
+        return (*sorted(steering_origins(origins, is_private_read=False)), *written)
+    return (REQUIRED_BY_RULE,) if definition.uses_own_account else (NOT_YET_ALLOWED, *(origins & INSTRUCTIONS))
 
 
 EXPIRE_EVERY_S = 30.0

@@ -105,7 +105,7 @@ def span(text: str, *styles: str) -> Json:
 
 def time_element(at: float, *styles: str) -> Json:
     """Returns a rich_text element that shows a time in the reader's time zone. `at`: seconds since the epoch."""
-    element = {"type": "date", "timestamp": int(at), "format": times.TIME, "fallback": times.in_utc(at)}
+    element = {"type": "date", "timestamp": int(at), "format": times.TIME, "fallback": times.format_utc(at)}
     return _with(element, style=dict.fromkeys(styles, True))
 
 

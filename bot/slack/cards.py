@@ -37,7 +37,7 @@ def blocks_of(ask: ApprovalCard, block_id: str) -> list[Json]:
     parts = [*card.parts, *(rich_text_section(span(break_links(warning), "bold")) for warning in ask.warnings)]
     if ask.decision is not None:
         label = card.decline if ask.decision is Decision.DENIED else card.agree
-        decided = rich_text_section(span(texts.approvals.chosen(label), "italic"))
+        decided = rich_text_section(span(texts.approvals.choice_text(label), "italic"))
         return [blockkit.rich_text([*parts, decided], block_id)]
     terms = list(card.terms)
     if ask.expires_at is not None:
@@ -95,7 +95,7 @@ def _sign_in(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
 
 def _notify(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     in_channel = bool(arguments["also_to_channel"])
-    asks = texts.notify.proposes([*arguments["people"].values()], in_channel=in_channel)
+    asks = texts.notify.card_question([*arguments["people"].values()], in_channel=in_channel)
     quoted = blockkit.rich_text_element("rich_text_quote", span(break_links(escape_unseen(arguments["text"]))))
     question = rich_text_section(span(break_links(escape_unseen(asks)), "bold"))
     terms = texts.notify.TERMS_IN_CHANNEL if in_channel else texts.notify.TERMS

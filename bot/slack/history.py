@@ -28,7 +28,7 @@ from bot.core.calls import NO_SUCH_TOOL, READ_CHANNEL, CallResult, CallState, To
 from bot.core.channels import topic_text
 from bot.core.conversation import Message, Question, ThreadKey, ids_to_name, linked_message, message_link, with_names
 from bot.core.prompt import CONVERSATION_SUBTYPES, local_time, one_line
-from bot.core.read_pages import page_head
+from bot.core.read_pages import page_heading
 from bot.core.sign_in_urls import SignInUrls
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import OfferedTools, ToolDefinition
@@ -315,7 +315,7 @@ class ChannelReader:
         exception."""
         if use.tool != READ_CHANNEL or use.definition_hash != self._definition.definition_hash:
             return CallResult.failed(NO_SUCH_TOOL)
-        answer = (*use.question.place, use.version)
+        answer = (*use.question.channel_and_ts, use.version)
         if self._calls.get(answer, 0) >= MAX_CALLS:
             return CallResult.failed(TOO_MANY_CALLS)
         if result := await self.pages.result(use.question, use.arguments):
@@ -484,7 +484,7 @@ class ChannelReader:
         lines = lines if wanted.thread_ts else lines[::-1]
         oldest = local_time(min(shown_ts, default=float(question.ts)), await self._zone(question))
         data = result_for_model(
-            "\n\n".join([page_head(len(lines), oldest), *lines]), READ_CHANNEL, secrets.token_hex(8)
+            "\n\n".join([page_heading(len(lines), oldest), *lines]), READ_CHANNEL, secrets.token_hex(8)
         )
         below = [MISSING] if page.is_cut else []
         below += [NEXT_PAGE.format(page=page_ts)] if has_more else []

@@ -49,7 +49,7 @@ def command_message(response: CommandResponse) -> Json:
             # The first line mentions an unknown subcommand.
             command, subcommand = escape(help_asked.command), escape(help_asked.unknown_subcommand)
             unknown = texts.commands.unknown_command(command, subcommand) if subcommand else ""
-            text = f"{unknown}{texts.commands.commands(command)}\n{texts.commands.WHAT_I_DO}"
+            text = f"{unknown}{texts.commands.command_list(command)}\n{texts.commands.WHAT_I_DO}"
         case UsageToDate() as usage:
             text = usage_text(usage)
         case str(sentence):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bot.core import texts
-from bot.core.caps import Amount, CapUse, Period, Scope, UsageToDate
+from bot.core.caps import Amount, CapUsage, Period, Scope, UsageToDate
 from bot.slack import plain
 from bot.slack.blockkit import Json, chart, context, mrkdwn, plain_text, section
 
@@ -29,7 +29,7 @@ def quota_lines(usage: UsageToDate) -> list[str]:
     return lines if not shown or _is_own(shown[0]) else [texts.quotas.SHARED_QUOTAS, *lines]
 
 
-def quotas_to_show(usage: UsageToDate) -> list[CapUse]:
+def quotas_to_show(usage: UsageToDate) -> list[CapUsage]:
     """Returns a person's own quotas and any shared quotas that are used up. If the person has no quotas, returns all
     shared quotas."""
     own = list(filter(_is_own, usage.caps))
@@ -37,11 +37,11 @@ def quotas_to_show(usage: UsageToDate) -> list[CapUse]:
     return [*own, *(use for use in shared if use.percent == 100 or not own)]
 
 
-def _is_own(use: CapUse) -> bool:
+def _is_own(use: CapUsage) -> bool:
     return use.cap.window.scope is Scope.USER
 
 
-def _quota_line(use: CapUse) -> str:
+def _quota_line(use: CapUsage) -> str:
     if use.percent < 100 and not _is_own(use):
         # Shared usage is shown only if it stops this person from asking.
         return texts.quotas.shared_quota(str(use.cap))

@@ -140,7 +140,7 @@ class SlackSearch:
         query = use.arguments.get("query")
         if not isinstance(query, str) or not query.strip():
             return CallResult.failed(NO_QUERY)
-        token = self._tokens.get(use.question.place)
+        token = self._tokens.get(use.question.channel_and_ts)
         if token is None:
             return CallResult.failed(NO_TOKEN)
         try:
@@ -162,7 +162,7 @@ class SlackSearch:
         except Refused as error:
             return CallResult.failed(self._refusal_sentence(use.question, error))
         found = json_objects(json_object(answer, "results"), "messages")
-        hits = [hit for hit in found if (hit.get("channel_id"), hit.get("message_ts")) != use.question.place]
+        hits = [hit for hit in found if (hit.get("channel_id"), hit.get("message_ts")) != use.question.channel_and_ts]
         log.info("slack search for message %s: results=%d", use.question.ts, len(hits))
         if not hits:
             return CallResult(CallState.DONE, NOTHING_FOUND)
@@ -174,7 +174,7 @@ class SlackSearch:
         name = error.name
         log.warning("slack search for message %s failed: %s", question.ts, name)
         if name == "invalid_action_token":
-            self._tokens.pop(question.place, None)
+            self._tokens.pop(question.channel_and_ts, None)
         if sentence := _SENTENCES.get(name):
             return sentence
         return NO_ANSWER if error.reason is Refusal.TRANSIENT else f"Slack refused the search ({name})."

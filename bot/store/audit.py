@@ -130,7 +130,7 @@ class Audit(Operations):
 def _exported_entry(row: sa.Row[Any]) -> dict[str, Any]:
     subject = Subject(row.user_id, row.channel_id, row.thread_ts, row.ts, row.arguments_hash)
     of_place = {"team": row.team_id or None, "job": row.job_id}
-    line = {**of_place, **json.loads(row.facts), **subject.non_empty_fields, "by": row.by_id or None}
+    line = {**of_place, **json.loads(row.facts), **subject.exported_fields, "by": row.by_id or None}
     given = {name: value for name, value in line.items() if value is not None}
     return {"id": row.id, "at": audit.time_text(row.at), "kind": row.kind, **given}
 

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.audit import EntryKind, arguments_hash, call_entry, call_facts
 from bot.core.calls import (
     APPROVAL_S,
-    UNDER_WAY,
+    UNFINISHED_STATES,
     AllowedTool,
     CallState,
     Decision,
@@ -103,7 +103,7 @@ class RecordedCalls(MeteredOperations):
             "made": call.item_no,
             "ended_at": now,
         }
-        ended = sa.update(tool_calls).where(*_is_call(job, call, UNDER_WAY)).values(values)
+        ended = sa.update(tool_calls).where(*_is_call(job, call, UNFINISHED_STATES)).values(values)
         if (await connection.execute(ended)).rowcount == 0:
             return False
         await audit.append(connection, now, [call_entry(job, call)])

@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.conversation import Question
-from bot.core.outbox import EDITS_OF_REPLY, OUTBOX_HOLD_S, TIDY_AFTER_S, WOKEN_TRIES, OutboxEntry, OutboxKind
+from bot.core.outbox import OUTBOX_HOLD_S, REPLY_EDIT_KINDS, TIDY_AFTER_S, WOKEN_TRIES, OutboxEntry, OutboxKind
 from bot.store.rows import HAS_ANSWER, HAS_ENDED, in_thread, insert_into
 from bot.store.schema import jobs, outbox_entries
 
 _EDITING = outbox_entries.alias()
 EDITS_REPLY, _IS_EDIT = (
-    entry.c.kind.in_([kind.value for kind in EDITS_OF_REPLY]) for entry in (outbox_entries, _EDITING)
+    entry.c.kind.in_([kind.value for kind in REPLY_EDIT_KINDS]) for entry in (outbox_entries, _EDITING)
 )
 
 

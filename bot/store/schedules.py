@@ -37,7 +37,7 @@ from bot.core.schedules import (
     RunReport,
     Schedule,
     UnusableRule,
-    due_at_of,
+    due_at_of_run,
     run_id,
 )
 from bot.core.texts import schedules as sentences
@@ -266,7 +266,7 @@ class ScheduleStore(Operations):
         answered = jobs.c.end_reason.in_([reason.value for reason in EndReason if reason.is_answer])
         before = sa.select(jobs.c.asked_as).where(jobs.c.schedule_id == row.id, jobs.c.id < job_id, answered)
         last: str | None = await connection.scalar(before.order_by(jobs.c.id.desc()).limit(1))
-        return Run(_schedule(row), due_at_of(row.asked_as), due_at_of(last) if last else None)
+        return Run(_schedule(row), due_at_of_run(row.asked_as), due_at_of_run(last) if last else None)
 
     @reads
     async def tokens_used(self, connection: AsyncConnection, schedule: Schedule, job_id: int) -> tuple[int, int]:
@@ -279,7 +279,7 @@ class ScheduleStore(Operations):
         both = sa.select(jobs.c.asked_as, turns.c.end).join_from(jobs, turns, turns.c.job_id == jobs.c.id)
         silent = turns.c.end_reason == EndReason.SILENT.value, jobs.c.schedule_id == schedule_id
         rows = await connection.execute(both.where(*silent).order_by(jobs.c.id.desc()).limit(limit))
-        return [(due_at_of(row.asked_as), _notice_text(row.end)) for row in rows]
+        return [(due_at_of_run(row.asked_as), _notice_text(row.end)) for row in rows]
 
     @reads
     async def count_jobs_with_rule(
@@ -307,7 +307,7 @@ class ScheduleStore(Operations):
             pausing = await _count_end(connection, row, EndReason.NOT_SHOWN, now, because=in_a_row)
         elif not row.paused:
             await _pause(connection, row, because, now)
-        await _notify(connection, row, due_at_of(asked_as), now, pausing or because)
+        await _notify(connection, row, due_at_of_run(asked_as), now, pausing or because)
 
     async def _correct_due_times(self, now: float) -> None:
         async with self._database.begin_read() as connection:
@@ -349,7 +349,7 @@ async def on_run_end(connection: AsyncConnection, job_id: int, reason: EndReason
     this = run.where(jobs.c.id == job_id, _IS_NOT_STOPPED).with_for_update(of=schedules)
     row = (await connection.execute(this)).one_or_none()
     if row is not None and await _count_end(connection, row, reason, now, job_id) is not None:
-        await _notify(connection, row, due_at_of(row.asked_as), now)
+        await _notify(connection, row, due_at_of_run(row.asked_as), now)
 
 
 _PAUSING = {
@@ -531,9 +531,9 @@ async def _check_new(
 
 def _check_room(standing: Sequence[Schedule], user_id: str, most: int) -> None:
     if len(standing) >= MAX_IN_CHANNEL:
-        raise UnusableRule(sentences.channel_is_full(MAX_IN_CHANNEL))
+        raise UnusableRule(sentences.channel_limit_reached(MAX_IN_CHANNEL))
     if sum(one.user_id == user_id for one in standing) >= most:
-        raise UnusableRule(sentences.member_has_most(most))
+        raise UnusableRule(sentences.member_limit_reached(most))
 
 
 async def _active_schedules(connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:

@@ -455,7 +455,7 @@ class CapStore(Operations):
         """Sets or removes an owner's caps, starting with the next answer. Returns whether any cap has changed."""
         # Prevents reservations and other changes between this read and the write.
         await acquire_lock(connection, f"caps {team_id}")
-        before = {CapField.of(cap): cap.limit for cap in await _caps_of(connection, team_id, owner)}
+        before = {CapField.for_cap(cap): cap.limit for cap in await _caps_of(connection, team_id, owner)}
         changed = {field: limit for field, limit in limits.items() if before.get(field) != limit}
         for field, limit in changed.items():
             key = {

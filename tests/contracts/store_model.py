@@ -27,8 +27,8 @@ from bot.core.job import (
 )
 from bot.core.outbox import (
     BACKOFF,
-    EDITS_OF_REPLY,
     OUTBOX_HOLD_S,
+    REPLY_EDIT_KINDS,
     TIDY_AFTER_S,
     OutboxEntry,
     OutboxKind,
@@ -222,7 +222,7 @@ class StoreModel:
 
     def _reply_in_hand(self, job_id: int) -> bool:
         """Whether somebody may be editing the job's reply now."""
-        of_reply = [due for kind in EDITS_OF_REPLY if (due := self.entries.get((job_id, kind)))]
+        of_reply = [due for kind in REPLY_EDIT_KINDS if (due := self.entries.get((job_id, kind)))]
         return any(self._is_in_hand(due, self.clock.now()) for due in of_reply)
 
     def _is_in_hand(self, due: Due, now: float) -> bool:
@@ -319,7 +319,7 @@ class StoreModel:
         is_over = not (outdated or now.erase_requested)
         self._change(job.id, mention_at=None)
         if for_outbox is not OutboxKind.REPLY:
-            tried = [kind for kind in EDITS_OF_REPLY if (due := self.entries.get((job.id, kind))) and due.tries]
+            tried = [kind for kind in REPLY_EDIT_KINDS if (due := self.entries.get((job.id, kind))) and due.tries]
             self._cancel_entries(job.id, *tried)
         if is_over:
             self._tidy(job.id)
@@ -460,7 +460,7 @@ class StoreModel:
 
     def _overtake(self, job_id: int) -> bool:
         """Leaves a change to the next attempt; returns whether there was one that nobody had tried."""
-        of_reply = {kind: due for kind in EDITS_OF_REPLY if (due := self.entries.get((job_id, kind)))}
+        of_reply = {kind: due for kind in REPLY_EDIT_KINDS if (due := self.entries.get((job_id, kind)))}
         free = {kind: due for kind, due in of_reply.items() if not self._is_in_hand(due, self.clock.now())}
         self._cancel_entries(job_id, *free)
         return any(due.tries == 0 for due in free.values())

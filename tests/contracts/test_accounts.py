@@ -114,7 +114,7 @@ CHANGES: Sequence[tuple[Callable[[str], str], str]] = [
     (lambda address: "http://[", texts.accounts.NOT_THE_ADDRESS),
     (lambda address: f"{address.partition('?')[0]}?code=x", texts.accounts.ADDRESS_IS_OLD),
     (lambda address: address.replace("code=", "error=access_denied&x="), texts.accounts.DENIED_THERE),
-    (lambda address: address.replace("code=", "error="), texts.accounts.failed_there("")),
+    (lambda address: address.replace("code=", "error="), texts.accounts.browser_error_text("")),
     (lambda address: f" {address.removeprefix('http://')}\n", ""),
 ]
 
@@ -184,7 +184,7 @@ async def test_page_takes_what_a_browser_brings_once_and_in_time(
         assert await ours.on_redirect(wrong, "jira") == (texts.accounts.LINK_IS_OLD, ""), wrong
     assert await ours.on_redirect(f"error=access_denied&state={state}", "jira") == (texts.accounts.NOT_GRANTED, "")
     assert await ours.on_redirect(f"error=server_error&state={state}", "jira") == (
-        texts.accounts.failed_there("its authorization server failed (server_error)"),
+        texts.accounts.browser_error_text("its authorization server failed (server_error)"),
         "",
     )
     # A server that isn't in the file anymore, and a Typist that has lost its address.
@@ -208,7 +208,7 @@ async def test_page_of_another_issuer_gets_no_token_and_no_secret_is_in_clear(
     caplog.set_level(logging.DEBUG, "bot")
     ours = sign_ins(timed, public(jira.config))
     query = (await jira.visit((await ours.begin(ADA, CALL)).url)).partition("?")[2]
-    refused = texts.accounts.failed_there(texts.accounts.FROM_ANOTHER_SERVER), ""
+    refused = texts.accounts.browser_error_text(texts.accounts.FROM_ANOTHER_SERVER), ""
     assert await ours.on_redirect(f"{query}&iss=https://other.example", "jira") == refused
     dump, state = await dump_of(timed), query.rpartition("state=")[2]
     assert not jira.people.access

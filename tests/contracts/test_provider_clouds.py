@@ -215,8 +215,8 @@ class TestAMissingPermission:
         assert known is not None
         assert received.error.detail.startswith(f"needs {known.access}: ")
         assert cloud.named in received.error.detail
-        name = texts.models.OWN_NAMES.of(cloud.model)
-        shown = texts.models.for_error(received.error)
+        name = texts.models.OWN_NAMES.label(cloud.model)
+        shown = texts.models.error_text(received.error)
         assert shown == f"I don't have access to {name}. Ask your Typist admin to check its credentials."
 
     @pytest.mark.parametrize(("status", "detail"), [(403, "needs the role: 403 No."), (429, "429 No.")])

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from bot.core.texts.models import for_error
+from bot.core.texts.models import error_text
 from bot.errors import EndReason
 from bot.models.events import FinishReason, Retrying, Usage
 from bot.models.model import Provider
@@ -413,7 +413,7 @@ class TestFurtherTries:
         received = await ask(CHAT, in_process, first, CHAT.streamed("one"), wrap=asking)
         assert received.error is not None
         assert received.error.retry_after_s == retry_after_s
-        assert again in for_error(received.error)
+        assert again in error_text(received.error)
         assert len(in_process.requests) == 1
 
     @pytest.mark.parametrize("value", ["inf", "soon", ""])

@@ -14,7 +14,7 @@ from bot.core.calls import SCHEDULE, CallState
 from bot.core.caps import Amount
 from bot.core.conversation import Question, ThreadKey
 from bot.core.job import End, Job, Notice, NoticeKind
-from bot.core.outbox import EDITS_OF_REPLY, OutboxEntry, OutboxKind
+from bot.core.outbox import REPLY_EDIT_KINDS, OutboxEntry, OutboxKind
 from bot.core.schedules import (
     DAY_TOKENS,
     GRACE_S,
@@ -556,7 +556,7 @@ async def test_answer_that_made_a_schedule_says_each_time_what_became_of_it(time
         """Returns, by job, what its message has to show now: the notices that are undone, and the schedules over."""
         said_again = {}
         for entry in await entries(timed):
-            if entry.kind in EDITS_OF_REPLY:
+            if entry.kind in REPLY_EDIT_KINDS:
                 shown = await timed.outbox.unshown_end(entry)
                 assert shown is not None
                 assert shown.record is not None

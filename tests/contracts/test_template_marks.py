@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.prompt import PromptMarks
-from bot.core.texts.models import for_error
+from bot.core.texts.models import error_text
 from bot.errors import EndReason
 from bot.models.events import FinishReason, Thinking
 from bot.models.model import Vendor
@@ -505,7 +505,7 @@ class TestReasoning:
         received = await ask(api, in_process, VendorResponse([speech.documented(name)]))
         assert (received.text, received.failure, received.thought) == ("", EndReason.ONLY_THOUGHT, thought)
         assert received.error is not None
-        assert "while thinking" in for_error(received.error)
+        assert "while thinking" in error_text(received.error)
 
     async def test_reasoning_is_removed_without_streaming(self, in_process: InProcessVendor) -> None:
         whole = json.loads(speech.responses_whole("Hello"))

@@ -7,10 +7,10 @@ from itertools import product
 import pytest
 
 from bot.core.access import (
-    IN_CHANNELS,
-    IN_DIRECT_MESSAGE,
+    CHANNEL_NOTICE,
+    DIRECT_MESSAGE_NOTICE,
     OPTIONAL_KINDS,
-    UNCHECKED,
+    UNCHECKED_NOTICE,
     AccessRules,
     BotQuestions,
     DenialNotice,
@@ -36,9 +36,9 @@ def test_bots_that_answer_each_other_are_denied_eventually(in_a_row: int, in_an_
 @pytest.mark.parametrize(
     ("denied", "channel_id", "notice", "every_s"),
     [
-        *((denied, "D1", IN_DIRECT_MESSAGE, 60) for denied in Denial if denied is not Denial.UNKNOWN),
-        *((denied, "C1", IN_CHANNELS, 3600) for denied in Denial if denied is not Denial.UNKNOWN),
-        *((Denial.UNKNOWN, channel_id, UNCHECKED, 0) for channel_id in ("D1", "C1")),
+        *((denied, "D1", DIRECT_MESSAGE_NOTICE, 60) for denied in Denial if denied is not Denial.UNKNOWN),
+        *((denied, "C1", CHANNEL_NOTICE, 3600) for denied in Denial if denied is not Denial.UNKNOWN),
+        *((Denial.UNKNOWN, channel_id, UNCHECKED_NOTICE, 0) for channel_id in ("D1", "C1")),
     ],
 )
 def test_denied_asker_gets_an_explanation_sooner_where_nobody_else_reads(
@@ -46,7 +46,9 @@ def test_denied_asker_gets_an_explanation_sooner_where_nobody_else_reads(
 ) -> None:
     assert denial_notice(question_of(channel_id=channel_id), denied) == notice
     assert notice.every_s == every_s
-    assert len({one.name for one in (IN_DIRECT_MESSAGE, IN_CHANNELS, UNCHECKED)}) == 3, "each has a time of its own"
+    assert len({one.name for one in (DIRECT_MESSAGE_NOTICE, CHANNEL_NOTICE, UNCHECKED_NOTICE)}) == 3, (
+        "each has a time of its own"
+    )
 
 
 ASKER, SOMEBODY = "U0ASKER", "U0SOMEBODY"

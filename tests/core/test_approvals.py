@@ -24,13 +24,13 @@ from bot.core.asks import (
     ApprovalCard,
     ArgumentField,
     activity_of,
+    approval_card,
+    approval_cards,
     argument_fields,
     button_value,
     call_details,
     call_of_button,
     can_be_shown,
-    card_of_call,
-    cards_of_step,
     mixed_script_words,
     readable_json,
     with_edited_strings,
@@ -117,7 +117,7 @@ def test_what_is_shown_is_what_is_sent(arguments: dict[str, str]) -> None:
 )
 def test_words_that_mix_scripts_are_named(text: str, words: tuple[str, ...]) -> None:
     assert mixed_script_words(text) == words
-    assert bool(card_of_call(call(text=text), (), 0, None).warnings) is bool(words)
+    assert bool(approval_card(call(text=text), (), 0, None).warnings) is bool(words)
 
 
 JSON = st.recursive(
@@ -200,7 +200,7 @@ def test_what_lists_and_objects_hold_follows_them_without_json() -> None:
         (3, '"a b"', "true"),
         (0, "last", "x"),
     ]
-    assert card_of_call(replace(call(), arguments=nested), (), 0, None).editable_strings == {2: "x"}
+    assert approval_card(replace(call(), arguments=nested), (), 0, None).editable_strings == {2: "x"}
     deep = argument_fields({"a": [[[[[["x"]]]]]]})
     assert (deep[-1].depth, deep[-1].value) == (MAX_DEPTH, '[["x"]]')
 
@@ -212,10 +212,10 @@ def test_field_whose_name_is_no_plain_one_is_a_json_string(name: str) -> None:
 
 
 def test_fields_that_a_reply_has_no_room_for_are_cut_in_their_order() -> None:
-    ask = card_of_call(call(first="x" * 400, second="y" * 900, third="z"), (), 0, None)
+    ask = approval_card(call(first="x" * 400, second="y" * 900, third="z"), (), 0, None)
     left = SHOWN_ARGUMENT_CHARS - ask.fields[0].chars
     assert ask.shown_fields == (ask.fields[0], ArgumentField("second", f"{'y' * (left - len('second'))}…"))
-    nested = replace(card_of_call(replace(call(), arguments={"of": ["y" * 90, "z"]}), (), 0, None), max_shown_chars=14)
+    nested = replace(approval_card(replace(call(), arguments={"of": ["y" * 90, "z"]}), (), 0, None), max_shown_chars=14)
     assert nested.shown_fields == (ArgumentField("of", ""), ArgumentField("", f"{'y' * 10}…", depth=1))
     assert replace(ask, max_shown_chars=3).shown_fields == (ArgumentField("fir", "…"),)
 
@@ -258,7 +258,7 @@ def test_person_is_asked_with_all_that_is_known_of_a_call() -> None:
         is_repeat=True,
     )
     waiting = replace(asked, index=0, state=CallState.ASKED, decision=None, decided_by="", claims=Claims())
-    decided, other = cards_of_step([asked, waiting], 7, 1.5, person=" Ada\n\u202eL. ", is_admin=True)
+    decided, other = approval_cards([asked, waiting], 7, 1.5, person=" Ada\n\u202eL. ", is_admin=True)
     assert decided == ApprovalCard(
         *("notes.add", '{\n  "text": "Milk"\n}', button_value(asked, 7), (ArgumentField("text", "Milk"),)),
         title="Add a note",
@@ -270,7 +270,7 @@ def test_person_is_asked_with_all_that_is_known_of_a_call() -> None:
         required_arguments=frozenset({"text"}),
         decider_name="Ada \\u202eL.",
     )
-    assert (other.title, other.decision, other.server, other.outer_fields) == ("Add", None, "notes", other.fields)
+    assert (other.title, other.decision, other.server, other.top_level_fields) == ("Add", None, "notes", other.fields)
     assert decided.value == f"7.2.1.{asked.binding}"
 
 
@@ -313,7 +313,7 @@ def test_tool_without_a_title_is_named_by_its_words(name: str, title: str) -> No
 
 def test_servers_words_stand_beside_its_name_and_details_have_the_tools_real_name() -> None:
     claimed = replace(call(text="Milk"), claims=Claims("Read the weather", "Only reads. See evil.example"))
-    message = reply_blocks.message(PageView("", growing=True, asks=(card_of_call(claimed, (), 0, 0.0),)))
+    message = reply_blocks.message(PageView("", growing=True, asks=(approval_card(claimed, (), 0, 0.0),)))
     blocks = message["blocks"]
     parts = next(block["elements"] for block in blocks if block.get("block_id", "").endswith("ask-0"))
     heading, terms = [
@@ -323,7 +323,7 @@ def test_servers_words_stand_beside_its_name_and_details_have_the_tools_real_nam
     assert heading in message["text"], "notifications and screen readers say what is asked"
     assert terms == f"{texts.approvals.acts_as(['notes'])}{texts.approvals.decide_until('')}@."
     assert check_blocks(blocks)
-    details = str(arguments_modal(card_of_call(claimed, (), 0, 0.0), None)["blocks"])
+    details = str(arguments_modal(approval_card(claimed, (), 0, 0.0), None)["blocks"])
     for words in ("notes.add", "notes says: ", "Only reads. See evil"):
         assert words in details
     assert "evil.example" not in details, "Slack makes no link of it"
@@ -333,9 +333,9 @@ def test_servers_words_stand_beside_its_name_and_details_have_the_tools_real_nam
 def test_calls_of_a_step_share_the_room_of_two(calls: int, room: int) -> None:
     asked = [replace(call(text="x" * (room - 6)), index=index) for index in range(calls)]
     elsewhere = replace(call(), step_no=1)
-    assert not card_of_call(asked[0], [*asked, elsewhere], 0, None).is_cut
+    assert not approval_card(asked[0], [*asked, elsewhere], 0, None).is_cut
     longer = replace(asked[0], arguments={"text": "x" * (room - 5)})
-    assert card_of_call(longer, [longer, *asked[1:], elsewhere], 0, None).is_cut
+    assert approval_card(longer, [longer, *asked[1:], elsewhere], 0, None).is_cut
 
 
 @pytest.mark.parametrize(("calls", "text"), [(1, STREAM_BYTES), (2, STREAM_BYTES), (8, 5_000)])
@@ -344,7 +344,7 @@ def test_longest_calls_fit_into_a_message_beside_a_text(calls: int, text: int) -
     one = replace(call(f"notes__{'a' * 57}", text="p\u0430y " * 900), claims=claims, is_repeat=True)
     asked = [replace(one, index=index) for index in range(calls)]
     view = PageView(
-        "word " * (text // 5), growing=True, asks=cards_of_step(asked, 0, 1e9, person="p" * 80, is_admin=True)
+        "word " * (text // 5), growing=True, asks=approval_cards(asked, 0, 1e9, person="p" * 80, is_admin=True)
     )
     assert check_blocks(reply_blocks.message(view)["blocks"])
 
@@ -363,15 +363,15 @@ def test_what_an_admin_or_the_asker_may_allow_beyond_one_call_depends_on_whose_a
     tool: str, own_account: bool, read_only: bool, always: bool, in_thread: bool, is_warned: bool
 ) -> None:
     asked = replace(call(tool), uses_own_account=own_account, read_only=read_only, is_repeat=True)
-    ask = card_of_call(asked, [asked], 0, None, is_admin=True)
+    ask = approval_card(asked, [asked], 0, None, is_admin=True)
     assert (ask.can_allow_always, ask.can_allow_in_thread) == (always, in_thread)
     assert (texts.approvals.REPEATED_CALL in ask.warnings) is is_warned
-    assert not card_of_call(asked, [asked], 0, None).can_allow_always
+    assert not approval_card(asked, [asked], 0, None).can_allow_always
 
 
 def test_card_names_what_was_read_before_it_asks() -> None:
     asked = replace(call("docs__open"), uses_own_account=True, approval_reasons=("not_asked", "found", "docs__find"))
-    card = card_of_call(asked, [asked], 0, None)
+    card = approval_card(asked, [asked], 0, None)
     assert texts.approvals.asking_reasons_text(card.lasting_reasons, card.sources) == (
         "I'm asking because your question doesn't ask for exactly this and I've read results from your account through "
         "“Find” (docs). "
@@ -379,9 +379,9 @@ def test_card_names_what_was_read_before_it_asks() -> None:
 
 
 def test_long_arguments_are_cut() -> None:
-    assert not card_of_call(call(text="x" * (SHOWN_ARGUMENT_CHARS - 20)), (), 0, None).is_cut
-    assert card_of_call(call(text="x" * SHOWN_ARGUMENT_CHARS), (), 0, None).is_cut
-    assert card_of_call(call(text="\u200b" * 200), (), 0, None).is_cut, "the escapes count"
+    assert not approval_card(call(text="x" * (SHOWN_ARGUMENT_CHARS - 20)), (), 0, None).is_cut
+    assert approval_card(call(text="x" * SHOWN_ARGUMENT_CHARS), (), 0, None).is_cut
+    assert approval_card(call(text="\u200b" * 200), (), 0, None).is_cut, "the escapes count"
 
 
 @pytest.mark.parametrize("name", ["a`: done\n\n`pay__send", "x\u202eknil", "a__b\r- c", "[x](https://evil.example)"])
@@ -468,7 +468,7 @@ def test_texts_that_a_modal_can_hold_and_shows_as_they_are_can_be_changed(
     tool: str, arguments: dict[str, object], editable: dict[int, str] | list[str]
 ) -> None:
     asked = replace(call(tool), arguments=arguments)
-    found = card_of_call(asked, [asked], 0, None).editable_strings
+    found = approval_card(asked, [asked], 0, None).editable_strings
     names = list(arguments)
     assert found == editable or [names[index] for index in found] == editable
 
@@ -526,10 +526,10 @@ def test_each_sentence_about_a_card_comes_from_its_kind(kind: str) -> None:
     instead = texts.approvals.replied_instead_text(card_types([ended[Decision.REPLIED]], Decision.REPLIED))
     assert instead == f"{REPLIED.get(kind, f'{undone} because you wrote instead.')} I'll answer below your message."
     assert activity_of(asked) == RUNNING[kind]
-    late = texts.approvals.expired(card_types([ended[Decision.EXPIRED]], Decision.EXPIRED))
+    late = texts.approvals.expired_text(card_types([ended[Decision.EXPIRED]], Decision.EXPIRED))
     assert late == f"{undone} because nobody decided in time."
     [one] = decisions_by_button([ended[each] for each in (Decision.DENIED, Decision.REPLIED, Decision.EXPIRED)])
-    said = texts.approvals.decided(one.kind, one.decision, one.calls, "Ada", is_only_one=True)
+    said = texts.approvals.decision_text(one.kind, one.decision, one.calls, "Ada", is_only_one=True)
     assert said == (denied if kind == "call" else f"{undone}, {denied}")
 
 
@@ -538,9 +538,9 @@ def test_no_two_kinds_of_cards_share_a_sentence() -> None:
     moments: list[Callable[[str], str]] = [
         lambda kind: texts.approvals.reminder("<@U1>", [kind]),
         lambda kind: activity_of(CARDS[kind]),
-        lambda kind: texts.approvals.decided(kind, "denied", 1, "Ada", is_only_one=True),
+        lambda kind: texts.approvals.decision_text(kind, "denied", 1, "Ada", is_only_one=True),
         lambda kind: texts.approvals.replied_instead_text([kind]),
-        lambda kind: texts.approvals.expired([kind]),
+        lambda kind: texts.approvals.expired_text([kind]),
         lambda kind: texts.approvals.asking_without_buttons([(kind, "Add this note?")]),
     ]
     for sentence in moments:
@@ -574,7 +574,7 @@ def test_schedule_card_describes_one_run_or_many(
 ) -> None:
     for accounts in ((), ("jira", "wiki")):
         arguments = {"words": "Sum up.", "zone": "UTC", "only_if_changed": True, "accounts": accounts, **when}
-        said = str(cards.blocks_of(card_of_call(replace(call(SCHEDULE), arguments=arguments), (), 0, 0.0), "ask"))
+        said = str(cards.blocks_of(approval_card(replace(call(SCHEDULE), arguments=arguments), (), 0, 0.0), "ask"))
         assert all(part in said for part in promised)
         assert not any(part in said for part in kept_quiet)
         assert ("I'll use your own jira and wiki account." in said) == bool(accounts)
@@ -586,7 +586,7 @@ def test_sentence_about_several_kinds_of_cards_names_none() -> None:
     assert (
         texts.approvals.reminder("<@U1>", kinds) == "<@U1> should I go ahead with everything I asked you about above?"
     )
-    assert texts.approvals.expired(kinds) == "I did none of this because nobody decided in time."
+    assert texts.approvals.expired_text(kinds) == "I did none of this because nobody decided in time."
 
 
 @pytest.mark.parametrize(

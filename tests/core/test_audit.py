@@ -57,9 +57,9 @@ ASKER = Subject("U1", "C1", "1.5", "2.5")
 
 def test_question_is_on_record_with_who_asked_it_where() -> None:
     assert question_entry(ASKED, 7) == Entry(EntryKind.QUESTION, {"files": 2}, "T1", 7, ASKER)
-    assert ASKER.non_empty_fields == {"user": "U1", "channel": "C1", "thread": "1.5", "ts": "2.5"}
+    assert ASKER.exported_fields == {"user": "U1", "channel": "C1", "thread": "1.5", "ts": "2.5"}
     direct = replace(ASKED, thread=ThreadKey("T1", "D1", None))
-    assert question_entry(direct, 7).subject.non_empty_fields == {"user": "U1", "channel": "D1", "ts": "2.5"}
+    assert question_entry(direct, 7).subject.exported_fields == {"user": "U1", "channel": "D1", "ts": "2.5"}
 
 
 USED = {"model": "m", "prompt_version": "v", "input_tokens": 5, "output_tokens": 6, "cached_input_tokens": 2}

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.beginnings import BuiltPrompt, PrefixHash, prompt_record, restore_prompt, without_thoughts
+from bot.core.beginnings import BuiltPrompt, PrefixHash, restore_prompt, serialize_prompt, without_thoughts
 from bot.core.conversation import Note
 from bot.models.events import Opaque, TextPart, ToolCall
 from bot.models.prompt import (
@@ -31,7 +31,7 @@ BUILT = BuiltPrompt(NOW, "m2", "2c3d", pdfs_as_text=("a.pdf",))
 
 
 def test_prompt_comes_back_as_it_was_with_whose_words_it_holds() -> None:
-    built = restore_prompt(prompt_record(RECORDED), BUILT)
+    built = restore_prompt(serialize_prompt(RECORDED), BUILT)
     assert built == replace(RECORDED, model="m2", pdfs_as_text=("a.pdf",))
     again = built.prompt
     assert (again.system_origins, again.turns[0].origins, again.tools[0].origins) == (OTHERS, ASKERS | OTHERS, OURS)
@@ -41,8 +41,8 @@ def test_prompt_comes_back_as_it_was_with_whose_words_it_holds() -> None:
 
 def test_record_has_no_bytes_of_files_and_is_small() -> None:
     long = replace(PROMPT, turns=(Turn("user", "A line of a conversation.\n" * 4_000),))
-    assert len(prompt_record(RECORDED)) < 1_000
-    assert len(prompt_record(replace(RECORDED, prompt=long))) < 5_000
+    assert len(serialize_prompt(RECORDED)) < 1_000
+    assert len(serialize_prompt(replace(RECORDED, prompt=long))) < 5_000
 
 
 OTHER_FILES: dict[str, tuple[Media, ...]] = {
@@ -56,7 +56,7 @@ OTHER_FILES: dict[str, tuple[Media, ...]] = {
 @pytest.mark.parametrize("media", OTHER_FILES.values(), ids=OTHER_FILES)
 def test_file_that_is_gone_leaves_a_remark_and_changes_the_hash(media: tuple[Media, ...]) -> None:
     now = replace(NOW, turns=(Turn("user", "why?", media),))
-    again = restore_prompt(prompt_record(RECORDED), replace(BUILT, prompt=now)).prompt
+    again = restore_prompt(serialize_prompt(RECORDED), replace(BUILT, prompt=now)).prompt
     assert (again.turns[0].text, again.turns[0].media) == (f"{ASKED.text}\n\n{hidden_note(PHOTO.name)}", ())
     assert str(PrefixHash(again)) != str(PrefixHash(PROMPT))
 
@@ -75,7 +75,7 @@ def test_tools_stay_in_their_order_and_new_ones_come_last(
     offered: tuple[ToolDefinition, ...], sent: tuple[ToolDefinition, ...]
 ) -> None:
     now = replace(BUILT, prompt=replace(NOW, tools=offered))
-    assert restore_prompt(prompt_record(RECORDED), now).prompt.tools == sent
+    assert restore_prompt(serialize_prompt(RECORDED), now).prompt.tools == sent
 
 
 SIGNED = {"type": "reasoning.text", "text": "", "signature": "abc"}

@@ -16,7 +16,7 @@ from bot.core.caps import (
     CapCheck,
     CapField,
     CapNotice,
-    CapUse,
+    CapUsage,
     CapWindow,
     Period,
     Scope,
@@ -24,21 +24,21 @@ from bot.core.caps import (
     cap_notice_text,
     cap_problems,
     cap_reached_text,
-    cap_use,
+    cap_usage,
     cap_warning,
     cap_warning_key,
     caps_by_field,
     check_caps,
-    daily_use,
+    daily_usage,
     day_of,
     days_of_last_month,
     due_notices,
     effective_caps,
-    entered_limits,
     first_day,
     format_day,
     parse_caps,
     parse_day,
+    parse_limits,
 )
 
 DAY, MONTH = CapWindow(Scope.USER, Period.DAY), CapWindow(Scope.WORKSPACE, Period.MONTH)
@@ -243,10 +243,10 @@ def test_chart_has_the_last_fourteen_days_in_the_caps_unit() -> None:
     today = day_of(NOON)
     by_day = {today: Amount(500, 1.5), today - 13: Amount(7, 0.25), today - 14: Amount(9)}
     [dollars] = parse_caps("user/month=20usd")
-    tokens = daily_use(TOKENS, by_day, NOON)
+    tokens = daily_usage(TOKENS, by_day, NOON)
     assert len(tokens) == 14
     assert [bar for bar in tokens if bar[1]] == [("Nov 7", 7), ("Nov 20", 500)]
-    assert daily_use(dollars, by_day, NOON)[-1] == ("Nov 20", 1.5)
+    assert daily_usage(dollars, by_day, NOON)[-1] == ("Nov 20", 1.5)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_number_becomes_a_limit_and_an_empty_field_leaves_it_to_the_default(
     field: CapField, text: str, limit: float | None
 ) -> None:
     assert cap_problems(((field, text),), ()) == {}
-    assert entered_limits(((field, text),)) == {field: limit}
+    assert parse_limits(((field, text),)) == {field: limit}
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_dollars_need_prices_and_tokens_do_not() -> None:
 @pytest.mark.parametrize("field", CapField)
 @pytest.mark.parametrize("scope", Scope)
 def test_field_and_cap_name_each_other(field: CapField, scope: Scope) -> None:
-    assert CapField.of(field.cap(scope, 5)) is field
+    assert CapField.for_cap(field.cap(scope, 5)) is field
 
 
 def test_caps_of_a_form_are_those_of_its_scope() -> None:
@@ -328,7 +328,7 @@ def test_caps_of_a_form_are_those_of_its_scope() -> None:
 )
 def test_use_of_a_cap_is_in_its_unit_until_its_period_ends(cap: str, used: Amount, percent: int, resets: str) -> None:
     [parsed] = parse_caps(cap)
-    assert cap_use(parsed, used, NOON) == CapUse(parsed, percent, at(resets))
+    assert cap_usage(parsed, used, NOON) == CapUsage(parsed, percent, at(resets))
 
 
 @pytest.mark.parametrize(("used", "is_any"), [((0, 0.0), False), ((1, 0.0), True), ((0, 0.1), True)])
@@ -340,4 +340,4 @@ def test_amount_is_nothing_without_tokens_and_dollars(used: tuple[int, float], i
 @pytest.mark.parametrize(("limit", "shown"), [(20.0, "20"), (0.5, "0.5"), (1e12, "1000000000000")])
 def test_limit_is_shown_as_it_is_entered(limit: float, shown: str) -> None:
     assert Cap(DAY, limit, in_dollars=True).limit_as_entered == shown
-    assert entered_limits(((CapField.DOLLARS_A_DAY, shown),)) == {CapField.DOLLARS_A_DAY: limit}
+    assert parse_limits(((CapField.DOLLARS_A_DAY, shown),)) == {CapField.DOLLARS_A_DAY: limit}

@@ -41,7 +41,7 @@ NO_MODEL = texts.settings.choose_a_model(["one", "two"])
         ),
         (ChannelSettings(reaction="no emoji"), {"reaction": texts.settings.REACTION_UNKNOWN}),
         (ChannelSettings(only_if="x" * 300), {}),
-        (ChannelSettings(only_if="x" * 301), {"only_if": texts.silence.too_long(300)}),
+        (ChannelSettings(only_if="x" * 301), {"only_if": texts.silence.rule_too_long(300)}),
         (ChannelSettings(alert_apps="A0ALERTS A0F7YS25R"), {}),
         (ChannelSettings(alert_apps="A0ALERTS GRAFANA!"), {"alert_apps": texts.settings.ALERT_APPS_UNKNOWN}),
         (ChannelSettings(reaction="x" * 100), {}),

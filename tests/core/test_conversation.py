@@ -22,7 +22,7 @@ from bot.core.conversation import (
     named_mention,
     with_names,
     without_bot_mention,
-    without_users,
+    without_user_mentions,
 )
 
 NAMES = {"UADA": "Ada", "CBUILD": "build"}
@@ -106,7 +106,7 @@ def test_text_that_begins_with_a_mention_addresses_somebody_else(text: str, addr
 
 
 def test_mentions_of_people_are_removed_and_those_of_channels_stay() -> None:
-    assert without_users("<@U1|ada> and <@U2> in <#C1>") == " and  in <#C1>"
+    assert without_user_mentions("<@U1|ada> and <@U2> in <#C1>") == " and  in <#C1>"
 
 
 @pytest.mark.parametrize(
@@ -248,4 +248,4 @@ def test_question_whose_text_is_shorter_than_what_is_attached_has_no_words_of_it
 def test_question_knows_its_thread(thread_ts: str | None, name: str, begins: bool) -> None:
     asked = replace(ASKED, thread=ThreadKey("T1", "C1", thread_ts))
     assert (str(asked.thread), asked.begins_thread) == (f"T1/C1/{name}", begins)
-    assert (asked.place, asked.thread.place) == (("C1", "2.5"), ("T1", "C1"))
+    assert (asked.channel_and_ts, asked.thread.place) == (("C1", "2.5"), ("T1", "C1"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.core.actions import OPTIONAL_ACTIONS, Press, ReplyAction
-from bot.core.asks import cards_of_step
+from bot.core.asks import approval_cards
 from bot.core.awaited import clicked_decision
 from bot.core.calls import REMEMBER, SIGN_IN, CallState, Decision, RecordedCall
 from bot.core.conversation import Question
@@ -140,7 +140,7 @@ def test_of_a_growing_answer_the_buttons_that_are_shown_can_be_pressed_and_those
     live = [(state, calls) for state in State if state.is_live for calls in alone]
     for state, calls in (*live, *((State.AWAITING_APPROVAL, calls) for calls in together)):
         of = record(state=state, calls=calls, reason=EndReason.STOPPED, text="Half of", has_next=True)
-        shown = actions_in(PageView("", growing=True, asks=cards_of_step(calls, 0, None, is_admin=True)))
+        shown = actions_in(PageView("", growing=True, asks=approval_cards(calls, 0, None, is_admin=True)))
         asks = any(call.state is CallState.ASKED for call in calls)
         beside = {ReplyAction.STOP, *BEGUN_BEFORE, *(IN_MODALS if asks else ())}
         assert shown <= pressable(of) <= shown | beside, (state, calls)
@@ -160,7 +160,7 @@ def test_button_that_decides_or_deletes_is_shown_to_those_who_can_press_it(admin
     together = [(one, replace(other, index=1)) for one, other in itertools.product(WAITING, WAITING)]
     for calls in (*((one,) for one in WAITING), *together):
         of = record(state=State.AWAITING_APPROVAL, calls=calls)
-        view = PageView("", growing=True, asks=cards_of_step(calls, 0, None), style=look, asker=ASKER)
+        view = PageView("", growing=True, asks=approval_cards(calls, 0, None), style=look, asker=ASKER)
         for _, button in interactive(reply_blocks.message(view)["blocks"]):
             if button["action_id"] == ReplyAction.STOP:
                 continue

@@ -19,11 +19,11 @@ from bot.core.memory import (
     MemoryCommand,
     Verb,
     has_room,
-    ids_in,
+    ids_in_memories,
     is_same_text,
     memories_section,
     memory_command,
-    parse_text,
+    parse_memory_text,
     reason_not_to_keep,
 )
 from bot.core.prompt import PromptMarks
@@ -243,7 +243,7 @@ def test_prompt_says_of_each_memory_who_said_it_and_when_on_one_line_between_mar
 
 def test_names_are_looked_up_of_all_that_readers_meet() -> None:
     changed = replace(DEPLOY, text="<@UCY> in <#C2>", changed_by="UBEN")
-    assert ids_in([changed, DEPLOY]) == ["UADA", "UBEN", "UCY", "C2"]
+    assert ids_in_memories([changed, DEPLOY]) == ["UADA", "UBEN", "UCY", "C2"]
 
 
 def test_memory_can_neither_end_its_marks_nor_begin_others() -> None:
@@ -346,4 +346,4 @@ def test_proposal_is_a_short_line_that_hides_nothing(
     ],
 )
 def test_typed_words_mention_people_by_id_and_nothing_else_is_markup(typed: str, text: str) -> None:
-    assert parse_text(typed) == text
+    assert parse_memory_text(typed) == text

@@ -8,12 +8,12 @@ import pytest
 
 from bot.core.calls import NOTIFY, CallState, RecordedCall
 from bot.core.notify import (
+    GROUP_NOT_IN_CHANNEL,
     MAX_CHARS,
+    MENTIONS_EVERYONE,
     NO_TEXT,
-    NOBODY,
-    NOBODY_THERE,
-    NOT_ALL,
     TOO_MANY,
+    UNKNOWN_IDS,
     Addressees,
     UnusableProposal,
     UserGroup,
@@ -57,15 +57,15 @@ def test_card_has_the_people_who_can_read_the_thread(arguments: dict[str, Any], 
         ({"ids": ["U1"], "text": ""}, NO_TEXT),
         ({"ids": ["U1"], "text": "x" * (MAX_CHARS + 1)}, NO_TEXT),
         ({"ids": ["U1"], "text": 7}, NO_TEXT),
-        ({}, NOBODY),
-        ({"ids": "U1"}, NOBODY),
-        ({"ids": [7]}, NOBODY),
-        ({"ids": ["U1", "U3"]}, NOBODY),
-        ({"ids": ["@channel"]}, NOT_ALL),
-        ({"ids": ["here"], "also_to_channel": True}, NOT_ALL),
+        ({}, UNKNOWN_IDS),
+        ({"ids": "U1"}, UNKNOWN_IDS),
+        ({"ids": [7]}, UNKNOWN_IDS),
+        ({"ids": ["U1", "U3"]}, UNKNOWN_IDS),
+        ({"ids": ["@channel"]}, MENTIONS_EVERYONE),
+        ({"ids": ["here"], "also_to_channel": True}, MENTIONS_EVERYONE),
         ({"ids": ["S2"]}, TOO_MANY.format(count=21)),
         ({"ids": [f"U{at}" for at in range(10, 31)]}, TOO_MANY.format(count=21)),
-        ({"ids": ["S3"]}, NOBODY_THERE.format(handle="away")),
+        ({"ids": ["S3"]}, GROUP_NOT_IN_CHANNEL.format(handle="away")),
     ],
 )
 def test_model_is_told_why_a_proposal_is_unusable(arguments: dict[str, Any], problem: str) -> None:
@@ -74,7 +74,7 @@ def test_model_is_told_why_a_proposal_is_unusable(arguments: dict[str, Any], pro
 
 
 def test_nobody_can_be_proposed_before_the_model_has_looked() -> None:
-    with pytest.raises(UnusableProposal, match=re.escape(NOBODY)):
+    with pytest.raises(UnusableProposal, match=re.escape(UNKNOWN_IDS)):
         proposal(None, {"text": "Hi.", "ids": ["U1"]})
 
 

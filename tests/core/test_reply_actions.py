@@ -8,7 +8,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.actions import CALL_ACTIONS, WISHES, ReplyAction
-from bot.core.asks import ApprovalCard, ArgumentField, argument_fields, call_details, cards_of_step, deciders
+from bot.core.asks import ApprovalCard, ArgumentField, approval_cards, argument_fields, call_details, decider_ids
 from bot.core.calls import REMEMBER, SCHEDULE, CallState, DecidedCalls, Decision, RecordedCall, decisions_by_button
 from bot.core.conversation import File
 from bot.core.job import AnswerRecord, End, Notice, NoticeKind, State, sentence_notice
@@ -243,15 +243,15 @@ SHOWN: list[tuple[PageView, list[str]]] = [
 def test_details_say_what_became_of_a_call_and_who_decided(call: RecordedCall, heading: str) -> None:
     assert call_details([call], {"U1": "Ada"}).splitlines()[0] == heading
     other = decided(CallState.DONE, Decision.APPROVED, "U0")
-    assert deciders([call, other, call]) == [*([call.decided_by] if call.decided_by else []), "U0"]
+    assert decider_ids([call, other, call]) == [*([call.decided_by] if call.decided_by else []), "U0"]
 
 
 def test_decided_calls_keep_their_places_while_others_wait() -> None:
     waiting, denied = decided(CallState.ASKED, None), decided(CallState.DENIED, Decision.DENIED, "U1")
     refused, unasked = decided(CallState.DENIED, None), decided(CallState.DONE, None)
-    asks = cards_of_step([denied, refused, waiting, unasked], 0, None)
+    asks = approval_cards([denied, refused, waiting, unasked], 0, None)
     assert [ask.decision for ask in asks] == [Decision.DENIED, None]
-    assert cards_of_step([denied, refused, unasked], 0, None) == ()
+    assert approval_cards([denied, refused, unasked], 0, None) == ()
 
 
 def test_plain_page_names_the_calls_that_it_has_no_buttons_for() -> None:

@@ -111,7 +111,7 @@ def test_continuation_joins_the_text(so_far: str, continuation: str, whole: str,
 def joined(so_far: str, continuation: str, step: int) -> str:
     seam = Seam(so_far)
     parts = [seam.join(continuation[at : at + step]) for at in range(0, len(continuation), step)]
-    return "".join(parts) + seam.rest()
+    return "".join(parts) + seam.finish()
 
 
 @given(st.text("ab \n`|-", max_size=60), st.text("ab \n`|-", max_size=60), st.integers(1, 10))

@@ -34,7 +34,7 @@ from bot.core.schedules import (
     Weekly,
     as_weekly,
     can_change,
-    due_at_of,
+    due_at_of_run,
     max_schedules,
     min_gap_minutes,
     parse_proposal,
@@ -755,7 +755,7 @@ def test_words_are_in_no_repr() -> None:
 @pytest.mark.parametrize(("due_at", "named"), [(NINE, f"{int(NINE)}"), (NINE + 0.25, f"{int(NINE)}.250")])
 def test_run_is_named_by_its_schedule_and_due_time(due_at: float, named: str) -> None:
     assert run_id(7, due_at) == f"schedule:7:{named}"
-    assert due_at_of(run_id(7, due_at)) == due_at
+    assert due_at_of_run(run_id(7, due_at)) == due_at
 
 
 @pytest.mark.parametrize(

@@ -165,12 +165,12 @@ def test_model_failure_names_the_model_and_says_what_to_do(failure: EndReason) -
 )
 def test_rate_limited_model_says_when_to_ask_again(retry_after_s: float | None, wait: str) -> None:
     error = ProviderError(EndReason.RATE_LIMITED, "openai/test", retry_after_s=retry_after_s)
-    assert texts.models.for_error(error) == f"test has reached its rate limit. Please ask again in {wait}."
+    assert texts.models.error_text(error) == f"test has reached its rate limit. Please ask again in {wait}."
 
 
 def test_error_that_ends_an_answer_has_a_sentence() -> None:
-    assert texts.models.for_error(NotShown()) == texts.answers.NOT_SHOWN
-    assert texts.models.for_error(StoreError("The database is away.")) == "The database is away."
+    assert texts.models.error_text(NotShown()) == texts.answers.NOT_SHOWN
+    assert texts.models.error_text(StoreError("The database is away.")) == "The database is away."
 
 
 @pytest.mark.parametrize("reason", Unread)

@@ -21,7 +21,7 @@ from bot.core.triage import (
     gate_statement,
     is_quiet_request,
     needs_no_answer,
-    second_person_ts,
+    second_writer_ts,
     thread_to_stop,
     transcript,
     triage,
@@ -307,7 +307,7 @@ def test_thread_is_a_groups_since_its_second_person(
     thread_ts: str | None, written: list[tuple[str, str]], since_ts: str | None
 ) -> None:
     question = Question(ThreadKey("T1", "C1", thread_ts), "5.0", "UADA", "why?")
-    assert second_person_ts(question, [message("so", ts, user_id) for ts, user_id in written]) == since_ts
+    assert second_writer_ts(question, [message("so", ts, user_id) for ts, user_id in written]) == since_ts
 
 
 def test_transcript_names_nobody_but_the_bot() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.written_ids import HALF_ID, with_names, written_ids
+from bot.core.written_ids import PARTIAL_ID, with_names, written_ids
 
 NAMES = {"U0ADA": "Ada", "W0123ABCD": "Grace *Hopper*", "C0GENERAL": "general"}
 TEXTS = [
@@ -19,7 +19,7 @@ def test_reader_sees_names_or_words_for_ids(written: str, shown: str | None) -> 
     assert with_names(written, NAMES) == (shown or written)
     assert written_ids(with_names(written, NAMES)) == []
     for end in range(len(written)):
-        half = HALF_ID.search(written[:end])
+        half = PARTIAL_ID.search(written[:end])
         assert half is not None
         decided = written[: half.start()]
         assert with_names(written, NAMES).startswith(with_names(decided, NAMES)), decided

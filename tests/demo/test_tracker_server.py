@@ -121,7 +121,7 @@ async def test_card_goes_on_without_an_account_where_a_person_does_not_sign_in(s
     await stage.sandbox.client("ada").press(message.channel, message.ts, ReplyAction.DENY)
     answer = await ended(stage, message)
     assert "Without your account, I can't see your tasks." in shown(answer)
-    assert texts.accounts.signed_in("tracker") not in shown(answer)
+    assert texts.accounts.signed_in_message("tracker") not in shown(answer)
 
 
 async def test_code_of_the_tracker_is_worth_nothing_with_another_verifier(

@@ -12,5 +12,5 @@ from tests.ugly import NAMES
 def test_vendor_of_a_model_stands_before_the_first_slash(name: str) -> None:
     model = f"openai/{name}"
     assert parse_models(model) == (model,)
-    assert OWN_NAMES.of(model) == name
+    assert OWN_NAMES.label(model) == name
     assert RequestAttempt(model, "").vendor == "openai"

@@ -105,7 +105,7 @@ async def test_member_signs_in_and_the_same_answer_goes_on_with_their_account(st
     assert await ada.submit({"address": address}) == {}
     answer = await ended(stage, message)
     assert shown(answer).startswith("Found it.")
-    assert texts.accounts.signed_in("jira") in shown(answer)
+    assert texts.accounts.signed_in_message("jira") in shown(answer)
     results = results_in(stage.vendor.requests[-1])
     assert "You are ada." in results[-1]
 
@@ -167,7 +167,7 @@ async def test_member_types_the_code_of_typists_page_where_browsers_reach_it(
             counted = await metrics.text()
         assert 'typist_accounts_total{change="signed_in"} 1.0' in counted
         assert not [secret for secret in ("canary", "jira", "U0ADA", *secrets) if secret in counted]
-        assert texts.accounts.signed_in("jira") in shown(await ended(stage, message))
+        assert texts.accounts.signed_in_message("jira") in shown(await ended(stage, message))
     results = results_in(vendor.requests[-1])
     assert "You are ada." in results[-1]
 
@@ -292,7 +292,7 @@ async def test_forged_press_that_approves_without_a_sign_in_is_refused(stage: St
     await ada.press(message.channel, message.ts, ReplyAction.DENY, value)
     answer = await ended(stage, message)
     assert shown(answer).startswith("Then without it.")
-    assert texts.accounts.signed_in("jira") not in shown(answer)
+    assert texts.accounts.signed_in_message("jira") not in shown(answer)
     assert "jira__whoami" not in tools_in(stage.vendor.requests[-1])
 
 
@@ -384,7 +384,7 @@ async def test_schedule_runs_with_its_creators_account_until_the_sign_in_ends(
     in_channel, _ = await pause_notices(stage, "general", stage.sandbox.dm("ada"))
     assert texts.schedules.PAUSE_REASONS[PauseReason.SIGNED_OUT] in in_channel.text
     assert buttons(in_channel) == [ScheduleAction.RESUME, ScheduleAction.STOP]
-    refused = texts.schedules.must_sign_in_first("jira", "<@U0ADA>")
+    refused = texts.schedules.sign_in_needed("jira", "<@U0ADA>")
     for user in ("ada", "grace"):
         assert await press(stage, in_channel, ScheduleAction.RESUME, user, str(schedule.id)) == refused
     await has_signed_in(another_process, jira)
@@ -414,7 +414,7 @@ async def test_member_signs_out_where_they_see_their_accounts(stage: Stage, jira
     assert jira.people.access
     await ada.command(message.channel, "/typist accounts")
     assert await ada.submit({"kept": []}) == {}
-    out = texts.accounts.signed_out("jira")
+    out = texts.accounts.signed_out_message("jira")
     await stage.sandbox.wait_for(lambda: [one for one in stage.bots(stage.sandbox.dm("ada")) if one.text == out])
     await stage.sandbox.wait_for(lambda: not jira.people.access and not jira.people.refresh)
     await asked_to_sign_in(stage)
@@ -436,7 +436,7 @@ async def test_owner_allows_reading_for_a_thread_until_they_sign_out(
         assert refused == texts.approvals.ONLY_ACCOUNTS_OWNER
     assert await press(stage, calling, ReplyAction.ALLOW_IN_THREAD) is None
     # The second call isn't asked about.
-    assert texts.approvals.decided("call", "in_thread", 1, "Ada", is_only_one=True) in shown(
+    assert texts.approvals.decision_text("call", "in_thread", 1, "Ada", is_only_one=True) in shown(
         await ended_in(stage, asked)
     )
     results = results_in(stage.vendor.requests[-1])

@@ -95,7 +95,7 @@ async def test_undo_changes_its_own_sentence_alone(stage: Stage) -> None:
     await press(stage, card, ReplyAction.APPROVE, value=value_of(card))
     message = await with_all(stage, asked, "Not read: song.xyz", ReplyAction.UNDO)
     await pressing(stage, message, ReplyAction.UNDO)
-    remembered = texts.memory.remembered("#general", 1)
+    remembered = texts.memory.remembered_notice("#general", 1)
     await with_all(stage, asked, texts.memory.UNDONE, "Not read: song.xyz", ReplyAction.DETAILS, without=remembered)
 
 

@@ -143,7 +143,7 @@ async def test_answer_within_two_hours_begins_with_when_its_question_was_asked(a
 async def test_question_of_more_than_two_hours_is_offered_an_answer_and_answered_at_a_press(absence: Absence) -> None:
     mention = await absence.stage.mention()
     async with absence.back(OVER_TWO_HOURS):
-        assert await absence.stage.answers("general", mention) == [texts.answers.offer_after_absence(mention)]
+        assert await absence.stage.answers("general", mention) == [texts.answers.late_offer(mention)]
         [offer] = absence.stage.bots("general", mention)
         assert buttons(offer) == [ReplyAction.REGENERATE]
         await on_record(absence.settings)
@@ -223,7 +223,7 @@ async def test_question_with_a_placeholder_that_nobody_knows_is_offered_an_answe
     async with absence.back(TEN_MINUTES):
         assert (await absence.caught_up())["offered"] == 1
         await until(lambda: len(absence.stage.bots(sandbox.dm("ada"))) == 2, "the offer")
-        assert shown(absence.stage.bots(sandbox.dm("ada"))[1]) == texts.answers.offer_after_absence(asked)
+        assert shown(absence.stage.bots(sandbox.dm("ada"))[1]) == texts.answers.late_offer(asked)
 
 
 @pytest.mark.long

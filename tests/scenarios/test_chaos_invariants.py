@@ -318,7 +318,10 @@ def test_correct_evidence_has_no_violation(evidence: Evidence) -> None:
         (first_answer_cut(CUT_NOTE, RequestEnd.FAILED), f"9 of 30 words and the notice {CUT_NOTE!r}"),
         (first_answer_cut(CUT_NOTE, RequestEnd.FAILED, interruptions=1), "9 of 30 words and the notice"),
         (first_answer_cut(CUT_NOTE, RequestEnd.FAILED), "[model: 0.50 s cut after 9 words]"),
-        (first_answer_cut(texts.models.interrupted(goes_on=True), RequestEnd.HUNG_UP), "9 of 30 words and the notice"),
+        (
+            first_answer_cut(texts.models.interrupted(goes_on=True), RequestEnd.HUNG_UP),
+            "9 of 30 words and the notice",
+        ),
         (charged((CUT_REQUEST, replace(REST, end=RequestEnd.MISLED)), 30), "a text that is no part of its answer"),
         (charged((CUT_REQUEST, REST), 40), "40 output tokens are on record, and the model charged 30"),
         (charged((CUT_REQUEST, REST), 20), "only 20 output tokens are on record, and the model charged 30 [model: "),

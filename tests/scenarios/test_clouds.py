@@ -41,7 +41,7 @@ async def test_missing_permission_is_in_the_log_and_not_in_slack(
         stage = Stage(sandbox, vendor)
         asked = await stage.mention()
         assert await stage.answers("general", asked) == [
-            texts.models.model_failure(EndReason.BAD_KEY, texts.models.OWN_NAMES.of(cloud.model))
+            texts.models.model_failure(EndReason.BAD_KEY, texts.models.OWN_NAMES.label(cloud.model))
         ]
     known = VENDORS[cloud.vendor].cloud
     assert known is not None

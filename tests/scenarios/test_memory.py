@@ -79,7 +79,7 @@ async def has_on_record(stores: Stores, *expected: str) -> None:
 
 async def test_what_a_channel_is_told_to_remember_is_read_with_later_questions_there_alone(stage: Stage) -> None:
     remembered = await told(stage, f"remember: {DEPLOY}")
-    assert shown(remembered) == texts.memory.remembered("#general", 1)
+    assert shown(remembered) == texts.memory.remembered_notice("#general", 1)
     assert buttons(remembered)[:1] == [ReplyAction.UNDO]
     assert not stage.vendor.requests
     message = await told(stage, "when do we deploy?", user="grace")
@@ -125,7 +125,7 @@ async def test_command_behind_other_messages_is_carried_out(stage: Stage, anothe
     stage.vendor.script(says("The whole answer."))
     are_queued.set()
     _, *answers = await stage.answers("general", asked, count=4)
-    assert [texts.memory.remembered("#general", 1) in answer for answer in answers] == [False, True, False]
+    assert [texts.memory.remembered_notice("#general", 1) in answer for answer in answers] == [False, True, False]
     assert await on_record_here(another_process) == [DEPLOY]
 
 
@@ -138,10 +138,10 @@ async def test_list_says_who_said_what_and_where_and_a_number_forgets(stage: Sta
     assert re.search(rf"- @Grace owns deploys \(number 1, \[Ada, \w+ \d+, \d{{4}}\]\({link}\)\)", listed), listed
     assert "- Milk is in the fridge (number 2, [Grace, " in listed
     forgotten = await told(stage, "forget 1", user="grace")
-    assert shown(forgotten) == texts.memory.forgotten(1, "@Grace owns deploys")
+    assert shown(forgotten) == texts.memory.forgotten_notice(1, "@Grace owns deploys")
     assert shown(await told(stage, "forget 1")) == texts.memory.nothing_to_forget(1)
     assert "number 1" not in shown(await told(stage, "what do you remember?"))
-    assert shown(await told(stage, "remember: Salt")) == texts.memory.remembered("#general", 3)
+    assert shown(await told(stage, "remember: Salt")) == texts.memory.remembered_notice("#general", 3)
     await on_record(settings)
     assert await press(stage, forgotten, ReplyAction.UNDO, "ada") == texts.actions.only_asker("U0GRACE", "undo this")
     assert await press(stage, forgotten, ReplyAction.UNDO, "grace") is None
@@ -172,7 +172,9 @@ async def test_edited_command_that_others_have_replied_to_says_what_it_says_now(
     for text, left in (("remember: Coffee", ["Coffee"]), ("what do you remember?", [])):
         await stage.sandbox.edit("general", message.thread_ts, f"@{stage.sandbox.workspace.bot.name} {text}")
         await has_on_record(another_process, *left)
-        await shows(stage, message, texts.memory.remembered("#general", 1) if left else texts.memory.NOTHING_REMEMBERED)
+        await shows(
+            stage, message, texts.memory.remembered_notice("#general", 1) if left else texts.memory.NOTHING_REMEMBERED
+        )
 
 
 @pytest.mark.bot(admins=frozenset({"U0GRACE"}))
@@ -192,8 +194,8 @@ async def test_model_proposes_and_only_the_asker_decides(stage: Stage, another_p
     assert not {ReplyAction.REGENERATE, ReplyAction.REGENERATE_WITH} & set(buttons(done))
     assert await press(stage, done, ReplyAction.REGENERATE, value="old") == texts.actions.BUTTON_OUTDATED
     [result] = [one["content"] for one in stage.prompts()[-1] if one["role"] == "tool"]
-    assert texts.memory.remembered("#general", 1) in result
-    assert texts.memory.remembered("#general", 1) in shown(done)
+    assert texts.memory.remembered_notice("#general", 1) in result
+    assert texts.memory.remembered_notice("#general", 1) in shown(done)
     assert await press(stage, done, ReplyAction.UNDO) is None
     undone = await shows(stage, done, f"Done.\n{texts.memory.UNDONE}")
     assert await on_record_here(another_process) == []

@@ -43,7 +43,7 @@ async def test_asker_sees_who_would_be_notified_and_one_press_mentions_them_once
     assert shown(message) == TEXT
     assert TEXT in shown(card)
     assert all(mark not in message.text for mark in ("<@U0ALAN>", "<!channel>", "<https"))
-    assert texts.notify.notified(["Grace"], 0) in shown(await ended(stage, asked))
+    assert texts.notify.notified_notice(["Grace"], 0) in shown(await ended(stage, asked))
     await on_record(settings)
     assert len(notifications(stage, asked)) == 1
 

@@ -256,7 +256,7 @@ async def test_over_http_a_model_is_reached_with_the_password_or_the_refusal_is_
         return
     assert received.error is not None
     assert (received.error.detail, received.error.is_temporary) == (refused_over_http, False)
-    assert texts.models.for_error(received.error) == "I can't reach m. Ask your Typist admin to check my log."
+    assert texts.models.error_text(received.error) == "I can't reach m. Ask your Typist admin to check my log."
 
 
 async def test_over_http_look_ups_slack_mcp_servers_and_collectors_tell_the_proxys_refusal(

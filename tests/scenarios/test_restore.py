@@ -41,7 +41,7 @@ async def test_after_a_restore_each_question_has_one_answer(
 
     async with running(durable):
         told = await stage.mention("remember: we deploy on Tuesdays")
-        assert await stage.answers("general", told) == [texts.memory.remembered("#general", 1)]
+        assert await stage.answers("general", told) == [texts.memory.remembered_notice("#general", 1)]
         root = await sandbox.say("grace", "random", "Look at this.")
         for round_ in (1, 2):
             mention = await stage.mention()

@@ -63,7 +63,7 @@ async def test_creator_signs_in_below_the_notice_and_reads_when_the_schedule_run
     ada = stage.sandbox.client("ada")
     schedule, notice = await paused(stage, another_process)
     assert schedule.pause_reason is PauseReason.SIGNED_OUT
-    assert texts.schedules.signed_out(["jira"]) in notice.text
+    assert texts.schedules.sign_in_ended_reason(["jira"]) in notice.text
     assert buttons(notice) == [ReplyAction.SIGN_IN, ScheduleAction.STOP]
     assert await pressed(stage, notice, schedule, "grace") == texts.schedules.ONLY_CREATOR_SIGNS_IN
     first = await jira.visit(await link_in(stage, ada, notice))
@@ -73,7 +73,9 @@ async def test_creator_signs_in_below_the_notice_and_reads_when_the_schedule_run
     [outcome] = await stage.sandbox.wait_for(lambda: told(stage))
     resumed = await stored(another_process, schedule.id)
     assert (resumed.pause_reason, jira.people.access.popitem()[1].subject) == (None, "ada")
-    assert outcome == texts.schedules.resumed(1, WEEKDAYS.description, texts.times.token(resumed.next_at or 0.0))
+    assert outcome == texts.schedules.resumed_message(
+        1, WEEKDAYS.description, texts.times.token(resumed.next_at or 0.0)
+    )
     assert await pressed(stage, notice, schedule) == texts.schedules.WAITS_FOR_NO_SIGN_IN
     assert told(stage) == [outcome]
 

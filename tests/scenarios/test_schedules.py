@@ -276,7 +276,7 @@ async def test_commands_of_one_batch_see_what_those_before_them_did(stage: Stage
     assert f"(number {other}, " in answer
     assert (
         f"(number {mine}, "
-        not in answer.partition(texts.schedules.stopped(mine, "weekdays at 09:00 (Berlin)", WORDS))[0]
+        not in answer.partition(texts.schedules.stopped_notice(mine, "weekdays at 09:00 (Berlin)", WORDS))[0]
     )
     assert texts.schedules.nothing_to_stop(str(mine)) in answer
     assert [one.id for one in await another_process.schedules.all(TEAM_ID, GENERAL)] == [other]
@@ -301,7 +301,7 @@ async def test_plain_words_list_and_stop_schedules_without_a_model(stage: Stage,
         assert line in listed
     assert texts.schedules.NOT_YOUR_SCHEDULE in await told("stop the retro reminder")
     assert texts.schedules.nothing_to_stop("999") in await told("stop schedule 999")
-    stopped = texts.schedules.stopped(mine, "weekdays at 09:00 (Berlin)", WORDS)
+    stopped = texts.schedules.stopped_notice(mine, "weekdays at 09:00 (Berlin)", WORDS)
     asked = await stage.mention("stop the summary", user="alan")
     answer = await ended(stage, asked)
     assert stopped in shown(answer)
@@ -399,7 +399,7 @@ async def test_schedule_that_is_over_gets_another_time_only_where_there_is_room(
     assert texts.schedules.SCHEDULE_OVER in listed
     assert f"{texts.schedules.ONCE}: <!date^2000000000^" in listed
     await opened_change(stage, alan)
-    full = texts.schedules.member_has_most(MAX_PER_MEMBER)
+    full = texts.schedules.member_limit_reached(MAX_PER_MEMBER)
     assert await alan.submit({ScheduleField.OTHER: "0 9 * * 1"}) == {ScheduleField.WORDS: full}
 
 

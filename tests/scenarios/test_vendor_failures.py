@@ -111,7 +111,7 @@ async def test_continuations_join_the_beginning_though_some_repeat_words(client:
     for words, continuation in enumerate(continuations, start=1):
         begun = "".join(answer(7, words))
         seam = Seam(begun)
-        assert (begun + seam.join(continuation) + seam.rest()).split() == WHOLE.split()
+        assert (begun + seam.join(continuation) + seam.finish()).split() == WHOLE.split()
     assert continuations[-1] == NOTHING_MISSING
     first_words = [int(continuation.split()[0].removeprefix("q7w")) for continuation in continuations[10:-1]]
     assert {first - words for words, first in enumerate(first_words, start=11)} == {1, -2, -4}

@@ -72,7 +72,7 @@ async def test_person_is_signed_out_of_all_servers_that_they_unchecked_or_reads_
     parts: Any = (stores, workspace_of(), None, sign_ins)
     assert await OwnAccounts(*parts).sign_out("U1", SubmittedAccounts(["jira", "github"])) == said
     assert sign_ins.owners == [Owner("T1", "U1", server) for server in servers]
-    assert await told_directly(stores) == [("U1", texts.accounts.signed_out(server)) for server in told]
+    assert await told_directly(stores) == [("U1", texts.accounts.signed_out_message(server)) for server in told]
 
 
 class Slack(Accounts):

@@ -14,7 +14,7 @@ import pytest
 from bot.core import prompt as prompts
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from bot.core.asks import card_of_call
+from bot.core.asks import approval_card
 from bot.core.calls import SIGN_IN, SIGN_IN_FIRST, CallState, Decision, RecordedCall, Step
 from bot.core.conversation import File, Message, Question, RecordedReply, ThreadKey
 from bot.core.files import OpenedFile, attach_files
@@ -253,7 +253,7 @@ def test_card_offers_to_allow_more_only_if_the_next_such_call_then_runs_unasked(
     asked = asked_about(tool, before, read)
     if asked.state is CallState.READY:
         return
-    ask = card_of_call(asked, [asked], 0, None, is_admin=True)
+    ask = approval_card(asked, [asked], 0, None, is_admin=True)
     # In another thread, the model hasn't read the same text, except the channel's instructions.
     elsewhere = asked_about(tool, replace(allowed, has_written=False), ASKERS | read & INSTRUCTIONS)
     can_take_effect = asked_about(tool, allowed, read) if own_account else elsewhere
@@ -277,7 +277,7 @@ def run_of(text: str) -> Prompt:
     return replace(prompts.build_prompt("", named), system_origins=OURS, tools=(OURS_TOOL,))
 
 
-SIGNED_IN = replace(CALL, tool=SIGN_IN, result=texts.accounts.signed_in("docs"))
+SIGNED_IN = replace(CALL, tool=SIGN_IN, result=texts.accounts.signed_in_message("docs"))
 AGREED_TO: dict[str, Origins] = {
     "the asker's messages": prompt_of([message("list my tickets", ts="1.0")]).origins,
     "a sign-in": with_steps(prompt_of([]), [Step(0, 0, (), "m", (SIGNED_IN,), ASKERS)], (), "UBOT").origins,

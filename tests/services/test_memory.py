@@ -116,7 +116,7 @@ def stage(stores: Stores) -> Stage:
 
 
 def remembered(place: str, number: int = 1) -> tuple[Notice, ...]:
-    return (Notice(NoticeKind.REMEMBERED, texts.memory.remembered(place, number)),)
+    return (Notice(NoticeKind.REMEMBERED, texts.memory.remembered_notice(place, number)),)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ async def test_what_was_forgotten_is_said_to_the_readers_that_were_told_it(
 ) -> None:
     await stage.keep("one", "<@UBEN> knows")
     stage.slack.is_private_ = is_private
-    sentence = texts.memory.forgotten(2, was)
+    sentence = texts.memory.forgotten_notice(2, was)
     assert await stage.told("forget 2") == CommandResult((Notice(NoticeKind.FORGOTTEN, sentence, 2),))
     assert await stage.texts() == ["one"]
 
@@ -175,8 +175,8 @@ async def test_full_place_names_its_oldest_memory(stage: Stage) -> None:
     done = await stage.told("remember: one more", "forget 1", "remember: the last")
     assert done is not None
     assert [notice.text for notice in done.notices] == [
-        texts.memory.forgotten(1, "fact 0"),
-        texts.memory.remembered("#general", MAX_MEMORIES + 1),
+        texts.memory.forgotten_notice(1, "fact 0"),
+        texts.memory.remembered_notice("#general", MAX_MEMORIES + 1),
         texts.memory.memory_full(2),
     ]
 
@@ -225,9 +225,9 @@ async def test_one_answer_has_what_all_commands_of_a_batch_have_done_and_none_be
     done = await stage.told("forget 1", "remember: one", "remember: two")
     assert done == CommandResult(
         (
-            Notice(NoticeKind.SENTENCE, texts.memory.remembered("#general", 1)),
-            Notice(NoticeKind.SENTENCE, texts.memory.remembered("#general", 2)),
-            Notice(NoticeKind.FORGOTTEN, texts.memory.forgotten(1, "one"), 1),
+            Notice(NoticeKind.SENTENCE, texts.memory.remembered_notice("#general", 1)),
+            Notice(NoticeKind.SENTENCE, texts.memory.remembered_notice("#general", 2)),
+            Notice(NoticeKind.FORGOTTEN, texts.memory.forgotten_notice(1, "one"), 1),
         )
     )
     assert await stage.told("remember: three", "why?") is None
@@ -261,7 +261,7 @@ async def test_model_proposes_a_memory_for_whoever_asked_there(
         replace(use, question=replace(asked, schedule_id=1)),
     ):
         assert await stage.remembering.call(wrong) == CallResult.failed(NO_SUCH_TOOL)
-    sentence = texts.memory.remembered(texts.memory.OUR_DIRECT_MESSAGE if is_direct else "#general", 1)
+    sentence = texts.memory.remembered_notice(texts.memory.OUR_DIRECT_MESSAGE if is_direct else "#general", 1)
     assert await stage.remembering.call(use) == CallResult(CallState.DONE, sentence, item_no=1)
     [memory] = await stage.stores.memories.of_place(place)
     assert (memory.text, memory.is_proposed) == ("&lt;@UBEN&gt; &amp; co.", True)

@@ -38,7 +38,7 @@ from tests.services.parts import having, stores_of, workspace_of
 PAGE_TS = "999991.000000"
 WHOLE = End(EndReason.WHOLE)
 ENDED = Job(1, QUESTION, 1, messages=recorded_pages(PAGE_TS), checkpoint=Checkpoint("Because.", end=WHOLE))
-ENDED = replace(ENDED, record=ENDED.ended(WHOLE, "Because."))
+ENDED = replace(ENDED, record=ENDED.answer_record(WHOLE, "Because."))
 FAILED = Refused("chat.delete", "timeout", Refusal.TRANSIENT)
 
 

@@ -362,7 +362,7 @@ async def test_creator_alone_signs_in_for_a_schedule_that_waits_for_it(
     still, go_on = stage.schedules.is_signed_out, stage.schedules.resume_after_sign_in
     assert await still(waiting.schedule) is True
     stage.sign_ins.signed_out = ("wiki",)
-    assert await go_on(waiting.schedule) == texts.schedules.must_sign_in_first("wiki", "<@UADA>")
+    assert await go_on(waiting.schedule) == texts.schedules.sign_in_needed("wiki", "<@UADA>")
     await stage.press(ScheduleAction.RESUME, paused, place=None)
     assert (await stage.now(paused.id)).pause_reason is PauseReason.SIGNED_OUT, "nobody else has signed in for it"
     stage.sign_ins.signed_out = ()
@@ -370,7 +370,7 @@ async def test_creator_alone_signs_in_for_a_schedule_that_waits_for_it(
     now = await stage.now(paused.id)
     assert (now.pause_reason, await still(waiting.schedule)) == (None, False)
     assert now.next_at is not None
-    told = texts.schedules.resumed(now.id, now.rule.description, texts.times.token(now.next_at))
+    told = texts.schedules.resumed_message(now.id, now.rule.description, texts.times.token(now.next_at))
     assert await told_directly(stage.stores) == [("UADA", told)]
     await stage.press(ScheduleAction.PAUSE, now)
     assert await go_on(waiting.schedule) == texts.schedules.WAITS_FOR_NO_SIGN_IN

@@ -267,7 +267,7 @@ async def test_call_that_nobody_decided_about_expires_with_a_sentence(notes: Not
         await ended(stage)
     assert notes.calls == []
     assert stage.replies.opened[-1].end is not None
-    assert stage.replies.opened[-1].end.notice.startswith(texts.approvals.expired(["call"]))
+    assert stage.replies.opened[-1].end.notice.startswith(texts.approvals.expired_text(["call"]))
 
 
 async def test_call_is_not_made_if_its_definition_changed_after_it_was_shown(notes: NotesServer) -> None:

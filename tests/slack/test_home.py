@@ -9,7 +9,7 @@ from types import MappingProxyType
 import pytest
 
 from bot.core import texts
-from bot.core.caps import Amount, CapOwner, OwnCap, Period, Scope, UsageToDate, cap_use, parse_caps
+from bot.core.caps import Amount, CapOwner, OwnCap, Period, Scope, UsageToDate, cap_usage, parse_caps
 from bot.core.channel_settings import DefaultSettings
 from bot.core.surfaces import (
     DIRECT_MESSAGES,
@@ -31,7 +31,7 @@ SPENT = {Period.DAY: Amount(1_234, 0.021), Period.MONTH: Amount(56_789, 3.5)}
 CAPS = parse_caps("user/day=2000tokens,user/month=7usd,channel/day=5usd,workspace/month=500usd")
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
-USAGE = UsageToDate(SPENT, [cap_use(cap, SPENT[cap.window.period], NOON) for cap in CAPS[:2]])
+USAGE = UsageToDate(SPENT, [cap_usage(cap, SPENT[cap.window.period], NOON) for cap in CAPS[:2]])
 NO_QUOTAS = UsageToDate(SPENT, ())
 TOMORROW = "<!date^1795651200^{date_pretty} at {time}|November 26 at 00:00 UTC>"
 DECEMBER = "<!date^1796083200^{date_pretty} at {time}|December 1 at 00:00 UTC>"
@@ -80,7 +80,7 @@ def test_quotas_are_shown_with_what_is_used_and_their_reset_in_the_readers_time_
 
 
 def test_tokens_are_explained_only_where_a_quota_counts_them() -> None:
-    others_tokens = cap_use(parse_caps("workspace/day=500tokens")[0], Amount(), NOON)
+    others_tokens = cap_usage(parse_caps("workspace/day=500tokens")[0], Amount(), NOON)
     in_dollars = UsageToDate(SPENT, [USAGE.caps[1], others_tokens])
     assert texts.quotas.TOKENS_EXPLAINED not in view_text(home_view(HomeView(DEFAULTS, in_dollars)))
 
@@ -254,7 +254,7 @@ def test_home_of_many_people_models_quotas_and_long_settings_is_accepted() -> No
     own_settings = ChannelsWithSettings([(id_, ["I ask <one> first."] * 15) for id_ in list(channels)[:MAX_LISTED]], 90)
     workspace = WorkspaceUsage(SPENT, month, month, quotas, {"Models": "y <&> " * 2_000}, 1.5, own_settings)
     settings = replace(DEFAULTS, system_prompt="z" * 9_000)
-    usage = UsageToDate(SPENT, [cap_use(cap, Amount(10**15), NOON) for cap in caps])
+    usage = UsageToDate(SPENT, [cap_usage(cap, Amount(10**15), NOON) for cap in caps])
     view = home_view(HomeView(settings, usage, tuple(channels), workspace))
     shown = view_text(view)
     assert len(view["blocks"]) < 40
@@ -281,7 +281,7 @@ USED_UP = f"This workspace's quota of $500 per month is used up. It resets {DECE
 
 def test_what_others_use_of_a_shared_quota_is_told_once_it_is_used_up() -> None:
     channel, workspace = (
-        cap_use(cap, Amount(0, used), NOON) for cap, used in zip(CAPS[2:], (4.95, 500.0), strict=True)
+        cap_usage(cap, Amount(0, used), NOON) for cap, used in zip(CAPS[2:], (4.95, 500.0), strict=True)
     )
     shown = usage_text(UsageToDate(SPENT, [channel, workspace]))
     assert shown.endswith(f"{texts.quotas.SHARED_QUOTAS}\nThis channel's quota of $5 per day.\n{USED_UP}")

@@ -16,8 +16,8 @@ from bot.core.asks import (
     ApprovalCard,
     ApprovalPlace,
     ArgumentField,
+    approval_card,
     can_be_shown,
-    card_of_call,
     readable_json,
 )
 from bot.core.calls import REMEMBER, SIGN_IN, CallState, Decision, RecordedCall
@@ -347,7 +347,7 @@ def test_longest_arguments_that_are_asked_about_fit_into_a_modal_and_are_shown_w
     too_long = bisect(counts, False, key=lambda count: not can_be_shown(readable_json(arguments_of(count))))
     longest = arguments_of(too_long - 1)
     call = RecordedCall(0, 0, "", "notes__add", longest, "hash", CallState.ASKED)
-    ask = card_of_call(call, (), 0, 0.0)
+    ask = approval_card(call, (), 0, 0.0)
     view = arguments_modal(ask, None)
     check_view(view, "modal")
     code = "".join(
@@ -362,7 +362,7 @@ def test_longest_arguments_that_are_asked_about_fit_into_a_modal_and_are_shown_w
 def test_modal_shows_many_arguments_in_their_order() -> None:
     arguments = {f"name_{number}": "x" * (number % 200) for number in range(80)}
     call = RecordedCall(0, 0, "", "notes__add", arguments, "hash", CallState.ASKED)
-    view = arguments_modal(card_of_call(call, (), 0, None), None)
+    view = arguments_modal(approval_card(call, (), 0, None), None)
     check_view(view, "modal")
     shown = re.findall(r"name_\d+:", json.dumps(view))
     assert shown == [f"{name}:" for name in arguments]
@@ -496,7 +496,7 @@ def test_card_says_who_is_asked_to_those_who_read_along(ask: ApprovalCard) -> No
 
 def test_card_has_no_json_for_what_lists_and_objects_hold() -> None:
     arguments = {"labels": ["bug", "urgent"], "who": {"team": "x" * 150, "id": 7}, "text": "Milk"}
-    ask = card_of_call(RecordedCall(0, 0, "", "notes__add", arguments, "hash", CallState.ASKED), (), 0, None)
+    ask = approval_card(RecordedCall(0, 0, "", "notes__add", arguments, "hash", CallState.ASKED), (), 0, None)
     blocks = asks_in_reply([ask], "ask-")
     check_blocks(blocks)
     lists = [part for part in blocks[0]["elements"] if part["type"] == "rich_text_list"]
@@ -560,7 +560,7 @@ def test_text_whose_values_the_tool_lists_is_edited_in_a_menu(text: str, options
 )
 def test_card_shows_what_a_person_cannot_see(tool: str, arguments: dict[str, str]) -> None:
     call = RecordedCall(0, 0, "call_1", tool, arguments, "a hash", CallState.ASKED)
-    shown, *_ = asks_in_reply([card_of_call(call, [call], 0, None)], "ask-")
+    shown, *_ = asks_in_reply([approval_card(call, [call], 0, None)], "ask-")
     text = str([written(part) for part in shown["elements"]])
     assert r"\\u200d" in text
     assert r"\\ufe0f" in text

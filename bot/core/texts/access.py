@@ -39,7 +39,7 @@ _YOUR_ADMIN = "your Typist admin"
 _ADMINS = re.compile("Typist admins?")
 
 
-def names_an_admin(sentence: str) -> bool:
+def mentions_an_admin(sentence: str) -> bool:
     return _YOUR_ADMIN in sentence
 
 
@@ -47,6 +47,6 @@ def with_admins(sentence: str, admins: Sequence[str]) -> str:
     if not admins:
         return sentence
     named = listed(admins, "or")
-    if sentence.startswith("Only ") and not names_an_admin(sentence):
+    if sentence.startswith("Only ") and not mentions_an_admin(sentence):
         return _ADMINS.sub(lambda found: f"{found[0]} ({named})", sentence, count=1)
     return sentence.replace(_YOUR_ADMIN, named)

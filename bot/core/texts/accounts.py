@@ -91,7 +91,7 @@ DENIED_THERE = "The page says that access wasn't granted. Close this, and press 
 FROM_ANOTHER_SERVER = "the URL is from another server"
 
 
-def failed_there(meaning: str) -> str:
+def browser_error_text(meaning: str) -> str:
     """Returns the sentence for an error that the browser showed, other than a denial. `meaning`: the end of the
     sentence."""
     why = f": {meaning}" if meaning else ""
@@ -105,7 +105,7 @@ def sign_in_failed(server: str, why: str) -> str:
     return f"I couldn't sign you in to {server}: {why}. Please press Sign in again, or Not now."
 
 
-def signed_in(server: str) -> str:
+def signed_in_message(server: str) -> str:
     return f"You're signed in to {server}. {WHERE_TO_SIGN_OUT}"
 
 
@@ -135,7 +135,7 @@ def everybody_signed_out(server: str, people: int, remaining: int) -> str:
     return f"I signed {count(people, 'person', 'people') or 'nobody'} out of {server}.{remain}"
 
 
-def signed_out(server: str) -> str:
+def signed_out_message(server: str) -> str:
     return f"You're signed out of {server}, and I've forgotten your account there."
 
 

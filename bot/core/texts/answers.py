@@ -35,7 +35,7 @@ def asked_on(ts: str) -> str:
     return f"Asked {token(float(ts))}."
 
 
-def offer_after_absence(ts: str) -> str:
+def late_offer(ts: str) -> str:
     return (
         f"I was away when you asked this ({token(float(ts))}). If an answer would still help, press {ANSWER_NOW} "
         "and I'll begin."

@@ -37,7 +37,7 @@ def replied_instead_text(kinds: Collection[str]) -> str:
     return f"{own or f'{_undone(kinds)} because you wrote instead.'} I'll answer below your message."
 
 
-def expired(kinds: Collection[str]) -> str:
+def expired_text(kinds: Collection[str]) -> str:
     return f"{_undone(kinds)} because nobody decided in time."
 
 
@@ -65,7 +65,7 @@ def arguments_cut(shown: int, chars: int) -> str:
     return f"You're seeing {shown:,} of {chars:,} characters. Press Show all to read the rest and approve."
 
 
-def running(kind: str, tool: str, server: str, title: str) -> str:
+def running_text(kind: str, tool: str, server: str, title: str) -> str:
     return _CARDS[kind].running or _OUR_TOOLS.get(tool, f"Using {server}: {title}…")
 
 
@@ -129,11 +129,11 @@ DECISIONS = {decision: f"{sentence_case(words)}." for decision, words in _DECIDE
 """Shown instead of the buttons of a decided call while other calls are waiting."""
 
 
-def chosen(label: str) -> str:
+def choice_text(label: str) -> str:
     return f"Chosen: {label}."
 
 
-def decided(kind: str, decision: str, calls: int, person: str, *, is_only_one: bool) -> str:
+def decision_text(kind: str, decision: str, calls: int, person: str, *, is_only_one: bool) -> str:
     if kind != "call":
         return f"{_CARDS[kind].undone}, as {person} decided" if decision == "denied" else f"{person} agreed"
     words = f"{_DECIDED[decision]} by {person}"
@@ -198,7 +198,7 @@ CALL_STATES = {
 }
 
 
-def decided_by(decision: str, person: str) -> str:
+def decider_text(decision: str, person: str) -> str:
     """Reports who decided on a call. The text is shown after one of CALL_STATES."""
     undecided = {"replied": f"{person} wrote instead", "expired": "nobody decided in time"}
     return undecided.get(decision) or f"{_DECIDED[decision]} by {person}"

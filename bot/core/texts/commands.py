@@ -24,7 +24,7 @@ SUBCOMMANDS = {
 """Descriptions of the subcommands, in the order of the help text and of Slack's hint."""
 
 
-def commands(command: str) -> str:
+def command_list(command: str) -> str:
     return "\n".join(f"• `{command} {name}` {does}" for name, does in SUBCOMMANDS.items())
 
 

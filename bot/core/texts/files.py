@@ -49,7 +49,7 @@ IMAGE_NOT_FOR_MODEL = "this model can't look at images"
 FILE_UNNAMED = "a file"
 
 
-def one_of_several(name: str, number: int) -> str:
+def numbered_name(name: str, number: int) -> str:
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{name} ({number}{ending})"
 
@@ -86,7 +86,7 @@ BINARY_SHEET = "number formats, which rows and columns are hidden"
 OLD_SHEET = "links, comments, charts"
 
 
-def left_out(part: str, count: int, names: Sequence[str]) -> str:
+def omitted_parts(part: str, count: int, names: Sequence[str]) -> str:
     """Describes unread parts, such as "2 hidden sheets (Prices, Old)". `part`: a value of documents.Part."""
     noun, _, rest = part.partition(" without ")
     ending = "" if count == 1 else "es" if noun.endswith("x") else "s"

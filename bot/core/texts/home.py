@@ -49,7 +49,7 @@ def calls_made(number: int) -> str:
     return "1 call" if number == 1 else f"{number:,} calls"
 
 
-def others(number: int, used: str) -> str:
+def others_line(number: int, used: str) -> str:
     return f"{number:,} {'other' if number == 1 else 'others'}: {used}"
 
 
@@ -65,7 +65,7 @@ def unpriced_models_text(models: Sequence[str]) -> str:
     return f"Dollar quotas don't count {', '.join(models)} because I don't know the price."
 
 
-def defaults(model: str, mentions: str, system_prompt: str) -> str:
+def defaults_text(model: str, mentions: str, system_prompt: str) -> str:
     return f"*Model*: {model}\n*Mentions in channels*: {mentions}\n*System prompt*: {system_prompt}"
 
 

@@ -23,7 +23,7 @@ _CHECKS = {
 }
 
 
-def at_most(number: int) -> str:
+def choose_at_most(number: int) -> str:
     return f"Choose at most {number}."
 
 
@@ -31,7 +31,7 @@ def too_many_tests(number: int) -> str:
     return f"There are already {number} tests in this workspace. Please remove one of the others first."
 
 
-def report(failed: int, tests: int, lines: Sequence[str], stopped: str) -> str:
+def run_report(failed: int, tests: int, lines: Sequence[str], stopped: str) -> str:
     """Returns the message to admins after a run, in mrkdwn. `lines`: some failed tests. `stopped`: why it stopped."""
     left = failed - len(lines)
     more = f"…and {count(left, 'other test', 'other tests')}. `typist replay --kept` shows all." if left else ""
@@ -39,11 +39,11 @@ def report(failed: int, tests: int, lines: Sequence[str], stopped: str) -> str:
     return "\n".join(filter(None, (" ".join(filter(None, (head, stopped))), *lines, more)))
 
 
-def at_limit(usd: float) -> str:
+def cost_limit_reached(usd: float) -> str:
     return f"I stopped running kept tests at the limit of ${usd:g}."
 
 
-def failure(link: str, checks: Sequence[str], question: str, before: str, now: str) -> str:
+def failed_test_line(link: str, checks: Sequence[str], question: str, before: str, now: str) -> str:
     """Returns a failed test's line in mrkdwn. The other arguments are escaped."""
     asked = f"<{link}|{question}>" if link else question
     return f"• {asked}\nThe answer no longer {listed(checks)}.\n_Before:_ {before}\n_Now:_ {now or '(no answer)'}"
@@ -54,5 +54,5 @@ def private_failure(link: str, checks: int) -> str:
     return f"• {question} in a private conversation: {count(checks, 'check', 'checks')} failed."
 
 
-def check(kind: str, value: str) -> str:
+def check_text(kind: str, value: str) -> str:
     return _CHECKS[kind].format(value) if kind in _CHECKS else f"has at most {count(int(value), 'word', 'words')}"

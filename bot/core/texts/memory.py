@@ -59,7 +59,7 @@ def keep_hidden(number: int) -> str:
     return f"Use {'it' if number == 1 else f'all {number}'} from now on"
 
 
-def remembered(place: str, number: int) -> str:
+def remembered_notice(place: str, number: int) -> str:
     return f"Remembered for {place} as number {number}."
 
 
@@ -81,7 +81,7 @@ def memory_too_long(chars: int, most: int) -> str:
     return f"That's {chars:,} characters, and I can remember at most {most} at a time. Please shorten it."
 
 
-def forgotten(number: int, text: str) -> str:
+def forgotten_notice(number: int, text: str) -> str:
     return f"I forgot number {number}: “{text}”" if text else f"I forgot number {number}, which was hidden."
 
 

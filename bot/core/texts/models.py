@@ -26,7 +26,7 @@ class ModelNames:
     chosen: Mapping[str, str] = field(default_factory=dict)
     """Names by vendor/model. The default is the model's own name."""
 
-    def of(self, model: str) -> str:
+    def label(self, model: str) -> str:
         return self.chosen.get(model) or model.partition("/")[2] or model
 
 
@@ -160,12 +160,12 @@ def model_failure(failure: EndReason, name: str, retry_after_s: float | None = N
     return MODEL_FAILURES[failure].format(model=name, wait=_wait(retry_after_s), again=again)
 
 
-def for_error(error: TypistError, names: ModelNames = OWN_NAMES, *, goes_on: bool = False) -> str:
+def error_text(error: TypistError, names: ModelNames = OWN_NAMES, *, goes_on: bool = False) -> str:
     match error:
         case ProviderError():
             if error.reason is EndReason.UNREACHABLE and not error.is_temporary:
-                return NO_WAY_TO_MODEL.format(model=names.of(error.model))
-            return model_failure(error.reason, names.of(error.model), error.retry_after_s, goes_on=goes_on)
+                return NO_WAY_TO_MODEL.format(model=names.label(error.model))
+            return model_failure(error.reason, names.label(error.model), error.retry_after_s, goes_on=goes_on)
         case NotShown():
             return NOT_SHOWN
         case NothingAsked():

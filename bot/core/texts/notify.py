@@ -22,7 +22,7 @@ TERMS_IN_CHANNEL = "I'll write this in the channel and in this thread, and say t
 NOBODY_LEFT = "I didn't notify anyone, because these people aren't in this channel anymore."
 
 
-def proposes(names: Sequence[str], *, in_channel: bool) -> str:
+def card_question(names: Sequence[str], *, in_channel: bool) -> str:
     """Returns a card's question. `names`: the names of the people to mention."""
     if not names:
         return "Should I send this to the channel?"
@@ -37,7 +37,7 @@ def heading(mentions: str, asker: str) -> str:
     return f"{mentions}, {person} asked me to tell you:" if mentions else f"{person} asked me to post this:"
 
 
-def notified(names: Sequence[str], left: int) -> str:
+def notified_notice(names: Sequence[str], left: int) -> str:
     """Returns the notice below the answer. `left`: the number of people who have left the channel."""
     gone = f" {count(left, 'person is', 'people are')} not in this channel anymore." if left else ""
     return f"I notified {listed(names)}.{gone}" if names else f"I sent this to the channel.{gone}"

@@ -75,11 +75,11 @@ def quota_needs_prices(models: Sequence[str]) -> str:
 
 
 def quota_used_up(quota: str, resets_at: float) -> str:
-    return f"{sentence_case(quota)} is used up. {_resets(resets_at)}"
+    return f"{sentence_case(quota)} is used up. {_reset_sentence(resets_at)}"
 
 
 def quota_nearly_used(quota: str, percent: int, resets_at: float) -> str:
-    return f"{percent}% of {quota} is used. {_resets(resets_at)}"
+    return f"{percent}% of {quota} is used. {_reset_sentence(resets_at)}"
 
 
 OTHER_CONNECTIONS = (
@@ -120,7 +120,7 @@ def amount_for_members(tokens_used: int, cost_usd: float) -> str:
     return ("nothing" if not tokens_used else about) + (f", ${cost_usd:,.2f}" if cost_usd >= 0.005 else "")
 
 
-def _resets(at: float) -> str:
+def _reset_sentence(at: float) -> str:
     return f"It resets {token(at)}."
 
 

@@ -32,10 +32,10 @@ _OFFSET = re.compile(r"Etc/GMT([+-])(\d+)")
 """Matches a zone that is named after its UTC offset. In the IANA database, the offset's sign is inverted."""
 
 
-def in_words(cron: str, zone: str) -> str:
+def describe_cron(cron: str, zone: str) -> str:
     """Describes five cron fields in words that fit in the middle of a sentence, such as "weekdays at 9:00 AM"."""
     parsed = CronSim(cron, _ANY_DAY)
-    days, times = _days(parsed), _times(parsed, partial(clock_time, zone=zone))
+    days, times = _day_words(parsed), _time_words(parsed, partial(clock_time, zone=zone))
     if times.startswith("at "):
         return f"{days} {times}"
     return times if days == "every day" else f"{days}, {times}"
@@ -53,7 +53,7 @@ def day_of_week(day: int) -> str:
     return _DAYS[(day - 1) % 7]
 
 
-def _days(parsed: CronSim) -> str:
+def _day_words(parsed: CronSim) -> str:
     weekdays = {day % 7 for day in parsed.weekdays if isinstance(day, int)}
     numbered = (day for day in parsed.weekdays if not isinstance(day, int))
     nth = sorted(numbered, key=lambda day: (day[1] < 0, day[1], day[0] or 7))
@@ -87,10 +87,10 @@ def _of_month(days: set[int], in_months: str) -> str:
     of = f"of {in_months or _each_month(len(days) == 1 and max(days) > _IN_EACH_MONTH)}"
     # The last day is a negative number, and comes last.
     dates, last = sorted(day for day in days if day > 0), [_LAST_DAYS[day] for day in sorted(days) if day < 0]
-    if not last and len(dates) > _MAX_LISTED and (step := _step(dates)) > 1:
+    if not last and len(dates) > _MAX_LISTED and (step := _constant_step(dates)) > 1:
         which = _NTH.get(step) or _ordinal(step)
         return f"every {which} day {of} from the {_ordinal(dates[0])} to the {_ordinal(dates[-1])}"
-    parts = [part for run in _runs(dates) for part in _listed([_ordinal(day) for day in run])] + last
+    parts = [part for run in _runs(dates) for part in _as_ranges([_ordinal(day) for day in run])] + last
     return f"the {listed(parts)} {of}"
 
 
@@ -98,7 +98,7 @@ def _each_month(some_have_none: bool) -> str:
     return "each month that has one" if some_have_none else "each month"
 
 
-def _times(parsed: CronSim, clock: Clock) -> str:
+def _time_words(parsed: CronSim, clock: Clock) -> str:
     hours, minutes = sorted(parsed.hours), sorted(parsed.minutes)
     if len(hours) * len(minutes) <= _MAX_LISTED:
         return f"at {listed([clock(hour, minute) for hour in hours for minute in minutes])}"
@@ -106,7 +106,7 @@ def _times(parsed: CronSim, clock: Clock) -> str:
         return _of_hour(minutes)
     if len(minutes) > 1:
         return _within_hours(hours, minutes, clock)
-    [minute], step = minutes, _step(hours)
+    [minute], step = minutes, _constant_step(hours)
     if not step:
         return _at_hours(hours, minute, clock)
     goes_round = hours[0] + 24 - hours[-1] == step
@@ -126,29 +126,29 @@ def _at_hours(hours: Sequence[int], minute: int, clock: Clock) -> str:
 
 
 def _within_hours(hours: Sequence[int], minutes: Sequence[int], clock: Clock) -> str:
-    step, runs = _step(minutes), _runs(hours)
+    step, runs = _constant_step(minutes), _runs(hours)
     if len(runs) > 1 or not step or minutes[0] + 60 - minutes[-1] != step:
-        named = [(len(run) >= _MIN_RANGE, _listed([clock(hour, 0) for hour in run])) for run in runs]
+        named = [(len(run) >= _MIN_RANGE, _as_ranges([clock(hour, 0) for hour in run])) for run in runs]
         parts = [f"each hour from {part}" if is_range else part for is_range, run in named for part in run]
-        return f"{_past(minutes)} {listed(parts)}"
+        return f"{_minutes_past(minutes)} {listed(parts)}"
     return f"every {step} minutes from {clock(hours[0], minutes[0])} to {clock(hours[-1], minutes[-1])}"
 
 
 def _of_hour(minutes: Sequence[int]) -> str:
     if minutes == [0]:
         return "every hour"
-    step = _step(minutes) or 60
+    step = _constant_step(minutes) or 60
     if 60 % step == 0 and list(minutes) == list(range(0, 60, step)):
         return "every minute" if step == 1 else f"every {step} minutes"
-    return f"every hour, {_past(minutes)}"
+    return f"every hour, {_minutes_past(minutes)}"
 
 
-def _past(minutes: Sequence[int]) -> str:
-    parts = [part for run in _runs(minutes) for part in _listed(list(map(str, run)))]
+def _minutes_past(minutes: Sequence[int]) -> str:
+    parts = [part for run in _runs(minutes) for part in _as_ranges(list(map(str, run)))]
     return f"{listed(parts)} {'minute' if minutes == [1] else 'minutes'} past"
 
 
-def _step(numbers: Sequence[int]) -> int:
+def _constant_step(numbers: Sequence[int]) -> int:
     steps = {later - earlier for earlier, later in pairwise(numbers)}
     return steps.pop() if len(steps) == 1 else 0
 
@@ -163,7 +163,7 @@ def _runs(numbers: Sequence[int]) -> list[list[int]]:
     return runs
 
 
-def _listed(run: Sequence[str]) -> list[str]:
+def _as_ranges(run: Sequence[str]) -> list[str]:
     return [f"{run[0]} to {run[-1]}"] if len(run) >= _MIN_RANGE else list(run)
 
 

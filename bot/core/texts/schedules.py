@@ -124,18 +124,18 @@ def with_account(servers: Sequence[str]) -> str:
     return f"with its creator's {', '.join(servers)} account"
 
 
-def must_sign_in_first(servers: str, person: str) -> str:
+def sign_in_needed(servers: str, person: str) -> str:
     return f"{person} must sign in to {servers} first, with the button that I sent in a direct message."
 
 
-def channel_is_full(most: int) -> str:
+def channel_limit_reached(most: int) -> str:
     return (
         f"This conversation already has {most} schedules, which is the maximum. Stop one in the list of schedules "
         "first."
     )
 
 
-def member_has_most(most: int) -> str:
+def member_limit_reached(most: int) -> str:
     return (
         f"You already have {most} schedules in this channel, which is the maximum for one person. Stop one in the list "
         "of schedules first, or ask a Typist admin to create this one."
@@ -149,17 +149,17 @@ def in_zone(rule: str, zone: str) -> str:
 def proposed_for(cron: str, at: str, zone: str) -> str:
     """Describes when a proposed schedule is due, from its cron fields or ISO time, or returns "" if both are
     missing."""
-    words = rules.in_words(cron, zone) if cron else times.once(datetime.fromisoformat(at), zone) if at else ""
+    words = rules.describe_cron(cron, zone) if cron else times.once(datetime.fromisoformat(at), zone) if at else ""
     return sentence_case(in_zone(words, zone)) if words else ""
 
 
-def scheduled(number: int, rule: str, first: str) -> str:
+def created_notice(number: int, rule: str, first: str) -> str:
     """Reports a new schedule below the answer. `first`: its first day, or "" if the rule includes that day."""
     return f"Created schedule {number}: {_first(rule, first)}."
 
 
-def changed(number: int, rule: str, first: str, *, is_paused: bool) -> str:
-    """Reports a changed schedule below the answer. `first`: see `scheduled`."""
+def changed_notice(number: int, rule: str, first: str, *, is_paused: bool) -> str:
+    """Reports a changed schedule below the answer. `first`: see `created_notice`."""
     when = f"{rule}. It stays paused" if is_paused else _first(rule, first)
     return f"Changed schedule {number}: {when}."
 
@@ -168,7 +168,7 @@ def _first(rule: str, first: str) -> str:
     return f"{rule}, next on {first}" if first else rule
 
 
-def stopped(number: int, rule: str, words: str = "") -> str:
+def stopped_notice(number: int, rule: str, words: str = "") -> str:
     """Reports a stopped schedule. `words`: its task, or "" below a card that shows it."""
     quoted = f": “{words if words.endswith(('.', '!', '?', '…')) else f'{words}.'}”" if words else "."
     return f"Stopped schedule {number}, {rule}{quoted} It won't run anymore."
@@ -183,7 +183,7 @@ def nothing_to_stop(number: str) -> str:
 
 
 def schedule_line(number: int, rule: str, first: str, words: str, person: str, *, is_paused: bool) -> str:
-    """Returns a schedule's line in the list, as Markdown. `first`: see `scheduled`."""
+    """Returns a schedule's line in the list, as Markdown. `first`: see `created_notice`."""
     when = f"{rule}, paused" if is_paused else _first(rule, first)
     return f"- {sentence_case(when)}: {words} (number {number}, {person})"
 
@@ -233,11 +233,11 @@ def schedule_paused(why: str, person: str, place: str) -> str:
     return f"I paused a schedule of {person}{where}: {why}."
 
 
-def signed_out(servers: Sequence[str]) -> str:
+def sign_in_ended_reason(servers: Sequence[str]) -> str:
     return f"your sign-in to {listed(servers)} has ended. Sign in, and I'll resume it"
 
 
-def resumed(number: int, rule: str, next_time: str) -> str:
+def resumed_message(number: int, rule: str, next_time: str) -> str:
     return f"You're signed in, and I resumed your schedule {number}, {rule}. {next_for_reader(next_time)}."
 
 

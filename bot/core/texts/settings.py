@@ -47,7 +47,7 @@ def tools_price(tokens: int, usd: float | None) -> str:
     return f"about {float(f'{tokens:.2g}'):,.0f} tokens with each question{price}"
 
 
-def tools_priced(price: str) -> str:
+def tools_price_note(price: str) -> str:
     return f"Models read these tools' definitions: {price}. The vendor's cache or tool search can make them cheaper."
 
 
@@ -56,7 +56,7 @@ def server_down(server: str, reason: str) -> str:
     return f":warning: I can't use the tools of {server} right now: {reason}."
 
 
-def signs_in(server: str) -> str:
+def sign_in_note(server: str) -> str:
     return f"I'll ask each person to sign in to {server} when they first need it."
 
 
@@ -94,7 +94,7 @@ def prompt_too_long(chars: int, limit: int) -> str:
     return f"Please use at most {limit:,} characters. This prompt has {chars:,} characters."
 
 
-def asks_first(model: str) -> str:
+def first_model_text(model: str) -> str:
     return f"I ask {model} first."
 
 
@@ -117,7 +117,7 @@ def tools_here(servers: Sequence[str]) -> str:
     return f"I can use the tools of {', '.join(servers)}." if servers else "I don't use tools from MCP servers."
 
 
-MODEL = Words("Model", asks_first, "I'll ask this model first, and the others if it fails.")
+MODEL = Words("Model", first_model_text, "I'll ask this model first, and the others if it fails.")
 SYSTEM_PROMPT = Words(
     "System prompt", own_prompt_here, "Instructions for the model. Leave this empty for the default prompt."
 )

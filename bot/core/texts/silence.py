@@ -8,7 +8,7 @@ HINT = "I'll do the task each time, and post the result only if this applies. Fa
 SILENT_RUNS = "Runs without a post"
 
 
-def only_if(rule: str) -> str:
+def rule_text(rule: str) -> str:
     return f"only if: {rule}"
 
 
@@ -21,5 +21,5 @@ def runs_and_posts(runs: int, posts: int) -> str:
     return f"{count(runs, 'run', 'runs')}, {posts:,} with a post"
 
 
-def too_long(chars: int) -> str:
+def rule_too_long(chars: int) -> str:
     return f"Please describe when to post in up to {chars:,} characters."

@@ -28,17 +28,17 @@ _TWELVE_HOURS = (
 
 def token(at: float, form: str = TIME) -> str:
     """Returns a token for a time in the reader's time zone. `at`: seconds since the epoch."""
-    return f"<!date^{int(at)}^{form}|{day(at) if form == DAY else in_utc(at)}>"
+    return f"<!date^{int(at)}^{form}|{format_date(at) if form == DAY else format_utc(at)}>"
 
 
-def in_utc(at: float) -> str:
+def format_utc(at: float) -> str:
     """Formats a time for a token that Slack can't show."""
     time = datetime.fromtimestamp(at, UTC)
     return f"{time:%B} {time.day} at {time:%H:%M} UTC"
 
 
-def day(at: float) -> str:
-    return _date(datetime.fromtimestamp(at, UTC), None)
+def format_date(at: float) -> str:
+    return _month_and_day(datetime.fromtimestamp(at, UTC), None)
 
 
 def clock_time(hour: int, minute: int, zone: str) -> str:
@@ -54,21 +54,21 @@ def _zones_with_twelve_hours() -> frozenset[str]:
     return frozenset(row[2] for row in rows if row[0] in _TWELVE_HOURS.split())
 
 
-def on_day(when: date, today: date) -> str:
+def format_weekday(when: date, today: date) -> str:
     """Formats a day, such as "Friday, November 27". The year is included unless it is the year of `today`."""
-    return f"{when:%A}, {_date(when, today)}"
+    return f"{when:%A}, {_month_and_day(when, today)}"
 
 
-def _date(when: date, today: date | None) -> str:
+def _month_and_day(when: date, today: date | None) -> str:
     return f"{when:%B} {when.day}{f', {when.year}' if today is None or when.year != today.year else ''}"
 
 
-def dates(times: Sequence[datetime], today: date, zone: str) -> str:
+def format_dates(times: Sequence[datetime], today: date, zone: str) -> str:
     """Formats times in one zone with weekdays. A time of day that they all share is included only once."""
     is_alike = len({one.time() for one in times}) == 1
     clocks = [f" at {clock_time(one.hour, one.minute, zone)}" for one in times]
     first, *later = (
-        on_day(one.date(), times[number - 1].date() if number else today)
+        format_weekday(one.date(), times[number - 1].date() if number else today)
         + ("" if number and is_alike else clocks[number])
         for number, one in enumerate(times)
     )
@@ -77,4 +77,4 @@ def dates(times: Sequence[datetime], today: date, zone: str) -> str:
 
 def once(when: datetime, zone: str) -> str:
     """Formats a single time, such as "once on Thursday, December 24, 2026 at 9:00 AM"."""
-    return f"once on {when:%A}, {_date(when, None)} at {clock_time(when.hour, when.minute, zone)}"
+    return f"once on {when:%A}, {_month_and_day(when, None)} at {clock_time(when.hour, when.minute, zone)}"

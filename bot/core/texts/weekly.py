@@ -58,19 +58,19 @@ def weekly_report(
     places = [f"{number:,} in {f'<#{id_}>' if id_ else 'direct messages'}" for id_, number in this.disliked.items()]
     lines = {
         "Questions": f"{this.questions:,} from {count(this.people, 'person', 'people')}"
-        + _before(f"{before.questions:,}"),
-        "Answers": f"{this.answers:,}, and {this.stopped:,} stopped{_before(f'{before.answers:,}')}",
+        + _comparison(f"{before.questions:,}"),
+        "Answers": f"{this.answers:,}, and {this.stopped:,} stopped{_comparison(f'{before.answers:,}')}",
         "With a rule for posting": silence.runs_and_posts(*this.rule_runs) if this.rule_runs[0] else "",
-        "Failed": _share(this.failed, before.failed, this, before),
-        "Without an answer": _share(unanswered, before.unanswered, this, before),
-        "Feedback": f"{this.thumbs[0]:,} 👍, {this.thumbs[1]:,} 👎{_parts(this.reasons)}"
-        + _before(
+        "Failed": _share_line(this.failed, before.failed, this, before),
+        "Without an answer": _share_line(unanswered, before.unanswered, this, before),
+        "Feedback": f"{this.thumbs[0]:,} 👍, {this.thumbs[1]:,} 👎{_breakdown(this.reasons)}"
+        + _comparison(
             f"{before.thumbs[0]:,} 👍, {before.thumbs[1]:,} 👎",
             *_shares(this.thumbs[1], before.thumbs[1], this, before),
         ),
         "Most 👎": listed(places),
-        "First word": _wait(this, before),
-        "Cost": f"{dollars(this.usd)}{_before(dollars(before.usd))}",
+        "First word": _wait_line(this, before),
+        "Cost": f"{dollars(this.usd)}{_comparison(dollars(before.usd))}",
         "Tokens without a price": f"{this.unpriced_tokens:,}" if this.unpriced_tokens else "",
         "Last backup": "none with `typist backup`" if backup_days is None else f"{backup_age} ago",
         "Sign-ins that ended": listed([f"{number:,} at {server}" for server, number in signed_out.items()]),
@@ -81,11 +81,11 @@ def weekly_report(
     return "\n".join([heading, *said, *ending, where])
 
 
-def _share(now: Mapping[str, int], then: Mapping[str, int], this: Week, before: Week) -> str:
+def _share_line(now: Mapping[str, int], then: Mapping[str, int], this: Week, before: Week) -> str:
     number, number_then = sum(now.values()), sum(then.values())
     if not number and not number_then:
         return ""
-    return f"{number:,}{_parts(now)}" + _before(f"{number_then:,}", *_shares(number, number_then, this, before))
+    return f"{number:,}{_breakdown(now)}" + _comparison(f"{number_then:,}", *_shares(number, number_then, this, before))
 
 
 def _shares(number: int, number_then: int, this: Week, before: Week) -> tuple[float, float] | tuple[()]:
@@ -93,21 +93,21 @@ def _shares(number: int, number_then: int, this: Week, before: Week) -> tuple[fl
     return (number / this.questions, number_then / before.questions) if before.questions else ()
 
 
-def _wait(this: Week, before: Week) -> str:
+def _wait_line(this: Week, before: Week) -> str:
     if this.median_s is None or this.slowest_s is None:
         return ""
     text = f"{this.median_s:.1f} s (median), slowest {this.slowest_s:.1f} s"
     then_s = before.median_s
-    return text if then_s is None else text + _before(f"{then_s:.1f} s", this.median_s, then_s)
+    return text if then_s is None else text + _comparison(f"{then_s:.1f} s", this.median_s, then_s)
 
 
-def _before(text: str, now: float = 0.0, then: float = 0.0) -> str:
+def _comparison(text: str, now: float = 0.0, then: float = 0.0) -> str:
     """Returns last week's figure and, if the figures differ, whether this week's is better (lower)."""
     word = "about the same" if abs(now - then) <= _ALIKE * max(now, then) else "better" if now < then else "worse"
     return f"; {text} the week before" + (f" ({word})" if now or then else "")
 
 
-def _parts(numbers: Mapping[str, int]) -> str:
+def _breakdown(numbers: Mapping[str, int]) -> str:
     """Returns numbers with labels, largest first: " (2 too long, 1 wrong)", or "" if there are none."""
     parts = [f"{numbers[name]:,} {name.replace('_', ' ')}" for name in sorted(numbers, key=lambda name: -numbers[name])]
     return f" ({', '.join(parts)})" if parts else ""

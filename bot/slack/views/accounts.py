@@ -59,7 +59,7 @@ def home_account_blocks(signed_in: Mapping[str, tuple[float, str]]) -> list[Json
 
 def _labels(signed_in: Mapping[str, tuple[float, str]]) -> dict[str, str]:
     return {
-        server: texts.accounts.account(server, texts.times.day(since), scope)
+        server: texts.accounts.account(server, texts.times.format_date(since), scope)
         for server, (since, scope) in list(signed_in.items())[:MAX_LISTED]
     }
 

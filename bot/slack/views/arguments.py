@@ -85,7 +85,7 @@ def approval_in(view: Mapping[str, Any]) -> tuple[ApprovalPlace, ReplyAction]:
 def _edit_modal(ask: ApprovalCard, place: ApprovalPlace) -> Json:
     fields, editable = [], ask.editable_strings
     for index, text in editable.items():
-        block_id, name = field_name(index), ask.outer_fields[index].name
+        block_id, name = field_name(index), ask.top_level_fields[index].name
         if (options := ask.options.get(name)) and 0 < len(text) <= MAX_OPTION_CHARS:
             labels = {option: option for option in (text, *options)}
             entry = static_select(labels, chosen=text)

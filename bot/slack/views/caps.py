@@ -118,7 +118,7 @@ def _quotas_text(workspace: WorkspaceUsage) -> str:
             lines.append(name)
         elif (cap.window, cap.in_dollars) not in replaced:
             lines.append(texts.quotas.quota_usage(name, cap.percent_used(workspace.usage_by_period[cap.window.period])))
-    by_use = sorted(quotas.own_caps, key=lambda own: (-own.cap.used_by(own.usage) / own.cap.limit, own.owner.id))
+    by_use = sorted(quotas.own_caps, key=lambda own: (-own.cap.amount_in_unit(own.usage) / own.cap.limit, own.owner.id))
     for own in by_use[:MAX_LISTED]:
         window = own.cap.window
         name = texts.quotas.quota_for_admins(window.scope, own.owner.id, own.cap.limit_text, window.period)

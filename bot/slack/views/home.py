@@ -12,7 +12,7 @@ from bot.core import texts
 from bot.core.caps import Amount, Period
 from bot.core.channel_settings import DefaultSettings
 from bot.core.conversation import escape, is_direct_message
-from bot.core.surfaces import MAX_LISTED, ChannelsWithSettings, HomeView, Ranking, UsedT, WorkspaceUsage, rank
+from bot.core.surfaces import MAX_LISTED, ChannelsWithSettings, HomeView, Ranking, UsageT, WorkspaceUsage, rank
 from bot.slack.blockkit import (
     PIECE_CHARS,
     SECTION_CHARS,
@@ -119,7 +119,7 @@ def _admin_blocks(defaults: DefaultSettings, workspace: WorkspaceUsage) -> list[
         *_usage_blocks(workspace),
         *quotas_for_admins(workspace),
         header(texts.home.DEFAULTS_HEADING),
-        section(mrkdwn(texts.home.defaults(escape(defaults.model_name()), mentions, prompt))),
+        section(mrkdwn(texts.home.defaults_text(escape(defaults.model_name()), mentions, prompt))),
         context(plain_text(texts.home.CHANNELS_DIFFER)),
         header(texts.home.CHANNEL_SETTINGS_HEADING),
         section(mrkdwn(_channels_text(workspace.channels))),
@@ -151,13 +151,13 @@ def _usage_blocks(workspace: WorkspaceUsage) -> list[Json]:
         *_ranking(
             texts.home.CHANNELS, channels, lambda id_: f"<#{id_}>" if id_ else texts.home.DIRECT_MESSAGES, amount_text
         ),
-        *_ranking(texts.home.MODELS, models, lambda model: _short_name(workspace.names.of(model)), amount_text),
+        *_ranking(texts.home.MODELS, models, lambda model: _short_name(workspace.names.label(model)), amount_text),
         *_ranking(texts.home.TOOLS, calls, _short_name, texts.home.calls_made),
     ]
 
 
 def _ranking(
-    heading: str, ranking: Ranking[UsedT], name: Callable[[str], str], amount: Callable[[UsedT], str]
+    heading: str, ranking: Ranking[UsageT], name: Callable[[str], str], amount: Callable[[UsageT], str]
 ) -> list[Json]:
     parts = _parts([this for _, this, _ in ranking.top])
     lines: list[str] = []
@@ -167,11 +167,11 @@ def _ranking(
         bar = "█" * filled + "░" * (BAR_CHARS - filled)
         lines.append(f"{bar} {name(key)}: {_in_both_months(this, last, amount)}")
     if ranking.other_count:
-        lines.append(texts.home.others(ranking.other_count, _in_both_months(*ranking.other_usage, amount)))
+        lines.append(texts.home.others_line(ranking.other_count, _in_both_months(*ranking.other_usage, amount)))
     return [_paragraph(heading, "\n".join(lines))] if lines else []
 
 
-def _in_both_months(this: UsedT, last: UsedT, amount: Callable[[UsedT], str]) -> str:
+def _in_both_months(this: UsageT, last: UsageT, amount: Callable[[UsageT], str]) -> str:
     return texts.home.this_and_last_month(amount(this), amount(last) if last else "")
 
 

@@ -21,7 +21,7 @@ class SubmittedTest:
 
 
 def _test_modal(place: ApprovalPlace, proposed: Sequence[Check], chosen: Collection[Check], *, is_kept: bool) -> Json:
-    labels = {check.key: texts.kept_tests.check(check.kind, check.value) for check in proposed}
+    labels = {check.key: texts.kept_tests.check_text(check.kind, check.value) for check in proposed}
     boxes = checkboxes(labels, chosen=[check.key for check in chosen], focus=True)
     hint = texts.kept_tests.CLEAR if is_kept else ""
     field = input_field(_CHECKS, texts.kept_tests.CHECKS, boxes, hint=hint, optional=is_kept)

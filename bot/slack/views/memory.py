@@ -7,7 +7,7 @@ from typing import Any
 from bot.core import texts
 from bot.core.channel_settings import SettingsPlace
 from bot.core.conversation import message_link, unescape
-from bot.core.memory import Memory, parse_text
+from bot.core.memory import Memory, parse_memory_text
 from bot.slack.blockkit import (
     Json,
     checkboxes,
@@ -62,7 +62,7 @@ def _origin_line(memory: Memory, channel_id: str, base: str, *, is_hidden: bool)
 
 def _parse_submission(view: Mapping[str, Any]) -> SubmittedMemories:
     edited, ids = edited_texts(view, _ID)
-    changed = {id_: parse_text(text) for id_, text in edited.items()}
+    changed = {id_: parse_memory_text(text) for id_, text in edited.items()}
     return SubmittedMemories(place_in(view), changed, ids, KEEP_HIDDEN in checked_options(view, KEEP_HIDDEN))
 
 

@@ -207,7 +207,7 @@ def run_notice(schedule: Schedule, report: RunReport, signed_out: Sequence[str] 
 def _pause_notice(schedule: Schedule, signed_out: Sequence[str]) -> Json:
     place = "" if is_direct_message(schedule.channel_id) else f"<#{schedule.channel_id}>"
     why = (
-        texts.schedules.signed_out(signed_out)
+        texts.schedules.sign_in_ended_reason(signed_out)
         if signed_out
         else texts.schedules.PAUSE_REASONS[schedule.pause_reason or ""]
     )
@@ -289,7 +289,7 @@ def _terms(schedule: Schedule) -> list[str]:
         texts.quotas.amount_for_members(schedule.usage.tokens, schedule.usage.cost_usd)
     )
     with_account = [texts.schedules.with_account(schedule.accounts)] if schedule.accounts else []
-    only_if = [texts.silence.only_if(escape(schedule.only_if)), *_runs(schedule)] if schedule.only_if else []
+    only_if = [texts.silence.rule_text(escape(schedule.only_if)), *_runs(schedule)] if schedule.only_if else []
     return [
         used,
         *with_account,

@@ -88,7 +88,7 @@ def _settings_modal(
 
 
 def _field(name: str, setting: Setting, value: Any, defaults: DefaultSettings, *, has_focus: bool) -> list[Json]:
-    words, default = setting.words, setting.effective(defaults, getattr(_UNSET, name))
+    words, default = setting.words, setting.effective_value(defaults, getattr(_UNSET, name))
     labels = setting.options(defaults) or words.options
     match setting.control:
         case "menu" | "radio buttons":

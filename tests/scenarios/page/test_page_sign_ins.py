@@ -74,7 +74,7 @@ async def test_person_types_the_code_of_typists_page(
             await modal.get_by_role("textbox").fill(await shown.inner_text())
             await modal.get_by_role("button", name=texts.accounts.SIGN_IN).click()
             await expect(answer).to_contain_text("Found it.")
-            await expect(answer).to_contain_text(texts.accounts.signed_in("jira"))
+            await expect(answer).to_contain_text(texts.accounts.signed_in_message("jira"))
             await page.screenshot(path=tmp_path / "answer.png")
 
 
@@ -98,4 +98,4 @@ async def test_person_confirms_a_code_at_the_server(
         await expect(modal).to_have_count(0)
         device.agreed = "ada"
         await expect(answer).to_contain_text("Found it.")
-        await expect(answer).to_contain_text(texts.accounts.signed_in("jira"))
+        await expect(answer).to_contain_text(texts.accounts.signed_in_message("jira"))
