@@ -26,12 +26,12 @@ NOTE = (
 
 
 def has_invalid_app_ids(line: str) -> bool:
-    """Returns whether a line of app IDs contains anything else."""
+    """Returns whether a line contains anything other than app IDs."""
     return any(_APP_ID.fullmatch(id_) is None for id_ in line.split())
 
 
 def alert_kind(app_id: str, text: str) -> str:
-    """Returns a hash that all alerts of a burst share."""
+    """Returns a hash that is the same for all alerts of a burst."""
     shared = f"{app_id} {' '.join(word for word in _leading_words(text) if word not in _STATES)[:MAX_KIND_CHARS]}"
     return hashlib.sha256(shared.encode(errors="replace")).hexdigest()[:16]
 
@@ -48,7 +48,7 @@ def is_resolved(text: str) -> bool:
 
 
 def _leading_words(text: str) -> list[str]:
-    """Returns the words at the beginning of an alert that don't contain digits or a URL, in lowercase."""
+    """Returns the lowercase words at the beginning of an alert, without URLs and words that contain digits."""
     chunks = (chunk for chunk in text[: 10 * MAX_KIND_CHARS].lower().split() if "://" not in chunk)
     constant = " ".join(chunk for chunk in chunks if not any(char.isdigit() for char in chunk))
     return _NO_LETTERS.sub(" ", constant).split()

@@ -1,8 +1,8 @@
-"""The audit log: who asked, approved, changed or erased what, without any content. Pure.
+"""The audit log, which records who asked, approved, changed or erased something, but no content. Pure.
 
 Each entry is written in the same transaction as the change (bot/store/audit.py) and exported as a line of JSON. Times,
-models, costs and states don't identify anyone. Fields that identify people can be erased: the actor, and `Subject`,
-which includes the hash of a call's arguments because short arguments can be guessed from their hash.
+models, costs and states don't identify anyone. The fields that identify people can be erased: the actor and `Subject`.
+`Subject` includes the hash of a call's arguments, because short arguments can be guessed from their hash.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Pending decisions: who can decide what, and until when. Pure.
+"""Pending decisions: who can make them, and until when. Pure.
 
 Once a person has decided, `Decisions.proceed` (bot/services/decisions.py) continues the work:
 

@@ -30,7 +30,7 @@ from bot.models.events import Opaque, TextPart, ToolCall
 from bot.models.prompt import Media, Prompt, ToolDefinition, ToolResult, Turn, TurnPart, hidden_note, parse_origins
 
 _HASHED_CHARS = 50_000
-"""The number of characters to hash at each end of a file. Hashing a whole large file would block the event loop."""
+"""The number of characters to hash at each end of a file, because hashing a large file would block the event loop."""
 _THOUGHTS = ("thinking", "redacted_thinking")
 _CHAT_THOUGHTS_FIELD = "reasoning_details"
 """The field of a Chat Completions message in which gateways return thoughts."""

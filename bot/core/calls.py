@@ -73,7 +73,7 @@ SCOPE_FIRST = (
 SIGN_IN_RESULTS = (SIGN_IN_FIRST, SCOPE_FIRST)
 """Results after which the call can be repeated once the person has signed in."""
 RESULT_NOT_STORED = "What this call returned may not be kept. Make the call again if you need it."
-"""Stored instead of a result that can't be stored, for later attempts to read."""
+"""Stored for later attempts instead of a result that can't be stored."""
 APPROVAL_S = 4 * 3600.0
 """The time limit for a decision: long enough for a meeting, short enough for the question to still matter."""
 NOT_IN_TOOL_NAMES = re.compile("[^A-Za-z0-9_-]")

@@ -1,4 +1,4 @@
-"""Caps: limits on tokens and dollars, per UTC day or month. Pure.
+"""Caps, which limit tokens and dollars per UTC day or month. Pure.
 
 While an answer is being written, its maximum possible usage is reserved. An answer can begin only if part of the cap is
 neither used nor reserved. At most one answer can therefore exceed a cap, no matter how many begin at once.
@@ -286,7 +286,7 @@ def format_day(day: int) -> str:
 
 
 class CapField(StrEnum):
-    """A form field for a cap with this period and unit. The enum value is the field's name."""
+    """The form fields for caps, one for each period and unit. An enum value is the field's name."""
 
     DOLLARS_A_MONTH = "dollars_a_month"
     DOLLARS_A_DAY = "dollars_a_day"
@@ -310,7 +310,7 @@ class CapField(StrEnum):
 
 
 EnteredLimits = tuple[tuple[CapField, str], ...]
-"""The input in each changed field. "" removes an owner's cap, so that BOT_CAPS applies."""
+"""The text entered in each changed field. "" removes an owner's cap, so that BOT_CAPS applies."""
 Limits = Mapping[CapField, float | None]
 """An owner's cap for each field, or None if BOT_CAPS applies."""
 

@@ -22,7 +22,7 @@ class Closing(StrEnum):
     NOTHING = ""
     THANKS = "thanks"
     AGREEMENT = "agreement"
-    """Words that would be an answer if the bot had asked a question."""
+    """Words that would answer the bot if it had asked a question."""
     POSSIBLE = "in doubt"
     """Part of the message is a closing, and the rest might be."""
 

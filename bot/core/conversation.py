@@ -219,7 +219,7 @@ class RecordedReply:
     """The ts of the newest answered question. Set only on the answer's first page."""
     note: Note = NO_NOTE
     refused_ts: frozenset[str] = frozenset()
-    """The ts of each answered question that the model's vendor refused to process."""
+    """The ts of each answered question that the model's vendor refused."""
 
 
 _LINK = re.compile(r"https://[a-z0-9.-]{1,100}/archives/([CDG][A-Z0-9]{1,20})/p(\d{1,12})(\d{6})(\?\S*)?", re.ASCII)

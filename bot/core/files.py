@@ -1,10 +1,10 @@
-"""Shared files: which ones a model can read, in what form, and how readers are told about the others. Pure.
+"""Decides which shared files a model can read and in what form, and tells readers about the others. Pure.
 
-The bytes determine a file's type, because Slack's type can be wrong. Only types that are never text are rejected
-without being read. Each answer in a thread reads the same files again, so readers are told only once that a file
-couldn't be read.
+A file's type is determined from its bytes, because the type that Slack reports can be wrong. Only files of types that
+are never text are rejected without being read. Each answer in a thread reads the same files again, so readers are told
+only once that a file couldn't be read.
 
-Text takes at most half of BOT_HISTORY_TOKENS. This limit counts the text of text files, of documents
+The text of files can use at most half of BOT_HISTORY_TOKENS. This limit counts the text of text files, of documents
 (documents/document.py), and of PDFs for models that don't support PDFs. Images and PDFs themselves don't count, because
 one PDF would use up the limit.
 """

@@ -21,7 +21,7 @@ MAX_CHECKS, MAX_PROPOSED = 5, 10
 _MAX_TOOLS, _MAX_LINKS, _MAX_WORD_CHARS = 2, 2, 60
 _PRESELECTED_WORDS = 2
 _LENGTH_FACTOR = 1.5
-"""A new answer can have this many times the words of the answer."""
+"""A new answer can have up to this many times as many words as the kept answer."""
 _SERVERS_NOT_IN_REPLAYS = (SLACK, READ_CHANNEL)
 _URL = re.compile(r"https?://[^\s<>()\[\]`\"|]+")
 _URL_END = ".,;:!?*_'"
@@ -86,7 +86,7 @@ class KeptTest:
 
 
 def proposed_checks(text: str, calls: Sequence[RecordedCall]) -> tuple[tuple[Check, ...], int]:
-    """Returns checks that an answer passes, and how many of them, from the first one on, to preselect."""
+    """Returns checks that an answer passes, and the number of checks to preselect, which come first."""
     tools = dict.fromkeys(call.tool for call in calls if _is_made_in_replays(call))
     unknown = Check(CheckKind.UNKNOWN)
     states = [check for check in (unknown, Check(CheckKind.ASKS)) if check.passes(text, ())]
@@ -103,7 +103,7 @@ def proposed_checks(text: str, calls: Sequence[RecordedCall]) -> tuple[tuple[Che
 
 
 def _is_made_in_replays(call: RecordedCall) -> bool:
-    """Returns whether a replay can make a call: it only reads, with nobody's account, and nobody had to approve it."""
+    """Returns whether a replay can make a call, which must only read, use nobody's account and need no approval."""
     is_free = call.read_only and call.decision is None and not call.uses_own_account
     return is_free and call.state is CallState.DONE and tool_owner(call.tool) not in _SERVERS_NOT_IN_REPLAYS
 
@@ -113,7 +113,7 @@ def _links(text: str) -> Sequence[str]:
 
 
 def _facts(text: str) -> Sequence[str]:
-    """Returns an answer's numbers, code and bold words, which a good answer has in whatever words."""
+    """Returns an answer's numbers, code and bold words, which every good answer contains, however it is worded."""
     text = _LIST_NUMBER.sub("", _URL.sub(" ", text))
     found = [found.strip() for form in (_NUMBER, _CODE, _BOLD) for found in form.findall(text)]
     facts: dict[str, str] = {}
@@ -124,6 +124,6 @@ def _facts(text: str) -> Sequence[str]:
 
 
 def _normalized(text: str) -> str:
-    """Returns text in lowercase, without markup, and with numbers and spaces written in one way."""
+    """Returns text in lowercase, without markup, and with numbers and spaces in a uniform format."""
     text = _MARKUP.sub("", unicodedata.normalize("NFKC", text)).casefold()
     return " ".join(_BETWEEN_THOUSANDS.sub("", text).split())

@@ -1,4 +1,4 @@
-"""Leases, which limit how long a process can edit the replies of its jobs. Pure."""
+"""Leases, which limit how long a process can edit its jobs' replies. Pure."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Pages of messages that a model has read with a tool, which are counted in the answer's footer. Pure."""
+"""Pages of messages that a model has read with a tool. An answer's footer shows the number of messages. Pure."""
 
 import re
 from collections.abc import Iterable

@@ -557,7 +557,7 @@ class Run:
         return self.schedule.created_at if self.previous_due_at is None else self.previous_due_at
 
     def temporary_place(self, job_id: int) -> tuple[str, str]:
-        """Returns the channel, and a ts that no message or other run has, for a run that works before it posts."""
+        """Returns the channel and a ts that no message or other run has, for a run that works before it posts."""
         return self.schedule.channel_id, f"{int(self.due_at)}.{job_id % 1_000_000:06}"
 
     @property
@@ -573,7 +573,7 @@ RUN_REPORT = "run"
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run that people are told about, because it was skipped or has paused its schedule."""
+    """A report to people about a run that was skipped or has paused its schedule."""
 
     schedule_id: int
     due_at: float
@@ -581,7 +581,7 @@ class RunReport:
     """The PauseReason for skipping the run, or "" if the run took place."""
 
     def has_caused_pause(self, schedule: Schedule) -> bool:
-        """Whether the schedule is still paused because of this run, which was skipped or has ended."""
+        """Returns whether the schedule is still paused because this run was skipped or has ended."""
         return schedule.pause_reason is not None and self.skip_reason in ("", schedule.pause_reason)
 
     @property

@@ -1,4 +1,4 @@
-"""Posts only answers that are worth it: with a rule in words, a run works first, and then either answers or stays
+"""Posts only answers that are worth posting. A run with a rule in words works first, and then either answers or stays
 silent. Pure.
 
 A silent run posts nothing. The model asks for silence with a tool call that ends the run and gives the reason. Silence

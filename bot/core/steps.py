@@ -365,8 +365,8 @@ class Seam:
         return "\n" * max(0, breaks - ends) + (continuation.lstrip(" ") if within_line else continuation)
 
     def _repeated_chars(self, continuation: str) -> int:
-        """Returns how many characters at the beginning of the continuation repeat the end of the text, if that end
-        occurs only once."""
+        """Returns the number of characters at the start of the continuation that repeat the end of the text, if that
+        end occurs only once."""
         text = self._so_far.rstrip()
         start = _repetition_start(text, continuation) if len(continuation) >= REPEATED_CHARS else -1
         # A shorter repetition occurs twice, because it also begins the longest one.

@@ -30,7 +30,7 @@ _NUMBER = re.compile(
 """Matches a number that looks the same in a cell. A number such as 1.204 doesn't match, because the period might
 separate thousands."""
 _MAX_DIGITS = 15
-"""Maximum number of digits in a spreadsheet's number. Any further digits would be lost."""
+"""Maximum number of digits that a spreadsheet keeps in a number."""
 _NO_VALUE = frozenset(("", "-", "–", "—"))
 _MAX_WIDTH = 60
 

@@ -280,7 +280,7 @@ def is_quiet_request(message: Message, me: Identity) -> bool:
 
 
 LAST_CHARS = 300
-"""The number of characters at the end of an answer to check for a question."""
+"""The number of characters at the end of an answer that are checked for a question."""
 
 
 def closing_of_message(message: Message, me: Identity) -> Closing | None:

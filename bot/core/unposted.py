@@ -35,8 +35,8 @@ class QuotedMessage:
 class MessageQuestion:
     """A question without a message, such as one from the message shortcut, an emoji, a choice or a schedule. A choice
     was written by a model that might have read anything, not by the person who clicks it. The choice's text is
-    therefore treated as quoted text (models/prompt.py), and the only words that count as the asker's report which
-    choice was clicked."""
+    therefore treated as quoted text (models/prompt.py). Only the words that say which choice was clicked count as the
+    asker's."""
 
     team_id: str
     view_id: str

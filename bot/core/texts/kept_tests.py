@@ -32,7 +32,8 @@ def too_many_tests(number: int) -> str:
 
 
 def run_report(failed: int, tests: int, lines: Sequence[str], stopped: str) -> str:
-    """Returns the message to admins after a run, in mrkdwn. `lines`: some failed tests. `stopped`: why it stopped."""
+    """Returns the message to admins after a run, in mrkdwn. `lines`: some failed tests. `stopped`: why the run stopped
+    early, or ""."""
     left = failed - len(lines)
     more = f"…and {count(left, 'other test', 'other tests')}. `typist replay --kept` shows all." if left else ""
     head = f"{failed} of {count(tests, 'kept test', 'kept tests')} failed." if tests else ""
@@ -44,7 +45,7 @@ def cost_limit_reached(usd: float) -> str:
 
 
 def failed_test_line(link: str, checks: Sequence[str], question: str, before: str, now: str) -> str:
-    """Returns a failed test's line in mrkdwn. The other arguments are escaped."""
+    """Returns a failed test's line in mrkdwn. All arguments except `link` are already escaped."""
     asked = f"<{link}|{question}>" if link else question
     return f"• {asked}\nThe answer no longer {listed(checks)}.\n_Before:_ {before}\n_Now:_ {now or '(no answer)'}"
 

@@ -14,7 +14,7 @@ CARDS = {
         "Notifying people…",
         "I won't notify anyone",
         "should I notify the people that I listed above?",
-        "whom to notify",
+        "who to notify",
     )
 }
 TERMS = "I'll mention them in this thread, and say that you asked me to."

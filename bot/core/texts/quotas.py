@@ -30,7 +30,7 @@ def cost_alert(
     usd: float, mean_usd: float, channel_id: str, channel_usd: float, model: str, model_usd: float, asked: Sequence[int]
 ) -> str:
     """Tells an admin about an expensive day, in mrkdwn. `channel_id`: the most expensive channel, or "" for direct
-    messages. `asked`: the numbers of questions from the people who asked the most."""
+    messages. `asked`: how many questions each of the most active people asked."""
     place, numbers = f"<#{channel_id}>" if channel_id else "direct messages", listed([f"{one:,}" for one in asked])
     usual = (
         f"the average of the last two weeks is {dollars(mean_usd)} a day" if mean_usd else "the first day with usage"

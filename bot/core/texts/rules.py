@@ -25,7 +25,7 @@ _MAX_LISTED = 4
 """Longer lists of times or days are abbreviated if possible."""
 _IN_EACH_MONTH = 28
 _FIFTH = 5
-"""The number of a weekday within a month for which not every month has a day, such as a fifth Monday."""
+"""The ordinal of a weekday that not every month has, such as a fifth Monday."""
 _MIN_RANGE = 4
 """Minimum number of consecutive days or hours to write as a range."""
 _OFFSET = re.compile(r"Etc/GMT([+-])(\d+)")

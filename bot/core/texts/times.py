@@ -1,4 +1,4 @@
-"""Formats times: as tokens that Slack shows according to the reader's settings, or as words where Slack doesn't show
+"""Formats times as tokens, which Slack shows according to the reader's settings, or as words where Slack doesn't show
 tokens.
 
 Tokens and words have the same form: "December 7, 2026 at 09:00", with the weekday for days of a schedule. Slack
@@ -17,7 +17,7 @@ TIME, DAY, DAY_OF_SCHEDULE = "{date_pretty} at {time}", "{date}", "{date_long_pr
 """Formats of Slack's date tokens."""
 TOKEN = re.compile(r"(?:<|&lt;)!date\^(\d{1,11})\^\{date_pretty\} at \{time\}\|[^<>|]*>")
 """Matches a token of the form TIME in a stored sentence, as written or escaped. Other people's words in a sentence can
-contain one, too; then Slack shows that time."""
+also contain a token, and Slack then shows its time."""
 _TWELVE_HOURS = (
     "AE AG AL AS AU BB BD BH BM BN BS BT CA CY DM DZ EG EH ER ET FJ FM GD GH GM GR GU GY HK IN "  # prose: countries
     "IQ JM JO KH KI KN KP KR KW KY LB LC LR LY MH MO MP MR MW MY NZ OM PG PH PK PS PW PY QA SA "
@@ -32,7 +32,7 @@ def token(at: float, form: str = TIME) -> str:
 
 
 def format_utc(at: float) -> str:
-    """Formats a time for a token that Slack can't show."""
+    """Formats a time as a token's fallback, for places where Slack can't show the token."""
     time = datetime.fromtimestamp(at, UTC)
     return f"{time:%B} {time.day} at {time:%H:%M} UTC"
 

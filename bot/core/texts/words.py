@@ -14,7 +14,7 @@ class CardWords(NamedTuple):
     about: str = ""
     """The subject of a card that Slack can't show, or "" if its question includes the subject."""
     replied_instead: str = ""
-    """Reports that the asker wrote a message instead, which ends the answer. "" if `undone` fits."""
+    """Reports that the asker wrote a message instead, which ends the answer, or "" to use `undone`."""
 
 
 _QUERY_CHARS = 80
