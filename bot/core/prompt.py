@@ -66,7 +66,7 @@ from bot.core.conversation import (
 )
 from bot.core.job import Job
 from bot.core.triage import Identity
-from bot.core.unseen import replace_hidden_words, visible
+from bot.core.unseen import HIDDEN_WORDS, visible
 from bot.errors import NothingAsked
 from bot.models.prompt import (
     AGREED,
@@ -128,7 +128,7 @@ class PromptMarks:
 
     def without_marks(self, text: str) -> str:
         """Returns text without invisible words and without the code, even if the code is spelled with lookalikes."""
-        text = replace_hidden_words(text)
+        text = HIDDEN_WORDS.sub("\N{REPLACEMENT CHARACTER}", text)
         latin = lookalikes.lookalike_table(text)
         if self.code not in text.translate(latin).lower():
             return text

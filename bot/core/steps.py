@@ -274,13 +274,9 @@ def text_to_continue(answer: str, end_reason: EndReason) -> str:
     return f"{answer}\n\n" if end_reason is EndReason.STEP_LIMIT else answer
 
 
-def kept_text(job: Job) -> str:
-    return _text_to_keep(job.continued_text)
-
-
 def fixed_text(job: Job) -> str:
     """Returns the part of an answer that no attempt rewrites: the text up to the end of its last recorded step."""
-    return job.checkpoint.text[: job.steps[-1].chars] if job.steps else kept_text(job)
+    return job.checkpoint.text[: job.steps[-1].chars] if job.steps else kept_text(job.continued_text)
 
 
 def starting_text(job: Job) -> str:
@@ -288,10 +284,10 @@ def starting_text(job: Job) -> str:
     left, fixed = job.checkpoint.text, fixed_text(job)
     if job.checkpoint.end:
         return left
-    return fixed if len(left) - len(fixed) < MIN_CHARS else max(fixed, _text_to_keep(left), key=len)
+    return fixed if len(left) - len(fixed) < MIN_CHARS else max(fixed, kept_text(left), key=len)
 
 
-def _text_to_keep(text: str) -> str:
+def kept_text(text: str) -> str:
     """Returns unfinished text without its last line, or without the last word of a long line. A single line break at
     the end is dropped too, because it might be half of a paragraph break."""
     is_between_breaks = text.endswith("\n") and not text.endswith("\n\n")

@@ -14,7 +14,7 @@ _UNSEEN = regex.compile(
 )
 """Matches all characters that people can't see or can't tell from a space, including the blanks of Braille, hieroglyphs
 and musical notation."""
-_WORDS = regex.compile(r"(?:[\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]|(?<!\p{Han})[\U000e0100-\U000e01ef])+")
+HIDDEN_WORDS = regex.compile(r"(?:[\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]|(?<!\p{Han})[\U000e0100-\U000e01ef])+")
 """Matches tags, and variation selectors that have no effect. Models read them as letters, so an asker might paste
 hidden text without knowing. Other invisible characters are kept, because people ask about them."""
 
@@ -22,10 +22,6 @@ hidden text without knowing. Other invisible characters are kept, because people
 def visible(text: str) -> str:
     """Returns text with each run of hidden characters replaced with U+FFFD, and line endings replaced with newlines."""
     return _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
-
-
-def replace_hidden_words(text: str) -> str:
-    return _WORDS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def escape_unseen(text: str) -> str:

@@ -84,7 +84,7 @@ class Answer:
 
     @property
     def step_text(self) -> str:
-        return self.text[self.steps[-1].chars if self.steps else len(kept_text(self.job)) :]
+        return self.text[self.steps[-1].chars if self.steps else len(kept_text(self.job.continued_text)) :]
 
     @property
     def calls(self) -> list[RecordedCall]:

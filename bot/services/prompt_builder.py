@@ -117,7 +117,7 @@ class PromptBuilder:
         room_tokens = room_for_conversation(fits_tokens, taken_tokens)
         whole, new_files = await self._with_files(answer, conversation, memory, room_tokens, show)
         continued: Sequence[PromptMessage] = prompts.with_notes(whole, note, marks)
-        if so_far := kept_text(job):
+        if so_far := kept_text(job.continued_text):
             continued = prompts.with_continuation(continued, so_far, job.continued_origins)
         # Room is reserved for the text of PDFs, which replaces them only when the model is asked.
         media = [media for message in continued for media in message.media] if self.settings.needs_pdf_texts else []
@@ -164,7 +164,7 @@ class PromptBuilder:
 
     def _other_tokens(self, answer: Answer, tools: OfferedTools, note: Note) -> int:
         # Text from earlier attempts is sent with their steps (core/steps.py).
-        left = answer.text[len(kept_text(answer.job)) :]
+        left = answer.text[len(kept_text(answer.job.continued_text)) :]
         left_tokens = self.estimate.tokens(left) if left else 0
         return self.estimate.definitions_tokens(tools.definitions) + self.estimate.tokens(note.text) + left_tokens
 

@@ -98,7 +98,7 @@ JOINS = {
 @pytest.mark.parametrize("continuation", ["There are 3.", "\n\nThere are 3.", "I'll look.\n\nThere are 3."])
 def test_answer_goes_on_in_a_new_paragraph_after_the_limit_of_steps(continuation: str) -> None:
     so_far = text_to_continue("I'll look.", EndReason.STEP_LIMIT)
-    assert kept_text(replace(JOB, continued_text=so_far)) == so_far
+    assert kept_text(so_far) == so_far
     assert so_far + joined(so_far, continuation, 3) == "I'll look.\n\nThere are 3."
 
 
