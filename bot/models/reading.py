@@ -46,9 +46,8 @@ async def read_deltas(
 
 
 class _RestReader:
-    def __init__(self) -> None:
-        self._deadline = 0.0
-        self._events = -1
+    _deadline = 0.0
+    _events = -1
 
     async def next_chunk(self, chunks: AsyncIterator[bytes], received: ResponseReader) -> bytes | None:
         if not received.is_over:
