@@ -38,7 +38,7 @@ from bot.settings import Settings, model_prices, models_in_use, parse_model_opti
 
 if TYPE_CHECKING:
     from bot.cli.replay_judge import Judge
-    from bot.services.answering import Answering
+    from bot.services.replay import Replay
     from bot.slack.history import ChannelReader
     from bot.slack.surfaces import Surfaces
     from bot.store.replays import RecordedQuestion, Replays
@@ -158,7 +158,10 @@ def _replay(env: Mapping[str, str], options: argparse.Namespace) -> int:
     except OSError as error:
         raise SettingsError([f"--system-prompt: {options.system_prompt}: {error.strerror}."]) from None
     if options.kept:
-        return _replay_kept(env, options, prompt)
+        if options.since or options.judge or options.folder:
+            raise SettingsError(["--since, --judge and --folder can't be combined with --kept."])
+        model, ours = _settings(env, "--model", options.model or "")
+        return asyncio.run(_run_kept(_set_up(ours, prompt), model, options))
     if not options.model:
         raise SettingsError(["typist replay needs --model or --kept."])
     model, ours = _settings(env, "--model", options.model)
@@ -199,13 +202,6 @@ def _settings(env: Mapping[str, str], option: str, value: str) -> tuple[str, Set
     return model or models_in_use(ours)[0], ours
 
 
-def _replay_kept(env: Mapping[str, str], options: argparse.Namespace, prompt: str) -> int:
-    if options.since or options.judge or options.folder:
-        raise SettingsError(["--since, --judge and --folder can't be combined with --kept."])
-    model, ours = _settings(env, "--model", options.model or "")
-    return asyncio.run(_run_kept(_set_up(ours, prompt), model, options))
-
-
 async def _run_kept(ours: Settings, model: str, options: argparse.Namespace) -> int:
     """Prints a line of JSON for each kept test. Returns EXIT_FAILED if a test failed or wasn't run."""
     from bot.services.kept_test_run import KeptTestRun
@@ -213,7 +209,7 @@ async def _run_kept(ours: Settings, model: str, options: argparse.Namespace) -> 
 
     async with open_answering(ours, SystemClock(), has_tools=True) as answering:
         replaced = _replaced(has_model=bool(options.model), has_prompt=bool(options.system_prompt))
-        run = KeptTestRun(answering, options.limit, replaced)
+        run = KeptTestRun(answering, replaced, has_tools=True, limit_usd=options.limit)
         tests = await answering.stores.kept_tests.all(answering.workspace.me.team_id)
         channels = await _chosen(options, {test.channel_id for test in tests}, answering.workspace.surfaces)
         tests = [test for test in tests if test.channel_id in channels]
@@ -224,18 +220,22 @@ async def _run_kept(ours: Settings, model: str, options: argparse.Namespace) -> 
             async for result in run.results(tests):
                 failed += bool(result.failed)
                 print(json.dumps(result.as_json), flush=True)
-        except CapReached:
-            stopped = AT_LIMIT.format(limit=options.limit)
-        except ProviderError as error:
-            stopped = FAILING.format(model=error.model, end=error.reason)
+        except (CapReached, ProviderError) as error:
+            stopped = _stop_notice(error, options.limit)
     for note in (stopped, run.denied and DENIED.format(count=run.denied)):
         if note:
             print_note(note)
     return EXIT_FAILED if failed or stopped else 0
 
 
+def _stop_notice(error: CapReached | ProviderError, limit_usd: float) -> str:
+    if isinstance(error, CapReached):
+        return AT_LIMIT.format(limit=limit_usd)
+    return FAILING.format(model=error.model, end=error.reason)
+
+
 async def _run(ours: Settings, judges: Settings | None, options: argparse.Namespace, folder: Folder) -> int:
-    from bot.store.replays import Replays
+    from bot.services.replay import Replay
     from bot.wiring import open_answering
 
     async with AsyncExitStack() as stack:
@@ -247,8 +247,9 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
             from bot.cli.replay_judge import open_judge
 
             judge = await stack.enter_async_context(open_judge(judges))
-        replays = Replays(answering.stores.database)
-        asked = await replays.question_ids(folder.of["since"] * DAY_S)
+        replaced = _replaced(has_model=True, has_prompt=bool(folder.of["system_prompt"]))
+        replay = Replay(answering, replaced, has_tools=options.tools)
+        asked = await replay.replays.question_ids(folder.of["since"] * DAY_S)
         channels = await _chosen(options, set(asked.values()), answering.workspace.surfaces)
         ids = [job_id for job_id, channel in asked.items() if channel in channels]
         left = [job_id for job_id in ids if not folder.has_answer(job_id)]
@@ -256,9 +257,9 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
         print_note(BEGIN.format(count=len(left), all=len(ids), model=folder.of["model"], left=usd))
         if judge is not None:
             left = [job_id for job_id in ids if not folder.has_answer(job_id) or folder.needs_verdict(job_id)]
-            print_note(await _judge_notice(judge, replays, folder, left))
-        stopped = await _ask_each(answering, replays, folder, left, judge)
-        await _report(ours, replays, folder, answering.workspace.channel_reader)
+            print_note(await _judge_notice(judge, replay.replays, folder, left))
+        stopped = await _ask_each(replay, folder, left, judge)
+        await _report(ours, replay.replays, folder, answering.workspace.channel_reader)
     if not stopped:
         return 0
     print_note(stopped)
@@ -291,55 +292,39 @@ async def _judge_notice(judge: "Judge", replays: "Replays", folder: Folder, job_
     return JUDGED.format(judge=judge.model, count=len(usds), usd=sum(usds))
 
 
-async def _ask_each(
-    answering: "Answering",
-    replays: "Replays",
-    folder: Folder,
-    job_ids: list[int],
-    judge: "Judge | None",
-) -> str:
+async def _ask_each(replay: "Replay", folder: Folder, job_ids: list[int], judge: "Judge | None") -> str:
     """Asks the questions one by one. Returns the reason for stopping early, or "" if all questions were asked."""
-    from bot.services.access_control import ANSWERS_WAIT_S
-
-    denied = 0
-    for number, job_id in enumerate(job_ids, start=1):
-        if (asked := await replays.read(job_id, folder.of["since"] * DAY_S)) is None:
-            continue
-        if await answering.access_control.denial(asked.job.question, within_s=ANSWERS_WAIT_S):
-            denied += 1
-            continue
+    numbers = {job_id: number for number, job_id in enumerate(job_ids, start=1)}
+    async for asked in replay.questions(job_ids, folder.of["since"] * DAY_S):
+        job_id = asked.job.id
+        progress = f"{numbers[job_id]:,} of {len(job_ids):,}"
         try:
             if not folder.has_answer(job_id):
-                said = await _ask(answering, folder, asked)
-                print_note(f"{number:,} of {len(job_ids):,}: {said}, ${folder.spent_usd:.4f} so far")
+                said = await _ask(replay, folder, asked)
+                print_note(f"{progress}: {said}, ${folder.spent_usd:.4f} so far")
             if judge is not None and folder.needs_verdict(job_id):
-                said = await _compare(judge, replays, folder, asked.job)
-                print_note(f"{number:,} of {len(job_ids):,}: judged {said}, ${folder.spent_usd:.4f} so far")
-        except CapReached:
-            return AT_LIMIT.format(limit=folder.limit_usd)
-        except ProviderError as error:
-            return FAILING.format(model=error.model, end=error.reason)
-    if denied:
-        print_note(DENIED.format(count=denied))
+                said = await _compare(judge, replay.replays, folder, asked.job)
+                print_note(f"{progress}: judged {said}, ${folder.spent_usd:.4f} so far")
+        except (CapReached, ProviderError) as error:
+            return _stop_notice(error, folder.limit_usd)
+    if replay.denied:
+        print_note(DENIED.format(count=replay.denied))
     return ""
 
 
-async def _ask(answering: "Answering", folder: Folder, asked: "RecordedQuestion") -> str:
+async def _ask(replay: "Replay", folder: Folder, asked: "RecordedQuestion") -> str:
     """Asks a question and returns how the answer ended. Raises CapReached, and ProviderError for failures that would
     affect every question."""
     from bot.cli.replay_report import answer_values
-    from bot.services.replay import ask_again
 
     job, question = asked.job, asked.job.question
-    replaced = _replaced(has_model=True, has_prompt=bool(folder.of["system_prompt"]))
     try:
-        begin = partial(folder.begin, job.id)
-        now = await ask_again(answering, asked, begin, replaced, has_tools="tools" in folder.of)
+        now = await replay.ask_again(asked, partial(folder.begin, job.id))
     except ProviderError:
         folder.add(job.id, at_most_usd=0.0)
         raise
     about = {"asked": time_text(float(question.ts)), "channel": question.thread.channel_id}
-    words = without_bot_mention(question.text, answering.workspace.me.user_id)
+    words = without_bot_mention(question.text, replay.answering.workspace.me.user_id)
     folder.add(job.id, **about, question=words, then=answer_values(asked.original), now=answer_values(now))
     return f"{now.end}, {now.seconds:.1f} s"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from bot.core import texts
 from bot.core.caps import DAY_S, HOUR_S
+from bot.core.channel_settings import ChannelSettings
 from bot.core.conversation import Question, ThreadKey, escape, message_link, unescape, without_bot_mention
 from bot.core.kept_tests import KeptTest
 from bot.core.schedules import Rule
@@ -51,7 +52,11 @@ class HouseQuestions:
             return
         due_at = max(at for at in self.rule.next_times(now - 8 * DAY_S, 2) if at <= now)
         weekly = f"{_KEY} {due_at:.0f}"
-        versions = {channel_id: await self._version(channel_id) for channel_id in {test.channel_id for test in tests}}
+        settings = await stores.channel_settings.read_all(team_id)
+        versions = {
+            channel_id: await self._version(channel_id, settings.get(channel_id, ChannelSettings()))
+            for channel_id in {test.channel_id for test in tests}
+        }
         if await known.is_known(team_id, "", weekly):
             tested = {one: await known.is_known(team_id, "", key) for one, key in versions.items()}
             tests = [test for test in tests if not tested[test.channel_id]]
@@ -62,10 +67,9 @@ class HouseQuestions:
             await known.claim(team_id, "", key)
         await known.withdraw(team_id, "", _BEGUN)
 
-    async def _version(self, channel_id: str) -> str:
+    async def _version(self, channel_id: str, settings: ChannelSettings) -> str:
         """Returns a key that changes with a channel's model, prompt or tools."""
         answering, place = self.answering, ThreadKey(self.admins.team_id, channel_id, None)
-        settings = await answering.stores.channel_settings.read(place.team_id, channel_id)
         tools = answering.steps.ports.tools
         offered = (await ReadOnlyTools(tools).definitions(Question(place, "", "", ""))).definitions if tools else ()
         prompt = settings.system_prompt or answering.steps.prompt_settings.system_prompt
@@ -74,7 +78,8 @@ class HouseQuestions:
         return f"{_KEY} {hashlib.sha256(json.dumps(version).encode()).hexdigest()}"
 
     async def _run(self, tests: Sequence[KeptTest]) -> None:
-        run, failed, count = KeptTestRun(self.answering, LIMIT_USD, {}), list[TestResult](), 0
+        run = KeptTestRun(self.answering, {}, has_tools=True, limit_usd=LIMIT_USD)
+        failed, count = list[TestResult](), 0
         log.info("kept tests begin: tests=%d", len(tests))
         stopped = ""
         try:

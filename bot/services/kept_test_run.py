@@ -1,17 +1,16 @@
 """Asks the questions of kept tests again, one by one, and checks the answers, without posting anything."""
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from bot.core.kept_tests import Check, KeptTest
 from bot.errors import CapReached, EndReason
 from bot.models.events import Usage
-from bot.services.access_control import ANSWERS_WAIT_S
-from bot.services.answering import Answering
-from bot.services.replay import ask_again
-from bot.store.replays import Given, RecordedQuestion, Replays
+from bot.services.replay import Replay
+from bot.store.replays import Given, RecordedQuestion
 
 TRIES = 3
 """A failed test is repeated up to twice, because a model answers in other words each time."""
@@ -54,43 +53,31 @@ class TestResult:
         }
 
 
-@dataclass
-class KeptTestRun:
-    answering: Answering
-    limit_usd: float
-    replaced: Mapping[str, Any]
-    """The channel settings that the run replaces."""
-    denied: int = field(default=0, init=False)
-    """The number of tests whose askers no longer have access."""
+@dataclass(eq=False)
+class KeptTestRun(Replay):
+    limit_usd: float = field(kw_only=True)
     spent_usd: float = field(default=0.0, init=False)
 
     async def estimated_usd(self, tests: Sequence[KeptTest]) -> float:
         """Returns what the tests will cost if each answer uses as many tokens as the kept answer."""
-        quota, replays = self.answering.quota, Replays(self.answering.stores.database)
-        uses, now = await replays.uses([test.job_id for test in tests]), self.answering.stores.clock.now()
+        quota, now = self.answering.quota, self.answering.stores.clock.now()
+        uses = await self.replays.uses([test.job_id for test in tests])
         used = [Usage(use.input_tokens or 0, use.output_tokens or 0) for use in uses]
         return sum(quota.prices.cost_usd(quota.models[0], usage, now) or 0.0 for usage in used)
 
     async def results(self, tests: Sequence[KeptTest]) -> AsyncIterator[TestResult]:
         """Yields the results of tests that can still be run. Raises CapReached and ProviderError."""
-        for test in tests:
-            asked = await Replays(self.answering.stores.database).read(test.job_id, 0.0)
-            if asked is None:
-                continue
-            if await self.answering.access_control.denial(asked.job.question, within_s=ANSWERS_WAIT_S):
-                self.denied += 1
-                continue
-            yield await self._result(test, asked)
+        by_job = {test.job_id: test for test in tests}
+        async for asked in self.questions(by_job):
+            test = by_job[asked.job.id]
+            now, failed = await checked(partial(self._ask, asked), test.checks)
+            log.info("kept test of job %d: failed=%d end=%s", test.job_id, len(failed), now.end)
+            yield TestResult(test, asked, now, failed)
 
-    async def _result(self, test: KeptTest, asked: RecordedQuestion) -> TestResult:
-        async def ask() -> Given:
-            given = await ask_again(self.answering, asked, self._begin, self.replaced, has_tools=True)
-            self.spent_usd += given.uses[-1].cost_usd or 0.0
-            return given
-
-        now, failed = await checked(ask, test.checks)
-        log.info("kept test of job %d: failed=%d end=%s", test.job_id, len(failed), now.end)
-        return TestResult(test, asked, now, failed)
+    async def _ask(self, asked: RecordedQuestion) -> Given:
+        given = await self.ask_again(asked, self._begin)
+        self.spent_usd += given.uses[-1].cost_usd or 0.0
+        return given
 
     def _begin(self, most_usd: float) -> None:
         if self.spent_usd + most_usd > self.limit_usd:

@@ -7,8 +7,9 @@ tools that need no approval and don't use anyone's own account. Slack is only re
 question and its calls are written to the database.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from bot.core.calls import CallResult, CallState, RecordedCall, ToolUse
@@ -19,6 +20,7 @@ from bot.core.prompt import Conversation, with_earlier_questions
 from bot.core.usage import AnswerUsage
 from bot.errors import CapReached, EndReason, ProviderError
 from bot.models.prompt import READ_ONLY_RULE, Effort, OfferedTools
+from bot.services.access_control import ANSWERS_WAIT_S
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.answering import Answering
 from bot.services.ports import Tools
@@ -28,9 +30,6 @@ from bot.services.standalone import CollectedText, InMemory, NoRecords, attempt_
 from bot.services.transcripts import Transcription
 from bot.store.replays import Given, RecordedQuestion, Replays
 
-Spend = Callable[[Job, float], Awaitable[None]]
-"""Called before each request with the answer's maximum cost in dollars, including that request. Raises CapReached."""
-OnCall = Callable[[Job, RecordedCall], Awaitable[None]]
 _FAILS_ALL = {EndReason.BAD_KEY, EndReason.UNKNOWN_MODEL, EndReason.OUT_OF_CREDIT}
 
 
@@ -57,15 +56,17 @@ class _PastConversation(SlackConversation):
 
 @dataclass(frozen=True)
 class _ReplayLimit:
-    """Asks `spend` about the cost of each request instead of checking caps."""
+    """Asks `begin` about the cost of each request instead of checking caps, and adds each request to the audit log."""
 
     quota: Quota
-    spend: Spend
+    replays: Replays
+    begin: Callable[[float], None]
     attempt: AnswerAttempt
 
     async def reserve(self, job: Job, input_tokens: int, web_searches: int = 0, effort: Effort = Effort.NORMAL) -> None:
         most_usd = self.quota.max_usage(input_tokens, web_searches, effort).cost_usd
-        await self.spend(job, most_usd + (self.attempt.used.usd or 0.0))
+        self.begin(most_usd + (self.attempt.used.usd or 0.0))
+        await self.replays.record_question(job, self.quota.models[0])
 
     def cost_usd(self, end: End) -> float | None:
         return self.quota.cost_usd(end)
@@ -73,10 +74,10 @@ class _ReplayLimit:
 
 @dataclass
 class _AuditedCalls(InMemory):
-    on_call: OnCall = field(kw_only=True)
+    replays: Replays = field(kw_only=True)
 
     async def begin_call(self, job: Job, call: RecordedCall) -> bool:
-        await self.on_call(job, replace(call, state=CallState.BEGUN))
+        await self.replays.record_call(job, replace(call, state=CallState.BEGUN))
         return await super().begin_call(job, call)
 
 
@@ -93,64 +94,60 @@ class ReadOnlyTools:
         return await self.tools.call(use)
 
 
-async def ask_again(
-    answering: Answering,
-    recorded: RecordedQuestion,
-    begin: Callable[[float], None],
-    replaced: Mapping[str, Any],
-    *,
-    has_tools: bool,
-) -> Given:
-    """Answers a recorded question again, and adds its requests and calls to the audit log. Raises CapReached, and
-    ProviderError for a general failure without cost.
+@dataclass(eq=False)
+class Replay:
+    answering: Answering
+    replaced: Mapping[str, Any]
+    """The channel settings that the replay replaces."""
+    has_tools: bool
+    denied: int = field(default=0, init=False)
+    """The number of questions whose askers no longer have access."""
 
-    `begin`: called before each request with the answer's maximum cost in dollars, including that request. Can raise
-    CapReached. `replaced`: the channel settings that the replay replaces.
-    """
-    replays, model = Replays(answering.stores.database), answering.quota.models[0]
+    @cached_property
+    def replays(self) -> Replays:
+        return Replays(self.answering.stores.database)
 
-    async def spend(job: Job, most_usd: float) -> None:
-        begin(most_usd)
-        await replays.record_question(job, model)
+    async def questions(self, job_ids: Iterable[int], since: float = 0.0) -> AsyncIterator[RecordedQuestion]:
+        """Yields the recorded questions that can still be asked, with usage and feedback since a time."""
+        for job_id in job_ids:
+            if (recorded := await self.replays.read(job_id, since)) is None:
+                continue
+            if await self.answering.access_control.denial(recorded.job.question, within_s=ANSWERS_WAIT_S):
+                self.denied += 1
+                continue
+            yield recorded
 
-    given = await _answered(answering, recorded, spend, replays.record_call if has_tools else None, replaced)
-    [use] = given.uses
-    if use.input_tokens:
-        await replays.record_usage(recorded.job, use)
-    if given.end is EndReason.CAP_REACHED:
-        raise CapReached("beyond the limit")
-    if not use.input_tokens and (given.end.is_temporary or given.end in _FAILS_ALL):
-        raise ProviderError(given.end, model)
-    return given
+    async def ask_again(self, recorded: RecordedQuestion, begin: Callable[[float], None]) -> Given:
+        """Answers a recorded question again, and adds its requests and calls to the audit log. Raises CapReached, and
+        ProviderError for a general failure without cost.
 
-
-async def _answered(
-    answering: Answering,
-    recorded: RecordedQuestion,
-    spend: Spend,
-    on_call: OnCall | None,
-    replaced: Mapping[str, Any],
-) -> Given:
-    """Answers a recorded question again. CapReached from `spend` ends the answer. `on_call`: called with each tool
-    call, or None if the model gets no tools."""
-    quota, clock, ports = answering.quota, answering.stores.clock, answering.steps.ports
-    began, job = clock.monotonic(), recorded.job
-    attempt = attempt_at(job, began)
-    records = _AuditedCalls(on_call=on_call) if on_call else NoRecords()
-    of_slack = answering.stores, answering.workspace, Transcription(answering.stores, None, quota)
-    ports = replace(
-        ports,
-        records=records,
-        conversation=_PastConversation(*of_slack, recorded=recorded, replaced=replaced),
-        tools=ReadOnlyTools(ports.tools) if ports.tools and on_call else None,
-        spending=_ReplayLimit(quota, spend, attempt),
-    )
-    steps = replace(answering.steps, ports=ports)
-    given = await run_to_end(steps, attempt, steps.ask(attempt, CollectedText()), answering.settings.model_names)
-    used, end = given.used, given.end
-    tokens = used.usage.input_tokens, used.usage.output_tokens
-    model = end.model or quota.models[0]
-    about = job.id, "", job.question.thread.channel_id, model, end.reason
-    use = AnswerUsage(clock.now(), *about, *tokens, used.usd, end.first_token_s)
-    tools = tuple(call.tool for step in records.steps for call in step.calls if call.state is CallState.DONE)
-    return Given(given.text, end.reason, clock.monotonic() - began, [use], tools)
+        `begin`: called before each request with the answer's maximum cost in dollars, including that request. Can raise
+        CapReached, which ends the answer.
+        """
+        answering, replays, job = self.answering, self.replays, recorded.job
+        quota, stores, ports = answering.quota, answering.stores, answering.steps.ports
+        began = stores.clock.monotonic()
+        attempt = attempt_at(job, began)
+        records = _AuditedCalls(replays=replays) if self.has_tools else NoRecords()
+        of_slack = stores, answering.workspace, Transcription(stores, None, quota)
+        ports = replace(
+            ports,
+            records=records,
+            conversation=_PastConversation(*of_slack, recorded=recorded, replaced=self.replaced),
+            tools=ReadOnlyTools(ports.tools) if ports.tools and self.has_tools else None,
+            spending=_ReplayLimit(quota, replays, begin, attempt),
+        )
+        steps = replace(answering.steps, ports=ports)
+        given = await run_to_end(steps, attempt, steps.ask(attempt, CollectedText()), answering.settings.model_names)
+        used, end, seconds = given.used, given.end, stores.clock.monotonic() - began
+        tokens = used.usage.input_tokens, used.usage.output_tokens
+        about = job.id, "", job.question.thread.channel_id, end.model or quota.models[0], end.reason
+        use = AnswerUsage(stores.clock.now(), *about, *tokens, used.usd, end.first_token_s)
+        if use.input_tokens:
+            await replays.record_usage(job, use)
+        if end.reason is EndReason.CAP_REACHED:
+            raise CapReached("beyond the limit")
+        if not use.input_tokens and (end.reason.is_temporary or end.reason in _FAILS_ALL):
+            raise ProviderError(end.reason, quota.models[0])
+        tools = tuple(call.tool for step in records.steps for call in step.calls if call.state is CallState.DONE)
+        return Given(given.text, end.reason, seconds, [use], tools)
