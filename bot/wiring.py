@@ -136,6 +136,7 @@ if TYPE_CHECKING:
 WrapModels = Callable[[Models], Models]
 Loop = Callable[[], Coroutine[None, None, None]]
 Check = Callable[[], Awaitable[None]]
+Answer = Callable[[AnswerAttempt], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +175,7 @@ async def open_bot(
     """Opens the bot, connected only to the database and Slack's Web API. Sets the probes."""
     async with AsyncExitStack() as stack:
         # Opened first so that it is closed last, when the processes that shutdown told to exit have exited.
-        mcp_servers = await stack.enter_async_context(_mcp_servers(settings, clock))
+        mcp_servers = await _mcp_servers(stack, settings, clock)
         session = await stack.enter_async_context(new_session())
         bot_token = bot_credential(clock)
         app_token = app_credential(clock)
@@ -198,20 +199,20 @@ async def open_bot(
         if parts.sign_ins is not None:
             probes.on_redirect = parts.sign_ins.on_redirect
         client.on_post(parts.statuses.on_posted)
-        connections = await stack.enter_async_context(_connections(parts))
+        connections = _connections(stack, parts)
         mcp_tools = _mcp_tools(parts, mcp_servers, connections)
         admins = AdminNotices(stores.notifications, me.team_id, settings.admins)
         notices, checks = _outage_notices(parts, admins, mcp_tools, probes)
         models = wrap(
             await stack.enter_async_context(open_models(model_setup(settings), telemetry, on_result=notices.on_result))
         )
-        transcriber = await stack.enter_async_context(_transcriber(settings))
+        transcriber = await _transcriber(stack, settings)
         answering = _answering(parts, models, _toolbox(parts, tools or mcp_tools), transcriber)
         can_be_queued = parts.access.can_be_queued
         answer = _with_asker_identity(parts, answering.answer)
         worker = Worker(stores, workspace, settings.drain_s, answer, can_be_queued, answering.pane)
         bolt = _bolt(settings, me)
-        gate = await stack.enter_async_context(_gate(parts))
+        gate = await _gate(stack, parts)
         outbox, intake = _listen(bolt, parts, answering, worker, gate, mcp_tools)
         app_web = SlackClient(settings.slack_app_token, settings.slack_api_url, session, telemetry=telemetry)
         sockets = Sockets(bolt, app_web, settings.slack_app_token, app_token, clock)
@@ -224,7 +225,7 @@ async def open_bot(
         others = OtherConnections(
             sockets.app_connections, sockets.recount, stores.listening.living_workers, admins, clock
         )
-        checks += [others.check, *_weekly_report(parts, checkup, admins), *_cost_alert(parts, admins)]
+        checks += [others.check, *_admin_reports(parts, checkup, admins)]
         loops: tuple[Loop, ...] = (
             *_loops(parts, worker, outbox, client, checkup, admins),
             partial(bot_token.watch, client.identity),
@@ -250,7 +251,7 @@ async def open_answering(settings: Settings, clock: Clock, *, has_tools: bool) -
         workspace = _workspace(settings, stores, client, installation, bot_token)
         parts = _parts(settings, stores, workspace, has_accounts=False)
         models = await stack.enter_async_context(open_models(model_setup(settings)))
-        servers = await stack.enter_async_context(_mcp_servers(settings, clock)) if has_tools else None
+        servers = await _mcp_servers(stack, settings, clock) if has_tools else None
         yield _answering(parts, models, Toolbox({}, _mcp_tools(parts, servers, None)), None)
 
 
@@ -284,31 +285,26 @@ async def _stores(settings: Settings, clock: Clock) -> Stores:
     return await keep_trying(opening, clock, "not started yet: the database is unavailable", StoreAway)
 
 
-@asynccontextmanager
-async def _gate(parts: _Parts) -> AsyncIterator[Gate | None]:
+async def _gate(stack: AsyncExitStack, parts: _Parts) -> Gate | None:
     settings = decider_settings(model_setup(parts.settings))
     if settings is None:
-        yield None
-        return
+        return None
     # Imported late, because it imports OpenAI's SDK.
     from bot.models.openai import Decider
 
-    async with aclosing(Decider(settings)) as decider:
-        yield Gate(decider, parts.workspace, parts.quota, parts.estimate)
+    decider = await stack.enter_async_context(aclosing(Decider(settings)))
+    return Gate(decider, parts.workspace, parts.quota, parts.estimate)
 
 
-@asynccontextmanager
-async def _transcriber(settings: Settings) -> AsyncIterator["Transcriber | None"]:
+async def _transcriber(stack: AsyncExitStack, settings: Settings) -> "Transcriber | None":
     if not settings.transcribe:
-        yield None
-        return
+        return None
     # Imported late, because it imports OpenAI's SDK.
     from bot.models.transcription import Transcriber
 
     vendor = settings.transcribe.partition("/")[0]
     server = vendor_settings(vendor, model_setup(settings))
-    async with aclosing(Transcriber(server, settings.transcribe)) as transcriber:
-        yield transcriber
+    return await stack.enter_async_context(aclosing(Transcriber(server, settings.transcribe)))
 
 
 @contextmanager
@@ -325,16 +321,13 @@ def open_telemetry(settings: Settings) -> Iterator[Telemetry]:
         yield telemetry
 
 
-@asynccontextmanager
-async def _mcp_servers(settings: Settings, clock: Clock) -> AsyncIterator["McpServers | None"]:
+async def _mcp_servers(stack: AsyncExitStack, settings: Settings, clock: Clock) -> "McpServers | None":
     if not settings.mcp.servers:
-        yield None
-        return
+        return None
     # Imported late, because it imports the SDK, which takes 27 MB and half a second.
     from bot.mcp.server import open_servers
 
-    async with open_servers(settings.mcp.servers, clock) as servers:
-        yield servers
+    return await stack.enter_async_context(open_servers(settings.mcp.servers, clock))
 
 
 def _sign_in_urls(settings: Settings) -> SignInUrls:
@@ -356,19 +349,15 @@ def _sign_ins(settings: Settings, stores: Stores, workspace: Workspace, home: Ap
     return SignIns(stores.accounts, keys, servers, stores.clock, telemetry, on_change=home.on_changed)
 
 
-@asynccontextmanager
-async def _connections(parts: _Parts) -> AsyncIterator["Connections | None"]:
+def _connections(stack: AsyncExitStack, parts: _Parts) -> "Connections | None":
     if parts.sign_ins is None:
-        yield None
-        return
+        return None
     from bot.accounts.connections import Connections
 
     servers = {server.name: server for server in parts.settings.mcp.servers}
     connections = Connections(parts.sign_ins, servers, parts.stores.clock)
-    try:
-        yield connections
-    finally:
-        await connections.close()
+    stack.push_async_callback(connections.close)
+    return connections
 
 
 def _parts(settings: Settings, stores: Stores, workspace: Workspace, *, has_accounts: bool) -> _Parts:
@@ -403,18 +392,14 @@ def _parts(settings: Settings, stores: Stores, workspace: Workspace, *, has_acco
     )
 
 
-def _with_asker_identity(
-    parts: _Parts, answer: Callable[[AnswerAttempt], Awaitable[None]]
-) -> Callable[[AnswerAttempt], Awaitable[None]]:
+def _with_asker_identity(parts: _Parts, answer: Answer) -> Answer:
     settings = parts.settings
     if not settings.identity:
         return answer
     from bot.services.asker_identities import AskerIdentities
 
     placeholders = frozenset[str]().union(*settings.identity.values())
-    return AskerIdentities(parts.stores, parts.workspace, placeholders, settings.identifies_creators).with_identity(
-        answer
-    )
+    return AskerIdentities(answer, parts.stores, parts.workspace, placeholders, settings.identifies_creators).answer
 
 
 def _mcp_tools(parts: _Parts, servers: "McpServers | None", accounts: "Connections | None") -> "McpTools | None":
@@ -553,15 +538,18 @@ def _outage_notices(
     return notices, [notices.check, servers.check, outages.check]
 
 
-def _weekly_report(parts: _Parts, checkup: Checkup, admins: AdminNotices) -> Iterator[Check]:
-    settings = parts.settings
+def _admin_reports(parts: _Parts, checkup: Checkup, admins: AdminNotices) -> Iterator[Check]:
+    # The reports are imported late, because few people use them.
+    settings, is_direct = parts.settings, parts.workspace.surfaces.is_among_direct_messages
     if settings.weekly_report:
-        # Imported late, because few people use it.
         from bot.services.weekly_report import WeeklyReport
 
-        rule = parse_weekly_rule(settings.weekly_report)
-        retiring, is_direct = partial(retirement_sentences, checkup), parts.workspace.surfaces.is_among_direct_messages
+        rule, retiring = parse_weekly_rule(settings.weekly_report), partial(retirement_sentences, checkup)
         yield WeeklyReport(rule, parts.stores, retiring, admins, is_direct).check
+    if settings.cost_alert:
+        from bot.services.cost_alert import CostAlert
+
+        yield CostAlert(parts.stores, admins, settings.model_names, is_direct).check
 
 
 def _house_questions(
@@ -577,15 +565,6 @@ def _house_questions(
         answering = _answering(alone, models, Toolbox({}, _mcp_tools(parts, servers, None)), None)
         check = HouseQuestions(parse_weekly_rule(settings.house_questions), answering, admins).check
         yield partial(run_checks, [check], parts.stores.clock)
-
-
-def _cost_alert(parts: _Parts, admins: AdminNotices) -> Iterator[Check]:
-    if parts.settings.cost_alert:
-        # Imported late, because few people use it.
-        from bot.services.cost_alert import CostAlert
-
-        is_direct = parts.workspace.surfaces.is_among_direct_messages
-        yield CostAlert(parts.stores, admins, parts.settings.model_names, is_direct).check
 
 
 def _bolt(settings: Settings, me: Identity) -> AsyncApp:

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AskerIdentities:
+    """Adds the asker's identity to the requests of `answer_attempt`."""
+
+    answer_attempt: Callable[[AnswerAttempt], Awaitable[None]]
     stores: Stores
     workspace: Workspace
     placeholders: Collection[str]
@@ -31,16 +34,9 @@ class AskerIdentities:
     """Whether a scheduled run, which has no asker, identifies its creator."""
     _emails: dict[str, tuple[float, str]] = field(default_factory=dict, init=False, repr=False)
 
-    def with_identity(
-        self, answer: Callable[[AnswerAttempt], Awaitable[None]]
-    ) -> Callable[[AnswerAttempt], Awaitable[None]]:
-        """Adds the asker's identity to the requests of `answer`."""
-
-        async def answer_with_identity(attempt: AnswerAttempt) -> None:
-            ASKER.set(self._asker(attempt.job))
-            await answer(attempt)
-
-        return answer_with_identity
+    async def answer(self, attempt: AnswerAttempt) -> None:
+        ASKER.set(self._asker(attempt.job))
+        await self.answer_attempt(attempt)
 
     def _asker(self, job: Job) -> Asker:
         recorded = set[str]()
