@@ -81,8 +81,13 @@ def _secret(value: str) -> str:
     return value
 
 
+def _entries(value: str) -> list[str]:
+    """Returns the entries of a comma-separated list, without empty ones."""
+    return [entry.strip() for entry in value.split(",") if entry.strip()]
+
+
 def _secret_keys(value: str) -> tuple[str, ...]:
-    keys = tuple(part.strip() for part in value.split(",") if part.strip())
+    keys = tuple(_entries(value))
     if not all(re.fullmatch("[A-Za-z0-9_-]{43}=", key) for key in keys):
         how = "openssl rand -base64 32 | tr '+/' '-_'"
         raise ValueError(f"must be 44-character keys, newest first. To generate one: {how}")
@@ -236,7 +241,7 @@ def parse_model_names(value: str) -> dict[str, str]:
 
 def _named_models(value: str) -> list[tuple[str, str | None]]:
     """Returns the listed models, each with its name after `as` or None. Raises ValueError if a comma is missing."""
-    entries = [entry.strip() for entry in value.split(",") if entry.strip()]
+    entries = _entries(value)
     if wrong := next((entry for entry in entries if _RUN_TOGETHER.search(entry)), None):
         raise ValueError(f"must have a comma between two models; {wrong!r} isn't one model")
     named = [re.split(r"\s+as(?:\s+|\Z)", entry, maxsplit=1, flags=re.IGNORECASE) for entry in entries]
@@ -262,7 +267,7 @@ def parse_model_option(value: str, option: str = "--model") -> tuple[str, ...]:
 
 def _ids(pattern: str, what: str) -> Callable[[str], frozenset[str]]:
     def parse(value: str) -> frozenset[str]:
-        ids = frozenset(filter(None, (part.strip() for part in value.split(","))))
+        ids = frozenset(_entries(value))
         for wrong in sorted(name for name in ids if not re.fullmatch(pattern, name)):
             raise ValueError(f"must be a comma-separated list of {what}; {wrong!r} isn't one")
         return ids
@@ -274,7 +279,7 @@ def parse_web_search(value: str) -> WebSearch | None:
     """Parses on, off, or a comma-separated list of hosts. Returns None for off. Raises ValueError."""
     if value.lower() in ("on", "off"):
         return WebSearch() if value.lower() == "on" else None
-    domains = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+    domains = tuple(_entries(value.lower()))
     for wrong in (domain for domain in domains if not _DOMAIN.fullmatch(domain)):
         raise ValueError(f"must be on, off, or a list of domains such as docs.example.com; {wrong!r} isn't one")
     if len(domains) > MAX_DOMAINS:
@@ -295,11 +300,8 @@ def _people(value: str) -> frozenset[str]:
 
 
 def _kinds(value: str) -> frozenset[UserKind]:
-    choices = [kind.value for kind in OPTIONAL_KINDS]
-    kinds = [part.strip().lower() for part in value.split(",") if part.strip()]
-    for wrong in (kind for kind in kinds if kind not in choices):
-        raise ValueError(f"must be a comma-separated list of {', '.join(choices)}; {wrong!r} isn't one")
-    return frozenset(UserKind(kind) for kind in kinds)
+    choices = _ids("|".join(OPTIONAL_KINDS), ", ".join(OPTIONAL_KINDS))
+    return frozenset(map(UserKind, choices(value.lower())))
 
 
 def _file_name(value: str) -> str:
