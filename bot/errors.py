@@ -89,8 +89,6 @@ class EndReason(StoredEnum, unknown="internal_error"):
     """The vendor stopped the answer because of what the model did (OpenAI's misalignment monitoring)."""
     EMPTY = "empty"
     ONLY_THOUGHT = "only_thought"
-    WROTE_CALL = "wrote_call"
-    """A model wrote a tool call into its text. This reason occurs only in old answers."""
     STALLED = "stalled"
     CUT = "cut"
     UNREACHABLE = "unreachable"
