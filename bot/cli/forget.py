@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bot import logs, settings
-from bot.cli import EXIT_FAILED, WORKER, Subcommand
+from bot.cli import EXIT_FAILED, Subcommand
+from bot.cli.connections import open_slack, open_stores
 from bot.cli.terminal import confirm, print_note
 from bot.core.conversation import ThreadKey, is_direct_message, linked_message
 from bot.errors import SettingsError
@@ -96,8 +97,6 @@ def parse_thread(text: str) -> ThreadKey:
 
 
 async def _erase(ours: Settings, targets: Sequence[ErasureTarget]) -> int:
-    from bot.clock import SystemClock
-    from bot.store import Stores
     from bot.store.database import connected
     from bot.store.migrate import empty_database_problem
     from bot.store.schema import ACCOUNT
@@ -107,9 +106,8 @@ async def _erase(ours: Settings, targets: Sequence[ErasureTarget]) -> int:
         if nothing := await empty_database_problem(engine):
             print(logs.line(nothing, is_error=True), file=sys.stderr)
             return EXIT_FAILED
-    stores = await Stores.open(ours.database_url, WORKER, SystemClock())
     total, left = Counter["Noun"](), set[str]()
-    try:
+    async with open_stores(ours) as stores:
         for target in targets:
             accounts, unrevoked = (0, []) if target.thread else await _sign_out(ours, stores, target.user_id)
             counts = await stores.erasure.erase(user_id=target.user_id, thread=target.thread)
@@ -118,8 +116,6 @@ async def _erase(ours: Settings, targets: Sequence[ErasureTarget]) -> int:
                 print(f"No data found for {target.user_id or target.thread or 'anyone'}.")
             total.update(counts)
             left.update(unrevoked)
-    finally:
-        await stores.close()
     if said := deletion_sentence(total):
         print(f"Deleted {said}. Unfinished answers are stopped, then deleted.")
         print("Messages in Slack remain. Delete them there.")
@@ -153,11 +149,10 @@ async def _add_team(ours: Settings, thread: ThreadKey) -> ThreadKey:
             [f"--thread needs a team because SLACK_BOT_TOKEN isn't set. Use TEAM/{thread.channel_id}/THREAD_TS."]
         )
     from bot.clock import SystemClock
-    from bot.slack.client import SlackClient, bot_credential, new_session
+    from bot.slack.client import bot_credential
 
-    async with new_session() as session:
-        web = SlackClient(ours.slack_bot_token, ours.slack_api_url, session)
-        return replace(thread, team_id=(await bot_credential(SystemClock()).attempt(web.identity)).team_id)
+    async with open_slack(ours) as slack:
+        return replace(thread, team_id=(await bot_credential(SystemClock()).attempt(slack.identity)).team_id)
 
 
 def deletion_sentence(counts: Mapping["Noun", int]) -> str:

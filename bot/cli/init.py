@@ -24,6 +24,7 @@ from typing import Any
 from bot import logs, settings
 from bot.checks.report import CheckStatus, Finding, fail
 from bot.cli import EXIT_FAILED, Subcommand, check
+from bot.cli.connections import open_slack
 from bot.cli.names import in_one_line, names_of
 from bot.cli.new_app import NewApp, manifest_file
 from bot.cli.terminal import has_terminal, hidden_answer, set_echo
@@ -293,12 +294,9 @@ class _Init:
             return
 
     async def _count_members(self) -> int:
-        from bot.slack.client import SlackClient, new_session
         from bot.slack.users import kind_of, pages_of_people
 
-        ours = self._settings()
-        async with new_session() as session:
-            slack = SlackClient(ours.slack_bot_token, ours.slack_api_url, session)
+        async with open_slack(self._settings()) as slack:
             team_id, members = (await slack.identity()).team_id, 0
             async for page in pages_of_people(slack):
                 members += sum(kind_of(person, team_id) is UserKind.MEMBER for person in page)
@@ -309,12 +307,10 @@ class _Init:
             return input(WHO).strip()
 
     async def _find(self, words: str) -> Mapping[str, str]:
-        from bot.slack.client import SlackClient, new_session
         from bot.slack.users import find_members
 
-        ours = self._settings()
-        async with new_session() as session:
-            return await find_members(SlackClient(ours.slack_bot_token, ours.slack_api_url, session), words)
+        async with open_slack(self._settings()) as slack:
+            return await find_members(slack, words)
 
     async def _finish(self, *, wants_agent: bool) -> int:
         from bot.checks.registry import run_all
@@ -341,11 +337,9 @@ class _Init:
 
 async def _has_pane(ours: Settings) -> bool:
     """Returns whether the app has Slack's Agents feature, or True if Slack can't be asked."""
-    from bot.slack.client import SlackClient, new_session
-
-    async with new_session() as session:
+    async with open_slack(ours) as slack:
         with suppress(RateLimited, Refused):
-            return (await SlackClient(ours.slack_bot_token, ours.slack_api_url, session).identity()).has_pane
+            return (await slack.identity()).has_pane
     return True
 
 
@@ -387,10 +381,8 @@ def _add_model_of(vendor: str, ours: Settings) -> Settings:
 async def _greet(ours: Settings, admin: str, person: str) -> Finding | None:
     """Sends the admin, whose name is `person`, a direct message. Returns the reason if Slack refuses the message."""
     from bot.checks.slack import post_fix
-    from bot.slack.client import SlackClient, new_session
 
-    async with new_session() as session:
-        slack = SlackClient(ours.slack_bot_token, ours.slack_api_url, session)
+    async with open_slack(ours) as slack:
         try:
             me = await slack.identity()
             await slack.post(channel=admin, text=texts.welcome.first_message_to_admin(me.name))

@@ -4,8 +4,7 @@ import argparse
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from bot import logs, settings
 from bot.checks.servers import MCP_WITHIN_S
-from bot.cli import EXIT_FAILED, WORKER, Subcommand
+from bot.cli import EXIT_FAILED, Subcommand
+from bot.cli.connections import open_stores
 from bot.cli.names import names_of
 from bot.cli.terminal import confirm, print_note
 from bot.core.calls import full_tool_name, tool_owner
@@ -71,20 +71,8 @@ def _mcp(env: Mapping[str, str], options: argparse.Namespace) -> int:
     return asyncio.run(_agree(ours, options.tools, yes=options.yes) if options.tools else _list(ours))
 
 
-@asynccontextmanager
-async def _open_stores(ours: Settings) -> AsyncIterator["Stores"]:
-    from bot.clock import SystemClock
-    from bot.store import Stores
-
-    stores = await Stores.open(ours.database_url, WORKER, SystemClock())
-    try:
-        yield stores
-    finally:
-        await stores.close()
-
-
 async def _revoke(ours: Settings, names: Sequence[str]) -> int:
-    async with _open_stores(ours) as stores:
+    async with open_stores(ours) as stores:
         allowed = {allowed.tool for allowed in await stores.approvals.allowed_tools()}
         if unknown := [name for name in names if name not in allowed]:
             raise SettingsError(
@@ -98,7 +86,7 @@ async def _revoke(ours: Settings, names: Sequence[str]) -> int:
 
 
 async def _list(ours: Settings) -> int:
-    async with _open_stores(ours) as stores:
+    async with open_stores(ours) as stores:
         seen, down = await _tool_states(ours, stores)
         allowed = await stores.approvals.allowed_tools()
     ids = [id_ for one in allowed for id_ in (one.channel_id, one.admin_id) if id_]
@@ -109,7 +97,7 @@ async def _list(ours: Settings) -> int:
 async def _agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
     from bot.core.calls import Pin
 
-    async with _open_stores(ours) as stores:
+    async with open_stores(ours) as stores:
         seen, down = await _tool_states(ours, stores)
         if unknown := [pattern for pattern in names if not _matching_tools(seen, pattern)]:
             why = "".join(f" {server} is down: {reason}." for server, reason in down.items())

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from bot.cli.connections import open_slack
 from bot.cli.terminal import print_note
 from bot.core.unseen import visible
 from bot.errors import RateLimited, Refused
@@ -29,14 +30,12 @@ async def names_of(ours: Settings, ids: Iterable[str]) -> Mapping[str, str]:
     out."""
     if not ours.slack_bot_token:
         return {}
-    from bot.slack.client import SlackClient, new_session
-
     names: dict[str, str] = {}
     wanted = dict.fromkeys(ids)
-    async with new_session() as session:
+    async with open_slack(ours) as slack:
         with suppress(TimeoutError):
             async with asyncio.timeout(WITHIN_S):
-                await _look_up(SlackClient(ours.slack_bot_token, ours.slack_api_url, session), wanted, names)
+                await _look_up(slack, wanted, names)
     if late := wanted.keys() - names.keys():
         print_note(MISSING.format(count=len(late), within_s=WITHIN_S))
     return {id_: names[id_] for id_ in wanted if names.get(id_)}

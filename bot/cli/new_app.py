@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from bot.checks.report import fail, ok
 from bot.cli import terminal
+from bot.cli.connections import open_slack
 from bot.errors import RateLimited, Refusal, Refused
 from bot.settings import Settings
 
@@ -101,11 +102,7 @@ class NewApp:
 
 
 async def _create_app(ours: Settings, manifest: str) -> str:
-    # Imported here because it loads Slack's libraries.
-    from bot.slack.client import SlackClient, new_session
-
-    async with new_session() as session:
-        slack = SlackClient(ours.slack_config_token, ours.slack_api_url, session)
+    async with open_slack(ours, ours.slack_config_token) as slack:
         answer = await slack.call(CREATE_METHOD, manifest=manifest)
     if not isinstance(app_id := answer.get("app_id"), str):
         raise Refused(CREATE_METHOD, "no app in the response", Refusal.TRANSIENT)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from bot import logs, settings
 from bot.cli import EXIT_FAILED, Subcommand
 from bot.cli.check import EXIT_INTERRUPTED, replace_unencodable_output
+from bot.cli.connections import open_slack
 from bot.cli.smoke import dollars
 from bot.cli.terminal import has_terminal, print_note
 from bot.clock import SystemClock
@@ -92,7 +93,6 @@ def _run(env: Mapping[str, str], options: argparse.Namespace) -> int:
 
 async def _probe(ours: Settings, options: argparse.Namespace, report: "Report") -> None:
     from bot.cli.smoke_conversations import run_smoke
-    from bot.slack.client import SlackClient, new_session
     from slack_probe.bench import Bench
     from slack_probe.checks import GROUPS
     from slack_probe.report import run_checks
@@ -113,10 +113,7 @@ async def _probe(ours: Settings, options: argparse.Namespace, report: "Report") 
         for name, words in GROUPS.items()
         if options.yes or await terminal.ask(f"{name}: {words} Run these checks?", "y/N")
     ]
-    async with new_session() as session:
-        bot, app = (
-            SlackClient(token, ours.slack_api_url, session) for token in (ours.slack_bot_token, ours.slack_app_token)
-        )
+    async with open_slack(ours) as bot, open_slack(ours, ours.slack_app_token) as app:
         bench = Bench(bot, app, SystemClock(), options.channel, skip if options.yes else terminal.ask, try_models)
         await run_checks(bench, groups, report)
 
