@@ -913,17 +913,13 @@ def _contradictions(settings: Settings) -> list[str]:
     ours = {
         SLACK: ("BOT_SLACK_SEARCH", settings.slack_search),
         READ_CHANNEL: ("BOT_READ_CHANNEL", settings.read_channel),
+        **dict.fromkeys(PROPOSALS, ("", True)),
     }
     problems = [
-        f"BOT_MCP_CONFIG: the server {name} has the same name as Typist's own tool while {variable} is on. "
-        "Give it another name."
+        f"BOT_MCP_CONFIG: the server {name} has the same name as Typist's own tool"
+        f"{f' while {variable} is on' if variable else ''}. Give it another name."
         for name, (variable, is_on) in ours.items()
         if is_on and name in settings.mcp.names
-    ]
-    problems += [
-        f"BOT_MCP_CONFIG: the server {name} has the same name as Typist's own tool. Give it another name."
-        for name in PROPOSALS
-        if name in settings.mcp.names
     ]
     problems += [
         f"{name}: Typist doesn't know {{{one}}}. Use {', '.join(f'{{{known}}}' for known in identity.PLACEHOLDERS)}."

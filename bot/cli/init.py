@@ -27,7 +27,7 @@ from bot.cli import EXIT_FAILED, Subcommand, check
 from bot.cli.connections import open_slack
 from bot.cli.names import in_one_line, names_of
 from bot.cli.new_app import NewApp, manifest_file
-from bot.cli.terminal import has_terminal, hidden_answer, set_echo
+from bot.cli.terminal import has_terminal, hidden_answer, set_echo, visible_answer
 from bot.core import texts
 from bot.core.access import UserKind
 from bot.core.caps import parse_caps
@@ -246,7 +246,7 @@ class _Init:
 
     def _ask_for_admin(self) -> None:
         print()
-        while words := self._name():
+        while words := visible_answer(WHO):
             if "@" in words[1:]:
                 print(NO_EMAILS)
                 continue
@@ -279,8 +279,7 @@ class _Init:
         proposed = f"{max(5, 5 * math.ceil(3 * usd / 5))}"
         shown = CAP.format(people=people, model=model, usd=texts.quotas.dollars(round(usd, 2)), proposed=f"${proposed}")
         while True:
-            with set_echo(is_on=True):
-                amount = input(shown).strip().lower().removeprefix("$") or proposed
+            amount = visible_answer(shown).lower().removeprefix("$") or proposed
             cap = "" if amount == "none" else f"workspace/month={amount}usd"
             try:
                 parse_caps(cap)
@@ -301,10 +300,6 @@ class _Init:
             async for page in pages_of_people(slack):
                 members += sum(kind_of(person, team_id) is UserKind.MEMBER for person in page)
         return members
-
-    def _name(self) -> str:
-        with set_echo(is_on=True):
-            return input(WHO).strip()
 
     async def _find(self, words: str) -> Mapping[str, str]:
         from bot.slack.users import find_members
@@ -361,8 +356,7 @@ def _possible_variables(pasted: str, wanted: str) -> list[str]:
 
 def _choose(variables: Sequence[str]) -> str:
     vendors = {KEYS[variable]: variable for variable in variables}
-    with set_echo(is_on=True):
-        return vendors.get(input(WHOSE.format(vendors=" or ".join(vendors))).strip().lower(), "")
+    return vendors.get(visible_answer(WHOSE.format(vendors=" or ".join(vendors))).lower(), "")
 
 
 def _add_model_of(vendor: str, ours: Settings) -> Settings:

@@ -76,6 +76,11 @@ def hidden_answer(question: str) -> str:
     return answer
 
 
+def visible_answer(question: str) -> str:
+    with set_echo(is_on=True):
+        return input(question).strip()
+
+
 def has_terminal() -> bool:
     """Returns whether stdin is a terminal. If stdin was already closed when the process started, `sys.stdin` is
     None."""

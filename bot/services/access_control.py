@@ -117,10 +117,14 @@ class AccessControl:
             self.notifier.show_in_background(question, self.with_admin_mentions(denial), notice.name, notice.every_s)
 
 
+def access_question(workspace: Workspace, user_id: str, channel_id: str) -> Question:
+    """Returns a question without text, for checking whether a person can ask in a channel."""
+    return Question(ThreadKey(workspace.me.team_id, channel_id, None), "", user_id, "")
+
+
 async def refusal_to_change(access_control: AccessControl, workspace: Workspace, user_id: str, channel_id: str) -> str:
     """Returns why a person can't change the settings of a channel or direct message, or "" if they can."""
-    question = Question(ThreadKey(workspace.me.team_id, channel_id, None), "", user_id, "")
-    if denial := await access_control.denial(question, is_press=True):
+    if denial := await access_control.denial(access_question(workspace, user_id, channel_id), is_press=True):
         return denial
     if not is_direct_message(channel_id):
         return await channel_refusal(access_control, workspace, user_id, channel_id)

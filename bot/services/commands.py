@@ -17,7 +17,7 @@ from bot.core.channel_settings import (
     settings_line,
     with_changes,
 )
-from bot.core.conversation import Question, ThreadKey, escape, is_direct_message, message_link
+from bot.core.conversation import escape, is_direct_message, message_link
 from bot.core.surfaces import (
     HELP,
     MAX_LISTED,
@@ -32,12 +32,11 @@ from bot.core.surfaces import (
     TypedCommand,
     WorkspaceUsage,
 )
-from bot.core.texts.access import Denial
 from bot.core.unposted import direct_message_placeholder
 from bot.errors import RateLimited, Refused
 from bot.models.prices import price_of_tools
 from bot.reply.workspace import Workspace
-from bot.services.access_control import AccessControl, channel_refusal, refusal_to_change
+from bot.services.access_control import AccessControl, access_question, channel_refusal, refusal_to_change
 from bot.services.quota import CapSettings, Quota
 from bot.slack.blockkit import remark
 from bot.slack.client import TURN_WITHIN_S
@@ -71,7 +70,8 @@ class SlashCommands:
     _background: Background = field(default_factory=Background, init=False)
 
     async def respond(self, invocation: Invocation, typed: TypedCommand) -> CommandResponse | None:
-        if denial := await self._denial(invocation.user_id, invocation.channel_id):
+        asked = access_question(self.workspace, invocation.user_id, invocation.channel_id)
+        if denial := await self.access_control.denial(asked, is_press=True):
             return CommandResponse(self.access_control.with_admin_mentions(denial))
         subcommand = typed.subcommand
         if field := SETTINGS_FIELDS.get(subcommand):
@@ -158,10 +158,6 @@ class SlashCommands:
             priced.append(texts.settings.tools_price_note(texts.settings.tools_price(*price)))
         return *priced, *too_many, *map(texts.settings.sign_in_note, place.sign_in_servers), *down
 
-    async def _denial(self, user_id: str, channel_id: str) -> Denial | None:
-        thread = ThreadKey(self.workspace.me.team_id, channel_id, None)
-        return await self.access_control.denial(Question(thread, "", user_id, ""), is_press=True)
-
     async def _response(self, channel_id: str, content: str | Help | UsageToDate) -> CommandResponse:
         settings = await self.stores.channel_settings.read(self.workspace.me.team_id, channel_id)
         return CommandResponse(content, settings_line(settings, self.defaults, channel_id))
@@ -211,8 +207,8 @@ class AppHome:
         self.on_opened(user_id)
 
     async def _publish(self, user_id: str) -> None:
-        at_home = ThreadKey(self.workspace.me.team_id, direct_message_placeholder(user_id), None)
-        if denial := await self.access_control.denial(Question(at_home, "", user_id, "")):
+        asked = access_question(self.workspace, user_id, direct_message_placeholder(user_id))
+        if denial := await self.access_control.denial(asked):
             await self.workspace.surfaces.publish_home(user_id, self.access_control.with_admin_mentions(denial))
             return
         workspace = await self._workspace_usage() if user_id in self.access_control.admins else None
@@ -241,7 +237,7 @@ class AppHome:
         asked_in = [
             channel_id
             for channel_id in await self.stores.usage.channels_with_questions_of(team_id, user_id, first)
-            if not self.access_control.known_denial(Question(ThreadKey(team_id, channel_id, None), "", user_id, ""))
+            if not self.access_control.known_denial(access_question(self.workspace, user_id, channel_id))
         ]
         if not asked_in:
             return []

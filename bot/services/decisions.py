@@ -68,9 +68,10 @@ class Decisions:
                 return await self.schedules.resume_after_sign_in(schedule)
 
     async def decide(self, pressed: PressedAnswer) -> ActionResponse | None:
-        """Applies a clicked button's decision to its calls. The response mentions other pending calls."""
+        """Applies a clicked button's decision to its calls or its choice. The response mentions other pending calls."""
         press, answer = pressed.press, pressed.answer
-        decision, always = DECISIONS[press.action], press.action is ReplyAction.ALLOW_ALWAYS
+        decision = DECISIONS.get(press.action, Decision.APPROVED)
+        always = press.action is ReplyAction.ALLOW_ALWAYS
         problems = [await self.proceed(one, decision, press.user_id, always=always) for one in pressed.targets]
         if problem := pressed.problem or problems[-1]:
             return ActionResponse(problem)
@@ -80,11 +81,6 @@ class Decisions:
         if any(call.state is CallState.ASKED and call not in decided for call in answer.calls):
             sentences.append(texts.approvals.OTHERS_WAIT)
         return ActionResponse(" ".join(sentences)) if sentences else None
-
-    async def choose(self, pressed: PressedAnswer) -> ActionResponse | None:
-        [choice] = pressed.targets
-        problem = await self.proceed(choice, Decision.APPROVED, pressed.press.user_id)
-        return ActionResponse(problem) if problem else None
 
     async def show_arguments(self, pressed: PressedAnswer) -> ActionResponse | None:
         """Shows a call's arguments in a modal, where people who can approve the call can also edit its strings."""

@@ -15,7 +15,7 @@ from bot.clock import keep_trying
 from bot.core import texts
 from bot.core.calls import NO_SUCH_TOOL, CallResult, CallState, ToolUse
 from bot.core.channel_settings import SettingsPlace
-from bot.core.conversation import Question, ThreadKey, escape, is_direct_message, message_link
+from bot.core.conversation import Question, escape, is_direct_message, message_link
 from bot.core.job import Job, Notice, NoticeKind, sentence_notice
 from bot.core.memory import (
     MAX_CHARS,
@@ -35,7 +35,7 @@ from bot.core.texts.access import Denial
 from bot.errors import Refusal, Refused
 from bot.models.prompt import OfferedTools
 from bot.reply.workspace import Workspace
-from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
+from bot.services.access_control import CHECKED_WITHIN_S, AccessControl, access_question
 from bot.services.answer_attempt import CommandResult
 from bot.slack.views.memory import MEMORY, SubmittedMemories
 from bot.slack.views.modal import sentence_modal
@@ -163,8 +163,7 @@ class MemoryCommands:
 
     async def _modal_refusal(self, user_id: str, channel_id: str) -> str:
         """Returns why a person can't see or change a place's memories, or "" if they can."""
-        question = Question(ThreadKey(self.workspace.me.team_id, channel_id, None), "", user_id, "")
-        if refusal := await self._refusal(question, is_press=True):
+        if refusal := await self._refusal(access_question(self.workspace, user_id, channel_id), is_press=True):
             return refusal
         surfaces = self.workspace.surfaces
         try:

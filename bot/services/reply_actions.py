@@ -73,8 +73,7 @@ class ReplyActions:
             ReplyAction.SEND_TO_CHANNEL: self._send_to_channel,
             ReplyAction.UNDO: self._undo,
             ReplyAction.KEEP_TEST: self.kept_tests.open,
-            **dict.fromkeys(DECISIONS, self.decisions.decide),
-            ReplyAction.CHOOSE: self.decisions.choose,
+            **dict.fromkeys((*DECISIONS, ReplyAction.CHOOSE), self.decisions.decide),
             **dict.fromkeys((ReplyAction.ARGUMENTS, ReplyAction.EDIT), self.decisions.show_arguments),
         }
 

@@ -48,7 +48,7 @@ from bot.core.unposted import direct_message_placeholder
 from bot.core.unseen import visible
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.reply.workspace import Workspace
-from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
+from bot.services.access_control import CHECKED_WITHIN_S, AccessControl, access_question
 from bot.services.answer_attempt import CommandResult
 from bot.slack.blockkit import Json
 from bot.slack.notices import notification
@@ -403,7 +403,7 @@ class Schedules:
         return await self._denial(user_id, schedule.channel_id) or ""
 
     async def _denial(self, user_id: str, channel_id: str, *, members_only: bool = False) -> Denial | None:
-        asked = Question(ThreadKey(self.workspace.me.team_id, channel_id, None), "", user_id, "")
+        asked = access_question(self.workspace, user_id, channel_id)
         within_s = CHECKED_WITHIN_S if members_only else None
         return await self.access_control.denial(asked, now_within_s=within_s, members_only=members_only, is_press=True)
 

@@ -42,7 +42,7 @@ from bot.errors import Backoff, RateLimited, Refusal, Refused, StoreError, Typis
 from bot.logs import of_job
 from bot.reply.workspace import Workspace
 from bot.retry import LOOKS, MAX_LOOKS
-from bot.services.access_control import AccessControl
+from bot.services.access_control import AccessControl, access_question
 from bot.services.intake import Intake
 from bot.services.notifications import Notifier
 from bot.services.scheduled_runs import ScheduledRuns
@@ -140,8 +140,8 @@ class MessageShortcut:
         await self.stores.unposted_questions.record_post(team_id, view_id, message.channel_id, message.ts)
 
     async def _denial(self, user_id: str, channel_id: str) -> str | None:
-        in_channel = ThreadKey(self.workspace.me.team_id, channel_id, None)
-        return await self.access_control.denial(Question(in_channel, "", user_id, ""), is_press=True)
+        asked = access_question(self.workspace, user_id, channel_id)
+        return await self.access_control.denial(asked, is_press=True)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from bot.core.conversation import Question, ThreadKey, is_direct_message
 from bot.core.unposted import QuotedMessage, direct_message_placeholder, suggestion_view_id
 from bot.errors import RateLimited, Refused, StoreError
 from bot.reply.workspace import Workspace
-from bot.services.access_control import AccessControl
+from bot.services.access_control import AccessControl, access_question
 from bot.services.shortcut import MessageShortcut
 from bot.slack.notices import welcome
 from bot.slack.views.modal import sentence_modal
@@ -68,7 +68,7 @@ class Welcome:
         await self.stores.outbox.wake(self.workspace.me.team_id, channel_id)
         if not self.is_on:
             return
-        invitation = self._question(channel_id, inviter_id)
+        invitation = access_question(self.workspace, inviter_id, channel_id)
         if self.access_control.known_denial(invitation):
             log.info("channel %s not welcomed: access is denied there", channel_id)
             return
@@ -79,7 +79,7 @@ class Welcome:
 
     def on_opened(self, user_id: str, channel_id: str) -> None:
         if self.is_on and not self.workspace.me.has_pane:
-            self._start_posting(self._welcome_person(self._question(channel_id, user_id)))
+            self._start_posting(self._welcome_person(access_question(self.workspace, user_id, channel_id)))
 
     async def on_press(self, press: SuggestionPress) -> None:
         try:
@@ -105,7 +105,8 @@ class Welcome:
         number = list(texts.welcome.PANE_SUGGESTIONS).index(press.label)
         at_home = direct_message_placeholder(press.user_id)
         place = press.channel_id or at_home
-        if denial := await self.access_control.denial(self._question(place, press.user_id), is_press=True):
+        asked = access_question(self.workspace, press.user_id, place)
+        if denial := await self.access_control.denial(asked, is_press=True):
             return self.access_control.with_admin_mentions(denial)
         # A question in a direct message needs no thread, and is posted like a question from App Home.
         ts, channel_id = ("", at_home) if is_direct_message(place) else (press.message_ts, place)
@@ -149,9 +150,6 @@ class Welcome:
                 await surfaces.delete_post(channel_id, ts)
         except (RateLimited, Refused) as error:
             log.warning("welcome might be below a question: %s", error)
-
-    def _question(self, channel_id: str, user_id: str) -> Question:
-        return Question(ThreadKey(self.workspace.me.team_id, channel_id, None), "", user_id, "")
 
     def _start_posting(self, posting: Coroutine[None, None, None]) -> None:
         if len(self._background) >= MAX_POSTING:
