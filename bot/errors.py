@@ -125,7 +125,7 @@ class EndReason(StoredEnum, unknown="internal_error"):
     @property
     def is_temporary(self) -> bool:
         """Whether a model that failed for this reason might soon succeed with the same request."""
-        return self in _PASSING
+        return self in _TEMPORARY
 
     @property
     def is_charged_without_text(self) -> bool:
@@ -163,7 +163,7 @@ _ANSWERS = {
 }
 _STOPS = {EndReason.STOPPED, EndReason.QUESTION_DELETED, EndReason.REPLY_GONE}
 _NO_FAILURES = {*_ANSWERS, *_STOPS, EndReason.DENIED, EndReason.SHUT_OUT}
-_PASSING = {
+_TEMPORARY = {
     EndReason.RATE_LIMITED,
     EndReason.OVERLOADED,
     EndReason.UNREACHABLE,
@@ -173,7 +173,7 @@ _PASSING = {
 }
 _DECLINED = {EndReason.REFUSED, EndReason.MISALIGNED}
 _CONTINUABLE = {
-    *_PASSING,
+    *_TEMPORARY,
     EndReason.EMPTY,
     EndReason.ONLY_THOUGHT,
     EndReason.LENGTH_LIMIT,
@@ -293,7 +293,7 @@ class Refusal(StrEnum):
         return not (self.is_temporary or self is Refusal.TOKEN_GONE)
 
     @property
-    def is_for_good(self) -> bool:
+    def is_permanent(self) -> bool:
         """Whether the call can never succeed. False for CHANNEL_GONE, because people can reopen a channel."""
         return self.is_final and self is not Refusal.CHANNEL_GONE
 

@@ -48,7 +48,7 @@ _BARE = re.compile(r"[\w./:@+-]+", re.ASCII)
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 """Matches characters that could start a line that looks like another record, or move a terminal's cursor."""
 FIRST_QUIET_S, MAX_QUIET_S = 60.0, 960.0
-MAX_SAID = 500
+MAX_REMEMBERED = 500
 current_job: ContextVar[int | None] = ContextVar("current_job", default=None)
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -88,7 +88,7 @@ def set_up_early(log_format: str) -> None:
 def take_over() -> None:
     """Logs warnings and uncaught exceptions, which Python would otherwise print to stderr."""
 
-    def warned(
+    def on_warning(
         message: Warning | str,
         category: type[Warning],
         filename: str,
@@ -98,18 +98,18 @@ def take_over() -> None:
     ) -> None:
         log.warning("Python warns: kind=%s at=%s:%d", category.__name__, source_path(filename), lineno)
 
-    def thread_failed(failed: threading.ExceptHookArgs) -> None:
+    def on_thread_failure(failed: threading.ExceptHookArgs) -> None:
         log.error("thread failed", exc_info=failed.exc_value)
 
     def on_unraisable(failed: "sys.UnraisableHookArgs") -> None:
         log.error("error ignored while an object was removed", exc_info=failed.exc_value)
 
-    def process_failed(_: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    def on_process_failure(_: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
         log.critical("process failed", exc_info=error)
 
-    sys.excepthook = process_failed
-    warnings.showwarning = warned
-    threading.excepthook = thread_failed
+    sys.excepthook = on_process_failure
+    warnings.showwarning = on_warning
+    threading.excepthook = on_thread_failure
     sys.unraisablehook = on_unraisable
 
 
@@ -131,7 +131,7 @@ class Repeats(logging.Filter):
         key = record.name, str(record.msg), str(record.args), str(_fields(record)), current_job.get()
         said = self._repetitions.pop(key, None) or _Repetition(-math.inf, FIRST_QUIET_S)
         self._repetitions[key] = said
-        if len(self._repetitions) > MAX_SAID:
+        if len(self._repetitions) > MAX_REMEMBERED:
             del self._repetitions[next(iter(self._repetitions))]
         passed_s = record.created - said.written_at
         if passed_s < said.quiet_s:
@@ -198,7 +198,7 @@ class PrivateFormatter(logging.Formatter):
             f"{name}={text if _BARE.fullmatch(text) else json.dumps(text)}" for name, text in values.items()
         )
         message = _CONTROLS.sub(" ", private.getMessage())
-        private.msg = f"{job}{message}{': ' if pairs else ''}{pairs}{_times(record)}"
+        private.msg = f"{job}{message}{': ' if pairs else ''}{pairs}{_repetition_suffix(record)}"
         private.args = None
         return super().format(private)
 
@@ -219,7 +219,7 @@ class PrivateFormatter(logging.Formatter):
 
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802
         """Returns the tracebacks of the exception and its causes, starting with the first cause."""
-        return "\n".join(_traceback_lines(error) for error in reversed(list(_chain(ei[1]))))
+        return "\n".join(_traceback_lines(error) for error in reversed(list(_exception_chain(ei[1]))))
 
 
 class JsonFormatter(PrivateFormatter):
@@ -242,7 +242,7 @@ def _fields(record: logging.LogRecord) -> Mapping[str, object]:
     return getattr(record, "fields", {})
 
 
-def _times(record: logging.LogRecord) -> str:
+def _repetition_suffix(record: logging.LogRecord) -> str:
     repeated = getattr(record, "repeated", 0)
     return f" (and {repeated} more since the last such line)" if repeated else ""
 
@@ -285,7 +285,7 @@ def _is_loggable(error: BaseException) -> bool:
     return isinstance(error, TypistError)
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _exception_chain(error: BaseException | None) -> Iterator[BaseException]:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

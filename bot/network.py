@@ -35,8 +35,8 @@ USER_AGENT = f"typist/{__version__}"
 VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """curl's and OpenSSL's variables. The proxy variables are also read in lowercase."""
 NO_PROXY = "NO_PROXY"
-_FOLDER = "SSL_CERT_DIR"
-_CERTIFICATES = ("SSL_CERT_FILE", _FOLDER)
+_CERTIFICATE_FOLDER = "SSL_CERT_DIR"
+_CERTIFICATES = ("SSL_CERT_FILE", _CERTIFICATE_FOLDER)
 _PROXIES = {
     "https": ("HTTPS_PROXY", "ALL_PROXY"),
     "wss": ("HTTPS_PROXY", "ALL_PROXY"),
@@ -155,9 +155,9 @@ def tls() -> ssl.SSLContext:
     import httpx2
 
     name, path = next(_set_variables(os.environ, _CERTIFICATES), ("", ""))
-    if name == _FOLDER and not os.path.isdir(path):
+    if name == _CERTIFICATE_FOLDER and not os.path.isdir(path):
         # Otherwise, OpenSSL would silently trust nothing.
-        raise SettingsError([f"{_FOLDER} points to {path}, which isn't a folder."])
+        raise SettingsError([f"{_CERTIFICATE_FOLDER} points to {path}, which isn't a folder."])
     try:
         return httpx2.create_ssl_context()
     except ssl.SSLError as error:
@@ -353,11 +353,11 @@ def _displayed_host(address: SplitResult) -> str:
 def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    address = _ip(host)
+    address = _parse_ip(host)
     return address is not None and address.is_loopback
 
 
-def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _parse_ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -372,7 +372,7 @@ def _is_in_no_proxy(entry: str, host: str, port: int) -> bool:
     name, only_port = _split_port(entry.rpartition("://")[2].rstrip("/"))
     if not name or only_port not in (None, port):
         return False
-    if (address := _ip(host)) is not None:
+    if (address := _parse_ip(host)) is not None:
         try:
             return address in ipaddress.ip_network(name, strict=False)
         except ValueError:

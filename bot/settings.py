@@ -81,13 +81,13 @@ def _secret(value: str) -> str:
     return value
 
 
-def _entries(value: str) -> list[str]:
+def _split_list(value: str) -> list[str]:
     """Returns the entries of a comma-separated list, without empty ones."""
     return [entry.strip() for entry in value.split(",") if entry.strip()]
 
 
 def _secret_keys(value: str) -> tuple[str, ...]:
-    keys = tuple(_entries(value))
+    keys = tuple(_split_list(value))
     if not all(re.fullmatch("[A-Za-z0-9_-]{43}=", key) for key in keys):
         how = "openssl rand -base64 32 | tr '+/' '-_'"
         raise ValueError(f"must be 44-character keys, newest first. To generate one: {how}")
@@ -241,7 +241,7 @@ def parse_model_names(value: str) -> dict[str, str]:
 
 def _named_models(value: str) -> list[tuple[str, str | None]]:
     """Returns the listed models, each with its name after `as` or None. Raises ValueError if a comma is missing."""
-    entries = _entries(value)
+    entries = _split_list(value)
     if wrong := next((entry for entry in entries if _RUN_TOGETHER.search(entry)), None):
         raise ValueError(f"must have a comma between two models; {wrong!r} isn't one model")
     named = [re.split(r"\s+as(?:\s+|\Z)", entry, maxsplit=1, flags=re.IGNORECASE) for entry in entries]
@@ -267,7 +267,7 @@ def parse_model_option(value: str, option: str = "--model") -> tuple[str, ...]:
 
 def _ids(pattern: str, what: str) -> Callable[[str], frozenset[str]]:
     def parse(value: str) -> frozenset[str]:
-        ids = frozenset(_entries(value))
+        ids = frozenset(_split_list(value))
         for wrong in sorted(name for name in ids if not re.fullmatch(pattern, name)):
             raise ValueError(f"must be a comma-separated list of {what}; {wrong!r} isn't one")
         return ids
@@ -279,7 +279,7 @@ def parse_web_search(value: str) -> WebSearch | None:
     """Parses on, off, or a comma-separated list of hosts. Returns None for off. Raises ValueError."""
     if value.lower() in ("on", "off"):
         return WebSearch() if value.lower() == "on" else None
-    domains = tuple(_entries(value.lower()))
+    domains = tuple(_split_list(value.lower()))
     for wrong in (domain for domain in domains if not _DOMAIN.fullmatch(domain)):
         raise ValueError(f"must be on, off, or a list of domains such as docs.example.com; {wrong!r} isn't one")
     if len(domains) > MAX_DOMAINS:
@@ -549,11 +549,11 @@ def read(env: Mapping[str, str], *, needs_slack: bool = False, needs_model: bool
     env = _read_secret_files(env)
     problems = _unknown_variables(env)
     values: dict[str, Any] = {}
-    for setting in _fields():
+    for setting in _setting_fields():
         value = _parse_variable(env, setting.metadata["variable"], setting.metadata["parse"], problems)
         if value is not None:
             values[setting.name] = value
-    mcp = _mcp(values.get("mcp_config"), env, values.get("public_url", ""), problems)
+    mcp = _read_mcp_setup(values.get("mcp_config"), env, values.get("public_url", ""), problems)
     names = ModelNames(_parse_variable(env, "BOT_MODELS", parse_model_names, problems) or {})
     settings = Settings(**values, vendors=_vendors(env, problems), mcp=mcp, model_names=names)
     settings = replace(settings, misnamed_variables=_find_misnamed(env, settings), identity=_identity(env, settings))
@@ -586,7 +586,7 @@ FILE_SUFFIX = "_FILE"
 
 def secret_variables() -> list[str]:
     keys = [vendor.api_key_variable for vendor in VENDORS.values() if vendor.api_key_variable]
-    return [setting.metadata["variable"] for setting in _fields() if not setting.repr] + keys
+    return [setting.metadata["variable"] for setting in _setting_fields() if not setting.repr] + keys
 
 
 def _read_secret_files(env: Mapping[str, str]) -> Mapping[str, str]:
@@ -616,7 +616,7 @@ def _read_secret_files(env: Mapping[str, str]) -> Mapping[str, str]:
 
 def variables() -> list[str]:
     of_vendors = [variable for vendor in VENDORS.values() for variable in _vendor_variables(vendor).values()]
-    return [setting.metadata["variable"] for setting in _fields()] + of_vendors
+    return [setting.metadata["variable"] for setting in _setting_fields()] + of_vendors
 
 
 def _vendor_variables(vendor: VendorEntry) -> dict[str, str]:
@@ -631,7 +631,7 @@ def _vendor_variables(vendor: VendorEntry) -> dict[str, str]:
     return {name: variable for name, variable in named.items() if variable}
 
 
-def _fields() -> list[Field[Any]]:
+def _setting_fields() -> list[Field[Any]]:
     return [setting for setting in fields(Settings) if "variable" in setting.metadata]
 
 
@@ -662,7 +662,7 @@ def _misplaced_key(name: str, settings: VendorSettings) -> list[str]:
     ]
 
 
-def _mcp(path: str | None, env: Mapping[str, str], public_url: str, problems: list[str]) -> McpSetup:
+def _read_mcp_setup(path: str | None, env: Mapping[str, str], public_url: str, problems: list[str]) -> McpSetup:
     if path is None:
         return McpSetup()
     try:
@@ -785,7 +785,7 @@ def changed_settings(settings: Settings) -> dict[str, str]:
     """Returns non-default settings by variable, for operators. Secrets are masked."""
     shown = {
         field.metadata["variable"]: _displayed_value(field.metadata["variable"], value)
-        for field in _fields()
+        for field in _setting_fields()
         if (value := getattr(settings, field.name)) != field.default
     }
     named = {model: f"{model} as {name}" for model, name in settings.model_names.chosen.items() if model != name}
@@ -865,7 +865,7 @@ def _find_misnamed(env: Mapping[str, str], settings: Settings) -> dict[str, str]
     """Returns Slack settings that are also set without BOT_, but to a different value, such as SLACK_API_URL for an
     emulator."""
     found = {}
-    for setting in _fields():
+    for setting in _setting_fields():
         variable = setting.metadata["variable"]
         name = variable.removeprefix("BOT_")
         value = env.get(name, "").strip().rstrip("/")

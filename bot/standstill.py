@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 def end_long_steps() -> Iterator[None]:
     """Raises `Stuck` in each step of the event loop that computes for MAX_STEP_S. Call this function in the main
     thread."""
-    steps = _Steps()
+    steps = _StepWatcher()
     before = signal.signal(signal.SIGPROF, steps.on_tick)
     signal.setitimer(signal.ITIMER_PROF, TICK_S, TICK_S)
     try:
@@ -60,7 +60,7 @@ def end_long_steps() -> Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
-class _Steps:
+class _StepWatcher:
     def __init__(self) -> None:
         self._step: FrameType | None = None
         self._ticks = 0

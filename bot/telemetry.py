@@ -207,14 +207,14 @@ class Telemetry:
         labels = self._model_labels(model)
         name = f"chat {labels['gen_ai.request.model']}"
         # Not the current span, because a generator that is closed late would exit another task's context.
-        return ModelRequest(self, labels, self._begin(name, SpanKind.CLIENT, labels), now)
+        return ModelRequest(self, labels, self._begin_span(name, SpanKind.CLIENT, labels), now)
 
     def _span(self, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> AbstractContextManager[Span]:
         return self._current_span(name, kind, attributes) if self._tracer else nullcontext(INVALID_SPAN)
 
     @contextmanager
     def _current_span(self, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> Iterator[Span]:
-        span = self._begin(name, kind, attributes)
+        span = self._begin_span(name, kind, attributes)
         token = _current.set(span)
         try:
             yield span
@@ -222,7 +222,7 @@ class Telemetry:
             _current.reset(token)
             span.end()
 
-    def _begin(self, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> Span:
+    def _begin_span(self, name: str, kind: SpanKind, attributes: Mapping[str, str | int]) -> Span:
         if self._tracer is None:
             return INVALID_SPAN
         # Independent of OpenTelemetry's context, whose current span might be a library's.

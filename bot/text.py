@@ -14,14 +14,14 @@ def without_controls(text: str) -> str:
     return _CONTROLS.sub("", text)
 
 
-def paired_json(value: Any) -> Any:
+def with_joined_surrogates(value: Any) -> Any:
     match value:
         case str():
             return join_halves(value)
         case dict():
-            return {paired_json(key): paired_json(member) for key, member in value.items()}
+            return {with_joined_surrogates(key): with_joined_surrogates(member) for key, member in value.items()}
         case list():
-            return [paired_json(element) for element in value]
+            return [with_joined_surrogates(element) for element in value]
     return value
 
 

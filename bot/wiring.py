@@ -160,7 +160,7 @@ class _Parts:
     notifier: Notifier
     statuses: ThreadStatuses
     estimate: TokenEstimate
-    remembering: MemoryCommands
+    memory_commands: MemoryCommands
     quota: Quota
     caps: CapSettings
     home: AppHome
@@ -367,7 +367,7 @@ def _parts(settings: Settings, stores: Stores, workspace: Workspace, *, has_acco
     access = AccessControl(rules, workspace.users, notifier, settings.admins, people)
     statuses = ThreadStatuses(workspace.pane, stores.clock, workspace.scheduler.show_stop_button)
     estimate = TokenEstimate(models_in_use(settings))
-    remembering = MemoryCommands(stores, workspace, access)
+    memory_commands = MemoryCommands(stores, workspace, access)
     quota = build_quota(settings, stores, notifier)
     unpriced = tuple(map(settings.model_names.label, unpriced_models(settings)))
     caps = CapSettings(stores, workspace, settings.caps, unpriced, access)
@@ -383,7 +383,7 @@ def _parts(settings: Settings, stores: Stores, workspace: Workspace, *, has_acco
         notifier,
         statuses,
         estimate,
-        remembering,
+        memory_commands,
         quota,
         caps,
         home,
@@ -414,7 +414,7 @@ def _mcp_tools(parts: _Parts, servers: "McpServers | None", accounts: "Connectio
 def _toolbox(parts: _Parts, tools: Tools | None) -> Tools:
     servers = tuple(parts.sign_ins.servers.transports) if parts.sign_ins else ()
     proposals = ScheduleTool(parts.stores, parts.workspace, parts.access.admins, servers)
-    own: dict[str, Tools] = {REMEMBER: parts.remembering, SCHEDULE: proposals}
+    own: dict[str, Tools] = {REMEMBER: parts.memory_commands, SCHEDULE: proposals}
     if parts.settings.notify:
         own[NOTIFY] = NotifyTool(parts.stores, parts.workspace)
     if parts.settings.slack_search:
@@ -443,7 +443,7 @@ def _answering(parts: _Parts, models: Models, tools: Tools, transcriber: "Transc
     answers = AnswerSettings(settings.done_mention_s, settings.model_names)
     report = partial(report_attempt, workspace.telemetry)
     return Answering(
-        stores, workspace, steps, report, parts.access, quota, pane, parts.remembering, parts.schedules, answers
+        stores, workspace, steps, report, parts.access, quota, pane, parts.memory_commands, parts.schedules, answers
     )
 
 
@@ -489,15 +489,15 @@ def _listen(
     accounts = OwnAccounts(stores, workspace, access, parts.sign_ins)
     subcommands = {
         "schedules": parts.schedules.on_command,
-        "memory": parts.remembering.on_command,
+        "memory": parts.memory_commands.on_command,
         "accounts": accounts.on_command,
     }
     list_tools = mcp_tools.place_tools if mcp_tools else None
     commands = SlashCommands(stores, workspace, access, quota, caps, home.defaults, subcommands, list_tools)
     register_commands(bolt, turns, commands, shortcut)
     register_modal(bolt, turns, ACCOUNTS, accounts.sign_out, accounts.sign_everybody_out)
-    register_settings_button(bolt, turns, OPEN_MEMORY, parts.remembering.open_on_settings)
-    register_modal(bolt, turns, MEMORY, parts.remembering.save)
+    register_settings_button(bolt, turns, OPEN_MEMORY, parts.memory_commands.open_on_settings)
+    register_modal(bolt, turns, MEMORY, parts.memory_commands.save)
     register_modal(bolt, turns, KEEP_TEST, keeping.save)
     welcome = Welcome(stores, workspace, access, shortcut, settings.welcome, settings.read_channel)
     register_home_and_pane(bolt, turns, home, answering.pane, welcome)
@@ -540,16 +540,16 @@ def _outage_notices(
 
 def _admin_reports(parts: _Parts, checkup: Checkup, admins: AdminNotices) -> Iterator[Check]:
     # The reports are imported late, because few people use them.
-    settings, is_direct = parts.settings, parts.workspace.surfaces.is_among_direct_messages
+    settings, is_direct_message = parts.settings, parts.workspace.surfaces.is_among_direct_messages
     if settings.weekly_report:
         from bot.services.weekly_report import WeeklyReport
 
         rule, retiring = parse_weekly_rule(settings.weekly_report), partial(retirement_sentences, checkup)
-        yield WeeklyReport(rule, parts.stores, retiring, admins, is_direct).check
+        yield WeeklyReport(rule, parts.stores, retiring, admins, is_direct_message).check
     if settings.cost_alert:
         from bot.services.cost_alert import CostAlert
 
-        yield CostAlert(parts.stores, admins, settings.model_names, is_direct).check
+        yield CostAlert(parts.stores, admins, settings.model_names, is_direct_message).check
 
 
 def _house_questions(

@@ -94,7 +94,7 @@ def register_commands(app: AsyncApp, turns: Turns, commands: SlashCommands, ques
                 turns, invocation.user_id, lambda: commands.respond(invocation, command_of(command))
             )
         except (TypistError, TimeoutError) as error:
-            response = CommandResponse(_sentence(error))
+            response = CommandResponse(_error_sentence(error))
         await (ack(**command_message(response)) if response else ack())
 
     async def on_shortcut(shortcut: Mapping[str, Any]) -> None:
@@ -103,7 +103,7 @@ def register_commands(app: AsyncApp, turns: Turns, commands: SlashCommands, ques
             async with asyncio.timeout(WITHIN_S):
                 await questions.open(invocation, message_of_shortcut(shortcut, commands.workspace.me.team_id))
         except (TypistError, TimeoutError) as error:
-            response = CommandResponse(_sentence(error))
+            response = CommandResponse(_error_sentence(error))
             await commands.workspace.surfaces.respond_to_command(invocation.response_url, response)
 
     app.command(COMMAND)(on_command)
@@ -185,7 +185,7 @@ def register_modal(
         try:
             problems = await _run_in_turn(turns, user_id, lambda: save(user_id, submitted))
         except (TypistError, TimeoutError) as error:
-            problems = _sentence(error)
+            problems = _error_sentence(error)
         if isinstance(problems, str) and problems:
             problems = {modal.first_field(submitted): problems}
         if problems:
@@ -204,6 +204,6 @@ async def _run_in_turn(turns: Turns, user_id: str, work: Callable[[], Awaitable[
         return await work()
 
 
-def _sentence(error: Exception) -> str:
+def _error_sentence(error: Exception) -> str:
     log.warning("command or modal failed: %s", error or "it took too long")
     return texts.commands.SLACK_SLOW if isinstance(error, TimeoutError) else texts.commands.COMMAND_FAILED

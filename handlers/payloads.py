@@ -346,7 +346,7 @@ def suggestion_press_of(body: Mapping[str, Any]) -> SuggestionPress:
         channel_id=_string_or_none(container, "channel_id") or "",
         message_ts=_ts(container, "message_ts") if container.get("message_ts") is not None else "",
         label=_string_or_none(action, "value") or "",
-        at_ts=_ts(action, "action_ts"),
+        clicked_ts=_ts(action, "action_ts"),
         trigger_id=_string_or_none(body, "trigger_id") or "",
         response_url=_string_or_none(body, "response_url") or "",
     )

@@ -31,7 +31,7 @@ FEATURES: Mapping[str, Feature] = {
     ),
     "memory": Feature(
         r"memor",
-        r"\b[Mm]emories\b|MEMOR(?:Y|IES)\w*|REMEMBER\w*|FORGOTTEN|remembering|MemoryCommands|texts\.memory|core\.memory|is_forgotten|OPEN_MEMORY",
+        r"\b[Mm]emories\b|MEMOR(?:Y|IES)\w*|REMEMBER\w*|FORGOTTEN|MemoryCommands|texts\.memory|core\.memory|is_forgotten|OPEN_MEMORY|memory_commands",
         96,
     ),
     "sign-in": Feature(
@@ -122,7 +122,7 @@ FEATURES: Mapping[str, Feature] = {
     "a channel's settings": Feature(
         r"channel_settings|views/settings|texts/settings",
         r"ChannelSettings\w*|channel_settings|SettingsPlace|DefaultSettings",
-        70,  # a change of them runs a channel's kept tests
+        73,  # a change of them runs a channel's kept tests, and one query reads them all
     ),
 }
 

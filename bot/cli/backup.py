@@ -18,11 +18,11 @@ from bot.settings import Settings
 def _back_up(env: Mapping[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     logs.set_up(ours.log_level, ours.log_format)
-    asyncio.run(_write(ours, Path(options.file)))
+    asyncio.run(_write_backup(ours, Path(options.file)))
     return 0
 
 
-async def _write(ours: Settings, file: Path) -> None:
+async def _write_backup(ours: Settings, file: Path) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
     from bot.store.backup import back_up
@@ -41,10 +41,10 @@ async def _write(ours: Settings, file: Path) -> None:
 def _restore(env: Mapping[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     logs.set_up(ours.log_level, ours.log_format)
-    return asyncio.run(_read(ours, Path(options.file), is_agreed=options.yes))
+    return asyncio.run(_restore_backup(ours, Path(options.file), is_agreed=options.yes))
 
 
-async def _read(ours: Settings, file: Path, *, is_agreed: bool) -> int:
+async def _restore_backup(ours: Settings, file: Path, *, is_agreed: bool) -> int:
     from bot.store import backup
     from bot.store.database import connected
 
@@ -53,18 +53,18 @@ async def _read(ours: Settings, file: Path, *, is_agreed: bool) -> int:
         await backup.check_unused(engine)
         newest_at = await backup.newest_at(engine)
         if newest_at > found.newest_at and not is_agreed:
-            newer = f"The database ({_time(newest_at)}) is newer than the backup ({_time(found.newest_at)})."
+            newer = f"The database ({_utc(newest_at)}) is newer than the backup ({_utc(found.newest_at)})."
             if not confirm(f"{newer} Everything since then will be deleted permanently. Continue?", "delete it"):
                 print("Nothing was changed.")
                 return EXIT_FAILED
         await backup.restore(file, engine)
-    as_of = f" as of {_time(found.newest_at)}" if found.newest_at else ""
-    lost = f" Everything from then until {_time(newest_at)} was deleted." if newest_at > found.newest_at else ""
+    as_of = f" as of {_utc(found.newest_at)}" if found.newest_at else ""
+    lost = f" Everything from then until {_utc(newest_at)} was deleted." if newest_at > found.newest_at else ""
     print(f"Restored {_questions(found.questions)}{as_of}.{lost}")
     return 0
 
 
-def _time(at: float) -> str:
+def _utc(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC" if at else "empty"
 
 

@@ -45,7 +45,7 @@ QUESTION, QUESTIONS_A_MONTH = Usage(3_000, 400), 5 * 21
 PREFIXES = {"xoxb-": BOT_TOKEN, "xapp-": APP_TOKEN}
 KEYS = {entry.api_key_variable: name for name, entry in VENDORS.items() if entry.api_key_variable}
 ANY_KEY = ""
-KEYLESS = "not-set"
+PLACEHOLDER_KEY = "not-set"
 ASK: Mapping[str, str] = {
     BOT_TOKEN: "Copy the bot token (xoxb-…). Once you have installed the app, 'Your app credentials' has both tokens.\n"
     "Otherwise: your app's settings (api.slack.com/apps) → Install App → Install to your workspace → Allow.\n"
@@ -60,21 +60,21 @@ ASK: Mapping[str, str] = {
     **{variable: f"Copy the value of {variable}: {SOURCES[variable]}." for variable in KEYS},
 }
 PASTE = "Paste it here (it stays hidden): "
-PASTE_OR_ENTER = "{on_enter}, or paste a token here (it stays hidden): "
+PASTE_OR_ENTER = "{enter_prompt}, or paste a token here (it stays hidden): "
 PASTE_AGAIN = "Paste another one, or press Enter to check the same one again: "
 CHECKING = "Checking…"
-WHOSE = "Which vendor is this key from? Enter {vendors}: "
-OTHER = "This is the value of {variable}."
+WHICH_VENDOR = "Which vendor is this key from? Enter {vendors}: "
+OTHER_VARIABLE = "This is the value of {variable}."
 NOT_ACCESS = "This is the refresh token. Copy the access token beside it (xoxe.xoxp-…)."
 NOT_IN_USE = "No model in BOT_MODELS uses this key."
-IS_SET = "{variable} is already set in .env or in the environment, and won't be changed."
+ALREADY_SET = "{variable} is already set in .env or in the environment, and won't be changed."
 WRITTEN = "{variable} is now in .env."
-WHO = (
+WHICH_ADMIN = (
     "Who administers Typist? Typist admins can see who uses it and set quotas.\n"
     "Your name as shown in Slack, or your member ID (press Enter to skip this): "
 )
-NOBODY = "No member of the workspace has this name or ID. Guests and bots can't be admins."
-SEVERAL = "Several members have this name: {people}. Enter one member's ID."
+NO_SUCH_MEMBER = "No member of the workspace has this name or ID. Guests and bots can't be admins."
+SEVERAL_MEMBERS = "Several members have this name: {people}. Enter one member's ID."
 NO_EMAILS = (
     "The app can't look up email addresses. Enter a name as shown in Slack, or a member ID (in Slack: profile > Copy "
     "member ID)."
@@ -162,7 +162,7 @@ class _Init:
 
     def _settings(self, **pasted: str) -> Settings:
         """Returns the settings so far, plus pasted values. Raises SettingsError, except for missing keys."""
-        missing = dict.fromkeys(self._missing_keys(), KEYLESS)
+        missing = dict.fromkeys(self._missing_keys(), PLACEHOLDER_KEY)
         return settings.read({**self.env, **missing, **pasted})
 
     def _ask(self, wanted: str) -> None:
@@ -171,14 +171,14 @@ class _Init:
         while True:
             pasted = hidden_answer(PASTE_AGAIN if pasted else self._prompt()).strip() or pasted
             variables = _possible_variables(pasted, wanted)
-            variable = variables[0] if len(variables) == 1 else _choose(variables)
+            variable = variables[0] if len(variables) == 1 else _choose_vendor(variables)
             if self._new_app and (not pasted or pasted.startswith("xoxe")):
                 self._continue_with(self._new_app, pasted)
             elif self._has(variable):
-                print(IS_SET.format(variable=variable))
+                print(ALREADY_SET.format(variable=variable))
             elif pasted and variable:
                 if variable != wanted != ANY_KEY:
-                    print(OTHER.format(variable=variable))
+                    print(OTHER_VARIABLE.format(variable=variable))
                 if self._accepts(variable, pasted):
                     self._write(variable, pasted)
                     return
@@ -186,13 +186,13 @@ class _Init:
             pasted = ""
 
     def _prompt(self) -> str:
-        return PASTE_OR_ENTER.format(on_enter=self._new_app.on_enter) if self._new_app else PASTE
+        return PASTE_OR_ENTER.format(enter_prompt=self._new_app.enter_prompt) if self._new_app else PASTE
 
     def _continue_with(self, new_app: NewApp, token: str) -> None:
         """Without a token, does what Enter stands for. Creates the app with a configuration token, which expires after
         12 hours and isn't stored."""
         if not token:
-            new_app.enter(self._settings())
+            new_app.on_enter(self._settings())
             return
         if token.startswith("xoxe-"):
             print(NOT_ACCESS)
@@ -246,12 +246,12 @@ class _Init:
 
     def _ask_for_admin(self) -> None:
         print()
-        while words := visible_answer(WHO):
+        while words := visible_answer(WHICH_ADMIN):
             if "@" in words[1:]:
                 print(NO_EMAILS)
                 continue
             try:
-                found = asyncio.run(self._find(words))
+                found = asyncio.run(self._find_member(words))
             except (RateLimited, Refused) as error:
                 print(NOT_LOOKED_UP.format(error=error))
                 continue
@@ -261,7 +261,7 @@ class _Init:
                 self._write(ADMINS, *found)
                 self._ask_for_cap()
                 return
-            print(SEVERAL.format(people=", ".join(people)) if found else NOBODY)
+            print(SEVERAL_MEMBERS.format(people=", ".join(people)) if found else NO_SUCH_MEMBER)
 
     def _ask_for_cap(self) -> None:
         """Asks for the workspace's monthly cap if the first model has a price, and turns the cost alert on."""
@@ -301,7 +301,7 @@ class _Init:
                 members += sum(kind_of(person, team_id) is UserKind.MEMBER for person in page)
         return members
 
-    async def _find(self, words: str) -> Mapping[str, str]:
+    async def _find_member(self, words: str) -> Mapping[str, str]:
         from bot.slack.users import find_members
 
         async with open_slack(self._settings()) as slack:
@@ -354,9 +354,9 @@ def _possible_variables(pasted: str, wanted: str) -> list[str]:
     return found[:1] if not pasted or pasted.startswith(tuple(settings.TOKEN_KINDS)) else found
 
 
-def _choose(variables: Sequence[str]) -> str:
+def _choose_vendor(variables: Sequence[str]) -> str:
     vendors = {KEYS[variable]: variable for variable in variables}
-    return vendors.get(visible_answer(WHOSE.format(vendors=" or ".join(vendors))).lower(), "")
+    return vendors.get(visible_answer(WHICH_VENDOR.format(vendors=" or ".join(vendors))).lower(), "")
 
 
 def _add_model_of(vendor: str, ours: Settings) -> Settings:

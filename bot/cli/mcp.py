@@ -61,17 +61,17 @@ def _add_mcp_arguments(parser: argparse.ArgumentParser) -> None:
     revoke.add_argument("tools", nargs="+", metavar="TOOL", help="a tool's name in the list")
 
 
-def _mcp(env: Mapping[str, str], options: argparse.Namespace) -> int:
+def _run_mcp(env: Mapping[str, str], options: argparse.Namespace) -> int:
     ours = settings.read(env)
     logs.set_up_quietly(ours.log_level, ours.log_format)
     if not ours.mcp.servers:
         raise SettingsError(["BOT_MCP_CONFIG isn't set, so there are no MCP servers. See tools.md in Typist's docs."])
     if options.action == REVOKE:
-        return asyncio.run(_revoke(ours, options.tools))
-    return asyncio.run(_agree(ours, options.tools, yes=options.yes) if options.tools else _list(ours))
+        return asyncio.run(_revoke_tools(ours, options.tools))
+    return asyncio.run(_agree_to_tools(ours, options.tools, yes=options.yes) if options.tools else _list_tools(ours))
 
 
-async def _revoke(ours: Settings, names: Sequence[str]) -> int:
+async def _revoke_tools(ours: Settings, names: Sequence[str]) -> int:
     async with open_stores(ours) as stores:
         allowed = {allowed.tool for allowed in await stores.approvals.allowed_tools()}
         if unknown := [name for name in names if name not in allowed]:
@@ -85,7 +85,7 @@ async def _revoke(ours: Settings, names: Sequence[str]) -> int:
     return 0
 
 
-async def _list(ours: Settings) -> int:
+async def _list_tools(ours: Settings) -> int:
     async with open_stores(ours) as stores:
         seen, down = await _tool_states(ours, stores)
         allowed = await stores.approvals.allowed_tools()
@@ -94,7 +94,7 @@ async def _list(ours: Settings) -> int:
     return EXIT_FAILED if set(down.values()) - {DOWN_SIGN_IN} else 0
 
 
-async def _agree(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
+async def _agree_to_tools(ours: Settings, names: Sequence[str], *, yes: bool) -> int:
     from bot.core.calls import Pin
 
     async with open_stores(ours) as stores:
@@ -222,6 +222,6 @@ MCP = Subcommand(
     "the server's first list, or whose name, description or parameters have changed, until you agree: typist mcp "
     "agree TOOL. The list ends with the tools that admins always allow in a channel. To be asked about their calls "
     "again: typist mcp revoke TOOL.",
-    _mcp,
+    _run_mcp,
     _add_mcp_arguments,
 )

@@ -57,15 +57,15 @@ class NewApp:
         self._has_browser = terminal.has_browser(env)
 
     def introduce(self) -> None:
-        print(OFFER if self._config_token else CREATE.format(open=self._open(), file=self._file))
+        print(OFFER if self._config_token else CREATE.format(open=self._opening_sentence(), file=self._file))
 
     @property
-    def on_enter(self) -> str:
+    def enter_prompt(self) -> str:
         if self._config_token:
             return ENTER_CREATES
         return ENTER_OPENS if self._has_browser else ENTER_SHOWS
 
-    def enter(self, ours: Settings) -> None:
+    def on_enter(self, ours: Settings) -> None:
         if self._config_token:
             self.create(ours)
             return
@@ -93,10 +93,10 @@ class NewApp:
         self._page = INSTALL_PAGE.format(app_id=app_id)
         self._link_text = self._page.removeprefix("https://")
         self._has_browser = terminal.has_browser(self._env)
-        print(INSTALL.format(open=self._open()))
+        print(INSTALL.format(open=self._opening_sentence()))
         return True
 
-    def _open(self) -> str:
+    def _opening_sentence(self) -> str:
         link = terminal.link(self._page, self._link_text, self._env)
         return (OPEN if self._has_browser else OPEN_YOURSELF).format(link=link)
 

@@ -51,9 +51,9 @@ class Terminal:
 
     async def ask(self, question: str, choices: str = "y/n, or Enter if you can't tell") -> bool | None:
         print_note(f"{question} [{choices}]")
-        return _ANSWERS.get((await self._line()).strip().lower())
+        return _ANSWERS.get((await self._read_line()).strip().lower())
 
-    async def _line(self) -> str:
+    async def _read_line(self) -> str:
         loop, readable = asyncio.get_running_loop(), asyncio.Event()
         file = sys.stdin.fileno()
         loop.add_reader(file, readable.set)

@@ -160,12 +160,12 @@ def _replay(env: Mapping[str, str], options: argparse.Namespace) -> int:
     if options.kept:
         if options.since or options.judge or options.folder:
             raise SettingsError(["--since, --judge and --folder can't be combined with --kept."])
-        model, ours = _settings(env, "--model", options.model or "")
-        return asyncio.run(_run_kept(_set_up(ours, prompt), model, options))
+        model, ours = _model_settings(env, "--model", options.model or "")
+        return asyncio.run(_check_kept_answers(_set_up(ours, prompt), model, options))
     if not options.model:
         raise SettingsError(["typist replay needs --model or --kept."])
-    model, ours = _settings(env, "--model", options.model)
-    judge, judges = _settings(env, "--judge", options.judge) if options.judge else ("", None)
+    model, ours = _model_settings(env, "--model", options.model)
+    judge, judges = _model_settings(env, "--judge", options.judge) if options.judge else ("", None)
     ours = _set_up(ours, prompt)
     since = parse_usage_start(options.since)
     path = Path(options.folder or "replay-" + re.sub(r"[^\w.-]+", "-", model))
@@ -190,7 +190,7 @@ def _set_up(ours: Settings, prompt: str) -> Settings:
     return replace(ours, system_prompt=prompt or ours.system_prompt, web_search=None)
 
 
-def _settings(env: Mapping[str, str], option: str, value: str) -> tuple[str, Settings]:
+def _model_settings(env: Mapping[str, str], option: str, value: str) -> tuple[str, Settings]:
     """Returns the model and settings. `value`: "" for the models in BOT_MODELS, of which the first is returned."""
     [model, *others] = parse_model_option(value, option) if value else [""]
     if others:
@@ -202,16 +202,16 @@ def _settings(env: Mapping[str, str], option: str, value: str) -> tuple[str, Set
     return model or models_in_use(ours)[0], ours
 
 
-async def _run_kept(ours: Settings, model: str, options: argparse.Namespace) -> int:
+async def _check_kept_answers(ours: Settings, model: str, options: argparse.Namespace) -> int:
     """Prints a line of JSON for each kept test. Returns EXIT_FAILED if a test failed or wasn't run."""
     from bot.services.kept_test_run import KeptTestRun
     from bot.wiring import open_answering
 
     async with open_answering(ours, SystemClock(), has_tools=True) as answering:
-        replaced = _replaced(has_model=bool(options.model), has_prompt=bool(options.system_prompt))
-        run = KeptTestRun(answering, replaced, has_tools=True, limit_usd=options.limit)
+        setting_overrides = _setting_overrides(has_model=bool(options.model), has_prompt=bool(options.system_prompt))
+        run = KeptTestRun(answering, setting_overrides, has_tools=True, limit_usd=options.limit)
         tests = await answering.stores.kept_tests.all(answering.workspace.me.team_id)
-        channels = await _chosen(options, {test.channel_id for test in tests}, answering.workspace.surfaces)
+        channels = await _chosen_channels(options, {test.channel_id for test in tests}, answering.workspace.surfaces)
         tests = [test for test in tests if test.channel_id in channels]
         about_usd = await run.estimated_usd(tests)
         print_note(KEPT.format(count=len(tests), model=model, about=about_usd, limit=options.limit))
@@ -222,7 +222,7 @@ async def _run_kept(ours: Settings, model: str, options: argparse.Namespace) -> 
                 print(json.dumps(result.as_json), flush=True)
         except (CapReached, ProviderError) as error:
             stopped = _stop_notice(error, options.limit)
-    for note in (stopped, run.denied and DENIED.format(count=run.denied)):
+    for note in (stopped, run.denied_count and DENIED.format(count=run.denied_count)):
         if note:
             print_note(note)
     return EXIT_FAILED if failed or stopped else 0
@@ -247,10 +247,10 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
             from bot.cli.replay_judge import open_judge
 
             judge = await stack.enter_async_context(open_judge(judges))
-        replaced = _replaced(has_model=True, has_prompt=bool(folder.of["system_prompt"]))
-        replay = Replay(answering, replaced, has_tools=options.tools)
+        setting_overrides = _setting_overrides(has_model=True, has_prompt=bool(folder.of["system_prompt"]))
+        replay = Replay(answering, setting_overrides, has_tools=options.tools)
         asked = await replay.replays.question_ids(folder.of["since"] * DAY_S)
-        channels = await _chosen(options, set(asked.values()), answering.workspace.surfaces)
+        channels = await _chosen_channels(options, set(asked.values()), answering.workspace.surfaces)
         ids = [job_id for job_id, channel in asked.items() if channel in channels]
         left = [job_id for job_id in ids if not folder.has_answer(job_id)]
         usd = max(0.0, folder.limit_usd - folder.spent_usd)
@@ -259,14 +259,14 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
             left = [job_id for job_id in ids if not folder.has_answer(job_id) or folder.needs_verdict(job_id)]
             print_note(await _judge_notice(judge, replay.replays, folder, left))
         stopped = await _ask_each(replay, folder, left, judge)
-        await _report(ours, replay.replays, folder, answering.workspace.channel_reader)
+        await _write_report(ours, replay.replays, folder, answering.workspace.channel_reader)
     if not stopped:
         return 0
     print_note(stopped)
     return EXIT_FAILED
 
 
-async def _chosen(options: argparse.Namespace, conversations: set[str], surfaces: "Surfaces") -> set[str]:
+async def _chosen_channels(options: argparse.Namespace, conversations: set[str], surfaces: "Surfaces") -> set[str]:
     """Returns the conversations that the options choose. By default, excludes direct messages and group
     conversations."""
     conversations = {one for one in conversations if options.channel is None or one in options.channel}
@@ -300,19 +300,19 @@ async def _ask_each(replay: "Replay", folder: Folder, job_ids: list[int], judge:
         progress = f"{numbers[job_id]:,} of {len(job_ids):,}"
         try:
             if not folder.has_answer(job_id):
-                said = await _ask(replay, folder, asked)
+                said = await _ask_question(replay, folder, asked)
                 print_note(f"{progress}: {said}, ${folder.spent_usd:.4f} so far")
             if judge is not None and folder.needs_verdict(job_id):
-                said = await _compare(judge, replay.replays, folder, asked.job)
+                said = await _compare_answers(judge, replay.replays, folder, asked.job)
                 print_note(f"{progress}: judged {said}, ${folder.spent_usd:.4f} so far")
         except (CapReached, ProviderError) as error:
             return _stop_notice(error, folder.limit_usd)
-    if replay.denied:
-        print_note(DENIED.format(count=replay.denied))
+    if replay.denied_count:
+        print_note(DENIED.format(count=replay.denied_count))
     return ""
 
 
-async def _ask(replay: "Replay", folder: Folder, asked: "RecordedQuestion") -> str:
+async def _ask_question(replay: "Replay", folder: Folder, asked: "RecordedQuestion") -> str:
     """Asks a question and returns how the answer ended. Raises CapReached, and ProviderError for failures that would
     affect every question."""
     from bot.cli.replay_report import answer_values
@@ -329,11 +329,11 @@ async def _ask(replay: "Replay", folder: Folder, asked: "RecordedQuestion") -> s
     return f"{now.end}, {now.seconds:.1f} s"
 
 
-def _replaced(*, has_model: bool, has_prompt: bool) -> dict[str, Any]:
+def _setting_overrides(*, has_model: bool, has_prompt: bool) -> dict[str, Any]:
     return ({"model": None} if has_model else {}) | ({"system_prompt": ""} if has_prompt else {})
 
 
-async def _compare(judge: "Judge", replays: "Replays", folder: Folder, job: Job) -> str:
+async def _compare_answers(judge: "Judge", replays: "Replays", folder: Folder, job: Job) -> str:
     line = folder.lines[job.id]
     most_usd = judge.usd(line, at_most=True)
     folder.check(most_usd)
@@ -349,7 +349,7 @@ async def _compare(judge: "Judge", replays: "Replays", folder: Folder, job: Job)
     return verdict
 
 
-async def _report(ours: Settings, replays: "Replays", folder: Folder, reader: "ChannelReader") -> None:
+async def _write_report(ours: Settings, replays: "Replays", folder: Folder, reader: "ChannelReader") -> None:
     from bot.cli.replay_report import TIMES, UNFINISHED, labeled_totals, page, totals
 
     lines = []

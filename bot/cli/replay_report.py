@@ -132,11 +132,11 @@ def page(
             count = f"{len(in_group):,} of {len(lines):,}"
             sections += f"<details open><summary><h2>{heading} ({count})</h2></summary>{of_lines}</details>"
     below = "".join(map(_small, notes))
-    return PAGE.format(title=_text(title), rows=_rows(sums), notes=below, sections=sections)
+    return PAGE.format(title=_escape_text(title), rows=_rows(sums), notes=below, sections=sections)
 
 
 def _rows(rows: Iterable[Sequence[str]], shown: Callable[[str], str] | None = None) -> str:
-    return "".join(f"<tr>{''.join(f'<td>{(shown or _text)(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return "".join(f"<tr>{''.join(f'<td>{(shown or _escape_text)(cell)}</td>' for cell in row)}</tr>" for row in rows)
 
 
 def _group(line: Line) -> int:
@@ -159,7 +159,7 @@ def _section(line: Line, names: Mapping[str, str]) -> str:
     classes = " ".join(name for name in FILTERS if shown[name])
     thread = f"<p>{_link(line['link'], 'Open in Slack')}</p>" if line.get("link") else ""
     return (
-        f'<section class="{classes}">{_small(about)}{thread}{_block(line["question"])}'
+        f'<section class="{classes}">{_small(about)}{thread}{_preformatted(line["question"])}'
         f'<div class="pair">{pair}</div></section>'
     )
 
@@ -182,27 +182,27 @@ def _heading(at: str, given: Line) -> str:
 def _to_html(markdown: str) -> str:
     markdown = as_markdown(markdown.replace("\0", "\ufffd"))
     leaves = parse_blocks(markdown, last_line_incomplete=False).leaf_blocks
-    return f'<div class="answer" dir="auto">{"".join(_leaf(markdown, leaf) for leaf in leaves)}</div>'
+    return f'<div class="answer" dir="auto">{"".join(_leaf_to_html(markdown, leaf) for leaf in leaves)}</div>'
 
 
-def _leaf(markdown: str, leaf: LeafBlock) -> str:
+def _leaf_to_html(markdown: str, leaf: LeafBlock) -> str:
     first, lines = leaf.lines[0], [markdown[line.content : line.end] for line in leaf.lines]
     match leaf.kind:
         case LeafKind.FENCED_CODE:
-            return _block(code_content(markdown, leaf))
+            return _preformatted(code_content(markdown, leaf))
         case LeafKind.INDENTED_CODE:
-            return _block("\n".join(lines))
+            return _preformatted("\n".join(lines))
         case LeafKind.TABLE:
-            return f"<table>{_rows(table_rows(lines), _inlines)}</table>"
+            return f"<table>{_rows(table_rows(lines), _inlines_to_html)}</table>"
         case LeafKind.HEADING:
-            return f"<h3>{_inlines(lines[0].strip('# '))}</h3>"
+            return f"<h3>{_inlines_to_html(lines[0].strip('# '))}</h3>"
     marker = markdown[first.start : first.content]
     indent = "&emsp;" * ((len(marker) - len(marker.lstrip())) // 2)
-    text = _inlines("\n".join(lines)).replace("\n", "<br>")
-    return f"<p>{indent}{_text(re.sub('^[-+*]$', '•', marker.strip()))} {text}</p>"
+    text = _inlines_to_html("\n".join(lines)).replace("\n", "<br>")
+    return f"<p>{indent}{_escape_text(re.sub('^[-+*]$', '•', marker.strip()))} {text}</p>"
 
 
-def _inlines(markdown: str) -> str:
+def _inlines_to_html(markdown: str) -> str:
     html, opened = "", list[str]()
     for text, style in styled_inlines(markdown):
         if style in EMPHASIS:
@@ -210,23 +210,23 @@ def _inlines(markdown: str) -> str:
             html += f"<{'/' * is_end}{EMPHASIS[opened.pop() if is_end else style]}>"
             opened += [] if is_end else [style]
         elif style == "code":
-            html += f"<code>{_text(text)}</code>"
+            html += f"<code>{_escape_text(text)}</code>"
         else:
-            html += _link(text) if text.startswith(("http://", "https://")) else _text(text)
+            html += _link(text) if text.startswith(("http://", "https://")) else _escape_text(text)
     return html + "".join(f"</{EMPHASIS[style]}>" for style in reversed(opened))
 
 
 def _link(url: str, label: str = "") -> str:
-    return f'<a href="{_text(url)}" rel="noreferrer">{_text(label or url)}</a>'
+    return f'<a href="{_escape_text(url)}" rel="noreferrer">{_escape_text(label or url)}</a>'
 
 
 def _small(text: str) -> str:
-    return f"<p><small>{_text(text)}</small></p>"
+    return f"<p><small>{_escape_text(text)}</small></p>"
 
 
-def _block(text: str) -> str:
-    return f'<pre dir="auto">{_text(text)}</pre>'
+def _preformatted(text: str) -> str:
+    return f'<pre dir="auto">{_escape_text(text)}</pre>'
 
 
-def _text(text: str) -> str:
+def _escape_text(text: str) -> str:
     return escape(visible(text))

@@ -42,7 +42,7 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
     from bot.checks.registry import log_findings
     from bot.checks.report import Occasion
 
-    beside = Background()
+    background = Background()
     logs.set_up(ours.log_level, ours.log_format)
 
     def ready(bot: "Bot") -> None:
@@ -55,11 +55,11 @@ def run(env: Mapping[str, str], options: argparse.Namespace) -> int:
         # Modules, tables and connections that exist now stay. A full garbage collection would scan them and delay every
         # answer by a tenth of a second.
         gc.freeze()
-        beside.start(log_findings(ours, Occasion.CONNECTED), "models not looked up")
+        background.start(log_findings(ours, Occasion.CONNECTED), "models not looked up")
 
     async def run_bot(shutdown: "Shutdown") -> None:
         beating = asyncio.create_task(standstill.beat(env.get("NOTIFY_SOCKET", "")))
-        beside.start(log_findings(ours, Occasion.RUN, settings.ENV_FILE), "machine not checked")
+        background.start(log_findings(ours, Occasion.RUN, settings.ENV_FILE), "machine not checked")
         try:
             await app.run(ours, shutdown, ready)
         finally:
@@ -150,7 +150,7 @@ HEALTH = Subcommand(
 )
 
 LAST_PORT = 65_535
-MAX_SHOWN = 100
+MAX_ECHOED_CHARS = 100
 
 
 def _add_sandbox_arguments(parser: argparse.ArgumentParser) -> None:
@@ -211,7 +211,7 @@ def parse_port(text: str) -> int:
     try:
         return settings.whole_number(1, LAST_PORT)(text)
     except ValueError as problem:
-        raise SettingsError([f"--port {problem}, not {text[:MAX_SHOWN]}."]) from problem
+        raise SettingsError([f"--port {problem}, not {text[:MAX_ECHOED_CHARS]}."]) from problem
 
 
 SANDBOX = Subcommand(

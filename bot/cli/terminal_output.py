@@ -15,14 +15,14 @@ class TerminalOutput(CollectedText):
 
     def __init__(self, *, at_end: bool = False) -> None:
         super().__init__()
-        self._at_once = at_end
-        self._wrote = ""
+        self._prints_at_end = at_end
+        self._last_text = ""
 
     def append(self, text: str) -> None:
         super().append(text)
         text = without_controls(text)
-        self._wrote = text or self._wrote
-        if not self._at_once:
+        self._last_text = text or self._last_text
+        if not self._prints_at_end:
             print(text, end="", flush=True)
 
     def show(self, activity: Activity) -> None:
@@ -30,7 +30,7 @@ class TerminalOutput(CollectedText):
             print_note(NO_ANSWER.format(reason=activity.detail.rstrip(".")))
 
     def end(self, *, is_whole: bool = True) -> None:
-        if self._at_once and is_whole and self.answer is not None:
+        if self._prints_at_end and is_whole and self.answer is not None:
             print(without_controls(self.answer.text), end="")
-        if is_whole or (self._wrote and not self._at_once):
-            print(end="" if is_whole and self._wrote.endswith("\n") else "\n", flush=True)
+        if is_whole or (self._last_text and not self._prints_at_end):
+            print(end="" if is_whole and self._last_text.endswith("\n") else "\n", flush=True)

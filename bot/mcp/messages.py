@@ -19,7 +19,7 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
-from bot.text import object_in, objects_in, paired_json
+from bot.text import object_in, objects_in, with_joined_surrogates
 
 _EVENT_BEGINNINGS = ("data:", "event:", "id:", "retry:", ":")
 MAX_REPAIRED_BYTES = 250_000
@@ -39,7 +39,7 @@ def parse_message(data: bytes, request_id: RequestId | None = None) -> JSONRPCMe
     with suppress(ValueError, RecursionError):
         text = data.decode("utf-8-sig", "replace")
         said = _event_data(text) if text.startswith(_EVENT_BEGINNINGS) else [json.loads(text)]
-        return _first_response([one for each in said for one in objects_in(paired_json(each))], request_id)
+        return _first_response([one for each in said for one in objects_in(with_joined_surrogates(each))], request_id)
     return None
 
 

@@ -29,7 +29,7 @@ from typing import Any, NoReturn
 
 from bot.models.events import ToolCall
 from bot.models.prompt import Prompt
-from bot.text import object_in, objects_in, paired_json, unique_members
+from bot.text import object_in, objects_in, unique_members, with_joined_surrogates
 from slack_markdown.growing_text import join_halves
 
 RAW_CHARS = 2_000
@@ -100,7 +100,7 @@ def _parse_arguments(raw: str) -> Mapping[str, Any] | None:
         return None
     if value is None:
         return {}
-    return paired_json(value) if isinstance(value, dict) and not _is_deep(value) else None
+    return with_joined_surrogates(value) if isinstance(value, dict) and not _is_deep(value) else None
 
 
 def _load_json(raw: str) -> Any:

@@ -27,7 +27,7 @@ from bot.models.wire import (
     EventTooLongError,
     ServerSentEvents,
 )
-from bot.text import object_in, paired_json
+from bot.text import object_in, with_joined_surrogates
 from slack_markdown.growing_text import Pairing, join_halves
 
 MIN_REPEATED_CHARS = 64
@@ -226,7 +226,7 @@ class AnswerReader(ABC):
         return found if found != "call" or self._offers_tools else ""
 
     def opaque_items(self) -> list[Opaque]:
-        return [Opaque(self._attempt.vendor, paired_json(item)) for item in self._items]
+        return [Opaque(self._attempt.vendor, with_joined_surrogates(item)) for item in self._items]
 
     def prepare_continuation(self) -> None:  # noqa: B027 - only Anthropic pauses
         """Prepares to read the rest of a paused answer, which arrives in another response."""

@@ -346,7 +346,7 @@ class MessageDelivery:
                     await self._remove_streams()
         except (Refused, RateLimited, TimeoutError) as error:
             log.warning("late messages not deleted: %s", str(error) or "it took too long")
-            is_over = isinstance(error, Refused) and error.reason.is_for_good
+            is_over = isinstance(error, Refused) and error.reason.is_permanent
             return CallDone() if is_over else CallLost()
         except Exception as error:
             log.error("late messages not deleted: %s", trace_of(error))

@@ -164,5 +164,5 @@ class OutboxSender:
             try:
                 await self._files.delete(call)
             except Refused as error:
-                if not error.reason.is_for_good:
+                if not error.reason.is_permanent:
                     raise

@@ -16,9 +16,9 @@ from bot.services.notifications import Notifier
 from bot.slack.user_groups import AccessGroups
 from bot.slack.users import KIND_WITHIN_S, Users
 
-CHECKED_WITHIN_S = 2.0
+SHORT_LOOKUP_TIMEOUT_S = 2.0
 """Time limit for looking up a user type for a click or a queued question. A modal must open within 3 seconds."""
-ANSWERS_WAIT_S = 300.0
+LONG_LOOKUP_TIMEOUT_S = 300.0
 """Time limit for looking up a user type before an answer. It allows for about 500 users.info calls."""
 
 log = logging.getLogger(__name__)
@@ -81,19 +81,19 @@ class AccessControl:
     async def denial_when_claimed(self, question: Question) -> Denial | None:
         """Returns why the asker of a claimed question is denied access, or None if the asker has access. While Slack
         doesn't respond, uses the user type that Slack reported within the last hour."""
-        denial = await self.denial(question, now_within_s=CHECKED_WITHIN_S)
+        denial = await self.denial(question, now_within_s=SHORT_LOOKUP_TIMEOUT_S)
         if (
             denial is Denial.UNKNOWN
             and not self.rules.needs_groups_or_email(question)
             and (kind := await self.users.last_known_kind(question.user_id))
         ):
             return self.rules.denial(question, kind)
-        return await self.denial(question, within_s=ANSWERS_WAIT_S) if denial is Denial.UNKNOWN else denial
+        return await self.denial(question, within_s=LONG_LOOKUP_TIMEOUT_S) if denial is Denial.UNKNOWN else denial
 
     async def can_be_queued(self, question: Question) -> bool:
         """Returns whether to show a question as queued, and explains any denial to the asker. Askers of unknown user
         type are allowed, because access is checked again before the answer."""
-        denial = await self.denial(question, within_s=CHECKED_WITHIN_S)
+        denial = await self.denial(question, within_s=SHORT_LOOKUP_TIMEOUT_S)
         if denial is None or denial is Denial.UNKNOWN:
             return True
         self.explain_denial(question, denial)

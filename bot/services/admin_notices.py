@@ -23,8 +23,8 @@ from bot.slack.notices import notification
 from bot.slack.socket import CONNECTIONS
 from bot.store.notifications import Notifications
 
-LOOK_S = 5.0
-CALM_S = 300.0
+CHECK_INTERVAL_S = 5.0
+RECOVERY_DELAY_S = 300.0
 """Minimum time after a model's or server's last failure before it counts as working again."""
 DOWN_NOTICE_S = 3600.0
 """Time that an MCP server must be down before admins are notified. Most servers recover sooner."""
@@ -73,7 +73,7 @@ class Outage:
 
 
 DOWN = "down"
-_TYPES = (*texts.models.REFUSALS, DOWN)
+_OUTAGE_TYPES = (*texts.models.REFUSALS, DOWN)
 SERVER = "mcp "
 """Prefix that distinguishes MCP servers from vendors."""
 
@@ -117,14 +117,14 @@ class Outages:
             since = self.clock.now()
         if self.clock.now() - since < outage.after_s:
             return False
-        for other in _TYPES:
+        for other in _OUTAGE_TYPES:
             if other != outage.type:
                 await self.admins.withdraw(f"{other} {whole}")
         await self.admins.send(f"{outage.type} {whole}", outage.sentence)
         return True
 
     async def _report_recovery(self, part: str) -> bool:
-        if self.clock.monotonic() - self._failed_at.get(part, -math.inf) < CALM_S:
+        if self.clock.monotonic() - self._failed_at.get(part, -math.inf) < RECOVERY_DELAY_S:
             return False
         known, team_id, whole = self.admins.notifications, self.admins.team_id, part.partition("/")[0]
         await known.withdraw(team_id, "", f"refused {part}")
@@ -132,7 +132,7 @@ class Outages:
         if any([await known.is_known(team_id, "", f"refused {other}") for other in others]):
             return True
         sentence = texts.models.answers_again(part.removeprefix(SERVER))
-        return all([await self.admins.send_end(f"{one} {whole}", sentence) for one in _TYPES])
+        return all([await self.admins.send_end(f"{one} {whole}", sentence) for one in _OUTAGE_TYPES])
 
 
 @dataclass(eq=False)
@@ -200,7 +200,7 @@ class ServerNotices:
             if problem:
                 type_, after_s = (EndReason.BAD_KEY, 0.0) if problem in REFUSALS else (DOWN, DOWN_NOTICE_S)
                 outage = Outage(type_, " ".join(down_sentences(config, problem)), after_s)
-                self.servers.retry(config.name, CALM_S)
+                self.servers.retry(config.name, RECOVERY_DELAY_S)
             if problem is not None:
                 self.outages.on_report(f"{SERVER}{config.name}", outage)
 
@@ -219,7 +219,7 @@ class OtherConnections:
     admins: AdminNotices
     clock: Clock
     _suspected_at: float = field(default=math.inf, init=False)
-    _asked_at: float = field(default=-math.inf, init=False)
+    _recounted_at: float = field(default=-math.inf, init=False)
 
     async def check(self) -> None:
         now, (count, counted_at) = self.clock.monotonic(), self.app_connections()
@@ -233,14 +233,14 @@ class OtherConnections:
             if await self.admins.notifications.claim(self.admins.team_id, "", notice):
                 log.warning("%s", texts.quotas.OTHER_CONNECTIONS)
             await self.admins.send(notice, texts.quotas.OTHER_CONNECTIONS)
-        if now - max(counted_at, self._suspected_at, self._asked_at) >= (HOUR_S if is_confirmed else CONFIRM_S):
-            self._asked_at = now
+        if now - max(counted_at, self._suspected_at, self._recounted_at) >= (HOUR_S if is_confirmed else CONFIRM_S):
+            self._recounted_at = now
             self.recount()
 
 
 async def run_checks(checks: Sequence[Callable[[], Awaitable[None]]], clock: Clock) -> None:
     while True:
-        await clock.sleep(LOOK_S)
+        await clock.sleep(CHECK_INTERVAL_S)
         for check in checks:
             try:
                 await check()

@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_MADE = {REMEMBER: NoticeKind.REMEMBERED, SCHEDULE: NoticeKind.SCHEDULED}
+_NOTICES_OF_CREATED = {REMEMBER: NoticeKind.REMEMBERED, SCHEDULE: NoticeKind.SCHEDULED}
 """Notice kinds for objects created by a tool call, by tool."""
 
 
@@ -54,7 +54,7 @@ _REASONS: Mapping[type[TypistError], EndReason] = {
     NothingAsked: EndReason.NOTHING_ASKED,
     Stuck: EndReason.STUCK,
 }
-_SEVERAL = {NoticeKind.REMEMBERED: NoticeKind.SENTENCE}
+_KINDS_WITHOUT_UNDO = {NoticeKind.REMEMBERED: NoticeKind.SENTENCE}
 """Notice kinds for jobs with several messages. These notices have no Undo button, because Undo can reverse only one
 message's command."""
 
@@ -109,7 +109,7 @@ class CommandResult:
     def combine(cls, done: Sequence["CommandResult"]) -> "CommandResult":
         notices = [notice for one in done for notice in one.notices]
         if len(done) > 1:
-            notices = [replace(one, kind=_SEVERAL.get(one.kind, one.kind)) for one in notices]
+            notices = [replace(one, kind=_KINDS_WITHOUT_UNDO.get(one.kind, one.kind)) for one in notices]
         return cls(tuple(dict.fromkeys(notices)), next((one.listing for one in reversed(done) if one.listing), ""))
 
 
@@ -225,7 +225,7 @@ class AnswerAttempt:
     def _notices(self) -> Iterator[Notice]:
         done, calls = self.completion, self.answer.calls
         for call in accepted_proposals(calls) if calls else ():
-            kind = _MADE.get(call.tool, NoticeKind.SENTENCE) if call.item_no else NoticeKind.SENTENCE
+            kind = _NOTICES_OF_CREATED.get(call.tool, NoticeKind.SENTENCE) if call.item_no else NoticeKind.SENTENCE
             is_said = call.state in (CallState.DONE, CallState.FAILED) and call.result != NO_SUCH_TOOL
             sentence = call.result if is_said else texts.answers.NOT_CARRIED_OUT
             yield Notice(kind, sentence, call.item_no if kind is NoticeKind.SCHEDULED else 0)
@@ -328,7 +328,7 @@ class AnswerAttempt:
         )
 
 
-async def end_of(attempt: AnswerAttempt, asking: Awaitable[T], names: texts.models.ModelNames) -> T | End:
+async def result_or_end(attempt: AnswerAttempt, asking: Awaitable[T], names: texts.models.ModelNames) -> T | End:
     """Returns the result of `asking`, or the `End` for the error that it raises. Raises GivenUp."""
     try:
         return await asking

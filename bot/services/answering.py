@@ -50,13 +50,13 @@ from bot.reply.answer import Freshness
 from bot.reply.messages import Life
 from bot.reply.scheduler import ScheduledReply, show_end
 from bot.reply.workspace import Workspace
-from bot.services.access_control import ANSWERS_WAIT_S, AccessControl
+from bot.services.access_control import LONG_LOOKUP_TIMEOUT_S, AccessControl
 from bot.services.answer_attempt import (
     AnswerAttempt,
     AttemptReport,
     GivenUp,
     Phase,
-    end_of,
+    result_or_end,
     total_usd,
     waited_s,
 )
@@ -72,7 +72,7 @@ from bot.slack.notices import notification
 from bot.store import Stores
 
 MAX_INTERRUPTIONS = 3
-CHECKED_UNSEEN_S = 1.0
+UNSEEN_CHECK_TIMEOUT_S = 1.0
 """Maximum time for the access check before a placeholder is shown."""
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class Answering:
     access_control: AccessControl
     quota: Quota
     pane: AssistantPane
-    remembering: MemoryCommands
+    memory_commands: MemoryCommands
     schedules: Schedules
     settings: AnswerSettings
 
@@ -146,7 +146,7 @@ class Answering:
 
     async def _show_outcome(self, attempt: AnswerAttempt, checking: asyncio.Task[Denial | None]) -> _Outcome:
         job = attempt.job
-        await asyncio.wait((checking,), timeout=CHECKED_UNSEEN_S)
+        await asyncio.wait((checking,), timeout=UNSEEN_CHECK_TIMEOUT_S)
         if checking.done() and (denial := checking.result()) and not job.page_ts:
             self.access_control.explain_denial(job.question, denial)
             return _Outcome(attempt.answer.finish(End(EndReason.DENIED)))
@@ -189,7 +189,7 @@ class Answering:
         if job.page_ts and job.attempts == 1:
             denial = await self.access_control.denial_when_claimed(job.question)
         else:
-            denial = await self.access_control.denial(job.question, within_s=ANSWERS_WAIT_S)
+            denial = await self.access_control.denial(job.question, within_s=LONG_LOOKUP_TIMEOUT_S)
         if denial is not None and self.workspace.is_token_refused():
             # The denial might only mean that Slack refused to identify the asker.
             raise GivenUp(Phase.TOKEN_REFUSED)
@@ -208,9 +208,9 @@ class Answering:
         if live is not None:
             output = LiveOutput(self.stores, self.workspace, self.pane, attempt.job, live, admins)
         try:
-            if forbidden := await end_of(attempt, self._end_without_model(attempt, live, checking), names):
+            if forbidden := await result_or_end(attempt, self._end_without_model(attempt, live, checking), names):
                 return forbidden
-            return await end_of(attempt, self.steps.ask(attempt, output), names)
+            return await result_or_end(attempt, self.steps.ask(attempt, output), names)
         except asyncio.CancelledError:
             attempt.count_thinking_until(self.stores.clock.monotonic())
             if attempt.phase is not Phase.STOPPED:
@@ -235,7 +235,7 @@ class Answering:
         done = None
         # The question might have been a command before it was edited.
         if attempt.job.question.is_command or attempt.job.version:
-            done = await self.remembering.carry_out(attempt.job) or await self.schedules.carry_out(attempt.job)
+            done = await self.memory_commands.carry_out(attempt.job) or await self.schedules.carry_out(attempt.job)
         if done is None or live is None:
             return None
         if attempt.answer.text:

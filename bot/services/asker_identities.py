@@ -15,8 +15,8 @@ from bot.services.answer_attempt import AnswerAttempt
 from bot.slack.users import email_of
 from bot.store import Stores
 
-EMAIL_KEPT_S = 600.0
-MAX_KEPT = 1_000
+EMAIL_CACHE_S = 600.0
+MAX_CACHED_EMAILS = 1_000
 
 log = logging.getLogger(__name__)
 
@@ -59,15 +59,15 @@ class AskerIdentities:
 
     async def _email(self, user_id: str) -> str:
         now = self.stores.clock.monotonic()
-        at, email = self._emails.get(user_id, (now - EMAIL_KEPT_S, ""))
-        if now - at < EMAIL_KEPT_S:
+        at, email = self._emails.get(user_id, (now - EMAIL_CACHE_S, ""))
+        if now - at < EMAIL_CACHE_S:
             return email
         try:
             email = await email_of(self.workspace.paced, user_id, self.workspace.me.team_id)
         except (RateLimited, Refused) as error:
             log.warning("email address of user %s unknown, headers with it are left out: %s", user_id, error)
             return email
-        if len(self._emails) >= MAX_KEPT:
+        if len(self._emails) >= MAX_CACHED_EMAILS:
             self._emails.clear()
         self._emails[user_id] = now, email
         return email

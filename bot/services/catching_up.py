@@ -46,9 +46,9 @@ from slack_pacing.budget import CALLS_PER_MINUTE
 
 LOOK_S = 5.0
 """Interval at which the last contact with Slack is recorded."""
-ANSWERED_WITHIN_S = 2 * HOUR_S
+MAX_AGE_TO_ANSWER_S = 2 * HOUR_S
 """Maximum age of questions that are answered at once. Askers of older questions are offered an answer."""
-WITHIN_S = HOUR_S
+CATCH_UP_TIMEOUT_S = HOUR_S
 """Time limit for one catch-up. Places that weren't searched in time are counted and logged."""
 PAGE_MESSAGES = 200
 MAX_PAGES = 5
@@ -60,8 +60,8 @@ RESERVED_CALLS = 15
 """Calls per minute, out of 50 per method, that are reserved for live answers."""
 EXTRA_WAITS = 2
 """Number of extra waits after a 429 response, each as long as the response's Retry-After."""
-TURN_S = 0.5
-TYPES = ("im", "mpim", "private_channel", "public_channel")
+BUDGET_POLL_S = 0.5
+CONVERSATION_TYPES = ("im", "mpim", "private_channel", "public_channel")
 """Conversation types. Each is listed separately, because Slack rejects a call if the scope for any type is missing."""
 
 log = logging.getLogger(__name__)
@@ -93,16 +93,16 @@ class _Place:
 
 
 @dataclass(slots=True)
-class _Found:
+class _Results:
     threads_to_search: list[_Place] = field(default_factory=list)
-    to_offer: list[Message] = field(default_factory=list)
+    messages_to_offer: list[Message] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
 
 
 @dataclass(slots=True)
 class _Progress:
     missed: MissedGap
-    places_with_offers: list[tuple[_Place, _Found]] = field(default_factory=list)
+    places_with_offers: list[tuple[_Place, _Results]] = field(default_factory=list)
     failed: int = 0
 
 
@@ -163,11 +163,11 @@ class CatchUp:
         oldest = max(missed.since, now - self.hours * HOUR_S)
         progress = _Progress(missed)
         try:
-            async with asyncio.timeout(max(0.0, missed.ends_at + WITHIN_S - now)):
+            async with asyncio.timeout(max(0.0, missed.ends_at + CATCH_UP_TIMEOUT_S - now)):
                 await self._search_all(progress, oldest)
         except TimeoutError:
-            log.warning("catch-up: given up after %.0f min", WITHIN_S / 60)
-        missed = await self._offer(progress.missed, progress.places_with_offers)
+            log.warning("catch-up: given up after %.0f min", CATCH_UP_TIMEOUT_S / 60)
+        missed = await self._offer_answers(progress.missed, progress.places_with_offers)
         if progress.failed:
             raise _ConversationsUnread(f"{progress.failed} conversations were not read")
         missed = missed.after("", (), Tally(unread=len({*missed.ahead} - missed.done)))
@@ -203,15 +203,15 @@ class CatchUp:
                 progress.failed += 1
                 continue
             left.extend(found.threads_to_search)
-            if found.to_offer:
+            if found.messages_to_offer:
                 progress.places_with_offers.append((place, found))
             else:
                 progress.missed = _with_searched_place(progress.missed, place, found)
                 await self._record(progress.missed)
 
-    async def _offer(self, missed: MissedGap, places: Sequence[tuple[_Place, _Found]]) -> MissedGap:
+    async def _offer_answers(self, missed: MissedGap, places: Sequence[tuple[_Place, _Results]]) -> MissedGap:
         """Offers answers to questions, oldest first. Returns the recorded progress."""
-        messages = [message for _, found in places for message in found.to_offer]
+        messages = [message for _, found in places for message in found.messages_to_offer]
         newest = _newest_per_person(messages)
         if messages:
             log.info("catch-up: questions to offer answers to: %d of %d", len(newest), len(messages))
@@ -241,7 +241,7 @@ class CatchUp:
 
     async def _list_conversations(self) -> list[str]:
         found: list[str] = []
-        for kind in TYPES:
+        for kind in CONVERSATION_TYPES:
             arguments: dict[str, Any] = {"types": kind, "exclude_archived": True, "limit": PAGE_MESSAGES}
             try:
                 async for page in pages(self._call, "users.conversations", **arguments):
@@ -251,14 +251,14 @@ class CatchUp:
                 log.warning("catch-up: conversations of type %s not listed: %s", kind, refused)
         return found
 
-    async def _search_place(self, place: _Place, gap: tuple[str, str], outside: Sequence[Payload] = ()) -> _Found:
+    async def _search_place(self, place: _Place, gap: tuple[str, str], outside: Sequence[Payload] = ()) -> _Results:
         """Queues the recent questions in a place, so that they are answered. Returns threads to search, questions to
         offer answers for, and a tally. `gap`: the ts after which questions are searched for, and the ts up to which our
         messages count as answers. `outside`: our messages outside the thread, if they might answer its first
         message."""
         oldest, heard_again = gap
         read, is_all = await self._read_messages(place, oldest)
-        at_place = _Found(tally=Tally(looked_at=1, unread=not is_all))
+        at_place = _Results(tally=Tally(looked_at=1, unread=not is_all))
         messages: list[Message] = []
         for found in read:
             messages.append(self._message_of(place, found))
@@ -281,15 +281,15 @@ class CatchUp:
                 if not self._is_for_us(message):
                     continue
                 answered = is_answered(message.ts, [*ours, *(outside if is_root else ())], on_record)
-                is_old = self.stores.clock.now() - float(message.ts) > ANSWERED_WITHIN_S
+                is_old = self.stores.clock.now() - float(message.ts) > MAX_AGE_TO_ANSWER_S
                 if answered is None or (not answered and (is_replied_to or is_old)):
-                    at_place.to_offer.append(message)
+                    at_place.messages_to_offer.append(message)
                 elif not answered:
                     at_place.tally += Tally(answered=await self._pass_to_intake(message, offer_first=False))
             elif is_root and self._is_for_us(message):
                 # The thread is searched at once, because its replies show whether this message was answered.
                 in_thread = await self._search_place(thread, gap, ours if is_direct_message(place.channel_id) else ())
-                at_place.to_offer += in_thread.to_offer
+                at_place.messages_to_offer += in_thread.messages_to_offer
                 at_place.tally += in_thread.tally
             else:
                 at_place.threads_to_search.append(thread)
@@ -357,7 +357,7 @@ class CatchUp:
 
         async def call_when_spare() -> Payload:
             while method in CALLS_PER_MINUTE and client.budget.spare_calls(method) <= RESERVED_CALLS:
-                await clock.sleep(TURN_S)
+                await clock.sleep(BUDGET_POLL_S)
             try:
                 return await client.call(method, **arguments)
             except RateLimited as error:
@@ -368,7 +368,7 @@ class CatchUp:
         return await Retrier(HISTORY_PAGE, clock, "a missed conversation can't be read").call(call_when_spare)
 
 
-def _with_searched_place(missed: MissedGap, place: _Place, found: _Found) -> MissedGap:
+def _with_searched_place(missed: MissedGap, place: _Place, found: _Results) -> MissedGap:
     return missed.after(place.key, [thread.key for thread in found.threads_to_search], found.tally)
 
 

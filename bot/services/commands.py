@@ -44,7 +44,7 @@ from bot.slack.views.caps import SubmittedCaps
 from bot.slack.views.settings import SETTINGS, SubmittedSettings
 from bot.store import Stores
 
-TOOLS_WITHIN_S = 0.8
+TOOL_LIST_TIMEOUT_S = 0.8
 """Time limit for listing MCP tools. Slack accepts a modal only within three seconds of the command."""
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ class SlashCommands:
         return None
 
     async def _tool_warnings(self, servers: Sequence[str]) -> Sequence[str]:
-        place = await self.list_tools(servers, TOOLS_WITHIN_S) if self.list_tools else AvailableTools()
+        place = await self.list_tools(servers, TOOL_LIST_TIMEOUT_S) if self.list_tools else AvailableTools()
         down = [texts.settings.server_down(name, reason) for name, reason in place.down_reasons.items()]
         too_many = [texts.settings.tools_left_out(place.counts, MAX_TOOLS, place.left_out)] if place.left_out else []
         quota, priced = self.quota, list[str]()
@@ -163,9 +163,9 @@ class SlashCommands:
         return CommandResponse(content, settings_line(settings, self.defaults, channel_id))
 
 
-MAX_BUILDING = 50
-MAX_WAITING = 10
-CHANNELS_WITHIN_S = 5.0
+MAX_BUILDS = 50
+MAX_LISTED_APPROVALS = 10
+CHANNEL_LIST_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class AppHome:
 
     def on_opened(self, user_id: str) -> None:
         """Builds a person's Home in the background, so that the acknowledgment doesn't wait for rate-limit budget."""
-        if user_id in self._building or len(self._building) >= MAX_BUILDING:
+        if user_id in self._building or len(self._building) >= MAX_BUILDS:
             return
         self._building.add(user_id)
 
@@ -223,7 +223,7 @@ class AppHome:
     async def _waiting_approvals(self, user_id: str) -> list[tuple[str, str, float]]:
         waiting = []
         for thread, ts, until in await self.stores.approvals.answers_awaiting(
-            self.workspace.me.team_id, user_id, MAX_WAITING
+            self.workspace.me.team_id, user_id, MAX_LISTED_APPROVALS
         ):
             base = await self.workspace.channel_reader.link_base(thread.channel_id, ts)
             waiting.append((thread.channel_id, message_link(base, thread.channel_id, ts, thread.thread_ts), until))
@@ -242,7 +242,7 @@ class AppHome:
         if not asked_in:
             return []
         try:
-            async with asyncio.timeout(CHANNELS_WITHIN_S):
+            async with asyncio.timeout(CHANNEL_LIST_TIMEOUT_S):
                 theirs = await self.workspace.surfaces.channels_of(user_id)
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning("App Home of user %s lists no channels: %s", user_id, error or "Slack doesn't answer")

@@ -54,15 +54,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STAY_QUIET = "stay_quiet"
-DECIDED_WITHIN_S = 2.0
-READ_WITHIN_S = 5.0
+DECISION_TIMEOUT_S = 2.0
+READ_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class QuietPress:
     thread: ThreadKey
     user_id: str
-    at_ts: str
+    clicked_ts: str
     """The time of the click, as a ts."""
     response_url: str
 
@@ -89,7 +89,7 @@ class QuietThreads:
 
     async def on_mention(self, message: Message, participants: Participants) -> None:
         """Turns follow-ups on again if the thread's starter or an admin mentioned the bot. Raises StoreError."""
-        if self._can_switch(message.user_id, participants.starter_id):
+        if self._can_change_quiet(message.user_id, participants.starter_id):
             await self.stores.participants.set_quiet(message.thread, quiet=False, ts=message.ts)
 
     def on_joined(self, message: Message, starter: str, rules: TriageRules) -> None:
@@ -108,7 +108,7 @@ class QuietThreads:
     async def on_press(self, press: QuietPress) -> None:
         try:
             starter = await self.stores.participants.starter(press.thread)
-            is_quiet = await self._quiet_thread(press.thread, press.user_id, starter, press.at_ts)
+            is_quiet = await self._quiet_thread(press.thread, press.user_id, starter, press.clicked_ts)
             sentence = texts.access.QUIET_NOW if is_quiet else texts.access.NOT_YOUR_THREAD
         except StoreError as error:
             log.error("thread not quieted: %s", error)
@@ -119,13 +119,13 @@ class QuietThreads:
         await self.workspace.surfaces.respond_to_action(press.thread, press.user_id, press.response_url, response)
 
     async def _quiet_thread(self, thread: ThreadKey, user_id: str | None, starter: str, ts: str) -> bool:
-        if not self._can_switch(user_id, starter):
+        if not self._can_change_quiet(user_id, starter):
             return False
         if await self.stores.participants.set_quiet(thread, quiet=True, ts=ts):
             log.info("user %s quieted a thread", user_id)
         return True
 
-    def _can_switch(self, user_id: str | None, starter: str) -> bool:
+    def _can_change_quiet(self, user_id: str | None, starter: str) -> bool:
         return user_id is not None and (user_id == starter or user_id in self.access_control.admins)
 
 
@@ -149,14 +149,14 @@ class Gate:
         if not await self.quota.is_below_caps(question):
             log.info("doubtful message %s ignored: a cap is used up", question.ts)
             return False
-        async with asyncio.timeout(READ_WITHIN_S):
+        async with asyncio.timeout(READ_TIMEOUT_S):
             messages = await self.workspace.history.messages(question)
         if all(message.ts != question.ts for message in messages):
             log.info("doubtful message %s ignored: Slack doesn't have it", question.ts)
             return False
         text = transcript(messages, question.ts, self.workspace.me)
         try:
-            async with asyncio.timeout(DECIDED_WITHIN_S):
+            async with asyncio.timeout(DECISION_TIMEOUT_S):
                 decision = await self.decider.decide(text, asked)
         except TimeoutError:
             # The vendor bills the request anyway.
@@ -166,7 +166,7 @@ class Gate:
         log.info("doubtful message %s: probability %.2f", question.ts, decision.probability)
         if decision.probability < MIN_PROBABILITY:
             return False
-        async with asyncio.timeout(READ_WITHIN_S):
+        async with asyncio.timeout(READ_TIMEOUT_S):
             message = await self.workspace.history.message(*question.thread.place, question.ts)
         if message is None:
             log.info("doubtful message %s ignored: it was deleted meanwhile", question.ts)
@@ -188,7 +188,7 @@ class MessageTriage:
     gate: Gate | None
 
     async def participants_at(self, message: Message) -> Participants:
-        if message.thread_ts is None or not self._is_persons_in_channel(message):
+        if message.thread_ts is None or not self._is_by_person_in_channel(message):
             return UNKNOWN_PARTICIPANTS
         return await self.stores.participants.participants_at(message.thread, message.user_id or "", message.ts)
 
@@ -219,7 +219,7 @@ class MessageTriage:
     async def _is_closing(self, question: Question) -> bool:
         """Returns whether the gate's model is sure that a message is a closing. Takes less time than Slack waits."""
         try:
-            async with asyncio.timeout(DECIDED_WITHIN_S):
+            async with asyncio.timeout(DECISION_TIMEOUT_S):
                 return self.gate is not None and await self.gate.is_closing(question)
         except (TypistError, TimeoutError) as error:
             log.warning("message %s is answered, though it may be a closing: %s", question.ts, error)
@@ -234,7 +234,7 @@ class MessageTriage:
         else:
             matters = participants.has_bot or message.parent_user_id == me
         is_alert = bool(self.rules.alert_runs) and can_be_alert(message, self.workspace.me, self.rules)
-        if not ((matters and self._is_persons_in_channel(message)) or is_alert):
+        if not ((matters and self._is_by_person_in_channel(message)) or is_alert):
             return self.rules
         channel = await self.stores.channel_settings.read(message.team_id, message.channel_id)
         return replace(
@@ -246,6 +246,6 @@ class MessageTriage:
             gate=channel.gate and self.gate is not None,
         )
 
-    def _is_persons_in_channel(self, message: Message) -> bool:
+    def _is_by_person_in_channel(self, message: Message) -> bool:
         is_written = message.subtype in ANSWERED_SUBTYPES and is_from_person(message, self.workspace.me)
         return is_written and message.channel_type != "im"

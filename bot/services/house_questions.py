@@ -23,13 +23,13 @@ from bot.services.kept_test_run import KeptTestRun, TestResult
 from bot.services.replay import ReadOnlyTools
 from slack_markdown.render import beginning
 
-LOOK_S = HOUR_S / 4
+CHECK_INTERVAL_S = HOUR_S / 4
 RETRY_S = 4 * HOUR_S
 LIMIT_USD = 10.0
-REPORTED = 3
+MAX_LISTED_FAILURES = 3
 """Maximum number of failures in a message, whose text Slack limits to 3,000 characters."""
 _EXCERPT_CHARS = 120
-_KEY, _BEGUN = "house questions", "house questions begun"
+_KEY_PREFIX, _STARTED_KEY = "house questions", "house questions begun"
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +47,11 @@ class HouseQuestions:
         now, known = stores.clock.now(), stores.notifications
         if now < self._next_at:
             return
-        self._next_at = min(now + LOOK_S, self.rule.first_due_after(now))
+        self._next_at = min(now + CHECK_INTERVAL_S, self.rule.first_due_after(now))
         if not (tests := await stores.kept_tests.all(team_id)):
             return
         due_at = max(at for at in self.rule.next_times(now - 8 * DAY_S, 2) if at <= now)
-        weekly = f"{_KEY} {due_at:.0f}"
+        weekly = f"{_KEY_PREFIX} {due_at:.0f}"
         settings = await stores.channel_settings.read_all(team_id)
         versions = {
             channel_id: await self._version(channel_id, settings.get(channel_id, ChannelSettings()))
@@ -60,12 +60,12 @@ class HouseQuestions:
         if await known.is_known(team_id, "", weekly):
             tested = {one: await known.is_known(team_id, "", key) for one, key in versions.items()}
             tests = [test for test in tests if not tested[test.channel_id]]
-        if not tests or not await known.claim(team_id, "", _BEGUN, RETRY_S):
+        if not tests or not await known.claim(team_id, "", _STARTED_KEY, RETRY_S):
             return
         await self._run(tests)
         for key in {weekly, *(versions[test.channel_id] for test in tests)}:
             await known.claim(team_id, "", key)
-        await known.withdraw(team_id, "", _BEGUN)
+        await known.withdraw(team_id, "", _STARTED_KEY)
 
     async def _version(self, channel_id: str, settings: ChannelSettings) -> str:
         """Returns a key that changes with a channel's model, prompt or tools."""
@@ -75,7 +75,7 @@ class HouseQuestions:
         prompt = settings.system_prompt or answering.steps.prompt_settings.system_prompt
         version = [channel_id, settings.model, answering.quota.models, prompt, settings.length, settings.effort]
         version += sorted(f"{tool.name} {tool.definition_hash}" for tool in offered)
-        return f"{_KEY} {hashlib.sha256(json.dumps(version).encode()).hexdigest()}"
+        return f"{_KEY_PREFIX} {hashlib.sha256(json.dumps(version).encode()).hexdigest()}"
 
     async def _run(self, tests: Sequence[KeptTest]) -> None:
         run = KeptTestRun(self.answering, {}, has_tools=True, limit_usd=LIMIT_USD)
@@ -89,11 +89,11 @@ class HouseQuestions:
         except CapReached:
             stopped = texts.kept_tests.cost_limit_reached(LIMIT_USD)
         if failed or stopped:
-            lines = [await self._line(result) for result in failed[:REPORTED]]
-            notice = f"{_KEY} failed {self.answering.stores.clock.now():.0f}"
+            lines = [await self._failure_line(result) for result in failed[:MAX_LISTED_FAILURES]]
+            notice = f"{_KEY_PREFIX} failed {self.answering.stores.clock.now():.0f}"
             await self.admins.send(notice, texts.kept_tests.run_report(len(failed), count, lines, stopped))
 
-    async def _line(self, result: TestResult) -> str:
+    async def _failure_line(self, result: TestResult) -> str:
         """Returns a failed test's line, with text only from public channels: admins might not see other channels."""
         workspace, question = self.answering.workspace, result.asked.job.question
         thread = question.thread

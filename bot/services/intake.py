@@ -39,7 +39,7 @@ from bot.store.workers import ProcessMessages
 log = logging.getLogger(__name__)
 
 _KIND = "action_token"
-MAX_IN_DOUBT = 10
+MAX_PENDING_DECISIONS = 10
 """Maximum number of doubtful messages that are decided on at once. Others stay unanswered."""
 THANKS_REACTION = "raised_hands"
 
@@ -159,7 +159,7 @@ class Intake:
         gate = self.triage.gate
         if question is None or gate is None:
             return
-        if len(self._gate_tasks) >= MAX_IN_DOUBT:
+        if len(self._gate_tasks) >= MAX_PENDING_DECISIONS:
             log.warning("doubtful message %s ignored: too many at once", question.ts)
             return
         deciding = self._enqueue_if_for_us(event_id, question, gate)
@@ -231,7 +231,7 @@ class MessageEdits:
             log.debug("edit of message %s ignored: not by a person", after.ts)
         elif self._own_text(before) != self._own_text(after) and await self._record_edit(after, edited_ts):
             return
-        elif self._became_question(before, after):
+        elif self._becomes_question(before, after):
             await self.intake.receive(event_id, after)
 
     async def on_mention_edited(self, event_id: str, message: Message, edited_ts: str) -> None:
@@ -257,7 +257,7 @@ class MessageEdits:
             self.worker.wake()
         return is_recorded
 
-    def _became_question(self, before: Message, after: Message) -> bool:
+    def _becomes_question(self, before: Message, after: Message) -> bool:
         mentions_us = [self.workspace.me.user_id in addressed_user_ids(message.text) for message in (before, after)]
         return mentions_us == [False, True] or bool(
             closing_of_message(before, self.workspace.me) and not closing_of_message(after, self.workspace.me)

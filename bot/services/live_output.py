@@ -18,17 +18,17 @@ from bot.reply.streams import can_be_streamed
 from bot.reply.workspace import Workspace
 from bot.services.answer_attempt import GivenUp, Phase
 from bot.services.pane import AssistantPane
-from bot.services.ports import Activity, Doing, Running, TranscriptTexts
+from bot.services.ports import Activity, PlainActivity, RunningTool, TranscriptTexts
 from bot.store import Stores
 
-SHOWN_FROM_S = 0.6
-_ACTIVITY_TEXTS: Mapping[Doing, tuple[str, str]] = {
-    Doing.THINKING: ("", texts.statuses.STATUS_THINKING),
-    Doing.LISTENING: (texts.answers.TRANSCRIBING, texts.statuses.STATUS_LISTENING),
-    Doing.TAKING_LONG: (texts.models.TAKES_LONG, texts.statuses.STATUS_TAKES_LONG),
+MIN_SHOWN_WAIT_S = 0.6
+_ACTIVITY_TEXTS: Mapping[PlainActivity, tuple[str, str]] = {
+    PlainActivity.THINKING: ("", texts.statuses.STATUS_THINKING),
+    PlainActivity.LISTENING: (texts.answers.TRANSCRIBING, texts.statuses.STATUS_LISTENING),
+    PlainActivity.TAKING_LONG: (texts.models.TAKES_LONG, texts.statuses.STATUS_TAKES_LONG),
 }
 """Texts for the reply and for the status."""
-_LOADING = texts.models.LOADING, texts.statuses.STATUS_LOADING
+_LOADING_TEXTS = texts.models.LOADING, texts.statuses.STATUS_LOADING
 
 log = logging.getLogger(__name__)
 
@@ -87,15 +87,15 @@ class LiveOutput:
                 was_shown, self._is_loading = self._is_loading and self._shows_activity, not ended
                 if not (was_shown and ended):
                     return None
-                text, status = _ACTIVITY_TEXTS[Doing.THINKING]
-            case Doing() if activity is not Doing.TAKING_LONG or self._is_silent:
-                is_loading = self._is_loading and activity is Doing.TAKING_LONG
-                text, status = _LOADING if is_loading else _ACTIVITY_TEXTS[activity]
-            case Running(activity=text):
+                text, status = _ACTIVITY_TEXTS[PlainActivity.THINKING]
+            case PlainActivity() if activity is not PlainActivity.TAKING_LONG or self._is_blank:
+                is_loading = self._is_loading and activity is PlainActivity.TAKING_LONG
+                text, status = _LOADING_TEXTS if is_loading else _ACTIVITY_TEXTS[activity]
+            case RunningTool(activity=text):
                 status = texts.statuses.status_running(text)
             case Searching(query=query):
                 text, status = texts.answers.searching(query), texts.statuses.status_searching(query)
-            case Retrying(wait_s=wait_s) if wait_s >= SHOWN_FROM_S:
+            case Retrying(wait_s=wait_s) if wait_s >= MIN_SHOWN_WAIT_S:
                 text, status = texts.models.TRYING_AGAIN, texts.statuses.STATUS_TRYING_AGAIN
             case _:
                 return None
@@ -105,7 +105,7 @@ class LiveOutput:
         return self.pane.show_status(self.job.question, status)
 
     @property
-    def _is_silent(self) -> bool:
+    def _is_blank(self) -> bool:
         has_begun = self._answer is not None and (self._answer.steps or self._answer.text.strip())
         return not (self._shows_activity or has_begun)
 

@@ -35,14 +35,14 @@ from bot.core.texts.access import Denial
 from bot.errors import Refusal, Refused
 from bot.models.prompt import OfferedTools
 from bot.reply.workspace import Workspace
-from bot.services.access_control import CHECKED_WITHIN_S, AccessControl, access_question
+from bot.services.access_control import SHORT_LOOKUP_TIMEOUT_S, AccessControl, access_question
 from bot.services.answer_attempt import CommandResult
 from bot.slack.views.memory import MEMORY, SubmittedMemories
 from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
-MEMBER_WITHIN_S = 10.0
-ALL_CHANNELS = "public_channel,private_channel,mpim"
+MEMBER_CHECK_TIMEOUT_S = 10.0
+CHANNEL_TYPES = "public_channel,private_channel,mpim"
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class MemoryCommands:
         pairs = list(zip(questions, commands, strict=True))
         changed = [question for question, command in pairs if command is None or reason_not_to_keep(command.text)]
         for question in changed if job.version else ():
-            await self._insist(partial(self.stores.memories.take_back, question, question.user_id))
+            await self._keep_trying(partial(self.stores.memories.take_back, question, question.user_id))
         if not all(commands):
             return None
         return CommandResult.combine(
@@ -91,7 +91,7 @@ class MemoryCommands:
         """Forgets a memory and shows its text, because the number might refer to a different memory in an older
         list."""
         forget, users = self.stores.memories.forget, self.workspace.users
-        gone = await self._insist(lambda: forget(question.thread.place, number, question.user_id))
+        gone = await self._keep_trying(lambda: forget(question.thread.place, number, question.user_id))
         if gone is None:
             return CommandResult(sentence_notice(texts.memory.nothing_to_forget(number)))
         is_private = await users.is_private(question.thread.channel_id)
@@ -174,7 +174,7 @@ class MemoryCommands:
                     else texts.memory.NOT_YOUR_DIRECT_MESSAGE
                 )
             return (
-                "" if channel_id in await surfaces.channels_of(user_id, ALL_CHANNELS) else texts.memory.NOT_IN_CHANNEL
+                "" if channel_id in await surfaces.channels_of(user_id, CHANNEL_TYPES) else texts.memory.NOT_IN_CHANNEL
             )
         except Refused as error:
             if error.reason is Refusal.CHANNEL_GONE:
@@ -182,7 +182,7 @@ class MemoryCommands:
             raise
 
     async def _refusal(self, question: Question, *, is_press: bool = False) -> str:
-        within_s = CHECKED_WITHIN_S if is_press else MEMBER_WITHIN_S
+        within_s = SHORT_LOOKUP_TIMEOUT_S if is_press else MEMBER_CHECK_TIMEOUT_S
         denial = await self.access_control.denial(question, now_within_s=within_s, members_only=True, is_press=is_press)
         return texts.memory.ONLY_MEMBERS_REMEMBER if denial is Denial.NOT_A_MEMBER else denial or ""
 
@@ -193,7 +193,7 @@ class MemoryCommands:
         if is_private is None:
             return CallResult.failed(texts.memory.MEMORY_UNAVAILABLE)
         remember = self.stores.memories.remember
-        done = await self._insist(lambda: remember(question, text, is_private=is_private, is_proposed=is_proposed))
+        done = await self._keep_trying(lambda: remember(question, text, is_private=is_private, is_proposed=is_proposed))
         if done.outcome is RememberOutcome.FULL:
             return CallResult.failed(texts.memory.memory_full(done.number))
         if done.outcome is RememberOutcome.DELETED:
@@ -209,7 +209,7 @@ class MemoryCommands:
 
     async def _list_memories(self, question: Question) -> CommandResult:
         thread = question.thread
-        memories = await self._insist(lambda: self.stores.memories.of_place(thread.place))
+        memories = await self._keep_trying(lambda: self.stores.memories.of_place(thread.place))
         if not memories:
             return CommandResult(sentence_notice(texts.memory.NOTHING_REMEMBERED))
         is_private = await self.workspace.users.is_private(thread.channel_id)
@@ -223,7 +223,7 @@ class MemoryCommands:
             sentence_notice(texts.memory.MEMORIES_HIDDEN[is_private] if are_hidden else ""), "\n".join(lines)
         )
 
-    async def _insist(self, operation: Callable[[], Awaitable[T]]) -> T:
+    async def _keep_trying(self, operation: Callable[[], Awaitable[T]]) -> T:
         return await keep_trying(operation, self.stores.clock, "memories not read or written")
 
 

@@ -23,7 +23,7 @@ from bot.reply.workspace import Workspace
 from bot.slack.blockkit import Json
 from bot.store import Stores
 
-UNSAVED_EVERY_S = 600.0
+UNSAVED_NOTICE_INTERVAL_S = 600.0
 """Minimum time between two "not saved" messages to a person. Slack stops resending an event sooner than that."""
 
 Writer = Callable[[Any], Awaitable[Mapping[str, Json]]]
@@ -62,13 +62,13 @@ class Notifier:
             await self.workspace.ephemeral.tell(question, sentence, blocks)
 
     def tell_not_saved(self, question: Question) -> None:
-        """Tells the asker that their question wasn't saved, at most once per UNSAVED_EVERY_S. Call this only on an
-        event's first delivery, which goes to one process. Retries can go to any process, and without the database,
-        processes can't agree on which of them tells the asker."""
+        """Tells the asker that their question wasn't saved, at most once per UNSAVED_NOTICE_INTERVAL_S. Call this only
+        on an event's first delivery, which goes to one process. Retries can go to any process, and without the
+        database, processes can't agree on which of them tells the asker."""
         now, user_id = self.stores.clock.monotonic(), question.user_id
-        if question.is_from_bot or now - self._unsaved_at.get(user_id, -math.inf) < UNSAVED_EVERY_S:
+        if question.is_from_bot or now - self._unsaved_at.get(user_id, -math.inf) < UNSAVED_NOTICE_INTERVAL_S:
             return
-        for past in [user for user, at in self._unsaved_at.items() if now - at >= UNSAVED_EVERY_S]:
+        for past in [user for user, at in self._unsaved_at.items() if now - at >= UNSAVED_NOTICE_INTERVAL_S]:
             del self._unsaved_at[past]
         self._unsaved_at[user_id] = now
         telling = self.workspace.ephemeral.tell(question, texts.shortcut.NOT_SAVED_YET)

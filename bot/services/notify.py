@@ -37,8 +37,8 @@ from bot.slack.user_groups import list_groups
 from bot.slack.users import cache_newest
 from bot.store import Stores
 
-FOUND_WITHIN_S = 20.0
-BUSY = "Slack doesn't say who is in this channel. Tell the asker that nobody was notified."
+LOOKUP_TIMEOUT_S = 20.0
+LOOKUP_FAILED = "Slack doesn't say who is in this channel. Tell the asker that nobody was notified."
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +71,11 @@ class NotifyTool:
         if use.definition_hash != ours.get(use.tool):
             return CallResult.failed(NO_SUCH_TOOL)
         try:
-            async with asyncio.timeout(FOUND_WITHIN_S):
+            async with asyncio.timeout(LOOKUP_TIMEOUT_S):
                 known = await self._read_addressees(use.question.thread.channel_id, with_groups=use.tool == FIND_PEOPLE)
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning("channel %s: its people are not known: %s", use.question.thread.channel_id, error)
-            return CallResult.failed(BUSY)
+            return CallResult.failed(LOOKUP_FAILED)
         if use.tool == NOTIFY:
             return await self._notify(use, known)
         cache_newest(self._addressees, use.question.thread.channel_id, known)

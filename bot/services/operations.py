@@ -43,10 +43,10 @@ _PRIVATE_DOMAINS = ("localhost", "local", "internal", "svc")
 """Top-level names of private networks. Kubernetes services are typist.namespace.svc.cluster.local."""
 LOOPBACK_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only what BOT_HEALTH_PORT may say
 """Loopback addresses, by the wildcard address that is configured."""
-STOPPING = "Typist is shutting down."
+SHUTTING_DOWN = "Typist is shutting down."
 DATABASE_TIMEOUT_S = 3.0
 SCRAPE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-MAX_BYTES = 10_000
+MAX_RESPONSE_BYTES = 10_000
 
 
 async def _raise_not_open() -> Any:
@@ -94,7 +94,7 @@ async def check_health(probes: Probes) -> Health:
     slack = await probes.connections()
     stopping = probes.is_stopping()
     ok = database == "ok" and slack > 0 and not probes.token_refused() and not stopping
-    problem = STOPPING if stopping else probes.problem()
+    problem = SHUTTING_DOWN if stopping else probes.problem()
     return Health(ok=ok, database=database, slack=slack, live=probes.live(), problem=problem)
 
 
@@ -213,7 +213,7 @@ def ask_readiness(host: str, port: int) -> tuple[bool, str]:
         connection.request("GET", "/readyz")
         response = connection.getresponse()
         is_ready = response.status == http.HTTPStatus.OK
-        body = response.read(MAX_BYTES).decode(errors="replace")
+        body = response.read(MAX_RESPONSE_BYTES).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
         said = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise TypistError(f"Nothing answers on {host}:{port} ({said}). Is Typist running?") from error
@@ -235,12 +235,12 @@ class RetentionRule:
     days: int
 
 
-AFTER_START_S = 60.0
+START_DELAY_S = 60.0
 
 
 async def expire_hourly(kept: Sequence[RetentionRule], clock: Clock, slack_time: SlackTime) -> None:
     # Questions have priority right after the start.
-    await clock.sleep(AFTER_START_S)
+    await clock.sleep(START_DELAY_S)
     while True:
         await _expire_old(kept, clock, slack_time)
         await clock.sleep(HOUR_S)

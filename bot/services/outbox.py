@@ -34,11 +34,11 @@ from bot.services.side_messages import AnswerCopier, update_side_messages
 from bot.store import Stores
 from slack_pacing.budget import REPLIES
 
-LOOK_S = 1.0
-AT_ONCE = 20
-AWAY_S = 5.0
+CHECK_INTERVAL_S = 1.0
+MAX_ENTRIES = 20
+RETRY_DELAY_S = 5.0
 """Pause after a failed check."""
-DECISIONS_WITHIN_S = 5.0
+DECISIONS_TIMEOUT_S = 5.0
 """Time limit for showing decisions. Until then, the job can't be claimed."""
 
 Entry = TypeVar("Entry", bound=OutboxEntry | DueNotification, contravariant=True)
@@ -71,7 +71,7 @@ class Outbox:
         """Processes entries until canceled. Entries in progress are then repeated by another process."""
         try:
             while True:
-                await self.stores.clock.sleep(LOOK_S if await self._start_due_entries() else AWAY_S)
+                await self.stores.clock.sleep(CHECK_INTERVAL_S if await self._start_due_entries() else RETRY_DELAY_S)
         finally:
             under_way = (*self._checks, *self._running)
             for task in under_way:
@@ -92,10 +92,10 @@ class Outbox:
     async def _start_due_entries(self) -> bool:
         """Starts a task for each due entry, or none while Slack rejects the token. Returns False if the database is
         unavailable."""
-        free = AT_ONCE - len(self._running)
+        free = MAX_ENTRIES - len(self._running)
         if free <= 0 or self.workspace.is_token_refused():
             return True
-        await self._try_check("schedules", partial(self.stores.schedules.begin_due, self.runs.runs_to_begin()))
+        await self._try_check("schedules", partial(self.stores.schedules.begin_due, self.runs.max_runs_to_begin()))
         taken = await self._try_check("outbox", partial(self.stores.outbox.claim_due, free))
         if taken is None:
             return False
@@ -116,9 +116,9 @@ class Outbox:
         try:
             return await look()
         except StoreError as error:
-            log.error("%s: database unavailable, retrying in %.0f s: %s", what, AWAY_S, error)
+            log.error("%s: database unavailable, retrying in %.0f s: %s", what, RETRY_DELAY_S, error)
         except Exception as error:
-            log.error("%s: entries not read, retrying in %.0f s: %s", what, AWAY_S, trace_of(error))
+            log.error("%s: entries not read, retrying in %.0f s: %s", what, RETRY_DELAY_S, trace_of(error))
         return None
 
     async def _run_entry(self, entry: Entry, entries: Entries[Entry]) -> None:
@@ -150,7 +150,7 @@ class Outbox:
             return None
         except Refused as refused:
             log.warning("%s: %s", entry, refused)
-            if refused.reason.is_for_good:
+            if refused.reason.is_permanent:
                 return None
         except (RateLimited, TimeoutError) as error:
             log.warning("%s: rate limited, retrying: %s", entry, str(error) or "timeout")
@@ -167,22 +167,22 @@ class Outbox:
     async def _make_calls(self, entry: OutboxEntry | DueNotification) -> None:
         until = self.stores.clock.monotonic() + TRY_TIMEOUT_S
 
-        def in_time() -> bool:
+        def is_in_time() -> bool:
             """Returns False if the process was paused for so long that another process might have made the call."""
             return self.stores.clock.monotonic() < until
 
         if isinstance(entry, DueNotification):
-            await self.notifier.send(entry, self.writers.get(entry.kind), in_time)
+            await self.notifier.send(entry, self.writers.get(entry.kind), is_in_time)
             return
         match entry.kind:
             case OutboxKind.REPLY | OutboxKind.TIDY:
                 await self._show_reply(entry, until)
             case OutboxKind.SIDE_MESSAGES:
-                await self._update_mention(entry, in_time)
+                await self._update_mention(entry, is_in_time)
             case OutboxKind.RESTATE_RUN:
                 await self.runs.restate(entry)
             case _:
-                await self.copiers[entry.kind].copy(entry, in_time)
+                await self.copiers[entry.kind].copy(entry, is_in_time)
 
     async def _show_reply(self, entry: OutboxEntry, until: float) -> None:
         match entry.target:
@@ -206,7 +206,7 @@ class Outbox:
         gone = replace(entry, outdated_messages=entry.side_messages)
         await update_side_messages(self.stores, self.workspace, gone, None, SIDE_ROLES)
 
-    async def _update_mention(self, entry: OutboxEntry, in_time: Callable[[], bool]) -> None:
+    async def _update_mention(self, entry: OutboxEntry, is_in_time: Callable[[], bool]) -> None:
         """Mentions the asker if a mention is due, and deletes outdated messages next to the reply."""
         wanted = None
         if entry.mention_due_at is not None and entry.waits_until is None:
@@ -215,7 +215,7 @@ class Outbox:
             wanted = approval_reminder(entry, card_types(job.steps[-1].calls, None))
         # Their writers handle canvas links and files as long as the answer exists.
         roles = SIDE_ROLES if entry.target is ReplyTarget.NOTHING else MENTION_ROLES
-        await update_side_messages(self.stores, self.workspace, entry, wanted, roles, in_time)
+        await update_side_messages(self.stores, self.workspace, entry, wanted, roles, is_in_time)
 
     async def _show_end(self, entry: OutboxEntry, until: float) -> None:
         """Shows an ended answer as recorded, in the reply's messages, and deletes extra messages."""
@@ -244,7 +244,7 @@ class Outbox:
     async def _show_decisions(self, entry: OutboxEntry) -> None:
         """Updates a reply that still has undecided calls with the decisions so far, including any that arrive
         meanwhile. Raises NotShown if rate limits allowed no edit in time."""
-        until = self.stores.clock.monotonic() + DECISIONS_WITHIN_S
+        until = self.stores.clock.monotonic() + DECISIONS_TIMEOUT_S
         shown = None
         job = before = await self.stores.outbox.job_awaiting_approval(entry)
         if before is None:

@@ -48,7 +48,7 @@ class OwnAccounts:
             assert self.sign_ins is not None
             if not await self.sign_ins.sign_out(Owner(self.workspace.me.team_id, user_id, server)):
                 return texts.accounts.SIGN_OUT_FAILED
-            await self._tell(user_id, f"signed out {server}", texts.accounts.signed_out_message(server))
+            await self._notify_person(user_id, f"signed out {server}", texts.accounts.signed_out_message(server))
         return ""
 
     async def sign_everybody_out(self, user_id: str, submitted: SubmittedAccounts) -> None:
@@ -68,8 +68,8 @@ class OwnAccounts:
             done += await keep_trying(signing_out, self.stores.clock, f"MCP server {server}: user not signed out")
         remaining = (await accounts.counts_by_server(team_id)).get(server, 0)
         said = texts.accounts.everybody_signed_out(server, done, remaining)
-        await self._tell(admin, f"everybody signed out {server}", said)
+        await self._notify_person(admin, f"everybody signed out {server}", said)
 
-    async def _tell(self, user_id: str, key: str, sentence: str) -> None:
+    async def _notify_person(self, user_id: str, key: str, sentence: str) -> None:
         told = Notification(user_id, f"{key} {self.stores.clock.now():.3f}", notification(sentence))
         await self.stores.notifications.add(self.workspace.me.team_id, told)

@@ -7,7 +7,7 @@ nor a button, so below a stream the status remains and explains how to stop the 
 A thread has one timer for its next call, and a task only while the call is made, so a status uses almost no memory.
 Slack removes a status whenever we post and after two minutes, so a status is sent again after a stream starts and every
 REFRESH_S. Every call has a timeout, and failed calls aren't repeated before the next change or refresh. If Slack
-forbids statuses in a channel, none are sent there for REFUSED_S; if Slack no longer supports the method, none are sent
+forbids statuses in a channel, none are sent there for PAUSE_S; if Slack no longer supports the method, none are sent
 in any channel. An error about one status, such as invalid_arguments, affects only that call.
 
 If Slack rejects an answer's status, the answer gets a message with a Stop button. If readers could stop a native stream
@@ -44,17 +44,17 @@ from bot.store import Stores
 CALL_TIMEOUT_S = 5.0
 REFRESH_S = 90.0
 """The interval for sending a status again. Slack removes a status after two minutes."""
-FIRST_S = 0.1
+FIRST_DELAY_S = 0.1
 """Delay of a thread's first status. An answer that begins at once needs no status, but people are waiting."""
-SETTLE_S = 0.5
+CHANGE_DELAY_S = 0.5
 """Status changes within this time are combined into one call, so that a short answer ends before a second one."""
-REFUSED_S = 600.0
+PAUSE_S = 600.0
 """Time without statuses in a channel after Slack rejected one."""
-SIGN_WITHIN_S = 0.4
+SIGN_TIMEOUT_S = 0.4
 """Time limit for starting a session, and then for a status. After that, a placeholder with Typist's Stop button is
 shown."""
 EVERYWHERE = ""
-END_WITHIN_S = 120.0
+END_TIMEOUT_S = 120.0
 """Time limit for ending a session. It is long because even a late call removes Slack's Stop button."""
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class ThreadStatuses:
             thread_status.desired, thread_status.is_below_stream = "", False
             self._plan_call(thread_status, 0.0)
 
-    async def make_room_for_stop(self, thread: ThreadKey) -> None:
+    async def make_room_for_stop_button(self, thread: ThreadKey) -> None:
         """Makes room for Slack's own Stop button. Returns when no status call can remove the button anymore."""
         thread_status = self._status_of(thread)
         if thread_status is None:
@@ -143,18 +143,18 @@ class ThreadStatuses:
             thread_status.is_below_stream |= is_stream
             if not thread_status.is_below_stream:
                 thread_status.desired = ""
-            self._plan_call(thread_status, SETTLE_S)
+            self._plan_call(thread_status, CHANGE_DELAY_S)
 
     def _show(self, thread: ThreadKey, status: str, *, at_once: bool = False) -> _ThreadStatus | None:
         refused_until = max(self._refused_until.get(where, -math.inf) for where in (thread.channel_id, EVERYWHERE))
         if thread.thread_ts is None or self.clock.monotonic() < refused_until:
             return None
         key = (thread.channel_id, thread.thread_ts)
-        delay_s = 0.0 if at_once else SETTLE_S
+        delay_s = 0.0 if at_once else CHANGE_DELAY_S
         thread_status = self._statuses.get(key)
         if thread_status is None:
             thread_status = self._statuses[key] = _ThreadStatus(thread, status)
-            self._plan_call(thread_status, min(delay_s, FIRST_S))
+            self._plan_call(thread_status, min(delay_s, FIRST_DELAY_S))
         elif thread_status.desired != status:
             thread_status.desired = status
             thread_status.call_done.clear()
@@ -206,7 +206,7 @@ class ThreadStatuses:
                 now = self.clock.monotonic()
                 refused = {channel_id: until for channel_id, until in self._refused_until.items() if until > now}
                 where = EVERYWHERE if error.name in METHOD_GONE else thread_status.thread.channel_id
-                self._refused_until = refused | {where: now + REFUSED_S}
+                self._refused_until = refused | {where: now + PAUSE_S}
             if not error.reason.is_temporary:
                 thread_status.desired = thread_status.possibly_shown = ""
         except (RateLimited, TimeoutError) as error:
@@ -271,13 +271,13 @@ class AssistantPane:
         session = self._session_tasks[thread] = asyncio.create_task(self._begin_session(thread))
         if is_in_pane:
             self._start(self._set_title(question, session))
-        await asyncio.wait((session,), timeout=SIGN_WITHIN_S)
+        await asyncio.wait((session,), timeout=SIGN_TIMEOUT_S)
         if self._has_stop_button(thread):
             return Signs(Visibility.SEEN, has_stop_button=True) if session.done() else Signs()
         if is_first and session.result() is None:
             del self._session_tasks[thread]
         if has_message or not await self.statuses.show_and_confirm(
-            thread, texts.statuses.STATUS_THINKING, SIGN_WITHIN_S
+            thread, texts.statuses.STATUS_THINKING, SIGN_TIMEOUT_S
         ):
             return Signs()
         return Signs(Visibility.SEEN if is_in_pane else Visibility.MAY_BE_SEEN)
@@ -306,7 +306,7 @@ class AssistantPane:
         thread = question.thread
         self.statuses.remove(thread)
         if session := self._session_tasks.pop(thread, None):
-            self._ending_tasks[thread] = self._start(self._end_session(thread, session, waits=asks), END_WITHIN_S)
+            self._ending_tasks[thread] = self._start(self._end_session(thread, session, waits=asks), END_TIMEOUT_S)
 
     def _has_stop_button(self, thread: ThreadKey) -> bool:
         """Returns whether the thread has or might soon have Slack's own Stop button, which a status would replace."""
@@ -322,7 +322,7 @@ class AssistantPane:
             async with asyncio.timeout(TURN_WITHIN_S):
                 if ending := self._ending_tasks.pop(thread, None):
                     await asyncio.wait((ending,))
-                await self.statuses.make_room_for_stop(thread)
+                await self.statuses.make_room_for_stop_button(thread)
                 return await self.workspace.pane.begin_session(thread)
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning("agent session of thread %s not started: %s", thread, str(error) or "it took too long")

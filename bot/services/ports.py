@@ -129,7 +129,7 @@ class Ports:
     telemetry: Telemetry = OFF
 
 
-class Doing(Enum):
+class PlainActivity(Enum):
     THINKING = auto()
     """The model is thinking, which replaces any earlier activity."""
     LISTENING = auto()
@@ -137,7 +137,7 @@ class Doing(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningTool:
     activity: str
     """User-facing text, such as "Creating the schedule…"."""
 
@@ -147,7 +147,7 @@ class TranscriptTexts:
     transcripts: Sequence[str]
 
 
-Activity = Doing | Running | TranscriptTexts | Searching | Loading | Retrying | Thinking
+Activity = PlainActivity | RunningTool | TranscriptTexts | Searching | Loading | Retrying | Thinking
 """An activity, shown until the next text or activity."""
 
 

@@ -24,7 +24,7 @@ from bot.core.job import AnswerRecord
 from bot.core.picture import refusal
 from bot.errors import RateLimited, Refused, StoreError
 from bot.reply.workspace import Workspace
-from bot.services.access_control import CHECKED_WITHIN_S, AccessControl
+from bot.services.access_control import SHORT_LOOKUP_TIMEOUT_S, AccessControl
 from bot.services.tool_calls import MAX_CALLS
 from bot.store import Stores
 
@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 DOUBLE_PRESS_S = 0.5
 """Time within which two clicks count as one. After a stop, Continue or Regenerate can appear under the pointer just as
 a person who has seen no effect clicks Stop again. The person is told that the second click had no effect."""
-LOOK_AGAIN_S = 0.2
-LOOKS_FOR_RECORD = 8
+LOOKUP_DELAY_S = 0.2
+MAX_RECORD_LOOKUPS = 8
 """Maximum lookups of a record, which is written a moment after its message is shown. Slack waits three seconds."""
 
 
@@ -78,13 +78,13 @@ class PressChecker:
         """Returns the clicked answer and object, or an error message for the person who clicked. Raises StoreError.
         Waits for the record, which is written a moment after messages and an answer's last buttons are shown."""
         pressed_at, admins = self.stores.clock.now(), self.access_control.admins
-        for look in range(LOOKS_FOR_RECORD):
+        for look in range(MAX_RECORD_LOOKUPS):
             answer = await self.stores.recorded_answers.answer_in_message(press.thread, press.message_ts)
             sentence = refusal(press.action, answer, press.user_id, admins)
             is_early = answer is None or sentence == texts.actions.ANSWER_UNFINISHED
-            if not is_early or look + 1 == LOOKS_FOR_RECORD:
+            if not is_early or look + 1 == MAX_RECORD_LOOKUPS:
                 break
-            await self.stores.clock.sleep(LOOK_AGAIN_S)
+            await self.stores.clock.sleep(LOOKUP_DELAY_S)
         if answer is None:
             return sentence or texts.actions.ANSWER_UNKNOWN
         if not answer.state.is_live and _is_double_click(press, pressed_at, answer):
@@ -110,7 +110,7 @@ class PressChecker:
         may_write = (ReplyAction.KEEP_TEST, *ALLOWING_ACTIONS)
         is_write = press.action in may_write and not (isinstance(named, AwaitedCall) and named.call.read_only)
         return await self.access_control.denial(
-            as_theirs, now_within_s=CHECKED_WITHIN_S, members_only=is_write, is_press=True
+            as_theirs, now_within_s=SHORT_LOOKUP_TIMEOUT_S, members_only=is_write, is_press=True
         )
 
 

@@ -108,7 +108,7 @@ class PromptBuilder:
         limit_tokens = min(MAX_TOKENS, self.settings.history_tokens // 3)
         memories = await self.conversation.memories(job.question, marks, self.estimate.tokens, limit_tokens)
         begin = "\n\n".join(filter(None, (marks.opening_mark(people.channel), memories.text)))
-        taken_tokens = self._other_tokens(answer, tools, note)
+        taken_tokens = self._tokens_besides_conversation(answer, tools, note)
         question_tokens = room_for_conversation(self.settings.history_tokens, taken_tokens)
         window = self.estimate.smallest_window(window_tokens)
         instructions_tokens = self.estimate.tokens(system)
@@ -162,7 +162,7 @@ class PromptBuilder:
         kept = newest_media_within(prompt.turns, step_tokens - taken_tokens, self.estimate.media_tokens)
         return without_media(prompt, lambda media: media in kept or not _has_pages(media))
 
-    def _other_tokens(self, answer: Answer, tools: OfferedTools, note: Note) -> int:
+    def _tokens_besides_conversation(self, answer: Answer, tools: OfferedTools, note: Note) -> int:
         # Text from earlier attempts is sent with their steps (core/steps.py).
         left = answer.text[len(kept_text(answer.job.continued_text)) :]
         left_tokens = self.estimate.tokens(left) if left else 0

@@ -20,17 +20,17 @@ from bot.core.prompt import Conversation, with_earlier_questions
 from bot.core.usage import AnswerUsage
 from bot.errors import CapReached, EndReason, ProviderError
 from bot.models.prompt import READ_ONLY_RULE, Effort, OfferedTools
-from bot.services.access_control import ANSWERS_WAIT_S
+from bot.services.access_control import LONG_LOOKUP_TIMEOUT_S
 from bot.services.answer_attempt import AnswerAttempt
 from bot.services.answering import Answering
 from bot.services.ports import Tools
 from bot.services.quota import Quota
 from bot.services.slack_conversation import SlackConversation
-from bot.services.standalone import CollectedText, InMemory, NoRecords, attempt_at, run_to_end
+from bot.services.standalone import CollectedText, InMemory, NoRecords, new_attempt, run_to_end
 from bot.services.transcripts import Transcription
 from bot.store.replays import Given, RecordedQuestion, Replays
 
-_FAILS_ALL = {EndReason.BAD_KEY, EndReason.UNKNOWN_MODEL, EndReason.OUT_OF_CREDIT}
+_GENERAL_FAILURES = {EndReason.BAD_KEY, EndReason.UNKNOWN_MODEL, EndReason.OUT_OF_CREDIT}
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class _PastConversation(SlackConversation):
     """A recorded question's conversation as it was when the recorded answer ended. Records nothing."""
 
     recorded: RecordedQuestion = field(kw_only=True)
-    replaced: Mapping[str, Any] = field(kw_only=True)
+    setting_overrides: Mapping[str, Any] = field(kw_only=True)
     """The channel settings that the replay replaces."""
 
     async def channel(self, question: Question) -> ChannelSettings:
-        return replace(await super().channel(question), **self.replaced)
+        return replace(await super().channel(question), **self.setting_overrides)
 
     async def read(self, job: Job, *, posts_before: bool) -> Conversation:
         question, history = job.question, self.workspace.history
@@ -97,10 +97,10 @@ class ReadOnlyTools:
 @dataclass(eq=False)
 class Replay:
     answering: Answering
-    replaced: Mapping[str, Any]
+    setting_overrides: Mapping[str, Any]
     """The channel settings that the replay replaces."""
     has_tools: bool
-    denied: int = field(default=0, init=False)
+    denied_count: int = field(default=0, init=False)
     """The number of questions whose askers no longer have access."""
 
     @cached_property
@@ -112,8 +112,8 @@ class Replay:
         for job_id in job_ids:
             if (recorded := await self.replays.read(job_id, since)) is None:
                 continue
-            if await self.answering.access_control.denial(recorded.job.question, within_s=ANSWERS_WAIT_S):
-                self.denied += 1
+            if await self.answering.access_control.denial(recorded.job.question, within_s=LONG_LOOKUP_TIMEOUT_S):
+                self.denied_count += 1
                 continue
             yield recorded
 
@@ -127,13 +127,13 @@ class Replay:
         answering, replays, job = self.answering, self.replays, recorded.job
         quota, stores, ports = answering.quota, answering.stores, answering.steps.ports
         began = stores.clock.monotonic()
-        attempt = attempt_at(job, began)
+        attempt = new_attempt(job, began)
         records = _AuditedCalls(replays=replays) if self.has_tools else NoRecords()
         of_slack = stores, answering.workspace, Transcription(stores, None, quota)
         ports = replace(
             ports,
             records=records,
-            conversation=_PastConversation(*of_slack, recorded=recorded, replaced=self.replaced),
+            conversation=_PastConversation(*of_slack, recorded=recorded, setting_overrides=self.setting_overrides),
             tools=ReadOnlyTools(ports.tools) if ports.tools and self.has_tools else None,
             spending=_ReplayLimit(quota, replays, begin, attempt),
         )
@@ -147,7 +147,7 @@ class Replay:
             await replays.record_usage(job, use)
         if end.reason is EndReason.CAP_REACHED:
             raise CapReached("beyond the limit")
-        if not use.input_tokens and (end.reason.is_temporary or end.reason in _FAILS_ALL):
+        if not use.input_tokens and (end.reason.is_temporary or end.reason in _GENERAL_FAILURES):
             raise ProviderError(end.reason, quota.models[0])
         tools = tuple(call.tool for step in records.steps for call in step.calls if call.state is CallState.DONE)
         return Given(given.text, end.reason, seconds, [use], tools)

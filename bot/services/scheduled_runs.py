@@ -24,15 +24,15 @@ from bot.reply.workspace import Workspace
 from bot.services.access_control import AccessControl
 from bot.services.quota import Quota
 from bot.services.schedules import Schedules
-from bot.services.tool_calls import MEMBER_WITHIN_S
+from bot.services.tool_calls import MEMBER_CHECK_TIMEOUT_S
 from bot.slack.blockkit import Json
 from bot.slack.views.schedules import run_notice
 from bot.store import Stores
 from bot.store.accounts import Owner
 
-LOOKUP_S = 60.0
+CACHE_S = 60.0
 """Seconds for which all of a creator's runs share one lookup."""
-CALLS_OF_RUNS = ("users.info", "chat.postMessage")
+RUN_METHODS = ("users.info", "chat.postMessage")
 """Slack methods that every run needs, but so do people who ask questions at the same time."""
 
 log = logging.getLogger(__name__)
@@ -46,9 +46,9 @@ class ScheduledRuns:
     quota: Quota
     schedules: Schedules
 
-    def runs_to_begin(self) -> int:
+    def max_runs_to_begin(self) -> int:
         """Returns the number of runs that can begin this second: 1 or 0."""
-        return int(self.workspace.budget.is_half_free(*CALLS_OF_RUNS))
+        return int(self.workspace.budget.is_half_free(*RUN_METHODS))
 
     async def run_to_post(self, entry: OutboxEntry, *, has_worked: bool = False) -> Run | None:
         """Returns the run to post, or None if the run is skipped, nothing is new or the schedule was stopped. Raises
@@ -59,7 +59,7 @@ class ScheduledRuns:
         if run is None:
             return None
         schedule = run.schedule
-        asked = _question(schedule)
+        asked = _placeholder_question(schedule)
         reason = await self._skip_reason(schedule, asked, entry.job_id, has_worked=has_worked)
         if reason is None and not has_worked and not await self.quota.is_below_caps(asked):
             reason = PauseReason.QUOTA
@@ -103,7 +103,7 @@ class ScheduledRuns:
             return {}
         is_place_gone = PauseReason.PLACE_GONE in (report.skip_reason, schedule.pause_reason)
         is_signed_out = report.has_caused_pause(schedule) and schedule.pause_reason is PauseReason.SIGNED_OUT
-        signed_out = await self.schedules.signed_out_of(schedule) if is_signed_out else ()
+        signed_out = await self.schedules.servers_signed_out_of(schedule) if is_signed_out else ()
         messages = {}
         if report.has_caused_pause(schedule) or is_place_gone or is_direct_message(schedule.channel_id):
             messages[schedule.user_id] = run_notice(schedule, report, signed_out)
@@ -114,7 +114,7 @@ class ScheduledRuns:
     async def _skip_reason(
         self, schedule: Schedule, asked: Question, job_id: int, *, has_worked: bool
     ) -> PauseReason | None:
-        kind = await self.workspace.users.kind(schedule.user_id, now_within_s=MEMBER_WITHIN_S, max_age_s=LOOKUP_S)
+        kind = await self.workspace.users.kind(schedule.user_id, now_within_s=MEMBER_CHECK_TIMEOUT_S, max_age_s=CACHE_S)
         denial = await self.access_control.denial(asked)
         if kind is None or denial is Denial.UNKNOWN:
             raise TimeoutError("Slack doesn't say who the creator is")
@@ -142,7 +142,7 @@ class ScheduledRuns:
         return None
 
 
-def _question(schedule: Schedule) -> Question:
+def _placeholder_question(schedule: Schedule) -> Question:
     """Returns a placeholder question for a run whose message isn't posted yet."""
     place = ThreadKey(schedule.team_id, schedule.channel_id, None)
     return Question(place, "", schedule.user_id, "", schedule_id=schedule.id)

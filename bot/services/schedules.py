@@ -48,7 +48,7 @@ from bot.core.unposted import direct_message_placeholder
 from bot.core.unseen import visible
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.reply.workspace import Workspace
-from bot.services.access_control import CHECKED_WITHIN_S, AccessControl, access_question
+from bot.services.access_control import SHORT_LOOKUP_TIMEOUT_S, AccessControl, access_question
 from bot.services.answer_attempt import CommandResult
 from bot.slack.blockkit import Json
 from bot.slack.notices import notification
@@ -71,9 +71,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LISTED_CHARS = 150
+MAX_LISTED_CHARS = 150
 """Maximum length of a schedule's text in a list that everybody in a conversation can see."""
-_TOKENS = re.compile(r"[1-9]\d{0,8}")
+_TOKEN_COUNT = re.compile(r"[1-9]\d{0,8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class Schedules:
         stop = partial(self.stores.schedules.stop, *question.thread.place[:1], schedule.id, question.user_id)
         await keep_trying(stop, self.stores.clock, "schedule not stopped")
         here.remove(schedule)
-        words = beginning(visible(schedule.words), LISTED_CHARS)
+        words = beginning(visible(schedule.words), MAX_LISTED_CHARS)
         sentence = texts.schedules.stopped_notice(schedule.id, schedule.rule.description, words)
         return CommandResult((Notice(NoticeKind.STOPPED, sentence, schedule.id),))
 
@@ -307,7 +307,7 @@ class Schedules:
         """Returns the token limit that a person entered. Adds a sentence about an invalid limit to `problems`. Only
         admins can raise a limit."""
         text, most = submitted.entered.get(field, str(now)), max(now, default)
-        if not _TOKENS.fullmatch(text):
+        if not _TOKEN_COUNT.fullmatch(text):
             problems[field] = texts.schedules.TOKENS_NOT_A_NUMBER
         elif int(text) > most and user_id not in self.access_control.admins:
             problems[field] = texts.schedules.only_admins_allow_tokens(most)
@@ -333,7 +333,7 @@ class Schedules:
             case ScheduleAction.PAUSE:
                 is_done = await schedules.pause(team_id, schedule.id, PauseReason.BY_PERSON, user_id)
             case ScheduleAction.RESUME:
-                if missing := await self.signed_out_of(schedule):
+                if missing := await self.servers_signed_out_of(schedule):
                     return texts.schedules.sign_in_needed(", ".join(missing), f"<@{schedule.user_id}>")
                 is_done = await schedules.resume(team_id, schedule.id, user_id) is not None
             case ScheduleAction.STOP:
@@ -351,7 +351,7 @@ class Schedules:
         weekly = as_weekly(schedule.rule, zone, self.stores.clock.now())
         return CHANGE_SCHEDULE.build(schedule, press.place, weekly, zone)
 
-    async def signed_out_of(self, schedule: Schedule) -> Sequence[str]:
+    async def servers_signed_out_of(self, schedule: Schedule) -> Sequence[str]:
         key = schedule.team_id, schedule.user_id, schedule.accounts
         return await self.sign_ins.servers_signed_out_of(*key) if self.sign_ins else schedule.accounts
 
@@ -368,7 +368,7 @@ class Schedules:
             return texts.schedules.WAITS_FOR_NO_SIGN_IN
         if denial := await self._denial(user_id, schedule.channel_id, members_only=True):
             return denial
-        if not (servers := await self.signed_out_of(schedule)):
+        if not (servers := await self.servers_signed_out_of(schedule)):
             return await self.resume_after_sign_in(schedule)
         return AwaitedSignIn(schedule, servers[0])
 
@@ -379,7 +379,7 @@ class Schedules:
     async def resume_after_sign_in(self, schedule: Schedule) -> str:
         """Resumes a schedule that was waiting for a sign-in, and notifies its creator. Returns an error message, or ""
         if there is none."""
-        if missing := await self.signed_out_of(schedule):
+        if missing := await self.servers_signed_out_of(schedule):
             return texts.schedules.sign_in_needed(", ".join(missing), f"<@{schedule.user_id}>")
         by, because = schedule.user_id, PauseReason.SIGNED_OUT
         next_at = await self.stores.schedules.resume(schedule.team_id, schedule.id, by, because)
@@ -404,7 +404,7 @@ class Schedules:
 
     async def _denial(self, user_id: str, channel_id: str, *, members_only: bool = False) -> Denial | None:
         asked = access_question(self.workspace, user_id, channel_id)
-        within_s = CHECKED_WITHIN_S if members_only else None
+        within_s = SHORT_LOOKUP_TIMEOUT_S if members_only else None
         return await self.access_control.denial(asked, now_within_s=within_s, members_only=members_only, is_press=True)
 
     async def _schedule_list(self, user_id: str, channel_id: str) -> ScheduleList | None:
@@ -429,6 +429,6 @@ class Schedules:
 
 
 def _schedule_line(schedule: Schedule, names: Mapping[str, str], now: float) -> str:
-    rule, words = schedule.rule, beginning(visible(schedule.words), LISTED_CHARS)
+    rule, words = schedule.rule, beginning(visible(schedule.words), MAX_LISTED_CHARS)
     said, person = (rule.description, rule.first_day_text(now)), names.get(schedule.user_id, schedule.user_id)
     return texts.schedules.schedule_line(schedule.id, *said, words, person, is_paused=bool(schedule.pause_reason))

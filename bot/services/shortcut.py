@@ -53,21 +53,21 @@ from bot.store import Stores
 
 log = logging.getLogger(__name__)
 
-POST_WITHIN_S = 10.0
+POST_TIMEOUT_S = 10.0
 """Time limit for sending a post. Slack responds within 15 s or never, so no response arrives after OUTBOX_HOLD_S."""
-TRIES = Backoff(4.0, OUTBOX_HOLD_S)
-RUN_TRIES = Backoff(4.0, 180.0)
+POST_BACKOFF = Backoff(4.0, OUTBOX_HOLD_S)
+RUN_BACKOFF = Backoff(4.0, 180.0)
 """Delays between tries of a schedule's run, which is retried for GRACE_S because there is nobody to ask again."""
-SKEW_S = 300.0
+MAX_CLOCK_SKEW_S = 300.0
 """The maximum number of seconds that Slack's clock can be behind ours."""
-NAMES_IN_MODAL_WITHIN_S = 1.0
+MODAL_NAMES_TIMEOUT_S = 1.0
 """Time limit for names in the modal, whose trigger expires after three seconds."""
 MAX_TRIES = 10
 """With growing delays, these tries take a few minutes. The response_url is valid for half an hour."""
 MAX_REACTIONS = 10
-"""Maximum number of messages that a person can ask about by emoji within LIMITED_S, per process. Without a limit, 200
+"""Maximum number of messages that a person can ask about by emoji within WINDOW_S, per process. Without a limit, 200
 emoji from one guest delayed a colleague by 20 s, because each one read a message; with the limit, by 2 s."""
-LIMITED_S = 600.0
+WINDOW_S = 600.0
 
 
 class PostUncertain(TypistError):
@@ -91,9 +91,9 @@ class MessageShortcut:
         message = self.workspace.sign_in_urls.message_without_urls(message)
         if denial := await self._denial(invocation.user_id, invocation.channel_id):
             about = quote_of(message, invocation.response_url, {})
-            await _tell(self.workspace, self.access_control, invocation.user_id, about, denial)
+            await _tell_asker(self.workspace, self.access_control, invocation.user_id, about, denial)
             return
-        names = await _mentioned_names(self.workspace, message, NAMES_IN_MODAL_WITHIN_S)
+        names = await _mentioned_names(self.workspace, message, MODAL_NAMES_TIMEOUT_S)
         about = quote_of(message, invocation.response_url, names)
         view_id = await self.workspace.surfaces.open(invocation.trigger_id, ASK_MODAL.build(about, message.user_id))
         try:
@@ -177,11 +177,11 @@ class QuestionPosts:
         except (TimeoutError, StoreError, PostUncertain) as error:
             log.warning("question about message %s: maybe posted: %s", question.about.ts, error or "it took too long")
         if is_temporary and entry.tries < MAX_TRIES:
-            return TRIES.wait_s(entry.tries)
+            return POST_BACKOFF.wait_s(entry.tries)
         if sentence != texts.shortcut.QUESTION_MAYBE_ASKED:
             await self.stores.unposted_questions.give_up(entry)
         if sentence:
-            await _tell(self.workspace, self.access_control, question.user_id, question.about, sentence)
+            await _tell_asker(self.workspace, self.access_control, question.user_id, question.about, sentence)
         return None
 
     async def _post_run(self, entry: OutboxEntry, question: MessageQuestion) -> float | None:
@@ -201,7 +201,7 @@ class QuestionPosts:
             refusal = error.reason if isinstance(error, Refused) else None
             is_final = refusal is not None and refusal.is_final
             if not is_final and self.stores.clock.now() < question.created_at + GRACE_S:
-                return RUN_TRIES.wait_s(entry.tries)
+                return RUN_BACKOFF.wait_s(entry.tries)
             await self.runs.skip_run(entry, refusal)
         await self.stores.unposted_questions.give_up(entry)
         return None
@@ -225,7 +225,7 @@ class QuestionPosts:
         # People who clicked a button or added an emoji aren't told, because they see the thread.
         if is_elsewhere or question.about.response_url:
             sentence = texts.shortcut.ASKED_IN_DIRECT_MESSAGE if is_elsewhere else texts.shortcut.ASKED_IN_THREAD
-            await _tell(self.workspace, self.access_control, question.user_id, question.about, sentence)
+            await _tell_asker(self.workspace, self.access_control, question.user_id, question.about, sentence)
 
     async def _check_access(self, question: MessageQuestion) -> None:
         """Raises NotAsked if the asker is denied. Explains denied reactions no more often than denied messages."""
@@ -289,12 +289,12 @@ class QuestionPosts:
         return self._question(question, *place)
 
     def _is_in_time(self, entry: OutboxEntry) -> Callable[[], bool]:
-        return lambda: self.stores.clock.now() < entry.due_at - OUTBOX_HOLD_S + POST_WITHIN_S
+        return lambda: self.stores.clock.now() < entry.due_at - OUTBOX_HOLD_S + POST_TIMEOUT_S
 
     async def _find_post(self, question: MessageQuestion) -> str | None:
         """Returns the ts of an earlier try's post, or None if Slack reports twice that no such post exists. Raises
         PostUncertain if Slack doesn't respond."""
-        since = question.created_at - SKEW_S
+        since = question.created_at - MAX_CLOCK_SKEW_S
         is_missing = False
         for look in range(1, MAX_LOOKS + 1):
             try:
@@ -350,7 +350,7 @@ class Reactions:
     notifier: Notifier
     shortcut: MessageShortcut
     _recent_reactions: deque[tuple[float, str, str]] = field(default_factory=deque, init=False)
-    """Time (on the monotonic clock), person and question of each reaction in the last LIMITED_S."""
+    """Time (on the monotonic clock), person and question of each reaction in the last WINDOW_S."""
 
     async def on_added(self, reaction: Reaction, *, notify_unsaved: bool = False) -> None:
         """Asks about the message, without waiting for Slack, if the channel chose this emoji and the person has access.
@@ -382,7 +382,7 @@ class Reactions:
             return False
         if not self._is_within_limit(reaction):
             log.info("reaction of user %s ignored: too many", reaction.user_id)
-            self.notifier.show_in_background(asked, texts.settings.TOO_MANY_REACTIONS, "too_many_reactions", LIMITED_S)
+            self.notifier.show_in_background(asked, texts.settings.TOO_MANY_REACTIONS, "too_many_reactions", WINDOW_S)
             return False
         return True
 
@@ -393,7 +393,7 @@ class Reactions:
     def _is_within_limit(self, reaction: Reaction) -> bool:
         """Counts a reaction, once per emoji and message. Returns False if the person has added too many reactions."""
         now = self.stores.clock.monotonic()
-        while self._recent_reactions and self._recent_reactions[0][0] <= now - LIMITED_S:
+        while self._recent_reactions and self._recent_reactions[0][0] <= now - WINDOW_S:
             self._recent_reactions.popleft()
         asked = {question_id for _, user_id, question_id in self._recent_reactions if user_id == reaction.user_id}
         if reaction.question_id not in asked:
@@ -413,7 +413,7 @@ async def _mentioned_names(workspace: Workspace, message: Message, within_s: flo
     return {workspace.me.user_id: workspace.me.name, **names}
 
 
-async def _tell(
+async def _tell_asker(
     workspace: Workspace, access_control: AccessControl, user_id: str, about: QuotedMessage, sentence: str
 ) -> None:
     sentence = access_control.with_admin_mentions(sentence)

@@ -21,7 +21,7 @@ from bot.store.accounts import Owner
 if TYPE_CHECKING:
     from bot.accounts.sign_ins import SignIns
 
-Awaits = AwaitedCall | AwaitedSignIn
+SignInTarget = AwaitedCall | AwaitedSignIn
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,11 @@ class SignInModal:
                 problem = texts.accounts.NOTHING_WAITS
         return ActionResponse(problem) if problem else None
 
-    async def _awaited_sign_in(self, press: Press) -> tuple["SignIns", Awaits] | str:
+    async def _awaited_sign_in(self, press: Press) -> tuple["SignIns", SignInTarget] | str:
         """Returns the sign-ins and the call or schedule that is waiting for the person, or a sentence about why nothing
         is waiting. The sentence is "" for a schedule that has already resumed. Raises StoreError."""
         schedule_id, sign_ins = schedule_id_in_button(press.value), self.decisions.schedules.sign_ins
-        awaited: Awaits | str
+        awaited: SignInTarget | str
         if schedule_id is not None:
             awaited = await self.decisions.schedules.awaited_sign_in(schedule_id, press.user_id)
         else:
@@ -97,7 +97,7 @@ class SignInModal:
             return texts.accounts.cannot_sign_in(awaited.server, texts.accounts.NOT_SET_UP)
         return sign_ins, awaited
 
-    async def _is_still_awaited(self, awaited: Awaits) -> bool:
+    async def _is_still_awaited(self, awaited: SignInTarget) -> bool:
         if isinstance(awaited, AwaitedSignIn):
             return await self.decisions.schedules.is_signed_out(awaited.schedule)
         before = awaited.answer
@@ -106,5 +106,5 @@ class SignInModal:
             return False
         return awaited.call in answer.calls
 
-    def _owner(self, awaited: Awaits) -> Owner:
+    def _owner(self, awaited: SignInTarget) -> Owner:
         return Owner(self.decisions.workspace.me.team_id, awaited.person, awaited.server)

@@ -34,7 +34,7 @@ from bot.services.ports import Activity, People
 from bot.services.transcripts import Transcription
 from bot.store import Stores
 
-RESTART_WITHIN_S = 3.0
+RESTART_TIMEOUT_S = 3.0
 """Time for which an attempt whose question was edited waits for its worker's next heartbeat to cancel it."""
 
 log = logging.getLogger(__name__)
@@ -179,7 +179,7 @@ class SlackConversation:
                 log.error("edit of the question not recorded: %s", error)
                 return
         if edited:
-            await self.stores.clock.sleep(RESTART_WITHIN_S)
+            await self.stores.clock.sleep(RESTART_TIMEOUT_S)
 
     async def _record_participants(self, question: Question, messages: Sequence[Message]) -> None:
         """Records a thread in which several people wrote before the first question, and who started it."""

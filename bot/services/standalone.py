@@ -35,7 +35,7 @@ from bot.models.model import Models
 from bot.models.prices import ModelPrices
 from bot.models.prompt import Effort, Prompt, TokenEstimate
 from bot.reply.answer import Answer
-from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase, UsageTotal, end_of
+from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase, UsageTotal, result_or_end
 from bot.services.ports import Activity, ConversationSource, Output, People, Ports, Records, Spending, Tools
 from bot.services.prompt_builder import PromptSettings
 from bot.services.steps import CONTINUE_AFTER_S, Steps
@@ -217,13 +217,13 @@ async def answer(
     ports = Ports(records or InMemory(), conversation, tools, spending or UnlimitedSpending(), SystemClock())
     settings = settings or PromptSettings(DEFAULT_SYSTEM_PROMPT, HISTORY_TOKENS)
     steps = Steps(ports, models, settings, TokenEstimate(models.names), has_buttons=False)
-    attempt = attempt_at(asked if isinstance(asked, Job) else Job(1, asked, 1), ports.clock.monotonic())
+    attempt = new_attempt(asked if isinstance(asked, Job) else Job(1, asked, 1), ports.clock.monotonic())
     shown = shown or CollectedText()
     given = prompt and steps.ask_with_prompt(attempt, BuiltPrompt(prompt, None), Offer(), shown)
     return await run_to_end(steps, attempt, given or steps.ask(attempt, shown))
 
 
-def attempt_at(job: Job, now: float) -> AnswerAttempt:
+def new_attempt(job: Job, now: float) -> AnswerAttempt:
     """Returns an attempt that isn't continued by another one if its model fails. `now`: the time on the monotonic
     clock."""
     return AnswerAttempt(Answer(replace(job, interruptions=len(CONTINUE_AFTER_S))), now)
@@ -234,7 +234,7 @@ async def run_to_end(
 ) -> StandaloneAnswer:
     """Awaits `asking`, ends the attempt, and returns the answer. An attempt that is given up keeps its text."""
     try:
-        end = await end_of(attempt, asking, names)
+        end = await result_or_end(attempt, asking, names)
     except GivenUp as given_up:
         # The model called a tool that nobody approved or that doesn't exist. The text so far is the answer.
         attempt.phase = given_up.phase

@@ -52,7 +52,7 @@ from bot.models.model import Models, Provider
 from bot.models.prompt import AGREED, ASKERS, OfferedTools, Prompt, TokenEstimate, ToolResult, room_for_results
 from bot.reply.answer import Answer, CurrentStep
 from bot.services.answer_attempt import AnswerAttempt, GivenUp, Phase
-from bot.services.ports import ConversationSource, Doing, Output, Ports, Running
+from bot.services.ports import ConversationSource, Output, PlainActivity, Ports, RunningTool
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
 from bot.services.tool_calls import JobChanged, Offer, ToolCalls
 
@@ -193,12 +193,12 @@ class Steps:
         if all(call.state.is_over for call in step.calls):
             return
         calls = await self.tool_calls.make_calls(
-            attempt.job, step.step_no, offer, lambda activity: shown.show(Running(activity))
+            attempt.job, step.step_no, offer, lambda activity: shown.show(RunningTool(activity))
         )
         if any(call.state is CallState.ASKED for call in calls):
             await shown.ask(calls)
             return
-        shown.show(Doing.THINKING)
+        shown.show(PlainActivity.THINKING)
         attempt.answer.on_calls_made(calls)
 
     async def _record_step(
@@ -243,7 +243,7 @@ class Steps:
         answer.origins |= prompt.origins
         step = attempt.step = CurrentStep(provider.model, input_tokens)
         text = _StepText(answer, shown, self.ports.conversation, is_new=bool(answer.steps) and not resumed)
-        taking_long = asyncio.get_running_loop().call_later(TAKES_LONG_S, shown.show, Doing.TAKING_LONG)
+        taking_long = asyncio.get_running_loop().call_later(TAKES_LONG_S, shown.show, PlainActivity.TAKING_LONG)
         try:
             # Only a model that has called tools can be asked to continue.
             stream = _events(attempt, prompt, provider) if answer.steps else provider.stream(prompt)

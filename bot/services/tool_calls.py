@@ -78,7 +78,7 @@ CANCEL_NOTICE_S = 5.0
 MAX_CALLS = 8
 """Maximum calls of one step, because people decide on them in one message."""
 
-MEMBER_WITHIN_S = 10.0
+MEMBER_CHECK_TIMEOUT_S = 10.0
 """Time limit for asking Slack whether the asker is a member, before a call that can change something."""
 NOT_A_MEMBER = (
     "The call was not made: Slack doesn't say that the asker is a member of the workspace, as it must for this tool."
@@ -282,7 +282,7 @@ class ToolCalls:
             return None
         # The asker might have become a guest while the call was waiting.
         is_member = self.ports.conversation.is_member
-        if not (call.read_only or await is_member(job.question, now_within_s=MEMBER_WITHIN_S)):
+        if not (call.read_only or await is_member(job.question, now_within_s=MEMBER_CHECK_TIMEOUT_S)):
             await self._record_end(job, replace(call, state=CallState.DENIED, result=NOT_A_MEMBER))
             return None
         if not await self.keep_trying(lambda: self.ports.records.begin_call(job, call)):

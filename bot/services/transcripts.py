@@ -18,7 +18,7 @@ from bot.core.texts.files import Unread
 from bot.errors import EndReason, ProviderError, StoreError
 from bot.models.events import Usage
 from bot.models.prompt import Sound
-from bot.services.ports import Activity, Doing
+from bot.services.ports import Activity, PlainActivity
 from bot.services.quota import Quota
 from bot.store import Stores
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRANSCRIBED_WITHIN_S = 45.0
+TRANSCRIPTION_TIMEOUT_S = 45.0
 """Time limit for transcribing a recording, less than the limit for all files of a question (slack/files.py)."""
 
 
@@ -57,12 +57,12 @@ class Transcription:
         if not await keep_trying(lambda: self.quota.is_below_caps(job.question), self.stores.clock, "caps not checked"):
             # A used-up cap will also end the answer.
             return Unread.NOT_HEARD
-        show(Doing.LISTENING)
+        show(PlainActivity.LISTENING)
         try:
-            async with asyncio.timeout(TRANSCRIBED_WITHIN_S):
+            async with asyncio.timeout(TRANSCRIPTION_TIMEOUT_S):
                 heard = await self.transcriber.transcribe(sound)
         except TimeoutError:
-            log.warning("file %s not transcribed within %.0f s", file.id, TRANSCRIBED_WITHIN_S)
+            log.warning("file %s not transcribed within %.0f s", file.id, TRANSCRIPTION_TIMEOUT_S)
             # The vendor bills the recording anyway.
             await self._record(job, [], Usage(audio_s=file.seconds))
             return Unread.NOT_HEARD
@@ -76,7 +76,7 @@ class Transcription:
             log.warning("file %s not transcribed: %s: %s %s", file.id, error.model, error.reason, error.detail)
             return Unread.NOT_HEARD
         finally:
-            show(Doing.THINKING)
+            show(PlainActivity.THINKING)
         usage = heard.usage or Usage(audio_s=file.seconds)
         is_ours = await self._record(job, [replace(file, transcript=heard.text)], usage)
         return heard.text if is_ours else Unread.NOT_HEARD

@@ -25,10 +25,10 @@ MOST_DISLIKED = 3
 class WeeklyReport:
     rule: Rule
     stores: Stores
-    retiring: Callable[[], Awaitable[Sequence[str]]]
+    retirement_sentences: Callable[[], Awaitable[Sequence[str]]]
     """Returns a sentence for each model in use that will be retired soon."""
     admins: AdminNotices
-    is_direct: Callable[[str], Awaitable[bool]]
+    is_direct_message: Callable[[str], Awaitable[bool]]
     """Returns whether a channel is a direct message. Raises RateLimited."""
     _next_at: float = field(default=0.0, init=False)
     """The earliest time of the next report. Until then, the database isn't queried."""
@@ -50,7 +50,7 @@ class WeeklyReport:
         if not this.questions:
             return ""
         signed_out = await self.stores.audit.count_ended_sign_ins(team_id, first * DAY_S, end * DAY_S)
-        day, ending = _EPOCH + timedelta(first), await self.retiring()
+        day, ending = _EPOCH + timedelta(first), await self.retirement_sentences()
         backup_at, now = await self.stores.notifications.known_since("", "", BACKUP), self.stores.clock.now()
         backup_days = None if backup_at is None else int((now - backup_at) / DAY_S)
         return texts.weekly.weekly_report(
@@ -61,12 +61,12 @@ class WeeklyReport:
         team_id = self.admins.team_id
         week = await self.stores.usage.week_usage(team_id, first, MOST_DISLIKED)
         rule_runs = await self.stores.schedules.count_jobs_with_rule(team_id, first * DAY_S, WEEK_DAYS * DAY_S)
-        return replace(week, disliked=await self._places(week.disliked), rule_runs=rule_runs)
+        return replace(week, disliked=await self._group_by_place(week.disliked), rule_runs=rule_runs)
 
-    async def _places(self, by_channel: Mapping[str, int]) -> Mapping[str, int]:
+    async def _group_by_place(self, by_channel: Mapping[str, int]) -> Mapping[str, int]:
         """Returns numbers by channel. The channel "" includes all direct messages and group conversations."""
         places = Counter[str]()
         for channel_id, number in by_channel.items():
-            is_direct = not channel_id or await self.is_direct(channel_id)
-            places["" if is_direct else channel_id] += number
+            is_direct_message = not channel_id or await self.is_direct_message(channel_id)
+            places["" if is_direct_message else channel_id] += number
         return dict(places.most_common())

@@ -29,7 +29,7 @@ from bot.slack.notices import welcome
 from bot.slack.views.modal import sentence_modal
 from bot.store import Stores
 
-GAP_S = 1.0
+WELCOME_PAUSE_S = 1.0
 """The pause after each welcome, so that joining many channels leaves most of each minute's posts for answers."""
 MAX_POSTING = 1_000
 
@@ -43,7 +43,7 @@ class SuggestionPress:
     """The clicked message's channel, or "" in App Home."""
     message_ts: str
     label: str
-    at_ts: str
+    clicked_ts: str
     """The time of the click, as a ts."""
     trigger_id: str
     response_url: str
@@ -111,7 +111,7 @@ class Welcome:
         # A question in a direct message needs no thread, and is posted like a question from App Home.
         ts, channel_id = ("", at_home) if is_direct_message(place) else (press.message_ts, place)
         about = QuotedMessage(channel_id, ts, ts, "", "")
-        asked_as = suggestion_view_id(f"{place}:{press.message_ts}", press.user_id, number, press.at_ts)
+        asked_as = suggestion_view_id(f"{place}:{press.message_ts}", press.user_id, number, press.clicked_ts)
         if not await self.shortcut.ask_once(
             press.user_id, asked_as, about, texts.welcome.PANE_SUGGESTIONS[press.label]
         ):
@@ -126,7 +126,7 @@ class Welcome:
         async with self._posting_lock:
             message = welcome(greeting, texts.welcome.SEEN_IN_CHANNEL[self.reads_channel])
             await self.workspace.surfaces.tell_channel(invitation.thread.channel_id, message)
-            await self.stores.clock.sleep(GAP_S)
+            await self.stores.clock.sleep(WELCOME_PAUSE_S)
 
     async def _welcome_person(self, opening: Question) -> None:
         key = self.workspace.me.team_id, opening.user_id, "welcome"
@@ -140,7 +140,7 @@ class Welcome:
             message = welcome(texts.welcome.WELCOME_IN_DIRECT_MESSAGE, texts.welcome.SEEN_IN_DIRECT_MESSAGE)
             ts = await surfaces.tell_channel(channel_id, message)
             await self._delete_if_below_question(channel_id, ts)
-            await self.stores.clock.sleep(GAP_S)
+            await self.stores.clock.sleep(WELCOME_PAUSE_S)
 
     async def _delete_if_below_question(self, channel_id: str, ts: str) -> None:
         """Deletes a welcome below a question that was written while the welcome was being posted."""

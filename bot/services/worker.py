@@ -23,9 +23,9 @@ earlier attempt has ended, because both edit the same messages.
 
 Failures
 --------
-A failed claim is retried after a pause. A heartbeat that fails, or gets no response within BEAT_TIMEOUT_S, extends a
-lease that is still valid, because no other process can take over while the database is unavailable, but doesn't renew
-an expired lease. The text of a failed heartbeat is sent again with the next one.
+A failed claim is retried after a pause. A heartbeat that fails, or gets no response within HEARTBEAT_TIMEOUT_S,
+extends a lease that is still valid, because no other process can take over while the database is unavailable, but
+doesn't renew an expired lease. The text of a failed heartbeat is sent again with the next one.
 
 While Slack rejects the bot token, no jobs are claimed, because an answer would cost money and nobody could read it.
 Questions stay queued without placeholders, and live attempts continue.
@@ -51,13 +51,13 @@ from bot.services.pane import AssistantPane
 from bot.store import Stores
 
 HEARTBEAT_S = 1.0
-BEAT_TIMEOUT_S = 2.0
+HEARTBEAT_TIMEOUT_S = 2.0
 MIN_PAUSE_S = 0.1
 """Minimum pause between heartbeats, however often others wake this process, and between checks for placeholders."""
 HAND_OVER_S = 1.2
 """Minimum time for a claim in progress at shutdown, even if BOT_DRAIN_S is shorter, and the time limit for canceled
 attempts to release their jobs. Everything after BOT_DRAIN_S can take 5 s in total."""
-ELSEWHERE_S = 0.3
+CLAIM_ELSEWHERE_S = 0.3
 """Time for other processes to claim a question that this process has no room for, before the asker sees a status."""
 MAX_LIVE = 200
 """Maximum live answers of a process, at which it uses a whole core (operate.md). Others are queued."""
@@ -233,7 +233,7 @@ class Worker:
         pieces = {answer.job: piece for answer in answers if (piece := answer.piece_to_record())}
         if claimed:
             try:
-                async with asyncio.timeout(BEAT_TIMEOUT_S):
+                async with asyncio.timeout(HEARTBEAT_TIMEOUT_S):
                     pulse = await self.stores.worker_queue.heartbeat(claimed, pieces)
             except (StoreError, TimeoutError) as error:
                 self.workspace.lease.heartbeat_failed(self.stores.clock.monotonic())
@@ -282,7 +282,7 @@ class Worker:
             await self.stores.question_queue.request_stop(job.id)
             return
         queue = self.stores.question_queue
-        await self.stores.clock.sleep(ELSEWHERE_S)
+        await self.stores.clock.sleep(CLAIM_ELSEWHERE_S)
         if await queue.status(job.id) is not Status.QUEUED:
             return
         if job.id not in self._live and not job.page_ts:
@@ -295,7 +295,7 @@ class Worker:
             await self.workspace.scheduler.post_placeholder(job)
             if job.id not in self._live and await queue.status(job.id) is Status.RUNNING:
                 # The status now belongs to another process.
-                await self.pane.statuses.make_room_for_stop(job.question.thread)
+                await self.pane.statuses.make_room_for_stop_button(job.question.thread)
         finally:
             # An attempt that has begun still uses the status.
             if job.id not in self._live:

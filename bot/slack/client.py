@@ -33,7 +33,7 @@ from bot.slack.json_values import Payload, json_objects, next_cursor, string
 from bot.slack.manifest import AGENT_SCOPE
 from bot.slack.refusals import RATE_LIMITED, reason_of
 from bot.telemetry import OFF, Telemetry
-from bot.text import paired_json
+from bot.text import with_joined_surrogates
 from slack_pacing.budget import RateBudget
 
 T = TypeVar("T")
@@ -187,7 +187,7 @@ class SlackClient:
             if error.reason is Refusal.TOKEN_GONE:
                 self._token_refused(error)
             raise
-        data: dict[str, Any] = paired_json(answer.data)
+        data: dict[str, Any] = with_joined_surrogates(answer.data)
         return data
 
     async def post(self, **arguments: Any) -> tuple[str, str]:

@@ -28,7 +28,7 @@ from bot.clock import Clock
 from bot.errors import RateLimited, Refusal, Refused, SlackSetupError, trace_of
 from bot.retry import CONNECTION
 from bot.slack.client import CLOSE_TIMEOUT_S, LOOK_AGAIN_S, Credential, SlackClient
-from bot.text import paired_json
+from bot.text import with_joined_surrogates
 
 CONNECTIONS = 2
 PING_INTERVAL_S = 5
@@ -228,7 +228,7 @@ class Sockets:
 
     async def _handle(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         try:
-            request.payload = paired_json(request.payload)
+            request.payload = with_joined_surrogates(request.payload)
             response = await run_async_bolt_app(self._app, request)
         except Exception as error:
             log.warning("payload ignored: Bolt can't read it: %s", type(error).__name__)

@@ -265,7 +265,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def with_frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets this process's bot look all the time for what another process has left."""
-    monkeypatch.setattr("bot.services.outbox.LOOK_S", 0.5)
+    monkeypatch.setattr("bot.services.outbox.CHECK_INTERVAL_S", 0.5)
     # PostgreSQL isn't restarted, so a lock that is free belongs to a process that is dead.
     monkeypatch.setattr("bot.store.workers.LOCK_GRACE_S", 0.1)
 

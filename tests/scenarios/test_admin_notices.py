@@ -14,7 +14,7 @@ from bot.mcp.config import HttpTransport
 from bot.mcp.server import LISTED_FOR_S
 from bot.models.events import Usage
 from bot.models.prices import ModelPrices
-from bot.services.admin_notices import LOOK_S
+from bot.services.admin_notices import CHECK_INTERVAL_S
 from bot.settings import Settings
 from bot.store import Stores
 from slack_sandbox.server import Sandbox
@@ -58,12 +58,12 @@ async def test_admin_reads_once_that_a_server_cuts_off_the_beginning_of_prompts(
     vendor.script(ollama)
     async with running(settings):
         await stage.answers("general", await stage.mention("Why?"))
-        await asyncio.sleep(2 * LOOK_S)
+        await asyncio.sleep(2 * CHECK_INTERVAL_S)
         assert stage.bots(direct) == []
         for question in ("Sum this up: ", "And this: "):
             await stage.answers("general", await stage.mention(question + "all is well. " * 3_000))
             await sandbox.wait_for(lambda: stage.bots(direct), PATIENCE_S)
-            await asyncio.sleep(2 * LOOK_S)
+            await asyncio.sleep(2 * CHECK_INTERVAL_S)
     [notice] = [message.text for message in stage.bots(direct)]
     assert f"openai/test: its server counted only {OLLAMA_WINDOW:,} of about " in notice
 
@@ -95,7 +95,7 @@ async def test_admin_reads_once_that_a_servers_token_has_expired_and_once_that_i
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also over restarts and with two processes. The asker of each answer without its tools reads so below it."""
-    monkeypatch.setattr("bot.services.admin_notices.CALM_S", LISTED_FOR_S)
+    monkeypatch.setattr("bot.services.admin_notices.RECOVERY_DELAY_S", LISTED_FOR_S)
     stage, direct = Stage(sandbox, vendor), sandbox.dm("grace")
     vendor.script(says("The answer."))
     left_out = texts.answers.servers_left_out(["web"])
@@ -140,5 +140,5 @@ async def test_admin_reads_once_that_a_servers_token_has_expired_and_once_that_i
                 await sandbox.wait_for(lambda: read() == expected, PATIENCE_S)
             async with running(mine), running(mine):
                 assert not await ask()
-                await asyncio.sleep(2 * LOOK_S)
+                await asyncio.sleep(2 * CHECK_INTERVAL_S)
                 assert read() == expected

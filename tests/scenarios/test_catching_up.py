@@ -282,7 +282,7 @@ async def test_catch_up_goes_on_where_a_process_ended(absence: Absence, sandbox:
 async def test_places_that_no_process_reached_in_time_are_counted_as_unread(
     absence: Absence, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catching_up, "WITHIN_S", 120.0)
+    monkeypatch.setattr(catching_up, "CATCH_UP_TIMEOUT_S", 120.0)
     sandbox.faults.start("slow", method=HISTORY, delay_s=3.0)
     async with absence.back(TEN_MINUTES):
         await absence.listened(lambda row: row.progress.get("done"))

@@ -112,7 +112,7 @@ async def test_bot_runs_kept_tests_by_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     await keep(recorded, {1: [Check(CheckKind.ASKS)]})
-    monkeypatch.setattr(admin_notices, "LOOK_S", 0.1)
+    monkeypatch.setattr(admin_notices, "CHECK_INTERVAL_S", 0.1)
     on = replace(settled(settings, database_url), house_questions="mon 8:00", admins=frozenset({"U0GRACE"}))
     async with running(on):
         grace = sandbox.dm("grace")

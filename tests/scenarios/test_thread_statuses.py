@@ -14,7 +14,7 @@ from benchmarks.carried import force
 from bot.core import choices, texts
 from bot.core.actions import ReplyAction
 from bot.reply import scheduler
-from bot.services.pane import SETTLE_S, ThreadStatuses
+from bot.services.pane import CHANGE_DELAY_S, ThreadStatuses
 from bot.settings import Settings
 from slack_sandbox.faults import FaultSettings
 from slack_sandbox.server import Sandbox
@@ -99,7 +99,7 @@ async def test_message_that_is_edited_says_what_the_model_does_and_no_status_rep
     await shows(stage, asked, None)
     thinking.set()
     await stage.sandbox.wait_for(lambda: texts.answers.WRITING in str(stage.bots("general", asked)[0].blocks))
-    await asyncio.sleep(2 * SETTLE_S)
+    await asyncio.sleep(2 * CHANGE_DELAY_S)
     assert status(stage, asked) is None
     writing.set()
     await stage.answers("general", asked)

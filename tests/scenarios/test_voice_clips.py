@@ -183,7 +183,7 @@ SILENT = VendorResponse([b" "], content_type="application/json", ending=Response
 async def test_answer_goes_on_if_the_transcription_fails(
     settings: Settings, sandbox: Sandbox, vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.services.transcripts.TRANSCRIBED_WITHIN_S", 1.0)
+    monkeypatch.setattr("bot.services.transcripts.TRANSCRIPTION_TIMEOUT_S", 1.0)
     speaker = Speaker(vendor, SILENT)
     notes = UploadedFile("notes.md", b"All is well.")
     async with asked(settings, sandbox, clip(), notes, text="What is it?") as (stage, _):

@@ -43,7 +43,7 @@ from tests.streams.server import VendorResponse, VendorServer
 MODEL = "openai/gpt-6.1-sol"
 SECRET = "the words of a question"
 DUE = "mon 9:00"
-LOOK_S = 0.2
+CHECK_INTERVAL_S = 0.2
 HOLD_S = 8.0
 """How long a process has to send the report before another one looks for it."""
 
@@ -114,7 +114,7 @@ def looking_often(step: Step | None) -> None:
     from bot.services import admin_notices, outbox
     from bot.store import notifications
 
-    admin_notices.LOOK_S = LOOK_S
+    admin_notices.CHECK_INTERVAL_S = CHECK_INTERVAL_S
     vars(notifications)["OUTBOX_HOLD_S"] = HOLD_S
     vars(outbox)["TRY_TIMEOUT_S"] = HOLD_S / 2
     if step is not None:
@@ -130,7 +130,7 @@ async def all_sent(database_url: str, admins: int) -> None:
             async with store.database.engine.connect() as connection:
                 if await connection.scalar(sent) == admins:
                     break
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_INTERVAL_S)
     await store.close()
 
 
@@ -209,7 +209,7 @@ async def test_report_has_the_figures_of_typist_usage_and_names_no_asker(
 async def test_report_comes_when_it_is_due_but_not_for_a_week_in_which_nobody_asked(
     sandbox: Sandbox, vendor: VendorServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_notices, "LOOK_S", 0.05)
+    monkeypatch.setattr(admin_notices, "CHECK_INTERVAL_S", 0.05)
     clock, stage = LateClock(), Stage(sandbox, vendor)
     due_at = parse_weekly_rule(DUE).first_due_after(time.time())
     last_day = datetime.fromtimestamp(due_at, UTC).date() + timedelta(days=10)

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core import texts
-from bot.services.welcome import GAP_S
+from bot.services.welcome import WELCOME_PAUSE_S
 from bot.slack.notices import SUGGESTION
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import Channel, Message
@@ -64,7 +64,7 @@ async def test_bot_that_joins_many_channels_paces_its_welcomes(stage: Stage) -> 
     assert sum(bool(stage.bots(name)) for name in names) < 100, "the answer did not wait for all welcomes"
     await stage.sandbox.wait_for(lambda: all(stage.bots(name) for name in names), 600)
     at = [call.at_monotonic_s for call in stage.sandbox.calls if call.method == "chat.postMessage"]
-    assert max(sum(start <= other < start + 60 for other in at) for start in at) <= 60 / GAP_S + 5
+    assert max(sum(start <= other < start + 60 for other in at) for start in at) <= 60 / WELCOME_PAUSE_S + 5
     assert all(len(stage.bots(name)) == 1 for name in names)
 
 

@@ -21,7 +21,7 @@ from bot.services.standalone import (
     InMemoryConversation,
     StandaloneAnswer,
     UnlimitedSpending,
-    attempt_at,
+    new_attempt,
     run_to_end,
 )
 from bot.services.steps import Steps
@@ -216,7 +216,7 @@ async def alone(
     ports = Ports(records, conversation, tools, UnlimitedSpending(), clock)
     runs = Steps(ports, streams, of_prompt, TokenEstimate((MODEL,)))
     job = asked if isinstance(asked, Job) else Job(1, asked, 1, asked_at=float(asked.ts))
-    attempt = attempt_at(job, clock.monotonic())
+    attempt = new_attempt(job, clock.monotonic())
     return Alone(streams, await run_to_end(runs, attempt, runs.ask(attempt, CollectedText())), records)
 
 

@@ -14,7 +14,7 @@ from tests.services.parts import workspace_of
 
 
 class _NoRuns:
-    def runs_to_begin(self) -> int:
+    def max_runs_to_begin(self) -> int:
         return 0
 
 

@@ -10,12 +10,12 @@ from bot.core import texts
 from bot.core.access import AccessRules, UserKind
 from bot.core.texts.access import Denial
 from bot.services.access_control import (
-    ANSWERS_WAIT_S,
-    CHECKED_WITHIN_S,
+    LONG_LOOKUP_TIMEOUT_S,
+    SHORT_LOOKUP_TIMEOUT_S,
     AccessControl,
     refusal_to_change,
 )
-from bot.services.notifications import UNSAVED_EVERY_S, Notifier
+from bot.services.notifications import UNSAVED_NOTICE_INTERVAL_S, Notifier
 from bot.slack.users import KIND_WITHIN_S
 from bot.store import Stores
 from tests.clocks import InstantClock, idle
@@ -47,7 +47,7 @@ async def test_asker_reads_once_in_ten_minutes_that_questions_are_not_saved_and_
         ("U1", False, 0.0, 1),
         ("U2", False, 1.0, 2),
         ("UCI", True, 0.0, 2),
-        ("U1", False, UNSAVED_EVERY_S - 2, 2),
+        ("U1", False, UNSAVED_NOTICE_INTERVAL_S - 2, 2),
         ("U1", False, 1.0, 3),
         ("U2", False, 0.5, 3),
     ):
@@ -197,7 +197,7 @@ def test_at_once_only_what_is_known_denies(
     assert control.known_denial(BOT_ASKS) is (Denial.PERSON if rules is BY_GROUP else Denial.BOT)
 
 
-AT_ONCE, PATIENTLY = ("U1", CHECKED_WITHIN_S, KIND_WITHIN_S, False), ("U1", None, ANSWERS_WAIT_S, False)
+AT_ONCE, PATIENTLY = ("U1", SHORT_LOOKUP_TIMEOUT_S, KIND_WITHIN_S, False), ("U1", None, LONG_LOOKUP_TIMEOUT_S, False)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ AT_ONCE, PATIENTLY = ("U1", CHECKED_WITHIN_S, KIND_WITHIN_S, False), ("U1", None
             [UserKind.MEMBER],
             UserKind.MEMBER,
             Denial.UNKNOWN,
-            [("U1", CHECKED_WITHIN_S, False), ("U1", ANSWERS_WAIT_S, False)],
+            [("U1", SHORT_LOOKUP_TIMEOUT_S, False), ("U1", LONG_LOOKUP_TIMEOUT_S, False)],
         ),
     ],
 )

@@ -18,10 +18,10 @@ from bot.mcp.sentences import DOWN_CLOSED, DOWN_HEADER_REFUSED
 from bot.models.events import Completion, FinishReason
 from bot.models.prompt import TokenEstimate
 from bot.services.admin_notices import (
-    CALM_S,
+    CHECK_INTERVAL_S,
     CONFIRM_S,
     DOWN_NOTICE_S,
-    LOOK_S,
+    RECOVERY_DELAY_S,
     AdminNotices,
     ModelNotices,
     OtherConnections,
@@ -96,12 +96,12 @@ class Processes:
     def notices(self, store: Stores) -> AdminNotices:
         return AdminNotices(store.notifications, "T1", ["U2", "U1"])
 
-    async def check(self, *refusals: Process, for_s: float = LOOK_S) -> list[str]:
+    async def check(self, *refusals: Process, for_s: float = CHECK_INTERVAL_S) -> list[str]:
         """Returns what the admins read while these processes check, all at once, for some time."""
-        for _ in range(math.ceil(for_s / LOOK_S)):
+        for _ in range(math.ceil(for_s / CHECK_INTERVAL_S)):
             await asyncio.gather(*(each.check() for each in refusals))
             await asyncio.gather(*(self.admins.get_due(store) for store in self.stores[-2:]))
-            self.clock.now_s += LOOK_S
+            self.clock.now_s += CHECK_INTERVAL_S
         return self.admins.sentences()
 
 
@@ -117,7 +117,7 @@ def refused(failure: EndReason, model: str = "openai/a") -> list[str]:
     return [texts.models.model_refused(failure, model)]
 
 
-AGAIN_S = CALM_S + 2 * LOOK_S
+AGAIN_S = RECOVERY_DELAY_S + 2 * CHECK_INTERVAL_S
 A_WORKS, B_WORKS = [texts.models.answers_again("openai/a")], [texts.models.answers_again("openai/b")]
 
 
@@ -190,12 +190,12 @@ async def test_admins_read_once_a_day_that_a_vendor_stopped_answers_for_what_a_m
         both = [await processes.start(), await processes.start()]
         for one in both:
             one.on_result("openai/a", EndReason.MISALIGNED)
-        assert await processes.check(*both, for_s=2 * LOOK_S) == read
+        assert await processes.check(*both, for_s=2 * CHECK_INTERVAL_S) == read
 
 
 REFUSED, DOWN = ([" ".join(down_sentences(WEB, why))] for why in (DOWN_HEADER_REFUSED, DOWN_CLOSED))
 WORKS = [texts.models.answers_again("web")]
-HOUR = DOWN_NOTICE_S + 2 * LOOK_S
+HOUR = DOWN_NOTICE_S + 2 * CHECK_INTERVAL_S
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ async def test_admins_read_once_that_a_server_is_down_and_once_that_it_works(
     """One of two processes uses the server, and both are restarted before each event."""
     for number, (problem, for_s, read) in enumerate(events):
         both = [await processes.start(Server(problem if one == number % 2 else None)) for one in range(2)]
-        assert await processes.check(*both, for_s=max(for_s, 2 * LOOK_S)) == read, (number, problem)
+        assert await processes.check(*both, for_s=max(for_s, 2 * CHECK_INTERVAL_S)) == read, (number, problem)
 
 
 async def test_processes_that_hear_it_at_once_tell_once(processes: Processes) -> None:
@@ -253,7 +253,7 @@ async def test_vendor_that_refuses_now_and_then_is_told_of_once(processes: Proce
     read = []
     for failure in (KEY, None) * 20:
         process.on_result("openai/a", failure)
-        read += await processes.check(process, for_s=CALM_S / 4)
+        read += await processes.check(process, for_s=RECOVERY_DELAY_S / 4)
     assert read == refused(KEY)
     assert await processes.check(process, for_s=AGAIN_S) == A_WORKS
 
@@ -316,7 +316,7 @@ async def watch(processes: Processes, app: App, *, began: OtherConnections | Non
 
 
 async def looked(
-    processes: Processes, app: App, others: OtherConnections, for_s: float, each_s: float = LOOK_S
+    processes: Processes, app: App, others: OtherConnections, for_s: float, each_s: float = CHECK_INTERVAL_S
 ) -> list[str]:
     for _ in range(math.ceil(for_s / each_s)):
         await others.check()

@@ -39,12 +39,12 @@ END = End(EndReason.WHOLE)
 NOW = 1_790_000_000.0
 
 
-def attempt_at(*steps: Step) -> AnswerAttempt:
+def new_attempt(*steps: Step) -> AnswerAttempt:
     return AnswerAttempt(Answer(Job(1, QUESTION, 1, steps=steps, version=3)), claimed_at=10.0)
 
 
 def asked(*steps: Step) -> AnswerAttempt:
-    attempt = attempt_at(*steps)
+    attempt = new_attempt(*steps)
     attempt.step = CurrentStep(MODEL, 30)
     return attempt
 
@@ -100,7 +100,7 @@ def test_searches_are_those_of_all_steps() -> None:
 
 
 def test_recorded_step_no_longer_counts_as_spent() -> None:
-    attempt = attempt_at()
+    attempt = new_attempt()
     assert attempt.spent == StepEstimate()
     attempt.step = CurrentStep(MODEL, 30)
     attempt.receive("Because it is.", 12.0)
@@ -175,14 +175,14 @@ def test_estimate_counts_in_place_of_tokens_that_the_vendor_did_not_report(
 def test_whole_cost_is_known_if_all_steps_have_a_price(
     recorded_usd: list[float | None], last_usd: float | None, whole_usd: float | None
 ) -> None:
-    attempt = attempt_at()
+    attempt = new_attempt()
     for number, cost_usd in enumerate(recorded_usd):
         attempt.on_step_recorded(step(number), Usage(20, 2), cost_usd)
     assert attempt.used.plus(Usage(5, 1), last_usd).usd == whole_usd
 
 
 def test_estimate_counts_for_the_step_that_has_no_reported_usage() -> None:
-    attempt = attempt_at(step())
+    attempt = new_attempt(step())
     assert attempt.with_usage(END).usage is None, "no model was asked"
     attempt.step = CurrentStep(MODEL, 30)
     attempt.receive("Because.", 12.0)
@@ -206,7 +206,7 @@ def test_estimate_counts_for_the_step_that_has_no_reported_usage() -> None:
 def test_answer_that_stops_or_fails_costs_what_the_model_that_was_answering_costs(
     events: list[StreamEvent], charged: str
 ) -> None:
-    attempt = attempt_at()
+    attempt = new_attempt()
     attempt.step = CurrentStep(MODEL, 30)
     for event in events:
         attempt.receive(event, 12.0)
@@ -332,7 +332,7 @@ CHANGED = "Changed schedule 7: daily."
 def test_answer_says_what_its_calls_have_made_whatever_their_sentences_say(
     calls: list[RecordedCall], notes: list[Notice]
 ) -> None:
-    attempt = attempt_at(Step(0, 0, (), MODEL, tuple(calls)))
+    attempt = new_attempt(Step(0, 0, (), MODEL, tuple(calls)))
     assert list(attempt.finish(END, NOW).notices) == notes
 
 

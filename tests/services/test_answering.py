@@ -263,7 +263,7 @@ async def test_denied_asker_gets_an_explanation_and_no_reply(stage: AnsweringSta
 async def test_question_waits_in_sight_until_slack_says_who_asked(
     stage: AnsweringStage, monkeypatch: pytest.MonkeyPatch, event: str, kind: UserKind | None, expected: EndReason
 ) -> None:
-    monkeypatch.setattr("bot.services.answering.CHECKED_UNSEEN_S", 0.0)
+    monkeypatch.setattr("bot.services.answering.UNSEEN_CHECK_TIMEOUT_S", 0.0)
     stage.accounts.is_slow, stage.accounts.kind_of_all = True, kind
     stage.open_all()
     await stage.until(lambda: bool(stage.attempts), "the job is claimed")

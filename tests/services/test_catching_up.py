@@ -12,15 +12,15 @@ from bot.core.sign_in_urls import SignInUrls
 from bot.errors import EndReason, RateLimited, Refusal, Refused
 from bot.reply.posted import METADATA_EVENT
 from bot.services.catching_up import (
-    ANSWERED_WITHIN_S,
+    BUDGET_POLL_S,
+    CONVERSATION_TYPES,
     LOOK_S,
+    MAX_AGE_TO_ANSWER_S,
     MAX_OFFERS,
     MAX_PAGES,
     PAGE_MESSAGES,
     RECENT_S,
     RESERVED_CALLS,
-    TURN_S,
-    TYPES,
     CatchUp,
 )
 from bot.slack.history import History
@@ -173,7 +173,7 @@ async def test_places_of_recent_questions_are_read_first_and_then_what_the_bot_i
     assert absence.slack.read == ["C2", "C1", f"C1 {BEFORE}", "D1", "D2", "G1", "C3", "C4"]
     every = {"exclude_archived": True, "limit": PAGE_MESSAGES}
     assert [call for call in absence.slack.calls if call[0] == LIST] == [
-        *[(LIST, {"types": kind, "cursor": None, **every}) for kind in TYPES],
+        *[(LIST, {"types": kind, "cursor": None, **every}) for kind in CONVERSATION_TYPES],
         (LIST, {"types": "public_channel", "cursor": "more", **every}),
     ]
 
@@ -232,8 +232,8 @@ BEGUN = {**THREAD, "latest_reply": f"{NOW - 10:.6f}"}
     [
         (said(OLDEST), None),
         (said(OLDEST + 0.5), True),
-        (said(NOW - ANSWERED_WITHIN_S - 0.5), True),
-        (said(NOW - ANSWERED_WITHIN_S), False),
+        (said(NOW - MAX_AGE_TO_ANSWER_S - 0.5), True),
+        (said(NOW - MAX_AGE_TO_ANSWER_S), False),
         (said(NOW - 1), False),
         (said(NOW - 1, "why?"), None),
         (said(NOW - 1, f"<@{ME.user_id}> stop"), None),
@@ -342,5 +342,5 @@ async def test_live_answers_have_the_last_calls_of_a_minute_and_the_next_ones_af
     absence.slack.spares = [RESERVED_CALLS, RESERVED_CALLS - 1, RESERVED_CALLS + 1]
     limited = RateLimited(LIST, 7.0)
     assert await absence.caught_up({"im": [limited, {"channels": []}]}) == Tally()
-    assert absence.clock.sleeps == [TURN_S, TURN_S, 2 * limited.retry_after_s, limited.retry_after_s]
-    assert [arguments["types"] for _, arguments in absence.slack.calls] == ["im", *TYPES]
+    assert absence.clock.sleeps == [BUDGET_POLL_S, BUDGET_POLL_S, 2 * limited.retry_after_s, limited.retry_after_s]
+    assert [arguments["types"] for _, arguments in absence.slack.calls] == ["im", *CONVERSATION_TYPES]

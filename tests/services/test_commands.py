@@ -28,7 +28,7 @@ from bot.errors import RateLimited
 from bot.models.prices import ModelPrices
 from bot.models.prompt import Effort
 from bot.services.access_control import AccessControl
-from bot.services.commands import MAX_BUILDING, AppHome, SlashCommands
+from bot.services.commands import MAX_BUILDS, AppHome, SlashCommands
 from bot.services.notifications import Notifier
 from bot.services.own_accounts import OwnAccounts
 from bot.services.quota import CapSettings, Quota
@@ -458,8 +458,8 @@ async def test_home_is_built_once_at_a_time_and_again_after_a_change(stage: Stag
 
 async def test_no_more_than_fifty_homes_are_built_at_once(stage: Stage) -> None:
     home = stage.home()
-    for number in range(MAX_BUILDING + 1):
+    for number in range(MAX_BUILDS + 1):
         home.on_opened(f"U{number}")
     stage.slack.may_publish.set()
     await idle()
-    assert sorted(user_id for user_id, _ in stage.slack.homes) == sorted(f"U{number}" for number in range(MAX_BUILDING))
+    assert sorted(user_id for user_id, _ in stage.slack.homes) == sorted(f"U{number}" for number in range(MAX_BUILDS))

@@ -13,7 +13,7 @@ from bot.models.openai import Decider
 from bot.models.prompt import Estimate, TokenEstimate
 from bot.services.access_control import AccessControl
 from bot.services.engagement import Gate
-from bot.services.intake import MAX_IN_DOUBT
+from bot.services.intake import MAX_PENDING_DECISIONS
 from bot.slack.history import History
 from bot.store import Stores
 from tests.clocks import InstantClock, idle
@@ -82,14 +82,14 @@ class GateStage:
 
 async def test_doubtful_messages_beyond_the_most_at_once_stay_unanswered(stores: Stores) -> None:
     stage = GateStage(stores)
-    for _ in range(MAX_IN_DOUBT + 1):
+    for _ in range(MAX_PENDING_DECISIONS + 1):
         stage.decide()
     stage.rights.may_say.set()
     await idle()
-    assert (len(stage.model.asked), await queued(stores)) == (MAX_IN_DOUBT, 1)
+    assert (len(stage.model.asked), await queued(stores)) == (MAX_PENDING_DECISIONS, 1)
     stage.decide()
     await idle()
-    assert len(stage.model.asked) == MAX_IN_DOUBT + 1
+    assert len(stage.model.asked) == MAX_PENDING_DECISIONS + 1
 
 
 @pytest.mark.parametrize(

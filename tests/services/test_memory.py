@@ -16,9 +16,9 @@ from bot.core.surfaces import CommandResponse
 from bot.core.texts.access import Denial
 from bot.errors import Refusal, Refused
 from bot.models.prompt import OfferedTools
-from bot.services.access_control import CHECKED_WITHIN_S
+from bot.services.access_control import SHORT_LOOKUP_TIMEOUT_S
 from bot.services.answer_attempt import CommandResult
-from bot.services.memory import MEMBER_WITHIN_S, MemoryCommands
+from bot.services.memory import MEMBER_CHECK_TIMEOUT_S, MemoryCommands
 from bot.slack.blockkit import Json
 from bot.slack.views.memory import MEMORY, SubmittedMemories
 from bot.slack.views.modal import sentence_modal
@@ -136,7 +136,7 @@ async def test_place_is_named_for_which_something_is_remembered(
     [memory] = await stage.stores.memories.of_place(place)
     assert (memory.text, memory.user_id, memory.ts, memory.is_proposed) == ("<@UBEN> deploys", "UADA", "21.0", False)
     [(asked, within_s, is_press)] = stage.slack.checked
-    assert (asked.user_id, asked.thread.place, within_s, is_press) == ("UADA", place, MEMBER_WITHIN_S, False)
+    assert (asked.user_id, asked.thread.place, within_s, is_press) == ("UADA", place, MEMBER_CHECK_TIMEOUT_S, False)
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ async def test_memories_are_shown_in_a_modal_or_why_not(stage: Stage, in_modal: 
     view = MEMORY.build(PLACE, memories, BASE, is_private=True)
     assert stage.slack.opened == [("trigger", view, in_modal)]
     nowhere = Question(ThreadKey("T1", "C1", None), "", "UADA", "")
-    assert stage.slack.checked == [(nowhere, CHECKED_WITHIN_S, True)] * 3
+    assert stage.slack.checked == [(nowhere, SHORT_LOOKUP_TIMEOUT_S, True)] * 3
 
 
 @pytest.mark.parametrize(

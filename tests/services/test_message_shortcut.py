@@ -22,11 +22,11 @@ from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.retry import LOOKS, MAX_LOOKS
 from bot.services.shortcut import (
-    LIMITED_S,
+    MAX_CLOCK_SKEW_S,
     MAX_REACTIONS,
     MAX_TRIES,
-    POST_WITHIN_S,
-    SKEW_S,
+    POST_TIMEOUT_S,
+    WINDOW_S,
     MessageShortcut,
     QuestionPosts,
     Reaction,
@@ -344,7 +344,7 @@ async def test_post_is_made_again_at_once_if_its_place_was_gone(error: Refused) 
 
 async def test_looks_reach_back_before_the_modal_by_what_slacks_clock_may_be_behind() -> None:
     stage, _ = await posted(2, LOST, ["2.000200"])
-    assert stage.posts.since == stage.records.clock.now() - SKEW_S
+    assert stage.posts.since == stage.records.clock.now() - MAX_CLOCK_SKEW_S
 
 
 async def test_question_is_posted_and_queued_as_its_askers_words() -> None:
@@ -427,7 +427,7 @@ async def test_post_leaves_only_while_nobody_else_may_take_the_question() -> Non
     stage = staged()
     await stage.post()
     assert stage.posts.still()
-    stage.records.clock.now_s += POST_WITHIN_S - 0.1
+    stage.records.clock.now_s += POST_TIMEOUT_S - 0.1
     assert stage.posts.still()
     stage.records.clock.now_s += 0.1
     assert not stage.posts.still()
@@ -710,12 +710,12 @@ async def test_emoji_whose_event_comes_again_at_the_limit_is_asked() -> None:
     await reactions.on_added(last[-1])
     assert [id_ for _, id_, *_ in stage.records.asked] == [reaction.question_id for reaction in last]
     assert told == []
-    too_many = ("U1", texts.settings.TOO_MANY_REACTIONS, "too_many_reactions", LIMITED_S)
+    too_many = ("U1", texts.settings.TOO_MANY_REACTIONS, "too_many_reactions", WINDOW_S)
     await reactions.on_added(replace(EYES, ts="99.0"))
     assert (len(stage.records.asked), told) == (MAX_REACTIONS, [too_many])
     await reactions.on_added(replace(EYES, ts="99.0", user_id="U3"))
     assert (len(stage.records.asked), len(told)) == (MAX_REACTIONS + 1, 1), "each person has a limit of their own"
-    for later_s, asked, times in ((LIMITED_S - 1, MAX_REACTIONS + 1, 2), (1, MAX_REACTIONS + 2, 2)):
+    for later_s, asked, times in ((WINDOW_S - 1, MAX_REACTIONS + 1, 2), (1, MAX_REACTIONS + 2, 2)):
         stage.records.clock.now_s += later_s
         await reactions.on_added(replace(EYES, ts="99.0"))
         assert (len(stage.records.asked), told) == (asked, [too_many] * times)

@@ -21,7 +21,7 @@ from bot.core.job import End
 from bot.errors import EndReason, SettingsError, StoreError
 from bot.services import operations
 from bot.services.operations import (
-    AFTER_START_S,
+    START_DELAY_S,
     Probes,
     RetentionRule,
     SlackTime,
@@ -286,8 +286,8 @@ class Retention:
         if self.loop is None:
             kept = [RetentionRule("texts", self.store.erasure.expire, DAYS), *more]
             self.loop = asyncio.create_task(expire_hourly(kept, self.clock, self.slack_time))
-            assert await asyncio.wait_for(self.clock.slept.get(), WITHIN_S) == AFTER_START_S
-            self.clock.advance(AFTER_START_S)
+            assert await asyncio.wait_for(self.clock.slept.get(), WITHIN_S) == START_DELAY_S
+            self.clock.advance(START_DELAY_S)
         else:
             self.clock.advance(HOUR_S)
         assert await asyncio.wait_for(self.clock.slept.get(), WITHIN_S) == HOUR_S
@@ -320,7 +320,7 @@ async def retention(tmp_path: Path) -> AsyncIterator[Retention]:
 
 
 async def test_text_is_emptied_within_an_hour_of_its_retention_time(retention: Retention) -> None:
-    retention.clock.now_s += DAYS * DAY_S - AFTER_START_S
+    retention.clock.now_s += DAYS * DAY_S - START_DELAY_S
     await retention.until_next()
     assert await retention.texts() == ["why?"]
     await retention.until_next()

@@ -26,7 +26,7 @@ from bot.logs import PrivateFormatter
 from bot.reply.answer import Answer
 from bot.reply.messages import Life, Shown
 from bot.reply.outbox_sender import SideMessage
-from bot.services.outbox import AT_ONCE, AWAY_S, DECISIONS_WITHIN_S, LOOK_S, Outbox
+from bot.services.outbox import CHECK_INTERVAL_S, DECISIONS_TIMEOUT_S, MAX_ENTRIES, RETRY_DELAY_S, Outbox
 from bot.slack.json_values import Payload
 from slack_sandbox.testing.processes import WITHIN_S as TEST_WITHIN_S
 from tests.clocks import InstantClock, turns
@@ -181,7 +181,7 @@ class NothingDue:
 class NoRuns:
     """Runs of schedules, of which as many may begin as there are."""
 
-    def runs_to_begin(self) -> int:
+    def max_runs_to_begin(self) -> int:
         return 1
 
 
@@ -340,11 +340,11 @@ async def test_end_of_the_process_waits_for_no_entry_for_long() -> None:
 
 
 async def test_looks_at_once_take_no_more_entries_than_there_is_room_for() -> None:
-    stage = Stage(Entries([[entry(OutboxKind.POST_QUESTION)] * AT_ONCE]))
+    stage = Stage(Entries([[entry(OutboxKind.POST_QUESTION)] * MAX_ENTRIES]))
     for _ in range(2):
         stage.outbox.check_now()
         await stage.question_posts.under_way.wait()
-    assert stage.entries.limits == [AT_ONCE]
+    assert stage.entries.limits == [MAX_ENTRIES]
 
 
 async def test_reply_that_stays_keeps_its_canvases() -> None:
@@ -367,14 +367,19 @@ async def test_process_that_was_paused_tells_nobody(entry: OutboxEntry) -> None:
 async def test_no_more_entries_are_taken_than_there_is_room_for() -> None:
     stage = Stage(Entries([[reply()] * 3, [reply()], []]), Sender(answers=False))
     await stage.look()
-    assert stage.entries.limits == [AT_ONCE, AT_ONCE - 3, AT_ONCE - 4, AT_ONCE - 4]
+    assert stage.entries.limits == [
+        MAX_ENTRIES,
+        MAX_ENTRIES - 3,
+        MAX_ENTRIES - 4,
+        MAX_ENTRIES - 4,
+    ]
 
 
 @pytest.mark.parametrize("error", [StoreError("away"), ValueError("a bug")], ids=str)
 async def test_outbox_looks_again_after_a_failure(error: Exception) -> None:
     stage = Stage(Entries([error, [reply()]]))
     await stage.look()
-    assert (stage.clock.sleeps[:2], stage.entries.became) == ([AWAY_S, LOOK_S], [None])
+    assert (stage.clock.sleeps[:2], stage.entries.became) == ([RETRY_DELAY_S, CHECK_INTERVAL_S], [None])
 
 
 @pytest.mark.parametrize(
@@ -467,7 +472,7 @@ async def test_decisions_are_shown_for_a_while_only() -> None:
 
     class SlowReplies(MemoryReplies):
         async def open(self, answer: Answer, **more: Any) -> MemoryReply:
-            stage.clock.now_s += DECISIONS_WITHIN_S
+            stage.clock.now_s += DECISIONS_TIMEOUT_S
             return await super().open(answer, **more)
 
     slow = SlowReplies(may_open=stage.replies.may_open)

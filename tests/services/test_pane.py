@@ -12,11 +12,11 @@ from bot.core.texts.statuses import STATUS_QUEUED, STATUS_THINKING
 from bot.errors import RateLimited, Refusal, Refused
 from bot.services.pane import (
     CALL_TIMEOUT_S,
-    FIRST_S,
+    CHANGE_DELAY_S,
+    FIRST_DELAY_S,
+    PAUSE_S,
     REFRESH_S,
-    REFUSED_S,
-    SETTLE_S,
-    SIGN_WITHIN_S,
+    SIGN_TIMEOUT_S,
     AssistantPane,
     Signs,
     ThreadStatuses,
@@ -93,31 +93,36 @@ def ends(statuses: ThreadStatuses) -> None:
 @pytest.mark.parametrize(
     ("acts", "until_s", "sent"),
     [
-        ([(0.0, shows("a"))], 1.0, [(FIRST_S, "a")]),
-        ([(0.0, shows("a")), (FIRST_S / 2, ends)], 1.0, []),
-        ([(0.0, shows("a")), (0.05, changes("b"))], 2.0, [(FIRST_S, "b")]),
+        ([(0.0, shows("a"))], 1.0, [(FIRST_DELAY_S, "a")]),
+        ([(0.0, shows("a")), (FIRST_DELAY_S / 2, ends)], 1.0, []),
+        ([(0.0, shows("a")), (0.05, changes("b"))], 2.0, [(FIRST_DELAY_S, "b")]),
         (
             [(0.0, shows("a")), (1.0, changes("b")), (1.2, changes("c"))],
             2.0,
-            [(FIRST_S, "a"), (1.0 + SETTLE_S, "c")],
+            [(FIRST_DELAY_S, "a"), (1.0 + CHANGE_DELAY_S, "c")],
         ),
-        ([(0.0, shows("a")), (1.0, changes("a"))], 2.0, [(FIRST_S, "a")]),
+        ([(0.0, shows("a")), (1.0, changes("a"))], 2.0, [(FIRST_DELAY_S, "a")]),
         (
             [(0.0, shows("a")), (200.0, ends)],
             900.0,
-            [(FIRST_S, "a"), (FIRST_S + REFRESH_S, "a"), (FIRST_S + 2 * REFRESH_S, "a"), (200.0, "")],
+            [
+                (FIRST_DELAY_S, "a"),
+                (FIRST_DELAY_S + REFRESH_S, "a"),
+                (FIRST_DELAY_S + 2 * REFRESH_S, "a"),
+                (200.0, ""),
+            ],
         ),
         ([(0.0, changes("a"))], 2.0, []),
-        ([(0.0, shows("a")), (1.0, ends), (2.0, changes("b"))], 99.0, [(FIRST_S, "a"), (1.0, "")]),
-        ([(0.0, shows("a")), (1.0, ends), (1.0, shows("b"))], 2.0, [(FIRST_S, "a"), (1.0, "b")]),
+        ([(0.0, shows("a")), (1.0, ends), (2.0, changes("b"))], 99.0, [(FIRST_DELAY_S, "a"), (1.0, "")]),
+        ([(0.0, shows("a")), (1.0, ends), (1.0, shows("b"))], 2.0, [(FIRST_DELAY_S, "a"), (1.0, "b")]),
         # Slack removes a status with a post, and a message that is edited says more than a status.
-        ([(0.0, shows("a")), (1.0, posts(is_stream=False)), (2.0, changes("b"))], 99.0, [(FIRST_S, "a")]),
+        ([(0.0, shows("a")), (1.0, posts(is_stream=False)), (2.0, changes("b"))], 99.0, [(FIRST_DELAY_S, "a")]),
         (
             [(0.0, shows("a")), (1.0, posts(is_stream=True)), (2.0, posts(is_stream=False))],
             3.0,
-            [(FIRST_S, "a"), (1.0 + SETTLE_S, "a"), (2.0 + SETTLE_S, "a")],
+            [(FIRST_DELAY_S, "a"), (1.0 + CHANGE_DELAY_S, "a"), (2.0 + CHANGE_DELAY_S, "a")],
         ),
-        ([(0.0, shows("a")), (1.0, posts(is_stream=True, thread_ts="2.5"))], 3.0, [(FIRST_S, "a")]),
+        ([(0.0, shows("a")), (1.0, posts(is_stream=True, thread_ts="2.5"))], 3.0, [(FIRST_DELAY_S, "a")]),
     ],
 )
 def test_status_is_sent_soon_seldom_and_again_before_slack_forgets_it(
@@ -146,14 +151,14 @@ FAILED = Refused(METHOD, "fatal_error", Refusal.TRANSIENT)
 @pytest.mark.parametrize(
     ("error", "refused", "tries_s"),
     [
-        (GONE, [BESIDE], [FIRST_S]),
-        (NO_SCOPE, [BESIDE], [FIRST_S]),
-        (NO_METHOD, [BESIDE, ELSEWHERE], [FIRST_S]),
-        (WRONG, [], [FIRST_S]),
-        (FAILED, [], [FIRST_S, FIRST_S + REFRESH_S]),
-        (RateLimited(METHOD, 1.0), [], [FIRST_S, FIRST_S + REFRESH_S]),
-        (ValueError("a bug"), [], [FIRST_S, FIRST_S + REFRESH_S]),
-        (CALL_TIMEOUT_S + 1, [], [FIRST_S, FIRST_S + CALL_TIMEOUT_S + REFRESH_S]),
+        (GONE, [BESIDE], [FIRST_DELAY_S]),
+        (NO_SCOPE, [BESIDE], [FIRST_DELAY_S]),
+        (NO_METHOD, [BESIDE, ELSEWHERE], [FIRST_DELAY_S]),
+        (WRONG, [], [FIRST_DELAY_S]),
+        (FAILED, [], [FIRST_DELAY_S, FIRST_DELAY_S + REFRESH_S]),
+        (RateLimited(METHOD, 1.0), [], [FIRST_DELAY_S, FIRST_DELAY_S + REFRESH_S]),
+        (ValueError("a bug"), [], [FIRST_DELAY_S, FIRST_DELAY_S + REFRESH_S]),
+        (CALL_TIMEOUT_S + 1, [], [FIRST_DELAY_S, FIRST_DELAY_S + CALL_TIMEOUT_S + REFRESH_S]),
     ],
     ids=str,
 )
@@ -165,7 +170,7 @@ def test_refusal_is_remembered_where_it_holds_and_its_answer_is_told_otherwise_h
         statuses = statuses_in(slack, on_status_rejected)
         assert statuses.show(THREAD, "a")
         assert statuses.has_answer_status(THREAD), "until Slack has refused it"
-        await asyncio.sleep(FIRST_S + CALL_TIMEOUT_S + 0.1)
+        await asyncio.sleep(FIRST_DELAY_S + CALL_TIMEOUT_S + 0.1)
         assert (on_status_rejected, statuses.has_answer_status(THREAD)) == ([THREAD], False)
         assert [thread for thread in (BESIDE, ELSEWHERE) if not statuses.show(thread, "b")] == [*refused]
         for thread in (BESIDE, ELSEWHERE):
@@ -173,7 +178,10 @@ def test_refusal_is_remembered_where_it_holds_and_its_answer_is_told_otherwise_h
         await asyncio.sleep(REFRESH_S)
         assert [at_s for at_s, thread, _ in slack.sent if thread == THREAD] == [pytest.approx(at_s) for at_s in tries_s]
         statuses.remove(THREAD)
-        for at_s, is_refused in ((FIRST_S + REFUSED_S - 0.1, bool(refused)), (FIRST_S + REFUSED_S + 0.1, False)):
+        for at_s, is_refused in (
+            (FIRST_DELAY_S + PAUSE_S - 0.1, bool(refused)),
+            (FIRST_DELAY_S + PAUSE_S + 0.1, False),
+        ):
             await asyncio.sleep(at_s - asyncio.get_running_loop().time())
             assert statuses.show(BESIDE, "c") is not is_refused
             statuses.remove(BESIDE)
@@ -185,8 +193,8 @@ def test_refusal_is_remembered_where_it_holds_and_its_answer_is_told_otherwise_h
     ("answer", "is_confirmed", "after_s"),
     [
         (0.0, True, 0.0),
-        (SIGN_WITHIN_S - 0.1, True, SIGN_WITHIN_S - 0.1),
-        (SIGN_WITHIN_S + 0.1, False, SIGN_WITHIN_S),
+        (SIGN_TIMEOUT_S - 0.1, True, SIGN_TIMEOUT_S - 0.1),
+        (SIGN_TIMEOUT_S + 0.1, False, SIGN_TIMEOUT_S),
         (WRONG, False, 0.0),
         (GONE, False, 0.0),
     ],
@@ -198,7 +206,7 @@ def test_status_that_people_wait_for_is_sent_at_once_and_counts_once_slack_took_
     async def run() -> None:
         slack = Slack(answer)
         statuses = statuses_in(slack, [])
-        assert await statuses.show_and_confirm(THREAD, "a", SIGN_WITHIN_S) is is_confirmed
+        assert await statuses.show_and_confirm(THREAD, "a", SIGN_TIMEOUT_S) is is_confirmed
         assert asyncio.get_running_loop().time() == pytest.approx(after_s)
         assert slack.sent == [(0.0, THREAD, "a")]
 
@@ -210,7 +218,7 @@ def test_place_without_threads_has_no_status() -> None:
         slack = Slack()
         statuses = statuses_in(slack, [])
         assert not statuses.show(replace(THREAD, thread_ts=None), "a")
-        assert not await statuses.show_and_confirm(replace(THREAD, thread_ts=None), "a", SIGN_WITHIN_S)
+        assert not await statuses.show_and_confirm(replace(THREAD, thread_ts=None), "a", SIGN_TIMEOUT_S)
         await asyncio.sleep(1.0)
         assert slack.sent == []
 
@@ -222,7 +230,7 @@ IN_PANE = Question(ThreadKey("T1", "D1", "1.5"), "1.5", "UADA", "Why?")
 DIRECTLY = Question(ThreadKey("T1", "D1", None), "1.5", "UADA", "Why?")
 SEEN, MAY_BE_SEEN = Signs(Visibility.SEEN), Signs(Visibility.MAY_BE_SEEN)
 STOP = Signs(Visibility.SEEN, has_stop_button=True)
-LATE_S = SIGN_WITHIN_S + 0.1
+LATE_S = SIGN_TIMEOUT_S + 0.1
 
 
 @dataclass
@@ -279,7 +287,7 @@ def test_sign_stands_for_the_placeholder_where_people_surely_see_it(
 
     async def run(pane: AssistantPane) -> None:
         assert await pane.begin(question, has_message=has_message) == signs
-        assert asyncio.get_running_loop().time() <= 2 * SIGN_WITHIN_S
+        assert asyncio.get_running_loop().time() <= 2 * SIGN_TIMEOUT_S
         await asyncio.sleep(1.0)
         expected = (
             [] if signs.has_stop_button or has_message or session is True or question is DIRECTLY else [STATUS_THINKING]

@@ -27,7 +27,7 @@ from bot.models.events import ToolCall
 from bot.models.prompt import Permission, ToolRule
 from bot.services.access_control import AccessControl
 from bot.services.notifications import Notifier
-from bot.services.presses import DOUBLE_PRESS_S, LOOK_AGAIN_S, LOOKS_FOR_RECORD
+from bot.services.presses import DOUBLE_PRESS_S, LOOKUP_DELAY_S, MAX_RECORD_LOOKUPS
 from bot.services.reply_actions import ReplyActions
 from bot.slack.views.arguments import EditedCall
 from bot.store import Stores
@@ -99,7 +99,7 @@ async def test_press_waits_for_the_record_of_its_message(stores: Stores) -> None
 async def test_message_that_is_not_on_record_in_time_is_unknown(stores: Stores) -> None:
     clock = BusyClock()
     assert await actions_of(stores, clock).perform(STOP) == ActionResponse(texts.actions.ANSWER_UNKNOWN)
-    assert clock.sleeps == [LOOK_AGAIN_S] * (LOOKS_FOR_RECORD - 1)
+    assert clock.sleeps == [LOOKUP_DELAY_S] * (MAX_RECORD_LOOKUPS - 1)
 
 
 async def test_press_that_needs_an_end_waits_for_it(stores: Stores) -> None:
@@ -110,7 +110,7 @@ async def test_press_that_needs_an_end_waits_for_it(stores: Stores) -> None:
 
     clock = BusyClock(meanwhile=finish)
     assert await actions_of(stores, clock).perform(replace(STOP, action=ReplyAction.REGENERATE)) is None
-    assert clock.sleeps == [LOOK_AGAIN_S]
+    assert clock.sleeps == [LOOKUP_DELAY_S]
 
 
 async def test_press_that_needs_an_end_is_refused_if_there_is_none_in_time(stores: Stores) -> None:
@@ -118,7 +118,7 @@ async def test_press_that_needs_an_end_is_refused_if_there_is_none_in_time(store
     clock = BusyClock()
     refused = await actions_of(stores, clock).perform(replace(STOP, action=ReplyAction.REGENERATE))
     assert refused == ActionResponse(texts.actions.ANSWER_UNFINISHED)
-    assert clock.sleeps == [LOOK_AGAIN_S] * (LOOKS_FOR_RECORD - 1)
+    assert clock.sleeps == [LOOKUP_DELAY_S] * (MAX_RECORD_LOOKUPS - 1)
 
 
 @pytest.mark.parametrize(

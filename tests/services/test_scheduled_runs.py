@@ -12,8 +12,8 @@ from bot.core.outbox import OutboxEntry
 from bot.core.schedules import RUN_REPORT, PauseReason, Proposal, Rule, RunReport, Schedule
 from bot.core.texts.access import Denial
 from bot.errors import Refusal, Refused
-from bot.services.scheduled_runs import LOOKUP_S, ScheduledRuns
-from bot.services.tool_calls import MEMBER_WITHIN_S
+from bot.services.scheduled_runs import CACHE_S, ScheduledRuns
+from bot.services.tool_calls import MEMBER_CHECK_TIMEOUT_S
 from bot.slack.views.schedules import run_notice
 from bot.store import Stores
 from bot.store.accounts import Owner
@@ -36,9 +36,9 @@ def test_runs_leave_half_of_a_minutes_calls_to_people(method: str, used: int, ru
     for number in range(used):
         budget.on_send(method, clock.monotonic(), None, f"C{number}")
         budget.on_end(method, f"C{number}")
-    assert scheduled.runs_to_begin() == runs
+    assert scheduled.max_runs_to_begin() == runs
     clock.now_s += 61
-    assert scheduled.runs_to_begin() == 1
+    assert scheduled.max_runs_to_begin() == 1
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ class Place:
         assert owner in (Owner("T1", "U1", "jira"), Owner("T1", "U1", "wiki"))
         return owner.server != self.signed_out
 
-    async def signed_out_of(self, schedule: Schedule) -> Sequence[str]:
+    async def servers_signed_out_of(self, schedule: Schedule) -> Sequence[str]:
         return [self.signed_out]
 
     async def has_news(self, channel_id: str, since: float) -> bool:
@@ -158,7 +158,7 @@ async def test_run_is_posted_unless_something_hinders_it_now(
     admitted = await place.runs(stores).run_to_post(entry)
     assert (admitted, await reasons(stores)) == ((None, [skipped]) if skipped else (run, []))
     stands_for_it = Question(ThreadKey("T1", "C1", None), "", "U1", "", schedule_id=schedule.id)
-    assert place.asked[:2] == [("U1", MEMBER_WITHIN_S, LOOKUP_S), (stands_for_it,)]
+    assert place.asked[:2] == [("U1", MEMBER_CHECK_TIMEOUT_S, CACHE_S), (stands_for_it,)]
     assert place.asked[2:] == ([] if skipped is PauseReason.NO_ACCESS else [("U1", "C1")])
     assert await place.runs(stores).run_to_post(entry) == admitted, "what is skipped stays so"
 

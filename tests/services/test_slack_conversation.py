@@ -17,7 +17,7 @@ from bot.errors import StoreError
 from bot.models.prompt import OfferedTools, TokenEstimate
 from bot.reply.answer import Answer
 from bot.services.prompt_builder import PromptBuilder, PromptSettings
-from bot.services.slack_conversation import RESTART_WITHIN_S, SlackConversation
+from bot.services.slack_conversation import RESTART_TIMEOUT_S, SlackConversation
 from bot.services.transcripts import Transcription
 from tests.clocks import InstantClock
 from tests.services.parts import stores_of, workspace_of
@@ -136,7 +136,7 @@ async def test_answer_to_other_words_waits_for_its_restart_once_the_edit_is_on_r
     is_recorded = is_edit and left != "" and error is None
     edited = replace(QUESTION, text=shown.full_text, attached_chars=shown.attached_chars)
     assert place.edits == ([(edited, NEXT)] if is_recorded else [])
-    assert place.clock.sleeps == ([RESTART_WITHIN_S] if is_recorded else [])
+    assert place.clock.sleeps == ([RESTART_TIMEOUT_S] if is_recorded else [])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from bot.core.texts.files import Unread
 from bot.errors import EndReason, ProviderError
 from bot.models.prompt import Sound
 from bot.models.transcription import Transcriber, TranscriptionResult
-from bot.services.ports import Activity, Doing
+from bot.services.ports import Activity, PlainActivity
 from bot.services.transcripts import Transcription
 from bot.store import Stores
 from bot.store.schema import charges
@@ -43,7 +43,7 @@ class UnheardModel(Transcriber):
 async def test_recording_that_is_not_heard_in_time_is_billed_and_one_that_fails_is_not(
     stores: Stores, monkeypatch: pytest.MonkeyPatch, error: ProviderError | None, charged: int
 ) -> None:
-    monkeypatch.setattr("bot.services.transcripts.TRANSCRIBED_WITHIN_S", 0.01)
+    monkeypatch.setattr("bot.services.transcripts.TRANSCRIPTION_TIMEOUT_S", 0.01)
     await stores.question_queue.enqueue("Ev1", QUESTION)
     [job] = await stores.worker_queue.claim(1)
     quota = AnsweringStage(stores, InstantClock()).answering.quota
@@ -51,7 +51,7 @@ async def test_recording_that_is_not_heard_in_time_is_billed_and_one_that_fails_
     transcription = Transcription(stores, UnheardModel(error), quota)
     clip = File("F1", "clip.m4a", seconds=60.0)
     heard = await transcription.transcribe(job, told.append, clip, Sound("clip.m4a", "audio/mp4", b"sound"))
-    assert (heard, told) == (Unread.NOT_HEARD, [Doing.LISTENING, Doing.THINKING])
+    assert (heard, told) == (Unread.NOT_HEARD, [PlainActivity.LISTENING, PlainActivity.THINKING])
     async with stores.database.engine.connect() as connection:
         models = (await connection.scalars(sa.select(charges.c.model).where(charges.c.model.is_not(None)))).all()
     assert list(models) == [MODEL] * charged

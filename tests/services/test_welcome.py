@@ -17,7 +17,7 @@ from bot.core.unposted import QuotedMessage
 from bot.errors import RateLimited, StoreError
 from bot.services.access_control import AccessControl
 from bot.services.notifications import Notifier
-from bot.services.welcome import GAP_S, SuggestionPress, Welcome
+from bot.services.welcome import WELCOME_PAUSE_S, SuggestionPress, Welcome
 from bot.slack.blockkit import Json
 from bot.slack.notices import welcome
 from bot.slack.views.modal import sentence_modal
@@ -130,7 +130,7 @@ async def test_channel_is_welcomed_once_and_the_outbox_goes_on_there_each_time(
     greeting = welcome(GREETING, texts.welcome.SEEN_IN_CHANNEL[reads_channel])
     assert stage.slack.posts == [("C1", greeting), ("C2", greeting)]
     assert stage.woken == [("T1", "C1"), ("T1", "C1"), ("T1", "C2")]
-    assert stage.clock.sleeps == [GAP_S, GAP_S]
+    assert stage.clock.sleeps == [WELCOME_PAUSE_S, WELCOME_PAUSE_S]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ async def test_person_is_welcomed_once_above_all_that_they_write(
     [
         (IN_CHANNEL, "suggestion:C1:11.5:UADA:1:1", QuotedMessage("C1", "11.5", "11.5", "", ""), ""),
         (
-            replace(IN_CHANNEL, channel_id="D1", label=LABELS[0], at_ts="120.0"),
+            replace(IN_CHANNEL, channel_id="D1", label=LABELS[0], clicked_ts="120.0"),
             "suggestion:D1:11.5:UADA:0:2",
             QuotedMessage("DUADA", "", "", "", ""),
             "",

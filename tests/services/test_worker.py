@@ -16,12 +16,12 @@ from bot.core.lease import LEASE_S, Lease
 from bot.errors import StoreError
 from bot.reply.scheduler import ScheduledReply
 from bot.services.answer_attempt import AnswerAttempt, Phase
-from bot.services.pane import FIRST_S, AssistantPane, ThreadStatuses
+from bot.services.pane import FIRST_DELAY_S, AssistantPane, ThreadStatuses
 from bot.services.worker import (
-    BEAT_TIMEOUT_S,
-    ELSEWHERE_S,
+    CLAIM_ELSEWHERE_S,
     HAND_OVER_S,
     HEARTBEAT_S,
+    HEARTBEAT_TIMEOUT_S,
     Worker,
 )
 from bot.store.queue import QuestionQueue
@@ -266,9 +266,9 @@ async def test_failed_heartbeat_does_not_renew_an_expired_lease(stage: WorkerSta
 @on_stage()
 async def test_lease_counts_from_when_a_heartbeat_was_sent_not_from_its_answer(stage: WorkerStage) -> None:
     """Others count the worker's silence from the moment at which it sent the heartbeat."""
-    stage.queue.beat_s = BEAT_TIMEOUT_S - 0.1
+    stage.queue.beat_s = HEARTBEAT_TIMEOUT_S - 0.1
     sent_at = stage.now
-    await beating(stage, asyncio.sleep(BEAT_TIMEOUT_S))
+    await beating(stage, asyncio.sleep(HEARTBEAT_TIMEOUT_S))
     assert stage.lease.is_valid(sent_at + LEASE_S - 0.01), "a heartbeat renews the lease for LEASE_S"
     assert not stage.lease.is_valid(sent_at + LEASE_S)
 
@@ -278,10 +278,10 @@ async def test_lease_counts_from_when_a_heartbeat_was_sent_not_from_its_answer(s
 async def test_text_of_a_failed_heartbeat_is_recorded_with_the_next(stage: WorkerStage, fails: str) -> None:
     stage.answers.attempts[0].answer.append("Because")
     stage.queue.available = fails != "refused"
-    stage.queue.beat_s = BEAT_TIMEOUT_S * 2 if fails == "late" else 0.0
+    stage.queue.beat_s = HEARTBEAT_TIMEOUT_S * 2 if fails == "late" else 0.0
 
     async def database_comes_back() -> None:
-        await asyncio.sleep(BEAT_TIMEOUT_S + 0.05)
+        await asyncio.sleep(HEARTBEAT_TIMEOUT_S + 0.05)
         stage.queue.available, stage.queue.beat_s = True, 0.0
         await asyncio.sleep(5)
 
@@ -297,7 +297,7 @@ async def test_unanswered_heartbeat_is_given_up_and_the_next_one_sent(stage: Wor
     stage.queue.beat_s = 1_000.0
     await asyncio.sleep(0.1)
     await beating(stage, asyncio.sleep(10))
-    assert len(stage.queue.beats) == 4, "one every BEAT_TIMEOUT_S and a pause"
+    assert len(stage.queue.beats) == 4, "one every HEARTBEAT_TIMEOUT_S and a pause"
 
 
 @on_stage()
@@ -660,7 +660,7 @@ async def test_question_that_another_process_claims_has_one_sign_which_that_proc
     stage.worker.post_placeholder(JOB)
     await asyncio.sleep(claimed_at_s)
     stage.placeholders.elsewhere.add(JOB.id)
-    await asyncio.sleep(ELSEWHERE_S + 5)
+    await asyncio.sleep(CLAIM_ELSEWHERE_S + 5)
     assert stage.statuses == sent, "it isn't removed"
 
 
@@ -679,7 +679,7 @@ def test_slacks_own_stop_waits_for_the_status_that_is_being_sent_and_no_other_fo
 
     class SlowPane(RecordedStatuses):
         async def set_status(self, thread: ThreadKey, status: str) -> None:
-            await asyncio.sleep(3.0 - FIRST_S)
+            await asyncio.sleep(3.0 - FIRST_DELAY_S)
             await super().set_status(thread, status)
 
     async def gives_way() -> None:
@@ -687,7 +687,7 @@ def test_slacks_own_stop_waits_for_the_status_that_is_being_sent_and_no_other_fo
         statuses = ThreadStatuses(pane, SimulatedClock())
         assert statuses.show(thread, "is thinking…")
         await asyncio.sleep(after_s)
-        await statuses.make_room_for_stop(thread)
+        await statuses.make_room_for_stop_button(thread)
         assert SimulatedClock().monotonic() == pytest.approx(ends_s)
         await asyncio.sleep(60.0)
         assert [pane.sent.get_nowait() for _ in range(pane.sent.qsize())] == sent

@@ -11,7 +11,7 @@ import pytest
 from bot.core.access import UserKind
 from bot.core.channels import DIRECT_MESSAGE, Channel, ChannelType
 from bot.core.conversation import ThreadKey
-from bot.services.access_control import ANSWERS_WAIT_S, CHECKED_WITHIN_S
+from bot.services.access_control import LONG_LOOKUP_TIMEOUT_S, SHORT_LOOKUP_TIMEOUT_S
 from bot.slack import users as users_module
 from bot.slack.users import (
     KEPT_FOR_KINDS,
@@ -461,7 +461,7 @@ async def test_many_new_people_are_listed_and_nobody_stays_unknown(
     stage.become_guest(people[1])
     if fault:
         stage.sandbox.faults.start(fault, method="users.list", error="missing_scope", delay_s=240.0)
-    kinds = await asyncio.gather(*(stage.users.kind(user_id, within_s=ANSWERS_WAIT_S) for user_id in people))
+    kinds = await asyncio.gather(*(stage.users.kind(user_id, within_s=LONG_LOOKUP_TIMEOUT_S) for user_id in people))
     assert kinds == [UserKind.MEMBER, UserKind.GUEST, *[UserKind.MEMBER] * (count - 2)]
     assert not [call for call in stage.sandbox.calls if call.error == "ratelimited"]
     assert stage.lookups("users.list") == lists
@@ -507,10 +507,10 @@ async def test_strangers_whom_no_list_has_are_looked_up_alone(stage: UsersStage)
 async def test_press_is_told_who_a_person_is_while_hundreds_stand_in_line(stage: UsersStage) -> None:
     """None of them is on the list, so users.info is used up for minutes."""
     strangers = [f"U0GONE{number}" for number in range(3 * CALLS_A_MINUTE)]
-    waiting = [asyncio.create_task(stage.users.kind(one, within_s=ANSWERS_WAIT_S)) for one in strangers]
+    waiting = [asyncio.create_task(stage.users.kind(one, within_s=LONG_LOOKUP_TIMEOUT_S)) for one in strangers]
     await stage.sandbox.wait_for(lambda: stage.lookups() >= CALLS_A_MINUTE - KEPT_FOR_PRESSES)
     for _ in range(KEPT_FOR_PRESSES // 2):
-        assert await stage.users.kind("U0ADA", now_within_s=CHECKED_WITHIN_S, is_press=True) is UserKind.MEMBER
+        assert await stage.users.kind("U0ADA", now_within_s=SHORT_LOOKUP_TIMEOUT_S, is_press=True) is UserKind.MEMBER
     assert await asyncio.gather(*waiting) == [UserKind.EXTERNAL] * len(strangers)
     assert stage.most_in_a_minute() <= CALLS_A_MINUTE
 
