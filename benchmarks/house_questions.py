@@ -25,7 +25,7 @@ from bot.core.conversation import Question, ThreadKey
 from bot.core.kept_tests import Check, proposed_checks
 from bot.models.events import Completion, FinishReason, StreamEvent, ToolCall, Usage
 from bot.models.prompt import OURS, READ_ONLY_RULE, OfferedTools, Prompt, ToolDefinition, ToolResult
-from bot.services.kept_test_run import checked
+from bot.services.kept_test_run import ask_until_ok
 from bot.services.prompt_builder import PromptSettings
 from bot.services.standalone import HISTORY_TOKENS, InMemory, InMemoryConversation, answer
 from bot.store.replays import Given
@@ -169,7 +169,7 @@ async def failures(kept: Mapping[str, Sequence[Check]], setup: Setup, rng: rando
         async def again(text: str = text) -> Given:
             return (await ask(text, setup, rng))[0]
 
-        if (await checked(again, checks))[1]:
+        if (await ask_until_ok(again, checks))[1]:
             failed.append(text)
     return failed
 

@@ -64,8 +64,7 @@ async def run(
 async def _build_unless_stopped(
     building: AbstractAsyncContextManager[Bot], stack: AsyncExitStack, stop: asyncio.Event
 ) -> Bot | None:
-    """Builds the bot, or returns None if a signal arrives first. Building can take hours, because it waits for
-    Slack."""
+    """Builds the bot, or returns None if a signal arrives first. Building can take hours while Slack is unavailable."""
     loop = asyncio.get_running_loop()
     patience = asyncio.timeout(None)
 

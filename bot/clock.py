@@ -87,16 +87,16 @@ async def keep_running(loop: Callable[[], Coroutine[None, None, None]]) -> None:
 
 
 async def keep_trying(
-    operation: Callable[[], Awaitable[T]], clock: Clock, what: str, failures: type[Exception] = StoreError
+    operation: Callable[[], Awaitable[T]], clock: Clock, problem: str, failures: type[Exception] = StoreError
 ) -> T:
     """Repeats an operation until it succeeds, and returns the result. `failures`: the exceptions to retry after.
-    `what`: names the operation in the log."""
+    `problem`: describes a failure in the log."""
     failed = 0
     while True:
         try:
             return await operation()
         except failures as error:
-            log.error("%s, retrying: %s", what, error if isinstance(error, StoreError) else trace_of(error))
+            log.error("%s, retrying: %s", problem, error if isinstance(error, StoreError) else trace_of(error))
             failed += 1
         await clock.sleep(BACKOFF.wait_s(failed))
 
@@ -142,7 +142,7 @@ class Background:
 
 
 class Turns:
-    """Runs each person's work one piece at a time, so that one person's many clicks don't delay others."""
+    """Does one thing at a time for each person, so that one person's many clicks don't delay other people."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -151,16 +151,16 @@ class Turns:
     def lock_of(self, person: str) -> asyncio.Lock:
         return self._locks.setdefault(person, asyncio.Lock())
 
-    async def run_once(self, person: str, what: Hashable, work: Callable[[], Awaitable[None]]) -> None:
-        """Runs a person's work in turn, unless the same work is already waiting or running."""
-        if (person, what) in self._unfinished:
+    async def run_once(self, person: str, key: Hashable, work: Callable[[], Awaitable[None]]) -> None:
+        """Runs work when it is the person's next, unless the same work is already waiting or running."""
+        if (person, key) in self._unfinished:
             return
-        self._unfinished.add((person, what))
+        self._unfinished.add((person, key))
         try:
             async with self.lock_of(person):
                 await work()
         finally:
-            self._unfinished.discard((person, what))
+            self._unfinished.discard((person, key))
 
 
 async def _log_failure(work: Coroutine[Any, Any, None], failure: str, within_s: float | None) -> None:

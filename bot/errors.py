@@ -34,7 +34,7 @@ class PayloadError(TypistError):
 
 class StoredEnum(StrEnum):
     """An enum with stored values. A value that only another version of Typist knows is read as the class's `unknown`.
-    That version might be running during a deployment, or might have run before a rollback."""
+    The other version might still be running during a deployment, or might have been rolled back."""
 
     unknown_value: ClassVar[str]
 
@@ -45,7 +45,7 @@ class StoredEnum(StrEnum):
     def _missing_(cls, value: object) -> "StoredEnum":
         log.warning("unknown stored value, using the default: %s %.40r -> %s", cls.__name__, value, cls.unknown_value)
         default = cls(cls.unknown_value)
-        # So that it is logged once.
+        # Cached, so that the value is logged only once.
         cls._value2member_map_[value] = default
         return default
 

@@ -170,7 +170,7 @@ def set_up(level: str, log_format: str = "text", stream: TextIO = sys.stderr) ->
 
 
 def _lower_at_shutdown(record: logging.LogRecord) -> bool:
-    """Lowers a failure because this process is ending to INFO: another process continues the work."""
+    """Logs a failure caused by this process ending at INFO, because another process continues the work."""
     if any(isinstance(arg, StoreClosed) for arg in record.args or ()):
         record.levelno, record.levelname = logging.INFO, "INFO"
     return True

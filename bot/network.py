@@ -248,7 +248,7 @@ def _is_unreachable(error: BaseException) -> bool:
 
 
 def _tls_problem(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns OpenSSL's message about a TLS failure, possibly at a port without TLS, or "" for other errors."""
+    """Returns OpenSSL's message about a TLS failure, which might mean a port without TLS, or "" for other errors."""
     for cause in causes:
         # aiohttp's own error has no reason; the system's has one.
         if isinstance(cause, ssl.SSLError) and (reason := getattr(cause, "reason", None)):
@@ -269,8 +269,8 @@ def _connection_problem(causes: Iterable[BaseException], address: SplitResult) -
 
 
 def _http_problem(causes: Iterable[BaseException], address: SplitResult) -> str:
-    """Returns the rest of a sentence about a response that isn't HTTP, possibly from another service, or "" for other
-    errors."""
+    """Returns the rest of a sentence about a response that isn't HTTP, which another service might have sent, or "" for
+    other errors."""
     is_unreadable = address.hostname and any(type(cause).__name__ == _NO_HTTP for cause in causes)
     return f"{_displayed_host(address)} gives an answer that can't be read as HTTP" if is_unreadable else ""
 

@@ -79,8 +79,7 @@ CONNECTION = RetryPolicy(Backoff(1.0, 30.0), max_retry_after_s=300.0, retries_an
 
 @dataclass(eq=False)
 class Retrier:
-    """Makes calls, retrying each call until it succeeds or the policy gives up. The policy's tries are shared by all
-    calls."""
+    """Makes calls, retrying each call until it succeeds or the policy gives up. All calls share the policy's tries."""
 
     policy: RetryPolicy
     clock: Clock

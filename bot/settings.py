@@ -265,11 +265,11 @@ def parse_model_option(value: str, option: str = "--model") -> tuple[str, ...]:
         raise SettingsError([f"{option} {problem}."]) from problem
 
 
-def _ids(pattern: str, what: str) -> Callable[[str], frozenset[str]]:
+def _ids(pattern: str, description: str) -> Callable[[str], frozenset[str]]:
     def parse(value: str) -> frozenset[str]:
         ids = frozenset(_split_list(value))
         for wrong in sorted(name for name in ids if not re.fullmatch(pattern, name)):
-            raise ValueError(f"must be a comma-separated list of {what}; {wrong!r} isn't one")
+            raise ValueError(f"must be a comma-separated list of {description}; {wrong!r} isn't one")
         return ids
 
     return parse

@@ -122,8 +122,8 @@ class Telemetry:
         self._placeholder_delay.record(delay_s)
 
     def count_cost(self, model: str | None, cost_usd: float | None) -> None:
-        """Counts the cost of a model's step (None if unknown). Costs are counted by step, because an answer can be
-        given up between steps."""
+        """Counts the cost of a model's step (None if unknown). Each step's cost is counted by itself, because an answer
+        can be given up between steps."""
         if model is not None and cost_usd is not None:
             self._cost.add(cost_usd, self._model_labels(model))
 
@@ -252,8 +252,7 @@ class ModelRequest:
             self.span.set_attribute(f"gen_ai.usage.{kind}_tokens", tokens)
 
     def record_end(self, failure: EndReason | None, now: float) -> None:
-        """Records the request's end. `failure`: None if the request succeeded or if nothing was waiting for it
-        anymore."""
+        """Records the request's end. `failure`: None if the request succeeded or its result was no longer needed."""
         labels = self.labels
         if failure is not None:
             _set_span_error(self.span, failure.value)

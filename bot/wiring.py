@@ -278,7 +278,7 @@ def _workspace(
 
 
 async def _stores(settings: Settings, clock: Clock) -> Stores:
-    """Opens the database. If its server is unavailable, waits just as for Slack. Raises StoreError."""
+    """Opens the database. If its server is unavailable, waits for it, just as for Slack. Raises StoreError."""
     prices, most = model_prices(settings), settings.max_concurrent_per_user
     worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
     opening = partial(Stores.open, settings.database_url, worker, clock, most, prices, settings.caps)

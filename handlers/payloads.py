@@ -295,7 +295,7 @@ def context_in_view(holder: Mapping[str, Any]) -> AppContext:
 
 @parser
 def presser_of(body: Mapping[str, Any]) -> tuple[str, str]:
-    """Returns the person who clicked, and a description that is the same for all clicks on a button."""
+    """Returns the person who clicked, and a key that is the same for all of their clicks on a button."""
     actions = [{**action, "action_ts": ""} for action in body.get("actions", ())]
     place = body.get("container"), body.get("message_ts"), _object_or_empty(body, "view").get("id")
     return _string(_object(body, "user"), "id"), repr((body.get("callback_id"), place, actions))

@@ -189,8 +189,8 @@ class _Init:
         return PASTE_OR_ENTER.format(enter_prompt=self._new_app.enter_prompt) if self._new_app else PASTE
 
     def _continue_with(self, new_app: NewApp, token: str) -> None:
-        """Without a token, does what Enter stands for. Creates the app with a configuration token, which expires after
-        12 hours and isn't stored."""
+        """Creates the app with a configuration token, which expires after 12 hours and isn't stored. Without a token,
+        does what the prompt offers for Enter."""
         if not token:
             new_app.on_enter(self._settings())
             return

@@ -88,8 +88,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 class Folder:
     """The record of a replay. Only the last line for each question is used."""
 
-    def __init__(self, path: Path, of: Mapping[str, Any], limit_usd: float) -> None:
-        """Opens or creates the record. `of`: the settings that all answers share. Raises SettingsError and OSError."""
+    def __init__(self, path: Path, shared: Mapping[str, Any], limit_usd: float) -> None:
+        """Opens or creates the record. `shared`: settings that all answers share. Raises SettingsError and OSError."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.stat().st_mode & _OTHERS_WRITE:
             raise SettingsError([OPEN_FOLDER.format(folder=path)])
@@ -104,11 +104,11 @@ class Folder:
         # A killed process might have left half a line.
         self._record.truncate(len(whole + newline))
         if not whole:
-            self._write(of)
+            self._write(shared)
         try:
-            self.of, *lines = [json.loads(line) for line in whole.splitlines()] or [dict(of)]
+            self.shared, *lines = [json.loads(line) for line in whole.splitlines()] or [dict(shared)]
             self.lines: dict[int, dict[str, Any]] = {line["job"]: line for line in lines}
-            is_this = {**self.of, "since": 0} == {**of, "since": 0}
+            is_this = {**self.shared, "since": 0} == {**shared, "since": 0}
         except (ValueError, TypeError, KeyError):
             is_this = False
         if not is_this:
@@ -170,9 +170,9 @@ def _replay(env: Mapping[str, str], options: argparse.Namespace) -> int:
     since = parse_usage_start(options.since)
     path = Path(options.folder or "replay-" + re.sub(r"[^\w.-]+", "-", model))
     version = hashlib.sha256(prompt.encode()).hexdigest() if prompt else ""
-    of = {"model": model, "system_prompt": version, "since": since} | ({"tools": True} if options.tools else {})
+    shared = {"model": model, "system_prompt": version, "since": since} | ({"tools": True} if options.tools else {})
     try:
-        folder = Folder(path, of, options.limit)
+        folder = Folder(path, shared, options.limit)
     except OSError as error:
         raise SettingsError([UNUSABLE.format(file=error.filename, reason=error.strerror)]) from None
     earlier = {line["judge"]["model"] for line in folder.lines.values() if "judge" in line}
@@ -191,7 +191,8 @@ def _set_up(ours: Settings, prompt: str) -> Settings:
 
 
 def _model_settings(env: Mapping[str, str], option: str, value: str) -> tuple[str, Settings]:
-    """Returns the model and settings. `value`: "" for the models in BOT_MODELS, of which the first is returned."""
+    """Returns the model that an option names, and settings with that model. With "", returns the first model in
+    BOT_MODELS."""
     [model, *others] = parse_model_option(value, option) if value else [""]
     if others:
         raise SettingsError([f"{option} must be one model."])
@@ -247,14 +248,14 @@ async def _run(ours: Settings, judges: Settings | None, options: argparse.Namesp
             from bot.cli.replay_judge import open_judge
 
             judge = await stack.enter_async_context(open_judge(judges))
-        setting_overrides = _setting_overrides(has_model=True, has_prompt=bool(folder.of["system_prompt"]))
+        setting_overrides = _setting_overrides(has_model=True, has_prompt=bool(folder.shared["system_prompt"]))
         replay = Replay(answering, setting_overrides, has_tools=options.tools)
-        asked = await replay.replays.question_ids(folder.of["since"] * DAY_S)
+        asked = await replay.replays.question_ids(folder.shared["since"] * DAY_S)
         channels = await _chosen_channels(options, set(asked.values()), answering.workspace.surfaces)
         ids = [job_id for job_id, channel in asked.items() if channel in channels]
         left = [job_id for job_id in ids if not folder.has_answer(job_id)]
         usd = max(0.0, folder.limit_usd - folder.spent_usd)
-        print_note(BEGIN.format(count=len(left), all=len(ids), model=folder.of["model"], left=usd))
+        print_note(BEGIN.format(count=len(left), all=len(ids), model=folder.shared["model"], left=usd))
         if judge is not None:
             left = [job_id for job_id in ids if not folder.has_answer(job_id) or folder.needs_verdict(job_id)]
             print_note(await _judge_notice(judge, replay.replays, folder, left))
@@ -283,7 +284,7 @@ async def _judge_notice(judge: "Judge", replays: "Replays", folder: Folder, job_
     for job_id in job_ids:
         if folder.has_answer(job_id):
             usds.append(judge.usd(folder.lines[job_id], at_most=False))
-        elif (asked := await replays.read(job_id, folder.of["since"] * DAY_S)) and (
+        elif (asked := await replays.read(job_id, folder.shared["since"] * DAY_S)) and (
             text := asked.original.text.strip()
         ):
             answer = {"text": text}
@@ -295,7 +296,7 @@ async def _judge_notice(judge: "Judge", replays: "Replays", folder: Folder, job_
 async def _ask_each(replay: "Replay", folder: Folder, job_ids: list[int], judge: "Judge | None") -> str:
     """Asks the questions one by one. Returns the reason for stopping early, or "" if all questions were asked."""
     numbers = {job_id: number for number, job_id in enumerate(job_ids, start=1)}
-    async for asked in replay.questions(job_ids, folder.of["since"] * DAY_S):
+    async for asked in replay.questions(job_ids, folder.shared["since"] * DAY_S):
         job_id = asked.job.id
         progress = f"{numbers[job_id]:,} of {len(job_ids):,}"
         try:
@@ -356,7 +357,7 @@ async def _write_report(ours: Settings, replays: "Replays", folder: Folder, read
     uses: list[AnswerUsage] = []
     thumbs: list[Thumb] = []
     for job_id, line in sorted(folder.lines.items()):
-        if "now" in line and (asked := await replays.read(job_id, folder.of["since"] * DAY_S)):
+        if "now" in line and (asked := await replays.read(job_id, folder.shared["since"] * DAY_S)):
             thread, ts = asked.job.question.thread, asked.job.question.ts
             base = await reader.link_base(thread.channel_id, ts)
             link = message_link(base, thread.channel_id, ts, thread.thread_ts)
@@ -367,7 +368,7 @@ async def _write_report(ours: Settings, replays: "Replays", folder: Folder, read
     killed = [job_id for job_id, line in folder.lines.items() if "now" not in line and line["at_most_usd"] > 0]
     notes = [TIMES, *([UNFINISHED.format(", ".join(map(str, killed)))] if killed else [])]
     judges = "".join({f", judged by {line['judge']['model']}" for line in lines if "judge" in line})
-    html = page(f"{len(lines):,} questions at {folder.of['model']}{judges}", sums, lines, names, notes)
+    html = page(f"{len(lines):,} questions at {folder.shared['model']}{judges}", sums, lines, names, notes)
     with os.fdopen(
         folder.open("report.html", os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8", errors="replace"
     ) as file:

@@ -87,10 +87,10 @@ def has_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def confirm(question: str, to_do: str, shown: str = "") -> bool:
+def confirm(question: str, action: str, shown: str = "") -> bool:
     """Shows what a question is about, and asks for confirmation. Raises SettingsError without a terminal."""
     if not has_terminal():
-        why = f"There's no terminal for the confirmation. Use --yes to {to_do} without confirmation."
+        why = f"There's no terminal for the confirmation. Use --yes to {action} without confirmation."
         raise SettingsError([question.removesuffix("Continue?") + why if question.endswith("Continue?") else why])
     print(shown, end="", flush=True)
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)

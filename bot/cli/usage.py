@@ -105,8 +105,7 @@ def _print_csv(report: UsageReport) -> None:
 
 
 def _csv_cells(line: UsageLine) -> Mapping[str, object]:
-    """Returns a line's CSV cells, by column. Add new columns at the end, because scripts might read columns by
-    number."""
+    """Returns a line's CSV cells, by column. Add new columns at the end, because scripts might rely on their order."""
     return {
         **{name: getattr(line, name) for name in _COLUMNS},
         "cost_usd": f"{line.cost_usd:.6f}",

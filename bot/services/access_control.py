@@ -44,7 +44,7 @@ class AccessControl:
         return UserKind.BOT in self.rules.extra_kinds or bool(self.rules.allow_users)
 
     def known_denial(self, question: Question) -> Denial | None:
-        """Returns why the asker is denied access, or None if the asker has access or only Slack can tell."""
+        """Returns why the asker is denied access, or None if the asker has access or Slack would have to be asked."""
         kind = UserKind.BOT if question.is_from_bot else self.users.known_kind(question.user_id)
         if kind is None and self.rules.needs_user_type(question):
             return None

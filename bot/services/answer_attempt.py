@@ -1,6 +1,6 @@
 """One attempt at a job: its progress, usage and end.
 
-When an attempt ends, its IDs, times and counts are logged and sent to telemetry (`AttemptReport`). Its text never is.
+When an attempt ends, its IDs, times and counts are logged and sent to telemetry (`AttemptReport`), but never its text.
 """
 
 import logging
@@ -92,7 +92,7 @@ class Phase(Enum):
 
 
 class GivenUp(Exception):
-    """Raise this to end an attempt before its answer ends. `phase` is the reason."""
+    """Raised to end an attempt before its answer is complete. `phase` is the reason."""
 
     def __init__(self, phase: Phase) -> None:
         super().__init__(phase)
@@ -344,8 +344,7 @@ class AttemptReport:
     end: End
     """The attempt's end, with the usage of all its requests."""
     waited_s: float
-    """Seconds from what caused the attempt (the question, its last edit, a button click or the asker's decision) to the
-    claim."""
+    """Seconds from the attempt's cause (the question, its last edit, a click or the asker's decision) to the claim."""
     total_s: float
     """Seconds from the claim to the end."""
     cost_usd: float | None

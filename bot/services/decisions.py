@@ -42,28 +42,28 @@ class Decisions:
         self,
         awaited: Awaited,
         decision: Decision,
-        by: str,
+        user_id: str,
         *,
         arguments: Mapping[str, Any] | None = None,
-        always: bool = False,
+        allow_always: bool = False,
     ) -> str:
         """Records a decision and continues the answer or schedule. Returns an error message, or "" if there is none.
-        Raises StoreError. `arguments`: an EDITED call's new arguments. `always`: whether the call's tool no longer
-        needs approval in the channel.
+        Raises StoreError. `arguments`: an EDITED call's new arguments. `allow_always`: whether to stop asking for
+        approval of the call's tool in the channel.
         """
         match awaited:
             case AwaitedCall(answer, call):
                 approvals = self.stores.approvals
-                if not await approvals.decide(answer.job_id, answer.version, call, decision, by, arguments):
+                if not await approvals.decide(answer.job_id, answer.version, call, decision, user_id, arguments):
                     return texts.approvals.NOTHING_TO_DECIDE
-                if always:
-                    await approvals.allow_always(answer.question.thread, call, by)
+                if allow_always:
+                    await approvals.allow_always(answer.question.thread, call, user_id)
                 with of_job(answer.job_id):
-                    log.info("%s %s by user %s", call.tool, decision, by)
+                    log.info("%s %s by user %s", call.tool, decision, user_id)
                 self.worker.wake()
                 return ""
             case AwaitedChoice():
-                return await self.shortcut.ask_choice(awaited, by)
+                return await self.shortcut.ask_choice(awaited, user_id)
             case AwaitedSignIn(schedule):
                 return await self.schedules.resume_after_sign_in(schedule)
 
@@ -72,7 +72,7 @@ class Decisions:
         press, answer = pressed.press, pressed.answer
         decision = DECISIONS.get(press.action, Decision.APPROVED)
         always = press.action is ReplyAction.ALLOW_ALWAYS
-        problems = [await self.proceed(one, decision, press.user_id, always=always) for one in pressed.targets]
+        problems = [await self.proceed(one, decision, press.user_id, allow_always=always) for one in pressed.targets]
         if problem := pressed.problem or problems[-1]:
             return ActionResponse(problem)
         sentences = [texts.approvals.ALWAYS_ALLOWED] if always else []

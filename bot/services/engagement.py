@@ -144,7 +144,7 @@ class Gate:
     async def is_closing(self, question: Question) -> bool:
         return await self._is_likely(question, closing_statement(self.workspace.me))
 
-    async def _is_likely(self, question: Question, asked: str) -> bool:
+    async def _is_likely(self, question: Question, statement: str) -> bool:
         """Returns whether a message still exists and the model is sure that a statement about it is true."""
         if not await self.quota.is_below_caps(question):
             log.info("doubtful message %s ignored: a cap is used up", question.ts)
@@ -157,10 +157,10 @@ class Gate:
         text = transcript(messages, question.ts, self.workspace.me)
         try:
             async with asyncio.timeout(DECISION_TIMEOUT_S):
-                decision = await self.decider.decide(text, asked)
+                decision = await self.decider.decide(text, statement)
         except TimeoutError:
             # The vendor bills the request anyway.
-            await self._count_usage(question, self.estimate.tokens(text + asked))
+            await self._count_usage(question, self.estimate.tokens(text + statement))
             raise
         await self._count_usage(question, decision.input_tokens)
         log.info("doubtful message %s: probability %.2f", question.ts, decision.probability)
@@ -217,7 +217,8 @@ class MessageTriage:
         return Ignore(IgnoreReason.CLOSING, closing=closing)
 
     async def _is_closing(self, question: Question) -> bool:
-        """Returns whether the gate's model is sure that a message is a closing. Takes less time than Slack waits."""
+        """Returns whether the gate's model is sure that a message is a closing. Takes less time than Slack waits for an
+        acknowledgment."""
         try:
             async with asyncio.timeout(DECISION_TIMEOUT_S):
                 return self.gate is not None and await self.gate.is_closing(question)

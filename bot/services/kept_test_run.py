@@ -12,15 +12,16 @@ from bot.models.events import Usage
 from bot.services.replay import Replay
 from bot.store.replays import Given, RecordedQuestion
 
-TRIES = 3
-"""A failed test is repeated up to twice, because a model answers in other words each time."""
+MAX_TRIES = 3
+"""Maximum times that a test is tried before it fails. A model words its answer differently each time."""
 
 log = logging.getLogger(__name__)
 
 
-async def checked(ask: Callable[[], Awaitable[Given]], checks: Sequence[Check]) -> tuple[Given, tuple[Check, ...]]:
-    """Returns the last answer and the checks that it fails. An answer that isn't whole fails all of them."""
-    for _ in range(TRIES):
+async def ask_until_ok(ask: Callable[[], Awaitable[Given]], checks: Sequence[Check]) -> tuple[Given, tuple[Check, ...]]:
+    """Asks until an answer passes all checks, up to MAX_TRIES times. Returns the last answer and the checks that it
+    fails. An incomplete answer fails all checks."""
+    for _ in range(MAX_TRIES):
         now = await ask()
         is_whole = now.end is EndReason.WHOLE
         failed = tuple(check for check in checks if not (is_whole and check.passes(now.text, now.tools)))
@@ -70,7 +71,7 @@ class KeptTestRun(Replay):
         by_job = {test.job_id: test for test in tests}
         async for asked in self.questions(by_job):
             test = by_job[asked.job.id]
-            now, failed = await checked(partial(self._ask, asked), test.checks)
+            now, failed = await ask_until_ok(partial(self._ask, asked), test.checks)
             log.info("kept test of job %d: failed=%d end=%s", test.job_id, len(failed), now.end)
             yield TestResult(test, asked, now, failed)
 

@@ -47,7 +47,7 @@ class LiveOutput:
     """Whether nothing has arrived yet from a server that might have to load the model."""
 
     async def begin(self, answer: Answer) -> None:
-        """Allows a native stream for the reply if every reader would see it grow and be shown how to stop it."""
+        """Allows a native stream for the reply if all readers would see it grow and could see how to stop it."""
         self._answer = answer
         if self.workspace.is_token_refused():
             raise GivenUp(Phase.TOKEN_REFUSED)

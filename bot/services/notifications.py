@@ -1,4 +1,4 @@
-"""Sends each notification once, across all processes. Nothing else sends notifications.
+"""Sends each notification once, across all processes. No other module sends notifications.
 
 Features define the content, recipient and key (bot/core/notifications.py), and send notifications in one of two ways:
 

@@ -55,7 +55,7 @@ async def _raise_not_open() -> Any:
 
 @dataclass(slots=True)
 class Probes:
-    """Sources of /readyz and /metrics, set by the app. The defaults report that Typist is starting."""
+    """The app sets these sources of the values in /readyz and /metrics. The defaults report that Typist is starting."""
 
     database: Callable[[], Awaitable[None]] = _raise_not_open
     """Checks that the database can be written to and that no write is failing. Raises TypistError."""

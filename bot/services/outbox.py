@@ -112,13 +112,13 @@ class Outbox:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _try_check(self, what: str, look: Callable[[], Awaitable[Found]]) -> Found | None:
+    async def _try_check(self, name: str, check: Callable[[], Awaitable[Found]]) -> Found | None:
         try:
-            return await look()
+            return await check()
         except StoreError as error:
-            log.error("%s: database unavailable, retrying in %.0f s: %s", what, RETRY_DELAY_S, error)
+            log.error("%s: database unavailable, retrying in %.0f s: %s", name, RETRY_DELAY_S, error)
         except Exception as error:
-            log.error("%s: entries not read, retrying in %.0f s: %s", what, RETRY_DELAY_S, trace_of(error))
+            log.error("%s: entries not read, retrying in %.0f s: %s", name, RETRY_DELAY_S, trace_of(error))
         return None
 
     async def _run_entry(self, entry: Entry, entries: Entries[Entry]) -> None:

@@ -1,4 +1,4 @@
-"""Shows people their accounts at MCP servers, and lets them sign out. Admins can also sign everybody out."""
+"""Shows people their accounts on MCP servers, and lets them sign out. Admins can also sign everybody out."""
 
 import logging
 from dataclasses import dataclass, field

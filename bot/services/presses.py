@@ -101,7 +101,8 @@ class PressChecker:
         return PressedAnswer(press, answer, tuple(named), sentence or "") if named else sentence or ""
 
     async def _denial(self, press: Press, answer: AnswerRecord, named: ClickedDecision | None = None) -> str | None:
-        """Returns why a person can't decide on calls or choices or post a table now, or None if they can."""
+        """Returns why a person can't use the button now (to decide, see details, or keep or post something), or None if
+        they can."""
         as_theirs = replace(answer.question, user_id=press.user_id, is_from_bot=False)
         if press.action in (ReplyAction.CHOOSE, ReplyAction.TABLES):
             return await self.access_control.denial(as_theirs, is_press=True)

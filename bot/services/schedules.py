@@ -1,8 +1,9 @@
 """Lets people list schedules, and change, run, pause and stop them with buttons.
 
-A model only proposes schedules (schedule_tool.py), and only the asker can agree. Afterwards, the schedule belongs to
-its creator and the Typist admins. People's rights are checked at each click, and again when a modal is submitted,
-because it might have been open for hours. People can also list and stop schedules by message, without a model.
+A model only proposes schedules (schedule_tool.py), and only the asker can accept a proposal. Afterwards, only the
+schedule's creator and Typist admins can change it. People's rights are checked at each click, and again when a modal is
+submitted, because it might have been open for hours. People can also list and stop schedules by message, without a
+model.
 
 bot/core/schedules.py and bot/store/schedules.py handle times, runs and pauses.
 """

@@ -224,8 +224,7 @@ async def answer(
 
 
 def new_attempt(job: Job, now: float) -> AnswerAttempt:
-    """Returns an attempt that isn't continued by another one if its model fails. `now`: the time on the monotonic
-    clock."""
+    """Returns an attempt that no other attempt continues if its model fails. `now`: the time on the monotonic clock."""
     return AnswerAttempt(Answer(replace(job, interruptions=len(CONTINUE_AFTER_S))), now)
 
 

@@ -55,8 +55,8 @@ class AnswerStopper:
         """Stops the answer that is being written in a thread. Returns False if there is none. Raises StoreError.
 
         Outside threads, "stop" also applies to the person's answer in a thread if the person has only one unfinished
-        answer. Slack sends two events for one message, and both can arrive twice. If the first event stopped nothing, a
-        later event must neither become a question nor stop the answer to the message itself.
+        answer. Slack sends two events for one message, and both can arrive twice. If the first event didn't stop an
+        answer, a later event must neither become a question nor stop the answer to the message itself.
         """
         message, answers = f"stop {thread.channel_id} {message_ts}", self.stores.recorded_answers
         if await answers.is_handled(message):

@@ -1,10 +1,12 @@
 """Decides which tools a model is offered and which calls need approval, and makes each call at most once.
 
-Who can use what ---------------- Tools that can change something are offered only to workspace members. Guests, people
-from other organizations and bots get only tools that an admin declared read-only, whatever the rules are. A schedule's
-run gets only read-only tools that need no approval. A rule allows a tool, asks a person about each call, or denies the
-tool. An admin can always allow a tool in a channel, with its current definition. Right before each call that can change
-something, Slack is asked again whether the asker is a member.
+Who can use what
+----------------
+Tools that can change something are offered only to workspace members. Guests, people from other organizations and bots
+get only tools that an admin declared read-only, whatever the rules are. A schedule's run gets only read-only tools that
+need no approval. A rule allows a tool, asks a person about each call, or denies the tool. An admin can always allow a
+tool in a channel, with its current definition. Right before each call that can change something, Slack is asked again
+whether the asker is a member.
 
 A call that can change something is made without asking only if the model has read nothing but the askers' own words
 (models/prompt.py): any other text could be an attack that imitates the user. In addition, no earlier version of the
@@ -17,10 +19,11 @@ instructions. Such text could tell the model what to look for in the account. Af
 arguments must come from the asker or a search (core/asked_values.py). Only the asker can approve a call with their
 account. A schedule's run that uses an account can't read the channel.
 
-At most once ------------ A step's calls are recorded before the first call is made, and each call is committed as BEGUN
-before it is sent. Only the attempt that owns the job can begin a call (core/calls.py). A call that an earlier attempt
-began, or whose response never arrived, is made again if it is read-only. Otherwise, it becomes UNKNOWN, and its result
-tells the model so.
+At most once
+------------
+A step's calls are recorded before the first call is made, and each call is committed as BEGUN before it is sent. Only
+the attempt that owns the job can begin a call (core/calls.py). A call that an earlier attempt began, or whose response
+never arrived, is made again if it is read-only. Otherwise, it becomes UNKNOWN, and its result tells the model so.
 """
 
 import asyncio

@@ -12,10 +12,11 @@ A process has one worker, which does three things concurrently:
   in Slack's budgets, a placeholder might be late, so a status tells the asker at once that their question is queued.
   Questions that no process has room to answer at once also get a status.
 
-Canceling an attempt -------------------- An attempt is canceled at most once, for the first reason (`Phase`), because a
-second cancellation would interrupt the calls that abandon its reply and release its job. Clicking Stop cancels an
-attempt only while the model is working. An earlier click is only noted, and a click while the end is being shown has no
-effect.
+Canceling an attempt
+--------------------
+An attempt is canceled at most once, for the first reason (`Phase`), because a second cancellation would interrupt the
+calls that abandon its reply and release its job. Clicking Stop cancels an attempt only while the model is working. An
+earlier click is only noted, and a click while the end is being shown has no effect.
 
 A heartbeat's response can be about an attempt that is over, if the job was claimed again while the heartbeat was in
 flight. Each response is therefore compared with the live attempt. A newer attempt at a job waits until this process's
@@ -30,9 +31,11 @@ doesn't renew an expired lease. The text of a failed heartbeat is sent again wit
 While Slack rejects the bot token, no jobs are claimed, because an answer would cost money and nobody could read it.
 Questions stay queued without placeholders, and live attempts continue.
 
-Shutdown -------- `stop` ends claiming. `drain` waits for live answers, until BOT_DRAIN_S after the stop. `hand_over`
-cancels the remaining attempts and waits at most HAND_OVER_S. The process therefore exits in time even if Slack, a model
-or the database doesn't respond.
+Shutdown
+--------
+`stop` ends claiming. `drain` waits for live answers, until BOT_DRAIN_S after the stop. `hand_over` cancels the
+remaining attempts and waits at most HAND_OVER_S. The process therefore exits in time even if Slack, a model or the
+database doesn't respond.
 """
 
 import asyncio
