@@ -77,20 +77,18 @@ async def check_isolation() -> Finding:
             "This system isn't Linux: other programs running as Typist's user can read its tokens, and the process "
             "that reads documents can change files."
         )
-        return warn(message, ISOLATION_FIX)
-    abi = isolation.landlock_abi()
-    if abi >= isolation.TRUNCATE_ABI:
+    elif (abi := isolation.landlock_abi()) >= isolation.TRUNCATE_ABI:
         return ok(f"Documents are read in a process that can't open, create, empty or remove files (Landlock {abi}).")
-    if abi:
+    elif abi:
         message = (
             "The kernel's Landlock is older than Linux 6.2: hostile code in the process that reads documents could "
             "empty files that belong to Typist's user."
         )
-        return warn(message, ISOLATION_FIX)
-    message = (
-        "The kernel doesn't support Landlock or forbids it: hostile code in the process that reads documents could "
-        "change files that belong to Typist's user and read the memory of its MCP servers."
-    )
+    else:
+        message = (
+            "The kernel doesn't support Landlock or forbids it: hostile code in the process that reads documents could "
+            "change files that belong to Typist's user and read the memory of its MCP servers."
+        )
     return warn(message, ISOLATION_FIX)
 
 
