@@ -271,7 +271,7 @@ class ScheduleStore(Operations):
     @reads
     async def tokens_used(self, connection: AsyncConnection, schedule: Schedule, job_id: int) -> tuple[int, int]:
         """Returns the number of tokens used by a run, and by all runs of its schedule on the current UTC day."""
-        return await _tokens_used(connection, schedule.team_id, schedule.channel_id, schedule.id, job_id, self._now())
+        return await _tokens_used(connection, schedule, job_id, self._now())
 
     @reads
     async def silent_runs(self, connection: AsyncConnection, schedule_id: int, limit: int) -> list[tuple[float, str]]:
@@ -376,7 +376,7 @@ async def _count_end(
     failures = row.failures + 1 if reason.is_failure else row.failures
     pausing = _PAUSING.get(reason)
     if reason is EndReason.CAP_REACHED and job_id is not None:
-        of_run, of_day = await _tokens_used(connection, row.team_id, row.channel_id, row.id, job_id, now)
+        of_run, of_day = await _tokens_used(connection, row, job_id, now)
         pausing = PauseReason.CAP if of_run >= row.run_tokens or of_day >= row.day_tokens else None
     if pausing is None and failures >= MAX_FAILURES:
         pausing = because
@@ -547,11 +547,11 @@ async def _active_schedules(connection: AsyncConnection, team_id: str, channel_i
 
 
 async def _tokens_used(
-    connection: AsyncConnection, team_id: str, channel_id: str, schedule_id: int, job_id: int, now: float
+    connection: AsyncConnection, schedule: Schedule | sa.Row[Any], job_id: int, now: float
 ) -> tuple[int, int]:
-    of_schedule = jobs.c.schedule_id == schedule_id
+    of_schedule, since = jobs.c.schedule_id == schedule.id, charges.c.day >= day_of(now) - 1
     # By the channel and day, for an index. A run that continues after midnight counts for both days.
-    here = charges.c.team_id == team_id, charges.c.channel_id == channel_id, charges.c.day >= day_of(now) - 1
+    here = charges.c.team_id == schedule.team_id, charges.c.channel_id == schedule.channel_id, since
     sums = (
         sa.func.sum(TOKENS).filter(charges.c.job_id == job_id),
         sa.func.sum(TOKENS).filter(charges.c.day == day_of(now)),
