@@ -6,7 +6,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from bot.checks.registry import Checkup, planned_checks
-from bot.checks.report import CheckStatus, Finding, Occasion, run_checks
+from bot.checks.report import CheckStatus, Occasion, run_checks
 from bot.clock import Clock
 from bot.core.caps import DAY_S, HOUR_S
 from bot.errors import TypistError, trace_of
@@ -36,14 +36,11 @@ async def notify_admins(at: Checkup, admins: AdminNotices) -> None:
     for finding in report.checks:
         if finding.is_problem and finding.is_conclusive:
             others = replace(admins, admins=set(admins.admins) - finding.people)
-            await others.send(_notice(finding), finding.sentence)
+            digest = sha256(finding.message.encode()).hexdigest()[:16]
+            await others.send(f"{finding.id} {digest}", finding.sentence)
         elif finding.status is CheckStatus.OK:
             # If the problem returns, admins are notified again.
             await admins.withdraw(finding.id)
-
-
-def _notice(finding: Finding) -> str:
-    return f"{finding.id} {sha256(finding.message.encode()).hexdigest()[:16]}"
 
 
 async def retirement_sentences(at: Checkup) -> Sequence[str]:

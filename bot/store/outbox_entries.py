@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +21,6 @@ from bot.store.rows import (
     is_queued,
     is_running,
     job_of,
-    message_values,
     messages_of,
     question_of,
 )
@@ -123,7 +122,7 @@ class OutboxEntries(Operations):
     ) -> None:
         """Records a reply's messages, unless its job is running or another process has claimed the entry."""
         shown = sa.update(jobs).where(jobs.c.id == entry.job_id, ~is_running(), outbox.is_taken(entry))
-        await connection.execute(shown.values(messages=message_values(messages)))
+        await connection.execute(shown.values(messages=[asdict(message) for message in messages]))
 
 
 _NOW = sa.bindparam("now", type_=sa.Double)

@@ -130,12 +130,8 @@ def messages_of(row: sa.Row[Any]) -> tuple[RecordedMessage, ...]:
     return tuple(RecordedMessage(**{**values, "role": MessageRole(values["role"])}) for values in row.messages)
 
 
-def message_values(messages: Sequence[RecordedMessage]) -> list[dict[str, Any]]:
-    return [asdict(message) for message in messages]
-
-
 def reply_values(messages: Sequence[RecordedMessage]) -> dict[str, Any]:
-    return {"messages": message_values(messages), "placeholder_due_since": None}
+    return {"messages": [asdict(message) for message in messages], "placeholder_due_since": None}
 
 
 def job_of(row: sa.Row[Any]) -> Job:

@@ -279,7 +279,8 @@ class ScheduleStore(Operations):
         both = sa.select(jobs.c.asked_as, turns.c.end).join_from(jobs, turns, turns.c.job_id == jobs.c.id)
         silent = turns.c.end_reason == EndReason.SILENT.value, jobs.c.schedule_id == schedule_id
         rows = await connection.execute(both.where(*silent).order_by(jobs.c.id.desc()).limit(limit))
-        return [(due_at_of_run(row.asked_as), _notice_text(row.end)) for row in rows]
+        notices = ((row.asked_as, (row.end or {}).get("notices", ())) for row in rows)
+        return [(due_at_of_run(asked_as), " ".join(text for _, text, _ in of_run)) for asked_as, of_run in notices]
 
     @reads
     async def count_jobs_with_rule(
@@ -471,10 +472,6 @@ async def _record(
     place = {"team_id": row.team_id, "channel_id": row.channel_id, "user_id": row.user_id}
     said = {"schedule": row.id, "change": change, **facts}
     await audit.record_setting(connection, now, "schedule", said, by=by, **place)
-
-
-def _notice_text(end: Mapping[str, Any] | None) -> str:
-    return " ".join(text for _, text, _ in (end or {}).get("notices", ()))
 
 
 def _proposal_values(proposal: Proposal) -> dict[str, Any]:
