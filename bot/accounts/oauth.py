@@ -196,10 +196,10 @@ class _Refusal(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _Response:
     status: int
     body: bytes = field(repr=False)
-    response: httpx2.Response = field(repr=False)
+    raw: httpx2.Response = field(repr=False)
 
 
 async def discover(server_url: str, config: SignInConfig = _STANDARD) -> AuthorizationServer:
@@ -245,8 +245,8 @@ def distinct_scopes(text: str) -> str:
     return " ".join(dict.fromkeys(filter(_SCOPE.fullmatch, scopes)))
 
 
-def _origin(address: object) -> str:
-    parts = urlsplit(str(address))
+def _origin(url: object) -> str:
+    parts = urlsplit(str(url))
     return f"{parts.scheme}://{parts.netloc}"[:200]
 
 
@@ -267,8 +267,8 @@ def _parse_url(text: str) -> AnyHttpUrl | None:
     return None
 
 
-def _resource_problem(own: str, resource: ProtectedResourceMetadata) -> str:
-    is_own = check_resource_allowed(requested_resource=own, configured_resource=str(resource.resource))
+def _resource_problem(server_resource: str, resource: ProtectedResourceMetadata) -> str:
+    is_own = check_resource_allowed(requested_resource=server_resource, configured_resource=str(resource.resource))
     return "" if is_own else "its metadata is that of another server"
 
 
@@ -292,10 +292,10 @@ async def _authorization_server_metadata(
     return None
 
 
-def is_same_issuer(stated: str, named: str) -> bool:
+def is_same_issuer(issuer: str, other_issuer: str) -> bool:
     """Returns whether two URLs identify the same issuer, with or without a trailing slash (RFC 8414, 3.1)."""
     with suppress(ValidationError):
-        return str(_ADDRESS.validate_python(stated.strip())).removesuffix("/") == named.removesuffix("/")
+        return str(_ADDRESS.validate_python(issuer.strip())).removesuffix("/") == other_issuer.removesuffix("/")
     return False
 
 
@@ -324,12 +324,12 @@ def _sign_in_problem(issuer: str, config: SignInConfig, metadata: _Metadata) -> 
     return ""
 
 
-def _redacted_url(address: str) -> str:
-    return f"{_origin(address)}{urlsplit(address).path}"[:200].removesuffix("/")
+def _redacted_url(url: str) -> str:
+    return f"{_origin(url)}{urlsplit(url).path}"[:200].removesuffix("/")
 
 
-def _config_hint(what: str) -> str:
-    return f"If {what} for the server in BOT_MCP_CONFIG"
+def _config_hint(condition: str) -> str:
+    return f"If {condition} for the server in BOT_MCP_CONFIG"
 
 
 async def _check_endpoints(metadata: _Metadata, server_url: str) -> None:
@@ -349,13 +349,13 @@ async def _check_endpoints(metadata: _Metadata, server_url: str) -> None:
 
 
 async def _unauthorized_response(server_url: str) -> httpx2.Response:
-    answer = await _send("GET", server_url, server_url, headers={"accept": "text/event-stream"})
+    response = await _send("GET", server_url, server_url, headers={"accept": "text/event-stream"})
     # Some servers require a sign-in only for messages, not for opening a stream.
-    if answer.status != HTTPStatus.UNAUTHORIZED:
+    if response.status != HTTPStatus.UNAUTHORIZED:
         accepted = {"accept": "application/json, text/event-stream"}
         ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
-        answer = await _send("POST", server_url, server_url, headers=accepted, json=ping)
-    return answer.response
+        response = await _send("POST", server_url, server_url, headers=accepted, json=ping)
+    return response.raw
 
 
 def _has_code_flow(metadata: _Metadata) -> bool:
@@ -365,47 +365,49 @@ def _has_code_flow(metadata: _Metadata) -> bool:
 
 
 async def register(
-    at: AuthorizationServer, metadata: Mapping[str, Any], server_url: str
+    server: AuthorizationServer, metadata: Mapping[str, Any], server_url: str
 ) -> tuple[Client, float | None]:
     """Registers Typist with `metadata` (RFC 7591). Returns the client, and the time at which its secret expires (in
     seconds since 1970) or None."""
-    asked = {**metadata, "scope": at.scope} if at.scope else dict(metadata)
-    if not at.authorization_endpoint:
-        asked |= {"grant_types": [_DEVICE_GRANT, "refresh_token"], "response_types": []}
-    elif at.device_authorization_endpoint:
-        asked |= {"grant_types": [*_GRANTS, _DEVICE_GRANT]}
-    answer = await _send("POST", at.registration_endpoint, server_url, REGISTER_WITHIN_S, json=asked)
-    if answer.status not in _OK:
-        raise SignInFailed(_reason(answer, "refuses to register Typist"))
-    client = _parse(OAuthClientInformationFull, answer.body)
+    request = {**metadata, "scope": server.scope} if server.scope else dict(metadata)
+    if not server.authorization_endpoint:
+        request |= {"grant_types": [_DEVICE_GRANT, "refresh_token"], "response_types": []}
+    elif server.device_authorization_endpoint:
+        request |= {"grant_types": [*_GRANTS, _DEVICE_GRANT]}
+    response = await _send("POST", server.registration_endpoint, server_url, REGISTER_WITHIN_S, json=request)
+    if response.status not in _OK:
+        raise SignInFailed(_reason(response, "refuses to register Typist"))
+    client = _parse(OAuthClientInformationFull, response.body)
     if client is None:
         raise SignInFailed("its authorization server's answer to the registration can't be read")
     secret = client.client_secret or ""
-    method = client.token_endpoint_auth_method or _secret_method(at)
+    method = client.token_endpoint_auth_method or _secret_method(server)
     ends_at = client.client_secret_expires_at if secret else None
     return Client(client.client_id, secret, method if secret else "none"), ends_at or None
 
 
-def configured_client_id(at: AuthorizationServer, config: SignInConfig, server: str) -> str:
+def configured_client_id(server: AuthorizationServer, config: SignInConfig, server_name: str) -> str:
     """Returns the configured client ID for a server, or "" if Typist registers itself with that server."""
-    document_url = config.document_url(server)
-    if at.has_client_documents and document_url and at.authorization_endpoint:
+    document_url = config.document_url(server_name)
+    if server.has_client_documents and document_url and server.authorization_endpoint:
         return document_url
     # A document is useless to a server that doesn't read it.
-    return "" if document_url and at.registration_endpoint else config.client_id
+    return "" if document_url and server.registration_endpoint else config.client_id
 
 
-def configured_client(at: AuthorizationServer, client_id: str, secret: str) -> Client:
-    return Client(client_id, secret, _secret_method(at) if secret else "none")
+def configured_client(server: AuthorizationServer, client_id: str, secret: str) -> Client:
+    return Client(client_id, secret, _secret_method(server) if secret else "none")
 
 
-def _secret_method(at: AuthorizationServer) -> str:
-    return "client_secret_post" if "client_secret_basic" not in at.secret_methods else "client_secret_basic"
+def _secret_method(server: AuthorizationServer) -> str:
+    return "client_secret_post" if "client_secret_basic" not in server.secret_methods else "client_secret_basic"
 
 
-def authorization_url(at: AuthorizationServer, client: Client, redirect_uri: str, state: str, challenge: str) -> str:
+def authorization_url(
+    server: AuthorizationServer, client: Client, redirect_uri: str, state: str, challenge: str
+) -> str:
     """Returns the URL of the page where a person signs in. Raises SignInFailed if the URL is too long for Slack."""
-    asked = {
+    parameters = {
         "response_type": "code",
         "client_id": client.id,
         "redirect_uri": redirect_uri,
@@ -413,80 +415,80 @@ def authorization_url(at: AuthorizationServer, client: Client, redirect_uri: str
         "code_challenge": challenge,
         "code_challenge_method": "S256",
     }
-    if at.resource:
-        asked["resource"] = at.resource
-    if at.scope:
-        asked["scope"] = at.scope
-        if "offline_access" in at.scope.split():
-            asked["prompt"] = "consent"
-    url = str(httpx2.URL(at.authorization_endpoint).copy_merge_params(asked))
+    if server.resource:
+        parameters["resource"] = server.resource
+    if server.scope:
+        parameters["scope"] = server.scope
+        if "offline_access" in server.scope.split():
+            parameters["prompt"] = "consent"
+    url = str(httpx2.URL(server.authorization_endpoint).copy_merge_params(parameters))
     if len(url) > MAX_LINK_CHARS:
         raise SignInFailed("the address of its sign-in page is too long for Slack")
     return url
 
 
 async def exchange_code(
-    at: AuthorizationServer, client: Client, redirect_uri: str, code: str, verifier: str, server_url: str
+    server: AuthorizationServer, client: Client, redirect_uri: str, code: str, verifier: str, server_url: str
 ) -> Tokens:
     """Exchanges a code for tokens. Raises SignInFailed."""
-    asked = {
+    form = {
         "grant_type": "authorization_code",
         "code": code,
         "redirect_uri": redirect_uri,
         "code_verifier": verifier,
-        "resource": at.resource,
+        "resource": server.resource,
     }
-    return _read_tokens(await _post_as_client(at, at.token_endpoint, client, asked, server_url), at.scope)
+    return _read_tokens(await _post_as_client(server, server.token_endpoint, client, form, server_url), server.scope)
 
 
 async def request_device_code(
-    at: AuthorizationServer, client: Client, server_url: str, config: SignInConfig = _STANDARD
+    server: AuthorizationServer, client: Client, server_url: str, config: SignInConfig = _STANDARD
 ) -> DeviceCode:
-    asked = {"scope": at.scope, "resource": at.resource}
-    answer = await _post_as_client(at, at.device_authorization_endpoint, client, asked, server_url)
-    if answer.status not in _OK:
-        raise SignInFailed(_reason(answer))
-    device = _parse(DeviceCode, answer.body)
+    form = {"scope": server.scope, "resource": server.resource}
+    response = await _post_as_client(server, server.device_authorization_endpoint, client, form, server_url)
+    if response.status not in _OK:
+        raise SignInFailed(_reason(response))
+    device = _parse(DeviceCode, response.body)
     if device is None or not device.urls:
         raise SignInFailed("its authorization server's answer can't be read")
     # Otherwise, a server could have people confirm a code of another server's, and receive that server's tokens.
     for page in device.urls:
         check_url_form(page, server_url)
-        if _origin(page) not in (_origin(at.issuer), *_origins_of(config.token_host, config.device_host)):
+        if _origin(page) not in (_origin(server.issuer), *_origins_of(config.token_host, config.device_host)):
             hint = _config_hint(f"that is right, set oauth.deviceHost to {urlsplit(page).netloc[:200]}")
             raise SignInFailed(f"its authorization server has codes confirmed at {_origin(page)}. {hint}")
         await check_url(page, server_url)
     return device
 
 
-async def poll_device_code(at: AuthorizationServer, client: Client, code: str, server_url: str) -> Tokens | str:
+async def poll_device_code(server: AuthorizationServer, client: Client, code: str, server_url: str) -> Tokens | str:
     """Returns the tokens for a device code, or RFC 8628's error name if the code hasn't been confirmed yet. Raises
     SignInFailed."""
-    asked = {"grant_type": _DEVICE_GRANT, "device_code": code, "resource": at.resource}
-    answer = await _post_as_client(at, at.token_endpoint, client, asked, server_url)
-    refusal = _parse(_Refusal, answer.body)
+    form = {"grant_type": _DEVICE_GRANT, "device_code": code, "resource": server.resource}
+    response = await _post_as_client(server, server.token_endpoint, client, form, server_url)
+    refusal = _parse(_Refusal, response.body)
     if refusal is not None and refusal.error in (PENDING, SLOW_DOWN):
         return refusal.error
-    return _read_tokens(answer, at.scope)
+    return _read_tokens(response, server.scope)
 
 
-async def refresh(at: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> Tokens:
+async def refresh(server: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> Tokens:
     """Returns new tokens in exchange for a refresh token, which might be invalid afterwards. Raises SignInFailed."""
-    asked = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token, "resource": at.resource}
-    new = _read_tokens(await _post_as_client(at, at.token_endpoint, client, asked, server_url), tokens.scope)
+    form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh_token, "resource": server.resource}
+    new = _read_tokens(await _post_as_client(server, server.token_endpoint, client, form, server_url), tokens.scope)
     return new if new.refresh_token else replace(new, refresh_token=tokens.refresh_token)
 
 
-async def revoke(at: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> None:
+async def revoke(server: AuthorizationServer, client: Client, tokens: Tokens, server_url: str) -> None:
     """Revokes tokens if the server supports it. Raises SignInFailed."""
-    for token in filter(None, (tokens.refresh_token, tokens.access_token) if at.revocation_endpoint else ()):
-        answer = await _post_as_client(at, at.revocation_endpoint, client, {"token": token}, server_url)
-        if answer.status == HTTPStatus.BAD_REQUEST and not client.secret:
+    for token in filter(None, (tokens.refresh_token, tokens.access_token) if server.revocation_endpoint else ()):
+        response = await _post_as_client(server, server.revocation_endpoint, client, {"token": token}, server_url)
+        if response.status == HTTPStatus.BAD_REQUEST and not client.secret:
             # Servers built with MCP's SDK require this field even for clients without a secret.
             with_secret = {"token": token, "client_secret": ""}
-            answer = await _post_as_client(at, at.revocation_endpoint, client, with_secret, server_url)
-        if answer.status not in _OK:
-            raise SignInFailed(_reason(answer))
+            response = await _post_as_client(server, server.revocation_endpoint, client, with_secret, server_url)
+        if response.status not in _OK:
+            raise SignInFailed(_reason(response))
 
 
 def error_meaning(error: str) -> str:
@@ -496,30 +498,30 @@ def error_meaning(error: str) -> str:
     return _ERROR_MEANINGS.get(error, refusal)
 
 
-def _reason(answer: _Answer, otherwise: str = "refuses") -> str:
+def _reason(response: _Response, otherwise: str = "refuses") -> str:
     """Returns the meaning of a response's standard error or, if it has none, of its HTTP status, as the rest of a
     sentence."""
-    refusal = _parse(_Refusal, answer.body)
+    refusal = _parse(_Refusal, response.body)
     meaning = error_meaning(refusal.error) if refusal is not None else ""
-    return meaning or f"its authorization server {otherwise} (HTTP {answer.status})"
+    return meaning or f"its authorization server {otherwise} (HTTP {response.status})"
 
 
-def _read_tokens(answer: _Answer, scope: str) -> Tokens:
+def _read_tokens(response: _Response, scope: str) -> Tokens:
     """Returns the tokens in a response. `scope`: used if the response doesn't state a scope. Raises SignInFailed."""
-    refusal = _parse(_Refusal, answer.body)
-    if refusal is not None or answer.status not in _OK:
+    refusal = _parse(_Refusal, response.body)
+    if refusal is not None or response.status not in _OK:
         # Except for these, OAuth errors mean that the code, token or client is invalid, with any status: GitHub uses
         # 200, Atlassian 403. So do 400 and 401 without an error.
         is_transient = refusal is not None and (
-            refusal.error in _TRANSIENT_ERRORS or answer.status in _TRANSIENT_STATUSES
+            refusal.error in _TRANSIENT_ERRORS or response.status in _TRANSIENT_STATUSES
         )
-        is_final = answer.status in (400, 401) or (refusal is not None and answer.status < 500)
+        is_final = response.status in (400, 401) or (refusal is not None and response.status < 500)
         raise SignInFailed(
-            _reason(answer),
+            _reason(response),
             is_final=is_final and not is_transient,
             is_client_forgotten=refusal is not None and refusal.error == "invalid_client",
         )
-    token = _parse(_Tokens, answer.body)
+    token = _parse(_Tokens, response.body)
     token = token.authed_user if token and token.authed_user and token.authed_user.access_token else token
     if token is None or not re.fullmatch("[ -~]+", token.access_token):
         raise SignInFailed("its authorization server's answer can't be read")
@@ -533,31 +535,31 @@ def _read_tokens(answer: _Answer, scope: str) -> Tokens:
 
 
 async def _post_as_client(
-    at: AuthorizationServer, url: str, client: Client, asked: Mapping[str, str], server_url: str
-) -> _Answer:
+    server: AuthorizationServer, url: str, client: Client, form: Mapping[str, str], server_url: str
+) -> _Response:
     """Posts a form. If the server rejects one method of sending the client secret, tries the other. Raises
     SignInFailed."""
-    key = at.issuer, client.id
+    key = server.issuer, client.id
     client = replace(client, method=_accepted_methods.get(key, client.method)) if client.secret else client
-    answer = await _post_form(client, url, asked, server_url)
-    other = next((one for one in _WITH_SECRET if one in at.secret_methods and one != client.method), "")
-    if not (other and client.secret and _refuses_client(answer)):
-        return answer
-    again = await _post_form(replace(client, method=other), url, asked, server_url)
+    response = await _post_form(client, url, form, server_url)
+    other = next((one for one in _WITH_SECRET if one in server.secret_methods and one != client.method), "")
+    if not (other and client.secret and _refuses_client(response)):
+        return response
+    again = await _post_form(replace(client, method=other), url, form, server_url)
     if _refuses_client(again):
-        return answer
+        return response
     _accepted_methods[key] = other
     return again
 
 
-def _refuses_client(answer: _Answer) -> bool:
-    refusal = _parse(_Refusal, answer.body)
-    return refusal.error == "invalid_client" if refusal else answer.status == HTTPStatus.UNAUTHORIZED
+def _refuses_client(response: _Response) -> bool:
+    refusal = _parse(_Refusal, response.body)
+    return refusal.error == "invalid_client" if refusal else response.status == HTTPStatus.UNAUTHORIZED
 
 
-async def _post_form(client: Client, url: str, asked: Mapping[str, str], server_url: str) -> _Answer:
-    asked = {name: value for name, value in asked.items() if value or name not in ("resource", "scope")}
-    data, headers = {**asked, "client_id": client.id}, dict[str, str]()
+async def _post_form(client: Client, url: str, form: Mapping[str, str], server_url: str) -> _Response:
+    form = {name: value for name, value in form.items() if value or name not in ("resource", "scope")}
+    data, headers = {**form, "client_id": client.id}, dict[str, str]()
     if client.method == "client_secret_basic":
         pair = f"{quote(client.id, safe='')}:{quote(client.secret, safe='')}"
         headers["authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
@@ -574,8 +576,8 @@ async def _first_document(
     problem: SignInFailed | None = None
     for url in urls:
         try:
-            answer = await _send("GET", url, server_url)
-            found = _parse(kind, answer.body) if answer.status in _OK else None
+            response = await _send("GET", url, server_url)
+            found = _parse(kind, response.body) if response.status in _OK else None
             if found is not None and (why := problem_of(found)):
                 raise SignInFailed(why)
         except SignInFailed as error:
@@ -607,7 +609,7 @@ def _parse(kind: type[M], body: bytes) -> M | None:
         return None
 
 
-async def _send(method: str, url: str, server_url: str, within_s: float = WITHIN_S, **request: Any) -> _Answer:
+async def _send(method: str, url: str, server_url: str, within_s: float = WITHIN_S, **request: Any) -> _Response:
     """Sends a request and reads the response's body up to a limit. Raises SignInFailed."""
     host = urlsplit(url).hostname
     timeout = httpx2.Timeout(within_s)
@@ -625,7 +627,7 @@ async def _send(method: str, url: str, server_url: str, within_s: float = WITHIN
             # Otherwise, GitHub responds with a form.
             client.headers["accept"] = "application/json"
             async with client.stream(method, url, **request) as response:
-                return _Answer(response.status_code, await _limited_body(response), response)
+                return _Response(response.status_code, await _limited_body(response), response)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
         why = network.reason_of(error, url) or f"{host} doesn't answer"
     # Not chained: the error might contain the URL.

@@ -29,11 +29,11 @@ _STYLE = (
     "h1 { font-size: 1.125rem }"
     "strong { font: 600 2rem ui-monospace, monospace; white-space: nowrap }"
 )
-_ITS_HASH = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_STYLE_HASH = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{_ITS_HASH}'; "
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "no-referrer",

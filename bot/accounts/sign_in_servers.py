@@ -13,11 +13,11 @@ from bot.clock import Clock
 from bot.mcp.config import HttpTransport, ServerConfig
 from bot.store.accounts import Accounts
 
-KNOWN_FOR_S = 3_600.0
+DISCOVERY_KEPT_S = 3_600.0
 REGISTERED_FOR_S = 7 * 24 * 3600
 """Typist registers again after this time, because a server that has lost the registration might report this only on its
-page, where people sign in. A registration that expires sooner is used only for KNOWN_FOR_S."""
-FAILED_FOR_S = 60.0
+page, where people sign in. A registration that expires sooner is used only for DISCOVERY_KEPT_S."""
+FAILURE_KEPT_S = 60.0
 """The time for which a failed discovery is cached."""
 OFFERED_WITHIN_S = 5.0
 """The time for which a question waits for the discovery of a server. It doesn't wait if the last discovery took
@@ -80,34 +80,37 @@ class SignInServers:
             raise SignInFailed(known.problem)
         return known.found
 
-    async def client_for_scopes(self, server: str, at: AuthorizationServer, client: Client) -> Client:
+    async def client_for_scopes(self, server: str, auth_server: AuthorizationServer, client: Client) -> Client:
         """Returns a client that can request more scopes than Typist has registered for. Returns `client` if it doesn't
         have to be registered for them, or if registering fails."""
         config = self.transports[server].sign_in
-        if oauth.configured_client_id(at, config, server) or not at.registration_endpoint:
+        if oauth.configured_client_id(auth_server, config, server) or not auth_server.registration_endpoint:
             return client
         try:
             # Some authorization servers, such as those built with MCP's SDK, only grant scopes that a client registered
             # with.
             async with asyncio.timeout(MODAL_REQUEST_WITHIN_S):
-                return await self._registered_client(at, server, at.scope)
+                return await self._registered_client(auth_server, server, auth_server.scope)
         except (SignInFailed, TimeoutError) as error:
             log.info("MCP server %s: not registered for further scopes: %s", server, str(error) or SLOW)
             return client
 
-    async def forget_client(self, server: str, at: AuthorizationServer, client: Client) -> None:
+    async def forget_client(self, server: str, auth_server: AuthorizationServer, client: Client) -> None:
         """Drops a registration that the authorization server has forgotten, so that Typist registers again at the next
         sign-in. Raises StoreError."""
-        for key in (self._registration_key(at, server), self._registration_key(at, server, at.scope)):
+        for key in (
+            self._registration_key(auth_server, server),
+            self._registration_key(auth_server, server, auth_server.scope),
+        ):
             secret = await self._accounts.client_secret(*key)
             if secret and self._vault.decrypt(key, secret) == asdict(client):
                 await self._accounts.record_client(*key, "")
 
-    async def _is_registration_replaced(self, server: str, at: AuthorizationServer, client: Client) -> bool:
-        key = self._registration_key(at, server)
+    async def _is_registration_replaced(self, server: str, auth_server: AuthorizationServer, client: Client) -> bool:
+        key = self._registration_key(auth_server, server)
         secret = (
             None
-            if oauth.configured_client_id(at, self.transports[server].sign_in, server)
+            if oauth.configured_client_id(auth_server, self.transports[server].sign_in, server)
             else await self._accounts.client_secret(*key)
         )
         return secret is not None and self._vault.decrypt(key, secret) != asdict(client)
@@ -137,38 +140,38 @@ class SignInServers:
         config = transport.sign_in
         try:
             async with asyncio.timeout(DISCOVERED_WITHIN_S):
-                at = await oauth.discover(transport.url, config)
-            if client_id := oauth.configured_client_id(at, config, server):
-                client = oauth.configured_client(at, client_id, config.client_secret)
+                auth_server = await oauth.discover(transport.url, config)
+            if client_id := oauth.configured_client_id(auth_server, config, server):
+                client = oauth.configured_client(auth_server, client_id, config.client_secret)
             else:
-                client = await self._registered_client(at, server)
-            found = at, client
+                client = await self._registered_client(auth_server, server)
+            found = auth_server, client
         except (SignInFailed, TimeoutError) as error:
             problem = str(error) or SLOW
             log.warning("MCP server %s: nobody can sign in: %s", server, problem)
         now = self._clock.monotonic()
-        known = _Discovery(now + (FAILED_FOR_S if problem else KNOWN_FOR_S), now - began_at, found, problem)
+        known = _Discovery(now + (FAILURE_KEPT_S if problem else DISCOVERY_KEPT_S), now - began_at, found, problem)
         self._discovered[server] = known
         return known
 
-    async def _registered_client(self, at: AuthorizationServer, server: str, scopes: str = "") -> Client:
+    async def _registered_client(self, auth_server: AuthorizationServer, server: str, scopes: str = "") -> Client:
         """Returns Typist's stored registration, or registers Typist. Raises SignInFailed, StoreError. `scopes`: all
         scopes, if the client needs more scopes than usual."""
-        key, transport = self._registration_key(at, server, scopes), self.transports[server]
+        key, transport = self._registration_key(auth_server, server, scopes), self.transports[server]
         secret = await self._accounts.client_secret(*key)
         content = self._vault.decrypt(key, secret, REGISTERED_FOR_S) if secret else None
         if content is not None:
             return Client(**content)
-        if not at.registration_endpoint:
+        if not auth_server.registration_endpoint:
             raise SignInFailed("its authorization server registers nobody: set oauth.clientId in BOT_MCP_CONFIG")
-        client, ends_at = await oauth.register(at, transport.sign_in.metadata(server), transport.url)
+        client, ends_at = await oauth.register(auth_server, transport.sign_in.metadata(server), transport.url)
         if ends_at is None or ends_at > self._clock.now() + REGISTERED_FOR_S:
             await self._accounts.record_client(*key, self._vault.encrypt(key, asdict(client)))
         return client
 
-    def _registration_key(self, at: AuthorizationServer, server: str, scopes: str = "") -> tuple[str, str]:
+    def _registration_key(self, auth_server: AuthorizationServer, server: str, scopes: str = "") -> tuple[str, str]:
         """Returns two strings that identify a registration: the issuer, and the redirect URI (or device endpoint) with
         the scopes."""
         redirect_uri = self.transports[server].sign_in.redirect_uri(server)
-        place = redirect_uri if at.authorization_endpoint else at.device_authorization_endpoint
-        return at.issuer, f"{place} {' '.join(sorted(scopes.split()))}".rstrip()
+        place = redirect_uri if auth_server.authorization_endpoint else auth_server.device_authorization_endpoint
+        return auth_server.issuer, f"{place} {' '.join(sorted(scopes.split()))}".rstrip()

@@ -29,16 +29,16 @@ from bot.slack.notices import notification
 from bot.store.accounts import REFRESH_S, Accounts, Owner
 from bot.telemetry import OFF, Telemetry
 
-EARLY_S = 60.0
+REFRESH_EARLY_S = 60.0
 """Tokens are refreshed this long before they expire, or after half of their lifetime, because calls take time and
 clocks differ."""
-LOOK_AGAIN_S = 0.1
+REFRESH_CHECK_S = 0.1
 CLOSE_WITHIN_S = 2.0
 SIGN_OUT_TRIES = 3
 MAX_REVOKING = 8
 POLL_FOR_S = 120.0
 """The time for which Typist polls the server after a person says that they have confirmed a code."""
-SLOWER_S = 5
+SLOW_DOWN_STEP_S = 5
 _CODE_CHARS = 8
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class SignIns:
             own |= {"device_code": device.device_code, "interval_s": max(device.interval, 1)}
         content = {"at": asdict(at), "client": asdict(client), **own}
         await self.accounts.begin_sign_in(
-            _state_hash(state), owner, call, self._vault.encrypt(self._labels(owner), content)
+            _state_hash(state), owner, call, self._vault.encrypt(self._encryption_labels(owner), content)
         )
         return SignInLinks(url, *((device.urls[0], device.user_code) if device else ()))
 
@@ -153,8 +153,8 @@ class SignIns:
     async def _complete_by_code(self, owner: Owner, call: str, is_waiting: IsWaiting) -> str:
         """Signs a person in after they have confirmed a code. Returns the problem, or "" if it worked. Raises
         StoreError."""
-        state, secret = await self.accounts.pending_sign_in_of(owner, call) or ("", "")
-        content = self._vault.decrypt(self._labels(owner), secret) if secret else None
+        state, secret = await self.accounts.sign_in_for_call(owner, call) or ("", "")
+        content = self._vault.decrypt(self._encryption_labels(owner), secret) if secret else None
         if content is None or "device_code" not in content:
             return texts.accounts.CONFIRM_AGAIN
         # One process at a time polls the server, as often as the server allows.
@@ -162,12 +162,12 @@ class SignIns:
         if content.get("asked_until", 0.0) > self._clock.now():
             return texts.accounts.STILL_ASKING
         ours = _state_hash(secrets.token_urlsafe(32))
-        sealed = self._vault.encrypt(self._labels(owner), {**content, "asked_until": until + oauth.WITHIN_S})
+        sealed = self._vault.encrypt(self._encryption_labels(owner), {**content, "asked_until": until + oauth.WITHIN_S})
         if not await self.accounts.replace_state(state, ours, sealed):
             return texts.accounts.STILL_ASKING
         known = _Account.pending(content)
         interval_s = content["interval_s"]
-        while self._clock.now() < until and await self.accounts.is_open(ours, owner, call) and await is_waiting():
+        while self._clock.now() < until and await self.accounts.is_pending(ours, owner, call) and await is_waiting():
             try:
                 url = self._transports[owner.server].url
                 said = await oauth.poll_device_code(known.at, known.client, content["device_code"], url)
@@ -181,11 +181,11 @@ class SignIns:
                 # Nobody else has these tokens. If the write took effect although it seemed to fail, they are revoked.
                 ending = partial(self.accounts.take_sign_in, ours, owner, call)
                 if await keep_trying(ending, self._clock, "sign-in not ended") is None or not await is_waiting():
-                    await self._revoke(owner, signed_in)
+                    await self._revoke_tokens(owner, signed_in)
                     return texts.accounts.CONFIRM_AGAIN
                 await self._sign_in(owner, signed_in)
                 return ""
-            interval_s += SLOWER_S if said == oauth.SLOW_DOWN else 0
+            interval_s += SLOW_DOWN_STEP_S if said == oauth.SLOW_DOWN else 0
             await self._clock.sleep(interval_s)
         return texts.accounts.CONFIRM_AGAIN
 
@@ -204,7 +204,7 @@ class SignIns:
         owner, secret = begun or (None, "")
         if owner is None or not self._returns_to_page(owner.server, server):
             return texts.accounts.LINK_IS_OLD, ""
-        content = self._vault.decrypt(self._labels(owner), secret)
+        content = self._vault.decrypt(self._encryption_labels(owner), secret)
         if content is not None and content.get("brought") == brought:
             return texts.accounts.TYPE_CODE, code
         if content is None or "brought" in content:
@@ -215,7 +215,7 @@ class SignIns:
             return texts.accounts.browser_error_text(texts.accounts.FROM_ANOTHER_SERVER), ""
         if "code" not in brought:
             return self._redirect_problem(owner, brought, texts.accounts.NOT_GRANTED), ""
-        sealed = self._vault.encrypt(self._labels(owner), {**content, "brought": brought})
+        sealed = self._vault.encrypt(self._encryption_labels(owner), {**content, "brought": brought})
         if not await self.accounts.replace_state(state_hash, _state_hash(code), sealed):
             return texts.accounts.LINK_IS_OLD, ""
         return texts.accounts.TYPE_CODE, code
@@ -225,7 +225,7 @@ class SignIns:
         query = self._entered_values(owner, entry)
         if query is None:
             return texts.accounts.NOT_THE_ADDRESS
-        if not await self.accounts.is_open(_state_hash(query.get("state", "")), owner, call):
+        if not await self.accounts.is_pending(_state_hash(query.get("state", "")), owner, call):
             return self._expiry_text(owner)
         return "" if "code" in query else self._redirect_problem(owner, query, texts.accounts.DENIED_THERE)
 
@@ -249,7 +249,7 @@ class SignIns:
         query = self._entered_values(owner, entry) or {}
         state_hash = _state_hash(query.get("state", ""))
         _, secret = await self.accounts.pending_sign_in(state_hash) or (owner, "")
-        content = self._vault.decrypt(self._labels(owner), secret) if secret else None
+        content = self._vault.decrypt(self._encryption_labels(owner), secret) if secret else None
         query |= content.get("brought", {}) if content else {}
         if content is None or not query.get("code") or "verifier" not in content:
             return self._expiry_text(owner)
@@ -299,39 +299,39 @@ class SignIns:
                 return True
             if await self.accounts.delete_account(owner, secret, "signed_out", by):
                 if (account := self._decrypt_account(owner, secret)) is not None:
-                    self._in_background(self._revoke(owner, account))
+                    self._run_in_background(self._revoke_tokens(owner, account))
                 self._telemetry.count_account_change("signed_out")
                 if not by:
                     self._on_change(owner.user_id)
                 return True
         return False
 
-    async def access_token(self, owner: Owner, refused: str = "", question: Question | None = None) -> str | None:
+    async def access_token(self, owner: Owner, refused_token: str = "", question: Question | None = None) -> str | None:
         """Returns a person's access token, or None if the person is signed out. Refreshes a token that is about to
-        expire. `refused`: a token that the server no longer accepts. `question`: the question that needs the token. Its
-        asker is notified if the sign-in has ended. Raises SignInFailed if the refresh might work later, and
+        expire. `refused_token`: a token that the server no longer accepts. `question`: the question that needs the
+        token. Its asker is notified if the sign-in has ended. Raises SignInFailed if the refresh might work later, and
         StoreError."""
         is_renewed = False
         while (secret := await self.accounts.secret(owner)) is not None:
             account = self._decrypt_account(owner, secret)
             if account is None:
                 return None
-            early_s = min(EARLY_S, (account.tokens.lifetime_s or 0.0) / 2)
+            early_s = min(REFRESH_EARLY_S, (account.tokens.lifetime_s or 0.0) / 2)
             is_good = account.ends_at is None or account.ends_at - early_s > self._clock.now()
             # Once is enough, whatever the server returned.
-            if is_renewed or (is_good and account.tokens.access_token != refused):
+            if is_renewed or (is_good and account.tokens.access_token != refused_token):
                 # Re-encrypts, so that an older key can be removed. A process that refreshes the tokens also does this.
                 if self._vault.key_index(secret) and await self.accounts.begin_refresh(owner, secret):
                     await self.accounts.end_refresh(owner, secret, self._vault.reencrypt(secret))
                 return account.tokens.access_token
             if not account.tokens.refresh_token:
-                await self._end(owner, secret)
+                await self._end_sign_in(owner, secret)
             elif await self.accounts.begin_refresh(owner, secret):
-                await asyncio.shield(self._in_background(self._refresh(owner, secret, account, question)))
+                await asyncio.shield(self._run_in_background(self._refresh_tokens(owner, secret, account, question)))
                 is_renewed = True
             else:
                 # Another process is refreshing them. If it dies, its reservation expires.
-                await self._clock.sleep(LOOK_AGAIN_S)
+                await self._clock.sleep(REFRESH_CHECK_S)
         return None
 
     async def close(self, within_s: float = CLOSE_WITHIN_S) -> None:
@@ -341,7 +341,7 @@ class SignIns:
             for task in late:
                 task.cancel()
 
-    def _in_background(self, refresh: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _run_in_background(self, refresh: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Returns a task that continues even after the answer ends, because the refresh token might already be used
         up."""
         task = asyncio.create_task(refresh)
@@ -355,7 +355,7 @@ class SignIns:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.debug("refresh failed: %s", type(error).__name__)
 
-    async def _refresh(self, owner: Owner, secret: str, account: _Account, question: Question | None) -> None:
+    async def _refresh_tokens(self, owner: Owner, secret: str, account: _Account, question: Question | None) -> None:
         try:
             async with asyncio.timeout(REFRESH_S / 2):
                 url = self._transports[owner.server].url
@@ -364,7 +364,7 @@ class SignIns:
             if isinstance(error, SignInFailed) and error.is_final:
                 if error.is_client_forgotten:
                     await self.servers.forget_client(owner.server, account.at, account.client)
-                await self._end(owner, secret, question)
+                await self._end_sign_in(owner, secret, question)
                 return
             await self.accounts.end_refresh(owner, secret, secret)
             raise SignInFailed(str(error) or "its authorization server doesn't answer") from None
@@ -376,9 +376,9 @@ class SignIns:
         )
         if not is_recorded and await self.accounts.secret(owner) is None:
             # The person has signed out in the meantime.
-            await self._revoke(owner, renewed)
+            await self._revoke_tokens(owner, renewed)
 
-    async def _revoke(self, owner: Owner, account: _Account) -> None:
+    async def _revoke_tokens(self, owner: Owner, account: _Account) -> None:
         try:
             async with self._revocation_slots:
                 await oauth.revoke(account.at, account.client, account.tokens, self._transports[owner.server].url)
@@ -392,10 +392,10 @@ class SignIns:
         configuration."""
         if secret is None or owner.server not in self._transports:
             return None
-        content = self._vault.decrypt(self._labels(owner), secret)
+        content = self._vault.decrypt(self._encryption_labels(owner), secret)
         return None if content is None else _Account.of(content)
 
-    async def _end(self, owner: Owner, secret: str, question: Question | None = None) -> None:
+    async def _end_sign_in(self, owner: Owner, secret: str, question: Question | None = None) -> None:
         """Deletes an account whose tokens are invalid, unless it has changed. Notifies the owner if a question needed
         the account."""
         notice: Notification | None = None
@@ -410,9 +410,9 @@ class SignIns:
     def _encrypt_account(self, owner: Owner, account: _Account) -> str:
         lifetime_s = account.tokens.lifetime_s
         ends_at = None if lifetime_s is None else self._clock.now() + lifetime_s
-        return self._vault.encrypt(self._labels(owner), asdict(replace(account, ends_at=ends_at)))
+        return self._vault.encrypt(self._encryption_labels(owner), asdict(replace(account, ends_at=ends_at)))
 
-    def _labels(self, owner: Owner) -> tuple[str, ...]:
+    def _encryption_labels(self, owner: Owner) -> tuple[str, ...]:
         # A server that moves doesn't get tokens of its former URL.
         return owner.team_id, owner.user_id, owner.server, self._transports[owner.server].url
 
@@ -430,11 +430,11 @@ class SignIns:
     def _redirect_uri(self, server: str) -> str:
         return self._transports[server].sign_in.redirect_uri(server)
 
-    def _returns_to_page(self, server: str, named: str) -> bool:
+    def _returns_to_page(self, server: str, page_server: str) -> bool:
         """Returns whether sign-ins to a server return to the Typist page that has this name in its path."""
         if server not in self._transports or not self.has_code_page(server):
             return False
-        return named == ("" if self._transports[server].sign_in.client_id else server)
+        return page_server == ("" if self._transports[server].sign_in.client_id else server)
 
 
 def _state_hash(state: str) -> str:
@@ -466,6 +466,6 @@ def _query_values(query: str) -> dict[str, str] | None:
     return {name: value for name, [value] in values.items()}
 
 
-def _is_from_issuer(issuer: str | None, at: AuthorizationServer) -> bool:
+def _is_from_issuer(issuer: str | None, auth_server: AuthorizationServer) -> bool:
     """Returns whether a redirect comes from the expected issuer (RFC 9207)."""
-    return not at.sends_issuer if issuer is None else oauth.is_same_issuer(issuer, at.issuer)
+    return not auth_server.sends_issuer if issuer is None else oauth.is_same_issuer(issuer, auth_server.issuer)

@@ -15,37 +15,37 @@ class Vault:
 
     def __init__(self, keys: Iterable[str]) -> None:
         keys = tuple(keys)
-        self._keys = [Fernet(key) for key in keys]
-        self._fernet = MultiFernet(self._keys)
+        self._fernets = [Fernet(key) for key in keys]
+        self._multi_fernet = MultiFernet(self._fernets)
         self._first_key = keys[0].encode()
 
-    def derive_letters(self, text: str, alphabet: str, number: int) -> str:
+    def derive_letters(self, text: str, alphabet: str, length: int) -> str:
         """Derives letters from a text in a way that requires the first key."""
         digest = int.from_bytes(
             hmac.digest(self._first_key, f"letters {text}".encode("utf-8", "surrogatepass"), "sha256")
         )
-        return "".join(alphabet[digest // len(alphabet) ** place % len(alphabet)] for place in range(number))
+        return "".join(alphabet[digest // len(alphabet) ** index % len(alphabet)] for index in range(length))
 
     def encrypt(self, owner: Sequence[str], content: Mapping[str, Any]) -> str:
-        return self._fernet.encrypt(json.dumps([list(owner), content]).encode()).decode()
+        return self._multi_fernet.encrypt(json.dumps([list(owner), content]).encode()).decode()
 
     def decrypt(self, owner: Sequence[str], secret: str, max_age_s: int | None = None) -> Mapping[str, Any] | None:
         """Returns the decrypted content, or None if it belongs to another owner or is too old, or if its key was
         removed."""
         try:
-            of, content = json.loads(self._fernet.decrypt(secret, max_age_s))
+            encrypted_for, content = json.loads(self._multi_fernet.decrypt(secret, max_age_s))
         except InvalidToken:
             return None
-        return dict(content) if of == list(owner) else None
+        return dict(content) if encrypted_for == list(owner) else None
 
     def key_index(self, secret: str) -> int | None:
         """Returns the index of the key that decrypts a secret, or None if that key was removed. Key 0 is used for
         encryption."""
-        for place, key in enumerate(self._keys):
+        for index, key in enumerate(self._fernets):
             with suppress(InvalidToken):
                 key.decrypt(secret)
-                return place
+                return index
         return None
 
     def reencrypt(self, secret: str) -> str:
-        return self._fernet.rotate(secret).decode()
+        return self._multi_fernet.rotate(secret).decode()

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from bot.checks.machine import exposed_files
+from bot.checks.machine import exposure_of
 from bot.checks.report import ANSWER_WITHIN_S, Finding, fail, ok, skipped, warn
 from bot.store.database import (
     ENCODING_FIX,
@@ -73,14 +73,14 @@ class DatabaseChecks:
                 )
                 problem = await encoding_problem(connection)
         except (SQLAlchemyError, OSError) as error:
-            return _unusable(error)
+            return _unusable_finding(error)
         if problem:
             return fail(problem, ENCODING_FIX)
         if is_sqlite and engine.url.database in (None, "", ":memory:"):
             problem = "The database is in memory: when Typist ends, all questions and settings will be lost."
             return warn(problem, "Set DATABASE_URL to a file, such as sqlite:///typist.db, or to a PostgreSQL server.")
         if file is not None and others_can_read(file):
-            return warn(*exposed_files(file.name, f"{file.name}*"))
+            return warn(*exposure_of(file.name, f"{file.name}*"))
         return ok(f"The database is reachable: {'SQLite' if is_sqlite else 'PostgreSQL'} {version}.")
 
     async def check_write(self) -> Finding:
@@ -107,7 +107,7 @@ class DatabaseChecks:
                     if revision is not None and (revision == REVISION or not is_known(revision)):
                         wrong = await connection.run_sync(schema_mismatches)
             except (SQLAlchemyError, OSError) as error:
-                return _unusable(error)
+                return _unusable_finding(error)
         if revision is None:
             return ok("The database has no tables yet. They will be created at the first start.")
         if wrong:
@@ -139,7 +139,7 @@ class DatabaseChecks:
         try:
             reports = await self._read(read_reports)
         except (SQLAlchemyError, OSError) as error:
-            return _unusable(error)
+            return _unusable_finding(error)
         if not reports:
             return ok("Typist hasn't been disconnected from Slack long enough to miss questions.")
         last = max(reports, key=lambda report: report.ends_at)
@@ -165,9 +165,10 @@ class DatabaseChecks:
                 await transaction.rollback()
 
 
-async def check_workspace(read: Callable[[], Awaitable[Mapping[str, float] | None]], team_id: str) -> Finding:
-    """Reports data from other workspaces. `read`: returns when each last sent a message, in seconds since 1970."""
-    teams = await read() or {}
+async def check_workspace(read_times: Callable[[], Awaitable[Mapping[str, float] | None]], team_id: str) -> Finding:
+    """Reports data from other workspaces. `read_times`: returns when each last sent a message, in seconds since
+    1970."""
+    teams = await read_times() or {}
     days = {id_: f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}" for id_, at in teams.items() if id_ != team_id}
     if not days:
         return ok("The database has no other workspace's data.")
@@ -176,7 +177,7 @@ async def check_workspace(read: Callable[[], Awaitable[Mapping[str, float] | Non
     return warn(f"The Slack tokens are for workspace {team_id}, but the database has data from {others}.", fix)
 
 
-def _unusable(error: Exception) -> Finding:
+def _unusable_finding(error: Exception) -> Finding:
     return fail(f"The database can't be used ({reason_of(error)}).", remedy_for(error))
 
 

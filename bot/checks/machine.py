@@ -37,7 +37,7 @@ async def check_settings(ours: Settings, env_file: Path | None, now: float) -> F
         for name, variable in ours.misnamed_variables.items()
     ]
     if env_file is not None and isolation.others_can_read(env_file):
-        problems.append(exposed_files(str(env_file), str(env_file)))
+        problems.append(exposure_of(str(env_file), str(env_file)))
     replaced = settings.overridden_line_sentences(env_file) if env_file is not None else []
     problems += [(sentence, "Keep one line for each setting in .env.") for sentence in replaced]
     no_search_fix = "Use a model that OpenAI or Anthropic serves, or turn BOT_WEB_SEARCH off."
@@ -57,15 +57,15 @@ async def check_settings(ours: Settings, env_file: Path | None, now: float) -> F
     return warn("\n".join(problem for problem, _ in problems), " ".join(fixes), header, *lines)
 
 
-def exposed_files(file: str, files: str) -> tuple[str, str]:
+def exposure_of(file: str, files: str) -> tuple[str, str]:
     return f"Every user on this machine can read {file}.", f"chmod 600 {files}"
 
 
 async def check_files(env_file: Path | None, database_url: str) -> Finding:
     database = database_file(create_engine(database_url).url)
-    found = [exposed_files(str(env_file), str(env_file))] if env_file and isolation.others_can_read(env_file) else []
+    found = [exposure_of(str(env_file), str(env_file))] if env_file and isolation.others_can_read(env_file) else []
     if database is not None and isolation.others_can_read(database):
-        found.append(exposed_files(database.name, f"{database.name}*"))
+        found.append(exposure_of(database.name, f"{database.name}*"))
     if not found:
         return ok("Other users on this machine can't read .env or the database.")
     return warn("\n".join(problem for problem, _ in found), "; ".join(fix for _, fix in found))

@@ -21,8 +21,8 @@ from bot.network import remedy
 _PING = ToolDefinition("ping", "Answers pong.", {"type": "object", "properties": {}})
 PROBE_TOKENS = 6_000
 """Exceeds the smallest default context windows. Each word of the probe is at least one token in every vocabulary."""
-_WORDS = f"{'word ' * PROBE_TOKENS}\n\nIgnore these words. Call the tool ping once, now."
-_PROBE = Prompt("You test a connection.", (Turn("user", _WORDS),), tools=(_PING,))
+_PROBE_TEXT = f"{'word ' * PROBE_TOKENS}\n\nIgnore these words. Call the tool ping once, now."
+_PROBE = Prompt("You test a connection.", (Turn("user", _PROBE_TEXT),), tools=(_PING,))
 PROBE_WITHIN_S = LOADS_WITHIN_S
 """Time limit for a probe of a model. The server might have to load the model, and reads a prompt slowly without a
 GPU."""
@@ -38,7 +38,9 @@ async def probe_model(setup: ModelSetup, model: str) -> Finding:
     begun = loop.time()
     try:
         async with asyncio.timeout(PROBE_WITHIN_S):
-            found = await _probe(replace(setup, stall_timeout_s=max(setup.stall_timeout_s, PROBE_WITHIN_S)), model)
+            found = await _probe_finding(
+                replace(setup, stall_timeout_s=max(setup.stall_timeout_s, PROBE_WITHIN_S)), model
+            )
     except TimeoutError:
         fix = "If its server is loading the model, check again once it has. Otherwise, read the server's log."
         return fail(f"{model} didn't answer within {PROBE_WITHIN_S:.0f} s.", fix)
@@ -49,7 +51,7 @@ async def probe_model(setup: ModelSetup, model: str) -> Finding:
     return replace(found, message=f"{found.message} {late}")
 
 
-async def _probe(setup: ModelSetup, model: str) -> Finding:
+async def _probe_finding(setup: ModelSetup, model: str) -> Finding:
     """Asks a model to call a tool at the end of a long prompt. A lookup can't reveal failures, because servers silently
     refuse or ignore tools, and silently cut prompts."""
     called = False
@@ -132,7 +134,7 @@ async def check_model(setup: ModelSetup, model: str, today: date) -> Finding:
         return warn(message, f"To test it: typist ask --model {model} hello")
     settings = vendor_settings(model.partition("/")[0], setup)
     if lookup.outcome is not LookupOutcome.MODEL:
-        return fail(*_problem(model, lookup, entry, settings))
+        return fail(*_lookup_problem(model, lookup, entry, settings))
     if entry.cloud:
         return ok(f"{model}: this identity has access to the model.")
     if lookup.retirement_date:
@@ -168,7 +170,7 @@ def _retirement_warning(model: str, day: date, replacement: str) -> Finding:
     )
 
 
-def _problem(model: str, lookup: Lookup, entry: VendorEntry, settings: VendorSettings) -> tuple[str, str]:
+def _lookup_problem(model: str, lookup: Lookup, entry: VendorEntry, settings: VendorSettings) -> tuple[str, str]:
     """Returns a lookup's message and remedy. Messages about a vendor omit the model, so that each is reported only
     once."""
     vendor, reason, key, base_url = model.partition("/")[0], lookup.detail, entry.api_key_variable, entry.base_url

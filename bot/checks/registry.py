@@ -31,7 +31,7 @@ from bot.settings import Settings, access_rules_of, extra_scopes, model_prices, 
 from bot.slack.client import SlackClient, new_session
 from bot.store.accounts import read_secrets
 from bot.store.channel_settings import read_chosen_servers
-from bot.store.listening import read_teams
+from bot.store.listening import read_message_times
 
 BOT_TOKEN, CONNECTION = "slack.bot_token", "database.connection"
 APP_TOKEN, SCOPES, SOCKET_MODE, SAME_APP = "slack.app_token", "slack.scopes", "slack.socket_mode", "slack.same_app"
@@ -54,16 +54,16 @@ class Checkup:
     servers: ServerChecks = field(init=False)
 
     def __post_init__(self) -> None:
-        ours = self.settings
+        settings = self.settings
         app, config = (
-            SlackClient(token, ours.slack_api_url, self.session)
-            for token in (ours.slack_app_token, ours.slack_config_token)
+            SlackClient(token, settings.slack_api_url, self.session)
+            for token in (settings.slack_app_token, settings.slack_config_token)
         )
-        extra = extra_scopes(ours)
-        self.slack = SlackChecks(self.bot, app, config if ours.slack_config_token else None, self.clock, extra)
-        self.database = DatabaseChecks(ours.database_url)
+        extra = extra_scopes(settings)
+        self.slack = SlackChecks(self.bot, app, config if settings.slack_config_token else None, self.clock, extra)
+        self.database = DatabaseChecks(settings.database_url)
         self.read: Callable[..., Awaitable[Any]] = self.database.read
-        self.servers = ServerChecks(ours.mcp, self.clock, self._price, has_keys=bool(ours.secret_keys))
+        self.servers = ServerChecks(settings.mcp, self.clock, self._price, has_keys=bool(settings.secret_keys))
 
     async def close(self) -> None:
         await self.database.close()
@@ -74,44 +74,50 @@ class Checkup:
         return datetime.fromtimestamp(self.clock.now(), UTC).date()
 
     def _price(self, tools: Sequence[ToolDefinition]) -> str:
-        ours = self.settings
-        price = price_of_tools(tools, models_in_use(ours), model_prices(ours), self.clock.now())
+        settings = self.settings
+        price = price_of_tools(tools, models_in_use(settings), model_prices(settings), self.clock.now())
         return texts.settings.tools_price(*price)
 
 
 _AND_START = Occasion.COMMAND | Occasion.START
 
 
-def planned_checks(at: Checkup, on: Occasion) -> list[Check]:
-    return [check for check in all_checks(at) if check.on & on]
+def planned_checks(checkup: Checkup, occasion: Occasion) -> list[Check]:
+    return [check for check in all_checks(checkup) if check.on & occasion]
 
 
-def all_checks(at: Checkup) -> Iterator[Check]:
+def all_checks(checkup: Checkup) -> Iterator[Check]:
     """Yields the checks of all occasions that apply to the settings, in report order. Their IDs never change, because
     scripts use them."""
-    ours = at.settings
+    settings = checkup.settings
     yield Check(
-        SETTINGS, "the settings", lambda: machine.check_settings(ours, at.env_file, at.clock.now()), on=_AND_START
+        SETTINGS,
+        "the settings",
+        lambda: machine.check_settings(settings, checkup.env_file, checkup.clock.now()),
+        on=_AND_START,
     )
     yield Check("isolation", "the kernel's protection", machine.check_isolation, on=Occasion.COMMAND | Occasion.RUN)
     yield Check(
         "files",
         "whether other users can read files with secrets",
-        lambda: machine.check_files(at.env_file, ours.database_url),
+        lambda: machine.check_files(checkup.env_file, settings.database_url),
         on=Occasion.RUN,
     )
-    yield Check("network", "the network routes to the servers", lambda: machine.check_network(ours))
-    yield from _slack_checks(ours, at.slack, at.probe_channel)
-    yield from _model_checks(ours, at.today)
-    yield from _database_checks(at)
-    if ours.traces_url:
+    yield Check("network", "the network routes to the servers", lambda: machine.check_network(settings))
+    yield from _slack_checks(settings, checkup.slack, checkup.probe_channel)
+    yield from _model_checks(settings, checkup.today)
+    yield from _database_checks(checkup)
+    if settings.traces_url:
         yield Check(
-            "traces", "BOT_TRACES_URL", lambda: machine.check_traces(ours.traces_url, at.session), is_vital=False
+            "traces",
+            "BOT_TRACES_URL",
+            lambda: machine.check_traces(settings.traces_url, checkup.session),
+            is_vital=False,
         )
-    yield from _server_checks(at)
+    yield from _server_checks(checkup)
 
 
-def _slack_checks(ours: Settings, slack: SlackChecks, probe_channel: str) -> Iterator[Check]:
+def _slack_checks(settings: Settings, slack: SlackChecks, probe_channel: str) -> Iterator[Check]:
     yield Check(BOT_TOKEN, "SLACK_BOT_TOKEN", slack.check_bot_token)
     yield Check(SCOPES, "the bot token's scopes", slack.check_scopes, needs=[BOT_TOKEN], on=_AND_START)
     yield Check("slack.clock", "this machine's clock", slack.check_clock, needs=[BOT_TOKEN], on=_AND_START)
@@ -125,12 +131,12 @@ def _slack_checks(ours: Settings, slack: SlackChecks, probe_channel: str) -> Ite
         after=[SOCKET_MODE],
     )
     yield Check("slack.manifest", "the app's manifest", slack.check_manifest, after=[SAME_APP])
-    rules = access_rules_of(ours)
-    if ours.admins or ours.allow_channels or rules.people:
+    rules = access_rules_of(settings)
+    if settings.admins or settings.allow_channels or rules.people:
         yield Check(
             "slack.named",
             "whether the people and channels in the settings exist",
-            lambda: slack.check_named(ours.admins, rules),
+            lambda: slack.check_people_and_channels(settings.admins, rules),
             needs=[SCOPES],
             is_vital=False,
             on=Occasion.COMMAND | Occasion.DAILY,
@@ -160,50 +166,50 @@ def _slack_checks(ours: Settings, slack: SlackChecks, probe_channel: str) -> Ite
     )
 
 
-def _model_checks(ours: Settings, today: date) -> Iterator[Check]:
-    for model in models_in_use(ours):
+def _model_checks(settings: Settings, today: date) -> Iterator[Check]:
+    for model in models_in_use(settings):
         yield Check(
             MODEL.format(model),
             model,
-            partial(models.check_model, model_setup(ours), model, today),
+            partial(models.check_model, model_setup(settings), model, today),
             within_s=models.LOOKED_UP_WITHIN_S,
             on=Occasion.COMMAND | Occasion.CONNECTED,
         )
-    for model in models_in_use(ours):
+    for model in models_in_use(settings):
         yield Check(
             f"model.{model}.retirement",
             f"whether {model} retires soon",
-            partial(models.check_retirement, model_setup(ours), model, today),
+            partial(models.check_retirement, model_setup(settings), model, today),
             within_s=models.LOOKED_UP_WITHIN_S + 5.0,
             on=Occasion.DAILY,
         )
-    if ours.transcribe:
+    if settings.transcribe:
         yield Check(
             "transcription",
             "BOT_TRANSCRIBE",
-            lambda: models.check_transcription(model_setup(ours), ours.transcribe),
+            lambda: models.check_transcription(model_setup(settings), settings.transcribe),
             is_vital=False,
         )
-    for model in models_in_use(ours):
+    for model in models_in_use(settings):
         yield Check(
             f"model.{model}.tools",
             f"whether {model} calls tools",
-            partial(models.probe_model, model_setup(ours), model),
+            partial(models.probe_model, model_setup(settings), model),
             needs=[MODEL.format(model)],
             within_s=models.PROBE_WITHIN_S + 5.0,
             on=Occasion.PROBE_MODELS,
         )
 
 
-def _database_checks(at: Checkup) -> Iterator[Check]:
-    database, slack = at.database, at.slack
+def _database_checks(checkup: Checkup) -> Iterator[Check]:
+    database, slack = checkup.database, checkup.slack
     yield Check(CONNECTION, "the database", database.check_connection)
     yield Check(WRITE, "whether the database can be written to", database.check_write, needs=[CONNECTION])
     yield Check(SCHEMA, "the database schema", database.check_schema, needs=[CONNECTION], after=[WRITE])
     yield Check(
         "database.workspace",
         "whether the database is this workspace's",
-        lambda: check_workspace(partial(at.read, read_teams), slack.installation.identity.team_id),
+        lambda: check_workspace(partial(checkup.read, read_message_times), slack.installation.identity.team_id),
         needs=[BOT_TOKEN, CONNECTION],
         after=[SCHEMA],
         on=_AND_START,
@@ -218,43 +224,43 @@ def _database_checks(at: Checkup) -> Iterator[Check]:
     yield Check("database.catch_up", "the last catch-up", database.check_catch_up, needs=[CONNECTION], after=[SCHEMA])
 
 
-def _server_checks(at: Checkup) -> Iterator[Check]:
-    ours = at.settings
-    server_ids = {name: f"mcp.{name}" for name in ours.mcp.names}
+def _server_checks(checkup: Checkup) -> Iterator[Check]:
+    settings = checkup.settings
+    server_ids = {name: f"mcp.{name}" for name in settings.mcp.names}
     for name, server_id in server_ids.items():
         yield Check(
             server_id,
             f"the MCP server {name}",
-            partial(at.servers.check_server, name),
+            partial(checkup.servers.check_server, name),
             within_s=servers.CHECKED_WITHIN_S,
             is_vital=False,
         )
-    if ours.mcp.servers:
+    if settings.mcp.servers:
         yield Check(
             "mcp",
             "the total number of MCP tools",
-            lambda: at.servers.check_places(partial(at.read, read_chosen_servers)),
+            lambda: checkup.servers.check_places(partial(checkup.read, read_chosen_servers)),
             after=[CONNECTION, *server_ids.values()],
             is_vital=False,
         )
-    if ours.mcp.servers or ours.secret_keys:
+    if settings.mcp.servers or settings.secret_keys:
         yield Check(
             "sign_ins",
             "whether BOT_SECRET_KEYS can decrypt the sign-ins to MCP servers",
-            lambda: servers.check_sign_ins(partial(at.read, read_secrets), ours.secret_keys),
+            lambda: servers.check_sign_ins(partial(checkup.read, read_secrets), settings.secret_keys),
             needs=[CONNECTION],
             on=_AND_START,
         )
 
 
-async def log_startup_findings(at: Checkup, *having: str) -> None:
+async def log_startup_findings(checkup: Checkup, *passed_ids: str) -> None:
     """Logs the findings of startup checks that need the last of these checks, and no checks other than these."""
-    checks = planned_checks(at, Occasion.START)
-    (await run_checks([check for check in checks if set(having[-1:]) <= set(check.needs) <= set(having)])).log()
+    checks = planned_checks(checkup, Occasion.START)
+    (await run_checks([check for check in checks if set(passed_ids[-1:]) <= set(check.needs) <= set(passed_ids)])).log()
 
 
 async def run_all(
-    ours: Settings,
+    settings: Settings,
     probe: str | None = None,
     *,
     probe_models: bool = False,
@@ -264,24 +270,26 @@ async def run_all(
     """Checks these settings, which might come from `env_file`, and returns the report. `probe`: a channel to post in.
     `probe_models`: whether to ask models to call a tool. `only`: the IDs of the checks to run, or None for all
     checks."""
-    on = Occasion.COMMAND
-    on |= Occasion.PROBE if probe is not None else on
-    on |= Occasion.PROBE_MODELS if probe_models else on
-    async with _open_checkup(ours, env_file, probe or "") as at:
-        return await run_checks([check for check in planned_checks(at, on) if only is None or check.id in only])
+    occasions = Occasion.COMMAND
+    occasions |= Occasion.PROBE if probe is not None else occasions
+    occasions |= Occasion.PROBE_MODELS if probe_models else occasions
+    async with _open_checkup(settings, env_file, probe or "") as checkup:
+        return await run_checks(
+            [check for check in planned_checks(checkup, occasions) if only is None or check.id in only]
+        )
 
 
-async def log_findings(ours: Settings, on: Occasion, env_file: Path | None = None) -> None:
-    async with _open_checkup(ours, env_file) as at:
-        (await run_checks(planned_checks(at, on))).log()
+async def log_findings(settings: Settings, occasion: Occasion, env_file: Path | None = None) -> None:
+    async with _open_checkup(settings, env_file) as checkup:
+        (await run_checks(planned_checks(checkup, occasion))).log()
 
 
 @asynccontextmanager
-async def _open_checkup(ours: Settings, env_file: Path | None = None, channel: str = "") -> AsyncIterator[Checkup]:
+async def _open_checkup(settings: Settings, env_file: Path | None = None, channel: str = "") -> AsyncIterator[Checkup]:
     async with new_session() as session:
-        bot = SlackClient(ours.slack_bot_token, ours.slack_api_url, session)
-        at = Checkup(ours, SystemClock(), session, bot, env_file, channel)
+        bot = SlackClient(settings.slack_bot_token, settings.slack_api_url, session)
+        checkup = Checkup(settings, SystemClock(), session, bot, env_file, channel)
         try:
-            yield at
+            yield checkup
         finally:
-            await at.close()
+            await checkup.close()

@@ -189,7 +189,7 @@ async def run_checks(checks: Sequence[Check]) -> CheckReport:
     tasks: dict[str, asyncio.Task[Finding]] = {}
     names = {check.id: check.name for check in checks}
     # No task runs before all have been created.
-    tasks |= {check.id: asyncio.create_task(_result(check, names, tasks)) for check in checks}
+    tasks |= {check.id: asyncio.create_task(_finding_of(check, names, tasks)) for check in checks}
     try:
         return CheckReport([await task for task in tasks.values()])
     finally:
@@ -199,7 +199,7 @@ async def run_checks(checks: Sequence[Check]) -> CheckReport:
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-async def _result(check: Check, names: Mapping[str, str], tasks: Mapping[str, asyncio.Task[Finding]]) -> Finding:
+async def _finding_of(check: Check, names: Mapping[str, str], tasks: Mapping[str, asyncio.Task[Finding]]) -> Finding:
     before = {id_: await tasks[id_] for id_ in (*check.needs, *check.after) if id_ in tasks}
     failed = next((id_ for id_ in check.needs if id_ in before and not before[id_].passed), None)
     if failed is not None:
@@ -208,7 +208,7 @@ async def _result(check: Check, names: Mapping[str, str], tasks: Mapping[str, as
             CheckStatus.SKIPPED, _no_finding(check.name, cause or f"the check of {names[failed]} failed"), cause=cause
         )
     else:
-        found = await _make_check(check)
+        found = await _run_check(check)
     if not found.message:
         found = replace(found, message=_no_finding(check.name, found.cause))
     return replace(found, id=check.id)
@@ -218,7 +218,7 @@ def _no_finding(name: str, cause: str) -> str:
     return f"Skipped because {cause}: {name}."
 
 
-async def _make_check(check: Check) -> Finding:
+async def _run_check(check: Check) -> Finding:
     try:
         async with asyncio.timeout(max(WITHIN_S, check.within_s)):
             return await check.make()

@@ -22,10 +22,10 @@ CHECKED_WITHIN_S = MCP_WITHIN_S + 10.0
 """Time limit for a check, which also closes the connection or finds out how people sign in."""
 
 
-async def check_sign_ins(read: Callable[[], Awaitable[Sequence[str] | None]], keys: Sequence[str]) -> Finding:
-    """Reports how many accounts BOT_SECRET_KEYS can decrypt, and how many need an older key. `read`: returns all
-    secrets."""
-    secrets = await read()
+async def check_sign_ins(read_secrets: Callable[[], Awaitable[Sequence[str] | None]], keys: Sequence[str]) -> Finding:
+    """Reports how many accounts BOT_SECRET_KEYS can decrypt, and how many need an older key. `read_secrets`: returns
+    all secrets."""
+    secrets = await read_secrets()
     if not secrets:
         return ok("Nobody is signed in to an MCP server.")
     # Imported here because it loads cryptography.
@@ -69,7 +69,9 @@ class ServerChecks:
                     named = offered_names(config.name, await servers.by_name[config.name].tools())
             except (ServerDown, TimeoutError) as error:
                 if isinstance(config.transport, HttpTransport) and servers.by_name[config.name].needs_sign_in:
-                    found = await self._sign_in(config.name, config.transport, is_named=str(error) == DOWN_SIGN_IN)
+                    found = await self._sign_in_finding(
+                        config.name, config.transport, is_named=str(error) == DOWN_SIGN_IN
+                    )
                     if found is not None:
                         return found
                 return warn(*down_sentences(config, str(error) or DOWN_NO_ANSWER))
@@ -89,7 +91,7 @@ class ServerChecks:
         price = self._price(definitions) if definitions else ""
         return f", {price}" if price else ""
 
-    async def _sign_in(self, server: str, transport: HttpTransport, *, is_named: bool) -> Finding | None:
+    async def _sign_in_finding(self, server: str, transport: HttpTransport, *, is_named: bool) -> Finding | None:
         """Reports whether people can sign in to a server, and what is missing. Registers nothing. `is_named`:
         whether the server reports that people can sign in. Returns None if the server reports nothing and people
         can't sign in."""
@@ -128,11 +130,13 @@ class ServerChecks:
             how = f"Sign-in ends at {transport.sign_in.redirect_uri(server)}, and {then}."
         return ok(f"{server}: people sign in at {at.issuer}. {known}. {how}")
 
-    async def check_places(self, chosen: Callable[[], Awaitable[Mapping[str, Collection[str]] | None]]) -> Finding:
-        """Reports how many tools of all servers a model is offered in direct messages and in channels. `chosen`:
-        returns the servers of channels that have chosen servers. If no channel has chosen any, all servers are checked
-        together."""
-        channels = {f"channel {channel_id}": names for channel_id, names in (await chosen() or {}).items()}
+    async def check_places(
+        self, read_servers: Callable[[], Awaitable[Mapping[str, Collection[str]] | None]]
+    ) -> Finding:
+        """Reports how many tools of all servers a model is offered in direct messages and in channels.
+        `read_servers`: returns the servers of channels that have chosen servers. If no channel has chosen any,
+        all servers are checked together."""
+        channels = {f"channel {channel_id}": names for channel_id, names in (await read_servers() or {}).items()}
         places: dict[str, Collection[str]] = {"direct messages": self._setup.direct_message_servers}
         places |= channels or {"a channel with all MCP servers": self._setup.names}
         alike: dict[tuple[str, ...], list[str]] = {}

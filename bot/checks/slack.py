@@ -271,7 +271,7 @@ class SlackChecks:
         sizes = ", ".join(f"{group} {len(people[group])}" for group in sorted(people))
         return ok(f"People in user groups: {sizes}.")
 
-    async def check_named(self, admins: Collection[str], rules: AccessRules) -> Finding:
+    async def check_people_and_channels(self, admins: Collection[str], rules: AccessRules) -> Finding:
         try:
             kinds = await kinds_by_id(self.bot, {*admins, *rules.people}, self.installation.identity.team_id)
             channels = [one for one in sorted(rules.allow_channels) if not await is_open(self.bot, one)]
@@ -321,7 +321,7 @@ class SlackChecks:
             why = network.reason_of(error, self._socket_url) or type(error).__name__
             fix = network.remedy(why, "the socket URL from Slack") or SOCKET_FIX
             return fail(f"The Socket Mode connection couldn't be opened ({why}).", fix)
-        hello = _json(first)
+        hello = _parsed_json(first)
         match hello.get("type"), hello.get("reason"):
             case "hello", _:
                 self._socket = CheckSocket(connection, hello)
@@ -340,14 +340,17 @@ class SlackChecks:
             case kind, reason:
                 return _no_hello(" ".join(str(part) for part in (kind, reason) if part) or first.type.name)
 
-    async def check_connections(self, living: Callable[[], Awaitable[int | None]]) -> Finding:
-        """Compares the app's connections with the number of running processes (`living`, or None if unknown)."""
+    async def check_connections(self, count_processes: Callable[[], Awaitable[int | None]]) -> Finding:
+        """Compares the app's connections with the number of running processes (`count_processes`, or None if
+        unknown)."""
         assert self._socket is not None
-        processes = await living()
+        processes = await count_processes()
         if processes is None:
             return skipped("Other processes' connections weren't checked because the database couldn't be read.")
-        found = f"{connections_sentence(self._socket.others)}. Typist processes with this database: {processes}."
-        if self._socket.others <= CONNECTIONS * processes:
+        found = (
+            f"{connections_sentence(self._socket.other_connections)}. Typist processes with this database: {processes}."
+        )
+        if self._socket.other_connections <= CONNECTIONS * processes:
             return ok(found)
         return warn(
             found,
@@ -407,8 +410,8 @@ class SlackChecks:
         if await self._socket.receive_event(self._probe[1], ANSWER_WITHIN_S):
             return ok("Slack delivered the test message's event.")
         missing = "The test message's event didn't arrive"
-        if self._socket.others:
-            opened = connections_sentence(self._socket.others)
+        if self._socket.other_connections:
+            opened = connections_sentence(self._socket.other_connections)
             return warn(
                 f"{missing}, but {opened} and might have received it.", "Stop the other process, and check again."
             )
@@ -449,7 +452,7 @@ class CheckSocket:
 
     def __init__(self, connection: aiohttp.ClientWebSocketResponse, hello: dict[str, Any]) -> None:
         count = hello.get("num_connections")
-        self.others = count - 1 if isinstance(count, int) else 0
+        self.other_connections = count - 1 if isinstance(count, int) else 0
         self.app_id = string(json_object(hello, "connection_info"), "app_id")
         self._connection = connection
         self._events: dict[str, str] = {}
@@ -475,7 +478,7 @@ class CheckSocket:
 
     async def _read(self) -> None:
         async for message in self._connection:
-            envelope = _json(message)
+            envelope = _parsed_json(message)
             event = (envelope.get("payload") or {}).get("event") or {}
             if "envelope_id" in envelope and "ts" in event:
                 self._events[str(event["ts"])] = str(envelope["envelope_id"])
@@ -515,7 +518,7 @@ def _error_name(error: RateLimited | Refused) -> str:
     return "ratelimited" if isinstance(error, RateLimited) else error.error.partition(" (")[0]
 
 
-def _json(message: aiohttp.WSMessage) -> dict[str, Any]:
+def _parsed_json(message: aiohttp.WSMessage) -> dict[str, Any]:
     try:
         payload = json.loads(message.data) if isinstance(message.data, str) else None
     except ValueError:

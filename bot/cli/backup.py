@@ -27,14 +27,14 @@ async def _write_backup(ours: Settings, file: Path) -> None:
 
     from bot.store.backup import back_up
     from bot.store.database import connected
-    from bot.store.notifications import BACKUP, claim
+    from bot.store.notifications import BACKUP_KEY, claim
 
     async with connected(ours.database_url) as engine:
         backup = await back_up(engine, file)
         # Admins get a report of its age. A database on a read-only disk can still be backed up.
         with suppress(SQLAlchemyError, StoreError):
             async with engine.begin() as connection:
-                await claim(connection, "", "", BACKUP, time.time(), 0.0)
+                await claim(connection, "", "", BACKUP_KEY, time.time(), 0.0)
     print(f"Backed up {_questions(backup.questions)} to {file}.")
 
 

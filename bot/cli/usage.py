@@ -80,7 +80,7 @@ def parse_relative_day(text: str) -> int | None:
 async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageReport, str]:
     from bot.store.database import READS, connected, database_errors
     from bot.store.migrate import empty_database_problem, migrate
-    from bot.store.replays import replayed
+    from bot.store.replays import replay_usages
     from bot.store.usage import attempt_usages, thumbs
 
     report = UsageReport(by, since)
@@ -93,7 +93,7 @@ async def _report(database_url: str, by: GroupBy, since: int) -> tuple[UsageRepo
                 report.add_attempts(
                     await attempt_usages(connection, since * DAY_S), await thumbs(connection, since * DAY_S)
                 )
-                report.add_replays(await replayed(connection, since * DAY_S))
+                report.add_replays(await replay_usages(connection, since * DAY_S))
     return report, ""
 
 

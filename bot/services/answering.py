@@ -301,8 +301,8 @@ class Answering:
                 job,
                 end,
                 attempt.answer.text,
-                mention=mention,
-                for_outbox=ended.for_outbox,
+                should_mention=mention,
+                outbox_kind=ended.for_outbox,
                 notification=ended.notification_to_asker,
                 canvas_for=ended.canvas_for,
             )

@@ -236,7 +236,7 @@ class AppHome:
         first, _ = days_of_last_month(self.stores.clock.now())
         asked_in = [
             channel_id
-            for channel_id in await self.stores.usage.channels_with_questions_of(team_id, user_id, first)
+            for channel_id in await self.stores.usage.channels_of_asker(team_id, user_id, first)
             if not self.access_control.known_denial(access_question(self.workspace, user_id, channel_id))
         ]
         if not asked_in:

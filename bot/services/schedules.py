@@ -116,7 +116,7 @@ class Schedules:
         for asked, _ in named:
             # "stop" might have been meant for an answer that its author couldn't stop, or that had just ended.
             if await keep_trying(
-                partial(self.stores.recorded_answers.was_answering, asked), self.stores.clock, "not read"
+                partial(self.stores.recorded_answers.was_answer_in_progress, asked), self.stores.clock, "not read"
             ):
                 return None
         return CommandResult.combine([await self._carry_out(*one, here) for one in both])

@@ -277,14 +277,14 @@ class QuestionPosts:
             raise
 
     async def _post_directly(self, entry: OutboxEntry, question: MessageQuestion) -> Question:
-        if not await self.stores.unposted_questions.record_direct_post(entry, begun=True):
+        if not await self.stores.unposted_questions.record_direct_post(entry, has_begun=True):
             raise PostUncertain("another process has it")
         try:
             place = await self.workspace.surfaces.post_question(question, self._is_in_time(entry), elsewhere=True)
         except (RateLimited, Refused) as error:
             if isinstance(error, Refused) and error.reason.is_temporary:
                 raise PostUncertain(str(error)) from error
-            await self.stores.unposted_questions.record_direct_post(entry, begun=False)
+            await self.stores.unposted_questions.record_direct_post(entry, has_begun=False)
             raise
         return self._question(question, *place)
 

@@ -59,7 +59,7 @@ class AnswerStopper:
         answer, a later event must neither become a question nor stop the answer to the message itself.
         """
         message, answers = f"stop {thread.channel_id} {message_ts}", self.stores.recorded_answers
-        if await answers.is_handled(message):
+        if await answers.is_event_handled(message):
             return True
         answer = await answers.unfinished_answer(thread, message)
         if answer is None and thread.thread_ts is None:

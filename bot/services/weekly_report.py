@@ -15,7 +15,7 @@ from bot.core.schedules import Rule
 from bot.core.usage import WEEK_DAYS
 from bot.services.admin_notices import AdminNotices
 from bot.store import Stores
-from bot.store.notifications import BACKUP
+from bot.store.notifications import BACKUP_KEY
 
 _EPOCH = date(1970, 1, 1)
 MOST_DISLIKED = 3
@@ -51,7 +51,7 @@ class WeeklyReport:
             return ""
         signed_out = await self.stores.audit.count_ended_sign_ins(team_id, first * DAY_S, end * DAY_S)
         day, ending = _EPOCH + timedelta(first), await self.retirement_sentences()
-        backup_at, now = await self.stores.notifications.known_since("", "", BACKUP), self.stores.clock.now()
+        backup_at, now = await self.stores.notifications.known_since("", "", BACKUP_KEY), self.stores.clock.now()
         backup_days = None if backup_at is None else int((now - backup_at) / DAY_S)
         return texts.weekly.weekly_report(
             day, this, before, signed_out=signed_out, ending=ending, backup_days=backup_days

@@ -71,11 +71,11 @@ class Accounts(Operations):
         await connection.execute(sa.insert(sign_ins).values(state_hash=state_hash, **values))
 
     @reads
-    async def is_open(self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str) -> bool:
+    async def is_pending(self, connection: AsyncConnection, state_hash: str, owner: Owner, call: str) -> bool:
         return await connection.scalar(sa.select(sa.exists().where(*self._is_pending(state_hash, owner, call)))) is True
 
     @reads
-    async def pending_sign_in_of(self, connection: AsyncConnection, owner: Owner, call: str) -> tuple[str, str] | None:
+    async def sign_in_for_call(self, connection: AsyncConnection, owner: Owner, call: str) -> tuple[str, str] | None:
         this = *_is_owned_by(owner, sign_ins), sign_ins.c.call == call, sign_ins.c.expires_at > self._now()
         row = (await connection.execute(sa.select(sign_ins.c.state_hash, sign_ins.c.secret).where(*this))).first()
         return None if row is None else (row.state_hash, row.secret)
@@ -120,9 +120,9 @@ class Accounts(Operations):
         return (await connection.execute(begun)).rowcount > 0
 
     @writes
-    async def end_refresh(self, connection: AsyncConnection, owner: Owner, secret: str, new: str) -> bool:
+    async def end_refresh(self, connection: AsyncConnection, owner: Owner, secret: str, new_secret: str) -> bool:
         """Stores the new secret, or the old one after a failure. Returns False if the account has changed."""
-        ended = sa.update(accounts).where(_is_unchanged(owner, secret)).values(secret=new, refreshing_until=0.0)
+        ended = sa.update(accounts).where(_is_unchanged(owner, secret)).values(secret=new_secret, refreshing_until=0.0)
         return (await connection.execute(ended)).rowcount > 0
 
     @writes
@@ -131,7 +131,7 @@ class Accounts(Operations):
         connection: AsyncConnection,
         owner: Owner,
         secret: str,
-        why: str,
+        reason: str,
         by: str = "",
         notification: Notification | None = None,
     ) -> bool:
@@ -140,7 +140,7 @@ class Accounts(Operations):
         now = self._now()
         if not (await connection.execute(sa.delete(accounts).where(_is_unchanged(owner, secret)))).rowcount:
             return False
-        await _record_change(connection, owner, why, now, by or owner.user_id)
+        await _record_change(connection, owner, reason, now, by or owner.user_id)
         if notification is not None:
             await notifications.add(connection, now, owner.team_id, notification)
         return True
@@ -172,6 +172,6 @@ def _is_unchanged(owner: Owner, secret: str) -> sa.ColumnElement[bool]:
     return sa.and_(*_is_owned_by(owner, accounts), accounts.c.secret == secret)
 
 
-async def _record_change(connection: AsyncConnection, owner: Owner, done: str, now: float, by: str) -> None:
-    facts, about = {"server": owner.server, "account": done}, {"team_id": owner.team_id, "user_id": owner.user_id}
+async def _record_change(connection: AsyncConnection, owner: Owner, change: str, now: float, by: str) -> None:
+    facts, about = {"server": owner.server, "account": change}, {"team_id": owner.team_id, "user_id": owner.user_id}
     await audit.record_setting(connection, now, "account", facts, by=by, **about)

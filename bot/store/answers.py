@@ -63,8 +63,8 @@ class RecordedAnswers(Operations):
         self, connection: AsyncConnection, thread: ThreadKey, event_id: str
     ) -> AnswerRecord | None:
         """Returns a thread's unfinished answer, or None if there isn't one or if the event has already been handled."""
-        is_handled = await has_row(connection, seen_events.c.event_id == event_id)
-        return None if is_handled else await _newest_answer(connection, thread, IS_BEGUN)
+        is_event_handled = await has_row(connection, seen_events.c.event_id == event_id)
+        return None if is_event_handled else await _newest_answer(connection, thread, IS_BEGUN)
 
     @reads
     async def only_unfinished_answer(
@@ -77,14 +77,14 @@ class RecordedAnswers(Operations):
         return await _newest_answer(connection, thread_of(rows[0]), jobs.c.id == rows[0].id) if len(rows) == 1 else None
 
     @reads
-    async def was_answering(self, connection: AsyncConnection, question: Question) -> bool:
+    async def was_answer_in_progress(self, connection: AsyncConnection, question: Question) -> bool:
         before = in_thread(question.thread), jobs.c.ts < question.ts
         ended = turns.c.created_at > float(question.ts), turns.c.end_reason != EndReason.BATCHED.value
         found = sa.select(turns.c.id).join_from(turns, jobs, jobs.c.id == turns.c.job_id).where(*before, *ended)
         return await connection.scalar(found.limit(1)) is not None
 
     @reads
-    async def is_handled(self, connection: AsyncConnection, event_id: str) -> bool:
+    async def is_event_handled(self, connection: AsyncConnection, event_id: str) -> bool:
         return await has_row(connection, seen_events.c.event_id == event_id)
 
     @writes
@@ -103,7 +103,7 @@ class RecordedAnswers(Operations):
         await steps.drop_progress(connection, job_id)
         await outbox.queue_updates(connection, [job_id], self._now())
         if deleted:
-            await empty_calls(connection, thread_of(deleted), job_id)
+            await clear_calls(connection, thread_of(deleted), job_id)
             erased = audit.job_entry(deleted, EntryKind.ERASURE, {"erased": "answer"}, by=by)
             await audit.append(connection, self._now(), [erased])
 
@@ -129,12 +129,14 @@ class RecordedAnswers(Operations):
         return True
 
     @writes
-    async def record_feedback(self, connection: AsyncConnection, about: AnswerRecord, user_id: str, value: int) -> None:
+    async def record_feedback(
+        self, connection: AsyncConnection, answer: AnswerRecord, user_id: str, value: int
+    ) -> None:
         """Records a person's feedback (1 or -1), replacing their earlier feedback and reason."""
-        end = about.end
+        end = answer.end
         of_version = {"model": end.model, "prompt_version": end.prompt_version} if end else {}
         values = {"value": value, **of_version, "at": self._now(), "reason": None}
-        await upsert(connection, feedback, {"job_id": about.job_id, "user_id": user_id}, values)
+        await upsert(connection, feedback, {"job_id": answer.job_id, "user_id": user_id}, values)
 
     @writes
     async def record_reason(
@@ -256,7 +258,7 @@ async def answer_record(connection: AsyncConnection, row: sa.Row[Any]) -> Answer
     )
 
 
-async def with_record(connection: AsyncConnection, row: sa.Row[Any]) -> Job | None:
+async def finished_job(connection: AsyncConnection, row: sa.Row[Any]) -> Job | None:
     """Returns a finished job with the record of its answer, or None if there is no answer. Excludes other questions
     that share the answer."""
     record = await answer_record(connection, row)
@@ -285,39 +287,39 @@ async def _outdated_notices(
 
 
 async def _memories_in_effect(
-    connection: AsyncConnection, row: sa.Row[Any], which: sa.ColumnElement[bool]
+    connection: AsyncConnection, row: sa.Row[Any], condition: sa.ColumnElement[bool]
 ) -> frozenset[int]:
     in_place = memories.c.team_id == row.team_id, memories.c.channel_id == row.channel_id
-    these = sa.select(memories.c.number).where(*in_place, memories.c.forgotten_at.is_(None), which)
+    these = sa.select(memories.c.number).where(*in_place, memories.c.forgotten_at.is_(None), condition)
     return frozenset((await connection.scalars(these)).all())
 
 
-async def close_choices(connection: AsyncConnection, job_id: int, now: float, chosen: str) -> None:
+async def close_choices(connection: AsyncConnection, job_id: int, now: float, choice: str) -> None:
     """Records which choice a person clicked below a finished answer, and withdraws the others."""
     row = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id))).one_or_none()
     if row is None or not picture(await answer_record(connection, row)).choices:
         return
     newest = turns.c.id == _newest_turn(job_id)
     end = await connection.scalar(sa.select(turns.c.end).where(newest))
-    await connection.execute(sa.update(turns).where(newest).values(end={**(end or {}), "chosen": chosen}))
+    await connection.execute(sa.update(turns).where(newest).values(end={**(end or {}), "chosen": choice}))
     await outbox.queue_updates(connection, [job_id], now)
 
 
-async def with_versions(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
+async def jobs_with_versions(connection: AsyncConnection, claimed_jobs: Sequence[Job]) -> list[Job]:
     """Returns the jobs, with `has_previous` set and with the text that they will continue."""
-    again = [job.id for job in claimed if job.version > 0]
+    again = [job.id for job in claimed_jobs if job.version > 0]
     if not again:
-        return list(claimed)
-    of_jobs: dict[int, list[sa.Row[Any]]] = {job.id: [] for job in claimed}
+        return list(claimed_jobs)
+    of_jobs: dict[int, list[sa.Row[Any]]] = {job.id: [] for job in claimed_jobs}
     for turn in await _turns(connection, again):
         of_jobs[turn.job_id].append(turn)
-    return [_with_version(job, of_jobs[job.id]) for job in claimed]
+    return [_job_with_version(job, of_jobs[job.id]) for job in claimed_jobs]
 
 
-def _with_version(job: Job, before: Sequence[sa.Row[Any]]) -> Job:
-    so_far = before[-1] if before and job.wish.continues else None
+def _job_with_version(job: Job, earlier_turns: Sequence[sa.Row[Any]]) -> Job:
+    so_far = earlier_turns[-1] if earlier_turns and job.wish.continues else None
     # An answer that the job continues isn't an earlier version.
-    job = replace(job, has_previous=any(turn.answer for turn in before if turn is not so_far))
+    job = replace(job, has_previous=any(turn.answer for turn in earlier_turns if turn is not so_far))
     if so_far is None:
         return job
     text = text_to_continue(so_far.answer, EndReason(so_far.end_reason))
@@ -338,13 +340,13 @@ def _has_expired(row: sa.Row[Any]) -> bool:
     return is_empty and not EndReason(row.end_reason).is_midway and not row.answer_deleted
 
 
-async def empty_calls(connection: AsyncConnection, thread: ThreadKey, job_id: int) -> None:
-    await steps.empty_call_texts(connection, job_id)
+async def clear_calls(connection: AsyncConnection, thread: ThreadKey, job_id: int) -> None:
+    await steps.clear_call_texts(connection, job_id)
     of_calls = audit_entries.c.job_id == job_id, audit_entries.c.arguments_hash != ""
     await audit.erase_subjects(connection, in_thread(thread, audit_entries), *of_calls)
 
 
-async def empty_continued_turn(connection: AsyncConnection, job: Job) -> None:
+async def clear_continued_turn(connection: AsyncConnection, job: Job) -> None:
     """Clears the text of the job's newest turn. The turn that continues it will contain the text of both."""
     await connection.execute(sa.update(turns).where(turns.c.id == _newest_turn(job.id)).values(NO_ANSWER))
 

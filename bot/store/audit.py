@@ -79,9 +79,9 @@ async def erase_person(connection: AsyncConnection, user_id: str | None) -> None
 class Audit(Operations):
     @writes
     async def record_identity(
-        self, connection: AsyncConnection, question: Question, job_id: int, receiver: str, sent: Sequence[str]
+        self, connection: AsyncConnection, question: Question, job_id: int, receiver: str, sent_fields: Sequence[str]
     ) -> None:
-        facts = {"to": receiver, "sent": list(sent)}
+        facts = {"to": receiver, "sent": list(sent_fields)}
         entry = Entry(EntryKind.IDENTITY, facts, question.thread.team_id, job_id, audit.subject_of(question))
         await append(connection, self._now(), [entry])
 
@@ -147,10 +147,10 @@ async def entry_texts(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) 
         # A row is a tuple, which has a method named index.
         key = EntryKind.CALL.value, call.job_id, call.version, call.step_no, call._mapping["index"]
         by_key[key] = _non_empty(arguments=json.loads(call.arguments or "null"), result=call.result)
-    return [by_key.get(_key(row), {}) for row in rows]
+    return [by_key.get(_text_key(row), {}) for row in rows]
 
 
-def _key(row: sa.Row[Any]) -> tuple[Any, ...]:
+def _text_key(row: sa.Row[Any]) -> tuple[Any, ...]:
     facts = json.loads(row.facts)
     match row.kind:
         case EntryKind.ANSWER:

@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.errors import StoreError
-from bot.store.database import OWNERS_ALONE, READS, connected, database_errors, database_file, sqlite_uri
+from bot.store.database import OWNER_ONLY, READS, connected, database_errors, database_file, sqlite_uri
 from bot.store.migrate import (
     MISMATCH_FIX,
     empty_database_problem,
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     import psycopg
 
 ROWS_AT_ONCE = 1_000
-_NUMBERED = [table for table in metadata.sorted_tables if "id" in table.c]
-_NEWEST = sa.union_all(
+_TABLES_WITH_IDS = [table for table in metadata.sorted_tables if "id" in table.c]
+_NEWEST_TIMES = sa.union_all(
     *(sa.select(sa.func.max(at)) for at in (listening.c.heard_at, jobs.c.created_at, audit_entries.c.at))
 )
 
@@ -62,7 +62,7 @@ async def newest_at(engine: AsyncEngine) -> float:
             return 0.0
         with database_errors():
             async with engine.execution_options(**{READS: True}).begin() as connection:
-                return max(at or 0.0 for at in await connection.scalars(_NEWEST))
+                return max(at or 0.0 for at in await connection.scalars(_NEWEST_TIMES))
     except StoreError:
         if database_file(engine.url) is None:
             raise
@@ -76,7 +76,7 @@ async def back_up(engine: AsyncEngine, file: Path) -> Backup:
     source = database_file(engine.url)
     async with _replacement_file(file, source) as new:
         if source:
-            _copy(source, new)
+            _copy_file(source, new)
         else:
             await _copy_from_server(engine, new)
         return read(new, "The database")
@@ -91,8 +91,8 @@ async def restore(file: Path, engine: AsyncEngine) -> None:
     await check_unused(engine)
     await engine.dispose()
     # For a server, the backup is migrated in a copy that is then discarded.
-    async with _replacement_file(target or file, file, keeps=target is not None) as new:
-        _copy(file, new)
+    async with _replacement_file(target or file, file, replaces=target is not None) as new:
+        _copy_file(file, new)
         async with connected(_url(new)) as copy:
             await migrate(copy)
         _remove_log(new)
@@ -144,7 +144,7 @@ def _database_files(database: Path) -> list[Path]:
 
 
 @asynccontextmanager
-async def _replacement_file(file: Path, source: Path | None, *, keeps: bool = True) -> AsyncIterator[Path]:
+async def _replacement_file(file: Path, source: Path | None, *, replaces: bool = True) -> AsyncIterator[Path]:
     """Yields a new file, which replaces `file` if the block succeeds. Only the owner can read the new file. Follows
     symlinks. `source`: the file that the block reads."""
     target = _resolved_path(file)
@@ -152,17 +152,17 @@ async def _replacement_file(file: Path, source: Path | None, *, keeps: bool = Tr
     if source is not None and _resolved_path(source) == new:
         raise StoreError(f"{source} has the name of the file that would be written first. Rename it, and try again.")
     try:
-        opened = os.open(new, os.O_RDWR | os.O_CREAT, OWNERS_ALONE)
+        opened = os.open(new, os.O_RDWR | os.O_CREAT, OWNER_ONLY)
         try:
-            _lock(opened, new)
-            _empty_file(opened, new)
+            _lock_new_file(opened, new)
+            _truncate_file(opened, new)
             yield new
-            if keeps:
+            if replaces:
                 _publish(opened, new, target)
         finally:
             # Another process might have created its own file in the meantime.
             if has_path(new, opened):
-                _empty_file(opened, new)
+                _truncate_file(opened, new)
                 new.unlink()
             os.close(opened)
     except (OSError, sqlite3.Error) as error:
@@ -170,29 +170,29 @@ async def _replacement_file(file: Path, source: Path | None, *, keeps: bool = Tr
         raise StoreError(f"{file} is not written, and is as it was: {reason}.") from error
 
 
-def _empty_file(opened: int, new: Path) -> None:
-    os.truncate(opened, 0)
-    os.chmod(opened, OWNERS_ALONE)
-    for path in _database_files(new)[1:]:
+def _truncate_file(descriptor: int, new_file: Path) -> None:
+    os.truncate(descriptor, 0)
+    os.chmod(descriptor, OWNER_ONLY)
+    for path in _database_files(new_file)[1:]:
         path.unlink(missing_ok=True)
 
 
-def _lock(opened: int, new: Path) -> None:
+def _lock_new_file(descriptor: int, new_file: Path) -> None:
     with suppress(BlockingIOError):
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if has_path(new, opened):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if has_path(new_file, descriptor):
             return
-    raise StoreError(f"Another process writes {new}. Try again once it has ended.")
+    raise StoreError(f"Another process writes {new_file}. Try again once it has ended.")
 
 
-def _publish(opened: int, new: Path, file: Path) -> None:
+def _publish(descriptor: int, new_file: Path, file: Path) -> None:
     """Renames a complete file to its final name. When run as root, keeps the owner of the replaced file, or uses the
     folder's owner if there was no file."""
     if os.geteuid() == 0:
         owner = (file if file.exists() else file.parent).stat()
-        os.chown(opened, owner.st_uid, owner.st_gid)
-    os.fsync(opened)
-    new.replace(file)
+        os.chown(descriptor, owner.st_uid, owner.st_gid)
+    os.fsync(descriptor)
+    new_file.replace(file)
     folder = os.open(file.parent, os.O_RDONLY)
     os.fsync(folder)
     os.close(folder)
@@ -206,17 +206,17 @@ def _connect(file: Path, mode: str = "rw") -> sqlite3.Connection:
     return sqlite3.connect(sqlite_uri(file, mode), uri=True)
 
 
-def _copy(source: Path, new: Path) -> None:
-    with closing(_connect(source)) as ours, closing(_connect(new)) as copy:
+def _copy_file(source: Path, new_file: Path) -> None:
+    with closing(_connect(source)) as ours, closing(_connect(new_file)) as copy:
         # A partial file is thrown away, and the complete one is synced at the end.
         copy.execute("PRAGMA journal_mode = OFF")
         copy.execute("PRAGMA synchronous = OFF")
         ours.backup(copy)
-    _remove_log(new)
+    _remove_log(new_file)
 
 
-def _remove_log(new: Path) -> None:
-    with closing(_connect(new)) as copy:
+def _remove_log(database: Path) -> None:
+    with closing(_connect(database)) as copy:
         copy.execute("PRAGMA journal_mode = DELETE")
 
 
@@ -231,7 +231,7 @@ def read(file: Path, name: str = "") -> Backup:
             if (found := backup.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
                 raise StoreError(f"{name} is damaged: {found.splitlines()[0]}.")
             (revision,) = backup.execute("SELECT version_num FROM alembic_version").fetchone() or ("none",)
-            newest = [at or 0.0 for (at,) in backup.execute(str(_NEWEST))]
+            newest = [at or 0.0 for (at,) in backup.execute(str(_NEWEST_TIMES))]
             (questions,) = backup.execute("SELECT count(*) FROM jobs").fetchone()
     except sqlite3.Error as error:
         raise StoreError(f"{name} is no backup of Typist: {error}.") from error
@@ -255,10 +255,10 @@ def _remove_logs(target: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-async def _copy_from_server(engine: AsyncEngine, new: Path) -> None:
-    async with connected(_url(new)) as copy:
+async def _copy_from_server(engine: AsyncEngine, new_file: Path) -> None:
+    async with connected(_url(new_file)) as copy:
         await migrate(copy)
-    with closing(_connect(new)) as backup, database_errors():
+    with closing(_connect(new_file)) as backup, database_errors():
         backup.execute("PRAGMA synchronous = OFF")
         async with engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -270,13 +270,13 @@ async def _copy_from_server(engine: AsyncEngine, new: Path) -> None:
                 rows = await connection.stream(sa.select(*map(_sqlite_column, table.columns)))
                 async for some in rows.partitions(ROWS_AT_ONCE):
                     backup.executemany(insert, map(tuple, some))
-            for table in _NUMBERED:
+            for table in _TABLES_WITH_IDS:
                 last_value = f"SELECT last_value FROM {await _sequence_name(connection, table)}"  # noqa: S608
                 last = await connection.scalar(sa.text(last_value))
                 backup.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table.name,))
                 backup.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table.name, last))
         backup.commit()
-    _remove_log(new)
+    _remove_log(new_file)
 
 
 async def _check_revision(connection: AsyncConnection) -> None:
@@ -300,8 +300,8 @@ def _sqlite_column(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
     return sa.cast(column, sa.Integer) if isinstance(column.type, sa.Boolean) else column
 
 
-async def _copy_to_server(new: Path, engine: AsyncEngine) -> None:
-    with closing(_connect(new)) as backup, database_errors():
+async def _copy_to_server(new_file: Path, engine: AsyncEngine) -> None:
+    with closing(_connect(new_file)) as backup, database_errors():
         async with engine.begin() as connection:
             # A process that starts now waits.
             await lock_migrations(connection)
@@ -314,7 +314,7 @@ async def _copy_to_server(new: Path, engine: AsyncEngine) -> None:
                 async with cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN'.encode()) as copying:
                     for row in backup.execute(f'SELECT {names} FROM "{table.name}"'):  # noqa: S608
                         await copying.write_row(row)
-            for table in _NUMBERED:
+            for table in _TABLES_WITH_IDS:
                 of_rows = f'SELECT max(id) FROM "{table.name}"'  # noqa: S608
                 given = f"SELECT seq FROM sqlite_sequence WHERE name = ? UNION ALL {of_rows}"  # noqa: S608
                 # IDs that were assigned before are never assigned again.

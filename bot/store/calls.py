@@ -135,7 +135,7 @@ class RecordedCalls(MeteredOperations):
         await _lock_threads(connection, [thread])
         if not await self._lock_if_held(connection, job, ~jobs.c.stop_requested):
             return False
-        if not await has_row(connection, _is_asked(job.id, job.version)):
+        if not await has_row(connection, _awaits_decision(job.id, job.version)):
             return False
         if piece:
             await steps.append_text(connection, self._worker.name, {job: piece})
@@ -153,7 +153,7 @@ class RecordedCalls(MeteredOperations):
             await outbox.add(connection, OutboxKind.SIDE_MESSAGES, [job.id], min(mention_at, now + BACKOFF.max_s))
             await side_messages.queue_updates(connection, [job.id], now)
         since = sa.select(jobs).where(in_thread(thread), is_queued(), jobs.c.created_at > shown_at)
-        await _deny_calls_above(connection, map(question_of, await connection.execute(since)), now)
+        await _deny_calls_before(connection, map(question_of, await connection.execute(since)), now)
         await self._worker.wake_others(connection)
         return True
 
@@ -231,13 +231,13 @@ def _call_values(job: Job, call: RecordedCall, now: float) -> dict[str, Any]:
     }
 
 
-def _is_call(job: Job, call: RecordedCall, states: Iterable[CallState]) -> tuple[sa.ColumnElement[bool], ...]:
+def _is_call(job: Job, call: RecordedCall, allowed_states: Iterable[CallState]) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         tool_calls.c.job_id == job.id,
         tool_calls.c.version == job.version,
         tool_calls.c.step_no == call.step_no,
         tool_calls.c.index == call.index,
-        tool_calls.c.state.in_([state.value for state in states]),
+        tool_calls.c.state.in_([state.value for state in allowed_states]),
     )
 
 
@@ -361,7 +361,7 @@ async def deny_by_reply(connection: AsyncConnection, questions: Iterable[Questio
     questions or this function finds the waiting job."""
     follow_ups = [question for question in questions if not question.begins_thread]
     await _lock_threads(connection, {question.thread for question in follow_ups})
-    return await has_row(connection, IS_AWAITING_APPROVAL) and await _deny_calls_above(connection, follow_ups, now)
+    return await has_row(connection, IS_AWAITING_APPROVAL) and await _deny_calls_before(connection, follow_ups, now)
 
 
 async def _lock_threads(connection: AsyncConnection, threads: Collection[ThreadKey]) -> None:
@@ -369,7 +369,7 @@ async def _lock_threads(connection: AsyncConnection, threads: Collection[ThreadK
         await acquire_lock(connection, name)
 
 
-async def _deny_calls_above(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
+async def _deny_calls_before(connection: AsyncConnection, questions: Iterable[Question], now: float) -> bool:
     denied = False
     for question in questions:
         of_asker = in_thread(question.thread), jobs.c.user_id == question.user_id, jobs.c.ts < question.ts
@@ -394,7 +394,7 @@ async def _decide(
 ) -> bool:
     """Records a decision about a job's calls. Returns whether any calls matched. Returns the job to the queue if no
     other call is waiting. `which`: conditions for the calls. `edited`: columns that a person has changed."""
-    asked = _is_asked(job.id, job.version)
+    asked = _awaits_decision(job.id, job.version)
     is_approved = decision in (Decision.APPROVED, Decision.EDITED, Decision.IN_THREAD)
     state = CallState.READY if is_approved else CallState.DENIED
     values = {"state": state.value, "decision": decision.value, "decided_by": user_id, **edited}
@@ -416,7 +416,7 @@ async def _decide(
         asked_at = sa.case((jobs.c.user_id == user_id, now), else_=jobs.c.asked_at)
         if await has_row(connection, jobs.c.id == job.id, IS_AWAITING_APPROVAL):
             await release(connection, job.id, now, asked_at=asked_at)
-            await outbox.delete_redundant(connection, [job.id], now)
+            await outbox.delete_redundant_entries(connection, [job.id], now)
     return bool(calls)
 
 
@@ -425,7 +425,7 @@ def _in_channel(team_id: str | None, channel_id: str | None) -> list[sa.ColumnEl
     return [column == value for column, value in wanted if value is not None]
 
 
-def _is_asked(job_id: int, version: int) -> sa.ColumnElement[bool]:
+def _awaits_decision(job_id: int, version: int) -> sa.ColumnElement[bool]:
     return sa.and_(
         tool_calls.c.job_id == job_id,
         tool_calls.c.version == version,
@@ -434,15 +434,15 @@ def _is_asked(job_id: int, version: int) -> sa.ColumnElement[bool]:
 
 
 class ToolPins(Operations):
-    async def pin(self, server: str, seen: Mapping[str, Pin]) -> Mapping[str, Pin]:
-        """Records the tools that a server lists first. Returns the accepted definitions of the tools in `seen`.
+    async def pin(self, server: str, pins: Mapping[str, Pin]) -> Mapping[str, Pin]:
+        """Records the tools that a server lists first. Returns the accepted definitions of the tools in `pins`.
         Excludes tools that were added later and that no admin has approved. If several processes list a server's tools
         at the same time, only the first process's list is recorded."""
         marker = full_tool_name(server, "*")
-        pinned = await self.read((*seen, marker))
+        pinned = await self.read((*pins, marker))
         if marker not in pinned:
-            await self._record_first_list(marker, seen)
-            pinned = await self.read(seen)
+            await self._record_first_list(marker, pins)
+            pinned = await self.read(pins)
         return {tool: pin for tool, pin in pinned.items() if tool != marker}
 
     @reads
@@ -463,7 +463,7 @@ class ToolPins(Operations):
         await audit.record_setting(connection, self._now(), "definition", facts, by="")
 
     @writes
-    async def _record_first_list(self, connection: AsyncConnection, marker: str, seen: Mapping[str, Pin]) -> None:
+    async def _record_first_list(self, connection: AsyncConnection, marker: str, pins: Mapping[str, Pin]) -> None:
         # The first to insert the marker wins: on PostgreSQL, others wait here until the insert is committed.
         insert = insert_into(connection, tool_pins).on_conflict_do_nothing()
         marked = insert.values(tool=marker, **_pin_values(Pin("", ""))).returning(tool_pins.c.tool)
@@ -471,8 +471,8 @@ class ToolPins(Operations):
         # An admin might have agreed to a tool before the first list. That doesn't vouch for any other tool.
         of_server = tool_pins.c.tool.startswith(marker.removesuffix("*"), autoescape=True)
         is_known = sa.exists().where(of_server, tool_pins.c.tool != marker)
-        if is_first and seen and not await connection.scalar(sa.select(is_known)):
-            rows = [{"tool": tool, **_pin_values(definition)} for tool, definition in sorted(seen.items())]
+        if is_first and pins and not await connection.scalar(sa.select(is_known)):
+            rows = [{"tool": tool, **_pin_values(definition)} for tool, definition in sorted(pins.items())]
             await connection.execute(insert, rows)
 
 

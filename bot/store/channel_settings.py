@@ -18,14 +18,14 @@ class ChannelSettingsStore(Operations):
     async def read(self, connection: AsyncConnection, team_id: str, channel_id: str) -> ChannelSettings:
         of_channel = channel_settings.c.team_id == team_id, channel_settings.c.channel_id == channel_id
         row = (await connection.execute(sa.select(channel_settings).where(*of_channel))).one_or_none()
-        return ChannelSettings() if row is None else _settings(row)
+        return ChannelSettings() if row is None else _settings_of(row)
 
     @reads
     async def read_all(self, connection: AsyncConnection, team_id: str) -> dict[str, ChannelSettings]:
         """Returns the settings of every channel that has any, keyed by channel ID. Excludes direct messages."""
         of_team = sa.select(channel_settings).where(channel_settings.c.team_id == team_id)
         rows = (await connection.execute(of_team.order_by(channel_settings.c.channel_id))).all()
-        found = {row.channel_id: _settings(row) for row in rows if not is_direct_message(row.channel_id)}
+        found = {row.channel_id: _settings_of(row) for row in rows if not is_direct_message(row.channel_id)}
         return {channel_id: settings for channel_id, settings in found.items() if settings != ChannelSettings()}
 
     @writes
@@ -46,11 +46,11 @@ async def read_chosen_servers(connection: AsyncConnection) -> dict[str, tuple[st
     return {row.channel_id: tuple(row.mcp_servers) for row in rows if row.mcp_servers}
 
 
-def _settings(row: sa.Row[Any]) -> ChannelSettings:
+def _settings_of(row: sa.Row[Any]) -> ChannelSettings:
     """Returns a channel's settings. Values from another version of Typist are treated as unset."""
-    own: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, setting in CHANNEL_SETTINGS.items():
         value = getattr(row, name)
         with suppress(ValueError):
-            own |= {} if value is None else {name: setting.parse(value)}
-    return ChannelSettings(**own)
+            values |= {} if value is None else {name: setting.parse(value)}
+    return ChannelSettings(**values)

@@ -6,11 +6,11 @@ A claim first takes over the jobs of dead workers. It then claims queued jobs, u
    oldest. A thread is skipped while its leader's placeholder is being posted or the end of an answer is being shown.
    People who have the maximum number of running answers are also skipped. Scheduled runs come after people's questions
    and have separate limits, so that they don't delay their creator's questions.
-2. `batches` adds the asker's jobs queued after each leader, and `_claimable_batches` picks the newest if the asker can
-   have another answer. Steps 1 and 2 repeat until the limit is reached, or until no skipped job makes room for another
-   person's job.
-3. The UPDATE that claims the picked jobs checks their status again, and `end_batched` ends the earlier jobs in their
-   batches.
+2. `read_batches` adds the asker's jobs queued after each leader, and `_claimable_batches` picks the newest if the asker
+   can have another answer. Steps 1 and 2 repeat until the limit is reached, or until no skipped job makes room for
+   another person's job.
+3. The UPDATE that claims the picked jobs checks their status again, and `end_batched_jobs` ends the earlier jobs in
+   their batches.
 
 Races. On PostgreSQL, an advisory lock makes claims run one after another, because two concurrent claims wouldn't see
 each other's jobs when counting a person's running answers. SQLite has only one writer. Leaders are locked, and leaders
@@ -25,10 +25,10 @@ Batches. If a person queues several questions in a row in a thread, all of them 
 jobs in a batch have the same asker, because an answer is bound to one person's permissions: their tools, approvals,
 Slack search and caps. Commands share an answer only with other commands; otherwise, a model would read them.
 
-A thread's oldest queued job is its leader. `batches` collects the asker's following jobs, stopping at the first job
-that was already begun, whose placeholder is being edited, or that has another asker. The newest job in the batch is
-claimed. `end_batched` ends the earlier jobs, and records `answered_with` and a turn for each. The outbox removes their
-placeholders, because the answer will appear below the newest question.
+A thread's oldest queued job is its leader. `read_batches` collects the asker's following jobs, stopping at the first
+job that was already begun, whose placeholder is being edited, or that has another asker. The newest job in the batch is
+claimed. `end_batched_jobs` ends the earlier jobs, and records `answered_with` and a turn for each. The outbox removes
+their placeholders, because the answer will appear below the newest question.
 
 If the model uses tools, new questions can also join a running answer before each of its steps (`join_follow_ups`). The
 answer's first prompt can't include these questions, so `joined_step` records which step was the first to read them.
@@ -89,7 +89,7 @@ _RUNNING_OF_ASKER: sa.ScalarSelect[int] = (
     .scalar_subquery()
 )
 """The number of the asker's running jobs of the same type: scheduled runs if the job is a run, or else questions."""
-_OF_THREAD = same_thread(_OTHER_JOBS, jobs)
+_SAME_THREAD = same_thread(_OTHER_JOBS, jobs)
 _IS_EARLIER = sa.tuple_(_OTHER_JOBS.c.attempts == 0, _OTHER_JOBS.c.ts) < sa.tuple_(jobs.c.attempts == 0, jobs.c.ts)
 _LEADERS = (
     sa.select(
@@ -101,19 +101,19 @@ _LEADERS = (
         _IS_RUN,
         _RUNNING_OF_ASKER.label("running_of_asker"),
         sa.and_(
-            jobs.c.attempts == 0, sa.exists().where(_OF_THREAD, is_queued(_OTHER_JOBS), _OTHER_JOBS.c.ts > jobs.c.ts)
+            jobs.c.attempts == 0, sa.exists().where(_SAME_THREAD, is_queued(_OTHER_JOBS), _OTHER_JOBS.c.ts > jobs.c.ts)
         ).label("is_followed"),
     )
     .where(
         is_queued(),
-        ~sa.exists().where(_OF_THREAD, sa.or_(is_running(_OTHER_JOBS), sa.and_(is_queued(_OTHER_JOBS), _IS_EARLIER))),
+        ~sa.exists().where(_SAME_THREAD, sa.or_(is_running(_OTHER_JOBS), sa.and_(is_queued(_OTHER_JOBS), _IS_EARLIER))),
     )
     .order_by(jobs.c.schedule_id.is_not(None), jobs.c.id)
     .with_for_update(skip_locked=True, of=jobs)
 )
 
 PLACEHOLDER_HOLD_S = 10.0
-MAX_AHEAD = 10
+MAX_EARLIER_ANSWERS = 10
 """Maximum number of earlier answers that are checked for messages below a job's placeholder."""
 RESTARTS_AT_ONCE = 3
 RESTART_PAUSE_S = 10.0
@@ -136,7 +136,7 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
         # The asker can have one more answer.
         can_lead = is_free, max_per_user > _RUNNING_OF_ASKER
         leaders = (await connection.execute(_LEADERS.where(*can_lead).limit(limit - len(claimed)))).all()
-        picked = _claimable_batches(await batches(connection, leaders, is_free), max_per_user)
+        picked = _claimable_batches(await read_batches(connection, leaders, is_free), max_per_user)
         if picked:
             taken = sa.update(jobs).where(jobs.c.id.in_(list(picked)), is_queued())
             taken = taken.values(worker=worker, **_claimed_values(now))
@@ -145,11 +145,11 @@ async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_
             claimed += map(job_of, rows)
             # A job that was just stopped or deleted isn't among the rows, and batches no others.
             if batched := {row.id: earlier for row in rows if (earlier := picked[row.id])}:
-                await end_batched(connection, batched, now)
+                await end_batched_jobs(connection, batched, now)
         if len(picked) == len(leaders):
             # Nobody was skipped whose place somebody else could take.
             break
-    whole = await _with_records(connection, sorted(claimed, key=lambda job: job.id))
+    whole = await _jobs_with_records(connection, sorted(claimed, key=lambda job: job.id))
     return [replace(job, must_move_down=await _is_overtaken(connection, job)) for job in whole]
 
 
@@ -159,7 +159,7 @@ async def _is_overtaken(connection: AsyncConnection, job: Job) -> bool:
     ahead = sa.select(jobs.c.messages).where(
         in_thread(job.question.thread), jobs.c.ts < job.question.ts, jobs.c.answered_with.is_distinct_from(job.id)
     )
-    rows = await connection.execute(ahead.order_by(jobs.c.ts.desc()).limit(MAX_AHEAD))
+    rows = await connection.execute(ahead.order_by(jobs.c.ts.desc()).limit(MAX_EARLIER_ANSWERS))
     return any(message.ts > job.page_ts[-1] for row in rows for message in messages_of(row))
 
 
@@ -182,19 +182,19 @@ def _claimed_values(now: float) -> dict[str, Any]:
 
 async def jobs_of_worker(connection: AsyncConnection, worker: str) -> list[Job]:
     held = sa.select(jobs).where(jobs.c.worker == worker, is_running())
-    return await _with_records(connection, _oldest_first((await connection.execute(held)).all()))
+    return await _jobs_with_records(connection, _jobs_by_id((await connection.execute(held)).all()))
 
 
 async def take_over(
     connection: AsyncConnection,
     worker: str,
-    dead: Mapping[str, Observation],
+    dead_workers: Mapping[str, Observation],
     limit: int,
     now: float,
     meter: Meter,
 ) -> list[Job]:
     """Claims the oldest jobs of dead workers that haven't sent a heartbeat since they were observed."""
-    still_dead = await _workers_still_dead(connection, dead)
+    still_dead = await _workers_still_dead(connection, dead_workers)
     if not still_dead:
         return []
     left_behind = (
@@ -211,31 +211,31 @@ async def take_over(
         .values(worker=worker, interruptions=jobs.c.interruptions + 1, **_claimed_values(now))
         .returning(jobs)
     )
-    claimed = _oldest_first((await connection.execute(taken)).all())
+    claimed = _jobs_by_id((await connection.execute(taken)).all())
     await meter.charge_interrupted(connection, claimed, now)
     await usage.insert_open_charges(connection, [job.id for job in claimed])
     await connection.execute(sa.delete(workers).where(workers.c.worker.in_(still_dead), ~has_jobs()))
-    return await _with_records(connection, claimed)
+    return await _jobs_with_records(connection, claimed)
 
 
-async def _with_records(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    whole = await with_batched_questions(connection, claimed)
+async def _jobs_with_records(connection: AsyncConnection, claimed_jobs: Sequence[Job]) -> list[Job]:
+    whole = await jobs_with_batched_questions(connection, claimed_jobs)
     if all(job.attempts == 1 and job.version == 0 for job in whole):
         # None of their answers was begun before.
         return whole
-    with_versions = await answers.with_versions(connection, whole)
-    return await steps.with_attempts(connection, with_versions)
+    jobs_with_versions = await answers.jobs_with_versions(connection, whole)
+    return await steps.jobs_with_progress(connection, jobs_with_versions)
 
 
-async def _workers_still_dead(connection: AsyncConnection, dead: Mapping[str, Observation]) -> list[str]:
+async def _workers_still_dead(connection: AsyncConnection, suspects: Mapping[str, Observation]) -> list[str]:
     """Returns the workers that haven't sent a heartbeat since they were observed. Locks the workers' rows to prevent
     further heartbeats."""
-    rows = sa.select(workers).where(workers.c.worker.in_(list(dead))).order_by(workers.c.worker).with_for_update()
+    rows = sa.select(workers).where(workers.c.worker.in_(list(suspects))).order_by(workers.c.worker).with_for_update()
     beats = {row.worker: row.beat for row in await connection.execute(rows)}
-    return [name for name, observation in dead.items() if beats.get(name) == observation.beat]
+    return [name for name, observation in suspects.items() if beats.get(name) == observation.beat]
 
 
-def _oldest_first(rows: Sequence[sa.Row[Any]]) -> list[Job]:
+def _jobs_by_id(rows: Sequence[sa.Row[Any]]) -> list[Job]:
     return sorted((job_of(row) for row in rows), key=lambda job: job.id)
 
 
@@ -244,7 +244,7 @@ LATE_POST_S = 20.0
 given up."""
 
 
-async def batches(
+async def read_batches(
     connection: AsyncConnection, leaders: Sequence[sa.Row[Any]], is_free: sa.ColumnElement[bool]
 ) -> list[Sequence[sa.Row[Any]]]:
     """Returns, for each leader, the jobs that will be answered together, including the leader. The oldest job comes
@@ -280,11 +280,11 @@ def _batch_key(row: sa.Row[Any]) -> tuple[str, bool]:
     return row.user_id, row.is_command
 
 
-async def end_batched(connection: AsyncConnection, claimed: Mapping[int, Sequence[int]], now: float) -> None:
+async def end_batched_jobs(connection: AsyncConnection, batches: Mapping[int, Sequence[int]], now: float) -> None:
     """Ends the earlier jobs that share a claimed job's answer, given their IDs by the claimed job's ID. Queues removing
     their placeholders."""
     ended: list[sa.Row[Any]] = []
-    for job_id, earlier in claimed.items():
+    for job_id, earlier in batches.items():
         batched = {"status": Status.ENDED.value, "end_reason": EndReason.BATCHED.value}
         update = sa.update(jobs).where(jobs.c.id.in_(earlier), is_queued())
         update = update.values(**batched, answered_with=job_id)
@@ -312,7 +312,7 @@ async def unbatch(connection: AsyncConnection, job_id: int, now: float) -> None:
 async def keep_placeholders(connection: AsyncConnection, job_ids: Sequence[int], now: float) -> None:
     """Keeps the placeholders of jobs that will be answered separately after all. Posts a placeholder again if it might
     be gone."""
-    untouched = await outbox.delete_redundant(connection, job_ids, now)
+    untouched = await outbox.delete_redundant_entries(connection, job_ids, now)
     cleared = jobs.c.id.in_(set(job_ids) - set(untouched)), jobs.c.attempts == 0
     await connection.execute(sa.update(jobs).where(*cleared).values(messages=[]))
 
@@ -332,15 +332,15 @@ async def clear_placeholders(connection: AsyncConnection, rows: Sequence[sa.Row[
     await outbox.queue_updates(connection, unrecorded, now + LATE_POST_S)
 
 
-async def with_batched_questions(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
-    if not claimed:
+async def jobs_with_batched_questions(connection: AsyncConnection, claimed_jobs: Sequence[Job]) -> list[Job]:
+    if not claimed_jobs:
         return []
-    batched = sa.select(jobs).where(is_batched_with(*(job.id for job in claimed)))
+    batched = sa.select(jobs).where(is_batched_with(*(job.id for job in claimed_jobs)))
     rows: dict[int, list[sa.Row[Any]]] = {}
     for row in await connection.execute(batched.order_by(jobs.c.ts)):
         rows.setdefault(row.answered_with, []).append(row)
     with_others = []
-    for job in claimed:
+    for job in claimed_jobs:
         asked = [(question_of(row), row.joined_step) for row in rows.get(job.id, ())]
         earlier = tuple(question for question, step_no in asked if step_no is None)
         follow_ups = tuple(FollowUp(question, step_no) for question, step_no in asked if step_no is not None)
@@ -362,7 +362,7 @@ async def join_follow_ups(connection: AsyncConnection, job: Job, step_no: int, n
     if joined:
         # They are locked, so all of them can be ended.
         ids = [row.id for row in joined]
-        await end_batched(connection, {job.id: ids}, now)
+        await end_batched_jobs(connection, {job.id: ids}, now)
         await connection.execute(sa.update(jobs).where(jobs.c.id.in_(ids)).values(joined_step=step_no))
     return tuple(FollowUp(question_of(row), step_no) for row in joined)
 

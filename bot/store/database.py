@@ -32,7 +32,7 @@ the following:
   FAILING_S. When the disk is full, some writes fail while others, such as a probe's, succeed. Answers don't rely on
   this: they wait for their own writes, retrying every few seconds.
 
-The database is closed in steps (stores.py), so that nothing waits for a hanging server: `refuse_new`, then
+The database is closed in steps (stores.py), so that nothing waits for a hanging server: `refuse_new_operations`, then
 `wait_for_operations` for a limited time, `cancel_operations` for the remaining operations, and `dispose`.
 
 Requests by many callers that arrive while a transaction is running can share the next one (`GroupCommit`).
@@ -104,14 +104,14 @@ READS = "typist_reads"
 """The execution option for read-only transactions. On SQLite, such transactions don't wait for writers."""
 UNSYNCED = "typist_unsynced"
 """The execution option for transactions that don't wait for the disk, which means that a power cut can undo them."""
-OWNERS_ALONE = 0o600
+OWNER_ONLY = 0o600
 _IDENTITY = "identity"
 _SYNCHRONOUS = "synchronous"
 """The key under which a connection's `info` stores SQLite's `synchronous` setting, which outlasts a transaction."""
 
-_ENCODED = "In the user and the password, write % as %25, @ as %40, / as %2F, : as %3A, # as %23 and ? as %3F."
-_STRAY_AT = f"DATABASE_URL contains @ in another place than before the host. {_ENCODED}"
-_FORMS = "sqlite:///typist.db or postgresql://user:password@host/database"
+_ENCODING_HINT = "In the user and the password, write % as %25, @ as %40, / as %2F, : as %3A, # as %23 and ? as %3F."
+_STRAY_AT = f"DATABASE_URL contains @ in another place than before the host. {_ENCODING_HINT}"
+_URL_FORMS = "sqlite:///typist.db or postgresql://user:password@host/database"
 _SEVERAL_HOSTS = re.compile(
     r"(?P<start>postgres\w*(?:\+\w+)?://(?:[^@/?#]*@)?)(?P<hosts>[\w.-]*(?::\d+)?(?:,[\w.-]*(?::\d+)?)+)"
     r"(?P<path>/[^?@]*)?(?:\?(?P<query>[^@]*))?"
@@ -136,8 +136,8 @@ def create_engine(database_url: str | sa.URL) -> AsyncEngine:
                 return _postgresql_engine(url.set(drivername="postgresql+psycopg"))
     except (ArgumentError, ValueError):
         # Not chained: the error might quote part of the password.
-        raise SettingsError([f"DATABASE_URL is not a database's URL. Use {_FORMS}. {_ENCODED}"]) from None
-    raise SettingsError([f"DATABASE_URL names a database that Typist doesn't support. Use {_FORMS}."])
+        raise SettingsError([f"DATABASE_URL is not a database's URL. Use {_URL_FORMS}. {_ENCODING_HINT}"]) from None
+    raise SettingsError([f"DATABASE_URL names a database that Typist doesn't support. Use {_URL_FORMS}."])
 
 
 def _with_separate_hosts(url: str) -> str:
@@ -149,11 +149,11 @@ def _with_separate_hosts(url: str) -> str:
     return f"{found['start']}{found['path'] or '/'}?{hosts}{'&' if found['query'] else ''}{found['query'] or ''}"
 
 
-def _check_path(given: str, url: sa.URL) -> None:
+def _check_path(database_url: str, url: sa.URL) -> None:
     """Raises SettingsError if a SQLite URL would open a different file than its path suggests."""
     if url.host:
-        raise SettingsError([f"DATABASE_URL must have three slashes before the file, as in {_FORMS}."])
-    if given.partition("?")[2] and not url.query:
+        raise SettingsError([f"DATABASE_URL must have three slashes before the file, as in {_URL_FORMS}."])
+    if database_url.partition("?")[2] and not url.query:
         raise SettingsError(["DATABASE_URL has a ? in the file's name. Write it as %3F, and % as %25."])
 
 
@@ -264,7 +264,7 @@ _RULES_FIX = (
     "Check the user and the database in DATABASE_URL, or have the server's pg_hba.conf allow them. "
     "With 'no encryption' in the message, the server wants TLS: DATABASE_URL needs sslmode=require."
 )
-_PASSWORD_FIX = f"Check the user and the password in DATABASE_URL. {_ENCODED}"
+_PASSWORD_FIX = f"Check the user and the password in DATABASE_URL. {_ENCODING_HINT}"
 _OPTION_FIX = (
     "Correct it in DATABASE_URL, or remove it: options of other programs, such as pgbouncer=true or schema=public, are "
     "not PostgreSQL's."
@@ -363,7 +363,7 @@ def remedy_for(error: Exception) -> str:
 
 
 async def encoding_problem(connection: AsyncConnection) -> str:
-    encoding = await connection.scalar(sa.text("SHOW server_encoding")) if on_postgresql(connection) else "UTF8"
+    encoding = await connection.scalar(sa.text("SHOW server_encoding")) if is_postgresql(connection) else "UTF8"
     # SQL_ASCII stores bytes unchanged, and we send UTF-8.
     if encoding in ("UTF8", "SQL_ASCII"):
         return ""
@@ -432,7 +432,7 @@ def _prepare_file(file: Path, _dialect: object, _record: object, arguments: list
     # Closing the file would release the locks of the process's other connections to it, and another process would take
     # the database for unused: https://sqlite.org/howtocorrupt.html, 2.2.
     if not file.exists():
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, OWNERS_ALONE))
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
 
 
 def _is_on_read_only_disk(file: Path) -> bool:
@@ -572,14 +572,14 @@ MESSAGE_PREFIX = "said "
 only wakes them."""
 
 
-def on_postgresql(connection: AsyncConnection) -> bool:
+def is_postgresql(connection: AsyncConnection) -> bool:
     return connection.dialect.name == "postgresql"
 
 
 async def acquire_lock(connection: AsyncConnection, name: str) -> None:
     """Makes transactions that lock the same name run one at a time across all processes. Does nothing on SQLite, which
     has only one writer."""
-    if on_postgresql(connection):
+    if is_postgresql(connection):
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_key(name))))
 
 
@@ -625,10 +625,10 @@ class Database:
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Returns the result of `work` in a read-only transaction, which doesn't wait for writers on SQLite."""
-        return await self.complete(_transaction(self.begin_read(), work))
+        return await self.complete(_run_in_transaction(self.begin_read(), work))
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]], *, synced: bool = True, name: str = "") -> T:
-        return await self.complete(_transaction(self.begin_write(synced=synced), work), name=name)
+        return await self.complete(_run_in_transaction(self.begin_write(synced=synced), work), name=name)
 
     async def complete(self, operation: Coroutine[Any, Any, T], *, bounded: bool = True, name: str = "") -> T:
         """Runs an operation to completion even if the caller is canceled. `name`: identifies the operation in `check`
@@ -690,7 +690,7 @@ class Database:
         if is_busy:
             log.warning("erasure: SQLite's log not emptied, because it is in use; the next hour's retention does it")
 
-    async def overwrite_deleted(self) -> None:
+    async def overwrite_deleted_rows(self) -> None:
         """Overwrites the data of deleted rows, including copies in SQLite's log and in pages from which rows were
         moved."""
         try:
@@ -707,7 +707,7 @@ class Database:
             log.warning("erasure: VACUUM failed, the database overwrites the rest later: %s", reason_of(error))
         await self.truncate_log()
 
-    def refuse_new(self) -> None:
+    def refuse_new_operations(self) -> None:
         self._is_closed = True
 
     async def wait_for_operations(self) -> None:
@@ -730,10 +730,10 @@ class Database:
             log.debug("database operation failed: %s", type(error).__name__)
 
 
-async def _transaction(
-    begun: AbstractAsyncContextManager[AsyncConnection], work: Callable[[AsyncConnection], Awaitable[T]]
+async def _run_in_transaction(
+    transaction: AbstractAsyncContextManager[AsyncConnection], work: Callable[[AsyncConnection], Awaitable[T]]
 ) -> T:
-    async with begun as connection:
+    async with transaction as connection:
         return await work(connection)
 
 

@@ -76,7 +76,7 @@ class Erasure(WorkerOperations):
             counts = await _erase_jobs(connection, user_id, thread)
             await _erase_from_audit(connection, user_id, thread, counts[QUESTION], self._now())
             await self._worker.wake_others(connection)
-        await self._database.overwrite_deleted()
+        await self._database.overwrite_deleted_rows()
         return counts
 
     @completes(bounded=False)
@@ -135,7 +135,7 @@ async def _erase_rows(connection: AsyncConnection, user_id: str | None, thread: 
     counts = Counter(dict.fromkeys(nouns(of_thread=thread is not None), 0))
     for table in metadata.tables.values():
         if (which := _erasure_condition(table, user_id, thread)) is not None:
-            texts = [column for column, _ in _columns(SafeText, table)]
+            texts = [column for column, _ in _columns_of_type(SafeText, table)]
             removed = sa.delete(table).where(which).returning(*(texts or table.primary_key))
             count = sum(1 for row in await connection.execute(removed) if any(row))
             if noun := _noun(table):
@@ -144,7 +144,7 @@ async def _erase_rows(connection: AsyncConnection, user_id: str | None, thread: 
 
 
 def _erasure_condition(table: sa.Table, user_id: str | None, thread: ThreadKey | None) -> sa.ColumnElement[bool] | None:
-    of_person = [column == user_id if user_id else sa.true() for column, _ in _columns(OwnerId, table)]
+    of_person = [column == user_id if user_id else sa.true() for column, _ in _columns_of_type(OwnerId, table)]
     of_thread = [in_thread(thread, table) if thread else sa.true()] if _is_about_threads(table) else []
     if user_id and thread:
         return sa.and_(sa.or_(*of_person), *of_thread) if of_person and of_thread else None
@@ -157,12 +157,12 @@ def _is_about_threads(table: sa.Table) -> bool:
 
 
 def _noun(table: sa.Table) -> Noun | None:
-    return next((owner.noun for _, owner in _columns(OwnerId, table) if owner.noun), None)
+    return next((owner.noun for _, owner in _columns_of_type(OwnerId, table) if owner.noun), None)
 
 
-def _columns(kind: type[_Type], *tables: sa.Table) -> Iterator[tuple[sa.Column[Any], _Type]]:
+def _columns_of_type(column_type: type[_Type], *tables: sa.Table) -> Iterator[tuple[sa.Column[Any], _Type]]:
     for table in tables or metadata.tables.values():
-        yield from ((column, column.type) for column in table.columns if isinstance(column.type, kind))
+        yield from ((column, column.type) for column in table.columns if isinstance(column.type, column_type))
 
 
 async def _erase_person(connection: AsyncConnection, user_id: str | None) -> int:
@@ -176,7 +176,7 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> int
         await transcripts.erase_person(connection, user_id)
         await notifications.erase_person(connection, user_id)
     await canvases.erase_requests(connection, user_id)
-    for column, _ in _columns(MemberId):
+    for column, _ in _columns_of_type(MemberId):
         this = column == user_id if user_id else column != ""
         await connection.execute(sa.update(column.table).where(this).values({column: ""}))
     return settings
@@ -185,7 +185,7 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> int
 async def _erase_settings_of_direct_messages(connection: AsyncConnection, user_id: str | None) -> int:
     """Deletes the settings of direct messages with a person, or with everybody. Returns the number of settings."""
     count = 0
-    for column, _ in _columns(OwnChannelId):
+    for column, _ in _columns_of_type(OwnChannelId):
         theirs = column.startswith("D")
         if user_id:
             # If no questions were asked there, only the audit shows whose direct message it is.
@@ -251,7 +251,7 @@ def expiries(before: float, now: float) -> tuple[Expiry, ...]:
         Expiry(seen_events, (seen_events.c.seen_at < min(before, now - SLACK_RETRIES_S),)),
         Expiry(charges, (charges.c.day < day_of(records_before),)),
         Expiry(memories, (memories.c.forgotten_at < now - UNDO_S, memories.c.text != ""), NO_TEXT),
-        *(Expiry(column.table, (column <= now - expiry.kept_s,)) for column, expiry in _columns(ExpiryTime)),
+        *(Expiry(column.table, (column <= now - expiry.kept_s,)) for column, expiry in _columns_of_type(ExpiryTime)),
         # Rows that refer to a job are deleted by cascade.
         Expiry(jobs, (jobs.c.created_at < records_before, HAS_ENDED)),
     )
@@ -271,7 +271,7 @@ async def _apply_expiry(database: Database, expiry: Expiry) -> int:
             return removed
         async with database.begin_write() as connection:
             began = database.clock.monotonic()
-            count = await _remove(connection, expiry, keys)
+            count = await _expire_rows(connection, expiry, keys)
         took_s = max(database.clock.monotonic() - began, 0.001)
         removed += count
         if count == 0:
@@ -280,7 +280,7 @@ async def _apply_expiry(database: Database, expiry: Expiry) -> int:
         size = max(1, min(MAX_BATCH, round(len(keys) * min(2.0, BATCH_S / took_s))))
 
 
-async def _remove(connection: AsyncConnection, expiry: Expiry, keys: Sequence[sa.Row[Any]]) -> int:
+async def _expire_rows(connection: AsyncConnection, expiry: Expiry, keys: Sequence[sa.Row[Any]]) -> int:
     # Two processes with the same rows could deadlock.
     await acquire_lock(connection, "retention")
     columns = list(expiry.table.primary_key)

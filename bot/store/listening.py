@@ -118,20 +118,20 @@ class Listening(WorkerOperations):
     @writes
     async def extend_hold(self, connection: AsyncConnection, team_id: str) -> bool:
         """Extends this process's hold. Returns False if another process holds the gap or a new gap has appeared."""
-        return await self._change(connection, team_id, {})
+        return await self._update_if_held(connection, team_id, {})
 
     @writes
     async def record_progress(self, connection: AsyncConnection, missed: MissedGap) -> bool:
         """Records progress. Does nothing and returns False if `extend_hold` would return False."""
         progress = {"done": sorted(missed.done), "ahead": missed.ahead, "tally": asdict(missed.tally)}
-        return await self._change(connection, missed.team_id, {"progress": progress})
+        return await self._update_if_held(connection, missed.team_id, {"progress": progress})
 
     @writes
     async def end_catch_up(self, connection: AsyncConnection, missed: MissedGap) -> bool:
         """Ends the catch-up. Does nothing and returns False if `extend_hold` would return False."""
         report = {"begins_at": missed.begins_at, "ends_at": missed.ends_at, "tally": asdict(missed.tally)}
         over = {"missed_from": None, "missed_until": None, "progress": {}, "report": report}
-        return await self._change(connection, missed.team_id, over)
+        return await self._update_if_held(connection, missed.team_id, over)
 
     @reads
     async def threads_since(
@@ -146,14 +146,14 @@ class Listening(WorkerOperations):
     async def living_workers(self, connection: AsyncConnection) -> list[str]:
         return await living_workers(connection, database_file(self._database.engine.url), self._now())
 
-    async def _change(self, connection: AsyncConnection, team_id: str, values: dict[str, Any]) -> bool:
+    async def _update_if_held(self, connection: AsyncConnection, team_id: str, values: dict[str, Any]) -> bool:
         ours = listening.c.team_id == team_id, listening.c.held_by == self._worker.name
         held = {"held_until": self._now() + HOLD_S, **values}
         changed = sa.update(listening).where(*ours, listening.c.missed_from.is_not(None)).values(held)
         return (await connection.execute(changed)).rowcount > 0
 
 
-async def read_teams(connection: AsyncConnection) -> Mapping[str, float]:
+async def read_message_times(connection: AsyncConnection) -> Mapping[str, float]:
     """Returns when Slack last sent a message to any process that uses this database, in seconds since 1970, keyed by
     workspace ID."""
     return {row.team_id: row.heard_at for row in await connection.execute(sa.select(listening))}

@@ -77,7 +77,7 @@ def upgrade(connection: sa.Connection) -> str:
     """Migrates a database unless its schema is newer. Returns the database's revision. Raises StoreError."""
     current = read_revision(connection)
     if current is None or (current != REVISION and is_known(current)):
-        _apply(connection, current)
+        _create_or_migrate(connection, current)
         current = REVISION
     if wrong := schema_mismatches(connection):
         raise StoreError(f"{mismatch_message(current, wrong)} {MISMATCH_FIX}")
@@ -88,17 +88,17 @@ def upgrade(connection: sa.Connection) -> str:
     return current
 
 
-def _apply(connection: sa.Connection, current: str | None) -> None:
+def _create_or_migrate(connection: sa.Connection, revision: str | None) -> None:
     try:
-        if current is None:
+        if revision is None:
             metadata.create_all(connection, checkfirst=False)
-            _versions.create(connection, checkfirst=True)
-            connection.execute(sa.insert(_versions).values(version_num=REVISION))
+            _version_table.create(connection, checkfirst=True)
+            connection.execute(sa.insert(_version_table).values(version_num=REVISION))
         else:
             _run_migrations(connection)
     except DBAPIError as error:
         raise StoreError(
-            f"The database is not migrated from revision {current or 'none'} to {REVISION}, and nothing was changed: "
+            f"The database is not migrated from revision {revision or 'none'} to {REVISION}, and nothing was changed: "
             f"{reason_of(error)}. {remedy_for(error)}"
         ) from error
 
@@ -129,7 +129,7 @@ def schema_mismatches(connection: sa.Connection) -> list[str]:
 
 
 def mismatch_message(revision: str, schema_mismatches: Sequence[str]) -> str:
-    named = ", ".join(schema_mismatches[:_MAX_NAMED]) + (", …" if len(schema_mismatches) > _MAX_NAMED else "")
+    named = ", ".join(schema_mismatches[:_MAX_LISTED]) + (", …" if len(schema_mismatches) > _MAX_LISTED else "")
     return (
         f"The tables of the database are not those that this version of Typist needs ({named}): an unreleased version "
         f"made them (revision {revision}), or they were changed since."
@@ -162,12 +162,12 @@ def _config() -> "Config":
 
 
 def read_revision(connection: sa.Connection) -> str | None:
-    if not sa.inspect(connection).has_table(_versions.name):
+    if not sa.inspect(connection).has_table(_version_table.name):
         return None
-    return connection.scalar(sa.select(_versions.c.version_num))
+    return connection.scalar(sa.select(_version_table.c.version_num))
 
 
-_versions = sa.Table(
+_version_table = sa.Table(
     "alembic_version",
     # Not part of the schema: Alembic writes it, and backups have their own.
     sa.MetaData(),
@@ -175,7 +175,7 @@ _versions = sa.Table(
     sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
 
-_MAX_NAMED = 3
+_MAX_LISTED = 3
 # For each column and index: its table, name, type, and whether an insert must include it.
 _SQLITE_CATALOG = """
 SELECT m.name, c.name, c.type, c."notnull" AND c.dflt_value IS NULL AND NOT c.pk

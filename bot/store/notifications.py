@@ -19,7 +19,7 @@ from bot.store.database import Operations, completes, reads, writes
 from bot.store.rows import insert_into, is_past
 from bot.store.schema import NOTIFICATIONS_KEPT_S, jobs, notifications
 
-BACKUP = "backup"
+BACKUP_KEY = "backup"
 """The key that records the last `typist backup`, which doesn't belong to a workspace."""
 _SENT = {"due_at": None, "content": None}
 _KEY = tuple(notifications.primary_key)
@@ -57,15 +57,15 @@ class Notifications(Operations):
         await add(connection, self._now(), team_id, *new)
 
     @writes
-    async def queue_end(self, connection: AsyncConnection, team_id: str, over: Notification) -> bool:
-        """Queues `over` for each recipient of the notification with its key. Returns False if that notification is
-        being sent."""
-        this, now = _has_key(team_id, over.recipient, over.key), self._now()
+    async def queue_end(self, connection: AsyncConnection, team_id: str, end_notice: Notification) -> bool:
+        """Queues `end_notice` for each recipient of the notification with its key. Returns False if that notification
+        is being sent."""
+        this, now = _has_key(team_id, end_notice.recipient, end_notice.key), self._now()
         row = (await connection.execute(sa.select(notifications).where(*this).with_for_update())).one_or_none()
         if row is None or (row.is_told and row.due_at is not None):
             return True
         if row.is_told:
-            ends = {"content": over.content, "at": now, "due_at": now, "tries": 0}
+            ends = {"content": end_notice.content, "at": now, "due_at": now, "tries": 0}
             await connection.execute(sa.update(notifications).where(*this).values(ends))
             return True
         if row.tries and now < row.due_at <= now + OUTBOX_HOLD_S:

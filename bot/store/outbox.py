@@ -18,9 +18,9 @@ from bot.core.outbox import OUTBOX_HOLD_S, REPLY_EDIT_KINDS, TIDY_AFTER_S, WOKEN
 from bot.store.rows import HAS_ANSWER, HAS_ENDED, in_thread, insert_into
 from bot.store.schema import jobs, outbox_entries
 
-_EDITING = outbox_entries.alias()
+_EDIT_ENTRIES = outbox_entries.alias()
 EDITS_REPLY, _IS_EDIT = (
-    entry.c.kind.in_([kind.value for kind in REPLY_EDIT_KINDS]) for entry in (outbox_entries, _EDITING)
+    entry.c.kind.in_([kind.value for kind in REPLY_EDIT_KINDS]) for entry in (outbox_entries, _EDIT_ENTRIES)
 )
 
 
@@ -66,8 +66,8 @@ async def make_due_again(connection: AsyncConnection, entry: OutboxEntry, now: f
     await connection.execute(sa.update(outbox_entries).where(is_current(entry)).values(again))
 
 
-def is_held_now(now: float | sa.ColumnElement[float], of: sa.FromClause = outbox_entries) -> sa.ColumnElement[bool]:
-    return sa.and_(of.c.is_held, of.c.due_at > now, of.c.due_at <= now + OUTBOX_HOLD_S)
+def is_held_now(now: float | sa.ColumnElement[float], table: sa.FromClause = outbox_entries) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.is_held, table.c.due_at > now, table.c.due_at <= now + OUTBOX_HOLD_S)
 
 
 def is_reply_being_edited(
@@ -75,11 +75,11 @@ def is_reply_being_edited(
 ) -> sa.ColumnElement[bool]:
     """Returns whether a process might be editing a job's reply. During that time, other processes must not change the
     reply's messages."""
-    return sa.exists().where(_EDITING.c.job_id == job_id, _IS_EDIT, is_held_now(now, _EDITING))
+    return sa.exists().where(_EDIT_ENTRIES.c.job_id == job_id, _IS_EDIT, is_held_now(now, _EDIT_ENTRIES))
 
 
 def is_reply_shown() -> sa.ColumnElement[bool]:
-    return ~sa.exists().where(_EDITING.c.job_id == jobs.c.id, _EDITING.c.kind == OutboxKind.REPLY.value)
+    return ~sa.exists().where(_EDIT_ENTRIES.c.job_id == jobs.c.id, _EDIT_ENTRIES.c.kind == OutboxKind.REPLY.value)
 
 
 async def tidy(connection: AsyncConnection, question: Question, job_id: int, now: float) -> None:
@@ -92,7 +92,7 @@ async def tidy(connection: AsyncConnection, question: Question, job_id: int, now
     await add(connection, OutboxKind.TIDY, earlier, now + TIDY_AFTER_S)
 
 
-async def delete_redundant(connection: AsyncConnection, job_ids: Collection[int], now: float) -> list[int]:
+async def delete_redundant_entries(connection: AsyncConnection, job_ids: Collection[int], now: float) -> list[int]:
     """Deletes entries that the jobs' next attempts make redundant. Returns the jobs whose entries hadn't been tried
     yet. Keeps claimed entries, because no attempt begins while its reply is being edited."""
     of_replies = EDITS_REPLY, outbox_entries.c.job_id.in_(job_ids)
@@ -101,7 +101,7 @@ async def delete_redundant(connection: AsyncConnection, job_ids: Collection[int]
     return [row.job_id for row in rows if row.tries == 0]
 
 
-async def delete_shown(connection: AsyncConnection, job_id: int) -> None:
+async def delete_shown_updates(connection: AsyncConnection, job_id: int) -> None:
     """Deletes a failed update once an attempt has shown the job's end. Keeps entries for later changes."""
     tried_before = EDITS_REPLY, outbox_entries.c.tries > 0
     await connection.execute(sa.delete(outbox_entries).where(outbox_entries.c.job_id == job_id, *tried_before))
@@ -125,6 +125,6 @@ async def queue_updates_where(connection: AsyncConnection, now: float, *which: s
     await queue_updates(connection, (await connection.scalars(begun)).all(), now)
 
 
-async def queue_updates(connection: AsyncConnection, job_ids: Collection[int], at: float) -> None:
-    """Queues updates of replies after the records of their questions have changed. The updates are due at `at`."""
-    await add(connection, OutboxKind.REPLY, job_ids, at)
+async def queue_updates(connection: AsyncConnection, job_ids: Collection[int], due_at: float) -> None:
+    """Queues updates of replies after the records of their questions have changed. The updates are due at `due_at`."""
+    await add(connection, OutboxKind.REPLY, job_ids, due_at)

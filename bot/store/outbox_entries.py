@@ -53,7 +53,7 @@ class OutboxEntries(Operations):
         await connection.execute(done)
         await outbox.make_due_again(connection, entry, now)
         rows = (await connection.execute(_JOBS.where(this), {"now": now})).all()
-        for job_id, record in (await _records(connection, rows)).items():
+        for job_id, record in (await _question_records(connection, rows)).items():
             if (due_at := record.side_messages_due_at(now)) is not None:
                 await outbox.add_missing(connection, OutboxKind.SIDE_MESSAGES, job_id, due_at)
 
@@ -101,7 +101,7 @@ class OutboxEntries(Operations):
         # If someone has written below it, the reply to a deleted question is kept.
         shown = ended if entry.target is ReplyTarget.UNLESS_FOLLOWED else ended.where(HAS_CONTENT)
         row = (await connection.execute(shown)).one_or_none()
-        return await answers.with_record(connection, row) if row else None
+        return await answers.finished_job(connection, row) if row else None
 
     @reads
     async def job_awaiting_approval(self, connection: AsyncConnection, entry: OutboxEntry) -> Job | None:
@@ -113,7 +113,7 @@ class OutboxEntries(Operations):
             return None
         # As the next attempt would get it, without its batch's other questions.
         job = replace(job_of(row), attempts=row.attempts + 1)
-        [job] = await steps.with_attempts(connection, await answers.with_versions(connection, [job]))
+        [job] = await steps.jobs_with_progress(connection, await answers.jobs_with_versions(connection, [job]))
         return job
 
     @writes
@@ -133,7 +133,7 @@ _JOBS = sa.select(
 )
 
 
-def _due() -> sa.Select[tuple[int]]:
+def _due_query() -> sa.Select[tuple[int]]:
     entry = outbox_entries.c
     is_being_written = sa.exists().where(jobs.c.id == entry.job_id, sa.or_(is_queued(), is_running()))
     in_state = sa.case(
@@ -149,7 +149,7 @@ def _due() -> sa.Select[tuple[int]]:
     return sa.select(entry.id).where(*free).order_by(entry.due_at)
 
 
-_DUE = _due()
+_DUE = _due_query()
 """Built once, because it runs every second."""
 
 
@@ -162,11 +162,11 @@ async def _claim_entries(connection: AsyncConnection, limit: int, now: float) ->
     columns = entry.id.label("entry_id"), entry.kind, entry.about, entry.due_at, entry.tries, entry.changes
     entries = _JOBS.add_columns(*columns).join_from(jobs, outbox_entries).where(entry.id.in_(taken_ids))
     rows = (await connection.execute(entries.order_by(entry.id), {"now": now})).all()
-    records = await _records(connection, rows)
-    return [_entry(row, records[row.id]) for row in rows]
+    records = await _question_records(connection, rows)
+    return [_entry_of(row, records[row.id]) for row in rows]
 
 
-async def _records(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> dict[int, QuestionRecord]:
+async def _question_records(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> dict[int, QuestionRecord]:
     found = await side_messages.messages_of_jobs(connection, [row.id for row in rows])
     deleted = [row.id for row in rows if row.question_deleted]
     batched = sa.select(jobs.c.answered_with).where(is_batched_with(*deleted))
@@ -188,7 +188,7 @@ async def _records(connection: AsyncConnection, rows: Sequence[sa.Row[Any]]) -> 
     }
 
 
-def _entry(row: sa.Row[Any], record: QuestionRecord) -> OutboxEntry:
+def _entry_of(row: sa.Row[Any], record: QuestionRecord) -> OutboxEntry:
     return OutboxEntry(
         id=row.entry_id,
         kind=OutboxKind(row.kind),

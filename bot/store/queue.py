@@ -194,7 +194,7 @@ class QuestionQueue(WorkerOperations):
         that case, the reply says that the question was edited. Commands always run again.
         """
         thread = question.thread
-        row = await _lock_job_at(connection, thread.team_id, thread.channel_id, question.ts)
+        row = await _lock_job_by_ts(connection, thread.team_id, thread.channel_id, question.ts)
         if row is None or _is_no_longer_question(row):
             return False
         await self._worker.wake_all(connection)
@@ -209,10 +209,10 @@ class QuestionQueue(WorkerOperations):
             return True
         now, answered_by = self._now(), row.answered_with or row.id
         await audit.append(connection, now, [question_entry(question, row.id, edited=True)])
-        if await _start_over(connection, answered_by, now):
+        if await _restart_answer(connection, answered_by, now):
             begun = sa.update(jobs).where(jobs.c.id == answered_by)
             await connection.execute(begun.values(edited_version=jobs.c.version - 1))
-        elif not _state(row).is_live:
+        elif not _state_of(row).is_live:
             await _requeue_edited(connection, answered_by, now)
         return True
 
@@ -222,7 +222,7 @@ class QuestionQueue(WorkerOperations):
         has written after the reply. Returns False if the message isn't a question. Slack can deliver a message after
         its deletion, so a message without a job is recorded as deleted and can't become a question later."""
         await memories.forget_message(connection, (team_id, channel_id), ts, self._now())
-        row = await _lock_job_at(connection, team_id, channel_id, ts)
+        row = await _lock_job_by_ts(connection, team_id, channel_id, ts)
         if row is None:
             values = {"event_id": deletion_event_id(team_id, channel_id, ts), "seen_at": self._now()}
             await connection.execute(insert_into(connection, seen_events).values(values).on_conflict_do_nothing())
@@ -234,10 +234,10 @@ class QuestionQueue(WorkerOperations):
         this = sa.update(jobs).where(jobs.c.id == row.id)
         await connection.execute(this.values(text="", files=[], transcripts={}, question_deleted=True))
         await audit.append(connection, now, [audit.job_entry(row, EntryKind.ERASURE, {"erased": "question"})])
-        state = _state(row)
+        state = _state_of(row)
         if row.answered_with is not None:
             await connection.execute(this.values(end_reason=EndReason.QUESTION_DELETED.value))
-            await _start_over(connection, row.answered_with, now)
+            await _restart_answer(connection, row.answered_with, now)
         elif state is State.QUEUED:
             await connection.execute(this.values(_ended_values(EndReason.QUESTION_DELETED)))
             await claim.record_queue_ends(connection, [row], EndReason.QUESTION_DELETED, now)
@@ -265,19 +265,19 @@ class QuestionQueue(WorkerOperations):
             return taken
 
 
-async def _lock_job_at(connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> sa.Row[Any] | None:
+async def _lock_job_by_ts(connection: AsyncConnection, team_id: str, channel_id: str, ts: str) -> sa.Row[Any] | None:
     of_message = sa.select(jobs).where(jobs.c.team_id == team_id, jobs.c.channel_id == channel_id, jobs.c.ts == ts)
     return (await connection.execute(of_message.with_for_update())).one_or_none()
 
 
-def _state(row: sa.Row[Any]) -> State:
+def _state_of(row: sa.Row[Any]) -> State:
     return state_of(row.status, row.attempts, row.end_reason)
 
 
 def _is_no_longer_question(row: sa.Row[Any]) -> bool:
     """Returns whether a message no longer counts as a question, because the asker was denied or because the message was
     deleted or has expired."""
-    state = _state(row)
+    state = _state_of(row)
     is_empty = row.text == "" and not row.files
     return state is State.DENIED or bool(is_empty and (row.stop_requested or not state.is_live))
 
@@ -297,11 +297,11 @@ async def _add_alert(connection: AsyncConnection, first: sa.Row[Any], later: Que
     await connection.execute(sa.update(jobs).where(jobs.c.id == first.id).values(values))
     if is_resolved(first.text) or not is_resolved(later.text) or first.version >= MAX_VERSIONS:
         return
-    if not await _start_over(connection, first.id, now) and not _state(first).is_live:
+    if not await _restart_answer(connection, first.id, now) and not _state_of(first).is_live:
         await _requeue_edited(connection, first.id, now)
 
 
-async def _start_over(connection: AsyncConnection, job_id: int, now: float) -> bool:
+async def _restart_answer(connection: AsyncConnection, job_id: int, now: float) -> bool:
     """Increments the version of a begun job, so that its answer restarts. Queued jobs need no restart."""
     this = sa.select(jobs).where(jobs.c.id == job_id, IS_BEGUN, ~jobs.c.stop_requested)
     row = (await connection.execute(this.with_for_update())).one_or_none()
@@ -387,7 +387,7 @@ async def write_arrivals(
     for message in await _deleted_messages(connection, first_messages):
         log.debug("message %s ignored: it was deleted before it arrived", message[2])
         del first_messages[message]
-    for message in await _messages_of_eager_bots(
+    for message in await _messages_of_overactive_bots(
         connection, [arrival.question for arrival in first_messages.values()], now
     ):
         log.warning("message %s ignored: bot %s asks too often", message[2], first_messages[message].question.user_id)
@@ -423,7 +423,7 @@ async def _deleted_messages(
     return [by_id[event_id] for event_id in found]
 
 
-async def _messages_of_eager_bots(
+async def _messages_of_overactive_bots(
     connection: AsyncConnection, questions: Sequence[Question], now: float
 ) -> list[tuple[str, str, str]]:
     """Returns the messages of bots that ask so often that they might be responding to our answers."""
@@ -431,29 +431,29 @@ async def _messages_of_eager_bots(
     for team_id in sorted({question.thread.team_id for question in questions if question.is_from_bot}):
         await acquire_lock(connection, f"bots {team_id}")
     refused: list[tuple[str, str, str]] = []
-    taken: list[Question] = []
+    accepted: list[Question] = []
     for question in questions:
         is_bots = question.is_from_bot and not question.alert_kind
-        if is_bots and (await _bot_questions(connection, question, taken, now)).is_over_limit:
+        if is_bots and (await _bot_questions(connection, question, accepted, now)).is_over_limit:
             refused.append(_message_key(question))
         else:
-            taken.append(question)
+            accepted.append(question)
     return refused
 
 
 async def _bot_questions(
-    connection: AsyncConnection, question: Question, taken: Sequence[Question], now: float
+    connection: AsyncConnection, question: Question, accepted: Sequence[Question], now: float
 ) -> BotQuestions:
-    """Counts a bot's questions, in a row and per hour, up to the limits. `taken`: questions that are about to be
+    """Counts a bot's questions, in a row and per hour, up to the limits. `accepted`: questions that are about to be
     stored."""
     newest = sa.select(jobs.c.ts, jobs.c.from_bot).where(in_thread(question.thread)).order_by(jobs.c.ts.desc())
     of_thread = {row.ts: row.from_bot for row in await connection.execute(newest.limit(MAX_BOT_QUESTIONS_IN_A_ROW))}
-    of_thread |= {other.ts: other.is_from_bot for other in taken if other.thread == question.thread}
+    of_thread |= {other.ts: other.is_from_bot for other in accepted if other.thread == question.thread}
     in_a_row = takewhile(lambda ts: of_thread[ts], sorted(of_thread, reverse=True))
     of_bot = jobs.c.team_id == question.thread.team_id, jobs.c.user_id == question.user_id, jobs.c.from_bot
     lately = sa.select(jobs.c.id).where(*of_bot, jobs.c.created_at > now - 3600).limit(MAX_BOT_QUESTIONS_AN_HOUR)
     person = question.thread.team_id, question.user_id
-    now_taken = sum((other.thread.team_id, other.user_id) == person for other in taken)
+    now_taken = sum((other.thread.team_id, other.user_id) == person for other in accepted)
     return BotQuestions(len(list(in_a_row)), len((await connection.scalars(lately)).all()) + now_taken)
 
 

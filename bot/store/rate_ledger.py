@@ -25,14 +25,14 @@ WINDOW_S = 61.0
 OWN_WINDOW_S = 60.0
 """The same period for the worker's own calls. It needs no margin, because the worker's pacer knows when Slack
 responded."""
-Allows = Callable[[Sequence[float], float], bool]
+AllowsCall = Callable[[Sequence[float], float], bool]
 """Given the times of earlier calls, in order, returns whether another call is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
     budget: str
-    allows: Allows
+    allows: AllowsCall
     with_live: bool = False
 
 
@@ -54,10 +54,10 @@ class RateLedger(WorkerOperations):
         )
 
     @writes_unsynced
-    async def give_back(self, connection: AsyncConnection, counted: Sequence[str]) -> None:
-        """Returns unused reservations of this process to their budgets, one for each name in `counted`. Raises
+    async def give_back(self, connection: AsyncConnection, budgets: Sequence[str]) -> None:
+        """Returns unused reservations of this process to their budgets, one for each name in `budgets`. Raises
         StoreError."""
-        for name in counted:
+        for name in budgets:
             newest = sa.select(sa.func.max(slack_calls.c.id)).where(
                 slack_calls.c.method == name, slack_calls.c.worker == self._worker.name
             )
@@ -114,7 +114,7 @@ class _Calls:
     others_ages_s: tuple[float, ...] = ()
     has_old: bool = False
 
-    def take(self, allows: Allows, now: float) -> bool:
+    def take(self, allows: AllowsCall, now: float) -> bool:
         """Adds a call if the existing calls allow another one. Returns whether the call was added."""
         granted = allows(self.times, now)
         if granted:
@@ -122,17 +122,17 @@ class _Calls:
         return granted
 
 
-async def _recent_calls(connection: AsyncConnection, worker: str, counted: set[str], now: float) -> dict[str, _Calls]:
+async def _recent_calls(connection: AsyncConnection, worker: str, budgets: set[str], now: float) -> dict[str, _Calls]:
     """Returns the calls made within the last minute, keyed by name. Locks the names until the transaction ends."""
     # In order, so that no two processes deadlock.
-    for name in sorted(counted):
+    for name in sorted(budgets):
         await acquire_lock(connection, f"calls {name}")
     rows = await connection.execute(
         sa.select(slack_calls.c.method, slack_calls.c.worker, slack_calls.c.sent_at)
-        .where(slack_calls.c.method.in_(counted))
+        .where(slack_calls.c.method.in_(budgets))
         .order_by(slack_calls.c.sent_at)
     )
-    calls = {name: _Calls() for name in counted}
+    calls = {name: _Calls() for name in budgets}
     for method, caller, sent_at in rows:
         is_own = caller == worker
         # Calls recorded while a clock was wrong must not count for years.

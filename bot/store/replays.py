@@ -15,14 +15,14 @@ from bot.core.job import Job
 from bot.core.usage import AnswerUsage, Thumb
 from bot.errors import EndReason
 from bot.store import audit
-from bot.store.claim import with_batched_questions
+from bot.store.claim import jobs_with_batched_questions
 from bot.store.database import Operations, reads, writes
 from bot.store.rows import HAS_CONTENT, HAS_ENDED, IS_MIDWAY, job_of, note_of
 from bot.store.schema import audit_entries, feedback, jobs, tool_calls, turns
 from bot.store.usage import attempt_usages, thumbs
 
 # Its text exists and it needs a model: it was neither erased nor deleted, and hasn't expired.
-_CAN_BE_ASKED = HAS_ENDED, HAS_CONTENT, ~jobs.c.is_command, ~jobs.c.answer_deleted, jobs.c.answered_with.is_(None)
+_CAN_BE_REPLAYED = HAS_ENDED, HAS_CONTENT, ~jobs.c.is_command, ~jobs.c.answer_deleted, jobs.c.answered_with.is_(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +51,18 @@ class Replays(Operations):
         """Returns the channel of each job that has called a model since a time (in seconds since the epoch), keyed by
         job ID, oldest first."""
         asked = sa.exists().where(turns.c.job_id == jobs.c.id, turns.c.created_at >= since, turns.c.model.is_not(None))
-        found = sa.select(jobs.c.id, jobs.c.channel_id).where(*_CAN_BE_ASKED, asked).order_by("id")
+        found = sa.select(jobs.c.id, jobs.c.channel_id).where(*_CAN_BE_REPLAYED, asked).order_by("id")
         return {row.id: row.channel_id for row in await connection.execute(found)}
 
     @reads
     async def read(self, connection: AsyncConnection, job_id: int, since: float) -> RecordedQuestion | None:
         """Returns a question with usage and feedback since a time, or None if it can't be asked anymore."""
-        row = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id, *_CAN_BE_ASKED))).one_or_none()
+        row = (await connection.execute(sa.select(jobs).where(jobs.c.id == job_id, *_CAN_BE_REPLAYED))).one_or_none()
         of_job = turns.c.job_id == job_id
         newest = sa.select(turns).where(of_job, ~IS_MIDWAY).order_by(turns.c.id.desc()).limit(1)
         if row is None or (last := (await connection.execute(newest)).one_or_none()) is None:
             return None
-        [job] = await with_batched_questions(connection, [job_of(row)])
+        [job] = await jobs_with_batched_questions(connection, [job_of(row)])
         follow_ups = tuple(replace(one, step_no=0) for one in job.follow_ups)
         job = replace(job, attempts=1, version=0, follow_ups=follow_ups, is_offer=False, is_late=False)
         job = replace(job, stop_requested=False, asked_at=row.created_at)
@@ -101,8 +101,8 @@ def _replay_entry(job: Job, facts: Mapping[str, Any]) -> Entry:
     return Entry(EntryKind.REPLAY, facts, job.question.thread.team_id, job.id, subject_of(job.question))
 
 
-async def replayed(connection: AsyncConnection, since: float) -> list[AnswerUsage]:
-    """Returns the usage of replayed answers since a time, from the audit."""
+async def replay_usages(connection: AsyncConnection, since: float) -> list[AnswerUsage]:
+    """Returns the usage of replay_usages answers since a time, from the audit."""
     entries = sa.select(audit_entries).where(audit_entries.c.at >= since, audit_entries.c.kind == EntryKind.REPLAY)
     used = [(row, json.loads(row.facts)) for row in await connection.execute(entries)]
     return [

@@ -29,13 +29,13 @@ from bot.core.unposted import QuotedMessage
 from bot.errors import EndReason
 from bot.models.events import Citation
 from bot.models.prompt import Effort, parse_origins
-from bot.store.database import on_postgresql
+from bot.store.database import is_postgresql
 from bot.store.schema import JOB_HAS_CONTENT, jobs, turns, workers
 
 
 def insert_into(connection: AsyncConnection, table: sa.Table) -> Any:
     """Returns an INSERT that supports ON CONFLICT, which SQLAlchemy defines separately for each dialect."""
-    return (postgresql.insert if on_postgresql(connection) else sqlite.insert)(table)
+    return (postgresql.insert if is_postgresql(connection) else sqlite.insert)(table)
 
 
 async def upsert(
@@ -237,13 +237,13 @@ server or machine."""
 Jobs = sa.FromClause
 
 
-def is_queued(of: Jobs = jobs) -> sa.ColumnElement[bool]:
+def is_queued(table: Jobs = jobs) -> sa.ColumnElement[bool]:
     """Returns whether a live job can be claimed because it is QUEUED or RELEASED."""
-    return of.c.status == QUEUED
+    return table.c.status == QUEUED
 
 
-def is_running(of: Jobs = jobs) -> sa.ColumnElement[bool]:
-    return of.c.status == RUNNING
+def is_running(table: Jobs = jobs) -> sa.ColumnElement[bool]:
+    return table.c.status == RUNNING
 
 
 IS_UNPOSTED = jobs.c.status == UNPOSTED
@@ -282,15 +282,15 @@ def same_thread(one: Jobs, other: Jobs) -> sa.ColumnElement[bool]:
     return sa.and_(*(a == b for a, b in zip(thread_columns(one), thread_columns(other), strict=True)))
 
 
-def in_thread(thread: ThreadKey, of: Jobs = jobs) -> sa.ColumnElement[bool]:
-    return sa.and_(*(of.c[name] == value for name, value in thread_values(thread).items()))
+def in_thread(thread: ThreadKey, table: Jobs = jobs) -> sa.ColumnElement[bool]:
+    return sa.and_(*(table.c[name] == value for name, value in thread_values(thread).items()))
 
 
 THREAD = ("team_id", "channel_id", "thread_ts")
 
 
-def thread_columns(of: Jobs = jobs) -> list[sa.ColumnElement[Any]]:
-    return [of.c[name] for name in THREAD]
+def thread_columns(table: Jobs = jobs) -> list[sa.ColumnElement[Any]]:
+    return [table.c[name] for name in THREAD]
 
 
 def thread_values(thread: ThreadKey) -> dict[str, str]:

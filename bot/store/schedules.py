@@ -49,7 +49,7 @@ from bot.store.rows import HAS_ENDED, IS_LIVE, IS_UNPOSTED, has_row, insert_into
 from bot.store.schema import charges, jobs, schedules, tool_calls, turns
 from bot.store.usage import TOKENS
 
-AT_ONCE = 50
+MAX_RUNS_AT_ONCE = 50
 """Maximum number of runs to begin per transaction. The next check begins the rest."""
 
 _IS_NOT_STOPPED = schedules.c.stopped_at.is_(None)
@@ -75,12 +75,12 @@ class ScheduleStore(Operations):
         channel_id: str,
         user_id: str,
         proposal: Proposal,
-        most: int = MAX_IN_CHANNEL,
+        limit: int = MAX_IN_CHANNEL,
     ) -> int:
         """Stores a schedule and returns its ID. Raises UnusableRule, also if there is no room for the schedule or an
-        equal one exists. `most`: the maximum number of this person's schedules in the channel."""
+        equal one exists. `limit`: the maximum number of this person's schedules in the channel."""
         now = self._now()
-        await _check_new(connection, team_id, channel_id, user_id, proposal, most)
+        await _check_new_schedule(connection, team_id, channel_id, user_id, proposal, limit)
         values = {
             "team_id": team_id,
             "channel_id": channel_id,
@@ -93,7 +93,7 @@ class ScheduleStore(Operations):
         }
         added = sa.insert(schedules).values(values).returning(schedules)
         row = (await connection.execute(added)).one()
-        await _record(connection, now, row, "created", by=user_id)
+        await _record_change(connection, now, row, "created", by=user_id)
         return int(row.id)
 
     @reads
@@ -127,10 +127,10 @@ class ScheduleStore(Operations):
         proposal: Proposal,
         run_tokens: int,
         day_tokens: int,
-        most: int = MAX_IN_CHANNEL,
+        limit: int = MAX_IN_CHANNEL,
     ) -> bool:
         """Changes a schedule's task, rule and caps. A paused schedule remains paused. Raises UnusableRule, also if
-        there is no longer room for a one-time schedule that has already run. `most`: as in `create`."""
+        there is no longer room for a one-time schedule that has already run. `limit`: as in `create`."""
         row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         if row is None:
             return False
@@ -141,13 +141,13 @@ class ScheduleStore(Operations):
         if not row.paused and _rule_of(row) != proposal.rule:
             values["next_at"] = proposal.rule.first_due_after(now)
             if row.next_at is None:
-                _check_room(await _lock_active_schedules(connection, team_id, row.channel_id), row.user_id, most)
-                await outbox.queue_updates_where(connection, now, _has_changed(row.id))
+                _check_room(await _lock_active_schedules(connection, team_id, row.channel_id), row.user_id, limit)
+                await outbox.queue_updates_where(connection, now, _shows_schedule(row.id))
         changed = sorted(name for name, value in values.items() if getattr(row, name) != value)
         if changed:
-            await _update(connection, row, **values, changed_by="" if by == row.user_id else by)
+            await _update_row(connection, row, **values, changed_by="" if by == row.user_id else by)
             caps = {name: values[name] for name in ("run_tokens", "day_tokens") if name in changed}
-            await _record(connection, now, row, "changed", by=by, fields=changed, **caps)
+            await _record_change(connection, now, row, "changed", by=by, fields=changed, **caps)
         return True
 
     @writes
@@ -171,19 +171,19 @@ class ScheduleStore(Operations):
 
     @writes
     async def resume(
-        self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, because: PauseReason | None = None
+        self, connection: AsyncConnection, team_id: str, schedule_id: int, by: str, reason: PauseReason | None = None
     ) -> float | None:
-        """Resumes a schedule, but only if it was paused for the reason `because`, if given. Returns the next due time,
-        or None if the schedule is still paused."""
+        """Resumes a schedule. If a reason is given, resumes it only if it was paused for that reason. Returns the next
+        due time, or None if the schedule is still paused."""
         row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
-        if row is None or not row.paused or because not in (None, row.paused):
+        if row is None or not row.paused or reason not in (None, row.paused):
             return None
         try:
             next_at = _rule_of(row).first_due_after(now)
         except UnusableRule:
             return None
-        await _update(connection, row, paused="", failures=0, next_at=next_at)
-        await _record(connection, now, row, "resumed", by=by)
+        await _update_row(connection, row, paused="", failures=0, next_at=next_at)
+        await _record_change(connection, now, row, "resumed", by=by)
         return next_at
 
     @writes
@@ -199,8 +199,8 @@ class ScheduleStore(Operations):
             sa.update(schedules).where(schedules.c.id == row.id).values(stopped_at=now, next_at=None)
         )
         await connection.execute(sa.delete(jobs).where(jobs.c.schedule_id == row.id, IS_UNPOSTED))
-        await _record(connection, now, row, "stopped", by=by)
-        await outbox.queue_updates_where(connection, now, _has_changed(row.id))
+        await _record_change(connection, now, row, "stopped", by=by)
+        await outbox.queue_updates_where(connection, now, _shows_schedule(row.id))
         await _restate_runs(connection, row, clicked_ts, now, stopped_by=by)
         return True
 
@@ -213,13 +213,13 @@ class ScheduleStore(Operations):
         row, now = await _lock_schedule(connection, team_id, schedule_id, ~_IS_NOT_STOPPED), self._now()
         if row is None:
             return False
-        await _check_new(connection, team_id, row.channel_id, row.user_id, _schedule(row).as_proposal)
+        await _check_new_schedule(connection, team_id, row.channel_id, row.user_id, _schedule_of(row).as_proposal)
         next_at = None if row.paused else _rule_of(row).first_due_after(now)
         await connection.execute(
             sa.update(schedules).where(schedules.c.id == row.id).values(stopped_at=None, next_at=next_at)
         )
-        await _record(connection, now, row, "restored", by=by)
-        await outbox.queue_updates_where(connection, now, sa.or_(_has_changed(row.id), jobs.c.id == job_id))
+        await _record_change(connection, now, row, "restored", by=by)
+        await outbox.queue_updates_where(connection, now, sa.or_(_shows_schedule(row.id), jobs.c.id == job_id))
         await _restate_runs(connection, row, clicked_ts, now)
         return True
 
@@ -231,11 +231,11 @@ class ScheduleStore(Operations):
             return False
         is_new = await _add_run(connection, row, now, now)
         if is_new:
-            await _record(connection, now, row, "run", by=by)
+            await _record_change(connection, now, row, "run", by=by)
         return is_new
 
     @completes()
-    async def begin_due(self, limit: int = AT_ONCE) -> int:
+    async def begin_due(self, limit: int = MAX_RUNS_AT_ONCE) -> int:
         """Begins up to `limit` runs that are due. Each run begins only once, even with several processes. Returns the
         number of runs."""
         now = self._now()
@@ -266,7 +266,7 @@ class ScheduleStore(Operations):
         answered = jobs.c.end_reason.in_([reason.value for reason in EndReason if reason.is_answer])
         before = sa.select(jobs.c.asked_as).where(jobs.c.schedule_id == row.id, jobs.c.id < job_id, answered)
         last: str | None = await connection.scalar(before.order_by(jobs.c.id.desc()).limit(1))
-        return Run(_schedule(row), due_at_of_run(row.asked_as), due_at_of_run(last) if last else None)
+        return Run(_schedule_of(row), due_at_of_run(row.asked_as), due_at_of_run(last) if last else None)
 
     @reads
     async def tokens_used(self, connection: AsyncConnection, schedule: Schedule, job_id: int) -> tuple[int, int]:
@@ -293,7 +293,7 @@ class ScheduleStore(Operations):
         return runs, posts
 
     @writes
-    async def skip(self, connection: AsyncConnection, schedule: Schedule, job_id: int, because: PauseReason) -> None:
+    async def skip(self, connection: AsyncConnection, schedule: Schedule, job_id: int, reason: PauseReason) -> None:
         """Deletes an unposted run, and notifies people of the reason. If the reason is temporary, pauses the schedule
         only after MAX_FAILURES consecutive runs or if there is no next due time. For any other reason, pauses the
         schedule immediately."""
@@ -303,12 +303,12 @@ class ScheduleStore(Operations):
         if row is None or asked_as is None:
             return
         pausing: PauseReason | None = None
-        if not row.paused and because.is_temporary and row.next_at is not None:
-            in_a_row = because if because is PauseReason.QUOTA else PauseReason.FAILURES
-            pausing = await _count_end(connection, row, EndReason.NOT_SHOWN, now, because=in_a_row)
+        if not row.paused and reason.is_temporary and row.next_at is not None:
+            in_a_row = reason if reason is PauseReason.QUOTA else PauseReason.FAILURES
+            pausing = await _count_run_end(connection, row, EndReason.NOT_SHOWN, now, because=in_a_row)
         elif not row.paused:
-            await _pause(connection, row, because, now)
-        await _notify(connection, row, due_at_of_run(asked_as), now, pausing or because)
+            await _pause(connection, row, reason, now)
+        await _notify(connection, row, due_at_of_run(asked_as), now, pausing or reason)
 
     async def _correct_due_times(self, now: float) -> None:
         async with self._database.begin_read() as connection:
@@ -318,7 +318,7 @@ class ScheduleStore(Operations):
                 next_at = _rule_of(row).due_after(now)
                 if next_at is not None and next_at < row.next_at:
                     async with self._database.begin_write() as connection:
-                        await _update(connection, row, next_at=next_at)
+                        await _update_row(connection, row, next_at=next_at)
 
     async def _read_schedules(
         self,
@@ -329,7 +329,7 @@ class ScheduleStore(Operations):
         rows = (await connection.execute(sa.select(schedules).where(state, *which).order_by(schedules.c.id))).all()
         used = await _usage_this_month(connection, rows, self._now())
         runs = await _count_runs(connection, [row.id for row in rows if row.only_if])
-        return [_schedule(row, used.get(row.id), runs.get(row.id, (0, 0))) for row in rows]
+        return [_schedule_of(row, used.get(row.id), runs.get(row.id, (0, 0))) for row in rows]
 
 
 async def _count_runs(connection: AsyncConnection, ids: Sequence[int]) -> Mapping[int, tuple[int, int]]:
@@ -349,11 +349,11 @@ async def on_run_end(connection: AsyncConnection, job_id: int, reason: EndReason
     run = sa.select(schedules, jobs.c.asked_as).join_from(jobs, schedules, schedules.c.id == jobs.c.schedule_id)
     this = run.where(jobs.c.id == job_id, _IS_NOT_STOPPED).with_for_update(of=schedules)
     row = (await connection.execute(this)).one_or_none()
-    if row is not None and await _count_end(connection, row, reason, now, job_id) is not None:
+    if row is not None and await _count_run_end(connection, row, reason, now, job_id) is not None:
         await _notify(connection, row, due_at_of_run(row.asked_as), now)
 
 
-_PAUSING = {
+_PAUSE_REASONS = {
     EndReason.DENIED: PauseReason.NO_ACCESS,
     EndReason.SHUT_OUT: PauseReason.PLACE_GONE,
     # The next run would repeat what the vendor stopped.
@@ -361,7 +361,7 @@ _PAUSING = {
 }
 
 
-async def _count_end(
+async def _count_run_end(
     connection: AsyncConnection,
     row: sa.Row[Any],
     reason: EndReason,
@@ -372,16 +372,16 @@ async def _count_end(
     """Counts a run's failure or success. Returns the reason if this pauses the schedule, or None. The schedule's row
     must be locked."""
     if reason.is_answer:
-        await _update(connection, row, failures=0)
+        await _update_row(connection, row, failures=0)
         return None
     failures = row.failures + 1 if reason.is_failure else row.failures
-    pausing = _PAUSING.get(reason)
+    pausing = _PAUSE_REASONS.get(reason)
     if reason is EndReason.CAP_REACHED and job_id is not None:
         of_run, of_day = await _tokens_used(connection, row, job_id, now)
         pausing = PauseReason.CAP if of_run >= row.run_tokens or of_day >= row.day_tokens else None
     if pausing is None and failures >= MAX_FAILURES:
         pausing = because
-    await _update(connection, row, failures=failures)
+    await _update_row(connection, row, failures=failures)
     if pausing is None or row.next_at is None:
         return None
     await _pause(connection, row, pausing, now)
@@ -398,11 +398,11 @@ async def _begin_run(connection: AsyncConnection, row: sa.Row[Any], now: float) 
     except UnusableRule as error:
         log.error("schedule %d paused: %s", row.id, error)
         paused = PauseReason.FAILURES
-    await _update(connection, row, next_at=next_at, last_at=row.last_at if due_at is None else due_at)
+    await _update_row(connection, row, next_at=next_at, last_at=row.last_at if due_at is None else due_at)
     if due_at is None and next_at is None:
         await _pause(connection, row, paused, now)
     elif next_at is None:
-        await outbox.queue_updates_where(connection, now, _has_changed(row.id))
+        await outbox.queue_updates_where(connection, now, _shows_schedule(row.id))
     if due_at is None:
         await _notify(connection, row, row.next_at, now, paused)
         return False
@@ -423,13 +423,13 @@ async def _add_run(connection: AsyncConnection, row: sa.Row[Any], due_at: float,
 
 
 async def _notify(
-    connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float, skipped: PauseReason | None = None
+    connection: AsyncConnection, row: sa.Row[Any], due_at: float, now: float, skip_reason: PauseReason | None = None
 ) -> None:
-    report = RunReport(row.id, due_at, skipped.value if skipped else "")
+    report = RunReport(row.id, due_at, skip_reason.value if skip_reason else "")
     await notifications.add(connection, now, row.team_id, report.notification)
 
 
-def _has_changed(schedule_id: int) -> sa.ColumnElement[bool]:
+def _shows_schedule(schedule_id: int) -> sa.ColumnElement[bool]:
     """Returns whether a job's answer created or changed a schedule and therefore shows the schedule's state."""
     made = sa.select(tool_calls.c.job_id).where(tool_calls.c.tool == SCHEDULE, tool_calls.c.made == schedule_id)
     return jobs.c.id.in_(made)
@@ -449,13 +449,13 @@ async def _restate_runs(
 
 
 async def _lock_schedule(
-    connection: AsyncConnection, team_id: str, schedule_id: int, which: sa.ColumnElement[bool] = _IS_NOT_STOPPED
+    connection: AsyncConnection, team_id: str, schedule_id: int, condition: sa.ColumnElement[bool] = _IS_NOT_STOPPED
 ) -> sa.Row[Any] | None:
-    this = sa.select(schedules).where(schedules.c.team_id == team_id, schedules.c.id == schedule_id, which)
+    this = sa.select(schedules).where(schedules.c.team_id == team_id, schedules.c.id == schedule_id, condition)
     return (await connection.execute(this.with_for_update())).one_or_none()
 
 
-async def _update(connection: AsyncConnection, row: sa.Row[Any], **values: Any) -> None:
+async def _update_row(connection: AsyncConnection, row: sa.Row[Any], **values: Any) -> None:
     this = schedules.c.id == row.id, schedules.c.next_at.is_not_distinct_from(row.next_at)
     await connection.execute(sa.update(schedules).where(*this).values(values))
 
@@ -463,10 +463,10 @@ async def _update(connection: AsyncConnection, row: sa.Row[Any], **values: Any) 
 async def _pause(connection: AsyncConnection, row: sa.Row[Any], reason: PauseReason, now: float, by: str = "") -> None:
     this = sa.update(schedules).where(schedules.c.id == row.id)
     await connection.execute(this.values(paused=reason.value, next_at=None))
-    await _record(connection, now, row, "paused", by=by, reason=reason.value)
+    await _record_change(connection, now, row, "paused", by=by, reason=reason.value)
 
 
-async def _record(
+async def _record_change(
     connection: AsyncConnection, now: float, row: sa.Row[Any], change: str, by: str, **facts: Any
 ) -> None:
     place = {"team_id": row.team_id, "channel_id": row.channel_id, "user_id": row.user_id}
@@ -491,7 +491,7 @@ def _rule_of(row: sa.Row[Any]) -> Rule:
     return Rule(row.zone, row.cron, row.once_at)
 
 
-def _schedule(row: sa.Row[Any], used: Amount | None = None, runs: tuple[int, int] = (0, 0)) -> Schedule:
+def _schedule_of(row: sa.Row[Any], used: Amount | None = None, runs: tuple[int, int] = (0, 0)) -> Schedule:
     converted: dict[str, Any] = {
         "words": row.text,
         "rule": _rule_of(row),
@@ -509,13 +509,13 @@ async def _lock_active_schedules(connection: AsyncConnection, team_id: str, chan
     return await _active_schedules(connection, team_id, channel_id)
 
 
-async def _check_new(
+async def _check_new_schedule(
     connection: AsyncConnection,
     team_id: str,
     channel_id: str,
     user_id: str,
     proposal: Proposal,
-    most: int = MAX_IN_CHANNEL,
+    limit: int = MAX_IN_CHANNEL,
 ) -> None:
     """Raises UnusableRule if a channel has no room for the schedule that a person proposes, or if they already have an
     equal one."""
@@ -523,14 +523,14 @@ async def _check_new(
     theirs = (one for one in found if one.user_id == user_id)
     if same := next((one for one in theirs if proposal.is_same_as(one.as_proposal)), None):
         raise UnusableRule(sentences.already_scheduled(same.id))
-    _check_room(found, user_id, most)
+    _check_room(found, user_id, limit)
 
 
-def _check_room(standing: Sequence[Schedule], user_id: str, most: int) -> None:
-    if len(standing) >= MAX_IN_CHANNEL:
+def _check_room(active: Sequence[Schedule], user_id: str, limit: int) -> None:
+    if len(active) >= MAX_IN_CHANNEL:
         raise UnusableRule(sentences.channel_limit_reached(MAX_IN_CHANNEL))
-    if sum(one.user_id == user_id for one in standing) >= most:
-        raise UnusableRule(sentences.member_limit_reached(most))
+    if sum(one.user_id == user_id for one in active) >= limit:
+        raise UnusableRule(sentences.member_limit_reached(limit))
 
 
 async def _active_schedules(connection: AsyncConnection, team_id: str, channel_id: str) -> list[Schedule]:
@@ -540,7 +540,7 @@ async def _active_schedules(connection: AsyncConnection, team_id: str, channel_i
     rows = await connection.execute(
         sa.select(schedules).where(_IS_NOT_STOPPED, *here, is_standing).order_by(schedules.c.id)
     )
-    return [_schedule(row) for row in rows]
+    return [_schedule_of(row) for row in rows]
 
 
 async def _tokens_used(

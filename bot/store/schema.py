@@ -175,28 +175,28 @@ jobs = sa.Table(
 _thread = (jobs.c.team_id, jobs.c.channel_id, jobs.c.thread_ts)
 
 
-def _where(condition: str) -> dict[str, Any]:
+def _index_condition(condition: str) -> dict[str, Any]:
     return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
 
 
-def _only(status: str) -> dict[str, Any]:
-    return _where(f"status = '{status}'")
+def _status_condition(status: str) -> dict[str, Any]:
+    return _index_condition(f"status = '{status}'")
 
 
 sa.Index("ix_jobs_thread", *_thread, jobs.c.ts)
 # For retention, whose cost must not grow with the rows that it has already processed.
 sa.Index("ix_jobs_created_at", jobs.c.created_at)
 JOB_HAS_CONTENT = "text <> '' OR CAST(files AS TEXT) <> '[]'"
-sa.Index("ix_jobs_content", jobs.c.created_at, **_where(JOB_HAS_CONTENT))
+sa.Index("ix_jobs_content", jobs.c.created_at, **_index_condition(JOB_HAS_CONTENT))
 # For claims, whose cost must not grow with ended jobs: the oldest job, and one before it in its thread. With 100,000
 # ended jobs, an empty claim takes 1.5 ms with it, and 8 to 12 ms without it.
-sa.Index("ix_jobs_queued", jobs.c.id, **_only("queued"))
-sa.Index("ix_jobs_queued_thread", *_thread, jobs.c.ts, **_only("queued"))
+sa.Index("ix_jobs_queued", jobs.c.id, **_status_condition("queued"))
+sa.Index("ix_jobs_queued_thread", *_thread, jobs.c.ts, **_status_condition("queued"))
 # For a person's live jobs, which are counted at each enqueue and claim.
-sa.Index("ix_jobs_queued_user", jobs.c.team_id, jobs.c.user_id, **_only("queued"))
-sa.Index("ix_jobs_running_user", jobs.c.team_id, jobs.c.user_id, **_only("running"))
+sa.Index("ix_jobs_queued_user", jobs.c.team_id, jobs.c.user_id, **_status_condition("queued"))
+sa.Index("ix_jobs_running_user", jobs.c.team_id, jobs.c.user_id, **_status_condition("running"))
 # For a channel's recent alerts.
-sa.Index("ix_jobs_alerts", jobs.c.team_id, jobs.c.channel_id, jobs.c.created_at, **_where("alert_kind <> ''"))
+sa.Index("ix_jobs_alerts", jobs.c.team_id, jobs.c.channel_id, jobs.c.created_at, **_index_condition("alert_kind <> ''"))
 # For counting a bot's recent questions.
 sa.Index(
     "ix_jobs_from_bot",
@@ -207,17 +207,17 @@ sa.Index(
     postgresql_where=sa.text("from_bot"),
 )
 # Guarantees that no two workers answer in one thread.
-sa.Index("ix_jobs_running_thread", *_thread, unique=True, **_only("running"))
+sa.Index("ix_jobs_running_thread", *_thread, unique=True, **_status_condition("running"))
 sa.Index("ix_jobs_answered_with", jobs.c.answered_with)
 # For heartbeats, and for other workers' jobs.
-sa.Index("ix_jobs_running_worker", jobs.c.worker, **_only("running"))
+sa.Index("ix_jobs_running_worker", jobs.c.worker, **_status_condition("running"))
 
 # For questions that were never posted.
-sa.Index("ix_jobs_unposted", jobs.c.created_at, **_only("unposted"))
+sa.Index("ix_jobs_unposted", jobs.c.created_at, **_status_condition("unposted"))
 # For expired approvals.
-sa.Index("ix_jobs_awaiting_approval", jobs.c.waits_until, **_only("awaiting_approval"))
+sa.Index("ix_jobs_awaiting_approval", jobs.c.waits_until, **_status_condition("awaiting_approval"))
 # For the previous run of a schedule, and for running ones.
-sa.Index("ix_jobs_schedule", jobs.c.schedule_id, jobs.c.id, **_where("schedule_id IS NOT NULL"))
+sa.Index("ix_jobs_schedule", jobs.c.schedule_id, jobs.c.id, **_index_condition("schedule_id IS NOT NULL"))
 
 # One for each attempt that used something or ended its job, and one for each of its steps that requested tools. Their
 # cost is in the ledger.
@@ -252,7 +252,7 @@ sa.Index("ix_turns_job_id", turns.c.job_id)
 # For `typist usage`.
 sa.Index("ix_turns_created_at", turns.c.created_at)
 TURN_HAS_CONTENT = "answer <> ''"
-sa.Index("ix_turns_content", turns.c.created_at, **_where(TURN_HAS_CONTENT))
+sa.Index("ix_turns_content", turns.c.created_at, **_index_condition(TURN_HAS_CONTENT))
 
 # The text of unfinished answers, appended as it arrives and dropped when the job ends (bot/store/steps.py).
 checkpoints = sa.Table(
@@ -333,7 +333,7 @@ tool_calls = sa.Table(
 
 sa.Index("ix_tool_calls_created_at", tool_calls.c.created_at)
 CALL_HAS_CONTENT = "arguments <> '' OR result <> ''"
-sa.Index("ix_tool_calls_content", tool_calls.c.created_at, **_where(CALL_HAS_CONTENT))
+sa.Index("ix_tool_calls_content", tool_calls.c.created_at, **_index_condition(CALL_HAS_CONTENT))
 
 # Tools that an admin always allows in a channel, with their definitions at that time.
 allowed_tools = sa.Table(
@@ -515,7 +515,7 @@ charges = sa.Table(
 )
 
 # Caps and App Home add up rows by these alone, so no row is read for a sum.
-_is_closed = _where("day IS NOT NULL")
+_is_closed = _index_condition("day IS NOT NULL")
 _charged = (charges.c.day, charges.c.input_tokens, charges.c.output_tokens, charges.c.cost_usd)
 sa.Index("ix_charges_workspace", charges.c.team_id, *_charged, **_is_closed)
 sa.Index("ix_charges_user", charges.c.team_id, charges.c.user_id, *_charged, **_is_closed)
@@ -523,7 +523,7 @@ sa.Index("ix_charges_channel", charges.c.team_id, charges.c.channel_id, *_charge
 # For retention.
 sa.Index("ix_charges_day", charges.c.day, **_is_closed)
 # A job has one running attempt.
-sa.Index("ix_charges_open", charges.c.job_id, unique=True, **_where("day IS NULL"))
+sa.Index("ix_charges_open", charges.c.job_id, unique=True, **_index_condition("day IS NULL"))
 
 # Caps that Typist admins have set for the workspace, a channel or a person, replacing BOT_CAPS.
 caps = sa.Table(
@@ -570,7 +570,7 @@ notifications = sa.Table(
     sa.Column("content", sa.JSON(none_as_null=True)),
 )
 
-sa.Index("ix_notifications_due_at", notifications.c.due_at, **_where("due_at IS NOT NULL"))
+sa.Index("ix_notifications_due_at", notifications.c.due_at, **_index_condition("due_at IS NOT NULL"))
 
 feedback = sa.Table(
     "feedback",
@@ -652,7 +652,7 @@ schedules = sa.Table(
     sqlite_autoincrement=True,
 )
 
-sa.Index("ix_schedules_next_at", schedules.c.next_at, **_where("next_at IS NOT NULL"))
+sa.Index("ix_schedules_next_at", schedules.c.next_at, **_index_condition("next_at IS NOT NULL"))
 sa.Index("ix_schedules_channel", schedules.c.team_id, schedules.c.channel_id)
 
 # The definitions of tools that an admin agreed to, as sent by their MCP servers (bot/store/calls.py).
@@ -708,7 +708,7 @@ sa.Index("ix_audit_entries_at", audit_entries.c.at)
 sa.Index("ix_audit_entries_thread", audit_entries.c.channel_id, audit_entries.c.thread_ts)
 sa.Index("ix_audit_entries_user_id", audit_entries.c.user_id)
 AUDIT_HAS_BY = "by_id <> ''"
-sa.Index("ix_audit_entries_by_id", audit_entries.c.by_id, **_where(AUDIT_HAS_BY))
+sa.Index("ix_audit_entries_by_id", audit_entries.c.by_id, **_index_condition(AUDIT_HAS_BY))
 
 # What people asked to remember (bot/store/memories.py). Memories outlive the jobs of their messages.
 memories = sa.Table(
@@ -746,10 +746,10 @@ sa.Index(
     memories.c.channel_id,
     memories.c.ts,
     unique=True,
-    **_where("NOT is_proposed"),
+    **_index_condition("NOT is_proposed"),
 )
 sa.Index("ix_memories_renewed_at", memories.c.renewed_at)
-sa.Index("ix_memories_forgotten_at", memories.c.forgotten_at, **_where("forgotten_at IS NOT NULL"))
+sa.Index("ix_memories_forgotten_at", memories.c.forgotten_at, **_index_condition("forgotten_at IS NOT NULL"))
 
 # Questions kept as tests (bot/store/kept_tests.py). Retention keeps their text; all else goes with the job.
 kept_tests = sa.Table(

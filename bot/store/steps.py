@@ -80,11 +80,11 @@ async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[
     return added.rowcount == len(pieces)
 
 
-async def with_attempts(connection: AsyncConnection, claimed: Sequence[Job]) -> list[Job]:
+async def jobs_with_progress(connection: AsyncConnection, claimed_jobs: Sequence[Job]) -> list[Job]:
     """Returns the jobs with the text and steps recorded by earlier attempts at the same version."""
-    resumed = [job.id for job in claimed if job.attempts > 1]
+    resumed = [job.id for job in claimed_jobs if job.attempts > 1]
     if not resumed:
-        return list(claimed)
+        return list(claimed_jobs)
     texts = sa.select(checkpoints).where(checkpoints.c.job_id.in_(resumed))
     rows: defaultdict[tuple[int, int], list[sa.Row[Any]]] = defaultdict(list)
     for row in await connection.execute(texts.order_by(checkpoints.c.attempt, checkpoints.c.id)):
@@ -100,15 +100,15 @@ async def with_attempts(connection: AsyncConnection, claimed: Sequence[Job]) -> 
         begun = row.beginning or "", row.bound_to
         step = Step(row.step_no, row.chars, items, row.model, its_calls, parse_origins(row.origins), *begun)
         found[row.job_id, row.version].append(step)
-    keys = [(job.id, job.version) for job in claimed]
+    keys = [(job.id, job.version) for job in claimed_jobs]
     return [
         replace(job, checkpoint=_combine_pieces(job.continued_text, rows[key]), steps=tuple(found[key]))
-        for job, key in zip(claimed, keys, strict=True)
+        for job, key in zip(claimed_jobs, keys, strict=True)
     ]
 
 
-def _combine_pieces(so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
-    text = so_far
+def _combine_pieces(text_so_far: str, rows: Sequence[sa.Row[Any]]) -> Checkpoint:
+    text = text_so_far
     end = None
     attempt = 0
     sources: tuple[Citation, ...] = ()
@@ -129,12 +129,12 @@ async def drop_progress(connection: AsyncConnection, job_id: int) -> None:
         await connection.execute(sa.delete(table).where(table.c.job_id == job_id))
 
 
-_EARLIER = tool_calls.alias()
+_EARLIER_CALLS = tool_calls.alias()
 _REPEATS = sa.exists().where(
-    _EARLIER.c.job_id == tool_calls.c.job_id,
-    _EARLIER.c.version < tool_calls.c.version,
-    _EARLIER.c.binding == tool_calls.c.binding,
-    _EARLIER.c.begun_at.is_not(None),
+    _EARLIER_CALLS.c.job_id == tool_calls.c.job_id,
+    _EARLIER_CALLS.c.version < tool_calls.c.version,
+    _EARLIER_CALLS.c.binding == tool_calls.c.binding,
+    _EARLIER_CALLS.c.begun_at.is_not(None),
 )
 _IS_PINNED = sa.and_(tool_pins.c.tool == tool_calls.c.tool, tool_pins.c.definition_hash == tool_calls.c.definition_hash)
 _CALLS_AND_PINS: sa.Select[Any] = sa.select(tool_calls, tool_pins.c.definition, _REPEATS.label("repeats")).outerjoin(
@@ -166,6 +166,6 @@ async def read_calls(
     return tuple(map(call_of, (await connection.execute(in_order)).all()))
 
 
-async def empty_call_texts(connection: AsyncConnection, job_id: int) -> None:
+async def clear_call_texts(connection: AsyncConnection, job_id: int) -> None:
     these = tool_calls.c.job_id == job_id, verbatim_condition(CALL_HAS_CONTENT)
     await connection.execute(sa.update(tool_calls).where(*these).values(NO_CALL_TEXTS))

@@ -121,7 +121,7 @@ class Stores:
         return stores
 
     async def close(self) -> None:
-        self.database.refuse_new()
+        self.database.refuse_new_operations()
         try:
             async with limit_time(CLOSE_WITHIN_S if self.database.on_server else None, DROP_AFTER_S):
                 await self.database.wait_for_operations()

@@ -87,12 +87,12 @@ class UnpostedQuestions(Operations):
         )
 
     @writes
-    async def record_direct_post(self, connection: AsyncConnection, entry: OutboxEntry, *, begun: bool) -> bool:
+    async def record_direct_post(self, connection: AsyncConnection, entry: OutboxEntry, *, has_begun: bool) -> bool:
         """Records that posting a question in a direct message begins, or that nothing was sent. Returns False if
         another process has claimed the entry."""
         row = await _lock_job(connection, jobs.c.id == entry.job_id, outbox.is_taken(entry))
         if row is not None:
-            await _update(connection, row, elsewhere=begun)
+            await _update_unposted(connection, row, elsewhere=has_begun)
         return row is not None
 
     @writes
@@ -103,7 +103,7 @@ class UnpostedQuestions(Operations):
         failed."""
         row = await _lock_job(connection, jobs.c.team_id == team_id, jobs.c.asked_as == view_id)
         if row is not None:
-            await _update(connection, row, posted=[channel_id, ts])
+            await _update_unposted(connection, row, posted=[channel_id, ts])
             await outbox.add_missing(connection, OutboxKind.POST_QUESTION, row.id, self._now())
 
     @writes
@@ -134,5 +134,5 @@ async def _lock_job(connection: AsyncConnection, *which: sa.ColumnElement[bool])
     return (await connection.execute(sa.select(jobs).where(*which, IS_UNPOSTED).with_for_update())).one_or_none()
 
 
-async def _update(connection: AsyncConnection, row: sa.Row[Any], **known: Any) -> None:
+async def _update_unposted(connection: AsyncConnection, row: sa.Row[Any], **known: Any) -> None:
     await connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(unposted={**row.unposted, **known}))

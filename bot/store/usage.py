@@ -112,7 +112,7 @@ async def insert_open_charges(connection: AsyncConnection, job_ids: Collection[i
         await connection.execute(sa.insert(charges).from_select(list(columns), begun))
 
 
-async def update_open_charges(connection: AsyncConnection, worker: str, spent: Mapping[Job, StepEstimate]) -> None:
+async def update_open_charges(connection: AsyncConnection, worker: str, estimates: Mapping[Job, StepEstimate]) -> None:
     # In the same order in all processes, which prevents deadlocks.
     rows = [
         {
@@ -124,7 +124,7 @@ async def update_open_charges(connection: AsyncConnection, worker: str, spent: M
             "new_output_tokens": used.output_tokens,
             "new_model": used.model,
         }
-        for job, used in sorted(spent.items(), key=lambda item: item[0].id)
+        for job, used in sorted(estimates.items(), key=lambda item: item[0].id)
     ]
     if rows:
         await connection.execute(_UPDATE_OPEN_CHARGE, rows)
@@ -260,7 +260,7 @@ class UsageLedger(WorkerOperations):
         self._reserving = asyncio.Lock()
 
     @completes()
-    async def reserve(self, job: Job, most: Amount, defaults: Sequence[Cap]) -> CapCheck:
+    async def reserve(self, job: Job, max_usage: Amount, defaults: Sequence[Cap]) -> CapCheck:
         """Reserves an answer's maximum usage until its attempt ends, if the caps leave enough room. A workspace's
         reservations are made one after another. `defaults`: the caps that apply unless admins have set other caps."""
         scope_ids = scope_ids_of(job.question)
@@ -284,10 +284,10 @@ class UsageLedger(WorkerOperations):
             # In this order, an answer that ends in between briefly counts twice, and is never missed.
             scopes = {cap.window.scope for cap in caps_now}
             reserved = {scope: await _reserved_by_others(connection, job, scope) for scope in scopes}
-            used = await _usage(connection, scope_ids, {cap.window for cap in caps_now}, self._now())
+            used = await _usage_by_window(connection, scope_ids, {cap.window for cap in caps_now}, self._now())
             check = check_caps(caps_now, used, reserved)
             if check == CapCheck():
-                values = {"reserved_tokens": most.tokens, "reserved_usd": most.cost_usd}
+                values = {"reserved_tokens": max_usage.tokens, "reserved_usd": max_usage.cost_usd}
                 await connection.execute(sa.update(charges).where(*this).values(**values))
             return check
 
@@ -306,7 +306,7 @@ class UsageLedger(WorkerOperations):
     ) -> Mapping[CapWindow, Amount]:
         """Returns the usage in each window's current period. An attempt's usage counts on the day when the attempt
         ended."""
-        return await _usage(connection, scope_ids, windows, self._now())
+        return await _usage_by_window(connection, scope_ids, windows, self._now())
 
     async def usage_by_period(self, scope_ids: ScopeIds, scope: Scope) -> dict[Period, Amount]:
         windows = {period: CapWindow(scope, period) for period in Period}
@@ -315,34 +315,34 @@ class UsageLedger(WorkerOperations):
 
     @writes
     async def charge_message(
-        self, connection: AsyncConnection, question: Question, used: Amount, defaults: Sequence[Cap]
+        self, connection: AsyncConnection, question: Question, amount: Amount, defaults: Sequence[Cap]
     ) -> None:
         """Charges the thread's newest job for a message that isn't a question yet. `defaults`: as in Meter."""
         newest = sa.select(jobs.c.id).where(in_thread(question.thread)).order_by(jobs.c.ts.desc()).limit(1)
         # An end also locks its job before the caps.
         job_id = await connection.scalar(newest.with_for_update(read=True, key_share=True))
-        if job_id is None or not used:
+        if job_id is None or not amount:
             return
         scope_ids, now = scope_ids_of(question), self._now()
         ids = {"team_id": scope_ids.team_id, "user_id": scope_ids.user_id, "channel_id": scope_ids.channel_id}
-        amount = {"input_tokens": used.tokens, "cost_usd": used.cost_usd}
-        await connection.execute(sa.insert(charges).values(**ids, job_id=job_id, day=day_of(now), **amount))
+        used = {"input_tokens": amount.tokens, "cost_usd": amount.cost_usd}
+        await connection.execute(sa.insert(charges).values(**ids, job_id=job_id, day=day_of(now), **used))
         await _notify_admins(connection, scope_ids, now, defaults)
 
     @reads
     async def usage_by_day(
-        self, connection: AsyncConnection, team_id: str, owner: CapOwner, first: int
+        self, connection: AsyncConnection, team_id: str, owner: CapOwner, first_day: int
     ) -> Mapping[int, Amount]:
-        """Returns a cap owner's usage on each day, starting with day `first`. Days are counted from 1970-01-01."""
+        """Returns a cap owner's usage on each day, starting with day `first_day`. Days are counted from 1970-01-01."""
         of_owner = _is_charged_to(ScopeIds(team_id, owner.id, owner.id), owner.scope)
-        days = sa.select(charges.c.day, *_SUMS).where(*of_owner, charges.c.day >= first).group_by(charges.c.day)
+        days = sa.select(charges.c.day, *_SUMS).where(*of_owner, charges.c.day >= first_day).group_by(charges.c.day)
         return {day: _amount(*sums) for day, *sums in await connection.execute(days)}
 
     @reads
-    async def month_usage(self, connection: AsyncConnection, team_id: str, first: int, end: int) -> MonthUsage:
-        """Returns a workspace's usage from day `first` up to, but not including, day `end`. Days are counted from
-        1970-01-01."""
-        of_month = charges.c.team_id == team_id, charges.c.day >= first, charges.c.day < end
+    async def month_usage(self, connection: AsyncConnection, team_id: str, first_day: int, end_day: int) -> MonthUsage:
+        """Returns a workspace's usage from day `first_day` up to, but not including, day `end_day`. Days are counted
+        from 1970-01-01."""
+        of_month = charges.c.team_id == team_id, charges.c.day >= first_day, charges.c.day < end_day
         by = (charges.c.user_id, charges.c.channel_id, charges.c.model)
         # Added up in the database, because App Home is opened more often than a report is run.
         summed = sa.select(*by, *_SUMS, sa.func.sum(charges.c.web_searches)).where(*of_month).group_by(*by)
@@ -359,7 +359,7 @@ class UsageLedger(WorkerOperations):
                 people[user_id] += amount
             if model:
                 models[model] += amount
-        calls = await _calls_by_tool(connection, team_id, first, end)
+        calls = await _calls_by_tool(connection, team_id, first_day, end_day)
         calls |= {texts.settings.WEB_SEARCH.label: searches} if searches else {}
         return MonthUsage(total=total, people=people, channels=channels, models=models, calls=calls)
 
@@ -372,9 +372,9 @@ class UsageLedger(WorkerOperations):
         return list(await connection.scalars(most))
 
     @reads
-    async def week_usage(self, connection: AsyncConnection, team_id: str, first: int, most_disliked: int) -> Week:
-        """Returns the usage of the week that begins on day `first` (counted from 1970-01-01), with up to
-        `most_disliked` of the channels with the most 👎."""
+    async def week_usage(self, connection: AsyncConnection, team_id: str, first_day: int, limit: int) -> Week:
+        """Returns the usage of the week that begins on day `first_day` (counted from 1970-01-01), with up to
+        `limit` of the channels with the most 👎."""
         count, over, first_s = sa.func.count(), ~IS_MIDWAY, turns.c.first_token_s
         sums = (
             sa.func.count(jobs.c.user_id.distinct()).filter(over),
@@ -384,15 +384,17 @@ class UsageLedger(WorkerOperations):
             sa.func.count(first_s),
         )
         # Added up in the database, because reading a large company's rows would block everything else.
-        people, usd, unpriced, slowest_s, waits = (await connection.execute(_select_week(team_id, first, *sums))).one()
-        by_end = _select_week(team_id, first, turns.c.end_reason, count).group_by(turns.c.end_reason)
-        last = _select_week(team_id, first, sa.func.max(turns.c.id)).where(over).group_by(turns.c.job_id)
+        people, usd, unpriced, slowest_s, waits = (
+            await connection.execute(_select_week(team_id, first_day, *sums))
+        ).one()
+        by_end = _select_week(team_id, first_day, turns.c.end_reason, count).group_by(turns.c.end_reason)
+        last = _select_week(team_id, first_day, sa.func.max(turns.c.id)).where(over).group_by(turns.c.job_id)
         ends = sa.select(turns.c.end_reason, count).where(turns.c.id.in_(last)).group_by(turns.c.end_reason)
-        in_order = _select_week(team_id, first, first_s).where(first_s.is_not(None)).order_by(first_s)
+        in_order = _select_week(team_id, first_day, first_s).where(first_s.is_not(None)).order_by(first_s)
         middle = (await connection.scalars(in_order.offset(max(0, waits - 1) // 2).limit(2 - waits % 2))).all()
         attempts = {EndReason(reason): number for reason, number in await connection.execute(by_end)}
         questions = {EndReason(reason): number for reason, number in await connection.execute(ends)}
-        up, down, reasons, disliked = await _week_feedback(connection, team_id, first, most_disliked)
+        up, down, reasons, disliked = await _week_feedback(connection, team_id, first_day, limit)
         return Week(
             questions=sum(questions.values()),
             people=people,
@@ -410,10 +412,10 @@ class UsageLedger(WorkerOperations):
         )
 
     @reads
-    async def channels_with_questions_of(
-        self, connection: AsyncConnection, team_id: str, user_id: str, first: int
+    async def channels_of_asker(
+        self, connection: AsyncConnection, team_id: str, user_id: str, first_day: int
     ) -> list[str]:
-        """Returns the channels where a person has asked questions since day `first` (counted from 1970-01-01), most
+        """Returns the channels where a person has asked questions since day `first_day` (counted from 1970-01-01), most
         recent first. Excludes direct messages."""
         channel_id = charges.c.channel_id
         of_person = _is_charged_to(ScopeIds(team_id, user_id, ""), Scope.USER)
@@ -421,7 +423,7 @@ class UsageLedger(WorkerOperations):
             sa.select(channel_id)
             .join(jobs, jobs.c.id == charges.c.job_id)
             # A decision about a person's message is charged to them, even if it isn't a question.
-            .where(*of_person, charges.c.day >= first, jobs.c.user_id == user_id)
+            .where(*of_person, charges.c.day >= first_day, jobs.c.user_id == user_id)
         )
         newest_first = theirs.group_by(channel_id).order_by(sa.func.max(charges.c.id).desc())
         return [id_ for id_ in await connection.scalars(newest_first) if not is_direct_message(id_)]
@@ -443,8 +445,8 @@ class CapStore(Operations):
         now = self._now()
         found = []
         for row in (await connection.execute(sa.select(caps).where(caps.c.team_id == team_id))).all():
-            cap, ids = _cap(row), ScopeIds(team_id, row.scope_id, row.scope_id)
-            used = await _usage(connection, ids, [cap.window], now)
+            cap, ids = _cap_of(row), ScopeIds(team_id, row.scope_id, row.scope_id)
+            used = await _usage_by_window(connection, ids, [cap.window], now)
             found.append(OwnCap(CapOwner(cap.window.scope, row.scope_id), cap, used[cap.window]))
         return found
 
@@ -489,10 +491,10 @@ async def caps_in_force(connection: AsyncConnection, scope_ids: ScopeIds, defaul
 async def _caps_of(connection: AsyncConnection, team_id: str, *owners: CapOwner) -> tuple[Cap, ...]:
     of_owners = sa.tuple_(caps.c.scope, caps.c.scope_id).in_([(owner.scope.value, owner.id) for owner in owners])
     rows = await connection.execute(sa.select(caps).where(caps.c.team_id == team_id, of_owners))
-    return tuple(map(_cap, rows))
+    return tuple(map(_cap_of, rows))
 
 
-def _cap(row: sa.Row[Any]) -> Cap:
+def _cap_of(row: sa.Row[Any]) -> Cap:
     return Cap(CapWindow(Scope(row.scope), Period(row.period)), row.amount, row.in_dollars)
 
 
@@ -512,7 +514,7 @@ def _is_charged_to(scope_ids: ScopeIds, scope: Scope) -> tuple[sa.ColumnElement[
     return charges.c.team_id == scope_ids.team_id, within[scope]
 
 
-async def _usage(
+async def _usage_by_window(
     connection: AsyncConnection, scope_ids: ScopeIds, windows: Collection[CapWindow], now: float
 ) -> dict[CapWindow, Amount]:
     amounts: dict[CapWindow, Amount] = {}
@@ -537,7 +539,7 @@ async def _notify_admins(connection: AsyncConnection, scope_ids: ScopeIds, now: 
         return
     # If two charges pass a mark together, the second has to see the first.
     await acquire_lock(connection, f"caps {team_id}")
-    amounts = await _usage(connection, scope_ids, {cap.window for cap in caps_now}, now)
+    amounts = await _usage_by_window(connection, scope_ids, {cap.window for cap in caps_now}, now)
     for cap in caps_now:
         passed = due_notices(cap, amounts[cap.window], scope_ids.id_of(cap.window.scope), now)
         # At 100%, nobody needs to hear about 80%.
@@ -551,21 +553,21 @@ async def _notify_admins(connection: AsyncConnection, scope_ids: ScopeIds, now: 
 _ATTEMPTS = turns.join(jobs, turns.c.job_id == jobs.c.id).outerjoin(charges, turns.c.charge_id == charges.c.id)
 
 
-def _is_in_week(team_id: str, first: int, at: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
-    return sa.and_(at >= first * DAY_S, at < (first + WEEK_DAYS) * DAY_S, _is_in_team(team_id))
+def _is_in_week(team_id: str, first_day: int, time: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
+    return sa.and_(time >= first_day * DAY_S, time < (first_day + WEEK_DAYS) * DAY_S, _is_in_team(team_id))
 
 
-def _select_week(team_id: str, first: int, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+def _select_week(team_id: str, first_day: int, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
     """Selects a week's attempts that are included in reports (AnswerUsage.is_counted)."""
     counts = sa.or_(~IS_MIDWAY, TOKENS > 0, charges.c.cost_usd > 0)
-    return sa.select(*columns).select_from(_ATTEMPTS).where(_is_in_week(team_id, first, turns.c.created_at), counts)
+    return sa.select(*columns).select_from(_ATTEMPTS).where(_is_in_week(team_id, first_day, turns.c.created_at), counts)
 
 
 async def _week_feedback(
-    connection: AsyncConnection, team_id: str, first: int, most_disliked: int
+    connection: AsyncConnection, team_id: str, first_day: int, limit: int
 ) -> tuple[int, int, dict[str, int], dict[str, int]]:
     """Returns the number of 👍 and of 👎 in a week, the number of 👎 by reason, and the channels with the most 👎."""
-    of_week, count = _is_in_week(team_id, first, feedback.c.at), sa.func.count()
+    of_week, count = _is_in_week(team_id, first_day, feedback.c.at), sa.func.count()
     given = feedback.join(jobs, feedback.c.job_id == jobs.c.id)
     value, reason = feedback.c.value, feedback.c.reason
     place = sa.case((jobs.c.channel_id.startswith("D"), ""), else_=jobs.c.channel_id).label("place")
@@ -575,7 +577,7 @@ async def _week_feedback(
     for thumb, why, number in await connection.execute(by_reason):
         thumbs[thumb > 0] += number
         reasons += Counter({DownReason(why).value: number} if why else {})
-    most = await connection.execute(by_place.order_by(count.desc(), place).limit(most_disliked))
+    most = await connection.execute(by_place.order_by(count.desc(), place).limit(limit))
     return thumbs[True], thumbs[False], reasons, {channel_id: int(number) for channel_id, number in most}
 
 
@@ -624,13 +626,15 @@ async def thumbs(connection: AsyncConnection, since: float, *which: sa.ColumnEle
     ]
 
 
-async def _calls_by_tool(connection: AsyncConnection, team_id: str, first: int, end: int) -> dict[str, int]:
+async def _calls_by_tool(connection: AsyncConnection, team_id: str, first_day: int, end_day: int) -> dict[str, int]:
     # Looked up for each row, because with a join, SQLite would scan all jobs of the team.
     team = sa.select(jobs.c.team_id).where(jobs.c.id == tool_calls.c.job_id).scalar_subquery()
     made_at = tool_calls.c.created_at
     counted = (
         sa.select(tool_calls.c.tool, sa.func.count())
-        .where(made_at >= first * DAY_S, made_at < end * DAY_S, team == team_id, tool_calls.c.begun_at.is_not(None))
+        .where(
+            made_at >= first_day * DAY_S, made_at < end_day * DAY_S, team == team_id, tool_calls.c.begun_at.is_not(None)
+        )
         .group_by(tool_calls.c.tool)
     )
     return {tool: int(number) for tool, number in await connection.execute(counted)}

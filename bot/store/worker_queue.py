@@ -78,14 +78,14 @@ class WorkerQueue(MeteredOperations):
             return claimed[:limit]
 
     @completes()
-    async def heartbeat(self, claimed: Mapping[Job, StepEstimate], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
+    async def heartbeat(self, estimates: Mapping[Job, StepEstimate], pieces: Mapping[Job, Piece] = NO_PIECES) -> Pulse:
         """Renews this worker's claim on its jobs, and returns which of them were stopped or edited. Call it about once
         a second.
-        `claimed`: the usage of each attempt so far. `pieces`: new text of the answers, recorded in the same
+        `estimates`: the usage of each attempt so far. `pieces`: new text of the answers, recorded in the same
         transaction."""
-        if not claimed:
+        if not estimates:
             return Pulse()
-        news = {job: spent for job, spent in claimed.items() if self._recorded_usage.get(job, NO_ESTIMATE) != spent}
+        news = {job: spent for job, spent in estimates.items() if self._recorded_usage.get(job, NO_ESTIMATE) != spent}
         held = sa.select(jobs.c.id, jobs.c.attempts, jobs.c.stop_requested, jobs.c.version)
         held = held.where(jobs.c.worker == self._worker.name, is_running())
         async with self._database.begin_write(synced=False) as connection:
@@ -94,8 +94,8 @@ class WorkerQueue(MeteredOperations):
             await steps.append_text(connection, self._worker.name, pieces)
             await usage.update_open_charges(connection, self._worker.name, news)
             rows = {(row.id, row.attempts): row for row in await connection.execute(held)}
-        self._recorded_usage = dict(claimed)
-        ours = {job: rows[job.id, job.attempts] for job in claimed if (job.id, job.attempts) in rows}
+        self._recorded_usage = dict(estimates)
+        ours = {job: rows[job.id, job.attempts] for job in estimates if (job.id, job.attempts) in rows}
         return Pulse(
             owned_ids=frozenset(row.id for row in ours.values()),
             ids_to_stop=frozenset(row.id for row in ours.values() if row.stop_requested),
@@ -149,23 +149,26 @@ class WorkerQueue(MeteredOperations):
         end: End,
         text: str,
         *,
-        mention: bool = False,
-        for_outbox: OutboxKind | None = None,
+        should_mention: bool = False,
+        outbox_kind: OutboxKind | None = None,
         notification: Notification | None = None,
         canvas_for: str = "",
     ) -> bool:
         """Ends the job and records its turn with the answer's text. Returns False if this worker has lost the job.
 
-        `mention`: whether the outbox should mention the asker. `canvas_for`: the person who requested a canvas, or "".
-        `for_outbox`: work that Slack rejected, which goes to the outbox. `notification`: sent to the asker if the end
-        can't be shown. If the question was edited in the meantime, the turn is recorded and the job is released
+        `should_mention`: whether the outbox should mention the asker. `canvas_for`: the person who requested a canvas,
+        or "". `outbox_kind`: work that Slack rejected, which goes to the outbox. `notification`: sent to the asker if
+        the end can't be shown. If the question was edited in the meantime, the turn is recorded and the job is released
+
         instead.
         """
         now = self._now()
         async with self._database.begin_write() as connection:
             row = await self._end_job(connection, job, end, text, now)
             if row is not None:
-                await self._clean_up(connection, job, row, now, for_outbox, notification, mention=mention)
+                await self._clean_up(
+                    connection, job, row, now, outbox_kind, notification, should_mention=should_mention
+                )
             if canvas_for and row is not None and row.status == Status.ENDED and not row.stop_requested:
                 await outbox.add(connection, OutboxKind.MAKE_CANVAS, [job.id], now, canvas_for)
         self._handed_out.discard((job.id, job.attempts))
@@ -178,7 +181,7 @@ class WorkerQueue(MeteredOperations):
         self,
         job: Job,
         piece: Piece | None = None,
-        spent: StepEstimate = NO_ESTIMATE,
+        estimate: StepEstimate = NO_ESTIMATE,
         *,
         is_interrupted: bool = False,
         posts_answer: bool = False,
@@ -204,7 +207,7 @@ class WorkerQueue(MeteredOperations):
             if is_released and must_post:
                 await outbox.add_missing(connection, OutboxKind.POST_QUESTION, job.id, self._now())
             if is_released:
-                await usage.update_open_charges(connection, self._worker.name, {job: spent})
+                await usage.update_open_charges(connection, self._worker.name, {job: estimate})
                 await self._meter.charge_interrupted(connection, [job], self._now())
                 await self._worker.wake_others(connection)
         self._handed_out.discard((job.id, job.attempts))
@@ -264,11 +267,11 @@ class WorkerQueue(MeteredOperations):
             await _erase_from_audit(connection, job, {**turn, **(charge.used if charge else {})}, now)
         else:
             if job.continued_text and row.status == Status.ENDED:
-                await answers.empty_continued_turn(connection, job)
+                await answers.clear_continued_turn(connection, job)
             if row.answer_deleted:
                 turn = {**turn, **NO_ANSWER}
                 # A call might have ended after the answer was deleted.
-                await answers.empty_calls(connection, job.question.thread, job.id)
+                await answers.clear_calls(connection, job.question.thread, job.id)
             await self._meter.record_turns(connection, {job: (turn, charge)}, now)
             # Versions that people request later don't count for the schedule.
             if row.schedule_id is not None and row.status == Status.ENDED and not job.version:
@@ -281,29 +284,29 @@ class WorkerQueue(MeteredOperations):
         job: Job,
         row: sa.Row[Any],
         now: float,
-        for_outbox: OutboxKind | None,
+        outbox_kind: OutboxKind | None,
         notification: Notification | None,
         *,
-        mention: bool,
+        should_mention: bool,
     ) -> None:
         """Deletes the attempt's data, adds outbox entries, and wakes workers that are waiting for the job."""
         is_outdated = row.status == Status.QUEUED
         await steps.drop_progress(connection, job.id)
         is_over = not (is_outdated or row.erase_requested)
-        if for_outbox is not OutboxKind.REPLY and (job.version > 0 or job.attempts > 1):
-            await outbox.delete_shown(connection, job.id)
+        if outbox_kind is not OutboxKind.REPLY and (job.version > 0 or job.attempts > 1):
+            await outbox.delete_shown_updates(connection, job.id)
         if is_over:
             await outbox.tidy(connection, job.question, job.id, now)
         if notification and is_over:
             await notifications.add(connection, now, job.question.thread.team_id, notification)
-        elif for_outbox and is_over:
-            await outbox.add(connection, for_outbox, [job.id], now + wait_s(0))
+        elif outbox_kind and is_over:
+            await outbox.add(connection, outbox_kind, [job.id], now + wait_s(0))
         elif is_over and (row.answer_deleted or row.question_deleted or row.version != job.version):
             # This attempt has shown something that must not stay, or lost the reply to an edit without another attempt
             # following.
             await outbox.queue_updates(connection, [job.id], now)
         is_to_be_shown = not notification and not ts_of(messages_of(row), MessageRole.STRAY)
-        mentions = mention and is_to_be_shown and is_over and not (row.stop_requested or row.answer_deleted)
+        mentions = should_mention and is_to_be_shown and is_over and not (row.stop_requested or row.answer_deleted)
         if mentions:
             await connection.execute(sa.update(jobs).where(jobs.c.id == job.id).values(mention_at=now))
             await outbox.add(connection, OutboxKind.SIDE_MESSAGES, [job.id], now)

@@ -40,14 +40,14 @@ from bot.clock import Clock
 from bot.core.job import Job
 from bot.errors import StoreError
 from bot.store.database import (
-    OWNERS_ALONE,
+    OWNER_ONLY,
     Database,
     Operations,
     channel,
     database_file,
+    is_postgresql,
     lock_key,
     message_prefix,
-    on_postgresql,
     writes,
 )
 from bot.store.rows import has_jobs, is_running, upsert
@@ -76,7 +76,7 @@ class Observation:
 
 
 @dataclass(slots=True)
-class _Watched:
+class _WatchedWorker:
     observation: Observation
     unchanged_since_s: float
     free_since_s: float
@@ -85,7 +85,7 @@ class _Watched:
 class FailureDetector:
     def __init__(self, lock_grace_s: float = LOCK_GRACE_S) -> None:
         self._lock_grace_s = lock_grace_s
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, _WatchedWorker] = {}
         self._observed_at_s = -math.inf
 
     def is_due(self, now_s: float) -> bool:
@@ -106,12 +106,12 @@ class FailureDetector:
             if now_s - watched.unchanged_since_s >= SILENCE_S or now_s - watched.free_since_s >= self._lock_grace_s
         }
 
-    def _watch(self, worker: str, observation: Observation, now_s: float) -> _Watched:
+    def _watch(self, worker: str, observation: Observation, now_s: float) -> _WatchedWorker:
         known = self._watched.get(worker)
         if known is None or known.observation.beat != observation.beat:
-            return _Watched(observation, now_s, now_s if observation.lock_is_free else math.inf)
+            return _WatchedWorker(observation, now_s, now_s if observation.lock_is_free else math.inf)
         free_since_s = min(known.free_since_s, now_s) if observation.lock_is_free else math.inf
-        return _Watched(observation, known.unchanged_since_s, free_since_s)
+        return _WatchedWorker(observation, known.unchanged_since_s, free_since_s)
 
     def next_check_s(self, now_s: float) -> float:
         """Returns the time until the next useful observation, or infinity while no other worker has a job."""
@@ -141,7 +141,7 @@ class FileLocks:
                 fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink(missing_ok=True)
         while self._file is None:
-            file = os.open(self._own_path, os.O_CREAT | os.O_RDWR, OWNERS_ALONE)
+            file = os.open(self._own_path, os.O_CREAT | os.O_RDWR, OWNER_ONLY)
             fcntl.flock(file, fcntl.LOCK_EX)
             if has_path(self._own_path, file):
                 self._file = file
@@ -179,9 +179,9 @@ def has_path(path: Path, file: int) -> bool:
 
 HEARD_WITHIN_S = 60.0
 """Maximum time between two messages from Slack to a running process."""
-KEPT_S = 24 * 3600.0
+ROWS_KEPT_S = 24 * 3600.0
 """The period for which a dead worker's row is kept if it has no jobs."""
-MAX_BYTES = 7_900
+MAX_PAYLOAD_BYTES = 7_900
 """Maximum size of a payload. PostgreSQL accepts less than 8,000 bytes."""
 
 log = logging.getLogger(__name__)
@@ -210,7 +210,7 @@ class WorkerLiveness:
         self._change.set()
 
     async def wake_others(self, connection: AsyncConnection, *where: sa.ColumnElement[bool]) -> None:
-        if on_postgresql(connection):
+        if is_postgresql(connection):
             statement = sa.select(sa.func.pg_notify(channel(), self.name))
             await connection.execute(statement.select_from(jobs).where(*where).limit(1) if where else statement)
 
@@ -257,7 +257,7 @@ class WorkerLiveness:
         if not self._detector.is_due(self._clock.monotonic()):
             return {}
         async with self._database.begin_read() as connection:
-            others = (await connection.execute(_OTHER_WORKERS[on_postgresql(connection)], {"me": self.name})).all()
+            others = (await connection.execute(_OTHER_WORKERS[is_postgresql(connection)], {"me": self.name})).all()
             locks = self._locks
             observations = {
                 row.worker: Observation(row.beat, bool(row.free) and (locks is None or locks.is_free(row.worker)))
@@ -277,7 +277,7 @@ class WorkerLiveness:
         try:
             if self._is_registered:
                 # Also removes workers that died long ago. Rows with jobs are needed to take those over.
-                ended = sa.or_(workers.c.worker == self.name, workers.c.seen_at < self._clock.now() - KEPT_S)
+                ended = sa.or_(workers.c.worker == self.name, workers.c.seen_at < self._clock.now() - ROWS_KEPT_S)
                 async with self._database.begin_write() as connection:
                     await connection.execute(sa.delete(workers).where(ended, ~has_jobs()))
         finally:
@@ -309,15 +309,15 @@ class ProcessMessages(WorkerOperations):
     async def send(self, text: str) -> None:
         """Sends a message to all other reachable processes. Never raises."""
         payload = f"{message_prefix(self._worker.name)}{text}"
-        if not self._database.on_server or len(payload.encode()) > MAX_BYTES:
+        if not self._database.on_server or len(payload.encode()) > MAX_PAYLOAD_BYTES:
             return
         try:
             await self._notify(payload)
         except StoreError as error:
             log.warning("other processes not notified: %s", error)
 
-    def on_message(self, received: Callable[[str], None]) -> None:
-        self._worker.on_message = received
+    def on_message(self, handler: Callable[[str], None]) -> None:
+        self._worker.on_message = handler
 
     @writes
     async def _notify(self, connection: AsyncConnection, payload: str) -> None:
@@ -328,7 +328,7 @@ async def living_workers(connection: AsyncConnection, file: Path | None, now: fl
     """Returns the names of the running workers that use a database. If a pooler doesn't support locks, a worker is
     considered running if it received something from Slack within HEARD_WITHIN_S. An in-memory database is used only by
     workers of this process. `file`: the database's path, or None if the database isn't a file."""
-    if not on_postgresql(connection):
+    if not is_postgresql(connection):
         locks = FileLocks(file, "") if file else None
         names = await connection.scalars(sa.select(workers.c.worker))
         return [name for name in names if locks is None or not locks.is_free(name)]

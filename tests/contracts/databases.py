@@ -47,7 +47,7 @@ needs_mount = pytest.mark.skipif(not may_mount(), reason="needs a machine that l
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "on_postgresql: the test's `database_url` on a server isn't left to long tests")
+    config.addinivalue_line("markers", "is_postgresql: the test's `database_url` on a server isn't left to long tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     SQL is the same on a server. Tests of what several processes do at once use `shared_url` and run on both."""
     for item in items:
         on_server = isinstance(item, pytest.Function) and _parameters(item).get("database_url") == "postgresql"
-        if on_server and not item.get_closest_marker("on_postgresql"):
+        if on_server and not item.get_closest_marker("is_postgresql"):
             item.add_marker(pytest.mark.long)
 
 

@@ -82,7 +82,7 @@ class Process:
         for write in WRITES:
             setattr(stores.accounts, write, partial(self._write, write, getattr(stores.accounts, write)))
         self.sign_ins = SignIns(stores.accounts, (KEY,), (jira.config,), stores.clock)
-        setattr(self.sign_ins, "_refresh", partial(self._refresh, self.sign_ins._refresh))  # noqa: B010
+        setattr(self.sign_ins, "_refresh_tokens", partial(self._refresh_tokens, self.sign_ins._refresh_tokens))  # noqa: B010
         self.connections = Connections(self.sign_ins, {"jira": jira.config}, stores.clock)
         self.refreshing: Counter[Owner] = Counter()
         self.spending: set[Owner] = set()
@@ -120,7 +120,7 @@ class Process:
         finally:
             self.refreshing[owner] -= 1
 
-    async def _refresh(
+    async def _refresh_tokens(
         self, refresh: Callable[..., Awaitable[None]], owner: Owner, *arguments: Any, **options: Any
     ) -> None:
         self.spending.add(owner)

@@ -17,7 +17,7 @@ from bot.store.database import MAX_GROUP, Database, GroupCommit, create_engine
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.clocks import ManualClock
 
-pytestmark = pytest.mark.on_postgresql
+pytestmark = pytest.mark.is_postgresql
 
 FILES = 20
 NUMBERS = sa.table("numbers", sa.column("number"))
@@ -77,7 +77,7 @@ async def test_transactions_read_what_is_committed_whatever_the_servers_default_
         return str(await connection.scalar(sa.text("SHOW transaction_isolation")))
 
     assert [await database.read(level), await database.write(level)] == ["read committed"] * 2
-    await database.overwrite_deleted()
+    await database.overwrite_deleted_rows()
     assert await database.write(level, synced=False) == "read committed"
     await engine.dispose()
 
@@ -202,7 +202,7 @@ class TestClose:
         go_on = asyncio.Event()
         caller = asyncio.create_task(database.write(partial(insert, number=1, after=go_on)))
         await begun(caller)
-        database.refuse_new()
+        database.refuse_new_operations()
         with pytest.raises(StoreError, match="closed"):
             await database.write(partial(insert, number=2))
         go_on.set()

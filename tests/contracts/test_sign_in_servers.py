@@ -161,11 +161,11 @@ def recordings(monkeypatch: pytest.MonkeyPatch, recorded: Recorded) -> None:
     """Answers with what was recorded, as nobody asks the servers themselves."""
     resource = {"resource": recorded.url.removesuffix("/"), "authorization_servers": [recorded.named]}
 
-    async def send(method: str, url: str, server_url: str, *_: Any, **request: Any) -> oauth._Answer:
+    async def send(method: str, url: str, server_url: str, *_: Any, **request: Any) -> oauth._Response:
         is_metadata = "oauth-authorization-server" in url or "openid-configuration" in url
         said = resource if "oauth-protected-resource" in url else recorded.metadata if is_metadata else {}
         status = 401 if url == server_url else 200
-        return oauth._Answer(status, json.dumps(said).encode(), httpx2.Response(status))
+        return oauth._Response(status, json.dumps(said).encode(), httpx2.Response(status))
 
     async def check(url: str, server_url: str) -> None:
         oauth.check_url_form(url, server_url)
@@ -340,7 +340,7 @@ async def test_what_is_known_of_a_server_counts_while_it_is_looked_up_again(
     async with slow.running() as server:
         servers = SignInServers(timed.accounts, Vault([KEY]), [server], clock)
         assert await servers.account_problem("slow") == ""
-        clock.now_s += sign_in_servers.KNOWN_FOR_S + 1
+        clock.now_s += sign_in_servers.DISCOVERY_KEPT_S + 1
         monkeypatch.setattr(sign_in_servers, "OFFERED_WITHIN_S", 0.1)
         slow.hangs_at = "/.well-known/oauth-authorization-server"
         assert await servers.account_problem("slow") == ""
@@ -358,7 +358,7 @@ async def test_server_that_does_not_answer_in_time_is_asked_again_in_a_minute(
             assert await servers.account_problem("slow") == SLOW
         slow.may_answer.set()
         assert await servers.account_problem("slow") == SLOW
-        clock.now_s += sign_in_servers.FAILED_FOR_S + 1
+        clock.now_s += sign_in_servers.FAILURE_KEPT_S + 1
         assert await servers.account_problem("slow") == ""
         servers.close()
 

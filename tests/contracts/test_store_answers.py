@@ -192,7 +192,7 @@ async def test_end_that_is_shown_later_is_whole(
 ) -> None:
     job = await begun(timed)
     end = WHOLE_END if for_outbox else replace(WHOLE_END, choices=())
-    assert await timed.worker_queue.finish(job, end, YES, for_outbox=for_outbox)
+    assert await timed.worker_queue.finish(job, end, YES, outbox_kind=for_outbox)
     await timed.participants.record_line(THREAD, "U2", asked(9).ts)
     assert await timed.question_queue.edit(replace(asked(1), text="Why not?"), "9.0")
     clock.now_s += OUTBOX_HOLD_S * 2
@@ -247,10 +247,10 @@ async def test_answer_that_is_being_written_is_found_by_its_thread_until_the_eve
     assert await found() is None, "nobody has begun it"
     job = await one(store)
     assert (await found(), await found(thread=replace(THREAD, thread_ts="1.5"))) == (job_id, None)
-    assert not await store.recorded_answers.is_handled("Ev9")
+    assert not await store.recorded_answers.is_event_handled("Ev9")
     for _ in range(2):
         await store.recorded_answers.record_handled_event("Ev9")
-    assert await store.recorded_answers.is_handled("Ev9")
+    assert await store.recorded_answers.is_event_handled("Ev9")
     assert (await found(), await found("Ev8")) == (None, job_id)
     assert await store.recorded_calls.record_step(job, asking_step(), STEPPED, SAID)
     assert await store.recorded_calls.wait_for_decisions(job, None, None, store.clock.now())
@@ -287,9 +287,13 @@ async def test_question_knows_whether_another_was_being_answered_when_it_was_ask
     clock.now_s += 9
     assert await timed.worker_queue.finish(await one(timed), DONE, YES)
     at = {name: replace(asked(3), ts=f"{clock.now_s + s:.6f}") for name, s in (("during", -1), ("at", 0), ("after", 1))}
-    assert [await timed.recorded_answers.was_answering(question) for question in at.values()] == [True, False, False]
-    assert not await timed.recorded_answers.was_answering(first), "it has none before it"
-    assert not await timed.recorded_answers.was_answering(
+    assert [await timed.recorded_answers.was_answer_in_progress(question) for question in at.values()] == [
+        True,
+        False,
+        False,
+    ]
+    assert not await timed.recorded_answers.was_answer_in_progress(first), "it has none before it"
+    assert not await timed.recorded_answers.was_answer_in_progress(
         replace(at["during"], thread=replace(THREAD, thread_ts="1.5"))
     )
 
@@ -443,7 +447,7 @@ PAGE = "5.1"
 async def offering(store: Stores, end: End = ASKING, **options: OutboxKind) -> Job:
     job = await begun(store)
     await store.worker_queue.record_messages(job, recorded_pages(PAGE))
-    assert await store.worker_queue.finish(job, end, YES, for_outbox=options.get("for_outbox"))
+    assert await store.worker_queue.finish(job, end, YES, outbox_kind=options.get("for_outbox"))
     return job
 
 
@@ -550,7 +554,7 @@ async def test_checkpoints_of_an_answer_go_with_its_end(
     await timed.worker_queue.checkpoint({job: Piece(0, "Because")})
     if meanwhile is not None:
         await meanwhile(timed, job)
-    assert await timed.worker_queue.finish(job, ASKING, YES, for_outbox=for_outbox)
+    assert await timed.worker_queue.finish(job, ASKING, YES, outbox_kind=for_outbox)
     assert await count(timed, checkpoints) == 0
 
 
@@ -623,7 +627,7 @@ async def test_link_that_is_posted_while_its_answer_is_deleted_is_deleted_once_t
 
 async def test_canvas_that_is_made_takes_no_mention_that_is_due_from_the_asker(store: Stores) -> None:
     job = await begun(store)
-    assert await store.worker_queue.finish(job, DONE, YES, mention=True, canvas_for="U1")
+    assert await store.worker_queue.finish(job, DONE, YES, should_mention=True, canvas_for="U1")
     by_kind = {entry.kind: entry for entry in await store.outbox.claim_due(10)}
     await store.outbox.complete(by_kind[OutboxKind.MAKE_CANVAS])
     await store.outbox.postpone(by_kind[OutboxKind.SIDE_MESSAGES], 0.0)

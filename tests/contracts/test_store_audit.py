@@ -78,7 +78,7 @@ async def test_what_interrupted_attempts_used_is_recorded(worker: Process) -> No
     await store.worker_queue.heartbeat({job: StepEstimate(900, 30, "scripted/echo")})
     [again] = await taken_over(store, 1)
     other = await worker("w2")
-    assert await other.worker_queue.release(again, spent=StepEstimate(70, 7, "scripted/echo"))
+    assert await other.worker_queue.release(again, estimate=StepEstimate(70, 7, "scripted/echo"))
     assert (await said(store, "end", "input_tokens"))[1:] == [
         {"end": "interrupted", "input_tokens": 900},
         {"end": "interrupted", "input_tokens": 70},

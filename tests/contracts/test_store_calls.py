@@ -125,7 +125,7 @@ async def edited_and_released(store: Stores, job: Job, spent: StepEstimate) -> N
 
 
 async def released(store: Stores, job: Job, spent: StepEstimate) -> None:
-    assert await store.worker_queue.release(job, spent=spent)
+    assert await store.worker_queue.release(job, estimate=spent)
 
 
 async def lost(store: Stores, job: Job, spent: StepEstimate) -> None:
@@ -362,7 +362,7 @@ async def test_end_that_slack_did_not_accept_says_who_decided_until_they_are_era
     job = await awaiting_approval(timed)
     assert await timed.approvals.decide(job.id, 0, BOTH[0], Decision.APPROVED, "U1")
     assert await timed.approvals.decide(job.id, 0, BOTH[1], Decision.DENIED, "UADMIN")
-    assert await timed.worker_queue.finish(await one(timed), DONE, YES, for_outbox=OutboxKind.REPLY)
+    assert await timed.worker_queue.finish(await one(timed), DONE, YES, outbox_kind=OutboxKind.REPLY)
     clock.now_s += OUTBOX_HOLD_S + 1
     [entry] = await timed.outbox.claim_due(9)
     for admin in ("UADMIN", ""):

@@ -16,7 +16,7 @@ from tests.contracts.databases import Process
 from tests.contracts.stores import DONE, THREAD, YES, apart, asked, begun, enqueued, one, taken_over
 from tests.core.conversations import recorded_pages
 
-pytestmark = pytest.mark.on_postgresql
+pytestmark = pytest.mark.is_postgresql
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ class TestPersonsLimit:
         assert [job.question.user_id for job in await single.worker_queue.claim(2)] == ["U3"]
 
     async def test_asker_has_room_while_an_end_is_unshown(self, single: Stores, clock: ManualClock) -> None:
-        assert await single.worker_queue.finish(await begun(single, apart(1)), DONE, YES, for_outbox=OutboxKind.REPLY)
+        assert await single.worker_queue.finish(await begun(single, apart(1)), DONE, YES, outbox_kind=OutboxKind.REPLY)
         clock.now_s += wait_s(0)
         assert len(await single.outbox.claim_due(10)) == 1
         assert (await begun(single, apart(2))).question == apart(2)
@@ -124,7 +124,7 @@ class TestTakeOver:
     async def test_usage_of_an_earlier_attempt_does_not_count_again(self, store: Stores) -> None:
         job = await begun(store, apart(1))
         await store.worker_queue.heartbeat({job: StepEstimate(800, 20)})
-        assert await store.worker_queue.release(job, spent=StepEstimate(900, 30))
+        assert await store.worker_queue.release(job, estimate=StepEstimate(900, 30))
         await one(store)
         [taken] = await taken_over(store, 9)
         assert taken.attempts == 3
@@ -141,8 +141,8 @@ class TestRelease:
     @pytest.mark.parametrize("used", [0, 900])
     async def test_attempt_is_counted_once_and_only_if_it_used_something(self, store: Stores, used: int) -> None:
         job = await begun(store, apart(1))
-        assert await store.worker_queue.release(job, spent=StepEstimate(used))
-        assert not await store.worker_queue.release(job, spent=StepEstimate(used))
+        assert await store.worker_queue.release(job, estimate=StepEstimate(used))
+        assert not await store.worker_queue.release(job, estimate=StepEstimate(used))
         assert await interrupted(store) == ([(job.id, used)] if used else [])
 
 

@@ -15,7 +15,7 @@ from tests.clocks import ManualClock
 from tests.contracts.databases import Process
 from tests.contracts.stores import SAID, STEPPED, asked, asking_step, begun, one, unclaimed
 
-pytestmark = pytest.mark.on_postgresql
+pytestmark = pytest.mark.is_postgresql
 
 HOUR_S = 3600.0
 ABOUT = QuotedMessage("C1", "1.0", "1.0", "quoted", "https://hooks.slack.com/1")
@@ -78,7 +78,7 @@ async def test_what_was_due_before_the_clock_was_set_back_is_due_after_a_restart
 ) -> None:
     store = await process("w1", clock)
     job = await begun(store)
-    await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.", mention=True)
+    await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.", should_mention=True)
     assert len(await store.outbox.claim_due(1)) == 1, "held when the process died"
     await store.question_queue.enqueue("Ev2", asked(2), full=True)
     assert await store.notifications.claim("T1", "U1", "hint", 60)
@@ -96,7 +96,7 @@ async def test_clock_set_back_by_less_than_an_hour_delays_an_entry_by_that_and_r
     back_s = HOUR_S / 2
     store = await process("w1", clock)
     job = await begun(store)
-    await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.", mention=True)
+    await store.worker_queue.finish(job, End(EndReason.WHOLE), "Yes.", should_mention=True)
     (held,) = await store.outbox.claim_due(1)
     await store.close()
     clock.now_s -= back_s

@@ -31,7 +31,7 @@ from tests.contracts.databases import PostgresqlServer, Process, cut_all_connect
 from tests.contracts.pooler import pooler
 from tests.contracts.stores import DONE, YES, answered, apart, asked, begun, count, enqueued, one, texts_of
 
-pytestmark = pytest.mark.on_postgresql
+pytestmark = pytest.mark.is_postgresql
 
 FAILS_AT_S = 5
 ROOT = Path(__file__).parent.parent.parent
@@ -311,11 +311,11 @@ async def test_what_deleted_rows_leave_in_a_locked_file_is_left_for_later(
     await pragma(store, "busy_timeout", 100)
     with contextlib.closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        await store.database.overwrite_deleted()
+        await store.database.overwrite_deleted_rows()
         assert "VACUUM failed, the database overwrites the rest later: database is locked" in caplog.text
         other.execute("COMMIT")
     caplog.clear()
-    await store.database.overwrite_deleted()
+    await store.database.overwrite_deleted_rows()
     assert caplog.text == ""
 
 

@@ -26,7 +26,7 @@ from tests.contracts.databases import Process
 from tests.contracts.stores import CALL, DONE, SAID, STEPPED, YES, asked, asking_step, begun, enqueued, one
 from tests.core.conversations import recorded_pages
 
-pytestmark = pytest.mark.on_postgresql
+pytestmark = pytest.mark.is_postgresql
 
 pytest_plugins = ["tests.contracts.databases"]
 
@@ -48,7 +48,7 @@ WRITES: Mapping[str, Write] = {
     "worker_queue.checkpoint": lambda store, job: store.worker_queue.checkpoint({job: Piece(0, "Late.")}),
     "worker_queue.record_messages": lambda store, job: store.worker_queue.record_messages(job, LATE),
     "worker_queue.finish": lambda store, job: store.worker_queue.finish(
-        job, OFFERS, YES, mention=True, for_outbox=OutboxKind.REPLY, canvas_for="U1"
+        job, OFFERS, YES, should_mention=True, outbox_kind=OutboxKind.REPLY, canvas_for="U1"
     ),
     "worker_queue.release": lambda store, job: store.worker_queue.release(job, Piece(0, "Late.")),
     "recorded_calls.record_step": lambda store, job: store.recorded_calls.record_step(

@@ -46,7 +46,7 @@ async def refused(store: Stores, clock: ManualClock) -> list[int]:
 
 async def set_aside(store: Stores, clock: ManualClock) -> None:
     await store.listening.record_message_time("T1", clock.now_s)
-    assert await store.worker_queue.finish(await begun(store), DONE, YES, for_outbox=OutboxKind.REPLY)
+    assert await store.worker_queue.finish(await begun(store), DONE, YES, outbox_kind=OutboxKind.REPLY)
     async with store.database.engine.begin() as connection:
         await connection.execute(sa.update(outbox_entries).values(tries=MAX_TRIES - 1))
     clock.now_s += HOUR_S
@@ -102,7 +102,7 @@ async def test_entry_that_was_set_aside_is_tried_again_once_slack_may_take_it_or
 async def test_entry_that_waits_for_its_next_try_is_tried_at_once_when_its_channel_is_back(
     timed: Stores, clock: ManualClock
 ) -> None:
-    assert await timed.worker_queue.finish(await begun(timed), DONE, YES, for_outbox=OutboxKind.REPLY)
+    assert await timed.worker_queue.finish(await begun(timed), DONE, YES, outbox_kind=OutboxKind.REPLY)
     await channel_is_back(timed, clock)
     assert await timed.outbox.claim_due(9) == [], "one that nobody has tried has its time"
     clock.now_s += wait_s(0)
@@ -116,7 +116,7 @@ async def test_entry_that_waits_for_its_next_try_is_tried_at_once_when_its_chann
 async def test_entry_that_a_process_holds_stays_with_it_when_its_channel_is_back(
     timed: Stores, clock: ManualClock
 ) -> None:
-    assert await timed.worker_queue.finish(await begun(timed), DONE, YES, for_outbox=OutboxKind.REPLY)
+    assert await timed.worker_queue.finish(await begun(timed), DONE, YES, outbox_kind=OutboxKind.REPLY)
     clock.now_s += wait_s(0)
     [entry] = await timed.outbox.claim_due(9)
     clock.now_s += OUTBOX_HOLD_S / 2
@@ -156,7 +156,9 @@ async def awaits_approval_after_the_mention(store: Stores, clock: ManualClock) -
 
 
 async def awaits_its_end(store: Stores, clock: ManualClock) -> None:
-    assert await store.worker_queue.finish(await begun(store), DONE, YES, mention=True, for_outbox=OutboxKind.REPLY)
+    assert await store.worker_queue.finish(
+        await begun(store), DONE, YES, should_mention=True, outbox_kind=OutboxKind.REPLY
+    )
     await done(store)
 
 

@@ -409,10 +409,10 @@ async def test_unposted_question_is_posted_by_one_process_at_a_time(stage: Stage
     taken = [entry for some in await asyncio.gather(*(stage.entries() for _ in range(3))) for entry in some]
     assert [entry.tries for entry in taken] == [2]
     records = stage.store.unposted_questions
-    assert not await records.record_direct_post(first, begun=True), "an earlier holder records nothing"
+    assert not await records.record_direct_post(first, has_begun=True), "an earlier holder records nothing"
     await records.give_up(first)
     for begun_there in (True, False):
-        assert await records.record_direct_post(taken[0], begun=begun_there)
+        assert await records.record_direct_post(taken[0], has_begun=begun_there)
         question = await records.read(taken[0])
         assert question is not None
         assert question.has_begun_direct_post is begun_there

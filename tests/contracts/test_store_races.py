@@ -303,7 +303,9 @@ async def test_heartbeat_and_an_end_lock_an_attempt_in_the_same_order(server_sto
 @pytest.mark.parametrize("limit", [1, 2])
 async def test_two_processes_never_take_the_same_entry(server_store: Stores, limit: int) -> None:
     for number in (1, 2):
-        assert await server_store.worker_queue.finish(await begun(server_store, apart(number)), DONE, YES, mention=True)
+        assert await server_store.worker_queue.finish(
+            await begun(server_store, apart(number)), DONE, YES, should_mention=True
+        )
     engine = server_store.database.engine
     async with engine.connect() as first, engine.connect() as second:
         now = SystemClock().now() + 1

@@ -12,7 +12,7 @@ from bot.errors import EndReason
 from bot.models.events import Usage
 from bot.models.prompt import OTHERS
 from bot.store import Stores
-from bot.store.replays import Given, RecordedQuestion, Replays, replayed
+from bot.store.replays import Given, RecordedQuestion, Replays, replay_usages
 from bot.store.usage import attempt_usages, thumbs
 from tests.clocks import ManualClock
 from tests.contracts.stores import (
@@ -110,7 +110,7 @@ async def test_what_is_asked_again_is_in_the_audit_and_its_answers_use_counts(
         {"model": "openai/n", "end": "cut", "input_tokens": 11, "output_tokens": 7, "user": "U7", "channel": "C9"},
     ]
     async with timed.database.begin_read() as connection:
-        assert await replayed(connection, clock.now_s) == [
+        assert await replay_usages(connection, clock.now_s) == [
             replace(use, at=clock.now_s, user_id="U7", channel_id="C9", first_token_s=None)
         ]
-        assert await replayed(connection, clock.now_s + 1) == []
+        assert await replay_usages(connection, clock.now_s + 1) == []

@@ -62,7 +62,7 @@ async def test_end_is_recorded_with_the_last_piece(store: Stores) -> None:
 async def test_end_that_slack_refused_is_recorded_with_its_sources(timed: Stores, clock: ManualClock) -> None:
     job = await begun(timed)
     end = replace(END, sources=SOURCES)
-    assert await timed.worker_queue.finish(job, end, "One.", for_outbox=OutboxKind.REPLY)
+    assert await timed.worker_queue.finish(job, end, "One.", outbox_kind=OutboxKind.REPLY)
     clock.now_s += wait_s(0)
     [entry] = await timed.outbox.claim_due(10)
     to_show = await timed.outbox.unshown_end(entry)

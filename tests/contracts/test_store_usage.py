@@ -112,10 +112,10 @@ class TestSpending:
         [job] = await store.worker_queue.claim(1)
         assert await store.usage.cost_so_far(job.id) == 0.0
         await store.recorded_calls.record_step(job, asking_step(), replace(STEPPED, model=MODEL, usage=USAGE), SAID)
-        await store.worker_queue.release(job, spent=StepEstimate(1_000, 200, MODEL, 1))
+        await store.worker_queue.release(job, estimate=StepEstimate(1_000, 200, MODEL, 1))
         assert await store.usage.cost_so_far(job.id) == pytest.approx(2 * COST_USD)
         [job] = await store.worker_queue.claim(1)
-        await store.worker_queue.release(job, spent=StepEstimate(1_000, 200, "openai/of-our-own", 1))
+        await store.worker_queue.release(job, estimate=StepEstimate(1_000, 200, "openai/of-our-own", 1))
         assert await store.usage.cost_so_far(job.id) is None, "a model without a price"
 
     async def test_decision_about_a_message_counts_for_its_writer_in_a_thread_with_questions(
@@ -156,7 +156,7 @@ class TestSpending:
         job = await begun(store, apart(1))
         await store.erasure.erase(user_id="U1")
         assert await store.recorded_calls.record_step(job, asking_step(CALL), STEPPED, SAID)
-        assert await store.worker_queue.release(job, spent=StepEstimate(7, 8, step_no=1))
+        assert await store.worker_queue.release(job, estimate=StepEstimate(7, 8, step_no=1))
         [again] = await store.worker_queue.claim(1)
         await store.worker_queue.finish(again, ANSWERED, YES)
         assert await self._counting(store) == dict.fromkeys((Scope.CHANNEL, Scope.WORKSPACE), 15 + 15 + 1_200)
@@ -302,11 +302,11 @@ class TestMonth:
         theirs = await asked_in("C3", 6, "U2")
         # A decision about a message that isn't a question is charged to its writer.
         await timed.usage.charge_message(replace(theirs, user_id="U1"), Amount(10), ())
-        assert await timed.usage.channels_with_questions_of("T1", "U1", first) == ["C1", "C2"]
-        assert await timed.usage.channels_with_questions_of("T1", "U1", first - 1) == ["C1", "C2", "CBEFORE"]
-        assert await timed.usage.channels_with_questions_of("T2", "U1", first) == []
+        assert await timed.usage.channels_of_asker("T1", "U1", first) == ["C1", "C2"]
+        assert await timed.usage.channels_of_asker("T1", "U1", first - 1) == ["C1", "C2", "CBEFORE"]
+        assert await timed.usage.channels_of_asker("T2", "U1", first) == []
         await timed.erasure.erase(user_id="U1")
-        assert await timed.usage.channels_with_questions_of("T1", "U1", first) == []
+        assert await timed.usage.channels_of_asker("T1", "U1", first) == []
 
     async def test_only_calls_that_were_made_count(self, store: Stores) -> None:
         job = await begun(store, apart(1))
@@ -608,7 +608,7 @@ class TestMarks:
 
     async def test_handed_over_attempt_passes_a_mark_too(self, store: Stores) -> None:
         job = await begun(store, apart(1))
-        await store.worker_queue.release(job, spent=StepEstimate(900, 50, "m"))
+        await store.worker_queue.release(job, estimate=StepEstimate(900, 50, "m"))
         assert await short(store) == [(80, "user/day=1000tokens")]
 
     async def test_mark_that_an_erased_persons_usage_passes_is_told_with_the_next_answer(self, store: Stores) -> None:

@@ -29,7 +29,7 @@ from tests.contracts.stores import (
     one,
 )
 
-pytestmark = pytest.mark.on_postgresql
+pytestmark = pytest.mark.is_postgresql
 
 
 async def take_over(store: Stores, job: Job) -> None:

@@ -19,7 +19,7 @@ from bot.clock import SystemClock
 from bot.core.job import POSTING, Job
 from bot.store import Stores
 from bot.store.schema import metadata, workers
-from bot.store.workers import LOCK_GRACE_S, MAX_BYTES, SILENCE_S, FailureDetector, FileLocks, Observation
+from bot.store.workers import LOCK_GRACE_S, MAX_PAYLOAD_BYTES, SILENCE_S, FailureDetector, FileLocks, Observation
 from slack_sandbox.testing.processes import WITHIN_S
 from tests.charged_turns import CHARGED_TURNS
 from tests.contracts.databases import Process
@@ -180,7 +180,7 @@ def test_worker_is_never_dead_without_a_reason(observations: list[tuple[float, i
         assert (now_s - since >= SILENCE_S) or (free and now_s - since >= grace_s)
 
 
-pytestmark = pytest.mark.on_postgresql
+pytestmark = pytest.mark.is_postgresql
 
 HOLDING = """
 import sys, time
@@ -301,12 +301,12 @@ async def test_nothing_is_stored(three: list[Stores]) -> None:
 
 async def test_text_that_is_too_long_is_not_sent(three: list[Stores]) -> None:
     heard = heard_by(three[1])
-    await three[0].process_messages.send("x" * MAX_BYTES)
+    await three[0].process_messages.send("x" * MAX_PAYLOAD_BYTES)
     await three[0].process_messages.send("next")
     async with asyncio.timeout(WITHIN_S):
         assert await heard.get() == "next"
 
 
 async def test_failure_to_send_raises_nothing(store: Stores) -> None:
-    store.database.refuse_new()
+    store.database.refuse_new_operations()
     await store.process_messages.send("one")

@@ -382,7 +382,7 @@ class TestFailures:
         assert await names(tools, asked()) == ["raw__look", "raw__write", "other__look"]
 
     async def test_no_tools_while_the_database_is_away(self, tools: McpTools, stores: Stores) -> None:
-        stores.database.refuse_new()
+        stores.database.refuse_new_operations()
         assert await names(tools, asked()) == []
         assert (await tools.call(ToolUse(asked(DIRECT), "other__look", "", {}, timeout_s=30))).text == SERVER_DOWN
 

@@ -71,7 +71,7 @@ class Shown:
                 # The question was deleted before the first message of its reply came, if the reply is gone.
                 if row.answer_deleted or row.end_reason == EndReason.REPLY_GONE:
                     assert not there.keys() & {*pages, *posted}, f"job {row.id} is deleted"
-                elif row.attempts and row.text and (job := await answers.with_record(connection, row)):
+                elif row.attempts and row.text and (job := await answers.finished_job(connection, row)):
                     assert there.keys() >= {*pages, *posted}, f"job {row.id} lacks messages, or has an unheard post"
                     assert job.record
                     shown = picture(job.record, optional=[ReplyAction.CANVAS]).with_names(self._names(), [])

@@ -52,7 +52,7 @@ async def used(request: pytest.FixtureRequest) -> str:
         await use(store, apart(number), end)
     await enqueued(store, apart(6))
     [job] = await store.worker_queue.claim(1)
-    await store.worker_queue.release(job, spent=StepEstimate(50_000, 0, MODEL))
+    await store.worker_queue.release(job, estimate=StepEstimate(50_000, 0, MODEL))
     [job] = await store.worker_queue.claim(1)
     await store.worker_queue.finish(job, ANSWERED, ANSWER)
     values = {"job_id": liked, "user_id": "U9", "model": MODEL, "value": 1, "at": clock.now(), "reason": None}

@@ -807,7 +807,7 @@ async def test_thorough_answer_shows_what_its_earlier_attempts_have_cost(alone: 
     await alone.stores.channel_settings.write("T1", "C1", ChannelSettings(effort=Effort.THOROUGH))
     with_prices = Stores(alone.stores.database.engine, "w1", alone.clock, prices=ModelPrices())
     [job] = await with_prices.worker_queue.claim(1)
-    await with_prices.worker_queue.release(job, spent=StepEstimate(250_000, 50_000, MODEL))
+    await with_prices.worker_queue.release(job, estimate=StepEstimate(250_000, 50_000, MODEL))
     alone.model.events = ("Because.", Completion(MODEL, FinishReason.STOP, Usage(50_000, 10_000), effort="high"))
     await attempt_at(alone)
     [reply] = alone.replies.opened

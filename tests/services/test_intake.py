@@ -284,7 +284,7 @@ async def test_outbox_goes_on_in_a_channel_that_was_unarchived(stage: IntakeStag
     await stage.intake.receive("Ev1", MENTION)
     [job] = await stage.stores.worker_queue.claim(1)
     end = End(EndReason.SHUT_OUT)
-    await stage.stores.worker_queue.finish(job, end, "Half", for_outbox=OutboxKind.REPLY)
+    await stage.stores.worker_queue.finish(job, end, "Half", outbox_kind=OutboxKind.REPLY)
     async with stage.stores.database.engine.begin() as connection:
         await connection.execute(sa.update(outbox_entries).values(tries=MAX_TRIES, due_at=0.0))
     notice = replace(MENTION, ts="3.000000", text="<@U2> un-archived the channel", subtype=subtype)

@@ -187,7 +187,7 @@ async def test_answer_has_cost_what_its_earlier_attempts_used() -> None:
     quota = quota_of(stores, "", Accounts())
     job = await begun(stores, asked(1))
     assert await quota.earlier_usd(job) == 0.0
-    assert await stores.worker_queue.release(job, spent=StepEstimate(1_000, 0, MODELS[1]))
+    assert await stores.worker_queue.release(job, estimate=StepEstimate(1_000, 0, MODELS[1]))
     [again] = await stores.worker_queue.claim(1)
     cost_usd = ModelPrices().cost_usd(MODELS[1], Usage(1_000, 0), stores.database.clock.now())
     assert cost_usd

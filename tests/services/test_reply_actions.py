@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -32,7 +32,6 @@ from bot.services.reply_actions import ReplyActions
 from bot.slack.views.arguments import EditedCall
 from bot.store import Stores
 from bot.store.answers import RecordedAnswers
-from bot.store.rows import message_values
 from bot.store.schema import feedback, jobs, outbox_entries
 from tests.clocks import InstantClock
 from tests.core.conversations import recorded_pages
@@ -238,7 +237,9 @@ async def asked_about(
             stage.change(access_control=control)
         await ended(stage, "awaiting_approval")
         async with stores.database.engine.begin() as connection:
-            await connection.execute(sa.update(jobs).values(messages=message_values(recorded_pages(PAGE_TS))))
+            await connection.execute(
+                sa.update(jobs).values(messages=[asdict(page) for page in recorded_pages(PAGE_TS)])
+            )
         yield stage, actions_on(stage), list(await newest_calls(stores, 1))
 
 
