@@ -16,7 +16,8 @@ from bot.store.accounts import Owner
 MAX_OPEN = 50
 UNUSED_S = 300.0
 JUST_USED_S = 30.0
-"""Connections that were used this recently stay open, because a call might be about to begin."""
+"""The time for which a connection stays open after its last use even if too many are open, because a call might be
+about to begin."""
 
 
 @dataclass(slots=True)
@@ -32,11 +33,11 @@ class Connections:
         self._servers = servers
         self._clock = clock
         self._open: dict[Owner, _Connection] = {}
-        """Open connections. The most recently used one is last."""
+        """Open connections, least recently used first."""
         self._closing_tasks: dict[asyncio.Task[None], McpServer] = {}
 
     async def account_problem(self, server: str) -> str:
-        """Returns the reason nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in."""
+        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in."""
         return (
             await self._sign_ins.servers.account_problem(server)
             if server in self._sign_ins.servers.transports

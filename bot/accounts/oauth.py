@@ -42,7 +42,7 @@ from bot.mcp.config import SignInConfig
 
 WITHIN_S = 10.0
 REGISTER_WITHIN_S = 30.0
-"""The limit for registering. It is long because Typist loses a registration whose response arrives too late."""
+"""Time limit for registering Typist. It is long because a registration is lost if its response arrives too late."""
 MAX_BYTES = 256_000
 MAX_SERVERS_TRIED = 3
 """Maximum number of authorization servers, and of metadata URLs, to try for one MCP server."""
@@ -53,7 +53,7 @@ MAX_SCOPE_CHARS = 1_000
 """Maximum length of a list of scopes. If a server's list is longer, Typist doesn't request any scopes, and the server
 chooses them."""
 MAX_LISTED = 200
-"""Longer lists in documents are ignored."""
+"""Maximum length of a list in a server's document. Longer lists are ignored."""
 MAX_LIFETIME_S = 10 * 365 * 24 * 3600
 _OK = (200, 201)
 _GRANTS = ["authorization_code", "refresh_token"]
@@ -95,7 +95,7 @@ _REFUSALS = {
 _SCOPE = re.compile(r"[!#-\[\]-~]+")
 """A single scope (RFC 6749, 3.3)."""
 _BEARER_TYPES = ("", "bearer", "n_a", "user")
-"""Token types that stand for bearer tokens. Slack returns `user`, and RFC 8693 defines N_A."""
+"""Token types that are treated as bearer tokens. Slack returns `user`, and RFC 8693 defines N_A."""
 _WITH_SECRET = ("client_secret_basic", "client_secret_post")
 _STANDARD = SignInConfig()
 _accepted_methods: dict[tuple[str, str], str] = {}
@@ -499,8 +499,8 @@ def error_meaning(error: str) -> str:
 
 
 def _reason(response: _Response, otherwise: str = "refuses") -> str:
-    """Returns the meaning of a response's standard error or, if it has none, of its HTTP status, as the rest of a
-    sentence."""
+    """Returns why a request was rejected, as the rest of a sentence. If the response has no standard error, its HTTP
+    status is the reason."""
     refusal = _parse(_Refusal, response.body)
     meaning = error_meaning(refusal.error) if refusal is not None else ""
     return meaning or f"its authorization server {otherwise} (HTTP {response.status})"
@@ -591,7 +591,8 @@ async def _first_document(
 
 
 def _parse(kind: type[M], body: bytes) -> M | None:
-    """Parses a document as a model, leaving out optional members that can't be read. Returns None if that fails."""
+    """Parses a JSON document as a model, ignoring optional fields that are invalid. Returns None if the document can't
+    be parsed."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
@@ -646,7 +647,7 @@ async def _limited_body(response: httpx2.Response) -> bytes:
 
 
 def check_url_form(url: str, server_url: str) -> None:
-    """Raises SignInFailed if metadata must not contain a URL, or if its host is easy to mistake for another."""
+    """Raises SignInFailed if a URL isn't allowed in metadata, or if its host is easy to mistake for another."""
     address, server = urlsplit(url), urlsplit(server_url)
     is_local = server.scheme == "http" and _is_loopback(address.hostname or "") and _is_loopback(server.hostname or "")
     if address.scheme != "https" and not is_local:
@@ -658,7 +659,8 @@ def check_url_form(url: str, server_url: str) -> None:
 
 
 async def check_url(url: str, server_url: str) -> None:
-    """Raises SignInFailed if `check_url_form` does, or if the host is in a private network but the server isn't."""
+    """Raises SignInFailed if `check_url_form` rejects a URL, or if its host is in a private network but the MCP server
+    isn't."""
     check_url_form(url, server_url)
     host, own = urlsplit(url).hostname or "", urlsplit(server_url).hostname or ""
     if host == own or network.proxy_of(url) or not await is_private(host):
@@ -684,8 +686,8 @@ async def is_private(host: str) -> bool:
 
 
 def _is_public(address: str) -> bool:
-    """Returns whether an IP address is on the public internet. If an IPv6 address contains an IPv4 address, that must
-    be too."""
+    """Returns whether an IP address is on the public internet. An IPv4 address inside an IPv6 address must be public,
+    too."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv4Address):
         return ip.is_global and not ip.is_multicast

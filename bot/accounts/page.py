@@ -2,8 +2,8 @@
 
 An attacker could send somebody a link to a sign-in for the attacker's own call, and would then be able to use that
 person's account. Therefore, the page only shows a code, and nothing happens until the person whose call is waiting
-types this code into Slack. The attack works only if the victim gives the attacker the code, as in sign-ins where people
-paste a URL.
+types this code into Slack. The attack works only if the victim gives the attacker the code, just as in sign-ins where
+people paste a URL.
 
 Anyone on the internet can open the page. It doesn't show anything from the request, and opening it can do no more than
 delay other sign-ins.

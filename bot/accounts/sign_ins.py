@@ -221,7 +221,8 @@ class SignIns:
         return texts.accounts.TYPE_CODE, code
 
     async def entry_problem(self, owner: Owner, call: str, entry: str) -> str:
-        """Returns a sentence with the reason a pasted URL or code can't be used, or "" if it can. Raises StoreError."""
+        """Returns a sentence that explains why a pasted URL or code can't be used, or "" if it can. Raises
+        StoreError."""
         query = self._entered_values(owner, entry)
         if query is None:
             return texts.accounts.NOT_THE_ADDRESS

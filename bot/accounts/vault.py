@@ -20,7 +20,7 @@ class Vault:
         self._first_key = keys[0].encode()
 
     def derive_letters(self, text: str, alphabet: str, length: int) -> str:
-        """Derives letters from a text in a way that requires the first key."""
+        """Derives letters from a text and the first key, so that nobody without the key can compute them."""
         digest = int.from_bytes(
             hmac.digest(self._first_key, f"letters {text}".encode("utf-8", "surrogatepass"), "sha256")
         )

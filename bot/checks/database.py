@@ -1,4 +1,4 @@
-"""Checks of the database. Test data is removed."""
+"""Checks of the database. They remove their test data."""
 
 import os
 import sqlite3
@@ -41,7 +41,7 @@ PROBED_BYTES = 32_768
 
 
 class DatabaseChecks:
-    """Checks one database. All methods require `connection`. Values are empty or None if they can't be read."""
+    """Checks one database. Call `check_connection` before the other methods. Values that can't be read are None."""
 
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
@@ -84,7 +84,7 @@ class DatabaseChecks:
         return ok(f"The database is reachable: {'SQLite' if is_sqlite else 'PostgreSQL'} {version}.")
 
     async def check_write(self) -> Finding:
-        """Writes and removes a large row, or a table if no tables exist. `schema` reports mismatched tables."""
+        """Writes and removes a large row, or a table if no tables exist. `check_schema` reports mismatched tables."""
         if self._engine is None:
             return skipped("Writing wasn't tested because the database doesn't exist yet.")
         try:
@@ -166,8 +166,8 @@ class DatabaseChecks:
 
 
 async def check_workspace(read_times: Callable[[], Awaitable[Mapping[str, float] | None]], team_id: str) -> Finding:
-    """Reports data from other workspaces. `read_times`: returns when each last sent a message, in seconds since
-    1970."""
+    """Warns if the database has data from other workspaces. `read_times`: returns when Slack last sent a message from
+    each workspace, in seconds since 1970."""
     teams = await read_times() or {}
     days = {id_: f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}" for id_, at in teams.items() if id_ != team_id}
     if not days:

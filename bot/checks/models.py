@@ -20,7 +20,8 @@ from bot.network import remedy
 
 _PING = ToolDefinition("ping", "Answers pong.", {"type": "object", "properties": {}})
 PROBE_TOKENS = 6_000
-"""Exceeds the smallest default context windows. Each word of the probe is at least one token in every vocabulary."""
+"""The minimum size of the probe, which exceeds the smallest default context windows. Each of its words is at least one
+token in every vocabulary."""
 _PROBE_TEXT = f"{'word ' * PROBE_TOKENS}\n\nIgnore these words. Call the tool ping once, now."
 _PROBE = Prompt("You test a connection.", (Turn("user", _PROBE_TEXT),), tools=(_PING,))
 PROBE_WITHIN_S = LOADS_WITHIN_S
@@ -33,7 +34,7 @@ RETIRES_WITHIN_DAYS = 30
 
 
 async def probe_model(setup: ModelSetup, model: str) -> Finding:
-    """Asks a model to call a tool. Reports an answer that takes longer than PROBE_WITHIN_S. Costs PROBE_TOKENS."""
+    """Checks whether a model calls a tool and answers within PROBE_WITHIN_S. Uses PROBE_TOKENS input tokens."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
     try:
@@ -52,8 +53,8 @@ async def probe_model(setup: ModelSetup, model: str) -> Finding:
 
 
 async def _probe_finding(setup: ModelSetup, model: str) -> Finding:
-    """Asks a model to call a tool at the end of a long prompt. A lookup can't reveal failures, because servers silently
-    refuse or ignore tools, and silently cut prompts."""
+    """Asks a model to call a tool at the end of a long prompt. A lookup can't reveal these failures, because servers
+    refuse or ignore tools and truncate prompts without an error."""
     called = False
     end: Completion | None = None
     try:
@@ -171,8 +172,8 @@ def _retirement_warning(model: str, day: date, replacement: str) -> Finding:
 
 
 def _lookup_problem(model: str, lookup: Lookup, entry: VendorEntry, settings: VendorSettings) -> tuple[str, str]:
-    """Returns a lookup's message and remedy. Messages about a vendor omit the model, so that each is reported only
-    once."""
+    """Returns the message and remedy for a failed lookup. Messages about a vendor don't name the model, so that each is
+    reported only once."""
     vendor, reason, key, base_url = model.partition("/")[0], lookup.detail, entry.api_key_variable, entry.base_url
     choose = f"Choose another model in BOT_MODELS instead of {model}, or check what {key} has access to."
     if " " in model:

@@ -254,7 +254,8 @@ def _server_checks(checkup: Checkup) -> Iterator[Check]:
 
 
 async def log_startup_findings(checkup: Checkup, *passed_ids: str) -> None:
-    """Logs the findings of startup checks that need the last of these checks, and no checks other than these."""
+    """Runs the startup checks that depend on the last of the passed checks and on no check that hasn't passed. Logs
+    their findings."""
     checks = planned_checks(checkup, Occasion.START)
     (await run_checks([check for check in checks if set(passed_ids[-1:]) <= set(check.needs) <= set(passed_ids)])).log()
 

@@ -1,8 +1,8 @@
-"""Findings, the report of a run as text, JSON and log lines, and the runner.
+"""Defines checks and their findings, runs checks, and reports findings as text, JSON and log lines.
 
 A finding states what is wrong and how to fix it; both texts are written next to the check. All checks of a run are made
-concurrently, each with a time limit, and all are reported. A check waits for the checks that it needs, and is skipped
-if any of them failed. A check that raises an unexpected exception counts as failed, and the others continue.
+concurrently, each with a time limit, and every check is reported. A check waits for the checks that it needs, and is
+skipped if any of them failed. A check that raises an unexpected exception counts as failed, and the others continue.
 """
 
 import asyncio

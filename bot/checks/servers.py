@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bot.mcp.definitions import ListedTool
 
 MCP_WITHIN_S = 11.0
-"""Time limit for a server. It is long enough even if the server ignores the newest protocol."""
+"""Time limit for listing a server's tools. It is long enough even for a server that ignores the newest protocol."""
 CHECKED_WITHIN_S = MCP_WITHIN_S + 10.0
 """Time limit for a check, which also closes the connection or finds out how people sign in."""
 
@@ -133,9 +133,9 @@ class ServerChecks:
     async def check_places(
         self, read_servers: Callable[[], Awaitable[Mapping[str, Collection[str]] | None]]
     ) -> Finding:
-        """Reports how many tools of all servers a model is offered in direct messages and in channels.
-        `read_servers`: returns the servers of channels that have chosen servers. If no channel has chosen any,
-        all servers are checked together."""
+        """Reports how many tools a model is offered in direct messages and in channels, from all servers together.
+        `read_servers`: returns the servers of channels that have chosen servers. If no channel has chosen any, all
+        servers are checked together."""
         channels = {f"channel {channel_id}": names for channel_id, names in (await read_servers() or {}).items()}
         places: dict[str, Collection[str]] = {"direct messages": self._setup.direct_message_servers}
         places |= channels or {"a channel with all MCP servers": self._setup.names}

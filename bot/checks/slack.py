@@ -194,7 +194,8 @@ def connections_sentence(others: int) -> str:
 
 @dataclass
 class SlackChecks:
-    """Checks one app. `app` uses the app-level token, and `config` the configuration token, if there is one."""
+    """Checks one Slack app. The client `app` uses the app-level token, and `config` uses the configuration token, if
+    there is one."""
 
     bot: SlackClient
     app: SlackClient
@@ -341,8 +342,8 @@ class SlackChecks:
                 return _no_hello(" ".join(str(part) for part in (kind, reason) if part) or first.type.name)
 
     async def check_connections(self, count_processes: Callable[[], Awaitable[int | None]]) -> Finding:
-        """Compares the app's connections with the number of running processes (`count_processes`, or None if
-        unknown)."""
+        """Compares the app's connections with the number of running processes. `count_processes`: returns that number,
+        or None if it is unknown."""
         assert self._socket is not None
         processes = await count_processes()
         if processes is None:
@@ -448,7 +449,7 @@ class SlackChecks:
 
 
 class CheckSocket:
-    """A socket that has received hello. It records the messages whose events arrive."""
+    """A Socket Mode connection that has received Slack's hello. It records the messages whose events arrive."""
 
     def __init__(self, connection: aiohttp.ClientWebSocketResponse, hello: dict[str, Any]) -> None:
         count = hello.get("num_connections")
@@ -456,7 +457,7 @@ class CheckSocket:
         self.app_id = string(json_object(hello, "connection_info"), "app_id")
         self._connection = connection
         self._events: dict[str, str] = {}
-        """Envelope IDs by message ts."""
+        """Envelope IDs, keyed by message ts."""
         self._arrived = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
 

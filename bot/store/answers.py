@@ -1,4 +1,5 @@
-"""Recorded answers: finding the version that a button acts on, recording feedback, and deleting answers."""
+"""Operations on recorded answers: finding the version that a button acts on, recording feedback, and deleting
+answers."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -306,7 +307,7 @@ async def close_choices(connection: AsyncConnection, job_id: int, now: float, ch
 
 
 async def jobs_with_versions(connection: AsyncConnection, claimed_jobs: Sequence[Job]) -> list[Job]:
-    """Returns the jobs, with `has_previous` set and with the text that they will continue."""
+    """Returns claimed jobs with `has_previous` and with the text that they will continue."""
     again = [job.id for job in claimed_jobs if job.version > 0]
     if not again:
         return list(claimed_jobs)

@@ -70,7 +70,8 @@ async def erase_subjects(connection: AsyncConnection, *which: sa.ColumnElement[b
 
 
 async def erase_person(connection: AsyncConnection, user_id: str | None) -> None:
-    """Clears the fields of entries that identify a person (None for everybody) as their subject or author."""
+    """Clears the fields that identify a person, or everybody if `user_id` is None, as the subject or author of
+    entries."""
     await erase_subjects(connection, audit_entries.c.user_id == user_id if user_id else sa.true())
     by_them = audit_entries.c.by_id == user_id if user_id else sa.true()
     await connection.execute(sa.update(audit_entries).where(by_them, verbatim_condition(AUDIT_HAS_BY)).values(by_id=""))

@@ -281,8 +281,8 @@ def _batch_key(row: sa.Row[Any]) -> tuple[str, bool]:
 
 
 async def end_batched_jobs(connection: AsyncConnection, batches: Mapping[int, Sequence[int]], now: float) -> None:
-    """Ends the earlier jobs that share a claimed job's answer, given their IDs by the claimed job's ID. Queues removing
-    their placeholders."""
+    """Ends the earlier jobs that share a claimed job's answer, and queues the removal of their placeholders. `batches`:
+    the earlier jobs' IDs, keyed by the claimed job's ID."""
     ended: list[sa.Row[Any]] = []
     for job_id, earlier in batches.items():
         batched = {"status": Status.ENDED.value, "end_reason": EndReason.BATCHED.value}

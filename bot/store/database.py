@@ -325,8 +325,8 @@ _REMEDIES_BY_TEXT = {
     "timeout expired": _SILENT_FIX,
     "does not answer": _SILENT_FIX,
 }
-"""Remedies by text in errors that have no code. The latest stage of connecting comes first. The client reports no codes
-while it is connecting, and poolers have their own codes."""
+"""Remedies for errors without a code, keyed by text in the error. Errors from the latest stage of connecting come
+first. The client reports no codes while it is connecting, and poolers have their own codes."""
 _REMEDY = "Check DATABASE_URL, and that the database runs, is reachable and has room."
 
 

@@ -214,7 +214,8 @@ SLACK_RETRIES_S = 3600.0
 """The period in which Slack can redeliver an event. If the event's ID were deleted earlier, its question could be
 answered twice."""
 UNPOSTED_KEPT_S = 24 * 3600.0
-"""Longer than a modal stays open, and longer than Typist tries to post a question."""
+"""The period for which an unposted question is kept. It is longer than a modal stays open, and longer than Typist tries
+to post a question."""
 FIRST_BATCH, MAX_BATCH = 50, 100
 BATCH_S = 0.01
 

@@ -1,6 +1,6 @@
-"""Kept tests, by the jobs whose answers were kept (core/kept_tests.py).
+"""Stores kept tests with the jobs whose answers were kept (core/kept_tests.py).
 
-Retention keeps such a job's text while its test exists. The test is deleted with the job, after its time, or within an
+Retention keeps such a job's text while its test exists. The test is deleted with the job, when it expires, or within an
 hour after its question or answer was deleted.
 """
 

@@ -26,7 +26,7 @@ minutes, and then gives up. The last attempt comes 360 to 369 s after the first 
 MARGIN_S = 420.0
 """Maximum age, at the beginning of a gap, of an event that Slack hadn't delivered yet."""
 HOLD_S = 30.0
-"""The period after its last update for which a process keeps a catch-up. After that, another process can continue
+"""The period for which a process keeps a catch-up after its last update. After that, another process can continue
 it."""
 
 

@@ -146,7 +146,7 @@ async def _memory_rows(connection: AsyncConnection, place: Place) -> Sequence[sa
 
 
 def _has_room(existing: Sequence[sa.Row[int, int, str]], changed: Mapping[int, str]) -> bool:
-    """Returns whether there is room for changed text, given by memory ID. An empty text removes the memory, and an
+    """Returns whether there is room for changed text, keyed by memory ID. An empty text removes the memory, and an
     unknown ID adds one."""
     before = {row.id: row.text for row in existing}
     after = [text for text in {**before, **changed}.values() if text]

@@ -108,7 +108,7 @@ async def delete_shown_updates(connection: AsyncConnection, job_id: int) -> None
 
 
 async def wake(connection: AsyncConnection, now: float, *which: sa.ColumnElement[bool]) -> None:
-    """Makes the failed entries of jobs that meet the conditions due now, except for claimed entries."""
+    """Makes failed entries due now if their jobs meet the conditions. Excludes claimed entries."""
     entry = outbox_entries.c
     failed = sa.select(entry.id).join(jobs).where(entry.tries > 0, *which)
     # In a fixed order, because two processes might do this at once.
@@ -126,5 +126,5 @@ async def queue_updates_where(connection: AsyncConnection, now: float, *which: s
 
 
 async def queue_updates(connection: AsyncConnection, job_ids: Collection[int], due_at: float) -> None:
-    """Queues updates of replies after the records of their questions have changed. The updates are due at `due_at`."""
+    """Queues updates of replies after the records of their questions have changed."""
     await add(connection, OutboxKind.REPLY, job_ids, due_at)

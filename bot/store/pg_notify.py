@@ -50,7 +50,7 @@ class Listener:
         """Whether our lock is held. Losing the connection releases it."""
 
     async def open(self) -> None:
-        """Waits until it is known whether listening works."""
+        """Starts to listen, and waits until it is known whether that works."""
         self._task = asyncio.create_task(self._keep_listening())
         await self._has_tried.wait()
 

@@ -1,4 +1,4 @@
-"""Finds recorded questions that can be asked again, because their text and answers are still stored."""
+"""Finds recorded questions that can be asked again because their text and answers are still stored."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -102,7 +102,7 @@ def _replay_entry(job: Job, facts: Mapping[str, Any]) -> Entry:
 
 
 async def replay_usages(connection: AsyncConnection, since: float) -> list[AnswerUsage]:
-    """Returns the usage of replay_usages answers since a time, from the audit."""
+    """Returns the usage of replayed answers since a time, as recorded in the audit."""
     entries = sa.select(audit_entries).where(audit_entries.c.at >= since, audit_entries.c.kind == EntryKind.REPLAY)
     used = [(row, json.loads(row.facts)) for row in await connection.execute(entries)]
     return [

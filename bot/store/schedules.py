@@ -1,4 +1,4 @@
-"""Schedules and their runs in the database.
+"""Stores schedules and begins their runs.
 
 A run is a job (`jobs.schedule_id`). When a schedule is due, one transaction locks its row, adds the job with the outbox
 entry that posts it, and sets `next_at` to the first due time after now. The job's `asked_as`, which is unique, contains
@@ -77,8 +77,9 @@ class ScheduleStore(Operations):
         proposal: Proposal,
         limit: int = MAX_IN_CHANNEL,
     ) -> int:
-        """Stores a schedule and returns its ID. Raises UnusableRule, also if there is no room for the schedule or an
-        equal one exists. `limit`: the maximum number of this person's schedules in the channel."""
+        """Stores a schedule and returns its ID. Raises UnusableRule if the rule can't be used, if there is no room for
+        the schedule, or if an equal one exists. `limit`: the maximum number of this person's schedules in the
+        channel."""
         now = self._now()
         await _check_new_schedule(connection, team_id, channel_id, user_id, proposal, limit)
         values = {
@@ -129,8 +130,9 @@ class ScheduleStore(Operations):
         day_tokens: int,
         limit: int = MAX_IN_CHANNEL,
     ) -> bool:
-        """Changes a schedule's task, rule and caps. A paused schedule remains paused. Raises UnusableRule, also if
-        there is no longer room for a one-time schedule that has already run. `limit`: as in `create`."""
+        """Changes a schedule's task, rule and caps. A paused schedule remains paused. Raises UnusableRule if the rule
+        can't be used, or if there is no longer room for a one-time schedule that has already run. `limit`: as in
+        `create`."""
         row, now = await _lock_schedule(connection, team_id, schedule_id), self._now()
         if row is None:
             return False
@@ -286,7 +288,7 @@ class ScheduleStore(Operations):
     async def count_jobs_with_rule(
         self, connection: AsyncConnection, team_id: str, since: float, within_s: float
     ) -> tuple[int, int]:
-        """Counts the finished jobs from a period that have a rule in words, and those that posted something."""
+        """Returns how many finished jobs from a period have a rule in words, and how many of these posted something."""
         of_period = jobs.c.created_at >= since, jobs.c.created_at < since + within_s
         this = jobs.c.team_id == team_id, jobs.c.held.is_not(None), HAS_ENDED, *of_period
         runs, posts = (await connection.execute(sa.select(*_RUN_COUNTS).where(*this))).one()

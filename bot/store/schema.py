@@ -21,7 +21,7 @@ metadata = sa.MetaData(
 )
 
 RowId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""The type of generated IDs. The type of generated IDs. SQLite generates IDs only for INTEGER columns."""
+"""The type of generated IDs. SQLite generates IDs only for INTEGER columns."""
 
 
 class SafeText(sa.types.TypeDecorator[str]):

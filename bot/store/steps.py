@@ -46,8 +46,8 @@ _FROM_PIECE = {
 
 
 async def append_text(connection: AsyncConnection, worker: str, pieces: Mapping[Job, Piece]) -> bool:
-    """Appends text to the worker's jobs. Returns False if the worker has lost any of the jobs or any has a newer
-    version."""
+    """Appends text to the worker's jobs. Returns False if the worker has lost any of the jobs, or if any of them has a
+    newer version."""
     if not pieces:
         return True
     ours = (

@@ -88,8 +88,8 @@ class UnpostedQuestions(Operations):
 
     @writes
     async def record_direct_post(self, connection: AsyncConnection, entry: OutboxEntry, *, has_begun: bool) -> bool:
-        """Records that posting a question in a direct message begins, or that nothing was sent. Returns False if
-        another process has claimed the entry."""
+        """Records that posting a question in a direct message has begun, or that nothing was sent after all. Returns
+        False if another process has claimed the entry."""
         row = await _lock_job(connection, jobs.c.id == entry.job_id, outbox.is_taken(entry))
         if row is not None:
             await _update_unposted(connection, row, elsewhere=has_begun)

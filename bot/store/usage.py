@@ -333,15 +333,15 @@ class UsageLedger(WorkerOperations):
     async def usage_by_day(
         self, connection: AsyncConnection, team_id: str, owner: CapOwner, first_day: int
     ) -> Mapping[int, Amount]:
-        """Returns a cap owner's usage on each day, starting with day `first_day`. Days are counted from 1970-01-01."""
+        """Returns a cap owner's usage on each day since `first_day`. Days are counted from 1970-01-01."""
         of_owner = _is_charged_to(ScopeIds(team_id, owner.id, owner.id), owner.scope)
         days = sa.select(charges.c.day, *_SUMS).where(*of_owner, charges.c.day >= first_day).group_by(charges.c.day)
         return {day: _amount(*sums) for day, *sums in await connection.execute(days)}
 
     @reads
     async def month_usage(self, connection: AsyncConnection, team_id: str, first_day: int, end_day: int) -> MonthUsage:
-        """Returns a workspace's usage from day `first_day` up to, but not including, day `end_day`. Days are counted
-        from 1970-01-01."""
+        """Returns a workspace's usage from `first_day` up to, but not including, `end_day`. Days are counted from
+        1970-01-01."""
         of_month = charges.c.team_id == team_id, charges.c.day >= first_day, charges.c.day < end_day
         by = (charges.c.user_id, charges.c.channel_id, charges.c.model)
         # Added up in the database, because App Home is opened more often than a report is run.
@@ -373,8 +373,8 @@ class UsageLedger(WorkerOperations):
 
     @reads
     async def week_usage(self, connection: AsyncConnection, team_id: str, first_day: int, limit: int) -> Week:
-        """Returns the usage of the week that begins on day `first_day` (counted from 1970-01-01), with up to
-        `limit` of the channels with the most 👎."""
+        """Returns the usage of the week that begins on `first_day` (counted from 1970-01-01), including up to `limit`
+        channels with the most 👎."""
         count, over, first_s = sa.func.count(), ~IS_MIDWAY, turns.c.first_token_s
         sums = (
             sa.func.count(jobs.c.user_id.distinct()).filter(over),
@@ -415,7 +415,7 @@ class UsageLedger(WorkerOperations):
     async def channels_of_asker(
         self, connection: AsyncConnection, team_id: str, user_id: str, first_day: int
     ) -> list[str]:
-        """Returns the channels where a person has asked questions since day `first_day` (counted from 1970-01-01), most
+        """Returns the channels where a person has asked questions since `first_day` (counted from 1970-01-01), most
         recent first. Excludes direct messages."""
         channel_id = charges.c.channel_id
         of_person = _is_charged_to(ScopeIds(team_id, user_id, ""), Scope.USER)
@@ -558,7 +558,7 @@ def _is_in_week(team_id: str, first_day: int, time: sa.ColumnElement[float]) -> 
 
 
 def _select_week(team_id: str, first_day: int, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """Selects a week's attempts that are included in reports (AnswerUsage.is_counted)."""
+    """Selects a week's attempts that are included in reports (AnswerUsage.counts)."""
     counts = sa.or_(~IS_MIDWAY, TOKENS > 0, charges.c.cost_usd > 0)
     return sa.select(*columns).select_from(_ATTEMPTS).where(_is_in_week(team_id, first_day, turns.c.created_at), counts)
 

@@ -29,7 +29,7 @@ from bot.store.usage import Meter, MeteredOperations
 from bot.store.workers import WorkerLiveness
 
 MAX_HANDED_OUT = 1_000
-"""A worker that remembers more jobs than this forgets the ones that it no longer has."""
+"""Maximum number of jobs that a worker remembers. If it remembers more, it forgets the jobs that it no longer has."""
 _IS_ANY_QUEUED = sa.select(sa.exists().where(is_queued()))
 NO_PIECES: Mapping[Job, Piece] = {}
 NO_ESTIMATE = StepEstimate()
@@ -157,8 +157,9 @@ class WorkerQueue(MeteredOperations):
         """Ends the job and records its turn with the answer's text. Returns False if this worker has lost the job.
 
         `should_mention`: whether the outbox should mention the asker. `canvas_for`: the person who requested a canvas,
-        or "". `outbox_kind`: work that Slack rejected, which goes to the outbox. `notification`: sent to the asker if
-        the end can't be shown. If the question was edited in the meantime, the turn is recorded and the job is released
+        or "". `outbox_kind`: the kind of work that goes to the outbox because Slack rejected it, or None.
+        `notification`: sent to the asker if the end can't be shown. If the question was edited in the meantime, the
+        turn is recorded and the job is released
 
         instead.
         """
