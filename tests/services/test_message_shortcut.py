@@ -88,8 +88,8 @@ class Records:
     async def give_up(self, entry: OutboxEntry) -> None:
         self.given_up += 1
 
-    async def record_direct_post(self, entry: OutboxEntry, *, begun: bool) -> bool:
-        self.direct.append(begun)
+    async def record_direct_post(self, entry: OutboxEntry, *, has_begun: bool) -> bool:
+        self.direct.append(has_begun)
         return self.ours
 
     async def record_post(self, team_id: str, view_id: str, channel_id: str, ts: str) -> None:
