@@ -16,7 +16,7 @@ from bot.core.conversation import ThreadKey
 from bot.core.notifications import DueNotification, Notification
 from bot.core.outbox import BACKOFF, MAX_TRIES, OUTBOX_HOLD_S
 from bot.store.database import Operations, completes, reads, writes
-from bot.store.rows import insert_into, is_past
+from bot.store.rows import insert_into, is_past, known_fields
 from bot.store.schema import NOTIFICATIONS_KEPT_S, jobs, notifications
 
 BACKUP_KEY = "backup"
@@ -87,7 +87,8 @@ class Notifications(Operations):
             free = due.with_for_update(skip_locked=True).cte("free")
             taken = sa.update(notifications).where(sa.tuple_(*_KEY).in_(sa.select(*free.c)))
             held = taken.values(due_at=now + OUTBOX_HOLD_S, tries=notifications.c.tries + 1).returning(notifications)
-            return [_due_notification(row) for row in await connection.execute(held, {"now": now})]
+            rows = (await connection.execute(held, {"now": now})).all()
+            return [DueNotification(**known_fields(DueNotification, row._mapping), since=row.at) for row in rows]
 
     @writes
     async def complete(self, connection: AsyncConnection, due: DueNotification) -> None:
@@ -153,12 +154,6 @@ def _has_key(team_id: str, recipient: str, key: str) -> tuple[sa.ColumnElement[b
 
 def _is_unchanged(due: DueNotification) -> tuple[sa.ColumnElement[bool], ...]:
     return *_has_key(due.team_id, due.recipient, due.key), notifications.c.due_at == due.due_at
-
-
-def _due_notification(row: sa.Row[Any]) -> DueNotification:
-    return DueNotification(
-        row.recipient, row.key, row.content, row.kind, row.team_id, row.at, due_at=row.due_at, tries=row.tries
-    )
 
 
 _NOW = sa.bindparam("now", type_=sa.Double)

@@ -17,7 +17,7 @@ from bot.errors import EndReason
 from bot.store import audit
 from bot.store.claim import jobs_with_batched_questions
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import HAS_CONTENT, HAS_ENDED, IS_MIDWAY, job_of, note_of
+from bot.store.rows import HAS_CONTENT, HAS_ENDED, IS_MIDWAY, job_of, known_fields, note_of
 from bot.store.schema import audit_entries, feedback, jobs, tool_calls, turns
 from bot.store.usage import attempt_usages, thumbs
 
@@ -107,16 +107,9 @@ async def replay_usages(connection: AsyncConnection, since: float) -> list[Answe
     used = [(row, json.loads(row.facts)) for row in await connection.execute(entries)]
     return [
         AnswerUsage(
-            row.at,
-            row.job_id,
-            row.user_id,
-            row.channel_id,
-            facts["model"],
-            EndReason(facts["end"]),
-            facts["input_tokens"],
-            facts["output_tokens"],
-            facts["cost_usd"],
-            None,
+            **known_fields(AnswerUsage, {**row._mapping, **facts}),
+            end_reason=EndReason(facts["end"]),
+            first_token_s=None,
         )
         for row, facts in used
         if "end" in facts

@@ -71,20 +71,14 @@ def known_fields(kind: type, values: Mapping[Any, Any]) -> dict[str, Any]:
 
 def question_of(row: sa.Row[Any]) -> Question:
     files = tuple(File(**known_fields(File, file)) for file in row.files)
-    return Question(
-        thread_of(row),
-        row.ts or "",
-        row.user_id,
-        row.text,
-        files,
-        row.from_bot,
-        row.attached_chars,
-        row.schedule_id,
-        row.is_command,
-        row.had_sign_in,
-        row.held is True,
-        row.alert_kind,
-    )
+    converted: dict[str, Any] = {
+        "thread": thread_of(row),
+        "ts": row.ts or "",
+        "files": files,
+        "is_from_bot": row.from_bot,
+        "is_held": row.held is True,
+    }
+    return Question(**{**known_fields(Question, row._mapping), **converted})
 
 
 def file_values(question: Question) -> list[dict[str, Any]]:

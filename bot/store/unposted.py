@@ -19,7 +19,7 @@ from bot.core.unposted import MessageQuestion, QuotedMessage
 from bot.store import outbox
 from bot.store.answers import close_choices
 from bot.store.database import Operations, reads, writes
-from bot.store.rows import IS_UNPOSTED, insert_into, queued_values, unposted_values
+from bot.store.rows import IS_UNPOSTED, insert_into, known_fields, queued_values, unposted_values
 from bot.store.schema import jobs
 
 
@@ -72,19 +72,16 @@ class UnpostedQuestions(Operations):
         if row is None:
             return None
         known = row.unposted
-        return MessageQuestion(
-            team_id=row.team_id,
-            view_id=row.asked_as,
-            user_id=row.user_id,
-            about=QuotedMessage(**known["about"]),
-            text=known.get("words", row.text),
-            created_at=row.created_at,
-            has_begun_direct_post=known.get("elsewhere", False),
-            posted_message=tuple(known["posted"]) if "posted" in known else None,
-            schedule_id=row.schedule_id,
-            is_held=row.held is True,
-            has_worked=row.held is False,
-        )
+        converted = {
+            "view_id": row.asked_as,
+            "about": QuotedMessage(**known["about"]),
+            "text": known.get("words", row.text),
+            "has_begun_direct_post": known.get("elsewhere", False),
+            "posted_message": tuple(known["posted"]) if "posted" in known else None,
+            "is_held": row.held is True,
+            "has_worked": row.held is False,
+        }
+        return MessageQuestion(**{**known_fields(MessageQuestion, row._mapping), **converted})
 
     @writes
     async def record_direct_post(self, connection: AsyncConnection, entry: OutboxEntry, *, has_begun: bool) -> bool:
