@@ -554,7 +554,9 @@ _ATTEMPTS = turns.join(jobs, turns.c.job_id == jobs.c.id).outerjoin(charges, tur
 
 
 def _is_in_week(team_id: str, first_day: int, time: sa.ColumnElement[float]) -> sa.ColumnElement[bool]:
-    return sa.and_(time >= first_day * DAY_S, time < (first_day + WEEK_DAYS) * DAY_S, _is_in_team(team_id))
+    # In this form, SQLite doesn't use an index to scan all of the team's jobs.
+    is_in_team = jobs.c.team_id.concat("") == team_id
+    return sa.and_(time >= first_day * DAY_S, time < (first_day + WEEK_DAYS) * DAY_S, is_in_team)
 
 
 def _select_week(team_id: str, first_day: int, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -604,12 +606,6 @@ async def attempt_usages(
     )
     rows = await connection.execute(ended)
     return [AnswerUsage(**{**row._mapping, "end_reason": EndReason(row.end_reason)}) for row in rows]
-
-
-def _is_in_team(team_id: str) -> sa.ColumnElement[bool]:
-    """Returns whether a job belongs to a team, in a form that keeps SQLite from using an index to scan all of the
-    team's jobs."""
-    return jobs.c.team_id.concat("") == team_id
 
 
 async def thumbs(connection: AsyncConnection, since: float, *which: sa.ColumnElement[bool]) -> list[Thumb]:
