@@ -618,7 +618,7 @@ class Database:
         self._reader = _reader_of(engine).execution_options(**{READS: True})
         self._unsynced = engine.execution_options(**{UNSYNCED: True})
         self.clock = clock
-        self._limit_s = ANSWER_WITHIN_S if self.on_server else None
+        self.limit_s = ANSWER_WITHIN_S if self.on_server else None
         self._operations: set[asyncio.Task[Any]] = set()
         self._failing: dict[tuple[str, int | None], tuple[float, StoreError]] = {}
         self._is_closed = False
@@ -638,7 +638,7 @@ class Database:
         async def run() -> T:
             try:
                 with database_errors():
-                    async with limit_time(self._limit_s if bounded else None):
+                    async with limit_time(self.limit_s if bounded else None):
                         result = await operation
             except StoreError as error:
                 self.failed_at = self.clock.monotonic()
@@ -662,9 +662,6 @@ class Database:
     def begin_write(self, *, synced: bool = True) -> AbstractAsyncContextManager[AsyncConnection]:
         """Begins a transaction. Raises SQLAlchemy's errors. `synced`: whether the commit waits for the disk."""
         return (self.engine if synced else self._unsynced).begin()
-
-    def limit_time(self) -> AbstractAsyncContextManager[None]:
-        return limit_time(self._limit_s)
 
     async def check(self) -> None:
         """Raises StoreError if a table or column is missing, a row can't be written, or a recent write is failing. The

@@ -31,7 +31,7 @@ from bot.core.notifications import Notification
 from bot.errors import EndReason
 from bot.store import audit, claim, memories, notifications, outbox, side_messages, steps
 from bot.store.calls import deny_by_reply, release
-from bot.store.database import Database, GroupCommit, acquire_lock, completes, reads, writes
+from bot.store.database import Database, GroupCommit, acquire_lock, completes, limit_time, reads, writes
 from bot.store.rows import (
     CAN_BE_REGENERATED,
     HAS_CONTENT,
@@ -251,7 +251,7 @@ class QuestionQueue(WorkerOperations):
         return True
 
     async def _write_arrivals(self, arrivals: Sequence[Arrival]) -> Sequence[EnqueueResult | None]:
-        async with self._database.limit_time(), self._database.begin_write() as connection:
+        async with limit_time(self._database.limit_s), self._database.begin_write() as connection:
             now = self._now()
             taken = await write_arrivals(connection, arrivals, self._max_per_user, now)
             asked = [arrival.question for arrival, enqueued in zip(arrivals, taken, strict=True) if enqueued]

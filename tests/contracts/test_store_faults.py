@@ -107,7 +107,7 @@ def short_time_limits(*stores: Stores) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr("bot.store.pg_notify.CHECK_S", 0.5)
         for store in stores:
-            monkeypatch.setattr(store.database, "_limit_s", 0.5)
+            monkeypatch.setattr(store.database, "limit_s", 0.5)
         yield
 
 
