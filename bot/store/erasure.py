@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.audit import Entry, EntryKind
 from bot.core.caps import day_of
 from bot.core.conversation import ThreadKey
-from bot.store import audit, canvases, notifications, transcripts, unposted, usage
+from bot.store import audit, canvases, notifications, unposted, usage
 from bot.store.database import Database, acquire_lock, completes
 from bot.store.memories import NO_TEXT
 from bot.store.rows import (
@@ -173,7 +173,9 @@ async def _erase_person(connection: AsyncConnection, user_id: str | None) -> int
     if user_id:
         # Prompts of other people's answers might contain the person's words, so they are rebuilt.
         await connection.execute(sa.update(steps).where(steps.c.beginning.is_not(None)).values(beginning=None))
-        await transcripts.erase_person(connection, user_id)
+        # The user ID begins the values in `transcripts`. No index, because `forget` is rarely run.
+        has_spoken = sa.cast(jobs.c.transcripts, sa.Text).contains(f'["{user_id}", ', autoescape=True)
+        await connection.execute(sa.update(jobs).where(has_spoken).values(transcripts={}))
         await notifications.erase_person(connection, user_id)
     await canvases.erase_requests(connection, user_id)
     for column, _ in _columns_of_type(MemberId):

@@ -14,12 +14,6 @@ from bot.store.schema import jobs
 from bot.store.usage import MeteredOperations
 
 
-async def erase_person(connection: AsyncConnection, user_id: str) -> None:
-    # The user ID begins the JSON values. No index, because `forget` is rarely run.
-    says = sa.cast(jobs.c.transcripts, sa.Text).contains(f'["{user_id}", ', autoescape=True)
-    await connection.execute(sa.update(jobs).where(says).values(transcripts={}))
-
-
 class Transcripts(MeteredOperations):
     @writes
     async def record(
