@@ -294,9 +294,8 @@ async def _authorization_server_metadata(
 
 def is_same_issuer(issuer: str, other_issuer: str) -> bool:
     """Returns whether two URLs identify the same issuer, with or without a trailing slash (RFC 8414, 3.1)."""
-    with suppress(ValidationError):
-        return str(_ADDRESS.validate_python(issuer.strip())).removesuffix("/") == other_issuer.removesuffix("/")
-    return False
+    parsed = _parse_url(issuer.strip())
+    return parsed is not None and str(parsed).removesuffix("/") == other_issuer.removesuffix("/")
 
 
 def _sign_in_problem(issuer: str, config: SignInConfig, metadata: _Metadata) -> str:

@@ -98,10 +98,8 @@ class SignInServers:
     async def forget_client(self, server: str, auth_server: AuthorizationServer, client: Client) -> None:
         """Drops a registration that the authorization server has forgotten, so that Typist registers again at the next
         sign-in. Raises StoreError."""
-        for key in (
-            self._registration_key(auth_server, server),
-            self._registration_key(auth_server, server, auth_server.scope),
-        ):
+        for scopes in ("", auth_server.scope):
+            key = self._registration_key(auth_server, server, scopes)
             secret = await self._accounts.client_secret(*key)
             if secret and self._vault.decrypt(key, secret) == asdict(client):
                 await self._accounts.record_client(*key, "")

@@ -36,12 +36,10 @@ RETIRES_WITHIN_DAYS = 30
 async def probe_model(setup: ModelSetup, model: str) -> Finding:
     """Checks whether a model calls a tool and answers within PROBE_WITHIN_S. Uses PROBE_TOKENS input tokens."""
     loop = asyncio.get_running_loop()
-    begun = loop.time()
+    begun, setup = loop.time(), replace(setup, stall_timeout_s=max(setup.stall_timeout_s, PROBE_WITHIN_S))
     try:
         async with asyncio.timeout(PROBE_WITHIN_S):
-            found = await _probe_finding(
-                replace(setup, stall_timeout_s=max(setup.stall_timeout_s, PROBE_WITHIN_S)), model
-            )
+            found = await _probe_finding(setup, model)
     except TimeoutError:
         fix = "If its server is loading the model, check again once it has. Otherwise, read the server's log."
         return fail(f"{model} didn't answer within {PROBE_WITHIN_S:.0f} s.", fix)
