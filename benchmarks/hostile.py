@@ -55,7 +55,7 @@ from bot.models.template_marks import TemplateMarks
 from bot.reply import blocks as reply_blocks
 from bot.reply import charts
 from bot.reply.answer import Answer
-from bot.reply.attachments import long_code
+from bot.reply.attachments import code_files
 from bot.reply.carriers import METHODS
 from bot.reply.edits import Post, Update
 from bot.reply.messages import Call, PageView, Shown, Upload
@@ -195,7 +195,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     ),
     # Cutting pages off is what takes long: 1, 3 and 7 of them. From 0 to 1 says nothing.
     "Pages": lambda text: _paged(4 * text),
-    "charts": lambda text: (charts.pieces_of(f"{text}\nchart"), charts.without_marks(f"{text}\nchart")),
+    "charts": lambda text: (charts.split_at_charts(f"{text}\nchart"), charts.without_chart_marks(f"{text}\nchart")),
     "Extent": lambda text: Extent().read(text),
     "has_paragraph": has_paragraph,
     "is_deceptive": lambda text: is_deceptive(text, "https://evil.example/"),
@@ -203,7 +203,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "bare_url": bare_url,
     "text_to_continue": lambda text: text_to_continue(text, EndReason.LENGTH_LIMIT),
     "Seam": _resumed,
-    "long_code": lambda text: long_code(text, "1.0"),
+    "code_files": lambda text: code_files(text, "1.0"),
     "has_word": lambda text: render.has_word(text, growing=True),
     "first_words": lambda text: render.first_words(text, growing=True),
     "plain_words": render.plain_words,
@@ -300,7 +300,7 @@ def growth(part: str) -> bool:
 
 READ_OF_ANSWERS = (
     *("render_page", "render_page growing", "stable_prefix", "has_definitions", "Extent", "has_paragraph", "continued"),
-    *("first_words", "plain_words", "has_word", "long_code", "charts", "mrkdwn", "international_chars", "Pages"),
+    *("first_words", "plain_words", "has_word", "code_files", "charts", "mrkdwn", "international_chars", "Pages"),
     *("template marks", "template marks, in code", "template marks, in a channel"),
 )
 """The functions of `FUNCTIONS` that read whole answers."""

@@ -26,7 +26,7 @@ from bot.slack.text import app_name, attachments_text, body_of, is_by_app
 from bot.slack.views import caps
 from bot.slack.views.arguments import approval_in
 from bot.slack.views.modal import Modal, place_in
-from bot.slack.views.schedules import ScheduleAction, list_channel, list_place, schedule_id
+from bot.slack.views.schedules import ScheduleAction, list_place_of, listed_channel_id, parse_schedule_id
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -258,9 +258,9 @@ def schedule_press_of(body: Mapping[str, Any], team_id: str) -> SchedulePress:
         action=kind,
         user_id=_string(_object(body, "user"), "id"),
         trigger_id=_string(body, "trigger_id"),
-        schedule_id=0 if is_list else schedule_id(number),
-        channel_id=list_channel(value) if is_list else "",
-        place=list_place(view) if in_modal and not is_list else None,
+        schedule_id=0 if is_list else parse_schedule_id(number),
+        channel_id=listed_channel_id(value) if is_list else "",
+        place=list_place_of(view) if in_modal and not is_list else None,
         in_modal=in_modal,
         thread=None if view else thread,
         message_ts=stopped_in or message_ts,

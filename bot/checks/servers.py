@@ -60,7 +60,7 @@ class ServerChecks:
         # Imported here because they need the SDK, which is large.
         from bot.mcp.definitions import offered_names
         from bot.mcp.server import ServerDown, open_servers
-        from bot.mcp.tools import tools_of
+        from bot.mcp.tools import convert_tools
 
         config = next(config for config in self._setup.servers if config.name == name)
         async with open_servers([config], self._clock) as servers:
@@ -76,7 +76,7 @@ class ServerChecks:
                         return found
                 return warn(*down_sentences(config, str(error) or DOWN_NO_ANSWER))
         rules = self._setup.rules
-        tools = tools_of(((name, tool, False) for name, tool in named.items()), rules, config.timeout_s)
+        tools = convert_tools(((name, tool, False) for name, tool in named.items()), rules, config.timeout_s)
         self._tools[config.name] = tools
         if problems := _tool_problems(config.name, named, tools, rules.tool_names(config.name)):
             messages, fixes = zip(*problems, strict=True)

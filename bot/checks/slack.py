@@ -30,7 +30,7 @@ from bot.slack.json_values import json_object, string
 from bot.slack.manifest import AGENT_SCOPE, NEEDED_SCOPES, OPTIONAL_SCOPES, differences, scopes_of
 from bot.slack.socket import CONNECTIONS
 from bot.slack.user_groups import read_groups
-from bot.slack.users import is_open, kinds_by_id
+from bot.slack.users import is_channel_open, kinds_by_id
 
 SKEW_WARNED_S = 30.0
 SKEW_FAILED_S = 300.0
@@ -275,7 +275,7 @@ class SlackChecks:
     async def check_people_and_channels(self, admins: Collection[str], rules: AccessRules) -> Finding:
         try:
             kinds = await kinds_by_id(self.bot, {*admins, *rules.people}, self.installation.identity.team_id)
-            channels = [one for one in sorted(rules.allow_channels) if not await is_open(self.bot, one)]
+            channels = [one for one in sorted(rules.allow_channels) if not await is_channel_open(self.bot, one)]
         except (RateLimited, Refused) as error:
             return skipped(f"Slack didn't return the users and channels in the settings ({_error_name(error)}).")
         lost = {one for one in rules.people if kinds[one] in (None, UserKind.DEACTIVATED)}

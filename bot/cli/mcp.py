@@ -180,10 +180,10 @@ def _print_list(
 def _price(ours: Settings, seen: Mapping[str, ToolState]) -> str:
     from bot.clock import SystemClock
     from bot.core import texts
-    from bot.mcp.tools import tools_of
+    from bot.mcp.tools import convert_tools
     from bot.models.prices import price_of_tools
 
-    tools = tools_of(((name, tool.listed, False) for name, tool in seen.items()), ours.mcp.rules, 0.0).definitions
+    tools = convert_tools(((name, tool.listed, False) for name, tool in seen.items()), ours.mcp.rules, 0.0).definitions
     price = price_of_tools(tools, settings.models_in_use(ours), settings.model_prices(ours), SystemClock().now())
     return texts.settings.tools_price(*price)
 

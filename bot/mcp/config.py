@@ -248,13 +248,13 @@ def read_setup(path: Path, env: Mapping[str, str], public_url: str = "") -> McpS
     problems."""
     problems: list[str] = []
     reader = _Reader(path.name, env, public_url, problems, [], set())
-    setup = reader.setup(_file_content(path))
+    setup = reader.setup(_read_json(path))
     if problems:
         raise SettingsError(problems)
     return setup
 
 
-def _file_content(path: Path) -> object:
+def _read_json(path: Path) -> object:
     try:
         return json.loads(path.read_text("utf-8-sig"), object_pairs_hook=unique_members)
     except FileNotFoundError:
@@ -304,8 +304,8 @@ class _Reader:
             self._add_problem(
                 _SERVERS, f"must have at most {MAX_SERVERS} servers: Slack's settings modal can't show more"
             )
-        read = [self._server(name, value) for name, value in servers.items()]
-        deny, *others = (self._patterns(key, content.get(key, []), servers) for key in _RULES)
+        read = [self._read_server(name, value) for name, value in servers.items()]
+        deny, *others = (self._read_patterns(key, content.get(key, []), servers) for key in _RULES)
         rules = ToolRules(deny | self.denied_tools, *others)
         direct = content.get(_IN_DIRECT_MESSAGES, [])
         if not _is_list_of_strings(direct):
@@ -316,7 +316,7 @@ class _Reader:
                 self._add_problem(_IN_DIRECT_MESSAGES, f'"{name}" is not in mcpServers')
         return McpSetup(tuple(filter(None, read)), rules, tuple(direct), tuple(self.notes))
 
-    def _server(self, name: str, value: object) -> ServerConfig | None:
+    def _read_server(self, name: str, value: object) -> ServerConfig | None:
         place = f"{_SERVERS}.{name}"
         if not _SERVER_NAME.fullmatch(name) or len(name) > MAX_SERVER_NAME_CHARS:
             self._add_problem(
@@ -328,7 +328,7 @@ class _Reader:
             return None
         if value.get("disabled") is True or value.get("enabled") is False:
             return None
-        transport = self._transport(place, value)
+        transport = self._read_transport(place, value)
         if transport is None:
             return None
         for key in _DENY_KEYS:
@@ -339,9 +339,9 @@ class _Reader:
                 self._add_problem(f"{place}.{key}", "must be a list of tools")
         if value.get("protocol", "legacy") != "legacy":
             self._add_problem(f"{place}.protocol", 'must be "legacy", or be left out')
-        return ServerConfig(name, transport, "protocol" in value, self._timeout_s(f"{place}.timeout", value))
+        return ServerConfig(name, transport, "protocol" in value, self._read_timeout_s(f"{place}.timeout", value))
 
-    def _transport(self, place: str, value: Mapping[str, Any]) -> StdioTransport | HttpTransport | None:
+    def _read_transport(self, place: str, value: Mapping[str, Any]) -> StdioTransport | HttpTransport | None:
         url_key = next((key for key in _URL_KEYS if key in value), "url")
         type_key = next((key for key in _TYPE_KEYS if key in value), "type")
         kind = value.get(type_key, "http" if url_key in value else "stdio")
@@ -350,32 +350,32 @@ class _Reader:
             return None
         if kind in ("stdio", "local"):
             self._note_unused(place, value, (*_STDIO_KEYS, *_COMMON_KEYS))
-            return self._stdio_transport(place, value)
+            return self._read_stdio_transport(place, value)
         if isinstance(kind, str) and re.sub("[-_]", "", kind).lower() in _HTTP_TYPES:
             self._note_unused(place, value, (*_HTTP_KEYS, *_COMMON_KEYS))
-            url = self._string(
+            url = self._read_string(
                 f"{place}.{url_key}", value.get(url_key), _is_url, "must be a URL such as https://host/mcp"
             )
-            headers = self._strings(f"{place}.headers", value.get("headers", {}), _HEADER_NAME, _HEADER.fullmatch)
-            return HttpTransport(url, headers, self._sign_in_config(f"{place}.{_SIGN_IN}", value.get(_SIGN_IN, {})))
+            headers = self._read_strings(f"{place}.headers", value.get("headers", {}), _HEADER_NAME, _HEADER.fullmatch)
+            return HttpTransport(url, headers, self._read_sign_in(f"{place}.{_SIGN_IN}", value.get(_SIGN_IN, {})))
         wanted = '"http": the transport "sse" is no longer part of MCP' if kind == "sse" else '"stdio" or "http"'
         self._add_problem(f"{place}.{type_key}", f"must be {wanted}")
         return None
 
-    def _sign_in_config(self, place: str, value: object) -> SignInConfig:
+    def _read_sign_in(self, place: str, value: object) -> SignInConfig:
         if not isinstance(value, dict):
             self._add_problem(place, 'must be an object such as {"clientId": "…"}')
             return SignInConfig(public_url=self.public_url)
         self._note_unused(place, value, _SIGN_IN_KEYS)
         client_id, secret, token_host, device_host = (
-            self._string(f"{place}.{key}", value[key], _HEADER.fullmatch) if key in value else ""
+            self._read_string(f"{place}.{key}", value[key], _HEADER.fullmatch) if key in value else ""
             for key in ("clientId", "clientSecret", "tokenHost", "deviceHost")
         )
-        issuer = self._string(f"{place}.issuer", value["issuer"], _is_url) if "issuer" in value else ""
+        issuer = self._read_string(f"{place}.issuer", value["issuer"], _is_url) if "issuer" in value else ""
         pkce, resource = (
-            self._choice(f"{place}.{key}", value.get(key, usual), (True, False)) for key, usual in _FLAG_DEFAULTS
+            self._read_choice(f"{place}.{key}", value.get(key, usual), (True, False)) for key, usual in _FLAG_DEFAULTS
         )
-        host = self._choice(f"{place}.callbackHost", value.get("callbackHost", _LOOPBACKS[0]), _LOOPBACKS)
+        host = self._read_choice(f"{place}.callbackHost", value.get("callbackHost", _LOOPBACKS[0]), _LOOPBACKS)
         if secret and not client_id:
             self._add_note(f"{place}.clientSecret", "has no effect without clientId")
         scopes = value.get("scopes", [])
@@ -390,13 +390,13 @@ class _Reader:
         trusted = issuer, token_host, device_host, pkce, resource
         return SignInConfig(client_id, secret, " ".join(scopes), port, host, self.public_url, *trusted)
 
-    def _choice(self, place: str, value: T, possible: Sequence[T]) -> T:
+    def _read_choice(self, place: str, value: T, possible: Sequence[T]) -> T:
         if not any(value is one or (isinstance(one, str) and value == one) for one in possible):
             self._add_problem(place, f"must be {' or '.join(json.dumps(one) for one in possible)}")
             return possible[0]
         return value
 
-    def _timeout_s(self, place: str, value: Mapping[str, Any]) -> float:
+    def _read_timeout_s(self, place: str, value: Mapping[str, Any]) -> float:
         seconds = value.get("timeout", CALL_TIMEOUT_S)
         is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
         if not (is_number and 0 < seconds <= MAX_TIMEOUT_S):
@@ -404,24 +404,24 @@ class _Reader:
             return CALL_TIMEOUT_S
         return float(seconds)
 
-    def _stdio_transport(self, place: str, value: Mapping[str, Any]) -> StdioTransport:
+    def _read_stdio_transport(self, place: str, value: Mapping[str, Any]) -> StdioTransport:
         args = value.get("args", [])
         if not isinstance(args, list):
             self._add_problem(f"{place}.args", "must be a list of strings")
             args = []
-        command, *first = self._command_words(f"{place}.command", value.get("command"))
+        command, *first = self._split_command(f"{place}.command", value.get("command"))
         return StdioTransport(
             command,
-            (*first, *(self._string(f"{place}.args[{at}]", arg, _is_argument) for at, arg in enumerate(args))),
-            self._env_file_values(f"{place}.envFile", value)
-            | self._strings(f"{place}.env", value.get("env", {}), _ENV_NAME, _is_argument),
-            self._folder(f"{place}.cwd", value),
+            (*first, *(self._read_string(f"{place}.args[{at}]", arg, _is_argument) for at, arg in enumerate(args))),
+            self._read_env_file(f"{place}.envFile", value)
+            | self._read_strings(f"{place}.env", value.get("env", {}), _ENV_NAME, _is_argument),
+            self._read_folder(f"{place}.cwd", value),
         )
 
-    def _command_words(self, place: str, value: object) -> list[str]:
+    def _split_command(self, place: str, value: object) -> list[str]:
         """Returns a command as a list of words. A string is split like a command line unless it is the name of a
         program."""
-        command = self._string(place, value, lambda text: text.strip() and _is_argument(text))
+        command = self._read_string(place, value, lambda text: text.strip() and _is_argument(text))
         if not isinstance(value, str) or not command or len(command.split()) < 2 or shutil.which(command):
             return [command]
         try:
@@ -430,12 +430,12 @@ class _Reader:
         except ValueError:
             self._add_problem(place, "has a quote without its other half. Write the program here, and the rest in args")
             return [command]
-        return [self._string(place, part, _is_argument) for part in parts]
+        return [self._read_string(place, part, _is_argument) for part in parts]
 
-    def _env_file_values(self, place: str, value: Mapping[str, Any]) -> dict[str, str]:
+    def _read_env_file(self, place: str, value: Mapping[str, Any]) -> dict[str, str]:
         if "envFile" not in value:
             return {}
-        name = self._string(place, value["envFile"], _is_argument)
+        name = self._read_string(place, value["envFile"], _is_argument)
         try:
             text = Path(name).expanduser().read_text("utf-8-sig")
         except (OSError, ValueError, RuntimeError):
@@ -443,18 +443,18 @@ class _Reader:
             return {}
         return {key: text for key, text in dotenv_values(stream=StringIO(text), interpolate=False).items() if text}
 
-    def _folder(self, place: str, value: Mapping[str, Any]) -> str | None:
+    def _read_folder(self, place: str, value: Mapping[str, Any]) -> str | None:
         if "cwd" not in value:
             return None
         try:
-            folder = Path(self._string(place, value["cwd"], _is_argument)).expanduser()
+            folder = Path(self._read_string(place, value["cwd"], _is_argument)).expanduser()
         except RuntimeError:
             folder = Path("~")
         if not folder.is_dir():
             self._add_problem(place, "is not a folder")
         return str(folder)
 
-    def _strings(
+    def _read_strings(
         self, place: str, value: object, name: re.Pattern[str], is_valid: Callable[[str], object]
     ) -> dict[str, str]:
         if not isinstance(value, dict):
@@ -463,14 +463,14 @@ class _Reader:
         for key in value:
             if not name.fullmatch(key):
                 self._add_problem(place, "has a name with invalid characters")
-        return {key: self._string(f"{place}.{key}", text, is_valid) for key, text in value.items()}
+        return {key: self._read_string(f"{place}.{key}", text, is_valid) for key, text in value.items()}
 
-    def _string(
+    def _read_string(
         self,
         place: str,
         value: object,
         is_valid: Callable[[str], object],
-        otherwise: str = "contains invalid characters, or is empty",
+        problem: str = "contains invalid characters, or is empty",
     ) -> str:
         if not isinstance(value, str):
             self._add_problem(place, "must be a string")
@@ -483,14 +483,14 @@ class _Reader:
             return ""
         text = _VARIABLE.sub(lambda match: self._variable_value(match) or "", value)
         if not unset and not is_valid(text):
-            self._add_problem(place, otherwise)
+            self._add_problem(place, problem)
         return text
 
     def _variable_value(self, match: re.Match[str]) -> str | None:
         """Returns a variable's value or default, or None if it has neither. An empty variable is treated as unset."""
         return self.env.get(match["name"]) or match["default"]
 
-    def _patterns(self, key: str, value: Any, servers: Mapping[str, object]) -> frozenset[str]:
+    def _read_patterns(self, key: str, value: Any, servers: Mapping[str, object]) -> frozenset[str]:
         if not _is_list_of_strings(value):
             self._add_problem(key, "must be a list of patterns such as github__list_issues or github__*")
             return frozenset()
@@ -507,11 +507,11 @@ class _Reader:
             approving = ". Only allow and readOnly let calls run unasked" if set(unused) & set(_APPROVING_KEYS) else ""
             self._add_note(place, f"has keys without effect: {', '.join(map(_visible_key, unused))}{approving}")
 
-    def _add_note(self, place: str, what: str) -> None:
-        self.notes.append(f"BOT_MCP_CONFIG: {self.file}: {place}{' ' if place else ''}{what}.")
+    def _add_note(self, place: str, note: str) -> None:
+        self.notes.append(f"BOT_MCP_CONFIG: {self.file}: {place}{' ' if place else ''}{note}.")
 
-    def _add_problem(self, place: str, what: str) -> None:
-        self.problems.append(f"BOT_MCP_CONFIG: {self.file}: {place}{' ' if place else ''}{what}.")
+    def _add_problem(self, place: str, problem: str) -> None:
+        self.problems.append(f"BOT_MCP_CONFIG: {self.file}: {place}{' ' if place else ''}{problem}.")
 
 
 def _visible_key(key: str) -> str:

@@ -165,13 +165,13 @@ def _is_repeated(structured: Any, texts: Sequence[str]) -> bool:
     # As JSON, or in the SDKs' form: `{"result": value}` for a value that isn't an object, and one text per item of a
     # list.
     values = [_parsed_json(text) for text in texts]
-    if _canonical(structured) in map(_canonical, values):
+    if _canonical_json(structured) in map(_canonical_json, values):
         return True
     if not isinstance(structured, dict) or structured.keys() != {"result"}:
         return False
     wrapped = structured["result"]
     as_said = [*texts, *values, list(texts), values]
-    return _canonical(wrapped) in map(_canonical, as_said)
+    return _canonical_json(wrapped) in map(_canonical_json, as_said)
 
 
 def _parsed_json(text: str) -> Any:
@@ -181,7 +181,7 @@ def _parsed_json(text: str) -> Any:
         return text
 
 
-def _canonical(value: Any) -> str:
+def _canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
@@ -197,9 +197,9 @@ def _part_text(content: ContentBlock) -> str:
         case TextContent(text=text):
             return text
         case ImageContent(mime_type=kind, data=data):
-            return _omission("image", kind, data)
+            return _omission_note("image", kind, data)
         case AudioContent(mime_type=kind, data=data):
-            return _omission("audio", kind, data)
+            return _omission_note("audio", kind, data)
         case ResourceLink(uri=uri, name=name, title=title, description=description):
             about = f"{name} ({title})" if title and title != name else name
             return "\n".join(filter(None, (f"[link to {about}: {uri}]", description)))
@@ -208,7 +208,7 @@ def _part_text(content: ContentBlock) -> str:
         case EmbeddedResource(resource=BlobResourceContents(uri=uri, mime_type=kind, blob=data)):
             if text := _file_text(kind or "", data):
                 return f"[contents of {uri}]\n{text}"
-            return _omission(f"file {uri}".rstrip(), kind or UNKNOWN_TYPE, data)
+            return _omission_note(f"file {uri}".rstrip(), kind or UNKNOWN_TYPE, data)
     return UNKNOWN_PART
 
 
@@ -224,5 +224,5 @@ def _file_text(kind: str, base64_data: str) -> str:
         return ""
 
 
-def _omission(what: str, kind: str, base64_data: str) -> str:
-    return f"[left out: {what} ({kind}, {len(base64_data) * 3 // 4:,} bytes), which Typist doesn't pass on]"
+def _omission_note(label: str, kind: str, base64_data: str) -> str:
+    return f"[left out: {label} ({kind}, {len(base64_data) * 3 // 4:,} bytes), which Typist doesn't pass on]"

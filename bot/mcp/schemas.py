@@ -17,31 +17,33 @@ from bot.text import object_in, objects_in
 MAX_DESCRIPTION_CHARS = 2_000
 PATTERN = "Matches the regular expression {pattern}"
 
-_PROSE = ("description", "title")
-_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+_PROSE_KEYWORDS = ("description", "title")
+_MAP_KEYWORDS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 """JSON Schema keywords whose value maps names to schemas. PHP writes an empty map as a list."""
-_DATA = ("const", "default", "enum", "example", "examples")
-_ALTERNATIVES = ("allOf", "anyOf", "oneOf", "prefixItems")
-_COUNTS = tuple(f"{end}{things}" for end in ("min", "max") for things in ("Length", "Items", "Contains", "Properties"))
+_DATA_KEYWORDS = ("const", "default", "enum", "example", "examples")
+_ALTERNATIVE_KEYWORDS = ("allOf", "anyOf", "oneOf", "prefixItems")
+_COUNT_KEYWORDS = tuple(
+    f"{end}{noun}" for end in ("min", "max") for noun in ("Length", "Items", "Contains", "Properties")
+)
 _DOCUMENT_KEYWORDS = ("$schema", "$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$vocabulary", "$comment")
 """Keywords that schema documents use to identify and reference each other. Models don't need them, because they get
 each schema by itself."""
 _NOT_AT_TOP_LEVEL = ("$ref", "allOf", "anyOf", "oneOf", "not", "enum", "required")
 """Keywords that vendors reject at the top level of a parameter schema, or that `flat_schema` sets itself."""
-_DIFFERENT = ("enum", "required")
-_KINDS = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
+_UNIQUE_LISTS = ("enum", "required")
+_TYPES = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
 _ONE_SCHEMA = (
     *("items", "additionalItems", "unevaluatedItems", "additionalProperties", "unevaluatedProperties"),
     *("contains", "propertyNames", "not", "if", "then", "else", "contentSchema"),
 )
 _ALLOWED_TYPES: Mapping[str, tuple[type, ...]] = {
     "type": (str, list),
-    **dict.fromkeys(_MAPS, (dict,)),
-    **dict.fromkeys((*_ALTERNATIVES, *_DIFFERENT, "examples"), (list,)),
+    **dict.fromkeys(_MAP_KEYWORDS, (dict,)),
+    **dict.fromkeys((*_ALTERNATIVE_KEYWORDS, *_UNIQUE_LISTS, "examples"), (list,)),
     **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), (int, float)),
-    **dict.fromkeys(_COUNTS, (int,)),
+    **dict.fromkeys(_COUNT_KEYWORDS, (int,)),
     **dict.fromkeys(("uniqueItems", "deprecated", "readOnly", "writeOnly"), (bool,)),
-    **dict.fromkeys((*_PROSE, "$ref", "format", "pattern", "contentEncoding", "contentMediaType"), (str,)),
+    **dict.fromkeys((*_PROSE_KEYWORDS, "$ref", "format", "pattern", "contentEncoding", "contentMediaType"), (str,)),
     "dependentRequired": (dict,),
     **dict.fromkeys(_ONE_SCHEMA, (dict, bool)),
 }
@@ -70,7 +72,7 @@ def _corrected_schema(schema: Any) -> Any:
         return schema
     fixed: dict[str, Any] = {}
     for key, value in schema.items():
-        if key in _MAPS:
+        if key in _MAP_KEYWORDS:
             value = {} if value is None or value == [] else value
             if not isinstance(value, dict):
                 raise UnusableSchema
@@ -79,7 +81,7 @@ def _corrected_schema(schema: Any) -> Any:
             if isinstance(value, str | list):
                 fixed[key] = [value] if isinstance(value, str) else [name for name in value if isinstance(name, str)]
         else:
-            fixed[key] = value if key in _DATA else _corrected_schema(value)
+            fixed[key] = value if key in _DATA_KEYWORDS else _corrected_schema(value)
     return fixed
 
 
@@ -106,32 +108,32 @@ def _is_allowed(key: str, value: Any) -> bool:
         or _is_out_of_range(key, value)
     ):
         return False
-    if key in _ALTERNATIVES:
+    if key in _ALTERNATIVE_KEYWORDS:
         return any(isinstance(one, dict | bool) for one in value)
     if key == "type":
-        return bool(value) and _KINDS.issuperset([value] if isinstance(value, str) else map(str, value))
-    return bool(value) or key not in _DIFFERENT
+        return bool(value) and _TYPES.issuperset([value] if isinstance(value, str) else map(str, value))
+    return bool(value) or key not in _UNIQUE_LISTS
 
 
 def _offered_value(key: str, value: Any) -> Any:
-    if key in _MAPS:
+    if key in _MAP_KEYWORDS:
         return {name: offered_schema(one) for name, one in value.items() if isinstance(one, dict | bool)}
-    if key in _ALTERNATIVES:
+    if key in _ALTERNATIVE_KEYWORDS:
         return [offered_schema(one) for one in value if isinstance(one, dict | bool)]
-    if key in _DIFFERENT:
+    if key in _UNIQUE_LISTS:
         return list({json.dumps(one, sort_keys=True): one for one in value}.values())
     if key == "type":
         return value if isinstance(value, str) else list(dict.fromkeys(value))
-    if key in _PROSE:
+    if key in _PROSE_KEYWORDS:
         return visible(value)[:MAX_DESCRIPTION_CHARS]
-    return value if key in _DATA else offered_schema(value)
+    return value if key in _DATA_KEYWORDS else offered_schema(value)
 
 
 def _is_out_of_range(key: str, value: Any) -> bool:
     """Returns whether the value of a keyword is, or contains, a number that JSON Schema or JSON doesn't allow."""
-    if key in _COUNTS or key == "multipleOf":
+    if key in _COUNT_KEYWORDS or key == "multipleOf":
         return value < 0 or (value == 0 and key == "multipleOf")
-    if key in _DATA or isinstance(value, float):
+    if key in _DATA_KEYWORDS or isinstance(value, float):
         with suppress(ValueError):
             json.dumps(value, allow_nan=False)
             return False
@@ -148,7 +150,7 @@ def without_dangling_references(part: Any, schema: Mapping[str, Any]) -> Any:
     reference = part.get("$ref")
     is_lost = isinstance(reference, str) and not isinstance(_reference_target(schema, reference), dict | bool)
     return {
-        key: value if key in _DATA else without_dangling_references(value, schema)
+        key: value if key in _DATA_KEYWORDS else without_dangling_references(value, schema)
         for key, value in part.items()
         if not (key == "$ref" and is_lost)
     }

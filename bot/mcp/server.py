@@ -303,8 +303,8 @@ class ServerConnection:
         return _STATUS_REASONS.get(self._status, f"HTTP {self._status}")
 
 
-def _lost_call_result(why: str, *, read_only: bool) -> CallResult:
-    return CallResult.failed(why) if read_only else CallResult(CallState.UNKNOWN, why, is_error=True)
+def _lost_call_result(reason: str, *, read_only: bool) -> CallResult:
+    return CallResult.failed(reason) if read_only else CallResult(CallState.UNKNOWN, reason, is_error=True)
 
 
 async def _list_tools(client: Client) -> tuple[ListedTool, ...]:
@@ -400,9 +400,9 @@ class McpServer:
             return ""
         return None if self.start_failure in ("", sentences.DOWN_SIGN_IN) else self.start_failure
 
-    def retry(self, every_s: float) -> None:
-        """Starts to reconnect, unless the last attempt was less than `every_s` ago."""
-        if self._connection and self._clock.monotonic() - self._connection.started_at >= every_s:
+    def retry(self, min_interval_s: float) -> None:
+        """Starts to reconnect, unless the last attempt was less than `min_interval_s` ago."""
+        if self._connection and self._clock.monotonic() - self._connection.started_at >= min_interval_s:
             with suppress(ServerDown):
                 self._current_connection()
 
@@ -538,14 +538,14 @@ class McpServer:
         keeper.add_done_callback(self._connection_tasks.pop)
         return connection
 
-    def _on_connection_end(self, lost: ServerConnection) -> None:
+    def _on_connection_end(self, connection: ServerConnection) -> None:
         now = self._clock.monotonic()
-        if lost.opened_at is not None and now - lost.opened_at >= STABLE_S:
+        if connection.opened_at is not None and now - connection.opened_at >= STABLE_S:
             self._failures = 0
         self._next_try_at = now + BACKOFF.wait_s(self._failures)
         self._failures += 1
-        self._last_reason = lost.reason
-        self._failed_start_s = now - lost.started_at if lost.opened_at is None else 0.0
+        self._last_reason = connection.reason
+        self._failed_start_s = now - connection.started_at if connection.opened_at is None else 0.0
 
 
 class McpServers:

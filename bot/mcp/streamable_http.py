@@ -71,10 +71,10 @@ def http_client(
             listener(status, MCP_SESSION_ID in response.request.headers, needs_sign_in)
         # A few bytes can decompress to gigabytes. Left compressed, such a body isn't JSON.
         response.headers.pop("content-encoding", None)
-        await _correct_type(response)
+        await _correct_content_type(response)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         if (exchange := response.request.extensions.get(_EXCHANGE)) is not None:
-            response.stream = _ConvertedBody(response.stream, partial(_until_canceled, exchange))
+            response.stream = _ConvertedBody(response.stream, partial(_stop_if_canceled, exchange))
         response.stream = _repaired_body(response)
         if status >= HTTPStatus.BAD_REQUEST and CALL_MARKER in response.request.content:
             words = network.refusal(status, url) or REFUSED_BY_STATUS.format(status=status)
@@ -165,7 +165,7 @@ def _content_type(response: httpx2.Response) -> str:
     return kind
 
 
-async def _correct_type(response: httpx2.Response) -> None:
+async def _correct_content_type(response: httpx2.Response) -> None:
     """Sets a response's content type to JSON if its body is a message. If a server doesn't set a type, its web
     framework adds one, which can be wrong."""
     has_type = _content_type(response).startswith(("application/json", "text/event-stream"))
@@ -181,10 +181,10 @@ async def _correct_type(response: httpx2.Response) -> None:
 def _repaired_body(response: httpx2.Response) -> httpx2.AsyncByteStream:
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     if response.status_code != HTTPStatus.OK:
-        return _ConvertedBody(response.stream, _limited)
+        return _ConvertedBody(response.stream, _limit_size)
     # An event stream can last for days. The SDK limits each event.
     is_events = _content_type(response).startswith("text/event-stream")
-    convert = partial(repaired_events if is_events else _repaired_message, _request_id(response.request))
+    convert = partial(repair_events if is_events else _repair_message, _request_id(response.request))
     return _ConvertedBody(response.stream, convert)
 
 
@@ -202,19 +202,19 @@ async def _body_start(response: httpx2.Response, max_bytes: int = MAX_ERROR_BYTE
     return b"".join(chunks)[:max_bytes]
 
 
-def _refusal_error(response: httpx2.Response, words: str, *, needs_sign_in: bool) -> ErrorData:
+def _refusal_error(response: httpx2.Response, text: str, *, needs_sign_in: bool) -> ErrorData:
     wait_s = retry_after_s(response.headers, "", is_limit=False)
     if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and wait_s is not None:
-        return ErrorData(code=HTTP_LIMITED, message=words, data={RETRY_AFTER_S: math.ceil(wait_s)})
+        return ErrorData(code=HTTP_LIMITED, message=text, data={RETRY_AFTER_S: math.ceil(wait_s)})
     if "insufficient_scope" in challenge_values(response.headers, "error"):
         scope = " ".join(challenge_values(response.headers, "scope"))[:MAX_SCOPE_CHARS]
-        return ErrorData(code=SCOPE_WANTED, message=f"{words} {SCOPE_LACKING.format(scope=scope)}", data={SCOPE: scope})
-    return ErrorData(code=SIGN_IN_WANTED if needs_sign_in else HTTP_REFUSED, message=words)
+        return ErrorData(code=SCOPE_WANTED, message=f"{text} {SCOPE_LACKING.format(scope=scope)}", data={SCOPE: scope})
+    return ErrorData(code=SIGN_IN_WANTED if needs_sign_in else HTTP_REFUSED, message=text)
 
 
-async def _replace_with_error(response: httpx2.Response, refused: ErrorData, secrets: Iterable[str]) -> None:
+async def _replace_with_error(response: httpx2.Response, refusal: ErrorData, secrets: Iterable[str]) -> None:
     """Replaces a refusing response's body with a JSON-RPC error, unless `_error_body` returns None."""
-    error = _error_body(response, refused, await _body_start(response), secrets)
+    error = _error_body(response, refusal, await _body_start(response), secrets)
     if error is not None:
         response.headers["content-type"] = "application/json"
         response.stream = httpx2.ByteStream(error)
@@ -258,7 +258,7 @@ class _ConvertedBody(httpx2.AsyncByteStream):
         await self.stream.aclose()
 
 
-async def _limited(stream: httpx2.AsyncByteStream) -> AsyncIterator[bytes]:
+async def _limit_size(stream: httpx2.AsyncByteStream) -> AsyncIterator[bytes]:
     read_bytes = 0
     async for chunk in stream:
         read_bytes += len(chunk)
@@ -267,7 +267,7 @@ async def _limited(stream: httpx2.AsyncByteStream) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _until_canceled(exchange: _Exchange, stream: httpx2.AsyncByteStream) -> AsyncIterator[bytes]:
+async def _stop_if_canceled(exchange: _Exchange, stream: httpx2.AsyncByteStream) -> AsyncIterator[bytes]:
     chunks = aiter(stream)
     try:
         while (chunk := await exchange.wait_for(anext(chunks, None))) is not None:
@@ -276,14 +276,14 @@ async def _until_canceled(exchange: _Exchange, stream: httpx2.AsyncByteStream) -
         raise _Canceled("canceled") from None
 
 
-async def _repaired_message(request_id: RequestId | None, stream: httpx2.AsyncByteStream) -> AsyncIterator[bytes]:
+async def _repair_message(request_id: RequestId | None, stream: httpx2.AsyncByteStream) -> AsyncIterator[bytes]:
     """Yields a body that consists of a single message. If the message is a response, it is given this request's ID."""
-    body = b"".join([chunk async for chunk in _limited(stream)])
+    body = b"".join([chunk async for chunk in _limit_size(stream)])
     message = parse_message(body, request_id) if len(body) <= MAX_REPAIRED_BYTES else None
     yield _message_json(message) if message is not None else body
 
 
-async def repaired_events(request_id: RequestId | None, stream: httpx2.AsyncByteStream) -> AsyncIterator[bytes]:
+async def repair_events(request_id: RequestId | None, stream: httpx2.AsyncByteStream) -> AsyncIterator[bytes]:
     """Yields an event stream in which every event contains a message, whatever the event's name is. Long events aren't
     changed."""
     event: list[bytes] = []
@@ -296,7 +296,7 @@ async def repaired_events(request_id: RequestId | None, stream: httpx2.AsyncByte
             event.append(b"".join(line))
             line = [other]
             if not event[-1].strip(b"\r"):
-                lines = event[:-1] if is_long else _repaired_event(event[:-1], request_id)
+                lines = event[:-1] if is_long else _repair_event(event[:-1], request_id)
                 yield b"\n".join((*lines, b"", b""))
                 event, held_bytes, is_long = [], 0, False
         held_bytes += len(chunk)
@@ -305,10 +305,10 @@ async def repaired_events(request_id: RequestId | None, stream: httpx2.AsyncByte
             event, line, held_bytes, is_long = [], [], 0, True
     event.append(b"".join(line))
     # A server might end without the blank line.
-    yield b"\n".join((*(event if is_long else _repaired_event(event, request_id)), b"", b""))
+    yield b"\n".join((*(event if is_long else _repair_event(event, request_id)), b"", b""))
 
 
-def _repaired_event(lines: list[bytes], request_id: RequestId | None) -> list[bytes]:
+def _repair_event(lines: list[bytes], request_id: RequestId | None) -> list[bytes]:
     """Returns an event's lines without data that isn't JSON, such as a "ping" that keeps the connection alive."""
     data = b"\n".join(one.removeprefix(b"data:") for one in lines if one.startswith(b"data:")).strip()
     if lines and lines[0].lstrip().startswith(b"{"):

@@ -41,7 +41,7 @@ NOT_SIGNED_IN = "The person isn't signed in to this server."
 log = logging.getLogger(__name__)
 
 
-def tools_of(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, timeout_s: float) -> ServerTools:
+def convert_tools(listed: Iterable[tuple[str, ListedTool, bool]], rules: ToolRules, timeout_s: float) -> ServerTools:
     """Returns a server's tools in the form in which they are offered to models. `listed`: each tool's name, and whether
     an admin has approved it."""
     definitions, left_out = [], []
@@ -75,9 +75,9 @@ class OwnAccounts(Protocol):
         ...
 
 
-def sign_in_tool(servers: Sequence[str], waiting: Mapping[str, str]) -> ToolDefinition:
-    """Returns the tool with which a model proposes a sign-in. `waiting`: servers that need a sign-in, with the missing
-    scopes."""
+def sign_in_tool(servers: Sequence[str], missing_scopes: Mapping[str, str]) -> ToolDefinition:
+    """Returns the tool with which a model proposes a sign-in. `missing_scopes`: servers that need a sign-in, with the
+    missing scopes."""
     # The hash doesn't depend on the servers, because a call is waiting while its asker signs in to one of them.
     return ToolDefinition(
         SIGN_IN,
@@ -87,16 +87,16 @@ def sign_in_tool(servers: Sequence[str], waiting: Mapping[str, str]) -> ToolDefi
         SIGN_IN,
         OURS,
         ToolRule(Permission.ASK),
-        prepare=partial(_requested_server, waiting),
+        prepare=partial(_requested_server, missing_scopes),
         is_dispensable=True,
     )
 
 
-def _requested_server(waiting: Mapping[str, str], arguments: Mapping[str, Any]) -> Mapping[str, Any] | str:
+def _requested_server(missing_scopes: Mapping[str, str], arguments: Mapping[str, Any]) -> Mapping[str, Any] | str:
     server = arguments.get("server")
-    if not isinstance(server, str) or server not in waiting:
+    if not isinstance(server, str) or server not in missing_scopes:
         return "The person needn't sign in there now: try its tools again."
-    return {"server": server} | ({"scope": waiting[server]} if waiting[server] else {})
+    return {"server": server} | ({"scope": missing_scopes[server]} if missing_scopes[server] else {})
 
 
 @dataclass(eq=False)
@@ -147,8 +147,8 @@ class McpTools:
         found = {name: server.problem for name, server in self.servers.by_name.items()} | self._sign_in_problems
         return {name: problem for name, problem in found.items() if problem is not None}
 
-    def retry(self, server: str, every_s: float) -> None:
-        self.servers.by_name[server].retry(every_s)
+    def retry(self, server: str, min_interval_s: float) -> None:
+        self.servers.by_name[server].retry(min_interval_s)
 
     async def place_tools(self, names: Sequence[str], within_s: float) -> AvailableTools:
         """Returns the tools that a channel has from these servers. Slow servers, and servers that people sign in to,
@@ -291,7 +291,7 @@ class McpTools:
             known = [(name, tool, pin.is_admin_approved) for name, (tool, pin) in agreed.items()]
             named = offered_names(server.name, await server.tools())
             known += [(name, tool, False) for name, tool in named.items() if tool.is_broken]
-            tools = tools_of(known, self.setup.rules, server.timeout_s)
+            tools = convert_tools(known, self.setup.rules, server.timeout_s)
             definitions = (replace(tool, uses_own_account=server is not shared) for tool in tools.definitions)
             return replace(tools, definitions=tuple(definitions))
         log.info("MCP server %s: no tools available: %s", server.name, why)

@@ -69,11 +69,11 @@ class FileMessage:
     files: frozenset[FileKey]
 
 
-def whole_answer(text: str, question_ts: str) -> AttachedFile:
+def answer_file(text: str, question_ts: str) -> AttachedFile:
     return AttachedFile(f"answer-{question_ts}.md", "answer.md", _encode(text))
 
 
-def long_code(text: str, question_ts: str) -> list[AttachedFile]:
+def code_files(text: str, question_ts: str) -> list[AttachedFile]:
     page = Pages()
     blocks = [(info_string, content) for info_string, content in _code_blocks(text) if not page.fits(content)]
     files = []

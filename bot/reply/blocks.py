@@ -22,7 +22,7 @@ from bot.core.choices import LABEL_CHARS, button_value, mark_choice, without_cho
 from bot.core.picture import Picture, allowed_user_ids
 from bot.core.unseen import escape_unseen
 from bot.errors import EndReason
-from bot.reply.charts import has_charts, pieces_of, without_marks
+from bot.reply.charts import has_charts, split_at_charts, without_chart_marks
 from bot.reply.messages import PageView
 from bot.reply.sources import plain_list, shown_sources
 from bot.slack import blockkit
@@ -37,14 +37,14 @@ from slack_markdown.render import beginning, first_words, mrkdwn, render_page
 
 MAX_VIEWERS = 20
 """Maximum number of people that a button can be limited to. If more people can click it, everyone sees the button."""
-_LIMITED = (*CALL_ACTIONS, ReplyAction.DELETE)
+_LIMITED_ACTIONS = (*CALL_ACTIONS, ReplyAction.DELETE)
 _NOTICE_CHARS = 300
 _PLAIN_TRANSCRIPT_CHARS = 200
 ACTIVITY_CHARS = 150
 MAX_IN_MENU = 5
 """Slack's limit for the number of items in a menu. If an earlier answer has more actions, the first ones remain
 buttons."""
-_SURE = blockkit.confirm(
+_CONFIRM = blockkit.confirm(
     texts.actions.DELETE_TITLE, texts.actions.DELETE_QUESTION, yes=texts.actions.DELETE, no=texts.actions.KEEP
 )
 _BUTTONS = {
@@ -53,7 +53,7 @@ _BUTTONS = {
         blockkit.button(f"{ReplyAction.FEEDBACK}-{UP}", "👍", UP, spoken=texts.actions.GOOD_ANSWER),
         blockkit.button(f"{ReplyAction.FEEDBACK}-{DOWN}", "👎", DOWN, spoken=texts.actions.BAD_ANSWER),
     ],
-    ReplyAction.DELETE: [blockkit.button(ReplyAction.DELETE, "🗑️", spoken=texts.actions.DELETE, confirm=_SURE)],
+    ReplyAction.DELETE: [blockkit.button(ReplyAction.DELETE, "🗑️", spoken=texts.actions.DELETE, confirm=_CONFIRM)],
 }
 _ANSWER_NOW = [blockkit.button(ReplyAction.REGENERATE, texts.actions.ANSWER_NOW)]
 
@@ -67,7 +67,8 @@ def message(view: PageView) -> Json:
         return {"text": _plain_text(view), "blocks": []}
     choices = view.end.choices if view.end else ()
     markdown = without_choice_list(view.markdown, choices) if choices else view.markdown
-    pieces = pieces_of(markdown) if view.style.is_full and not view.growing else [(without_marks(markdown), None)]
+    is_drawn = view.style.is_full and not view.growing
+    pieces = split_at_charts(markdown) if is_drawn else [(without_chart_marks(markdown), None)]
     shown = [(render_page(piece, growing=view.growing, open_files=view.open_files), chart) for piece, chart in pieces]
     blocks = []
     # A notice without an answer already says what happened.
@@ -110,7 +111,7 @@ def _restrict_to_allowed_users(blocks: Sequence[Json], view: PageView) -> list[J
     for block in blocks:
         elements = list(block["elements"]) if block["type"] == "actions" else []
         for index, button in enumerate(elements):
-            if button["action_id"] not in _LIMITED:
+            if button["action_id"] not in _LIMITED_ACTIONS:
                 continue
             allowed_for = partial(allowed_user_ids, ReplyAction(button["action_id"]), view.asker, view.style.admins)
             values = button.get("value", "").split()
@@ -136,11 +137,11 @@ def _blocks_below_text(view: PageView, text: str) -> list[Json]:
         links = [(source.url, source.label) for source in sources]
         blocks.append(blockkit.rich_text_links(texts.answers.SOURCES, links, f"{NOTE_LINE}sources"))
     # Sent without markup, so that these lines can't contain mentions or links.
-    blocks += [_line(break_links(line), number, is_small=is_small) for number, line in enumerate(lines)]
+    blocks += [_line_block(break_links(line), number, is_small=is_small) for number, line in enumerate(lines)]
     return [*blocks, *(asks_in_reply(view.asks, f"{NOTE_LINE}ask-") if view.asks else ())]
 
 
-def _line(line: str, number: int, *, is_small: bool) -> Json:
+def _line_block(line: str, number: int, *, is_small: bool) -> Json:
     # Slack shows times in the reader's time zone only in rich text.
     if is_small and len(line) <= blockkit.PIECE_CHARS and not texts.times.TOKEN.search(line):
         return blockkit.context(blockkit.plain_text(line), f"{NOTE_LINE}small-{number}")
@@ -213,7 +214,7 @@ def _activity_text(view: PageView) -> str:
 
 
 def _plain_text(view: PageView) -> str:
-    text = mrkdwn(with_ascii_hosts(without_marks(view.markdown).rstrip()))
+    text = mrkdwn(with_ascii_hosts(without_chart_marks(view.markdown).rstrip()))
     if view.asked_on and text:
         text = f"{view.asked_on}\n\n{text}"
     note = _pending_calls_text(view) or _notice_or_activity(view)

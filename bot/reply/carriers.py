@@ -21,9 +21,9 @@ from dataclasses import replace
 from bot.errors import Refusal
 from bot.reply.answer import Answer
 from bot.reply.blocks import has_optional_parts
-from bot.reply.edits import ABOUT_FORM, Edits, Post, Update
+from bot.reply.edits import FORM_REFUSALS, Edits, Post, Update
 from bot.reply.messages import AfterRefusal, Begin, Call, Change, Delete, PageView, Upload
-from bot.reply.streams import AppendStream, ChooseStream, Stage, StartStream, StopStream, Stream, can_begin_stream
+from bot.reply.streams import AppendStream, Stage, StartStream, StopStream, Stream, StreamChooser, can_begin_stream
 
 METHODS: Mapping[type[Call], str] = {
     Post: "chat.postMessage",
@@ -44,7 +44,7 @@ class Carriers:
         self._question = answer.job.question
         self._edits = edits
         self._has_stop = has_stop
-        self._choose_stream: ChooseStream | None = None
+        self._choose_stream: StreamChooser | None = None
         """A function that chooses streams for new pages, or None if all pages are shown by edits."""
         self._next_stream: Stream | None = None
         """The stream that will begin the next page, or None if a post will begin it."""
@@ -52,7 +52,7 @@ class Carriers:
         self._streams: dict[str, Stream] = {}
         """The streams that show pages, keyed by message `ts`. All other pages are shown by edits."""
 
-    def offer_streams(self, offer: ChooseStream) -> None:
+    def offer_streams(self, offer: StreamChooser) -> None:
         self._choose_stream = offer
 
     def begin_with_post(self) -> None:
@@ -155,7 +155,7 @@ class Carriers:
             stream.on_refused(call, reason)
             self._drop_ended_streams()
             return AfterRefusal.UNKNOWN if stream.is_over and isinstance(call, Change) else None
-        if reason in ABOUT_FORM and self._edits.style.is_full and call.view and has_optional_parts(call.view):
+        if reason in FORM_REFUSALS and self._edits.style.is_full and call.view and has_optional_parts(call.view):
             # Slack might accept the same page without charts and with buttons that everyone sees.
             self._edits.style = replace(self._edits.style, is_full=False)
             return None

@@ -40,7 +40,7 @@ def has_charts(markdown: str) -> bool:
     return next(_chart_marks(markdown), None) is not None
 
 
-def without_marks(markdown: str) -> str:
+def without_chart_marks(markdown: str) -> str:
     parts, at = [], 0
     for mark, _, _ in _chart_marks(markdown):
         parts.append(markdown[at : mark.lines[0].start])
@@ -48,7 +48,7 @@ def without_marks(markdown: str) -> str:
     return "".join([*parts, markdown[at:]])
 
 
-def pieces_of(markdown: str) -> list[tuple[str, Json | None]]:
+def split_at_charts(markdown: str) -> list[tuple[str, Json | None]]:
     """Splits a page's Markdown at its chart marks. Returns each piece with the chart to show below it. A chart inside a
     list item or quotation is moved below it. A page that defines links isn't split, because Slack reads each piece
     separately. The last piece never has a chart."""

@@ -27,7 +27,7 @@ from bot.reply.messages import Begin, Call, Delete, Shown, Upload, recorded_repl
 from bot.reply.outcomes import CallDone, CallFound, CallLimited, CallLost, CallRefused, CallUnsent, Outcome
 from bot.reply.posted import FoundPost, FoundStream, PostedReplies, metadata_of
 from bot.reply.reply import Reply
-from bot.reply.streams import AppendStream, ChooseStream, StartStream, StopStream, Stream
+from bot.reply.streams import AppendStream, StartStream, StopStream, Stream, StreamChooser
 from bot.retry import LOOKS, MAX_LOOKS, RECOVERY, Retrier
 from bot.slack.client import PacedClient, SlackClient, only_while
 from bot.slack.json_values import string
@@ -51,10 +51,10 @@ log = logging.getLogger(__name__)
 
 
 def choose_stream(
-    budget: RateBudget, key: Hashable, forced: CarrierName | None, now: float, has_stop: bool
+    budget: RateBudget, key: Hashable, forced_carrier: CarrierName | None, now: float, has_stop: bool
 ) -> Stream | None:
-    """Returns a stream for a page of a live reply, or None if edits should be used (`ChooseStream`)."""
-    carrier = budget.choose_carrier(key, has_stop=has_stop, forced_carrier=forced)
+    """Returns a stream for a page of a live reply, or None if edits should be used (`StreamChooser`)."""
+    carrier = budget.choose_carrier(key, has_stop=has_stop, forced_carrier=forced_carrier)
     return Stream(until=now + STREAM_LIFE_S) if carrier == "stream" else None
 
 
@@ -186,7 +186,7 @@ class ReplyFiles:
         except Refused as error:
             if not is_retry or error.reason.is_temporary:
                 raise
-        return await self._shared_message(upload.question, ids)
+        return await self._find_shared_message(upload.question, ids)
 
     async def share_once(
         self, upload: Upload, known_ts: Collection[str], can_send: Callable[[], bool], *, is_retry: bool
@@ -198,9 +198,9 @@ class ReplyFiles:
         ids = await self.stage(upload)
         with only_while(can_send):
             await self._paced.call(SHARE_METHOD, **_sharing_arguments(upload, ids))
-        return await self._shared_message(upload.question, ids)
+        return await self._find_shared_message(upload.question, ids)
 
-    async def _shared_message(self, question: Question, ids: Sequence[str]) -> str:
+    async def _find_shared_message(self, question: Question, ids: Sequence[str]) -> str:
         has_looked = False
         # Slack shares files after it responds, and sometimes never (paradigmxyz/centaur#311).
         for earlier in range(MAX_LOOKS):
@@ -423,7 +423,7 @@ class MessageTransport:
 
     def offer(
         self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierName | None
-    ) -> ChooseStream | None:
+    ) -> StreamChooser | None:
         """Returns a function that chooses streams for the reply `key`, or None if Slack is known to refuse streams."""
         is_possible = self.streams.can_start(question)
         return partial(choose_stream, budget, key, forced) if is_possible else None

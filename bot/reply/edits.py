@@ -43,8 +43,8 @@ MAX_REPLACEMENTS_WHILE_GROWING = 2
 """Maximum number of replacements while a reply grows, because each new message notifies the thread."""
 MAX_REPLACEMENTS = 5
 """Maximum number of replacements in one reply, because Slack can refuse the new messages too."""
-ABOUT_FORM = (Refusal.TOO_LONG, Refusal.UNREADABLE, Refusal.LINK_BLOCKED)
-WEIGHT = {Refusal.TRANSIENT: 1, Refusal.UNKNOWN: 2, **dict.fromkeys(ABOUT_FORM, 2)}
+FORM_REFUSALS = (Refusal.TOO_LONG, Refusal.UNREADABLE, Refusal.LINK_BLOCKED)
+REFUSAL_WEIGHTS = {Refusal.TRANSIENT: 1, Refusal.UNKNOWN: 2, **dict.fromkeys(FORM_REFUSALS, 2)}
 """Weights of refusals that might be resolved by another form, or by waiting."""
 CONFLICT_WEIGHT = 5
 """The weight of a refusal that is due to a message still streaming. After three in a row, the message is replaced."""
@@ -116,20 +116,20 @@ class Edits:
             is_known, self._is_reported_gone = self._is_reported_gone or not is_edit, True
             return AfterRefusal.GONE if is_known else None
         if is_edit and reason in UNEDITABLE:
-            return self._replace()
-        return self._next_form(call, reason) if reason in WEIGHT else AfterRefusal.LATER
+            return self._replace_message()
+        return self._change_form(call, reason) if reason in REFUSAL_WEIGHTS else AfterRefusal.LATER
 
-    def _next_form(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
+    def _change_form(self, call: Begin | Change, reason: Refusal) -> AfterRefusal | None:
         is_plain = call.view is not None and call.view.plain
-        if not is_plain and (reason in ABOUT_FORM or (self._was_refused and reason is not Refusal.TRANSIENT)):
+        if not is_plain and (reason in FORM_REFUSALS or (self._was_refused and reason is not Refusal.TRANSIENT)):
             self.first_plain_page = min(self.first_plain_page, call.page)
             return None
         is_edit = isinstance(call, Update)
-        self._refusals += WEIGHT[reason]
+        self._refusals += REFUSAL_WEIGHTS[reason]
         if self._refusals >= (NEXT_REPLACEMENT_WEIGHT if is_edit and self._replacements else REPLACEMENT_WEIGHT):
             self._refusals = self._plain_shown = 0
             self.first_plain_page = math.inf
-            return self._replace() if is_edit else None
+            return self._replace_message() if is_edit else None
         if self._refusals >= PLAIN_TEXT_WEIGHT and not is_plain:
             self.first_plain_page = min(self.first_plain_page, call.page)
         return None
@@ -138,6 +138,6 @@ class Edits:
     def _was_refused(self) -> bool:
         return self.first_plain_page < math.inf or self._plain_shown > 0
 
-    def _replace(self) -> AfterRefusal:
+    def _replace_message(self) -> AfterRefusal:
         self._replacements += 1
         return AfterRefusal.REPLACE if self._replacements <= MAX_REPLACEMENTS else AfterRefusal.LATER

@@ -254,16 +254,16 @@ MAX_COUNTED_CHARS = 2_800
 but Slack folds a long section behind "See more". The answer's first page has that much less room."""
 
 
-_READ_CHARS = 10_000
+_MAX_READ_CHARS = 10_000
 """Maximum length of transcript that is processed, several times the length that is shown."""
 
 
 def shown_transcript(transcripts: Iterable[str]) -> str:
     """Returns the transcripts, cut off with an ellipsis if they don't fit, or "" if nobody speaks in them."""
     whole = list(transcripts)
-    text = "\n\n".join(filter(None, (" ".join(visible(one[:_READ_CHARS]).split()) for one in whole)))
+    text = "\n\n".join(filter(None, (" ".join(visible(one[:_MAX_READ_CHARS]).split()) for one in whole)))
     chars = len(text)
     while counted_chars(text[:chars]) > MAX_COUNTED_CHARS:
         chars = chars * 9 // 10
-    is_whole = chars == len(text) and all(len(one) <= _READ_CHARS for one in whole)
+    is_whole = chars == len(text) and all(len(one) <= _MAX_READ_CHARS for one in whole)
     return text if is_whole else f"{text[:chars].rstrip()}…"

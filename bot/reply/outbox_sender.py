@@ -51,11 +51,11 @@ class SideMessage:
 
 
 def ready_message(entry: OutboxEntry) -> SideMessage:
-    return _side_message(entry, MessageRole.MENTION, texts.answers.answer_ready(_mention(entry)))
+    return _side_message(entry, MessageRole.MENTION, texts.answers.answer_ready(_asker_mention(entry)))
 
 
 def approval_reminder(entry: OutboxEntry, kinds: Collection[str]) -> SideMessage:
-    sentence = texts.approvals.reminder(_mention(entry), kinds)
+    sentence = texts.approvals.reminder(_asker_mention(entry), kinds)
     return _side_message(entry, MessageRole.ASK, sentence, waits_until=str(entry.waits_until))
 
 
@@ -74,7 +74,7 @@ def _side_message(entry: OutboxEntry, role: MessageRole, text: str, **more: str)
     return SideMessage(role, entry.version, text, metadata)
 
 
-def _extras(message: SideMessage) -> Payload:
+def _message_options(message: SideMessage) -> Payload:
     match message.role:
         case MessageRole.MENTION:
             return {}
@@ -83,7 +83,7 @@ def _extras(message: SideMessage) -> Payload:
     return {"blocks": remark(message.text)}
 
 
-def _mention(entry: OutboxEntry) -> str:
+def _asker_mention(entry: OutboxEntry) -> str:
     return f"<@{entry.question.user_id}>"
 
 
@@ -143,7 +143,7 @@ class OutboxSender:
                 thread.thread_ts,
                 text=message.text,
                 metadata=message.metadata,
-                **_extras(message),
+                **_message_options(message),
             )
         return ts
 

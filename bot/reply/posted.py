@@ -138,19 +138,19 @@ class PostedReplies:
         return _streams(question, (await self._own_messages(question))[0])
 
     async def messages_since(self, question: Question) -> list[Payload]:
-        return (await self._read(question, question.thread.thread_ts))[0]
+        return (await self._read_messages(question, question.thread.thread_ts))[0]
 
     async def _own_messages(self, question: Question, latest_ts: str | None = None) -> tuple[list[Payload], bool]:
-        messages, is_all = await self._read(question, question.thread.thread_ts, latest_ts)
+        messages, is_all = await self._read_messages(question, question.thread.thread_ts, latest_ts)
         return list(filter(self.is_own, messages)), is_all
 
     async def _messages_at_root(self, question: Question) -> list[Payload]:
-        return list(filter(self.is_own, (await self._read(question, None))[0]))
+        return list(filter(self.is_own, (await self._read_messages(question, None))[0]))
 
     def is_own(self, message: Payload) -> bool:
         return message.get("user") == self._bot_user_id
 
-    async def _read(
+    async def _read_messages(
         self, question: Question, thread_ts: str | None, latest_ts: str | None = None
     ) -> tuple[list[Payload], bool]:
         """Returns the messages of a thread, or of the channel if `thread_ts` is None, from the question on, oldest
@@ -235,9 +235,9 @@ def _updated_messages(job: Job, by_ts: dict[str, Payload], *, is_all: bool) -> t
     return tuple(_with_metadata(message, by_ts.get(message.ts, {})) for message in messages)
 
 
-def _with_metadata(message: RecordedMessage, found: Payload) -> RecordedMessage:
+def _with_metadata(message: RecordedMessage, slack_message: Payload) -> RecordedMessage:
     """Returns a message updated from its metadata if it has any. Streams have no metadata until they are stopped."""
-    payload = _page_metadata(found)
+    payload = _page_metadata(slack_message)
     if not payload:
         return message
     return replace(message, version=int(payload["version"]), for_stream=bool(payload.get("for_stream")))

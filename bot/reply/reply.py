@@ -42,11 +42,11 @@ from bot.reply.attachments import (
     EndOfAnswer,
     FileKey,
     FileMessage,
+    answer_file,
+    code_files,
     end_of_answer,
     file_keys,
     files_notice,
-    long_code,
-    whole_answer,
 )
 from bot.reply.carriers import Carriers
 from bot.reply.edits import Edits, Update
@@ -264,7 +264,7 @@ class Reply:
         if activity:
             self._on_event(ReplyEvent.GROW)
         if activity and not isinstance(activity, str):
-            self._edits.shorten_if_full(self._last_page, self._page(self._last_page).markdown)
+            self._edits.shorten_if_full(self._last_page, self._page_at(self._last_page).markdown)
             self.apply_form()
         return is_new
 
@@ -506,11 +506,11 @@ class Reply:
 
     def page_view(self, page: int) -> PageView:
         is_end_page = self._has_end_page and page == self._last_page
-        shown = self._end_below_file.page if is_end_page else self._page(page)
+        shown = self._end_below_file.page if is_end_page else self._page_at(page)
         view = PageView(
             shown.markdown,
             # Slack doesn't show text that only the file contains.
-            end_chars=self._page(page - 1).end if is_end_page and self._end_below_file.left_out else shown.end,
+            end_chars=self._page_at(page - 1).end if is_end_page and self._end_below_file.left_out else shown.end,
             version=self.job.version,
             open_files=self.answer.open_files,
             style=self._edits.style,
@@ -543,7 +543,7 @@ class Reply:
             asks=asks,
         )
 
-    def _page(self, page: int) -> Page:
+    def _page_at(self, page: int) -> Page:
         return self._pages.full_pages[page] if page < len(self._pages.full_pages) else self._pages.growing_page
 
     def _mark_final_pages(self) -> None:
@@ -574,14 +574,14 @@ class Reply:
             return
         text = self.text
         ts = self.job.question.ts
-        whole = [whole_answer(text, ts)] if len(self._pages.full_pages) >= MAX_PAGES else []
-        self._ends_below_file = bool(whole) and bool(text[self._page(MAX_PAGES).start :].strip())
-        self._files = (*whole, *long_code(text, ts))
+        whole = [answer_file(text, ts)] if len(self._pages.full_pages) >= MAX_PAGES else []
+        self._ends_below_file = bool(whole) and bool(text[self._page_at(MAX_PAGES).start :].strip())
+        self._files = (*whole, *code_files(text, ts))
 
     @property
     def _end_below_file(self) -> EndOfAnswer:
         if self._end_of_answer is None:
-            first = replace(self._page(MAX_PAGES), source="")
+            first = replace(self._page_at(MAX_PAGES), source="")
             limits = self._edits.page_limits(MAX_PAGES, self.page_chars)
             self._end_of_answer = end_of_answer(self.text, first, *limits)
         return self._end_of_answer
@@ -617,7 +617,7 @@ class Reply:
 
     def _lay_out_from(self, page: int) -> None:
         old = self._pages
-        first = replace(self._page(page), source="")
+        first = replace(self._page_at(page), source="")
         pages = Pages(*self._edits.page_limits(page, self.page_chars), first, max_full_pages=self._final_pages + 1)
         pages.full_pages = old.full_pages[:page]
         self._lay_out(pages, old.text(page))

@@ -290,7 +290,7 @@ async def show_end(live: ScheduledReply, end: End, shown: Picture, users: Users,
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueCall:
     live: ScheduledReply
     call: Call
     urgency: Urgency
@@ -371,7 +371,7 @@ class EditScheduler:
         )
         return next_post_at > now or not self.budget.carrier_room(METHODS[Update], live).is_fresh
 
-    def edit_of_end(self, job: Job, end: End, shown: Picture) -> Update | None:
+    def end_edit(self, job: Job, end: End, shown: Picture) -> Update | None:
         """Returns the edit that shows an ended answer's picture, or None if more than one call is needed."""
         reply = Reply(Answer(job), recorded_reply(job), self.style)
         reply.finish(end, shown)
@@ -532,7 +532,7 @@ class EditScheduler:
 
     def _due_call(
         self, live: ScheduledReply, call: Call, now: float, paces: Paces, calls_left: CallsLeft | None
-    ) -> Due | None:
+    ) -> DueCall | None:
         """Returns a call with the time when it can be sent, or None if too many calls of its method are in flight.
         `calls_left`: the calls left for all replies, if a reply might be sent as one message at its end."""
         method = METHODS[type(call)]
@@ -544,7 +544,7 @@ class EditScheduler:
         can_wait = ready_at <= now and live.can_be_one_message and isinstance(call, Post)
         if can_wait and calls_left is not None and self.budget.should_start_late(live, now, calls_left):
             ready_at = now + ASK_AGAIN_S
-        return Due(live, call, urgency, ready_at)
+        return DueCall(live, call, urgency, ready_at)
 
     def _start_call(self, live: ScheduledReply, wanted: Call, now: float) -> None:
         if (call := live.with_current_text(wanted, now)) is None:

@@ -39,13 +39,13 @@ class Source:
 def with_citation(citations: Sequence[Citation], citation: Citation) -> Sequence[Citation]:
     """Returns the citations with a new citation, unless it can't be shown, is a duplicate, or exceeds the limit."""
     is_known = any(earlier.url == citation.url for earlier in citations)
-    if is_known or len(citations) >= MAX_RECORDED or not _host(citation.url):
+    if is_known or len(citations) >= MAX_RECORDED or not _browser_host(citation.url):
         return citations
     return (*citations, citation)
 
 
 def shown_sources(citations: Iterable[Citation]) -> tuple[Source, ...]:
-    hosts = [(citation, _host(citation.url)) for citation in citations]
+    hosts = [(citation, _browser_host(citation.url)) for citation in citations]
     return tuple(Source(citation.url, _label(host, citation.title)) for citation, host in hosts if host)[:MAX_SHOWN]
 
 
@@ -62,7 +62,7 @@ def _label(host: str, title: str) -> str:
     return f"{host} · {title}" if title else host
 
 
-def _host(url: str) -> str:
+def _browser_host(url: str) -> str:
     """Returns the host that a browser opens for a URL, in ASCII, or "" if it isn't a plain web URL."""
     # Browsers drop or rewrite some characters, and might open a different host than urlsplit() returns.
     if len(url) > MAX_URL_CHARS or "\\" in url or not url.isprintable() or any(map(str.isspace, url)):
@@ -81,7 +81,7 @@ def _host(url: str) -> str:
 MAX_CELLS = 300
 CANVAS_TITLE_CHARS = 80
 
-_CODE = (LeafKind.FENCED_CODE, LeafKind.INDENTED_CODE)
+_CODE_KINDS = (LeafKind.FENCED_CODE, LeafKind.INDENTED_CODE)
 _HEADING = re.compile(r"#{4,6}(?=\s)")
 _NARROW = re.compile(r"(?<![-:])(:?)-{1,2}(:?)(?=\s*(?:\||$))")
 _TITLE = re.compile(r"\s*#{1,6}[ \t]+([^\n]+)")
@@ -100,15 +100,15 @@ def canvas_markdown(answer: str, sources: Sequence[Citation] = ()) -> str:
     """Returns an answer and its sources as Markdown for a canvas. This is slow for long answers."""
     text = render_page("\n\n".join(filter(None, (answer, plain_list(shown_sources(sources))))), growing=False)
     leaf_blocks = parse_blocks(text, last_line_incomplete=False).leaf_blocks
-    text = with_replacements(text, sorted(r for leaf in leaf_blocks for r in _replacements(text, leaf)))
+    text = with_replacements(text, sorted(r for leaf in leaf_blocks for r in _canvas_replacements(text, leaf)))
     return "".join(_canvas_lines(text))
 
 
-def as_code(markdown: str) -> str:
+def as_code_block(markdown: str) -> str:
     return fence_code(markdown, "markdown")
 
 
-def _replacements(text: str, leaf: LeafBlock) -> Iterator[Replacement]:
+def _canvas_replacements(text: str, leaf: LeafBlock) -> Iterator[Replacement]:
     first = leaf.lines[0]
     if leaf.kind is LeafKind.HEADING and (marks := _HEADING.match(text[first.content : first.end].lstrip())):
         at = text.index("#", first.content)
@@ -127,7 +127,7 @@ def _canvas_lines(text: str) -> Iterator[str]:
     """Yields an answer's lines. Nested lists become numbered or bulleted to match the outer list, and quotes within
     lists are removed."""
     leaf_blocks = parse_blocks(text, last_line_incomplete=False).leaf_blocks
-    code = deque(range(leaf.lines[0].start, leaf.lines[-1].end + 1) for leaf in leaf_blocks if leaf.kind in _CODE)
+    code = deque(range(leaf.lines[0].start, leaf.lines[-1].end + 1) for leaf in leaf_blocks if leaf.kind in _CODE_KINDS)
     lists: list[tuple[int, bool]] = []
     """The column of each open list item, and whether the item is numbered."""
     at = 0
@@ -136,10 +136,10 @@ def _canvas_lines(text: str) -> Iterator[str]:
             code.popleft()
         is_code = bool(code) and at in code[0]
         at += len(line)
-        yield line if is_code or not line.strip() else _list_line(line, lists)
+        yield line if is_code or not line.strip() else _convert_list_line(line, lists)
 
 
-def _list_line(line: str, lists: list[tuple[int, bool]]) -> str:
+def _convert_list_line(line: str, lists: list[tuple[int, bool]]) -> str:
     """Converts a line to a form that the open lists allow, and returns it. If the line begins an item, adds the item to
     `lists`."""
     item = _ITEM.match(line)

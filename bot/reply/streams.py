@@ -24,7 +24,7 @@ from bot.reply.messages import Begin, Call, Change, PageView
 from slack_markdown.links import might_have_link
 from slack_markdown.render import has_definitions, render_page, stable_prefix
 
-_PERSON = re.compile(r"[UW][A-Z0-9]+")
+_PERSON_ID = re.compile(r"[UW][A-Z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def can_be_streamed(question: Question, *, is_alone: bool) -> bool:
     """Returns whether Slack allows a stream for a question and all readers would see it grow. `is_alone`: whether the
     asker is the only person in the thread. In a channel, only the recipient sees a stream grow."""
     thread = question.thread
-    is_by_person = not question.is_from_bot and bool(_PERSON.fullmatch(question.user_id))
+    is_by_person = not question.is_from_bot and bool(_PERSON_ID.fullmatch(question.user_id))
     return thread.thread_ts is not None and is_by_person and (thread.in_direct_message or is_alone)
 
 
@@ -95,7 +95,7 @@ class Stage(Enum):
     """The stream didn't start, or Typist or Slack stopped it."""
 
 
-_NEXT: Mapping[Stage, tuple[Stage, ...]] = {
+_NEXT_STAGES: Mapping[Stage, tuple[Stage, ...]] = {
     Stage.STARTING: (Stage.OPEN, Stage.OVER),
     Stage.OPEN: (Stage.MUST_STOP, Stage.OVER),
     Stage.MUST_STOP: (Stage.OVER,),
@@ -103,7 +103,7 @@ _NEXT: Mapping[Stage, tuple[Stage, ...]] = {
 }
 """The allowed transitions. All others have no effect."""
 
-_NEEDS: Mapping[Stage, tuple[type[Call], ...]] = {
+_NEEDED_CALLS: Mapping[Stage, tuple[type[Call], ...]] = {
     Stage.STARTING: (StartStream, AppendStream, StopStream),
     Stage.OPEN: (AppendStream, StopStream),
     Stage.MUST_STOP: (AppendStream, StopStream),
@@ -123,7 +123,7 @@ class Stream:
     @property
     def needed_calls(self) -> tuple[type[Call], ...]:
         """The types of calls that the stream will still make. The budget reserves room for these calls."""
-        return _NEEDS[self.stage]
+        return _NEEDED_CALLS[self.stage]
 
     @property
     def must_stop(self) -> bool:
@@ -184,9 +184,9 @@ class Stream:
         self._enter_stage(Stage.OVER if is_over or (call.view is None and not reason.is_temporary) else Stage.MUST_STOP)
 
     def _enter_stage(self, stage: Stage) -> None:
-        self.stage = stage if stage in _NEXT[self.stage] else self.stage
+        self.stage = stage if stage in _NEXT_STAGES[self.stage] else self.stage
 
 
-ChooseStream = Callable[[float, bool], Stream | None]
+StreamChooser = Callable[[float, bool], Stream | None]
 """A function that returns a stream for a page that begins at the given time, or None. The bool is whether Slack shows
 its own Stop button."""

@@ -18,9 +18,9 @@ from bot.core import texts
 from bot.core.job import AnswerRecord, MessageRole
 from bot.core.outbox import OutboxEntry
 from bot.errors import Refused
-from bot.reply.charts import without_marks
+from bot.reply.charts import without_chart_marks
 from bot.reply.outbox_sender import link_message
-from bot.reply.sources import as_code, canvas_markdown, canvas_title
+from bot.reply.sources import as_code_block, canvas_markdown, canvas_title
 from bot.services.side_messages import MAX_COPY_TRIES, AnswerCopier, update_side_messages
 from bot.store.canvases import AnswerCanvas
 
@@ -84,7 +84,7 @@ class CanvasWriter(AnswerCopier):
         title = canvas_title(answer.text)
 
         def written() -> str:
-            return canvas_markdown(without_marks(answer.text), answer.end.sources if answer.end else ())
+            return canvas_markdown(without_chart_marks(answer.text), answer.end.sources if answer.end else ())
 
         # The first try runs in a thread, because a long answer would block the loop for too long. Later tries run on
         # the loop: only a step on the loop can be stopped if it hangs (standstill.py), and a thread that hangs would
@@ -97,4 +97,4 @@ class CanvasWriter(AnswerCopier):
             if refused.name != "canvas_creation_failed":
                 raise
             log.warning("canvas made of code, because Slack doesn't accept its Markdown: %s", refused)
-        return await self.workspace.canvases.create(title, as_code(markdown), channel_id, is_still_ours)
+        return await self.workspace.canvases.create(title, as_code_block(markdown), channel_id, is_still_ours)

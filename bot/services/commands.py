@@ -123,7 +123,7 @@ class SlashCommands:
         # Names are used instead of mentions, which would notify people.
         name = (await self.workspace.users.names((user_id,))).get(user_id)
         sentence = texts.settings.settings_changed(escape(name) if name else f"<@{user_id}>", sentences)
-        await self.workspace.surfaces.tell_channel(channel_id, {"text": sentence, "blocks": remark(sentence)})
+        await self.workspace.surfaces.post_in_channel(channel_id, {"text": sentence, "blocks": remark(sentence)})
 
     async def _open_settings(self, invocation: Invocation, field: str) -> CommandResponse | None:
         if refusal := await channel_refusal(

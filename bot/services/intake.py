@@ -55,13 +55,13 @@ class SharedTokens:
             kind, *named = json.loads(text)
             # Ignores messages of unknown types, which a later version's process might send.
             if kind == _KIND:
-                tokens.keep(*named)
+                tokens.keep_token(*named)
 
         others.on_message(on_message)
 
     async def keep(self, question: Question, action_token: str) -> None:
         named = (question.thread.channel_id, question.ts, action_token)
-        self._tokens.keep(*named)
+        self._tokens.keep_token(*named)
         await self._other_processes.send(json.dumps([_KIND, *named]))
 
 

@@ -59,7 +59,7 @@ class Notifier:
         """Shows only the asker a sentence or `blocks`, once per key and `recipient` within `every_s`. If `recipient` is
         empty, only the first asker sees the message. Raises StoreError."""
         if await self.stores.notifications.claim(question.thread.team_id, recipient, key, every_s):
-            await self.workspace.ephemeral.tell(question, sentence, blocks)
+            await self.workspace.ephemeral.show_sentence(question, sentence, blocks)
 
     def tell_not_saved(self, question: Question) -> None:
         """Tells the asker that their question wasn't saved, at most once per UNSAVED_NOTICE_INTERVAL_S. Call this only
@@ -71,7 +71,7 @@ class Notifier:
         for past in [user for user, at in self._unsaved_at.items() if now - at >= UNSAVED_NOTICE_INTERVAL_S]:
             del self._unsaved_at[past]
         self._unsaved_at[user_id] = now
-        telling = self.workspace.ephemeral.tell(question, texts.shortcut.NOT_SAVED_YET)
+        telling = self.workspace.ephemeral.show_sentence(question, texts.shortcut.NOT_SAVED_YET)
         self._background.start(telling, f"user {user_id} is not told that their question isn't saved")
 
     async def send(self, due: DueNotification, write: Writer | None, is_still_ours: Callable[[], bool]) -> None:

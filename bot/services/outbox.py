@@ -228,7 +228,7 @@ class Outbox:
             users = self.workspace.users
             admins = users.admins_to_name(self.admins)
             shown = shown.with_names(await users.names(shown.user_ids_to_name(admins)), admins)
-            if edit := self.workspace.scheduler.edit_of_end(job, end, shown):
+            if edit := self.workspace.scheduler.end_edit(job, end, shown):
                 await update(self.workspace.paced, edit)
             return
         live = await self.workspace.scheduler.open(Answer(job), until=until)

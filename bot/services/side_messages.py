@@ -42,7 +42,7 @@ class AnswerCopier:
             log.warning("%s: answer not copied: %s", entry, error)
             problem = self.sentences.get(error.name if isinstance(error, Refused) else "", self.sentences[""])
         if problem:
-            await self.workspace.ephemeral.tell(replace(entry.question, user_id=entry.about), problem)
+            await self.workspace.ephemeral.show_sentence(replace(entry.question, user_id=entry.about), problem)
 
     async def _copy(self, entry: OutboxEntry, answer: AnswerRecord, is_still_ours: Callable[[], bool]) -> str:
         """Copies the answer. Returns a sentence about why that isn't possible, or "" if the copy exists."""

@@ -125,7 +125,7 @@ class Welcome:
         greeting = texts.welcome.welcome_in_channel(f"<@{self.workspace.me.user_id}>")
         async with self._posting_lock:
             message = welcome(greeting, texts.welcome.SEEN_IN_CHANNEL[self.reads_channel])
-            await self.workspace.surfaces.tell_channel(invitation.thread.channel_id, message)
+            await self.workspace.surfaces.post_in_channel(invitation.thread.channel_id, message)
             await self.stores.clock.sleep(WELCOME_PAUSE_S)
 
     async def _welcome_person(self, opening: Question) -> None:
@@ -138,7 +138,7 @@ class Welcome:
             if not (await self.stores.notifications.claim(*key) and is_new):
                 return
             message = welcome(texts.welcome.WELCOME_IN_DIRECT_MESSAGE, texts.welcome.SEEN_IN_DIRECT_MESSAGE)
-            ts = await surfaces.tell_channel(channel_id, message)
+            ts = await surfaces.post_in_channel(channel_id, message)
             await self._delete_if_below_question(channel_id, ts)
             await self.stores.clock.sleep(WELCOME_PAUSE_S)
 

@@ -15,7 +15,7 @@ CONFIRM_TITLE_CHARS = 100
 SECTION_CHARS = 3_000
 PIECE_CHARS = 2_900
 """Maximum length of each block when text is split across several blocks. Slack's limit is SECTION_CHARS."""
-_INITIAL = {
+_INITIAL_KEYS = {
     "value": "initial_value",
     "selected_option": "initial_option",
     "selected_options": "initial_options",
@@ -45,7 +45,7 @@ def section(text: Json) -> Json:
 
 
 def context(text: Json, block_id: str = "") -> Json:
-    return _with({"type": "context", "elements": [text]}, block_id=block_id)
+    return _with_optional({"type": "context", "elements": [text]}, block_id=block_id)
 
 
 def divider() -> Json:
@@ -79,7 +79,7 @@ def rich_text_preformatted(text: str) -> Json:
 
 
 def rich_text(parts: Sequence[Json], block_id: str = "") -> Json:
-    return _with({"type": "rich_text", "elements": list(parts)}, block_id=block_id)
+    return _with_optional({"type": "rich_text", "elements": list(parts)}, block_id=block_id)
 
 
 def rich_text_element(kind: str, *elements: Json) -> Json:
@@ -100,13 +100,13 @@ def code_block(text: str) -> Json:
 
 def span(text: str, *styles: str) -> Json:
     """Returns unformatted text for a rich_text element. `styles`: bold, italic, code."""
-    return _with({"type": "text", "text": text}, style=dict.fromkeys(styles, True))
+    return _with_optional({"type": "text", "text": text}, style=dict.fromkeys(styles, True))
 
 
-def time_element(at: float, *styles: str) -> Json:
-    """Returns a rich_text element that shows a time in the reader's time zone. `at`: seconds since the epoch."""
-    element = {"type": "date", "timestamp": int(at), "format": times.TIME, "fallback": times.format_utc(at)}
-    return _with(element, style=dict.fromkeys(styles, True))
+def time_element(time_s: float, *styles: str) -> Json:
+    """Returns a rich_text element that shows a time in the reader's time zone. `time_s`: seconds since the epoch."""
+    element = {"type": "date", "timestamp": int(time_s), "format": times.TIME, "fallback": times.format_utc(time_s)}
+    return _with_optional(element, style=dict.fromkeys(styles, True))
 
 
 def chart(kind: str, title: str, labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]]) -> Json:
@@ -126,7 +126,7 @@ def _points(labels: Sequence[str], values: Sequence[float]) -> list[Json]:
 
 
 def actions(elements: Sequence[Json], block_id: str = "") -> Json:
-    return _with({"type": "actions", "elements": list(elements)}, block_id=block_id)
+    return _with_optional({"type": "actions", "elements": list(elements)}, block_id=block_id)
 
 
 def button(
@@ -135,7 +135,7 @@ def button(
     """Returns a button. `spoken`: the label for screen readers if `label` is an emoji."""
     element = {"type": "button", "action_id": action_id, "text": plain_text(label)}
     style = "primary" if primary else ""
-    return _with(element, value=value, confirm=confirm, style=style, accessibility_label=spoken)
+    return _with_optional(element, value=value, confirm=confirm, style=style, accessibility_label=spoken)
 
 
 def overflow(action_id: str, labels: Mapping[str, str]) -> Json:
@@ -161,20 +161,20 @@ def text_area(*, placeholder: str, initial: str = "", focus: bool = False) -> Js
         "focus_on_load": focus,
         "placeholder": plain_text(placeholder),
     }
-    return _with(element, initial_value=initial)
+    return _with_optional(element, initial_value=initial)
 
 
 def text_line(*, placeholder: str, initial: str = "", focus: bool = False) -> Json:
     return {**text_area(placeholder=placeholder, initial=initial, focus=focus), "multiline": False}
 
 
-def number_input(*, placeholder: str, initial: str, decimals: bool) -> Json:
-    element = {"type": "number_input", "is_decimal_allowed": decimals, "placeholder": plain_text(placeholder)}
-    return _with(element, initial_value=initial)
+def number_input(*, placeholder: str, initial: str, allows_decimals: bool) -> Json:
+    element = {"type": "number_input", "is_decimal_allowed": allows_decimals, "placeholder": plain_text(placeholder)}
+    return _with_optional(element, initial_value=initial)
 
 
 def time_picker(initial: str) -> Json:
-    return _with({"type": "timepicker"}, initial_time=initial)
+    return _with_optional({"type": "timepicker"}, initial_time=initial)
 
 
 def users_select(action_id: str, placeholder: str) -> Json:
@@ -191,17 +191,17 @@ def channel_select(action_id: str, placeholder: str) -> Json:
 
 
 def static_select(labels: Mapping[str, str], *, chosen: str, focus: bool = False) -> Json:
-    return _choice("static_select", labels, chosen, focus)
+    return _choice_element("static_select", labels, chosen, focus)
 
 
 def radio_buttons(labels: Mapping[str, str], *, chosen: str, focus: bool = False) -> Json:
-    return _choice("radio_buttons", labels, chosen, focus)
+    return _choice_element("radio_buttons", labels, chosen, focus)
 
 
 def checkboxes(labels: Mapping[str, str], *, chosen: Collection[str] = (), focus: bool = False) -> Json:
     options = _options(labels)
     element = {"type": "checkboxes", "options": list(options.values()), "focus_on_load": focus}
-    return _with(element, initial_options=[option for value, option in options.items() if value in chosen])
+    return _with_optional(element, initial_options=[option for value, option in options.items() if value in chosen])
 
 
 def multi_static_select(labels: Mapping[str, str]) -> Json:
@@ -215,12 +215,12 @@ def input_field(name: str, label: str, element: Json, *, hint: str = "", optiona
     """Returns a modal's field. `name`: its block_id, and the action_id of its element."""
     element = {**element, "action_id": name}
     block = {"type": "input", "block_id": name, "optional": optional, "label": plain_text(label), "element": element}
-    return _with(block, hint=plain_text(hint) if hint else None)
+    return _with_optional(block, hint=plain_text(hint) if hint else None)
 
 
 def initial_view(view: Mapping[str, Any]) -> Json:
     fields = {
-        block.get("block_id"): {"": {of: (block.get("element") or {}).get(name) for of, name in _INITIAL.items()}}
+        block.get("block_id"): {"": {of: (block.get("element") or {}).get(name) for of, name in _INITIAL_KEYS.items()}}
         for block in view.get("blocks") or ()
         if block.get("type") == "input"
     }
@@ -233,7 +233,7 @@ def checked_options(view: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return tuple(str(option["value"]) for element in elements for option in element.get("selected_options") or ())
 
 
-def values_of(view: Mapping[str, Any]) -> dict[str, str]:
+def field_values(view: Mapping[str, Any]) -> dict[str, str]:
     values = {}
     for name, elements in view["state"]["values"].items():
         for element in elements.values():
@@ -280,7 +280,7 @@ def remark(sentence: str) -> list[Json]:
     return [{**section(mrkdwn(sentence)), "block_id": f"{NOTE_LINE}remark"}]
 
 
-def _choice(kind: str, labels: Mapping[str, str], chosen: str, focus: bool) -> Json:
+def _choice_element(kind: str, labels: Mapping[str, str], chosen: str, focus: bool) -> Json:
     options = _options(labels)
     return {
         "type": kind,
@@ -294,5 +294,5 @@ def _options(labels: Mapping[str, str]) -> dict[str, Json]:
     return {value: {"text": plain_text(label[:OPTION_CHARS]), "value": value} for value, label in labels.items()}
 
 
-def _with(block: Json, **optional: Any) -> Json:
+def _with_optional(block: Json, **optional: Any) -> Json:
     return block | {name: value for name, value in optional.items() if value}

@@ -70,7 +70,7 @@ class Canvases:
             return OpenedFile(canvas, Unread.CANVAS_SCOPE)
         try:
             if canvas.access == CHECK_FILE_INFO:
-                described, reason = await self._describe(canvas.id, question)
+                described, reason = await self._read_description(canvas.id, question)
                 canvas = file_of(described) if described else canvas
                 if reason:
                     return OpenedFile(canvas, reason)
@@ -86,7 +86,7 @@ class Canvases:
         left_out = (LeftOut(Part.END, 1),) if len(content) > MAX_CHARS else ()
         return OpenedFile(canvas, Document(content[:MAX_CHARS], left_out))
 
-    async def _is_open(self, canvas_id: str, question: Question) -> bool:
+    async def _is_open_in_direct_message(self, canvas_id: str, question: Question) -> bool:
         """Returns whether the asker has the canvas open and is the only person who can read the answer."""
         thread = question.thread
         try:
@@ -97,11 +97,11 @@ class Canvases:
         except StoreError:
             return False
 
-    async def _describe(self, canvas_id: str, question: Question) -> tuple[Payload, Unread | None]:
+    async def _read_description(self, canvas_id: str, question: Question) -> tuple[Payload, Unread | None]:
         """Returns a canvas's file object, {} if it isn't shared with the conversation, and why it can't be read."""
         described = json_object(await self._client.call("files.info", file=canvas_id), "file")
         is_readable = is_visible_to_readers(described, question.thread, question.user_id)
-        if not (is_readable or await self._is_open(canvas_id, question)):
+        if not (is_readable or await self._is_open_in_direct_message(canvas_id, question)):
             return {}, Unread.CANVAS_NOT_SHARED
         canvas = file_of(described)
         return described, reason_unreadable(canvas) if is_canvas(canvas) else Unread.KIND
@@ -112,7 +112,7 @@ class Canvases:
             return "", ""
         try:
             async with asyncio.timeout(TURN_WITHIN_S):
-                described, reason = await self._describe(canvas_id, question)
+                described, reason = await self._read_description(canvas_id, question)
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning("canvas %s not described: %s", canvas_id, str(error) or "it took too long")
             return "", ""
@@ -143,7 +143,7 @@ class Canvases:
     async def share(self, canvas_id: str, thread: ThreadKey, asker: str) -> None:
         """Gives a conversation's members read access to a canvas. For direct messages, Slack accepts user IDs but not a
         channel ID."""
-        people = [asker] if thread.in_direct_message else await self._people_of_group(thread.channel_id)
+        people = [asker] if thread.in_direct_message else await self._group_message_members(thread.channel_id)
         readers = {"user_ids": people} if people else {"channel_ids": [thread.channel_id]}
         answer = await self._client.call("canvases.access.set", canvas_id=canvas_id, access_level="read", **readers)
         if answer.get("failed_to_update_user_ids") or answer.get("failed_to_update_channel_ids"):
@@ -158,7 +158,7 @@ class Canvases:
             if not error.reason.is_final:
                 raise
 
-    async def _people_of_group(self, channel_id: str) -> list[str]:
+    async def _group_message_members(self, channel_id: str) -> list[str]:
         """Returns the members of a group direct message, or [] for any other channel. Needs channels:read, groups:read
         and mpim:read."""
         try:

@@ -25,26 +25,26 @@ from slack_markdown.escaping import break_links
 @dataclass(frozen=True, slots=True)
 class Card:
     parts: Sequence[Json]
-    agree: str
-    decline: str
+    agree_label: str
+    decline_label: str
     terms: Sequence[str] = ()
     """Small print, as mrkdwn sentences."""
-    by: ReplyAction = ReplyAction.APPROVE
+    agree_action: ReplyAction = ReplyAction.APPROVE
 
 
-def blocks_of(ask: ApprovalCard, block_id: str) -> list[Json]:
+def card_blocks(ask: ApprovalCard, block_id: str) -> list[Json]:
     card = _CARDS[ask.tool](ask, json.loads(ask.arguments))
     parts = [*card.parts, *(rich_text_section(span(break_links(warning), "bold")) for warning in ask.warnings)]
     if ask.decision is not None:
-        label = card.decline if ask.decision is Decision.DENIED else card.agree
+        label = card.decline_label if ask.decision is Decision.DENIED else card.agree_label
         decided = rich_text_section(span(texts.approvals.choice_text(label), "italic"))
         return [blockkit.rich_text([*parts, decided], block_id)]
     terms = list(card.terms)
     if ask.expires_at is not None:
         until = texts.times.token(ask.expires_at)
         terms.append(f"{texts.approvals.decide_until(escape(break_links(ask.decider_name)))}{until}.")
-    agree = blockkit.button(card.by, card.agree, ask.value, primary=True)
-    decline = blockkit.button(ReplyAction.DENY, card.decline, ask.value)
+    agree = blockkit.button(card.agree_action, card.agree_label, ask.value, primary=True)
+    decline = blockkit.button(ReplyAction.DENY, card.decline_label, ask.value)
     return [
         blockkit.rich_text(parts, block_id),
         *([blockkit.context(blockkit.mrkdwn("\n".join(terms)), f"{block_id}-terms")] if terms else []),
@@ -52,13 +52,13 @@ def blocks_of(ask: ApprovalCard, block_id: str) -> list[Json]:
     ]
 
 
-def _memory(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
+def _memory_card(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     question = rich_text_section(span(texts.memory.REMEMBER_THIS[str(arguments["for"])]))
     quoted = blockkit.rich_text_element("rich_text_quote", span(break_links(escape_unseen(str(arguments["text"])))))
     return Card([question, quoted], texts.memory.REMEMBER, texts.memory.DONT_REMEMBER)
 
 
-def _schedule(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
+def _schedule_card(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     cron, zone, kind = str(arguments.get("cron") or ""), str(arguments["zone"]), card_type(ask.tool, arguments)
     question, agree, decline = texts.schedules.PROPOSES[kind]
     rule = Rule(zone, cron) if cron else Rule(zone, at=datetime.fromisoformat(arguments["at"]).timestamp())
@@ -86,14 +86,14 @@ def _asked_at(ask: ApprovalCard, times: Sequence[float]) -> float:
     return times[0] if ask.expires_at is None else ask.expires_at - APPROVAL_S
 
 
-def _sign_in(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
+def _sign_in_card(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     wanted = texts.accounts.wants_sign_in(str(arguments["server"]), str(arguments.get("scope") or ""))
     question = rich_text_section(span(break_links(escape_unseen(wanted)), "bold"))
     labels = texts.accounts.SIGN_IN, texts.accounts.NOT_NOW
     return Card([question], *labels, [texts.accounts.TERMS], ReplyAction.SIGN_IN)
 
 
-def _notify(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
+def _notify_card(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
     in_channel = bool(arguments["also_to_channel"])
     asks = texts.notify.card_question([*arguments["people"].values()], in_channel=in_channel)
     quoted = blockkit.rich_text_element("rich_text_quote", span(break_links(escape_unseen(arguments["text"]))))
@@ -103,8 +103,8 @@ def _notify(ask: ApprovalCard, arguments: Mapping[str, Any]) -> Card:
 
 
 _CARDS: Mapping[str, Callable[[ApprovalCard, Mapping[str, Any]], Card]] = {
-    REMEMBER: _memory,
-    SCHEDULE: _schedule,
-    SIGN_IN: _sign_in,
-    NOTIFY: _notify,
+    REMEMBER: _memory_card,
+    SCHEDULE: _schedule_card,
+    SIGN_IN: _sign_in_card,
+    NOTIFY: _notify_card,
 }

@@ -50,11 +50,11 @@ TURN_WITHIN_S = 20.0
 DEFAULT_RETRY_AFTER_S = 30.0
 MAX_RETRY_AFTER_S = 3_600.0
 """Maximum Retry-After that Typist obeys. Slack's values are about a minute, and a rate limit outlasts a restart."""
-LOOK_S = 60.0
+CHECK_INTERVAL_S = 60.0
 """Interval at which a running process checks its bot token."""
 LOOK_AGAIN_S = 5.0
 """Interval at which a refused token is checked again. It is short because users are waiting for answers."""
-CONFIRM_S = 5.0
+CONFIRM_DELAY_S = 5.0
 """Delay before checking a token after a call was refused. It is short so that a single wrong error doesn't delay
 questions for long."""
 MAX_LIST_PAGES = 20
@@ -72,7 +72,7 @@ _ADMIN_ERRORS = """
 """Errors from auth.test and apps.connections.open that only an admin can resolve (docs.slack.dev)."""
 
 
-_allowed: ContextVar[Callable[[], bool] | None] = ContextVar("allowed", default=None)
+_is_request_allowed: ContextVar[Callable[[], bool] | None] = ContextVar("allowed", default=None)
 
 
 class RequestWithheld(aiohttp.ClientError):
@@ -84,14 +84,14 @@ class CallRedirected(aiohttp.ClientError):
 
 
 @contextmanager
-def only_while(allowed: Callable[[], bool]) -> Iterator[None]:
-    """Withholds the block's requests if `allowed` returns False once a connection is open, because opening one can take
-    a while."""
-    token = _allowed.set(allowed)
+def only_while(is_allowed: Callable[[], bool]) -> Iterator[None]:
+    """Withholds the block's requests if `is_allowed` returns False once a connection is open, because opening one can
+    take a while."""
+    token = _is_request_allowed.set(is_allowed)
     try:
         yield
     finally:
-        _allowed.reset(token)
+        _is_request_allowed.reset(token)
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -120,17 +120,17 @@ async def _send_through_proxy(
 
 
 async def _check_allowed(*_: object) -> None:
-    allowed = _allowed.get()
-    if allowed is not None and not allowed():
+    is_allowed = _is_request_allowed.get()
+    if is_allowed is not None and not is_allowed():
         raise RequestWithheld
 
 
-async def _reject_redirect(_session: object, _context: object, answer: aiohttp.TraceRequestRedirectParams) -> None:
+async def _reject_redirect(_session: object, _context: object, redirection: aiohttp.TraceRequestRedirectParams) -> None:
     """Rejects a redirected call, because its content would be sent to another host. File downloads can be
     redirected."""
-    if answer.method == "POST":
-        answer.response.close()
-        raise CallRedirected(f"{answer.url.host} answers with a redirect, HTTP {answer.response.status}")
+    if redirection.method == "POST":
+        redirection.response.close()
+        raise CallRedirected(f"{redirection.url.host} answers with a redirect, HTTP {redirection.response.status}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class SlackClient:
         self.session = session
         self._token_refused = token_refused
         self.telemetry = telemetry
-        self._posted: Callable[[str, str, bool], None] = lambda channel_id, thread_ts, is_stream: None
+        self._post_listener: Callable[[str, str, bool], None] = lambda channel_id, thread_ts, is_stream: None
         # No retry handlers: a retried post could appear twice, so callers apply their own retry policies.
         self.sdk_client = AsyncWebClient(
             token=token, base_url=api_url, session=session, timeout=CALL_TIMEOUT_S, retry_handlers=[]
@@ -169,10 +169,10 @@ class SlackClient:
         # The SDK's proxy setting ignores NO_PROXY; the session chooses the proxy instead.
         self.sdk_client.proxy = None
 
-    def on_post(self, posted: Callable[[str, str, bool], None]) -> None:
+    def on_post(self, listener: Callable[[str, str, bool], None]) -> None:
         """Sets a callback for posts in threads. It receives the channel, the thread_ts, and whether a stream has
         begun."""
-        self._posted = posted
+        self._post_listener = listener
 
     @property
     def is_govslack(self) -> bool:
@@ -182,7 +182,7 @@ class SlackClient:
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         """Returns the method's response. Arguments that are None aren't sent."""
         try:
-            answer = await self._answer(method, arguments)
+            answer = await self._request(method, arguments)
         except Refused as error:
             if error.reason is Refusal.TOKEN_GONE:
                 self._token_refused(error)
@@ -217,9 +217,9 @@ class SlackClient:
     def _report_post(self, channel: str, thread_ts: str, *, is_stream: bool) -> None:
         # In a separate context: otherwise the listener's timers and tasks would inherit `only_while`, and their calls
         # would be withheld once the post's job has ended.
-        Context().run(self._posted, channel, thread_ts, is_stream)
+        Context().run(self._post_listener, channel, thread_ts, is_stream)
 
-    async def _answer(self, method: str, arguments: dict[str, Any]) -> AsyncSlackResponse:
+    async def _request(self, method: str, arguments: dict[str, Any]) -> AsyncSlackResponse:
         # Arguments are sent as a form, the only encoding that every method accepts.
         form = {
             name: value if isinstance(value, str) else json.dumps(value)
@@ -233,7 +233,7 @@ class SlackClient:
                 raise _error_from(method, error) from error
             except Exception as error:
                 # AttributeError is caught, too, because the SDK treats a string or list body as a dict.
-                raise Refused(method, _reason(error, self.api_url), Refusal.TRANSIENT) from error
+                raise Refused(method, _failure_reason(error, self.api_url), Refusal.TRANSIENT) from error
             if not isinstance(response.data, dict):
                 raise Refused(method, NO_OBJECT, Refusal.TRANSIENT)
             return response
@@ -247,7 +247,7 @@ class SlackClient:
                     reason = Refusal.FORBIDDEN if response.status in (403, 404, 410) else Refusal.UNKNOWN
                     raise Refused("a response", f"HTTP {response.status}", reason)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise Refused("a response", _reason(error, response_url), Refusal.TRANSIENT) from error
+            raise Refused("a response", _failure_reason(error, response_url), Refusal.TRANSIENT) from error
 
     async def send_bytes(self, upload_url: str, content: bytes) -> None:
         try:
@@ -255,41 +255,41 @@ class SlackClient:
                 if response.status != 200:
                     raise Refused("the upload of a file", f"HTTP {response.status}", Refusal.TRANSIENT)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise Refused("the upload of a file", _reason(error, upload_url), Refusal.TRANSIENT) from error
+            raise Refused("the upload of a file", _failure_reason(error, upload_url), Refusal.TRANSIENT) from error
 
     async def identity(self) -> Identity:
         return (await self.installation()).identity
 
     async def time_s(self) -> float | None:
-        return _date(await self._answer("api.test", {}))
+        return _response_time_s(await self._request("api.test", {}))
 
     async def installation(self) -> Installation:
-        answer = await self._answer("auth.test", {})
+        answer = await self._request("auth.test", {})
         ids = [answer.get(name) for name in ("team_id", "user_id", "bot_id", "user")]
         if not all(isinstance(id_, str) for id_ in ids):
             raise Refused("auth.test", "no bot in the answer", Refusal.TRANSIENT)
-        scopes = frozenset(filter(None, map(str.strip, _header(answer, "X-OAuth-Scopes").split(","))))
+        scopes = frozenset(filter(None, map(str.strip, _header_value(answer, "X-OAuth-Scopes").split(","))))
         team_id, user_id, bot_id, name = map(str, ids)
         identity = Identity(team_id, user_id, bot_id, name, AGENT_SCOPE in scopes)
         is_organization = answer.get("is_enterprise_install") is True or team_id.startswith("E")
         team_name = str(answer.get("team") or team_id)
-        return Installation(identity, team_name, scopes or None, _date(answer), is_organization)
+        return Installation(identity, team_name, scopes or None, _response_time_s(answer), is_organization)
 
 
-def _reason(error: Exception, url: str) -> str:
+def _failure_reason(error: Exception, url: str) -> str:
     """Returns the reason a request didn't get a response. Removes the URL, because it might contain a secret."""
     if isinstance(error, CallRedirected):
         return str(error)
     return network.reason_of(error, url) or type(error).__name__
 
 
-def _header(response: AsyncSlackResponse, name: str) -> str:
+def _header_value(response: AsyncSlackResponse, name: str) -> str:
     return next((str(value) for key, value in response.headers.items() if key.lower() == name.lower()), "")
 
 
-def _date(response: AsyncSlackResponse) -> float | None:
+def _response_time_s(response: AsyncSlackResponse) -> float | None:
     try:
-        return parsedate_to_datetime(_header(response, "Date")).timestamp()
+        return parsedate_to_datetime(_header_value(response, "Date")).timestamp()
     except (ValueError, OverflowError):
         return None
 
@@ -309,10 +309,10 @@ def _error_from(method: str, error: SlackApiError) -> RateLimited | Refused:
         said = name or by_proxy or (f"HTTP {status}" if status != 200 else NO_OBJECT)
         return Refused(method, said, Refusal.TRANSIENT)
     needed = data.get("needed") if data and name == "missing_scope" else None
-    return Refused(method, f"{name} ({needed})" if needed else name, reason_of(name), problems=_problems(data))
+    return Refused(method, f"{name} ({needed})" if needed else name, reason_of(name), problems=_reported_problems(data))
 
 
-def _problems(data: Any) -> list[str]:
+def _reported_problems(data: Any) -> list[str]:
     found = json_objects(data, "errors") if isinstance(data, dict) else ()
     return [" ".join(filter(None, (string(one, "pointer"), string(one, "message")))) for one in found]
 
@@ -364,12 +364,12 @@ class Credential:
         revoked token."""
         while True:
             try:
-                async with asyncio.timeout(LOOK_AGAIN_S if self.is_refused else LOOK_S):
+                async with asyncio.timeout(LOOK_AGAIN_S if self.is_refused else CHECK_INTERVAL_S):
                     await self._recheck_requested.wait()
             except TimeoutError:
                 pass
             else:
-                await self.clock.sleep(CONFIRM_S)
+                await self.clock.sleep(CONFIRM_DELAY_S)
                 self._recheck_requested.clear()
             before = self.problem
             try:
@@ -435,13 +435,13 @@ class PacedClient:
 
 
 async def pages(
-    call: Callable[..., Awaitable[Payload]], method: str, most: int = MAX_LIST_PAGES, **arguments: Any
+    call: Callable[..., Awaitable[Payload]], method: str, max_pages: int = MAX_LIST_PAGES, **arguments: Any
 ) -> AsyncIterator[Payload]:
-    """Yields up to `most` pages of a Slack list, and stops early if a cursor repeats. If the last page that is yielded
-    has a cursor, there are more pages."""
+    """Yields a Slack list's pages, up to `max_pages`, and stops early if a cursor repeats. If the last page that is
+    yielded has a cursor, there are more pages."""
     cursors = {""}
     cursor: str | None = None
-    for _ in range(most):
+    for _ in range(max_pages):
         page = await call(method, cursor=cursor, **arguments)
         yield page
         if (cursor := next_cursor(page)) in cursors:

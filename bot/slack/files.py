@@ -71,7 +71,7 @@ class Files:
         self._client = client
         self._headers = {"Authorization": f"Bearer {client.token}"}
         self._api = URL(client.api_url)
-        self._room = MemoryBudget(MAX_HELD_BYTES)
+        self._memory = MemoryBudget(MAX_HELD_BYTES)
         self._contents = FileContents()
 
     @asynccontextmanager
@@ -87,34 +87,36 @@ class Files:
         try:
             try:
                 async with asyncio.timeout(READING_S):
-                    await self._room.reserve(max_bytes, asker)
+                    await self._memory.reserve(max_bytes, asker)
                     held_bytes = max_bytes
-                    left = MAX_BYTES
+                    bytes_left = MAX_BYTES
                     for file in files:
-                        read, read_bytes = await self._read(file, left, asker, transcribe)
-                        left -= read_bytes
+                        read, read_bytes = await self._read(file, bytes_left, asker, transcribe)
+                        bytes_left -= read_bytes
                         if preview := preview_of(read.file, read.content):
-                            copy, read_bytes = await self._read(preview, left, asker, None)
-                            left -= read_bytes
+                            copy, read_bytes = await self._read(preview, bytes_left, asker, None)
+                            bytes_left -= read_bytes
                             read = replace(read, content=copy.content) if isinstance(copy.content, Media) else read
                         opened[file.id] = read
             except TimeoutError:
                 log.warning("files not read in time: count=%d limit_s=%.0f", len(files), READING_S)
             needed_bytes = min(held_bytes, sum(_size_bytes(file.content) for file in opened.values()))
-            self._room.give_back(held_bytes - needed_bytes, asker)
+            self._memory.give_back(held_bytes - needed_bytes, asker)
             held_bytes = needed_bytes
             yield {file.id: opened.get(file.id, OpenedFile(file, Unread.TOO_SLOW)) for file in files}
         finally:
-            self._room.give_back(held_bytes, asker)
+            self._memory.give_back(held_bytes, asker)
 
-    async def _read(self, file: File, left: int, asker: str, transcribe: Transcribe | None) -> tuple[OpenedFile, int]:
-        described, found = await self._content(file, left, transcribe)
+    async def _read(
+        self, file: File, bytes_left: int, asker: str, transcribe: Transcribe | None
+    ) -> tuple[OpenedFile, int]:
+        described, found = await self._fetch_content(file, bytes_left, transcribe)
         if not isinstance(found, bytes):
             return OpenedFile(described, found), 0
         return OpenedFile(described, await self._contents.convert(described, found, asker)), len(found)
 
-    async def _content(
-        self, file: File, left: int, transcribe: Transcribe | None
+    async def _fetch_content(
+        self, file: File, bytes_left: int, transcribe: Transcribe | None
     ) -> tuple[File, bytes | str | Transcript | Unread]:
         """Returns Slack's current file object and its bytes, email or transcript, or the reason it can't be read."""
         try:
@@ -130,8 +132,8 @@ class Files:
                 # A canvas's bytes are an HTML page. canvases.py reads its text.
                 return file, Unread.KIND
             if is_recording(file):
-                return file, await self._read_recording(file, left, transcribe)
-            return file, await self._download(file, left)
+                return file, await self._read_recording(file, bytes_left, transcribe)
+            return file, await self._download(file, bytes_left)
         except Refused as error:
             log.warning("file %s: %s", file.id, error)
             return file, _REASONS.get(error.name, Unread.FAILED)
@@ -139,26 +141,26 @@ class Files:
             log.warning("file %s not read: %s", file.id, type(error).__name__)
             return file, Unread.FAILED
 
-    async def _read_recording(self, file: File, left: int, transcribe: Transcribe | None) -> Transcript | Unread:
+    async def _read_recording(self, file: File, bytes_left: int, transcribe: Transcribe | None) -> Transcript | Unread:
         """Returns a recording's transcript: a stored one, Slack's, or one made by a model."""
         if file.transcript is not None:
             return Transcript(file.transcript)
         if file.captions_url:
-            captions = await self._download(replace(file, url=file.captions_url), left)
+            captions = await self._download(replace(file, url=file.captions_url), bytes_left)
             text = None if isinstance(captions, Unread) else captions_text(captions)
             if text is not None:
                 return Transcript(text)
             log.warning("file %s: no transcript in its captions", file.id)
         if transcribe is None:
             return reason_not_transcribed(file)
-        content = await self._download(file, left)
+        content = await self._download(file, bytes_left)
         if isinstance(content, Unread):
             return content
         sound = supported_sound(content)
         heard = await transcribe(file, sound) if sound else Unread.KIND
         return heard if isinstance(heard, Unread) else Transcript(heard)
 
-    async def _download(self, file: File, left: int) -> bytes | Unread:
+    async def _download(self, file: File, bytes_left: int) -> bytes | Unread:
         url = URL(file.url)
         for _ in range(1 + MAX_REDIRECTS):
             if not is_trusted_with_token(url, self._api):
@@ -174,7 +176,7 @@ class Files:
                 if response.status != 200:
                     log.warning("file %s: HTTP %d", file.id, response.status)
                     return {403: Unread.NO_ACCESS, 404: Unread.DELETED}.get(response.status, Unread.FAILED)
-                return await _read_body(file, response, left)
+                return await _read_body(file, response, bytes_left)
         return Unread.FAILED
 
 
@@ -201,7 +203,7 @@ class FileContents:
             return Unread.IMAGE_KIND
         if kind.startswith("image/"):
             if is_plain_image(content, kind):
-                return _image(short_name(file.name), kind, content)
+                return _image_media(short_name(file.name), kind, content)
             return await self._convert_image(file, content, asker)
         if kind != PDF:
             document = document_kind(file.name, file.mimetype, content)
@@ -228,7 +230,7 @@ class FileContents:
             return REFUSED[image]
         name = short_name(file.name)
         first, *other_pages = (
-            _image(name, page.media_type, base64.b64decode(page.base64)) for page in (image, *image.other_pages)
+            _image_media(name, page.media_type, base64.b64decode(page.base64)) for page in (image, *image.other_pages)
         )
         return replace(first, is_first=image.has_more, other_pages=tuple(other_pages))
 
@@ -239,7 +241,7 @@ class FileContents:
             return await read_document(kind, content)
 
 
-def _image(name: str, media_type: str, content: bytes) -> Media:
+def _image_media(name: str, media_type: str, content: bytes) -> Media:
     size = image_size(content, media_type)
     return Media(name, media_type, base64.b64encode(content).decode(), tokens=image_tokens(*size) if size else 0)
 
@@ -256,26 +258,25 @@ def is_trusted_with_token(url: URL, api: URL) -> bool:
     return ours and url.scheme == "https" and url.explicit_port is None
 
 
-async def _read_body(file: File, response: aiohttp.ClientResponse, left: int) -> bytes | Unread:
+async def _read_body(file: File, response: aiohttp.ClientResponse, bytes_left: int) -> bytes | Unread:
     """Reads a file's bytes. Enforces the limits while reading, because the size that Slack reports isn't trusted."""
-    most = min(left, _reserved_bytes(file))
-    if (response.content_length or 0) > most:
-        return _exceeded_limit(file, most, left)
+    max_bytes = min(bytes_left, _reserved_bytes(file))
+    if (response.content_length or 0) > max_bytes:
+        return _exceeded_limit(file, max_bytes, bytes_left)
     content = bytearray()
     async for chunk in response.content.iter_chunked(2**16):
         content += chunk
-        if len(content) > most:
-            return _exceeded_limit(file, most, left)
+        if len(content) > max_bytes:
+            return _exceeded_limit(file, max_bytes, bytes_left)
     if is_sign_in_page(file, response.content_type, bytes(content[:4096])):
         return Unread.SCOPE
     return bytes(content)
 
 
-def _exceeded_limit(file: File, most: int, left: int) -> Unread:
-    """Returns which limit a file exceeds: the `most` bytes for one file, or the `left` bytes remaining for all
-    files."""
-    if most in (MAX_FILE_BYTES, left):
-        return Unread.TOO_BIG if most == MAX_FILE_BYTES else Unread.TOO_MUCH
+def _exceeded_limit(file: File, max_bytes: int, bytes_left: int) -> Unread:
+    """Returns which limit a file exceeds: `max_bytes` for one file, or `bytes_left` for the rest of all files."""
+    if max_bytes in (MAX_FILE_BYTES, bytes_left):
+        return Unread.TOO_BIG if max_bytes == MAX_FILE_BYTES else Unread.TOO_MUCH
     log.warning("file %s not read: larger than Slack says: size=%d", file.id, file.size_bytes)
     return Unread.FAILED
 
@@ -307,13 +308,13 @@ class MemoryBudget:
         while min(self._free_bytes, self._max_person_bytes - self._held_bytes[person]) < size_bytes:
             self._changed.clear()
             await self._changed.wait()
-        self._hold(size_bytes, person)
+        self._add_held(size_bytes, person)
 
     def give_back(self, size_bytes: int, person: str) -> None:
-        self._hold(-size_bytes, person)
+        self._add_held(-size_bytes, person)
         self._changed.set()
 
-    def _hold(self, size_bytes: int, person: str) -> None:
+    def _add_held(self, size_bytes: int, person: str) -> None:
         self._free_bytes -= size_bytes
         self._held_bytes[person] += size_bytes
         if not self._held_bytes[person]:

@@ -82,41 +82,41 @@ class _Part:
 class FormReader:
     """Reads the objects of one message."""
 
-    known: Callable[[Object, int], str | None]
+    read_known: Callable[[Object, int], str | None]
     """Returns the text of an object of a known type, given its nesting level, and None for any other object."""
-    line: Callable[[Sequence[Any]], str | None]
+    read_line: Callable[[Sequence[Any]], str | None]
     """Converts a list of text elements to a line. Returns None for other lists."""
     link: Callable[[str, str], str]
     """Returns a link in mrkdwn."""
-    _named: set[str] = field(default_factory=set, init=False)
+    _noted_types: set[str] = field(default_factory=set, init=False)
 
     def read(self, node: Object, level: int = 0) -> str:
         """Returns an object's text, or "" if it has none. Adds a note for each unreadable element type, once per
         type."""
         if level >= MAX_LEVELS:
             return self._unknown_element(node)
-        if (known := self.known(node, level)) is not None:
+        if (known := self.read_known(node, level)) is not None:
             return known
-        parts = list(self._parts(node, level))
+        parts = list(self._object_parts(node, level))
         if not parts and (fallback := node.get("fallback")):
-            parts = list(self._value("fallback", fallback, level))
-        return _joined(parts) or self._unknown_element(node)
+            parts = list(self._value_parts("fallback", fallback, level))
+        return _join_parts(parts) or self._unknown_element(node)
 
     def read_all(self, nodes: Sequence[Any], level: int) -> str:
-        return _joined(list(self._items("", nodes, level)))
+        return _join_parts(list(self._item_parts("", nodes, level)))
 
     def table(self, rows: Sequence[Any], level: int) -> str:
         """Converts rows to a Markdown table. A row is a list, an object with a list of cells, or an object whose values
         are the cells."""
         lines: list[str] = []
         for row in rows:
-            cells = [self._cell(cell, level) for cell in _cells(row)]
+            cells = [self._cell_text(cell, level) for cell in _row_cells(row)]
             lines.append(f"| {' | '.join(cells)} |")
             if len(lines) == 1:
                 lines.append("|" + " --- |" * len(cells))
         return "\n".join(lines)
 
-    def _cell(self, cell: Any, level: int) -> str:
+    def _cell_text(self, cell: Any, level: int) -> str:
         # Empty cells are null.
         if isinstance(cell, Mapping):
             return escape_cell(self.read(cell, level + 1))
@@ -125,25 +125,25 @@ class FormReader:
     def _unknown_element(self, node: Object) -> str:
         kind = _NO_NAME.sub(" ", str(node.get("type") or "")).strip()[:MAX_KIND_CHARS]
         # Interactive elements have no content.
-        if not kind or "action_id" in node or kind in self._named:
+        if not kind or "action_id" in node or kind in self._noted_types:
             return ""
-        self._named.add(kind)
+        self._noted_types.add(kind)
         return f"{UNREAD}{kind}.)"
 
-    def _parts(self, node: Object, level: int) -> Iterator[_Part]:
+    def _object_parts(self, node: Object, level: int) -> Iterator[_Part]:
         is_pressed = "action_id" in node or isinstance(node.get("text"), Mapping)
         ts = _message_ts(node)
         parts = [
             part
-            for key, value in sorted(node.items(), key=lambda item: _rank(str(item[0])))
+            for key, value in sorted(node.items(), key=lambda item: _key_rank(str(item[0])))
             if key not in _HIDDEN_KEYS and key != "fallback" and not (key == _VALUE and is_pressed)
-            for part in self._value(str(key), value, level, ts)
+            for part in self._value_parts(str(key), value, level, ts)
         ]
         yield from _with_values(node, list(self._with_links(node, list(_without_repetitions(node, parts)))))
 
-    def _value(self, key: str, value: Any, level: int, ts: str = "") -> Iterator[_Part]:
+    def _value_parts(self, key: str, value: Any, level: int, ts: str = "") -> Iterator[_Part]:
         if isinstance(value, str):
-            if _is_words(key, value):
+            if _is_readable(key, value):
                 said = f"{key}: {value}" if _last_word(key) in _STATUS_KEYS else value.strip("\n")
                 yield _Part(key, said, is_words=True)
             elif mention := _mention(value):
@@ -156,9 +156,9 @@ class FormReader:
             if text := self.read(value, level + 1).strip("\n"):
                 yield _Part(key, text, is_words, is_block=not is_words and _is_block(value))
         elif isinstance(value, list | tuple):
-            yield from self._items(key, value, level + 1)
+            yield from self._item_parts(key, value, level + 1)
 
-    def _items(self, key: str, values: Sequence[Any], level: int) -> Iterator[_Part]:
+    def _item_parts(self, key: str, values: Sequence[Any], level: int) -> Iterator[_Part]:
         if level >= MAX_LEVELS:
             yield _Part(key, self._unknown_element({"type": key}))
             return
@@ -168,8 +168,8 @@ class FormReader:
         if values and all(isinstance(value, Mapping) and isinstance(value.get(_CELLS), list) for value in values):
             yield _Part(key, self.table(values, level), is_block=True)
             return
-        yield from _strings(key, [value for value in values if isinstance(value, str)])
-        if (line := self.line(values)) is not None:
+        yield from _string_parts(key, [value for value in values if isinstance(value, str)])
+        if (line := self.read_line(values)) is not None:
             yield _Part(key, line)
             return
         for value in values:
@@ -177,7 +177,7 @@ class FormReader:
                 if text := self.read(value, level + 1).strip("\n"):
                     yield _Part(key, text, is_block=_is_block(value))
             elif isinstance(value, list | tuple):
-                yield from self._items(key, value, level + 1)
+                yield from self._item_parts(key, value, level + 1)
 
     def _with_links(self, node: Object, parts: Sequence[_Part]) -> Iterator[_Part]:
         """Yields the parts, with labels turned into links to their URLs. A URL without a label becomes a separate
@@ -216,7 +216,7 @@ def _escaped_bars(found: re.Match[str]) -> str:
     return before + bar + label.replace("|", "\\|")
 
 
-def _cells(row: Any) -> Sequence[Any]:
+def _row_cells(row: Any) -> Sequence[Any]:
     if isinstance(row, Mapping):
         held = row.get(_CELLS)
         if isinstance(held, list):
@@ -233,7 +233,7 @@ def _is_id(key: str, value: Any) -> bool:
 
 
 @lru_cache(maxsize=1_000)
-def _rank(key: str) -> int:
+def _key_rank(key: str) -> int:
     """Returns the sort order of a key in an object. The original order is meaningless, because SDKs sort keys."""
     last = _last_word(key)
     if key == _VALUE:
@@ -253,7 +253,7 @@ def _is_text(value: Object) -> bool:
     return isinstance(value.get("text"), str) and value.get("type") in ("plain_text", "mrkdwn")
 
 
-def _is_words(key: str, value: str) -> bool:
+def _is_readable(key: str, value: str) -> bool:
     text = value.strip()
     if not text or _URL.match(text) or _ID_KEYS.fullmatch(key) or _MENTION_ID.match(text):
         return False
@@ -266,7 +266,7 @@ def _is_words(key: str, value: str) -> bool:
     )
 
 
-def _strings(key: str, values: Sequence[str]) -> Iterator[_Part]:
+def _string_parts(key: str, values: Sequence[str]) -> Iterator[_Part]:
     """Yields the strings in a list as one part. In a list of IDs, keeps only mentions. Options for the app are rarely
     in lists."""
     words = [_mention(value) or value for value in values if not _URL.match(value)]
@@ -296,7 +296,7 @@ def _with_values(node: Object, parts: Sequence[_Part]) -> list[_Part]:
     *others, last = parts
     if len(others) == 1 and last.key == _VALUE and "\n" not in others[0].text + last.text:
         others, last = [], replace(last, text=f"{others[0].text}: {last.text}")
-    if numbers := _numbers(node) if last.text else "":
+    if numbers := _number_text(node) if last.text else "":
         is_line = not others and "\n" not in last.text
         between = ": " if is_line else "\n"
         last = replace(last, text=f"{last.text}{between}{numbers}")
@@ -309,7 +309,7 @@ def _with_values(node: Object, parts: Sequence[_Part]) -> list[_Part]:
     return [first, *others[1:], last] if others else [first]
 
 
-def _numbers(node: Object) -> str:
+def _number_text(node: Object) -> str:
     """Returns an object's user-facing numbers, or "" if the object contains anything but text and numbers."""
     if any(
         isinstance(held, list | tuple) or (isinstance(held, Mapping) and not _is_text(held)) for held in node.values()
@@ -338,7 +338,7 @@ def _is_block(value: Object) -> bool:
     return isinstance(value.get("type"), str) and not is_element
 
 
-def _plain(text: str) -> str:
+def _plain_letters(text: str) -> str:
     return _NON_LETTERS.sub("", text).casefold()
 
 
@@ -350,12 +350,12 @@ def _without_repetitions(node: Object, parts: Sequence[_Part]) -> Iterator[_Part
     has_blocks = any(part.key == "blocks" for part in parts)
     others = ""
     if any(part.is_words and part.key in _FALLBACK_KEYS for part in parts):
-        others = _plain("".join(part.text for part in parts if not part.is_words)[:MAX_COMPARED_CHARS])
+        others = _plain_letters("".join(part.text for part in parts if not part.is_words)[:MAX_COMPARED_CHARS])
     said: set[str] = set()
     for part in parts:
         # Lists can repeat a value.
         is_single = not isinstance(node.get(part.key), list | tuple) and len(part.text) < MAX_COMPARED_CHARS
-        plain = _plain(part.text) if is_single else ""
+        plain = _plain_letters(part.text) if is_single else ""
         is_instead = part.is_words and part.key in _FALLBACK_KEYS and others != ""
         if plain in said or (is_instead and (has_blocks or plain in others)):
             continue
@@ -364,7 +364,7 @@ def _without_repetitions(node: Object, parts: Sequence[_Part]) -> Iterator[_Part
         yield part
 
 
-def _joined(parts: Sequence[_Part]) -> str:
+def _join_parts(parts: Sequence[_Part]) -> str:
     pieces: list[str] = []
     was_block = False
     for part in parts:

@@ -78,8 +78,8 @@ class History:
         if question.begins_thread:
             return []
         if question.thread.thread_ts is None:
-            return await self._direct_message(question, before_ts)
-        return await self._thread(question, question.thread.thread_ts)
+            return await self._read_direct_message(question, before_ts)
+        return await self._read_thread(question, question.thread.thread_ts)
 
     async def message(self, team_id: str, channel_id: str, ts: str) -> Message | None:
         """Returns a message in a channel, or None if the message was deleted, can't be read, or is the bot's own.
@@ -102,13 +102,13 @@ class History:
             return None
         return self.message_of(in_channel, found)
 
-    async def _direct_message(self, question: Question, before_ts: str | None) -> list[Message]:
-        retrying = self._retrier()
-        answer = await self._page(question, retrying, "conversations.history", limit=DIRECT_MESSAGES, latest=before_ts)
-        if answer is None:
+    async def _read_direct_message(self, question: Question, before_ts: str | None) -> list[Message]:
+        retrier = self._retrier()
+        page = await self._get_page(question, retrier, "conversations.history", limit=DIRECT_MESSAGES, latest=before_ts)
+        if page is None:
             return [_as_message_after_gap(question)]
-        messages = [self.message_of(question, message) for message in messages_in(answer)[::-1]]
-        if messages and answer.get("has_more"):
+        messages = [self.message_of(question, message) for message in messages_in(page)[::-1]]
+        if messages and page.get("has_more"):
             messages[0] = replace(messages[0], is_after_gap=True)
         return messages
 
@@ -119,16 +119,16 @@ class History:
     async def posts_before(self, question: Question) -> list[Message]:
         """Returns a channel's last posts before a question, oldest first. If Slack refuses, returns only the
         question."""
-        retrying = self._retrier()
-        answer = await self._page(question, retrying, "conversations.history", latest=question.ts, limit=POSTS_BEFORE)
-        if answer is None:
+        retrier = self._retrier()
+        page = await self._get_page(question, retrier, "conversations.history", latest=question.ts, limit=POSTS_BEFORE)
+        if page is None:
             return [_as_message_after_gap(question)]
-        return [self.message_of(question, message) for message in messages_in(answer)[::-1]]
+        return [self.message_of(question, message) for message in messages_in(page)[::-1]]
 
-    async def _thread(self, question: Question, thread_ts: str) -> list[Message]:
+    async def _read_thread(self, question: Question, thread_ts: str) -> list[Message]:
         """Reads a thread page by page. Slack returns the oldest messages first, and repeats the thread's first message
         on every page."""
-        retrying = self._retrier()
+        retrier = self._retrier()
         first: list[Message] = []
         newest: deque[Message] = deque(maxlen=NEWEST_MESSAGES)
         has_gap, after = False, thread_ts
@@ -136,34 +136,34 @@ class History:
         for call in range(MAX_CALLS):
             if call >= THREAD_PAGES:
                 after = f"{(float(after) + float(question.ts)) / 2:.6f}"
-            answer = await self._page(
-                question, retrying, "conversations.replies", ts=thread_ts, oldest=after, limit=THREAD_PAGE_MESSAGES
+            found = await self._get_page(
+                question, retrier, "conversations.replies", ts=thread_ts, oldest=after, limit=THREAD_PAGE_MESSAGES
             )
-            if answer is None:
+            if found is None:
                 end = [_as_message_after_gap(question)]
                 break
             if call >= THREAD_PAGES:
                 has_gap = True
                 newest.clear()
-            page = [self.message_of(question, message) for message in messages_in(answer)]
+            page = [self.message_of(question, message) for message in messages_in(found)]
             first = first or [message for message in page if message.ts == thread_ts]
             page = [message for message in page if message.ts > after]
             has_gap = has_gap or len(newest) + len(page) > NEWEST_MESSAGES
             newest.extend(page)
             after = page[-1].ts if page else after
-            if not answer.get("has_more") or not page or after > question.ts:
+            if not found.get("has_more") or not page or after > question.ts:
                 break
         if has_gap and newest:
             newest[0] = replace(newest[0], is_after_gap=True)
         return [*first, *newest, *end]
 
-    async def _page(
-        self, question: Question, retrying: Retrier, method: str, **arguments: Any
+    async def _get_page(
+        self, question: Question, retrier: Retrier, method: str, **arguments: Any
     ) -> dict[str, Any] | None:
         channel_id = question.thread.channel_id
         try:
-            async with asyncio.timeout(retrying.until - self._clock.monotonic()):
-                return await retrying.call(lambda: self._client.call(method, channel=channel_id, **arguments))
+            async with asyncio.timeout(retrier.until - self._clock.monotonic()):
+                return await retrier.call(lambda: self._client.call(method, channel=channel_id, **arguments))
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning(
                 "conversation in channel %s read only in part: %s", channel_id, str(error) or "it took too long"
@@ -266,7 +266,7 @@ class _UnusableArgument(Exception):
     """An argument can't be used, or its target can't be read. The exception's message is shown to the model."""
 
 
-_Answer = tuple[str, str, int]
+_AnswerKey = tuple[str, str, int]
 """A version of an answer: the question's channel and ts, and the version's number."""
 
 
@@ -300,7 +300,7 @@ class ChannelReader:
     history: History
     readers: ChannelReaders
     pages: ChannelPages
-    _calls: dict[_Answer, int] = field(default_factory=dict, init=False)
+    _calls: dict[_AnswerKey, int] = field(default_factory=dict, init=False)
     _workspace_url: str = field(default="", init=False)
 
     @property
@@ -319,33 +319,33 @@ class ChannelReader:
         if self._calls.get(answer, 0) >= MAX_CALLS:
             return CallResult.failed(TOO_MANY_CALLS)
         if result := await self.pages.result(use.question, use.arguments):
-            self._count(answer)
+            self._count_call(answer)
             return result
         until = self.client.clock.monotonic() + min(use.timeout_s, TURN_WITHIN_S)
         try:
             async with asyncio.timeout(until - self.client.clock.monotonic()):
                 wanted = await self._parse_arguments(use.question, use.arguments)
                 if use.arguments.get("about") is True:
-                    self._count(answer)
-                    return await self._about(use.question, wanted.channel_id)
+                    self._count_call(answer)
+                    return await self._channel_description(use.question, wanted.channel_id)
         except _UnusableArgument as error:
             return CallResult.failed(str(error))
         except (RateLimited, Refused, TimeoutError):
             return CallResult.failed(BUSY)
-        page = await self._read(use.question, answer, wanted, until)
+        page = await self._read_page(use.question, answer, wanted, until)
         log.info("channel read for message %s: messages=%d cut=%s", use.question.ts, len(page.messages), page.is_cut)
         if not page.messages and page.is_cut:
             return CallResult.failed(FORBIDDEN if page.is_forbidden else BUSY)
         shown = await self._page_text(use.question, wanted, page) if page.messages else NOTHING_THERE
         return CallResult(CallState.DONE, shown, can_be_stored=shown == NOTHING_THERE)
 
-    async def _about(self, question: Question, channel_id: str) -> CallResult:
+    async def _channel_description(self, question: Question, channel_id: str) -> CallResult:
         channel = json_object(await self.client.call("conversations.info", channel=channel_id), "channel")
         sections = [topic_text(channel_of(channel))]
         if self.pages.reads_tabs:
             sections.append("\n".join(await self.pages.tab_lines(channel, question)))
             try:
-                pins = await self._lines(question, channel_id, await self.pages.pins(channel_id), MAX_PIN_CHARS)
+                pins = await self._message_lines(question, channel_id, await self.pages.pins(channel_id), MAX_PIN_CHARS)
             except Refused as error:
                 log.warning("pins of channel %s not read: %s", channel_id, error)
                 sections.append(NO_PINS)
@@ -361,7 +361,7 @@ class ChannelReader:
         if since := arguments.get("since"):
             try:
                 at = datetime.fromisoformat(str(since))
-                at = at if at.tzinfo else at.replace(tzinfo=await self._zone(question))
+                at = at if at.tzinfo else at.replace(tzinfo=await self._asker_zone(question))
                 # Slack excludes the message at `oldest` itself.
                 since_ts = f"{max(0.0, at.timestamp() - 0.000001):.6f}"
             except (ValueError, OverflowError, OSError):
@@ -379,7 +379,7 @@ class ChannelReader:
         newest = newest or (PAGE_MESSAGES if since_ts or thread_ts or page_ts else DEFAULT_MESSAGES)
         return _PageRequest(channel_id, newest, since_ts, page_ts, thread_ts)
 
-    async def _zone(self, question: Question) -> tzinfo:
+    async def _asker_zone(self, question: Question) -> tzinfo:
         await self.users.names([question.user_id])
         return self.users.zones([question.user_id]).get(question.user_id, UTC)
 
@@ -401,7 +401,7 @@ class ChannelReader:
         if not (is_public and channel.get("is_member") is True):
             raise _UnusableArgument(NOT_READABLE)
 
-    async def _read(self, question: Question, answer: _Answer, wanted: _PageRequest, until: float) -> _Page:
+    async def _read_page(self, question: Question, answer: _AnswerKey, wanted: _PageRequest, until: float) -> _Page:
         page = _Page([])
         begins_ts, ends_ts = wanted.since_ts, question.ts
         if wanted.thread_ts:
@@ -413,7 +413,7 @@ class ChannelReader:
             arguments |= {"oldest": begins_ts or None, "latest": ends_ts, "ts": wanted.thread_ts or None}
             try:
                 async with asyncio.timeout(until - self.client.clock.monotonic()):
-                    found_page = await self._fetch(answer, arguments)
+                    found_page = await self._fetch_messages(answer, arguments)
             except (RateLimited, Refused, TimeoutError) as error:
                 log.warning("channel %s read only in part: %s", wanted.channel_id, str(error) or "it took too long")
                 page.is_cut = True
@@ -433,19 +433,19 @@ class ChannelReader:
                 break
         return page
 
-    async def _fetch(self, answer: _Answer, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        if self._count(answer) >= MAX_CALLS:
+    async def _fetch_messages(self, answer: _AnswerKey, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        if self._count_call(answer) >= MAX_CALLS:
             raise RateLimited("too many calls for one answer", 0.0)
         method = "conversations.replies" if arguments["ts"] else "conversations.history"
         return await self.client.call(method, **{name: value for name, value in arguments.items() if value})
 
-    def _count(self, answer: _Answer) -> int:
+    def _count_call(self, answer: _AnswerKey) -> int:
         """Counts a call, and returns the number of earlier calls for the same answer."""
         calls = self._calls.get(answer, 0)
         cache_newest(self._calls, answer, calls + 1)
         return calls
 
-    async def _lines(
+    async def _message_lines(
         self, question: Question, channel_id: str, found_messages: Sequence[Payload], max_chars: int | None = None
     ) -> list[tuple[Message, str]]:
         """Returns each message and its text for the model, without notices. `max_chars`: shortens texts."""
@@ -459,12 +459,12 @@ class ChannelReader:
             id_ for message, _ in messages[::-1] for id_ in (message.writer_id, *ids_to_name(message.full_text)) if id_
         ]
         names = await self.users.names(list(dict.fromkeys(ids)), in_channel=channel_id)
-        zone = await self._zone(question)
+        zone = await self._asker_zone(question)
         base = await self.link_base(channel_id, question.ts)
-        return [(message, _line(message, replies, names, zone, base, max_chars)) for message, replies in messages]
+        return [(message, _as_line(message, replies, names, zone, base, max_chars)) for message, replies in messages]
 
     async def _page_text(self, question: Question, wanted: _PageRequest, page: _Page) -> str:
-        messages = await self._lines(question, wanted.channel_id, page.messages)
+        messages = await self._message_lines(question, wanted.channel_id, page.messages)
         in_order = messages if wanted.thread_ts else messages[::-1]
         lines: list[str] = []
         shown_ts: list[float] = []
@@ -482,7 +482,7 @@ class ChannelReader:
         if not lines and not has_more:
             return NOTHING_THERE
         lines = lines if wanted.thread_ts else lines[::-1]
-        oldest = local_time(min(shown_ts, default=float(question.ts)), await self._zone(question))
+        oldest = local_time(min(shown_ts, default=float(question.ts)), await self._asker_zone(question))
         data = result_for_model(
             "\n\n".join([page_heading(len(lines), oldest), *lines]), READ_CHANNEL, secrets.token_hex(8)
         )
@@ -502,7 +502,7 @@ class ChannelReader:
         return f"{self._workspace_url}/archives/{channel_id}/p" if self._workspace_url else ""
 
 
-def _line(
+def _as_line(
     message: Message, replies: int, names: Mapping[str, str], zone: tzinfo, base: str, max_chars: int | None
 ) -> str:
     writer = message.app_name or names.get(message.writer_id, message.writer_id) or "unknown"

@@ -68,7 +68,7 @@ _EVENTS = (
 )
 _AGENT_EVENTS = ("agent_session_stopped", "agent_session_title_changed", "app_context_changed")
 
-_CHOSEN = re.compile(
+_IGNORED = re.compile(
     r"^display_information\."
     r"|^features\.bot_user\.|^features\.agent_view\.(agent_description|suggested_prompts)\b"
     r"|^features\.(shortcuts|slash_commands)\.\d+\.(name|command|description|usage_hint)$"
@@ -174,7 +174,7 @@ def differences(exported: Mapping[str, Any], *, extra: Collection[str] = ()) -> 
         del expected["features"]["agent_view"]
         events = expected["settings"]["event_subscriptions"]["bot_events"]
         events[:] = [event for event in events if event not in _AGENT_EVENTS]
-    return [difference for difference in _differences(expected, exported, "") if not _CHOSEN.search(difference.where)]
+    return [difference for difference in _differences(expected, exported, "") if not _IGNORED.search(difference.where)]
 
 
 def _differences(expected: object, exported: object, where: str) -> Iterator[Difference]:
@@ -184,19 +184,19 @@ def _differences(expected: object, exported: object, where: str) -> Iterator[Dif
             for key, value in expected.items():
                 yield from _differences(value, held.get(key), f"{where}.{key}" if where else key)
         case list() if expected and isinstance(expected[0], str):
-            yield from (Difference(where, f"contain {entry}") for entry in expected if entry not in _list(exported))
+            yield from (Difference(where, f"contain {entry}") for entry in expected if entry not in _as_list(exported))
         case list():
-            if len(_list(exported)) < len(expected):
+            if len(_as_list(exported)) < len(expected):
                 yield Difference(where, f"have {len(expected)} or more entries")
                 return
             for index, value in enumerate(expected):
                 # An entry is compared with the most similar one, because an app can have other commands, too.
-                compared = (list(_differences(value, entry, f"{where}.{index}")) for entry in _list(exported))
+                compared = (list(_differences(value, entry, f"{where}.{index}")) for entry in _as_list(exported))
                 yield from min(compared, key=len)
         # Slack can omit settings that are false.
         case _ if (exported or False) != expected:
             yield Difference(where, f"be {str(expected).lower()}")
 
 
-def _list(exported: object) -> list[Any]:
+def _as_list(exported: object) -> list[Any]:
     return exported if isinstance(exported, list) else []

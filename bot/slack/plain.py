@@ -25,20 +25,20 @@ def message(blocks: Sequence[Json]) -> Json:
 
 
 def text_of(blocks: Iterable[Json]) -> str:
-    parts = list(filter(None, map(_block, blocks)))
+    parts = list(filter(None, map(_block_text, blocks)))
     room = PLAIN_BYTES - utf8_bytes(f"\n\n{texts.answers.REST_IN_MESSAGE}")
     is_whole = utf8_bytes("\n\n".join(parts)) <= PLAIN_BYTES
     while not is_whole and (excess := utf8_bytes("\n\n".join(parts)) - room) > 0:
         at = max(range(len(parts)), key=lambda number: utf8_bytes(parts[number]))
         size = utf8_bytes(parts[at])
         if size <= _MIN_PART_BYTES:
-            parts = [_shorten("\n\n".join(parts), room)]
+            parts = [_shorten_text("\n\n".join(parts), room)]
             break
-        parts[at] = _shorten(parts[at], max(size - excess, _MIN_PART_BYTES))
+        parts[at] = _shorten_text(parts[at], max(size - excess, _MIN_PART_BYTES))
     return "\n\n".join(parts if is_whole else [*parts, texts.answers.REST_IN_MESSAGE])
 
 
-def _shorten(text: str, max_bytes: int) -> str:
+def _shorten_text(text: str, max_bytes: int) -> str:
     """Shortens mrkdwn. Cuts it between words if possible, and never inside a mention or date."""
     head = text.encode("utf-8", "replace")[: max_bytes - len("…".encode())].decode("utf-8", "ignore")
     at = max(head.rfind(" "), head.rfind("\n"))
@@ -48,30 +48,30 @@ def _shorten(text: str, max_bytes: int) -> str:
     return f"{head.rstrip()}…"
 
 
-def _block(block: Json) -> str:
+def _block_text(block: Json) -> str:
     match block["type"]:
         case "markdown":
             return mrkdwn(plain_words(block["text"]))
         case "rich_text":
-            return "\n".join(map(_part, block["elements"]))
+            return "\n".join(map(_part_text, block["elements"]))
         case "section" | "header":
             accessory = [block["accessory"]] if "accessory" in block else []
-            return "\n".join(filter(None, (_words(block["text"]), _buttons(accessory))))
+            return "\n".join(filter(None, (_element_text(block["text"]), _button_text(accessory))))
         case "context":
-            return " ".join(map(_words, block["elements"]))
+            return " ".join(map(_element_text, block["elements"]))
         case "actions":
-            return _buttons(block["elements"])
+            return _button_text(block["elements"])
         case "data_visualization":
             return mrkdwn(texts.answers.chart_in_words(block["title"]))
     return ""
 
 
-def _part(part: Json) -> str:
+def _part_text(part: Json) -> str:
     if part["type"] == "rich_text_list":
         is_numbered = part["style"] == "ordered"
-        lines = (_part(line) for line in part["elements"])
+        lines = (_part_text(line) for line in part["elements"])
         return "\n".join(f"{f'{number}.' if is_numbered else '-'} {line}" for number, line in enumerate(lines, start=1))
-    text = "".join(map(_words, part["elements"]))
+    text = "".join(map(_element_text, part["elements"]))
     match part["type"]:
         case "rich_text_quote":
             # Each line has the word, so that none looks like a line of ours.
@@ -82,7 +82,7 @@ def _part(part: Json) -> str:
     return text
 
 
-def _words(element: Json) -> str:
+def _element_text(element: Json) -> str:
     match element["type"]:
         case "mrkdwn":
             return str(element["text"])
@@ -93,7 +93,7 @@ def _words(element: Json) -> str:
     return mrkdwn(element["text"])
 
 
-def _buttons(elements: Iterable[Json]) -> str:
+def _button_text(elements: Iterable[Json]) -> str:
     labels = [element["text"]["text"] for element in elements if element["type"] == "button"]
     return escape(texts.actions.button_list_text(labels)) if labels else ""
 

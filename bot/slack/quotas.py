@@ -26,23 +26,23 @@ def usage_text(usage: UsageToDate) -> str:
 def quota_lines(usage: UsageToDate) -> list[str]:
     shown = quotas_to_show(usage)
     lines = [_quota_line(use) for use in shown]
-    return lines if not shown or _is_own(shown[0]) else [texts.quotas.SHARED_QUOTAS, *lines]
+    return lines if not shown or _is_personal(shown[0]) else [texts.quotas.SHARED_QUOTAS, *lines]
 
 
 def quotas_to_show(usage: UsageToDate) -> list[CapUsage]:
     """Returns a person's own quotas and any shared quotas that are used up. If the person has no quotas, returns all
     shared quotas."""
-    own = list(filter(_is_own, usage.caps))
-    shared = [use for use in usage.caps if not _is_own(use)]
+    own = list(filter(_is_personal, usage.caps))
+    shared = [use for use in usage.caps if not _is_personal(use)]
     return [*own, *(use for use in shared if use.percent == 100 or not own)]
 
 
-def _is_own(use: CapUsage) -> bool:
+def _is_personal(use: CapUsage) -> bool:
     return use.cap.window.scope is Scope.USER
 
 
 def _quota_line(use: CapUsage) -> str:
-    if use.percent < 100 and not _is_own(use):
+    if use.percent < 100 and not _is_personal(use):
         # Shared usage is shown only if it stops this person from asking.
         return texts.quotas.shared_quota(str(use.cap))
     return texts.quotas.quota_so_far(str(use.cap), use.percent, use.resets_at)

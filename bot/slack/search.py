@@ -103,16 +103,16 @@ class SlackSearch:
         workspace."""
         self._asked_at = -math.inf
 
-    def keep(self, channel_id: str, ts: str, action_token: str) -> None:
+    def keep_token(self, channel_id: str, ts: str, action_token: str) -> None:
         """Keeps the action token of a question's event in memory. Drops the oldest token if there are too many."""
         cache_newest(self._tokens, (channel_id, ts), action_token)
 
     async def definitions(self, question: Question) -> OfferedTools:
         """Returns the search tool unless outsiders can read the answer. If the token is missing, the result of a call
         tells the model why the search failed."""
-        return await self._offer() if await self._readers.are_insiders(question.thread) else OfferedTools()
+        return await self._offered_tools() if await self._readers.are_insiders(question.thread) else OfferedTools()
 
-    async def _offer(self) -> OfferedTools:
+    async def _offered_tools(self) -> OfferedTools:
         now = self._client.clock.monotonic()
         if now < self._asked_at + INFO_TRUSTED_S:
             return self._offered

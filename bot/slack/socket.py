@@ -36,7 +36,7 @@ WATCH_S = 0.5
 CONNECT_TIMEOUT_S = 10
 STEADY_S = CONNECTION.backoff.max_s
 """The time after which a connection counts as successful."""
-OPEN = "apps.connections.open"
+OPEN_METHOD = "apps.connections.open"
 REFRESH_REASONS = frozenset({"warning", "refresh_requested"})
 """Slack's reasons for ending a connection that just mean that Typist should open a new one."""
 RECOUNT = "recount"
@@ -123,9 +123,9 @@ class SocketConnection(SocketModeClient):
     async def issue_new_wss_url(self) -> str:
         """Requests a socket URL. Raises RateLimited and Refused, whereas the SDK's own method would wait out rate
         limits."""
-        url = (await self._web.call(OPEN)).get("url")
+        url = (await self._web.call(OPEN_METHOD)).get("url")
         if not isinstance(url, str):
-            raise Refused(OPEN, "no address in the answer", Refusal.TRANSIENT)
+            raise Refused(OPEN_METHOD, "no address in the answer", Refusal.TRANSIENT)
         return url
 
     async def connect(self) -> None:
@@ -184,14 +184,14 @@ class Sockets:
         self._clock = clock
         self._connections = [SocketConnection(app, web, app_token, clock) for _ in range(CONNECTIONS)]
         for connection in self._connections:
-            connection.socket_mode_request_listeners.append(self._handle)
+            connection.socket_mode_request_listeners.append(self._on_request)
         self._watches: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         first, *others = self._connections
         await self._credential.keep_trying(first.renew)
-        await asyncio.gather(*(self._try_once(connection) for connection in others))
-        self._watches = [asyncio.create_task(self._watch(connection)) for connection in self._connections]
+        await asyncio.gather(*(self._connect_once(connection) for connection in others))
+        self._watches = [asyncio.create_task(self._keep_connected(connection)) for connection in self._connections]
 
     async def close(self) -> None:
         """Closes the connections. Slack redelivers unacknowledged events to another process."""
@@ -226,7 +226,7 @@ class Sockets:
     def problem(self) -> str:
         return next((connection.problem for connection in self._connections if connection.problem), "")
 
-    async def _handle(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
+    async def _on_request(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         try:
             request.payload = with_joined_surrogates(request.payload)
             response = await run_async_bolt_app(self._app, request)
@@ -238,7 +238,7 @@ class Sockets:
         except ConnectionError:
             log.info("acknowledgment not sent, Slack will redeliver the event")
 
-    async def _watch(self, connection: SocketConnection) -> None:
+    async def _keep_connected(self, connection: SocketConnection) -> None:
         failures, refused = 0, ""
         while True:
             is_up = await connection.wait_for_end()
@@ -263,9 +263,9 @@ class Sockets:
                     self._set_problem(connection, f"Connections to Slack end right after they open {why}. {advice}")
                 await connection.close_session()
                 await self._clock.sleep(max(0.0, CONNECTION.backoff.wait_s(failures) - connection.age_s()))
-            refused = await self._renew(connection, refused)
+            refused = await self._renew_connection(connection, refused)
 
-    async def _renew(self, connection: SocketConnection, refused: str) -> str:
+    async def _renew_connection(self, connection: SocketConnection, refused: str) -> str:
         """Connects. Returns the reason Slack refuses the token, or "" if it doesn't. `refused`: the last refusal that
         was logged."""
         try:
@@ -290,7 +290,7 @@ class Sockets:
         elif before and not self.problem():
             log.info("connections to Slack are stable again")
 
-    async def _try_once(self, connection: SocketConnection) -> None:
+    async def _connect_once(self, connection: SocketConnection) -> None:
         try:
             await self._credential.attempt(connection.renew)
         except (RateLimited, Refused, SlackSetupError) as error:

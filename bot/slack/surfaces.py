@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 NOTICE_EVENT = "typist_notice"
-TOLD_WITHIN_S = 600.0
+DELIVERY_TIMEOUT_S = 600.0
 """Time limit for delivering a notice. At a launch, hundreds of people share the same 100 calls a minute."""
 CHANNELS_PER_PAGE = 200
 """Number of channels per page: the maximum that Slack recommends."""
@@ -57,17 +57,17 @@ class EphemeralMessages:
         place = {"channel": thread.channel_id, "thread_ts": thread.thread_ts, "user": user_id}
         await self._client.call("chat.postEphemeral", **place, **message, **NO_UNFURLS)
 
-    async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
-        """Shows a sentence to the asker where the question was written. Retries for up to TOLD_WITHIN_S, and logs the
-        sentence if Slack never accepts it. Slack can also lose the message. If the question isn't in a thread, the
-        sentence is shown in the channel, because Slack doesn't show ephemeral messages in a thread without replies."""
+    async def show_sentence(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
+        """Shows a sentence to the asker where the question was written. Retries for up to DELIVERY_TIMEOUT_S. Slack
+        can also lose the message. If the question isn't in a thread, the sentence is shown in the channel, because
+        Slack doesn't show ephemeral messages in a thread without replies."""
         thread = question.thread
         if question.begins_thread:
             thread = ThreadKey(thread.team_id, thread.channel_id, None)
         message: Json = {"text": sentence} if blocks is None else plain.message(blocks)
         retrying = Retrier(EPHEMERAL, self._client.clock, f"user {question.user_id} is not told yet")
         try:
-            async with asyncio.timeout(TOLD_WITHIN_S):
+            async with asyncio.timeout(DELIVERY_TIMEOUT_S):
                 await retrying.call(lambda: self.post(thread, question.user_id, **message))
         except (RateLimited, Refused, TimeoutError) as error:
             log.warning("user %s is not told: %s", question.user_id, error or "it took too long")
@@ -115,21 +115,21 @@ class Pane:
         shows its own phrases in channels (slack-go/slack#1487)."""
         loading = loading_message(status) or None
         await self._client.call(
-            "assistant.threads.setStatus", status=status, loading_messages=loading, **_place(thread)
+            "assistant.threads.setStatus", status=status, loading_messages=loading, **_thread_arguments(thread)
         )
 
     async def set_title(self, thread: ThreadKey, title: str) -> None:
         """Sets the thread's title in the pane's list, using the agent's session if there is one."""
         if self.has_sessions:
             try:
-                await self._client.call("agents.sessions.rename", title=title, **_place(thread))
+                await self._client.call("agents.sessions.rename", title=title, **_thread_arguments(thread))
                 return
             except Refused as error:
                 # Slack returns not_authorized to apps without agent_view, and also to an agent for a thread without a
                 # session (agentconnect-md/agentconnect#1600).
                 if error.reason.is_temporary:
                     raise
-        await self._client.call("assistant.threads.setTitle", title=title, **_place(thread))
+        await self._client.call("assistant.threads.setTitle", title=title, **_thread_arguments(thread))
 
     async def begin_session(self, thread: ThreadKey) -> bool | None:
         """Shows Slack's Stop button in an agent's thread. Returns False if the button isn't shown, or None if no
@@ -155,7 +155,7 @@ class Pane:
             await self._set_session(thread, "suspended" if waits else "active")
 
     async def _set_session(self, thread: ThreadKey, status: str) -> dict[str, Any]:
-        return await self._client.call(SESSIONS, status=status, **_place(thread))
+        return await self._client.call(SESSIONS, status=status, **_thread_arguments(thread))
 
 
 def loading_message(status: str) -> str:
@@ -173,7 +173,7 @@ def loading_message(status: str) -> str:
     return f"{''.join(kept).rstrip(' …')}…"
 
 
-def _notification(key: str) -> Json:
+def _notice_metadata(key: str) -> Json:
     return {"event_type": NOTICE_EVENT, "event_payload": {"notice": key}}
 
 
@@ -181,7 +181,7 @@ def _utf16_units(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def _place(thread: ThreadKey) -> dict[str, str | None]:
+def _thread_arguments(thread: ThreadKey) -> dict[str, str | None]:
     return {"channel_id": thread.channel_id, "thread_ts": thread.thread_ts}
 
 
@@ -204,7 +204,7 @@ class Surfaces:
         self._paced = paced
         self._ephemeral = ephemeral
         self._bot_user_id = bot_user_id
-        self._not_people = {*SLACK_USER_IDS, bot_user_id}
+        self._non_human_ids = {*SLACK_USER_IDS, bot_user_id}
 
     async def open(self, trigger_id: str, view: Json, *, in_modal: bool = False) -> str:
         """Opens a modal, on top of the current one if `in_modal` is set. Returns the modal's view ID. Triggers expire
@@ -297,9 +297,9 @@ class Surfaces:
         answer = await self._paced.call(
             "conversations.history", channel=channel_id, latest=before_ts, limit=LOOK_BACK_MESSAGES
         )
-        return any(string(message, "user") not in self._not_people for message in messages_in(answer))
+        return any(string(message, "user") not in self._non_human_ids for message in messages_in(answer))
 
-    async def tell_channel(self, channel_id: str, message: Json) -> str:
+    async def post_in_channel(self, channel_id: str, message: Json) -> str:
         retrying = Retrier(NOTICE, self._paced.clock, f"channel {channel_id} is not told yet")
         _, ts = await retrying.call(lambda: self._paced.post(channel_id, None, **message))
         return ts
@@ -309,7 +309,7 @@ class Surfaces:
         can be found later. Tries again without the chart if Slack refuses it, as Slack does in some workspaces."""
         thread_ts = message.get("thread_ts")
         message = {name: value for name, value in message.items() if name != "thread_ts"}
-        marked = partial(self._paced.post, recipient, thread_ts, metadata=_notification(key))
+        marked = partial(self._paced.post, recipient, thread_ts, metadata=_notice_metadata(key))
         with only_while(is_current):
             try:
                 await marked(**message)
@@ -332,7 +332,7 @@ class Surfaces:
                 raise
             log.warning("not looked for a notification to %s, sending it: %s", recipient, refused)
             return False
-        return any(posted.get("metadata") == _notification(key) for posted in messages)
+        return any(posted.get("metadata") == _notice_metadata(key) for posted in messages)
 
     async def _messages_since(
         self, since: float, channel_id: str, thread_ts: str | None, **arguments: bool
@@ -420,12 +420,12 @@ class Surfaces:
 
         def is_news(message: Mapping[str, Any]) -> bool:
             is_post = message.get("subtype") in CONVERSATION_SUBTYPES
-            is_by_others = is_post and string(message, "user") not in self._not_people
+            is_by_others = is_post and string(message, "user") not in self._non_human_ids
             if is_by_others and float(message["ts"]) > since:
                 return True
             # Slack lists some of the people who replied, but not the times of their replies.
             is_replied = float(string(message, "latest_reply") or 0.0) > since
-            return is_replied and not set(strings(message, "reply_users")) <= self._not_people
+            return is_replied and not set(strings(message, "reply_users")) <= self._non_human_ids
 
         return any(map(is_news, messages_in(answer)))
 

@@ -53,7 +53,7 @@ MAX_QUOTED_CHARS = 1_500
 INDENT = "    "
 MAX_INDENT = 8
 """Maximum number of indentation levels in Slack."""
-MORE = "(More is attached.)"
+MORE_ATTACHED = "(More is attached.)"
 CUSTOM_EMOJI = "emoji"
 """The target in `<!emoji^name>`, which represents a custom emoji without a Unicode character."""
 CANVAS = "canvas"
@@ -94,7 +94,7 @@ _REFERENCES = {
 }
 _CODE_POINT = re.compile(r"[0-9a-c][0-9a-f]{1,3}|[ef][0-9a-f]{3}|[1-9a-f][0-9a-f]{4}", re.IGNORECASE)
 """Any valid code point, in hexadecimal."""
-_ID = re.compile(r"\w+\Z")
+_WORD_ID = re.compile(r"\w+\Z")
 _MARKS = (("strike", "~~"), ("italic", "_"), ("bold", "**"))
 _STYLES = ("code", *(style for style, _ in _MARKS))
 _INLINE = (
@@ -112,7 +112,7 @@ def body_of(message: Payload) -> str:
     """Returns the text of the author's blocks, or `text` if there are none, followed by the attachments that an app
     posted (as alerts do)."""
     text = string(message, "text")
-    written = [block for block in json_objects(message, "blocks") if not _might_quote(message, block)]
+    written = [block for block in json_objects(message, "blocks") if not _might_quote_others(message, block)]
     posted = [one for one in json_objects(message, "attachments") if _is_posted_by_app(message, one)]
     body = _blocks(written, names_in(text), MAX_DEPTH, text) or (TOO_MUCH if _cost(written) > MAX_COST else "")
     below = _attachments(posted, MAX_DEPTH, is_own=True) if posted else ""
@@ -122,7 +122,7 @@ def body_of(message: Payload) -> str:
 def attachments_text(message: Payload) -> str:
     """Returns the text that is shown below a message: emails, forwarded and quoted messages, link previews, and other
     attachments."""
-    unknown = [block for block in json_objects(message, "blocks") if _might_quote(message, block)]
+    unknown = [block for block in json_objects(message, "blocks") if _might_quote_others(message, block)]
     others = [one for one in json_objects(message, "attachments") if not _is_posted_by_app(message, one)]
     if not (unknown or others or message.get("files")):
         return ""
@@ -131,7 +131,7 @@ def attachments_text(message: Payload) -> str:
     return message_text("\n\n".join(filter(None, below)))
 
 
-def _might_quote(message: Payload, block: Payload) -> bool:
+def _might_quote_others(message: Payload, block: Payload) -> bool:
     """Returns whether a block might quote other people, which is possible if a user's message has a block of an unknown
     type."""
     is_by_user = bool(string(message, "user")) and not string(message, "bot_id") and not is_by_app(message)
@@ -174,11 +174,11 @@ def _attachments(attachments: Iterable[Payload], depth: int, *, is_own: bool = F
             attachment = {
                 key: v for key, v in attachment.items() if key in _LISTED or not isinstance(v, Mapping | list)
             }
-        if not (part := _attachment(attachment, depth, is_own)):
+        if not (part := _attachment_text(attachment, depth, is_own)):
             continue
         size_chars += len(part)
         if size_chars > MAX_ATTACHED_CHARS:
-            parts.append(MORE)
+            parts.append(MORE_ATTACHED)
             break
         parts.append(part)
     return "\n\n".join(parts)
@@ -188,7 +188,7 @@ def _is_message(attachment: Payload) -> bool:
     return bool(attachment.get("is_share") or attachment.get("is_msg_unfurl") or attachment.get("message_blocks"))
 
 
-def _attachment(attachment: Payload, depth: int, is_own: bool) -> str:
+def _attachment_text(attachment: Payload, depth: int, is_own: bool) -> str:
     if depth == 0:
         return ""
     if _is_message(attachment):
@@ -204,7 +204,7 @@ def _attachment(attachment: Payload, depth: int, is_own: bool) -> str:
         ": ".join(filter(None, (string(field, "title"), _from_mrkdwn(field, "value"))))
         for field in json_objects(attachment, "fields")
     ]
-    buttons = map(_button, json_objects(attachment, "actions"))
+    buttons = map(_button_link, json_objects(attachment, "actions"))
     inner = "\n".join(part for part in (pretext, service, author, head, body, *fields, *buttons) if part)
     whole = "\n".join(filter(None, ((inner if inner.strip() else _fallback_text(attachment)).strip("\n"), footer)))
     if not whole.strip():
@@ -224,8 +224,8 @@ def _fallback_text(attachment: Payload) -> str:
     return said if said and not said.startswith(UNREAD) else string(attachment, "fallback") or said
 
 
-def _linked_label(attachment: Payload, key: str, address: str) -> str:
-    name, url = unescape(string(attachment, key)), string(attachment, address)
+def _linked_label(attachment: Payload, name_key: str, url_key: str) -> str:
+    name, url = unescape(string(attachment, name_key)), string(attachment, url_key)
     return link(url, name) if name.strip() and url else escape(name)
 
 
@@ -233,8 +233,8 @@ def _forwarded_text(attachment: Payload, depth: int) -> str:
     """Returns the text of a message that a user forwarded (`is_share`), or for which Slack unfurled a link."""
     labels = names_in(string(attachment, "text"))
     messages = [json_object(block, "message") for block in json_objects(attachment, "message_blocks")]
-    instead = string(attachment, "text") if len(messages) == 1 else ""
-    parts = [_blocks(json_objects(message, "blocks"), labels, depth - 1, instead) for message in messages]
+    fallback_text = string(attachment, "text") if len(messages) == 1 else ""
+    parts = [_blocks(json_objects(message, "blocks"), labels, depth - 1, fallback_text) for message in messages]
     written = "\n\n".join(part for part in parts if part)
     text = written or _from_mrkdwn(attachment, "text") or _blocks(json_objects(attachment, "blocks"), {}, depth - 1)
     below = (*_quoted_emails(attachment), _attachments(json_objects(attachment, "attachments"), depth - 1))
@@ -260,12 +260,12 @@ def _author(attachment: Payload) -> str:
     return f"<@{author_id}>" if author_id.isalnum() else "somebody"
 
 
-def _blocks(blocks: Sequence[Payload], labels: Mapping[str, str], depth: int, instead: str = "") -> str:
-    """Returns the text of blocks as mrkdwn, or `instead` if they have no text. `labels`: names in the message, keyed by
-    ID."""
+def _blocks(blocks: Sequence[Payload], labels: Mapping[str, str], depth: int, fallback_text: str = "") -> str:
+    """Returns the text of blocks as mrkdwn, or `fallback_text` if they have no text. `labels`: names in the message,
+    keyed by ID."""
     parts = [] if depth == 0 or _cost(blocks) > MAX_COST else _BlockReader(labels).texts(blocks)
     if all(part.startswith(UNREAD) for part in parts):
-        parts = [*filter(None, [markdown_emphasis(instead)]), *parts]
+        parts = [*filter(None, [markdown_emphasis(fallback_text)]), *parts]
     return "\n\n".join(parts)
 
 
@@ -292,50 +292,50 @@ def _cost(holder: Any) -> int:
 class _BlockReader:
     def __init__(self, labels: Mapping[str, str]) -> None:
         self._labels = labels
-        self._forms = FormReader(self._known, self._line, lambda url, label: link(url, unescape(label)))
+        self._forms = FormReader(self._read_known, self._line_text, lambda url, label: link(url, unescape(label)))
         self._readers: Mapping[str, Callable[[Payload, int], str | None]] = {
-            "rich_text": self._rich_text,
-            "table": self._table,
-            "data_table": self._table,
-            "data_visualization": self._chart,
-            "section": self._section,
-            **dict.fromkeys(("context", "actions", "context_actions"), self._elements),
+            "rich_text": self._rich_text_of,
+            "table": self._table_text,
+            "data_table": self._table_text,
+            "data_visualization": self._chart_text,
+            "section": self._section_text,
+            **dict.fromkeys(("context", "actions", "context_actions"), self._elements_text),
         }
 
     def texts(self, blocks: Sequence[Payload]) -> list[str]:
         parts = (self._forms.read(block).strip("\n") for block in blocks)
         return [part for part in parts if part.strip()]
 
-    def _known(self, node: Payload, level: int) -> str | None:
+    def _read_known(self, node: Payload, level: int) -> str | None:
         kind = string(node, "type")
         if read := self._readers.get(kind):
             return read(node, level)
         if read_plain := _PLAIN.get(kind):
             return read_plain(node)
         if kind.startswith("rich_text_"):
-            return self._rich_text({"elements": [node]}, level)
+            return self._rich_text_of({"elements": [node]}, level)
         if kind in _INLINE:
-            return _inline([node], self._labels) or None
-        if "action_id" in node and (options := _options(node)):
+            return _inline_text([node], self._labels) or None
+        if "action_id" in node and (options := _option_lines(node)):
             return f"{_text_of(node, 'placeholder') or 'Options'}: {', '.join(options)}"
-        return _button(node) if kind in _BUTTONS else None
+        return _button_link(node) if kind in _BUTTONS else None
 
-    def _section(self, block: Payload, level: int) -> str:
+    def _section_text(self, block: Payload, level: int) -> str:
         parts = [block.get("text"), *json_objects(block, "fields"), block.get("accessory")]
-        return "\n".join(self._each(parts, level))
+        return "\n".join(self._read_each(parts, level))
 
-    def _elements(self, block: Payload, level: int) -> str:
-        return " ".join(self._each(json_objects(block, "elements"), level))
+    def _elements_text(self, block: Payload, level: int) -> str:
+        return " ".join(self._read_each(json_objects(block, "elements"), level))
 
-    def _each(self, nodes: Iterable[Any], level: int) -> list[str]:
+    def _read_each(self, nodes: Iterable[Any], level: int) -> list[str]:
         parts = (self._forms.read(node, level + 1) for node in nodes if isinstance(node, Mapping))
         return [part for part in parts if part]
 
-    def _line(self, nodes: Sequence[Any]) -> str | None:
+    def _line_text(self, nodes: Sequence[Any]) -> str | None:
         is_line = nodes and all(isinstance(node, Mapping) and node.get("type") in _INLINE for node in nodes)
-        return _inline(nodes, self._labels) if is_line else None
+        return _inline_text(nodes, self._labels) if is_line else None
 
-    def _table(self, block: Payload, level: int) -> str | None:
+    def _table_text(self, block: Payload, level: int) -> str | None:
         rows = block.get("rows")
         if not isinstance(rows, list):
             return None
@@ -344,12 +344,12 @@ class _BlockReader:
         caption = _string_or_text(block, "caption") or _string_or_text(block, "title")
         return f"{caption}\n\n{table}" if caption and table else caption or table
 
-    def _chart(self, block: Payload, level: int) -> str | None:
+    def _chart_text(self, block: Payload, level: int) -> str | None:
         """Returns a chart's numbers as a table, with a row for each segment, or for each label of the series."""
         chart = json_object(block, "chart")
         axes = json_object(chart, "axis_config")
         series = json_objects(chart, "series") or [{"name": "", "data": chart.get("segments")}]
-        points = [_points(one, axes) for one in series]
+        points = [_chart_points(one, axes) for one in series]
         labels = list(dict.fromkeys(label for one in points for label in one))
         if not labels:
             return None
@@ -359,12 +359,12 @@ class _BlockReader:
         rows = [[label, *(one.get(label, "") for one in points)] for label in labels]
         return "\n".join(filter(None, above)) + "\n\n" + self._forms.table([["", *names], *rows], level)
 
-    def _rich_text(self, block: Payload, level: int) -> str:
+    def _rich_text_of(self, block: Payload, level: int) -> str:
         text = ""
         previous_kind = ""
         for element in json_objects(block, "elements"):
             kind = string(element, "type")
-            part = self._rich_part(kind, element, level).strip("\n")
+            part = self._rich_part_text(kind, element, level).strip("\n")
             if not part.strip():
                 continue
             text += ("\n" if kind == previous_kind == "rich_text_list" else "\n\n") if text else ""
@@ -372,56 +372,56 @@ class _BlockReader:
             previous_kind = kind
         return text
 
-    def _rich_part(self, kind: str, element: Payload, level: int) -> str:
+    def _rich_part_text(self, kind: str, element: Payload, level: int) -> str:
         inner = json_objects(element, "elements")
         match kind:
             case "rich_text_list":
-                part = "\n".join(self._items(element, inner, level))
+                part = "\n".join(self._list_lines(element, inner, level))
             case "rich_text_preformatted":
-                part = _code(element, inner, self._labels)
+                part = _code_block(element, inner, self._labels)
             case "rich_text_quote":
-                return quoted(self._flow(inner, level).strip("\n"))
+                return quoted(self._flow_text(inner, level).strip("\n"))
             case "rich_text_section":
-                part = self._flow(inner, level)
+                part = self._flow_text(inner, level)
             case _:
-                part = self._flow(inner, level) if inner else _inline([element], self._labels)
+                part = self._flow_text(inner, level) if inner else _inline_text([element], self._labels)
         # A border on any other element means that the element is inside a quote.
         return quoted(part) if part and element.get("border") == 1 else part
 
-    def _flow(self, elements: Sequence[Payload], level: int) -> str:
+    def _flow_text(self, elements: Sequence[Payload], level: int) -> str:
         is_line = all("elements" not in element for element in elements)
-        return _inline(elements, self._labels) if is_line else self._forms.read_all(elements, level + 1)
+        return _inline_text(elements, self._labels) if is_line else self._forms.read_all(elements, level + 1)
 
-    def _items(self, element: Payload, items: Iterable[Payload], level: int) -> Iterator[str]:
+    def _list_lines(self, element: Payload, items: Iterable[Payload], level: int) -> Iterator[str]:
         indent = INDENT * min(count(element, "indent"), MAX_INDENT)
         for number, item in enumerate(items, start=count(element, "offset") + 1):
             sign = f"{number}. " if element.get("style") == "ordered" else "- "
-            text = self._forms.read(item, level + 1) if "type" in item else self._flow([item], level)
+            text = self._forms.read(item, level + 1) if "type" in item else self._flow_text([item], level)
             yield indent + sign + text.strip("\n").replace("\n", f"\n{indent}{' ' * len(sign)}")
 
 
-def _header(block: Payload) -> str:
+def _header_text(block: Payload) -> str:
     heading = " ".join(_text_of(block, "text").split())
     return f"**{heading}**" if heading else ""
 
 
-def _image(block: Payload) -> str:
+def _image_text(block: Payload) -> str:
     return "\n".join(dict.fromkeys(filter(None, (_text_of(block, "title"), string(block, "alt_text")))))
 
 
-def _remote_file(block: Payload) -> str | None:
+def _remote_file_link(block: Payload) -> str | None:
     file = json_object(block, "file")
     title, url = string(file, "title") or string(file, "name"), string(file, "permalink")
     return (link(url, title) if url else escape(title)) or None
 
 
-def _button(element: Payload) -> str:
+def _button_link(element: Payload) -> str:
     """Returns a link if a button has a URL. Returns "" for other buttons, because a model can't click them."""
     url = string(element, "url") or string(json_object(json_object(element, "workflow"), "trigger"), "url")
     return link(url, unescape(_text_of(element, "text") or string(element, "text"))) if url else ""
 
 
-def _options(menu: Payload) -> list[str]:
+def _option_lines(menu: Payload) -> list[str]:
     groups = [menu, *json_objects(menu, "option_groups")]
     chosen = [json_object(menu, "initial_option"), *json_objects(menu, "initial_options")]
     values = {string(one, "value") for one in chosen if one}
@@ -429,32 +429,32 @@ def _options(menu: Payload) -> list[str]:
         text + (" (chosen)" if string(one, "value") in values else "")
         for group in groups
         for one in json_objects(group, "options")
-        if (text := _option(one))
+        if (text := _option_text(one))
     ]
 
 
-def _option(option: Payload) -> str:
+def _option_text(option: Payload) -> str:
     label, url, about = _text_of(option, "text"), string(option, "url"), _text_of(option, "description")
     return ": ".join(filter(None, (link(url, unescape(label)) if url else label, about)))
 
 
-def _points(series: Payload, axes: Payload) -> dict[str, str]:
+def _chart_points(series: Payload, axes: Payload) -> dict[str, str]:
     """Returns a series' numbers, keyed by label. The label is a category, or the point's position on the axis."""
     data = series.get("data")
     categories = strings(axes, "categories")
     points: dict[str, str] = {}
     for number, point in enumerate(data if isinstance(data, list) else []):
         if isinstance(point, Mapping):
-            label = _string_or_text(point, "label") or _string_or_text(point, "name") or _number(point, "x")
-            value = _number(point) or _number(point, "y")
+            label = _string_or_text(point, "label") or _string_or_text(point, "name") or _number_text(point, "x")
+            value = _number_text(point) or _number_text(point, "y")
         else:
-            label, value = categories[number] if number < len(categories) else "", _number({"value": point})
+            label, value = categories[number] if number < len(categories) else "", _number_text({"value": point})
         if label and value:
             points[label] = value
     return points
 
 
-def _number(node: Payload, key: str = "value") -> str:
+def _number_text(node: Payload, key: str = "value") -> str:
     value = node.get(key)
     shown = string(node, "text" if key == "value" else key)
     if shown or isinstance(value, bool) or not isinstance(value, int | float):
@@ -480,11 +480,11 @@ def _from_mrkdwn(payload: Payload, key: str) -> str:
 
 _PLAIN: Mapping[str, Callable[[Payload], str | None]] = {
     **dict.fromkeys(("plain_text", "mrkdwn", "raw_text"), _text_object),
-    "raw_number": _number,
+    "raw_number": _number_text,
     "markdown": lambda block: string(block, "text"),
-    "header": _header,
-    "image": _image,
-    "file": _remote_file,
+    "header": _header_text,
+    "image": _image_text,
+    "file": _remote_file_link,
     "divider": lambda block: "",
 }
 
@@ -493,7 +493,7 @@ def block_text(block: Payload) -> str:
     """Returns the text of a block that the bot posted, as mrkdwn. Slack has turned its emoji and links into
     elements."""
     lines = [map(_as_text_element, json_objects(element, "elements")) for element in json_objects(block, "elements")]
-    return "\n".join(_inline(line, {}) for line in lines)
+    return "\n".join(_inline_text(line, {}) for line in lines)
 
 
 def quoted(text: str) -> str:
@@ -505,28 +505,28 @@ def quoted_for_model(text: str) -> str:
     return quoted(f"{text[:MAX_QUOTED_CHARS]} […]" if len(text) > MAX_QUOTED_CHARS else text)
 
 
-def _code(element: Payload, inner: Sequence[Payload], labels: Mapping[str, str]) -> str:
+def _code_block(element: Payload, inner: Sequence[Payload], labels: Mapping[str, str]) -> str:
     """Returns a code block. The labels of links are followed by their URLs, because code can't contain markup."""
     words = []
     for one in inner:
         text, url = string(one, "text"), string(one, "url")
         shown = f"{text} ({url})" if _has_own_label(url, text) else text or url
-        words.append(escape(shown) if shown else _piece(one, labels, as_code=True))
+        words.append(escape(shown) if shown else _element_text(one, labels, as_code=True))
     language = string(element, "language")
     code = "".join(words).strip("\n")
     return fence_code(code, language if re.fullmatch(r"[\w+#.-]{1,30}", language) else "")
 
 
-def _inline(elements: Iterable[Payload], labels: Mapping[str, str]) -> str:
+def _inline_text(elements: Iterable[Payload], labels: Mapping[str, str]) -> str:
     """Returns elements as a single line. Adjacent elements with the same style share their markup."""
     parts = []
-    for styles, group in groupby(elements, key=_styles):
-        text = "".join(_piece(element, labels, "code" in styles) for element in group)
+    for styles, group in groupby(elements, key=_styles_of):
+        text = "".join(_element_text(element, labels, "code" in styles) for element in group)
         parts.append("\n".join(_with_styles(line, styles) for line in text.split("\n")))
     return "".join(parts)
 
 
-def _styles(element: Payload) -> frozenset[str]:
+def _styles_of(element: Payload) -> frozenset[str]:
     """Returns an element's styles. Mentions have none, so that a message that begins with a mention still does."""
     if element.get("type") not in ("text", "link", "emoji"):
         return frozenset()
@@ -551,13 +551,13 @@ def _with_styles(line: str, styles: frozenset[str]) -> str:
     return before + words + after
 
 
-def _piece(element: Payload, labels: Mapping[str, str], as_code: bool) -> str:
+def _element_text(element: Payload, labels: Mapping[str, str], as_code: bool) -> str:
     kind = str(element.get("type"))
     if kind in _REFERENCES:
         mark, key = _REFERENCES[kind]
         id_ = string(element, key)
         named = f"|{labels[id_]}" if id_ in labels else ""
-        return f"<{mark}{id_}{named}>" if _ID.match(id_) else ""
+        return f"<{mark}{id_}{named}>" if _WORD_ID.match(id_) else ""
     text = string(element, "text")
     match kind:
         case "link":
@@ -568,7 +568,7 @@ def _piece(element: Payload, labels: Mapping[str, str], as_code: bool) -> str:
             return f":{escape(name)}:" if element.get("unicode") or "|" in name else f"<!{CUSTOM_EMOJI}^{escape(name)}>"
         case "canvas":
             title, file_id = string(element, "label") or text, string(element, "file_id")
-            mention = canvas_mention(file_id) if _ID.match(file_id) else ""
+            mention = canvas_mention(file_id) if _WORD_ID.match(file_id) else ""
             titled = link(f"!{CANVAS}^{file_id}", title) if mention else escape(title)
             return " ".join(filter(None, (titled if title.strip() else "", mention)))
         case "color":
@@ -635,7 +635,7 @@ def message_text(mrkdwn: str) -> str:
     Markdown."""
     parts, end = [], 0
     for sequence in _SEQUENCE.finditer(mrkdwn):
-        parts += [_escape_stray_angle_brackets(mrkdwn[end : sequence.start()]), _sequence(sequence)]
+        parts += [_escape_stray_angle_brackets(mrkdwn[end : sequence.start()]), _convert_sequence(sequence)]
         end = sequence.end()
     return "".join([*parts, _escape_stray_angle_brackets(mrkdwn[end:])])
 
@@ -645,7 +645,7 @@ def _escape_stray_angle_brackets(text: str) -> str:
     return text.replace("<", "&lt;")
 
 
-def _sequence(match: re.Match[str]) -> str:
+def _convert_sequence(match: re.Match[str]) -> str:
     if match["url"] is not None:
         url, label = unescape(match["url"]), unescape(match["label"] or "").strip()
         target = url if "://" in url else _OMITTED_SCHEMES.sub("", url)
@@ -661,13 +661,13 @@ def _sequence(match: re.Match[str]) -> str:
             return named_mention("EMOJI", f":{unescape(id_)}:")
         if kind == CANVAS:
             return named_mention(id_, name) or escape(name)
-        return escape(_special(target, name))
+        return escape(_special_mention(target, name))
     if not _MENTION_ID.fullmatch(target):
         return escape(mark + (name or target).removeprefix(mark))
     return f"<{mark}{target}|{escape(name)}>" if name else f"<{mark}{target}>"
 
 
-def _special(target: str, label: str) -> str:
+def _special_mention(target: str, label: str) -> str:
     """Returns the form in which readers see mentions such as `<!here>`, and `<!date^seconds^format^link|fallback>`."""
     kind, _, rest = target.partition("^")
     if kind == "date":

@@ -47,7 +47,7 @@ class AccessGroups:
     rules: AccessRules
     _people: frozenset[str] = field(default=frozenset(), init=False)
     _read_at: float = field(default=-math.inf, init=False)
-    _try_at: float = field(default=-math.inf, init=False)
+    _next_try_at: float = field(default=-math.inf, init=False)
     _reading: asyncio.Task[None] | None = field(default=None, init=False)
 
     def known(self, user_id: str) -> bool | None:
@@ -65,7 +65,7 @@ class AccessGroups:
     async def is_listed(self, user_id: str, *, within_s: float = KIND_WITHIN_S, is_press: bool = False) -> bool | None:
         """Returns whether the rules include a person, asking Slack if necessary. `within_s`: time limit for each of the
         two lists."""
-        if self.rules.groups and self.client.clock.monotonic() >= max(self._read_at + READ_AGAIN_S, self._try_at):
+        if self.rules.groups and self.client.clock.monotonic() >= max(self._read_at + READ_AGAIN_S, self._next_try_at):
             # In a separate context, because other jobs also wait for this task.
             self._reading = self._reading or asyncio.create_task(self._read(), context=Context())
             await asyncio.wait((self._reading,), timeout=within_s)
@@ -79,7 +79,7 @@ class AccessGroups:
             people = await read_groups(self.client, self.rules.groups)
         except (RateLimited, Refused) as error:
             wait_s = error.retry_after_s if isinstance(error, RateLimited) else TRY_AGAIN_S
-            self._try_at = self.client.clock.monotonic() + wait_s
+            self._next_try_at = self.client.clock.monotonic() + wait_s
             log.warning("user groups not read, nobody has access by one: %s", error)
         else:
             self._people, self._read_at = frozenset().union(*people.values()), asked_at

@@ -8,16 +8,16 @@ everyone who can read a channel belongs to the workspace.
 Slack accepts 100 users.info calls a minute (pacing/budget.py), for user types and names together. Therefore:
 
 - Everyone waiting for the same person shares one lookup and its retries.
-- Lookups of user types are queued, with AT_ONCE of them open at a time. A failed lookup keeps its slot for a delay that
-  grows with the number of consecutive failures (for any person), and then goes to the end of the queue. During an
-  outage, at most half of the calls are used, no matter how many lookups are waiting. The recovery is noticed within
-  seconds, because successful lookups aren't delayed.
+- Lookups of user types are queued, with MAX_OPEN_LOOKUPS of them open at a time. A failed lookup keeps its slot for a
+  delay that grows with the number of consecutive failures (for any person), and then goes to the end of the queue.
+  During an outage, at most half of the calls are used, no matter how many lookups are waiting. The recovery is noticed
+  within seconds, because successful lookups aren't delayed.
 - If lookups of more than MAX_LOOKED_UP people are waiting, or of more people than there are calls left, users.list is
   read in parallel, a thousand people per call, until all of them are found. People who aren't in the list, such as
   strangers, are still looked up with users.info. If Slack refuses the list, the queue continues without it.
 - Names aren't looked up when calls become scarce.
-- The last KEPT_FOR_PRESSES calls are reserved for people who click a button, enter a command or submit a modal. Lookups
-  of these people skip the queue, because Slack expects a response within seconds.
+- The last RESERVED_FOR_PRESSES calls are for people who click a button, enter a command or submit a modal. Lookups of
+  these people skip the queue, because Slack expects a response within seconds.
 
 If something waited for a user type, the type is stored with the time of its lookup (store/account_kinds.py). Other
 processes, and a restarted process, trust it for as long as the process that looked it up.
@@ -57,11 +57,11 @@ NAMES_WITHIN_S = 5.0
 KIND_WITHIN_S = 45.0
 """Default time limit for a user type. It is enough for two calls that get no response, so that nobody is denied because
 of a short outage."""
-AT_ONCE = 5
+MAX_OPEN_LOOKUPS = 5
 MAX_NAMES = 50
 """Maximum number of lookups per prompt: half of the users.info calls that Slack allows per minute."""
-KEPT_FOR_KINDS = 40
-KEPT_FOR_PRESSES = 10
+RESERVED_FOR_KINDS = 40
+RESERVED_FOR_PRESSES = 10
 QUEUE_CHECK_S = 0.5
 """Interval at which the queue checks whether a call is available."""
 READERS_TRUSTED_S = 60.0
@@ -71,15 +71,15 @@ MAX_PAGES = 3
 MAX_LOOKED_UP = 20
 MAX_LISTED = 20_000
 """Maximum number of people to list. Their pages take a minute's worth of users.list calls."""
-LIST_AGAIN_S = 60.0
+LIST_PAUSE_S = 60.0
 """The pause after a list was read completely or refused by Slack."""
-LISTED_AT_ONCE = 100
+LIST_BATCH_SIZE = 100
 """Number of listed people to process before yielding to the event loop."""
-MAX_KEPT = 5_000
+MAX_CACHED = 5_000
 """Maximum number of channels or questions to remember, per cache."""
 STRANGER_ERRORS = ("user_not_found", "user_not_visible")
 """Slack's errors for people who aren't visible in the workspace."""
-SHARED = ("is_shared", "is_ext_shared", "is_org_shared", "is_pending_ext_shared", "pending_shared")
+SHARED_FIELDS = ("is_shared", "is_ext_shared", "is_org_shared", "is_pending_ext_shared", "pending_shared")
 """Slack's fields for a channel that people in other workspaces can read, now or soon."""
 
 MEMBER_ID = re.compile("[UW][A-Z0-9]{2,}")
@@ -133,7 +133,7 @@ class Users:
         self._recorded = recorded
         self._profiles: dict[str, Profile] = {}
         self._lookups: dict[str, _Lookup] = {}
-        self._queue_slots = asyncio.Semaphore(AT_ONCE)
+        self._queue_slots = asyncio.Semaphore(MAX_OPEN_LOOKUPS)
         self._failures = NO_FAILURES
         """Number of consecutive failed lookups of user types, for any person."""
         self._not_yet_listed: set[str] = set()
@@ -144,7 +144,7 @@ class Users:
 
     def known_kind(self, user_id: str, max_age_s: float = KIND_TRUSTED_S) -> UserKind | None:
         """Returns a person's user type if Slack reported it recently enough, or None."""
-        profile = self._profile(user_id)
+        profile = self._cached_profile(user_id)
         return profile.kind if self._clock.monotonic() < profile.kind_as_of + max_age_s else None
 
     async def kind(
@@ -173,7 +173,7 @@ class Users:
     def known_domain(self, user_id: str) -> str | None:
         """Returns a member's email domain, "" if there is none, or None if the data is too old (just as for
         `known_kind`)."""
-        return None if self.known_kind(user_id) is None else self._profile(user_id).domain
+        return None if self.known_kind(user_id) is None else self._cached_profile(user_id).domain
 
     async def domain(self, user_id: str, *, within_s: float = KIND_WITHIN_S, is_press: bool = False) -> str | None:
         """Returns a member's email domain. If it has to be looked up, waits for Slack for up to `within_s`. Needs
@@ -194,7 +194,7 @@ class Users:
             async with asyncio.timeout(within_s):
                 is_found = is_press and await self._request_immediately(user_id)
                 while is_found or await self._share_lookup(user_id, self._request_in_queue):
-                    profile, is_found = self._profile(user_id), False
+                    profile, is_found = self._cached_profile(user_id), False
                     if profile.kind_as_of > after:
                         if profile.kind is not None:
                             found = AccountKind(self._team_id, user_id, profile.kind, profile.kind_as_of)
@@ -211,7 +211,7 @@ class Users:
         if self._client.budget.spare_calls(_USER[0]) <= 0:
             return False
         try:
-            await self._ask(user_id)
+            await self._request(user_id)
         except (RateLimited, Refused) as error:
             log.info("the type of user %s is not known yet: %s", user_id, error)
             return False
@@ -225,13 +225,13 @@ class Users:
         try:
             while True:
                 async with self._queue_slots:
-                    while lookup.is_needed and self._spare <= 0:
+                    while lookup.is_needed and self._spare_calls <= 0:
                         self._list_if_many()
                         await self._clock.sleep(QUEUE_CHECK_S)
                     if not lookup.is_needed:
                         return True
                     try:
-                        await self._ask(user_id)
+                        await self._request(user_id)
                     except (RateLimited, Refused) as error:
                         now = self._clock.monotonic()
                         self._failures = self._failures.plus_one(now)
@@ -250,15 +250,15 @@ class Users:
                 self._not_yet_listed.discard(user_id)
 
     @property
-    def _spare(self) -> int:
-        return self._client.budget.spare_calls(_USER[0]) - KEPT_FOR_PRESSES
+    def _spare_calls(self) -> int:
+        return self._client.budget.spare_calls(_USER[0]) - RESERVED_FOR_PRESSES
 
     def _list_if_many(self) -> None:
         """Starts listing everyone if more people must be looked up than MAX_LOOKED_UP or the spare calls allow."""
-        if len(self._not_yet_listed) > min(MAX_LOOKED_UP, max(0, self._spare)):
-            self._list_people()
+        if len(self._not_yet_listed) > min(MAX_LOOKED_UP, max(0, self._spare_calls)):
+            self._start_listing()
 
-    def _list_people(self) -> asyncio.Task[None] | None:
+    def _start_listing(self) -> asyncio.Task[None] | None:
         """Returns the task that reads the list, and starts it if necessary. Returns None if the list was recently read
         or refused."""
         if self._listing is None and self._clock.monotonic() >= self._list_again_at:
@@ -273,7 +273,7 @@ class Users:
         try:
             async for people in pages_of_people(self._client):
                 for number, person in enumerate(people):
-                    if number % LISTED_AT_ONCE == LISTED_AT_ONCE - 1:
+                    if number % LIST_BATCH_SIZE == LIST_BATCH_SIZE - 1:
                         await asyncio.sleep(0)
                     self._on_listed(
                         str(person.get("id")), self._parse_profile(person, self._clock.monotonic(), asked_at)
@@ -287,18 +287,18 @@ class Users:
             self._listing = None
         # People missing from this list aren't looked for in the next one.
         self._not_yet_listed.clear()
-        self._list_again_at = self._clock.monotonic() + LIST_AGAIN_S
+        self._list_again_at = self._clock.monotonic() + LIST_PAUSE_S
 
     def _on_listed(self, user_id: str, profile: Profile) -> None:
-        if profile.kind_as_of > self._profile(user_id).kind_as_of:
-            self._keep(user_id, profile)
+        if profile.kind_as_of > self._cached_profile(user_id).kind_as_of:
+            self._cache(user_id, profile)
         self._not_yet_listed.discard(user_id)
         if lookup := self._lookups.pop(user_id, None):
             lookup.listed.set_result(None)
 
-    async def list_people(self, ids: Collection[str]) -> None:
+    async def wait_for_listed(self, ids: Collection[str]) -> None:
         self._not_yet_listed.update(ids)
-        if listing := self._list_people():
+        if listing := self._start_listing():
             await asyncio.wait((listing,))
         self._not_yet_listed.difference_update(ids)
 
@@ -309,15 +309,15 @@ class Users:
             log.debug("type of user %s not read: %s", user_id, error)
             return
         if found is not None:
-            profile = self._profile(user_id)
+            profile = self._cached_profile(user_id)
             if found.looked_up_at > profile.kind_as_of:
-                self._keep(user_id, replace(profile, kind=found.kind, kind_as_of=found.looked_up_at, domain=None))
+                self._cache(user_id, replace(profile, kind=found.kind, kind_as_of=found.looked_up_at, domain=None))
 
     async def team_id(self, user_id: str) -> str:
         """Returns the ID of a person's workspace. This is our workspace unless Slack reports in time that the person is
         only in another one."""
         await self.names((user_id,))
-        return self._profile(user_id).team_id or self._team_id
+        return self._cached_profile(user_id).team_id or self._team_id
 
     async def names(self, ids: Sequence[str], *, in_channel: str = "") -> Mapping[str, str]:
         """Returns the names of the first MAX_NAMES people and channels, keyed by ID. Excludes names that Slack doesn't
@@ -327,24 +327,24 @@ class Users:
         with suppress(TimeoutError):
             async with asyncio.timeout(NAMES_WITHIN_S):
                 await asyncio.gather(*map(self._look_up_name, wanted))
-        found = {id_: self._profile(id_) for id_ in wanted}
+        found = {id_: self._cached_profile(id_) for id_ in wanted}
         private = {id_ for id_, one in found.items() if one.channel and one.channel.is_private} - {in_channel}
         return {id_: one.name for id_, one in found.items() if one.name and id_ not in private}
 
     def known_names(self, ids: Iterable[str]) -> Mapping[str, str]:
-        return {id_: name for id_ in ids if (name := self._profile(id_).name)}
+        return {id_: name for id_ in ids if (name := self._cached_profile(id_).name)}
 
     def admins_to_name(self, admins: Iterable[str]) -> list[str]:
         """Returns the IDs of a few admins to contact. Excludes accounts that are known to be deactivated."""
-        left = (one for one in sorted(admins) if self._profile(one).kind is not UserKind.DEACTIVATED)
+        left = (one for one in sorted(admins) if self._cached_profile(one).kind is not UserKind.DEACTIVATED)
         return list(islice(left, MAX_ADMINS_LISTED))
 
     async def is_private(self, channel_id: str) -> bool | None:
         """Returns whether a channel was private within the last few minutes, or None if Slack doesn't report it."""
         if is_direct_message(channel_id):
             return True
-        await self._look_up_channel(channel_id, self._profile(channel_id).kind_as_of)
-        known = self._profile(channel_id)
+        await self._look_up_channel(channel_id, self._cached_profile(channel_id).kind_as_of)
+        known = self._cached_profile(channel_id)
         is_current = self._clock.monotonic() < known.kind_as_of + KIND_TRUSTED_S
         return known.channel.is_private if known.channel and is_current else None
 
@@ -353,30 +353,30 @@ class Users:
         None if there isn't one."""
         if is_direct_message(channel_id):
             return DIRECT_MESSAGE
-        await self._look_up_channel(channel_id, self._profile(channel_id).named_at)
-        return self._profile(channel_id).channel
+        await self._look_up_channel(channel_id, self._cached_profile(channel_id).named_at)
+        return self._cached_profile(channel_id).channel
 
     async def _look_up_channel(self, channel_id: str, known_at: float) -> None:
         if self._clock.monotonic() >= known_at + KIND_TRUSTED_S:
             with suppress(TimeoutError):
                 async with asyncio.timeout(NAMES_WITHIN_S):
-                    await self._share_lookup(channel_id, self._ask_for_name)
+                    await self._share_lookup(channel_id, self._request_name)
 
     def zones(self, ids: Sequence[str]) -> Mapping[str, ZoneInfo]:
         """Returns the time zones of people, keyed by ID. Includes only time zones that were returned by lookups of
         names or user types."""
-        return {id_: zone for id_ in ids if (zone := self._profile(id_).zone)}
+        return {id_: zone for id_ in ids if (zone := self._cached_profile(id_).zone)}
 
     async def _look_up_name(self, id_: str) -> None:
-        if self._clock.monotonic() < self._profile(id_).named_at + TRUSTED_S:
+        if self._clock.monotonic() < self._cached_profile(id_).named_at + TRUSTED_S:
             return
         spare = self._client.budget.spare_calls(_USER[0]) - len(self._lookups)
-        if _METHODS.get(id_[:1], _USER) is not _USER or spare > KEPT_FOR_KINDS:
-            await self._share_lookup(id_, self._ask_for_name)
+        if _METHODS.get(id_[:1], _USER) is not _USER or spare > RESERVED_FOR_KINDS:
+            await self._share_lookup(id_, self._request_name)
 
-    async def _ask_for_name(self, id_: str, _: _Lookup) -> bool:
+    async def _request_name(self, id_: str, _: _Lookup) -> bool:
         try:
-            await self._ask(id_)
+            await self._request(id_)
         except (RateLimited, Refused) as error:
             log.info("name of %s not found: %s", id_, error)
         return True
@@ -404,7 +404,7 @@ class Users:
             if self._lookups.get(id_) is lookup:
                 del self._lookups[id_]
 
-    async def _ask(self, id_: str) -> None:
+    async def _request(self, id_: str) -> None:
         method, argument = _METHODS.get(id_[:1], _USER)
         asked_at = self._clock.monotonic()
         try:
@@ -412,18 +412,18 @@ class Users:
         except Refused as error:
             now = self._clock.monotonic()
             if method == _USER[0] and error.error in STRANGER_ERRORS:
-                self._keep(id_, Profile("", now, UserKind.EXTERNAL, asked_at, domain=""))
+                self._cache(id_, Profile("", now, UserKind.EXTERNAL, asked_at, domain=""))
                 return
             if not error.reason.is_temporary:
                 # The name isn't requested again, because Slack would refuse again. User types are requested each time.
-                self._keep(id_, replace(self._profile(id_), named_at=now))
+                self._cache(id_, replace(self._cached_profile(id_), named_at=now))
             raise
         now = self._clock.monotonic()
         slack_object = json_object(answer, argument)
         if method == _USER[0]:
-            self._keep(id_, self._parse_profile(slack_object, now, asked_at))
+            self._cache(id_, self._parse_profile(slack_object, now, asked_at))
         else:
-            self._keep(id_, Profile(name_of(slack_object), now, None, asked_at, channel=channel_of(slack_object)))
+            self._cache(id_, Profile(name_of(slack_object), now, None, asked_at, channel=channel_of(slack_object)))
 
     def _parse_profile(self, slack_object: Mapping[str, Any], now: float, asked_at: float) -> Profile:
         teams = teams_of(slack_object, self._team_id)
@@ -432,22 +432,22 @@ class Users:
         domain = domain_of(slack_object) if kind is UserKind.MEMBER else ""
         return Profile(name_of(slack_object), now, kind, asked_at, team_id, zone_of(slack_object), domain)
 
-    def _profile(self, id_: str) -> Profile:
+    def _cached_profile(self, id_: str) -> Profile:
         return self._profiles.get(id_, _UNKNOWN)
 
-    def _keep(self, id_: str, profile: Profile) -> None:
+    def _cache(self, id_: str, profile: Profile) -> None:
         cache_newest(self._profiles, id_, profile, MAX_LISTED)
 
 
 _UNKNOWN = Profile()
 
 
-def cache_newest(kept: dict[K, V], key: K, value: V, most: int | None = None) -> None:
-    """Adds a value to a cache as its newest value. If there are more than `most` values, drops the oldest ones."""
-    kept.pop(key, None)
-    kept[key] = value
-    if len(kept) > (MAX_KEPT if most is None else most):
-        del kept[next(iter(kept))]
+def cache_newest(cache: dict[K, V], key: K, value: V, max_values: int | None = None) -> None:
+    """Adds a value to a cache as its newest value. Drops the oldest value if there are more than `max_values`."""
+    cache.pop(key, None)
+    cache[key] = value
+    if len(cache) > (MAX_CACHED if max_values is None else max_values):
+        del cache[next(iter(cache))]
 
 
 async def pages_of_people(client: PacedClient | SlackClient) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
@@ -469,14 +469,14 @@ async def _pages(
         yield json_objects(page, field)
 
 
-async def find_members(client: SlackClient, words: str) -> Mapping[str, str]:
+async def find_members(client: SlackClient, id_or_name: str) -> Mapping[str, str]:
     """Returns the members who have this ID or whole name, ignoring case, as names keyed by ID. Needs the scope
     users:read."""
     try:
-        if MEMBER_ID.fullmatch(words):
-            found = [json_object(await client.call("users.info", user=words), "user")]
+        if MEMBER_ID.fullmatch(id_or_name):
+            found = [json_object(await client.call("users.info", user=id_or_name), "user")]
         else:
-            name = words.removeprefix("@").casefold()
+            name = id_or_name.removeprefix("@").casefold()
             found = [dict(one) async for page in pages_of_people(client) for one in page if name in _names_of(one)]
     except Refused as error:
         if error.error not in STRANGER_ERRORS:
@@ -504,7 +504,7 @@ async def kinds_by_id(client: SlackClient, ids: Collection[str], team_id: str) -
     return kinds
 
 
-async def is_open(client: SlackClient, channel_id: str) -> bool:
+async def is_channel_open(client: SlackClient, channel_id: str) -> bool:
     try:
         channel = json_object(await client.call("conversations.info", channel=channel_id), "channel")
     except Refused as error:
@@ -610,7 +610,7 @@ class ChannelReaders:
     async def _has_insiders_only(self, channel_id: str) -> bool:
         answer = await self._client.call("conversations.info", channel=channel_id)
         channel = json_object(answer, "channel")
-        if not channel or any(channel.get(field) for field in SHARED):
+        if not channel or any(channel.get(field) for field in SHARED_FIELDS):
             return False
         members = await self._members(channel_id)
         kinds = {self._users.known_kind(member) for member in members}
@@ -626,7 +626,7 @@ class ChannelReaders:
         # Other processes might have looked up the user types, which are stored without names.
         unnamed = [person for person in people if not self._users.known_names((person,))]
         if len(unnamed) > MAX_LOOKED_UP:
-            await self._users.list_people(unnamed)
+            await self._users.wait_for_listed(unnamed)
         else:
             await self._users.names(unnamed)
         return {**{person: person for person in people}, **self._users.known_names(people)}
@@ -642,7 +642,7 @@ class ChannelReaders:
             return ()
         unknown = [member for member in members if self._users.known_kind(member) is None]
         if len(unknown) > MAX_LOOKED_UP:
-            await self._users.list_people(unknown)
+            await self._users.wait_for_listed(unknown)
         else:
             await asyncio.gather(*map(self._users.kind, unknown))
         return members

@@ -178,7 +178,7 @@ async def test_message_that_is_ours_or_gone_is_none(sandbox: Sandbox, workspace:
     theirs, deleted = [await sandbox.say("ada", "general", text) for text in ("one", "two")]
     await sandbox.say("grace", "general", "a reply", deleted)
     await sandbox.delete("general", deleted)
-    ours = await workspace.surfaces.tell_channel("C0GENERAL", {"text": "three"})
+    ours = await workspace.surfaces.post_in_channel("C0GENERAL", {"text": "three"})
     found = [
         await workspace.history.message(sandbox.team_id, "C0GENERAL", ts) for ts in (theirs, deleted, ours, "1.000000")
     ]

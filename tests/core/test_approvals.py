@@ -574,7 +574,7 @@ def test_schedule_card_describes_one_run_or_many(
 ) -> None:
     for accounts in ((), ("jira", "wiki")):
         arguments = {"words": "Sum up.", "zone": "UTC", "only_if_changed": True, "accounts": accounts, **when}
-        said = str(cards.blocks_of(approval_card(replace(call(SCHEDULE), arguments=arguments), (), 0, 0.0), "ask"))
+        said = str(cards.card_blocks(approval_card(replace(call(SCHEDULE), arguments=arguments), (), 0, 0.0), "ask"))
         assert all(part in said for part in promised)
         assert not any(part in said for part in kept_quiet)
         assert ("I'll use your own jira and wiki account." in said) == bool(accounts)

@@ -10,7 +10,7 @@ import pytest
 from bot.mcp.config import ToolRules
 from bot.mcp.definitions import MAX_SCHEMA_CHARS, ListedTool, offered_names
 from bot.mcp.schemas import MAX_DESCRIPTION_CHARS
-from bot.mcp.tools import tools_of
+from bot.mcp.tools import convert_tools
 from bot.models.prompt import DEFINITION, OURS, Permission, ToolRule
 
 pytestmark = pytest.mark.wide
@@ -91,7 +91,7 @@ class TestText:
 def test_models_are_offered_what_no_rule_denies_and_know_who_agreed_to_it() -> None:
     known = [("raw__add", listed("add"), True), ("raw__sub", listed("sub"), False), ("raw__drop", listed("drop"), True)]
     rules = ToolRules(deny=frozenset({"raw__drop"}), allow=frozenset({"raw__sub"}), read_only=frozenset({"raw__add"}))
-    offered = tools_of(known, rules, 7.5)
+    offered = convert_tools(known, rules, 7.5)
     assert [(one.name, one.origins, one.rule, one.timeout_s) for one in offered.definitions] == [
         ("raw__add", OURS, ToolRule(Permission.ASK, read_only=True), 7.5),
         ("raw__sub", DEFINITION, ToolRule(Permission.ALLOW), 7.5),
@@ -122,7 +122,7 @@ class TestNamesOfParameters:
             name: at for at, name in enumerate(own)
         }
         assert tool.original_arguments({"unheard of": 1}) == {"unheard of": 1}
-        [definition] = tools_of([("raw__add", tool, False)], ToolRules(), 30).definitions
+        [definition] = convert_tools([("raw__add", tool, False)], ToolRules(), 30).definitions
         assert (definition.prepare is None) == (own == offered)
 
     def test_names_that_nobody_accepts_are_read_at_once(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from mcp_types import JSONRPCError, JSONRPCResponse
 
 from bot.mcp.messages import MAX_REPAIRED_BYTES, parse_message
-from bot.mcp.streamable_http import repaired_events
+from bot.mcp.streamable_http import repair_events
 
 RESULT = {"content": [{"type": "text", "text": "Hi."}]}
 WHOLE = json.dumps({"jsonrpc": "2.0", "id": 7, "result": RESULT})
@@ -116,7 +116,7 @@ class _Chunks(httpx2.AsyncByteStream):
 async def events(sent: bytes, size: int) -> list[tuple[str, str]]:
     """Returns the names and data of the events in a stream that comes in pieces of so many bytes."""
     request = httpx2.Request("POST", "http://x.test", json={"id": 7, "method": "tools/call"})
-    read = b"".join([chunk async for chunk in repaired_events(7, _Chunks(sent, size))])
+    read = b"".join([chunk async for chunk in repair_events(7, _Chunks(sent, size))])
     response = httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=read, request=request)
     return [(one.event, one.data) async for one in httpx2.EventSource(response, max_event_size=None)]
 

@@ -12,7 +12,7 @@ from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from bot.mcp.config import ToolRules
 from bot.mcp.definitions import ListedTool, offered_names
 from bot.mcp.responses import readable_result, result_text
-from bot.mcp.tools import tools_of
+from bot.mcp.tools import convert_tools
 from tests.mcp.servers import Json, text_result
 
 
@@ -220,7 +220,7 @@ def test_broken_definition_is_left_out_and_costs_no_other(definition: object, na
     tools = listed([GOOD, definition, {**GOOD, "name": "last"}])
     assert [(tool.name, tool.is_broken) for tool in tools] == [("good", False), (name, True), ("last", False)]
     known = [(f"raw__{tool.name}", tool, False) for tool in tools]
-    offered = tools_of(known, ToolRules(), 30)
+    offered = convert_tools(known, ToolRules(), 30)
     assert [tool.name for tool in offered.definitions] == ["raw__good", "raw__last"]
     assert offered.left_out == (f"raw__{name}",)
 

@@ -20,7 +20,7 @@ from bot.reply.messages import Call, Shown
 from bot.reply.outcomes import CallDone, CallLost, CallRefused, Outcome, refusal_of
 from bot.reply.reply import Reply
 from bot.reply.scheduler import EditScheduler, ScheduledReply
-from bot.reply.streams import ChooseStream
+from bot.reply.streams import StreamChooser
 from bot.store.account_kinds import AccountKind, AccountKinds
 from bot.store.schema import KINDS_KEPT_S
 from bot.store.worker_queue import WorkerQueue
@@ -173,7 +173,7 @@ class SimulatedTransport(MessageTransport):
 
     def offer(
         self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierName | None
-    ) -> ChooseStream | None:
+    ) -> StreamChooser | None:
         return partial(choose_stream, budget, key, forced) if question.user_id in self.streams_for else None
 
     def delivery(self, reply: Reply) -> SimulatedDelivery:

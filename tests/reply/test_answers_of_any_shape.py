@@ -110,7 +110,7 @@ READERS: Mapping[str, tuple[tuple[str, ...], Callable[[OddSlack], Awaitable[obje
     "a posted question": (("messages",), lambda slack: slack.workspace.surfaces.find_question(QUESTION_ABOUT, 0.0)),
     "a person's kind": (("user",), lambda slack: slack.workspace.users.kind("U1", now_within_s=5.0)),
     "names": (("user", "channel"), lambda slack: slack.workspace.users.names(["U1", "C1"])),
-    "all people": (("members", "response_metadata"), lambda slack: slack.workspace.users.list_people(("U1",))),
+    "all people": (("members", "response_metadata"), lambda slack: slack.workspace.users.wait_for_listed(("U1",))),
     "a channel's creator": (("channel",), lambda slack: slack.workspace.surfaces.creator("C1")),
     "a channel's readers": (
         ("channel", "members", "response_metadata"),

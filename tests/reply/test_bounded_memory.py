@@ -70,7 +70,7 @@ Knows = Callable[[Memory, int], Awaitable[bool]]
             Memory.learn_that_streams_are_refused,
             Memory.knows_that_streams_are_refused,
         ),
-        ("bot.slack.users.MAX_KEPT", Memory.learn_readers, Memory.knows_readers),
+        ("bot.slack.users.MAX_CACHED", Memory.learn_readers, Memory.knows_readers),
     ],
 )
 async def test_oldest_is_forgotten_beyond_the_bound(

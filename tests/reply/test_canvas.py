@@ -7,7 +7,7 @@ from hypothesis import example, given
 
 from bot.core.canvases import canvas_requester
 from bot.models.events import Citation
-from bot.reply.sources import CANVAS_TITLE_CHARS, as_code, canvas_markdown, canvas_title
+from bot.reply.sources import CANVAS_TITLE_CHARS, as_code_block, canvas_markdown, canvas_title
 from slack_markdown.tests.markdown_texts import MARKDOWN
 from slack_sandbox.web_api.canvases import problems
 from tests.core.conversations import ME, question
@@ -66,7 +66,7 @@ def test_no_answer_makes_markdown_that_slack_refuses(answer: str) -> None:
 
 @given(MARKDOWN)
 def test_code_of_any_answer_is_accepted(answer: str) -> None:
-    assert list(problems(as_code(canvas_markdown(answer)))) == []
+    assert list(problems(as_code_block(canvas_markdown(answer)))) == []
 
 
 WISHES = {

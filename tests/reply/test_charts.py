@@ -10,7 +10,7 @@ from bot.core import texts
 from bot.core.job import End
 from bot.errors import EndReason, Refusal
 from bot.reply import blocks as reply_blocks
-from bot.reply.charts import MAX_PARTS, MAX_POINTS, has_charts, pieces_of, without_marks
+from bot.reply.charts import MAX_PARTS, MAX_POINTS, has_charts, split_at_charts, without_chart_marks
 from bot.reply.edits import Post
 from bot.reply.messages import PageView
 from bot.reply.reply import Reply
@@ -119,7 +119,7 @@ def test_table_that_slack_does_not_draw_stays_a_table(table: str) -> None:
     assert drawn(marked(table)) == []
     shown = shapes(marked(table))
     assert texts.answers.CHART_NOT_DRAWN in "".join(shown)
-    assert shapes(without_marks(marked(table))) == [shown[0].replace(f"\n{texts.answers.CHART_NOT_DRAWN}", "")]
+    assert shapes(without_chart_marks(marked(table))) == [shown[0].replace(f"\n{texts.answers.CHART_NOT_DRAWN}", "")]
 
 
 @pytest.mark.parametrize(
@@ -159,11 +159,15 @@ def test_numbers_that_make_no_whole_are_no_pie(table: str) -> None:
 @pytest.mark.parametrize("line", ["", "radar: Sales", "bar: Sales\nx = 1", "new Chart(context)"])
 def test_code_of_another_kind_stays_code(line: str) -> None:
     markdown = marked(SALES, line)
-    assert (has_charts(markdown), without_marks(markdown), pieces_of(markdown)) == (False, markdown, [(markdown, None)])
+    assert (has_charts(markdown), without_chart_marks(markdown), split_at_charts(markdown)) == (
+        False,
+        markdown,
+        [(markdown, None)],
+    )
 
 
 def test_message_has_two_charts_at_most() -> None:
-    *drawn, (rest, last) = pieces_of("\n\n".join([marked(SALES)] * 3))
+    *drawn, (rest, last) = split_at_charts("\n\n".join([marked(SALES)] * 3))
     assert len(drawn) == 2
     assert last is None
     assert "Q1" in rest, "a table"
@@ -243,8 +247,8 @@ def test_charts_take_linear_time() -> None:
     def seconds(count: int) -> float:
         text = "".join(rng.choice((marked(rows(3)), "```chart\n", "| a | b |\n|---|\n")) for _ in range(count))
         began = time.thread_time()
-        pieces_of(text)
-        without_marks(text)
+        split_at_charts(text)
+        without_chart_marks(text)
         return time.thread_time() - began
 
     seconds(100)

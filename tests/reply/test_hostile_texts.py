@@ -10,7 +10,7 @@ import pytest
 from benchmarks.hostile import ANSWERS, FUNCTIONS
 from bot.core.job import End, sentence_notice
 from bot.errors import EndReason, Refusal
-from bot.reply.attachments import long_code
+from bot.reply.attachments import code_files
 from bot.reply.edits import Post
 from bot.reply.messages import Shown
 from bot.reply.reply import Reply
@@ -69,7 +69,7 @@ def test_another_form_and_an_earlier_text_are_laid_out_one_page_at_a_time(repeat
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.long(but_every=3)
 def test_long_code_is_found_in_few_steps(shape: str) -> None:
-    assert steps(lambda text: long_code(text, "1.0"), text_of(shape, 100_000)) < FEW_CALLS // 2
+    assert steps(lambda text: code_files(text, "1.0"), text_of(shape, 100_000)) < FEW_CALLS // 2
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.reply.attachments import long_code
+from bot.reply.attachments import code_files
 
 LONG = "".join(f"{number:09}\n" for number in range(2_400))
 
@@ -22,4 +22,4 @@ LONG = "".join(f"{number:09}\n" for number in range(2_400))
     ids=["one", "two of three", "in a list", "still open", "none"],
 )
 def test_long_code_is_attached_with_the_extension_of_its_info_string(text: str, files: dict[str, str]) -> None:
-    assert {file.title: file.content.decode() for file in long_code(text, "1.0")} == files
+    assert {file.title: file.content.decode() for file in code_files(text, "1.0")} == files

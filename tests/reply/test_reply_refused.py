@@ -18,8 +18,8 @@ from bot.reply.edits import (
     NEXT_REPLACEMENT_WEIGHT,
     PLAIN_BYTES,
     PLAIN_TEXT_WEIGHT,
+    REFUSAL_WEIGHTS,
     REPLACEMENT_WEIGHT,
-    WEIGHT,
     Post,
     Update,
 )
@@ -298,8 +298,8 @@ def edited(reply: Reply, channel: ReadersChannel, refusals: int = 0) -> Post | U
     return call
 
 
-REFUSALS_UNTIL_PLAIN = PLAIN_TEXT_WEIGHT // WEIGHT[Refusal.UNKNOWN]
-REFUSALS_UNTIL_REPLACED = REPLACEMENT_WEIGHT // WEIGHT[Refusal.UNKNOWN]
+REFUSALS_UNTIL_PLAIN = PLAIN_TEXT_WEIGHT // REFUSAL_WEIGHTS[Refusal.UNKNOWN]
+REFUSALS_UNTIL_REPLACED = REPLACEMENT_WEIGHT // REFUSAL_WEIGHTS[Refusal.UNKNOWN]
 
 
 def test_only_refusals_in_a_row_lead_to_another_form() -> None:
@@ -338,7 +338,7 @@ def test_message_that_took_anothers_place_is_replaced_after_fewer_refusals() -> 
         weight = 0
         while isinstance(call := reply.next_call(), Update):
             refused(reply, call, Refusal.UNKNOWN)
-            weight += WEIGHT[Refusal.UNKNOWN]
+            weight += REFUSAL_WEIGHTS[Refusal.UNKNOWN]
         assert (type(call), weight) == (Post, expected)
         show_all(reply, channel)
 

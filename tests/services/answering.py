@@ -288,7 +288,7 @@ class Accounts(Users, EphemeralMessages):
     async def channel(self, channel_id: str) -> None:
         """Knows no channel."""
 
-    async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
+    async def show_sentence(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
         self.sentences.append(sentence)
 
 

@@ -13,7 +13,7 @@ from bot.core.job import End, Job, MessageRole
 from bot.core.outbox import OutboxEntry, OutboxKind
 from bot.errors import EndReason, Refusal, Refused
 from bot.reply.outbox_sender import SideMessage
-from bot.reply.sources import as_code
+from bot.reply.sources import as_code_block
 from bot.services.canvas_writer import CanvasWriter
 from bot.services.side_messages import MAX_COPY_TRIES
 from bot.slack.blockkit import Json
@@ -71,7 +71,7 @@ class CanvasesInSlack(Canvases, EphemeralMessages):
     async def delete_side_messages(self, entry: OutboxEntry, ts: Collection[str]) -> None:
         assert not ts
 
-    async def tell(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
+    async def show_sentence(self, question: Question, sentence: str, blocks: list[Json] | None = None) -> None:
         self.told.append((question.user_id, sentence))
 
     def _accept(self, call: str) -> None:
@@ -154,7 +154,7 @@ async def test_person_is_told_once_why_an_answer_gets_no_canvas(
     ("errors", "markdown"),
     [
         ({}, "Because."),
-        ({"create": Refused("canvases", "canvas_creation_failed", Refusal.UNREADABLE)}, as_code("Because.")),
+        ({"create": Refused("canvases", "canvas_creation_failed", Refusal.UNREADABLE)}, as_code_block("Because.")),
     ],
     ids=["accepted", "its Markdown is refused"],
 )

@@ -107,7 +107,7 @@ class Slack(Accounts):
     async def respond_to_command(self, response_url: str, response: CommandResponse) -> None:
         self.responses.append((response_url, response))
 
-    async def tell_channel(self, channel_id: str, message: Json) -> None:
+    async def post_in_channel(self, channel_id: str, message: Json) -> None:
         self.announced.append((channel_id, message))
 
     async def publish_home(self, user_id: str, content: HomeView | str) -> None:

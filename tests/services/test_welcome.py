@@ -45,7 +45,7 @@ class Slack(Accounts):
         self.looks: list[tuple[str, str | None]] = []
         self.error: RateLimited | None = None
 
-    async def tell_channel(self, channel_id: str, message: Json) -> str:
+    async def post_in_channel(self, channel_id: str, message: Json) -> str:
         self.posts.append((channel_id, message))
         return "11.5"
 

@@ -12,8 +12,8 @@ import pytest
 from bot.core.triage import Identity
 from bot.errors import Refusal, Refused
 from bot.slack.client import (
-    CONFIRM_S,
-    LOOK_S,
+    CHECK_INTERVAL_S,
+    CONFIRM_DELAY_S,
     Installation,
     SlackClient,
     bot_credential,
@@ -56,10 +56,10 @@ def test_a_refused_call_counts_at_once_and_auth_test_soon_decides(
         for _ in range(3):
             token.on_call_refused(REVOKED)
         assert token.is_refused
-        await asyncio.sleep(CONFIRM_S + 0.1)
-        assert (token.is_refused, slack.at) == (is_bad, [10 + CONFIRM_S])
+        await asyncio.sleep(CONFIRM_DELAY_S + 0.1)
+        assert (token.is_refused, slack.at) == (is_bad, [10 + CONFIRM_DELAY_S])
         slack.refuses = False
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(CHECK_INTERVAL_S)
         assert (token.is_refused, token.problem) == (False, "")
         watching.cancel()
 
@@ -77,7 +77,7 @@ def test_a_token_that_works_again_is_noticed_within_10_s(works_after_s: float) -
     async def work() -> None:
         token, slack = bot_credential(SimulatedClock()), AuthTest(refuses=True)
         watching = asyncio.create_task(token.watch(slack))
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(CHECK_INTERVAL_S)
         token.on_call_refused(REVOKED)
         await asyncio.sleep(works_after_s)
         slack.refuses = False
@@ -92,8 +92,8 @@ def test_a_token_that_no_call_doubts_is_looked_at_every_minute() -> None:
     async def work() -> None:
         token, slack = bot_credential(SimulatedClock()), AuthTest()
         watching = asyncio.create_task(token.watch(slack))
-        await asyncio.sleep(2.5 * LOOK_S)
-        assert slack.at == [LOOK_S, 2 * LOOK_S]
+        await asyncio.sleep(2.5 * CHECK_INTERVAL_S)
+        assert slack.at == [CHECK_INTERVAL_S, 2 * CHECK_INTERVAL_S]
         watching.cancel()
 
     run_simulated(work())

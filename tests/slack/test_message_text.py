@@ -14,7 +14,7 @@ from bot.core.conversation import ThreadKey, escape, mentioned_ids, mentioned_us
 from bot.slack.file_objects import MAX_MAIL_CHARS, files_of, is_visible_to_readers
 from bot.slack.text import (
     MAX_ATTACHED_CHARS,
-    MORE,
+    MORE_ATTACHED,
     TOO_MUCH,
     app_name,
     attachments_text,
@@ -845,7 +845,7 @@ def test_mail_is_a_file_to_be_read_unless_it_is_quoted_whole(mail: Json, is_quot
 def test_attachments_are_bounded_in_size() -> None:
     shown = attachments_text({"attachments": [{"text": "x" * 1_000}] * 500})
     assert len(shown) < MAX_ATTACHED_CHARS + 1_000
-    assert shown.endswith(MORE)
+    assert shown.endswith(MORE_ATTACHED)
 
 
 def test_attachments_are_bounded_in_depth() -> None:

@@ -9,7 +9,7 @@ from bot.core import texts
 from bot.core.actions import ReplyAction
 from bot.core.caps import Amount
 from bot.core.schedules import MAX_WORDS_CHARS, PauseReason, Rule, RunReport, Schedule, Weekly
-from bot.slack.blockkit import Json, home, initial_view, values_of
+from bot.slack.blockkit import Json, field_values, home, initial_view
 from bot.slack.views.schedules import (
     CHANGE_SCHEDULE,
     MAX_AT_HOME,
@@ -99,13 +99,13 @@ def test_creator_alone_has_the_buttons_that_fit_the_state(schedule: Schedule, ot
 def test_fields_hold_what_the_schedule_has() -> None:
     schedule = replace(SCHEDULE, words="Sing.", only_if_changed=True, run_tokens=5, day_tokens=7)
     weekly = CHANGE_SCHEDULE.build(schedule, None, Weekly("1,3", "09:10"), "UTC")
-    assert values_of(initial_view(weekly)) == {
+    assert field_values(initial_view(weekly)) == {
         ScheduleField.WORDS: "Sing.",
         ScheduleField.TIME: "09:10",
         ScheduleField.RUN_TOKENS: "5",
         ScheduleField.DAY_TOKENS: "7",
     }
-    other = values_of(initial_view(CHANGE_SCHEDULE.build(schedule, None, None, "UTC")))
+    other = field_values(initial_view(CHANGE_SCHEDULE.build(schedule, None, None, "UTC")))
     assert ScheduleField.TIME not in other
     assert other[ScheduleField.OTHER].startswith(LONGEST)
 

@@ -27,7 +27,7 @@ from bot.slack.search import (
     SEMANTIC_SEARCH,
     SlackSearch,
 )
-from bot.slack.users import MAX_KEPT
+from bot.slack.users import MAX_CACHED
 from handlers.payloads import action_token_of
 from slack_sandbox.faults import FaultSettings
 from slack_sandbox.server import Sandbox
@@ -50,7 +50,7 @@ class SearchStage:
         question = Question(ThreadKey(self.sandbox.team_id, "C0GENERAL", ts), ts, "U0ADA", text)
         tokens = [action_token_of(delivery.payload["event"]) for delivery in self.sandbox.deliveries]
         if keep:
-            self.search.keep("C0GENERAL", ts, next(filter(None, reversed(tokens))))
+            self.search.keep_token("C0GENERAL", ts, next(filter(None, reversed(tokens))))
         return question
 
     async def result(self, question: Question, *, timeout_s: float = 10, **arguments: Any) -> CallResult:
@@ -107,7 +107,7 @@ async def test_model_gets_messages_with_author_time_and_link(stage: SearchStage)
 )
 async def test_request_is_for_messages_in_public_channels(stage: SearchStage, query: str, sent: str) -> None:
     question = await stage.asked()
-    stage.search.keep("C0RANDOM", question.ts, "another channel's")
+    stage.search.keep_token("C0RANDOM", question.ts, "another channel's")
     await stage.result(question, query=query)
     assert [call.arguments for call in stage.sandbox.calls if call.method == METHOD] == [
         {
@@ -278,7 +278,7 @@ async def test_nothing_is_searched_where_outsiders_read_by_now(stage: SearchStag
     question = await stage.asked()
     assert (await stage.search.definitions(question)).definitions == (KEYWORD_SEARCH,)
     with_guests = replace(question, thread=replace(question.thread, channel_id="C0RANDOM"))
-    stage.search.keep("C0RANDOM", question.ts, "a token")
+    stage.search.keep_token("C0RANDOM", question.ts, "a token")
     assert await stage.result(with_guests) == CallResult(CallState.FAILED, search.OUTSIDERS, is_error=True)
     assert stage.searches() == 0
 
@@ -339,10 +339,10 @@ async def test_token_and_texts_are_never_logged(stage: SearchStage, caplog: pyte
 
 
 def test_oldest_tokens_are_dropped(stage: SearchStage) -> None:
-    stage.search.keep("C1", "1.0", "token")
-    for number in range(MAX_KEPT):
-        stage.search.keep("C1", f"2.{number}", "token")
-    assert len(stage.search._tokens) == MAX_KEPT
+    stage.search.keep_token("C1", "1.0", "token")
+    for number in range(MAX_CACHED):
+        stage.search.keep_token("C1", f"2.{number}", "token")
+    assert len(stage.search._tokens) == MAX_CACHED
     assert ("C1", "1.0") not in stage.search._tokens
 
 

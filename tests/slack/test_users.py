@@ -14,19 +14,19 @@ from bot.core.conversation import ThreadKey
 from bot.services.access_control import LONG_LOOKUP_TIMEOUT_S, SHORT_LOOKUP_TIMEOUT_S
 from bot.slack import users as users_module
 from bot.slack.users import (
-    KEPT_FOR_KINDS,
-    KEPT_FOR_PRESSES,
     KIND_TRUSTED_S,
     KIND_WITHIN_S,
     MAX_LOOKED_UP,
     NAMES_WITHIN_S,
     READERS_TRUSTED_S,
+    RESERVED_FOR_KINDS,
+    RESERVED_FOR_PRESSES,
     TRUSTED_S,
     ChannelReaders,
     Users,
     domain_of,
     find_members,
-    is_open,
+    is_channel_open,
     kind_of,
     kinds_by_id,
     name_of,
@@ -395,9 +395,11 @@ async def test_names_leave_calls_for_kinds(stage: UsersStage) -> None:
     first, second = people[:50], people[50:]
     assert len(await stage.users.names(first)) == 50
     assert "C0GENERAL" in await stage.users.names([*second[:-1], "C0GENERAL"])
-    assert 50 < stage.lookups() <= CALLS_A_MINUTE - KEPT_FOR_KINDS
-    kinds = await asyncio.gather(*(stage.users.kind(user_id, now_within_s=5.0) for user_id in second[-KEPT_FOR_KINDS:]))
-    assert kinds == [UserKind.MEMBER] * KEPT_FOR_KINDS
+    assert 50 < stage.lookups() <= CALLS_A_MINUTE - RESERVED_FOR_KINDS
+    kinds = await asyncio.gather(
+        *(stage.users.kind(user_id, now_within_s=5.0) for user_id in second[-RESERVED_FOR_KINDS:])
+    )
+    assert kinds == [UserKind.MEMBER] * RESERVED_FOR_KINDS
     assert not [call for call in stage.sandbox.calls if not call.ok]
 
 
@@ -488,7 +490,7 @@ async def test_people_for_whom_no_call_is_left_are_listed_and_do_not_wait(
     else:
         if before == "names":
             await stage.users.names(others)
-        while stage.lookups() < CALLS_A_MINUTE - KEPT_FOR_PRESSES:
+        while stage.lookups() < CALLS_A_MINUTE - RESERVED_FOR_PRESSES:
             await stage.users.kind(others.pop(), is_press=before == "presses")
     lookups, began = stage.lookups(), stage.clock.monotonic()
     assert await asyncio.gather(*map(stage.users.kind, people)) == [UserKind.MEMBER] * late
@@ -508,8 +510,8 @@ async def test_press_is_told_who_a_person_is_while_hundreds_stand_in_line(stage:
     """None of them is on the list, so users.info is used up for minutes."""
     strangers = [f"U0GONE{number}" for number in range(3 * CALLS_A_MINUTE)]
     waiting = [asyncio.create_task(stage.users.kind(one, within_s=LONG_LOOKUP_TIMEOUT_S)) for one in strangers]
-    await stage.sandbox.wait_for(lambda: stage.lookups() >= CALLS_A_MINUTE - KEPT_FOR_PRESSES)
-    for _ in range(KEPT_FOR_PRESSES // 2):
+    await stage.sandbox.wait_for(lambda: stage.lookups() >= CALLS_A_MINUTE - RESERVED_FOR_PRESSES)
+    for _ in range(RESERVED_FOR_PRESSES // 2):
         assert await stage.users.kind("U0ADA", now_within_s=SHORT_LOOKUP_TIMEOUT_S, is_press=True) is UserKind.MEMBER
     assert await asyncio.gather(*waiting) == [UserKind.EXTERNAL] * len(strangers)
     assert stage.most_in_a_minute() <= CALLS_A_MINUTE
@@ -690,4 +692,4 @@ async def test_channel_is_open_unless_it_is_archived_or_not_found() -> None:
     async with connected(subscribed=frozenset[str]()) as (sandbox, client):
         sandbox.workspace.channel("random").archived = True
         channels = ("C0GENERAL", "C0RANDOM", "C0NOWHERE")
-        assert [await is_open(client, channel) for channel in channels] == [True, False, False]
+        assert [await is_channel_open(client, channel) for channel in channels] == [True, False, False]

@@ -37,7 +37,7 @@ def _accounts_modal(signed_in: Mapping[str, tuple[float, str]], people: Mapping[
     listed = list(people.items())[:MAX_LISTED]
     everybody = {server: texts.accounts.people_signed_in(server, number) for server, number in listed}
     fields = (
-        (_KEPT, texts.accounts.SIGNED_IN_TO, texts.accounts.SIGN_OUT_HINT, _labels(signed_in)),
+        (_KEPT, texts.accounts.SIGNED_IN_TO, texts.accounts.SIGN_OUT_HINT, _account_labels(signed_in)),
         (_EVERYBODY, texts.accounts.EVERYBODY, texts.accounts.EVERYBODY_HINT, everybody),
     )
     blocks = [
@@ -52,12 +52,12 @@ def home_account_blocks(signed_in: Mapping[str, tuple[float, str]]) -> list[Json
     if not signed_in:
         return []
     # Scopes are text from the server.
-    listed = escape("\n".join(_labels(signed_in).values()))
+    listed = escape("\n".join(_account_labels(signed_in).values()))
     shown = section(mrkdwn(f"*{texts.accounts.YOUR_ACCOUNTS}*\n{listed}"))
     return [shown, context(plain_text(texts.accounts.WHERE_TO_SIGN_OUT))]
 
 
-def _labels(signed_in: Mapping[str, tuple[float, str]]) -> dict[str, str]:
+def _account_labels(signed_in: Mapping[str, tuple[float, str]]) -> dict[str, str]:
     return {
         server: texts.accounts.account(server, texts.times.format_date(since), scope)
         for server, (since, scope) in list(signed_in.items())[:MAX_LISTED]

@@ -56,9 +56,9 @@ def arguments_modal(ask: ApprovalCard, place: ApprovalPlace | None) -> Json:
     described = [blockkit.rich_text_element("rich_text_quote", *said)] if ask.description else []
     blocks = [
         blockkit.rich_text(_heading(ask)),
-        *_fields(ask.fields),
+        *_field_blocks(ask.fields),
         blockkit.rich_text([rich_text_section(span(ask.tool, "code")), *described]),
-        *(map(blockkit.rich_text_preformatted, _pieces(ask.arguments)) if can_be_shown(ask.arguments * 2) else ()),
+        *(map(blockkit.rich_text_preformatted, _split_text(ask.arguments)) if can_be_shown(ask.arguments * 2) else ()),
         blockkit.rich_text([*_warnings(ask), _terms([ask])]),
     ]
     if place is None:
@@ -95,7 +95,7 @@ def _edit_modal(ask: ApprovalCard, place: ApprovalPlace) -> Json:
     places = accumulate(not argument.depth for argument in ask.fields)
     others = [argument for argument, place in zip(ask.fields, places, strict=True) if place - 1 not in editable]
     heading = blockkit.rich_text([rich_text_section(span(texts.approvals.NOT_EDITABLE, "italic"))])
-    fixed = [heading, *_fields(others)] if others else []
+    fixed = [heading, *_field_blocks(others)] if others else []
     terms = blockkit.rich_text([*_warnings(ask), _terms([ask])])
     explained = blockkit.rich_text([*_heading(ask), rich_text_section(span(texts.approvals.EDITED_EXPLAINED))])
     return modal(
@@ -125,9 +125,9 @@ def asks_in_reply(asks: Sequence[ApprovalCard], block_id: str) -> list[Json]:
     for number, ask in enumerate(asks):
         name = f"{block_id}{number}"
         if ask.is_proposal:
-            blocks += cards.blocks_of(ask, name)
+            blocks += cards.card_blocks(ask, name)
             continue
-        parts = [*_heading(ask), *(_arguments(ask.shown_fields) if ask.fields else ()), *_warnings(ask)]
+        parts = [*_heading(ask), *(_argument_parts(ask.shown_fields) if ask.fields else ()), *_warnings(ask)]
         if ask.is_cut:
             parts.append(
                 rich_text_section(span(texts.approvals.arguments_cut(ask.max_shown_chars, ask.chars), "italic"))
@@ -138,7 +138,7 @@ def asks_in_reply(asks: Sequence[ApprovalCard], block_id: str) -> list[Json]:
         waiting = [asks[at] for at in together] if is_last else []
         blocks.append(blockkit.rich_text([*parts, *([_terms(waiting)] if is_last else [])], name))
         if len(together) > 1 and number in together:
-            blocks.append(blockkit.actions([_details(ask)], f"{name}-details"))
+            blocks.append(blockkit.actions([_details_button(ask)], f"{name}-details"))
         if is_last:
             blocks.append(blockkit.actions(_buttons(waiting), f"{name}-buttons"))
     return blocks
@@ -152,11 +152,11 @@ def _warnings(ask: ApprovalCard) -> list[Json]:
     return [rich_text_section(span(break_links(warning), "bold")) for warning in ask.warnings]
 
 
-def _arguments(fields: Sequence[ArgumentField]) -> list[Json]:
+def _argument_parts(fields: Sequence[ArgumentField]) -> list[Json]:
     """Returns blocks that show arguments in order. Short arguments are shown as a list, longer ones as code blocks."""
     parts: list[Json] = []
     for argument in fields:
-        name = [_name(argument, f"{argument.name}:")] if argument.name else []
+        name = [_name_span(argument, f"{argument.name}:")] if argument.name else []
         if argument.is_block and not argument.depth:
             parts += [rich_text_section(*name), blockkit.code_block(argument.value)]
             continue
@@ -170,28 +170,28 @@ def _arguments(fields: Sequence[ArgumentField]) -> list[Json]:
     return parts or [rich_text_section(span(texts.approvals.NO_ARGUMENTS, "italic"))]
 
 
-def _name(argument: ArgumentField, text: str) -> Json:
+def _name_span(argument: ArgumentField, text: str) -> Json:
     return span(text, "bold" if argument.has_plain_name else "code")
 
 
-def _fields(arguments: Sequence[ArgumentField]) -> Iterator[Json]:
+def _field_blocks(arguments: Sequence[ArgumentField]) -> Iterator[Json]:
     together: list[ArgumentField] = []
     for argument in arguments:
         if sum(other.chars for other in together) + argument.chars > PIECE_CHARS and together:
-            yield blockkit.rich_text(_arguments(together))
+            yield blockkit.rich_text(_argument_parts(together))
             together = []
         if argument.chars > PIECE_CHARS:
-            for piece in _pieces(f"{argument.name}:" if argument.name else _MULTILINE_ITEM):
-                name = rich_text_section(_name(argument, piece))
+            for piece in _split_text(f"{argument.name}:" if argument.name else _MULTILINE_ITEM):
+                name = rich_text_section(_name_span(argument, piece))
                 yield blockkit.rich_text([blockkit.bullets([name], argument.depth) if argument.depth else name])
-            yield from map(blockkit.rich_text_preformatted, _pieces(argument.value))
+            yield from map(blockkit.rich_text_preformatted, _split_text(argument.value))
         else:
             together.append(argument)
     if together or not arguments:
-        yield blockkit.rich_text(_arguments(together))
+        yield blockkit.rich_text(_argument_parts(together))
 
 
-def _pieces(text: str) -> list[str]:
+def _split_text(text: str) -> list[str]:
     return [text[at : at + PIECE_CHARS] for at in range(0, len(text), PIECE_CHARS)]
 
 
@@ -214,7 +214,7 @@ def _buttons(asks: Sequence[ApprovalCard]) -> list[Json]:
     edit = (
         [blockkit.button(ReplyAction.EDIT, texts.actions.EDIT, value)] if first.editable_strings and not others else []
     )
-    details = [] if others else [_details(first)]
+    details = [] if others else [_details_button(first)]
     if any(ask.is_cut for ask in asks):
         return [*details, *edit, deny]
     label = texts.actions.all_label(texts.actions.APPROVE, len(asks))
@@ -223,19 +223,19 @@ def _buttons(asks: Sequence[ApprovalCard]) -> list[Json]:
     if all(ask.can_allow_always for ask in asks):
         title = texts.approvals.allow_always(listed([ask.title for ask in asks]))
         scope = title, texts.approvals.ALLOW_ALWAYS_SCOPE
-        more = [_allow_more(ReplyAction.ALLOW_ALWAYS, texts.actions.ALLOW_ALWAYS, scope, value)]
+        more = [_allow_button(ReplyAction.ALLOW_ALWAYS, texts.actions.ALLOW_ALWAYS, scope, value)]
     elif all(ask.can_allow_in_thread for ask in asks):
         title = texts.approvals.allow_in_thread(listed([*dict.fromkeys(ask.server for ask in asks)]))
         scope = title, texts.approvals.IN_THREAD_SCOPE
-        more = [_allow_more(ReplyAction.ALLOW_IN_THREAD, texts.actions.ALLOW_IN_THREAD, scope, value)]
+        more = [_allow_button(ReplyAction.ALLOW_IN_THREAD, texts.actions.ALLOW_IN_THREAD, scope, value)]
     return [approve, *edit, deny, *more, *details]
 
 
-def _details(ask: ApprovalCard) -> Json:
+def _details_button(ask: ApprovalCard) -> Json:
     label = texts.actions.SHOW_ALL if ask.is_cut else texts.actions.DETAILS
     return blockkit.button(ReplyAction.ARGUMENTS, label, ask.value, primary=ask.is_cut)
 
 
-def _allow_more(action: ReplyAction, label: str, scope: tuple[str, str], value: str) -> Json:
+def _allow_button(action: ReplyAction, label: str, scope: tuple[str, str], value: str) -> Json:
     confirm = blockkit.confirm(*scope, yes=label, no=texts.settings.CANCEL)
     return blockkit.button(action, label, value, confirm=confirm)

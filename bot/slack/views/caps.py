@@ -15,6 +15,7 @@ from bot.slack.blockkit import (
     channel_select,
     context,
     divider,
+    field_values,
     header,
     initial_view,
     input_field,
@@ -24,7 +25,6 @@ from bot.slack.blockkit import (
     plain_text,
     section,
     users_select,
-    values_of,
 )
 from bot.slack.quotas import amount_text, quota_lines, quotas_to_show
 from bot.slack.views.modal import Modal, metadata_of
@@ -52,7 +52,7 @@ def caps_fields(caps: OwnerCaps) -> list[Json]:
         own, default = caps.own_caps.get(field), caps.defaults.get(field)
         placeholder = texts.settings.default_option(default.limit_text) if default else texts.quotas.NO_QUOTA
         initial = own.limit_as_entered if own else ""
-        entry = number_input(placeholder=placeholder, initial=initial, decimals=field.in_dollars)
+        entry = number_input(placeholder=placeholder, initial=initial, allows_decimals=field.in_dollars)
         blocks.append(input_field(field, texts.quotas.QUOTA_LABELS[field], entry))
     return blocks
 
@@ -65,7 +65,7 @@ def _parse_submission(view: Mapping[str, Any]) -> SubmittedCaps:
 def entered_caps(view: Mapping[str, Any]) -> EnteredLimits:
     """Returns the entries in the fields that a person changed. Another admin might have changed other fields in the
     meantime."""
-    entered, shown = values_of(view), values_of(initial_view(view))
+    entered, shown = field_values(view), field_values(initial_view(view))
     fields = {field: entered.get(field, "").strip() for field in CapField if field in view["state"]["values"]}
     return tuple((field, text) for field, text in fields.items() if text != shown.get(field, ""))
 

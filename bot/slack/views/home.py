@@ -65,20 +65,20 @@ def home_view(view: HomeView) -> Json:
 
 def _blocks_that_fit(blocks: Sequence[Json]) -> list[Json]:
     """Returns the blocks, with the longest ones cut to the same length so that Slack accepts the total."""
-    by_room = ([_shorten_block(block, room) for block in blocks] for room in range(SECTION_CHARS, 0, -100))
-    return next(fitting for fitting in by_room if sum(map(_length, fitting)) <= HOME_CHARS)
+    by_room = ([_shorten_block(block, max_chars) for block in blocks] for max_chars in range(SECTION_CHARS, 0, -100))
+    return next(fitting for fitting in by_room if sum(map(_text_length, fitting)) <= HOME_CHARS)
 
 
-def _length(block: Json) -> int:
+def _text_length(block: Json) -> int:
     texts_of_block = [block["text"]] if "text" in block else block.get("elements", ())
     of_header = HEADER_COST if block["type"] == "header" else 0
     return of_header + sum(counted_chars(text["text"]) for text in texts_of_block if isinstance(text.get("text"), str))
 
 
-def _shorten_block(block: Json, room: int) -> Json:
-    if block["type"] != "section" or len(text := block["text"]["text"]) <= room:
+def _shorten_block(block: Json, max_chars: int) -> Json:
+    if block["type"] != "section" or len(text := block["text"]["text"]) <= max_chars:
         return block
-    kept = text[:room]
+    kept = text[:max_chars]
     end = "\n" if "\n" in kept else " "
     return section(mrkdwn(f"{kept.rpartition(end)[0]}{end}…"))
 
@@ -159,23 +159,23 @@ def _usage_blocks(workspace: WorkspaceUsage) -> list[Json]:
 def _ranking(
     heading: str, ranking: Ranking[UsageT], name: Callable[[str], str], amount: Callable[[UsageT], str]
 ) -> list[Json]:
-    parts = _parts([this for _, this, _ in ranking.top])
+    parts = _fractions_of_largest([this for _, this, _ in ranking.top])
     lines: list[str] = []
     for part, (key, this, last) in zip(parts, ranking.top, strict=True):
         # Any usage above zero is visible in the bar.
         filled = min(BAR_CHARS, math.ceil(part * BAR_CHARS))
         bar = "█" * filled + "░" * (BAR_CHARS - filled)
-        lines.append(f"{bar} {name(key)}: {_in_both_months(this, last, amount)}")
+        lines.append(f"{bar} {name(key)}: {_both_months_text(this, last, amount)}")
     if ranking.other_count:
-        lines.append(texts.home.others_line(ranking.other_count, _in_both_months(*ranking.other_usage, amount)))
+        lines.append(texts.home.others_line(ranking.other_count, _both_months_text(*ranking.other_usage, amount)))
     return [_paragraph(heading, "\n".join(lines))] if lines else []
 
 
-def _in_both_months(this: UsageT, last: UsageT, amount: Callable[[UsageT], str]) -> str:
+def _both_months_text(this: UsageT, last: UsageT, amount: Callable[[UsageT], str]) -> str:
     return texts.home.this_and_last_month(amount(this), amount(last) if last else "")
 
 
-def _parts(used: Sequence[Amount | int]) -> list[float]:
+def _fractions_of_largest(used: Sequence[Amount | int]) -> list[float]:
     """Returns each amount as a fraction of the largest one. Compares dollars, or tokens if any price is unknown."""
     in_dollars = all(isinstance(amount, Amount) and (amount.cost_usd > 0 or not amount.tokens) for amount in used)
     numbers = [

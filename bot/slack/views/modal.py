@@ -13,7 +13,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from bot.core.asks import ApprovalPlace
 from bot.core.channel_settings import SettingsPlace
-from bot.slack.blockkit import Json, initial_view, mrkdwn, read_only_modal, section, values_of
+from bot.slack.blockkit import Json, field_values, initial_view, mrkdwn, read_only_modal, section
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -31,7 +31,7 @@ class Modal(Generic[P, S]):
 
 
 _TS = r"[0-9]{1,12}\.[0-9]{1,9}"
-_FORMS = {
+_FORMATS = {
     "channel_id": re.compile("[CDG][A-Z0-9]{1,40}"),
     "ts": re.compile(_TS),
     "thread_ts": re.compile(f"(?:{_TS})?"),
@@ -46,7 +46,7 @@ def metadata_of(view: Mapping[str, Any]) -> Mapping[str, Any]:
     metadata = json.loads(view["private_metadata"])
     if not isinstance(metadata, dict):
         raise ValueError("no object")
-    for name, form in _FORMS.items():
+    for name, form in _FORMATS.items():
         if name in metadata and not form.fullmatch(metadata[name] or ""):
             raise ValueError(name)
     return metadata
@@ -67,7 +67,7 @@ def edited_texts(view: Mapping[str, Any], prefix: str) -> tuple[Mapping[int, str
     numbers = {name: int(found[1]) for name in view["state"]["values"] if (found := field.fullmatch(name))}
     if not numbers:
         raise ValueError(prefix)
-    entered, initial = values_of(view), values_of(initial_view(view))
+    entered, initial = field_values(view), field_values(initial_view(view))
     edited = [name for name in numbers if entered.get(name) != initial.get(name)]
     return {numbers[name]: entered.get(name, "") for name in edited}, list(numbers.values())
 

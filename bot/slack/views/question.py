@@ -10,15 +10,15 @@ from bot.core.unposted import QuotedMessage
 from bot.slack.blockkit import (
     Json,
     context,
+    field_values,
     input_field,
     modal,
     mrkdwn,
     plain_text,
     section,
     text_area,
-    values_of,
 )
-from bot.slack.posted_questions import shortened
+from bot.slack.posted_questions import shorten_quote
 from bot.slack.views.modal import Modal, metadata_of
 from slack_markdown.render import beginning
 
@@ -39,7 +39,7 @@ class SubmittedQuestion:
 
 
 def _question_modal(about: QuotedMessage, writer_id: str | None) -> Json:
-    quote = shortened(
+    quote = shorten_quote(
         about.quote or "", lambda quote: len(json.dumps(quote, ensure_ascii=False).encode()), _QUOTE_BYTES
     )
     about = replace(about, quote=quote)
@@ -58,7 +58,7 @@ def _parse_submission(view: Mapping[str, Any]) -> SubmittedQuestion:
         raise ValueError("offered_by")
     if not isinstance(view_id, str):
         raise ValueError("id")
-    text = values_of(view).get(QUESTION, "").strip() or texts.shortcut.EXPLAIN
+    text = field_values(view).get(QUESTION, "").strip() or texts.shortcut.EXPLAIN
     return SubmittedQuestion(view_id, about, text)
 
 

@@ -27,6 +27,7 @@ from bot.slack.blockkit import (
     confirm,
     context,
     divider,
+    field_values,
     initial_view,
     input_field,
     modal,
@@ -39,10 +40,9 @@ from bot.slack.blockkit import (
     text_area,
     text_line,
     time_picker,
-    values_of,
 )
 from bot.slack.json_values import json_objects
-from bot.slack.posted_questions import MARK, RUN
+from bot.slack.posted_questions import MODAL_PREFIX, RUN_PREFIX
 from bot.slack.views.modal import Modal
 from slack_markdown.extent import counted_chars
 from slack_markdown.links import without_schemes
@@ -120,8 +120,8 @@ class ScheduleList:
 
 
 def schedules_modal(listed: ScheduleList) -> Json:
-    by_room = (_list(listed, room) for room in WORDS_LIMITS)
-    blocks = next((blocks for blocks in by_room if _chars(blocks) <= LIST_CHARS), _list(listed, WORDS_LIMITS[-1]))
+    by_length = (_rows(listed, room) for room in WORDS_LIMITS)
+    blocks = next((blocks for blocks in by_length if _chars(blocks) <= LIST_CHARS), _rows(listed, WORDS_LIMITS[-1]))
     metadata = json.dumps({"channel_id": listed.channel_id})
     return {**read_only_modal(texts.schedules.SCHEDULES, blocks), "private_metadata": metadata}
 
@@ -134,27 +134,27 @@ def _chars(node: Any) -> int:
     return own + sum(map(_chars, node.values()))
 
 
-def _list(listed: ScheduleList, words_chars: int) -> list[Json]:
+def _rows(listed: ScheduleList, words_chars: int) -> list[Json]:
     blocks = [section(mrkdwn(f"*{listed.outcome}*")), divider()] if listed.outcome else []
     if not listed.schedules:
         nothing = texts.schedules.NOTHING_HERE if listed.channel_id else texts.schedules.NO_SCHEDULES_OF_YOURS
         blocks.append(section(plain_text(nothing)))
     for number, schedule in enumerate(listed.schedules[:MAX_LISTED]):
-        whose = texts.schedules.created_by(f"<@{schedule.user_id}>") if listed.channel_id else _place(schedule)
+        whose = texts.schedules.created_by(f"<@{schedule.user_id}>") if listed.channel_id else _where(schedule)
         blocks += [divider()] if number else []
         blocks.append(section(plain_text(_words(schedule, words_chars))))
-        blocks.append(context(mrkdwn(" · ".join([*_timing_lines(schedule), whose, *_terms(schedule)]))))
+        blocks.append(context(mrkdwn(" · ".join([*_timing_lines(schedule), whose, *_terms_lines(schedule)]))))
         blocks += [_buttons(schedule)] if listed.can_change(schedule) else []
     if (more := len(listed.schedules) - MAX_LISTED) > 0:
         blocks.append(context(plain_text(texts.schedules.more_schedules(more))))
     return blocks
 
 
-def list_place(view: Mapping[str, Any]) -> ListPlace:
-    return _place_of(json.loads(view["private_metadata"])["channel_id"], view["id"])
+def list_place_of(view: Mapping[str, Any]) -> ListPlace:
+    return _parse_list_place(json.loads(view["private_metadata"])["channel_id"], view["id"])
 
 
-def schedule_id(value: str) -> int:
+def parse_schedule_id(value: str) -> int:
     if not _SCHEDULE_ID.fullmatch(value):
         raise ValueError("schedule")
     return int(value)
@@ -166,11 +166,11 @@ def schedule_id_in_button(value: str) -> int | None:
     return int(value) if _SCHEDULE_ID.fullmatch(value) else None
 
 
-def list_channel(value: str) -> str:
-    return _place_of(value, "").channel_id
+def listed_channel_id(value: str) -> str:
+    return _parse_list_place(value, "").channel_id
 
 
-def _place_of(channel_id: str, view_id: str) -> ListPlace:
+def _parse_list_place(channel_id: str, view_id: str) -> ListPlace:
     if not (_PLACE.fullmatch(channel_id) and _VIEW_ID.fullmatch(view_id)):
         raise ValueError("place")
     return ListPlace("" if is_direct_message(channel_id) else channel_id, view_id)
@@ -187,7 +187,7 @@ def home_schedule_blocks(schedules: Sequence[Schedule]) -> list[Json]:
     blocks = [section(mrkdwn(f"*{texts.schedules.YOUR_SCHEDULES}*"))]
     for schedule in schedules[:MAX_AT_HOME]:
         blocks.append(section(plain_text(_words(schedule, AT_HOME_CHARS))))
-        blocks.append(context(mrkdwn(" · ".join([*_timing_lines(schedule), _place(schedule), *_runs(schedule)]))))
+        blocks.append(context(mrkdwn(" · ".join([*_timing_lines(schedule), _where(schedule), *_counts(schedule)]))))
     if (more := len(schedules) - MAX_AT_HOME) > 0:
         blocks.append(context(plain_text(texts.home.more_channels(more))))
     return [*blocks, actions([list_button("")])]
@@ -241,8 +241,8 @@ def posted_run(question: MessageQuestion, run: Run, names: Mapping[str, str], *,
     """Returns chat.postMessage's arguments for a run. The line's block_id identifies the run. `names`: keyed by user
     ID."""
     text = without_schemes(question.text)
-    line = run_line(run.schedule, names, is_late=is_late, block_id=f"{MARK}{question.view_id}")
-    quote = rich_text_quote(text, f"{RUN}{question.user_id}")
+    line = run_line(run.schedule, names, is_late=is_late, block_id=f"{MODAL_PREFIX}{question.view_id}")
+    quote = rich_text_quote(text, f"{RUN_PREFIX}{question.user_id}")
     return plain.message([quote, line])
 
 
@@ -275,7 +275,7 @@ def _timing_lines(schedule: Schedule) -> list[str]:
     return [part for part in (f"{texts.schedules.NUMBER} {schedule.id}", when, changed, state) if part]
 
 
-def _place(schedule: Schedule) -> str:
+def _where(schedule: Schedule) -> str:
     channel_id = schedule.channel_id
     return (
         texts.schedules.IN_OUR_DIRECT_MESSAGE
@@ -284,12 +284,12 @@ def _place(schedule: Schedule) -> str:
     )
 
 
-def _terms(schedule: Schedule) -> list[str]:
+def _terms_lines(schedule: Schedule) -> list[str]:
     used = texts.schedules.used_this_month(
         texts.quotas.amount_for_members(schedule.usage.tokens, schedule.usage.cost_usd)
     )
     with_account = [texts.schedules.with_account(schedule.accounts)] if schedule.accounts else []
-    only_if = [texts.silence.rule_text(escape(schedule.only_if)), *_runs(schedule)] if schedule.only_if else []
+    only_if = [texts.silence.rule_text(escape(schedule.only_if)), *_counts(schedule)] if schedule.only_if else []
     return [
         used,
         *with_account,
@@ -298,14 +298,14 @@ def _terms(schedule: Schedule) -> list[str]:
     ]
 
 
-def _runs(schedule: Schedule) -> list[str]:
+def _counts(schedule: Schedule) -> list[str]:
     return [texts.silence.runs_and_posts(schedule.runs, schedule.posts)] if schedule.runs else []
 
 
 def silent_runs_modal(schedule: Schedule, silent: Sequence[tuple[float, str]]) -> Json:
     """Returns the modal that lists the due time of each of a schedule's last silent runs, and the reason it was
     silent."""
-    blocks = [section(mrkdwn(" · ".join([*_timing_lines(schedule), *_runs(schedule)])))]
+    blocks = [section(mrkdwn(" · ".join([*_timing_lines(schedule), *_counts(schedule)])))]
     for due_at, reason in silent:
         blocks += [context(mrkdwn(texts.times.token(due_at))), section(plain_text(without_schemes(reason)))]
     return read_only_modal(texts.silence.SILENT_RUNS, blocks)
@@ -322,20 +322,20 @@ def _buttons(schedule: Schedule) -> Json:
         buttons.append(button(ScheduleAction.DETAILS, texts.actions.DETAILS, value))
     run = button(ScheduleAction.RUN, texts.schedules.RUN_NOW, value)
     label = texts.schedules.REMOVE if schedule.is_done else texts.actions.STOP
-    stop = stop_button(schedule.id, label, asks=not schedule.is_done)
+    stop = stop_button(schedule.id, label, asks_first=not schedule.is_done)
     return actions([*buttons, run, stop], f"schedule-{schedule.id}")
 
 
-def stop_button(number: int, label: str = texts.actions.STOP, *, asks: bool = True) -> Json:
-    if not asks:
-        return button(ScheduleAction.STOP, label, str(number))
+def stop_button(schedule_id: int, label: str = texts.actions.STOP, *, asks_first: bool = True) -> Json:
+    if not asks_first:
+        return button(ScheduleAction.STOP, label, str(schedule_id))
     sure = confirm(
         texts.schedules.STOP_SCHEDULE_TITLE,
         texts.schedules.STOP_SCHEDULE_QUESTION,
         yes=texts.actions.STOP,
         no=texts.actions.KEEP,
     )
-    return button(ScheduleAction.STOP, label, str(number), confirm=sure)
+    return button(ScheduleAction.STOP, label, str(schedule_id), confirm=sure)
 
 
 def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | None, zone: str) -> Json:
@@ -370,14 +370,14 @@ def _change_modal(schedule: Schedule, place: ListPlace | None, weekly: Weekly | 
 
 def _parse_submission(view: Mapping[str, Any]) -> SubmittedSchedule:
     metadata = json.loads(view["private_metadata"])
-    place = _place_of(**metadata["place"]) if metadata["place"] else None
+    place = _parse_list_place(**metadata["place"]) if metadata["place"] else None
     entered, shown = _entered_values(view), _entered_values(initial_view(view))
     changed = {field: text for field, text in entered.items() if text != shown[field]}
-    return SubmittedSchedule(schedule_id(metadata["id"]), place, changed)
+    return SubmittedSchedule(parse_schedule_id(metadata["id"]), place, changed)
 
 
 def _entered_values(view: Mapping[str, Any]) -> dict[ScheduleField, str]:
-    values = values_of(view)
+    values = field_values(view)
     boxes = {
         field: ",".join(sorted(checked_options(view, field)))
         for field in (ScheduleField.DAYS, ScheduleField.ONLY_IF_CHANGED)
@@ -398,7 +398,7 @@ def _field(name: ScheduleField, element: Json, *, optional: bool = True) -> Json
 
 
 def _tokens_field(name: ScheduleField, initial: int) -> Json:
-    entry = number_input(placeholder=texts.schedules.SCHEDULE_LABELS[name], initial=str(initial), decimals=False)
+    entry = number_input(placeholder=texts.schedules.SCHEDULE_LABELS[name], initial=str(initial), allows_decimals=False)
     return _field(name, entry, optional=False)
 
 

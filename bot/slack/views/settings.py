@@ -18,6 +18,7 @@ from bot.slack.blockkit import (
     checkboxes,
     checked_options,
     context,
+    field_values,
     header,
     initial_view,
     input_field,
@@ -28,7 +29,6 @@ from bot.slack.blockkit import (
     static_select,
     text_area,
     text_line,
-    values_of,
 )
 from bot.slack.views.caps import caps_fields, entered_caps
 from bot.slack.views.memory import OPEN_MEMORY
@@ -128,11 +128,11 @@ def _parse_submission(view: Mapping[str, Any]) -> SubmittedSettings:
 
 
 def _settings_in(view: Mapping[str, Any]) -> ChannelSettings:
-    values = values_of(view)
-    return ChannelSettings(**{name: _entered(view, values, name) for name in CHANNEL_SETTINGS})
+    values = field_values(view)
+    return ChannelSettings(**{name: _entered_setting(view, values, name) for name in CHANNEL_SETTINGS})
 
 
-def _entered(view: Mapping[str, Any], values: Mapping[str, str], name: str) -> Any:
+def _entered_setting(view: Mapping[str, Any], values: Mapping[str, str], name: str) -> Any:
     setting = CHANNEL_SETTINGS[name]
     match setting.control:
         case "switch":

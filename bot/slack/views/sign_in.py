@@ -10,6 +10,7 @@ from bot.core import texts
 from bot.core.asks import ApprovalPlace
 from bot.slack.blockkit import (
     Json,
+    field_values,
     input_field,
     modal,
     rich_text,
@@ -18,7 +19,6 @@ from bot.slack.blockkit import (
     span,
     text_area,
     text_line,
-    values_of,
 )
 from bot.slack.views.modal import Modal, place_of_call
 
@@ -45,7 +45,7 @@ def _sign_in_modal(
     if not url:
         then, never = texts.accounts.device_code_instructions(user_code), texts.accounts.CONFIRM_FIRST
     page = url or device_url
-    link = _link(page, texts.accounts.open_page(server, _host(page)))
+    link = _bold_link(page, texts.accounts.open_page(server, _host(page)))
     steps = {
         "type": "rich_text_list",
         "style": "ordered",
@@ -54,7 +54,7 @@ def _sign_in_modal(
     warning = rich_text_element("rich_text_section", span(never, "italic"))
     shown = [steps, warning]
     if url and user_code:
-        confirm = _link(device_url, texts.accounts.confirm_page(_host(device_url)))
+        confirm = _bold_link(device_url, texts.accounts.confirm_page(_host(device_url)))
         shown.append(
             rich_text_section(span(texts.accounts.ON_A_PHONE), confirm, span(texts.accounts.confirm_then(user_code)))
         )
@@ -64,7 +64,7 @@ def _sign_in_modal(
     return modal(_ID, texts.accounts.SIGN_IN_TITLE, [rich_text(shown), *fields], asdict(place), submit=submit)
 
 
-def _link(url: str, text: str) -> Json:
+def _bold_link(url: str, text: str) -> Json:
     return {"type": "link", "url": url, "text": text, "style": {"bold": True}}
 
 
@@ -73,7 +73,7 @@ def _host(url: str) -> str:
 
 
 def _parse_submission(view: Mapping[str, Any]) -> SubmittedSignIn:
-    return SubmittedSignIn(place_of_call(view), values_of(view).get(_ENTRY) or None)
+    return SubmittedSignIn(place_of_call(view), field_values(view).get(_ENTRY) or None)
 
 
 SIGN_IN_MODAL = Modal(_ID, _sign_in_modal, _parse_submission, lambda _: _ENTRY)
