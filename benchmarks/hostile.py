@@ -58,7 +58,7 @@ from bot.reply.answer import Answer
 from bot.reply.attachments import code_files
 from bot.reply.carriers import METHODS
 from bot.reply.edits import Post, Update
-from bot.reply.messages import Call, PageView, Shown, Upload
+from bot.reply.messages import Call, PageView, Upload, VisibleReply
 from bot.reply.outcomes import CallDone, CallRefused, Outcome
 from bot.reply.reply import Reply
 from bot.reply.sources import shown_sources
@@ -394,7 +394,7 @@ def has_no_file(text: str, holds: Holds) -> None:
 
 
 def follows_a_longer_text(text: str, holds: Holds) -> None:
-    reply = Reply(Answer(replace(JOB, checkpoint=Checkpoint(text))), Shown(("0.1",)))
+    reply = Reply(Answer(replace(JOB, checkpoint=Checkpoint(text))), VisibleReply(("0.1",)))
     _end(reply, CUT, holds)
 
 

@@ -301,7 +301,7 @@ async def _answer(schedule: Schedule, load: Load, number: int, *, has_stop: bool
     await asyncio.sleep(begins - loop.time())
     job = job_of(number, channel_id=f"C{number % CHANNELS}")
     sign = Visibility.SEEN if has_stop else Visibility.MAY_BE_SEEN
-    reply = await schedule.scheduler.open(Answer(job), sign=sign, has_stop=has_stop)
+    reply = await schedule.scheduler.open(Answer(job), visibility=sign, has_stop=has_stop)
     schedule.scheduler.allow_stream(job)
     pairs = int(load.durations_s[number] * WORDS_PER_S / 2)
     said_at = [begins + THINK_S + word / WORDS_PER_S for word in range(1, 2 * pairs + 1)]

@@ -15,7 +15,7 @@ DOWN_FORBIDDEN = "HTTP 403: it forbids access"
 REFUSALS = (DOWN_HEADER_REFUSED, DOWN_HEADERS_REFUSED, DOWN_WITHOUT_HEADERS, DOWN_FORBIDDEN)
 """Reasons that last until an admin changes BOT_MCP_CONFIG or the server's permissions."""
 DOWN_NOT_FOUND = "HTTP 404: it has nothing at this URL"
-DATABASE_AWAY = "the database is away"
+DATABASE_UNAVAILABLE = "the database is away"
 DOWN_NO_POST = "HTTP 405: it doesn't accept POST requests"
 DOWN_REDIRECTS = "HTTP {status}: it redirects to another URL"
 DOWN_NOT_MCP = "HTTP {status}: the response isn't from an MCP server"

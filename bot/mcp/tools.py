@@ -286,7 +286,7 @@ class McpTools:
             why = str(error)
         except StoreError as error:
             log.error("MCP server %s: no tools available: %s", server.name, error)
-            return sentences.DATABASE_AWAY
+            return sentences.DATABASE_UNAVAILABLE
         else:
             known = [(name, tool, pin.is_admin_approved) for name, (tool, pin) in agreed.items()]
             named = offered_names(server.name, await server.tools())

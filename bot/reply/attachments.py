@@ -86,7 +86,7 @@ def code_files(text: str, question_ts: str) -> list[AttachedFile]:
     return files
 
 
-def tables(text: str, question_ts: str) -> list[AttachedFile]:
+def table_files(text: str, question_ts: str) -> list[AttachedFile]:
     return [
         AttachedFile(f"{title.removesuffix('.xlsx')}-{question_ts}.xlsx", title, content)
         for title, content in workbooks(text)[:MAX_TABLE_FILES]

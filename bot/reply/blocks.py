@@ -83,7 +83,7 @@ def message(view: PageView) -> Json:
         blocks += [blockkit.markdown(text)] if text.strip() else []
         blocks += [chart] if chart else []
     below = _blocks_below_text(view, "\n\n".join(text for text, _ in shown))
-    words = text_of([*blocks, *below]) if view.asks or not view.live else ""
+    words = text_of([*blocks, *below]) if view.asks or not view.is_live else ""
     return {
         "text": words or short_text(view),
         "blocks": [*blocks, *_restrict_to_allowed_users([*below, *_buttons(view)], view)],
@@ -152,7 +152,7 @@ def short_text(view: PageView) -> str:
     """Returns a growing page's text for notifications and screen readers: the first words, without Markdown."""
     words = with_ascii_hosts(first_words(view.markdown, growing=view.growing))
     return mrkdwn(words or beginning(view.notice, _NOTICE_CHARS)) or (
-        mrkdwn(_activity_text(view)) if view.live else _closing_line(view)
+        mrkdwn(_activity_text(view)) if view.is_live else _closing_line(view)
     )
 
 
@@ -160,9 +160,9 @@ def _buttons(view: PageView) -> list[Json]:
     """Returns the buttons of the reply's last page. A click is looked up by its message, so the buttons' values don't
     have to be trusted."""
     undecided = [ask for ask in view.asks if ask.decision is None]
-    if view.live and (view.has_stop or (undecided and all(ask.is_proposal for ask in undecided))):
+    if view.is_live and (view.has_stop or (undecided and all(ask.is_proposal for ask in undecided))):
         return []
-    if view.live:
+    if view.is_live:
         return [blockkit.actions(_BUTTONS[ReplyAction.STOP], f"{NOTE_LINE}stop")]
     end = view.end or Picture()
     labeled = {**_BUTTONS, ReplyAction.REGENERATE: _ANSWER_NOW} if end.reason is EndReason.OFFERED else _BUTTONS

@@ -52,8 +52,8 @@ class Carriers:
         self._streams: dict[str, Stream] = {}
         """The streams that show pages, keyed by message `ts`. All other pages are shown by edits."""
 
-    def offer_streams(self, offer: StreamChooser) -> None:
-        self._choose_stream = offer
+    def offer_streams(self, choose_stream: StreamChooser) -> None:
+        self._choose_stream = choose_stream
 
     def begin_with_post(self) -> None:
         self._next_stream = None

@@ -23,7 +23,7 @@ from bot.errors import RateLimited, Refusal, Refused, Stuck, trace_of
 from bot.reply import blocks as reply_blocks
 from bot.reply.carriers import METHODS
 from bot.reply.edits import Post, Update
-from bot.reply.messages import Begin, Call, Delete, Shown, Upload, recorded_reply
+from bot.reply.messages import Begin, Call, Delete, Upload, VisibleReply, recorded_reply
 from bot.reply.outcomes import CallDone, CallFound, CallLimited, CallLost, CallRefused, CallUnsent, Outcome
 from bot.reply.posted import FoundPost, FoundStream, PostedReplies, metadata_of
 from bot.reply.reply import Reply
@@ -72,7 +72,7 @@ class Streams:
         """Returns whether Slack is expected to accept native streams for a question's asker."""
         return _channel_and_user(question) not in self._refused and not self._client.is_govslack
 
-    def refused(self, question: Question, error: Refused) -> None:
+    def on_refused(self, question: Question, error: Refused) -> None:
         """Records that Slack refused a stream, so that this person's next answers in this channel use edits."""
         if error.reason.is_unavailable:
             cache_newest(self._refused, _channel_and_user(question), None, MAX_REFUSALS)
@@ -303,7 +303,7 @@ class MessageDelivery:
     def _on_outcome(self, call: Call, outcome: Outcome) -> None:
         match outcome:
             case CallRefused(error) if isinstance(call, StartStream):
-                self._transport.streams.refused(call.question, error)
+                self._transport.streams.on_refused(call.question, error)
             case CallLost(Refused() as error):
                 if isinstance(call, Begin):
                     self.lost.add(call.pending_role)
@@ -324,7 +324,7 @@ class MessageDelivery:
     async def _remove_streams(self) -> None:
         reply = self.reply
         question = reply.job.question
-        found = await self._transport.posted.streams(question)
+        found = await self._transport.posted.find_streams(question)
         text = reply.text
         await self._transport.streams.remove(question, found, self._known_ts, text, keeps_stop=reply.keeps_stop)
 
@@ -366,7 +366,7 @@ class MessageDelivery:
         """Returns the message created by a post whose response was lost, or None if Slack didn't post it. Raises
         Refused if a later search might still find the message."""
         try:
-            return await self._transport.posted.find(call, self._known_ts)
+            return await self._transport.posted.find_post(call, self._known_ts)
         except Refused as error:
             self._failed_searches += 1
             if error.reason in (Refusal.OUTSIDE_THREAD, Refusal.MESSAGE_GONE):
@@ -421,7 +421,7 @@ class MessageTransport:
         self.files = ReplyFiles(client, paced, posted, self.streams)
         self._clock = paced.clock
 
-    def offer(
+    def stream_chooser(
         self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierName | None
     ) -> StreamChooser | None:
         """Returns a function that chooses streams for the reply `key`, or None if Slack is known to refuse streams."""
@@ -431,7 +431,7 @@ class MessageTransport:
     def delivery(self, reply: Reply) -> MessageDelivery:
         return MessageDelivery(self, reply)
 
-    async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
+    async def recover(self, job: Job, *, has_stop: bool = False) -> VisibleReply:
         """Returns the part of a job's reply that Slack shows, or should show according to the record. Never raises."""
         try:
             async with asyncio.timeout(RECOVERY_TIMEOUT_S):
@@ -445,12 +445,12 @@ class MessageTransport:
             log.error("messages not read from Slack, using the database's record: %s", trace_of(error))
         return recorded_reply(job)
 
-    async def _read_shown(self, job: Job, *, keeps_stop: bool) -> Shown:
+    async def _read_shown(self, job: Job, *, keeps_stop: bool) -> VisibleReply:
         """Stops or deletes an earlier attempt's open streams. Returns the part of the reply that Slack shows."""
         # The record might lack a lost post, an end that was being shown, or file IDs.
         is_unsure = any(message.role in (*PENDING_ROLES, MessageRole.FILE) for message in job.messages)
         must_ask = is_unsure or job.checkpoint.end is not None
-        shown, streams = await self.posted.shown(job) if must_ask else (recorded_reply(job), ())
+        shown, streams = await self.posted.visible_reply(job) if must_ask else (recorded_reply(job), ())
         try:
             if shown.stream_page is not None and not shown.shows_end:
                 await self.streams.stop_paced(job.question, shown.page_ts[-1], keeps_stop=keeps_stop)
@@ -464,7 +464,7 @@ class MessageTransport:
             log.warning("earlier stream not stopped: %s", error)
         return shown
 
-    async def _delete_replaced(self, job: Job, shown: Shown, *, keeps_stop: bool) -> Shown:
+    async def _delete_replaced(self, job: Job, shown: VisibleReply, *, keeps_stop: bool) -> VisibleReply:
         """Deletes messages that an earlier attempt replaced. Returns the part of the reply that Slack shows."""
         for ts in shown.replaced_ts:
             try:

@@ -53,7 +53,7 @@ class PageView:
     """The time of a late answer's question, shown above the first page."""
 
     @property
-    def live(self) -> bool:
+    def is_live(self) -> bool:
         return self.growing or self.rest_in_file
 
     @property
@@ -64,7 +64,7 @@ class PageView:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class VisibleReply:
     """The part of a reply that Slack already shows when the reply is opened."""
 
     page_ts: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class Shown:
         return self.shows_end and not self.replaced_ts
 
 
-NOTHING_SHOWN = Shown()
+NOTHING_SHOWN = VisibleReply()
 
 
 def current_pages(job: Job) -> list[RecordedMessage]:
@@ -104,12 +104,12 @@ def restore_unreplaced(messages: Sequence[RecordedMessage]) -> tuple[RecordedMes
     return (*pages, *(message for message in messages if message.role is not MessageRole.PAGE and message not in kept))
 
 
-def recorded_reply(job: Job) -> Shown:
+def recorded_reply(job: Job) -> VisibleReply:
     """Returns the recorded part of a job's reply that Slack shows. Text is always recorded before it is shown."""
     job = replace(job, messages=restore_unreplaced(job.messages))
     current = current_pages(job)
     page_ts = ts_of(job.messages, MessageRole.PAGE)
-    return Shown(
+    return VisibleReply(
         page_ts=page_ts,
         is_outdated=bool(page_ts) and not current,
         replaced_ts=ts_of(job.messages, MessageRole.REPLACED, MessageRole.STRAY),

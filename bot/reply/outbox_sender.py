@@ -46,7 +46,7 @@ class SideMessage:
     blocks: Sequence[Json] | None = None
     """The blocks, if this is a CHANNEL_COPY."""
 
-    def recorded(self, ts: str = "") -> RecordedMessage:
+    def as_recorded(self, ts: str = "") -> RecordedMessage:
         return RecordedMessage(ts, self.role, self.version)
 
 
@@ -109,7 +109,7 @@ class OutboxSender:
         far_back = set() if is_complete else set(entry.page_ts) - {call.ts for call in nearby}
         await self._delete([*nearby, *(Delete(entry.question, ts) for ts in sorted(far_back))])
 
-    async def remove(self, entry: OutboxEntry) -> bool:
+    async def delete_if_unanswered(self, entry: OutboxEntry) -> bool:
         """Deletes a reply and its files. Returns False if a person wrote after the question."""
         messages = await self._posted.messages_since(entry.question)
         if any(self._is_by_person(message) for message in messages if message["ts"] > entry.question.ts):

@@ -19,7 +19,7 @@ from bot.core.job import PENDING_ROLES, Job, MessageRole, RecordedMessage
 from bot.errors import EndReason, Refusal, Refused
 from bot.reply.attachments import FileMessage, file_keys, is_file_of_question
 from bot.reply.edits import Post
-from bot.reply.messages import Delete, PageView, Shown, Upload, current_pages, recorded_reply, restore_unreplaced
+from bot.reply.messages import Delete, PageView, Upload, VisibleReply, current_pages, recorded_reply, restore_unreplaced
 from bot.slack.client import PacedClient
 from bot.slack.history import LOOK_BACK_MESSAGES
 from bot.slack.json_values import Payload, count, json_object, json_objects, messages_in, string
@@ -60,7 +60,7 @@ class PostedReplies:
         self._client = client
         self._bot_user_id = bot_user_id
 
-    async def find(self, post: Post, known_ts: Collection[str]) -> FoundPost | None:
+    async def find_post(self, post: Post, known_ts: Collection[str]) -> FoundPost | None:
         """Returns the message created by a post whose response was lost, or None if Slack didn't post it. `known_ts`:
         the ts of other messages of the same page. Raises Refused with OUTSIDE_THREAD if the page was posted outside its
         thread because the thread had been deleted."""
@@ -92,7 +92,7 @@ class PostedReplies:
         attached = _file_messages(question, await self._messages_at_root(question))
         return [Delete(question, message.ts, message.file_ids) for message in attached]
 
-    async def shown(self, job: Job) -> tuple[Shown, list[FoundStream]]:
+    async def visible_reply(self, job: Job) -> tuple[VisibleReply, list[FoundStream]]:
         """Returns the part of a job's reply or earlier version that Slack shows, and messages that might be streams."""
         messages, is_all = await self._own_messages(job.question)
         if job.page_ts and not is_all:
@@ -134,7 +134,7 @@ class PostedReplies:
         emptied = [Delete(question, message["ts"]) for message in messages if _is_emptied(question, message)]
         return [*pages, *files, *emptied], is_all
 
-    async def streams(self, question: Question) -> list[FoundStream]:
+    async def find_streams(self, question: Question) -> list[FoundStream]:
         return _streams(question, (await self._own_messages(question))[0])
 
     async def messages_since(self, question: Question) -> list[Payload]:

@@ -3,7 +3,7 @@ show. Pure.
 
 The life of a `Reply`:
 
-1. The reply opens with the messages that Slack already shows, which are none or an earlier attempt's (`Shown`).
+1. The reply opens with the messages that Slack already shows, which are none or an earlier attempt's (`VisibleReply`).
 2. The reply grows: `append` and `show_activity` change what Slack should show, and `next_call` returns the difference.
 3. `on_send` records that a call is being sent, and `on_outcome` records its outcome. A reply has at most one call in
    flight. `give_up` drops a call that Slack keeps refusing.
@@ -62,8 +62,8 @@ from bot.reply.messages import (
     Life,
     PageView,
     ReplyEvent,
-    Shown,
     Upload,
+    VisibleReply,
     next_life,
     shown_transcript,
 )
@@ -109,7 +109,7 @@ class Reply:
     def __init__(
         self,
         answer: Answer,
-        shown: Shown = NOTHING_SHOWN,
+        shown: VisibleReply = NOTHING_SHOWN,
         style: ReplyStyle = DEFAULT_STYLE,
         *,
         is_withheld: bool = False,

@@ -59,7 +59,7 @@ from bot.reply.answer import Answer, Freshness
 from bot.reply.carriers import METHODS
 from bot.reply.delivery import MessageDelivery, MessageTransport
 from bot.reply.edits import Post, Update
-from bot.reply.messages import NOTHING_SHOWN, Begin, Call, Change, CleanUp, Delete, Life, Shown, Upload, recorded_reply
+from bot.reply.messages import Begin, Call, Change, CleanUp, Delete, Life, Upload, VisibleReply, recorded_reply
 from bot.reply.outcomes import (
     CallDone,
     CallFound,
@@ -327,34 +327,34 @@ class EditScheduler:
         self,
         answer: Answer,
         *,
-        sign: Visibility = Visibility.NONE,
+        visibility: Visibility = Visibility.NONE,
         has_stop: bool = False,
         until: float = math.inf,
     ) -> ScheduledReply:
         """Opens a reply with a placeholder, or continues a reply that an earlier attempt left in Slack.
 
-        `sign`: the sign of an answer that readers see at first instead of the placeholder. `has_stop`: whether Slack's
-        own Stop button replaces the reply's button. No call is sent after `until`, on the monotonic clock.
+        `visibility`: whether readers see a status at first, which can replace the placeholder. `has_stop`: whether
+        Slack's own Stop button replaces the reply's button. No call is sent after `until`, on the monotonic clock.
         """
         job = answer.job
         is_fresh = not job.messages and job.checkpoint.end is None
-        shown = NOTHING_SHOWN if is_fresh else await self.transport.recover(job, has_stop=has_stop)
+        shown = VisibleReply() if is_fresh else await self.transport.recover(job, has_stop=has_stop)
         if job.must_move_down:
             shown = replace(shown, page_ts=(), replaced_ts=(*shown.page_ts, *shown.replaced_ts))
         live = self._schedule(answer, replace(shown, has_stop=has_stop), until)
         live.freshness.chars = len(answer.text)
-        if not (shown.page_ts or job.must_move_down) and sign is not Visibility.SEEN:
+        if not (shown.page_ts or job.must_move_down) and visibility is not Visibility.SEEN:
             live.asked_at = _asked_at(job)
         delay_s = -math.inf
         # A placeholder can wait for the first words, unless an earlier attempt's text needs a message.
         if not (shown.page_ts or answer.text_to_keep):
-            if sign is Visibility.SEEN:
+            if visibility is Visibility.SEEN:
                 delay_s = PLACEHOLDER_DELAY_S
-            elif sign is not Visibility.NONE and self._are_calls_scarce(live):
+            elif visibility is not Visibility.NONE and self._are_calls_scarce(live):
                 # A placeholder would use a post that another answer's first words need, and its own answer's first
                 # words would have to wait for an edit. Without a placeholder, the first words are shown just as soon,
                 # in one message.
-                delay_s = SCARCE_DELAY_S if sign is Visibility.MAY_BE_SEEN else REFUSED_DELAY_S
+                delay_s = SCARCE_DELAY_S if visibility is Visibility.MAY_BE_SEEN else REFUSED_DELAY_S
         live.not_before = self.clock.monotonic() + delay_s
         live.has_status = delay_s > REFUSED_DELAY_S
         self.budget.on_reply_opened(live, posts_first_words=delay_s > 0)
@@ -382,7 +382,7 @@ class EditScheduler:
         """Posts and records a queued question's placeholder. The caller must cancel it when the job is no longer
         queued."""
         async with self._channel_locks.setdefault(job.question.thread.channel_id, asyncio.Lock()):
-            live = self._schedule(Answer(job), Shown(job.page_ts, is_outdated=True, queued=True))
+            live = self._schedule(Answer(job), VisibleReply(job.page_ts, is_outdated=True, queued=True))
             if not job.page_ts:
                 live.asked_at = _asked_at(job)
             try:
@@ -401,7 +401,7 @@ class EditScheduler:
     def allow_stream(self, job: Job) -> None:
         """Allows a native stream for a job's reply, unless Slack is known to refuse streams."""
         for live in [live for live in self._live_replies if live.reply.job.id == job.id]:
-            if offer := self.transport.offer(job.question, self.budget, live, self.carrier):
+            if offer := self.transport.stream_chooser(job.question, self.budget, live, self.carrier):
                 live.reply.carriers.offer_streams(offer)
                 self.on_changed(live)
 
@@ -440,7 +440,7 @@ class EditScheduler:
             for live in [live for live in self._live_replies if live.reply.life is Life.ABANDONED]:
                 self._close_reply(live)
 
-    def _schedule(self, answer: Answer, shown: Shown, until: float = math.inf) -> ScheduledReply:
+    def _schedule(self, answer: Answer, shown: VisibleReply, until: float = math.inf) -> ScheduledReply:
         try:
             reply = Reply(answer, shown, self.style)
         except Stuck:

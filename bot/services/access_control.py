@@ -48,9 +48,8 @@ class AccessControl:
         kind = UserKind.BOT if question.is_from_bot else self.users.known_kind(question.user_id)
         if kind is None and self.rules.needs_user_type(question):
             return None
-        is_listed = (
-            self.people.known(question.user_id) if self.people and self.rules.needs_groups_or_email(question) else False
-        )
+        people = self.people if self.rules.needs_groups_or_email(question) else None
+        is_listed = people.known_access(question.user_id) if people else False
         return None if is_listed is None else self.rules.denial(question, kind, is_listed)
 
     async def denial(

@@ -153,7 +153,8 @@ class Answering:
         if job.question.is_held:
             return await self._work_unseen(attempt, checking)
         signs = await self.pane.begin(job.question, is_first=job.attempts == 1, has_message=bool(job.page_ts))
-        live = await self.workspace.scheduler.open(attempt.answer, sign=signs.sign, has_stop=signs.has_stop_button)
+        visibility, has_stop = signs.sign, signs.has_stop_button
+        live = await self.workspace.scheduler.open(attempt.answer, visibility=visibility, has_stop=has_stop)
         attempt.live = live
         recorded = job.checkpoint.end
         end = recorded or await self._finish(attempt, await self._ask(attempt, live, checking))

@@ -105,7 +105,7 @@ class Decisions:
         if isinstance(pressed, str):
             return await self.presses.access_control.with_admin_names(pressed)
         awaited, ask = pressed.call, pressed.call.card()
-        typed = {index: text for index, text in edited.strings.items() if index in ask.editable_strings}
+        typed = {index: text for index, text in edited.edited_strings.items() if index in ask.editable_strings}
         emptied = [at for at, text in typed.items() if not text.strip()]
         if missing := [at for at in emptied if ask.top_level_fields[at].name in ask.required_arguments]:
             return {field_name(at): texts.approvals.REQUIRED for at in missing}

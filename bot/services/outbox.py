@@ -192,7 +192,7 @@ class Outbox:
             case ReplyTarget.NO_PLACEHOLDER:
                 await self.workspace.outbox_sender.clear(entry)
             case ReplyTarget.UNLESS_FOLLOWED:
-                if await self.workspace.outbox_sender.remove(entry):
+                if await self.workspace.outbox_sender.delete_if_unanswered(entry):
                     await self._clear_side_messages(entry)
                 else:
                     await self._show_end(entry, until)

@@ -335,7 +335,7 @@ class AssistantPane:
         remain."""
         try:
             await asyncio.wait((begun,))
-            await self.workspace.pane.end_session(thread, waits=waits)
+            await self.workspace.pane.end_session(thread, is_waiting=waits)
         finally:
             if self._ending_tasks.get(thread) is asyncio.current_task():
                 del self._ending_tasks[thread]

@@ -73,9 +73,9 @@ async def update_side_messages(
     )
     if wanted:
         if ts is None:
-            if not await stores.outbox.record_posting(entry, wanted.recorded()):
+            if not await stores.outbox.record_posting(entry, wanted.as_recorded()):
                 return
             ts = await sender.post_side_message(entry, wanted, is_still_ours)
-        await stores.outbox.record_posted(entry, wanted.recorded(ts))
+        await stores.outbox.record_posted(entry, wanted.as_recorded(ts))
     if gone:
         await stores.outbox.record_deleted(entry, gone)

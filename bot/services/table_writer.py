@@ -11,7 +11,7 @@ from typing import ClassVar
 from bot.core import texts
 from bot.core.job import AnswerRecord, MessageRole, RecordedMessage
 from bot.core.outbox import OutboxEntry
-from bot.reply.attachments import tables
+from bot.reply.attachments import table_files
 from bot.reply.messages import Upload
 from bot.services.side_messages import MAX_COPY_TRIES, AnswerCopier
 
@@ -28,7 +28,7 @@ class TableWriter(AnswerCopier):
         if any(one.ts for one in earlier):
             return ""
         # Parsing takes well under a second, even for the longest answer.
-        files = await asyncio.to_thread(tables, answer.text, answer.question.ts)
+        files = await asyncio.to_thread(table_files, answer.text, answer.question.ts)
         if not files:
             return texts.actions.NO_TABLE
         message = RecordedMessage("", MessageRole.TABLES, answer.version)

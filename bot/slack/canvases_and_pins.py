@@ -29,7 +29,7 @@ CANVASES = "Canvases in tabs, whose text `canvas` returns:"
 OTHER_TABS = "Tabs that can't be read here: {count}"
 
 
-def parameters(*, reads_tabs: bool) -> Mapping[str, Any]:
+def page_parameters(*, reads_tabs: bool) -> Mapping[str, Any]:
     """Returns the parameters of the channel-reading tool for everything except messages."""
     about = f"true: returns the channel's {_ABOUT[reads_tabs]} instead"
     return {
@@ -47,7 +47,7 @@ class ChannelPages:
         self._files = files
         self.reads_tabs = reads_tabs
 
-    async def result(self, question: Question, arguments: Mapping[str, Any]) -> CallResult | None:
+    async def canvas_result(self, question: Question, arguments: Mapping[str, Any]) -> CallResult | None:
         """Returns the result of a tool call that asks for a canvas or file, or None for any other call. Never raises an
         exception because of one that can't be read."""
         canvas_id = str(arguments.get("canvas") or "")
@@ -78,7 +78,7 @@ class ChannelPages:
         others = [OTHER_TABS.format(count=len(ids) - len(lines))] if len(lines) < len(ids) else []
         return [*([CANVASES] if lines else []), *lines, *others]
 
-    async def pins(self, channel_id: str) -> Sequence[Payload]:
+    async def pinned_messages(self, channel_id: str) -> Sequence[Payload]:
         """Returns a channel's pinned messages, newest pin first. Raises RateLimited and Refused."""
         items = json_objects(await self._client.call("pins.list", channel=channel_id), "items")
         return messages_in({"messages": [json_object(item, "message") for item in items]})

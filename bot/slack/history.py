@@ -33,7 +33,7 @@ from bot.core.sign_in_urls import SignInUrls
 from bot.errors import RateLimited, Refusal, Refused
 from bot.models.prompt import OfferedTools, ToolDefinition
 from bot.retry import HISTORY_PAGE, Retrier
-from bot.slack.canvases_and_pins import ChannelPages, parameters, unstored_result
+from bot.slack.canvases_and_pins import ChannelPages, page_parameters, unstored_result
 from bot.slack.client import TURN_WITHIN_S, PacedClient
 from bot.slack.file_objects import files_of
 from bot.slack.json_values import Payload, count, json_object, messages_in, string
@@ -228,7 +228,7 @@ _PARAMETERS: Mapping[str, Any] = {
 
 
 def _definition(*, reads_tabs: bool) -> ToolDefinition:
-    properties = {**_PARAMETERS, **parameters(reads_tabs=reads_tabs)}
+    properties = {**_PARAMETERS, **page_parameters(reads_tabs=reads_tabs)}
     return builtin_tool(READ_CHANNEL, _DESCRIPTION, properties, is_dispensable=True)
 
 
@@ -318,7 +318,7 @@ class ChannelReader:
         answer = (*use.question.channel_and_ts, use.version)
         if self._calls.get(answer, 0) >= MAX_CALLS:
             return CallResult.failed(TOO_MANY_CALLS)
-        if result := await self.pages.result(use.question, use.arguments):
+        if result := await self.pages.canvas_result(use.question, use.arguments):
             self._count_call(answer)
             return result
         until = self.client.clock.monotonic() + min(use.timeout_s, TURN_WITHIN_S)
@@ -345,7 +345,8 @@ class ChannelReader:
         if self.pages.reads_tabs:
             sections.append("\n".join(await self.pages.tab_lines(channel, question)))
             try:
-                pins = await self._message_lines(question, channel_id, await self.pages.pins(channel_id), MAX_PIN_CHARS)
+                pinned = await self.pages.pinned_messages(channel_id)
+                pins = await self._message_lines(question, channel_id, pinned, MAX_PIN_CHARS)
             except Refused as error:
                 log.warning("pins of channel %s not read: %s", channel_id, error)
                 sections.append(NO_PINS)
@@ -389,7 +390,7 @@ class ChannelReader:
         if channel_id == question.thread.channel_id:
             return
         is_members = not question.is_from_bot and await self.users.kind(question.user_id) is UserKind.MEMBER
-        if not (is_members and await self.readers.are_insiders(question.thread)):
+        if not (is_members and await self.readers.has_only_insiders(question.thread)):
             raise _UnusableArgument(NOT_READABLE)
         try:
             channel = json_object(await self.client.call("conversations.info", channel=channel_id), "channel")

@@ -110,7 +110,7 @@ class SlackSearch:
     async def definitions(self, question: Question) -> OfferedTools:
         """Returns the search tool unless outsiders can read the answer. If the token is missing, the result of a call
         tells the model why the search failed."""
-        return await self._offered_tools() if await self._readers.are_insiders(question.thread) else OfferedTools()
+        return await self._offered_tools() if await self._readers.has_only_insiders(question.thread) else OfferedTools()
 
     async def _offered_tools(self) -> OfferedTools:
         now = self._client.clock.monotonic()
@@ -146,7 +146,7 @@ class SlackSearch:
         try:
             async with asyncio.timeout(min(use.timeout_s, TURN_WITHIN_S)):
                 # An outsider might have joined since the search was offered.
-                if not await self._readers.are_insiders(use.question.thread):
+                if not await self._readers.has_only_insiders(use.question.thread):
                     return CallResult.failed(OUTSIDERS)
                 answer = await self._client.call(
                     METHOD,

@@ -91,9 +91,9 @@ class SocketConnection(SocketModeClient):
                 message = {**message, "payload": {}}
             await super().run_message_listeners(message, raw_message)
             return
-        self.end_for(str(message.get("reason") or "")[:50])
+        self.end_with_reason(str(message.get("reason") or "")[:50])
 
-    def end_for(self, reason: str) -> None:
+    def end_with_reason(self, reason: str) -> None:
         self.end_reason = reason
         self.stale = True
         self._ended.set()
@@ -221,7 +221,7 @@ class Sockets:
     def recount(self) -> None:
         """Renews one connection, so that Slack reports the number of the app's connections. Other connections remain
         open."""
-        min(self._connections, key=lambda connection: connection.opened_at).end_for(RECOUNT)
+        min(self._connections, key=lambda connection: connection.opened_at).end_with_reason(RECOUNT)
 
     def problem(self) -> str:
         return next((connection.problem for connection in self._connections if connection.problem), "")

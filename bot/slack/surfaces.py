@@ -149,10 +149,10 @@ class Pane:
             return None
         return STOP_EVENT_MISSING not in str(answer.get("warning"))
 
-    async def end_session(self, thread: ThreadKey, *, waits: bool = False) -> None:
-        """Removes Slack's Stop button. `waits`: the session shows that it is waiting for a person."""
+    async def end_session(self, thread: ThreadKey, *, is_waiting: bool = False) -> None:
+        """Removes Slack's Stop button. `is_waiting`: the session shows that it is waiting for a person."""
         if self.has_sessions:
-            await self._set_session(thread, "suspended" if waits else "active")
+            await self._set_session(thread, "suspended" if is_waiting else "active")
 
     async def _set_session(self, thread: ThreadKey, status: str) -> dict[str, Any]:
         return await self._client.call(SESSIONS, status=status, **_thread_arguments(thread))

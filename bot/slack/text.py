@@ -127,7 +127,7 @@ def attachments_text(message: Payload) -> str:
     if not (unknown or others or message.get("files")):
         return ""
     unread = _blocks(unknown, names_in(string(message, "text")), MAX_DEPTH) if unknown else ""
-    below = (*_quoted_emails(message), quoted(unread) if unread else "", _attachments(others, MAX_DEPTH))
+    below = (*_quoted_emails(message), quote_lines(unread) if unread else "", _attachments(others, MAX_DEPTH))
     return message_text("\n\n".join(filter(None, below)))
 
 
@@ -161,7 +161,7 @@ def _quoted_emails(holder: Payload) -> list[str]:
     """Returns a message's emails. Each is quoted in full, so that no part of an email can be mistaken for a member's
     words."""
     mails = [file for file in json_objects(holder, "files") if is_mail(file)]
-    return [f"Mail:\n{quoted(escape(mail_of(mail) or mail_headers(mail)))}" for mail in mails]
+    return [f"Mail:\n{quote_lines(escape(mail_of(mail) or mail_headers(mail)))}" for mail in mails]
 
 
 def _attachments(attachments: Iterable[Payload], depth: int, *, is_own: bool = False) -> str:
@@ -210,7 +210,7 @@ def _attachment_text(attachment: Payload, depth: int, is_own: bool) -> str:
     if not whole.strip():
         return ""
     # Text is quoted unless the author wrote it, so that an app's text can't pass for a forwarded message.
-    return whole if is_own else quoted(whole)
+    return whole if is_own else quote_lines(whole)
 
 
 def _fallback_text(attachment: Payload) -> str:
@@ -240,7 +240,7 @@ def _forwarded_text(attachment: Payload, depth: int) -> str:
     below = (*_quoted_emails(attachment), _attachments(json_objects(attachment, "attachments"), depth - 1))
     text = "\n\n".join(part for part in (text, *below) if part.strip()).strip("\n") or string(attachment, "fallback")
     head = f"{'Forwarded' if attachment.get('is_share') else 'Quoted'} from {_author(attachment)}:"
-    return f"{head}\n{quoted(text)}" if len(text.splitlines()) > 1 else f"{head} {text}".rstrip()
+    return f"{head}\n{quote_lines(text)}" if len(text.splitlines()) > 1 else f"{head} {text}".rstrip()
 
 
 def _time_of(attachment: Payload) -> str:
@@ -380,13 +380,13 @@ class _BlockReader:
             case "rich_text_preformatted":
                 part = _code_block(element, inner, self._labels)
             case "rich_text_quote":
-                return quoted(self._flow_text(inner, level).strip("\n"))
+                return quote_lines(self._flow_text(inner, level).strip("\n"))
             case "rich_text_section":
                 part = self._flow_text(inner, level)
             case _:
                 part = self._flow_text(inner, level) if inner else _inline_text([element], self._labels)
         # A border on any other element means that the element is inside a quote.
-        return quoted(part) if part and element.get("border") == 1 else part
+        return quote_lines(part) if part and element.get("border") == 1 else part
 
     def _flow_text(self, elements: Sequence[Payload], level: int) -> str:
         is_line = all("elements" not in element for element in elements)
@@ -496,13 +496,13 @@ def block_text(block: Payload) -> str:
     return "\n".join(_inline_text(line, {}) for line in lines)
 
 
-def quoted(text: str) -> str:
+def quote_lines(text: str) -> str:
     return "\n".join(f"> {line}".rstrip() for line in text.splitlines() or [""])
 
 
 def quoted_for_model(text: str) -> str:
     """Returns a message found by a tool as a quote, so that no part of it can be mistaken for another message."""
-    return quoted(f"{text[:MAX_QUOTED_CHARS]} […]" if len(text) > MAX_QUOTED_CHARS else text)
+    return quote_lines(f"{text[:MAX_QUOTED_CHARS]} […]" if len(text) > MAX_QUOTED_CHARS else text)
 
 
 def _code_block(element: Payload, inner: Sequence[Payload], labels: Mapping[str, str]) -> str:
@@ -618,7 +618,7 @@ def markdown_emphasis(mrkdwn: str) -> str:
     for pattern, marks in _EMPHASIS:
         marked = pattern.sub(partial(_with_marks, marks), marked)
     rest = next((found for found in _REST_QUOTED.finditer(marked) if found["mark"]), None)
-    return f"{marked[: rest.start()]}{quoted(marked[rest.end() :].strip())}" if rest else marked
+    return f"{marked[: rest.start()]}{quote_lines(marked[rest.end() :].strip())}" if rest else marked
 
 
 def _with_marks(marks: str, match: re.Match[str]) -> str:

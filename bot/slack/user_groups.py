@@ -50,7 +50,7 @@ class AccessGroups:
     _next_try_at: float = field(default=-math.inf, init=False)
     _reading: asyncio.Task[None] | None = field(default=None, init=False)
 
-    def known(self, user_id: str) -> bool | None:
+    def known_access(self, user_id: str) -> bool | None:
         """Returns whether the rules include a person. Returns None if the data is more than ten minutes old, or five if
         the answer would be no."""
         in_group: bool | None = user_id in self._people
@@ -69,9 +69,9 @@ class AccessGroups:
             # In a separate context, because other jobs also wait for this task.
             self._reading = self._reading or asyncio.create_task(self._read(), context=Context())
             await asyncio.wait((self._reading,), timeout=within_s)
-        if self.rules.domains and self.known(user_id) is None:
+        if self.rules.domains and self.known_access(user_id) is None:
             await self.users.domain(user_id, within_s=within_s, is_press=is_press)
-        return self.known(user_id)
+        return self.known_access(user_id)
 
     async def _read(self) -> None:
         asked_at = self.client.clock.monotonic()

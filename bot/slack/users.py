@@ -590,7 +590,7 @@ class ChannelReaders:
         self._users = users
         self._insiders_only: dict[str, tuple[bool, float]] = {}
 
-    async def are_insiders(self, thread: ThreadKey) -> bool:
+    async def has_only_insiders(self, thread: ThreadKey) -> bool:
         """Returns whether only people in the workspace can read a thread. A direct message has only one reader."""
         if thread.in_direct_message:
             return True

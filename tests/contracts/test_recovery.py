@@ -15,7 +15,7 @@ from bot.errors import EndReason, Refusal, Refused
 from bot.reply.answer import Answer
 from bot.reply.delivery import MessageDelivery, MessageTransport
 from bot.reply.edits import Post, Update
-from bot.reply.messages import Call, Delete, PageView, Shown
+from bot.reply.messages import Call, Delete, PageView, VisibleReply
 from bot.reply.outbox_sender import OutboxSender
 from bot.reply.outcomes import CallDone, CallLost
 from bot.reply.posted import PostedReplies
@@ -100,7 +100,7 @@ async def test_reply_that_an_attempt_left_by_itself_is_continued_without_a_look_
     question = await asked(sandbox)
     reply = await growing(transport, question, TEXT)
     job = Job(1, question, 2, reply.recorded_messages, version=version, checkpoint=Checkpoint(f"{TEXT}, and more"))
-    shown = Shown(reply.page_ts, is_outdated=version == 1)
+    shown = VisibleReply(reply.page_ts, is_outdated=version == 1)
     assert await transport.recover(job) == shown
     assert not [call for call in sandbox.calls if call.method == "conversations.replies"]
 
@@ -164,7 +164,7 @@ async def test_clean_up_that_is_rate_limited_is_left_to_the_outbox_if_a_message_
 ) -> None:
     question = await asked(sandbox)
     reply = await growing(transport, question, TEXT)
-    reply = Reply(Answer(Job(1, question, 1)), Shown(reply.page_ts, pending_roles=pending_roles))
+    reply = Reply(Answer(Job(1, question, 1)), VisibleReply(reply.page_ts, pending_roles=pending_roles))
     delivery = transport.delivery(reply)
     sandbox.faults.start("rate_limit", method="conversations.replies", times=1, retry_after_s=60)
     assert await delivery.clean_up() == (CallLost() if pending_roles else CallDone())
@@ -239,7 +239,7 @@ async def test_message_that_the_end_has_replaced_is_deleted_at_a_take_over(
     whole = f"{text} The end."
     job = Job(1, reply.job.question, 2, on_record, checkpoint=Checkpoint(whole))
     shown = await transport.recover(job)
-    assert shown == Shown(reply.page_ts, shows_end=True)
+    assert shown == VisibleReply(reply.page_ts, shows_end=True)
     left = [message.ts for message in sandbox.messages("general", reply.job.question.ts)[1:]]
     assert left == list(reply.page_ts)
 
@@ -259,7 +259,7 @@ async def test_growing_page_that_was_replaced_unrecorded_is_continued_in_its_new
         await sent(delivery, reply, call)
     job = Job(1, reply.job.question, 2, before, checkpoint=Checkpoint(text))
     shown = await transport.recover(job)
-    assert shown == Shown(reply.page_ts, pending_roles=LOST)
+    assert shown == VisibleReply(reply.page_ts, pending_roles=LOST)
     assert [message.ts for message in sandbox.messages("general", reply.job.question.ts)[1:]] == list(reply.page_ts)
 
 

@@ -16,7 +16,7 @@ from bot.errors import RateLimited, Refusal, Refused, StoreError
 from bot.reply.answer import Answer
 from bot.reply.carriers import METHODS
 from bot.reply.delivery import MessageDelivery, MessageTransport, choose_stream
-from bot.reply.messages import Call, Shown
+from bot.reply.messages import Call, VisibleReply
 from bot.reply.outcomes import CallDone, CallLost, CallRefused, Outcome, refusal_of
 from bot.reply.reply import Reply
 from bot.reply.scheduler import EditScheduler, ScheduledReply
@@ -167,11 +167,11 @@ class SimulatedTransport(MessageTransport):
     recovered: list[tuple[int, bool]] = field(default_factory=list)
     """Jobs, each with whether Slack shows its own Stop."""
 
-    async def recover(self, job: Job, *, has_stop: bool = False) -> Shown:
+    async def recover(self, job: Job, *, has_stop: bool = False) -> VisibleReply:
         self.recovered.append((job.id, has_stop))
-        return Shown(job.page_ts)
+        return VisibleReply(job.page_ts)
 
-    def offer(
+    def stream_chooser(
         self, question: Question, budget: RateBudget, key: Hashable, forced: CarrierName | None
     ) -> StreamChooser | None:
         return partial(choose_stream, budget, key, forced) if question.user_id in self.streams_for else None
@@ -200,7 +200,7 @@ class Schedule:
     async def open_in_pane(self, job_id: int, *, allowed: bool = True, page_ts: Sequence[str] = ()) -> ScheduledReply:
         """Opens a reply where Slack shows a status and its own Stop; `allowed`: a native stream may carry it."""
         job = job_of(job_id, page_ts)
-        reply = await self.scheduler.open(Answer(job), sign=Visibility.SEEN, has_stop=True)
+        reply = await self.scheduler.open(Answer(job), visibility=Visibility.SEEN, has_stop=True)
         if allowed:
             self.scheduler.allow_stream(job)
         return reply

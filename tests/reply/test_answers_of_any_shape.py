@@ -105,7 +105,7 @@ READERS: Mapping[str, tuple[tuple[str, ...], Callable[[OddSlack], Awaitable[obje
     "a direct message": (("messages", "has_more"), lambda slack: slack.workspace.history.messages(IN_DM)),
     "one message": (("messages",), lambda slack: slack.workspace.history.message("T1", "C1", "1.0")),
     "a reply's messages": (("messages", "has_more"), lambda slack: slack.posted.deletions(IN_THREAD)),
-    "a reply's streams": (("messages",), lambda slack: slack.posted.streams(IN_THREAD)),
+    "a reply's streams": (("messages",), lambda slack: slack.posted.find_streams(IN_THREAD)),
     "a reply's files": (("messages",), lambda slack: slack.posted.find_files(IN_THREAD, ["F1"])),
     "a posted question": (("messages",), lambda slack: slack.workspace.surfaces.find_question(QUESTION_ABOUT, 0.0)),
     "a person's kind": (("user",), lambda slack: slack.workspace.users.kind("U1", now_within_s=5.0)),
@@ -114,7 +114,7 @@ READERS: Mapping[str, tuple[tuple[str, ...], Callable[[OddSlack], Awaitable[obje
     "a channel's creator": (("channel",), lambda slack: slack.workspace.surfaces.creator("C1")),
     "a channel's readers": (
         ("channel", "members", "response_metadata"),
-        lambda slack: slack.readers.are_insiders(ThreadKey("T1", "C1", "1.0")),
+        lambda slack: slack.readers.has_only_insiders(ThreadKey("T1", "C1", "1.0")),
     ),
     "a file": (("file",), read_file),
     "a canvas": (("file", "content"), lambda slack: slack.workspace.canvases.read([CANVAS], IN_THREAD)),

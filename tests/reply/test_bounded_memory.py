@@ -29,13 +29,13 @@ class Memory:
     readers: ChannelReaders
 
     async def learn_that_streams_are_refused(self, number: int) -> None:
-        self.transport.streams.refused(parse_posted_question(number), REFUSED)
+        self.transport.streams.on_refused(parse_posted_question(number), REFUSED)
 
     async def knows_that_streams_are_refused(self, number: int) -> bool:
         return not self.transport.streams.can_start(parse_posted_question(number))
 
     async def learn_readers(self, number: int) -> None:
-        assert await self.readers.are_insiders(parse_posted_question(number).thread)
+        assert await self.readers.has_only_insiders(parse_posted_question(number).thread)
 
     async def knows_readers(self, number: int) -> bool:
         before = len(self.sandbox.calls)

@@ -23,7 +23,7 @@ from bot.reply.answer import Answer
 from bot.reply.carriers import METHODS
 from bot.reply.delivery import CALL_TIMEOUT_S
 from bot.reply.edits import Post, Update
-from bot.reply.messages import Call, Delete, Life, PageView, Shown, Upload
+from bot.reply.messages import Call, Delete, Life, PageView, Upload, VisibleReply
 from bot.reply.outcomes import Outcome
 from bot.reply.reply import Reply
 from bot.reply.scheduler import (
@@ -666,7 +666,7 @@ async def test_other_replies_wait_for_no_record_of_messages() -> None:
 async def test_messages_of_a_recovered_reply_are_known_and_not_recorded_again() -> None:
     async with scheduling() as schedule:
         reply = await schedule.open(1, page_ts=("1.0",))
-        assert reply.reply.initial == Shown(("1.0",))
+        assert reply.reply.initial == VisibleReply(("1.0",))
         reply.append("Hello.")
         await reply.finish(End(EndReason.WHOLE))
     assert schedule.calls() == [(1, "Update")]
@@ -870,7 +870,7 @@ async def test_placeholder_waits_for_first_words_where_calls_are_scarce_and_a_st
             await schedule.open(job_id, (f"{job_id}.1",))
         schedule.use("chat.postMessage", posts, "C1")
         began = asyncio.get_running_loop().time()
-        await schedule.scheduler.open(Answer(job_of(1)), sign=sign)
+        await schedule.scheduler.open(Answer(job_of(1)), visibility=sign)
         await asyncio.sleep(placeholder_s + 0.1)
         assert [at - began for at in schedule.times(Post)] == [pytest.approx(placeholder_s)]
 
@@ -879,7 +879,7 @@ async def test_placeholder_waits_for_first_words_where_calls_are_scarce_and_a_st
 async def test_words_that_an_earlier_attempt_left_without_a_message_are_posted_at_once() -> None:
     async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
         job = replace(job_of(1), checkpoint=Checkpoint("The first half of it.\n" * 20))
-        reply = await schedule.scheduler.open(Answer(job), sign=Visibility.SEEN)
+        reply = await schedule.scheduler.open(Answer(job), visibility=Visibility.SEEN)
         await asyncio.sleep(0.1)
         assert schedule.calls() == [(1, "Post")]
         await reply.abandon()
@@ -888,7 +888,9 @@ async def test_words_that_an_earlier_attempt_left_without_a_message_are_posted_a
 @simulated
 async def test_first_words_are_the_first_post_where_calls_are_scarce() -> None:
     async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
-        replies = [await schedule.scheduler.open(Answer(job_of(n)), sign=Visibility.MAY_BE_SEEN) for n in range(1, 9)]
+        replies = [
+            await schedule.scheduler.open(Answer(job_of(n)), visibility=Visibility.MAY_BE_SEEN) for n in range(1, 9)
+        ]
         await asyncio.sleep(0.5)
         with_placeholder = len(schedule.calls())
         assert 2 <= with_placeholder <= 4, "edits keep the first answers fresh"
@@ -916,8 +918,8 @@ async def test_first_words_are_posted_in_the_order_of_asking() -> None:
 @simulated
 async def test_end_and_earlier_messages_wait_for_no_status_of_the_pane() -> None:
     async with scheduling(SimulatedTransport(latency_s=0.0)) as schedule:
-        silent = await schedule.scheduler.open(Answer(job_of(1)), sign=Visibility.SEEN)
-        begun = await schedule.scheduler.open(Answer(job_of(2, ("2.0",))), sign=Visibility.SEEN)
+        silent = await schedule.scheduler.open(Answer(job_of(1)), visibility=Visibility.SEEN)
+        begun = await schedule.scheduler.open(Answer(job_of(2, ("2.0",))), visibility=Visibility.SEEN)
         begun.show_activity("Searching the web…")
         await silent.finish(End(EndReason.CUT, sentence_notice("Cut.")))
         await asyncio.sleep(5)
@@ -953,7 +955,7 @@ async def test_earliest_of_several_waiting_calls_wakes_the_scheduler() -> None:
     question = Question(ThreadKey("T1", "D1", "1.0"), "1.0", "U1", "why?")
     async with scheduling(SimulatedTransport(latency_s=0.0, error_of=fails_for(1, TRANSIENT))) as schedule:
         refused = await schedule.open(1, page_ts=("1.0",))
-        await schedule.scheduler.open(Answer(Job(2, question, 1)), sign=Visibility.SEEN)
+        await schedule.scheduler.open(Answer(Job(2, question, 1)), visibility=Visibility.SEEN)
         refused.append("Hello.")
         await asyncio.sleep(5)
         assert schedule.times(Update) == [0, pytest.approx(0.5), pytest.approx(1.5)]

@@ -121,7 +121,7 @@ async def test_answers_begin_late_where_calls_cannot_carry_all_first_words_and_e
         async def answer(number: int) -> tuple[float, float]:
             await asyncio.sleep(10 * number / asked)
             job = job_of(number, channel_id=f"C{number}")
-            live = await schedule.scheduler.open(Answer(job), sign=Visibility.MAY_BE_SEEN)
+            live = await schedule.scheduler.open(Answer(job), visibility=Visibility.MAY_BE_SEEN)
             for _ in range(150):
                 await asyncio.sleep(0.1)
                 live.append("words ")

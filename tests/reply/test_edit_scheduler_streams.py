@@ -208,7 +208,7 @@ async def test_search_for_an_earlier_attempts_messages_knows_whether_slack_shows
 async def test_question_about_calls_waits_for_no_status_and_until_it_is_shown() -> None:
     asks = (ApprovalCard("notes.add", "{}", "value"),)
     async with scheduling(SimulatedTransport(latency_s=3.0)) as schedule:
-        reply = await schedule.scheduler.open(Answer(job_of(1)), sign=Visibility.SEEN, has_stop=True)
+        reply = await schedule.scheduler.open(Answer(job_of(1)), visibility=Visibility.SEEN, has_stop=True)
         await reply.ask_for_decisions(asks)
         assert asyncio.get_running_loop().time() == 3.0
         (sent,) = schedule.transport.sent

@@ -12,7 +12,7 @@ from bot.core.job import End, sentence_notice
 from bot.errors import EndReason, Refusal
 from bot.reply.attachments import code_files
 from bot.reply.edits import Post
-from bot.reply.messages import Shown
+from bot.reply.messages import VisibleReply
 from bot.reply.reply import Reply
 from slack_markdown.pages import Pages
 from slack_markdown.tests.costs import FEW_CALLS, milliseconds, slow_parts, steps
@@ -59,7 +59,7 @@ def test_another_form_and_an_earlier_text_are_laid_out_one_page_at_a_time(repeat
     other_form.append(text)
     call = other_form.next_call()
     assert isinstance(call, Post)
-    earlier = Reply(answer(text), Shown(("2.0",)))
+    earlier = Reply(answer(text), VisibleReply(("2.0",)))
     page = steps(lambda _: Pages(max_full_pages=1).append(text), "")
     assert steps(lambda _: refused(other_form, call, Refusal.TOO_LONG), "") <= 2 * page
     assert steps(lambda _: earlier.finish(End(EndReason.CUT, sentence_notice("Cut."))), "") <= 2 * page

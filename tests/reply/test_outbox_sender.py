@@ -117,7 +117,7 @@ CHOSEN = MessageQuestion("T1", "V1", "U2", ABOUT, "This", 0.0)
 )
 async def test_reply_stays_if_a_person_wrote_after_its_question(message: Json, is_removed: bool) -> None:
     channel = Channel([message], nearby=["6.1"])
-    assert await channel.sender.remove(ENTRY) is is_removed
+    assert await channel.sender.delete_if_unanswered(ENTRY) is is_removed
     assert channel.deleted == (["6.1"] if is_removed else [])
 
 
@@ -183,7 +183,7 @@ async def test_message_beside_a_reply_stands_in_its_thread_and_says_whose_it_is(
     metadata = {"event_type": event, "event_payload": {"question_ts": "5.0", **payload}}
     shown = {} if message is READY else {"blocks": remark(text)}
     assert channel.posted == [{"channel": "C1", "thread_ts": "1.0", "text": text, "metadata": metadata, **shown}]
-    assert message.recorded("9.0") == RecordedMessage("9.0", message.role, payload["version"])
+    assert message.as_recorded("9.0") == RecordedMessage("9.0", message.role, payload["version"])
 
 
 async def test_messages_beside_a_reply_are_deleted_in_their_order() -> None:

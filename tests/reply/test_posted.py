@@ -86,7 +86,7 @@ class Searches:
 
     count = 0
 
-    async def find(self, post: Post, known_ts: Collection[str]) -> None:
+    async def find_post(self, post: Post, known_ts: Collection[str]) -> None:
         self.count += 1
 
 
@@ -169,7 +169,7 @@ async def test_post_without_an_answer_is_found_by_its_metadata(
     messages: list[Payload], found: FoundPost | None
 ) -> None:
     slack = Slack(messages)
-    assert await slack.posted.find(Post(QUESTION, 1, SECOND), {"1000.000009"}) == found
+    assert await slack.posted.find_post(Post(QUESTION, 1, SECOND), {"1000.000009"}) == found
 
 
 @pytest.mark.parametrize("is_in_thread", [True, False])
@@ -191,11 +191,11 @@ async def test_reply_is_looked_for_from_its_question_on(is_in_thread: bool) -> N
 async def test_page_whose_thread_is_gone_is_looked_for_at_the_channels_root() -> None:
     post = Post(QUESTION, 1, SECOND)
     with pytest.raises(Refused) as outside:
-        await Slack(GONE, [{"ts": AFTER}, second(LATER)]).posted.find(post, ())
+        await Slack(GONE, [{"ts": AFTER}, second(LATER)]).posted.find_post(post, ())
     assert (outside.value.reason, outside.value.ts) == (Refusal.OUTSIDE_THREAD, LATER)
     for refused in (GONE, Refused("conversations.replies", "timeout", Refusal.TRANSIENT)):
         with pytest.raises(Refused) as raised:
-            await Slack(refused, [second(LATER)] if refused is not GONE else []).posted.find(post, ())
+            await Slack(refused, [second(LATER)] if refused is not GONE else []).posted.find_post(post, ())
         assert raised.value is refused
 
 
@@ -240,7 +240,7 @@ NO_STREAMS: tuple[Payload, ...] = (
 
 
 async def test_stream_is_a_message_of_ours_below_the_question_without_metadata() -> None:
-    found = await Slack([*NO_STREAMS, STREAMED]).posted.streams(QUESTION)
+    found = await Slack([*NO_STREAMS, STREAMED]).posted.find_streams(QUESTION)
     assert found == [FoundStream(AFTER, "Becauseof2so")]
 
 

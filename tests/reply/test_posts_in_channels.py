@@ -49,7 +49,7 @@ def job_in(channel_id: str, job_id: int) -> Job:
 async def ask(schedule: Schedule, channel_id: str, job_id: int, sign: Visibility = Visibility.NONE) -> ScheduledReply:
     """Asks a question whose answer a native stream may carry, unless a placeholder begins it."""
     job = job_in(channel_id, job_id)
-    reply = await schedule.scheduler.open(Answer(job), sign=sign)
+    reply = await schedule.scheduler.open(Answer(job), visibility=sign)
     schedule.scheduler.allow_stream(job)
     return reply
 

@@ -19,7 +19,7 @@ from bot.reply.messages import (
     Life,
     PageView,
     ReplyEvent,
-    Shown,
+    VisibleReply,
     next_life,
     shown_transcript,
 )
@@ -46,14 +46,14 @@ from tests.reply.outcomes import done, found, refused
 
 LEFT, OLD = "Hello wor", "One.\n\nTwo is"
 WHOLE, CUT = End(EndReason.WHOLE), End(EndReason.CUT, sentence_notice("Cut."))
-MESSAGE, OUTDATED = Shown(("7.0",)), Shown(("7.0",), is_outdated=True)
+MESSAGE, OUTDATED = VisibleReply(("7.0",)), VisibleReply(("7.0",), is_outdated=True)
 
 
 @pytest.mark.parametrize(
     ("shown", "left", "words", "end", "view"),
     [
-        (Shown(), "", (), None, PageView("", growing=True)),
-        (Shown(), "", ("Half an ", "ans"), CUT, ended("Half an ans", CUT)),
+        (VisibleReply(), "", (), None, PageView("", growing=True)),
+        (VisibleReply(), "", ("Half an ", "ans"), CUT, ended("Half an ans", CUT)),
         (MESSAGE, "", (), None, None),
         (MESSAGE, "", ("Hello",), None, PageView("Hello", growing=True)),
         (MESSAGE, LEFT, ("Hello wo",), None, None),
@@ -65,7 +65,7 @@ MESSAGE, OUTDATED = Shown(("7.0",)), Shown(("7.0",), is_outdated=True)
     ],
 )
 def test_next_call_shows_what_readers_are_to_see_of_this_attempt_and_an_earlier_one(
-    shown: Shown, left: str, words: tuple[str, ...], end: End | None, view: PageView | None
+    shown: VisibleReply, left: str, words: tuple[str, ...], end: End | None, view: PageView | None
 ) -> None:
     reply, channel = Reply(answer(left), shown), ReadersChannel()
     for delta in words:
@@ -79,8 +79,8 @@ def test_next_call_shows_what_readers_are_to_see_of_this_attempt_and_an_earlier_
     assert reply.life.is_over is (end is not None)
 
 
-@pytest.mark.parametrize("shown", [Shown(("7.0",), replaced_ts=("8.0",)), Shown(("7.0", "8.0"))])
-def test_messages_that_show_no_page_are_deleted(shown: Shown) -> None:
+@pytest.mark.parametrize("shown", [VisibleReply(("7.0",), replaced_ts=("8.0",)), VisibleReply(("7.0", "8.0"))])
+def test_messages_that_show_no_page_are_deleted(shown: VisibleReply) -> None:
     reply, channel = Reply(answer(), shown), ReadersChannel({"7.0": PageView("a"), "8.0": PageView("b")})
     role = MessageRole.REPLACED if shown.replaced_ts else MessageRole.PAGE
     assert reply.recorded_messages == (*recorded_pages("7.0"), RecordedMessage("8.0", role))
@@ -93,7 +93,7 @@ def test_messages_that_show_no_page_are_deleted(shown: Shown) -> None:
 @pytest.mark.parametrize("left", ["A list.", "- an item\n" * 1_000])
 def test_reply_that_starts_over_shows_nothing_of_an_earlier_attempts_text(left: str) -> None:
     channel = ReadersChannel({"7.0": PageView(left[:1_000]), "8.0": PageView("more")})
-    reply = Reply(answer(left), Shown(("7.0", "8.0")))
+    reply = Reply(answer(left), VisibleReply(("7.0", "8.0")))
     reply.start_over()
     reply.append("Four.")
     reply.finish(WHOLE)
@@ -209,7 +209,7 @@ def test_reader_sees_times_by_their_own_clock_above_and_below_text() -> None:
 
 
 def test_activity_below_an_earlier_attempts_text_is_removed_again() -> None:
-    reply, channel = Reply(answer("Hello"), Shown(("5.1",))), ReadersChannel()
+    reply, channel = Reply(answer("Hello"), VisibleReply(("5.1",))), ReadersChannel()
     reply.append("Hello")
     for activity in ("Searching the web…", ""):
         reply.show_activity(activity)
@@ -303,7 +303,7 @@ def test_take_over_breaks_the_pages_where_a_stream_had_them(stream_page: int, de
     assert [page.for_stream for page in pages] == [number >= stream_page for number in range(len(pages))]
     assert all((len(page.markdown) <= STREAM_BYTES) is page.for_stream for page in pages)
 
-    reply = Reply(answer(deltas[0][:1]), Shown(tuple(before.shown), stream_page=stream_page))
+    reply = Reply(answer(deltas[0][:1]), VisibleReply(tuple(before.shown), stream_page=stream_page))
     after = ReadersChannel(dict(before.shown))
     for delta in deltas:
         reply.append(delta)
@@ -391,13 +391,13 @@ def test_urgency_tells_first_words_steps_progress_and_the_end_apart() -> None:
 
 
 def test_placeholder_of_a_queued_question_says_so() -> None:
-    call = Reply(answer(), Shown(queued=True)).next_call()
+    call = Reply(answer(), VisibleReply(queued=True)).next_call()
     assert isinstance(call, Post)
     assert texts.answers.QUEUED in str(reply_blocks.message(call.view))
 
 
 def test_found_placeholder_is_not_posted_again() -> None:
-    reply, channel = Reply(answer(), Shown(is_outdated=True, queued=True)), ReadersChannel()
+    reply, channel = Reply(answer(), VisibleReply(is_outdated=True, queued=True)), ReadersChannel()
     post = next_of(reply, Post)
     ts = channel.take(post)
     refused(reply, post, Refusal.TRANSIENT)

@@ -12,7 +12,7 @@ from bot.core.job import End, sentence_notice
 from bot.errors import EndReason, Refusal
 from bot.reply.attachments import END_CHARS, AttachedFile, FileMessage, end_of_answer, file_keys, left_out_notice
 from bot.reply.edits import Post, Update
-from bot.reply.messages import Call, Delete, PageView, Shown, Upload
+from bot.reply.messages import Call, Delete, PageView, Upload, VisibleReply
 from bot.reply.reply import MAX_PAGES, MAX_PAGES_WITHOUT_FILE, Reply
 from bot.reply.scheduler import UPLOAD_TRIES
 from slack_markdown.pages import PAGE_BYTES, PAGE_CHARS, Page
@@ -206,7 +206,7 @@ def test_upload_that_is_given_up_is_not_tried_in_another_form() -> None:
 
 
 def test_earlier_text_that_stays_is_shown_on_pages() -> None:
-    reply, channel = Reply(answer(SEVEN_PAGES), Shown(())), ReadersChannel()
+    reply, channel = Reply(answer(SEVEN_PAGES), VisibleReply(())), ReadersChannel()
     reply.append("Less.")
     reply.finish(End(EndReason.CUT, sentence_notice("Cut.")))
     show_all(reply, channel)
@@ -250,7 +250,9 @@ def answer_file(text: str, name: str = "") -> AttachedFile:
 )
 def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: str, stays: bool) -> None:
     earlier_files = (answer_file(before),)
-    reply = Reply(answer(), Shown(("7.0",), file_messages=(FileMessage("8.0", ("F1",), file_keys(earlier_files)),)))
+    reply = Reply(
+        answer(), VisibleReply(("7.0",), file_messages=(FileMessage("8.0", ("F1",), file_keys(earlier_files)),))
+    )
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append(SEVEN_PAGES)
     show_all(reply, channel)
@@ -266,7 +268,7 @@ def test_files_of_an_earlier_attempt_stay_if_their_content_is_current(before: st
 def test_current_file_beside_another_one_is_uploaded_again_before_their_message_is_deleted() -> None:
     earlier_files = (answer_file(SEVEN_PAGES), answer_file("print()", "code-1.py"))
     reply = Reply(
-        answer(), Shown(("7.0",), file_messages=(FileMessage("8.0", ("F1", "F2"), file_keys(earlier_files)),))
+        answer(), VisibleReply(("7.0",), file_messages=(FileMessage("8.0", ("F1", "F2"), file_keys(earlier_files)),))
     )
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append(SEVEN_PAGES)
@@ -283,7 +285,7 @@ def test_current_file_beside_another_one_is_uploaded_again_before_their_message_
 def test_files_of_an_earlier_version_are_deleted_while_the_new_one_grows() -> None:
     earlier_files = (answer_file(SEVEN_PAGES),)
     attached = (FileMessage("8.0", ("F1",), file_keys(earlier_files)),)
-    reply = Reply(answer(), Shown(("7.0",), file_messages=attached, is_outdated=True))
+    reply = Reply(answer(), VisibleReply(("7.0",), file_messages=attached, is_outdated=True))
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append("Another answer.")
     show_all(reply, channel)
@@ -293,7 +295,8 @@ def test_files_of_an_earlier_version_are_deleted_while_the_new_one_grows() -> No
 def test_shorter_partial_answer_keeps_the_file_of_an_earlier_attempt() -> None:
     earlier_files = (answer_file(SEVEN_PAGES),)
     reply = Reply(
-        answer(SEVEN_PAGES), Shown(("7.0",), file_messages=(FileMessage("8.0", ("F1",), file_keys(earlier_files)),))
+        answer(SEVEN_PAGES),
+        VisibleReply(("7.0",), file_messages=(FileMessage("8.0", ("F1",), file_keys(earlier_files)),)),
     )
     channel = ReadersChannel({"7.0": PageView("")}, {"8.0": earlier_files})
     reply.append("Less.")

@@ -23,7 +23,7 @@ from bot.reply.edits import (
     Post,
     Update,
 )
-from bot.reply.messages import Call, Delete, Life, PageView, Shown, Upload
+from bot.reply.messages import Call, Delete, Life, PageView, Upload, VisibleReply
 from bot.reply.reply import MAX_PAGES, Reply
 from bot.retry import REPLY_CALLS
 from slack_markdown.render import max_sent_chars
@@ -152,7 +152,7 @@ def test_growing_answer_is_given_up_only_after_minutes_of_refusals(kind: type[Ca
 
 def test_growing_answer_goes_on_while_a_deletion_is_refused_and_leaves_it_to_the_outbox() -> None:
     slack = UnreliableSlack(lambda call: CallEffect(Refusal.UNKNOWN) if isinstance(call, Delete) else SUCCESS)
-    scheduler = SimulatedScheduler(Reply(answer(), Shown(replaced_ts=("6.0",))), slack)
+    scheduler = SimulatedScheduler(Reply(answer(), VisibleReply(replaced_ts=("6.0",))), slack)
     scheduler.reply.append("Hello")
     while scheduler.now < 2 * REPLY_CALLS.within_s:
         scheduler.step()
@@ -175,7 +175,7 @@ def test_growing_answer_goes_on_while_a_deletion_is_refused_and_leaves_it_to_the
 def test_message_in_a_channel_that_is_closed_gets_its_end_from_the_outbox(
     page_ts: tuple[str, ...], reason: Refusal, for_outbox: OutboxKind | None
 ) -> None:
-    reply = Reply(answer(), Shown(page_ts))
+    reply = Reply(answer(), VisibleReply(page_ts))
     reply.append("Hello")
     call = reply.next_call()
     assert isinstance(call, Update if page_ts else Post)
@@ -186,7 +186,7 @@ def test_message_in_a_channel_that_is_closed_gets_its_end_from_the_outbox(
 
 
 def test_message_that_a_closed_channel_kept_from_being_replaced_gets_its_end_from_the_outbox() -> None:
-    reply = Reply(answer(), Shown(("7.0",)))
+    reply = Reply(answer(), VisibleReply(("7.0",)))
     reply.append("Hello")
     reply.finish(End(EndReason.WHOLE))
     edit = next_of(reply, Update)
@@ -199,7 +199,7 @@ def test_message_that_a_closed_channel_kept_from_being_replaced_gets_its_end_fro
 
 @pytest.mark.parametrize("reason", [Refusal.MESSAGE_GONE, Refusal.CHANNEL_GONE])
 def test_message_that_slack_missed_once_is_edited_again(reason: Refusal) -> None:
-    reply = Reply(answer(), Shown(("7.0",)))
+    reply = Reply(answer(), VisibleReply(("7.0",)))
     reply.append("Hello")
     for _ in range(3):
         call = reply.next_call()
@@ -222,7 +222,7 @@ def test_message_that_slack_missed_once_is_edited_again(reason: Refusal) -> None
 def test_deletion_that_is_refused_for_good_ends_the_reply(
     reason: Refusal, life: Life, for_outbox: OutboxKind | None
 ) -> None:
-    reply, channel = Reply(answer(), Shown(("7.0", "8.0"))), ReadersChannel()
+    reply, channel = Reply(answer(), VisibleReply(("7.0", "8.0"))), ReadersChannel()
     reply.append("Hello")
     reply.finish(End(EndReason.WHOLE))
     update = next_of(reply, Update)
@@ -421,7 +421,7 @@ def shown_later(reply: Reply, slack: UnreliableSlack, text: str, end: End) -> Re
     """Shows the end as the outbox does once Slack accepts it; returns the reply."""
     known = {ts: page for ts, (page, _) in slack.pages.items()}
     page_messages = sorted({page: ts for ts, page in known.items()}.items())
-    later = Reply(answer(), Shown(tuple(ts for _, ts in page_messages)))
+    later = Reply(answer(), VisibleReply(tuple(ts for _, ts in page_messages)))
     later.append(text)
     later.finish(end)
     SimulatedScheduler(later, slack).run(MAX_CALLS)

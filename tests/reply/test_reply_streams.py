@@ -13,7 +13,7 @@ from bot.errors import EndReason, Refusal
 from bot.models.events import Citation
 from bot.reply.answer import Answer
 from bot.reply.edits import PLAIN_TEXT_WEIGHT, Post, Update
-from bot.reply.messages import Call, Delete, Shown
+from bot.reply.messages import Call, Delete, VisibleReply
 from bot.reply.reply import Reply
 from bot.reply.streams import AppendStream, Stage, StartStream, StopStream, Stream, can_be_streamed
 from slack_markdown.render import render_page
@@ -114,14 +114,14 @@ def show_all(reply: Reply, thread: StreamingThread) -> None:
 
 def streamed(text: str = "One two three ") -> tuple[Reply, StreamingThread]:
     """Returns a reply whose first words a stream has brought, in a thread where Slack shows its own Stop."""
-    reply, thread = Reply(answer(), Shown(has_stop=True)), StreamingThread()
+    reply, thread = Reply(answer(), VisibleReply(has_stop=True)), StreamingThread()
     reply.append(text)
     assert isinstance(advance(reply, thread), StartStream)
     return reply, thread
 
 
 def test_words_grow_in_a_stream_until_its_stop() -> None:
-    reply, thread = Reply(answer(), Shown(has_stop=True)), StreamingThread()
+    reply, thread = Reply(answer(), VisibleReply(has_stop=True)), StreamingThread()
     reply.append("One two")
     assert streaming(reply) is None
     start = filled_of(reply, StartStream)
@@ -152,7 +152,7 @@ def test_words_grow_in_a_stream_until_its_stop() -> None:
 @pytest.mark.parametrize("has_stop", [True, False])
 def test_stop_of_a_stream_keeps_slacks_own_stop_while_the_answer_goes_on(has_stop: bool) -> None:
     for is_over in (False, True):
-        reply, thread = Reply(answer(), Shown(has_stop=has_stop)), StreamingThread()
+        reply, thread = Reply(answer(), VisibleReply(has_stop=has_stop)), StreamingThread()
         reply.append("One two three ")
         while not isinstance(advance(reply, thread), StartStream):
             pass
@@ -165,14 +165,14 @@ def test_stop_of_a_stream_keeps_slacks_own_stop_while_the_answer_goes_on(has_sto
 
 
 def test_reply_that_asks_for_an_approval_has_a_stop_of_its_own() -> None:
-    reply = Reply(answer(), Shown(has_stop=True))
+    reply = Reply(answer(), VisibleReply(has_stop=True))
     reply.show_activity((ApprovalCard("notes.add", "{}", "value"),))
     call = next_of(reply, Post)
     assert not call.view.has_stop
 
 
 def test_stream_does_not_start_before_a_word_is_complete() -> None:
-    reply = Reply(answer(), Shown(has_stop=True))
+    reply = Reply(answer(), VisibleReply(has_stop=True))
     reply.append("Donau")
     assert (next_filled(reply), streaming(reply)) == (None, Stage.STARTING)
     reply.append("dampfschiff ")
@@ -187,7 +187,7 @@ def test_stream_that_has_brought_all_words_needs_no_call() -> None:
 
 @pytest.mark.parametrize("is_over", [False, True])
 def test_budget_keeps_room_for_a_stream_that_may_still_start(is_over: bool) -> None:
-    reply = Reply(answer(), Shown(has_stop=True))
+    reply = Reply(answer(), VisibleReply(has_stop=True))
     reply.append("One ")
     assert reply.carriers.needed_calls(ended=reply.has_ended) == (Update,)
     assert isinstance(next_filled(reply), StartStream)
@@ -243,17 +243,17 @@ def words_below_a_placeholder(reply: Reply) -> None:
     ("options", "begin", "can_start"),
     [
         ({}, words, True),
-        ({"shown": Shown(has_stop=True)}, words, True),
-        ({"shown": Shown(has_stop=True)}, words_below_a_placeholder, False),
+        ({"shown": VisibleReply(has_stop=True)}, words, True),
+        ({"shown": VisibleReply(has_stop=True)}, words_below_a_placeholder, False),
         ({}, words_below_a_placeholder, False),
         ({}, silent, False),
-        ({"shown": Shown(has_stop=True)}, words_below_others, False),
-        ({"shown": Shown(has_stop=True)}, ended, False),
+        ({"shown": VisibleReply(has_stop=True)}, words_below_others, False),
+        ({"shown": VisibleReply(has_stop=True)}, ended, False),
         ({"answer": Answer(job(version=1))}, words, False),
-        ({"shown": Shown(("1.0",))}, words, False),
+        ({"shown": VisibleReply(("1.0",))}, words, False),
         ({}, after_refusals(Refusal.UNREADABLE), False),
         ({}, after_refusals(*[Refusal.UNKNOWN] * (PLAIN_TEXT_WEIGHT // 2)), False),
-        ({"shown": Shown(has_stop=True)}, with_full_page, True),
+        ({"shown": VisibleReply(has_stop=True)}, with_full_page, True),
         ({}, with_full_page, False),
     ],
     ids=[
@@ -282,7 +282,7 @@ def test_what_a_stream_may_carry(options: dict[str, Any], begin: Callable[[Reply
 
 @pytest.mark.parametrize("has_stop", [False, True])
 def test_later_page_starts_a_stream_of_its_own(has_stop: bool) -> None:
-    reply, thread = Reply(answer(), Shown(has_stop=has_stop)), StreamingThread()
+    reply, thread = Reply(answer(), VisibleReply(has_stop=has_stop)), StreamingThread()
     text = "word " * 4_000
     for start in range(0, len(text), 500):
         reply.append(text[start : start + 500])
@@ -299,7 +299,7 @@ def test_later_page_starts_a_stream_of_its_own(has_stop: bool) -> None:
 
 @pytest.mark.parametrize("by", ["us", "Slack"])
 def test_bare_stop_names_the_page_of_its_stream(by: str) -> None:
-    reply, thread = Reply(answer(), Shown(has_stop=True)), StreamingThread()
+    reply, thread = Reply(answer(), VisibleReply(has_stop=True)), StreamingThread()
     for _ in range(30):
         reply.append("word " * 100)
         show_all(reply, thread)
@@ -325,7 +325,7 @@ LINKS = [
 @pytest.mark.parametrize("link", LINKS)
 @pytest.mark.parametrize("is_confirmed", [True, False], ids=["open", "starting"])
 def test_stream_is_left_before_an_address(is_confirmed: bool, link: str) -> None:
-    reply = Reply(answer(), Shown(has_stop=True))
+    reply = Reply(answer(), VisibleReply(has_stop=True))
     reply.append("One two ")
     start = filled_of(reply, StartStream)
     if is_confirmed:
@@ -340,7 +340,7 @@ def test_stream_is_left_before_an_address(is_confirmed: bool, link: str) -> None
 
 @pytest.mark.parametrize("is_offered", [True, False], ids=["before the stream is chosen", "after"])
 def test_no_stream_begins_with_an_address(is_offered: bool) -> None:
-    reply = Reply(answer(), Shown(has_stop=True))
+    reply = Reply(answer(), VisibleReply(has_stop=True))
     reply.append("One two ")
     if not is_offered:
         assert isinstance(next_filled(reply), StartStream)
@@ -361,7 +361,7 @@ def test_pages_of_a_stream_stay_when_edits_go_on() -> None:
 
 @pytest.mark.parametrize("reason", Refusal)
 def test_refused_start_leaves_the_page_to_edits(reason: Refusal) -> None:
-    reply, thread = Reply(answer(), Shown(has_stop=True)), StreamingThread()
+    reply, thread = Reply(answer(), VisibleReply(has_stop=True)), StreamingThread()
     reply.append("One two ")
     start = filled_of(reply, StartStream)
     refused(reply, start, reason)

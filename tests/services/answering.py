@@ -24,7 +24,7 @@ from bot.models.events import Completion, FinishReason, StreamEvent, Usage
 from bot.models.prices import ModelPrices
 from bot.models.prompt import Prompt, TokenEstimate
 from bot.reply.answer import Answer, Freshness
-from bot.reply.messages import Life, Shown
+from bot.reply.messages import Life, VisibleReply
 from bot.services.access_control import AccessControl
 from bot.services.answer_attempt import AnswerAttempt, AttemptReport
 from bot.services.answering import Answering, AnswerSettings
@@ -97,7 +97,7 @@ class MemoryModel:
 
 @dataclass
 class ReplyState:
-    initial: Shown = field(default_factory=Shown)
+    initial: VisibleReply = field(default_factory=VisibleReply)
     recorded_messages: tuple[RecordedMessage, ...] = PAGES
     life: Life = Life.GROWING
     outbox_kind: OutboxKind | None = None
@@ -177,12 +177,12 @@ class MemoryReplies:
         self,
         answer: Answer,
         *,
-        sign: Visibility = Visibility.NONE,
+        visibility: Visibility = Visibility.NONE,
         has_stop: bool = False,
         until: float = 0.0,
     ) -> MemoryReply:
         self.opening += 1
-        self.signs.append(Signs(sign, has_stop))
+        self.signs.append(Signs(visibility, has_stop))
         await self.may_open.wait()
         reply = MemoryReply(answer, self.may_finish, replace(self.state))
         reply.when_asked = self.when_asked
@@ -313,9 +313,9 @@ class RecordedStatuses(Pane):
 
     has_sessions = False
 
-    async def end_session(self, thread: ThreadKey, *, waits: bool = False) -> None:
+    async def end_session(self, thread: ThreadKey, *, is_waiting: bool = False) -> None:
         assert self.has_sessions
-        self.ended.append(waits)
+        self.ended.append(is_waiting)
 
     async def set_status(self, thread: ThreadKey, status: str) -> None:
         self.sent.put_nowait(status)

@@ -118,7 +118,7 @@ class _Named:
     async def is_listed(self, user_id: str, *, within_s: float, is_press: bool) -> bool | None:
         return await self.of.is_listed(user_id, within_s=within_s, is_press=is_press)
 
-    def known(self, user_id: str) -> bool | None:
+    def known_access(self, user_id: str) -> bool | None:
         return self.of.named
 
 

@@ -38,7 +38,7 @@ from bot.models.events import (
 from bot.models.prices import ModelPrices
 from bot.models.prompt import ASKERS, OURS, Effort
 from bot.reply.answer import HIDDEN_TOKENS_PER_S, Answer
-from bot.reply.messages import Life, Shown
+from bot.reply.messages import Life, VisibleReply
 from bot.services.answer_attempt import AnswerAttempt, Phase
 from bot.services.steps import CONTINUE_AFTER_S
 from bot.store import Stores
@@ -698,14 +698,14 @@ async def test_askers_are_mentioned_about_an_answer_that_took_long(
 @pytest.mark.parametrize(
     ("shown", "is_abandoned"),
     [
-        (Shown(), False),
-        (Shown(("999991.000000",), shows_end=True), True),
-        (Shown(("999991.000002",), shows_end=True, replaced_ts=("999991.000001",)), False),
+        (VisibleReply(), False),
+        (VisibleReply(("999991.000000",), shows_end=True), True),
+        (VisibleReply(("999991.000002",), shows_end=True, replaced_ts=("999991.000001",)), False),
     ],
     ids=["not shown", "shown", "shown beside a message that it replaced"],
 )
 async def test_end_on_record_is_shown_if_it_must_be_and_recorded_without_asking_a_model(
-    alone: AnsweringStage, shown: Shown, is_abandoned: bool
+    alone: AnsweringStage, shown: VisibleReply, is_abandoned: bool
 ) -> None:
     end = End(
         EndReason.LENGTH_LIMIT,
@@ -891,7 +891,7 @@ class Broken(MemoryReplies):
         self,
         answer: Answer,
         *,
-        sign: Visibility = Visibility.NONE,
+        visibility: Visibility = Visibility.NONE,
         has_stop: bool = False,
         until: float = 0.0,
     ) -> MemoryReply:

@@ -307,7 +307,7 @@ class Process:
         both: Any = self
         self.shared = SharedTokens(both, both)
 
-    def keep(self, *named: str) -> None:
+    def keep_token(self, *named: str) -> None:
         self.kept.append(named)
 
     async def send(self, text: str) -> None:

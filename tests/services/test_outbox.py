@@ -24,7 +24,7 @@ from bot.core.outbox import (
 from bot.errors import EndReason, RateLimited, Refusal, Refused, StoreError
 from bot.logs import PrivateFormatter
 from bot.reply.answer import Answer
-from bot.reply.messages import Life, Shown
+from bot.reply.messages import Life, VisibleReply
 from bot.reply.outbox_sender import SideMessage
 from bot.services.outbox import CHECK_INTERVAL_S, DECISIONS_TIMEOUT_S, MAX_ENTRIES, RETRY_DELAY_S, Outbox
 from bot.slack.json_values import Payload
@@ -125,7 +125,7 @@ class Sender:
     async def delete(self, entry: OutboxEntry) -> None:
         self.made.append("delete")
 
-    async def remove(self, entry: OutboxEntry) -> bool:
+    async def delete_if_unanswered(self, entry: OutboxEntry) -> bool:
         self.made.append("remove")
         return self.answers
 
@@ -396,7 +396,8 @@ async def test_end_is_shown_until_slack_has_taken_it(
 ) -> None:
     job = replace(ENDED, messages=recorded_pages(on_record))
     stage = Stage(
-        Entries([[reply(ReplyTarget.END)]], [job]), replies=MemoryReplies(ReplyState(Shown(), outbox_kind=for_outbox))
+        Entries([[reply(ReplyTarget.END)]], [job]),
+        replies=MemoryReplies(ReplyState(VisibleReply(), outbox_kind=for_outbox)),
     )
     await stage.look()
     [shown] = stage.replies.opened
@@ -461,7 +462,7 @@ async def test_message_that_asks_in_place_of_a_lost_one_is_recorded(on_record: s
 
 
 async def test_decision_that_no_edit_shows_in_time_is_shown_later() -> None:
-    busy = MemoryReplies(ReplyState(Shown(), life=Life.ABANDONED))
+    busy = MemoryReplies(ReplyState(VisibleReply(), life=Life.ABANDONED))
     stage = Stage(Entries([[reply(ReplyTarget.ASKS)]], [waiting(True, False), None]), replies=busy)
     await stage.look()
     assert stage.entries.became == [wait_s(1)]

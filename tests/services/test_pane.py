@@ -62,8 +62,8 @@ class Slack(Pane):
             raise self.session
         return self.session
 
-    async def end_session(self, thread: ThreadKey, *, waits: bool = False) -> None:
-        self.done.append(("end", thread, waits))
+    async def end_session(self, thread: ThreadKey, *, is_waiting: bool = False) -> None:
+        self.done.append(("end", thread, is_waiting))
 
 
 def statuses_in(slack: Slack, on_status_rejected: list[ThreadKey]) -> ThreadStatuses:

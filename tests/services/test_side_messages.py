@@ -16,7 +16,7 @@ from tests.services.parts import stores_of, workspace_of
 
 ENTRY = OutboxEntry(7, OutboxKind.SIDE_MESSAGES, 0.0, 1, 1, 2, QUESTION, (), mention_due_at=1.0)
 READY = ready_message(ENTRY)
-UNHEARD = READY.recorded()
+UNHEARD = READY.as_recorded()
 EARLIER = RecordedMessage("6.1", MessageRole.MENTION, 1)
 LINK = RecordedMessage("", MessageRole.LINK, 1)
 OTHER = ready_message(replace(ENTRY, version=1)).metadata

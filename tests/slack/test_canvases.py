@@ -243,7 +243,7 @@ async def test_canvas_of_another_channel_is_read_in_the_pane_to_who_has_it_open(
     client = Client({"files.info": {"file": ELSEWHERE}, "canvases.getContent": {"content": "A launch."}}, opened=opened)
     question = Question(thread, "5.0", asker, "Why?")
     pages: Any = ChannelPages(client, client.canvases, None, reads_tabs=False)  # type: ignore[arg-type]
-    result = await pages.result(question, {"canvas": "F1"})
+    result = await pages.canvas_result(question, {"canvas": "F1"})
     assert result
     title, _ = await client.canvases.title_and_link("F1", question)
     assert title == ("Plan" if is_read else "")

@@ -38,7 +38,7 @@ READERS = {"initial_view"}
 
 GROWING = {
     "below a native stream",
-    *(f"answer: {name}" for name, view in {**STATES, **RARE_STATES}.items() if view.live and not view.asks),
+    *(f"answer: {name}" for name, view in {**STATES, **RARE_STATES}.items() if view.is_live and not view.asks),
 }
 """Their text has the first words, or Slack makes it."""
 OWN_BUTTONS = ("about-answer-buttons", "about-answer-stop")

@@ -541,14 +541,14 @@ def test_text_whose_values_the_tool_lists_is_edited_in_a_menu(text: str, options
     [element] = [block["element"] for block in view["blocks"] if block["type"] == "input"]
     shown = [option["value"] for option in element["options"]] if "options" in element else None
     assert shown == options
-    assert EDIT_ARGUMENTS.read(submitted(view)).strings == {}
+    assert EDIT_ARGUMENTS.read(submitted(view)).edited_strings == {}
     if options:
         assert element["initial_option"]["value"] == text
         chosen = submitted(view)
         [field] = chosen["state"]["values"].values()
         [state] = field.values()
         state["selected_option"] = element["options"][-1]
-        assert EDIT_ARGUMENTS.read(chosen).strings == {0: "high"}
+        assert EDIT_ARGUMENTS.read(chosen).edited_strings == {0: "high"}
 
 
 @pytest.mark.parametrize(

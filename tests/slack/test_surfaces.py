@@ -165,7 +165,9 @@ async def test_lists_without_an_end_are_left(repeats: bool) -> None:
         found = await surfaces.channels_of("U0ADA"), await surfaces.is_in_channel("U0ADA", "C1")
         assert found == (frozenset({"D1"}), True)
         conversations = [page async for page in pages(client.call, "users.conversations")]
-        assert not await ChannelReaders(workspace.paced, workspace.users).are_insiders(ThreadKey("T1", "C1", "1.0"))
+        assert not await ChannelReaders(workspace.paced, workspace.users).has_only_insiders(
+            ThreadKey("T1", "C1", "1.0")
+        )
         people = [page async for page in pages_of_people(client)]
     await runner.cleanup()
     most = 2 * MAX_LIST_PAGES + MAX_CHANNEL_PAGES, MAX_CHANNEL_PAGES + MAX_PAGES, MAX_LIST_PAGES

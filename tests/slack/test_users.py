@@ -97,8 +97,8 @@ class UsersStage:
     users: Users
     readers: ChannelReaders
 
-    async def are_insiders(self, channel_id: str) -> bool:
-        return await self.readers.are_insiders(ThreadKey("T1", channel_id, "1.0"))
+    async def has_only_insiders(self, channel_id: str) -> bool:
+        return await self.readers.has_only_insiders(ThreadKey("T1", channel_id, "1.0"))
 
     def lookups(self, method: str = "users.info") -> int:
         """Returns how often Slack was asked, by default about people."""
@@ -562,7 +562,7 @@ async def test_last_known_kind_applies_for_an_hour_while_slack_refuses(stage: Us
 async def test_channel_with_guests_or_other_organizations_has_outsiders(
     stage: UsersStage, channel_id: str, insiders: bool
 ) -> None:
-    assert await stage.are_insiders(channel_id) is insiders
+    assert await stage.has_only_insiders(channel_id) is insiders
 
 
 @pytest.mark.parametrize(
@@ -573,7 +573,7 @@ async def test_channel_that_other_workspaces_read_or_will_has_outsiders(
 ) -> None:
     shared = {field: ["T2"] if field == "pending_shared" else True}
     monkeypatch.setattr(conversations, "channel_json", lambda *place: {**channel_json(*place), **shared})
-    assert not await stage.are_insiders("C0GENERAL")
+    assert not await stage.has_only_insiders("C0GENERAL")
 
 
 async def test_channel_with_more_members_than_are_read_has_outsiders(
@@ -582,37 +582,37 @@ async def test_channel_with_more_members_than_are_read_has_outsiders(
     general = stage.sandbox.workspace.channel("C0GENERAL")
     general.members += stage.arrive(users_module.MAX_PAGES - len(general.members) % users_module.MAX_PAGES)
     monkeypatch.setattr(users_module, "PEOPLE_PER_PAGE", len(general.members) // users_module.MAX_PAGES)
-    assert await stage.are_insiders("C0GENERAL")
+    assert await stage.has_only_insiders("C0GENERAL")
     general.members += stage.arrive(1, "U0Q")
     stage.clock.ahead_s += READERS_TRUSTED_S
-    assert not await stage.are_insiders("C0GENERAL")
+    assert not await stage.has_only_insiders("C0GENERAL")
 
 
 async def test_channel_of_which_slack_names_no_member_has_outsiders(stage: UsersStage) -> None:
     stage.sandbox.workspace.channel("C0GENERAL").members.clear()
-    assert not await stage.are_insiders("C0GENERAL")
+    assert not await stage.has_only_insiders("C0GENERAL")
 
 
 async def test_direct_message_has_one_reader(stage: UsersStage) -> None:
-    assert await stage.are_insiders("D0EDITH")
+    assert await stage.has_only_insiders("D0EDITH")
     assert stage.lookups("conversations.members") == 0
 
 
 async def test_guest_who_joins_counts_a_minute_later(stage: UsersStage) -> None:
-    assert await stage.are_insiders("C0GENERAL")
+    assert await stage.has_only_insiders("C0GENERAL")
     stage.sandbox.workspace.channel("C0GENERAL").members.append("U0EDITH")
     stage.clock.ahead_s += READERS_TRUSTED_S
-    assert not await stage.are_insiders("C0GENERAL")
+    assert not await stage.has_only_insiders("C0GENERAL")
 
 
 async def test_one_guest_among_many_people_counts_and_all_are_listed_at_once(stage: UsersStage) -> None:
     workspace, general = stage.sandbox.workspace, stage.sandbox.workspace.channel("C0GENERAL")
     general.members += stage.arrive(MAX_LOOKED_UP + 5)
-    assert await stage.are_insiders("C0GENERAL")
+    assert await stage.has_only_insiders("C0GENERAL")
     assert (stage.lookups("users.list"), stage.lookups("users.info")) == (1, 0)
     workspace.users["U0P7"] = replace(workspace.users["U0P7"], is_restricted=True)
     stage.clock.ahead_s += 3_600
-    assert not await stage.are_insiders("C0GENERAL")
+    assert not await stage.has_only_insiders("C0GENERAL")
 
 
 @pytest.mark.parametrize("method", ["conversations.info", "conversations.members", "users.info"])
@@ -623,7 +623,7 @@ async def test_what_slack_does_not_tell_counts_as_outsiders(
     monkeypatch.setattr("bot.slack.users.NAMES_WITHIN_S", 0.5)
     stage.sandbox.faults.start(fault, method=method, error="missing_scope", delay_s=60.0)
     async with asyncio.timeout(30):
-        assert not await stage.are_insiders("C0GENERAL")
+        assert not await stage.has_only_insiders("C0GENERAL")
 
 
 async def test_domain_is_a_members_and_comes_with_the_kind(stage: UsersStage) -> None:

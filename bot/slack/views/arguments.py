@@ -44,9 +44,9 @@ _FIELD = "argument"
 @dataclass(frozen=True, slots=True)
 class EditedCall:
     place: ApprovalPlace
-    strings: Mapping[int, str]
+    edited_strings: Mapping[int, str]
     """The edited strings, keyed by argument index."""
-    fields: Sequence[str]
+    field_ids: Sequence[str]
 
 
 def arguments_modal(ask: ApprovalCard, place: ApprovalPlace | None) -> Json:
@@ -116,7 +116,7 @@ def _parse_edits(view: Mapping[str, Any]) -> EditedCall:
     return EditedCall(place_of_call(view), edited, list(map(field_name, indexes)))
 
 
-EDIT_ARGUMENTS = Modal(_EDIT, _edit_modal, _parse_edits, lambda edited: edited.fields[0])
+EDIT_ARGUMENTS = Modal(_EDIT, _edit_modal, _parse_edits, lambda edited: edited.field_ids[0])
 
 
 def asks_in_reply(asks: Sequence[ApprovalCard], block_id: str) -> list[Json]:
