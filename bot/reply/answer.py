@@ -172,7 +172,7 @@ class CurrentStep:
     model: str
     input_tokens: int
     answering_model: str = ""
-    """The model whose price applies, if it isn't the model that the request named."""
+    """The model whose price applies, or "" if that is the model in the request."""
     output_chars: int = 0
     failed_usage: Usage = field(default_factory=Usage)
     """Estimated usage of failed requests that the vendor charges for even though they returned no text."""

@@ -110,8 +110,8 @@ class EndOfAnswer:
 
 
 def end_of_answer(text: str, first: Page, limit_chars: int, limit_bytes: int) -> EndOfAnswer:
-    """Returns the end of an answer, to fit on a page with these limits. `first`: the next page without its text. If all
-    of the remaining text fits on it, that page is returned. Otherwise, the end begins at a heading or a paragraph, so
+    """Returns the end of an answer that fits on a page with these limits. `first`: the next page, without its text. If
+    all of the remaining text fits on that page, returns it. Otherwise, the end begins at a heading or a paragraph, so
     that people can read the conclusion."""
     rest = text[first.start :]
     if len(rest) <= limit_chars:

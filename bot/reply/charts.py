@@ -25,7 +25,7 @@ MAX_PARTS = 6
 LABEL_CHARS, TITLE_CHARS = 20, 50
 
 _MAYBE_MARK = re.compile(r"(?:```|~~~) *+chart")
-"""Matches at least all text that `_FENCE` matches, so that most pages don't have to be parsed."""
+"""Matches everything that `_FENCE` matches, and more. Only pages with a match have to be parsed."""
 _FENCE = re.compile(r"(?:`{3,}|~{3,}) *chart *")
 _MARK = re.compile(r"(?P<kind>bar|line|area|pie) *(?::(?P<title>.*))?", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")

@@ -252,7 +252,7 @@ class MessageDelivery:
         self.reply = reply
         self._failed_searches = 0
         self._staged: tuple[Upload, list[str]] | None = None
-        """Uploaded files and their IDs, for as long as it isn't known whether Slack shows them."""
+        """Uploaded files and their IDs. They are kept until it is known whether Slack shows the files."""
 
     async def send(self, call: Call, can_send: Callable[[], bool]) -> Outcome:
         """Sends a call with everything that belongs to it, such as an upload. Returns the outcome. The budget for the

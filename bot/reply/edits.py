@@ -47,7 +47,8 @@ FORM_REFUSALS = (Refusal.TOO_LONG, Refusal.UNREADABLE, Refusal.LINK_BLOCKED)
 REFUSAL_WEIGHTS = {Refusal.TRANSIENT: 1, Refusal.UNKNOWN: 2, **dict.fromkeys(FORM_REFUSALS, 2)}
 """Weights of refusals that might be resolved by another form, or by waiting."""
 CONFLICT_WEIGHT = 5
-"""The weight of a refusal that is due to a message still streaming. After three in a row, the message is replaced."""
+"""The weight of a refusal that Slack gives because the message is still streaming. After three in a row, the message is
+replaced."""
 UNEDITABLE = (Refusal.UNEDITABLE, Refusal.FORBIDDEN, Refusal.STREAM_OPEN, Refusal.STREAM_CLOSED)
 """Refusals after which a page is posted as a new message and its old message is deleted."""
 

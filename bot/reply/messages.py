@@ -255,7 +255,7 @@ but Slack folds a long section behind "See more". The answer's first page has th
 
 
 _MAX_READ_CHARS = 10_000
-"""Maximum length of transcript that is processed, several times the length that is shown."""
+"""Maximum length of a transcript that is processed. It is several times the length that is shown."""
 
 
 def shown_transcript(transcripts: Iterable[str]) -> str:

@@ -22,8 +22,7 @@ class CallFound:
 
 @dataclass(frozen=True, slots=True)
 class CallRefused:
-    """Slack refused the call and did nothing. The exception is OUTSIDE_THREAD, which means that Slack posted the
-    message."""
+    """Slack refused the call and did nothing, except that it did post the message if the reason is OUTSIDE_THREAD."""
 
     error: Refused
 

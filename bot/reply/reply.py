@@ -137,7 +137,7 @@ class Reply:
         self.initial = shown
         self.is_withheld = is_withheld or (answer.end is not None and answer.end.reason is EndReason.STUCK)
         self._activity: str | tuple[ApprovalCard, ...] = ""
-        """A sentence about what the model is doing while it isn't writing, or about the calls that a person must decide
+        """A sentence about what the model is doing while it isn't writing, or the calls that a person must decide
         on."""
         self._picture: Picture | None = None
         """The content below the answer's text, or None until `finish`."""

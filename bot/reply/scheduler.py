@@ -281,8 +281,8 @@ class ScheduledReply:
 
 
 async def show_end(live: ScheduledReply, end: End, shown: Picture, users: Users, admins: Collection[str]) -> None:
-    """Shows the end of an answer, with the names of the people who decided on its calls, and of the admins whom people
-    can ask. `admins`: user IDs."""
+    """Shows the end of an answer, with the names of the people who decided on its calls and of the admins who can help.
+    `admins`: user IDs."""
     if people := shown.user_ids_to_name(admins):
         names = await users.names(people)
         shown = shown.with_names(names, users.admins_to_name(admins))
@@ -361,8 +361,8 @@ class EditScheduler:
         return live
 
     def _are_calls_scarce(self, live: ScheduledReply) -> bool:
-        """Returns whether edits can't keep a reply up to date, its channel's budget doesn't allow two posts, or streams
-        are forced."""
+        """Returns whether calls are too scarce for a placeholder. This is the case if edits can't keep the reply up to
+        date, if the channel's budget doesn't allow two posts, or if streams are forced."""
         if self.carrier == "stream":
             return True
         now = self.clock.monotonic()

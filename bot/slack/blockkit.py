@@ -21,7 +21,8 @@ _INITIAL_KEYS = {
     "selected_options": "initial_options",
     "selected_time": "initial_time",
 }
-"""Keys of initial values in a view, keyed by the name under which an element's state contains the submitted value."""
+"""The keys under which a view contains initial values, keyed by the name of the submitted value in an element's
+state."""
 
 NOTE_LINE = "about-answer-"
 """The block_id prefix of notices and buttons below an answer. We don't set a block_id in the answer's own blocks."""
@@ -58,7 +59,7 @@ def markdown(text: str) -> Json:
 
 
 def rich_text_line(text: str, block_id: str) -> Json:
-    """Returns a line in italics. Tokens of times (`times.token`) are shown in the reader's time zone."""
+    """Returns a line in italics. Time tokens (`times.token`) are shown in the reader's time zone."""
     parts = enumerate(times.TOKEN.split(text))
     elements = [time_element(int(part), "italic") if at % 2 else span(part, "italic") for at, part in parts if part]
     return rich_text([rich_text_section(*elements)], block_id)
@@ -258,8 +259,8 @@ def modal(
     submit: str = texts.settings.SAVE,
     close: str = texts.settings.CANCEL,
 ) -> Json:
-    """Returns a modal that people submit. `metadata`: what the submission contains besides the fields, as
-    private_metadata."""
+    """Returns a modal that people submit. `metadata`: data that Slack sends back with the submission
+    (private_metadata)."""
     return {
         "type": "modal",
         "callback_id": callback_id,

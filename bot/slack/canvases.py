@@ -98,7 +98,8 @@ class Canvases:
             return False
 
     async def _read_description(self, canvas_id: str, question: Question) -> tuple[Payload, Unread | None]:
-        """Returns a canvas's file object, {} if it isn't shared with the conversation, and why it can't be read."""
+        """Returns a canvas's file object ({} if it isn't shared with the conversation) and the reason it can't be read,
+        if any."""
         described = json_object(await self._client.call("files.info", file=canvas_id), "file")
         is_readable = is_visible_to_readers(described, question.thread, question.user_id)
         if not (is_readable or await self._is_open_in_direct_message(canvas_id, question)):

@@ -329,8 +329,8 @@ class Credential:
     _recheck_requested: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def attempt(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Returns the result of a call. Raises SlackSetupError if Slack refuses the token. Otherwise, raises the same
-        exceptions as the call."""
+        """Makes a call and returns its result. Raises SlackSetupError if Slack refuses the token, and otherwise the
+        exceptions of the call."""
         try:
             result = await call()
         except Refused as error:
@@ -355,8 +355,8 @@ class Credential:
         self._recheck_requested.set()
 
     async def keep_trying(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Retries a call until it succeeds, and returns its result. Raises only SlackSetupError, if Slack refuses the
-        token."""
+        """Retries a call until it succeeds, and returns its result. Raises only SlackSetupError, which means that Slack
+        refuses the token."""
         return await Retrier(CONNECTION, self.clock, "not connected yet").call(lambda: self.attempt(call))
 
     async def watch(self, call: Callable[[], Awaitable[object]]) -> None:
@@ -437,8 +437,8 @@ class PacedClient:
 async def pages(
     call: Callable[..., Awaitable[Payload]], method: str, max_pages: int = MAX_LIST_PAGES, **arguments: Any
 ) -> AsyncIterator[Payload]:
-    """Yields a Slack list's pages, up to `max_pages`, and stops early if a cursor repeats. If the last page that is
-    yielded has a cursor, there are more pages."""
+    """Yields up to `max_pages` pages of a Slack list. Stops early if a cursor repeats. If the last page that is yielded
+    has a cursor, the list continues."""
     cursors = {""}
     cursor: str | None = None
     for _ in range(max_pages):

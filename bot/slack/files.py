@@ -274,7 +274,8 @@ async def _read_body(file: File, response: aiohttp.ClientResponse, bytes_left: i
 
 
 def _exceeded_limit(file: File, max_bytes: int, bytes_left: int) -> Unread:
-    """Returns which limit a file exceeds: `max_bytes` for one file, or `bytes_left` for the rest of all files."""
+    """Returns which limit a file exceeds: the limit for a single file (`max_bytes`) or for all files of a question
+    (`bytes_left`)."""
     if max_bytes in (MAX_FILE_BYTES, bytes_left):
         return Unread.TOO_BIG if max_bytes == MAX_FILE_BYTES else Unread.TOO_MUCH
     log.warning("file %s not read: larger than Slack says: size=%d", file.id, file.size_bytes)

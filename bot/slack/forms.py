@@ -38,7 +38,7 @@ _TEXT_KEYS = re.compile(
     r"alt|answer|body|caption|comments?|contents?|desc|description|details?|footer|head(?:er|ing|line)|hint|label|level"
     r"|message|name|notes?|output|question|quote|state|status|subheader|subject|subtext|subtitle|summary|text|title"
 )
-"""Last words of keys whose values are text, even if the value is a single word."""
+"""Matches the last word of keys whose values are text even if they consist of a single word."""
 _HEADING_KEYS = frozenset(("title", "header", "heading", "headline", "name", "label", "caption"))
 _STATUS_KEYS = frozenset(("status", "state", "level"))
 """Keys that Slack shows as an icon or color."""
@@ -49,7 +49,7 @@ _VALUE = "value"
 """The key of values that elements send back to the app, and that other objects show to users."""
 _CELLS = "cells"
 _FALLBACK_KEYS = frozenset(("text", "fallback"))
-"""Keys whose values can repeat neighboring values for clients that don't support those."""
+"""Keys whose values can repeat neighboring values, for clients that don't support the neighboring ones."""
 _PICTURE_KEYS = re.compile(r"icon|image|img|thumb|avatar|logo|photo|picture|preview|poster")
 _PICTURE_TEXT_KEYS = ("text", "title", "label", "caption", "description")
 _URL = re.compile(r"(?:https?://|mailto:|tel:)\S+\Z", re.IGNORECASE)
@@ -211,7 +211,7 @@ _BAR = re.compile(r"<[^<>]*>|\|")
 
 
 def _escaped_bars(found: re.Match[str]) -> str:
-    """Returns the found markup or bar with each bar escaped, except for the bar between a URL and its label."""
+    """Escapes each bar in the match, except for the bar between a URL and its label."""
     before, bar, label = found[0].partition("|") if found[0] != "|" else ("", "", "|")
     return before + bar + label.replace("|", "\\|")
 
@@ -267,8 +267,8 @@ def _is_readable(key: str, value: str) -> bool:
 
 
 def _string_parts(key: str, values: Sequence[str]) -> Iterator[_Part]:
-    """Yields the strings in a list as one part. In a list of IDs, keeps only mentions. Options for the app are rarely
-    in lists."""
+    """Yields the strings in a list as one part. Keeps only mentions if the list contains IDs. Lists rarely contain
+    options that are meant for the app."""
     words = [_mention(value) or value for value in values if not _URL.match(value)]
     is_ids = _ID_KEYS.fullmatch(key) is not None
     if said := [word for word in words if word.startswith("<") or not is_ids]:
@@ -343,7 +343,7 @@ def _plain_letters(text: str) -> str:
 
 
 def _without_repetitions(node: Object, parts: Sequence[_Part]) -> Iterator[_Part]:
-    """Yields the parts, except for parts that only repeat others for clients that don't support those."""
+    """Yields the parts, except for those that only repeat other parts for older clients."""
     if len(parts) < 2:
         yield from parts
         return

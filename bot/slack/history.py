@@ -292,7 +292,7 @@ class _Page:
 
 @dataclass(eq=False)
 class ChannelReader:
-    """Reads messages for a model: those in the question's channel and its threads, and linked messages. Needs the
+    """Reads messages for a model, namely linked messages and those in the question's channel and its threads. Needs the
     history scopes."""
 
     client: PacedClient
@@ -385,8 +385,8 @@ class ChannelReader:
         return self.users.zones([question.user_id]).get(question.user_id, UTC)
 
     async def _check_readable(self, question: Question, channel_id: str) -> None:
-        """Raises _UnusableArgument if not everyone who can read the answer can read a channel. Also raises RateLimited
-        and Refused."""
+        """Raises _UnusableArgument unless everyone who can read the answer can also read the channel. Also raises
+        RateLimited and Refused."""
         if channel_id == question.thread.channel_id:
             return
         is_members = not question.is_from_bot and await self.users.kind(question.user_id) is UserKind.MEMBER
@@ -449,7 +449,8 @@ class ChannelReader:
     async def _message_lines(
         self, question: Question, channel_id: str, found_messages: Sequence[Payload], max_chars: int | None = None
     ) -> list[tuple[Message, str]]:
-        """Returns each message and its text for the model, without notices. `max_chars`: shortens texts."""
+        """Returns each message, except for notices, with its text for the model. `max_chars`: the maximum length of
+        each text."""
         messages = [
             (self.history.message_of(question, found), count(found, "reply_count"))
             for found in found_messages

@@ -41,7 +41,7 @@ takes up to 3,000."""
 
 
 def quote_of(message: Message, response_url: str, names: Mapping[str, str]) -> QuotedMessage:
-    """Returns a message in the form in which a question quotes it. `names`: user and channel names, keyed by ID."""
+    """Returns a message as a question quotes it. `names`: user and channel names, keyed by ID."""
     thread_ts = message.thread_ts or message.ts
     whole = join_halves(with_names(message.full_text, names).strip())
     quote = shorten_quote(whole, lambda quote: len(escape(quote)), MAX_QUOTE_CHARS)
@@ -87,8 +87,7 @@ def _split_quote(quote: str) -> Iterator[str]:
 
 
 def modal_id_of(message: Mapping[str, Any]) -> str | None:
-    """Returns the ID of the modal in which the question in one of our messages was asked, or None if there was no
-    modal."""
+    """Returns the ID of the modal in which a question that the bot posted was asked, or None if there was no modal."""
     ids = (str(block.get("block_id", "")) for block in json_objects(message, "blocks"))
     return next((id_.removeprefix(MODAL_PREFIX) for id_ in ids if id_.startswith(MODAL_PREFIX)), None)
 

@@ -38,9 +38,10 @@ STEADY_S = CONNECTION.backoff.max_s
 """The time after which a connection counts as successful."""
 OPEN_METHOD = "apps.connections.open"
 REFRESH_REASONS = frozenset({"warning", "refresh_requested"})
-"""Slack's reasons for ending a connection that just mean that Typist should open a new one."""
+"""Slack's reasons for ending a connection that only ask Typist to open a new one."""
 RECOUNT = "recount"
-"""Our own reason for ending a connection, which is that the next hello reports how many connections the app has."""
+"""Our own reason for ending a connection: the hello message of the next one reports how many connections the app
+has."""
 SETTLE_S = 30.0
 """The time for which Slack's hello can still count a closed connection."""
 ADVICE = {
@@ -58,7 +59,7 @@ class SocketConnection(SocketModeClient):
 
     opened_at: float = 0.0
     heard_at: float | None = None
-    """When Slack last sent a message (including a hello), or None if it never has."""
+    """The time at which Slack last sent a message (including a hello), or None if it hasn't sent any."""
     app_connections: int = 0
     greeted_at: float = -math.inf
     end_reason: str = ""
@@ -266,8 +267,8 @@ class Sockets:
             refused = await self._renew_connection(connection, refused)
 
     async def _renew_connection(self, connection: SocketConnection, refused: str) -> str:
-        """Connects. Returns the reason Slack refuses the token, or "" if it doesn't. `refused`: the last refusal that
-        was logged."""
+        """Opens a new connection. Returns the reason Slack refuses the token, or "" if Slack accepts it. `refused`: the
+        last refusal that was logged."""
         try:
             await self._credential.keep_trying(connection.renew)
         except SlackSetupError as error:

@@ -41,7 +41,7 @@ NOTICE_EVENT = "typist_notice"
 DELIVERY_TIMEOUT_S = 600.0
 """Time limit for delivering a notice. At a launch, hundreds of people share the same 100 calls a minute."""
 CHANNELS_PER_PAGE = 200
-"""Number of channels per page: the maximum that Slack recommends."""
+"""Number of channels per page, which is the maximum that Slack recommends."""
 MAX_PER_PAGE = 999
 MAX_CHANNEL_PAGES = 5
 """Maximum number of pages with one person's channels. All people share 50 calls a minute."""
@@ -150,7 +150,7 @@ class Pane:
         return STOP_EVENT_MISSING not in str(answer.get("warning"))
 
     async def end_session(self, thread: ThreadKey, *, is_waiting: bool = False) -> None:
-        """Removes Slack's Stop button. `is_waiting`: the session shows that it is waiting for a person."""
+        """Removes Slack's Stop button. `is_waiting`: whether the session shows that it is waiting for a person."""
         if self.has_sessions:
             await self._set_session(thread, "suspended" if is_waiting else "active")
 
@@ -292,8 +292,8 @@ class Surfaces:
         return frozenset(found)
 
     async def has_messages(self, channel_id: str, before_ts: str | None = None) -> bool:
-        """Returns whether anyone other than the bot and Slack has recently written in a direct message (before
-        `before_ts`)."""
+        """Returns whether anyone other than the bot and Slack has recently written in a direct message. `before_ts`:
+        ignores this message and later ones."""
         answer = await self._paced.call(
             "conversations.history", channel=channel_id, latest=before_ts, limit=LOOK_BACK_MESSAGES
         )
@@ -385,8 +385,8 @@ class Surfaces:
             return await self._paced.post(question.about.channel_id, None, **message)
 
     async def restate_run(self, channel_id: str, ts: str, schedule_id: int, stopped_by: str) -> None:
-        """Updates a run's post to show who stopped its runs for good or, if `stopped_by` is "", that nobody has.
-        Messages that aren't a run's post don't change."""
+        """Updates a run's post to show who stopped the schedule or, if `stopped_by` is "", that nobody has. Doesn't
+        change messages that aren't a run's post."""
         answer = await self._paced.call("conversations.history", channel=channel_id, latest=ts, inclusive=True, limit=1)
         for message in messages_in(answer):
             if message["ts"] == ts and message.get("user") == self._bot_user_id and modal_id_of(message):

@@ -132,8 +132,7 @@ def attachments_text(message: Payload) -> str:
 
 
 def _might_quote_others(message: Payload, block: Payload) -> bool:
-    """Returns whether a block might quote other people, which is possible if a user's message has a block of an unknown
-    type."""
+    """Returns whether a block might quote other people. In a user's message, any block of an unknown type might."""
     is_by_user = bool(string(message, "user")) and not string(message, "bot_id") and not is_by_app(message)
     return is_by_user and block.get("type") not in _AUTHORS_BLOCK_TYPES
 
@@ -214,7 +213,8 @@ def _attachment_text(attachment: Payload, depth: int, is_own: bool) -> str:
 
 
 def _fallback_text(attachment: Payload) -> str:
-    """Returns the text of an attachment that lacks the usual keys: an object by another app, or else the fallback."""
+    """Returns the text of an attachment that lacks the usual keys, either from objects that another app added or from
+    its fallback."""
     unusual = {
         key: value
         for key, value in attachment.items()
@@ -527,7 +527,8 @@ def _inline_text(elements: Iterable[Payload], labels: Mapping[str, str]) -> str:
 
 
 def _styles_of(element: Payload) -> frozenset[str]:
-    """Returns an element's styles. Mentions have none, so that a message that begins with a mention still does."""
+    """Returns an element's styles. Mentions have no styles, so that the text of a message that begins with a mention
+    begins with it, too."""
     if element.get("type") not in ("text", "link", "emoji"):
         return frozenset()
     style = json_object(element, "style")

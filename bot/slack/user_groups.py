@@ -51,8 +51,8 @@ class AccessGroups:
     _reading: asyncio.Task[None] | None = field(default=None, init=False)
 
     def known_access(self, user_id: str) -> bool | None:
-        """Returns whether the rules include a person. Returns None if the data is more than ten minutes old, or five if
-        the answer would be no."""
+        """Returns whether the rules include a person, or None if the data is too old. Data expires after ten minutes,
+        or after five for people who aren't included."""
         in_group: bool | None = user_id in self._people
         # Someone who joins a group should gain access sooner than someone who leaves it loses access.
         trusted_s = KIND_TRUSTED_S if in_group else READ_AGAIN_S

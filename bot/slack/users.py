@@ -48,7 +48,7 @@ from bot.store.account_kinds import AccountKind, AccountKinds
 from bot.store.schema import KINDS_KEPT_S
 
 CURRENT_WITHIN_S = 1.0
-"""Maximum age of a running lookup that counts as current. Lookups that have ended don't count."""
+"""The maximum age at which a running lookup counts as current. A lookup that has ended never does."""
 KIND_TRUSTED_S = 600.0
 TRUSTED_S = KINDS_KEPT_S
 """The time for which a name is trusted. A user type is used for this long if Slack doesn't return a newer one."""
@@ -113,7 +113,7 @@ class Profile:
 @dataclass(eq=False, slots=True)
 class _Lookup:
     listed: asyncio.Future[None]
-    """Done once a list has returned this person."""
+    """Completed once the list contains this person."""
     task: asyncio.Task[bool] | None = None
     """The lookup. Its result is False if Slack refused permanently."""
     waiting: int = 0
@@ -143,7 +143,7 @@ class Users:
         self._background = Background()
 
     def known_kind(self, user_id: str, max_age_s: float = KIND_TRUSTED_S) -> UserKind | None:
-        """Returns a person's user type if Slack reported it recently enough, or None."""
+        """Returns a person's user type, or None if Slack hasn't reported it recently enough."""
         profile = self._cached_profile(user_id)
         return profile.kind if self._clock.monotonic() < profile.kind_as_of + max_age_s else None
 
