@@ -22,7 +22,7 @@ from pathlib import Path
 
 from bot.slack.manifest import app_manifest
 from slack_sandbox.server import Sandbox
-from slack_sandbox.testing.processes import inherited
+from slack_sandbox.testing.processes import inherited_environment
 from slack_sandbox.workspace import Message
 from tests.newcomer import KEY, Terminal, as_openai, terminal
 from tests.processes import REPOSITORY
@@ -78,7 +78,7 @@ async def record(folder: Path, recording: Recording, prepare: Callable[[Path], N
         env |= {"BOT_OPENAI_API": "chat", "HTTP_PROXY": openai.url}
         with recording.step(CLONE):
             command = ("git", "clone", "--quiet", str(REPOSITORY), str(clone))
-            await asyncio.to_thread(subprocess.run, command, check=True, timeout=120, env=inherited())
+            await asyncio.to_thread(subprocess.run, command, check=True, timeout=120, env=inherited_environment())
         if prepare is not None:
             prepare(clone)
         async with terminal(clone, "make", "init", env=env) as screen:

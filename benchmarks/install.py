@@ -29,7 +29,7 @@ from statistics import median
 import aiohttp
 
 from bot import __version__
-from slack_sandbox.testing.processes import inherited
+from slack_sandbox.testing.processes import inherited_environment
 from tests.containers import buildah, mounted
 from tests.processes import REPOSITORY
 
@@ -60,7 +60,11 @@ class Home:
     def env(self) -> Mapping[str, str]:
         index = {name: value for name, value in os.environ.items() if name.startswith(_INDEX_VARIABLES)}
         own = {"HOME": str(self.folder), "TMPDIR": str(self.folder), "PATH": os.environ["PATH"]}
-        return {**inherited(), **{name: value for name, value in index.items() if "CACHE" not in name}, **own}
+        return {
+            **inherited_environment(),
+            **{name: value for name, value in index.items() if "CACHE" not in name},
+            **own,
+        }
 
     @asynccontextmanager
     async def running(self, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:

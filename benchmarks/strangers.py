@@ -35,7 +35,7 @@ from bot.settings import Settings
 from bot.store import Stores
 from demo.local_model import LocalModel, available
 from slack_sandbox.server import Sandbox
-from slack_sandbox.testing.processes import inherited, started
+from slack_sandbox.testing.processes import inherited_environment, running_process
 from tests.scenarios.answers import press
 from tests.scenarios.conftest import Stage, buttons, manifest, running, settings_of, shown
 from tests.scenarios.tools import by_results, calls, let_use
@@ -126,10 +126,10 @@ async def gateway(cache: Path, vendor: VendorServer) -> AsyncIterator[VendorSett
         port = _free_port()
         # JSON is YAML.
         _write(Path(folder, "config.yaml"), json.dumps(config))
-        env = {**inherited(), "HOME": folder, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "*"}
+        env = {**inherited_environment(), "HOME": folder, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "*"}
         options = {"env": env, "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         arguments = ("--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port), "--telemetry", "False")
-        async with started(str(command), *arguments, **options):
+        async with running_process(str(command), *arguments, **options):
             await _answers(f"http://127.0.0.1:{port}/health/liveliness")
             yield VendorSettings(api_key=KEY, base_url=f"http://127.0.0.1:{port}/v1")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slack_sandbox.testing.processes import output, started
+from slack_sandbox.testing.processes import output, running_process
 
 RUN = """
 set -e
@@ -48,7 +48,7 @@ class Container:
     ) -> AsyncIterator[asyncio.subprocess.Process]:
         """Runs a command in the image's environment, as its user by default. The root is read-only but for /data."""
         variables = [*self.config["Env"], *(f"{name}={value}" for name, value in (env or {}).items())]
-        async with started(
+        async with running_process(
             *("unshare", "--mount", "--propagation", "private", "sh", "-c", RUN, "sh", *variables, *command),
             env={
                 "PATH": os.environ["PATH"],

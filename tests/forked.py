@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from slack_sandbox.testing.processes import WITHIN_S, inherited
+from slack_sandbox.testing.processes import WITHIN_S, inherited_environment
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.preloaded"])
@@ -66,7 +66,9 @@ async def forked_bot(
         (stdout, stdout_end), (stderr, stderr_end) = [await _pipe(stack) for _ in range(2)]
         stdin = _filled_pipe(piped)
         streams = (stdin, stdout_end, stderr_end)
-        process = _FORKS.Process(target=_run, args=(folder, arguments, {**inherited(), **env}, streams, before))
+        process = _FORKS.Process(
+            target=_run, args=(folder, arguments, {**inherited_environment(), **env}, streams, before)
+        )
         with stdin, stdout_end, stderr_end:
             # The first start waits until the fork server has imported its modules.
             await asyncio.to_thread(process.start)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from slack_sandbox.testing.processes import WITHIN_S, inherited, started
+from slack_sandbox.testing.processes import WITHIN_S, inherited_environment, running_process
 from tests.forked import ForkedBot, forked_bot
 from tests.streams import speech
 from tests.streams.server import VendorRequest, VendorResponse
@@ -102,9 +102,9 @@ def _opened() -> Iterator[tuple[int, int]]:
 @asynccontextmanager
 async def terminal(folder: Path, *command: str, env: Mapping[str, str]) -> AsyncIterator[Terminal]:
     with _opened() as (ours, theirs):
-        env = {**inherited(), **env}
+        env = {**inherited_environment(), **env}
         options = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "cwd": folder, "env": env}
-        async with started(*command, preexec_fn=lambda: os.login_tty(0), **options) as process:
+        async with running_process(*command, preexec_fn=lambda: os.login_tty(0), **options) as process:
             yield Terminal(process, ours)
 
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from slack_sandbox.server import find_port
-from slack_sandbox.testing.processes import inherited, started
+from slack_sandbox.testing.processes import inherited_environment, running_process
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -30,7 +30,7 @@ async def bot_process(
     python: str = sys.executable,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Starts `python -m bot ARGUMENTS` with piped streams. Kills it at the end of the block if it is still running."""
-    env = {**inherited(), "PYTHONPATH": str(REPOSITORY), **(env or {})}
+    env = {**inherited_environment(), "PYTHONPATH": str(REPOSITORY), **(env or {})}
     options = {"cwd": folder, "stdin": stdin, "stdout": stdout, "stderr": stderr}
-    async with started(python, *program, *arguments, env=env, **options) as process:
+    async with running_process(python, *program, *arguments, env=env, **options) as process:
         yield process

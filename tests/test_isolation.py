@@ -13,7 +13,7 @@ import pytest
 
 from files_to_markdown import isolation
 from files_to_markdown.tests import attacks
-from slack_sandbox.testing.processes import inherited, wait_for_line
+from slack_sandbox.testing.processes import inherited_environment, wait_for_line
 from tests.forked import forked_bot
 from tests.processes import REPOSITORY
 
@@ -30,7 +30,7 @@ YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
 
 
 def run(*command: str, env: dict[str, str], folder: Path) -> subprocess.CompletedProcess[bytes]:
-    env = {**inherited(), "PYTHONPATH": str(REPOSITORY), **env}
+    env = {**inherited_environment(), "PYTHONPATH": str(REPOSITORY), **env}
     return subprocess.run(
         [*WITHOUT_CAPABILITIES, *command], env=env, cwd=folder, capture_output=True, timeout=60, check=False
     )

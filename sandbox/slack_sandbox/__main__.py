@@ -42,7 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--manifest", type=Path, metavar="FILE", help="the app's manifest as JSON (default: all scopes)"
     )
-    parser.add_argument("--port", type=_port, help="port of the sandbox's page (default: 3000, or the next free port)")
+    parser.add_argument(
+        "--port", type=_parse_port, help="port of the sandbox's page (default: 3000, or the next free port)"
+    )
     parser.add_argument(
         "--export",
         type=Path,
@@ -61,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _port(text: str) -> int:
+def _parse_port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LAST_PORT:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {LAST_PORT:,}, not {text}")
     return int(text)

@@ -15,7 +15,7 @@ class ActionTokens:
     _tokens: dict[str, tuple[str, float]] = field(default_factory=dict)
     """The user ID and the time of issue, by token."""
 
-    def give(self, user_id: str) -> str:
+    def issue(self, user_id: str) -> str:
         token = f"{len(self._tokens) + 1}.{secrets.randbelow(10**10)}.{secrets.token_hex(16)}"
         self._tokens[token] = user_id, self.monotonic()
         return token

@@ -63,17 +63,17 @@ class Client:
 
     async def submit(self, values: Mapping[str, Choice]) -> dict[str, str]:
         view = self._open_modal()
-        return await self.surfaces.modals.submit(self.user_id, view.id, _by_block(view, values))
+        return await self.surfaces.modals.submit(self.user_id, view.id, _group_by_block(view, values))
 
-    async def close(self, *, everything: bool = False) -> None:
-        """Closes the open modal, or the whole stack with `everything`."""
-        await self.surfaces.modals.close(self.user_id, everything=everything)
+    async def close(self, *, whole_stack: bool = False) -> None:
+        """Closes the open modal or, with `whole_stack`, all open modals."""
+        await self.surfaces.modals.close(self.user_id, whole_stack=whole_stack)
 
     async def press_in_view(
         self, view: View, action_id: str, value: Choice = None, values: Mapping[str, Choice] | None = None
     ) -> bool:
         """Uses an element of a modal or the Home tab. `values`: the view's fields at that time, by action_id."""
-        press = ViewPress(action_id, None, value, _by_block(view, values or {}))
+        press = ViewPress(action_id, None, value, _group_by_block(view, values or {}))
         return await self.surfaces.modals.press(self.user_id, view.id, press)
 
     async def command(self, channel: str, typed: str) -> None:
@@ -110,6 +110,6 @@ class Client:
         return self.modal
 
 
-def _by_block(view: View, values: Mapping[str, Choice]) -> Values:
+def _group_by_block(view: View, values: Mapping[str, Choice]) -> Values:
     block_ids = {element["action_id"]: block["block_id"] for block, element in interactive(view.blocks)}
     return {(block_ids[action_id], action_id): value for action_id, value in values.items()}

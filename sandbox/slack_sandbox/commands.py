@@ -45,7 +45,7 @@ class Commands:
             "message": payload_message_json(workspace, message),
             "channel": payload_channel_json(workspace.channel(channel)),
             # A shortcut's message can be anybody's, so it isn't an original that the app could replace.
-            "response_url": self.interactivity.responses.give(channel, user_id),
+            "response_url": self.interactivity.responses.issue_url(channel, user_id),
         }
         return await self.interactivity.send(message_payload) is not None
 
@@ -60,12 +60,12 @@ class Commands:
         raise SlackError("unknown_shortcut")
 
     def _shortcut_payload(self, kind: str, user_id: str, callback_id: str) -> Json:
-        sender = self.interactivity.sender(user_id)
+        sender = self.interactivity.sender_fields(user_id)
         action_ts = self.interactivity.workspace.next_ts()
         return {"type": kind, "callback_id": callback_id, "action_ts": action_ts, **sender}
 
     def _command(self, user_id: str, channel: str, command: Command, text: str) -> Json:
-        workspace, sender = self.interactivity.workspace, self.interactivity.sender(user_id)
+        workspace, sender = self.interactivity.workspace, self.interactivity.sender_fields(user_id)
         channel_fields = payload_channel_json(workspace.channel(channel))
         return {
             "token": sender["token"],
@@ -76,14 +76,14 @@ class Commands:
             "user_id": user_id,
             "user_name": sender["user"]["name"],
             "command": command.command,
-            "text": self._escaped(text) if command.should_escape else text,
+            "text": self._with_escaped_mentions(text) if command.should_escape else text,
             "api_app_id": sender["api_app_id"],
             "is_enterprise_install": "false",
-            "response_url": self.interactivity.responses.give(channel, user_id),
+            "response_url": self.interactivity.responses.issue_url(channel, user_id),
             "trigger_id": sender["trigger_id"],
         }
 
-    def _escaped(self, text: str) -> str:
+    def _with_escaped_mentions(self, text: str) -> str:
         workspace = self.interactivity.workspace
         ids = {user.name: user.id for user in workspace.users.values()}
         ids |= {channel.name: channel.id for channel in workspace.channels.values()}

@@ -22,14 +22,14 @@ def live_controls(text: str, blocks: Sequence[dict[str, Any]]) -> list[str]:
     """Returns the control sequences in a message's text and blocks that would notify people."""
     controls = _LIVE.findall(text)
     for block in blocks:
-        controls.extend(_in_block(block))
+        controls.extend(_controls_in(block))
     return controls
 
 
-def _in_block(node: Any) -> Iterator[str]:
+def _controls_in(node: Any) -> Iterator[str]:
     if isinstance(node, list):
         for child in node:
-            yield from _in_block(child)
+            yield from _controls_in(child)
     elif isinstance(node, dict):
         element_type = node.get("type")
         if element_type in _LIVE_ELEMENTS and (value := node.get(_LIVE_ELEMENTS[element_type])):
@@ -38,4 +38,4 @@ def _in_block(node: Any) -> Iterator[str]:
             yield from _LIVE.findall(str(node.get("text", "")))
         else:
             for child in node.values():
-                yield from _in_block(child)
+                yield from _controls_in(child)

@@ -68,17 +68,17 @@ class Events:
             case Posted(message):
                 events = self._posted_events(message)
             case Changed(message, previous) if message == replace(previous, session=message.session) != previous:
-                events = self._edit(message.channel, self._metadata_of_root(message, previous))
+                events = self._edit_events(message.channel, self._metadata_of_root(message, previous))
             case Changed(message, previous, announced=True):
-                edit = self._edit(message.channel, self._changed_event(message, previous))
-                events = self._twins(edit, self._edited_mention(change))
+                edit = self._edit_events(message.channel, self._changed_event(message, previous))
+                events = self._with_mention(edit, self._edited_mention(change))
             case Deleted(message):
                 before = message_json(self.workspace, message)
                 deleted = {"subtype": "message_deleted", "deleted_ts": message.ts, "previous_message": before}
-                events = self._edit(message.channel, deleted)
+                events = self._edit_events(message.channel, deleted)
             case TombstoneRemoved(message):
                 removed = {"subtype": "message_changed", "message": message_json(self.workspace, message)}
-                events = self._edit(message.channel, removed | {"previous_message": []})
+                events = self._edit_events(message.channel, removed | {"previous_message": []})
             case Reacted():
                 events = self._reaction_events(change)
             case Joined():
@@ -97,29 +97,29 @@ class Events:
         if self._has_joined(channel) and _MESSAGE_EVENTS[channel.type] in self.subscribed:
             pane_fields = self._pane_fields(message) if channel.type == "im" else {}
             events.append(self._message_event(message) | {"channel_type": channel.type} | pane_fields)
-        mention = [self._mention(message)] if self._mentions(message) else []
-        return [*self._twins(events, mention), *self._after_reply(message)]
+        mention = [self._mention_event(message)] if self._mentions_app(message) else []
+        return [*self._with_mention(events, mention), *self._events_after_reply(message)]
 
-    def _after_reply(self, message: Message) -> list[Json]:
+    def _events_after_reply(self, message: Message) -> list[Json]:
         """Returns the events that follow a reply: one for the broadcast, and one for the root with its new counters."""
         events: list[Json] = []
         if message.subtype == "thread_broadcast":
-            events += self._edit(message.channel, self._changed_event(message, message))
+            events += self._edit_events(message.channel, self._changed_event(message, message))
         if message.thread_ts is not None:
             root = self.workspace.message(message.channel, message.thread_ts)
             if root.session is not None:
-                events += self._edit(message.channel, self._metadata_of_root(root, root))
+                events += self._edit_events(message.channel, self._metadata_of_root(root, root))
         return events
 
-    def _twins(self, events: list[Json], mention: list[Json]) -> list[Json]:
-        return [*mention, *events] if events and mention and self._mention_first() else [*events, *mention]
+    def _with_mention(self, events: list[Json], mention: list[Json]) -> list[Json]:
+        return [*mention, *events] if events and mention and self._sends_mention_first() else [*events, *mention]
 
     def _edited_mention(self, changed: Changed) -> list[Json]:
         """Returns the app_mention event for an edited message that mentions the app, with the original ts and the new
         text."""
         message = changed.message
         is_edit = message.edited_ts is not None and message.edited_ts != changed.previous.edited_ts
-        return [self._mention(message)] if is_edit and self._mentions(message) else []
+        return [self._mention_event(message)] if is_edit and self._mentions_app(message) else []
 
     def _message_event(self, message: Message) -> Json:
         return _event_message(message_json(self.workspace, message)) | {
@@ -127,7 +127,7 @@ class Events:
             "event_ts": message.ts,
         }
 
-    def _mention(self, message: Message) -> Json:
+    def _mention_event(self, message: Message) -> Json:
         fields = {key: value for key, value in self._message_event(message).items() if key not in _NOT_IN_MENTIONS}
         return fields | {"type": "app_mention"} | self._pane_fields(message)
 
@@ -137,7 +137,7 @@ class Events:
     def _has_joined(self, channel: Channel) -> bool:
         return self.workspace.bot.id in channel.members
 
-    def _mentions(self, message: Message) -> bool:
+    def _mentions_app(self, message: Message) -> bool:
         channel = self.workspace.channel(message.channel)
         # Slack doesn't send app_mention for direct messages, private channels without the app, or the app's own
         # messages.
@@ -146,12 +146,12 @@ class Events:
         can_be_sent = self._has_joined(channel) or channel.type == "channel"
         return can_be_sent and f"<@{self.workspace.bot.id}>" in message.text
 
-    def _mention_first(self) -> bool:
+    def _sends_mention_first(self) -> bool:
         if self.twin_order == "either":
             return self.chooser.random() < 0.5
         return self.twin_order == "mention_first"
 
-    def _edit(self, channel_id: str, event: Json) -> list[Json]:
+    def _edit_events(self, channel_id: str, event: Json) -> list[Json]:
         channel = self.workspace.channel(channel_id)
         if not self._has_joined(channel) or _MESSAGE_EVENTS[channel.type] not in self.subscribed:
             return []
@@ -216,7 +216,7 @@ class Events:
         }
         payload = {
             "token": "sandbox",
-            "team_id": self._team(event),
+            "team_id": self._author_team_id(event),
             "api_app_id": APP_ID,
             "event": event,
             "type": "event_callback",
@@ -230,7 +230,7 @@ class Events:
             payload |= {"context_team_id": TEAM_ID, "context_enterprise_id": None}
         return payload
 
-    def _team(self, event: Json) -> str:
+    def _author_team_id(self, event: Json) -> str:
         """Returns the payload's team_id: the author's organization. The recipient is in `authorizations`."""
         message = event.get("message") or event.get("previous_message") or event
         return team_of(self.workspace, str(message.get("user")))

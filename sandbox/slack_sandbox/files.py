@@ -172,7 +172,7 @@ class Files:
         channels = (self.workspace.channels[place] for place in places if place in self.workspace.channels)
         return bot_id in (file.user_id, *file.readers) or any(bot_id in channel.members for channel in channels)
 
-    def stored(self) -> list[File]:
+    def all_files(self) -> list[File]:
         return list(self._files.values())
 
     def add(self, user_id: str, upload: UploadedFile) -> File:
@@ -244,7 +244,7 @@ class Files:
     def transcribe(self, file: File, text: str) -> None:
         """Transcribes an audio clip, as if a person had requested it, with four file_change events."""
         file.transcript = text
-        self._change_in_messages(file, self.file_json(file), announced=False)
+        self._update_messages(file, self.file_json(file), announced=False)
         for _ in range(_FILE_CHANGES):
             changed = {"type": "file_change", "file_id": file.id, "file": {"id": file.id}}
             self.emit({**changed, "event_ts": self.workspace.next_ts()})
@@ -253,9 +253,9 @@ class Files:
         """Deletes a file. Messages that contain it show a tombstone instead."""
         del self._files[file.id]
         self._deleted.add(file.id)
-        self._change_in_messages(file, {"id": file.id, "mode": "tombstone"}, announced=True)
+        self._update_messages(file, {"id": file.id, "mode": "tombstone"}, announced=True)
 
-    def _change_in_messages(self, file: File, fields: Json, *, announced: bool) -> None:
+    def _update_messages(self, file: File, fields: Json, *, announced: bool) -> None:
         for share in file.shares:
             try:
                 message = self.workspace.message(share.channel, share.ts)

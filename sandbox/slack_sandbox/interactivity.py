@@ -56,7 +56,7 @@ class Interactivity:
         action = action_json(element, block_id, press.choice, self.workspace.next_ts())
         payload = {
             "type": "block_actions",
-            **self.sender(press.user_id),
+            **self.sender_fields(press.user_id),
             **self._message_fields(message, press.user_id),
             "container": _container(message),
             "state": {"values": state_values(self._blocks(message, press.user_id), choices)},
@@ -80,7 +80,7 @@ class Interactivity:
             return []
         payload = {
             "type": "block_suggestion",
-            **self.sender(query.user_id),
+            **self.sender_fields(query.user_id),
             **fields,
             "action_id": query.action_id,
             "block_id": block["block_id"],
@@ -103,7 +103,7 @@ class Interactivity:
             raise SlackError("interactivity_not_enabled")
         return await self.sockets.ask("interactive", payload)
 
-    def sender(self, user_id: str, view_id: str | None = None) -> Json:
+    def sender_fields(self, user_id: str, view_id: str | None = None) -> Json:
         """Returns the fields about the person, the team and the app, with a new trigger_id."""
         return {
             "user": payload_user_json(self.workspace.user(user_id)),
@@ -112,7 +112,7 @@ class Interactivity:
             "is_enterprise_install": False,
             "api_app_id": APP_ID,
             "token": "sandbox",
-            "trigger_id": self.triggers.give(user_id, view_id),
+            "trigger_id": self.triggers.issue(user_id, view_id),
         }
 
     def _element(self, message: Message, press: Press) -> tuple[str, Json]:
@@ -130,7 +130,7 @@ class Interactivity:
     def _message_fields(self, message: Message, user_id: str) -> Json:
         fields: Json = {
             "channel": payload_channel_json(self.workspace.channel(message.channel)),
-            "response_url": self.responses.give(message.channel, user_id, message),
+            "response_url": self.responses.issue_url(message.channel, user_id, message),
         }
         if message.ephemeral_to is None:
             fields["message"] = payload_message_json(self.workspace, message)

@@ -218,9 +218,9 @@ def _problems(manifest: Json) -> Iterator[tuple[str, str]]:
     features, settings = manifest.get("features", {}), manifest.get("settings", {})
     yield from _display_problems(manifest.get("display_information", {}))
     yield from _user_and_home_problems(features)
-    yield from _commands(features.get("slash_commands", []))
-    yield from _shortcuts(features.get("shortcuts", []))
-    yield from _pane(features)
+    yield from _command_problems(features.get("slash_commands", []))
+    yield from _shortcut_problems(features.get("shortcuts", []))
+    yield from _pane_problems(features)
     yield from _needed_scope_problems(manifest)
     yield from _subscription_problems(manifest)
     if not settings.get("socket_mode_enabled"):
@@ -232,8 +232,8 @@ def _problems(manifest: Json) -> Iterator[tuple[str, str]]:
 
 def _display_problems(information: Json) -> Iterator[tuple[str, str]]:
     pointer = "/display_information"
-    yield from _text(information, "name", 35, pointer, needed=True)
-    yield from _text(information, "description", 140, pointer)
+    yield from _text_problems(information, "name", 35, pointer, is_required=True)
+    yield from _text_problems(information, "description", 140, pointer)
     if "long_description" in information and not 174 <= len(information["long_description"]) <= 4_000:
         yield f"{pointer}/long_description", "must have 174 to 4000 characters"
     if not re.fullmatch(r"#([0-9A-Fa-f]{3}){1,2}", information.get("background_color", "#000")):
@@ -242,46 +242,46 @@ def _display_problems(information: Json) -> Iterator[tuple[str, str]]:
 
 def _user_and_home_problems(features: Json) -> Iterator[tuple[str, str]]:
     if "bot_user" in features:
-        yield from _text(features["bot_user"], "display_name", 80, "/features/bot_user", needed=True)
+        yield from _text_problems(features["bot_user"], "display_name", 80, "/features/bot_user", is_required=True)
         yield from _flag_problems(features["bot_user"], {"display_name"}, "/features/bot_user")
     yield from _flag_problems(features.get("app_home", {}), set(), "/features/app_home")
 
 
-def _commands(commands: Sequence[Json]) -> Iterator[tuple[str, str]]:
+def _command_problems(commands: Sequence[Json]) -> Iterator[tuple[str, str]]:
     if len(commands) > MAX_COMMANDS:
         yield "/features/slash_commands", f"must have no more than {MAX_COMMANDS}"
     for index, command in enumerate(commands):
         pointer = f"/features/slash_commands/{index}"
         if not re.fullmatch(r"/[a-z0-9_-]{1,31}", str(command.get("command"))):
             yield f"{pointer}/command", "must begin with / and have at most 32 lower-case characters"
-        yield from _text(command, "description", 2_000, pointer, needed=True)
-        yield from _text(command, "usage_hint", 1_000, pointer)
+        yield from _text_problems(command, "description", 2_000, pointer, is_required=True)
+        yield from _text_problems(command, "usage_hint", 1_000, pointer)
         for key in command.keys() - {"command", "description", "usage_hint", "should_escape", "url"}:
             yield f"{pointer}/{key}", "is not a known property"
 
 
-def _shortcuts(shortcuts: Sequence[Json]) -> Iterator[tuple[str, str]]:
+def _shortcut_problems(shortcuts: Sequence[Json]) -> Iterator[tuple[str, str]]:
     if len(shortcuts) > MAX_SHORTCUTS:
         yield "/features/shortcuts", f"must have no more than {MAX_SHORTCUTS}"
     for index, shortcut in enumerate(shortcuts):
         pointer = f"/features/shortcuts/{index}"
         if shortcut.get("type") not in ("message", "global"):
             yield f"{pointer}/type", "must be message or global"
-        yield from _text(shortcut, "name", 24, pointer, needed=True)
-        yield from _text(shortcut, "callback_id", 255, pointer, needed=True)
-        yield from _text(shortcut, "description", 150, pointer, needed=True)
+        yield from _text_problems(shortcut, "name", 24, pointer, is_required=True)
+        yield from _text_problems(shortcut, "callback_id", 255, pointer, is_required=True)
+        yield from _text_problems(shortcut, "description", 150, pointer, is_required=True)
         for key in shortcut.keys() - {"name", "type", "callback_id", "description"}:
             yield f"{pointer}/{key}", "is not a known property"
 
 
-def _pane(features: Json) -> Iterator[tuple[str, str]]:
+def _pane_problems(features: Json) -> Iterator[tuple[str, str]]:
     if "assistant_view" in features and "agent_view" in features:
         yield "/features/agent_view", "can't be combined with assistant_view"
     for kind in ("assistant", "agent"):
         pointer = f"/features/{kind}_view"
         if (view := features.get(f"{kind}_view")) is None:
             continue
-        yield from _text(view, f"{kind}_description", 300, pointer, needed=True)
+        yield from _text_problems(view, f"{kind}_description", 300, pointer, is_required=True)
         prompts = view.get("suggested_prompts", [])
         if len(prompts) > MAX_PROMPTS or any(p.keys() != {"title", "message"} for p in prompts):
             yield (
@@ -323,10 +323,12 @@ def _subscription_problems(manifest: Json) -> Iterator[tuple[str, str]]:
             yield f"{pointer}/{index}", f"{event} needs {view}"
 
 
-def _text(holder: Json, key: str, limit: int, pointer: str, *, needed: bool = False) -> Iterator[tuple[str, str]]:
+def _text_problems(
+    holder: Json, key: str, limit: int, pointer: str, *, is_required: bool = False
+) -> Iterator[tuple[str, str]]:
     value = holder.get(key, "")
-    if not isinstance(value, str) or len(value) > limit or (needed and not value):
-        yield f"{pointer}/{key}", f"must be a string of {1 if needed else 0} to {limit} characters"
+    if not isinstance(value, str) or len(value) > limit or (is_required and not value):
+        yield f"{pointer}/{key}", f"must be a string of {1 if is_required else 0} to {limit} characters"
 
 
 def _flag_problems(holder: Mapping[str, Any], others: AbstractSet[str], pointer: str) -> Iterator[tuple[str, str]]:

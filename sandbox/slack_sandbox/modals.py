@@ -38,7 +38,7 @@ class Modals:
         action = action_json(element, key[0], press.choice, self.interactivity.workspace.next_ts())
         payload = {
             "type": "block_actions",
-            **self.interactivity.sender(user_id, view_id if view.content["type"] == "modal" else None),
+            **self.interactivity.sender_fields(user_id, view_id if view.content["type"] == "modal" else None),
             **self._view_fields(view),
             "container": {"type": "view", "view_id": view_id},
             "actions": [action],
@@ -59,26 +59,26 @@ class Modals:
         if errors := input_errors(view.blocks, view.choices):
             return errors
         payload = {"type": "view_submission", "response_urls": [], **self._view_fields(view)}
-        answer = await self.interactivity.send({**payload, **self.interactivity.sender(user_id, view_id)})
+        answer = await self.interactivity.send({**payload, **self.interactivity.sender_fields(user_id, view_id)})
         if answer is None:
             raise SlackError("app_not_responding")
         return self._apply(view, answer)
 
-    async def close(self, user_id: str, *, everything: bool) -> None:
-        """Closes the top modal, or the whole stack with `everything`. Sends view_closed for each view with
+    async def close(self, user_id: str, *, whole_stack: bool) -> None:
+        """Closes the top modal or, with `whole_stack`, all open modals. Sends view_closed for each view with
         notify_on_close."""
         top = self.views.modal(user_id)
         if top is None:
             return
-        if everything or top.content.get("clear_on_close"):
+        if whole_stack or top.content.get("clear_on_close"):
             closed = self.views.clear(user_id)
         else:
             closed = [top]
             self.views.close(user_id)
         for view in closed:
             if view.content.get("notify_on_close"):
-                payload = {"type": "view_closed", "is_cleared": everything, **self._view_fields(view)}
-                sender = self.interactivity.sender(user_id)
+                payload = {"type": "view_closed", "is_cleared": whole_stack, **self._view_fields(view)}
+                sender = self.interactivity.sender_fields(user_id)
                 # An app can't open a modal in response to view_closed.
                 del sender["trigger_id"]
                 await self.interactivity.send({**payload, **sender})

@@ -19,7 +19,7 @@ _EVERYBODY = re.compile(r"<!(?:channel|here|everyone)\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Notified:
+class SentNotification:
     user_id: str
     channel: str
     ts: str
@@ -31,7 +31,7 @@ class Notifications:
     """Listens to the workspace, keeps its newest notifications in order, and counts all notifications."""
 
     workspace: Workspace
-    sent: deque[Notified] = field(default_factory=lambda: deque(maxlen=_MAX_SENT))
+    sent: deque[SentNotification] = field(default_factory=lambda: deque(maxlen=_MAX_SENT))
     _counts: Counter[str] = field(default_factory=Counter)
     _first_texts: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -54,7 +54,7 @@ class Notifications:
     def _notify(self, message: Message, text: str) -> None:
         for user_id in sorted(self._recipients(message) - {message.user_id, self.workspace.bot.id}):
             self._counts[user_id] += 1
-            self.sent.append(Notified(user_id, message.channel, message.ts, text))
+            self.sent.append(SentNotification(user_id, message.channel, message.ts, text))
 
     def _recipients(self, message: Message) -> AbstractSet[str]:
         members = set(self.workspace.channel(message.channel).members)

@@ -33,7 +33,7 @@ class Suggestions:
 
 
 @dataclass(frozen=True, slots=True)
-class Viewed:
+class OpenContent:
     """The channel that a person has open next to the pane, and a message or a canvas in it."""
 
     channel: str
@@ -43,8 +43,8 @@ class Viewed:
 
 @dataclass
 class Panes:
-    """The state of all panes. Listeners of `changed` receive the ID of a changed direct message. `emit` sends the app
-    an event about a person, or about the bot for None."""
+    """The state of all panes. The `on_changed` functions receive the ID of a changed direct message. `emit` sends the
+    app an event about a person, or about the bot for None."""
 
     workspace: Workspace
     config: Manifest
@@ -54,10 +54,10 @@ class Panes:
     emit: Callable[[Json, str | None], None]
     stop_stream: Callable[[str, str], None]
     """Closes a stream by channel and ts because a person stopped it."""
-    changed: list[Callable[[str], None]] = field(default_factory=list)
+    on_changed: list[Callable[[str], None]] = field(default_factory=list)
     _suggestions: dict[tuple[str, str | None], Suggestions] = field(default_factory=dict)
     """Suggestions by direct message and thread. An agent's suggestions are for the whole direct message."""
-    _looking_at: dict[str, Viewed] = field(default_factory=dict)
+    _looking_at: dict[str, OpenContent] = field(default_factory=dict)
     _threads: dict[str, str] = field(default_factory=dict)
     """By user: the ts of the open assistant thread."""
 
@@ -78,7 +78,7 @@ class Panes:
         fields: Json = {}
         author = self.workspace.user(message.user_id)
         if author.is_member:
-            fields["assistant_thread"] = {"action_token": self.action_tokens.give(author.id)}
+            fields["assistant_thread"] = {"action_token": self.action_tokens.issue(author.id)}
         if self.config.pane == "agent" and message.channel == self._dm(message.user_id).id:
             fields |= {f"app_{key}": value for key, value in self._context(message.user_id).items()}
         return fields
@@ -93,12 +93,12 @@ class Panes:
         self._threads[user_id] = root.ts
         if self.config.prompts:
             self._suggestions[channel.id, root.ts] = Suggestions(self.config.prompts)
-        self._emit({"type": "assistant_thread_started", "assistant_thread": self._thread(user_id)})
+        self._emit({"type": "assistant_thread_started", "assistant_thread": self._thread_json(user_id)})
         self._notify(channel.id)
         return root.ts
 
     def look_at(self, user_id: str, channel: str, message_ts: str | None = None, canvas_id: str | None = None) -> None:
-        viewed = Viewed(channel, message_ts, canvas_id)
+        viewed = OpenContent(channel, message_ts, canvas_id)
         if self._looking_at.get(user_id) == viewed:
             return
         self._looking_at[user_id] = viewed
@@ -106,7 +106,7 @@ class Panes:
             # The event doesn't contain a user, a channel or event_ts.
             self.emit({"type": "app_context_changed", **self._context(user_id)}, user_id)
         elif user_id in self._threads:
-            self._emit({"type": "assistant_thread_context_changed", "assistant_thread": self._thread(user_id)})
+            self._emit({"type": "assistant_thread_context_changed", "assistant_thread": self._thread_json(user_id)})
 
     def stop(self, user_id: str, channel: str, thread_ts: str) -> None:
         """Presses Slack's Stop button: closes the session's streams and notifies the app. Raises SlackError."""
@@ -152,7 +152,7 @@ class Panes:
         if root.subtype == "assistant_app_thread":
             self.workspace.change(replace(root, title=title))
         else:
-            self._keep(root, replace(root.session or Session("active"), title=title))
+            self._store_session(root, replace(root.session or Session("active"), title=title))
         self._notify(channel)
 
     def session(self, channel: str, thread_ts: str) -> Session | None:
@@ -169,7 +169,7 @@ class Panes:
         """
         root = self.workspace.message(channel, thread_ts)
         session = _with_status(root.session or Session(status, title), status)
-        self._keep(root, session)
+        self._store_session(root, session)
         self.workspace.set_status(channel, thread_ts, "")
         self._notify(channel)
         return session
@@ -178,7 +178,7 @@ class Panes:
         """Removes Slack's Stop button, because the app has set a status in the same place."""
         session = self.session(channel, thread_ts)
         if session is not None and session.status == "processing":
-            self._keep(self.workspace.message(channel, thread_ts), _with_status(session, "active"))
+            self._store_session(self.workspace.message(channel, thread_ts), _with_status(session, "active"))
             self._notify(channel)
 
     def sessions(self, channel: str) -> dict[str, Session]:
@@ -189,11 +189,11 @@ class Panes:
         """Returns the ts of a person's open assistant thread, or None."""
         return self._threads.get(user_id)
 
-    def _keep(self, root: Message, session: Session) -> None:
+    def _store_session(self, root: Message, session: Session) -> None:
         if session != root.session:
             self.workspace.change(replace(root, session=session))
 
-    def _thread(self, user_id: str) -> Json:
+    def _thread_json(self, user_id: str) -> Json:
         looking_at = self._looking_at.get(user_id)
         context = {"channel_id": looking_at.channel, "team_id": TEAM_ID, "enterprise_id": None} if looking_at else {}
         return {
@@ -223,7 +223,7 @@ class Panes:
         self.emit({**event, "event_ts": self.workspace.next_ts()}, None)
 
     def _notify(self, channel: str) -> None:
-        for listener in self.changed:
+        for listener in self.on_changed:
             listener(channel)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from slack_sandbox.blocks.stored import stored
+from slack_sandbox.blocks.stored import to_stored_blocks
 from slack_sandbox.files import File, Files, Mail, UploadedFile
 from slack_sandbox.sample_workspace import Room, add_room
 from slack_sandbox.text.composer import compose, pasted_table
@@ -28,7 +28,7 @@ class People:
         self.workspace = workspace
         self.files = files
 
-    def arrive(self, name: str, *, guest: bool = False, team_id: str = TEAM_ID) -> User:
+    def add_person(self, name: str, *, guest: bool = False, team_id: str = TEAM_ID) -> User:
         """Adds a person to #general and #random, with a direct message to the bot."""
         person = User(f"U0{name.upper()}", name, name.title(), "#64748b", team_id=team_id, is_restricted=guest)
         self.workspace.users[person.id] = person
@@ -38,7 +38,7 @@ class People:
         self.workspace.channels[direct.id] = direct
         return person
 
-    def live_in(self, zone: str) -> None:
+    def move_to_zone(self, zone: str) -> None:
         """Moves everybody who is in UTC, the default, to this IANA time zone."""
         try:
             ZoneInfo(zone)
@@ -51,7 +51,7 @@ class People:
             if user.bot_id is None and user.tz == UTC and user.id not in (SLACK, SLACKBOT)
         }
 
-    def furnish(self, room: Room) -> None:
+    def add_room(self, room: Room) -> None:
         add_room(self.workspace, room)
         now_s = time.time()
         for number, post in enumerate(room.posts):
@@ -111,19 +111,22 @@ class People:
         place = self.workspace.channel(channel).id
         return Message(place, self.workspace.next_ts(), SLACKBOT, self.typed(text)[0], slackbot_for=bot_id)
 
-    def say_as_bot(self, name: str, channel: str, text: str, thread_ts: str | None = None, *, old: bool = False) -> str:
-        """Posts as another bot and returns the message's ts. `old`: as a legacy integration (bot_message, no user)."""
-        draft = self._draft(self._bot(name, channel).id, channel, text, thread_ts)
-        return self.workspace.post(replace(draft, subtype="bot_message", username=name) if old else draft).ts
+    def say_as_bot(
+        self, name: str, channel: str, text: str, thread_ts: str | None = None, *, is_legacy: bool = False
+    ) -> str:
+        """Posts as another bot and returns the message's ts. With `is_legacy`, the bot is a legacy integration, so the
+        message has the subtype bot_message and no user."""
+        draft = self._draft(self._ensure_bot(name, channel).id, channel, text, thread_ts)
+        return self.workspace.post(replace(draft, subtype="bot_message", username=name) if is_legacy else draft).ts
 
-    def _bot(self, name: str, channel: str) -> User:
+    def _ensure_bot(self, name: str, channel: str) -> User:
         bot = User(f"U0BOT{name.upper()}", name, name.title(), "#64748b", bot_id=f"B0{name.upper()}")
         self.workspace.users.setdefault(bot.id, bot)
         self.workspace.join(channel, bot.id)
         return bot
 
     def stream_as_bot(self, name: str, channel: str, thread_ts: str) -> str:
-        bot = self._bot(name, channel)
+        bot = self._ensure_bot(name, channel)
         draft = self._draft(bot.id, channel, "", thread_ts)
         return self.workspace.post(replace(draft, blocks=(), streaming_state="in_progress")).ts
 
@@ -132,7 +135,7 @@ class People:
         message = self.workspace.message(channel, ts)
         self.workspace.change(replace(message, text=mrkdwn, blocks=blocks, streaming_state="completed"))
 
-    def say_through(self, app_id: str, user: str, channel: str, text: str) -> str:
+    def say_through_app(self, app_id: str, user: str, channel: str, text: str) -> str:
         return self.workspace.post(
             replace(self._draft(user, channel, text, None), app_id=app_id, client_msg_id=None)
         ).ts
@@ -149,7 +152,9 @@ class People:
         self.workspace.delete(self._own_message(channel, ts, "cant_delete_message"))
 
     def post(self, user: str, channel: str, content: Content, thread_ts: str | None = None) -> str:
-        draft = replace(self._draft(user, channel, "", thread_ts), text=content.text, blocks=stored(content.blocks))
+        draft = replace(
+            self._draft(user, channel, "", thread_ts), text=content.text, blocks=to_stored_blocks(content.blocks)
+        )
         return self.workspace.post(replace(draft, attachments=tuple(content.attachments))).ts
 
     def paste(self, user: str, channel: str, text: str, rows: Sequence[Sequence[str]]) -> str:
@@ -164,7 +169,7 @@ class People:
             raise SlackError("not_in_channel")
         self.workspace.react(self.workspace.message(place.id, ts), name, person.id, add=add)
 
-    def notice(self, user: str, text: str) -> str:
+    def say_as_slack(self, user: str, text: str) -> str:
         dm = self.workspace.dm(user)
         return self.workspace.post(Message(dm.id, self.workspace.next_ts(), SLACK, text)).ts
 

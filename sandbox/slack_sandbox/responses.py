@@ -34,7 +34,7 @@ class Responses:
     """The app's posts to response_urls, oldest first."""
     _response_urls: dict[str, ResponseUrl] = field(default_factory=dict)
 
-    def give(self, channel: str, user_id: str, message: Message | None = None) -> str:
+    def issue_url(self, channel: str, user_id: str, message: Message | None = None) -> str:
         token = secrets.token_urlsafe(18)
         self._response_urls[token] = ResponseUrl(channel, user_id, message, self.monotonic() + LIFE_S)
         return f"{self.base_url()}/response/{token}"

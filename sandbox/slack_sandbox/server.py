@@ -35,7 +35,7 @@ from slack_sandbox.people import Content, People
 from slack_sandbox.problems import Problems
 from slack_sandbox.responses import Responses
 from slack_sandbox.sample_workspace import bot_user, populate
-from slack_sandbox.setup import WELL_SET_UP, Setup
+from slack_sandbox.setup import DEFAULT_SETUP, Setup
 from slack_sandbox.socket_mode import Delivery, SocketMode
 from slack_sandbox.triggers import Triggers
 from slack_sandbox.views import Views
@@ -56,7 +56,7 @@ _QUIET_S = 90.0
 _NEWEST = 8
 
 
-def _source(predicate: Callable[[], object]) -> str:
+def _describe_predicate(predicate: Callable[[], object]) -> str:
     code = getattr(predicate, "__code__", None)
     if code is None:
         return repr(predicate)
@@ -108,7 +108,7 @@ class Sandbox:
     keep_revisions: bool = True
     manifest: Json | None = None
     """The app's manifest. `scopes` and `subscribed` are only used without one."""
-    setup: Setup = WELL_SET_UP
+    setup: Setup = DEFAULT_SETUP
     tokens: Tokens = field(default_factory=Tokens)
     """Random at each start, because a web page that guesses them could read the workspace and post."""
     monotonic: Callable[[], float] = time.monotonic
@@ -121,7 +121,7 @@ class Sandbox:
         self.config = default_config if self.manifest is None else read_manifest(self.manifest)
         bot = bot_user(self.config)
         self.workspace = Workspace(bot, self.monotonic, self.keep_revisions)
-        populate(self.workspace) if self.export is None else self.export.fill(self.workspace)
+        populate(self.workspace) if self.export is None else self.export.add_to(self.workspace)
         self.faults = Faults()
         self.granted = set(self.config.scopes)
         self.workspace.declared_metadata = self.config.metadata
@@ -137,7 +137,7 @@ class Sandbox:
         self.people = People(self.workspace, self.files)
         # Posted before anything listens, so the app doesn't get events about them.
         for room in self.guide.rooms:
-            self.people.furnish(room)
+            self.people.add_room(room)
         self.problems = Problems()
         self.notifications = Notifications(self.workspace)
         self.sockets = SocketMode(
@@ -226,7 +226,7 @@ class Sandbox:
     async def __aenter__(self) -> "Sandbox":
         app = web.Application(client_max_size=MAX_BYTES, middlewares=[refuse_other_sites])
         app.add_routes(self._page.routes())
-        app.add_routes(PageActions(self._surfaces, self._page.page_surfaces.acts).routes())
+        app.add_routes(PageActions(self._surfaces, self._page.page_surfaces.record_tab).routes())
         app.add_routes([web.post("/response/{token}", self.responses.handle)])
         app.add_routes([web.post("/api/{method}", self._web.handle), web.get("/api/{method}", self._web.handle)])
         app.add_routes(self.files.routes())
@@ -311,10 +311,10 @@ class Sandbox:
         self.files.transcribe(self.files.get(file_id), text)
 
     async def say_as_bot(
-        self, name: str, channel: str, text: str, thread_ts: str | None = None, *, old: bool = False
+        self, name: str, channel: str, text: str, thread_ts: str | None = None, *, is_legacy: bool = False
     ) -> str:
-        """Posts as another bot and returns the message's ts. `old`: as a legacy integration (bot_message)."""
-        return self.people.say_as_bot(name, channel, text, thread_ts, old=old)
+        """Posts as another bot and returns the message's ts. `is_legacy`: as a legacy integration (bot_message)."""
+        return self.people.say_as_bot(name, channel, text, thread_ts, is_legacy=is_legacy)
 
     async def stream_as_bot(self, name: str, channel: str, thread_ts: str) -> str:
         return self.people.stream_as_bot(name, self.workspace.channel(channel).id, thread_ts)
@@ -322,9 +322,9 @@ class Sandbox:
     async def end_stream_as_bot(self, channel: str, ts: str, text: str) -> None:
         self.people.end_stream_as_bot(self.workspace.channel(channel).id, ts, self._with_mention(text))
 
-    async def say_through(self, app_id: str, user: str, channel: str, text: str) -> str:
+    async def say_through_app(self, app_id: str, user: str, channel: str, text: str) -> str:
         """Posts as an app that acts for a person, without a bot_id, and returns the message's ts."""
-        return self.people.say_through(app_id, user, channel, self._with_mention(text))
+        return self.people.say_through_app(app_id, user, channel, self._with_mention(text))
 
     async def post(self, user: str, channel: str, content: Content, thread_ts: str | None = None) -> str:
         return self.people.post(user, channel, content, thread_ts)
@@ -347,9 +347,9 @@ class Sandbox:
     async def react(self, user: str, channel: str, ts: str, name: str, *, add: bool = True) -> None:
         self.people.react(user, channel, ts, name, add=add)
 
-    async def notice(self, user: str, text: str) -> str:
+    async def say_as_slack(self, user: str, text: str) -> str:
         """Posts as Slack itself in a person's direct message with the bot, and returns the message's ts."""
-        return self.people.notice(user, text)
+        return self.people.say_as_slack(user, text)
 
     async def edit(self, channel: str, ts: str, text: str) -> None:
         self.people.edit(channel, ts, text)
@@ -408,7 +408,9 @@ class Sandbox:
                     changed.clear()
                 return result
         except TimeoutError:
-            raise TimeoutError(f"{reason} for {_source(predicate)}; {self._describe_newest_messages()}") from None
+            raise TimeoutError(
+                f"{reason} for {_describe_predicate(predicate)}; {self._describe_newest_messages()}"
+            ) from None
         finally:
             self._waiters.discard(changed)
 
@@ -434,7 +436,9 @@ class Sandbox:
         await self.wait_for(lambda: self.sockets.connections, timeout_s)
 
     def _socket_url(self) -> str:
-        return f"ws://{HOST}:{self.port}/link/?ticket={self.sockets.ticket()}&app_id={self.setup.app_token_app_id}"
+        return (
+            f"ws://{HOST}:{self.port}/link/?ticket={self.sockets.issue_ticket()}&app_id={self.setup.app_token_app_id}"
+        )
 
     def _with_mention(self, text: str) -> str:
         return text.replace("<@BOT>", f"@{self.workspace.bot.name}")

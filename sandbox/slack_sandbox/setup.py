@@ -31,4 +31,4 @@ class Setup:
     """The seconds by which Slack's clock (in the Date header) is ahead of this machine's clock."""
 
 
-WELL_SET_UP = Setup()
+DEFAULT_SETUP = Setup()

@@ -30,7 +30,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from slack_sandbox.faults import Faults
-from slack_sandbox.setup import WELL_SET_UP, Setup
+from slack_sandbox.setup import DEFAULT_SETUP, Setup
 from slack_sandbox.workspace import APP_ID, PARTNERS_ID, Json
 
 MAX_CONNECTIONS = 10
@@ -57,7 +57,7 @@ class Connection:
     socket: web.WebSocketResponse
     request: web.Request
     accepting: bool = True
-    waiting: dict[str, asyncio.Future[Json | None]] = field(default_factory=dict)
+    pending_acks: dict[str, asyncio.Future[Json | None]] = field(default_factory=dict)
     """By envelope_id: the acknowledgment's payload, or None if the connection ends first."""
 
     def abort(self) -> None:
@@ -65,8 +65,8 @@ class Connection:
         if self.request.transport is not None:
             self.request.transport.abort()
 
-    def cancel_waiting(self) -> None:
-        for waiter in self.waiting.values():
+    def cancel_pending_acks(self) -> None:
+        for waiter in self.pending_acks.values():
             if not waiter.done():
                 waiter.set_result(None)
 
@@ -74,12 +74,12 @@ class Connection:
 @dataclass
 class SocketMode:
     faults: Faults
-    setup: Setup = WELL_SET_UP
+    setup: Setup = DEFAULT_SETUP
     ack_timeout_s: float = 3.0
     redelivery_delays_s: Sequence[float] = (0.0, 60.0, 300.0)
     """The delays between a failed attempt and the next. After the last one, delivery is given up."""
     monotonic: Callable[[], float] = time.monotonic
-    changed: Callable[[], None] = lambda: None
+    on_changed: Callable[[], None] = lambda: None
     acknowledged: Callable[[str], None] = lambda event_type: None
     not_acknowledged: Callable[[str], None] = lambda what: None
     """Called with the name of an event or payload that the app didn't acknowledge."""
@@ -93,7 +93,7 @@ class SocketMode:
         self.faults.actions["drop_socket"] = self.drop
         self.faults.actions["refresh"] = self.refresh
 
-    def ticket(self) -> str:
+    def issue_ticket(self) -> str:
         ticket = str(uuid.uuid4())
         self._tickets.add(ticket)
         return ticket
@@ -106,12 +106,12 @@ class SocketMode:
         self.deliveries.append(delivery)
         if self.faults.take("silent"):
             return delivery
-        self._start(self._deliver(delivery))
+        self._start_task(self._deliver(delivery))
         return delivery
 
     async def ask(self, kind: str, payload: Json) -> Json | None:
         """Sends a payload once and returns the acknowledgment's payload, or None after the timeout."""
-        connection = self._next()
+        connection = self._next_connection()
         if connection is None:
             return None
         envelope = {"type": kind, "payload": payload, "accepts_response_payload": True}
@@ -121,7 +121,7 @@ class SocketMode:
         return acknowledged
 
     def redeliver(self, delivery: Delivery) -> None:
-        self._start(self._deliver_again(delivery))
+        self._start_task(self._deliver_again(delivery))
 
     def drop(self) -> None:
         """Cuts all connections, as a network failure does."""
@@ -131,7 +131,7 @@ class SocketMode:
     def refresh(self, warning_s: float = 2.0) -> None:
         """Asks the app to reconnect, and closes its current connections after `warning_s`."""
         for connection in list(self.connections):
-            self._start(self._refresh(connection, warning_s))
+            self._start_task(self._refresh(connection, warning_s))
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
         ticket = request.query.get("ticket", "")
@@ -156,12 +156,12 @@ class SocketMode:
                 await socket.send_json(_disconnect(fault.error))
                 await socket.close()
                 return socket
-            self.changed()
+            self.on_changed()
             await self._receive(connection)
         finally:
             self.connections.remove(connection)
-            connection.cancel_waiting()
-            self.changed()
+            connection.cancel_pending_acks()
+            self.on_changed()
         return socket
 
     async def close(self) -> None:
@@ -179,7 +179,7 @@ class SocketMode:
                 data = json.loads(message.data)
             except ValueError:
                 continue
-            waiter = connection.waiting.get(data.get("envelope_id", "")) if isinstance(data, dict) else None
+            waiter = connection.pending_acks.get(data.get("envelope_id", "")) if isinstance(data, dict) else None
             if waiter and not waiter.done() and not self.faults.take("unacked"):
                 payload = data.get("payload") or {}
                 waiter.set_result(payload if isinstance(payload, dict) else {"text": str(payload)})
@@ -197,7 +197,7 @@ class SocketMode:
         await self._attempt(delivery, max(1, len(delivery.sent_at_s)))
 
     async def _attempt(self, delivery: Delivery, attempt: int) -> bool:
-        connection = self._next()
+        connection = self._next_connection()
         if connection is None:
             return False
         envelope = {
@@ -208,19 +208,19 @@ class SocketMode:
             "retry_reason": "timeout" if attempt else "",
         }
         delivery.sent_at_s.append(self.monotonic())
-        self.changed()
+        self.on_changed()
         if await self._exchange(connection, envelope) is None:
             self.not_acknowledged(f"the event {delivery.payload['event']['type']}")
             return False
         delivery.acked_at_s = self.monotonic()
         self.acknowledged(str(delivery.payload["event"]["type"]))
-        self.changed()
+        self.on_changed()
         return True
 
     async def _exchange(self, connection: Connection, envelope: Json) -> Json | None:
         envelope_id = str(uuid.uuid4())
         waiter: asyncio.Future[Json | None] = asyncio.get_running_loop().create_future()
-        connection.waiting[envelope_id] = waiter
+        connection.pending_acks[envelope_id] = waiter
         try:
             await connection.socket.send_json({"envelope_id": envelope_id, **envelope})
             async with asyncio.timeout(self.ack_timeout_s):
@@ -228,9 +228,9 @@ class SocketMode:
         except (TimeoutError, ConnectionError):
             return None
         finally:
-            connection.waiting.pop(envelope_id, None)
+            connection.pending_acks.pop(envelope_id, None)
 
-    def _next(self) -> Connection | None:
+    def _next_connection(self) -> Connection | None:
         open_connections = [c for c in self.connections if c.accepting and not c.socket.closed]
         if not open_connections:
             return None
@@ -256,7 +256,7 @@ class SocketMode:
             "connection_info": {"app_id": self.setup.app_token_app_id},
         }
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -12,7 +12,7 @@ LIFE_S = 3.0
 @dataclass(frozen=True, slots=True)
 class Trigger:
     user_id: str
-    at_s: float
+    issued_at_s: float
     view_id: str | None = None
 
 
@@ -22,19 +22,19 @@ class Triggers:
     _triggers: dict[str, Trigger] = field(default_factory=dict)
     _used: set[str] = field(default_factory=set)
 
-    def give(self, user_id: str, view_id: str | None = None) -> str:
+    def issue(self, user_id: str, view_id: str | None = None) -> str:
         trigger_id = f"{len(self._triggers) + 1}.{secrets.randbelow(10**12)}.{secrets.token_hex(16)}"
         self._triggers[trigger_id] = Trigger(user_id, self.monotonic(), view_id)
         return trigger_id
 
-    def take(self, trigger_id: str) -> Trigger:
+    def redeem(self, trigger_id: str) -> Trigger:
         """Redeems a trigger_id. Raises SlackError: invalid_trigger_id, exchanged_trigger_id, expired_trigger_id."""
         trigger = self._triggers.get(trigger_id)
         if trigger is None:
             raise SlackError("invalid_trigger_id")
         if trigger_id in self._used:
             raise SlackError("exchanged_trigger_id")
-        if self.monotonic() - trigger.at_s > LIFE_S:
+        if self.monotonic() - trigger.issued_at_s > LIFE_S:
             raise SlackError("expired_trigger_id")
         self._used.add(trigger_id)
         return trigger

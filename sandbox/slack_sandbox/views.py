@@ -33,11 +33,11 @@ class View:
 
 @dataclass
 class Views:
-    """All views. Listeners of `changed` receive the ID of the user whose views have changed."""
+    """All views. The `on_changed` functions receive the ID of the user whose views have changed."""
 
     bot: User
     suggested: SuggestedOptions = field(default_factory=SuggestedOptions)
-    changed: list[Callable[[str], None]] = field(default_factory=list)
+    on_changed: list[Callable[[str], None]] = field(default_factory=list)
     _stacks: dict[str, list[View]] = field(default_factory=dict)
     _homes: dict[str, View] = field(default_factory=dict)
 
@@ -87,7 +87,7 @@ class Views:
         self._homes[user_id] = replace(view, id=previous.id, root_id=previous.id) if previous else view
         return self._notify(self._homes[user_id])
 
-    def by_external(self, external_id: str) -> View:
+    def find_by_external_id(self, external_id: str) -> View:
         for view in self._all_views():
             if external_id and view.content.get("external_id") == external_id:
                 return view
@@ -158,7 +158,7 @@ class Views:
         return view
 
     def _notify_listeners(self, user_id: str) -> None:
-        for listener in self.changed:
+        for listener in self.on_changed:
             listener(user_id)
 
 

@@ -13,7 +13,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_sandbox.server import Sandbox
-from slack_sandbox.testing.plugin import marked
+from slack_sandbox.testing.plugin import marked_options
 from slack_sandbox.testing.processes import WITHIN_S
 from slack_sandbox.workspace import Json
 
@@ -76,7 +76,7 @@ def clock() -> ManualTime:
 
 @pytest.fixture
 async def sandbox(request: pytest.FixtureRequest, clock: ManualTime) -> AsyncIterator[Sandbox]:
-    options = marked(
+    options = marked_options(
         request, monotonic=clock, ack_timeout_s=30.0, redelivery_delays_s=(0, 0.05, 0.05), twin_order="mention_first"
     )
     async with Sandbox(**options) as sandbox:

@@ -8,7 +8,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_sandbox.files import UploadedFile, canvas_link
 from slack_sandbox.server import Sandbox
-from slack_sandbox.testing.requests import refusal, refused
+from slack_sandbox.testing.requests import error_name, error_response
 from slack_sandbox.web_api.canvases import CONTENT_CHARS
 
 GENERAL = "C0GENERAL"
@@ -35,11 +35,11 @@ async def test_bot_reads_a_persons_canvas_only_where_it_is_shared_with_it(
     sandbox: Sandbox, web: AsyncWebClient
 ) -> None:
     canvas = sandbox.files.add("U0ADA", UploadedFile("Plan.canvas", b"# Plan"))
-    assert await refusal(web.canvases_getContent(canvas_id=canvas.id)) == "canvas_not_found"
-    assert await refusal(web.canvases_delete(canvas_id=canvas.id)) == "canvas_not_found"
+    assert await error_name(web.canvases_getContent(canvas_id=canvas.id)) == "canvas_not_found"
+    assert await error_name(web.canvases_delete(canvas_id=canvas.id)) == "canvas_not_found"
     sandbox.workspace.channel(GENERAL).members.remove(sandbox.bot_user_id)
     sandbox.people.share("ada", "general", "look", [canvas])
-    assert await refusal(web.canvases_getContent(canvas_id=canvas.id)) == "canvas_not_found"
+    assert await error_name(web.canvases_getContent(canvas_id=canvas.id)) == "canvas_not_found"
     sandbox.workspace.channel(GENERAL).members.append(sandbox.bot_user_id)
     assert (await web.canvases_getContent(canvas_id=canvas.id))["content"] == "# Plan"
 
@@ -54,12 +54,12 @@ async def test_canvas_in_a_tab_is_listed_even_after_it_was_deleted(sandbox: Sand
     await web.canvases_delete(canvas_id=by_app)
     tabs = (await web.conversations_info(channel=GENERAL))["channel"]["properties"]["tabs"]
     assert [(tab["type"], tab["data"]["file_id"]) for tab in tabs] == [("canvas", by_person), ("canvas", by_app)]
-    assert await refusal(web.files_info(file=by_app)) == "file_deleted"
+    assert await error_name(web.files_info(file=by_app)) == "file_deleted"
 
 
 async def test_file_that_is_no_canvas_is_not_found(sandbox: Sandbox, web: AsyncWebClient) -> None:
     file = sandbox.files.add(sandbox.bot_user_id, UploadedFile("plan.md", b"# Plan"))
-    assert await refusal(web.canvases_getContent(canvas_id=file.id)) == "canvas_not_found"
+    assert await error_name(web.canvases_getContent(canvas_id=file.id)) == "canvas_not_found"
 
 
 async def test_access_is_given_to_channels_or_to_people(web: AsyncWebClient) -> None:
@@ -76,7 +76,7 @@ async def test_access_is_not_given_to_a_private_channel_without_the_bot(sandbox:
     canvas_id = await created(web)
     sandbox.workspace.leave("project-x", sandbox.bot_user_id)
     given = web.canvases_access_set(canvas_id=canvas_id, access_level="read", channel_ids=["C0PROJECTX"])
-    assert await refusal(given) == "channel_not_found"
+    assert await error_name(given) == "channel_not_found"
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -94,7 +94,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 async def test_access_is_refused(web: AsyncWebClient, arguments: dict[str, Any], error: str) -> None:
     canvas_id = await created(web)
     arguments = {"canvas_id": canvas_id, "access_level": "read"} | arguments
-    assert await refusal(web.canvases_access_set(**arguments)) == error
+    assert await error_name(web.canvases_access_set(**arguments)) == error
 
 
 MARKDOWN = {
@@ -109,7 +109,7 @@ MARKDOWN = {
 @pytest.mark.parametrize(("markdown", "detail"), MARKDOWN.values(), ids=MARKDOWN)
 async def test_markdown_is_refused_with_the_line(web: AsyncWebClient, markdown: str, detail: str) -> None:
     content = json.dumps({"type": "markdown", "markdown": markdown})
-    response = await refused(web.api_call("canvases.create", data={"document_content": content}))
+    response = await error_response(web.api_call("canvases.create", data={"document_content": content}))
     assert response["error"] == "canvas_creation_failed"
     assert response["detail"].startswith(f"'content' error: {detail}")
 
@@ -117,4 +117,4 @@ async def test_markdown_is_refused_with_the_line(web: AsyncWebClient, markdown: 
 async def test_deleted_canvas_is_gone(web: AsyncWebClient) -> None:
     canvas_id = await created(web)
     await web.canvases_delete(canvas_id=canvas_id)
-    assert await refusal(web.canvases_getContent(canvas_id=canvas_id)) == "canvas_not_found"
+    assert await error_name(web.canvases_getContent(canvas_id=canvas_id)) == "canvas_not_found"

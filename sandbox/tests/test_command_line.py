@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from slack_sandbox.testing.processes import inherited, output, started
+from slack_sandbox.testing.processes import inherited_environment, output, running_process
 
 
 async def refused(folder: Path, *arguments: str) -> str:
     """Returns the line with which the command rejects its arguments."""
     pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
     command = (sys.executable, "-m", "slack_sandbox", *arguments)
-    async with started(*command, cwd=folder, env=inherited(), **pipes) as process:
+    async with running_process(*command, cwd=folder, env=inherited_environment(), **pipes) as process:
         out, err = await output(process)
     assert (process.returncode, out) == (2, "")
     return err.splitlines()[-1]

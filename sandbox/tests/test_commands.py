@@ -10,7 +10,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests
 from slack_sandbox.testing.bolt import connected, new_app
-from slack_sandbox.testing.requests import refusal
+from slack_sandbox.testing.requests import error_name
 from slack_sandbox.workspace import Json
 
 ESCAPED = {**manifests.COMMAND, "command": "/bot-who", "should_escape": True}
@@ -66,8 +66,8 @@ async def test_names_in_a_command_become_ids_with_should_escape(sandbox: Sandbox
 
 
 async def test_unknown_and_unanswered_commands_raise_errors(sandbox: Sandbox) -> None:
-    assert await refusal(sandbox.client("ada").command("general", "/tea")) == "unknown_command"
-    assert await refusal(sandbox.client("ada").command("general", "/bot help")) == "app_not_responding"
+    assert await error_name(sandbox.client("ada").command("general", "/tea")) == "unknown_command"
+    assert await error_name(sandbox.client("ada").command("general", "/bot help")) == "app_not_responding"
 
 
 async def test_shortcut_payload_has_the_message_for_message_shortcuts_only(sandbox: Sandbox, bolt: AsyncApp) -> None:
@@ -93,7 +93,7 @@ async def test_shortcut_payload_has_the_message_for_message_shortcuts_only(sandb
     assert message_payload["trigger_id"] != global_payload["trigger_id"]
     assert global_payload["type"] == "shortcut"
     assert "channel" not in global_payload
-    assert await refusal(sandbox.client("ada").use_global_shortcut("ask_about")) == "unknown_shortcut"
+    assert await error_name(sandbox.client("ada").use_global_shortcut("ask_about")) == "unknown_shortcut"
 
 
 def not_interactive() -> Json:
@@ -105,4 +105,4 @@ def not_interactive() -> Json:
 @pytest.mark.slack(manifest=not_interactive())
 async def test_without_interactivity_a_press_is_refused(sandbox: Sandbox) -> None:
     ts = await sandbox.say("ada", "general", "hi")
-    assert await refusal(sandbox.client("ada").press("general", ts, "stop", "forged")) == "interactivity_not_enabled"
+    assert await error_name(sandbox.client("ada").press("general", ts, "stop", "forged")) == "interactivity_not_enabled"

@@ -4,7 +4,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_sandbox.server import Sandbox
-from slack_sandbox.testing.requests import refusal
+from slack_sandbox.testing.requests import error_name
 
 GENERAL = "C0GENERAL"
 
@@ -41,4 +41,4 @@ async def test_deleted_thread_is_not_found(sandbox: Sandbox, web: AsyncWebClient
     ts = await sandbox.say("ada", "general", "question")
     assert (await web.conversations_replies(channel=GENERAL, ts=ts))["messages"]
     await sandbox.delete("general", ts)
-    assert await refusal(web.conversations_replies(channel=GENERAL, ts=ts)) == "thread_not_found"
+    assert await error_name(web.conversations_replies(channel=GENERAL, ts=ts)) == "thread_not_found"

@@ -88,7 +88,7 @@ async def another_bot(sandbox: Sandbox) -> None:
 
 
 async def integration(sandbox: Sandbox) -> None:
-    await sandbox.say_as_bot("deploys", "general", "done", old=True)
+    await sandbox.say_as_bot("deploys", "general", "done", is_legacy=True)
 
 
 PLAIN = ("message", None, "channel")

@@ -89,7 +89,7 @@ async def history(web: AsyncWebClient, **arguments: Any) -> list[Json]:
 
 async def found(sandbox: Sandbox, web: AsyncWebClient, query: str) -> list[str]:
     """Returns the ts of the search results, best first."""
-    token = sandbox.panes.action_tokens.give(sandbox.workspace.user(ADA).id)
+    token = sandbox.panes.action_tokens.issue(sandbox.workspace.user(ADA).id)
     response = await web.api_call("assistant.search.context", data={"query": query, "action_token": token})
     return [hit["message_ts"] for hit in response["results"]["messages"]]
 
@@ -178,7 +178,7 @@ async def test_more_and_rarer_words_come_first_and_what_is_said_since_is_found()
 async def test_search_names_each_message_of_an_integration_as_the_message_does() -> None:
     cron = ALERT | {"ts": ts(53), "username": "cron", "text": "Backup", "attachments": []}
     async with served(opened([ALERT, cron])) as (sandbox, web):
-        arguments = {"query": "backup", "action_token": sandbox.panes.action_tokens.give(ADA)}
+        arguments = {"query": "backup", "action_token": sandbox.panes.action_tokens.issue(ADA)}
         response = await web.api_call("assistant.search.context", data=arguments)
         assert [hit["author_name"] for hit in response["results"]["messages"]] == ["cron"]
 
@@ -221,7 +221,7 @@ async def test_no_token_of_a_files_address_is_left_anywhere() -> None:
     )
     async with served(opened([pictured, SNIPPET])) as (sandbox, web):
         shown = json.dumps([await history(web), await page_of(sandbox, channel=GENERAL)])
-        token = sandbox.panes.action_tokens.give(ADA)
+        token = sandbox.panes.action_tokens.issue(ADA)
         arguments = {"query": "plan calibration", "action_token": token}
         shown += str((await web.api_call("assistant.search.context", data=arguments)).data)
         assert "plan.png" in shown
@@ -330,7 +330,7 @@ def damaged(offset: int, signature: bytes) -> io.BytesIO:
 def test_file_that_is_not_what_the_zip_declares_is_left_out_and_named(offset: int, signature: bytes) -> None:
     read = open_export(damaged(offset, signature))
     assert list(read.report.left_out()) == ["1 file that can't be read (general/2026-10-06.json)"]
-    assert [read.load(GENERAL, at).text for at in range(len(read.indexes[GENERAL]))] == ["kept"]
+    assert [read.load_message(GENERAL, at).text for at in range(len(read.indexes[GENERAL]))] == ["kept"]
 
 
 PEOPLE_TWICE = [person(ADA, "ada"), person(ADA, "other"), person(GRACE, "grace"), person(ALAN, "alan")]
@@ -485,6 +485,6 @@ def test_link_to_the_own_workspace_leads_into_the_sandbox() -> None:
     link = f"https://larkfield.slack.com/archives/{GENERAL}/p1791190001000001"
     other = "https://else.slack.com/archives/C07OTHER001/p1791190001000001"
     read = opened([said(1, ADA, f"<{link}> <{other}>")])
-    message: Message = read.load(GENERAL, 0)
+    message: Message = read.load_message(GENERAL, 0)
     assert f"https://sandbox.slack.com/archives/{GENERAL}/" in message.text
     assert other in message.text

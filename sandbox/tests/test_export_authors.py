@@ -139,7 +139,7 @@ def test_times_and_names_written_as_numbers_are_read(number: Callable[[str], flo
     root = said(1, ADA, "") | {"text": 42, "ts": number(ts(1)), "edited": {"user": ADA, "ts": number(ts(2))}}
     reply = said(2, GRACE, "reply", thread_ts=number(ts(1))) | {"ts": number(ts(2))}
     opened = open_export(packed(export([root | {"reactions": [{"name": 100, "users": [GRACE]}]}, reply])))
-    first, second = opened.load(GENERAL, 0), opened.load(GENERAL, 1)
+    first, second = opened.load_message(GENERAL, 0), opened.load_message(GENERAL, 1)
     assert (first.ts, first.edited_ts, first.text) == (stored[1], stored[2], "42")
     assert first.reactions == (("100", (GRACE,)),)
     assert (second.ts, second.thread_ts) == (stored[2], stored[1])
@@ -156,7 +156,7 @@ def test_number_that_is_no_time_is_counted(wrong: object) -> None:
 @pytest.mark.parametrize("token", [TOKEN, "xapp-1-A0000000000-0000000000000-" + "0" * 64])
 def test_token_is_removed_whatever_is_before_it(before: str, token: str) -> None:
     entry = nobody(1, username=f"hook {before}{token}") | {"text": f"see {before}{token} there"}
-    message = open_export(packed(export([entry]))).load(GENERAL, 0)
+    message = open_export(packed(export([entry]))).load_message(GENERAL, 0)
     assert "000" not in message.text + str(message.username)
     assert message.text.endswith(" there")
 
@@ -173,6 +173,6 @@ def test_backslashes_and_unpacked_folders_are_read_like_slacks_zip(tmp_path: Pat
     unpacked = open_export(tmp_path)
     assert opened.report.messages == 2
     assert windows.report == opened.report
-    assert unpacked.load(GENERAL, 0) == opened.load(GENERAL, 0)
+    assert unpacked.load_message(GENERAL, 0) == opened.load_message(GENERAL, 0)
     assert unpacked.report.counts == opened.report.counts
     assert unpacked.report.lost == {"unknown_files": ["general/2026-10-06.json"]}

@@ -10,7 +10,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests
 from slack_sandbox.testing.bolt import actions, connected, new_app, option, plain
-from slack_sandbox.testing.requests import refusal
+from slack_sandbox.testing.requests import error_name
 from slack_sandbox.workspace import Json
 
 pytestmark = pytest.mark.slack(manifest=manifests.classic())
@@ -122,15 +122,17 @@ async def test_app_is_asked_after_the_menus_shortest_query(app: CityApp, fields:
 )
 async def test_answer_that_is_no_list_of_options_is_refused(app: CityApp, answer: Json) -> None:
     app.answer, ts = answer, await app.post()
-    assert await refusal(app.sandbox.client("ada").suggest("general", ts, "city", "ber")) == "invalid_response_options"
+    assert (
+        await error_name(app.sandbox.client("ada").suggest("general", ts, "city", "ber")) == "invalid_response_options"
+    )
 
 
 async def test_menu_that_nobody_answers_for_says_so(app: CityApp) -> None:
     ts = await app.post(action_id="zip")
     app.sandbox.sockets.ack_timeout_s = 0.2
-    assert await refusal(app.sandbox.client("ada").suggest("general", ts, "zip", "101")) == "app_not_responding"
+    assert await error_name(app.sandbox.client("ada").suggest("general", ts, "zip", "101")) == "app_not_responding"
 
 
 async def test_only_external_menus_have_suggestions(app: CityApp) -> None:
     ts = await app.post(type="users_select")
-    assert await refusal(app.sandbox.client("ada").suggest("general", ts, "city", "ada")) == "action_not_found"
+    assert await error_name(app.sandbox.client("ada").suggest("general", ts, "city", "ada")) == "action_not_found"

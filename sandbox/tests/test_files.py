@@ -13,7 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sandbox.faults import FaultSettings
 from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox
-from slack_sandbox.testing.requests import refusal, refused
+from slack_sandbox.testing.requests import error_name, error_response
 from slack_sandbox.workspace import Json
 from tests.conftest import SdkApp
 
@@ -120,7 +120,7 @@ async def test_transcript_of_a_clip_is_whole_in_its_captions(sandbox: Sandbox, s
 async def test_file_is_described_only_where_it_is_shared_with_the_bot(sandbox: Sandbox, web: AsyncWebClient) -> None:
     sandbox.workspace.leave("general", sandbox.bot_user_id)
     file = await share_file(sandbox, UploadedFile("notes.md", b"# Notes"))
-    assert await refusal(web.files_info(file=file["id"])) == "file_not_found"
+    assert await error_name(web.files_info(file=file["id"])) == "file_not_found"
     sandbox.workspace.join("general", sandbox.bot_user_id)
     assert (await web.files_info(file=file["id"]))["file"]["name"] == "notes.md"
 
@@ -142,7 +142,7 @@ async def test_upload_with_another_length_than_announced_is_refused(
     upload = await open_upload(web, PNG, "a.png")
     async with session.post(upload["url"], data=content) as answer:
         assert answer.status == 400
-    assert await refusal(web.files_completeUploadExternal(files=[{"id": upload["id"]}])) == "file_not_found"
+    assert await error_name(web.files_completeUploadExternal(files=[{"id": upload["id"]}])) == "file_not_found"
 
 
 async def test_several_files_share_one_message_in_each_channel(
@@ -161,7 +161,7 @@ async def test_upload_without_a_channel_is_not_posted_and_cannot_be_completed_ag
     files: list[dict[str, str | None]] = [{"id": await upload_file(web, session, b"x"), "title": "t"}]
     await web.files_completeUploadExternal(files=files)
     assert sandbox.messages("general") == []
-    assert await refusal(web.files_completeUploadExternal(files=files, channel_id=GENERAL)) == "file_not_found"
+    assert await error_name(web.files_completeUploadExternal(files=files, channel_id=GENERAL)) == "file_not_found"
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ async def test_refused_completion_can_be_retried(
     file_id = await upload_file(web, session, b"x")
     files = json.dumps([{"id": file_id, "title": "t"}])
     call = web.api_call("files.completeUploadExternal", json={"files": files, **arguments})
-    assert await refusal(call) == error
+    assert await error_name(call) == error
     assert sandbox.messages("general") == []
     await web.files_completeUploadExternal(files=[{"id": file_id, "title": "t"}], channel_id=GENERAL)
 
@@ -205,13 +205,13 @@ async def test_deleted_file_leaves_a_tombstone(sandbox: Sandbox, web: AsyncWebCl
     await sandbox.wait_for(lambda: sandbox.messages("general"))
     await web.files_delete(file=file_id)
     assert sandbox.messages("general")[0].files == ({"id": file_id, "mode": "tombstone"},)
-    assert await refusal(web.files_info(file=file_id)) == "file_deleted"
-    assert await refusal(web.files_delete(file=file_id)) == "file_deleted"
+    assert await error_name(web.files_info(file=file_id)) == "file_deleted"
+    assert await error_name(web.files_delete(file=file_id)) == "file_deleted"
 
 
 async def test_bot_cannot_delete_a_persons_file(sandbox: Sandbox, web: AsyncWebClient) -> None:
     file = await share_file(sandbox, UploadedFile("a.txt", b"x"))
-    assert await refusal(web.files_delete(file=file["id"])) == "cant_delete_file"
+    assert await error_name(web.files_delete(file=file["id"])) == "cant_delete_file"
 
 
 CALLS: list[tuple[str, Callable[[AsyncWebClient], Awaitable[Any]]]] = [
@@ -227,7 +227,7 @@ async def test_missing_scope_error_names_the_revoked_scope(
     sandbox: Sandbox, web: AsyncWebClient, scope: str, call: Callable[[AsyncWebClient], Awaitable[Any]]
 ) -> None:
     sandbox.granted.discard(scope)
-    response = await refused(call(web))
+    response = await error_response(call(web))
     assert (response["error"], response["needed"]) == ("missing_scope", scope)
     assert scope not in response["provided"].split(",")
 

@@ -10,7 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.bolt import actions, button, connected, new_app, option, plain
-from slack_sandbox.testing.requests import refusal, respond
+from slack_sandbox.testing.requests import error_name, respond
 from slack_sandbox.workspace import Json
 from tests.conftest import ManualTime
 
@@ -139,7 +139,7 @@ async def test_forged_press_is_passed_on(sandbox: Sandbox, web: AsyncWebClient, 
     assert recorder.last["actions"][0]["value"] == "somebody-else's-job"
     await sandbox.client("alan").press("general", ts, "remove", "made up")
     assert recorder.last["actions"][0]["action_id"] == "remove"
-    assert await refusal(sandbox.client("alan").press("general", ts, "remove")) == "action_not_found"
+    assert await error_name(sandbox.client("alan").press("general", ts, "remove")) == "action_not_found"
 
 
 async def test_button_of_a_deleted_message_can_still_be_pressed(
@@ -211,7 +211,9 @@ async def test_only_the_recipient_can_press_an_ephemeral_messages_button(
     await sandbox.client("ada").press("general", posted["message_ts"], "stop")
     assert recorder.last["container"]["is_ephemeral"] is True
     assert "message" not in recorder.last
-    assert await refusal(sandbox.client("grace").press("general", posted["message_ts"], "stop")) == "message_not_found"
+    assert (
+        await error_name(sandbox.client("grace").press("general", posted["message_ts"], "stop")) == "message_not_found"
+    )
     await respond(recorder.last["response_url"], delete_original=True)
     assert not sandbox.workspace.ephemerals
-    assert await refusal(web.chat_update(channel=GENERAL, ts=posted["message_ts"], text="x")) == "message_not_found"
+    assert await error_name(web.chat_update(channel=GENERAL, ts=posted["message_ts"], text="x")) == "message_not_found"

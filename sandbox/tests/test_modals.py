@@ -12,7 +12,7 @@ from slack_sandbox.client import Client
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests
 from slack_sandbox.testing.bolt import actions, button, connected, new_app, option, plain
-from slack_sandbox.testing.requests import error_of, refusal
+from slack_sandbox.testing.requests import error_name, error_of
 from slack_sandbox.workspace import Json
 from tests.conftest import ManualTime
 
@@ -147,7 +147,9 @@ async def test_press_in_a_modal_has_its_field_values_and_allows_updates(modal_ap
     assert "message" not in body
     assert body["view"]["state"]["values"]["prompt"]["prompt"]["value"] == "kept"
     updated = view(*FIELDS, title=plain("Reset"), notify_on_close=True)
-    assert await refusal(modal_app.web.views_update(view_id=modal["id"], hash="old", view=updated)) == "hash_conflict"
+    assert (
+        await error_name(modal_app.web.views_update(view_id=modal["id"], hash="old", view=updated)) == "hash_conflict"
+    )
     await modal_app.web.views_update(view_id=modal["id"], hash=modal["hash"], view=updated)
     await modal_app.web.views_push(trigger_id=body["trigger_id"], view=view(title=plain("Above"), notify_on_close=True))
     modal_app.bodies.clear()
@@ -163,7 +165,7 @@ async def test_closing_the_stack_notifies_only_views_with_notify_on_close(modal_
     assert modal_app.ada.modal
     await modal_app.ada.press_in_view(modal_app.ada.modal, "reset")
     await modal_app.web.views_push(trigger_id=modal_app.bodies.pop()["trigger_id"], view=view())
-    await modal_app.ada.close(everything=True)
+    await modal_app.ada.close(whole_stack=True)
     assert [(body["type"], body["is_cleared"]) for body in modal_app.bodies] == [("view_closed", True)]
     assert modal_app.ada.modal is None
 
@@ -216,7 +218,9 @@ async def test_home_tab_is_published_for_one_person(modal_app: ModalApp) -> None
     home = {"type": "home", "blocks": [actions(button("reset"))]}
     first = (await modal_app.web.views_publish(user_id="U0ADA", view=home))["view"]
     again = (await modal_app.web.views_publish(user_id="U0ADA", view=home, hash=first["hash"]))["view"]
-    assert await refusal(modal_app.web.views_publish(user_id="U0ADA", view=home, hash=first["hash"])) == "hash_conflict"
+    assert (
+        await error_name(modal_app.web.views_publish(user_id="U0ADA", view=home, hash=first["hash"])) == "hash_conflict"
+    )
     modal_app.ada.open_tab("home")
     await modal_app.sandbox.wait_for(lambda: len(events) == 2)
     assert [(event["tab"], event["channel"], event.get("view", {}).get("id")) for event in events] == [

@@ -68,7 +68,7 @@ async def attack(page: Page, sandbox: Sandbox, address: str) -> list[int]:
     call = {"token": sandbox.bot_token, "channel": "C0GENERAL", "text": "Reset your password"}
     file = sandbox.files.add("U0ADA", UploadedFile("a.txt", b"secret"))
     upload = sandbox.files.open_upload("b.txt", 1, "", "")
-    response_url = sandbox.responses.give("C0GENERAL", "U0ADA")
+    response_url = sandbox.responses.issue_url("C0GENERAL", "U0ADA")
     post = f"{address}/api/chat.postMessage"
 
     await page.evaluate(FETCH, [post, urlencode(call)])
@@ -79,7 +79,7 @@ async def attack(page: Page, sandbox: Sandbox, address: str) -> list[int]:
     assert await page.evaluate(IMAGE, f"{post}?{urlencode(call)}") == "failed"
     assert await page.evaluate(IMAGE, f"{address}/sandbox/files/{file.id}") == "failed"
     assert await page.evaluate(IMAGE, f"{address}/files-pri/T0SANDBOX-{file.id}/a.txt") == "failed"
-    socket = f"{address}/link/?ticket={sandbox.sockets.ticket()}".replace("http", "ws", 1)
+    socket = f"{address}/link/?ticket={sandbox.sockets.issue_ticket()}".replace("http", "ws", 1)
     assert await page.evaluate(SOCKET, socket) == "failed"
     await page.evaluate(FORM, [post, call])
     return statuses

@@ -8,7 +8,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sandbox.manifest import SuggestedPrompt
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests
-from slack_sandbox.testing.requests import error_of, refusal
+from slack_sandbox.testing.requests import error_name, error_of
 from slack_sandbox.workspace import Json, SlackError
 from tests.conftest import ManualTime, sent_events
 
@@ -112,7 +112,9 @@ async def test_session_and_status_share_one_place(sandbox: Sandbox, web: AsyncWe
         assert shown() == (None, expected)
     streaming = (await web.chat_startStream(**stream))["ts"]
     assert (
-        await refusal(web.api_call("chat.stopStream", data={"channel": dm, "ts": streaming, "session_status": "busy"}))
+        await error_name(
+            web.api_call("chat.stopStream", data={"channel": dm, "ts": streaming, "session_status": "busy"})
+        )
         == "invalid_arguments"
     )
 
@@ -130,7 +132,7 @@ async def test_stop_button_closes_streams_and_notifies_the_agent(sandbox: Sandbo
     expected = {"type": "agent_session_stopped", "channel": dm, "thread_ts": ts, "user": "U0ADA"}
     assert expected.items() <= stopped.items()
     assert stopped["streaming_message_ts"] == [streaming]
-    assert await refusal(web.chat_appendStream(channel=dm, ts=streaming, markdown_text="more")) == "stopped_by_user"
+    assert await error_name(web.chat_appendStream(channel=dm, ts=streaming, markdown_text="more")) == "stopped_by_user"
     await web.agents_sessions_setStatus(channel_id=dm, thread_ts=ts, status="active")
     agent_session = sandbox.panes.session(dm, ts)
     assert agent_session

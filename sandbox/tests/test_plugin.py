@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from slack_sandbox.testing.in_thread import SandboxInThread
-from slack_sandbox.testing.processes import inherited
+from slack_sandbox.testing.processes import inherited_environment
 
 NEW_MODULES = """
 import sys
@@ -27,7 +27,9 @@ web.chat_postMessage(channel="C0GENERAL", text=os.environ["GREETING"])
 
 def test_plugin_imports_nothing_until_a_test_uses_the_fixture() -> None:
     command = (sys.executable, "-c", NEW_MODULES)
-    loaded = subprocess.run(command, env=inherited(), capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        command, env=inherited_environment(), capture_output=True, text=True, check=True
+    ).stdout.split()
     assert loaded == ["slack_sandbox", "slack_sandbox.testing", "slack_sandbox.testing.plugin"]
 
 

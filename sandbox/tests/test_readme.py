@@ -18,7 +18,7 @@ from slack_sandbox import action_tokens, files, manifest, responses, socket_mode
 from slack_sandbox.blocks import elements, rules, sizes, view_rules
 from slack_sandbox.manifest import EVENT_SCOPES, NEVER_SENT
 from slack_sandbox.server import find_port
-from slack_sandbox.testing.processes import WITHIN_S, inherited, started, wait_for_line
+from slack_sandbox.testing.processes import WITHIN_S, inherited_environment, running_process, wait_for_line
 from slack_sandbox.web_api import search, streams
 from slack_sandbox.web_api.budgets import FLOORS
 from slack_sandbox.web_api.http import METHODS
@@ -144,7 +144,7 @@ async def command(folder: Path, *arguments: str) -> AsyncIterator[dict[str, str]
     port = find_port(25_000 + os.getpid() % 1_000 * 10)
     program = (sys.executable, "-m", "slack_sandbox", "--port", str(port), *arguments)
     pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
-    async with started(*program, cwd=folder, env=inherited(), **pipes) as process:
+    async with running_process(*program, cwd=folder, env=inherited_environment(), **pipes) as process:
         printed = [await wait_for_line(process.stdout, f"{name}=") for name in ("BOT_TOKEN", "APP_TOKEN", "API_URL")]
         yield dict(line.strip().split("=", 1) for line in printed)
         process.terminate()
@@ -187,7 +187,7 @@ def test_first_test_of_the_page_has_at_most_ten_lines(name: str) -> None:
 async def test_first_test_of_the_page_passes(folder: Path, name: str) -> None:
     if '"node"' in named_files()[name]:
         needs_node()
-    await succeeds(folder, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", name, env=inherited())
+    await succeeds(folder, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", name, env=inherited_environment())
 
 
 @pytest.mark.long
@@ -196,7 +196,9 @@ async def test_first_test_of_the_page_fails_for_a_bot_with_another_greeting(fold
     bot = folder / "bot.py"
     bot.write_text(bot.read_text().replace("Hello!", "Goodbye!"))
     with pytest.raises(AssertionError, match="'Goodbye!' == 'Hello!'"):
-        await succeeds(folder, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_bot.py", env=inherited())
+        await succeeds(
+            folder, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_bot.py", env=inherited_environment()
+        )
 
 
 @pytest.mark.long
@@ -205,21 +207,23 @@ async def test_javascript_test_of_the_page_passes(folder: Path) -> None:
         command(folder, "--manifest", "manifest.json") as env,
         node_process(folder / "bot.js", env),
     ):
-        await succeeds(folder, "node", "--test", "bot.test.mjs", env={**inherited(), **env})
+        await succeeds(folder, "node", "--test", "bot.test.mjs", env={**inherited_environment(), **env})
 
 
 @pytest.mark.long
 async def test_python_bot_of_the_page_passes_the_javascript_test(folder: Path) -> None:
     async with command(folder, "--manifest", "manifest.json") as env:
         pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
-        async with started(sys.executable, "bot.py", cwd=folder, env={**inherited(), **env}, **pipes):
-            await succeeds(folder, "node", "--test", "bot.test.mjs", env={**inherited(), **env})
+        async with running_process(
+            sys.executable, "bot.py", cwd=folder, env={**inherited_environment(), **env}, **pipes
+        ):
+            await succeeds(folder, "node", "--test", "bot.test.mjs", env={**inherited_environment(), **env})
 
 
 async def succeeds(folder: Path, *program: str, env: Mapping[str, str]) -> None:
     """Fails with the program's output, unless it exits with 0."""
     pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT}
-    async with started(*program, cwd=folder, env=env, **pipes) as process, asyncio.timeout(WITHIN_S):
+    async with running_process(*program, cwd=folder, env=env, **pipes) as process, asyncio.timeout(WITHIN_S):
         out, _ = await process.communicate()
         assert process.returncode == 0, out.decode()
 

@@ -9,7 +9,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sandbox.action_tokens import LIFE_S
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests
-from slack_sandbox.testing.requests import refusal
+from slack_sandbox.testing.requests import error_name
 from slack_sandbox.testing.shapes.shape import problems
 from slack_sandbox.testing.shapes.web_api import SEARCHED
 from slack_sandbox.workspace import Json, Message
@@ -113,7 +113,7 @@ async def test_results_come_in_pages_of_up_to_20(sandbox: Sandbox, web: AsyncWeb
 async def test_wrong_arguments_are_refused(sandbox: Sandbox, web: AsyncWebClient, arguments: Json, error: str) -> None:
     await sandbox.say("grace", "general", "launch")
     token = await asked(sandbox)
-    assert await refusal(search(web, **{"query": "launch", "action_token": token, **arguments})) == error
+    assert await error_name(search(web, **{"query": "launch", "action_token": token, **arguments})) == error
 
 
 async def test_token_ends_after_a_while(sandbox: Sandbox, web: AsyncWebClient, clock: ManualTime) -> None:
@@ -121,7 +121,7 @@ async def test_token_ends_after_a_while(sandbox: Sandbox, web: AsyncWebClient, c
     clock.now_s += LIFE_S
     assert await search(web, query="nowhere", action_token=token) == []
     clock.now_s += 1
-    assert await refusal(search(web, query="nowhere", action_token=token)) == "invalid_action_token"
+    assert await error_name(search(web, query="nowhere", action_token=token)) == "invalid_action_token"
 
 
 async def test_events_of_guests_and_other_organizations_have_no_token(sandbox: Sandbox) -> None:
@@ -145,14 +145,14 @@ async def test_messages_that_do_not_name_the_app_have_no_token(sandbox: Sandbox)
 
 async def test_method_needs_its_scope(sandbox: Sandbox, web: AsyncWebClient) -> None:
     sandbox.granted.discard("search:read.public")
-    assert await refusal(search(web, query="launch", action_token=await asked(sandbox))) == "missing_scope"
+    assert await error_name(search(web, query="launch", action_token=await asked(sandbox))) == "missing_scope"
 
 
 async def test_ten_searches_a_minute(sandbox: Sandbox, web: AsyncWebClient, clock: ManualTime) -> None:
     token = await asked(sandbox)
     for _ in range(10):
         await search(web, query="launch", action_token=token)
-    assert await refusal(search(web, query="launch", action_token=token)) == "ratelimited"
+    assert await error_name(search(web, query="launch", action_token=token)) == "ratelimited"
     clock.now_s += 60
     assert await search(web, query="launch", action_token=token) == []
 
@@ -160,7 +160,7 @@ async def test_ten_searches_a_minute(sandbox: Sandbox, web: AsyncWebClient, cloc
 @pytest.mark.parametrize("error", ["feature_not_enabled", "assistant_search_context_disabled"])
 async def test_search_can_be_switched_off(sandbox: Sandbox, web: AsyncWebClient, error: str) -> None:
     sandbox.faults.start("refuse", method=METHOD, error=error)
-    assert await refusal(search(web, query="launch", action_token=await asked(sandbox))) == error
+    assert await error_name(search(web, query="launch", action_token=await asked(sandbox))) == error
 
 
 async def test_hit_on_a_root_counts_its_replies_and_links_to_its_thread(sandbox: Sandbox, web: AsyncWebClient) -> None:

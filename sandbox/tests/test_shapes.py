@@ -16,7 +16,7 @@ from slack_sandbox.server import Sandbox
 from slack_sandbox.testing import manifests
 from slack_sandbox.testing.bolt import actions, button, option, plain
 from slack_sandbox.testing.processes import WITHIN_S
-from slack_sandbox.testing.requests import refusal
+from slack_sandbox.testing.requests import error_name
 from slack_sandbox.testing.shapes import events, interactivity, messages, web_api
 from slack_sandbox.testing.shapes.events import changed, deleted, edited, mention, message_event, unedited
 from slack_sandbox.testing.shapes.messages import BY_BOT, BY_CLASSIC_APP, BY_PERSON, FILE_SHARE_BY_PERSON, TOMBSTONE
@@ -193,7 +193,7 @@ async def a_forwarded_message(wire: Wire) -> None:
 
 
 async def a_notice_of_slack(wire: Wire) -> None:
-    await wire.sandbox.notice("ada", "<@U0ADA> archived the channel <#C0RANDOM>")
+    await wire.sandbox.say_as_slack("ada", "<@U0ADA> archived the channel <#C0RANDOM>")
 
 
 async def a_mail(wire: Wire) -> None:
@@ -211,12 +211,12 @@ async def another_bot(wire: Wire) -> None:
 
 
 async def an_app_that_acts_for_a_person(wire: Wire) -> None:
-    await wire.sandbox.say_through("A0DEPLOYS", "ada", "general", "done")
+    await wire.sandbox.say_through_app("A0DEPLOYS", "ada", "general", "done")
 
 
 async def a_classic_app(wire: Wire) -> None:
     attachment = {"color": "#ff0000", "title": "Build", "title_link": "https://ci.example/1", "text": "failed"}
-    await wire.sandbox.say_as_bot("deploys", "general", "done", old=True)
+    await wire.sandbox.say_as_bot("deploys", "general", "done", is_legacy=True)
     await wire.sandbox.post("deploys", "general", Content("failed", attachments=[attachment]))
 
 
@@ -453,7 +453,9 @@ async def a_modal_that_is_closed(wire: Wire) -> None:
 
 async def a_query_in_a_message(wire: Wire) -> None:
     ts = await wire.post(blocks=[actions({"type": "external_select", "action_id": "city"})])
-    assert await refusal(wire.sandbox.client("ada").suggest("general", ts, "city", "ber")) == "invalid_response_options"
+    assert (
+        await error_name(wire.sandbox.client("ada").suggest("general", ts, "city", "ber")) == "invalid_response_options"
+    )
 
 
 async def a_query_in_a_modal(wire: Wire) -> None:
@@ -464,7 +466,7 @@ async def a_query_in_a_modal(wire: Wire) -> None:
     view = MODAL | {"blocks": [actions(menu, block_id="place")]}
     await wire.call("views.open", trigger_id=envelope["payload"]["trigger_id"], view=view)
     assert client.modal is not None
-    assert await refusal(client.suggest_in_view(client.modal, "city", "")) == "invalid_response_options"
+    assert await error_name(client.suggest_in_view(client.modal, "city", "")) == "invalid_response_options"
 
 
 async def a_message_shortcut(wire: Wire) -> None:

@@ -7,7 +7,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_sandbox.server import Sandbox
-from slack_sandbox.testing.requests import error_of, refusal, refused
+from slack_sandbox.testing.requests import error_name, error_of, error_response
 from tests.conftest import ManualTime
 
 GENERAL = "C0GENERAL"
@@ -302,7 +302,7 @@ async def test_lost_call_of_a_stream_takes_effect_only_if_its_request_arrived(
 async def test_stream_can_be_refused_at_any_call(sandbox: Sandbox, web: AsyncWebClient, method: str) -> None:
     ts = await start(sandbox, web, markdown_text="begun, ")
     sandbox.faults.start("refuse", method=method, times=1, error="not_allowed")
-    assert await refusal(call(sandbox, web, method, ts)) == "not_allowed"
+    assert await error_name(call(sandbox, web, method, ts)) == "not_allowed"
     assert streamed(sandbox) == ["begun,"]
 
 
@@ -314,7 +314,7 @@ async def test_slack_can_close_a_stream_at_any_call(sandbox: Sandbox, web: Async
         await call(sandbox, web, method, ts)
         ts = list(sandbox.workspace.messages(GENERAL))[-1].ts
         method = "chat.appendStream"
-    assert await refusal(call(sandbox, web, method, ts)) == CLOSED
+    assert await error_name(call(sandbox, web, method, ts)) == CLOSED
     await web.chat_update(channel=GENERAL, ts=ts, text="fixed")
 
 
@@ -324,7 +324,7 @@ async def test_each_call_of_a_stream_has_its_own_budget(
 ) -> None:
     for _ in range(budget):
         assert await error_of(web, method, channel=GENERAL) == "invalid_arguments"
-    limited = await refused(web.api_call(method, json={"channel": GENERAL}))
+    limited = await error_response(web.api_call(method, json={"channel": GENERAL}))
     assert (limited.status_code, limited["error"]) == (429, "ratelimited")
 
 

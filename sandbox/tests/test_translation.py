@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slack_sandbox.blocks.sizes import text_length
-from slack_sandbox.blocks.stored import stored, stored_markdown, stored_text
+from slack_sandbox.blocks.stored import stored_markdown, stored_text, to_stored_blocks
 from slack_sandbox.text.translation import translate
 from slack_sandbox.workspace import Json
 
@@ -319,13 +319,13 @@ APP_BLOCKS: dict[str, tuple[Json | list[Json], list[Json]]] = {
 
 @pytest.mark.parametrize(("sent", "stored_blocks"), APP_BLOCKS.values(), ids=APP_BLOCKS.keys())
 def test_stored_blocks_differ_from_sent_blocks(sent: Json | list[Json], stored_blocks: list[Json]) -> None:
-    blocks = stored(sent if isinstance(sent, list) else [sent])
+    blocks = to_stored_blocks(sent if isinstance(sent, list) else [sent])
     assert without_ids(blocks) == stored_blocks
     assert all(3 <= len(block["block_id"]) <= 6 for block in blocks)
 
 
 def test_blocks_get_unique_ids_and_keep_the_apps_ids() -> None:
-    blocks = stored(
+    blocks = to_stored_blocks(
         [{"type": "divider"}, {"type": "markdown", "text": "# a\n---\n---"}, {"type": "divider", "block_id": "x"}]
     )
     ids = [block["block_id"] for block in blocks]

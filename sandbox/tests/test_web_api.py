@@ -14,7 +14,7 @@ from slack_sandbox.faults import FaultSettings
 from slack_sandbox.server import Sandbox
 from slack_sandbox.setup import Setup
 from slack_sandbox.testing import manifests
-from slack_sandbox.testing.requests import error_of, refusal, refused
+from slack_sandbox.testing.requests import error_name, error_of, error_response
 from tests.conftest import ManualTime
 
 GENERAL = "C0GENERAL"
@@ -68,7 +68,7 @@ async def test_call_requires_the_right_token(
 )
 @pytest.mark.slack(scopes=frozenset({"im:history"}))
 async def test_call_requires_a_scope(web: AsyncWebClient, method: str, channel: str, needed: str) -> None:
-    response = await refused(web.api_call(method, params={"channel": channel, "text": "x"}))
+    response = await error_response(web.api_call(method, params={"channel": channel, "text": "x"}))
     assert (response["error"], response["needed"]) == ("missing_scope", needed)
 
 
@@ -106,7 +106,7 @@ async def test_bots_info_names_the_bots_app(web: AsyncWebClient) -> None:
 async def test_exported_manifest_contains_what_slack_adds(sandbox: Sandbox, web: AsyncWebClient) -> None:
     web.token = sandbox.config_token
     exported = (await web.apps_manifest_export(app_id="A0BOT"))["manifest"]
-    assert await refusal(web.apps_manifest_export(app_id="A0OTHER")) == "app_not_found"
+    assert await error_name(web.apps_manifest_export(app_id="A0OTHER")) == "app_not_found"
     assert exported.pop("settings") == {**manifests.classic()["settings"], "is_mcp_enabled": False}
     assert exported == {key: value for key, value in manifests.classic().items() if key != "settings"}
 
@@ -116,7 +116,7 @@ async def test_app_is_created_from_a_manifest_that_follows_the_rules(sandbox: Sa
     web.token = sandbox.config_token
     wrong: tuple[str, ...] = ("no JSON", "[" * 2_000, "[]", json.dumps({**manifests.classic(), "surprise": 1}))
     for text in wrong:
-        assert await refusal(web.apps_manifest_create(manifest=text)) == "invalid_manifest"
+        assert await error_name(web.apps_manifest_create(manifest=text)) == "invalid_manifest"
     created = await web.apps_manifest_create(manifest=json.dumps(manifests.classic()))
     assert created["app_id"] == "A0NEW1"
     assert set(created["credentials"]) == {"client_id", "client_secret", "verification_token", "signing_secret"}
@@ -128,7 +128,7 @@ async def test_app_is_created_from_a_manifest_that_follows_the_rules(sandbox: Sa
 async def test_one_app_a_minute_is_created(sandbox: Sandbox, web: AsyncWebClient) -> None:
     web.token = sandbox.config_token
     await web.apps_manifest_create(manifest=json.dumps(manifests.classic()))
-    assert await refusal(web.apps_manifest_create(manifest=json.dumps(manifests.classic()))) == "ratelimited"
+    assert await error_name(web.apps_manifest_create(manifest=json.dumps(manifests.classic()))) == "ratelimited"
 
 
 @pytest.mark.slack(manifest=manifests.classic(app_home={"home_tab_enabled": True, "messages_tab_enabled": False}))
@@ -233,7 +233,7 @@ async def test_fault_with_a_count_affects_only_its_method(
     sandbox.faults.start(name, method="chat.update", times=2, **settings)  # type: ignore[misc]
     await web.chat_postMessage(channel=GENERAL, text="another method")
     for _ in range(2):
-        response = await refused(web.chat_update(channel=GENERAL, ts=ts, text="after"))
+        response = await error_response(web.chat_update(channel=GENERAL, ts=ts, text="after"))
         assert (response.status_code, response.get("error")) == expected
         assert response.headers.get("Retry-After") == ("9" if name == "rate_limit" else None)
     assert sandbox.workspace.message(GENERAL, ts).text == "before"
@@ -306,7 +306,7 @@ async def test_call_without_a_response_ends_when_the_client_disconnects(
 async def test_connection_is_refused_while_slack_is_unavailable(sandbox: Sandbox, web: AsyncWebClient) -> None:
     sandbox.faults.start("unavailable", times=1)
     await web.auth_test()
-    assert (await refused(web.apps_connections_open(app_token=sandbox.app_token))).status_code == 503
+    assert (await error_response(web.apps_connections_open(app_token=sandbox.app_token))).status_code == 503
     assert (await web.apps_connections_open(app_token=sandbox.app_token))["url"]
 
 
@@ -335,7 +335,7 @@ async def test_slow_call_does_not_delay_other_calls(sandbox: Sandbox, web: Async
 async def test_calls_are_recorded(sandbox: Sandbox, web: AsyncWebClient, clock: ManualTime) -> None:
     posted = await web.chat_postMessage(channel=GENERAL, text="one")
     clock.now_s += 5
-    await refused(web.chat_update(channel=GENERAL, ts="1700000000.000000", text="two"))
+    await error_response(web.chat_update(channel=GENERAL, ts="1700000000.000000", text="two"))
     done, failed = sandbox.calls
     assert (done.method, done.ok, done.channel, done.ts) == ("chat.postMessage", True, GENERAL, posted["ts"])
     assert (failed.method, failed.error, failed.at_monotonic_s) == ("chat.update", "message_not_found", 1_005)

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from slack_sandbox.server import find_port
-from slack_sandbox.testing.processes import inherited, started, wait_for_line
+from slack_sandbox.testing.processes import inherited_environment, running_process, wait_for_line
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 
@@ -35,7 +35,9 @@ def test_bot_is_called(slack):
 
 def run(folder: Path, *command: str) -> str:
     """Runs a command in a folder and returns its output. Fails if the command fails."""
-    ended = subprocess.run(command, cwd=folder, env=inherited(), capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        command, cwd=folder, env=inherited_environment(), capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
@@ -60,7 +62,7 @@ async def test_installed_command_serves_the_page(python: Path, tmp_path: Path) -
     port = find_port(25_000 + os.getpid() % 1_000 * 10)
     command = (str(python.with_name("slack-sandbox")), "--port", str(port))
     pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
-    async with started(*command, cwd=tmp_path, env=inherited(), **pipes) as process:
+    async with running_process(*command, cwd=tmp_path, env=inherited_environment(), **pipes) as process:
         await wait_for_line(process.stdout, "SLACK_API_URL=")
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
             for path in ("/", "/static/app.js", "/static/style.css"):

@@ -187,7 +187,7 @@ async def test_message_that_is_ours_or_gone_is_none(sandbox: Sandbox, workspace:
 
 async def test_app_messages_are_read_under_the_apps_name(sandbox: Sandbox, history: History) -> None:
     root = await sandbox.say_as_bot("ci", "general", "red")
-    await sandbox.say_as_bot("alerts", "general", "down", root, old=True)
+    await sandbox.say_as_bot("alerts", "general", "down", root, is_legacy=True)
     content = Content("short", attachments=[{"title": "Log", "text": "1 &lt; 2"}])
     last = await sandbox.post("ci", "general", content, root)
     read = await history.messages(question(sandbox, "C0GENERAL", last, root))

@@ -78,8 +78,8 @@ class OpenAi(StandIn):
     def answer(self, request: VendorRequest) -> VendorResponse:
         body = request.body
         spaces = [tool for tool in body["tools"] if tool["type"] == "namespace"]
-        is_searched = {"type": "tool_search"} in body["tools"]
-        assert is_searched or not spaces, "deferred tools need the search"
+        is_searchable = {"type": "tool_search"} in body["tools"]
+        assert is_searchable or not spaces, "deferred tools need the search"
         loaded = [tool for tool in body["tools"] if tool["type"] == "function"]
         seen = [{key: space[key] for key in ("name", "description")} for space in spaces]
         found = [item for item in body["input"] if item.get("type") == "tool_search_output"]

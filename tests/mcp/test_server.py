@@ -38,7 +38,7 @@ async def outcome(server: McpServer, name: str, *, read_only: bool = False, time
     return result.outcome
 
 
-async def started(raw: RawServer) -> None:
+async def running_process(raw: RawServer) -> None:
     await until(lambda: raw.has_started, "the server's start")
 
 
@@ -423,8 +423,8 @@ class TestEnds:
             monkeypatch.setattr("subprocess.Popen", FastProcess)
         async with running(raw.config(), clock) as server:
             listing = asyncio.create_task(server.tools())
-            await started(raw)
-            await started(child)
+            await running_process(raw)
+            await running_process(child)
             begun = time.monotonic()
             # As the bot ends: it waits a second, gives that up, and closes again.
             closing = asyncio.create_task(server.close())
@@ -464,7 +464,7 @@ class TestEnds:
         raw.script([], start="silent")
         async with running(raw.config(), clock) as server:
             listing = asyncio.create_task(server.tools())
-            await started(raw)
+            await running_process(raw)
         with pytest.raises(ServerDown):
             await listing
         assert not raw.is_alive

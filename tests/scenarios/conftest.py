@@ -32,7 +32,7 @@ from slack_markdown.escaping import JOINER
 from slack_pacing.carriers import CarrierName
 from slack_sandbox.blocks.elements import interactive
 from slack_sandbox.server import Sandbox
-from slack_sandbox.testing.plugin import marked
+from slack_sandbox.testing.plugin import marked_options
 from slack_sandbox.web_api.http import CallRecord
 from slack_sandbox.workspace import Message
 from tests.fast import FastClock
@@ -291,7 +291,7 @@ async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
     """
     time = asyncio.get_running_loop().time
     patient = {"ack_timeout_s": 20.0, "redelivery_delays_s": (0.0, 1.0, 2.0)}
-    options = marked(request, **patient, manifest=manifest(), monotonic=time)
+    options = marked_options(request, **patient, manifest=manifest(), monotonic=time)
     async with Sandbox(**options) as sandbox:
         defects = Defects(sandbox)
         logging.getLogger().addHandler(defects)

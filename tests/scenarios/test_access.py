@@ -20,9 +20,9 @@ pytestmark = pytest.mark.skips_waits
 @pytest.fixture
 async def others(sandbox: Sandbox, vendor: VendorServer) -> Stage:
     """Returns a workspace with another member, a guest and a person of another organization. The bot isn't running."""
-    sandbox.people.arrive("gus")
-    sandbox.people.arrive("gia", guest=True)
-    sandbox.people.arrive("stan", team_id="T0ELSEWHERE")
+    sandbox.people.add_person("gus")
+    sandbox.people.add_person("gia", guest=True)
+    sandbox.people.add_person("stan", team_id="T0ELSEWHERE")
     return Stage(sandbox, vendor)
 
 

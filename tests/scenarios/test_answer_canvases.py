@@ -29,7 +29,7 @@ def vendor(vendor: VendorServer) -> VendorServer:
 
 
 def canvases(stage: Stage) -> list[File]:
-    return [file for file in stage.sandbox.files.stored() if file.is_canvas]
+    return [file for file in stage.sandbox.files.all_files() if file.is_canvas]
 
 
 async def linked(stage: Stage, asked: str | None, channel: str = "general") -> tuple[File, Message]:

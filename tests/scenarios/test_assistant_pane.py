@@ -180,7 +180,7 @@ async def test_this_in_the_pane_means_the_canvas_that_is_open_if_the_bot_can_rea
         stage.sandbox.workspace.channels["C0HR"] = replace(general, id="C0HR", name="hr", members=["U0ADA"])
     plan = UploadedFile("Launch plan.canvas", b"The launch moves to Tuesday.")
     await stage.sandbox.share("grace" if is_shared else "ada", channel, "our plan", [plan])
-    [canvas] = stage.sandbox.files.stored()
+    [canvas] = stage.sandbox.files.all_files()
     stage.sandbox.client("ada").look_at(channel, canvas_id=canvas.id)
     await stage.delivered()
     call = steps.chat_call(index=0, id="call_1", name=READ_CHANNEL)

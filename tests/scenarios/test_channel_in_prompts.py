@@ -125,7 +125,7 @@ async def test_file_elsewhere_or_without_the_setting_is_not_read(
 ) -> None:
     channel = "random" if reads_tabs else "general"
     await sandbox.share("ada", channel, "Here:", [UploadedFile("secret.md", b"We ship by balloon.")])
-    [file] = sandbox.files.stored()
+    [file] = sandbox.files.all_files()
     vendor.script(by_results(calls("", (READ_CHANNEL, {"canvas": file.id})), says("No.")))
     stage = Stage(sandbox, vendor)
     async with running(replace(settings, read_tabs=reads_tabs)):

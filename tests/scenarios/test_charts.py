@@ -46,7 +46,9 @@ async def test_canvas_has_the_table_without_the_mark(stage: Stage, settings: Set
     stage.vendor.script(says(f"{long}{ANSWER}"))
     _, message = await answered(stage, settings)
     await press(stage, message, ReplyAction.CANVAS)
-    [canvas] = await stage.sandbox.wait_for(lambda: [one for one in stage.sandbox.files.stored() if one.is_canvas], 600)
+    [canvas] = await stage.sandbox.wait_for(
+        lambda: [one for one in stage.sandbox.files.all_files() if one.is_canvas], 600
+    )
     content = canvas.content.decode()
     assert "Q1" in content
     assert "bar: Sales" not in content

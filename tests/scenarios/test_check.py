@@ -46,7 +46,7 @@ from demo.scripted_model import ScriptedModel
 from files_to_markdown import isolation
 from slack_sandbox.faults import FaultSettings
 from slack_sandbox.server import Sandbox
-from slack_sandbox.setup import WELL_SET_UP, Setup
+from slack_sandbox.setup import DEFAULT_SETUP, Setup
 from slack_sandbox.testing.processes import output
 from slack_sandbox.workspace import TEAM_ID, Json
 from tests.checks.test_remedies import wrong_orders
@@ -85,7 +85,7 @@ def skips(*ids: str) -> dict[str, CheckStatus]:
 
 @dataclass(frozen=True)
 class SlackCase(FaultCase):
-    setup: Setup = WELL_SET_UP
+    setup: Setup = DEFAULT_SETUP
     lacks: str = ""
     """A scope that the token is not granted."""
     manifest: Callable[[Json], Any] = lambda manifest: None
@@ -147,7 +147,7 @@ def without_interactivity(manifest: Json) -> None:
 def probe(status_or_setup: str, channel: str = GENERAL, **more: Any) -> SlackCase:
     """A probe whose message is refused."""
     others = skips("slack.probe_event", "slack.probe_delete")
-    setup = Setup(post_error=status_or_setup) if status_or_setup else WELL_SET_UP
+    setup = Setup(post_error=status_or_setup) if status_or_setup else DEFAULT_SETUP
     return SlackCase("slack.probe_post", FAIL, {**others, **more.pop("others", {})}, setup, probe=channel, **more)
 
 

@@ -200,7 +200,7 @@ async def test_messages_not_for_the_bot_are_acknowledged_and_not_answered(stage:
     await sandbox.say("grace", "general", "yes", lunch)
     await sandbox.edit("general", lunch, "lunch, or not?")
     await sandbox.say_as_bot("ci", "general", "@typist build is red")
-    await sandbox.say_as_bot("ci", "general", "@typist build is red", old=True)
+    await sandbox.say_as_bot("ci", "general", "@typist build is red", is_legacy=True)
     gone = await sandbox.say("ada", "random", "oh")
     await sandbox.delete("random", gone)
     await stage.delivered()

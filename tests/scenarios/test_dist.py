@@ -18,7 +18,7 @@ from playwright.async_api import expect
 from demo.scripted_model import ScriptedModel
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.browser import Visit, browser, visit
-from slack_sandbox.testing.processes import output, started, wait_for_line
+from slack_sandbox.testing.processes import output, running_process, wait_for_line
 from tests.newcomer import KEY, as_openai, terminal
 from tests.processes import REPOSITORY
 from tests.scenarios.conftest import manifest
@@ -51,7 +51,7 @@ class Home:
         self, *command: str, env: Mapping[str, str] | None = None
     ) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
         piped = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
-        return started(*command, cwd=self.folder, env={**self.env, **(env or {})}, **piped)
+        return running_process(*command, cwd=self.folder, env={**self.env, **(env or {})}, **piped)
 
     async def output(self, *command: str, env: Mapping[str, str] | None = None) -> tuple[int | None, str, str]:
         async with self.running(*command, env=env) as process:

@@ -15,7 +15,7 @@ from aiohttp import web
 from benchmarks.chat_server import ChatServer, event
 from benchmarks.numbered_model import NumberedModel, question
 from slack_sandbox.server import Sandbox
-from slack_sandbox.testing.processes import inherited, started
+from slack_sandbox.testing.processes import inherited_environment, running_process
 from tests.processes import REPOSITORY
 
 pytestmark = pytest.mark.wide
@@ -28,7 +28,7 @@ GENERAL = "C0GENERAL"
 async def example(model: ChatServer, tmp_path: Path) -> AsyncIterator[Sandbox]:
     manifest = json.loads((REPOSITORY / "manifest.json").read_text())
     async with Sandbox(manifest=manifest, budgets={"chat.update": 50}) as sandbox:
-        env = inherited() | {
+        env = inherited_environment() | {
             "PYTHONPATH": str(REPOSITORY),
             "SLACK_API_URL": sandbox.api_url,
             "SLACK_BOT_TOKEN": sandbox.bot_token,
@@ -38,7 +38,7 @@ async def example(model: ChatServer, tmp_path: Path) -> AsyncIterator[Sandbox]:
             "MODEL": "openai/numbered",
         }
         with (tmp_path / "log").open("wb") as log:
-            async with started(sys.executable, str(EXAMPLE), env=env, cwd=tmp_path, stderr=log):
+            async with running_process(sys.executable, str(EXAMPLE), env=env, cwd=tmp_path, stderr=log):
                 await sandbox.wait_for_bot()
                 yield sandbox
 

@@ -156,7 +156,7 @@ async def test_no_model_is_asked_about_a_guests_message_and_the_guest_is_not_tol
     """Slack has not said yet who the guest is."""
     async with start(probable(0.1)) as started:
         await decision_request(started)
-        started.stage.sandbox.people.arrive("gia", guest=True)
+        started.stage.sandbox.people.add_person("gia", guest=True)
         await started.stage.sandbox.say("gia", "general", QUESTION, started.asked)
         await unanswered(started)
         assert started.shown_at_decisions == [1]

@@ -21,7 +21,7 @@ from bot.models.registry import VENDORS, VendorEntry
 from bot.slack.manifest import app_manifest
 from slack_sandbox.server import Sandbox
 from slack_sandbox.setup import Setup
-from slack_sandbox.testing.processes import started
+from slack_sandbox.testing.processes import running_process
 from tests.forked import forked_command
 from tests.newcomer import ANSWER, CTRL_C, CTRL_D, KEY, Terminal, as_openai, bot_terminal, terminal
 from tests.processes import REPOSITORY
@@ -497,7 +497,7 @@ async def test_the_whole_way_from_a_clone_to_the_first_answer(
     tmp_path: Path, slack: Sandbox, env: dict[str, str]
 ) -> None:
     clone = tmp_path / "typist"
-    async with started("git", "clone", "--quiet", str(REPOSITORY), str(clone)) as git:
+    async with running_process("git", "clone", "--quiet", str(REPOSITORY), str(clone)) as git:
         assert await git.wait() == 0
     # The packages are those of this environment: its interpreter runs the clone's code.
     made = ("make", "--no-print-directory", "-o", ".venv/run", f"BIN={Path(sys.executable).parent}")

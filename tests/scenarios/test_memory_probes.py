@@ -76,8 +76,8 @@ class Probes:
         return self.sandbox.workspace.channel(name)
 
     async def set_up(self) -> None:
-        self.sandbox.people.arrive(GUEST, guest=True)
-        self.sandbox.people.arrive(STRANGER, team_id="T0ELSEWHERE")
+        self.sandbox.people.add_person(GUEST, guest=True)
+        self.sandbox.people.add_person(STRANGER, team_id="T0ELSEWHERE")
         everybody = [*self.channel("general").members]
         inner = [one for one in everybody if one not in ("U0GIA", "U0STAN")]
         channels = self.sandbox.workspace.channels
@@ -173,7 +173,7 @@ class Probes:
 
     async def read(self, client: Client) -> str:
         shown = str(client.modal.blocks) if client.modal else ""
-        await client.close(everything=True)
+        await client.close(whole_stack=True)
         return shown
 
     def names_in(self, channel: Channel) -> Iterator[str]:

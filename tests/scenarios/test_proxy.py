@@ -34,7 +34,7 @@ from bot.slack.client import SlackClient, new_session
 from bot.telemetry_sdk import open_sdk
 from slack_sandbox.files import UploadedFile
 from slack_sandbox.server import Sandbox
-from slack_sandbox.testing.processes import WITHIN_S, inherited
+from slack_sandbox.testing.processes import WITHIN_S, inherited_environment
 from tests.clocks import until
 from tests.contracts.notifications import collect
 from tests.contracts.vendors import ANTHROPIC, CHAT, VendorApi
@@ -114,7 +114,7 @@ def proxy_port(tmp_path: Path) -> Iterator[int]:
     port_file = tmp_path / "port"
     arguments = ["--port", "0", "--port-file", str(port_file), "--num-workers", "1", "--num-acceptors", "1"]
     options = ["--plugins", "tests.proxy_names.NamesOfExample", "--basic-auth", f"{USER}:p@ss"]
-    env = {**inherited(), "PYTHONPATH": str(REPOSITORY)}
+    env = {**inherited_environment(), "PYTHONPATH": str(REPOSITORY)}
     proxy = subprocess.Popen(
         [sys.executable, "-m", "proxy", *arguments, *options], env=env, cwd=tmp_path, stdout=subprocess.DEVNULL
     )

@@ -27,7 +27,7 @@ def notes() -> Notes:
 
 @pytest.fixture
 async def stage(sandbox: Sandbox, vendor: VendorServer, settings: Settings, notes: Notes) -> AsyncIterator[Stage]:
-    sandbox.people.arrive("gia", guest=True)
+    sandbox.people.add_person("gia", guest=True)
     vendor.script(ADD_MILK)
     async with running(replace(settings, admins=frozenset({"U0GRACE", "U0GIA"})), tools=notes):
         yield Stage(sandbox, vendor)

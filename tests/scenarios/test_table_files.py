@@ -26,7 +26,7 @@ def vendor(vendor: VendorServer) -> VendorServer:
 
 
 def stored(stage: Stage) -> list[File]:
-    return [file for file in stage.sandbox.files.stored() if file.name.endswith(".xlsx")]
+    return [file for file in stage.sandbox.files.all_files() if file.name.endswith(".xlsx")]
 
 
 async def until_recorded(stage: Stage, message: Message) -> None:
@@ -88,5 +88,5 @@ async def test_persons_file_with_our_name_stays_when_the_answer_is_deleted(stage
     await stage.sandbox.share("grace", "general", "Mine.", theirs, asked)
     await press(stage, message, ReplyAction.DELETE)
     await stage.sandbox.wait_for(lambda: not stage.bots("general", asked))
-    assert {file.name for file in stage.sandbox.files.stored()} == set(names)
+    assert {file.name for file in stage.sandbox.files.all_files()} == set(names)
     assert not [call for call in stage.sandbox.calls if call.method == "files.delete"]

@@ -37,9 +37,9 @@ def question_of(user_id: str) -> Question:
 async def sandbox() -> AsyncIterator[Sandbox]:
     """A workspace with another member, a guest and a person of another organization."""
     async with Sandbox(manifest=manifest()) as sandbox:
-        sandbox.people.arrive("gus")
-        sandbox.people.arrive("gia", guest=True)
-        sandbox.people.arrive("stan", team_id="T0ELSEWHERE")
+        sandbox.people.add_person("gus")
+        sandbox.people.add_person("gia", guest=True)
+        sandbox.people.add_person("stan", team_id="T0ELSEWHERE")
         yield sandbox
 
 

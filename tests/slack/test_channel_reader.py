@@ -346,7 +346,7 @@ async def test_direct_message_reads_itself(stage: ReaderStage) -> None:
 
 async def test_page_with_nothing_but_slacks_own_notices_has_no_message(stage: ReaderStage) -> None:
     dm = stage.sandbox.dm("ada")
-    await stage.sandbox.notice("ada", "Typist was installed.")
+    await stage.sandbox.say_as_slack("ada", "Typist was installed.")
     ts = await stage.sandbox.say("ada", dm, "catch me up")
     question = Question(ThreadKey(stage.sandbox.team_id, dm, None), ts, "U0ADA", "")
     assert (await stage.read(question)).text == history.NOTHING_THERE

@@ -111,7 +111,7 @@ class UsersStage:
     def restarted(self) -> Users:
         return Users(self.users._client, "T0SANDBOX", self.users._recorded)
 
-    def arrive(self, count: int, beginning: str = "U0P") -> list[str]:
+    def add_person(self, count: int, beginning: str = "U0P") -> list[str]:
         """Adds so many members; returns their ids, which have this beginning."""
         people = [User(f"{beginning}{number}", f"p{number}", f"P{number}", "#64748b") for number in range(count)]
         self.sandbox.workspace.users.update((person.id, person) for person in people)
@@ -332,7 +332,7 @@ async def test_kind_is_unknown_in_bounded_time_while_slack_hangs(stage: UsersSta
 
 
 async def test_many_askers_stay_within_what_slack_takes_in_a_minute(stage: UsersStage) -> None:
-    people = stage.arrive(60)
+    people = stage.add_person(60)
 
     async def steps(user_id: str) -> int:
         known = 0
@@ -353,7 +353,7 @@ async def test_many_askers_stay_within_what_slack_takes_in_a_minute(stage: Users
 async def test_outage_denies_nobody_however_many_wait(
     stage: UsersStage, count: int, fault: str, lasts_s: float
 ) -> None:
-    people = stage.arrive(count)
+    people = stage.add_person(count)
     served: list[str] = []
 
     async def ask(user_id: str) -> UserKind | None:
@@ -373,7 +373,7 @@ async def test_outage_denies_nobody_however_many_wait(
 async def test_outage_costs_half_of_the_calls_and_ends_with_the_waits(stage: UsersStage) -> None:
     stage.sandbox.faults.start("internal_error", method="users.info")
     stage.sandbox.faults.start("refuse", method="users.list", error="internal_error")
-    kinds = await asyncio.gather(*map(stage.users.kind, stage.arrive(50)))
+    kinds = await asyncio.gather(*map(stage.users.kind, stage.add_person(50)))
     assert kinds == [None] * 50
     assert stage.most_in_a_minute() <= CALLS_A_MINUTE / 2
     before = stage.lookups()
@@ -382,7 +382,7 @@ async def test_outage_costs_half_of_the_calls_and_ends_with_the_waits(stage: Use
 
 
 async def test_person_whom_only_slack_cannot_tell_about_keeps_nobody_waiting(stage: UsersStage) -> None:
-    people = stage.arrive(30)
+    people = stage.add_person(30)
     stage.sandbox.faults.start("refuse", method="users.list", error="missing_scope")
     for user_id in people[:6]:
         stage.sandbox.faults.start("internal_error", method="users.info", containing=f"{user_id}'")
@@ -391,7 +391,7 @@ async def test_person_whom_only_slack_cannot_tell_about_keeps_nobody_waiting(sta
 
 
 async def test_names_leave_calls_for_kinds(stage: UsersStage) -> None:
-    people = stage.arrive(CALLS_A_MINUTE)
+    people = stage.add_person(CALLS_A_MINUTE)
     first, second = people[:50], people[50:]
     assert len(await stage.users.names(first)) == 50
     assert "C0GENERAL" in await stage.users.names([*second[:-1], "C0GENERAL"])
@@ -458,8 +458,8 @@ LAUNCHES: Mapping[str, tuple[int, int, str, int]] = {
 async def test_many_new_people_are_listed_and_nobody_stays_unknown(
     stage: UsersStage, count: int, others: int, fault: str, lists: int
 ) -> None:
-    stage.arrive(others, "U0X")
-    people = stage.arrive(count)
+    stage.add_person(others, "U0X")
+    people = stage.add_person(count)
     stage.become_guest(people[1])
     if fault:
         stage.sandbox.faults.start(fault, method="users.list", error="missing_scope", delay_s=240.0)
@@ -471,8 +471,8 @@ async def test_many_new_people_are_listed_and_nobody_stays_unknown(
 
 
 async def test_list_is_read_no_further_than_to_those_who_wait(stage: UsersStage) -> None:
-    people = stage.arrive(MAX_LOOKED_UP + 10)
-    stage.arrive(5_000, "U0X")
+    people = stage.add_person(MAX_LOOKED_UP + 10)
+    stage.add_person(5_000, "U0X")
     await asyncio.gather(*map(stage.users.kind, people))
     assert stage.lookups("users.list") == 1
 
@@ -484,7 +484,7 @@ async def test_people_for_whom_no_call_is_left_are_listed_and_do_not_wait(
     stage: UsersStage, before: str, late: int
 ) -> None:
     """Fewer wait than are looked up one by one, and the last calls of the minute are kept for presses."""
-    people, others = stage.arrive(late), stage.arrive(CALLS_A_MINUTE, "U0X")
+    people, others = stage.add_person(late), stage.add_person(CALLS_A_MINUTE, "U0X")
     if before == "a rate limit":
         stage.sandbox.faults.start("rate_limit", method="users.info", retry_after_s=60)
     else:
@@ -500,7 +500,7 @@ async def test_people_for_whom_no_call_is_left_are_listed_and_do_not_wait(
 
 
 async def test_strangers_whom_no_list_has_are_looked_up_alone(stage: UsersStage) -> None:
-    people, strangers = stage.arrive(50), [f"U0S{number}" for number in range(30)]
+    people, strangers = stage.add_person(50), [f"U0S{number}" for number in range(30)]
     kinds = await asyncio.gather(*map(stage.users.kind, [*strangers, *people]))
     assert kinds == [UserKind.EXTERNAL] * 30 + [UserKind.MEMBER] * 50
     assert stage.lookups("users.list") == 1
@@ -518,7 +518,7 @@ async def test_press_is_told_who_a_person_is_while_hundreds_stand_in_line(stage:
 
 
 async def test_list_that_began_before_a_press_says_nothing_of_now(stage: UsersStage) -> None:
-    people = stage.arrive(50)
+    people = stage.add_person(50)
     stage.sandbox.faults.start("slow", method="users.list", delay_s=5.0, times=1)
     stage.sandbox.faults.start("slow", method="users.info", delay_s=8.0, times=10)
     waiting = [asyncio.create_task(stage.users.kind(user_id)) for user_id in people]
@@ -580,10 +580,10 @@ async def test_channel_with_more_members_than_are_read_has_outsiders(
     stage: UsersStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     general = stage.sandbox.workspace.channel("C0GENERAL")
-    general.members += stage.arrive(users_module.MAX_PAGES - len(general.members) % users_module.MAX_PAGES)
+    general.members += stage.add_person(users_module.MAX_PAGES - len(general.members) % users_module.MAX_PAGES)
     monkeypatch.setattr(users_module, "PEOPLE_PER_PAGE", len(general.members) // users_module.MAX_PAGES)
     assert await stage.has_only_insiders("C0GENERAL")
-    general.members += stage.arrive(1, "U0Q")
+    general.members += stage.add_person(1, "U0Q")
     stage.clock.ahead_s += READERS_TRUSTED_S
     assert not await stage.has_only_insiders("C0GENERAL")
 
@@ -607,7 +607,7 @@ async def test_guest_who_joins_counts_a_minute_later(stage: UsersStage) -> None:
 
 async def test_one_guest_among_many_people_counts_and_all_are_listed_at_once(stage: UsersStage) -> None:
     workspace, general = stage.sandbox.workspace, stage.sandbox.workspace.channel("C0GENERAL")
-    general.members += stage.arrive(MAX_LOOKED_UP + 5)
+    general.members += stage.add_person(MAX_LOOKED_UP + 5)
     assert await stage.has_only_insiders("C0GENERAL")
     assert (stage.lookups("users.list"), stage.lookups("users.info")) == (1, 0)
     workspace.users["U0P7"] = replace(workspace.users["U0P7"], is_restricted=True)

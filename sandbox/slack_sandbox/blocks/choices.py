@@ -67,22 +67,22 @@ def action_json(element: Json, block_id: str, choice: Choice, action_ts: str) ->
         "action_ts": action_ts,
     }
     if element_type not in _BUTTONS:
-        return action | state_json(element, choice) | _pick(element, "placeholder")
+        return action | state_json(element, choice) | _copy_keys(element, "placeholder")
     pressed = element
     if element_type == "feedback_buttons":
         pressed = element["positive_button" if choice == element["positive_button"]["value"] else "negative_button"]
     value = choice if choice is not None else pressed.get("value")
     action |= {"value": value} if value is not None else {}
-    return action | _pick(pressed, "text", "style") | _pick(element, "icon")
+    return action | _copy_keys(pressed, "text", "style") | _copy_keys(element, "icon")
 
 
 def state_json(element: Json, choice: Choice) -> Json:
     element_type = element["type"]
     values = [choice] if isinstance(choice, str) else list(choice or ())
     if element_type in _OPTION:
-        return {"type": element_type, "selected_option": _option(element, values[0]) if values else None}
+        return {"type": element_type, "selected_option": _find_option(element, values[0]) if values else None}
     if element_type in _OPTIONS:
-        return {"type": element_type, "selected_options": [_option(element, value) for value in values]}
+        return {"type": element_type, "selected_options": [_find_option(element, value) for value in values]}
     if element_type.startswith("multi_"):
         return {"type": element_type, _KEYS[element_type]: values}
     value: str | int | None = values[0] if values else None
@@ -130,7 +130,7 @@ def _unix_s(chosen: str) -> int:
     return int(chosen) if chosen.isdecimal() else int(datetime.fromisoformat(chosen).replace(tzinfo=UTC).timestamp())
 
 
-def _option(element: Json, value: str) -> Json:
+def _find_option(element: Json, value: str) -> Json:
     groups = element.get("option_groups") or [element]
     options = [option for group in groups for option in group.get("options", ())]
     options += [element["initial_option"]] if "initial_option" in element else element.get("initial_options", [])
@@ -138,5 +138,5 @@ def _option(element: Json, value: str) -> Json:
     return next(({"text": o["text"], "value": value} for o in options if o["value"] == value), unknown)
 
 
-def _pick(element: Json, *keys: str) -> Json:
+def _copy_keys(element: Json, *keys: str) -> Json:
     return {key: element[key] for key in keys if key in element}

@@ -118,7 +118,7 @@ def _feedback_problems(element: Json, pointer: str) -> Iterator[str]:
             yield from _button_problems(button, f"{pointer}/{key}")
 
 
-def _options(limit: int, *, plain: bool = True) -> Callable[[Json, str], Iterator[str]]:
+def _options_checker(limit: int, *, plain: bool = True) -> Callable[[Json, str], Iterator[str]]:
     """Returns a function that checks an element's options. `plain`: mrkdwn isn't allowed, as in menus."""
 
     def check(element: Json, pointer: str) -> Iterator[str]:
@@ -198,13 +198,13 @@ _CHECKS: Mapping[str, Callable[[Json, str], Iterator[str]]] = {
     "button": _button_problems,
     "icon_button": _icon_button_problems,
     "feedback_buttons": _feedback_problems,
-    "overflow": _options(5),
+    "overflow": _options_checker(5),
     "external_select": _external_problems,
     "multi_external_select": _external_problems,
-    "static_select": _options(100),
-    "multi_static_select": _options(100),
-    "checkboxes": _options(10, plain=False),
-    "radio_buttons": _options(10, plain=False),
+    "static_select": _options_checker(100),
+    "multi_static_select": _options_checker(100),
+    "checkboxes": _options_checker(10, plain=False),
+    "radio_buttons": _options_checker(10, plain=False),
     "plain_text_input": _text_input_problems,
     "number_input": _number_input_problems,
 }

@@ -11,8 +11,8 @@ from slack_sandbox.blocks.elements import (
     text_object_problems,
 )
 from slack_sandbox.blocks.newer_rules import CHARTS, chart_problems, container_problems, data_table_problems
-from slack_sandbox.blocks.sizes import BLOCKS, HEADER_TEXT, check_stored, refusal
-from slack_sandbox.blocks.stored import stored, stored_markdown
+from slack_sandbox.blocks.sizes import BLOCKS, HEADER_TEXT, check_stored, invalid_blocks_error
+from slack_sandbox.blocks.stored import stored_markdown, to_stored_blocks
 from slack_sandbox.workspace import Json, SlackError
 
 UPDATE_TEXT_BYTES = 4_000
@@ -41,10 +41,10 @@ def check_blocks(blocks: Any, limit: int = BLOCKS) -> tuple[Json, ...]:
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         raise SlackError("invalid_blocks_format")
     if problems := list(_problems(blocks)):
-        raise refusal("invalid_blocks", problems)
+        raise invalid_blocks_error("invalid_blocks", problems)
     if any(len(block["text"]) > MARKDOWN for block in blocks if block["type"] == "markdown"):
         raise SlackError("msg_too_long")
-    stored_blocks = stored(blocks)
+    stored_blocks = to_stored_blocks(blocks)
     check_stored(stored_blocks, limit)
     return stored_blocks
 
@@ -121,7 +121,7 @@ def _input_problems(block: Json, pointer: str) -> Iterator[str]:
     yield from element_problems(block.get("element"), "input", f"{pointer}/element")
 
 
-def _elements(limit: int) -> Callable[[Json, str], Iterator[str]]:
+def _elements_checker(limit: int) -> Callable[[Json, str], Iterator[str]]:
     def check(block: Json, pointer: str) -> Iterator[str]:
         elements = block.get("elements")
         if not isinstance(elements, list) or not 1 <= len(elements) <= limit:
@@ -211,9 +211,9 @@ _CHECKS: dict[str, Callable[[Json, str], Iterator[str]]] = {
     "container": _container_problems,
     "data_table": _data_table_problems,
     "data_visualization": chart_problems,
-    "actions": _elements(25),
+    "actions": _elements_checker(25),
     "context": _context_problems,
-    "context_actions": _elements(5),
+    "context_actions": _elements_checker(5),
     "header": _header_problems,
     "input": _input_problems,
     "markdown": _markdown_problems,

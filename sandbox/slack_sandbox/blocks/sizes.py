@@ -31,16 +31,18 @@ def check_stored(blocks: Sequence[Json], limit: int = BLOCKS) -> None:
     """Raises SlackError if stored blocks exceed a limit: invalid_blocks, invalid_attachments, msg_blocks_too_long."""
     tables = [(index, block) for index, block in enumerate(blocks) if block["type"] in _TABLES]
     if problems := [*_count_problems(blocks, limit), *_header_problems(blocks), *_table_problems(tables)]:
-        raise refusal("invalid_blocks", problems)
+        raise invalid_blocks_error("invalid_blocks", problems)
     if ONE_TABLE and len(tables) > 1:
-        raise refusal("invalid_attachments", [f"only_one_table_allowed [json-pointer:/blocks/{tables[1][0]}]"])
+        raise invalid_blocks_error(
+            "invalid_attachments", [f"only_one_table_allowed [json-pointer:/blocks/{tables[1][0]}]"]
+        )
     headers = sum(block["type"] == "header" for block in blocks)
     counted = [block for block in blocks if block["type"] not in UNCOUNTED]
     if text_length(counted) + HEADER_COST * headers > ALL_TEXT:
         raise SlackError("msg_blocks_too_long")
 
 
-def refusal(error: str, problems: Sequence[str]) -> SlackError:
+def invalid_blocks_error(error: str, problems: Sequence[str]) -> SlackError:
     messages = [f"[ERROR] {problem}" for problem in problems]
     return SlackError(error, errors=list(problems), response_metadata={"messages": messages})
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from slack_sandbox.blocks.elements import interactive
 from slack_sandbox.text.inline import merge_texts, text_elements
 from slack_sandbox.text.mrkdwn import mrkdwn_blocks
-from slack_sandbox.text.translation import before_a_block, translate
+from slack_sandbox.text.translation import end_last_paragraph, translate
 from slack_sandbox.workspace import Json
 
 _DEFAULTS: Final[Mapping[str, Json]] = {
@@ -27,11 +27,11 @@ _DEFAULTS: Final[Mapping[str, Json]] = {
 _HANDLE: Final = re.compile(r"(?<![\w<!@])@(here|channel|everyone)\b")
 
 
-def stored(blocks: Sequence[Json]) -> tuple[Json, ...]:
+def to_stored_blocks(blocks: Sequence[Json]) -> tuple[Json, ...]:
     translated = [_stored_block(block) for block in blocks]
     for index, parts in enumerate(translated[:-1]):
         if blocks[index]["type"] == "markdown" and parts:
-            translated[index] = before_a_block(parts)
+            translated[index] = end_last_paragraph(parts)
     return with_ids([block for parts in translated for block in parts])
 
 
@@ -58,7 +58,7 @@ def with_ids(blocks: Sequence[Json]) -> tuple[Json, ...]:
             for _, element in interactive([stored_block]):
                 element.setdefault("action_id", _generated_id(str(element), set()))
         if stored_block["type"] == "container":
-            stored_block = {**stored_block, "child_blocks": list(stored(stored_block["child_blocks"]))}
+            stored_block = {**stored_block, "child_blocks": list(to_stored_blocks(stored_block["child_blocks"]))}
         if stored_block["type"] in ("table", "data_table"):
             stored_block = {**stored_block, "rows": _cells_with_ids(stored_block["rows"], str(index))}
         if "block_id" not in stored_block:

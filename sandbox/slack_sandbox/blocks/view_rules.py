@@ -91,14 +91,14 @@ def _input_error(element: Json, choice: Choice, *, optional: bool) -> str | None
     return check(element, str(choice)) if check is not None else None
 
 
-def _text(element: Json, choice: str) -> str | None:
+def _text_error(element: Json, choice: str) -> str | None:
     minimum, limit = int(element.get("min_length", 0)), int(element.get("max_length", INPUT_VALUE))
     if len(choice) < minimum:
         return f"This field must have at least {minimum} characters."
     return f"This field must have at most {limit} characters." if len(choice) > limit else None
 
 
-def _number(element: Json, choice: str) -> str | None:
+def _number_error(element: Json, choice: str) -> str | None:
     pattern = r"-?\d+(\.\d+)?" if element["is_decimal_allowed"] else r"-?\d+"
     if not re.fullmatch(pattern, choice):
         return "Please enter a valid number." if element["is_decimal_allowed"] else "Please enter a whole number."
@@ -108,14 +108,14 @@ def _number(element: Json, choice: str) -> str | None:
     return f"Please enter a number of at most {limit}." if limit is not None and float(choice) > float(limit) else None
 
 
-def _matching(pattern: str, error: str, element: Json, choice: str) -> str | None:
+def _pattern_error(pattern: str, error: str, element: Json, choice: str) -> str | None:
     del element
     return None if re.fullmatch(pattern, choice) else error
 
 
 _CHECKS: Mapping[str, Callable[[Json, str], str | None]] = {
-    "plain_text_input": _text,
-    "number_input": _number,
-    "email_text_input": partial(_matching, r"[^@\s]+@[^@\s]+\.[^@\s]+", "Please enter a valid email address."),
-    "url_text_input": partial(_matching, r"https?://\S+", "Please enter a valid URL."),
+    "plain_text_input": _text_error,
+    "number_input": _number_error,
+    "email_text_input": partial(_pattern_error, r"[^@\s]+@[^@\s]+\.[^@\s]+", "Please enter a valid email address."),
+    "url_text_input": partial(_pattern_error, r"https?://\S+", "Please enter a valid URL."),
 }

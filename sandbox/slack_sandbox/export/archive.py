@@ -105,13 +105,13 @@ class Place(NamedTuple):
     """A file's location in the ZIP, as declared in the ZIP's directory."""
 
     offset: int
-    packed: int
+    packed_size: int
     size: int
-    packed_by: int
+    compression: int
     checksum: int
 
 
-def _list(content: bytes) -> list[Any]:
+def _parse_list(content: bytes) -> list[Any]:
     """Returns a file's list. Raises ValueError, and RecursionError for deep JSON."""
     if len(content) > _MAX_PARTS and sum(map(content.count, (b",", b"{", b"["))) > _MAX_PARTS:
         raise ValueError("The list has too many values.")
@@ -135,8 +135,10 @@ class Reader:
         try:
             if isinstance(place, FolderPlace):
                 with open(place.path, "rb") as file:
-                    return _list(file.read(MAX_FILE_BYTES))
-            return _list(self._read(self._file, place)) if self._file and place.packed_by in _PACKED_BY else None
+                    return _parse_list(file.read(MAX_FILE_BYTES))
+            return (
+                _parse_list(self._read(self._file, place)) if self._file and place.compression in _PACKED_BY else None
+            )
         except (OSError, EOFError, ValueError, OverflowError, RecursionError, struct.error, zlib.error):
             return None
 
@@ -147,8 +149,8 @@ class Reader:
             signature, name, further = _HEADER.unpack(file.read(_HEADER.size))
             file.seek(name + further, os.SEEK_CUR)
             # A stored file has the same packed and unpacked size.
-            content = file.read(min(place.packed, MAX_FILE_BYTES))
-        if place.packed_by == zipfile.ZIP_DEFLATED and place.size:
+            content = file.read(min(place.packed_size, MAX_FILE_BYTES))
+        if place.compression == zipfile.ZIP_DEFLATED and place.size:
             content = zlib.decompressobj(_RAW_DEFLATE).decompress(content, place.size)
         if signature != _HEADER_SIGNATURE or len(content) != place.size or zlib.crc32(content) != place.checksum:
             raise ValueError("The file isn't what the ZIP's directory declares.")
@@ -192,7 +194,7 @@ class Archive:
     def entries(self, name: str) -> list[Any] | None:
         return self.reader.entries(self._places[name])
 
-    def listed(self, name: str) -> list[Any]:
+    def list_entries(self, name: str) -> list[Any]:
         """Returns the entries of a list of people or conversations. Raises ExportError if it can't be read."""
         if (entries := self.entries(name)) is None:
             raise ExportError(UNREADABLE.format(name=name))
@@ -244,9 +246,9 @@ def _places(infos: Sequence[zipfile.ZipInfo], size: int) -> tuple[dict[str, Plac
 
     Raises ExportError for a ZIP that can't be an export.
     """
-    packed = min(size, sum(info.compress_size for info in infos))
+    packed_size = min(size, sum(info.compress_size for info in infos))
     # A file can't be larger than its entry declares.
-    if sum(info.file_size for info in infos) > MAX_RATIO * packed + _ALWAYS_BYTES:
+    if sum(info.file_size for info in infos) > MAX_RATIO * packed_size + _ALWAYS_BYTES:
         raise ExportError(BOMB)
     places, twice = dict[str, Place](), list[str]()
     for info in infos:
@@ -283,7 +285,7 @@ def _contents(names: Iterable[str], skipped: Sequence[str]) -> Contents:
     `skipped`: the names of files that can't be read.
     """
     own = sorted(name for name in names if not _CONTENT.search(name))
-    base = _base(own)
+    base = _base_folder(own)
     prefix = f"{base}/" if base else ""
     found, days, unknown = {}, dict[str, list[str]](), list(skipped)
     for name in own:
@@ -302,7 +304,7 @@ def _contents(names: Iterable[str], skipped: Sequence[str]) -> Contents:
     return Contents(found, people, days, unknown)
 
 
-def _base(names: Sequence[str]) -> str:
+def _base_folder(names: Sequence[str]) -> str:
     """Returns the folder of an export's lists. Raises ExportError unless there is exactly one such folder."""
     folders = {folder for folder, _, file in (name.rpartition("/") for name in names) if file in LISTS}
     if not folders:

@@ -72,7 +72,7 @@ def is_shown(entry: Mapping[str, Any]) -> bool:
     return subtype not in NOT_A_MESSAGE and (not entry.get("hidden") or subtype == "tombstone")
 
 
-def is_searched(entry: Mapping[str, Any]) -> bool:
+def is_searchable(entry: Mapping[str, Any]) -> bool:
     """Returns whether search finds an entry. Search doesn't find most of Slack's notices."""
     subtype = entry.get("subtype")
     if not isinstance(subtype, str) or not subtype:
@@ -117,7 +117,7 @@ def entry_words(entry: Mapping[str, Any]) -> str:
 
 
 def message_of(entry: Mapping[str, Any], channel: str, root_us: int, clean: Callable[[Any], Any]) -> Message:
-    """Converts an entry to a message. `root_us`: the thread's root, or 0 for a root. `clean`: see `cleaned`."""
+    """Converts an entry to a message. `root_us`: the thread's root, or 0 for a root. `clean`: see `clean_value`."""
     subtype = entry.get("subtype") if isinstance(entry.get("subtype"), str) else None
     text = clean(_text(entry))[:MAX_TEXT_CHARS]
     edited = entry.get("edited")
@@ -161,7 +161,7 @@ def file_of(file: Json, clean: Callable[[Any], Any]) -> Json:
     return kept
 
 
-def cleaned(value: Any, is_known: Callable[[str], bool]) -> Any:
+def clean_value(value: Any, is_known: Callable[[str], bool]) -> Any:
     """Removes tokens and file URLs from a JSON value, and limits its size.
 
     Links to the workspace's own channels lead into the sandbox. `is_known`: whether the export has a channel's ID.

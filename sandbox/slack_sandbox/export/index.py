@@ -20,7 +20,7 @@ from slack_sandbox.export.archive import FolderPlace, Place, Reader
 from slack_sandbox.export.entries import (
     MAX_TEXT_CHARS,
     entry_words,
-    is_searched,
+    is_searchable,
     is_shown,
     ts_of,
     writer_name,
@@ -136,11 +136,11 @@ def _read_entries(
                 writer = writer_of(entry)
                 batch.writers[writer] += 1
                 if writer not in known:
-                    _note_writer(batch.unknown, writer, entry)
-                _note_contents(batch, entry)
+                    _record_writer(batch.unknown, writer, entry)
+                _count_contents(batch, entry)
                 thread = ts_of(entry, "thread_ts") if "thread_ts" in entry else 0
                 is_broadcast = thread and entry.get("subtype") in _BROADCASTS
-                words = _words(entry) if is_searched(entry) else ()
+                words = _words(entry) if is_searchable(entry) else ()
                 yield _Found(ts, 2 * number + bool(is_broadcast), place, 0 if thread == ts else thread, words)
 
 
@@ -153,7 +153,7 @@ def _words(entry: Mapping[str, Any]) -> Sequence[str]:
     return words_of(entry_words(entry))
 
 
-def _note_contents(batch: Batch, entry: Mapping[str, Any]) -> None:
+def _count_contents(batch: Batch, entry: Mapping[str, Any]) -> None:
     files, text = entry.get("files"), entry.get("text")
     if files and isinstance(files, list):
         batch.counts["files"] += len(files)
@@ -162,7 +162,7 @@ def _note_contents(batch: Batch, entry: Mapping[str, Any]) -> None:
         batch.counts["cut"] += 1
 
 
-def _note_writer(unknown: dict[str, Writer], writer: str, entry: Mapping[str, Any]) -> None:
+def _record_writer(unknown: dict[str, Writer], writer: str, entry: Mapping[str, Any]) -> None:
     if writer not in unknown and len(unknown) >= _MAX_UNKNOWN:
         return
     noted = unknown.setdefault(writer, Writer())
@@ -181,12 +181,12 @@ def _sorted_entries(found: list[_Found], counts: Counter[str]) -> list[_Found]:
     counts["messages"] += len(by_ts)
     missing = {one.root for one in found if one.root} - by_ts.keys()
     counts["missing_roots"] += len(missing)
-    rooted = [_with_root(one, by_ts, counts) if one.root else one for one in by_ts.values()]
+    rooted = [_with_thread_root(one, by_ts, counts) if one.root else one for one in by_ts.values()]
     rooted += [_Found(ts, 2 * NO_FILE, 0, 0, ()) for ts in missing]
     return sorted(rooted, key=itemgetter(0))
 
 
-def _with_root(one: _Found, by_ts: Mapping[int, _Found], counts: Counter[str]) -> _Found:
+def _with_thread_root(one: _Found, by_ts: Mapping[int, _Found], counts: Counter[str]) -> _Found:
     """Returns an entry with its thread's root. A reply to a reply belongs to the same thread, and a cycle has no
     root."""
     above = by_ts.get(one.root)

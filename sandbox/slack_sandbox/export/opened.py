@@ -26,7 +26,7 @@ from slack_sandbox.export.archive import (
     folders_of,
     open_reader,
 )
-from slack_sandbox.export.entries import UNKNOWN_WRITER, cleaned, message_of, missing_root, ts_of, ts_text
+from slack_sandbox.export.entries import UNKNOWN_WRITER, clean_value, message_of, missing_root, ts_of, ts_text
 from slack_sandbox.export.index import NO_FILE, Batch, ChannelIndex, Writer, read_batch
 from slack_sandbox.export.people import Directory, channel_of
 from slack_sandbox.export.report import Report, names_text
@@ -82,13 +82,15 @@ class Export:
     def channel_at(self, number: int) -> str:
         return self._channel_ids[bisect_right(self.words.starts, number) - 1]
 
-    def load(self, channel: str, at: int) -> Message:
+    def load_message(self, channel: str, at: int) -> Message:
         index = self.indexes[channel]
         file, place = index.files[at] >> 1, index.places[at]
         entry = None if file == NO_FILE else self._entry(channel, file, place)
         if entry is None or ts_of(entry) != index.ts[at]:
             return missing_root(channel, index.ts[at])
-        message = message_of(entry, channel, index.roots[at], lambda value: cleaned(value, self.indexes.__contains__))
+        message = message_of(
+            entry, channel, index.roots[at], lambda value: clean_value(value, self.indexes.__contains__)
+        )
         subtype = "thread_broadcast" if index.files[at] & 1 else message.subtype
         if subtype == "thread_broadcast" and not message.thread_ts:
             subtype = None
@@ -103,7 +105,7 @@ class Export:
         entries = self._days[channel, file]
         return entries[place] if place < len(entries) else None
 
-    def fill(self, workspace: Workspace) -> None:
+    def add_to(self, workspace: Workspace) -> None:
         """Adds the export to an empty workspace, and the bot to each conversation that apps can join."""
         bot = workspace.bot.id
         workspace.name = self.report.name
@@ -140,7 +142,7 @@ class ArchivedLog(Log):
         if message is not None or ts in self._gone:
             return message
         at = self._index.find(ts_of({"ts": ts}))
-        return None if at is None else self._export.load(self._channel, at)
+        return None if at is None else self._export.load_message(self._channel, at)
 
     def has(self, ts: str) -> bool:
         return super().has(ts) or (ts not in self._gone and self._index.find(ts_of({"ts": ts})) is not None)
@@ -199,7 +201,7 @@ def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = la
     """
     archive = Archive(str(source) if isinstance(source, Path) else source)
     contents = archive.contents
-    accounts = Directory(archive.listed(contents.people) if contents.people else (), _OWN_IDS)
+    accounts = Directory(archive.list_entries(contents.people) if contents.people else (), _OWN_IDS)
     listed = _read_lists(archive, contents, accounts.team_id)
     batches = _batches([[*map(archive.place, listed.files.get(channel.id, ()))] for channel in listed.channels])
     path = str(source) if isinstance(source, Path) else ""
@@ -220,11 +222,11 @@ def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = la
         writers += batch.writers
         named = {writer for writer, one in unknown.items() if one.name}
         unknown |= {writer: one for writer, one in batch.unknown.items() if writer not in named}
-    counts["unknown_writers"] = accounts.add_unknown(unknown)
+    counts["unknown_writers"] = accounts.add_unlisted_writers(unknown)
     for channel in listed.channels:
-        accounts.add_strangers(channel)
+        accounts.add_unlisted_members(channel)
     counts["id_clashes"] = listed.clashes + accounts.clashes
-    lost = _lost(contents, listed, unreadable)
+    lost = _unread_files(contents, listed, unreadable)
     unread = [
         name for key, names in lost.items() for name in names if key != "canvas_comments" and _can_have_messages(name)
     ]
@@ -232,7 +234,9 @@ def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = la
         raise ExportError(NOTHING_READ.format(names=names_text(unread or ["no entry has a time"])))
     kinds = Counter[str](channel.type for channel in listed.channels)
     people = sum(user.bot_id is None for user in accounts.users.values())
-    last_us = max((_last_us(index, listed.files.get(channel, ())) for channel, index in indexes.items()), default=0)
+    last_us = max(
+        (_newest_message_us(index, listed.files.get(channel, ())) for channel, index in indexes.items()), default=0
+    )
     report = Report(
         name or "Your export",
         kinds,
@@ -258,7 +262,7 @@ def open_export(source: Path | BinaryIO, name: str = "", progress: Progress = la
     )
 
 
-def _lost(contents: Contents, listed: _Listed, unreadable: Sequence[str]) -> dict[str, Sequence[str]]:
+def _unread_files(contents: Contents, listed: _Listed, unreadable: Sequence[str]) -> dict[str, Sequence[str]]:
     """Returns the unread files and folders that could have messages, by the reason's key in the report."""
     folders, shared = {paths[0] for paths in listed.files.values() if paths}, {*listed.shared_folders}
     unlisted = [folder for folder, paths in contents.days.items() if paths[0] not in folders]
@@ -277,7 +281,7 @@ def _can_have_messages(name: str) -> bool:
     return name.endswith(".json") or "/" not in name
 
 
-def _last_us(index: ChannelIndex, paths: Sequence[str]) -> int:
+def _newest_message_us(index: ChannelIndex, paths: Sequence[str]) -> int:
     """Returns the time of a channel's newest message, or 0. A time that contradicts its day's file doesn't count."""
     days_us = [_midnight_us(path) for path in paths]
     for ts_us, file in zip(reversed(index.ts), reversed(index.files), strict=True):
@@ -303,7 +307,7 @@ def _read_lists(archive: Archive, contents: Contents, own_team: str) -> _Listed:
     entries = [
         (entry, channel_of(entry, kind, own_team))
         for kind in _STRICTEST_FIRST
-        for entry in (archive.listed(contents.lists[kinds[kind]]) if kinds[kind] in contents.lists else ())
+        for entry in (archive.list_entries(contents.lists[kinds[kind]]) if kinds[kind] in contents.lists else ())
     ]
     # A list can contain a conversation that is more private than the others in it.
     entries.sort(key=lambda one: _STRICTEST_FIRST.index(one[1].type) if one[1] else 0)

@@ -36,7 +36,7 @@ class Directory:
         self.team_id = teams.most_common(1)[0][0] if teams else TEAM_ID
         """The workspace's own team_id in the export."""
         for entry in entries:
-            user = self._user(entry)
+            user = self._user_from(entry)
             if user is None or user.id in self.users or user.id in self._taken or user.bot_id in self._taken:
                 self.clashes += user is None or user.id not in (SLACK, SLACKBOT)
                 continue
@@ -65,34 +65,43 @@ class Directory:
         self._handles.add(user.name)
         self.users[user.id] = user
 
-    def add_unknown(self, writers: Mapping[str, Writer]) -> int:
+    def add_unlisted_writers(self, writers: Mapping[str, Writer]) -> int:
         """Adds an account for each author who isn't in the list of people. Returns the number of new accounts."""
         added = 0
         for named_id, writer in writers.items():
             writer_id = self.account_of(named_id)
-            if self._has(writer_id):
+            if self._is_known(writer_id):
                 continue
             added += not writer_id.startswith(UNKNOWN_WRITER)
             is_bot = writer.is_bot or writer_id.startswith("B")
             name = _clean(writer.name) or ("Unknown" if writer_id.startswith(UNKNOWN_WRITER) else writer_id)
             bot_id = writer_id if is_bot else None
-            self._add(User(writer_id, _handle(name), name, _GRAY, bot_id=bot_id, team_id=self._team(writer.team_id)))
+            self._add(
+                User(
+                    writer_id,
+                    _handle_from_name(name),
+                    name,
+                    _GRAY,
+                    bot_id=bot_id,
+                    team_id=self._team_id_here(writer.team_id),
+                )
+            )
         return added
 
-    def add_strangers(self, channel: Channel) -> None:
+    def add_unlisted_members(self, channel: Channel) -> None:
         """Adds an account for each member of a channel who isn't in the list of people and didn't write anything."""
         team_id = channel.shared_with or OTHER_TEAM
         for user_id in channel.members:
-            if not self._has(user_id) and user_id not in self._taken and _USER_ID.fullmatch(user_id):
+            if not self._is_known(user_id) and user_id not in self._taken and _USER_ID.fullmatch(user_id):
                 self._add(User(user_id, user_id.lower(), user_id, _GRAY, team_id=team_id))
 
-    def _has(self, user_id: str) -> bool:
+    def _is_known(self, user_id: str) -> bool:
         return user_id in self.users or user_id in self.bots or user_id in (SLACK, SLACKBOT)
 
-    def _team(self, team_id: str) -> str:
+    def _team_id_here(self, team_id: str) -> str:
         return TEAM_ID if team_id in ("", self.team_id) else team_id
 
-    def _user(self, entry: Mapping[str, Any]) -> User | None:
+    def _user_from(self, entry: Mapping[str, Any]) -> User | None:
         user_id = entry.get("id")
         if not isinstance(user_id, str) or not _USER_ID.fullmatch(user_id):
             return None
@@ -108,7 +117,7 @@ class Directory:
             next(filter(None, map(_clean, names)), user_id),
             f"#{color}" if _COLOR.fullmatch(color) else _GRAY,
             bot_id=(str(bot_id)[:40] if bot_id else f"B{user_id[1:]}") if entry.get("is_bot") else None,
-            team_id=self._team(str(entry.get("team_id") or "")),
+            team_id=self._team_id_here(str(entry.get("team_id") or "")),
             is_admin=bool(entry.get("is_admin")),
             is_owner=bool(entry.get("is_owner")),
             is_restricted=bool(entry.get("is_restricted")),
@@ -147,7 +156,7 @@ def _clean(name: Any) -> str:
     return " ".join(_CONTROLS.sub(" ", name).split())[:_MAX_NAME_CHARS] if isinstance(name, str) else ""
 
 
-def _handle(name: str) -> str:
+def _handle_from_name(name: str) -> str:
     return re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-")[:40] or "unknown"
 
 

@@ -42,22 +42,22 @@ class Part:
         self._numbers = array("I", b"".join(numbers))
         self._number_ends = array("I", accumulate(map(len, numbers)))
 
-    def _word(self, at: int) -> bytes:
+    def _word_at(self, at: int) -> bytes:
         return self._words[self._word_ends[at - 1] if at else 0 : self._word_ends[at]]
 
     def _first_from(self, word: str) -> int:
         every = range(len(self._word_ends))
-        return bisect_left(every, word.encode(), key=self._word)
+        return bisect_left(every, word.encode(), key=self._word_at)
 
     def find(self, word: str) -> int | None:
         at = self._first_from(word)
-        return at if at < len(self._word_ends) and self._word(at) == word.encode() else None
+        return at if at < len(self._word_ends) and self._word_at(at) == word.encode() else None
 
-    def beginning(self, stem: str) -> Iterator[tuple[str, int]]:
+    def words_with_stem(self, stem: str) -> Iterator[tuple[str, int]]:
         """Yields the words that begin with a stem, in order, and their positions."""
         wanted = stem.encode()
         for at in range(self._first_from(stem), len(self._word_ends)):
-            word = self._word(at)
+            word = self._word_at(at)
             if not word.startswith(wanted):
                 return
             yield word.decode(), at
@@ -109,7 +109,7 @@ class WordIndex:
             gained: dict[int, float] = {}
             candidates = sorted(scores) if len(scores) >= MAX_CANDIDATES else None
             for _, weight, places in term.forms:
-                having = _newest_messages(places) if candidates is None else _having_word(places, candidates)
+                having = _newest_messages(places) if candidates is None else _candidates_with_word(places, candidates)
                 for number in having:
                     gained[number] = max(gained.get(number, 0.0), weight)
             for number, weight in gained.items():
@@ -143,7 +143,7 @@ class WordIndex:
         for base, part in reversed(self._parts):
             if (found := part.find(word)) is not None:
                 own.append((base, part, found))
-            for other, at in islice(part.beginning(stem) if stem else (), _MAX_ALIKE):
+            for other, at in islice(part.words_with_stem(stem) if stem else (), _MAX_ALIKE):
                 alike.setdefault(other, []).append((base, part, at))
         others = (other for other in sorted(alike)[:_MAX_ALIKE] if other != word and is_form_of(other, word))
         forms = [(other, _OTHER_FORM, alike[other]) for other in islice(others, _MAX_FORMS - 1)]
@@ -161,7 +161,7 @@ def _newest_messages(places: _Places) -> Iterator[int]:
             return
 
 
-def _having_word(places: _Places, candidates: Sequence[int]) -> Iterator[int]:
+def _candidates_with_word(places: _Places, candidates: Sequence[int]) -> Iterator[int]:
     """Yields the candidates that contain a word. The candidates must be in order."""
     for base, part, at in places:
         numbers = part.numbers(at)
@@ -170,7 +170,7 @@ def _having_word(places: _Places, candidates: Sequence[int]) -> Iterator[int]:
         if len(numbers) < _FEW * len(within):
             yield from set(within).intersection(map(base.__add__, numbers))
         else:
-            yield from (number for number in within if _has(numbers, number - base))
+            yield from (number for number in within if _contains(numbers, number - base))
 
 
 def stem_of(word: str) -> str:
@@ -185,6 +185,6 @@ def is_form_of(other: str, word: str) -> bool:
     return bool(stem) and other.startswith(stem) and abs(len(other) - len(word)) <= _FORM_CHARS
 
 
-def _has(numbers: "array[int]", number: int) -> bool:
+def _contains(numbers: "array[int]", number: int) -> bool:
     at = bisect_left(numbers, number)
     return at < len(numbers) and numbers[at] == number

@@ -21,7 +21,7 @@ class PageActions:
     """
 
     surfaces: Surfaces
-    acts: Callable[[str, str], None]
+    record_tab: Callable[[str, str], None]
 
     def routes(self) -> list[web.RouteDef]:
         handlers = {
@@ -44,30 +44,30 @@ class PageActions:
         data = await body(request)
         user_id, tab = data.get("user_id"), data.get("tab_id")
         if isinstance(user_id, str) and isinstance(tab, str):
-            self.acts(user_id, tab)
+            self.record_tab(user_id, tab)
         return data
 
     async def _on_press(self, request: web.Request) -> web.StreamResponse:
         data = await self._body(request)
         user, channel, ts, block_id, action_id = strings(data, "user_id", "channel", "ts", "block_id", "action_id")
         press = Press(user, action_id, _choice(data.get("value")), block_id)
-        return _acknowledgment(await self.surfaces.interactivity.press(channel, ts, press))
+        return _acknowledgment_response(await self.surfaces.interactivity.press(channel, ts, press))
 
     async def _on_press_in_view(self, request: web.Request) -> web.StreamResponse:
         data = await self._body(request)
         user, view_id, block_id, action_id = strings(data, "user_id", "view_id", "block_id", "action_id")
         press = ViewPress(action_id, block_id, _choice(data.get("value")), _values(data))
-        return _acknowledgment(await self.surfaces.modals.press(user, view_id, press))
+        return _acknowledgment_response(await self.surfaces.modals.press(user, view_id, press))
 
     async def _on_suggest(self, request: web.Request) -> web.StreamResponse:
         data = await self._body(request)
         channel, ts = strings(data, "channel", "ts")
-        return _options(await self.surfaces.interactivity.suggest(channel, ts, _query(data)))
+        return _options_response(await self.surfaces.interactivity.suggest(channel, ts, _menu_query(data)))
 
     async def _on_suggest_in_view(self, request: web.Request) -> web.StreamResponse:
         data = await self._body(request)
         (view_id,) = strings(data, "view_id")
-        return _options(await self.surfaces.modals.suggest(view_id, _query(data)))
+        return _options_response(await self.surfaces.modals.suggest(view_id, _menu_query(data)))
 
     async def _on_submit(self, request: web.Request) -> web.StreamResponse:
         data = await self._body(request)
@@ -79,7 +79,7 @@ class PageActions:
     async def _on_close(self, request: web.Request) -> web.StreamResponse:
         data = await self._body(request)
         (user,) = strings(data, "user_id")
-        await self.surfaces.modals.close(user, everything=bool(data.get("everything")))
+        await self.surfaces.modals.close(user, whole_stack=bool(data.get("everything")))
         return done()
 
     async def _on_command(self, request: web.Request) -> web.StreamResponse:
@@ -90,9 +90,11 @@ class PageActions:
         data = await self._body(request)
         user, callback_id = strings(data, "user_id", "callback_id")
         if not data.get("ts"):
-            return _acknowledgment(await self.surfaces.commands.use_global_shortcut(user, callback_id))
+            return _acknowledgment_response(await self.surfaces.commands.use_global_shortcut(user, callback_id))
         channel, ts = strings(data, "channel", "ts")
-        return _acknowledgment(await self.surfaces.commands.use_message_shortcut(user, callback_id, channel, ts))
+        return _acknowledgment_response(
+            await self.surfaces.commands.use_message_shortcut(user, callback_id, channel, ts)
+        )
 
     async def _on_open_tab(self, request: web.Request) -> web.StreamResponse:
         user, tab = strings(await self._body(request), "user_id", "tab")
@@ -112,17 +114,17 @@ class PageActions:
         return done()
 
 
-def _query(data: Json) -> MenuQuery:
+def _menu_query(data: Json) -> MenuQuery:
     user, block_id, action_id = strings(data, "user_id", "block_id", "action_id")
     return MenuQuery(user, action_id, str(data.get("query", "")), block_id)
 
 
-def _options(options: Sequence[Json]) -> web.Response:
+def _options_response(options: Sequence[Json]) -> web.Response:
     shown = [{"value": option["value"], "text": option["text"]["text"]} for option in options]
     return web.json_response({"ok": True, "options": shown})
 
 
-def _acknowledgment(acknowledged: bool) -> web.Response:
+def _acknowledgment_response(acknowledged: bool) -> web.Response:
     if not acknowledged:
         raise SlackError("app_not_responding")
     return done()

@@ -52,9 +52,9 @@ class AnswerCalls:
         answer = self._answers.setdefault(place, _Answer(question))
         answer.calls[call.method] += 1
         answer.failed += not call.ok
-        self._forget()
+        self._drop_oldest()
 
-    def messages_like(self, place: Place) -> list[Place]:
+    def messages_for_same_question(self, place: Place) -> list[Place]:
         """Returns the app's messages for the same question, including deleted ones."""
         question = self._question_of.get(place)
         return [other for other, of in self._question_of.items() if of == question] if question else []
@@ -66,7 +66,7 @@ class AnswerCalls:
 
     def newest_json(self) -> list[Json]:
         newest = sorted(self._answers.values(), key=lambda answer: answer.question.ts, reverse=True)
-        return [self._json(answer) for answer in newest[:_SHOWN]]
+        return [self._answer_json(answer) for answer in newest[:_SHOWN]]
 
     def _question(self, call: CallRecord) -> Message | None:
         assert call.channel is not None
@@ -90,13 +90,13 @@ class AnswerCalls:
         asked = [message for message in messages if message.user_id != self.workspace.bot.id]
         return _message_in_metadata(call, messages) or (asked[-1] if asked else None)
 
-    def _forget(self) -> None:
+    def _drop_oldest(self) -> None:
         while len(self._answers) > _MAX_ANSWERS:
             oldest = min(self._answers, key=lambda place: place[1])
             del self._answers[oldest]
             self._question_of = {place: of for place, of in self._question_of.items() if of != oldest}
 
-    def _json(self, answer: _Answer) -> Json:
+    def _answer_json(self, answer: _Answer) -> Json:
         question = answer.question
         asker = self.workspace.users.get(question.user_id)
         return {

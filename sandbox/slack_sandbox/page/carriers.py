@@ -12,11 +12,11 @@ from slack_sandbox.workspace import Json, Message, SlackError, Workspace
 
 @dataclass
 class CarrierCounts:
-    """Counts the calls for each message's text. `changed` is called with messages whose counts changed."""
+    """Counts the calls for each message's text. `on_changed` is called with messages whose counts changed."""
 
     workspace: Workspace
     answers: AnswerCalls
-    changed: Callable[[Message], None]
+    on_changed: Callable[[Message], None]
     _edits: Counter[Place] = field(default_factory=Counter)
     _appends: Counter[Place] = field(default_factory=Counter)
     _streams: set[Place] = field(default_factory=set)
@@ -36,14 +36,14 @@ class CarrierCounts:
             case "chat.appendStream":
                 self._appends[place] += 1
             case "chat.delete":
-                self._deleted(place)
+                self._on_deleted(place)
                 return
             case "chat.postMessage":
                 # Nothing to count, but the question that the message answers is now known.
                 pass
             case _:
                 return
-        self._tell(place)
+        self._notify(place)
 
     def json(self, message: Message) -> Json | None:
         """Returns a message's carrier in the page's form, or None if the message was only posted."""
@@ -52,16 +52,16 @@ class CarrierCounts:
         counts = {"appends": self._appends[place], "edits": self._edits[place]}
         return carrier | counts if any((*carrier.values(), *counts.values())) else None
 
-    def _deleted(self, place: Place) -> None:
+    def _on_deleted(self, place: Place) -> None:
         """Marks the later messages of the same answer as replacements for a deleted one."""
-        for other in self.answers.messages_like(place):
+        for other in self.answers.messages_for_same_question(place):
             if other > place and other not in self._replacing:
                 self._replacing.add(other)
-                self._tell(other)
+                self._notify(other)
 
-    def _tell(self, place: Place) -> None:
+    def _notify(self, place: Place) -> None:
         try:
-            self.changed(self.workspace.message(*place))
+            self.on_changed(self.workspace.message(*place))
         except SlackError:
             # Deleted in the meantime.
             return

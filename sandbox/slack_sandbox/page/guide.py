@@ -113,7 +113,7 @@ class Guide:
                 "note": card.note,
                 "questions": card.questions,
                 "file": _file_json(card.file) if card.file else None,
-                "place": _place(card),
+                "place": _place_id(card),
                 "thread": card.place.thread_ts if isinstance(card.place, Spot) else None,
                 "replies": [asdict(reply) for reply in card.replies],
                 "people": card.people,
@@ -178,7 +178,7 @@ def role_of(user: User) -> str:
     return "guest" if user.is_restricted else "member"
 
 
-def _place(card: Card) -> str:
+def _place_id(card: Card) -> str:
     """Returns the ID of the channel where a card is asked, or the page's name for a place."""
     if isinstance(card.place, Room | Spot):
         return card.place.id if isinstance(card.place, Room) else card.place.channel

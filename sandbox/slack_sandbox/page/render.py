@@ -102,7 +102,7 @@ class Renderer:
             case "section":
                 texts = [block["text"]] if "text" in block else []
                 html = "".join(f"<p>{self._text(text)}</p>" for text in [*texts, *block.get("fields", ())])
-                return self._elements.section(_folded(html) if _is_long(block) else html, block)
+                return self._elements.section(_fold(html) if _is_long(block) else html, block)
             case "header":
                 return f"<h3>{self._text(block['text'])}</h3>"
             case "context":
@@ -116,10 +116,10 @@ class Renderer:
                 rich_text = self._rich_text
                 return rich_text.table(block) if block["type"] == "table" else rich_text.html(block)
             case "data_table" | "container" | "data_visualization" | "task_card" | "plan":
-                return self._tasks(block) if block["type"] in ("task_card", "plan") else self._newer(block)
+                return self._tasks(block) if block["type"] in ("task_card", "plan") else self._newer_block(block)
         return f'<div class="context">[{escape(block["type"])}]</div>'
 
-    def _newer(self, block: Json) -> str:
+    def _newer_block(self, block: Json) -> str:
         """Returns a container with its blocks, a data table with its caption, or a chart."""
         if block["type"] == "container":
             title = self._text(block["title"]) if "title" in block else self.blocks([block["rich_text_title"]])
@@ -148,7 +148,7 @@ def _is_long(section: Json) -> bool:
     return not section.get("expand") and (len(text) > _FOLDED_CHARS or text.count("\n") > _FOLDED_LINES)
 
 
-def _folded(html: str) -> str:
+def _fold(html: str) -> str:
     summary = "<summary><span>See more</span><span>See less</span></summary>"
     return f'<div class="fold">{html}<details>{summary}</details></div>'
 

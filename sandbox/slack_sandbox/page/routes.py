@@ -25,7 +25,7 @@ from slack_sandbox.page.updates import PageUpdates
 from slack_sandbox.people import People
 from slack_sandbox.problems import Problems
 from slack_sandbox.socket_mode import SocketMode
-from slack_sandbox.text.words import said
+from slack_sandbox.text.words import full_text
 from slack_sandbox.web_api.budgets import Budgets
 from slack_sandbox.web_api.http import CallRecord
 from slack_sandbox.workspace import SLACK, SLACKBOT, Channel, Json, Log, Message, SlackError, Workspace
@@ -149,7 +149,7 @@ class PageApi:
         try:
             return self._renderer.html(message)
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
-            return self._renderer.mrkdwn(said(message))
+            return self._renderer.mrkdwn(full_text(message))
 
     def _card(self, message: Message, is_bot: bool) -> str | None:
         card = None if is_bot else self.guide.card_of(message.text)
@@ -349,7 +349,7 @@ class PageApi:
 
     async def _on_zone(self, request: web.Request) -> web.StreamResponse:
         """Moves all people to the time zone of the page's visitor."""
-        self.people.live_in(*strings(await body(request), "zone"))
+        self.people.move_to_zone(*strings(await body(request), "zone"))
         return done()
 
 

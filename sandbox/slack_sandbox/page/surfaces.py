@@ -21,10 +21,10 @@ class PageSurfaces:
         self._modal_tabs: dict[str, tuple[str, str | None]] = {}
         self._views = self.surfaces.modals.views
         self._panes = self.surfaces.panes
-        self._views.changed.append(self._send_views)
-        self._panes.changed.append(lambda channel: self.updates.send("pane", self._pane_json(channel)))
+        self._views.on_changed.append(self._send_views)
+        self._panes.on_changed.append(lambda channel: self.updates.send("pane", self._pane_json(channel)))
 
-    def acts(self, user_id: str, tab: str) -> None:
+    def record_tab(self, user_id: str, tab: str) -> None:
         """Records the browser tab in which a person acts. Modals open in this tab."""
         self._active_tabs[user_id] = tab
 
@@ -47,10 +47,10 @@ class PageSurfaces:
             },
             "views": [self._views_json(user_id) for user_id in people],
             # For all channels, because agents can also have sessions in channel threads.
-            "panes": [self._pane_json(channel) for channel in self._with_pane()],
+            "panes": [self._pane_json(channel) for channel in self._channels_with_pane()],
         }
 
-    def _with_pane(self) -> list[str]:
+    def _channels_with_pane(self) -> list[str]:
         """Returns the channels, except those of an export that don't have agent sessions."""
         workspace = self.surfaces.workspace
         return [

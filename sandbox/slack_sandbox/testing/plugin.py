@@ -17,7 +17,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slack(**options): options of the test's Sandbox")
 
 
-def marked(request: pytest.FixtureRequest, **defaults: Any) -> dict[str, Any]:
+def marked_options(request: pytest.FixtureRequest, **defaults: Any) -> dict[str, Any]:
     """Returns these options, overridden by the marks of the module and the test, and by an indirect parameter."""
     options = defaults
     for mark in reversed(list(request.node.iter_markers("slack"))):
@@ -31,5 +31,5 @@ def slack(request: pytest.FixtureRequest) -> "Iterator[SandboxInThread]":
     # Imported late, because pytest imports this module at each start, even if no test needs a sandbox.
     from slack_sandbox.testing.in_thread import SandboxInThread
 
-    with SandboxInThread(**marked(request)) as slack:
+    with SandboxInThread(**marked_options(request)) as slack:
         yield slack

@@ -12,12 +12,12 @@ slow one."""
 INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
 
 
-def inherited() -> dict[str, str]:
+def inherited_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
 
 
 @asynccontextmanager
-async def started(*command: str, **options: Any) -> AsyncIterator[asyncio.subprocess.Process]:
+async def running_process(*command: str, **options: Any) -> AsyncIterator[asyncio.subprocess.Process]:
     """Starts a command. Kills it at the end of the block if it is still running.
 
     If the block fails, the failure includes what the process has written to stderr since it was last read.

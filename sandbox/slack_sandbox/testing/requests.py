@@ -17,13 +17,13 @@ async def respond(url: str, **content: Any) -> tuple[int, str]:
         return answer.status, await answer.text()
 
 
-async def refused(call: Awaitable[object]) -> Any:
+async def error_response(call: Awaitable[object]) -> Any:
     with pytest.raises(SlackApiError) as caught:
         await call
     return caught.value.response
 
 
-async def refusal(call: Awaitable[object]) -> str:
+async def error_name(call: Awaitable[object]) -> str:
     with pytest.raises((SlackApiError, SlackError)) as caught:
         await call
     error = caught.value
@@ -33,5 +33,5 @@ async def refusal(call: Awaitable[object]) -> str:
 async def error_of(web: AsyncWebClient, method: str, **arguments: Any) -> str:
     """Makes a call, in JSON if the method accepts JSON, and returns its error name."""
     if method in FORM_ONLY:
-        return await refusal(web.api_call(method, params=arguments))
-    return await refusal(web.api_call(method, json=arguments))
+        return await error_name(web.api_call(method, params=arguments))
+    return await error_name(web.api_call(method, json=arguments))

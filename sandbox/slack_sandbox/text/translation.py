@@ -50,7 +50,7 @@ def translate(markdown: str) -> tuple[Json, ...]:
     return tuple(_Translation(*parse(markdown)).blocks())
 
 
-def before_a_block(blocks: Sequence[Json]) -> Sequence[Json]:
+def end_last_paragraph(blocks: Sequence[Json]) -> Sequence[Json]:
     """Returns a translation as Slack stores it above another block: an empty line ends its last paragraph."""
     *above, last = blocks
     if last["type"] != "rich_text" or last["elements"][-1]["type"] != "rich_text_section":

@@ -35,7 +35,7 @@ def words_of(text: str) -> list[str]:
     return [word[:_MAX_WORD_CHARS] for word in found] if len(text) > _MAX_WORD_CHARS else found
 
 
-def said(message: Message) -> str:
+def full_text(message: Message) -> str:
     return message_words(message.text, message.blocks, message.attachments, message.files)
 
 
@@ -80,10 +80,10 @@ def _visible_strings(value: Any) -> Iterator[str]:
         elif isinstance(value, list | tuple):
             left += [(key, entry) for entry in reversed(value)]
         elif isinstance(value, Mapping) and value.get("type") not in _CONTROLS:
-            left += [(_read_as(name, value), entry) for name, entry in reversed([*value.items()])]
+            left += [(_effective_key(name, value), entry) for name, entry in reversed([*value.items()])]
 
 
-def _read_as(name: str, holder: Mapping[str, Any]) -> str:
+def _effective_key(name: str, holder: Mapping[str, Any]) -> str:
     """Returns the key that a value is treated as, because an attachment field has its words in `value`."""
     if name == "value" and "title" in holder and "type" not in holder:
         return "text"

@@ -78,7 +78,7 @@ class PostRule:
     """The time for which a post counts. None: one post stops counting every second."""
     methods: frozenset[str]
 
-    def back_at_s(self, posts: Iterable[float]) -> list[float]:
+    def counted_until_s(self, posts: Iterable[float]) -> list[float]:
         """Returns, in order, the times when these posts stop counting."""
         if self.window_s is not None:
             return [at_s + self.window_s for at_s in posts]
@@ -150,7 +150,7 @@ class Budgets:
 
     def _counting_until_s(self, channel: str, now_s: float) -> list[float]:
         posts = [at_s for at_s, method in self._posts.get(channel, ()) if method in self.posts.methods]
-        return [back_s for back_s in self.posts.back_at_s(posts) if back_s > now_s]
+        return [back_s for back_s in self.posts.counted_until_s(posts) if back_s > now_s]
 
     def _channel_wait_s(self, channel: str, now_s: float) -> float:
         counting = self._counting_until_s(channel, now_s)

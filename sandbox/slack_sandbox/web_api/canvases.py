@@ -46,7 +46,11 @@ def get_content(app: App, args: Json) -> Json:
 
 
 def set_access(app: App, args: Json) -> Json:
-    level, channel_ids, user_ids = required(args, "access_level"), _ids(args, "channel_ids"), _ids(args, "user_ids")
+    level, channel_ids, user_ids = (
+        required(args, "access_level"),
+        _parse_ids(args, "channel_ids"),
+        _parse_ids(args, "user_ids"),
+    )
     if bool(channel_ids) == bool(user_ids):
         raise SlackError("invalid_parameters")
     if level not in _LEVELS or (level == "owner" and channel_ids) or len(channel_ids + user_ids) > MAX_GRANTED:
@@ -118,7 +122,7 @@ def _own_canvas(app: App, args: Json) -> File:
     return canvas
 
 
-def _ids(args: Json, key: str) -> list[str]:
+def _parse_ids(args: Json, key: str) -> list[str]:
     """Returns IDs that are sent as a JSON list, or joined by commas as slack_sdk does."""
     value = args.get(key) or []
     return [str(one) for one in value] if isinstance(value, list) else re.findall(r"\w+", str(value))

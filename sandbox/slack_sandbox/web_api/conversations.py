@@ -37,7 +37,7 @@ class _TimeRange:
 
 def history(app: App, args: Json) -> Json:
     channel = app.joined_channel(args)
-    app.need(f"{_SCOPES[channel.type]}:history")
+    app.require_scope(f"{_SCOPES[channel.type]}:history")
     time_range = _time_range(args)
     shown = [ts for ts in app.workspace.log(channel.id).in_channel() if time_range.contains(ts)]
     return _message_page(app, args, channel, shown[::-1], 100)
@@ -45,7 +45,7 @@ def history(app: App, args: Json) -> Json:
 
 def replies(app: App, args: Json) -> Json:
     channel = app.joined_channel(args)
-    app.need(f"{_SCOPES[channel.type]}:history")
+    app.require_scope(f"{_SCOPES[channel.type]}:history")
     try:
         root = app.workspace.message(channel.id, required(args, "ts"))
     except SlackError as error:
@@ -58,18 +58,18 @@ def replies(app: App, args: Json) -> Json:
 
 def info(app: App, args: Json) -> Json:
     channel = app.readable_channel(args)
-    app.need(f"{_SCOPES[channel.type]}:read")
+    app.require_scope(f"{_SCOPES[channel.type]}:read")
     channel_fields = channel_json(app.workspace, channel)
     if flag(args, "include_num_members"):
         channel_fields["num_members"] = len(channel.members)
     return {"channel": channel_fields}
 
 
-def channels(app: App, args: Json) -> Json:
+def list_channels(app: App, args: Json) -> Json:
     return _list_page(app, args, app.workspace.channels.values())
 
 
-def joined_channels(app: App, args: Json) -> Json:
+def list_joined_channels(app: App, args: Json) -> Json:
     """Lists a user's conversations, by default the bot's. Private channels are listed only if the bot is a member."""
     user = str(args.get("user") or app.workspace.bot.id)
     if user not in app.workspace.users:
@@ -80,16 +80,16 @@ def joined_channels(app: App, args: Json) -> Json:
     return listed
 
 
-def _list_page(app: App, args: Json, among: Iterable[Channel]) -> Json:
+def _list_page(app: App, args: Json, channels: Iterable[Channel]) -> Json:
     asked = [name.strip() for name in str(args.get("types") or "public_channel").split(",")]
     if not set(asked) <= _LISTED.keys():
         raise SlackError("invalid_types")
     kinds = [_LISTED[name] for name in asked]
     for kind in kinds:
-        app.need(f"{_SCOPES[kind]}:read")
+        app.require_scope(f"{_SCOPES[kind]}:read")
     channels = [
         channel
-        for channel in among
+        for channel in channels
         if channel.type in kinds and (channel.type == "channel" or app.workspace.bot.id in channel.members)
         if not (channel.archived and flag(args, "exclude_archived"))
     ]
@@ -119,7 +119,7 @@ def pin(app: App, args: Json) -> Json:
     return {}
 
 
-def pins(app: App, args: Json) -> Json:
+def list_pins(app: App, args: Json) -> Json:
     channel = app.joined_channel(args)
     items: list[Json] = []
     for (channel_id, ts), (created, user_id) in app.workspace.pins.items():
@@ -131,14 +131,14 @@ def pins(app: App, args: Json) -> Json:
     return {"items": items[::-1]}
 
 
-def members(app: App, args: Json) -> Json:
+def list_members(app: App, args: Json) -> Json:
     channel = app.readable_channel(args)
-    app.need(f"{_SCOPES[channel.type]}:read")
+    app.require_scope(f"{_SCOPES[channel.type]}:read")
     page, metadata = paginate(args, channel.members, 100)
     return {"members": page, "response_metadata": {"next_cursor": ""}, **metadata}
 
 
-def users(app: App, args: Json) -> Json:
+def list_users(app: App, args: Json) -> Json:
     page, metadata = paginate(args, list(app.workspace.users.values()), 1_000)
     listed = [user_json(app.workspace, user, with_email=_sees_email(app)) for user in page]
     return {"members": listed, "response_metadata": {"next_cursor": ""}, **metadata}
@@ -150,15 +150,15 @@ def open_dm(app: App, args: Json) -> Json:
         if channel.type not in ("im", "mpim"):
             raise SlackError("method_not_supported_for_channel_type")
         return {"channel": channel_json(app.workspace, channel)}
-    user_ids = _people(app, args)
-    app.need("im:write" if len(user_ids) == 1 else "mpim:write")
+    user_ids = _requested_people(app, args)
+    app.require_scope("im:write" if len(user_ids) == 1 else "mpim:write")
     known = app.workspace.dm(user_ids[0]) if len(user_ids) == 1 else _group_dm(app, user_ids)
     channel = known or _new_group_dm(app, user_ids)
     channel_fields = channel_json(app.workspace, channel) if flag(args, "return_im") else {"id": channel.id}
     return {"channel": channel_fields} | ({"no_op": True, "already_open": True} if known else {})
 
 
-def _people(app: App, args: Json) -> list[str]:
+def _requested_people(app: App, args: Json) -> list[str]:
     """Returns the IDs of the people in `users`, without the bot. Raises SlackError."""
     named = args.get("users")
     if not named:
@@ -200,7 +200,7 @@ def user_info(app: App, args: Json) -> Json:
     return {"user": user_json(app.workspace, user, with_email=_sees_email(app))}
 
 
-def reactions(app: App, args: Json) -> Json:
+def get_reactions(app: App, args: Json) -> Json:
     if not args.get("channel") or not args.get("timestamp"):
         raise SlackError("no_item_specified")
     channel = app.joined_channel(args)
@@ -249,16 +249,16 @@ METHODS = {
     "conversations.history": Method(history, _HISTORY),
     "conversations.replies": Method(replies, _HISTORY),
     "conversations.info": Method(info, _READ),
-    "conversations.list": Method(channels, _READ),
-    "users.conversations": Method(joined_channels, _READ),
-    "conversations.members": Method(members, _READ),
+    "conversations.list": Method(list_channels, _READ),
+    "users.conversations": Method(list_joined_channels, _READ),
+    "conversations.members": Method(list_members, _READ),
     "conversations.join": Method(join, ("channels:join",)),
     "pins.add": Method(pin, ("pins:write",)),
-    "pins.list": Method(pins, ("pins:read",)),
+    "pins.list": Method(list_pins, ("pins:read",)),
     "conversations.open": Method(open_dm, ("im:write", "mpim:write")),
     "users.info": Method(user_info, ("users:read",)),
-    "users.list": Method(users, ("users:read",)),
-    "reactions.get": Method(reactions, ("reactions:read",)),
+    "users.list": Method(list_users, ("users:read",)),
+    "reactions.get": Method(get_reactions, ("reactions:read",)),
     "reactions.add": Method(add_reaction, ("reactions:write",)),
     "reactions.remove": Method(remove_reaction, ("reactions:write",)),
 }

@@ -27,7 +27,7 @@ from slack_sandbox.web_api import (
     views,
 )
 from slack_sandbox.web_api.budgets import Budgets
-from slack_sandbox.web_api.method import App, Method, TokenKind, need
+from slack_sandbox.web_api.method import App, Method, TokenKind, require_scope
 from slack_sandbox.workspace import APP_ID, Json, SlackError
 
 METHODS: Mapping[str, Method] = {
@@ -139,7 +139,7 @@ class WebApi:
         fields = arguments | answer
         channel, ts = fields.get("channel", fields.get("channel_id")), fields.get("ts")
         explanation = _explanation(answer) if error else ""
-        self._log(CallRecord(name, at_s, at_wall, _text(channel), _text(ts), error, arguments, explanation))
+        self._log_call(CallRecord(name, at_s, at_wall, _text(channel), _text(ts), error, arguments, explanation))
         if fault is not None:
             return await self._fault_response(request, name, fault)
         return self._response(name, error, answer)
@@ -202,7 +202,7 @@ class WebApi:
         errors = {"bot": setup.bot_token_error, "app": setup.app_token_error, "config": setup.config_token_error}
         if errors[kind]:
             raise SlackError(errors[kind])
-        need(self._scopes(kind), *method.scopes)
+        require_scope(self._scopes(kind), *method.scopes)
 
     def _scopes(self, kind: TokenKind) -> AbstractSet[str]:
         return {"bot": self.app.scopes, "app": self.app.setup.app_token_scopes, "config": frozenset[str]()}[kind]
@@ -226,7 +226,7 @@ class WebApi:
             return web.json_response({"ok": False, "error": error}, status=429, headers=headers)
         return web.json_response({"ok": False, "error": error, **answer}, headers=headers)
 
-    def _log(self, record: CallRecord) -> None:
+    def _log_call(self, record: CallRecord) -> None:
         self.calls.append(record)
         self.called(record)
 

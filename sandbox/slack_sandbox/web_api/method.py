@@ -81,9 +81,9 @@ class App:
         named = (c.id for c in channels if c.type in ("channel", "group") and c.name == name)
         return next(named, None) or next((c.id for c in channels if c.user_id == name_or_id), name_or_id)
 
-    def need(self, *scopes: str) -> None:
+    def require_scope(self, *scopes: str) -> None:
         """Raises SlackError("missing_scope") unless the bot has one of the scopes, if any are given."""
-        need(self.scopes, *scopes)
+        require_scope(self.scopes, *scopes)
 
     def joined_channel(self, args: Json, key: str = "channel") -> Channel:
         """Returns a channel that the bot is a member of. Raises SlackError."""
@@ -103,7 +103,7 @@ class Method:
     """The type of token that the method accepts. `config` is the app configuration token; None accepts any or none."""
 
 
-def need(granted: AbstractSet[str], *scopes: str) -> None:
+def require_scope(granted: AbstractSet[str], *scopes: str) -> None:
     """Raises SlackError("missing_scope") unless one of the scopes is granted, if any are given."""
     if scopes and granted.isdisjoint(scopes):
         raise SlackError("missing_scope", needed=scopes[0], provided=",".join(sorted(granted)))
@@ -123,26 +123,26 @@ def flag(args: Json, key: str) -> bool:
     return value is True or str(value).lower() in ("1", "true")
 
 
-def paginate(args: Json, items: Sequence[T], default_limit: int, most: int = 1_000) -> tuple[Sequence[T], Json]:
+def paginate(args: Json, items: Sequence[T], default_limit: int, max_limit: int = 1_000) -> tuple[Sequence[T], Json]:
     """Returns the requested page, and the response metadata with the next page's cursor, if there is one."""
-    limit, start = _limit(args, default_limit, most), _start(args)
+    limit, start = _requested_limit(args, default_limit, max_limit), _start_index(args)
     if start + limit >= len(items):
         return items[start:], {}
     cursor = base64.b64encode(f"next:{start + limit}".encode()).decode()
     return items[start : start + limit], {"response_metadata": {"next_cursor": cursor}}
 
 
-def _limit(args: Json, default_limit: int, most: int) -> int:
+def _requested_limit(args: Json, default_limit: int, max_limit: int) -> int:
     try:
         limit = int(args.get("limit") or default_limit)
     except ValueError:
         raise SlackError("invalid_limit") from None
-    if not 1 <= limit <= most:
+    if not 1 <= limit <= max_limit:
         raise SlackError("invalid_limit")
     return limit
 
 
-def _start(args: Json) -> int:
+def _start_index(args: Json) -> int:
     cursor = args.get("cursor")
     if not cursor:
         return 0

@@ -17,14 +17,14 @@ def lookup_by_email(app: App, args: Json) -> Json:
     raise SlackError("users_not_found")
 
 
-def profile(app: App, args: Json) -> Json:
+def get_profile(app: App, args: Json) -> Json:
     user = app.workspace.users.get(str(args.get("user") or app.workspace.bot.id))
     if user is None:
         raise SlackError("user_not_found")
     return {"profile": profile_json(app.workspace, user, with_email="users:read.email" in app.scopes)}
 
 
-def user_groups(app: App, args: Json) -> Json:
+def list_user_groups(app: App, args: Json) -> Json:
     shown = []
     for number, (handle, people) in enumerate(app.workspace.user_groups.items(), 1):
         if people or flag(args, "include_disabled"):
@@ -40,7 +40,7 @@ def user_groups(app: App, args: Json) -> Json:
     return {"usergroups": shown}
 
 
-def team(app: App, args: Json) -> Json:
+def team_info(app: App, args: Json) -> Json:
     if args.get("team") not in (None, "", TEAM_ID):
         raise SlackError("team_not_found")
     icon: Json = {f"image_{size}": f"{_ICON}/ava_0001-{size}.png" for size in _ICON_SIZES}
@@ -60,7 +60,7 @@ def team(app: App, args: Json) -> Json:
 
 METHODS = {
     "users.lookupByEmail": Method(lookup_by_email, ("users:read.email",)),
-    "users.profile.get": Method(profile, ("users.profile:read",)),
-    "usergroups.list": Method(user_groups, ("usergroups:read",)),
-    "team.info": Method(team, ("team:read",)),
+    "users.profile.get": Method(get_profile, ("users.profile:read",)),
+    "usergroups.list": Method(list_user_groups, ("usergroups:read",)),
+    "team.info": Method(team_info, ("team:read",)),
 }

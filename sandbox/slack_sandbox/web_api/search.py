@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import unescape
 
-from slack_sandbox.text.words import said, words_of
+from slack_sandbox.text.words import full_text, words_of
 from slack_sandbox.web_api.method import App, Method, flag, paginate, required
 from slack_sandbox.wire import permalink
 from slack_sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError
@@ -69,7 +69,7 @@ def _with_all_words(app: App, args: Json, query: str, public: Mapping[str, Chann
         _Place(channel, message.ts, 0.0)
         for channel in public.values()
         for message in app.workspace.messages(channel.id)
-        if _is_searched(app, args, message) and all(word in unescape(message.text).lower() for word in words)
+        if _is_searchable(app, args, message) and all(word in unescape(message.text).lower() for word in words)
     ]
 
 
@@ -87,7 +87,7 @@ def _ranked_places(app: App, args: Json, query: str, public: Mapping[str, Channe
             places[channel_id, ts] = scores[number]
     for channel_id in public:
         for message in app.workspace.log(channel_id).posted():
-            score = index.score_of(said(message), words) if _is_searched(app, args, message) else 0.0
+            score = index.score_of(full_text(message), words) if _is_searchable(app, args, message) else 0.0
             if score:
                 places[channel_id, message.ts] = score
     return [_Place(public[channel_id], ts, score) for (channel_id, ts), score in places.items()]
@@ -101,26 +101,26 @@ def _time_range(args: Json) -> tuple[float, float]:
 
 
 def _check_types(app: App, args: Json) -> None:
-    for channel_type in _names(args, "channel_types", "public_channel"):
+    for channel_type in _parse_names(args, "channel_types", "public_channel"):
         if channel_type in _PRIVATE:
-            app.need(_PRIVATE[channel_type])
+            app.require_scope(_PRIVATE[channel_type])
         if channel_type != "public_channel":
             raise SlackError("invalid_arguments")
-    for content_type in _names(args, "content_types", "messages"):
+    for content_type in _parse_names(args, "content_types", "messages"):
         if content_type in _OTHER_CONTENT:
-            app.need(_OTHER_CONTENT[content_type])
+            app.require_scope(_OTHER_CONTENT[content_type])
         if content_type != "messages":
             raise SlackError("invalid_arguments")
 
 
-def _names(args: Json, key: str, default: str) -> list[str]:
+def _parse_names(args: Json, key: str, default: str) -> list[str]:
     """Returns a list that is sent as JSON or separated by commas."""
     value = args.get(key) or default
     names = value if isinstance(value, list) else str(value).strip("[]").replace('"', "").split(",")
     return [str(name).strip() for name in names]
 
 
-def _is_searched(app: App, args: Json, message: Message) -> bool:
+def _is_searchable(app: App, args: Json, message: Message) -> bool:
     if message.ephemeral_to is not None or message.subtype not in _SEARCHED:
         return False
     author = app.workspace.users.get(message.user_id)
@@ -140,7 +140,7 @@ def _hit(app: App, channel: Channel, message: Message) -> Json:
         "channel_id": channel.id,
         "channel_name": channel.name,
         "message_ts": message.ts,
-        "content": said(message),
+        "content": full_text(message),
         "is_author_bot": author.bot_id is not None,
         "permalink": permalink(message, message.ts if replies > 0 else None),
         **({"reply_count": replies} if replies > 0 else {}),
@@ -165,7 +165,7 @@ def _context(app: App, message: Message) -> Json:
 
 def _surrounding_messages(app: App, channel: str, ts: str) -> Json:
     other = app.workspace.message(channel, ts)
-    return {"user_id": other.user_id, "ts": other.ts, "text": said(other)}
+    return {"user_id": other.user_id, "ts": other.ts, "text": full_text(other)}
 
 
 def info(app: App, args: Json) -> Json:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from slack_sandbox.blocks import rules
 from slack_sandbox.blocks.sizes import check_stored
-from slack_sandbox.blocks.stored import stored
+from slack_sandbox.blocks.stored import to_stored_blocks
 from slack_sandbox.text.fallback import fallback_text
 from slack_sandbox.web_api.assistant import session_status
 from slack_sandbox.web_api.method import App, Method, required
@@ -62,7 +62,7 @@ def start(app: App, args: Json) -> Json:
 
 
 def append(app: App, args: Json) -> Json:
-    channel, message, stream = _streaming(app, args)
+    channel, message, stream = _open_stream(app, args)
     if not args.get("markdown_text") and not args.get("chunks"):
         raise SlackError("no_text")
     grown = _with_content(stream, args)
@@ -74,7 +74,7 @@ def append(app: App, args: Json) -> Json:
 
 
 def stop(app: App, args: Json) -> Json:
-    channel, message, stream = _streaming(app, args)
+    channel, message, stream = _open_stream(app, args)
     # Slack's response to apps that aren't agents isn't known, and they shouldn't send it.
     if args.get("session_status") and app.config.pane != "agent":
         raise SlackError("invalid_arguments")
@@ -123,7 +123,7 @@ def _check_recipient(app: App, args: Json) -> None:
         raise SlackError("team_not_found")
 
 
-def _streaming(app: App, args: Json) -> tuple[Channel, Message, Stream]:
+def _open_stream(app: App, args: Json) -> tuple[Channel, Message, Stream]:
     channel = app.joined_channel(args)
     message = app.workspace.message(channel.id, required(args, "ts"))
     if message.user_id != app.workspace.bot.id:
@@ -240,7 +240,7 @@ def _with_stream_content(app: App, message: Message, stream: Stream, blocks: Seq
     if capacity_bytes is not None and len(stream.text.encode()) > capacity_bytes:
         raise SlackError("msg_too_long")
     sent = (*_sent_blocks(stream), *blocks)
-    stored_blocks = stored(sent)
+    stored_blocks = to_stored_blocks(sent)
     check_stored(stored_blocks, BLOCKS)
     return replace(message, text=fallback_text(stored_blocks), blocks=stored_blocks, sent_blocks=sent)
 

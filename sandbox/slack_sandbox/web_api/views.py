@@ -7,12 +7,12 @@ from slack_sandbox.workspace import Json, SlackError
 
 def open_view(app: App, args: Json) -> Json:
     trigger_id, view = required(args, "trigger_id"), _view(args)
-    return _response(app, app.views.open(app.triggers.take(trigger_id).user_id, view))
+    return _response(app, app.views.open(app.triggers.redeem(trigger_id).user_id, view))
 
 
 def push(app: App, args: Json) -> Json:
     trigger_id, view = required(args, "trigger_id"), _view(args)
-    trigger = app.triggers.take(trigger_id)
+    trigger = app.triggers.redeem(trigger_id)
     if trigger.view_id is None:
         raise SlackError("invalid_trigger_id")
     return _response(app, app.views.push(trigger.user_id, view))
@@ -21,7 +21,9 @@ def push(app: App, args: Json) -> Json:
 def update(app: App, args: Json) -> Json:
     if not args.get("view_id") and not args.get("external_id"):
         required(args, "view_id")
-    previous = app.views.get(args["view_id"]) if args.get("view_id") else app.views.by_external(args["external_id"])
+    previous = (
+        app.views.get(args["view_id"]) if args.get("view_id") else app.views.find_by_external_id(args["external_id"])
+    )
     if args.get("hash") and args["hash"] != previous.hash:
         raise SlackError("hash_conflict")
     return _response(app, app.views.update(previous.id, _view(args)))

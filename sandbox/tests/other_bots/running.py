@@ -13,7 +13,7 @@ from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 
 from slack_sandbox.server import Sandbox
-from slack_sandbox.testing.processes import inherited, started, wait_for_line
+from slack_sandbox.testing.processes import inherited_environment, running_process, wait_for_line
 from tests.other_bots import asynchronous, threaded
 
 FOLDER = Path(__file__).parent
@@ -69,9 +69,9 @@ async def node_bot(sandbox: Sandbox, program: Path = FOLDER / "bot.js", **env: s
 async def node_process(program: Path, env: Mapping[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
     """Runs a JavaScript program with @slack/bolt. Skips the test if Node.js or the package is missing."""
     node = needs_node()
-    env = {**inherited(), "NODE_PATH": str(NODE_FOLDER / "node_modules"), **env}
+    env = {**inherited_environment(), "NODE_PATH": str(NODE_FOLDER / "node_modules"), **env}
     streams = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT}
-    async with started(node, str(program), env=env, **streams) as process:
+    async with running_process(node, str(program), env=env, **streams) as process:
         yield process
 
 

@@ -11,14 +11,14 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.bolt import connected, new_app
 from slack_sandbox.testing.browser import Visit, browser, open_page, visit
-from slack_sandbox.testing.plugin import marked
+from slack_sandbox.testing.plugin import marked_options
 
 __all__ = ["browser", "visit"]
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
-    async with Sandbox(**marked(request)) as sandbox:
+    async with Sandbox(**marked_options(request)) as sandbox:
         yield sandbox
 
 

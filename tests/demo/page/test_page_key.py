@@ -52,7 +52,7 @@ class Started:
 
 
 @asynccontextmanager
-async def started(folder: Path) -> AsyncIterator[Started]:
+async def running_process(folder: Path) -> AsyncIterator[Started]:
     log = folder.parent / "output"
     async with VendorServer() as vendor:
         vendor.script(as_vendor)
@@ -76,7 +76,7 @@ async def started(folder: Path) -> AsyncIterator[Started]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def own(tmp_path: Path) -> AsyncIterator[Started]:
     (tmp_path / "folder").mkdir()
-    async with started(tmp_path / "folder") as own:
+    async with running_process(tmp_path / "folder") as own:
         yield own
 
 

@@ -9,7 +9,7 @@ from playwright.async_api import Page
 from bot.settings import Settings
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.browser import Visit, browser, open_page, visit
-from slack_sandbox.testing.plugin import marked
+from slack_sandbox.testing.plugin import marked_options
 from tests.scenarios.conftest import Stage, running, says
 from tests.streams.server import VendorServer
 
@@ -18,7 +18,7 @@ __all__ = ["browser", "visit"]
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
-    async with Sandbox(**marked(request)) as sandbox:
+    async with Sandbox(**marked_options(request)) as sandbox:
         yield sandbox
 
 

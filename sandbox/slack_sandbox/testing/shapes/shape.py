@@ -32,14 +32,14 @@ def problems(value: Any, shape: Shape, where: str = "") -> list[str]:
 def _problems(value: Any, shape: Shape, where: str) -> Iterator[str]:
     match shape:
         case ByType():
-            yield from _by_type(value, shape, where)
+            yield from _type_problems(value, shape, where)
         case dict():
-            yield from _object(value, shape, where)
+            yield from _object_problems(value, shape, where)
         case tuple():
             by_alternative = [list(_problems(value, alternative, where)) for alternative in shape]
             yield from min(by_alternative, key=len)
         case [inner]:
-            yield from _list(value, inner, where)
+            yield from _list_problems(value, inner, where)
         case re.Pattern():
             if not isinstance(value, str) or not shape.fullmatch(value):
                 yield f"{where}: {value!r} does not match {shape.pattern}"
@@ -51,7 +51,7 @@ def _problems(value: Any, shape: Shape, where: str) -> Iterator[str]:
                 yield f"{where}: {value!r} instead of {shape!r}"
 
 
-def _object(value: Any, shape: Mapping[str, Shape], where: str) -> Iterator[str]:
+def _object_problems(value: Any, shape: Mapping[str, Shape], where: str) -> Iterator[str]:
     if not isinstance(value, dict):
         yield f"{where}: {type(value).__name__} instead of an object"
         return
@@ -65,7 +65,7 @@ def _object(value: Any, shape: Mapping[str, Shape], where: str) -> Iterator[str]
         yield from _problems(value[key], known[key], f"{where}/{key}")
 
 
-def _list(value: Any, inner: Shape, where: str) -> Iterator[str]:
+def _list_problems(value: Any, inner: Shape, where: str) -> Iterator[str]:
     if not isinstance(value, list):
         yield f"{where}: {type(value).__name__} instead of a list"
         return
@@ -73,9 +73,9 @@ def _list(value: Any, inner: Shape, where: str) -> Iterator[str]:
         yield from _problems(element, inner, f"{where}/{index}")
 
 
-def _by_type(value: Any, shape: ByType, where: str) -> Iterator[str]:
+def _type_problems(value: Any, shape: ByType, where: str) -> Iterator[str]:
     kind = value.get("type") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind not in shape.shapes:
         yield f"{where}: type {kind!r} is not one of {', '.join(shape.shapes)}"
         return
-    yield from _object(value, {"type": kind, **shape.shapes[kind]}, where)
+    yield from _object_problems(value, {"type": kind, **shape.shapes[kind]}, where)
