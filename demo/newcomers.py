@@ -57,7 +57,7 @@ _TASK = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class FirstAnswer:
-    """A scripted answer to one of these messages, or its part before a tool call."""
+    """A scripted answer to one of these messages, or the part of it that precedes a tool call."""
 
     text: str
     call: Call | None = None
@@ -84,7 +84,7 @@ def _own_words(turn: str) -> str:
     return _SPEAKER.split(_BROUGHT_ALONG.split(turn, maxsplit=1)[0])[-1].strip()
 
 
-def _can_do(turn: str, tools: Mapping[str, str]) -> FirstAnswer:
+def _list_abilities(turn: str, tools: Mapping[str, str]) -> FirstAnswer:
     return FirstAnswer(
         "Mention me in a channel, or write to me directly, and I answer while you watch. You can also try:\n\n"
         "- “catch me up”: I read the channel, and link to what matters.\n"
@@ -99,7 +99,7 @@ def _greet(turn: str, tools: Mapping[str, str]) -> FirstAnswer:
     return FirstAnswer(f"Hi! Ask me “what can you do?”, or press one of the cards. {NO_MODEL}")
 
 
-def _no_news(turn: str, tools: Mapping[str, str]) -> FirstAnswer:
+def _report_no_news(turn: str, tools: Mapping[str, str]) -> FirstAnswer:
     return FirstAnswer(
         f"I can't look that up. {NO_MODEL} A model whose vendor searches the web could tell you, and links its sources."
     )
@@ -126,7 +126,7 @@ def _summary_or_newest(result: str) -> str:
     return f"\n\n{NO_MODEL} It can't sum up, so here is the newest as it was written:\n\n" + "\n".join(newest)
 
 
-def _read(turn: str, tools: Mapping[str, str]) -> FirstAnswer:
+def _read_files(turn: str, tools: Mapping[str, str]) -> FirstAnswer:
     attached = ATTACHED.search(turn)
     if attached is None:
         _, *files = _BROUGHT_ALONG.split(turn)
@@ -203,7 +203,7 @@ _FORMS: Mapping[Callable[[str, Mapping[str, str]], FirstAnswer], Sequence[str]] 
         "(?:hi|hello|hey|hiya|howdy|good (?:morning|afternoon|evening|day))(?:,? (?:there|typist|bot|all|everyone))?",
         "(?:this is a |just a )?test(?:ing)?|ping|are you there|is (?:anybody|anyone) there|hello world",
     ),
-    _can_do: (
+    _list_abilities: (
         f"(?:so,? )?what (?:can|do|does|are) {_YOU}(?: able to)? do{_HERE}",
         f"(?:what|how) can i (?:do|ask)(?: {_YOU})?{_HERE}|help(?: me)?|commands",
         f"(?:who|what) are you|what(?: is|'s) {_YOU}|how (?:can|do|does) {_YOU} (?:work|help)(?: me)?",
@@ -215,8 +215,8 @@ _FORMS: Mapping[Callable[[str, Mapping[str, str]], FirstAnswer], Sequence[str]] 
         f"{_SUM_UP}{_THIS} (?:channel|thread|conversation|discussion)",
         f"(?:{_SUM_UP}|tell me) what(?: is| was| has been| we| they| people)? {_SAID}{_HERE}(?: since .*)?",
     ),
-    _read: (f"(?:{_SUM_UP}|explain|read|describe|tl;?dr:?|what(?: is|'s) in|what does){_THIS}{_FILE}(?: say)?",),
-    _no_news: (
+    _read_files: (f"(?:{_SUM_UP}|explain|read|describe|tl;?dr:?|what(?: is|'s) in|what does){_THIS}{_FILE}(?: say)?",),
+    _report_no_news: (
         "(?:(?:what(?: is|'s| are)|any|(?:tell|give|show) me) )?(?:the )?(?:latest |today's )*"
         "(?:news|headlines|weather)(?: like)?(?: today| tomorrow| in [a-z ]{1,30})?",
     ),

@@ -25,12 +25,12 @@ def main() -> None:
     for line in sys.stdin:
         message = json.loads(line)
         if "id" in message:
-            answer = answered(message["method"], message.get("params") or {})
+            answer = result_or_error(message["method"], message.get("params") or {})
             sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], **answer}) + "\n")
             sys.stdout.flush()
 
 
-def answered(method: str, params: dict[str, Any]) -> dict[str, Any]:
+def result_or_error(method: str, params: dict[str, Any]) -> dict[str, Any]:
     """Returns a request's result or error."""
     match method:
         case "initialize":

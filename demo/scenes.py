@@ -16,7 +16,7 @@ from slack_sandbox.sample_workspace import Post, Room
 TOOL_SERVER, TRACKER = "notes", "tracker"
 """The names that the demo's MCP servers (notes_server.py, tracker_server.py) must have in the configuration."""
 Script = Callable[[str], str]
-"""Returns the answer to a question, which is given as a model reads it, with its files."""
+"""Returns the answer to a question. The question is given in the form that a model reads, with its files."""
 
 ATTACHED = re.compile(
     r"\(Attached: (?P<name>[^\n]+)\)\n(?:\(As [^\n]*\)\n)?(?P<fence>`{3,})[^\n]*\n(?P<content>.*?)\n(?P=fence)",
@@ -40,13 +40,13 @@ class Call:
     """The call that follows this one instead of the rest of the answer. If only the other tool is offered, it replaces
     this call."""
 
-    def offered(self, tools: Container[str]) -> "Call | None":
+    def first_offered(self, tools: Container[str]) -> "Call | None":
         """Returns the first call in the chain, beginning with this one, whose tool is offered, or None."""
-        return self if self.tool in tools else self.then and self.then.offered(tools)
+        return self if self.tool in tools else self.then and self.then.first_offered(tools)
 
-    def made(self, tool: str) -> "Call":
+    def call_to(self, tool: str) -> "Call":
         """Returns the call to the given tool, which is this call or a later one in the chain."""
-        return self if self.then is None or self.tool == tool else self.then.made(tool)
+        return self if self.then is None or self.tool == tool else self.then.call_to(tool)
 
     @property
     def needs_server(self) -> bool:

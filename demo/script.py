@@ -56,7 +56,7 @@ class Conversation:
     result: str | None = field(default=None, repr=False)
     """The result of the answer's last tool call."""
     called: str = ""
-    """The tool of that call."""
+    """The tool that was called last."""
     tools: Mapping[str, str] = field(default_factory=dict)
     """The descriptions of offered tools, by name."""
     mark: str = ""
@@ -88,7 +88,7 @@ class Step:
     """The tool call at the response's end."""
 
 
-def step(asked: Conversation, count: int) -> Step:
+def next_step(asked: Conversation, count: int) -> Step:
     """Returns the next step of an answer. `count`: the number of the answer among all answers to this question."""
     is_limited = False
     if asked.scene:
@@ -100,11 +100,11 @@ def step(asked: Conversation, count: int) -> Step:
     else:
         return Step(words(_rest(_other_answer(asked, count), asked.so_far)))
     if call and asked.result is not None:
-        made = call.made(asked.called)
-        following = made.then and made.then.offered(asked.tools)
+        made = call.call_to(asked.called)
+        following = made.then and made.then.first_offered(asked.tools)
         return Step((), call=following) if following else Step(words(made.rest(asked.result)))
     text = (f"*Attempt {count}*\n\n" if count > 1 else "") + text
-    offered = call and call.offered(asked.tools)
+    offered = call and call.first_offered(asked.tools)
     if call and offered is None:
         return Step(words(text + call.not_offered))
     tokens = words(_rest(text, asked.so_far))

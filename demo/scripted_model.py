@@ -21,7 +21,7 @@ from aiohttp import web
 
 from demo.marks import without_our_text
 from demo.newcomers import first_answer
-from demo.script import Conversation, Step, step, words
+from demo.script import Conversation, Step, next_step, words
 
 HOST: Final = "127.0.0.1"
 TOKENS_PER_S = 30.0
@@ -52,7 +52,7 @@ class ScriptedModel:
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=_MAX_REQUEST_BYTES)
-        app.add_routes([web.post("/v1/chat/completions", self._complete), web.get("/v1/models", self._list)])
+        app.add_routes([web.post("/v1/chat/completions", self._complete), web.get("/v1/models", self._list_models)])
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=_CLOSE_TIMEOUT_S)
         await self._runner.setup()
         await web.TCPSite(self._runner, HOST, 0).start()
@@ -82,13 +82,13 @@ class ScriptedModel:
             return Conversation(tuple(before[:-1]), before[-1], result, called, tools)
         return Conversation(own, "", result, called, tools)
 
-    async def _list(self, request: web.Request) -> web.Response:
+    async def _list_models(self, request: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": self.model, "object": "model"}]})
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        asked = self._read(body)
-        said = step(asked, self._count(asked))
+        asked = self._parse_request(body)
+        said = next_step(asked, self._count_answers(asked))
         usage = self._usage(body, said)
         if not body.get("stream"):
             choice = {"index": 0, "message": _message(said), "finish_reason": _finish_reason(said)}
@@ -117,7 +117,7 @@ class ScriptedModel:
             "prompt_tokens_details": {"cached_tokens": shared // _UNIT * _UNIT if shared >= _MIN_CACHED else 0},
         }
 
-    def _read(self, body: Mapping[str, Any]) -> Conversation:
+    def _parse_request(self, body: Mapping[str, Any]) -> Conversation:
         """Returns the conversation in a request. The answer's steps begin with its first tool call."""
         messages = [message for message in body["messages"] if message["role"] != "system"]
         first_call = next((at for at, message in enumerate(messages) if message.get("tool_calls")), len(messages))
@@ -130,7 +130,7 @@ class ScriptedModel:
         asked = self._conversation(turns, results[-1] if results else None, called[-1] if called else "", tools)
         return replace(asked, mark=mark[1] if mark else "")
 
-    def _count(self, asked: Conversation) -> int:
+    def _count_answers(self, asked: Conversation) -> int:
         if asked.so_far or asked.result is not None:
             return 1
         question = asked.scene[1] if asked.scene else asked.turns[-1]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from bot.settings import Settings, extra_scopes
 from bot.slack.manifest import app_manifest
 from demo.export import in_use, settings_for, workspace_name
-from demo.guide import REAL_ANSWERS, for_sandbox, guide_of
+from demo.guide import REAL_ANSWERS, guide_of, sandbox_settings
 from demo.models import GO_ON, cards_model, choose_model
 from demo.passing_time import PassingTime
 from demo.pasted_key import PastedKey
@@ -39,7 +39,7 @@ async def serve(
     shown = in_use.get()
     while not shutdown.requested.is_set():
         ending, dropped = Shutdown(), list["Export"]()
-        following = asyncio.create_task(_follow(shutdown, ending))
+        following = asyncio.create_task(_end_on_signal(shutdown, ending))
         try:
             port = await _serve(_Start(ours, port, model, manifest, strict_posts, shown), ending, dropped.append)
         finally:
@@ -52,8 +52,8 @@ async def serve(
         manifest = app_manifest(agent=True, extra=extra_scopes(ours))
 
 
-async def _follow(shutdown: "Shutdown", ending: "Shutdown") -> None:
-    """Ends one run when the process receives signals."""
+async def _end_on_signal(shutdown: "Shutdown", ending: "Shutdown") -> None:
+    """Ends one run of the sandbox when the process receives a signal."""
     await shutdown.requested.wait()
     ending.requested.set()
     await shutdown.at_once.wait()
@@ -73,7 +73,7 @@ class _Start:
 
 
 async def _serve(start_with: _Start, shutdown: "Shutdown", on_drop: "Callable[[Export], None]") -> int:
-    """Runs until `shutdown`, and returns the port. `on_drop`: called with an export to restart with."""
+    """Runs the sandbox until `shutdown`, and returns its port. `on_drop`: called with an export to restart with."""
     export, model = start_with.export, start_with.model
     ours = start_with.ours if export is None else settings_for(export, start_with.ours)
     async with AsyncExitStack() as stack:
@@ -123,7 +123,7 @@ async def _serve(start_with: _Start, shutdown: "Shutdown", on_drop: "Callable[[E
             export=export,
         )
         connected = replace(
-            for_sandbox(choice.settings, tracker.url),
+            sandbox_settings(choice.settings, tracker.url),
             slack_bot_token=sandbox.bot_token,
             slack_app_token=sandbox.app_token,
             slack_api_url=sandbox.api_url,

@@ -83,11 +83,11 @@ class TrackerServer:
                 web.get("/.well-known/oauth-protected-resource/mcp", self._resource),
                 web.get("/.well-known/oauth-authorization-server", self._metadata),
                 web.post("/register", self._register),
-                web.get("/authorize", self._ask),
+                web.get("/authorize", self._ask_who),
                 web.post("/authorize", self._authorize),
                 web.post("/token", self._token),
                 web.post("/revoke", self._revoke),
-                web.post("/mcp", self._answer),
+                web.post("/mcp", self._answer_message),
             ]
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_TIMEOUT_S)
@@ -123,7 +123,7 @@ class TrackerServer:
         self._clients[client["client_id"]] = client
         return web.json_response(client, status=201)
 
-    async def _ask(self, request: web.Request) -> web.Response:
+    async def _ask_who(self, request: web.Request) -> web.Response:
         """Returns the page that asks a person who they are."""
         asked = request.query
         client = self._clients.get(asked.get("client_id", ""))
@@ -153,7 +153,7 @@ class TrackerServer:
         form = {name: str(value) for name, value in (await request.post()).items()}
         is_refresh = form.get("grant_type") == "refresh_token"
         grant = self._grants.pop(form.get("refresh_token" if is_refresh else "code", ""), None)
-        if grant is None or not (is_refresh or _is_by(grant, form)):
+        if grant is None or not (is_refresh or _is_from_same_client(grant, form)):
             return web.json_response({"error": "invalid_grant"}, status=400)
         access, refresh = secrets.token_urlsafe(), secrets.token_urlsafe()
         self._people[access], self._grants[refresh] = grant.person, grant
@@ -166,7 +166,7 @@ class TrackerServer:
         self._grants.pop(token, None)
         return web.Response()
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _answer_message(self, request: web.Request) -> web.Response:
         """Answers one MCP message."""
         person = self._people.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
         if person is None:
@@ -180,7 +180,7 @@ class TrackerServer:
         return web.json_response({"jsonrpc": "2.0", "id": message["id"], **answer})
 
 
-def _is_by(grant: _Grant, form: Mapping[str, str]) -> bool:
+def _is_from_same_client(grant: _Grant, form: Mapping[str, str]) -> bool:
     """Returns whether a code was sent by the client that requested it (RFC 7636)."""
     digest = urlsafe_b64encode(hashlib.sha256(form.get("code_verifier", "").encode()).digest()).rstrip(b"=")
     is_same_client = (form.get("client_id"), form.get("redirect_uri")) == (grant.client_id, grant.redirect_uri)

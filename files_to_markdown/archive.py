@@ -42,8 +42,8 @@ class Archive:
         self._spellings = {name.lower(): name for name in self.names}
 
     def entry_name(self, name: str) -> str:
-        """Returns a part's name as its entry capitalizes it, because the case of names doesn't matter (ECMA-376, part
-        2)."""
+        """Returns the name of a part's entry, which can differ in case, because names aren't case-sensitive (ECMA-376,
+        part 2)."""
         return self._spellings.get(name.lower(), name)
 
     def bytes_of(self, name: str) -> bytes:
@@ -80,7 +80,7 @@ class Archive:
         return iter(sorted(found, key=lambda name: [int(digits) for digits in re.findall(r"\d+", name)]))
 
     def count(self, pattern: str, wanted: bytes) -> int:
-        """Returns the number of matches of `wanted` in the entries whose names match the pattern."""
+        """Counts the matches of `wanted` in all entries whose names match the pattern."""
         return sum(len(re.findall(wanted, self.bytes_of(name))) for name in self.names_matching(pattern))
 
 
@@ -125,13 +125,13 @@ def _relations(archive: Archive, name: str) -> Iterable[ElementTree.Element]:
     return archive.xml(relations) if relations in archive.names else ()
 
 
-def main_part(archive: Archive, root: str, usual: str) -> str:
-    """Returns the main document part if its root element is `root`, otherwise the first part that matches `usual`, or
-    ""."""
+def main_part(archive: Archive, root: str, default_name: str) -> str:
+    """Returns the name of the main document part if its root element is `root`. Otherwise, returns the first name that
+    matches the pattern `default_name`, or "" if there is none."""
     begin = re.compile(rb"<(?:\w+:)?%s[\s>]" % root.encode())
     related = (target for kind, target in dict(relations_of(archive, "")).values() if kind == "officeDocument")
     found = (name for name in related if begin.search(archive.bytes_of(name)[:10_000]))
-    return next(found, "") or next(archive.names_matching(usual), "")
+    return next(found, "") or next(archive.names_matching(default_name), "")
 
 
 def external_urls(archive: Archive, name: str) -> dict[str, str]:

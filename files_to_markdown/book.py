@@ -31,8 +31,8 @@ def read_book(archive: Archive, draft: Draft) -> None:
             draft.record_guess(letters.guess)
             read_html(letters.text, draft)
     kinds = [attribute(item, "media-type") for item in items.values()]
-    draft.leave_out(Part.PICTURE, count=sum(kind.startswith("image/") for kind in kinds))
+    draft.record_left_out(Part.PICTURE, count=sum(kind.startswith("image/") for kind in kinds))
 
 
-def _first_attribute(root: Element, name: str, of: str) -> str:
-    return next(attribute(one, of) for one in root.iter() if local_name(one) == name)
+def _first_attribute(root: Element, name: str, attribute_name: str) -> str:
+    return next(attribute(one, attribute_name) for one in root.iter() if local_name(one) == name)

@@ -44,7 +44,7 @@ class CellFormats:
 
 
 def cell_formats(content: bytes) -> CellFormats:
-    """Returns the formats in an xls file, which are empty if the file's records are damaged."""
+    """Returns the cell formats of an xls file. There are none if the file's records are damaged."""
     from olefile import OleFileIO
 
     found = CellFormats()

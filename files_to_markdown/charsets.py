@@ -169,10 +169,10 @@ def load_codecs() -> None:
     for module in pkgutil.iter_modules(encodings.__path__):
         if module.name != "punycode":
             with suppress(LookupError, ImportError):
-                _loaded[_key(module.name)] = codecs.lookup(module.name)
+                _loaded[_lookup_key(module.name)] = codecs.lookup(module.name)
     for alias, name in encodings.aliases.aliases.items():
-        if known := _loaded.get(_key(name)):
-            _loaded.setdefault(_key(alias), known)
+        if known := _loaded.get(_lookup_key(name)):
+            _loaded.setdefault(_lookup_key(alias), known)
     codecs.unregister(encodings.search_function)
 
 
@@ -187,12 +187,12 @@ def load_detector(content: bytes) -> None:
 _loaded: dict[str, codecs.CodecInfo] = {}
 
 
-def _key(name: str) -> str:
+def _lookup_key(name: str) -> str:
     return "".join(filter(str.isalnum, name.lower()))
 
 
 def _find_codec(name: str) -> codecs.CodecInfo | None:
-    key = _key(name)
+    key = _lookup_key(name)
     for short in (key, _PREFIX.sub("", key)):
         page = _PAGE.fullmatch(short)
         for known in (short, _ALIASES.get(short), f"cp{page[1]}" if page else None, *_base_charsets(short)):
@@ -216,7 +216,7 @@ def _import_codec(key: str, name: str) -> codecs.CodecInfo | None:
     """Returns a codec that hasn't been loaded yet, or None if its module is `name`, because looking that up would
     recurse."""
     names = encodings.aliases.aliases
-    module = {_key(one): module for alias, module in names.items() for one in (alias, module)}.get(key, key)
+    module = {_lookup_key(one): module for alias, module in names.items() for one in (alias, module)}.get(key, key)
     with suppress(LookupError):
         return None if module == name else codecs.lookup(module)
     return None
@@ -227,7 +227,7 @@ codecs.register(_find_codec)
 
 def python_charset(charset: str) -> str:
     """Returns Python's name for a charset, or "" if Python doesn't support it or it isn't a charset of files."""
-    if any(_key(name) == _key(charset) for name in _NO_CHARSETS):
+    if any(_lookup_key(name) == _lookup_key(charset) for name in _NO_CHARSETS):
         return ""
     try:
         info = codecs.lookup(charset)

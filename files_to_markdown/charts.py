@@ -5,11 +5,11 @@ from xml.etree.ElementTree import Element
 
 from files_to_markdown.archive import attribute, child, is_on, local_name, value_of
 from files_to_markdown.document import Draft, Part
-from files_to_markdown.number_formats import GENERAL, format_saved
+from files_to_markdown.number_formats import GENERAL, format_stored_number
 
 MAX_POINTS = 10_000
 _ANY_PER_CENT = "0.##########%"
-"""Shows all digits of a percentage, because axes show fewer digits than their numbers have."""
+"""A format that shows all digits of a percentage, because axes show fewer digits than their numbers have."""
 
 
 def add_chart(root: Element, draft: Draft) -> None:
@@ -31,7 +31,7 @@ def add_chart(root: Element, draft: Draft) -> None:
         levels = [_points(level) for level in data.iter() if local_name(level) == "lvl"]
         draft.add_table(levels)
         table += levels
-    draft.leave_out(Part.CHART, count=not any(map(any, table)))
+    draft.record_left_out(Part.CHART, count=not any(map(any, table)))
 
 
 def _chart_rows(root: Element, *, is_1904: bool) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -66,9 +66,9 @@ def _format_of(element: Element | None) -> str:
     return "" if own is None or attribute(own, "sourceLinked") in ("1", "true") else attribute(own, "formatCode")
 
 
-def _points(data: Element, otherwise: str = "", *, is_1904: bool = False) -> list[str]:
-    """Returns the values in order of position. For categories with levels, the inner level comes first. `otherwise`:
-    the default format."""
+def _points(data: Element, default: str = "", *, is_1904: bool = False) -> list[str]:
+    """Returns the values in order of position. For categories with levels, the inner level comes first. `default`:
+    the format of numbers whose own format is General."""
     points: dict[int, list[str]] = {}
     saved = next((one.text for one in data.iter() if local_name(one) == "formatCode"), attribute(data, "formatCode"))
     is_number = saved or any(local_name(one) in ("numCache", "numLit") for one in data.iter())
@@ -78,9 +78,9 @@ def _points(data: Element, otherwise: str = "", *, is_1904: bool = False) -> lis
             value = child(point, "v")
             text = (point.text if value is None else value.text) or ""
             code = attribute(point, "formatCode") or saved or GENERAL
-            code = otherwise if otherwise and code.lower() == GENERAL.lower() else code
+            code = default if default and code.lower() == GENERAL.lower() else code
             points.setdefault(int(at), []).append(
-                format_saved(text, code, is_1904=is_1904) or text if is_number else text
+                format_stored_number(text, code, is_1904=is_1904) or text if is_number else text
             )
     return [", ".join(points.get(at, ())) for at in range(max(points) + 1)] if points else []
 
@@ -95,4 +95,4 @@ def add_diagram(root: Element, draft: Draft) -> None:
     lines = [" ".join("".join(_texts_of(part)) for part in shape.iter() if local_name(part) == "p") for shape in shapes]
     for line in lines:
         draft.add(line, "\n")
-    draft.leave_out(Part.DIAGRAM, count=not any(map(str.strip, lines)))
+    draft.record_left_out(Part.DIAGRAM, count=not any(map(str.strip, lines)))

@@ -78,7 +78,7 @@ def main() -> None:
     isolation.deny_files()
     _lower_limit(resource.RLIMIT_NPROC, 0)
     _lower_limit(resource.RLIMIT_NOFILE, 0)
-    _schedule_time_is_up()
+    _raise_before_cpu_limit()
     try:
         # The process is short-lived, and until then reference cycles are small compared with live memory.
         gc.disable()
@@ -123,15 +123,15 @@ def _lower_limit(limit: int, maximum: int) -> None:
         resource.setrlimit(limit, (maximum, maximum))
 
 
-def _schedule_time_is_up() -> None:
+def _raise_before_cpu_limit() -> None:
     """Schedules TimeIsUp one second before the CPU time limit, so that the beginning of a document can still be
     returned."""
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
-    signal.signal(signal.SIGXCPU, time_is_up)
+    signal.signal(signal.SIGXCPU, _on_cpu_limit)
     resource.setrlimit(resource.RLIMIT_CPU, (max(1, most - 1), most))
 
 
-def time_is_up(_signal: int, _frame: FrameType | None) -> None:
+def _on_cpu_limit(_signal: int, _frame: FrameType | None) -> None:
     """Handles the signal that comes before the CPU limit. If a library swallows the exception, the kernel kills the
     process later."""
     raise TimeIsUp

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from files_to_markdown.embedded import MIN_CHARS, without_embedded
+from files_to_markdown.embedded import MIN_CHARS, without_embedded_files
 
 MAX_DOCUMENT_BYTES = 64 * 2**20
 """Maximum size of a document. Downloaded files are never larger."""
@@ -167,7 +167,7 @@ MAX_INLINE_BYTES = 2**18
 def short_text(content: bytes) -> str | None:
     """Returns a file's text if it is short, in UTF-8 and without embedded files, otherwise None."""
     text = decode_text(content) if len(content) <= MAX_INLINE_BYTES else None
-    return None if text is None or without_embedded(text)[1] else text
+    return None if text is None or without_embedded_files(text)[1] else text
 
 
 MAX_CONTROLS = 0.25
@@ -217,11 +217,11 @@ class Unreadable(Exception):
         self.refusal = refusal
 
 
-class Full(Exception):
+class DraftFull(Exception):
     """Raised when the text of a document has reached its maximum length."""
 
 
-class TimeIsUp(Full):
+class TimeIsUp(DraftFull):
     """Raised when a document has used nearly all of its CPU time."""
 
 
@@ -248,32 +248,32 @@ class Draft:
         self.pages = 0
 
     def add(self, text: str, end: str = "\n\n") -> None:
-        r"""Adds a block, or a line if `end` is "\n". Raises Full."""
+        r"""Adds a block, or a line if `end` is "\n". Raises DraftFull."""
         text = text.strip("\n")
         if not text.strip():
             return
-        text = self._without_embedded(text)
+        text = self._without_embedded_files(text)
         if len(end) > 1:
             self._end_lines()
         is_cut = len(text) > self._room
         self._pieces.append(text[: self._room] + end)
         self._room = max(0, self._room - len(text) - len(end))
         if is_cut:
-            self.leave_out(Part.END)
-            raise Full
+            self.record_left_out(Part.END)
+            raise DraftFull
 
-    def _without_embedded(self, text: str) -> str:
+    def _without_embedded_files(self, text: str) -> str:
         if len(text) >= MIN_CHARS:
-            text, count = without_embedded(text)
-            self.leave_out(Part.EMBEDDED, count=count)
+            text, count = without_embedded_files(text)
+            self.record_left_out(Part.EMBEDDED, count=count)
         return text
 
-    def add_ends(self, text: str) -> None:
+    def add_beginning_and_end(self, text: str) -> None:
         """Adds a text or, if it is too long, its beginning and end, because the end of a log matters most."""
-        text = self._without_embedded(text)
+        text = self._without_embedded_files(text)
         half = MAX_CHARS // 2 - 100
         if len(text) > 2 * half:
-            self.leave_out(Part.MIDDLE)
+            self.record_left_out(Part.MIDDLE)
             text = f"{text[:half]}\n\n(…)\n\n{text[-half:]}"
         self.add(text)
 
@@ -292,7 +292,7 @@ class Draft:
                 is_header = False
         self._end_lines()
 
-    def leave_out(self, part: Part, names: Sequence[str] = (), count: int = 1) -> None:
+    def record_left_out(self, part: Part, names: Sequence[str] = (), count: int = 1) -> None:
         """Records that parts are left out, either by their names or as a `count`."""
         if not (count := len(names) or count):
             return

@@ -23,7 +23,7 @@ _BEGINNING_CHARS = 180
 """Maximum length of the beginning that identifies a run."""
 
 
-def without_embedded(text: str, max_chars: int | None = None) -> tuple[str, int]:
+def without_embedded_files(text: str, max_chars: int | None = None) -> tuple[str, int]:
     """Replaces each embedded file in a text with a few words. Returns the new text and the number of files.
     `max_chars`: the maximum length of the text to process and return."""
     pieces, chars, at, count = list[str](), 0, 0, 0
@@ -32,7 +32,7 @@ def without_embedded(text: str, max_chars: int | None = None) -> tuple[str, int]
         run = _RUN.match(text, begun.start()) if begun else None
         end = run.end() if run else min(at + _WINDOW_CHARS, len(text))
         piece = text[at:end]
-        if run and _is_file(run):
+        if run and _is_encoded_file(run):
             piece = f"{text[at : run.start()]}({len(run[0]):,} characters of an embedded file)"
             count += 1
         pieces.append(piece)
@@ -40,7 +40,7 @@ def without_embedded(text: str, max_chars: int | None = None) -> tuple[str, int]
     return "".join(pieces)[:max_chars], count
 
 
-def _is_file(run: re.Match[str]) -> bool:
+def _is_encoded_file(run: re.Match[str]) -> bool:
     """Returns whether a run is long and has both letters and digits. Numbers, for example, have only digits, and gene
     sequences only letters.
     """

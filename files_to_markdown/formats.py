@@ -11,7 +11,17 @@ from files_to_markdown.archive import Archive, beginning_of, local_name, main_pa
 from files_to_markdown.book import CONTAINER, read_book
 from files_to_markdown.cards import read_cards
 from files_to_markdown.charsets import decode
-from files_to_markdown.document import Document, Draft, Format, Full, Obstacle, Part, TimeIsUp, Unreadable, decode_text
+from files_to_markdown.document import (
+    Document,
+    Draft,
+    DraftFull,
+    Format,
+    Obstacle,
+    Part,
+    TimeIsUp,
+    Unreadable,
+    decode_text,
+)
 from files_to_markdown.kind import document_kind
 from files_to_markdown.mail import read_mail
 from files_to_markdown.markup import read_html
@@ -54,18 +64,18 @@ def read(kind: Format, content: bytes) -> Document:
     any error of the libraries."""
     draft = Draft()
     try:
-        kind = _add(kind, content, draft)
+        kind = _add_file(kind, content, draft)
     except TimeIsUp:
         if draft.is_empty:
             raise Unreadable(Obstacle.TOO_LARGE) from None
-        draft.leave_out(Part.END)
-    except Full:
+        draft.record_left_out(Part.END)
+    except DraftFull:
         # The draft reports it.
         pass
     return draft.document(is_markdown=kind not in (Format.TEXT, Format.CARDS))
 
 
-def _add(kind: Format, content: bytes, draft: Draft, declared: Sequence[str] = (), depth: int = 0) -> Format:
+def _add_file(kind: Format, content: bytes, draft: Draft, declared: Sequence[str] = (), depth: int = 0) -> Format:
     """Adds a file to a draft, and returns the format that it was read as. `declared`: charsets that are declared
     outside the file. `depth`: the number of documents that contain this file."""
     match kind:
@@ -99,7 +109,7 @@ def _add_text(kind: Format, content: bytes, draft: Draft, declared: Sequence[str
         case Format.NOTEBOOK:
             read_notebook(text, draft)
         case _:
-            draft.add_ends(text)
+            draft.add_beginning_and_end(text)
 
 
 def _add_xml(content: bytes, draft: Draft, depth: int) -> Format:
@@ -108,7 +118,7 @@ def _add_xml(content: bytes, draft: Draft, depth: int) -> Format:
     try:
         root, is_whole = beginning_of(io.BytesIO(content.lstrip()), _MAX_TAGS, lambda piece: piece.count(b"<"))
     except ParseError:
-        return _add(Format.TEXT, content, draft)
+        return _add_file(Format.TEXT, content, draft)
     match local_name(root):
         case "document":
             read_open_document(root, root, None, draft)
@@ -117,8 +127,8 @@ def _add_xml(content: bytes, draft: Draft, depth: int) -> Format:
         case "wordDocument" | "package":
             _add_archive(pack_archive(root, draft), draft, depth)
         case _:
-            return _add(Format.TEXT, content, draft)
-    draft.leave_out(Part.END, count=not is_whole)
+            return _add_file(Format.TEXT, content, draft)
+    draft.record_left_out(Part.END, count=not is_whole)
     return Format.OFFICE_XML
 
 
@@ -129,18 +139,18 @@ def _add_pdf(content: bytes, draft: Draft) -> Format:
         # A text can begin with a PDF's signature, but doesn't have objects.
         if error.refusal is not Obstacle.DAMAGED or b" obj" in content or decode_text(content) is None:
             raise
-        return _add(Format.TEXT, content, draft)
+        return _add_file(Format.TEXT, content, draft)
     return Format.PDF
 
 
-def _add_joined(name: str, media_type: str, content: bytes, draft: Draft, depth: int) -> None:
+def _add_included_file(name: str, media_type: str, content: bytes, draft: Draft, depth: int) -> None:
     """Adds a file that a document includes in its text. Raises Unreadable if the file can't be read."""
     is_page = "htm" in f"{media_type} {name.rpartition('.')[2]}".lower()
     text = Format.HTML if is_page else Format.TEXT
     kind = document_kind(name, media_type.partition(";")[0], content) or text
     if depth > _MAX_JOINED:
         raise Unreadable(Obstacle.TOO_LARGE)
-    _add(kind, content, draft, _charset_names(media_type.encode()), depth)
+    _add_file(kind, content, draft, _charset_names(media_type.encode()), depth)
 
 
 def _without_controls(content: bytes) -> bytes:
@@ -168,7 +178,7 @@ def _add_archive(content: bytes, draft: Draft, depth: int) -> None:
     if b"encryption-data" in manifest:
         raise Unreadable(Obstacle.PROTECTED)
     if main := main_part(archive, "document", r"word/document\d*\.xml"):
-        read_word(archive, main, draft, partial(_add_joined, draft=draft, depth=depth + 1))
+        read_word(archive, main, draft, partial(_add_included_file, draft=draft, depth=depth + 1))
     elif main := main_part(archive, "presentation", r"ppt/presentation\.xml"):
         read_slides(archive, main, draft)
     elif main := main_part(archive, "workbook", r"xl/workbook\d*\.xml"):

@@ -35,7 +35,7 @@ _EMLX = re.compile(rb"\s{0,20}(\d{1,10})[ \t]{0,20}\r?\n")
 """Matches the size of a mail, which Apple Mail writes before it."""
 _MBOX = re.compile(rb"(?:\A|\r?\n\r?\n)From [^\n]*\r?\n")
 _UNSAID = ("VTIMEZONE", "VALARM")
-"""Parts of an invitation that only programs use, as they do lines that begin with "X-"."""
+"""Parts of an invitation that only programs use. The same is true of lines that begin with "X-"."""
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 _MANY_WORDS = 50
 _MAX_CHOICES = 10
@@ -51,7 +51,7 @@ def read_mail(content: bytes, draft: Draft) -> None:
     if size := _EMLX.match(content):
         content = content[size.end() : size.end() + int(size[1])]
     mails = [mail for mail in _MBOX.split(content) if mail.strip()] if _MBOX.match(content) else [content]
-    draft.leave_out(Part.END, count=len(mails) > _MAX_MAILS)
+    draft.record_left_out(Part.END, count=len(mails) > _MAX_MAILS)
     for mail in mails[:_MAX_MAILS]:
         add_mail(message_from_string(mail.decode("latin-1")), draft)
 
@@ -78,7 +78,7 @@ def add_mail(mail: _Part, draft: Draft, depth: int = 0) -> None:
                 draft.add(_unflow(part, _text_of(part, draft)))
         elif is_shown or name:
             attached.append(name or _title_of(part, draft))
-    draft.leave_out(Part.ATTACHMENT, attached, count=0)
+    draft.record_left_out(Part.ATTACHMENT, attached, count=0)
 
 
 def _is_body(part: _Part, mail: _Part, name: str) -> bool:

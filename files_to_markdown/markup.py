@@ -109,7 +109,7 @@ class _Table:
 
     def begin_row(self) -> None:
         if self.rows:
-            self._skip_taken(self.rows[-1])
+            self._skip_spanned_columns(self.rows[-1])
         self.rows.append([])
 
     def add_cell(self, text: str) -> None:
@@ -117,12 +117,12 @@ class _Table:
         if not self.rows:
             self.begin_row()
         row = self.rows[-1]
-        self._skip_taken(row)
+        self._skip_spanned_columns(row)
         for column in range(len(row), len(row) + columns):
             self._row_spans[column] = rows - 1
         row += [text, *[""] * (columns - 1)]
 
-    def _skip_taken(self, row: list[str]) -> None:
+    def _skip_spanned_columns(self, row: list[str]) -> None:
         while self._row_spans[len(row)] > 0:
             self._row_spans[len(row)] -= 1
             row.append("")
@@ -138,7 +138,7 @@ class _List:
     def next_marker(self, value: str | None) -> str:
         if self.number is None:
             return "-"
-        self.number = _number(value, self.number)
+        self.number = _parse_number(value, self.number)
         sign = _NUMBERS.get(self.type, str)(self.number)
         self.number += self.step
         return f"{sign or self.number - self.step}."
@@ -187,7 +187,7 @@ class Markup(HTMLParser):
         self._skipped_depth = 0
         self._is_code = False
         self._quotations = 0
-        self._raised: list[tuple[str, int]] = []
+        self._script: list[tuple[str, int]] = []
         """The open superscripts and subscripts, and the positions in the text where they start."""
         self._spans: list[tuple[bool, bool]] = []
         """For each open span: whether its style raises or lowers it, and whether its style strikes it out."""
@@ -211,7 +211,7 @@ class Markup(HTMLParser):
             self._skipped_depth += tag == self._skipping
         elif tag in _SKIPPED:
             self._skipping, self._skipped_depth, self._is_reported = tag, 1, False
-            self._draft.leave_out(Part.ATTACHMENT, count=tag == "iframe" and self._shows_page(dict(attrs)))
+            self._draft.record_left_out(Part.ATTACHMENT, count=tag == "iframe" and self._shows_page(dict(attrs)))
             self._is_sheet = tag == "style" and dict(attrs).get("media") in (None, "", "all", "screen")
         elif self._is_hidden(tag, dict(attrs)):
             pass
@@ -226,10 +226,12 @@ class Markup(HTMLParser):
 
     def _shows_page(self, attributes: Mapping[str, str | None]) -> bool:
         return not (
-            self._is_at_most(_Visibility.NOTHING) or _is_dot(attributes) or self._sheets.hide("iframe", attributes)
+            self._is_no_more_visible_than(_Visibility.NOTHING)
+            or _is_dot(attributes)
+            or self._sheets.hide("iframe", attributes)
         )
 
-    def _is_at_most(self, visibility: _Visibility) -> bool:
+    def _is_no_more_visible_than(self, visibility: _Visibility) -> bool:
         """Returns whether the innermost open element is no more visible than `visibility`."""
         return bool(self._visibilities) and self._visibilities[-1] <= visibility
 
@@ -248,7 +250,7 @@ class Markup(HTMLParser):
         return seen is _Visibility.NOTHING
 
     def _visibility_of(self, tag: str, attributes: Mapping[str, str | None]) -> _Visibility:
-        if self._is_at_most(_Visibility.NOTHING):
+        if self._is_no_more_visible_than(_Visibility.NOTHING):
             return _Visibility.NOTHING
         if tag not in ("html", "body", "input") and self._sheets.hide(tag, attributes):
             return _Visibility.NOTHING
@@ -289,25 +291,25 @@ class Markup(HTMLParser):
         elif tag in _MARKS and not self._is_code:
             self._append_text(_MARKS[tag])
         elif tag in _RAISED:
-            self._end_raised()
+            self._end_script()
         elif tag == "span" and self._spans:
             is_raised, is_struck = self._spans.pop()
             self._append_text("~~" if is_struck else "")
             if is_raised:
-                self._end_raised()
+                self._end_script()
         elif tag == "rt" and not self._has_parentheses:
             self._append_text(")")
 
     def handle_data(self, data: str) -> None:
         if self._skipping == "svg" and data.strip() and not self._is_reported:
             self._is_reported = True
-            self._draft.leave_out(Part.PICTURE)
+            self._draft.record_left_out(Part.PICTURE)
         if self._is_sheet and self._skipping:
             self._sheets.add(data)
-        is_unseen = self._is_at_most(_Visibility.NO_LETTERS)
+        is_unseen = self._is_no_more_visible_than(_Visibility.NO_LETTERS)
         if is_unseen and not self._skipping and data.strip() and not self._is_reported:
             self._is_reported = True
-            self._draft.leave_out(Part.HIDDEN_TEXT)
+            self._draft.record_left_out(Part.HIDDEN_TEXT)
         if self._skipping or is_unseen:
             return
         data = data.replace("\u00ad", "")
@@ -339,13 +341,13 @@ class Markup(HTMLParser):
             self._add_picture(attributes)
         elif tag in _NAMED:
             is_film = (attributes.get("type") or "").startswith(("audio/", "video/"))
-            self._draft.leave_out(Part.RECORDING if is_film else _NAMED[tag])
+            self._draft.record_left_out(Part.RECORDING if is_film else _NAMED[tag])
         elif tag in ("input", "select"):
             self._begin_control(tag, attributes)
         elif tag in _MARKS and not self._is_code:
             self._append_text(_MARKS[tag])
         elif tag in (*_RAISED, "span"):
-            self._begin_raised(tag, attributes)
+            self._begin_script(tag, attributes)
         elif tag in ("ruby", "rp"):
             self._has_parentheses = tag == "rp"
         elif tag == "rt" and not self._has_parentheses:
@@ -360,7 +362,7 @@ class Markup(HTMLParser):
         size = attributes.get("size") or "1"
         self._choice = _Choice("multiple" in attributes or size not in ("", "0", "1"))
 
-    def _begin_raised(self, tag: str, attributes: Mapping[str, str | None]) -> None:
+    def _begin_script(self, tag: str, attributes: Mapping[str, str | None]) -> None:
         sign: str | None = tag
         struck = False
         if tag == "span":
@@ -369,13 +371,13 @@ class Markup(HTMLParser):
             sign = shifted[1].lower() if shifted else None
             self._spans.append((shifted is not None, struck))
         if sign:
-            self._raised.append((sign, len(self._text)))
+            self._script.append((sign, len(self._text)))
         self._append_text("~~" if struck else "")
 
     def _add_picture(self, attributes: Mapping[str, str | None]) -> None:
         # A one-pixel image only tracks who reads a mail.
         if not _is_dot(attributes):
-            self._draft.leave_out(Part.PICTURE)
+            self._draft.record_left_out(Part.PICTURE)
         if alt := " ".join((attributes.get("alt") or "").split()):
             self._append_text(f"![{alt}]")
 
@@ -402,12 +404,12 @@ class Markup(HTMLParser):
             text, self._choice = self._choice.text(), None
             self._append_text(f" {text} ")
 
-    def _end_raised(self) -> None:
-        if not self._raised:
+    def _end_script(self) -> None:
+        if not self._script:
             return
-        tag, at = self._raised.pop()
+        tag, at = self._script.pop()
         # For nested ones, the outer one is enough.
-        if not self._raised and len(self._text) > at:
+        if not self._script and len(self._text) > at:
             text = "".join(self._text[at:])
             del self._text[at:]
             self._append_text(format_script(self._text[-1] if self._text else "", text, _RAISED[tag]))
@@ -493,7 +495,7 @@ class Markup(HTMLParser):
 
     def _clear(self) -> None:
         self._text.clear()
-        self._raised.clear()
+        self._script.clear()
 
     def _flush(self) -> None:
         if self._tables:
@@ -525,12 +527,12 @@ def _new_list(tag: str, attributes: Mapping[str, str | None]) -> _List:
     is_reversed = "reversed" in attributes
     if tag == "ul" or (is_reversed and not attributes.get("start")):
         return _List()
-    return _List(_number(attributes.get("start"), 1), -1 if is_reversed else 1, attributes.get("type") or "")
+    return _List(_parse_number(attributes.get("start"), 1), -1 if is_reversed else 1, attributes.get("type") or "")
 
 
-def _number(text: str | None, otherwise: int) -> int:
+def _parse_number(text: str | None, default: int) -> int:
     is_number = text is not None and re.fullmatch(r"\s*-?[0-9]{1,7}\s*", text)
-    return max(-MAX_NUMBER, min(int(text or ""), MAX_NUMBER)) if is_number else otherwise
+    return max(-MAX_NUMBER, min(int(text or ""), MAX_NUMBER)) if is_number else default
 
 
 def _is_dot(attributes: Mapping[str, str | None]) -> bool:
@@ -548,5 +550,5 @@ def _tidy(text: str, *, keeps_tabs: bool = False) -> str:
     return "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
 
 
-def _non_empty_lines(text: str, between: str, *, keeps_tabs: bool = False) -> str:
-    return between.join(filter(None, _tidy(text, keeps_tabs=keeps_tabs).split("\n")))
+def _non_empty_lines(text: str, separator: str, *, keeps_tabs: bool = False) -> str:
+    return separator.join(filter(None, _tidy(text, keeps_tabs=keeps_tabs).split("\n")))

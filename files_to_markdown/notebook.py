@@ -13,7 +13,7 @@ from files_to_markdown.markup import read_html
 
 _COLORS = re.compile(r"\x1b\[[0-9;]{0,20}m")
 _TEXTS = ("text/markdown", "text/latex", "text/plain", "text")
-"""Formats of an output, best first. HTML usually has a plain alternative, which is shorter."""
+"""Formats of an output, best first. HTML output usually has a plain-text alternative, which is shorter."""
 _PAGES = ("text/html", "html")
 _OBJECT = re.compile(r"\s*<[\w.]{1,100} object(?: at 0x[0-9a-f]{1,16})?>\s*", re.IGNORECASE)
 """Matches plain text that contains only the name of a class."""
@@ -26,14 +26,14 @@ def read_notebook(text: str, draft: Draft) -> None:
         notebook = None
     cells = [cell for cell in _cells(notebook) if isinstance(cell, Mapping)] if isinstance(notebook, Mapping) else []
     if not cells:
-        draft.add_ends(text)
+        draft.add_beginning_and_end(text)
         return
     language = _language(notebook)
     for cell in cells:
         source = _join_lines(cell.get("source", cell.get("input")))
         draft.add(code_block(source, language) if cell.get("cell_type") == "code" else source)
         attachments = cell.get("attachments")
-        draft.leave_out(Part.PICTURE, count=len(attachments) if isinstance(attachments, Mapping) else 0)
+        draft.record_left_out(Part.PICTURE, count=len(attachments) if isinstance(attachments, Mapping) else 0)
         for output in _objects(cell.get("outputs")):
             _add_output(output, draft)
 
@@ -48,10 +48,10 @@ def _objects(value: object) -> list[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, Sequence) else []
 
 
-def _join_lines(value: object, between: str = "") -> str:
+def _join_lines(value: object, separator: str = "") -> str:
     """Joins text that is stored either as a string or as a list of lines."""
     if isinstance(value, list):
-        return between.join(line for line in value if isinstance(line, str))
+        return separator.join(line for line in value if isinstance(line, str))
     return value if isinstance(value, str) else ""
 
 
@@ -72,7 +72,7 @@ def _add_output(output: Mapping[str, Any], draft: Draft) -> None:
     if output.get("output_type") in ("error", "pyerr"):
         said = f"{output.get('ename')}: {output.get('evalue')}\n{_join_lines(output.get('traceback'), chr(10))}"
     is_drawn = not said and ("<script" in page or (data is forms and bool(data) and not page))
-    draft.leave_out(Part.PICTURE, count=is_picture or is_drawn)
+    draft.record_left_out(Part.PICTURE, count=is_picture or is_drawn)
     # The plain format of a picture only names its class.
     if said.strip() and not is_picture:
         draft.add(f"Output:\n{code_block(_COLORS.sub('', said))}")

@@ -77,7 +77,7 @@ Token = tuple[str, str]
 """The token's type (place, literal, elapsed, condition, word or general) and its text."""
 
 
-def format_saved(text: str, code: str, *, is_1904: bool = False) -> str:
+def format_stored_number(text: str, code: str, *, is_1904: bool = False) -> str:
     """Formats a number that a file stores as text. Returns any other text unchanged."""
     try:
         number = float(text)

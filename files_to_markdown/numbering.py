@@ -207,7 +207,7 @@ def _definition(element: Element) -> _Definition:
     definition = _Definition(linked_style=value_of(element, "numStyleLink"))
     for level in element:
         if local_name(level) == "lvl":
-            at = _number(attribute(level, "ilvl"), 0)
+            at = _parse_number(attribute(level, "ilvl"), 0)
             definition.levels.setdefault(at, _read_level(level))
             if style := value_of(level, "pStyle"):
                 definition.by_style.setdefault(style, at)
@@ -218,11 +218,11 @@ def _instance(element: Element) -> _Instance:
     instance = _Instance(value_of(element, "abstractNumId"), {}, {})
     for override in element:
         if local_name(override) == "lvlOverride":
-            at = _number(attribute(override, "ilvl"), 0)
+            at = _parse_number(attribute(override, "ilvl"), 0)
             if (level := child(override, "lvl")) is not None:
                 instance.levels[at] = _read_level(level)
             if start := value_of(override, "startOverride"):
-                instance.starts[at] = _number(start, 0)
+                instance.starts[at] = _parse_number(start, 0)
     return instance
 
 
@@ -238,16 +238,16 @@ def _read_level(element: Element) -> _Level:
     return _Level(
         format=name,
         text=None if text is None else attribute(text, "val"),
-        start=_number(value_of(element, "start"), 0),
-        restarts_after=_number(restart, 0) - 1 if restart else None,
+        start=_parse_number(value_of(element, "start"), 0),
+        restarts_after=_parse_number(restart, 0) - 1 if restart else None,
         is_legal=is_on(element, "isLgl"),
         has_space=value_of(element, "suff") != "nothing",
         zeros=zeros,
     )
 
 
-def _number(text: str, otherwise: int) -> int:
-    return min(int(text), MAX_NUMBER) if text.isdecimal() and len(text) < 8 else otherwise
+def _parse_number(text: str, default: int) -> int:
+    return min(int(text), MAX_NUMBER) if text.isdecimal() and len(text) < 8 else default
 
 
 def _list_reference(properties: Element | None) -> tuple[str, str]:

@@ -51,14 +51,14 @@ def value_text(cell: Element, draft: Draft) -> str | None:
     """Returns the text for a cell's value, or None if the cell's paragraphs show it. The parts of a date with a custom
     format could be in any order, so dates are formatted like those in xlsx files."""
     kinds = [value for key, value in cell.attrib.items() if key.endswith("}value-type")]
-    draft.leave_out(Part.ERROR, count="error" in kinds)
+    draft.record_left_out(Part.ERROR, count="error" in kinds)
     date, value = attribute(cell, "date-value"), attribute(cell, "value")
     if date:
         return date.replace("T", " ").removesuffix(" 00:00:00").removesuffix(":00")
     if child(cell, "p") is not None:
         return None
     if formula := attribute(cell, "formula") if not kinds else "":
-        draft.leave_out(Part.FORMULA)
+        draft.record_left_out(Part.FORMULA)
         return f"={formula.partition('=')[2]}"
     try:
         number = float(value)
@@ -77,10 +77,10 @@ def report_drawings(sheet: Element, archive: Archive | None, draft: Draft) -> No
         if embedded is not None:
             name = f"{attribute(embedded, 'href').removeprefix('./')}/{_CONTENT}"
             content = archive.bytes_of(name) if archive else b"chart:chart"
-            draft.leave_out(Part.CHART if b"chart:chart" in content else Part.ATTACHMENT)
+            draft.record_left_out(Part.CHART if b"chart:chart" in content else Part.ATTACHMENT)
         elif child(shape, "object-ole") is not None:
-            draft.leave_out(Part.ATTACHMENT)
+            draft.record_left_out(Part.ATTACHMENT)
         elif child(shape, "image") is not None:
-            draft.leave_out(Part.PICTURE)
+            draft.record_left_out(Part.PICTURE)
         elif any(local_name(one) in ("p", "h") and "".join(one.itertext()).strip() for one in shape.iter()):
-            draft.leave_out(Part.TEXT_BOX)
+            draft.record_left_out(Part.TEXT_BOX)

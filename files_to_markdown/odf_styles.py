@@ -73,38 +73,38 @@ class OdfStyles:
             style = found.parent
         return ""
 
-    def sign(self, span: Element) -> str:
+    def script_sign(self, span: Element) -> str:
         """Returns ^ for a superscript, _ for a subscript, otherwise ""."""
         place = self._property("text", attribute(span, "style-name"), "text-position").partition(" ")[0]
         if place.startswith(("sub", "-")):
             return "_"
         return "^" if place.startswith("super") or place.strip("0%") else ""
 
-    def strikes(self, element: Element, *, otherwise: bool) -> bool:
-        """Returns whether a cell, a paragraph or part of a paragraph is struck out. `otherwise`: whether its parent
+    def is_struck(self, element: Element, *, default: bool) -> bool:
+        """Returns whether a cell, a paragraph or part of a paragraph is struck out. `default`: whether its parent
         is."""
         kind = local_name(element)
         # Rows and columns name the style of cells that don't have one.
         is_line = kind in ("table-row", "table-column")
         if not (style := attribute(element, "default-cell-style-name" if is_line else "style-name")):
-            return otherwise
+            return default
         family = {"p": "paragraph", "h": "paragraph", "span": "text"}.get(kind, "table-cell")
         lines = (self._property(family, style, f"text-line-through-{name}") for name in ("style", "type"))
         line = next(filter(None, lines), "")
-        return line != "none" if line else otherwise
+        return line != "none" if line else default
 
-    def hides(self, element: Element) -> bool:
+    def is_hidden(self, element: Element) -> bool:
         family = "paragraph" if local_name(element) in ("p", "h") else "text"
         return self._property(family, attribute(element, "style-name"), "display") == "none"
 
-    def hides_page(self, page: Element) -> bool:
+    def is_page_hidden(self, page: Element) -> bool:
         return self._property("drawing-page", attribute(page, "style-name"), "visibility") == "hidden"
 
     def shows_on_slide(self, page: Element, name: str) -> bool:
         """Returns whether a slide shows its footer, or another element that a property controls."""
         return self._property("drawing-page", attribute(page, "style-name"), name) != "false"
 
-    def hides_sheet(self, sheet: Element) -> bool:
+    def is_sheet_hidden(self, sheet: Element) -> bool:
         return self._property("table", attribute(sheet, "style-name"), "display") == "false"
 
     def begin_list(self, element: Element) -> Count:
@@ -119,7 +119,7 @@ class OdfStyles:
             self._by_id[id_] = count
         return count
 
-    def levels_of(self, element: Element, count: Count) -> Count:
+    def nested_count(self, element: Element, count: Count) -> Count:
         """Returns the count for a nested list, which can have a style of its own."""
         levels = self._lists.get(attribute(element, "style-name"))
         return count if levels is None else Count(levels, count.at)

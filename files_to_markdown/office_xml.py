@@ -17,7 +17,7 @@ from xml.sax.saxutils import quoteattr
 from files_to_markdown.archive import attribute, child, local_name, value_of
 from files_to_markdown.document import Draft, Part
 from files_to_markdown.markup import link, strike_out
-from files_to_markdown.number_formats import GENERAL, format_saved, format_value
+from files_to_markdown.number_formats import GENERAL, format_stored_number, format_value
 from files_to_markdown.word import line_of
 
 _MAX_GAP, _MAX_COLUMNS = 100, 16_384
@@ -93,7 +93,7 @@ def _convert_element(element: Element, name: str, draft: Draft) -> None:
     elif name == "annotation":
         element.tag = _WORD + _CHANGES.get(attribute(element, "type"), "bookmarkEnd")
         if attribute(element, "type") == "Word.Comment":
-            draft.leave_out(Part.COMMENT)
+            draft.record_left_out(Part.COMMENT)
             element[:] = []
     elif name == "hlink":
         place = attribute(element, "bookmark")
@@ -129,7 +129,7 @@ def read_office_sheets(root: Element, draft: Draft) -> None:
     for sheet in (one for one in root if local_name(one) == "Worksheet"):
         name = attribute(sheet, "Name")
         if any(local_name(one) == "Visible" and "Hidden" in (one.text or "") for one in sheet.iter()):
-            draft.leave_out(Part.HIDDEN_SHEET, [name])
+            draft.record_left_out(Part.HIDDEN_SHEET, [name])
             continue
         draft.add(f"## Sheet {name}")
         for table in (one for one in sheet if local_name(one) == "Table"):
@@ -157,7 +157,9 @@ class _Rows:
                 at = columns.stop
                 self._hidden |= set(columns[:_MAX_COLUMNS]) if said.get("Hidden") == "1" else set()
             elif local_name(element) == "Row" and attribute(element, "Hidden") == "1":
-                self._draft.leave_out(Part.HIDDEN_ROW, count=any(local_name(one) == "Data" for one in element.iter()))
+                self._draft.record_left_out(
+                    Part.HIDDEN_ROW, count=any(local_name(one) == "Data" for one in element.iter())
+                )
             elif local_name(element) == "Row":
                 yield self._cells(element)
 
@@ -169,7 +171,7 @@ class _Rows:
             at = _number(said, "Index") - 1 if "Index" in said else at
             text = self._text_of({local_name(one): one for one in cell}, said)
             if at in self._hidden:
-                self._draft.leave_out(Part.HIDDEN_COLUMN, count=bool(text) and at not in self._named)
+                self._draft.record_left_out(Part.HIDDEN_COLUMN, count=bool(text) and at not in self._named)
                 self._named |= {at} if text else set()
             else:
                 gap = sum(column not in self._hidden for column in range(shown, at)[:_MAX_GAP])
@@ -180,10 +182,10 @@ class _Rows:
 
     def _text_of(self, parts: Mapping[str, Element], attributes: Mapping[str, str]) -> str:
         """Returns a cell's displayed text. `attributes`: the cell's attributes."""
-        self._draft.leave_out(Part.COMMENT, count="Comment" in parts)
+        self._draft.record_left_out(Part.COMMENT, count="Comment" in parts)
         if (data := parts.get("Data")) is None:
             formula = attributes.get("Formula", "")
-            self._draft.leave_out(Part.FORMULA, count=bool(formula))
+            self._draft.record_left_out(Part.FORMULA, count=bool(formula))
             return formula
         code, is_struck = self._styles.get(attributes.get("StyleID", ""), ("", False))
         text = self._format_value("".join(data.itertext()), attribute(data, "Type"), code)
@@ -192,12 +194,12 @@ class _Rows:
     def _format_value(self, text: str, kind: str, code: str) -> str:
         match kind:
             case "Number":
-                return format_saved(text, code or GENERAL)
+                return format_stored_number(text, code or GENERAL)
             case "Boolean":
                 return "TRUE" if text == "1" else "FALSE"
             case "DateTime":
                 return _format_date(text, code)
-        self._draft.leave_out(Part.ERROR, count=kind == "Error")
+        self._draft.record_left_out(Part.ERROR, count=kind == "Error")
         return text
 
 

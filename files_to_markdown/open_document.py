@@ -51,8 +51,8 @@ def read_open_document(root: Element, styles: Element, archive: Archive | None, 
     reader.masters = {attribute(one, "name"): one for one in styles.iter() if local_name(one) == "master-page"}
     reader.add(body)
     deleted = (one for one in root.iter() if local_name(one) == "deletion" and any(part.text for part in one.iter()))
-    draft.leave_out(Part.DELETION, count=sum(1 for _ in deleted))
-    draft.leave_out(Part.COMMENT, count=sum(local_name(element) == "annotation" for element in root.iter()))
+    draft.record_left_out(Part.DELETION, count=sum(1 for _ in deleted))
+    draft.record_left_out(Part.COMMENT, count=sum(local_name(element) == "annotation" for element in root.iter()))
 
 
 def read_open_sheets(archive: Archive, draft: Draft) -> None:
@@ -65,9 +65,9 @@ def read_open_sheets(archive: Archive, draft: Draft) -> None:
     comments = sum(local_name(element) == "annotation" for element in root.iter())
     try:
         reader.add(next(element for element in root if local_name(element) == "body"))
-        draft.leave_out(Part.END, count=not is_whole)
+        draft.record_left_out(Part.END, count=not is_whole)
     finally:
-        draft.leave_out(Part.COMMENT, count=comments)
+        draft.record_left_out(Part.COMMENT, count=comments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +133,11 @@ class _OpenDocument:
         elif name == "page":
             yield from self._page(element)
         elif _is_hidden(element):
-            self._draft.leave_out(Part.HIDDEN_TEXT)
+            self._draft.record_left_out(Part.HIDDEN_TEXT)
         else:
-            yield from self._other(element, name)
+            yield from self._other_element(element, name)
 
-    def _other(self, element: Element, name: str) -> Iterator[_Line | _Table]:
+    def _other_element(self, element: Element, name: str) -> Iterator[_Line | _Table]:
         if name == "notes":
             text = "\n".join(self.lines_of(element))
             yield _Line(f"Notes: {text}" if text else "")
@@ -147,12 +147,12 @@ class _OpenDocument:
             if name in _DESCRIBED:
                 yield _Line(self._drawing_text(element))
                 yield from self._take_charts()
-                element = _without(element, ("title", "desc", "object", "image"))
+                element = _without_children(element, ("title", "desc", "object", "image"))
             yield from self._blocks(element)
 
     def _paragraph(self, element: Element, lead: str = "", *, is_listed: bool = False) -> Iterator[_Line | _Table]:
-        if self._styles.hides(element):
-            self._draft.leave_out(Part.HIDDEN_TEXT, count=any(part.text for part in element.iter()))
+        if self._styles.is_hidden(element):
+            self._draft.record_left_out(Part.HIDDEN_TEXT, count=any(part.text for part in element.iter()))
             return
         text = self._text_of(element)
         if local_name(element) == "h":
@@ -171,7 +171,7 @@ class _OpenDocument:
 
     def _list(self, element: Element, count: Count, level: int) -> Iterator[_Line | _Table]:
         """Yields the items of a list. `level`: 1 for a list that isn't nested."""
-        count = self._styles.levels_of(element, count)
+        count = self._styles.nested_count(element, count)
         indent = "  " * (min(level, 20) - 1)
         for item in (one for one in element if local_name(one) in ("list-item", "list-header")):
             # The label before its first paragraph. An item that only contains a list isn't counted.
@@ -192,8 +192,8 @@ class _OpenDocument:
 
     def _page(self, page: Element) -> Iterator[_Line | _Table]:
         self._slides += 1
-        if self._styles.hides_page(page):
-            self._draft.leave_out(Part.HIDDEN_SLIDE, [str(self._slides)])
+        if self._styles.is_page_hidden(page):
+            self._draft.record_left_out(Part.HIDDEN_SLIDE, [str(self._slides)])
             return
         titles = [one for one in page if attribute(one, "class") == "title"]
         title = " ".join(line for one in titles for line in self.lines_of(one))
@@ -222,8 +222,8 @@ class _OpenDocument:
 
     def _sheet(self, sheet: Element) -> Iterator[_Line | _Table]:
         name = attribute(sheet, "name")
-        if self._styles.hides_sheet(sheet):
-            self._draft.leave_out(Part.HIDDEN_SHEET, [name])
+        if self._styles.is_sheet_hidden(sheet):
+            self._draft.record_left_out(Part.HIDDEN_SHEET, [name])
             return
         report_drawings(sheet, self._archive, self._draft)
         yield _Line(f"## Sheet {name}")
@@ -231,25 +231,25 @@ class _OpenDocument:
 
     def _rows_of(self, table: Element, *, is_sheet: bool = False) -> Iterator[list[str]]:
         hidden = columns_of(table, is_hidden)
-        struck_columns = columns_of(table, partial(self._styles.strikes, otherwise=False))
+        struck_columns = columns_of(table, partial(self._styles.is_struck, default=False))
         named: set[int] = set()
         for one in rows_of(table):
-            times = _repeated(one, "number-rows-repeated")
+            times = _repeat_count(one, "number-rows-repeated")
             if is_hidden(one):
-                self._draft.leave_out(Part.HIDDEN_ROW, count=times * any(part.text for part in one.iter()))
+                self._draft.record_left_out(Part.HIDDEN_ROW, count=times * any(part.text for part in one.iter()))
                 continue
             row: list[str] = []
             at = 0
             for cell in one:
                 if local_name(cell) not in ("table-cell", "covered-table-cell"):
                     continue
-                is_struck = self._styles.strikes(one, otherwise=any(at in some for some in struck_columns))
+                is_struck = self._styles.is_struck(one, default=any(at in some for some in struck_columns))
                 text = self._cell_text(cell, is_struck=is_struck) if is_sheet else "<br>".join(self.lines_of(cell))
-                columns = range(at, at + _repeated(cell, "number-columns-repeated"))
+                columns = range(at, at + _repeat_count(cell, "number-columns-repeated"))
                 at += _number(cell, "number-columns-repeated")
                 unseen = {column for column in columns if any(column in some for some in hidden)} if hidden else set()
                 row += [text] * (len(columns) - len(unseen))
-                self._draft.leave_out(Part.HIDDEN_COLUMN, count=len(unseen - named) if text else 0)
+                self._draft.record_left_out(Part.HIDDEN_COLUMN, count=len(unseen - named) if text else 0)
                 named |= unseen if text else set()
             for _ in range(times):
                 yield row
@@ -257,8 +257,8 @@ class _OpenDocument:
     def _cell_text(self, cell: Element, *, is_struck: bool) -> str:
         """Returns the text of a sheet's cell. `is_struck`: whether cells without a style are struck out."""
         text = value_text(cell, self._draft)
-        self._is_struck = self._styles.strikes(cell, otherwise=is_struck and not attribute(cell, "style-name"))
-        text = "<br>".join(self.lines_of(_without(cell, DRAWN))) if text is None else text
+        self._is_struck = self._styles.is_struck(cell, default=is_struck and not attribute(cell, "style-name"))
+        text = "<br>".join(self.lines_of(_without_children(cell, DRAWN))) if text is None else text
         text, self._is_struck = merge_strikethrough(strike_out(text)) if self._is_struck else text, False
         return link_to_formula_url(text, attribute(cell, "formula"))
 
@@ -268,7 +268,7 @@ class _OpenDocument:
     def _struck_pieces_of(self, element: Element, before: str = "") -> str:
         """Returns the text of a paragraph or part of one, with marks where strikethrough begins and ends."""
         around = self._is_struck
-        self._is_struck = self._styles.strikes(element, otherwise=around)
+        self._is_struck = self._styles.is_struck(element, default=around)
         text = "".join(self._pieces_of(element, before))
         is_changed, self._is_struck = self._is_struck != around, around
         return strike_out(text) if is_changed else text
@@ -300,9 +300,9 @@ class _OpenDocument:
             yield from self._span(one, before)
         elif name in _DESCRIBED:
             yield self._drawing_text(one)
-            yield from self._pieces_of(_without(one, ("title", "desc", "object", "image")))
+            yield from self._pieces_of(_without_children(one, ("title", "desc", "object", "image")))
         elif _is_hidden(one):
-            self._draft.leave_out(Part.HIDDEN_TEXT)
+            self._draft.record_left_out(Part.HIDDEN_TEXT)
         elif (words := self._substitute_text(one, name)) is not None:
             yield words
         else:
@@ -329,9 +329,9 @@ class _OpenDocument:
 
     def _span(self, span: Element, before: str) -> Iterator[str]:
         text = self._struck_pieces_of(span, before)
-        if self._styles.hides(span):
-            self._draft.leave_out(Part.HIDDEN_TEXT, count=bool(text))
-        elif sign := self._styles.sign(span):
+        if self._styles.is_hidden(span):
+            self._draft.record_left_out(Part.HIDDEN_TEXT, count=bool(text))
+        elif sign := self._styles.script_sign(span):
             yield format_script(before, text, sign)
         else:
             yield text
@@ -339,7 +339,7 @@ class _OpenDocument:
     def _control_text(self, shape: Element) -> str:
         control = self._controls.get(attribute(shape, "control"))
         text = None if control is None else control_text(control)
-        self._draft.leave_out(Part.CONTROL, count=text is None)
+        self._draft.record_left_out(Part.CONTROL, count=text is None)
         return text or ""
 
     def _drawing_text(self, shape: Element) -> str:
@@ -349,9 +349,9 @@ class _OpenDocument:
         if embedded is not None:
             return f"{words}{self._embedded_text(embedded)}"
         if child(shape, "object-ole") is not None or child(shape, "plugin") is not None:
-            self._draft.leave_out(Part.ATTACHMENT)
+            self._draft.record_left_out(Part.ATTACHMENT)
         elif child(shape, "image") is not None and child(shape, "table") is None:
-            self._draft.leave_out(Part.PICTURE)
+            self._draft.record_left_out(Part.PICTURE)
         return words
 
     def _embedded_text(self, element: Element) -> str:
@@ -360,12 +360,12 @@ class _OpenDocument:
         if (formula := next((one for one in content.iter() if local_name(one) == "math"), None)) is not None:
             # LibreOffice stores the formula as a line of text.
             said = next((one.text for one in formula.iter() if local_name(one) == "annotation"), None)
-            self._draft.leave_out(Part.EQUATION, count=said is None)
+            self._draft.record_left_out(Part.EQUATION, count=said is None)
             return f" {said} " if said else ""
         charts = (one for one in content.iter() if local_name(one) == "chart" and child(one, "chart") is None)
         chart = next(charts, None)
         if chart is None:
-            self._draft.leave_out(Part.ATTACHMENT)
+            self._draft.record_left_out(Part.ATTACHMENT)
             return ""
         titles = " ".join(line for one in chart if local_name(one) == "title" for line in self.lines_of(one))
         tables = [_Table(list(self._rows_of(one))) for one in chart if local_name(one) == "table"]
@@ -379,7 +379,7 @@ def _is_hidden(element: Element) -> bool:
     )
 
 
-def _without(element: Element, names: Sequence[str]) -> Element:
+def _without_children(element: Element, names: Sequence[str]) -> Element:
     rest = ElementTree.Element(element.tag)
     rest.extend(one for one in element if local_name(one) not in names)
     return rest
@@ -391,7 +391,7 @@ def _stored_number(element: Element) -> str:
     return "" if number is None else (number.text or "").strip()
 
 
-def _repeated(element: Element, name: str) -> int:
+def _repeat_count(element: Element, name: str) -> int:
     return min(_number(element, name), MAX_REPEATED)
 
 

@@ -100,8 +100,8 @@ def read_message(file: OleFileIO, draft: Draft) -> None:
     if not mail.get_payload():
         _add_rtf(message.binary(_RTF), draft)
     attached = message.entries_named(_ATTACHMENT)
-    draft.leave_out(Part.ATTACHMENT, [_name_of(message.storage(name)) for name in attached[:MAX_NAMES]], count=0)
-    draft.leave_out(Part.ATTACHMENT, count=max(0, len(attached) - MAX_NAMES))
+    draft.record_left_out(Part.ATTACHMENT, [_name_of(message.storage(name)) for name in attached[:MAX_NAMES]], count=0)
+    draft.record_left_out(Part.ATTACHMENT, count=max(0, len(attached) - MAX_NAMES))
 
 
 def _fields(message: "_Storage") -> dict[str, str]:
@@ -151,7 +151,7 @@ def _headers(message: "_Storage", draft: Draft) -> Message:
 
 def _recipients(message: "_Storage", draft: Draft) -> dict[str, list[str]]:
     names = message.entries_named(_RECIPIENT)
-    draft.leave_out(Part.END, count=len(names) > _MAX_RECIPIENTS)
+    draft.record_left_out(Part.END, count=len(names) > _MAX_RECIPIENTS)
     people: dict[str, list[str]] = {kind: [] for kind in _KINDS.values()}
     for storage in map(message.storage, names[:_MAX_RECIPIENTS]):
         people[_KINDS.get(storage.number(_KIND) & 0xF, "To")].append(_person(storage, _NAME, _ADDRESS))
@@ -194,7 +194,7 @@ def _add_rtf(packed: bytes, draft: Draft) -> None:
     if rtf:
         read_rtf(rtf, draft)
     else:
-        draft.leave_out(Part.END)
+        draft.record_left_out(Part.END)
 
 
 class _Storage:

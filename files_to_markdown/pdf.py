@@ -42,7 +42,7 @@ def read_pdf(content: bytes, draft: Draft) -> None:
         pdf.init_forms()
     except PdfiumError as error:
         raise Unreadable(Obstacle.PROTECTED if "password" in str(error).lower() else Obstacle.DAMAGED) from error
-    draft.leave_out(Part.ATTACHMENT, list(_attachment_names(pdf)), count=0)
+    draft.record_left_out(Part.ATTACHMENT, list(_attachment_names(pdf)), count=0)
     without_text = []
     draft.pages = len(pdf)
     for number in range(draft.pages):
@@ -57,7 +57,7 @@ def read_pdf(content: bytes, draft: Draft) -> None:
             draft.add(note, "\n")
         if not text.strip():
             without_text.append(str(number + 1))
-    draft.leave_out(Part.PAGE, without_text, count=0)
+    draft.record_left_out(Part.PAGE, without_text, count=0)
 
 
 def _text(page: Any) -> str:
@@ -114,11 +114,11 @@ def _annotation_texts(pdf: Any, page: Any, draft: Draft) -> Iterator[str]:
         is_unseen = pdfium.FPDFAnnot_GetFlags(annotation) & _UNSEEN
         said = list(_text_of_annotation(pdfium, pdf, annotation, name))
         if is_unseen:
-            draft.leave_out(Part.HIDDEN_TEXT, count=bool(said))
+            draft.record_left_out(Part.HIDDEN_TEXT, count=bool(said))
         else:
             yield from said
             if part := _LEFT_OUT.get(name):
-                draft.leave_out(part)
+                draft.record_left_out(part)
         pdfium.FPDFPage_CloseAnnot(annotation)
 
 

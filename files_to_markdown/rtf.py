@@ -142,11 +142,17 @@ class _Rewriter:
         elif self._fields and state.is_code and not self._states[-1].is_code:
             yield self._fields[-1].value()
 
-    def _end_field(self, of: _Field) -> bytes:
+    def _end_field(self, field: _Field) -> bytes:
         """Returns the words for a field without a result. If they are unknown, counts the field and returns b""."""
         state = self._states[-1]
-        code = b"".join(of.code).decode("latin-1")
-        if of.shown_before < self._shown_count or of.numbers or state.is_hidden or state.is_aside or link_target(code):
+        code = b"".join(field.code).decode("latin-1")
+        if (
+            field.shown_before < self._shown_count
+            or field.numbers
+            or state.is_hidden
+            or state.is_aside
+            or link_target(code)
+        ):
             return b""
         words = prompt_of(code)
         self.fields += words is None
@@ -181,8 +187,8 @@ class _Rewriter:
                 self._states[-1] = replace(state, is_aside=True)
         yield token
 
-    def _begin_result(self, state: _State, of: _Field) -> Iterator[bytes]:
-        url, place = link_target(b"".join(of.code).decode("latin-1").replace("\\\\", "\\")) or ("", "")
+    def _begin_result(self, state: _State, field: _Field) -> Iterator[bytes]:
+        url, place = link_target(b"".join(field.code).decode("latin-1").replace("\\\\", "\\")) or ("", "")
         if link("x", url) != "x":
             target = f"{url}{'#' if place else ''}{place}".encode("latin-1")
             self._states[-1] = replace(state, closing=b"](" + _SPECIAL.sub(rb"\\\1", target) + b")")
@@ -244,19 +250,19 @@ def read_rtf(content: bytes, draft: Draft) -> None:
     text = rtf_to_text(rtf, charset, "replace")  # type: ignore[no-untyped-call]
     # It writes an emoji as the two halves of its escape.
     draft.add(merge_strikethrough(_SYMBOL.sub(r"\1•", _join_halves(text).replace("\u00ad", ""))))
-    draft.leave_out(Part.COMMENT, count=content.count(b"{\\*\\annotation"))
-    draft.leave_out(Part.DELETION, count=deletions)
-    draft.leave_out(Part.HIDDEN_TEXT, count=rewriter.hidden)
-    draft.leave_out(Part.FIELD, count=rewriter.fields)
+    draft.record_left_out(Part.COMMENT, count=content.count(b"{\\*\\annotation"))
+    draft.record_left_out(Part.DELETION, count=deletions)
+    draft.record_left_out(Part.HIDDEN_TEXT, count=rewriter.hidden)
+    draft.record_left_out(Part.FIELD, count=rewriter.fields)
     # Newer programs write a text box twice, for programs from before 1997.
-    draft.leave_out(Part.TEXT_BOX, count=max(0, content.count(b"\\dptxbxtext") - content.count(b"\\shptxt")))
+    draft.record_left_out(Part.TEXT_BOX, count=max(0, content.count(b"\\dptxbxtext") - content.count(b"\\shptxt")))
     equations = len(_OLD_EQUATION.findall(content))
-    draft.leave_out(Part.EQUATION, count=len(_EQUATION.findall(content)) + equations)
+    draft.record_left_out(Part.EQUATION, count=len(_EQUATION.findall(content)) + equations)
     objects = len(_OBJECT.findall(content))
-    draft.leave_out(Part.ATTACHMENT, count=max(0, objects - equations))
+    draft.record_left_out(Part.ATTACHMENT, count=max(0, objects - equations))
     # Word writes a picture twice, once for old readers, and an object includes one for readers that can't open it.
     pictures = content.count(b"{\\pict") - content.count(b"{\\nonshppict") - content.count(b"{\\result")
-    draft.leave_out(Part.PICTURE, count=max(0, pictures))
+    draft.record_left_out(Part.PICTURE, count=max(0, pictures))
 
 
 def _without_unset_charsets(fonts: str) -> str:

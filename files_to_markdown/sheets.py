@@ -31,11 +31,11 @@ def read_sheets(content: bytes, draft: Draft) -> None:
         raise Unreadable(Obstacle.PROTECTED) from error
     sheets = workbook.sheets_metadata
     hidden = [sheet.name for sheet in sheets if sheet.visible is not SheetVisibleEnum.Visible]
-    draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
+    draft.record_left_out(Part.HIDDEN_SHEET, hidden, count=0)
     is_xls = content.startswith(_OLE)
     formats = cell_formats(content) if is_xls else CellFormats()
-    draft.leave_out(Part.BINARY_SHEET, count=not is_xls)
-    draft.leave_out(Part.OLD_SHEET)
+    draft.record_left_out(Part.BINARY_SHEET, count=not is_xls)
+    draft.record_left_out(Part.OLD_SHEET)
     for number, sheet in enumerate(sheets):
         if sheet.name in hidden:
             continue
@@ -51,13 +51,13 @@ def _rows(sheet: Any, formats: SheetFormats, draft: Draft, *, is_1904: bool) -> 
     for at, row in enumerate(sheet.iter_rows()):
         cells = [(column, cell, formats.format_at(at, column)) for column, cell in enumerate(row, first)]
         if at in formats.hidden_rows:
-            draft.leave_out(Part.HIDDEN_ROW, count=any(cell != "" for cell in row))
+            draft.record_left_out(Part.HIDDEN_ROW, count=any(cell != "" for cell in row))
             continue
         unseen = {column for column, cell, _ in cells if cell != "" and column in formats.hidden_columns} - named
-        draft.leave_out(Part.HIDDEN_COLUMN, count=len(unseen))
+        draft.record_left_out(Part.HIDDEN_COLUMN, count=len(unseen))
         named |= unseen
         shown = [(cell, code) for column, cell, code in cells if column not in formats.hidden_columns]
-        draft.leave_out(Part.ERROR, count=sum(_is_error(cell, code) for cell, code in shown))
+        draft.record_left_out(Part.ERROR, count=sum(_is_error(cell, code) for cell, code in shown))
         yield [_format_cell(cell, code, is_1904=is_1904) for cell, code in shown]
 
 

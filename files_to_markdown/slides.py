@@ -35,8 +35,8 @@ def read_slides(archive: Archive, main: str, draft: Draft) -> None:
             continue
         Shapes(archive, slide, draft).add_slide(root, number)
         _add_layouts(archive, slide, seen, draft)
-    draft.leave_out(Part.HIDDEN_SLIDE, hidden, count=0)
-    draft.leave_out(Part.COMMENT, count=archive.count(r"ppt/comments/[^/]*\.xml", rb"<(?:\w+:)?cm[ >]"))
+    draft.record_left_out(Part.HIDDEN_SLIDE, hidden, count=0)
+    draft.record_left_out(Part.COMMENT, count=archive.count(r"ppt/comments/[^/]*\.xml", rb"<(?:\w+:)?cm[ >]"))
 
 
 def _add_layouts(archive: Archive, name: str, seen: set[str], draft: Draft) -> None:
@@ -73,7 +73,7 @@ class Shapes:
         filled = (
             one for one in root.iter() if local_name(one) in ("spPr", "bgPr") and child(one, "blipFill") is not None
         )
-        self._draft.leave_out(Part.PICTURE, count=sum(1 for _ in filled))
+        self._draft.record_left_out(Part.PICTURE, count=sum(1 for _ in filled))
         for kind, target in self._related.values():
             if kind == "notesSlide" and target in self._archive.names:
                 shapes = [shape for shape in self._archive.xml(target).iter() if local_name(shape) == "sp"]
@@ -92,13 +92,13 @@ class Shapes:
                 rows = (row for row in element if local_name(row) == "tr")
                 self._draft.add_table([self._cell(one) for one in row if local_name(one) == "tc"] for row in rows)
             elif name == "AlternateContent":
-                self.add(_branch(element))
+                self.add(_newest_visible_alternative(element))
             elif name in ("sp", "pic", "graphicFrame", "cxnSp", "grpSp"):
                 self._add_shape(element, name)
             elif name in ("chart", "relIds", "oleObj", "model3d"):
                 self._add_object(element, name)
             elif name == "contentPart" or (name == "graphicData" and _has_no_known_content(element)):
-                self._draft.leave_out(Part.PICTURE)
+                self._draft.record_left_out(Part.PICTURE)
             elif name not in ("Fallback", "timing"):
                 # A copy for older programs is stored next to it, and animations refer to shapes.
                 self.add(element)
@@ -110,13 +110,13 @@ class Shapes:
         if about is not None and attribute(about, "hidden") in ("1", "true"):
             # A form control has a hidden shape, but is displayed in another way.
             is_control = any(local_name(one) == "compatExt" for one in about.iter())
-            self._draft.leave_out(
+            self._draft.record_left_out(
                 Part.HIDDEN_TEXT, count=not is_control and any(local_name(one) == "t" for one in shape.iter())
             )
             return
         if name == "pic":
             is_recording = any(local_name(one) in _RECORDINGS for one in shape.iter())
-            self._draft.leave_out(Part.RECORDING if is_recording else Part.PICTURE)
+            self._draft.record_left_out(Part.RECORDING if is_recording else Part.PICTURE)
         description = "" if about is None else " ".join(attribute(about, "descr").split())
         url = self._link_url(about)
         if description or url:
@@ -125,14 +125,14 @@ class Shapes:
 
     def _add_object(self, element: Element, name: str) -> None:
         if name in ("oleObj", "model3d"):
-            self._draft.leave_out(Part.ATTACHMENT if name == "oleObj" else Part.MODEL)
+            self._draft.record_left_out(Part.ATTACHMENT if name == "oleObj" else Part.MODEL)
             return
         target = self._related.get(attribute(element, "id" if name == "chart" else "dm"), ("", ""))[1]
         part = Part.CHART if name == "chart" else Part.DIAGRAM
         try:
             root = self._archive.xml(target)
         except (KeyError, ParseError):
-            self._draft.leave_out(part)
+            self._draft.record_left_out(part)
         else:
             (add_chart if name == "chart" else add_diagram)(root, self._draft)
 
@@ -148,7 +148,7 @@ class Shapes:
         return _text(_pieces(element, self._urls))
 
 
-def _branch(element: Element) -> Element:
+def _newest_visible_alternative(element: Element) -> Element:
     """Returns the alternative to read, which is the newest one with visible content."""
     branches = [
         *(one for one in element if local_name(one) == "Choice"),
@@ -193,7 +193,7 @@ def _parts(element: Element) -> Iterator[Element]:
         if local_name(part) in ("r", "fld", "br", "tab", "oMath", "t"):
             yield part
         elif local_name(part) == "AlternateContent":
-            yield from _parts(_branch(part))
+            yield from _parts(_newest_visible_alternative(part))
         elif local_name(part) != "Fallback":
             yield from _parts(part)
 
@@ -229,14 +229,14 @@ class _Numbers:
             (one for source in sources for one in source if local_name(one) in ("buAutoNum", "buChar", "buNone")), None
         )
         self._counts = {at: count for at, count in self._counts.items() if at <= level}
-        number = "" if sign is None or local_name(sign) != "buAutoNum" else self._next(sign, level)
+        number = "" if sign is None or local_name(sign) != "buAutoNum" else self._next_number(sign, level)
         if not number:
             self._counts.pop(level, None)
             is_listed = level if sign is None else local_name(sign) != "buNone"
             number = "-" if is_listed else ""
         return f"{'  ' * level}{number} " if number else "  " * level
 
-    def _next(self, sign: Element, level: int) -> str:
+    def _next_number(self, sign: Element, level: int) -> str:
         kind = attribute(sign, "type")
         start = attribute(sign, "startAt")
         before = self._counts.get(level)

@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element
 
 from files_to_markdown.archive import Archive, attribute, child, external_urls, is_off, local_name, relations_of
 from files_to_markdown.charts import add_chart, add_diagram
-from files_to_markdown.document import Draft, Full, Obstacle, Part, Unreadable
+from files_to_markdown.document import Draft, DraftFull, Obstacle, Part, Unreadable
 from files_to_markdown.markup import format_script, merge_strikethrough, read_html, strike_out
 from files_to_markdown.word_parts import LIST_ID, MAX_LISTED, Rewriter, Styles
 
@@ -75,17 +75,17 @@ def read_word(archive: Archive, main: str, draft: Draft, join: Callable[[str, st
             read_html(piece, draft, labeled=True)
             if at < len(pieces) - 1:
                 _join_chunk(parts, chunks[at], join, draft)
-    draft.leave_out(Part.END, count=not parts.is_complete)
+    draft.record_left_out(Part.END, count=not parts.is_complete)
     for id_ in [*chunks[len(pieces) - 1 :], *body.chunks]:
         _join_chunk(parts, id_, join, draft)
     for id_ in body.charts:
         if not parts.has_part(id_):
-            draft.leave_out(Part.CHART)
+            draft.record_left_out(Part.CHART)
         else:
             add_chart(archive.xml(parts.related[id_][1]), draft)
     for id_ in body.diagrams:
         if not parts.has_part(id_):
-            draft.leave_out(Part.DIAGRAM)
+            draft.record_left_out(Part.DIAGRAM)
         else:
             add_diagram(archive.xml(parts.related[id_][1]), draft)
 
@@ -93,16 +93,16 @@ def read_word(archive: Archive, main: str, draft: Draft, join: Callable[[str, st
 def _join_chunk(parts: "_Parts", id_: str, join: Callable[[str, str, bytes], None], draft: Draft) -> None:
     """Adds a file that Word inserts when it opens the document, or reports it as an attachment."""
     if not parts.has_part(id_):
-        draft.leave_out(Part.ATTACHMENT)
+        draft.record_left_out(Part.ATTACHMENT)
         return
     name = parts.related[id_][1]
     try:
         join(name, parts.archive.type_of(name), parts.archive.bytes_of(name))
-    except (Full, MemoryError):
+    except (DraftFull, MemoryError):
         raise
     except Exception:
         # The file can be damaged in any way, but the document isn't.
-        draft.leave_out(Part.ATTACHMENT)
+        draft.record_left_out(Part.ATTACHMENT)
 
 
 def _mark_chunks(document: Element) -> list[str]:

@@ -110,7 +110,7 @@ def _is_struck(element: Element) -> bool:
 
 
 @dataclass(slots=True)
-class _Drawn:
+class _Drawing:
     boxes: list[Element] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
@@ -157,21 +157,21 @@ class Rewriter:
     def rewrite(self, root: Element) -> None:
         """Rewrites elements that mammoth doesn't support."""
         self._namespace = "".join(root.tag.rpartition("}")[:2])
-        self._draw(root)
+        self._replace_drawings(root)
         for element in list(root.iter()):
             self._rewrite(element, local_name(element))
-        self._number(root)
+        self._number_paragraphs(root)
         self._join_initials(root)
         for name, used in _USED.items():
             for element in root.iter(f"{self._namespace}{name}"):
                 element[:] = [one for one in element if local_name(one) in used]
 
-    def _draw(self, root: Element) -> None:
+    def _replace_drawings(self, root: Element) -> None:
         dropped: set[int] = set()
         for element in list(root.iter()):
             if local_name(element) not in _DRAWN or id(element) in dropped:
                 continue
-            drawn = _Drawn()
+            drawn = _Drawing()
             kept, others = _branches(element)
             self._collect_drawing(kept, drawn)
             if drawn.is_empty() and others:
@@ -183,7 +183,7 @@ class Rewriter:
                     _retag(element, f"{self._namespace}smartTag", *(one for branch in kept for one in branch))
                 continue
             for part in drawn.parts:
-                self._draft.leave_out(part)
+                self._draft.record_left_out(part)
             self.charts += drawn.charts
             self.diagrams += drawn.diagrams
             pict = Element(f"{self._namespace}pict")
@@ -191,7 +191,7 @@ class Rewriter:
             dropped |= {id(one) for one in element.iter()} - {id(one) for box in drawn.boxes for one in box.iter()}
             _retag(element, f"{self._namespace}smartTag", *map(self._text, drawn.words), pict)
 
-    def _collect_drawing(self, elements: Iterable[Element], drawn: _Drawn) -> None:
+    def _collect_drawing(self, elements: Iterable[Element], drawn: _Drawing) -> None:
         for element in elements:
             name = local_name(element)
             if name == "txbxContent":
@@ -206,9 +206,9 @@ class Rewriter:
                     drawn.parts[before:] = [_kind_of(element)]
                 self._record_element(element, name, drawn)
 
-    def _record_element(self, element: Element, name: str, drawn: _Drawn) -> None:
+    def _record_element(self, element: Element, name: str, drawn: _Drawing) -> None:
         if name == "docPr":
-            self._describe(element, drawn)
+            self._add_description(element, drawn)
         elif name in ("pic", "imagedata", "contentPart"):
             drawn.parts.append(Part.PICTURE)
         elif name == "model3d":
@@ -222,7 +222,7 @@ class Rewriter:
         elif name == "shape" and (alt := " ".join(attribute(element, "alt").split())):
             drawn.words.append(f"![{alt}]")
 
-    def _describe(self, element: Element, drawn: _Drawn) -> None:
+    def _add_description(self, element: Element, drawn: _Drawing) -> None:
         text = " ".join((attribute(element, "descr") or attribute(element, "title")).split())
         clicked = child(element, "hlinkClick")
         url = self.urls.get(attribute(clicked, "id"), "") if clicked is not None else ""
@@ -251,7 +251,7 @@ class Rewriter:
 
     def _rewrite_deletion(self, element: Element) -> None:
         # Without text, it is a paragraph's mark.
-        self._draft.leave_out(Part.DELETION, count=any(local_name(one) == "delText" for one in element.iter()))
+        self._draft.record_left_out(Part.DELETION, count=any(local_name(one) == "delText" for one in element.iter()))
 
     def _rewrite_span(self, element: Element) -> None:
         if not attribute(element, "val").isdecimal():
@@ -261,7 +261,7 @@ class Rewriter:
         if (properties := child(row, "trPr")) is None:
             return
         if child(properties, "del") is not None:
-            self._draft.leave_out(Part.DELETION)
+            self._draft.record_left_out(Part.DELETION)
         before = value_of(properties, "gridBefore")
         cell = Element(f"{self._namespace}tc")
         for _ in range(min(int(before), 100) if before.isdecimal() else 0):
@@ -283,7 +283,7 @@ class Rewriter:
         elif not children:
             if words := prompt_of(code):
                 element.append(self._run(self._text(words)))
-            self._draft.leave_out(Part.FIELD, count=words is None)
+            self._draft.record_left_out(Part.FIELD, count=words is None)
 
     def _follow_field(self, at: str) -> None:
         """Follows the beginning, separator and end of a field, and rewrites the code of a link field for mammoth. The
@@ -296,7 +296,7 @@ class Rewriter:
         elif at == "end" and self._codes and (parts := self._codes.pop() or []):
             # A field that only has a code shows the words in it, or is reported.
             words = prompt_of("".join(part.text or "" for part in parts))
-            self._draft.leave_out(Part.FIELD, count=words is None)
+            self._draft.record_left_out(Part.FIELD, count=words is None)
             self._end_code(parts, words or None)
 
     def _end_code(self, parts: Sequence[Element], words: str | None) -> None:
@@ -340,7 +340,7 @@ class Rewriter:
             if self._in_box_field:
                 element.text = ""
             if _EQUATION_FIELD.match(element.text or ""):
-                self._draft.leave_out(Part.EQUATION)
+                self._draft.record_left_out(Part.EQUATION)
             return
         self._follow_field(attribute(element, "fldCharType"))
         data = child(element, "ffData")
@@ -362,7 +362,7 @@ class Rewriter:
     def _rewrite_run(self, run: Element) -> None:
         properties = child(run, "rPr")
         style = "" if properties is None else value_of(properties, "rStyle")
-        is_hidden = _is_hidden(run) or (style in self._styles.hidden and not _shows(properties))
+        is_hidden = _is_hidden(run) or (style in self._styles.hidden and not _is_visible(properties))
         if properties is not None and child(properties, "vertAlign") is None:
             self._mark_as_script(properties, style)
         if style in self._styles.struck:
@@ -371,7 +371,7 @@ class Rewriter:
         font = "" if fonts is None else attribute(fonts, "ascii") or attribute(fonts, "hAnsi")
         texts = [one for one in run if local_name(one) in ("t", "sym")]
         if is_hidden:
-            self._draft.leave_out(Part.HIDDEN_TEXT, count=bool(texts))
+            self._draft.record_left_out(Part.HIDDEN_TEXT, count=bool(texts))
         if (parts := next((codes for codes in reversed(self._codes) if codes is not None), None)) is not None:
             parts += [one for one in texts if local_name(one) == "t"]
         for text in texts:
@@ -423,7 +423,7 @@ class Rewriter:
                 frame = None if properties is None else child(properties, "framePr")
                 initial = element if frame is not None and attribute(frame, "dropCap") in ("drop", "margin") else None
 
-    def _number(self, root: Element) -> None:
+    def _number_paragraphs(self, root: Element) -> None:
         numbering = self._styles.numbering()
         for paragraph in root.iter(f"{self._namespace}p"):
             properties = child(paragraph, "pPr")
@@ -485,7 +485,7 @@ def _symbols(text: str, font: str) -> str:
     return "".join(_BOXES.get(char, char) for char in shown)
 
 
-def _shows(properties: Element | None) -> bool:
+def _is_visible(properties: Element | None) -> bool:
     return properties is not None and child(properties, "vanish") is not None
 
 

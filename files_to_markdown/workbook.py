@@ -21,7 +21,7 @@ from files_to_markdown.archive import (
 )
 from files_to_markdown.document import MAX_CHARS, Draft, Obstacle, Part, Unreadable
 from files_to_markdown.markup import link_to_formula_url, merge_strikethrough, strike_out
-from files_to_markdown.number_formats import BUILT_IN, GENERAL, format_saved, format_text
+from files_to_markdown.number_formats import BUILT_IN, GENERAL, format_stored_number, format_text
 from files_to_markdown.slides import Shapes
 
 _COMMENTED = r"xl/comments\d*\.xml|xl/comments/[^/]*\.xml"
@@ -55,12 +55,12 @@ def read_workbook(archive: Archive, workbook: str, draft: Draft) -> None:
         (sheet, parts.get(_relationship_id(sheet), ("", ""))) for sheet in root.iter() if local_name(sheet) == "sheet"
     ]
     hidden = [attribute(sheet, "name") for sheet, _ in sheets if attribute(sheet, "state") not in ("", "visible")]
-    draft.leave_out(Part.HIDDEN_SHEET, hidden, count=0)
-    draft.leave_out(Part.COMMENT, count=_comment_count(archive))
-    draft.leave_out(Part.ATTACHMENT, count=sum(1 for _ in archive.names_matching(r"xl/embeddings/[^/]+")))
+    draft.record_left_out(Part.HIDDEN_SHEET, hidden, count=0)
+    draft.record_left_out(Part.COMMENT, count=_comment_count(archive))
+    draft.record_left_out(Part.ATTACHMENT, count=sum(1 for _ in archive.names_matching(r"xl/embeddings/[^/]+")))
     controls = sum(1 for _ in archive.names_matching(r"xl/ctrlProps/[^/]+"))
-    draft.leave_out(Part.CONTROL, count=max(controls, archive.count(r"xl/drawings/[^/]*\.vml", _OLD_CONTROL)))
-    draft.leave_out(Part.CONTROL, count=sum(1 for _ in archive.names_matching(r"xl/activeX/[^/]+\.xml")))
+    draft.record_left_out(Part.CONTROL, count=max(controls, archive.count(r"xl/drawings/[^/]*\.vml", _OLD_CONTROL)))
+    draft.record_left_out(Part.CONTROL, count=sum(1 for _ in archive.names_matching(r"xl/activeX/[^/]+\.xml")))
     properties = next((one for one in root if local_name(one) == "workbookPr"), root)
     target = next((to for kind, to in parts.values() if kind == "sharedStrings"), "")
     is_1904 = attribute(properties, "date1904") not in ("", "0", "false")
@@ -74,7 +74,7 @@ def read_workbook(archive: Archive, workbook: str, draft: Draft) -> None:
                 _add_drawings(archive, name, draft)
     finally:
         for part, count in book.counted.items():
-            draft.leave_out(part, count=count)
+            draft.record_left_out(part, count=count)
 
 
 def _add_drawings(archive: Archive, sheet: str, draft: Draft) -> None:
@@ -85,9 +85,9 @@ def _add_drawings(archive: Archive, sheet: str, draft: Draft) -> None:
                 Shapes(archive, name, draft).add(root)
             except (ParseError, RecursionError):
                 # The cells are useful without it.
-                draft.leave_out(Part.PICTURE)
+                draft.record_left_out(Part.PICTURE)
             else:
-                draft.leave_out(Part.END, count=not is_whole)
+                draft.record_left_out(Part.END, count=not is_whole)
 
 
 def _relationship_id(sheet: Element) -> str:
@@ -206,7 +206,7 @@ class _Sheet:
         except Unreadable:
             if not self._has_cells:
                 raise
-            self._draft.leave_out(Part.END)
+            self._draft.record_left_out(Part.END)
 
     def _rows(self) -> Iterator[list[str]]:
         for element in _elements(self._archive, self._name, ("col", "row", "hyperlink", "picture")):
@@ -290,7 +290,7 @@ class _Sheet:
                 return value
             case "d":
                 return value.replace("T", " ").removesuffix(" 00:00:00")
-        return format_saved(value, code, is_1904=self._book.is_1904)
+        return format_stored_number(value, code, is_1904=self._book.is_1904)
 
     def _missing_string(self) -> str:
         self._book.counted[Part.STRING] += 1

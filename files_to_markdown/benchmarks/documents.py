@@ -1,4 +1,4 @@
-"""Measures how documents are read: python -m files_to_markdown.benchmarks.documents
+"""Measures the conversion of documents: python -m files_to_markdown.benchmarks.documents
 
 1. For the corpus (benchmarks/document_corpus.py), the share of extracted paragraphs and cells, by format and in total,
    with the median and maximum of the CPU time in seconds and of the peak memory needed to read a document.
@@ -103,14 +103,14 @@ def kept_pieces(name: str, document: Document | None) -> tuple[int, int]:
 
 
 def measure(path: Path) -> dict[str, Any]:
-    """Reads a file, and prints the resource usage of this process. Each file therefore needs a separate process."""
+    """Reads a file, and prints the resources that this process has used. Each file therefore needs its own process."""
     document, _ = asyncio.run(read(path.name, path.read_bytes()))
     kept, of = kept_pieces(path.name, document) if path.name in corpus() else (int(document is not None), 1)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {"kept": kept, "of": of, "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024}
 
 
-def measure_in_process(path: Path) -> dict[str, Any]:
+def measure_in_subprocess(path: Path) -> dict[str, Any]:
     ran = subprocess.run([*_SELF, "read", str(path)], stdout=subprocess.PIPE, text=True, check=True)
     row: dict[str, Any] = json.loads(ran.stdout)
     return row
@@ -125,7 +125,7 @@ def report_kept(folder: Path) -> bool:
     print("format  files  kept          CPU s: median  worst  peak MB: median  worst")
     paths = sorted((folder / "corpus").iterdir())
     for extension in sorted({path.suffix for path in paths}):
-        rows = [measure_in_process(path) for path in paths if path.suffix == extension]
+        rows = [measure_in_subprocess(path) for path in paths if path.suffix == extension]
         got, all_ = sum(row["kept"] for row in rows), sum(row["of"] for row in rows)
         seconds, peaks_mb = [row["cpu_s"] for row in rows], [row["peak_mb"] for row in rows]
         is_fine = is_fine and got / all_ >= MIN_KEPT and max(peaks_mb) <= MAX_PEAK_MB
@@ -134,13 +134,13 @@ def report_kept(folder: Path) -> bool:
         print(f"{extension[1:]:6}  {len(rows):5}  {got:4}/{all_:4} {got / all_:4.0%}  {used}")
     print(f"all     {files:5}  {kept}/{of} {kept / of:.1%}\n")
     for name in LARGE:
-        row = measure_in_process(folder / "large" / name)
+        row = measure_in_subprocess(folder / "large" / name)
         is_fine = is_fine and row["kept"] == 1 and row["peak_mb"] <= MAX_PEAK_MB
         print(f"{name:32} {row['cpu_s']:5.2f} s, peak {row['peak_mb']:4.0f} MB{'' if row['kept'] else ', REFUSED'}")
     return is_fine
 
 
-def make(folder: Path) -> None:
+def write_hostile_documents(folder: Path) -> None:
     large = {name: make_one() for name, make_one in LARGE.items()}
     hostile = {str(number): make_one() for number, make_one in enumerate(HOSTILE.values())}
     known = {name: content for name, content in corpus().items() if name[0].isdigit()}
@@ -192,7 +192,7 @@ def main(arguments: list[str]) -> int:
         case ["read", path]:
             print(json.dumps(measure(Path(path))))
         case ["make", folder]:
-            make(Path(folder))
+            write_hostile_documents(Path(folder))
         case _:
             with tempfile.TemporaryDirectory() as folder:
                 # In a separate process, because creating them takes more memory than reading them.

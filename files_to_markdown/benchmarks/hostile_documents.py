@@ -33,7 +33,7 @@ _FILE = '<!DOCTYPE x [<!ENTITY j SYSTEM "file:///etc/passwd">]>'
 _REMOTE = '<!DOCTYPE x SYSTEM "http://127.0.0.1:9/x.dtd" [<!ENTITY j SYSTEM "http://127.0.0.1:9/x">]>'
 
 
-def packed(parts: Mapping[str, str | bytes]) -> bytes:
+def pack_zip(parts: Mapping[str, str | bytes]) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, part in parts.items():
@@ -50,7 +50,7 @@ def _relations(*targets: tuple[str, str]) -> str:
 
 
 def docx(body: str, doctype: str = "") -> bytes:
-    return packed(_docx(body, doctype))
+    return pack_zip(_docx(body, doctype))
 
 
 def _docx(body: str, doctype: str = "") -> dict[str, str | bytes]:
@@ -65,7 +65,7 @@ def xlsx(rows: str, doctype: str = "", strings: str = "") -> bytes:
     sheets = '<sheets><sheet name="S" sheetId="1" r:id="r0"/></sheets>'
     parts = ("worksheet", "worksheets/sheet1.xml"), ("sharedStrings", "sharedStrings.xml")
     data = f"<sheetData>{rows}</sheetData>"
-    return packed(
+    return pack_zip(
         {
             "[Content_Types].xml": _TYPES,
             "_rels/.rels": _relations(("officeDocument", "xl/workbook.xml")),
@@ -80,7 +80,7 @@ def xlsx(rows: str, doctype: str = "", strings: str = "") -> bytes:
 def pptx(body: str, doctype: str = "") -> bytes:
     slides = '<p:sldIdLst><p:sldId id="256" r:id="r0"/></p:sldIdLst>'
     p = 'xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
-    return packed(
+    return pack_zip(
         {
             "[Content_Types].xml": _TYPES,
             "ppt/_rels/presentation.xml.rels": _relations(("slide", "slides/slide1.xml")),
@@ -92,7 +92,7 @@ def pptx(body: str, doctype: str = "") -> bytes:
 
 def odf(kind: str, body: str, doctype: str = "", manifest: str = "") -> bytes:
     body = f"<office:body><office:{kind}>{body}</office:{kind}></office:body>"
-    return packed(
+    return pack_zip(
         {
             "mimetype": f"application/vnd.oasis.opendocument.{kind}",
             "META-INF/manifest.xml": manifest or "<manifest/>",
@@ -105,7 +105,7 @@ def _spaces() -> str:
     return " " * (110 * MB)
 
 
-def _nested(opening: str, closing: str, depth: int = 100_000) -> str:
+def _nested_elements(opening: str, closing: str, depth: int = 100_000) -> str:
     return opening * depth + closing * depth
 
 
@@ -173,19 +173,19 @@ HOSTILE: Mapping[str, Callable[[], bytes]] = {
     "protected.docx": lambda: _ole("EncryptionInfo", "EncryptedPackage"),
     "protected.xlsx": lambda: _encrypted_entry(xlsx("")),
     "protected.odt": lambda: odf("text", "", manifest="<manifest><encryption-data/></manifest>"),
-    "nested.docx": lambda: docx(_nested("<w:tbl><w:tr><w:tc>", "</w:tc></w:tr></w:tbl>")),
-    "nested.pptx": lambda: pptx(_nested("<a:x>", "</a:x>")),
-    "nested.odt": lambda: odf("text", _nested("<text:section>", "</text:section>")),
+    "nested.docx": lambda: docx(_nested_elements("<w:tbl><w:tr><w:tc>", "</w:tc></w:tr></w:tbl>")),
+    "nested.pptx": lambda: pptx(_nested_elements("<a:x>", "</a:x>")),
+    "nested.odt": lambda: odf("text", _nested_elements("<text:section>", "</text:section>")),
     "nested.eml": _nested_mail,
     "many elements.pptx": lambda: pptx("<a:p/>" * 16_000_000),
     "many elements.odt": lambda: odf("text", "<text:s/>" * 10_000_000),
-    "many entries.docx": lambda: packed({**_docx(""), **{f"word/{at}.xml": "" for at in range(6_000)}}),
+    "many entries.docx": lambda: pack_zip({**_docx(""), **{f"word/{at}.xml": "" for at in range(6_000)}}),
     "cut off.docx": lambda: docx(_PARAGRAPH * 1_000)[:500],
     "cut off.xlsx": lambda: xlsx(_FAR)[:900],
     "cut off.odt": lambda: odf("text", "<text:p>a</text:p>")[:300],
     "not well-formed.docx": lambda: docx("<w:p><w:r>"),
     "not well-formed.odt": lambda: odf("text", "<text:p>"),
-    "no office file.docx": lambda: packed({"a.txt": "a"}),
+    "no office file.docx": lambda: pack_zip({"a.txt": "a"}),
     "an old format.doc": lambda: _ole("WordDocument"),
     "damaged.xls": lambda: _ole("Root Entry", "Workbook"),
     "binary.csv": lambda: b"a,\0\0\n" * 1_000,

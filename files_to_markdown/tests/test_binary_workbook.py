@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from files_to_markdown import formats
-from files_to_markdown.benchmarks.hostile_documents import packed
+from files_to_markdown.benchmarks.hostile_documents import pack_zip
 from files_to_markdown.document import Document, Format, LeftOut, Part
 from files_to_markdown.tests.test_formats import relations
 
@@ -38,7 +38,7 @@ def workbook(*kinds: str, states: Mapping[int, int] = NONE_HIDDEN) -> bytes:
     parts = {f"xl/{kind}s/sheet{at}.bin": sheet(f"a{at}") for at, kind in enumerate(kinds) if kind == "worksheet"}
     others = {f"xl/{kind}s/sheet{at}.bin": record(129) for at, kind in enumerate(kinds) if kind != "worksheet"}
     related = ((kind, f"{kind}s/sheet{at}.bin") for at, kind in enumerate(kinds))
-    return packed(
+    return pack_zip(
         {
             "xl/workbook.bin": record(131) + record(143) + listed + record(144) + record(132),
             "xl/_rels/workbook.bin.rels": relations(*related).replace(

@@ -4,7 +4,7 @@ import pytest
 
 from files_to_markdown import formats
 from files_to_markdown.benchmarks.document_corpus import corpus
-from files_to_markdown.benchmarks.hostile_documents import packed
+from files_to_markdown.benchmarks.hostile_documents import pack_zip
 from files_to_markdown.document import Document, Format, LeftOut, Obstacle, Part, Unreadable
 
 CONTAINER = '<container><rootfiles><rootfile full-path="OEBPS/book.opf"/></rootfiles></container>'
@@ -25,20 +25,22 @@ PARTS: dict[str, str | bytes] = {
 
 
 def test_book_is_read_in_the_order_of_its_spine() -> None:
-    read = formats.read(Format.ARCHIVE, packed(PARTS))
+    read = formats.read(Format.ARCHIVE, pack_zip(PARTS))
     assert read == Document("# One\n\n# Two\n\nGröße", (LeftOut(Part.PICTURE, 1),))
 
 
 def test_encrypted_book_is_refused() -> None:
     names = "".join(f'<CipherReference URI="{name}"/>' for name in PARTS if name.endswith("xhtml"))
     with pytest.raises(Unreadable) as caught:
-        formats.read(Format.ARCHIVE, packed({**PARTS, "META-INF/encryption.xml": f"<encryption>{names}</encryption>"}))
+        formats.read(
+            Format.ARCHIVE, pack_zip({**PARTS, "META-INF/encryption.xml": f"<encryption>{names}</encryption>"})
+        )
     assert caught.value.refusal is Obstacle.PROTECTED
 
 
 def test_book_whose_fonts_are_encrypted_is_read() -> None:
     rights = '<encryption><CipherReference URI="OEBPS/font.otf"/></encryption>'
-    assert formats.read(Format.ARCHIVE, packed({**PARTS, "META-INF/encryption.xml": rights})).text.startswith("# One")
+    assert formats.read(Format.ARCHIVE, pack_zip({**PARTS, "META-INF/encryption.xml": rights})).text.startswith("# One")
 
 
 def test_password_of_an_old_workbook_is_missed() -> None:

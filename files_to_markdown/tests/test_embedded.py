@@ -7,7 +7,7 @@ import pytest
 
 from files_to_markdown import formats
 from files_to_markdown.document import MAX_CHARS, MAX_INLINE_BYTES, Format, LeftOut, Part, short_text
-from files_to_markdown.embedded import MIN_CHARS, without_embedded
+from files_to_markdown.embedded import MIN_CHARS, without_embedded_files
 
 DATA = base64.b64encode(bytes(range(256)) * 20).decode()
 LINES = "\n".join(DATA[at : at + 76] for at in range(0, len(DATA), 76))
@@ -36,24 +36,24 @@ KEPT = {
 
 @pytest.mark.parametrize("data", REMOVED.values(), ids=REMOVED)
 def test_embedded_file_gives_way_to_words(data: str) -> None:
-    text, count = without_embedded(f'Before "{data}"\nTwelve days\n')
+    text, count = without_embedded_files(f'Before "{data}"\nTwelve days\n')
     assert (text, count) == (f'Before "({len(data):,} characters of an embedded file)"\nTwelve days\n', 1)
 
 
 @pytest.mark.parametrize("text", KEPT.values(), ids=KEPT)
 def test_what_is_no_file_stays(text: str) -> None:
-    assert without_embedded(text) == (text, 0)
+    assert without_embedded_files(text) == (text, 0)
 
 
 @pytest.mark.parametrize("before", range(19_820, 20_000, 30))
 def test_embedded_file_is_found_wherever_it_begins(before: int) -> None:
     """A long text is searched piece by piece."""
-    text, count = without_embedded(f"{'.' * before}{DATA}")
+    text, count = without_embedded_files(f"{'.' * before}{DATA}")
     assert (text[before : before + 1], count) == ("(", 1)
 
 
 def test_words_below_an_embedded_file_stay() -> None:
-    text, count = without_embedded(f"{LINES}\nTwelve days")
+    text, count = without_embedded_files(f"{LINES}\nTwelve days")
     assert (text.endswith("\nTwelve days"), count) == (True, 1)
 
 

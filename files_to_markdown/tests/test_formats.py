@@ -9,7 +9,7 @@ import pytest
 
 from files_to_markdown import formats
 from files_to_markdown.archive import MAX_ENTRIES, MAX_UNPACKED_BYTES
-from files_to_markdown.benchmarks.hostile_documents import docx, odf, packed, pptx, xlsx
+from files_to_markdown.benchmarks.hostile_documents import docx, odf, pack_zip, pptx, xlsx
 from files_to_markdown.document import MAX_CHARS, Document, Format, LeftOut, Obstacle, Part, Unreadable
 from files_to_markdown.kind import document_kind
 
@@ -115,7 +115,7 @@ def test_number_is_shown_with_the_digits_of_spreadsheets(saved: str, shown: str)
 
 def with_part(content: bytes, name: str, part: str) -> bytes:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return packed({**{entry: archive.read(entry) for entry in archive.namelist()}, name: part})
+        return pack_zip({**{entry: archive.read(entry) for entry in archive.namelist()}, name: part})
 
 
 def test_mail_without_plain_text_is_read_as_a_page_and_names_its_attachments() -> None:
@@ -550,7 +550,7 @@ def test_document_of_another_name_is_read() -> None:
             name.replace("document.xml", "document2.xml"): archive.read(name).replace(b"document.xml", b"document2.xml")
             for name in archive.namelist()
         }
-    assert text(Format.ARCHIVE, packed(parts)) == "text"
+    assert text(Format.ARCHIVE, pack_zip(parts)) == "text"
 
 
 def with_directory_field(content: bytes, offset: int, field: bytes) -> bytes:
@@ -571,7 +571,7 @@ def unpacking_to(size_bytes: int) -> bytes:
 REFUSED = {
     "no text": (Format.CSV, b"a\0b\0c", Obstacle.KIND),
     "control characters": (Format.CSV, b"\x01\x02", Obstacle.KIND),
-    "entries": (Format.ARCHIVE, packed({str(number): "" for number in range(MAX_ENTRIES + 1)}), Obstacle.TOO_LARGE),
+    "entries": (Format.ARCHIVE, pack_zip({str(number): "" for number in range(MAX_ENTRIES + 1)}), Obstacle.TOO_LARGE),
     "unpacked": (Format.ARCHIVE, unpacking_to(MAX_UNPACKED_BYTES + 1), Obstacle.TOO_LARGE),
     "encrypted": (Format.ARCHIVE, with_directory_field(docx(""), 8, b"\1\0"), Obstacle.PROTECTED),
 }
@@ -607,7 +607,7 @@ STREAMED = {
 def test_what_is_read_only_until_there_is_enough_text_may_be_large(name: str) -> None:
     with zipfile.ZipFile(io.BytesIO(STREAMED[name])) as archive:
         parts = {one: archive.read(one) for one in sorted(archive.namelist(), key=lambda one: one != name)}
-    large = with_directory_field(packed(parts), 24, (MAX_UNPACKED_BYTES + 1).to_bytes(4, "little"))
+    large = with_directory_field(pack_zip(parts), 24, (MAX_UNPACKED_BYTES + 1).to_bytes(4, "little"))
     assert text(Format.ARCHIVE, large) == "## Sheet S\n\n| a |\n|---|"
 
 

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from files_to_markdown import formats
-from files_to_markdown.benchmarks.hostile_documents import docx, packed, pptx, xlsx
+from files_to_markdown.benchmarks.hostile_documents import docx, pack_zip, pptx, xlsx
 from files_to_markdown.document import Document, Format, LeftOut, Part
 from files_to_markdown.kind import document_kind
 from files_to_markdown.process import read_document
@@ -35,7 +35,7 @@ def joining(body: str, *files: tuple[str, bytes], types: str = "") -> bytes:
         f'<Relationship Id="c{at}" Type="{OFFICE}/aFChunk" Target="{name}"/>' for at, (name, _) in enumerate(files)
     )
     content_types = f'<Types xmlns="{RELATIONS.replace("relationships", "content-types")}">{types}</Types>'
-    return packed(
+    return pack_zip(
         entries(docx(body))
         | {"word/_rels/document.xml.rels": f'<Relationships xmlns="{RELATIONS}">{related}</Relationships>'}
         | {"[Content_Types].xml": content_types}
@@ -303,7 +303,7 @@ def test_text_that_begins_like_an_office_file_is_a_text(name: str, content: byte
 
 @pytest.mark.parametrize("prefix", ["./", "/"])
 def test_entries_of_an_archive_may_begin_at_its_root(prefix: str) -> None:
-    file = packed({prefix + name: content for name, content in entries(docx(paragraph("a"))).items()})
+    file = pack_zip({prefix + name: content for name, content in entries(docx(paragraph("a"))).items()})
     assert formats.read(Format.ARCHIVE, file).text == "a"
 
 
@@ -314,7 +314,7 @@ def test_names_of_parts_are_the_same_in_capitals() -> None:
         (docx(paragraph("a")), "a"),
         (xlsx(cell, strings="<si><t>a</t></si>"), "## Sheet S\n\n| a |\n|---|"),
     ):
-        spelled = packed({name.upper(): content for name, content in entries(file).items()})
+        spelled = pack_zip({name.upper(): content for name, content in entries(file).items()})
         assert formats.read(Format.ARCHIVE, spelled).text == shown
 
 

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from files_to_markdown import formats
-from files_to_markdown.benchmarks.hostile_documents import packed
+from files_to_markdown.benchmarks.hostile_documents import pack_zip
 from files_to_markdown.document import Document, Format, LeftOut, Part
 from files_to_markdown.tests.test_formats import MC, A, M, P, R, presentation, relations, slide
 from files_to_markdown.tests.test_word import CHART, SHOWN_CHART, C
@@ -174,7 +174,7 @@ def test_slide_that_is_gone_is_passed_over() -> None:
     file = presentation([slide(shape(words("a"))), ""], {})
     with zipfile.ZipFile(io.BytesIO(file)) as archive:
         parts = {name: archive.read(name) for name in archive.namelist() if name != "ppt/slides/slide2.xml"}
-    assert formats.read(Format.ARCHIVE, packed(parts)) == Document("## Slide 1\n\na")
+    assert formats.read(Format.ARCHIVE, pack_zip(parts)) == Document("## Slide 1\n\na")
 
 
 def test_words_of_a_layout_are_shown_once() -> None:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from files_to_markdown import archive, formats, word
-from files_to_markdown.benchmarks.hostile_documents import docx, packed
+from files_to_markdown.benchmarks.hostile_documents import docx, pack_zip
 from files_to_markdown.document import Document, Draft, Format, LeftOut, Part, TimeIsUp
 from files_to_markdown.markup import read_html
 from files_to_markdown.tests.test_formats import PIC, WP, A, R, W, run, with_part
@@ -635,7 +635,7 @@ def test_document_with_names_of_its_own_is_read(names: dict[str, str]) -> None:
     }
     for old, new in names.items():
         parts = {name: part.replace(old, new) for name, part in parts.items()}
-    assert formats.read(Format.ARCHIVE, packed(parts)).text == "1. a\n\nb[1]\n\n1. below ↑"
+    assert formats.read(Format.ARCHIVE, pack_zip(parts)).text == "1. a\n\nb[1]\n\n1. below ↑"
 
 
 @pytest.mark.parametrize("ends_early", [True, False])

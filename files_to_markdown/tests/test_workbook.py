@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from files_to_markdown import formats, workbook
-from files_to_markdown.benchmarks.hostile_documents import packed, xlsx
+from files_to_markdown.benchmarks.hostile_documents import pack_zip, xlsx
 from files_to_markdown.document import MAX_CHARS, Document, Format, LeftOut, Part
 from files_to_markdown.number_formats import format_text, format_value
 from files_to_markdown.tests.test_formats import MC, A, R, relations, with_part
@@ -428,7 +428,7 @@ def test_workbook_of_another_name_and_strict_form_is_read() -> None:
             )
             for name in archive.namelist()
         }
-    assert read(packed(parts)).text == "| 1 |\n|---|"
+    assert read(pack_zip(parts)).text == "| 1 |\n|---|"
 
 
 @pytest.mark.parametrize(

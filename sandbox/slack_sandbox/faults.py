@@ -12,20 +12,20 @@ ASSISTANT_THREADS = (
     "assistant.threads.setTitle",
     "assistant.threads.setSuggestedPrompts",
 )
-"""The methods that Slack has announced to retire in February 2027."""
+"""The methods that Slack plans to retire in February 2027."""
 _SEVERAL: Mapping[tuple[str, ...], str] = {SHOWING: "edits and streams", ASSISTANT_THREADS: "assistant.threads.*"}
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault type and its settings. `method`: one method, several methods, or None for all. `times`: None until it is
-    stopped."""
+    """A fault type and its settings. `method`: one method, several methods, or None for all. `times`: the number of
+    calls that it affects, or None if it lasts until it is stopped."""
 
     name: str
     label: str
     method: str | tuple[str, ...] | None = None
     times: int | None = None
-    containing: str = ""
+    match_text: str = ""
     """Applies only to calls whose arguments contain this text. Faults with different texts can be active together."""
     done: bool = False
     """Whether the call takes effect before its response is broken."""
@@ -57,7 +57,7 @@ class Fault:
 
     def concerns(self, method: str | None, arguments: Mapping[str, object] | None) -> bool:
         methods = self.method if isinstance(self.method, tuple) else (self.method,)
-        return (self.method is None or method in methods) and (not self.containing or self.containing in str(arguments))
+        return (self.method is None or method in methods) and (not self.match_text or self.match_text in str(arguments))
 
 
 class FaultSettings(TypedDict, total=False):
@@ -65,7 +65,7 @@ class FaultSettings(TypedDict, total=False):
 
     method: str | tuple[str, ...] | None
     times: int | None
-    containing: str
+    match_text: str
     done: bool
     retry_after_s: int
     delay_s: float
@@ -161,11 +161,11 @@ class Faults:
         if name in self.actions:
             self.actions[name]()
             return
-        self._active[name, fault.containing] = fault
+        self._active[name, fault.match_text] = fault
         self._notify()
 
-    def stop(self, name: str, containing: str = "") -> None:
-        self._active.pop((FAULTS[name].name, containing), None)
+    def stop(self, name: str, match_text: str = "") -> None:
+        self._active.pop((FAULTS[name].name, match_text), None)
         self._notify()
 
     def stop_all(self) -> None:
@@ -179,9 +179,9 @@ class Faults:
             return None
         if fault.times is not None:
             if fault.times > 1:
-                self._active[name, fault.containing] = replace(fault, times=fault.times - 1)
+                self._active[name, fault.match_text] = replace(fault, times=fault.times - 1)
             else:
-                del self._active[name, fault.containing]
+                del self._active[name, fault.match_text]
             self._notify()
         return fault
 

@@ -11,13 +11,13 @@ import pytest
 import pytest_asyncio
 from openai.types.chat import ChatCompletionChunk
 
-from demo.local_model import LocalModel, LocalModelError, available
+from demo.local_model import LocalModel, LocalModelError, unavailable_reason
 from slack_sandbox.testing.processes import WITHIN_S
 
 pytestmark = [
     pytest.mark.wide,
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(available() is not None, reason=available() or ""),
+    pytest.mark.skipif(unavailable_reason() is not None, reason=unavailable_reason() or ""),
 ]
 ROOT = Path(__file__).parents[2]
 SYSTEM = "You are a helpful assistant."
@@ -168,7 +168,7 @@ async def test_server_ends_with_its_parent_process() -> None:
 
 @pytest.mark.long
 async def test_available_names_the_missing_package() -> None:
-    program = "from demo.local_model import available\nprint(available())"
+    program = "from demo.local_model import unavailable_reason\nprint(unavailable_reason())"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-S", "-c", program, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )

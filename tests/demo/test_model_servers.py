@@ -11,7 +11,7 @@ from aiohttp import web
 
 from bot.models.setup import VendorSettings
 from bot.settings import Settings
-from demo.local_model import available
+from demo.local_model import unavailable_reason
 from demo.model_servers import RunningServer, Server, find_server
 from demo.models import choose_model
 from demo.scripted_model import ScriptedModel
@@ -114,7 +114,7 @@ async def test_server_that_is_found_answers_unless_a_model_is_set(serve: Serve) 
 
 
 @pytest.mark.wide
-@pytest.mark.skipif(available() is not None, reason=available() or "")
+@pytest.mark.skipif(unavailable_reason() is not None, reason=unavailable_reason() or "")
 @pytest.mark.long
 async def test_bundled_model_is_called_a_toy() -> None:
     async with AsyncExitStack() as stack:

@@ -12,7 +12,7 @@ import pytest
 
 from bot.core import texts
 from bot.core.actions import ReplyAction
-from demo.guide import for_sandbox
+from demo.guide import sandbox_settings
 from demo.models import GO_ON, cards_model
 from demo.scenes import SCENES
 from demo.scripted_model import ScriptedModel
@@ -69,7 +69,7 @@ async def stage(tracker: TrackerServer) -> AsyncIterator[Stage]:
         Sandbox(manifest=manifest()) as sandbox,
     ):
         vendor.script(says("The model's own words."))
-        settings = for_sandbox(settings_of(sandbox, vendor), tracker.url)
+        settings = sandbox_settings(settings_of(sandbox, vendor), tracker.url)
         async with running(settings, wrap_models=await cards_model(settings, scripted, stack)):
             yield Stage(sandbox, vendor)
 

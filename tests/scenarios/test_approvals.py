@@ -367,7 +367,7 @@ async def test_deployment_while_an_approval_waits_leaves_it_to_the_next_process(
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_asker_is_mentioned_once_if_the_process_is_killed_meanwhile(fleet: Fleet, settings: Settings) -> None:
     stage, sandbox = fleet.stage, fleet.stage.sandbox
-    sandbox.faults.start("no_answer", method="chat.postMessage", times=1, containing=ASKED_AGAIN, done=True)
+    sandbox.faults.start("no_answer", method="chat.postMessage", times=1, match_text=ASKED_AGAIN, done=True)
     process = await fleet.start(be_patient, BOT_DONE_PING_S="1")
     asked = await stage.mention()
     message = await asking(stage, asked)

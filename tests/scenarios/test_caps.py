@@ -67,7 +67,7 @@ async def test_admin_whose_cap_is_used_up_is_not_sent_to_an_admin(stage: Stage) 
 async def test_each_admin_is_told_once_at_80_and_once_at_100_percent(stage: Stage) -> None:
     quota = f"workspace's quota of {USED_TOKENS * 6 // 5:,} tokens per month is used"
     # Slack doesn't take the first message to one of them at once.
-    stage.sandbox.faults.start("internal_error", method="chat.postMessage", containing="U0ALAN", times=1)
+    stage.sandbox.faults.start("internal_error", method="chat.postMessage", match_text="U0ALAN", times=1)
 
     def told(name: str) -> list[str]:
         return [message.text for message in stage.bots(stage.sandbox.dm(name))]

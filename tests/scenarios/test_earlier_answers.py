@@ -70,7 +70,7 @@ async def test_earlier_answer_that_slack_lets_nobody_edit_stays_where_it_is(stag
     stage.vendor.script(says("The first."), says("The second."))
     thread = await ask(stage, settings, "general", None, 1)
     [first] = stage.bots("general", thread)
-    stage.sandbox.faults.start("refuse", method="chat.update", containing=first.ts)
+    stage.sandbox.faults.start("refuse", method="chat.update", match_text=first.ts)
     await stage.sandbox.say("ada", "general", "@typist and then?", thread)
     await stage.answers("general", thread, 2)
     await stage.sandbox.wait_for(lambda: [one for one in stage.calls("chat.update") if MORE in str(one.arguments)])

@@ -38,7 +38,7 @@ async def test_buttons_work_below_an_end_that_another_process_showed_in_a_new_me
         await until_the_end_is_in_the_outbox(another_process)
     faults.stop("internal_error")
     faults.stop("error_500")
-    faults.start("refuse", method="chat.update", containing=placeholder.ts)
+    faults.start("refuse", method="chat.update", match_text=placeholder.ts)
     async with running(settings):
         await until(lambda: any(footer(message) for message in stage.bots("general", asked)), "the end")
         [message] = await until(

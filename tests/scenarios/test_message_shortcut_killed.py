@@ -137,7 +137,7 @@ async def test_direct_message_whose_response_is_lost_is_not_repeated_and_is_answ
     async with running(durable, clock):
         ts = await sandbox.say("alan", "lobby", "hello")
         await sandbox.client("ada").use_message_shortcut("lobby", ts, ASK_ABOUT)
-        sandbox.faults.start("lose_response", method="chat.postMessage", times=1, containing="where I can")
+        sandbox.faults.start("lose_response", method="chat.postMessage", times=1, match_text="where I can")
         assert await sandbox.client("ada").submit({"question": "why?"}) == {}
         await sandbox.wait_for(lambda: sandbox.faults.active("lose_response") is None)
         clock.ahead_s = OUTBOX_HOLD_S + 1

@@ -172,7 +172,7 @@ def asker(case: int) -> str:
 def spoil(sandbox: Sandbox, case: int) -> None:
     name, settings, place = CASES[case]
     method, word = call_at(case, place)
-    placed: FaultSettings = {**settings, "method": method, "times": 1, "containing": word}
+    placed: FaultSettings = {**settings, "method": method, "times": 1, "match_text": word}
     sandbox.faults.start(name, **placed)
 
 
@@ -280,7 +280,7 @@ async def test_killed_at_any_call_of_a_stream_the_answer_is_whole_and_shown_once
     process = await fleet.start(partial(force, "stream"))
     method, word = call_at(0, place)
     # The call is done, and its answer never comes.
-    sandbox.faults.start("no_answer", method=method, times=1, containing=word, done=True)
+    sandbox.faults.start("no_answer", method=method, times=1, match_text=word, done=True)
     asked = await stage.mention("case 0.")
     await sandbox.wait_for(lambda: calls_with(sandbox, method, word))
     await fleet.killed(process)
@@ -294,7 +294,7 @@ async def test_killed_on_a_streams_second_page_the_first_page_stays_as_it_is(fle
     stage, sandbox = fleet.stage, fleet.stage.sandbox
     stage.vendor.script(two_pages(stage))
     process = await fleet.start(partial(force, "stream"))
-    sandbox.faults.start("no_answer", method=STOP, times=1, containing="p39w59")
+    sandbox.faults.start("no_answer", method=STOP, times=1, match_text="p39w59")
     asked = await stage.mention()
     await sandbox.wait_for(lambda: calls_with(sandbox, STOP, "p39w59"))
     first = next(message for message in stage.bots("general", asked) if "p0w0 " in shown(message))

@@ -90,7 +90,7 @@ class PersonCase:
     def begin(self, about: str = "") -> None:
         times = 1 if self.lasts == ONCE else None
         about = about or (self.user if self.method in ABOUT_A_PERSON else self.place)
-        self.stage.sandbox.faults.start(KINDS[self.kind], method=self.method, containing=about, times=times)
+        self.stage.sandbox.faults.start(KINDS[self.kind], method=self.method, match_text=about, times=times)
         self.faulty = about
 
     def end_fault(self) -> None:

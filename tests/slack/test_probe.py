@@ -243,7 +243,7 @@ async def test_broken_check_keeps_its_observations_and_ends_no_other(monkeypatch
 @pytest.mark.parametrize("lost", ["lose_response", "internal_error"])
 async def test_post_whose_response_was_lost_is_deleted(lost: str) -> None:
     async with slack() as sandbox:
-        sandbox.faults.start(lost, method="chat.postMessage", times=1, containing="A reply.", done=True)
+        sandbox.faults.start(lost, method="chat.postMessage", times=1, match_text="A reply.", done=True)
         report = await report_of(sandbox, ["threads"])
         assert "ephemeral" in report.missing
         assert (report.remaining, sandbox.messages(CHANNEL)) == (0, [])

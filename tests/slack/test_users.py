@@ -385,7 +385,7 @@ async def test_person_whom_only_slack_cannot_tell_about_keeps_nobody_waiting(sta
     people = stage.add_person(30)
     stage.sandbox.faults.start("refuse", method="users.list", error="missing_scope")
     for user_id in people[:6]:
-        stage.sandbox.faults.start("internal_error", method="users.info", containing=f"{user_id}'")
+        stage.sandbox.faults.start("internal_error", method="users.info", match_text=f"{user_id}'")
     kinds = await asyncio.gather(*map(stage.users.kind, people))
     assert kinds == [None] * 6 + [UserKind.MEMBER] * 24
 
@@ -677,7 +677,7 @@ async def test_kinds_of_many_people_are_listed_first(
     async with connected(subscribed=frozenset[str]()) as (sandbox, client):
         people = [User(f"U0P{number}", f"p{number}", f"P{number}", "#64748b") for number in range(others)]
         sandbox.workspace.users.update((person.id, person) for person in people)
-        sandbox.faults.start("refuse", method="users.info", error=error, containing="U0NOBODY")
+        sandbox.faults.start("refuse", method="users.info", error=error, match_text="U0NOBODY")
         ids = ["U0ADA", "U0EDITH", "U0NOBODY", *(person.id for person in people)]
         assert await kinds_by_id(client, ids, sandbox.team_id) == {
             **dict.fromkeys(ids, UserKind.MEMBER),

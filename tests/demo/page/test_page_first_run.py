@@ -26,7 +26,9 @@ _RECORD_BODIES = """() => {
 
 
 @pytest.mark.long
-@pytest.mark.skipif(local_model.available() is not None, reason=f"no local model here: {local_model.available()}")
+@pytest.mark.skipif(
+    local_model.unavailable_reason() is not None, reason=f"no local model here: {local_model.unavailable_reason()}"
+)
 async def test_page_shows_a_card_and_a_real_models_answer_grow_and_end(tmp_path: Path, visit: Visit) -> None:
     # Without --model it would be the same, unless a model server runs on this machine.
     async with bot_process(tmp_path, "sandbox", "--model", "local") as process:

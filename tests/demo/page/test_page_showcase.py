@@ -13,7 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Locator, Page, Route, expect
 
 from bot.core import texts
-from demo.guide import for_sandbox, guide_of
+from demo.guide import guide_of, sandbox_settings
 from demo.models import GO_ON, ModelChoice, cards_model
 from demo.passing_time import NOTHING_SCHEDULED, PassingTime
 from demo.scripted_model import TOKENS_PER_S, ScriptedModel
@@ -48,7 +48,7 @@ async def sandbox(scripted: ScriptedModel, tracker: TrackerServer) -> AsyncItera
         guide = guide_of(ModelChoice(settings_of(Sandbox(), vendor), "a small model"), pass_time=time_passes)
         async with Sandbox(guide=guide, manifest=manifest()) as sandbox:
             time_passes.sandbox = sandbox
-            settings = for_sandbox(replace(settings_of(sandbox, vendor), drain_s=0, welcome=False), tracker.url)
+            settings = sandbox_settings(replace(settings_of(sandbox, vendor), drain_s=0, welcome=False), tracker.url)
             async with running(settings, wrap_models=await cards_model(settings, scripted, stack)) as time_passes.bot:
                 yield sandbox
 
