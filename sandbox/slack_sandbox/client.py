@@ -1,4 +1,4 @@
-"""One person's Slack client: buttons, modals, commands, shortcuts and tabs. Tests act through it."""
+"""One person's Slack client: buttons, modals, commands, shortcuts and tabs. Tests use it to act as that person."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Client:
     surfaces: Surfaces
 
     async def press(self, channel: str, ts: str, action_id: str, value: Choice = None) -> bool:
-        """Uses an element of a message.
+        """Clicks a button in a message, or makes a choice in another element of it.
 
         `value` is a button's value, an option's value, an ID or typed text, or a list of these for multi-select
         elements. Without a `value`, the button's own value is sent. With a `value`, neither the value nor the element
@@ -72,7 +72,8 @@ class Client:
     async def press_in_view(
         self, view: View, action_id: str, value: Choice = None, values: Mapping[str, Choice] | None = None
     ) -> bool:
-        """Uses an element of a modal or the Home tab. `values`: the view's fields at that time, by action_id."""
+        """Clicks a button, or makes a choice, in a modal or the Home tab. `values`: the view's fields at that time, by
+        action_id."""
         press = ViewPress(action_id, None, value, _group_by_block(view, values or {}))
         return await self.surfaces.modals.press(self.user_id, view.id, press)
 

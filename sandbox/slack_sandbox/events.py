@@ -51,14 +51,14 @@ class Events:
     twin_order: TwinOrder = "either"
     chooser: random.Random = field(default_factory=random.Random)
     pane_fields: Callable[[Message], Json] = lambda message: {}
-    """Returns the extra fields of a person's message to an app with an assistant pane (sandbox/panes.py)."""
+    """Returns the extra fields of a person's message to an app with an assistant pane (panes.py)."""
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
 
     def payloads(self, change: Change) -> list[Json]:
-        """Returns a change's payloads in delivery order. Returns no payloads if the app isn't subscribed or isn't a
-        member."""
+        """Returns the payloads for a change in delivery order. There are none if the app isn't subscribed to the event,
+        or isn't a member of the channel."""
         match change:
             case Posted(message) | Changed(message) | Deleted(message) if message.ephemeral_to is not None:
                 events: list[Json] = []
@@ -231,7 +231,8 @@ class Events:
         return payload
 
     def _author_team_id(self, event: Json) -> str:
-        """Returns the payload's team_id: the author's organization. The recipient is in `authorizations`."""
+        """Returns a payload's team_id, which identifies the author's organization. The recipient is in
+        `authorizations`."""
         message = event.get("message") or event.get("previous_message") or event
         return team_of(self.workspace, str(message.get("user")))
 

@@ -21,7 +21,8 @@ from slack_sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError,
 MAX_BYTES = 64 * 1024 * 1024
 """The maximum size of a request. Slack accepts a gigabyte; the sandbox keeps files in memory."""
 SHARED_AFTER_S = 3.0
-"""The delay between files.completeUploadExternal and the message. In Slack, 1.8 to 5.4 s; more for large files."""
+"""The delay between files.completeUploadExternal and the message. In Slack, it is 1.8 to 5.4 s, and longer for large
+files."""
 _CHUNK_BYTES = 64 * 1024
 _CLIP = re.compile(r"Audio clip\b.*\.m4a")
 """Matches the names of audio clips that people record in Slack."""
@@ -92,7 +93,7 @@ class File:
     readers: dict[str, str] = field(default_factory=dict)
     """Access to a canvas for channels and people, by ID, in addition to the channels where it is shared."""
     linked_channel_id: str = ""
-    """The channel whose tab the canvas is, or ""."""
+    """The ID of the channel that has the canvas in a tab, or "" if there is none."""
 
     @property
     def is_snippet(self) -> bool:
@@ -398,7 +399,7 @@ class Files:
 
 
 def links_in(node: Any) -> Iterator[str]:
-    """Yields the URLs that stored blocks link."""
+    """Yields the URLs of the links in stored blocks."""
     if isinstance(node, dict):
         if node.get("type") == "link":
             yield str(node.get("url"))

@@ -46,7 +46,7 @@ class Interactivity:
     _choices: dict[tuple[str, str, str], dict[tuple[str, str], Choice]] = field(default_factory=dict)
 
     async def press(self, channel: str, ts: str, press: Press) -> bool:
-        """Sends the use of an element and returns whether the app acknowledged it. Raises SlackError."""
+        """Sends a click or choice to the app, and returns whether the app acknowledged it. Raises SlackError."""
         message = self.workspace.message_or_deleted(channel, ts)
         if message.ephemeral_to not in (None, press.user_id):
             raise SlackError("message_not_found")

@@ -30,7 +30,7 @@ class Modals:
     views: Views
 
     async def press(self, user_id: str, view_id: str, press: ViewPress) -> bool:
-        """Sends the use of an element and returns whether the app acknowledged it. Raises SlackError."""
+        """Sends a click or choice to the app, and returns whether the app acknowledged it. Raises SlackError."""
         view = self._own_view(user_id, view_id)
         block, element = find_element(self.views.suggested.fill(view.id, view.blocks), press.action_id, press.block_id)
         key = (block["block_id"], press.action_id)

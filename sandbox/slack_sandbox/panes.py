@@ -23,7 +23,7 @@ from slack_sandbox.workspace import (
 Tab = Literal["home", "messages"]
 NEW_THREAD = "New chat"
 SESSION_LIFE_S = 3_600
-"""The time that a session stays in `processing`."""
+"""The longest time that a session stays in `processing`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Panes:
     """Suggestions by direct message and thread. An agent's suggestions are for the whole direct message."""
     _looking_at: dict[str, OpenContent] = field(default_factory=dict)
     _threads: dict[str, str] = field(default_factory=dict)
-    """By user: the ts of the open assistant thread."""
+    """The ts of each user's open assistant thread."""
 
     def open_tab(self, user_id: str, tab: Tab) -> None:
         view = self.views.home(user_id) if tab == "home" else None

@@ -1,4 +1,4 @@
-"""response_url: URLs where an app can respond to a person's action, 5 times within 30 minutes."""
+"""response_url: URLs with which an app can respond to a person's action up to 5 times within 30 minutes."""
 
 import secrets
 from collections import deque

@@ -82,7 +82,7 @@ class Sandbox:
     """A workspace with its servers. `async with Sandbox() as sandbox:` serves until the block ends."""
 
     port: int = 0
-    """0: any free port."""
+    """0 selects any free port."""
     listen_on: str = HOST
     """The IP address to listen on. A container's ports are published only if it is 0.0.0.0."""
     note: str = ""
@@ -92,7 +92,8 @@ class Sandbox:
     posts: PostRule = GENEROUS
     """The limit on posts per channel. The fault strict_posts replaces it."""
     stream_capacity_bytes: int | None = 10_000
-    """The maximum text in a native stream's message, in UTF-8; None: no limit. Reports about it conflict."""
+    """The maximum size of a native stream's text in UTF-8, or None for no limit. Reports about Slack's limit
+    conflict."""
     scopes: AbstractSet[str] = SCOPES - {"assistant:write"}
     """The bot's initial scopes; `granted` has the current ones. Only apps with a pane have assistant:write."""
     subscribed: frozenset[str] = EVENTS
@@ -313,7 +314,8 @@ class Sandbox:
     async def say_as_bot(
         self, name: str, channel: str, text: str, thread_ts: str | None = None, *, is_legacy: bool = False
     ) -> str:
-        """Posts as another bot and returns the message's ts. `is_legacy`: as a legacy integration (bot_message)."""
+        """Posts as another bot and returns the message's ts. `is_legacy`: whether it is a legacy integration
+        (bot_message)."""
         return self.people.say_as_bot(name, channel, text, thread_ts, is_legacy=is_legacy)
 
     async def stream_as_bot(self, name: str, channel: str, thread_ts: str) -> str:
@@ -454,7 +456,7 @@ class Sandbox:
         self._wake_waiters()
 
     def _send(self, payload: Json) -> None:
-        """Sends an event, unless its scope was declined. Messages are always sent: see the page Sandbox fidelity."""
+        """Sends an event, unless its scope was declined. Messages are always sent (see the page Sandbox fidelity)."""
         scope = EVENT_SCOPES.get(payload["event"]["type"])
         if scope is None or scope in self.granted:
             self.sockets.send(payload)

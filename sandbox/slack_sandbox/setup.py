@@ -10,7 +10,7 @@ class Setup:
     """The installation's state in Slack. The defaults describe a correct installation."""
 
     bot_token_error: str = ""
-    """Every call with the bot token fails with this error: token_revoked, account_inactive, token_expired."""
+    """If set, every call with the bot token fails with this error: token_revoked, account_inactive or token_expired."""
     is_organization: bool = False
     """Whether the bot token belongs to an organization (Enterprise Grid) instead of a workspace."""
     app_token_error: str = ""
@@ -25,7 +25,7 @@ class Setup:
     lists_scopes: bool = True
     """If False, responses lack X-OAuth-Scopes, as if a proxy had removed it."""
     post_error: str = ""
-    """The workspace's policy rejects every post with this error: restricted_action and others."""
+    """If set, every post fails with this error, such as restricted_action, because of the workspace's policy."""
     has_ai_search: bool = False
     clock_ahead_s: float = 0.0
     """The seconds by which Slack's clock (in the Date header) is ahead of this machine's clock."""

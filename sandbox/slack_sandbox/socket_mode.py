@@ -58,7 +58,7 @@ class Connection:
     request: web.Request
     accepting: bool = True
     pending_acks: dict[str, asyncio.Future[Json | None]] = field(default_factory=dict)
-    """By envelope_id: the acknowledgment's payload, or None if the connection ends first."""
+    """Keyed by envelope_id. The result is the acknowledgment's payload, or None if the connection ends first."""
 
     def abort(self) -> None:
         """Cuts the TCP connection without a closing handshake."""

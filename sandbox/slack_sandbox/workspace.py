@@ -83,7 +83,7 @@ class Channel:
     """The only information about a channel's managers that bots get. Only admins can see channel roles."""
     shared_with: str | None = None
     topic: str = ""
-    """Written as in Slack's responses, with `&`, `<` and `>` as entities. Like `purpose`."""
+    """Written as in Slack's responses, with `&`, `<` and `>` as entities. The same applies to `purpose`."""
     purpose: str = ""
     tabs: dict[str, str] = field(default_factory=dict)
     """The ts when each canvas became a tab, by the canvas's ID."""
@@ -310,13 +310,14 @@ class Workspace:
     user_groups: dict[str, list[str]] = field(default_factory=dict)
     ephemerals: deque[Message] = field(default_factory=lambda: deque(maxlen=100))
     pins: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
-    """When messages were pinned, in seconds since the epoch, and by whom. By channel and ts, oldest pin first."""
+    """When each message was pinned (in seconds since the epoch) and by which user, by channel and ts. The oldest pin
+    comes first."""
     notified: list[Notification] = field(default_factory=list)
     listeners: list[Callable[[Change], None]] = field(default_factory=list)
     _logs: dict[str, Log] = field(default_factory=lambda: defaultdict(Log))
     _revisions: dict[tuple[str, str], deque[Revision]] = field(default_factory=dict)
     _status: dict[tuple[str, str], tuple[StatusSet, float]] = field(default_factory=dict)
-    """By channel and thread: the status, and its expiry in monotonic seconds."""
+    """The status and its expiry in monotonic seconds, by channel and thread."""
     _deleted: deque[Message] = field(default_factory=lambda: deque(maxlen=100))
     """Recently deleted messages. A person might still see one and press its buttons."""
     _last_ts_us: int = 0

@@ -1,4 +1,4 @@
-"""A person's choices in Block Kit elements, in the form of Slack's payloads."""
+"""A person's choices in Block Kit elements, in the format of Slack's payloads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
 """Block Kit elements and Slack's rules for them.
 
-Problems are sentences in Slack's form, each with a JSON pointer to the wrong field.
+Problems are sentences in Slack's wording, each with a JSON pointer to the invalid field.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

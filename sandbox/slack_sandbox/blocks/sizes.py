@@ -9,7 +9,7 @@ BLOCKS = 50
 ALL_TEXT = 13_200
 """The maximum length of all text in a message's blocks. `&`, `<` and `>` count as entities."""
 HEADER_COST = 100
-"""Characters that each header adds to its text."""
+"""The number of characters that each header adds to the length of its text."""
 HEADER_TEXT = 150
 """The longest text in a header. Measured for header blocks; assumed for Markdown headings."""
 TABLE_ROWS = 100

@@ -1,6 +1,6 @@
 """Converts an app's blocks into the form that Slack stores and returns.
 
-- `markdown` blocks are translated (sandbox/text/translation.py).
+- `markdown` blocks are translated (text/translation.py).
 - In an app's own rich_text, emoji and bare URLs become elements.
 - Defaults are filled in.
 - Every block gets a block_id, every interactive element an action_id.

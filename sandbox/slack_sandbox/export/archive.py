@@ -1,8 +1,8 @@
 """Reads an export (a ZIP or an unpacked folder) and parses its JSON, in memory and within limits.
 
 Real exports don't have paths that lead outside the ZIP, so a ZIP with such a path is refused. Each file has a known
-purpose or is reported by name. A year of a company's messages takes 100,000 small files. `zipfile` takes longer to open
-such a file than to unpack it, so it only reads the directory, and files are read by their offsets.
+purpose or is reported by name. A year of a company's messages can consist of 100,000 small files. `zipfile` takes
+longer to open such a file than to unpack it, so it only reads the directory, and files are read by their offsets.
 """
 
 import json
@@ -24,11 +24,11 @@ MAX_FILES = 600_000
 _DIRECTORY_ENTRY = b"PK\x01\x02"
 _CHUNK_BYTES = 4 * 2**20
 _MAX_PARTS = 4_000_000
-"""The maximum number of values in a file's JSON, by its brackets and commas. A message of 2 KB has about 40."""
+"""The maximum number of values in a file's JSON, counted by brackets and commas. A 2 KB message has about 40."""
 MAX_FILE_BYTES = 64 * 2**20
 """The maximum unpacked size of one day of one channel."""
 MAX_RATIO = 100
-"""The maximum compression ratio. Messages are compressed to a fourteenth, ZIP bombs to a thousandth."""
+"""The maximum compression ratio. Messages shrink to about a fourteenth of their size, ZIP bombs to a thousandth."""
 _ALWAYS_BYTES = 64 * 2**20
 """The unpacked size that is always allowed."""
 LISTS: Mapping[str, str] = {"channels.json": "channel", "groups.json": "group", "mpims.json": "mpim", "dms.json": "im"}
@@ -89,7 +89,7 @@ class Contents:
     lists: Mapping[str, str]
     people: str
     days: Mapping[str, Sequence[str]]
-    """The paths of the files with messages in order, by folder."""
+    """The paths of the files that have messages, in order, by folder."""
     unknown: Sequence[str]
     """The paths of files whose names don't occur in exports. They weren't read."""
 
@@ -112,7 +112,8 @@ class Place(NamedTuple):
 
 
 def _parse_list(content: bytes) -> list[Any]:
-    """Returns a file's list. Raises ValueError, and RecursionError for deep JSON."""
+    """Parses the content of a file that has a JSON list. Raises ValueError, or RecursionError for deeply nested
+    JSON."""
     if len(content) > _MAX_PARTS and sum(map(content.count, (b",", b"{", b"["))) > _MAX_PARTS:
         raise ValueError("The list has too many values.")
     entries = json.loads(content)
@@ -143,7 +144,8 @@ class Reader:
             return None
 
     def _read(self, file: BinaryIO, place: Place) -> bytes:
-        """Returns a file's content, at most the declared size. Raises ValueError if it doesn't match."""
+        """Returns a file's content, which is at most as long as the ZIP declares. Raises ValueError if its length or
+        checksum differs from the declared one."""
         with self._lock:
             file.seek(place.offset)
             signature, name, further = _HEADER.unpack(file.read(_HEADER.size))

@@ -100,7 +100,7 @@ def _is_id(value: Any) -> bool:
 
 
 def writer_name(entry: Mapping[str, Any]) -> str:
-    """Returns the author's name that an entry states, or ""."""
+    """Returns the author's name as stated in an entry, or ""."""
     profiles = (entry.get(key) for key in ("bot_profile", "user_profile"))
     names = [
         profile.get(key)
@@ -140,7 +140,7 @@ def message_of(entry: Mapping[str, Any], channel: str, root_us: int, clean: Call
 
 
 def missing_root(channel: str, ts_us: int) -> Message:
-    """Returns the placeholder for a root that is missing in the export."""
+    """Returns the placeholder for a thread root that is missing from the export."""
     return Message(channel, ts_text(ts_us), SLACKBOT, MISSING_ROOT)
 
 

@@ -30,7 +30,7 @@ from slack_sandbox.export.word_index import Part
 from slack_sandbox.text.words import words_of
 
 NO_FILE = 2**31 - 1
-"""The file number for a root that is missing in the export."""
+"""The file number for a root that is missing from the export."""
 _BROADCASTS = frozenset({"thread_broadcast", "reply_broadcast"})
 _MAX_MESSAGES = 2**31
 _MAX_UNKNOWN = 100_000
@@ -93,7 +93,8 @@ class _Found(NamedTuple):
 
 
 def read_batch(reader: Reader, channels: Sequence[Sequence[Place | FolderPlace]], known: AbstractSet[str]) -> Batch:
-    """Reads channels, each given as the locations of its files. `known`: the IDs in the list of people."""
+    """Reads several channels, each of which is given as the locations of its files. `known`: the IDs in the list of
+    people."""
     batch, words, number = Batch(), defaultdict[str, "array[int]"](lambda: array("I")), 0
     for files in channels:
         found = _sorted_entries(list(_read_entries(reader, files, known, batch)), batch.counts)

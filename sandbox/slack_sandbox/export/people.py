@@ -1,4 +1,4 @@
-"""The people, bots and conversations of an export. Each author's and each member's ID has an account. No I/O."""
+"""The people, bots and conversations of an export. Every author and every member has an account. No I/O."""
 
 import re
 from collections import Counter
@@ -128,7 +128,8 @@ class Directory:
 
 
 def channel_of(entry: Any, kind: ChannelType, own_team: str) -> Channel | None:
-    """Returns a listed conversation, or None if the entry doesn't have Slack's format. `kind`: the list's."""
+    """Returns a listed conversation, or None if the entry isn't in Slack's format. `kind`: the type of conversation
+    that the list contains."""
     if not isinstance(entry, dict) or not isinstance(channel_id := entry.get("id"), str):
         return None
     if not _CHANNEL_ID.fullmatch(channel_id):

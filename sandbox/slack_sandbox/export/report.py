@@ -101,7 +101,7 @@ class Report:
 
 
 def names_text(names: Sequence[str]) -> str:
-    """Returns the first names, and the number of the others."""
+    """Returns the names at the beginning of a list, and the number of names that follow."""
     more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     return ", ".join(name[:_NAME_CHARS] for name in names[:_NAMED]) + more
 

@@ -31,7 +31,7 @@ _OTHER_FORM = 0.5
 
 
 class Part:
-    """The words that each of some messages contains. Messages are numbered within the part."""
+    """The words of several messages. Messages are numbered within the part."""
 
     def __init__(self, words: Mapping[str, "array[int]"]) -> None:
         known = sorted(words)
@@ -91,7 +91,7 @@ class WordIndex:
         self._terms: dict[str, _Term] = {}
 
     def add(self, sizes: Iterable[int], part: Part) -> None:
-        """Adds the words of channels, after those added before. `sizes`: their numbers of messages."""
+        """Adds the words of more channels. `sizes`: the number of messages in each channel."""
         self._parts.append((self.count, part))
         self._terms = {}
         for size in sizes:

@@ -46,7 +46,7 @@ class CarrierCounts:
         self._notify(place)
 
     def json(self, message: Message) -> Json | None:
-        """Returns a message's carrier in the page's form, or None if the message was only posted."""
+        """Returns how a message got its text, in the page's format, or None if the message was only posted."""
         place = (message.channel, message.ts)
         carrier = {"stream": place in self._streams, "replacing": place in self._replacing}
         counts = {"appends": self._appends[place], "edits": self._edits[place]}

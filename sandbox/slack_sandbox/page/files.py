@@ -24,7 +24,7 @@ _CANVAS_CHARS = 1_500
 
 @dataclass(frozen=True, slots=True)
 class PageFiles:
-    """Handles the page's uploads and downloads. The routes need `guarded`."""
+    """Handles the page's uploads and downloads. Its routes must be wrapped in `for_page`."""
 
     workspace: Workspace
     files: Files
@@ -37,7 +37,8 @@ class PageFiles:
         return [self._with_content(file) for file in (*shared, *self._linked_canvases(message))]
 
     def _linked_canvases(self, message: Message) -> Iterator[Json]:
-        """Yields the canvases that a message links. Slack shows them below it, regardless of unfurl_links."""
+        """Yields the canvases that a message links to. Slack shows them below the message, regardless of
+        unfurl_links."""
         shared = {file["id"] for file in message.files}
         for canvas_id in dict.fromkeys(_CANVAS_LINK.findall(json.dumps(message.blocks))):
             with suppress(SlackError):

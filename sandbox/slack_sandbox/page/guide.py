@@ -84,12 +84,12 @@ class Guide:
     people_notes: Mapping[str, str] = field(default_factory=dict)
     """Explains what people with each role can do with the app."""
     use_key: UseKey | None = None
-    """None: the page doesn't offer to use a key."""
+    """If None, the page doesn't offer to use a key."""
     has_key: bool = False
     use_export: UseExport | None = None
-    """None: the page doesn't offer to open an export."""
+    """If None, the page doesn't offer to open an export."""
     pass_time: PassTime | None = None
-    """None: the app doesn't have scheduled actions."""
+    """If None, the app doesn't have scheduled actions."""
     offers_time: Callable[[Message], bool] = lambda message: False
     """Returns whether a button that advances time is shown below a message of the app."""
     badge_of: BadgeOf = lambda message, question: None

@@ -56,7 +56,7 @@ class PageApi:
     problems: Problems
     notifications: Notifications
     about: tuple[str, ...] = ()
-    """The page's text about an export before a person's first question."""
+    """The text about an export that the page shows before a person's first question."""
 
     def __post_init__(self) -> None:
         self._token = secrets.token_urlsafe(16)

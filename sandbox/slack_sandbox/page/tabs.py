@@ -1,11 +1,11 @@
-"""The page's tabs of channels: the canvases that were added to them, and their pinned messages."""
+"""A channel's tabs on the page: the canvases that were added to it, and its pinned messages."""
 
 from slack_sandbox.files import Files
 from slack_sandbox.workspace import Channel, Json, SlackError, Workspace
 
 
 def tabs_json(workspace: Workspace, files: Files) -> list[Json]:
-    """Returns the canvases and pins of each channel that has any, with its newest pin first."""
+    """Returns the canvases and pins of each channel that has any, newest pin first."""
     pins: dict[str, list[Json]] = {}
     for (channel_id, ts), (_, user_id) in workspace.pins.items():
         pins.setdefault(channel_id, []).insert(0, {"ts": ts, "user_id": user_id})

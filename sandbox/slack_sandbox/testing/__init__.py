@@ -1,1 +1,1 @@
-"""Helpers for bots' tests: a fixture, Bolt apps, manifests, requests, pages in a browser, Slack's shapes."""
+"""Helpers for tests of bots: a fixture, Bolt apps, manifests, requests, pages in a browser, and payload shapes."""

@@ -22,7 +22,7 @@ class SandboxInThread:
     """Serves a Sandbox for the duration of a `with` block. `run` and `wait_for` give access to everything else."""
 
     def __init__(self, **options: Any) -> None:
-        """`options`: those of Sandbox, such as manifest=…"""
+        """`options`: the options of Sandbox, such as manifest=…"""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="slack-sandbox", daemon=True)
         self.sandbox = Sandbox(**options)

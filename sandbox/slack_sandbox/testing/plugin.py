@@ -18,7 +18,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def marked_options(request: pytest.FixtureRequest, **defaults: Any) -> dict[str, Any]:
-    """Returns these options, overridden by the marks of the module and the test, and by an indirect parameter."""
+    """Returns the default options, overridden by the marks of the module and the test, and by an indirect parameter."""
     options = defaults
     for mark in reversed(list(request.node.iter_markers("slack"))):
         options |= mark.kwargs

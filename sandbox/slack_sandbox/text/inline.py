@@ -5,7 +5,8 @@ walks that list once. It keeps the open styles in a list and gives each piece of
 
 - Text is split further: bare URLs become `link` elements, emoji become `emoji` elements.
 - Slack's own tokens (`<@U…>`, `<!here>`, `<url|label>`) become `user`, `broadcast`, `link` and other elements.
-- A link is one element with one style: the style of its label if that is uniform, else the styles around the link.
+- A link is one element with one style: the style of its label if that is uniform, or otherwise the styles around the
+  link.
 - An image becomes a link, as in Slack.
 - Adjacent texts with the same style are merged, as Slack stores them.
 

@@ -22,8 +22,8 @@ walks that list once:
   after a line break, as long as its list is the last element.
 - Quotes aren't nested either. A quoted paragraph is a `rich_text_quote`; a list or code block in a quote has a border.
 
-sandbox/text/inline.py translates inline content. The blocks don't have block_ids yet: sandbox/blocks/stored.py adds IDs
-to all blocks of a message together.
+inline.py translates inline content. The blocks don't have block_ids yet: blocks/stored.py adds IDs to all blocks of a
+message together.
 """
 
 import re

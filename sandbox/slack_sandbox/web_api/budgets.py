@@ -75,7 +75,7 @@ FLOORS: Mapping[str, int] = {
 class PostRule:
     burst: int
     window_s: float | None
-    """The time for which a post counts. None: one post stops counting every second."""
+    """The time for which a post counts. If None, one post stops counting every second."""
     methods: frozenset[str]
 
     def counted_until_s(self, posts: Iterable[float]) -> list[float]:

@@ -46,7 +46,7 @@ class App:
     manifest: Json | None
     """The manifest that the app was created from, or None."""
     stream_capacity_bytes: int | None
-    """The maximum text in a stream's message, in UTF-8. None: only the limits of messages apply."""
+    """The maximum size of a stream's text in UTF-8. If None, only the limits of messages apply."""
     index_delay_s: float
     created: dict[str, Json] = field(default_factory=dict)
     """The manifests of other apps created with apps.manifest.create, by ID."""

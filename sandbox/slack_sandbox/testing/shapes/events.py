@@ -146,7 +146,8 @@ _OF_MESSAGES: Shape = {"context_team_id?": TEAM, "context_enterprise_id?": (None
 
 
 def envelope(event: Shape) -> Shape:
-    """Returns the shape of an event in its envelope. `context_team_id` only occurs with messages, and not with all."""
+    """Returns the shape of an event in its envelope. `context_team_id` occurs only with messages, but not with all of
+    them."""
     return {**_ENVELOPE, **(_OF_MESSAGES if event["type"] in ("message", "file_change") else {}), "event": event}
 
 
