@@ -187,7 +187,7 @@ def export_settings(env: Mapping[str, str]) -> None:
 
 
 def reason_of(error: BaseException, url: str) -> str:
-    """Returns the network failure that caused an error, as the rest of a sentence, or "" if it has another cause.
+    """Returns the network failure that caused an error, phrased to complete a sentence, or "" if it has another cause.
     Includes the host, but no path or password."""
     try:
         route = route_to(url)

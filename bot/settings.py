@@ -479,7 +479,7 @@ def _without_empty_repetitions(statements: Iterable[Binding]) -> Iterator[str]:
             named.add(statement.key)
 
 
-def overridden_line_sentences(env_file: Path) -> list[str]:
+def override_warnings(env_file: Path) -> list[str]:
     """Returns a sentence for each line of `.env` whose value is overridden by a later line with another value."""
     statements = [one for one in parse_stream(StringIO(_env_text(env_file))) if one.key and one.value]
     last = {one.key: one for one in statements}

@@ -28,7 +28,13 @@ NEXT_STEP = "To connect your own Slack: typist init"
 
 
 async def serve(
-    ours: Settings, shutdown: "Shutdown", port: int | None, model: str | None, manifest: Any, *, strict_posts: bool
+    our_settings: Settings,
+    shutdown: "Shutdown",
+    port: int | None,
+    model: str | None,
+    manifest: Any,
+    *,
+    strict_posts: bool,
 ) -> None:
     """Runs the sandbox and the bot until `shutdown`. `model`: local, scripted, vendor/name, or None to choose one.
 
@@ -41,15 +47,17 @@ async def serve(
         ending, dropped = Shutdown(), list["Export"]()
         following = asyncio.create_task(_end_on_signal(shutdown, ending))
         try:
-            port = await _serve(_Start(ours, port, model, manifest, strict_posts, shown), ending, dropped.append)
+            port = await _serve(
+                _Start(our_settings, port, model, manifest, strict_posts, shown), ending, dropped.append
+            )
         finally:
             following.cancel()
         if not dropped:
             return
         shown = dropped[-1]
         # An export is for asking about what was said. Slack lets only agents search, for the person who asks.
-        ours = replace(ours, slack_search=True)
-        manifest = app_manifest(agent=True, extra=extra_scopes(ours))
+        our_settings = replace(our_settings, slack_search=True)
+        manifest = app_manifest(agent=True, extra=extra_scopes(our_settings))
 
 
 async def _end_on_signal(shutdown: "Shutdown", ending: "Shutdown") -> None:
@@ -64,7 +72,7 @@ async def _end_on_signal(shutdown: "Shutdown", ending: "Shutdown") -> None:
 class _Start:
     """The inputs for one run of the sandbox."""
 
-    ours: Settings
+    our_settings: Settings
     port: int | None
     model: str | None
     manifest: Any
@@ -75,7 +83,7 @@ class _Start:
 async def _serve(start_with: _Start, shutdown: "Shutdown", on_drop: "Callable[[Export], None]") -> int:
     """Runs the sandbox until `shutdown`, and returns its port. `on_drop`: called with an export to restart with."""
     export, model = start_with.export, start_with.model
-    ours = start_with.ours if export is None else settings_for(export, start_with.ours)
+    our_settings = start_with.our_settings if export is None else settings_for(export, start_with.our_settings)
     async with AsyncExitStack() as stack:
         from demo.scripted_model import ScriptedModel
         from demo.tracker_server import TrackerServer
@@ -83,11 +91,11 @@ async def _serve(start_with: _Start, shutdown: "Shutdown", on_drop: "Callable[[E
         scripted = await stack.enter_async_context(ScriptedModel(GO_ON))
         tracker = await stack.enter_async_context(TrackerServer())
         # The small model loads while Python imports the bot.
-        choosing = choose_model(ours, model, stack, scripted)
+        choosing = choose_model(our_settings, model, stack, scripted)
         choice, _ = await asyncio.gather(choosing, asyncio.to_thread(import_module, "bot.app"))
         from bot import app
 
-        key = PastedKey(ours)
+        key = PastedKey(our_settings)
         stack.push_async_callback(key.remove)
 
         async def use_key(pasted: str) -> "Guide | str":

@@ -293,7 +293,7 @@ class Draft:
         self._end_lines()
 
     def record_left_out(self, part: Part, names: Sequence[str] = (), count: int = 1) -> None:
-        """Records that parts are left out, either by their names or as a `count`."""
+        """Records which parts were left out, either by name or as a `count`."""
         if not (count := len(names) or count):
             return
         before = self._left_out.get(part, LeftOut(part, 0))

@@ -57,7 +57,8 @@ def read_mail(content: bytes, draft: Draft) -> None:
 
 
 def add_mail(mail: _Part, draft: Draft, depth: int = 0) -> None:
-    """Adds a mail whose strings have one character per byte. `depth`: the number of mails that contain this one."""
+    """Adds a mail whose strings have one character per byte. `depth`: the number of emails that this one is nested
+    in."""
     for name in _HEADERS:
         if value := " ".join(_header_of(mail, name, draft).split()):
             draft.add(f"{name}: {value}", "\n")
@@ -106,7 +107,7 @@ def _add_attached(part: _Part, draft: Draft, depth: int) -> None:
 
 def _parts_of(part: _Part, *, is_shown: bool, depth: int = 0) -> Iterator[tuple[_Part, bool]]:
     """Yields each of a mail's parts and whether to show it. Only one of several alternatives is shown, and a page's
-    resources (multipart/related), such as its style sheets, aren't. An attached mail is one part."""
+    resources (multipart/related), such as its style sheets, aren't. An attached email counts as one part."""
     inner = _subparts(part) if part.get_content_maintype() == "multipart" else []
     if not inner:
         yield part, is_shown

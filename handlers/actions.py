@@ -140,7 +140,7 @@ def register_caps(app: AsyncApp, turns: Turns, caps: CapSettings, home: AppHome,
         except (TypistError, TimeoutError) as error:
             log.warning("caps not shown to user %s: %s", user_id, error or "it took too long")
         # The menus of a rebuilt Home have no selection, so the same choice can be made again.
-        home.on_opened(user_id)
+        home.on_home_opened(user_id)
 
     async def show_in_home(user_id: str, _: SubmittedCaps) -> None:
         home.on_changed(user_id)

@@ -102,9 +102,9 @@ def register_home_and_pane(app: AsyncApp, turns: Turns, home: AppHome, pane: Ass
         if tab == "messages":
             await pane.record_context(user_id, context_in_view(event))
             pane.suggest(channel_id, None)
-            welcome.on_opened(user_id, channel_id)
+            welcome.on_direct_message_opened(user_id, channel_id)
         else:
-            home.on_opened(user_id)
+            home.on_home_opened(user_id)
 
     async def on_thread(event: Mapping[str, Any]) -> None:
         user_id, (channel_id, thread_ts), in_view = pane_thread_of(event)

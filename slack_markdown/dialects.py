@@ -11,14 +11,14 @@ before `inlines.py` parses the result, so all rules for links, mentions and emph
 - **LaTeX** (`formulas.py`). A formula becomes code, so that none of its characters are parsed as Markdown.
 - **Footnotes.** `[^1]` becomes ¹, and `[^name]` becomes [name], both in the text and before the note itself.
 - **Callouts.** If a quote begins with a marker such as `[!NOTE]`, the marker becomes a bold word.
-- **Slack's markup.** `<https://…|label>` becomes a link. Mentions become plain names, so nobody is notified.
-  An ID without a name becomes a word.
+- **Slack's markup.** `<https://…|label>` becomes a link. Mentions become plain names, so nobody is notified. An ID
+  without a name becomes a word.
 - **URLs with spaces**, such as `[doc](https://a.example/my file.pdf)`. The spaces are encoded.
 - **Entities** become the characters that they stand for, unless Slack or Markdown would interpret those as markup.
 
-Code spans, bare URLs and escaped characters are skipped. In a growing text, a construct whose end might still arrive is
-held back. Opening tags are the exception, because they take effect immediately. `undecided` is the offset of the
-earliest one that is still open.
+Code spans, bare URLs and escaped characters are skipped. While text is streaming, a construct that might not be
+complete yet is held back. Opening tags are the exception, because they take effect immediately. `undecided` is the
+offset of the earliest one that is still open.
 """
 
 import html

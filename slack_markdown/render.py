@@ -546,7 +546,8 @@ def has_definitions(markdown: str) -> bool:
 
 
 def _first_definition(markdown: str) -> int | None:
-    """Returns the start of the first line that might be a link reference definition (unlike `if x[0]: y`), or None."""
+    """Returns the start of the first line that might be a link reference definition, or None. A line such as `if x[0]:
+    y` can't be one."""
     if "]:" not in markdown or not _DEFINITION_LINE.search(markdown):
         return None
     at = 0

@@ -555,7 +555,7 @@ def test_an_empty_line_of_the_file_takes_no_value_from_a_line_above(tmp_path: Pa
     env = settings.environment(file)
     assert (env["BOT_ADMINS"], env["BOT_MODELS"]) == ("U0ADA", "openai/new")
     replaced = "line 2: BOT_MODELS has another value in line 5, which counts."
-    assert settings.overridden_line_sentences(file) == [f"{file}, {replaced}"]
+    assert settings.override_warnings(file) == [f"{file}, {replaced}"]
 
 
 @pytest.mark.parametrize("pasted", ["sk-proj-canary", "xoxb_canary", "AIzaCanary"])

@@ -311,7 +311,7 @@ def _sign_in_problem(issuer: str, config: SignInConfig, metadata: _Metadata) -> 
         # An explicit list overrides the admin's setting.
         if metadata.code_challenge_methods_supported:
             return "its authorization server doesn't offer PKCE with S256"
-        if not config.has_pkce:
+        if not config.uses_pkce:
             silent = f"its authorization server, {_redacted_url(named)}, doesn't say that it does PKCE with S256"
             return f"{silent}. {_config_hint('it does, set oauth.pkce to true')}"
     needed = metadata.token_endpoint if has_code_flow else metadata.device_authorization_endpoint

@@ -61,7 +61,9 @@ class SignInPage:
     async def on_document_request(self, request: web.Request) -> web.Response:
         """Returns the client-ID metadata document, which is public. Its URL is Typist's client ID."""
         server = request.match_info.get("server", "")
-        return web.json_response({"client_id": self._config.document_url(server), **self._config.metadata(server)})
+        return web.json_response(
+            {"client_id": self._config.document_url(server), **self._config.client_metadata(server)}
+        )
 
     async def on_callback_request(self, request: web.Request) -> web.Response:
         status = 200

@@ -162,7 +162,7 @@ class SignInServers:
             return Client(**content)
         if not auth_server.registration_endpoint:
             raise SignInFailed("its authorization server registers nobody: set oauth.clientId in BOT_MCP_CONFIG")
-        client, ends_at = await oauth.register(auth_server, transport.sign_in.metadata(server), transport.url)
+        client, ends_at = await oauth.register(auth_server, transport.sign_in.client_metadata(server), transport.url)
         if ends_at is None or ends_at > self._clock.now() + REGISTERED_FOR_S:
             await self._accounts.record_client(*key, self._vault.encrypt(key, asdict(client)))
         return client

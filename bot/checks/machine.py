@@ -38,7 +38,7 @@ async def check_settings(ours: Settings, env_file: Path | None, now: float) -> F
     ]
     if env_file is not None and isolation.others_can_read(env_file):
         problems.append(exposure_of(str(env_file), str(env_file)))
-    replaced = settings.overridden_line_sentences(env_file) if env_file is not None else []
+    replaced = settings.override_warnings(env_file) if env_file is not None else []
     problems += [(sentence, "Keep one line for each setting in .env.") for sentence in replaced]
     no_search_fix = "Use a model that OpenAI or Anthropic serves, or turn BOT_WEB_SEARCH off."
     problems += [(sentence, no_search_fix) for sentence in settings.ineffective_settings(ours)]

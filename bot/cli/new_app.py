@@ -65,9 +65,9 @@ class NewApp:
             return ENTER_CREATES
         return ENTER_OPENS if self._has_browser else ENTER_SHOWS
 
-    def on_enter(self, ours: Settings) -> None:
+    def on_enter(self, our_settings: Settings) -> None:
         if self._config_token:
-            self.create(ours)
+            self.create(our_settings)
             return
         if self._page.startswith(CREATE_PAGE):
             terminal.copy_to_clipboard(self._file.read_text(), self._env)

@@ -57,14 +57,14 @@ def all_passed(results: Sequence["SmokeResult"]) -> bool:
     return all(one.status != "fail" and one.model in asked for one in results)
 
 
-def as_text(found: Sequence["SmokeResult"]) -> str:
-    lines = [line for one in found for line in one.lines()]
-    return "\n".join([*lines, "", f"${sum(one.usd for one in found):.4f} in total"])
+def as_text(results: Sequence["SmokeResult"]) -> str:
+    lines = [line for one in results for line in one.lines()]
+    return "\n".join([*lines, "", f"${sum(one.usd for one in results):.4f} in total"])
 
 
-def as_json(found: Sequence["SmokeResult"]) -> dict[str, object]:
-    conversations = [asdict(one) | {"usd": round(one.usd, 6), "seconds": round(one.seconds, 1)} for one in found]
-    return {"ok": all_passed(found), "usd": round(sum(one.usd for one in found), 6), "conversations": conversations}
+def as_json(results: Sequence["SmokeResult"]) -> dict[str, object]:
+    conversations = [asdict(one) | {"usd": round(one.usd, 6), "seconds": round(one.seconds, 1)} for one in results]
+    return {"ok": all_passed(results), "usd": round(sum(one.usd for one in results), 6), "conversations": conversations}
 
 
 SUBCOMMAND = Subcommand(

@@ -156,7 +156,8 @@ class _Conversation:
         **ports: Any,
     ) -> tuple[StandaloneAnswer, Completion]:
         """Returns an answer, and how its last request ended. Raises CapReached and ProviderError. `requests`: the
-        number of requests that the conversation still needs. `ports`: records and output that replace the defaults."""
+        number of requests that the conversation still needs. `ports`: the records and the output to use instead of the
+        defaults."""
         self.requests, settings = requests, PromptSettings(self.system_prompt, HISTORY_TOKENS)
         async with open_models(self.setup) as models:
             answered = await answer(asked, conversation, models, tools, spending=self, settings=settings, **ports)
@@ -308,8 +309,8 @@ FIRST = next(iter(CONVERSATIONS))
 
 
 async def run_smoke(setup: ModelSetup, prices: ModelPrices, system_prompt: str, limit_usd: float) -> list[SmokeResult]:
-    """Runs each conversation with each model, within the limit, and returns the results. All models have one
-    conversation before the next conversation starts, so an expensive model leaves budget for others."""
+    """Runs each conversation with each model, within the limit, and returns the results. Runs each conversation with
+    every model before the next conversation, so that an expensive model can't use up the budget."""
     found: list[SmokeResult] = []
     refused: dict[str, EndReason] = {}
     for conversation, model in product(CONVERSATIONS, setup.models):

@@ -55,7 +55,7 @@ def _words(text: str) -> set[str]:
 
 
 def _are_from_asker(arguments: Any, own_words: set[str], ids: frozenset[str] | set[str]) -> bool:
-    rest = [value for name, value in _values(arguments, "") if not (value in ids and _is_id_name(name))]
+    rest = [value for name, value in _values(arguments, "") if not (value in ids and _is_id_field(name))]
     words = {word for value in rest for word in _words(value)}
     stems = {word[:_MIN_STEM] for word in words}
     near = [word for word in own_words if word[:_MIN_STEM] in stems]
@@ -85,7 +85,7 @@ def _values(value: Any, name: str) -> Iterator[tuple[str, str]]:
             yield name, str(value)
 
 
-def _is_id_name(name: str) -> bool:
+def _is_id_field(name: str) -> bool:
     return not _ID_NAME_PARTS.isdisjoint(part.lower() for part in _NAME_PART.findall(name))
 
 
@@ -100,7 +100,7 @@ def _ids_in(result: str) -> Iterator[str]:
         at, mark = token.end(), token[2]
         if mark == ":":
             name = last
-        elif last and _is_id_name(name) and _ID.fullmatch(last):
+        elif last and _is_id_field(name) and _ID.fullmatch(last):
             yield last
         name = "" if mark in ("{", "}", "]") else name
         last = json.loads(token[1], strict=False) if token[1] else token[3] or ""

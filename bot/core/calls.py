@@ -326,7 +326,8 @@ class RecordedCall:
 
     @property
     def binding(self) -> str:
-        """The hash of everything that an approval covers: the tool, its definition, and the arguments in any order."""
+        """The hash of everything that an approval covers: the tool, its definition, and the arguments regardless of
+        their order."""
         covered = [self.tool, self.arguments, self.definition_hash]
         return hashlib.sha256(json.dumps(covered, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

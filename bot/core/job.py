@@ -3,15 +3,13 @@
 A job is a question as stored in the database. All state rules are in this module. The SQL in bot/store implements them,
 and tests check that SQL against the table below.
 
-States
-------
-`state_of` derives the state from three columns: `status` (unposted, queued, running, awaiting_approval or ended),
-`attempts` (the number of claims) and `end_reason`.
+States ------ `state_of` derives the state from three columns: `status` (unposted, queued, running, awaiting_approval or
+ended), `attempts` (the number of claims) and `end_reason`.
 
 - UNPOSTED jobs are questions that the bot hasn't posted yet (unposted.py). They have neither ts nor thread, so they
   can't be found, stopped or edited, and don't block other questions. The outbox posts them: POST gives a job its
-  message, and the job is queued like any other. An open modal without a question is an UNPOSTED job without text.
-  A run with a rule in words (silence.py) is first queued without a message. SPEAK makes it UNPOSTED again.
+  message, and the job is queued like any other. An open modal without a question is an UNPOSTED job without text. A run
+  with a rule in words (silence.py) is first queued without a message. SPEAK makes it UNPOSTED again.
 - QUEUED jobs have never been claimed. Slack shows at most a placeholder, so a queued job can join a batch, and Stop
   ends it immediately.
 - RELEASED jobs are queued too, but Slack already shows part of an answer or an earlier version. RELEASED jobs are
@@ -27,62 +25,50 @@ States
 A job is *live* from its message until it is over. A live job that has been claimed is *begun*: a worker is writing its
 answer, or will continue it.
 
-Approvals
----------
-A worker that needs an approval shows the request in the reply and releases the job with WAIT. The decision on the last
-requested call (DECIDE) or the deadline (EXPIRE) makes the job RELEASED, and the next attempt continues from the
-recorded steps. STOP, DELETE_QUESTION and an EDIT that changes the question also make the job RELEASED, because a worker
-must then update the reply. A WAIT after one of these events, or without an undecided call, has no effect: a person can
-decide before the worker releases the job.
+Approvals --------- A worker that needs an approval shows the request in the reply and releases the job with WAIT. The
+decision on the last requested call (DECIDE) or the deadline (EXPIRE) moves the job to RELEASED, and the next attempt
+continues from the recorded steps. STOP, DELETE_QUESTION and an EDIT that changes the question also make the job
+RELEASED, because a worker must then update the reply. A WAIT after one of these events, or without an undecided call,
+has no effect: a person can decide before the worker releases the job.
 
 A job that awaits approval doesn't block its thread: later questions are claimed and answered. If its asker writes to
 Typist in the thread instead of deciding, the calls are denied, the answer ends, and the message is a new question.
 
-Messages while tools run
-------------------------
-Messages that an asker writes while a model works in steps are queued like any other question. Before each additional
-step, the worker adds them to the running answer (BATCH), and the model reads them next. Other people's questions, and
-questions with files, wait for their turn. `joined_step` is the step at which the model first read a question, so that a
-worker taking over builds the same prompts.
+Messages while tools run ------------------------ Messages that an asker writes while a model works in steps are queued
+like any other question. Before each additional step, the worker adds them to the running answer (BATCH), and the model
+reads them next. Other people's questions, and questions with files, wait for their turn. `joined_step` is the step at
+which the model first read a question, so that a worker taking over builds the same prompts.
 
-Attempts and leases
--------------------
-Each claim starts an attempt. All later writes include the worker and the attempt (bot/store/rows.py), so a worker that
-was paused while its job was taken over can no longer change anything. After each heartbeat, a worker treats its jobs as
-its own for only a few seconds (lease.py), half as long as other workers wait before they take over. An attempt that
-dies or is released is recorded as a turn with the reason INTERRUPTED and its usage so far. The job stays live, and the
-next attempt continues from the checkpoint. After three interruptions, a job ends with INTERRUPTED_TOO_OFTEN.
+Attempts and leases ------------------- Each claim starts an attempt. All later writes include the worker and the
+attempt (bot/store/rows.py), so a worker that was paused while its job was taken over can no longer change anything.
+After each heartbeat, a worker treats its jobs as its own for only a few seconds (lease.py), half as long as other
+workers wait before they take over. An attempt that dies or is released is recorded as a turn with the reason
+INTERRUPTED and its usage so far. The job stays live, and the next attempt continues from the checkpoint. After three
+interruptions, a job ends with INTERRUPTED_TOO_OFTEN.
 
-Versions
---------
-An answer can be rewritten in the same messages: by Regenerate, by Continue, and by an edit to a begun question. Every
-rewrite increments `version`. A `Wish` stores the options that a person chose for a version, and also applies when an
-edit restarts that version. If the database has a newer version than an attempt, the attempt's checkpoints are void, its
-heartbeat reports that it must restart, and its FINISH becomes RELEASE. A stop takes precedence over an edit: a stopped
-attempt ends even if it is outdated.
+Versions -------- An answer can be rewritten in the same messages: by Regenerate, by Continue, and by an edit to a begun
+question. Every rewrite increments `version`. A `Wish` stores the options that a person chose for a version, and also
+applies when an edit restarts that version. If the database has a newer version than an attempt, the attempt's
+checkpoints are void, its heartbeat reports that it must restart, and its FINISH becomes RELEASE. A stop takes
+precedence over an edit: a stopped attempt ends even if it is outdated.
 
-Batches
--------
-A person's consecutive queued questions in a thread are answered together. The newest is claimed. The earlier ones
-become BATCHED, and their `answered_with` refers to it. If the newest question is deleted, they return to the queue.
+Batches ------- A person's consecutive queued questions in a thread are answered together. The newest is claimed. The
+earlier ones become BATCHED, and their `answered_with` refers to it. If the newest question is deleted, they return to
+the queue.
 
-Requests
---------
-Only the worker that runs a job can end its answer in Slack. Other processes therefore store a request in the job's row,
-and the worker receives it with its next heartbeat: `stop_requested`, `erase_requested` (the row is deleted when the job
-ends), or a higher `version`. `answer_deleted` is a separate flag: the content is gone, but the usage is kept.
+Requests -------- Only the worker that runs a job can end its answer in Slack. Other processes therefore store a request
+in the job's row, and the worker receives it with its next heartbeat: `stop_requested`, `erase_requested` (the row is
+deleted when the job ends), or a higher `version`. `answer_deleted` is a separate flag: the content is gone, but the
+usage is kept.
 
-Erasure
--------
-Erasing a job immediately deletes its row and all rows that refer to it. A running job is stopped first, and FINISH
-deletes it. Retention clears the content of finished jobs without changing their state.
+Erasure ------- Erasing a job immediately deletes its row and all rows that refer to it. A running job is stopped first,
+and FINISH deletes it. Retention clears the content of finished jobs without changing their state.
 
-The outbox
-----------
-Slack calls that remain once a job is over (clearing a placeholder, mentioning askers, showing an end that Slack
-rejected) are written to the outbox in the transaction that ends the job. Any process then makes these calls, at least
-once (outbox.py). An outbox entry about a reply waits while a worker writes the reply, and a job isn't claimed while its
-entry is being handled, so two processes never write to one reply. The outbox never changes a job's state.
+The outbox ---------- Slack calls that remain once a job is over (clearing a placeholder, mentioning askers, showing an
+end that Slack rejected) are written to the outbox in the transaction that ends the job. Any process then makes these
+calls, at least once (outbox.py). An outbox entry about a reply waits while a worker writes the reply, and a job isn't
+claimed while its entry is being handled, so two processes never write to one reply. The outbox never changes a job's
+state.
 """  # prose: the one place for all rules about states
 
 from collections.abc import Mapping, Sequence

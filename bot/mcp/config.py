@@ -123,7 +123,7 @@ class SignInConfig:
     device_host: str = ""
     """Another host that an admin trusts with the page where people confirm codes, in addition to the issuer's host, or
     ""."""
-    has_pkce: bool = False
+    uses_pkce: bool = False
     """Whether an admin has confirmed that the authorization server supports PKCE, although its metadata doesn't say
     so."""
     sends_resource: bool = True
@@ -153,7 +153,7 @@ class SignInConfig:
         path = f"{DOCUMENT_PATH}/{server}" if server else DOCUMENT_PATH
         return f"{self.public_url}{path}.json" if self.public_url.startswith("https:") else ""
 
-    def metadata(self, server: str) -> Mapping[str, Any]:
+    def client_metadata(self, server: str) -> Mapping[str, Any]:
         """Returns Typist's metadata for registering as a client without a secret (RFC 7591)."""
         redirect_uri = self.redirect_uri(server)
         return {

@@ -1,5 +1,5 @@
-"""The HTTP client for remote MCP servers. It limits the size of responses, and repairs responses that violate the
-protocol slightly.
+"""The HTTP client for remote MCP servers. It limits the size of responses, and repairs responses that deviate slightly
+from the protocol.
 
 The SDK's transport reports an error status without the body of the response. If a server refuses a call, this client
 therefore replaces the body with a JSON-RPC error that includes the server's message.

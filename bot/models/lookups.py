@@ -79,7 +79,7 @@ async def look_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
     # str, and foreign JSON as an object without an ID.
     try:
         async with asyncio.timeout(ANSWERED_WITHIN_S):
-            return await _look_up(sdk, name, api_key, today)
+            return await _look_up_model(sdk, name, api_key, today)
     except ProviderError as error:
         kind, _, detail = error.detail.partition(": ")
         if not kind.isidentifier():
@@ -89,7 +89,7 @@ async def look_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
         return Lookup(LookupOutcome.UNREACHABLE, detail if detail and "://" not in detail else kind)
 
 
-async def _look_up(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
+async def _look_up_model(sdk: Sdk, name: str, api_key: str, today: date) -> Lookup:
     with RequestAttempt(name, api_key) as attempt:
         answer = await _result_or_error(sdk.models.retrieve(name))
         if not isinstance(answer, ErrorResponse):

@@ -82,7 +82,7 @@ SERVER = "mcp "
 class Outages:
     """Notifies admins once when something outside Typist fails, such as a vendor, and once when it works again.
 
-    Because a vendor can reject only some models, it counts as working again only once all of its models in use work.
+    Because a vendor can reject only some models, it counts as recovered only once every model in use works again.
     """
 
     admins: AdminNotices

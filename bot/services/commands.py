@@ -185,7 +185,7 @@ class AppHome:
     _outdated: set[str] = field(default_factory=set, init=False)
     """People whose Home must be rebuilt because something changed while it was being built."""
 
-    def on_opened(self, user_id: str) -> None:
+    def on_home_opened(self, user_id: str) -> None:
         """Builds a person's Home in the background, so that the acknowledgment doesn't wait for rate-limit budget."""
         if user_id in self._building or len(self._building) >= MAX_BUILDS:
             return
@@ -195,18 +195,20 @@ class AppHome:
             self._building.remove(user_id)
             if user_id in self._outdated:
                 self._outdated.remove(user_id)
-                self.on_opened(user_id)
+                self.on_home_opened(user_id)
 
-        task = self._background.start(self._publish(user_id), f"App Home of user {user_id} not updated", TURN_WITHIN_S)
+        task = self._background.start(
+            self._publish_home(user_id), f"App Home of user {user_id} not updated", TURN_WITHIN_S
+        )
         task.add_done_callback(built)
 
     def on_changed(self, user_id: str) -> None:
         """Rebuilds a person's Home after the person changed something, even if it is currently being built."""
         if user_id in self._building:
             self._outdated.add(user_id)
-        self.on_opened(user_id)
+        self.on_home_opened(user_id)
 
-    async def _publish(self, user_id: str) -> None:
+    async def _publish_home(self, user_id: str) -> None:
         asked = access_question(self.workspace, user_id, direct_message_placeholder(user_id))
         if denial := await self.access_control.denial(asked):
             await self.workspace.surfaces.publish_home(user_id, self.access_control.with_admin_mentions(denial))

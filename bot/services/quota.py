@@ -1,4 +1,4 @@
-"""Reserves usage under caps before a model is called, warns people close to a cap, and lets admins set caps.
+"""Reserves usage against caps before a model is called, warns people close to a cap, and lets admins set caps.
 
 Typist admins see and set caps in App Home and in a channel's settings, and are notified when much of a cap is used.
 """

@@ -124,7 +124,7 @@ class ScheduleTool:
         signed_in: Sequence[str],
         arguments: Mapping[str, Any],
     ) -> Mapping[str, Any] | str:
-        """Returns a proposal's normalized arguments with the schedule's next times, or an error for the model."""
+        """Returns a proposal's normalized arguments with the schedule's next run times, or an error for the model."""
         arguments = convert_arguments(self._parameters, arguments)
         now, number, stops = self.stores.clock.now(), arguments.get("number") or 0, arguments.get("stop") is True
         if not any(arguments.values()) or (stops and not number):

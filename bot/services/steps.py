@@ -325,7 +325,7 @@ class _StepText:
         self._before = self._held = ""
 
     async def receive(self, delta: str) -> None:
-        """Shows the model's text once it is clear how the text joins the earlier text."""
+        """Shows the model's text once it is clear how the text connects to the text before it."""
         text = self._held + self._seam.join(delta)
         self._held = PARTIAL_ID.search(text)[0]  # type: ignore[index]
         await self._append(text.removesuffix(self._held))

@@ -70,7 +70,7 @@ class Transcription:
             # Canceled by a stop, an edit or the time limit for all files. The vendor bills the recording, but recording
             # the cost must not delay the end.
             with suppress(StoreError):
-                await self.stores.transcripts.record(job, [], self._end(Usage(audio_s=file.seconds)))
+                await self.stores.transcripts.record(job, [], self._build_end(Usage(audio_s=file.seconds)))
             raise
         except ProviderError as error:
             log.warning("file %s not transcribed: %s: %s %s", file.id, error.model, error.reason, error.detail)
@@ -83,11 +83,11 @@ class Transcription:
 
     async def _record(self, job: Job, files: Sequence[File], usage: Usage) -> bool:
         """Records transcripts and usage, however long the database is unavailable. Returns False if the job is lost."""
-        end = self._end(usage)
+        end = self._build_end(usage)
         return await keep_trying(
             lambda: self.stores.transcripts.record(job, files, end), self.stores.clock, "transcript not recorded"
         )
 
-    def _end(self, usage: Usage) -> End:
+    def _build_end(self, usage: Usage) -> End:
         assert self.transcriber is not None, "it was asked"
         return End(EndReason.TRANSCRIBED, model=self.transcriber.model, usage=usage)

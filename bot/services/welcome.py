@@ -77,7 +77,7 @@ class Welcome:
         if await self.stores.notifications.claim(self.workspace.me.team_id, "", f"welcome {channel_id}"):
             self._start_posting(self._welcome_channel(invitation))
 
-    def on_opened(self, user_id: str, channel_id: str) -> None:
+    def on_direct_message_opened(self, user_id: str, channel_id: str) -> None:
         if self.is_on and not self.workspace.me.has_pane:
             self._start_posting(self._welcome_person(access_question(self.workspace, user_id, channel_id)))
 

@@ -195,7 +195,7 @@ class FileContents:
 
     def __init__(self) -> None:
         self._converting = FairLock()
-        self._reading_document = FairLock()
+        self._document_lock = FairLock()
 
     async def convert(self, file: File, content: bytes, asker: str) -> Content:
         kind = detect_media_type(content)
@@ -237,7 +237,7 @@ class FileContents:
     async def _read_document(self, kind: Format, content: bytes, asker: str) -> Document | Obstacle:
         # Documents are read one at a time, because each can take a lot of memory. Images have a separate queue, because
         # a hostile document can take seconds.
-        async with self._reading_document.turn(asker):
+        async with self._document_lock.turn(asker):
             return await read_document(kind, content)
 
 

@@ -310,7 +310,7 @@ def _with_values(node: Object, parts: Sequence[_Part]) -> list[_Part]:
 
 
 def _number_text(node: Object) -> str:
-    """Returns an object's user-facing numbers, or "" if the object contains anything but text and numbers."""
+    """Returns the numbers that an object displays, or "" if the object contains anything but text and numbers."""
     if any(
         isinstance(held, list | tuple) or (isinstance(held, Mapping) and not _is_text(held)) for held in node.values()
     ):

@@ -7,7 +7,7 @@ be read in time are left out, and the prompt says that some are missing.
 `ChannelReader` implements the tool, which reads messages from the channel where the question was asked. Everyone who
 can read the answer can also read that channel, so no permissions have to be checked. Other channels are read only
 through a link to one of their messages, and only if the channel is public, the asker is a workspace member, and only
-workspace members can read the answer. Slack returns the newest messages first, so each further page is older. Apps
+workspace members can read the answer. Slack returns the newest messages first, so each subsequent page is older. Apps
 outside Slack's Marketplace might get only 15 messages a minute. If Slack refuses a call, the messages read so far are
 kept, and the result says that more are missing. Messages are kept only in memory, because users edit and delete them. A
 process that takes over the job reads them again.

@@ -1,7 +1,7 @@
 """Converts a message to the text that readers see in Slack. Pure.
 
-The text consists of the message's blocks and the attachments below them. All parts are joined as mrkdwn, except that
-structure (lists, quotes, code, emphasis) is written as Markdown. The result is then converted to the format that
+The text consists of the message's blocks and the attachments below them. Parts are joined as mrkdwn, but structure
+(lists, quotes, code, emphasis) is written as Markdown. The result is then converted to the format that
 core/conversation.py describes. mrkdwn uses `<…>` for users, channels, links and dates, and has its own markup for
 emphasis. Sources: docs.slack.dev, "Formatting message text" and "Rich text block".
 """

@@ -63,7 +63,7 @@ from bot.store.workers import WorkerLiveness, WorkerOperations
 class Arrival:
     event_id: str
     question: Question
-    has_no_room: bool
+    is_queue_full: bool
     is_offer: bool = False
     job_id: int | None = None
     """The existing job if the bot posted the question for its asker (`UnpostedQuestions`), or None for a new job."""
@@ -257,7 +257,7 @@ class QuestionQueue(WorkerOperations):
             asked = [arrival.question for arrival, enqueued in zip(arrivals, taken, strict=True) if enqueued]
             replied = await deny_by_reply(connection, asked, now)
             queued = [
-                (enqueued, arrival.has_no_room) for enqueued, arrival in zip(taken, arrivals, strict=True) if enqueued
+                (enqueued, arrival.is_queue_full) for enqueued, arrival in zip(taken, arrivals, strict=True) if enqueued
             ]
             # Another process might have room when this one is full.
             if replied or any(full or not enqueued.needs_placeholder for enqueued, full in queued):
@@ -469,7 +469,7 @@ class _QueueState:
         person = (question.thread.team_id, question.user_id, question.schedule_id is not None)
         first = self.oldest.get(question.thread)
         self.oldest[question.thread] = question.ts if first is None else min(first, question.ts)
-        full = arrival.has_no_room or self.threads[person] >= self.max_per_user
+        full = arrival.is_queue_full or self.threads[person] >= self.max_per_user
         if first is None:
             self.threads[person] += 1
         return full or (first is not None and first < question.ts)

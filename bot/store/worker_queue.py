@@ -39,8 +39,8 @@ class WorkerQueue(MeteredOperations):
     """Claims jobs for a worker, reports which of them were stopped or edited, and records how they end.
 
     Every write is conditional on the worker and the attempt, so that a worker that has lost the job doesn't write
-    anything. A queued job's placeholder is posted before an attempt begins, so its writes are conditional on the
-    previous attempt instead.
+    anything. A queued job's placeholder is posted while no attempt is running, so its writes are conditional on the
+    previous attempt.
 
     If a commit's response is lost, jobs can be claimed although nothing is working on them. Therefore, the first claim
     after a failed claim first returns claimed jobs that weren't handed out.

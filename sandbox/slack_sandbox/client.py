@@ -72,8 +72,8 @@ class Client:
     async def press_in_view(
         self, view: View, action_id: str, value: Choice = None, values: Mapping[str, Choice] | None = None
     ) -> bool:
-        """Clicks a button, or makes a choice, in a modal or the Home tab. `values`: the view's fields at that time, by
-        action_id."""
+        """Clicks a button, or makes a choice, in a modal or the Home tab. `values`: the view's field values when the
+        button is clicked, by action_id."""
         press = ViewPress(action_id, None, value, _group_by_block(view, values or {}))
         return await self.surfaces.modals.press(self.user_id, view.id, press)
 

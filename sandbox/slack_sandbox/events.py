@@ -57,8 +57,8 @@ class Events:
         self._numbers = itertools.count(1)
 
     def payloads(self, change: Change) -> list[Json]:
-        """Returns the payloads for a change in delivery order. There are none if the app isn't subscribed to the event,
-        or isn't a member of the channel."""
+        """Returns a change's payloads, in the order of delivery. There are none if the app isn't subscribed to the
+        event, or isn't a member of the channel."""
         match change:
             case Posted(message) | Changed(message) | Deleted(message) if message.ephemeral_to is not None:
                 events: list[Json] = []

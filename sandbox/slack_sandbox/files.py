@@ -20,7 +20,7 @@ from slack_sandbox.workspace import TEAM_ID, Channel, Json, Message, SlackError,
 
 MAX_BYTES = 64 * 1024 * 1024
 """The maximum size of a request. Slack accepts a gigabyte; the sandbox keeps files in memory."""
-SHARED_AFTER_S = 3.0
+SHARE_DELAY_S = 3.0
 """The delay between files.completeUploadExternal and the message. In Slack, it is 1.8 to 5.4 s, and longer for large
 files."""
 _CHUNK_BYTES = 64 * 1024
@@ -137,7 +137,7 @@ class Files:
     url: Callable[[], str]
     bot_token: str = field(repr=False)
     granted: AbstractSet[str]
-    shared_after_s: float = SHARED_AFTER_S
+    share_delay_s: float = SHARE_DELAY_S
     emit: Callable[[Json], None] = lambda event: None
     downloads: deque[Download] = field(default_factory=lambda: deque(maxlen=1_000))
     _files: dict[str, File] = field(default_factory=dict)
@@ -232,14 +232,14 @@ class Files:
         fields = tuple(self.file_json(file) for file in files)
         return self.workspace.post(replace(draft, subtype=subtype, files=fields))
 
-    def share_soon(self, draft: Message, files: Sequence[File]) -> None:
+    def schedule_share(self, draft: Message, files: Sequence[File]) -> None:
         """Posts a message with these files shortly after the current call's response."""
 
         def share() -> None:
             self._sharing.discard(timer)
             self.share(replace(draft, ts=self.workspace.next_ts()), files)
 
-        timer = asyncio.get_running_loop().call_later(self.shared_after_s, share)
+        timer = asyncio.get_running_loop().call_later(self.share_delay_s, share)
         self._sharing.add(timer)
 
     def transcribe(self, file: File, text: str) -> None:

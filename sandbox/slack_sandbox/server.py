@@ -97,9 +97,9 @@ class Sandbox:
     scopes: AbstractSet[str] = SCOPES - {"assistant:write"}
     """The bot's initial scopes; `granted` has the current ones. Only apps with a pane have assistant:write."""
     subscribed: frozenset[str] = EVENTS
-    shared_after_s: float = 0.05
-    """Slack's delay before sharing an app's files. Shorter than the real delay (files.SHARED_AFTER_S), so that tests
-    are fast."""
+    share_delay_s: float = 0.05
+    """Slack's delay before sharing an app's files. Shorter than the real delay (files.SHARE_DELAY_S), so that tests are
+    fast."""
     index_delay_s: float = 0.0
     """The delay before Slack's search finds a message. 0, so that tests are fast."""
     twin_order: TwinOrder = "either"
@@ -132,7 +132,7 @@ class Sandbox:
             lambda: self.url,
             self.bot_token,
             self.granted,
-            self.shared_after_s,
+            self.share_delay_s,
             self.emit,
         )
         self.people = People(self.workspace, self.files)

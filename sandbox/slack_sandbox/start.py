@@ -65,7 +65,7 @@ async def start(
     `note` and `guide` are text for its page. `strict_posts`: whether to start the fault of that name, which limits
     posts strictly. Without `tokens`, the bot's tokens are random. `export` replaces the sample workspace.
     """
-    from slack_sandbox.files import SHARED_AFTER_S
+    from slack_sandbox.files import SHARE_DELAY_S
     from slack_sandbox.page.guide import Guide
     from slack_sandbox.server import HOST, Sandbox, find_port
     from slack_sandbox.web_api.http import Tokens
@@ -76,7 +76,7 @@ async def start(
         listen_on=os.environ.get(LISTEN_ON, HOST),
         note=note,
         guide=guide or Guide(),
-        shared_after_s=SHARED_AFTER_S,
+        share_delay_s=SHARE_DELAY_S,
         index_delay_s=INDEX_DELAY_S,
         keep_revisions=False,
         manifest=manifest,

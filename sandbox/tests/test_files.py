@@ -78,7 +78,7 @@ async def test_upload_accepts_a_form(sandbox: Sandbox, web: AsyncWebClient, sess
     assert sandbox.files.get(upload["id"]).content == PNG
 
 
-@pytest.mark.slack(shared_after_s=2.0)
+@pytest.mark.slack(share_delay_s=2.0)
 async def test_message_with_a_file_comes_later_than_the_response(
     sandbox: Sandbox, web: AsyncWebClient, session: aiohttp.ClientSession
 ) -> None:

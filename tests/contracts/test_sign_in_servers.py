@@ -120,7 +120,7 @@ RECORDED = {
             "response_types_supported": ["code", "id_token", "code id_token"],
         },
         "oauth.pkce to true ",
-        SignInConfig("ours", has_pkce=True, sends_resource=False, host="localhost"),
+        SignInConfig("ours", uses_pkce=True, sends_resource=False, host="localhost"),
     ),
     "Google": Recorded(
         "https://mcp.example/mcp",

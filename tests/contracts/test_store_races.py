@@ -320,7 +320,7 @@ async def test_two_processes_never_take_the_same_entry(server_store: Stores, lim
 async def ask_again(connection: AsyncConnection) -> bool:
     """Enqueues the asker's next question as QuestionQueue does."""
     question, now = asked(2), SystemClock().now()
-    assert await write_arrivals(connection, [Arrival("Ev2", question, has_no_room=False)], 9, now) != [None]
+    assert await write_arrivals(connection, [Arrival("Ev2", question, is_queue_full=False)], 9, now) != [None]
     return await deny_by_reply(connection, [question], now)
 
 

@@ -184,7 +184,7 @@ CHANGES = [
     ),
     (
         ChannelSettings(mcp_servers=("time", "wiki")),
-        "I can use the tools of time, wiki.",
+        "I can use tools from time, wiki.",
         "I don't use tools from MCP servers.",
     ),
 ]

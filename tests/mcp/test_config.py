@@ -105,7 +105,7 @@ class TestServers:
         sign_in = server.transport.sign_in
         assert (sign_in.issuer, sign_in.token_host) == ("https://auth.example", "api.example")
         assert sign_in.device_host == "d.example"
-        assert (sign_in.has_pkce, sign_in.sends_resource) == (True, False)
+        assert (sign_in.uses_pkce, sign_in.sends_resource) == (True, False)
         assert sign_in.redirect_uri("web") == "http://localhost:47823/callback-web"
 
     @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ class TestServers:
         self, sign_in: SignInConfig, redirect_uri: str, document_url: str
     ) -> None:
         assert (sign_in.redirect_uri("web"), sign_in.document_url("web")) == (redirect_uri, document_url)
-        told = sign_in.metadata("web")
+        told = sign_in.client_metadata("web")
         kind = "web" if redirect_uri.startswith("https:") else "native"
         assert (told["redirect_uris"], told["application_type"]) == ([redirect_uri], kind)
 

@@ -55,7 +55,7 @@ async def test_notice_about_a_second_person_says_until_when_no_mention_is_needed
     [notice] = await stage.sandbox.wait_for(lambda: ephemerals(stage))
     assert notice == (
         "U0ADA",
-        "Other people are writing here now. Mention me if you want an answer.\n\nButton: Stay quiet here.",
+        "Other people have joined the conversation here. Mention me if you want an answer.\n\nButton: Stay quiet here.",
     )
     await stage.sandbox.say("alan", "general", "and tomorrow?", asked)
     await stage.answers("general", asked, count=3)

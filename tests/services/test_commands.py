@@ -400,11 +400,11 @@ async def test_home_shows_what_a_person_may_see(stage: Stage) -> None:
         ("UADA", False, home_view(usage, ["C3", "C1"], {})),
         ("UBEN", True, home_view(nobodys, [], {})),
     ):
-        stage.home(has_accounts=has_accounts).on_opened(user_id)
+        stage.home(has_accounts=has_accounts).on_home_opened(user_id)
         await idle()
         assert stage.slack.homes.pop() == (user_id, view)
     stage.slack.channels = RateLimited("users.conversations", 1.0)
-    stage.home().on_opened("UADA")
+    stage.home().on_home_opened("UADA")
     await idle()
     assert stage.slack.homes == [("UADA", home_view(usage, [], {}))]
 
@@ -412,7 +412,7 @@ async def test_home_shows_what_a_person_may_see(stage: Stage) -> None:
 async def test_home_of_a_person_without_access_says_so(stage: Stage) -> None:
     stage.slack.may_publish.set()
     stage.slack.kind_of_all = UserKind.GUEST
-    stage.home().on_opened("UADA")
+    stage.home().on_home_opened("UADA")
     await idle()
     assert stage.slack.homes == [("UADA", stage.access.with_admin_mentions(Denial.GUEST))]
 
@@ -426,7 +426,7 @@ async def test_admins_home_lists_ten_channels_with_settings_of_their_own(
         own = ChannelSettings(new_posts=True)
         await stage.stores.channel_settings.write("T1", f"C{number:03}", own)
     await stage.stores.channel_settings.write("T1", "C999", ChannelSettings("openai/gone"))
-    stage.home().on_opened("UADMIN")
+    stage.home().on_home_opened("UADMIN")
     await idle()
     [(_, shown)] = stage.slack.homes
     assert isinstance(shown, HomeView)
@@ -443,15 +443,15 @@ async def test_admins_home_lists_ten_channels_with_settings_of_their_own(
 
 async def test_home_is_built_once_at_a_time_and_again_after_a_change(stage: Stage) -> None:
     home = stage.home()
-    home.on_opened("UADA")
-    home.on_opened("UADA")
+    home.on_home_opened("UADA")
+    home.on_home_opened("UADA")
     home.on_changed("UADA")
     home.on_changed("UADA")
     home.on_changed("UBEN")
     stage.slack.may_publish.set()
     await turns()
     assert sorted(user_id for user_id, _ in stage.slack.homes) == ["UADA", "UADA", "UBEN"]
-    home.on_opened("UADA")
+    home.on_home_opened("UADA")
     await turns()
     assert len(stage.slack.homes) == 4, "the next opening builds again what was shown"
 
@@ -459,7 +459,7 @@ async def test_home_is_built_once_at_a_time_and_again_after_a_change(stage: Stag
 async def test_no_more_than_fifty_homes_are_built_at_once(stage: Stage) -> None:
     home = stage.home()
     for number in range(MAX_BUILDS + 1):
-        home.on_opened(f"U{number}")
+        home.on_home_opened(f"U{number}")
     stage.slack.may_publish.set()
     await idle()
     assert sorted(user_id for user_id, _ in stage.slack.homes) == sorted(f"U{number}" for number in range(MAX_BUILDS))

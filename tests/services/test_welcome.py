@@ -186,7 +186,7 @@ async def test_person_is_welcomed_once_above_all_that_they_write(
     stage.slack.kind_of_all, stage.slack.has_written = kind, [*has_written]
     here = stage.welcome(is_on=is_on, has_pane=has_pane)
     for _ in range(2):
-        here.on_opened("UADA", "D1")
+        here.on_direct_message_opened("UADA", "D1")
         await idle()
     assert stage.slack.posts == ([("D1", TO_PERSON)] if is_welcomed else [])
     assert stage.slack.deleted == ([("D1", "11.5")] if is_taken_back else [])

@@ -23,12 +23,12 @@ class Denial(StrEnum):
 
 
 SOMEBODY_JOINED = {
-    "follow-ups": "Other people are writing here now. Mention me if you want an answer.",
-    "everyone": "Other people are writing here now. I'll answer everyone, even without a mention.",
+    "follow-ups": "Other people have joined the conversation here. Mention me if you want an answer.",
+    "everyone": "Other people have joined the conversation here. I'll answer everyone, even without a mention.",
 }
 SOMEBODY_JOINED_IN_DOUBT = (
-    "Other people are writing here now. Mention me if you want an answer. Without a mention, a model will decide "
-    "whether a message is for me."
+    "Other people have joined the conversation here. Mention me if you want an answer. Without a mention, a model will "
+    "decide whether a message is for me."
 )
 STAY_QUIET = "Stay quiet here"
 QUIET_NOW = "OK. Mention me when you need me."

@@ -70,7 +70,7 @@ STOPPED_WHILE_QUEUED = "I won't answer this question because you stopped it whil
 REST_LEFT_OUT = "The rest doesn't fit in this message."
 ACTION_FAILED = "I can't do that right now. Please try again in a moment."
 JUST_STOPPED = "You had just stopped this answer, so I ignored that press. Please press the button again."
-ALREADY_CHOSEN = "Someone has already chosen here. I'll answer below."
+ALREADY_CHOSEN = "Someone has already made a choice here. I'll answer below."
 _REGENERATES, _SWAPS, _DECIDES = "regenerate this answer", "change the version that is shown", "decide on this"
 ONLY_ASKER = {
     "stop": "stop this answer",

@@ -114,7 +114,7 @@ def reaction_text(reaction: str) -> str:
 
 
 def tools_here(servers: Sequence[str]) -> str:
-    return f"I can use the tools of {', '.join(servers)}." if servers else "I don't use tools from MCP servers."
+    return f"I can use tools from {', '.join(servers)}." if servers else "I don't use tools from MCP servers."
 
 
 MODEL = Words("Model", first_model_text, "I'll ask this model first, and the others if it fails.")
@@ -175,7 +175,7 @@ GATE = Words(
     "Unclear follow-ups",
     {
         True: ("A model decides whether to answer unclear follow-ups."),
-        False: "I don't ask a model about unclear follow-ups.",
+        False: "I don't have a model decide about unclear follow-ups.",
     },
     "The model reads the thread's last messages. Its tokens count toward the author's usage.",
     {"gate": "Let a small OpenAI model decide whether they're for me"},

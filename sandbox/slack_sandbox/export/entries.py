@@ -42,8 +42,8 @@ _MAX_PREVIEW_CHARS = 40_000
 
 
 def ts_of(entry: Mapping[str, Any], key: str = "ts") -> int:
-    """Returns a timestamp in microseconds, or 0 if it is missing or invalid. Slack writes strings, and other programs
-    also numbers, which are precise enough for microseconds."""
+    """Returns a timestamp in microseconds, or 0 if it is missing or invalid. Slack writes strings. Other programs can
+    also write numbers, which are precise enough for microseconds."""
     value = entry.get(key)
     if not isinstance(value, str):
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MAX_TS_S:

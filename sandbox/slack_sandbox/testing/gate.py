@@ -1,4 +1,4 @@
-"""Configures pytest for this project's checks: few random examples, and no skipped tests or random draws in CI.
+"""Configures pytest for this project's checks. Limits random examples, and forbids skipped tests and randomness in CI.
 
 If a rare example fails, the change that CI checks isn't the cause. `make test-long` searches at random.
 

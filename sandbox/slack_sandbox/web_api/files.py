@@ -43,7 +43,7 @@ def complete_upload(app: App, args: Json) -> Json:
     files_json = [app.files.completed_json(file) for file in files]
     for channel, thread_ts in zip(channels, threads, strict=True):
         draft = Message(channel.id, app.workspace.next_ts(), app.workspace.bot.id, comment, blocks, thread_ts=thread_ts)
-        app.files.share_soon(replace(draft, sent_blocks=sent), files)
+        app.files.schedule_share(replace(draft, sent_blocks=sent), files)
     return {"files": files_json}
 
 
