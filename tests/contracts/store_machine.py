@@ -174,10 +174,10 @@ class Machine(RuleBasedStateMachine):
             if any(job.state is State.AWAITING_APPROVAL for job in self.model.jobs.values()):
                 self.expire_approvals(worker, late=True)
             for job in self._claim(worker, 100):
-                self.finish((worker, job), EndReason.WHOLE, "", should_mention=False)
+                self.finish((worker, job), EndReason.WHOLE, "", mention=False)
             self._beat(worker, held := [self.model.job(job_id) for job_id in self.model.held_by(worker)])
             for job in held:
-                self.finish((worker, job), EndReason.WHOLE, "", should_mention=False)
+                self.finish((worker, job), EndReason.WHOLE, "", mention=False)
         assert not any(job.live for job in self.model.jobs.values())
         self.clock.now_s += 2 * BACKOFF.max_s
         for entry in self._take_outbox_entries(worker):

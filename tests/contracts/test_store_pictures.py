@@ -54,7 +54,7 @@ async def below(store: Stores) -> Picture:
 
 
 async def shown_later(store: Stores, clock: ManualClock, job: Job) -> None:
-    await with_all(store, job, for_outbox=OutboxKind.REPLY)
+    await with_all(store, job, outbox_kind=OutboxKind.REPLY)
     clock.now_s += wait_s(0)
 
 

@@ -270,7 +270,7 @@ async def _health(port: int, path: str = "/readyz") -> tuple[int, dict[str, obje
 
 @pytest.fixture
 def with_frequent_token_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slack_client, "LOOK_S", 0.1)
+    monkeypatch.setattr(slack_client, "CHECK_INTERVAL_S", 0.1)
     monkeypatch.setattr(slack_client, "LOOK_AGAIN_S", 0.1)
     monkeypatch.setattr("bot.slack.socket.LOOK_AGAIN_S", 0.5)
 
@@ -305,7 +305,7 @@ async def test_question_asked_while_the_bot_token_is_revoked_is_answered_once_wh
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The question itself finds out: its calls are refused long before the next look at the token."""
-    monkeypatch.setattr(slack_client, "CONFIRM_S", 0.3)
+    monkeypatch.setattr(slack_client, "CONFIRM_DELAY_S", 0.3)
 
     def looks() -> int:
         return sum(call.method == "auth.test" for call in sandbox.calls)
@@ -314,7 +314,7 @@ async def test_question_asked_while_the_bot_token_is_revoked_is_answered_once_wh
         async with running(settings):
             stage = Stage(sandbox, vendor)
             # The watch waits for a minute already: the next look at the token comes because of a refused call.
-            monkeypatch.setattr(slack_client, "LOOK_S", 0.5)
+            monkeypatch.setattr(slack_client, "CHECK_INTERVAL_S", 0.5)
             monkeypatch.setattr(slack_client, "LOOK_AGAIN_S", 0.5)
             sandbox.faults.start("refuse", method=None, error="token_revoked")
             first, before = await stage.mention(), looks()
