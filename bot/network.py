@@ -223,7 +223,7 @@ def needs_password(error: BaseException) -> bool:
 
 
 def refusal(status: int, url: str) -> str:
-    """Returns the meaning of a status that only proxies send, as the rest of a sentence, or "" for all other
+    """Returns the meaning of a status that only proxies send, phrased to complete a sentence, or "" for all other
     statuses."""
     if status != _PROXY_AUTHENTICATION_REQUIRED:
         return ""

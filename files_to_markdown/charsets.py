@@ -1,6 +1,6 @@
 """Decodes text in its declared charset, as UTF-8, or in the charset that chardet guesses. Guesses are reported.
 
-Python imports each codec when its name first occurs, for example in a mail's headers or an RTF file's fonts. This
+Python imports each codec when its name first occurs, for example in an email's headers or an RTF file's fonts. This
 import fails once the process can't open files anymore. So `load_codecs` loads all codecs beforehand, which takes 0.1 s
 and 4 MB. Other programs' names for the same charsets are mapped to Python's codecs here, which also helps libraries
 that decode text themselves.

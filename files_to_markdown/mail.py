@@ -1,7 +1,8 @@
-"""Converts mail to Markdown: headers, text, and the names of attachments.
+"""Converts email to Markdown: headers, text, and the names of attachments.
 
-Python's parser splits a mail into its parts. It gets the bytes as Latin-1, so that each text and header can be decoded
-from its bytes here (charsets.py), because mailers declare charsets that don't exist, the wrong charset, or none at all.
+Python's parser splits an email into its parts. It gets the bytes as Latin-1, so that each text and header can be
+decoded from its bytes here (charsets.py), because mailers declare charsets that don't exist, the wrong charset, or none
+at all.
 """
 
 import base64
@@ -24,7 +25,7 @@ _HEADERS = ("From", "To", "Cc", "Bcc", "Date", "Subject")
 _BODIES = ("text/plain", "text/html")
 _CALENDAR = "text/calendar"
 _MAILS_WITHIN = ("message/rfc822", "message/global", "message/news")
-"""Types of parts that contain mails. Other message types are reports, which consist of fields."""
+"""Types of parts that contain emails. Other message types are reports, which consist of fields."""
 _PIECES = ("message/partial", "message/external-body")
 """Types of parts whose content is stored elsewhere."""
 _MAX_DEPTH = 5
@@ -32,7 +33,7 @@ _MAX_FIELDS = 50
 _WORD = re.compile(r"=\?([\w.:+-]{1,60})(?:\*[\w-]{0,60})?\?([bq])\?([^?]*)\?=", re.IGNORECASE)
 _BETWEEN_WORDS = re.compile(r"(\?=)\s+(?==\?)")
 _EMLX = re.compile(rb"\s{0,20}(\d{1,10})[ \t]{0,20}\r?\n")
-"""Matches the size of a mail, which Apple Mail writes before it."""
+"""Matches the size of an email, which Apple Mail writes before it."""
 _MBOX = re.compile(rb"(?:\A|\r?\n\r?\n)From [^\n]*\r?\n")
 _UNSAID = ("VTIMEZONE", "VALARM")
 """Parts of an invitation that only programs use. The same is true of lines that begin with "X-"."""
@@ -57,7 +58,7 @@ def read_mail(content: bytes, draft: Draft) -> None:
 
 
 def add_mail(mail: _Part, draft: Draft, depth: int = 0) -> None:
-    """Adds a mail whose strings have one character per byte. `depth`: the number of emails that this one is nested
+    """Adds an email whose strings have one character per byte. `depth`: the number of emails that this one is nested
     in."""
     for name in _HEADERS:
         if value := " ".join(_header_of(mail, name, draft).split()):
@@ -83,8 +84,8 @@ def add_mail(mail: _Part, draft: Draft, depth: int = 0) -> None:
 
 
 def _is_body(part: _Part, mail: _Part, name: str) -> bool:
-    """Returns whether a part is text to read as part of the mail. A body can have a file name. A mail without parts is
-    its own body."""
+    """Returns whether a part is text to read as part of the email. A body can have a file name. An email without parts
+    is its own body."""
     if _is_attached(part) and part is not mail:
         return False
     # A part that should have parts but doesn't is text.
@@ -92,7 +93,7 @@ def _is_body(part: _Part, mail: _Part, name: str) -> bool:
 
 
 def _add_attached(part: _Part, draft: Draft, depth: int) -> None:
-    """Adds an attached mail, or the fields that a report has for each recipient."""
+    """Adds an attached email, or the fields that a report has for each recipient."""
     for inner in _attached_mails(part):
         if part.get_content_type() not in _MAILS_WITHIN:
             fields = (
@@ -106,7 +107,7 @@ def _add_attached(part: _Part, draft: Draft, depth: int) -> None:
 
 
 def _parts_of(part: _Part, *, is_shown: bool, depth: int = 0) -> Iterator[tuple[_Part, bool]]:
-    """Yields each of a mail's parts and whether to show it. Only one of several alternatives is shown, and a page's
+    """Yields each of an email's parts and whether to show it. Only one of several alternatives is shown, and a page's
     resources (multipart/related), such as its style sheets, aren't. An attached email counts as one part."""
     inner = _subparts(part) if part.get_content_maintype() == "multipart" else []
     if not inner:
@@ -128,7 +129,7 @@ def _subparts(part: _Part) -> list[_Part]:
 
 
 def _attached_mails(part: _Part) -> list[_Part]:
-    """Returns the mails in a part. Some programs encode attached mails, although the standards forbid that."""
+    """Returns the emails in a part. Some programs encode attached emails, although the standards forbid that."""
     encoding = _header_of(part, "Content-Transfer-Encoding", Draft()).lower()
     inner = _subparts(part)
     if encoding not in ("base64", "quoted-printable"):

@@ -1,4 +1,4 @@
-"""Converts Outlook messages (msg) to Markdown, by turning them into mails for the mail reader.
+"""Converts Outlook messages (msg) to Markdown, by turning them into emails for the email reader.
 
 A message is a compound file. Small properties are in the property table of their storage. Every other property has its
 own stream, whose name identifies the property. Recipients and attachments have their own storages. Source: [MS-OXMSG],
@@ -133,7 +133,7 @@ def _named_property_ids(message: "_Storage") -> dict[tuple[int, int], int]:
 
 
 def _headers(message: "_Storage", draft: Draft) -> Message:
-    """Returns a mail without text. It has the message's original headers, which drafts don't have."""
+    """Returns an email without text. It has the message's original headers, which drafts don't have."""
     sent = message_from_string(_latin1_text(message.text(_TRANSPORT)).removeprefix(_NOT_A_HEADER).lstrip())
     people = _recipients(message, draft)
     own = {
@@ -179,7 +179,7 @@ def _text_part(kind: str, text: str) -> Message:
 
 
 def _latin1_text(text: str) -> str:
-    """Returns a text in the form that the mail reader expects, with one character per byte."""
+    """Returns a text in the form that the email reader expects, with one character per byte."""
     return text.encode(errors="replace").decode("latin-1")
 
 

@@ -37,7 +37,7 @@ class Connections:
         self._closing_tasks: dict[asyncio.Task[None], McpServer] = {}
 
     async def account_problem(self, server: str) -> str:
-        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in."""
+        """Returns why nobody can sign in to a server, phrased to complete a sentence, or "" if people can sign in."""
         return (
             await self._sign_ins.servers.account_problem(server)
             if server in self._sign_ins.servers.transports

@@ -70,7 +70,7 @@ _ERROR_MEANINGS = {
     "invalid_code": "the code is too old, or used already",
     "code_already_used": "the code is too old, or used already",
 }
-"""User-facing meanings of errors, each worded as the rest of a sentence."""
+"""User-facing meanings of errors, each phrased to complete a sentence."""
 _REFUSALS = {
     "invalid_request": "can't read the request",
     "invalid_client": "doesn't know Typist's client ID or secret",
@@ -491,15 +491,15 @@ async def revoke(server: AuthorizationServer, client: Client, tokens: Tokens, se
 
 
 def error_meaning(error: str) -> str:
-    """Returns the meaning of a standard error as the rest of a sentence. Returns "" for any other error, because it
-    might contain secrets."""
+    """Returns the meaning of a standard error phrased to complete a sentence. Returns "" for any other error, because
+    it might contain secrets."""
     refusal = f"its authorization server {_REFUSALS[error]} ({error})" if error in _REFUSALS else ""
     return _ERROR_MEANINGS.get(error, refusal)
 
 
 def _reason(response: _Response, otherwise: str = "refuses") -> str:
-    """Returns why a request was rejected, as the rest of a sentence. If the response has no standard error, its HTTP
-    status is the reason."""
+    """Returns why a request was rejected, phrased to complete a sentence. If the response has no standard error, its
+    HTTP status is the reason."""
     refusal = _parse(_Refusal, response.body)
     meaning = error_meaning(refusal.error) if refusal is not None else ""
     return meaning or f"its authorization server {otherwise} (HTTP {response.status})"

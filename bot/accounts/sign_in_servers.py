@@ -53,8 +53,8 @@ class SignInServers:
         """Running discoveries with their start times, including discoveries that no question is waiting for."""
 
     async def account_problem(self, server: str) -> str:
-        """Returns why nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in. Raises
-        StoreError."""
+        """Returns why nobody can sign in to a server, phrased to complete a sentence, or "" if people can sign in.
+        Raises StoreError."""
         known, now = self._discovered.get(server), self._clock.monotonic()
         if known is not None and known.valid_until > now:
             return known.problem

@@ -71,7 +71,8 @@ class OwnAccounts(Protocol):
         ...
 
     async def account_problem(self, server: str) -> str:
-        """Returns the reason nobody can sign in to a server, as the rest of a sentence, or "" if people can sign in."""
+        """Returns the reason nobody can sign in to a server, phrased to complete a sentence, or "" if people can sign
+        in."""
         ...
 
 

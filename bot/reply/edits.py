@@ -15,8 +15,8 @@ exist. (A message or channel is treated as gone only if Slack reports that twice
 - A page that is also refused as plain text, or whose message can't be edited, is posted as a new message in the full
   form.
 - Once plain text succeeds, the full form is tried again, because the refusal might have been temporary or the text
-  might have changed. Before each further try, there are twice as many edits as before the previous one. The full form
-  is always tried for the answer's end, which has buttons.
+  might have changed. Before each subsequent try, there are twice as many edits as before the previous one. The full
+  form is always tried for the answer's end, which has buttons.
 
 The delays between tries grow, and the reply is abandoned only after minutes of rejections (bot/retry.py). If the answer
 has ended and only an admin can fix the problem, the reply is abandoned at once, because the outbox retries for longer.

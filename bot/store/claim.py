@@ -117,8 +117,8 @@ MAX_EARLIER_ANSWERS = 10
 """Maximum number of earlier answers that are checked for messages below a job's placeholder."""
 RESTARTS_AT_ONCE = 3
 RESTART_PAUSE_S = 10.0
-"""The pause before each further restart of an answer. Every restart calls a model, so edits made during the pause are
-covered by a single restart."""
+"""The pause before each subsequent restart of an answer. Every restart calls a model, so edits made during the pause
+are covered by a single restart."""
 
 
 async def claim_ready(connection: AsyncConnection, worker: str, limit: int, max_per_user: int, now: float) -> list[Job]:

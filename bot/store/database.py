@@ -223,7 +223,7 @@ certificate checks."""
 
 
 _NEXT_ERROR = re.compile(r"\n(?:- host: .*?, hostaddr: \S+: )?(?=conn)")
-"""Precedes each further error if the client has tried several hosts, or has tried to connect both with and without
+"""Precedes each subsequent error if the client has tried several hosts, or has tried to connect both with and without
 TLS."""
 
 

@@ -40,7 +40,7 @@ def tools_left_out(counts: Mapping[str, int], most: int, left_out: Sequence[str]
 
 
 def tools_price(tokens: int, usd: float | None) -> str:
-    """Describes the cost of tools even if they aren't called, as the rest of a sentence. `usd`: the cost of 1,000
+    """Describes the cost of tools even if they aren't called, phrased to complete a sentence. `usd`: the cost of 1,000
     questions."""
     price = "" if usd is None else f", ${usd:,.2f} a thousand questions"
     # More digits would suggest too much precision for an estimate.
