@@ -334,7 +334,7 @@ class ChatApi(Api):
         super().__init__(lambda **body: sdk.chat.completions.with_raw_response.create(**body), options, vendor)
         self.reader = ChatReader
         # Compatible servers support images in OpenAI's format if their model has vision. Only OpenAI supports PDFs.
-        self.accepts_pdfs = at_openai = server is not None and server.is_openai
+        self._at_openai = self.accepts_pdfs = at_openai = server is not None and server.is_openai
         # Other servers' models might not think, and would use the extra tokens for text.
         self.thinking_tokens = THINKING_TOKENS if at_openai else 0
         self.optional_parameters |= (
@@ -362,7 +362,7 @@ class ChatApi(Api):
             **({"stream_options": {"include_usage": True}} if set(parameters) >= _COUNTED_STREAM else {}),
             **_identifiers(prompt, parameters),
         }
-        if OptionalParameter.CACHE_KEY in parameters and _CLAUDE_MODEL.search(model):
+        if OptionalParameter.CACHE_KEY in parameters and not self._at_openai and _CLAUDE_MODEL.search(model):
             body["extra_body"] = {"cache_control": {"type": "ephemeral"}}
         if OptionalParameter.LIMIT in parameters:
             limit = "max_tokens" if OptionalParameter.OLD_LIMIT in parameters else "max_completion_tokens"

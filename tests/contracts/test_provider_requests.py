@@ -72,17 +72,19 @@ async def test_anthropic_requests_are_cached_and_bounded(vendor: VendorServer) -
     }
 
 
+@pytest.mark.parametrize("name", ["m", "ft:gpt-6-luna:claude-and-sons::7"])
 async def test_openai_chat_requests_leave_room_to_think_and_name_the_conversation(
-    vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
+    vendor: VendorServer, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", vendor.url)
     vendor.script(CHAT.streamed("one"))
     client = openai.connect("openai", VendorSettings(KEY, "http://api.openai.com/v1", "chat"), options())
-    await collect(client.model("m"), CACHED)
+    await collect(client.model(name), CACHED)
     await client.aclose()
     [request] = vendor.requests
     assert request.body["max_completion_tokens"] == 16_384 + THINKING_TOKENS
     assert request.body["prompt_cache_key"] == "c0ffee"
+    assert "cache_control" not in request.body, "OpenAI caches by itself, whatever a model's name contains"
 
 
 async def test_openai_gets_a_mark_where_the_beginning_ends_that_conversations_share(
