@@ -172,13 +172,9 @@ def render_page(markdown: str, *, growing: bool, open_files: frozenset[str] = fr
         found = tuple((match[1], match[2] or match[3] or "") for match in DEFINITION.finditer(markdown))
         definitions = _shared_definitions(found, open_files)
     *complete, last = _split_segments(markdown, growing=growing)
-    open_fences: tuple[str, ...] = ()
-    parts = []
-    for segment in complete:
-        text, open_fences = render_complete(segment, open_fences, definitions)
-        parts.append(text)
+    rendered, open_fences = _render_segments(complete, definitions)
     text, closing = _render_last(last, open_fences, definitions, growing=growing)
-    return "".join([*parts, text]).rstrip() + closing
+    return (rendered + text).rstrip() + closing
 
 
 def _split_segments(markdown: str, *, growing: bool) -> list[str]:
@@ -188,6 +184,16 @@ def _split_segments(markdown: str, *, growing: bool) -> list[str]:
     for start, end in find_displays_with_blank_lines(markdown, growing=growing):
         del starts[bisect_right(starts, start) : bisect_left(starts, end, hi=len(starts) - 1)]
     return [markdown[start:end] for start, end in pairwise(starts)]
+
+
+def _render_segments(segments: Iterable[str], definitions: LinkDefinitions) -> tuple[str, tuple[str, ...]]:
+    """Renders complete segments. Also returns the fences that are open after them."""
+    open_fences: tuple[str, ...] = ()
+    parts = []
+    for segment in segments:
+        text, open_fences = render_complete(segment, open_fences, definitions)
+        parts.append(text)
+    return "".join(parts), open_fences
 
 
 @lru_cache(maxsize=1024)
@@ -531,12 +537,8 @@ def stable_prefix(markdown: str) -> str:
     definition = _first_definition(markdown)
     markdown = markdown if definition is None else markdown[:definition]
     *complete, last = _split_segments(markdown, growing=True)
-    open_fences: tuple[str, ...] = ()
-    parts = []
-    for segment in complete:
-        text, open_fences = render_complete(segment, open_fences, NO_DEFINITIONS)
-        parts.append(text)
-    return "".join([*parts, _stable_part(last, open_fences)]).rstrip()
+    rendered, open_fences = _render_segments(complete, NO_DEFINITIONS)
+    return (rendered + _stable_part(last, open_fences)).rstrip()
 
 
 def has_definitions(markdown: str) -> bool:

@@ -164,7 +164,7 @@ def _reply_buttons(end: End, record: AnswerRecord, *, has_acted: bool) -> tuple[
     is_answer = has_text and end.reason is not EndReason.COMMAND
     is_rated = is_answer or (is_emptied and end.model is not None)
     is_newest = not record.has_next
-    is_whole = is_answer and end.reason is EndReason.WHOLE and is_newest
+    is_whole = record.is_whole and is_newest
     can_repeat = not (has_acted or end.reason is EndReason.MISALIGNED)
     can_undo = any(notice.kind in _UNDO_KINDS and notice not in record.undone_notices for notice in end.notices)
     is_offered = {

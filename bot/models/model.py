@@ -149,7 +149,7 @@ class VendorModel:
             effort=trial.effort,
             can_think_longer=OptionalParameter.EFFORT not in learned.parameters.refused
             and learned.levels.level(Effort.THOROUGH) != "",
-            max_output_tokens=trial.output_tokens if trial.output_tokens < trial.api.text_tokens else None,
+            max_output_tokens=trial.output_tokens if trial.has_too_little_room else None,
             window_tokens=learned.room.window_tokens,
             refused_files={name: fault for name, fault in faults.items() if fault is not FileFault.KIND},
             unparsed=reader.unparsed,

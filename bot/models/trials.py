@@ -86,6 +86,10 @@ class Trial:
         return self.api.body(name, self.sent_prompt, self.parameters, self.output_tokens, self.effort)
 
     @property
+    def has_too_little_room(self) -> bool:
+        return self.output_tokens < self.api.text_tokens
+
+    @property
     def is_without_streaming(self) -> bool:
         return OptionalParameter.STREAM in self.omitted_parameters
 
@@ -254,8 +258,7 @@ class LearnedLimits:
             together = {frozenset(found): next(iter(found.values()))} if found else {}
             self._refused_files = dict([*self._refused_files.items(), *together.items()][-MAX_REFUSED_FILES:])
         known, self.room = self.room, trial.room
-        has_too_little_room = trial.output_tokens < trial.api.text_tokens
-        if has_too_little_room and known != trial.room and not trial.is_about_history:
+        if trial.has_too_little_room and known != trial.room and not trial.is_about_history:
             log.warning(
                 "%s: BOT_MAX_OUTPUT_TOKENS is too large for this model: it took %d of %d, which is remembered",
                 self.model,
