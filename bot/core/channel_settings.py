@@ -25,8 +25,6 @@ from slack_markdown.render import beginning
 MAX_PROMPT_CHARS = 2_000
 """Maximum length of a system prompt, which is billed with every question. Slack's limit is 3,000 characters."""
 DISPLAYED_PROMPT_CHARS = 60
-ALWAYS_LISTED = ("model", "system_prompt", "engagement", "web_search")
-"""The settings that a channel's line lists even if the channel hasn't changed them."""
 _EMOJI = re.compile(r"[\w+'-]{1,100}")
 _EMOJI_VARIATION = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
 
@@ -135,6 +133,8 @@ class Setting:
     """Converts an entered or stored value other than None."""
     words: words.Words
     is_channel_only: bool = False
+    is_always_listed: bool = False
+    """Whether a channel's line lists the setting even if the channel hasn't changed it."""
     is_available: Callable[[DefaultSettings], bool] = lambda _: True
     options: Callable[[DefaultSettings], Mapping[str, str]] = lambda _: {}
     """Returns the labels of the options, if they aren't in `words`."""
@@ -177,15 +177,20 @@ CHANNEL_SETTINGS: Mapping[str, Setting] = {
         "menu",
         str,
         words.MODEL,
+        is_always_listed=True,
         options=lambda bot: {model: bot.names.label(model) for model in bot.models},
         resolve=DefaultSettings.model_name,
         problem=_model_problem,
     ),
-    "system_prompt": Setting("area", str, words.SYSTEM_PROMPT, problem=_prompt_problem),
+    "system_prompt": Setting("area", str, words.SYSTEM_PROMPT, is_always_listed=True, problem=_prompt_problem),
     "length": Setting("menu", Length, words.LENGTH),
     "effort": Setting("menu", Effort, words.EFFORT),
     "engagement": _ChannelSetting(
-        "radio buttons", Engagement, words.ENGAGEMENT, resolve=lambda bot, own: own or bot.engagement
+        "radio buttons",
+        Engagement,
+        words.ENGAGEMENT,
+        is_always_listed=True,
+        resolve=lambda bot, own: own or bot.engagement,
     ),
     "new_posts": _ChannelSetting("checkboxes", bool, words.NEW_POSTS),
     "only_if": _ChannelSetting("line", str, words.ONLY_IF, problem=_only_if_problem),
@@ -204,7 +209,9 @@ CHANNEL_SETTINGS: Mapping[str, Setting] = {
     "mcp_servers": _ChannelSetting(
         "checkboxes", tuple, words.MCP_SERVERS, options=lambda bot: {name: name for name in bot.mcp_servers}
     ),
-    "web_search": Setting("switch", bool, words.WEB_SEARCH, is_available=lambda bot: bot.web_search),
+    "web_search": Setting(
+        "switch", bool, words.WEB_SEARCH, is_always_listed=True, is_available=lambda bot: bot.web_search
+    ),
 }
 
 
@@ -225,8 +232,9 @@ def settings_line(settings: ChannelSettings, defaults: DefaultSettings, channel_
     channel has changed."""
     default, own = _effective_values(ChannelSettings(), defaults), _effective_values(settings, defaults)
     rows = CHANNEL_SETTINGS.items()
-    here = [name for name, row in rows if not (row.is_channel_only and is_direct_message(channel_id))]
-    listed = [name for name in here if own[name] != default[name] or (name in ALWAYS_LISTED and own[name] is not None)]
+    here = [(name, row) for name, row in rows if not (row.is_channel_only and is_direct_message(channel_id))]
+    available = [(name, row) for name, row in here if own[name] is not None]
+    listed = [name for name, row in available if row.is_always_listed or own[name] != default[name]]
     own_prompt = escape(beginning(settings.system_prompt, DISPLAYED_PROMPT_CHARS))
     return texts.commands.settings_here([_sentence(name, own[name]) for name in listed], own_prompt)
 
