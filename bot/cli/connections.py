@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def open_slack(ours: Settings, token: str = "") -> AsyncIterator["SlackClient"]:
+async def open_slack(ours: Settings, token: str | None = None) -> AsyncIterator["SlackClient"]:
     """Opens Slack's Web API with a token, or by default with the bot token."""
     from bot.slack.client import SlackClient, new_session
 
     async with new_session() as session:
-        yield SlackClient(token or ours.slack_bot_token, ours.slack_api_url, session)
+        yield SlackClient(ours.slack_bot_token if token is None else token, ours.slack_api_url, session)
 
 
 @asynccontextmanager
