@@ -30,7 +30,7 @@ class AccessControl:
     users: Users
     notifier: Notifier
     admins: frozenset[str] = frozenset()
-    """Typist admins, whom denied askers can contact."""
+    """The Typist admins that people without access can contact."""
     people: AccessGroups | None = None
     """Checks the user groups and email domains in `rules`."""
 

@@ -13,7 +13,7 @@ from bot.reply.workspace import Workspace
 from bot.store import Stores
 
 MAX_COPY_TRIES = 4
-"""These tries take no longer than a quarter of an hour, because a person is waiting for the copy."""
+"""All tries together take at most a quarter of an hour, because a person is waiting for the copy."""
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class AnswerCopier:
     stores: Stores
     workspace: Workspace
     sentences: ClassVar[Mapping[str, str]]
-    """Sentences for the requester about refusals, by Slack's name for the refusal. "" stands for all other names."""
+    """Sentences for the requester, keyed by Slack's name for a refusal, or by "" for any other failure."""
 
     async def copy(self, entry: OutboxEntry, is_still_ours: Callable[[], bool]) -> None:
         """Copies an answer that still exists, or tells the person who requested the copy why that isn't possible. Sends

@@ -56,7 +56,7 @@ export class Tabs {
   }
 }
 
-/** What a canvas's tab or the pins' tab shows in place of a channel's messages. */
+/** The content that a canvas's tab or the *Pins* tab shows instead of a channel's messages. */
 export class TabPanel {
   constructor(world) {
     this.world = world;
